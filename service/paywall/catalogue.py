@@ -1,0 +1,177 @@
+"""What `paywall.toml` means: features, plans, tiers, rules, meters and offers, frozen and cross-checked.
+
+These are plain values; `service.policy_file` reads them from the file and refuses what does not fit together, so the
+rules below may rely on every name being known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from typing import Literal
+
+DAY = 86_400
+HOUR = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A named set of features, and what a reader pays for it (`prices`: Stripe price ids or lookup keys)."""
+
+    id: str
+    name: str
+    features: tuple[str, ...]
+    prices: tuple[str, ...] = ()
+    products: tuple[str, ...] = ()
+    grace_days: int = 14
+    pass_hours: int | None = None
+    seats: bool = False
+    gifts_per_month: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """How a story is sold: any of `requires` opens every part; nothing required means free."""
+
+    name: str
+    requires: tuple[str, ...] = ()
+    open_parts: tuple[str, ...] = ()
+    meter: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Gives a story that names no tier its tier; all that is set must hold. Ages are seconds."""
+
+    tier: str
+    sections: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    older_than: int | None = None
+    newer_than: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeterPolicy:
+    """Free stories in a window. `window` is `day`, `week`, `month` (calendar, at `zone`'s midnight) or `rolling`."""
+
+    name: str
+    visitors: int
+    readers: int
+    window: Literal["day", "week", "month", "rolling"]
+    zone: tzinfo
+    length: int = 0
+    """Seconds of a rolling window; 0 for a calendar one."""
+
+    @property
+    def rolling(self) -> bool:
+        return self.window == "rolling"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the upsell box shows. `benefits` are feature names, `links` pairs of text and URL."""
+
+    id: str
+    heading: str
+    benefits: tuple[str, ...]
+    button: str
+    plans: tuple[str, ...]
+    links: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FailurePolicy:
+    """What is shown while the store cannot be reached; `known_for` in seconds."""
+
+    readers: Literal["full", "upsell"] = "full"
+    visitors: Literal["full", "upsell"] = "upsell"
+    known_for: int = DAY
+
+
+@dataclass(frozen=True, slots=True)
+class GrantPolicy:
+    """What admins may give away. `longest`, `confirm_length` in seconds; `None` means no such limit."""
+
+    plans: tuple[str, ...] | None = None
+    longest: int | None = None
+    confirm_readers: int | None = None
+    confirm_length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A story as the website describes it; `published_at` in epoch seconds."""
+
+    id: str
+    section: str | None = None
+    tags: tuple[str, ...] = ()
+    tier: str | None = None
+    published_at: float | None = None
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Everything `paywall.toml` says, by name. `revision` names this policy in every decision made by it."""
+
+    site_name: str
+    zone: tzinfo
+    origins: tuple[str, ...]
+    features: Mapping[str, str]
+    plans: Mapping[str, Plan]
+    tiers: Mapping[str, Tier]
+    default_tier: str
+    rules: tuple[Rule, ...] = ()
+    meters: Mapping[str, MeterPolicy] = field(default_factory=dict)
+    offers: Mapping[str, Offer] = field(default_factory=dict)
+    failure: FailurePolicy = FailurePolicy()
+    grants: GrantPolicy = GrantPolicy()
+    livemode: bool = False
+    leeway: int = 48 * HOUR
+    revision: str = ""
+
+    def plan_for(self, price: str | None, lookup_key: str | None, product: str | None) -> Plan | None:
+        """The plan that a Stripe price buys; a price (by id or lookup key) beats a product."""
+        for plan in self.plans.values():
+            if price in plan.prices or (lookup_key is not None and lookup_key in plan.prices):
+                return plan
+        return next((plan for plan in self.plans.values() if product in plan.products), None)
+
+    def offer_for(self, tier: Tier) -> Offer | None:
+        """The offer named after the first feature that the tier requires, else the first of the file."""
+        named = self.offers.get(tier.requires[0]) if tier.requires else None
+        return named or next(iter(self.offers.values()), None)
+
+    def tier_of(self, story: Story, now: float) -> Tier:
+        """The tier that the story names, else the first matching rule's, else the default. `KeyError`: unknown tier."""
+        if story.tier is not None:
+            return self.tiers[story.tier]
+        for rule in self.rules:
+            if _matches(rule, story, now):
+                return self.tiers[rule.tier]
+        return self.tiers[self.default_tier]
+
+    def tier_turns_at(self, story: Story, now: float) -> float | None:
+        """The first moment after `now` at which age alone gives the story another tier; `None` if never."""
+        if story.tier is not None or story.published_at is None:
+            return None
+        ages = (age for rule in self.rules for age in (rule.older_than, rule.newer_than) if age is not None)
+        moments = sorted({story.published_at + age for age in ages})
+        current = self.tier_of(story, now)
+        return next((at for at in moments if at > now and self.tier_of(story, at) != current), None)
+
+
+def _matches(rule: Rule, story: Story, now: float) -> bool:
+    if rule.sections and story.section not in rule.sections:
+        return False
+    if rule.tags and not any(tag in rule.tags for tag in story.tags):
+        return False
+    if rule.older_than is None and rule.newer_than is None:
+        return True
+    if story.published_at is None:
+        return False
+    age = now - story.published_at
+    if rule.older_than is not None and age < rule.older_than:
+        return False
+    return rule.newer_than is None or age < rule.newer_than

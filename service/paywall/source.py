@@ -1,0 +1,320 @@
+"""What gives a reader a plan: the facts as they were told, and what each gives, until when.
+
+`STANDING` is the only place that says what a Stripe status means. A source knows no clock: `holdings()` says what it
+gives and when that ends; `Holding.standing_at(now)` says how it stands at a moment. Times are epoch seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Literal
+
+from service.paywall.catalogue import DAY, HOUR, Catalogue, Plan
+
+
+class Standing(StrEnum):
+    GOOD = "good"
+    GRACE = "grace"
+    ENDED = "ended"
+    NONE = "none"
+
+
+class Reason(StrEnum):
+    """Why a story is open or locked. The order of the open ones breaks ties between sources that end alike."""
+
+    FREE = "free"
+    SUBSCRIPTION = "subscription"
+    TRIAL = "trial"
+    GRACE = "grace"
+    PASS = "pass"  # noqa: S105 - a reason code, no password
+    SEAT = "seat"
+    GRANT = "grant"
+    GIFT = "gift"
+    INSTITUTION = "institution"
+    METERED = "metered"
+    STORE_UNAVAILABLE = "store_unavailable"
+    NO_ENTITLEMENT = "no_entitlement"
+    METER_USED_UP = "meter_used_up"
+    SIGN_IN_REQUIRED = "sign_in_required"
+
+
+RANK = {reason: rank for rank, reason in enumerate(Reason)}
+
+SourceType = Literal["subscription", "stripe_entitlement", "pass", "seat", "grant", "gift", "institution"]
+
+STANDING: dict[str, tuple[Standing, Reason | None]] = {
+    "trialing": (Standing.GOOD, Reason.TRIAL),
+    "active": (Standing.GOOD, Reason.SUBSCRIPTION),
+    "past_due": (Standing.GRACE, Reason.GRACE),
+    "incomplete": (Standing.NONE, None),
+    "canceled": (Standing.ENDED, None),
+    "incomplete_expired": (Standing.ENDED, None),
+    "unpaid": (Standing.ENDED, None),
+    "paused": (Standing.ENDED, None),
+}
+"""Stripe's statuses. A word that is not here gives nothing: `(NONE, None)`."""
+
+TERMINAL = frozenset({"canceled", "incomplete_expired"})
+"""Statuses that never give way to another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What one source gives by one plan.
+
+    `until` is `None` where it has no end, `reason` `None` where it gives nothing. Only where `waits` does `start` hold
+    access back (a scheduled grant): Stripe's clock is not ours, and who has just paid is not kept waiting for it.
+    """
+
+    type: SourceType
+    id: str
+    plan: str | None
+    features: tuple[str, ...]
+    status: str
+    base: Standing
+    reason: Reason | None
+    start: int | None
+    until: int | None
+    waits: bool = False
+    ending: bool = False
+    confirmed: bool = True
+    note: str | None = None
+    actor: str | None = None
+
+    def standing_at(self, now: float) -> Standing:
+        """The table's standing, except that whatever gave access has ended once its end is reached."""
+        if self.base in (Standing.NONE, Standing.ENDED):
+            return self.base
+        if self._ahead(now):
+            return Standing.NONE
+        return Standing.ENDED if self._over(now) else self.base
+
+    def status_at(self, now: float) -> str:
+        """Stripe's own word; of a pass and a grant also what time alone has made of them."""
+        if self.base is Standing.ENDED or (self.type not in ("grant", "pass") and self.status != "paid"):
+            return self.status
+        if self._over(now):
+            return "expired"
+        return "scheduled" if self._ahead(now) else self.status
+
+    def gives_at(self, now: float) -> bool:
+        """Whether it opens anything at this moment: begun, not over, in good standing or in grace."""
+        return self._could_give and not self._ahead(now) and not self._over(now)
+
+    def starts_after(self, now: float) -> bool:
+        """Whether it will open something by itself, later."""
+        return self._could_give and self._ahead(now) and not self._over(now)
+
+    @property
+    def _could_give(self) -> bool:
+        return self.reason is not None and bool(self.features) and self.base in (Standing.GOOD, Standing.GRACE)
+
+    def _ahead(self, now: float) -> bool:
+        return self.waits and self.start is not None and now < self.start
+
+    def _over(self, now: float) -> bool:
+        return self.until is not None and now >= self.until
+
+    @property
+    def key(self) -> str:
+        return f"{self.type}:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of a subscription; `start` and `end` bound the period paid for (or owed)."""
+
+    price: str
+    lookup_key: str | None
+    product: str | None
+    quantity: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A Stripe subscription as last told. `role` says why this reader has it: own, a seat of it, or as a gift."""
+
+    id: str
+    status: str
+    items: tuple[Item, ...]
+    created: int
+    trial_end: int | None = None
+    cancel_at: int | None = None
+    cancel_at_period_end: bool = False
+    ended_at: int | None = None
+    confirmed: bool = True
+    role: Literal["subscription", "seat", "gift"] = "subscription"
+    since: int | None = None
+    """When a seat was given; `None` for the other roles."""
+
+    @property
+    def scheduled_end(self) -> int | None:
+        """When it will end, if that is settled: `cancel_at`, or the period's end with `cancel_at_period_end`."""
+        if self.cancel_at is not None:
+            return self.cancel_at
+        if self.cancel_at_period_end and self.items:
+            return max(item.end for item in self.items)
+        return None
+
+    def holdings(self, catalogue: Catalogue) -> tuple[Holding, ...]:
+        """One a plan that the items belong to; one without a plan where no price is configured."""
+        by_plan: dict[str | None, list[Item]] = {}
+        for item in self.items:
+            plan = catalogue.plan_for(item.price, item.lookup_key, item.product)
+            by_plan.setdefault(plan.id if plan else None, []).append(item)
+        if len(by_plan) > 1:
+            by_plan.pop(None, None)
+        if not by_plan:
+            by_plan = {None: []}
+        if self.role == "seat":
+            by_plan = {name: items for name, items in by_plan.items() if name and catalogue.plans[name].seats}
+        plans = catalogue.plans
+        return tuple(self._holding(plans[name] if name else None, items, catalogue) for name, items in by_plan.items())
+
+    def _holding(self, plan: Plan | None, items: list[Item], catalogue: Catalogue) -> Holding:
+        standing, reason = STANDING.get(self.status, (Standing.NONE, None))
+        if reason is not None and self.role != "subscription":
+            reason = Reason.SEAT if self.role == "seat" else Reason.GIFT
+        gives = plan is not None and not (plan.seats and self.role == "subscription")
+        return Holding(
+            type=self.role,
+            id=self.id,
+            plan=plan.id if plan else None,
+            features=plan.features if plan and gives else (),
+            status=self.status,
+            base=standing,
+            reason=reason,
+            start=self.since if self.role == "seat" else self.created,
+            until=self._until(standing, plan, items, catalogue.leeway),
+            ending=standing in (Standing.GOOD, Standing.GRACE) and self.scheduled_end is not None,
+            confirmed=self.confirmed,
+        )
+
+    def _until(self, standing: Standing, plan: Plan | None, items: list[Item], leeway: int) -> int | None:
+        end = self.scheduled_end
+        if standing is Standing.ENDED:
+            return self.ended_at
+        if standing is Standing.NONE:
+            return None
+        if standing is Standing.GRACE:
+            grace_days = plan.grace_days if plan else 14
+            grace_end = max((item.start for item in items), default=self.created) + grace_days * DAY
+            return grace_end if end is None else min(end, grace_end)
+        if end is not None:
+            return end
+        if self.status == "trialing" and self.trial_end is not None:
+            return self.trial_end + leeway
+        return max((item.end for item in items), default=self.created) + leeway
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A one-time payment. `paid_at` is when it starts; a full refund, an open or a lost dispute ends it."""
+
+    id: str
+    price: str | None
+    lookup_key: str | None
+    product: str | None
+    paid_at: int
+    refunded: bool = False
+    disputed: bool = False
+    confirmed: bool = True
+    gift: bool = False
+
+    def holdings(self, catalogue: Catalogue) -> tuple[Holding, ...]:
+        plan = catalogue.plan_for(self.price, self.lookup_key, self.product)
+        hours = plan.pass_hours if plan else None
+        status = "refunded" if self.refunded else "disputed" if self.disputed else "paid"
+        return (
+            Holding(
+                type="gift" if self.gift else "pass",
+                id=self.id,
+                plan=plan.id if plan else None,
+                features=plan.features if plan and hours else (),
+                status=status,
+                base=Standing.GOOD if status == "paid" and hours else Standing.ENDED if hours else Standing.NONE,
+                reason=Reason.GIFT if self.gift else Reason.PASS,
+                start=self.paid_at,
+                until=self.paid_at + hours * HOUR if hours else None,
+                confirmed=self.confirmed,
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Access that an admin gave: a plan or single features, with a reason, and an end unless none was chosen."""
+
+    id: str
+    plan: str | None
+    features: tuple[str, ...]
+    reason: str
+    start: int
+    until: int | None
+    actor: str
+    created_at: int
+    revoked_at: int | None = None
+    import_id: str | None = None
+
+    def status_at(self, now: float) -> Literal["active", "scheduled", "expired", "revoked"]:
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.until is not None and now >= self.until:
+            return "expired"
+        return "scheduled" if now < self.start else "active"
+
+    def holdings(self, catalogue: Catalogue) -> tuple[Holding, ...]:
+        plan = catalogue.plans.get(self.plan) if self.plan else None
+        features = plan.features if plan else tuple(name for name in self.features if name in catalogue.features)
+        return (
+            Holding(
+                type="grant",
+                id=self.id,
+                plan=self.plan,
+                features=features,
+                status="revoked" if self.revoked_at is not None else "active",
+                base=Standing.GOOD if self.revoked_at is None else Standing.ENDED,
+                reason=Reason.GRANT,
+                start=self.start,
+                until=self.until,
+                waits=True,
+                note=self.reason,
+                actor=self.actor,
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StripeEntitlements:
+    """The lookup keys of Stripe's own entitlements that a customer holds; those named like a feature give it."""
+
+    customer: str
+    lookup_keys: tuple[str, ...]
+    confirmed: bool = True
+
+    def holdings(self, catalogue: Catalogue) -> tuple[Holding, ...]:
+        return (
+            Holding(
+                type="stripe_entitlement",
+                id=self.customer,
+                plan=None,
+                features=tuple(name for name in catalogue.features if name in self.lookup_keys),
+                status="active",
+                base=Standing.GOOD,
+                reason=Reason.SUBSCRIPTION,
+                start=None,
+                until=None,
+                confirmed=self.confirmed,
+            ),
+        )
+
+
+Source = Subscription | Pass | Grant | StripeEntitlements
+
+
+def unconfirmed(source: Subscription | Pass | StripeEntitlements) -> Subscription | Pass | StripeEntitlements:
+    """The same facts, marked as resting on a payload that Stripe has not been asked about since."""
+    return replace(source, confirmed=False)
