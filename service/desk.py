@@ -1,0 +1,222 @@
+"""The desk where a question is answered: read the store once, decide, count if need be.
+
+Every surface asks here: the hot route, the batch, the page, the command line. The rules are `service.paywall`'s; the desk
+only brings them what they weigh, in one wait, and sees to it that a counted read is counted exactly once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from service.paywall import meter as metering
+from service.paywall.catalogue import Catalogue, MeterPolicy, Story, Tier
+from service.paywall.decision import Decision, counted, decide, decide_degraded, is_free
+from service.paywall.entitlement import NOTHING, Entitlements, resolve
+from service.paywall.meter import EMPTY, Tally
+from service.paywall.source import Holding, Reason
+from service.store import meters
+from service.store.codec import NewerSchema
+from service.store.errors import StoreUnavailable
+from service.store.keys import owner_mark, reader_hash, story_mark, visitor_hash
+from service.store.known import Known
+from service.store.link import Link
+from service.store.meters import Frame
+from service.store.readers import Command, HoldingsCache, Readers, alias_in
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the website asks. `count` spends a free story where one is needed; without it nothing ever changes."""
+
+    story: Story
+    reader: str | None = None
+    visitor: str | None = None
+    count: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A decision with what it was asked about; `reader` is as asked, also where it was merged into another."""
+
+    question: Question
+    tier: Tier
+    decision: Decision
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the store said about who asks: the reader as it is answered, its entitlements, and the meters read."""
+
+    reader: str | None
+    entitlements: Entitlements
+    readers: Mapping[str, Tally]
+    visitors: Mapping[str, Tally]
+
+
+class Desk:
+    """Answers questions from one store under one catalogue. Thread-safe."""
+
+    def __init__(self, catalogue: Catalogue, link: Link, readers: Readers, known: Known) -> None:
+        self.catalogue = catalogue
+        self._link = link
+        self._readers = readers
+        self._keys = readers.keys
+        self._known = known
+        self._holdings = HoldingsCache(catalogue)
+        self._frames: dict[str, Frame] = {}
+
+    def ask(self, question: Question, now: float) -> Answer:
+        """One answer. Never raises for a store that is away: `[failure]` says what is shown then."""
+        tier = self.catalogue.tier_of(question.story, now)
+        try:
+            decision = self._decide(question, tier, now)
+        except (StoreUnavailable, NewerSchema):
+            decision = self._degraded(question, tier, now)
+        return Answer(question, tier, decision, now)
+
+    def ask_all(
+        self, stories: Sequence[Story], reader: str | None, visitor: str | None, now: float
+    ) -> list[Answer]:
+        """An answer for each story, as if asked alone without counting; the store is read once for all of them."""
+        questions = [Question(story, reader, visitor, count=False) for story in stories]
+        tiers = [self.catalogue.tier_of(story, now) for story in stories]
+        metered = dict.fromkeys(tier.meter for tier in tiers if tier.meter)
+        try:
+            seen = self._look(reader, visitor, [self._frame(name, now) for name in metered], now)
+            decisions = [self._weigh(q, tier, seen, now) for q, tier in zip(questions, tiers, strict=True)]
+        except (StoreUnavailable, NewerSchema):
+            decisions = [self._degraded(q, tier, now) for q, tier in zip(questions, tiers, strict=True)]
+        return [Answer(q, t, d, now) for q, t, d in zip(questions, tiers, decisions, strict=True)]
+
+    def _decide(self, question: Question, tier: Tier, now: float) -> Decision:
+        free = is_free(question.story, tier)
+        frames = [] if free or tier.meter is None else [self._frame(tier.meter, now)]
+        if question.reader is None and (free or not frames):
+            return decide(question.story, tier, NOTHING, None, now=now, catalogue=self.catalogue)
+        seen = self._look(question.reader, question.visitor, frames, now)
+        decision = self._weigh(question, tier, seen, now)
+        if question.count and decision.meter is not None and frames:
+            return self._count(question, tier, frames[0], seen, decision, now)
+        return decision
+
+    def _look(self, reader: str | None, visitor: str | None, frames: Sequence[Frame], now: float) -> Seen:
+        """Reads all that a decision can weigh, in one wait; in a second one for a reader that was merged."""
+        commands = self._commands(reader, visitor, frames)
+        if not commands:
+            return Seen(None, NOTHING, {}, {})
+        replies = self._link.read(commands)
+        asked, entitlements, of_reader, place = reader, NOTHING, {}, 0
+        if reader is not None:
+            alias = alias_in(replies[0])
+            if alias is not None:
+                replies = self._link.read(self._commands(alias, visitor, frames))
+                reader = alias
+            entitlements = self._entitlements(asked or reader, replies[0], now)
+            place = 1 + len(frames)
+            of_reader = self._tallies(frames, replies[1:place])
+        of_visitor = self._tallies(frames, replies[place:]) if visitor is not None else {}
+        return Seen(reader, entitlements, of_reader, of_visitor)
+
+    def _commands(self, reader: str | None, visitor: str | None, frames: Sequence[Frame]) -> list[Command]:
+        commands: list[Command] = []
+        if reader is not None:
+            commands.append(self._readers.command(reader))
+            tag = reader_hash(reader)
+            for frame in frames:
+                key = self._keys.reader_meter(tag, frame.code)
+                commands.append((key, (b"GET", key)))
+        if visitor is not None:
+            tag = visitor_hash(visitor)
+            for frame in frames:
+                key = self._keys.visitor_meter(tag, frame.code)
+                commands.append((key, (b"GET", key)))
+        return commands
+
+    @staticmethod
+    def _tallies(frames: Sequence[Frame], values: Sequence[Any]) -> dict[str, Tally]:
+        return {
+            frame.policy.name: meters.unpack(frame, value) for frame, value in zip(frames, values, strict=True)
+        }
+
+    def _entitlements(self, asked: str, reply: Any, now: float) -> Entitlements:
+        holdings = self._holdings.holdings(reply)
+        if not holdings:
+            return NOTHING
+        entitlements = resolve(holdings, self.catalogue.features, now)
+        if entitlements.by_feature:
+            held = tuple((name, holding.until) for name, holding in entitlements.by_feature.items())
+            self._known.note(reader_hash(asked), held, now)
+        return entitlements
+
+    def _weigh(self, question: Question, tier: Tier, seen: Seen, now: float) -> Decision:
+        meter = self._standing(question, tier, seen, now) if tier.meter else None
+        return decide(question.story, tier, seen.entitlements, meter, now=now, catalogue=self.catalogue)
+
+    def _standing(self, question: Question, tier: Tier, seen: Seen, now: float) -> metering.Standing | None:
+        """Where the reader, else the visitor, stands with the tier's meter; `None`: there is nobody to meter."""
+        policy = self.catalogue.meters[tier.meter or ""]
+        visitor = seen.visitors.get(policy.name, EMPTY)
+        mark = story_mark(question.story.id)
+        if seen.reader is not None:
+            read = seen.readers.get(policy.name, EMPTY).read
+            if visitor.read and visitor.joined in (None, owner_mark(seen.reader)):
+                read = {**visitor.read, **read}
+            return metering.standing(policy, policy.readers, read, mark, now)
+        if question.visitor is None or policy.visitors == 0:
+            return None
+        return metering.standing(policy, policy.visitors, visitor.read, mark, now)
+
+    def _count(
+        self, question: Question, tier: Tier, frame: Frame, seen: Seen, decision: Decision, now: float
+    ) -> Decision:
+        """Counts the read where it has to be, joins the visitor's stories where that is due, and says what holds now."""
+        meter = decision.meter
+        if meter is None:
+            return decision
+        policy, story = frame.policy, question.story.id
+        if seen.reader is None:
+            if question.visitor is None or meter.seen or not meter.opens:
+                return decision
+            limit = policy.visitors
+            done, tally = meters.count_for_visitor(self._link, self._keys, frame, question.visitor, story, limit)
+        else:
+            joining = self._joining(question, policy, frame, seen.reader, seen)
+            if not joining and (meter.seen or not meter.opens):
+                return decision
+            done, tally = meters.count_for_reader(
+                self._link, self._keys, frame, seen.reader, story, policy.readers, joining
+            )
+        limit = policy.visitors if seen.reader is None else policy.readers
+        after = metering.standing(policy, limit, tally.read, story_mark(story), now)
+        again = decide(question.story, tier, seen.entitlements, after, now=now, catalogue=self.catalogue)
+        return counted(again, after) if done else again
+
+    def _joining(
+        self, question: Question, policy: MeterPolicy, frame: Frame, reader: str, seen: Seen
+    ) -> Mapping[bytes, int]:
+        """The visitor's stories that are still to join the reader's; claims the visitor where nobody has yet."""
+        if question.visitor is None:
+            return {}
+        visitor: Tally | None = seen.visitors.get(policy.name, EMPTY)
+        if visitor is not None and visitor.joined is None:
+            visitor = meters.join_visitor(self._link, self._keys, frame, question.visitor, reader)
+        if visitor is None or visitor.joined != owner_mark(reader):
+            return {}
+        own = seen.readers.get(policy.name, EMPTY).read
+        return {mark: at for mark, at in visitor.read.items() if mark not in own}
+
+    def _frame(self, name: str, now: float) -> Frame:
+        frame = self._frames.get(name)
+        if frame is None or not frame.start <= now < frame.fresh_until:
+            frame = self._frames[name] = meters.frame_at(self.catalogue.meters[name], now)
+        return frame
+
+    def _degraded(self, question: Question, tier: Tier, now: float) -> Decision:
+        signed_in = question.reader is not None
+        known = self._known.features(reader_hash(question.reader), now) if question.reader else ()
+        return decide_degraded(
+            question.story, tier, known, signed_in=signed_in, catalogue=self.catalogue, now=now
+        )

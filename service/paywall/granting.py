@@ -1,0 +1,53 @@
+"""What an admin may grant: the rules of `[grants]`, checked before anything is written."""
+
+from __future__ import annotations
+
+from service.paywall.catalogue import DAY, Catalogue
+
+Mistakes = list[tuple[str, str]]
+"""Pairs of a field's name and what is wrong with it, for the person who asked."""
+
+
+def refusals(
+    catalogue: Catalogue, *, plan: str | None, features: tuple[str, ...], start: int, until: int | None, now: float
+) -> Mistakes:
+    """Everything that speaks against this grant; empty if nothing does."""
+    mistakes: Mistakes = []
+    policy = catalogue.grants
+    if plan is not None and plan not in catalogue.plans:
+        mistakes.append(("plan", f"there is no plan {plan!r}; there are {', '.join(catalogue.plans)}"))
+    elif plan is not None and policy.plans is not None and plan not in policy.plans:
+        mistakes.append(("plan", f"the configuration lets admins grant only {', '.join(policy.plans)}"))
+    if features and policy.plans is not None:
+        mistakes.append(("features", f"the configuration lets admins grant only {', '.join(policy.plans)}"))
+    for place, name in enumerate(features):
+        if name not in catalogue.features:
+            known = ", ".join(catalogue.features)
+            mistakes.append((f"features.{place}", f"there is no feature {name!r}; there are {known}"))
+    return mistakes + end_refusals(catalogue, start=start, until=until, now=now)
+
+
+def end_refusals(catalogue: Catalogue, *, start: int, until: int | None, now: float) -> Mistakes:
+    """What speaks against this end of a grant."""
+    longest = catalogue.grants.longest
+    if until is None:
+        if longest is None:
+            return []
+        return [("until", f"the configuration allows no grant without an end, at most {longest // DAY} days")]
+    if until <= now:
+        return [("until", "lies in the past; to end a grant now, revoke it")]
+    if until <= start:
+        return [("until", "must be later than from")]
+    if longest is not None and until - max(start, now) > longest:
+        return [("until", f"the configuration allows at most {longest // DAY} days")]
+    return []
+
+
+def needs_second_admin(catalogue: Catalogue, *, start: int, until: int | None, now: float, readers: int = 1) -> bool:
+    """Whether a second admin has to confirm: too many readers, too long, or no end, where the configuration says so."""
+    policy = catalogue.grants
+    if policy.confirm_readers is not None and readers > policy.confirm_readers:
+        return True
+    if policy.confirm_length is None:
+        return False
+    return until is None or until - max(start, now) > policy.confirm_length

@@ -1,0 +1,130 @@
+"""How a source is kept: a compact JSON array, its schema's number first, then its own number.
+
+    subscription, seat, gift   [1, n, status, confirmed, items, created, trial_end, cancel_at, at_period_end, ended_at, since]
+                               items: [[price, lookup_key, product, quantity, start, end], …]
+    pass                       [1, n, price, lookup_key, product, paid_at, refunded, disputed, confirmed, gift]
+    grant                      [1, n, plan, features, reason, start, until, actor, created_at, revoked_at, import]
+    Stripe's entitlements      [1, n, lookup_keys, confirmed]
+    tombstone                  [1, n]        (it belongs to another reader now)
+
+Empty values at the end are left off. The field's first letter says what it is; the rest is the id. `n` orders writes: a
+lower one never overwrites a higher (`lua/put_source.lua` reads it from the text).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Literal, cast
+
+import msgspec
+
+from service.paywall.source import Grant, Item, Pass, Source, StripeEntitlements, Subscription
+
+SCHEMA = 1
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(list)
+
+ROLES: dict[str, Literal["subscription", "seat", "gift"]] = {"s": "subscription", "t": "seat", "f": "gift"}
+LETTERS = {role: letter for letter, role in ROLES.items()}
+
+
+class NewerSchema(Exception):
+    """A record was written by a newer service than this one; it is not guessed at."""
+
+
+def field_of(source: Source) -> bytes:
+    """The hash field that a source is kept under: a letter for its type, a colon, its id."""
+    match source:
+        case Subscription():
+            return f"{LETTERS[source.role]}:{source.id}".encode()
+        case Pass():
+            return f"p:{source.id}".encode()
+        case Grant():
+            return f"g:{source.id}".encode()
+        case StripeEntitlements():
+            return f"e:{source.customer}".encode()
+
+
+def encode(source: Source, number: int) -> bytes:
+    """The record of a source; `number` orders its writes."""
+    return _pack([SCHEMA, number, *_values(source)])
+
+
+def tombstone(number: int) -> bytes:
+    """What stays with a reader whose source went to another."""
+    return _pack([SCHEMA, number])
+
+
+def _pack(values: list[Any]) -> bytes:
+    while values and not values[-1] and values[-1] is not True and len(values) > 2:
+        values.pop()
+    return _encoder.encode(values)
+
+
+def _values(source: Source) -> list[Any]:
+    match source:
+        case Subscription(_, status, items, created, trial_end, cancel_at, at_period_end, ended_at, confirmed):
+            packed = [[i.price, i.lookup_key, i.product, i.quantity, i.start, i.end] for i in items]
+            ends = [trial_end, cancel_at, int(at_period_end), ended_at, source.since]
+            return [status, int(confirmed), packed, created, *ends]
+        case Pass(_, price, lookup_key, product, paid_at, refunded, disputed, confirmed, gift):
+            return [price, lookup_key, product, paid_at, int(refunded), int(disputed), int(confirmed), int(gift)]
+        case Grant(_, plan, features, reason, start, until, actor, created_at, revoked_at, import_id):
+            return [plan, features, reason, start, until, actor, created_at, revoked_at, import_id]
+        case StripeEntitlements(_, lookup_keys, confirmed):
+            return [lookup_keys, int(confirmed)]
+
+
+def number_of(record: bytes) -> int:
+    """The number of a record, whatever it holds."""
+    return int(_read(record)[1])
+
+
+@lru_cache(maxsize=32_768)
+def decode(field: bytes, record: bytes) -> Source | None:
+    """The source kept under a field; `None` for a tombstone. `NewerSchema` if a newer service wrote it."""
+    values = _read(record)
+    if len(values) == 2:
+        return None
+    letter, _, name = field.decode().partition(":")
+    values = values[2:] + [None] * 10
+    if letter in ROLES:
+        return _subscription(name, ROLES[letter], values)
+    if letter == "p":
+        price, lookup_key, product, paid_at, refunded, disputed, confirmed, gift = values[:8]
+        flags = (bool(refunded), bool(disputed), bool(confirmed), bool(gift))
+        return Pass(name, price, lookup_key, product, paid_at or 0, *flags)
+    if letter == "g":
+        plan, features, reason, start, until, actor, created_at, revoked_at, import_id = values[:9]
+        return Grant(
+            name, plan, tuple(features or ()), reason, start or 0, until, actor, created_at or 0, revoked_at, import_id
+        )
+    if letter == "e":
+        return StripeEntitlements(name, tuple(values[0] or ()), bool(values[1]))
+    raise NewerSchema(f"a record of the unknown kind {letter!r}")
+
+
+def _subscription(name: str, role: Literal["subscription", "seat", "gift"], values: list[Any]) -> Subscription:
+    status, confirmed, packed, created, trial_end, cancel_at, at_period_end, ended_at, since = values[:9]
+    items = tuple(Item(*item) for item in packed or ())
+    return Subscription(
+        id=name,
+        status=status,
+        items=items,
+        created=created or 0,
+        trial_end=trial_end,
+        cancel_at=cancel_at,
+        cancel_at_period_end=bool(at_period_end),
+        ended_at=ended_at,
+        confirmed=bool(confirmed),
+        role=role,
+        since=since,
+    )
+
+
+def _read(record: bytes) -> list[Any]:
+    values = cast(list[Any], _decoder.decode(record))
+    if values[0] != SCHEMA:
+        raise NewerSchema(f"a record of schema {values[0]}, this service knows {SCHEMA}")
+    return values

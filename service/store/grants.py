@@ -1,0 +1,176 @@
+"""Grants: access that admins give, change and take back, each time with a reason and a trace.
+
+The page, the API and the command line all come through here. What may be granted at all is `service.paywall.granting`'s
+to say; here a grant is written, in one step with its history and its audit entry.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from service.paywall.source import Grant
+from service.store import audit as trail
+from service.store.audit import Actor, Audit
+from service.store.keys import reader_hash
+from service.store.known import Known
+from service.store.readers import Kept, Readers
+
+
+class UnknownGrant(Exception):
+    """This reader has no grant of that id."""
+
+
+class RevokedGrant(Exception):
+    """A revoked grant stays revoked; give a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an admin asks for: a plan or features, why, from when, until when (`None`: no end)."""
+
+    plan: str | None
+    features: tuple[str, ...]
+    reason: str
+    start: int
+    until: int | None
+
+
+def new_id() -> str:
+    """An id for a grant: `gr_` and 20 characters."""
+    return "gr_" + secrets.token_hex(10)
+
+
+class Grants:
+    """Gives, changes and revokes grants. Every method raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, readers: Readers, audit: Audit, known: Known | None) -> None:
+        self._readers = readers
+        self._audit = audit
+        self._known = known
+
+    def give(
+        self,
+        reader: str,
+        wanted: Wanted,
+        actor: Actor,
+        now: float,
+        *,
+        grant_id: str | None = None,
+    ) -> Grant:
+        """Gives a grant. With a `grant_id` that exists already, gives that grant as it stands: safe to repeat."""
+        grant = Grant(
+            id=grant_id or new_id(),
+            plan=wanted.plan,
+            features=wanted.features,
+            reason=wanted.reason,
+            start=wanted.start,
+            until=wanted.until,
+            actor=actor.name,
+            created_at=int(now),
+        )
+        written = trail.entry(
+            actor,
+            "grant.create",
+            now=now,
+            reader=reader,
+            target=grant.id,
+            before=None,
+            after=described(grant, now),
+            reason=wanted.reason,
+        )
+        outcome = self._write(reader, grant, 1, written, now)
+        if outcome is None:
+            return self._found(reader, grant.id)[1]
+        return grant
+
+    def change(self, reader: str, grant_id: str, until: int | None, reason: str, actor: Actor, now: float) -> Grant:
+        """Gives a grant another end. `UnknownGrant`, `RevokedGrant`."""
+
+        def extended(grant: Grant) -> Grant:
+            if grant.revoked_at is not None:
+                raise RevokedGrant
+            return replace(grant, until=until)
+
+        return self._alter(reader, grant_id, extended, "grant.change", reason, actor, now)
+
+    def revoke(self, reader: str, grant_id: str, reason: str, actor: Actor, now: float) -> Grant:
+        """Takes a grant back, at once and on every worker; one that is revoked stays as it is. `UnknownGrant`."""
+
+        def revoked(grant: Grant) -> Grant:
+            return grant if grant.revoked_at is not None else replace(grant, revoked_at=int(now))
+
+        return self._alter(reader, grant_id, revoked, "grant.revoke", reason, actor, now)
+
+    def of(self, reader: str) -> list[Grant]:
+        """All grants of a reader, also those that have ended, newest first."""
+        found = [kept.source for kept in self._readers.everything(reader) if isinstance(kept.source, Grant)]
+        return sorted(found, key=lambda grant: (grant.created_at, grant.id), reverse=True)
+
+    def _alter(
+        self,
+        reader: str,
+        grant_id: str,
+        change: Callable[[Grant], Grant],
+        action: str,
+        reason: str,
+        actor: Actor,
+        now: float,
+    ) -> Grant:
+        while True:
+            kept, grant = self._found(reader, grant_id)
+            changed = change(grant)
+            if changed == grant:
+                return grant
+            before, after = differences(described(grant, now), described(changed, now))
+            written = trail.entry(
+                actor, action, now=now, reader=reader, target=grant_id, before=before, after=after, reason=reason
+            )
+            if self._write(reader, changed, kept.number + 1, written, now) is not None:
+                return changed
+
+    def _found(self, reader: str, grant_id: str) -> tuple[Kept, Grant]:
+        kept = self._readers.find(reader, f"g:{grant_id}".encode())
+        if kept is None or not isinstance(kept.source, Grant):
+            raise UnknownGrant
+        return kept, kept.source
+
+    def _write(self, reader: str, grant: Grant, number: int, written: dict[str, Any], now: float) -> Grant | None:
+        """Writes a grant with its trace; `None` if somebody else wrote it meanwhile."""
+        self._audit.intend(reader)
+        outcome = self._readers.put(
+            reader,
+            grant,
+            number,
+            rule="next",
+            ended=grant.revoked_at is not None,
+            now=now,
+            cause=f"audit:{written['id']}",
+            audit=trail.pack(written),
+        )
+        if outcome.verdict == "conflict":
+            return None
+        if self._known is not None and grant.status_at(now) != "active":
+            self._known.forget(reader_hash(reader))
+        self._audit.settle(reader, now)
+        return grant
+
+
+def described(grant: Grant, now: float) -> dict[str, Any]:
+    """A grant as the audit tells it; its reason stands in the entry's own field."""
+    what: dict[str, Any] = {"plan": grant.plan} if grant.plan else {"features": list(grant.features)}
+    return {**what, "from": iso(grant.start), "until": iso(grant.until), "status": grant.status_at(now)}
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Only the fields that differ, before and after."""
+    names = [name for name in after if before.get(name) != after[name]]
+    return {name: before.get(name) for name in names}, {name: after[name] for name in names}
+
+
+def iso(moment: float | None) -> str | None:
+    """A moment as the contract writes it: whole seconds, UTC, `Z`."""
+    return None if moment is None else datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,153 @@
+"""Who was seen as entitled lately, for the hours in which the store cannot be reached.
+
+A small SQLite file in `PAYWALL_DATA`, shared by this machine's workers and found again after a restart. A check only
+notes what it saw in memory; a thread writes what is new, a moment later and in one go, and the file is read only while
+the store is away. A revocation leaves a mark that any older sighting, still unwritten in another worker, cannot undo.
+Nobody's id is in it, only the hash that the store's keys carry.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+Held = tuple[tuple[str, int | None], ...]
+"""Features with their ends (epoch seconds; `None`: no end)."""
+
+WRITE_EVERY = 0.4
+"""Seconds between writes; the contract allows one."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS known (reader BLOB PRIMARY KEY, seen REAL NOT NULL, held TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS known_seen ON known (seen);
+"""
+_UPSERT = """
+INSERT INTO known (reader, seen, held) VALUES (?, ?, ?)
+ON CONFLICT (reader) DO UPDATE SET seen = excluded.seen, held = excluded.held WHERE excluded.seen > known.seen
+"""
+
+
+class Known:
+    """Readers seen as entitled within `known_for` seconds. Safe to share between threads; one a process."""
+
+    def __init__(
+        self,
+        folder: Path,
+        known_for: float,
+        *,
+        clock: Callable[[], float],
+        on_error: Callable[[Exception], None] | None = None,
+    ) -> None:
+        self._clock = clock
+        self._path = folder / "known.sqlite3"
+        self._known_for = known_for
+        self._again_after = min(5.0, known_for / 200)
+        self._on_error = on_error
+        self._noted: dict[bytes, tuple[float, Held]] = {}
+        self._written: dict[bytes, tuple[float, Held]] = {}
+        self._lock = threading.Lock()
+        self._local = threading.local()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._cleaned = 0.0
+
+    def start(self) -> None:
+        """Starts writing; once a process, after the fork."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write_on, name="known-readers", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Writes what is still to be written."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+            self._thread = None
+        self._try_to_write()
+
+    def note(self, reader: bytes, held: Held, now: float) -> None:
+        """Notes that a reader (by its hash) held these features at `now`, the moment before the store was asked."""
+        last = self._written.get(reader)
+        if last is None or last[1] != held or now - last[0] >= self._again_after:
+            with self._lock:
+                self._noted[reader] = (now, held)
+
+    def forget(self, reader: bytes) -> None:
+        """Takes back at once whatever was seen until this moment: this reader's access was ended."""
+        now = self._clock()
+        with self._lock:
+            self._noted.pop(reader, None)
+            self._written.pop(reader, None)
+        try:
+            with closing(self._open()) as base, base:
+                base.execute(_UPSERT, (reader, now, "[]"))
+        except sqlite3.Error as error:
+            self._report(error)
+
+    def features(self, reader: bytes, now: float) -> Held:
+        """The features that a reader was lately seen to hold, and that have not ended since; `()` for a stranger."""
+        noted = self._noted.get(reader)
+        seen, held = noted if noted is not None else (0.0, ())
+        try:
+            row = self._own().execute("SELECT seen, held FROM known WHERE reader = ?", (reader,)).fetchone()
+        except sqlite3.Error as error:
+            self._report(error)
+            row = None
+        if row is not None and row[0] >= seen:
+            seen, held = row[0], tuple((name, until) for name, until in json.loads(row[1]))
+        if now - seen >= self._known_for:
+            return ()
+        return tuple((name, until) for name, until in held if until is None or now < until)
+
+    def _own(self) -> sqlite3.Connection:
+        """This thread's connection for reading; SQLite's do not like to be shared."""
+        base: sqlite3.Connection | None = getattr(self._local, "base", None)
+        if base is None:
+            base = self._local.base = self._open()
+        return base
+
+    def _open(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        base = sqlite3.connect(self._path, timeout=1.0)
+        base.execute("PRAGMA journal_mode = WAL")
+        base.execute("PRAGMA synchronous = NORMAL")
+        base.executescript(_SCHEMA)
+        return base
+
+    def _write_on(self) -> None:
+        while not self._stop.wait(WRITE_EVERY):
+            self._try_to_write()
+
+    def _try_to_write(self) -> None:
+        with self._lock:
+            noted, self._noted = self._noted, {}
+        if not noted:
+            return
+        rows = [(reader, seen, json.dumps(held)) for reader, (seen, held) in noted.items()]
+        try:
+            with closing(self._open()) as base, base:
+                base.executemany(_UPSERT, rows)
+                self._clean(base, max(seen for seen, _ in noted.values()))
+        except sqlite3.Error as error:
+            self._report(error)
+            with self._lock:
+                self._noted = {**noted, **self._noted}
+            return
+        with self._lock:
+            if len(self._written) > 200_000:
+                self._written.clear()
+            self._written.update(noted)
+
+    def _clean(self, base: sqlite3.Connection, newest: float) -> None:
+        """Drops, once a minute, who was seen too long ago to count."""
+        if newest - self._cleaned >= 60:
+            self._cleaned = newest
+            base.execute("DELETE FROM known WHERE seen < ?", (newest - self._known_for - 60,))
+
+    def _report(self, error: Exception) -> None:
+        if self._on_error is not None:
+            self._on_error(error)

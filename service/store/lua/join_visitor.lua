@@ -1,0 +1,23 @@
+-- Claims a visitor's meter for a reader: from now on its stories join this reader's, and no other's.
+--
+-- KEYS  1 the visitor's meter
+-- ARGV  1 kind   2 window's start, or for a rolling window the moment now   3 the reader's mark (8 bytes)
+--       4 expire at   5 length of a rolling window, else 0
+-- gives {1 it is this reader's, 0 it is another's; the meter as it is now}
+local kind, start, mine = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local length = tonumber(ARGV[5])
+local value = redis.call('GET', KEYS[1])
+local body, stamp = '', start
+if value and string.sub(value, 1, 1) == kind then
+  stamp = struct.unpack('>I4', value, 2)
+  local joined = string.byte(value, 6) == 1
+  local valid = length > 0 or stamp >= start
+  if joined and valid and (length == 0 or stamp + length > start) then
+    return {string.sub(value, 7, 14) == mine and 1 or 0, value}
+  end
+  if valid then body = string.sub(value, joined and 15 or 7) else stamp = start end
+  if length > 0 then stamp = start end
+end
+local after = kind .. struct.pack('>I4', stamp) .. '\1' .. mine .. body
+redis.call('SET', KEYS[1], after, 'EXAT', ARGV[4])
+return {1, after}

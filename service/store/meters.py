@@ -1,0 +1,120 @@
+"""Meters in the store: how counted stories are packed, and the two scripts that change them.
+
+The bytes of a meter are described in `lua/count_read.lua`. A reader's and a visitor's meter look alike; only a visitor's
+can be joined to a reader. Both live as long as their window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from struct import Struct
+from typing import Protocol, cast
+
+from service.paywall.catalogue import MeterPolicy
+from service.paywall.meter import EMPTY, Tally, window_at
+from service.store.keys import Keys, meter_code, owner_mark, reader_hash, story_mark, visitor_hash
+from service.store.scripts import Script, load
+
+KIND = {"day": b"\x11", "week": b"\x12", "month": b"\x13", "rolling": b"\x14"}
+"""First byte of a meter: schema 1 in its high half, the window in its low half."""
+
+COUNT = load("count_read")
+JOIN = load("join_visitor")
+
+_STAMP = Struct(">I")
+_ENTRY = Struct(">8sI")
+
+
+class Runner(Protocol):
+    """What meters need of the store's link."""
+
+    def run(self, script: Script, keys: list[bytes], args: list[bytes | int | str]) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A policy at a moment, as the scripts want it; worked out once a window, not once a request."""
+
+    policy: MeterPolicy
+    code: bytes
+    kind: bytes
+    start: int
+    """The calendar window's start; of a rolling window the moment now."""
+    expires: int
+    fresh_until: float
+    """Until when this frame may be used again."""
+
+
+def frame_at(policy: MeterPolicy, now: float) -> Frame:
+    """The frame of `now`. A rolling one holds for this second only."""
+    code, kind = meter_code(policy.name), KIND[policy.window]
+    if policy.rolling:
+        second = int(now)
+        return Frame(policy, code, kind, second, second + policy.length, second + 1)
+    window = window_at(policy, now)
+    return Frame(policy, code, kind, window.start, window.end, window.end)
+
+
+def unpack(frame: Frame, value: bytes | None) -> Tally:
+    """What a stored meter says at the frame's moment. What is of an earlier window, or of another kind, says nothing."""
+    if value is None or value[:1] != frame.kind:
+        return EMPTY
+    (stamp,) = _STAMP.unpack_from(value, 1)
+    joined = value[5] == 1
+    first = 14 if joined else 6
+    owner = value[6:14] if joined else None
+    if not frame.policy.rolling:
+        if stamp < frame.start:
+            return EMPTY
+        return Tally(dict.fromkeys([value[at : at + 8] for at in range(first, len(value), 8)], 0), owner)
+    length = frame.policy.length
+    read = {mark: at for mark, at in _ENTRY.iter_unpack(value[first:]) if frame.start < at + length}
+    return Tally(read, owner if frame.start < stamp + length else None)
+
+
+def pack(frame: Frame, read: Mapping[bytes, int]) -> bytes:
+    """Entries as the scripts take them to join."""
+    if frame.policy.rolling:
+        return b"".join(_ENTRY.pack(mark, at) for mark, at in read.items())
+    return b"".join(read)
+
+
+def count_for_reader(
+    link: Runner, keys: Keys, frame: Frame, reader: str, story: str, limit: int, joining: Mapping[bytes, int]
+) -> tuple[bool, Tally]:
+    """Counts a story for a reader while the limit allows, joining the visitor's. Gives whether it was counted now."""
+    key = keys.reader_meter(reader_hash(reader), frame.code)
+    return _count(link, frame, key, story, limit, pack(frame, joining))
+
+
+def count_for_visitor(
+    link: Runner, keys: Keys, frame: Frame, visitor: str, story: str, limit: int
+) -> tuple[bool, Tally]:
+    """Counts a story for a visitor while the limit allows. Gives whether it was counted now, and the meter after."""
+    return _count(link, frame, keys.visitor_meter(visitor_hash(visitor), frame.code), story, limit, b"")
+
+
+def _count(link: Runner, frame: Frame, key: bytes, story: str, limit: int, joining: bytes) -> tuple[bool, Tally]:
+    length = frame.policy.length
+    arguments = [frame.kind, frame.start, limit, story_mark(story), joining, frame.expires, length]
+    verdict, value = cast("tuple[int, bytes]", link.run(COUNT, [key], arguments))
+    return verdict == 1, unpack(frame, value)
+
+
+def join_visitor(link: Runner, keys: Keys, frame: Frame, visitor: str, reader: str) -> Tally | None:
+    """Claims a visitor's stories for a reader: the visitor's meter, or `None` if they have joined another reader.
+
+    The claim comes before the union, so that a crash in between loses the reader nothing: the next request finds the
+    claim and makes the union.
+    """
+    key = keys.visitor_meter(visitor_hash(visitor), frame.code)
+    arguments: list[bytes | int | str] = [
+        frame.kind,
+        frame.start,
+        owner_mark(reader),
+        frame.expires,
+        frame.policy.length,
+    ]
+    mine, value = cast("tuple[int, bytes]", link.run(JOIN, [key], arguments))
+    return unpack(frame, value) if mine else None

@@ -1,0 +1,227 @@
+"""Readers in the store: the hot record that a check reads, the past beside it, and the history of both.
+
+A reader's record is a hash with a field a source (`codec.field_of`). What has ended lies in the past, so that a check
+reads only what can still open something. Every change of a source leaves an entry in the history, by which the past can
+be told later: `[1, at, field, record, cause]`, `record` null where the source went to another reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import msgspec
+
+from service.paywall.catalogue import Catalogue
+from service.paywall.source import Holding, Source
+from service.store import codec
+from service.store.keys import Keys, reader_hash
+from service.store.link import Link
+from service.store.scripts import load
+
+PUT = load("put_source")
+HISTORY_ENTRIES = 2_000
+"""The most changes kept of one reader; a year of monthly renewals leaves about thirty."""
+
+ALIAS = b">"
+"""Field of a reader that was merged into another: the id it is answered as."""
+
+Rule = Literal["higher", "next"]
+Command = tuple[bytes, tuple[bytes, ...]]
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(list)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A source as it is kept: the field, the record's bytes, and what they say (`None`: a tombstone)."""
+
+    field: bytes
+    record: bytes
+    source: Source | None
+
+    @property
+    def number(self) -> int:
+        return codec.number_of(self.record)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of a reader's history; `record` is `None` where the source went to another reader."""
+
+    at: int
+    field: bytes
+    record: bytes | None
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a put. `before` is the source as it stood (`None`: unknown until now)."""
+
+    verdict: Literal["applied", "same", "stale", "conflict"]
+    number: int
+    before: Source | None
+
+
+class Readers:
+    """Reads and writes readers' sources. Every method raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self.keys = keys
+
+    def command(self, reader: str) -> Command:
+        """The command that fetches the hot record; its reply goes to `sources_in`."""
+        key = self.keys.reader(reader_hash(reader))
+        return key, (b"HGETALL", key)
+
+    def hot(self, reader: str) -> list[Kept]:
+        """What can still open something for this reader."""
+        return kept_in(self._link.read([self.command(reader)])[0])
+
+    def everything(self, reader: str) -> list[Kept]:
+        """The hot record and the past."""
+        past = self.keys.past(reader_hash(reader))
+        hot, ended = self._link.read([self.command(reader), (past, (b"HGETALL", past))])
+        return kept_in(hot) + kept_in(ended)
+
+    def find(self, reader: str, field: bytes) -> Kept | None:
+        """One source, wherever it lies."""
+        tag = reader_hash(reader)
+        hot, past = self.keys.reader(tag), self.keys.past(tag)
+        here, ended = self._link.read([(hot, (b"HGET", hot, field)), (past, (b"HGET", past, field))])
+        record = here or ended
+        return Kept(field, record, codec.decode(field, record)) if record else None
+
+    def history(self, reader: str) -> list[Change]:
+        """All changes kept, oldest first."""
+        key = self.keys.history(reader_hash(reader))
+        (entries,) = self._link.read([(key, (b"LRANGE", key, b"0", b"-1"))])
+        return [_change(entry) for entry in cast("list[bytes]", entries)]
+
+    def put(
+        self,
+        reader: str,
+        source: Source,
+        number: int,
+        *,
+        rule: Rule,
+        ended: bool,
+        now: float,
+        cause: str,
+        audit: bytes = b"",
+    ) -> Outcome:
+        """Puts a source in one step with its history and its audit entry.
+
+        `rule` `higher` takes any number above the one that stands, `next` only its successor. `ended` sources lie in the
+        past. `cause` names the event or the audit entry that brought the change.
+        """
+        field, record = codec.field_of(source), codec.encode(source, number)
+        return self._put(reader, field, number, rule, ended, record, now, cause, audit)
+
+    def leave_tombstone(self, reader: str, field: bytes, number: int, *, now: float, cause: str) -> Outcome:
+        """Marks a source as another reader's, so that a late write cannot bring it back here."""
+        return self._put(reader, field, number, "higher", True, codec.tombstone(number), now, cause, b"")
+
+    def _put(
+        self,
+        reader: str,
+        field: bytes,
+        number: int,
+        rule: Rule,
+        ended: bool,
+        record: bytes,
+        now: float,
+        cause: str,
+        audit: bytes,
+    ) -> Outcome:
+        tag = reader_hash(reader)
+        keys = [self.keys.reader(tag), self.keys.past(tag), self.keys.history(tag), self.keys.outbox(tag)]
+        entry = history_entry(now, field, record, cause)
+        place = b"past" if ended else b"reader"
+        arguments = [field, number, rule, place, record, entry, audit, HISTORY_ENTRIES]
+        verdict, stands, before = cast("tuple[bytes, int, bytes]", self._link.run(PUT, keys, arguments))
+        known = codec.decode(field, before) if before else None
+        return Outcome(cast(Any, verdict.decode()), stands, known)
+
+
+def history_entry(now: float, field: bytes, record: bytes, cause: str) -> bytes:
+    """An entry of the history, in whole seconds; a tombstone's record is null."""
+    text = None if len(_decoder.decode(record)) == 2 else record.decode()
+    return _encoder.encode([codec.SCHEMA, int(now), field.decode(), text, cause])
+
+
+def _change(entry: bytes) -> Change:
+    schema, at, field, record, cause = _decoder.decode(entry)
+    if schema != codec.SCHEMA:
+        raise codec.NewerSchema(f"a history entry of schema {schema}, this service knows {codec.SCHEMA}")
+    return Change(at, field.encode(), record.encode() if record is not None else None, cause)
+
+
+def pairs_in(reply: Any) -> Iterable[tuple[bytes, bytes]]:
+    """Fields and values of an HGETALL reply, whichever protocol it came by."""
+    if isinstance(reply, Mapping):
+        return reply.items()
+    return zip(reply[::2], reply[1::2], strict=True)
+
+
+def kept_in(reply: Any) -> list[Kept]:
+    """The sources in an HGETALL reply; fields that are no sources are left out."""
+    found = []
+    for field, record in pairs_in(reply):
+        if field[1:2] == b":":
+            found.append(Kept(field, record, codec.decode(field, record)))
+    return found
+
+
+def alias_in(reply: Any) -> str | None:
+    """The reader that this one was merged into, of an HGETALL reply of its hot record."""
+    for field, value in pairs_in(reply):
+        if field == ALIAS:
+            return cast(bytes, value).decode()
+    return None
+
+
+def sources_at(changes: Sequence[Change], moment: float) -> list[Source]:
+    """The sources as they stood at a past moment: of each the last change that was known then."""
+    last: dict[bytes, Change] = {}
+    for change in changes:
+        if change.at <= moment:
+            last[change.field] = change
+    found = (codec.decode(change.field, change.record) for change in last.values() if change.record is not None)
+    return [source for source in found if source is not None]
+
+
+class HoldingsCache:
+    """What records give under one catalogue, worked out once a record and kept while it is asked for.
+
+    A record's bytes say all that its holdings depend on, so nothing here can be out of date.
+    """
+
+    def __init__(self, catalogue: Catalogue, most: int = 50_000) -> None:
+        self._catalogue = catalogue
+        self._most = most
+        self._known: dict[tuple[bytes, bytes], tuple[Holding, ...]] = {}
+
+    def holdings(self, reply: Any) -> list[Holding]:
+        """The holdings of an HGETALL reply of a hot record."""
+        found: list[Holding] = []
+        known = self._known
+        for pair in pairs_in(reply):
+            holdings = known.get(pair)
+            if holdings is None:
+                holdings = self._work_out(pair)
+            found += holdings
+        return found
+
+    def _work_out(self, pair: tuple[bytes, bytes]) -> tuple[Holding, ...]:
+        field, record = pair
+        source = codec.decode(field, record) if field[1:2] == b":" else None
+        holdings = source.holdings(self._catalogue) if source is not None else ()
+        if len(self._known) >= self._most:
+            self._known.clear()
+        self._known[pair] = holdings
+        return holdings
