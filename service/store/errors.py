@@ -1,0 +1,70 @@
+"""What can go wrong between us and the store, and what each kind means to the caller.
+
+StoreUnavailable        the store cannot be reached, hangs, or may not be written now: `[failure]` decides, or 503
+└── ConnectionLost      an open connection broke; a read may be asked once more on a fresh one
+StoreError              the store answered, and refused what we asked: a mistake of ours, never an outage
+"""
+
+from __future__ import annotations
+
+
+class StoreUnavailable(Exception):  # noqa: N818  it is a state that has a policy, not an error
+    """The store cannot be reached, hangs, or may not be written now.
+
+    `why` is one constant word, for a metric's label and a log line: refused, timeout, lost, dns, certificate, tls,
+    auth, noperm, readonly, noreplicas, clusterdown, loading, masterdown, misconf, oom, busy, clients, no_master, moved,
+    tryagain, protocol, open (the breaker: nothing was asked), closed (by ourselves). The text never holds a secret.
+    """
+
+    def __init__(self, why: str, detail: str = "") -> None:
+        super().__init__(detail or why)
+        self.why = why
+
+
+class ConnectionLost(StoreUnavailable):
+    """A connection that was open broke: the server restarted, closed it as idle, or is gone."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__("lost", detail)
+
+
+class StoreError(RuntimeError):
+    """The store's own refusal of a command or a script, in its words (which hold no reader data of ours)."""
+
+
+# First word of an error reply → why. Whatever else a store says is a mistake in what we asked: StoreError.
+_OUTAGES = {
+    "READONLY": "readonly",
+    "NOREPLICAS": "noreplicas",
+    "CLUSTERDOWN": "clusterdown",
+    "LOADING": "loading",
+    "MASTERDOWN": "masterdown",
+    "MISCONF": "misconf",
+    "OOM": "oom",
+    "BUSY": "busy",
+    "NOAUTH": "auth",
+    "WRONGPASS": "auth",
+    "NOPERM": "noperm",
+    "DENIED": "auth",
+    "MOVED": "moved",
+    "ASK": "moved",
+    "TRYAGAIN": "tryagain",
+}
+
+# Error replies that share the word ERR and are no mistake of ours either.
+_OUTAGE_TEXTS = {
+    "ERR max number of clients reached": "clients",
+    "ERR max number of clients + cluster connections reached": "clients",
+    "ERR AUTH ": "auth",
+    "ERR invalid password": "auth",
+    "ERR DB index is out of range": "db",
+    "ERR This instance has cluster support disabled": "no_cluster",
+}
+
+
+def outage_in(reply: str) -> str | None:
+    """The word for an error reply that means "cannot be reached", or None where the reply is our own mistake."""
+    why = _OUTAGES.get(reply.split(" ", 1)[0])
+    if why is None and reply.startswith("ERR "):
+        why = next((word for start, word in _OUTAGE_TEXTS.items() if reply.startswith(start)), None)
+    return why
