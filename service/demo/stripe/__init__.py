@@ -1,0 +1,14 @@
+"""A look-alike of Stripe, for the demo and for tests: stateful, over HTTP, with a clock that can be moved.
+
+The real SDK talks to it: `stripe.StripeClient("sk_test_x", base_addresses={"api": running.url})`. Start reading in
+`app.py`; `gateway.py` is the way of a request, `domain/` is what Stripe does, `control.py` what a test can pull. It is
+never part of `paywall serve`.
+"""
+
+from __future__ import annotations
+
+from service.demo.stripe.app import create_lookalike
+from service.demo.stripe.domain.endpoints import Webhook
+from service.demo.stripe.server import RunningLookalike, serve_lookalike
+
+__all__ = ["RunningLookalike", "Webhook", "create_lookalike", "serve_lookalike"]

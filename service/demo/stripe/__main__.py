@@ -1,0 +1,35 @@
+"""`python -m service.demo.stripe --port 12111 --webhook http://127.0.0.1:8000/v1/stripe/webhook --secret whsec_…`"""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import click
+
+from service.demo.stripe import Webhook, serve_lookalike
+
+
+@click.command()
+@click.option("--port", default=12111, show_default=True, help="Where to listen, on 127.0.0.1; 0 picks a free port.")
+@click.option("--webhook", "urls", multiple=True, help="Where to send events; may be given more than once.")
+@click.option("--secret", default="whsec_lookalike", show_default=True, help="What webhooks are signed with.")
+@click.option("--api-version", help="The version of the webhooks' shapes; the newest, if left out.")
+@click.option("--no-catalog", is_flag=True, help="Start without the demo newspaper's products and prices.")
+def main(port: int, urls: tuple[str, ...], secret: str, api_version: str | None, no_catalog: bool) -> None:
+    """A look-alike of Stripe for trying and testing. No money moves; nothing is kept when it ends."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    webhooks = [Webhook(url, secret, api_version) for url in urls]
+    try:
+        running = serve_lookalike(port, seed_catalog=not no_catalog, webhooks=webhooks)
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from None
+    with running:
+        click.echo(f"Stripe look-alike at {running.url}")
+        ended.wait()
+
+
+if __name__ == "__main__":
+    main()

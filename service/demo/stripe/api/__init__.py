@@ -1,0 +1,34 @@
+"""Stripe's API, a module a resource: parameters in, objects out. The rules are in `domain`."""
+
+from __future__ import annotations
+
+from service.demo.stripe.api import (
+    account,
+    catalogue,
+    checkout,
+    customers,
+    entitlements,
+    events,
+    invoices,
+    payments,
+    portal,
+    subscription_items,
+    subscriptions,
+    webhook_endpoints,
+)
+
+_MODULES = (
+    account,
+    catalogue,
+    checkout,
+    customers,
+    entitlements,
+    events,
+    invoices,
+    payments,
+    portal,
+    subscription_items,
+    subscriptions,
+    webhook_endpoints,
+)
+ROUTES = [route for module in _MODULES for route in module.routes.all]

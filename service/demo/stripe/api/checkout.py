@@ -1,0 +1,199 @@
+"""`/v1/checkout/sessions`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.demo.stripe.api.catalogue import rhythm
+from service.demo.stripe.domain import catalogue, checkout, customers, items
+from service.demo.stripe.errors import Json, invalid
+from service.demo.stripe.lists import matching, newest_first, page
+from service.demo.stripe.params import Params
+from service.demo.stripe.routes import Routes
+from service.demo.stripe.world import World
+
+routes = Routes()
+
+# Accepted, and without effect on a page that takes pretended cards only.
+_COSMETIC = (
+    "adaptive_pricing",
+    "allow_promotion_codes",
+    "automatic_tax",
+    "billing_address_collection",
+    "branding_settings",
+    "consent_collection",
+    "custom_text",
+    "customer_update",
+    "integration_identifier",
+    "locale",
+    "payment_method_options",
+    "payment_method_types",
+    "phone_number_collection",
+    "saved_payment_method_options",
+    "submit_type",
+    "tax_id_collection",
+)
+_TAKES = (
+    "cancel_url",
+    "client_reference_id",
+    "currency",
+    "customer",
+    "customer_creation",
+    "customer_email",
+    "expires_at",
+    "invoice_creation",
+    "line_items",
+    "metadata",
+    "mode",
+    "payment_intent_data",
+    "payment_method_collection",
+    "setup_intent_data",
+    "subscription_data",
+    "success_url",
+    "ui_mode",
+)
+
+
+@routes.list("/v1/checkout/sessions", "created", "customer", "payment_intent", "status", "subscription")
+def list_sessions(world: World, params: Params) -> Json:
+    rows = newest_first(world.table("checkout.session").values())
+    keep = matching(params, "customer", "payment_intent", "status", "subscription")
+    return page("/v1/checkout/sessions", rows, params, keep)
+
+
+@routes.post("/v1/checkout/sessions", *_TAKES, *_COSMETIC)
+def create(world: World, params: Params) -> Json:
+    mode = params.choice("mode", ("payment", "setup", "subscription"))
+    if mode is None:
+        raise params.absent("mode")
+    if params.text("ui_mode", "hosted_page") not in ("hosted_page", "hosted"):
+        raise invalid("The look-alike has hosted pages only.", "ui_mode")
+    if params.text("customer"):
+        customers.living(world, params.required("customer"))
+        if params.text("customer_email"):
+            raise invalid("You may only specify one of these parameters: customer, customer_email.", "customer")
+    fields: dict[str, Any] = {
+        "cancel_url": params.text("cancel_url"),
+        "client_reference_id": _reference(params),
+        "customer": params.text("customer"),
+        "customer_creation": _customer_creation(params, mode),
+        "customer_email": params.text("customer_email"),
+        "metadata": params.metadata(),
+        "mode": mode,
+        "success_url": params.required("success_url"),
+        **_promised(world, params, mode),
+    }
+    if params.given("expires_at"):
+        fields["expires_at"] = _expiry(world, params)
+    return checkout.open_session(world, _lines(world, params, mode), world.cause.base_url, **fields)
+
+
+def _reference(params: Params) -> str | None:
+    reference = params.text("client_reference_id")
+    if reference and len(reference) > 200:
+        raise invalid("Invalid client_reference_id: must be at most 200 characters", "client_reference_id")
+    return reference
+
+
+def _customer_creation(params: Params, mode: str) -> str | None:
+    chosen = params.choice("customer_creation", ("always", "if_required"))
+    if chosen and mode == "subscription":
+        raise invalid("`customer_creation` can only be used in `payment` and `setup` mode.", "customer_creation")
+    if params.text("customer"):
+        return None
+    return "always" if mode == "subscription" else chosen or "if_required"
+
+
+def _expiry(world: World, params: Params) -> int:
+    moment = params.integer("expires_at") or 0
+    if not world.now() + 30 * 60 <= moment <= world.now() + 24 * 3600:
+        raise invalid("The `expires_at` timestamp must be between 30 minutes and 24 hours from now.", "expires_at")
+    return moment
+
+
+def _promised(world: World, params: Params, mode: str) -> Json:
+    """What the payment is to make of the session, kept until then."""
+    for name, owner in (("subscription_data", "subscription"), ("payment_intent_data", "payment")):
+        if params.given(name) and mode != owner:
+            raise invalid(f"You can not pass `{name}` in `{mode}` mode.", name)
+    data = params.inner("subscription_data")
+    without_card = data.inner("trial_settings").inner("end_behavior").text("missing_payment_method")
+    days, until = data.integer("trial_period_days"), data.integer("trial_end")
+    if until is not None and until < world.now() + 48 * 3600:
+        raise invalid("The `trial_end` date has to be at least 2 days in the future.", "subscription_data[trial_end]")
+    intent = params.inner("payment_intent_data" if mode == "payment" else "setup_intent_data")
+    return {
+        "_order": {
+            "metadata": data.metadata(),
+            "description": data.text("description"),
+            "billing_mode": data.inner("billing_mode").text("type"),
+            "without_card": without_card or "create_invoice",
+        },
+        "_trial_days": days,
+        "_trial_end": until,
+        "_intent_metadata": intent.metadata(),
+    }
+
+
+def _lines(world: World, params: Params, mode: str) -> list[items.Row]:
+    rows = params.rows("line_items")
+    if mode == "setup":
+        return []
+    if not rows:
+        raise invalid(f"`line_items` are required in `{mode}` mode.", "line_items", "parameter_missing")
+    return [_line(world, row, mode) for row in rows]
+
+
+def _line(world: World, row: Params, mode: str) -> items.Row:
+    if row.given("price_data"):
+        data = row.inner("price_data")
+        price = catalogue.adhoc(
+            world,
+            data.required("currency").lower(),
+            data.required("product"),
+            data.integer("unit_amount", 0) or 0,
+            rhythm(data),
+        )
+    else:
+        price = catalogue.price(world, row.required("price"), row.name("price"))
+    if mode == "payment" and price["recurring"]:
+        raise invalid(
+            "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or use "
+            "only one-time prices.",
+            row.name("price"),
+        )
+    if mode == "subscription" and not price["recurring"]:
+        raise invalid(
+            "The look-alike takes only recurring prices in `subscription` mode.",
+            row.name("price"),
+        )
+    quantity = row.integer("quantity", 1)
+    if not quantity or quantity < 1:
+        raise invalid("Invalid quantity: must be at least 1", row.name("quantity"), "parameter_invalid_integer")
+    return items.Row(price, quantity)
+
+
+@routes.get("/v1/checkout/sessions/{session}")
+def retrieve(world: World, params: Params, session: str) -> Json:
+    return world.get("checkout.session", session)
+
+
+@routes.post("/v1/checkout/sessions/{session}", "metadata")
+def update(world: World, params: Params, session: str) -> Json:
+    found = world.get("checkout.session", session)
+    found["metadata"] = params.metadata(found["metadata"])
+    return found
+
+
+@routes.post("/v1/checkout/sessions/{session}/expire")
+def expire(world: World, params: Params, session: str) -> Json:
+    found = world.get("checkout.session", session)
+    checkout.expire(world, found)
+    return found
+
+
+@routes.list("/v1/checkout/sessions/{session}/line_items")
+def list_line_items(world: World, params: Params, session: str) -> Json:
+    world.get("checkout.session", session)
+    rows: list[Json] = world.table("line_items").get(session, {}).get("data", [])
+    return page(f"/v1/checkout/sessions/{session}/line_items", rows, params)

@@ -1,0 +1,86 @@
+"""`/v1/customers`, and as much of `/v1/payment_methods` as it takes to give somebody a card."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.demo.stripe.domain import customers, standing
+from service.demo.stripe.errors import Json
+from service.demo.stripe.lists import matching, newest_first, page
+from service.demo.stripe.params import Params
+from service.demo.stripe.routes import Routes
+from service.demo.stripe.world import World
+
+routes = Routes()
+
+_TEXTS = ("description", "email", "name", "phone")
+_TAKES = (*_TEXTS, "invoice_settings", "metadata", "preferred_locales")
+
+
+@routes.list("/v1/customers", "created", "email")
+def list_customers(world: World, params: Params) -> Json:
+    rows = newest_first(row for row in world.table("customer").values() if not row.get("deleted"))
+    return page("/v1/customers", rows, params, matching(params, "email"))
+
+
+@routes.post("/v1/customers", *_TAKES, "payment_method")
+def create(world: World, params: Params) -> Json:
+    fields: dict[str, Any] = {name: params.text(name) for name in _TEXTS}
+    customer = customers.create(
+        world, **fields, metadata=params.metadata(), preferred_locales=params.texts("preferred_locales")
+    )
+    method = params.text("payment_method")
+    default = params.inner("invoice_settings").text("default_payment_method")
+    if method:
+        attached = customers.attach(world, method, customer)
+        if default in (method, attached["id"]):
+            customers.set_default(world, customer, attached)
+    return customer
+
+
+@routes.get("/v1/customers/{customer}")
+def retrieve(world: World, params: Params, customer: str) -> Json:
+    return world.get("customer", customer)
+
+
+@routes.post("/v1/customers/{customer}", *_TAKES)
+def update(world: World, params: Params, customer: str) -> Json:
+    found = customers.living(world, customer, "id", 404)
+    with world.changing(found, "customer.updated"):
+        found.update({name: params.text(name) for name in _TEXTS if params.given(name)})
+        found["metadata"] = params.metadata(found["metadata"])
+        default = params.inner("invoice_settings").text("default_payment_method")
+        if default:
+            world.get("payment_method", default, "invoice_settings[default_payment_method]", 400)
+            found["invoice_settings"] = {**found["invoice_settings"], "default_payment_method": default}
+    return found
+
+
+@routes.delete("/v1/customers/{customer}")
+def delete(world: World, params: Params, customer: str) -> Json:
+    """Ends the customer's subscriptions; both stay readable, the customer only as deleted."""
+    found = customers.living(world, customer, "id", 404)
+    for subscription in list(world.table("subscription").values()):
+        if subscription["customer"] == customer and subscription["status"] not in standing.TERMINAL:
+            standing.cancel(world, subscription, "cancellation_requested")
+    world.emit("customer.deleted", found)
+    gone = {"id": customer, "object": "customer", "deleted": True}
+    # What was is kept beside it: the subscriptions' invoices still name this customer.
+    return world.add({**gone, **{f"_{key}": value for key, value in found.items() if key not in gone}})
+
+
+@routes.list("/v1/customers/{customer}/payment_methods", "type", "allow_redisplay")
+def list_cards(world: World, params: Params, customer: str) -> Json:
+    customers.living(world, customer, "id", 404)
+    rows = [row for row in world.table("payment_method").values() if row["customer"] == customer]
+    return page(f"/v1/customers/{customer}/payment_methods", newest_first(rows), params)
+
+
+@routes.get("/v1/payment_methods/{payment_method}")
+def retrieve_card(world: World, params: Params, payment_method: str) -> Json:
+    return world.get("payment_method", payment_method)
+
+
+@routes.post("/v1/payment_methods/{payment_method}/attach", "customer")
+def attach_card(world: World, params: Params, payment_method: str) -> Json:
+    return customers.attach(world, payment_method, customers.living(world, params.required("customer")))

@@ -1,0 +1,101 @@
+"""`/v1/invoices` and `/v1/invoice_payments`."""
+
+from __future__ import annotations
+
+from service.demo.stripe.domain import invoices, payments, standing
+from service.demo.stripe.errors import Json, declined, invalid
+from service.demo.stripe.lists import matching, newest_first, page
+from service.demo.stripe.params import Params
+from service.demo.stripe.routes import Routes
+from service.demo.stripe.world import World
+
+routes = Routes()
+
+
+@routes.list("/v1/invoices", "collection_method", "created", "customer", "status", "subscription")
+def list_invoices(world: World, params: Params) -> Json:
+    keep = matching(params, "collection_method", "customer", "status")
+    wanted = params.text("subscription")
+    rows = newest_first(world.table("invoice").values())
+    return page("/v1/invoices", rows, params, lambda row: keep(row) and (not wanted or _is_for(row, wanted)))
+
+
+def _is_for(invoice: Json, subscription: str) -> bool:
+    details = (invoice.get("parent") or {}).get("subscription_details") or {}
+    return bool(details.get("subscription") == subscription)
+
+
+@routes.get("/v1/invoices/{invoice}")
+def retrieve(world: World, params: Params, invoice: str) -> Json:
+    return world.get("invoice", invoice)
+
+
+@routes.list("/v1/invoices/{invoice}/lines")
+def list_lines(world: World, params: Params, invoice: str) -> Json:
+    return page(f"/v1/invoices/{invoice}/lines", world.get("invoice", invoice)["lines"]["data"], params)
+
+
+@routes.post("/v1/invoices/{invoice}/pay", "off_session", "payment_method")
+def pay(world: World, params: Params, invoice: str) -> Json:
+    """Pays now, with the given card or the default one; 402 where it is declined."""
+    found = world.get("invoice", invoice)
+    if found["status"] == "paid":
+        raise invalid("Invoice is already paid", code="invoice_already_paid")
+    if found["status"] == "draft":
+        invoices.finalize(world, found)
+    card = params.text("payment_method")
+    method = world.get("payment_method", card, "payment_method", 400) if card else None
+    paid = found["status"] == "paid" or invoices.pay(world, found, method)
+    standing.after_invoice(world, found)
+    if not paid:
+        intent = invoices.intent_of(world, found) or {}
+        charge = payments.charge_of(world, intent)
+        raise declined(charge["id"] if charge else "", intent)
+    return found
+
+
+@routes.post("/v1/invoices/{invoice}/finalize", "auto_advance")
+def finalize(world: World, params: Params, invoice: str) -> Json:
+    found = world.get("invoice", invoice)
+    invoices.finalize(world, found)
+    standing.after_invoice(world, found)
+    return found
+
+
+@routes.post("/v1/invoices/{invoice}/void")
+def void(world: World, params: Params, invoice: str) -> Json:
+    found = world.get("invoice", invoice)
+    invoices.void(world, found)
+    standing.after_invoice(world, found)
+    return found
+
+
+@routes.post("/v1/invoices/{invoice}/mark_uncollectible")
+def mark_uncollectible(world: World, params: Params, invoice: str) -> Json:
+    found = world.get("invoice", invoice)
+    invoices.write_off(world, found)
+    standing.after_invoice(world, found)
+    return found
+
+
+@routes.list("/v1/invoice_payments", "created", "invoice", "payment", "status")
+def list_payments(world: World, params: Params) -> Json:
+    keep = matching(params, "invoice", "status")
+    asked = params.inner("payment")
+    kind, intent = asked.text("type"), asked.text("payment_intent")
+    rows = newest_first(world.table("invoice_payment").values())
+    return page(
+        "/v1/invoice_payments",
+        rows,
+        params,
+        lambda row: (
+            keep(row)
+            and (kind is None or row["payment"]["type"] == kind)
+            and (intent is None or row["payment"].get("payment_intent") == intent)
+        ),
+    )
+
+
+@routes.get("/v1/invoice_payments/{payment}")
+def retrieve_payment(world: World, params: Params, payment: str) -> Json:
+    return world.get("invoice_payment", payment)

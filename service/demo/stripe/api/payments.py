@@ -1,0 +1,91 @@
+"""`/v1/payment_intents`, `/v1/charges`, `/v1/refunds`, `/v1/disputes`."""
+
+from __future__ import annotations
+
+from service.demo.stripe.domain import disputes, refunds
+from service.demo.stripe.errors import Json
+from service.demo.stripe.lists import matching, newest_first, page
+from service.demo.stripe.params import Params
+from service.demo.stripe.routes import Routes
+from service.demo.stripe.world import World
+
+routes = Routes()
+
+
+@routes.list("/v1/payment_intents", "created", "customer")
+def list_intents(world: World, params: Params) -> Json:
+    rows = newest_first(world.table("payment_intent").values())
+    return page("/v1/payment_intents", rows, params, matching(params, "customer"))
+
+
+@routes.get("/v1/payment_intents/{intent}")
+def retrieve_intent(world: World, params: Params, intent: str) -> Json:
+    return world.get("payment_intent", intent)
+
+
+@routes.list("/v1/charges", "created", "customer", "payment_intent")
+def list_charges(world: World, params: Params) -> Json:
+    rows = newest_first(world.table("charge").values())
+    return page("/v1/charges", rows, params, matching(params, "customer", "payment_intent"))
+
+
+@routes.get("/v1/charges/{charge}")
+def retrieve_charge(world: World, params: Params, charge: str) -> Json:
+    return world.get("charge", charge)
+
+
+@routes.list("/v1/refunds", "charge", "created", "payment_intent")
+def list_refunds(world: World, params: Params) -> Json:
+    rows = newest_first(world.table("refund").values())
+    return page("/v1/refunds", rows, params, matching(params, "charge", "payment_intent"))
+
+
+@routes.post("/v1/refunds", "amount", "charge", "metadata", "payment_intent", "reason")
+def create_refund(world: World, params: Params) -> Json:
+    charge = refunds.charge_for(world, params.text("charge"), params.text("payment_intent"))
+    reason = params.choice("reason", ("duplicate", "fraudulent", "requested_by_customer"))
+    return refunds.refund(world, charge, params.integer("amount"), reason, params.metadata())
+
+
+@routes.get("/v1/refunds/{refund}")
+def retrieve_refund(world: World, params: Params, refund: str) -> Json:
+    return world.get("refund", refund)
+
+
+@routes.post("/v1/refunds/{refund}", "metadata")
+def update_refund(world: World, params: Params, refund: str) -> Json:
+    found = world.get("refund", refund)
+    with world.changing(found, "refund.updated"):
+        found["metadata"] = params.metadata(found["metadata"])
+    return found
+
+
+@routes.list("/v1/disputes", "charge", "created", "payment_intent")
+def list_disputes(world: World, params: Params) -> Json:
+    rows = newest_first(world.table("dispute").values())
+    return page("/v1/disputes", rows, params, matching(params, "charge", "payment_intent"))
+
+
+@routes.get("/v1/disputes/{dispute}")
+def retrieve_dispute(world: World, params: Params, dispute: str) -> Json:
+    return world.get("dispute", dispute)
+
+
+@routes.post("/v1/disputes/{dispute}", "evidence", "metadata", "submit")
+def answer_dispute(world: World, params: Params, dispute: str) -> Json:
+    """Hands the evidence in, which is final, unless `submit=false`."""
+    found = world.get("dispute", dispute)
+    found["metadata"] = params.metadata(found["metadata"])
+    if params.given("evidence"):
+        found["evidence"] = {**found["evidence"], **params.inner("evidence").values}
+        if params.flag("submit", True):
+            inquiry = found["status"].startswith("warning_")
+            disputes.decide(world, found, "warning_under_review" if inquiry else "under_review")
+    return found
+
+
+@routes.post("/v1/disputes/{dispute}/close")
+def close_dispute(world: World, params: Params, dispute: str) -> Json:
+    found = world.get("dispute", dispute)
+    disputes.decide(world, found, "lost")
+    return found

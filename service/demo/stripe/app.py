@@ -1,0 +1,47 @@
+"""The Flask app of a look-alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flask import Flask, Response, abort, jsonify, request
+
+from service.demo.stripe import control, gateway
+from service.demo.stripe.domain.endpoints import Webhook
+from service.demo.stripe.errors import Json
+from service.demo.stripe.lookalike import Lookalike
+from service.demo.stripe.pages import checkout, portal
+
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+def create_lookalike(
+    *, seed_catalog: bool = True, webhooks: Sequence[Webhook] = (), openapi: Json | None = None
+) -> Flask:
+    """A look-alike of Stripe (API 2026-10-28.endive) in memory.
+
+    `seed_catalog`: with the demo newspaper's products and prices. `webhooks`: endpoints registered from the start.
+    `openapi`: Stripe's description, where every request's parameters are to be checked against it. Deliveries begin
+    with `app.extensions["lookalike"].delivery.start()`, which `serve_lookalike` does.
+    """
+    app = Flask(__name__)
+    lookalike = Lookalike(seed_catalog, webhooks, openapi)
+    app.extensions["lookalike"] = lookalike
+    app.json.sort_keys = False  # type: ignore[attr-defined] # the default provider has it, its base class does not say so
+    gateway.install(app, lookalike)
+    app.register_blueprint(control.blueprint(lookalike))
+    app.register_blueprint(checkout.blueprint(lookalike))
+    app.register_blueprint(portal.blueprint(lookalike))
+
+    @app.before_request
+    def stay_at_home() -> None:
+        """Refuses other names, so that no web page elsewhere reaches it through a visitor's browser."""
+        request.get_data()  # drained, or a connection that is kept alive would be out of step
+        if request.host.rsplit(":", 1)[0] not in _LOOPBACK:
+            abort(403)
+
+    @app.get("/")
+    def about() -> Response:
+        return jsonify({"what": "a look-alike of Stripe's API; no money moves", "control": "/_lookalike/clock"})
+
+    return app

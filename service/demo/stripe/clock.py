@@ -1,0 +1,55 @@
+"""A clock that runs with the wall and can be moved; and what is due when."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable
+from itertools import count
+
+
+class Clock:
+    """The wall clock plus an offset, both in whole seconds since 1970."""
+
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        self._wall = wall
+        self._offset = 0
+
+    def now(self) -> int:
+        return int(self._wall()) + self._offset
+
+    def set(self, moment: int) -> None:
+        """From here on the clock runs from `moment`, forwards or backwards."""
+        self._offset = moment - int(self._wall())
+
+
+class Agenda:
+    """What falls due, in order of its time. An entry names a kind of work and an object; the work itself looks whether
+    it is still called for, so an entry that was overtaken is harmless and none has to be taken back."""
+
+    # Of entries that are due in the same second, a scheduled end comes before the renewal that it prevents.
+    _ORDER = ("end", "trial_will_end", "resume_collection", "renew")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, int, str, str]] = []
+        self._serial = count()
+        self._known: set[tuple[int, str, str]] = set()
+
+    def plan(self, at: int, kind: str, object_id: str) -> None:
+        if (at, kind, object_id) in self._known:
+            return
+        self._known.add((at, kind, object_id))
+        rank = self._ORDER.index(kind) if kind in self._ORDER else len(self._ORDER)
+        heapq.heappush(self._heap, (at, rank, next(self._serial), kind, object_id))
+
+    def pop(self, until: int) -> tuple[int, str, str] | None:
+        """The earliest entry that is due at `until`: its time, kind and object; `None` when there is none."""
+        if not self._heap or self._heap[0][0] > until:
+            return None
+        at, _, _, kind, object_id = heapq.heappop(self._heap)
+        self._known.discard((at, kind, object_id))
+        return at, kind, object_id
+
+    def upcoming(self) -> int | None:
+        """When the next entry is due."""
+        return self._heap[0][0] if self._heap else None

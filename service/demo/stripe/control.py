@@ -1,0 +1,227 @@
+"""`/_lookalike/…`: the strings that a test or the demo pulls. JSON, no key, loopback only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+
+from service.demo.stripe import render
+from service.demo.stripe.domain import checkout, cycle, disputes, entitlements, refunds
+from service.demo.stripe.domain.endpoints import Webhook, register
+from service.demo.stripe.errors import ApiError, Json, invalid
+from service.demo.stripe.loading import load_event, load_lifecycle, put_object
+from service.demo.stripe.lookalike import Lookalike
+from service.demo.stripe.world import Policy, World
+
+
+def blueprint(lookalike: Lookalike) -> Blueprint:
+    """The control routes of this look-alike."""
+    control = Blueprint("lookalike_control", __name__, url_prefix="/_lookalike")
+
+    def on(method: str, rule: str, act: Callable[..., Any]) -> None:
+        def view(**path_ids: str) -> Response:
+            with lookalike.world.lock:
+                return jsonify(render.public(act(lookalike, _body(), **path_ids)))
+
+        control.add_url_rule(rule, f"{method} {rule}", view, methods=[method])
+
+    for method, rule, act in _ROUTES:
+        on(method, rule, act)
+
+    @control.errorhandler(ApiError)
+    def refuse(error: ApiError) -> tuple[Response, int]:
+        return jsonify(error.body), error.status
+
+    return control
+
+
+def _body() -> Json:
+    if not request.get_data():
+        return {}
+    body = request.get_json(force=True, silent=True)
+    if isinstance(body, list):
+        return {"rows": body}
+    if not isinstance(body, dict):
+        raise invalid("The body has to be a JSON object.")
+    return body
+
+
+def _clock(lookalike: Lookalike, body: Json) -> Json:
+    world = lookalike.world
+    if request.method == "POST":
+        to = body.get("to")
+        if to is None:
+            to = world.now() + int(body["advance"]) if "advance" in body else None
+        if not isinstance(to, int) or isinstance(to, bool):
+            raise invalid('Give {"advance": seconds} or {"to": seconds since 1970}.')
+        cycle.move(world, to)
+    return {"now": world.now(), "next_due": world.agenda.upcoming()}
+
+
+def _delivery(lookalike: Lookalike, body: Json) -> Json:
+    if request.method == "POST":
+        lookalike.delivery.bag.behave(body)
+    return lookalike.delivery.bag.state()
+
+
+def _faults(lookalike: Lookalike, body: Json) -> Json:
+    seed = body.pop("seed", None)
+    rules = body.get("rows", [body] if body else [])
+    lookalike.faults.set([] if request.method == "DELETE" else rules, seed)
+    return {"faults": rules}
+
+
+def _rate_limit(lookalike: Lookalike, body: Json) -> Json:
+    lookalike.rate_limit.set(body.get("per_second"), body.get("endpoint_per_second"), body.get("burst"))
+    return body
+
+
+def _requests(lookalike: Lookalike, body: Json) -> Json:
+    if request.method == "DELETE":
+        lookalike.journal.clear()
+    asked = request.args
+    limit = asked.get("limit", 1000, type=int)
+    return lookalike.journal.read(asked.get("path", ""), asked.get("method", ""), limit)
+
+
+def _strict(lookalike: Lookalike, body: Json) -> Json:
+    lookalike.be_strict(None if request.method == "DELETE" else body)
+    return {"strict": lookalike.strict is not None}
+
+
+def _policy(lookalike: Lookalike, body: Json) -> Json:
+    policy = lookalike.world.policy
+    strange = body.keys() - {known.name for known in fields(Policy)}
+    if strange:
+        raise invalid(f"Unknown settings: {', '.join(sorted(strange))}")
+    for name, value in body.items():
+        setattr(policy, name, value)
+    return vars(policy)
+
+
+def _endpoint(lookalike: Lookalike, body: Json) -> Json:
+    if not {"url", "secret"} <= body.keys():
+        raise invalid("An endpoint needs url and secret.")
+    listens = body.get("enabled_events") or ["*"]
+    return register(lookalike.world, Webhook(body["url"], body["secret"], body.get("api_version"), listens))
+
+
+def _reset(lookalike: Lookalike, body: Json) -> Json:
+    lookalike.reset(body.get("seed_catalog"))
+    return {"now": lookalike.world.now()}
+
+
+def _load(lookalike: Lookalike, body: Json) -> Json:
+    asked = request.args
+    return load_lifecycle(
+        lookalike.world,
+        body,
+        send=asked.get("send") in ("1", "true"),
+        live=asked.get("live") in ("1", "true"),
+        upto=asked.get("upto", type=int),
+    )
+
+
+def _object(lookalike: Lookalike, body: Json) -> Json:
+    return put_object(lookalike.world, body)
+
+
+def _event(lookalike: Lookalike, body: Json) -> Json:
+    if "raw" in body:
+        raw = body["raw"]
+        lookalike.delivery.send_raw(raw.encode() if isinstance(raw, str) else _json(raw))
+        return {}
+    return load_event(lookalike.world, body)
+
+
+def _json(value: Any) -> bytes:
+    return jsonify(value).get_data()
+
+
+def _resend(lookalike: Lookalike, body: Json, event: str) -> Json:
+    found = lookalike.world.get("event", event)
+    lookalike.delivery.send_again(found, int(body.get("times", 1)))
+    return found
+
+
+def _summary(lookalike: Lookalike, body: Json, customer: str) -> Json:
+    return entitlements.tell(lookalike.world, customer)
+
+
+def _open_dispute(lookalike: Lookalike, body: Json) -> Json:
+    world = lookalike.world
+    charge = refunds.charge_for(world, body.get("charge"), body.get("payment_intent"))
+    status = body.get("status", "needs_response")
+    return disputes.open_dispute(world, charge, body.get("reason", "fraudulent"), body.get("amount"), status)
+
+
+def _decide_dispute(lookalike: Lookalike, body: Json, dispute: str) -> Json:
+    found = lookalike.world.get("dispute", dispute)
+    disputes.decide(lookalike.world, found, str(body.get("status")))
+    return found
+
+
+def _settle_refund(lookalike: Lookalike, body: Json, refund: str) -> Json:
+    found = lookalike.world.get("refund", refund)
+    refunds.settle(lookalike.world, found, str(body.get("status")))
+    return found
+
+
+def _settle_session(lookalike: Lookalike, body: Json, session: str) -> Json:
+    found = lookalike.world.get("checkout.session", session)
+    checkout.settle(lookalike.world, found, succeed=bool(body.get("succeed", True)))
+    return found
+
+
+def _pay_session(lookalike: Lookalike, body: Json, session: str) -> Json:
+    """Pay without a browser: `{"how": "card" | "declined" | "debit", "email": …}`."""
+    world, how = lookalike.world, body.get("how", "card")
+    found = world.get("checkout.session", session)
+    try:
+        _pay(world, found, how, body.get("email"))
+    except checkout.DeclinedError:
+        raise ApiError(402, "Your card was declined.", kind="card_error", code="card_declined") from None
+    return found
+
+
+def _pay(world: World, session: Json, how: str, email: str | None) -> None:
+    if how == "debit":
+        checkout.pay_later(world, session, email)
+    elif how == "declined":
+        checkout.pay(world, session, email, last4="0341")
+    elif how == "card":
+        checkout.pay(world, session, email)
+    else:
+        raise invalid("how must be one of card, declined, debit", "how")
+
+
+_ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
+    ("GET", "/clock", _clock),
+    ("POST", "/clock", _clock),
+    ("GET", "/delivery", _delivery),
+    ("POST", "/delivery", _delivery),
+    ("POST", "/faults", _faults),
+    ("DELETE", "/faults", _faults),
+    ("POST", "/rate_limit", _rate_limit),
+    ("GET", "/requests", _requests),
+    ("DELETE", "/requests", _requests),
+    ("PUT", "/strict", _strict),
+    ("DELETE", "/strict", _strict),
+    ("GET", "/policy", _policy),
+    ("POST", "/policy", _policy),
+    ("POST", "/webhook_endpoints", _endpoint),
+    ("POST", "/reset", _reset),
+    ("POST", "/load", _load),
+    ("POST", "/object", _object),
+    ("POST", "/event", _event),
+    ("POST", "/events/<event>/resend", _resend),
+    ("POST", "/customers/<customer>/entitlement_summary", _summary),
+    ("POST", "/disputes", _open_dispute),
+    ("POST", "/disputes/<dispute>", _decide_dispute),
+    ("POST", "/refunds/<refund>", _settle_refund),
+    ("POST", "/checkout/<session>/settle", _settle_session),
+    ("POST", "/checkout/<session>/pay", _pay_session),
+)

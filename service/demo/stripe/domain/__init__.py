@@ -1,0 +1,1 @@
+"""What Stripe does: how subscriptions, invoices and payments live. No HTTP here."""

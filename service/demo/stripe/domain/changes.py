@@ -1,0 +1,126 @@
+"""Changing a subscription's items: another price, another quantity, one more, one less; with prorations."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+
+from service.demo.stripe.domain import invoices, items, periods, standing
+from service.demo.stripe.errors import Json, invalid
+from service.demo.stripe.world import World
+
+
+@dataclass
+class Change:
+    """One entry of `items[…]`: an item's id with what is new about it, or a new item."""
+
+    item: str | None = None
+    price: Json | None = None
+    quantity: int | None = None
+    metadata: Json | None = None
+    deleted: bool = False
+
+
+def apply(world: World, subscription: Json, asked: list[Change], prorations: str) -> None:
+    """Change the items in place; the caller tells of it. `prorations` is Stripe's `proration_behavior`."""
+    before = {item["id"]: copy.deepcopy(item) for item in subscription["items"]["data"]}
+    after = _merge(world, subscription, asked)
+    if not after:
+        raise invalid("A subscription must have at least one active item.", "items")
+    if subscription["status"] == "trialing":
+        standing.set_items(subscription, after)
+        return
+    rhythm_changes = any(_rhythm(item) != _rhythm(before[item["id"]]) for item in after if item["id"] in before)
+    if rhythm_changes:
+        _restart(world, subscription, before, after)
+        return
+    if prorations != "none":
+        _prorate(world, subscription, before, after)
+    standing.set_items(subscription, after)
+    if prorations == "always_invoice":
+        _bill_now(world, subscription, items.pending_lines(world, subscription))
+
+
+def _rhythm(item: Json) -> tuple[str, int]:
+    recurring = item["price"]["recurring"]
+    return recurring["interval"], recurring["interval_count"]
+
+
+def _merge(world: World, subscription: Json, asked: list[Change]) -> list[Json]:
+    rows: dict[str, Json] = {item["id"]: copy.deepcopy(item) for item in subscription["items"]["data"]}
+    for change in asked:
+        if change.item is None:
+            made = _added(world, subscription, change)
+            rows[made["id"]] = made
+            continue
+        if change.item not in rows:
+            raise invalid(f"No such subscription item: '{change.item}'", "items", "resource_missing")
+        if change.deleted:
+            del rows[change.item]
+            continue
+        item = rows[change.item]
+        if change.price is not None:
+            items.sell(item, change.price)
+        if change.quantity is not None:
+            item["quantity"] = change.quantity
+        if change.metadata is not None:
+            item["metadata"] = change.metadata
+    return list(rows.values())
+
+
+def _added(world: World, subscription: Json, change: Change) -> Json:
+    if change.price is None:
+        raise invalid("A new item needs a price.", "items", "parameter_missing")
+    quantity = 1 if change.quantity is None else change.quantity
+    row = items.Row(change.price, quantity, change.metadata or {})
+    now, anchor = world.now(), subscription["billing_cycle_anchor"]
+    end = subscription["trial_end"] if subscription["status"] == "trialing" else None
+    return items.new(world, subscription["id"], row, (now, end or periods.end(anchor, now, change.price["recurring"])))
+
+
+def _prorate(world: World, subscription: Json, before: dict[str, Json], after: list[Json]) -> None:
+    """Charge the rest of the period at the new price, then credit it at the old one; rounded down, as Stripe does."""
+    now = {item["id"]: item for item in after}
+    for item_id in before.keys() | now.keys():
+        old, new = before.get(item_id), now.get(item_id)
+        if old and new and _cost(old) == _cost(new) and old["price"]["id"] == new["price"]["id"]:
+            continue
+        if new:
+            items.prorate(world, subscription, new, math.floor(_cost(new) * _rest(world, new)), credit=False)
+        if old:
+            items.prorate(world, subscription, old, math.floor(-_cost(old) * _rest(world, old)), credit=True)
+
+
+def _cost(item: Json) -> int:
+    return int(item["price"]["unit_amount"] * item["quantity"])
+
+
+def _rest(world: World, item: Json) -> float:
+    start, end = item["current_period_start"], item["current_period_end"]
+    return max(0.0, (end - world.now()) / (end - start)) if end > start else 0.0
+
+
+def _restart(world: World, subscription: Json, before: dict[str, Json], after: list[Json]) -> None:
+    """Another interval: a new cycle begins now, the rest of the old one is credited, and the new one is billed."""
+    now = world.now()
+    for old in before.values():
+        items.prorate(world, subscription, old, math.floor(-_cost(old) * _rest(world, old)), credit=True)
+    lines = items.pending_lines(world, subscription)
+    for item in after:
+        period = (now, periods.end(now, now, item["price"]["recurring"]))
+        items.set_period(item, *period)
+        lines.append(items.line(world, item, period))
+    subscription["billing_cycle_anchor"] = now
+    standing.set_items(subscription, after)
+    _bill_now(world, subscription, lines)
+
+
+def _bill_now(world: World, subscription: Json, lines: list[Json]) -> None:
+    if not lines:
+        return
+    invoice = invoices.draft(world, subscription, lines, "subscription_update", (world.now(), world.now()))
+    subscription["latest_invoice"] = invoice["id"]
+    invoices.finalize(world, invoice)
+    if invoice["status"] == "open" and not invoices.pay(world, invoice):
+        subscription["status"] = "past_due"

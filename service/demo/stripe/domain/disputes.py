@@ -1,0 +1,75 @@
+"""Disputes: opened by the reader's bank, answered by the publisher, decided by the bank."""
+
+from __future__ import annotations
+
+from service.demo.stripe import ids
+from service.demo.stripe.domain import invoices, standing
+from service.demo.stripe.errors import Json, invalid
+from service.demo.stripe.shapes import blank
+from service.demo.stripe.world import World
+
+_OPEN = ("needs_response", "under_review", "warning_needs_response", "warning_under_review")
+STATUSES = (*_OPEN, "won", "lost", "prevented", "warning_closed")
+
+
+def open_dispute(world: World, charge: Json, reason: str, amount: int | None, status: str) -> Json:
+    """A new dispute; an inquiry (`warning_…`) takes no money, a prevented one is over before it begins."""
+    if status not in STATUSES:
+        raise invalid(f"A dispute cannot be {status}.", "status")
+    now = world.now()
+    dispute = blank(
+        "dispute",
+        id=ids.new("du_3"),
+        amount=charge["amount"] if amount is None else amount,
+        charge=charge["id"],
+        created=now,
+        currency=charge["currency"],
+        is_charge_refundable=status.startswith("warning_"),
+        payment_intent=charge["payment_intent"],
+        reason=reason,
+        status=status,
+    )
+    dispute["evidence_details"].update(due_by=now + 9 * 86_400)
+    if not status.startswith("warning_"):
+        charge["disputed"] = True
+    world.add(dispute)
+    world.emit("charge.dispute.created", dispute)
+    if status in ("needs_response", "under_review"):
+        world.emit("charge.dispute.funds_withdrawn", dispute)
+        _cancel_subscription(world, charge)
+    return dispute
+
+
+def decide(world: World, dispute: Json, status: str) -> None:
+    """The dispute's next status; won, lost and closed end it."""
+    if status not in STATUSES:
+        raise invalid(f"A dispute cannot become {status}.", "status")
+    charge = world.get("charge", dispute["charge"])
+    if status in ("under_review", "warning_under_review"):
+        dispute["evidence_details"].update(
+            has_evidence=True, submission_count=dispute["evidence_details"]["submission_count"] + 1
+        )
+    escalated = dispute["status"].startswith("warning_") and status == "needs_response"
+    dispute["status"] = status
+    if not status.startswith("warning_"):
+        charge["disputed"] = True
+    world.emit("charge.dispute.updated", dispute)
+    world.emit("charge.updated", charge)
+    if escalated:
+        world.emit("charge.dispute.funds_withdrawn", dispute)
+    if status == "won":
+        world.emit("charge.dispute.funds_reinstated", dispute)
+    if status not in _OPEN:
+        world.emit("charge.dispute.closed", dispute)
+
+
+def _cancel_subscription(world: World, charge: Json) -> None:
+    """A setting of the account: a dispute also ends the subscription that the charge was for."""
+    if not world.policy.dispute_cancels_subscription:
+        return
+    intent_id = charge["payment_intent"]
+    for payment in world.table("invoice_payment").values():
+        if payment["payment"]["payment_intent"] == intent_id:
+            subscription = invoices.subscription_of(world, world.get("invoice", payment["invoice"]))
+            if subscription is not None and subscription["status"] not in standing.TERMINAL:
+                standing.cancel(world, subscription, "payment_disputed")

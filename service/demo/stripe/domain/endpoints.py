@@ -1,0 +1,35 @@
+"""Webhook endpoints: where events go, which, in which version, and signed with what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.demo.stripe import ids
+from service.demo.stripe.errors import Json
+from service.demo.stripe.shapes import blank
+from service.demo.stripe.world import World
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """An endpoint to register. With an `api_version` of before basil it gets the old shapes; without, the newest."""
+
+    url: str
+    secret: str
+    api_version: str | None = None
+    enabled_events: Sequence[str] = ("*",)
+
+
+def register(world: World, webhook: Webhook) -> Json:
+    """Events are posted there from now on."""
+    endpoint = blank(
+        "webhook_endpoint",
+        id=ids.new("we_1"),
+        created=world.now(),
+        api_version=webhook.api_version,
+        enabled_events=list(webhook.enabled_events),
+        url=webhook.url,
+    )
+    endpoint["_secrets"] = [webhook.secret]
+    return world.add(endpoint)

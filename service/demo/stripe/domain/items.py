@@ -1,0 +1,124 @@
+"""Subscription items: which price, how many, and for which period; and the lines they put on an invoice."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+
+from service.demo.stripe import ids
+from service.demo.stripe.domain import catalogue, periods
+from service.demo.stripe.errors import Json
+from service.demo.stripe.shapes import blank
+from service.demo.stripe.world import World
+
+
+@dataclass
+class Row:
+    """One line of an order."""
+
+    price: Json
+    quantity: int = 1
+    metadata: Json = field(default_factory=dict)
+
+
+def new(world: World, subscription_id: str, row: Row, period: tuple[int, int]) -> Json:
+    """An item that begins its first period."""
+    item = blank(
+        "subscription_item",
+        id="si_" + ids.letters(14),
+        created=world.now(),
+        metadata=row.metadata,
+        quantity=row.quantity,
+        subscription=subscription_id,
+    )
+    sell(item, row.price)
+    set_period(item, *period)
+    return item
+
+
+def sell(item: Json, price: Json) -> None:
+    """The item is for this price from now on."""
+    item.update(price=copy.deepcopy(price), plan=catalogue.plan_of(price))
+
+
+def set_period(item: Json, start: int, end: int) -> None:
+    item.update(current_period_start=start, current_period_end=end, billed_until=end)
+
+
+def next_period(item: Json, anchor: int) -> tuple[int, int]:
+    """The period after the item's current one."""
+    start = item["current_period_end"]
+    return start, periods.end(anchor, start, item["price"]["recurring"])
+
+
+def line(world: World, item: Json, period: tuple[int, int], trial: bool = False) -> Json:
+    """What the item costs in `period`."""
+    price, quantity = item["price"], item["quantity"]
+    unit = 0 if trial else price["unit_amount"]
+    amount = unit * quantity
+    text = f"{quantity} × {catalogue.label(world, price)}"
+    if trial:
+        text = f"Free trial for {quantity} × {catalogue.title(world, price)}"
+    made = blank(
+        "invoice_line",
+        id=ids.new("il_1"),
+        amount=amount,
+        subtotal=amount,
+        currency=price["currency"],
+        description=text,
+        period={"start": period[0], "end": period[1]},
+        quantity=quantity,
+        quantity_decimal=str(quantity),
+    )
+    made["pricing"] = _pricing(price, str(unit))
+    made["parent"]["subscription_item_details"].update(subscription=item["subscription"], subscription_item=item["id"])
+    return made
+
+
+def _pricing(price: Json, unit: str | None) -> Json:
+    details = {"price": price["id"], "product": price["product"]}
+    return {"price_details": details, "type": "price_details", "unit_amount_decimal": unit}
+
+
+def prorate(world: World, subscription: Json, item: Json, amount: int, credit: bool) -> Json:
+    """An invoice item for the rest of the item's period: a credit for what was, or a charge for what is from now on."""
+    price, name = item["price"], catalogue.title(world, item["price"])
+    made = blank(
+        "invoiceitem",
+        id=ids.new("ii_1"),
+        amount=amount,
+        net_amount=amount,
+        currency=price["currency"],
+        customer=subscription["customer"],
+        date=world.now(),
+        description=f"{'Unused' if credit else 'Remaining'} time on {name}",
+        period={"start": world.now(), "end": item["current_period_end"]},
+        quantity=item["quantity"],
+        quantity_decimal=str(item["quantity"]),
+    )
+    made["pricing"] = _pricing(price, None)
+    made["parent"]["subscription_details"] = {"subscription": subscription["id"], "subscription_item": item["id"]}
+    world.add(made)
+    world.emit("invoiceitem.created", made)
+    return made
+
+
+def pending_lines(world: World, subscription: Json) -> list[Json]:
+    """The prorations that wait for the next invoice, as its lines; they are on it from here on."""
+    rows = world.table("invoiceitem")
+    waiting = [
+        row
+        for row in reversed(rows.values())
+        if row["invoice"] is None and row["parent"]["subscription_details"]["subscription"] == subscription["id"]
+    ]
+    lines = []
+    for row in waiting:
+        made = blank("invoice_line", id=ids.new("il_1"), discountable=False, subtotal=row["amount"])
+        made.update({key: row[key] for key in ("amount", "currency", "description", "period", "pricing", "quantity")})
+        made["quantity_decimal"] = row["quantity_decimal"]
+        made["parent"]["subscription_item_details"].update(
+            invoice_item=row["id"], proration=True, **row["parent"]["subscription_details"]
+        )
+        lines.append(made)
+        del rows[row["id"]]  # billed: nothing asks for it again
+    return lines

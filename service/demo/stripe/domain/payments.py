@@ -1,0 +1,99 @@
+"""Payment intents and charges: money that is asked for, and the answer of the card."""
+
+from __future__ import annotations
+
+from service.demo.stripe import ids
+from service.demo.stripe.domain import customers
+from service.demo.stripe.errors import Json
+from service.demo.stripe.shapes import blank
+from service.demo.stripe.world import World
+
+_DECLINE = {
+    "code": "card_declined",
+    "decline_code": "generic_decline",
+    "message": "Your card was declined.",
+    "type": "card_error",
+}
+
+
+def intend(world: World, amount: int, currency: str, customer: str | None, **fields: object) -> Json:
+    """A payment intent that nobody has paid yet. Says nothing to the world: Stripe tells of it only at Checkout."""
+    intent_id = ids.new("pi_3")
+    intent = blank(
+        "payment_intent",
+        id=intent_id,
+        amount=amount,
+        currency=currency,
+        customer=customer,
+        created=world.now(),
+        client_secret=f"{intent_id}_secret_{ids.letters(10)}",
+        **fields,
+    )
+    return world.add(intent)
+
+
+def attempt(world: World, intent: Json, method: Json | None) -> bool:
+    """Charge the card; tells of the charge and of the intent. Without a card there is no charge, and no success."""
+    succeeded = method is not None and customers.pays(method)
+    charge = _charge(world, intent, method, succeeded) if method is not None else None
+    if charge is not None:
+        intent["latest_charge"] = charge["id"]
+    if succeeded and method is not None:
+        intent.update(
+            status="succeeded", amount_received=intent["amount"], payment_method=method["id"], last_payment_error=None
+        )
+        world.emit("payment_intent.succeeded", intent)
+        return True
+    error = {**_DECLINE, "charge": charge["id"]} if charge else None
+    intent.update(status="requires_payment_method", payment_method=None, last_payment_error=error)
+    world.emit("payment_intent.payment_failed", intent)
+    return False
+
+
+def _charge(world: World, intent: Json, method: Json, succeeded: bool) -> Json:
+    charge = blank(
+        "charge",
+        id=ids.new("ch_3"),
+        amount=intent["amount"],
+        amount_captured=intent["amount"] if succeeded else 0,
+        balance_transaction=ids.new("txn_3") if succeeded else None,
+        captured=succeeded,
+        created=world.now(),
+        currency=intent["currency"],
+        customer=intent["customer"],
+        description=intent["description"],
+        metadata=dict(intent["metadata"]),
+        paid=succeeded,
+        payment_intent=intent["id"],
+        payment_method=method["id"],
+        status="succeeded" if succeeded else "failed",
+    )
+    _describe_card(charge, method)
+    if succeeded:
+        charge["receipt_url"] = f"https://pay.stripe.com/receipts/payment/{charge['id']}"
+    else:
+        charge.update(failure_code=_DECLINE["code"], failure_message=_DECLINE["message"])
+        charge["outcome"].update(
+            network_status="declined_by_network",
+            reason="generic_decline",
+            seller_message="The bank did not return any further details with this decline.",
+            type="issuer_declined",
+        )
+    world.add(charge)
+    world.emit("charge.succeeded" if succeeded else "charge.failed", charge)
+    return charge
+
+
+def _describe_card(charge: Json, method: Json) -> None:
+    if method["type"] != "card":
+        charge["payment_method_details"] = {"type": method["type"], method["type"]: {}}
+        return
+    card = charge["payment_method_details"]["card"]
+    card.update(last4=method["card"]["last4"], fingerprint=method["card"]["fingerprint"])
+    card["amount_authorized"] = charge["amount"] if charge["paid"] else None
+    card["overcapture"]["maximum_amount_capturable"] = charge["amount"]
+
+
+def charge_of(world: World, intent: Json) -> Json | None:
+    """The last charge of an intent."""
+    return world.table("charge").get(intent["latest_charge"] or "")

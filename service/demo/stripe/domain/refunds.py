@@ -1,0 +1,76 @@
+"""Refunds: in part, in full, pending, failed. The charge carries their sum."""
+
+from __future__ import annotations
+
+from service.demo.stripe import ids
+from service.demo.stripe.domain import payments
+from service.demo.stripe.errors import Json, invalid
+from service.demo.stripe.shapes import blank
+from service.demo.stripe.world import World
+
+_COUNTS = ("succeeded", "pending", "requires_action")
+
+
+def charge_for(world: World, charge_id: str | None, intent_id: str | None) -> Json:
+    """The charge that a refund or dispute names, by itself or by its payment intent."""
+    if charge_id:
+        return world.get("charge", charge_id, "charge")
+    if not intent_id:
+        raise invalid("One of the following params should be provided for this request: payment_intent or charge.")
+    charge = payments.charge_of(world, world.get("payment_intent", intent_id, "payment_intent"))
+    if charge is None or not charge["paid"]:
+        raise invalid("This PaymentIntent does not have a successful charge to refund.", "payment_intent")
+    return charge
+
+
+def refund(world: World, charge: Json, amount: int | None, reason: str | None, metadata: Json) -> Json:
+    """Give back `amount`, or all that is left."""
+    left = charge["amount"] - charge["amount_refunded"]
+    if not charge["paid"] or left == 0:
+        raise invalid(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
+    if charge["disputed"]:
+        raise invalid(f"Charge {charge['id']} has been charged back; cannot issue a refund.", code="charge_disputed")
+    if amount is not None and not 0 < amount <= left:
+        raise invalid(f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})", "amount")
+    made = blank(
+        "refund",
+        id=ids.new("re_3"),
+        amount=left if amount is None else amount,
+        balance_transaction=ids.new("txn_3"),
+        charge=charge["id"],
+        created=world.now(),
+        currency=charge["currency"],
+        customer=charge["customer"],
+        metadata=metadata,
+        payment_intent=charge["payment_intent"],
+        payment_method=charge["payment_method"],
+        reason=reason,
+        status=world.policy.refund_status,
+    )
+    world.add(made)
+    _sum_up(world, charge)
+    world.emit("refund.created", made)
+    world.emit("charge.refunded", charge)
+    return made
+
+
+def settle(world: World, refund: Json, status: str) -> None:
+    """What became of a refund: `succeeded`, `failed` (the money is the publisher's again), `canceled`."""
+    if status not in ("succeeded", "failed", "canceled"):
+        raise invalid(f"A refund cannot become {status}.", "status")
+    refund["status"] = status
+    if status == "failed":
+        refund.update(failure_reason="unknown", failure_balance_transaction=ids.new("txn_3"))
+    charge = world.table("charge").get(refund["charge"])
+    if charge is not None:
+        _sum_up(world, charge)
+    world.emit("refund.updated", refund)
+    world.emit("charge.refund.updated", refund)
+    if status == "failed":
+        world.emit("refund.failed", refund)
+
+
+def _sum_up(world: World, charge: Json) -> None:
+    rows = world.table("refund").values()
+    total = sum(row["amount"] for row in rows if row["charge"] == charge["id"] and row["status"] in _COUNTS)
+    charge.update(amount_refunded=total, refunded=total == charge["amount"])

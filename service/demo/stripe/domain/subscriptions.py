@@ -1,0 +1,155 @@
+"""Subscriptions: begun, scheduled to end, paused, resumed. Changes of the items are in `changes.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from service.demo.stripe import ids
+from service.demo.stripe.domain import customers, entitlements, invoices, items, payments, periods, standing
+from service.demo.stripe.errors import Json, declined, invalid
+from service.demo.stripe.shapes import blank
+from service.demo.stripe.world import World
+
+
+@dataclass
+class Order:
+    """What a new subscription is to be."""
+
+    customer: Json
+    rows: list[items.Row]
+    metadata: Json = field(default_factory=dict)
+    trial_end: int | None = None
+    cancel_at: int | None = None
+    cancel_at_period_end: bool = False
+    payment_behavior: str = "allow_incomplete"
+    default_payment_method: str | None = None
+    billing_mode: str | None = None
+    description: str | None = None
+    without_card: str = "create_invoice"  # at the end of a trial
+
+
+def begin(world: World, order: Order) -> Json:
+    """Create the subscription and its first invoice, and try to pay it. Stripe tells of the subscription last."""
+    subscription = _draft(world, order)
+    trial = order.trial_end is not None
+    card = customers.card_of(world, order.customer, subscription)
+    owed = 0 if trial else sum(row.price["unit_amount"] * row.quantity for row in order.rows)
+    if owed and order.payment_behavior != "default_incomplete":
+        _need_card(world, order, card, owed)
+    world.add(subscription)
+    rows = subscription["items"]["data"]
+    lines = [items.line(world, row, (row["current_period_start"], row["current_period_end"]), trial) for row in rows]
+    invoice = invoices.draft(world, subscription, lines, "subscription_create", (world.now(), world.now()))
+    subscription["latest_invoice"] = invoice["id"]
+    invoices.finalize(world, invoice)
+    if trial:
+        subscription["status"] = "trialing"
+    elif invoice["status"] == "paid":
+        subscription["status"] = "active"
+    elif order.payment_behavior != "default_incomplete":
+        subscription["status"] = "active" if invoices.pay(world, invoice) else "incomplete"
+    if order.cancel_at_period_end or order.cancel_at:
+        schedule_end(world, subscription, order.cancel_at, order.cancel_at_period_end)
+    world.emit("customer.subscription.created", subscription)
+    entitlements.refresh(world, subscription["customer"])
+    standing.plan(world, subscription)
+    return subscription
+
+
+def _need_card(world: World, order: Order, card: Json | None, owed: int) -> None:
+    if card is None:
+        raise invalid(
+            "This customer has no attached payment source or default payment method. Please consider adding a "
+            "default payment method.",
+            code="resource_missing",
+        )
+    if order.payment_behavior == "error_if_incomplete" and not customers.pays(card):
+        intent = payments.intend(world, owed, order.rows[0].price["currency"], order.customer["id"])
+        payments.attempt(world, intent, card)
+        raise declined(intent["latest_charge"], intent)
+
+
+def _draft(world: World, order: Order) -> Json:
+    now = world.now()
+    mode = order.billing_mode or world.policy.billing_mode
+    subscription = blank(
+        "subscription",
+        id=ids.new("sub_1"),
+        billing_cycle_anchor=order.trial_end or now,
+        created=now,
+        currency=order.rows[0].price["currency"],
+        customer=order.customer["id"],
+        default_payment_method=order.default_payment_method,
+        description=order.description,
+        metadata=order.metadata,
+        start_date=now,
+        trial_end=order.trial_end,
+        trial_start=now if order.trial_end else None,
+    )
+    flexible = {"proration_discounts": "included"} if mode == "flexible" else None
+    subscription["billing_mode"] = {"flexible": flexible, "type": mode, "updated_at": now}
+    subscription["trial_settings"]["end_behavior"]["missing_payment_method"] = order.without_card
+    made = []
+    for row in order.rows:
+        end = order.trial_end or periods.end(now, now, row.price["recurring"])
+        made.append(items.new(world, subscription["id"], row, (now, end)))
+    standing.set_items(subscription, made)
+    return subscription
+
+
+def last_period_end(subscription: Json) -> int:
+    return max(int(item["current_period_end"]) for item in subscription["items"]["data"])
+
+
+def schedule_end(world: World, subscription: Json, at: int | None, at_period_end: bool) -> None:
+    """Set a coming end: at a moment, or with the period (which then also stands in `cancel_at`)."""
+    subscription.update(
+        cancel_at=last_period_end(subscription) if at_period_end else at,
+        cancel_at_period_end=at_period_end,
+        canceled_at=world.now(),
+    )
+    details = subscription["cancellation_details"]
+    subscription["cancellation_details"] = {**details, "reason": "cancellation_requested"}
+
+
+def unschedule_end(subscription: Json) -> None:
+    """Take a coming end back."""
+    subscription.update(cancel_at=None, cancel_at_period_end=False, canceled_at=None)
+    subscription["cancellation_details"] = dict.fromkeys(subscription["cancellation_details"])
+
+
+def editable(world: World, subscription_id: str) -> Json:
+    """The subscription, unless it is over."""
+    subscription = world.get("subscription", subscription_id)
+    if subscription["status"] in standing.TERMINAL:
+        raise invalid(
+            f"A {subscription['status']} subscription can only update its cancellation_details and metadata.",
+        )
+    return subscription
+
+
+def pause(world: World, subscription: Json) -> None:
+    """Since 2026-09-30.endive: service and invoices halt, and the period is cut to now."""
+    if subscription["status"] not in ("active", "trialing", "past_due"):
+        raise invalid(f"A subscription that is {subscription['status']} cannot be paused.")
+    for item in subscription["items"]["data"]:
+        items.set_period(item, item["current_period_start"], world.now())
+    standing.paused(world, subscription, "pause_requested")
+
+
+def resume(world: World, subscription: Json) -> None:
+    """A new period begins now; its invoice is finalized and tried at once, and paid it ends the pause."""
+    if subscription["status"] != "paused":
+        raise invalid("Only a paused subscription can be resumed.")
+    now = world.now()
+    rows = subscription["items"]["data"]
+    for item in rows:
+        items.set_period(item, now, periods.end(now, now, item["price"]["recurring"]))
+    subscription.update(billing_cycle_anchor=now)
+    lines = [items.line(world, row, (now, row["current_period_end"])) for row in rows]
+    invoice = invoices.draft(world, subscription, lines, "subscription_update", (now, now))
+    subscription["latest_invoice"] = invoice["id"]
+    invoices.finalize(world, invoice)
+    if invoice["status"] == "open":
+        invoices.pay(world, invoice)
+    standing.after_invoice(world, invoice)

@@ -1,0 +1,119 @@
+"""Trouble at will: failing, hanging and throttled requests, for tests that need an API in distress."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from service.demo.stripe.errors import ApiError, Json, invalid
+
+_FIELDS = {"match", "method", "fail_rate", "status", "hang", "when", "times", "reason"}
+
+
+@dataclass
+class Fault:
+    """One kind of trouble. It hits requests whose path begins with `match` (and, if given, with this method)."""
+
+    match: str = "/v1/"
+    method: str | None = None
+    status: int | None = None
+    fail_rate: float = 1.0
+    hang: float = 0.0  # seconds
+    when: str = "before"  # before: nothing happens; after: it happens, and the answer is lost
+    times: int | None = None  # at most so often
+    reason: str | None = None  # of a 429: Stripe-Rate-Limited-Reason
+
+
+class Faults:
+    """The faults in force. A change of them also frees the requests that hang."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._lock = threading.Condition()
+        self._faults: list[Fault] = []
+        self._epoch = 0
+        self._random = random.Random(seed)  # noqa: S311 - chance for tests, not a secret
+
+    def set(self, rules: list[Json], seed: int | None = None) -> None:
+        """Replace all faults; none lifts them."""
+        for rule in rules:
+            strange = rule.keys() - _FIELDS
+            if strange:
+                raise invalid(f"Unknown fields of a fault: {', '.join(sorted(strange))}")
+        with self._lock:
+            self._faults = [Fault(**rule) for rule in rules]
+            self._epoch += 1
+            if seed is not None:
+                self._random.seed(seed)
+            self._lock.notify_all()
+
+    def strike(self, method: str, path: str, when: str) -> None:
+        """Hang, fail, or do nothing, as the faults have it for this request at this point."""
+        with self._lock:
+            hit = [fault for fault in self._faults if self._hits(fault, method, path, when)]
+            if not hit:
+                return
+            for fault in hit:
+                if fault.hang:
+                    self._hang(fault.hang)
+        for fault in hit:
+            if fault.status is not None:
+                raise _failure(fault.status, fault.reason)
+
+    def _hang(self, seconds: float) -> None:
+        """Waits with the lock let go, until the time is up or the faults change."""
+        epoch = self._epoch
+        self._lock.wait_for(lambda: self._epoch != epoch, timeout=seconds)
+
+    def _hits(self, fault: Fault, method: str, path: str, when: str) -> bool:
+        fits = path.startswith(fault.match) and fault.method in (None, method) and fault.when == when
+        if not fits or fault.times == 0 or self._random.random() >= fault.fail_rate:
+            return False
+        if fault.times is not None:
+            fault.times -= 1
+        return True
+
+
+def _failure(status: int, reason: str | None = None) -> ApiError:
+    if status == 429:
+        return ApiError(
+            429,
+            "Request rate limit exceeded.",
+            kind="invalid_request_error",
+            code="rate_limit",
+            headers={"Stripe-Rate-Limited-Reason": reason or "global-rate"},
+        )
+    kind = "api_error" if status >= 500 else "invalid_request_error"
+    return ApiError(status, "An unknown error occurred; the look-alike was told to fail.", kind=kind)
+
+
+class RateLimit:
+    """Token buckets: one for everything, one for each endpoint (method and first words of the path). Off at first."""
+
+    def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
+        self._timer = timer
+        self._lock = threading.Lock()
+        self._rules: dict[str, tuple[float, float]] = {}
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def set(self, per_second: float | None, endpoint_per_second: float | None, burst: float | None) -> None:
+        """Requests a second, over all and for each endpoint; `None`: no limit. `burst`: else a second's worth."""
+        with self._lock:
+            given = {"global-rate": per_second, "endpoint-rate": endpoint_per_second}
+            self._rules = {name: (rate, burst or rate) for name, rate in given.items() if rate}
+            self._buckets = {}
+
+    def take(self, endpoint: str) -> None:
+        """429 with Stripe's reason when a bucket is empty."""
+        with self._lock:
+            now = self._timer()
+            for name, (rate, most) in self._rules.items():
+                key = name if name == "global-rate" else f"{name} {endpoint}"
+                tokens, at = self._buckets.get(key, (most, now))
+                tokens = min(most, tokens + (now - at) * rate)
+                if tokens < 1:
+                    self._buckets[key] = (tokens, now)
+                    raise _failure(429, name)
+                self._buckets[key] = (tokens - 1, now)

@@ -1,0 +1,136 @@
+"""The way in for every API call: faults, key, limits, strictness, idempotency; then the handler; then the journal."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+from flask import Flask, Request, Response, request
+
+from service.demo.stripe import ids, render
+from service.demo.stripe.api import ROUTES
+from service.demo.stripe.domain import cycle
+from service.demo.stripe.errors import ApiError, Json
+from service.demo.stripe.idempotency import fingerprint
+from service.demo.stripe.lookalike import Lookalike
+from service.demo.stripe.openapi_check import unknown
+from service.demo.stripe.params import Params, decode
+from service.demo.stripe.routes import Route
+from service.demo.stripe.world import API_VERSION, Cause
+
+_SHOWN = 12  # of a wrong key, as Stripe shows it
+
+
+def install(app: Flask, lookalike: Lookalike) -> None:
+    """Put all of `/v1/` into the app."""
+    for route in ROUTES:
+        rule = route.path.replace("{", "<").replace("}", ">")
+        view = _view(lookalike, route.path, _answering(lookalike, route))
+        app.add_url_rule(rule, f"{route.method} {route.path}", view, methods=[route.method])
+    strange = _view(lookalike, "(unknown)", _unrecognized)
+    app.add_url_rule("/v1/<path:rest>", "unknown", strange, methods=["GET", "POST", "DELETE", "PUT", "PATCH"])
+
+
+Answering = Callable[..., tuple[int, bytes, dict[str, str]]]
+
+
+def _view(lookalike: Lookalike, path: str, answering: Answering) -> Callable[..., Response]:
+    def view(**path_ids: str) -> Response:
+        begun = time.monotonic()
+        params: Json = {}
+        try:
+            params = _params(request)
+            status, body, headers = answering(params, **path_ids)
+        except ApiError as error:
+            status, body, headers = error.status, json.dumps(error.body, indent=2).encode(), error.headers
+        lookalike.journal.note(
+            {
+                "method": request.method,
+                "path": request.path,
+                "route": path,
+                "params": params,
+                "status": status,
+                "at": time.time(),
+                "ms": round((time.monotonic() - begun) * 1000, 1),
+                "idempotency_key": request.headers.get("Idempotency-Key"),
+            }
+        )
+        answer = Response(body, status, content_type="application/json")
+        answer.headers.update(headers)
+        answer.headers.setdefault("Request-Id", ids.new("req_"))
+        answer.headers["Stripe-Version"] = request.headers.get("Stripe-Version", API_VERSION)
+        return answer
+
+    return view
+
+
+def _params(asked: Request) -> Json:
+    pairs = [*asked.args.items(multi=True), *asked.form.items(multi=True)]
+    return decode(pairs)
+
+
+def _answering(lookalike: Lookalike, route: Route) -> Answering:
+    def answering(params: Json, **path_ids: str) -> tuple[int, bytes, dict[str, str]]:
+        method, path = request.method, request.path
+        _authorize(request)
+        lookalike.faults.strike(method, path, "before")
+        lookalike.rate_limit.take(f"{route.method} {route.path}")
+        if lookalike.strict is not None:
+            lookalike.strict.check(method, path, params)
+        for name in params.keys() - route.takes - {"expand"}:
+            raise unknown(name)
+        found = _perform(lookalike, route, params, path_ids)
+        lookalike.faults.strike(method, path, "after")
+        return found
+
+    return answering
+
+
+def _perform(
+    lookalike: Lookalike, route: Route, params: Json, path_ids: dict[str, str]
+) -> tuple[int, bytes, dict[str, str]]:
+    """Do it, or repeat the first answer to the same idempotency key."""
+    request_id = ids.new("req_")
+    key = request.headers.get("Idempotency-Key") if route.method == "POST" else None
+    headers = {"Request-Id": request_id, **({"Idempotency-Key": key} if key else {})}
+    mark = fingerprint(route.method, request.path, params)
+    version = request.headers.get("Stripe-Version", API_VERSION)
+    world = lookalike.world
+    with world.lock:
+        kept = lookalike.keys.seen(key, mark) if key else None
+        if kept is not None:
+            return kept.status, kept.body, {**headers, "Idempotent-Replayed": "true"}
+        cycle.catch_up(world)
+        world.cause = Cause(request_id, key, request.host_url.rstrip("/"))
+        try:
+            asked = Params({name: value for name, value in params.items() if name != "expand"})
+            found = route.handler(world, asked, **path_ids)
+            expand = Params(params).texts("expand")
+            status, body = 200, render.answer(world, found, expand, version)
+        except ApiError as error:
+            if error.status != 402:  # a declined card is an outcome, and kept; a refusal is not
+                raise
+            status, body = error.status, error.body
+        finally:
+            world.cause = Cause()
+        sent = json.dumps(body).encode()
+        if key:
+            lookalike.keys.keep(key, mark, status, sent)
+        return status, sent, headers
+
+
+def _authorize(asked: Request) -> None:
+    scheme, _, key = asked.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key:
+        raise ApiError(
+            401,
+            "You did not provide an API key. You need to provide your API key in the Authorization header, using "
+            "Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').",
+        )
+    if not key.startswith(("sk_test_", "rk_test_")):
+        raise ApiError(401, f"Invalid API Key provided: {key[:_SHOWN]}{'*' * 8}")
+
+
+def _unrecognized(params: Json, rest: str) -> tuple[int, bytes, dict[str, str]]:
+    raise ApiError(404, f"Unrecognized request URL ({request.method}: /v1/{rest}). The look-alike has no such path.")

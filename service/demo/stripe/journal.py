@@ -1,0 +1,49 @@
+"""Which requests came: for tests that count reads, and for somebody who wonders what the service asks of Stripe."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+
+from service.demo.stripe.errors import Json
+
+_KEPT = 100_000
+
+
+class Journal:
+    """The last requests, and counts of all since the last `clear`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rows: deque[Json] = deque(maxlen=_KEPT)
+        self._routes: Counter[str] = Counter()
+        self._paths: Counter[str] = Counter()
+        self._statuses: Counter[str] = Counter()
+
+    def note(self, row: Json) -> None:
+        """`row` has method, path, route, params, status, at, ms."""
+        with self._lock:
+            self._rows.append(row)
+            self._routes[f"{row['method']} {row['route']}"] += 1
+            self._paths[f"{row['method']} {row['path']}"] += 1
+            self._statuses[str(row["status"])] += 1
+
+    def read(self, path: str = "", method: str = "", limit: int = 1000) -> Json:
+        """Counts of everything, and the last `limit` requests whose path begins with `path`."""
+        with self._lock:
+            rows = [row for row in self._rows if row["path"].startswith(path) and method in ("", row["method"])]
+            return {
+                "total": sum(self._paths.values()),
+                "counts": dict(self._routes),
+                "paths": dict(self._paths),
+                "statuses": dict(self._statuses),
+                "matching": len(rows),
+                "requests": rows[-limit:],
+            }
+
+    def clear(self) -> None:
+        with self._lock:
+            self._rows.clear()
+            self._routes.clear()
+            self._paths.clear()
+            self._statuses.clear()

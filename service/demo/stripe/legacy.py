@@ -1,0 +1,106 @@
+"""Shapes of before 2025-03-31.basil, which an endpoint pinned to an old version still gets.
+
+Basil moved the period from the subscription to its items, and on an invoice `subscription`, `charge`, `payment_intent`,
+`paid` and the lines' `price` into `parent`, `payments` and `pricing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from service.demo.stripe.errors import Json
+
+BASIL = "2025-03-31"
+
+
+def before_basil(version: str | None) -> bool:
+    """Versions begin with their date, so they compare as text."""
+    return bool(version) and str(version)[:10] < BASIL
+
+
+def in_version(value: Any, version: str | None, find: Callable[[str], Json | None] = lambda object_id: None) -> Any:
+    """`value` as that version has it. `find` looks up what the old shape holds and the new one does not."""
+    if not before_basil(version):
+        return value
+    if isinstance(value, list):
+        return [in_version(inner, version, find) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    made = {key: in_version(inner, version, find) for key, inner in value.items()}
+    kind = made.get("object")
+    if kind == "subscription":
+        return _subscription(made, _span(value["items"]["data"]))
+    if kind == "subscription_item":
+        return _without(made, "current_period_start", "current_period_end", "billed_until", "discounts")
+    if kind == "invoice":
+        return _invoice(made, find)
+    return made
+
+
+def event_in_version(event: Json, version: str | None, find: Callable[[str], Json | None]) -> Json:
+    """An event as an endpoint of that version gets it, with the period among the previous attributes where it moved."""
+    if not before_basil(version):
+        return event
+    made: Json = in_version(event, version, find)
+    made["api_version"] = version
+    previous = event["data"].get("previous_attributes") or {}
+    if event["data"]["object"].get("object") == "subscription" and "items" in previous:
+        made["data"]["previous_attributes"].update(_span(previous["items"]["data"]))
+    return made
+
+
+def _span(items: list[Json]) -> Json:
+    if not items:
+        return {}
+    return {
+        "current_period_start": min(item["current_period_start"] for item in items),
+        "current_period_end": max(item["current_period_end"] for item in items),
+    }
+
+
+def _subscription(made: Json, span: Json) -> Json:
+    gone = ("automatic_tax", "billing_mode", "billing_schedules", "billing_cycle_anchor_config", "managed_payments")
+    old = _without(made, *gone, "status_details", "trial_settings", "customer_account", "discounts", "invoice_settings")
+    rows = made["items"]["data"]
+    only = rows[0] if len(rows) == 1 else {}
+    return {**old, **span, "plan": only.get("plan"), "quantity": only.get("quantity"), "discount": None}
+
+
+def _invoice(made: Json, find: Callable[[str], Json | None]) -> Json:
+    details = (made.get("parent") or {}).get("subscription_details") or {}
+    payment = find("inpay_" + str(made["id"]).removeprefix("in_")) or {}
+    intent = find(payment.get("payment", {}).get("payment_intent") or "") or {}
+    gone = ("parent", "payments", "amount_overpaid", "customer_account", "status_details", "total_taxes", "issuer")
+    old = _without(made, *gone)
+    old.update(
+        subscription=details.get("subscription"),
+        payment_intent=intent.get("id"),
+        charge=intent.get("latest_charge"),
+        paid=made["status"] == "paid",
+        discount=None,
+        tax=None,
+        total_tax_amounts=[],
+    )
+    old["lines"] = {**made["lines"], "data": [_line(line, find) for line in made["lines"]["data"]]}
+    return old
+
+
+def _line(line: Json, find: Callable[[str], Json | None]) -> Json:
+    details = (line.get("parent") or {}).get("subscription_item_details") or {}
+    price = find(line["pricing"]["price_details"]["price"])
+    old = _without(line, "parent", "pricing", "pretax_credit_amounts", "taxes", "quantity_decimal", "subtotal")
+    old.update(
+        price=price,
+        proration=bool(details.get("proration")),
+        subscription=details.get("subscription"),
+        subscription_item=details.get("subscription_item"),
+        tax_amounts=[],
+        tax_rates=[],
+        type="subscription",
+    )
+    return old
+
+
+def _without(made: Json, *names: str) -> Json:
+    return {key: value for key, value in made.items() if key not in names}

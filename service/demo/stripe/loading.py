@@ -1,0 +1,120 @@
+"""State from outside: a recorded life story, one object, one event."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from service.demo.stripe import ids
+from service.demo.stripe.domain import standing
+from service.demo.stripe.errors import Json, invalid
+from service.demo.stripe.world import World
+
+
+def load_lifecycle(world: World, story: Json, *, send: bool, live: bool, upto: int | None) -> Json:
+    """Serve a story's `events` and its `final` objects, beside what there is.
+
+    `send`: the events also go to the webhook endpoints. `live`: its subscriptions go on living when the clock moves;
+    otherwise they stay as they are. `upto`: only the first so many events, and each object as the last of these has it.
+    """
+    events = story.get("events")
+    final = story.get("final")
+    if not isinstance(events, list) or not isinstance(final, dict):
+        raise invalid("A lifecycle has `events` and `final`.")
+    told = events if upto is None else events[:upto]
+    for event in told:
+        subject = copy.deepcopy(event["data"]["object"])
+        if subject.get("id"):
+            world.add(subject)
+    if upto is None:
+        _load_final(world, final)
+    else:
+        _load_static(world, final)
+    for event in told:
+        made = world.add({**copy.deepcopy(event), "pending_webhooks": 0})
+        world.kept.add(event["id"])
+        if send:
+            world.on_event(made)
+    if live:
+        for subscription in world.table("subscription").values():
+            standing.plan(world, subscription)
+    return {"events": len(told), "last": told[-1]["created"] if told else None}
+
+
+def _load_final(world: World, final: Json) -> None:
+    for name, rows in final.items():
+        if name != "checkout_line_items":
+            for row in rows.values():
+                world.add(copy.deepcopy(row))
+    _load_static(world, final)
+
+
+def _load_static(world: World, final: Json) -> None:
+    """What no event tells: the catalogue and the line items of sessions."""
+    for name in ("products", "prices"):
+        for row in final.get(name, {}).values():
+            world.add(copy.deepcopy(row))
+    for session, rows in final.get("checkout_line_items", {}).items():
+        world.table("line_items")[session] = {"data": copy.deepcopy(rows)}
+
+
+def put_object(world: World, body: Json) -> Json:
+    """`{"object": {…}, "merge": true, "event": type or null, "live": false}`: put an object, or change one.
+
+    Nested objects are merged, lists replaced. `event`: tell of it. `live`: a subscription lives on from here.
+    """
+    given = body.get("object")
+    if not isinstance(given, dict) or not given.get("id") or (not given.get("object")):
+        raise invalid('Give {"object": {…}} with its `id` and `object`.')
+    known = world.table(given["object"]).get(given["id"])
+    if known is None or not body.get("merge", True):
+        found = world.add(copy.deepcopy(given))
+        if body.get("event"):
+            world.emit(body["event"], found)
+    else:
+        found = known
+        before = copy.deepcopy(found)
+        _merge(found, given)
+        if body.get("event"):
+            previous = {key: value for key, value in before.items() if found.get(key) != value}
+            world.emit(body["event"], found, previous)
+    if body.get("live") and found["object"] == "subscription":
+        standing.plan(world, found)
+    return found
+
+
+def _merge(node: Json, patch: dict[str, Any]) -> None:
+    for key, value in patch.items():
+        if isinstance(value, dict) and isinstance(node.get(key), dict):
+            _merge(node[key], value)
+        else:
+            node[key] = copy.deepcopy(value)
+
+
+def load_event(world: World, body: Json) -> Json:
+    """`{"type", "object": {…}}`, and optionally `id`, `created`, `previous_attributes`, `api_version`, `livemode`,
+    `account`; `"listed": false` keeps it out of `/v1/events`, `"send": false` from the endpoints."""
+    if not isinstance(body.get("type"), str) or not isinstance(body.get("object"), dict):
+        raise invalid("An event needs a `type` and an `object`.")
+    data: Json = {"object": copy.deepcopy(body["object"])}
+    if "previous_attributes" in body:
+        data["previous_attributes"] = body["previous_attributes"]
+    event: Json = {
+        "id": body.get("id") or ids.new("evt_1"),
+        "object": "event",
+        "api_version": body.get("api_version", "2026-10-28.endive"),
+        "created": body.get("created", world.now()),
+        "data": data,
+        "livemode": bool(body.get("livemode", False)),
+        "pending_webhooks": 0,
+        "request": {"id": None, "idempotency_key": None},
+        "type": body["type"],
+        "_hidden": not body.get("listed", True),
+    }
+    if body.get("account"):
+        event["account"] = body["account"]
+    world.add(event)
+    world.kept.add(event["id"])
+    if body.get("send", True):
+        world.on_event(event)
+    return event

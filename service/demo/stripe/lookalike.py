@@ -1,0 +1,52 @@
+"""One look-alike: its world, and what stands around it. A reset gives it a new world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from service.demo.stripe.clock import Clock
+from service.demo.stripe.delivery import Delivery
+from service.demo.stripe.domain import catalogue
+from service.demo.stripe.domain.endpoints import Webhook, register
+from service.demo.stripe.errors import Json, invalid
+from service.demo.stripe.faults import Faults, RateLimit
+from service.demo.stripe.idempotency import IdempotencyKeys
+from service.demo.stripe.journal import Journal
+from service.demo.stripe.openapi_check import ParameterCheck
+from service.demo.stripe.world import World
+
+
+class Lookalike:
+    """What the routes work with."""
+
+    def __init__(self, seed_catalog: bool, webhooks: Sequence[Webhook], openapi: Json | None) -> None:
+        self._seed_catalog = seed_catalog
+        self._webhooks = list(webhooks)
+        self.faults = Faults()
+        self.rate_limit = RateLimit()
+        self.journal = Journal()
+        self.strict = ParameterCheck(openapi) if openapi else None
+        self.keys = IdempotencyKeys()
+        self.world = World(Clock())
+        self.delivery = Delivery(self.world)
+        self.reset()
+
+    def reset(self, seed_catalog: bool | None = None) -> None:
+        """As at the start: catalogue and endpoints of the start, the wall's time, nothing else. `strict` stays."""
+        seed = self._seed_catalog if seed_catalog is None else seed_catalog
+        self.faults.set([])
+        self.rate_limit.set(None, None, None)
+        self.journal.clear()
+        self.keys = IdempotencyKeys()
+        self.world = World(Clock())
+        self.delivery.watch(self.world)
+        if seed:
+            catalogue.seed(self.world)
+        for webhook in self._webhooks:
+            register(self.world, webhook)
+
+    def be_strict(self, openapi: Json | None) -> None:
+        """Refuse from now on what this description does not allow; `None`: no longer."""
+        if openapi is not None and "paths" not in openapi:
+            raise invalid("That is no OpenAPI description: it has no paths.")
+        self.strict = ParameterCheck(openapi) if openapi else None

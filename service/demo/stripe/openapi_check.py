@@ -1,0 +1,145 @@
+"""A strict check of a request's parameters against Stripe's OpenAPI description: names, nesting, types, enums.
+
+The description is given by the caller (a test): it is not part of the product. Values came form-encoded, so a number is
+checked as text that is one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from service.demo.stripe.errors import ApiError, Json, invalid
+
+# What API 2026-10-28.endive has and the description at hand (2026-08-26.dahlia, cut) lacks or has in an older form.
+_BEYOND: dict[tuple[str, str], frozenset[str]] = {
+    ("post", "/v1/subscriptions/{subscription}/pause"): frozenset({"bill_for", "expand", "invoicing_behavior", "type"}),
+    ("post", "/v1/subscriptions/{subscription}/resume"): frozenset(
+        {"billing_cycle_anchor", "expand", "payment_behavior", "proration_behavior", "proration_date"}
+    ),
+    ("get", "/v1/customers/{customer}/payment_methods"): frozenset(
+        {"allow_redisplay", "ending_before", "expand", "limit", "starting_after", "type"}
+    ),
+    ("get", "/v1/payment_methods/{payment_method}"): frozenset({"expand"}),
+    ("post", "/v1/payment_methods/{payment_method}/attach"): frozenset({"customer", "customer_account", "expand"}),
+}
+
+
+class ParameterCheck:
+    """Knows every operation of one description."""
+
+    def __init__(self, document: Json) -> None:
+        self._schemas: Json = document.get("components", {}).get("schemas", {})
+        self._operations: list[tuple[str, re.Pattern[str], str, Json]] = []
+        # Literal paths first: `/v1/invoices/search` is not the invoice "search".
+        for path, methods in sorted(document["paths"].items(), key=lambda pair: pair[0].count("{")):
+            pattern = _pattern(path)
+            for method in ("get", "post", "delete"):
+                if method in methods:
+                    self._operations.append((method, pattern, path, methods[method]))
+        self._beyond = {(method, _pattern(path)): names for (method, path), names in _BEYOND.items()}
+
+    def check(self, method: str, path: str, params: Json) -> None:
+        """400 `parameter_unknown` and the like for what the description does not allow."""
+        for (known, pattern), names in self._beyond.items():
+            if known == method.lower() and pattern.fullmatch(path):
+                for name in params.keys() - names:
+                    raise unknown(name)
+                return
+        operation = self._operation(method.lower(), path)
+        schema: Json = _body(operation) if method != "GET" else {}
+        properties = dict(schema.get("properties", {}))
+        required = list(schema.get("required", []))
+        for parameter in operation.get("parameters", []):
+            if parameter["in"] == "query":
+                properties[parameter["name"]] = parameter["schema"]
+                required += [parameter["name"]] if parameter.get("required") else []
+        self._object(params, {"properties": properties, "required": required}, "")
+
+    def _operation(self, method: str, path: str) -> Json:
+        for known, pattern, _, operation in self._operations:
+            if known == method and pattern.fullmatch(path):
+                return operation
+        raise ApiError(404, f"The OpenAPI description has no {method.upper()} {path}.")
+
+    def _value(self, value: Any, schema: Json, name: str) -> None:
+        if "$ref" in schema:
+            schema = self._schemas[schema["$ref"].rsplit("/", 1)[1]]
+        if "anyOf" in schema:
+            self._any(value, schema["anyOf"], name)
+            return
+        kind = schema.get("type")
+        if kind == "object":
+            self._object(value, schema, name)
+        elif kind == "array":
+            if not isinstance(value, list):
+                # `""` empties a list only where the schema says so, by an enum beside it.
+                raise invalid("Invalid array", name)
+            for n, inner in enumerate(value):
+                self._value(inner, schema["items"], f"{name}[{n}]")
+        else:
+            _scalar(value, schema, name)
+
+    def _any(self, value: Any, choices: list[Json], name: str) -> None:
+        problems: list[tuple[bool, ApiError]] = []
+        for choice in choices:
+            try:
+                self._value(value, choice, name)
+            except ApiError as problem:
+                fits = {"object": dict, "array": list}.get(choice.get("type", ""), str)
+                problems.append((isinstance(value, fits), problem))
+            else:
+                return
+        # The choice of the right kind tells best what is wrong.
+        raise max(problems, key=lambda pair: pair[0])[1]
+
+    def _object(self, value: Any, schema: Json, name: str) -> None:
+        if isinstance(value, list):  # names that are all digits, as metadata may have
+            value = {str(n): inner for n, inner in enumerate(value)}
+        if not isinstance(value, dict):
+            raise invalid("Invalid object", name)
+        properties, others = schema.get("properties", {}), schema.get("additionalProperties")
+        for key, inner in value.items():
+            full = f"{name}[{key}]" if name else key
+            if key in properties:
+                self._value(inner, properties[key], full)
+            elif isinstance(others, dict):
+                self._value(inner, others, full)
+            else:
+                raise unknown(full)
+        for key in schema.get("required", []):
+            if key not in value:
+                full = f"{name}[{key}]" if name else key
+                raise invalid(f"Missing required param: {full}.", full, "parameter_missing")
+
+
+def unknown(name: str) -> ApiError:
+    """Stripe's words for a parameter it does not know."""
+    return invalid(f"Received unknown parameter: {name}", name, "parameter_unknown")
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\\{[^}]*\\\}", "[^/]+", re.escape(path)))
+
+
+def _body(operation: Json) -> Json:
+    content = operation.get("requestBody", {}).get("content", {})
+    form: Json = next(iter(content.values()), {})
+    schema: Json = form.get("schema", {})
+    return schema
+
+
+def _scalar(value: Any, schema: Json, name: str) -> None:
+    if not isinstance(value, str):
+        raise invalid(f"Invalid {schema.get('type', 'string')}", name)
+    kind = schema.get("type")
+    if "enum" in schema and value not in schema["enum"]:
+        raise invalid(f"Invalid {name}: must be one of {', '.join(schema['enum'])}", name)
+    if kind == "integer" and not re.fullmatch(r"-?\d+", value):
+        raise invalid(f"Invalid integer: {value}", name, "parameter_invalid_integer")
+    if kind == "number" and not re.fullmatch(r"-?\d+(\.\d+)?", value):
+        raise invalid(f"Invalid decimal: {value}", name)
+    if kind == "boolean" and value not in ("true", "false"):
+        raise invalid(f"Invalid boolean: {value}", name)
+    if kind == "string" and len(value) > schema.get("maxLength", len(value)):
+        raise invalid(f"Invalid string: {name} is too long", name)

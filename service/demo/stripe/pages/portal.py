@@ -1,0 +1,174 @@
+"""`/p/session/…`: where a reader cancels, comes back, changes the card or the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from flask import Blueprint, redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from service.demo.stripe.domain import (
+    catalogue,
+    changes,
+    customers,
+    cycle,
+    entitlements,
+    invoices,
+    standing,
+    subscriptions,
+)
+from service.demo.stripe.errors import ApiError, Json
+from service.demo.stripe.lookalike import Lookalike
+from service.demo.stripe.pages.checkout import rhythm
+from service.demo.stripe.world import World
+
+
+def blueprint(lookalike: Lookalike) -> Blueprint:
+    """The portal of this look-alike."""
+    pages = Blueprint("lookalike_portal", __name__, template_folder="templates")
+
+    @pages.get("/p/session/<session_id>")
+    def show(session_id: str) -> tuple[str, int]:
+        world = lookalike.world
+        with world.lock:
+            cycle.catch_up(world)
+            return _page(world, world.table("billing_portal.session").get(session_id))
+
+    @pages.post("/p/session/<session_id>")
+    def act(session_id: str) -> Response | tuple[str, int]:
+        world = lookalike.world
+        with world.lock:
+            cycle.catch_up(world)
+            session = world.table("billing_portal.session").get(session_id)
+            action = _ACTIONS.get(request.form.get("action", ""))
+            if session is None or action is None:
+                return _page(world, session, "Choose what to do.", 400)
+            try:
+                problem = action(world, customers.living(world, session["customer"]), request.form.to_dict())
+            except ApiError as error:
+                problem = str(error)
+            if problem:
+                return _page(world, session, problem, 402)
+            return redirect(request.path, code=303)
+
+    return pages
+
+
+Action = Callable[[World, Json, dict[str, str]], str | None]
+
+
+def _mine(world: World, customer: Json, form: dict[str, str]) -> Json:
+    subscription = subscriptions.editable(world, form.get("subscription", ""))
+    if subscription["customer"] != customer["id"]:
+        raise ApiError(404, "That subscription is somebody else's.")
+    return subscription
+
+
+def _cancel(world: World, customer: Json, form: dict[str, str]) -> None:
+    """At the period's end. Flexible billing says so by `cancel_at` alone, classic also by the flag."""
+    subscription = _mine(world, customer, form)
+    classic = subscription["billing_mode"]["type"] == "classic"
+    end = subscriptions.last_period_end(subscription)
+    with world.changing(subscription, "customer.subscription.updated"):
+        subscriptions.schedule_end(world, subscription, end, at_period_end=classic)
+    standing.plan(world, subscription)
+
+
+def _cancel_now(world: World, customer: Json, form: dict[str, str]) -> None:
+    standing.cancel(world, _mine(world, customer, form), "cancellation_requested")
+
+
+def _undo(world: World, customer: Json, form: dict[str, str]) -> None:
+    subscription = _mine(world, customer, form)
+    with world.changing(subscription, "customer.subscription.updated"):
+        subscriptions.unschedule_end(subscription)
+
+
+def _card(last4: str) -> Action:
+    def change(world: World, customer: Json, form: dict[str, str]) -> None:
+        method = customers.attach(world, customers.new_card(world, last4)["id"], customer)
+        customers.set_default(world, customer, method)
+
+    return change
+
+
+def _switch(world: World, customer: Json, form: dict[str, str]) -> None:
+    subscription = _mine(world, customer, form)
+    price = catalogue.price(world, form.get("price", ""), "price")
+    item = subscription["items"]["data"][0]["id"]
+    with world.changing(subscription, "customer.subscription.updated"):
+        changes.apply(world, subscription, [changes.Change(item=item, price=price)], "create_prorations")
+    entitlements.refresh(world, customer["id"])
+    standing.plan(world, subscription)
+
+
+def _pay(world: World, customer: Json, form: dict[str, str]) -> str | None:
+    invoice = world.get("invoice", form.get("invoice", ""))
+    if invoice["customer"] != customer["id"]:
+        raise ApiError(404, "That invoice is somebody else's.")
+    paid = invoices.pay(world, invoice)
+    standing.after_invoice(world, invoice)
+    return None if paid else "Your card was declined. Change the card and try again."
+
+
+_ACTIONS: dict[str, Action] = {
+    "cancel": _cancel,
+    "cancel_now": _cancel_now,
+    "undo": _undo,
+    "card_good": _card(customers.GOOD),
+    "card_bad": _card(customers.BAD),
+    "switch": _switch,
+    "pay": _pay,
+}
+
+
+def _page(world: World, session: Json | None, problem: str | None = None, status: int = 200) -> tuple[str, int]:
+    if session is None:
+        return render_template(
+            "lookalike/gone.html", title="No such page", text="This portal session does not exist."
+        ), 404
+    customer = world.get("customer", session["customer"])
+    mine = [row for row in world.table("subscription").values() if row["customer"] == customer["id"]]
+    card = None if customer.get("deleted") else customers.card_of(world, customer)
+    page = render_template(
+        "lookalike/portal.html",
+        session=session,
+        email=customer.get("email"),
+        card=card["card"]["last4"] if card and card["type"] == "card" else None,
+        subscriptions=[_shown(world, row) for row in reversed(mine)],
+        prices=[_offer(world, row) for row in world.table("price").values() if row["recurring"] and row["active"]],
+        now=_day(world.now()),
+        problem=problem,
+    )
+    return page, status
+
+
+def _shown(world: World, subscription: Json) -> Json:
+    item = subscription["items"]["data"][0]
+    invoice = world.table("invoice").get(subscription["latest_invoice"] or "", {})
+    owed = invoice.get("status") == "open" and subscription["status"] not in standing.TERMINAL
+    return {
+        "id": subscription["id"],
+        "name": catalogue.title(world, item["price"]),
+        "price": _offer(world, item["price"])["text"],
+        "price_id": item["price"]["id"],
+        "quantity": item["quantity"],
+        "status": subscription["status"].replace("_", " "),
+        "over": subscription["status"] in standing.TERMINAL,
+        "ends": _day(subscription["cancel_at"]) if subscription["cancel_at"] else None,
+        "ended": _day(subscription["ended_at"]) if subscription["ended_at"] else None,
+        "renews": _day(subscriptions.last_period_end(subscription)),
+        "owed": {"id": invoice["id"], "text": catalogue.money(invoice["amount_due"], invoice["currency"])}
+        if owed
+        else None,
+    }
+
+
+def _offer(world: World, price: Json) -> Json:
+    amount = catalogue.money(price["unit_amount"] or 0, price["currency"])
+    return {"id": price["id"], "text": f"{catalogue.title(world, price)}, {amount} {rhythm(price)}"}
+
+
+def _day(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%-d %B %Y, %H:%M UTC")

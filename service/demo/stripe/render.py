@@ -1,0 +1,79 @@
+"""From kept objects to answers: without the look-alike's own fields, with `expand` filled in, in the asked version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.demo.stripe import legacy
+from service.demo.stripe.errors import Json, invalid
+from service.demo.stripe.world import World, embedded
+
+_DEEPEST = 4
+
+
+def answer(world: World, found: Json, expand: list[str], version: str) -> Json:
+    """A copy of `found` that is safe to send."""
+    made: Json = public(found)
+    for path in expand:
+        steps = path.split(".")
+        if len(steps) > _DEEPEST:
+            raise invalid(f"You cannot expand more than {_DEEPEST} levels of a property. Property: {path}", "expand")
+        _expand(world, made, steps, path)
+    shaped: Json = legacy.in_version(made, version, world.find)
+    return shaped
+
+
+def public(value: Any) -> Any:
+    """A deep copy without the fields that begin with `_`."""
+    if isinstance(value, dict):
+        return {key: public(inner) for key, inner in value.items() if not key.startswith("_")}
+    if isinstance(value, list):
+        return [public(inner) for inner in value]
+    return value
+
+
+def _expand(world: World, node: Any, steps: list[str], path: str) -> None:
+    if not steps or node is None:
+        return
+    if isinstance(node, list):
+        for inner in node:
+            _expand(world, inner, steps, path)
+        return
+    name, rest = steps[0], steps[1:]
+    if not isinstance(node, dict):
+        raise _cannot(path)
+    if name not in node:
+        node[name] = _included(world, node, name)
+        if node[name] is None:
+            raise _cannot(path)
+    value = node[name]
+    if isinstance(value, str):
+        target = world.find(value)
+        if target is None:
+            raise _cannot(path)
+        value = node[name] = public(target)
+    elif not rest and not isinstance(value, dict | list | None):
+        raise _cannot(path)
+    _expand(world, value, rest, path)
+
+
+def _cannot(path: str) -> Exception:
+    return invalid(f"This property cannot be expanded ({path}).", "expand")
+
+
+def _included(world: World, node: Json, name: str) -> Json | None:
+    """Lists that Stripe leaves out unless they are asked for."""
+    kind, own = node.get("object"), node.get("id", "")
+    if (kind, name) == ("checkout.session", "line_items"):
+        rows = world.table("line_items").get(own, {}).get("data", [])
+        return embedded(f"/v1/checkout/sessions/{own}/line_items", public(rows), total=False)
+    source = {
+        ("charge", "refunds"): ("refund", "charge"),
+        ("customer", "subscriptions"): ("subscription", "customer"),
+        ("invoice", "payments"): ("invoice_payment", "invoice"),
+    }.get((str(kind), name))
+    if source is None:
+        return None
+    table, field = source
+    rows = [public(row) for row in world.table(table).values() if row[field] == own]
+    return embedded(f"/v1/{table}s?{field}={own}", rows[::-1], total=False)

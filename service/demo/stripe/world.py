@@ -1,0 +1,138 @@
+"""The state of the look-alike: every object, by kind and id; the clock; what is due; what is told to whom.
+
+In memory, behind one lock that every request and every delivery takes for as long as it touches the state.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.demo.stripe import ids
+from service.demo.stripe.clock import Agenda, Clock
+from service.demo.stripe.errors import Json, missing
+
+API_VERSION = "2026-10-28.endive"
+
+
+@dataclass
+class Policy:
+    """What a publisher sets in Stripe's Dashboard, and what a test wants to choose."""
+
+    billing_mode: str = "flexible"  # of new subscriptions that name none
+    retry_days: list[int] = field(default_factory=lambda: [3, 4, 6])  # from each failed attempt to the next
+    when_retries_fail: str = "cancel"  # cancel, unpaid, past_due
+    finalize_after: int = 3600  # seconds from a renewal's draft to its finalization
+    pay_after: int = 4  # seconds from there to the attempt
+    refund_status: str = "succeeded"  # of new refunds; pending ones are settled by the control routes
+    dispute_cancels_subscription: bool = False
+    settle_debit_after: int = 3 * 86_400  # seconds until a bank debit is settled
+    keep_events_for: int = 30 * 86_400
+
+
+@dataclass
+class Cause:
+    """The request behind an event; both `None` for what Stripe does by itself."""
+
+    id: str | None = None
+    idempotency_key: str | None = None
+    base_url: str = ""  # under which the look-alike was asked: where its pages are
+
+
+class World:
+    """All objects and their changes. Use it with `lock` held."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.lock = threading.RLock()
+        self.clock = clock or Clock()
+        self.agenda = Agenda()
+        self.policy = Policy()
+        self.tables: dict[str, dict[str, Json]] = {}
+        self.cause = Cause()
+        self.told: set[tuple[str, int]] = set()  # trials whose coming end was announced
+        self.delivered: set[tuple[str, str]] = set()  # event and endpoint
+        self.kept: set[str] = set()  # ids of events that were loaded, and are listed whatever their age
+        self.on_event: Callable[[Json], None] = lambda event: None
+        self._instant: int | None = None
+
+    def now(self) -> int:
+        """The clock, or, while due work is done, the moment at which that was due."""
+        return self.clock.now() if self._instant is None else self._instant
+
+    @contextmanager
+    def at(self, moment: int) -> Iterator[None]:
+        """Do the work inside as of `moment`, at nobody's request."""
+        before, cause, self._instant, self.cause = self._instant, self.cause, moment, Cause()
+        try:
+            yield
+        finally:
+            self._instant, self.cause = before, cause
+
+    def table(self, kind: str) -> dict[str, Json]:
+        """Objects of a kind (the word in their `object` field), by id, in order of arrival."""
+        return self.tables.setdefault(kind, {})
+
+    def add(self, obj: Json) -> Json:
+        self.table(obj["object"])[obj["id"]] = obj
+        return obj
+
+    def get(self, kind: str, object_id: str, param: str = "id", status: int = 404) -> Json:
+        found = self.table(kind).get(object_id)
+        if found is None:
+            raise missing(kind, object_id, param, status)
+        return found
+
+    def find(self, object_id: str) -> Json | None:
+        """An object of whatever kind, for `expand`."""
+        return next((table[object_id] for table in self.tables.values() if object_id in table), None)
+
+    def emit(self, event_type: str, obj: Json, previous: Json | None = None) -> Json:
+        """Record an event about `obj` as it stands, and hand it to the deliveries."""
+        data: Json = {"object": copy.deepcopy(obj)}
+        if previous is not None:
+            data["previous_attributes"] = previous
+        event: Json = {
+            "id": ids.new("evt_1"),
+            "object": "event",
+            "api_version": API_VERSION,
+            "created": self.now(),
+            "data": data,
+            "livemode": False,
+            "pending_webhooks": 0,
+            "request": {"id": self.cause.id, "idempotency_key": self.cause.idempotency_key},
+            "type": event_type,
+        }
+        self.add(event)
+        self.on_event(event)
+        return event
+
+    @contextmanager
+    def changing(self, obj: Json, event_type: str) -> Iterator[None]:
+        """Emit `event_type` with the previous attributes, if the block changed anything."""
+        before = copy.deepcopy(obj)
+        yield
+        previous = _previous(before, obj)
+        if previous:
+            self.emit(event_type, obj, previous)
+
+
+def _previous(before: Json, after: Json) -> Json:
+    """What changed, at its old value. Of metadata Stripe names only the changed keys."""
+    previous: Json = {key: value for key, value in before.items() if after.get(key) != value}
+    previous.update(dict.fromkeys(after.keys() - before.keys()))
+    if "metadata" in previous:
+        old, new = before["metadata"], after["metadata"]
+        previous["metadata"] = {key: old.get(key) for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+    return previous
+
+
+def embedded(url: str, data: list[Any], total: bool = True) -> Json:
+    """A list inside an object."""
+    found: Json = {"object": "list", "data": data, "has_more": False, "url": url}
+    if total:
+        found["total_count"] = len(data)
+    return found
