@@ -32,6 +32,14 @@ class StoreError(RuntimeError):
     """The store's own refusal of a command or a script, in its words (which hold no reader data of ours)."""
 
 
+class EmbeddedStoreError(RuntimeError):
+    """The embedded store cannot be started; the text is a sentence for the operator and names the folder."""
+
+
+class FolderInUse(EmbeddedStoreError):  # noqa: N818  the word for it
+    """Another process owns the folder of the embedded store."""
+
+
 # First word of an error reply → why. Whatever else a store says is a mistake in what we asked: StoreError.
 _OUTAGES = {
     "READONLY": "readonly",

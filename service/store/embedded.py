@@ -1,0 +1,176 @@
+"""The embedded store: a Valkey of our own, on a socket, kept in `PAYWALL_DATA/store` with an append-only file.
+
+It is set up as `config/valkey.conf` says a store should be (a reply means "on disk"; nothing is ever evicted). It has
+no TCP port, its folder and socket are ours alone. It sits in a session of its own, so that Ctrl-C reaches it only
+through us, after what was asked has been answered; and where the kernel can (Linux), it ends when we are killed. What
+is left behind elsewhere is ended by whoever owns the folder next.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from service.store.errors import EmbeddedStoreError, FolderInUse
+from service.store.ownership import Kind, Ownership, in_use, owner_of
+from service.store.valkey import answers, command_line, end_orphan, socket_path, turn_over
+
+_log = logging.getLogger(__name__)
+
+_STOP_SECONDS = 5.0
+_PATIENCE = {"serve": 1.5, "command": 60.0}  # a service answers degraded while a large store loads; a command waits
+_WAIT = {"serve": 10.0, "command": 30.0}  # for another's command to finish
+_POLL = 0.005
+
+
+class EmbeddedStore:
+    """A store of our own in a folder, from `start` to `stop`. One owner at a time.
+
+    Start it on a thread that lives as long as it should (the main one): Linux ends it with that thread. Both raise
+    EmbeddedStoreError, with a sentence for the operator.
+    """
+
+    def __init__(self, folder: Path, *, kind: Kind = "serve") -> None:
+        self.folder = folder.absolute()
+        self._kind: Kind = kind
+        self._home = self.folder / "store"
+        self.owner = Ownership(self.folder, kind)
+        self._lock = threading.Lock()  # no server is started once the end has begun
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: threading.Thread | None = None
+        self._ending = threading.Event()
+        self._socket = ""
+
+    def start(self) -> str:
+        """Own the folder, start the server, and say where it is: `unix:///…`.
+
+        Comes back when the store answers, or, for a service, after 1.5 s while it still reads its file. Raises
+        FolderInUse.
+        """
+        self.owner.take(_WAIT[self._kind])
+        return self.begin()
+
+    def begin(self) -> str:
+        """The rest of `start`, for who owns the folder already."""
+        self._ending.clear()
+        try:
+            self._home.mkdir(mode=0o700, exist_ok=True)
+            end_orphan(self._home / "pid")
+            turn_over(self._home / "log")
+            self._socket = socket_path(self._home)
+            self._process = self._spawn()
+            self._await_answer()
+        except BaseException:
+            self.stop()
+            raise
+        url = f"unix://{quote(self._socket)}"
+        self.owner.announce(url)
+        return url
+
+    def stop(self) -> None:
+        """End the server, with everything on disk, and let go of the folder. Safe to call twice."""
+        self._ending.set()
+        with self._lock:
+            process = self._process
+        if process is not None and process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if self._watcher is not None:
+            self._watcher.join(_STOP_SECONDS)
+        self.owner.release()
+
+    def watch(self) -> None:
+        """From now on start the server again when it dies. Returns at once."""
+        self._watcher = threading.Thread(target=self._watch, name="embedded-store", daemon=True)
+        self._watcher.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether the server's process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The server's process, 0 where there is none."""
+        return self._process.pid if self._process is not None else 0
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        with (self._home / "log").open("ab") as log:
+            return subprocess.Popen(  # noqa: S603  our own binary, our own arguments
+                command_line(self._home, self._socket),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._home,
+                start_new_session=True,
+            )
+
+    def _await_answer(self) -> None:
+        process, deadline = self._process, time.monotonic() + _PATIENCE[self._kind]
+        while process is not None and time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise EmbeddedStoreError(self._obituary(process.returncode))
+            if answers(self._socket):
+                return
+            time.sleep(_POLL)
+        if self._kind == "command":
+            raise EmbeddedStoreError(f"{self.folder}: the store does not answer; see {self._home / 'log'}")
+
+    def _obituary(self, status: int) -> str:
+        try:
+            last = (self._home / "log").read_text(errors="replace").splitlines()[-3:]
+        except OSError:
+            last = []
+        return f"{self.folder}: the store ended with status {status}; {self._home / 'log'} ends: " + " / ".join(last)
+
+    def _watch(self) -> None:
+        pause = 0.05
+        while self._process is not None and not self._ending.is_set():
+            born = time.monotonic()
+            status = self._process.wait()
+            if self._ending.is_set():
+                return
+            _log.warning("embedded_store_died", extra={"status": status})
+            pause = 0.05 if time.monotonic() - born > 30 else min(pause * 2, 5.0)
+            if self._ending.wait(pause):
+                return
+            with self._lock:
+                if self._ending.is_set():
+                    return
+                try:
+                    self._process = self._spawn()
+                except (OSError, EmbeddedStoreError):
+                    _log.exception("embedded_store_not_started")
+
+
+@contextmanager
+def joined(folder: Path) -> Iterator[str]:
+    """The folder's store for the length of a command: the running `serve`'s, or one of our own.
+
+    Yields its address. Waits for another command to finish, and for a `serve` whose store still loads. Raises
+    EmbeddedStoreError.
+    """
+    store = EmbeddedStore(folder, kind="command")
+    deadline = time.monotonic() + _WAIT["command"]
+    while not store.owner.try_take():
+        owner = owner_of(store.folder)
+        if owner.kind == "serve" and owner.url and answers(unquote(owner.url.removeprefix("unix://"))):
+            yield owner.url
+            return
+        if time.monotonic() > deadline:
+            raise FolderInUse(in_use(store.folder, owner) + ", and its store does not answer" * (owner.kind == "serve"))
+        time.sleep(_POLL)
+    try:
+        yield store.begin()
+    finally:
+        store.stop()

