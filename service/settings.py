@@ -1,0 +1,249 @@
+"""The environment and `paywall.toml` → one frozen `Settings`, or every mistake in both, at once.
+
+Read once, at start. A blank variable counts as unset. No message repeats a value that may be a secret, and the
+`repr` of `Settings` shows none.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from service.paywall.catalogue import Catalogue
+from service.policy.mistakes import Mistake, SettingsError, quoted
+from service.policy.words import split_url, wrong_host, wrong_id
+from service.policy_file import read_folder
+from service.store.address import parse_address
+
+__all__ = ["Mistake", "NamedKey", "Settings", "SettingsError", "load_settings"]
+
+SHORTEST_SECRET = 8
+"""Characters of an entry of `PAYWALL_SECRETS`; 32 random ones are advised."""
+MOST_WORKERS = 256
+
+_PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,32}")
+_VISIBLE = re.compile(r"[!-~]+")  # What can travel in a header, whichever way the two sides encode it.
+_LIVE, _TEST = ("sk_live_", "rk_live_"), ("sk_test_", "rk_test_")
+
+Wrong = Callable[[str], str | None]
+"""What is wrong with a value, or `None`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedKey:
+    """A key of the environment. Two may share a name while a key is rotated; the name is the actor in the audit log."""
+
+    name: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that the service is told from outside."""
+
+    config: Path
+    data: Path
+    prefix: str
+    host: str
+    port: int
+    workers: int
+    redis_url: str | None = field(repr=False)
+    """`None`: the embedded store, kept in `data`."""
+    site_keys: tuple[NamedKey, ...]
+    admin_keys: tuple[NamedKey, ...]
+    secrets: tuple[str, ...] = field(repr=False)
+    """The first seals, all open. Empty: the store keeps one that was made once."""
+    stripe_api_key: str | None = field(repr=False)
+    stripe_api_base: str | None
+    stripe_webhook_secrets: tuple[str, ...] = field(repr=False)
+    catalogue: Catalogue = field(repr=False)
+
+
+def load_settings(env: Mapping[str, str]) -> Settings:
+    """Raises `SettingsError` with every mistake of the environment and of the file."""
+    mistakes: list[Mistake] = []
+    read = _Environment(env, mistakes)
+    config = Path(read.one("PAYWALL_CONFIG") or "config")
+    policy = read_folder(config)
+    site_keys, admin_keys = read.keys("PAYWALL_SITE_KEYS"), read.keys("PAYWALL_ADMIN_KEYS")
+    stripe_key = read.one("STRIPE_API_KEY", _wrong_stripe_key)
+    settings = partial(
+        Settings,
+        config=config,
+        data=Path(read.one("PAYWALL_DATA", _wrong_folder) or ".paywall"),
+        prefix=read.one("PAYWALL_PREFIX", _wrong_prefix) or "pw",
+        host=read.one("PAYWALL_HOST", _wrong_listener) or "127.0.0.1",
+        port=read.number("PAYWALL_PORT", 1, 65_535) or 8_000,
+        workers=read.number("PAYWALL_WORKERS", 1, MOST_WORKERS) or cores(),
+        redis_url=read.one("REDIS_URL", _wrong_address),
+        site_keys=site_keys,
+        admin_keys=admin_keys,
+        secrets=read.several("PAYWALL_SECRETS", _wrong_secret),
+        stripe_api_key=stripe_key,
+        stripe_api_base=(read.one("STRIPE_API_BASE", _wrong_base) or "").rstrip("/") or None,
+        stripe_webhook_secrets=read.several("STRIPE_WEBHOOK_SECRETS", _wrong_signing_secret),
+    )
+    mistakes += [*_told_apart(site_keys, admin_keys), *_one_mode(stripe_key, policy.livemode), *policy.mistakes]
+    if mistakes or policy.catalogue is None:
+        raise SettingsError(mistakes)
+    return settings(catalogue=policy.catalogue)
+
+
+def cores() -> int:
+    """The cores that this process may use, which in a container are often fewer than the machine's."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux has it, macOS has not.
+    count = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(max(count, 1), MOST_WORKERS)
+
+
+class _Environment:
+    """Reads variables; what is wrong with one goes to `mistakes`, and it is then read as unset."""
+
+    def __init__(self, env: Mapping[str, str], mistakes: list[Mistake]) -> None:
+        self._env, self._mistakes = env, mistakes
+
+    def one(self, variable: str, wrong: Wrong | None = None) -> str | None:
+        value = self._text(variable)
+        if value and wrong and (message := wrong(value)):
+            self._refuse(variable, message)
+            return None
+        return value or None
+
+    def number(self, variable: str, least: int, most: int) -> int | None:
+        value = self._text(variable)
+        digits = value.isascii() and value.isdigit() and len(value) <= 9
+        if value and not (digits and least <= int(value) <= most):
+            self._refuse(variable, f"must be a whole number from {least} to {most}: set it to one, or leave it unset")
+            return None
+        return int(value) if value else None
+
+    def several(self, variable: str, wrong: Wrong) -> tuple[str, ...]:
+        """Comma-separated secrets, each once, in order."""
+        good = []
+        for number, entry in self._entries(variable):
+            if message := "is blank: drop the comma, or set a secret there" if not entry else wrong(entry):
+                self._refuse(variable, f"entry {number} {message}")
+            else:
+                good.append(entry)
+        return tuple(dict.fromkeys(good))
+
+    def keys(self, variable: str) -> tuple[NamedKey, ...]:
+        """Comma-separated `name:secret`; a secret may contain further colons."""
+        good = []
+        for number, entry in self._entries(variable):
+            name, _, secret = (part.strip() for part in entry.partition(":"))
+            if message := _wrong_pair(entry, name, secret):
+                self._refuse(variable, f"pair {number} {message}")
+            else:
+                good.append(NamedKey(name, secret))
+        return tuple(dict.fromkeys(good))
+
+    def _entries(self, variable: str) -> Iterator[tuple[int, str]]:
+        value = self._text(variable)
+        return enumerate((entry.strip() for entry in value.split(",")) if value else (), start=1)
+
+    def _text(self, variable: str) -> str:
+        value = self._env.get(variable, "").strip()
+        if value.isprintable():
+            return value
+        # Also half characters: what the environment holds in another encoding arrives as those.
+        self._refuse(variable, "contains a line break, another control character or text that is not UTF-8: remove it")
+        return ""
+
+    def _refuse(self, variable: str, message: str) -> None:
+        self._mistakes.append(Mistake(variable, message))
+
+
+def _told_apart(site: tuple[NamedKey, ...], admin: tuple[NamedKey, ...]) -> Iterator[Mistake]:
+    """One secret must say one thing: who it is, and whether it is the website or an admin."""
+    seen: dict[str, tuple[str, str]] = {}
+    for variable, keys in (("PAYWALL_SITE_KEYS", site), ("PAYWALL_ADMIN_KEYS", admin)):
+        for key in keys:
+            where, name = seen.setdefault(key.secret, (variable, key.name))
+            if (where, name) != (variable, key.name):
+                other = quoted(name) if where == variable else f"{quoted(name)} of {where}"
+                yield Mistake(
+                    variable, f"{quoted(key.name)} has the same secret as {other}: make another for one of them"
+                )
+
+
+def _one_mode(key: str | None, livemode: bool | None) -> Iterator[Mistake]:
+    """A live key beside a policy for tests would charge real cards, the reverse would sell nothing."""
+    if key and livemode is False and key.startswith(_LIVE):
+        mend = "use a test key (sk_test_… or rk_test_…), or set livemode = true"
+        yield Mistake("STRIPE_API_KEY", f"is a live key, but paywall.toml says stripe.livemode = false: {mend}")
+    if key and livemode is True and key.startswith(_TEST):
+        mend = "use a live key (sk_live_… or rk_live_…), or set livemode = false"
+        yield Mistake("STRIPE_API_KEY", f"is a test key, but paywall.toml says stripe.livemode = true: {mend}")
+
+
+def _wrong_pair(entry: str, name: str, secret: str) -> str | None:
+    if not entry:
+        return "is blank: drop the comma, or write name:secret there"
+    if not name or not secret or ":" not in entry:
+        return f"has no {'secret' if name and ':' in entry else 'name'}: write name:secret"
+    if wrong := wrong_id(name):
+        return f"has a name that cannot be used: it {wrong}"
+    if not _VISIBLE.fullmatch(secret):
+        return (
+            "has a secret that cannot travel in a header: use letters, digits and punctuation of ASCII, without blanks"
+        )
+    return None
+
+
+def _wrong_folder(value: str) -> str | None:
+    """A folder may still have to be made; a file in its place is refused."""
+    try:
+        return f"{value} is not a folder: name a folder" if Path(value).exists() and not Path(value).is_dir() else None
+    except OSError as error:
+        return f"cannot be looked at: {error.strerror or 'the system refuses'}"
+
+
+def _wrong_prefix(value: str) -> str | None:
+    # { and } would steer keys to other slots of a cluster, * and ? would match other titles' keys.
+    return (
+        None if _PREFIX.fullmatch(value) else "must be 1 to 32 letters, digits or any of _ . : -, such as pw or ledger"
+    )
+
+
+def _wrong_listener(value: str) -> str | None:
+    if wrong := wrong_host(value.lower()):
+        return f"{wrong}: write only that, such as 127.0.0.1, 0.0.0.0 or ::1; the port goes to PAYWALL_PORT"
+    return None
+
+
+def _wrong_address(value: str) -> str | None:
+    try:
+        parse_address(value)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _wrong_secret(value: str) -> str | None:
+    if len(value) >= SHORTEST_SECRET:
+        return None
+    return f"is shorter than {SHORTEST_SECRET} characters: make one with `openssl rand -hex 32`"
+
+
+def _wrong_signing_secret(value: str) -> str | None:
+    return None if _VISIBLE.fullmatch(value) else "has a blank within: copy it again from Stripe (whsec_…)"
+
+
+def _wrong_stripe_key(value: str) -> str | None:
+    if value.startswith("pk_"):
+        return "is a publishable key, which cannot read anything: use a secret or restricted one (sk_… or rk_…)"
+    if value.startswith("whsec_"):
+        return "is a webhook's signing secret: that goes to STRIPE_WEBHOOK_SECRETS"
+    return None if _VISIBLE.fullmatch(value) else "has a blank within: copy it again from Stripe (sk_… or rk_…)"
+
+
+def _wrong_base(value: str) -> str | None:
+    parts = split_url(value)
+    if parts is None or "@" in parts.netloc or parts.query or parts.fragment:
+        return "must be an http:// or https:// address such as http://127.0.0.1:12111, or unset for Stripe itself"
+    return None

@@ -1,0 +1,299 @@
+"""`paywall.toml`: what it means, what is refused, and that every mistake is named with its place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as run
+from hypothesis import strategies as st
+
+from service.paywall.catalogue import DAY, HOUR, GrantPolicy, Rule
+from service.policy.mistakes import SettingsError
+from service.policy_file import check_config, load_catalogue, parse_catalogue
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = (ROOT / "config" / "paywall.toml").read_text("utf-8")
+
+WHOLE = Path(__file__).with_name("whole.toml").read_text("utf-8")
+
+
+def mistakes(text: str) -> dict[str, str]:
+    """Place → message."""
+    with pytest.raises(SettingsError) as caught:
+        parse_catalogue(text)
+    return {mistake.where: mistake.message for mistake in caught.value.mistakes}
+
+
+def refused(old: str, new: str, where: str) -> str:
+    """The message about `where` after the sample's `old` became `new`; there must be no other mistake."""
+    assert old in WHOLE
+    found = mistakes(WHOLE.replace(old, new, 1))
+    assert list(found) == [f"paywall.toml: {where}"]
+    return found[f"paywall.toml: {where}"]
+
+
+def test_the_sample_means_what_the_contract_says() -> None:
+    catalogue = parse_catalogue(SAMPLE)
+    assert catalogue.site_name == "The Daily Ledger"
+    assert catalogue.zone == ZoneInfo("America/New_York")
+    assert catalogue.origins == ("https://www.example.news",)
+    assert list(catalogue.features) == ["notebook", "no_ads", "no_autoplay", "newsmaker_events"]
+    assert list(catalogue.plans) == ["supporter", "day_pass", "newsroom", "vip"]
+    assert catalogue.plans["supporter"].prices == ("price_month", "price_year")
+    assert catalogue.plans["day_pass"].pass_hours == 24
+    assert catalogue.plans["newsroom"].seats
+    assert catalogue.plans["vip"].prices == ()
+    assert catalogue.tiers["free"].requires == ()
+    assert catalogue.tiers["metered"].meter == "stories"
+    assert catalogue.rules == (Rule("free", sections=("public-safety",)), Rule("supporters", older_than=30 * DAY))
+    assert catalogue.default_tier == "metered"
+    meter = catalogue.meters["stories"]
+    assert (meter.visitors, meter.readers, meter.window, meter.length) == (2, 5, "month", 0)
+    assert catalogue.offers["notebook"].links == (("The Spotlight", "/spotlight"),)
+    assert (catalogue.livemode, catalogue.leeway) == (False, 48 * HOUR)
+    assert (catalogue.failure.readers, catalogue.failure.visitors, catalogue.failure.known_for) == (
+        "full",
+        "upsell",
+        DAY,
+    )
+    assert catalogue.grants == GrantPolicy()
+
+
+def test_the_sample_is_the_contract_s() -> None:
+    contract = Path(os.environ.get("PAYWALL_SHARED") or ROOT.parent / "shared") / "contract.md"
+    if not contract.exists():
+        pytest.skip("the contract is not beside this checkout: set PAYWALL_SHARED to compare with it")
+    block = contract.read_text("utf-8").split("```toml\n")[1].split("```")[0]
+    assert parse_catalogue(block) == parse_catalogue(SAMPLE)
+
+
+def test_what_the_sample_shows_in_comments_is_right_too() -> None:
+    head, _, tail = SAMPLE.partition("# [grants]")
+    catalogue = parse_catalogue(head + "[grants]" + tail.replace("\n# ", "\n"))
+    assert catalogue.grants == GrantPolicy(("vip",), 400 * DAY, 100, 90 * DAY)
+
+
+def test_all_mistakes_are_listed_at_once_each_with_its_place() -> None:
+    text = WHOLE.replace('name = "Supporter"', "nmae = 3").replace('["notebook", "no_ads"]', '["notebok", 7]')
+    text = text.replace('"price_day"', '"price_day", "price_month"').replace("[defaults]", "[default]")
+    assert mistakes(text) == {
+        "paywall.toml: plans.supporter.name": 'is missing: add name = "Supporter"',
+        "paywall.toml: plans.supporter.nmae": 'is not a known key: did you mean "name"?',
+        "paywall.toml: plans.newsroom.features.0": 'there is no "notebok" in [features]: did you mean "notebook"?',
+        "paywall.toml: plans.newsroom.features.1": "must be a text in quotes, and is a whole number",
+        "paywall.toml: plans.day_pass.prices.1": (
+            '"price_month" is sold by plans.supporter already: one plan only may have it'
+        ),
+        "paywall.toml: defaults": "is missing: add a [defaults] table",
+        "paywall.toml: default": 'is not a known key: did you mean "defaults"?',
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ('origins = ["https://www.example.news"]', 'origins = ["https://www.example.news/"]', "site.origins.0"),
+        ('origins = ["https://www.example.news"]', 'origins = ["https://www.example.news/path"]', "site.origins.0"),
+        ('origins = ["https://www.example.news"]', 'origins = ["https://WWW.example.news"]', "site.origins.0"),
+        ('origins = ["https://www.example.news"]', 'origins = ["https://www.example.news:443"]', "site.origins.0"),
+        ('origins = ["https://www.example.news"]', 'origins = ["https://me:pw@www.example.news"]', "site.origins.0"),
+        ('origins = ["https://www.example.news"]', 'origins = ["https://www.example.news:99999"]', "site.origins.0"),
+        ('origins = ["https://www.example.news"]', 'origins = ["https://zeitung-für-alle.de"]', "site.origins.0"),
+        ('origins = ["https://www.example.news"]', 'origins = ["https://*.example.news"]', "site.origins.0"),
+        ('origins = ["https://www.example.news"]', 'origins = ["www.example.news"]', "site.origins.0"),
+        ('origins = ["https://www.example.news"]', 'origins = ["null"]', "site.origins.0"),
+        ("America/New_York", "America/New York", "site.timezone"),
+        ("America/New_York", "America", "site.timezone"),
+        ("America/New_York", "../../etc/passwd", "site.timezone"),
+        ('name = "The Daily Ledger"', 'name = "  "', "site.name"),
+        ('name = "The Daily Ledger"', 'name = "The Daily\\nLedger"', "site.name"),
+        ("grace_days = 14", "grace_days = -1", "plans.supporter.grace_days"),
+        ("grace_days = 14", 'grace_days = "14"', "plans.supporter.grace_days"),
+        ("grace_days = 14", "grace_days = true", "plans.supporter.grace_days"),
+        ("gifts_per_month = 3", "gifts_per_month = -1", "plans.supporter.gifts_per_month"),
+        ("pass_hours = 24", "pass_hours = 0", "plans.day_pass.pass_hours"),
+        ("pass_hours = 24", "pass_hours = 24\nseats = true", "plans.day_pass.pass_hours"),
+        ("seats = true", "seats = 1", "plans.newsroom.seats"),
+        ('prices = ["price_day"]', 'prices = ["price_day", "price_day"]', "plans.day_pass.prices.1"),
+        ('prices = ["price_day"]', 'products = ["prod_supporter"]', "plans.day_pass.products.0"),
+        ('prices = ["price_day"]', 'prices = ["prod_day"]', "plans.day_pass.prices.0"),
+        ('products = ["prod_supporter"]', 'products = ["price_x"]', "plans.supporter.products.0"),
+        ('open_parts = ["facts"]', 'open_parts = ["facts "]', "tiers.metered.open_parts.0"),
+        ('open_parts = ["facts"]', 'open_parts = ["fa\\u202ects"]', "tiers.metered.open_parts.0"),
+        ('sections = ["public-safety"]', "sections = []", "rules.0.sections"),
+        ('sections = ["public-safety"]', f'sections = ["{"é" * 65}"]', "rules.0.sections.0"),
+        ('older_than = "30d"', 'older_than = "720h"', "rules.1.older_than"),
+        ('older_than = "30d"', 'older_than = "0d"', "rules.1.older_than"),
+        ('older_than = "30d"', 'older_than = "30d"\nnewer_than = "30d"', "rules.1.older_than"),
+        ('tier = "supporters"', 'tier = "suporters"', "rules.1.tier"),
+        ('tier = "metered"', 'tier = "Metered"', "defaults.tier"),
+        ("visitors = 2", "visitors = -1", "meters.stories.visitors"),
+        ("visitors = 2", "visitors = 2.0", "meters.stories.visitors"),
+        ('window = "month"', 'window = "year"', "meters.stories.window"),
+        ('window = "month"', 'window = "0d"', "meters.stories.window"),
+        ('window = "month"', 'window = "36h"', "meters.stories.window"),
+        ('meter = "stories"', 'meter = "storys"', "tiers.metered.meter"),
+        ("[tiers.free]", '[tiers.free]\nmeter = "stories"', "tiers.free.meter"),
+        ('plans = ["supporter", "day_pass"]', "plans = []", "offers.notebook.plans"),
+        ('plans = ["supporter", "day_pass"]', "", "offers.notebook.plans"),
+        ('plans = ["supporter", "day_pass"]', 'plans = ["suporter"]', "offers.notebook.plans.0"),
+        ('benefits = ["no_ads",', 'benefits = ["ads",', "offers.notebook.benefits.0"),
+        ('url = "/spotlight"', 'url = "javascript:alert(1)"', "offers.notebook.links.0.url"),
+        ('url = "/spotlight"', 'url = "//elsewhere.example"', "offers.notebook.links.0.url"),
+        ('url = "/spotlight"', 'url = "/\\\\elsewhere.example"', "offers.notebook.links.0.url"),
+        ('url = "/spotlight"', 'url = "spotlight"', "offers.notebook.links.0.url"),
+        ('readers = "full"', 'readers = "open"', "failure.readers"),
+        ('known_for = "24h"', 'known_for = "1w"', "failure.known_for"),
+        ('known_for = "24h"', "known_for = 24", "failure.known_for"),
+        ('plans = ["vip"]', 'plans = ["vips"]', "grants.plans.0"),
+        ('longest = "400d"', 'longest = "400"', "grants.longest"),
+        ('longest = "400d"', 'longest = "99999d"', "grants.longest"),
+        ('{ readers = 100, length = "90d" }', "{}", "grants.confirm_above"),
+        ('{ readers = 100, length = "90d" }', '{ reader = 100, length = "90d" }', "grants.confirm_above.reader"),
+        ("leeway_hours = 48", "leeway_hours = -1", "stripe.leeway_hours"),
+        ("livemode = false", 'livemode = "false"', "stripe.livemode"),
+        ("[offers.notebook]", '[offers."a b"]', 'offers."a b"'),
+        ("[stripe]", "[striped]", "striped"),
+    ],
+)
+def test_a_mistake_is_refused_at_its_place(old: str, new: str, where: str) -> None:
+    message = refused(old, new, where)
+    assert message
+    assert "pw@" not in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('window = "month"', 'window = "30d"'),
+        ('known_for = "24h"', 'known_for = "90s"'),
+        ('known_for = "24h"', 'known_for = "0s"'),
+        ('origins = ["https://www.example.news"]', 'origins = ["http://127.0.0.1:8080", "http://[::1]:3000"]'),
+        ('prices = ["price_day"]', 'prices = ["Day pass 2026"]'),
+        ('url = "/spotlight"', 'url = "https://www.example.news/spotlight?a=b#c"'),
+        ('sections = ["public-safety"]', f'sections = ["{"é" * 64}"]'),
+        ("visitors = 2", "visitors = 0"),
+        ("[tiers.free]", "[tiers.free]\nrequires = []"),
+        ("America/New_York", "UTC"),
+    ],
+)
+def test_what_is_unusual_but_means_something_is_accepted(old: str, new: str) -> None:
+    assert old in WHOLE
+    parse_catalogue(WHOLE.replace(old, new, 1))
+
+
+def test_an_origin_s_message_has_the_right_form() -> None:
+    message = refused("https://www.example.news", "https://WWW.example.news:443/paper?x=1", "site.origins.0")
+    assert 'write "https://www.example.news"' in message
+
+
+CLOSED = WHOLE.replace("[features]", '[features]\narchive = "The archive"')
+
+
+def test_a_tier_that_nothing_can_open_is_refused() -> None:
+    closed = '[tiers.old]\nrequires = ["archive"]\n'
+    found = mistakes(CLOSED.replace("[tiers.free]", closed + "[tiers.free]"))
+    assert list(found) == ["paywall.toml: tiers.old"]
+    no_reads = '[meters.none]\nvisitors = 0\nreaders = 0\nwindow = "day"\n'
+    found = mistakes(CLOSED.replace("[tiers.free]", closed + 'meter = "none"\n' + no_reads + "[tiers.free]"))
+    assert list(found) == ["paywall.toml: tiers.old"]
+
+
+@pytest.mark.parametrize(
+    "opener",
+    [
+        '[tiers.old]\nrequires = ["archive", "notebook"]\n',
+        '[tiers.old]\nrequires = ["archive"]\nmeter = "stories"\n',
+        '[tiers.old]\nrequires = ["archive"]\n[plans.friends]\nname = "Friends"\nfeatures = ["archive"]\n',
+    ],
+    ids=["another feature", "a meter", "a plan that only admins grant"],
+)
+def test_a_tier_that_something_can_open_is_accepted(opener: str) -> None:
+    assert "old" in parse_catalogue(CLOSED.replace("[tiers.free]", opener + "[tiers.free]")).tiers
+
+
+def test_a_price_beats_a_product_and_so_may_lie_within_another_plan_s_product() -> None:
+    catalogue = parse_catalogue(WHOLE)
+    plan = catalogue.plan_for("price_day", None, "prod_supporter")
+    assert plan is not None
+    assert plan.id == "day_pass"
+
+
+@pytest.mark.parametrize("table", ["features", "plans", "tiers"])
+def test_an_empty_table_of_what_is_sold_is_refused(table: str) -> None:
+    found = mistakes(f"[{table}]")
+    assert found[f"paywall.toml: {table}"] == "is empty: name at least one"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ("a = \n", 1, 5),
+        ("[site]\nname = 'x", 2, 10),
+        ("[site]\n\n[site]\n", 3, 6),
+        ("a = [1,", 1, 8),
+        ("a=1\na=2", 2, 4),
+    ],
+)
+def test_a_syntax_error_names_line_and_column(text: str, line: int, column: int) -> None:
+    assert f"line {line}, column {column}" in mistakes(text)["paywall.toml"]
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 5_000, "a = " + "9" * 5_000])
+def test_what_python_chokes_on_is_a_sentence_too(text: str) -> None:
+    assert mistakes(text)["paywall.toml"].startswith("is not a policy: ")
+
+
+def test_an_unreadable_file_is_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "paywall.toml"
+
+    def said(folder: Path = tmp_path) -> str:
+        (mistake,) = check_config(folder)
+        assert mistake.where == "paywall.toml"
+        return mistake.message
+
+    assert "there is no such file" in said()
+    assert "there is no folder" in said(tmp_path / "nowhere")
+    assert "PAYWALL_CONFIG" in said(tmp_path / "nowhere")
+    file.mkdir()
+    assert "is a folder" in said()
+    file.rmdir()
+    os.mkfifo(file)
+    assert "ordinary file" in said()
+    file.unlink()
+    file.write_bytes(b"[site]\nname = 'Zeitung f\xfcr alle'\n")
+    assert said() == "line 2 is not UTF-8: save the file in UTF-8"
+    file.write_bytes(b"#" * 2_000_000)
+    assert "at most 1 MiB" in said()
+    assert "is a file" in said(file)
+
+
+@run(deadline=None)
+@given(st.binary())
+def test_no_file_raises_anything_but_settings_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "paywall.toml").write_bytes(content)
+    assert check_config(folder)
+
+
+def test_a_good_folder_loads_also_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "paywall.toml").write_bytes(b"\xef\xbb\xbf" + SAMPLE.replace("\n", "\r\n").encode())
+    assert check_config(tmp_path) == []
+    assert load_catalogue(tmp_path) == parse_catalogue(SAMPLE)
+
+
+SMALL = """
+site = { name = "Små nyheter", timezone = "Europe/Stockholm", origins = ["https://sma.example"] }
+features.all = "Everything"
+plans.all = { name = "All", features = ["all"] }
+tiers.closed.requires = ["all"]
+defaults.tier = "closed"
+"""
+
+
+def test_the_revision_is_the_same_on_every_machine() -> None:
+    assert parse_catalogue(SMALL).revision == "989c0b8eb466"
