@@ -1,0 +1,149 @@
+"""Signing in, paying, coming back from paying, and seeing what one holds."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+if TYPE_CHECKING:
+    from tests.newspaper.conftest import Browser, Service
+
+BUY = {"story": "coopers-row", "choice": "price:price_month"}
+
+
+def test_the_button_leads_to_the_page_to_pay_on_and_back_to_the_open_story(browser: Browser, service: Service) -> None:
+    browser.sign_in("r-1042")
+    first = browser.submit("/subscribe", BUY, allow_redirects=False)
+    assert first.status_code == 303
+    assert first.headers["Location"].startswith(f"{service.url}/pay?")
+    page = browser.get(first.headers["Location"], timeout=20)
+    assert page.url == f"{browser.paper}/story/coopers-row"
+    assert "COOPERS ROW — A.V. — AGE 9" in page.text
+    assert "Thank you for supporting the Ledger" in page.text
+    asked = service.asked("/v1/checkout")[-1]
+    assert asked["reader"] == "r-1042"
+    assert asked["price"] == "price_month"
+    assert asked["return_url"] == f"{browser.paper}/welcome?story=coopers-row"
+
+
+def test_a_webhook_that_is_a_little_late_is_waited_for(browser: Browser, service: Service) -> None:
+    service.is_now(late=3)
+    browser.sign_in("r-1042")
+    page = browser.submit("/subscribe", BUY)
+    assert page.url.endswith("/story/coopers-row")
+    assert "COOPERS ROW — A.V. — AGE 9" in page.text
+
+
+def test_a_webhook_that_is_very_late_gets_a_page_that_looks_again_by_itself(browser: Browser, service: Service) -> None:
+    service.is_now(late=1000)
+    browser.sign_in("r-1042")
+    page = browser.submit("/subscribe", BUY)
+    assert page.status_code == 200
+    assert "One moment" in page.text
+    again = re.search(r'http-equiv="refresh" content="3; url=([^"]+)"', page.text)
+    assert again
+    path = again[1].replace("&amp;", "&")
+    assert parse_qs(urlsplit(path).query) == {"story": ["coopers-row"], "session_id": ["cs_test_1"], "tries": ["1"]}
+    service.gives("r-1042", "supporter")
+    service.is_now(late=0)
+    assert browser.open(path).url == f"{browser.paper}/story/coopers-row"
+
+
+def test_the_waiting_page_ends_by_itself_and_says_that_nothing_is_lost(browser: Browser) -> None:
+    browser.sign_in("r-1042")
+    page = browser.open("/welcome?story=coopers-row&session_id=cs_1&tries=20")
+    assert "http-equiv" not in page.text
+    assert "it is not lost" in page.text
+
+
+def test_the_waiting_page_is_not_upset_by_a_strange_query(browser: Browser) -> None:
+    browser.sign_in("r-1042")
+    assert browser.open("/welcome?story=nope&tries=x&_scheme=ftp&_external=1&_anchor=a&endpoint=b").status_code == 200
+
+
+def test_who_pays_must_sign_in_first_and_comes_back_to_the_box(browser: Browser) -> None:
+    page = browser.submit("/subscribe", BUY)
+    assert urlsplit(page.url).path == "/sign-in"
+    assert "Sign in first" in page.text
+    back = re.search(r'name="next" value="([^"]+)"', page.text)
+    assert back
+    assert back[1] == "/story/coopers-row#support"
+    assert urlsplit(browser.sign_in("r-1042", back[1]).url).path == "/story/coopers-row"
+
+
+def test_who_holds_the_plan_is_told_so_and_not_charged(browser: Browser, service: Service) -> None:
+    service.gives("r-1042", "supporter")
+    browser.sign_in("r-1042")
+    page = browser.submit("/subscribe", BUY)
+    assert page.url.endswith("/account")
+    assert "You already hold this plan" in page.text
+
+
+@pytest.mark.parametrize("choice", ["", "price", "price:", "story:x", "price:price_unknown"])
+def test_a_choice_that_is_none_is_answered_kindly(browser: Browser, choice: str) -> None:
+    browser.sign_in("r-1042")
+    page = browser.submit("/subscribe", BUY | {"choice": choice})
+    assert page.status_code == 200
+    assert 'class="note"' in page.text
+
+
+def test_the_account_page_says_what_one_holds_from_where_and_until_when(browser: Browser, service: Service) -> None:
+    service.gives("r-1042", "supporter")
+    browser.sign_in("r-1042")
+    page = browser.open("/account").text
+    assert "A seat at the Newsmaker evenings" in page
+    assert "A subscription (Supporter)" in page
+    assert "31 December 2030, 19:00" in page, "on the city's clock"
+    assert browser.submit("/manage").url == f"{service.url}/portal"
+
+
+def test_managing_nothing_is_no_error(browser: Browser) -> None:
+    browser.sign_in("r-1042")
+    page = browser.submit("/manage")
+    assert page.status_code == 200
+    assert "There is no subscription of yours to manage" in page.text
+
+
+def test_account_welcome_and_manage_ask_who_is_reading(browser: Browser) -> None:
+    assert urlsplit(browser.open("/account").url).path == "/sign-in"
+    assert urlsplit(browser.open("/welcome?story=coopers-row").url).path == "/sign-in"
+    assert urlsplit(browser.submit("/manage").url).path == "/sign-in"
+
+
+def test_signing_out_forgets_the_reader_and_keeps_the_visitor(browser: Browser) -> None:
+    browser.open("/")
+    visitor = browser.cookies["ledger_visitor"]
+    browser.sign_in("r-1042")
+    page = browser.submit("/sign-out")
+    assert "Sign in" in page.text
+    assert browser.cookies["ledger_visitor"] == visitor
+
+
+@pytest.mark.parametrize(
+    "path", ["https://elsewhere.example", "//elsewhere.example", "/\\elsewhere.example", "javascript:1", "/a\nb"]
+)
+def test_signing_in_never_leads_to_another_site(browser: Browser, path: str) -> None:
+    answer = browser.submit("/sign-in", {"reader": "r-1042", "next": path}, allow_redirects=False)
+    assert answer.headers["Location"] == "/"
+
+
+def test_an_unknown_reader_is_not_signed_in(browser: Browser) -> None:
+    page = browser.sign_in("r-9999")
+    assert urlsplit(page.url).path == "/sign-in"
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "v-short", "v-" + "a" * 200, "v-%00%01aaaaaaaaaaaaaaaaaaaa"])
+def test_a_visitor_id_that_we_did_not_give_is_replaced(browser: Browser, service: Service, cookie: str) -> None:
+    browser.open("/story/harbour-contract", headers={"Cookie": f"ledger_visitor={cookie}"})
+    assert re.fullmatch(r"v-[A-Za-z0-9_-]{22}", service.asked("/v1/access")[-1]["visitor"])
+
+
+def test_a_forged_session_is_nobodys(paper: str, service: Service) -> None:
+    page = requests.get(
+        f"{paper}/account", cookies={"ledger_session": "eyJyZWFkZXIiOiJyLTEwNDIifQ.aaaa.bbbb"}, timeout=20
+    )
+    assert urlsplit(page.url).path == "/sign-in"

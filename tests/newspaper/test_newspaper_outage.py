@@ -1,0 +1,78 @@
+"""Whatever becomes of the service, the facts are shown and nothing else slips out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+if TYPE_CHECKING:
+    from tests.newspaper.conftest import Browser, Service
+
+PAGES = ["/", "/story/harbour-contract", "/story/boil-water", "/events", "/support", "/account", "/section/city"]
+FACT = "I was not asked to score it twice"  # in the facts
+NOTE = "Courtesy is not a load rating"  # in the notebook
+
+
+def signed_in(paper: str) -> requests.Session:
+    session = requests.Session()
+    session.post(f"{paper}/sign-in", data={"reader": "r-1042", "next": "/spotlight"}, timeout=20)
+    return session
+
+
+def holds(page: requests.Response) -> None:
+    assert page.status_code == 200
+    assert FACT in page.text
+    assert NOTE not in page.text
+    assert "We cannot open the notebook right now" in page.text
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_without_the_service_no_page_is_an_error(alone: str, path: str) -> None:
+    with signed_in(alone) as session:
+        page = session.get(alone + path, timeout=20)
+    assert page.status_code == 200
+
+
+def test_without_the_service_a_story_shows_its_facts_and_says_why_not_more(alone: str) -> None:
+    with signed_in(alone) as session:
+        holds(session.get(f"{alone}/story/harbour-contract", timeout=20))
+
+
+@pytest.mark.parametrize("mode", ["garbage", "broken"])
+def test_an_answer_that_is_none_opens_nothing(browser: Browser, service: Service, mode: str) -> None:
+    service.is_now(mode=mode)
+    holds(browser.open("/story/harbour-contract"))
+    assert browser.open("/").status_code == 200
+
+
+def test_a_wrong_site_key_opens_nothing(locked_out: str) -> None:
+    holds(requests.get(f"{locked_out}/story/harbour-contract", timeout=20))
+
+
+def test_paying_without_the_service_says_that_nothing_was_charged(alone: str) -> None:
+    with signed_in(alone) as session:
+        form = {"story": "harbour-contract", "choice": "plan:supporter"}
+        for path in ("/subscribe", "/manage"):
+            page = session.post(alone + path, data=form, timeout=20)
+            assert page.status_code == 200
+            assert "Nothing was charged" in page.text
+
+
+def test_a_degraded_answer_is_shown_like_any_other(browser: Browser, service: Service) -> None:
+    service.is_now(mode="degraded")
+    page = browser.open("/story/harbour-contract")
+    assert NOTE not in page.text
+    assert "We cannot look up memberships at the moment" in page.text
+    assert "Unlock unlimited access" in page.text
+    browser.sign_in("r-1042")
+    assert NOTE in browser.open("/story/harbour-contract").text, "[failure].readers = full"
+    assert "This is what we last knew" in browser.open("/account").text
+
+
+def test_the_service_coming_back_needs_nothing_from_us(browser: Browser, service: Service) -> None:
+    service.is_now(mode="broken")
+    holds(browser.open("/story/harbour-contract"))
+    service.is_now(mode="normal")
+    assert NOTE in browser.open("/story/harbour-contract").text

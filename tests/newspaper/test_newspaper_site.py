@@ -1,0 +1,198 @@
+"""The site itself: nothing from elsewhere, nothing kept by caches, readable colours, an orderly end."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from service.demo.newspaper import wording
+
+if TYPE_CHECKING:
+    from tests.newspaper.conftest import Browser
+
+PAGES = [
+    "/",
+    "/story/harbour-contract",
+    "/story/coopers-row",
+    "/events",
+    "/support",
+    "/spotlight",
+    "/sign-in",
+    "/no-such-page",
+]
+STATIC = Path(wording.__file__).parent / "static"
+REASONS = {"no_entitlement", "meter_used_up", "sign_in_required", "store_unavailable"}
+SOURCES = {"subscription", "stripe_entitlement", "pass", "seat", "grant", "gift", "institution"}
+
+
+class Page(HTMLParser):
+    """What a browser would load, what is inline, the order of headings, and ids."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.inline: list[str] = []
+        self.levels: list[int] = []
+        self.ids: list[str] = []
+        self.tags: list[str] = []
+        self.alts: list[str | None] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = dict(attrs)
+        self.tags.append(tag)
+        if tag in {"img", "script", "link", "video", "source", "iframe"}:
+            self.loads += [value for name in ("src", "href", "poster") if (value := named.get(name))]
+        if (
+            tag == "style"
+            or (tag == "script" and "src" not in named)
+            or any(n == "style" or n.startswith("on") for n in named)
+        ):
+            self.inline.append(tag)
+        if re.fullmatch(r"h[1-6]", tag):
+            self.levels.append(int(tag[1]))
+        if tag == "img":
+            self.alts.append(named.get("alt"))
+        if "id" in named:
+            self.ids.append(str(named["id"]))
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_is_its_own_and_can_be_read_by_a_screen_reader(browser: Browser, path: str) -> None:
+    page = Page(browser.open(path).text)
+    assert not page.inline
+    assert all(load.startswith("/static/") for load in page.loads)
+    assert all(browser.open(load).status_code == 200 for load in page.loads)
+    assert page.levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in zip(page.levels, page.levels[1:], strict=False)), "no heading level is skipped"
+    assert len(page.ids) == len(set(page.ids))
+    assert all(page.alts)
+    assert page.tags.count("main") == 1
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_forbids_what_is_not_ours_and_is_kept_by_no_cache(browser: Browser, path: str) -> None:
+    headers = browser.open(path).headers
+    policy = headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    assert headers["Cache-Control"] == "private, no-store"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_cookies_can_be_read_by_no_script(paper: str) -> None:
+    answer = requests.post(f"{paper}/sign-in", data={"reader": "r-1042"}, allow_redirects=False, timeout=20)
+    cookies = answer.raw.headers.getlist("Set-Cookie")
+    assert len(cookies) == 2
+    assert all("HttpOnly" in cookie and "SameSite=Lax" in cookie for cookie in cookies)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/story/nope", 404), ("GET", "/subscribe", 405), ("POST", "/", 405)]
+)
+def test_a_wrong_address_gets_a_page_of_ours(browser: Browser, method: str, path: str, status: int) -> None:
+    answer = browser.request(method, browser.paper + path, timeout=20)
+    assert answer.status_code == status
+    assert "The Daily Ledger" in answer.text
+
+
+def test_nothing_in_the_style_sheet_comes_from_elsewhere() -> None:
+    css = (STATIC / "paper.css").read_text(encoding="utf-8")
+    assert "url(" not in css
+    assert "@import" not in css
+    assert not [path for path in STATIC.rglob("*.svg") if re.search(r"(href|src)=", path.read_text(encoding="utf-8"))]
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("palette", [0, 1], ids=["light", "dark"])
+def test_text_has_the_contrast_that_wcag_aa_asks_for(palette: int) -> None:
+    css = (STATIC / "paper.css").read_text(encoding="utf-8")
+    colours = dict(
+        re.findall(r"--(\w[\w-]*): (#[0-9a-f]{6})", re.findall(r":root \{[^}]*--paper[^}]*\}", css)[palette])
+    )
+    pairs = [(text, ground) for text in ("ink", "soft", "red", "go") for ground in ("paper", "sheet", "wash", "line")]
+    for text, ground in [*pairs, ("on-go", "go"), ("paper", "ink")]:
+        one, other = sorted((luminance(colours[text]), luminance(colours[ground])), reverse=True)
+        assert (one + 0.05) / (other + 0.05) >= 4.5, f"{text} on {ground}"
+
+
+def test_every_reason_and_every_source_of_the_contract_has_its_words() -> None:
+    assert set(wording.WHY) == REASONS
+    assert set(wording.HOLDS) == SOURCES
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "interval", "said"),
+    [
+        (500, "usd", "month", "$5 a month"),
+        (150, "usd", None, "$1.50 once"),
+        (120000, "eur", "year", "€1,200 a year"),
+        (900, "jpy", "month", "900 JPY a month"),
+        (4990, "sek", "year", "49.90 SEK a year"),
+        (None, "usd", "month", "price on the next page"),
+    ],
+)
+def test_a_price_is_said_as_people_say_it(amount: int | None, currency: str, interval: str | None, said: str) -> None:
+    assert wording.price({"id": "p", "amount": amount, "currency": currency, "interval": interval}) == said
+
+
+@pytest.mark.parametrize(
+    ("resets_at", "said"),
+    [
+        ("2026-12-01T05:00:00Z", "2 of 5 free stories left this month"),
+        ("2026-11-30T05:00:00Z", "2 of 5 free stories left until 30 November 2026"),
+        (None, "2 of 5 free stories left"),
+    ],
+)
+def test_the_meter_says_its_window_whatever_it_is(resets_at: str | None, said: str) -> None:
+    assert wording.left({"limit": 5, "left": 2, "resets_at": resets_at}) == said
+
+
+def start(*more: str, **environment: str) -> subprocess.Popen[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "service.demo.newspaper",
+        "--service",
+        "http://127.0.0.1:9",
+        "--site-key-env",
+        "LEDGER_KEY",
+    ]
+    return subprocess.Popen(
+        [*command, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={"PATH": "", **environment}
+    )
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_when_it_is_told_to(ending: signal.Signals, free_port: int) -> None:
+    with start("--port", str(free_port), LEDGER_KEY="k") as process:
+        assert process.stdout
+        assert process.stdout.readline() == f"The Daily Ledger: http://127.0.0.1:{free_port}\n"
+        process.send_signal(ending)
+        assert process.wait(timeout=10) == 0
+
+
+def test_a_missing_key_and_a_taken_port_are_said_in_one_line(paper: str) -> None:
+    with start() as process:
+        assert process.wait(timeout=10) == 1
+        assert process.stderr
+        assert process.stderr.read().startswith("LEDGER_KEY is not set")
+    port = urlsplit(paper).port
+    with start("--port", str(port), LEDGER_KEY="k") as process:
+        assert process.wait(timeout=10) == 1
+        assert process.stderr
+        assert f"Port {port} is in use" in process.stderr.read()
