@@ -1,4 +1,4 @@
-"""What Stripe tells about one object, in our words: the seam between the room that reads Stripe and the one that keeps it.
+"""What Stripe tells of one object, in our words: the seam between the room that reads Stripe and the one that keeps it.
 
 `service.billing` makes these from payloads and from answers of the API, in whatever shape they come; `service.store`
 keeps them and gives every reader what is theirs. Times are epoch seconds.
@@ -6,7 +6,8 @@ keeps them and gives every reader what is theirs. Times are epoch seconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from service.paywall.source import Pass, StripeEntitlements, Subscription
@@ -20,6 +21,24 @@ class Ref:
     """Names one object that is kept. `entitlements` are named by their customer."""
 
     kind: Kind
+    id: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.kind}:{self.id}"
+
+
+PaymentKind = Literal["intent", "charge", "refund", "dispute", "invoice"]
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRef:
+    """Names what is not kept but leads to what is: a payment to its session, an invoice to its subscription.
+
+    An intent leads there by what the store knows; the rest has to be asked of Stripe (`Gateway.resolve`).
+    """
+
+    kind: PaymentKind
     id: str
 
     @property
@@ -48,6 +67,31 @@ class Payment:
     refunded: int = 0
     disputed: bool = False
     """A dispute is open or lost. Inquiries, won and prevented ones do not count."""
+    refunds: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    """Each refund told of: id → amount, Stripe's status. `refunded` and `disputed` are worked out from all these."""
+    disputes: Mapping[str, str] = field(default_factory=dict)
+    """Each dispute that was told of: id → Stripe's status."""
+    charged_back: int = 0
+    """The most that a charge of it said was refunded; counts for refunds that were not told of by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentNews:
+    """What one event says of a payment; `service.paywall.payment` adds it to what is known, in any order."""
+
+    what: Literal["charge", "refund", "dispute"]
+    id: str
+    intent: str | None
+    """Which payment it is about; where only `charge` is known, the gateway finds the intent."""
+    charge: str | None
+    amount: int
+    """Of a refund its amount, of a charge what was refunded in all, of a dispute 0."""
+    status: str
+    """Stripe's own word; of a charge it means nothing here."""
+
+
+Facts = Mapping[str, object]
+"""Of one object, what tells two of its states apart (JSON values): what `service.paywall.newer` compares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +109,29 @@ class Told:
     deleted: bool = False
     """Of a customer: its subscriptions are over, also when their own events never come."""
     terminal: bool = False
-    """Nothing that comes later may revive it."""
+    """Nothing that comes later may revive it; of a one-time session: it is paid, and never again unpaid."""
     partial: bool = False
-    """Of entitlements: the list was cut off and could not be read in full; it adds and never takes away."""
+    """A list in it was cut off: of entitlements, or the items of a subscription. It adds and never takes away."""
     quantity: int = 0
     """Of a subscription: seats that it pays for (the sum over items of plans with seats is taken by the store)."""
+    facts: Facts = field(default_factory=dict)
+    """For `service.paywall.newer`, should Stripe be out of reach when the next event comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What an event points at, and what its payload says, should Stripe be out of reach."""
+
+    refs: tuple[Ref | PaymentRef, ...] = ()
+    told: Told | None = None
+    news: PaymentNews | None = None
+    previous: Facts = field(default_factory=dict)
+    """`previous_attributes`, in the form of `Told.facts`."""
+    paid_at: int | None = None
+    """Of a one-time session: this event says that it is paid, since this moment. The earliest one told counts."""
+    prices: bool = False
+    """The prices of the offer have to be asked for again."""
+
+    @property
+    def handled(self) -> bool:
+        return bool(self.refs) or self.prices
