@@ -130,14 +130,13 @@ class Wire:
 
     def receive(self, count: int) -> list[Any]:
         """Wait for `count` replies."""
-        reader, replies = self._reader, []
+        reader = self._reader
+        replies: list[Any] = []
         try:
-            while True:
+            while len(replies) < count:
                 reply = reader.gets(False)
                 if reply is not _MORE:
                     replies.append(reply)
-                    if len(replies) == count:
-                        return replies
                     continue
                 size = self._sock.recv_into(self._buffer)
                 if not size:
@@ -152,6 +151,7 @@ class Wire:
         except BaseException:
             self.close()
             raise
+        return replies
 
     def stale(self) -> bool:
         """Whether the other side has closed it (or said something unasked) while it lay idle."""

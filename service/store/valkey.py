@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from service.store.errors import EmbeddedStoreError
@@ -109,7 +110,8 @@ def end_orphan(pidfile: Path) -> None:
         deadline = time.monotonic() + seconds
         if not _is_server(pid, pidfile):
             break
-        os.kill(pid, sign)
+        with suppress(ProcessLookupError):
+            os.kill(pid, sign)
         while _is_server(pid, pidfile) and time.monotonic() < deadline:
             time.sleep(_POLL)
     pidfile.unlink(missing_ok=True)
@@ -142,7 +144,8 @@ def socket_path(home: Path) -> str:
     for base in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108  the folder made in it is checked to be ours
         place = base / f"paywall-{os.getuid()}-{name}"
         if len(os.fsencode(place / "socket")) <= _SOCKET_BYTES:
-            place.mkdir(mode=0o700, exist_ok=True)
+            with suppress(FileExistsError):
+                place.mkdir(mode=0o700)
             found = place.lstat()
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
                 place = Path(tempfile.mkdtemp(prefix="paywall-", dir=base))
