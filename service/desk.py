@@ -7,7 +7,7 @@ only brings them what they weigh, in one wait, and sees to it that a counted rea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from service.paywall import meter as metering
@@ -15,7 +15,6 @@ from service.paywall.catalogue import Catalogue, MeterPolicy, Story, Tier
 from service.paywall.decision import Decision, counted, decide, decide_degraded, is_free
 from service.paywall.entitlement import NOTHING, Entitlements, resolve
 from service.paywall.meter import EMPTY, Tally
-from service.paywall.source import Holding, Reason
 from service.store import meters
 from service.store.codec import NewerSchema
 from service.store.errors import StoreUnavailable
@@ -77,9 +76,7 @@ class Desk:
             decision = self._degraded(question, tier, now)
         return Answer(question, tier, decision, now)
 
-    def ask_all(
-        self, stories: Sequence[Story], reader: str | None, visitor: str | None, now: float
-    ) -> list[Answer]:
+    def ask_all(self, stories: Sequence[Story], reader: str | None, visitor: str | None, now: float) -> list[Answer]:
         """An answer for each story, as if asked alone without counting; the store is read once for all of them."""
         questions = [Question(story, reader, visitor, count=False) for story in stories]
         tiers = [self.catalogue.tier_of(story, now) for story in stories]
@@ -137,9 +134,7 @@ class Desk:
 
     @staticmethod
     def _tallies(frames: Sequence[Frame], values: Sequence[Any]) -> dict[str, Tally]:
-        return {
-            frame.policy.name: meters.unpack(frame, value) for frame, value in zip(frames, values, strict=True)
-        }
+        return {frame.policy.name: meters.unpack(frame, value) for frame, value in zip(frames, values, strict=True)}
 
     def _entitlements(self, asked: str, reply: Any, now: float) -> Entitlements:
         holdings = self._holdings.holdings(reply)
@@ -217,6 +212,4 @@ class Desk:
     def _degraded(self, question: Question, tier: Tier, now: float) -> Decision:
         signed_in = question.reader is not None
         known = self._known.features(reader_hash(question.reader), now) if question.reader else ()
-        return decide_degraded(
-            question.story, tier, known, signed_in=signed_in, catalogue=self.catalogue, now=now
-        )
+        return decide_degraded(question.story, tier, known, signed_in=signed_in, catalogue=self.catalogue, now=now)

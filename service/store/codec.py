@@ -14,7 +14,7 @@ lower one never overwrites a higher (`lua/put_source.lua` reads it from the text
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import msgspec
 
@@ -124,7 +124,7 @@ def _subscription(name: str, role: Literal["subscription", "seat", "gift"], valu
 
 
 def _read(record: bytes) -> list[Any]:
-    values = cast(list[Any], _decoder.decode(record))
+    values = _decoder.decode(record)
     if values[0] != SCHEMA:
         raise NewerSchema(f"a record of schema {values[0]}, this service knows {SCHEMA}")
     return values

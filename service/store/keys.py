@@ -61,6 +61,10 @@ class Keys:
         """List: every change of a source, oldest first."""
         return b"%b:{%b}history" % (self.prefix, tag)
 
+    def customers(self, tag: bytes) -> bytes:
+        """Set: ids of Stripe's customers that are this reader's."""
+        return b"%b:{%b}customers" % (self.prefix, tag)
+
     def outbox(self, tag: bytes) -> bytes:
         """List: audit entries written with a change of this reader and not yet in the chain."""
         return b"%b:{%b}audit" % (self.prefix, tag)

@@ -97,7 +97,7 @@ def count_for_visitor(
 
 def _count(link: Runner, frame: Frame, key: bytes, story: str, limit: int, joining: bytes) -> tuple[bool, Tally]:
     length = frame.policy.length
-    arguments = [frame.kind, frame.start, limit, story_mark(story), joining, frame.expires, length]
+    arguments: list[bytes | int | str] = [frame.kind, frame.start, limit, story_mark(story), joining, frame.expires, length]
     verdict, value = cast("tuple[int, bytes]", link.run(COUNT, [key], arguments))
     return verdict == 1, unpack(frame, value)
 

@@ -96,6 +96,18 @@ class Readers:
         record = here or ended
         return Kept(field, record, codec.decode(field, record)) if record else None
 
+    def resolve(self, reader: str) -> str:
+        """The reader that this one is answered as: itself, unless it was merged into another."""
+        key = self.keys.reader(reader_hash(reader))
+        (alias,) = self._link.read([(key, (b"HGET", key, ALIAS))])
+        return alias.decode() if alias else reader
+
+    def customers(self, reader: str) -> list[str]:
+        """Stripe's customers that are this reader's, by id."""
+        key = self.keys.customers(reader_hash(reader))
+        (found,) = self._link.read([(key, (b"SMEMBERS", key))])
+        return sorted(customer.decode() for customer in found)
+
     def history(self, reader: str) -> list[Change]:
         """All changes kept, oldest first."""
         key = self.keys.history(reader_hash(reader))
@@ -142,7 +154,7 @@ class Readers:
         keys = [self.keys.reader(tag), self.keys.past(tag), self.keys.history(tag), self.keys.outbox(tag)]
         entry = history_entry(now, field, record, cause)
         place = b"past" if ended else b"reader"
-        arguments = [field, number, rule, place, record, entry, audit, HISTORY_ENTRIES]
+        arguments: list[bytes | int | str] = [field, number, rule, place, record, entry, audit, HISTORY_ENTRIES]
         verdict, stands, before = cast("tuple[bytes, int, bytes]", self._link.run(PUT, keys, arguments))
         known = codec.decode(field, before) if before else None
         return Outcome(cast(Any, verdict.decode()), stands, known)
@@ -181,7 +193,7 @@ def alias_in(reply: Any) -> str | None:
     """The reader that this one was merged into, of an HGETALL reply of its hot record."""
     for field, value in pairs_in(reply):
         if field == ALIAS:
-            return cast(bytes, value).decode()
+            return value.decode()
     return None
 
 

@@ -1,0 +1,187 @@
+"""The composition root: settings → store, clock, desk → a WSGI app. Nothing connects before `start`.
+
+`Service` holds the pieces that every way in shares (web, worker, command line); `wsgi` puts the web in front of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from flask import Flask, g, request
+from flask.json.provider import JSONProvider
+
+from service.decision_ids import KEPT, DecisionIds
+from service.desk import Answer, Desk
+from service.observe import Metrics, log, where
+from service.profile import Profiles
+from service.settings import Settings
+from service.store.address import parse_address
+from service.store.audit import Audit
+from service.store.grants import Grants
+from service.store.idempotency import Idempotency
+from service.store.keys import Keys
+from service.store.known import Known
+from service.store.link import Link
+from service.store.readers import Readers
+from service.store.secret import Secrets
+from service.store.spill import Spill
+from service.store.wrong_keys import WrongKeys
+from service.web import access, describe, errors, grants, guards, health, readers
+from service.web.encode import Encoder
+from service.web.hot_route import HotRoute
+from service.web.requests_log import RequestLog
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Service:
+    """The pieces, put together once a process."""
+
+    settings: Settings
+    clock: Clock
+    metrics: Metrics
+    link: Link
+    keys: Keys
+    secrets: Secrets
+    readers: Readers
+    audit: Audit
+    known: Known
+    grants: Grants
+    desk: Desk
+    profiles: Profiles
+    decision_ids: DecisionIds
+
+    def start(self) -> None:
+        """Starts the threads that watch the store and keep what is known. Once a process, after any fork."""
+        self.link.start()
+        self.known.start()
+
+    def close(self) -> None:
+        """Writes what is still to be written and lets go of the store."""
+        self.known.close()
+        self.link.close()
+
+
+def build(settings: Settings, store_url: str, *, clock: Clock = time.time, metrics: Metrics | None = None) -> Service:
+    """Puts the pieces together around the store at `store_url`; nothing connects yet."""
+    catalogue = settings.catalogue
+    metrics = metrics or Metrics()
+    keys = Keys(settings.prefix)
+    link = Link(parse_address(store_url), on_change=_store_changed(metrics), probe_key=keys.shared("probe"))
+    secrets = Secrets(link, keys, settings.secrets)
+    store_readers = Readers(link, keys)
+    audit = Audit(link, keys, lambda: secrets.signer("audit"))
+    known = Known(settings.data, catalogue.failure.known_for, clock=clock, on_error=_unwritten)
+    return Service(
+        settings=settings,
+        clock=clock,
+        metrics=metrics,
+        link=link,
+        keys=keys,
+        secrets=secrets,
+        readers=store_readers,
+        audit=audit,
+        known=known,
+        grants=Grants(store_readers, audit, known),
+        desk=Desk(catalogue, link, store_readers, known),
+        profiles=Profiles(catalogue, link, store_readers),
+        decision_ids=DecisionIds(lambda: secrets.sealer("decision"), catalogue, Spill(link, keys, KEPT)),
+    )
+
+
+def wsgi(service: Service) -> WSGIApplication:
+    """The web in front of a service."""
+    settings = service.settings
+    keyring = guards.Keyring(settings.site_keys, settings.admin_keys, wrong=WrongKeys(service.link, service.keys).count)
+    encoder = Encoder(settings.catalogue, service.decision_ids.seal, dict)
+    requests_log = RequestLog(service.metrics)
+    answered = _counter(service.metrics)
+    app = _flask(service, keyring, requests_log)
+    repeated = Idempotency(service.link, service.keys, lambda: service.secrets.sealer("idempotency"))
+    description = describe.Description(f"{settings.catalogue.site_name}: paywall", "1")
+    app.register_blueprint(access.blueprint(service.desk, encoder, service.clock, answered))
+    app.register_blueprint(readers.blueprint(service.profiles, service.clock))
+    app.register_blueprint(
+        grants.blueprint(settings.catalogue, service.readers, service.grants, repeated, service.clock)
+    )
+    app.register_blueprint(health.blueprint(service.link.ready, service.metrics, description))
+    return HotRoute(app, service.desk, encoder, keyring, requests_log, service.clock, answered)
+
+
+class _Orjson(JSONProvider):
+    """Flask's JSON by orjson: the same bytes as the hot route's."""
+
+    def dumps(self, obj: Any, **_: Any) -> str:
+        return orjson.dumps(obj).decode()
+
+    def loads(self, s: str | bytes, **_: Any) -> Any:
+        return orjson.loads(s)
+
+
+def _flask(service: Service, keyring: guards.Keyring, requests_log: RequestLog) -> Flask:
+    app = Flask("service.web")
+    app.json = _Orjson(app)
+    # An id in a path may hold what looks like two slashes; a redirect would be a failure to Stripe.
+    app.url_map.merge_slashes = False
+    app.url_map.strict_slashes = False
+
+    @app.before_request
+    def guard() -> None:
+        g.begun = requests_log.begin()
+        guards.check(keyring)
+        guards.check_path(request.environ["PATH_INFO"])
+
+    @app.after_request
+    def tell(response: Any) -> Any:
+        rule = request.url_rule.rule if request.url_rule is not None else "unknown"
+        begun = g.get("begun") or requests_log.begin()
+        given = request.headers.get("X-Request-Id")
+        response.headers["X-Request-Id"] = requests_log.end(begun, rule, request.method, response.status_code, given)
+        return response
+
+    def crashed(error: Exception) -> None:
+        service.metrics.crashes.inc()
+        log().error("crash", error=type(error).__name__, where=where(error))
+
+    errors.register(app, crashed)
+    return app
+
+
+def _counter(metrics: Metrics) -> Callable[[Answer], None]:
+    children: dict[tuple[str, str], Any] = {}
+
+    def answered(answer: Answer) -> None:
+        decision = answer.decision
+        pair = (decision.show, decision.reason.value)
+        child = children.get(pair)
+        if child is None:
+            child = children[pair] = metrics.decisions.labels(*pair)
+        child.inc()
+        if decision.degraded:
+            metrics.degraded.inc()
+
+    return answered
+
+
+def _store_changed(metrics: Metrics) -> Callable[[bool, str], None]:
+    def changed(available: bool, why: str) -> None:
+        metrics.store_up.set(1 if available else 0)
+        if available:
+            log().info("store_available")
+        else:
+            metrics.outages.labels(why).inc()
+            log().warning("store_unavailable", why=why)
+
+    return changed
+
+
+def _unwritten(error: Exception) -> None:
+    log().error("known_readers_unwritten", error=type(error).__name__)

@@ -1,0 +1,104 @@
+"""`paywall grants …`: access that admins give, from the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from service.cli import session
+from service.store.grants import UnknownGrant
+from service.web import encode, fields
+from service.web.errors import invalid
+from service.web.grants import wanted_of
+
+reader_option = click.option("--reader", required=True, type=session.ReaderId(), help="The reader's id.")
+reason_option = click.option("--reason", required=True, help="Why; it stands in the audit log.")
+
+
+def add_to(main: click.Group) -> None:
+    """Adds these commands."""
+    main.add_command(grants)
+
+
+@click.group()
+def grants() -> None:
+    """Give VIP access, list it, take it back."""
+
+
+def _reason(text: str) -> str:
+    try:
+        return fields.read_reason(text)
+    except ValueError as error:
+        raise invalid([("reason", str(error))]) from None
+
+
+@grants.command("add")
+@reader_option
+@click.option("--plan", type=session.AnyId(), help="The plan to grant.")
+@click.option("--feature", "features", multiple=True, type=session.AnyId(), help="A single feature; may be repeated.")
+@reason_option
+@click.option("--until", type=session.Moment(), help="The end, like 2027-01-01T00:00:00Z.")
+@click.option("--no-end", is_flag=True, help="Grant it without an end.")
+@click.option("--from", "start", type=session.Moment(), help="The start; now if it is not given.")
+@session.json_option
+@session.refusals
+def add(
+    reader: str,
+    plan: str | None,
+    features: tuple[str, ...],
+    reason: str,
+    until: float | None,
+    no_end: bool,
+    start: float | None,
+    as_json: bool,
+) -> None:
+    """Give a reader a plan or single features, with a reason and an end."""
+    if (until is None) != no_end:
+        raise click.UsageError("Give either --until or --no-end.")
+    if (plan is None) == (not features):
+        raise click.UsageError("Give either --plan or --feature.")
+    data = {"plan": plan, "features": list(features), "reason": _reason(reason), "from_": start, "until": until}
+    with session.service() as service:
+        now = service.clock()
+        wanted = wanted_of(data, service.settings.catalogue, now)
+        given = service.grants.give(service.readers.resolve(reader), wanted, session.actor(), now)
+        told = encode.grant(given, reader, now)
+        session.show(told, as_json, lambda: f"Granted {given.id}: {_line(told)}")
+
+
+@grants.command("list")
+@reader_option
+@session.json_option
+@session.refusals
+def show(reader: str, as_json: bool) -> None:
+    """List a reader's grants, the newest first."""
+    with session.service() as service:
+        now = service.clock()
+        found = [encode.grant(grant, reader, now) for grant in service.grants.of(service.readers.resolve(reader))]
+        lines = [f"{told['id']}  {_line(told)}  ({told['actor']}: {told['reason']})" for told in found]
+        session.show({"items": found}, as_json, lambda: "\n".join(lines) or "No grants.")
+
+
+@grants.command("revoke")
+@reader_option
+@reason_option
+@click.argument("grant_id", metavar="ID")
+@session.json_option
+@session.refusals
+def revoke(reader: str, reason: str, grant_id: str, as_json: bool) -> None:
+    """Take a grant back, at once."""
+    why = _reason(reason)
+    with session.service() as service:
+        now = service.clock()
+        try:
+            taken = service.grants.revoke(service.readers.resolve(reader), grant_id, why, session.actor(), now)
+        except UnknownGrant:
+            session.fail(f"{reader} has no grant {grant_id}.")
+        told = encode.grant(taken, reader, now)
+        session.show(told, as_json, lambda: f"Revoked {taken.id}: {_line(told)}")
+
+
+def _line(told: dict[str, Any]) -> str:
+    what = told["plan"] or ", ".join(told["features"])
+    return f"{what} for {told['reader']}, {told['status']}, from {told['from']} until {told['until'] or 'no end'}"

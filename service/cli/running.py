@@ -1,0 +1,53 @@
+"""`paywall serve`, `worker`, `check-config`, `demo`: what runs, and what is looked at before it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from service import serve as serving
+from service.cli import session
+from service.observe import configure_logs
+from service.policy_file import check_config
+from service.store.errors import EmbeddedStoreError
+
+
+def add_to(main: click.Group) -> None:
+    """Adds these commands."""
+    for command in (serve, check):
+        main.add_command(command)
+
+
+@click.command()
+@click.option("--no-worker", is_flag=True, help="Only the web; a worker runs elsewhere.")
+@session.json_option
+def serve(no_worker: bool, as_json: bool) -> None:
+    """Serve the paywall, with a worker beside it, until SIGTERM or Ctrl-C.
+
+    It logs JSON lines in any case. Settings come from the environment; see docs/configuration.md.
+    """
+    chosen = session.settings()
+    configure_logs()
+    try:
+        sys.exit(serving.run(chosen, dict(os.environ), worker=not no_worker))
+    except (serving.CannotServe, EmbeddedStoreError) as error:
+        session.fail(str(error))
+
+
+@click.command("check-config")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@session.json_option
+def check(folder: Path | None, as_json: bool) -> None:
+    """Check paywall.toml in DIR (default: PAYWALL_CONFIG or config): every mistake, each with its place."""
+    place = folder or Path(os.environ.get("PAYWALL_CONFIG") or "config")
+    mistakes = check_config(place)
+    told = [{"where": mistake.where, "message": mistake.message} for mistake in mistakes]
+    session.show(
+        {"ok": not mistakes, "mistakes": told},
+        as_json,
+        lambda: "\n".join(map(str, mistakes)) or f"{place / 'paywall.toml'}: no mistakes.",
+    )
+    sys.exit(1 if mistakes else 0)

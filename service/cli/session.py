@@ -1,0 +1,132 @@
+"""What commands share: settings from the environment, the service around its store, output as text or JSON."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+import click
+import orjson
+
+from service.app import Service, build
+from service.observe import Metrics, configure_logs
+from service.settings import Settings, SettingsError, load_settings
+from service.store.audit import Actor
+from service.store.embedded import joined
+from service.store.errors import EmbeddedStoreError, StoreUnavailable
+from service.web import fields
+from service.web.errors import Problem
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def fail(message: str) -> NoReturn:
+    """Says what is wrong on standard error and ends with status 1."""
+    click.echo(message, err=True)
+    sys.exit(1)
+
+
+def settings() -> Settings:
+    """The settings of this environment; ends with status 1 and a line for each mistake."""
+    try:
+        return load_settings(os.environ)
+    except SettingsError as error:
+        fail(str(error))
+
+
+@contextmanager
+def service() -> Iterator[Service]:
+    """The service around the store: `REDIS_URL`'s, a running `serve`'s, or the embedded one for this command alone."""
+    chosen = settings()
+    configure_logs(command=True)
+    try:
+        if chosen.redis_url is not None:
+            yield from _around(chosen, chosen.redis_url)
+        else:
+            with joined(chosen.data) as url:
+                yield from _around(chosen, url)
+    except EmbeddedStoreError as error:
+        fail(str(error))
+    except StoreUnavailable as error:
+        fail(f"The store cannot be reached or written now ({error.why}); nothing was changed.")
+
+
+def _around(chosen: Settings, url: str) -> Iterator[Service]:
+    built = build(chosen, url, metrics=Metrics())
+    try:
+        yield built
+    finally:
+        built.close()
+
+
+def refusals(command: Callable[P, R]) -> Callable[P, R]:
+    """Tells a refusal as the API would, and ends with status 1."""
+
+    @wraps(command)
+    def told(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except Problem as problem:
+            lines = [f"{field}: {message}" for field, message in problem.errors] or [problem.detail]
+            fail("\n".join(lines))
+
+    return told
+
+
+def actor() -> Actor:
+    """Who types: `cli:<system user>`."""
+    try:
+        return Actor(f"cli:{getpass.getuser()}")
+    except (OSError, KeyError):
+        return Actor(f"cli:{os.getuid()}")
+
+
+def show(value: Any, as_json: bool, text: Callable[[], str]) -> None:
+    """Prints JSON, or the text that tells the same."""
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() if as_json else text())
+
+
+class ReaderId(click.ParamType[str]):
+    """A reader's id on the command line."""
+
+    name = "reader"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return fields.read_reader(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class AnyId(click.ParamType[str]):
+    """Any other id on the command line."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return fields.read_id(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Moment(click.ParamType[float]):
+    """A time with an offset on the command line."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            return fields.read_time(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)

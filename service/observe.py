@@ -1,0 +1,82 @@
+"""What operators see: one structured line a request, and Prometheus metrics that add up over processes.
+
+Nothing here ever names a reader, a visitor, an e-mail address, a payload or a secret: routes are logged as their
+patterns, and what a line holds is listed in `docs/operations.md`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from typing import Any
+
+import orjson
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+
+BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+def _dumps(event: dict[str, Any], **_: Any) -> bytes:
+    return orjson.dumps(event, default=str)
+
+
+def configure_logs(*, command: bool = False) -> None:
+    """JSON lines: a service's on standard output; of a `command` only errors, on standard error."""
+    structlog.configure(
+        cache_logger_on_first_use=True,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR if command else logging.INFO),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(serializer=_dumps),
+        ],
+        logger_factory=structlog.BytesLoggerFactory((sys.stderr if command else sys.stdout).buffer),
+    )
+
+
+def log() -> Any:
+    """The logger: `log().info("event", field=value)`, a constant event name and identifiers as fields."""
+    return structlog.get_logger()
+
+
+def where(error: BaseException) -> list[str]:
+    """Where an error was raised, without its message: messages may quote what was sent."""
+    return [f"{frame.filename}:{frame.lineno}:{frame.name}" for frame in traceback.extract_tb(error.__traceback__)][-8:]
+
+
+class Metrics:
+    """The service's metrics. One a process; `PROMETHEUS_MULTIPROC_DIR` makes them add up over processes."""
+
+    def __init__(self) -> None:
+        shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+        self.registry = CollectorRegistry()
+        own = self.registry if not shared else None
+        self.requests = Counter("paywall_requests", "Requests answered.", ["route", "method", "status"], registry=own)
+        self.seconds = Histogram(
+            "paywall_request_seconds", "Seconds to answer.", ["route"], buckets=BUCKETS, registry=own
+        )
+        self.decisions = Counter(
+            "paywall_decisions", "Answers to /v1/access, by what was shown and why.", ["show", "reason"], registry=own
+        )
+        self.degraded = Counter("paywall_degraded", "Answers given while the store was away.", registry=own)
+        self.outages = Counter("paywall_store_outages", "Times the store went away, by why.", ["why"], registry=own)
+        self.store_up = Gauge(
+            "paywall_store_up",
+            "1 while the store can be reached, in the worst-off process.",
+            registry=own,
+            multiprocess_mode="livemin",
+        )
+        self.crashes = Counter("paywall_crashes", "Requests that failed unforeseen.", registry=own)
+        self.webhooks = Counter("paywall_webhooks", "Deliveries from Stripe, by outcome.", ["outcome"], registry=own)
+        self._shared = shared
+
+    def exposition(self) -> bytes:
+        """The metrics of all processes, in Prometheus' text format."""
+        if not self._shared:
+            return generate_latest(self.registry)
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library leaves it untyped
+        return generate_latest(registry)

@@ -1,0 +1,74 @@
+"""Everything that is known of a reader, at a moment: features, sources, customers, meters.
+
+Now and in the future it is what holds if nothing changes; in the past it is what was known then, from the history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.paywall import meter as metering
+from service.paywall.catalogue import Catalogue
+from service.paywall.entitlement import resolve
+from service.paywall.meter import Standing
+from service.paywall.source import Holding, Source
+from service.store import meters
+from service.store.keys import reader_hash
+from service.store.link import Link
+from service.store.readers import Readers, sources_at
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A reader at a moment. `features` are what is held, `holdings` everything known, the best first."""
+
+    reader: str
+    features: Sequence[tuple[str, Holding]]
+    holdings: Sequence[Holding]
+    customers: Sequence[str]
+    meters: Sequence[Standing]
+
+
+class Profiles:
+    """Tells readers' profiles. `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, catalogue: Catalogue, link: Link, readers: Readers) -> None:
+        self._catalogue = catalogue
+        self._link = link
+        self._readers = readers
+
+    def of(self, reader: str, at: float, now: float) -> Profile:
+        """The profile at `at`; a merged reader's is the one it is answered as."""
+        name = self._readers.resolve(reader)
+        sources = self._sources(name, at, now)
+        holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]
+        held = resolve(holdings, self._catalogue.features, at)
+        holdings.sort(key=lambda holding: (not holding.gives_at(at), holding.type, holding.id, holding.plan or ""))
+        return Profile(
+            reader,
+            tuple(held.by_feature.items()),
+            holdings,
+            self._readers.customers(name),
+            self._standings(name, now) if at >= now else (),
+        )
+
+    def _sources(self, reader: str, at: float, now: float) -> list[Source]:
+        # Whole seconds are what the contract writes, so a moment of this second is no past.
+        if at < int(now):
+            return sources_at(self._readers.history(reader), at)
+        return [kept.source for kept in self._readers.everything(reader) if kept.source is not None]
+
+    def _standings(self, reader: str, now: float) -> list[Standing]:
+        policies = list(self._catalogue.meters.values())
+        if not policies:
+            return []
+        tag, keys = reader_hash(reader), self._readers.keys
+        frames = [meters.frame_at(policy, now) for policy in policies]
+        names = [keys.reader_meter(tag, frame.code) for frame in frames]
+        values = self._link.read([(name, (b"GET", name)) for name in names])
+        tallies = [meters.unpack(frame, value) for frame, value in zip(frames, values, strict=True)]
+        return [
+            metering.standing(policy, policy.readers, tally.read, b"", now)
+            for policy, tally in zip(policies, tallies, strict=True)
+        ]

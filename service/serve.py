@@ -1,0 +1,131 @@
+"""`paywall serve`: the store, the web processes and the worker, started and ended together, in the right order.
+
+The store comes first and goes last; the web answers what was asked before it ends; whatever dies is started again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from service.observe import log
+from service.settings import Settings
+from service.store.embedded import EmbeddedStore
+from service.store.ownership import Ownership
+
+RESTART_AFTER = 1.0
+_GRACE = 9.0
+
+
+class CannotServe(Exception):
+    """The service cannot start; `str()` is a sentence that says why and names the setting."""
+
+
+@dataclass
+class Child:
+    """A process that belongs to the service, started again when it ends by itself."""
+
+    name: str
+    arguments: list[str]
+    env: Mapping[str, str]
+    process: subprocess.Popen[bytes] | None = None
+    born: float = field(default=0.0)
+
+    def start(self) -> None:
+        """Starts it."""
+        self.born = time.monotonic()
+        self.process = subprocess.Popen([sys.executable, "-m", *self.arguments], env=dict(self.env))  # noqa: S603  our own modules
+
+    def end(self, within: float) -> None:
+        """Asks it to end, and makes it after `within` seconds."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(max(0.1, within))
+        except subprocess.TimeoutExpired:
+            log().error("killed_after_grace", process=self.name)
+            self.process.kill()
+            self.process.wait()
+
+
+@contextmanager
+def store_of(settings: Settings) -> Iterator[str]:
+    """The store's address for the length of a `serve`: `REDIS_URL`'s, or that of the embedded one, started here."""
+    if settings.redis_url is not None:
+        owner = Ownership(settings.data.absolute(), "serve")
+        owner.take(10.0)
+        try:
+            yield settings.redis_url
+        finally:
+            owner.release()
+        return
+    store = EmbeddedStore(settings.data)
+    url = store.start()
+    store.watch()
+    try:
+        yield url
+    finally:
+        store.stop()
+
+
+def check_port(settings: Settings) -> None:
+    """`CannotServe` where nobody can listen there, before anything is started."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((settings.host, settings.port))
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        raise CannotServe(f"PAYWALL_HOST, PAYWALL_PORT: cannot listen on {where}: {error.strerror}") from None
+
+
+def run(settings: Settings, env: Mapping[str, str], *, worker: bool) -> int:
+    """Serves until SIGTERM or SIGINT. Gives the exit status."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    check_port(settings)
+    with store_of(settings) as url:
+        metrics = tempfile.mkdtemp(prefix="paywall-metrics-")
+        inner = {**env, "REDIS_URL": url, "PROMETHEUS_MULTIPROC_DIR": metrics}
+        children = [Child("web", ["service.server"], inner)]
+        if worker:
+            children.append(Child("worker", ["service.cli", "worker"], inner))
+        try:
+            for child in children:
+                child.start()
+            _watch(children, ended)
+        finally:
+            deadline = time.monotonic() + _GRACE
+            for child in children:
+                child.end(deadline - time.monotonic())
+            shutil.rmtree(metrics, ignore_errors=True)
+    return 0
+
+
+def _watch(children: list[Child], ended: threading.Event) -> None:
+    while not ended.wait(0.2):
+        for child in children:
+            if child.process is None or child.process.poll() is None:
+                continue
+            log().error("process_ended", process=child.name, status=child.process.returncode)
+            if ended.wait(max(0.0, RESTART_AFTER - (time.monotonic() - child.born))):
+                return
+            child.start()
+
+
+def own_env() -> Mapping[str, str]:
+    """This process's environment."""
+    return dict(os.environ)

@@ -1,0 +1,98 @@
+"""The web processes: granian with one process a core, each with a service of its own around the same store.
+
+Started by `service.serve` as `python -m service.server`, which also sees to the store and the worker.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from multiprocessing.util import Finalize
+from typing import TYPE_CHECKING
+
+from granian import Granian
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+from prometheus_client import multiprocess
+
+from service.app import build, wsgi
+from service.observe import configure_logs, log
+from service.settings import load_settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+THREADS = 16
+"""Threads a process: requests that wait for the store or for Stripe side by side."""
+
+STOP_WITHIN = 8
+"""Seconds for requests under way to finish; the contract ends everything within ten."""
+
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "PROMETHEUS_MULTIPROC_DIR", "TMPDIR")
+
+
+def load() -> WSGIApplication:
+    """One process's app, made after the fork; closed when the process ends."""
+    configure_logs()
+    settings = load_settings(os.environ)
+    # The server copies the environment into every request; nothing secret should travel there, nor anything needless.
+    for name in set(os.environ) - set(_KEPT):
+        del os.environ[name]
+    if settings.redis_url is None:
+        raise RuntimeError("the web process was started without a store; use `paywall serve`")
+    service = build(settings, settings.redis_url)
+    service.start()
+
+    def end() -> None:
+        service.close()
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]  # the library leaves it untyped
+
+    Finalize(None, end, exitpriority=10)
+    return wsgi(service)
+
+
+def follow_parent() -> None:
+    """Ends this process when the one that started it is gone, however it went."""
+    parent, gone = os.getppid(), threading.Event()
+
+    def watch() -> None:
+        while not gone.wait(0.5):
+            if os.getppid() != parent:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def main() -> int:
+    """Serves until SIGTERM or SIGINT; requests under way are answered first."""
+    configure_logs()
+    settings = load_settings(os.environ)
+    server = Granian(
+        "service.server:load",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=settings.workers,
+        blocking_threads=THREADS,
+        http1_settings=HTTP1Settings(header_read_timeout=30_000),
+        log_enabled=False,
+        websockets=False,
+        respawn_failed_workers=True,
+        workers_kill_timeout=STOP_WITHIN,
+    )
+    server.on_startup(follow_parent)
+    log().info("listening", host=settings.host, port=settings.port, workers=settings.workers)
+    server.serve(target_loader=_loader, wrap_loader=False)
+    return 0
+
+
+def _loader(*_: object) -> WSGIApplication:
+    return load()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""The secrets that seal and sign: those of `PAYWALL_SECRETS`, else one that is made once and kept in the store."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from functools import cached_property
+
+from service.sealing import Sealer, Signer
+from service.store.keys import Keys
+from service.store.link import Link
+
+
+class Secrets:
+    """Hands out sealers and signers by purpose. `StoreUnavailable` while the kept secret cannot be read."""
+
+    def __init__(self, link: Link, keys: Keys, configured: Sequence[str]) -> None:
+        self._link = link
+        self._key = keys.shared("secret")
+        self._configured = tuple(configured)
+        self._sealers: dict[str, Sealer] = {}
+        self._signers: dict[str, Signer] = {}
+
+    @property
+    def configured(self) -> bool:
+        """Whether `PAYWALL_SECRETS` is set: only then does a backup restore elsewhere, and the audit hold against
+        whoever can write to the store."""
+        return bool(self._configured)
+
+    @cached_property
+    def _all(self) -> tuple[str, ...]:
+        if self._configured:
+            return self._configured
+        self._link.call(self._key, b"SET", self._key, secrets.token_urlsafe(32), b"NX")
+        return (bytes(self._link.call(self._key, b"GET", self._key)).decode(),)
+
+    def sealer(self, purpose: str) -> Sealer:
+        """The sealer of a purpose."""
+        found = self._sealers.get(purpose)
+        if found is None:
+            found = self._sealers[purpose] = Sealer(self._all, purpose)
+        return found
+
+    def signer(self, purpose: str) -> Signer:
+        """The signer of a purpose."""
+        found = self._signers.get(purpose)
+        if found is None:
+            found = self._signers[purpose] = Signer(self._all, purpose)
+        return found

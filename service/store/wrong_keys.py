@@ -1,0 +1,39 @@
+"""Wrong keys by address, within a minute, over all workers; within this process alone while the store is away."""
+
+from __future__ import annotations
+
+import time
+from hashlib import blake2b
+
+from service.store.errors import StoreUnavailable
+from service.store.keys import Keys
+from service.store.link import Link
+
+WINDOW = 60
+_MOST = 10_000
+
+
+class WrongKeys:
+    """Counts them."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+        self._own: dict[str, tuple[float, int]] = {}
+
+    def count(self, address: str) -> int:
+        """One more of this address: how many there were within the minute."""
+        begun, count = self._own.get(address, (0.0, 0))
+        if time.monotonic() - begun >= WINDOW:
+            begun, count = time.monotonic(), 0
+        if len(self._own) >= _MOST:
+            self._own.clear()
+        self._own[address] = (begun, count + 1)
+        key = self._keys.shared("wrong:" + blake2b(address.encode(), digest_size=16).hexdigest())
+        try:
+            shared = int(self._link.call(key, b"INCR", key))
+            if shared == 1:
+                self._link.call(key, b"EXPIRE", key, WINDOW)
+        except StoreUnavailable:
+            return count + 1
+        return max(shared, count + 1)

@@ -1,0 +1,85 @@
+"""`/v1/access` and `/v1/access/batch`: may this reader read this story?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+
+from service.desk import Answer, Desk, Question
+from service.paywall.catalogue import Story
+from service.web import bodies, guards
+from service.web.describe import described
+from service.web.encode import Encoder
+from service.web.errors import invalid
+from service.web.schemas import AccessIn, AccessOut, BatchIn, BatchOut
+
+
+def story_of(data: dict[str, Any]) -> Story:
+    """A story of loaded request data."""
+    return Story(
+        data["id"],
+        data.get("section"),
+        tuple(data.get("tags") or ()),
+        data.get("tier"),
+        data.get("published_at"),
+        tuple(data.get("parts") or ()),
+    )
+
+
+def question_of(data: dict[str, Any]) -> Question:
+    """A question of loaded request data; `count` is true unless it says otherwise."""
+    return Question(story_of(data["story"]), data.get("reader"), data.get("visitor"), data.get("count") is not False)
+
+
+def blueprint(
+    desk: Desk, encoder: Encoder, clock: Callable[[], float], answered: Callable[[Answer], None]
+) -> Blueprint:
+    """The website's questions."""
+    blp = Blueprint("access", __name__)
+    access_in, batch_in = AccessIn(), BatchIn()
+
+    @blp.post("/v1/access")
+    @described(takes=AccessIn, gives={200: AccessOut}, tag="website")
+    @guards.site
+    def access() -> Response:
+        """The full story or the upsell box, for one reader and one story, and why."""
+        data = bodies.load(access_in)
+        _known_tiers(desk, [("story.tier", data["story"].get("tier"))])
+        answer = desk.ask(question_of(data), clock())
+        answered(answer)
+        return private(encoder.access(answer, explained=data.get("explain") is True))
+
+    @blp.post("/v1/access/batch")
+    @described(takes=BatchIn, gives={200: BatchOut}, tag="website")
+    @guards.site
+    def batch() -> Response:
+        """Up to 100 stories at once, each as if asked alone without counting."""
+        data = bodies.load(batch_in)
+        stories = [story_of(story) for story in data["stories"]]
+        _known_tiers(desk, [(f"stories.{place}.tier", story.tier) for place, story in enumerate(stories)])
+        answers = desk.ask_all(stories, data.get("reader"), data.get("visitor"), clock())
+        for answer in answers:
+            answered(answer)
+        return private({"decisions": [encoder.access(answer) for answer in answers]})
+
+    return blp
+
+
+def _known_tiers(desk: Desk, places: list[tuple[str, str | None]]) -> None:
+    tiers = desk.catalogue.tiers
+    unknown = [
+        (place, f"there is no such tier; there are {', '.join(tiers)}")
+        for place, tier in places
+        if tier is not None and tier not in tiers
+    ]
+    if unknown:
+        raise invalid(unknown)
+
+
+def private(body: dict[str, Any]) -> Response:
+    """An answer that no cache may keep."""
+    response = jsonify(body)
+    response.headers["Cache-Control"] = "private, no-store"
+    return response

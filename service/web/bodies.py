@@ -1,0 +1,73 @@
+"""Reading a request's body: its type, its size, its JSON, its schema; each refused in that order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import request
+from marshmallow import Schema, ValidationError
+
+from service.web.errors import Problem, field_errors, invalid
+from service.web.strict_json import NotJson, loads
+
+MOST = 256 * 1024
+"""Bytes of a body; the webhook and the import have limits of their own."""
+
+
+def raw(most: int = MOST) -> bytes:
+    """The body as it came, also a chunked one. `Problem` 413 beyond `most` bytes."""
+    declared = request.content_length
+    if declared is not None and declared > most:
+        raise Problem(413, f"The body has {declared} bytes; at most {most} are taken.")
+    body = request.stream.read(most + 1) if declared is None else request.stream.read(declared)
+    if len(body) > most:
+        raise Problem(413, f"The body has more than {most} bytes.")
+    return bytes(body)
+
+
+def is_json(content_type: str | None) -> bool:
+    """Whether a Content-Type says JSON, with whatever parameters."""
+    return (content_type or "").partition(";")[0].strip().lower() == "application/json"
+
+
+def load(schema: Schema, *, optional: bool = False) -> dict[str, Any]:
+    """The body by a schema. With `optional`, no body is an empty object and needs no Content-Type.
+
+    `Problem` 415, 413, 400, 422.
+    """
+    if not is_json(request.content_type):
+        if not optional or raw():
+            raise Problem(415, "Send the body as application/json (a missing Content-Type is refused too).")
+        return check(schema, {})
+    body = raw()
+    if optional and not body:
+        return check(schema, {})
+    try:
+        value = loads(body)
+    except NotJson as error:
+        raise Problem(400, f"The body is not JSON: {error}.") from None
+    return check(schema, value)
+
+
+def check(schema: Schema, value: Any) -> dict[str, Any]:
+    """A value by a schema. `Problem` 422 with every field at fault."""
+    if not isinstance(value, dict):
+        raise invalid([("body", "must be an object")])
+    try:
+        loaded: dict[str, Any] = schema.load(value)
+    except ValidationError as error:
+        raise invalid(field_errors(error.messages)) from None
+    return loaded
+
+
+def reason(schema: Schema) -> str | None:
+    """A `reason` from the body or from `?reason=`; what the schema demands of it holds for both."""
+    unknown = [(name, "is not a parameter of this route") for name in request.args if name != "reason"]
+    if unknown:
+        raise invalid(unknown)
+    given = request.args.get("reason")
+    if given is None:
+        found: str | None = load(schema, optional=True).get("reason")
+        return found
+    inside = load(type(schema)(partial=True), optional=True).get("reason")
+    return str(check(schema, {"reason": given if inside is None else inside})["reason"])

@@ -1,0 +1,164 @@
+"""Decisions, readers and grants as the contract's JSON. Thin: nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from service.desk import Answer
+from service.paywall.catalogue import Catalogue, Offer, Tier
+from service.paywall.decision import Decision, explain
+from service.paywall.meter import Standing as MeterStanding
+from service.paywall.source import Grant, Holding
+
+TIMES = frozenset({"until", "resets_at", "at", "from"})
+"""Names under which an explanation's values are moments."""
+
+
+@lru_cache(maxsize=65_536)
+def _written(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def time(moment: float | None) -> str | None:
+    """A moment as the contract writes it: whole seconds, UTC, `Z`."""
+    return None if moment is None else _written(int(moment))
+
+
+Prices = Callable[[], Mapping[str, Sequence[Mapping[str, Any]]]]
+"""Plan → its prices as Stripe tells them; empty where no key is set or nothing is known yet."""
+
+
+class Encoder:
+    """Writes answers under one catalogue. `seal` makes decision ids, `prices` tells what plans cost."""
+
+    def __init__(self, catalogue: Catalogue, seal: Callable[[Answer], str | None], prices: Prices) -> None:
+        self._catalogue = catalogue
+        self._seal = seal
+        self._prices = prices
+
+    def access(self, answer: Answer, *, explained: bool = False) -> dict[str, Any]:
+        """The answer of `/v1/access`."""
+        decision = answer.decision
+        source = decision.source
+        return {
+            "decision_id": self._seal(answer),
+            "show": decision.show,
+            "reason": decision.reason.value,
+            "tier": decision.tier,
+            "parts": {part: "open" if opened else "locked" for part, opened in decision.parts},
+            "features": [name for name, _ in decision.held],
+            "source": {"type": source.type, "id": source.id, "plan": source.plan} if source else None,
+            "until": time(source.until) if source else None,
+            "meter": meter(decision.meter) if decision.meter else None,
+            "offer": self._offer(answer.tier) if decision.show == "upsell" else None,
+            "refresh_after": time(decision.refresh_after),
+            "degraded": decision.degraded,
+            "explain": steps(decision, answer.tier) if explained else None,
+        }
+
+    def _offer(self, tier: Tier) -> dict[str, Any] | None:
+        offer = self._catalogue.offer_for(tier)
+        return offer_box(self._catalogue, offer, self._prices()) if offer else None
+
+
+def offer_box(catalogue: Catalogue, offer: Offer, prices: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    """What the upsell box shows."""
+    plans = [
+        {"id": name, "name": catalogue.plans[name].name, "prices": list(prices.get(name, ()))} for name in offer.plans
+    ]
+    return {
+        "id": offer.id,
+        "heading": offer.heading,
+        "benefits": [catalogue.features[name] for name in offer.benefits],
+        "button": offer.button,
+        "plans": plans,
+        "links": [{"text": text, "url": url} for text, url in offer.links],
+    }
+
+
+def meter(standing: MeterStanding) -> dict[str, Any]:
+    """A meter in an answer."""
+    return {
+        "name": standing.name,
+        "limit": standing.limit,
+        "used": standing.used,
+        "left": standing.left,
+        "counted": standing.counted,
+        "resets_at": time(standing.resets_at),
+    }
+
+
+def steps(decision: Decision, tier: Tier) -> list[dict[str, Any]]:
+    """The ladder, with moments written out."""
+    return [{**step, "values": _timed(step["values"])} for step in explain(decision, tier)]
+
+
+def _timed(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {
+            name: time(value) if name in TIMES and isinstance(value, int | float) else _timed(value)
+            for name, value in values.items()
+        }
+    return [_timed(value) for value in values] if isinstance(values, list) else values
+
+
+def grant(given: Grant, reader: str, now: float) -> dict[str, Any]:
+    """A grant as admins see it."""
+    return {
+        "id": given.id,
+        "reader": reader,
+        "plan": given.plan,
+        "features": list(given.features),
+        "reason": given.reason,
+        "from": time(given.start),
+        "until": time(given.until),
+        "status": given.status_at(now),
+        "actor": given.actor,
+        "created_at": time(given.created_at),
+        "import": given.import_id,
+    }
+
+
+def source(holding: Holding, now: float) -> dict[str, Any]:
+    """A source as admins see it."""
+    return {
+        "type": holding.type,
+        "id": holding.id,
+        "plan": holding.plan,
+        "features": list(holding.features),
+        "status": holding.status_at(now),
+        "standing": holding.standing_at(now).value,
+        "from": time(holding.start),
+        "until": time(holding.until),
+        "ending": holding.ending and holding.standing_at(now).value in ("good", "grace"),
+        "confirmed": holding.confirmed,
+        # Of a grant why an admin gave it, of all else the reason code that it opens a story with.
+        "reason": holding.note if holding.type == "grant" else holding.reason and holding.reason.value,
+        "actor": holding.actor,
+    }
+
+
+def reader(
+    name: str,
+    features: Iterable[tuple[str, Holding]],
+    holdings: Iterable[Holding],
+    customers: Iterable[str],
+    meters: Iterable[MeterStanding],
+    now: float,
+) -> dict[str, Any]:
+    """A reader as admins see her."""
+    held = [{"feature": feature, "until": time(holding.until), "source": holding.key} for feature, holding in features]
+    return {
+        "reader": name,
+        "access": bool(held),
+        "features": held,
+        "sources": [source(holding, now) for holding in holdings],
+        "customers": list(customers),
+        "meters": [
+            {"name": m.name, "limit": m.limit, "used": m.used, "left": m.left, "resets_at": time(m.resets_at)}
+            for m in meters
+        ],
+    }

@@ -1,0 +1,133 @@
+"""Who may: keys, roles, and what a route demands. Looked at before path, body or content type.
+
+A view says what it demands with `@site` or `@admin(role)`; `check` runs before every request, and a test sees to it that
+no route under `/v1` is without. Keys are compared by their hash, so that how long a comparison takes says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Literal, Protocol, TypeVar, cast
+
+from flask import Request, current_app, g, request
+
+from service.store.audit import Actor
+from service.web.errors import Problem
+
+Role = Literal["site", "viewer", "granter", "owner"]
+RANKS: dict[Role, int] = {"site": 0, "viewer": 1, "granter": 2, "owner": 3}
+
+WRONG_KEYS = 30
+"""From this many wrong keys of one address within a minute on they are answered 429."""
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Whose key it is. `site` keys ask for readers, the other roles are admins'."""
+
+    name: str
+    role: Role
+
+
+class Named(Protocol):
+    """A key of the settings."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def secret(self) -> str: ...
+
+
+def digest(secret: str) -> bytes:
+    """What a key is known by; the key itself is kept nowhere."""
+    return blake2b(secret.encode("utf-8", "surrogateescape"), digest_size=32, person=b"key").digest()
+
+
+class Keyring:
+    """Who a key belongs to: those of the settings, and those that owners made at run time (`stored`)."""
+
+    def __init__(
+        self,
+        site: Iterable[Named],
+        admin: Iterable[Named],
+        *,
+        stored: Callable[[bytes], Principal | None] = lambda _: None,
+        wrong: Callable[[str], int] = lambda _: 0,
+    ) -> None:
+        self._known = {digest(key.secret): Principal(key.name, "site") for key in site}
+        self._known |= {digest(key.secret): Principal(key.name, "owner") for key in admin}
+        self._stored = stored
+        self._wrong = wrong
+
+    def site_headers(self, header: str) -> bool:
+        """Whether this Authorization header carries a site key of the settings; for the hot route."""
+        principal = self._known.get(digest(header[7:])) if header[:7] == "Bearer " else None
+        return principal is not None and principal.role == "site"
+
+    def principal(self, header: str | None, address: str) -> Principal:
+        """Whose key this header carries. `Problem` 401 without a valid one, 429 after too many wrong ones."""
+        scheme, _, secret = (header or "").partition(" ")
+        secret = secret.strip()
+        if scheme.lower() != "bearer" or not secret:
+            raise Problem(401, "Send a key: Authorization: Bearer <key>.")
+        hashed = digest(secret)
+        found = self._known.get(hashed) or self._stored(hashed)
+        if found is not None:
+            return found
+        if self._wrong(address) >= WRONG_KEYS:
+            raise Problem(429, "Too many wrong keys from this address; wait a minute.")
+        raise Problem(401, "This key is not known; keys are set in PAYWALL_SITE_KEYS and PAYWALL_ADMIN_KEYS.")
+
+
+def site(view: View) -> View:
+    """The route takes a site key."""
+    cast(Any, view).demands = "site"
+    return view
+
+
+def admin(role: Role) -> Callable[[View], View]:
+    """The route takes an admin key of at least this role."""
+
+    def mark(view: View) -> View:
+        cast(Any, view).demands = role
+        return view
+
+    return mark
+
+
+def open_to_all(view: View) -> View:
+    """The route takes no key, and that is meant."""
+    cast(Any, view).demands = None
+    return view
+
+
+def check(keyring: Keyring) -> None:
+    """Before every request: the route's demand against the request's key. `Problem` 401, 403, 429."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    demand = getattr(view, "demands", None)
+    if demand is None:
+        return
+    principal = keyring.principal(request.headers.get("Authorization"), request.remote_addr or "")
+    if (demand == "site") != (principal.role == "site"):
+        other = "an admin" if demand == "site" else "a site"
+        raise Problem(403, f"This is {other} key; this route takes {'a site' if demand == 'site' else 'an admin'} key.")
+    if RANKS[principal.role] < RANKS[demand]:
+        raise Problem(403, f"This key's role is {principal.role}; this route needs {demand}.")
+    g.principal = principal
+
+
+def actor(asked: Request = request) -> Actor:
+    """Who asks, for the audit log: the key's name and the connection's address."""
+    return Actor(cast(Principal, g.principal).name, asked.remote_addr)
+
+
+def check_path(path: str) -> None:
+    """A path must be UTF-8: an id that is not would otherwise be read as another. `Problem` 422."""
+    try:
+        path.encode("latin-1").decode()
+    except UnicodeError:
+        raise Problem(422, "The path is not UTF-8.", errors=[("path", "is not UTF-8")]) from None

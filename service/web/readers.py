@@ -1,0 +1,62 @@
+"""`/v1/readers/{reader}`: what a reader holds, from what, and how it stands; now or at another moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from service.profile import Profiles
+from service.web import fields, guards
+from service.web.access import private
+from service.web.describe import described, query
+from service.web.encode import reader as encoded
+from service.web.errors import invalid
+from service.web.schemas import ReaderOut
+
+AT = query("at", "Another moment: a past one as it stood, a future one if nothing changes.", {"type": "string"})
+
+
+def path_reader(reader: str) -> str:
+    """A reader's id in a path. `Problem` 422 if it is none."""
+    try:
+        return fields.read_reader(reader)
+    except ValueError as error:
+        raise invalid([("reader", str(error))]) from None
+
+
+def blueprint(profiles: Profiles, clock: Callable[[], float]) -> Blueprint:
+    """What admins see of a reader."""
+    blp = Blueprint("readers", __name__)
+
+    @blp.get("/v1/readers/<reader>")
+    @described(gives={200: ReaderOut}, parameters=(AT,), tag="readers")
+    @guards.admin("viewer")
+    def show_reader(reader: str) -> Response:
+        """A reader's access, features, sources and meters; empty for a stranger."""
+        name, now = path_reader(reader), clock()
+        return private(tell(profiles, name, _moment(), now))
+
+    return blp
+
+
+def tell(profiles: Profiles, reader: str, at: float | None, now: float) -> dict[str, Any]:
+    """A reader as admins see her, at a moment or now; for the page, the API and the command line."""
+    profile = profiles.of(reader, now if at is None else at, now)
+    return encoded(
+        reader, profile.features, profile.holdings, profile.customers, profile.meters, now if at is None else at
+    )
+
+
+def _moment() -> float | None:
+    unknown = [(name, "is not a parameter of this route") for name in request.args if name != "at"]
+    if unknown:
+        raise invalid(unknown)
+    given = request.args.get("at")
+    if given is None:
+        return None
+    try:
+        return fields.read_time(given)
+    except ValueError as error:
+        raise invalid([("at", str(error))]) from None

@@ -1,0 +1,59 @@
+"""`Idempotency-Key` on admin POSTs: a repeat gets the first answer, other words under the same key are refused."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import cast
+
+from flask import Response, g, request
+
+from service.store.idempotency import First, Idempotency
+from service.web import bodies
+from service.web.errors import Problem, invalid
+from service.web.guards import Principal
+
+_PLAIN = re.compile(r"[!-~]{1,255}")
+_WAIT = 3.0
+
+
+def once(store: Idempotency, work: Callable[[], Response], *, most: int = bodies.MOST) -> Response:
+    """Does the work, unless this key has its answer already. Refusals are not kept: they changed nothing."""
+    given = request.headers.get("Idempotency-Key")
+    if given is None:
+        return work()
+    if not _PLAIN.fullmatch(given):
+        raise invalid([("Idempotency-Key", "must be 1 to 255 visible ASCII characters")])
+    principal = cast(Principal, g.principal)
+    scope = "\n".join([principal.role, principal.name, request.method, request.full_path, given])
+    body = bodies.raw(most)
+    first = _settled(store, scope, body)
+    if first.state == "done":
+        return Response(first.body, first.status, content_type="application/json")
+    if first.state == "other":
+        raise Problem(409, "This Idempotency-Key was used with another body.", kind="idempotency-key-reused")
+    if first.state == "at_work":
+        raise Problem(
+            409, "The first request with this Idempotency-Key is still at work.", headers={"Retry-After": "1"}
+        )
+    try:
+        answer = work()
+    except BaseException:
+        store.release(scope)
+        raise
+    if answer.status_code < 300:
+        store.keep(scope, body, answer.status_code, answer.get_data())
+    else:
+        store.release(scope)
+    return answer
+
+
+def _settled(store: Idempotency, scope: str, body: bytes) -> First:
+    """The key's state, once the first request is done with it or has been given time enough."""
+    deadline = time.monotonic() + _WAIT
+    while True:
+        first = store.claim(scope, body)
+        if first.state != "at_work" or time.monotonic() > deadline:
+            return first
+        time.sleep(0.05)

@@ -1,0 +1,51 @@
+"""One line and one observation a request, whichever way it was answered."""
+
+from __future__ import annotations
+
+import re
+import time
+from os import urandom
+from typing import Any
+
+from service.observe import Metrics, log
+
+_GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class RequestLog:
+    """Logs and counts requests. Routes are patterns, never paths: a path may hold a reader's id."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._log = log().bind()
+        self._requests: dict[tuple[str, str, int], Any] = {}
+        self._seconds: dict[str, Any] = {}
+
+    @staticmethod
+    def begin() -> float:
+        """A mark to give to `end`."""
+        return time.perf_counter()
+
+    def end(
+        self, begun: float, route: str, method: str, status: int, given: str | None, **more: str | bool | None
+    ) -> str:
+        """Logs the request and gives its id: the caller's own X-Request-Id if it is a plain one, else a new one."""
+        seconds = time.perf_counter() - begun
+        request_id = given if given and _GIVEN.fullmatch(given) else urandom(8).hex()
+        key = (route, method, status)
+        counter = self._requests.get(key)
+        if counter is None:
+            counter = self._requests[key] = self._metrics.requests.labels(route, method, str(status))
+            self._seconds[route] = self._metrics.seconds.labels(route)
+        counter.inc()
+        self._seconds[route].observe(seconds)
+        self._log.info(
+            "request",
+            request_id=request_id,
+            method=method,
+            route=route,
+            status=status,
+            ms=round(seconds * 1000, 2),
+            **more,
+        )
+        return request_id
