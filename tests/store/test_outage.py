@@ -1,0 +1,440 @@
+"""A store that is gone, hangs, or may not be written: said at once, waited for once, and over by itself."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from service.store.address import parse_address
+from service.store.breaker import Breaker
+from service.store.errors import StoreUnavailable
+from service.store.link import Link
+from service.store.nodes import View
+from service.store.scripts import Script
+
+COUNT = Script("count", b"return redis.call('INCR', KEYS[1])")
+GET = [(b"k", (b"GET", b"k"))]
+KINDS = pytest.mark.parametrize("kind", ["valkey", "redis8"])
+
+
+def refusal(ask: Callable[[], Any]) -> tuple[str, float]:
+    """Why a call failed, and how long that took."""
+    begun = time.monotonic()
+    with pytest.raises(StoreUnavailable) as refused:
+        ask()
+    return refused.value.why, time.monotonic() - begun
+
+
+@KINDS
+@pytest.mark.parametrize("tcp", [False, True])
+def test_a_killed_store_is_noticed_at_once_and_its_return_within_a_second(
+    launch: Any, connect: Any, until: Any, kind: str, tcp: bool
+) -> None:
+    changes: list[tuple[bool, str]] = []
+    server = launch(kind, tcp=tcp)
+    link = connect(server.url, on_change=lambda *change: changes.append(change))
+    assert link.wait(5)
+    link.read(GET)
+    server.end()
+    why, seconds = refusal(lambda: link.read(GET))
+    assert why == "refused"
+    assert seconds < 0.05
+    why, seconds = refusal(lambda: link.run(COUNT, [b"k"], []))
+    assert why == "open"
+    assert seconds < 0.005
+    assert not link.available
+    assert not link.ready()
+    server.start()
+    assert until(lambda: link.available) < 1
+    assert link.ready()
+    assert link.run(COUNT, [b"k"], []) == 1
+    assert changes == [(True, ""), (False, "refused"), (True, "")]
+
+
+@KINDS
+def test_a_store_that_hangs_costs_one_wait_and_its_return_less_than_a_second(
+    launch: Any, connect: Any, until: Any, kind: str
+) -> None:
+    server = launch(kind)
+    link = connect(server.url)
+    assert link.wait(5)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: link.read(GET), range(64)))
+        server.freeze()
+        first = list(pool.map(lambda _: refusal(lambda: link.read(GET)), range(8)))
+        assert all(seconds < 0.45 for _, seconds in first)
+        assert {why for why, _ in first} <= {"timeout", "open"}
+        begun = time.monotonic()
+        assert {why for why, _ in pool.map(lambda _: refusal(lambda: link.read(GET)), range(2_000))} == {"open"}
+        assert time.monotonic() - begun < 1, "nobody waits again, whatever the prober does meanwhile"
+    server.thaw()
+    assert until(lambda: link.available) < 1
+    assert link.read(GET) == [None]
+
+
+@KINDS
+def test_under_load_a_kill_is_never_anything_but_an_outage(launch: Any, connect: Any, until: Any, kind: str) -> None:
+    server = launch(kind)
+    link = connect(server.url)
+    assert link.wait(5)
+    stop, waits = threading.Event(), list[float]()
+
+    def work(_: int) -> int:
+        answered = 0
+        while not stop.is_set():
+            begun = time.monotonic()
+            try:
+                link.read(GET)
+                link.run(COUNT, [b"n"], [])
+                answered += 1
+            except StoreUnavailable:
+                stop.wait(0.001)
+            waits.append(time.monotonic() - begun)
+        return answered
+
+    with ThreadPoolExecutor(8) as pool:
+        workers = pool.map(work, range(8))
+        until(lambda: len(waits) > 500)
+        server.end()
+        until(lambda: not link.available)
+        server.start()
+        assert until(lambda: link.available) < 1
+        seen = len(waits)
+        until(lambda: len(waits) > seen + 500)
+        stop.set()
+        assert sum(workers) > 500
+    assert sorted(waits)[int(len(waits) * 0.99)] < 0.05
+
+
+def test_a_store_that_is_not_there_at_the_start_is_found_when_it_comes(launch: Any, connect: Any, until: Any) -> None:
+    server = launch(tcp=True, start=False)
+    link = connect(server.url)
+    why, seconds = refusal(lambda: link.read(GET))
+    assert (why, link.why) == ("open", "refused")
+    assert seconds < 0.3
+    server.start()
+    assert until(lambda: link.available) < 1
+    assert link.read(GET) == [None]
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that drops what comes: its queue is full, so the kernel answers nothing more."""
+    with socket.socket() as full, socket.socket() as one, socket.socket() as two:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for sock in (one, two):
+            sock.setblocking(False)
+            sock.connect_ex(full.getsockname())
+        yield full.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:{}", "redis+sentinel://127.0.0.1:{}/m", "redis+cluster://127.0.0.1:{}"]
+)
+def test_a_host_that_drops_packets_costs_one_wait(connect: Any, silent_port: int, url: str) -> None:
+    link = connect(url.format(silent_port))
+    why, seconds = refusal(lambda: link.read(GET))
+    assert why == "open"
+    assert seconds < 0.45
+    assert max(refusal(lambda: link.read(GET))[1] for _ in range(100)) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("redis://no-such-host.invalid", "dns"),
+        ("redis://127.0.0.1:1", "refused"),
+        ("unix:///no/such/socket", "refused"),
+        ("redis+sentinel://127.0.0.1:1/main", "refused"),
+        ("redis+cluster://127.0.0.1:1,127.0.0.1:2", "refused"),
+    ],
+)
+def test_a_wrong_address_is_an_outage_with_its_word(connect: Any, until: Any, url: str, why: str) -> None:
+    link = connect(url)
+    link.start()
+    until(lambda: not link.available and link.why == why)
+    assert refusal(lambda: link.read(GET))[0] == "open"
+    assert not link.ready()
+
+
+def become_replica(admin: Any) -> None:
+    admin.execute_command("REPLICAOF", "127.0.0.1", "1")
+
+
+def become_master(admin: Any) -> None:
+    admin.execute_command("REPLICAOF", "NO", "ONE")
+
+
+def sets(name: str, value: str) -> Callable[[Any], object]:
+    return lambda admin: admin.config_set(name, value)
+
+
+def lose_reads(admin: Any) -> None:
+    admin.config_set("replica-serve-stale-data", "no")
+    become_replica(admin)
+
+
+STATES = {
+    "readonly": (become_replica, become_master),
+    "masterdown": (lose_reads, become_master),
+    "noreplicas": (sets("min-replicas-to-write", "1"), sets("min-replicas-to-write", "0")),
+    "oom": (sets("maxmemory", "1"), sets("maxmemory", "0")),
+}
+
+
+@KINDS
+@pytest.mark.parametrize("why", STATES)
+def test_a_store_that_may_not_be_written_is_away_until_it_may(
+    launch: Any, connect: Any, until: Any, kind: str, why: str
+) -> None:
+    server = launch(kind)
+    link = connect(server.url)
+    assert link.wait(5)
+    spoil, mend = STATES[why]
+    spoil(server.admin())
+    assert refusal(lambda: link.run(COUNT, [b"n"], []))[0] == why
+    assert refusal(lambda: link.run(COUNT, [b"n"], []))[0] == "open"
+    assert not link.ready()
+    mend(server.admin())
+    assert until(lambda: link.available) < 1
+    assert link.run(COUNT, [b"n"], []) == 1
+
+
+@KINDS
+@pytest.mark.parametrize("why", STATES)
+def test_readiness_tries_to_write(launch: Any, connect: Any, kind: str, why: str) -> None:
+    server = launch(kind)
+    link = connect(server.url)
+    assert link.wait(5)
+    STATES[why][0](server.admin())
+    assert not link.ready()
+    assert link.why in (why, "readonly"), "a replica without its master says either, by what it is asked"
+
+
+def test_a_full_disk_is_an_outage(launch: Any, connect: Any, until: Any) -> None:
+    server = launch(tcp=True, save="3600 1")
+    link = connect(server.url)
+    assert link.wait(5)
+    shutil.rmtree(server.folder)
+    server.admin().bgsave()
+    until(lambda: server.admin().info("persistence")["rdb_last_bgsave_status"] != "ok")
+    assert refusal(lambda: link.run(COUNT, [b"n"], []))[0] == "misconf"
+
+
+@KINDS
+def test_a_store_that_still_loads_is_away_until_it_has(launch: Any, connect: Any, until: Any, kind: str) -> None:
+    server = launch(kind)
+    server.admin().mset({f"k{n}": "v" for n in range(1_000)})
+    server.admin().save()
+    server.end()
+    server.command += ["--key-load-delay", "700", "--loading-process-events-interval-bytes", "1024"]
+    link = connect(server.url)
+    server.start(wait=False)
+    link.start()
+    until(lambda: link.why == "loading")
+    assert refusal(lambda: link.read(GET))[0] == "open"
+    until(lambda: link.available)
+    assert link.call(b"k1", "GET", "k1") == b"v"
+
+
+def test_a_wrong_password_is_an_outage_and_not_told(launch: Any, connect: Any, until: Any) -> None:
+    server = launch(tcp=True, requirepass="right")
+    for url in (server.url, server.url.replace("://", "://:hunter2@")):
+        link = connect(url)
+        link.start()
+        until(lambda link=link: link.why == "auth")
+        with pytest.raises(StoreUnavailable) as refused:
+            link.read(GET)
+        assert "hunter2" not in repr(refused.value)
+
+
+def test_a_password_changed_under_us_is_an_outage(launch: Any, connect: Any, until: Any) -> None:
+    server = launch(tcp=True)
+    link = connect(server.url)
+    assert link.wait(5)
+    server.admin().config_set("requirepass", "new")
+    server.admin().client_kill_filter(_type="normal", skipme=True)
+    assert refusal(lambda: link.read(GET))[0] == "auth"
+    until(lambda: link.why == "auth")
+
+
+def test_a_store_that_takes_no_more_clients_is_an_outage(launch: Any, connect: Any, until: Any) -> None:
+    server = launch(maxclients="1")
+    link = connect(server.url)
+    link.start()
+    until(lambda: link.why == "clients")
+    server.admin().close()
+    assert until(lambda: link.available) < 1
+
+
+def test_a_node_of_no_cluster_is_an_outage(launch: Any, connect: Any, until: Any) -> None:
+    single, lonely = launch(tcp=True), launch(tcp=True, cluster_enabled="yes")
+    plain = connect(lonely.url)
+    plain.start()
+    until(lambda: plain.why == "clusterdown")
+    cluster = connect(lonely.url.replace("redis:", "redis+cluster:"))
+    cluster.start()
+    until(lambda: cluster.why == "clusterdown")
+    none = connect(single.url.replace("redis:", "redis+cluster:"))
+    none.start()
+    until(lambda: none.why == "no_cluster")
+
+
+def test_something_that_is_no_store_is_an_outage(connect: Any, until: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def speak() -> None:
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    return
+                with client:
+                    client.recv(100)
+                    client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        threading.Thread(target=speak, daemon=True).start()
+        link = connect(f"redis://127.0.0.1:{listener.getsockname()[1]}")
+        link.start()
+        until(lambda: link.why == "protocol")
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+class Forgetful:
+    """Between us and the store: passes the next question on, and then hangs up without the answer."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.forget = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, socket.socket(socket.AF_UNIX) as store:
+            store.connect(self._path)
+            while question := client.recv(65536):
+                store.sendall(question)
+                answer = store.recv(65536)
+                if self.forget:
+                    self.forget = False
+                    return
+                client.sendall(answer)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+@pytest.fixture
+def forgetful(launch: Any) -> Iterator[Forgetful]:
+    between = Forgetful(launch().url.removeprefix("unix://"))
+    yield between
+    between.close()
+
+
+def test_a_script_that_may_have_run_is_never_sent_twice(forgetful: Forgetful, connect: Any, until: Any) -> None:
+    link = connect(forgetful.url)
+    assert link.wait(5)
+    assert link.run(COUNT, [b"n"], []) == 1
+    forgetful.forget = True
+    assert refusal(lambda: link.run(COUNT, [b"n"], []))[0] == "lost"
+    until(lambda: link.available)
+    assert link.read([(b"n", (b"GET", b"n"))]) == [b"2"]
+
+
+def test_a_read_whose_idle_connection_breaks_is_asked_once_more(forgetful: Forgetful, connect: Any) -> None:
+    link = connect(forgetful.url)
+    assert link.wait(5)
+    link.call(b"n", "SET", "n", "5")
+    forgetful.forget = True
+    assert link.read([(b"n", (b"GET", b"n"))]) == [b"5"]
+    assert link.available
+
+
+def test_a_listener_that_fails_does_not_end_the_prober(launch: Any, connect: Any, until: Any) -> None:
+    server = launch()
+    link = connect(server.url, on_change=lambda available, why: [][0])
+    assert link.wait(5)
+    server.end()
+    until(lambda: not _answers(link))
+    server.start()
+    assert until(lambda: link.available) < 1
+
+
+def _answers(link: Link) -> bool:
+    try:
+        link.read(GET)
+    except StoreUnavailable:
+        return False
+    return True
+
+
+def test_a_late_failure_of_the_last_outage_begins_no_new_one() -> None:
+    """A thread that waited on a hung connection reports it after the store is back on new ones."""
+    views = [View(()), View(())]
+    breaker = Breaker(lambda: views.pop(), wait=1, every=0.01)
+    first = breaker.admit()
+    breaker.fail(first, "timeout")
+    assert breaker.settled(5)
+    second = breaker.view
+    breaker.fail(first, "timeout")
+    assert breaker.view is second is not first
+    breaker.close()
+
+
+def test_a_probe_that_fails_in_no_foreseen_way_is_followed_by_another() -> None:
+    results: list[Any] = [ValueError("bug"), StoreUnavailable("refused"), View(())]
+
+    def probe() -> View:
+        result = results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result  # type: ignore[no-any-return]  # the list holds views beside errors
+
+    breaker = Breaker(probe, wait=1, every=0.01)
+    assert breaker.settled(5)
+    breaker.close()
+
+
+def test_no_store_is_asked_while_the_breaker_is_open(connect: Any) -> None:
+    """Only the prober knocks, one at a time, about every 100 ms."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        knocks = list[float]()
+
+        def count() -> None:
+            while True:
+                try:
+                    listener.accept()[0].close()
+                except OSError:
+                    return
+                knocks.append(time.monotonic())
+
+        threading.Thread(target=count, daemon=True).start()
+        link = connect(f"redis://127.0.0.1:{listener.getsockname()[1]}")
+        begun = time.monotonic()
+        while time.monotonic() - begun < 1:
+            refusal(lambda: link.read(GET))
+        assert 5 <= len(knocks) <= 12
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_nothing_is_told_of_a_store_that_a_link_never_asked(launch: Any) -> None:
+    link = Link(parse_address("redis://127.0.0.1:1"), on_change=lambda *_: pytest.fail("nobody asked"))
+    link.close()
