@@ -62,8 +62,12 @@ class Keys:
         return b"%b:{%b}history" % (self.prefix, tag)
 
     def customers(self, tag: bytes) -> bytes:
-        """Set: ids of Stripe's customers that are this reader's."""
+        """Hash: Stripe's customers that are this reader's, by the objects that make it so (`customers`)."""
         return b"%b:{%b}customers" % (self.prefix, tag)
+
+    def erased(self, tag: bytes) -> bytes:
+        """String: when this reader was erased (epoch seconds), so that Stripe does not bring the reader back."""
+        return b"%b:{%b}erased" % (self.prefix, tag)
 
     def outbox(self, tag: bytes) -> bytes:
         """List: audit entries written with a change of this reader and not yet in the chain."""

@@ -61,7 +61,7 @@ class Change:
 class Outcome:
     """What became of a put. `before` is the source as it stood (`None`: unknown until now)."""
 
-    verdict: Literal["applied", "same", "stale", "conflict"]
+    verdict: Literal["applied", "same", "stale", "conflict", "merged"]
     number: int
     before: Source | None
 
@@ -105,8 +105,8 @@ class Readers:
     def customers(self, reader: str) -> list[str]:
         """Stripe's customers that are this reader's, by id."""
         key = self.keys.customers(reader_hash(reader))
-        (found,) = self._link.read([(key, (b"SMEMBERS", key))])
-        return sorted(customer.decode() for customer in found)
+        (found,) = self._link.read([(key, (b"HVALS", key))])
+        return sorted({customer.decode() for value in found if (customer := value.partition(b" ")[2])})
 
     def history(self, reader: str) -> list[Change]:
         """All changes kept, oldest first."""
@@ -156,8 +156,17 @@ class Readers:
         place = b"past" if ended else b"reader"
         arguments: list[bytes | int | str] = [field, number, rule, place, record, entry, audit, HISTORY_ENTRIES]
         verdict, stands, before = cast("tuple[bytes, int, bytes]", self._link.run(PUT, keys, arguments))
+        if verdict == b"merged":
+            return self._put_with_heir(before.decode(), field, number, rule, ended, record, now, cause, audit)
         known = codec.decode(field, before) if before else None
         return Outcome(cast(Any, verdict.decode()), stands, known)
+
+    def _put_with_heir(self, heir: str, field: bytes, number: int, rule: Rule, *rest: Any) -> Outcome:
+        """The reader was merged into another meanwhile. What an admin gives goes there; Stripe's has to be settled anew."""
+        if rule == "higher":
+            return Outcome("merged", number, None)
+        self._link.call(self.keys.audit_intents, b"SADD", self.keys.audit_intents, reader_hash(heir))
+        return self._put(heir, field, number, rule, *rest)
 
 
 def history_entry(now: float, field: bytes, record: bytes, cause: str) -> bytes:

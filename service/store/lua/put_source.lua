@@ -4,11 +4,14 @@
 -- ARGV  1 field    2 number   3 rule: 'higher' | 'next'     4 place: 'reader' | 'past'   5 record
 --       6 history entry ('' = none)   7 audit entry ('' = none)   8 most history entries kept
 -- gives {verdict, the number that stands, the record before ('' = none)}
---       verdict: 'applied', 'same' (only the number moved), 'stale' (a higher number stands), 'conflict' (rule 'next')
+--       verdict: 'applied', 'same' (only the number moved), 'stale' (a higher number stands), 'conflict' (rule 'next'),
+--       'merged' (this reader is another now, whose id stands in the record's place; only tombstones are still taken)
 local function number(record) return tonumber(string.match(record, '^%[%d+,(%d+)')) end
 local function facts(record) return string.match(record, '^%[%d+,%d+(.*)$') end
 
 local field, n, place, record = ARGV[1], tonumber(ARGV[2]), ARGV[4], ARGV[5]
+local alias = redis.call('HGET', KEYS[1], '>')
+if alias and facts(record) ~= ']' then return {'merged', 0, alias} end
 local here = redis.call('HGET', KEYS[1], field)
 local before = here or redis.call('HGET', KEYS[2], field) or ''
 local have = before ~= '' and number(before) or 0

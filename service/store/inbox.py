@@ -1,0 +1,212 @@
+"""The inbox of Stripe's events: recorded before anybody works on them, worked on by whoever comes, done at the very end.
+
+An event lies in the slot of the object that it is about, together with the inbox, so recording it, taking the object's
+number for it, and saying that it is done are one step each. Its hash is kept 35 days (Stripe resends for 30):
+
+    type, object, created, received (ms), state, why, attempts, duplicates, mark     what the ledger tells
+    name      the object that it is about first        says     what its payload said, until it is done
+    changes   entitlements before and after (`note_changes`)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+import msgspec
+
+from service.paywall.told import Facts, PaymentNews, PaymentRef, Ref, Signal, Told
+from service.store import told_codec
+from service.store.link import Link
+from service.store.objects import LEASE, ms
+from service.store.scripts import load
+from service.store.stripe_keys import PLACES, StripeKeys, place_of
+
+RECORD, FINISH, FAIL = load("stripe_record"), load("stripe_finish"), load("stripe_fail")
+
+KEPT_FOR = 35 * 86_400
+"""Seconds for which an event is known, so that a repeat is only counted."""
+MOST_EVENTS = 1_000_000
+LEFT_AFTER = 60.0
+"""Seconds after which an event that somebody took up counts as left."""
+MOST_TRIES = 10
+
+State = Literal["pending", "applied", "stale", "ignored", "dead"]
+Mode = Literal["deliver", "list", "replay"]
+
+_json = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event as it comes in: what the ledger tells of it, what it points at and says. `why` names a reason to ignore it."""
+
+    id: str
+    type: str
+    object: str | None
+    created: int
+    signal: Signal
+    why: str = ""
+
+    @property
+    def name(self) -> str:
+        """The object in whose slot the event lies; its own id where it is about none that we keep."""
+        return self.signal.refs[0].text if self.signal.refs else f"event:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What recording gave: the state before (`None`: new), the number taken, whether the object is ours to read."""
+
+    before: State | None
+    mark: int
+    leased: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An event that is not done: its number, and what it says."""
+
+    id: str
+    mark: int
+    type: str
+    created: int
+    refs: tuple[Ref | PaymentRef, ...]
+    told: Told | None
+    news: PaymentNews | None
+    previous: Facts = field(default_factory=dict)
+    paid_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What has become of an event; `pending` leaves it waiting for the object to be read."""
+
+    id: str
+    state: State
+    why: str = ""
+
+
+class Inbox:
+    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, link: Link, keys: StripeKeys) -> None:
+        self._link = link
+        self.keys = keys
+
+    def record(self, event: Event, now: float, *, mode: Mode = "deliver", lease: bool = True) -> Recorded:
+        """Records an event durably; of one that is known only that it came again. Safe to repeat."""
+        pairs: dict[str, bytes | str | int] = {
+            "type": event.type,
+            "object": event.object or "",
+            "created": event.created,
+            "name": event.name,
+        }
+        if event.signal.refs and not event.why:
+            pairs["says"] = pack_signal(event.signal)
+        fields = [part for pair in pairs.items() for part in pair]
+        return self._record(event.id, event.name, now, mode, lease, event.why, fields)
+
+    def replay(self, event: str, name: str, now: float) -> Recorded:
+        """Puts a known event back into the inbox, whatever has become of it."""
+        return self._record(event, name, now, "replay", False, "", [])
+
+    def _record(
+        self, event: str, name: str, now: float, mode: Mode, lease: bool, why: str, fields: Sequence[bytes | str | int]
+    ) -> Recorded:
+        place, keys = place_of(name), self.keys
+        names = [keys.event(place, event), keys.ledger(place), keys.inbox(place), keys.dead(place)]
+        until = ms(now + LEASE) if lease else 0
+        arguments: list[bytes | int | str] = [event, ms(now), KEPT_FOR, ms(now + LEFT_AFTER), until, mode]
+        arguments += [ms(now - KEPT_FOR), why, *fields]
+        reply = self._link.run(RECORD, [*names, keys.object(name), keys.waiting(name)], arguments)
+        before, mark, leased = cast("tuple[bytes, int, int]", reply)
+        return Recorded(cast(Any, before.decode() or None), mark, leased == 1)
+
+    def waiting(self, name: str, upto: int) -> list[Waiting]:
+        """The events about an object that are not done and have at most this number, in their order."""
+        place, key = place_of(name), self.keys.waiting(name)
+        (row,) = self._link.read([(key, (b"ZRANGEBYSCORE", key, b"-inf", b"%d" % upto, b"WITHSCORES"))])
+        if not row:
+            return []
+        keys = [self.keys.event(place, event.decode()) for event in row[::2]]
+        found = self._link.read([(key, (b"HMGET", key, b"type", b"created", b"says")) for key in keys])
+        return [
+            _waiting(event.decode(), int(mark), fields)
+            for event, mark, fields in zip(row[::2], row[1::2], found, strict=True)
+        ]
+
+    def finish(self, name: str, number: int, holder: int, done: Sequence[Done], *, failed: bool = False) -> bool:
+        """Says what has become of events. Gives whether more has come meanwhile, for the one who holds the lease."""
+        place = place_of(name)
+        keys = [self.keys.object(name), self.keys.waiting(name), self.keys.inbox(place)]
+        arguments: list[bytes | int | str] = [number, holder, int(failed)]
+        for one in done:
+            keys.append(self.keys.event(place, one.id))
+            arguments += [one.id, one.state, one.why]
+        return bool(self._link.run(FINISH, keys, arguments))
+
+    def fail(self, name: str, events: Sequence[str], now: float, why: str) -> int:
+        """Work on these has failed by our own fault: try again later, up to ten times. Gives how many were given up."""
+        place, keys = place_of(name), self.keys
+        names = [keys.object(name), keys.waiting(name), keys.inbox(place), keys.dead(place), keys.unread(place)]
+        names += [keys.event(place, event) for event in events]
+        return cast(int, self._link.run(FAIL, names, [ms(now), name, MOST_TRIES, why, *events]))
+
+    def note_changes(self, name: str, event: str, changes: Mapping[str, object]) -> None:
+        """Adds to what an event changes, by reader, before it is changed: a crash in between loses the change, not the note."""
+        key = self.keys.event(place_of(name), event)
+        pairs = [part for reader, change in changes.items() for part in (f"c:{reader}", _json.encode(change))]
+        self._link.call(key, b"HSET", key, *pairs)
+
+    def left(self, now: float, *, all_of_them: bool = False) -> list[str]:
+        """The objects with events that nobody works on; with `all_of_them` whatever is not done."""
+        upto = b"+inf" if all_of_them else b"%d" % ms(now)
+        keys = [self.keys.inbox(place) for place in range(PLACES)]
+        rows = self._link.read([(key, (b"ZRANGEBYSCORE", key, b"-inf", upto, b"LIMIT", b"0", b"500")) for key in keys])
+        events = [self.keys.event(place, event.decode()) for place, row in enumerate(rows) for event in row]
+        names = self._link.read([(key, (b"HGET", key, b"name")) for key in events]) if events else []
+        self._drop_forgotten(rows, names)
+        return list(dict.fromkeys(name.decode() for name in names if name))
+
+    def _drop_forgotten(self, rows: Sequence[Sequence[bytes]], names: Sequence[bytes | None]) -> None:
+        """An event whose hash has expired is nothing that anybody could work on."""
+        places = [(place, event) for place, row in enumerate(rows) for event in row]
+        gone = [(place, event) for (place, event), name in zip(places, names, strict=True) if not name]
+        for place, event in gone:
+            self._link.call(self.keys.inbox(place), b"ZREM", self.keys.inbox(place), event)
+
+
+def pack_signal(signal: Signal) -> bytes:
+    refs = [ref.text for ref in signal.refs]
+    told = [signal.told.ref.text, told_codec.pack_told(signal.told).decode()] if signal.told else None
+    return told_codec.pack_row([refs, told, told_codec.news_row(signal.news), signal.previous, signal.paid_at])
+
+
+def ref_from(name: str) -> Ref | PaymentRef:
+    kind, _, ident = name.partition(":")
+    return Ref(cast(Any, kind), ident) if kind in KEPT_KINDS else PaymentRef(cast(Any, kind), ident)
+
+
+KEPT_KINDS = frozenset({"subscription", "session", "customer", "entitlements"})
+
+
+def _waiting(event: str, mark: int, fields: Sequence[bytes | None]) -> Waiting:
+    kind, created, says = fields
+    refs, told, news, previous, paid_at = told_codec.unpack_row(says) if says else ([], None, None, {}, None)
+    found = None
+    if told:
+        ref = ref_from(told[0])
+        found = told_codec.unpack_told(ref, told[1].encode()) if isinstance(ref, Ref) else None
+    return Waiting(
+        id=event,
+        mark=mark,
+        type=(kind or b"").decode(),
+        created=int(created or 0),
+        refs=tuple(ref_from(name) for name in refs),
+        told=found,
+        news=told_codec.news_from(news),
+        previous=previous,
+        paid_at=paid_at,
+    )

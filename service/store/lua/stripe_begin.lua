@@ -1,0 +1,18 @@
+-- Takes an object's next number, before it is read from Stripe; the lease only saves reads, nothing rests on it.
+--
+-- KEYS  1 object   2 unread                                                                   (one slot)
+-- ARGV  1 now (ms)   2 lease until (ms)   3 '1' = whoever holds the lease   4 '1' = somebody has to read after this
+--       5 name   6 the number under which we hold the lease already (0 = none)
+-- gives {number, 1 = the lease is ours}
+local n = redis.call('HINCRBY', KEYS[1], 'n', 1)
+if ARGV[4] == '1' then
+  redis.call('HSET', KEYS[1], 'want', n)
+  redis.call('ZADD', KEYS[2], 'NX', ARGV[1], ARGV[5])
+end
+local h = redis.call('HMGET', KEYS[1], 'lease', 'holder')
+local free = tonumber(h[1] or '0') <= tonumber(ARGV[1])
+if free or ARGV[3] == '1' or h[2] == ARGV[6] then
+  redis.call('HSET', KEYS[1], 'lease', ARGV[2], 'holder', n)
+  return {n, 1}
+end
+return {n, 0}

@@ -1,0 +1,25 @@
+-- Says what has become of events about one object, and gives the lease back unless there is more to do.
+--
+-- KEYS  1 object   2 waiting   3 inbox   4… events                                           (one slot)
+-- ARGV  1 the number that was read   2 the number under which the lease is held (0 = none)   3 '1' = the read failed
+--       4… for each event: id, state ('pending' = it waits for a read), why
+-- gives 1 = more has been told of meanwhile (the lease stays ours), else 0
+local n, holder = tonumber(ARGV[1]), ARGV[2]
+for at = 4, #KEYS do
+  local i = 4 + (at - 4) * 3
+  local id, state, why = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  if redis.call('HGET', KEYS[at], 'state') == 'pending' then
+    redis.call('HSET', KEYS[at], 'state', state, 'why', why)
+    redis.call('HINCRBY', KEYS[at], 'attempts', 1)
+    if state ~= 'pending' then redis.call('HDEL', KEYS[at], 'says') end
+  end
+  redis.call('ZREM', KEYS[3], id)
+  if state ~= 'pending' or redis.call('EXISTS', KEYS[at]) == 0 then redis.call('ZREM', KEYS[2], id) end
+end
+local h = redis.call('HMGET', KEYS[1], 'holder', 'want')
+local more = redis.call('ZCOUNT', KEYS[2], '(' .. n, '+inf') > 0
+if ARGV[3] ~= '1' and tonumber(h[2] or '0') > n then more = true end
+if h[1] ~= holder then return 0 end
+if more then return 1 end
+redis.call('HDEL', KEYS[1], 'lease', 'holder')
+return 0

@@ -1,0 +1,34 @@
+-- Records an event before anybody works on it, and takes the object's next number for it: the number of the read to come.
+--
+-- KEYS  1 event   2 ledger   3 inbox   4 dead   5 object   6 waiting                         (one slot)
+-- ARGV  1 id   2 now (ms)   3 seconds to keep   4 when anybody may take it up (ms)   5 lease until (ms; 0 = take none)
+--       6 mode: 'deliver' | 'list' (found in Stripe's list: no duplicate) | 'replay'   7 forget the ledger before (ms)
+--       8 why it is ignored ('' = it is not)   9… fields and values of a new event
+-- gives {state before ('' = new), mark, 1 = the lease is ours}; a replay of an unknown event gives {'unknown', 0, 0}
+local id, now, mode = ARGV[1], ARGV[2], ARGV[6]
+local state = redis.call('HGET', KEYS[1], 'state') or ''
+if state ~= '' then
+  if mode == 'deliver' then redis.call('HINCRBY', KEYS[1], 'duplicates', 1) end
+  local again = state == 'pending' or (mode ~= 'list' and state == 'dead') or (mode == 'replay' and state ~= 'ignored')
+  if not again then return {state, 0, 0} end
+  if state ~= 'pending' then redis.call('HSET', KEYS[1], 'state', 'pending', 'why', '', 'attempts', 0) end
+  redis.call('ZREM', KEYS[4], id)
+elseif mode == 'replay' then
+  return {'unknown', 0, 0}
+else
+  redis.call('HSET', KEYS[1], 'state', ARGV[8] == '' and 'pending' or 'ignored', 'why', ARGV[8], 'received', now,
+    'attempts', 0, 'duplicates', 0, unpack(ARGV, 9))
+  redis.call('EXPIRE', KEYS[1], ARGV[3])
+  redis.call('ZADD', KEYS[2], now, id)
+  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[7])
+  if ARGV[8] ~= '' then return {'', 0, 0} end
+end
+local mark = redis.call('HINCRBY', KEYS[5], 'n', 1)
+redis.call('ZADD', KEYS[6], mark, id)
+redis.call('ZADD', KEYS[3], ARGV[4], id)
+local leased = 0
+if ARGV[5] ~= '0' and tonumber(redis.call('HGET', KEYS[5], 'lease') or '0') <= tonumber(now) then
+  redis.call('HSET', KEYS[5], 'lease', ARGV[5], 'holder', mark)
+  leased = 1
+end
+return {state, mark, leased}

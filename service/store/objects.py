@@ -1,0 +1,212 @@
+"""Stripe's objects in the store: what was told of each, whose it is, who holds copies of it.
+
+One hash an object, `n` its counter. Everything that changes it takes the next number: a read before it asks Stripe
+(`begin`), a change when it is made (`rev`). Copies carry `rev`, so a late writer never undoes a later one. `unspread` names
+the objects whose copies are behind, `unread` those that have to be read from Stripe; both are written by the very scripts
+that make it so, and hence survive any crash.
+
+    n         the counter                        doc        what was told last (`told_codec`)
+    applied   number of the read in force        mark       of which event or read that was, for `newer`
+    want      a read must have this number       confirmed  1 read from Stripe, 0 from a payload
+    rev       number of the last change          final      1 = never gives way (ended, deleted, paid)
+    facts     … that every copy must show        owner      whose it is: [reader, how, as_gift]
+    shown     rev that all copies show           link       the reader that an admin named
+    lease     a read is under way until (ms)     session, customer, payment, known: what other objects say about it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from service.paywall.newer import Mark
+from service.paywall.ownership import NOBODY, Owner
+from service.paywall.told import Ref, Told
+from service.store import told_codec
+from service.store.link import Command, Link
+from service.store.scripts import load
+from service.store.stripe_keys import StripeKeys, place_of
+
+BEGIN, APPLY, ABOUT = load("stripe_begin"), load("stripe_apply"), load("stripe_about")
+SETTLE, SHOWN, TOUCH = load("stripe_settle"), load("stripe_shown"), load("stripe_touch")
+
+LEASE = 8.0
+"""Seconds for which one that reads an object is alone with it, so that a burst costs one read or two."""
+
+Verdict = Literal["applied", "same", "stale", "kept", "marked", "retry"]
+About = Literal["session", "customer", "payment", "known"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object as it is kept. `held` maps `letter:reader` to the number of the copy there, `seats` readers to since when."""
+
+    name: str
+    fields: dict[bytes, bytes]
+    held: dict[str, int]
+    seats: dict[str, int]
+
+    @property
+    def ref(self) -> Ref:
+        kind, _, name = self.name.partition(":")
+        return Ref(cast(Any, kind), name)
+
+    @property
+    def told(self) -> Told | None:
+        doc = self.fields.get(b"doc")
+        return told_codec.unpack_told(self.ref, doc) if doc else None
+
+    @property
+    def mark(self) -> Mark | None:
+        mark = self.fields.get(b"mark")
+        return told_codec.unpack_mark(mark) if mark else None
+
+    @property
+    def owner(self) -> Owner:
+        return owner_from(self.fields.get(b"owner", b""))
+
+    @property
+    def link(self) -> str | None:
+        link = self.fields.get(b"link")
+        return link.decode() if link else None
+
+    @property
+    def confirmed(self) -> bool:
+        return self.fields.get(b"confirmed") != b"0"
+
+    def number(self, field: bytes) -> int:
+        return int(self.fields.get(field, b"0"))
+
+    @property
+    def rev(self) -> int:
+        return self.number(b"rev")
+
+    @property
+    def is_shown(self) -> bool:
+        return self.rev == self.number(b"shown")
+
+
+def owner_from(text: bytes) -> Owner:
+    return Owner(*told_codec.unpack_row(text)) if text else NOBODY
+
+
+def pack_owner(owner: Owner) -> bytes:
+    return told_codec.pack_row([owner.reader, owner.how, owner.as_gift]) if owner.reader else b""
+
+
+class Objects:
+    """Reads and writes objects. Every method raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, link: Link, keys: StripeKeys) -> None:
+        self._link = link
+        self.keys = keys
+
+    def load(self, name: str) -> StoredObject:
+        """All of an object; without fields if nothing is known of it."""
+        return self.load_all([name])[0]
+
+    def load_all(self, names: Sequence[str]) -> list[StoredObject]:
+        """Several in one wait."""
+        commands: list[Command] = []
+        for name in names:
+            key, held, seats = self.keys.object(name), self.keys.held(name), self.keys.seats(name)
+            commands.append((key, (b"HGETALL", key)))
+            commands.append((held, (b"ZRANGE", held, b"0", b"-1", b"WITHSCORES")))
+            commands.append((seats, (b"ZRANGE", seats, b"0", b"-1", b"WITHSCORES")))
+        replies = self._link.read(commands)
+        found = []
+        for at, name in enumerate(names):
+            fields, held_row, seats_row = replies[3 * at : 3 * at + 3]
+            pairs = dict(zip(fields[::2], fields[1::2], strict=True))
+            found.append(StoredObject(name, pairs, scores(held_row), scores(seats_row)))
+        return found
+
+    def begin(
+        self, name: str, now: float, *, force: bool = False, wanted: bool = False, holding: int = 0
+    ) -> tuple[int, bool]:
+        """Takes a number before a read. Gives it, and whether the lease is ours.
+
+        `wanted`: somebody must read after this, be it the one who holds the lease. `holding`: we are that one.
+        """
+        place = place_of(name)
+        keys = [self.keys.object(name), self.keys.unread(place)]
+        until = ms(now + LEASE)
+        number, leased = self._link.run(BEGIN, keys, [ms(now), until, int(force), int(wanted), name, holding])
+        return number, leased == 1
+
+    def apply(
+        self,
+        name: str,
+        number: int,
+        told: Told | None,
+        now: float,
+        *,
+        read: bool,
+        mark: Mark | None = None,
+        due: float | None = None,
+        rev: int | None = None,
+    ) -> tuple[Verdict, int]:
+        """Applies what was read from Stripe, or what a payload says. Gives the verdict (`lua/stripe_apply.lua`) and the rev."""
+        place = place_of(name)
+        keys = [self.keys.object(name), self.keys.unread(place), self.keys.unspread(place), self.keys.due(place)]
+        final = told is not None and (told.terminal or told.deleted)
+        arguments: list[bytes | int | str] = [
+            number,
+            told_codec.pack_told(told) if told else b"",
+            int(read),
+            int(final),
+            ms(now),
+            name,
+            "" if rev is None else rev,
+            told_codec.pack_mark(mark) if mark else b"",
+            "" if due is None else "inf" if due == float("inf") else ms(due),
+        ]
+        verdict, stands = self._link.run(APPLY, keys, arguments)
+        return cast(Verdict, verdict.decode()), stands
+
+    def tell(
+        self, name: str, about: About, number: int, value: bytes, now: float, *, from_payload: bool = False
+    ) -> bool:
+        """Tells an object what another one, at that number, says about it. Gives whether that was new."""
+        place = place_of(name)
+        keys = [self.keys.object(name), self.keys.unspread(place), self.keys.unread(place)]
+        changed, _ = self._link.run(ABOUT, keys, [about, number, value, ms(now), name, int(from_payload)])
+        return bool(changed)
+
+    def settle(self, seen: StoredObject, owner: Owner, holders: Sequence[str]) -> int:
+        """Settles whose it is, and who is about to hold a copy. Gives the rev; 0 if it was changed meanwhile."""
+        keys = [self.keys.object(seen.name), self.keys.held(seen.name)]
+        return cast(int, self._link.run(SETTLE, keys, [seen.rev, pack_owner(owner), *holders]))
+
+    def shown(self, name: str, rev: int, put: Sequence[str], let_go: Sequence[str], *, last: bool) -> bool:
+        """Notes which copies were put at this rev. Gives `False` if the object was changed meanwhile."""
+        keys = [self.keys.object(name), self.keys.held(name), self.keys.unspread(place_of(name))]
+        return bool(self._link.run(SHOWN, keys, [rev, name, int(last), len(put), *put, *let_go]))
+
+    def touch(self, name: str, now: float, *, above: int = 0) -> int:
+        """Gives an object a fresh number, so that its copies are put again; `above` what a copy has, if it fell behind."""
+        place = place_of(name)
+        keys = [self.keys.object(name), self.keys.unspread(place), self.keys.unread(place)]
+        return cast(int, self._link.run(TOUCH, keys, [ms(now), name, above]))
+
+    def join(self, customer: str, name: str) -> None:
+        """Puts an object among the customer's belongings; before the customer is asked whose it is, so none is missed."""
+        key = self.keys.belongings(customer)
+        self._link.call(key, b"SADD", key, name)
+
+    def belongings(self, customer: str) -> list[str]:
+        """The names of the objects of a customer."""
+        key = self.keys.belongings(customer)
+        (found,) = self._link.read([(key, (b"SMEMBERS", key))])
+        return sorted(name.decode() for name in found)
+
+
+def ms(moment: float) -> int:
+    """Milliseconds, as scores and leases have them."""
+    return int(moment * 1000)
+
+
+def scores(row: Sequence[Any]) -> dict[str, int]:
+    """A reply WITHSCORES: member → score."""
+    return {member.decode(): int(float(score)) for member, score in zip(row[::2], row[1::2], strict=True)}

@@ -1,0 +1,131 @@
+"""How what Stripe tells is kept: compact JSON arrays, the schema's number first.
+
+told       [1, field, source, customer, claims, created, subscription, payment, deleted, terminal, partial, quantity, facts]
+           field and source as in `codec` (empty where it gives nothing)
+claims     [gift_recipient, gift_pending, reader_id, client_reference_id]
+payment    [intent, amount, refunds, disputes, charged_back]
+mark       [created, type, facts, previous, terminal]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import msgspec
+
+from service.paywall import payment as payments
+from service.paywall.newer import Mark
+from service.paywall.told import Claims, Payment, PaymentNews, Ref, Told
+from service.store import codec
+from service.store.codec import NewerSchema
+
+SCHEMA = 1
+
+_encoder = msgspec.json.Encoder(order="sorted")
+_decoder = msgspec.json.Decoder(list)
+
+
+def pack_told(told: Told) -> bytes:
+    """The same facts always give the same bytes, so that bytes tell whether anything has changed."""
+    field = codec.field_of(told.source).decode() if told.source else ""
+    record = codec.encode(told.source, 0).decode() if told.source else ""
+    rest = [told.customer, claims_row(told.claims), told.created, told.subscription, payment_row(told.payment)]
+    flags = [told.deleted, told.terminal, told.partial, told.quantity]
+    return _encoder.encode([SCHEMA, field, record, *rest, *flags, told.facts])
+
+
+def unpack_told(ref: Ref, text: bytes) -> Told:
+    """`NewerSchema` if a newer service wrote it."""
+    row = _read(text)
+    field, record, customer, claims, created, subscription, payment, deleted, terminal, partial, quantity, facts = row
+    source = codec.decode(field.encode(), record.encode()) if field else None
+    return Told(
+        ref=ref,
+        source=cast(Any, source),
+        customer=customer,
+        claims=claims_from(claims),
+        created=created,
+        subscription=subscription,
+        payment=payment_from(payment),
+        deleted=deleted,
+        terminal=terminal,
+        partial=partial,
+        quantity=quantity,
+        facts=facts,
+    )
+
+
+def claims_row(claims: Claims) -> list[Any]:
+    return [claims.gift_recipient, claims.gift_pending, claims.reader_id, claims.client_reference_id]
+
+
+def claims_from(row: list[Any]) -> Claims:
+    return Claims(*row)
+
+
+def payment_row(payment: Payment | None) -> list[Any] | None:
+    if payment is None:
+        return None
+    return [payment.intent, payment.amount, payment.refunds, payment.disputes, payment.charged_back]
+
+
+def payment_from(row: list[Any] | None) -> Payment | None:
+    if row is None:
+        return None
+    intent, amount, refunds, disputes, charged_back = row
+    told = {name: (int(sum_), str(status)) for name, (sum_, status) in refunds.items()}
+    return payments.settled(Payment(intent, amount, refunds=told, disputes=disputes, charged_back=charged_back))
+
+
+def pack_payment(payment: Payment) -> bytes:
+    return _encoder.encode([SCHEMA, payment_row(payment)])
+
+
+def unpack_payment(text: bytes) -> Payment:
+    found = payment_from(_read(text)[0])
+    assert found is not None
+    return found
+
+
+def pack_mark(mark: Mark) -> bytes:
+    return _encoder.encode([SCHEMA, mark.created, mark.type, mark.facts, mark.previous, mark.terminal])
+
+
+def unpack_mark(text: bytes) -> Mark:
+    return Mark(*_read(text))
+
+
+def news_row(news: PaymentNews | None) -> list[Any] | None:
+    if news is None:
+        return None
+    return [news.what, news.id, news.intent, news.charge, news.amount, news.status]
+
+
+def news_from(row: list[Any] | None) -> PaymentNews | None:
+    return PaymentNews(*row) if row else None
+
+
+def pack_row(values: list[Any]) -> bytes:
+    """Anything else that is kept as an array behind the schema's number."""
+    return _encoder.encode([SCHEMA, *values])
+
+
+def unpack_row(text: bytes) -> list[Any]:
+    return _read(text)
+
+
+def pack_map(values: Mapping[str, Any]) -> bytes:
+    """A map behind the schema's number."""
+    return _encoder.encode([SCHEMA, values])
+
+
+def unpack_map(text: bytes | None) -> dict[str, Any]:
+    return cast("dict[str, Any]", _read(text)[0]) if text else {}
+
+
+def _read(text: bytes) -> list[Any]:
+    values = _decoder.decode(text)
+    if values[0] != SCHEMA:
+        raise NewerSchema(f"a record of schema {values[0]}, this service knows {SCHEMA}")
+    return values[1:]
