@@ -180,6 +180,7 @@ def _child(link: Link, pipe: Pipe) -> None:
     pipe.send([link.wait(5), link.call(b"n", "INCR", "n"), link.call(b"n", "CLIENT", "ID")])
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # Python 3.12 and later: it is what we test
 def test_a_forked_child_has_connections_of_its_own(link: Link) -> None:
     link.call(b"n", "SET", "n", "1")
     ours, theirs = multiprocessing.Pipe()

@@ -45,10 +45,10 @@ def test_a_killed_store_is_noticed_at_once_and_its_return_within_a_second(
     server.end()
     why, seconds = refusal(lambda: link.read(GET))
     assert why == "refused"
-    assert seconds < 0.05
+    assert seconds < 0.2
     why, seconds = refusal(lambda: link.run(COUNT, [b"k"], []))
     assert why == "open"
-    assert seconds < 0.005
+    assert seconds < 0.05
     assert not link.available
     assert not link.ready()
     server.start()

@@ -1,0 +1,339 @@
+"""The embedded store: one owner, nothing lost by a crash of it or of us, nothing left running, joined by commands."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.store import valkey
+from service.store.embedded import EmbeddedStore, joined
+from service.store.errors import EmbeddedStoreError, FolderInUse
+from service.store.ownership import Ownership, owner_of
+
+Start = Callable[..., EmbeddedStore]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def folder(short_folder: Path, request: pytest.FixtureRequest) -> Path:
+    return short_folder / f"e{abs(hash(request.node.name)) % 10**8}"
+
+
+@pytest.fixture
+def stores() -> Iterator[Start]:
+    """Embedded stores, stopped with the test."""
+    made: list[EmbeddedStore] = []
+
+    def store(folder: Path, **options: Any) -> EmbeddedStore:
+        made.append(EmbeddedStore(folder, **options))
+        return made[-1]
+
+    yield store
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture
+def owner_process() -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
+    """Another process that owns a folder's store until it is killed; says its address and its server's pid."""
+    running: list[subprocess.Popen[str]] = []
+    code = """if True:
+        import sys
+        from pathlib import Path
+        from service.store.embedded import EmbeddedStore
+        store = EmbeddedStore(Path(sys.argv[1]))
+        print(store.start(), store.pid, flush=True)
+        sys.stdin.read()
+        store.stop()
+    """
+
+    def run(folder: Path) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", code, str(folder)]
+        pipe = subprocess.PIPE
+        running.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT))
+        return running[-1]
+
+    yield run
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's leash, and /proc, are Linux")
+
+
+def test_it_is_set_up_so_that_a_reply_means_on_disk(stores: Start, folder: Path, connect: Any) -> None:
+    link = connect(stores(folder).start())
+    assert link.wait(5)
+    for name, value in valkey.SETTINGS.items():
+        assert link.call(b"", "CONFIG", "GET", name)[1].decode() == value
+    assert link.call(b"", "CONFIG", "GET", "port")[1] == b"0"
+
+
+def test_the_operators_configuration_says_the_same() -> None:
+    text = (ROOT / "config" / "valkey.conf").read_text()
+    said = dict(re.findall(r'^([a-z-]+) "?([^"\n]*)"?$', text, re.MULTILINE))
+    assert said == valkey.SETTINGS
+
+
+def test_folder_and_socket_are_ours_alone(stores: Start, folder: Path) -> None:
+    stores(folder).start()
+    for path in (folder, folder / "store", folder / "store" / "socket"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "owner").stat().st_mode) == 0o600
+
+
+def test_what_was_written_is_there_after_a_restart(stores: Start, folder: Path, connect: Any) -> None:
+    first = stores(folder)
+    assert connect(first.start()).call(b"k", "SET", "k", "kept") == b"OK"
+    first.stop()
+    first.stop()
+    assert not first.running
+    assert connect(first.start()).call(b"k", "GET", "k") == b"kept"
+    first.stop()
+    assert connect(stores(folder).start()).call(b"k", "GET", "k") == b"kept"
+
+
+def test_a_second_owner_is_refused_and_told_the_folder_and_the_process(stores: Start, folder: Path) -> None:
+    stores(folder).start()
+    with pytest.raises(FolderInUse, match=rf"{folder}.*process {os.getpid()}"):
+        stores(folder).start()
+
+
+def test_a_killed_server_is_started_again_and_has_all_that_it_answered(
+    stores: Start, folder: Path, connect: Any, until: Any
+) -> None:
+    store = stores(folder)
+    link = connect(store.start())
+    assert link.wait(5)
+    store.watch()
+    for number in range(1, 4):
+        assert link.call(b"n", "INCR", "n") == number
+        died = store.pid
+        os.kill(died, signal.SIGKILL)
+        until(lambda died=died: store.running and store.pid != died)
+        assert until(lambda: link.ready()) < 2
+    assert link.call(b"n", "GET", "n") == b"3"
+
+
+def test_a_server_that_was_stopped_stays_so(stores: Start, folder: Path) -> None:
+    store = stores(folder)
+    store.start()
+    store.watch()
+    pid = store.pid
+    store.stop()
+    assert not store.running
+    assert gone(pid)
+    assert not any(thread.name == "embedded-store" for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("cut", [1, 7])
+def test_a_file_cut_short_by_a_crash_loads(stores: Start, folder: Path, connect: Any, cut: int) -> None:
+    store = stores(folder)
+    link = connect(store.start())
+    link.pipeline([(b"k", ("SET", "k", "kept")), (b"n", ("SET", "n", "torn"))])
+    os.kill(store.pid, signal.SIGKILL)
+    store.stop()
+    (file,) = (folder / "store" / "appendonlydir").glob("*.incr.aof")
+    file.write_bytes(file.read_bytes()[:-cut])
+    assert connect(stores(folder).start()).pipeline([(b"k", ("GET", "k")), (b"n", ("GET", "n"))]) == [b"kept", None]
+
+
+def test_a_damaged_file_is_told_with_the_place_to_look(stores: Start, folder: Path) -> None:
+    store = stores(folder)
+    store.start()
+    store.stop()
+    (file,) = (folder / "store" / "appendonlydir").glob("*.base.rdb")
+    file.write_bytes(b"nonsense" * 20)
+    with pytest.raises(EmbeddedStoreError, match=rf"{folder}.*log.* ends: "):
+        store.start()
+    assert Ownership(folder, "serve").try_take(), "the folder is free again"
+
+
+@linux
+def test_the_server_ends_with_an_owner_who_is_killed(owner_process: Any, folder: Path, until: Any) -> None:
+    owner = owner_process(folder)
+    pid = int(owner.stdout.readline().split()[1])
+    assert not gone(pid)
+    owner.kill()
+    assert until(lambda: gone(pid)) < 2
+
+
+@linux
+def test_the_store_of_a_killed_owner_is_taken_over_whole(
+    owner_process: Any, stores: Start, folder: Path, connect: Any
+) -> None:
+    owner = owner_process(folder)
+    url, pid = owner.stdout.readline().split()
+    assert connect(url).call(b"k", "SET", "k", "kept") == b"OK"
+    os.kill(int(pid), signal.SIGSTOP)  # it hangs, and so does not end by itself
+    owner.kill()
+    owner.wait()
+    assert not gone(int(pid))
+    assert connect(stores(folder).start()).call(b"k", "GET", "k") == b"kept"
+    assert gone(int(pid))
+
+
+def test_a_process_that_merely_has_the_old_number_is_left_alone(stores: Start, folder: Path) -> None:
+    with subprocess.Popen(["sleep", "100"]) as innocent:
+        (folder / "store").mkdir(parents=True)
+        (folder / "store" / "pid").write_text(str(innocent.pid))
+        stores(folder).start()
+        assert innocent.poll() is None
+        innocent.kill()
+
+
+@pytest.mark.parametrize("said", ["", "x", "-1", "0", "99999999"])
+def test_a_pidfile_with_nonsense_hinders_nothing(stores: Start, folder: Path, said: str) -> None:
+    (folder / "store").mkdir(parents=True)
+    (folder / "store" / "pid").write_text(said)
+    stores(folder).start()
+
+
+def test_a_command_joins_the_running_service(owner_process: Any, folder: Path, connect: Any) -> None:
+    owner = owner_process(folder)
+    url = owner.stdout.readline().split()[0]
+    with joined(folder) as theirs, joined(folder) as again:
+        assert theirs == again == url
+    assert connect(url).call(b"k", "SET", "k", "still there") == b"OK"
+
+
+def test_a_command_alone_starts_the_store_for_its_own_length(folder: Path, connect: Any) -> None:
+    for number in (1, 2):
+        with joined(folder) as url:
+            assert connect(url).call(b"n", "INCR", "n") == number
+            assert owner_of(folder).kind == "command"
+        assert not valkey.answers(url.removeprefix("unix://"))
+    assert owner_of(folder).pid == 0
+
+
+def test_two_commands_at_once_wait_for_one_another(folder: Path, connect: Any) -> None:
+    failures: list[BaseException] = []
+
+    def command() -> None:
+        try:
+            with joined(folder) as url:
+                link = connect(url)
+                assert link.wait(5)
+                link.call(b"n", "INCR", "n")
+                link.close()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=command) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    with joined(folder) as url:
+        assert connect(url).call(b"n", "GET", "n") == b"4"
+
+
+def test_a_service_waits_for_a_command_to_finish(stores: Start, folder: Path, until: Any) -> None:
+    service = stores(folder)
+    with joined(folder):
+        begun = threading.Thread(target=lambda: service.owner.take(5))
+        begun.start()
+        assert owner_of(folder).kind == "command"
+        assert begun.is_alive()
+    begun.join()
+    assert owner_of(folder).kind == "serve"
+
+
+def test_a_path_too_long_for_a_socket_gets_one_elsewhere(stores: Start, short_folder: Path, connect: Any) -> None:
+    deep = short_folder / ("d" * 60) / ("e f%20" * 10)
+    store = stores(deep)
+    url = store.start()
+    assert len(url) < 120
+    assert str(deep) not in url
+    assert stat.S_IMODE(Path(url.removeprefix("unix://")).parent.stat().st_mode) == 0o700
+    assert connect(url).call(b"k", "SET", "k", "kept") == b"OK"
+    with joined(deep) as theirs:
+        assert theirs == url
+    store.stop()
+    assert connect(store.start()).call(b"k", "GET", "k") == b"kept"
+
+
+def test_a_folder_with_spaces_and_signs_in_its_name_works(stores: Start, short_folder: Path, connect: Any) -> None:
+    folder = short_folder / "a b'c\"d%e#é?"
+    store = stores(folder)
+    assert connect(store.start()).call(b"k", "SET", "k", "kept") == b"OK"
+    store.stop()
+    assert connect(store.start()).call(b"k", "GET", "k") == b"kept"
+
+
+def test_a_folder_that_cannot_be_made_is_told(stores: Start, folder: Path) -> None:
+    folder.touch()
+    with pytest.raises(EmbeddedStoreError, match=rf"{folder}: cannot be written"):
+        stores(folder).start()
+
+
+def test_a_log_does_not_grow_without_end(stores: Start, folder: Path) -> None:
+    store = stores(folder)
+    store.start()
+    store.stop()
+    with (folder / "store" / "log").open("ab") as log:
+        log.write(b"x" * 1_000_001)
+    store.start()
+    assert (folder / "store" / "log").stat().st_size < 100_000
+    assert (folder / "store" / "log.old").exists()
+
+
+def test_ctrl_c_does_not_reach_the_server(owner_process: Any, folder: Path) -> None:
+    pid = int(owner_process(folder).stdout.readline().split()[1])
+    assert os.getsid(pid) == pid
+    assert os.getpgid(pid) == pid
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # Python 3.12 and later: it is what we test
+def test_a_forked_child_does_not_hold_the_folder(stores: Start, folder: Path) -> None:
+    store = stores(folder)
+    store.start()
+    child = os.fork()
+    if not child:
+        signal.pause()
+    try:
+        store.stop()
+        assert Ownership(folder, "serve").try_take()
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+@pytest.mark.full
+def test_a_hundred_thousand_readers_are_there_within_two_seconds(
+    stores: Start, folder: Path, connect: Any, until: Any
+) -> None:
+    store = stores(folder)
+    link = connect(store.start())
+    assert link.wait(5)
+    link.call(b"", "CONFIG", "SET", "appendfsync", "no")
+    record = (
+        b'[1,42,"active",1,[["price_month",null,"prod_supporter",1,1790000000,1792600000]],1790000000,null,null,0,null]'
+    )
+    for start in range(0, 100_000, 5_000):
+        keys = [b"pw:{%022d}r" % number for number in range(start, start + 5_000)]
+        link.pipeline([(key, ("HSET", key, "sub_1PxQyZabcdefghijklmnop", record)) for key in keys])
+    store.stop()
+    again = stores(folder)
+    begun: list[float] = [until(lambda: connect(again.start()).wait(5))]
+    assert begun[0] < 2
+    assert link.address

@@ -1,0 +1,207 @@
+"""TLS to the store: only with a certificate that a known authority signed, for the host that was asked for."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from service.store.errors import StoreUnavailable
+from service.store.scripts import Script
+
+
+def _speaks_tls(binary: str) -> bool:
+    """A server with TLS misses a certificate here, one without misses the means."""
+    command = [binary, "--port", "0", "--tls-port", "1"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    return "Failed to configure TLS" in said.stdout + said.stderr
+
+
+def _binary_with_tls() -> str | None:
+    found = [shutil.which(name) for name in ("redis-server", "valkey-server")]
+    return next((binary for binary in found if binary and _speaks_tls(binary)), None)
+
+
+BINARY = _binary_with_tls()
+pytestmark = pytest.mark.skipif(BINARY is None, reason="no redis-server or valkey-server with TLS on the PATH")
+
+
+class Authority:
+    """A certificate authority of the test's own."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self._folder = folder
+        self.file = folder / f"{name}.pem"
+        certificate = self._certificate(self._name, self._key, x509.BasicConstraints(ca=True, path_length=None))
+        self.file.write_bytes(certificate.public_bytes(Encoding.PEM))
+
+    def issue(self, name: str, *names: x509.GeneralName) -> tuple[Path, Path]:
+        """Certificate and key for these hosts."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        certificate = self._certificate(subject, key, x509.SubjectAlternativeName(names))
+        files = self._folder / f"{name}.crt", self._folder / f"{name}.key"
+        files[0].write_bytes(certificate.public_bytes(Encoding.PEM))
+        files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        return files
+
+    def _certificate(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType
+    ) -> x509.Certificate:
+        now = datetime.datetime.now(datetime.UTC)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+        )
+        return builder.sign(self._key, hashes.SHA256())
+
+
+LOOPBACK = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"), "press-room")
+
+
+def serve(launch: Any, authority: Authority, *names: x509.GeneralName, clients: str = "no") -> Any:
+    """A server that speaks TLS alone."""
+    certificate, key = authority.issue("store", *names)
+    server = launch(tcp=True, start=False)
+    server.command = [BINARY, *server.command[1:]]
+    server.command[server.command.index("--port")] = "--tls-port"
+    options = {
+        "port": "0",
+        "tls-cert-file": str(certificate),
+        "tls-key-file": str(key),
+        "tls-ca-cert-file": str(authority.file),
+        "tls-auth-clients": clients,
+    }
+    for name, value in options.items():
+        server.command += [f"--{name}", value]
+    server.url = server.url.replace("redis:", "rediss:")
+    server.admin_options |= {
+        "ssl": True,
+        "ssl_ca_certs": str(authority.file),
+        "ssl_certfile": str(certificate),
+        "ssl_keyfile": str(key),
+        "ssl_check_hostname": False,
+    }
+    return server.start()
+
+
+def test_a_certificate_of_the_named_authority_is_trusted(launch: Any, connect: Any, authority: Authority) -> None:
+    server = serve(launch, authority, LOOPBACK)
+    link = connect(f"{server.url}/1?ssl_ca_certs={authority.file}")
+    assert link.wait(5)
+    large = b"x" * 3_000_000
+    link.pipeline([(b"k", ("SET", "k", "1")), (b"l", ("SET", "l", large))])
+    assert link.read([(b"k", (b"GET", b"k")), (b"l", (b"GET", b"l"))]) == [b"1", large]
+    assert link.run(Script("tls", b"return redis.call('INCR', KEYS[1])"), [b"k"], []) == 2
+    assert link.ready()
+
+
+def test_ssl_cert_file_counts_too(
+    launch: Any, connect: Any, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(launch, authority, LOOPBACK)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    assert connect(server.url).wait(5)
+
+
+def test_a_certificate_for_a_name_is_trusted_under_that_name(launch: Any, connect: Any, authority: Authority) -> None:
+    server = serve(launch, authority, x509.DNSName("localhost"))
+    link = connect(server.url.replace("127.0.0.1", "localhost") + f"?ssl_ca_certs={authority.file}")
+    assert link.wait(5)
+
+
+@pytest.mark.parametrize("signer", ["nobody", "another", "ourselves"])
+def test_an_untrusted_certificate_is_an_outage(
+    launch: Any, connect: Any, until: Any, authority: Authority, tmp_path: Path, signer: str
+) -> None:
+    """Signed by nobody that is known; by another than the one named; or by the right one for another host."""
+    names = [x509.DNSName("elsewhere.example")] if signer == "ourselves" else [LOOPBACK]
+    server = serve(launch, authority, *names)
+    trusted = {
+        "nobody": "",
+        "another": f"?ssl_ca_certs={Authority(tmp_path, 'impostor').file}",
+        "ourselves": f"?ssl_ca_certs={authority.file}",
+    }[signer]
+    link = connect(server.url + trusted)
+    link.start()
+    until(lambda: link.why == "certificate")
+    with pytest.raises(StoreUnavailable):
+        link.read([(b"k", (b"GET", b"k"))])
+    assert not link.ready()
+
+
+def test_a_certificate_of_our_own_is_shown_where_the_store_asks_for_one(
+    launch: Any, connect: Any, until: Any, authority: Authority
+) -> None:
+    server = serve(launch, authority, LOOPBACK, clients="yes")
+    certificate, key = authority.issue("paywall", LOOPBACK)
+    trust = f"{server.url}?ssl_ca_certs={authority.file}"
+    assert connect(f"{trust}&ssl_certfile={certificate}&ssl_keyfile={key}").wait(5)
+    without = connect(trust)
+    without.start()
+    until(lambda: without.why in ("lost", "tls"))
+
+
+@pytest.mark.parametrize("asked", ["rediss", "redis"])
+def test_tls_where_there_is_none_and_the_reverse_is_an_outage(
+    launch: Any, connect: Any, until: Any, authority: Authority, asked: str
+) -> None:
+    server = launch(tcp=True) if asked == "rediss" else serve(launch, authority, LOOPBACK)
+    link = connect(f"{asked}://127.0.0.1:{server.port}")
+    link.start()
+    until(lambda: not link.available)
+    assert link.why in ("tls", "lost", "protocol", "timeout")
+
+
+def test_an_outage_over_tls_ends_by_itself(launch: Any, connect: Any, until: Any, authority: Authority) -> None:
+    server = serve(launch, authority, LOOPBACK)
+    link = connect(f"{server.url}?ssl_ca_certs={authority.file}")
+    assert link.wait(5)
+    server.freeze()
+    with pytest.raises(StoreUnavailable, match="timeout"):
+        link.read([(b"k", (b"GET", b"k"))])
+    server.thaw()
+    assert until(lambda: link.available) < 1
+    server.end(signal.SIGKILL)
+    with pytest.raises(StoreUnavailable):
+        link.read([(b"k", (b"GET", b"k"))])
+    server.start()
+    assert until(lambda: link.available) < 1
+    assert link.read([(b"k", (b"GET", b"k"))]) == [None]
+
+
+def test_the_tests_own_client_agrees(launch: Any, authority: Authority) -> None:
+    """redis-py, asked with the same options, trusts and distrusts the same."""
+    server = serve(launch, authority, LOOPBACK)
+    trusting = redis.Redis.from_url(f"{server.url}?ssl_ca_certs={authority.file}")
+    assert trusting.ping()
+    trusting.close()
+    doubting = redis.Redis.from_url(server.url)
+    with pytest.raises(redis.ConnectionError):
+        doubting.ping()
+    doubting.close()
