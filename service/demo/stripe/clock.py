@@ -9,18 +9,27 @@ from itertools import count
 
 
 class Clock:
-    """The wall clock plus an offset, both in whole seconds since 1970."""
+    """The wall clock plus an offset, both in whole seconds since 1970; or, frozen, a moment that stays."""
 
     def __init__(self, wall: Callable[[], float] = time.time) -> None:
         self._wall = wall
         self._offset = 0
+        self._frozen: int | None = None
 
     def now(self) -> int:
-        return int(self._wall()) + self._offset
+        return int(self._wall()) + self._offset if self._frozen is None else self._frozen
 
     def set(self, moment: int) -> None:
-        """From here on the clock runs from `moment`, forwards or backwards."""
+        """From here on the clock runs from `moment`; a frozen one stands there."""
         self._offset = moment - int(self._wall())
+        if self._frozen is not None:
+            self._frozen = moment
+
+    def freeze(self, stands: bool) -> None:
+        """Stand still from now on, or run on from here."""
+        now = self.now()
+        self._frozen = now if stands else None
+        self._offset = now - int(self._wall())
 
 
 class Agenda:

@@ -52,11 +52,13 @@ def _body() -> Json:
 def _clock(lookalike: Lookalike, body: Json) -> Json:
     world = lookalike.world
     if request.method == "POST":
-        to = body.get("to")
-        if to is None:
-            to = world.now() + int(body["advance"]) if "advance" in body else None
-        if not isinstance(to, int) or isinstance(to, bool):
-            raise invalid('Give {"advance": seconds} or {"to": seconds since 1970}.')
+        if not body.keys() or body.keys() - {"advance", "to", "frozen"}:
+            raise invalid('Give {"advance": seconds} or {"to": seconds since 1970}, and "frozen" if it is to stand.')
+        if any(not isinstance(body.get(name, 0), int) for name in ("advance", "to")):
+            raise invalid("The clock knows whole seconds.")
+        to = body.get("to", world.now() + body.get("advance", 0))
+        if "frozen" in body:
+            world.clock.freeze(bool(body["frozen"]))
         cycle.move(world, to)
     return {"now": world.now(), "next_due": world.agenda.upcoming()}
 

@@ -69,8 +69,7 @@ class Delivery:
     def stop(self) -> None:
         """Ends the threads; what is under way is finished, what waits is not sent."""
         self._stopped.set()
-        with self.bag.ready:
-            self.bag.ready.notify_all()
+        self.bag.close()
         for thread in self._threads:
             thread.join(timeout=self.bag.conduct.timeout + 1)
         self._threads.clear()

@@ -61,6 +61,7 @@ class Mailbag:
         self._letters: list[Letter] = []
         self._serial = count()
         self._under_way = 0
+        self._closed = False
         self._random = random.Random()  # noqa: S311 - mishaps for tests, not secrets
 
     def behave(self, wishes: Json) -> None:
@@ -100,7 +101,7 @@ class Mailbag:
         """The next letter that is due, waiting up to `patience` seconds for one."""
         deadline = self._timer() + patience
         with self.ready:
-            while True:
+            while not self._closed:
                 now = self._timer()
                 first = self._letters[0] if self._letters and self.conduct.mode != "hold" else None
                 if first is not None and first.due <= now:
@@ -109,6 +110,7 @@ class Mailbag:
                 if now >= deadline:
                     return None
                 self.ready.wait(min(deadline, first.due if first else deadline) - now)
+        return None
 
     def done(self, letter: Letter, outcome: str) -> None:
         """`delivered`, `failed` (again later, or given up after the last retry), `gone` (the endpoint is)."""
@@ -124,6 +126,12 @@ class Mailbag:
             letter.due = self._timer() + self.conduct.retries[letter.attempts - 1]
             heapq.heappush(self._letters, letter)
             self.ready.notify()
+
+    def close(self) -> None:
+        """Nobody waits for a letter any more."""
+        with self.ready:
+            self._closed = True
+            self.ready.notify_all()
 
     def clear(self) -> None:
         """Forget what waits, and how to behave."""

@@ -148,3 +148,11 @@ class Params:
             else:
                 merged[str(key)] = value
         return merged
+
+
+def web_address(params: Params, name: str) -> str | None:
+    """An `http` or `https` address; anything else, such as `javascript:`, would run on our pages."""
+    value = params.text(name)
+    if value is not None and not value.startswith(("http://", "https://")):
+        raise invalid("Not a valid URL", params.name(name), "url_invalid")
+    return value

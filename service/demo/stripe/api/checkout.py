@@ -8,7 +8,7 @@ from service.demo.stripe.api.catalogue import rhythm
 from service.demo.stripe.domain import catalogue, checkout, customers, items
 from service.demo.stripe.errors import Json, invalid
 from service.demo.stripe.lists import matching, newest_first, page
-from service.demo.stripe.params import Params
+from service.demo.stripe.params import Params, web_address
 from service.demo.stripe.routes import Routes
 from service.demo.stripe.world import World
 
@@ -73,14 +73,14 @@ def create(world: World, params: Params) -> Json:
         if params.text("customer_email"):
             raise invalid("You may only specify one of these parameters: customer, customer_email.", "customer")
     fields: dict[str, Any] = {
-        "cancel_url": params.text("cancel_url"),
+        "cancel_url": web_address(params, "cancel_url"),
         "client_reference_id": _reference(params),
         "customer": params.text("customer"),
         "customer_creation": _customer_creation(params, mode),
         "customer_email": params.text("customer_email"),
         "metadata": params.metadata(),
         "mode": mode,
-        "success_url": params.required("success_url"),
+        "success_url": web_address(params, "success_url") or params.required("success_url"),
         **_promised(world, params, mode),
     }
     if params.given("expires_at"):

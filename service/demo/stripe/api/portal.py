@@ -5,7 +5,7 @@ from __future__ import annotations
 from service.demo.stripe import ids
 from service.demo.stripe.domain import customers
 from service.demo.stripe.errors import Json
-from service.demo.stripe.params import Params
+from service.demo.stripe.params import Params, web_address
 from service.demo.stripe.routes import Routes
 from service.demo.stripe.shapes import blank
 from service.demo.stripe.world import World
@@ -23,7 +23,7 @@ def create(world: World, params: Params) -> Json:
         created=world.now(),
         customer=customer["id"],
         locale=params.text("locale"),
-        return_url=params.text("return_url"),
+        return_url=web_address(params, "return_url"),
         url=f"{world.cause.base_url}/p/session/{session_id}",
     )
     return world.add(session)

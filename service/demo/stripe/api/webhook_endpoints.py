@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from service.demo.stripe import ids
 from service.demo.stripe.domain.endpoints import Webhook, register
-from service.demo.stripe.errors import Json, invalid
+from service.demo.stripe.errors import Json
 from service.demo.stripe.lists import newest_first, page
-from service.demo.stripe.params import Params
+from service.demo.stripe.params import Params, web_address
 from service.demo.stripe.routes import Routes
 from service.demo.stripe.world import World
 
@@ -21,7 +21,8 @@ def list_endpoints(world: World, params: Params) -> Json:
 @routes.post("/v1/webhook_endpoints", "api_version", "connect", "description", "enabled_events", "metadata", "url")
 def create(world: World, params: Params) -> Json:
     secret = "whsec_" + ids.letters(32)
-    webhook = Webhook(params.required("url"), secret, params.text("api_version"), _events(params))
+    url = web_address(params, "url") or params.required("url")
+    webhook = Webhook(url, secret, params.text("api_version"), _events(params))
     endpoint = register(world, webhook)
     endpoint.update(description=params.text("description"), metadata=params.metadata())
     return {**endpoint, "secret": secret}
@@ -42,9 +43,7 @@ def retrieve(world: World, params: Params, endpoint: str) -> Json:
 @routes.post("/v1/webhook_endpoints/{endpoint}", "description", "disabled", "enabled_events", "metadata", "url")
 def update(world: World, params: Params, endpoint: str) -> Json:
     found = world.get("webhook_endpoint", endpoint)
-    if params.given("url") and not params.text("url"):
-        raise invalid("Invalid URL", "url")
-    found["url"] = params.text("url") or found["url"]
+    found["url"] = web_address(params, "url") or found["url"]
     found["description"] = params.text("description") or found["description"]
     found["metadata"] = params.metadata(found["metadata"])
     if params.given("enabled_events"):

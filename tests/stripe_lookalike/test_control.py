@@ -1,0 +1,177 @@
+"""What a test can pull: the clock, faults, limits, the journal, recorded stories, single objects."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import stripe
+
+from service.demo.stripe import RunningLookalike
+
+
+def test_the_clock_runs_with_the_wall_until_it_is_frozen(control: Any, wait: Any) -> None:
+    began = control.post("/clock", {"to": 1_800_000_000})["now"]
+    wait(lambda: control.now() > began)
+    stands = control.post("/clock", {"advance": 60, "frozen": True})["now"]
+    assert control.now() == stands
+    assert control.post("/clock", {"frozen": False})["now"] == stands
+
+
+def test_due_work_is_done_also_when_nobody_asks(
+    lookalike: RunningLookalike, client: stripe.StripeClient, control: Any, new_customer: Any, wait: Any
+) -> None:
+    subscription = client.v1.subscriptions.create({"customer": new_customer().id, "items": [{"price": "price_month"}]})
+    client.v1.subscriptions.update(subscription.id, {"cancel_at": control.now() + 1})
+    kept = lookalike.lookalike.world.table("subscription")[subscription.id]
+    wait(lambda: kept["status"] == "canceled")
+
+
+@pytest.mark.parametrize("body", [{}, {"advance": "soon"}, {"to": 1.5}, {"forward": 3}])
+def test_a_clock_that_is_told_nonsense_says_so(control: Any, body: dict[str, Any]) -> None:
+    assert "error" in control.post("/clock", body, expect=400)
+
+
+def test_a_share_of_requests_fails_where_it_is_told_to(client: stripe.StripeClient, control: Any) -> None:
+    control.post("/faults", {"match": "/v1/subscriptions", "fail_rate": 0.5, "status": 500, "seed": 1})
+    failed = 0
+    for _ in range(40):
+        try:
+            client.v1.subscriptions.list()
+        except stripe.APIError:
+            failed += 1
+    assert 5 < failed < 35
+    client.v1.customers.list()
+    control.delete("/faults")
+    client.v1.subscriptions.list()
+
+
+def test_a_hanging_request_is_let_go_when_the_fault_is_lifted(
+    client: stripe.StripeClient, control: Any, wait: Any
+) -> None:
+    control.post("/faults", {"match": "/v1/events", "hang": 60})
+    with ThreadPoolExecutor(1) as pool:
+        begun = time.monotonic()
+        hanging = pool.submit(client.v1.events.list)
+        client.v1.customers.list()
+        assert not hanging.done(), "others are served meanwhile"
+        control.delete("/faults")
+        hanging.result(timeout=10)
+    assert time.monotonic() - begun < 10
+
+
+def test_beyond_the_rate_limit_it_is_429_with_stripes_reason(client: stripe.StripeClient, control: Any) -> None:
+    control.post("/rate_limit", {"endpoint_per_second": 0.001, "burst": 3})
+    for _ in range(3):
+        client.v1.customers.list()
+    with pytest.raises(stripe.RateLimitError) as refused:
+        client.v1.customers.list()
+    assert (refused.value.headers or {})["Stripe-Rate-Limited-Reason"] == "endpoint-rate"
+    client.v1.subscriptions.list()
+    control.post("/rate_limit", {})
+    client.v1.customers.list()
+
+
+def test_the_journal_has_every_request_with_its_parameters(client: stripe.StripeClient, control: Any) -> None:
+    customer = client.v1.customers.create({"metadata": {"reader_id": "r-1"}}).id
+    client.v1.customers.retrieve(customer)
+    client.v1.customers.retrieve(customer)
+    journal = control.get("/requests")
+    assert journal["counts"] == {"POST /v1/customers": 1, "GET /v1/customers/{customer}": 2}
+    assert journal["paths"][f"GET /v1/customers/{customer}"] == 2
+    assert journal["requests"][0]["params"] == {"metadata": {"reader_id": "r-1"}}
+    assert control.get("/requests", path=f"/v1/customers/{customer}", method="GET")["matching"] == 2
+    assert control.delete("/requests")["total"] == 0
+
+
+def _story(papers: Path, name: str) -> dict[str, Any]:
+    story: dict[str, Any] = json.loads((papers / "lifecycles" / f"{name}.json").read_text("utf-8"))
+    return story
+
+
+def test_a_recorded_story_is_served_with_its_final_objects_and_events(
+    client: stripe.StripeClient, control: Any, stripe_papers: Path
+) -> None:
+    names = [file.stem for file in sorted((stripe_papers / "lifecycles").iterdir())]
+    stories = [_story(stripe_papers, name) for name in names]
+    for story in stories:
+        control.post("/load", story)
+    for story in stories:
+        for subscription_id, final in story["final"]["subscriptions"].items():
+            assert client.v1.subscriptions.retrieve(subscription_id).to_dict(for_json=True) == final
+        for session_id, rows in story["final"]["checkout_line_items"].items():
+            assert len(client.v1.checkout.sessions.line_items.list(session_id).data) == len(rows)
+    listed = {event.id for event in client.v1.events.list({"limit": 100}).auto_paging_iter()}
+    assert listed == {event["id"] for story in stories for event in story["events"]}
+
+
+def test_a_story_can_be_stopped_in_the_middle(client: stripe.StripeClient, control: Any, stripe_papers: Path) -> None:
+    story = _story(stripe_papers, "dunning_to_canceled")
+    (subscription,) = story["final"]["subscriptions"]
+    control.post("/load", story, upto=20)
+    assert client.v1.subscriptions.retrieve(subscription).status == "past_due"
+
+
+def test_a_loaded_story_lives_on_if_asked(client: stripe.StripeClient, control: Any, stripe_papers: Path) -> None:
+    story = _story(stripe_papers, "signup_active")
+    (subscription,) = story["final"]["subscriptions"]
+    end = story["final"]["subscriptions"][subscription]["items"]["data"][0]["current_period_end"]
+    control.post("/clock", {"to": story["events"][-1]["created"], "frozen": True})
+    control.post("/load", story, live=1)
+    control.post("/clock", {"to": end + 7200})
+    renewed = client.v1.subscriptions.retrieve(subscription, {"expand": ["latest_invoice"]})
+    assert renewed["items"].data[0].current_period_start == end
+    assert renewed.latest_invoice.status == "paid"  # type: ignore[union-attr] # expanded
+
+
+def test_a_loaded_storys_events_are_sent_if_asked(control: Any, receiver: Any, wait: Any, stripe_papers: Path) -> None:
+    story = _story(stripe_papers, "signup_active")
+    control.post("/load", story, send=1)
+    wait(lambda: len(receiver.taken) == len(story["events"]))
+    assert {event["id"] for event in receiver.events} == {event["id"] for event in story["events"]}
+
+
+def test_an_object_can_be_put_and_changed_with_and_without_an_event(
+    client: stripe.StripeClient, control: Any, new_customer: Any
+) -> None:
+    subscription = client.v1.subscriptions.create({"customer": new_customer().id, "items": [{"price": "price_month"}]})
+    newest = client.v1.events.list({"limit": 1}).data[0].id
+    patch = {"id": subscription.id, "object": "subscription", "status": "unheard_of", "metadata": {"a": "b"}}
+    control.post("/object", {"object": patch})
+    assert client.v1.subscriptions.retrieve(subscription.id).status == "unheard_of"
+    assert client.v1.events.list({"limit": 1}).data[0].id == newest
+    patch["status"] = "unpaid"
+    control.post("/object", {"object": patch, "event": "customer.subscription.updated"})
+    event = client.v1.events.list({"limit": 1}).data[0].to_dict()
+    assert event["data"]["previous_attributes"] == {"status": "unheard_of"}
+
+
+def test_a_reset_leaves_the_catalogue_and_the_endpoints_of_the_start(client: stripe.StripeClient, control: Any) -> None:
+    client.v1.customers.create({})
+    control.post("/faults", {"status": 500})
+    control.post("/clock", {"advance": 10**8})
+    control.post("/reset")
+    assert not client.v1.customers.list().data
+    assert len(client.v1.prices.list().data) == 5
+    assert abs(control.now() - time.time()) < 5
+    control.post("/reset", {"seed_catalog": False})
+    assert not client.v1.prices.list().data
+
+
+def test_the_command_serves_and_ends_on_sigterm() -> None:
+    command = [sys.executable, "-m", "service.demo.stripe", "--port", "0", "--webhook", "http://127.0.0.1:9/"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        answer = requests.get(f"{url}/v1/prices", headers={"Authorization": "Bearer sk_test_x"}, timeout=5)
+        assert len(answer.json()["data"]) == 5
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0

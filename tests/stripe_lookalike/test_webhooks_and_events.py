@@ -1,0 +1,196 @@
+"""Webhooks: signed, tried again, doubled, shuffled, lost, in the endpoint's own version; and the list of events."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import stripe
+
+from service.demo.stripe import RunningLookalike, Webhook, serve_lookalike
+
+SECRET = "whsec_test"
+DAY = 86_400
+Wait = Callable[..., Any]
+
+
+def _make(client: stripe.StripeClient, count: int) -> list[str]:
+    return [client.v1.customers.create({"name": str(n)}).id for n in range(count)]
+
+
+def _subjects(receiver: Any) -> list[str]:
+    return [event["data"]["object"]["id"] for event in receiver.events]
+
+
+def test_the_sdk_accepts_the_signature_and_the_event(client: stripe.StripeClient, receiver: Any, wait: Wait) -> None:
+    (customer,) = _make(client, 1)
+    wait(lambda: receiver.taken)
+    body, header = receiver.taken[0]
+    event = client.construct_event(body, header, SECRET)
+    assert (event.type, event.data.object["id"], event.pending_webhooks) == ("customer.created", customer, 1)
+    with pytest.raises(stripe.SignatureVerificationError):
+        client.construct_event(body, header, "whsec_other")
+
+
+def test_a_refused_delivery_is_tried_again_with_a_fresh_signature_until_it_is_taken(
+    client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
+) -> None:
+    control.post("/delivery", {"retries": [0.02, 0.02, 0.02]})
+    receiver.refuse = 2
+    _make(client, 1)
+    pending = client.v1.events.list({"delivery_success": False}).data
+    wait(lambda: receiver.taken)
+    wait(lambda: client.v1.events.list({"delivery_success": True}).data)
+    assert len(receiver.taken) == 1
+    assert all(event.pending_webhooks == 1 for event in pending)
+    assert not client.v1.events.list({"delivery_success": False}).data
+    assert control.get("/delivery")["outcomes"] == {"failed": 2, "delivered": 1}
+
+
+def test_what_no_endpoint_took_stays_undelivered(
+    client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
+) -> None:
+    control.post("/delivery", {"retries": []})
+    receiver.refuse = 1
+    _make(client, 1)
+    wait(lambda: control.get("/delivery")["outcomes"].get("given_up"))
+    assert client.v1.events.list({"delivery_success": False}).data[0].pending_webhooks == 1
+
+
+def test_switched_off_nothing_is_ever_sent_and_held_it_comes_later(
+    client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
+) -> None:
+    control.post("/delivery", {"mode": "off"})
+    lost = _make(client, 3)
+    control.post("/delivery", {"mode": "hold"})
+    held = _make(client, 3)
+    assert control.get("/delivery")["pending"] == 3
+    control.post("/delivery", {"mode": "normal"})
+    wait(lambda: len(receiver.taken) == 3)
+    wait(lambda: control.get("/delivery")["pending"] == 0)
+    assert set(_subjects(receiver)) == set(held)
+    undelivered = client.v1.events.list({"delivery_success": False}).data
+    assert {event.data.object["id"] for event in undelivered} == set(lost)
+
+
+def test_duplicates_drops_and_shuffles_come_at_will(
+    client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
+) -> None:
+    control.post("/delivery", {"duplicates": 1.0, "shuffle": True, "spread": 0.3, "seed": 7})
+    made = _make(client, 10)
+    wait(lambda: len(receiver.taken) == 20)
+    assert Counter(_subjects(receiver)) == dict.fromkeys(made, 2)
+    assert _subjects(receiver) != [name for name in made for _ in range(2)]
+    control.post("/delivery", {"duplicates": 0.0, "drop": 1.0})
+    _make(client, 2)
+    assert control.get("/delivery")["outcomes"]["lost"] == 2
+
+
+def test_an_endpoint_gets_only_what_it_listens_to(
+    client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
+) -> None:
+    only = receiver.url
+    client.v1.webhook_endpoints.create({"url": only, "enabled_events": ["customer.deleted"]})
+    (customer,) = _make(client, 1)
+    client.v1.customers.delete(customer)
+    wait(lambda: control.get("/delivery")["pending"] == 0)
+    assert Counter(event["type"] for event in receiver.events) == {"customer.created": 1, "customer.deleted": 2}
+
+
+def test_an_event_can_be_sent_again_and_anything_can_be_sent_signed(
+    client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
+) -> None:
+    _make(client, 1)
+    wait(lambda: receiver.taken)
+    control.post(f"/events/{receiver.events[0]['id']}/resend", {"times": 2})
+    wait(lambda: len(receiver.taken) == 3)
+    control.post("/event", {"raw": '{"object": "v2.core.event"}'})
+    wait(lambda: len(receiver.taken) == 4)
+    assert receiver.taken[-1][0] == b'{"object": "v2.core.event"}'
+    made = control.post("/event", {"type": "x.y", "object": {"id": "x_1", "object": "x"}, "listed": False})
+    wait(lambda: len(receiver.taken) == 5)
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.events.retrieve(made["id"])
+
+
+@pytest.fixture
+def old_world(receiver: Any) -> Iterator[RunningLookalike]:
+    with serve_lookalike(webhooks=[Webhook(receiver.url, SECRET, "2020-03-02")]) as running:
+        yield running
+
+
+def test_an_endpoint_pinned_to_an_old_version_gets_the_old_shapes(
+    old_world: RunningLookalike, receiver: Any, wait: Wait, stripe_papers: Any
+) -> None:
+    client = stripe.StripeClient("sk_test_x", base_addresses={"api": old_world.url})
+    card = "pm_card_visa"
+    customer = client.v1.customers.create(
+        {"payment_method": card, "invoice_settings": {"default_payment_method": card}}
+    ).id
+    subscription = client.v1.subscriptions.create({"customer": customer, "items": [{"price": "price_month"}]})
+    old_world.lookalike.world.clock.set(old_world.lookalike.world.clock.now() + 32 * DAY)
+    wait(lambda: "invoice.paid" in [event["type"] for event in receiver.events[12:]])
+    events = {event["type"]: event for event in receiver.events}
+    assert events["customer.subscription.updated"]["api_version"] == "2020-03-02"
+    assert events["customer.subscription.updated"]["data"]["previous_attributes"]["current_period_end"]
+    for kind, name in (("customer.subscription.created", "subscription"), ("invoice.paid", "invoice")):
+        template = json.loads((stripe_papers / "templates" / f"{name}_pre_basil.json").read_text("utf-8"))["template"]
+        sent = events[kind]["data"]["object"]
+        assert template.keys() - sent.keys() <= {
+            "tax_percent",
+            "quote",
+            "application_fee_amount",
+            "transfer_data",
+            "paid_out_of_band",
+        }
+        assert not {"billing_mode", "parent", "status_details"} & sent.keys()
+    sent = events["customer.subscription.created"]["data"]["object"]
+    item = subscription["items"].data[0]
+    assert (sent["current_period_end"], sent["quantity"], sent["plan"]["id"]) == (
+        item.current_period_end,
+        1,
+        "price_month",
+    )
+    assert "current_period_end" not in sent["items"]["data"][0]
+    invoice = events["invoice.paid"]["data"]["object"]
+    assert (invoice["subscription"], invoice["paid"]) == (subscription.id, True)
+    assert invoice["lines"]["data"][0]["price"]["id"] == "price_month"
+    assert client.v1.charges.retrieve(invoice["charge"]).paid
+    old = client.raw_request("get", f"/v1/subscriptions/{subscription.id}", stripe_version="2020-03-02")
+    assert json.loads(old.body)["current_period_end"] > item.current_period_end
+
+
+def test_events_are_listed_by_type_and_time_for_thirty_days(client: stripe.StripeClient, control: Any) -> None:
+    control.post("/clock", {"to": 1_793_491_200, "frozen": True})
+    first, second = _make(client, 2)
+    control.advance(10)
+    client.v1.customers.update(first, {"name": "changed"})
+    assert [event.type for event in client.v1.events.list({"type": "customer.*"}).data] == [
+        "customer.updated",
+        "customer.created",
+        "customer.created",
+    ]
+    assert len(client.v1.events.list({"types": ["customer.updated", "invoice.paid"]}).data) == 1
+    assert len(client.v1.events.list({"created": {"gt": 1_793_491_200}}).data) == 1
+    cursor = client.v1.events.list({"limit": 100}).data[-1].id
+    newer = client.v1.events.list({"ending_before": cursor, "limit": 1}).auto_paging_iter()
+    assert [event.data.object["id"] for event in newer] == [second, first]
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.events.list({"types": ["a.b"] * 21})
+    control.advance(30 * DAY - 5)
+    assert [event.type for event in client.v1.events.list().data] == ["customer.updated"]
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.events.retrieve(cursor)
+
+
+def test_a_change_tells_what_was_before(client: stripe.StripeClient) -> None:
+    customer = client.v1.customers.create({"name": "A", "metadata": {"a": "1", "b": "2"}})
+    client.v1.customers.update(customer.id, {"name": "B", "metadata": {"a": "", "c": "3"}})
+    event = client.v1.events.list({"limit": 1}).data[0].to_dict()
+    assert event["data"]["previous_attributes"] == {"name": "A", "metadata": {"a": "1", "c": None}}
+    assert event["request"]["idempotency_key"]
+    client.v1.customers.update(customer.id, {"name": "B"})
+    assert client.v1.events.list({"limit": 1}).data[0].id == event["id"], "no change, no event"
