@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
+
+from service.demo.newspaper.app import create_newspaper
 
 if TYPE_CHECKING:
     from tests.newspaper.conftest import Browser, Service
@@ -38,6 +42,22 @@ def test_without_the_service_no_page_is_an_error(alone: str, path: str) -> None:
 def test_without_the_service_a_story_shows_its_facts_and_says_why_not_more(alone: str) -> None:
     with signed_in(alone) as session:
         holds(session.get(f"{alone}/story/harbour-contract", timeout=20))
+
+
+def test_a_service_that_hangs_holds_a_page_up_for_two_seconds_and_no_longer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        app = create_newspaper(
+            service_url=f"http://127.0.0.1:{mute.getsockname()[1]}",
+            site_key="k",
+            secret="s",
+            public_url="http://127.0.0.1",
+        )
+        begun = time.monotonic()
+        page = app.test_client().get("/story/harbour-contract")
+        assert time.monotonic() - begun < 5
+    assert page.status_code == 200
+    assert FACT in page.text
+    assert NOTE not in page.text
 
 
 @pytest.mark.parametrize("mode", ["garbage", "broken"])

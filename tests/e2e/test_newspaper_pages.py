@@ -1,0 +1,241 @@
+"""The newspaper in a real browser; its pages are kept as pictures in `test-output/screenshots/`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+FAKE = ROOT / "tests" / "newspaper" / "fake_service.py"
+SHOTS = ROOT / "test-output" / "screenshots"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox",
+    "--headless",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PLAYING = """new Promise((resolve, reject) => {
+    const video = document.querySelector('video')
+    video.scrollIntoView()  // a clip begins when it comes into view
+    setTimeout(() => reject(new Error('the clip does not play')), 20000)
+    const look = () => video.currentTime > 0.2 ? resolve() : requestAnimationFrame(look)
+    look()
+})"""
+LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (1280, 390)]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
+]
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[tuple[str, str]]:
+    """(newspaper, service): both as processes of their own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    with ExitStack() as running:
+
+        def run(*command: str) -> str:
+            process = subprocess.Popen(
+                [sys.executable, *command],
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "LEDGER_KEY": "site-key-of-the-fake"},
+            )
+            running.enter_context(process)
+            running.callback(process.terminate)
+            assert process.stdout
+            return process.stdout.readline().split()[-1]
+
+        service = run(str(FAKE))
+        options = ("--service", service, "--site-key-env", "LEDGER_KEY", "--port", port)
+        yield run("-m", "service.demo.newspaper", *options), service
+
+
+@pytest.fixture
+def paper(started: tuple[str, str]) -> str:
+    """The newspaper's address, with a service that knows nobody yet."""
+    requests.post(f"{started[1]}/_/reset", json={}, timeout=5)
+    return started[0]
+
+
+@pytest.fixture
+def gives(started: tuple[str, str], paper: str) -> Callable[[str, str], None]:
+    def give(reader: str, plan: str) -> None:
+        requests.post(f"{started[1]}/_/plan", json={"reader": reader, "plan": plan}, timeout=5)
+
+    return give
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium: Browser) -> Iterator[Callable[..., Page]]:
+    """A page of a browser that was never here; at the end nothing may have been complained about or fetched elsewhere."""
+    complaints: list[str] = []
+    hosts: set[str] = set()
+    with ExitStack() as contexts:
+
+        def new(scheme: str = "light", width: int = 1280, **more: Any) -> Page:
+            look: Any = {"color_scheme": scheme, "viewport": {"width": width, "height": 900}, **more}
+            context = chromium.new_context(**look)
+            contexts.callback(context.close)
+            page = context.new_page()
+            page.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on("request", lambda asked: hosts.add(str(urlsplit(asked.url).hostname)))
+            return page
+
+        yield new
+    assert not complaints
+    assert hosts <= {"127.0.0.1"}
+
+
+def sign_in(page: Page, paper: str, name: str) -> None:
+    page.goto(f"{paper}/sign-in")
+    page.get_by_role("button", name=name).click()
+
+
+def keep(page: Page, name: str) -> None:
+    """A picture of the whole page, with every picture on it loaded; and nothing may stick out of its width."""
+    # Waiting is done by promises in the page: Playwright's own wait_for_function needs the eval that our policy forbids.
+    page.evaluate("Promise.all([...document.images].map(image => { image.loading = 'eager'; return image.decode() }))")
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / f"newspaper-{name}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is wider than the window"
+
+
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
+def test_front_page_and_stories_look_right_and_fit(
+    visit: Callable[..., Page], paper: str, gives: Callable[[str, str], None], scheme: str, width: int
+) -> None:
+    look = f"{scheme}-{width}"
+    page = visit(scheme, width)
+    page.goto(paper)
+    keep(page, f"front-{look}")
+    page.goto(f"{paper}/story/coopers-row")
+    expect(page.get_by_role("heading", name="Unlock unlimited access")).to_be_visible()
+    expect(page.get_by_role("heading", name="Timeline")).to_have_count(0)
+    keep(page, f"story-locked-{look}")
+    gives("r-1042", "supporter")
+    sign_in(page, paper, "Maya")
+    page.goto(f"{paper}/story/harbour-contract")
+    expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
+    expect(page.get_by_role("complementary", name="Advertisement")).to_have_count(0)
+    keep(page, f"story-full-{look}")
+
+
+@pytest.mark.parametrize(("path", "name"), [("/events", "events"), ("/account", "account"), ("/support", "support")])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_other_pages_look_right_and_fit(
+    visit: Callable[..., Page], paper: str, gives: Callable[[str, str], None], path: str, name: str, width: int
+) -> None:
+    gives("r-1042", "supporter")
+    page = visit("light", width)
+    sign_in(page, paper, "Maya")
+    page.goto(paper + path)
+    keep(page, f"{name}-light-{width}")
+
+
+def test_every_page_reflows_on_the_narrowest_phone(visit: Callable[..., Page], paper: str) -> None:
+    page = visit("light", 320)
+    for path in ("/", "/story/heat-grid", "/story/coopers-row", "/events", "/support", "/spotlight", "/sign-in"):
+        page.goto(paper + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
+
+
+def test_the_clip_plays_by_itself_for_a_visitor(visit: Callable[..., Page], paper: str) -> None:
+    page = visit()
+    page.goto(f"{paper}/story/harbour-contract")
+    page.evaluate(PLAYING)
+    expect(page.get_by_role("complementary", name="Advertisement")).to_be_visible()
+
+
+def test_the_clip_waits_for_a_supporter_and_plays_when_asked(
+    visit: Callable[..., Page], paper: str, gives: Callable[[str, str], None]
+) -> None:
+    gives("r-1042", "supporter")
+    page = visit()
+    sign_in(page, paper, "Maya")
+    page.goto(f"{paper}/story/harbour-contract")
+    assert page.evaluate("document.querySelector('video').autoplay") is False
+    assert page.evaluate("document.querySelector('video').paused") is True
+    page.evaluate("document.querySelector('video').play()")
+    page.evaluate(PLAYING)
+
+
+def test_the_clip_waits_for_who_asks_for_less_motion(visit: Callable[..., Page], paper: str) -> None:
+    page = visit(reduced_motion="reduce")
+    page.goto(f"{paper}/story/harbour-contract")
+    page.wait_for_load_state("load")
+    assert page.evaluate("document.querySelector('video').paused") is True
+
+
+def test_the_keyboard_alone_pays_and_comes_back_to_the_open_story(visit: Callable[..., Page], paper: str) -> None:
+    """Also shows that our content policy lets the form through to the page to pay on."""
+    page = visit()
+    sign_in(page, paper, "Maya")
+    page.goto(f"{paper}/story/coopers-row")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the page")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to the page")).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    page.get_by_role("radio", name="Supporter $5 a month").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("radio", name="Supporter $50 a year")).to_be_checked()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Support us")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{paper}/story/coopers-row")
+    expect(page.get_by_role("status")).to_contain_text("Thank you for supporting the Ledger")
+    expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
+
+
+def test_the_free_stories_run_out_and_the_box_takes_the_notebooks_place(visit: Callable[..., Page], paper: str) -> None:
+    page = visit()
+    for story, left in (("harbour-contract", 1), ("school-buses", 0)):
+        page.goto(f"{paper}/story/{story}")
+        expect(page.get_by_text(f"{left} of 2 free stories left this month")).to_be_visible()
+        expect(page.get_by_role("heading", name="The notebook")).to_be_visible()
+    page.goto(f"{paper}/story/heat-grid")
+    box = page.get_by_role("region", name="Unlock unlimited access")
+    expect(box.get_by_role("listitem")).to_have_count(5)  # four benefits and a link
+    expect(box.get_by_role("radio")).to_have_count(3)
+    expect(box.get_by_role("link", name="Sign in")).to_be_visible()
+    expect(page.get_by_role("heading", name="The notebook")).to_have_count(0)
+    keep(page, "story-meter-used-up-light-1280")
+
+
+def test_printing_leaves_out_what_paper_cannot_use(visit: Callable[..., Page], paper: str) -> None:
+    page = visit()
+    page.goto(f"{paper}/story/harbour-contract")
+    page.emulate_media(media="print")
+    for left_out in ("nav", ".ad", ".clip", ".more"):
+        expect(page.locator(left_out).first).to_be_hidden()
+    expect(page.locator(".notebook")).to_be_visible()
