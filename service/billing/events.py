@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from service.billing import facts, translate
-from service.billing.reading import Json, fields, ident, text
+from service.billing.reading import Json, ident, text
 from service.billing.webhook import Envelope
 from service.paywall.told import PaymentRef, Ref, Signal
 
@@ -24,10 +24,8 @@ def _subscription(obj: Json) -> list[Ref]:
 
 
 def _invoice(obj: Json) -> list[Ref]:
-    """The subscription that was billed: `parent` since basil, at the top before. One-off invoices have none."""
-    details = fields(fields(obj.get("parent")).get("subscription_details"))
-    name = ident(details.get("subscription")) or ident(obj.get("subscription"))
-    return [Ref("subscription", name)] if name else []
+    """The subscription that was billed."""
+    return [Ref("subscription", name)] if (name := translate.subscription_billed_by(obj)) else []
 
 
 def _session(obj: Json) -> list[Ref]:

@@ -35,6 +35,12 @@ def customer_of(obj: Json) -> str | None:
     return ident(obj.get("customer")) or ident(obj.get("customer_account"))
 
 
+def subscription_billed_by(invoice: Json) -> str | None:
+    """The subscription that an invoice is for: in `parent` since basil, at the top before. One-off invoices have none."""
+    details = fields(fields(invoice.get("parent")).get("subscription_details"))
+    return ident(details.get("subscription")) or ident(invoice.get("subscription"))
+
+
 def subscription(obj: Json, items: Sequence[Json] | None = None) -> Told | None:
     """`items`: all of them, where the embedded list was cut off and has been read to its end."""
     name = ident(obj)

@@ -1,0 +1,150 @@
+"""Selling: which price, with what parameters a Checkout page is opened, and where it may return to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from hashlib import blake2b
+from secrets import token_hex
+from typing import Any
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from service.billing.errors import NoSuchObject
+from service.billing.gateway import Gateway
+from service.paywall.catalogue import Catalogue, Plan
+from service.paywall.price import PriceTag
+
+MOST_SEATS = 1_000
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_TRIES = 25
+"""Sessions of the same reader, price and page that may be paid or over, within the day that Stripe keeps their keys."""
+
+
+class NotForSale(Exception):
+    """Which field is wrong, and why, for the person who asked."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field, self.message = field, message
+
+
+def chosen_price(catalogue: Catalogue, *, plan: str | None, price: str | None) -> str:
+    """The price that is meant, by the word that the configuration has for it. Raises `NotForSale`."""
+    if (plan is None) == (price is None):
+        raise NotForSale("plan", "give either plan or price")
+    if price is not None:
+        if catalogue.plan_for(price, price, None) is None and not _any_products(catalogue):
+            raise NotForSale("price", "no plan has this price")
+        return price
+    assert plan is not None
+    sold = catalogue.plans.get(plan)
+    if sold is None:
+        raise NotForSale("plan", f"there is no such plan; there are {', '.join(catalogue.plans)}")
+    if not sold.prices:
+        raise NotForSale("plan", "this plan has no price of its own; name a price" if sold.products else "not for sale")
+    if len(sold.prices) > 1:
+        raise NotForSale("price", f"this plan has several prices, name one of {', '.join(sold.prices)}")
+    return sold.prices[0]
+
+
+def plan_sold(catalogue: Catalogue, tag: PriceTag) -> Plan:
+    """The plan that this price buys. Raises `NotForSale`."""
+    sold = catalogue.plan_for(tag.id, tag.lookup_key, tag.product)
+    if sold is None:
+        raise NotForSale("price", "no plan has this price")
+    if not tag.active:
+        raise NotForSale("price", "this price is no longer sold at Stripe")
+    if not tag.recurring and not sold.pass_hours:
+        raise NotForSale("price", "this price is paid once, and its plan has no pass_hours")
+    return sold
+
+
+def open_checkout(
+    gateway: Gateway, *, reader: str, tag: PriceTag, plan: Plan, return_url: str, customer: str | None
+) -> str:
+    """The address of a Checkout page. Whoever asks twice gets the same page, until it is paid or over.
+
+    customer: the reader's at Stripe; without one, or where Stripe has it no more, one is made that carries the reader's
+    id, so that whatever Stripe later does for this customer finds its reader.
+    """
+    payer = customer or _new_customer(gateway, reader)
+    try:
+        return _open(gateway, checkout_params(reader, tag, plan, return_url, payer))
+    except NoSuchObject:
+        if customer is None:
+            raise
+    payer = _new_customer(gateway, reader, instead_of=customer)
+    return _open(gateway, checkout_params(reader, tag, plan, return_url, payer))
+
+
+def checkout_params(reader: str, tag: PriceTag, plan: Plan, return_url: str, customer: str) -> dict[str, Any]:
+    """What Stripe is asked for. The price of a single payment stands in the metadata: a webhook carries no line items."""
+    line: dict[str, Any] = {"price": tag.id, "quantity": 1}
+    if plan.seats:
+        line["adjustable_quantity"] = {"enabled": True, "minimum": 1, "maximum": MOST_SEATS}
+    params: dict[str, Any] = {
+        "mode": "subscription" if tag.recurring else "payment",
+        "line_items": [line],
+        "customer": customer,
+        "client_reference_id": reader,
+        "metadata": {"reader_id": reader},
+        "success_url": with_session_id(return_url),
+        "cancel_url": return_url,
+    }
+    if tag.recurring:
+        params["subscription_data"] = {"metadata": {"reader_id": reader}}
+    else:
+        params["metadata"]["price_id"] = tag.id
+    return params
+
+
+def _open(gateway: Gateway, params: dict[str, Any]) -> str:
+    """By a key made of everything that is asked for; its number rises once a session can no longer be paid on."""
+    for number in range(_TRIES):
+        opened = gateway.open_session(params, _key("checkout", params, number))
+        if opened.url is not None:
+            return opened.url
+    opened = gateway.open_session(params, token_hex(16))
+    if opened.url is None:
+        raise NoSuchObject
+    return opened.url
+
+
+def _new_customer(gateway: Gateway, reader: str, instead_of: str | None = None) -> str:
+    params = {"metadata": {"reader_id": reader}}
+    return gateway.new_customer(params, _key("customer", params, instead_of))
+
+
+def _key(what: str, params: dict[str, Any], more: object) -> str:
+    """An idempotency key; hashed, since Stripe shows keys in its logs."""
+    said = json.dumps([what, params, more], sort_keys=True)
+    return f"{what}-{blake2b(said.encode(), digest_size=16).hexdigest()}"
+
+
+def with_session_id(return_url: str) -> str:
+    """The address to return to after paying, with `session_id`, which Stripe fills in, in place of an older one."""
+    parts = urlsplit(return_url)
+    kept = [pair for pair in parts.query.split("&") if pair and pair.split("=", 1)[0] != "session_id"]
+    return urlunsplit(parts._replace(query="&".join([*kept, "session_id={CHECKOUT_SESSION_ID}"])))
+
+
+def on_origin(return_url: str, origins: Sequence[str]) -> bool:
+    """Whether an address lies on one of the site's origins, as a browser would understand it."""
+    if not return_url.isascii() or not return_url.isprintable() or set(return_url) & set(' \\{}<>"^`|'):
+        return False  # Browsers and `urlsplit` read these differently, so that neither can vouch for the other.
+    try:
+        parts = urlsplit(return_url)
+        return _origin(parts) in origins and "@" not in parts.netloc
+    except ValueError:
+        return False
+
+
+def _origin(parts: SplitResult) -> str:
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    port = "" if parts.port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
+
+
+def _any_products(catalogue: Catalogue) -> bool:
+    """Whether some plan takes any price of a product: then only Stripe knows which prices that are."""
+    return any(plan.products for plan in catalogue.plans.values())
