@@ -95,5 +95,5 @@ class Paywall:
         return answer
 
     def _failed(self, path: str, status: int) -> Failed:
-        log.warning("paywall call failed", extra={"path": path, "status": status})
+        log.warning("paywall call failed: %s answered %d", path, status)
         return Failed(status)

@@ -16,8 +16,8 @@ SETTLE_SECONDS = 3.0  # a payment is usually told to the service within this tim
 ASK_AGAIN_SECONDS = 0.3
 PATIENCE = 20  # reloads of the waiting page before it stops by itself
 
+NOT_PAID_FOR = "There is no subscription of yours to manage: what you hold does not come from a payment."
 SORRY = {
-    404: "There is no subscription of yours to manage: what you hold does not come from a payment.",
     409: "You already hold this plan, so there is nothing to pay. You can manage it on this page.",
     422: "This plan cannot be bought at the moment. Nothing was charged.",
 }
@@ -97,7 +97,7 @@ def manage() -> Response:
     try:
         return redirect(paper().paywall.portal(holder, f"{paper().public_url}{url_for('.account')}"), 303)
     except Failed as failed:
-        flash(SORRY[404] if failed.status == 404 else UNPAID)
+        flash(NOT_PAID_FOR if failed.status == 404 else UNPAID)
         return redirect(url_for(".account"), 303)
 
 

@@ -37,6 +37,9 @@ FEATURES = {
 }
 """Feature → what the account page calls it; one that is new to us is shown by its name."""
 
+PLANS = {"supporter": "Supporter", "day_pass": "Day pass", "newsroom": "Group", "vip": "VIP"}
+"""Plan → its name, as in the paywall's configuration."""
+
 PAID_WITHOUT_CENTS = {"jpy", "krw", "clp", "vnd", "isk", "xaf", "xof", "pyg", "ugx"}
 SIGNS = {"usd": "$", "eur": "€", "gbp": "£"}
 
@@ -112,4 +115,4 @@ def speak(app: Flask) -> None:
         "title_of": title_of,
     }
     app.jinja_env.filters.update(words)
-    app.jinja_env.globals.update(WHY=WHY, HOLDS=HOLDS, FEATURES=FEATURES)
+    app.jinja_env.globals.update(WHY=WHY, HOLDS=HOLDS, FEATURES=FEATURES, PLANS=PLANS)
