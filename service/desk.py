@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.paywall import meter as metering
-from service.paywall.catalogue import Catalogue, MeterPolicy, Story, Tier
+from service.paywall.catalogue import Catalogue, Story, Tier
 from service.paywall.decision import Decision, counted, decide, decide_degraded, is_free
 from service.paywall.entitlement import NOTHING, Entitlements, resolve
 from service.paywall.meter import EMPTY, Tally
@@ -153,16 +153,17 @@ class Desk:
     def _standing(self, question: Question, tier: Tier, seen: Seen, now: float) -> metering.Standing | None:
         """Where the reader, else the visitor, stands with the tier's meter; `None`: there is nobody to meter."""
         policy = self.catalogue.meters[tier.meter or ""]
+        window = self._frame(policy.name, now).window
         visitor = seen.visitors.get(policy.name, EMPTY)
         mark = story_mark(question.story.id)
         if seen.reader is not None:
             read = seen.readers.get(policy.name, EMPTY).read
             if visitor.read and visitor.joined in (None, owner_mark(seen.reader)):
                 read = {**visitor.read, **read}
-            return metering.standing(policy, policy.readers, read, mark, now)
+            return metering.standing(policy, policy.readers, read, mark, window)
         if question.visitor is None or policy.visitors == 0:
             return None
-        return metering.standing(policy, policy.visitors, visitor.read, mark, now)
+        return metering.standing(policy, policy.visitors, visitor.read, mark, window)
 
     def _count(
         self, question: Question, tier: Tier, frame: Frame, seen: Seen, decision: Decision, now: float
@@ -171,37 +172,43 @@ class Desk:
         meter = decision.meter
         if meter is None:
             return decision
-        policy, story = frame.policy, question.story.id
-        if seen.reader is None:
-            if question.visitor is None or meter.seen or not meter.opens:
-                return decision
-            limit = policy.visitors
-            done, tally = meters.count_for_visitor(self._link, self._keys, frame, question.visitor, story, limit)
-        else:
-            joining = self._joining(question, policy, frame, seen.reader, seen)
-            if not joining and (meter.seen or not meter.opens):
-                return decision
-            done, tally = meters.count_for_reader(
-                self._link, self._keys, frame, seen.reader, story, policy.readers, joining
-            )
-        limit = policy.visitors if seen.reader is None else policy.readers
-        after = metering.standing(policy, limit, tally.read, story_mark(story), now)
+        counting = self._counting(question, frame, seen, meter)
+        if counting is None:
+            return decision
+        done, tally = counting
+        limit = frame.policy.visitors if seen.reader is None else frame.policy.readers
+        after = metering.standing(frame.policy, limit, tally.read, story_mark(question.story.id), frame.window)
         again = decide(question.story, tier, seen.entitlements, after, now=now, catalogue=self.catalogue)
         return counted(again, after) if done else again
 
-    def _joining(
-        self, question: Question, policy: MeterPolicy, frame: Frame, reader: str, seen: Seen
-    ) -> Mapping[bytes, int]:
+    def _counting(
+        self, question: Question, frame: Frame, seen: Seen, meter: metering.Standing
+    ) -> tuple[bool, Tally] | None:
+        """Whether the story was counted now, and the meter after; `None` where nothing was to be written."""
+        link, keys, policy, story = self._link, self._keys, frame.policy, question.story.id
+        needed = meter.opens and not meter.seen
+        if seen.reader is None:
+            if not needed or question.visitor is None:
+                return None
+            return meters.count_for_visitor(link, keys, frame, question.visitor, story, policy.visitors)
+        visitor = seen.visitors.get(policy.name, EMPTY)
+        if needed and question.visitor is not None and visitor.joined is None and not visitor.read:
+            # Nothing to join yet: the visitor is claimed and the story counted in one wait.
+            return meters.claim_and_count(link, keys, frame, question.visitor, seen.reader, story, policy.readers)
+        joining = self._joining(question.visitor, visitor, frame, seen.reader, seen)
+        if not joining and not needed:
+            return None
+        return meters.count_for_reader(link, keys, frame, seen.reader, story, policy.readers, joining)
+
+    def _joining(self, visitor: str | None, found: Tally, frame: Frame, reader: str, seen: Seen) -> Mapping[bytes, int]:
         """The visitor's stories that are still to join the reader's; claims the visitor where nobody has yet."""
-        if question.visitor is None:
+        if visitor is None:
             return {}
-        visitor: Tally | None = seen.visitors.get(policy.name, EMPTY)
-        if visitor is not None and visitor.joined is None:
-            visitor = meters.join_visitor(self._link, self._keys, frame, question.visitor, reader)
-        if visitor is None or visitor.joined != owner_mark(reader):
+        claimed = found if found.joined else meters.join_visitor(self._link, self._keys, frame, visitor, reader)
+        if claimed is None or claimed.joined != owner_mark(reader):
             return {}
-        own = seen.readers.get(policy.name, EMPTY).read
-        return {mark: at for mark, at in visitor.read.items() if mark not in own}
+        own = seen.readers.get(frame.policy.name, EMPTY).read
+        return {mark: at for mark, at in claimed.read.items() if mark not in own}
 
     def _frame(self, name: str, now: float) -> Frame:
         frame = self._frames.get(name)

@@ -69,6 +69,6 @@ class Profiles:
         values = self._link.read([(name, (b"GET", name)) for name in names])
         tallies = [meters.unpack(frame, value) for frame, value in zip(frames, values, strict=True)]
         return [
-            metering.standing(policy, policy.readers, tally.read, b"", now)
-            for policy, tally in zip(policies, tallies, strict=True)
+            metering.standing(frame.policy, frame.policy.readers, tally.read, b"", frame.window)
+            for frame, tally in zip(frames, tallies, strict=True)
         ]

@@ -67,16 +67,14 @@ def follow_parent() -> None:
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
-def main() -> int:
-    """Serves until SIGTERM or SIGINT; requests under way are answered first."""
-    configure_logs()
-    settings = load_settings(os.environ)
-    server = Granian(
+def granian(host: str, port: int, workers: int) -> Granian:
+    """The server as the service runs it; the benchmark's baselines run under the same."""
+    return Granian(
         "service.server:load",
-        address=settings.host,
-        port=settings.port,
+        address=host,
+        port=port,
         interface=Interfaces.WSGI,
-        workers=settings.workers,
+        workers=workers,
         blocking_threads=THREADS,
         http1_settings=HTTP1Settings(header_read_timeout=30_000),
         log_enabled=False,
@@ -84,6 +82,13 @@ def main() -> int:
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_WITHIN,
     )
+
+
+def main() -> int:
+    """Serves until SIGTERM or SIGINT; requests under way are answered first."""
+    configure_logs()
+    settings = load_settings(os.environ)
+    server = granian(settings.host, settings.port, settings.workers)
     server.on_startup(follow_parent)
     log().info("listening", host=settings.host, port=settings.port, workers=settings.workers)
     server.serve(target_loader=_loader, wrap_loader=False)

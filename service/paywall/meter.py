@@ -6,36 +6,59 @@ In a rolling window each story counts for its own length of time. All moments ar
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
+from math import floor
 
 from service.paywall.catalogue import MeterPolicy
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """`start` inclusive, `end` exclusive. A rolling window's start is `now - length`, its end `now`'s successor."""
+    """`start` inclusive, `end` exclusive."""
 
     start: int
     end: int
 
 
 def window_at(policy: MeterPolicy, now: float) -> Window:
-    """The calendar window that `now` falls in; for a rolling policy the time a story read now counts for."""
+    """The calendar window that `now` falls in; of a rolling policy the time that a story read now counts for."""
     if policy.rolling:
-        return Window(int(now) - policy.length, int(now) + policy.length)
-    midnight = datetime.fromtimestamp(now, policy.zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+        return Window(int(now), int(now) + policy.length)
+    day = _first_day(policy, datetime.fromtimestamp(floor(now), policy.zone).date())
+    start, end = _day_begins(policy.zone, day), _day_begins(policy.zone, _next_first_day(policy, day))
+    if now < end:
+        return Window(start, end)
+    # The clock was put back over midnight: the day before is read a second time, in the new window.
+    day = _next_first_day(policy, day)
+    return Window(end, _day_begins(policy.zone, _next_first_day(policy, day)))
+
+
+def _first_day(policy: MeterPolicy, day: date) -> date:
     if policy.window == "week":
-        first = midnight - timedelta(days=midnight.weekday())
-        following = first + timedelta(days=7)
-    elif policy.window == "month":
-        first = midnight.replace(day=1)
-        following = (first + timedelta(days=32)).replace(day=1)
-    else:
-        first, following = midnight, midnight + timedelta(days=1)
-    # Wall-clock arithmetic, then the zone's own rule for what instant that midnight is.
-    return Window(int(first.timestamp()), int(following.timestamp()))
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if policy.window == "month" else day
+
+
+def _next_first_day(policy: MeterPolicy, first: date) -> date:
+    if policy.window == "month":
+        return (first + timedelta(days=32)).replace(day=1)
+    return first + timedelta(days=7 if policy.window == "week" else 1)
+
+
+@lru_cache(maxsize=256)
+def _day_begins(zone: tzinfo, day: date) -> int:
+    """The first moment of a local day, or after it where the zone skipped the day or its midnight."""
+    midnight = datetime.combine(day, time(), zone)
+    before, after = int(midnight.timestamp()), int(midnight.replace(fold=1).timestamp())
+    if before <= after:  # There is that midnight; of two the first.
+        return before
+    # The clock was put forward over it: by the two offsets it lies on both sides of that leap.
+    leap = range(after, before)
+    return after + bisect_left(leap, day, key=lambda moment: datetime.fromtimestamp(moment, zone).date())
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +88,24 @@ class Standing:
 
     @property
     def left(self) -> int:
+        """Free stories left; never negative, though joined ones may have gone beyond the limit."""
         return max(0, self.limit - self.used)
 
     @property
     def opens(self) -> bool:
+        """Whether the story may be read: it was counted already, or one is left for it."""
         return self.seen or self.used < self.limit
 
 
-def standing(policy: MeterPolicy, limit: int, read: Mapping[bytes, int], story: bytes, now: float) -> Standing:
+def standing(policy: MeterPolicy, limit: int, read: Mapping[bytes, int], story: bytes, window: Window) -> Standing:
     """How many free stories are used, whether this one is among them, and when the first comes free."""
-    return Standing(policy.name, limit, len(read), story in read, resets_at(policy, read, now))
+    return Standing(policy.name, limit, len(read), story in read, resets_at(policy, read, window))
 
 
-def resets_at(policy: MeterPolicy, read: Mapping[bytes, int], now: float) -> int | None:
+def resets_at(policy: MeterPolicy, read: Mapping[bytes, int], window: Window) -> int | None:
     """The calendar window's end; in a rolling window when the first story frees, `None` while none is counted."""
     if not policy.rolling:
-        return window_at(policy, now).end
+        return window.end
     return min(read.values()) + policy.length if read else None
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from struct import Struct
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from service.paywall.catalogue import MeterPolicy
-from service.paywall.meter import EMPTY, Tally, window_at
+from service.paywall.meter import EMPTY, Tally, Window, window_at
+from service.store.errors import StoreError
 from service.store.keys import Keys, meter_code, owner_mark, reader_hash, story_mark, visitor_hash
 from service.store.scripts import Script, load
 
@@ -30,6 +31,7 @@ class Runner(Protocol):
     """What meters need of the store's link."""
 
     def run(self, script: Script, keys: list[bytes], args: list[bytes | int | str]) -> object: ...
+    def pipeline(self, commands: list[tuple[bytes, tuple[bytes | int | str, ...]]]) -> list[Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Frame:
     policy: MeterPolicy
     code: bytes
     kind: bytes
+    window: Window
     start: int
     """The calendar window's start; of a rolling window the moment now."""
     expires: int
@@ -49,11 +52,11 @@ class Frame:
 def frame_at(policy: MeterPolicy, now: float) -> Frame:
     """The frame of `now`. A rolling one holds for this second only."""
     code, kind = meter_code(policy.name), KIND[policy.window]
+    window = window_at(policy, now)
     if policy.rolling:
         second = int(now)
-        return Frame(policy, code, kind, second, second + policy.length, second + 1)
-    window = window_at(policy, now)
-    return Frame(policy, code, kind, window.start, window.end, window.end)
+        return Frame(policy, code, kind, window, second, second + policy.length, second + 1)
+    return Frame(policy, code, kind, window, window.start, window.end, window.end)
 
 
 def unpack(frame: Frame, value: bytes | None) -> Tally:
@@ -95,9 +98,39 @@ def count_for_visitor(
     return _count(link, frame, keys.visitor_meter(visitor_hash(visitor), frame.code), story, limit, b"")
 
 
+def claim_and_count(
+    link: Runner, keys: Keys, frame: Frame, visitor: str, reader: str, story: str, limit: int
+) -> tuple[bool, Tally]:
+    """Claims a visitor that has read nothing for a reader, and counts the reader's story, in one wait.
+
+    What the visitor reads meanwhile joins with the next request, as all that it reads later does.
+    """
+    claimed = keys.visitor_meter(visitor_hash(visitor), frame.code)
+    counted = keys.reader_meter(reader_hash(reader), frame.code)
+    length = frame.policy.length
+    join = (b"EVALSHA", JOIN.sha, 1, claimed, frame.kind, frame.start, owner_mark(reader), frame.expires, length)
+    mark = story_mark(story)
+    count = (b"EVALSHA", COUNT.sha, 1, counted, frame.kind, frame.start, limit, mark, b"", frame.expires, length)
+    try:
+        _, (verdict, value) = link.pipeline([(claimed, join), (counted, count)])
+    except StoreError:
+        # A store that was restarted does not know the scripts; one by one they are loaded.
+        join_visitor(link, keys, frame, visitor, reader)
+        return count_for_reader(link, keys, frame, reader, story, limit, {})
+    return verdict == 1, unpack(frame, value)
+
+
 def _count(link: Runner, frame: Frame, key: bytes, story: str, limit: int, joining: bytes) -> tuple[bool, Tally]:
     length = frame.policy.length
-    arguments: list[bytes | int | str] = [frame.kind, frame.start, limit, story_mark(story), joining, frame.expires, length]
+    arguments: list[bytes | int | str] = [
+        frame.kind,
+        frame.start,
+        limit,
+        story_mark(story),
+        joining,
+        frame.expires,
+        length,
+    ]
     verdict, value = cast("tuple[int, bytes]", link.run(COUNT, [key], arguments))
     return verdict == 1, unpack(frame, value)
 
