@@ -1,0 +1,32 @@
+"""What a check is held against: bare Flask views under the very server that serves the paywall."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import redis
+from flask import Flask, Response
+
+from service.server import granian
+
+
+def load() -> Flask:
+    """Two views: one that returns a constant, one that does one redis-py GET first."""
+    app = Flask("baseline")
+    store = redis.Redis(unix_socket_path=os.environ["BENCH_SOCKET"])
+    store.set("bench", b'{"show":"full"}')
+
+    @app.post("/constant")
+    def constant() -> Response:
+        return Response(b'{"show":"full"}', content_type="application/json")
+
+    @app.post("/get")
+    def get() -> Response:
+        return Response(store.get("bench"), content_type="application/json")
+
+    return app
+
+
+if __name__ == "__main__":
+    granian("127.0.0.1", int(sys.argv[1]), 1).serve(target_loader=load, wrap_loader=False)
