@@ -65,6 +65,7 @@ class MeterPolicy:
 
     @property
     def rolling(self) -> bool:
+        """Whether each story counts for its own `length`."""
         return self.window == "rolling"
 
 
@@ -132,11 +133,12 @@ class Catalogue:
     revision: str = ""
 
     def plan_for(self, price: str | None, lookup_key: str | None, product: str | None) -> Plan | None:
-        """The plan that a Stripe price buys; a price (by id or lookup key) beats a product."""
-        for plan in self.plans.values():
-            if price in plan.prices or (lookup_key is not None and lookup_key in plan.prices):
-                return plan
-        return next((plan for plan in self.plans.values() if product in plan.products), None)
+        """The plan that a Stripe price buys: by its id, else its lookup key, else its product."""
+        plans = self.plans.values()
+        for name in (price, lookup_key):
+            if (named := next((plan for plan in plans if name in plan.prices), None)) is not None:
+                return named
+        return next((plan for plan in plans if product in plan.products), None)
 
     def offer_for(self, tier: Tier) -> Offer | None:
         """The offer named after the first feature that the tier requires, else the first of the file."""

@@ -1,0 +1,108 @@
+"""What admins may give away, by `[grants]`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.paywall.catalogue import DAY, Catalogue, GrantPolicy, Plan
+from service.paywall.granting import end_refusals, needs_second_admin, refusals
+
+NOW = 1_795_000_000
+PLANS = {name: Plan(name, name, ("notebook",)) for name in ("supporter", "vip")}
+STARTS = st.integers(NOW - 500 * DAY, NOW + 500 * DAY)
+ENDS = st.one_of(st.none(), st.integers(NOW - 500 * DAY, NOW + 1_500 * DAY), st.integers(NOW - 2, NOW + 2))
+
+
+def under(policy: GrantPolicy) -> Catalogue:
+    return Catalogue("Site", UTC, (), {"notebook": "n", "no_ads": "a"}, PLANS, {}, "t", grants=policy)
+
+
+def wrong(
+    policy: GrantPolicy, *, plan: str | None = None, features: tuple[str, ...] = (), until: int | None = NOW + DAY
+) -> Mapping[str, str]:
+    return dict(refusals(under(policy), plan=plan, features=features, start=NOW, until=until, now=NOW))
+
+
+def test_without_a_policy_every_plan_and_feature_that_exists_may_be_granted() -> None:
+    for plan in PLANS:
+        assert wrong(GrantPolicy(), plan=plan) == {}
+    assert wrong(GrantPolicy(), features=("notebook", "no_ads")) == {}
+    assert wrong(GrantPolicy(), plan="vip", until=None) == {}
+
+
+def test_a_plan_that_does_not_exist_is_refused_naming_those_that_do() -> None:
+    assert wrong(GrantPolicy(), plan="gold") == {"plan": "there is no plan 'gold'; there are supporter, vip"}
+
+
+def test_each_feature_that_does_not_exist_is_refused_at_its_place() -> None:
+    found = wrong(GrantPolicy(), features=("events", "notebook", "gold"))
+    assert set(found) == {"features.0", "features.2"}
+    assert "notebook, no_ads" in found["features.0"]
+
+
+def test_only_the_plans_that_the_configuration_lists_may_be_granted() -> None:
+    policy = GrantPolicy(plans=("vip",))
+    assert wrong(policy, plan="vip") == {}
+    assert set(wrong(policy, plan="supporter")) == {"plan"}
+    assert set(wrong(policy, features=("notebook",))) == {"features"}
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    found = wrong(GrantPolicy(plans=("vip",), longest=DAY), features=("gold",), until=None)
+    assert set(found) == {"features", "features.0", "until"}
+
+
+@given(STARTS, ENDS, st.sampled_from([None, DAY, 400 * DAY]))
+def test_an_end_lies_after_now_and_the_start_and_not_beyond_the_longest(
+    start: int, until: int | None, longest: int | None
+) -> None:
+    if until is None:
+        fine = longest is None
+    else:
+        fine = until > now_or(start) and (longest is None or until - now_or(start) <= longest)
+    found = end_refusals(under(GrantPolicy(longest=longest)), start=start, until=until, now=NOW)
+    assert [field for field, _ in found] == ([] if fine else ["until"])
+
+
+def now_or(start: int) -> int:
+    """A grant from the past gives nothing for the past: it is as long as it still holds."""
+    return max(NOW, start)
+
+
+@pytest.mark.parametrize(
+    ("start", "until", "said"),
+    [
+        (NOW - DAY, NOW, "lies in the past"),
+        (NOW + DAY, NOW + DAY, "later than from"),
+        (NOW, NOW + 31 * DAY, "at most 30 days"),
+        (NOW, None, "without an end"),
+    ],
+)
+def test_an_end_that_is_refused_is_refused_for_what_is_wrong_with_it(start: int, until: int | None, said: str) -> None:
+    found = end_refusals(under(GrantPolicy(longest=30 * DAY)), start=start, until=until, now=NOW)
+    assert said in found[0][1]
+
+
+@given(st.integers(1, 300), STARTS, ENDS)
+def test_no_second_admin_is_needed_where_the_configuration_asks_for_none(
+    readers: int, start: int, until: int | None
+) -> None:
+    assert not needs_second_admin(under(GrantPolicy()), start=start, until=until, now=NOW, readers=readers)
+
+
+@given(st.integers(1, 300), STARTS, ENDS)
+def test_beyond_either_bound_a_second_admin_confirms_and_no_end_is_beyond(
+    readers: int, start: int, until: int | None
+) -> None:
+    both = under(GrantPolicy(confirm_readers=100, confirm_length=90 * DAY))
+    many, long = readers > 100, until is None or until - now_or(start) > 90 * DAY
+    assert needs_second_admin(both, start=start, until=until, now=NOW, readers=readers) is (many or long)
+    only_many = under(GrantPolicy(confirm_readers=100))
+    assert needs_second_admin(only_many, start=start, until=until, now=NOW, readers=readers) is many
+    only_long = under(GrantPolicy(confirm_length=90 * DAY))
+    assert needs_second_admin(only_long, start=start, until=until, now=NOW, readers=readers) is long
