@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from service.paywall.source import RANK, Holding
+from service.paywall.holding import RANK, Holding
 
 FOREVER = float("inf")
 
@@ -19,6 +19,7 @@ class Entitlements:
 
     @property
     def features(self) -> tuple[str, ...]:
+        """The names of what is held, in the catalogue's order."""
         return tuple(self.by_feature)
 
     def opener(self, requires: Sequence[str]) -> Holding | None:
@@ -27,10 +28,10 @@ class Entitlements:
         return min(found, key=precedence) if found else None
 
 
-def precedence(holding: Holding) -> tuple[float, int, str]:
-    """Sorts the best first: the latest end (none is latest), then the order of reasons, then the id."""
+def precedence(holding: Holding) -> tuple[float, int, str, str]:
+    """Sorts the best first: the latest end (none is latest), then the order of reasons, then the id and the plan."""
     until = FOREVER if holding.until is None else holding.until
-    return -until, RANK[holding.reason] if holding.reason else len(RANK), holding.id
+    return -until, RANK[holding.reason] if holding.reason else len(RANK), holding.id, holding.plan or ""
 
 
 def resolve(holdings: Iterable[Holding], features: Iterable[str], now: float) -> Entitlements:

@@ -11,6 +11,8 @@ from typing import Literal
 
 
 class Standing(StrEnum):
+    """How a source stands: good and grace give access, ended has given it, none gives none."""
+
     GOOD = "good"
     GRACE = "grace"
     ENDED = "ended"
@@ -68,9 +70,9 @@ class Holding:
         """The table's standing, except that whatever gave access has ended once its end is reached."""
         if self.base in (Standing.NONE, Standing.ENDED):
             return self.base
-        if self._ahead(now):
-            return Standing.NONE
-        return Standing.ENDED if self._over(now) else self.base
+        if self._over(now):
+            return Standing.ENDED
+        return Standing.NONE if self._ahead(now) else self.base
 
     def status_at(self, now: float) -> str:
         """Stripe's own word; of a pass and a grant also what time alone has made of them."""
@@ -100,4 +102,5 @@ class Holding:
 
     @property
     def key(self) -> str:
+        """`type:id`, as a feature names its source."""
         return f"{self.type}:{self.id}"

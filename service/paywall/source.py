@@ -80,16 +80,18 @@ class Subscription:
             by_plan.pop(None, None)
         if not by_plan:
             by_plan = {None: []}
-        if self.role == "seat":
-            by_plan = {name: items for name, items in by_plan.items() if name and catalogue.plans[name].seats}
         plans = catalogue.plans
+        if self.role == "seat":
+            # What is no group's any more gives a seat nothing, but is still told.
+            by_plan = {name: items for name, items in by_plan.items() if name and plans[name].seats} or {None: []}
         return tuple(self._holding(plans[name] if name else None, items, catalogue) for name, items in by_plan.items())
 
     def _holding(self, plan: Plan | None, items: list[Item], catalogue: Catalogue) -> Holding:
         standing, reason = STANDING.get(self.status, (Standing.NONE, None))
         if reason is not None and self.role != "subscription":
             reason = Reason.SEAT if self.role == "seat" else Reason.GIFT
-        gives = plan is not None and not (plan.seats and self.role == "subscription")
+        # Whose a group is, by payment or as a gift, holds no seat in it unless given one.
+        gives = plan is not None and plan.seats == (self.role == "seat")
         return Holding(
             type=self.role,
             id=self.id,
@@ -112,13 +114,14 @@ class Subscription:
             return None
         if standing is Standing.GRACE:
             grace_days = plan.grace_days if plan else 14
-            grace_end = max((item.start for item in items), default=self.created) + grace_days * DAY
+            # One item's unpaid renewal makes all of them past due: the unpaid period is the subscription's latest.
+            grace_end = max((item.start for item in self.items), default=self.created) + grace_days * DAY
             return grace_end if end is None else min(end, grace_end)
         if end is not None:
             return end
         if self.status == "trialing" and self.trial_end is not None:
             return self.trial_end + leeway
-        return max((item.end for item in items), default=self.created) + leeway
+        return max((item.end for item in items or self.items), default=self.created) + leeway
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,7 @@ class Pass:
     gift: bool = False
 
     def holdings(self, catalogue: Catalogue) -> tuple[Holding, ...]:
+        """One: what the plan opens, for its `pass_hours` from the payment."""
         plan = catalogue.plan_for(self.price, self.lookup_key, self.product)
         hours = plan.pass_hours if plan else None
         status = "refunded" if self.refunded else "disputed" if self.disputed else "paid"
@@ -171,6 +175,7 @@ class Grant:
     import_id: str | None = None
 
     def status_at(self, now: float) -> Literal["active", "scheduled", "expired", "revoked"]:
+        """The word that admins read."""
         if self.revoked_at is not None:
             return "revoked"
         if self.until is not None and now >= self.until:
@@ -178,6 +183,7 @@ class Grant:
         return "scheduled" if now < self.start else "active"
 
     def holdings(self, catalogue: Catalogue) -> tuple[Holding, ...]:
+        """One: the plan as it is now, or the single features that are still known."""
         plan = catalogue.plans.get(self.plan) if self.plan else None
         features = plan.features if plan else tuple(name for name in self.features if name in catalogue.features)
         return (
@@ -207,6 +213,7 @@ class StripeEntitlements:
     confirmed: bool = True
 
     def holdings(self, catalogue: Catalogue) -> tuple[Holding, ...]:
+        """One, without plan or end: Stripe itself says when it is over."""
         return (
             Holding(
                 type="stripe_entitlement",
