@@ -7,14 +7,15 @@ being worked out anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any, Literal
 
 from service.paywall import meter as metering
 from service.paywall.catalogue import Catalogue, Story, Tier
 from service.paywall.entitlement import Entitlements
-from service.paywall.source import Holding, Reason
+from service.paywall.holding import Holding, Reason, Standing
 
 OPEN_REASONS = frozenset(
     {
@@ -67,11 +68,17 @@ def decide(
     `meter` is `None` where nobody can be metered, or the tier has no meter. The caller reads it before it asks; whether
     this read is to be counted is the caller's business, and goes into the answer by `counted`.
     """
+    if story_pass is not None and story_pass.standing_at(now) is not Standing.GOOD:
+        story_pass = None
     reason, source, used = _climb(story, tier, entitlements, meter, story_pass)
     opened = reason in OPEN_REASONS
     parts = tuple((part, opened or part in tier.open_parts) for part in story.parts)
-    changes = [entitlements.changes_at, catalogue.tier_turns_at(story, now), used.resets_at if used else None]
-    ahead = [int(at) for at in changes if at is not None and at > now]
+    changes = [
+        entitlements.changes_at,
+        catalogue.tier_turns_at(story, now),
+        source.until if source else None,
+        used.resets_at if used else None,
+    ]
     return Decision(
         show="full" if opened else "upsell",
         reason=reason,
@@ -80,7 +87,7 @@ def decide(
         held=tuple((name, holding.until) for name, holding in entitlements.by_feature.items()),
         source=source,
         meter=used,
-        refresh_after=min(ahead, default=None),
+        refresh_after=_earliest(changes, now),
     )
 
 
@@ -110,6 +117,11 @@ def _climb(
     return (Reason.METERED if meter.opens else Reason.METER_USED_UP), None, meter
 
 
+def _earliest(moments: Iterable[float | None], now: float) -> int | None:
+    """The first whole second at which one of these moments is reached that are still ahead; `None`: none is."""
+    return min((ceil(at) for at in moments if at is not None and at > now), default=None)
+
+
 def counted(decision: Decision, meter: metering.Standing) -> Decision:
     """The same answer after its read was counted."""
     ahead = [at for at in (decision.refresh_after, meter.resets_at) if at is not None]
@@ -130,16 +142,18 @@ def decide_degraded(
     `known` are the features (with their ends) of a reader seen as entitled lately; they never come from `[failure]`.
     """
     held = tuple((name, until) for name, until in known if until is None or now < until)
-    if is_free(story, tier):
-        return Decision(
-            "full", Reason.FREE, tier.name, tuple((part, True) for part in story.parts), held, degraded=True
-        )
-    names = {name for name, _ in held}
+    free = is_free(story, tier)
     policy = catalogue.failure.readers if signed_in else catalogue.failure.visitors
-    opened = any(name in names for name in tier.requires) or policy == "full"
-    parts = tuple((part, opened or part in tier.open_parts) for part in story.parts)
-    show: Literal["full", "upsell"] = "full" if opened else "upsell"
-    return Decision(show, Reason.STORE_UNAVAILABLE, tier.name, parts, held, degraded=True)
+    opened = free or policy == "full" or not {name for name, _ in held}.isdisjoint(tier.requires)
+    return Decision(
+        show="full" if opened else "upsell",
+        reason=Reason.FREE if free else Reason.STORE_UNAVAILABLE,
+        tier=tier.name,
+        parts=tuple((part, opened or part in tier.open_parts) for part in story.parts),
+        held=held,
+        refresh_after=_earliest([catalogue.tier_turns_at(story, now), *(until for _, until in held)], now),
+        degraded=True,
+    )
 
 
 Step = Mapping[str, Any]
@@ -147,47 +161,68 @@ Step = Mapping[str, Any]
 
 def explain(decision: Decision, tier: Tier) -> list[Step]:
     """The ladder as it was climbed: `[{"step", "values", "verdict"}]`, from the answer's own figures alone."""
-    steps: list[Step] = [_step("free", {"tier": tier.name, "requires": list(tier.requires)}, _free_verdict(decision))]
-    if decision.degraded:
-        held = dict(decision.held)
-        return [*steps, _step("store", {"known_features": held}, f"unreachable: {decision.show}")]
+    steps = [_free_step(decision, tier)]
     if decision.reason is Reason.FREE:
         return steps
-    steps.append(_entitlement_step(decision, tier))
-    if decision.source is not None or tier.meter is None:
-        return steps if decision.source is not None else [*steps, _step("locked", {}, decision.reason.value)]
-    return [*steps, *_meter_steps(decision, tier)]
+    if decision.degraded:
+        return [*steps, _store_step(decision, tier)]
+    by_pass = decision.source is not None and _is_story_pass(decision.source)
+    steps.append(_entitlement_step(decision, tier, None if by_pass else decision.source))
+    if decision.source is not None:
+        return [*steps, _pass_step(decision.source)] if by_pass else steps
+    if tier.meter is not None:
+        steps.append(_meter_step(decision, tier.meter))
+    if decision.reason not in OPEN_REASONS:
+        steps.append(_step("locked", {}, decision.reason.value))
+    return steps
 
 
 def _step(name: str, values: dict[str, Any], verdict: str) -> Step:
     return {"step": name, "values": values, "verdict": verdict}
 
 
-def _free_verdict(decision: Decision) -> str:
-    return "free" if decision.reason is Reason.FREE else "not free"
+def _is_story_pass(source: Holding) -> bool:
+    return source.type == "gift" and source.plan is None
 
 
-def _entitlement_step(decision: Decision, tier: Tier) -> Step:
-    source = decision.source
+def _free_step(decision: Decision, tier: Tier) -> Step:
+    values = {
+        "tier": tier.name,
+        "requires": list(tier.requires),
+        "open_parts": list(tier.open_parts),
+        "parts": [part for part, _ in decision.parts],
+    }
+    return _step("free", values, "free" if decision.reason is Reason.FREE else "not free")
+
+
+def _held(decision: Decision) -> list[dict[str, Any]]:
+    return [{"feature": name, "until": until} for name, until in decision.held]
+
+
+def _store_step(decision: Decision, tier: Tier) -> Step:
+    values = {"requires": list(tier.requires), "known_features": _held(decision)}
+    return _step("store", values, f"unreachable: {decision.show}")
+
+
+def _entitlement_step(decision: Decision, tier: Tier, source: Holding | None) -> Step:
     values = {
         "requires": list(tier.requires),
-        "held": [{"feature": name, "until": until} for name, until in decision.held],
+        "held": _held(decision),
         "source": source.key if source else None,
         "plan": source.plan if source else None,
         "until": source.until if source else None,
     }
-    if source is not None:
-        return _step("entitlement" if source.type != "gift" or source.plan else "pass", values, decision.reason.value)
-    return _step("entitlement", values, "none opens it")
+    return _step("entitlement", values, decision.reason.value if source else "none opens it")
 
 
-def _meter_steps(decision: Decision, tier: Tier) -> list[Step]:
+def _pass_step(story_pass: Holding) -> Step:
+    return _step("pass", {"id": story_pass.id, "until": story_pass.until}, Reason.GIFT.value)
+
+
+def _meter_step(decision: Decision, name: str) -> Step:
     meter = decision.meter
     if meter is None:
-        return [
-            _step("meter", {"meter": tier.meter}, "nobody to meter"),
-            _step("locked", {}, decision.reason.value),
-        ]
+        return _step("meter", {"meter": name}, "nobody to meter")
     values = {
         "meter": meter.name,
         "limit": meter.limit,
@@ -196,6 +231,4 @@ def _meter_steps(decision: Decision, tier: Tier) -> list[Step]:
         "counted": meter.counted,
         "resets_at": meter.resets_at,
     }
-    if decision.reason is Reason.METERED:
-        return [_step("meter", values, "metered")]
-    return [_step("meter", values, "used up"), _step("locked", {}, decision.reason.value)]
+    return _step("meter", values, "metered" if decision.reason is Reason.METERED else "used up")
