@@ -60,9 +60,22 @@ def test_the_waiting_page_ends_by_itself_and_says_that_nothing_is_lost(browser: 
     assert "it is not lost" in page.text
 
 
+def test_who_turns_back_without_paying_is_at_the_story_at_once_and_not_thanked(browser: Browser) -> None:
+    browser.sign_in("r-1042")
+    page = browser.open("/welcome?story=coopers-row")
+    assert page.url == f"{browser.paper}/story/coopers-row#support"
+    assert "Nothing was charged" in page.text
+    assert "Thank you" not in page.text
+
+
 def test_the_waiting_page_is_not_upset_by_a_strange_query(browser: Browser) -> None:
     browser.sign_in("r-1042")
-    assert browser.open("/welcome?story=nope&tries=x&_scheme=ftp&_external=1&_anchor=a&endpoint=b").status_code == 200
+    assert (
+        browser.open(
+            "/welcome?story=nope&session_id=cs_1&tries=x&_scheme=ftp&_external=1&_anchor=a&endpoint=b"
+        ).status_code
+        == 200
+    )
 
 
 def test_who_pays_must_sign_in_first_and_comes_back_to_the_box(browser: Browser) -> None:

@@ -65,12 +65,15 @@ def subscribe() -> Response:
 
 @desk.get("/welcome")
 def welcome() -> Response | str:
-    """Back from paying. The story opens at once; where the news of the payment is late, a page that waits for it."""
+    """Back from the page to pay on. The story opens at once; where the news of the payment is late, a page that waits for it."""
     story = paper().stories.get(request.args.get("story", ""))
     tries = min(request.args.get("tries", 0, type=int), PATIENCE)
     if not reader():
         return redirect(url_for(".sign_in", next=f"{request.path}?{urlencode(request.args.to_dict())}"), 303)
     there = url_for("pages.story", story_id=story.head.id) if story else url_for(".account")
+    if "session_id" not in request.args:  # the page to pay on adds it, unless one turns back there
+        flash("Nothing was charged. The offer stands.")
+        return redirect(f"{there}#support", 303)
     if _settled(story or paper().lead, SETTLE_SECONDS if tries == 0 else 0):
         flash("Thank you for supporting the Ledger. Everything you paid for is open.")
         return redirect(there, 303)
