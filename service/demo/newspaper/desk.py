@@ -65,7 +65,7 @@ def subscribe() -> Response:
 
 @desk.get("/welcome")
 def welcome() -> Response | str:
-    """Back from the page to pay on. The story opens at once; where the news of the payment is late, a page that waits for it."""
+    """Back from the page to pay on: the story opens at once, or a page waits for the news of the payment."""
     story = paper().stories.get(request.args.get("story", ""))
     tries = min(request.args.get("tries", 0, type=int), PATIENCE)
     if not reader():
