@@ -61,10 +61,8 @@ def test_all_mistakes_are_told_at_once() -> None:
 def test_an_end_lies_after_now_and_the_start_and_not_beyond_the_longest(
     start: int, until: int | None, longest: int | None
 ) -> None:
-    if until is None:
-        fine = longest is None
-    else:
-        fine = until > now_or(start) and (longest is None or until - now_or(start) <= longest)
+    length = None if until is None else until - now_or(start)
+    fine = longest is None if length is None else length > 0 and (longest is None or length <= longest)
     found = end_refusals(under(GrantPolicy(longest=longest)), start=start, until=until, now=NOW)
     assert [field for field, _ in found] == ([] if fine else ["until"])
 

@@ -1,0 +1,418 @@
+"""What each source gives, until when, and how it stands: to the second."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.paywall.catalogue import DAY, HOUR, Catalogue, Plan
+from service.paywall.holding import RANK, Holding, Reason, Standing
+from service.paywall.source import (
+    STANDING,
+    TERMINAL,
+    Grant,
+    Item,
+    Pass,
+    Source,
+    StripeEntitlements,
+    Subscription,
+    unconfirmed,
+)
+
+NOW = 1_795_000_000
+MONTH = 30 * DAY
+LEEWAY = 36 * HOUR
+GOOD, GRACE, ENDED, NONE = Standing.GOOD, Standing.GRACE, Standing.ENDED, Standing.NONE
+
+PLANS = {
+    "supporter": Plan("supporter", "Supporter", ("notebook", "no_ads"), prices=("price_month",), grace_days=10),
+    "archive": Plan(
+        "archive", "Archive", ("archive",), prices=("price_year",), products=("prod_archive",), grace_days=3
+    ),
+    "day_pass": Plan("day_pass", "Day pass", ("notebook",), prices=("price_day",), pass_hours=24),
+    "newsroom": Plan("newsroom", "Group", ("notebook",), prices=("price_seat",), seats=True),
+    "vip": Plan("vip", "VIP", ("notebook", "events")),
+}
+CATALOGUE = Catalogue(
+    site_name="The Daily Ledger",
+    zone=UTC,
+    origins=(),
+    features=dict.fromkeys(("notebook", "no_ads", "archive", "events"), "A line"),
+    plans=PLANS,
+    tiers={},
+    default_tier="t",
+    leeway=LEEWAY,
+)
+
+CONTRACT: Mapping[str, tuple[str, str | None]] = {
+    "trialing": ("good", "trial"),
+    "active": ("good", "subscription"),
+    "past_due": ("grace", "grace"),
+    "incomplete": ("none", None),
+    "canceled": ("ended", None),
+    "incomplete_expired": ("ended", None),
+    "unpaid": ("ended", None),
+    "paused": ("ended", None),
+}
+"""Status → standing, reason: the contract's table, written down a second time."""
+
+GIVING = tuple(status for status, (_, reason) in CONTRACT.items() if reason)
+UNKNOWN = st.text(max_size=12).filter(lambda word: word not in CONTRACT)
+MOMENTS = st.integers(NOW - 2 * MONTH, NOW + 2 * MONTH)
+ROLES = st.sampled_from(["subscription", "seat", "gift"])
+
+
+def item(price: str, start: int = NOW, end: int = NOW + MONTH) -> Item:
+    return Item(price, None, None, 1, start, end)
+
+
+def subscription(
+    status: str = "active", *items: Item, role: Literal["subscription", "seat", "gift"] = "subscription"
+) -> Subscription:
+    since = NOW + 5 if role == "seat" else None
+    return Subscription("sub_1", status, items or (item("price_month"),), NOW - 7, role=role, since=since)
+
+
+def only(source: Source) -> Holding:
+    (holding,) = source.holdings(CATALOGUE)
+    return holding
+
+
+def by_plan(source: Source) -> dict[str | None, Holding]:
+    return {holding.plan: holding for holding in source.holdings(CATALOGUE)}
+
+
+# ------------------------------------------------------------------------------------------------ the tables
+
+
+def test_every_status_stands_as_the_contract_says_and_no_other_is_known() -> None:
+    assert {status: (standing.value, reason) for status, (standing, reason) in STANDING.items()} == CONTRACT
+    assert set(TERMINAL) == {"canceled", "incomplete_expired"}
+
+
+def test_there_are_four_standings_and_the_reasons_are_the_contracts_in_their_order() -> None:
+    assert [standing.value for standing in Standing] == ["good", "grace", "ended", "none"]
+    opened = ["free", "subscription", "trial", "grace", "pass", "seat", "grant", "gift", "institution", "metered"]
+    locked = ["no_entitlement", "meter_used_up", "sign_in_required"]
+    assert [reason.value for reason in Reason] == [*opened, "store_unavailable", *locked]
+    assert sorted(RANK, key=RANK.__getitem__) == list(Reason)
+
+
+# --------------------------------------------------------------------------------------------- subscriptions
+
+
+@given(st.one_of(st.sampled_from(sorted(CONTRACT)), UNKNOWN), ROLES, MOMENTS)
+def test_a_status_gives_access_only_where_the_table_gives_a_reason(
+    status: str, role: Literal["subscription", "seat", "gift"], now: int
+) -> None:
+    price = "price_seat" if role == "seat" else "price_month"
+    holding = only(subscription(status, item(price, NOW - MONTH, NOW), role=role))
+    standing, reason = CONTRACT.get(status, ("none", None))
+    of_role = reason if role == "subscription" or reason is None else role
+    assert (holding.base.value, holding.reason, holding.status_at(now)) == (standing, of_role, status)
+    assert holding.gives_at(now) is (reason is not None and holding.until is not None and now < holding.until)
+
+
+@given(UNKNOWN)
+def test_a_status_that_is_not_in_the_table_gives_nothing(status: str) -> None:
+    holding = only(subscription(status))
+    assert (holding.base, holding.reason, holding.until) == (NONE, None, None)
+
+
+@given(st.sampled_from(GIVING), st.one_of(st.none(), MOMENTS), st.booleans(), st.integers(-3, 3))
+def test_access_holds_while_now_is_before_until(status: str, cancel_at: int | None, flag: bool, off: int) -> None:
+    given_ = replace(subscription(status), cancel_at=cancel_at, cancel_at_period_end=flag, trial_end=NOW + DAY)
+    holding = only(given_)
+    assert holding.until is not None
+    now = holding.until + off
+    assert holding.gives_at(now) is (off < 0)
+    assert holding.standing_at(now) is (STANDING[status][0] if off < 0 else ENDED)
+
+
+def test_an_active_one_holds_until_its_period_ends_and_the_leeway_is_over() -> None:
+    holding = only(subscription("active", item("price_month", NOW, NOW + MONTH)))
+    assert (holding.until, holding.ending, holding.start) == (NOW + MONTH + LEEWAY, False, NOW - 7)
+
+
+def test_a_trial_holds_until_its_end_and_the_leeway_are_over() -> None:
+    trial = replace(subscription("trialing", item("price_month", NOW, NOW + MONTH)), trial_end=NOW + 7 * DAY)
+    assert only(trial).until == NOW + 7 * DAY + LEEWAY
+    assert only(replace(trial, trial_end=None)).until == NOW + MONTH + LEEWAY, "without its end: the period's"
+
+
+def test_the_leeway_is_the_catalogues_at_the_moment_of_the_question() -> None:
+    (holding,) = subscription("active").holdings(replace(CATALOGUE, leeway=0))
+    assert holding.until == NOW + MONTH
+
+
+@pytest.mark.parametrize("status", ["active", "trialing"])
+def test_cancel_at_is_the_end_to_the_second_without_leeway(status: str) -> None:
+    for cancel_at in (NOW + 3, NOW + MONTH, NOW + 3 * MONTH):
+        ended = replace(subscription(status), cancel_at=cancel_at, trial_end=NOW + DAY)
+        assert (only(ended).until, only(ended).ending) == (cancel_at, True)
+
+
+@pytest.mark.parametrize("status", ["active", "trialing"])
+def test_with_cancel_at_period_end_the_period_s_end_is_the_end_without_leeway(status: str) -> None:
+    ended = replace(subscription(status), cancel_at_period_end=True, trial_end=NOW + MONTH)
+    assert (only(ended).until, only(ended).ending) == (NOW + MONTH, True)
+
+
+def test_cancel_at_counts_above_cancel_at_period_end() -> None:
+    both = replace(subscription("active"), cancel_at=NOW + 3, cancel_at_period_end=True)
+    assert only(both).until == both.scheduled_end == NOW + 3
+
+
+def test_with_cancel_at_period_end_all_plans_end_with_the_last_period_of_the_subscription() -> None:
+    items = item("price_month", NOW, NOW + MONTH), item("price_year", NOW, NOW + 12 * MONTH)
+    ended = by_plan(replace(subscription("active", *items), cancel_at_period_end=True))
+    assert {holding.until for holding in ended.values()} == {NOW + 12 * MONTH}
+
+
+def test_nothing_is_scheduled_without_an_item_to_know_the_period_by() -> None:
+    empty = Subscription("sub_1", "active", (), NOW - 7, cancel_at_period_end=True)
+    assert empty.scheduled_end is None
+    assert (only(empty).plan, only(empty).features, only(empty).until) == (None, (), NOW - 7 + LEEWAY)
+
+
+@given(st.sampled_from(sorted(CONTRACT)), MOMENTS, MOMENTS)
+def test_when_a_scheduled_end_passes_without_an_event_the_status_stays_and_the_standing_is_ended(
+    status: str, cancel_at: int, now: int
+) -> None:
+    holding = only(replace(subscription(status), cancel_at=cancel_at))
+    assert holding.status_at(now) == status
+    assert holding.ending is (status in GIVING)
+    if status in GIVING and now >= cancel_at:
+        assert holding.standing_at(now) is ENDED
+
+
+def test_past_due_keeps_access_for_the_plan_s_grace_days_from_the_start_of_the_unpaid_period() -> None:
+    holding = only(subscription("past_due", item("price_month", NOW, NOW + MONTH)))
+    assert (holding.until, holding.reason, holding.ending) == (NOW + 10 * DAY, Reason.GRACE, False)
+    assert holding.standing_at(NOW + 10 * DAY - 1) is GRACE
+    assert holding.standing_at(NOW + 10 * DAY) is ENDED
+
+
+def test_the_unpaid_period_is_the_subscription_s_latest_and_the_grace_days_are_each_plan_s() -> None:
+    items = item("price_month", NOW, NOW + MONTH), item("price_year", NOW - 6 * MONTH, NOW + 6 * MONTH)
+    held = by_plan(subscription("past_due", *items))
+    assert {plan: holding.until for plan, holding in held.items()} == {
+        "supporter": NOW + 10 * DAY,
+        "archive": NOW + 3 * DAY,
+    }
+
+
+@given(st.integers(1, 60))
+def test_a_scheduled_end_within_the_grace_ends_it_and_a_later_one_does_not_prolong_it(days: int) -> None:
+    holding = only(replace(subscription("past_due"), cancel_at=NOW + days * DAY))
+    assert (holding.until, holding.ending) == (NOW + min(days, 10) * DAY, True)
+
+
+def test_a_price_of_no_plan_has_a_fortnight_of_grace_and_gives_nothing() -> None:
+    holding = only(subscription("past_due", item("price_unknown")))
+    assert (holding.plan, holding.features, holding.until) == (None, (), NOW + 14 * DAY)
+    assert not holding.gives_at(NOW)
+
+
+@given(st.sampled_from(["canceled", "incomplete_expired", "unpaid", "paused"]), st.one_of(st.none(), MOMENTS), MOMENTS)
+def test_what_has_ended_gives_nothing_and_tells_when_it_ended_if_that_is_known(
+    status: str, ended_at: int | None, now: int
+) -> None:
+    over = replace(subscription(status), ended_at=ended_at, cancel_at=NOW + MONTH, cancel_at_period_end=True)
+    holding = only(over)
+    assert (holding.until, holding.ending, holding.standing_at(now)) == (ended_at, False, ENDED)
+    assert not holding.gives_at(now)
+    assert not holding.starts_after(now)
+
+
+def test_an_item_of_a_plan_has_the_latest_period_end_of_the_items_that_give_it() -> None:
+    items = (
+        item("price_month", NOW, NOW + MONTH),
+        item("price_month", NOW, NOW + 2 * MONTH),
+        Item("price_other", None, "prod_archive", 1, NOW, NOW + 12 * MONTH),
+    )
+    held = by_plan(subscription("active", *items))
+    assert {plan: holding.until for plan, holding in held.items()} == {
+        "supporter": NOW + 2 * MONTH + LEEWAY,
+        "archive": NOW + 12 * MONTH + LEEWAY,
+    }
+
+
+def test_items_of_several_plans_appear_once_a_plan_with_the_same_id() -> None:
+    items = item("price_month"), item("price_year"), item("price_month"), item("price_unknown")
+    holdings = subscription("active", *items).holdings(CATALOGUE)
+    assert [(holding.id, holding.plan) for holding in holdings] == [("sub_1", "supporter"), ("sub_1", "archive")]
+    assert {holding.key for holding in holdings} == {"subscription:sub_1"}
+
+
+def test_a_price_that_is_not_configured_is_kept_and_counts_as_soon_as_it_is() -> None:
+    source = subscription("active", Item("price_new", "key_new", "prod_new", 1, NOW, NOW + MONTH))
+    unknown = only(source)
+    assert (unknown.plan, unknown.features, unknown.until) == (None, (), NOW + MONTH + LEEWAY)
+    assert not unknown.gives_at(NOW)
+    bare = replace(PLANS["supporter"], prices=())
+    by_id, by_key = replace(bare, prices=("price_new",)), replace(bare, prices=("key_new",))
+    for plan in (by_id, by_key, replace(bare, products=("prod_new",))):
+        later = replace(CATALOGUE, plans={"supporter": plan})
+        (known,) = source.holdings(later)
+        assert (known.plan, known.features) == ("supporter", ("notebook", "no_ads"))
+        assert known.gives_at(NOW)
+
+
+def test_who_has_just_paid_is_not_kept_waiting_for_stripe_s_clock() -> None:
+    ahead = replace(subscription("active", item("price_month", NOW + 90, NOW + MONTH)), created=NOW + 90)
+    assert only(ahead).gives_at(NOW)
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_what_a_source_gives_is_as_confirmed_as_the_source(confirmed: bool) -> None:
+    told: list[Subscription | Pass | StripeEntitlements] = [
+        subscription(),
+        subscription("active", item("price_seat"), role="seat"),
+        subscription(role="gift"),
+        Pass("cs_1", "price_day", None, None, NOW),
+        StripeEntitlements("cus_1", ("notebook",)),
+    ]
+    for source in told:
+        assert only(source if confirmed else unconfirmed(source)).confirmed is confirmed
+
+
+# ----------------------------------------------------------------------------------------- seats, gifts, passes
+
+
+def test_a_group_s_owner_holds_no_seat_unless_given_one() -> None:
+    for role in ("subscription", "gift"):
+        owner = only(replace(subscription("active", item("price_seat")), role=role))
+        assert (owner.type, owner.plan, owner.features) == (role, "newsroom", ())
+        assert not owner.gives_at(NOW)
+    seat = only(subscription("active", item("price_seat"), role="seat"))
+    assert (seat.type, seat.id, seat.features, seat.reason) == ("seat", "sub_1", ("notebook",), Reason.SEAT)
+    assert (seat.start, seat.until) == (NOW + 5, NOW + MONTH + LEEWAY), "from when it was given, until its group ends"
+    assert seat.gives_at(NOW), "a seat is held from the moment it is told of"
+
+
+def test_a_seat_gives_the_group_s_plan_alone() -> None:
+    items = item("price_month"), item("price_seat")
+    assert list(by_plan(subscription("active", *items, role="seat"))) == ["newsroom"]
+    assert list(by_plan(subscription("active", *items))) == ["supporter", "newsroom"]
+
+
+def test_a_seat_of_what_is_no_group_gives_nothing_and_is_still_told() -> None:
+    seat = only(subscription("active", item("price_month"), role="seat"))
+    assert (seat.type, seat.plan, seat.features, seat.until) == ("seat", None, (), NOW + MONTH + LEEWAY)
+
+
+@pytest.mark.parametrize("status", GIVING)
+def test_of_a_gift_and_a_seat_the_reason_tells_so_whatever_the_status(status: str) -> None:
+    gift = only(subscription(status, role="gift"))
+    assert (gift.type, gift.id, gift.reason, gift.base) == ("gift", "sub_1", Reason.GIFT, STANDING[status][0])
+    seat = only(subscription(status, item("price_seat"), role="seat"))
+    assert (seat.type, seat.reason, seat.base) == ("seat", Reason.SEAT, STANDING[status][0])
+
+
+def test_a_pass_runs_from_its_payment_for_the_hours_of_its_plan() -> None:
+    holding = only(Pass("cs_1", "price_day", None, None, NOW))
+    assert (holding.type, holding.id, holding.reason) == ("pass", "cs_1", Reason.PASS)
+    assert (holding.start, holding.until, holding.features) == (NOW, NOW + 24 * HOUR, ("notebook",))
+    assert (holding.status_at(NOW + 24 * HOUR - 1), holding.standing_at(NOW + 24 * HOUR - 1)) == ("paid", GOOD)
+    assert (holding.status_at(NOW + 24 * HOUR), holding.standing_at(NOW + 24 * HOUR)) == ("expired", ENDED)
+
+
+def test_passes_run_each_for_its_own_hours_and_do_not_add_up() -> None:
+    first, second = (only(Pass(f"cs_{at}", "price_day", None, None, NOW + at)) for at in (0, HOUR))
+    assert (first.until, second.until) == (NOW + 24 * HOUR, NOW + 25 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("refunded", "disputed", "status"),
+    [(False, False, "paid"), (True, False, "refunded"), (False, True, "disputed"), (True, True, "refunded")],
+)
+@pytest.mark.parametrize("gift", [False, True])
+def test_a_pass_ends_with_a_full_refund_and_while_a_dispute_is_open_or_lost(
+    refunded: bool, disputed: bool, status: str, gift: bool
+) -> None:
+    holding = only(Pass("cs_1", "price_day", None, None, NOW, refunded, disputed, gift=gift))
+    assert holding.gives_at(NOW) is (status == "paid")
+    assert holding.standing_at(NOW) is (GOOD if status == "paid" else ENDED)
+    assert holding.status_at(NOW) == status
+    assert holding.status_at(NOW + 2 * DAY) == ("expired" if status == "paid" else status)
+
+
+def test_a_pass_for_somebody_else_is_a_gift() -> None:
+    holding = only(Pass("cs_1", "price_day", None, None, NOW, gift=True))
+    assert (holding.type, holding.id, holding.reason) == ("gift", "cs_1", Reason.GIFT)
+
+
+@pytest.mark.parametrize("price", ["price_month", "price_unknown", None])
+def test_a_payment_for_what_is_no_pass_gives_nothing(price: str | None) -> None:
+    holding = only(Pass("cs_1", price, None, None, NOW))
+    assert (holding.features, holding.until, holding.standing_at(NOW), holding.status_at(NOW)) == (
+        (),
+        None,
+        NONE,
+        "paid",
+    )
+    assert not holding.gives_at(NOW)
+
+
+# ------------------------------------------------------------------------------ grants, Stripe's entitlements
+
+
+def grant(
+    start: int = NOW, until: int | None = NOW + MONTH, revoked_at: int | None = None, plan: str | None = "vip"
+) -> Grant:
+    features = () if plan else ("no_ads", "gone", "notebook")
+    return Grant("g_1", plan, features, "Thanks for the photographs", start, until, "desk", NOW - 9, revoked_at)
+
+
+@given(MOMENTS, st.one_of(st.none(), MOMENTS), st.one_of(st.none(), MOMENTS), MOMENTS)
+def test_a_grant_is_scheduled_active_expired_or_revoked_and_stands_none_good_ended_ended(
+    start: int, until: int | None, revoked_at: int | None, now: int
+) -> None:
+    if revoked_at is not None:
+        status, standing = "revoked", ENDED
+    elif until is not None and until <= now:
+        status, standing = "expired", ENDED
+    elif now < start:
+        status, standing = "scheduled", NONE
+    else:
+        status, standing = "active", GOOD
+    source = grant(start, until, revoked_at)
+    holding = only(source)
+    assert (source.status_at(now), holding.status_at(now), holding.standing_at(now)) == (status, status, standing)
+    assert holding.gives_at(now) is (status == "active")
+    assert holding.starts_after(now) is (status == "scheduled")
+
+
+def test_a_grant_gives_what_its_plan_gives_now_or_its_single_features_that_are_still_known() -> None:
+    holding = only(grant())
+    assert (holding.type, holding.id, holding.plan, holding.features) == ("grant", "g_1", "vip", ("notebook", "events"))
+    assert (holding.start, holding.until, holding.reason, holding.ending) == (NOW, NOW + MONTH, Reason.GRANT, False)
+    assert (holding.note, holding.actor) == ("Thanks for the photographs", "desk")
+    single = only(grant(plan=None))
+    assert (single.plan, single.features) == (None, ("no_ads", "notebook"))
+
+
+def test_a_grant_of_a_plan_that_is_gone_gives_nothing_and_still_tells_its_plan() -> None:
+    holding = only(grant(plan="gold"))
+    assert (holding.plan, holding.features) == ("gold", ())
+    assert not holding.gives_at(NOW)
+
+
+def test_a_grant_without_an_end_never_ends() -> None:
+    assert only(grant(until=None)).gives_at(NOW + 10**10)
+
+
+@given(st.sets(st.sampled_from(["notebook", "archive", "NOTEBOOK", "foreign"])), MOMENTS)
+def test_stripe_s_entitlements_give_each_feature_whose_name_is_a_lookup_key(keys: set[str], now: int) -> None:
+    holding = only(StripeEntitlements("cus_1", tuple(keys)))
+    assert (holding.type, holding.id, holding.plan, holding.until) == ("stripe_entitlement", "cus_1", None, None)
+    assert holding.features == tuple(name for name in ("notebook", "archive") if name in keys)
+    assert (holding.status_at(now), holding.standing_at(now), holding.reason) == ("active", GOOD, Reason.SUBSCRIPTION)
+    assert holding.gives_at(now) is bool(holding.features)
