@@ -133,9 +133,7 @@ def table(results: dict[str, list[Measured]]) -> str:
         ratio = statistics.median(
             mine.cpu / other.cpu for mine, other in zip(results[letter], results["b"], strict=True)
         )
-        lines.append(
-            f"| {letter} | {name} | {median[letter] * 1e6:.0f} µs | {ratio:.2f} | {rates[letter]:.0f} |"
-        )
+        lines.append(f"| {letter} | {name} | {median[letter] * 1e6:.0f} µs | {ratio:.2f} | {rates[letter]:.0f} |")
     return "\n".join(lines)
 
 

@@ -8,7 +8,7 @@ import sys
 import redis
 from flask import Flask, Response
 
-from service.server import granian
+from service.server import web_server
 
 
 def load() -> Flask:
@@ -29,4 +29,4 @@ def load() -> Flask:
 
 
 if __name__ == "__main__":
-    granian("127.0.0.1", int(sys.argv[1]), 1).serve(target_loader=load, wrap_loader=False)
+    web_server("127.0.0.1", int(sys.argv[1]), 1).serve(target_loader=load, wrap_loader=False)

@@ -5,7 +5,6 @@ The store comes first and goes last; the web answers what was asked before it en
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import socket
@@ -15,8 +14,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 from service.observe import log
 from service.settings import Settings
@@ -38,19 +38,36 @@ class Child:
     name: str
     arguments: list[str]
     env: Mapping[str, str]
+    log: Path | None = None
+    """A file for what it prints; its parent's own output where there is none."""
+    quiet: bool = False
     process: subprocess.Popen[bytes] | None = None
-    born: float = field(default=0.0)
+    born: float = 0.0
 
     def start(self) -> None:
         """Starts it."""
         self.born = time.monotonic()
-        self.process = subprocess.Popen([sys.executable, "-m", *self.arguments], env=dict(self.env))  # noqa: S603  our own modules
+        with ExitStack() as stack:
+            out = stack.enter_context(self.log.open("ab")) if self.log else subprocess.DEVNULL if self.quiet else None
+            self.process = subprocess.Popen(  # noqa: S603  our own modules
+                [sys.executable, "-m", *self.arguments], env=dict(self.env), stdout=out
+            )
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended, by itself or not."""
+        return self.process is not None and self.process.poll() is not None
+
+    def ask_to_end(self) -> None:
+        """Asks it to end."""
+        if self.process is not None and not self.ended:
+            self.process.terminate()
 
     def end(self, within: float) -> None:
         """Asks it to end, and makes it after `within` seconds."""
-        if self.process is None or self.process.poll() is not None:
+        self.ask_to_end()
+        if self.process is None:
             return
-        self.process.terminate()
         try:
             self.process.wait(max(0.1, within))
         except subprocess.TimeoutExpired:
@@ -106,7 +123,7 @@ def run(settings: Settings, env: Mapping[str, str], *, worker: bool) -> int:
         try:
             for child in children:
                 child.start()
-            _watch(children, ended)
+            watch(children, ended)
         finally:
             deadline = time.monotonic() + _GRACE
             for child in children:
@@ -115,17 +132,13 @@ def run(settings: Settings, env: Mapping[str, str], *, worker: bool) -> int:
     return 0
 
 
-def _watch(children: list[Child], ended: threading.Event) -> None:
+def watch(children: list[Child], ended: threading.Event) -> None:
+    """Starts again what ends by itself, until the end is called for."""
     while not ended.wait(0.2):
         for child in children:
-            if child.process is None or child.process.poll() is None:
+            if child.process is None or not child.ended:
                 continue
             log().error("process_ended", process=child.name, status=child.process.returncode)
             if ended.wait(max(0.0, RESTART_AFTER - (time.monotonic() - child.born))):
                 return
             child.start()
-
-
-def own_env() -> Mapping[str, str]:
-    """This process's environment."""
-    return dict(os.environ)

@@ -12,7 +12,7 @@ import threading
 from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING
 
-from granian import Granian
+from granian.server.mp import MPServer
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from prometheus_client import multiprocess
@@ -67,9 +67,9 @@ def follow_parent() -> None:
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
-def granian(host: str, port: int, workers: int) -> Granian:
+def web_server(host: str, port: int, workers: int) -> MPServer:
     """The server as the service runs it; the benchmark's baselines run under the same."""
-    return Granian(
+    return MPServer(
         "service.server:load",
         address=host,
         port=port,
@@ -88,7 +88,7 @@ def main() -> int:
     """Serves until SIGTERM or SIGINT; requests under way are answered first."""
     configure_logs()
     settings = load_settings(os.environ)
-    server = granian(settings.host, settings.port, settings.workers)
+    server = web_server(settings.host, settings.port, settings.workers)
     server.on_startup(follow_parent)
     log().info("listening", host=settings.host, port=settings.port, workers=settings.workers)
     server.serve(target_loader=_loader, wrap_loader=False)

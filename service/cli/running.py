@@ -10,6 +10,7 @@ import click
 
 from service import serve as serving
 from service.cli import session
+from service.demo import run as demonstration
 from service.observe import configure_logs
 from service.policy_file import check_config
 from service.store.errors import EmbeddedStoreError
@@ -17,7 +18,7 @@ from service.store.errors import EmbeddedStoreError
 
 def add_to(main: click.Group) -> None:
     """Adds these commands."""
-    for command in (serve, check):
+    for command in (serve, check, demo):
         main.add_command(command)
 
 
@@ -51,3 +52,15 @@ def check(folder: Path | None, as_json: bool) -> None:
         lambda: "\n".join(map(str, mistakes)) or f"{place / 'paywall.toml'}: no mistakes.",
     )
     sys.exit(1 if mistakes else 0)
+
+
+@click.command()
+@session.json_option
+def demo(as_json: bool) -> None:
+    """Show it all on this machine: a newspaper, the service, and a look-alike of Stripe, until Ctrl-C."""
+    chosen = session.settings()
+    configure_logs(command=True)
+    try:
+        sys.exit(demonstration.run(chosen, dict(os.environ)))
+    except (serving.CannotServe, EmbeddedStoreError) as error:
+        session.fail(str(error))

@@ -1,0 +1,55 @@
+# The commands of this house. `make` alone lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The newest Python from 3.11 on that is here; or say which: make PYTHON=python3.12 test
+PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; do \
+  $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+# Tests run on two processes; more would fight over the servers they start.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+.PHONY: help install demo test check lint types bench lock clean
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/installed: requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer, with venv, is needed (Debian: apt-get install python3 python3-venv)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+.venv/developing: requirements-dev.txt .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+install: .venv/installed ## Build .venv from the pinned requirements
+
+demo: .venv/installed ## Show it all: a newspaper, the service, a look-alike of Stripe
+	$(BIN)/paywall demo
+
+test: .venv/developing ## Run the tests (what takes long is in check)
+	HYPOTHESIS_PROFILE=quick $(PYTEST) -m "not full"
+
+check: .venv/developing lint types ## Lint, types and all the tests: what CI runs
+	HYPOTHESIS_PROFILE=full $(PYTEST) --cov --cov-report=term:skip-covered --cov-report=json:test-output/coverage.json
+	$(BIN)/python tests/rules_coverage.py test-output/coverage.json
+
+lint: .venv/developing ## Ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/developing ## mypy, strict
+	$(BIN)/mypy
+
+bench: .venv/developing ## Measure a check against bare Flask views (needs wrk)
+	$(BIN)/python -m bench
+
+lock: ## Pin the requirements anew (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url $(UPGRADE) pyproject.toml -o requirements.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url $(UPGRADE) --extra dev pyproject.toml -o requirements-dev.txt
+
+clean: ## Remove what was built, not what a service keeps
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis test-output
