@@ -31,6 +31,8 @@ def whole(value: Any) -> int | None:
     """A whole number: of a time, an amount, a quantity."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
+    if isinstance(value, Decimal) and not value.is_finite():
+        return None
     return int(value) if -LARGEST < value < LARGEST else None
 
 

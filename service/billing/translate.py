@@ -118,7 +118,7 @@ def session(
     if name is None:
         return None
     mode, created = text(obj.get("mode")), whole(obj.get("created")) or 0
-    paid = obj.get("payment_status") in PAID and obj.get("status") in ("complete", None)
+    paid = text(obj.get("payment_status")) in PAID and obj.get("status") in ("complete", None)
     if mode == "payment" and payment is None:
         payment = Payment(intent=ident(obj.get("payment_intent")), amount=whole(obj.get("amount_total")) or 0)
     source = None

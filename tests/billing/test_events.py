@@ -1,0 +1,195 @@
+"""The table of event types: each is tried, and points where it says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stripe
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.billing import events
+from service.billing.events import HANDLED, HANDLED_TYPES, RELATED, signal, type_groups
+from service.billing.webhook import Envelope, envelope
+from service.paywall.told import PaymentRef, Ref
+
+SUBSCRIPTION, SESSION = Ref("subscription", "sub_1"), Ref("session", "cs_test_1")
+INTENT, CHARGE = PaymentRef("intent", "pi_1"), PaymentRef("charge", "ch_1")
+
+OBJECTS: dict[str, tuple[dict[str, Any], tuple[Ref | PaymentRef, ...]]] = {
+    "_subscription": ({"object": "subscription", "id": "sub_1"}, (SUBSCRIPTION,)),
+    "_invoice": (
+        {"object": "invoice", "id": "in_1", "parent": {"subscription_details": {"subscription": "sub_1"}}},
+        (SUBSCRIPTION,),
+    ),
+    "_session": ({"object": "checkout.session", "id": "cs_test_1", "subscription": "sub_1"}, (SESSION, SUBSCRIPTION)),
+    "_payment": ({"object": "charge", "id": "ch_1", "payment_intent": "pi_1"}, (INTENT,)),
+    "_customer": ({"object": "customer", "id": "cus_1"}, (Ref("customer", "cus_1"),)),
+    "_entitlements": (
+        {"object": "entitlements.active_entitlement_summary", "customer": "cus_1"},
+        (Ref("entitlements", "cus_1"),),
+    ),
+    "_prices": ({"object": "price", "id": "price_1"}, ()),
+}
+"""Where a type leads (the finder's name) → an object of it, and what it points at."""
+
+
+@pytest.mark.parametrize("event_type", HANDLED_TYPES)
+def test_every_handled_type_points_at_what_it_is_about(event_type: str, made: Any) -> None:
+    obj, refs = OBJECTS[HANDLED[event_type].__name__]
+    found = signal(envelope(made.event(event_type, obj)))
+    assert found.handled
+    assert found.refs == refs
+    assert found.prices == event_type.startswith(("price.", "product."))
+
+
+def test_every_handled_type_is_one_that_stripe_has() -> None:
+    source = Path(str(stripe.__file__)).with_name("_event.py").read_text("utf-8")
+    assert set(HANDLED_TYPES) <= set(re.findall(r'"([a-z_.]+)"', source))
+
+
+def test_the_types_are_asked_for_twenty_at_a_time() -> None:
+    groups = type_groups()
+    assert [name for group in groups for name in group] == list(HANDLED_TYPES)
+    assert all(len(group) <= 20 for group in groups)
+
+
+@pytest.mark.parametrize(
+    "event_type", ["invoice.created", "invoice.upcoming", "customer.subscription.trial_will_end", "payout.paid", "x.y"]
+)
+def test_what_is_not_in_the_table_is_not_handled(event_type: str, made: Any) -> None:
+    assert not signal(
+        envelope(made.event(event_type, {"object": "invoice", "id": "in_1", "subscription": "sub_1"}))
+    ).handled
+
+
+@pytest.mark.parametrize(
+    "invoice",
+    [
+        {"subscription": "sub_1"},
+        {"subscription": {"id": "sub_1", "object": "subscription"}},
+        {"parent": {"type": "subscription_details", "subscription_details": {"subscription": "sub_1"}}},
+        {"parent": {"subscription_details": {"subscription": {"id": "sub_1"}}}, "subscription": None},
+    ],
+)
+def test_an_invoice_leads_to_its_subscription_in_every_shape(invoice: dict[str, Any], made: Any) -> None:
+    assert signal(envelope(made.event("invoice.paid", {"object": "invoice", **invoice}))).refs == (SUBSCRIPTION,)
+
+
+@pytest.mark.parametrize("invoice", [{}, {"parent": None}, {"parent": {"subscription_details": None}}, {"parent": []}])
+def test_an_invoice_of_no_subscription_does_not_concern_us(invoice: dict[str, Any], made: Any) -> None:
+    assert not signal(envelope(made.event("invoice.paid", {"object": "invoice", "id": "in_1", **invoice}))).handled
+
+
+@pytest.mark.parametrize(
+    ("obj", "ref"),
+    [
+        ({"object": "charge", "id": "ch_1", "payment_intent": None}, CHARGE),
+        ({"object": "refund", "id": "re_1", "charge": "ch_1", "payment_intent": None}, CHARGE),
+        ({"object": "refund", "id": "re_1", "charge": "ch_1", "payment_intent": {"id": "pi_1"}}, INTENT),
+        ({"object": "dispute", "id": "dp_1", "charge": {"id": "ch_1"}}, CHARGE),
+    ],
+)
+def test_money_leads_to_its_payment_by_the_intent_else_by_the_charge(
+    obj: dict[str, Any], ref: PaymentRef, made: Any
+) -> None:
+    found = signal(envelope(made.event("charge.dispute.created", obj)))
+    assert found.refs == (ref,)
+    assert found.news is not None
+    assert found.news.charge == (None if ref == INTENT and obj.get("charge") is None else "ch_1")
+
+
+def test_the_payload_tells_what_became_of_the_money(made: Any) -> None:
+    refund = {"object": "refund", "id": "re_1", "payment_intent": "pi_1", "amount": 100, "status": "failed"}
+    news = signal(envelope(made.event("refund.failed", refund))).news
+    assert news is not None
+    assert (news.what, news.id, news.intent, news.amount, news.status) == ("refund", "re_1", "pi_1", 100, "failed")
+    charge = {"object": "charge", "id": "ch_1", "payment_intent": "pi_1", "amount": 300, "amount_refunded": 200}
+    news = signal(envelope(made.event("charge.refunded", charge))).news
+    assert news is not None
+    assert (news.what, news.charge, news.amount) == ("charge", "ch_1", 200)
+
+
+@pytest.mark.parametrize(
+    ("event_type", "status", "paid"),
+    [
+        ("checkout.session.completed", "paid", True),
+        ("checkout.session.completed", "no_payment_required", True),
+        ("checkout.session.completed", "unpaid", False),
+        ("checkout.session.async_payment_succeeded", "paid", True),
+        ("checkout.session.async_payment_failed", "unpaid", False),
+    ],
+)
+def test_an_event_says_since_when_a_session_is_paid(event_type: str, status: str, paid: bool, made: Any) -> None:
+    session = made.session(payment_status=status)
+    found = signal(envelope(made.event(event_type, session, created=session["created"] + 77)))
+    assert found.told is not None
+    assert found.paid_at == (session["created"] + 77 if paid else None)
+    assert (found.told.source is not None) == paid
+    if paid:
+        assert found.told.source.paid_at == found.paid_at  # type: ignore[union-attr] # a Pass, as of mode payment
+
+
+def test_a_session_of_a_subscription_is_paid_for_by_that(made: Any) -> None:
+    session = made.session(mode="subscription", subscription="sub_1", payment_intent=None)
+    found = signal(envelope(made.event("checkout.session.completed", session)))
+    assert found.refs == (SESSION, SUBSCRIPTION)
+    assert found.paid_at is None
+    assert found.told is not None
+    assert found.told.source is None
+    assert found.told.subscription == "sub_1"
+
+
+def test_a_deleted_customer_is_told_of_as_deleted(made: Any) -> None:
+    gone = signal(envelope(made.event("customer.deleted", {"object": "customer", "id": "cus_1"}))).told
+    there = signal(envelope(made.event("customer.updated", {"object": "customer", "id": "cus_1"}))).told
+    assert gone is not None
+    assert there is not None
+    assert (gone.deleted, there.deleted) == (True, False)
+
+
+@pytest.mark.parametrize("kind", sorted(RELATED))
+def test_a_thin_event_points_at_the_object_that_it_names(kind: str, made: Any) -> None:
+    family = {"subscription": "customer.subscription.past_due", "customer": "customer.updated"}
+    thin = "v1." + family.get(kind, "invoice.paid")
+    found = signal(envelope(made.thin(thin, {"id": "x_1", "type": kind, "url": "/v1/x"})))
+    assert found.refs == (RELATED[kind]("x_1"),)
+    assert found.told is None
+
+
+@pytest.mark.parametrize(
+    ("event_type", "related", "handled"),
+    [
+        ("v1.customer.subscription.cancel_at_changed", {"id": "sub_1", "type": "subscription"}, True),
+        ("v1.price.lookup_key_changed", {"id": "price_1", "type": "price"}, True),
+        ("v1.customer.subscription.updated", None, False),
+        ("v1.customer.subscription.updated", {"id": "", "type": "subscription"}, False),
+        ("v1.customer.subscription.updated", {"id": "x", "type": "unheard_of"}, False),
+        ("v1.invoice.created", {"id": "in_1", "type": "invoice"}, False),
+        ("customer.subscription.updated", {"id": "sub_1", "type": "subscription"}, False),
+        ("v2.core.account.updated", {"id": "acct_1", "type": "v2.core.account"}, False),
+    ],
+)
+def test_of_thin_events_those_count_whose_snapshots_would(
+    event_type: str, related: dict[str, str] | None, handled: bool, made: Any
+) -> None:
+    assert signal(envelope(made.thin(event_type, related))).handled == handled
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = ["id", "object", "status", "items", "price", "plan", "metadata", "customer", "parent", "subscription", "mode"]
+NAMES += ["payment_status", "payment_intent", "charge", "amount", "entitlements", "data", "quantity", "created"]
+
+
+@given(st.sampled_from(HANDLED_TYPES), st.dictionaries(st.sampled_from(NAMES), JSON), st.dictionaries(st.text(), JSON))
+def test_no_payload_whatever_raises(event_type: str, obj: dict[str, Any], previous: dict[str, Any]) -> None:
+    for kind in ("subscription", "checkout.session", "customer", "charge", obj.get("object")):
+        event = Envelope("evt_1", event_type, 0, False, None, {"id": "x_1", **obj, "object": kind}, previous)
+        events.signal(event)

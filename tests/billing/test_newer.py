@@ -1,0 +1,164 @@
+"""Payloads alone, in any order and repeated: each object ends as it really ended."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.billing import translate
+from service.billing.events import signal
+from service.billing.webhook import Envelope, envelope
+from service.paywall.newer import Mark, Verdict, mark, mark_of_read, newer
+from service.paywall.told import Claims, Facts, Ref, Signal, Told
+
+JULY = 1_783_000_000
+
+
+def state(
+    created: int = JULY,
+    kind: str = "customer.subscription.updated",
+    *,
+    previous: Any = None,
+    end: bool = False,
+    **facts: Any,
+) -> Mark:
+    return Mark(created, kind, facts, previous or {}, end)
+
+
+CASES: list[tuple[str, Mark, Mark, Verdict]] = [
+    ("terminal beats what is not, whatever the time", state(JULY - 9, end=True), state(JULY), "take"),
+    ("what is not terminal never gives way to it", state(JULY + 9), state(JULY, end=True), "keep"),
+    ("the later second wins", state(JULY + 1, status="unpaid"), state(JULY, status="active"), "take"),
+    ("the earlier second loses", state(JULY - 1, status="active"), state(JULY, status="unpaid"), "keep"),
+    ("also between two terminal ones", state(JULY + 1, end=True, n=1), state(JULY, end=True), "take"),
+    ("the same state again changes nothing", state(status="active"), state(status="active"), "keep"),
+    (
+        "of one second the creation is first",
+        state(kind="customer.subscription.created", status="active"),
+        state(status="incomplete"),
+        "keep",
+    ),
+    (
+        "of one second whatever else comes after the creation",
+        state(status="incomplete"),
+        state(kind="customer.subscription.created", status="active"),
+        "take",
+    ),
+    (
+        "it says that before it there was what we have",
+        state(cancel_at=5, status="active", previous={"cancel_at": None}),
+        state(cancel_at=None, status="active"),
+        "take",
+    ),
+    (
+        "what we have says that before it there was this",
+        state(cancel_at=None, status="active"),
+        state(cancel_at=5, status="active", previous={"cancel_at": None}),
+        "keep",
+    ),
+    (
+        "a change and its undoing cannot be told apart",
+        state(cancel_at=None, previous={"cancel_at": 5}),
+        state(cancel_at=5, previous={"cancel_at": None}),
+        "undecided",
+    ),
+    (
+        "the later period",
+        state(items=[["si", "p", 1, 10, 20]], x=1),
+        state(items=[["si", "p", 1, 0, 10]], x=2),
+        "take",
+    ),
+    ("the earlier period", state(current_period_end=10, x=1), state(current_period_end=20, x=2), "keep"),
+    ("trialing comes after incomplete", state(status="trialing"), state(status="incomplete"), "take"),
+    ("active comes after trialing", state(status="active"), state(status="trialing"), "take"),
+    ("incomplete comes before all", state(status="incomplete"), state(status="past_due"), "keep"),
+    ("a payment comes in, and not out", state(payment_status="unpaid"), state(payment_status="paid"), "keep"),
+    ("nothing tells", state(status="active"), state(status="past_due"), "undecided"),
+]
+
+
+@pytest.mark.parametrize(("rule", "incoming", "applied", "verdict"), CASES, ids=[case[0] for case in CASES])
+def test_the_rules(rule: str, incoming: Mark, applied: Mark, verdict: Verdict) -> None:
+    assert newer(incoming, applied) == verdict
+
+
+def test_the_first_state_is_always_taken() -> None:
+    assert newer(state(), None) == "take"
+
+
+def test_what_was_read_gives_way_to_a_later_event_and_to_no_earlier_one() -> None:
+    read = mark_of_read(_told(status="active"), created=JULY)
+    assert newer(state(JULY + 1, status="past_due"), read) == "take"
+    assert newer(state(JULY - 1, status="past_due"), read) == "keep"
+    assert newer(state(JULY, kind="customer.subscription.created", status="incomplete"), read) == "keep"
+    assert newer(state(JULY, status="past_due", previous={"status": "active"}), read) == "take"
+
+
+def _told(**facts: Any) -> Told:
+    return Told(Ref("subscription", "sub_1"), None, None, Claims(), 0, facts=facts)
+
+
+Kept = dict[str, tuple[Told, Mark]]
+
+
+def deliver(kept: Kept, event: Envelope) -> None:
+    """What the store does while Stripe is out of reach."""
+    said: Signal = signal(event)
+    if said.told is None:
+        return
+    incoming = mark(said.told, created=event.created, event_type=event.type, previous=said.previous)
+    name = said.told.ref.text
+    if newer(incoming, kept[name][1] if name in kept else None) == "take":
+        kept[name] = said.told, incoming
+
+
+def told_by(events: list[dict[str, Any]]) -> dict[str, Facts]:
+    kept: Kept = {}
+    for event in events:
+        deliver(kept, envelope(event))
+    return {name: told.facts for name, (told, _) in kept.items()}
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(chance=st.randoms(use_true_random=False), cut=st.floats(0, 1), which=st.integers(0, 11))
+def test_any_order_of_a_recorded_story_with_repeats_ends_as_it_ended(
+    stories: list[dict[str, Any]], chance: random.Random, cut: float, which: int
+) -> None:
+    events = stories[which]["events"]
+    events = events[: max(1, round(cut * len(events)))]
+    shuffled = events + chance.sample(events, len(events) // 2)
+    chance.shuffle(shuffled)
+    assert told_by(shuffled) == told_by(events)
+
+
+def test_told_in_order_a_story_ends_as_its_final_objects_are(stories: list[dict[str, Any]]) -> None:
+    for story in stories:
+        ended = told_by(story["events"])
+        for name, obj in story["final"]["subscriptions"].items():
+            told = translate.subscription(obj)
+            assert told is not None
+            assert ended[f"subscription:{name}"] == told.facts
+
+
+def test_two_stories_in_one_second_each_end_right(made: Any) -> None:
+    """Without the recorded stories: a signup within one second, in every order."""
+    begun = made.subscription(status="incomplete")
+    paid = made.subscription()
+    ended = made.subscription(status="canceled", ended_at=JULY)
+    events = [
+        made.event("customer.subscription.created", begun, id="evt_1"),
+        made.event("customer.subscription.updated", paid, id="evt_2", previous={"status": "incomplete"}),
+        made.event("customer.subscription.deleted", ended, id="evt_3"),
+    ]
+    for seed in range(200):
+        chance = random.Random(seed)
+        alive = chance.choices(events[:2], k=2) + events[:2]
+        chance.shuffle(alive)
+        assert told_by(alive)["subscription:sub_1"]["status"] == "active"
+        everything = [*alive, events[2]]
+        chance.shuffle(everything)
+        assert told_by(everything)["subscription:sub_1"]["status"] == "canceled"

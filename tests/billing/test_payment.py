@@ -1,0 +1,113 @@
+"""Refunds and disputes: told in any order and any number of times, the same payment comes out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import stripe
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.paywall.payment import DISPUTES, REFUND_ENDS, joined, with_news, with_payment
+from service.paywall.source import Pass
+from service.paywall.told import Payment, PaymentNews
+
+BOUGHT = Payment("pi_1", 300)
+PASS = Pass("cs_1", "price_day", None, None, paid_at=0)
+
+DISPUTED = {
+    "needs_response": True,
+    "under_review": True,
+    "lost": True,
+    "appeal_needs_response": True,
+    "appeal_under_review": True,
+    "won": False,
+    "prevented": False,
+    "warning_needs_response": False,
+    "warning_under_review": False,
+    "warning_closed": False,
+}
+
+
+def refund(name: str, amount: int, status: str = "succeeded") -> PaymentNews:
+    return PaymentNews("refund", name, "pi_1", "ch_1", amount, status)
+
+
+def dispute(status: str, name: str = "dp_1") -> PaymentNews:
+    return PaymentNews("dispute", name, "pi_1", "ch_1", 0, status)
+
+
+def charge(amount: int) -> PaymentNews:
+    return PaymentNews("charge", "ch_1", "pi_1", "ch_1", amount, "succeeded")
+
+
+def after(*news: PaymentNews) -> Payment:
+    payment = BOUGHT
+    for one in news:
+        payment = with_news(payment, one)
+    return payment
+
+
+def test_the_table_of_disputes_has_every_status_that_the_sdk_knows() -> None:
+    source = Path(str(stripe.__file__)).with_name("_dispute.py").read_text("utf-8")
+    known = set(re.findall(r"`(\w+)`", source.split("The current status of a dispute.")[1].split('"""')[0]))
+    assert known == set(DISPUTES) == set(DISPUTED)
+
+
+@pytest.mark.parametrize("status", sorted(DISPUTED))
+def test_a_dispute_ends_a_pass_while_it_is_open_or_lost(status: str) -> None:
+    assert with_payment(PASS, after(dispute(status))).disputed == DISPUTED[status]
+    assert after(dispute(status)).disputed == DISPUTES[status][1]
+
+
+def test_a_word_that_stripe_has_yet_to_invent_takes_nothing_away() -> None:
+    assert not after(dispute("arbitrated")).disputed
+    assert after(dispute("lost"), dispute("arbitrated")).disputed
+
+
+def test_a_won_dispute_gives_the_pass_back_also_when_its_beginning_comes_later() -> None:
+    assert not after(dispute("needs_response"), dispute("under_review"), dispute("won")).disputed
+    assert not after(dispute("won"), dispute("needs_response")).disputed
+
+
+def test_refunds_add_up_and_only_the_whole_amount_ends_a_pass() -> None:
+    assert not with_payment(PASS, after(refund("re_1", 100))).refunded
+    assert with_payment(PASS, after(refund("re_1", 100), refund("re_2", 200, "pending"))).refunded
+    assert not with_payment(PASS, Payment(None, 0)).refunded
+
+
+@pytest.mark.parametrize("status", sorted(REFUND_ENDS))
+def test_a_refund_that_comes_to_nothing_gives_the_pass_back(status: str) -> None:
+    assert after(refund("re_1", 300), refund("re_1", 300, status)).refunded == 0
+    assert after(charge(300), refund("re_1", 300), refund("re_1", 300, status)).refunded == 0
+    assert after(refund("re_1", 300, status), charge(300), refund("re_1", 300, "pending")).refunded == 0
+
+
+def test_a_charge_alone_tells_what_was_refunded_and_repeats_do_not_add_up() -> None:
+    assert after(charge(100), charge(300), charge(100), charge(300)).refunded == 300
+    assert after(charge(100), refund("re_1", 100)).refunded == 100
+
+
+NEWS = st.one_of(
+    st.builds(
+        refund,
+        st.sampled_from(["re_1", "re_2"]),
+        st.sampled_from([100, 200, 300]),
+        st.sampled_from(["requires_action", "pending", "succeeded", "failed", "canceled", "new_word"]),
+    ),
+    st.builds(dispute, st.sampled_from([*DISPUTES, "new_word"]), st.sampled_from(["dp_1", "dp_2"])),
+    st.builds(charge, st.sampled_from([0, 100, 300])),
+)
+
+
+@given(st.lists(NEWS, max_size=8).flatmap(lambda news: st.tuples(st.just(news), st.permutations(news * 2))))
+def test_neither_order_nor_repeats_matter(told: tuple[list[PaymentNews], list[PaymentNews]]) -> None:
+    once, shuffled = told
+    assert after(*once) == after(*shuffled)
+
+
+@given(st.lists(NEWS, max_size=6), st.lists(NEWS, max_size=6))
+def test_two_halves_of_what_is_known_join_to_the_whole(one: list[PaymentNews], other: list[PaymentNews]) -> None:
+    assert joined(after(*one), after(*other)) == after(*one, *other) == joined(after(*other), after(*one))

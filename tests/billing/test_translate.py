@@ -1,0 +1,301 @@
+"""Stripe's objects in every shape that a webhook or an answer may have, in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from service.billing import translate
+from service.billing.reading import ident, rows, text, whole
+from service.paywall.source import STANDING, Item, Pass, StripeEntitlements, Subscription
+from service.paywall.told import Claims, Payment, Told
+
+BORN, MONTH = 1_793_491_200, 30 * 86_400
+PAID_FOR = Item("price_month", "monthly", "prod_supporter", 1, BORN, BORN + MONTH)
+
+
+def subscription(obj: Any) -> tuple[Told, Subscription]:
+    told = translate.subscription(obj)
+    assert told is not None
+    assert isinstance(told.source, Subscription)
+    return told, told.source
+
+
+def item(**changes: Any) -> dict[str, Any]:
+    row = {
+        "id": "si_1",
+        "price": {"id": "price_month", "lookup_key": "monthly", "product": "prod_supporter"},
+        "quantity": 1,
+        "current_period_start": BORN,
+        "current_period_end": BORN + MONTH,
+    }
+    return {name: value for name, value in {**row, **changes}.items() if value is not ...}
+
+
+def with_items(made: Any, *items_of: dict[str, Any], **changes: Any) -> Subscription:
+    return subscription(made.subscription(items={"object": "list", "data": list(items_of)}, **changes))[1]
+
+
+def test_a_subscription_says_what_it_gives_to_whom(made: Any) -> None:
+    told, source = subscription(made.subscription())
+    assert source == Subscription("sub_1", "active", (PAID_FOR,), BORN)
+    assert (told.ref.text, told.customer, told.claims) == ("subscription:sub_1", "cus_1", Claims(reader_id="r-1"))
+    assert (told.terminal, told.partial, told.quantity) == (False, False, 1)
+
+
+@pytest.mark.parametrize("status", [*STANDING, "something_new"])
+def test_every_status_is_told_in_stripes_own_word(status: str, made: Any) -> None:
+    told, source = subscription(made.subscription(status=status))
+    assert source.status == status
+    assert told.terminal == (status in ("canceled", "incomplete_expired"))
+
+
+@pytest.mark.parametrize("status", [None, 7, "", [], ...])
+def test_without_a_status_it_is_unknown_and_gives_nothing(status: Any, made: Any) -> None:
+    obj = made.subscription(status=status)
+    if status is ...:
+        del obj["status"]
+    assert subscription(obj)[1].status not in STANDING
+
+
+def test_ends_are_told_as_stripe_has_them(made: Any) -> None:
+    ends = {"trial_end": 1, "cancel_at": 2, "ended_at": 3, "cancel_at_period_end": True}
+    source = subscription(made.subscription(**ends))[1]
+    assert (source.trial_end, source.cancel_at, source.ended_at, source.cancel_at_period_end) == (1, 2, 3, True)
+
+
+def test_pause_collection_and_what_is_pending_change_nothing(made: Any) -> None:
+    later = {"subscription_items": [item(price="price_year")], "expires_at": 1}
+    paused = made.subscription(pause_collection={"behavior": "void"}, pending_update=later, schedule="sub_sched_1")
+    assert subscription(paused)[1] == subscription(made.subscription())[1]
+
+
+def test_before_basil_the_period_stood_at_the_top(made: Any) -> None:
+    old = item(current_period_start=..., current_period_end=...)
+    source = with_items(made, old, current_period_start=BORN, current_period_end=BORN + MONTH)
+    assert source.items == (PAID_FOR,)
+
+
+def test_a_period_of_its_own_beats_the_one_at_the_top(made: Any) -> None:
+    source = with_items(made, item(), current_period_start=1, current_period_end=2)
+    assert source.items == (PAID_FOR,)
+
+
+def test_several_items_keep_their_own_periods_and_quantities(made: Any) -> None:
+    year = item(id="si_2", price={"id": "price_year"}, quantity=5, current_period_end=BORN + 365 * 86_400)
+    obj = made.subscription(items={"data": [item(), year]})
+    told, source = subscription(obj)
+    assert [(one.price, one.quantity, one.end) for one in source.items] == [
+        ("price_month", 1, BORN + MONTH),
+        ("price_year", 5, BORN + 365 * 86_400),
+    ]
+    assert told.quantity == 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"price": "price_month"}, ("price_month", None, None)),
+        (
+            {"price": ..., "plan": {"id": "price_month", "product": "prod_supporter"}},
+            ("price_month", None, "prod_supporter"),
+        ),
+        ({"price": None, "plan": "gold-2019"}, ("gold-2019", None, None)),
+        (
+            {"price": {"id": "price_month", "lookup_key": "monthly", "product": {"id": "prod_supporter"}}},
+            ("price_month", "monthly", "prod_supporter"),
+        ),
+    ],
+)
+def test_a_price_is_an_id_an_object_or_once_a_plan(changes: Any, expected: tuple[str | None, ...], made: Any) -> None:
+    (found,) = with_items(made, item(**changes)).items
+    assert (found.price, found.lookup_key, found.product) == expected
+
+
+def test_the_oldest_shape_has_its_only_price_at_the_top(made: Any) -> None:
+    obj = made.subscription(plan={"id": "gold"}, quantity=2, current_period_start=1, current_period_end=9)
+    del obj["items"]
+    assert subscription(obj)[1].items == (Item("gold", None, None, 2, 1, 9),)
+
+
+@pytest.mark.parametrize("bad", [{"price": ...}, {"price": {}}, {"price": 7}, {"deleted": True}])
+def test_an_item_that_is_none_is_left_out(bad: Any, made: Any) -> None:
+    assert with_items(made, item(**bad), item()).items == (PAID_FOR,)
+
+
+@pytest.mark.parametrize(("quantity", "taken"), [(..., 1), (None, 1), ("7", 1), (-3, 0), (Decimal("4"), 4), (True, 1)])
+def test_a_quantity_that_cannot_be_read_is_one(quantity: Any, taken: int, made: Any) -> None:
+    assert with_items(made, item(quantity=quantity)).items[0].quantity == taken
+
+
+def test_a_list_that_is_cut_off_says_so_unless_all_of_it_was_read(made: Any) -> None:
+    obj = made.subscription(items={"data": [item()], "has_more": True})
+    assert subscription(obj)[0].partial
+    whole_list = translate.subscription(obj, [item(), item(price="price_year")])
+    assert whole_list is not None
+    assert not whole_list.partial
+    assert whole_list.quantity == 2
+
+
+def test_without_a_period_a_subscription_ends_as_it_begins(made: Any) -> None:
+    (found,) = with_items(made, item(current_period_start=..., current_period_end=...)).items
+    assert (found.start, found.end) == (BORN, BORN)
+
+
+@pytest.mark.parametrize(
+    ("changes", "customer"),
+    [
+        ({"customer": {"id": "cus_1", "object": "customer"}}, "cus_1"),
+        ({"customer": None, "customer_account": "acct_9"}, "acct_9"),
+        ({"customer": None}, None),
+    ],
+)
+def test_the_customer_is_an_id_an_object_or_an_account(changes: Any, customer: str | None, made: Any) -> None:
+    assert subscription(made.subscription(**changes))[0].customer == customer
+
+
+@pytest.mark.parametrize("read", [translate.subscription, translate.session, translate.customer])
+@pytest.mark.parametrize("obj", [{}, {"id": None}, {"id": 7}, {"id": ""}, {"id": "\ud800"}])
+def test_what_has_no_id_tells_nothing(read: Callable[[Any], Told | None], obj: Any) -> None:
+    assert read(obj) is None
+
+
+def test_claims_are_read_from_metadata_and_never_from_an_address(made: Any) -> None:
+    metadata = {"reader_id": "r-1", "gift_recipient": "r-2", "gift": "pending", "email": "r@example.org"}
+    obj = made.session(metadata=metadata, customer_details={"email": "r@example.org"}, client_reference_id="r-3")
+    told = translate.session(obj)
+    assert told is not None
+    assert told.claims == Claims("r-2", True, "r-1", "r-3")
+    odd: Any
+    for odd in (None, [], "x", {"reader_id": 7, "gift_recipient": "", "gift": True}):
+        assert translate.claims({"metadata": odd}) == Claims()
+
+
+PASSES = [("complete", "paid"), ("complete", "no_payment_required")]
+
+
+@pytest.mark.parametrize("mode", ["payment", "subscription", "setup", "something_new", None])
+@pytest.mark.parametrize("status", ["open", "complete", "expired"])
+@pytest.mark.parametrize("payment_status", ["paid", "unpaid", "no_payment_required", None])
+def test_a_session_is_a_pass_only_once_it_is_paid_and_complete(
+    mode: Any, status: str, payment_status: Any, made: Any
+) -> None:
+    told = translate.session(made.session(mode=mode, status=status, payment_status=payment_status), paid_at=BORN + 5)
+    assert told is not None
+    if mode == "payment" and (status, payment_status) in PASSES:
+        assert told.source == Pass("cs_test_1", "price_day", None, None, paid_at=BORN + 5)
+        assert told.terminal
+    else:
+        assert told.source is None
+        assert not told.terminal
+    assert (told.payment is not None) == (mode == "payment")
+
+
+def test_a_pass_is_of_the_price_that_our_checkout_named_else_of_the_first_line(made: Any) -> None:
+    lines: list[dict[str, Any]] = [
+        {"price": None},
+        {"price": {"id": "price_day", "lookup_key": "day", "product": "prod_day_pass"}},
+        {"price": {"id": "price_tip"}},
+    ]
+    named = translate.session(made.session(), lines=lines)
+    unnamed = translate.session(made.session(metadata={}), lines=lines)
+    unknown = translate.session(made.session(metadata={}))
+    assert named is not None
+    assert unnamed is not None
+    assert unknown is not None
+    assert named.source == unnamed.source == Pass("cs_test_1", "price_day", "day", "prod_day_pass", paid_at=BORN)
+    assert unknown.source == Pass("cs_test_1", None, None, None, paid_at=BORN)
+    expanded = translate.session(made.session(metadata={}, line_items={"data": lines}))
+    assert expanded is not None
+    assert expanded.source == unnamed.source
+
+
+def test_what_became_of_the_payment_ends_the_pass(made: Any) -> None:
+    back = translate.session(made.session(), payment=Payment("pi_1", 300, refunded=300, disputed=True))
+    assert back is not None
+    assert isinstance(back.source, Pass)
+    assert (back.source.refunded, back.source.disputed) == (True, True)
+
+
+def test_a_session_of_a_subscription_names_it(made: Any) -> None:
+    told = translate.session(made.session(mode="subscription", subscription={"id": "sub_1"}))
+    assert told is not None
+    assert told.subscription == "sub_1"
+
+
+def test_a_customer_tells_whose_it_is_and_whether_it_is_gone() -> None:
+    told = translate.customer({"id": "cus_1", "metadata": {"reader_id": "r-1"}, "email": "r@example.org"})
+    assert told is not None
+    assert (told.customer, told.claims, told.deleted) == ("cus_1", Claims(reader_id="r-1"), False)
+    gone = translate.customer({"id": "cus_1", "object": "customer", "deleted": True})
+    assert gone is not None
+    assert gone.deleted
+    assert gone.terminal
+
+
+def test_a_summary_is_the_whole_set_or_says_that_it_is_not() -> None:
+    rows_of = [
+        {"lookup_key": "notebook"},
+        {"lookup_key": "no_ads"},
+        {"lookup_key": None},
+        {"lookup_key": "notebook"},
+        7,
+    ]
+    summary = {"customer": "cus_1", "entitlements": {"data": rows_of, "has_more": False}}
+    told = translate.entitlements(summary)
+    assert told is not None
+    assert (told.ref.text, told.partial) == ("entitlements:cus_1", False)
+    assert told.source == StripeEntitlements("cus_1", ("notebook", "no_ads"))
+    cut = translate.entitlements({"customer": "cus_1", "entitlements": {"data": rows_of, "has_more": True}})
+    assert cut is not None
+    assert cut.partial
+    assert translate.entitlements({"customer": None}) is None
+
+
+@pytest.mark.parametrize("name", ["subscription", "subscription_pre_basil"])
+def test_stripes_own_shapes_old_and_new_say_the_same(name: str, template: Callable[[str], dict[str, Any]]) -> None:
+    told, source = subscription(template(name))
+    assert source == Subscription(
+        "sub_TEMPLATE",
+        "active",
+        (Item("price_TEMPLATE", None, "prod_TEMPLATE", 1, BORN, BORN + MONTH),),
+        BORN,
+    )
+    assert told.customer == "cus_TEMPLATE"
+
+
+@pytest.mark.parametrize("name", ["invoice", "invoice_pre_basil"])
+def test_stripes_own_invoices_old_and_new_lead_to_the_subscription(
+    name: str, template: Callable[[str], dict[str, Any]]
+) -> None:
+    assert translate.subscription_billed_by(template(name)) == "sub_TEMPLATE"
+
+
+def test_every_final_object_of_the_recorded_stories_can_be_read(stories: list[dict[str, Any]]) -> None:
+    for story in stories:
+        final = story["final"]
+        for obj in final["subscriptions"].values():
+            assert all(one.end > one.start for one in subscription(obj)[1].items)
+        for name, obj in final["checkout_sessions"].items():
+            told = translate.session(obj, lines=final["checkout_line_items"].get(name))
+            assert told is not None
+            assert isinstance(told.source, Pass) == (obj["mode"] == "payment")
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [(1, 1), (1.0, 1), (Decimal("5"), 5), (True, None), ("5", None), (float("nan"), None), (float("inf"), None)],
+)
+def test_numbers_are_read_where_they_are_some(value: Any, read: int | None) -> None:
+    assert whole(value) == read
+
+
+def test_great_numbers_are_none(made: Any) -> None:
+    assert whole(10**30) is None
+    assert whole(Decimal("NaN")) is None
+    assert ident({"id": {"id": "x"}}) is None
+    assert text("\udc00") is None
+    assert rows({"data": "x"}) == rows(None) == rows("x") == []
