@@ -211,6 +211,12 @@ def test_a_pause_of_collection_leaves_the_status_and_shelves_the_invoices(
     assert client.v1.subscriptions.retrieve(subscription.id).pause_collection is None
 
 
+def test_a_trial_can_be_ended_now(client: stripe.StripeClient, new_customer: Customers) -> None:
+    subscription = _subscribe(client, new_customer().id, trial_period_days=14)
+    ended = client.v1.subscriptions.update(subscription.id, {"trial_end": "now"})
+    assert (ended.status, ended.latest_invoice == subscription.latest_invoice) == ("active", False)
+
+
 def test_quantity_is_changed_and_billed_at_the_next_renewal(
     client: stripe.StripeClient, control: Any, new_customer: Customers
 ) -> None:

@@ -40,6 +40,29 @@ def test_a_clock_that_is_told_nonsense_says_so(control: Any, body: dict[str, Any
     assert "error" in control.post("/clock", body, expect=400)
 
 
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("/delivery", {"retries": 3}),
+        ("/delivery", {"mode": "asleep"}),
+        ("/delivery", {"colour": "red"}),
+        ("/faults", {"status": "500"}),
+        ("/rate_limit", {"per_second": [1]}),
+        ("/policy", {"retry_days": ["soon"]}),
+        ("/load", {"events": 1}),
+        ("/object", {"object": {"id": "x"}}),
+        ("/webhook_endpoints", {"url": "http://127.0.0.1:9/"}),
+    ],
+)
+def test_a_wish_of_the_wrong_shape_is_refused_and_changes_nothing(
+    client: stripe.StripeClient, control: Any, route: str, body: dict[str, Any]
+) -> None:
+    before = control.get("/delivery"), control.get("/policy")
+    assert control.post(route, body, expect=400)["error"]["message"]
+    assert (control.get("/delivery"), control.get("/policy")) == before
+    client.v1.customers.list()
+
+
 def test_a_share_of_requests_fails_where_it_is_told_to(client: stripe.StripeClient, control: Any) -> None:
     control.post("/faults", {"match": "/v1/subscriptions", "fail_rate": 0.5, "status": 500, "seed": 1})
     failed = 0

@@ -35,6 +35,19 @@ def test_the_sdk_accepts_the_signature_and_the_event(client: stripe.StripeClient
         client.construct_event(body, header, "whsec_other")
 
 
+def test_a_session_is_told_without_the_look_alikes_own_fields(
+    client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
+) -> None:
+    line: Any = {"price": "price_month", "quantity": 1}
+    session = client.v1.checkout.sessions.create(
+        {"mode": "subscription", "line_items": [line], "success_url": "https://www.example.news/"}
+    )
+    control.post(f"/checkout/{session.id}/pay")
+    done = wait(lambda: [event for event in receiver.events if event["type"] == "checkout.session.completed"])[0]
+    assert done["data"]["object"]["payment_status"] == "paid"
+    assert not [name for name in done["data"]["object"] if name.startswith("_")]
+
+
 def test_a_refused_delivery_is_tried_again_with_a_fresh_signature_until_it_is_taken(
     client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
 ) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from service.demo.stripe import render
 from service.demo.stripe.domain import checkout, cycle, disputes, entitlements, refunds
 from service.demo.stripe.domain.endpoints import Webhook, register
 from service.demo.stripe.errors import ApiError, Json, invalid
+from service.demo.stripe.faults import Limits
 from service.demo.stripe.loading import load_event, load_lifecycle, put_object
 from service.demo.stripe.lookalike import Lookalike
-from service.demo.stripe.world import Policy, World
+from service.demo.stripe.wishes import checked
+from service.demo.stripe.world import Policy, World, public
 
 
 def blueprint(lookalike: Lookalike) -> Blueprint:
@@ -24,7 +24,7 @@ def blueprint(lookalike: Lookalike) -> Blueprint:
     def on(method: str, rule: str, act: Callable[..., Any]) -> None:
         def view(**path_ids: str) -> Response:
             with lookalike.world.lock:
-                return jsonify(render.public(act(lookalike, _body(), **path_ids)))
+                return jsonify(public(act(lookalike, _body(), **path_ids)))
 
         control.add_url_rule(rule, f"{method} {rule}", view, methods=[method])
 
@@ -34,6 +34,14 @@ def blueprint(lookalike: Lookalike) -> Blueprint:
     @control.errorhandler(ApiError)
     def refuse(error: ApiError) -> tuple[Response, int]:
         return jsonify(error.body), error.status
+
+    @control.errorhandler(TypeError)
+    @control.errorhandler(ValueError)
+    @control.errorhandler(LookupError)
+    @control.errorhandler(AttributeError)
+    def misshapen(error: Exception) -> tuple[Response, int]:
+        """The bodies here are as free as the objects in them; what does not fit is the caller's to put right."""
+        return jsonify(invalid(f"That does not fit: {type(error).__name__}: {error}").body), 400
 
     return control
 
@@ -77,7 +85,7 @@ def _faults(lookalike: Lookalike, body: Json) -> Json:
 
 
 def _rate_limit(lookalike: Lookalike, body: Json) -> Json:
-    lookalike.rate_limit.set(body.get("per_second"), body.get("endpoint_per_second"), body.get("burst"))
+    lookalike.rate_limit.set(Limits(**checked(Limits, body)))
     return body
 
 
@@ -96,10 +104,7 @@ def _strict(lookalike: Lookalike, body: Json) -> Json:
 
 def _policy(lookalike: Lookalike, body: Json) -> Json:
     policy = lookalike.world.policy
-    strange = body.keys() - {known.name for known in fields(Policy)}
-    if strange:
-        raise invalid(f"Unknown settings: {', '.join(sorted(strange))}")
-    for name, value in body.items():
+    for name, value in checked(Policy, body).items():
         setattr(policy, name, value)
     return vars(policy)
 

@@ -12,7 +12,7 @@ from service.demo.stripe import legacy, signature
 from service.demo.stripe.domain import cycle
 from service.demo.stripe.errors import Json
 from service.demo.stripe.mailbag import Letter, Mailbag
-from service.demo.stripe.world import World
+from service.demo.stripe.world import World, public
 
 _SENDERS = 8
 
@@ -67,11 +67,12 @@ class Delivery:
         self._threads.append(ticker)
 
     def stop(self) -> None:
-        """Ends the threads; what is under way is finished, what waits is not sent."""
+        """Ends the threads; what waits is not sent, and what hangs in an endpoint is left behind after two seconds."""
         self._stopped.set()
         self.bag.close()
+        deadline = time.monotonic() + 2
         for thread in self._threads:
-            thread.join(timeout=self.bag.conduct.timeout + 1)
+            thread.join(timeout=max(0.0, deadline - time.monotonic()))
         self._threads.clear()
 
     def _tick(self) -> None:
@@ -117,7 +118,7 @@ class Delivery:
                 return None
             body = letter.body
             if body is None and event is not None:
-                shaped = legacy.event_in_version(event, endpoint["api_version"], self.world.find)
+                shaped = legacy.event_in_version(public(event), endpoint["api_version"], self.world.find)
                 body = json.dumps(shaped, indent=2, ensure_ascii=False).encode()
             return endpoint["url"], endpoint["_secrets"], body or b""
 

@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from service.demo.stripe.errors import ApiError, Json, invalid
-
-_FIELDS = {"match", "method", "fail_rate", "status", "hang", "when", "times", "reason"}
+from service.demo.stripe.errors import ApiError, Json
+from service.demo.stripe.wishes import checked
 
 
 @dataclass
@@ -38,12 +37,9 @@ class Faults:
 
     def set(self, rules: list[Json], seed: int | None = None) -> None:
         """Replace all faults; none lifts them."""
-        for rule in rules:
-            strange = rule.keys() - _FIELDS
-            if strange:
-                raise invalid(f"Unknown fields of a fault: {', '.join(sorted(strange))}")
+        made = [Fault(**checked(Fault, rule)) for rule in rules]
         with self._lock:
-            self._faults = [Fault(**rule) for rule in rules]
+            self._faults = made
             self._epoch += 1
             if seed is not None:
                 self._random.seed(seed)
@@ -89,6 +85,15 @@ def _failure(status: int, reason: str | None = None) -> ApiError:
     return ApiError(status, "An unknown error occurred; the look-alike was told to fail.", kind=kind)
 
 
+@dataclass
+class Limits:
+    """Requests a second, over all and for each endpoint, and how many at once (a second's worth, if not told)."""
+
+    per_second: float | None = None
+    endpoint_per_second: float | None = None
+    burst: float | None = None
+
+
 class RateLimit:
     """Token buckets: one for everything, one for each endpoint (method and first words of the path). Off at first."""
 
@@ -98,11 +103,11 @@ class RateLimit:
         self._rules: dict[str, tuple[float, float]] = {}
         self._buckets: dict[str, tuple[float, float]] = {}
 
-    def set(self, per_second: float | None, endpoint_per_second: float | None, burst: float | None) -> None:
-        """Requests a second, over all and for each endpoint; `None`: no limit. `burst`: else a second's worth."""
+    def set(self, limits: Limits) -> None:
+        """From now on these, with full buckets."""
         with self._lock:
-            given = {"global-rate": per_second, "endpoint-rate": endpoint_per_second}
-            self._rules = {name: (rate, burst or rate) for name, rate in given.items() if rate}
+            given = {"global-rate": limits.per_second, "endpoint-rate": limits.endpoint_per_second}
+            self._rules = {name: (rate, limits.burst or rate) for name, rate in given.items() if rate}
             self._buckets = {}
 
     def take(self, endpoint: str) -> None:

@@ -9,7 +9,7 @@ from service.demo.stripe.delivery import Delivery
 from service.demo.stripe.domain import catalogue
 from service.demo.stripe.domain.endpoints import Webhook, register
 from service.demo.stripe.errors import Json, invalid
-from service.demo.stripe.faults import Faults, RateLimit
+from service.demo.stripe.faults import Faults, Limits, RateLimit
 from service.demo.stripe.idempotency import IdempotencyKeys
 from service.demo.stripe.journal import Journal
 from service.demo.stripe.openapi_check import ParameterCheck
@@ -35,7 +35,7 @@ class Lookalike:
         """As at the start: catalogue and endpoints of the start, the wall's time, nothing else. `strict` stays."""
         seed = self._seed_catalog if seed_catalog is None else seed_catalog
         self.faults.set([])
-        self.rate_limit.set(None, None, None)
+        self.rate_limit.set(Limits())
         self.journal.clear()
         self.keys = IdempotencyKeys()
         self.world = World(Clock())

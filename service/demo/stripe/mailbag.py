@@ -10,10 +10,11 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import count
 
 from service.demo.stripe.errors import Json, invalid
+from service.demo.stripe.wishes import checked
 
 MODES = ("normal", "hold", "off")
 
@@ -66,9 +67,7 @@ class Mailbag:
 
     def behave(self, wishes: Json) -> None:
         """Set some of the conduct's fields; the others stay as they are."""
-        strange = wishes.keys() - {known.name for known in fields(Conduct)}
-        if strange:
-            raise invalid(f"Unknown fields of the delivery: {', '.join(sorted(strange))}")
+        checked(Conduct, wishes)
         if wishes.get("mode", "normal") not in MODES:
             raise invalid(f"mode must be one of {', '.join(MODES)}", "mode")
         with self.ready:

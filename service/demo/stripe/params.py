@@ -40,7 +40,7 @@ def _lists(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     children = {key: _lists(value) for key, value in node.items()}
-    if children and all(key.isdigit() for key in children):
+    if children and all(key.isascii() and key.isdigit() for key in children):
         return [children[key] for key in sorted(children, key=int)]
     return children
 
@@ -138,6 +138,8 @@ class Params:
             return {}
         merged = dict(before or {})
         given = self.values.get(name) or {}
+        if isinstance(given, str):
+            raise invalid("Invalid object", self.name(name))
         # Keys that are all digits come out of the decoder as a list; in metadata they are names.
         pairs = enumerate(given) if isinstance(given, list) else given.items()
         for key, value in pairs:

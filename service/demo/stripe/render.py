@@ -6,7 +6,7 @@ from typing import Any
 
 from service.demo.stripe import legacy
 from service.demo.stripe.errors import Json, invalid
-from service.demo.stripe.world import World, embedded
+from service.demo.stripe.world import World, embedded, public
 
 _DEEPEST = 4
 
@@ -21,15 +21,6 @@ def answer(world: World, found: Json, expand: list[str], version: str) -> Json:
         _expand(world, made, steps, path)
     shaped: Json = legacy.in_version(made, version, world.find)
     return shaped
-
-
-def public(value: Any) -> Any:
-    """A deep copy without the fields that begin with `_`."""
-    if isinstance(value, dict):
-        return {key: public(inner) for key, inner in value.items() if not key.startswith("_")}
-    if isinstance(value, list):
-        return [public(inner) for inner in value]
-    return value
 
 
 def _expand(world: World, node: Any, steps: list[str], path: str) -> None:

@@ -92,7 +92,7 @@ class World:
 
     def emit(self, event_type: str, obj: Json, previous: Json | None = None) -> Json:
         """Record an event about `obj` as it stands, and hand it to the deliveries."""
-        data: Json = {"object": copy.deepcopy(obj)}
+        data: Json = {"object": public(obj)}
         if previous is not None:
             data["previous_attributes"] = previous
         event: Json = {
@@ -128,6 +128,15 @@ def _previous(before: Json, after: Json) -> Json:
         old, new = before["metadata"], after["metadata"]
         previous["metadata"] = {key: old.get(key) for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
     return previous
+
+
+def public(value: Any) -> Any:
+    """A deep copy without the fields that begin with `_`, which are the look-alike's own."""
+    if isinstance(value, dict):
+        return {key: public(inner) for key, inner in value.items() if not key.startswith("_")}
+    if isinstance(value, list):
+        return [public(inner) for inner in value]
+    return value
 
 
 def embedded(url: str, data: list[Any], total: bool = True) -> Json:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from service.demo.stripe.api.catalogue import rhythm
-from service.demo.stripe.domain import catalogue, changes, customers, entitlements, items, standing, subscriptions
+from service.demo.stripe.domain import (
+    catalogue,
+    changes,
+    customers,
+    cycle,
+    entitlements,
+    items,
+    standing,
+    subscriptions,
+)
 from service.demo.stripe.errors import Json, invalid
 from service.demo.stripe.lists import matching, newest_first, page, within
 from service.demo.stripe.params import Params
@@ -161,6 +170,7 @@ def update(world: World, params: Params, subscription: str) -> Json:
         _set_end(world, found, params)
     entitlements.refresh(world, found["customer"])
     standing.plan(world, found)
+    cycle.catch_up(world)  # a trial that ends now is over in this very answer
     return found
 
 
