@@ -137,6 +137,16 @@ class Inbox:
             for event, mark, fields in zip(row[::2], row[1::2], found, strict=True)
         ]
 
+    def waiting_ids(self, name: str, upto: int) -> list[str]:
+        """Only the ids of those."""
+        key = self.keys.waiting(name)
+        (row,) = self._link.read([(key, (b"ZRANGEBYSCORE", key, b"-inf", b"%d" % upto))])
+        return [event.decode() for event in row]
+
+    def release(self, name: str, holder: int) -> None:
+        """Gives the lease back, whatever else there is to do."""
+        self.finish(name, 1 << 53, holder, [])
+
     def finish(self, name: str, number: int, holder: int, done: Sequence[Done], *, failed: bool = False) -> bool:
         """Says what has become of events. Gives whether more has come meanwhile, for the one who holds the lease."""
         place = place_of(name)

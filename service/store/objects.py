@@ -11,7 +11,7 @@ that make it so, and hence survive any crash.
     rev       number of the last change          final      1 = never gives way (ended, deleted, paid)
     facts     … that every copy must show        owner      whose it is: [reader, how, as_gift]
     shown     rev that all copies show           link       the reader that an admin named
-    lease     a read is under way until (ms)     session, customer, payment, known: what other objects say about it
+    lease     a read is under way until (ms)     session:…, customer, payment, known, paid: what others say about it (`tell`)
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ LEASE = 8.0
 """Seconds for which one that reads an object is alone with it, so that a burst costs one read or two."""
 
 Verdict = Literal["applied", "same", "stale", "kept", "marked", "retry"]
-About = Literal["session", "customer", "payment", "known"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +134,11 @@ class Objects:
         number, leased = self._link.run(BEGIN, keys, [ms(now), until, int(force), int(wanted), name, holding])
         return number, leased == 1
 
+    def request(self, name: str, now: float) -> None:
+        """Somebody has to read this object; whoever does so next."""
+        keys = [self.keys.object(name), self.keys.unread(place_of(name))]
+        self._link.run(BEGIN, keys, [ms(now), 0, 0, 1, name, 0])
+
     def apply(
         self,
         name: str,
@@ -165,9 +169,7 @@ class Objects:
         verdict, stands = self._link.run(APPLY, keys, arguments)
         return cast(Verdict, verdict.decode()), stands
 
-    def tell(
-        self, name: str, about: About, number: int, value: bytes, now: float, *, from_payload: bool = False
-    ) -> bool:
+    def tell(self, name: str, about: str, number: int, value: bytes, now: float, *, from_payload: bool = False) -> bool:
         """Tells an object what another one, at that number, says about it. Gives whether that was new."""
         place = place_of(name)
         keys = [self.keys.object(name), self.keys.unspread(place), self.keys.unread(place)]

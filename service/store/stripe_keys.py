@@ -50,6 +50,10 @@ class StripeKeys:
         """Sorted set: the readers with a seat of this subscription, by when it was given (milliseconds)."""
         return self._at(place_of(name), f"t:{name}")
 
+    def removed(self, name: str) -> bytes:
+        """Sorted set: the readers that lost their seats because fewer were paid for, by when they had got them."""
+        return self._at(place_of(name), f"r:{name}")
+
     def belongings(self, customer: str) -> bytes:
         """Set: names of the objects of this customer, its own slot's."""
         return self._at(place_of(f"customer:{customer}"), f"c:{customer}")

@@ -1,0 +1,56 @@
+"""What a change does to a reader's entitlements: before and after, for the ledger and for the known of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from service.engine.owning import Person
+from service.paywall.catalogue import Catalogue
+from service.paywall.entitlement import Entitlements, resolve
+from service.store.readers import HoldingsCache
+
+MOST_NOTED = 100
+"""Readers noted with one event: a group's renewal changes thousands alike."""
+
+Row = list[list[object]]
+"""`[feature, until, source]` each."""
+
+
+class Entitled:
+    """Works out what a hot record entitles to."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._holdings = HoldingsCache(catalogue)
+
+    def by(self, hot: Mapping[bytes, bytes], now: float) -> Entitlements:
+        return resolve(self._holdings.holdings(hot), self._catalogue.features, now)
+
+    def change(self, person: Person, field: bytes, record: bytes | None, now: float) -> Change:
+        """What putting this record (`None`: none that opens anything) under the field changes."""
+        after = {name: value for name, value in person.hot.items() if name != field}
+        if record is not None:
+            after[field] = record
+        return Change(rows(self.by(person.hot, now)), rows(self.by(after, now)))
+
+
+class Change:
+    """Entitlements before and after."""
+
+    __slots__ = ("after", "before")
+
+    def __init__(self, before: Row, after: Row) -> None:
+        self.before = before
+        self.after = after
+
+    def __bool__(self) -> bool:
+        return self.before != self.after
+
+    @property
+    def takes_away(self) -> bool:
+        """Whether a feature is held no more."""
+        return not {row[0] for row in self.before} <= {row[0] for row in self.after}
+
+
+def rows(entitlements: Entitlements) -> Row:
+    return [[name, holding.until, holding.key] for name, holding in entitlements.by_feature.items()]

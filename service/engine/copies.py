@@ -1,0 +1,151 @@
+"""What readers hold of an object: from its facts, whose it is and who has a seat to a source for each of them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from service.paywall.catalogue import DAY, Catalogue
+from service.paywall.newer import Mark
+from service.paywall.ownership import Owner
+from service.paywall.payment import joined, with_payment
+from service.paywall.source import Pass, Source, Standing, StripeEntitlements, Subscription
+from service.paywall.told import Claims, Told
+from service.store import told_codec
+from service.store.codec import LETTERS
+from service.store.objects import StoredObject
+
+HOT_FOR = 30 * DAY
+"""Seconds for which what has ended by time alone stays where a check sees it: a longer grace in the configuration counts
+at once, without rewriting anything."""
+
+SESSION = b"session:"
+"""Field of a subscription for each session that began it; its number lies beside it, with a `#` at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class AboutCustomer:
+    """What an object's customer says of whose it is: an admin's link, its own claims, whether it was deleted, and by its
+    other objects whose it is known to be (which counts for Stripe's Entitlements alone)."""
+
+    customer: str
+    link: str | None
+    claims: Claims
+    deleted_at: int | None
+    known: str | None
+    told: bool = True
+    """Whether Stripe has told of the customer at all."""
+
+
+def about_customer(customer: StoredObject) -> AboutCustomer:
+    """What a customer's record says to its belongings."""
+    told, mark = customer.told, customer.mark
+    gone = told is not None and told.deleted
+    return AboutCustomer(
+        customer=customer.ref.id,
+        link=customer.link,
+        claims=told.claims if told and not gone else Claims(),
+        deleted_at=_moment(mark, customer) if gone else None,
+        known=(customer.fields.get(b"known") or b"").decode() or None,
+        told=told is not None or customer.number(b"applied") > 0,
+    )
+
+
+def _moment(mark: Mark | None, customer: StoredObject) -> int:
+    return mark.created if mark and mark.created else customer.number(b"at") // 1000
+
+
+def pack_about(about: AboutCustomer, *, whole: bool) -> bytes:
+    """`whole`: with what only entitlements are told."""
+    known = about.known if whole else None
+    row = [about.customer, about.link, told_codec.claims_row(about.claims), about.deleted_at, known, about.told]
+    return told_codec.pack_row(row)
+
+
+def customer_of(obj: StoredObject) -> AboutCustomer | None:
+    """What the object was told of its customer last."""
+    text = obj.fields.get(b"customer")
+    if not text:
+        return None
+    customer, link, claims, deleted_at, known, told = told_codec.unpack_row(text)
+    return AboutCustomer(customer, link, told_codec.claims_from(claims), deleted_at, known, told)
+
+
+def sessions_of(obj: StoredObject) -> list[Claims]:
+    """The claims of the sessions that began a subscription, the oldest first."""
+    told = [
+        told_codec.unpack_row(row) for name, row in obj.fields.items() if name.startswith(SESSION) and name[-1] != 35
+    ]
+    return [told_codec.claims_from(claims) for _, claims in sorted(told, key=lambda row: (row[0], str(row[1])))]
+
+
+def seats_paid_for(told: Told | None, catalogue: Catalogue) -> int | None:
+    """The sum over items of plans with seats; `None` where there is no such plan."""
+    if told is None or not isinstance(told.source, Subscription):
+        return None
+    plans = [(catalogue.plan_for(i.price, i.lookup_key, i.product), i.quantity) for i in told.source.items]
+    seats = [quantity for plan, quantity in plans if plan is not None and plan.seats]
+    return sum(seats) if seats else None
+
+
+def copies_of(obj: StoredObject, owner: Owner) -> dict[str, Source | None]:
+    """Who holds what: `letter:reader` → the source (`None`: the customer itself, which gives nothing)."""
+    told = obj.told
+    if obj.ref.kind == "customer":
+        return {f"c:{owner.reader}": None} if owner.reader else {}
+    if told is None:
+        return {}
+    source = told.source
+    if isinstance(source, Subscription):
+        return _of_subscription(obj, _as_it_stands(source, obj), owner)
+    if source is None or owner.reader is None:
+        return {}
+    if isinstance(source, Pass):
+        return {f"p:{owner.reader}": _pass(obj, told, source, owner)}
+    gone = (about := customer_of(obj)) is not None and about.deleted_at is not None
+    keys = () if gone else source.lookup_keys
+    return {f"e:{owner.reader}": StripeEntitlements(source.customer, keys, obj.confirmed)}
+
+
+def _of_subscription(obj: StoredObject, source: Subscription, owner: Owner) -> dict[str, Source | None]:
+    held: dict[str, Source | None] = {}
+    if owner.reader:
+        own = replace(source, role="gift" if owner.as_gift else "subscription")
+        held[f"{LETTERS[own.role]}:{owner.reader}"] = own
+    for reader, since in obj.seats.items():
+        held[f"t:{reader}"] = replace(source, role="seat", since=since // 1000)
+    return held
+
+
+def _as_it_stands(source: Subscription, obj: StoredObject) -> Subscription:
+    """With the customer's end as its own: what belongs to a deleted customer is over, also if nobody says so."""
+    about, told = customer_of(obj), obj.told
+    if about is not None and about.deleted_at is not None and told is not None and not told.terminal:
+        source = replace(source, status="canceled", ended_at=about.deleted_at)
+    return replace(source, confirmed=obj.confirmed)
+
+
+def paid_at_of(obj: StoredObject) -> int | None:
+    """When the earliest event that says so told that a session is paid."""
+    paid = obj.fields.get(b"paid")
+    return int(paid) if paid else None
+
+
+def _pass(obj: StoredObject, told: Told, source: Pass, owner: Owner) -> Pass:
+    payment = told.payment
+    if text := obj.fields.get(b"payment"):
+        news = told_codec.unpack_payment(text)
+        payment = joined(payment, news) if payment else news
+    paid_at = paid_at_of(obj)
+    source = replace(source, paid_at=source.paid_at if paid_at is None else paid_at)
+    return replace(with_payment(source, payment), confirmed=obj.confirmed, gift=owner.as_gift)
+
+
+def is_past(source: Source, catalogue: Catalogue, now: float) -> bool:
+    """Whether it can open nothing any more: ended by its own word, or long ago by time."""
+    if isinstance(source, StripeEntitlements):
+        return not source.lookup_keys
+    holdings = source.holdings(catalogue)
+    return all(
+        holding.base is Standing.ENDED or (holding.until is not None and now >= holding.until + HOT_FOR)
+        for holding in holdings
+    )

@@ -1,0 +1,182 @@
+"""What web, worker and command line call: receive an event, replay it, and the pieces that everything else is made of."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from service.billing import events
+from service.billing.webhook import Envelope
+from service.engine.errand import Errand
+from service.engine.owning import People
+from service.engine.payments import Payments
+from service.engine.seams import Checkpoint, Gateway, pass_by
+from service.engine.spreading import Spreader
+from service.engine.work import Workbench
+from service.paywall.catalogue import Catalogue
+from service.store.customers import Customers
+from service.store.errors import StoreUnavailable
+from service.store.inbox import Event, Inbox, Mode, Recorded
+from service.store.keys import Keys
+from service.store.known import Known
+from service.store.link import Link
+from service.store.marks import Marks
+from service.store.objects import Objects
+from service.store.readers import Readers
+from service.store.seats import Seats
+from service.store.stripe_keys import StripeKeys
+
+DEADLINE = 3.0
+"""Seconds that work may take while Stripe waits for its answer; then it is left to be finished afterwards."""
+LAST_QUESTION = 1.0
+"""Seconds after which nothing more is asked of Stripe meanwhile: one question can take up to four."""
+
+UNHANDLED = "this type is not handled"
+OTHER_MODE = "of the other mode"
+OTHER_ACCOUNT = "of a connected account"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a delivery: recorded, and perhaps done. `known` tells a repeat, `prices` that the offer's changed."""
+
+    id: str
+    state: str
+    known: bool
+    prices: bool
+
+
+def no_report(what: str, why: str) -> None:
+    """For whoever does not want to hear of troubles."""
+
+
+class Engine:
+    """One for a process; threads share it. Methods raise `StoreUnavailable` where the store cannot be reached.
+
+    `gateway` is `None` without a Stripe key: then payloads are all there is. `report` is told of troubles by constant
+    words. `timer` is monotonic; the time of day is an argument everywhere.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        keys: Keys,
+        readers: Readers,
+        catalogue: Catalogue,
+        *,
+        gateway: Gateway | None,
+        known: Known | None = None,
+        checkpoint: Checkpoint = pass_by,
+        report: Callable[[str, str], None] = no_report,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        stripe_keys = StripeKeys(keys.prefix.decode())
+        self.catalogue = catalogue
+        self.gateway = gateway
+        self.readers = readers
+        self.objects = Objects(link, stripe_keys)
+        self.inbox = Inbox(link, stripe_keys)
+        self.marks = Marks(link, stripe_keys)
+        self.seats = Seats(link, stripe_keys, keys)
+        self.people = People(link, keys)
+        self.report = report
+        self.checkpoint = checkpoint
+        self._timer = timer
+        self._lock = threading.Lock()
+        self._left: dict[str, None] = {}
+        customers = Customers(link, keys)
+        self.spreader = Spreader(
+            self.objects, self.seats, readers, self.people, customers, catalogue, known, checkpoint
+        )
+        payments = Payments(self.objects, gateway, report)
+        self.workbench = Workbench(
+            self.objects, self.inbox, self.spreader, payments, gateway, catalogue, checkpoint, report
+        )
+
+    def receive(self, envelope: Envelope, now: float) -> Receipt:
+        """Records a verified event durably, then works on it within the deadline. After this it may be answered 200.
+
+        Raises `StoreUnavailable` only where it could not be recorded: then Stripe has to send it again.
+        """
+        event = self.event_of(envelope)
+        recorded = self.inbox.record(event, now)
+        self.checkpoint("recorded")
+        prices = event.signal.prices and not event.why
+        known = recorded.before is not None
+        if not recorded.mark:
+            return Receipt(event.id, recorded.before or "ignored", known, prices)
+        done = self._try(event.name, now, recorded)
+        return Receipt(event.id, "done" if done else "pending", known, prices)
+
+    def _try(self, name: str, now: float, recorded: Recorded) -> bool:
+        """Works on it inline. What fails now is remembered, and somebody finishes it."""
+        errand = self.errand(now, "stripe", inline=True)
+        try:
+            done = recorded.leased and self.workbench.work(name, errand, number=recorded.mark)
+        except StoreUnavailable:
+            done = False
+        if not done:
+            with self._lock:
+                self._left[name] = None
+        return done
+
+    def event_of(self, envelope: Envelope) -> Event:
+        """An event as it is recorded."""
+        signal = events.signal(envelope)
+        named = envelope.object.get("id") if not envelope.thin else (envelope.related or ("", None))[1]
+        return Event(
+            id=envelope.id,
+            type=envelope.type,
+            object=named if isinstance(named, str) else None,
+            created=envelope.created,
+            signal=signal,
+            why=self._why_not(envelope, bool(signal.refs), signal.prices),
+        )
+
+    def _why_not(self, envelope: Envelope, refs: bool, prices: bool) -> str:
+        if envelope.livemode != self.catalogue.livemode:
+            return OTHER_MODE
+        if envelope.account:
+            return OTHER_ACCOUNT
+        return "" if refs else "prices of the offer" if prices else UNHANDLED
+
+    def record(self, envelope: Envelope, now: float, mode: Mode = "list") -> str | None:
+        """Records an event that was found in Stripe's list. Gives the object to work on, if it is not done already."""
+        event = self.event_of(envelope)
+        recorded = self.inbox.record(event, now, mode=mode, lease=False)
+        return event.name if recorded.mark else None
+
+    def finish_own(self, now: float) -> int:
+        """Finishes what this process has recorded and could not finish at once. Gives how much is left."""
+        with self._lock:
+            names = list(self._left)
+        for name in names:
+            number = self.inbox.waiting_ids(name, 1 << 53)
+            if not number or self.workbench.work(name, self.errand(now, "stripe")):
+                with self._lock:
+                    self._left.pop(name, None)
+        with self._lock:
+            return len(self._left)
+
+    def errand(self, now: float, cause: str, *, inline: bool = False, force: bool = False) -> Errand:
+        """What a piece of work carries along; an inline one keeps to the deadline."""
+        begun = self._timer()
+        if not inline:
+            return Errand(now, cause, _always, _always, "worker", force)
+        return Errand(
+            now,
+            cause,
+            in_time=lambda: self._timer() - begun < DEADLINE,
+            may_ask=lambda: self._timer() - begun < LAST_QUESTION,
+            patience="inline",
+        )
+
+    def work(self, names: Sequence[str], now: float, cause: str, *, force: bool = False) -> int:
+        """Brings objects up to date, each by its own errand. Gives how many are done."""
+        return sum(self.workbench.work(name, self.errand(now, cause, force=force)) for name in names)
+
+
+def _always() -> bool:
+    return True

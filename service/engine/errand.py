@@ -1,0 +1,36 @@
+"""What one piece of work carries along, and what one look at an object gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from service.billing.transport import Patience
+from service.store.inbox import Done
+
+
+@dataclass(slots=True)
+class Errand:
+    """Why something is done, until when it may go on, and how long it waits for Stripe."""
+
+    now: float
+    cause: str
+    """Where no event is the cause: what readers' histories say instead."""
+    in_time: Callable[[], bool]
+    may_ask: Callable[[], bool]
+    """Whether there is still time to ask Stripe something more."""
+    patience: Patience = "worker"
+    force: bool = False
+    """Take objects up even if somebody else seems to be reading them."""
+    away: bool = False
+    """Stripe could not be read; the rest of this errand does not try again."""
+    seen: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Look:
+    """One look at an object: what has become of the events that waited, what else has to be read, whether Stripe failed."""
+
+    done: list[Done]
+    onward: list[str]
+    failed: bool = False

@@ -1,0 +1,64 @@
+"""What payloads say, for the time that Stripe cannot be read: applied if newer, unconfirmed, to be read later."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from service.engine.dues import next_look
+from service.paywall.catalogue import Catalogue
+from service.paywall.newer import mark, newer
+from service.paywall.source import StripeEntitlements, Subscription
+from service.paywall.told import Told
+from service.store.inbox import Done, Waiting
+from service.store.objects import Objects, StoredObject
+
+UNREAD = "Stripe cannot be read now; it will be"
+FROM_PAYLOAD = "from the payload; Stripe cannot be read now, it will be"
+OLDER = "what is known already is newer"
+UNDECIDED = "whether it is newer cannot be told before Stripe is read"
+
+
+class Payloads:
+    """Applies what waiting events say. Raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, objects: Objects, catalogue: Catalogue) -> None:
+        self._objects = objects
+        self._catalogue = catalogue
+
+    def apply(self, name: str, waiting: list[Waiting], now: float) -> list[Done]:
+        """What has become of each; those that say nothing wait until the object is read."""
+        return [self._apply(name, event, now) for event in waiting]
+
+    def _apply(self, name: str, event: Waiting, now: float) -> Done:
+        if event.told is None or event.told.ref.text != name:
+            self._objects.apply(name, event.mark, None, now, read=False)
+            return Done(event.id, "pending", UNREAD)
+        incoming = mark(event.told, created=event.created, event_type=event.type, previous=event.previous)
+        while True:
+            stored = self._objects.load(name)
+            verdict = newer(incoming, stored.mark) if stored.told else "take"
+            told = merged(event.told, stored) if verdict == "take" else None
+            due = next_look(told, self._catalogue, now) if told else None
+            done, _ = self._objects.apply(
+                name, event.mark, told, now, read=False, mark=incoming if told else None, due=due, rev=stored.rev
+            )
+            if done == "retry":
+                continue
+            if done in ("applied", "same"):
+                return Done(event.id, "applied", FROM_PAYLOAD)
+            return Done(event.id, "stale", UNDECIDED if verdict == "undecided" else OLDER)
+
+
+def merged(told: Told, stored: StoredObject) -> Told:
+    """What was told, with what was known before where a list in it was cut off: it adds and never takes away."""
+    before = stored.told
+    if not told.partial or before is None:
+        return told
+    if isinstance(told.source, StripeEntitlements) and isinstance(before.source, StripeEntitlements):
+        keys = dict.fromkeys((*before.source.lookup_keys, *told.source.lookup_keys))
+        return replace(told, source=replace(told.source, lookup_keys=tuple(keys)))
+    if isinstance(told.source, Subscription) and isinstance(before.source, Subscription):
+        named = {item.price for item in told.source.items}
+        kept = tuple(item for item in before.source.items if item.price not in named)
+        return replace(told, source=replace(told.source, items=told.source.items + kept))
+    return told

@@ -1,0 +1,36 @@
+"""What the engine needs of the room that talks to Stripe, and the places where a test may stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from service.billing.transport import Patience
+from service.billing.webhook import Envelope
+from service.paywall.told import PaymentRef, Ref, Told
+
+Checkpoint = Callable[[str], None]
+"""Called between any two steps with the step's name. What it raises stops the work right there, as a crash would."""
+
+
+def pass_by(name: str) -> None:
+    """The checkpoint of a service that runs."""
+
+
+class Gateway(Protocol):
+    """Stripe, read. Every call raises `StripeUnavailable`, `StripeRefused` or `NoSuchObject` (`billing.errors`)."""
+
+    def read(self, ref: Ref, *, patience: Patience = "inline", paid_at: int | None = None) -> Told:
+        """An object as it is now."""
+
+    def resolve(self, ref: PaymentRef, *, patience: Patience = "inline") -> tuple[Ref, ...]:
+        """What a payment or an invoice leads to."""
+
+    def events_since(self, since: int | None) -> Iterator[Envelope]:
+        """Handled events with `created` ≥ since, the oldest first; `None`: all that Stripe keeps."""
+
+    def all_subscriptions(self) -> Iterator[Told]:
+        """Every subscription, whatever its status."""
+
+    def sessions(self, since: int) -> Iterator[Told]:
+        """Completed Checkout sessions begun at `since` or later."""

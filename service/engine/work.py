@@ -1,0 +1,186 @@
+"""The one way of an event, and of anything else that calls for a look at an object: a number, a read, apply, spread, done.
+
+A number is taken before the read, so the highest number is the newest reading, whoever is late (design.md, decision 4).
+The lease only saves reads: of a burst one reads, and the others leave their events to it. "Done" comes last; everything
+before it can be repeated.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from service.billing.errors import NoSuchObject, StripeRefused, StripeUnavailable
+from service.engine.copies import paid_at_of
+from service.engine.dues import next_look
+from service.engine.errand import Errand, Look
+from service.engine.payloads import Payloads, merged
+from service.engine.payments import Payments
+from service.engine.seams import Checkpoint, Gateway
+from service.engine.spreading import Spreader
+from service.paywall.catalogue import Catalogue
+from service.paywall.newer import mark_of_read
+from service.paywall.told import PaymentRef, Ref, Told
+from service.store.errors import StoreUnavailable
+from service.store.inbox import Done, Inbox, Waiting, ref_from
+from service.store.objects import Objects, Verdict
+
+GONE = "Stripe does not know it any more; what is known stays until its end"
+PAID_EARLIER = 100_000_000_000
+"""Less the moment of payment: the earliest that was told has the highest number."""
+
+
+class Workbench:
+    """Works on objects. Raises `StoreUnavailable`; any other failure goes to the event, which is tried again later."""
+
+    def __init__(
+        self,
+        objects: Objects,
+        inbox: Inbox,
+        spreader: Spreader,
+        payments: Payments,
+        gateway: Gateway | None,
+        catalogue: Catalogue,
+        checkpoint: Checkpoint,
+        report: Callable[[str, str], None],
+    ) -> None:
+        self._objects = objects
+        self._inbox = inbox
+        self._spreader = spreader
+        self._payments = payments
+        self._payloads = Payloads(objects, catalogue)
+        self._gateway = gateway
+        self._catalogue = catalogue
+        self._checkpoint = checkpoint
+        self._report = report
+
+    def work(self, name: str, errand: Errand, *, number: int = 0) -> bool:
+        """Brings an object up to date and finishes its events. `number`: taken already, with the lease.
+
+        Gives whether all is done; if not, somebody else is at it, or the store has a mark for what is left.
+        """
+        if not number:
+            number, leased = self._objects.begin(name, errand.now, force=errand.force)
+            if not leased:
+                return False
+        errand.seen.add(name)
+        try:
+            return self._until_done(name, errand, number)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # Ours: the event is tried again later, and given up after ten times.
+            self._report("work_failed", type(error).__name__)
+            waiting = self._inbox.waiting_ids(name, number)
+            self._inbox.fail(name, waiting, errand.now, f"failed: {type(error).__name__}")
+            return False
+
+    def spread(self, names: Sequence[str], errand: Errand) -> bool:
+        """Gives everybody what is theirs of these objects, as they are known. Gives whether all is done."""
+        return self._spread(list(names), None, errand)
+
+    def _until_done(self, name: str, errand: Errand, number: int) -> bool:
+        while True:
+            self._checkpoint("numbered")
+            finished, more = self._once(name, errand, number)
+            if finished and not more:
+                return True
+            if not finished or not errand.in_time():
+                self._inbox.release(name, number)
+                return False
+            number, leased = self._objects.begin(name, errand.now, holding=number)
+            if not leased:
+                return False
+
+    def _once(self, name: str, errand: Errand, number: int) -> tuple[bool, bool]:
+        """One look. Gives whether all that was waiting is done, and whether more has come meanwhile."""
+        waiting = self._inbox.waiting(name, number)
+        ref = ref_from(name)
+        if isinstance(ref, PaymentRef):
+            look = self._payments.follow(ref, waiting, number, errand)
+        else:
+            look = self._bring_up(ref, waiting, number, errand)
+        for other in look.onward:
+            self._objects.request(other, errand.now)
+        self._checkpoint("requested")
+        # What else has to be read is marked in the store: whether it is done now does not hold the event up.
+        self._read_onward(look.onward, errand)
+        if not self._spread([name], waiting[-1] if waiting else None, errand):
+            return False, False
+        self._checkpoint("spread")
+        more = self._inbox.finish(name, number, number, look.done, failed=look.failed)
+        self._checkpoint("finished")
+        return True, more
+
+    def _read_onward(self, names: Sequence[str], errand: Errand) -> None:
+        for name in names:
+            if name not in errand.seen and not errand.away and errand.may_ask():
+                self.work(name, errand)
+
+    def _bring_up(self, ref: Ref, waiting: list[Waiting], number: int, errand: Errand) -> Look:
+        """Reads the object and applies what was read; else what the payloads say."""
+        name, now = ref.text, errand.now
+        others = list(dict.fromkeys(other.text for event in waiting for other in event.refs if other.text != name))
+        for event in waiting:
+            if event.paid_at is not None:
+                self._objects.tell(name, "paid", PAID_EARLIER - event.paid_at, b"%d" % event.paid_at, now)
+        try:
+            told = self._read(ref, errand)
+        except NoSuchObject:
+            return Look(self._gone(name, waiting, number, now), others)
+        if told is None:
+            if not waiting:
+                self._objects.apply(name, number, None, now, read=False)
+            return Look(self._payloads.apply(name, waiting, now), others, failed=True)
+        self._checkpoint("read")
+        verdict = self._apply(told, waiting, number, now)
+        self._checkpoint("applied")
+        return Look([_done(event, verdict) for event in waiting], others)
+
+    def _gone(self, name: str, waiting: list[Waiting], number: int, now: float) -> list[Done]:
+        """404: what is known stays until its known end; what the events say is better than nothing."""
+        told = self._payloads.apply(name, [event for event in waiting if event.told], now)
+        self._objects.apply(name, number, None, now, read=True)
+        done = {one.id: one for one in told}
+        return [done.get(event.id, Done(event.id, "ignored", GONE)) for event in waiting]
+
+    def _read(self, ref: Ref, errand: Errand) -> Told | None:
+        """The object as Stripe has it; `None` if Stripe cannot be read now."""
+        if self._gateway is None or errand.away:
+            return None
+        paid_at = paid_at_of(self._objects.load(ref.text)) if ref.kind == "session" else None
+        try:
+            return self._gateway.read(ref, patience=errand.patience, paid_at=paid_at)
+        except (StripeUnavailable, StripeRefused) as trouble:
+            self._report("stripe_unread", trouble.why)
+            errand.away = True
+            return None
+
+    def _apply(self, told: Told, waiting: list[Waiting], number: int, now: float) -> Verdict:
+        stored = self._objects.load(told.ref.text)
+        told = merged(told, stored)
+        latest = max([event.created for event in waiting] + ([stored.mark.created] if stored.mark else []), default=0)
+        mark = mark_of_read(told, created=latest)
+        due = next_look(told, self._catalogue, now)
+        verdict, _ = self._objects.apply(told.ref.text, number, told, now, read=True, mark=mark, due=due)
+        return verdict
+
+    def _spread(self, names: list[str], event: Waiting | None, errand: Errand) -> bool:
+        """Spreads objects and all that they tell on. Gives whether all is done."""
+        first, cause = names[0], f"event:{event.id}" if event else errand.cause
+        note = (lambda found: self._inbox.note_changes(first, event.id, found)) if event else None
+        queue, finished = deque(names), True
+        while queue:
+            spread = self._spreader.spread(queue[0], errand.now, cause, note=note, in_time=errand.in_time)
+            finished = finished and spread.finished
+            queue.extend(name for name in spread.next if name not in queue or name == queue[0])
+            queue.popleft()
+            for other in dict.fromkeys(spread.unread):
+                self._objects.request(other, errand.now)
+                self._read_onward([other], errand)
+        return finished
+
+
+def _done(event: Waiting, verdict: Verdict) -> Done:
+    if verdict in ("applied", "same"):
+        return Done(event.id, "applied")
+    return Done(event.id, "stale", "it has ended, and stays so" if verdict == "kept" else "a later reading is in force")

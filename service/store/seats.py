@@ -1,0 +1,72 @@
+"""Seats of a group's subscription: never more than are paid for, also when two ask at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from service.store.keys import Keys
+from service.store.link import Link
+from service.store.objects import ms, scores
+from service.store.scripts import load
+from service.store.stripe_keys import StripeKeys, place_of
+
+GIVE, TAKE, TRIM, MOVE = load("seat_give"), load("seat_take"), load("seat_trim"), load("seat_move")
+
+MOST_REMOVED = 1_000
+"""Readers remembered as having lost their seats when fewer were paid for."""
+
+Given = Literal["given", "again", "full", "retry"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Who has a seat, since when (epoch seconds)."""
+
+    reader: str
+    since: int
+
+
+class Seats:
+    """`name` is the subscription's; `audit` an entry that goes with the change, into the outbox of the object's place.
+
+    Every method raises `StoreUnavailable` where the store cannot be reached.
+    """
+
+    def __init__(self, link: Link, keys: StripeKeys, store_keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+        self._store_keys = store_keys
+
+    def give(self, name: str, rev: int, quantity: int, reader: str, now: float, audit: bytes) -> Given:
+        """Gives a seat if one is free. `retry`: the quantity was worked out from what is no longer so."""
+        keys = [*self._keys_of(name), self._outbox(name)]
+        verdict, _ = self._link.run(GIVE, keys, [rev, quantity, reader, ms(now), name, audit])
+        return cast(Given, verdict.decode())
+
+    def take(self, name: str, reader: str, now: float, audit: bytes) -> bool:
+        """Takes a seat back. Gives whether there was one."""
+        keys = [*self._keys_of(name), self._outbox(name)]
+        return bool(self._link.run(TAKE, keys, [reader, ms(now), name, audit]))
+
+    def trim(self, name: str, rev: int, quantity: int, now: float) -> int:
+        """Takes the newest away, down to the quantity. Gives how many went."""
+        return cast(int, self._link.run(TRIM, self._keys_of(name), [rev, quantity, ms(now), name, MOST_REMOVED]))
+
+    def move(self, name: str, reader: str, heir: str, now: float) -> bool:
+        """A reader was merged into another: so is the seat."""
+        keys = [self._keys.object(name), self._keys.seats(name), self._keys.unspread(place_of(name))]
+        return bool(self._link.run(MOVE, keys, [reader, heir, ms(now), name]))
+
+    def removed(self, name: str) -> list[Seat]:
+        """Who lost a seat because fewer were paid for, and has got none since, the newest first."""
+        key = self._keys.removed(name)
+        (row,) = self._link.read([(key, (b"ZRANGE", key, b"0", b"-1", b"REV", b"WITHSCORES"))])
+        return [Seat(reader, since // 1000) for reader, since in scores(row).items()]
+
+    def _keys_of(self, name: str) -> list[bytes]:
+        keys = self._keys
+        return [keys.object(name), keys.seats(name), keys.removed(name), keys.unspread(place_of(name))]
+
+    def _outbox(self, name: str) -> bytes:
+        return self._store_keys.outbox(StripeKeys.tag(place_of(name)))

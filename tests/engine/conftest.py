@@ -1,0 +1,268 @@
+"""An engine on a real store, and Stripe played from recorded objects: a second implementation of the gateway, in memory."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.billing import objects as reading
+from service.billing import translate
+from service.billing.errors import NoSuchObject, StripeUnavailable
+from service.billing.transport import Patience
+from service.billing.webhook import Envelope, envelope
+from service.engine.engine import Engine
+from service.engine.seams import Checkpoint, pass_by
+from service.paywall.catalogue import Catalogue
+from service.paywall.entitlement import resolve
+from service.paywall.told import PaymentRef, Ref, Told
+from service.policy_file import read_folder
+from service.store.keys import Keys
+from service.store.link import Link
+from service.store.readers import Readers
+
+
+def _stores() -> Any:
+    """The fixtures of real stores, which live with the store's tests."""
+    name = "tests_store_fixtures"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "store" / "conftest.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+_of_stores = _stores()
+until, short_folder, launch = _of_stores.until, _of_stores.short_folder, _of_stores.launch
+valkey, redis8, valkey_url, redis8_url = (
+    _of_stores.valkey,
+    _of_stores.redis8,
+    _of_stores.valkey_url,
+    _of_stores.redis8_url,
+)
+store_url, link, connect = _of_stores.store_url, _of_stores.link, _of_stores.connect
+
+POLICY = """
+[site]
+name = "The Daily Ledger"
+timezone = "America/New_York"
+origins = ["https://www.example.news"]
+[features]
+notebook = "The notebook"
+no_ads = "No ads"
+newsmaker_events = "Events"
+[plans.supporter]
+name = "Supporter"
+features = ["notebook", "no_ads"]
+prices = ["price_month", "price_year"]
+[plans.all]
+name = "All access"
+features = ["notebook", "no_ads", "newsmaker_events"]
+prices = ["price_all_month"]
+[plans.newsroom]
+name = "Group"
+features = ["notebook"]
+prices = ["price_seat_month"]
+seats = true
+[plans.day_pass]
+name = "Day pass"
+features = ["notebook"]
+prices = ["price_day"]
+pass_hours = 24
+[tiers.metered]
+requires = ["notebook"]
+meter = "stories"
+[defaults]
+tier = "metered"
+[meters.stories]
+visitors = 2
+readers = 5
+window = "month"
+"""
+
+
+class Killed(BaseException):
+    """A crash at a checkpoint: nothing may catch it."""
+
+
+class RecordedStripe:
+    """Stripe's state as recorded objects have it; can be away, and be stopped in the middle of an answer."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], dict[str, Any]] = {}
+        self.events: list[dict[str, Any]] = []
+        self.lines: dict[str, list[dict[str, Any]]] = {}
+        self.away = False
+        self.reads: list[str] = []
+        self.on_read: Callable[[str], None] = lambda name: None
+        """Called after the answer is made and before it arrives."""
+
+    def put(self, obj: dict[str, Any]) -> dict[str, Any]:
+        self.objects[obj["object"], obj.get("id") or obj["customer"]] = copy.deepcopy(obj)
+        return obj
+
+    def happen(self, event: dict[str, Any]) -> dict[str, Any]:
+        """An event, and with it the state that it tells of."""
+        obj = event["data"]["object"]
+        if event["type"] == "customer.deleted":
+            obj = {"id": obj["id"], "object": "customer", "deleted": True}
+        self.put(obj)
+        self.events.append(event)
+        return event
+
+    def read(self, ref: Ref, *, patience: Patience = "inline", paid_at: int | None = None) -> Told:
+        self._answer(ref.text)
+        told = self._told(ref, paid_at)
+        self.on_read(ref.text)
+        return told
+
+    def _answer(self, name: str) -> None:
+        self.reads.append(name)
+        if self.away:
+            self.on_read(name)
+            raise StripeUnavailable("unreachable")
+
+    def _told(self, ref: Ref, paid_at: int | None) -> Told:
+        kinds = {
+            "subscription": "subscription",
+            "session": "checkout.session",
+            "customer": "customer",
+            "entitlements": "entitlements.active_entitlement_summary",
+        }
+        obj = self.objects.get((kinds[ref.kind], ref.id))
+        if ref.kind == "entitlements" and obj is None:
+            return translate.entitlements_of(ref.id, [])
+        if obj is None:
+            raise NoSuchObject
+        if ref.kind == "session":
+            return self._session(obj, paid_at)
+        told = translate.KINDS[kinds[ref.kind]](obj)
+        assert told is not None
+        return told
+
+    def _session(self, obj: dict[str, Any], paid_at: int | None) -> Told:
+        intent = obj.get("payment_intent")
+        of_intent = [o for o in self.objects.values() if intent and o.get("payment_intent") == intent]
+        refunds = [o for o in of_intent if o["object"] == "refund"]
+        disputes = [o for o in of_intent if o["object"] == "dispute"]
+        payment = reading.payment_from(intent, obj.get("amount_total") or 0, refunds, disputes)
+        told = translate.session(obj, paid_at=paid_at, payment=payment, lines=self.lines.get(obj["id"]))
+        assert told is not None
+        return told
+
+    def resolve(self, ref: PaymentRef, *, patience: Patience = "inline") -> tuple[Ref, ...]:
+        self._answer(ref.text)
+        found = [o for o in self.objects.values() if o["object"] == "checkout.session"]
+        return tuple(Ref("session", o["id"]) for o in found if o.get("payment_intent") == ref.id)
+
+    def events_since(self, since: int | None) -> Iterator[Envelope]:
+        self._answer("events")
+        kept = sorted(self.events, key=lambda event: int(event["created"]))
+        yield from [envelope(event) for event in kept if since is None or event["created"] >= since]
+
+    def all_subscriptions(self) -> Iterator[Told]:
+        self._answer("subscriptions")
+        for (kind, name), _ in list(self.objects.items()):
+            if kind == "subscription":
+                yield self._told(Ref("subscription", name), None)
+
+    def sessions(self, since: int) -> Iterator[Told]:
+        self._answer("sessions")
+        for (kind, name), _ in list(self.objects.items()):
+            if kind == "checkout.session":
+                yield self._told(Ref("session", name), None)
+
+
+def shared() -> Path | None:
+    """The folder with reference data, where there is one."""
+    here = Path(__file__).parents[2]
+    found = [Path(place) for place in (os.environ.get("PAYWALL_SHARED"), here.parent / "shared") if place]
+    return next((place for place in found if (place / "stripe").is_dir()), None)
+
+
+def lifecycles() -> dict[str, dict[str, Any]]:
+    folder = shared()
+    if folder is None:
+        return {}
+    return {path.stem: json.loads(path.read_text()) for path in sorted((folder / "stripe" / "lifecycles").glob("*"))}
+
+
+@pytest.fixture(scope="session")
+def stories() -> dict[str, dict[str, Any]]:
+    found = lifecycles()
+    if not found:
+        pytest.skip("the recorded lifecycles are not here: set PAYWALL_SHARED to the folder that has them")
+    return found
+
+
+@pytest.fixture(scope="session")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+    folder = tmp_path_factory.mktemp("policy")
+    (folder / "paywall.toml").write_text(POLICY)
+    policy = read_folder(folder)
+    assert policy.catalogue is not None, policy.mistakes
+    return policy.catalogue
+
+
+Held = dict[str, int | None]
+
+
+class Stage:
+    """An engine on an empty store, with a Stripe to play on."""
+
+    def __init__(self, link: Link, catalogue: Catalogue) -> None:
+        self.link = link
+        self.catalogue = catalogue
+        self.stripe = RecordedStripe()
+        self.keys = Keys("pw")
+        self.readers = Readers(link, self.keys)
+        self.engine = self.make()
+        self.counter = 0
+
+    def make(self, checkpoint: Checkpoint = pass_by, **options: Any) -> Engine:
+        """Another engine on the same store, as another process has it."""
+        return Engine(
+            self.link, self.keys, self.readers, self.catalogue, gateway=self.stripe, checkpoint=checkpoint, **options
+        )
+
+    def tell(self, event: dict[str, Any], now: float | None = None, engine: Engine | None = None) -> Any:
+        return (engine or self.engine).receive(envelope(event), event["created"] + 2 if now is None else now)
+
+    def held(self, reader: str, now: float) -> Held:
+        """Features with their ends."""
+        kept = self.readers.hot(self.readers.resolve(reader))
+        holdings = [holding for one in kept if one.source for holding in one.source.holdings(self.catalogue)]
+        found = resolve(holdings, self.catalogue.features, now).by_feature
+        return {name: holding.until for name, holding in found.items()}
+
+    def expected(self, final: dict[str, Any], paid: dict[str, int], now: float) -> Held:
+        """What follows from the final objects alone."""
+        holdings = []
+        for obj in final["subscriptions"].values():
+            told = translate.subscription(obj)
+            assert told is not None
+            assert told.source is not None
+            holdings += told.source.holdings(self.catalogue)
+        for obj in final["checkout_sessions"].values():
+            refunds, disputes = list(final["refunds"].values()), list(final["disputes"].values())
+            payment = reading.payment_from(obj["payment_intent"], obj["amount_total"] or 0, refunds, disputes)
+            told = translate.session(obj, paid_at=paid.get(obj["id"]), payment=payment)
+            assert told is not None
+            holdings += told.source.holdings(self.catalogue) if told.source else ()
+        found = resolve(holdings, self.catalogue.features, now).by_feature
+        return {name: holding.until for name, holding in found.items()}
+
+
+@pytest.fixture
+def stage(link: Link, catalogue: Catalogue) -> Stage:
+    return Stage(link, catalogue)

@@ -1,0 +1,47 @@
+"""The twelve recorded lifecycles: whatever the order, what holds at the end is what Stripe's final objects say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+NAMES = [
+    "cancel_at_period_end",
+    "cancel_now",
+    "dispute_won",
+    "dunning_to_canceled",
+    "incomplete_then_active",
+    "past_due_recovered",
+    "refund_partial_then_full",
+    "renewal_fails_past_due",
+    "signup_active",
+    "trial_to_active",
+    "two_renewals",
+    "upgrade_midcycle",
+]
+
+
+def paid_times(story: dict[str, Any]) -> dict[str, int]:
+    done = [e for e in story["events"] if e["type"] == "checkout.session.completed"]
+    return {e["data"]["object"]["id"]: e["created"] for e in done}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_told_in_order_each_moment_has_what_stripe_says(stage: Any, stories: Any, name: str) -> None:
+    story = stories[name]
+    for event in story["events"]:
+        stage.stripe.happen(event)
+        stage.tell(event)
+    now = story["events"][-1]["created"] + 1
+    assert stage.held(story["reader"], now) == stage.expected(story["final"], paid_times(story), now)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_with_stripe_away_the_payloads_say_the_same(stage: Any, stories: Any, name: str) -> None:
+    story = stories[name]
+    stage.stripe.away = True
+    for event in reversed(story["events"]):
+        stage.tell(event)
+    now = story["events"][-1]["created"] + 1
+    assert stage.held(story["reader"], now) == stage.expected(story["final"], paid_times(story), now)
