@@ -292,9 +292,6 @@ def test_a_strict_look_alike_refuses_what_the_description_does_not_allow(
 def test_strictness_can_be_switched_over_http(
     client: stripe.StripeClient, control: Any, openapi: dict[str, Any]
 ) -> None:
-    def ask() -> object:
-        return client.raw_request("get", "/v1/events", type="customer.created", types=["customer.created"] * 2)
-
     assert control.put("/strict", openapi) == {"strict": True}
     with pytest.raises(stripe.InvalidRequestError, match="Invalid status"):
         client.raw_request("get", "/v1/checkout/sessions", status="asleep")
