@@ -101,6 +101,14 @@ class GrantPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionPolicy:
+    """How long the past is kept, in seconds. `audit` `None`: until an owner lets old records go."""
+
+    history: int = 400 * DAY
+    audit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """A story as the website describes it; `published_at` in epoch seconds."""
 
@@ -128,6 +136,7 @@ class Catalogue:
     offers: Mapping[str, Offer] = field(default_factory=dict)
     failure: FailurePolicy = FailurePolicy()
     grants: GrantPolicy = GrantPolicy()
+    retention: RetentionPolicy = RetentionPolicy()
     livemode: bool = False
     leeway: int = 48 * HOUR
     revision: str = ""

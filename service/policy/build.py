@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from service.paywall.catalogue import (
+    DAY,
     HOUR,
     Catalogue,
     FailurePolicy,
@@ -16,6 +17,7 @@ from service.paywall.catalogue import (
     MeterPolicy,
     Offer,
     Plan,
+    RetentionPolicy,
     Rule,
     Tier,
 )
@@ -26,6 +28,7 @@ def catalogue_of(policy: dict[str, Any]) -> Catalogue:
     zone = ZoneInfo(policy["site"]["timezone"])
     confirm = policy["grants"]["confirm_above"]
     plans = policy["grants"]["plans"]
+    kept = policy["retention"]
     made = Catalogue(
         site_name=policy["site"]["name"],
         zone=zone,
@@ -44,6 +47,10 @@ def catalogue_of(policy: dict[str, Any]) -> Catalogue:
             confirm_readers=confirm["readers"],
             confirm_length=confirm["length"],
         ),
+        retention=RetentionPolicy(
+            history=kept["history_days"] * DAY,
+            audit=None if kept["audit_days"] is None else kept["audit_days"] * DAY,
+        ),
         livemode=policy["stripe"]["livemode"],
         leeway=policy["stripe"]["leeway_hours"] * HOUR,
     )
@@ -54,9 +61,11 @@ def revision_of(policy: dict[str, Any]) -> str:
     """12 hex digits of BLAKE2b over what the file means, the same on every machine.
 
     Comments, layout, the order of keys and defaults written out change nothing. The order of features, plans and offers
-    does: readers see them in it, and the first offer stands in where none is named after the feature.
+    does: readers see them in it, and the first offer stands in where none is named after the feature. How long the past is
+    kept decides nothing, and is left out.
     """
-    meaning = policy | {name: list(policy[name].items()) for name in ("features", "plans", "offers")}
+    decides = {name: table for name, table in policy.items() if name != "retention"}
+    meaning = decides | {name: list(policy[name].items()) for name in ("features", "plans", "offers")}
     text = json.dumps(meaning, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 

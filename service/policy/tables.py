@@ -141,6 +141,11 @@ class GrantsTable(Table):
     confirm_above = fields.Nested(ConfirmTable, load_default=lambda: {"readers": None, "length": None})
 
 
+class RetentionTable(Table):
+    history_days = Count(7, 3_660, load_default=400)
+    audit_days = Count(7, 3_660, load_default=None)
+
+
 class PolicyTable(Table):
     """The whole file."""
 
@@ -155,6 +160,7 @@ class PolicyTable(Table):
     stripe = fields.Nested(StripeTable, load_default=lambda: StripeTable().load({}))
     failure = fields.Nested(FailureTable, load_default=lambda: FailureTable().load({}))
     grants = fields.Nested(GrantsTable, load_default=lambda: GrantsTable().load({}))
+    retention = fields.Nested(RetentionTable, load_default=lambda: RetentionTable().load({}))
 
 
 def places(messages: Any, place: str = "") -> Iterator[tuple[str, str]]:
