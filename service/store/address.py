@@ -12,6 +12,7 @@ percent-decoded. No error text repeats any part of the address: a password with 
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,7 @@ _SCHEMES: dict[str, tuple[Kind, bool, int]] = {  # scheme → kind, TLS, default
 _TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _TLS_OPTIONS = {*_TLS_FILES, "ssl_ca_path", "ssl_password", "ssl_cert_reqs", "ssl_check_hostname"}
 _OPTIONS = {"db", "username", "password"}
+_SOCKET_BYTES = 107  # what the kernel has room for (104 on macOS, which then says so itself)
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?")
 
@@ -106,7 +108,10 @@ def parse_address(url: str) -> Address:
 def _unix(where: str, path: str, options: dict[str, str], username: str | None, password: str | None) -> Address:
     if where or len(path) < 2:
         raise ValueError("names no socket by its full path: unix:///path/to/socket, with three slashes")
-    return Address("unix", path=_decoded(path), db=_db("", options), username=username, password=password)
+    path = _decoded(path)
+    if "\0" in path or len(os.fsencode(path)) > _SOCKET_BYTES:
+        raise ValueError(f"names a socket by a path that none can have: at most {_SOCKET_BYTES} bytes")
+    return Address("unix", path=path, db=_db("", options), username=username, password=password)
 
 
 def _decoded(text: str) -> str:

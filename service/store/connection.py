@@ -64,8 +64,9 @@ class _Tcp(Connection):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 for option, value in self.socket_keepalive_options.items():
                     sock.setsockopt(socket.IPPROTO_TCP, option, value)
-                sock.settimeout(self.socket_connect_timeout)
+                sock.settimeout((self.socket_connect_timeout or 0) / len(self._peers))  # all within one time-out
                 sock.connect(peer)
+                sock.settimeout(self.socket_timeout)
             except OSError as error:
                 sock.close()
                 failure = _unopened(error)
@@ -125,8 +126,7 @@ class Wire:
         try:
             self._sock.sendall(packed)
         except OSError as error:
-            self.close()
-            raise _broken(error) from None
+            raise self._ended(error, []) from None
 
     def receive(self, count: int) -> list[Any]:
         """Wait for `count` replies."""
@@ -140,11 +140,10 @@ class Wire:
                     continue
                 size = self._sock.recv_into(self._buffer)
                 if not size:
-                    raise ConnectionLost("the store closed the connection")
+                    raise self._ended(None, replies)
                 reader.feed(self._buffer, 0, size)  # type: ignore[arg-type]  # the stub forgets bytearray
         except OSError as error:
-            self.close()
-            raise _broken(error) from None
+            raise self._ended(error, replies) from None
         except hiredis.ProtocolError:
             self.close()
             raise StoreUnavailable("protocol", "the store answers in another protocol") from None
@@ -152,6 +151,22 @@ class Wire:
             self.close()
             raise
         return replies
+
+    def _ended(self, error: OSError | None, replies: list[Any]) -> StoreUnavailable:
+        """Close it, and say why: by the store's own last words, where it had some ("max number of clients reached")."""
+        if isinstance(error, TimeoutError | BlockingIOError):  # BlockingIOError: the kernel's time-out ran off
+            self.close()
+            return StoreUnavailable("timeout")
+        try:
+            while not replies and (size := self._sock.recv_into(self._buffer)):
+                self._reader.feed(self._buffer, 0, size)  # type: ignore[arg-type]  # as above
+                replies = [reply for reply in [self._reader.gets(False)] if reply is not _MORE]
+        except (OSError, hiredis.ProtocolError):
+            pass  # it went without a word
+        self.close()
+        words = (str(reply) for reply in replies if isinstance(reply, ReplyError))
+        told = next(((why, word) for word in words if (why := outage_in(word))), None)
+        return StoreUnavailable(*told) if told else ConnectionLost((error and error.strerror) or "closed by the store")
 
     def stale(self) -> bool:
         """Whether the other side has closed it (or said something unasked) while it lay idle."""
@@ -238,9 +253,3 @@ def _unopened(error: OSError) -> StoreUnavailable:
     if isinstance(error, ssl.SSLError):
         return StoreUnavailable("tls", f"no TLS with the store: {error.reason}")
     return StoreUnavailable(_UNOPENED.get(error.errno or 0, "network"), error.strerror or "")
-
-
-def _broken(error: OSError) -> StoreUnavailable:
-    if isinstance(error, TimeoutError | BlockingIOError):  # BlockingIOError: the kernel's time-out ran off
-        return StoreUnavailable("timeout")
-    return ConnectionLost(error.strerror or "")

@@ -81,10 +81,11 @@ class Discovery:
                 view = self._ask(source)
             except StoreUnavailable as error:
                 failure = error
-                self._sources.sort(key=source.__eq__)  # who did not answer is asked last next time
             else:
                 found = True
                 yield view
+            # Who did not answer, or whose opinion did not hold (we are asked for another), is asked last next time.
+            self._sources.sort(key=source.__eq__)
         if not found and failure:
             raise failure
 

@@ -66,6 +66,9 @@ class EmbeddedStore:
             self._socket = socket_path(self._home)
             self._process = self._spawn()
             self._await_answer()
+        except OSError as error:
+            self.stop()
+            raise EmbeddedStoreError(f"{self.folder}: {error.strerror}") from None
         except BaseException:
             self.stop()
             raise

@@ -8,7 +8,7 @@ StoreError              the store answered, and refused what we asked: a mistake
 from __future__ import annotations
 
 
-class StoreUnavailable(Exception):  # noqa: N818  it is a state that has a policy, not an error
+class StoreUnavailable(Exception):
     """The store cannot be reached, hangs, or may not be written now.
 
     `why` is one constant word, for a metric's label and a log line: refused, timeout, lost, dns, certificate, tls,
@@ -36,7 +36,7 @@ class EmbeddedStoreError(RuntimeError):
     """The embedded store cannot be started; the text is a sentence for the operator and names the folder."""
 
 
-class FolderInUse(EmbeddedStoreError):  # noqa: N818  the word for it
+class FolderInUse(EmbeddedStoreError):
     """Another process owns the folder of the embedded store."""
 
 

@@ -27,7 +27,7 @@ Command = tuple[bytes, tuple[bytes, ...]]
 _Packed = tuple[bytes, bytes]  # routing key, packed command
 
 _CHUNK = 200  # commands in one write of a pipeline: no reply waits for a long row of others
-_REDIRECTS = 5  # how often a cluster may send one request elsewhere
+_REDIRECTS = 5  # how often one request is sent to a cluster that sends it elsewhere
 _PROBE_SECONDS = b"60"
 _LOCAL = frozenset({"noperm", "tryagain"})  # one command's trouble, not the store's: the breaker stays closed
 
@@ -97,8 +97,8 @@ class Link:
         packed = pack((b"EVALSHA", script.sha, len(keys), *keys, *args))
         reply = self._one(view, keys[0], packed)
         if reply.__class__ is ReplyError and str(reply).startswith("NOSCRIPT"):
-            load = pack((b"SCRIPT", b"LOAD", script.text))
-            reply = self._spread(view, [(keys[0], load), (keys[0], packed)], again=False)[1]
+            # EVAL loads and runs it wherever a cluster sends the question; SCRIPT LOAD would stay behind.
+            reply = self._one(view, keys[0], pack((b"EVAL", script.text, len(keys), *keys, *args)))
         return self._checked(view, [reply])[0]
 
     # Slower paths.
@@ -216,7 +216,7 @@ class Link:
                     replies[number] = reply
                     if redirect := redirect_in(reply, question.node):
                         sent_on[number] = (question, redirect)
-                if not sent_on:
+                if not sent_on or turn == _REDIRECTS - 1:
                     break
                 view = self._learned(view, list(sent_on.values()), turn)
                 waiting = {number: self._elsewhere(view, *sent) for number, sent in sent_on.items()}

@@ -52,6 +52,9 @@ class Ownership:
         except BlockingIOError:
             os.close(fd)
             return False
+        except OSError as error:  # a network disk without locks
+            os.close(fd)
+            raise EmbeddedStoreError(f"{self.folder}: cannot be locked: {error.strerror}") from None
         self._fd = fd
         _HELD.add(self)
         self.announce("")

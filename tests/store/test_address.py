@@ -95,6 +95,8 @@ def test_tls_takes_redis_pys_names(tmp_path: Path) -> None:
         ("unix://run/s", "full path"),
         ("unix:///", "full path"),
         ("unix://", "full path"),
+        ("unix:///run/%00", "none can have"),
+        ("unix:///" + "x" * 108, "none can have"),
         ("redis+sentinel://a", "no service"),
         ("redis+sentinel://a/", "no service"),
         ("redis+cluster://a/1", "only number 0"),

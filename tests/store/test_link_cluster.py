@@ -1,0 +1,249 @@
+"""A cluster: keys spread over all masters, one wait for several of them, and a master's failover survived."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from redis.crc import key_slot
+
+from service.store.errors import StoreError, StoreUnavailable
+from service.store.scripts import Script, load, registered
+
+PUT = load("put_source")
+COUNT = Script("count", b"return redis.call('INCR', KEYS[1])")
+BOTH = Script("both", b"return {redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])}")
+KINDS = pytest.mark.parametrize("kind", ["valkey", "redis8"])
+SLOTS = 16384
+KEYS = [b"k%d" % number for number in range(300)]
+
+
+@dataclass
+class Cluster:
+    masters: list[Any]
+    replicas: list[Any]
+
+    @property
+    def url(self) -> str:
+        return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.masters)
+
+    def owner(self, key: bytes) -> Any:
+        return self.masters[key_slot(key) * 3 // SLOTS]
+
+    def settled(self) -> bool:
+        nodes = [*self.masters, *self.replicas]
+        return all(_state(node) == "ok" and _known(node) == len(nodes) for node in nodes)
+
+
+def ask(server: Any, *parts: Any) -> Any:
+    return server.admin().execute_command(*parts)
+
+
+def _facts(server: Any) -> dict[str, str]:
+    said = ask(server, "CLUSTER INFO")
+    return said if isinstance(said, dict) else dict(line.split(":") for line in said.decode().split("\r\n") if line)
+
+
+def _state(server: Any) -> str:
+    return _facts(server)["cluster_state"]
+
+
+def _known(server: Any) -> int:
+    return int(_facts(server)["cluster_known_nodes"])
+
+
+Build = Callable[..., Cluster]
+
+
+@pytest.fixture
+def build(launch: Any, until: Any) -> Build:
+    """Three masters, each with a third of the slots, and as many replicas as asked for."""
+
+    def built(kind: str, *, replicas: int = 0, node_timeout: int = 1000, **settings: str) -> Cluster:
+        options = {"cluster_enabled": "yes", "cluster_node_timeout": str(node_timeout), **settings}
+        nodes = [launch(kind, tcp=True, **options) for _ in range(3 + replicas)]
+        cluster = Cluster(nodes[:3], nodes[3:])
+        for number, node in enumerate(cluster.masters):
+            first, last = -(-number * SLOTS // 3), -(-(number + 1) * SLOTS // 3) - 1
+            ask(node, "CLUSTER ADDSLOTSRANGE", first, last)
+        for number, node in enumerate(nodes):
+            ask(node, "CLUSTER SET-CONFIG-EPOCH", number + 1)
+        for node in nodes[1:]:
+            ask(node, "CLUSTER MEET", "127.0.0.1", nodes[0].port)
+        until(cluster.settled, 20)
+        for number, node in enumerate(cluster.replicas):
+            master = cluster.masters[number % 3]
+            ask(node, "CLUSTER REPLICATE", ask(master, "CLUSTER MYID"))
+            until(lambda master=master: master.admin().info("replication")["connected_slaves"] == 1)
+        return cluster
+
+    return built
+
+
+def move(cluster: Cluster, key: bytes, until: Any, *, finish: bool = True) -> tuple[Any, Any]:
+    """Give a key's slot to another master, or begin to."""
+    slot, source = key_slot(key), cluster.owner(key)
+    target = next(node for node in cluster.masters if node is not source)
+    source_id, target_id = ask(source, "CLUSTER MYID"), ask(target, "CLUSTER MYID")
+    ask(target, "CLUSTER SETSLOT", slot, "IMPORTING", source_id)
+    ask(source, "CLUSTER SETSLOT", slot, "MIGRATING", target_id)
+    if finish:
+        for name in ask(source, "CLUSTER GETKEYSINSLOT", slot, 100):
+            ask(source, "MIGRATE", "127.0.0.1", target.port, name, 0, 1000)
+        for node in (target, source):
+            ask(node, "CLUSTER SETSLOT", slot, "NODE", target_id)
+    return source, target
+
+
+@KINDS
+def test_keys_are_spread_over_all_masters_and_read_in_one_wait(build: Build, connect: Any, kind: str) -> None:
+    cluster = build(kind)
+    link = connect(cluster.url)
+    assert link.wait(5)
+    link.pipeline([(key, ("SET", key, key)) for key in KEYS])
+    assert link.read([(key, (b"GET", key)) for key in KEYS]) == KEYS
+    assert all(node.admin().dbsize() > 50 for node in cluster.masters)
+    assert [link.run(COUNT, [b"n%d" % number], []) for number in range(9)] == [1] * 9
+    assert len(link.each_master("DBSIZE")) == 3
+    found = {key for page in link.scan_nodes(b"k*") for key in page}
+    assert found == set(KEYS)
+    assert link.info()["masters"] == 3
+    for node in cluster.masters:
+        assert ask(node, "SCRIPT EXISTS", *(script.sha for script in registered())) == [True] * len(registered())
+        ask(node, "SCRIPT FLUSH")
+    assert link.ready()
+    with pytest.raises(StoreError, match="WRONGTYPE"):
+        link.read([(b"k1", (b"GET", b"k1")), (b"k2", (b"LLEN", b"k2")), (b"k3", (b"GET", b"k3"))])
+    assert link.read([(key, (b"GET", key)) for key in KEYS]) == KEYS
+    with pytest.raises(StoreError, match="CROSSSLOT"):
+        link.run(BOTH, [b"k1", b"k2"], [])
+
+
+def test_one_seed_is_enough_and_dead_ones_do_no_harm(build: Build, connect: Any) -> None:
+    cluster = build("valkey")
+    link = connect(f"redis+cluster://127.0.0.1:1,127.0.0.1:{cluster.masters[2].port}")
+    assert link.wait(5)
+    link.pipeline([(key, ("SET", key, "1")) for key in KEYS])
+
+
+@KINDS
+def test_a_slot_that_moves_is_followed_without_an_outage(build: Build, connect: Any, until: Any, kind: str) -> None:
+    changes: list[Any] = []
+    cluster = build(kind)
+    link = connect(cluster.url, on_change=lambda *change: changes.append(change))
+    assert link.wait(5)
+    link.pipeline([(key, ("SET", key, key)) for key in KEYS])
+
+    # Half way: some keys of the slot are here, some there, and one question may be about both.
+    source, target = move(cluster, b"{t}1", until, finish=False)
+    link.call(b"{t}2", "SET", "{t}2", "new")
+    assert target.admin().dbsize() > 0
+    assert link.read([(b"{t}2", (b"GET", b"{t}2")), (b"k1", (b"GET", b"k1"))]) == [b"new", b"k1"]
+    assert link.run(COUNT, [b"{t}3"], []) == 1
+    assert link.run(COUNT, [b"{t}3"], []) == 2
+    here, there = b"{u}1", b"{u}2"
+    link.pipeline([(here, ("SET", here, "a")), (there, ("SET", there, "b"))])
+    split, elsewhere = move(cluster, here, until, finish=False)
+    ask(split, "MIGRATE", "127.0.0.1", elsewhere.port, there, 0, 1000)
+    with pytest.raises(StoreUnavailable) as divided:
+        link.run(BOTH, [here, there], [])
+    assert divided.value.why == "tryagain"
+    assert link.available, "the other slots are as they were"
+    assert link.read([(here, (b"GET", here)), (there, (b"GET", there))]) == [b"a", b"b"]
+
+    move(cluster, b"k7", until)
+    assert link.read([(key, (b"GET", key)) for key in KEYS]) == KEYS
+    move(cluster, b"n8", until)
+    assert link.run(COUNT, [b"n8"], []) == 1
+    assert changes == [(True, "")]
+    assert source is not target
+
+
+def test_a_question_divided_by_a_move_is_answered_when_the_move_ends(build: Build, connect: Any, until: Any) -> None:
+    cluster = build("valkey")
+    link = connect(cluster.url)
+    assert link.wait(5)
+    here, there = b"{u}1", b"{u}2"
+    link.pipeline([(here, ("SET", here, "a")), (there, ("SET", there, "b"))])
+    source, target = move(cluster, here, until, finish=False)
+    ask(source, "MIGRATE", "127.0.0.1", target.port, there, 0, 1000)
+    finishing = threading.Timer(0.01, lambda: ask(source, "MIGRATE", "127.0.0.1", target.port, here, 0, 1000))
+    finishing.start()
+    until(lambda: _both(link, here, there) == [b"a", b"b"], 2)
+    finishing.join()
+
+
+def _both(link: Any, here: bytes, there: bytes) -> Any:
+    try:
+        return link.run(BOTH, [here, there], [])
+    except StoreUnavailable:
+        return None
+
+
+def test_a_master_that_is_down_is_an_outage_of_the_whole(build: Build, connect: Any, until: Any) -> None:
+    """Half a store would be full stories for some readers and walls for others, by the hash of their names."""
+    cluster = build("valkey")
+    link = connect(cluster.url)
+    assert link.wait(5)
+    cluster.masters[1].freeze()
+    with pytest.raises(StoreUnavailable, match="timeout"):
+        link.read([(key, (b"GET", key)) for key in KEYS])
+    with pytest.raises(StoreUnavailable, match="timeout"):
+        link.read([(b"k1", (b"GET", b"k1"))])
+    assert not link.available
+    cluster.masters[1].thaw()
+    assert until(lambda: link.available, 15)
+
+
+@pytest.mark.full
+@KINDS
+@pytest.mark.parametrize("how", ["killed", "hung"])
+def test_after_a_failover_it_is_normal_within_15_seconds(
+    build: Build, connect: Any, until: Any, kind: str, how: str
+) -> None:
+    cluster = build(kind, replicas=3, node_timeout=2000)
+    link = connect(cluster.url)
+    assert link.wait(5)
+    link.pipeline([(key, ("SET", key, key)) for key in KEYS])
+    until(lambda: all(node.admin().info("replication")["master_link_status"] == "up" for node in cluster.replicas))
+    until(lambda: sum(node.admin().dbsize() for node in cluster.replicas) >= len(KEYS))
+    lost = cluster.masters[0]
+    lost.end() if how == "killed" else lost.freeze()
+    with pytest.raises(StoreUnavailable):
+        link.read([(key, (b"GET", key)) for key in KEYS])
+    assert until(lambda: link.available, 20) < 15
+    assert link.read([(key, (b"GET", key)) for key in KEYS]) == KEYS
+    link.pipeline([(key, ("SET", key, b"2")) for key in KEYS])
+    assert link.ready()
+    assert f"127.0.0.1:{lost.port}" not in dict(link.each_master("PING"))
+
+
+@pytest.mark.full
+@KINDS
+def test_a_planned_failover_is_followed(build: Build, connect: Any, until: Any, kind: str) -> None:
+    cluster = build(kind, replicas=3)
+    link = connect(cluster.url)
+    assert link.wait(5)
+    until(lambda: all(node.admin().info("replication")["master_link_status"] == "up" for node in cluster.replicas))
+    ask(cluster.replicas[0], "CLUSTER FAILOVER")
+    until(lambda: cluster.replicas[0].admin().info("replication")["role"] == "master")
+    for key in KEYS:
+        until(lambda key=key: _sets(link, key), 5)
+    assert f"127.0.0.1:{cluster.replicas[0].port}" in dict(link.each_master("PING"))
+
+
+def _sets(link: Any, key: bytes) -> bool:
+    try:
+        return bool(link.call(key, "SET", key, "1") == b"OK")
+    except StoreUnavailable:
+        return False
+
+
+def test_a_cluster_with_a_password_is_joined(build: Build, connect: Any) -> None:
+    cluster = build("valkey", requirepass="s3cret")
+    link = connect(cluster.url.replace("://", "://:s3cret@"))
+    assert link.wait(5)
+    link.pipeline([(key, ("SET", key, "1")) for key in KEYS])
