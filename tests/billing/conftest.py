@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -220,3 +221,55 @@ def wait() -> Callable[..., Any]:
         raise AssertionError(f"not within {seconds} s")
 
     return waiting
+
+
+class Canned:
+    """A server that answers every request alike: what a proxy, a stranger or an ailing Stripe might say."""
+
+    def __init__(self) -> None:
+        self.status, self.headers, self.body = 200, {"Content-Type": "application/json"}, b"{}"
+        self.requests: list[str] = []
+        self.seen: list[dict[str, str]] = []
+        canned = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                canned.requests.append(f"{self.command} {self.path}")
+                canned.seen.append(dict(self.headers.items()))
+                self.send_response(canned.status)
+                for name, value in {**canned.headers, "Content-Length": str(len(canned.body))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(canned.body)
+
+            do_GET = do_POST = answer  # noqa: N815 - http.server finds them so
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+                """Quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._server.block_on_close = False
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+
+    def says(self, status: int, body: Any, **headers: str) -> None:
+        self.status = status
+        self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.headers = {"Content-Type": "application/json", **headers}
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def canned() -> Iterator[Canned]:
+    server = Canned()
+    yield server
+    server.stop()

@@ -1,0 +1,213 @@
+"""Whatever Stripe, a proxy or the network answers means one of three things, and no message repeats a parameter."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from typing import Any
+
+import pytest
+import stripe
+
+from service.billing.allowance import FIRST_PAUSE, LONGEST_PAUSE, Allowance
+from service.billing.errors import MEANING, NoSuchObject, StripeRefused, StripeTrouble, StripeUnavailable, meaning
+from service.billing.gateway import Gateway
+from service.paywall.told import Ref
+
+SUBSCRIPTION = Ref("subscription", "sub_1")
+
+
+def trouble(canned: Any, **how: Any) -> StripeTrouble:
+    gateway = Gateway("sk_test_x", canned.url, allowance=Allowance(per_second=1_000, burst=1_000))
+    with pytest.raises(StripeTrouble) as caught:
+        gateway.read(SUBSCRIPTION, **how)
+    assert caught.value.why == str(caught.value)
+    assert "sub_1" not in str(caught.value)
+    return caught.value
+
+
+def problem(kind: str, **more: str) -> dict[str, Any]:
+    return {"error": {"type": kind, "message": "No such subscription: 'sub_1'", **more}}
+
+
+ANSWERS: list[tuple[int, Any, type[StripeTrouble], str]] = [
+    (404, problem("invalid_request_error", code="resource_missing", param="id"), NoSuchObject, "no_such_object"),
+    (400, problem("invalid_request_error", code="resource_missing"), NoSuchObject, "no_such_object"),
+    (404, problem("invalid_request_error"), NoSuchObject, "no_such_object"),
+    (400, problem("invalid_request_error", code="parameter_unknown"), StripeRefused, "request_wrong"),
+    (400, problem("idempotency_error"), StripeRefused, "key_used_otherwise"),
+    (401, problem("invalid_request_error"), StripeRefused, "key_unknown"),
+    (402, problem("card_error", code="card_declined"), StripeRefused, "card_declined"),
+    (403, problem("invalid_request_error"), StripeRefused, "key_may_not"),
+    (409, problem("idempotency_error", code="idempotency_key_in_use"), StripeUnavailable, "in_use"),
+    (429, problem("invalid_request_error", code="rate_limit"), StripeUnavailable, "rate_limited"),
+    (400, problem("invalid_request_error", code="rate_limit"), StripeUnavailable, "rate_limited"),
+    (400, problem("invalid_request_error", code="lock_timeout"), StripeUnavailable, "rate_limited"),
+    (500, problem("api_error"), StripeUnavailable, "failing"),
+    (503, b"", StripeUnavailable, "failing"),
+    (502, b"<html>Bad Gateway</html>", StripeUnavailable, "failing"),
+    (404, b"<html>Not Found</html>", StripeUnavailable, "failing"),
+    (200, b"<html>Welcome to the hotel</html>", StripeUnavailable, "failing"),
+    (200, b"\xff\xfe", StripeUnavailable, "odd_answer"),
+    (200, b"[]", StripeUnavailable, "odd_answer"),
+    (200, b"null", StripeUnavailable, "odd_answer"),
+    (200, b"{}", StripeUnavailable, "odd_answer"),
+    (200, b'{"id": 7, "object": "subscription"}', StripeUnavailable, "odd_answer"),
+    (200, b"[" * 100_000, StripeUnavailable, "failing"),
+    (302, b"", StripeUnavailable, "failing"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "kind", "why"), ANSWERS)
+def test_an_answer_means_one_thing(status: int, body: Any, kind: type[StripeTrouble], why: str, canned: Any) -> None:
+    canned.says(status, body)
+    found = trouble(canned)
+    assert (type(found), found.why) == (kind, why)
+
+
+def test_every_error_of_the_sdk_has_a_meaning() -> None:
+    tree: list[type[stripe.StripeError]] = [stripe.StripeError]
+    for kind in tree:
+        tree += kind.__subclasses__()
+    for kind in tree:
+        assert any(issubclass(kind, known) for known, _, _ in MEANING)
+    assert type(meaning(stripe.StripeError("sub_1"))) is StripeUnavailable
+    assert type(meaning(stripe.APIError("sub_1"))) is StripeUnavailable
+
+
+def test_a_refusal_for_asking_too_often_says_which_limit_and_until_when(canned: Any) -> None:
+    canned.says(429, problem("invalid_request_error"), **{"Stripe-Rate-Limited-Reason": "endpoint-rate"})
+    found = trouble(canned)
+    assert isinstance(found, StripeUnavailable)
+    assert found.why == "rate_limited_endpoint-rate"
+    assert 0 < found.retry_after <= FIRST_PAUSE
+
+
+def test_after_a_429_nobody_who_waits_asks_until_the_pause_is_over(canned: Any) -> None:
+    gateway = Gateway("sk_test_x", canned.url)
+    canned.says(429, problem("invalid_request_error"))
+    for expected in ("rate_limited", "busy", "busy"):
+        with pytest.raises(StripeUnavailable) as caught:
+            gateway.read(SUBSCRIPTION)
+        assert caught.value.why == expected
+        assert caught.value.retry_after > 0
+    assert len(canned.requests) == 1
+
+
+def test_a_reason_that_is_no_word_is_not_repeated(canned: Any) -> None:
+    canned.says(429, problem("invalid_request_error"), **{"Stripe-Rate-Limited-Reason": "see {reader} r-1"})
+    assert trouble(canned).why == "rate_limited"
+
+
+def test_a_port_that_nobody_listens_on_is_out_of_reach() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(StripeUnavailable, match="unreachable"):
+        Gateway("sk_test_x", url).read(SUBSCRIPTION)
+
+
+def test_a_stripe_that_hangs_is_given_up_inline_after_two_seconds(control: Any, gateway: Gateway) -> None:
+    control.ask("POST", "/faults", {"hang": 20})
+    begun = time.monotonic()
+    with pytest.raises(StripeUnavailable, match="unreachable"):
+        gateway.read(SUBSCRIPTION)
+    assert time.monotonic() - begun < 3.5
+    control.ask("DELETE", "/faults")
+
+
+def test_one_request_is_all_that_an_inline_read_makes_of_a_failing_stripe(canned: Any) -> None:
+    canned.says(500, problem("api_error"), **{"Stripe-Should-Retry": "true"})
+    trouble(canned)
+    trouble(canned, patience="worker")
+    assert len(canned.requests) == 2
+
+
+def test_every_request_names_the_version_and_tells_nothing_of_this_machine(canned: Any) -> None:
+    canned.says(500, b"")
+    trouble(canned)
+    seen = canned.seen[0]
+    assert seen["Stripe-Version"] == "2026-10-28.endive"
+    assert seen["Authorization"] == "Bearer sk_test_x"
+    assert "telemetry" not in str(seen).lower()
+
+
+def test_an_id_that_would_lead_elsewhere_is_no_object(canned: Any) -> None:
+    gateway = Gateway("sk_test_x", canned.url)
+    for name in ("", ".", "..", "a" * 256, "a\nb"):
+        with pytest.raises(NoSuchObject):
+            gateway.read(Ref("customer", name))
+    assert canned.requests == []
+    canned.says(404, problem("invalid_request_error"))
+    with pytest.raises(NoSuchObject):
+        gateway.read(Ref("customer", "../../account?x=/y#z"))
+    assert canned.requests == ["GET /v1/customers/..%2F..%2Faccount%3Fx%3D%2Fy%23z"]
+
+
+def test_no_parameter_reaches_a_log(canned: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    gateway = Gateway("sk_test_secret", canned.url)
+    canned.says(400, problem("invalid_request_error", param="metadata"))
+    with pytest.raises(StripeRefused):
+        gateway.new_customer({"metadata": {"reader_id": "r-secret"}}, "key")
+    assert "secret" not in caplog.text
+    assert "sub_1" not in caplog.text
+
+
+class Timer:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_allowance_is_a_burst_and_then_a_pace() -> None:
+    timer = Timer()
+    allowance = Allowance(per_second=10, burst=20, timer=timer)
+    assert [allowance.take(0) for _ in range(20)] == [0.0] * 20
+    assert allowance.take(0) is None
+    assert allowance.take(1) == pytest.approx(0.1)
+    assert allowance.take(1) == pytest.approx(0.2)
+    timer.now += 60
+    assert [allowance.take(0) for _ in range(20)] == [0.0] * 20
+    assert allowance.take(0) is None
+
+
+def test_who_is_not_let_in_takes_nothing() -> None:
+    timer = Timer()
+    allowance = Allowance(per_second=10, burst=1, timer=timer)
+    assert allowance.take(0) == 0
+    assert [allowance.take(0.05) for _ in range(100)] == [None] * 100
+    timer.now += 0.1
+    assert allowance.take(0) == pytest.approx(0)
+
+
+def test_pauses_double_until_stripe_answers_again() -> None:
+    timer = Timer()
+    allowance = Allowance(timer=timer)
+    pauses = []
+    for _ in range(7):
+        pauses.append(allowance.refused())
+        assert allowance.refused() == pauses[-1]
+        assert allowance.take(0) is None
+        timer.now += pauses[-1]
+    assert pauses == [FIRST_PAUSE, 2, 4, 8, 16, LONGEST_PAUSE, LONGEST_PAUSE]
+    allowance.answered()
+    assert allowance.refused() == FIRST_PAUSE
+
+
+def test_threads_share_one_allowance() -> None:
+    allowance = Allowance(per_second=0.001, burst=50)
+    let_in: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda: let_in.extend(allowance.take(0) is not None for _ in range(20)))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(let_in) == 50
