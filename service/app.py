@@ -14,8 +14,12 @@ import orjson
 from flask import Flask, g, request
 from flask.json.provider import JSONProvider
 
+from service.aftercare import Aftercare, Noticed
+from service.billing.gateway import Gateway
+from service.billing.prices import Prices
 from service.decision_ids import KEPT, DecisionIds
 from service.desk import Answer, Desk
+from service.engine.engine import Engine
 from service.observe import Metrics, log, where
 from service.profile import Profiles
 from service.settings import Settings
@@ -28,11 +32,13 @@ from service.store.known import Known
 from service.store.link import Link
 from service.store.readers import Readers
 from service.store.secret import Secrets
+from service.store.signals import Signal
 from service.store.spill import Spill
 from service.store.wrong_keys import WrongKeys
-from service.web import access, describe, errors, grants, guards, health, readers
+from service.web import access, describe, errors, grants, guards, health, readers, selling, webhook
 from service.web.encode import Encoder
 from service.web.hot_route import HotRoute
+from service.web.offers import OfferPrices
 from service.web.requests_log import RequestLog
 
 if TYPE_CHECKING:
@@ -58,14 +64,20 @@ class Service:
     desk: Desk
     profiles: Profiles
     decision_ids: DecisionIds
+    gateway: Gateway | None
+    prices: Prices
+    prices_changed: Signal
+    engine: Engine
 
     def start(self) -> None:
         """Starts the threads that watch the store and keep what is known. Once a process, after any fork."""
         self.link.start()
         self.known.start()
+        self.prices.start()
 
     def close(self) -> None:
         """Writes what is still to be written and lets go of the store."""
+        self.prices.stop()
         self.known.close()
         self.link.close()
 
@@ -80,6 +92,7 @@ def build(settings: Settings, store_url: str, *, clock: Clock = time.time, metri
     store_readers = Readers(link, keys)
     audit = Audit(link, keys, lambda: secrets.signer("audit"))
     known = Known(settings.data, catalogue.failure.known_for, clock=clock, on_error=_unwritten)
+    gateway = Gateway(settings.stripe_api_key, settings.stripe_api_base) if settings.stripe_api_key else None
     return Service(
         settings=settings,
         clock=clock,
@@ -94,6 +107,10 @@ def build(settings: Settings, store_url: str, *, clock: Clock = time.time, metri
         desk=Desk(catalogue, link, store_readers, known),
         profiles=Profiles(catalogue, link, store_readers),
         decision_ids=DecisionIds(lambda: secrets.sealer("decision"), catalogue, Spill(link, keys, KEPT)),
+        gateway=gateway,
+        prices=Prices(gateway, catalogue),
+        prices_changed=Signal(link, keys, "prices"),
+        engine=Engine(link, keys, store_readers, catalogue, gateway=gateway, known=known, report=_trouble),
     )
 
 
@@ -101,7 +118,8 @@ def wsgi(service: Service) -> WSGIApplication:
     """The web in front of a service."""
     settings = service.settings
     keyring = guards.Keyring(settings.site_keys, settings.admin_keys, wrong=WrongKeys(service.link, service.keys).count)
-    encoder = Encoder(settings.catalogue, service.decision_ids.seal, dict)
+    offer_prices = OfferPrices(settings.catalogue, service.prices)
+    encoder = Encoder(settings.catalogue, service.decision_ids.seal, offer_prices)
     requests_log = RequestLog(service.metrics)
     answered = _counter(service.metrics)
     app = _flask(service, keyring, requests_log)
@@ -111,6 +129,17 @@ def wsgi(service: Service) -> WSGIApplication:
     app.register_blueprint(readers.blueprint(service.profiles, service.clock))
     app.register_blueprint(
         grants.blueprint(settings.catalogue, service.readers, service.grants, repeated, service.clock)
+    )
+    shop = selling.Shop(settings.catalogue, service.readers, service.gateway, service.prices)
+    app.register_blueprint(selling.blueprint(shop, service.clock))
+    app.register_blueprint(
+        webhook.blueprint(
+            service.engine,
+            settings.stripe_webhook_secrets,
+            service.metrics,
+            service.prices_changed.send,
+            service.clock,
+        )
     )
     app.register_blueprint(health.blueprint(service.link.ready, service.metrics, description))
     return HotRoute(app, service.desk, encoder, keyring, requests_log, service.clock, answered)
@@ -181,6 +210,20 @@ def _store_changed(metrics: Metrics) -> Callable[[bool, str], None]:
             log().warning("store_unavailable", why=why)
 
     return changed
+
+
+def aftercare(service: Service) -> Aftercare:
+    """What a web process does beside its requests."""
+    return Aftercare(
+        [
+            lambda: service.engine.finish_own(service.clock()),
+            Noticed(service.prices_changed.value, service.prices.changed),
+        ]
+    )
+
+
+def _trouble(what: str, why: str) -> None:
+    log().warning("stripe_trouble", what=what, why=why)
 
 
 def _unwritten(error: Exception) -> None:

@@ -17,7 +17,7 @@ from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from prometheus_client import multiprocess
 
-from service.app import build, wsgi
+from service.app import aftercare, build, wsgi
 from service.observe import configure_logs, log
 from service.settings import load_settings
 
@@ -44,8 +44,11 @@ def load() -> WSGIApplication:
         raise RuntimeError("the web process was started without a store; use `paywall serve`")
     service = build(settings, settings.redis_url)
     service.start()
+    care = aftercare(service)
+    care.start()
 
     def end() -> None:
+        care.stop()
         service.close()
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]  # the library leaves it untyped

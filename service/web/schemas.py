@@ -90,8 +90,16 @@ class ReasonMaybeIn(Request):
     reason = types.reason(allow_none=True)
 
 
-class AtQuery(Request):
-    at = types.moment()
+class CheckoutIn(Request):
+    reader = types.reader_id(required=True)
+    plan = types.identifier(allow_none=True)
+    price = types.identifier(allow_none=True)
+    return_url = types.text(required=True)
+
+
+class PortalIn(Request):
+    reader = types.reader_id(required=True)
+    return_url = types.text(required=True)
 
 
 def _time(**options: Any) -> fields.Field[Any]:
@@ -235,3 +243,12 @@ class ProblemOut(Answer):
 
 class StatusOut(Answer):
     status = fields.String(required=True)
+
+
+class UrlOut(Answer):
+    url = fields.String(required=True, metadata={"format": "uri"})
+
+
+class ReceiptOut(Answer):
+    id = fields.String(required=True)
+    state = fields.String(required=True)

@@ -1,0 +1,132 @@
+"""`/v1/checkout`, `/v1/portal`: from the upsell box to Stripe's page, and to the page where a reader looks after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from flask import Blueprint, Response, jsonify
+
+from service.billing import checkout
+from service.billing.errors import NoSuchObject, StripeRefused, StripeUnavailable
+from service.billing.gateway import Gateway
+from service.billing.prices import Prices
+from service.observe import log
+from service.paywall.catalogue import Catalogue, Plan
+from service.paywall.price import PriceTag
+from service.paywall.source import Standing, Subscription
+from service.store.readers import Readers
+from service.web import bodies, guards
+from service.web.describe import described
+from service.web.errors import Problem, invalid
+from service.web.schemas import CheckoutIn, PortalIn, UrlOut
+
+
+class Shop:
+    """Sells what the catalogue has, to readers of the store, through Stripe."""
+
+    def __init__(self, catalogue: Catalogue, readers: Readers, gateway: Gateway | None, prices: Prices) -> None:
+        self._catalogue = catalogue
+        self._readers = readers
+        self._gateway = gateway
+        self._prices = prices
+
+    def checkout(self, reader: str, plan: str | None, price: str | None, return_url: str, now: float) -> str:
+        """The address of a Checkout page. `Problem` 409, 422, 503."""
+        self._check_return(return_url)
+        try:
+            word = checkout.chosen_price(self._catalogue, plan=plan, price=price)
+            if plan is not None:
+                self._refuse_holder(reader, self._catalogue.plans[plan], now)
+            gateway = self._stripe()
+            with stripe_asked():
+                tag = self._tag(word)
+                sold = checkout.plan_sold(self._catalogue, tag)
+                self._refuse_holder(reader, sold, now)
+                customer = next(iter(self._readers.customers(self._readers.resolve(reader))), None)
+                return checkout.open_checkout(
+                    gateway, reader=reader, tag=tag, plan=sold, return_url=return_url, customer=customer
+                )
+        except checkout.NotForSale as error:
+            raise invalid([(error.field, error.message)]) from None
+
+    def portal(self, reader: str, return_url: str) -> str:
+        """The address of a portal page. `Problem` 404 without a customer, 422, 503."""
+        self._check_return(return_url)
+        customers = self._readers.customers(self._readers.resolve(reader))
+        if not customers:
+            raise Problem(404, "This reader is no customer at Stripe.")
+        gateway = self._stripe()
+        with stripe_asked():
+            for customer in customers:
+                try:
+                    return gateway.open_portal(customer, return_url)
+                except NoSuchObject:
+                    continue
+        raise Problem(404, "Stripe no longer has this reader's customer.")
+
+    def _check_return(self, return_url: str) -> None:
+        if not checkout.on_origin(return_url, self._catalogue.origins):
+            places = ", ".join(self._catalogue.origins) or "(none is configured)"
+            raise invalid([("return_url", f"must be an address on one of site.origins: {places}")])
+
+    def _stripe(self) -> Gateway:
+        if self._gateway is None:
+            raise Problem(503, "No Stripe key is set, so nothing can be sold here.", kind="stripe-unavailable")
+        return self._gateway
+
+    def _tag(self, word: str) -> PriceTag:
+        tag = self._prices.find(word)
+        if tag is None:
+            raise invalid([("price", "Stripe does not know this price")])
+        return tag
+
+    def _refuse_holder(self, reader: str, plan: Plan, now: float) -> None:
+        """`Problem` 409 for who holds the plan by a running subscription; a grant or a pass hinders no purchase."""
+        for kept in self._readers.hot(self._readers.resolve(reader)):
+            if not isinstance(kept.source, Subscription) or kept.source.role != "subscription":
+                continue
+            for holding in kept.source.holdings(self._catalogue):
+                if holding.plan == plan.id and holding.standing_at(now) in (Standing.GOOD, Standing.GRACE):
+                    detail = f"This reader already holds {plan.name} by a running subscription."
+                    raise Problem(409, detail, kind="already-subscribed", title="Already subscribed")
+
+
+@contextmanager
+def stripe_asked() -> Iterator[None]:
+    """Tells trouble with Stripe as the contract does: out of reach is 503, and so is a key that Stripe refuses."""
+    try:
+        yield
+    except StripeUnavailable as error:
+        headers = {"Retry-After": str(max(1, round(error.retry_after)))}
+        detail = "Stripe cannot be reached now; try again."
+        raise Problem(503, detail, kind="stripe-unavailable", title="Stripe is out of reach", headers=headers) from None
+    except (StripeRefused, NoSuchObject) as error:
+        log().error("stripe_refused", why=error.why)
+        detail = f"Stripe refused what it was asked ({error.why}); `paywall doctor` tells more."
+        raise Problem(503, detail, kind="stripe-refused", title="Stripe refused") from None
+
+
+def blueprint(shop: Shop, clock: Callable[[], float]) -> Blueprint:
+    """What the website calls to sell."""
+    blp = Blueprint("selling", __name__)
+    checkout_in, portal_in = CheckoutIn(), PortalIn()
+
+    @blp.post("/v1/checkout")
+    @described(takes=CheckoutIn, gives={200: UrlOut}, refuses=(409,), tag="website")
+    @guards.site
+    def open_checkout() -> Response:
+        """The address of a Checkout page for a plan or a price."""
+        data = bodies.load(checkout_in)
+        plan, price = data.get("plan"), data.get("price")
+        return jsonify({"url": shop.checkout(data["reader"], plan, price, data["return_url"], clock())})
+
+    @blp.post("/v1/portal")
+    @described(takes=PortalIn, gives={200: UrlOut}, refuses=(404,), tag="website")
+    @guards.site
+    def open_portal() -> Response:
+        """The address of the page where a reader looks after her subscription."""
+        data = bodies.load(portal_in)
+        return jsonify({"url": shop.portal(data["reader"], data["return_url"])})
+
+    return blp

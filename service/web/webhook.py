@@ -1,0 +1,63 @@
+"""`POST /v1/stripe/webhook`: signed by Stripe, recorded durably, worked on, and only then acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from flask import Blueprint, Response, jsonify, request
+
+from service.billing.webhook import Envelope, NotStripe, verify
+from service.engine.engine import Receipt
+from service.observe import Metrics, log
+from service.store.errors import StoreUnavailable
+from service.web import bodies, guards
+from service.web.describe import described
+from service.web.errors import Problem
+from service.web.schemas import ReceiptOut
+
+MOST = 1024 * 1024
+ANY_BODY = {"application/json": {"schema": {"type": "object"}}}
+
+
+class Receiver(Protocol):
+    """What takes a verified event: the engine."""
+
+    def receive(self, envelope: Envelope, now: float) -> Receipt: ...
+
+
+def blueprint(
+    receiver: Receiver,
+    secrets: Sequence[str],
+    metrics: Metrics,
+    prices_changed: Callable[[], None],
+    clock: Callable[[], float],
+) -> Blueprint:
+    """The route that only Stripe calls."""
+    blp = Blueprint("webhook", __name__)
+
+    @blp.post("/v1/stripe/webhook")
+    @described(takes=ANY_BODY, gives={200: ReceiptOut}, refuses=(400, 413, 503), tag="stripe")
+    @guards.open_to_all  # Stripe's signature is the key; it is looked at here.
+    def stripe_webhook() -> Response:
+        """Takes an event of Stripe's; 200 means that it is recorded durably, or is not ours."""
+        now = clock()
+        raw = bodies.raw(MOST)
+        try:
+            envelope = verify(raw, request.headers.get("Stripe-Signature"), secrets, now)
+        except NotStripe as error:
+            metrics.webhooks.labels(error.why).inc()
+            log().warning("webhook_refused", why=error.why)
+            detail = f"This was not signed by Stripe, or is not an event ({error.why})."
+            raise Problem(400, detail, kind="not-stripe", title="Not from Stripe") from None
+        try:
+            receipt = receiver.receive(envelope, now)
+        except StoreUnavailable:
+            metrics.webhooks.labels("unrecorded").inc()
+            raise
+        if receipt.prices:
+            prices_changed()
+        metrics.webhooks.labels("repeat" if receipt.known else receipt.state).inc()
+        return jsonify({"id": receipt.id, "state": receipt.state})
+
+    return blp
