@@ -1,0 +1,382 @@
+"""The ladder: free, entitled, a story pass, the meter, locked; each with its reason, in an outage too; and explained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC
+from itertools import product
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.paywall.catalogue import Catalogue, FailurePolicy, Rule, Story, Tier
+from service.paywall.decision import OPEN_REASONS, Decision, counted, decide, decide_degraded, explain, is_free
+from service.paywall.entitlement import NOTHING, Entitlements, resolve
+from service.paywall.holding import Holding, Reason, Standing
+from service.paywall.meter import Standing as Meter
+
+NOW = 1_795_000_000
+FEATURES = ("notebook", "no_ads", "events")
+OPENED = {"free", "subscription", "trial", "grace", "pass", "seat", "grant", "gift", "institution", "metered"}
+LOCKED = {"no_entitlement", "meter_used_up", "sign_in_required"}
+"""The contract's reasons; `store_unavailable` is in both of its lists."""
+OF_SOURCES = tuple(reason for reason in Reason if reason.value in OPENED - {"free", "metered"})
+
+FREE = Tier("free")
+METERED = Tier("metered", ("notebook", "events"), ("facts", "summary"), "stories")
+SUPPORTERS = Tier("supporters", ("notebook",), ("facts",))
+CLOSED = Tier("closed", ("no_ads",))
+TIERS = (FREE, METERED, SUPPORTERS, CLOSED)
+PARTS = ((), ("facts",), ("notebook",), ("facts", "notebook"), ("facts", "summary"), ("notebook", "facts", "notebook"))
+
+STORY_PASS = Holding("gift", "p_1", None, (), "active", Standing.GOOD, Reason.GIFT, NOW - 9, NOW + 9)
+
+
+DEFAULT_FAILURE = FailurePolicy()
+
+
+def catalogue(failure: FailurePolicy = DEFAULT_FAILURE, rules: tuple[Rule, ...] = ()) -> Catalogue:
+    tiers = {tier.name: tier for tier in TIERS}
+    return Catalogue("Site", UTC, (), dict.fromkeys(FEATURES, "line"), {}, tiers, "metered", rules, failure=failure)
+
+
+def holding(features: tuple[str, ...], reason: Reason = Reason.SUBSCRIPTION, until: int | None = NOW + 99) -> Holding:
+    return Holding(
+        "subscription", "sub_1", "supporter", features, "active", Standing.GOOD, reason, NOW - 9, until, confirmed=True
+    )
+
+
+def story(*parts: str) -> Story:
+    return Story("s", parts=parts)
+
+
+def asked(
+    tier: Tier, held: Entitlements = NOTHING, meter: Meter | None = None, *parts: str, story_pass: Holding | None = None
+) -> Decision:
+    return decide(story(*parts), tier, held, meter, now=NOW, catalogue=catalogue(), story_pass=story_pass)
+
+
+def entitled(*found: Holding) -> Entitlements:
+    return resolve(found, FEATURES, NOW)
+
+
+METERS = st.sampled_from(
+    [None]
+    + [
+        Meter("stories", limit, used, seen, resets_at)
+        for limit, used, seen, resets_at in product((0, 2, 5), (0, 1, 2, 5, 7), (False, True), (None, NOW + 50))
+    ]
+)
+HELD = st.lists(
+    st.sampled_from(
+        [
+            holding(names, reason, until)
+            for names, reason, until in product([("notebook",), ("no_ads",), FEATURES], OF_SOURCES, (None, NOW + 9))
+        ]
+    ),
+    max_size=3,
+).map(lambda found: entitled(*found))
+STORIES = st.sampled_from(PARTS).map(lambda parts: Story("s", parts=parts))
+PASSES = st.sampled_from([None, STORY_PASS, replace(STORY_PASS, until=NOW), replace(STORY_PASS, base=Standing.ENDED)])
+
+
+def test_every_reason_opens_or_locks_as_the_contract_says() -> None:
+    assert {reason.value for reason in OPEN_REASONS} == OPENED
+    assert {reason.value for reason in Reason} == OPENED | LOCKED | {"store_unavailable"}
+
+
+def expected(
+    asked_of: Story, tier: Tier, held: Entitlements, meter: Meter | None, story_pass: Holding | None
+) -> tuple[str, object, object]:
+    """The ladder in the contract's words: the reason, the source, the meter."""
+    if not tier.requires or (asked_of.parts and set(asked_of.parts) <= set(tier.open_parts)):
+        return "free", None, None
+    opener = held.opener(tier.requires)
+    if opener is not None and opener.reason is not None:
+        return opener.reason.value, opener, None
+    if story_pass is not None and story_pass.base is Standing.GOOD and (story_pass.until or 0) > NOW:
+        return "gift", story_pass, None
+    if tier.meter is None:
+        return "no_entitlement", None, None
+    if meter is None:
+        return "sign_in_required", None, None
+    return ("metered" if meter.seen or meter.used < meter.limit else "meter_used_up"), None, meter
+
+
+@given(STORIES, st.sampled_from(TIERS), HELD, METERS, PASSES)
+def test_the_ladder_is_free_then_an_entitlement_then_a_story_pass_then_the_meter_then_locked(
+    asked_of: Story, tier: Tier, held: Entitlements, meter: Meter | None, story_pass: Holding | None
+) -> None:
+    decision = decide(asked_of, tier, held, meter, now=NOW, catalogue=catalogue(), story_pass=story_pass)
+    reason, source, used = expected(asked_of, tier, held, meter, story_pass)
+    assert (decision.reason.value, decision.source, decision.meter) == (reason, source, used)
+    assert decision.open is (reason in OPENED)
+    assert decision.show == ("full" if reason in OPENED else "upsell")
+    assert (decision.tier, decision.degraded) == (tier.name, False)
+
+
+@given(STORIES, st.sampled_from(TIERS), HELD, METERS, PASSES)
+def test_a_story_is_shown_in_full_when_every_part_is_open_else_its_open_parts_and_the_upsell_box(
+    asked_of: Story, tier: Tier, held: Entitlements, meter: Meter | None, story_pass: Holding | None
+) -> None:
+    decision = decide(asked_of, tier, held, meter, now=NOW, catalogue=catalogue(), story_pass=story_pass)
+    assert [part for part, _ in decision.parts] == list(asked_of.parts)
+    assert all(opened is (decision.open or part in tier.open_parts) for part, opened in decision.parts)
+    if asked_of.parts:
+        assert (decision.show == "full") is all(opened for _, opened in decision.parts)
+
+
+@given(st.sampled_from(TIERS), HELD, METERS, PASSES, st.sampled_from([("facts",), ("summary", "facts")]))
+def test_what_is_free_depends_on_no_reader_no_pass_and_no_meter(
+    tier: Tier, held: Entitlements, meter: Meter | None, story_pass: Holding | None, parts: tuple[str, ...]
+) -> None:
+    free_tier = replace(tier, requires=())
+    all_open = replace(tier, open_parts=("facts", "summary"))
+    for free in (free_tier, all_open):
+        decision = asked(free, held, meter, *parts, story_pass=story_pass)
+        alone = asked(free, NOTHING, None, *parts)
+        assert is_free(story(*parts), free)
+        assert replace(decision, held=(), refresh_after=None) == alone
+        assert (alone.show, alone.reason, alone.source, alone.meter) == ("full", Reason.FREE, None, None)
+
+
+@given(STORIES, st.sampled_from(TIERS), HELD, METERS, PASSES)
+def test_the_features_are_all_that_the_reader_holds_whatever_the_story(
+    asked_of: Story, tier: Tier, held: Entitlements, meter: Meter | None, story_pass: Holding | None
+) -> None:
+    decision = decide(asked_of, tier, held, meter, now=NOW, catalogue=catalogue(), story_pass=story_pass)
+    assert dict(decision.held) == {name: each.until for name, each in held.by_feature.items()}
+    assert tuple(name for name, _ in decision.held) == held.features
+
+
+@given(STORIES, HELD, METERS, PASSES)
+def test_who_is_let_in_by_a_source_is_never_metered(
+    asked_of: Story, held: Entitlements, meter: Meter | None, story_pass: Holding | None
+) -> None:
+    decision = decide(asked_of, METERED, held, meter, now=NOW, catalogue=catalogue(), story_pass=story_pass)
+    assert decision.source is None or decision.meter is None
+    if not {"notebook", "events"}.isdisjoint(held.features):
+        assert decision.show == "full"
+        assert decision.meter is None
+
+
+@given(STORIES, st.sampled_from(TIERS), st.lists(st.sampled_from(OF_SOURCES), max_size=3), METERS, PASSES)
+def test_adding_a_source_never_locks_a_story(
+    asked_of: Story, tier: Tier, reasons: list[Reason], meter: Meter | None, story_pass: Holding | None
+) -> None:
+    found = [holding(FEATURES[place:], reason, NOW + 9 - place) for place, reason in enumerate(reasons)]
+    shown = []
+    for number in range(len(found) + 1):
+        held = entitled(*found[:number])
+        one = decide(asked_of, tier, held, meter, now=NOW, catalogue=catalogue(), story_pass=story_pass)
+        shown.append(one.show)
+    assert shown == sorted(shown, key=["upsell", "full"].index)
+
+
+def test_a_story_without_parts_says_whether_its_tier_opens() -> None:
+    assert (asked(FREE).show, asked(FREE).parts) == ("full", ())
+    assert (asked(SUPPORTERS).show, asked(SUPPORTERS).parts) == ("upsell", ())
+    assert asked(SUPPORTERS, entitled(holding(("notebook",)))).show == "full"
+
+
+def test_any_one_of_the_features_that_a_tier_requires_opens_every_part() -> None:
+    for name in METERED.requires:
+        decision = asked(METERED, entitled(holding((name,))), None, "facts", "notebook")
+        assert decision.parts == (("facts", True), ("notebook", True))
+    assert asked(METERED, entitled(holding(("no_ads",))), None, "notebook").show == "upsell"
+
+
+def test_a_story_pass_counts_until_its_end_and_tells_it() -> None:
+    used_up = Meter("stories", 2, 2, seen=False, resets_at=NOW + 50)
+    decision = asked(METERED, NOTHING, used_up, "notebook", story_pass=STORY_PASS)
+    assert (decision.reason, decision.source, decision.meter) == (Reason.GIFT, STORY_PASS, None)
+    assert decision.refresh_after == NOW + 9
+    for spent in (replace(STORY_PASS, until=NOW), replace(STORY_PASS, base=Standing.NONE)):
+        assert asked(METERED, NOTHING, used_up, story_pass=spent) == asked(METERED, NOTHING, used_up)
+
+
+def test_a_counted_read_says_so_and_rests_on_the_meter_after_it() -> None:
+    before, after = (Meter("stories", 2, used, used == 1, NOW + 50) for used in (0, 1))
+    decision = counted(asked(METERED, NOTHING, before), after)
+    assert decision.meter == replace(after, counted=True)
+    assert (decision.reason, decision.refresh_after) == (Reason.METERED, NOW + 50)
+    without = counted(replace(decision, refresh_after=None), replace(after, resets_at=None))
+    assert without.refresh_after is None
+    assert counted(replace(decision, refresh_after=NOW + 9), after).refresh_after == NOW + 9
+
+
+# ------------------------------------------------------------------------------------------------- an outage
+
+Shown = Literal["full", "upsell"]
+KNOWN = st.lists(
+    st.tuples(st.sampled_from(FEATURES), st.sampled_from([None, NOW - 1, NOW, NOW + 1, NOW + 99])), max_size=3
+).map(lambda pairs: tuple(dict(pairs).items()))
+SHOWN = st.sampled_from(["full", "upsell"])
+
+
+def degraded(
+    asked_of: Story, tier: Tier, known: tuple[tuple[str, int | None], ...], failure: FailurePolicy, signed_in: bool
+) -> Decision:
+    return decide_degraded(asked_of, tier, known, signed_in=signed_in, catalogue=catalogue(failure), now=NOW)
+
+
+@given(STORIES, st.sampled_from(TIERS), KNOWN, SHOWN, SHOWN, st.booleans())
+def test_in_an_outage_what_was_known_opens_what_it_opens_and_for_all_else_the_policy_holds(
+    asked_of: Story,
+    tier: Tier,
+    known: tuple[tuple[str, int | None], ...],
+    readers: Shown,
+    visitors: Shown,
+    signed_in: bool,
+) -> None:
+    decision = degraded(asked_of, tier, known, FailurePolicy(readers, visitors), signed_in)
+    held = {name: until for name, until in known if until is None or until > NOW}
+    free = is_free(asked_of, tier)
+    policy = readers if signed_in else visitors
+    opened = free or bool(set(held) & set(tier.requires)) or policy == "full"
+    assert decision.show == ("full" if opened else "upsell")
+    assert decision.open is opened
+    assert decision.reason is (Reason.FREE if free else Reason.STORE_UNAVAILABLE)
+    assert dict(decision.held) == held, "features never come from the policy"
+    assert decision.parts == tuple((part, opened or part in tier.open_parts) for part in asked_of.parts)
+    assert (decision.source, decision.meter, decision.degraded, decision.tier) == (None, None, True, tier.name)
+
+
+def test_in_an_outage_a_tier_that_requires_nothing_stays_free() -> None:
+    nobody = FailurePolicy("upsell", "upsell")
+    assert degraded(story("facts", "notebook"), FREE, (), nobody, signed_in=False).reason is Reason.FREE
+    assert degraded(story("facts"), METERED, (), nobody, signed_in=False).show == "full"
+
+
+def test_in_an_outage_too_the_answer_tells_when_it_can_change_by_itself() -> None:
+    policy = catalogue(rules=(Rule("supporters", older_than=60),))
+    young = Story("s", published_at=NOW - 20.5)
+    known = (("notebook", NOW + 99), ("no_ads", None), ("events", NOW))
+    answered = decide_degraded(young, METERED, known, signed_in=True, catalogue=policy, now=NOW)
+    assert answered.refresh_after == NOW + 40
+    old = decide_degraded(Story("s"), METERED, known, signed_in=True, catalogue=policy, now=NOW)
+    assert old.refresh_after == NOW + 99
+    assert degraded(story(), METERED, (), FailurePolicy(), signed_in=False).refresh_after is None
+
+
+# ---------------------------------------------------------------------------------------------- the explanation
+
+
+def rungs(decision: Decision, tier: Tier) -> list[tuple[str, str]]:
+    return [(step["step"], step["verdict"]) for step in explain(decision, tier)]
+
+
+USED = Meter("stories", 2, 2, seen=False, resets_at=NOW + 50)
+LEFT = Meter("stories", 2, 1, seen=False, resets_at=NOW + 50)
+SUPPORTER = entitled(holding(("notebook",)))
+
+
+@pytest.mark.parametrize(
+    ("decision", "tier", "steps"),
+    [
+        (asked(FREE), FREE, ["free: free"]),
+        (asked(METERED, NOTHING, None, "facts"), METERED, ["free: free"]),
+        (asked(METERED, SUPPORTER, None), METERED, ["free: not free", "entitlement: subscription"]),
+        (
+            asked(METERED, NOTHING, USED, story_pass=STORY_PASS),
+            METERED,
+            ["free: not free", "entitlement: none opens it", "pass: gift"],
+        ),
+        (asked(METERED, NOTHING, LEFT), METERED, ["free: not free", "entitlement: none opens it", "meter: metered"]),
+        (
+            asked(METERED, NOTHING, USED),
+            METERED,
+            ["free: not free", "entitlement: none opens it", "meter: used up", "locked: meter_used_up"],
+        ),
+        (
+            asked(METERED),
+            METERED,
+            ["free: not free", "entitlement: none opens it", "meter: nobody to meter", "locked: sign_in_required"],
+        ),
+        (asked(SUPPORTERS), SUPPORTERS, ["free: not free", "entitlement: none opens it", "locked: no_entitlement"]),
+        (degraded(story(), FREE, (), FailurePolicy(), True), FREE, ["free: free"]),
+        (
+            degraded(story(), METERED, (), FailurePolicy(), True),
+            METERED,
+            ["free: not free", "store: unreachable: full"],
+        ),
+        (
+            degraded(story(), METERED, (), FailurePolicy(), False),
+            METERED,
+            ["free: not free", "store: unreachable: upsell"],
+        ),
+    ],
+)
+def test_each_step_tried_is_told_with_its_verdict_and_none_that_was_not(
+    decision: Decision, tier: Tier, steps: list[str]
+) -> None:
+    assert [f"{name}: {verdict}" for name, verdict in rungs(decision, tier)] == steps
+
+
+def test_the_steps_of_all_ways_through_the_ladder_tell_their_values() -> None:
+    held = [{"feature": "notebook", "until": NOW + 99}]
+    entitlement = explain(asked(METERED, SUPPORTER, None, "facts", "notebook"), METERED)
+    assert entitlement == [
+        {
+            "step": "free",
+            "values": {
+                "tier": "metered",
+                "requires": ["notebook", "events"],
+                "open_parts": ["facts", "summary"],
+                "parts": ["facts", "notebook"],
+            },
+            "verdict": "not free",
+        },
+        {
+            "step": "entitlement",
+            "values": {
+                "requires": ["notebook", "events"],
+                "held": held,
+                "source": "subscription:sub_1",
+                "plan": "supporter",
+                "until": NOW + 99,
+            },
+            "verdict": "subscription",
+        },
+    ]
+    by_pass = explain(asked(METERED, NOTHING, None, story_pass=STORY_PASS), METERED)
+    assert by_pass[-1]["values"] == {"id": "p_1", "until": NOW + 9}
+    assert by_pass[-2]["values"]["source"] is None
+    outage = explain(degraded(story(), CLOSED, (("notebook", NOW + 99),), FailurePolicy(), True), CLOSED)
+    assert outage[-1]["values"] == {"requires": ["no_ads"], "known_features": held}
+
+
+@pytest.mark.parametrize(
+    ("seen", "now_counted", "already"), [(True, False, True), (True, True, False), (False, False, False)]
+)
+def test_the_meter_s_step_tells_whether_this_read_or_an_earlier_one_was_counted(
+    seen: bool, now_counted: bool, already: bool
+) -> None:
+    meter = Meter("stories", 5, 3, seen, NOW + 50, now_counted)
+    values = explain(asked(METERED, NOTHING, meter), METERED)[-1]["values"]
+    assert values == {
+        "meter": "stories",
+        "limit": 5,
+        "used": 3,
+        "already_counted": already,
+        "counted": now_counted,
+        "resets_at": NOW + 50,
+    }
+
+
+@given(STORIES, st.sampled_from(TIERS), HELD, METERS, PASSES)
+def test_the_explanation_ends_with_the_reason_and_comes_from_the_answer_s_own_figures(
+    asked_of: Story, tier: Tier, held: Entitlements, meter: Meter | None, story_pass: Holding | None
+) -> None:
+    decision = decide(asked_of, tier, held, meter, now=NOW, catalogue=catalogue(), story_pass=story_pass)
+    steps = explain(decision, tier)
+    assert steps[-1]["verdict"] == decision.reason.value
+    names = [step["step"] for step in steps]
+    assert names == [name for name in ("free", "entitlement", "pass", "meter", "locked") if name in names]
+    figures = {None, decision.refresh_after, *(until for _, until in decision.held)}
+    figures |= {decision.source.until} if decision.source else set()
+    figures |= {decision.meter.resets_at} if decision.meter else set()
+    for step in steps:
+        assert {step["values"].get("until"), step["values"].get("resets_at")} <= figures
