@@ -122,6 +122,7 @@ def test_keys_are_spread_over_all_masters_and_read_in_one_wait(build: Build, con
         link.run(BOTH, [b"k1", b"k2"], [])
 
 
+@pytest.mark.full
 def test_one_seed_is_enough_and_dead_ones_do_no_harm(build: Build, connect: Any) -> None:
     cluster = build("valkey")
     link = connect(f"redis+cluster://127.0.0.1:1,127.0.0.1:{cluster.masters[2].port}")
@@ -162,6 +163,7 @@ def test_a_slot_that_moves_is_followed_without_an_outage(build: Build, connect: 
     assert source is not target
 
 
+@pytest.mark.full
 def test_a_question_divided_by_a_move_is_answered_when_the_move_ends(build: Build, connect: Any, until: Any) -> None:
     cluster = build("valkey")
     link = connect(cluster.url)

@@ -105,6 +105,7 @@ def test_a_service_that_no_sentinel_knows_is_an_outage(watch: Watch, connect: An
     until(lambda: link.why == "no_master")
 
 
+@pytest.mark.full
 def test_sentinels_that_are_gone_or_hang_do_not_hide_the_others(watch: Watch, connect: Any, until: Any) -> None:
     watched = watch("valkey")
     watched.sentinels[0].end()
@@ -115,6 +116,7 @@ def test_sentinels_that_are_gone_or_hang_do_not_hide_the_others(watch: Watch, co
     link.close()
 
 
+@pytest.mark.full
 def test_a_working_master_is_kept_when_every_sentinel_is_gone(watch: Watch, connect: Any) -> None:
     watched = watch("valkey")
     link = connect(watched.url)
