@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from service.billing.errors import NoSuchObject
 from service.billing.gateway import Gateway
+from service.billing.prices import Prices
 from service.paywall.catalogue import Catalogue, Plan
 from service.paywall.price import PriceTag
 
@@ -28,23 +29,34 @@ class NotForSale(Exception):
         self.field, self.message = field, message
 
 
-def chosen_price(catalogue: Catalogue, *, plan: str | None, price: str | None) -> str:
-    """The price that is meant, by the word that the configuration has for it. Raises `NotForSale`."""
+def chosen_price(catalogue: Catalogue, *, plan: str | None, price: str | None, prices: Prices | None = None) -> str:
+    """The price that is meant: its id, or the word that the configuration has for it. Raises `NotForSale`.
+
+    `prices`: to know what a plan costs that has products and no prices of its own.
+    """
     if (plan is None) == (price is None):
         raise NotForSale("plan", "give either plan or price")
-    if price is not None:
-        if catalogue.plan_for(price, price, None) is None and not _any_products(catalogue):
-            raise NotForSale("price", "no plan has this price")
-        return price
-    assert plan is not None
-    sold = catalogue.plans.get(plan)
-    if sold is None:
+    if plan is not None:
+        return _only_price(catalogue, plan, prices)
+    assert price is not None
+    by_product = any(sold.products for sold in catalogue.plans.values())
+    if not by_product and catalogue.plan_for(price, price, None) is None:
+        raise NotForSale("price", "no plan has this price")
+    return price  # Where a plan takes any price of a product, only Stripe knows which those are.
+
+
+def _only_price(catalogue: Catalogue, name: str, prices: Prices | None) -> str:
+    plan = catalogue.plans.get(name)
+    if plan is None:
         raise NotForSale("plan", f"there is no such plan; there are {', '.join(catalogue.plans)}")
-    if not sold.prices:
-        raise NotForSale("plan", "this plan has no price of its own; name a price" if sold.products else "not for sale")
-    if len(sold.prices) > 1:
-        raise NotForSale("price", f"this plan has several prices, name one of {', '.join(sold.prices)}")
-    return sold.prices[0]
+    choice = plan.prices or tuple(tag.id for tag in (prices.of(plan) if prices else ()))
+    if len(choice) > 1:
+        raise NotForSale("price", f"this plan has several prices, name one of {', '.join(choice)}")
+    if not choice and plan.products:
+        raise NotForSale("price", "this plan has no price of its own, name one of its product's")
+    if not choice:
+        raise NotForSale("plan", "this plan is not for sale")
+    return choice[0]
 
 
 def plan_sold(catalogue: Catalogue, tag: PriceTag) -> Plan:
@@ -143,8 +155,3 @@ def _origin(parts: SplitResult) -> str:
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     port = "" if parts.port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"
     return f"{parts.scheme}://{host}{port}"
-
-
-def _any_products(catalogue: Catalogue) -> bool:
-    """Whether some plan takes any price of a product: then only Stripe knows which prices that are."""
-    return any(plan.products for plan in catalogue.plans.values())

@@ -1,0 +1,288 @@
+"""Selling: what is asked of Stripe, that a double click buys once, and where a reader may return to."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from service.billing.checkout import (
+    NotForSale,
+    checkout_params,
+    chosen_price,
+    on_origin,
+    open_checkout,
+    plan_sold,
+    with_session_id,
+)
+from service.billing.errors import NoSuchObject, StripeUnavailable
+from service.billing.gateway import Gateway
+from service.billing.prices import Prices
+from service.paywall.catalogue import Catalogue, Plan
+from service.paywall.price import PriceTag
+from service.paywall.source import Pass, Subscription
+from service.paywall.told import Ref
+
+BACK = "https://www.example.news/story?from=box#notebook"
+MONTH = PriceTag("price_month", None, 500, "usd", "month", "prod_supporter", True)
+DAY = PriceTag("price_day", None, 300, "usd", None, "prod_day_pass", True)
+SEAT = PriceTag("price_seat_month", None, 400, "usd", "month", "prod_newsroom", True)
+
+
+def buy(gateway: Gateway, catalogue: Catalogue, tag: PriceTag, **how: Any) -> str:
+    plan = catalogue.plan_for(tag.id, tag.lookup_key, tag.product)
+    assert plan is not None
+    asked = {"reader": "r-1", "tag": tag, "plan": plan, "return_url": BACK, "customer": None, **how}
+    return open_checkout(gateway, **asked)
+
+
+def session_of(url: str) -> str:
+    return url.rsplit("/", 1)[1]
+
+
+def test_a_subscription_is_bought_with_the_reader_written_on_everything(
+    gateway: Gateway, strict: Any, catalogue: Catalogue
+) -> None:
+    session = session_of(buy(gateway, catalogue, MONTH))
+    strict.pay(session)
+    told = gateway.read(Ref("session", session))
+    assert (told.claims.reader_id, told.claims.client_reference_id) == ("r-1", "r-1")
+    subscription = gateway.read(Ref("subscription", str(told.subscription)))
+    assert isinstance(subscription.source, Subscription)
+    assert subscription.claims.reader_id == "r-1"
+    customer = gateway.read(Ref("customer", str(subscription.customer)))
+    assert customer.claims.reader_id == "r-1"
+
+
+def test_a_pass_is_bought_with_its_price_in_the_metadata(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
+    session = session_of(buy(gateway, catalogue, DAY))
+    strict.pay(session)
+    told = gateway.read(Ref("session", session))
+    assert isinstance(told.source, Pass)
+    assert told.source.price == "price_day"
+    assert gateway.read(Ref("customer", str(told.customer))).claims.reader_id == "r-1"
+
+
+def test_a_group_may_choose_its_seats_on_stripes_page(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
+    strict.pay(session_of(buy(gateway, catalogue, SEAT)))
+    line = checkout_params("r-1", SEAT, catalogue.plans["newsroom"], BACK, "cus_1")["line_items"][0]
+    assert line["quantity"] == 1
+    assert line["adjustable_quantity"]["enabled"]
+    assert (
+        "adjustable_quantity"
+        not in checkout_params("r-1", MONTH, catalogue.plans["supporter"], BACK, "c")["line_items"][0]
+    )
+
+
+def test_the_readers_own_customer_pays(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
+    customer = gateway.new_customer({"metadata": {"reader_id": "r-1"}}, "once")
+    session = session_of(buy(gateway, catalogue, MONTH, customer=customer))
+    strict.pay(session)
+    assert gateway.read(Ref("session", session)).customer == customer
+
+
+def test_a_customer_that_stripe_has_no_more_is_replaced(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
+    session = session_of(buy(gateway, catalogue, MONTH, customer="cus_gone"))
+    strict.pay(session)
+    assert gateway.read(Ref("session", session)).customer not in (None, "cus_gone")
+
+
+def test_a_double_click_meets_the_same_page(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
+    urls: list[str] = []
+    clicks = [threading.Thread(target=lambda: urls.append(buy(gateway, catalogue, MONTH))) for _ in range(4)]
+    for click in clicks:
+        click.start()
+    for click in clicks:
+        click.join()
+    assert len(urls) == 4
+    assert len(set(urls)) == 1
+    assert buy(gateway, catalogue, MONTH) == urls[0]
+
+
+@pytest.mark.parametrize(
+    "other", [{"reader": "r-2"}, {"return_url": "https://www.example.news/elsewhere"}, {"customer": ...}]
+)
+def test_what_differs_gets_a_page_of_its_own(
+    other: dict[str, Any], gateway: Gateway, strict: Any, catalogue: Catalogue
+) -> None:
+    if "customer" in other:
+        other = {"customer": gateway.new_customer({}, "another")}
+    assert buy(gateway, catalogue, MONTH) != buy(gateway, catalogue, MONTH, **other)
+    assert buy(gateway, catalogue, MONTH) != buy(gateway, catalogue, DAY)
+
+
+def test_once_a_page_was_paid_on_or_is_over_there_is_another(
+    gateway: Gateway, strict: Any, catalogue: Catalogue
+) -> None:
+    first = buy(gateway, catalogue, DAY)
+    strict.pay(session_of(first))
+    second = buy(gateway, catalogue, DAY)
+    strict.put({"id": session_of(second), "object": "checkout.session", "status": "expired", "url": None})
+    third = buy(gateway, catalogue, DAY)
+    assert len({first, second, third}) == 3
+    assert buy(gateway, catalogue, DAY) == third
+
+
+def test_while_the_same_request_is_under_way_it_is_asked_again_and_then_given_up(
+    canned: Any, catalogue: Catalogue
+) -> None:
+    canned.says(409, {"error": {"type": "idempotency_error", "code": "idempotency_key_in_use", "message": "busy"}})
+    with pytest.raises(StripeUnavailable, match="in_use"):
+        buy(Gateway("sk_test_x", canned.url), catalogue, MONTH, customer="cus_1")
+    assert len(canned.requests) > 1
+
+
+def test_the_same_key_goes_with_the_same_request_only(canned: Any, catalogue: Catalogue) -> None:
+    canned.says(200, {"id": "cs_1", "object": "checkout.session", "status": "open", "url": "https://pay.example/1"})
+    gateway = Gateway("sk_test_x", canned.url)
+    for how in ({}, {}, {"reader": "r-2"}):
+        assert buy(gateway, catalogue, MONTH, customer="cus_1", **how) == "https://pay.example/1"
+    keys = [seen["Idempotency-Key"] for seen in canned.seen]
+    assert keys[0] == keys[1] != keys[2]
+    assert not any("r-1" in key for key in keys)
+
+
+def test_the_portal_is_the_customers_own(gateway: Gateway, strict: Any) -> None:
+    customer = gateway.new_customer({"metadata": {"reader_id": "r-1"}}, "once")
+    assert gateway.open_portal(customer, BACK).startswith("http")
+    with pytest.raises(NoSuchObject):
+        gateway.open_portal("cus_unheard_of", BACK)
+
+
+@pytest.mark.parametrize(
+    ("back", "success"),
+    [
+        ("https://a.example", "https://a.example?session_id={CHECKOUT_SESSION_ID}"),
+        ("https://a.example/x", "https://a.example/x?session_id={CHECKOUT_SESSION_ID}"),
+        ("https://a.example/x?", "https://a.example/x?session_id={CHECKOUT_SESSION_ID}"),
+        ("https://a.example/x?a=1&b=%20", "https://a.example/x?a=1&b=%20&session_id={CHECKOUT_SESSION_ID}"),
+        ("https://a.example/x#end", "https://a.example/x?session_id={CHECKOUT_SESSION_ID}#end"),
+        ("https://a.example/x?session_id=cs_old&a=1", "https://a.example/x?a=1&session_id={CHECKOUT_SESSION_ID}"),
+    ],
+)
+def test_the_session_is_appended_where_a_query_belongs(back: str, success: str) -> None:
+    assert with_session_id(back) == success
+
+
+ORIGINS = ["https://www.example.news", "http://localhost:3000", "http://[::1]:8000"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://www.example.news",
+        "https://www.example.news/a?b=c#d",
+        "https://WWW.Example.news:443/",
+        "HTTPS://www.example.news/",
+        "http://localhost:3000/x",
+        "http://[::1]:8000/x",
+    ],
+)
+def test_an_address_on_the_site_may_be_returned_to(url: str) -> None:
+    assert on_origin(url, ORIGINS)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "/story",
+        "//www.example.news/",
+        "http://www.example.news/",
+        "https://example.news/",
+        "https://www.example.news.evil.example/",
+        "https://www.example.news@evil.example/",
+        "https://evil.example/https://www.example.news/",
+        "https://evil.example\\@www.example.news/",
+        "https:\\\\www.example.news/",
+        "https:///www.example.news/",
+        "https://www.example.news:444/",
+        "https://www.example.news:99999/",
+        "https://www.example.news:x/",
+        "https://www.example.news /",
+        "https://www.example.news/\n",
+        "\thttps://www.example.news/",
+        "https://www.exämple.news/",
+        "javascript://www.example.news/%0aalert(1)",
+        "https://[::1/",
+        "https://user@www.example.news/",
+        "https://www.example.news/{CHECKOUT_SESSION_ID}",
+        "https://www.example.news./",
+    ],
+)
+def test_any_other_address_may_not(url: str) -> None:
+    assert not on_origin(url, ORIGINS)
+
+
+def asked_for(prices: Prices, catalogue: Catalogue, *, plan: str | None, price: str | None) -> tuple[PriceTag, Plan]:
+    """As the web asks: the word, the price of it at Stripe, the plan."""
+    tag = prices.find(chosen_price(catalogue, plan=plan, price=price, prices=prices))
+    if tag is None:
+        raise NotForSale("price", "unknown")
+    return tag, plan_sold(catalogue, tag)
+
+
+@pytest.fixture
+def prices(gateway: Gateway, catalogue: Catalogue) -> Prices:
+    return Prices(gateway, catalogue)
+
+
+def test_a_price_or_a_plan_with_one_price_is_enough(prices: Prices, catalogue: Catalogue, strict: Any) -> None:
+    for asked, price, plan in (
+        ({"plan": "day_pass", "price": None}, "price_day", "day_pass"),
+        ({"plan": None, "price": "price_year"}, "price_year", "supporter"),
+        ({"plan": "newsroom", "price": None}, "price_seat_month", "newsroom"),
+    ):
+        tag, sold = asked_for(prices, catalogue, **asked)
+        assert (tag.id, sold.id) == (price, plan)
+
+
+@pytest.mark.parametrize(
+    ("plan", "price", "field"),
+    [
+        (None, None, "plan"),
+        ("day_pass", "price_day", "plan"),
+        ("unheard_of", None, "plan"),
+        ("vip", None, "plan"),
+        ("supporter", None, "price"),
+        (None, "price_unheard_of", "price"),
+        (None, "price_all_month", "price"),
+    ],
+)
+def test_what_is_not_for_sale_names_the_field(
+    plan: str | None, price: str | None, field: str, prices: Prices, catalogue: Catalogue, strict: Any
+) -> None:
+    with pytest.raises(NotForSale) as refused:
+        asked_for(prices, catalogue, plan=plan, price=price)
+    assert refused.value.field == field
+
+
+def test_an_archived_price_or_one_that_opens_nothing_is_not_sold(
+    gateway: Gateway, catalogue: Catalogue, strict: Any
+) -> None:
+    strict.put({"id": "price_year", "object": "price", "active": False})
+    endless = replace(catalogue.plans["day_pass"], pass_hours=None)
+    with pytest.raises(NotForSale, match="no longer sold"):
+        asked_for(Prices(gateway, catalogue), catalogue, plan=None, price="price_year")
+    changed = replace(catalogue, plans={**catalogue.plans, "day_pass": endless})
+    with pytest.raises(NotForSale, match="pass_hours"):
+        asked_for(Prices(gateway, changed), changed, plan="day_pass", price=None)
+
+
+def test_a_plan_of_a_product_is_sold_by_the_products_only_price(
+    gateway: Gateway, catalogue: Catalogue, strict: Any
+) -> None:
+    by_product = Plan("group", "Group", ("notebook",), products=("prod_newsroom",))
+    changed = replace(catalogue, plans={"group": by_product})
+    prices = Prices(gateway, changed)
+    prices.refresh()
+    tag, sold = asked_for(prices, changed, plan="group", price=None)
+    assert (tag.id, sold.id) == ("price_seat_month", "group")
+    assert asked_for(prices, changed, plan=None, price="price_seat_month")[1] == by_product
+
+
+def test_without_a_key_nothing_can_be_sold(catalogue: Catalogue) -> None:
+    with pytest.raises(StripeUnavailable, match="no_key"):
+        asked_for(Prices(None, catalogue), catalogue, plan="day_pass", price=None)

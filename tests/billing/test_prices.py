@@ -1,0 +1,103 @@
+"""The offer's prices: in the background, never waited for, kept when Stripe fails, asked for again when they change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from service.billing.errors import StripeUnavailable
+from service.billing.gateway import Gateway
+from service.billing.prices import Prices
+from service.paywall.catalogue import Catalogue, Plan
+
+
+@pytest.fixture
+def prices(gateway: Gateway, catalogue: Catalogue) -> Iterator[Prices]:
+    made = Prices(gateway, catalogue)
+    yield made
+    made.stop()
+
+
+def test_they_are_unknown_until_stripe_has_answered(
+    prices: Prices, catalogue: Catalogue, strict: Any, wait: Callable[..., Any]
+) -> None:
+    supporter = catalogue.plans["supporter"]
+    assert prices.tags() == {}
+    assert prices.of(supporter) == ()
+    assert strict.asked() == []
+    prices.start()
+    prices.start()
+    wait(lambda: prices.tags())
+    assert [(tag.id, tag.amount, tag.currency, tag.interval) for tag in prices.of(supporter)] == [
+        ("price_month", 500, "usd", "month"),
+        ("price_year", 5000, "usd", "year"),
+    ]
+    assert prices.of(catalogue.plans["vip"]) == ()
+
+
+def test_a_price_event_has_them_asked_for_again(
+    prices: Prices, catalogue: Catalogue, strict: Any, wait: Callable[..., Any]
+) -> None:
+    prices.start()
+    wait(lambda: prices.tags())
+    strict.put({"id": "price_month", "object": "price", "unit_amount": 700})
+    prices.changed()
+    wait(lambda: prices.tags()["price_month"].amount == 700)
+
+
+def test_an_archived_price_is_not_offered(prices: Prices, catalogue: Catalogue, strict: Any) -> None:
+    strict.put({"id": "price_month", "object": "price", "active": False})
+    prices.refresh()
+    assert [tag.id for tag in prices.of(catalogue.plans["supporter"])] == ["price_year"]
+
+
+def test_a_plan_of_a_product_offers_that_products_prices_but_none_of_another_plans(
+    gateway: Gateway, catalogue: Catalogue, strict: Any
+) -> None:
+    monthly = Plan("monthly", "Monthly", ("notebook",), prices=("price_month",))
+    rest = Plan("rest", "Rest", ("notebook",), products=("prod_supporter",))
+    prices = Prices(gateway, replace(catalogue, plans={"monthly": monthly, "rest": rest}))
+    prices.refresh()
+    assert [tag.id for tag in prices.of(monthly)] == ["price_month"]
+    assert [tag.id for tag in prices.of(rest)] == ["price_year"]
+
+
+def test_what_was_known_stays_while_stripe_fails(prices: Prices, strict: Any) -> None:
+    prices.refresh()
+    known = prices.tags()
+    strict.ask("POST", "/faults", {"status": 500})
+    with pytest.raises(StripeUnavailable):
+        prices.refresh()
+    assert prices.tags() == known
+
+
+def test_the_background_survives_a_failing_stripe_and_can_be_stopped(
+    prices: Prices, strict: Any, wait: Callable[..., Any]
+) -> None:
+    strict.ask("POST", "/faults", {"status": 500})
+    prices.start()
+    wait(lambda: strict.asked())
+    prices.stop()
+    assert prices.tags() == {}
+
+
+def test_a_price_that_is_not_known_yet_is_asked_for_at_once(prices: Prices, strict: Any) -> None:
+    found = prices.find("price_day")
+    assert found is not None
+    assert found.amount == 300
+    assert prices.find("price_unheard_of") is None
+    prices.refresh()
+    strict.forget()
+    assert prices.find("price_month") is not None
+    assert strict.asked() == []
+
+
+def test_without_a_key_there_are_none(catalogue: Catalogue) -> None:
+    prices = Prices(None, catalogue)
+    prices.start()
+    prices.refresh()
+    assert prices.tags() == {}
+    prices.stop()
