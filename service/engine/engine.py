@@ -21,6 +21,7 @@ from service.store.errors import StoreUnavailable
 from service.store.inbox import Event, Inbox, Mode, Recorded
 from service.store.keys import Keys
 from service.store.known import Known
+from service.store.ledger import Ledger
 from service.store.link import Link
 from service.store.marks import Marks
 from service.store.objects import Objects
@@ -86,14 +87,13 @@ class Engine:
         self._timer = timer
         self._lock = threading.Lock()
         self._left: dict[str, None] = {}
-        customers = Customers(link, keys)
-        self.spreader = Spreader(
-            self.objects, self.seats, readers, self.people, customers, catalogue, known, checkpoint
+        self.ledger = Ledger(link, stripe_keys)
+        self.customers = Customers(link, keys)
+        spreader = Spreader(
+            self.objects, self.seats, readers, self.people, self.customers, catalogue, known, checkpoint
         )
         payments = Payments(self.objects, gateway, report)
-        self.workbench = Workbench(
-            self.objects, self.inbox, self.spreader, payments, gateway, catalogue, checkpoint, report
-        )
+        self.workbench = Workbench(self.objects, self.inbox, spreader, payments, gateway, catalogue, checkpoint, report)
 
     def receive(self, envelope: Envelope, now: float) -> Receipt:
         """Records a verified event durably, then works on it within the deadline. After this it may be answered 200.
@@ -113,14 +113,8 @@ class Engine:
     def _try(self, name: str, now: float, recorded: Recorded) -> bool:
         """Works on it inline. What fails now is remembered, and somebody finishes it."""
         errand = self.errand(now, "stripe", inline=True)
-        try:
-            done = recorded.leased and self.workbench.work(name, errand, number=recorded.mark)
-        except StoreUnavailable:
-            done = False
-        if not done:
-            with self._lock:
-                self._left[name] = None
-        return done
+        number, leased = recorded.mark, recorded.leased
+        return self._or_later(name, lambda: leased and self.workbench.work(name, errand, number=number))
 
     def event_of(self, envelope: Envelope) -> Event:
         """An event as it is recorded."""
@@ -148,17 +142,43 @@ class Engine:
         recorded = self.inbox.record(event, now, mode=mode, lease=False)
         return event.name if recorded.mark else None
 
+    def replay(self, event: str, name: str, now: float) -> bool:
+        """Takes a known event up again, whatever has become of it. Gives whether it is done."""
+        recorded = self.inbox.replay(event, name, now)
+        self.checkpoint("replayed")
+        return bool(recorded.mark) and self.work_soon(name, now)
+
+    def work_soon(self, name: str, now: float) -> bool:
+        """Brings an object up to date while somebody waits; what cannot be done at once is finished afterwards."""
+        self.objects.request(name, now)
+        return self._or_later(name, lambda: self.workbench.work(name, self.errand(now, "admin", inline=True)))
+
+    def spread_soon(self, names: Sequence[str], now: float, cause: str) -> bool:
+        """Gives everybody what is theirs while somebody waits; a large group's last seats come afterwards."""
+        errand = self.errand(now, cause, inline=True)
+        return self._or_later(names[0], lambda: self.workbench.spread(names, errand))
+
+    def _or_later(self, name: str, work: Callable[[], bool]) -> bool:
+        try:
+            done = work()
+        except StoreUnavailable:
+            done = False
+        if not done:
+            with self._lock:
+                self._left[name] = None
+        return done
+
     def finish_own(self, now: float) -> int:
-        """Finishes what this process has recorded and could not finish at once. Gives how much is left."""
+        """Finishes what this process has begun and could not finish at once. Gives how much is left."""
         with self._lock:
             names = list(self._left)
         for name in names:
-            number = self.inbox.waiting_ids(name, 1 << 53)
-            if not number or self.workbench.work(name, self.errand(now, "stripe")):
+            errand = self.errand(now, "stripe")
+            waits = self.inbox.waiting_ids(name, 1 << 53)
+            if self.workbench.work(name, errand) if waits else self.workbench.spread([name], errand):
                 with self._lock:
                     self._left.pop(name, None)
-        with self._lock:
-            return len(self._left)
+        return len(self._left)
 
     def errand(self, now: float, cause: str, *, inline: bool = False, force: bool = False) -> Errand:
         """What a piece of work carries along; an inline one keeps to the deadline."""

@@ -170,6 +170,16 @@ class Inbox:
         pairs = [part for reader, change in changes.items() for part in (f"c:{reader}", _json.encode(change))]
         self._link.call(key, b"HSET", key, *pairs)
 
+    def note(self, outbox: bytes, audit: bytes) -> None:
+        """Puts an audit entry into an outbox."""
+        self._link.call(outbox, b"RPUSH", outbox, audit)
+
+    def knows(self, name: str, event: str) -> State | None:
+        """The state of an event, if it is known."""
+        key = self.keys.event(place_of(name), event)
+        (state,) = self._link.read([(key, (b"HGET", key, b"state"))])
+        return cast(Any, state.decode()) if state else None
+
     def left(self, now: float, *, all_of_them: bool = False) -> list[str]:
         """The objects with events that nobody works on; with `all_of_them` whatever is not done."""
         upto = b"+inf" if all_of_them else b"%d" % ms(now)

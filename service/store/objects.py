@@ -29,7 +29,7 @@ from service.store.scripts import load
 from service.store.stripe_keys import StripeKeys, place_of
 
 BEGIN, APPLY, ABOUT = load("stripe_begin"), load("stripe_apply"), load("stripe_about")
-SETTLE, SHOWN, TOUCH = load("stripe_settle"), load("stripe_shown"), load("stripe_touch")
+SETTLE, SHOWN, TOUCH, LINK = load("stripe_settle"), load("stripe_shown"), load("stripe_touch"), load("stripe_link")
 
 LEASE = 8.0
 """Seconds for which one that reads an object is alone with it, so that a burst costs one read or two."""
@@ -175,6 +175,12 @@ class Objects:
         keys = [self.keys.object(name), self.keys.unspread(place), self.keys.unread(place)]
         changed, _ = self._link.run(ABOUT, keys, [about, number, value, ms(now), name, int(from_payload)])
         return bool(changed)
+
+    def link(self, name: str, reader: str, now: float, audit: bytes, outbox: bytes) -> tuple[bool, Owner]:
+        """An admin's word on whose it is, with its audit entry. Gives whether it is new, and the owner before."""
+        keys = [self.keys.object(name), self.keys.unspread(place_of(name)), outbox]
+        new, owner = self._link.run(LINK, keys, [reader, ms(now), name, audit])
+        return bool(new), owner_from(owner)
 
     def settle(self, seen: StoredObject, owner: Owner, holders: Sequence[str]) -> int:
         """Settles whose it is, and who is about to hold a copy. Gives the rev; 0 if it was changed meanwhile."""

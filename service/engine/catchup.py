@@ -1,0 +1,72 @@
+"""Catching up: the events that Stripe has and we may never have been sent, from where the last catch-up ended.
+
+The cursor is the catch-up's own, never the newest webhook's: deliveries that came on time say nothing of those that did
+not. An event is recorded like a delivery, so what it finds survives a crash, and what is known costs nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.engine.engine import Engine
+from service.engine.seams import Gateway
+from service.store.keys import Keys
+from service.store.link import Link
+
+OVERLAP = 600
+"""Seconds before the cursor that are listed again: Stripe may list an event later than a younger one."""
+EVERY = 300.0
+"""Seconds between two catch-ups."""
+BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """How many events Stripe listed, and how many of them were not known or not done."""
+
+    listed: int
+    missed: int
+    prices: bool
+
+
+class CatchUp:
+    """Raises what the gateway raises (the cursor stays then), and `StoreUnavailable`."""
+
+    def __init__(self, engine: Engine, link: Link, keys: Keys) -> None:
+        self._engine = engine
+        self._link = link
+        self._key = keys.shared("catchup")
+
+    def cursor(self) -> int | None:
+        """`created` of the newest event that a finished catch-up has seen; `None`: none has finished yet."""
+        (text,) = self._link.read([(self._key, (b"GET", self._key))])
+        return int(text) if text else None
+
+    def run(self, gateway: Gateway, now: float, *, dry_run: bool = False) -> CaughtUp:
+        """Lists, records and works. With `dry_run` it only counts what it would take up."""
+        cursor = self.cursor()
+        newest, listed, missed, prices = cursor or 0, 0, 0, False
+        names: dict[str, None] = {}
+        for envelope in gateway.events_since(None if cursor is None else cursor - OVERLAP):
+            event = self._engine.event_of(envelope)
+            listed, newest = listed + 1, max(newest, envelope.created)
+            if dry_run:
+                missed += self._engine.inbox.knows(event.name, event.id) in (None, "pending")
+                continue
+            recorded = self._engine.inbox.record(event, now, mode="list", lease=False)
+            self._engine.checkpoint("listed")
+            prices = prices or (event.signal.prices and recorded.before is None)
+            if recorded.mark:
+                missed += 1
+                names[event.name] = None
+            if len(names) >= BATCH:
+                self._work(names, now)
+        self._work(names, now)
+        if newest and not dry_run:
+            self._link.call(self._key, b"SET", self._key, newest)
+        return CaughtUp(listed, missed, prices)
+
+    def _work(self, names: dict[str, None], now: float) -> None:
+        """Recorded is safe: an object that cannot be brought up to date now waits in the inbox."""
+        self._engine.work(list(names), now, "catch-up", force=True)
+        names.clear()

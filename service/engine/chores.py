@@ -1,0 +1,77 @@
+"""What has to be done without anybody asking: unfinished events, unread objects, unshown copies, what is due by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from service.engine.dues import NEVER, RETRY, next_look
+from service.engine.engine import Engine
+
+AGAIN_AFTER = 60.0
+"""Seconds until an object that could not be read is tried again."""
+BEHIND_FOR = 5.0
+"""Seconds after which copies that are behind were left by somebody, not just about to be put."""
+ALL = float("inf")
+
+
+class Chores:
+    """Raises `StoreUnavailable`. With `everything` no back-off counts: what is unfinished is tried now."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def run(self, now: float, *, everything: bool = False, goes_on: Callable[[], bool] = lambda: True) -> int:
+        """Everything that is due, as far as there is time. Gives how many objects were taken up."""
+        marks, inbox = self._engine.marks, self._engine.inbox
+        done = 0
+        names: Callable[[], Sequence[str]]
+        for names, work in (
+            (lambda: inbox.left(now, all_of_them=everything), self._finish),
+            (lambda: marks.unread(ALL if everything else now), self._read),
+            (lambda: marks.unspread(ALL if everything else now - BEHIND_FOR), self._spread),
+            (lambda: marks.due(now), self._look),
+        ):
+            taken: set[str] = set()
+            # A place gives some hundreds at a time; what could not be done now is not taken up again.
+            while goes_on() and (fresh := [name for name in names() if name not in taken]):
+                taken.update(fresh)
+                done += self._each(fresh, work, now, goes_on)
+        return done
+
+    def _each(
+        self, names: Sequence[str], work: Callable[[str, float], bool], now: float, goes_on: Callable[[], bool]
+    ) -> int:
+        done = 0
+        for name in names:
+            if not goes_on():
+                break
+            work(name, now)
+            done += 1
+        return done
+
+    def _finish(self, name: str, now: float) -> bool:
+        return self._engine.work([name], now, "worker", force=True) == 1
+
+    def _read(self, name: str, now: float) -> bool:
+        """Without a key nothing can be read; without Stripe it is tried again after a while."""
+        if self._engine.gateway is None:
+            return False
+        done = self._engine.work([name], now, "worker", force=True) == 1
+        self._engine.marks.put_off(name, now + AGAIN_AFTER)
+        return done
+
+    def _spread(self, name: str, now: float) -> bool:
+        return self._engine.workbench.spread([name], self._engine.errand(now, "worker"))
+
+    def _look(self, name: str, now: float) -> bool:
+        """A look at Stripe before access changes by itself; what has long ended is put away."""
+        engine = self._engine
+        if not name.startswith("session:") and engine.gateway is not None:
+            engine.work([name], now, "boundary", force=True)
+        engine.objects.touch(name, now)
+        done = engine.workbench.spread([name], engine.errand(now, "boundary"))
+        stored = engine.objects.load(name)
+        told = stored.told
+        ahead = next_look(told, engine.catalogue, now) if told else NEVER
+        engine.marks.put_off_due(name, ahead if stored.confirmed or told is None else min(ahead, now + RETRY))
+        return done

@@ -1,0 +1,35 @@
+"""Of many workers one works: the lead lies in the store, and runs off by the store's own clock."""
+
+from __future__ import annotations
+
+import secrets
+
+from service.store.keys import Keys
+from service.store.link import Link
+from service.store.scripts import load
+
+TAKE_LEAD = load("take_lead")
+
+LEADS_FOR = 15.0
+"""Seconds after which a dead leader's place is free."""
+
+
+class Leader:
+    """One worker's bid for the lead. Methods raise `StoreUnavailable` where the store cannot be reached.
+
+    Two may work for a moment, one of them long stopped and just woken: all that workers do can be done twice.
+    """
+
+    def __init__(self, link: Link, keys: Keys, seconds: float = LEADS_FOR) -> None:
+        self._link = link
+        self._key = keys.shared("leader")
+        self._milliseconds = int(seconds * 1000)
+        self._me = secrets.token_hex(8)
+
+    def leads(self) -> bool:
+        """Takes the lead or keeps it; call it well within the time that it lasts."""
+        return bool(self._link.run(TAKE_LEAD, [self._key], [self._me, self._milliseconds, 0]))
+
+    def let_go(self) -> None:
+        """Leaves the place to the next one."""
+        self._link.run(TAKE_LEAD, [self._key], [self._me, self._milliseconds, 1])

@@ -1,0 +1,158 @@
+"""The ledger of Stripe's events: what came, what has become of it, what it changed. Newest first, over all places."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+
+from service.store.inbox import KEPT_FOR, MOST_EVENTS, State
+from service.store.link import Command, Link
+from service.store.objects import ms
+from service.store.stripe_keys import PLACES, StripeKeys
+
+_json = msgspec.json.Decoder(list)
+AT_A_TIME = 5_000
+"""Events forgotten in one go."""
+
+Spot = tuple[int, str]
+"""When an event was received (milliseconds), and its id: its place in the order."""
+
+
+class BadCursor(ValueError):
+    """Not a cursor of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Entitlements of a reader: `[feature, until, source]` each, before and after."""
+
+    reader: str
+    before: list[list[Any]]
+    after: list[list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event in the ledger. `created` in epoch seconds, `received_at` with its milliseconds."""
+
+    id: str
+    type: str
+    object: str | None
+    created: int
+    received_at: float
+    state: State
+    why: str | None
+    attempts: int
+    duplicates: int
+    changes: tuple[Changed, ...]
+    name: str
+    """The object in whose slot it lies."""
+
+
+class Ledger:
+    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, link: Link, keys: StripeKeys) -> None:
+        self._link = link
+        self.keys = keys
+
+    def find(self, event: str) -> Entry | None:
+        """One event, wherever it lies."""
+        keys = [self.keys.event(place, event) for place in range(PLACES)]
+        found = self._link.read([(key, (b"HGETALL", key)) for key in keys])
+        return next((_entry(event, row) for row in found if row), None)
+
+    def page(self, limit: int, after: str | None = None, *, dead: bool = False) -> tuple[list[Entry], str | None]:
+        """Entries, the newest first, and the cursor of the next page (`None`: no more). Raises `BadCursor`.
+
+        With `dead` those that were given up, by when that was.
+        """
+        last = read_cursor(after) if after is not None else None
+        key_at = self.keys.dead if dead else self.keys.ledger
+        spots = sorted(self._spots(key_at, last, limit + 1), reverse=True)
+        entries = self._entries([(name, place) for (_, name), place in spots[:limit]])
+        more = write_cursor(spots[limit - 1][0]) if len(spots) > limit else None
+        return entries, more
+
+    def _spots(self, key_at: Callable[[int], bytes], last: Spot | None, most: int) -> list[tuple[Spot, int]]:
+        """Of every place its newest before `last`: those of the same millisecond by id, then the older ones."""
+        keys = [key_at(place) for place in range(PLACES)]
+        below = b"(%d" % last[0] if last else b"+inf"
+        part = (b"-inf", b"BYSCORE", b"REV", b"LIMIT", b"0", b"%d" % most, b"WITHSCORES")
+        commands: list[Command] = [(key, (b"ZRANGE", key, below, *part)) for key in keys]
+        if last:
+            same = b"%d" % last[0]
+            commands += [(key, (b"ZRANGE", key, same, same, b"BYSCORE", b"WITHSCORES")) for key in keys]
+        found: list[tuple[Spot, int]] = []
+        for at, row in enumerate(self._link.read(commands)):
+            pairs = zip(row[::2], row[1::2], strict=True)
+            spots = [(int(float(score)), name.decode()) for name, score in pairs]
+            found += [(spot, at % PLACES) for spot in spots if last is None or spot < last]
+        return found
+
+    def _entries(self, spots: Sequence[tuple[str, int]]) -> list[Entry]:
+        keys = [(name, self.keys.event(place, name)) for name, place in spots]
+        rows = self._link.read([(key, (b"HGETALL", key)) for _, key in keys]) if keys else []
+        return [_entry(name, row) for (name, _), row in zip(keys, rows, strict=True) if row]
+
+    def newest_at(self) -> float | None:
+        """When the last event came."""
+        spots = self._spots(self.keys.ledger, None, 1)
+        return max(spots)[0][0] / 1000 if spots else None
+
+    def trim(self, now: float, most: int = MOST_EVENTS) -> int:
+        """Forgets what is older than 35 days, and beyond `most` the oldest. Gives how many, at most some thousands."""
+        keys = [self.keys.ledger(place) for place in range(PLACES)]
+        sizes = cast("list[int]", self._link.read([(key, (b"ZCARD", key)) for key in keys]))
+        beyond = max(sum(sizes) - most, 0)
+        part = (b"0", b"%d" % (AT_A_TIME - 1), b"WITHSCORES")
+        oldest: list[tuple[int, bytes, int]] = []
+        for place, row in enumerate(self._link.read([(key, (b"ZRANGE", key, *part)) for key in keys])):
+            oldest += [(int(float(score)), name, place) for name, score in zip(row[::2], row[1::2], strict=True)]
+        oldest.sort()
+        limit = ms(now - KEPT_FOR)
+        gone = [spot for at, spot in enumerate(oldest[:AT_A_TIME]) if at < beyond or spot[0] < limit]
+        commands: list[tuple[bytes, tuple[bytes | str | int, ...]]] = []
+        for _, name, place in gone:
+            commands.append((keys[place], (b"ZREM", keys[place], name)))
+            event = self.keys.event(place, name.decode())
+            commands.append((event, (b"DEL", event)))
+        self._link.pipeline(commands)
+        return len(gone)
+
+
+def write_cursor(spot: Spot) -> str:
+    return urlsafe_b64encode(f"{spot[0]} {spot[1]}".encode()).rstrip(b"=").decode()
+
+
+def read_cursor(text: str) -> Spot:
+    try:
+        at, _, name = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)).decode().partition(" ")
+        spot = int(at), name
+    except ValueError:
+        raise BadCursor from None
+    if write_cursor(spot) != text or not name:
+        raise BadCursor
+    return spot
+
+
+def _entry(name: str, row: Sequence[bytes]) -> Entry:
+    fields = {key.decode(): value.decode() for key, value in zip(row[::2], row[1::2], strict=True)}
+    changes = [(key[2:], _json.decode(value)) for key, value in fields.items() if key.startswith("c:")]
+    return Entry(
+        id=name,
+        type=fields["type"],
+        object=fields["object"] or None,
+        created=int(fields["created"]),
+        received_at=int(fields["received"]) / 1000,
+        state=cast(State, fields["state"]),
+        why=fields["why"] or None,
+        attempts=int(fields["attempts"]),
+        duplicates=int(fields["duplicates"]),
+        changes=tuple(Changed(reader, before, after) for reader, (before, after) in sorted(changes)),
+        name=fields["name"],
+    )

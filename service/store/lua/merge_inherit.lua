@@ -1,0 +1,15 @@
+-- The one that stays inherits: visitors that had joined the other count for it. The audit entry goes with it, once.
+--
+-- KEYS  1 reader   2 outbox                                                                  (one slot)
+-- ARGV  1 marks of those merged (8 bytes each)   2 audit entry
+-- gives 1, or 0 = done before
+local had, new = redis.call('HGET', KEYS[1], '<') or '', ''
+for at = 1, #ARGV[1], 8 do
+  local mark, known = string.sub(ARGV[1], at, at + 7), false
+  for i = 1, #had, 8 do known = known or string.sub(had, i, i + 7) == mark end
+  if not known then new = new .. mark end
+end
+if new == '' then return 0 end
+redis.call('HSET', KEYS[1], '<', had .. new)
+redis.call('RPUSH', KEYS[2], ARGV[2])
+return 1

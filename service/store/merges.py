@@ -1,0 +1,136 @@
+"""Merges of readers: one step commits, the rest is rolled forward by whoever comes, and can be repeated.
+
+Who was merged into whom is kept here in full, so that no two merges can ever make a circle, and beside it in the reader's
+own record (`readers.ALIAS`, `readers.HEIR_OF`), where a check finds it in its one wait.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import msgspec
+
+from service.paywall.catalogue import Catalogue
+from service.store import codec, meters
+from service.store.keys import Keys, owner_mark, reader_hash
+from service.store.link import Link
+from service.store.readers import ALIAS, Kept, Readers
+from service.store.scripts import load
+
+COMMIT, INHERIT = load("merge_commit"), load("merge_inherit")
+
+Verdict = Literal["done", "again", "circle", "elsewhere"]
+STRIPES = frozenset({"s", "f", "t", "p", "e"})
+"""Letters of sources that follow an object of Stripe's; the others are carried over here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """A merge that is committed and not yet rolled forward to its end. `audit` is the entry, as an outbox takes it."""
+
+    gone: str
+    stays: str
+    audit: str
+    at: float
+
+
+class Merges:
+    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, link: Link, keys: Keys, readers: Readers, catalogue: Catalogue) -> None:
+        self._link = link
+        self._keys = keys
+        self._readers = readers
+        self._catalogue = catalogue
+        self._heirs = b"%b:{merge}heirs" % keys.prefix
+        self._members = b"%b:{merge}members" % keys.prefix
+        self._todo = b"%b:{merge}todo" % keys.prefix
+
+    def commit(self, merge: Merge) -> tuple[Verdict, str]:
+        """Commits a merge, or says why not. Gives who stays: where that one was merged itself, its heir."""
+        tags = [reader_hash(merge.gone), reader_hash(merge.stays)]
+        todo = msgspec.json.encode([merge.gone, merge.audit, merge.at])
+        reply = self._link.run(COMMIT, [self._heirs, self._members, self._todo], [*tags, merge.stays, todo])
+        verdict, _, stays = cast("tuple[bytes, bytes, bytes]", reply)
+        return cast(Verdict, verdict.decode()), stays.decode()
+
+    def unfinished(self) -> list[Merge]:
+        """Merges that still have to be rolled forward."""
+        (row,) = self._link.read([(self._todo, (b"HGETALL", self._todo))])
+        found = []
+        for tag, todo in zip(row[::2], row[1::2], strict=True):
+            gone, audit, at = msgspec.json.decode(todo)
+            (heir,) = self._link.read([(self._heirs, (b"HGET", self._heirs, tag))])
+            found.append(Merge(gone, heir[22:].decode(), audit, at))
+        return found
+
+    def finished(self, gone: str) -> None:
+        """Nothing is left to be done."""
+        self._link.call(self._todo, b"HDEL", self._todo, reader_hash(gone))
+
+    def carry(self, merge: Merge, now: float) -> None:
+        """Puts all that the one had with the other, under the same numbers: what is newer there stays."""
+        for place, kept in self._sources(merge.gone):
+            if kept.source is not None:
+                self._readers.put(
+                    merge.stays, kept.source, kept.number, rule="higher", ended=place == "past", now=now, cause="merge"
+                )
+        self._carry_meters(merge, now)
+
+    def _carry_meters(self, merge: Merge, now: float) -> None:
+        """Stories that the one has read count for the other: a set union."""
+        tag = reader_hash(merge.gone)
+        for policy in self._catalogue.meters.values():
+            frame = meters.frame_at(policy, now)
+            key = self._keys.reader_meter(tag, frame.code)
+            (value,) = self._link.read([(key, (b"GET", key))])
+            read = meters.unpack(frame, value).read
+            if read:
+                meters.count_for_reader(self._link, self._keys, frame, merge.stays, "", -1, read)
+
+    def inherit(self, merge: Merge) -> bool:
+        """Makes visitors of the one count for the other, with the audit entry. Gives `False` if that was done before."""
+        (marks,) = self._link.read([self._field(merge.gone, b"<")])
+        tag = reader_hash(merge.stays)
+        inherited = owner_mark(merge.gone) + (marks or b"")
+        keys = [self._keys.reader(tag), self._keys.outbox(tag)]
+        return bool(self._link.run(INHERIT, keys, [inherited, merge.audit]))
+
+    def answer_as(self, merge: Merge) -> None:
+        """From now on the one, and whoever was merged into it before, is answered as the other."""
+        (tags,) = self._link.read([(self._members, (b"HGET", self._members, reader_hash(merge.stays)))])
+        for at in range(0, len(tags or b""), 22):
+            key = self._keys.reader(tags[at : at + 22])
+            self._link.call(key, b"HSET", key, ALIAS, merge.stays)
+
+    def leave(self, merge: Merge, now: float) -> None:
+        """What was carried over by value is the other's alone now; Stripe's objects see to theirs."""
+        for _, kept in self._sources(merge.gone):
+            if kept.source is not None and kept.field[:1].decode() not in STRIPES:
+                self._readers.leave_tombstone(merge.gone, kept.field, kept.number + 1, now=now, cause="merge")
+
+    def stripe_objects(self, reader: str) -> list[str]:
+        """The names of Stripe's objects of which this reader holds copies."""
+        kinds = {"s": "subscription", "f": "subscription", "t": "subscription", "p": "session", "e": "entitlements"}
+        names = []
+        for _, kept in self._sources(reader):
+            letter, _, name = kept.field.decode().partition(":")
+            if letter in kinds and kept.source is not None:
+                names.append(f"{kinds[letter]}:{name}")
+        return list(dict.fromkeys(names))
+
+    def _sources(self, reader: str) -> list[tuple[str, Kept]]:
+        tag = reader_hash(reader)
+        hot, past = self._keys.reader(tag), self._keys.past(tag)
+        replies: list[Any] = self._link.read([(hot, (b"HGETALL", hot)), (past, (b"HGETALL", past))])
+        found = []
+        for place, row in zip(("reader", "past"), replies, strict=True):
+            for field, record in zip(row[::2], row[1::2], strict=True):
+                if field[1:2] == b":":
+                    found.append((place, Kept(field, record, codec.decode(field, record))))
+        return found
+
+    def _field(self, reader: str, field: bytes) -> tuple[bytes, tuple[bytes, ...]]:
+        key = self._keys.reader(reader_hash(reader))
+        return key, (b"HGET", key, field)

@@ -1,0 +1,157 @@
+"""The worker: catch-up, sweep, boundaries, unfinished and unconfirmed, audit entries and merges left behind.
+
+Many may run, one works: the lead lies in the store. All that it does can be done twice, or by the web processes at the
+same time. Without a Stripe key it finishes what payloads allow.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from service.billing.errors import StripeTrouble
+from service.engine.admin import Admin
+from service.engine.catchup import EVERY, CatchUp, CaughtUp
+from service.engine.chores import Chores
+from service.engine.engine import Engine
+from service.engine.sweep import Sweep, Swept
+from service.store.errors import StoreUnavailable
+from service.store.leader import Leader
+
+TICK = 1.0
+"""Seconds between two rounds."""
+ROUND = 4.0
+"""Seconds that a round may take before the lead is renewed."""
+SWEEP_EVERY = 86_400.0
+TRIM_EVERY = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a round has done: objects taken up, audit entries and merges moved on, what the catch-up found."""
+
+    objects: int = 0
+    audit: int = 0
+    merges: int = 0
+    caught_up: CaughtUp | None = None
+    trouble: str | None = None
+    """Why Stripe could not be asked."""
+
+
+class Worker:
+    """One a process. `settle_audit` moves audit entries that were left behind; `prices_changed` is told of price events."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        admin: Admin,
+        catch_up: CatchUp,
+        leader: Leader,
+        *,
+        settle_audit: Callable[[], int],
+        clock: Callable[[], float],
+        prices_changed: Callable[[], None] = lambda: None,
+        report: Callable[[str, str], None] = lambda what, why: None,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._admin = admin
+        self._catch_up = catch_up
+        self._leader = leader
+        self._chores = Chores(engine)
+        self._sweep = Sweep(engine)
+        self._settle_audit = settle_audit
+        self._clock = clock
+        self._prices_changed = prices_changed
+        self._report = report
+        self._timer = timer
+        self._next_catch_up = self._next_trim = 0.0
+        self._next_sweep = timer() + SWEEP_EVERY
+        self._sweeping: Iterator[None] | None = None
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        """Works until `stop`, whenever it leads."""
+        while not self._stop.is_set():
+            try:
+                if self._leader.leads():
+                    self._round()
+            except StoreUnavailable:
+                pass  # It is told of elsewhere; the next round finds out whether it is back.
+            except Exception as error:  # One round's fault must not end the worker.
+                self._report("worker_failed", type(error).__name__)
+            self._stop.wait(TICK)
+        try:
+            self._leader.let_go()
+        except StoreUnavailable:
+            return  # The lead runs off by itself.
+
+    def stop(self) -> None:
+        """Ends `run` after the object under way."""
+        self._stop.set()
+
+    def run_once(self) -> Round:
+        """Everything that is due, recorded or unconfirmed, whatever its back-off; with a key also a catch-up. Needs no lead.
+
+        Raises `StoreUnavailable`.
+        """
+        caught_up, trouble = self._caught_up()
+        now = self._clock()
+        merges, objects = self._admin.finish_merges(now), self._chores.run(now, everything=True)
+        self._engine.ledger.trim(now)
+        return Round(objects, self._settle_audit(), merges, caught_up, trouble)
+
+    def catch_up(self, *, dry_run: bool = False) -> CaughtUp | None:
+        """Only the catch-up; `None` without a key. Raises `StripeTrouble`, `StoreUnavailable`."""
+        if self._engine.gateway is None:
+            return None
+        return self._catch_up.run(self._engine.gateway, self._clock(), dry_run=dry_run)
+
+    def sweep(self, *, dry_run: bool = False) -> Swept | None:
+        """Only a sweep; `None` without a key. Raises `StripeTrouble`, `StoreUnavailable`."""
+        if self._engine.gateway is None:
+            return None
+        return self._sweep.run(self._engine.gateway, self._clock(), dry_run=dry_run)
+
+    def _round(self) -> None:
+        begun = self._timer()
+        now = self._clock()
+        if begun >= self._next_catch_up:
+            self._next_catch_up = begun + EVERY
+            self._caught_up()
+        self._settle_audit()
+        self._admin.finish_merges(now)
+        self._chores.run(now, goes_on=lambda: not self._stop.is_set() and self._timer() - begun < ROUND)
+        if begun >= self._next_trim:
+            self._next_trim = begun + TRIM_EVERY
+            self._engine.ledger.trim(now)
+        self._sweep_on(begun)
+
+    def _caught_up(self) -> tuple[CaughtUp | None, str | None]:
+        try:
+            found = self.catch_up()
+        except StripeTrouble as trouble:
+            self._report("catch_up_failed", trouble.why)
+            return None, trouble.why
+        if found is not None and found.prices:
+            self._prices_changed()
+        return found, None
+
+    def _sweep_on(self, begun: float) -> None:
+        """A part of the nightly sweep, as far as there is time in this round."""
+        gateway = self._engine.gateway
+        if gateway is None or (self._sweeping is None and begun < self._next_sweep):
+            return
+        if self._sweeping is None:
+            self._next_sweep = begun + SWEEP_EVERY
+            self._sweeping = self._sweep.steps(gateway, self._clock(), Swept())
+        try:
+            while not self._stop.is_set() and self._timer() - begun < ROUND:
+                if next(self._sweeping, self) is self:
+                    self._sweeping = None
+                    return
+        except StripeTrouble as trouble:
+            self._sweeping = None
+            self._report("sweep_failed", trouble.why)
