@@ -166,6 +166,7 @@ def _flask(service: Service, keyring: guards.Keyring, requests_log: RequestLog) 
     def guard() -> None:
         g.begun = requests_log.begin()
         guards.check(keyring)
+        guards.check_slash(keyring)
         guards.check_path(request.environ["PATH_INFO"])
 
     @app.after_request

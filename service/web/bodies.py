@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import request
+from flask import g, request
 from marshmallow import Schema, ValidationError
 
 from service.web.errors import Problem, field_errors, invalid
@@ -15,7 +15,14 @@ MOST = 256 * 1024
 
 
 def raw(most: int = MOST) -> bytes:
-    """The body as it came, also a chunked one. `Problem` 413 beyond `most` bytes."""
+    """The body as it came, also a chunked one; asked for again, the same. `Problem` 413 beyond `most` bytes."""
+    kept: bytes | None = g.get("body")
+    if kept is None:
+        kept = g.body = _read(most)
+    return kept
+
+
+def _read(most: int) -> bytes:
     declared = request.content_length
     if declared is not None and declared > most:
         raise Problem(413, f"The body has {declared} bytes; at most {most} are taken.")

@@ -17,9 +17,14 @@ TIMES = frozenset({"until", "resets_at", "at", "from"})
 """Names under which an explanation's values are moments."""
 
 
+LAST = 253_402_300_799
+"""The last second of the year 9999: what lies beyond cannot be written, and is never ahead of anybody."""
+
+
 @lru_cache(maxsize=65_536)
-def _written(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _written(second: int) -> str | None:
+    # isoformat, since strftime leaves off the noughts of years before 1000.
+    return None if second > LAST else datetime.fromtimestamp(second, UTC).isoformat()[:19] + "Z"
 
 
 def time(moment: float | None) -> str | None:

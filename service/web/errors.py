@@ -38,6 +38,10 @@ TYPES: dict[int, tuple[str, str]] = {
 
 RETRY_AFTER = {429: "60", 503: "1"}
 
+MOST_ERRORS = 500
+"""Fields at fault that are named one by one; whoever has more has sent something else altogether."""
+_LONGEST_NAME = 200
+
 
 class Problem(Exception):
     """A refusal. `errors` are pairs of a field (`story.parts.0`) and what is wrong with it."""
@@ -71,7 +75,8 @@ def response(problem: Problem) -> Response:
         "detail": problem.detail,
     }
     if problem.errors:
-        body["errors"] = [{"field": field, "message": message} for field, message in problem.errors]
+        told = problem.errors[:MOST_ERRORS]
+        body["errors"] = [{"field": _shown(field), "message": message} for field, message in told]
     answer = Response(orjson.dumps(body), problem.status, content_type="application/problem+json")
     answer.headers.extend(problem.headers)
     if problem.status in RETRY_AFTER:
@@ -79,6 +84,11 @@ def response(problem: Problem) -> Response:
     if problem.status == 401:
         answer.headers["WWW-Authenticate"] = "Bearer"
     return answer
+
+
+def _shown(name: str) -> str:
+    """A field's name as it can be told: the caller chose it, so it may be endless, or hold half a surrogate pair."""
+    return name[:_LONGEST_NAME].encode("utf-8", "backslashreplace").decode()
 
 
 def field_errors(messages: Any, place: str = "") -> list[tuple[str, str]]:
@@ -97,7 +107,9 @@ def field_errors(messages: Any, place: str = "") -> list[tuple[str, str]]:
 def invalid(pairs: Iterable[tuple[str, str]]) -> Problem:
     """A 422 that names every field at fault."""
     errors = [(field or "body", message) for field, message in pairs]
-    return Problem(422, "; ".join(f"{field}: {message}" for field, message in errors[:5]), errors=errors)
+    detail = "; ".join(f"{_shown(field)}: {message}" for field, message in errors[:5])
+    more = len(errors) - MOST_ERRORS
+    return Problem(422, f"{detail}; and {more} more than are named" if more > 0 else detail, errors=errors)
 
 
 def register(app: Flask, on_crash: Callable[[Exception], None]) -> None:

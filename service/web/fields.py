@@ -53,8 +53,14 @@ def read_time(value: object) -> float:
     return _checked_time(value)
 
 
+# Between date and time Python takes any character at all.
+_DATE_AND_TIME = re.compile(r"[0-9W-]{7,10}[T ][0-9]")
+
+
 @lru_cache(maxsize=16_384)
 def _checked_time(value: str) -> float:
+    if not _DATE_AND_TIME.match(value):
+        raise ValueError("must be a date and a time, like 2026-11-20T09:00:00Z")
     try:
         moment = datetime.fromisoformat(value)
         aware = moment.tzinfo is not None

@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 from flask import Request, current_app, g, request
+from werkzeug.exceptions import NotFound
 
 from service.store.audit import Actor
 from service.web.errors import Problem
@@ -109,8 +110,11 @@ def check(keyring: Keyring) -> None:
     """Before every request: the route's demand against the request's key. `Problem` 401, 403, 429."""
     view = current_app.view_functions.get(request.endpoint or "")
     demand = getattr(view, "demands", None)
-    if demand is None:
-        return
+    if demand is not None:
+        _admit(keyring, demand)
+
+
+def _admit(keyring: Keyring, demand: Role) -> None:
     principal = keyring.principal(request.headers.get("Authorization"), request.remote_addr or "")
     if (demand == "site") != (principal.role == "site"):
         other = "an admin" if demand == "site" else "a site"
@@ -123,6 +127,18 @@ def check(keyring: Keyring) -> None:
 def actor(asked: Request = request) -> Actor:
     """Who asks, for the audit log: the key's name and the connection's address."""
     return Actor(cast(Principal, g.principal).name, asked.remote_addr)
+
+
+READERS = "/v1/readers/"
+
+
+def check_slash(keyring: Keyring) -> None:
+    """No route fits because a reader's id holds a slash (`a%2Fb`; the server hands it on decoded). `Problem` 422."""
+    path = request.environ["PATH_INFO"]
+    if isinstance(request.routing_exception, NotFound) and path.startswith(READERS) and "/" in path[len(READERS) :]:
+        _admit(keyring, "viewer")
+        message = "must not hold a slash, and nothing else is under this path"
+        raise Problem(422, f"reader: {message}", errors=[("reader", message)])
 
 
 def check_path(path: str) -> None:

@@ -59,7 +59,10 @@ class HotRoute:
         if not self._keyring.site_headers(environ.get("HTTP_AUTHORIZATION", "")):
             return self._app(environ, start_response)
         body = self._body(environ)
-        answer = self._answer(body) if body is not None else None
+        try:
+            answer = self._answer(body) if body is not None else None
+        except Exception:  # What nobody foresaw is told and logged in one place: Flask's view meets it again.
+            answer = None
         if answer is None:
             return self._app(environ, start_response)
         request_id = self._log.end(
@@ -95,7 +98,7 @@ class HotRoute:
         if tier is not None and tier not in self._desk.catalogue.tiers:
             return None
         answer = self._desk.ask(question_of(asked), self._clock())
-        self._answered(answer)
         decision = answer.decision
         encoded = orjson.dumps(self._encoder.access(answer, explained=asked.get("explain", False)))
+        self._answered(answer)
         return encoded, decision.show, decision.reason.value

@@ -30,7 +30,8 @@ def blueprint(profiles: Profiles, clock: Callable[[], float]) -> Blueprint:
     """What admins see of a reader."""
     blp = Blueprint("readers", __name__)
 
-    @blp.get("/v1/readers/<reader>")
+    # Strict, or an id that ends with a slash (`a%2F`) would be answered as another reader.
+    @blp.get("/v1/readers/<reader>", strict_slashes=True)
     @described(gives={200: ReaderOut}, parameters=(AT,), tag="readers")
     @guards.admin("viewer")
     def show_reader(reader: str) -> Response:

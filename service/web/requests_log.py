@@ -9,6 +9,9 @@ from typing import Any
 
 from service.observe import Metrics, log
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""What is counted by name. The caller may send any word, and metrics must not grow with each."""
+
 _GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -32,11 +35,13 @@ class RequestLog:
         """Logs the request and gives its id: the caller's own X-Request-Id if it is a plain one, else a new one."""
         seconds = time.perf_counter() - begun
         request_id = given if given and _GIVEN.fullmatch(given) else urandom(8).hex()
+        method = method if method in METHODS else "other"
         key = (route, method, status)
         counter = self._requests.get(key)
         if counter is None:
-            counter = self._requests[key] = self._metrics.requests.labels(route, method, str(status))
+            # The seconds first: another thread that finds the counter relies on them.
             self._seconds[route] = self._metrics.seconds.labels(route)
+            counter = self._requests[key] = self._metrics.requests.labels(route, method, str(status))
         counter.inc()
         self._seconds[route].observe(seconds)
         self._log.info(

@@ -1,0 +1,290 @@
+"""Whose meter it is, what joins it, when it turns; on Valkey and Redis 8 alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from service.paywall.catalogue import DAY
+
+if TYPE_CHECKING:
+    from tests.serving import Serve
+    from tests.within import DeskApp, MakeDesk
+
+AtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
+
+
+def figures(answer: dict[str, Any]) -> tuple[str, int, int, int, bool]:
+    meter = answer["meter"]
+    return answer["reason"], meter["limit"], meter["used"], meter["left"], meter["counted"]
+
+
+def test_a_visitor_reads_as_many_as_the_limit_and_a_story_again_for_nothing(desk_app: DeskApp) -> None:
+    ask = desk_app.ask
+    assert figures(ask("a", visitor="v")) == ("metered", 2, 1, 1, True)
+    assert figures(ask("a", visitor="v")) == ("metered", 2, 1, 1, False)
+    assert figures(ask("b", visitor="v")) == ("metered", 2, 2, 0, True)
+    locked = ask("c", visitor="v")
+    assert figures(locked) == ("meter_used_up", 2, 2, 0, False)
+    assert (locked["show"], locked["parts"]["notebook"]) == ("upsell", "locked")
+    assert figures(ask("a", visitor="v")) == ("metered", 2, 2, 0, False)
+    assert figures(ask("a", visitor="w")) == ("metered", 2, 1, 1, True)
+
+
+def test_not_counting_answers_what_a_read_would_show_and_changes_nothing(desk_app: DeskApp) -> None:
+    for _ in range(3):
+        assert figures(desk_app.ask("a", visitor="v", count=False)) == ("metered", 2, 0, 2, False)
+    desk_app.ask("a", visitor="v")
+    desk_app.ask("b", visitor="v")
+    assert figures(desk_app.ask("c", visitor="v", count=False)) == ("meter_used_up", 2, 2, 0, False)
+    assert figures(desk_app.ask("b", visitor="v", count=False)) == ("metered", 2, 2, 0, False)
+
+
+def test_with_a_reader_the_readers_limit_holds(desk_app: DeskApp) -> None:
+    assert figures(desk_app.ask("a", reader="r", visitor="v")) == ("metered", 5, 1, 4, True)
+    assert figures(desk_app.ask("a", visitor="v")) == ("metered", 2, 1, 1, True)
+
+
+def test_nobody_to_meter_must_sign_in(desk_app: DeskApp) -> None:
+    for who in ({}, {"reader": None, "visitor": None}):
+        answer = desk_app.ask("a", **who)
+        assert (answer["show"], answer["reason"], answer["meter"]) == ("upsell", "sign_in_required", None)
+
+
+def test_a_meter_without_stories_for_visitors_asks_them_to_sign_in(desk_app: DeskApp) -> None:
+    story = {"id": "a", "tier": "signed_in"}
+    answer = desk_app.ask(story, visitor="v")
+    assert (answer["reason"], answer["meter"], answer["refresh_after"]) == ("sign_in_required", None, None)
+    assert figures(desk_app.ask(story, reader="r", visitor="v")) == ("metered", 1, 1, 0, True)
+    assert figures(desk_app.ask({**story, "id": "b"}, reader="r")) == ("meter_used_up", 1, 1, 0, False)
+
+
+def test_a_visitors_stories_join_the_readers_at_the_first_counting_request(desk_app: DeskApp) -> None:
+    for story in ("a", "b"):
+        desk_app.ask(story, visitor="v")
+    desk_app.ask("b", reader="r")
+    assert figures(desk_app.ask("c", reader="r", visitor="v", count=False)) == ("metered", 5, 2, 3, False)
+    assert desk_app.reader("r")["meters"][0]["used"] == 1, "showing the union does not make it"
+    assert figures(desk_app.ask("c", reader="r", visitor="v")) == ("metered", 5, 3, 2, True)
+    assert desk_app.reader("r")["meters"][0]["used"] == 3
+    assert figures(desk_app.ask("c", visitor="v")) == ("meter_used_up", 2, 2, 0, False), "they stay the visitor's too"
+
+
+def test_joined_stories_join_no_other_reader(desk_app: DeskApp) -> None:
+    desk_app.ask("a", visitor="v")
+    desk_app.ask("b", reader="r", visitor="v")
+    assert figures(desk_app.ask("c", reader="s", visitor="v", count=False)) == ("metered", 5, 0, 5, False)
+    assert figures(desk_app.ask("c", reader="s", visitor="v")) == ("metered", 5, 1, 4, True)
+    assert desk_app.reader("r")["meters"][0]["used"] == 2
+
+
+def test_what_the_visitor_reads_later_joins_the_same_reader_again(desk_app: DeskApp) -> None:
+    desk_app.ask("a", visitor="v")
+    desk_app.ask("b", reader="r", visitor="v")
+    desk_app.ask("c", visitor="v")
+    assert figures(desk_app.ask("b", reader="s", visitor="v", count=False))[2] == 0
+    assert figures(desk_app.ask("b", reader="r", visitor="v", count=False))[2] == 3
+    assert figures(desk_app.ask("b", reader="r", visitor="v")) == ("metered", 5, 3, 2, False)
+    assert desk_app.reader("r")["meters"][0]["used"] == 3
+
+
+def test_a_visitor_that_had_read_nothing_is_the_readers_from_the_first_counting_request_on(desk_app: DeskApp) -> None:
+    desk_app.ask("a", reader="r", visitor="v")
+    desk_app.ask("b", visitor="v")
+    assert figures(desk_app.ask("c", reader="s", visitor="v"))[2] == 1
+    assert figures(desk_app.ask("c", reader="r", visitor="v"))[2] == 3
+
+
+def test_a_re_read_and_a_used_up_meter_join_too(desk_app: DeskApp) -> None:
+    desk_app.ask("a", reader="r")
+    desk_app.ask("b", visitor="v")
+    assert figures(desk_app.ask("a", reader="r", visitor="v")) == ("metered", 5, 2, 3, False)
+    for number in range(3):
+        desk_app.ask(f"r{number}", reader="r")
+    desk_app.ask("c", visitor="v")
+    assert figures(desk_app.ask("d", reader="r", visitor="v")) == ("meter_used_up", 5, 6, 0, False)
+    assert figures(desk_app.ask("c", reader="r", visitor="v")) == ("metered", 5, 6, 0, False)
+
+
+def test_used_may_exceed_the_limit_and_left_is_never_negative(desk_app: DeskApp) -> None:
+    for number in range(4):
+        desk_app.ask(f"r{number}", reader="r")
+    for story in ("a", "b"):
+        desk_app.ask(story, visitor="v")
+    assert figures(desk_app.ask("new", reader="r", visitor="v")) == ("meter_used_up", 5, 6, 0, False)
+    assert desk_app.reader("r")["meters"][0] | {"resets_at": ""} == {
+        "name": "stories",
+        "limit": 5,
+        "used": 6,
+        "left": 0,
+        "resets_at": "",
+    }
+
+
+def test_an_entitled_read_joins_nothing(desk_app: DeskApp) -> None:
+    desk_app.ask("a", visitor="v")
+    granted = desk_app.grant("r")
+    desk_app.ask("b", reader="r", visitor="v")
+    assert figures(desk_app.ask("c", reader="s", visitor="v"))[2] == 2
+    path = f"/v1/readers/r/grants/{granted['id']}?reason=over"
+    assert desk_app.call("DELETE", path, admin=True).status_code == 200
+    assert figures(desk_app.ask("c", reader="r", visitor="v"))[2] == 1
+
+
+def test_a_free_read_joins_nothing(desk_app: DeskApp) -> None:
+    desk_app.ask("a", visitor="v")
+    desk_app.ask({"id": "f", "tier": "free"}, reader="r", visitor="v")
+    assert figures(desk_app.ask("b", reader="s", visitor="v"))[2] == 2
+
+
+def test_joining_is_for_each_meter(desk_app: DeskApp) -> None:
+    slow = {"id": "a", "tier": "slow"}
+    desk_app.ask("a", visitor="v")
+    desk_app.ask(slow, visitor="v")
+    desk_app.ask("b", reader="r", visitor="v")
+    assert figures(desk_app.ask({**slow, "id": "b"}, reader="s", visitor="v"))[2] == 2, "this meter had not joined"
+    assert figures(desk_app.ask({**slow, "id": "b"}, reader="r", visitor="v"))[2] == 1
+
+
+def test_joining_lasts_as_long_as_the_window(desk_app: DeskApp) -> None:
+    desk_app.clock.at("2026-12-10T12:00:00Z")
+    desk_app.ask("a", visitor="v")
+    desk_app.ask("b", reader="r", visitor="v")
+    desk_app.clock.at("2027-01-02T12:00:00Z")
+    desk_app.ask("c", visitor="v")
+    assert figures(desk_app.ask("d", reader="s", visitor="v"))[2] == 2
+
+
+@pytest.mark.parametrize(
+    ("now", "resets_at"),
+    [
+        ("2026-11-30T12:00:00Z", "2026-12-01T05:00:00Z"),
+        ("2027-02-15T12:00:00-05:00", "2027-03-01T05:00:00Z"),
+        ("2027-03-10T12:00:00Z", "2027-04-01T04:00:00Z"),  # summer time begins on the 14th
+        ("2027-11-05T12:00:00Z", "2027-12-01T05:00:00Z"),  # and ends on the 7th
+        ("2027-11-01T03:59:59Z", "2027-11-01T04:00:00Z"),
+    ],
+)
+def test_a_month_turns_at_the_sites_midnight_across_daylight_saving(desk: DeskApp, now: str, resets_at: str) -> None:
+    desk.clock.at(now)
+    answer = desk.ask("a", visitor="v")
+    assert answer["meter"]["resets_at"] == answer["refresh_after"] == resets_at
+    desk.clock.now = desk.clock.at(resets_at) - 0.001
+    assert figures(desk.ask("b", visitor="v")) == ("metered", 2, 2, 0, True)
+    desk.clock.at(resets_at)
+    assert figures(desk.ask("c", visitor="v")) == ("metered", 2, 1, 1, True)
+
+
+@pytest.mark.parametrize(
+    ("now", "resets_at"),
+    [
+        ("2026-11-29T12:00:00Z", "2026-11-30T05:00:00Z"),  # a Sunday
+        ("2026-11-30T12:00:00Z", "2026-12-07T05:00:00Z"),  # a Monday
+        ("2027-03-13T12:00:00Z", "2027-03-15T04:00:00Z"),
+        ("2027-11-07T05:30:00Z", "2027-11-08T05:00:00Z"),  # in the hour that comes twice
+    ],
+)
+def test_a_week_begins_on_monday(desk: DeskApp, now: str, resets_at: str) -> None:
+    desk.clock.at(now)
+    story = {"id": "a", "tier": "weekly"}
+    assert desk.ask(story, visitor="v")["meter"]["resets_at"] == resets_at
+    desk.clock.now = desk.clock.at(resets_at) - 1
+    assert desk.ask({**story, "id": "b"}, visitor="v")["reason"] == "meter_used_up"
+    desk.clock.at(resets_at)
+    assert figures(desk.ask({**story, "id": "b"}, visitor="v")) == ("metered", 1, 1, 0, True)
+
+
+@pytest.mark.parametrize(
+    ("now", "resets_at"),
+    [
+        ("2027-03-14T05:00:00Z", "2027-03-15T04:00:00Z"),  # 23 hours
+        ("2027-11-07T04:00:00Z", "2027-11-08T05:00:00Z"),  # 25 hours
+    ],
+)
+def test_a_day_is_a_local_one_however_long(desk: DeskApp, now: str, resets_at: str) -> None:
+    desk.clock.at(now)
+    assert desk.ask({"id": "a", "tier": "signed_in"}, reader="r")["meter"]["resets_at"] == resets_at
+
+
+def test_in_a_rolling_window_each_story_counts_for_its_own_time(desk_app: DeskApp) -> None:
+    clock = desk_app.clock
+
+    def ask(story: str, *, count: bool = True) -> dict[str, Any]:
+        return desk_app.ask({"id": story, "tier": "slow"}, visitor="v", count=count)
+
+    first = clock.at("2026-12-01T10:00:00Z")
+    answer = ask("a", count=False)
+    assert (answer["meter"]["resets_at"], answer["refresh_after"]) == (None, None)
+    assert ask("a")["meter"]["resets_at"] == "2026-12-31T10:00:00Z"
+    clock.now = first + 10 * DAY
+    answer = ask("b")
+    assert figures(answer) == ("metered", 2, 2, 0, True)
+    assert answer["meter"]["resets_at"] == answer["refresh_after"] == "2026-12-31T10:00:00Z"
+    clock.now = first + 20 * DAY
+    assert figures(ask("a"))[4] is False, "reading again is free, and does not count anew"
+    assert ask("a")["meter"]["resets_at"] == "2026-12-31T10:00:00Z"
+    clock.now = first + 30 * DAY - 1
+    assert figures(ask("c")) == ("meter_used_up", 2, 2, 0, False)
+    clock.now = first + 30 * DAY
+    answer = ask("c")
+    assert figures(answer) == ("metered", 2, 2, 0, True)
+    assert answer["meter"]["resets_at"] == "2027-01-10T10:00:00Z"
+    clock.now = first + 39 * DAY
+    assert figures(ask("a"))[0] == "meter_used_up"
+
+
+def test_joined_stories_keep_their_own_time_in_a_rolling_window(desk_app: DeskApp) -> None:
+    clock = desk_app.clock
+    first = clock.at("2026-12-01T10:00:00Z")
+    desk_app.ask({"id": "a", "tier": "slow"}, visitor="v")
+    clock.now = first + 20 * DAY
+    answer = desk_app.ask({"id": "b", "tier": "slow"}, visitor="v", reader="r")
+    assert figures(answer) == ("metered", 2, 2, 0, True)
+    assert answer["meter"]["resets_at"] == "2026-12-31T10:00:00Z"
+    clock.now = first + 30 * DAY
+    assert figures(desk_app.ask({"id": "c", "tier": "slow"}, visitor="v", reader="r")) == ("metered", 2, 2, 0, True)
+
+
+def test_a_window_that_changed_its_kind_begins_anew(make_desk: MakeDesk, store_url: str, policy: str) -> None:
+    before = make_desk(store_url, policy)
+    for story in ("a", "b"):
+        before.ask(story, visitor="v")
+    after = make_desk(store_url, policy.replace('window = "month"', 'window = "30d"'))
+    assert figures(after.ask("c", visitor="v")) == ("metered", 2, 1, 1, True)
+
+
+@pytest.mark.parametrize("who", ["reader", "visitor"])
+def test_of_fifty_at_once_on_the_last_free_story_exactly_one_gets_it(
+    desk_app: DeskApp, all_at_once: AtOnce, who: str
+) -> None:
+    limit = 5 if who == "reader" else 2
+    for number in range(limit - 1):
+        desk_app.ask(f"before{number}", **{who: "x"})
+    answers = all_at_once(50, lambda number: desk_app.ask(f"last{number}", **{who: "x"}))
+    assert [answer["reason"] for answer in answers].count("metered") == 1
+    assert [answer["meter"]["counted"] for answer in answers].count(True) == 1
+    assert {answer["meter"]["used"] for answer in answers} <= {limit - 1, limit}
+
+
+@pytest.mark.parametrize("kind", ["valkey", "redis8"])
+@pytest.mark.full
+def test_of_fifty_clients_over_two_workers_exactly_one_gets_the_last_story(
+    serve: Serve, request: pytest.FixtureRequest, all_at_once: AtOnce, kind: str
+) -> None:
+    paywall = serve(REDIS_URL=request.getfixturevalue(f"{kind}_url"))
+    for who, limit in (("reader", 5), ("visitor", 2)):
+        for turn in range(5):
+            name = f"{who}{turn}"
+            for number in range(limit - 1):
+                paywall.ask(f"before{number}", **{who: name})
+
+            def last(number: int, name: str = name, who: str = who) -> Any:
+                body = {"story": {"id": f"last{number}"}, who: name}
+                return requests.post(f"{paywall.url}/v1/access", json=body, headers=paywall.as_site, timeout=20).json()
+
+            reasons = [answer["reason"] for answer in all_at_once(50, last)]
+            assert reasons.count("metered") == 1
+            assert reasons.count("meter_used_up") == 49

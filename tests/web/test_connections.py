@@ -1,0 +1,85 @@
+"""What one connection carries: request after request, also after a refused body, chunked, or without any."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.serving import Raw
+
+PLAIN = b'{"story": {"id": "a"}, "count": false}'
+
+
+def http(raw: Raw, body: bytes, *more: bytes, path: bytes = b"/v1/access", length: int | None = None) -> Raw:
+    top = [b"POST " + path + b" HTTP/1.1", b"Host: x", b"Authorization: Bearer site-key-of-the-tests", *more]
+    top.append(b"Content-Length: %d" % (len(body) if length is None else length))
+    return raw.send(b"\r\n".join(top), b"\r\n\r\n", body)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"x" * 1_000_000, [b"Content-Type: application/json"], 413),
+        (b"x" * 1_000_000, [b"Content-Type: text/plain"], 415),
+        (b"x" * 1_000_000, [b"Authorization: Bearer nope"], 401),
+        (b"{}", [b"Content-Type: application/json"], 400),
+        (b"x" * 200_000, [b"Content-Type: text/plain"], 415),
+        (b"x" * 200_000, [b"Authorization: Basic nope"], 401),
+        (b"x" * 10, [], 415),
+    ],
+)
+def test_after_a_refused_body_the_next_request_on_the_connection_is_itself(
+    raw: Callable[[], Raw], body: bytes, headers: list[bytes], status: int
+) -> None:
+    """What was not read of a refused body must not be taken for the next request."""
+    smuggled = b"POST /v1/access HTTP/1.1\r\nHost: x\r\n\r\n"
+    one = raw()
+    given = [header for header in headers if header.startswith(b"Authorization")]
+    top = [b"POST /v1/access HTTP/1.1", b"Host: x", b"Content-Length: %d" % (len(body) + len(smuggled))]
+    top += headers if given else [*headers, b"Authorization: Bearer site-key-of-the-tests"]
+    try:
+        one.send(b"\r\n".join(top) + b"\r\n\r\n", body, smuggled)
+        http(one, PLAIN, b"Content-Type: application/json")
+    except OSError:
+        return  # closed while we wrote: no desync possible
+    first, told, _ = one.answer()
+    assert first == status
+    try:
+        second, _, answer = one.answer()
+    except (EOFError, OSError):
+        return
+    assert (second, json.loads(answer)["reason"]) == (200, "sign_in_required")
+    assert told["content-type"] == "application/problem+json"
+
+
+def test_requests_in_a_row_are_answered_in_a_row(raw: Callable[[], Raw]) -> None:
+    one = raw()
+    for _ in range(20):
+        http(one, PLAIN, b"Content-Type: application/json")
+    http(one, b"{", b"Content-Type: application/json")
+    http(one, PLAIN, b"Content-Type: application/json")
+    assert [one.answer()[0] for _ in range(22)] == [200] * 20 + [400, 200]
+
+
+def test_a_chunked_body_is_read_whole(raw: Callable[[], Raw]) -> None:
+    one = raw()
+    top = b"POST /v1/access HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer site-key-of-the-tests\r\n"
+    top += b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    one.send(top)
+    for byte in PLAIN:
+        one.send(b"1\r\n", bytes([byte]), b"\r\n")
+    one.send(b"0\r\n\r\n")
+    assert one.answer()[0] == 200
+    assert http(one, PLAIN, b"Content-Type: application/json").answer()[0] == 200
+
+
+def test_a_head_has_no_body_to_be_taken_for_the_next_answer(raw: Callable[[], Raw]) -> None:
+    one = raw()
+    one.send(b"HEAD /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert one.answer(head=True)[0] == 200
+    one.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert one.answer()[0] == 200

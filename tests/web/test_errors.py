@@ -1,0 +1,205 @@
+"""Every refusal: its status, its problem document, the fields at fault; over real HTTP and over a raw socket."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from tests.refusals import JSON, fields, problem, send
+
+if TYPE_CHECKING:
+    from tests.serving import Paywall
+    from tests.within import DeskApp
+
+MOST = 256 * 1024
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"{",
+        b"nope",
+        b"'a'",
+        b"\xff\xfe{}",
+        b'{"story": {"id": "caf\xe9"}}',
+        b"\xef\xbb\xbf{}",
+        b'{"story": {"id": "a"}, "count": NaN}',
+        b'{"story": {"id": "a"}, "count": Infinity}',
+        b'{"story": {"id": "a"}, "count": -Infinity}',
+        b'{"story": {"id": "a"}} x',
+        b'{"story": {"id": "a"},}',
+        b'{"story": {"id": "a"}, "story": {"id": "b"}}',
+        b'{"story": {"id": "a", "id": "a"}}',
+        b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"a": ' + b'{"a":' * 20_000 + b"1" + b"}" * 20_000 + b"}",
+        b'{"story": ' + b"9" * 5_000 + b"}",
+        b'{"story": {"id": "a\nb"}}',
+        b'{"story": {"id": "\\x"}}',
+        b'{"story": {"id": "\\ud8"}}',
+    ],
+    ids=lambda body: body[:24].decode("latin-1"),
+)
+def test_400_what_is_not_json(paywall: Paywall, body: bytes) -> None:
+    for path in ("/v1/access", "/v1/access/batch"):
+        told = problem(send(paywall, body, path), 400)
+        assert told["type"] == "urn:paywall:problem:not-json"
+
+
+@pytest.mark.parametrize("value", ["[]", "1", "null", "true", '"x"', "1e999", "[{}]"])
+def test_422_a_body_that_is_no_object(paywall: Paywall, value: str) -> None:
+    assert fields(send(paywall, value)) == ["body"]
+
+
+def test_a_refusal_is_short_however_long_what_was_sent(paywall: Paywall) -> None:
+    told = send(paywall, json.dumps({"story": {"id": "a"}, "k" * 200_000: 1}))
+    assert told.status_code == 422
+    assert len(told.content) < 2_000
+    many = send(paywall, json.dumps({"story": {"id": "a", "tags": [""] * 20_000}}))
+    assert many.status_code == 422
+    assert len(many.content) < 100_000
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        None,
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/jsonp",
+        "json",
+        "text/json",
+        "application/problem+json",
+        "multipart/form-data; boundary=x",
+    ],
+)
+def test_415_another_content_type_or_none(paywall: Paywall, kind: str | None) -> None:
+    for path in ("/v1/access", "/v1/access/batch"):
+        request = requests.Request("POST", paywall.url + path, headers=paywall.as_site, data=b'{"story": {"id": "a"}}')
+        prepared = request.prepare()
+        if kind is not None:
+            prepared.headers["Content-Type"] = kind
+        with requests.Session() as session:
+            problem(session.send(prepared, timeout=20), 415)
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/json;a=b"])
+def test_json_with_parameters_is_json(paywall: Paywall, kind: str) -> None:
+    assert send(paywall, b'{"story": {"id": "a"}}', **{"Content-Type": kind}).status_code == 200
+
+
+def test_413_beyond_256_kib_and_not_at_it(paywall: Paywall) -> None:
+    def padded(size: int) -> bytes:
+        body = b'{"story": {"id": "a"}}'
+        return body + b" " * (size - len(body))
+
+    assert send(paywall, padded(MOST)).status_code == 200
+    problem(send(paywall, padded(MOST + 1)), 413)
+    problem(send(paywall, padded(MOST + 1), "/v1/access/batch"), 413)
+
+    def chunks(size: int) -> Any:
+        yield from (padded(size)[at : at + 10_000] for at in range(0, size, 10_000))
+
+    headers = {**paywall.as_site, **JSON}
+    for size, status in ((MOST, 200), (MOST + 1, 413), (1_000_000, 413)):
+        answer = requests.post(paywall.url + "/v1/access", data=chunks(size), headers=headers, timeout=20)
+        assert answer.status_code == status, answer.text
+
+
+def test_401_without_a_valid_key(paywall: Paywall) -> None:
+    body = b'{"story": {"id": "a"}}'
+    for given in (None, "", "Bearer", "Bearer ", "Basic d2ViOng=", "site-key-of-the-tests", "Bearer \xff\xfe"):
+        headers = dict(JSON)
+        if given is not None:
+            headers["Authorization"] = given
+        for path in ("/v1/access", "/v1/access/batch", "/v1/readers/r/grants"):
+            answer = requests.post(
+                paywall.url + path, data=body, headers={k: v.encode("latin-1") for k, v in headers.items()}, timeout=20
+            )
+            problem(answer, 401)
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEARER"])
+def test_the_word_bearer_in_any_case(paywall: Paywall, scheme: str) -> None:
+    key = paywall.as_site["Authorization"].split()[1]
+    assert send(paywall, b'{"story": {"id": "a"}}', Authorization=f"{scheme} {key}").status_code == 200
+
+
+def test_404_no_such_route(paywall: Paywall) -> None:
+    for path in ("/", "/v1", "/v2/access", "/v1//access", "/healthz/x", "/v1/readers", "/v1/readers/"):
+        answer = requests.post(paywall.url + path, data=b"{}", headers={**paywall.as_site, **JSON}, timeout=20)
+        assert answer.status_code in (404, 405), path
+        problem(answer, answer.status_code)
+
+
+def test_405_names_the_methods_that_are_taken(paywall: Paywall) -> None:
+    for method, path, allowed in (
+        ("GET", "/v1/access", "POST"),
+        ("DELETE", "/v1/access", "POST"),
+        ("PUT", "/v1/readers/r", "GET"),
+        ("GET", "/v1/readers/r/grants/g", "PATCH"),
+        ("POST", "/healthz", "GET"),
+        ("BREW", "/metrics", "GET"),
+    ):
+        answer = paywall.call(method, path, None, paywall.as_site["Authorization"].split()[1])
+        problem(answer, 405)
+        assert allowed in answer.headers["Allow"]
+
+
+def test_head_and_options_are_answered(paywall: Paywall) -> None:
+    for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"):
+        answer = requests.head(paywall.url + path, timeout=20)
+        assert (answer.status_code, answer.content) == (200, b"")
+    assert requests.head(paywall.url + "/v1/readers/r", headers=paywall.as_admin, timeout=20).status_code == 200
+    assert requests.head(paywall.url + "/v1/readers/r", timeout=20).status_code == 401
+    assert "POST" in requests.options(paywall.url + "/v1/access", headers=paywall.as_site, timeout=20).headers["Allow"]
+
+
+def test_unknown_methods_do_not_grow_the_metrics(paywall: Paywall) -> None:
+    for number in range(5):
+        requests.request(f"ODD{number}", paywall.url + "/healthz", timeout=20)
+    shown = requests.get(paywall.url + "/metrics", timeout=20).text
+    assert 'method="ODD' not in shown
+    assert 'method="other",route="unknown",status="405"' in shown
+
+
+def test_429_from_the_thirtieth_wrong_key_and_never_for_a_right_one(desk_app: DeskApp) -> None:
+    def wrong(address: str = "192.0.2.7") -> Any:
+        headers = {"Authorization": "Bearer wrong"}
+        body = {"data": b"{}", "content_type": "application/json", "environ_base": {"REMOTE_ADDR": address}}
+        return desk_app.client.post("/v1/access", headers=headers, **body)
+
+    def right(**more: Any) -> int:
+        return desk_app.call(
+            "POST", "/v1/access", {"story": {"id": "a"}}, environ_base={"REMOTE_ADDR": "192.0.2.7"}, **more
+        ).status_code
+
+    def admin(path: str) -> int:
+        return desk_app.call("GET", path, admin=True, environ_base={"REMOTE_ADDR": "192.0.2.7"}).status_code
+
+    def missing() -> int:
+        return desk_app.client.post("/v1/access", environ_base={"REMOTE_ADDR": "192.0.2.7"}).status_code
+
+    for number in range(29):
+        assert wrong().status_code == 401, number
+        assert (right(), right(hot=False), missing(), admin("/v1/access")) == (200, 200, 401, 405)
+    for _ in range(3):
+        answer = wrong()
+        assert answer.status_code == 429
+        assert answer.content_type == "application/problem+json"
+        assert int(answer.headers["Retry-After"]) > 0
+        assert (right(), right(hot=False), missing(), admin("/v1/readers/r")) == (200, 200, 401, 200)
+    assert wrong("192.0.2.8").status_code == 401
+
+
+def test_the_caller_may_name_the_request(paywall: Paywall) -> None:
+    answer = send(paywall, '{"story": {"id": "a"}}', **{"X-Request-Id": "from-the-site.1"})
+    assert answer.headers["X-Request-Id"] == "from-the-site.1"
+    assert len(send(paywall, '{"story": {"id": "a"}}', **{"X-Request-Id": "x" * 65}).headers["X-Request-Id"]) == 16
+    assert len(send(paywall, '{"story": {"id": "a"}}').headers["X-Request-Id"]) == 16

@@ -1,0 +1,45 @@
+"""One line and one observation a request, also for the very first ones, which come on many threads at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from service.observe import Metrics
+from service.web.requests_log import RequestLog
+
+
+@pytest.fixture
+def _restless() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("_restless")
+def test_the_first_requests_may_come_on_many_threads_at_once(
+    all_at_once: Callable[[int, Callable[[int], Any]], list[Any]],
+) -> None:
+    for _ in range(30):
+        metrics = Metrics()
+        log = RequestLog(metrics)
+
+        def one(_: int, log: RequestLog = log) -> str:
+            return log.end(log.begin(), "/v1/access", "POST", 200, None)
+
+        ids = all_at_once(8, one)
+        assert len(set(ids)) == 8
+        assert 'status="200"} 8.0' in metrics.exposition().decode()
+
+
+def test_methods_that_the_caller_made_up_are_counted_as_one() -> None:
+    metrics = Metrics()
+    log = RequestLog(metrics)
+    for method in ("BREW", "GETT", "get"):
+        log.end(log.begin(), "unknown", method, 405, None)
+    assert 'paywall_requests_total{method="other",route="unknown",status="405"} 3.0' in metrics.exposition().decode()

@@ -1,0 +1,73 @@
+"""The service within the test's process, for what depends on the time: its clock is an argument."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from werkzeug.test import Client, TestResponse
+
+from service.app import Service
+from tests.serving import ADMIN_KEY, SITE_KEY, story_of
+
+
+class Clock:
+    """The time, as a test has set it: `clock.at("2026-12-01T05:00:00Z")`."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        return self.now
+
+    def at(self, moment: str) -> float:
+        self.now = datetime.fromisoformat(moment).timestamp()
+        return self.now
+
+
+@dataclass
+class DeskApp:
+    """The service's WSGI app within this process. `ask` goes by the hot route, or with `hot=False` by Flask's view."""
+
+    service: Service
+    client: Client
+    clock: Clock
+
+    def call(
+        self, method: str, path: str, body: Any = None, *, hot: bool = True, admin: bool = False, **more: Any
+    ) -> TestResponse:
+        scheme = "Bearer" if hot else "bearer"
+        headers = {"Authorization": f"{scheme} {ADMIN_KEY if admin else SITE_KEY}", **more.pop("headers", {})}
+        if body is not None:
+            more |= {"data": json.dumps(body), "content_type": "application/json"}
+        return self.client.open(path, method=method, headers=headers, **more)
+
+    def ask(self, story: str | dict[str, Any], **more: Any) -> dict[str, Any]:
+        named = story if isinstance(story, dict) else story_of(story)
+        answer = self.call("POST", "/v1/access", {"story": named, **more})
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.get_json()
+        return found
+
+    def grant(self, reader: str, **more: Any) -> dict[str, Any]:
+        body = {"plan": "vip", "reason": "press card", "until": None, **more}
+        if "features" in more:
+            del body["plan"]
+        answer = self.call("POST", f"/v1/readers/{reader}/grants", body, admin=True)
+        assert answer.status_code == 201, answer.text
+        found: dict[str, Any] = answer.get_json()
+        return found
+
+    def reader(self, reader: str, at: str | None = None) -> dict[str, Any]:
+        query = {} if at is None else {"at": at}
+        answer = self.call("GET", f"/v1/readers/{reader}", admin=True, query_string=query)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.get_json()
+        return found
+
+
+MakeDesk = Callable[..., DeskApp]
