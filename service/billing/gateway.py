@@ -56,7 +56,7 @@ class Gateway:
     """One for a process; threads share it. Nothing is asked before the first call.
 
     Every call raises `StripeUnavailable` (later), `StripeRefused` (not without a person) or `NoSuchObject`. `inline`
-    patience is for while somebody waits: it gives up within 5 s; a `worker` waits its turn.
+    patience gives up within 5 s, since Stripe waits for a 200; `click` is for a reader who waits; a `worker` waits its turn.
     """
 
     def __init__(self, key: str, base: str | None = None, *, allowance: Allowance | None = None) -> None:
@@ -95,9 +95,14 @@ class Gateway:
         with self._transport.client("worker") as client:
             yield from lists.sessions(client, since)
 
-    def prices(self, words: Sequence[str]) -> dict[str, PriceTag]:
-        """By price id or lookup key, as it was asked for."""
+    def customers(self) -> Iterator[Told]:
+        """For the sweep: every customer that was not deleted, with whose it says it is."""
         with self._transport.client("worker") as client:
+            yield from lists.customers(client)
+
+    def prices(self, words: Sequence[str], *, patience: Patience = "worker") -> dict[str, PriceTag]:
+        """By price id or lookup key, as it was asked for."""
+        with self._transport.client(patience) as client:
             return lists.prices(client, words)
 
     def prices_of(self, product: str) -> list[PriceTag]:
@@ -115,7 +120,7 @@ class Gateway:
         asked: Any = params  # `checkout` builds it, and a test holds it to Stripe's OpenAPI description.
         made, repeated = self._post(lambda client, options: client.v1.checkout.sessions.create(asked, options), key)
         if repeated:  # Stripe repeats its first answer as it was; the session may be paid or over by now.
-            with self._transport.client("worker") as client:
+            with self._transport.client("click") as client:
                 made = objects.plain(client.v1.checkout.sessions.retrieve(objects.named(ident(made) or "")))
         return OpenSession(ident(made) or "", _address(made) if made.get("status") == "open" else None)
 
@@ -127,7 +132,7 @@ class Gateway:
 
     def open_portal(self, customer: str, return_url: str) -> str:
         """The address of a portal page for this customer."""
-        with self._transport.client("worker") as client:
+        with self._transport.client("click") as client:
             made = client.v1.billing_portal.sessions.create({"customer": customer, "return_url": return_url})
             return _address(objects.plain(made))
 
@@ -157,7 +162,7 @@ class Gateway:
         """
         for turn in range(_TURNS):
             try:
-                with self._transport.client("worker") as client:
+                with self._transport.client("click") as client:
                     made = make(client, {"idempotency_key": idempotency_key})
                     answer = made.last_response
                     repeated = answer is not None and answer.headers.get("Idempotent-Replayed") == "true"

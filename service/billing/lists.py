@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import stripe
+import structlog
 
 from service.billing import events, translate
 from service.billing.errors import unless_missing
@@ -28,8 +29,8 @@ def events_since(client: stripe.StripeClient, since: int | None) -> Iterator[Env
     for row in heapq.merge(*groups, key=lambda row: whole(row.get("created")) or 0):
         try:
             yield envelope(row)
-        except NotStripe:  # Not even an id or a type: nothing could be recorded of it.
-            continue
+        except NotStripe as odd:  # Not even an id or a type: nothing could be recorded of it.
+            structlog.get_logger().warning("stripe_event_unreadable", why=odd.why)
 
 
 def _ascending(
@@ -72,6 +73,13 @@ def all_subscriptions(client: stripe.StripeClient) -> Iterator[Told]:
         told = translate.subscription(row)
         if told is not None:
             yield subscription(client, told.ref.id) if cut_off(row.get("items")) else told
+
+
+def customers(client: stripe.StripeClient) -> Iterator[Told]:
+    """Every customer; Stripe leaves out those that were deleted."""
+    for row in pages(client.v1.customers.list({"limit": PAGE})):
+        if told := translate.customer(row):
+            yield told
 
 
 def sessions(client: stripe.StripeClient, since: int) -> Iterator[Told]:

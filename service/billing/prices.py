@@ -52,7 +52,7 @@ class Prices:
             return known
         if self._gateway is None:
             raise StripeUnavailable("no_key")
-        return self._gateway.prices([word]).get(word)
+        return self._gateway.prices([word], patience="click").get(word)
 
     def refresh(self) -> None:
         """Ask now. Raises as the gateway does, and then keeps what was known."""

@@ -1,4 +1,4 @@
-"""How Stripe is asked: two SDK clients that share one allowance, with the time-outs of whoever waits for the answer."""
+"""How Stripe is asked: the SDK's clients, which share one allowance, with the time-outs of whoever waits for the answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from service.billing.errors import StripeUnavailable, asking
 API_VERSION = "2026-10-28.endive"
 """What every call asks for; the version of the installed SDK."""
 
-Patience = Literal["inline", "worker"]
+Patience = Literal["inline", "click", "worker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Patient:
 PATIENCE: dict[Patience, Patient] = {
     # Somebody waits for a 200 that Stripe wants within 5 s: 1.5 + 1 + 2 is the worst case.
     "inline": Patient(connect=1, read=2, begin=1.5, allowance=0.2),
+    # A reader has pressed a button, and looks at the page.
+    "click": Patient(connect=2, read=5, begin=5, allowance=2),
     "worker": Patient(connect=2, read=5, begin=math.inf, allowance=60),  # A sweep takes as long as it takes.
 }
 

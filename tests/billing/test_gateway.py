@@ -354,3 +354,8 @@ def test_after_a_fork_the_child_opens_its_own_connections(gateway: Gateway, cont
     for _ in range(20):
         gateway.read(Ref("subscription", "sub_1"))
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_the_sweep_lists_customers_with_whose_they_say_they_are(gateway: Gateway, strict: Any) -> None:
+    made = gateway.new_customer({"metadata": {"reader_id": "r-1"}}, "once")
+    assert [(told.ref.id, told.claims.reader_id) for told in gateway.customers()] == [(made, "r-1")]

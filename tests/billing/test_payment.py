@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import random
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import stripe
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.billing.events import signal
+from service.billing.webhook import envelope
 from service.paywall.payment import DISPUTES, REFUND_ENDS, joined, with_news, with_payment
 from service.paywall.source import Pass
 from service.paywall.told import Payment, PaymentNews
@@ -111,3 +115,27 @@ def test_neither_order_nor_repeats_matter(told: tuple[list[PaymentNews], list[Pa
 @given(st.lists(NEWS, max_size=6), st.lists(NEWS, max_size=6))
 def test_two_halves_of_what_is_known_join_to_the_whole(one: list[PaymentNews], other: list[PaymentNews]) -> None:
     assert joined(after(*one), after(*other)) == after(*one, *other) == joined(after(*other), after(*one))
+
+
+@pytest.mark.parametrize(
+    ("name", "refunded", "disputed"), [("refund_partial_then_full", 300, 0), ("dispute_won", 0, 0)]
+)
+def test_the_recorded_payments_end_as_they_ended_in_any_order(
+    name: str, refunded: int, disputed: int, stories: list[dict[str, Any]]
+) -> None:
+    story = next(story for story in stories if story["name"] == name)
+    told = [news for event in story["events"] if (news := signal(envelope(event)).news)]
+    assert told
+    for seed in range(100):
+        chance = random.Random(seed)
+        shuffled = told + chance.choices(told, k=len(told))
+        chance.shuffle(shuffled)
+        payment = after(*shuffled)
+        assert (payment.refunded, payment.disputed) == (refunded, bool(disputed))
+
+
+def test_while_a_recorded_dispute_is_open_it_counts(stories: list[dict[str, Any]]) -> None:
+    events = next(story for story in stories if story["name"] == "dispute_won")["events"]
+    told = [news for event in events if (news := signal(envelope(event)).news)]
+    states = [after(*told[: n + 1]).disputed for n in range(len(told))]
+    assert states == [True, True, True, False, False, False]
