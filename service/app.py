@@ -14,17 +14,21 @@ import orjson
 from flask import Flask, g, request
 from flask.json.provider import JSONProvider
 
+from service import governance
 from service.aftercare import Aftercare, Noticed
 from service.billing.gateway import Gateway
 from service.billing.prices import Prices
 from service.decision_ids import KEPT, DecisionIds
 from service.desk import Answer, Desk
 from service.engine.engine import Engine
+from service.governance import Governance
 from service.observe import Metrics, log, where
 from service.profile import Profiles
 from service.settings import Settings
 from service.store.address import parse_address
+from service.store.admin_keys import KeyBook
 from service.store.audit import Audit
+from service.store.audit_log import AuditLog
 from service.store.grants import Grants
 from service.store.idempotency import Idempotency
 from service.store.keys import Keys
@@ -35,7 +39,7 @@ from service.store.secret import Secrets
 from service.store.signals import Signal
 from service.store.spill import Spill
 from service.store.wrong_keys import WrongKeys
-from service.web import access, describe, errors, grants, guards, health, readers, selling, webhook
+from service.web import access, describe, errors, governing, grants, guards, health, readers, selling, webhook
 from service.web.encode import Encoder
 from service.web.hot_route import HotRoute
 from service.web.offers import OfferPrices
@@ -68,15 +72,18 @@ class Service:
     prices: Prices
     prices_changed: Signal
     engine: Engine
+    governance: Governance
 
     def start(self) -> None:
         """Starts the threads that watch the store and keep what is known. Once a process, after any fork."""
         self.link.start()
         self.known.start()
         self.prices.start()
+        self.governance.policy_keeper.start()
 
     def close(self) -> None:
         """Writes what is still to be written and lets go of the store."""
+        self.governance.policy_keeper.close()
         self.prices.stop()
         self.known.close()
         self.link.close()
@@ -90,9 +97,13 @@ def build(settings: Settings, store_url: str, *, clock: Clock = time.time, metri
     link = Link(parse_address(store_url), on_change=_store_changed(metrics), probe_key=keys.shared("probe"))
     secrets = Secrets(link, keys, settings.secrets)
     store_readers = Readers(link, keys)
-    audit = Audit(link, keys, lambda: secrets.signer("audit"))
+    audit_log = AuditLog(link, keys)
+    audit = Audit(link, keys, lambda: secrets.signer("audit"), audit_log, on_refused=_forged)
     known = Known(settings.data, catalogue.failure.known_for, clock=clock, on_error=_unwritten)
     gateway = Gateway(settings.stripe_api_key, settings.stripe_api_base) if settings.stripe_api_key else None
+    store_grants = Grants(store_readers, audit, known)
+    desk = Desk(catalogue, link, store_readers, known)
+    decision_ids = DecisionIds(lambda: secrets.sealer("decision"), catalogue, Spill(link, keys, KEPT))
     return Service(
         settings=settings,
         clock=clock,
@@ -103,21 +114,26 @@ def build(settings: Settings, store_url: str, *, clock: Clock = time.time, metri
         readers=store_readers,
         audit=audit,
         known=known,
-        grants=Grants(store_readers, audit, known),
-        desk=Desk(catalogue, link, store_readers, known),
+        grants=store_grants,
+        desk=desk,
         profiles=Profiles(catalogue, link, store_readers),
-        decision_ids=DecisionIds(lambda: secrets.sealer("decision"), catalogue, Spill(link, keys, KEPT)),
+        decision_ids=decision_ids,
         gateway=gateway,
         prices=Prices(gateway, catalogue),
         prices_changed=Signal(link, keys, "prices"),
         engine=Engine(link, keys, store_readers, catalogue, gateway=gateway, known=known, report=_trouble),
+        governance=governance.build(
+            settings, link, keys, secrets, audit, audit_log, store_readers, store_grants, desk, decision_ids, clock
+        ),
     )
 
 
 def wsgi(service: Service) -> WSGIApplication:
     """The web in front of a service."""
     settings = service.settings
-    keyring = guards.Keyring(settings.site_keys, settings.admin_keys, wrong=WrongKeys(service.link, service.keys).count)
+    book = KeyBook(service.governance.admin_keys)
+    wrong = WrongKeys(service.link, service.keys, enough=guards.WRONG_KEYS).count
+    keyring = guards.Keyring(settings.site_keys, settings.admin_keys, stored=guards.made_at_run_time(book), wrong=wrong)
     offer_prices = OfferPrices(settings.catalogue, service.prices)
     encoder = Encoder(settings.catalogue, service.decision_ids.seal, offer_prices)
     requests_log = RequestLog(service.metrics)
@@ -128,8 +144,11 @@ def wsgi(service: Service) -> WSGIApplication:
     app.register_blueprint(access.blueprint(service.desk, encoder, service.clock, answered))
     app.register_blueprint(readers.blueprint(service.profiles, service.clock))
     app.register_blueprint(
-        grants.blueprint(settings.catalogue, service.readers, service.grants, repeated, service.clock)
+        grants.blueprint(
+            settings.catalogue, service.readers, service.grants, service.governance.giving, repeated, service.clock
+        )
     )
+    governing.register(app, service.governance, book, repeated, service.clock)
     shop = selling.Shop(settings.catalogue, service.readers, service.gateway, service.prices)
     app.register_blueprint(selling.blueprint(shop, service.clock))
     app.register_blueprint(
@@ -218,6 +237,7 @@ def aftercare(service: Service) -> Aftercare:
     return Aftercare(
         [
             lambda: service.engine.finish_own(service.clock()),
+            lambda: service.governance.finish_own(service.clock()),
             Noticed(service.prices_changed.value, service.prices.changed),
         ]
     )
@@ -225,6 +245,10 @@ def aftercare(service: Service) -> Aftercare:
 
 def _trouble(what: str, why: str) -> None:
     log().warning("stripe_trouble", what=what, why=why)
+
+
+def _forged(count: int) -> None:
+    log().error("audit_entries_not_ours", count=count)
 
 
 def _unwritten(error: Exception) -> None:

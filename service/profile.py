@@ -50,7 +50,7 @@ class Profiles:
             tuple(held.by_feature.items()),
             holdings,
             self._readers.customers(name),
-            self._standings(name, now) if at >= now else (),
+            self._standings(name, max(at, now)) if at >= int(now) else (),
         )
 
     def _sources(self, reader: str, at: float, now: float) -> list[Source]:

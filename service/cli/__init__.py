@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from service.cli import asking, granting, running
+from service.cli import asking, auditing, governing, granting, running
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,3 +19,5 @@ def main() -> None:
 running.add_to(main)
 asking.add_to(main)
 granting.add_to(main)
+auditing.add_to(main)
+governing.add_to(main)

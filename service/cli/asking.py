@@ -8,10 +8,12 @@ import click
 
 from service.app import Service
 from service.cli import session
-from service.desk import Question
 from service.paywall.catalogue import Story
+from service.paywall.sentence import sentence
 from service.web import encode
+from service.web.decisions import encoded
 from service.web.readers import tell
+from service.why import Told
 
 
 def add_to(main: click.Group) -> None:
@@ -21,51 +23,63 @@ def add_to(main: click.Group) -> None:
 
 
 @click.command()
-@click.option("--reader", required=True, type=session.ReaderId(), help="The reader's id.")
-@click.option("--story", required=True, type=session.AnyId(), help="The story's id; it counts as of the default tier.")
+@click.option("--reader", type=session.ReaderId(), help="The reader's id.")
+@click.option("--story", type=session.AnyId(), help="The story's id; it counts as of the default tier.")
+@click.option(
+    "--at", type=session.Moment(), help="Another moment: a past one as it stood, a future one if nothing changes."
+)
+@click.option("--decision", help="A decision's id instead: what was answered then.")
 @session.json_option
 @session.refusals
-def explain(reader: str, story: str, as_json: bool) -> None:
-    """Tell whether a reader may read a story, and each step that led there. Nothing is counted."""
+def explain(reader: str | None, story: str | None, at: float | None, decision: str | None, as_json: bool) -> None:
+    """Tell why a reader sees what she sees: each step, and what led there. Nothing is counted."""
+    if decision is not None and (reader or story or at is not None):
+        raise click.UsageError("Give either --decision, or --reader and --story.")
+    if decision is None and (reader is None or story is None):
+        raise click.UsageError("Give --reader and --story, or --decision.")
     with session.service() as service:
-        told = explained(service, reader, story)
-        session.show(told, as_json, lambda: as_text(told))
+        told = _told(service, reader or "", story or "", at, decision)
+        if told is None:
+            session.fail("No decision of the last seven days has this id.")
+        session.show(encoded(told), as_json, lambda: as_text(service, told))
 
 
-def explained(service: Service, reader: str, story: str) -> dict[str, Any]:
-    """The answer that the website would get now, with its ladder; nothing is counted."""
-    now = service.clock()
-    answer = service.desk.ask(Question(Story(story), reader, count=False), now)
-    decision = answer.decision
-    return {
-        "decision_id": service.decision_ids.seal(answer),
-        "at": encode.time(now),
-        "reader": reader,
-        "visitor": None,
-        "story": story,
-        "show": decision.show,
-        "reason": decision.reason.value,
-        "tier": decision.tier,
-        "parts": {},
-        "meter": encode.meter(decision.meter) if decision.meter else None,
-        "source": (
-            {"type": decision.source.type, "id": decision.source.id, "plan": decision.source.plan}
-            if decision.source
-            else None
-        ),
-        "policy_revision": service.settings.catalogue.revision,
-        "explain": encode.steps(decision, answer.tier),
-    }
+def _told(service: Service, reader: str, story: str, at: float | None, decision: str | None) -> Told | None:
+    now, why = service.clock(), service.governance.why
+    if decision is not None:
+        return why.decision(decision, now)
+    return why.now(reader, Story(story), now) if at is None else why.at(reader, Story(story), at, now)
 
 
-def as_text(told: dict[str, Any]) -> str:
-    """The same for people."""
-    seen = "the full story" if told["show"] == "full" else "the upsell box"
-    lines = [f"{told['reader']} sees {seen} of {told['story']} ({told['tier']}): {told['reason']}"]
-    for step in told["explain"]:
-        values = ", ".join(f"{name}={value}" for name, value in step["values"].items() if value not in (None, [], {}))
-        lines.append(f"  {step['step']}: {step['verdict']}" + (f"  [{values}]" if values else ""))
+def as_text(service: Service, told: Told) -> str:
+    """The same for people: a sentence that may be sent to the reader, then the trace for staff."""
+    shown = {"full": "the full story", "upsell": "the upsell box", None: "something that is not known for certain"}
+    who = told.reader or (f"the visitor {told.visitor}" if told.visitor else "somebody unknown")
+    when = encode.time(told.at)
+    reason = told.reason.value if told.reason else "the meter decided"
+    lines = [f"{who}, {told.story} ({told.tier}), at {when}: {shown[told.show]}: {reason}"]
+    if told.reason is not None:
+        lines.append(f"To the reader: {sentence(told.decision, service.settings.catalogue)}")
+    for step in encoded(told)["explain"]:
+        changes = step["values"].get("changes")
+        values = {
+            name: value for name, value in step["values"].items() if value not in (None, [], {}) and name != "changes"
+        }
+        text = ", ".join(f"{name}={value}" for name, value in values.items())
+        lines.append(f"  {step['step']}: {step['verdict']}" + (f"  [{text}]" if text else ""))
+        lines += [f"    {_change(change)}" for change in changes or ()]
     return "\n".join(lines)
+
+
+def _change(change: dict[str, Any]) -> str:
+    audit = change.get("audit")
+    by = f"audit {audit['seq']}: {audit['action']} by {audit['actor']}: {audit['reason']}" if audit else ""
+    others = [
+        f"{name} {value}" for name, value in change.items() if name in ("event", "sweep", "catchup", "import") and value
+    ]
+    end = f" until {change['until']}" if change["until"] else ""
+    cause = by or ", ".join(others) or "cause not kept"
+    return f"{change['at']} {change['source']} {change['status']}{end} ({cause})"
 
 
 @click.group()

@@ -7,8 +7,11 @@ from typing import Any
 import click
 
 from service.cli import session
-from service.store.grants import UnknownGrant
-from service.web import encode, fields
+from service.giving import WrongEnd
+from service.paywall.source import Grant
+from service.store.approvals import Approval
+from service.store.grants import RevokedGrant, UnknownGrant
+from service.web import approvals, encode, fields
 from service.web.errors import invalid
 from service.web.grants import wanted_of
 
@@ -62,9 +65,45 @@ def add(
     with session.service() as service:
         now = service.clock()
         wanted = wanted_of(data, service.settings.catalogue, now)
-        given = service.grants.give(service.readers.resolve(reader), wanted, session.actor(), now)
-        told = encode.grant(given, reader, now)
-        session.show(told, as_json, lambda: f"Granted {given.id}: {_line(told)}")
+        _show(service.governance.giving.give(reader, wanted, session.actor(), now), "Granted", reader, now, as_json)
+
+
+@grants.command("change")
+@reader_option
+@reason_option
+@click.option("--until", type=session.Moment(), help="The new end, like 2027-01-01T00:00:00Z.")
+@click.option("--no-end", is_flag=True, help="Let it go on without an end.")
+@click.argument("grant_id", metavar="ID")
+@session.json_option
+@session.refusals
+def change(reader: str, reason: str, until: float | None, no_end: bool, grant_id: str, as_json: bool) -> None:
+    """Give a grant another end: extend it or shorten it."""
+    if (until is None) != no_end:
+        raise click.UsageError("Give either --until or --no-end.")
+    why, end = _reason(reason), None if until is None else int(until)
+    with session.service() as service:
+        now = service.clock()
+        try:
+            changed = service.governance.giving.change(reader, grant_id, end, why, session.actor(), now)
+        except UnknownGrant:
+            session.fail(f"{reader} has no grant {grant_id}.")
+        except RevokedGrant:
+            session.fail(f"{grant_id} was revoked, and stays so; give a new one.")
+        except WrongEnd as error:
+            raise invalid(error.mistakes) from None
+        _show(changed, "Changed", reader, now, as_json)
+
+
+def _show(given: Grant | Approval, verb: str, reader: str, now: float, as_json: bool) -> None:
+    if isinstance(given, Approval):
+        waits = approvals.told_of(given)
+        hint = f"paywall approvals confirm {given.id}"
+        session.show(
+            waits, as_json, lambda: f"{given.id} waits for a second admin, until {waits['expires_at']}: {hint}"
+        )
+        return
+    told = encode.grant(given, reader, now)
+    session.show(told, as_json, lambda: f"{verb} {given.id}: {_line(told)}")
 
 
 @grants.command("list")

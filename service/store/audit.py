@@ -2,16 +2,15 @@
 
 An entry is written to the reader's outbox by the very script that makes the change (`lua/put_source.lua`), and moved from
 there to the chain. Before the change the reader is put on a list of outboxes to look into, so that whoever comes after a
-crash finds what was left. Moving is safe to repeat: the chain knows the ids that it holds.
+crash finds what was left. Moving is safe to repeat: the chain knows the ids that it holds. An entry in an outbox is
+signed, or whoever can write to the store could have the service put its signature to whatever he likes.
 
-A record in the chain: `{"seq", "at", "actor", "from_ip", "action", "reader", "target", "before", "after", "reason",
-"digest", "prev", "hash"}`. `digest` is an HMAC of what the entry says, `hash` one of `seq`, `prev` and `digest`; so what an
-entry says can be erased without breaking the chain.
+What is about no reader (keys, approvals) has an outbox of its own, under `keys.ADMIN`; see `registry`. How a record is
+made is told in `chain`, how a chain is checked and cut in `audit_check`.
 """
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,19 +18,19 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from service.sealing import Signer
-from service.store.keys import Keys, reader_hash
+from service.store import chain
+from service.store.audit_log import AuditLog
+from service.store.errors import StoreUnavailable
+from service.store.keys import ADMIN, Keys, reader_hash
 from service.store.link import Link
 from service.store.scripts import load
 
 APPEND = load("append_audit")
-START = "0" * 64
-"""`prev` of the first record."""
 
-SEEN_FOR = 7 * 86_400
-"""Seconds for which an entry's id is remembered; a repeat comes seconds later, or after an outage."""
-
-SAYS = ("at", "actor", "from_ip", "action", "reader", "target", "before", "after", "reason")
-"""The fields that `digest` is made from."""
+IDS_KEPT = 100_000
+"""Ids of the newest entries, by which a repeat is known; it comes seconds later, or after an outage."""
+REFUSED_KEPT = 1_000
+_BATCH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,89 +67,127 @@ def entry(
     }
 
 
-def pack(written: dict[str, Any]) -> bytes:
-    """An entry as it lies in an outbox."""
-    return json.dumps(written, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def canonical(record: dict[str, Any]) -> bytes:
-    """What `digest` is made from: the saying fields, in one order, in one spelling."""
-    return json.dumps([record.get(name) for name in SAYS], separators=(",", ":"), sort_keys=True).encode()
-
-
-def chained(seq: int, prev: str, digest: str) -> bytes:
-    """What `hash` is made from."""
-    return f"{seq}:{prev}:{digest}".encode()
-
-
 class Audit:
     """The chain, and the way of entries into it. Every method raises `StoreUnavailable` where the store is away."""
 
-    def __init__(self, link: Link, keys: Keys, signer: Callable[[], Signer]) -> None:
+    def __init__(
+        self,
+        link: Link,
+        keys: Keys,
+        signer: Callable[[], Signer],
+        log: AuditLog,
+        *,
+        on_refused: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._link = link
         self._keys = keys
         self._signer = signer
+        self._log = log
+        self._on_refused = on_refused
+
+    def packed(self, written: dict[str, Any]) -> bytes:
+        """An entry as it lies in an outbox: our mark, a blank, the entry."""
+        text = chain.pack(written)
+        return self._signer().mark(b"outbox:" + text).encode() + b" " + text
+
+    def _opened(self, packed: bytes) -> dict[str, Any] | None:
+        mark, _, text = packed.partition(b" ")
+        ours = self._signer().made(b"outbox:" + text, mark.decode("latin-1"))
+        return chain.unpack(text) if ours else None
 
     def intend(self, reader: str) -> None:
         """Puts a reader on the list of outboxes to look into; before the change, so that no entry can be missed."""
-        self._link.call(self._keys.audit_intents, b"SADD", self._keys.audit_intents, reader_hash(reader))
+        self.intend_at(reader_hash(reader))
 
-    def settle(self, reader: str, now: float) -> int:
-        """Moves a reader's entries to the chain. Gives how many."""
-        return self._settle(reader_hash(reader), now)
+    def intend_at(self, tag: bytes) -> None:
+        """The same for an outbox by its tag (`keys.ADMIN`: what is about no reader)."""
+        self._link.call(self._keys.audit_intents, b"SADD", self._keys.audit_intents, tag)
 
-    def settle_all(self, now: float) -> int:
+    def settle(self, reader: str) -> int:
+        """Moves a reader's entries to the chain, after a change of hers. Gives how many.
+
+        The change stands and is recorded; where the store goes away now, the worker moves the record.
+        """
+        return self.settle_soon(reader_hash(reader))
+
+    def settle_soon(self, tag: bytes) -> int:
+        """The same for an outbox by its tag."""
+        try:
+            return self.settle_at(tag)
+        except StoreUnavailable:
+            return 0
+
+    def settle_all(self) -> int:
         """Moves whatever entries were left behind."""
         tags = cast("list[bytes]", self._link.call(self._keys.audit_intents, b"SMEMBERS", self._keys.audit_intents))
-        return sum(self._settle(tag, now) for tag in tags)
+        return sum(self.settle_at(tag) for tag in {*tags, ADMIN})
 
-    def _settle(self, tag: bytes, now: float) -> int:
+    def settle_at(self, tag: bytes) -> int:
+        """Moves the entries of one outbox to the chain. Gives how many."""
         outbox = self._keys.outbox(tag)
         moved = 0
-        while waiting := cast("list[bytes]", self._link.call(outbox, b"LRANGE", outbox, 0, 99)):
-            moved += self.append([json.loads(text) for text in waiting], now)
-            for text in waiting:
-                # By value, not by place: another process may be moving the same entries.
-                self._link.call(outbox, b"LREM", outbox, 1, text)
+        while waiting := cast("list[bytes]", self._link.call(outbox, b"LRANGE", outbox, 0, _BATCH - 1)):
+            opened = [self._opened(packed) for packed in waiting]
+            self._refuse([packed for packed, found in zip(waiting, opened, strict=True) if found is None])
+            moved += self.append([found for found in opened if found is not None])
+            # By value, not by place: another process may be moving the same entries.
+            self._link.pipeline([(outbox, (b"LREM", outbox, 1, packed)) for packed in waiting])
         self._link.call(self._keys.audit_intents, b"SREM", self._keys.audit_intents, tag)
         # An entry may have come between the last look and the removal; its reader goes back on the list.
         if self._link.call(outbox, b"LLEN", outbox):
-            self._link.call(self._keys.audit_intents, b"SADD", self._keys.audit_intents, tag)
+            self.intend_at(tag)
         return moved
 
-    def append(self, entries: Sequence[dict[str, Any]], now: float) -> int:
-        """Appends entries that are not in the chain yet, in this order. Gives how many."""
-        left = list(entries)
+    def _refuse(self, found: Sequence[bytes]) -> None:
+        if not found:
+            return
+        key = self._keys.audit_refused
+        self._link.call(key, b"RPUSH", key, *found)
+        self._link.call(key, b"LTRIM", key, -REFUSED_KEPT, -1)
+        self._on_refused(len(found))
+
+    def append(self, entries: Sequence[dict[str, Any]]) -> int:
+        """Appends entries that are not in the chain yet, in this order. Gives how many were not."""
+        left, appended = self._unseen(entries), 0
         while left:
-            left = self._unseen(left)
-            if not left:
-                return 0
-            head = self._link.call(self._keys.audit_head, b"HMGET", self._keys.audit_head, b"seq", b"hash")
-            seq, prev = int(head[0] or 0), (head[1] or START.encode()).decode()
-            records = self._chain(left, seq, prev)
-            arguments: list[bytes | int | str] = [seq, int(now), records[-1]["hash"]]
-            for written, record in zip(left, records, strict=True):
-                arguments += [written["id"], pack(record)]
-            keys = [self._keys.audit_log, self._keys.audit_head, self._keys.audit_seen]
-            verdict, _ = cast("tuple[int, int]", self._link.run(APPEND, keys, arguments))
+            verdict = self._append(left)
             if verdict == 1:
+                appended = len(left)
                 seen = self._keys.audit_seen
-                self._link.call(seen, b"ZREMRANGEBYSCORE", seen, b"-inf", int(now) - SEEN_FOR)
-                return len(left)
-        return 0
+                self._link.call(seen, b"ZREMRANGEBYRANK", seen, 0, -IDS_KEPT - 1)
+                break
+            left = self._unseen(left)
+        self._index(entries)
+        return appended
 
-    def _unseen(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        seen = self._keys.audit_seen
-        scores = self._link.read([(seen, (b"ZSCORE", seen, written["id"].encode())) for written in entries])
-        return [written for written, score in zip(entries, scores, strict=True) if score is None]
+    def _append(self, entries: Sequence[dict[str, Any]]) -> int:
+        """Tries once; the script's verdict."""
+        keys = [self._keys.audit_log, self._keys.audit_head, self._keys.audit_seen]
+        state = self._log.state()
+        end = state.head
+        for _ in range(2):
+            records = chain.link(entries, end, self._signer())
+            arguments: list[bytes | int | str] = [state.seq, end.seq, records[-1]["hash"]]
+            for record in records:
+                arguments += [record["id"], chain.pack(record)]
+            verdict = cast(int, self._link.run(APPEND, keys, arguments))
+            if verdict != -2:
+                break
+            # The head was tampered with. Writing where it points would destroy what proves that.
+            end = self._log.last()
+        return verdict
 
-    def _chain(self, entries: list[dict[str, Any]], seq: int, prev: str) -> list[dict[str, Any]]:
-        signer, records = self._signer(), []
-        for written in entries:
-            seq += 1
-            record: dict[str, Any] = {"seq": seq, **{name: written.get(name) for name in SAYS}}
-            record["digest"] = signer.mark(canonical(record))
-            record["prev"] = prev
-            record["hash"] = prev = signer.mark(chained(seq, prev, record["digest"]))
-            records.append(record)
-        return records
+    def _unseen(self, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        seqs = self._log.seqs(written["id"] for written in entries)
+        return [written for written, seq in zip(entries, seqs, strict=True) if seq is None]
+
+    def _index(self, entries: Sequence[dict[str, Any]]) -> None:
+        """Notes with each reader which records are about her; before the entry leaves its outbox, so never missed."""
+        named = [written for written in entries if written.get("reader") is not None]
+        seqs = self._log.seqs(written["id"] for written in named)
+        commands: list[tuple[bytes, tuple[bytes | int | str, ...]]] = []
+        for written, seq in zip(named, seqs, strict=True):
+            readers = {written["reader"]} | ({written["target"]} if written["action"] == "merge" else set())
+            keys = [self._keys.audited(reader_hash(reader)) for reader in readers if reader]
+            commands += [(key, (b"ZADD", key, seq, str(seq))) for key in keys if seq is not None]
+        self._link.pipeline(commands)

@@ -60,8 +60,12 @@ class Grants:
         now: float,
         *,
         grant_id: str | None = None,
+        approval: str | None = None,
     ) -> Grant:
-        """Gives a grant. With a `grant_id` that exists already, gives that grant as it stands: safe to repeat."""
+        """Gives a grant. With a `grant_id` that exists already, gives that grant as it stands: safe to repeat.
+
+        `approval` names what a second admin confirmed, for the audit.
+        """
         grant = Grant(
             id=grant_id or new_id(),
             plan=wanted.plan,
@@ -79,7 +83,7 @@ class Grants:
             reader=reader,
             target=grant.id,
             before=None,
-            after=described(grant, now),
+            after={**described(grant, now), **_confirmed(approval)},
             reason=wanted.reason,
         )
         outcome = self._write(reader, grant, 1, written, now)
@@ -87,7 +91,17 @@ class Grants:
             return self._found(reader, grant.id)[1]
         return grant
 
-    def change(self, reader: str, grant_id: str, until: int | None, reason: str, actor: Actor, now: float) -> Grant:
+    def change(
+        self,
+        reader: str,
+        grant_id: str,
+        until: int | None,
+        reason: str,
+        actor: Actor,
+        now: float,
+        *,
+        approval: str | None = None,
+    ) -> Grant:
         """Gives a grant another end. `UnknownGrant`, `RevokedGrant`."""
 
         def extended(grant: Grant) -> Grant:
@@ -95,7 +109,7 @@ class Grants:
                 raise RevokedGrant
             return replace(grant, until=until)
 
-        return self._alter(reader, grant_id, extended, "grant.change", reason, actor, now)
+        return self._alter(reader, grant_id, extended, "grant.change", reason, actor, now, approval)
 
     def revoke(self, reader: str, grant_id: str, reason: str, actor: Actor, now: float) -> Grant:
         """Takes a grant back, at once and on every worker; one that is revoked stays as it is. `UnknownGrant`."""
@@ -119,6 +133,7 @@ class Grants:
         reason: str,
         actor: Actor,
         now: float,
+        approval: str | None = None,
     ) -> Grant:
         while True:
             kept, grant = self._found(reader, grant_id)
@@ -126,6 +141,7 @@ class Grants:
             if changed == grant:
                 return grant
             before, after = differences(described(grant, now), described(changed, now))
+            after |= _confirmed(approval)
             written = trail.entry(
                 actor, action, now=now, reader=reader, target=grant_id, before=before, after=after, reason=reason
             )
@@ -149,13 +165,13 @@ class Grants:
             ended=grant.revoked_at is not None,
             now=now,
             cause=f"audit:{written['id']}",
-            audit=trail.pack(written),
+            audit=self._audit.packed(written),
         )
         if outcome.verdict == "conflict":
             return None
         if self._known is not None and grant.status_at(now) != "active":
             self._known.forget(reader_hash(reader))
-        self._audit.settle(reader, now)
+        self._audit.settle(reader)
         return grant
 
 
@@ -163,6 +179,10 @@ def described(grant: Grant, now: float) -> dict[str, Any]:
     """A grant as the audit tells it; its reason stands in the entry's own field."""
     what: dict[str, Any] = {"plan": grant.plan} if grant.plan else {"features": list(grant.features)}
     return {**what, "from": iso(grant.start), "until": iso(grant.until), "status": grant.status_at(now)}
+
+
+def _confirmed(approval: str | None) -> dict[str, Any]:
+    return {} if approval is None else {"approval": approval}
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

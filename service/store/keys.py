@@ -41,6 +41,10 @@ def meter_code(name: str) -> bytes:
     return urlsafe_b64encode(blake2b(name.encode(), digest_size=3, person=b"meter").digest())
 
 
+ADMIN = b"admin"
+"""Stands where a reader's tag stands, for admin changes that are about no reader."""
+
+
 class Keys:
     """Key names under one prefix (`PAYWALL_PREFIX`), so that several titles can share a store."""
 
@@ -73,6 +77,10 @@ class Keys:
         """List: audit entries written with a change of this reader and not yet in the chain."""
         return b"%b:{%b}audit" % (self.prefix, tag)
 
+    def audited(self, tag: bytes) -> bytes:
+        """Sorted set: numbers of the audit records about this reader."""
+        return b"%b:{%b}audited" % (self.prefix, tag)
+
     def reader_meter(self, tag: bytes, code: bytes) -> bytes:
         """String: the stories counted for a reader, packed (`meters`)."""
         return b"%b:{%b}m%b" % (self.prefix, tag, code)
@@ -92,15 +100,24 @@ class Keys:
 
     @property
     def audit_head(self) -> bytes:
-        """Hash: `seq` and `hash` of the newest record, `first` of the oldest one kept."""
+        """Hash: `seq` and `hash` of the newest record; `checkpoint`, where older ones were let go."""
         return b"%b:{audit}head" % self.prefix
 
     @property
     def audit_seen(self) -> bytes:
-        """Sorted set: ids of entries already in the chain, by time, so that a repeat changes nothing."""
+        """Sorted set: ids of entries already in the chain, by their seq, so that a repeat changes nothing."""
         return b"%b:{audit}seen" % self.prefix
 
     @property
     def audit_intents(self) -> bytes:
         """Set: readers' tags with an outbox that may hold entries."""
         return b"%b:{audit}intents" % self.prefix
+
+    @property
+    def audit_refused(self) -> bytes:
+        """List: what was found in outboxes and was not put there by this service; never part of the chain."""
+        return b"%b:{audit}refused" % self.prefix
+
+    def admin(self, name: str) -> bytes:
+        """A hash that there is one of, in the slot of the admins' own outbox (`outbox(ADMIN)`)."""
+        return b"%b:{%b}%b" % (self.prefix, ADMIN, name.encode())

@@ -2,7 +2,8 @@
 
 A reader's record is a hash with a field a source (`codec.field_of`). What has ended lies in the past, so that a check
 reads only what can still open something. Every change of a source leaves an entry in the history, by which the past can
-be told later: `[1, at, field, record, cause]`, `record` null where the source went to another reader.
+be told later: `[1, at, field, record, cause, ms]`, `record` null where the source went to another reader, `ms` what `at` left
+off.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class Change:
     field: bytes
     record: bytes | None
     cause: str
+    moment: float
+    """`at` to the millisecond: what led to a decision of the same second, and what came after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,12 @@ class Readers:
         (entries,) = self._link.read([(key, (b"LRANGE", key, b"0", b"-1"))])
         return [_change(entry) for entry in cast("list[bytes]", entries)]
 
+    def erased_at(self, *readers: str) -> float | None:
+        """When one of these readers was erased last; `None` if never."""
+        keys = [self.keys.erased(reader_hash(reader)) for reader in dict.fromkeys(readers)]
+        found = self._link.read([(key, (b"GET", key)) for key in keys])
+        return max((float(moment) for moment in found if moment is not None), default=None)
+
     def put(
         self,
         reader: str,
@@ -172,14 +181,15 @@ class Readers:
 def history_entry(now: float, field: bytes, record: bytes, cause: str) -> bytes:
     """An entry of the history, in whole seconds; a tombstone's record is null."""
     text = None if len(_decoder.decode(record)) == 2 else record.decode()
-    return _encoder.encode([codec.SCHEMA, int(now), field.decode(), text, cause])
+    return _encoder.encode([codec.SCHEMA, int(now), field.decode(), text, cause, int(now * 1000) % 1000])
 
 
 def _change(entry: bytes) -> Change:
-    schema, at, field, record, cause = _decoder.decode(entry)
+    schema, at, field, record, cause, ms = _decoder.decode(entry)
     if schema != codec.SCHEMA:
         raise codec.NewerSchema(f"a history entry of schema {schema}, this service knows {codec.SCHEMA}")
-    return Change(at, field.encode(), record.encode() if record is not None else None, cause)
+    kept = record.encode() if record is not None else None
+    return Change(at, field.encode(), kept, cause, at + ms / 1000)
 
 
 def pairs_in(reply: Any) -> Iterable[tuple[bytes, bytes]]:

@@ -16,7 +16,9 @@ _MOST = 10_000
 class WrongKeys:
     """Counts them."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
+    def __init__(self, link: Link, keys: Keys, *, enough: int = 1 << 31) -> None:
+        """From `enough` on no more are counted in the store: the answer is the same, and costs it nothing."""
+        self._enough = enough
         self._link = link
         self._keys = keys
         self._own: dict[str, tuple[float, int]] = {}
@@ -29,11 +31,13 @@ class WrongKeys:
         if len(self._own) >= _MOST:
             self._own.clear()
         self._own[address] = (begun, count + 1)
+        if count + 1 >= self._enough:
+            return count + 1
         key = self._keys.shared("wrong:" + blake2b(address.encode(), digest_size=16).hexdigest())
         try:
-            shared = int(self._link.call(key, b"INCR", key))
-            if shared == 1:
-                self._link.call(key, b"EXPIRE", key, WINDOW)
+            # The time limit comes first and with the key, so that no crash leaves an address locked out for good.
+            begin = (b"SET", key, b"0", b"EX", WINDOW, b"NX")
+            shared = int(self._link.pipeline([(key, begin), (key, (b"INCR", key))])[1])
         except StoreUnavailable:
             return count + 1
         return max(shared, count + 1)

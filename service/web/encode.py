@@ -98,16 +98,17 @@ def meter(standing: MeterStanding) -> dict[str, Any]:
 
 def steps(decision: Decision, tier: Tier) -> list[dict[str, Any]]:
     """The ladder, with moments written out."""
-    return [{**step, "values": _timed(step["values"])} for step in explain(decision, tier)]
+    return [{**step, "values": timed(step["values"])} for step in explain(decision, tier)]
 
 
-def _timed(values: Any) -> Any:
+def timed(values: Any) -> Any:
+    """The values of a step, with its moments written out."""
     if isinstance(values, dict):
         return {
-            name: time(value) if name in TIMES and isinstance(value, int | float) else _timed(value)
+            name: time(value) if name in TIMES and isinstance(value, int | float) else timed(value)
             for name, value in values.items()
         }
-    return [_timed(value) for value in values] if isinstance(values, list) else values
+    return [timed(value) for value in values] if isinstance(values, list) else values
 
 
 def grant(given: Grant, reader: str, now: float) -> dict[str, Any]:

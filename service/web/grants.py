@@ -7,14 +7,18 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
+from service.giving import Giving, WrongEnd
 from service.paywall import granting
 from service.paywall.catalogue import Catalogue
+from service.paywall.source import Grant
+from service.store.approvals import Approval
 from service.store.grants import Grants, RevokedGrant, UnknownGrant, Wanted
 from service.store.idempotency import Idempotency
 from service.store.readers import Readers
-from service.web import bodies, encode, guards, repeats
+from service.web import approvals, bodies, encode, guards, repeats
 from service.web.describe import IDEMPOTENCY_KEY, REASON, described
 from service.web.errors import Problem, invalid
+from service.web.governance_schemas import ApprovalOut
 from service.web.readers import path_reader
 from service.web.schemas import GrantChangeIn, GrantIn, GrantOut, ReasonIn
 
@@ -34,14 +38,25 @@ def wanted_of(data: dict[str, Any], catalogue: Catalogue, now: float) -> Wanted:
 
 
 def blueprint(
-    catalogue: Catalogue, readers: Readers, grants: Grants, repeated: Idempotency, clock: Callable[[], float]
+    catalogue: Catalogue,
+    readers: Readers,
+    grants: Grants,
+    giving: Giving,
+    repeated: Idempotency,
+    clock: Callable[[], float],
 ) -> Blueprint:
     """Grants of one reader."""
     blp = Blueprint("grants", __name__)
     grant_in, change_in, reason_in = GrantIn(), GrantChangeIn(), ReasonIn()
 
     @blp.post("/v1/readers/<reader>/grants")
-    @described(takes=GrantIn, gives={201: GrantOut}, refuses=(409,), parameters=(IDEMPOTENCY_KEY,), tag="grants")
+    @described(
+        takes=GrantIn,
+        gives={201: GrantOut, 202: ApprovalOut},
+        refuses=(409,),
+        parameters=(IDEMPOTENCY_KEY,),
+        tag="grants",
+    )
     @guards.admin("granter")
     def give_grant(reader: str) -> Response:
         """Gives a reader a plan or single features, with a reason and an end (or, written out, none)."""
@@ -51,7 +66,9 @@ def blueprint(
         def give() -> Response:
             now = clock()
             wanted = wanted_of(data, catalogue, now)
-            given = grants.give(readers.resolve(name), wanted, guards.actor(), now)
+            given = giving.give(name, wanted, guards.actor(), now)
+            if isinstance(given, Approval):
+                return approvals.waits(given)
             answer = jsonify(encode.grant(given, name, now))
             answer.status_code = 201
             return answer
@@ -59,24 +76,14 @@ def blueprint(
         return repeats.once(repeated, give)
 
     @blp.patch("/v1/readers/<reader>/grants/<grant>")
-    @described(takes=GrantChangeIn, gives={200: GrantOut}, refuses=(404, 409), tag="grants")
+    @described(takes=GrantChangeIn, gives={200: GrantOut, 202: ApprovalOut}, refuses=(404, 409), tag="grants")
     @guards.admin("granter")
     def change_grant(reader: str, grant: str) -> Response:
         """Gives a grant another end."""
         name, now = path_reader(reader), clock()
         data = bodies.load(change_in)
         until = None if data["until"] is None else int(data["until"])
-        return _told(name, now, lambda: _change(name, grant, until, data["reason"], now))
-
-    def _change(name: str, grant: str, until: int | None, reason: str, now: float) -> Any:
-        target = readers.resolve(name)
-        current = next((found for found in grants.of(target) if found.id == grant), None)
-        if current is None:
-            raise UnknownGrant
-        mistakes = granting.end_refusals(catalogue, start=current.start, until=until, now=now)
-        if mistakes and current.revoked_at is None:
-            raise invalid(mistakes)
-        return grants.change(target, grant, until, reason, guards.actor(), now)
+        return _told(name, now, lambda: giving.change(name, grant, until, data["reason"], guards.actor(), now))
 
     @blp.delete("/v1/readers/<reader>/grants/<grant>")
     @described(
@@ -97,9 +104,12 @@ def blueprint(
     return blp
 
 
-def _told(name: str, now: float, work: Callable[[], Any]) -> Response:
+def _told(name: str, now: float, work: Callable[[], Grant | Approval]) -> Response:
     try:
-        return jsonify(encode.grant(work(), name, now))
+        done = work()
+        return approvals.waits(done) if isinstance(done, Approval) else jsonify(encode.grant(done, name, now))
+    except WrongEnd as error:
+        raise invalid(error.mistakes) from None
     except UnknownGrant:
         raise Problem(404, "This reader has no such grant.") from None
     except RevokedGrant:

@@ -14,7 +14,9 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 from flask import Request, current_app, g, request
 from werkzeug.exceptions import NotFound
 
+from service.store.admin_keys import KeyBook
 from service.store.audit import Actor
+from service.store.errors import StoreUnavailable
 from service.web.errors import Problem
 
 Role = Literal["site", "viewer", "granter", "owner"]
@@ -69,19 +71,43 @@ class Keyring:
         principal = self._known.get(digest(header[7:])) if header[:7] == "Bearer " else None
         return principal is not None and principal.role == "site"
 
-    def principal(self, header: str | None, address: str) -> Principal:
-        """Whose key this header carries. `Problem` 401 without a valid one, 429 after too many wrong ones."""
+    def principal(self, header: str | None, address: str, *, to_admins: bool = True) -> Principal:
+        """Whose key this header carries. `Problem` 401 without a valid one, 429 after too many wrong ones.
+
+        `StoreUnavailable` on a route for admins where the keys made at run time were never read yet; the website's routes
+        know their keys without them.
+        """
         scheme, _, secret = (header or "").partition(" ")
         secret = secret.strip()
         if scheme.lower() != "bearer" or not secret:
             raise Problem(401, "Send a key: Authorization: Bearer <key>.")
         hashed = digest(secret)
-        found = self._known.get(hashed) or self._stored(hashed)
+        try:
+            found = self._known.get(hashed) or self._stored(hashed)
+        except StoreUnavailable:
+            if to_admins:
+                raise
+            found = None
         if found is not None:
             return found
         if self._wrong(address) >= WRONG_KEYS:
             raise Problem(429, "Too many wrong keys from this address; wait a minute.")
-        raise Problem(401, "This key is not known; keys are set in PAYWALL_SITE_KEYS and PAYWALL_ADMIN_KEYS.")
+        raise Problem(401, _UNKNOWN)
+
+
+_UNKNOWN = (
+    "This key is not known; keys are set in PAYWALL_SITE_KEYS and PAYWALL_ADMIN_KEYS, or made by `paywall keys add`."
+)
+
+
+def made_at_run_time(book: KeyBook) -> Callable[[bytes], Principal | None]:
+    """Looks up the keys that owners made, for a `Keyring`."""
+
+    def stored(hashed: bytes) -> Principal | None:
+        key = book.find(hashed)
+        return None if key is None else Principal(key.name, cast(Role, key.role))
+
+    return stored
 
 
 def site(view: View) -> View:
@@ -115,7 +141,9 @@ def check(keyring: Keyring) -> None:
 
 
 def _admit(keyring: Keyring, demand: Role) -> None:
-    principal = keyring.principal(request.headers.get("Authorization"), request.remote_addr or "")
+    principal = keyring.principal(
+        request.headers.get("Authorization"), request.remote_addr or "", to_admins=demand != "site"
+    )
     if (demand == "site") != (principal.role == "site"):
         other = "an admin" if demand == "site" else "a site"
         raise Problem(403, f"This is {other} key; this route takes {'a site' if demand == 'site' else 'an admin'} key.")

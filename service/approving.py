@@ -1,0 +1,74 @@
+"""Confirming: whatever kind of work waits for a second admin is done here, once, and finished after a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.paywall.source import Grant
+from service.store.approvals import Approval, Approvals
+from service.store.audit import Actor
+
+Outcome = Grant | dict[str, Any]
+"""What came of confirmed work, for the surface to tell."""
+
+Mistakes = Sequence[tuple[str, str]]
+
+
+class NoLongerPossible(Exception):
+    """What was asked for does not fit any more. `mistakes`: pairs of a field and what is wrong with it now."""
+
+    def __init__(self, mistakes: Mistakes) -> None:
+        super().__init__("; ".join(f"{field}: {message}" for field, message in mistakes))
+        self.mistakes = mistakes
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A kind of work. `check` says what speaks against it now; `do` is safe to repeat and gives what came of it.
+
+    `do` may raise `NoLongerPossible`: then nothing was done, and the approval is settled.
+    """
+
+    check: Callable[[Approval, float], Mistakes]
+    do: Callable[[Approval, float], Outcome]
+
+
+class Approving:
+    """Confirms and refuses. `kinds` may be added to by whoever has work that waits (`add`)."""
+
+    def __init__(self, approvals: Approvals) -> None:
+        self.approvals = approvals
+        self._kinds: dict[str, Work] = {}
+
+    def add(self, kind: str, work: Work) -> None:
+        """Makes a kind of work known."""
+        self._kinds[kind] = work
+
+    def confirm(self, approval_id: str, actor: Actor, now: float) -> tuple[Approval, Outcome]:
+        """Confirms and does it. `UnknownApproval`, `OwnApproval`, `NoLongerPossible` (it then goes on waiting)."""
+        approval = self.approvals.find(approval_id, now)
+        if approval.asked_by != actor.name and (mistakes := self._kinds[approval.kind].check(approval, now)):
+            raise NoLongerPossible(mistakes)
+        claimed = self.approvals.claim(approval_id, actor, now)
+        return claimed, self._do(claimed, now)
+
+    def finish_all(self, now: float) -> int:
+        """Does what was confirmed by somebody who died before it was done. Gives how many."""
+        claimed = [approval for approval in self.approvals.claimed() if approval.kind in self._kinds]
+        for approval in claimed:
+            try:
+                self._do(approval, now)
+            except NoLongerPossible:
+                continue
+        return len(claimed)
+
+    def _do(self, approval: Approval, now: float) -> Outcome:
+        try:
+            told = self._kinds[approval.kind].do(approval, now)
+        except NoLongerPossible:
+            self.approvals.done(approval.id)
+            raise
+        self.approvals.done(approval.id)
+        return told

@@ -1,0 +1,131 @@
+"""Giving and changing grants, or asking for a second admin where `[grants]` wants one; for every surface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.approving import Approving, NoLongerPossible, Work
+from service.paywall import granting
+from service.paywall.catalogue import Catalogue
+from service.paywall.source import Grant
+from service.store.approvals import Approval
+from service.store.audit import Actor
+from service.store.grants import Grants, RevokedGrant, UnknownGrant, Wanted, iso, new_id
+from service.store.readers import Readers
+
+CREATE, CHANGE = "grant.create", "grant.change"
+
+
+class WrongEnd(Exception):
+    """A grant cannot have this end. `mistakes`: pairs of a field and what is wrong with it."""
+
+    def __init__(self, mistakes: granting.Mistakes) -> None:
+        super().__init__(str(mistakes))
+        self.mistakes = mistakes
+
+
+class Giving:
+    """Every method raises `StoreUnavailable` where the store is away. `reader` is the id as the admin writes it."""
+
+    def __init__(self, catalogue: Catalogue, readers: Readers, grants: Grants, approving: Approving) -> None:
+        self._catalogue = catalogue
+        self._readers = readers
+        self._grants = grants
+        self._approvals = approving.approvals
+        approving.add(CREATE, Work(self._check_create, self._create))
+        approving.add(CHANGE, Work(self._check_change, self._change))
+
+    def give(self, reader: str, wanted: Wanted, actor: Actor, now: float) -> Grant | Approval:
+        """Gives what `service.web.grants.wanted_of` found nothing wrong with."""
+        start, until = wanted.start, wanted.until
+        if not granting.needs_second_admin(self._catalogue, start=start, until=until, now=now):
+            return self._grants.give(self._readers.resolve(reader), wanted, actor, now)
+        payload = {
+            "grant": new_id(),
+            "plan": wanted.plan,
+            "features": list(wanted.features),
+            "from": start,
+            "until": until,
+        }
+        what: dict[str, Any] = {"plan": wanted.plan} if wanted.plan else {"features": list(wanted.features)}
+        return self._approvals.ask(
+            CREATE,
+            payload,
+            wants={**what, "from": iso(start), "until": iso(until)},
+            reader=reader,
+            reason=wanted.reason,
+            actor=actor,
+            now=now,
+            over_at=until,
+        )
+
+    def change(
+        self, reader: str, grant_id: str, until: int | None, reason: str, actor: Actor, now: float
+    ) -> Grant | Approval:
+        """Gives a grant another end. `UnknownGrant`, `RevokedGrant`, `WrongEnd`."""
+        current = self._current(reader, grant_id)
+        if current.revoked_at is not None:
+            raise RevokedGrant
+        if mistakes := granting.end_refusals(self._catalogue, start=current.start, until=until, now=now):
+            raise WrongEnd(mistakes)
+        longer = current.until is not None and (until is None or until > current.until)
+        beyond = granting.needs_second_admin(self._catalogue, start=current.start, until=until, now=now)
+        if not (longer and beyond):
+            return self._grants.change(self._readers.resolve(reader), grant_id, until, reason, actor, now)
+        return self._approvals.ask(
+            CHANGE,
+            {"grant": grant_id, "until": until},
+            wants={"grant": grant_id, "until": iso(until)},
+            reader=reader,
+            reason=reason,
+            actor=actor,
+            now=now,
+            over_at=until,
+        )
+
+    def _current(self, reader: str, grant_id: str) -> Grant:
+        found = next((g for g in self._grants.of(self._readers.resolve(reader)) if g.id == grant_id), None)
+        if found is None:
+            raise UnknownGrant
+        return found
+
+    def _wanted(self, approval: Approval) -> Wanted:
+        said = approval.payload
+        return Wanted(said["plan"], tuple(said["features"]), approval.reason or "", said["from"], said["until"])
+
+    def _check_create(self, approval: Approval, now: float) -> granting.Mistakes:
+        wanted = self._wanted(approval)
+        return granting.refusals(
+            self._catalogue, plan=wanted.plan, features=wanted.features, start=wanted.start, until=wanted.until, now=now
+        )
+
+    def _create(self, approval: Approval, now: float) -> Grant:
+        return self._grants.give(
+            self._readers.resolve(str(approval.reader)),
+            self._wanted(approval),
+            approval.asker,
+            now,
+            grant_id=approval.payload["grant"],
+            approval=approval.id,
+        )
+
+    def _check_change(self, approval: Approval, now: float) -> granting.Mistakes:
+        try:
+            current = self._current(str(approval.reader), approval.payload["grant"])
+        except UnknownGrant:
+            return _GONE
+        if current.revoked_at is not None:
+            return _GONE
+        return granting.end_refusals(self._catalogue, start=current.start, until=approval.payload["until"], now=now)
+
+    def _change(self, approval: Approval, now: float) -> Grant:
+        target, said, reason = self._readers.resolve(str(approval.reader)), approval.payload, approval.reason or ""
+        try:
+            return self._grants.change(
+                target, said["grant"], said["until"], reason, approval.asker, now, approval=approval.id
+            )
+        except (UnknownGrant, RevokedGrant):
+            raise NoLongerPossible(_GONE) from None
+
+
+_GONE: granting.Mistakes = [("grant", "was revoked meanwhile")]

@@ -1,0 +1,136 @@
+"""Admin keys that owners made at run time: who, which role, and a hash of the key. The key itself is shown once.
+
+Every process keeps a copy and looks again at most once a second, however many keys it is asked about: a wrong key costs
+the store nothing, and an ended key is unknown everywhere within that second. While the store is away the copy stays in
+force, so that a known key is told "503" by the route it asks and not "401" by the door.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from service.store import audit as trail
+from service.store.audit import Actor
+from service.store.codec import NewerSchema
+from service.store.errors import StoreUnavailable
+from service.store.registry import Registry
+
+SCHEMA = 1
+FRESH = 1.0
+"""Seconds for which a process answers from its copy."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(list).decode
+
+
+class NameInUse(Exception):
+    """A key of that name exists."""
+
+
+class UnknownKey(Exception):
+    """There is no key of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdminKey:
+    """A key made at run time. `mark` is the hash that it is known by, in hex."""
+
+    name: str
+    role: str
+    mark: str
+    created_at: int
+    actor: str
+
+
+def new_key() -> str:
+    """A key: 43 characters of chance behind a word by which scanners for leaked secrets find it."""
+    return "paywall_" + secrets.token_urlsafe(32)
+
+
+class AdminKeys:
+    """Makes, lists and ends keys. `taken` are the names of the environment's. `StoreUnavailable` while it is away."""
+
+    def __init__(self, registry: Registry, taken: Collection[str] = ()) -> None:
+        self._registry = registry
+        self._taken = frozenset(taken)
+
+    def add(self, name: str, role: str, mark: bytes, reason: str | None, actor: Actor, now: float) -> AdminKey:
+        """Keeps a new key by its hash. `NameInUse`."""
+        key = AdminKey(name, role, mark.hex(), int(now), actor.name)
+        written = trail.entry(
+            actor, "key.create", now=now, reader=None, target=name, before=None, after={"role": role}, reason=reason
+        )
+        if self.is_taken(name) or not self._registry.put(name, None, _packed(key), written):
+            raise NameInUse
+        return key
+
+    def end(self, name: str, reason: str | None, actor: Actor, now: float) -> AdminKey:
+        """Ends a key. `UnknownKey`."""
+        while (kept := self._registry.get(name)) is not None:
+            key = _unpacked(name, kept)
+            before: dict[str, Any] = {"role": key.role}
+            written = trail.entry(
+                actor, "key.end", now=now, reader=None, target=name, before=before, after=None, reason=reason
+            )
+            if self._registry.put(name, kept, None, written):
+                return key
+        raise UnknownKey
+
+    def is_taken(self, name: str) -> bool:
+        """Whether a key of the environment has this name."""
+        return name in self._taken
+
+    def all(self) -> list[AdminKey]:
+        """Every key, newest first."""
+        found = [_unpacked(name, kept) for name, kept in self._registry.all().items()]
+        return sorted(found, key=lambda key: (key.created_at, key.name), reverse=True)
+
+
+def _packed(key: AdminKey) -> bytes:
+    return _encode([SCHEMA, key.role, key.mark, key.created_at, key.actor])
+
+
+def _unpacked(name: str, kept: bytes) -> AdminKey:
+    schema, *values = _decode(kept)
+    if schema != SCHEMA:
+        raise NewerSchema(f"a key of schema {schema}, this service knows {SCHEMA}")
+    role, mark, created_at, actor = values
+    return AdminKey(name, role, mark, created_at, actor)
+
+
+class KeyBook:
+    """This process's copy of the keys, by their hashes."""
+
+    def __init__(self, keys: AdminKeys) -> None:
+        self._keys = keys
+        self._lock = threading.Lock()
+        self._by_mark: dict[str, AdminKey] | None = None
+        self._read_at = float("-inf")
+
+    def find(self, mark: bytes) -> AdminKey | None:
+        """The key of this hash. `StoreUnavailable` where the store was never reached yet and so nothing is known."""
+        with self._lock:
+            if self._by_mark is None or time.monotonic() - self._read_at >= FRESH:
+                self._read()
+            known = self._by_mark or {}
+        return known.get(mark.hex())
+
+    def forget(self) -> None:
+        """The next question is answered by the store: this process has just changed a key."""
+        with self._lock:
+            self._read_at = float("-inf")
+
+    def _read(self) -> None:
+        self._read_at = time.monotonic()
+        try:
+            self._by_mark = {key.mark: key for key in self._keys.all()}
+        except StoreUnavailable:
+            if self._by_mark is None:
+                raise

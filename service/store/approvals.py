@@ -1,0 +1,204 @@
+"""What waits for a second admin: asked by one, confirmed or refused by another, once.
+
+What is asked for may name readers, so it lies sealed. Confirming has two steps, so that a crash in between loses nothing
+and does nothing twice: the claim (with its audit entry), then the work, which must be safe to repeat, then it is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from service.sealing import Sealer
+from service.store import audit as trail
+from service.store.audit import Actor
+from service.store.codec import NewerSchema
+from service.store.registry import Registry
+
+SCHEMA = 1
+WAITS = 30 * 86_400
+"""Seconds after which nobody is asked any more; sooner where what is asked for would be over by then."""
+
+
+class UnknownApproval(Exception):
+    """Nothing of that id waits: it never did, or it is settled, or its time is over."""
+
+
+class OwnApproval(Exception):
+    """Nobody confirms what they asked for themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Something that waits. `payload` is for whoever does the work, `wants` what admins are shown of it."""
+
+    id: str
+    kind: str
+    reader: str | None
+    payload: Mapping[str, Any]
+    wants: Mapping[str, Any]
+    reason: str | None
+    asked_by: str
+    from_ip: str | None
+    asked_at: int
+    expires_at: int
+    state: Literal["waiting", "confirming"] = "waiting"
+    settled_by: str | None = None
+
+    @property
+    def asker(self) -> Actor:
+        return Actor(self.asked_by, self.from_ip)
+
+
+class Approvals:
+    """Keeps them. Every method raises `StoreUnavailable` where the store is away."""
+
+    def __init__(self, registry: Registry, sealer: Callable[[], Sealer]) -> None:
+        self._registry = registry
+        self._sealer = sealer
+
+    def ask(
+        self,
+        kind: str,
+        payload: Mapping[str, Any],
+        *,
+        wants: Mapping[str, Any],
+        reader: str | None,
+        reason: str | None,
+        actor: Actor,
+        now: float,
+        over_at: int | None = None,
+    ) -> Approval:
+        """Asks for a second admin. After `over_at` there would be nothing left to confirm."""
+        expires = int(now) + WAITS if over_at is None else min(over_at, int(now) + WAITS)
+        asked = Approval(
+            "ap_" + secrets.token_hex(10),
+            kind,
+            reader,
+            payload,
+            wants,
+            reason,
+            actor.name,
+            actor.from_ip,
+            int(now),
+            expires,
+        )
+        written = trail.entry(
+            actor,
+            "approval.ask",
+            now=now,
+            reader=reader,
+            target=asked.id,
+            before=None,
+            after={"kind": kind, **wants},
+            reason=reason,
+        )
+        self._registry.put(asked.id, None, self._packed(asked), written)
+        return asked
+
+    def waiting(self, now: float) -> list[Approval]:
+        """All that waits, newest first."""
+        found = [approval for approval in self._all() if _waits(approval, now)]
+        return sorted(found, key=lambda approval: (approval.asked_at, approval.id), reverse=True)
+
+    def find(self, approval_id: str, now: float) -> Approval:
+        """One that waits, or that is claimed and not done yet. `UnknownApproval`."""
+        return self._found(approval_id, now)[1]
+
+    def claim(self, approval_id: str, actor: Actor, now: float) -> Approval:
+        """Confirms, by the first who does; the work comes next, then `done`. `UnknownApproval`, `OwnApproval`.
+
+        Who claimed it may do so again: the work was not done then.
+        """
+        while True:
+            kept, approval = self._found(approval_id, now)
+            if approval.state == "confirming":
+                if approval.settled_by != actor.name:
+                    raise UnknownApproval
+                return approval
+            if approval.asked_by == actor.name:
+                raise OwnApproval
+            claimed = replace(approval, state="confirming", settled_by=actor.name)
+            written = _settled(approval, actor, "approval.confirm", "confirmed", None, now)
+            if self._registry.put(approval_id, kept, self._packed(claimed), written):
+                return claimed
+
+    def refuse(self, approval_id: str, actor: Actor, reason: str | None, now: float) -> Approval:
+        """Refuses it, or withdraws one's own. `UnknownApproval`."""
+        while True:
+            kept, approval = self._found(approval_id, now)
+            if approval.state != "waiting":
+                raise UnknownApproval
+            written = _settled(approval, actor, "approval.refuse", "refused", reason, now)
+            if self._registry.put(approval_id, kept, None, written):
+                return replace(approval, settled_by=actor.name)
+
+    def done(self, approval_id: str) -> None:
+        """What was claimed is done, or cannot be done any more."""
+        kept = self._registry.get(approval_id)
+        if kept is not None:
+            self._registry.put(approval_id, kept, None, None)
+
+    def claimed(self) -> list[Approval]:
+        """What was confirmed and not done yet: somebody is at it, or died at it."""
+        return [approval for approval in self._all() if approval.state == "confirming"]
+
+    def tidy(self, now: float) -> int:
+        """Drops those whose time is over. Gives how many."""
+        over = [a for a in self._all() if a.state == "waiting" and not _waits(a, now)]
+        for approval in over:
+            self.done(approval.id)
+        return len(over)
+
+    def forget(self, readers: Collection[str]) -> int:
+        """Drops whatever is about one of these readers, who are being erased. Gives how many."""
+        about = [approval for approval in self._all() if approval.reader in readers]
+        for approval in about:
+            self.done(approval.id)
+        return len(about)
+
+    def _found(self, approval_id: str, now: float) -> tuple[bytes, Approval]:
+        kept = self._registry.get(approval_id)
+        approval = self._opened(kept) if kept is not None else None
+        if kept is None or approval is None or not (approval.state == "confirming" or _waits(approval, now)):
+            raise UnknownApproval
+        return kept, approval
+
+    def _all(self) -> list[Approval]:
+        found = (self._opened(kept) for kept in self._registry.all().values())
+        return [approval for approval in found if approval is not None]
+
+    def _packed(self, approval: Approval) -> bytes:
+        return self._sealer().seal(json.dumps([SCHEMA, asdict(approval)]).encode()).encode()
+
+    def _opened(self, kept: bytes) -> Approval | None:
+        """`None` for what was sealed under a secret that is gone, or not by us."""
+        text = self._sealer().open(kept.decode("ascii", "replace"))
+        if text is None:
+            return None
+        schema, said = json.loads(text)
+        if schema != SCHEMA:
+            raise NewerSchema(f"an approval of schema {schema}, this service knows {SCHEMA}")
+        return Approval(**said)
+
+
+def _waits(approval: Approval, now: float) -> bool:
+    return approval.state == "waiting" and now < approval.expires_at
+
+
+def _settled(
+    approval: Approval, actor: Actor, action: str, state: str, reason: str | None, now: float
+) -> dict[str, Any]:
+    return trail.entry(
+        actor,
+        action,
+        now=now,
+        reader=approval.reader,
+        target=approval.id,
+        before={"state": "waiting"},
+        after={"state": state},
+        reason=reason,
+    )

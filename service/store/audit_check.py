@@ -1,0 +1,206 @@
+"""Whether the audit chain is what was written: the first record at fault, a cut tail, a head or checkpoint that was changed.
+
+A checkpoint lets old records go: `{"first", "prev", "at", "count", "mark"}`, signed. It names the first record left and the
+hash of the one before it, so that a walk can begin there; a chain that begins later without one was cut at the front.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from service.sealing import Signer
+from service.store import chain
+from service.store.audit_log import AuditLog, State
+from service.store.chain import Fault, Head, Walk
+from service.store.keys import Keys
+from service.store.link import Link
+from service.store.scripts import load
+
+PRUNE = load("prune_audit")
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The first record left, the hash before it, when it was set, and how many records have gone in all."""
+
+    first: int
+    prev: str
+    at: str | None = None
+
+
+BEGINNING = Checkpoint(1, chain.START)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check found. `fault` is `None` where the chain is sound from `checkpoint` to `head`."""
+
+    fault: Fault | None
+    head: Head
+    checkpoint: Checkpoint
+    checked: int
+    refused: int
+    """How many entries lay in outboxes that this service had not put there; they never got into the chain."""
+
+
+class BrokenChain(Exception):
+    """Records that are not sound do not go behind a checkpoint: it would vouch for them. Holds the verdict."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(f"Record {verdict.fault.seq} {verdict.fault.why}." if verdict.fault else "")
+        self.verdict = verdict
+
+
+class AuditCheck:
+    """Checks the chain, and cuts it. Every method raises `StoreUnavailable` where the store is away."""
+
+    def __init__(self, link: Link, keys: Keys, log: AuditLog, signer: Callable[[], Signer]) -> None:
+        self._link = link
+        self._keys = keys
+        self._log = log
+        self._signer = signer
+
+    def checkpoint(self) -> Checkpoint:
+        """The checkpoint in force, unproven."""
+        return self._opened(self._log.state().checkpoint)[0]
+
+    def verify(self, known: Head | None = None) -> Verdict:
+        """Walks the whole chain. `known` is a head that an export or a listing printed: nothing up to it may be gone."""
+        walked = None
+        while walked is None:
+            walked = self._walked(self._log.state())
+        walk, checkpoint, fault, state = walked
+        first = walk.first_fault()
+        faults = [found for found in (fault, first, self._end_fault(state, walk, checkpoint)) if found]
+        if known is not None and (gone := self._known_fault(known, state, checkpoint)):
+            faults.append(gone)
+        refused = self._link.call(self._keys.audit_refused, b"LLEN", self._keys.audit_refused)
+        return Verdict(
+            fault=min(faults, key=lambda found: found.seq, default=None),
+            head=state.head,
+            checkpoint=checkpoint,
+            checked=walk.seq - checkpoint.first,
+            refused=int(refused),
+        )
+
+    def _walked(self, state: State) -> tuple[Walk, Checkpoint, Fault | None, State] | None:
+        """A walk to the end, also when that moves meanwhile; `None` where records went behind a checkpoint meanwhile."""
+        checkpoint, fault = self._opened(state.checkpoint)
+        walk = Walk(self._signer(), checkpoint.first, checkpoint.prev)
+        while True:
+            # A head that points far beyond what there is would have us walk for ever.
+            last = min(state.head.seq, checkpoint.first + state.records)
+            for seqs in chain.chunks(walk.seq, last, _BATCH):
+                for text in self._log.texts(seqs):
+                    walk.step(text)
+            newer = self._log.state()
+            if newer.checkpoint != state.checkpoint:
+                return None
+            if newer.head == state.head:
+                return walk, checkpoint, fault, newer
+            state = newer
+
+    def _opened(self, text: bytes) -> tuple[Checkpoint, Fault | None]:
+        if not text:
+            return BEGINNING, None
+        found = chain.unpack(text) or {}
+        try:
+            checkpoint = Checkpoint(int(found["first"]), str(found["prev"]), found["at"])
+            sound = self._signer().made(_signed(found), str(found["mark"]))
+        except (KeyError, TypeError, ValueError):
+            return BEGINNING, Fault(1, "is behind a checkpoint that is none any more: it was changed")
+        if sound:
+            return checkpoint, None
+        return checkpoint, Fault(
+            checkpoint.first, "follows a checkpoint that was not made by us: it was changed or put in"
+        )
+
+    def _end_fault(self, state: State, walk: Walk, checkpoint: Checkpoint) -> Fault | None:
+        """What is wrong behind the last record, or with what the head says of it."""
+        expected = max(0, state.head.seq - checkpoint.first + 1)
+        if state.records > expected or (state.records and not state.head.seq):
+            return self._beyond(state, checkpoint)
+        last = walk.seq - 1
+        if state.head.seq > last:
+            return Fault(last + 1, f"is missing: the head says that there are {state.head.seq}")
+        if state.head.seq >= checkpoint.first and walk.prev and walk.prev != state.head.hash:
+            return Fault(last, "is not the one that the head names: the head was changed")
+        return None
+
+    def _beyond(self, state: State, checkpoint: Checkpoint) -> Fault:
+        numbers = self._log.numbers()
+        if -1 in numbers:
+            return Fault(state.head.seq + 1, "is followed by something that has no number: it was put in")
+        before = [seq for seq in numbers if seq < checkpoint.first]
+        if before:
+            return Fault(min(before), f"should be gone: the chain begins with {checkpoint.first}; it was put in")
+        beyond = [seq for seq in numbers if seq > state.head.seq]
+        where = min(beyond, default=state.head.seq + 1)
+        return Fault(
+            where, "stands behind the end that the head names: it was put in, or the head was changed or dropped"
+        )
+
+    def _known_fault(self, known: Head, state: State, checkpoint: Checkpoint) -> Fault | None:
+        if known.seq == 0:
+            return None
+        if known.seq > state.head.seq:
+            gone = max(state.head.seq, 0) + 1
+            return Fault(gone, f"is missing: the chain once went to {known.seq} and was cut")
+        if known.seq < checkpoint.first:
+            if known.seq == checkpoint.first - 1 and known.hash != checkpoint.prev:
+                return Fault(known.seq, "is another one than the head that you gave: the chain was written anew")
+            return None
+        (text,) = self._log.texts([known.seq])
+        record = chain.unpack(text)
+        if record is not None and record.get("hash") != known.hash:
+            return Fault(
+                known.seq, "is another one than the head that you gave: the chain was cut there and written anew"
+            )
+        return None
+
+    def prune(self, before: float, now: float) -> int:
+        """Lets the records go that are older than this moment, behind a signed checkpoint. Gives how many.
+
+        `BrokenChain` where the chain is not sound: nothing goes then. The newest record always stays.
+        """
+        verdict = self.verify()
+        if verdict.fault is not None:
+            raise BrokenChain(verdict)
+        cut, gone = datetime.fromtimestamp(int(before), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), 0
+        while True:
+            state = self._log.state()
+            checkpoint, _ = self._opened(state.checkpoint)
+            seqs = range(checkpoint.first, min(checkpoint.first + _BATCH, state.head.seq))
+            old, prev = _older(self._log.records(seqs), cut)
+            if not old:
+                return gone
+            gone += len(old) * self._set(state.checkpoint, Checkpoint(old[-1] + 1, prev), old, now)
+
+    def _set(self, seen: bytes, checkpoint: Checkpoint, seqs: list[int], now: float) -> int:
+        at = datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        said: dict[str, Any] = {"first": checkpoint.first, "prev": checkpoint.prev, "at": at}
+        said["mark"] = self._signer().mark(_signed(said))
+        return int(
+            self._link.run(PRUNE, [self._keys.audit_log, self._keys.audit_head], [seen, chain.pack(said), *seqs])
+        )
+
+
+def _signed(said: dict[str, Any]) -> bytes:
+    return b"checkpoint:" + json.dumps([said["first"], said["prev"], said["at"]]).encode()
+
+
+def _older(records: list[dict[str, Any]], cut: str) -> tuple[list[int], str]:
+    """The numbers of the oldest records that are older, in a row, and the last one's hash. Erased ones go along."""
+    old: list[int] = []
+    prev = ""
+    for record in records:
+        if record["at"] is not None and record["at"] >= cut:
+            break
+        old.append(record["seq"])
+        prev = str(record["hash"])
+    return old, prev

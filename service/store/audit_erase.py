@@ -1,0 +1,80 @@
+"""Erasing a reader from the audit log: what the records say goes, that they were made stays, and a new one says so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from service.store import chain
+from service.store.audit import Actor, Audit, entry
+from service.store.audit_log import AuditLog
+from service.store.keys import Keys, reader_hash
+from service.store.link import Link
+from service.store.scripts import load
+
+BLANK = load("blank_audit")
+_BATCH = 500
+
+
+class AuditErasure:
+    """Erases readers. Every method raises `StoreUnavailable` where the store is away; what was begun may be repeated."""
+
+    def __init__(self, link: Link, keys: Keys, audit: Audit, log: AuditLog) -> None:
+        self._link = link
+        self._keys = keys
+        self._audit = audit
+        self._log = log
+
+    def erase(
+        self, names: Sequence[str], counts: Mapping[str, int], reason: str | None, actor: Actor, now: float
+    ) -> int:
+        """Erases what the log says of a reader, under each of these names. Gives how many records were emptied.
+
+        The record that says so comes first, so that a crash leaves none emptied without proof; a repeat empties what is
+        left. `counts` go into it: what was erased elsewhere.
+        """
+        self._audit.settle_all()
+        seqs = list(self._naming(names))
+        after = {**counts, "audit": chain.ranges(seqs)}
+        said = _word(names).sub("(erased)", reason) if reason else reason
+        written = entry(actor, chain.ERASE, now=now, reader=None, target=None, before=None, after=after, reason=said)
+        self._audit.append([written])
+        for start in range(0, len(seqs), _BATCH):
+            self._blank(seqs[start : start + _BATCH])
+        for name in names:
+            key = self._keys.audited(reader_hash(name))
+            self._link.call(key, b"DEL", key)
+        return len(seqs)
+
+    def _blank(self, seqs: Sequence[int]) -> None:
+        arguments: list[bytes | int | str] = []
+        for seq, text in zip(seqs, self._log.texts(seqs), strict=True):
+            if record := chain.unpack(text):
+                arguments += [seq, chain.pack(chain.blanked(record))]
+        self._link.run(BLANK, [self._keys.audit_log], arguments)
+
+    def _naming(self, names: Sequence[str]) -> Iterator[int]:
+        """Records in which one of the names stands, wherever: the whole log is looked through, so that none is missed."""
+        word = _word(names)
+        for seqs in chain.chunks(1, self._log.state().head.seq):
+            for seq, text in zip(seqs, self._log.texts(seqs), strict=True):
+                if (record := chain.unpack(text)) and _stands_in(word, record):
+                    yield seq
+
+
+def _word(names: Sequence[str]) -> re.Pattern[str]:
+    """Finds a name where it stands as a word of its own, so that the reader `7` is not found in every date."""
+    return re.compile(r"(?<![\w-])(?:" + "|".join(map(re.escape, names)) + r")(?![\w-])")
+
+
+def _stands_in(word: re.Pattern[str], record: Mapping[str, Any]) -> bool:
+    return any(_found(word, record.get(name)) for name in ("reader", "target", "before", "after", "reason"))
+
+
+def _found(word: re.Pattern[str], value: Any) -> bool:
+    if isinstance(value, str):
+        return word.search(value) is not None
+    if isinstance(value, dict):
+        return any(_found(word, inner) for inner in value.values())
+    return isinstance(value, list) and any(_found(word, inner) for inner in value)

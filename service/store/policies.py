@@ -1,0 +1,93 @@
+"""The policies by which decisions were made, by revision, so that a decision can be told in the words of its own policy.
+
+Kept once a revision, not once a decision: `[1, last used, document]`. The document is the whole policy, as `document_of`
+writes it; what is read of it again are the tiers and the order of the features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import msgspec
+
+from service.paywall.catalogue import Catalogue, Tier
+from service.store.keys import Keys
+from service.store.link import Link
+from service.store.readers import pairs_in
+
+SCHEMA = 1
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(list).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Of a policy, what a decision is told by."""
+
+    features: tuple[str, ...]
+    tiers: Mapping[str, Tier]
+
+
+def policy_of(catalogue: Catalogue) -> Policy:
+    """Of the policy in force."""
+    return Policy(tuple(catalogue.features), catalogue.tiers)
+
+
+def document_of(catalogue: Catalogue) -> dict[str, Any]:
+    """A policy as plain data: what `paywall.toml` meant."""
+    names = ("plans", "tiers", "meters", "offers")
+    return {
+        "site": {"name": catalogue.site_name, "timezone": str(catalogue.zone), "origins": list(catalogue.origins)},
+        "features": list(catalogue.features.items()),
+        "defaults": {"tier": catalogue.default_tier},
+        "rules": [asdict(rule) for rule in catalogue.rules],
+        **{name: {key: _plain(value) for key, value in getattr(catalogue, name).items()} for name in names},
+        "failure": asdict(catalogue.failure),
+        "grants": asdict(catalogue.grants),
+        "stripe": {"livemode": catalogue.livemode, "leeway": catalogue.leeway},
+    }
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    return {name: part if name != "zone" else str(part) for name, part in asdict(value).items()}
+
+
+class Policies:
+    """Keeps them. Every method raises `StoreUnavailable` where the store is away."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._key = keys.shared("policies")
+        self._known: dict[str, Policy] = {}
+
+    def keep(self, catalogue: Catalogue, now: float) -> None:
+        """Keeps the policy in force, and that it is in use."""
+        record = _encode([SCHEMA, int(now), document_of(catalogue)])
+        self._link.call(self._key, b"HSET", self._key, catalogue.revision, record)
+
+    def find(self, revision: str) -> Policy | None:
+        """The policy of a revision; `None` if it was never kept, or is gone."""
+        if revision not in self._known:
+            kept = self._link.call(self._key, b"HGET", self._key, revision)
+            if kept is None:
+                return None
+            schema, _, document = _decode(kept)
+            if schema != SCHEMA:
+                return None
+            tiers = {
+                name: Tier(name, tuple(tier["requires"]), tuple(tier["open_parts"]), tier["meter"])
+                for name, tier in document["tiers"].items()
+            }
+            self._known[revision] = Policy(tuple(name for name, _ in document["features"]), tiers)
+        return self._known[revision]
+
+    def tidy(self, before: float) -> int:
+        """Drops policies that nobody has used since. Gives how many."""
+        kept = pairs_in(self._link.call(self._key, b"HGETALL", self._key))
+        old = [revision for revision, record in kept if _decode(record)[1] < before]
+        if old:
+            self._link.call(self._key, b"HDEL", self._key, *old)
+        return len(old)

@@ -1,0 +1,35 @@
+"""Letting go of the past: old changes of readers' sources, a page of readers at a time."""
+
+from __future__ import annotations
+
+from service.store.keys import Keys
+from service.store.link import Link
+from service.store.scripts import load
+
+TRIM = load("trim_history")
+
+
+class Retention:
+    """Every method raises `StoreUnavailable` where the store is away; what was begun may be repeated."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+
+    def claim(self, seconds: int) -> bool:
+        """Whether it is this process's turn: it is somebody's once in so many seconds."""
+        key = self._keys.shared("retention")
+        return bool(self._link.call(key, b"SET", key, b"1", b"NX", b"EX", seconds))
+
+    def release(self) -> None:
+        """What was begun is not finished: it is somebody's turn again at once."""
+        key = self._keys.shared("retention")
+        self._link.call(key, b"DEL", key)
+
+    def trim_histories(self, before: float) -> int:
+        """Drops changes older than this moment; how each source stood then stays. Gives how many went."""
+        gone = 0
+        for page in self._link.scan_nodes(self._keys.history(b"*")):
+            for key in page:
+                gone += int(self._link.run(TRIM, [key], [int(before)]))
+        return gone

@@ -1,0 +1,68 @@
+"""What led there: the Stripe events and admin changes behind what a reader held at a moment, for staff."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from service.paywall.catalogue import Catalogue
+from service.paywall.decision import Step
+from service.store import codec
+from service.store.audit_log import AuditLog
+from service.store.readers import Change, Readers
+
+MOST = 20
+"""Changes told; a reader has a few a year."""
+
+TYPES = {"p": "pass", "g": "grant", "e": "stripe_entitlement", **codec.ROLES}
+"""A record's letter → the source's type."""
+
+
+class Traces:
+    """Tells readers' traces."""
+
+    def __init__(self, catalogue: Catalogue, readers: Readers, log: AuditLog) -> None:
+        self._catalogue = catalogue
+        self._readers = readers
+        self._log = log
+
+    def steps(self, reader: str | None, at: float) -> list[Step]:
+        """A step `history` with the newest changes until then, oldest first; none for who never held anything.
+
+        `StoreUnavailable` where the store is away.
+        """
+        if reader is None:
+            return []
+        changes = [c for c in self._readers.history(self._readers.resolve(reader)) if c.moment <= at]
+        if not changes:
+            return []
+        told = changes[-MOST:]
+        ids = [change.cause.partition(":")[2] for change in told if change.cause.startswith("audit:")]
+        records = self._log.by_entry(ids)
+        values = {"changes": [self._told(change, records) for change in told]}
+        left = f", the newest {MOST} told" if len(changes) > MOST else ""
+        return [{"step": "history", "values": values, "verdict": f"{len(changes)} changes of sources{left}"}]
+
+    def _told(self, change: Change, records: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        letter, _, name = change.field.decode().partition(":")
+        source = codec.decode(change.field, change.record) if change.record is not None else None
+        holdings = source.holdings(self._catalogue) if source is not None else ()
+        first = holdings[0] if holdings else None
+        return {
+            "at": change.at,
+            "source": f"{TYPES.get(letter, letter)}:{name}",
+            "plans": [holding.plan for holding in holdings if holding.plan],
+            "status": first.status_at(change.at) if first else "went to another reader",
+            "until": first.until if first else None,
+            **self._cause(change.cause, records),
+        }
+
+    @staticmethod
+    def _cause(cause: str, records: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        kind, _, name = cause.partition(":")
+        if kind != "audit":
+            return {kind: name}
+        record = records.get(name)
+        if record is None or record["at"] is None:
+            return {"audit": None}
+        return {"audit": {part: record[part] for part in ("seq", "actor", "action", "reason")}}

@@ -1,0 +1,58 @@
+"""`/v1/audit`: who changed what, when, from where, and why; newest first, as JSON or CSV."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response
+
+from service.store import chain
+from service.store.audit_log import AuditLog, Wanted
+from service.web import csv_out, guards, paging
+from service.web.access import private
+from service.web.describe import AFTER, LIMIT, described, query
+from service.web.errors import invalid
+from service.web.governance_schemas import AuditOut
+
+LIST = "audit"
+FILTERS = ("reader", "actor", "action", "target")
+HEAD = "X-Audit-Head"
+"""Header with the chain's end, `SEQ:HASH`, for `paywall audit verify --head`."""
+
+_FILTERS = tuple(query(name, f"Only records with this {name}.", {"type": "string"}) for name in FILTERS)
+
+
+def blueprint(log: AuditLog) -> Blueprint:
+    """The audit log."""
+    blp = Blueprint("audit", __name__)
+
+    @blp.get("/v1/audit")
+    @described(gives={200: AuditOut}, parameters=(LIMIT, AFTER, *_FILTERS), tag="audit")
+    @guards.admin("viewer")
+    def list_audit() -> Response:
+        """The audit log, newest first; CSV where Accept asks for text/csv.
+
+        The header X-Audit-Head names the chain's end, for `paywall audit verify --head`.
+        """
+        page = paging.asked(LIST, FILTERS)
+        head = log.state().head
+        found, following = listing(log, page)
+        if csv_out.wanted():
+            answer = csv_out.answer(chain.SHOWN, found, LIST, following)
+        else:
+            answer = private(paging.listed(found, following))
+        answer.headers[HEAD] = str(head)
+        return answer
+
+    return blp
+
+
+def listing(log: AuditLog, page: paging.Page) -> tuple[list[dict[str, Any]], str | None]:
+    """A page of the log. `Problem` 422 for an `after` that names no record."""
+    after = None
+    if page.after is not None:
+        if not (page.after.isascii() and page.after.isdigit() and len(page.after) < 16):
+            raise invalid([("after", "is not a `next` of this list")])
+        after = int(page.after)
+    found, last = log.page(Wanted(**page.filters), limit=page.limit, after=after)
+    return found, paging.cursor(LIST, str(last)) if last is not None else None

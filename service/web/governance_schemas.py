@@ -1,0 +1,110 @@
+"""What requests and answers about proof and power look like: audit records, keys, approvals, decisions."""
+
+from __future__ import annotations
+
+from marshmallow import fields, validate
+
+from service.web import fields as types
+from service.web.schemas import Answer, MeterOut, ReasonMaybeIn, Request, SourceRefOut, StepOut
+
+ROLES = ("viewer", "granter", "owner")
+RESERVED = "cli:"
+"""Names that begin so are those of people at the command line."""
+
+
+def read_key_name(value: object) -> str:
+    """A key's name: it is the actor in the audit log, and stands in a path."""
+    name = types.read_reader(value)
+    if name.startswith(RESERVED):
+        raise ValueError(f"must not begin with {RESERVED}: so the audit log names who used the command line")
+    return name
+
+
+def read_role(value: object) -> str:
+    """A role that a key made at run time may have."""
+    if type(value) is not str or value not in ROLES:
+        raise ValueError(f"must be one of {', '.join(ROLES)}")
+    return value
+
+
+class KeyIn(ReasonMaybeIn):
+    name = types.Read(
+        read_key_name, {"type": "string", "minLength": 1, "maxLength": 128, "example": "newsroom-desk"}, required=True
+    )
+    role = types.Read(read_role, {"type": "string", "enum": list(ROLES)}, required=True)
+
+
+class NothingIn(Request):
+    """A body that may be left out; nothing may stand in it."""
+
+
+class KeyOut(Answer):
+    name = fields.String(required=True)
+    role = fields.String(required=True, validate=validate.OneOf(ROLES))
+    created_at = types.moment(required=True)
+    actor = fields.String(required=True)
+
+
+class NewKeyOut(KeyOut):
+    key = fields.String(required=True)
+
+
+class KeysOut(Answer):
+    items = fields.List(fields.Nested(KeyOut), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
+class AuditRecordOut(Answer):
+    seq = fields.Integer(required=True)
+    at = types.moment(required=True, allow_none=True)
+    actor = fields.String(required=True, allow_none=True)
+    from_ip = fields.String(required=True, allow_none=True)
+    action = fields.String(required=True, allow_none=True)
+    reader = fields.String(required=True, allow_none=True)
+    target = fields.String(required=True, allow_none=True)
+    before = fields.Dict(required=True, allow_none=True)
+    after = fields.Dict(required=True, allow_none=True)
+    reason = fields.String(required=True, allow_none=True)
+    digest = fields.String(required=True)
+    prev = fields.String(required=True)
+    hash = fields.String(required=True)
+
+
+class AuditOut(Answer):
+    items = fields.List(fields.Nested(AuditRecordOut), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
+class ApprovalOut(Answer):
+    approval = fields.String(required=True)
+    state = fields.String(required=True, validate=validate.OneOf(["waiting", "confirmed", "refused"]))
+    kind = fields.String(required=True)
+    reader = fields.String(required=True, allow_none=True)
+    wants = fields.Dict(required=True)
+    reason = fields.String(required=True, allow_none=True)
+    asked_by = fields.String(required=True)
+    asked_at = types.moment(required=True)
+    expires_at = types.moment(required=True)
+    settled_by = fields.String(required=True, allow_none=True)
+    outcome = fields.Dict(required=True, allow_none=True)
+
+
+class ApprovalsOut(Answer):
+    items = fields.List(fields.Nested(ApprovalOut), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
+class DecisionOut(Answer):
+    decision_id = fields.String(required=True, allow_none=True)
+    at = types.moment(required=True)
+    reader = fields.String(required=True, allow_none=True)
+    visitor = fields.String(required=True, allow_none=True)
+    story = fields.String(required=True)
+    show = fields.String(required=True, allow_none=True)
+    reason = fields.String(required=True, allow_none=True)
+    tier = fields.String(required=True)
+    parts = fields.Dict(required=True)
+    meter = fields.Nested(MeterOut, required=True, allow_none=True)
+    source = fields.Nested(SourceRefOut, required=True, allow_none=True)
+    policy_revision = fields.String(required=True)
+    explain = fields.List(fields.Nested(StepOut), required=True)
