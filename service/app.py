@@ -20,6 +20,7 @@ from service.billing.gateway import Gateway
 from service.billing.prices import Prices
 from service.decision_ids import KEPT, DecisionIds
 from service.desk import Answer, Desk
+from service.engine.admin import Admin
 from service.engine.engine import Engine
 from service.governance import Governance
 from service.observe import Metrics, log, where
@@ -34,12 +35,26 @@ from service.store.idempotency import Idempotency
 from service.store.keys import Keys
 from service.store.known import Known
 from service.store.link import Link
+from service.store.merges import Merges
 from service.store.readers import Readers
 from service.store.secret import Secrets
 from service.store.signals import Signal
 from service.store.spill import Spill
 from service.store.wrong_keys import WrongKeys
-from service.web import access, describe, errors, governing, grants, guards, health, readers, selling, webhook
+from service.web import (
+    access,
+    belonging,
+    describe,
+    errors,
+    events,
+    governing,
+    grants,
+    guards,
+    health,
+    readers,
+    selling,
+    webhook,
+)
 from service.web.encode import Encoder
 from service.web.hot_route import HotRoute
 from service.web.offers import OfferPrices
@@ -72,6 +87,7 @@ class Service:
     prices: Prices
     prices_changed: Signal
     engine: Engine
+    stripe_admin: Admin
     governance: Governance
 
     def start(self) -> None:
@@ -104,6 +120,7 @@ def build(settings: Settings, store_url: str, *, clock: Clock = time.time, metri
     store_grants = Grants(store_readers, audit, known)
     desk = Desk(catalogue, link, store_readers, known)
     decision_ids = DecisionIds(lambda: secrets.sealer("decision"), catalogue, Spill(link, keys, KEPT))
+    engine = Engine(link, keys, store_readers, catalogue, gateway=gateway, known=known, report=_trouble)
     return Service(
         settings=settings,
         clock=clock,
@@ -121,7 +138,8 @@ def build(settings: Settings, store_url: str, *, clock: Clock = time.time, metri
         gateway=gateway,
         prices=Prices(gateway, catalogue),
         prices_changed=Signal(link, keys, "prices"),
-        engine=Engine(link, keys, store_readers, catalogue, gateway=gateway, known=known, report=_trouble),
+        engine=engine,
+        stripe_admin=Admin(engine, audit, Merges(link, keys, store_readers, catalogue)),
         governance=governance.build(
             settings, link, keys, secrets, audit, audit_log, store_readers, store_grants, desk, decision_ids, clock
         ),
@@ -160,6 +178,8 @@ def wsgi(service: Service) -> WSGIApplication:
             service.clock,
         )
     )
+    app.register_blueprint(belonging.blueprint(service.stripe_admin, repeated, service.clock))
+    app.register_blueprint(events.blueprint(service.engine.ledger, service.stripe_admin, repeated, service.clock))
     app.register_blueprint(health.blueprint(service.link.ready, service.metrics, description))
     return HotRoute(app, service.desk, encoder, keyring, requests_log, service.clock, answered)
 

@@ -116,7 +116,7 @@ def run(settings: Settings, env: Mapping[str, str], *, worker: bool) -> int:
     check_port(settings)
     with store_of(settings) as url:
         metrics = tempfile.mkdtemp(prefix="paywall-metrics-")
-        inner = {**env, "REDIS_URL": url, "PROMETHEUS_MULTIPROC_DIR": metrics}
+        inner = {**env, "REDIS_URL": url, "PROMETHEUS_MULTIPROC_DIR": metrics, "PAYWALL_SERVED": "1"}
         children = [Child("web", ["service.server"], inner)]
         if worker:
             children.append(Child("worker", ["service.cli", "worker"], inner))

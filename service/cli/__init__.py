@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from service.cli import asking, auditing, governing, granting, running
+from service.cli import asking, auditing, checking, governing, granting, running, working
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,3 +21,5 @@ asking.add_to(main)
 granting.add_to(main)
 auditing.add_to(main)
 governing.add_to(main)
+checking.add_to(main)
+working.add_to(main)

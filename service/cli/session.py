@@ -43,24 +43,29 @@ def settings() -> Settings:
 
 
 @contextmanager
-def service() -> Iterator[Service]:
-    """The service around the store: `REDIS_URL`'s, a running `serve`'s, or the embedded one for this command alone."""
+def service(*, patient: bool = False) -> Iterator[Service]:
+    """The service around the store: `REDIS_URL`'s, a running `serve`'s, or the embedded one for this command alone.
+
+    A command waits some seconds for a store that is slow to reach; a `patient` one goes on without it, and waits itself.
+    """
     chosen = settings()
     configure_logs(command=True)
     try:
         if chosen.redis_url is not None:
-            yield from _around(chosen, chosen.redis_url)
+            yield from _around(chosen, chosen.redis_url, patient)
         else:
             with joined(chosen.data) as url:
-                yield from _around(chosen, url)
+                yield from _around(chosen, url, patient)
     except EmbeddedStoreError as error:
         fail(str(error))
     except StoreUnavailable as error:
         fail(f"The store cannot be reached or written now ({error.why}); nothing was changed.")
 
 
-def _around(chosen: Settings, url: str) -> Iterator[Service]:
+def _around(chosen: Settings, url: str, patient: bool) -> Iterator[Service]:
     built = build(chosen, url, metrics=Metrics())
+    if not patient:
+        built.link.wait(5.0)
     try:
         yield built
     finally:

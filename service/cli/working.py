@@ -1,0 +1,171 @@
+"""`paywall worker`, `reconcile`, `events …`: Stripe's facts kept right, by themselves and on demand."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from service.app import Service
+from service.billing.errors import StripeTrouble
+from service.cli import session
+from service.engine.admin import UnknownEvent
+from service.engine.catchup import CaughtUp
+from service.engine.sweep import Swept
+from service.observe import configure_logs, log
+from service.server import follow_parent
+from service.store.errors import StoreUnavailable
+from service.store.ledger import BadCursor
+from service.upkeep import worker_of
+from service.web.events import event_told
+
+
+def add_to(main: click.Group) -> None:
+    """Adds these commands."""
+    for command in (worker, reconcile, events):
+        main.add_command(command)
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Do all that is due, and exit.")
+@session.json_option
+def worker(once: bool, as_json: bool) -> None:
+    """Catch up with Stripe, sweep, finish what was left, until SIGTERM; of many workers one is active."""
+    if once:
+        _work_once(as_json)
+        return
+    with session.service(patient=True) as service:
+        configure_logs()
+        service.link.start()
+        working = worker_of(service)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: working.stop())
+        if os.environ.get("PAYWALL_SERVED"):
+            follow_parent()
+        log().info("worker_started")
+        working.run()
+
+
+def _work_once(as_json: bool) -> None:
+    with session.service() as service:
+        done = worker_of(service).run_once()
+        caught = _caught(done.caught_up)
+        told = {
+            "objects": done.objects,
+            "audit": done.audit,
+            "merges": done.merges,
+            "catch_up": caught,
+            "trouble": done.trouble,
+        }
+        text = f"Done: {done.objects} objects, {done.audit} audit entries, {done.merges} merges."
+        trouble = f" Stripe could not be asked ({done.trouble})." if done.trouble else ""
+        session.show(told, as_json, lambda: text + trouble)
+
+
+@click.command()
+@click.option("--catch-up", "catching", is_flag=True, help="Only Stripe's events since the last catch-up.")
+@click.option("--sweep", "sweeping", is_flag=True, help="Only a comparison of every object with Stripe's.")
+@click.option("--dry-run", is_flag=True, help="Tell what would change, and change nothing.")
+@session.json_option
+def reconcile(catching: bool, sweeping: bool, dry_run: bool, as_json: bool) -> None:
+    """Bring what is kept into line with Stripe: catch up on events, then sweep over all objects."""
+    both = catching == sweeping
+    with session.service() as service:
+        working = worker_of(service)
+        try:
+            caught = working.catch_up(dry_run=dry_run) if both or catching else None
+            swept = working.sweep(dry_run=dry_run) if both or sweeping else None
+        except StripeTrouble as trouble:
+            session.fail(f"Stripe cannot be asked ({trouble.why}); nothing is lost, try again later.")
+        if not dry_run:
+            _finish(service)
+        told = {"catch_up": _caught(caught), "sweep": _swept(swept), "dry_run": dry_run}
+        session.show(told, as_json, lambda: _as_text(told, service.gateway is None))
+
+
+def _finish(service: Service) -> None:
+    """What the reconciliation set off is in force when the command exits."""
+    now = service.clock()
+    service.engine.finish_own(now)
+    service.audit.settle_all()
+
+
+def _caught(found: CaughtUp | None) -> dict[str, Any] | None:
+    return None if found is None else asdict(found)
+
+
+def _swept(found: Swept | None) -> dict[str, Any] | None:
+    return None if found is None else asdict(found)
+
+
+def _as_text(told: dict[str, Any], without_key: bool) -> str:
+    if without_key:
+        return "No STRIPE_API_KEY is set: there is nothing to compare with."
+    lines = []
+    for name in ("catch_up", "sweep"):
+        if told[name] is not None:
+            figures = ", ".join(f"{word}: {value}" for word, value in told[name].items() if not isinstance(value, list))
+            lines.append(f"{name.replace('_', '-')}: {figures}")
+            lines += [f"  {row}" for value in told[name].values() if isinstance(value, list) for row in value]
+    return "\n".join(lines + (["Nothing was changed (--dry-run)."] if told["dry_run"] else []))
+
+
+@click.group()
+def events() -> None:
+    """Look at Stripe's events, and replay them."""
+
+
+@events.command("list")
+@click.option("--limit", type=click.IntRange(1, 100), default=50, show_default=True, help="How many.")
+@click.option("--after", help="The last answer's `next`.")
+@click.option("--dead", is_flag=True, help="Only those that were given up.")
+@session.json_option
+def list_events(limit: int, after: str | None, dead: bool, as_json: bool) -> None:
+    """List Stripe's events, the newest first."""
+    with session.service() as service:
+        try:
+            found, following = service.engine.ledger.page(limit, after, dead=dead)
+        except BadCursor:
+            raise click.UsageError("--after is not a `next` of this list.") from None
+        told = {"items": [event_told(entry) for entry in found], "next": following}
+        lines = [
+            f"{e['received_at']}  {e['state']:8}{e['id']}  {e['type']}  {e['object'] or ''}" for e in told["items"]
+        ]
+        session.show(told, as_json, lambda: "\n".join(lines) or "No events.")
+
+
+@events.command("show")
+@click.argument("event", metavar="ID", type=session.AnyId())
+@session.json_option
+def show_event(event: str, as_json: bool) -> None:
+    """Show one event, with the entitlements that it changed."""
+    with session.service() as service:
+        found = service.engine.ledger.find(event)
+        if found is None:
+            session.fail(f"{event} is not in the ledger.")
+        told = event_told(found)
+        lines = [f"{name}: {value}" for name, value in told.items()]
+        session.show(told, as_json, lambda: "\n".join(lines))
+
+
+@events.command("replay")
+@click.argument("event", metavar="ID", type=session.AnyId())
+@session.json_option
+def replay(event: str, as_json: bool) -> None:
+    """Put an event back into the inbox, and work on it."""
+    with session.service() as service:
+        now = service.clock()
+        try:
+            service.stripe_admin.replay(event, session.actor(), now)
+        except UnknownEvent:
+            session.fail(f"{event} is not in the ledger.")
+        try:
+            service.engine.finish_own(now)
+        except StoreUnavailable:
+            log().warning("left_to_the_worker")
+        found = service.engine.ledger.find(event)
+        told = event_told(found) if found else {"id": event}
+        session.show(told, as_json, lambda: f"Replayed {event}: {told.get('state')}")

@@ -1,0 +1,30 @@
+"""What is put together around the engine: what admins say of Stripe's facts, and the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from service.app import Service
+from service.engine.catchup import CatchUp
+from service.observe import log
+from service.store.leader import Leader
+from service.worker import Worker
+
+
+def worker_of(service: Service, settle_more: Callable[[], int] = lambda: 0) -> Worker:
+    """The worker of a service. `settle_more` does what else was left behind, and gives how much."""
+    return Worker(
+        service.engine,
+        service.stripe_admin,
+        CatchUp(service.engine, service.link, service.keys),
+        Leader(service.link, service.keys),
+        settle_audit=lambda: service.audit.settle_all() + settle_more(),
+        clock=service.clock,
+        prices_changed=service.prices_changed.send,
+        report=trouble,
+    )
+
+
+def trouble(what: str, why: str) -> None:
+    """Tells of what the worker could not do, by constant words."""
+    log().warning("worker_trouble", what=what, why=why)

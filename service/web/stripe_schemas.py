@@ -1,0 +1,78 @@
+"""What requests and answers about Stripe's facts look like: links, merges, seats, the ledger of events."""
+
+from __future__ import annotations
+
+from marshmallow import fields, validate
+
+from service.web import fields as types
+from service.web.schemas import Answer, ReasonMaybeIn, Request
+
+STATES = ("pending", "applied", "stale", "ignored", "dead")
+
+
+class LinkIn(ReasonMaybeIn):
+    customer = types.identifier(allow_none=True)
+    subscription = types.identifier(allow_none=True)
+
+
+class LinkedOut(Answer):
+    reader = fields.String(required=True)
+    customer = fields.String()
+    subscription = fields.String()
+    was = fields.String(required=True, allow_none=True)
+
+
+class MergeIn(ReasonMaybeIn):
+    from_ = types.reader_id(required=True, data_key="from")
+
+
+class MergedOut(Answer):
+    reader = fields.String(required=True)
+    from_ = fields.String(required=True, data_key="from")
+
+
+class NoFieldsIn(Request):
+    """A body that may be left out; no field may stand in it."""
+
+
+class SeatOut(Answer):
+    reader = fields.String(required=True)
+    since = types.moment(required=True)
+
+
+class GroupOut(Answer):
+    subscription = fields.String(required=True)
+    quantity = fields.Integer(required=True)
+    used = fields.Integer(required=True)
+    seats = fields.List(fields.Nested(SeatOut), required=True)
+    removed = fields.List(fields.Nested(SeatOut), required=True)
+
+
+class HeldOut(Answer):
+    feature = fields.String(required=True)
+    until = types.moment(required=True, allow_none=True)
+    source = fields.String(required=True)
+
+
+class ChangeOut(Answer):
+    reader = fields.String(required=True, allow_none=True)
+    before = fields.List(fields.Nested(HeldOut), required=True)
+    after = fields.List(fields.Nested(HeldOut), required=True)
+
+
+class EventOut(Answer):
+    id = fields.String(required=True)
+    type = fields.String(required=True)
+    object = fields.String(required=True, allow_none=True)
+    created = types.moment(required=True)
+    received_at = types.moment(required=True)
+    state = fields.String(required=True, validate=validate.OneOf(STATES))
+    why = fields.String(required=True, allow_none=True)
+    attempts = fields.Integer(required=True)
+    duplicates = fields.Integer(required=True)
+    changes = fields.List(fields.Nested(ChangeOut), required=True)
+
+
+class EventsOut(Answer):
+    items = fields.List(fields.Nested(EventOut), required=True)
+    next = fields.String(required=True, allow_none=True)
