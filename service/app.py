@@ -141,7 +141,18 @@ def build(settings: Settings, store_url: str, *, clock: Clock = time.time, metri
         engine=engine,
         stripe_admin=Admin(engine, audit, Merges(link, keys, store_readers, catalogue)),
         governance=governance.build(
-            settings, link, keys, secrets, audit, audit_log, store_readers, store_grants, desk, decision_ids, clock
+            catalogue,
+            {key.name for key in (*settings.site_keys, *settings.admin_keys)},
+            link,
+            keys,
+            secrets,
+            audit,
+            audit_log,
+            store_readers,
+            store_grants,
+            desk,
+            decision_ids,
+            clock,
         ),
     )
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from service.approving import Approving
 from service.decision_ids import DecisionIds
 from service.desk import Desk
 from service.giving import Giving
+from service.paywall.catalogue import Catalogue
 from service.policy_keeper import PolicyKeeper
-from service.settings import Settings
 from service.store.admin_keys import AdminKeys
 from service.store.approvals import Approvals
 from service.store.audit import Audit
@@ -35,7 +35,7 @@ DAILY = 86_400
 class Governance:
     """The pieces, put together once a process."""
 
-    settings: Settings
+    catalogue: Catalogue
     audit: Audit
     audit_log: AuditLog
     audit_check: AuditCheck
@@ -72,7 +72,7 @@ class Governance:
 
     def let_go(self, now: float) -> dict[str, int]:
         """Lets go of what `[retention]` keeps no longer. A chain that is not sound is left as it is, for `verify` to tell."""
-        kept = self.settings.catalogue.retention
+        kept = self.catalogue.retention
         done = {
             "changes_let_go": self.retention.trim_histories(now - kept.history),
             "policies_let_go": self.policies.tidy(now - kept.history),
@@ -86,7 +86,8 @@ class Governance:
 
 
 def build(
-    settings: Settings,
+    catalogue: Catalogue,
+    taken: Collection[str],
     link: Link,
     keys: Keys,
     secrets: Secrets,
@@ -98,15 +99,13 @@ def build(
     decision_ids: DecisionIds,
     clock: Callable[[], float],
 ) -> Governance:
-    """Puts them together; nothing connects yet."""
-    catalogue = settings.catalogue
+    """Puts them together; nothing connects yet. `taken` are the names of the environment's keys."""
     approvals = Approvals(Registry(link, keys, audit, "approvals"), lambda: secrets.sealer("approval"))
     approving = Approving(approvals)
     policies = Policies(link, keys)
-    taken = {key.name for key in (*settings.site_keys, *settings.admin_keys)}
     traces = Traces(catalogue, readers, audit_log)
     return Governance(
-        settings=settings,
+        catalogue=catalogue,
         audit=audit,
         audit_log=audit_log,
         audit_check=AuditCheck(link, keys, audit_log, lambda: secrets.signer("audit")),
