@@ -130,10 +130,9 @@ def list_events(limit: int, after: str | None, dead: bool, as_json: bool) -> Non
             found, following = service.engine.ledger.page(limit, after, dead=dead)
         except BadCursor:
             raise click.UsageError("--after is not a `next` of this list.") from None
-        told = {"items": [event_told(entry) for entry in found], "next": following}
-        lines = [
-            f"{e['received_at']}  {e['state']:8}{e['id']}  {e['type']}  {e['object'] or ''}" for e in told["items"]
-        ]
+        items = [event_told(entry) for entry in found]
+        lines = [f"{e['received_at']}  {e['state']:8}{e['id']}  {e['type']}  {e['object'] or ''}" for e in items]
+        told = {"items": items, "next": following}
         session.show(told, as_json, lambda: "\n".join(lines) or "No events.")
 
 
