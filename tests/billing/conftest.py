@@ -158,6 +158,12 @@ def lookalike() -> Iterator[RunningLookalike]:
         yield running
 
 
+@pytest.fixture
+def stripe_itself(lookalike: RunningLookalike) -> stripe.StripeClient:
+    """To make objects with."""
+    return stripe.StripeClient("sk_test_x", base_addresses={"api": lookalike.url})
+
+
 class Control:
     """The look-alike's own routes, and what it was asked."""
 
@@ -191,6 +197,28 @@ def control(lookalike: RunningLookalike) -> Iterator[Control]:
     with requests.Session() as session:
         session.trust_env = False
         yield Control(lookalike.url, session)
+
+
+Buy = Callable[..., str]
+
+
+@pytest.fixture
+def day_pass(stripe_itself: stripe.StripeClient, control: Control) -> Buy:
+    """Buys a day pass through Checkout, by `card` or `debit`, with this metadata; gives the session's id."""
+
+    def buy(how: str = "card", **metadata: str) -> str:
+        session = stripe_itself.v1.checkout.sessions.create(
+            {
+                "mode": "payment",
+                "line_items": [{"price": "price_day", "quantity": 1}],
+                "success_url": "https://www.example.news/",
+                "metadata": metadata,
+            }
+        )
+        control.pay(session.id, how)
+        return session.id
+
+    return buy
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.paywall.ownership import NOBODY, ORDER, Owner, is_reader_id, owner_of
@@ -97,6 +97,7 @@ def test_an_id_of_the_contract_is_taken_as_it_is(word: str) -> None:
     assert is_reader_id(word)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_an_id_or_none(word: str) -> None:
     assert owner_of(Claims(reader_id=word)).reader in (word, None)

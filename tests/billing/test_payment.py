@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import stripe
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.billing.events import signal
@@ -106,12 +106,14 @@ NEWS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(NEWS, max_size=8).flatmap(lambda news: st.tuples(st.just(news), st.permutations(news * 2))))
 def test_neither_order_nor_repeats_matter(told: tuple[list[PaymentNews], list[PaymentNews]]) -> None:
     once, shuffled = told
     assert after(*once) == after(*shuffled)
 
 
+@settings(deadline=None)
 @given(st.lists(NEWS, max_size=6), st.lists(NEWS, max_size=6))
 def test_two_halves_of_what_is_known_join_to_the_whole(one: list[PaymentNews], other: list[PaymentNews]) -> None:
     assert joined(after(*one), after(*other)) == after(*one, *other) == joined(after(*other), after(*one))

@@ -114,7 +114,7 @@ def test_a_stripe_that_hangs_is_given_up_inline_after_two_seconds(control: Any, 
     begun = time.monotonic()
     with pytest.raises(StripeUnavailable, match="unreachable"):
         gateway.read(SUBSCRIPTION)
-    assert time.monotonic() - begun < 3.5
+    assert time.monotonic() - begun < 4.5
     control.ask("DELETE", "/faults")
 
 
