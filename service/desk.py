@@ -7,9 +7,10 @@ only brings them what they weigh, in one wait, and sees to it that a counted rea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from service.gate import Entry, Gate, Ticket
 from service.paywall import meter as metering
 from service.paywall.catalogue import Catalogue, Story, Tier
 from service.paywall.decision import Decision, counted, decide, decide_degraded, is_free
@@ -27,12 +28,17 @@ from service.store.readers import Command, HoldingsCache, Readers, alias_in
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the website asks. `count` spends a free story where one is needed; without it nothing ever changes."""
+    """What the website asks. `count` spends a free story where one is needed; without it nothing ever changes.
+
+    `token` is a story pass's link, `user_agent` who brought it.
+    """
 
     story: Story
     reader: str | None = None
     visitor: str | None = None
     count: bool = True
+    token: str | None = None
+    user_agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +53,27 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the store said about who asks: the reader as it is answered, its entitlements, and the meters read."""
+    """What the store said about who asks: the reader as it is answered, its entitlements, the meters, a story pass."""
 
     reader: str | None
     entitlements: Entitlements
     readers: Mapping[str, Tally]
     visitors: Mapping[str, Tally]
+    entry: Entry | None = None
 
 
 class Desk:
     """Answers questions from one store under one catalogue. Thread-safe."""
 
-    def __init__(self, catalogue: Catalogue, link: Link, readers: Readers, known: Known) -> None:
+    def __init__(
+        self, catalogue: Catalogue, link: Link, readers: Readers, known: Known, gate: Gate | None = None
+    ) -> None:
         self.catalogue = catalogue
         self._link = link
         self._readers = readers
         self._keys = readers.keys
         self._known = known
+        self._gate = gate
         self._holdings = HoldingsCache(catalogue)
         self._frames: dict[str, Frame] = {}
 
@@ -91,20 +101,46 @@ class Desk:
     def _decide(self, question: Question, tier: Tier, now: float) -> Decision:
         free = is_free(question.story, tier)
         frames = [] if free or tier.meter is None else [self._frame(tier.meter, now)]
-        if question.reader is None and (free or not frames):
+        ticket = None if question.token is None or free else self._ticket(question, question.token, now)
+        if question.reader is None and ticket is None and (free or not frames):
             return decide(question.story, tier, NOTHING, None, now=now, catalogue=self.catalogue)
-        seen = self._look(question.reader, question.visitor, frames, now)
+        seen = self._look(question.reader, question.visitor, frames, now, ticket)
         decision = self._weigh(question, tier, seen, now)
+        if question.count and ticket is not None and seen.entry is not None and decision.source is seen.entry.holding:
+            if self._let_in(ticket, seen.entry, now):
+                return decision
+            seen = replace(seen, entry=None)
+            decision = self._weigh(question, tier, seen, now)
         if question.count and decision.meter is not None and frames:
             return self._count(question, tier, frames[0], seen, decision, now)
         return decision
 
-    def _look(self, reader: str | None, visitor: str | None, frames: Sequence[Frame], now: float) -> Seen:
+    def _ticket(self, question: Question, token: str, now: float) -> Ticket | None:
+        if self._gate is None:
+            return None
+        return self._gate.ticket(token, question.story.id, question.reader, question.visitor, question.user_agent, now)
+
+    def _let_in(self, ticket: Ticket, entry: Entry, now: float) -> bool:
+        return not entry.writes or (self._gate is not None and self._gate.open(ticket, now))
+
+    def _look(
+        self,
+        reader: str | None,
+        visitor: str | None,
+        frames: Sequence[Frame],
+        now: float,
+        ticket: Ticket | None = None,
+    ) -> Seen:
         """Reads all that a decision can weigh, in one wait; in a second one for a reader that was merged."""
         commands = self._commands(reader, visitor, frames)
-        if not commands:
+        entry = None
+        if ticket is not None and self._gate is not None:
+            *replies, found = self._link.read([*commands, self._gate.command(ticket)])
+            entry = self._gate.entry(ticket, found)
+        elif commands:
+            replies = self._link.read(commands)
+        else:
             return Seen(None, NOTHING, {}, {})
-        replies = self._link.read(commands)
         asked, entitlements, of_reader, place = reader, NOTHING, {}, 0
         if reader is not None:
             alias = alias_in(replies[0])
@@ -115,7 +151,7 @@ class Desk:
             place = 1 + len(frames)
             of_reader = self._tallies(frames, replies[1:place])
         of_visitor = self._tallies(frames, replies[place:]) if visitor is not None else {}
-        return Seen(reader, entitlements, of_reader, of_visitor)
+        return Seen(reader, entitlements, of_reader, of_visitor, entry)
 
     def _commands(self, reader: str | None, visitor: str | None, frames: Sequence[Frame]) -> list[Command]:
         commands: list[Command] = []
@@ -148,7 +184,10 @@ class Desk:
 
     def _weigh(self, question: Question, tier: Tier, seen: Seen, now: float) -> Decision:
         meter = self._standing(question, tier, seen, now) if tier.meter else None
-        return decide(question.story, tier, seen.entitlements, meter, now=now, catalogue=self.catalogue)
+        story_pass = seen.entry.holding if seen.entry is not None else None
+        return decide(
+            question.story, tier, seen.entitlements, meter, now=now, catalogue=self.catalogue, story_pass=story_pass
+        )
 
     def _standing(self, question: Question, tier: Tier, seen: Seen, now: float) -> metering.Standing | None:
         """Where the reader, else the visitor, stands with the tier's meter; `None`: there is nobody to meter."""

@@ -6,13 +6,13 @@ import secrets
 from collections.abc import Sequence
 from functools import cached_property
 
-from service.sealing import Sealer, Signer
+from service.sealing import KeyPairs, Sealer, Signer
 from service.store.keys import Keys
 from service.store.link import Link
 
 
 class Secrets:
-    """Hands out sealers and signers by purpose. `StoreUnavailable` while the kept secret cannot be read."""
+    """Hands out sealers, signers and key pairs by purpose. `StoreUnavailable` while the kept secret cannot be read."""
 
     def __init__(self, link: Link, keys: Keys, configured: Sequence[str]) -> None:
         self._link = link
@@ -20,6 +20,7 @@ class Secrets:
         self._configured = tuple(configured)
         self._sealers: dict[str, Sealer] = {}
         self._signers: dict[str, Signer] = {}
+        self._pairs: dict[str, KeyPairs] = {}
 
     @property
     def configured(self) -> bool:
@@ -46,4 +47,11 @@ class Secrets:
         found = self._signers.get(purpose)
         if found is None:
             found = self._signers[purpose] = Signer(self._all, purpose)
+        return found
+
+    def pairs(self, purpose: str) -> KeyPairs:
+        """The key pairs of a purpose."""
+        found = self._pairs.get(purpose)
+        if found is None:
+            found = self._pairs[purpose] = KeyPairs(self._all, purpose)
         return found

@@ -30,7 +30,15 @@ def story_of(data: dict[str, Any]) -> Story:
 
 def question_of(data: dict[str, Any]) -> Question:
     """A question of loaded request data; `count` is true unless it says otherwise."""
-    return Question(story_of(data["story"]), data.get("reader"), data.get("visitor"), data.get("count") is not False)
+    token = data.get("pass_")
+    return Question(
+        story_of(data["story"]),
+        data.get("reader"),
+        data.get("visitor"),
+        data.get("count") is not False,
+        token,
+        (data.get("context") or {}).get("user_agent") if token is not None else None,
+    )
 
 
 def blueprint(

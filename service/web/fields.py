@@ -161,8 +161,9 @@ def compiled(schema: Schema) -> Callable[[object], dict[str, Any]]:
 
     It gives what `schema.load` gives, without the fields that are null; `Unsure` for all that is not plainly right.
     """
-    readers = {name: _reader_of(field) for name, field in schema.fields.items()}
-    nullable = {name for name, field in schema.fields.items() if field.allow_none}
+    named = [(field.data_key or name, name, field) for name, field in schema.fields.items()]
+    readers = {given: (name, _reader_of(field)) for given, name, field in named}
+    nullable = {given for given, _, field in named if field.allow_none}
     required = [name for name, field in schema.fields.items() if field.required]
 
     def read(value: object) -> dict[str, Any]:
@@ -172,11 +173,11 @@ def compiled(schema: Schema) -> Callable[[object], dict[str, Any]]:
         for name, part in value.items():
             if part is None and name in nullable:
                 continue
-            reader = readers.get(name)
-            if reader is None:
+            known = readers.get(name)
+            if known is None:
                 raise Unsure
             try:
-                found[name] = reader(part)
+                found[known[0]] = known[1](part)
             except ValueError:
                 raise Unsure from None
         for name in required:

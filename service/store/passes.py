@@ -1,0 +1,227 @@
+"""Story passes in the store: made, revoked and listed by admins, opened by whoever has the link.
+
+A hash a pass, in a slot of its own, so that an opening is counted in one step however many come at once:
+
+    doc       [schema, story, reason, actor, created (s, with ms)]      openings, until (s)   what it gives
+    used      openings spent                                            revoked (s)           when it was taken back
+    r<hash>   a reader that was let in                                  v<hash>   a visitor, and the reader it joined
+
+It is kept 90 days beyond its end. The list beside it may name what is gone; whoever reads it takes that out.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+
+from service.paywall.story_pass import StoryPass
+from service.store import audit as trail
+from service.store.audit import Actor, Audit
+from service.store.codec import NewerSchema
+from service.store.grants import iso
+from service.store.keys import Keys, reader_hash, visitor_hash
+from service.store.link import Command, Link
+from service.store.pass_keys import PassKeys
+from service.store.scripts import load
+
+CREATE, REVOKE, OPEN = load("pass_create"), load("pass_revoke"), load("pass_open")
+
+SCHEMA = 1
+KEPT = 90 * 86_400
+"""Seconds for which a pass that is over is still told of."""
+_TIDY_BY = 500
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(list).decode
+
+
+class UnknownPass(Exception):
+    """There is no pass of that id, or it ended too long ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked for: one story, for so many people, until when (epoch seconds), and why."""
+
+    story: str
+    openings: int
+    until: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A pass as a check finds it: whether this reader or visitor may come in, and whether that has to be written."""
+
+    story: str
+    until: int
+    lets_in: bool
+    writes: bool
+
+
+def new_id() -> str:
+    """An id for a pass: `sp_` and 20 characters."""
+    return "sp_" + secrets.token_hex(10)
+
+
+class Passes:
+    """Keeps passes. Every method raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, link: Link, keys: Keys, audit: Audit) -> None:
+        self._link = link
+        self._keys = PassKeys(keys.prefix)
+        self._outboxes = keys
+        self._audit = audit
+
+    def create(
+        self, wanted: Wanted, actor: Actor, now: float, *, pass_id: str | None = None, giver: str | None = None
+    ) -> StoryPass:
+        """Makes a pass. `giver`: the reader who gives it; only the audit log tells."""
+        made = StoryPass(
+            pass_id or new_id(), wanted.story, wanted.openings, wanted.until, wanted.reason, actor.name, round(now, 3)
+        )
+        written = trail.entry(
+            actor,
+            "pass.create",
+            now=now,
+            reader=giver,
+            target=made.id,
+            before=None,
+            after={"story": made.story, "openings": made.openings, "until": iso(made.until), "status": "active"},
+            reason=made.reason,
+        )
+        # The list first: what it names and is not there is taken out again, what it does not name would never be found.
+        self._link.call(self._keys.listed, b"ZADD", self._keys.listed, 0, _place(made))
+        doc = _encode([SCHEMA, made.story, made.reason, made.actor, made.created_at])
+        arguments: list[bytes | int | str] = [doc, made.openings, made.until, made.until + KEPT]
+        self._write(made.id, CREATE, arguments, written)
+        return made
+
+    def revoke(self, pass_id: str, reason: str | None, actor: Actor, now: float) -> StoryPass:
+        """Takes a pass back, at once; one that is revoked stays as it is. `UnknownPass`."""
+        found = self.find(pass_id)
+        if found.revoked_at is None:
+            written = trail.entry(
+                actor,
+                "pass.revoke",
+                now=now,
+                reader=None,
+                target=pass_id,
+                before={"status": found.status_at(now)},
+                after={"status": "revoked"},
+                reason=reason,
+            )
+            self._write(pass_id, REVOKE, [int(now)], written)
+        return self.find(pass_id)
+
+    def _write(self, pass_id: str, script: Any, arguments: list[bytes | int | str], written: dict[str, Any]) -> None:
+        tag = PassKeys.tag(pass_id)
+        self._audit.intend_at(tag)
+        keys = [self._keys.story_pass(pass_id), self._outboxes.outbox(tag)]
+        self._link.run(script, keys, [*arguments, self._audit.packed(written)])
+        self._audit.settle_soon(tag)
+
+    def find(self, pass_id: str) -> StoryPass:
+        """A pass as it stands. `UnknownPass`."""
+        (found,) = self.find_all([pass_id])
+        if found is None:
+            raise UnknownPass
+        return found
+
+    def find_all(self, pass_ids: Sequence[str]) -> list[StoryPass | None]:
+        """Several in one wait; `None` for what is not there."""
+        keys = [self._keys.story_pass(pass_id) for pass_id in pass_ids]
+        fields = (b"doc", b"openings", b"until", b"used", b"revoked")
+        replies = self._link.read([(key, (b"HMGET", key, *fields)) for key in keys])
+        return [_pass_of(pass_id, reply) for pass_id, reply in zip(pass_ids, replies, strict=True)]
+
+    def page(self, limit: int, after: str | None) -> tuple[list[StoryPass], str | None]:
+        """Passes, newest first, from behind a place, and the place that the next page goes on from (`None`: the end)."""
+        listed, found, last = self._keys.listed, list[StoryPass](), after
+        while True:
+            start = b"+" if last is None else b"(" + last.encode()
+            reply = self._link.call(listed, b"ZRANGE", listed, start, b"-", b"BYLEX", b"REV", b"LIMIT", 0, limit + 1)
+            places = [bytes(place).decode() for place in reply]
+            for place, known in zip(places, self._known(places), strict=True):
+                if known is not None and len(found) == limit:
+                    return found, last
+                last = place
+                if known is not None:
+                    found.append(known)
+            if len(places) <= limit:
+                return found, None
+
+    def _known(self, places: Sequence[str]) -> list[StoryPass | None]:
+        return self.find_all([place.partition(" ")[2] for place in places]) if places else []
+
+    def tidy(self, now: float) -> int:
+        """Takes out of the list what is gone; daily, by the worker. Gives how many."""
+        listed, last, gone = self._keys.listed, b"-", 0
+        made_before = b"%013d" % int((now - 60) * 1000)  # A pass just listed is about to be written.
+        while True:
+            upto = b"(" + made_before
+            reply = self._link.call(listed, b"ZRANGE", listed, last, upto, b"BYLEX", b"LIMIT", 0, _TIDY_BY)
+            places = [bytes(place) for place in reply]
+            if not places:
+                return gone
+            known = self._known([place.decode() for place in places])
+            old = [place for place, found in zip(places, known, strict=True) if found is None]
+            if old:
+                gone += cast(int, self._link.call(listed, b"ZREM", listed, *old))
+            last = b"(" + places[-1]
+
+    def command(self, pass_id: str, reader: str | None, visitor: str | None) -> Command:
+        """The command by which a check reads a pass; its reply goes to `admission_in`."""
+        key = self._keys.story_pass(pass_id)
+        own = (_reader_field(reader) or b"-", _visitor_field(visitor) or b"-")
+        return key, (b"HMGET", key, b"doc", b"openings", b"until", b"used", b"revoked", *own)
+
+    def open(self, pass_id: str, reader: str | None, visitor: str | None, now: float) -> bool:
+        """Lets them in and spends an opening if need be, in one step; `False`: it was used up or revoked meanwhile."""
+        arguments: list[bytes | int | str] = [_reader_field(reader), _visitor_field(visitor), int(now)]
+        return bool(self._link.run(OPEN, [self._keys.story_pass(pass_id)], arguments))
+
+
+def admission_in(reply: Sequence[bytes | None], *, reader: bool) -> Admission | None:
+    """What the reply to `Passes.command` says; `None` for a pass that is unknown or revoked. `reader`: one was named."""
+    doc, openings, until, used, revoked, by_reader, by_visitor = reply
+    if doc is None or openings is None or until is None or revoked is not None:
+        return None
+    story = str(_values(doc)[0])
+    if by_reader is not None:
+        return Admission(story, int(until), lets_in=True, writes=False)
+    if by_visitor is not None:
+        return Admission(story, int(until), lets_in=True, writes=reader and not by_visitor)
+    return Admission(story, int(until), lets_in=int(used or 0) < int(openings), writes=True)
+
+
+def _reader_field(reader: str | None) -> bytes:
+    return b"" if reader is None else b"r" + reader_hash(reader)
+
+
+def _visitor_field(visitor: str | None) -> bytes:
+    return b"" if visitor is None else b"v" + visitor_hash(visitor)
+
+
+def _place(story_pass: StoryPass) -> str:
+    return f"{int(story_pass.created_at * 1000):013d} {story_pass.id}"
+
+
+def _values(doc: bytes) -> list[Any]:
+    schema, *values = _decode(doc)
+    if schema != SCHEMA:
+        raise NewerSchema(f"a story pass of schema {schema}, this service knows {SCHEMA}")
+    return values
+
+
+def _pass_of(pass_id: str, reply: Sequence[bytes | None]) -> StoryPass | None:
+    doc, openings, until, used, revoked = reply
+    if doc is None or openings is None or until is None:
+        return None
+    story, reason, actor, created_at = _values(doc)[:4]
+    taken_back = int(revoked) if revoked is not None else None
+    return StoryPass(pass_id, story, int(openings), int(until), reason, actor, created_at, taken_back, int(used or 0))
