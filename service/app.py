@@ -153,6 +153,7 @@ def build(settings: Settings, store_url: str, *, clock: Clock = time.time, metri
             desk,
             decision_ids,
             clock,
+            _broken_chain,
         ),
     )
 
@@ -280,6 +281,10 @@ def _trouble(what: str, why: str) -> None:
 
 def _forged(count: int) -> None:
     log().error("audit_entries_not_ours", count=count)
+
+
+def _broken_chain(seq: int) -> None:
+    log().error("audit_chain_broken", first_bad=seq)
 
 
 def _unwritten(error: Exception) -> None:

@@ -9,12 +9,13 @@ from service.approving import Approving
 from service.decision_ids import DecisionIds
 from service.desk import Desk
 from service.giving import Giving
+from service.letting_go import LettingGo
 from service.paywall.catalogue import Catalogue
 from service.policy_keeper import PolicyKeeper
 from service.store.admin_keys import AdminKeys
 from service.store.approvals import Approvals
 from service.store.audit import Audit
-from service.store.audit_check import AuditCheck, BrokenChain
+from service.store.audit_check import AuditCheck
 from service.store.audit_erase import AuditErasure
 from service.store.audit_log import AuditLog
 from service.store.grants import Grants
@@ -27,8 +28,6 @@ from service.store.retention import Retention
 from service.store.secret import Secrets
 from service.trace import Traces
 from service.why import Why
-
-DAILY = 86_400
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Governance:
     giving: Giving
     policies: Policies
     policy_keeper: PolicyKeeper
-    retention: Retention
+    letting_go: LettingGo
     why: Why
 
     def finish_own(self, now: float) -> dict[str, int]:
@@ -56,33 +55,10 @@ class Governance:
             "approvals_finished": self.approving.finish_all(now),
         }
 
-    def upkeep(self, now: float) -> dict[str, int]:
-        """What the worker does every few seconds: moves entries left behind, finishes what was confirmed; daily, retention.
-
-        Gives what was done, by name. `StoreUnavailable` where the store is away.
-        """
-        done = {**self.finish_own(now), "approvals_over": self.approvals.tidy(now)}
-        if self.retention.claim(DAILY):
-            try:
-                done |= self.let_go(now)
-            except BaseException:
-                self.retention.release()
-                raise
-        return done
-
-    def let_go(self, now: float) -> dict[str, int]:
-        """Lets go of what `[retention]` keeps no longer. A chain that is not sound is left as it is, for `verify` to tell."""
-        kept = self.catalogue.retention
-        done = {
-            "changes_let_go": self.retention.trim_histories(now - kept.history),
-            "policies_let_go": self.policies.tidy(now - kept.history),
-        }
-        if kept.audit is not None:
-            try:
-                done["audit_records_let_go"] = self.audit_check.prune(now - kept.audit, now)
-            except BrokenChain:
-                done["audit_chain_broken"] = 1
-        return done
+    def upkeep(self, now: float) -> int:
+        """What the worker does every round. Gives how much was done. `StoreUnavailable` where the store is away."""
+        done = sum(self.finish_own(now).values()) + self.approvals.tidy(now)
+        return done + self.letting_go.go_on(now)
 
 
 def build(
@@ -98,17 +74,23 @@ def build(
     desk: Desk,
     decision_ids: DecisionIds,
     clock: Callable[[], float],
+    on_broken: Callable[[int], None],
 ) -> Governance:
-    """Puts them together; nothing connects yet. `taken` are the names of the environment's keys."""
+    """Puts them together; nothing connects yet.
+
+    `taken` are the names of the environment's keys; `on_broken` is told of the first record at fault, where retention
+    finds a chain that is not sound.
+    """
     approvals = Approvals(Registry(link, keys, audit, "approvals"), lambda: secrets.sealer("approval"))
     approving = Approving(approvals)
+    audit_check = AuditCheck(link, keys, audit_log, lambda: secrets.signer("audit"))
     policies = Policies(link, keys)
     traces = Traces(catalogue, readers, audit_log)
     return Governance(
         catalogue=catalogue,
         audit=audit,
         audit_log=audit_log,
-        audit_check=AuditCheck(link, keys, audit_log, lambda: secrets.signer("audit")),
+        audit_check=audit_check,
         audit_erasure=AuditErasure(link, keys, audit, audit_log),
         admin_keys=AdminKeys(Registry(link, keys, audit, "keys"), taken),
         approvals=approvals,
@@ -116,6 +98,6 @@ def build(
         giving=Giving(catalogue, readers, grants, approving),
         policies=policies,
         policy_keeper=PolicyKeeper(policies, catalogue, link, clock),
-        retention=Retention(link, keys),
+        letting_go=LettingGo(catalogue, Retention(link, keys), policies, audit_check, on_broken=on_broken),
         why=Why(catalogue, link, desk, readers, decision_ids, policies, traces),
     )

@@ -18,7 +18,7 @@ def worker_of(service: Service, settle_more: Callable[[], int] = lambda: 0) -> W
         service.stripe_admin,
         CatchUp(service.engine, service.link, service.keys),
         Leader(service.link, service.keys),
-        settle_audit=lambda: service.audit.settle_all() + settle_more(),
+        settle_audit=lambda: service.governance.upkeep(service.clock()) + settle_more(),
         clock=service.clock,
         prices_changed=service.prices_changed.send,
         report=trouble,

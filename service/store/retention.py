@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from service.store.keys import Keys
 from service.store.link import Link
 from service.store.scripts import load
@@ -21,15 +23,15 @@ class Retention:
         key = self._keys.shared("retention")
         return bool(self._link.call(key, b"SET", key, b"1", b"NX", b"EX", seconds))
 
-    def release(self) -> None:
-        """What was begun is not finished: it is somebody's turn again at once."""
+    def rest(self, seconds: int) -> None:
+        """It is nobody's turn for so many seconds."""
         key = self._keys.shared("retention")
-        self._link.call(key, b"DEL", key)
+        self._link.call(key, b"SET", key, b"1", b"EX", seconds)
 
-    def trim_histories(self, before: float) -> int:
-        """Drops changes older than this moment; how each source stood then stays. Gives how many went."""
-        gone = 0
+    def trim_histories(self, before: float) -> Iterator[int]:
+        """Drops changes older than this moment, a page of readers a step; how each source stood then stays.
+
+        Gives how many went, step by step.
+        """
         for page in self._link.scan_nodes(self._keys.history(b"*")):
-            for key in page:
-                gone += int(self._link.run(TRIM, [key], [int(before)]))
-        return gone
+            yield sum(int(self._link.run(TRIM, [key], [int(before)])) for key in page)

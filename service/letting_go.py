@@ -1,0 +1,73 @@
+"""Retention: once a day what `[retention]` keeps no longer is let go, a little at a time, by whoever comes first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from service.paywall.catalogue import Catalogue
+from service.store.audit_check import AuditCheck, BrokenChain
+from service.store.policies import Policies
+from service.store.retention import Retention
+
+DAILY = 86_400
+UNFINISHED = 600
+"""Seconds after which somebody else begins anew what one began and did not finish."""
+PATIENCE = 1.0
+"""Seconds at a time: the worker has other things to do."""
+
+
+class LettingGo:
+    """One a process; it remembers how far it is. `StoreUnavailable` while the store is away; it then begins anew later."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        retention: Retention,
+        policies: Policies,
+        check: AuditCheck,
+        *,
+        on_broken: Callable[[int], None] = lambda seq: None,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._catalogue = catalogue
+        self._retention = retention
+        self._policies = policies
+        self._check = check
+        self._on_broken = on_broken
+        self._timer = timer
+        self._under_way: Iterator[int] | None = None
+
+    def go_on(self, now: float, seconds: float = PATIENCE) -> int:
+        """Goes on with what is under way, or begins where it is due. Gives how much was let go."""
+        if self._under_way is None:
+            if not self._retention.claim(UNFINISHED):
+                return 0
+            self._under_way = self.steps(now)
+        begun, gone = self._timer(), 0
+        try:
+            for count in self._under_way:
+                gone += count
+                if self._timer() - begun >= seconds:
+                    self._retention.rest(UNFINISHED)
+                    return gone
+        except BaseException:
+            self._under_way = None
+            raise
+        self._under_way = None
+        self._retention.rest(DAILY)
+        return gone
+
+    def steps(self, now: float) -> Iterator[int]:
+        """Everything that is kept no longer, in steps; each gives how much went.
+
+        An audit chain that is not sound is left as it is, for `paywall audit verify` to tell.
+        """
+        kept = self._catalogue.retention
+        yield from self._retention.trim_histories(now - kept.history)
+        yield self._policies.tidy(now - kept.history)
+        if kept.audit is not None:
+            try:
+                yield self._check.prune(now - kept.audit, now)
+            except BrokenChain as broken:
+                self._on_broken(broken.verdict.fault.seq if broken.verdict.fault else 0)
