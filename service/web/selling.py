@@ -35,7 +35,7 @@ class Shop:
         """The address of a Checkout page. `Problem` 409, 422, 503."""
         self._check_return(return_url)
         try:
-            word = checkout.chosen_price(self._catalogue, plan=plan, price=price)
+            word = checkout.chosen_price(self._catalogue, plan=plan, price=price, prices=self._prices)
             if plan is not None:
                 self._refuse_holder(reader, self._catalogue.plans[plan], now)
             gateway = self._stripe()
