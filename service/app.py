@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,11 @@ import orjson
 from flask import Flask, g, request
 from flask.json.provider import JSONProvider
 
-from service import governance
+from service import governance, sharing
 from service.aftercare import Aftercare, Noticed
 from service.billing.gateway import Gateway
 from service.billing.prices import Prices
+from service.clock import clock_of
 from service.decision_ids import KEPT, DecisionIds
 from service.desk import Answer, Desk
 from service.engine.admin import Admin
@@ -26,6 +26,7 @@ from service.governance import Governance
 from service.observe import Metrics, log, where
 from service.profile import Profiles
 from service.settings import Settings
+from service.sharing import Sharing
 from service.store.address import parse_address
 from service.store.admin_keys import KeyBook
 from service.store.audit import Audit
@@ -47,10 +48,12 @@ from service.web import (
     describe,
     errors,
     events,
+    gifts,
     governing,
     grants,
     guards,
     health,
+    passes,
     readers,
     selling,
     webhook,
@@ -89,6 +92,7 @@ class Service:
     engine: Engine
     stripe_admin: Admin
     governance: Governance
+    sharing: Sharing
 
     def start(self) -> None:
         """Starts the threads that watch the store and keep what is known. Once a process, after any fork."""
@@ -105,8 +109,11 @@ class Service:
         self.link.close()
 
 
-def build(settings: Settings, store_url: str, *, clock: Clock = time.time, metrics: Metrics | None = None) -> Service:
+def build(
+    settings: Settings, store_url: str, *, clock: Clock | None = None, metrics: Metrics | None = None
+) -> Service:
     """Puts the pieces together around the store at `store_url`; nothing connects yet."""
+    clock = clock or clock_of(settings.demo_clock)
     catalogue = settings.catalogue
     metrics = metrics or Metrics()
     keys = Keys(settings.prefix)
@@ -118,7 +125,8 @@ def build(settings: Settings, store_url: str, *, clock: Clock = time.time, metri
     known = Known(settings.data, catalogue.failure.known_for, clock=clock, on_error=_unwritten)
     gateway = Gateway(settings.stripe_api_key, settings.stripe_api_base) if settings.stripe_api_key else None
     store_grants = Grants(store_readers, audit, known)
-    desk = Desk(catalogue, link, store_readers, known)
+    shared = sharing.build(catalogue, link, keys, lambda: secrets.pairs("pass"), audit, store_readers)
+    desk = Desk(catalogue, link, store_readers, known, shared.gate)
     decision_ids = DecisionIds(lambda: secrets.sealer("decision"), catalogue, Spill(link, keys, KEPT))
     engine = Engine(link, keys, store_readers, catalogue, gateway=gateway, known=known, report=_trouble)
     return Service(
@@ -155,6 +163,7 @@ def build(settings: Settings, store_url: str, *, clock: Clock = time.time, metri
             clock,
             _broken_chain,
         ),
+        sharing=shared,
     )
 
 
@@ -179,6 +188,8 @@ def wsgi(service: Service) -> WSGIApplication:
         )
     )
     governing.register(app, service.governance, book, repeated, service.clock)
+    app.register_blueprint(passes.blueprint(service.sharing, repeated, service.clock))
+    app.register_blueprint(gifts.blueprint(service.sharing, repeated, service.clock))
     shop = selling.Shop(settings.catalogue, service.readers, service.gateway, service.prices)
     app.register_blueprint(selling.blueprint(shop, service.clock))
     app.register_blueprint(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from service.cli import asking, auditing, checking, governing, granting, running, working
+from service.cli import asking, auditing, checking, governing, granting, passes, running, working
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,6 +19,7 @@ def main() -> None:
 running.add_to(main)
 asking.add_to(main)
 granting.add_to(main)
+passes.add_to(main)
 auditing.add_to(main)
 governing.add_to(main)
 checking.add_to(main)

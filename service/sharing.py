@@ -1,0 +1,122 @@
+"""Stories given away, put together: passes that admins make, gifts of readers, and the gate where both are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from service.gate import Gate
+from service.pass_tokens import PassTokens
+from service.paywall import meter as metering
+from service.paywall.catalogue import Catalogue, MeterPolicy
+from service.paywall.meter import Window
+from service.paywall.story_pass import StoryPass, gifts_a_month
+from service.sealing import KeyPairs
+from service.store.audit import Actor, Audit
+from service.store.gifts import UNMADE_AFTER, Gifts
+from service.store.keys import Keys
+from service.store.link import Link
+from service.store.passes import Passes, Wanted, new_id
+from service.store.readers import Readers
+
+REASON = "a gift of a reader"
+
+
+class NoGifts(Exception):
+    """No plan that this reader holds now lets her give stories away."""
+
+
+class GiftsUsed(Exception):
+    """This month's gifts are used."""
+
+    def __init__(self, allowance: Allowance) -> None:
+        super().__init__("this month's gifts are used")
+        self.allowance = allowance
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many passes a reader may give this month, how many she gave, and when the next month begins."""
+
+    limit: int
+    used: int
+    resets_at: int
+
+    @property
+    def left(self) -> int:
+        return max(0, self.limit - self.used)
+
+
+class Giving:
+    """Gifts of readers. Every method raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, catalogue: Catalogue, readers: Readers, passes: Passes, gifts: Gifts) -> None:
+        self._catalogue = catalogue
+        self._readers = readers
+        self._passes = passes
+        self._gifts = gifts
+        self._months = MeterPolicy("gifts", 0, 0, "month", catalogue.zone)
+
+    def give(self, reader: str, wanted: Wanted, actor: Actor, now: float) -> tuple[StoryPass, Allowance]:
+        """Makes a pass that a reader gives. `NoGifts`, `GiftsUsed`."""
+        name = self._readers.resolve(reader)
+        most, month = self._most(name, now), self._month(now)
+        if most == 0:
+            raise NoGifts
+        pass_id = new_id()
+        if not self._claim(name, pass_id, month, most, now):
+            raise GiftsUsed(self._allowance(name, most, month))
+        try:
+            made = self._passes.create(wanted, actor, now, pass_id=pass_id, giver=name)
+        except BaseException:
+            self._gifts.give_back(name, pass_id)
+            raise
+        return made, self._allowance(name, most, month)
+
+    def of(self, reader: str, now: float) -> tuple[Allowance, list[StoryPass]]:
+        """What a reader may give this month, and the passes that she gave in it, newest first."""
+        name = self._readers.resolve(reader)
+        month = self._month(now)
+        given = self._passes.find_all(self._gifts.given(name, month.start))
+        return self._allowance(name, self._most(name, now), month), [found for found in given if found is not None]
+
+    def _claim(self, reader: str, pass_id: str, month: Window, most: int, now: float) -> bool:
+        if self._gifts.claim(reader, pass_id, month, most, now):
+            return True
+        # All are used; but one that a crash left without its pass was never given.
+        old = self._gifts.given(reader, month.start, before=now - UNMADE_AFTER)
+        unmade = [name for name, found in zip(old, self._passes.find_all(old), strict=True) if found is None]
+        if not unmade:
+            return False
+        self._gifts.give_back(reader, *unmade)
+        return self._gifts.claim(reader, pass_id, month, most, now)
+
+    def _most(self, reader: str, now: float) -> int:
+        sources = [kept.source for kept in self._readers.hot(reader) if kept.source is not None]
+        holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]
+        return gifts_a_month(holdings, self._catalogue, now)
+
+    def _allowance(self, reader: str, most: int, month: Window) -> Allowance:
+        return Allowance(most, len(self._gifts.given(reader, month.start)), month.end)
+
+    def _month(self, now: float) -> Window:
+        return metering.window_at(self._months, now)
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """The pieces, put together once a process."""
+
+    tokens: PassTokens
+    passes: Passes
+    gate: Gate
+    gifts: Gifts
+    giving: Giving
+
+
+def build(
+    catalogue: Catalogue, link: Link, keys: Keys, pairs: Callable[[], KeyPairs], audit: Audit, readers: Readers
+) -> Sharing:
+    """Puts them together; nothing connects yet. `pairs` are those that sign links."""
+    tokens, passes, gifts = PassTokens(pairs), Passes(link, keys, audit), Gifts(link, keys)
+    return Sharing(tokens, passes, Gate(tokens, passes), gifts, Giving(catalogue, readers, passes, gifts))

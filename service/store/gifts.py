@@ -1,0 +1,50 @@
+"""What a reader gave away: the story passes of this month and the last, in her own slot, counted in one step."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from service.paywall.meter import Window
+from service.store.keys import Keys, reader_hash
+from service.store.link import Link
+from service.store.pass_keys import PassKeys
+from service.store.scripts import load
+
+CLAIM = load("gift_claim")
+
+UNMADE_AFTER = 60
+"""Seconds after which a claim without its pass was left by a crash, and is free again."""
+_KEPT = 62 * 86_400
+
+
+class Gifts:
+    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = PassKeys(keys.prefix)
+
+    def claim(self, reader: str, pass_id: str, month: Window, most: int, now: float) -> bool:
+        """Takes one of the month's gifts for a pass that is about to be made; `False`: all are used."""
+        at = int(now * 1000)
+        arguments: list[bytes | int | str] = [pass_id, at, month.start * 1000, most, at - _KEPT * 1000]
+        return bool(self._link.run(CLAIM, [self._key(reader)], [*arguments, int(now) + _KEPT]))
+
+    def give_back(self, reader: str, *pass_ids: str) -> None:
+        """These were claimed and never made."""
+        if pass_ids:
+            self._link.call(self._key(reader), b"ZREM", self._key(reader), *pass_ids)
+
+    def given(self, reader: str, since: int, before: float | None = None) -> list[str]:
+        """The passes that a reader gave since a moment (epoch seconds), newest first."""
+        key = self._key(reader)
+        upto = b"+inf" if before is None else b"%d" % int(before * 1000)
+        found = self._link.call(key, b"ZRANGE", key, upto, since * 1000, b"BYSCORE", b"REV")
+        return [pass_id.decode() for pass_id in cast("list[bytes]", found)]
+
+    def forget(self, reader: str) -> bool:
+        """A reader is erased: nobody knows any more what she gave; the passes themselves name nobody. Gives whether any."""
+        return bool(self._link.call(self._key(reader), b"DEL", self._key(reader)))
+
+    def _key(self, reader: str) -> bytes:
+        return self._keys.given(reader_hash(reader))

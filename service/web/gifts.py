@@ -1,0 +1,83 @@
+"""`/v1/gifts`: the website gives a story away in a reader's name, where her plan lets her (`gifts_per_month`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Response
+
+from service.sharing import REASON, Allowance, GiftsUsed, NoGifts, Sharing
+from service.store.idempotency import Idempotency
+from service.store.passes import Wanted
+from service.web import bodies, encode, guards, repeats
+from service.web.access import private
+from service.web.describe import IDEMPOTENCY_KEY, described
+from service.web.errors import Problem, invalid
+from service.web.passes import told_of
+from service.web.readers import path_reader
+from service.web.schemas_passes import GiftIn, GiftOut, GiftsOut
+
+DAY = 86_400
+USUAL, LONGEST = 30 * DAY, 90 * DAY
+"""Seconds for which a gift opens its story, where the website names no end, and at most."""
+
+
+def blueprint(sharing: Sharing, repeated: Idempotency, clock: Callable[[], float]) -> Blueprint:
+    """Gifts of readers."""
+    blp = Blueprint("gifts", __name__)
+    gift_in = GiftIn()
+
+    @blp.post("/v1/gifts")
+    @described(takes=GiftIn, gives={201: GiftOut}, refuses=(409,), parameters=(IDEMPOTENCY_KEY,), tag="website")
+    @guards.site
+    def give_gift() -> Response:
+        """Gives a story away in a reader's name, as often a month as her plan says.
+
+        `openings` is how many people may read by it (1 where it is left out), `until` its end (30 days).
+        """
+        data = bodies.load(gift_in)
+
+        def give() -> Response:
+            answer = private(_given(sharing, data, clock()))
+            answer.status_code = 201
+            return answer
+
+        return repeats.once(repeated, give)
+
+    @blp.get("/v1/gifts/<reader>")
+    @described(gives={200: GiftsOut}, tag="website")
+    @guards.site
+    def list_gifts(reader: str) -> Response:
+        """What a reader may still give this month, and what she gave in it; none for a stranger."""
+        name, now = path_reader(reader), clock()
+        allowance, given = sharing.giving.of(name, now)
+        return private({"reader": name, **_told(allowance), "items": [told_of(sharing, one, now) for one in given]})
+
+    return blp
+
+
+def _given(sharing: Sharing, data: dict[str, Any], now: float) -> dict[str, Any]:
+    until = int(now) + USUAL if data.get("until") is None else int(data["until"])
+    if not now < until <= now + LONGEST:
+        raise invalid([("until", f"must lie ahead, at most {LONGEST // DAY} days")])
+    wanted = Wanted(data["story"], data.get("openings") or 1, until, REASON)
+    try:
+        made, allowance = sharing.giving.give(data["reader"], wanted, guards.actor(), now)
+    except NoGifts:
+        detail = "No plan that this reader holds now gives stories away (gifts_per_month)."
+        raise Problem(409, detail, kind="no-gifts", title="This reader has no gifts") from None
+    except GiftsUsed as used:
+        resets_at = encode.time(used.allowance.resets_at)
+        detail = f"All {used.allowance.limit} gifts of this month are used; the next month begins at {resets_at}."
+        raise Problem(409, detail, kind="gifts-used", title="This month's gifts are used") from None
+    return {**told_of(sharing, made, now), "gifts": _told(allowance)}
+
+
+def _told(allowance: Allowance) -> dict[str, Any]:
+    return {
+        "limit": allowance.limit,
+        "used": allowance.used,
+        "left": allowance.left,
+        "resets_at": encode.time(allowance.resets_at),
+    }

@@ -1,0 +1,138 @@
+"""`/v1/passes`: admins give a story to whoever has the link; and the keys by which anybody can check such a link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+
+from service.paywall.story_pass import StoryPass
+from service.sharing import Sharing
+from service.store.audit import Actor
+from service.store.idempotency import Idempotency
+from service.store.passes import UnknownPass, Wanted
+from service.web import bodies, encode, fields, guards, paging, repeats
+from service.web.access import private
+from service.web.describe import AFTER, IDEMPOTENCY_KEY, LIMIT, REASON, described
+from service.web.errors import Problem, invalid
+from service.web.schemas import ReasonMaybeIn
+from service.web.schemas_passes import JwksOut, PassesOut, PassIn, PassOut
+
+LIST = "passes"
+KEYS_KEPT = 300
+"""Seconds for which an edge may keep the public keys; when secrets are rotated, the old ones go on verifying."""
+
+
+def blueprint(sharing: Sharing, repeated: Idempotency, clock: Callable[[], float]) -> Blueprint:
+    """Story passes."""
+    blp = Blueprint("passes", __name__)
+    pass_in, reason_in = PassIn(), ReasonMaybeIn()
+
+    @blp.post("/v1/passes")
+    @described(takes=PassIn, gives={201: PassOut}, refuses=(409,), parameters=(IDEMPOTENCY_KEY,), tag="passes")
+    @guards.admin("granter")
+    def make_pass() -> Response:
+        """Gives one story to whoever has the link: to so many people, until an end."""
+        data = bodies.load(pass_in)
+
+        def make() -> Response:
+            answer = private(made(sharing, data, guards.actor(), clock()))
+            answer.status_code = 201
+            return answer
+
+        return repeats.once(repeated, make)
+
+    @blp.get("/v1/passes")
+    @described(gives={200: PassesOut}, parameters=(LIMIT, AFTER), tag="passes")
+    @guards.admin("viewer")
+    def list_passes() -> Response:
+        """The story passes, newest first, also those that are over (for 90 days) and those that readers gave."""
+        found, following = listing(sharing, paging.asked(LIST), clock())
+        return private(paging.listed(found, following))
+
+    @blp.get("/v1/passes/<pass_id>")
+    @described(gives={200: PassOut}, refuses=(404,), tag="passes")
+    @guards.admin("viewer")
+    def show_pass(pass_id: str) -> Response:
+        """A story pass as it stands, with its link."""
+        return private(shown(sharing, checked(pass_id), clock()))
+
+    @blp.delete("/v1/passes/<pass_id>")
+    @described(
+        takes=ReasonMaybeIn,
+        body_required=False,
+        gives={200: PassOut},
+        refuses=(404,),
+        parameters=(REASON,),
+        tag="passes",
+    )
+    @guards.admin("granter")
+    def revoke_pass(pass_id: str) -> Response:
+        """Takes a story pass back, at once, from everybody; one that is revoked already stays as it is."""
+        name = checked(pass_id)
+        return private(revoked(sharing, name, bodies.reason(reason_in), guards.actor(), clock()))
+
+    @blp.get("/.well-known/jwks.json")
+    @described(gives={200: JwksOut}, refuses=(503,), tag="service")
+    @guards.open_to_all
+    def jwks() -> Response:
+        """The public keys of story passes, for an edge that turns away links that are made up or over."""
+        answer = jsonify(sharing.tokens.public_keys())
+        answer.headers["Cache-Control"] = f"public, max-age={KEYS_KEPT}"
+        return answer
+
+    return blp
+
+
+def checked(pass_id: str) -> str:
+    """A pass's id in a path. `Problem` 422 if it is none."""
+    try:
+        return fields.read_id(pass_id)
+    except ValueError as error:
+        raise invalid([("id", str(error))]) from None
+
+
+def made(sharing: Sharing, data: dict[str, Any], actor: Actor, now: float) -> dict[str, Any]:
+    """A new pass of loaded request data. `Problem` 422 where its end does not lie ahead."""
+    until = int(data["until"])
+    if until <= now:
+        raise invalid([("until", "must lie ahead")])
+    wanted = Wanted(data["story"], data["openings"], until, data["reason"])
+    return told_of(sharing, sharing.passes.create(wanted, actor, now), now)
+
+
+def listing(sharing: Sharing, page: paging.Page, now: float) -> tuple[list[dict[str, Any]], str | None]:
+    """A page of the passes, and the cursor of the next."""
+    found, last = sharing.passes.page(page.limit, page.after)
+    return [told_of(sharing, one, now) for one in found], paging.cursor(LIST, last) if last is not None else None
+
+
+def shown(sharing: Sharing, pass_id: str, now: float) -> dict[str, Any]:
+    """A pass. `Problem` 404."""
+    try:
+        return told_of(sharing, sharing.passes.find(pass_id), now)
+    except UnknownPass:
+        raise Problem(404, "There is no such pass.") from None
+
+
+def revoked(sharing: Sharing, pass_id: str, reason: str | None, actor: Actor, now: float) -> dict[str, Any]:
+    """A pass after it was taken back. `Problem` 404."""
+    try:
+        return told_of(sharing, sharing.passes.revoke(pass_id, reason, actor, now), now)
+    except UnknownPass:
+        raise Problem(404, "There is no such pass.") from None
+
+
+def told_of(sharing: Sharing, story_pass: StoryPass, now: float) -> dict[str, Any]:
+    """A pass as admins see it, with its link's token."""
+    return {
+        "id": story_pass.id,
+        "pass": sharing.tokens.sign(story_pass),
+        "story": story_pass.story,
+        "openings": story_pass.openings,
+        "used": story_pass.used,
+        "until": encode.time(story_pass.until),
+        "status": story_pass.status_at(now),
+        "actor": story_pass.actor,
+    }
