@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.clock import DEMO_MARK
 from service.observe import log
 from service.settings import Settings
 from service.store.embedded import EmbeddedStore
@@ -108,12 +109,22 @@ def check_port(settings: Settings) -> None:
         raise CannotServe(f"PAYWALL_HOST, PAYWALL_PORT: cannot listen on {where}: {error.strerror}") from None
 
 
+def check_folder(settings: Settings) -> None:
+    """`CannotServe` where a demo's folder would be served: the next demo clears it."""
+    if settings.demo_clock is None and (settings.data / DEMO_MARK).exists():
+        left = f"PAYWALL_DATA: {settings.data} is a `paywall demo`'s, and the next demo clears it"
+        raise CannotServe(f"{left}: remove it, or name another folder")
+
+
 def run(settings: Settings, env: Mapping[str, str], *, worker: bool) -> int:
     """Serves until SIGTERM or SIGINT. Gives the exit status."""
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    check_folder(settings)
     check_port(settings)
+    if settings.demo_clock is not None:
+        log().warning("clock_can_be_moved", by="PAYWALL_DEMO_CLOCK")
     with store_of(settings) as url:
         metrics = tempfile.mkdtemp(prefix="paywall-metrics-")
         inner = {**env, "REDIS_URL": url, "PROMETHEUS_MULTIPROC_DIR": metrics, "PAYWALL_SERVED": "1"}

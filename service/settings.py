@@ -61,6 +61,8 @@ class Settings:
     stripe_api_base: str | None
     stripe_webhook_secrets: tuple[str, ...] = field(repr=False)
     catalogue: Catalogue = field(repr=False)
+    demo_clock: Path | None = None
+    """The time machine's file of a `paywall demo`; see `service.clock`."""
 
 
 def load_settings(env: Mapping[str, str]) -> Settings:
@@ -70,7 +72,7 @@ def load_settings(env: Mapping[str, str]) -> Settings:
     config = Path(read.one("PAYWALL_CONFIG") or "config")
     policy = read_folder(config)
     site_keys, admin_keys = read.keys("PAYWALL_SITE_KEYS"), read.keys("PAYWALL_ADMIN_KEYS")
-    stripe_key = read.one("STRIPE_API_KEY", _wrong_stripe_key)
+    stripe_key, demo_clock = read.one("STRIPE_API_KEY", _wrong_stripe_key), read.one("PAYWALL_DEMO_CLOCK")
     settings = partial(
         Settings,
         config=config,
@@ -86,8 +88,10 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         stripe_api_key=stripe_key,
         stripe_api_base=(read.one("STRIPE_API_BASE", _wrong_base) or "").rstrip("/") or None,
         stripe_webhook_secrets=read.several("STRIPE_WEBHOOK_SECRETS", _wrong_signing_secret),
+        demo_clock=Path(demo_clock) if demo_clock else None,
     )
-    mistakes += [*_told_apart(site_keys, admin_keys), *_one_mode(stripe_key, policy.livemode), *policy.mistakes]
+    mistakes += [*_told_apart(site_keys, admin_keys), *_one_mode(stripe_key, policy.livemode)]
+    mistakes += [*_no_real_money(demo_clock, stripe_key, policy.livemode), *policy.mistakes]
     if mistakes or policy.catalogue is None:
         raise SettingsError(mistakes)
     return settings(catalogue=policy.catalogue)
@@ -179,6 +183,12 @@ def _one_mode(key: str | None, livemode: bool | None) -> Iterator[Mistake]:
     if key and livemode is True and key.startswith(_TEST):
         mend = "use a live key (sk_live_… or rk_live_…), or set livemode = false"
         yield Mistake("STRIPE_API_KEY", f"is a test key, but paywall.toml says stripe.livemode = true: {mend}")
+
+
+def _no_real_money(demo_clock: str | None, key: str | None, livemode: bool | None) -> Iterator[Mistake]:
+    """Whoever moves the clock moves the end of everything that was paid for."""
+    if demo_clock and (livemode or (key or "").startswith(_LIVE)):
+        yield Mistake("PAYWALL_DEMO_CLOCK", "moves the clock of `paywall demo`: unset it where real money moves")
 
 
 def _wrong_pair(entry: str, name: str, secret: str) -> str | None:

@@ -5,22 +5,37 @@ Exit status: 0 done, 1 refused or found wrong, 2 usage. Every command has `--hel
 
 from __future__ import annotations
 
+import importlib
+
 import click
 
-from service.cli import asking, auditing, checking, governing, granting, passes, running, working
+_WHERE = {
+    "running": ("serve", "check-config", "demo"),
+    "asking": ("explain", "readers"),
+    "granting": ("grants",),
+    "passes": ("passes",),
+    "auditing": ("audit",),
+    "governing": ("keys", "approvals"),
+    "checking": ("doctor",),
+    "working": ("worker", "reconcile", "events"),
+}
+"""Module → the commands that its `add_to` adds."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _AsAsked(click.Group):
+    """Imports the module of the command that is asked for, and no other: `serve` and `demo` start without a wait."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(name for names in _WHERE.values() for name in names)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        for module, names in _WHERE.items():
+            if cmd_name in names and cmd_name not in self.commands:
+                importlib.import_module(f"{__name__}.{module}").add_to(self)
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_AsAsked, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="paywall", prog_name="paywall")
 def main() -> None:
     """The paywall that newsrooms run themselves."""
-
-
-running.add_to(main)
-asking.add_to(main)
-granting.add_to(main)
-passes.add_to(main)
-auditing.add_to(main)
-governing.add_to(main)
-checking.add_to(main)
-working.add_to(main)

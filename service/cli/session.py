@@ -1,4 +1,7 @@
-"""What commands share: settings from the environment, the service around its store, output as text or JSON."""
+"""What commands share: settings from the environment, the service around its store, output as text or JSON.
+
+The service itself is imported by those commands that work with it: `serve` and `demo` should not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,23 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import wraps
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 import click
 import orjson
 
-from service.app import Service, build
+from service.clock import DEMO_CLOCK
 from service.observe import Metrics, configure_logs
 from service.settings import Settings, SettingsError, load_settings
-from service.store.audit import Actor
 from service.store.embedded import joined
 from service.store.errors import EmbeddedStoreError, StoreUnavailable
 from service.web import fields
-from service.web.errors import Problem
+
+if TYPE_CHECKING:
+    from service.app import Service
+    from service.store.audit import Actor
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,14 +61,22 @@ def service(*, patient: bool = False) -> Iterator[Service]:
             yield from _around(chosen, chosen.redis_url, patient)
         else:
             with joined(chosen.data) as url:
-                yield from _around(chosen, url, patient)
+                yield from _around(_in_demo_time(chosen), url, patient)
     except EmbeddedStoreError as error:
         fail(str(error))
     except StoreUnavailable as error:
         fail(f"The store cannot be reached or written now ({error.why}); nothing was changed.")
 
 
+def _in_demo_time(chosen: Settings) -> Settings:
+    """In a running demo a month may have gone by: who joins its store goes by its clock."""
+    clock = chosen.data / DEMO_CLOCK
+    return replace(chosen, demo_clock=clock) if clock.exists() else chosen
+
+
 def _around(chosen: Settings, url: str, patient: bool) -> Iterator[Service]:
+    from service.app import build
+
     built = build(chosen, url, metrics=Metrics())
     if not patient:
         built.link.wait(5.0)
@@ -77,6 +91,8 @@ def refusals(command: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(command)
     def told(*args: P.args, **kwargs: P.kwargs) -> R:
+        from service.web.errors import Problem
+
         try:
             return command(*args, **kwargs)
         except Problem as problem:
@@ -88,6 +104,8 @@ def refusals(command: Callable[P, R]) -> Callable[P, R]:
 
 def actor() -> Actor:
     """Who types: `cli:<system user>`."""
+    from service.store.audit import Actor
+
     try:
         return Actor(f"cli:{getpass.getuser()}")
     except (OSError, KeyError):
