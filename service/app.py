@@ -23,6 +23,8 @@ from service.desk import Answer, Desk
 from service.engine.admin import Admin
 from service.engine.engine import Engine
 from service.governance import Governance
+from service.importing.build import build as build_imports
+from service.importing.bulk import GrantImports
 from service.observe import Metrics, log, where
 from service.profile import Profiles
 from service.settings import Settings
@@ -53,6 +55,7 @@ from service.web import (
     grants,
     guards,
     health,
+    imports,
     passes,
     readers,
     selling,
@@ -92,6 +95,7 @@ class Service:
     engine: Engine
     stripe_admin: Admin
     governance: Governance
+    imports: GrantImports
     sharing: Sharing
 
     def start(self) -> None:
@@ -100,18 +104,18 @@ class Service:
         self.known.start()
         self.prices.start()
         self.governance.policy_keeper.start()
+        self.imports.background.start()
 
     def close(self) -> None:
         """Writes what is still to be written and lets go of the store."""
+        self.imports.background.close()
         self.governance.policy_keeper.close()
         self.prices.stop()
         self.known.close()
         self.link.close()
 
 
-def build(
-    settings: Settings, store_url: str, *, clock: Clock | None = None, metrics: Metrics | None = None
-) -> Service:
+def build(settings: Settings, store_url: str, *, clock: Clock | None = None, metrics: Metrics | None = None) -> Service:
     """Puts the pieces together around the store at `store_url`; nothing connects yet."""
     clock = clock or clock_of(settings.demo_clock)
     catalogue = settings.catalogue
@@ -129,6 +133,21 @@ def build(
     desk = Desk(catalogue, link, store_readers, known, shared.gate)
     decision_ids = DecisionIds(lambda: secrets.sealer("decision"), catalogue, Spill(link, keys, KEPT))
     engine = Engine(link, keys, store_readers, catalogue, gateway=gateway, known=known, report=_trouble)
+    governed = governance.build(
+        catalogue,
+        {key.name for key in (*settings.site_keys, *settings.admin_keys)},
+        link,
+        keys,
+        secrets,
+        audit,
+        audit_log,
+        store_readers,
+        store_grants,
+        desk,
+        decision_ids,
+        clock,
+        _broken_chain,
+    )
     return Service(
         settings=settings,
         clock=clock,
@@ -148,20 +167,9 @@ def build(
         prices_changed=Signal(link, keys, "prices"),
         engine=engine,
         stripe_admin=Admin(engine, audit, Merges(link, keys, store_readers, catalogue)),
-        governance=governance.build(
-            catalogue,
-            {key.name for key in (*settings.site_keys, *settings.admin_keys)},
-            link,
-            keys,
-            secrets,
-            audit,
-            audit_log,
-            store_readers,
-            store_grants,
-            desk,
-            decision_ids,
-            clock,
-            _broken_chain,
+        governance=governed,
+        imports=build_imports(
+            catalogue, link, keys, secrets, audit, known, governed.approving, clock, report=_import_failed
         ),
         sharing=shared,
     )
@@ -187,6 +195,7 @@ def wsgi(service: Service) -> WSGIApplication:
             settings.catalogue, service.readers, service.grants, service.governance.giving, repeated, service.clock
         )
     )
+    app.register_blueprint(imports.blueprint(service.imports, settings.catalogue, repeated, service.clock))
     governing.register(app, service.governance, book, repeated, service.clock)
     app.register_blueprint(passes.blueprint(service.sharing, repeated, service.clock))
     app.register_blueprint(gifts.blueprint(service.sharing, repeated, service.clock))
@@ -296,6 +305,10 @@ def _forged(count: int) -> None:
 
 def _broken_chain(seq: int) -> None:
     log().error("audit_chain_broken", first_bad=seq)
+
+
+def _import_failed(what: str, error: Exception) -> None:
+    log().error(what, error=type(error).__name__, where=where(error))
 
 
 def _unwritten(error: Exception) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from service.cli import session
+from service.cli import importing, session
 from service.giving import WrongEnd
 from service.paywall.source import Grant
 from service.store.approvals import Approval
@@ -21,6 +21,7 @@ reason_option = click.option("--reason", required=True, help="Why; it stands in 
 
 def add_to(main: click.Group) -> None:
     """Adds these commands."""
+    importing.add_to(grants)
     main.add_command(grants)
 
 

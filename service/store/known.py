@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
 from pathlib import Path
 
@@ -78,13 +78,18 @@ class Known:
 
     def forget(self, reader: bytes) -> None:
         """Takes back at once whatever was seen until this moment: this reader's access was ended."""
+        self.forget_all([reader])
+
+    def forget_all(self, readers: Collection[bytes]) -> None:
+        """The same for several, in one go."""
         now = self._clock()
         with self._lock:
-            self._noted.pop(reader, None)
-            self._written.pop(reader, None)
+            for reader in readers:
+                self._noted.pop(reader, None)
+                self._written.pop(reader, None)
         try:
             with closing(self._open()) as base, base:
-                base.execute(_UPSERT, (reader, now, "[]"))
+                base.executemany(_UPSERT, [(reader, now, "[]") for reader in readers])
         except sqlite3.Error as error:
             self._report(error)
 

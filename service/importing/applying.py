@@ -1,0 +1,138 @@
+"""Giving what a chunk of an import says. Each put names the state that the plan saw, so a repeat changes nothing twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from service.importing.pace import Pace
+from service.importing.planning import CHUNK, Planner, grant_id, replanned
+from service.importing.seams import Checkpoint, Late
+from service.importing.standing import Standings
+from service.paywall.source import Grant
+from service.store import codec
+from service.store.imports import Imports, Manifest, Put, Row, Turn
+from service.store.readers import history_entry
+
+BATCH = 25
+"""Rows in one wait: short enough for the store to answer checks in between."""
+_TRIES = 50
+
+
+class Applying:
+    """Works for one process. `StoreUnavailable`; `Late` when the lease is gone."""
+
+    def __init__(
+        self, store: Imports, planner: Planner, standings: Standings, checkpoint: Checkpoint, pace: Pace
+    ) -> None:
+        self._store = store
+        self._planner = planner
+        self._standings = standings
+        self._checkpoint = checkpoint
+        self._pace = pace
+
+    def chunk(
+        self, manifest: Manifest, turn: Turn, holder: str, rows: list[Row], now: float
+    ) -> tuple[list[Row], dict[str, int]]:
+        """Does a chunk. Gives it as an undo will need it, and what was done how often."""
+        for start in range(0, len(rows), BATCH):
+            self._batch(manifest, turn, holder, rows, range(start, min(start + BATCH, len(rows))), now)
+            self._checkpoint("import.batch")
+            self._pace.step()
+        counted: dict[str, int] = {}
+        for row in rows:
+            counted[row.action] = counted.get(row.action, 0) + 1
+        return [_kept(row) for row in rows], counted
+
+    def _batch(
+        self, manifest: Manifest, turn: Turn, holder: str, rows: list[Row], places: Sequence[int], now: float
+    ) -> None:
+        due = [place for place in places if rows[place].action in ("new", "extended")]
+        over = [place for place in due if _is_over(rows[place], now)]
+        for place in over:
+            rows[place].action = "skipped"
+        due = [place for place in due if place not in over]
+        puts = self._puts(manifest, [rows[place] for place in due], now)
+        outcomes = self._store.put([put for put in puts if put], turn.until_ms, manifest.created_at)
+        answered = iter(outcomes)
+        for place, put in zip(due, puts, strict=True):
+            verdict = next(answered).verdict if put else "conflict"
+            if verdict == "late":
+                raise Late
+            if verdict == "erased":
+                rows[place].action = "skipped"
+            elif verdict != "applied":
+                self._again(manifest, turn, holder, rows, place, now)
+
+    def _puts(self, manifest: Manifest, rows: Sequence[Row], now: float) -> list[Put | None]:
+        """What to put for each row; `None` where a grant to be extended is not as it was."""
+        extended = [row for row in rows if row.action == "extended"]
+        standing = dict(zip([id(row) for row in extended], self._standings.of(extended), strict=True))
+        puts: list[Put | None] = []
+        for row in rows:
+            if row.action == "new":
+                puts.append(_put(manifest, row, given(manifest, row, now), now))
+                continue
+            seen = standing[id(row)]
+            if seen.grant is None or seen.number != row.number or seen.merged:
+                puts.append(None)
+            else:
+                puts.append(_put(manifest, row, replace(seen.grant, until=row.until), now))
+        return puts
+
+    def _again(self, manifest: Manifest, turn: Turn, holder: str, rows: list[Row], place: int, now: float) -> None:
+        """The plan does not fit: by our own hand, before a crash, or by another's; then it is planned anew."""
+        for _ in range(_TRIES):
+            row = rows[place]
+            if self._standings.was_put(row, manifest.entry):
+                return
+            ((tag, kept),) = self._planner.look([row.tag.encode()])
+            new = grant_id(manifest.id, turn.chunk * CHUNK + place)
+            rows[place] = row = replanned(row, tag, kept, new, now)
+            if row.action == "unchanged":
+                return
+            # What an undo needs is written down before anything is put.
+            if not self._store.keep_chunk(manifest.id, holder, manifest.state, turn.chunk, rows):
+                raise Late
+            self._checkpoint("import.replanned")
+            (put,) = self._puts(manifest, [row], now)
+            verdict = self._store.put([put], turn.until_ms, manifest.created_at)[0].verdict if put else "conflict"
+            if verdict == "late":
+                raise Late
+            if verdict == "erased":
+                row.action = "skipped"
+            if verdict in ("applied", "erased"):
+                return
+        raise Late  # Somebody changes this reader all the time; the whole chunk is taken up again.
+
+
+def given(manifest: Manifest, row: Row, now: float) -> Grant:
+    """The grant that a row gives."""
+    return Grant(
+        id=row.grant or "",
+        plan=row.plan,
+        features=(),
+        reason=row.reason or "",
+        start=int(now),
+        until=row.until,
+        actor=manifest.actor.name,
+        created_at=int(now),
+        import_id=manifest.id,
+    )
+
+
+def _put(manifest: Manifest, row: Row, grant: Grant, now: float) -> Put:
+    field, number = codec.field_of(grant), row.number + 1
+    record = codec.encode(grant, number)
+    entry = history_entry(now, field, record, f"audit:{manifest.entry}")
+    return Put(row.tag.encode(), field, number, record, "reader", entry)
+
+
+def _is_over(row: Row, now: float) -> bool:
+    """Whether its end has come while it waited for a second admin."""
+    return row.until is not None and row.until <= now
+
+
+def _kept(row: Row) -> Row:
+    """The row without its reason, which may name somebody, and which the grant has now."""
+    return Row(row.tag, row.action, row.grant, row.number, row.old, row.plan, row.until)

@@ -1,0 +1,45 @@
+"""The pieces of imports, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from service.approving import Approving
+from service.importing.bulk import GrantImports
+from service.importing.pace import Pace
+from service.importing.planning import Planner
+from service.importing.rolling import LEASE, Background, Roller
+from service.importing.seams import Checkpoint, pass_by
+from service.importing.standing import Standings
+from service.paywall.catalogue import Catalogue
+from service.store.audit import Audit
+from service.store.imports import Imports
+from service.store.keys import Keys
+from service.store.known import Known
+from service.store.link import Link
+from service.store.secret import Secrets
+
+
+def build(
+    catalogue: Catalogue,
+    link: Link,
+    keys: Keys,
+    secrets: Secrets,
+    audit: Audit,
+    known: Known | None,
+    approving: Approving,
+    clock: Callable[[], float],
+    *,
+    report: Callable[[str, Exception], None],
+    rest: float = 1.0,
+    checkpoint: Checkpoint = pass_by,
+    lease: float = LEASE,
+) -> GrantImports:
+    """`rest` is how long the work rests for each second of it; `report` is told of what nobody foresaw."""
+    store = Imports(link, keys, lambda: secrets.sealer("import"))
+    planner = Planner(link, keys)
+    roller = Roller(
+        store, planner, Standings(link, keys), known, clock, checkpoint=checkpoint, pace=Pace(rest), lease=lease
+    )
+    background = Background(roller, store, report)
+    return GrantImports(store, planner, roller, background, catalogue, audit, approving, clock, checkpoint=checkpoint)

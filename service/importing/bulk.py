@@ -1,0 +1,300 @@
+"""What web and command line call: a dry run, an import, how far it is, its undoing; and what erasing a reader needs."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from service.approving import Approving, Mistakes, NoLongerPossible, Work
+from service.importing.entries import Mistake, Sheet
+from service.importing.pace import HASTE, Pace
+from service.importing.planning import CHUNK, Planner, grant_id, replanned
+from service.importing.rolling import Background, Progress, Roller
+from service.importing.seams import Checkpoint
+from service.paywall import granting
+from service.paywall.catalogue import Catalogue
+from service.store import audit as trail
+from service.store.approvals import Approval
+from service.store.audit import Actor, Audit
+from service.store.grants import iso
+from service.store.imports import Imports, Manifest, Row
+
+KIND = "import.apply"
+_ENOUGH = 60.0
+_POLL = 0.05
+
+Counts = dict[str, int]
+
+
+class UnknownImport(Exception):
+    """There is no import of that id, or it is too old to be told of."""
+
+
+class UndoneImport(Exception):
+    """It was undone, and stays so."""
+
+
+class WrongRows(Exception):
+    """Rows are wrong; nothing of the file was taken."""
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        super().__init__(f"{len(mistakes)} mistakes")
+        self.mistakes = mistakes
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An import that a second admin has to confirm."""
+
+    manifest: Manifest
+    approval: Approval
+
+
+class GrantImports:
+    """Every method raises `StoreUnavailable` where the store is away."""
+
+    def __init__(
+        self,
+        store: Imports,
+        planner: Planner,
+        roller: Roller,
+        background: Background,
+        catalogue: Catalogue,
+        audit: Audit,
+        approving: Approving,
+        clock: Callable[[], float],
+        *,
+        checkpoint: Checkpoint,
+    ) -> None:
+        self._store = store
+        self._planner = planner
+        self._roller = roller
+        self.background = background
+        self._catalogue = catalogue
+        self._audit = audit
+        self._approvals = approving.approvals
+        self._clock = clock
+        self._checkpoint = checkpoint
+        approving.add(KIND, Work(self._check, self._confirmed))
+
+    def dry_run(self, sheet: Sheet, now: float, pace: Pace = HASTE) -> Counts:
+        """What the sheet would do; mistakes that only show beside what readers hold are added to the sheet's."""
+        counts = dict.fromkeys(("new", "extended", "unchanged"), 0)
+        for row in self._planner.plan(sheet.entries, "", now, sheet.mistakes, pace):
+            counts[row.action] += 1
+        return counts
+
+    def submit(self, sheet: Sheet, actor: Actor, now: float, pace: Pace = HASTE) -> Manifest | Waiting:
+        """Stages the sheet and commits it, or asks for a second admin where `[grants]` wants one. `WrongRows`."""
+        if sheet.mistakes:
+            raise WrongRows(sheet.mistakes)
+        manifest, confirm = self._stage(sheet, actor, now, pace)
+        if confirm:
+            return self._ask(manifest, sheet, actor, now)
+        return self._commit(manifest, None, now)
+
+    def _stage(self, sheet: Sheet, actor: Actor, now: float, pace: Pace) -> tuple[Manifest, bool]:
+        """Stages it all. Gives it, and whether a second admin is needed. `WrongRows`."""
+        import_id = self._store.new_id()
+        counts, chunk, chunks = dict.fromkeys(("new", "extended", "unchanged"), 0), list[Row](), 0
+        ends: dict[int | None, None] = {}
+        for row in self._planner.plan(sheet.entries, import_id, now, sheet.mistakes, pace):
+            counts[row.action] += 1
+            if row.action != "unchanged":
+                ends[row.until] = None
+            chunk.append(row)
+            if len(chunk) == CHUNK:
+                self._store.put_chunk(import_id, chunks, chunk)
+                self._checkpoint("import.chunk_staged")
+                chunk, chunks = [], chunks + 1
+        if chunk:
+            self._store.put_chunk(import_id, chunks, chunk)
+            chunks += 1
+        if sheet.mistakes:
+            self._store.drop(import_id)
+            raise WrongRows(sheet.mistakes)
+        manifest = Manifest(
+            id=import_id,
+            state="staged",
+            rows=sheet.rows,
+            actor=actor,
+            created_at=int(now),
+            entry=secrets.token_hex(12),
+            undo=None,
+            chunks=chunks,
+            cursor=0,
+            planned=counts,
+            counted={},
+            approval=None,
+        )
+        self._store.put_manifest(manifest)
+        self._checkpoint("import.staged")
+        return manifest, self._needs_second_admin(counts["new"] + counts["extended"], ends, now)
+
+    def _needs_second_admin(self, readers: int, ends: Collection[int | None], now: float) -> bool:
+        return readers > 0 and any(
+            granting.needs_second_admin(self._catalogue, start=int(now), until=end, now=now, readers=readers)
+            for end in ends
+        )
+
+    def _ask(self, manifest: Manifest, sheet: Sheet, actor: Actor, now: float) -> Waiting:
+        ends = [entry.until for entry in sheet.entries]
+        approval = self._approvals.ask(
+            KIND,
+            {"import": manifest.id},
+            wants={"import": manifest.id, "rows": manifest.rows, **manifest.planned},
+            reader=None,
+            reason=None,
+            actor=actor,
+            now=now,
+            over_at=None if None in ends else max(end for end in ends if end is not None),
+        )
+        self._store.note_approval(manifest.id, approval.id)
+        return Waiting(manifest, approval)
+
+    def _commit(self, manifest: Manifest, approval: str | None, now: float) -> Manifest:
+        """Commits, once; from then on it will be done, by whoever."""
+        after: dict[str, Any] = {"rows": manifest.rows, **manifest.planned}
+        if approval is not None:
+            after["approval"] = approval
+        written = trail.entry(
+            manifest.actor, KIND, now=now, reader=None, target=manifest.id, before=None, after=after, reason=None
+        )
+        written["id"] = manifest.entry
+        self._audit.intend_at(self._store.tag(manifest.id))
+        self._checkpoint("import.intended")
+        self._store.commit(manifest.id, manifest.entry, self._audit.packed(written))
+        self._checkpoint("import.committed")
+        self._audit.settle_soon(self._store.tag(manifest.id))
+        self.background.wake()
+        return self.find(manifest.id)
+
+    # Where a second admin confirms.
+
+    def _check(self, approval: Approval, now: float) -> Mistakes:
+        manifest = self._store.find(approval.payload["import"])
+        if manifest is None or manifest.state in ("undoing", "undone"):
+            return [("import", "was undone meanwhile, or is no longer kept")]
+        return []
+
+    def _confirmed(self, approval: Approval, now: float) -> dict[str, Any]:
+        if mistakes := self._check(approval, now):
+            raise NoLongerPossible(mistakes)
+        manifest = self.find(approval.payload["import"])
+        if manifest.state == "staged":
+            manifest = self._commit(self._anew(manifest, now), approval.id, now)
+        return {"import": told_of(manifest)}
+
+    def _anew(self, manifest: Manifest, now: float) -> Manifest:
+        """Plans again what has waited for days: readers may hold something else by now."""
+        counts = dict.fromkeys(("new", "extended", "unchanged", "skipped"), 0)
+        for number in range(manifest.chunks):
+            rows = self._store.chunk(manifest.id, number)
+            looked = self._planner.look([row.tag.encode() for row in rows])
+            for at, (tag, kept) in enumerate(looked):
+                if rows[at].action != "skipped":
+                    rows[at] = replanned(rows[at], tag, kept, grant_id(manifest.id, number * CHUNK + at), now)
+                counts[rows[at].action] += 1
+            if not self._store.keep_chunk(manifest.id, "", "staged", number, rows):
+                break
+        return replace(manifest, planned=counts)
+
+    # Afterwards.
+
+    def find(self, import_id: str) -> Manifest:
+        """An import. `UnknownImport`."""
+        manifest = self._store.find(import_id)
+        if manifest is None:
+            raise UnknownImport
+        return manifest
+
+    def undo(self, import_id: str, reason: str, actor: Actor, now: float) -> Manifest:
+        """Commits its undoing: what it gave is taken back, and nothing else. `UnknownImport`, `UndoneImport`."""
+        manifest = self.find(import_id)
+        if manifest.state == "undone":
+            raise UndoneImport
+        written = trail.entry(
+            actor,
+            "import.undo",
+            now=now,
+            reader=None,
+            target=import_id,
+            before={"state": public(manifest.state)},
+            after={"state": "undone"},
+            reason=reason,
+        )
+        self._audit.intend_at(self._store.tag(import_id))
+        self._checkpoint("import.undo_intended")
+        self._store.undo(import_id, written["id"], self._audit.packed(written))
+        self._checkpoint("import.undo_committed")
+        self._audit.settle_soon(self._store.tag(import_id))
+        self.background.wake()
+        return self.find(import_id)
+
+    def roll(self, import_id: str, progress: Progress | None = None) -> Manifest:
+        """Does what is committed here and now, or waits for whoever is at it. For who has nothing else to do."""
+        begun = time.monotonic()
+        while self._roller.roll(import_id, progress) == "busy" and time.monotonic() - begun < _ENOUGH:
+            threading.Event().wait(_POLL)
+            if progress is not None and (manifest := self._store.find(import_id)):
+                progress(manifest.cursor, manifest.chunks)
+        return self.find(import_id)
+
+    def finish_all(self) -> int:
+        """Finishes whatever was committed and left. Gives how many."""
+        found = [self._store.find(import_id) for import_id in self._store.open_ids()]
+        left = [manifest.id for manifest in found if manifest and manifest.state in ("applying", "undoing")]
+        for import_id in left:
+            self.roll(import_id)
+        return len(left)
+
+    def forget(self, tags: Collection[bytes]) -> int:
+        """Takes a reader who is being erased out of what is staged. Gives how many rows went.
+
+        What is under way is finished first: then its rows hold neither reasons nor anything else that is not a hash.
+        """
+        names, gone = {tag.decode() for tag in tags}, 0
+        for import_id in self._store.open_ids():
+            manifest = self._store.find(import_id)
+            if manifest is not None and manifest.state == "staged":
+                gone += sum(self._forget_in(manifest, number, names) for number in range(manifest.chunks))
+            elif manifest is not None:
+                self.roll(import_id)
+        return gone
+
+    def _forget_in(self, manifest: Manifest, number: int, names: Collection[str]) -> int:
+        rows = self._store.chunk(manifest.id, number)
+        hers = [row for row in rows if row.tag in names and row.action != "skipped"]
+        for row in hers:
+            row.action, row.reason = "skipped", None
+        if hers and not self._store.keep_chunk(manifest.id, "", "staged", number, rows):
+            self.roll(manifest.id)
+        return len(hers)
+
+
+def public(state: str) -> str:
+    """The state in the contract's words: what is being undone is applied on the way back."""
+    return "applying" if state == "undoing" else state
+
+
+def told_of(manifest: Manifest) -> dict[str, Any]:
+    """An import as admins see it. What was planned is told until it is done, then what was done."""
+    counts = manifest.planned if manifest.state in ("staged", "applying") else manifest.counted
+    undoing = manifest.undo is not None
+    return {
+        "id": manifest.id,
+        "state": public(manifest.state),
+        "rows": manifest.rows,
+        **{name: counts.get(name, 0) for name in ("new", "extended", "unchanged")},
+        "skipped": manifest.counted.get("skipped", 0),
+        "errors": [],
+        "actor": manifest.actor.name,
+        "created_at": iso(manifest.created_at),
+        "approval": manifest.approval,
+        "progress": {"done": manifest.cursor, "of": manifest.chunks},
+        "undo": {name: manifest.counted[name] for name in ("taken_back", "left_alone")} if undoing else None,
+    }

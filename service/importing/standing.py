@@ -1,0 +1,91 @@
+"""How the grants that an import touches stand now, and who touched them last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from service.paywall.source import Grant
+from service.store import codec
+from service.store.imports import Row
+from service.store.keys import Keys, reader_hash
+from service.store.link import Command, Link
+from service.store.readers import ALIAS
+
+_RECENT = b"-60"
+"""How far back the history is looked at for the last change of one grant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A grant now. `grant` is `None` where there is none, `cause` where its last change is not known any more."""
+
+    tag: bytes
+    grant: Grant | None
+    number: int
+    cause: str | None
+    merged: bool
+    """Its reader was merged into another, whose `tag` this is."""
+
+
+class Standings:
+    """Raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+
+    def of(self, rows: Sequence[Row]) -> list[Standing]:
+        """The grant of each row."""
+        return self._read([(row.tag.encode(), _field(row)) for row in rows])
+
+    def was_put(self, row: Row, entry: str) -> bool:
+        """Whether this row was put before, by the import whose audit entry this is; also if it was changed since."""
+        if row.action not in ("new", "extended"):
+            return False
+        key, field, cause = self._keys.history(row.tag.encode()), _field(row), f"audit:{entry}"
+        (changes,) = self._link.read([(key, (b"LRANGE", key, b"0", b"-1"))])
+        return any(_change(entry) == (field.decode(), cause) for entry in changes)
+
+    def _read(self, wanted: Sequence[tuple[bytes, bytes]]) -> list[Standing]:
+        commands: list[Command] = []
+        for tag, field in wanted:
+            hot, past, history = self._keys.reader(tag), self._keys.past(tag), self._keys.history(tag)
+            commands += [
+                (hot, (b"HMGET", hot, ALIAS, field)),
+                (past, (b"HGET", past, field)),
+                (history, (b"LRANGE", history, _RECENT, b"-1")),
+            ]
+        replies = self._link.read(commands) if commands else []
+        return [self._standing(tag, field, *replies[3 * at : 3 * at + 3]) for at, (tag, field) in enumerate(wanted)]
+
+    def _standing(self, tag: bytes, field: bytes, hot: Any, past: Any, history: Any) -> Standing:
+        alias, here = hot
+        if alias:
+            return replace(self._read([(reader_hash(alias.decode()), field)])[0], merged=True)
+        record = here or past
+        source = codec.decode(field, record) if record else None
+        causes = [cause for name, cause in map(_change, history) if name == field.decode()]
+        return Standing(
+            tag,
+            source if isinstance(source, Grant) else None,
+            codec.number_of(record) if record else 0,
+            causes[-1] if causes else None,
+            False,
+        )
+
+
+def _field(row: Row) -> bytes:
+    return f"g:{row.grant}".encode()
+
+
+_decode = msgspec.json.Decoder(list).decode
+
+
+def _change(entry: bytes) -> tuple[str, str]:
+    """The field and the cause of an entry of the history (`store.readers`)."""
+    _, _, field, _, cause, *_ = _decode(entry)
+    return field, cause

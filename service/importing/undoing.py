@@ -1,0 +1,121 @@
+"""Taking back what a chunk of an import gave, and only that.
+
+A grant that the import gave is revoked; one that it extended gets back the end that it had (or is revoked, if the import
+that gave it was undone meanwhile). What anybody changed or revoked since is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from service.importing.applying import BATCH
+from service.importing.pace import Pace
+from service.importing.seams import Checkpoint, Late
+from service.importing.standing import Standing, Standings
+from service.paywall.source import Grant
+from service.store import codec
+from service.store.imports import Imports, Manifest, Put, Row, Turn
+from service.store.known import Known
+from service.store.readers import history_entry
+
+_TRIES = 50
+
+
+class Undoing:
+    """Works for one process. `StoreUnavailable`; `Late` when the lease is gone."""
+
+    def __init__(
+        self,
+        store: Imports,
+        standings: Standings,
+        known: Known | None,
+        checkpoint: Checkpoint,
+        pace: Pace,
+    ) -> None:
+        self._store = store
+        self._standings = standings
+        self._known = known
+        self._checkpoint = checkpoint
+        self._pace = pace
+
+    def chunk(self, manifest: Manifest, turn: Turn, rows: list[Row], now: float) -> dict[str, int]:
+        """Does a chunk. Gives what was done how often."""
+        given = [row for row in rows if row.action in ("new", "extended")]
+        counted = {"taken_back": 0, "left_alone": 0}
+        for start in range(0, len(given), BATCH):
+            for word in self._batch(manifest, turn, given[start : start + BATCH], now):
+                counted[word] += 1
+            self._checkpoint("import.untaken")
+            self._pace.step()
+        return counted
+
+    def _batch(self, manifest: Manifest, turn: Turn, rows: list[Row], now: float) -> list[str]:
+        words: list[str] = []
+        for _ in range(_TRIES):
+            looked = list(zip(rows, self._standings.of(rows), strict=True))
+            verdicts = [self._verdict(manifest, row, standing) for row, standing in looked]
+            words += [verdict for verdict in verdicts if verdict is not None and verdict != "take"]
+            due = [pair for pair, verdict in zip(looked, verdicts, strict=True) if verdict == "take"]
+            rows, taken = self._take(manifest, turn, due, now)
+            words += ["taken_back"] * taken
+            if not rows:
+                return words
+        raise Late  # Somebody changes these readers all the time; the whole chunk is taken up again.
+
+    def _take(
+        self, manifest: Manifest, turn: Turn, due: Sequence[tuple[Row, Standing]], now: float
+    ) -> tuple[list[Row], int]:
+        """Takes grants back. Gives the rows whose grant somebody changed at the same moment, and how many were taken."""
+        puts = [self._put(manifest, row, standing, now) for row, standing in due]
+        again: list[Row] = []
+        ended: set[bytes] = set()
+        taken = 0
+        for (row, standing), outcome in zip(
+            due, self._store.put(puts, turn.until_ms, manifest.created_at), strict=True
+        ):
+            if outcome.verdict == "late":
+                raise Late
+            if outcome.verdict in ("conflict", "merged"):
+                again.append(row)
+            elif outcome.verdict == "applied":
+                taken += 1
+                ended |= {standing.tag, row.tag.encode()}
+        if self._known is not None and ended:
+            self._known.forget_all(ended)
+        return again, taken
+
+    def _verdict(self, manifest: Manifest, row: Row, now: Standing) -> str | None:
+        """`take`, or how it counts; `None`: the import did not get this far."""
+        grant = now.grant
+        if grant is None or (row.action == "extended" and now.number == row.number):
+            return None
+        if now.cause == f"audit:{manifest.undo}":
+            return "taken_back"
+        if now.cause == f"audit:{manifest.entry}":
+            return "take"
+        # The history says who changed it last, unless the change is no longer kept or came along with a merge.
+        known = now.cause is not None and not (now.merged and now.cause == "merge")
+        as_given = grant.revoked_at is None and grant.until == row.until
+        return "take" if as_given and not known else "left_alone"
+
+    def _put(self, manifest: Manifest, row: Row, standing: Standing, now: float) -> Put:
+        grant = standing.grant
+        assert grant is not None
+        taken = self._taken(manifest, row, grant, now)
+        field, number = codec.field_of(taken), standing.number + 1
+        record = codec.encode(taken, number)
+        entry = history_entry(now, field, record, f"audit:{manifest.undo}")
+        return Put(standing.tag, field, number, record, "past" if taken.revoked_at else "reader", entry)
+
+    def _taken(self, manifest: Manifest, row: Row, grant: Grant, now: float) -> Grant:
+        if row.action == "new" or self._was_undone(grant, manifest):
+            return replace(grant, revoked_at=int(now))
+        return replace(grant, until=row.old)
+
+    def _was_undone(self, grant: Grant, manifest: Manifest) -> bool:
+        """Whether the import that gave this grant, which ours then extended, was undone."""
+        if grant.import_id is None or grant.import_id == manifest.id:
+            return False
+        other = self._store.find(grant.import_id)
+        return other is not None and other.state in ("undoing", "undone")

@@ -1,0 +1,286 @@
+"""Imports in the store: rows staged in chunks, one key that commits, a lease on the work, and what an undo needs.
+
+All of an import lies in one slot, with an audit outbox of its own. A chunk is sealed: a row names its reader by the hash
+that the store's keys carry, but its reason may name anybody. Once a chunk is done the reasons go. What an undo needs stays.
+
+    row      [tag, action, grant, number, old end, plan, end, reason]
+    action   "new" | "extended" | "unchanged" | "skipped"
+    number   of the grant before the import touches it (0: there is none), so that only its successor is ever put
+
+Who does the work holds a lease by the store's own clock, and every put carries its end: one that comes late is refused, so
+that two never work on the same import, whoever was stopped for how long.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast
+
+import msgspec
+
+from service.sealing import Sealer
+from service.store.audit import Actor
+from service.store.codec import NewerSchema
+from service.store.errors import StoreError
+from service.store.keys import Keys
+from service.store.link import Link
+from service.store.readers import HISTORY_ENTRIES, pairs_in
+from service.store.scripts import load
+
+TURN, STATE, KEEP, PUT = load("import_turn"), load("import_state"), load("import_keep"), load("import_put")
+
+SCHEMA = 1
+STAGED_FOR = 31 * 86_400
+"""Seconds for which what is not committed is kept: a second admin may take 30 days."""
+KEPT_FOR = 400 * 86_400
+"""Seconds for which an import can be told of and undone."""
+
+State = Literal["staged", "applying", "done", "undoing", "undone"]
+Action = Literal["new", "extended", "unchanged", "skipped"]
+COUNTERS = ("new", "extended", "unchanged", "skipped", "taken_back", "left_alone")
+
+_json = msgspec.json.Encoder()
+
+
+class Row(msgspec.Struct, array_like=True):
+    """What is to be done, or was done, for one reader."""
+
+    tag: str
+    action: Action
+    grant: str | None
+    number: int
+    old: int | None
+    plan: str | None
+    until: int | None
+    reason: str | None = None
+
+
+_rows = msgspec.json.Decoder(list[Row])
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """An import as a whole. `planned` counts what was planned, `counted` what was done; `entry` is its audit entry's id."""
+
+    id: str
+    state: State
+    rows: int
+    actor: Actor
+    created_at: int
+    entry: str
+    undo: str | None
+    chunks: int
+    cursor: int
+    planned: dict[str, int]
+    counted: dict[str, int]
+    approval: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What there is to do now: the chunk, and until when (the store's milliseconds) it is ours to do."""
+
+    state: Literal["applying", "undoing", "busy", "idle"]
+    chunk: int
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """One grant's record to be put in the place of its predecessor."""
+
+    tag: bytes
+    field: bytes
+    number: int
+    record: bytes
+    place: Literal["reader", "past"]
+    entry: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a put; `stands` is the record there, or of a merged reader the heir's id."""
+
+    verdict: Literal["applied", "conflict", "merged", "erased", "late"]
+    stands: bytes
+
+
+class Imports:
+    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, link: Link, keys: Keys, sealer: Callable[[], Sealer]) -> None:
+        self._link = link
+        self._keys = keys
+        self._sealer = sealer
+        self._open = keys.shared("imports")
+
+    @staticmethod
+    def new_id() -> str:
+        """An id for an import: `im_` and 20 characters."""
+        return "im_" + secrets.token_hex(10)
+
+    @staticmethod
+    def tag(import_id: str) -> bytes:
+        """The hash tag of an import; also the name of its audit outbox."""
+        return b"i:" + import_id.encode()
+
+    def _key(self, import_id: str) -> bytes:
+        return b"%b:{%b}import" % (self._keys.prefix, self.tag(import_id))
+
+    def _rows(self, import_id: str) -> bytes:
+        return b"%b:{%b}rows" % (self._keys.prefix, self.tag(import_id))
+
+    # Staging: nothing of it shows.
+
+    def put_chunk(self, import_id: str, chunk: int, rows: Sequence[Row]) -> None:
+        """Stages a chunk of a new import."""
+        key = self._rows(import_id)
+        sealed = self._sealed(rows)
+        self._link.pipeline([(key, (b"HSET", key, chunk, sealed)), (key, (b"EXPIRE", key, STAGED_FOR))])
+
+    def put_manifest(self, manifest: Manifest) -> None:
+        """Stages the whole: the last step before it may be committed."""
+        key = self._key(manifest.id)
+        said: dict[str, Any] = {
+            "schema": SCHEMA,
+            "state": manifest.state,
+            "rows": manifest.rows,
+            "actor": _json.encode(asdict(manifest.actor)),
+            "created": manifest.created_at,
+            "entry": manifest.entry,
+            "chunks": manifest.chunks,
+            "cursor": manifest.cursor,
+            "planned": _json.encode(manifest.planned),
+        }
+        parts = [part for pair in said.items() for part in pair]
+        self._link.pipeline([(key, (b"HSET", key, *parts)), (key, (b"EXPIRE", key, STAGED_FOR))])
+        # From here on whoever looks for work, or for a reader who is to be erased, finds it.
+        self._link.call(self._open, b"SADD", self._open, manifest.id)
+
+    def drop(self, import_id: str) -> None:
+        """Lets go of what was staged and will never be committed."""
+        for key in (self._key(import_id), self._rows(import_id)):
+            self._link.call(key, b"DEL", key)
+        self.close(import_id)
+
+    def note_approval(self, import_id: str, approval: str) -> None:
+        """Notes what it waits for."""
+        key = self._key(import_id)
+        self._link.call(key, b"HSET", key, b"approval", approval)
+
+    # Committing, and telling.
+
+    def commit(self, import_id: str, entry_id: str, entry: bytes) -> tuple[bool, State | None]:
+        """Commits. Gives whether it was done now, and the state before (`None`: unknown)."""
+        return self._to("applying", import_id, entry_id, entry)
+
+    def undo(self, import_id: str, entry_id: str, entry: bytes) -> tuple[bool, State | None]:
+        """Commits its undoing, in whatever state it is."""
+        self.reopen(import_id)
+        return self._to("undoing", import_id, entry_id, entry)
+
+    def _to(self, state: str, import_id: str, entry_id: str, entry: bytes) -> tuple[bool, State | None]:
+        keys = [self._key(import_id), self._rows(import_id), self._keys.outbox(self.tag(import_id))]
+        done, before = self._link.run(STATE, keys, [state, entry_id, entry, KEPT_FOR])
+        return bool(done), cast(Any, before.decode() or None)
+
+    def find(self, import_id: str) -> Manifest | None:
+        """An import; `None` if there is none of that id, or none any more."""
+        key = self._key(import_id)
+        said = dict(pairs_in(self._link.call(key, b"HGETALL", key)))
+        if b"state" not in said:
+            return None
+        if int(said[b"schema"]) != SCHEMA:
+            raise NewerSchema(f"an import of schema {int(said[b'schema'])}, this service knows {SCHEMA}")
+        return Manifest(
+            id=import_id,
+            state=cast(State, said[b"state"].decode()),
+            rows=int(said[b"rows"]),
+            actor=Actor(**msgspec.json.decode(said[b"actor"])),
+            created_at=int(said[b"created"]),
+            entry=said[b"entry"].decode(),
+            undo=said[b"undo"].decode() if b"undo" in said else None,
+            chunks=int(said[b"chunks"]),
+            cursor=int(said[b"cursor"]),
+            planned=msgspec.json.decode(said[b"planned"]),
+            counted={name: int(said.get(name.encode(), b"0")) for name in COUNTERS},
+            approval=said[b"approval"].decode() if b"approval" in said else None,
+        )
+
+    def open_ids(self) -> list[str]:
+        """Imports that are staged or not finished; among them some that have finished or gone."""
+        return sorted(bytes(name).decode() for name in self._link.call(self._open, b"SMEMBERS", self._open))
+
+    def reopen(self, import_id: str) -> None:
+        """There is something to be done for it again."""
+        self._link.call(self._open, b"SADD", self._open, import_id)
+
+    def close(self, import_id: str) -> None:
+        """Nothing is left to be done for it, unless it is undone one day."""
+        self._link.call(self._open, b"SREM", self._open, import_id)
+
+    # The work.
+
+    def turn(
+        self,
+        import_id: str,
+        holder: str,
+        lease: float,
+        done: tuple[str, int] | None = None,
+        rows: Sequence[Row] | None = None,
+        counted: dict[str, int] | None = None,
+    ) -> Turn:
+        """Takes or renews the lease and says what to do. `done`: the state and the chunk that were worked on, `rows` that
+        chunk as it is to be kept, `counted` what came of it."""
+        state, chunk = done or ("", "")
+        counters = [part for pair in (counted or {}).items() for part in pair]
+        sealed = self._sealed(rows) if rows is not None else ""
+        arguments: list[bytes | int | str] = [holder, int(lease * 1000), KEPT_FOR, state, chunk, sealed, *counters]
+        reply = self._link.run(TURN, [self._key(import_id), self._rows(import_id)], arguments)
+        return Turn(cast(Any, reply[0].decode()), int(reply[1]), int(reply[2]))
+
+    def release(self, import_id: str, holder: str) -> None:
+        """Gives the lease back early; another may go on at once."""
+        key = self._key(import_id)
+        if self._link.call(key, b"HGET", key, b"holder") == holder.encode():
+            self._link.call(key, b"HDEL", key, b"holder", b"lease")
+
+    def chunk(self, import_id: str, chunk: int) -> list[Row]:
+        """The rows of a chunk."""
+        key = self._rows(import_id)
+        sealed = self._link.call(key, b"HGET", key, chunk)
+        text = self._sealer().open(bytes(sealed).decode("ascii", "replace")) if sealed is not None else None
+        if text is None:
+            raise StoreError("a chunk of an import is missing, or was sealed under a secret that is gone")
+        return _rows.decode(text)
+
+    def keep_chunk(self, import_id: str, holder: str, state: State, chunk: int, rows: Sequence[Row]) -> bool:
+        """Writes a chunk anew. `False`: it is not ours any more, or in another state."""
+        keys = [self._key(import_id), self._rows(import_id)]
+        return bool(self._link.run(KEEP, keys, [holder, state, chunk, self._sealed(rows)]))
+
+    def put(self, puts: Sequence[Put], until_ms: int, staged_at: int) -> list[Outcome]:
+        """Puts grants' records, each by itself, in one wait."""
+        asked = [(self._places(put.tag), self._arguments(put, until_ms, staged_at)) for put in puts]
+        try:
+            replies = self._link.pipeline(
+                [(keys[0], (b"EVALSHA", PUT.sha, 4, *keys, *arguments)) for keys, arguments in asked]
+            )
+        except StoreError:
+            # A store that was restarted does not know the script; one by one it is told. Each put may be repeated.
+            replies = [self._link.run(PUT, keys, arguments) for keys, arguments in asked]
+        return [Outcome(cast(Any, verdict.decode()), stands) for verdict, stands in replies]
+
+    def _places(self, tag: bytes) -> list[bytes]:
+        keys = self._keys
+        return [keys.reader(tag), keys.past(tag), keys.history(tag), keys.erased(tag)]
+
+    @staticmethod
+    def _arguments(put: Put, until_ms: int, staged_at: int) -> list[bytes | int | str]:
+        said: list[bytes | int | str] = [put.field, put.number, put.record, put.place, put.entry]
+        return [*said, HISTORY_ENTRIES, until_ms, staged_at]
+
+    def _sealed(self, rows: Sequence[Row]) -> str:
+        return self._sealer().seal(_json.encode(rows))
