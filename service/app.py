@@ -227,7 +227,7 @@ class _Orjson(JSONProvider):
 
 
 def _flask(service: Service, keyring: guards.Keyring, requests_log: RequestLog) -> Flask:
-    app = Flask("service.web")
+    app = Flask("service.web", static_folder=None)
     app.json = _Orjson(app)
     # An id in a path may hold what looks like two slashes; a redirect would be a failure to Stripe.
     app.url_map.merge_slashes = False

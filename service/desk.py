@@ -91,8 +91,10 @@ class Desk:
         questions = [Question(story, reader, visitor, count=False) for story in stories]
         tiers = [self.catalogue.tier_of(story, now) for story in stories]
         metered = dict.fromkeys(tier.meter for tier in tiers if tier.meter)
+        needed = reader is not None or not all(map(is_free, stories, tiers))
         try:
-            seen = self._look(reader, visitor, [self._frame(name, now) for name in metered], now)
+            frames = [self._frame(name, now) for name in metered]
+            seen = self._look(reader, visitor, frames, now) if needed else Seen(None, NOTHING, {}, {})
             decisions = [self._weigh(q, tier, seen, now) for q, tier in zip(questions, tiers, strict=True)]
         except (StoreUnavailable, NewerSchema):
             decisions = [self._degraded(q, tier, now) for q, tier in zip(questions, tiers, strict=True)]
@@ -102,7 +104,7 @@ class Desk:
         free = is_free(question.story, tier)
         frames = [] if free or tier.meter is None else [self._frame(tier.meter, now)]
         ticket = None if question.token is None or free else self._ticket(question, question.token, now)
-        if question.reader is None and ticket is None and (free or not frames):
+        if question.reader is None and free:
             return decide(question.story, tier, NOTHING, None, now=now, catalogue=self.catalogue)
         seen = self._look(question.reader, question.visitor, frames, now, ticket)
         decision = self._weigh(question, tier, seen, now)
@@ -140,6 +142,8 @@ class Desk:
         elif commands:
             replies = self._link.read(commands)
         else:
+            # There is nobody to look up; but whether the store is there decides whether `[failure]` answers.
+            self._link.read([(self._keys.shared("probe"), (b"PING",))])
             return Seen(None, NOTHING, {}, {})
         asked, entitlements, of_reader, place = reader, NOTHING, {}, 0
         if reader is not None:
@@ -257,5 +261,7 @@ class Desk:
 
     def _degraded(self, question: Question, tier: Tier, now: float) -> Decision:
         signed_in = question.reader is not None
+        if not signed_in and is_free(question.story, tier):  # It needs no store, so there is nothing amiss with it.
+            return decide(question.story, tier, NOTHING, None, now=now, catalogue=self.catalogue)
         known = self._known.features(reader_hash(question.reader), now) if question.reader else ()
         return decide_degraded(question.story, tier, known, signed_in=signed_in, catalogue=self.catalogue, now=now)

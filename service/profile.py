@@ -18,6 +18,9 @@ from service.store.keys import reader_hash
 from service.store.link import Link
 from service.store.readers import Readers, sources_at
 
+LAST = 253_370_764_800
+"""The year 9999: the end of a window that begins later cannot be worked out, so meters are told as of then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -50,7 +53,7 @@ class Profiles:
             tuple(held.by_feature.items()),
             holdings,
             self._readers.customers(name),
-            self._standings(name, max(at, now)) if at >= int(now) else (),
+            self._standings(name, min(max(at, now), LAST)) if at >= int(now) else (),
         )
 
     def _sources(self, reader: str, at: float, now: float) -> list[Source]:

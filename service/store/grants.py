@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from service.paywall.source import Grant
+from service.paywall.source import Grant, Source
 from service.store import audit as trail
 from service.store.audit import Actor, Audit
+from service.store.errors import StoreUnavailable
 from service.store.keys import reader_hash
 from service.store.known import Known
 from service.store.readers import Kept, Readers
@@ -169,10 +171,19 @@ class Grants:
         )
         if outcome.verdict == "conflict":
             return None
-        if self._known is not None and grant.status_at(now) != "active":
+        if self._known is not None and _less(outcome.before, grant):
             self._known.forget(reader_hash(reader))
-        self._audit.settle(reader)
+        with suppress(StoreUnavailable):  # It is done, and says so; the entry lies beside it, and is moved later.
+            self._audit.settle(reader)
         return grant
+
+
+def _less(before: Source | None, after: Grant) -> bool:
+    """Whether a change takes access away: a revocation, or an earlier end."""
+    if not isinstance(before, Grant):
+        return False
+    sooner = after.until is not None and (before.until is None or after.until < before.until)
+    return sooner or (after.revoked_at is not None and before.revoked_at is None)
 
 
 def described(grant: Grant, now: float) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from flask import g, request
 from marshmallow import Schema, ValidationError
 
 from service.web.errors import Problem, field_errors, invalid
+from service.web.schemas import ReasonMaybeIn
 from service.web.strict_json import NotJson, loads
 
 MOST = 256 * 1024
@@ -76,5 +77,5 @@ def reason(schema: Schema) -> str | None:
     if given is None:
         found: str | None = load(schema, optional=True).get("reason")
         return found
-    inside = load(type(schema)(partial=True), optional=True).get("reason")
+    inside = load(ReasonMaybeIn(), optional=True).get("reason")
     return str(check(schema, {"reason": given if inside is None else inside})["reason"])

@@ -25,7 +25,7 @@ from service.web.schemas import GrantChangeIn, GrantIn, GrantOut, ReasonIn
 
 def wanted_of(data: dict[str, Any], catalogue: Catalogue, now: float) -> Wanted:
     """What loaded request data asks for. `Problem` 422 with everything that speaks against it."""
-    plan, features = data.get("plan"), tuple(dict.fromkeys(data.get("features") or ()))
+    plan, features = data.get("plan"), tuple(data.get("features") or ())
     if (plan is None) == (not features):
         message = "give exactly one of plan and features"
         raise invalid([("plan", message), ("features", message)])
@@ -34,7 +34,7 @@ def wanted_of(data: dict[str, Any], catalogue: Catalogue, now: float) -> Wanted:
     mistakes = granting.refusals(catalogue, plan=plan, features=features, start=start, until=until, now=now)
     if mistakes:
         raise invalid(mistakes)
-    return Wanted(plan, features, data["reason"], start, until)
+    return Wanted(plan, tuple(dict.fromkeys(features)), data["reason"], start, until)
 
 
 def blueprint(

@@ -1,0 +1,313 @@
+"""While the store is away: `[failure]` decides, who was seen lately stays in, nothing is a 5xx, and it passes by itself."""
+
+from __future__ import annotations
+
+import signal
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+if TYPE_CHECKING:
+    from tests.serving import Paywall, Serve
+    from tests.within import DeskApp, MakeDesk
+
+Until = Callable[..., float]
+ALL = ["notebook", "no_ads", "no_autoplay", "newsmaker_events"]
+
+
+def degraded(desk: DeskApp, story: str | dict[str, Any] = "a", **more: Any) -> dict[str, Any]:
+    """A degraded answer's own fields; what must be null is held to be."""
+    answer = desk.ask(story, **more)
+    assert answer["degraded"] is True
+    if answer["reason"] != "free":
+        assert answer["reason"] == "store_unavailable"
+    assert (answer["source"], answer["until"], answer["meter"]) == (None, None, None)
+    assert (answer["offer"] is None) == (answer["show"] == "full")
+    return answer
+
+
+@pytest.fixture
+def broken(make_desk: MakeDesk, launch: Any, until: Until) -> tuple[DeskApp, Any]:
+    """An app that has seen an entitled reader, and its store, which a test then ends."""
+    store = launch("valkey")
+    desk = make_desk(store.url)
+    desk.grant("entitled")
+    desk.grant("quiet", plan="quiet")
+    desk.ask("a", reader="entitled", count=False)
+    desk.call("POST", "/v1/access/batch", {"reader": "quiet", "stories": [{"id": "a"}]})
+    return desk, store
+
+
+@pytest.mark.parametrize(("readers", "visitors"), [("full", "upsell"), ("upsell", "full")])
+def test_the_policy_decides_what_is_shown(
+    make_desk: MakeDesk, launch: Any, policy: str, readers: str, visitors: str
+) -> None:
+    store = launch("valkey")
+    failing = f'\n[failure]\nreaders = "{readers}"\nvisitors = "{visitors}"\n'
+    desk = make_desk(store.url, policy + failing)
+    store.end()
+    for story in ("a", {"id": "x", "tier": "supporters"}, {"id": "x", "tier": "events"}):
+        assert degraded(desk, story, reader="r")["show"] == readers
+        assert degraded(desk, story, reader="r", visitor="v")["show"] == readers
+        assert degraded(desk, story, visitor="v")["show"] == visitors
+        assert degraded(desk, story)["show"] == visitors
+
+
+def test_nobody_in_particular_is_answered_by_the_policy_too_from_the_first_request_on(
+    make_desk: MakeDesk, launch: Any
+) -> None:
+    for story in ({"id": "x", "tier": "supporters"}, {"id": "x"}, {"id": "x", "tier": "signed_in"}):
+        for who in ({}, {"visitor": "v"}):
+            store = launch("valkey")
+            desk = make_desk(store.url)
+            store.end()
+            degraded(desk, dict(story), **who)
+
+
+def test_what_requires_nothing_stays_free(broken: tuple[DeskApp, Any]) -> None:
+    desk, store = broken
+    store.end()
+    for story in ({"id": "f", "tier": "free", "parts": ["all"]}, {"id": "f", "parts": ["facts"]}):
+        answer = degraded(desk, story, reader="r")
+        assert (answer["show"], answer["reason"], set(answer["parts"].values())) == ("full", "free", {"open"})
+        answer = desk.ask(story, visitor="v")
+        assert (answer["show"], answer["reason"]) == ("full", "free")
+
+
+def test_open_parts_stay_open(broken: tuple[DeskApp, Any]) -> None:
+    desk, store = broken
+    store.end()
+    assert degraded(desk, visitor="v")["parts"] == {"facts": "open", "notebook": "locked"}
+    assert degraded(desk, reader="r")["parts"] == {"facts": "open", "notebook": "open"}
+
+
+def test_who_was_seen_as_entitled_stays_in_with_all_features(broken: tuple[DeskApp, Any]) -> None:
+    desk, store = broken
+    store.end()
+    answer = degraded(desk, reader="entitled")
+    assert (answer["show"], answer["features"]) == ("full", ALL)
+    assert degraded(desk, {"id": "x", "tier": "events"}, reader="entitled")["show"] == "full"
+    assert degraded(desk, reader="quiet")["features"] == ["no_ads"], "a batch counts as seen"
+    assert degraded(desk, reader="stranger")["features"] == []
+
+
+def test_features_never_come_from_the_policy(make_desk: MakeDesk, launch: Any, policy: str) -> None:
+    store = launch("valkey")
+    desk = make_desk(store.url, policy + '\n[failure]\nreaders = "upsell"\n')
+    desk.grant("r", plan="quiet")
+    desk.grant("s")
+    for reader in ("r", "s"):
+        desk.ask("a", reader=reader)
+    store.end()
+    answer = degraded(desk, reader="r")
+    assert (answer["show"], answer["features"]) == ("upsell", ["no_ads"])
+    assert degraded(desk, reader="s")["show"] == "full"
+
+
+def test_what_is_known_is_forgotten_after_its_time(broken: tuple[DeskApp, Any]) -> None:
+    desk, store = broken
+    store.end()
+    seen = desk.clock.now
+    desk.clock.now = seen + 24 * 3_600 - 1
+    assert degraded(desk, reader="entitled")["features"] == ALL
+    desk.clock.now = seen + 24 * 3_600
+    assert degraded(desk, reader="entitled")["features"] == []
+
+
+def test_what_is_known_holds_no_longer_than_the_entitlement(make_desk: MakeDesk, launch: Any) -> None:
+    store = launch("valkey")
+    desk = make_desk(store.url)
+    desk.clock.at("2026-12-10T12:00:00Z")
+    desk.grant("r", until="2026-12-10T13:00:00Z")
+    desk.ask("a", reader="r")
+    store.end()
+    desk.clock.at("2026-12-10T12:59:59Z")
+    assert degraded(desk, reader="r")["features"] == ALL
+    desk.clock.at("2026-12-10T13:00:00Z")
+    assert degraded(desk, reader="r")["features"] == []
+
+
+def change(desk: DeskApp, grant: str, until: str | None) -> None:
+    body = {"until": until, "reason": "x"}
+    assert desk.call("PATCH", f"/v1/readers/r/grants/{grant}", body, admin=True).status_code == 200
+
+
+def test_a_revocation_removes_what_is_known(make_desk: MakeDesk, launch: Any) -> None:
+    store = launch("valkey")
+    desk = make_desk(store.url)
+    grant = desk.grant("r")["id"]
+    desk.ask("a", reader="r")
+    assert desk.call("DELETE", f"/v1/readers/r/grants/{grant}?reason=x", admin=True).status_code == 200
+    store.end()
+    assert degraded(desk, reader="r")["features"] == []
+
+
+def test_an_earlier_end_is_not_outlived_by_what_is_known(make_desk: MakeDesk, launch: Any) -> None:
+    store = launch("valkey")
+    desk = make_desk(store.url)
+    desk.clock.at("2026-12-10T12:00:00Z")
+    grant = desk.grant("r")["id"]
+    desk.ask("a", reader="r")
+    change(desk, grant, "2026-12-10T13:00:00Z")
+    store.end()
+    desk.clock.at("2026-12-10T14:00:00Z")
+    assert degraded(desk, reader="r")["features"] == []
+
+
+def test_what_gives_more_removes_nothing(make_desk: MakeDesk, launch: Any) -> None:
+    store = launch("valkey")
+    desk = make_desk(store.url)
+    desk.clock.at("2026-12-10T12:00:00Z")
+    grant = desk.grant("r", until="2026-12-20T00:00:00Z")["id"]
+    desk.ask("a", reader="r")
+    change(desk, grant, "2026-12-30T00:00:00Z")
+    desk.grant("r", plan="quiet", **{"from": "2026-12-15T00:00:00Z"})
+    store.end()
+    assert degraded(desk, reader="r")["features"] == ALL
+
+
+def test_all_that_needs_the_store_is_503_and_says_when_to_try_again(broken: tuple[DeskApp, Any]) -> None:
+    desk, store = broken
+    grant = desk.grant("r")["id"]
+    store.end()
+    body = {"plan": "vip", "reason": "x", "until": None}
+    for method, path, sent in (
+        ("POST", "/v1/readers/r/grants", body),
+        ("PATCH", f"/v1/readers/r/grants/{grant}", {"until": None, "reason": "x"}),
+        ("DELETE", f"/v1/readers/r/grants/{grant}?reason=x", None),
+        ("GET", "/v1/readers/r", None),
+        ("GET", "/v1/readers/r?at=2020-01-01T00:00:00Z", None),
+        ("GET", "/readyz", None),
+    ):
+        answer = desk.call(method, path, sent, admin=True)
+        assert (answer.status_code, answer.content_type) == (503, "application/problem+json"), path
+        assert int(answer.headers["Retry-After"]) >= 1
+    idempotent = desk.call("POST", "/v1/readers/r/grants", body, admin=True, headers={"Idempotency-Key": "k"})
+    assert idempotent.status_code == 503
+    for path in ("/healthz", "/metrics", "/openapi.json", "/docs"):
+        assert desk.client.get(path).status_code == 200, path
+    for wrong, status in (({"story": {}}, 422), ({"story": {"id": "a", "tier": "no"}}, 422)):
+        assert desk.call("POST", "/v1/access", wrong).status_code == status
+    assert desk.client.post("/v1/access", headers={"Authorization": "Bearer no"}).status_code == 401
+
+
+def test_a_batch_is_degraded_as_each_alone_would_be(broken: tuple[DeskApp, Any]) -> None:
+    desk, store = broken
+    store.end()
+    stories = [{"id": "a"}, {"id": "f", "tier": "free"}, {"id": "e", "tier": "events"}]
+    for who in ({}, {"visitor": "v"}, {"reader": "entitled"}, {"reader": "r", "visitor": "v"}):
+        together = desk.call("POST", "/v1/access/batch", {**who, "stories": stories}).get_json()["decisions"]
+        alone = [desk.ask(dict(story), **who) for story in stories]
+        for each in [*together, *alone]:
+            each.pop("decision_id")
+        assert together == alone
+
+
+@pytest.mark.parametrize("kind", ["valkey", "redis8"])
+def test_the_answers_are_normal_within_a_second_of_the_stores_coming_back(
+    make_desk: MakeDesk, launch: Any, until: Until, kind: str
+) -> None:
+    store = launch(kind, tcp=True)
+    desk = make_desk(store.url)
+    store.end()
+    assert desk.ask("a", reader="r")["degraded"]
+    store.start()
+    assert until(lambda: not desk.ask("a", reader="r", count=False)["degraded"]) < 1
+    assert desk.client.get("/readyz").status_code == 200
+    assert desk.ask("a", reader="r")["meter"]["counted"]
+
+
+def test_a_store_that_hangs_is_as_one_that_is_gone(broken: tuple[DeskApp, Any], until: Until) -> None:
+    desk, store = broken
+    store.freeze()
+    begun = time.monotonic()
+    assert degraded(desk, reader="entitled")["features"] == ALL
+    assert time.monotonic() - begun < 1, "about 250 ms before the breaker opens"
+    begun = time.monotonic()
+    for _ in range(20):
+        degraded(desk, reader="r")
+    assert time.monotonic() - begun < 1
+    assert desk.client.get("/readyz").status_code == 503
+    store.thaw()
+    assert until(lambda: not desk.ask("a", reader="entitled", count=False)["degraded"]) < 1
+
+
+def _load(paywall: Paywall, stop: threading.Event, found: list[tuple[float, float, int, bool]], who: int) -> None:
+    with requests.Session() as session:
+        session.trust_env = False
+        number = 0
+        while not stop.is_set():
+            number += 1
+            asks: dict[str, Any] = {"reader": f"r{who}"} if number % 2 else {"visitor": f"v{who}"}
+            body = {"story": {"id": f"s{number}"}, **asks}
+            begun = time.monotonic()
+            answer = session.post(f"{paywall.url}/v1/access", json=body, headers=paywall.as_site, timeout=20)
+            ended = time.monotonic()
+            ok = answer.status_code == 200 and answer.json()["degraded"]
+            found.append((begun, ended - begun, answer.status_code, ok))
+
+
+def _p99(seconds: list[float]) -> float:
+    return statistics.quantiles(seconds, n=100)[98]
+
+
+@pytest.mark.parametrize("how", ["killed", "hung"])
+@pytest.mark.full
+def test_under_load_there_are_only_200s_and_they_stay_quick(serve: Serve, launch: Any, until: Until, how: str) -> None:
+    store = launch("valkey", tcp=True)
+    paywall = serve(REDIS_URL=store.url)
+    found: list[tuple[float, float, int, bool]] = []
+    stop = threading.Event()
+    clients = [threading.Thread(target=_load, args=(paywall, stop, found, who)) for who in range(4)]
+    for client in clients:
+        client.start()
+    try:
+        until(lambda: len(found) > 200, 20)
+        struck = time.monotonic()
+        store.end() if how == "killed" else store.freeze()
+        until(lambda: sum(begun > struck + 0.6 for begun, *_ in list(found)) > 1_000, 40)
+        back = time.monotonic()
+        store.start() if how == "killed" else store.thaw()
+        until(lambda: any(begun > back and not away for begun, _, _, away in list(found)), 10)
+        assert time.monotonic() - back < 2, "normal within a second of the store's coming back"
+    finally:
+        stop.set()
+        for client in clients:
+            client.join()
+    assert {status for _, _, status, _ in found} == {200}
+    during = [took for begun, took, _, _ in found if struck + 0.6 < begun < back]
+    assert all(away for begun, _, _, away in found if struck + 0.6 < begun < back)
+    before = [took for begun, took, _, _ in found if begun < struck]
+    # 50 ms; where the machine is so busy that even a store at hand takes as long, no longer than that.
+    assert _p99(during) < max(0.05, _p99(before))
+
+
+def test_what_is_known_survives_a_restart_of_the_service_while_the_store_is_away(
+    serve: Serve, launch: Any, until: Until
+) -> None:
+    store = launch("valkey", tcp=True)
+    paywall = serve(REDIS_URL=store.url)
+    paywall.grant("entitled")
+    revoked = paywall.grant("revoked")["id"]
+    for reader in ("entitled", "revoked"):
+        paywall.ask("a", reader=reader)
+    paywall.revoke("revoked", revoked)
+    assert paywall.end(signal.SIGTERM) == 0
+    store.end()
+    began = time.monotonic()
+    paywall.start(wait="/healthz")
+    assert time.monotonic() - began < 6, "healthz within two seconds, on a machine of its own"
+    assert requests.get(paywall.url + "/readyz", timeout=5).status_code == 503
+    for _ in range(10):  # whichever worker answers
+        answer = paywall.ask("b", reader="entitled")
+        assert (answer["degraded"], answer["show"], answer["features"]) == (True, "full", ALL)
+        assert paywall.ask("b", reader="revoked")["features"] == []
+        assert paywall.ask("b", visitor="v")["show"] == "upsell"
+    store.start()
+    assert until(lambda: paywall.answers("/readyz")) < 1.5
+    until(lambda: not paywall.ask("b", visitor="v", count=False)["degraded"], 1.5)

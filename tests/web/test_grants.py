@@ -1,0 +1,354 @@
+"""Grants: what may be given, from when, until when, and why; changed, taken back, told, and left in the audit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from service.paywall.catalogue import DAY
+
+if TYPE_CHECKING:
+    from tests.within import DeskApp, MakeDesk
+
+AtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
+GOOD = {"plan": "vip", "reason": "press card", "until": "2027-01-01T00:00:00Z"}
+FIELDS = {"id", "reader", "plan", "features", "reason", "from", "until", "status", "actor", "created_at", "import"}
+
+
+@pytest.fixture(autouse=True)
+def _at_noon(desk: DeskApp) -> None:
+    desk.clock.at("2026-12-10T12:00:00Z")
+
+
+def give(desk: DeskApp, body: Any, reader: str = "r", **more: Any) -> TestResponse:
+    return desk.call("POST", f"/v1/readers/{reader}/grants", body, admin=True, **more)
+
+
+def change(desk: DeskApp, grant: str, body: Any, reader: str = "r") -> TestResponse:
+    return desk.call("PATCH", f"/v1/readers/{reader}/grants/{grant}", body, admin=True)
+
+
+def revoke(desk: DeskApp, grant: str, reader: str = "r", **more: Any) -> TestResponse:
+    return desk.call("DELETE", f"/v1/readers/{reader}/grants/{grant}", admin=True, **more)
+
+
+def fields(answer: TestResponse) -> list[str]:
+    assert answer.status_code == 422, answer.text
+    assert answer.content_type == "application/problem+json"
+    return [error["field"] for error in answer.get_json()["errors"]]
+
+
+def test_a_grant_is_told_whole(desk: DeskApp) -> None:
+    answer = give(desk, GOOD)
+    assert answer.status_code == 201
+    told = answer.get_json()
+    assert set(told) == FIELDS
+    assert told.pop("id")
+    assert told == {
+        "reader": "r",
+        "plan": "vip",
+        "features": [],
+        "reason": "press card",
+        "from": "2026-12-10T12:00:00Z",
+        "until": "2027-01-01T00:00:00Z",
+        "status": "active",
+        "actor": "ann",
+        "created_at": "2026-12-10T12:00:00Z",
+        "import": None,
+    }
+
+
+def test_single_features_may_be_given(desk: DeskApp) -> None:
+    told = desk.grant("r", features=["no_ads", "notebook", "no_ads"])
+    assert (told["plan"], told["features"]) == (None, ["no_ads", "notebook"])
+    assert desk.ask("a", reader="r")["features"] == ["notebook", "no_ads"]
+
+
+@pytest.mark.parametrize(
+    ("body", "at_fault"),
+    [
+        ({**GOOD, "features": ["no_ads"]}, ["plan", "features"]),
+        ({"reason": "x", "until": None}, ["plan", "features"]),
+        ({"plan": None, "features": None, "reason": "x", "until": None}, ["plan", "features"]),
+        ({"features": [], "reason": "x", "until": None}, ["features"]),
+        ({**GOOD, "features": []}, ["features"]),
+        ({**GOOD, "plan": "nope"}, ["plan"]),
+        ({"features": ["no_ads", "no_ads", "nope"], "reason": "x", "until": None}, ["features.2"]),
+        ({"features": "no_ads", "reason": "x", "until": None}, ["features"]),
+        ({"features": [7], "reason": "x", "until": None}, ["features.0"]),
+        ({"plan": "vip", "reason": "x"}, ["until"]),
+        ({**GOOD, "until": "2026-12-10T12:00:00Z"}, ["until"]),
+        ({**GOOD, "until": "2020-01-01T00:00:00Z"}, ["until"]),
+        ({**GOOD, "until": "2027-01-01"}, ["until"]),
+        ({**GOOD, "until": "never"}, ["until"]),
+        ({**GOOD, "until": ""}, ["until"]),
+        ({**GOOD, "until": 1_800_000_000}, ["until"]),
+        ({**GOOD, "from": "2027-01-01T00:00:00Z"}, ["until"]),
+        ({**GOOD, "from": "2028-01-01T00:00:00Z"}, ["until"]),
+        ({**GOOD, "from": "2026-12-10T12:00:00"}, ["from"]),
+        ({"plan": "vip", "until": None}, ["reason"]),
+        ({**GOOD, "reason": None}, ["reason"]),
+        ({**GOOD, "reason": ""}, ["reason"]),
+        ({**GOOD, "reason": " \t\n"}, ["reason"]),
+        ({**GOOD, "reason": "x" * 1_001}, ["reason"]),
+        ({**GOOD, "reason": 7}, ["reason"]),
+        ({**GOOD, "reason": "\ud800"}, ["reason"]),
+        ({**GOOD, "id": "mine"}, ["id"]),
+        ({**GOOD, "reader": "r"}, ["reader"]),
+        ([], ["body"]),
+    ],
+)
+def test_422_says_what_is_wrong_with_a_grant(desk: DeskApp, body: Any, at_fault: list[str]) -> None:
+    assert fields(give(desk, body)) == at_fault
+    assert desk.reader("r")["sources"] == []
+
+
+def test_a_reason_of_a_thousand_characters_and_ends_far_away_are_taken(desk: DeskApp) -> None:
+    told = give(desk, {**GOOD, "reason": "é" * 1_000, "from": None, "until": "9999-12-31T23:59:59Z"}).get_json()
+    assert (told["reason"], told["until"]) == ("é" * 1_000, "9999-12-31T23:59:59Z")
+    assert desk.ask("a", reader="r")["until"] == "9999-12-31T23:59:59Z"
+    long_ago = give(desk, {**GOOD, "from": "0001-01-01T00:00:00Z"}).get_json()
+    assert (long_ago["from"], long_ago["status"]) == ("0001-01-01T00:00:00Z", "active")
+
+
+def test_no_end_must_be_written_out(desk: DeskApp) -> None:
+    assert give(desk, {"plan": "vip", "reason": "x", "until": None}).get_json()["until"] is None
+
+
+def test_a_scheduled_grant_waits_for_its_start_to_the_second(desk: DeskApp) -> None:
+    told = give(desk, {**GOOD, "from": "2026-12-20T00:00:00+01:00"}).get_json()
+    assert (told["status"], told["from"]) == ("scheduled", "2026-12-19T23:00:00Z")
+    assert desk.reader("r")["sources"][0]["standing"] == "none"
+    assert not desk.reader("r")["access"]
+    desk.clock.at("2026-12-19T22:59:59.9Z")
+    assert desk.ask("a", reader="r", count=False)["refresh_after"] == "2026-12-19T23:00:00Z"
+    desk.clock.at("2026-12-19T23:00:00Z")
+    assert desk.ask("a", reader="r")["reason"] == "grant"
+    assert desk.reader("r")["sources"][0]["status"] == "active"
+
+
+def test_the_end_may_be_moved_both_ways_and_taken_away(desk: DeskApp) -> None:
+    grant = desk.grant("r", until="2027-01-01T00:00:00Z")["id"]
+    for until in ("2027-06-01T00:00:00Z", "2026-12-11T00:00:00Z", None, "2026-12-10T12:00:01Z"):
+        told = change(desk, grant, {"until": until, "reason": "as agreed"})
+        assert (told.status_code, told.get_json()["until"]) == (200, until)
+        assert told.get_json()["reason"] == "press card"
+        assert desk.ask("a", reader="r")["until"] == until
+    desk.clock.at("2026-12-10T12:00:01Z")
+    assert desk.ask("a", reader="r", count=False)["reason"] == "metered"
+    assert change(desk, grant, {"until": None, "reason": "again"}).get_json()["status"] == "active"
+
+
+@pytest.mark.parametrize(
+    ("body", "at_fault"),
+    [
+        ({"until": "2026-12-10T12:00:00Z", "reason": "x"}, ["until"]),
+        ({"until": "2026-12-15T00:00:00Z", "reason": "x"}, ["until"]),
+        ({"reason": "x"}, ["until"]),
+        ({"until": None}, ["reason"]),
+        ({"until": None, "reason": " "}, ["reason"]),
+        ({"until": None, "reason": "x", "plan": "vip"}, ["plan"]),
+        ({}, ["until", "reason"]),
+    ],
+)
+def test_422_says_what_is_wrong_with_a_change(desk: DeskApp, body: Any, at_fault: list[str]) -> None:
+    grant = desk.grant("r", **{"from": "2026-12-20T00:00:00Z"})["id"]
+    assert fields(change(desk, grant, body)) == at_fault
+
+
+def test_a_revoked_grant_stays_so(desk: DeskApp) -> None:
+    grant = desk.grant("r")["id"]
+    told = revoke(desk, grant, query_string={"reason": "over"})
+    assert (told.status_code, told.get_json()["status"]) == (200, "revoked")
+    assert desk.ask("a", reader="r", count=False)["reason"] == "metered"
+    assert revoke(desk, grant, query_string={"reason": "again"}).get_json() == told.get_json()
+    for body in ({"until": None, "reason": "x"}, {"until": "2020-01-01T00:00:00Z", "reason": "x"}):
+        answer = change(desk, grant, body)
+        assert (answer.status_code, answer.content_type) == (409, "application/problem+json")
+    source = desk.reader("r")["sources"][0]
+    assert (source["status"], source["standing"], source["features"]) == ("revoked", "ended", source["features"])
+
+
+def test_404_of_a_grant_that_this_reader_has_not(desk: DeskApp) -> None:
+    grant = desk.grant("other")["id"]
+    for unknown in (grant, "gr_none", "x" * 200, "%E2%80%AE"):
+        assert change(desk, unknown, {"until": None, "reason": "x"}).status_code == 404
+        assert revoke(desk, unknown, query_string={"reason": "x"}).status_code == 404
+
+
+def test_the_reason_of_a_delete_stands_in_the_body_or_in_the_query(desk: DeskApp) -> None:
+    def fresh() -> str:
+        found: str = desk.grant("r")["id"]
+        return found
+
+    assert revoke(desk, fresh(), query_string={"reason": "ü ber"}).status_code == 200
+    for body in ({"reason": "over"}, {"reason": "x" * 1_000}):
+        answer = desk.call("DELETE", f"/v1/readers/r/grants/{fresh()}", body, admin=True)
+        assert answer.status_code == 200
+    both = desk.call("DELETE", f"/v1/readers/r/grants/{fresh()}?reason=q", {"reason": None}, admin=True)
+    assert both.status_code == 200
+    grant = fresh()
+    for query in ({}, {"reason": ""}, {"reason": "  "}, {"reason": "x" * 1_001}):
+        assert fields(revoke(desk, grant, query_string=query)) == ["reason"]
+    for bad in ({}, {"reason": None}, {"reason": ""}, {"reason": 7}):
+        assert fields(desk.call("DELETE", f"/v1/readers/r/grants/{grant}", bad, admin=True)) == ["reason"]
+    assert fields(revoke(desk, grant, query_string={"reason": "x", "force": "1"})) == ["force"]
+    assert fields(desk.call("DELETE", f"/v1/readers/r/grants/{grant}?reason=x", {"why": "x"}, admin=True)) == ["why"]
+    assert revoke(desk, grant, data=b"reason=x", content_type="text/plain").status_code == 415
+    assert desk.reader("r")["access"]
+
+
+def test_the_reader_is_told_whole_and_a_stranger_is_empty(desk: DeskApp) -> None:
+    assert desk.reader("nobody") == {
+        "reader": "nobody",
+        "access": False,
+        "features": [],
+        "sources": [],
+        "customers": [],
+        "meters": [
+            {"name": "stories", "limit": 5, "used": 0, "left": 5, "resets_at": "2027-01-01T05:00:00Z"},
+            {"name": "rolling", "limit": 2, "used": 0, "left": 2, "resets_at": None},
+            {"name": "weekly", "limit": 2, "used": 0, "left": 2, "resets_at": "2026-12-14T05:00:00Z"},
+            {"name": "signed_in", "limit": 1, "used": 0, "left": 1, "resets_at": "2026-12-11T05:00:00Z"},
+        ],
+    }
+    grant = desk.grant("r", plan="day_pass", until="2027-01-01T00:00:00Z")
+    told = desk.reader("r")
+    assert told["access"]
+    assert told["features"] == [
+        {"feature": "notebook", "until": "2027-01-01T00:00:00Z", "source": f"grant:{grant['id']}"}
+    ]
+    assert told["sources"] == [
+        {
+            "type": "grant",
+            "id": grant["id"],
+            "plan": "day_pass",
+            "features": ["notebook"],
+            "status": "active",
+            "standing": "good",
+            "from": "2026-12-10T12:00:00Z",
+            "until": "2027-01-01T00:00:00Z",
+            "ending": False,
+            "confirmed": True,
+            "reason": "press card",
+            "actor": "ann",
+        }
+    ]
+
+
+def test_an_expired_grant_is_still_told(desk: DeskApp) -> None:
+    desk.grant("r", until="2026-12-11T00:00:00Z")
+    desk.clock.now += 3 * DAY
+    told = desk.reader("r")
+    assert not told["access"]
+    assert [(s["status"], s["standing"]) for s in told["sources"]] == [("expired", "ended")]
+
+
+def test_a_past_moment_is_told_as_it_stood(desk: DeskApp) -> None:
+    grant = desk.grant("r", until="2027-01-01T00:00:00Z")["id"]
+    desk.clock.at("2026-12-12T12:00:00Z")
+    change(desk, grant, {"until": "2026-12-20T00:00:00Z", "reason": "shorter"})
+    later = desk.grant("r", features=["no_ads"])["id"]
+    desk.clock.at("2026-12-14T12:00:00Z")
+    revoke(desk, grant, query_string={"reason": "over"})
+    desk.clock.at("2026-12-16T12:00:00Z")
+
+    def then(at: str) -> list[tuple[str, str, str, str | None]]:
+        told = desk.reader("r", at)
+        return [(s["id"], s["status"], s["standing"], s["until"]) for s in told["sources"]]
+
+    assert then("2026-12-10T11:59:59Z") == []
+    assert then("2026-12-10T12:00:00Z") == [(grant, "active", "good", "2027-01-01T00:00:00Z")]
+    assert then("2026-12-12T11:59:59Z") == [(grant, "active", "good", "2027-01-01T00:00:00Z")]
+    assert sorted(then("2026-12-13T00:00:00Z")) == sorted(
+        [(grant, "active", "good", "2026-12-20T00:00:00Z"), (later, "active", "good", None)]
+    )
+    assert (grant, "revoked", "ended", "2026-12-20T00:00:00Z") in then("2026-12-14T12:00:00Z")
+    assert desk.reader("r", "2026-12-14T11:59:59Z")["features"][0]["feature"] == "notebook"
+    assert [f["feature"] for f in desk.reader("r", "2026-12-14T12:00:00Z")["features"]] == ["no_ads"]
+    assert desk.reader("r", "0001-01-01T00:00:00Z")["sources"] == []
+
+
+def test_a_future_moment_answers_what_holds_if_nothing_changes(desk: DeskApp) -> None:
+    desk.grant("r", until="2027-01-01T00:00:00Z")
+    desk.grant("r", plan="quiet", **{"from": "2027-02-01T00:00:00Z"})
+    for story in ("a", "b"):
+        desk.ask(story, reader="s")
+        desk.ask({"id": story, "tier": "slow"}, reader="s")
+    assert desk.reader("r", "2026-12-31T23:59:59Z")["access"]
+    assert not desk.reader("r", "2027-01-01T00:00:00Z")["access"]
+    assert [f["feature"] for f in desk.reader("r", "2027-02-01T00:00:00Z")["features"]] == ["no_ads"]
+    meters = {m["name"]: m for m in desk.reader("s", "2026-12-31T00:00:00Z")["meters"]}
+    assert (meters["stories"]["used"], meters["stories"]["resets_at"]) == (2, "2027-01-01T05:00:00Z")
+    assert meters["rolling"]["used"] == 2
+    meters = {m["name"]: m for m in desk.reader("s", "2027-01-09T12:00:00Z")["meters"]}
+    assert (meters["stories"]["used"], meters["stories"]["resets_at"]) == (0, "2027-02-01T05:00:00Z")
+    assert (meters["rolling"]["used"], meters["rolling"]["resets_at"]) == (0, None)
+    for far in ("9999-12-31T23:59:59Z", "9999-12-01T00:00:00Z"):
+        assert not desk.reader("s", far)["access"]
+
+
+@pytest.mark.parametrize("at", ["", "yesterday", "2026-12-10", "2026-12-10T12:00:00", "1765368000", "\u202e"])
+def test_422_another_moment_needs_an_offset(desk: DeskApp, at: str) -> None:
+    assert fields(desk.call("GET", "/v1/readers/r", admin=True, query_string={"at": at})) == ["at"]
+    assert fields(desk.call("GET", "/v1/readers/r", admin=True, query_string={"when": at})) == ["when"]
+
+
+def test_a_repeat_with_the_same_key_gets_the_first_answer(desk: DeskApp) -> None:
+    headers = {"Idempotency-Key": "k-1"}
+    first = give(desk, GOOD, headers=headers)
+    desk.clock.now += 3_600
+    again = give(desk, GOOD, headers=headers)
+    assert (again.status_code, again.get_json()) == (201, first.get_json())
+    assert again.content_type == first.content_type
+    assert len(desk.reader("r")["sources"]) == 1
+    other = give(desk, {**GOOD, "reason": "another"}, headers=headers)
+    assert (other.status_code, other.content_type) == (409, "application/problem+json")
+    assert give(desk, GOOD, "s", headers=headers).get_json()["reader"] == "s", "another path is another request"
+    assert give(desk, GOOD, headers={"Idempotency-Key": "k-2"}).get_json()["id"] != first.get_json()["id"]
+
+
+def test_a_refused_request_leaves_its_key_free(desk: DeskApp) -> None:
+    headers = {"Idempotency-Key": "k"}
+    assert give(desk, {**GOOD, "plan": "nope"}, headers=headers).status_code == 422
+    assert give(desk, GOOD, headers=headers).status_code == 201
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "é", "x" * 256])
+def test_422_an_idempotency_key_is_plain(desk: DeskApp, key: str) -> None:
+    assert fields(give(desk, GOOD, headers={"Idempotency-Key": key})) == ["Idempotency-Key"]
+
+
+def test_of_many_at_once_with_one_key_one_grant_is_made(desk_app: DeskApp, all_at_once: AtOnce) -> None:
+    desk_app.clock.at("2026-12-10T12:00:00Z")
+    answers = all_at_once(8, lambda _: give(desk_app, GOOD, headers={"Idempotency-Key": "k"}))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.get_json()["id"] for answer in answers}) == 1
+    assert len(desk_app.reader("r")["sources"]) == 1
+
+
+def test_of_many_changes_at_once_none_is_lost(desk_app: DeskApp, all_at_once: AtOnce) -> None:
+    desk_app.clock.at("2026-12-10T12:00:00Z")
+    grant = desk_app.grant("r")["id"]
+
+    def one(number: int) -> int:
+        if number == 5:
+            return revoke(desk_app, grant, query_string={"reason": "over"}).status_code
+        until = f"2027-01-{number + 1:02}T00:00:00Z"
+        return change(desk_app, grant, {"until": until, "reason": str(number)}).status_code
+
+    assert set(all_at_once(10, one)) <= {200, 409}
+    assert desk_app.reader("r")["sources"][0]["status"] == "revoked"
+
+
+def test_configured_limits_of_grants_are_named(make_desk: MakeDesk, valkey_url: str, policy: str) -> None:
+    desk = make_desk(valkey_url, policy + '\n[grants]\nplans = ["vip"]\nlongest = "30d"\n')
+    desk.clock.at("2026-12-10T12:00:00Z")
+    assert fields(give(desk, {**GOOD, "plan": "supporter"})) == ["plan"]
+    assert fields(give(desk, {"features": ["no_ads"], "reason": "x", "until": "2027-01-01T00:00:00Z"})) == ["features"]
+    assert fields(give(desk, {**GOOD, "until": None})) == ["until"]
+    assert fields(give(desk, {**GOOD, "until": "2027-01-09T12:00:01Z"})) == ["until"]
+    assert give(desk, {**GOOD, "until": "2027-01-09T12:00:00Z"}).status_code == 201
