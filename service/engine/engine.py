@@ -12,8 +12,10 @@ from service.billing.webhook import Envelope
 from service.engine.errand import Errand
 from service.engine.owning import People
 from service.engine.payments import Payments
+from service.engine.putting import Putting
 from service.engine.seams import Checkpoint, Gateway, pass_by
 from service.engine.spreading import Spreader
+from service.engine.telling import Telling
 from service.engine.work import Workbench
 from service.paywall.catalogue import Catalogue
 from service.store.customers import Customers
@@ -89,9 +91,9 @@ class Engine:
         self._left: dict[str, None] = {}
         self.ledger = Ledger(link, stripe_keys)
         self.customers = Customers(link, keys)
-        spreader = Spreader(
-            self.objects, self.seats, readers, self.people, self.customers, catalogue, known, checkpoint
-        )
+        telling = Telling(self.objects, checkpoint)
+        putting = Putting(self.objects, readers, self.people, self.customers, catalogue, known, checkpoint)
+        spreader = Spreader(self.objects, self.seats, self.people, telling, putting, catalogue, checkpoint)
         payments = Payments(self.objects, gateway, report)
         self.workbench = Workbench(self.objects, self.inbox, spreader, payments, gateway, catalogue, checkpoint, report)
 

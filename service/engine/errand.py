@@ -24,7 +24,8 @@ class Errand:
     """Take objects up even if somebody else seems to be reading them."""
     away: bool = False
     """Stripe could not be read; the rest of this errand does not try again."""
-    seen: set[str] = field(default_factory=set)
+    under_way: set[str] = field(default_factory=set)
+    """What is being worked on, each on account of the one before: none is taken up twice at a time."""
 
 
 @dataclass(slots=True)

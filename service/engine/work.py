@@ -18,6 +18,7 @@ from service.engine.payloads import Payloads, merged
 from service.engine.payments import Payments
 from service.engine.seams import Checkpoint, Gateway
 from service.engine.spreading import Spreader
+from service.engine.telling import Heard
 from service.paywall.catalogue import Catalogue
 from service.paywall.newer import mark_of_read
 from service.paywall.told import PaymentRef, Ref, Told
@@ -63,7 +64,7 @@ class Workbench:
             number, leased = self._objects.begin(name, errand.now, force=errand.force)
             if not leased:
                 return False
-        errand.seen.add(name)
+        errand.under_way.add(name)
         try:
             return self._until_done(name, errand, number)
         except StoreUnavailable:
@@ -73,6 +74,8 @@ class Workbench:
             waiting = self._inbox.waiting_ids(name, number)
             self._inbox.fail(name, waiting, errand.now, f"failed: {type(error).__name__}")
             return False
+        finally:
+            errand.under_way.discard(name)
 
     def spread(self, names: Sequence[str], errand: Errand) -> bool:
         """Gives everybody what is theirs of these objects, as they are known. Gives whether all is done."""
@@ -113,7 +116,7 @@ class Workbench:
 
     def _read_onward(self, names: Sequence[str], errand: Errand) -> None:
         for name in names:
-            if name not in errand.seen and not errand.away and errand.may_ask():
+            if name not in errand.under_way and not errand.away and errand.may_ask():
                 self.work(name, errand)
 
     def _bring_up(self, ref: Ref, waiting: list[Waiting], number: int, errand: Errand) -> Look:
@@ -170,11 +173,11 @@ class Workbench:
         note = (lambda found: self._inbox.note_changes(first, event.id, found)) if event else None
         queue, finished = deque(names), True
         while queue:
-            spread = self._spreader.spread(queue[0], errand.now, cause, note=note, in_time=errand.in_time)
-            finished = finished and spread.finished
-            queue.extend(name for name in spread.next if name not in queue or name == queue[0])
-            queue.popleft()
-            for other in dict.fromkeys(spread.unread):
+            heard = Heard()
+            done = self._spreader.spread(queue.popleft(), errand.now, cause, heard, errand.in_time, note)
+            finished = finished and done
+            queue.extend(name for name in heard.next if name not in queue)
+            for other in dict.fromkeys(heard.unread):
                 self._objects.request(other, errand.now)
                 self._read_onward([other], errand)
         return finished

@@ -7,8 +7,10 @@ import importlib.util
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from service.paywall.catalogue import Catalogue
 from service.paywall.entitlement import resolve
 from service.paywall.told import PaymentRef, Ref, Told
 from service.policy_file import read_folder
+from service.store.address import parse_address
 from service.store.keys import Keys
 from service.store.link import Link
 from service.store.readers import Readers
@@ -227,7 +230,8 @@ class Stage:
         self.keys = Keys("pw")
         self.readers = Readers(link, self.keys)
         self.engine = self.make()
-        self.counter = 0
+        self.lockstep: type[Lockstep]
+        self.killed: type[BaseException]
 
     def make(self, checkpoint: Checkpoint = pass_by, **options: Any) -> Engine:
         """Another engine on the same store, as another process has it."""
@@ -266,3 +270,108 @@ class Stage:
 @pytest.fixture
 def stage(link: Link, catalogue: Catalogue) -> Stage:
     return Stage(link, catalogue)
+
+
+class Lockstep:
+    """Runs several pieces of work at once, one step at a time, in an order that a seed decides.
+
+    Each thread stops before every command to the store and at every checkpoint; then the seed says who goes on, and who
+    is killed right there. So one seed is one interleaving, to be had again.
+    """
+
+    def __init__(self, random: Random, kills: float) -> None:
+        self._random = random
+        self._kills = kills
+        self._turn = threading.Condition()
+        self._running: int | None = None
+        self._alive: set[int] = set()
+        self._failure: BaseException | None = None
+        self._me = threading.local()
+        self.killed = 0
+
+    def step(self, name: str = "") -> None:
+        """Another may go on first; or this is where it ends."""
+        me: int | None = getattr(self._me, "number", None)
+        if me is None:
+            return
+        with self._turn:
+            self._pass_on()
+            while self._running != me:
+                self._turn.wait()
+            if self._random.random() < self._kills:
+                self.killed += 1
+                raise Killed
+
+    def run(self, works: list[Callable[[], None]]) -> None:
+        threads = [threading.Thread(target=self._work, args=(n, work)) for n, work in enumerate(works)]
+        self._alive = set(range(len(works)))
+        for thread in threads:
+            thread.start()
+        with self._turn:
+            self._pass_on()
+        for thread in threads:
+            thread.join(60)
+        if self._failure is not None:
+            raise self._failure
+
+    def _pass_on(self) -> None:
+        self._running = self._random.choice(sorted(self._alive)) if self._alive else None
+        self._turn.notify_all()
+
+    def _work(self, number: int, work: Callable[[], None]) -> None:
+        self._me.number = number
+        try:
+            with self._turn:
+                while self._running != number:
+                    self._turn.wait()
+            work()
+        except BaseException as error:
+            self._failure = error
+        finally:
+            with self._turn:
+                self._alive.discard(number)
+                self._pass_on()
+
+
+class SteppedLink(Link):
+    """A link that stops before every command."""
+
+    step: Callable[[], None] = staticmethod(lambda: None)
+
+    def read(self, commands: Any) -> Any:
+        self.step()
+        return super().read(commands)
+
+    def run(self, script: Any, keys: Any, args: Any) -> Any:
+        self.step()
+        return super().run(script, keys, args)
+
+    def call(self, key: bytes, *parts: Any) -> Any:
+        self.step()
+        return super().call(key, *parts)
+
+    def pipeline(self, commands: Any) -> Any:
+        self.step()
+        return super().pipeline(commands)
+
+
+@pytest.fixture(params=["valkey", "redis8"])
+def stepped(request: pytest.FixtureRequest) -> Iterator[SteppedLink]:
+    """A link to an empty store that stops before every command."""
+    found = SteppedLink(parse_address(request.getfixturevalue(f"{request.param}_url")))
+    assert found.wait(5)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def stage_of(stepped: SteppedLink, catalogue: Catalogue) -> Callable[[], Stage]:
+    """Stages whose every command can be the last; each begins with an empty store."""
+
+    def emptied() -> Stage:
+        stepped.each_master("FLUSHALL")
+        stage = Stage(stepped, catalogue)
+        stage.lockstep, stage.killed = Lockstep, Killed
+        return stage
+
+    return emptied

@@ -1,0 +1,129 @@
+"""Putting copies with readers, and leaving tombstones with those that hold one no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from service.engine.changes import MOST_NOTED, Change, Entitled
+from service.engine.copies import is_past
+from service.engine.owning import People, Person
+from service.engine.seams import Checkpoint
+from service.paywall.catalogue import Catalogue
+from service.paywall.source import Source
+from service.store import codec
+from service.store.customers import Customers
+from service.store.keys import reader_hash
+from service.store.known import Known
+from service.store.objects import Objects, StoredObject
+from service.store.readers import Readers
+
+NoteChanges = Callable[[dict[str, object]], None]
+
+NO_CUSTOMER = frozenset("tf")
+"""Letters of copies whose holder is not the customer: a seat's and a gift's."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """What one turn of spreading carries along: the object as it was seen, the rev that its copies get, why it is done."""
+
+    obj: StoredObject
+    rev: int
+    now: float
+    cause: str
+    note: NoteChanges | None
+    people: dict[str, Person]
+    noted: int = 0
+
+    def tell(self, changes: Mapping[str, Change]) -> None:
+        """Notes with the event what is about to change."""
+        found: dict[str, object] = {reader: [c.before, c.after] for reader, c in changes.items() if c}
+        if self.note is not None and found and self.noted < MOST_NOTED:
+            self.noted += len(found)
+            self.note(found)
+
+
+class Putting:
+    """Raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(
+        self,
+        objects: Objects,
+        readers: Readers,
+        people: People,
+        customers: Customers,
+        catalogue: Catalogue,
+        known: Known | None,
+        checkpoint: Checkpoint,
+    ) -> None:
+        self._objects = objects
+        self._readers = readers
+        self._people = people
+        self._customers = customers
+        self._catalogue = catalogue
+        self._known = known
+        self._checkpoint = checkpoint
+        self._entitled = Entitled(catalogue)
+
+    def put(self, turn: Turn, wanted: Mapping[str, Source | None]) -> bool:
+        """Puts copies, the changes noted before. `False`: a reader was merged or a later state was put meanwhile."""
+        sources = {holder: source for holder, source in wanted.items() if source is not None}
+        people = self._people_of(turn, sources)
+        puts = [(people[h], source, is_past(source, self._catalogue, turn.now)) for h, source in sources.items()]
+        changes = {person.reader: self._change(turn, person, source, past) for person, source, past in puts}
+        turn.tell(changes)
+        self._checkpoint("spread.noted")
+        for person, source, past in puts:
+            outcome = self._readers.put(
+                person.reader, source, turn.rev, rule="higher", ended=past, now=turn.now, cause=turn.cause
+            )
+            self._checkpoint("spread.copied")
+            if outcome.verdict == "merged" or (outcome.verdict == "stale" and outcome.number != turn.rev):
+                self._look_behind(turn, outcome.number)
+                return False
+            if past or changes[person.reader].takes_away:
+                self._forget(person.reader)
+        self._list_customer(turn, wanted)
+        return self._objects.shown(turn.obj.name, turn.rev, list(wanted), [], last=False)
+
+    def take(self, turn: Turn, gone: Sequence[str]) -> None:
+        """Leaves a numbered tombstone with whoever holds a copy no more."""
+        readers = list(dict.fromkeys(holder[2:] for holder in gone if holder[0] != "c"))
+        people = dict(zip(readers, self._people.find_all(readers), strict=True))
+        for letter, reader in [(holder[0], holder[2:]) for holder in gone]:
+            if letter != "c":
+                field = f"{letter}:{turn.obj.ref.id}".encode()
+                turn.tell({reader: self._entitled.change(people[reader], field, None, turn.now)})
+                self._readers.leave_tombstone(reader, field, turn.rev, now=turn.now, cause=turn.cause)
+                self._forget(reader)
+            if letter not in NO_CUSTOMER:
+                self._customers.put(reader, turn.obj.name, turn.rev, None)
+            self._checkpoint("spread.taken")
+
+    def _people_of(self, turn: Turn, sources: Mapping[str, Source]) -> dict[str, Person]:
+        missing = [reader for holder in sources if (reader := holder[2:]) not in turn.people]
+        turn.people |= dict(zip(missing, self._people.find_all(missing), strict=True))
+        return {holder: turn.people[holder[2:]] for holder in sources}
+
+    def _change(self, turn: Turn, person: Person, source: Source, past: bool) -> Change:
+        record = None if past else codec.encode(source, turn.rev)
+        return self._entitled.change(person, codec.field_of(source), record, turn.now)
+
+    def _forget(self, reader: str) -> None:
+        """What this machine saw of the reader no longer holds."""
+        if self._known is not None:
+            self._known.forget(reader_hash(reader))
+
+    def _look_behind(self, turn: Turn, stands: int) -> None:
+        """A copy has a higher number: by a later state that is there now, or the counter has lost its last numbers."""
+        if self._objects.load(turn.obj.name).rev < stands:
+            self._objects.touch(turn.obj.name, turn.now, above=stands)
+
+    def _list_customer(self, turn: Turn, wanted: Mapping[str, Source | None]) -> None:
+        """The owner's record lists the customer; a seat's and a gift's does not, it is another's."""
+        told = turn.obj.told
+        customer = turn.obj.ref.id if turn.obj.ref.kind == "customer" else told.customer if told else None
+        for holder in wanted:
+            if customer and holder[0] not in NO_CUSTOMER and not turn.obj.held.get(holder):
+                self._customers.put(holder[2:], turn.obj.name, turn.rev, customer)

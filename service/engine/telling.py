@@ -1,0 +1,101 @@
+"""What objects say about one another: a customer to its belongings, a session to its subscription and payment, and back.
+
+Each saying is kept with the other object, under the number that the sayer had; so it survives, and a late one never
+overwrites a later one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from service.engine.copies import about_customer, customer_of, pack_about
+from service.engine.payments import adds_to, news_of, session_of
+from service.engine.seams import Checkpoint
+from service.paywall.ownership import Owner
+from service.paywall.told import Ref, Told
+from service.store import told_codec
+from service.store.objects import Objects, StoredObject
+
+
+@dataclass(slots=True)
+class Heard:
+    """What has to follow: objects that were told something new, and those that Stripe has to be asked about."""
+
+    next: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    """A customer, before it is known whose the object is; a session with news that Stripe has not confirmed."""
+
+
+class Telling:
+    """Raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, objects: Objects, checkpoint: Checkpoint) -> None:
+        self._objects = objects
+        self._checkpoint = checkpoint
+
+    def join(self, obj: StoredObject, told: Told, now: float) -> bool:
+        """Asks the customer what it says about its object, once; later it tells by itself. Gives whether that was new."""
+        known = customer_of(obj)
+        if obj.ref.kind == "customer" or told.customer is None or (known and known.customer == told.customer):
+            return False
+        self._objects.join(told.customer, obj.name)
+        self._checkpoint("spread.joined")
+        customer = self._objects.load(f"customer:{told.customer}")
+        value = pack_about(about_customer(customer), whole=obj.ref.kind == "entitlements")
+        return self._objects.tell(obj.name, "customer", customer.rev, value, now)
+
+    def pass_on(self, obj: StoredObject, owner: Owner, rev: int, now: float, heard: Heard) -> None:
+        """Tells other objects what this one says about them."""
+        told = obj.told
+        if obj.ref.kind == "customer":
+            self._tell_belongings(obj, rev, now, heard)
+        elif session := session_of(obj):
+            self._tell_session(obj, session, rev, now, heard)
+        elif told is not None:
+            self._tell_of_session(told, rev, now, heard)
+            self._tell_customer(told, owner, rev, now, heard)
+
+    def _tell_of_session(self, told: Told, rev: int, now: float, heard: Heard) -> None:
+        """A session's claims count for the subscription that it began (there may have been several sessions); its name
+        for the payment, so that what is told of that, earlier or later, finds it."""
+        if told.ref.kind != "session":
+            return
+        if told.subscription:
+            row = told_codec.pack_row([told.created, told_codec.claims_row(told.claims)])
+            self._tell(f"subscription:{told.subscription}", f"session:{told.ref.id}", rev, row, now, heard)
+        if told.payment and told.payment.intent:
+            self._tell(f"intent:{told.payment.intent}", "session", 1, told.ref.text.encode(), now, heard)
+
+    def _tell_customer(self, told: Told, owner: Owner, rev: int, now: float, heard: Heard) -> None:
+        """Whose the customer is known to be; of several objects the youngest says so."""
+        gives = told.source is not None and told.ref.kind != "entitlements"
+        if gives and told.customer and owner.reader and not owner.as_gift:
+            number = told.created * 1_000_000 + min(rev, 999_999)
+            self._tell(f"customer:{told.customer}", "known", number, owner.reader.encode(), now, heard)
+
+    def _tell_belongings(self, obj: StoredObject, rev: int, now: float, heard: Heard) -> None:
+        """What is a deleted customer's is over; Stripe is asked how exactly."""
+        about = about_customer(obj)
+        for name in self._objects.belongings(obj.ref.id):
+            value = pack_about(about, whole=name.startswith("entitlements:"))
+            told = self._tell(name, "customer", rev, value, now, heard)
+            if told and about.deleted_at is not None:
+                heard.unread.append(name)
+
+    def _tell_session(self, obj: StoredObject, session: Ref, rev: int, now: float, heard: Heard) -> None:
+        """What was told of a payment goes to its session; it rests on payloads where Stripe has not said so itself."""
+        news = news_of(obj)
+        if news is None:
+            return
+        told = self._objects.load(session.text).told
+        value, new = told_codec.pack_payment(news), adds_to(told.payment if told else None, news)
+        if self._objects.tell(session.text, "payment", rev, value, now, from_payload=new):
+            heard.next.append(session.text)
+            heard.unread += [session.text] if new else []
+
+    def _tell(self, name: str, about: str, number: int, value: bytes, now: float, heard: Heard) -> bool:
+        new = self._objects.tell(name, about, number, value, now)
+        if new:
+            heard.next.append(name)
+        self._checkpoint("spread.told")
+        return new

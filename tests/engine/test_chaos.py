@@ -1,0 +1,130 @@
+"""Any permutation, with duplicates and losses, worked by two at once, killed anywhere: right after one catch-up."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from service.engine.catchup import CatchUp
+from service.engine.chores import Chores
+
+
+class Run:
+    """One run: a seed decides everything. A smooth one loses nothing and nobody dies, but all are slow, at the same time."""
+
+    def __init__(self, stage: Any, story: dict[str, Any], seed: int, *, smooth: bool) -> None:
+        self.stage, self.story, self.smooth = stage, story, smooth
+        self.random = Random(seed)
+        kills = 0.0 if smooth else self.random.choice([0.0, 0.005, 0.02])
+        self.away = 0.0 if smooth else self.random.choice([0.0, 0.3, 0.9])
+        self.lockstep = stage.lockstep(self.random, kills)
+        self.clock = float(story["events"][-1]["created"])
+        self.events = list(story["events"])
+        self.happened = 0
+        # Seconds between deliveries; beyond a lease the others read as well.
+        self.leaps = [10, 70] if smooth else self.random.choice([[0, 0, 1, 5, 70], [10, 70]])
+        self.ahead = [0] if smooth else self.random.choice([[0], [0, 0, 3, 100]])
+        self.todo = self._deliveries(0.0 if smooth else self.random.choice([0.0, 0.2, 0.6]))
+
+    def _deliveries(self, lost: float) -> list[dict[str, Any]]:
+        """In an order of chance: some not at all, some twice."""
+        kept = [event for event in self.events if self.random.random() >= lost]
+        again = [event for event in kept if self.random.random() < 0.3]
+        order = kept + again
+        mixed = self.random.choice(["nearly", "in order"] if self.smooth else ["shuffled", "nearly", "in order"])
+        if mixed == "shuffled":
+            self.random.shuffle(order)
+        elif mixed == "nearly":
+            order.sort(key=lambda event: self.events.index(event) + self.random.uniform(0, 5))
+        else:
+            order.sort(key=self.events.index)
+        return order
+
+    def play(self) -> None:
+        stage, stepped = self.stage, self.stage.link
+        stepped.step = self.lockstep.step
+        stage.stripe.on_read = lambda name: self._slow_answer()
+        self.lockstep.run([self.one_process] * (3 if self.smooth else 2))
+        stepped.step = lambda: None
+        stage.stripe.on_read = lambda name: None
+
+    def _slow_answer(self) -> None:
+        """What was read is old by the time that it arrives."""
+        for _ in range(self.random.choice([1, 1, 5, 60])):
+            self.lockstep.step()
+
+    def one_process(self) -> None:
+        engine = self.stage.make(self.lockstep.step)
+        while self.todo:
+            event = self.todo.pop(0)
+            self.clock += self.random.choice(self.leaps)
+            self._happen(self.events.index(event))
+            self.stage.stripe.away = self.random.random() < self.away
+            try:
+                self.stage.tell(event, self.clock, engine)
+            except self.stage.killed:
+                engine = self.stage.make(self.lockstep.step)
+
+    def _happen(self, upto: int) -> None:
+        """Stripe's state is at least so far; often further than what is being told."""
+        further = self.random.choice(self.ahead) + upto
+        while self.happened <= min(further, len(self.events) - 1):
+            self.stage.stripe.happen(self.events[self.happened])
+            self.happened += 1
+
+    def recover(self) -> None:
+        """Stripe is back, and a worker comes once."""
+        self._happen(len(self.events) - 1)
+        self.stage.stripe.away = False
+        engine = self.stage.make()
+        self.clock += 61
+        CatchUp(engine, self.stage.link, self.stage.keys).run(self.stage.stripe, self.clock)
+        Chores(engine).run(self.clock, everything=True)
+
+    def check(self) -> None:
+        stage, now = self.stage, self.story["events"][-1]["created"] + 1
+        paid = {
+            event["data"]["object"]["id"]: event["created"]
+            for event in self.events
+            if event["type"] == "checkout.session.completed"
+        }
+        assert stage.held(self.story["reader"], now) == stage.expected(self.story["final"], paid, now)
+        counts = stage.make().marks.counts()
+        assert (counts["pending"], counts["unread"], counts["unspread"], counts["dead"]) == (0, 0, 0, 0)
+        states = {entry.state for entry in stage.make().ledger.page(100)[0]}
+        assert states <= {"applied", "stale", "ignored"}
+        assert all(kept.source.confirmed for kept in stage.readers.everything(self.story["reader"]) if kept.source)
+
+
+def play(stage: Any, story: dict[str, Any], seed: int, *, smooth: bool) -> None:
+    run = Run(stage, story, seed, smooth=smooth)
+    try:
+        run.play()
+        if not smooth:  # Else there is nothing to recover from: the numbers alone have to see to it.
+            run.recover()
+        run.check()
+    except BaseException as error:
+        raise AssertionError(f"story {story['name']}, seed {seed}, smooth {smooth}") from error
+
+
+def play_all(stage_of: Any, stories: dict[str, Any], seeds: range, *, smooth: bool) -> None:
+    for seed in seeds:
+        for story in stories.values():
+            play(stage_of(), story, seed, smooth=smooth)
+
+
+def test_any_order_with_losses_and_crashes_ends_right_after_one_catch_up(stage_of: Any, stories: Any) -> None:
+    play_all(stage_of, stories, range(5), smooth=False)
+
+
+def test_slow_readers_at_the_same_time_need_no_catch_up(stage_of: Any, stories: Any) -> None:
+    play_all(stage_of, stories, range(5), smooth=True)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("smooth", [False, True])
+def test_thousands_of_orders_losses_and_crashes_end_right(stage_of: Any, stories: Any, smooth: bool) -> None:
+    play_all(stage_of, stories, range(1000, 1100), smooth=smooth)
