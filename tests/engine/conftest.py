@@ -24,6 +24,7 @@ from service.engine.engine import Engine
 from service.engine.seams import Checkpoint, pass_by
 from service.paywall.catalogue import Catalogue
 from service.paywall.entitlement import resolve
+from service.paywall.source import Holding
 from service.paywall.told import PaymentRef, Ref, Told
 from service.policy_file import read_folder
 from service.store.address import parse_address
@@ -156,8 +157,8 @@ class RecordedStripe:
     def _session(self, obj: dict[str, Any], paid_at: int | None) -> Told:
         intent = obj.get("payment_intent")
         of_intent = [o for o in self.objects.values() if intent and o.get("payment_intent") == intent]
-        refunds = [o for o in of_intent if o["object"] == "refund"]
-        disputes = [o for o in of_intent if o["object"] == "dispute"]
+        refunds: Any = [o for o in of_intent if o["object"] == "refund"]
+        disputes: Any = [o for o in of_intent if o["object"] == "dispute"]
         payment = reading.payment_from(intent, obj.get("amount_total") or 0, refunds, disputes)
         told = translate.session(obj, paid_at=paid_at, payment=payment, lines=self.lines.get(obj["id"]))
         assert told is not None
@@ -234,10 +235,9 @@ class Stage:
         self.killed: type[BaseException]
 
     def make(self, checkpoint: Checkpoint = pass_by, **options: Any) -> Engine:
-        """Another engine on the same store, as another process has it."""
-        return Engine(
-            self.link, self.keys, self.readers, self.catalogue, gateway=self.stripe, checkpoint=checkpoint, **options
-        )
+        """Another engine on the same store, as another process has it; there is always time left."""
+        chosen: dict[str, Any] = {"gateway": self.stripe, "timer": lambda: 0.0} | options
+        return Engine(self.link, self.keys, self.readers, self.catalogue, checkpoint=checkpoint, **chosen)
 
     def tell(self, event: dict[str, Any], now: float | None = None, engine: Engine | None = None) -> Any:
         return (engine or self.engine).receive(envelope(event), event["created"] + 2 if now is None else now)
@@ -251,7 +251,7 @@ class Stage:
 
     def expected(self, final: dict[str, Any], paid: dict[str, int], now: float) -> Held:
         """What follows from the final objects alone."""
-        holdings = []
+        holdings: list[Holding] = []
         for obj in final["subscriptions"].values():
             told = translate.subscription(obj)
             assert told is not None
