@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from service.gate import Entry, Gate, Ticket
+from service.holders import Holders
 from service.paywall import meter as metering
 from service.paywall.catalogue import Catalogue, Story, Tier
 from service.paywall.decision import Decision, counted, decide, decide_degraded, is_free
-from service.paywall.entitlement import NOTHING, Entitlements, resolve
+from service.paywall.entitlement import NOTHING, Entitlements
 from service.paywall.meter import EMPTY, Tally
 from service.store import meters
 from service.store.codec import NewerSchema
@@ -23,7 +23,7 @@ from service.store.keys import owner_mark, reader_hash, story_mark, visitor_hash
 from service.store.known import Known
 from service.store.link import Link
 from service.store.meters import Frame
-from service.store.readers import Command, HoldingsCache, Readers, alias_in
+from service.store.readers import Command, Readers
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +51,29 @@ class Answer:
     at: float
 
 
+Metered = tuple[Frame, bytes | None]
+"""A meter as the store keeps it, and the frame to read it in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What the store said about who asks: the reader as it is answered, its entitlements, the meters, a story pass."""
 
     reader: str | None
     entitlements: Entitlements
-    readers: Mapping[str, Tally]
-    visitors: Mapping[str, Tally]
+    readers: Mapping[str, Metered]
+    visitors: Mapping[str, Metered]
     entry: Entry | None = None
+
+    def of_reader(self, meter: str) -> Tally:
+        """What the reader has read by this meter."""
+        found = self.readers.get(meter)
+        return meters.unpack(*found) if found is not None else EMPTY
+
+    def of_visitor(self, meter: str) -> Tally:
+        """What the visitor has read by this meter."""
+        found = self.visitors.get(meter)
+        return meters.unpack(*found) if found is not None else EMPTY
 
 
 class Desk:
@@ -74,7 +88,7 @@ class Desk:
         self._keys = readers.keys
         self._known = known
         self._gate = gate
-        self._holdings = HoldingsCache(catalogue)
+        self._holders = Holders(catalogue)
         self._frames: dict[str, Frame] = {}
 
     def ask(self, question: Question, now: float) -> Answer:
@@ -145,16 +159,19 @@ class Desk:
             # There is nobody to look up; but whether the store is there decides whether `[failure]` answers.
             self._link.read([(self._keys.shared("probe"), (b"PING",))])
             return Seen(None, NOTHING, {}, {})
-        asked, entitlements, of_reader, place = reader, NOTHING, {}, 0
+        entitlements, place, of_reader = NOTHING, 0, {}
         if reader is not None:
-            alias = alias_in(replies[0])
-            if alias is not None:
-                replies = self._link.read(self._commands(alias, visitor, frames))
-                reader = alias
-            entitlements = self._entitlements(asked or reader, replies[0], now)
+            asked, holder = reader, self._holders.of(replies[0], now)
+            if holder.alias is not None:
+                reader = holder.alias
+                replies = self._link.read(self._commands(reader, visitor, frames))
+                holder = self._holders.of(replies[0], now)
+            entitlements = holder.entitlements
+            if holder.held:
+                self._known.note(reader_hash(asked), holder.held, now)
             place = 1 + len(frames)
-            of_reader = self._tallies(frames, replies[1:place])
-        of_visitor = self._tallies(frames, replies[place:]) if visitor is not None else {}
+            of_reader = self._values(frames, replies[1:place])
+        of_visitor = self._values(frames, replies[place:]) if visitor is not None else {}
         return Seen(reader, entitlements, of_reader, of_visitor, entry)
 
     def _commands(self, reader: str | None, visitor: str | None, frames: Sequence[Frame]) -> list[Command]:
@@ -173,21 +190,13 @@ class Desk:
         return commands
 
     @staticmethod
-    def _tallies(frames: Sequence[Frame], values: Sequence[Any]) -> dict[str, Tally]:
-        return {frame.policy.name: meters.unpack(frame, value) for frame, value in zip(frames, values, strict=True)}
-
-    def _entitlements(self, asked: str, reply: Any, now: float) -> Entitlements:
-        holdings = self._holdings.holdings(reply)
-        if not holdings:
-            return NOTHING
-        entitlements = resolve(holdings, self.catalogue.features, now)
-        if entitlements.by_feature:
-            held = tuple((name, holding.until) for name, holding in entitlements.by_feature.items())
-            self._known.note(reader_hash(asked), held, now)
-        return entitlements
+    def _values(frames: Sequence[Frame], values: Sequence[bytes | None]) -> dict[str, tuple[Frame, bytes | None]]:
+        return {frame.policy.name: (frame, value) for frame, value in zip(frames, values, strict=True)}
 
     def _weigh(self, question: Question, tier: Tier, seen: Seen, now: float) -> Decision:
-        meter = self._standing(question, tier, seen, now) if tier.meter else None
+        # What an entitlement opens needs no meter; it is unpacked for the others.
+        metered = tier.meter is not None and not seen.entitlements.opens(tier.requires)
+        meter = self._standing(question, tier, seen, now) if metered else None
         story_pass = seen.entry.holding if seen.entry is not None else None
         return decide(
             question.story, tier, seen.entitlements, meter, now=now, catalogue=self.catalogue, story_pass=story_pass
@@ -197,10 +206,10 @@ class Desk:
         """Where the reader, else the visitor, stands with the tier's meter; `None`: there is nobody to meter."""
         policy = self.catalogue.meters[tier.meter or ""]
         window = self._frame(policy.name, now).window
-        visitor = seen.visitors.get(policy.name, EMPTY)
+        visitor = seen.of_visitor(policy.name)
         mark = story_mark(question.story.id)
         if seen.reader is not None:
-            read = seen.readers.get(policy.name, EMPTY).read
+            read = seen.of_reader(policy.name).read
             if visitor.read and visitor.joined in (None, owner_mark(seen.reader)):
                 read = {**visitor.read, **read}
             return metering.standing(policy, policy.readers, read, mark, window)
@@ -234,7 +243,7 @@ class Desk:
             if not needed or question.visitor is None:
                 return None
             return meters.count_for_visitor(link, keys, frame, question.visitor, story, policy.visitors)
-        visitor = seen.visitors.get(policy.name, EMPTY)
+        visitor = seen.of_visitor(policy.name)
         if needed and question.visitor is not None and visitor.joined is None and not visitor.read:
             # Nothing to join yet: the visitor is claimed and the story counted in one wait.
             return meters.claim_and_count(link, keys, frame, question.visitor, seen.reader, story, policy.readers)
@@ -250,7 +259,7 @@ class Desk:
         claimed = found if found.joined else meters.join_visitor(self._link, self._keys, frame, visitor, reader)
         if claimed is None or claimed.joined != owner_mark(reader):
             return {}
-        own = seen.readers.get(frame.policy.name, EMPTY).read
+        own = seen.of_reader(frame.policy.name).read
         return {mark: at for mark, at in claimed.read.items() if mark not in own}
 
     def _frame(self, name: str, now: float) -> Frame:

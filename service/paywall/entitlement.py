@@ -22,6 +22,10 @@ class Entitlements:
         """The names of what is held, in the catalogue's order."""
         return tuple(self.by_feature)
 
+    def opens(self, requires: Sequence[str]) -> bool:
+        """Whether any of `requires` is held."""
+        return any(name in self.by_feature for name in requires)
+
     def opener(self, requires: Sequence[str]) -> Holding | None:
         """Of the holdings that give any of `requires`, the one with the latest end; `None` if none does."""
         found = [self.by_feature[name] for name in requires if name in self.by_feature]
