@@ -1,0 +1,160 @@
+"""Admin keys made at run time: shown once, kept as a hash, ended on every worker within two seconds."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import pytest
+
+from tests.governance.conftest import House
+from tests.serving import Paywall, Serve
+from tests.store.conftest import Launch, Until
+
+
+def test_a_key_is_shown_once_and_opens_what_its_role_may(house: House) -> None:
+    made = house.done("ann", "POST", "/v1/keys", {"name": "desk", "role": "granter"}, 201)
+    assert set(made) == {"name", "role", "key", "created_at", "actor"}
+    assert (made["name"], made["role"], made["actor"]) == ("desk", "granter", "ann")
+    given = house.grant("r-1", who=made["key"])
+    assert given["actor"] == "desk"
+    house.done(made["key"], "POST", "/v1/keys", {"name": "more", "role": "owner"}, 403)
+    (listed,) = house.done("ann", "GET", "/v1/keys")["items"]
+    assert listed == {name: made[name] for name in ("name", "role", "created_at", "actor")}
+
+
+def test_only_a_hash_is_kept(house: House) -> None:
+    key = house.make_key("desk", "viewer").encode()
+    service = house.app.service
+    for page in service.link.scan_nodes(b"*"):
+        for name in page:
+            assert key not in name
+            kind = service.link.call(name, b"TYPE", name)
+            if kind == b"hash":
+                assert key not in b"".join(service.link.call(name, b"HGETALL", name))
+            elif kind == b"string":
+                assert key not in service.link.call(name, b"GET", name)
+
+
+@pytest.mark.parametrize("role", ["viewer", "granter", "owner"])
+def test_roles(house: House, role: str) -> None:
+    assert house.call(house.make_key("desk", role), "GET", "/v1/audit").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"name": "x", "role": "site"}, "role"),
+        ({"name": "x", "role": "Owner"}, "role"),
+        ({"name": "x", "role": None}, "role"),
+        ({"name": "x", "role": 1}, "role"),
+        ({"name": "x"}, "role"),
+        ({"role": "viewer"}, "name"),
+        ({"name": "", "role": "viewer"}, "name"),
+        ({"name": "a/b", "role": "viewer"}, "name"),
+        ({"name": " x", "role": "viewer"}, "name"),
+        ({"name": "cli:root", "role": "viewer"}, "name"),
+        ({"name": "x" * 129, "role": "viewer"}, "name"),
+        ({"name": "x", "role": "viewer", "key": "my own"}, "key"),
+        ({"name": "x", "role": "viewer", "reason": " "}, "reason"),
+    ],
+)
+def test_what_a_key_cannot_be(house: House, body: dict[str, Any], field: str) -> None:
+    told = house.done("ann", "POST", "/v1/keys", body, 422)
+    assert [error["field"] for error in told["errors"]] == [field]
+
+
+@pytest.mark.parametrize("name", ["ann", "ben", "web", "desk"])
+def test_a_name_in_use_is_refused_also_one_of_the_environment(house: House, name: str) -> None:
+    house.make_key("desk", "viewer")
+    told = house.done("ann", "POST", "/v1/keys", {"name": name, "role": "viewer"}, 409)
+    assert told["type"] == "urn:paywall:problem:name-in-use"
+
+
+def test_a_key_ends_and_its_name_is_free_again(house: House) -> None:
+    key = house.make_key("desk", "viewer")
+    assert house.call(key, "GET", "/v1/audit").status_code == 200
+    ended = house.done("ann", "DELETE", "/v1/keys/desk?reason=left")
+    assert ended["name"] == "desk"
+    assert house.call(key, "GET", "/v1/audit").status_code == 401
+    house.done("ann", "DELETE", "/v1/keys/desk", status=404)
+    assert house.call(house.make_key("desk", "viewer"), "GET", "/v1/audit").status_code == 200
+    assert house.call(key, "GET", "/v1/audit").status_code == 401
+
+
+def test_a_key_of_the_environment_is_ended_there(house: House) -> None:
+    assert "PAYWALL_ADMIN_KEYS" in house.done("ann", "DELETE", "/v1/keys/ben", status=409)["detail"]
+
+
+def test_both_are_in_the_audit(house: House) -> None:
+    house.done("ann", "POST", "/v1/keys", {"name": "desk", "role": "viewer", "reason": "new desk"}, 201)
+    house.done("ben", "DELETE", "/v1/keys/desk", {"reason": "desk closed"})
+    ended, made = house.audit()
+    assert (made["action"], made["actor"], made["target"], made["reason"]) == ("key.create", "ann", "desk", "new desk")
+    assert (made["reader"], made["before"], made["after"]) == (None, None, {"role": "viewer"})
+    assert (ended["action"], ended["actor"], ended["target"], ended["reason"]) == (
+        "key.end",
+        "ben",
+        "desk",
+        "desk closed",
+    )
+    assert (ended["before"], ended["after"]) == ({"role": "viewer"}, None)
+
+
+def test_a_repeated_request_gets_the_same_key(house: House) -> None:
+    body, headers = {"name": "desk", "role": "viewer"}, {"Idempotency-Key": "k-1"}
+    first, again = (house.done("ann", "POST", "/v1/keys", body, 201, headers=headers) for _ in range(2))
+    assert first == again
+    assert house.call(first["key"], "GET", "/v1/audit").status_code == 200
+
+
+def test_pages_of_keys(house: House) -> None:
+    for number in range(5):
+        house.app.clock.now += 1
+        house.make_key(f"desk-{number}", "viewer")
+    first = house.done("ann", "GET", "/v1/keys", query_string={"limit": 3})
+    rest = house.done("ann", "GET", "/v1/keys", query_string={"limit": 3, "after": first["next"]})
+    assert [item["name"] for item in first["items"] + rest["items"]] == [f"desk-{n}" for n in (4, 3, 2, 1, 0)]
+    assert rest["next"] is None
+
+
+def test_a_key_works_and_ends_on_every_worker(paywall: Paywall, until: Until, name: str) -> None:
+    body = {"name": name, "role": "viewer"}
+    key = paywall.post("/v1/keys", body, "admin-key-of-the-tests").json()["key"]
+
+    def statuses() -> set[int]:
+        # A connection each, so that both workers are met.
+        found = set()
+        for _ in range(12):
+            answer = paywall.get("/v1/audit", key, headers={"Connection": "close"})
+            found.add(answer.status_code)
+        return found
+
+    assert until(lambda: statuses() == {200}, 2) < 2
+    paywall.call("DELETE", f"/v1/keys/{name}", None, "admin-key-of-the-tests")
+    begun = time.monotonic()
+    until(lambda: statuses() <= {401, 429}, 2)  # so many wrong keys of one address are told 429
+    assert time.monotonic() - begun < 2
+    assert key not in paywall.log
+
+
+def test_while_the_store_is_away_a_known_key_is_not_called_unknown(serve: Serve, launch: Launch, until: Until) -> None:
+    store = launch(tcp=True)
+    service = serve(REDIS_URL=store.url, PAYWALL_WORKERS="1")
+    key = service.post("/v1/keys", {"name": "desk", "role": "viewer"}, "admin-key-of-the-tests").json()["key"]
+    assert service.get("/v1/audit", key).status_code == 200
+    store.freeze()
+    until(lambda: service.get("/v1/audit", key).status_code == 503)
+    assert service.get("/v1/audit", os.urandom(8).hex()).status_code == 401
+    assert service.ask("s-1", reader="r-1")["degraded"]
+    store.thaw()
+    until(lambda: service.get("/v1/audit", key).status_code == 200)
+
+
+def test_where_the_store_was_never_there_no_admin_key_is_called_wrong(serve: Serve, launch: Launch) -> None:
+    store = launch(tcp=True, start=False)
+    service = serve(REDIS_URL=store.url, PAYWALL_WORKERS="1", start=False).start(wait="/healthz")
+    assert service.get("/v1/audit", "made-at-run-time").status_code == 503
+    assert service.post("/v1/access", {"story": {"id": "s"}}, "no-key").status_code == 401
+    assert service.get("/v1/audit", "site-key-of-the-tests").status_code == 403
