@@ -251,6 +251,10 @@ def test_items_of_several_plans_appear_once_a_plan_with_the_same_id() -> None:
     assert {holding.key for holding in holdings} == {"subscription:sub_1"}
 
 
+def test_beside_a_plan_a_price_of_none_is_not_told() -> None:
+    assert list(by_plan(subscription("active", item("price_unknown"), item("price_month")))) == ["supporter"]
+
+
 def test_a_price_that_is_not_configured_is_kept_and_counts_as_soon_as_it_is() -> None:
     source = subscription("active", Item("price_new", "key_new", "prod_new", 1, NOW, NOW + MONTH))
     unknown = only(source)
