@@ -61,6 +61,6 @@ def demo(as_json: bool) -> None:
     chosen = session.settings()
     configure_logs(command=True)
     try:
-        sys.exit(demonstration.run(chosen, dict(os.environ)))
+        sys.exit(demonstration.run(chosen, dict(os.environ), as_json=as_json))
     except (serving.CannotServe, EmbeddedStoreError) as error:
         session.fail(str(error))

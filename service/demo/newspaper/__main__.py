@@ -7,6 +7,8 @@ import secrets
 import signal
 import sys
 import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
@@ -29,7 +31,14 @@ def main() -> None:
     secret = os.environ.get("NEWSPAPER_SECRET") or secrets.token_urlsafe(
         32
     )  # without one, sign-ins end with the process
-    app = create_newspaper(service_url=options.service, site_key=site_key, secret=secret, public_url=public_url)
+    app = create_newspaper(
+        service_url=options.service,
+        site_key=site_key,
+        secret=secret,
+        public_url=public_url,
+        clock=lambda: _now(options.clock_file),
+        backstage=options.backstage,
+    )
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # its request lines would show what is in a query
     try:
         server = ThreadedWSGIServer(options.host, options.port, app, handler=PatientHandler)
@@ -43,6 +52,15 @@ def main() -> None:
     server.serve_forever()
 
 
+def _now(clock_file: Path | None) -> datetime:
+    """The time, ahead by as many seconds as the file of a demo's time machine says."""
+    try:
+        ahead = int(clock_file.read_text("ascii")) if clock_file else 0
+    except (OSError, ValueError):
+        ahead = 0
+    return datetime.now(UTC) + timedelta(seconds=ahead)
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m service.demo.newspaper", description="The demo newspaper.")
     parser.add_argument("--service", required=True, metavar="URL", help="where the paywall answers")
@@ -52,6 +70,10 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--host", default="127.0.0.1", help="on which address (default: 127.0.0.1)")
     parser.add_argument("--public-url", metavar="URL", help="what readers type (default: http://HOST:PORT)")
+    parser.add_argument(
+        "--clock-file", type=Path, metavar="FILE", help="says by how many seconds a demo's clock is ahead"
+    )
+    parser.add_argument("--backstage", metavar="URL", help="a page that pulls a demo's strings, to be linked")
     return parser.parse_args()
 
 

@@ -1,6 +1,6 @@
 """The newspaper's site: it asks the paywall about each story, and sends only what the answer opens."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -32,16 +32,28 @@ PAY_AT = ("https://checkout.stripe.com", "https://billing.stripe.com", "http://1
 """Where our forms may lead: Stripe's pages, and the look-alike of a demo on this machine."""
 
 
+def wall_clock() -> datetime:
+    return datetime.now(UTC)
+
+
 def create_newspaper(
-    *, service_url: str, site_key: str, secret: str, public_url: str, pay_at: Sequence[str] = PAY_AT
+    *,
+    service_url: str,
+    site_key: str,
+    secret: str,
+    public_url: str,
+    pay_at: Sequence[str] = PAY_AT,
+    clock: Callable[[], datetime] = wall_clock,
+    backstage: str | None = None,
 ) -> Flask:
     """The site as a Flask app.
 
     service_url: where the paywall answers · site_key: the secret of one of its site keys · secret: signs our own session
     cookie · public_url: the address that readers type, one of the service's `site.origins` (checkout comes back to it) ·
-    pay_at: origins that checkout and portal may lie on.
+    pay_at: origins that checkout and portal may lie on · clock: today's date, which a demo can move · backstage: the page
+    on which it does, linked from the foot of each page.
     """
-    now = datetime.now(UTC)
+    now = clock()
     app = Flask(__name__)
     app.config.update(
         SECRET_KEY=secret,
@@ -53,6 +65,7 @@ def create_newspaper(
     )
     app.extensions["newspaper"] = Paper(read_stories(now), Paywall(service_url, site_key), public_url.rstrip("/"))
     app.extensions["events"] = read_events(now)
+    app.extensions["around"] = {"clock": clock, "backstage": backstage}
     app.register_blueprint(pages)
     app.register_blueprint(desk.desk)
     app.before_request(meet_visitor)
@@ -131,6 +144,8 @@ def _sorry(error: HTTPException) -> BaseResponse:
 
 
 def _around() -> dict[str, object]:
-    """What every page shows: the sections, who is signed in, today's date."""
+    """What every page shows: the sections, who is signed in, today's date; in a demo, the way backstage."""
     sections = list(dict.fromkeys(story.head.section for story in paper().stories.values()))
-    return {"sections": sections, "reader": reader(), "readers": READERS, "today": datetime.now(UTC)}
+    around = current_app.extensions["around"]
+    today, backstage = around["clock"](), around["backstage"]
+    return {"sections": sections, "reader": reader(), "readers": READERS, "today": today, "backstage": backstage}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from pathlib import Path
 
 import click
 
@@ -13,17 +14,35 @@ from service.demo.stripe import Webhook, serve_lookalike
 @click.command()
 @click.option("--port", default=12111, show_default=True, help="Where to listen, on 127.0.0.1; 0 picks a free port.")
 @click.option("--webhook", "urls", multiple=True, help="Where to send events; may be given more than once.")
-@click.option("--secret", default="whsec_lookalike", show_default=True, help="What webhooks are signed with.")
+@click.option(
+    "--secret",
+    default="whsec_lookalike",
+    envvar="LOOKALIKE_SECRET",
+    show_default=True,
+    help="What webhooks are signed with.",
+)
 @click.option("--api-version", help="The version of the webhooks' shapes; the newest, if left out.")
 @click.option("--no-catalog", is_flag=True, help="Start without the demo newspaper's products and prices.")
-def main(port: int, urls: tuple[str, ...], secret: str, api_version: str | None, no_catalog: bool) -> None:
+@click.option("--clock-file", type=click.Path(path_type=Path), help="Where to say how far the clock is ahead.")
+@click.option("--site", help="The address that the backstage page leads back to.")
+def main(
+    port: int,
+    urls: tuple[str, ...],
+    secret: str,
+    api_version: str | None,
+    no_catalog: bool,
+    clock_file: Path | None,
+    site: str | None,
+) -> None:
     """A look-alike of Stripe for trying and testing. No money moves; nothing is kept when it ends."""
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     webhooks = [Webhook(url, secret, api_version) for url in urls]
     try:
-        running = serve_lookalike(port, seed_catalog=not no_catalog, webhooks=webhooks)
+        running = serve_lookalike(
+            port, seed_catalog=not no_catalog, webhooks=webhooks, clock_file=clock_file, site=site
+        )
     except OSError as error:
         raise click.ClickException(f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from None
     with running:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from flask import Flask, Response, abort, jsonify, request
 
@@ -10,28 +11,36 @@ from service.demo.stripe import control, gateway
 from service.demo.stripe.domain.endpoints import Webhook
 from service.demo.stripe.errors import Json
 from service.demo.stripe.lookalike import Lookalike
-from service.demo.stripe.pages import checkout, portal
+from service.demo.stripe.pages import backstage, checkout, portal
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 def create_lookalike(
-    *, seed_catalog: bool = True, webhooks: Sequence[Webhook] = (), openapi: Json | None = None
+    *,
+    seed_catalog: bool = True,
+    webhooks: Sequence[Webhook] = (),
+    openapi: Json | None = None,
+    clock_file: Path | None = None,
+    site: str | None = None,
 ) -> Flask:
     """A look-alike of Stripe (API 2026-10-28.endive) in memory.
 
     `seed_catalog`: with the demo newspaper's products and prices. `webhooks`: endpoints registered from the start.
-    `openapi`: Stripe's description, where every request's parameters are to be checked against it. Deliveries begin
-    with `app.extensions["lookalike"].delivery.start()`, which `serve_lookalike` does.
+    `openapi`: Stripe's description, where every request's parameters are to be checked against it. `clock_file`: where
+    it writes by how many seconds its clock is ahead, for those who follow it; webhooks are then signed by it too.
+    `site`: the address that the backstage page leads back to. Deliveries begin with
+    `app.extensions["lookalike"].delivery.start()`, which `serve_lookalike` does.
     """
     app = Flask(__name__)
-    lookalike = Lookalike(seed_catalog, webhooks, openapi)
+    lookalike = Lookalike(seed_catalog, webhooks, openapi, clock_file)
     app.extensions["lookalike"] = lookalike
     app.json.sort_keys = False  # type: ignore[attr-defined] # the default provider has it, its base class does not say so
     gateway.install(app, lookalike)
     app.register_blueprint(control.blueprint(lookalike))
     app.register_blueprint(checkout.blueprint(lookalike))
     app.register_blueprint(portal.blueprint(lookalike))
+    app.register_blueprint(backstage.blueprint(lookalike, site))
 
     @app.before_request
     def stay_at_home() -> None:
@@ -42,6 +51,12 @@ def create_lookalike(
 
     @app.get("/")
     def about() -> Response:
-        return jsonify({"what": "a look-alike of Stripe's API; no money moves", "control": "/_lookalike/clock"})
+        return jsonify(
+            {
+                "what": "a look-alike of Stripe's API; no money moves",
+                "control": "/_lookalike/clock",
+                "backstage": "/backstage",
+            }
+        )
 
     return app

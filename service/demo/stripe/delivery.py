@@ -97,7 +97,7 @@ class Delivery:
         headers = {
             "Content-Type": "application/json; charset=utf-8",
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-            "Stripe-Signature": signature.header(body, secrets, int(time.time())),
+            "Stripe-Signature": signature.header(body, secrets, self.world.clock.stamp()),
         }
         timeout = self.bag.conduct.timeout
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from service.demo.stripe.clock import Clock
 from service.demo.stripe.delivery import Delivery
@@ -19,15 +20,18 @@ from service.demo.stripe.world import World
 class Lookalike:
     """What the routes work with."""
 
-    def __init__(self, seed_catalog: bool, webhooks: Sequence[Webhook], openapi: Json | None) -> None:
+    def __init__(
+        self, seed_catalog: bool, webhooks: Sequence[Webhook], openapi: Json | None, clock_file: Path | None = None
+    ) -> None:
         self._seed_catalog = seed_catalog
+        self._clock_file = clock_file
         self._webhooks = list(webhooks)
         self.faults = Faults()
         self.rate_limit = RateLimit()
         self.journal = Journal()
         self.strict = ParameterCheck(openapi) if openapi else None
         self.keys = IdempotencyKeys()
-        self.world = World(Clock())
+        self.world = World(Clock(told=self._clock_file))
         self.delivery = Delivery(self.world)
         self.reset()
 
@@ -38,7 +42,7 @@ class Lookalike:
         self.rate_limit.set(Limits())
         self.journal.clear()
         self.keys = IdempotencyKeys()
-        self.world = World(Clock())
+        self.world = World(Clock(told=self._clock_file))
         self.delivery.watch(self.world)
         if seed:
             catalogue.seed(self.world)

@@ -7,7 +7,6 @@ import logging
 import socket
 import sys
 import threading
-from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from types import TracebackType
@@ -18,8 +17,6 @@ from flask import Flask
 from werkzeug.wrappers import Response
 
 from service.demo.stripe.app import create_lookalike
-from service.demo.stripe.domain.endpoints import Webhook
-from service.demo.stripe.errors import Json
 from service.demo.stripe.lookalike import Lookalike
 
 _HOST = "127.0.0.1"
@@ -144,8 +141,9 @@ class RunningLookalike:
         self.stop()
 
 
-def serve_lookalike(
-    port: int = 0, *, seed_catalog: bool = True, webhooks: Sequence[Webhook] = (), openapi: Json | None = None
-) -> RunningLookalike:
-    """Serve one from this process, in threads; port 0 picks a free one. `with serve_lookalike() as stripe: …`"""
-    return RunningLookalike(port, create_lookalike(seed_catalog=seed_catalog, webhooks=webhooks, openapi=openapi))
+def serve_lookalike(port: int = 0, **chosen: Any) -> RunningLookalike:
+    """Serve one from this process, in threads; port 0 picks a free one. `chosen` as `create_lookalike` takes it.
+
+    `with serve_lookalike() as stripe: …`
+    """
+    return RunningLookalike(port, create_lookalike(**chosen))

@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response
 from service.demo.stripe.domain import catalogue, checkout, customers, cycle
 from service.demo.stripe.errors import ApiError, Json
 from service.demo.stripe.lookalike import Lookalike
+from service.demo.stripe.pages.wording import rhythm
 from service.demo.stripe.world import World
 
 _DECLINED = "Your card was declined. Nothing was paid; try another card."
@@ -83,12 +84,3 @@ def _page(world: World, session: Json | None, problem: str | None = None, status
         problem=problem,
     )
     return page, status
-
-
-def rhythm(price: Json) -> str:
-    """`every month`, `every 3 months`, `once`."""
-    recurring = price["recurring"]
-    if not recurring:
-        return "once"
-    times = recurring["interval_count"]
-    return f"every {recurring['interval']}" if times == 1 else f"every {times} {recurring['interval']}s"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from flask import Blueprint, redirect, render_template, request
 from werkzeug.wrappers import Response
@@ -20,7 +19,7 @@ from service.demo.stripe.domain import (
 )
 from service.demo.stripe.errors import ApiError, Json
 from service.demo.stripe.lookalike import Lookalike
-from service.demo.stripe.pages.checkout import rhythm
+from service.demo.stripe.pages.wording import day, rhythm
 from service.demo.stripe.world import World
 
 
@@ -136,15 +135,16 @@ def _page(world: World, session: Json | None, problem: str | None = None, status
         session=session,
         email=customer.get("email"),
         card=card["card"]["last4"] if card and card["type"] == "card" else None,
-        subscriptions=[_shown(world, row) for row in reversed(mine)],
+        subscriptions=[told_of(world, row) for row in reversed(mine)],
         prices=[_offer(world, row) for row in world.table("price").values() if row["recurring"] and row["active"]],
-        now=_day(world.now()),
+        now=day(world.now()),
         problem=problem,
     )
     return page, status
 
 
-def _shown(world: World, subscription: Json) -> Json:
+def told_of(world: World, subscription: Json) -> Json:
+    """What the pages say of a subscription."""
     item = subscription["items"]["data"][0]
     invoice = world.table("invoice").get(subscription["latest_invoice"] or "", {})
     owed = invoice.get("status") == "open" and subscription["status"] not in standing.TERMINAL
@@ -156,9 +156,9 @@ def _shown(world: World, subscription: Json) -> Json:
         "quantity": item["quantity"],
         "status": subscription["status"].replace("_", " "),
         "over": subscription["status"] in standing.TERMINAL,
-        "ends": _day(subscription["cancel_at"]) if subscription["cancel_at"] else None,
-        "ended": _day(subscription["ended_at"]) if subscription["ended_at"] else None,
-        "renews": _day(subscriptions.last_period_end(subscription)),
+        "ends": day(subscription["cancel_at"]) if subscription["cancel_at"] else None,
+        "ended": day(subscription["ended_at"]) if subscription["ended_at"] else None,
+        "renews": day(subscriptions.last_period_end(subscription)),
         "owed": {"id": invoice["id"], "text": catalogue.money(invoice["amount_due"], invoice["currency"])}
         if owed
         else None,
@@ -168,7 +168,3 @@ def _shown(world: World, subscription: Json) -> Json:
 def _offer(world: World, price: Json) -> Json:
     amount = catalogue.money(price["unit_amount"] or 0, price["currency"])
     return {"id": price["id"], "text": f"{catalogue.title(world, price)}, {amount} {rhythm(price)}"}
-
-
-def _day(moment: int) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%-d %B %Y, %H:%M UTC")

@@ -1,0 +1,83 @@
+"""Where the parts of a demo listen, and the keys that they share."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.clock import DEMO_CLOCK
+from service.serve import CannotServe
+
+HOST = "127.0.0.1"
+NEWSPAPER_PORT, STRIPE_PORT = 8080, 12111
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Made once a demo; `folder` is absolute."""
+
+    folder: Path
+    service_port: int
+    newspaper_port: int
+    stripe_port: int
+    site_key: str
+    admin_key: str
+    webhook_secret: str
+
+    @property
+    def newspaper(self) -> str:
+        return f"http://{HOST}:{self.newspaper_port}"
+
+    @property
+    def service(self) -> str:
+        return f"http://{HOST}:{self.service_port}"
+
+    @property
+    def stripe(self) -> str:
+        return f"http://{HOST}:{self.stripe_port}"
+
+    @property
+    def backstage(self) -> str:
+        return f"{self.stripe}/backstage"
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "demo-config"
+
+    @property
+    def clock(self) -> Path:
+        return self.folder / DEMO_CLOCK
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "demo.log"
+
+
+def laid_out(folder: Path, service_port: int) -> Layout:
+    """Each part gets the port that it is known by, or a free one where that is taken; keys are made anew."""
+    with ExitStack() as held:  # until all are chosen, so that none is chosen twice
+        service, newspaper, stripe = (_port(held, port) for port in (service_port, NEWSPAPER_PORT, STRIPE_PORT))
+    return Layout(
+        folder=folder.absolute(),
+        service_port=service,
+        newspaper_port=newspaper,
+        stripe_port=stripe,
+        site_key=secrets.token_urlsafe(24),
+        admin_key=secrets.token_urlsafe(24),
+        webhook_secret=f"whsec_{secrets.token_hex(16)}",
+    )
+
+
+def _port(held: ExitStack, wanted: int) -> int:
+    for port in (wanted, 0):
+        trial = held.enter_context(socket.socket())
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((HOST, port))
+        except OSError:
+            continue
+        return int(trial.getsockname()[1])
+    raise CannotServe(f"no port is free on {HOST}")

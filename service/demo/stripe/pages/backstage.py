@@ -1,0 +1,142 @@
+"""`/backstage`: what happens by itself in life, by the press of a button: time goes by, a card fails, money goes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Blueprint, redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from service.demo.stripe.domain import catalogue, customers, cycle, refunds, standing
+from service.demo.stripe.errors import ApiError, Json, invalid
+from service.demo.stripe.lookalike import Lookalike
+from service.demo.stripe.mailbag import MODES
+from service.demo.stripe.pages.portal import told_of
+from service.demo.stripe.pages.wording import day
+from service.demo.stripe.world import World
+
+LATER = (("An hour later", 3600), ("A day later", 86_400), ("A week later", 7 * 86_400), ("A month later", 31 * 86_400))
+ENDS = (("cancel", "Cancel"), ("unpaid", "Mark unpaid"), ("past_due", "Leave past due"))
+DELIVERY = {"normal": "Deliver", "hold": "Deliver later", "off": "Lose them"}
+
+
+def blueprint(lookalike: Lookalike, site: str | None) -> Blueprint:
+    """The page, which leads back to `site`."""
+    pages = Blueprint("lookalike_backstage", __name__, template_folder="templates")
+
+    @pages.get("/backstage")
+    def show() -> tuple[str, int]:
+        with lookalike.world.lock:
+            cycle.catch_up(lookalike.world)
+            return _page(lookalike, site)
+
+    @pages.post("/backstage")
+    def act() -> Response | tuple[str, int]:
+        with lookalike.world.lock:
+            cycle.catch_up(lookalike.world)
+            try:
+                for name, value in request.form.items():
+                    _pull(name)(lookalike, value)
+            except (ApiError, ValueError) as error:
+                return _page(lookalike, site, str(error), 400)
+            return redirect(request.path, code=303)
+
+    return pages
+
+
+Pull = Callable[[Lookalike, str], object]
+
+
+def _pull(name: str) -> Pull:
+    if name not in _PULLS:
+        raise invalid(f"There is no string called {name} here.")
+    return _PULLS[name]
+
+
+def _later(lookalike: Lookalike, seconds: str) -> None:
+    cycle.move(lookalike.world, lookalike.world.now() + max(0, int(seconds)))
+
+
+def _card(last4: str) -> Pull:
+    def change(lookalike: Lookalike, customer_id: str) -> None:
+        world = lookalike.world
+        customer = customers.living(world, customer_id)
+        customers.set_default(
+            world, customer, customers.attach(world, customers.new_card(world, last4)["id"], customer)
+        )
+
+    return change
+
+
+def _refund(lookalike: Lookalike, charge_id: str) -> None:
+    world = lookalike.world
+    refunds.refund(world, world.get("charge", charge_id), None, "requested_by_customer", {})
+
+
+def _retries_end(lookalike: Lookalike, how: str) -> None:
+    if how not in dict(ENDS):
+        raise invalid(f"Subscriptions cannot {how}.")
+    lookalike.world.policy.when_retries_fail = how
+
+
+_PULLS: dict[str, Pull] = {
+    "later": _later,
+    "fails": _card(customers.BAD),
+    "works": _card(customers.GOOD),
+    "refund": _refund,
+    "retries_end": _retries_end,
+    "webhooks": lambda lookalike, mode: lookalike.delivery.bag.behave({"mode": mode}),
+}
+
+
+def _page(lookalike: Lookalike, site: str | None, problem: str | None = None, status: int = 200) -> tuple[str, int]:
+    world = lookalike.world
+    names = _names(world)
+    page = render_template(
+        "lookalike/backstage.html",
+        site=site,
+        problem=problem,
+        now=day(world.now()),
+        later=LATER,
+        subscriptions=[_subscription(world, row, names) for row in reversed(world.table("subscription").values())],
+        payments=[_payment(world, row, names) for row in reversed(world.table("charge").values()) if row["paid"]],
+        ends=ENDS,
+        retries_end=world.policy.when_retries_fail,
+        modes=[(mode, DELIVERY[mode]) for mode in MODES],
+        delivery=lookalike.delivery.bag.state(),
+    )
+    return page, status
+
+
+def _names(world: World) -> dict[str, str]:
+    """Customer → the reader of whom the site has told."""
+    told = {row["customer"]: row["client_reference_id"] for row in world.table("checkout.session").values()}
+    told |= {row["customer"]: row["metadata"].get("reader_id") for row in world.table("subscription").values()}
+    return {customer: reader for customer, reader in told.items() if customer and reader}
+
+
+def _subscription(world: World, subscription: Json, names: dict[str, str]) -> Json:
+    customer = world.table("customer").get(subscription["customer"], {})
+    card = None if customer.get("deleted") else customers.card_of(world, customer, subscription)
+    return {
+        **told_of(world, subscription),
+        "reader": names.get(subscription["customer"], subscription["customer"]),
+        "customer": subscription["customer"],
+        "lives": subscription["status"] not in standing.TERMINAL and not customer.get("deleted"),
+        "fails": card is None or not customers.pays(card),
+    }
+
+
+def _payment(world: World, charge: Json, names: dict[str, str]) -> Json:
+    sessions = world.table("checkout.session").values()
+    session = next((row for row in sessions if charge["payment_intent"] == row["payment_intent"]), None)
+    rows = world.table("line_items").get(session["id"], {}).get("data", []) if session else []
+    return {
+        "id": charge["id"],
+        "amount": catalogue.money(charge["amount"], charge["currency"]),
+        "what": ", ".join(row["description"] for row in rows) or "Subscription",
+        "once": session is not None,
+        "reader": session["client_reference_id"] if session else names.get(charge["customer"], ""),
+        "at": day(charge["created"]),
+        "refunded": charge["refunded"],
+    }
