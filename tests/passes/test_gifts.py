@@ -1,0 +1,102 @@
+"""Gifts of readers: as many a calendar month, in the site's zone, as their plan says; on Valkey and Redis 8 alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from service.paywall.meter import Window
+from tests.serving import ADMIN_KEY, POLICY
+
+if TYPE_CHECKING:
+    from tests.serving import Serve
+    from tests.within import DeskApp, MakeDesk
+
+AtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
+GENEROUS = POLICY.replace("[plans.vip]\n", "[plans.vip]\ngifts_per_month = 2\n")
+NOON = "2026-11-24T12:00:00Z"
+
+
+@pytest.fixture
+def app(make_desk: MakeDesk, store_url: str) -> DeskApp:
+    made = make_desk(store_url, GENEROUS)
+    made.clock.at(NOON)
+    made.grant("r")
+    return made
+
+
+def give(app: DeskApp, reader: str = "r", story: str = "s", **more: Any) -> tuple[int, dict[str, Any]]:
+    answer = app.call("POST", "/v1/gifts", {"reader": reader, "story": story, **more})
+    return answer.status_code, answer.get_json()
+
+
+def test_a_gift_is_a_pass_for_one_for_thirty_days_and_tells_what_is_left(app: DeskApp) -> None:
+    status, gift = give(app)
+    assert (status, gift["openings"], gift["until"], gift["actor"]) == (201, 1, "2026-12-24T12:00:00Z", "web")
+    assert gift["gifts"] == {"limit": 2, "used": 1, "left": 1, "resets_at": "2026-12-01T05:00:00Z"}
+    assert app.ask("s", visitor="friend", **{"pass": gift["pass"]})["reason"] == "gift"
+    told = app.call("GET", "/v1/gifts/r").get_json()
+    assert {name: told[name] for name in ("reader", "limit", "used", "left")} == {
+        "reader": "r", "limit": 2, "used": 1, "left": 1,
+    }  # fmt: skip
+    assert [(item["id"], item["used"]) for item in told["items"]] == [(gift["id"], 1)]
+
+
+def test_when_the_months_are_used_it_is_refused_until_the_zones_next_month(app: DeskApp) -> None:
+    assert [give(app)[0] for _ in range(3)] == [201, 201, 409]
+    assert give(app)[1]["type"] == "urn:paywall:problem:gifts-used"
+    app.clock.at("2026-12-01T04:59:59Z")
+    assert give(app)[0] == 409
+    app.clock.at("2026-12-01T05:00:00Z")
+    assert give(app)[0] == 201
+
+
+def test_a_revoked_gift_does_not_come_back(app: DeskApp) -> None:
+    _, gift = give(app)
+    app.call("DELETE", f"/v1/passes/{gift['id']}", admin=True)
+    assert [give(app)[0], give(app)[0]] == [201, 409]
+
+
+def test_who_holds_no_plan_that_gives_is_refused(app: DeskApp) -> None:
+    status, told = give(app, "stranger")
+    assert (status, told["type"]) == (409, "urn:paywall:problem:no-gifts")
+    app.grant("supporter", plan="supporter")
+    assert give(app, "supporter")[0] == 409
+    assert app.call("GET", "/v1/gifts/stranger").get_json()["limit"] == 0
+
+
+def test_the_audit_names_who_gave_it(app: DeskApp) -> None:
+    _, gift = give(app)
+    record = app.call("GET", "/v1/audit", admin=True).get_json()["items"][0]
+    assert (record["action"], record["reader"], record["target"], record["actor"]) == (
+        "pass.create", "r", gift["id"], "web",
+    )  # fmt: skip
+
+
+def test_what_is_wrong_with_a_gift_is_named(app: DeskApp) -> None:
+    for field, bad in [("openings", 0), ("openings", 101), ("until", NOON), ("until", "2027-06-01T00:00:00Z")]:
+        wrong: dict[str, Any] = {field: bad}
+        status, told = give(app, **wrong)
+        assert (status, told["errors"][0]["field"]) == (422, field)
+    assert app.call("POST", "/v1/gifts", {"reader": "r", "story": "s"}, admin=True).status_code == 403
+    assert app.call("GET", "/v1/gifts/r").get_json()["used"] == 0
+
+
+def test_a_gift_that_a_crash_left_without_its_pass_is_free_again(app: DeskApp) -> None:
+    now = app.clock()
+    gifts = app.service.sharing.gifts
+    month = Window(int(now) - 86_400, int(now) + 86_400)
+    assert gifts.claim("r", "sp_never_made", month, 2, now)
+    assert [give(app)[0], give(app)[0]] == [201, 409]
+    app.clock.now += 61
+    assert [give(app)[0], give(app)[0]] == [201, 409]
+
+
+def test_never_more_gifts_than_the_plan_says_however_many_ask_at_once(serve: Serve, all_at_once: AtOnce) -> None:
+    paywall = serve(POLICY.replace("[plans.vip]\n", "[plans.vip]\ngifts_per_month = 5\n"))
+    paywall.grant("r")
+    answers = all_at_once(20, lambda n: paywall.post("/v1/gifts", {"reader": "r", "story": f"s{n}"}).status_code)
+    assert sorted(answers) == [201] * 5 + [409] * 15
+    assert len(paywall.get("/v1/passes", ADMIN_KEY).json()["items"]) == 5

@@ -1,0 +1,123 @@
+"""The links of story passes: a signature that anybody can check, and user agents that read for no person."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.pass_tokens import PassTokens
+from service.paywall.bots import BOTS, is_bot
+from service.paywall.story_pass import StoryPass
+from service.sealing import KeyPairs
+
+PASS = StoryPass("sp_1", "2026-harbour", 5, 1_800_000_000, "why", "ann", 1_790_000_000.5)
+
+
+def tokens(*secrets: str) -> PassTokens:
+    pairs = KeyPairs(secrets, "pass")
+    return PassTokens(lambda: pairs)
+
+
+def plain(part: str) -> bytes:
+    return urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def test_anybody_can_check_a_link_with_the_public_keys_alone() -> None:
+    own = tokens("one secret", "another")
+    head, payload, signature = own.sign(PASS).split(".")
+    header = json.loads(plain(head))
+    assert header["alg"] == "EdDSA"
+    (key,) = [key for key in own.public_keys()["keys"] if key["kid"] == header["kid"]]
+    assert (key["kty"], key["crv"], key["use"], key["alg"]) == ("OKP", "Ed25519", "sig", "EdDSA")
+    Ed25519PublicKey.from_public_bytes(plain(key["x"])).verify(plain(signature), f"{head}.{payload}".encode())
+    assert json.loads(plain(payload)) == {"jti": "sp_1", "story": "2026-harbour", "exp": 1_800_000_000}
+
+
+def test_the_same_pass_has_the_same_link_and_secrets_are_told_apart() -> None:
+    assert tokens("a secret").sign(PASS) == tokens("a secret").sign(PASS)
+    assert tokens("a secret").read(tokens("b secret").sign(PASS)) is None
+    assert tokens("b secret", "a secret").read(tokens("a secret").sign(PASS)) is not None
+
+
+@given(st.data())
+def test_a_link_changed_in_one_character_is_none(data: st.DataObject) -> None:
+    own = tokens("a secret")
+    token = own.sign(PASS)
+    place = data.draw(st.integers(0, len(token) - 1))
+    other = data.draw(st.sampled_from([c for c in "ABCXYZabcxyz0189-_.=é" if c != token[place]]))
+    assert own.read(token[:place] + other + token[place + 1 :]) is None
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_read_without_an_error(text: str) -> None:
+    assert tokens("a secret").read(text) is None
+
+
+@pytest.mark.parametrize("header", [{"alg": "none"}, {"alg": "HS256"}, {"alg": "EdDSA"}, [], 1, None, {"alg": 1}])
+def test_a_header_of_somebody_elses_is_refused(header: object) -> None:
+    own = tokens("a secret")
+    _, payload, signature = own.sign(PASS).split(".")
+    head = urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=").decode()
+    assert own.read(f"{head}.{payload}.{signature}") is None
+
+
+PEOPLE = [
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 Safari/604.1",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0) Mobile/15E148 [FBAN/FBIOS;FBAV/400.0;FBBV/1;FBDV/iPhone14,2;FBMD/iPhone]",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0) Mobile/15E148 [LinkedInApp]/9.29",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0) Mobile/21A329 [Pinterest/iOS]",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0) Mobile/15E148 Twitter for iPhone/10.0",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0) Mobile/15E148 Snapchat/12.0 (like Safari/8615)",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0) Mobile/15E148 Instagram 300.0",
+    "Mozilla/5.0 (Linux; Android 13; CUBOT_P60) AppleWebKit/537.36 Chrome/120.0 Mobile Safari/537.36",
+    "Mozilla/5.0 (Linux; Android 11; CUBOT NOTE 20) AppleWebKit/537.36 Chrome/120.0 Mobile Safari/537.36",
+    "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 Chrome/130.0 Mobile Safari/537.36 GSA/15.1",
+    "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/120.0 Safari/537.36 Teams/24.1",
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/130.0 Safari/537.36",
+    "",
+]
+OTHERS = [
+    "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+    "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
+    "Mozilla/5.0 (Macintosh) AppleWebKit/605.1.15 (KHTML, like Gecko) Safari/604.1 (Applebot/0.1; +http://apple.co/ab)",
+    "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+    "Slackbot 1.0 (+https://api.slack.com/robots)",
+    "Slack-ImgProxy (+https://api.slack.com/robots)",
+    "Twitterbot/1.0",
+    "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
+    "meta-externalagent/1.1 (+https://developers.facebook.com/docs/sharing/webmasters/crawler)",
+    "WhatsApp/2.23.20.0 A",
+    "TelegramBot (like TwitterBot)",
+    "Mozilla/5.0 (compatible; Discordbot/2.0; +https://discordapp.com)",
+    "LinkedInBot/1.0 (compatible; Mozilla/5.0; Apache-HttpClient +http://www.linkedin.com)",
+    "Mozilla/5.0 (Windows NT 6.1; WOW64) SkypeUriPreview Preview/0.5 skype-url-preview@microsoft.com",
+    "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 (KHTML, like Gecko; BingPreview/1.0b) Edge/120.0",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_11_1) Safari/601.2.4 facebookexternalhit/1.1 Facebot Twitterbot/1.0",
+    "Mozilla/5.0 (compatible; GPTBot/1.2; +https://openai.com/gptbot)",
+    "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)",
+    "Barracuda Sentinel (EE)",
+    "curl/8.5.0",
+    "python-requests/2.32.3",
+    "Go-http-client/2.0",
+]
+
+
+@pytest.mark.parametrize("agent", PEOPLE)
+def test_people_and_their_apps_are_people(agent: str) -> None:
+    assert not is_bot(agent)
+
+
+@pytest.mark.parametrize("agent", OTHERS)
+def test_crawlers_previews_and_scanners_are_not(agent: str) -> None:
+    assert is_bot(agent)
+
+
+def test_every_entry_of_the_list_has_its_reason() -> None:
+    assert all(pattern == pattern.lower() or "\\" in pattern for pattern in BOTS)
+    assert all(len(why) > 3 for why in BOTS.values())

@@ -1,0 +1,94 @@
+"""Story passes from a real `paywall serve`: many at once, an outage, the command line, the public keys."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from tests.serving import ADMIN_KEY
+
+if TYPE_CHECKING:
+    from tests.serving import Paywall, Serve
+    from tests.store.conftest import Launch, Until
+
+AtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
+
+
+def give(paywall: Paywall, story: str, openings: int) -> dict[str, Any]:
+    body = {"story": story, "openings": openings, "until": "2099-01-01T00:00:00Z", "reason": "the newsletter"}
+    answer = paywall.post("/v1/passes", body, ADMIN_KEY)
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_never_more_openings_than_given_with_fifty_at_once(paywall: Paywall, name: str, all_at_once: AtOnce) -> None:
+    made = give(paywall, name, 7)
+
+    def ask(number: int) -> str:
+        body = {"story": {"id": name}, "visitor": f"{name}-{number}", "pass": made["pass"]}
+        answer = requests.post(f"{paywall.url}/v1/access", json=body, headers=paywall.as_site, timeout=20)
+        assert answer.status_code == 200
+        return str(answer.json()["reason"])
+
+    reasons = all_at_once(50, ask)
+    assert sorted(reasons) == ["gift"] * 7 + ["metered"] * 43
+    told = paywall.get(f"/v1/passes/{made['id']}").json()
+    assert (told["used"], told["status"]) == (7, "used_up")
+    assert [ask(number) == "gift" for number in range(50)] == [reason == "gift" for reason in reasons]
+
+
+def test_one_at_fifty_places_at_once_spends_one_opening(paywall: Paywall, name: str, all_at_once: AtOnce) -> None:
+    made = give(paywall, name, 7)
+    body = {"story": {"id": name}, "reader": name, "pass": made["pass"]}
+    url, headers = f"{paywall.url}/v1/access", paywall.as_site
+    reasons = all_at_once(50, lambda _: requests.post(url, json=body, headers=headers, timeout=20).json()["reason"])
+    assert set(reasons) == {"gift"}
+    assert paywall.get(f"/v1/passes/{made['id']}").json()["used"] == 1
+
+
+def test_in_an_outage_a_pass_does_not_open(serve: Serve, launch: Launch, until: Until) -> None:
+    store = launch("valkey", tcp=True)
+    paywall = serve(REDIS_URL=store.url)
+    made = give(paywall, "s", 5)
+    assert paywall.ask("s", visitor="v", **{"pass": made["pass"]})["reason"] == "gift"
+    store.end()
+    until(lambda: paywall.ask("s", visitor="v")["degraded"])
+    answer = paywall.ask("s", visitor="v", **{"pass": made["pass"]})
+    assert (answer["show"], answer["reason"], answer["source"]) == ("upsell", "store_unavailable", None)
+    body = {"story": "s", "openings": 1, "until": "2099-01-01T00:00:00Z", "reason": "why"}
+    assert paywall.post("/v1/passes", body, ADMIN_KEY).status_code == 503
+    assert paywall.get("/.well-known/jwks.json").status_code == 200
+
+
+def test_the_public_keys_are_for_everybody(paywall: Paywall) -> None:
+    answer = requests.get(f"{paywall.url}/.well-known/jwks.json", timeout=10)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
+    assert [sorted(key) for key in answer.json()["keys"]] == [["alg", "crv", "kid", "kty", "use", "x"]]
+
+
+def told(done: subprocess.CompletedProcess[str]) -> Any:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_command_line_does_what_the_api_does(serve: Serve) -> None:
+    paywall = serve()
+    wanted = ("--story", "s", "--openings", "2", "--until", "2099-01-01T00:00:00Z", "--reason", "why")
+    made = told(paywall.command("passes", "add", *wanted, "--json"))
+    assert paywall.ask("s", visitor="v", **{"pass": made["pass"]})["reason"] == "gift"
+    assert told(paywall.command("passes", "show", made["id"], "--json"))["used"] == 1
+    assert [item["id"] for item in told(paywall.command("passes", "list", "--json"))["items"]] == [made["id"]]
+    plain = paywall.command("passes", "list").stdout
+    assert "1 of 2 openings used" in plain
+    assert told(paywall.command("passes", "revoke", made["id"], "--json"))["status"] == "revoked"
+    assert paywall.ask("s", visitor="v", **{"pass": made["pass"]})["reason"] == "metered"
+    unknown = paywall.command("passes", "show", "sp_none")
+    assert (unknown.returncode, unknown.stderr) == (1, "There is no such pass.\n")
+    wrong = paywall.command("passes", "add", *wanted[:2], "--openings", "0", *wanted[4:])
+    assert (wrong.returncode, wrong.stderr) == (1, "openings: must be a whole number from 1 to 100000\n")
+    assert paywall.command("passes", "add").returncode == 2
