@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast
 
 from service.paywall.newer import Mark
 from service.paywall.ownership import NOBODY, Owner
@@ -94,12 +94,23 @@ def pack_owner(owner: Owner) -> bytes:
     return told_codec.pack_row([owner.reader, owner.how, owner.as_gift]) if owner.reader else b""
 
 
+class Watch(Protocol):
+    """Who notes what needs a hand. Raises nothing for a store that is away: what is noted is no part of the work."""
+
+    def applied(self, name: str, told: Told, now: float) -> None:
+        """This is what an object says now."""
+
+    def settled(self, seen: StoredObject, owner: Owner) -> None:
+        """This is whose an object is now."""
+
+
 class Objects:
     """Reads and writes objects. Every method raises `StoreUnavailable` where the store cannot be reached."""
 
     def __init__(self, link: Link, keys: StripeKeys) -> None:
         self._link = link
         self.keys = keys
+        self.watch: Watch | None = None
 
     def load(self, name: str) -> StoredObject:
         """All of an object; without fields if nothing is known of it."""
@@ -167,6 +178,8 @@ class Objects:
             "" if due is None else "inf" if due == float("inf") else ms(due),
         ]
         verdict, stands = self._link.run(APPLY, keys, arguments)
+        if self.watch is not None and told is not None and verdict == b"applied":
+            self.watch.applied(name, told, now)
         return cast(Verdict, verdict.decode()), stands
 
     def tell(self, name: str, about: str, number: int, value: bytes, now: float, *, from_payload: bool = False) -> bool:
@@ -185,7 +198,10 @@ class Objects:
     def settle(self, seen: StoredObject, owner: Owner, holders: Sequence[str]) -> int:
         """Settles whose it is, and who is about to hold a copy. Gives the rev; 0 if it was changed meanwhile."""
         keys = [self.keys.object(seen.name), self.keys.held(seen.name)]
-        return cast(int, self._link.run(SETTLE, keys, [seen.rev, pack_owner(owner), *holders]))
+        rev = cast(int, self._link.run(SETTLE, keys, [seen.rev, pack_owner(owner), *holders]))
+        if self.watch is not None and rev:
+            self.watch.settled(seen, owner)
+        return rev
 
     def shown(self, name: str, rev: int, put: Sequence[str], let_go: Sequence[str], *, last: bool) -> bool:
         """Notes which copies were put at this rev. Gives `False` if the object was changed meanwhile."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast
 
 import msgspec
 
@@ -69,12 +69,23 @@ class Outcome:
     before: Source | None
 
 
+class Watch(Protocol):
+    """Who keeps figures of what readers hold, told before and after a source is put."""
+
+    def putting(self, reader: str, source: Source) -> None:
+        """May raise `StoreUnavailable`: then nothing is put."""
+
+    def put(self, reader: str, source: Source, outcome: Outcome, now: float) -> None:
+        """It stands. Raises nothing for a store that is away."""
+
+
 class Readers:
     """Reads and writes readers' sources. Every method raises `StoreUnavailable` where the store cannot be reached."""
 
     def __init__(self, link: Link, keys: Keys) -> None:
         self._link = link
         self.keys = keys
+        self.watch: Watch | None = None
 
     def command(self, reader: str) -> Command:
         """The command that fetches the hot record; its reply goes to `sources_in`."""
@@ -141,7 +152,12 @@ class Readers:
         past. `cause` names the event or the audit entry that brought the change.
         """
         field, record = codec.field_of(source), codec.encode(source, number)
-        return self._put(reader, field, number, rule, ended, record, now, cause, audit)
+        if self.watch is not None:
+            self.watch.putting(reader, source)
+        outcome = self._put(reader, field, number, rule, ended, record, now, cause, audit)
+        if self.watch is not None:
+            self.watch.put(reader, source, outcome, now)
+        return outcome
 
     def leave_tombstone(self, reader: str, field: bytes, number: int, *, now: float, cause: str) -> Outcome:
         """Marks a source as another reader's, so that a late write cannot bring it back here."""
