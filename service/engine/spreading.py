@@ -97,8 +97,9 @@ class Spreader:
     def _settle(self, obj: StoredObject, owner: Owner, wanted: dict[str, Source | None]) -> tuple[list[str], int]:
         """Notes the owner and whoever is about to hold a copy. Gives who has to get one, and the rev (0: again)."""
         rev = self._objects.settle(obj, owner, [holder for holder in wanted if holder not in obj.held])
-        facts = obj.number(b"facts") if rev == obj.rev else rev
-        return [holder for holder in wanted if obj.held.get(holder, 0) < max(facts, 1)], rev
+        facts = max(obj.number(b"facts") if rev == obj.rev else rev, 1)
+        # A number beyond the rev is of a counter that has lost its last numbers since: putting it finds out.
+        return [holder for holder in wanted if not facts <= obj.held.get(holder, 0) <= rev], rev
 
     def _show(
         self, turn: Turn, wanted: dict[str, Source | None], behind: Sequence[str], in_time: Callable[[], bool]

@@ -87,7 +87,7 @@ class Workbench:
             finished, more = self._once(name, errand, number)
             if finished and not more:
                 return True
-            if not finished or not errand.in_time():
+            if not more or not errand.in_time():
                 self._inbox.release(name, number)
                 return False
             number, leased = self._objects.begin(name, errand.now, holding=number)
@@ -95,7 +95,7 @@ class Workbench:
                 return False
 
     def _once(self, name: str, errand: Errand, number: int) -> tuple[bool, bool]:
-        """One look. Gives whether all that was waiting is done, and whether more has come meanwhile."""
+        """One look. Gives whether all that was waiting is done, and whether there is reason to look again at once."""
         waiting = self._inbox.waiting(name, number)
         ref = ref_from(name)
         if isinstance(ref, PaymentRef):
@@ -108,7 +108,8 @@ class Workbench:
         # What else has to be read is marked in the store: whether it is done now does not hold the event up.
         self._read_onward(look.onward, errand)
         if not self._spread([name], waiting[-1] if waiting else None, errand):
-            return False, False
+            # Its copies had higher numbers: it is above them now, and has to be read once more.
+            return False, not errand.away and self._objects.load(name).number(b"behind") > 0
         self._checkpoint("spread")
         more = self._inbox.finish(name, number, number, look.done, failed=look.failed)
         self._checkpoint("finished")

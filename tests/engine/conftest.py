@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import json
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +18,8 @@ from service.billing import translate
 from service.billing.errors import NoSuchObject, StripeUnavailable
 from service.billing.transport import Patience
 from service.billing.webhook import Envelope, envelope
+from service.engine.admin import Admin
+from service.engine.chores import Chores
 from service.engine.engine import Engine
 from service.engine.seams import Checkpoint, pass_by
 from service.paywall.catalogue import Catalogue
@@ -28,33 +28,13 @@ from service.paywall.source import Holding
 from service.paywall.told import PaymentRef, Ref, Told
 from service.policy_file import read_folder
 from service.store.address import parse_address
-from service.store.keys import Keys
+from service.store.keys import Keys, reader_hash
 from service.store.link import Link
+from service.store.merges import Merges
 from service.store.readers import Readers
+from tests.store import conftest as stores
 
-
-def _stores() -> Any:
-    """The fixtures of real stores, which live with the store's tests."""
-    name = "tests_store_fixtures"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "store" / "conftest.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-_of_stores = _stores()
-until, short_folder, launch = _of_stores.until, _of_stores.short_folder, _of_stores.launch
-valkey, redis8, valkey_url, redis8_url = (
-    _of_stores.valkey,
-    _of_stores.redis8,
-    _of_stores.valkey_url,
-    _of_stores.redis8_url,
-)
-store_url, link, connect = _of_stores.store_url, _of_stores.link, _of_stores.connect
+link, connect = stores.link, stores.connect
 
 POLICY = """
 [site]
@@ -375,3 +355,164 @@ def stage_of(stepped: SteppedLink, catalogue: Catalogue) -> Callable[[], Stage]:
         return stage
 
     return emptied
+
+
+DAY = 86_400
+NOW = 1_793_500_000
+"""The moment at which most tests play."""
+
+
+class Maker:
+    """Stripe's objects and events, as small as they may be."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._count = 0
+
+    def subscription(self, name: str = "sub_1", *, reader: str | None = "r-1", **fields: Any) -> dict[str, Any]:
+        """Active, monthly, paid until ten days from now."""
+        price, quantity = fields.pop("price", "price_month"), fields.pop("quantity", 1)
+        start, end = fields.pop("start", NOW - 20 * DAY), fields.pop("end", NOW + 10 * DAY)
+        item = {
+            "id": f"si_{name}",
+            "object": "subscription_item",
+            "price": {"id": price, "lookup_key": None, "product": "prod_x"},
+            "quantity": quantity,
+            "current_period_start": start,
+            "current_period_end": end,
+        }
+        obj: dict[str, Any] = {
+            "id": name,
+            "object": "subscription",
+            "status": "active",
+            "customer": "cus_1",
+            "created": NOW - 50 * DAY,
+            "items": {"object": "list", "data": [item], "has_more": False},
+            "metadata": {"reader_id": reader} if reader else {},
+            "cancel_at": None,
+            "cancel_at_period_end": False,
+            "ended_at": None,
+            "trial_end": None,
+            "latest_invoice": "in_1",
+        }
+        return obj | fields
+
+    def session(self, name: str = "cs_1", *, reader: str | None = "r-1", **fields: Any) -> dict[str, Any]:
+        """A day pass, paid."""
+        obj: dict[str, Any] = {
+            "id": name,
+            "object": "checkout.session",
+            "mode": "payment",
+            "status": "complete",
+            "payment_status": "paid",
+            "amount_total": 300,
+            "payment_intent": f"pi_{name}",
+            "customer": "cus_1",
+            "created": NOW - 60,
+            "client_reference_id": None,
+            "subscription": None,
+            "metadata": {"price_id": "price_day"} | ({"reader_id": reader} if reader else {}),
+        }
+        return obj | fields
+
+    def customer(self, name: str = "cus_1", *, reader: str | None = None, **fields: Any) -> dict[str, Any]:
+        metadata = {"reader_id": reader} if reader else {}
+        return {"id": name, "object": "customer", "created": NOW - 90 * DAY, "metadata": metadata} | fields
+
+    def refund(self, amount: int, *, of: str = "cs_1", name: str = "re_1", status: str = "succeeded") -> dict[str, Any]:
+        return {
+            "id": name,
+            "object": "refund",
+            "amount": amount,
+            "status": status,
+            "payment_intent": f"pi_{of}",
+            "charge": f"ch_{of}",
+        }
+
+    def dispute(self, status: str, *, of: str = "cs_1", name: str = "du_1") -> dict[str, Any]:
+        return {
+            "id": name,
+            "object": "dispute",
+            "status": status,
+            "payment_intent": f"pi_{of}",
+            "charge": f"ch_{of}",
+            "amount": 300,
+        }
+
+    def event(self, kind: str, obj: dict[str, Any], at: int = NOW, **fields: Any) -> dict[str, Any]:
+        """An event about the object as it is now; Stripe's state is the object's."""
+        self._count += 1
+        data: dict[str, Any] = {"object": copy.deepcopy(obj)}
+        if "previous" in fields:
+            data["previous_attributes"] = fields.pop("previous")
+        event = {
+            "id": f"evt_{self._count}",
+            "object": "event",
+            "type": kind,
+            "created": at,
+            "livemode": False,
+            "account": None,
+            "data": data,
+        }
+        return event | fields
+
+    def tell(self, kind: str, obj: dict[str, Any], at: int = NOW, **fields: Any) -> dict[str, Any]:
+        """It happens at Stripe, and Stripe tells of it."""
+        event = self._stage.stripe.happen(self.event(kind, obj, at, **fields))
+        self._stage.tell(event, at)
+        return event
+
+
+@pytest.fixture
+def make(stage: Stage) -> Maker:
+    return Maker(stage)
+
+
+class Notebook:
+    """The audit log as the engine sees it; what is settled stays in the outboxes, for the test to read."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link, self._keys = link, keys
+        self.tags: set[bytes] = set()
+
+    def packed(self, written: dict[str, Any]) -> bytes:
+        return json.dumps(written).encode()
+
+    def intend(self, reader: str) -> None:
+        self.tags.add(reader_hash(reader))
+
+    def intend_at(self, tag: bytes) -> None:
+        self.tags.add(tag)
+
+    def settle(self, reader: str) -> int:
+        return 0
+
+    def settle_soon(self, tag: bytes) -> int:
+        return 0
+
+    def entries(self) -> list[dict[str, Any]]:
+        found = []
+        for tag in self.tags:
+            key = self._keys.outbox(tag)
+            found += [json.loads(text) for text in self._link.call(key, b"LRANGE", key, 0, -1)]
+        return found
+
+
+@pytest.fixture
+def notebook(stage: Stage) -> Notebook:
+    return Notebook(stage.link, stage.keys)
+
+
+@pytest.fixture
+def admin(stage: Stage, notebook: Notebook) -> Admin:
+    return admin_of(stage, notebook, stage.engine)
+
+
+def admin_of(stage: Stage, notebook: Notebook, engine: Engine) -> Admin:
+    return Admin(engine, notebook, Merges(stage.link, stage.keys, stage.readers, stage.catalogue))
+
+
+@pytest.fixture
+def come(stage: Stage) -> Callable[..., int]:
+    """The worker comes once and does all that is to be done."""
+    return lambda now, everything=True: Chores(stage.make()).run(now, everything=everything)

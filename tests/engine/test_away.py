@@ -1,0 +1,106 @@
+"""While Stripe cannot be read: the payload counts, unconfirmed, and is confirmed as soon as Stripe answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+DAY = 86_400
+NOW = 1_793_500_000
+BOTH = ["notebook", "no_ads"]
+
+
+def source(stage: Any, reader: str = "r-1") -> Any:
+    (kept,) = stage.readers.everything(reader)
+    return kept.source
+
+
+def test_the_payload_counts_and_is_confirmed_later(stage: Any, make: Any, come: Any) -> None:
+    stage.stripe.away = True
+    event = make.tell("customer.subscription.created", make.subscription())
+    assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 12 * DAY)
+    assert source(stage).confirmed is False
+    assert stage.engine.ledger.find(event["id"]).state == "applied"
+    stage.stripe.away = False
+    come(NOW + 90)
+    assert source(stage).confirmed is True
+    assert stage.engine.marks.counts()["unread"] == 0
+
+
+def test_without_a_key_payloads_are_all_there_is(stage: Any, make: Any, come: Any) -> None:
+    engine = stage.make(gateway=None)
+    stage.tell(make.event("customer.subscription.created", make.subscription()), NOW, engine)
+    assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 12 * DAY)
+    assert source(stage).confirmed is False
+
+
+def test_an_event_that_says_nothing_by_itself_waits_until_stripe_answers(stage: Any, make: Any, come: Any) -> None:
+    make.tell("customer.subscription.created", make.subscription())
+    stage.stripe.away = True
+    stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
+    invoice = make.event("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_1"})
+    stage.tell(invoice, NOW)
+    assert stage.engine.ledger.find(invoice["id"]).state == "pending"
+    assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 12 * DAY)
+    assert source(stage).confirmed is True
+    come(NOW + 60, everything=False)
+    assert stage.engine.ledger.find(invoice["id"]).state == "pending"
+    stage.stripe.away = False
+    come(NOW + 200, everything=False)
+    assert stage.engine.ledger.find(invoice["id"]).state == "applied"
+    assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 42 * DAY)
+
+
+def test_a_long_outage_of_stripe_kills_no_event(stage: Any, make: Any, come: Any) -> None:
+    make.tell("customer.subscription.created", make.subscription())
+    stage.stripe.away = True
+    invoice = make.event("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_1"})
+    stage.tell(invoice, NOW)
+    for hour in range(1, 30):
+        come(NOW + hour * 3600)
+    assert stage.engine.ledger.find(invoice["id"]).state == "pending"
+    stage.stripe.away = False
+    come(NOW + 31 * 3600)
+    assert stage.engine.ledger.find(invoice["id"]).state == "applied"
+
+
+@pytest.mark.parametrize("first", ["older", "newer"])
+def test_the_newer_payload_stays_whichever_comes_first(stage: Any, make: Any, first: str) -> None:
+    stage.stripe.away = True
+    older = make.event("customer.subscription.created", make.subscription(status="incomplete"), NOW)
+    newer = make.event("customer.subscription.updated", make.subscription(), NOW + 3)
+    for event in [older, newer] if first == "older" else [newer, older]:
+        stage.tell(event, NOW + 5)
+    assert set(stage.held("r-1", NOW + 5)) == set(BOTH)
+    states = {stage.engine.ledger.find(event["id"]).state for event in (older, newer)}
+    assert states == ({"applied"} if first == "older" else {"applied", "stale"})
+
+
+def test_a_payload_that_came_while_stripe_was_read_is_not_lost(stage: Any, make: Any, come: Any) -> None:
+    """An answer on its way is older than a payload that was told since: it does not count, and Stripe is asked again."""
+    stage.stripe.put(make.subscription())
+    first = make.event("customer.subscription.created", make.subscription())
+
+    def cancelled_meanwhile(name: str) -> None:
+        stage.stripe.on_read = lambda name: None
+        stage.stripe.away = True
+        now = make.event("customer.subscription.updated", make.subscription(status="unpaid"), NOW + 20)
+        stage.stripe.put(now["data"]["object"])
+        stage.tell(now, NOW + 20, stage.make())
+        stage.stripe.away = False
+
+    stage.stripe.on_read = cancelled_meanwhile
+    stage.tell(first, NOW)
+    come(NOW + 100)
+    assert stage.held("r-1", NOW + 101) == {}
+    assert source(stage).confirmed is True
+
+
+def test_a_cut_off_list_of_items_adds_and_takes_nothing_away(stage: Any, make: Any) -> None:
+    make.tell("customer.subscription.created", make.subscription())
+    stage.stripe.away = True
+    part = make.subscription(price="price_all_month")
+    part["items"]["has_more"] = True
+    stage.tell(make.event("customer.subscription.updated", part, NOW + 5), NOW + 5)
+    assert set(stage.held("r-1", NOW + 6)) == {"notebook", "no_ads", "newsmaker_events"}

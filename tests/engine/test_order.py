@@ -1,0 +1,135 @@
+"""Order: the newest reading of an object counts, however late, doubled or crossed its events are."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from service.billing.webhook import envelope
+
+DAY = 86_400
+NOW = 1_793_500_000
+
+
+def test_two_deliveries_of_one_event_at_the_same_instant_are_one(stage: Any, make: Any) -> None:
+    event = stage.stripe.happen(make.event("customer.subscription.created", make.subscription()))
+    engines = [stage.make(), stage.make()]
+    gate = threading.Barrier(2)
+
+    def deliver(engine: Any) -> None:
+        gate.wait(5)
+        engine.receive(envelope(event), NOW)
+
+    threads = [threading.Thread(target=deliver, args=(engine,)) for engine in engines]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    entry = stage.engine.ledger.find(event["id"])
+    assert (entry.state, entry.duplicates) == ("applied", 1)
+    assert set(stage.held("r-1", NOW)) == {"notebook", "no_ads"}
+    assert len(stage.readers.history("r-1")) == 1
+
+
+def test_a_slow_worker_with_an_old_reading_changes_nothing(stage: Any, make: Any) -> None:
+    slow, fast = stage.make(), stage.make()
+    sub = make.subscription()
+    first = stage.stripe.happen(make.event("customer.subscription.created", sub, NOW))
+    canceled = make.subscription(status="canceled", ended_at=NOW + 30)
+
+    def overtaken(name: str) -> None:
+        """While the answer is on its way the subscription is cancelled, and another process is told."""
+        stage.stripe.on_read = lambda name: None
+        stage.tell(stage.stripe.happen(make.event("customer.subscription.deleted", canceled, NOW + 30)), NOW + 30, fast)
+
+    stage.stripe.on_read = overtaken
+    stage.tell(first, NOW, slow)
+    assert stage.held("r-1", NOW + 31) == {}
+    assert stage.engine.objects.load("subscription:sub_1").told.source.status == "canceled"
+
+
+def test_an_update_after_the_deletion_leaves_it_ended(stage: Any, make: Any) -> None:
+    make.tell("customer.subscription.created", make.subscription())
+    make.tell("customer.subscription.deleted", make.subscription(status="canceled", ended_at=NOW + 5), NOW + 5)
+    stage.stripe.away = True
+    late = make.event("customer.subscription.updated", make.subscription(), NOW + 90)
+    stage.tell(late, NOW + 90)
+    assert stage.held("r-1", NOW + 91) == {}
+    assert stage.engine.ledger.find(late["id"]).state == "stale"
+
+
+def test_of_two_subscriptions_the_cancelled_one_ends_alone(stage: Any, make: Any) -> None:
+    make.tell("customer.subscription.created", make.subscription("sub_1"))
+    make.tell("customer.subscription.created", make.subscription("sub_2", end=NOW + 3 * DAY))
+    make.tell("customer.subscription.deleted", make.subscription("sub_1", status="canceled", ended_at=NOW), NOW)
+    assert stage.held("r-1", NOW + 1) == dict.fromkeys(["notebook", "no_ads"], NOW + 5 * DAY)
+
+
+def test_an_older_read_that_succeeds_leaves_the_mark_of_a_newer_one_that_failed(stage: Any, make: Any) -> None:
+    objects, name = stage.engine.objects, "subscription:sub_1"
+    stage.stripe.put(make.subscription())
+    old, _ = objects.begin(name, NOW)
+    newer, _ = objects.begin(name, NOW, force=True)
+    objects.apply(name, newer, None, NOW, read=False)
+    told = stage.stripe._told(stage.engine.objects.load(name).ref, None)
+    assert objects.apply(name, old, told, NOW, read=True)[0] == "applied"
+    assert stage.engine.marks.unread(NOW) == [name]
+    last, _ = objects.begin(name, NOW, force=True)
+    assert objects.apply(name, last, told, NOW, read=True)[0] == "same"
+    assert stage.engine.marks.unread(NOW) == []
+
+
+def test_a_payload_only_replaces_what_it_was_compared_with(stage: Any, make: Any) -> None:
+    objects, name = stage.engine.objects, "subscription:sub_1"
+    make.tell("customer.subscription.created", make.subscription())
+    seen = objects.load(name)
+    objects.touch(name, NOW)
+    number, _ = objects.begin(name, NOW)
+    assert objects.apply(name, number, seen.told, NOW, read=False, rev=seen.rev)[0] == "retry"
+
+
+def test_a_burst_about_one_object_costs_two_reads_at_most(stage: Any, make: Any) -> None:
+    sub = make.subscription()
+    burst = [stage.stripe.happen(make.event("customer.subscription.updated", sub, NOW)) for _ in range(11)]
+    started, go_on = threading.Event(), threading.Event()
+
+    def wait_for_the_rest(name: str) -> None:
+        started.set()
+        assert go_on.wait(10)
+
+    stage.stripe.on_read = wait_for_the_rest
+    holder = threading.Thread(target=stage.tell, args=(burst[0], NOW))
+    holder.start()
+    assert started.wait(10)
+    for event in burst[1:]:
+        assert stage.tell(event, NOW, stage.make()).state == "pending"
+    go_on.set()
+    holder.join(10)
+    assert stage.stripe.reads.count("subscription:sub_1") == 2
+    assert {stage.engine.ledger.find(event["id"]).state for event in burst} == {"applied"}
+
+
+def test_what_stripe_does_not_know_any_more_stays_until_its_end(stage: Any, make: Any) -> None:
+    make.tell("customer.subscription.created", make.subscription())
+    del stage.stripe.objects["subscription", "sub_1"]
+    stage.tell(make.event("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_1"}), NOW)
+    assert stage.held("r-1", NOW + 1) == dict.fromkeys(["notebook", "no_ads"], NOW + 12 * DAY)
+    assert stage.engine.marks.counts()["unread"] == 0
+
+
+def test_a_counter_that_fell_behind_its_copies_is_raised_above_them_and_read_again(stage: Any, make: Any) -> None:
+    for at in range(9):
+        make.tell("customer.subscription.updated", make.subscription(end=NOW + (10 + at) * DAY), NOW + at)
+    key = stage.engine.objects.keys.object("subscription:sub_1")
+    stage.link.call(key, b"DEL", key)  # The server with the object lost its last writes; the reader's did not.
+    make.tell("customer.subscription.updated", make.subscription(end=NOW + 40 * DAY), NOW + 20)
+    assert stage.held("r-1", NOW + 21) == dict.fromkeys(["notebook", "no_ads"], NOW + 42 * DAY)
+
+
+def test_a_subscription_tells_of_both_payload_shapes(stage: Any, make: Any) -> None:
+    stage.stripe.away = True
+    old = make.subscription(current_period_start=NOW - DAY, current_period_end=NOW + 4 * DAY)
+    for item in old["items"]["data"]:
+        del item["current_period_start"], item["current_period_end"]
+    stage.tell(make.event("customer.subscription.created", old), NOW)
+    assert stage.held("r-1", NOW) == dict.fromkeys(["notebook", "no_ads"], NOW + 6 * DAY)

@@ -1,0 +1,146 @@
+"""Passes: one a session, from the moment that it was first told to be paid; refunds and disputes, early or late."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+HOUR = 3_600
+NOW = 1_793_500_000
+
+
+def held(stage: Any, at: int = NOW + 10) -> Any:
+    return stage.held("r-1", at)
+
+
+def told(stage: Any) -> Any:
+    (kept,) = stage.readers.everything("r-1")
+    return kept.source
+
+
+def test_a_pass_starts_when_it_is_first_told_to_be_paid(stage: Any, make: Any) -> None:
+    waiting = make.session(payment_status="unpaid")
+    make.tell("checkout.session.completed", waiting, NOW)
+    assert held(stage) == {}
+    make.tell("checkout.session.async_payment_succeeded", make.session(), NOW + HOUR)
+    assert held(stage, NOW + HOUR) == {"notebook": NOW + 25 * HOUR}
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_the_earliest_event_that_says_so_counts_in_any_order(stage: Any, make: Any, order: tuple[int, ...]) -> None:
+    events = [
+        make.event("checkout.session.completed", make.session(), NOW + 9),
+        make.event("checkout.session.completed", make.session(), NOW + 3),
+        make.event("checkout.session.async_payment_succeeded", make.session(), NOW + 5),
+    ]
+    stage.stripe.put(make.session())
+    for at in order:
+        stage.tell(events[at], NOW + 10)
+    assert held(stage) == {"notebook": NOW + 3 + 24 * HOUR}
+    assert len(stage.readers.everything("r-1")) == 1
+
+
+def test_paid_never_goes_back(stage: Any, make: Any) -> None:
+    make.tell("checkout.session.completed", make.session(), NOW)
+    stage.stripe.put(make.session(payment_status="unpaid"))
+    stage.tell(make.event("checkout.session.completed", make.session(payment_status="unpaid"), NOW + 5), NOW + 5)
+    assert held(stage) == {"notebook": NOW + 24 * HOUR}
+
+
+def test_two_passes_of_one_reader_run_each_for_itself(stage: Any, make: Any) -> None:
+    make.tell("checkout.session.completed", make.session("cs_1"), NOW)
+    make.tell("checkout.session.completed", make.session("cs_2"), NOW + HOUR)
+    assert held(stage, NOW + HOUR) == {"notebook": NOW + 25 * HOUR}
+
+
+def test_a_setup_session_gives_nothing(stage: Any, make: Any) -> None:
+    make.tell("checkout.session.completed", make.session(mode="setup", payment_intent=None), NOW)
+    assert stage.readers.everything("r-1") == []
+
+
+def test_only_a_full_refund_ends_a_pass_and_a_failed_one_gives_it_back(stage: Any, make: Any) -> None:
+    make.tell("checkout.session.completed", make.session(), NOW)
+    make.tell("refund.created", make.refund(100), NOW + 1)
+    assert held(stage)
+    make.tell("refund.created", make.refund(200, name="re_2"), NOW + 2)
+    assert held(stage) == {}
+    assert told(stage).refunded
+    make.tell("refund.failed", make.refund(200, name="re_2", status="failed"), NOW + 3)
+    assert held(stage)
+
+
+def test_a_refund_of_an_older_pass_leaves_the_newer_one(stage: Any, make: Any) -> None:
+    make.tell("checkout.session.completed", make.session("cs_1"), NOW - 10 * HOUR)
+    make.tell("checkout.session.completed", make.session("cs_2"), NOW)
+    make.tell("refund.created", make.refund(300, of="cs_1"), NOW + 1)
+    assert held(stage) == {"notebook": NOW + 24 * HOUR}
+
+
+@pytest.mark.parametrize("away", [False, True])
+@pytest.mark.parametrize("statuses", [["won", "needs_response"], ["needs_response", "under_review", "won"]])
+def test_a_dispute_that_was_won_before_it_was_told_to_be_open_leaves_the_pass(
+    stage: Any, make: Any, statuses: list[str], away: bool
+) -> None:
+    make.tell("checkout.session.completed", make.session(), NOW)
+    stage.stripe.put(make.dispute("won"))
+    stage.stripe.away = away
+    for status in statuses:
+        stage.tell(make.event("charge.dispute.updated", make.dispute(status), NOW + 5), NOW + 5)
+    assert held(stage)
+
+
+@pytest.mark.parametrize("away", [False, True])
+@pytest.mark.parametrize(
+    ("status", "opens"),
+    [
+        ("needs_response", False),
+        ("under_review", False),
+        ("lost", False),
+        ("won", True),
+        ("prevented", True),
+        ("warning_needs_response", True),
+        ("warning_closed", True),
+    ],
+)
+def test_a_pass_is_closed_while_a_dispute_is_open_or_lost(
+    stage: Any, make: Any, status: str, opens: bool, away: bool
+) -> None:
+    make.tell("checkout.session.completed", make.session(), NOW)
+    stage.stripe.away = away
+    make.tell("charge.dispute.created", make.dispute(status), NOW + 1)
+    assert bool(held(stage)) is opens
+    assert told(stage).confirmed is (not away or opens)
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_refund_that_comes_before_its_session_counts(stage: Any, make: Any, come: Any, away: bool) -> None:
+    stage.stripe.away = away
+    stage.tell(make.event("refund.created", stage.stripe.put(make.refund(300)), NOW), NOW)
+    make.tell("checkout.session.completed", make.session(), NOW + 1)
+    assert held(stage) == {}
+    assert told(stage).refunded
+    stage.stripe.away = False
+    come(NOW + 100)
+    assert held(stage) == {}
+    assert stage.engine.marks.counts()["unread"] == 0
+
+
+def test_a_refund_finds_a_session_that_stripe_never_told_of(stage: Any, make: Any) -> None:
+    stage.stripe.put(make.session())
+    make.tell("refund.created", make.refund(100), NOW)
+    assert held(stage) == {"notebook": NOW - 60 + 24 * HOUR}
+
+
+def test_a_refund_of_a_subscriptions_payment_is_ignored(stage: Any, make: Any) -> None:
+    event = make.tell("charge.refunded", {"id": "ch_9", "object": "charge", "payment_intent": "pi_9"}, NOW)
+    entry = stage.engine.ledger.find(event["id"])
+    assert (entry.state, entry.why) == ("ignored", "about nothing that is kept here")
+
+
+def test_a_gift_pass_is_the_recipients(stage: Any, make: Any) -> None:
+    gift = make.session(metadata={"price_id": "price_day", "reader_id": "r-1", "gift_recipient": "r-2"})
+    make.tell("checkout.session.completed", gift, NOW)
+    assert held(stage) == {}
+    assert stage.held("r-2", NOW) == {"notebook": NOW + 24 * HOUR}
