@@ -41,7 +41,7 @@ class Giving:
         if not granting.needs_second_admin(self._catalogue, start=start, until=until, now=now):
             return self._grants.give(self._readers.resolve(reader), wanted, actor, now)
         payload = {
-            "grant": new_id(),
+            "grant": new_id(now),
             "plan": wanted.plan,
             "features": list(wanted.features),
             "from": start,

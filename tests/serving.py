@@ -36,6 +36,8 @@ class Paywall:
     arguments: tuple[str, ...] = ("--no-worker",)
     process: subprocess.Popen[bytes] | None = None
     session: requests.Session = field(default_factory=requests.Session)
+    site: str = SITE_KEY
+    admin: str = ADMIN_KEY
 
     @property
     def url(self) -> str:

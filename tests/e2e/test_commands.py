@@ -1,0 +1,232 @@
+"""The commands as an operator types them: exit status, `--json`, `--help`; beside a running `serve` and without one."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import pytest
+import structlog
+from click.testing import CliRunner
+
+from service.cli import main
+
+if TYPE_CHECKING:
+    from tests.serving import Paywall, Serve
+
+Done = subprocess.CompletedProcess
+Typed = Callable[..., "Done[str]"]
+
+
+def children(command: click.Command) -> dict[str, click.Command]:
+    """The commands of a group; of a plain command none."""
+    if not isinstance(command, click.Group):
+        return {}
+    context = click.Context(command)
+    found = {name: command.get_command(context, name) for name in command.list_commands(context)}
+    return {name: child for name, child in found.items() if child is not None}
+
+
+def paths(command: click.Command, *names: str) -> list[tuple[str, ...]]:
+    """Every command there is, by the words that one types."""
+    return [names, *(path for name, child in children(command).items() for path in paths(child, *names, name))]
+
+
+@pytest.fixture
+def typed() -> Iterator[Typed]:
+    """A command in this process: as typed, but without the second that a new process takes."""
+
+    def run(service: Paywall, *words: str) -> Done[str]:
+        done = CliRunner().invoke(main, words, env=service.env)
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return Done(words, done.exit_code, done.stdout, done.stderr)
+
+    yield run
+    structlog.reset_defaults()
+
+
+def told(done: Done[str]) -> Any:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def refused(done: Done[str], status: int = 1) -> str:
+    assert done.returncode == status, (done.stdout, done.stderr)
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip()
+    return done.stderr
+
+
+@pytest.fixture
+def alone(serve: Serve) -> Paywall:
+    """An environment in which nothing runs."""
+    return serve(start=False)
+
+
+def test_the_contracts_commands_are_there() -> None:
+    there = {" ".join(path) for path in paths(main)}
+    assert {"serve", "check-config", "explain", "grants add", "grants list", "grants revoke", "demo"} <= there
+
+
+@pytest.mark.parametrize("path", paths(main), ids=lambda path: " ".join(path) or "paywall")
+def test_every_command_has_help_and_json(path: tuple[str, ...]) -> None:
+    command: click.Command = main
+    for name in path:
+        command = children(command)[name]
+    assert command.help, "says what it is for"
+    for parameter in command.params:
+        if parameter.param_type_name == "option":
+            assert getattr(parameter, "help", None), f"{parameter.name} says nothing"
+    if not children(command):
+        assert "--json" in [option for parameter in command.params for option in parameter.opts]
+
+
+def test_help_exits_0_and_a_wrong_word_2(alone: Paywall, typed: Typed) -> None:
+    done = alone.command("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    for words in (("--help",), ("grants", "add", "--help"), ("serve", "-h")):
+        done = typed(alone, *words)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Usage: paywall" in done.stdout
+    for words in (("nope",), ("grants", "nope"), ("explain", "--nope"), ("serve", "extra")):
+        refused(typed(alone, *words), 2)
+
+
+USAGE = [
+    ["grants", "add"],
+    ["grants", "add", "--reader", "r", "--plan", "vip", "--reason", "x"],
+    ["grants", "add", "--reader", "r", "--plan", "vip", "--reason", "x", "--no-end", "--until", "2030-01-01T00:00:00Z"],
+    ["grants", "add", "--reader", "r", "--reason", "x", "--no-end"],
+    ["grants", "add", "--reader", "r", "--plan", "vip", "--feature", "no_ads", "--reason", "x", "--no-end"],
+    ["grants", "add", "--reader", "r", "--plan", "vip", "--reason", "x", "--until", "tomorrow"],
+    ["grants", "add", "--reader", "r", "--plan", "vip", "--reason", "x", "--until", "2030-01-01T00:00:00"],
+    ["grants", "add", "--reader", "a/b", "--plan", "vip", "--reason", "x", "--no-end"],
+    ["grants", "add", "--reader", "a\u202e", "--plan", "vip", "--reason", "x", "--no-end"],
+    ["grants", "list"],
+    ["grants", "revoke", "--reader", "r", "id"],
+    ["grants", "revoke", "--reader", "r", "--reason", "x"],
+    ["explain"],
+    ["explain", "--reader", "r"],
+    ["explain", "--reader", "r", "--story", "x" * 129],
+    ["explain", "--reader", "r", "--story", "s", "--at", "noon"],
+]
+
+
+def test_usage_is_2_and_changes_nothing(alone: Paywall, typed: Typed) -> None:
+    for words in USAGE:
+        refused(typed(alone, *words), 2)
+    assert not (alone.data / "store").exists(), "no store was started for it"
+
+
+def test_grants_are_given_listed_and_taken_back_without_a_running_service(alone: Paywall, typed: Typed) -> None:
+    add = ("grants", "add", "--reader", "r", "--plan", "vip", "--reason", "press card")
+    first = told(typed(alone, *add, "--no-end", "--json"))
+    assert (first["reader"], first["status"], first["until"]) == ("r", "active", None)
+    assert first["actor"] == f"cli:{getpass.getuser()}"
+    done = typed(
+        alone,
+        *("grants", "add", "--reader", "r", "--feature", "no_ads", "--feature", "notebook", "--reason", "trial"),
+        *("--from", "2098-12-31T00:00:00Z", "--until", "2099-01-01T00:00:00+01:00"),
+    )
+    assert done.returncode == 0
+    assert "no_ads, notebook for r, scheduled" in done.stdout
+    listed = told(typed(alone, "grants", "list", "--reader", "r", "--json"))["items"]
+    assert [grant["status"] for grant in listed] == ["scheduled", "active"]
+    assert listed[0]["until"] == "2098-12-31T23:00:00Z"
+    taken = told(typed(alone, "grants", "revoke", "--reader", "r", "--reason", "over", "--json", first["id"]))
+    assert taken["status"] == "revoked"
+    again = typed(alone, "grants", "revoke", "--reader", "r", "--reason", "over", first["id"])
+    assert again.returncode == 0
+    assert "no grant" in refused(typed(alone, "grants", "revoke", "--reader", "r", "--reason", "x", "gr_none"))
+    assert typed(alone, "grants", "list", "--reader", "nobody").returncode == 0
+
+
+def test_what_the_service_would_refuse_is_refused_here_and_named(alone: Paywall, typed: Typed) -> None:
+    add = ["grants", "add", "--reader", "r", "--reason", "x"]
+    assert "plan" in refused(typed(alone, *add, "--plan", "nope", "--no-end"))
+    assert "until" in refused(typed(alone, *add, "--plan", "vip", "--until", "2020-01-01T00:00:00Z"))
+    assert "reason" in refused(
+        typed(alone, "grants", "add", "--reader", "r", "--reason", " ", "--plan", "vip", "--no-end")
+    )
+
+
+def test_commands_join_a_running_service(paywall: Paywall, name: str, typed: Typed) -> None:
+    assert paywall.ask("a", reader=name, count=False)["reason"] == "metered"
+    add = ("grants", "add", "--reader", name, "--plan", "vip", "--reason", "press card", "--no-end", "--json")
+    grant = told(typed(paywall, *add))
+    assert paywall.ask("a", reader=name)["source"]["id"] == grant["id"]
+    other = paywall.grant(name, plan="quiet")
+    listed = told(typed(paywall, "grants", "list", "--reader", name, "--json"))["items"]
+    assert {each["id"] for each in listed} == {grant["id"], other["id"]}
+    shown = told(typed(paywall, "readers", "show", name, "--json"))
+    assert shown == paywall.reader(name)
+    typed(paywall, "grants", "revoke", "--reader", name, "--reason", "over", grant["id"])
+    assert paywall.ask("a", reader=name, count=False)["reason"] == "metered"
+
+
+def test_explain_tells_what_the_website_would_be_answered(paywall: Paywall, name: str, typed: Typed) -> None:
+    paywall.ask("a", reader=name)
+    steps = told(typed(paywall, "explain", "--reader", name, "--story", "a", "--json"))
+    assert set(steps) >= {
+        *("decision_id", "at", "reader", "visitor", "story", "show", "reason", "tier"),
+        *("parts", "meter", "source", "policy_revision", "explain"),
+    }
+    assert (steps["show"], steps["reason"], steps["tier"]) == ("full", "metered", "metered")
+    assert steps["meter"]["used"] == 1
+    assert steps["explain"][-1]["verdict"] == "metered"
+    typed(paywall, "explain", "--reader", name, "--story", "b")
+    assert paywall.reader(name)["meters"][0]["used"] == 1, "explaining counts nothing"
+    paywall.grant(name, until="2098-01-01T00:00:00Z")
+    in_words = typed(paywall, "explain", "--reader", name, "--story", "b")
+    assert in_words.returncode == 0
+    assert "grant" in in_words.stdout
+    later = told(typed(paywall, "explain", "--reader", name, "--story", "b", "--at", "2098-01-01T00:00:00Z", "--json"))
+    assert later["reason"] == "metered"
+
+
+@pytest.mark.parametrize("json_too", [False, True])
+def test_check_config_says_all_that_is_wrong_and_where(
+    tmp_path: Path, alone: Paywall, policy: str, json_too: bool, typed: Typed
+) -> None:
+    more = ["--json"] if json_too else []
+    good = typed(alone, "check-config", *more)
+    assert good.returncode == 0
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "paywall.toml").write_text(policy.replace('"no_ads"', '"no_adds"').replace('"month"', '"moon"'))
+    done = typed(alone, "check-config", str(bad), *more)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    for place in ("plans.supporter.features", "offers.notebook.benefits", "meters.stories.window"):
+        assert place in done.stdout
+    if json_too:
+        assert json.loads(good.stdout) == {"ok": True, "mistakes": []}
+        assert len(json.loads(done.stdout)["mistakes"]) >= 4
+    assert typed(alone, "check-config", str(tmp_path / "none")).returncode == 1
+
+
+def test_bad_settings_stop_the_start_with_a_line_for_each(alone: Paywall, typed: Typed) -> None:
+    alone.env |= {
+        "PAYWALL_PORT": "99999",
+        "PAYWALL_WORKERS": "0",
+        "PAYWALL_SITE_KEYS": "nameless",
+        "REDIS_URL": "http://x",
+        "STRIPE_API_KEY": "sk_live_x",
+    }
+    for command in (["serve"], ["grants", "list", "--reader", "r"]):
+        text = refused(typed(alone, *command))
+        for variable in ("PAYWALL_PORT", "PAYWALL_WORKERS", "PAYWALL_SITE_KEYS", "REDIS_URL", "STRIPE_API_KEY"):
+            assert variable in text
+    assert "nameless" not in text
+
+
+def test_a_store_that_is_away_is_said_and_nothing_was_changed(alone: Paywall, typed: Typed) -> None:
+    alone.env["REDIS_URL"] = "redis://127.0.0.1:1"
+    add = ("grants", "add", "--reader", "r", "--plan", "vip", "--reason", "x", "--no-end")
+    assert "store" in refused(typed(alone, *add))

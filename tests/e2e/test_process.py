@@ -1,0 +1,309 @@
+"""`paywall serve` as operators have it: how it starts, stops, is refused, is killed, and what its log says."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+if TYPE_CHECKING:
+    from tests.serving import Paywall, Serve
+
+Until = Callable[..., float]
+
+
+def children(pid: int) -> set[int]:
+    """Every process that descends from this one, and those of its session."""
+    found: set[int] = set()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parent, state = int(fields[1]), fields[0]
+        if state != "Z" and (parent == pid or parent in found):
+            found.add(int(entry.name))
+    return found
+
+
+def alive(pids: set[int]) -> set[int]:
+    def lives(pid: int) -> bool:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except OSError:
+            return False
+
+    return {pid for pid in pids if lives(pid)}
+
+
+def slow_request(port: int, key: str) -> socket.socket:
+    """A request that has begun and of whose body one byte is still to come."""
+    sock = socket.create_connection(("127.0.0.1", port), timeout=15)
+    body = b'{"story": {"id": "a"}, "visitor": "slow"}'
+    head = f"POST /v1/access HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\nContent-Type: application/json\r\n"
+    sock.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body[:-1])
+    return sock
+
+
+@pytest.mark.parametrize("group", [False, pytest.param(True, marks=pytest.mark.full)], ids=["main process", "group"])
+def test_sigterm_ends_everything_within_ten_seconds_and_answers_what_was_asked(
+    serve: Serve, until: Until, group: bool
+) -> None:
+    paywall = serve()
+    assert paywall.process is not None
+    idle = socket.create_connection(("127.0.0.1", paywall.port), timeout=15)
+    idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert idle.recv(65_536).startswith(b"HTTP/1.1 200")
+    paywall.ask("a", reader="kept-alive")
+    begun = slow_request(paywall.port, paywall.as_site["Authorization"])
+    started = children(paywall.process.pid)
+    assert len(started) >= 4, "the web, its workers, the store"
+    until(lambda: paywall.ask("warm", visitor="w", count=False)["degraded"] is False, 5)
+    at = time.monotonic()
+    (os.killpg if group else os.kill)(paywall.process.pid, signal.SIGTERM)
+    begun.sendall(b"}")
+    assert begun.recv(65_536).startswith(b"HTTP/1.1 200")
+    assert paywall.process.wait(10) == 0
+    assert time.monotonic() - at < 10
+    until(lambda: not alive(started), 2)
+    for sock in (idle, begun):
+        sock.close()
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", paywall.port))
+
+
+@pytest.mark.full
+def test_ctrl_c_ends_it_as_well(serve: Serve) -> None:
+    paywall = serve()
+    paywall.grant("r")
+    assert paywall.end(signal.SIGINT, group=True) == 0
+    assert "Traceback" not in paywall.log
+    paywall.start()
+    assert paywall.ask("a", reader="r")["reason"] == "grant"
+
+
+@pytest.mark.full
+def test_no_request_is_lost_while_it_stops(serve: Serve) -> None:
+    """Whatever was asked before the signal is answered; later each is answered whole or not taken; never a 5xx."""
+    paywall = serve()
+    asked: list[tuple[float, int | None]] = []
+    ready = threading.Barrier(5)
+
+    def client() -> None:
+        ready.wait(20)
+        while True:
+            begun = time.monotonic()
+            try:
+                asked.append((begun, _ask_anew(paywall, "r").status_code))
+            except requests.ConnectionError:
+                asked.append((begun, None))
+                return
+
+    clients = [threading.Thread(target=client) for _ in range(4)]
+    for each in clients:
+        each.start()
+    ready.wait(20)
+    for _ in range(40):
+        assert _ask_anew(paywall, "s").status_code == 200
+    struck = time.monotonic()
+    assert paywall.end() == 0
+    for each in clients:
+        each.join(20)
+    assert {status for begun, status in asked if begun < struck} == {200}
+    assert {status for _, status in asked} <= {200, None}
+
+
+def test_a_second_serve_on_the_same_folder_is_refused_and_names_it(serve: Serve) -> None:
+    paywall = serve()
+    env = {**paywall.env, "PAYWALL_PORT": str(_free())}
+    with_store = {**env, "REDIS_URL": "redis://127.0.0.1:1"}
+    for settings in (env, with_store):
+        second = subprocess.run(
+            [*_command(), "serve", "--no-worker"], env=settings, capture_output=True, text=True, timeout=30, check=False
+        )
+        assert second.returncode in (1, 2)
+        assert str(paywall.data) in second.stderr
+        assert "Traceback" not in second.stderr
+    assert paywall.ask("a", visitor="v")["degraded"] is False
+
+
+def test_a_port_in_use_is_refused_and_named(serve: Serve) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        paywall = serve(start=False, PAYWALL_PORT=str(taken.getsockname()[1]))
+        refused = paywall.command("serve", "--no-worker")
+    assert refused.returncode in (1, 2)
+    assert "PAYWALL_PORT" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.full
+def test_after_kill_9_everything_is_found_again(serve: Serve, until: Until) -> None:
+    paywall = serve()
+    assert paywall.process is not None
+    paywall.grant("r")
+    paywall.ask("a", visitor="v")
+    started = children(paywall.process.pid)
+    paywall.process.kill()
+    paywall.process.wait()
+    until(lambda: not alive(started), 5)
+    paywall.start()
+    assert paywall.ask("b", reader="r")["reason"] == "grant"
+    assert paywall.ask("b", visitor="v")["meter"]["used"] == 2
+
+
+@pytest.mark.full
+def test_a_worker_process_that_dies_is_replaced(serve: Serve, until: Until) -> None:
+    paywall = serve()
+    assert paywall.process is not None
+    before = [pid for pid in children(paywall.process.pid) if "server" in _cmdline(pid)]
+    victim = max(before)
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: victim not in alive({victim}), 5)
+
+    def answers() -> bool:
+        try:
+            return requests.get(paywall.url + "/readyz", timeout=2).status_code == 200
+        except requests.RequestException:
+            return False
+
+    until(answers, 15)
+    for _ in range(10):
+        until(answers, 5)
+
+
+@pytest.mark.full
+def test_the_store_that_dies_is_started_again_and_nothing_is_lost(serve: Serve, until: Until) -> None:
+    paywall = serve()
+    assert paywall.process is not None
+    paywall.grant("r")
+    store = next(pid for pid in children(paywall.process.pid) if "valkey" in _cmdline(pid))
+    os.kill(store, signal.SIGKILL)
+
+    def normal() -> bool:
+        return str(paywall.ask("a", reader="r", count=False)["reason"]) == "grant"
+
+    until(normal, 5)
+    assert paywall.reader("r")["access"]
+
+
+@pytest.mark.full
+def test_a_change_shows_on_every_worker_within_a_second(serve: Serve, until: Until) -> None:
+    paywall = serve(PAYWALL_WORKERS="3")
+
+    def everywhere(reason: str) -> bool:
+        # A connection stays with one worker; new ones reach them all.
+        answers = [_ask_anew(paywall, "r") for _ in range(12)]
+        return all(answer.json()["reason"] == reason for answer in answers)
+
+    everywhere("metered")
+    grant = paywall.grant("r")["id"]
+    assert until(lambda: everywhere("grant"), 5) < 1.5
+    paywall.revoke("r", grant)
+    assert until(lambda: everywhere("metered"), 5) < 1.5
+
+
+def _ask_anew(paywall: Paywall, reader: str) -> requests.Response:
+    """A question on a connection of its own."""
+    body = {"story": {"id": "a"}, "reader": reader, "count": False}
+    return requests.post(f"{paywall.url}/v1/access", json=body, headers=paywall.as_site, timeout=10)
+
+
+def test_the_metrics_add_up_over_the_workers(serve: Serve) -> None:
+    paywall = serve()
+
+    def counted() -> float:
+        shown = requests.get(paywall.url + "/metrics", timeout=10).text
+        wanted = 'paywall_requests_total{method="POST",route="/v1/access",status="200"}'
+        return sum(float(line.split()[-1]) for line in shown.splitlines() if line.startswith(wanted))
+
+    for _ in range(40):
+        _ask_anew(paywall, "r")
+    assert counted() == 40
+    shown = requests.get(paywall.url + "/metrics", timeout=10)
+    assert shown.headers["Content-Type"].startswith("text/plain; version=")
+    assert 'paywall_decisions_total{reason="metered",show="full"} 40.0' in shown.text
+    assert "paywall_store_up 1.0" in shown.text
+
+
+SECRETS = [
+    "reader-7f3a9",
+    "visitor-8e21c",
+    "story-9d00b",
+    "203.0.113.77",
+    "Agent-Smith",
+    "press card 4711",
+    "wrong-key-55",
+]
+
+
+def test_no_line_of_the_log_names_a_reader_a_key_or_what_was_sent(serve: Serve, launch: Any) -> None:
+    store = launch("valkey", tcp=True)
+    paywall = serve(REDIS_URL=store.url, PAYWALL_SECRETS="sealing-secret-0123456789abcdef")
+    reader, visitor, story, ip, agent, reason, wrong = SECRETS
+    context = {"ip": ip, "user_agent": agent, "referrer": story}
+    body = {"story": {"id": story, "parts": [story]}, "reader": reader, "visitor": visitor, "context": context}
+
+    def everything() -> None:
+        for sent in (body, {**body, "explain": True}, {**body, reader: 1}, {**body, "reader": f"{reader}/"}, [reader]):
+            paywall.post("/v1/access", sent)
+        paywall.post("/v1/access/batch", {"reader": reader, "visitor": visitor, "stories": [body["story"], {"id": ""}]})
+        requests.post(f"{paywall.url}/v1/access", data=f"{{{reader}", headers=paywall.as_site, timeout=10)
+        requests.get(
+            f"{paywall.url}/{reader}?{visitor}={story}", headers={"User-Agent": agent, "Referer": story}, timeout=10
+        )
+        requests.get(f"{paywall.url}/v1/readers/{reader}", headers={"Authorization": f"Bearer {wrong}"}, timeout=10)
+        for key in (f"/v1/readers/{reader}", f"/v1/readers/{reader}%2F", f"/v1/readers/{reader}?at={visitor}"):
+            paywall.get(key)
+        grant = {"plan": "vip", "reason": reason, "until": None}
+        given = paywall.post(f"/v1/readers/{reader}/grants", grant, paywall.admin, headers={"Idempotency-Key": story})
+        paywall.post(f"/v1/readers/{reader}/grants", {**grant, "plan": reader}, paywall.admin)
+        path = f"/v1/readers/{reader}/grants/{given.json().get('id', 'none')}"
+        paywall.call("PATCH", path, {"until": reader, "reason": reason}, paywall.admin)
+        paywall.call("DELETE", f"{path}?reason={reason}", None, paywall.admin)
+
+    everything()
+    store.end()
+    everything()
+    assert paywall.end() == 0
+    lines = paywall.log.splitlines()
+    for secret in [*SECRETS, paywall.admin, paywall.site, "sealing-secret"]:
+        assert [line for line in lines if secret in line] == []
+    parsed = [json.loads(line) for line in lines]
+    asked = [line for line in parsed if line["event"] == "request"]
+    assert len(asked) >= 30
+    assert all({"request_id", "method", "route", "status", "ms"} <= set(line) for line in asked)
+    assert not [line for line in asked if line["status"] == 500]
+    assert not [line for line in parsed if line["level"] == "error"]
+
+
+def _free() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def _command() -> list[str]:
+    return [sys.executable, "-m", "service.cli"]
+
+
+def _cmdline(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
