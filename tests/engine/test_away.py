@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 DAY = 86_400
-NOW = 1_793_500_000
+NOW = 2_000_000_000
 BOTH = ["notebook", "no_ads"]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from service.billing.webhook import envelope
 
 DAY = 86_400
-NOW = 1_793_500_000
+NOW = 2_000_000_000
 
 
 def test_two_deliveries_of_one_event_at_the_same_instant_are_one(stage: Any, make: Any) -> None:

@@ -10,7 +10,7 @@ from service.store.audit import Actor
 from service.store.keys import reader_hash
 
 DAY = 86_400
-NOW = 1_793_500_000
+NOW = 2_000_000_000
 BOTH = {"notebook", "no_ads"}
 ADMIN = Actor("ada", "203.0.113.1")
 

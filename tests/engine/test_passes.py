@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 HOUR = 3_600
-NOW = 1_793_500_000
+NOW = 2_000_000_000
 
 
 def held(stage: Any, at: int = NOW + 10) -> Any:

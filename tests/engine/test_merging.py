@@ -1,0 +1,165 @@
+"""Merging two readers: all that the one had and will get is the other's, whatever happens on the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from service.engine.admin import CannotMerge
+from service.paywall.source import Grant
+from service.store import meters
+from service.store.audit import Actor
+from service.store.keys import owner_mark
+from tests.engine import conftest as playing
+
+DAY = 86_400
+NOW = 2_000_000_000
+ADMIN = Actor("ada", "203.0.113.1")
+
+
+def grant(stage: Any, reader: str, name: str = "gr_1") -> None:
+    given = Grant(name, None, ("newsmaker_events",), "why", NOW - DAY, None, "ada", NOW - DAY)
+    stage.readers.put(reader, given, 1, rule="next", ended=False, now=NOW, cause="test")
+
+
+def read(stage: Any, reader: str, *stories: str) -> None:
+    frame = meters.frame_at(stage.catalogue.meters["stories"], NOW)
+    for story in stories:
+        meters.count_for_reader(stage.link, stage.keys, frame, reader, story, 9, {})
+
+
+def stories_read(stage: Any, reader: str) -> int:
+    frame = meters.frame_at(stage.catalogue.meters["stories"], NOW)
+    key = stage.keys.reader_meter(playing.reader_hash(reader), frame.code)
+    (value,) = stage.link.read([(key, (b"GET", key))])
+    return len(meters.unpack(frame, value).read)
+
+
+def marks(stage: Any, reader: str) -> Any:
+    key = stage.keys.reader(playing.reader_hash(reader))
+    return stage.link.call(key, b"HGET", key, b"<")
+
+
+@pytest.fixture
+def two(stage: Any, make: Any, admin: Any) -> None:
+    """`r-old` has a subscription, a pass, a seat, a grant, and has read; `r-new` has read one of the same stories."""
+    make.tell("customer.subscription.created", make.subscription(reader="r-old"))
+    make.tell("checkout.session.completed", make.session(reader="r-old"))
+    make.tell("customer.subscription.created", make.subscription("sub_g", reader="r-x", price="price_seat_month"))
+    admin.give_seat("sub_g", "r-old", ADMIN, NOW)
+    grant(stage, "r-old")
+    read(stage, "r-old", "s1", "s2")
+    read(stage, "r-new", "s2", "s3")
+
+
+def fields(stage: Any, reader: str) -> set[bytes]:
+    return {kept.field for kept in stage.readers.everything(reader) if kept.source}
+
+
+ALL = {b"s:sub_1", b"p:cs_1", b"t:sub_g", b"g:gr_1"}
+
+
+@pytest.mark.usefixtures("two")
+def test_all_that_the_one_had_is_the_others(stage: Any, admin: Any, notebook: Any) -> None:
+    assert admin.merge("r-new", "r-old", ADMIN, NOW + 5) == "r-new"
+    assert fields(stage, "r-new") == ALL
+    assert fields(stage, "r-old") == set()
+    assert stage.readers.resolve("r-old") == "r-new"
+    assert set(stage.held("r-old", NOW + 6)) == {"notebook", "no_ads", "newsmaker_events"}
+    assert stories_read(stage, "r-new") == 3
+    assert stage.readers.customers("r-new") == ["cus_1"]
+    assert [seat.reader for seat in admin.group("sub_g", NOW).seats] == ["r-new"]
+    (entry,) = [entry for entry in notebook.entries() if entry["action"] == "merge"]
+    assert (entry["reader"], entry["target"]) == ("r-new", "r-old")
+
+
+@pytest.mark.usefixtures("two")
+def test_what_stripe_tells_later_is_the_others_too(stage: Any, make: Any, admin: Any) -> None:
+    admin.merge("r-new", "r-old", ADMIN, NOW + 5)
+    make.tell("customer.subscription.updated", make.subscription(reader="r-old", end=NOW + 40 * DAY), NOW + 6)
+    make.tell("customer.subscription.created", make.subscription("sub_2", reader="r-old"), NOW + 7)
+    assert stage.held("r-new", NOW + 8)["notebook"] == NOW + 42 * DAY
+    assert fields(stage, "r-new") == {*ALL, b"s:sub_2"}
+    assert fields(stage, "r-old") == set()
+
+
+@pytest.mark.usefixtures("two")
+def test_a_grant_that_comes_late_goes_to_the_one_that_stays(stage: Any, admin: Any) -> None:
+    admin.merge("r-new", "r-old", ADMIN, NOW + 5)
+    grant(stage, "r-old", "gr_2")
+    assert b"g:gr_2" in fields(stage, "r-new")
+
+
+def test_visitors_that_had_joined_the_one_count_for_the_other(stage: Any, admin: Any) -> None:
+    admin.merge("r-new", "r-old", ADMIN, NOW)
+    assert marks(stage, "r-new") == owner_mark("r-old")
+    admin.merge("r-last", "r-new", ADMIN, NOW)
+    assert marks(stage, "r-last") == owner_mark("r-new") + owner_mark("r-old")
+
+
+def test_nobody_is_merged_into_himself_or_in_a_circle(stage: Any, admin: Any) -> None:
+    with pytest.raises(CannotMerge):
+        admin.merge("r-1", "r-1", ADMIN, NOW)
+    admin.merge("r-2", "r-1", ADMIN, NOW)
+    with pytest.raises(CannotMerge):
+        admin.merge("r-1", "r-2", ADMIN, NOW)
+    admin.merge("r-3", "r-2", ADMIN, NOW)
+    with pytest.raises(CannotMerge):
+        admin.merge("r-1", "r-3", ADMIN, NOW)
+    with pytest.raises(CannotMerge):
+        admin.merge("r-9", "r-1", ADMIN, NOW)
+    assert [stage.readers.resolve(reader) for reader in ("r-1", "r-2", "r-3")] == ["r-3", "r-3", "r-3"]
+
+
+def test_merged_again_nothing_changes(stage: Any, admin: Any, notebook: Any) -> None:
+    for _ in range(2):
+        admin.merge("r-2", "r-1", ADMIN, NOW)
+    assert len(notebook.entries()) == 1
+
+
+def test_both_with_a_seat_free_one(stage: Any, make: Any, admin: Any) -> None:
+    make.tell("customer.subscription.created", make.subscription("sub_g", price="price_seat_month", quantity=2))
+    for reader in ("r-old", "r-new"):
+        admin.give_seat("sub_g", reader, ADMIN, NOW)
+    admin.merge("r-new", "r-old", ADMIN, NOW)
+    assert [seat.reader for seat in admin.group("sub_g", NOW).seats] == ["r-new"]
+    assert set(stage.held("r-new", NOW)) == {"notebook"}
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_killed_after_any_step_it_is_rolled_forward(stage: Any, make: Any, admin: Any, notebook: Any) -> None:
+    """One try more than there are steps, each on its own two readers."""
+    steps, survived, number = 0, False, 0
+    while not survived:
+        number += 1
+        old, new = f"old-{number}", f"new-{number}"
+        make.tell("customer.subscription.created", make.subscription(f"sub_{number}", reader=old, customer=None))
+        grant(stage, old)
+        read(stage, old, "s1")
+        left = [number]
+
+        def die_at(name: str, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                raise Killed
+
+        dying = playing.admin_of(stage, notebook, stage.make(die_at))
+        try:
+            dying.merge(new, old, ADMIN, NOW)
+            survived = True
+        except Killed:
+            steps += 1
+        admin.finish_merges(NOW + 1)
+        if stage.readers.resolve(old) != new:  # Killed before it was committed: it never was.
+            continue
+        assert fields(stage, new) == {f"s:sub_{number}".encode(), b"g:gr_1"}
+        assert fields(stage, old) == set()
+        assert stories_read(stage, new) == 1
+    assert steps > 8
+    assert stage.engine.marks.counts()["unspread"] == 0
+    merges = [entry for entry in notebook.entries() if entry["action"] == "merge"]
+    assert len({entry["id"] for entry in merges}) == len(merges) == number

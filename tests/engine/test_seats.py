@@ -1,0 +1,161 @@
+"""Seats of a group: never more than are paid for, the newest go first, and a renewal reaches everybody."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from service.engine.admin import NoSeats, SeatsFull, UnknownSubscription
+from service.store.audit import Actor
+
+DAY = 86_400
+NOW = 2_000_000_000
+ADMIN = Actor("ada", "203.0.113.1")
+
+
+def group(make: Any, quantity: int, **fields: Any) -> Any:
+    return make.subscription(price="price_seat_month", quantity=quantity, **fields)
+
+
+def readers(seats: Any) -> list[str]:
+    return [seat.reader for seat in seats]
+
+
+def test_a_seat_opens_and_taken_back_it_closes(stage: Any, make: Any, admin: Any, notebook: Any) -> None:
+    make.tell("customer.subscription.created", group(make, 2))
+    given = admin.give_seat("sub_1", "r-5", ADMIN, NOW + 1)
+    assert (given.quantity, readers(given.seats), given.seats[0].since) == (2, ["r-5"], NOW + 1)
+    assert stage.held("r-5", NOW + 2) == {"notebook": NOW + 12 * DAY}
+    (kept,) = stage.readers.hot("r-5")
+    assert (kept.field, kept.source.since) == (b"t:sub_1", NOW + 1)
+    taken = admin.take_seat("sub_1", "r-5", ADMIN, NOW + 3)
+    assert taken.seats == ()
+    assert stage.held("r-5", NOW + 4) == {}
+    entries = sorted(notebook.entries(), key=lambda entry: entry["at"])
+    assert [(entry["action"], entry["reader"], entry["target"]) for entry in entries] == [
+        ("seat.give", "r-5", "sub_1"),
+        ("seat.take", "r-5", "sub_1"),
+    ]
+
+
+def test_given_or_taken_again_nothing_changes(stage: Any, make: Any, admin: Any, notebook: Any) -> None:
+    make.tell("customer.subscription.created", group(make, 2))
+    for at in range(3):
+        assert admin.give_seat("sub_1", "r-5", ADMIN, NOW + at).seats[0].since == NOW
+    for at in range(3):
+        admin.take_seat("sub_1", "r-5", ADMIN, NOW + 5 + at)
+    assert len(notebook.entries()) == 2
+
+
+def test_the_owner_of_a_group_holds_no_seat_unless_given_one(stage: Any, make: Any, admin: Any) -> None:
+    make.tell("customer.subscription.created", group(make, 2))
+    assert stage.held("r-1", NOW) == {}
+    admin.give_seat("sub_1", "r-1", ADMIN, NOW)
+    assert set(stage.held("r-1", NOW)) == {"notebook"}
+
+
+def test_who_may_have_no_seat_is_told_why(stage: Any, make: Any, admin: Any) -> None:
+    with pytest.raises(UnknownSubscription):
+        admin.give_seat("sub_9", "r-5", ADMIN, NOW)
+    make.tell("customer.subscription.created", make.subscription())
+    with pytest.raises(NoSeats):
+        admin.give_seat("sub_1", "r-5", ADMIN, NOW)
+    make.tell("customer.subscription.created", group(make, 1, id="sub_2"))
+    admin.give_seat("sub_2", "r-5", ADMIN, NOW)
+    with pytest.raises(SeatsFull):
+        admin.give_seat("sub_2", "r-6", ADMIN, NOW)
+
+
+def test_a_group_that_was_never_told_of_is_looked_up(stage: Any, make: Any, admin: Any) -> None:
+    stage.stripe.put(group(make, 3))
+    assert admin.group("sub_1", NOW).quantity == 3
+
+
+def test_the_quantity_is_the_sum_over_items_of_plans_with_seats(stage: Any, make: Any, admin: Any) -> None:
+    mixed = group(make, 2)
+    other = make.subscription("sub_x", price="price_month", quantity=7)["items"]["data"]
+    more = group(make, 3)["items"]["data"]
+    mixed["items"]["data"] += [*other, {**more[0], "id": "si_3"}]
+    make.tell("customer.subscription.created", mixed)
+    assert admin.group("sub_1", NOW).quantity == 5
+
+
+def test_never_more_than_are_paid_for_when_many_ask_at_once(stage: Any, make: Any, admin: Any, notebook: Any) -> None:
+    make.tell("customer.subscription.created", group(make, 5))
+    gate, given = threading.Barrier(4), []
+
+    def ask(number: int) -> None:
+        gate.wait(5)
+        for at in range(5):
+            try:
+                admin.give_seat("sub_1", f"r-{number}-{at}", ADMIN, NOW)
+                given.append(1)
+            except SeatsFull:
+                continue
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(given) == 5
+    assert len(admin.group("sub_1", NOW).seats) == 5
+    assert len(notebook.entries()) == 5
+
+
+def test_with_fewer_paid_for_the_newest_go(stage: Any, make: Any, admin: Any) -> None:
+    make.tell("customer.subscription.created", group(make, 4))
+    for at, reader in enumerate(["r-a", "r-b", "r-c", "r-d"]):
+        admin.give_seat("sub_1", reader, ADMIN, NOW + (at > 2))
+    make.tell("customer.subscription.updated", group(make, 2), NOW + 9)
+    left = admin.group("sub_1", NOW + 10)
+    assert (left.quantity, readers(left.seats), readers(left.removed)) == (2, ["r-a", "r-b"], ["r-d", "r-c"])
+    assert [bool(stage.held(reader, NOW + 10)) for reader in ("r-a", "r-b", "r-c", "r-d")] == [True, True, False, False]
+    make.tell("customer.subscription.updated", group(make, 3), NOW + 11)
+    again = admin.give_seat("sub_1", "r-d", ADMIN, NOW + 12)
+    assert (readers(again.seats), readers(again.removed)) == (["r-a", "r-b", "r-d"], ["r-c"])
+
+
+def test_a_seat_ends_with_its_group(stage: Any, make: Any, admin: Any) -> None:
+    make.tell("customer.subscription.created", group(make, 2))
+    admin.give_seat("sub_1", "r-5", ADMIN, NOW)
+    make.tell("customer.subscription.deleted", group(make, 2, status="canceled", ended_at=NOW + 5), NOW + 5)
+    assert stage.held("r-5", NOW + 6) == {}
+
+
+def test_a_renewal_reaches_a_thousand_seats_in_time_and_a_click_in_one_second(
+    stage: Any, make: Any, admin: Any
+) -> None:
+    make.tell("customer.subscription.created", group(make, 1_001))
+    for number in range(1_000):
+        rev = stage.engine.objects.load("subscription:sub_1").rev
+        assert stage.engine.seats.give("subscription:sub_1", rev, 1_001, f"r-{number}", NOW, b"{}") == "given"
+    stage.engine.spread_soon(["subscription:sub_1"], NOW, "test")
+    begun = time.monotonic()
+    event = make.tell("customer.subscription.updated", group(make, 1_001, end=NOW + 40 * DAY), NOW + 5)
+    assert time.monotonic() - begun < 30
+    assert {stage.held(f"r-{number}", NOW + 6)["notebook"] for number in range(1_000)} == {NOW + 42 * DAY}
+    assert len(stage.engine.ledger.find(event["id"]).changes) <= 150
+    begun = time.monotonic()
+    admin.give_seat("sub_1", "r-new", ADMIN, NOW + 7)
+    assert time.monotonic() - begun < 1
+    assert stage.held("r-new", NOW + 8) == {"notebook": NOW + 42 * DAY}
+
+
+def test_a_renewal_that_runs_out_of_time_goes_on_where_it_stopped(stage: Any, make: Any, admin: Any, come: Any) -> None:
+    make.tell("customer.subscription.created", group(make, 200))
+    for number in range(200):
+        admin.give_seat("sub_1", f"r-{number}", ADMIN, NOW)
+    ticks = iter(range(10_000))
+    hasty = stage.make(timer=lambda: float(next(ticks)))
+    event = stage.stripe.happen(make.event("customer.subscription.updated", group(make, 200, end=NOW + 40 * DAY)))
+    stage.tell(event, NOW + 5, hasty)
+    renewed = [number for number in range(200) if stage.held(f"r-{number}", NOW + 6)["notebook"] == NOW + 42 * DAY]
+    assert 0 < len(renewed) < 200
+    assert stage.engine.ledger.find(event["id"]).state == "pending"
+    come(NOW + 70, everything=False)
+    assert {stage.held(f"r-{number}", NOW + 6)["notebook"] for number in range(200)} == {NOW + 42 * DAY}
+    assert stage.engine.ledger.find(event["id"]).state == "applied"
