@@ -29,6 +29,7 @@ class House:
         headers = {"Authorization": f"Bearer {key}", **more.pop("headers", {})}
         if body is not None:
             more |= {"data": json.dumps(body), "content_type": "application/json"}
+        more["environ_overrides"] = {"REMOTE_ADDR": "127.0.0.1", **more.get("environ_overrides", {})}
         return self.app.client.open(path, method=method, headers=headers, **more)
 
     def done(

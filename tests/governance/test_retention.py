@@ -1,0 +1,111 @@
+"""What `[retention]` keeps no longer goes; how things stood when that time began stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from service.letting_go import DAILY, UNFINISHED
+from service.store.retention import Retention
+from tests.governance.conftest import House, MakeHouse
+from tests.serving import POLICY
+
+DAY = 86_400
+
+
+@pytest.fixture
+def old(make_house: MakeHouse) -> House:
+    """Two readers: one whose only grant is 900 days old, one whose grant was changed 800 and 500 days ago and yesterday."""
+    house = make_house(POLICY + "\n[retention]\nhistory_days = 400\naudit_days = 600\n")
+    clock = house.app.clock
+    now = clock.now
+    clock.now = now - 900 * DAY
+    house.grant("still")
+    gone = house.grant("gone")["id"]
+    grant = house.grant("moved")["id"]
+    for days, until in ((800, "2027-01-01T00:00:00Z"), (500, "2027-02-01T00:00:00Z"), (1, "2027-03-01T00:00:00Z")):
+        clock.now = now - days * DAY
+        house.done("ann", "PATCH", f"/v1/readers/moved/grants/{grant}", {"until": until, "reason": "x"})
+        if days == 800:
+            house.done("ann", "DELETE", f"/v1/readers/gone/grants/{gone}?reason=x")
+    clock.now = now
+    return house
+
+
+def ends(house: House, reader: str, days: int) -> list[str | None]:
+    from service.web.encode import time
+
+    moment = time(house.app.clock.now - days * DAY)
+    return [source["until"] for source in house.app.reader(reader, at=moment)["sources"]]
+
+
+def test_old_changes_go_and_what_stood_then_stays(old: House) -> None:
+    service = old.app.service
+    assert ends(old, "moved", 850) == [None]
+    assert list(service.governance.letting_go.steps(old.app.clock.now))
+    readers = service.readers
+    assert [change.cause[:6] for change in readers.history("moved")] == ["audit:"] * 2
+    assert ends(old, "moved", 1000) == []
+    assert ends(old, "moved", 850) == []
+    assert ends(old, "moved", 399) == ["2027-02-01T00:00:00Z"]
+    assert ends(old, "moved", 0) == ["2027-03-01T00:00:00Z"]
+    assert ends(old, "still", 10) == [None]
+    assert old.app.reader("still")["access"]
+    assert sum(service.governance.letting_go.steps(old.app.clock.now)) == 0
+
+
+def test_the_audit_goes_behind_a_checkpoint(old: House) -> None:
+    governance = old.app.service.governance
+    known = governance.audit_log.state().head
+    list(governance.letting_go.steps(old.app.clock.now))
+    verdict = governance.audit_check.verify(known)
+    assert (verdict.fault, verdict.checkpoint.first, verdict.checked) == (None, 6, 2)
+    assert [entry["seq"] for entry in old.audit()] == [7, 6]
+
+
+def test_a_broken_chain_is_left_and_told_of(old: House, capfd: pytest.CaptureFixture[str]) -> None:
+    service = old.app.service
+    service.link.call(service.keys.audit_log, b"HSET", service.keys.audit_log, 2, b"{}")
+    list(service.governance.letting_go.steps(old.app.clock.now))
+    assert service.governance.audit_check.verify().fault is not None
+    assert len(old.audit()) == 7
+    assert "audit_chain_broken" in capfd.readouterr().out
+
+
+def test_without_audit_days_the_audit_stays(make_house: MakeHouse) -> None:
+    house = make_house()
+    house.grant("r-1")
+    house.app.clock.now += 3_000 * DAY
+    list(house.app.service.governance.letting_go.steps(house.app.clock.now))
+    assert len(house.audit()) == 1
+
+
+def test_it_is_done_once_a_day_by_whoever_comes_first(old: House, make_house: MakeHouse) -> None:
+    first, second = old.app.service.governance, make_house().app.service.governance
+    now = old.app.clock.now
+    assert first.letting_go.go_on(now, 60) > 0
+    assert second.letting_go.go_on(now, 60) == 0
+    link, key = old.app.service.link, old.app.service.keys.shared("retention")
+    assert DAILY - 60 < int(link.call(key, b"TTL", key)) <= DAILY
+
+
+def test_what_is_not_finished_goes_on_where_it_was(old: House) -> None:
+    going = old.app.service.governance.letting_go
+    steps, now = 0, old.app.clock.now
+    link, key = old.app.service.link, old.app.service.keys.shared("retention")
+    while going.go_on(now, 0) or int(link.call(key, b"TTL", key)) <= UNFINISHED:
+        steps += 1
+        assert steps < 50
+    assert steps > 1
+    assert old.app.service.governance.audit_check.checkpoint().first == 6
+
+
+def test_upkeep_says_how_much_it_did(old: House) -> None:
+    assert old.app.service.governance.upkeep(old.app.clock.now) > 0
+
+
+def test_trimming_goes_page_by_page(old: House) -> None:
+    service = old.app.service
+    steps: Iterator[int] = Retention(service.link, service.keys).trim_histories(old.app.clock.now - 400 * DAY)
+    assert sum(steps) == 3

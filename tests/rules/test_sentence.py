@@ -1,0 +1,78 @@
+"""What the reader herself is told: a sentence for each reason, in the site's dates, with nothing of the newsroom's own."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from service.paywall.catalogue import Catalogue, Plan, Tier
+from service.paywall.decision import Decision
+from service.paywall.meter import Standing
+from service.paywall.sentence import SENTENCES, sentence
+from service.paywall.source import Holding, Reason
+from service.paywall.source import Standing as Good
+
+ZONE = ZoneInfo("America/New_York")
+CATALOGUE = Catalogue(
+    site_name="The Daily Ledger",
+    zone=ZONE,
+    origins=(),
+    features={"notebook": "The notebook"},
+    plans={"supporter": Plan("supporter", "Supporter", ("notebook",))},
+    tiers={"metered": Tier("metered", ("notebook",))},
+    default_tier="metered",
+)
+END = int(datetime(2026, 12, 1, 0, 0, tzinfo=ZONE).timestamp())
+
+
+def decision(
+    reason: Reason, *, until: int | None = None, plan: str | None = "supporter", show: str = "full"
+) -> Decision:
+    source = Holding(
+        "grant", "gr_secret", plan, (), "active", Good.GOOD, reason, 0, until, note="a secret", actor="anna"
+    )
+    meter = Standing("stories", 5, 3, seen=False, resets_at=END)
+    return Decision(show, reason, "metered", (), source=source, meter=meter)  # type: ignore[arg-type]  # a plain string in tests
+
+
+def test_every_reason_has_its_sentence() -> None:
+    assert set(SENTENCES) == set(Reason)
+
+
+@pytest.mark.parametrize("reason", Reason)
+@pytest.mark.parametrize("until", [None, END])
+@pytest.mark.parametrize("plan", ["supporter", None, "gone"])
+def test_no_sentence_tells_what_is_the_newsrooms_own(reason: Reason, until: int | None, plan: str | None) -> None:
+    for show in ("full", "upsell"):
+        text = sentence(decision(reason, until=until, plan=plan, show=show), CATALOGUE)
+        assert text.endswith(".")
+        assert text[0].isupper()
+        assert not {"{", "}", "None"} & set(text.split())
+        assert not any(secret in text for secret in ("secret", "anna", "gr_"))
+
+
+@pytest.mark.parametrize(
+    ("reason", "until", "words"),
+    [
+        (Reason.FREE, None, "This story is free for everybody."),
+        (Reason.SUBSCRIPTION, END, "You read this with your Supporter subscription, at least until 1 December 2026."),
+        (
+            Reason.SUBSCRIPTION,
+            END - 1,
+            "You read this with your Supporter subscription, at least until 30 November 2026.",
+        ),
+        (Reason.GRANT, None, "We have given you Supporter."),
+        (Reason.METERED, None, "This is one of your 5 free stories; 2 left; more from 1 December 2026."),
+        (Reason.METER_USED_UP, None, "You have read your 5 free stories; more from 1 December 2026."),
+        (Reason.SIGN_IN_REQUIRED, None, "Please sign in to read this story."),
+    ],
+)
+def test_sentences(reason: Reason, until: int | None, words: str) -> None:
+    assert sentence(decision(reason, until=until), CATALOGUE) == words
+
+
+def test_without_figures_a_meter_is_told_without_them() -> None:
+    bare = Decision("upsell", Reason.METER_USED_UP, "metered", ())
+    assert sentence(bare, CATALOGUE) == "You have read all your free stories."
