@@ -11,7 +11,7 @@ from typing import Any
 
 from service.approving import Approving, Mistakes, NoLongerPossible, Work
 from service.importing.entries import Mistake, Sheet
-from service.importing.pace import HASTE, Pace
+from service.importing.pace import HASTE, Pace, patiently
 from service.importing.planning import CHUNK, Planner, grant_id, replanned
 from service.importing.rolling import Background, Progress, Roller
 from service.importing.seams import Checkpoint
@@ -108,11 +108,11 @@ class GrantImports:
                 ends[row.until] = None
             chunk.append(row)
             if len(chunk) == CHUNK:
-                self._store.put_chunk(import_id, chunks, chunk)
+                self._put(import_id, chunks, chunk)
                 self._checkpoint("import.chunk_staged")
                 chunk, chunks = [], chunks + 1
         if chunk:
-            self._store.put_chunk(import_id, chunks, chunk)
+            self._put(import_id, chunks, chunk)
             chunks += 1
         if sheet.mistakes:
             self._store.drop(import_id)
@@ -134,6 +134,9 @@ class GrantImports:
         self._store.put_manifest(manifest)
         self._checkpoint("import.staged")
         return manifest, self._needs_second_admin(counts["new"] + counts["extended"], ends, now)
+
+    def _put(self, import_id: str, number: int, rows: Sequence[Row]) -> None:
+        patiently(lambda: self._store.put_chunk(import_id, number, rows))
 
     def _needs_second_admin(self, readers: int, ends: Collection[int | None], now: float) -> bool:
         return readers > 0 and any(
@@ -238,7 +241,10 @@ class GrantImports:
     def roll(self, import_id: str, progress: Progress | None = None) -> Manifest:
         """Does what is committed here and now, or waits for whoever is at it. For who has nothing else to do."""
         begun = time.monotonic()
-        while self._roller.roll(import_id, progress) == "busy" and time.monotonic() - begun < _ENOUGH:
+        while (
+            patiently(lambda: self._roller.roll(import_id, progress), _ENOUGH) == "busy"
+            and time.monotonic() - begun < _ENOUGH
+        ):
             threading.Event().wait(_POLL)
             if progress is not None and (manifest := self._store.find(import_id)):
                 progress(manifest.cursor, manifest.chunks)

@@ -2,30 +2,61 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from service.store.errors import StoreUnavailable
+
+T = TypeVar("T")
+
+_PATIENCE = 5.0
+_PAUSE = 0.1
 
 
 class Pace:
-    """`rest` seconds of rest for each second of work; 0 never rests. A turn is about a millisecond.
+    """`rest` seconds of rest for each second of work; 0 never rests. A turn is about a millisecond. One for a thread.
 
     While a thread works, Python's other threads wait for the interpreter: up to five milliseconds, a check's whole time.
+    Waiting for the store, or for a core, is rest already.
     """
 
     TURN = 0.001
 
     def __init__(self, rest: float) -> None:
         self._rest = rest
+        self._worked = time.thread_time()
         self._begun = time.perf_counter()
 
     def step(self) -> None:
         """Between two pieces of work."""
         if not self._rest:
             return
-        worked = time.perf_counter() - self._begun
-        if worked >= self.TURN:
-            time.sleep(min(worked * self._rest, 0.05))
-            self._begun = time.perf_counter()
+        worked = time.thread_time() - self._worked
+        if worked < self.TURN:
+            return
+        rested = time.perf_counter() - self._begun - worked
+        if (missing := worked * self._rest - rested) > 0:
+            time.sleep(min(missing, 0.05))
+        self._worked, self._begun = time.thread_time(), time.perf_counter()
 
 
 HASTE = Pace(0)
 """For a process that answers nobody."""
+
+
+def patiently(work: Callable[[], T], patience: float = _PATIENCE) -> T:
+    """Work that may be repeated, once more while the store is away for a moment: it is one of thousands of steps."""
+    first = last = float("-inf")
+    while True:
+        try:
+            return work()
+        except StoreUnavailable:
+            failed = time.monotonic()
+            # What went well for a while before it failed again has got further meanwhile.
+            first = failed if failed - last > patience else first
+            last = failed
+            if failed - first > patience:
+                raise
+        threading.Event().wait(_PAUSE)

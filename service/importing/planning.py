@@ -11,16 +11,16 @@ from hashlib import blake2b
 from typing import Any
 
 from service.importing.entries import Entry, Mistake
-from service.importing.pace import HASTE, Pace
+from service.importing.pace import HASTE, Pace, patiently
 from service.paywall.source import Grant
 from service.store.imports import Row
 from service.store.keys import Keys, reader_hash
 from service.store.link import Link
 from service.store.readers import Kept, alias_in, kept_in
 
-CHUNK = 100
+CHUNK = 500
 """Rows staged together, and counted together when they are done."""
-_BATCH = 40
+_BATCH = 100
 
 
 class Planner:
@@ -51,7 +51,7 @@ class Planner:
     def look(self, tags: Sequence[bytes]) -> list[tuple[bytes, list[Kept]]]:
         """For each tag the tag that it is answered as, and what lies in that reader's hot record."""
         keys = [self._keys.reader(tag) for tag in tags]
-        replies = self._link.read([(key, (b"HGETALL", key)) for key in keys])
+        replies = patiently(lambda: self._link.read([(key, (b"HGETALL", key)) for key in keys]))
         return [self._resolved(tag, reply) for tag, reply in zip(tags, replies, strict=True)]
 
     def _resolved(self, tag: bytes, reply: Any) -> tuple[bytes, list[Kept]]:

@@ -48,6 +48,8 @@ class Roller:
         self._applying = Applying(store, planner, standings, checkpoint, pace)
         self._undoing = Undoing(store, standings, known, checkpoint, pace)
         self._ending = threading.Event()
+        self._alone = threading.Lock()
+        self._holder = secrets.token_hex(8)
 
     def end(self) -> None:
         """Stops between two chunks; another goes on at once."""
@@ -55,12 +57,12 @@ class Roller:
 
     def roll(self, import_id: str, progress: Progress | None = None) -> Literal["idle", "busy"]:
         """Works on an import until nothing is left (`idle`), or another is at it (`busy`)."""
-        holder = secrets.token_hex(8)
-        while not self._ending.is_set():
-            try:
-                return self._roll(import_id, holder, progress)
-            except Late:
-                continue
+        with self._alone:
+            while not self._ending.is_set():
+                try:
+                    return self._roll(import_id, self._holder, progress)
+                except Late:
+                    continue
         return "busy"
 
     def _roll(self, import_id: str, holder: str, progress: Progress | None) -> Literal["idle", "busy"]:
@@ -87,7 +89,7 @@ class Roller:
         return "idle"
 
     def _do(self, manifest: Manifest, turn: Turn, holder: str) -> tuple[list[Row] | None, dict[str, int]]:
-        rows = self._store.chunk(manifest.id, turn.chunk)
+        rows = self._store.rows_in(turn.sealed)
         if turn.state == "applying":
             return self._applying.chunk(manifest, turn, holder, rows, self._clock())
         return None, self._undoing.chunk(manifest, turn, rows, self._clock())

@@ -42,6 +42,17 @@ class Standings:
         """The grant of each row."""
         return self._read([(row.tag.encode(), _field(row)) for row in rows])
 
+    def briefly(self, rows: Sequence[Row]) -> list[Standing]:
+        """The same without who touched it last, for grants that can still open something; a third of the work."""
+        asked = [(self._keys.reader(row.tag.encode()), _field(row)) for row in rows]
+        replies = self._link.read([(hot, (b"HMGET", hot, ALIAS, field)) for hot, field in asked]) if asked else []
+        return [
+            self._standing(row.tag.encode(), field, (None, here), None, ())
+            if not alias
+            else Standing(b"", None, 0, None, True)
+            for row, (_, field), (alias, here) in zip(rows, asked, replies, strict=True)
+        ]
+
     def was_put(self, row: Row, entry: str) -> bool:
         """Whether this row was put before, by the import whose audit entry this is; also if it was changed since."""
         if row.action not in ("new", "extended"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from service.importing.applying import BATCH
+from service.importing.applying import BATCH, cause_of
 from service.importing.pace import Pace
 from service.importing.seams import Checkpoint, Late
 from service.importing.standing import Standing, Standings
@@ -17,7 +17,6 @@ from service.paywall.source import Grant
 from service.store import codec
 from service.store.imports import Imports, Manifest, Put, Row, Turn
 from service.store.known import Known
-from service.store.readers import history_entry
 
 _TRIES = 50
 
@@ -43,25 +42,48 @@ class Undoing:
         """Does a chunk. Gives what was done how often."""
         given = [row for row in rows if row.action in ("new", "extended")]
         counted = {"taken_back": 0, "left_alone": 0}
+        ended = {row.tag.encode() for row in given}
         for start in range(0, len(given), BATCH):
-            for word in self._batch(manifest, turn, given[start : start + BATCH], now):
+            for word in self._batch(manifest, turn, given[start : start + BATCH], now, ended):
                 counted[word] += 1
             self._checkpoint("import.untaken")
             self._pace.step()
+        if self._known is not None and ended:
+            self._known.forget_all(ended)
         return counted
 
-    def _batch(self, manifest: Manifest, turn: Turn, rows: list[Row], now: float) -> list[str]:
+    def _batch(self, manifest: Manifest, turn: Turn, rows: list[Row], now: float, ended: set[bytes]) -> list[str]:
         words: list[str] = []
         for _ in range(_TRIES):
+            untouched, rows = self._untouched(manifest, turn, rows)
             looked = list(zip(rows, self._standings.of(rows), strict=True))
             verdicts = [self._verdict(manifest, row, standing) for row, standing in looked]
             words += [verdict for verdict in verdicts if verdict is not None and verdict != "take"]
-            due = [pair for pair, verdict in zip(looked, verdicts, strict=True) if verdict == "take"]
+            due = untouched + [pair for pair, verdict in zip(looked, verdicts, strict=True) if verdict == "take"]
+            ended |= {standing.tag for _, standing in due}
             rows, taken = self._take(manifest, turn, due, now)
             words += ["taken_back"] * taken
             if not rows:
                 return words
         raise Late  # Somebody changes these readers all the time; the whole chunk is taken up again.
+
+    def _untouched(
+        self, manifest: Manifest, turn: Turn, rows: list[Row]
+    ) -> tuple[list[tuple[Row, Standing]], list[Row]]:
+        """Grants whose number says that nobody else has touched them, and the rows of which more has to be known.
+
+        Of the last chunk more has to be known: the import may have been undone while it was at it.
+        """
+        if turn.chunk == manifest.chunks - 1:
+            return [], rows
+        sure: list[tuple[Row, Standing]] = []
+        unsure: list[Row] = []
+        for row, standing in zip(rows, self._standings.briefly(rows), strict=True):
+            if standing.grant is not None and standing.number == row.number + 1:
+                sure.append((row, standing))
+            else:
+                unsure.append(row)
+        return sure, unsure
 
     def _take(
         self, manifest: Manifest, turn: Turn, due: Sequence[tuple[Row, Standing]], now: float
@@ -69,10 +91,9 @@ class Undoing:
         """Takes grants back. Gives the rows whose grant somebody changed at the same moment, and how many were taken."""
         puts = [self._put(manifest, row, standing, now) for row, standing in due]
         again: list[Row] = []
-        ended: set[bytes] = set()
         taken = 0
-        for (row, standing), outcome in zip(
-            due, self._store.put(puts, turn.until_ms, manifest.created_at), strict=True
+        for (row, _), outcome in zip(
+            due, self._store.put(puts, turn, manifest.created_at, f"audit:{manifest.undo}", now), strict=True
         ):
             if outcome.verdict == "late":
                 raise Late
@@ -80,9 +101,6 @@ class Undoing:
                 again.append(row)
             elif outcome.verdict == "applied":
                 taken += 1
-                ended |= {standing.tag, row.tag.encode()}
-        if self._known is not None and ended:
-            self._known.forget_all(ended)
         return again, taken
 
     def _verdict(self, manifest: Manifest, row: Row, now: Standing) -> str | None:
@@ -92,7 +110,7 @@ class Undoing:
             return None
         if now.cause == f"audit:{manifest.undo}":
             return "taken_back"
-        if now.cause == f"audit:{manifest.entry}":
+        if now.cause == cause_of(manifest):
             return "take"
         # The history says who changed it last, unless the change is no longer kept or came along with a merge.
         known = now.cause is not None and not (now.merged and now.cause == "merge")
@@ -105,8 +123,7 @@ class Undoing:
         taken = self._taken(manifest, row, grant, now)
         field, number = codec.field_of(taken), standing.number + 1
         record = codec.encode(taken, number)
-        entry = history_entry(now, field, record, f"audit:{manifest.undo}")
-        return Put(standing.tag, field, number, record, "past" if taken.revoked_at else "reader", entry)
+        return Put(standing.tag, field, number, record, "past" if taken.revoked_at else "reader")
 
     def _taken(self, manifest: Manifest, row: Row, grant: Grant, now: float) -> Grant:
         if row.action == "new" or self._was_undone(grant, manifest):

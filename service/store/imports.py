@@ -14,6 +14,7 @@ that two never work on the same import, whoever was stopped for how long.
 from __future__ import annotations
 
 import secrets
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
@@ -21,6 +22,7 @@ from typing import Any, Literal, cast
 import msgspec
 
 from service.sealing import Sealer
+from service.store import codec
 from service.store.audit import Actor
 from service.store.codec import NewerSchema
 from service.store.errors import StoreError
@@ -39,6 +41,8 @@ KEPT_FOR = 400 * 86_400
 
 State = Literal["staged", "applying", "done", "undoing", "undone"]
 Action = Literal["new", "extended", "unchanged", "skipped"]
+TOGETHER = 50
+"""Grants put by one script: below a millisecond, and one flush of the store's file for all of them."""
 COUNTERS = ("new", "extended", "unchanged", "skipped", "taken_back", "left_alone")
 
 _json = msgspec.json.Encoder()
@@ -85,6 +89,7 @@ class Turn:
     state: Literal["applying", "undoing", "busy", "idle"]
     chunk: int
     until_ms: int
+    sealed: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,6 @@ class Put:
     number: int
     record: bytes
     place: Literal["reader", "past"]
-    entry: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +243,7 @@ class Imports:
         sealed = self._sealed(rows) if rows is not None else ""
         arguments: list[bytes | int | str] = [holder, int(lease * 1000), KEPT_FOR, state, chunk, sealed, *counters]
         reply = self._link.run(TURN, [self._key(import_id), self._rows(import_id)], arguments)
-        return Turn(cast(Any, reply[0].decode()), int(reply[1]), int(reply[2]))
+        return Turn(cast(Any, reply[0].decode()), int(reply[1]), int(reply[2]), reply[3])
 
     def release(self, import_id: str, holder: str) -> None:
         """Gives the lease back early; another may go on at once."""
@@ -250,37 +254,47 @@ class Imports:
     def chunk(self, import_id: str, chunk: int) -> list[Row]:
         """The rows of a chunk."""
         key = self._rows(import_id)
-        sealed = self._link.call(key, b"HGET", key, chunk)
-        text = self._sealer().open(bytes(sealed).decode("ascii", "replace")) if sealed is not None else None
+        return self.rows_in(self._link.call(key, b"HGET", key, chunk))
+
+    def rows_in(self, sealed: bytes | None) -> list[Row]:
+        """The rows in a chunk as it is kept. `StoreError` where it is gone, or was sealed under a secret that is."""
+        text = self._sealer().open(bytes(sealed).decode("ascii", "replace")) if sealed else None
         if text is None:
             raise StoreError("a chunk of an import is missing, or was sealed under a secret that is gone")
-        return _rows.decode(text)
+        return _rows.decode(zlib.decompress(text))
 
     def keep_chunk(self, import_id: str, holder: str, state: State, chunk: int, rows: Sequence[Row]) -> bool:
         """Writes a chunk anew. `False`: it is not ours any more, or in another state."""
         keys = [self._key(import_id), self._rows(import_id)]
         return bool(self._link.run(KEEP, keys, [holder, state, chunk, self._sealed(rows)]))
 
-    def put(self, puts: Sequence[Put], until_ms: int, staged_at: int) -> list[Outcome]:
-        """Puts grants' records, each by itself, in one wait."""
-        asked = [(self._places(put.tag), self._arguments(put, until_ms, staged_at)) for put in puts]
+    def put(self, puts: Sequence[Put], turn: Turn, staged_at: int, cause: str, now: float) -> list[Outcome]:
+        """Puts grants' records, each by itself, in one wait; `cause` names the audit entry that brought them."""
+        said: list[bytes | int | str] = [codec.SCHEMA, int(now), int(now * 1000) % 1000, cause]
+        said += [HISTORY_ENTRIES, turn.until_ms, staged_at]
+        # Readers of a cluster lie in different slots, and no script may touch two of them.
+        together = 1 if self._link.address.kind == "cluster" else TOGETHER
+        parts = [puts[start : start + together] for start in range(0, len(puts), together)]
+        asked = [self._asked(part, said) for part in parts]
         try:
             replies = self._link.pipeline(
-                [(keys[0], (b"EVALSHA", PUT.sha, 4, *keys, *arguments)) for keys, arguments in asked]
+                [(keys[0], (b"EVALSHA", PUT.sha, len(keys), *keys, *arguments)) for keys, arguments in asked]
             )
         except StoreError:
             # A store that was restarted does not know the script; one by one it is told. Each put may be repeated.
             replies = [self._link.run(PUT, keys, arguments) for keys, arguments in asked]
-        return [Outcome(cast(Any, verdict.decode()), stands) for verdict, stands in replies]
+        return [Outcome(cast(Any, verdict.decode()), stands) for reply in replies for verdict, stands in reply]
 
-    def _places(self, tag: bytes) -> list[bytes]:
+    def _asked(
+        self, puts: Sequence[Put], said: Sequence[bytes | int | str]
+    ) -> tuple[list[bytes], list[bytes | int | str]]:
+        named: list[bytes] = []
+        arguments = list(said)
         keys = self._keys
-        return [keys.reader(tag), keys.past(tag), keys.history(tag), keys.erased(tag)]
-
-    @staticmethod
-    def _arguments(put: Put, until_ms: int, staged_at: int) -> list[bytes | int | str]:
-        said: list[bytes | int | str] = [put.field, put.number, put.record, put.place, put.entry]
-        return [*said, HISTORY_ENTRIES, until_ms, staged_at]
+        for put in puts:
+            named += [keys.reader(put.tag), keys.past(put.tag), keys.history(put.tag), keys.erased(put.tag)]
+            arguments += [put.field, put.number, put.record, put.place]
+        return named, arguments
 
     def _sealed(self, rows: Sequence[Row]) -> str:
-        return self._sealer().seal(_json.encode(rows))
+        return self._sealer().seal(zlib.compress(_json.encode(rows), 1))

@@ -1,25 +1,40 @@
--- Puts one grant of an import, or takes it back, if the grant still is what the plan says.
+-- Puts grants of an import, or takes them back: each if it still is what the plan says. Several at once cost one flush.
 --
--- KEYS  1 reader   2 past   3 history   4 erased                                             (one slot)
--- ARGV  1 field   2 number (its successor is the only one taken)   3 record   4 place: 'reader' | 'past'
---       5 history entry   6 most history entries kept   7 the lease's end (ms)   8 when the import was staged (s)
--- gives {verdict, the record that stands ('' = none); of a merged reader the heir's id}
+-- KEYS  four for each row: reader, past, history, erased                       (one slot; without a cluster, any number of rows)
+-- ARGV  1 schema   2 now (s)   3 … and its milliseconds   4 cause   5 most history entries kept   6 the lease's end (ms)
+--       7 when the import was staged (s)
+--       8… four for each row: field, number (its successor is the only one taken), record, place: 'reader' | 'past'
+-- gives for each row {verdict, the record that stands ('' = none); of a merged reader the heir's id}
 --       'applied' | 'conflict' (it is something else) | 'merged' | 'erased' (since it was staged) | 'late' (no lease any more)
 local time = redis.call('TIME')
-if time[1] * 1000 + math.floor(time[2] / 1000) >= tonumber(ARGV[7]) then return {'late', ''} end
-local erased = redis.call('GET', KEYS[4])
-if erased and tonumber(erased) >= tonumber(ARGV[8]) then return {'erased', ''} end
-local alias = redis.call('HGET', KEYS[1], '>')
-if alias then return {'merged', alias} end
-local here = redis.call('HGET', KEYS[1], ARGV[1])
-local before = here or redis.call('HGET', KEYS[2], ARGV[1]) or ''
-local have = before ~= '' and tonumber(string.match(before, '^%[%d+,(%d+)')) or 0
-if have ~= ARGV[2] - 1 then return {'conflict', before} end
+local late = time[1] * 1000 + math.floor(time[2] / 1000) >= tonumber(ARGV[6])
+local verdicts = {}
 
-local keep, leave = KEYS[1], KEYS[2]
-if ARGV[4] == 'past' then keep, leave = KEYS[2], KEYS[1] end
-redis.call('HSET', keep, ARGV[1], ARGV[3])
-redis.call('HDEL', leave, ARGV[1])
-redis.call('RPUSH', KEYS[3], ARGV[5])
-redis.call('LTRIM', KEYS[3], -tonumber(ARGV[6]), -1)
-return {'applied', ARGV[3]}
+local function put(reader, past, history, erased, field, number, record, place)
+  if late then return {'late', ''} end
+  local gone = redis.call('GET', erased)
+  if gone and tonumber(gone) >= tonumber(ARGV[7]) then return {'erased', ''} end
+  local alias = redis.call('HGET', reader, '>')
+  if alias then return {'merged', alias} end
+  local here = redis.call('HGET', reader, field)
+  local before = here or redis.call('HGET', past, field) or ''
+  local have = before ~= '' and tonumber(string.match(before, '^%[%d+,(%d+)')) or 0
+  if have ~= number - 1 then return {'conflict', before} end
+
+  local keep, leave = reader, past
+  if place == 'past' then keep, leave = past, reader end
+  redis.call('HSET', keep, field, record)
+  redis.call('HDEL', leave, field)
+  -- As `readers.history_entry` writes it.
+  local words = {ARGV[1], ARGV[2], cjson.encode(field), cjson.encode(record), cjson.encode(ARGV[4]), ARGV[3]}
+  redis.call('RPUSH', history, '[' .. table.concat(words, ',') .. ']')
+  redis.call('LTRIM', history, -tonumber(ARGV[5]), -1)
+  return {'applied', record}
+end
+
+for row = 0, #KEYS / 4 - 1 do
+  local k, a = row * 4, 7 + row * 4
+  verdicts[row + 1] = put(KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], KEYS[k + 4],
+    ARGV[a + 1], tonumber(ARGV[a + 2]), ARGV[a + 3], ARGV[a + 4])
+end
+return verdicts

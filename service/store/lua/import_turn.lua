@@ -4,13 +4,14 @@
 -- ARGV  1 who asks   2 length of the lease (ms)   3 seconds to keep what is finished
 --       4 the state and 5 the chunk that was done ('' = none)   6 that chunk without what is needed no more ('' = as it is)
 --       7… counters and by how much
--- gives {state: 'applying' | 'undoing' | 'busy' (another has the lease) | 'idle' (nothing to do), chunk, the lease's end (ms)}
+-- gives {state: 'applying' | 'undoing' | 'busy' (another has the lease) | 'idle' (nothing to do), chunk, the lease's end (ms),
+--        what the chunk holds ('' = it is gone)}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local h = redis.call('HMGET', KEYS[1], 'state', 'holder', 'lease', 'cursor', 'chunks')
 local state, cursor, chunks = h[1], tonumber(h[4] or '0'), tonumber(h[5] or '0')
-if state ~= 'applying' and state ~= 'undoing' then return {'idle', 0, 0} end
-if h[2] ~= ARGV[1] and tonumber(h[3] or '0') > now then return {'busy', cursor, tonumber(h[3])} end
+if state ~= 'applying' and state ~= 'undoing' then return {'idle', 0, 0, ''} end
+if h[2] ~= ARGV[1] and tonumber(h[3] or '0') > now then return {'busy', cursor, tonumber(h[3]), ''} end
 
 -- Whoever was too slow finds that another did the same chunk meanwhile; it counts once.
 if ARGV[4] == state and tonumber(ARGV[5]) == cursor then
@@ -24,7 +25,7 @@ if cursor >= chunks then
   redis.call('HDEL', KEYS[1], 'holder', 'lease')
   redis.call('EXPIRE', KEYS[1], ARGV[3])
   redis.call('EXPIRE', KEYS[2], ARGV[3])
-  return {'idle', cursor, 0}
+  return {'idle', cursor, 0, ''}
 end
 redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'lease', now + ARGV[2])
-return {state, cursor, now + ARGV[2]}
+return {state, cursor, now + ARGV[2], redis.call('HGET', KEYS[2], cursor) or ''}
