@@ -7,25 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import orjson
-from flask import Flask, g, request
-from flask.json.provider import JSONProvider
-
-from service import governance, sharing
+from service import governance, overview, sharing
 from service.aftercare import Aftercare, Noticed
 from service.billing.gateway import Gateway
 from service.billing.prices import Prices
 from service.clock import clock_of
 from service.decision_ids import KEPT, DecisionIds
-from service.desk import Answer, Desk
+from service.desk import Desk
 from service.engine.admin import Admin
 from service.engine.engine import Engine
 from service.governance import Governance
 from service.importing.build import build as build_imports
 from service.importing.bulk import GrantImports
 from service.observe import Metrics, log, where
+from service.overview import Overview, Receiver
 from service.profile import Profiles
 from service.settings import Settings
 from service.sharing import Sharing
@@ -48,7 +45,6 @@ from service.web import (
     access,
     belonging,
     describe,
-    errors,
     events,
     gifts,
     governing,
@@ -61,10 +57,12 @@ from service.web import (
     selling,
     webhook,
 )
+from service.web.counting import counter
 from service.web.encode import Encoder
 from service.web.hot_route import HotRoute
 from service.web.offers import OfferPrices
 from service.web.requests_log import RequestLog
+from service.web.shell import flask_app
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -97,6 +95,7 @@ class Service:
     governance: Governance
     imports: GrantImports
     sharing: Sharing
+    overview: Overview
 
     def start(self) -> None:
         """Starts the threads that watch the store and keep what is known. Once a process, after any fork."""
@@ -112,6 +111,7 @@ class Service:
         self.governance.policy_keeper.close()
         self.prices.stop()
         self.known.close()
+        self.overview.activity.flush()
         self.link.close()
 
 
@@ -172,6 +172,7 @@ def build(settings: Settings, store_url: str, *, clock: Clock | None = None, met
             catalogue, link, keys, secrets, audit, known, governed.approving, clock, report=_import_failed
         ),
         sharing=shared,
+        overview=overview.build(catalogue, link, keys, store_readers, engine, clock),
     )
 
 
@@ -184,8 +185,8 @@ def wsgi(service: Service) -> WSGIApplication:
     offer_prices = OfferPrices(settings.catalogue, service.prices)
     encoder = Encoder(settings.catalogue, service.decision_ids.seal, offer_prices)
     requests_log = RequestLog(service.metrics)
-    answered = _counter(service.metrics)
-    app = _flask(service, keyring, requests_log)
+    answered = counter(service.metrics, service.overview.activity)
+    app = flask_app(service.metrics, keyring, requests_log)
     repeated = Idempotency(service.link, service.keys, lambda: service.secrets.sealer("idempotency"))
     description = describe.Description(f"{settings.catalogue.site_name}: paywall", "1")
     app.register_blueprint(access.blueprint(service.desk, encoder, service.clock, answered))
@@ -203,7 +204,7 @@ def wsgi(service: Service) -> WSGIApplication:
     app.register_blueprint(selling.blueprint(shop, service.clock))
     app.register_blueprint(
         webhook.blueprint(
-            service.engine,
+            Receiver(service.engine, service.overview),
             settings.stripe_webhook_secrets,
             service.metrics,
             service.prices_changed.send,
@@ -214,62 +215,6 @@ def wsgi(service: Service) -> WSGIApplication:
     app.register_blueprint(events.blueprint(service.engine.ledger, service.stripe_admin, repeated, service.clock))
     app.register_blueprint(health.blueprint(service.link.ready, service.metrics, description))
     return HotRoute(app, service.desk, encoder, keyring, requests_log, service.clock, answered)
-
-
-class _Orjson(JSONProvider):
-    """Flask's JSON by orjson: the same bytes as the hot route's."""
-
-    def dumps(self, obj: Any, **_: Any) -> str:
-        return orjson.dumps(obj).decode()
-
-    def loads(self, s: str | bytes, **_: Any) -> Any:
-        return orjson.loads(s)
-
-
-def _flask(service: Service, keyring: guards.Keyring, requests_log: RequestLog) -> Flask:
-    app = Flask("service.web", static_folder=None)
-    app.json = _Orjson(app)
-    # An id in a path may hold what looks like two slashes; a redirect would be a failure to Stripe.
-    app.url_map.merge_slashes = False
-    app.url_map.strict_slashes = False
-
-    @app.before_request
-    def guard() -> None:
-        g.begun = requests_log.begin()
-        guards.check(keyring)
-        guards.check_slash(keyring)
-        guards.check_path(request.environ["PATH_INFO"])
-
-    @app.after_request
-    def tell(response: Any) -> Any:
-        rule = request.url_rule.rule if request.url_rule is not None else "unknown"
-        begun = g.get("begun") or requests_log.begin()
-        given = request.headers.get("X-Request-Id")
-        response.headers["X-Request-Id"] = requests_log.end(begun, rule, request.method, response.status_code, given)
-        return response
-
-    def crashed(error: Exception) -> None:
-        service.metrics.crashes.inc()
-        log().error("crash", error=type(error).__name__, where=where(error))
-
-    errors.register(app, crashed)
-    return app
-
-
-def _counter(metrics: Metrics) -> Callable[[Answer], None]:
-    children: dict[tuple[str, str], Any] = {}
-
-    def answered(answer: Answer) -> None:
-        decision = answer.decision
-        pair = (decision.show, decision.reason.value)
-        child = children.get(pair)
-        if child is None:
-            child = children[pair] = metrics.decisions.labels(*pair)
-        child.inc()
-        if decision.degraded:
-            metrics.degraded.inc()
-
-    return answered
 
 
 def _store_changed(metrics: Metrics) -> Callable[[bool, str], None]:
@@ -291,6 +236,7 @@ def aftercare(service: Service) -> Aftercare:
             lambda: service.engine.finish_own(service.clock()),
             lambda: service.governance.finish_own(service.clock()),
             Noticed(service.prices_changed.value, service.prices.changed),
+            service.overview.activity.tick,
         ]
     )
 

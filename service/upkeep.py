@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from service.app import Service
 from service.engine.catchup import CatchUp
+from service.housekeeping import Housekeeping
 from service.observe import log
+from service.stocktaking import Stocktaking
 from service.store.leader import Leader
 from service.worker import Worker
 
@@ -20,9 +22,17 @@ def worker_of(service: Service, settle_more: Callable[[], int] = lambda: 0) -> W
         Leader(service.link, service.keys),
         settle_audit=lambda: service.governance.upkeep(service.clock()) + settle_more(),
         clock=service.clock,
+        aside=housekeeping_of(service),
         prices_changed=service.prices_changed.send,
         report=trouble,
     )
+
+
+def housekeeping_of(service: Service) -> Housekeeping:
+    """What the worker keeps in order beside Stripe's facts."""
+    overview = service.overview
+    stock = Stocktaking(service.engine, overview.ends, overview.activity.store)
+    return Housekeeping(overview, stock, service.sharing, service.clock)
 
 
 def trouble(what: str, why: str) -> None:

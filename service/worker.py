@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from service.billing.errors import StripeTrouble
 from service.engine.admin import Admin
@@ -21,10 +22,13 @@ from service.store.errors import StoreUnavailable
 from service.store.leader import Leader
 
 TICK = 1.0
-"""Seconds between two rounds."""
+"""Seconds between two rounds, and between two bids for the lead."""
+KEEP_EVERY = 4.0
+"""Seconds between two renewals of the lead."""
 ROUND = 4.0
-"""Seconds that a round may take before the lead is renewed."""
-SWEEP_EVERY = 86_400.0
+"""Seconds that the parts of a round may take together, where they can be interrupted."""
+SWEEP_EVERY = 86_400
+"""Seconds between two sweeps; the first one begins at once, and finds what was there before the service."""
 TRIM_EVERY = 600.0
 
 
@@ -40,6 +44,22 @@ class Round:
     """Why Stripe could not be asked."""
 
 
+class Aside(Protocol):
+    """What is kept in order beside Stripe's facts, and hears what was found."""
+
+    def round(self, goes_on: Callable[[], bool]) -> None:
+        """Does what is due, as far as there is time."""
+
+    def everything(self) -> None:
+        """Does all of it."""
+
+    def caught_up(self, found: CaughtUp) -> None:
+        """A catch-up ended."""
+
+    def swept(self, found: Swept) -> None:
+        """A sweep ended."""
+
+
 class Worker:
     """One a process. `settle_audit` moves audit entries that were left behind; `prices_changed` is told of price events."""
 
@@ -48,10 +68,12 @@ class Worker:
         engine: Engine,
         admin: Admin,
         catch_up: CatchUp,
+        sweep: Sweep,
         leader: Leader,
         *,
         settle_audit: Callable[[], int],
         clock: Callable[[], float],
+        aside: Aside | None = None,
         prices_changed: Callable[[], None] = lambda: None,
         report: Callable[[str, str], None] = lambda what, why: None,
         timer: Callable[[], float] = time.monotonic,
@@ -61,15 +83,17 @@ class Worker:
         self._catch_up = catch_up
         self._leader = leader
         self._chores = Chores(engine)
-        self._sweep = Sweep(engine)
+        self._sweep = sweep
         self._settle_audit = settle_audit
         self._clock = clock
+        self._aside = aside
         self._prices_changed = prices_changed
         self._report = report
         self._timer = timer
         self._next_catch_up = self._next_trim = 0.0
         self._next_sweep = timer() + SWEEP_EVERY
         self._sweeping: Iterator[None] | None = None
+        self._swept = Swept()
         self._stop = threading.Event()
 
     def run(self) -> None:
@@ -101,19 +125,29 @@ class Worker:
         now = self._clock()
         merges, objects = self._admin.finish_merges(now), self._chores.run(now, everything=True)
         self._engine.ledger.trim(now)
-        return Round(objects, self._settle_audit(), merges, caught_up, trouble)
+        audit = self._settle_audit()
+        if self._aside is not None:
+            self._aside.everything()
+        return Round(objects, audit, merges, caught_up, trouble)
 
     def catch_up(self, *, dry_run: bool = False) -> CaughtUp | None:
         """Only the catch-up; `None` without a key. Raises `StripeTrouble`, `StoreUnavailable`."""
         if self._engine.gateway is None:
             return None
-        return self._catch_up.run(self._engine.gateway, self._clock(), dry_run=dry_run)
+        now = self._clock()
+        found = self._catch_up.run(self._engine.gateway, now, dry_run=dry_run)
+        if self._aside is not None and not dry_run:
+            self._aside.caught_up(found)
+        return found
 
     def sweep(self, *, dry_run: bool = False) -> Swept | None:
         """Only a sweep; `None` without a key. Raises `StripeTrouble`, `StoreUnavailable`."""
         if self._engine.gateway is None:
             return None
-        return self._sweep.run(self._engine.gateway, self._clock(), dry_run=dry_run)
+        found = self._sweep.run(self._engine.gateway, self._clock(), dry_run=dry_run)
+        if self._aside is not None and not dry_run:
+            self._aside.swept(found)
+        return found
 
     def _round(self) -> None:
         begun = self._timer()
@@ -123,11 +157,16 @@ class Worker:
             self._caught_up()
         self._settle_audit()
         self._admin.finish_merges(now)
-        self._chores.run(now, goes_on=lambda: not self._stop.is_set() and self._timer() - begun < ROUND)
+        self._chores.run(now, goes_on=lambda: self._goes_on(begun))
         if begun >= self._next_trim:
             self._next_trim = begun + TRIM_EVERY
             self._engine.ledger.trim(now)
         self._sweep_on(begun)
+        if self._aside is not None:
+            self._aside.round(lambda: self._goes_on(begun))
+
+    def _goes_on(self, begun: float) -> bool:
+        return not self._stop.is_set() and self._timer() - begun < ROUND
 
     def _caught_up(self) -> tuple[CaughtUp | None, str | None]:
         try:
@@ -146,11 +185,14 @@ class Worker:
             return
         if self._sweeping is None:
             self._next_sweep = begun + SWEEP_EVERY
-            self._sweeping = self._sweep.steps(gateway, self._clock(), Swept())
+            self._swept = Swept()
+            self._sweeping = self._sweep.steps(gateway, self._clock(), self._swept)
         try:
-            while not self._stop.is_set() and self._timer() - begun < ROUND:
+            while self._goes_on(begun):
                 if next(self._sweeping, self) is self:
                     self._sweeping = None
+                    if self._aside is not None:
+                        self._aside.swept(self._swept)
                     return
         except StripeTrouble as trouble:
             self._sweeping = None

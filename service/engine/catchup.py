@@ -18,6 +18,8 @@ OVERLAP = 600
 EVERY = 300.0
 """Seconds between two catch-ups."""
 BATCH = 200
+LATE = 300
+"""Seconds after which an event that Stripe lists, and that was never delivered, is a gap and no race."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class CaughtUp:
     listed: int
     missed: int
     prices: bool
+    late: int = 0
+    """Of those, how many a delivery should have brought long ago; never any of the first catch-up."""
 
 
 class CatchUp:
@@ -45,7 +49,7 @@ class CatchUp:
     def run(self, gateway: Gateway, now: float, *, dry_run: bool = False) -> CaughtUp:
         """Lists, records and works. With `dry_run` it only counts what it would take up."""
         cursor = self.cursor()
-        newest, listed, missed, prices = cursor or 0, 0, 0, False
+        newest, listed, missed, prices, late = cursor or 0, 0, 0, False, 0
         names: dict[str, None] = {}
         for envelope in gateway.events_since(None if cursor is None else cursor - OVERLAP):
             event = self._engine.event_of(envelope)
@@ -58,13 +62,14 @@ class CatchUp:
             prices = prices or (event.signal.prices and recorded.before is None)
             if recorded.mark:
                 missed += 1
+                late += recorded.before is None and cursor is not None and now - envelope.created > LATE
                 names[event.name] = None
             if len(names) >= BATCH:
                 self._work(names, now)
         self._work(names, now)
         if newest and not dry_run:
             self._link.call(self._key, b"SET", self._key, newest)
-        return CaughtUp(listed, missed, prices)
+        return CaughtUp(listed, missed, prices, late)
 
     def _work(self, names: dict[str, None], now: float) -> None:
         """Recorded is safe: an object that cannot be brought up to date now waits in the inbox."""

@@ -1,0 +1,136 @@
+"""What this process answers and receives, counted; told to the store every few seconds, in parts that count once.
+
+A check adds one entry to a queue, which takes no lock; the rest is done by whoever flushes. While the store is away the
+counts wait here, added up by hour, so that an outage costs no figure and little memory.
+
+Which upsell boxes led to a subscription is known of signed-in readers alone: a reader who is shown the box by a counting
+read is remembered (by her hash) for seven days, and is one case; a subscription of hers that begins within them is a hit.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+from os import urandom
+
+from service.desk import Answer
+from service.store.activity import ActivityStore, Bucket, Part
+from service.store.errors import StoreUnavailable
+from service.store.keys import reader_hash
+
+EVERY = 5.0
+"""Seconds between two flushes."""
+DELAYS = (1, 2, 5, 15, 60, 300, 3_600)
+"""Seconds: a delivery's delay is counted by the first that it does not exceed."""
+
+_MOST_WAITING = 500_000
+_MOST_SHOWN = 20_000
+_A_TIME = 500
+"""Readers told in one part: no script runs long enough to hold up a check."""
+_REMEMBERED = 3_600.0
+"""Seconds for which this process does not tell again of a reader that it has told of."""
+
+
+class Activity:
+    """Counts. Safe for many threads; nothing here raises for a store that is away."""
+
+    def __init__(self, store: ActivityStore, zone: tzinfo, clock: Callable[[], float]) -> None:
+        self.store = store
+        self._zone = zone
+        self._clock = clock
+        self._process = urandom(8).hex()
+        # A deque's append is one step under the interpreter's lock; beyond its length the oldest go.
+        self._answers: deque[tuple[str, str, str | None]] = deque(maxlen=_MOST_WAITING)
+        self._others: deque[tuple[str, int]] = deque(maxlen=_MOST_WAITING)
+        self._begun: deque[tuple[str, int]] = deque(maxlen=_MOST_SHOWN)
+        self._lock = threading.Lock()
+        self._counts: dict[Bucket, Counter[str]] = {}
+        self._shown: dict[bytes, int] = {}
+        self._told: dict[bytes, float] = {}
+        self._parts: deque[Part] = deque()
+        self._number = 0
+        self._next = 0.0
+
+    def answered(self, answer: Answer) -> None:
+        """A check was answered; on the hot path."""
+        decision, question = answer.decision, answer.question
+        box = decision.show == "upsell" and question.count
+        self._answers.append((decision.show, decision.reason.value, (question.reader or "") if box else None))
+
+    def delivered(self, outcome: str, delay: float | None = None) -> None:
+        """Stripe delivered an event; `delay` seconds after it was made, if it came for the first time."""
+        self._others.append((f"w:{outcome}", 1))
+        if delay is not None:
+            late = max(0.0, delay)
+            within = next((str(most) for most in DELAYS if late <= most), "inf")
+            self._others.append((f"d:{within}", 1))
+            self._others.append(("d:sum", round(late * 1000)))
+
+    def begun(self, reader: str, at: int) -> None:
+        """A subscription of this reader began."""
+        self._begun.append((reader, at))
+
+    def tick(self) -> None:
+        """Flushes when it is time again; a chore."""
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + EVERY
+            self.flush()
+
+    def flush(self) -> bool:
+        """Tells the store what was counted. Gives whether everything was told; what was not waits for the next time."""
+        with self._lock:
+            now = self._clock()
+            self._drain(now)
+            self._cut()
+            try:
+                while self._parts:
+                    self.store.add(self._process, self._parts[0], self._bucket(now).day, now)
+                    self._parts.popleft()
+            except StoreUnavailable:
+                return False
+            return True
+
+    def _bucket(self, now: float) -> Bucket:
+        return Bucket(datetime.fromtimestamp(now, self._zone).date(), int(now) // 3_600)
+
+    def _drain(self, now: float) -> None:
+        """Adds up what has come since the last time; it counts for this hour."""
+        if not (self._answers or self._others):
+            return
+        counts = self._counts.setdefault(self._bucket(now), Counter())
+        for _ in range(len(self._answers)):
+            show, reason, reader = self._answers.popleft()
+            counts[f"c:{show}:{reason}"] += 1
+            if reader is not None:
+                counts["upsells"] += 1
+                if reader:
+                    self._note_shown(reader_hash(reader), now)
+        for _ in range(len(self._others)):
+            name, number = self._others.popleft()
+            counts[name] += number
+
+    def _note_shown(self, tag: bytes, now: float) -> None:
+        if now - self._told.get(tag, 0.0) < _REMEMBERED or len(self._shown) >= _MOST_SHOWN:
+            return
+        if len(self._told) >= _MOST_SHOWN:
+            self._told.clear()
+        self._told[tag] = now
+        self._shown[tag] = int(now)
+
+    def _cut(self) -> None:
+        """Cuts what waits into parts, each with its number. One under way is told first, as it is."""
+        if self._parts or not (self._counts or self._shown or self._begun):
+            return
+        shown = list(self._shown.items())
+        begun = [(reader_hash(reader), at) for reader, at in (self._begun.popleft() for _ in range(len(self._begun)))]
+        for start in range(0, max(len(shown), 1), _A_TIME):
+            self._number += 1
+            last = start + _A_TIME >= len(shown)
+            counts = self._counts if start == 0 else {}
+            # A subscription comes last: who was shown the box in the same seconds is known by then.
+            part = Part(self._number, counts, shown[start : start + _A_TIME], begun if last else [])
+            self._parts.append(part)
+        self._counts, self._shown = {}, {}

@@ -1,0 +1,105 @@
+"""Watches what is written about readers and Stripe's objects, for figures and for what needs a hand.
+
+It hears of writes, and never holds one up: where the store is away for its own notes, they are made later or not at all,
+and whoever reads them asks the records themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from service.activity import Activity
+from service.paywall.catalogue import Catalogue
+from service.paywall.ownership import Owner
+from service.paywall.source import STANDING, Grant, Pass, Source, Standing, Subscription
+from service.paywall.told import Told
+from service.store.activity import WITHIN
+from service.store.attention import AttentionStore, Bought
+from service.store.errors import StoreUnavailable
+from service.store.grant_ends import GrantEnds
+from service.store.objects import StoredObject
+from service.store.readers import Outcome
+
+
+class ReaderWatch:
+    """Hears of sources (`store.readers.Watch`): subscriptions that begin, grants that end."""
+
+    def __init__(self, activity: Activity, ends: GrantEnds) -> None:
+        self._activity = activity
+        self._ends = ends
+
+    def putting(self, reader: str, source: Source) -> None:
+        """A grant's earlier end is noted before it is written, so that a crash in between hides none."""
+        if isinstance(source, Grant):
+            self._ends.expect(reader, source)
+
+    def put(self, reader: str, source: Source, outcome: Outcome, now: float) -> None:
+        """A grant's end is this now; a subscription that gives something and gave nothing before has begun."""
+        if isinstance(source, Grant) and outcome.verdict in ("applied", "same"):
+            with suppress(StoreUnavailable):
+                self._ends.settle(reader, source)
+        elif isinstance(source, Subscription) and outcome.verdict == "applied" and began(source, outcome.before, now):
+            self._activity.begun(reader, source.created)
+
+
+def began(source: Subscription, before: Source | None, now: float) -> bool:
+    """Whether this is a subscription that has just begun: paid for, or on trial, and of these days."""
+    if source.role != "subscription" or not gives(source) or now - source.created > WITHIN:
+        return False
+    return before is None or (isinstance(before, Subscription) and not gives(before))
+
+
+def gives(source: Subscription) -> bool:
+    """Whether its status gives access."""
+    return STANDING.get(source.status, (Standing.NONE, None))[0] is Standing.GOOD
+
+
+class ObjectWatch:
+    """Hears of Stripe's objects (`store.objects.Watch`): prices that no plan has, payments that are nobody's."""
+
+    def __init__(self, catalogue: Catalogue, notes: AttentionStore, clock: Callable[[], float]) -> None:
+        self._catalogue = catalogue
+        self._notes = notes
+        self._clock = clock
+
+    def applied(self, name: str, told: Told, now: float) -> None:
+        """What was bought is some plan's, or is noted."""
+        for bought in unknown_prices(name, told, self._catalogue):
+            with suppress(StoreUnavailable):
+                self._notes.note_price(bought, now)
+
+    def settled(self, seen: StoredObject, owner: Owner) -> None:
+        """What was paid is somebody's, or is noted."""
+        told = seen.told
+        if owner.reader is None and told is not None and is_paid_for(told, self._catalogue):
+            with suppress(StoreUnavailable):
+                self._notes.note_ownerless(seen.name, self._clock())
+
+
+def unknown_prices(name: str, told: Told, catalogue: Catalogue) -> list[Bought]:
+    """The prices in an object that still gives something, or will, and that no plan has."""
+    source = told.source
+    if isinstance(source, Subscription):
+        if told.terminal:
+            return []
+        items = [(item.price, item.lookup_key, item.product) for item in source.items]
+    elif isinstance(source, Pass):
+        items = [(source.price or "", source.lookup_key, source.product)]
+    else:
+        return []
+    return [Bought(*item, name) for item in items if item[0] and catalogue.plan_for(*item) is None]
+
+
+def is_paid_for(told: Told, catalogue: Catalogue) -> bool:
+    """Whether this gives somebody something, if it is known whom. What waits as a gift is meant to be nobody's yet.
+
+    A one-time payment counts if it is for a plan: a shop may sell mugs by the same account.
+    """
+    source = told.source
+    if told.claims.gift_pending:
+        return False
+    if isinstance(source, Pass):
+        bought = catalogue.plan_for(source.price, source.lookup_key, source.product)
+        return bought is not None and not (source.refunded or source.disputed)
+    return isinstance(source, Subscription) and not told.terminal and (gives(source) or source.status == "past_due")

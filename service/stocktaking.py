@@ -1,0 +1,67 @@
+"""How many entitlements hold now, by plan: counted by the worker once an hour, from the lists of what is kept.
+
+Stripe's objects are listed at their places (`store.marks`), grants by their ends (`store.grant_ends`), so no key is ever
+searched for. Counted anew each time, the figure is right however many processes write, and what ends by time alone is
+gone from it; a number kept up to date by every write would need every end to be written too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+
+from service.engine.copies import copies_of
+from service.engine.engine import Engine
+from service.paywall.source import Source
+from service.store.activity import ActivityStore, Bucket
+from service.store.grant_ends import GrantEnds
+
+GAUGE = "g"
+SINGLE = ""
+"""Stands where a plan's name stands, for single features: granted, or held by Stripe's Entitlements."""
+_A_TIME = 100
+
+
+class Stocktaking:
+    """Raises `StoreUnavailable`; what was counted until then is dropped."""
+
+    def __init__(self, engine: Engine, ends: GrantEnds, store: ActivityStore) -> None:
+        self._engine = engine
+        self._ends = ends
+        self._store = store
+
+    def steps(self, now: float) -> Iterator[None]:
+        """Counts in small steps, for a worker that has other things to do meanwhile, and keeps the figures at the end."""
+        counts: Counter[str] = Counter()
+        seen: set[str] = set()
+        for names in self._engine.marks.all_objects():
+            fresh = [name for name in names if name not in seen]
+            seen.update(fresh)
+            for start in range(0, len(fresh), _A_TIME):
+                self._objects(fresh[start : start + _A_TIME], counts, now)
+                yield
+        for page in self._ends.everything(now):
+            for ending in page:
+                if ending.grant not in seen:
+                    seen.add(ending.grant)
+                    counts[ending.plan or SINGLE] += 1
+            yield
+        day = datetime.fromtimestamp(now, self._engine.catalogue.zone).date()
+        self._store.put_gauge(GAUGE, counts, Bucket(day, int(now) // 3_600), now)
+
+    def run(self, now: float) -> None:
+        """All of it at once."""
+        for _ in self.steps(now):
+            continue
+
+    def _objects(self, names: list[str], counts: Counter[str], now: float) -> None:
+        for stored in self._engine.objects.load_all(names):
+            for source in copies_of(stored, stored.owner).values():
+                if source is not None:
+                    self._source(source, counts, now)
+
+    def _source(self, source: Source, counts: Counter[str], now: float) -> None:
+        for holding in source.holdings(self._engine.catalogue):
+            if holding.gives_at(now):
+                counts[holding.plan or SINGLE] += 1

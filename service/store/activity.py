@@ -1,0 +1,129 @@
+"""What happened, counted: a hash a day for 40 days, a hash an hour for 50 hours, and who saw the upsell box lately.
+
+All of it lies in one slot (`{activity}`), so that a process adds what it counted in one step, and a part told twice counts
+once. Fields of a hash:
+
+    c:<show>:<reason>   answers                                  upsells         upsell boxes shown by counting reads
+    w:<outcome>         deliveries from Stripe                   d:<seconds>     events, by the delay they stayed within
+    d:sum               their delays together (ms)               g:<plan>        entitlements that held when last counted
+    shown_readers       readers that were shown the box, each once in seven days
+    begun               of those, who began a subscription within that time
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import msgspec
+
+from service.store.keys import Keys
+from service.store.link import Link
+from service.store.readers import pairs_in
+from service.store.scripts import load
+
+ADD = load("activity_add")
+
+DAYS_KEPT, HOURS_KEPT = 40, 50
+WITHIN = 7 * 86_400
+"""Seconds after an upsell box within which a subscription counts as begun after it."""
+MOST_READERS = 200_000
+"""Readers remembered as having seen the box, some 20 MB; with more, the oldest go."""
+_MARK_KEPT = 3_600
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Where something is counted: the day in the site's zone, and the hour since the epoch."""
+
+    day: date
+    hour: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a process tells in one step: counts by bucket, readers shown the box and when, readers who subscribed and when."""
+
+    number: int
+    counts: Mapping[Bucket, Mapping[str, int]]
+    shown: Sequence[tuple[bytes, int]] = ()
+    begun: Sequence[tuple[bytes, int]] = ()
+
+
+class ActivityStore:
+    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._prefix = keys.prefix
+
+    def add(self, process: str, part: Part, today: date, now: float) -> bool:
+        """Adds a part; `False`: it was added before."""
+        days, hours = dict[date, dict[str, int]](), dict[int, Mapping[str, int]]()
+        for bucket, counts in part.counts.items():
+            day = days.setdefault(bucket.day, {})
+            for name, number in counts.items():
+                day[name] = day.get(name, 0) + number
+            hours[bucket.hour] = {**counts} if bucket.hour not in hours else _sum(hours[bucket.hour], counts)
+        forget = int(now) + DAYS_KEPT * 86_400
+        added = [(self._day(day), [forget, counts]) for day, counts in days.items()]
+        added += [(self._hour(hour), [(hour + HOURS_KEPT) * 3_600, counts]) for hour, counts in hours.items()]
+        told = {
+            "add": [value for _, value in added],
+            "keep": forget,
+            "shown": [[tag.decode(), at] for tag, at in part.shown],
+            "begun": [[tag.decode(), at] for tag, at in part.begun],
+        }
+        keys = [self._key(f"p:{process}"), self._key("upsold"), self._day(today), *(key for key, _ in added)]
+        arguments: list[bytes | int | str] = [part.number, _MARK_KEPT, int(now), WITHIN, MOST_READERS, _encode(told)]
+        return bool(self._link.run(ADD, keys, arguments))
+
+    def put_gauge(self, name: str, values: Mapping[str, int], bucket: Bucket, now: float) -> None:
+        """How many there are of each now; of a day and of an hour the last ones stay."""
+        wanted = {f"{name}:{kind}".encode(): b"%d" % number for kind, number in values.items()}
+        for key, forget in [
+            (self._day(bucket.day), int(now) + DAYS_KEPT * 86_400),
+            (self._hour(bucket.hour), (bucket.hour + HOURS_KEPT) * 3_600),
+        ]:
+            known = [bytes(field) for field, _ in pairs_in(self._link.call(key, b"HGETALL", key))]
+            gone = [field for field in known if field.startswith(name.encode() + b":") and field not in wanted]
+            commands: list[tuple[bytes, tuple[bytes | int | str, ...]]] = []
+            if wanted:
+                commands.append((key, (b"HSET", key, *(part for pair in wanted.items() for part in pair))))
+            if gone:
+                commands.append((key, (b"HDEL", key, *gone)))
+            commands.append((key, (b"EXPIREAT", key, forget)))
+            self._link.pipeline(commands)
+
+    def days(self, days: Sequence[date]) -> list[dict[str, int]]:
+        """The fields of these days, in their order."""
+        return self._read([self._day(day) for day in days])
+
+    def hours(self, hours: Sequence[int]) -> list[dict[str, int]]:
+        """The fields of these hours, in their order."""
+        return self._read([self._hour(hour) for hour in hours])
+
+    def forget(self, tag: bytes) -> None:
+        """A reader is erased: that she saw the upsell box is forgotten."""
+        self._link.call(self._key("upsold"), b"ZREM", self._key("upsold"), tag)
+
+    def _read(self, keys: Sequence[bytes]) -> list[dict[str, int]]:
+        replies: list[Any] = self._link.read([(key, (b"HGETALL", key)) for key in keys]) if keys else []
+        return [{bytes(field).decode(): int(value) for field, value in pairs_in(reply)} for reply in replies]
+
+    def _day(self, day: date) -> bytes:
+        return self._key(f"d:{day.isoformat()}")
+
+    def _hour(self, hour: int) -> bytes:
+        return self._key(f"h:{hour}")
+
+    def _key(self, name: str) -> bytes:
+        return b"%b:{activity}%b" % (self._prefix, name.encode())
+
+
+def _sum(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+    return {name: first.get(name, 0) + second.get(name, 0) for name in {**first, **second}}

@@ -1,0 +1,151 @@
+"""What may need somebody's hand, noted when it is met with: prices that no plan has, objects that are nobody's, and flags.
+
+    prices     sorted set: [price, lookup key, product] of what was bought, by when it was met with last; at most 200
+    bought     hash: the same → the object that it was met with in
+    ownerless  sorted set: names of paid objects that are nobody's, by since when; at most 10 000
+    flags      hash: what → [at, count, detail]; one of a kind, a later one takes its place
+
+Whoever looks asks whether it still is so, and takes out what was mended; so mending costs nothing where it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from service.store.keys import Keys
+from service.store.link import Link
+from service.store.readers import pairs_in
+from service.store.stripe_keys import PLACES, StripeKeys
+
+MOST_PRICES = 200
+MOST_OWNERLESS = 10_000
+
+Flagged = Literal["drift", "event_gap", "clock", "caught_up", "mended"]
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(list).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """A price that was bought and that no plan had then; `name` is an object that it was met with in."""
+
+    price: str
+    lookup_key: str | None
+    product: str | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """Something that was noted: when (epoch seconds), how much, and what is known of it."""
+
+    at: int
+    count: int
+    detail: str
+
+
+class AttentionStore:
+    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._prefix = keys.prefix
+        self._stripe = StripeKeys(keys.prefix.decode())
+
+    def note_price(self, bought: Bought, now: float) -> None:
+        """A price was met with that no plan has."""
+        prices, names, what = self._key("prices"), self._key("bought"), _what(bought)
+        self._link.pipeline(
+            [
+                (prices, (b"ZADD", prices, int(now), what)),
+                (names, (b"HSET", names, what, bought.name)),
+            ]
+        )
+
+    def prices(self) -> list[Bought]:
+        """The prices noted, the latest first."""
+        prices, names = self._key("prices"), self._key("bought")
+        listed, known = self._link.read(
+            [(prices, (b"ZRANGE", prices, b"0", b"-1", b"REV")), (names, (b"HGETALL", names))]
+        )
+        found = dict(pairs_in(known))
+        return [_bought(what, bytes(found.get(what, b"")).decode()) for what in listed]
+
+    def drop_prices(self, gone: Sequence[Bought]) -> None:
+        """These are some plan's by now."""
+        if gone:
+            prices, names, what = self._key("prices"), self._key("bought"), [_what(bought) for bought in gone]
+            self._link.pipeline([(prices, (b"ZREM", prices, *what)), (names, (b"HDEL", names, *what))])
+
+    def note_ownerless(self, name: str, now: float) -> None:
+        """A paid object is nobody's."""
+        key = self._key("ownerless")
+        self._link.call(key, b"ZADD", key, b"NX", int(now), name)
+
+    def ownerless(self, limit: int) -> tuple[int, list[str]]:
+        """How many there may be, and the names of the latest."""
+        key = self._key("ownerless")
+        count, names = self._link.read(
+            [(key, (b"ZCARD", key)), (key, (b"ZRANGE", key, b"0", b"%d" % (limit - 1), b"REV"))]
+        )
+        return int(count), [bytes(name).decode() for name in names]
+
+    def drop_ownerless(self, names: Sequence[str]) -> None:
+        """These have an owner by now, or are over."""
+        if names:
+            key = self._key("ownerless")
+            self._link.call(key, b"ZREM", key, *names)
+
+    def tidy(self) -> None:
+        """Keeps both bounded; the oldest go."""
+        prices, names, ownerless = self._key("prices"), self._key("bought"), self._key("ownerless")
+        old = self._link.call(prices, b"ZRANGE", prices, 0, -MOST_PRICES - 1)
+        if old:
+            self._link.pipeline([(prices, (b"ZREM", prices, *old)), (names, (b"HDEL", names, *old))])
+        self._link.call(ownerless, b"ZREMRANGEBYRANK", ownerless, 0, -MOST_OWNERLESS - 1)
+
+    def raise_flag(self, what: Flagged, count: int, detail: str, now: float) -> None:
+        """Notes something of which there is one."""
+        key = self._key("flags")
+        self._link.call(key, b"HSET", key, what, _encode([int(now), count, detail]))
+
+    def lower_flag(self, what: Flagged) -> None:
+        """It is over."""
+        key = self._key("flags")
+        self._link.call(key, b"HDEL", key, what)
+
+    def flags(self) -> dict[str, Flag]:
+        """Whatever is noted, by what it is."""
+        key = self._key("flags")
+        reply = self._link.call(key, b"HGETALL", key)
+        return {bytes(what).decode(): Flag(*_decode(value)) for what, value in pairs_in(reply)}
+
+    def dead_letters(self, limit: int) -> tuple[int, list[tuple[str, float]]]:
+        """How many events were given up, and the latest of them with the moment (epoch seconds)."""
+        keys = [self._stripe.dead(place) for place in range(PLACES)]
+        part = (b"0", b"%d" % (limit - 1), b"REV", b"WITHSCORES")
+        replies = self._link.read([(key, command) for key in keys for command in _both(key, part)])
+        rows = replies[1::2]
+        found = [(bytes(row[at]).decode(), float(row[at + 1]) / 1000) for row in rows for at in range(0, len(row), 2)]
+        return sum(replies[::2]), sorted(found, key=lambda one: one[1], reverse=True)[:limit]
+
+    def _key(self, name: str) -> bytes:
+        return b"%b:{attention}%b" % (self._prefix, name.encode())
+
+
+def _both(key: bytes, part: tuple[bytes, ...]) -> list[tuple[bytes, ...]]:
+    return [(b"ZCARD", key), (b"ZRANGE", key, *part)]
+
+
+def _what(bought: Bought) -> bytes:
+    return _encode([bought.price, bought.lookup_key, bought.product])
+
+
+def _bought(what: bytes, name: str) -> Bought:
+    price, lookup_key, product = _decode(what)
+    return Bought(price, lookup_key, product, name)

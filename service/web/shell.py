@@ -1,0 +1,54 @@
+"""The Flask app before it has routes: its JSON, who may, what is logged of each request, how errors are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from flask import Flask, g, request
+from flask.json.provider import JSONProvider
+
+from service.observe import Metrics, log, where
+from service.web import errors, guards
+from service.web.requests_log import RequestLog
+
+
+class _Orjson(JSONProvider):
+    """Flask's JSON by orjson: the same bytes as the hot route's."""
+
+    def dumps(self, obj: Any, **_: Any) -> str:
+        return orjson.dumps(obj).decode()
+
+    def loads(self, s: str | bytes, **_: Any) -> Any:
+        return orjson.loads(s)
+
+
+def flask_app(metrics: Metrics, keyring: guards.Keyring, requests_log: RequestLog) -> Flask:
+    """An app without routes."""
+    app = Flask("service.web", static_folder=None)
+    app.json = _Orjson(app)
+    # An id in a path may hold what looks like two slashes; a redirect would be a failure to Stripe.
+    app.url_map.merge_slashes = False
+    app.url_map.strict_slashes = False
+
+    @app.before_request
+    def guard() -> None:
+        g.begun = requests_log.begin()
+        guards.check(keyring)
+        guards.check_slash(keyring)
+        guards.check_path(request.environ["PATH_INFO"])
+
+    @app.after_request
+    def tell(response: Any) -> Any:
+        rule = request.url_rule.rule if request.url_rule is not None else "unknown"
+        begun = g.get("begun") or requests_log.begin()
+        given = request.headers.get("X-Request-Id")
+        response.headers["X-Request-Id"] = requests_log.end(begun, rule, request.method, response.status_code, given)
+        return response
+
+    def crashed(error: Exception) -> None:
+        metrics.crashes.inc()
+        log().error("crash", error=type(error).__name__, where=where(error))
+
+    errors.register(app, crashed)
+    return app
