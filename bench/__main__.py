@@ -6,6 +6,7 @@ alternate, so that a machine that drifts does so for all of them; what is quoted
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -90,7 +91,7 @@ def server(arguments: list[str], env: dict[str, str], port: int) -> Iterator[int
 
 def load(url: str, kind: str, run: str, pid: int) -> Measured:
     before = cpu_of(pid)
-    command = ["wrk", f"-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "-s", str(HERE / "check.lua"), url, "--", kind, run]
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "-s", str(HERE / "check.lua"), url, "--", kind, run]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     spent = cpu_of(pid) - before
     requests = int(re.search(r"(\d+) requests in", output)[1])  # type: ignore[index]  # wrk always prints it
@@ -113,10 +114,8 @@ def seed(url: str, env: dict[str, str]) -> None:
 
 def use_up(port: int) -> None:
     for number in range(8):
-        body = (
-            '{"story":{"id":"old-%d","tier":"metered","parts":["facts","notebook"]},"reader":"r-used-up","visitor":"v-2"}'
-            % number
-        )
+        story = {"id": f"old-{number}", "tier": "metered", "parts": ["facts", "notebook"]}
+        body = json.dumps({"story": story, "reader": "r-used-up", "visitor": "v-2"})
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/v1/access",
             body.encode(),

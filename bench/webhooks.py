@@ -1,0 +1,202 @@
+"""Webhooks at a steady rate: `python -m bench.webhooks [a second] [seconds]`.
+
+The real service with its worker and the embedded store, on this machine; Stripe's look-alike as the API, held to Stripe's
+own limit of 25 reads a second. Each webhook tells of another reader's new subscription. Told is: how many were
+acknowledged, how long that took, how many readers have access right after the last one, and how long until every one of
+them is confirmed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import multiprocessing
+import os
+import queue
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+from typing import Any
+
+from bench.__main__ import HERE, free_port
+from service.demo.stripe import serve_lookalike
+from service.demo.stripe.faults import Limits
+
+SECRET, SITE, ADMIN = "whsec_bench", "bench-site-key", "bench-admin-key"
+SENDERS = 16
+
+
+def subscription(number: int, now: int) -> dict[str, Any]:
+    """A new subscription of a reader of its own, as Stripe sends it."""
+    price = {"id": "price_month", "object": "price", "lookup_key": None, "product": "prod_supporter"}
+    item = {"id": f"si_{number}", "object": "subscription_item", "price": price, "quantity": 1}
+    item |= {"current_period_start": now, "current_period_end": now + 2_592_000}
+    return {
+        "id": f"sub_bench{number:08}",
+        "object": "subscription",
+        "status": "active",
+        "customer": f"cus_bench{number:08}",
+        "created": now,
+        "livemode": False,
+        "items": {"object": "list", "data": [item], "has_more": False},
+        "cancel_at": None,
+        "cancel_at_period_end": False,
+        "trial_end": None,
+        "metadata": {"reader_id": f"r-bench-{number}"},
+    }
+
+
+def signed(number: int, obj: dict[str, Any], now: int) -> tuple[bytes, str]:
+    """A delivery's body and signature header."""
+    event = {"id": f"evt_bench{number:08}", "object": "event", "type": "customer.subscription.created", "created": now}
+    event |= {"livemode": False, "api_version": "2026-10-28.endive", "data": {"object": obj}}
+    body = json.dumps(event).encode()
+    mark = hmac.new(SECRET.encode(), f"{now}.".encode() + body, hashlib.sha256).hexdigest()
+    return body, f"t={now},v1={mark}"
+
+
+@contextmanager
+def serving(folder: str, stripe: str) -> Iterator[int]:
+    """The service with its worker; gives its port."""
+    port = free_port()
+    env = {
+        **os.environ,
+        "PAYWALL_DATA": folder,
+        "PAYWALL_CONFIG": str(HERE.parent / "config"),
+        "PAYWALL_PORT": str(port),
+        "PAYWALL_SITE_KEYS": f"bench:{SITE}",
+        "PAYWALL_ADMIN_KEYS": f"bench:{ADMIN}",
+        "PAYWALL_SECRETS": "bench-secret-of-32-characters-ok",
+        "STRIPE_API_KEY": "sk_test_bench",
+        "STRIPE_API_BASE": stripe,
+        "STRIPE_WEBHOOK_SECRETS": SECRET,
+    }
+    command = [sys.executable, "-m", "service.cli", "serve"]
+    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                if asked(port, "GET", "/readyz")[0] == 200:
+                    break
+            except OSError:
+                pass
+            if time.monotonic() > deadline:
+                raise SystemExit("the service did not start")
+            time.sleep(0.05)
+        yield port
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(15)
+
+
+def asked(port: int, method: str, path: str, key: str = "") -> tuple[int, Any]:
+    """One request of its own."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request(method, path, headers={"Authorization": f"Bearer {key}"} if key else {})
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, json.loads(body or b"null")
+
+
+def play(count: int, ready: SimpleQueue[int]) -> None:
+    """The look-alike, in a process of its own, with all the subscriptions in it and Stripe's limit of reads."""
+    with serve_lookalike() as stripe:
+        stripe.lookalike.rate_limit.set(Limits(endpoint_per_second=25))
+        now = int(time.time())
+        for number in range(count):
+            stripe.lookalike.world.add(subscription(number, now))
+        ready.put(stripe.port)
+        signal.pause()
+
+
+@contextmanager
+def lookalike(count: int) -> Iterator[int]:
+    """Gives the look-alike's port."""
+    context = multiprocessing.get_context("spawn")
+    ready = context.SimpleQueue()
+    process = context.Process(target=play, args=(count, ready), daemon=True)
+    process.start()
+    try:
+        yield ready.get()
+    finally:
+        process.kill()
+        process.join()
+
+
+def send(port: int, waiting: queue.Queue[tuple[float, int] | None], took: list[float], failed: list[int]) -> None:
+    """Sends what is due when it is due; what is not acknowledged is sent again, as Stripe would."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    while (due := waiting.get()) is not None:
+        at, number = due
+        time.sleep(max(0.0, at - time.monotonic()))
+        body, mark = signed(number, subscription(number, int(time.time())), int(time.time()))
+        begun = time.monotonic()
+        connection.request("POST", "/v1/stripe/webhook", body, {"Stripe-Signature": mark})
+        answer = connection.getresponse()
+        answer.read()
+        took.append(time.monotonic() - begun)
+        if answer.status != 200:
+            failed.append(number)
+
+
+def access(port: int, number: int) -> dict[str, Any]:
+    """What admins see of a reader."""
+    told: dict[str, Any] = asked(port, "GET", f"/v1/readers/r-bench-{number}", ADMIN)[1]
+    return told
+
+
+def confirmed(port: int, numbers: range) -> int:
+    """How many of these readers rest on what was read from Stripe."""
+    return sum(all(source["confirmed"] for source in access(port, number)["sources"]) for number in numbers)
+
+
+def deliver(port: int, rate: int, count: int) -> tuple[list[float], list[int], float]:
+    """Sends all of them at their time; gives what each took, which were not acknowledged, and the seconds of it all."""
+    waiting: queue.Queue[tuple[float, int] | None] = queue.Queue()
+    took: list[float] = []
+    failed: list[int] = []
+    begun = time.monotonic() + 0.5
+    for number in range(count):
+        waiting.put((begun + number / rate, number))
+    senders = [threading.Thread(target=send, args=(port, waiting, took, failed)) for _ in range(SENDERS)]
+    for sender in senders:
+        waiting.put(None)
+        sender.start()
+    for sender in senders:
+        sender.join()
+    return took, failed, time.monotonic() - begun
+
+
+def main() -> None:
+    """Prints what was measured."""
+    rate, seconds = (int(word) for word in (sys.argv[1:3] + ["200", "60"][len(sys.argv) - 1 :]))
+    count = rate * seconds
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        lookalike(count) as stripe,
+        serving(str(Path(folder, "data")), f"http://127.0.0.1:{stripe}") as port,
+    ):
+        took, failed, lasted = deliver(port, rate, count)
+        ranked = sorted(took)
+        middle, high, longest = (ms * 1e3 for ms in (statistics.median(took), ranked[int(count * 0.99)], ranked[-1]))
+        print(f"{count} webhooks in {lasted:.1f} s ({count / lasted:.0f} a second), {len(failed)} not acknowledged")
+        print(f"acknowledged after {middle:.0f} ms (median), {high:.0f} ms (p99), {longest:.0f} ms (longest)")
+        sample = range(0, count, max(1, count // 500))
+        open_now, sure = sum(access(port, number)["access"] for number in sample), confirmed(port, sample)
+        print(f"right after the last one {open_now} of {len(sample)} readers asked about have access, {sure} confirmed")
+
+
+if __name__ == "__main__":
+    main()
