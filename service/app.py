@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from service import governance, overview, sharing
@@ -18,6 +19,8 @@ from service.decision_ids import KEPT, DecisionIds
 from service.desk import Desk
 from service.engine.admin import Admin
 from service.engine.engine import Engine
+from service.erasure import Erasure
+from service.erasure import build as build_erasure
 from service.governance import Governance
 from service.importing.build import build as build_imports
 from service.importing.bulk import GrantImports
@@ -30,6 +33,7 @@ from service.store.address import parse_address
 from service.store.admin_keys import KeyBook
 from service.store.audit import Audit
 from service.store.audit_log import AuditLog
+from service.store.customers import Customers
 from service.store.grants import Grants
 from service.store.idempotency import Idempotency
 from service.store.keys import Keys
@@ -53,6 +57,7 @@ from service.web import (
     health,
     imports,
     passes,
+    privacy,
     readers,
     selling,
     webhook,
@@ -97,6 +102,29 @@ class Service:
     sharing: Sharing
     overview: Overview
 
+    @cached_property
+    def erasure(self) -> Erasure:
+        """Erasing of readers; it needs what is put together above."""
+        governed = self.governance
+        return build_erasure(
+            self.settings.catalogue,
+            self.link,
+            self.keys,
+            self.readers,
+            self.audit,
+            governed.audit_log,
+            governed.audit_erasure,
+            governed.approvals,
+            self.imports,
+            self.known,
+        )
+
+    @property
+    def export(self) -> privacy.Export:
+        """Everything that is kept of a reader."""
+        customers = Customers(self.link, self.keys)
+        return privacy.Export(self.profiles, self.readers, customers, self.governance.audit_log, self.erasure)
+
     def start(self) -> None:
         """Starts the threads that watch the store and keep what is known. Once a process, after any fork."""
         self.link.start()
@@ -125,7 +153,7 @@ def build(settings: Settings, store_url: str, *, clock: Clock | None = None, met
     secrets = Secrets(link, keys, settings.secrets)
     store_readers = Readers(link, keys)
     audit_log = AuditLog(link, keys)
-    audit = Audit(link, keys, lambda: secrets.signer("audit"), audit_log, on_refused=_forged)
+    audit = Audit(link, keys, lambda: secrets.signer("audit"), audit_log, on_refused=_forged, clock=clock)
     known = Known(settings.data, catalogue.failure.known_for, clock=clock, on_error=_unwritten)
     gateway = Gateway(settings.stripe_api_key, settings.stripe_api_base) if settings.stripe_api_key else None
     store_grants = Grants(store_readers, audit, known)
@@ -197,6 +225,7 @@ def wsgi(service: Service) -> WSGIApplication:
         )
     )
     app.register_blueprint(imports.blueprint(service.imports, settings.catalogue, repeated, service.clock))
+    app.register_blueprint(privacy.blueprint(service.export, service.erasure, service.clock))
     governing.register(app, service.governance, book, repeated, service.clock)
     app.register_blueprint(passes.blueprint(service.sharing, repeated, service.clock))
     app.register_blueprint(gifts.blueprint(service.sharing, repeated, service.clock))

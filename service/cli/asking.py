@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from service.app import Service
-from service.cli import session
+from service.cli import privacy, session
 from service.paywall.catalogue import Story
 from service.paywall.sentence import sentence
 from service.web import encode
@@ -19,6 +19,7 @@ from service.why import Told
 def add_to(main: click.Group) -> None:
     """Adds these commands."""
     main.add_command(explain)
+    privacy.add_to(readers)
     main.add_command(readers)
 
 

@@ -11,8 +11,10 @@ from service.importing.seams import Checkpoint, Late
 from service.importing.standing import Standings
 from service.paywall.source import Grant
 from service.store import codec
+from service.store.grant_ends import GrantEnds
 from service.store.imports import Imports, Manifest, Put, Row, Turn
 
+GIVEN = ("new", "extended")
 BATCH = 100
 """Rows in one wait; the store takes them in two scripts, and answers checks in between."""
 _TRIES = 50
@@ -22,11 +24,18 @@ class Applying:
     """Works for one process. `StoreUnavailable`; `Late` when the lease is gone."""
 
     def __init__(
-        self, store: Imports, planner: Planner, standings: Standings, checkpoint: Checkpoint, pace: Pace
+        self,
+        store: Imports,
+        planner: Planner,
+        standings: Standings,
+        ends: GrantEnds,
+        checkpoint: Checkpoint,
+        pace: Pace,
     ) -> None:
         self._store = store
         self._planner = planner
         self._standings = standings
+        self._ends = ends
         self._checkpoint = checkpoint
         self._pace = pace
 
@@ -38,6 +47,7 @@ class Applying:
             self._batch(manifest, turn, holder, rows, range(start, min(start + BATCH, len(rows))), now)
             self._checkpoint("import.batch")
             self._pace.step()
+        self._ends.imported([(row.tag.encode(), given(manifest, row, now)) for row in rows if row.action in GIVEN])
         counted: dict[str, int] = {}
         for row in rows:
             counted[row.action] = counted.get(row.action, 0) + 1
@@ -46,7 +56,7 @@ class Applying:
     def _batch(
         self, manifest: Manifest, turn: Turn, holder: str, rows: list[Row], places: Sequence[int], now: float
     ) -> None:
-        due = [place for place in places if rows[place].action in ("new", "extended")]
+        due = [place for place in places if rows[place].action in GIVEN]
         over = [place for place in due if _is_over(rows[place], now)]
         for place in over:
             rows[place].action = "skipped"

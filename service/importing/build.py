@@ -13,6 +13,7 @@ from service.importing.seams import Checkpoint, pass_by
 from service.importing.standing import Standings
 from service.paywall.catalogue import Catalogue
 from service.store.audit import Audit
+from service.store.grant_ends import GrantEnds
 from service.store.imports import Imports
 from service.store.keys import Keys
 from service.store.known import Known
@@ -39,7 +40,15 @@ def build(
     store = Imports(link, keys, lambda: secrets.sealer("import"))
     planner = Planner(link, keys)
     roller = Roller(
-        store, planner, Standings(link, keys), known, clock, checkpoint=checkpoint, pace=Pace(rest), lease=lease
+        store,
+        planner,
+        Standings(link, keys),
+        GrantEnds(link, keys),
+        known,
+        clock,
+        checkpoint=checkpoint,
+        pace=Pace(rest),
+        lease=lease,
     )
     background = Background(roller, store, report)
     return GrantImports(store, planner, roller, background, catalogue, audit, approving, clock, checkpoint=checkpoint)

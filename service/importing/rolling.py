@@ -14,6 +14,7 @@ from service.importing.seams import Checkpoint, Late
 from service.importing.standing import Standings
 from service.importing.undoing import Undoing
 from service.store.errors import StoreUnavailable
+from service.store.grant_ends import GrantEnds
 from service.store.imports import Imports, Manifest, Row, Turn
 from service.store.known import Known
 
@@ -34,6 +35,7 @@ class Roller:
         store: Imports,
         planner: Planner,
         standings: Standings,
+        ends: GrantEnds,
         known: Known | None,
         clock: Callable[[], float],
         *,
@@ -45,8 +47,8 @@ class Roller:
         self._clock = clock
         self._checkpoint = checkpoint
         self._lease = lease
-        self._applying = Applying(store, planner, standings, checkpoint, pace)
-        self._undoing = Undoing(store, standings, known, checkpoint, pace)
+        self._applying = Applying(store, planner, standings, ends, checkpoint, pace)
+        self._undoing = Undoing(store, standings, ends, known, checkpoint, pace)
         self._ending = threading.Event()
         self._alone = threading.Lock()
         self._holder = secrets.token_hex(8)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
-from service.importing.applying import BATCH, cause_of
+from service.importing.applying import BATCH, GIVEN, cause_of
 from service.importing.pace import Pace
 from service.importing.seams import Checkpoint, Late
 from service.importing.standing import Standing, Standings
 from service.paywall.source import Grant
 from service.store import codec
+from service.store.grant_ends import GrantEnds
 from service.store.imports import Imports, Manifest, Put, Row, Turn
 from service.store.known import Known
 
@@ -28,19 +30,21 @@ class Undoing:
         self,
         store: Imports,
         standings: Standings,
+        ends: GrantEnds,
         known: Known | None,
         checkpoint: Checkpoint,
         pace: Pace,
     ) -> None:
         self._store = store
         self._standings = standings
+        self._ends = ends
         self._known = known
         self._checkpoint = checkpoint
         self._pace = pace
 
     def chunk(self, manifest: Manifest, turn: Turn, rows: list[Row], now: float) -> dict[str, int]:
         """Does a chunk. Gives what was done how often."""
-        given = [row for row in rows if row.action in ("new", "extended")]
+        given = [row for row in rows if row.action in GIVEN]
         counted = {"taken_back": 0, "left_alone": 0}
         ended = {row.tag.encode() for row in given}
         for start in range(0, len(given), BATCH):
@@ -89,19 +93,20 @@ class Undoing:
         self, manifest: Manifest, turn: Turn, due: Sequence[tuple[Row, Standing]], now: float
     ) -> tuple[list[Row], int]:
         """Takes grants back. Gives the rows whose grant somebody changed at the same moment, and how many were taken."""
-        puts = [self._put(manifest, row, standing, now) for row, standing in due]
+        changed = [(standing.tag, self._taken(manifest, row, standing.grant, now)) for row, standing in due]
+        puts = [_put(tag, grant, standing) for (tag, grant), (_, standing) in zip(changed, due, strict=True)]
+        outcomes = self._store.put(puts, turn, manifest.created_at, f"audit:{manifest.undo}", now)
         again: list[Row] = []
-        taken = 0
-        for (row, _), outcome in zip(
-            due, self._store.put(puts, turn, manifest.created_at, f"audit:{manifest.undo}", now), strict=True
-        ):
+        ended: list[tuple[bytes, Grant]] = []
+        for (row, _), one, outcome in zip(due, changed, outcomes, strict=True):
             if outcome.verdict == "late":
                 raise Late
             if outcome.verdict in ("conflict", "merged"):
                 again.append(row)
             elif outcome.verdict == "applied":
-                taken += 1
-        return again, taken
+                ended.append(one)
+        self._ends.imported(ended)
+        return again, len(ended)
 
     def _verdict(self, manifest: Manifest, row: Row, now: Standing) -> str | None:
         """`take`, or how it counts; `None`: the import did not get this far."""
@@ -117,15 +122,8 @@ class Undoing:
         as_given = grant.revoked_at is None and grant.until == row.until
         return "take" if as_given and not known else "left_alone"
 
-    def _put(self, manifest: Manifest, row: Row, standing: Standing, now: float) -> Put:
-        grant = standing.grant
-        assert grant is not None
-        taken = self._taken(manifest, row, grant, now)
-        field, number = codec.field_of(taken), standing.number + 1
-        record = codec.encode(taken, number)
-        return Put(standing.tag, field, number, record, "past" if taken.revoked_at else "reader")
-
-    def _taken(self, manifest: Manifest, row: Row, grant: Grant, now: float) -> Grant:
+    def _taken(self, manifest: Manifest, row: Row, grant: Grant | None, now: float) -> Grant:
+        assert grant is not None  # What is due was found.
         if row.action == "new" or self._was_undone(grant, manifest):
             return replace(grant, revoked_at=int(now))
         return replace(grant, until=row.old)
@@ -136,3 +134,9 @@ class Undoing:
             return False
         other = self._store.find(grant.import_id)
         return other is not None and other.state in ("undoing", "undone")
+
+
+def _put(tag: bytes, grant: Grant, standing: Standing) -> Put:
+    number = standing.number + 1
+    place: Literal["reader", "past"] = "reader" if grant.revoked_at is None else "past"
+    return Put(tag, codec.field_of(grant), number, codec.encode(grant, number), place)

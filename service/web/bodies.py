@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from flask import g, request
@@ -68,9 +69,12 @@ def check(schema: Schema, value: Any) -> dict[str, Any]:
     return loaded
 
 
-def reason(schema: Schema) -> str | None:
-    """A `reason` from the body or from `?reason=`; what the schema demands of it holds for both."""
-    unknown = [(name, "is not a parameter of this route") for name in request.args if name != "reason"]
+def reason(schema: Schema, *, also: Collection[str] = ()) -> str | None:
+    """A `reason` from the body or from `?reason=`; what the schema demands of it holds for both.
+
+    `also`: other parameters that the route takes.
+    """
+    unknown = [(name, "is not a parameter of this route") for name in request.args if name not in ("reason", *also)]
     if unknown:
         raise invalid(unknown)
     given = request.args.get("reason")

@@ -1,0 +1,181 @@
+"""Erasing a reader everywhere, as the reader's right: what was kept goes, that it went stays in the audit log.
+
+The order is such that a crash leaves nothing half hidden: first the mark, so that Stripe brings nothing back; then all that
+is kept; the audit log last, with the record that says so. To do it again finishes what was begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from service.importing.bulk import GrantImports
+from service.paywall.catalogue import Catalogue
+from service.paywall.source import Grant, Standing, Subscription
+from service.store.activity import ActivityStore
+from service.store.approvals import Approvals
+from service.store.audit import Actor, Audit
+from service.store.audit_erase import AuditErasure
+from service.store.audit_log import AuditLog
+from service.store.erased import Erased
+from service.store.erasing import Eraser
+from service.store.grant_ends import GrantEnds
+from service.store.keys import Keys, reader_hash
+from service.store.known import Known
+from service.store.link import Link
+from service.store.readers import Readers
+
+
+class LiveSubscription(Exception):
+    """Somebody still pays for this reader; end the subscriptions first, or insist."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        super().__init__(f"{len(ids)} live subscriptions")
+        self.ids = ids
+
+
+class Step(Protocol):
+    """Called between two pages of the store, to rest."""
+
+    def __call__(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A reader with all ids that she goes or went by, as far as they are known, and the hashes of all of them."""
+
+    reader: str
+    names: tuple[str, ...]
+    tags: frozenset[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Erasing:
+    """What was erased, and whether the store writes its files anew now."""
+
+    counts: dict[str, int]
+    files_rewritten: bool
+
+
+class Erasure:
+    """Erases. Every method raises `StoreUnavailable` where the store is away."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        readers: Readers,
+        audit: Audit,
+        audit_log: AuditLog,
+        audit_erasure: AuditErasure,
+        approvals: Approvals,
+        imports: GrantImports,
+        erased: Erased,
+        eraser: Eraser,
+        ends: GrantEnds,
+        activity: ActivityStore,
+        known: Known,
+    ) -> None:
+        self._catalogue = catalogue
+        self._readers = readers
+        self._audit = audit
+        self._audit_log = audit_log
+        self._audit_erasure = audit_erasure
+        self._approvals = approvals
+        self._imports = imports
+        self._erased = erased
+        self._eraser = eraser
+        self._ends = ends
+        self._activity = activity
+        self._known = known
+
+    def person(self, reader: str) -> Person:
+        """Who goes by this id: the one it was merged into, and whoever else was."""
+        heir = self._readers.resolve(reader)
+        tags = {reader_hash(reader), reader_hash(heir), *self._eraser.merged_into(reader_hash(heir))}
+        names = [heir, reader]
+        for record in self._audit_log.of(heir):
+            names += [name for name in (record["reader"], record["target"]) if record["action"] == "merge" and name]
+        kept = dict.fromkeys(name for name in names if reader_hash(name) in tags)
+        return Person(heir, tuple(kept), frozenset(tags))
+
+    def live(self, person: Person, now: float) -> list[str]:
+        """Subscriptions of hers, or given to her, that somebody pays for now. A seat is the group's."""
+        found = []
+        for kept in self._readers.hot(person.reader):
+            source = kept.source
+            if isinstance(source, Subscription) and source.role != "seat":
+                holdings = source.holdings(self._catalogue)
+                if any(h.standing_at(now) in (Standing.GOOD, Standing.GRACE) for h in holdings):
+                    found.append(source.id)
+        return found
+
+    def erase(
+        self, reader: str, reason: str, actor: Actor, now: float, *, force: bool = False, step: Step = lambda: None
+    ) -> Erasing:
+        """Erases a reader, under every id that she went by. `LiveSubscription`."""
+        self._settle(reader)
+        person = self.person(reader)
+        if not force and (ids := self.live(person, now)):
+            raise LiveSubscription(ids)
+        self._erased.mark(person.tags, now)
+        counts = self._count(person)
+        self._forget(person)
+        counts["import_rows"] = self._imports.forget(person.tags)
+        counts |= self._eraser.erase(person.tags, step)
+        counts["approvals"] = self._approvals.forget(person.names)
+        counts["audit"] = self._audit_erasure.erase(person.names, counts, reason, actor, now)
+        for name in person.tags:
+            self._known.forget(name)
+        return Erasing(counts, self._eraser.rewrite_files())
+
+    def _settle(self, reader: str) -> None:
+        """What the audit log has yet to take goes into it first: it is erased there."""
+        for tag in {reader_hash(reader), reader_hash(self._readers.resolve(reader))}:
+            self._audit.settle_at(tag)
+
+    def _count(self, person: Person) -> dict[str, int]:
+        sources = self._readers.everything(person.reader)
+        return {
+            "sources": sum(kept.source is not None for kept in sources),
+            "changes": len(self._readers.history(person.reader)),
+            "customers": len(self._readers.customers(person.reader)),
+        }
+
+    def _forget(self, person: Person) -> None:
+        """Whatever names her beside her own keys, and is found by what those still say."""
+        grants = [kept.source for kept in self._readers.everything(person.reader) if isinstance(kept.source, Grant)]
+        for name in person.names:
+            self._ends.forget(name, grants)
+        for tag in person.tags:
+            self._activity.forget(tag)
+            self._known.forget(tag)
+
+
+def build(
+    catalogue: Catalogue,
+    link: Link,
+    keys: Keys,
+    readers: Readers,
+    audit: Audit,
+    audit_log: AuditLog,
+    audit_erasure: AuditErasure,
+    approvals: Approvals,
+    imports: GrantImports,
+    known: Known,
+) -> Erasure:
+    """Puts the pieces together."""
+    return Erasure(
+        catalogue,
+        readers,
+        audit,
+        audit_log,
+        audit_erasure,
+        approvals,
+        imports,
+        Erased(link, keys),
+        Eraser(link, keys),
+        GrantEnds(link, keys),
+        ActivityStore(link, keys),
+        known,
+    )

@@ -1,0 +1,199 @@
+"""Erasing a reader from the store: the reader's own keys, and every record of others in which the id stands.
+
+What is not the reader's own is found by looking at all of it: a gift's payer, an old session, an event's note of what it
+changed name a reader in places that no index knows. Ids are compared by their hash, so that those merged into the reader
+are found too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from service.paywall.told import Claims
+from service.store import told_codec
+from service.store.codec import NewerSchema
+from service.store.erased import without
+from service.store.errors import StoreError, StoreUnavailable
+from service.store.inbox import ref_from
+from service.store.keys import Keys, reader_hash
+from service.store.link import Command, Link
+from service.store.readers import pairs_in
+from service.store.scripts import load
+
+FIELD = load("erase_field")
+
+_CHANGE = b"c:"
+"""Field of an event: what it changed for a reader."""
+_STAYS = (b"erased", b"audited")
+"""Of a reader's keys: the mark, and the list that the audit's own erasure needs."""
+_TRIES = 20
+
+
+class Eraser:
+    """Every method raises `StoreUnavailable`; what was begun may be repeated."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+        self._heirs = b"%b:{merge}heirs" % keys.prefix
+        self._members = b"%b:{merge}members" % keys.prefix
+        self._todo = b"%b:{merge}todo" % keys.prefix
+
+    def merged_into(self, tag: bytes) -> list[bytes]:
+        """The tags of all that were merged into this reader."""
+        (tags,) = self._link.read([(self._members, (b"HGET", self._members, tag))])
+        return [tags[at : at + 22] for at in range(0, len(tags or b""), 22)]
+
+    def erase(self, tags: Collection[bytes], step: Callable[[], None] = lambda: None) -> dict[str, int]:
+        """Erases whatever is a reader's, or names her. Gives how many keys, objects and events there were of it."""
+        self._forget_merges(tags)
+        counts = {"keys": 0, "stripe_objects": 0, "stripe_events": 0}
+        for page in self._link.scan_nodes(self._keys.shared("{*")):
+            for name, number in self._page(page, tags).items():
+                counts[name] += number
+            step()
+        return counts
+
+    def _page(self, page: Sequence[bytes], tags: Collection[bytes]) -> dict[str, int]:
+        own: list[bytes] = []
+        objects: list[bytes] = []
+        events: list[bytes] = []
+        lists: list[bytes] = []
+        for key in page:
+            tag, rest = parts(self._keys.prefix, key)
+            if tag in tags and rest not in _STAYS:
+                own.append(key)
+            elif tag[:2] == b"s:":
+                kind = rest[:2]
+                (objects if kind == b"o:" else events if kind == b"e:" else lists if kind in _LISTS else []).append(key)
+        for key in own:
+            self._link.call(key, b"DEL", key)
+        cleaned = sum(self._list(key, row, tags) for key, row in zip(lists, self._rows(lists), strict=True))
+        changed = [self._hash(key, tags, _without_object) for key in self._naming(objects, tags, _without_object)]
+        noted = [self._hash(key, tags, _without_event) for key in self._naming(events, tags, _without_event)]
+        return {"keys": len(own), "stripe_objects": sum(changed) + cleaned, "stripe_events": sum(noted)}
+
+    def _rows(self, keys: Sequence[bytes]) -> list[Any]:
+        return self._link.read([(key, (b"ZRANGE", key, b"0", b"-1")) for key in keys]) if keys else []
+
+    def _list(self, key: bytes, row: Sequence[bytes], tags: Collection[bytes]) -> int:
+        """Who holds a copy (`letter:reader`), has a seat or lost one."""
+        start = 2 if parts(self._keys.prefix, key)[1][:2] == b"h:" else 0
+        gone = [member for member in row if _is(member[start:], tags)]
+        if gone:
+            self._link.call(key, b"ZREM", key, *gone)
+        return 1 if gone else 0
+
+    def _naming(self, keys: Sequence[bytes], tags: Collection[bytes], clean: _Clean) -> Iterator[bytes]:
+        commands: list[Command] = [(key, (b"HGETALL", key)) for key in keys]
+        for key, reply in zip(keys, self._link.read(commands) if commands else [], strict=True):
+            if any(clean(key, field, value, tags) is not None for field, value in pairs_in(reply)):
+                yield key
+
+    def _hash(self, key: bytes, tags: Collection[bytes], clean: _Clean) -> int:
+        """Cleans a hash field by field; one that somebody writes at the same moment is looked at again."""
+        for _ in range(_TRIES):
+            (reply,) = self._link.read([(key, (b"HGETALL", key))])
+            due = [(field, value, clean(key, field, value, tags)) for field, value in pairs_in(reply)]
+            due = [change for change in due if change[2] is not None]
+            if not due:
+                return 1
+            for field, value, cleaned in due:
+                self._link.run(FIELD, [key], [field, value, cleaned or b""])
+        return 1
+
+    def _forget_merges(self, tags: Collection[bytes]) -> None:
+        for key in (self._heirs, self._members, self._todo):
+            self._link.call(key, b"HDEL", key, *tags)
+
+    def rewrite_files(self) -> bool:
+        """Has the store write its append-only file anew, so that what was erased is in no file of its either.
+
+        `False` where it keeps none, or where we may not; then that is the operator's to do.
+        """
+        try:
+            if self._link.info().get("appendonly") != "yes":
+                return False
+            self._link.each_master(b"BGREWRITEAOF")
+        except (StoreError, StoreUnavailable):
+            return False
+        return True
+
+
+_Clean = Callable[[bytes, bytes, bytes, Collection[bytes]], bytes | None]
+"""Key, field, value, tags → the value without the reader's id (`b""`: nothing), `None` where it is not in it."""
+
+_LISTS = (b"h:", b"t:", b"r:")
+
+
+def parts(prefix: bytes, key: bytes) -> tuple[bytes, bytes]:
+    """A key's hash tag and what follows it; two empty ones for a key without."""
+    if not key.startswith(prefix + b":{"):
+        return b"", b""
+    tag, _, rest = key[len(prefix) + 2 :].partition(b"}")
+    return tag, rest
+
+
+def _is(reader: bytes | str | None, tags: Collection[bytes]) -> bool:
+    name = reader.decode() if isinstance(reader, bytes) else reader
+    return bool(name) and reader_hash(name or "") in tags
+
+
+def _without_object(key: bytes, field: bytes, value: bytes, tags: Collection[bytes]) -> bytes | None:
+    """A field of an object (`objects`)."""
+    if field in (b"link", b"known"):
+        return b"" if _is(value, tags) else None
+    if field == b"owner":
+        return b"" if value and _is(told_codec.unpack_row(value)[0], tags) else None
+    if field == b"doc" and value:
+        name = key.rpartition(b"}o:")[2].decode()
+        return _without_told(name, value, tags)
+    if field == b"customer" and value:
+        customer, link, claims, *rest = told_codec.unpack_row(value)
+        known = rest[1]
+        kept = [None if _is(link, tags) else link, *_claims(claims, tags)]
+        row = [customer, *kept, rest[0], None if _is(known, tags) else known, *rest[2:]]
+        return _if_changed(row, value)
+    if field.startswith(b"session:") and not field.endswith(b"#"):
+        row = told_codec.unpack_row(value)
+        at = next((at for at, part in enumerate(row) if isinstance(part, list)), None)
+        if at is None:
+            return None
+        return _if_changed([*row[:at], *_claims(row[at], tags), *row[at + 1 :]], value)
+    return None
+
+
+def _without_event(key: bytes, field: bytes, value: bytes, tags: Collection[bytes]) -> bytes | None:
+    """A field of an event (`inbox`)."""
+    if field.startswith(_CHANGE):
+        return b"" if _is(field[2:], tags) else None
+    if field != b"says" or not value:
+        return None
+    refs, told, *rest = told_codec.unpack_row(value)
+    if not told:
+        return None
+    cleaned = _without_told(told[0], told[1].encode(), tags)
+    return None if cleaned is None else told_codec.pack_row([refs, [told[0], cleaned.decode()], *rest])
+
+
+def _without_told(name: str, text: bytes, tags: Collection[bytes]) -> bytes | None:
+    try:
+        told = told_codec.unpack_told(ref_from(name), text)  # type: ignore[arg-type]  # what has a doc is kept, so a Ref
+    except (NewerSchema, ValueError):
+        return None
+    claims = without(told.claims, lambda reader: _is(reader, tags))
+    if claims == told.claims:
+        return None
+    return told_codec.pack_told(replace(told, claims=claims))
+
+
+def _claims(row: Any, tags: Collection[bytes]) -> list[Any]:
+    claims: Claims = told_codec.claims_from(row)
+    return [told_codec.claims_row(without(claims, lambda reader: _is(reader, tags)))]
+
+
+def _if_changed(row: list[Any], value: bytes) -> bytes | None:
+    packed = told_codec.pack_row(row)
+    return packed if packed != value else None
