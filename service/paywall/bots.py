@@ -45,10 +45,10 @@ BOTS: dict[str, str] = {
 }
 """What is looked for, in lower case, and who that is."""
 
-_ANY = re.compile("|".join(f"(?:{pattern})" for pattern in BOTS))
+_ANY = "|".join(f"(?:{pattern})" for pattern in BOTS)
 
 
 @lru_cache(maxsize=4_096)
 def is_bot(user_agent: str) -> bool:
     """Whether this user agent reads for no person: a crawler, a preview, a scanner, a monitor."""
-    return _ANY.search(user_agent.lower()) is not None
+    return re.search(_ANY, user_agent.lower()) is not None
