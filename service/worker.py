@@ -68,7 +68,6 @@ class Worker:
         engine: Engine,
         admin: Admin,
         catch_up: CatchUp,
-        sweep: Sweep,
         leader: Leader,
         *,
         settle_audit: Callable[[], int],
@@ -83,7 +82,7 @@ class Worker:
         self._catch_up = catch_up
         self._leader = leader
         self._chores = Chores(engine)
-        self._sweep = sweep
+        self._sweep = Sweep(engine)
         self._settle_audit = settle_audit
         self._clock = clock
         self._aside = aside
@@ -91,26 +90,43 @@ class Worker:
         self._report = report
         self._timer = timer
         self._next_catch_up = self._next_trim = 0.0
-        self._next_sweep = timer() + SWEEP_EVERY
         self._sweeping: Iterator[None] | None = None
         self._swept = Swept()
         self._stop = threading.Event()
+        self._leads = threading.Event()
 
     def run(self) -> None:
         """Works until `stop`, whenever it leads."""
+        keeper = threading.Thread(target=self._keep_lead, name="lead", daemon=True)
+        keeper.start()
         while not self._stop.is_set():
             try:
-                if self._leader.leads():
+                if self._leads.is_set():
                     self._round()
             except StoreUnavailable:
                 pass  # It is told of elsewhere; the next round finds out whether it is back.
             except Exception as error:  # One round's fault must not end the worker.
                 self._report("worker_failed", type(error).__name__)
             self._stop.wait(TICK)
+        keeper.join(KEEP_EVERY)
         try:
             self._leader.let_go()
         except StoreUnavailable:
             return  # The lead runs off by itself.
+
+    def _keep_lead(self) -> None:
+        """Keeps the lead also while a round takes long, as a first catch-up does."""
+        while not self._stop.is_set():
+            try:
+                leads = self._leader.leads()
+            except StoreUnavailable:
+                leads = False
+            if leads:
+                self._leads.set()
+            else:
+                self._leads.clear()
+                self._next_catch_up = 0.0  # Who takes over begins with what was missed.
+            self._stop.wait(KEEP_EVERY if leads else TICK)
 
     def stop(self) -> None:
         """Ends `run` after the object under way."""
@@ -180,13 +196,15 @@ class Worker:
 
     def _sweep_on(self, begun: float) -> None:
         """A part of the nightly sweep, as far as there is time in this round."""
-        gateway = self._engine.gateway
-        if gateway is None or (self._sweeping is None and begun < self._next_sweep):
+        gateway, now = self._engine.gateway, self._clock()
+        if gateway is None:
             return
         if self._sweeping is None:
-            self._next_sweep = begun + SWEEP_EVERY
+            last = self._sweep.last()
+            if last is not None and now < last + SWEEP_EVERY:
+                return
             self._swept = Swept()
-            self._sweeping = self._sweep.steps(gateway, self._clock(), self._swept)
+            self._sweeping = self._sweep.steps(gateway, now, self._swept)
         try:
             while self._goes_on(begun):
                 if next(self._sweeping, self) is self:

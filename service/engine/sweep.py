@@ -50,6 +50,10 @@ class Sweep:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    def last(self) -> int | None:
+        """When the last one that came to its end began."""
+        return self._engine.marks.recall("sweep")
+
     def run(self, gateway: Gateway, now: float, *, dry_run: bool = False) -> Swept:
         """All of it at once."""
         swept = Swept()
@@ -72,6 +76,8 @@ class Sweep:
                     seen.add(name)
                     self._not_listed(name, now, swept, dry_run)
                     yield
+        if not dry_run:
+            self._engine.marks.remember("sweep", int(now))
 
     def _compare(self, told: Told, now: float, swept: Swept, dry_run: bool) -> None:
         stored = self._engine.objects.load(told.ref.text)

@@ -41,6 +41,17 @@ class Marks:
         key = self.keys.due(place_of(name))
         self._link.call(key, b"ZADD", key, b"XX", "inf" if until == float("inf") else ms(until), name)
 
+    def remember(self, what: str, moment: int) -> None:
+        """Keeps when something of which there is one was done last (epoch seconds)."""
+        key = self.keys.shared(what)
+        self._link.call(key, b"SET", key, moment)
+
+    def recall(self, what: str) -> int | None:
+        """When that was, if ever."""
+        key = self.keys.shared(what)
+        (text,) = self._link.read([(key, (b"GET", key))])
+        return int(text) if text else None
+
     def counts(self) -> dict[str, int]:
         """How many objects are unread, unspread and kept, and how many events wait or were given up."""
         kinds = {"unread": self.keys.unread, "unspread": self.keys.unspread, "kept": self.keys.due}

@@ -34,6 +34,10 @@ class StripeKeys:
     def _at(self, place: int, rest: str) -> bytes:
         return b"%b:{s:%d}%b" % (self.prefix, place, rest.encode())
 
+    def shared(self, what: str) -> bytes:
+        """String: a moment of which there is one."""
+        return b"%b:%b" % (self.prefix, what.encode())
+
     def object(self, name: str) -> bytes:
         """Hash: what is known of an object (`objects.Kept`)."""
         return self._at(place_of(name), f"o:{name}")

@@ -10,7 +10,7 @@ from service.engine.admin import CannotMerge
 from service.paywall.source import Grant
 from service.store import meters
 from service.store.audit import Actor
-from service.store.keys import owner_mark
+from service.store.keys import owner_mark, reader_hash
 from tests.engine import conftest as playing
 
 DAY = 86_400
@@ -31,13 +31,13 @@ def read(stage: Any, reader: str, *stories: str) -> None:
 
 def stories_read(stage: Any, reader: str) -> int:
     frame = meters.frame_at(stage.catalogue.meters["stories"], NOW)
-    key = stage.keys.reader_meter(playing.reader_hash(reader), frame.code)
+    key = stage.keys.reader_meter(reader_hash(reader), frame.code)
     (value,) = stage.link.read([(key, (b"GET", key))])
     return len(meters.unpack(frame, value).read)
 
 
 def marks(stage: Any, reader: str) -> Any:
-    key = stage.keys.reader(playing.reader_hash(reader))
+    key = stage.keys.reader(reader_hash(reader))
     return stage.link.call(key, b"HGET", key, b"<")
 
 

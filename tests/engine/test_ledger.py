@@ -1,0 +1,186 @@
+"""The ledger: every event, what has become of it, what it changed; and that none is ever lost or done half."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from service.engine.admin import UnknownEvent
+from service.store.audit import Actor
+from service.store.ledger import BadCursor
+from service.store.stripe_keys import place_of
+
+DAY = 86_400
+NOW = 2_000_000_000
+ADMIN = Actor("ada", "203.0.113.1")
+
+
+def state(stage: Any, event: Any) -> Any:
+    return stage.engine.ledger.find(event["id"]).state
+
+
+def test_an_event_tells_what_it_changed(stage: Any, make: Any) -> None:
+    event = make.tell("customer.subscription.created", make.subscription())
+    entry = stage.engine.ledger.find(event["id"])
+    assert (entry.type, entry.object, entry.created) == ("customer.subscription.created", "sub_1", NOW)
+    assert (entry.state, entry.why, entry.attempts, entry.duplicates) == ("applied", None, 1, 0)
+    (change,) = entry.changes
+    until = NOW + 12 * DAY
+    assert (change.reader, change.before) == ("r-1", [])
+    held = [["notebook", until, "subscription:sub_1"], ["no_ads", until, "subscription:sub_1"]]
+    assert change.after == held
+    over = make.tell("customer.subscription.deleted", make.subscription(status="canceled", ended_at=NOW + 1), NOW + 1)
+    (change,) = stage.engine.ledger.find(over["id"]).changes
+    assert (change.before, change.after) == (held, [])
+
+
+def test_an_event_that_changes_nothing_tells_no_change(stage: Any, make: Any) -> None:
+    make.tell("customer.subscription.created", make.subscription())
+    again = make.tell("customer.subscription.updated", make.subscription(), NOW + 1)
+    entry = stage.engine.ledger.find(again["id"])
+    assert (entry.state, entry.changes) == ("applied", ())
+
+
+def test_a_change_of_owner_tells_of_both_readers(stage: Any, make: Any) -> None:
+    make.tell("customer.subscription.created", make.subscription(reader="r-1"))
+    event = make.tell("customer.subscription.updated", make.subscription(reader="r-2"), NOW + 1)
+    changes = {
+        change.reader: (bool(change.before), bool(change.after))
+        for change in stage.engine.ledger.find(event["id"]).changes
+    }
+    assert changes == {"r-1": (True, False), "r-2": (False, True)}
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"type": "customer.discount.created"}, "this type is not handled"),
+        ({"livemode": True}, "of the other mode"),
+        ({"account": "acct_1"}, "of a connected account"),
+    ],
+)
+def test_what_is_not_ours_is_listed_and_changes_nothing(stage: Any, make: Any, fields: Any, why: str) -> None:
+    event = make.event("customer.subscription.created", make.subscription()) | fields
+    assert stage.tell(event, NOW).state == "ignored"
+    entry = stage.engine.ledger.find(event["id"])
+    assert (entry.state, entry.why) == ("ignored", why)
+    assert stage.readers.everything("r-1") == []
+
+
+def test_repeats_are_counted_and_done_once(stage: Any, make: Any) -> None:
+    event = make.tell("customer.subscription.created", make.subscription())
+    for _ in range(3):
+        assert stage.tell(event, NOW + 5).known
+    entry = stage.engine.ledger.find(event["id"])
+    assert (entry.duplicates, entry.attempts) == (3, 1)
+    assert stage.stripe.reads == ["subscription:sub_1"]
+
+
+def test_the_newest_comes_first_page_by_page(stage: Any, make: Any) -> None:
+    for number in range(25):
+        stage.tell(make.event("customer.updated", make.customer(f"cus_{number}")), NOW + number // 5)
+    found, cursor = [], None
+    while True:
+        page, cursor = stage.engine.ledger.page(4, cursor)
+        found += page
+        if cursor is None:
+            break
+    assert len({entry.id for entry in found}) == len(found) == 25
+    assert [entry.received_at for entry in found] == sorted((entry.received_at for entry in found), reverse=True)
+    assert stage.engine.ledger.newest_at() == NOW + 4
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "é", "MTIz", "AAAA", "MTIz\n"])
+def test_a_cursor_that_is_none_is_refused(stage: Any, cursor: str) -> None:
+    with pytest.raises(BadCursor):
+        stage.engine.ledger.page(4, cursor)
+
+
+def broken(stage: Any, make: Any) -> Any:
+    """An event whose object cannot be read for a reason of ours."""
+    event = stage.stripe.happen(make.event("customer.subscription.created", make.subscription()))
+
+    def fails(name: str) -> None:
+        raise ValueError("a mistake")
+
+    stage.stripe.on_read = fails
+    return event
+
+
+def test_after_ten_tries_an_event_is_dead_and_can_be_replayed(
+    stage: Any, make: Any, come: Any, admin: Any, notebook: Any
+) -> None:
+    event = broken(stage, make)
+    stage.tell(event, NOW)
+    for tried in range(1, 10):
+        entry = stage.engine.ledger.find(event["id"])
+        assert (entry.state, entry.attempts, entry.why) == ("pending", tried, "failed: ValueError")
+        come(NOW + tried * 4000)
+    assert state(stage, event) == "dead"
+    assert [entry.id for entry in stage.engine.ledger.page(9, dead=True)[0]] == [event["id"]]
+    assert stage.engine.marks.counts()["dead"] == 1
+    stage.stripe.on_read = lambda name: None
+    admin.replay(event["id"], ADMIN, NOW + 50_000)
+    assert state(stage, event) == "applied"
+    assert stage.held("r-1", NOW)
+    assert stage.engine.marks.counts()["dead"] == 0
+    (entry,) = notebook.entries()
+    assert (entry["action"], entry["reader"], entry["target"]) == ("event.replay", None, event["id"])
+
+
+def test_a_dead_event_that_stripe_sends_again_is_taken_up_again(stage: Any, make: Any, come: Any) -> None:
+    event = broken(stage, make)
+    stage.tell(event, NOW)
+    for tried in range(1, 10):
+        come(NOW + tried * 4000)
+    stage.stripe.on_read = lambda name: None
+    stage.tell(event, NOW + 50_000)
+    assert state(stage, event) == "applied"
+
+
+def test_what_is_dead_is_still_read_by_the_worker(stage: Any, make: Any, come: Any) -> None:
+    event = broken(stage, make)
+    stage.tell(event, NOW)
+    for tried in range(1, 10):
+        come(NOW + tried * 4000)
+    stage.stripe.on_read = lambda name: None
+    come(NOW + 60_000)
+    assert stage.held("r-1", NOW)
+
+
+def test_an_unfinished_event_is_tried_after_a_minute_then_ever_later(stage: Any, make: Any, come: Any) -> None:
+    event = broken(stage, make)
+    stage.tell(event, NOW)
+    for pause, attempts in ((59, 1), (61, 2), (120, 2), (190, 3)):
+        come(NOW + pause, everything=False)
+        assert stage.engine.ledger.find(event["id"]).attempts == attempts
+
+
+def test_replayed_it_is_read_again_whatever_became_of_it(stage: Any, make: Any, admin: Any) -> None:
+    event = make.tell("customer.subscription.created", make.subscription())
+    stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
+    admin.replay(event["id"], ADMIN, NOW + 5)
+    assert stage.held("r-1", NOW)["notebook"] == NOW + 42 * DAY
+    with pytest.raises(UnknownEvent):
+        admin.replay("evt_unknown", ADMIN, NOW)
+
+
+def test_old_events_and_those_beyond_the_most_are_forgotten(stage: Any, make: Any) -> None:
+    events = [make.event("customer.updated", make.customer(f"cus_{number}")) for number in range(30)]
+    for number, event in enumerate(events):
+        stage.tell(event, NOW + number)
+    ledger = stage.engine.ledger
+    assert ledger.trim(NOW + 40, most=20) == 10
+    assert [ledger.find(event["id"]) is None for event in events] == [True] * 10 + [False] * 20
+    assert ledger.trim(NOW + 35 * DAY + 15, most=20) == 5
+    assert len(ledger.page(100)[0]) == 15
+
+
+def test_nothing_of_a_payload_stays_when_an_event_is_done(stage: Any, make: Any) -> None:
+    event = make.event("customer.subscription.created", make.subscription(reader="r-secret"))
+    stage.stripe.happen(event)
+    stage.tell(event, NOW)
+    entry = stage.engine.ledger.find(event["id"])
+    key = stage.engine.inbox.keys.event(place_of(entry.name), event["id"])
+    assert b"says" not in stage.link.call(key, b"HKEYS", key)

@@ -1,0 +1,249 @@
+"""The worker: what was never sent is found, what drifted is mended, what ends by itself is looked at; and only one works."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from service.engine.catchup import CatchUp
+from service.store.leader import Leader
+from service.worker import Worker
+
+DAY = 86_400
+HOUR = 3_600
+NOW = 2_000_000_000
+BOTH = {"notebook", "no_ads"}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = float(NOW)
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def worker(stage: Any, admin: Any, clock: Clock) -> Worker:
+    return worker_of(stage, admin, clock)
+
+
+def worker_of(stage: Any, admin: Any, clock: Clock, **options: Any) -> Worker:
+    engine = options.pop("engine", stage.engine)
+    return Worker(
+        engine,
+        admin,
+        CatchUp(engine, stage.link, stage.keys),
+        Leader(stage.link, stage.keys),
+        settle_audit=lambda: 0,
+        clock=clock,
+        **options,
+    )
+
+
+def happens(stage: Any, make: Any, kind: str, obj: Any, at: int = NOW) -> Any:
+    """At Stripe; nobody is told."""
+    return stage.stripe.happen(make.event(kind, obj, at))
+
+
+def test_what_was_never_sent_is_caught_up(stage: Any, make: Any, worker: Worker) -> None:
+    event = happens(stage, make, "customer.subscription.created", make.subscription())
+    found = worker.run_once()
+    assert (found.caught_up.listed, found.caught_up.missed) == (1, 1)  # type: ignore[union-attr]
+    assert set(stage.held("r-1", NOW)) == BOTH
+    entry = stage.engine.ledger.find(event["id"])
+    assert (entry.state, entry.duplicates) == ("applied", 0)
+
+
+def test_the_cursor_is_the_catch_ups_own_never_the_newest_webhooks(stage: Any, make: Any, worker: Worker) -> None:
+    worker.run_once()
+    lost = happens(stage, make, "customer.subscription.created", make.subscription(), NOW + 100)
+    make.tell("customer.updated", make.customer("cus_9"), NOW + 5 * DAY)
+    worker.run_once()
+    assert stage.engine.ledger.find(lost["id"]).state == "applied"
+
+
+def test_the_next_catch_up_begins_ten_minutes_before_the_last_ones_newest_event(
+    stage: Any, make: Any, worker: Worker
+) -> None:
+    happens(stage, make, "customer.updated", make.customer(), NOW)
+    worker.run_once()
+    for at, listed in ((NOW - 601, 1), (NOW - 600, 2), (NOW + 5, 3)):
+        happens(stage, make, "customer.updated", make.customer(), at)
+        assert worker.catch_up(dry_run=True).listed == listed  # type: ignore[union-attr]
+
+
+def test_a_catch_up_that_broke_off_begins_again_where_it_began(stage: Any, make: Any, worker: Worker) -> None:
+    happens(stage, make, "customer.updated", make.customer(), NOW)
+    worker.run_once()
+    lost = happens(stage, make, "customer.subscription.created", make.subscription(), NOW + 3 * DAY)
+    stage.stripe.away = True
+    assert worker.run_once().trouble == "unreachable"
+    stage.stripe.away = False
+    worker.run_once()
+    assert stage.engine.ledger.find(lost["id"]).state == "applied"
+
+
+def test_a_dry_catch_up_counts_and_changes_nothing(stage: Any, make: Any, worker: Worker) -> None:
+    event = happens(stage, make, "customer.subscription.created", make.subscription())
+    assert worker.catch_up(dry_run=True).missed == 1  # type: ignore[union-attr]
+    assert stage.engine.ledger.find(event["id"]) is None
+    assert stage.held("r-1", NOW) == {}
+
+
+def test_events_that_were_done_cost_no_read(stage: Any, make: Any, worker: Worker) -> None:
+    make.tell("customer.subscription.created", make.subscription())
+    before = len(stage.stripe.reads)
+    worker.run_once()
+    assert stage.stripe.reads[before:] == ["events"]
+
+
+def test_price_events_are_passed_on(stage: Any, make: Any, admin: Any, clock: Clock) -> None:
+    changed: list[int] = []
+    worker = worker_of(stage, admin, clock, prices_changed=lambda: changed.append(1))
+    happens(stage, make, "price.updated", {"id": "price_1", "object": "price"})
+    worker.run_once()
+    worker.run_once()
+    assert changed == [1]
+
+
+def test_without_a_key_the_worker_does_what_it_can(stage: Any, make: Any, admin: Any, clock: Clock) -> None:
+    engine = stage.make(gateway=None)
+    stage.tell(make.event("customer.subscription.created", make.subscription()), NOW, engine)
+    worker = worker_of(stage, admin, clock, engine=engine)
+    assert worker.run_once().caught_up is None
+    assert worker.sweep() is None
+    assert worker.catch_up() is None
+
+
+def test_a_sweep_finds_what_no_event_ever_told_and_mends_it(stage: Any, make: Any, worker: Worker) -> None:
+    make.tell("customer.subscription.created", make.subscription())
+    stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
+    stage.stripe.put(make.subscription("sub_2", reader="r-2"))
+    stage.stripe.put(make.session("cs_1", reader="r-3", created=NOW - HOUR))
+    dry = worker.sweep(dry_run=True)
+    found = {(drift.name, drift.what, drift.mended) for drift in dry.drift}  # type: ignore[union-attr]
+    unmended = {
+        ("subscription:sub_1", "differs", False),
+        ("subscription:sub_2", "unknown", False),
+        ("session:cs_1", "unknown", False),
+    }
+    assert found == unmended
+    assert stage.held("r-2", NOW) == {}
+    swept = worker.sweep()
+    assert {(d.name, d.what) for d in swept.drift if d.mended} == {(name, what) for name, what, _ in unmended}  # type: ignore[union-attr]
+    assert stage.held("r-1", NOW)["notebook"] == NOW + 42 * DAY
+    assert set(stage.held("r-2", NOW)) == BOTH
+    assert stage.held("r-3", NOW) == {"notebook": NOW + 23 * HOUR}
+    assert worker.sweep().drift == []  # type: ignore[union-attr]
+
+
+def test_a_sweep_reads_what_is_kept_and_not_listed(stage: Any, make: Any, worker: Worker) -> None:
+    make.tell("customer.subscription.created", make.subscription())
+    obj = stage.stripe.objects.pop(("subscription", "sub_1"))
+    swept = worker.sweep()
+    assert [(drift.name, drift.what) for drift in swept.drift] == [("subscription:sub_1", "not listed")]  # type: ignore[union-attr]
+    assert set(stage.held("r-1", NOW)) == BOTH  # A 404 keeps it until its known end.
+    assert stage.held("r-1", NOW + 13 * DAY) == {}
+    stage.stripe.put(obj)
+
+
+def test_a_sweep_notices_a_copy_that_a_server_lost(stage: Any, make: Any, worker: Worker) -> None:
+    make.tell("customer.subscription.created", make.subscription())
+    from service.store.keys import reader_hash
+
+    key = stage.keys.reader(reader_hash("r-1"))
+    stage.link.call(key, b"DEL", key)
+    swept = worker.sweep()
+    assert [(drift.what, drift.mended) for drift in swept.drift] == [("copy lost", True)]  # type: ignore[union-attr]
+    assert set(stage.held("r-1", NOW)) == BOTH
+
+
+def test_a_renewal_whose_event_was_lost_is_seen_before_access_ends(
+    stage: Any, make: Any, worker: Worker, clock: Clock, come: Any
+) -> None:
+    make.tell("customer.subscription.created", make.subscription(end=NOW + 10 * DAY))
+    stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
+    before = len(stage.stripe.reads)
+    come(NOW + 9 * DAY)
+    assert stage.stripe.reads[before:] == []
+    come(NOW + 10 * DAY + 301)
+    assert stage.stripe.reads[before:] == ["subscription:sub_1"]
+    assert stage.held("r-1", NOW + 11 * DAY)["notebook"] == NOW + 42 * DAY
+
+
+def test_a_boundary_while_stripe_is_away_is_looked_at_again(stage: Any, make: Any, come: Any) -> None:
+    make.tell("customer.subscription.created", make.subscription(end=NOW + 10 * DAY))
+    stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
+    stage.stripe.away = True
+    come(NOW + 10 * DAY + 301, everything=False)
+    stage.stripe.away = False
+    come(NOW + 10 * DAY + 301 + 400, everything=False)
+    assert stage.held("r-1", NOW + 11 * DAY)["notebook"] == NOW + 42 * DAY
+
+
+def test_what_has_long_ended_is_put_away(stage: Any, make: Any, come: Any) -> None:
+    make.tell("checkout.session.completed", make.session())
+    assert len(stage.readers.hot("r-1")) == 1
+    come(NOW + 32 * DAY)
+    assert stage.readers.hot("r-1") == []
+    assert len(stage.readers.everything("r-1")) == 1
+
+
+def test_copies_that_somebody_left_behind_are_put(stage: Any, make: Any, come: Any) -> None:
+    make.tell("customer.subscription.created", make.subscription())
+    stage.engine.objects.touch("subscription:sub_1", NOW)
+    come(NOW + 3, everything=False)
+    assert stage.engine.marks.counts()["unspread"] == 1
+    come(NOW + 10, everything=False)
+    assert stage.engine.marks.counts()["unspread"] == 0
+
+
+def test_a_process_finishes_what_it_began_itself(stage: Any, make: Any) -> None:
+    """Without any worker: `serve --no-worker` looks after its own."""
+    event = stage.stripe.happen(make.event("customer.subscription.created", make.subscription()))
+
+    def fails(name: str) -> None:
+        raise ValueError
+
+    stage.stripe.on_read = fails
+    assert stage.tell(event, NOW).state == "pending"
+    stage.stripe.on_read = lambda name: None
+    assert stage.engine.finish_own(NOW + 1) == 0
+    assert stage.engine.ledger.find(event["id"]).state == "applied"
+
+
+def test_only_one_of_many_leads_and_the_next_one_follows(stage: Any) -> None:
+    one, other = Leader(stage.link, stage.keys), Leader(stage.link, stage.keys)
+    assert (one.leads(), other.leads(), one.leads()) == (True, False, True)
+    one.let_go()
+    assert (other.leads(), one.leads()) == (True, False)
+
+
+def test_a_dead_leaders_place_is_free_after_its_time(stage: Any, until: Any) -> None:
+    dead, other = Leader(stage.link, stage.keys, seconds=0.2), Leader(stage.link, stage.keys)
+    assert dead.leads()
+    assert 0.1 < until(other.leads, 5) < 2
+
+
+def test_a_worker_that_runs_works_until_it_is_stopped(
+    stage: Any, make: Any, admin: Any, clock: Clock, until: Any
+) -> None:
+    happens(stage, make, "customer.subscription.created", make.subscription())
+    stage.stripe.put(make.subscription("sub_2", reader="r-2"))
+    worker = worker_of(stage, admin, clock)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    until(lambda: set(stage.held("r-1", NOW)) == BOTH, 10)
+    until(lambda: set(stage.held("r-2", NOW)) == BOTH, 10)  # The first sweep finds what no event tells.
+    worker.stop()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert Leader(stage.link, stage.keys).leads()
