@@ -66,6 +66,7 @@ from service.web.counting import counter
 from service.web.encode import Encoder
 from service.web.hot_route import HotRoute
 from service.web.offers import OfferPrices
+from service.web.overview import blueprint as overview_blueprint
 from service.web.requests_log import RequestLog
 from service.web.shell import flask_app
 
@@ -229,6 +230,7 @@ def wsgi(service: Service) -> WSGIApplication:
     governing.register(app, service.governance, book, repeated, service.clock)
     app.register_blueprint(passes.blueprint(service.sharing, repeated, service.clock))
     app.register_blueprint(gifts.blueprint(service.sharing, repeated, service.clock))
+    app.register_blueprint(overview_blueprint(settings.catalogue, service.overview, service.clock))
     shop = selling.Shop(settings.catalogue, service.readers, service.gateway, service.prices)
     app.register_blueprint(selling.blueprint(shop, service.clock))
     app.register_blueprint(

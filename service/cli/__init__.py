@@ -15,6 +15,7 @@ _WHERE = {
     "granting": ("grants",),
     "passes": ("passes",),
     "auditing": ("audit",),
+    "digest": ("digest",),
     "governing": ("keys", "approvals"),
     "checking": ("doctor",),
     "working": ("worker", "reconcile", "events"),

@@ -1,0 +1,148 @@
+"""`/v1/activity` and `/v1/attention`: the figures of the first page, and what needs somebody's hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from service.attention import Item
+from service.figures import MOST_DAYS, USUAL_DAYS, Figures, Point, figures
+from service.overview import Overview
+from service.paywall.catalogue import DAY, Catalogue
+from service.store.activity import WITHIN
+from service.web import csv_out, encode, guards
+from service.web.access import private
+from service.web.describe import described, query
+from service.web.errors import invalid
+from service.web.schemas_overview import ActivityOut, AttentionOut
+
+DAYS = query(
+    "days",
+    "How many days, today included.",
+    {"type": "integer", "minimum": 1, "maximum": MOST_DAYS, "default": USUAL_DAYS},
+)
+COLUMNS = ("day", "measure", "name", "value")
+
+
+def blueprint(catalogue: Catalogue, overview: Overview, clock: Callable[[], float]) -> Blueprint:
+    """Figures, and what needs a hand."""
+    blp = Blueprint("overview", __name__)
+
+    @blp.get("/v1/activity")
+    @described(gives={200: ActivityOut}, parameters=(DAYS,), tag="overview")
+    @guards.admin("viewer")
+    def show_activity() -> Response:
+        """Checks, upsell boxes and what came of them, entitlements, deliveries: by day, and the last 48 hours by hour.
+
+        Days are the site's own. CSV where Accept asks for text/csv: a line a figure, days only.
+        """
+        found = figures(overview.activity.store, catalogue.zone, _days(), clock())
+        if csv_out.wanted():
+            return csv_out.answer(COLUMNS, lines(found), "activity", None)
+        return private(told(found))
+
+    @blp.get("/v1/attention")
+    @described(gives={200: AttentionOut}, tag="overview")
+    @guards.admin("viewer")
+    def show_attention() -> Response:
+        """What needs a hand, each kind with its count, some cases, and where it is mended; 0 where all is well."""
+        if request.args:
+            raise invalid([(name, "is not a parameter of this route") for name in request.args])
+        return private(attention(overview, clock()))
+
+    return blp
+
+
+def _days() -> int:
+    wrong = [(name, "is not a parameter of this route") for name in request.args if name != "days"]
+    given = request.args.getlist("days") or [str(USUAL_DAYS)]
+    text = given[0]
+    if len(given) > 1 or not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= MOST_DAYS):
+        wrong.append(("days", f"must be a whole number from 1 to {MOST_DAYS}"))
+    if wrong:
+        raise invalid(wrong)
+    return int(text)
+
+
+def told(found: Figures) -> dict[str, Any]:
+    """The figures as JSON."""
+    share = found.upsell
+    return {
+        "zone": found.zone,
+        "days": [_point(point) for point in found.days],
+        "hours": [_point(point) for point in found.hours],
+        "upsell": {
+            "begun": share.hits,
+            "readers": share.cases,
+            "share": share.share,
+            "low": share.low,
+            "high": share.high,
+            "within_days": WITHIN // DAY,
+        },
+    }
+
+
+def _point(point: Point) -> dict[str, Any]:
+    delay = point.delay
+    return {
+        "when": point.when,
+        "checks": [{"show": show, "reason": reason, "count": n} for (show, reason), n in point.checks.items()],
+        "upsells": point.upsells,
+        "upsell_readers": point.upsell_readers,
+        "begun": point.begun,
+        "entitlements": [{"plan": plan or None, "count": n} for plan, n in point.entitlements.items()],
+        "webhooks": [{"outcome": outcome, "count": n} for outcome, n in point.webhooks.items()],
+        "delay": {
+            "events": delay.events,
+            "mean": delay.mean,
+            "half_within": delay.half_within,
+            "most_within": delay.most_within,
+        },
+    }
+
+
+def lines(found: Figures) -> Iterator[dict[str, Any]]:
+    """The days as a table: a line for each figure that there is."""
+    for point in found.days:
+        for measure, name, value in _figures(point):
+            yield {"day": point.when, "measure": measure, "name": name, "value": value}
+
+
+def _figures(point: Point) -> Iterator[tuple[str, str, float]]:
+    for (show, reason), number in point.checks.items():
+        yield f"checks {show}", reason, number
+    yield "upsells", "shown", point.upsells
+    yield "upsells", "readers", point.upsell_readers
+    yield "upsells", "begun", point.begun
+    for plan, number in point.entitlements.items():
+        yield "entitlements", plan, number
+    for outcome, number in point.webhooks.items():
+        yield "webhooks", outcome, number
+    if point.delay.mean is not None:
+        yield "webhooks", "mean delay in seconds", point.delay.mean
+
+
+def attention(overview: Overview, now: float) -> dict[str, Any]:
+    """What needs a hand, for the page, the API and the digest."""
+    items = overview.attention.items(now)
+    return {
+        "at": encode.time(now),
+        "needs_hand": any(item.count and item.hand for item in items),
+        "items": [_item(item) for item in items],
+    }
+
+
+def _item(item: Item) -> dict[str, Any]:
+    return {
+        "kind": item.kind,
+        "count": item.count,
+        "needs_hand": item.hand and item.count > 0,
+        "title": item.title,
+        "mend": item.mend,
+        "where": item.where,
+        "examples": [
+            {"id": one.id, "reader": one.reader, "at": encode.time(one.at), "text": one.text} for one in item.examples
+        ],
+    }

@@ -1,0 +1,81 @@
+"""What answers about figures and about what needs a hand look like."""
+
+from __future__ import annotations
+
+from marshmallow import fields
+
+from service.web import fields as types
+from service.web.schemas import Answer
+
+
+class CheckCountOut(Answer):
+    show = fields.String(required=True)
+    reason = fields.String(required=True)
+    count = fields.Integer(required=True)
+
+
+class PlanCountOut(Answer):
+    plan = fields.String(required=True, allow_none=True)
+    count = fields.Integer(required=True)
+
+
+class OutcomeCountOut(Answer):
+    outcome = fields.String(required=True)
+    count = fields.Integer(required=True)
+
+
+class DelayOut(Answer):
+    events = fields.Integer(required=True)
+    mean = fields.Float(required=True, allow_none=True)
+    half_within = fields.Integer(required=True, allow_none=True)
+    most_within = fields.Integer(required=True, allow_none=True)
+
+
+class PointOut(Answer):
+    when = fields.String(required=True)
+    checks = fields.List(fields.Nested(CheckCountOut), required=True)
+    upsells = fields.Integer(required=True)
+    upsell_readers = fields.Integer(required=True)
+    begun = fields.Integer(required=True)
+    entitlements = fields.List(fields.Nested(PlanCountOut), required=True)
+    webhooks = fields.List(fields.Nested(OutcomeCountOut), required=True)
+    delay = fields.Nested(DelayOut, required=True)
+
+
+class ShareOut(Answer):
+    begun = fields.Integer(required=True)
+    readers = fields.Integer(required=True)
+    share = fields.Float(required=True, allow_none=True)
+    low = fields.Float(required=True, allow_none=True)
+    high = fields.Float(required=True, allow_none=True)
+    within_days = fields.Integer(required=True)
+
+
+class ActivityOut(Answer):
+    zone = fields.String(required=True)
+    days = fields.List(fields.Nested(PointOut), required=True)
+    hours = fields.List(fields.Nested(PointOut), required=True)
+    upsell = fields.Nested(ShareOut, required=True)
+
+
+class ExampleOut(Answer):
+    id = fields.String(required=True)
+    reader = fields.String(required=True, allow_none=True)
+    at = types.moment(required=True, allow_none=True)
+    text = fields.String(required=True)
+
+
+class ItemOut(Answer):
+    kind = fields.String(required=True)
+    count = fields.Integer(required=True)
+    needs_hand = fields.Boolean(required=True)
+    title = fields.String(required=True)
+    mend = fields.String(required=True)
+    where = fields.String(required=True)
+    examples = fields.List(fields.Nested(ExampleOut), required=True)
+
+
+class AttentionOut(Answer):
+    at = types.moment(required=True)
+    needs_hand = fields.Boolean(required=True)
+    items = fields.List(fields.Nested(ItemOut), required=True)
