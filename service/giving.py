@@ -35,13 +35,16 @@ class Giving:
         approving.add(CREATE, Work(self._check_create, self._create))
         approving.add(CHANGE, Work(self._check_change, self._change))
 
-    def give(self, reader: str, wanted: Wanted, actor: Actor, now: float) -> Grant | Approval:
-        """Gives what `service.web.grants.wanted_of` found nothing wrong with."""
+    def give(
+        self, reader: str, wanted: Wanted, actor: Actor, now: float, *, named: str | None = None
+    ) -> Grant | Approval:
+        """Gives what `service.web.grants.wanted_of` found nothing wrong with; `named` is the same for a repeat of it."""
+        grant_id = f"gr_{named}" if named else new_id(now)
         start, until = wanted.start, wanted.until
         if not granting.needs_second_admin(self._catalogue, start=start, until=until, now=now):
-            return self._grants.give(self._readers.resolve(reader), wanted, actor, now)
+            return self._grants.give(self._readers.resolve(reader), wanted, actor, now, grant_id=grant_id)
         payload = {
-            "grant": new_id(now),
+            "grant": grant_id,
             "plan": wanted.plan,
             "features": list(wanted.features),
             "from": start,

@@ -16,56 +16,79 @@ from service.store.keys import Keys
 from service.store.link import Link
 
 KEPT = 86_400
-AT_WORK = 30
-"""Seconds after which a request that left no answer counts as dead."""
+AT_WORK = 10
+"""Seconds after which a request that left no answer counts as dead; it may have died with the store, unheard."""
 
 
 @dataclass(frozen=True, slots=True)
 class First:
-    """What is known of the first request with a key: nothing yet, still at work, other words, or its answer."""
+    """What is known of the first request with a key: no answer yet, still at work, other words, or its answer."""
 
     state: Literal["new", "at_work", "other", "done"]
     status: int = 0
     body: bytes = b""
+    token: str = ""
 
 
 class Idempotency:
-    """Remembers answers by caller, route and key."""
+    """Remembers answers by caller, route and key.
 
-    def __init__(self, link: Link, keys: Keys, sealer: Callable[[], Sealer]) -> None:
+    A key holds what was sent, a token, and in the end the sealed answer; beside it lies who is at work. Whoever finds a
+    key without an answer and nobody at work carries on with the first one's token: what is named by it is not done twice.
+    """
+
+    def __init__(self, link: Link, keys: Keys, sealer: Callable[[], Sealer], *, at_work: int = AT_WORK) -> None:
         self._link = link
         self._keys = keys
         self._sealer = sealer
+        self._at_work = at_work
 
-    def _key(self, scope: str) -> bytes:
-        return self._keys.shared("idem:" + blake2b(scope.encode(), digest_size=16).hexdigest())
+    def _names(self, scope: str) -> tuple[bytes, bytes]:
+        name = "idem:" + blake2b(scope.encode(), digest_size=16).hexdigest()
+        return self._keys.shared(name), self._keys.shared(name + ":at_work")
 
-    def claim(self, scope: str, body: bytes) -> First:
-        """Takes the key for this body, or tells what the first request with it came to."""
-        key, mine = self._key(scope), blake2b(body, digest_size=16).hexdigest()
-        if self._link.call(key, b"SET", key, mine, b"NX", b"EX", AT_WORK):
-            return First("new")
-        kept = self._link.call(key, b"GET", key)
-        if kept is None:
-            return First("at_work")
-        theirs, _, sealed = bytes(kept).decode().partition(" ")
+    def claim(self, scope: str, body: bytes, token: str) -> First:
+        """Takes the key for this body, with this token if it is new, or tells what the first request with it came to."""
+        (key, working), mine = self._names(scope), _mark(body)
+        ours = self._link.call(working, b"SET", working, b"1", b"NX", b"EX", self._at_work)
+        self._link.call(key, b"SET", key, f"{mine} {token}", b"NX", b"EX", KEPT)
+        kept = bytes(self._link.call(key, b"GET", key) or b"").decode()
+        first = self._first(kept, mine)
+        if ours and first.state != "new":
+            self.leave(scope)
+        return first if ours or first.state != "new" else First("at_work")
+
+    def _first(self, kept: str, mine: str) -> First:
+        theirs, _, rest = kept.partition(" ")
+        token, _, sealed = rest.partition(" ")
         if theirs != mine:
-            return First("other")
+            return First("other" if kept else "at_work")
         if not sealed:
-            return First("at_work")
+            return First("new", token=token)
         opened = self._sealer().open(sealed)
         if opened is None:
             return First("other")
         status, answer = json.loads(opened)
-        return First("done", status, answer.encode())
+        return First("done", status, answer.encode(), token)
 
-    def keep(self, scope: str, body: bytes, status: int, answer: bytes) -> None:
+    def keep(self, scope: str, body: bytes, token: str, status: int, answer: bytes) -> None:
         """Keeps the first answer."""
-        key, mine = self._key(scope), blake2b(body, digest_size=16).hexdigest()
+        key, _ = self._names(scope)
         sealed = self._sealer().seal(json.dumps([status, answer.decode()]).encode())
-        self._link.call(key, b"SET", key, f"{mine} {sealed}", b"EX", KEPT)
+        self._link.call(key, b"SET", key, f"{_mark(body)} {token} {sealed}", b"EX", KEPT)
+        self.leave(scope)
+
+    def leave(self, scope: str) -> None:
+        """Nobody is at work any more, and what came of it is not known: the next with this key carries on."""
+        _, working = self._names(scope)
+        self._link.call(working, b"DEL", working)
 
     def release(self, scope: str) -> None:
         """Gives the key back: the request was refused, and may be sent again in other words."""
-        key = self._key(scope)
+        key, _ = self._names(scope)
         self._link.call(key, b"DEL", key)
+        self.leave(scope)
+
+
+def _mark(body: bytes) -> str:
+    return blake2b(body, digest_size=16).hexdigest()

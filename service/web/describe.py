@@ -145,6 +145,8 @@ def _operation(view: Any, names: list[str]) -> dict[str, Any]:
         statuses.add(422)
     if told.parameters:
         statuses.add(422)
+    if IDEMPOTENCY_KEY in told.parameters:
+        statuses.add(409)
     if demands is not None:
         statuses |= {*GUARD_REFUSALS, *STORE_REFUSALS}
         operation["security"] = [{"site_key" if demands == "site" else "admin_key": []}]

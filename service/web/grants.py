@@ -66,7 +66,7 @@ def blueprint(
         def give() -> Response:
             now = clock()
             wanted = wanted_of(data, catalogue, now)
-            given = giving.give(name, wanted, guards.actor(), now)
+            given = giving.give(name, wanted, guards.actor(), now, named=repeats.token())
             if isinstance(given, Approval):
                 return approvals.waits(given)
             answer = jsonify(encode.grant(given, name, now))

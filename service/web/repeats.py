@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
 
 from flask import Response, g, request
 
+from service.store.errors import StoreUnavailable
 from service.store.idempotency import First, Idempotency
 from service.web import bodies
 from service.web.errors import Problem, invalid
@@ -37,23 +40,42 @@ def once(store: Idempotency, work: Callable[[], Response], *, most: int = bodies
         raise Problem(
             409, "The first request with this Idempotency-Key is still at work.", headers={"Retry-After": "1"}
         )
+    g.repeat_token = first.token
+    return _worked(store, scope, body, first.token, work)
+
+
+def token() -> str | None:
+    """What a repeat of this request finds again, also after a crash or an outage in its midst: name by it what you make."""
+    found: str | None = g.get("repeat_token")
+    return found
+
+
+def _worked(store: Idempotency, scope: str, body: bytes, named: str, work: Callable[[], Response]) -> Response:
+    """Does the work. A store that goes away in its midst leaves the key as it is: what was done is not known."""
     try:
         answer = work()
-    except BaseException:
-        store.release(scope)
+    except Problem:
+        with suppress(StoreUnavailable):
+            store.release(scope)
         raise
-    if answer.status_code < 300:
-        store.keep(scope, body, answer.status_code, answer.get_data())
-    else:
-        store.release(scope)
+    except BaseException:
+        with suppress(StoreUnavailable):
+            store.leave(scope)
+        raise
+    with suppress(StoreUnavailable):
+        if answer.status_code < 300:
+            store.keep(scope, body, named, answer.status_code, answer.get_data())
+        else:
+            store.release(scope)
     return answer
 
 
 def _settled(store: Idempotency, scope: str, body: bytes) -> First:
     """The key's state, once the first request is done with it or has been given time enough."""
     deadline = time.monotonic() + _WAIT
+    fresh = f"{time.time_ns() // 1_000:014x}{secrets.token_hex(5)}"
     while True:
-        first = store.claim(scope, body)
+        first = store.claim(scope, body, fresh)
         if first.state != "at_work" or time.monotonic() > deadline:
             return first
         time.sleep(0.05)

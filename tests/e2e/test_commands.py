@@ -42,7 +42,7 @@ def typed() -> Iterator[Typed]:
     """A command in this process: as typed, but without the second that a new process takes."""
 
     def run(service: Paywall, *words: str) -> Done[str]:
-        done = CliRunner().invoke(main, words, env=service.env)
+        done = CliRunner().invoke(main, words, env=service.env, prog_name="paywall")
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
         return Done(words, done.exit_code, done.stdout, done.stderr)
 

@@ -1,0 +1,72 @@
+"""Whatever `/openapi.json` allows to be sent, and much that it does not: no 5xx, and no answer that it does not describe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import CheckFunction
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from werkzeug.test import Client
+
+from service.app import build, wsgi
+from service.settings import load_settings
+
+if TYPE_CHECKING:
+    from tests.serving import Paywall
+
+SELLING = {"/v1/checkout", "/v1/portal"}
+"""These ask Stripe, for which no key is set here: they may say 503, which the description says too."""
+CHECKS: list[CheckFunction] = [
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+
+def described() -> dict[str, Any]:
+    """The description, before any service runs: pytest wants to know at once which operations there are."""
+    settings_ = load_settings({"PAYWALL_CONFIG": str(Path(__file__).parents[2] / "config")})
+    app = wsgi(build(settings_, "redis://127.0.0.1:1"))
+    found: dict[str, Any] = Client(app).get("/openapi.json").get_json()
+    return found
+
+
+schema = schemathesis.openapi.from_dict(described())
+COMMON = settings(
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def held(case: Any, paywall: Paywall) -> None:
+    """Sends a case with the right key, and holds its answer to the description."""
+    security = case.operation.definition.raw.get("security", [{}])[0]
+    headers = paywall.as_site if "site_key" in security else paywall.as_admin if security else {}
+    answer = case.call(base_url=paywall.url, headers=headers, timeout=20)
+    assert answer.status_code < 500 or (answer.status_code == 503 and case.path in SELLING), answer.text
+    case.validate_response(answer, checks=CHECKS)
+
+
+@schema.parametrize()
+@settings(COMMON, max_examples=3)
+def test_no_answer_is_outside_the_description(case: Any, paywall: Paywall) -> None:
+    held(case, paywall)
+
+
+@pytest.mark.full
+@schema.parametrize()
+@settings(COMMON, max_examples=100)
+def test_no_answer_is_outside_the_description_at_length(case: Any, paywall: Paywall) -> None:
+    held(case, paywall)

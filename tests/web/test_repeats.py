@@ -1,0 +1,86 @@
+"""`Idempotency-Key` when something goes wrong in the midst: what was done is not done again, and nobody waits for the dead."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from service.store.idempotency import Idempotency
+
+if TYPE_CHECKING:
+    from tests.within import DeskApp, MakeDesk
+
+GOOD = {"plan": "vip", "reason": "press card", "until": None}
+
+
+@pytest.fixture
+def repeated(desk_app: DeskApp) -> Idempotency:
+    service = desk_app.service
+    return Idempotency(service.link, service.keys, lambda: service.secrets.sealer("idempotency"), at_work=1)
+
+
+def test_the_first_is_at_work_and_the_second_waits(repeated: Idempotency) -> None:
+    assert repeated.claim("s", b"body", "t1").state == "new"
+    assert repeated.claim("s", b"body", "t2").state == "at_work"
+    assert repeated.claim("s", b"other", "t2").state == "other"
+    repeated.keep("s", b"body", "t1", 201, b"{}")
+    done = repeated.claim("s", b"body", "t2")
+    assert (done.state, done.status, done.body) == ("done", 201, b"{}")
+    assert repeated.claim("s", b"other", "t2").state == "other"
+
+
+def test_who_comes_after_the_dead_carries_on_with_their_token(
+    repeated: Idempotency, until: Callable[..., float]
+) -> None:
+    assert repeated.claim("s", b"body", "t1").token == "t1"
+    until(lambda: repeated.claim("s", b"body", "t2").state == "new", 5)
+    repeated.leave("s")
+    again = repeated.claim("s", b"body", "t3")
+    assert (again.state, again.token) == ("new", "t1")
+
+
+def test_a_refusal_gives_the_key_back(repeated: Idempotency) -> None:
+    repeated.claim("s", b"body", "t1")
+    repeated.release("s")
+    assert repeated.claim("s", b"other", "t2").token == "t2"
+
+
+def test_a_grant_of_which_the_answer_was_lost_is_not_given_twice(desk_app: DeskApp, repeated: Idempotency) -> None:
+    """The first request died after its work: its key has a token and no answer."""
+    headers = {"Idempotency-Key": "k"}
+
+    def give() -> Any:
+        return desk_app.call("POST", "/v1/readers/r/grants", GOOD, admin=True, headers=headers)
+
+    first = give().get_json()
+    scope = "owner\nann\nPOST\n/v1/readers/r/grants?\nk"
+    assert repeated.claim(scope, b"another body", "t").state == "other", "the scope is the service's own"
+    repeated.release(scope)
+    token = first["id"].removeprefix("gr_")
+    assert repeated.claim(scope, json.dumps(GOOD).encode(), token).state == "new"
+    repeated.leave(scope)
+    again = give()
+    assert (again.status_code, again.get_json()) == (201, first)
+    assert len(desk_app.reader("r")["sources"]) == 1
+
+
+@pytest.mark.full
+def test_an_outage_in_the_midst_makes_no_second_grant(
+    make_desk: MakeDesk, launch: Any, until: Callable[..., float]
+) -> None:
+    store = launch("valkey", tcp=True, appendonly="yes", appendfsync="always")
+    desk = make_desk(store.url)
+    headers = {"Idempotency-Key": "k"}
+
+    def give() -> int:
+        return desk.call("POST", "/v1/readers/r/grants", GOOD, admin=True, headers=headers).status_code
+
+    store.freeze()
+    assert give() == 503
+    store.thaw()
+    until(lambda: give() == 201, 30)  # what was written unheard counts as at work for its 10 seconds
+    assert give() == 201
+    assert len(desk.reader("r")["sources"]) == 1
