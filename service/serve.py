@@ -25,7 +25,7 @@ from service.store.embedded import EmbeddedStore
 from service.store.ownership import Ownership
 
 RESTART_AFTER = 1.0
-_GRACE = 9.0
+_GRACE = 8.0
 
 
 class CannotServe(Exception):

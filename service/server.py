@@ -9,12 +9,13 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING
 
-from granian.server.mp import MPServer
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
+from granian.server.mp import MPServer
 from prometheus_client import multiprocess
 
 from service.app import aftercare, build, wsgi
@@ -27,14 +28,17 @@ if TYPE_CHECKING:
 THREADS = 16
 """Threads a process: requests that wait for the store or for Stripe side by side."""
 
-STOP_WITHIN = 8
+STOP_WITHIN = 7
 """Seconds for requests under way to finish; the contract ends everything within ten."""
 
+_ENDINGS = {signal.SIGINT, signal.SIGTERM}
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "PROMETHEUS_MULTIPROC_DIR", "TMPDIR")
 
 
 def load() -> WSGIApplication:
     """One process's app, made after the fork; closed when the process ends."""
+    _hear_the_parent()
+    follow_parent()
     configure_logs()
     settings = load_settings(os.environ)
     # The server copies the environment into every request; nothing secret should travel there, nor anything needless.
@@ -93,9 +97,39 @@ def main() -> int:
     settings = load_settings(os.environ)
     server = web_server(settings.host, settings.port, settings.workers)
     server.on_startup(follow_parent)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)  # the processes that it starts inherit this
+    hear(_ENDINGS, server.signal_handler_interrupt)
     log().info("listening", host=settings.host, port=settings.port, workers=settings.workers)
     server.serve(target_loader=_loader, wrap_loader=False)
     return 0
+
+
+def hear(signals: set[signal.Signals], told: Callable[[], object]) -> None:
+    """Calls `told` at the first of these signals, which all threads have to block, and never again.
+
+    A call to end often comes twice, to the whole group and from the parent. Of two at once, granian's process that leads
+    can miss both, and one that serves does not end after the second.
+    """
+
+    def wait() -> None:
+        signal.sigwait(signals)
+        told()
+
+    threading.Thread(target=wait, name="endings", daemon=True).start()
+
+
+def _hear_the_parent() -> None:
+    """SIGINT is the parent's to pass on, as SIGTERM. Before granian's own handler is there nothing has been served."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
+    inherited = signal.getsignal(signal.SIGTERM)
+
+    def end() -> None:
+        handler = signal.getsignal(signal.SIGTERM)
+        if not callable(handler) or handler == inherited:
+            os._exit(0)
+        handler(signal.SIGTERM, None)
+
+    hear({signal.SIGTERM}, end)
 
 
 def _loader(*_: object) -> WSGIApplication:

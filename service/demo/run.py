@@ -25,7 +25,7 @@ from service.serve import CannotServe, Child, watch
 from service.settings import Settings
 
 START_WITHIN = 90.0
-STOP_WITHIN = 9.0
+STOP_WITHIN = 9.5
 MOST_WORKERS = 2
 
 
