@@ -12,6 +12,8 @@ made is told in `chain`, how a chain is checked and cut in `audit_check`.
 from __future__ import annotations
 
 import secrets
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +32,9 @@ APPEND = load("append_audit")
 IDS_KEPT = 100_000
 """Ids of the newest entries, by which a repeat is known; it comes seconds later, or after an outage."""
 REFUSED_KEPT = 1_000
+LEFT = 60
+"""Seconds after which an intention counts as left by somebody who died."""
+_MOST_OWN = 1_000
 _BATCH = 100
 
 
@@ -67,6 +72,27 @@ def entry(
     }
 
 
+def _made_at(intention: bytes) -> int:
+    moment = intention.rpartition(b":")[2]
+    return int(moment) if moment.isdigit() else 0
+
+
+class _Own(threading.local):
+    """The intentions that this thread has put on the list and not yet taken off."""
+
+    def __init__(self) -> None:
+        self._by_tag: dict[bytes, list[bytes]] = {}
+
+    def note(self, tag: bytes, intention: bytes) -> None:
+        # Changes that failed leave theirs here; in the store those go after a minute.
+        if len(self._by_tag) >= _MOST_OWN:
+            self._by_tag.clear()
+        self._by_tag.setdefault(tag, []).append(intention)
+
+    def take(self, tag: bytes) -> list[bytes]:
+        return self._by_tag.pop(tag, [])
+
+
 class Audit:
     """The chain, and the way of entries into it. Every method raises `StoreUnavailable` where the store is away."""
 
@@ -78,12 +104,15 @@ class Audit:
         log: AuditLog,
         *,
         on_refused: Callable[[int], None] = lambda _: None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._link = link
         self._keys = keys
         self._signer = signer
         self._log = log
         self._on_refused = on_refused
+        self._clock = clock
+        self._own = _Own()
 
     def packed(self, written: dict[str, Any]) -> bytes:
         """An entry as it lies in an outbox: our mark, a blank, the entry."""
@@ -100,8 +129,14 @@ class Audit:
         self.intend_at(reader_hash(reader))
 
     def intend_at(self, tag: bytes) -> None:
-        """The same for an outbox by its tag (`keys.ADMIN`: what is about no reader)."""
-        self._link.call(self._keys.audit_intents, b"SADD", self._keys.audit_intents, tag)
+        """The same for an outbox by its tag (`keys.ADMIN`: what is about no reader).
+
+        Each intention has a name of its own, which only its thread takes off the list again, after the change; or whoever
+        finds it there a minute later. Or a look into the outbox between intention and change would forget it.
+        """
+        intention = b"%b:%b:%d" % (tag, secrets.token_hex(6).encode(), int(self._clock()))
+        self._own.note(tag, intention)
+        self._link.call(self._keys.audit_intents, b"SADD", self._keys.audit_intents, intention)
 
     def settle(self, reader: str) -> int:
         """Moves a reader's entries to the chain, after a change of hers. Gives how many.
@@ -118,12 +153,25 @@ class Audit:
             return 0
 
     def settle_all(self) -> int:
-        """Moves whatever entries were left behind."""
-        tags = cast("list[bytes]", self._link.call(self._keys.audit_intents, b"SMEMBERS", self._keys.audit_intents))
-        return sum(self.settle_at(tag) for tag in {*tags, ADMIN})
+        """Moves whatever entries were left behind. Gives how many."""
+        intents = self._keys.audit_intents
+        found = cast("list[bytes]", self._link.call(intents, b"SMEMBERS", intents))
+        moved = sum(self._move(tag) for tag in {ADMIN, *(intention.partition(b":")[0] for intention in found)})
+        old = self._clock() - LEFT
+        over = [intention for intention in found if _made_at(intention) < old]
+        if over:
+            self._link.call(intents, b"SREM", intents, *over)
+        return moved
 
     def settle_at(self, tag: bytes) -> int:
-        """Moves the entries of one outbox to the chain. Gives how many."""
+        """Moves the entries of one outbox to the chain, after this thread's own change. Gives how many."""
+        moved = self._move(tag)
+        own = self._own.take(tag)
+        if own:
+            self._link.call(self._keys.audit_intents, b"SREM", self._keys.audit_intents, *own)
+        return moved
+
+    def _move(self, tag: bytes) -> int:
         outbox = self._keys.outbox(tag)
         moved = 0
         while waiting := cast("list[bytes]", self._link.call(outbox, b"LRANGE", outbox, 0, _BATCH - 1)):
@@ -132,10 +180,6 @@ class Audit:
             moved += self.append([found for found in opened if found is not None])
             # By value, not by place: another process may be moving the same entries.
             self._link.pipeline([(outbox, (b"LREM", outbox, 1, packed)) for packed in waiting])
-        self._link.call(self._keys.audit_intents, b"SREM", self._keys.audit_intents, tag)
-        # An entry may have come between the last look and the removal; its reader goes back on the list.
-        if self._link.call(outbox, b"LLEN", outbox):
-            self.intend_at(tag)
         return moved
 
     def _refuse(self, found: Sequence[bytes]) -> None:

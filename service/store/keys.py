@@ -110,7 +110,7 @@ class Keys:
 
     @property
     def audit_intents(self) -> bytes:
-        """Set: readers' tags with an outbox that may hold entries."""
+        """Set: `tag:name:moment` of whoever is about to write to the outbox of that tag."""
         return b"%b:{audit}intents" % self.prefix
 
     @property

@@ -186,12 +186,24 @@ class Readers:
         known = codec.decode(field, before) if before else None
         return Outcome(cast(Any, verdict.decode()), stands, known)
 
-    def _put_with_heir(self, heir: str, field: bytes, number: int, rule: Rule, *rest: Any) -> Outcome:
+    def _put_with_heir(
+        self,
+        heir: str,
+        field: bytes,
+        number: int,
+        rule: Rule,
+        ended: bool,
+        record: bytes,
+        now: float,
+        cause: str,
+        audit: bytes,
+    ) -> Outcome:
         """The reader was merged into another meanwhile. What an admin gives goes there; Stripe's has to be settled anew."""
         if rule == "higher":
             return Outcome("merged", number, None)
-        self._link.call(self.keys.audit_intents, b"SADD", self.keys.audit_intents, reader_hash(heir))
-        return self._put(heir, field, number, rule, *rest)
+        intention = b"%b:heir:%d" % (reader_hash(heir), int(now))
+        self._link.call(self.keys.audit_intents, b"SADD", self.keys.audit_intents, intention)
+        return self._put(heir, field, number, rule, ended, record, now, cause, audit)
 
 
 def history_entry(now: float, field: bytes, record: bytes, cause: str) -> bytes:

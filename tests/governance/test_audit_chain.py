@@ -12,6 +12,7 @@ from service.store import chain
 from service.store.audit import Actor, entry
 from service.store.audit_check import BrokenChain, Verdict
 from service.store.chain import Head
+from service.store.keys import reader_hash
 from tests.governance.conftest import House, MakeHouse
 
 DAY = 86_400
@@ -408,3 +409,45 @@ def test_verify_is_right_while_the_chain_grows_and_is_cut(log: Log, all_at_once:
 
     assert set(all_at_once(6, work)) == {None}
     assert log.head().seq == 42
+
+
+# ------------------------------------------------------------------------------------------------------ no entry is lost
+
+
+def test_a_look_between_intention_and_change_loses_no_entry(house: House) -> None:
+    """Who dies right after the change has left an entry; whoever looked before it came must not have forgotten it."""
+    service, clock = house.app.service, house.app.clock
+    service.audit.intend("r-1")
+    service.audit.settle_all()
+    written = entry(Actor("ann"), "link", now=0, reader="r-1", target=None, before=None, after=None, reason=None)
+    outbox = service.keys.outbox(reader_hash("r-1"))
+    service.link.call(outbox, b"RPUSH", outbox, service.audit.packed(written))
+    assert service.audit.settle_all() == 1
+    assert service.link.call(service.keys.audit_intents, b"SCARD", service.keys.audit_intents) == 1
+    clock.now += 61
+    assert service.audit.settle_all() == 0
+    assert service.link.call(service.keys.audit_intents, b"SCARD", service.keys.audit_intents) == 0
+
+
+def test_changes_leave_no_intentions_behind(house: House) -> None:
+    for number in range(5):
+        house.grant(f"r-{number}")
+    house.make_key("desk", "viewer")
+    keys = house.app.service.keys
+    assert house.app.service.link.call(keys.audit_intents, b"SCARD", keys.audit_intents) == 0
+    assert len(house.audit()) == 6
+
+
+def test_what_many_change_at_once_is_recorded_once_and_in_order(
+    house: House, all_at_once: Callable[..., list[Any]]
+) -> None:
+    def work(number: int) -> None:
+        for turn in range(10):
+            house.grant(f"r-{(number + turn) % 3}", who=("ann", "ben", "cyd")[number % 3])
+            if turn == 5:
+                house.app.service.audit.settle_all()
+
+    all_at_once(6, work)
+    verdict = house.app.service.governance.audit_check.verify()
+    assert (verdict.fault, verdict.checked) == (None, 60)
+    assert sum(len(house.app.service.governance.audit_log.of(f"r-{n}")) for n in range(3)) == 60

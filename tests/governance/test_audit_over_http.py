@@ -136,7 +136,7 @@ def test_no_cell_is_a_formula(house: House, reason: str) -> None:
 
 
 def test_cells() -> None:
-    values = [None, "", "a", 5, -5, True, {"a": [1]}, [], "=", "a=", "'=", 'ü,"\n']
+    values: list[Any] = [None, "", "a", 5, -5, True, {"a": [1]}, [], "=", "a=", "'=", 'ü,"\n']
     assert [csv_out.cell(value) for value in values] == [
         "",
         "",

@@ -87,8 +87,8 @@ def test_the_log_prints_its_head_and_verify_knows_it(service: Paywall, valkey_ur
         ("grants", "change", "--reader", "r-1", "--reason", "x", "gr_1"),
     ],
 )
-def test_a_wrong_use_ends_with_status_2(service: Paywall, arguments: tuple[str, ...]) -> None:
-    run(service, *arguments, status=2)
+def test_a_wrong_use_ends_with_status_2(serve: Serve, valkey_url: str, arguments: tuple[str, ...]) -> None:
+    run(serve(start=False, REDIS_URL=valkey_url), *arguments, status=2)
 
 
 def test_keys(service: Paywall) -> None:
