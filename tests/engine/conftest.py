@@ -28,6 +28,7 @@ from service.paywall.source import Holding
 from service.paywall.told import PaymentRef, Ref, Told
 from service.policy_file import read_folder
 from service.store.address import parse_address
+from service.store.audit import Actor
 from service.store.keys import Keys, reader_hash
 from service.store.link import Link
 from service.store.merges import Merges
@@ -516,3 +517,6 @@ def admin_of(stage: Stage, notebook: Notebook, engine: Engine) -> Admin:
 def come(stage: Stage) -> Callable[..., int]:
     """The worker comes once and does all that is to be done."""
     return lambda now, everything=True: Chores(stage.make()).run(now, everything=everything)
+
+
+ADA = Actor("ada", "203.0.113.1")
