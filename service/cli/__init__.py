@@ -19,6 +19,7 @@ _WHERE = {
     "governing": ("keys", "approvals"),
     "checking": ("doctor",),
     "working": ("worker", "reconcile", "events"),
+    "keeping": ("backup", "restore"),
 }
 """Module → the commands that its `add_to` adds."""
 

@@ -1,0 +1,210 @@
+"""All that the store holds under our prefix, as plain values: read beside a running service, and written back.
+
+What is read while others write is of no single moment, so the order of reading is such that nothing is lost and nothing
+counts as done that is not: the catch-up's cursor first, then events, then Stripe's objects, then what has to be done about
+them, then readers (each of one moment, with history and outbox), and the audit log last, up to the end that it had then.
+Restored, it is as after a crash: what was under way is finished, and Stripe's facts are caught up from the cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from service.store.erasing import parts as parts_of
+from service.store.errors import StoreError
+from service.store.keys import Keys
+from service.store.link import Link
+from service.store.readers import pairs_in
+from service.store.scripts import load
+
+READER = load("snapshot_reader")
+
+Kind = Literal["string", "hash", "list", "set", "zset"]
+
+LASTS = 120_000
+"""Milliseconds; what ends sooner is a lease, a turn, a mark of the moment, and stays where it is."""
+_NOT_KEPT = (b"probe", b"secret", b"leader", b"retention", b"wrong:")
+_READER_TAG = 22
+_COUNT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some or all of a key's content. `key` is without the prefix; `expires` in epoch milliseconds, 0 = never."""
+
+    key: bytes
+    kind: Kind
+    expires: int
+    first: bool
+    """The first part of a key takes the place of whatever is there."""
+    values: list[Any]
+    """Of a hash field and value in turn, of a sorted set member and score, of all else the values."""
+
+
+class Snapshot:
+    """Reads and writes. Every method raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+        self._start = keys.shared("")
+
+    # Reading.
+
+    def read(self, now: float) -> Iterator[Part]:
+        """Everything that does not end within two minutes, in the order that the module's words give."""
+        least = int(now * 1000) + LASTS
+        for phase in range(len(_PHASES)):
+            for page in self._link.scan_nodes(self._start + b"*"):
+                mine = [key for key in page if self._ours(key) and self._phase(key) == phase]
+                if _PHASES[phase] == "readers":
+                    yield from self._readers(mine)
+                else:
+                    yield from self._whole(mine, least)
+        for name in (b"{merge}heirs", b"{merge}members", b"{merge}todo", b"imports"):
+            # What was committed meanwhile is known too, and what was finished meanwhile is done again.
+            for part in self._whole([self._start + name], least):
+                yield Part(part.key, part.kind, part.expires, False, part.values)
+        yield from self._audit()
+
+    def _ours(self, key: bytes) -> bool:
+        """Whether it is kept: no mark of the moment, and no other title's whose prefix begins with ours."""
+        rest = key[len(self._start) :]
+        return b":{" not in rest and not rest.startswith(_NOT_KEPT)
+
+    def _phase(self, key: bytes) -> int:
+        return _PHASES.index(_phase_of(*parts_of(self._keys.prefix, key)))
+
+    def _whole(self, keys: Sequence[bytes], least: int) -> Iterator[Part]:
+        """Keys one by one, each complete."""
+        if not keys:
+            return
+        asked = [(key, (word, key)) for key in keys for word in (b"TYPE", b"PEXPIRETIME")]
+        told = self._link.read(asked)
+        for key, kind, expires in zip(keys, told[::2], told[1::2], strict=True):
+            if kind == b"none" or 0 <= expires < least:
+                continue
+            first = True
+            for values in self._content(key, kind.decode()):
+                yield self._part(key, cast(Kind, kind.decode()), max(0, expires), first, values)
+                first = False
+
+    def _content(self, key: bytes, kind: str) -> Iterator[list[Any]]:
+        if kind == "string":
+            (value,) = self._link.read([(key, (b"GET", key))])
+            if value is not None:
+                yield [value]
+        elif kind == "list":
+            yield self._link.read([(key, (b"LRANGE", key, b"0", b"-1"))])[0]
+        elif kind in _SCANS:
+            cursor = b"0"
+            while True:
+                (reply,) = self._link.read([(key, (_SCANS[kind], key, cursor, b"COUNT", b"%d" % _COUNT))])
+                cursor, row = reply
+                if row:
+                    yield row
+                if cursor == b"0":
+                    return
+        else:
+            raise StoreError(f"a key of the kind {kind}, of which this service has none")
+
+    def _readers(self, keys: Sequence[bytes]) -> Iterator[Part]:
+        """Readers, each of one moment; the history's key, which every reader with sources has, brings the rest along."""
+        asked = [self._asked(*parts_of(self._keys.prefix, key)) for key in keys]
+        try:
+            replies = self._link.pipeline([(n[0], (b"EVALSHA", READER.sha, 4, *n, only)) for n, only in asked])
+        except StoreError:
+            # A store that was restarted does not know the script; one by one it is told.
+            replies = [self._link.run(READER, names, [only]) for names, only in asked]
+        for (names, _), rows in zip(asked, replies, strict=True):
+            for name, kind, row in zip(names, ("hash", "hash", "list", "list"), rows, strict=True):
+                if row:
+                    yield self._part(name, cast(Kind, kind), 0, True, list(row))
+
+    def _asked(self, tag: bytes, rest: bytes) -> tuple[list[bytes], int]:
+        keys = self._keys
+        return [keys.reader(tag), keys.past(tag), keys.history(tag), keys.outbox(tag)], int(rest != b"history")
+
+    def _audit(self) -> Iterator[Part]:
+        """The chain up to the end that it has now; entries behind it are still in their outboxes as well."""
+        key = self._keys.audit_head
+        while True:
+            said = dict(pairs_in(self._link.call(key, b"HGETALL", key)))
+            if not said:
+                return
+            yield self._part(key, "hash", 0, True, [part for pair in said.items() for part in pair])
+            yield from self._upto(self._keys.audit_log, "hash", 0, int(said[b"seq"]))
+            yield from self._upto(self._keys.audit_seen, "zset", 1, int(said[b"seq"]))
+            # Where records went behind a checkpoint meanwhile, all of it is read again.
+            if self._link.call(key, b"HGET", key, b"checkpoint") == said.get(b"checkpoint"):
+                return
+
+    def _upto(self, key: bytes, kind: Kind, place: int, last: int) -> Iterator[Part]:
+        """A hash or sorted set without what is numbered higher; `place`: where in a pair the number stands."""
+        first = True
+        for row in self._content(key, kind):
+            pairs = [pair for pair in zip(row[::2], row[1::2], strict=True) if float(pair[place]) <= last]
+            if pairs:
+                yield self._part(key, kind, 0, first, [part for pair in pairs for part in pair])
+                first = False
+
+    def _part(self, key: bytes, kind: Kind, expires: int, first: bool, values: list[Any]) -> Part:
+        return Part(key[len(self._start) :], kind, expires, first, values)
+
+    # Writing.
+
+    def holds(self) -> int:
+        """How many keys lie under the prefix, apart from marks of the moment."""
+        return sum(self._ours(key) for page in self._link.scan_nodes(self._start + b"*") for key in page)
+
+    def clear(self) -> None:
+        """Deletes them."""
+        for page in self._link.scan_nodes(self._start + b"*"):
+            mine = [key for key in page if b":{" not in key[len(self._start) :]]
+            self._link.pipeline([(key, (b"UNLINK", key)) for key in mine])
+
+    def write(self, found: Sequence[Part]) -> None:
+        """Puts parts where they belong."""
+        commands: list[tuple[bytes, tuple[Any, ...]]] = []
+        for part in found:
+            key = self._start + part.key
+            if part.first:
+                commands.append((key, (b"DEL", key)))
+            rows = [part.values[start : start + _COUNT] for start in range(0, len(part.values), _COUNT)]
+            commands += [(key, (_PUTS[part.kind], key, *_in_order(part.kind, row))) for row in rows]
+            if part.expires:
+                commands.append((key, (b"PEXPIREAT", key, part.expires)))
+            tag, rest = parts_of(self._keys.prefix, key)
+            if rest == b"audit":
+                # Whoever moves entries to the chain has to look into this outbox.
+                commands.append((self._keys.audit_intents, (b"SADD", self._keys.audit_intents, tag)))
+        self._link.pipeline(commands)
+
+
+_PHASES = ("shared", "events", "objects", "marks", "readers", "audit")
+_SCANS = {"hash": b"HSCAN", "set": b"SSCAN", "zset": b"ZSCAN"}
+_PUTS: dict[Kind, bytes] = {"string": b"SET", "hash": b"HSET", "list": b"RPUSH", "set": b"SADD", "zset": b"ZADD"}
+
+
+def _in_order(kind: Kind, values: list[Any]) -> list[Any]:
+    """As the command takes them: ZADD wants the score first."""
+    if kind != "zset":
+        return values
+    return [part for member, score in zip(values[::2], values[1::2], strict=True) for part in (score, member)]
+
+
+def _phase_of(tag: bytes, rest: bytes) -> str:
+    """When a key is read; what is of no moment of its own goes first."""
+    if tag == b"audit" and rest in (b"log", b"head", b"seen"):
+        return "audit"
+    if tag.startswith(b"s:"):
+        if rest.startswith((b"e:", b"w:")) or rest in (b"ledger", b"inbox", b"dead", b"audit"):
+            return "events"
+        return "marks" if rest in (b"unread", b"unspread", b"due") else "objects"
+    if len(tag) == _READER_TAG and rest in (b"", b"past", b"history", b"audit"):
+        return "readers"
+    if len(tag) == _READER_TAG:
+        return "marks"
+    return "events" if tag.startswith(b"i:") else "shared"
