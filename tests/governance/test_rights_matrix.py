@@ -20,7 +20,6 @@ RIGHTS: dict[tuple[str, str], Demand] = {
     ("GET", "/openapi.json"): "everybody",
     ("GET", "/docs"): "everybody",
     ("GET", "/docs.css"): "everybody",
-    ("GET", "/static/<path:filename>"): "everybody",
     ("GET", "/.well-known/jwks.json"): "everybody",
     ("POST", "/v1/stripe/webhook"): "everybody",  # signed by Stripe, which has no key of ours
     ("POST", "/v1/access"): "site",
@@ -46,6 +45,8 @@ RIGHTS: dict[tuple[str, str], Demand] = {
     ("GET", "/v1/events"): "viewer",
     ("GET", "/v1/events/<event>"): "viewer",
     ("POST", "/v1/events/<event>/replay"): "owner",
+    ("GET", "/v1/activity"): "viewer",
+    ("GET", "/v1/attention"): "viewer",
     ("GET", "/v1/audit"): "viewer",
     ("GET", "/v1/decisions/<decision>"): "viewer",
     ("GET", "/v1/keys"): "viewer",
@@ -176,3 +177,8 @@ def test_wrong_keys_cost_the_store_next_to_nothing(house: House) -> None:
     for _ in range(100):
         house.call("wrong-key", "GET", "/v1/audit")
     assert commands() - before < 20
+
+
+def test_every_row_has_a_route(house: House) -> None:
+    there = {(method, shape(rule)) for method, rule in routes(house)}
+    assert [call for call in RIGHTS if (call[0], shape(call[1])) not in there] == []
