@@ -97,7 +97,9 @@ def test_of_one_subscription_s_plans_that_end_alike_it_is_always_the_same_one_th
 def test_of_those_that_open_a_story_the_one_with_the_latest_end_is_the_source(
     found: list[Holding], now: int, requires: list[str]
 ) -> None:
-    opener = resolve(found, FEATURES, now).opener(requires)
+    held = resolve(found, FEATURES, now)
+    opener = held.opener(requires)
+    assert held.opens(requires) is (opener is not None)
     able = [each for each in found if each.gives_at(now) and not set(requires).isdisjoint(each.features)]
     assert opener == (min(able, key=precedence) if able else None)
 
