@@ -18,7 +18,7 @@ from service.cli import session
 from service.observe import configure_logs
 from service.sealing import Sealer
 from service.settings import Settings
-from service.store.address import parse_address
+from service.store.address import Address, parse_address
 from service.store.embedded import EmbeddedStore
 from service.store.errors import EmbeddedStoreError, StoreUnavailable
 from service.store.keys import Keys
@@ -30,6 +30,8 @@ from service.store.snapshot import Snapshot
 PURPOSE = "backup"
 _PATIENCE = 30.0
 _POLL = 0.1
+_SLOW = 5.0
+"""Seconds for one answer of the store."""
 
 
 def add_to(main: click.Group) -> None:
@@ -46,10 +48,10 @@ def backup(file: Path, as_json: bool) -> None:
     sealer = _sealer(
         session.settings(), "a backup sealed with a secret that lies in the store itself could not be opened"
     )
-    with session.service() as service, _bar("backup", as_json) as moved:
-        snapshot = Snapshot(service.link, service.keys)
+    with session.service() as service, _linked(service.link.address, lambda: None) as link:
+        snapshot = Snapshot(link, service.keys)
         try:
-            about = backups.write(file, snapshot, sealer, service.settings.prefix, service.clock(), moved)
+            about = backups.write(file, snapshot, sealer, service.settings.prefix, service.clock(), lambda _: None)
         except OSError as error:
             session.fail(f"{file}: cannot be written: {error.strerror}")
     session.show(_told(file, about), as_json, lambda: f"{about.keys} keys are in {file}.\nsha256 {about.checksum}")
@@ -106,19 +108,20 @@ def _alone(chosen: Settings) -> Iterator[Link]:
     """A link to the store while no `serve` runs on it: of this machine by the folder, of others by the worker's lead."""
     if chosen.redis_url is None:
         store = EmbeddedStore(chosen.data, kind="command")
-        with _linked(store.start(), store.stop) as link:
+        with _linked(parse_address(store.start()), store.stop) as link:
             yield link
         return
     owner = Ownership(chosen.data.absolute(), "command")
     owner.take(_PATIENCE)
-    with _linked(chosen.redis_url, owner.release) as link:
+    with _linked(parse_address(chosen.redis_url), owner.release) as link:
         _await_no_worker(link, Keys(chosen.prefix).shared("leader"))
         yield link
 
 
 @contextmanager
-def _linked(url: str, then: Callable[[], None]) -> Iterator[Link]:
-    link = Link(parse_address(url))
+def _linked(address: Address, then: Callable[[], None]) -> Iterator[Link]:
+    """A link with more patience than a request has."""
+    link = Link(address, timeout=_SLOW)
     try:
         if not link.wait(_PATIENCE):
             raise StoreUnavailable(link.why or "timeout")
@@ -138,8 +141,8 @@ def _await_no_worker(link: Link, leader: bytes) -> None:
 
 
 @contextmanager
-def _bar(label: str, quiet: bool, length: int = 0) -> Iterator[Callable[[int], None]]:
-    if quiet or not length:
+def _bar(label: str, quiet: bool, length: int) -> Iterator[Callable[[int], None]]:
+    if quiet:
         yield lambda _: None
         return
     with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
