@@ -62,6 +62,7 @@ from service.web import (
     selling,
     webhook,
 )
+from service.web.admin.page import mount as mount_page
 from service.web.counting import counter
 from service.web.encode import Encoder
 from service.web.hot_route import HotRoute
@@ -232,7 +233,7 @@ def wsgi(service: Service) -> WSGIApplication:
     app.register_blueprint(gifts.blueprint(service.sharing, repeated, service.clock))
     app.register_blueprint(overview_blueprint(settings.catalogue, service.overview, service.clock))
     shop = selling.Shop(settings.catalogue, service.readers, service.gateway, service.prices)
-    app.register_blueprint(selling.blueprint(shop, service.clock))
+    app.register_blueprint(selling.blueprint(shop, service.engine.work_soon, service.clock))
     app.register_blueprint(
         webhook.blueprint(
             Receiver(service.engine, service.overview),
@@ -245,6 +246,7 @@ def wsgi(service: Service) -> WSGIApplication:
     app.register_blueprint(belonging.blueprint(service.stripe_admin, repeated, service.clock))
     app.register_blueprint(events.blueprint(service.engine.ledger, service.stripe_admin, repeated, service.clock))
     app.register_blueprint(health.blueprint(service.link.ready, service.metrics, description))
+    mount_page(app, service, keyring, requests_log)
     return HotRoute(app, service.desk, encoder, keyring, requests_log, service.clock, answered)
 
 

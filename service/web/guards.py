@@ -71,6 +71,10 @@ class Keyring:
         principal = self._known.get(digest(header[7:])) if header[:7] == "Bearer " else None
         return principal is not None and principal.role == "site"
 
+    def of_digest(self, hashed: bytes) -> Principal | None:
+        """Whose key has this digest now; `None` for one that is unknown or ended. `StoreUnavailable` as in `principal`."""
+        return self._known.get(hashed) or self._stored(hashed)
+
     def principal(self, header: str | None, address: str, *, to_admins: bool = True) -> Principal:
         """Whose key this header carries. `Problem` 401 without a valid one, 429 after too many wrong ones.
 
@@ -83,7 +87,7 @@ class Keyring:
             raise Problem(401, "Send a key: Authorization: Bearer <key>.")
         hashed = digest(secret)
         try:
-            found = self._known.get(hashed) or self._stored(hashed)
+            found = self.of_digest(hashed)
         except StoreUnavailable:
             if to_admins:
                 raise

@@ -1,0 +1,79 @@
+"""Which sessions of staff are over before their time: one that was signed out, or all of somebody's at once.
+
+    sessions    hash: whose → how often "sign out everywhere" was asked for; a session holds while that is as it was
+    signed_out  sorted set: ids of sessions that were signed out, by when they would have ended by themselves
+
+Every process keeps a copy and looks again at most once a second. While the store is away the copy stays in force.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from service.store.errors import StoreUnavailable
+from service.store.keys import Keys
+from service.store.link import Link
+from service.store.readers import pairs_in
+
+FRESH = 1.0
+"""Seconds for which a process answers from its copy."""
+
+
+class EndedSessions:
+    """Every method raises `StoreUnavailable` where the store cannot be reached (`holds` only if it never was)."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._epochs_key = keys.admin("sessions")
+        self._out_key = keys.admin("signed_out")
+        self._lock = threading.Lock()
+        self._epochs: dict[str, int] | None = None
+        self._out: frozenset[str] = frozenset()
+        self._read_at = float("-inf")
+
+    def holds(self, session: str, whose: str, epoch: int) -> bool:
+        """Whether a session that began in this epoch of its owner is neither signed out nor ended with all others."""
+        with self._lock:
+            if self._epochs is None or time.monotonic() - self._read_at >= FRESH:
+                self._read()
+            epochs = self._epochs or {}
+            return session not in self._out and epochs.get(whose, 0) == epoch
+
+    def epoch(self, whose: str) -> int:
+        """The epoch in which a session that begins now begins; read from the store."""
+        found = self._link.call(self._epochs_key, b"HGET", self._epochs_key, whose)
+        return int(found or 0)
+
+    def end(self, session: str, over_at: float, now: float) -> None:
+        """Signs one session out; it would have ended at `over_at`, and need not be remembered any longer."""
+        key = self._out_key
+        self._link.pipeline(
+            [(key, (b"ZREMRANGEBYSCORE", key, b"-inf", int(now))), (key, (b"ZADD", key, int(over_at) + 1, session))]
+        )
+        self._forget()
+
+    def end_all(self, whose: str) -> None:
+        """Signs out everywhere: whatever began until now is over, within a second on every worker."""
+        self._link.call(self._epochs_key, b"HINCRBY", self._epochs_key, whose, 1)
+        self._forget()
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._read_at = float("-inf")
+
+    def _read(self) -> None:
+        self._read_at = time.monotonic()
+        try:
+            epochs, out = self._link.read(
+                [
+                    (self._epochs_key, (b"HGETALL", self._epochs_key)),
+                    (self._out_key, (b"ZRANGE", self._out_key, b"0", b"-1")),
+                ]
+            )
+        except StoreUnavailable:
+            if self._epochs is None:
+                raise
+            return
+        self._epochs = {bytes(name).decode(): int(value) for name, value in pairs_in(epochs)}
+        self._out = frozenset(bytes(session).decode() for session in out)

@@ -1,0 +1,38 @@
+"""The audit log: who changed what, when, from where, and why; with filters, and as CSV."""
+
+from __future__ import annotations
+
+from flask import Flask, Response
+
+from service.store import chain
+from service.web import csv_out
+from service.web.admin.frame import Frame, needs, show
+from service.web.admin.lists import page_of, without_after
+from service.web.admin.wording import ACTIONS
+from service.web.audit import FILTERS, LIST, listing
+
+
+def register(page: Flask, frame: Frame) -> None:
+    """Adds the log."""
+    log = frame.house.governance.audit_log
+
+    @page.get("/audit")
+    @needs("viewer")
+    def audit() -> Response:
+        wanted = page_of(LIST, FILTERS)
+        found, following = listing(log, wanted)
+        return show(
+            "audit.html",
+            records=found,
+            following=following,
+            filters=wanted.filters,
+            actions=ACTIONS,
+            head=log.state().head,
+            without_after=without_after(),
+        )
+
+    @page.get("/audit.csv")
+    @needs("viewer")
+    def audit_csv() -> Response:
+        found, following = listing(log, page_of(LIST, FILTERS, limit=100))
+        return csv_out.answer(chain.SHOWN, found, LIST, following)

@@ -1,0 +1,73 @@
+"""Signing in by a key, which is typed once and kept nowhere; signing out, here or everywhere."""
+
+from __future__ import annotations
+
+from typing import cast
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, g, redirect, request, url_for
+
+from service.web.admin.frame import Frame, asked, form, needs, open_door, said, session, show
+from service.web.admin.sessions import COOKIE
+from service.web.errors import Problem
+from service.web.guards import Keyring, Principal, digest
+
+
+def register(page: Flask, frame: Frame, keyring: Keyring) -> None:
+    """Adds the way in and the ways out."""
+
+    @page.get("/sign-in")
+    @open_door
+    def sign_in() -> Response:
+        if g.principal is not None:
+            return cast(Response, redirect(local(asked("then")), 303))
+        if g.strange:
+            # The form of a stranger needs a session too, or another site could sign somebody in as whom it likes.
+            g.begin = g.session
+        over = "Your session is over. Sign in to go on." if asked("over") else None
+        return show("sign_in.html", then=asked("then"), wrong=None, over=over)
+
+    @page.post("/sign-in")
+    @open_door
+    def let_in() -> Response:
+        key = form("key") or ""
+        try:
+            who = whose(keyring, key)
+        except Problem as problem:
+            wrong = "This key is not known, or was ended." if problem.status == 401 else problem.detail
+            return show("sign_in.html", status=problem.status, then=form("then"), wrong=wrong, over=None)
+        g.begin = frame.sessions.begin(who.name, key=digest(key))
+        return cast(Response, redirect(local(form("then")), 303))
+
+    @page.post("/sign-out")
+    @needs("viewer")
+    def sign_out() -> Response:
+        frame.sessions.end(session())
+        return _out("You are signed out.")
+
+    @page.post("/sign-out-everywhere")
+    @needs("viewer")
+    def sign_out_everywhere() -> Response:
+        frame.sessions.end_all(session())
+        return _out("You are signed out, on every device.")
+
+    def _out(message: str) -> Response:
+        answer = said(frame, message, url_for("sign_in"))
+        answer.delete_cookie(COOKIE, path="/admin")
+        g.principal = None
+        return answer
+
+
+def whose(keyring: Keyring, key: str) -> Principal:
+    """Whose key was typed; wrong ones count as the API's do. `Problem` 401, 403, 429."""
+    who = keyring.principal(f"Bearer {key}", request.remote_addr or "")
+    if who.role == "site":
+        raise Problem(403, "This is the website's key; signing in takes an admin's.")
+    return who
+
+
+def local(path: str | None) -> str:
+    """A path of this page to go on to; the first page for anything else."""
+    if path is None or not path.startswith("/") or path.startswith(("//", "/\\")) or urlsplit(path).netloc:
+        return url_for("overview")
+    return f"/admin{path}"

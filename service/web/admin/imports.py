@@ -1,0 +1,155 @@
+"""Importing grants from a file: first what it would do, as a table; then for good; how far it is; undoing it.
+
+A file is imported only after this very file was checked: its mark, which the check gave, has to come along.
+"""
+
+from __future__ import annotations
+
+import csv
+import hmac
+import io
+from typing import Any
+
+from flask import Flask, Response, request, url_for
+
+from service.importing.bulk import Waiting, WrongRows, told_of
+from service.importing.pace import Pace
+from service.web import bodies, import_sheet
+from service.web.admin.acts import WAITS
+from service.web.admin.frame import Frame, actor, form, needs, once, session, show
+from service.web.belonging import path_id
+from service.web.errors import Problem, invalid
+from service.web.imports import checked, known, mistakes, sheet_of
+from service.web.schemas import ReasonIn
+
+PREVIEW = 50
+"""Lines of a file that the check shows, those with mistakes first."""
+_REST = 1.0
+
+
+def register(page: Flask, frame: Frame) -> None:
+    """Adds imports."""
+    _add_file(page, frame)
+    _add_progress(page, frame)
+
+
+def _add_file(page: Flask, frame: Frame) -> None:
+    imports, catalogue = frame.house.imports, frame.house.desk.catalogue
+
+    @page.get("/imports")
+    @needs("granter")
+    def imports_form() -> Response:
+        return show("imports.html", checked=None, problem=None)
+
+    @page.post("/imports")
+    @needs("granter")
+    def take_file() -> Response:
+        """Checks a file; or imports it, where it is the one that was checked and everything in it is right."""
+        try:
+            body = _file()
+            mark = _mark(frame, body)
+            if form("go") is not None and hmac.compare_digest(form("mark") or "", mark):
+                return once(frame, lambda: _import(body))
+            return _checked(body, mark)
+        except Problem as problem:
+            return _page(checked=None, problem=problem)
+
+    def _checked(body: bytes, mark: str) -> Response:
+        now, pace = frame.now, Pace(_REST)
+        sheet = sheet_of(body, catalogue, now, pace)
+        told = checked(imports, sheet, now, pace)
+        lines = _lines(body, told["errors"])
+        return _page(checked={**told, "mark": mark, "lines": lines, "again": form("go") is not None}, problem=None)
+
+    def _import(body: bytes) -> tuple[str, str]:
+        now, pace = frame.now, Pace(_REST)
+        sheet = sheet_of(body, catalogue, now, pace)
+        try:
+            done = imports.submit(sheet, actor(), now, pace)
+        except WrongRows as wrong:
+            raise invalid(
+                [(f"line {m['line']}, {m['field']}", m["message"]) for m in mistakes(wrong.mistakes)]
+            ) from None
+        if isinstance(done, Waiting):
+            return WAITS, url_for("import_shown", id=done.manifest.id)
+        return "The import has begun.", url_for("import_shown", id=done.id)
+
+    def _page(**values: Any) -> Response:
+        problem = values["problem"]
+        part = "HX-Request" in request.headers
+        status = problem.status if problem is not None else 200
+        return show("imports_part.html" if part else "imports.html", status=status, **values)
+
+
+def _add_progress(page: Flask, frame: Frame) -> None:
+    imports = frame.house.imports
+
+    @page.get("/import")
+    @needs("viewer")
+    def import_shown() -> Response:
+        return _progress(path_id("import", request.args.get("id", "").strip()))
+
+    @page.post("/import/undo")
+    @needs("granter")
+    def undo_import() -> Response:
+        name = path_id("import", form("id") or "")
+
+        def work() -> tuple[str, str]:
+            reason = bodies.check(ReasonIn(), {"reason": request.form.get("reason", "")})["reason"]
+            known(lambda: imports.undo(name, reason, actor(), frame.now))
+            return "Undoing has begun: what this import gave is taken back, and nothing else.", url_for(
+                "import_shown", id=name
+            )
+
+        try:
+            return once(frame, work)
+        except Problem as problem:
+            if problem.status == 404:
+                raise
+            return _progress(name, problem)
+
+    def _progress(name: str, problem: Problem | None = None) -> Response:
+        told = told_of(known(lambda: imports.find(name)))
+        part = "HX-Request" in request.headers
+        status = problem.status if problem is not None else 200
+        return show("import_part.html" if part else "import.html", status=status, told=told, problem=problem)
+
+
+def _file() -> bytes:
+    """The file that was sent. `Problem` 413, 422."""
+    sent = request.files.get("file")
+    body = sent.stream.read(import_sheet.MOST_BYTES + 1) if sent is not None else b""
+    if not body:
+        raise invalid([("file", "choose a file that is not empty")])
+    if len(body) > import_sheet.MOST_BYTES:
+        raise Problem(413, "The file is larger than 16 MiB; send it in parts.")
+    return body
+
+
+def _mark(frame: Frame, body: bytes) -> str:
+    """Stands for a file that this session has had checked."""
+    return frame.house.secrets.signer("session").mark(b"file:" + session().id.encode() + b":" + body)
+
+
+def _lines(body: bytes, wrong: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Lines of the file as they stand there, with what is wrong with them; those with mistakes first."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    for mistake in wrong:
+        found.setdefault(mistake["line"], []).append(mistake)
+    rows = csv.reader(io.StringIO(body.decode("utf-8-sig", "replace"), newline=""))
+    faulty: list[dict[str, Any]] = []
+    right: list[dict[str, Any]] = []
+    try:
+        line = rows.line_num + 1
+        for cells in rows:
+            if line > 1 and cells:
+                told = {"line": line, "cells": (cells + [""] * 4)[:4], "wrong": found.get(line, [])}
+                kept = faulty if told["wrong"] else right
+                if len(kept) < PREVIEW:
+                    kept.append(told)
+            line = rows.line_num + 1
+            if len(right) >= PREVIEW and len(faulty) >= min(PREVIEW, len(found)):
+                break
+    except csv.Error:
+        pass  # The check has said so already.
+    return [*faulty, *right][:PREVIEW]

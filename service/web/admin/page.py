@@ -1,0 +1,197 @@
+"""The page's own app: sessions, guards, forms that nobody can forge, errors told as pages, and every view."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, g, redirect, request, url_for
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+from service.observe import log as told_log
+from service.observe import where
+from service.store.codec import NewerSchema
+from service.store.errors import StoreUnavailable
+from service.store.idempotency import Idempotency
+from service.store.sessions import EndedSessions
+from service.web.admin import assets, door, frame, rooms, shown
+from service.web.admin.frame import SAID, Frame, is_secure
+from service.web.admin.house import House
+from service.web.admin.sessions import COOKIE, Sessions
+from service.web.errors import TYPES, Problem
+from service.web.guards import Keyring
+from service.web.import_sheet import MOST_BYTES
+from service.web.requests_log import RequestLog
+
+HERE = Path(__file__).parent
+MOST_OF_A_FORM = 256 * 1024
+
+POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # Not `no-referrer`: browsers would then say `Origin: null` of the page's own forms.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+def mount(
+    app: Flask, house: House, keyring: Keyring, log: RequestLog, *, wall: Callable[[], float] = time.time
+) -> Flask:
+    """Puts the page under `/admin` of an app, and gives it. `wall` is the time by which sessions end."""
+    sessions = Sessions(
+        lambda: house.secrets.sealer("session"),
+        lambda: house.secrets.signer("session"),
+        EndedSessions(house.link, house.keys),
+        keyring.of_digest,
+        wall,
+    )
+    repeated = Idempotency(house.link, house.keys, lambda: house.secrets.sealer("idempotency"))
+    page = _build(Frame(house, sessions, repeated), keyring, log)
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/admin": page})  # type: ignore[method-assign]  # Flask's own way
+    return page
+
+
+def _build(around: Frame, keyring: Keyring, log: RequestLog) -> Flask:
+    page = Flask("service.web.admin", template_folder=str(HERE / "templates"), static_folder=None)
+    page.config["MAX_CONTENT_LENGTH"] = MOST_BYTES + MOST_OF_A_FORM
+    page.config["MAX_FORM_MEMORY_SIZE"] = MOST_OF_A_FORM
+    page.url_map.strict_slashes = False
+    shown.register(page, around)
+    assets.register(page)
+    door.register(page, around, keyring)
+    rooms.register(page, around)
+
+    @page.before_request
+    def guard() -> Response | None:
+        g.begun = log.begin()
+        return _admit(page, around)
+
+    @page.after_request
+    def tell(response: Response) -> Response:
+        _dress(response, around)
+        rule = f"/admin{request.url_rule.rule}" if request.url_rule is not None else "unknown"
+        given = request.headers.get("X-Request-Id")
+        begun = g.get("begun") or log.begin()
+        response.headers["X-Request-Id"] = log.end(begun, rule, request.method, response.status_code, given)
+        return response
+
+    _tell_errors(page)
+    return page
+
+
+def _admit(page: Flask, around: Frame) -> Response | None:
+    """Before every request: who is signed in, what the view demands, and that a form is the page's own."""
+    view = page.view_functions.get(request.endpoint or "")
+    if view is not None and getattr(view, "needs", "nothing said") is None and getattr(view, "stateless", False):
+        return None
+    opened = around.sessions.open(request.cookies.get(COOKIE))
+    g.session = opened or around.sessions.stranger()
+    g.strange = opened is None
+    g.principal = around.sessions.principal(opened) if opened is not None else None
+    if view is None:
+        return None if g.principal is not None else _to_the_door()
+    demand = cast(Any, view).needs
+    if demand is not None and g.principal is None:
+        return _to_the_door()
+    if demand is not None and not frame.may(demand):
+        raise Problem(403, f"Your key's role is {g.principal.role}; this takes {demand}.")
+    if request.method not in ("GET", "HEAD", "OPTIONS"):
+        _check_form(around)
+    return None
+
+
+def _to_the_door() -> Response:
+    """To the sign-in, and back from there; what was asked with a form has to be asked again."""
+    back = request.full_path.rstrip("?") if request.method == "GET" else "/"
+    to = url_for("sign_in", then=back if back != "/" else None, over=1 if COOKIE in request.cookies else None)
+    if "HX-Request" in request.headers:
+        return Response(status=204, headers={"HX-Redirect": to})
+    if request.method == "GET":
+        return cast(Response, redirect(to, 303))
+    raise Problem(401, "You are not signed in (any more). Sign in, and do it again: nothing was changed.")
+
+
+def _check_form(around: Frame) -> None:
+    """A form comes from this page and this session, or it is nobody's. `Problem` 403."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    foreign = (
+        site not in ("same-origin", "none")
+        if site is not None
+        else origin is not None and urlsplit(origin).netloc != request.host
+    )
+    if foreign:
+        raise Problem(403, "This form was sent by another site; nothing was changed.")
+    token = request.form.get("token", "")
+    if g.strange or not around.sessions.brought(g.session, token):
+        raise Problem(403, "This form is not of your session (any more). Load the page again; nothing was changed.")
+
+
+def _dress(response: Response, around: Frame) -> None:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers.setdefault("Cache-Control", "private, no-store")
+    session = g.get("session")
+    if session is None:
+        return
+    if g.get("heard") and SAID in request.cookies:
+        response.delete_cookie(SAID, path="/admin")
+    kept = around.sessions.touched(session) if g.get("principal") is not None else None
+    if g.get("begin") is not None:
+        kept = g.begin
+    if kept is not None:
+        sealed = around.sessions.seal(kept)
+        response.set_cookie(COOKIE, sealed, path="/admin", httponly=True, secure=is_secure(), samesite="Lax")
+
+
+def _tell_errors(page: Flask) -> None:
+    """Every error as a page, with what is wrong and what to do."""
+
+    @page.errorhandler(Problem)
+    def problem(error: Problem) -> Response:
+        return told(error)
+
+    @page.errorhandler(StoreUnavailable)
+    def away(_: StoreUnavailable) -> Response:
+        return told(Problem(503, "The store cannot be reached now; nothing was changed. Try again in a moment."))
+
+    @page.errorhandler(NewerSchema)
+    def newer(_: NewerSchema) -> Response:
+        return told(Problem(503, "The store holds records of a newer version of this service; finish the upgrade."))
+
+    @page.errorhandler(HTTPException)
+    def http(error: HTTPException) -> Response:
+        status = error.code or 500
+        detail = "There is no such page." if status == 404 else error.description or error.name
+        return told(Problem(status, detail))
+
+    @page.errorhandler(Exception)
+    def crash(error: Exception) -> Response:
+        told_log().error("crash", error=type(error).__name__, where=where(error))
+        return told(Problem(500, "Something failed here; the service's log tells more under this request's id."))
+
+
+def told(problem: Problem) -> Response:
+    """An error as a page."""
+    title = problem.title or TYPES.get(problem.status, ("", "The request was refused"))[1]
+    template = "error_part.html" if "HX-Request" in request.headers else "error.html"
+    return frame.show(template, status=problem.status, problem=problem, title=title)

@@ -1,0 +1,76 @@
+"""Story passes: a link that opens one story for whoever has it; made, listed, taken back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, Response, request, url_for
+
+from service.web import bodies
+from service.web.admin import moments
+from service.web.admin.frame import Frame, actor, form, needs, once, show
+from service.web.admin.lists import page_of, without_after
+from service.web.admin.reader import given
+from service.web.errors import Problem
+from service.web.passes import LIST, checked, listing, made, revoked, shown
+from service.web.schemas_passes import PassIn
+
+ENDS = tuple(pair for pair in moments.ENDS if pair[0] != "never")
+
+
+def register(page: Flask, frame: Frame) -> None:
+    """Adds them."""
+    sharing, zone = frame.house.sharing, frame.house.desk.catalogue.zone
+
+    @page.get("/passes")
+    @needs("viewer")
+    def passes() -> Response:
+        return _listed()
+
+    @page.get("/pass")
+    @needs("viewer")
+    def story_pass() -> Response:
+        return show("pass.html", one=shown(sharing, checked(request.args.get("id", "")), frame.now))
+
+    @page.post("/passes")
+    @needs("granter")
+    def make_pass() -> Response:
+        def work() -> tuple[str, str]:
+            openings = form("openings") or ""
+            told: dict[str, Any] = {
+                "story": form("story"),
+                "openings": int(openings) if openings.isascii() and openings.isdigit() else openings,
+                "until": moments.end(frame.now, zone),
+                "reason": request.form.get("reason", ""),
+            }
+            one = made(sharing, bodies.check(PassIn(), told), actor(), frame.now)
+            return "The pass is made; its link is below.", url_for("story_pass", id=one["id"])
+
+        try:
+            return once(frame, work)
+        except Problem as problem:
+            return _listed(problem)
+
+    @page.post("/pass/revoke")
+    @needs("granter")
+    def revoke_pass() -> Response:
+        name = checked(form("id") or "")
+
+        def work() -> tuple[str, str]:
+            revoked(sharing, name, form("reason"), actor(), frame.now)
+            return "The pass is revoked: its link opens nothing any more.", url_for("story_pass", id=name)
+
+        return once(frame, work)
+
+    def _listed(problem: Problem | None = None) -> Response:
+        found, following = listing(sharing, page_of(LIST), frame.now)
+        return show(
+            "passes.html",
+            status=problem.status if problem is not None else 200,
+            passes=found,
+            following=following,
+            ends=ENDS,
+            problem=problem,
+            given=given(),
+            without_after=without_after(),
+        )

@@ -1,0 +1,27 @@
+"""All the views, put together."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from service.web.admin import (
+    acts,
+    approvals,
+    audit,
+    events,
+    imports,
+    keys,
+    overview,
+    passes,
+    reader,
+    search,
+    seats,
+    why,
+)
+from service.web.admin.frame import Frame
+
+
+def register(page: Flask, frame: Frame) -> None:
+    """Adds every view."""
+    for view in (overview, search, reader, acts, why, seats, imports, approvals, passes, events, audit, keys):
+        view.register(page, frame)

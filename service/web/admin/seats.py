@@ -1,0 +1,72 @@
+"""The seats of a group's subscription: how many are paid for, who has one; given and taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask, Response, request, url_for
+
+from service.engine.admin import Group, NoSeats, SeatsFull, UnknownSubscription
+from service.web.admin.frame import Frame, actor, form, needs, once, show
+from service.web.admin.reader import the_reader
+from service.web.belonging import group_told, path_id
+from service.web.errors import Problem
+
+
+def register(page: Flask, frame: Frame) -> None:
+    """Adds them."""
+    admin = frame.house.stripe_admin
+
+    @page.get("/seats")
+    @needs("viewer")
+    def seats() -> Response:
+        return _shown(path_id("subscription", request.args.get("id", "").strip()))
+
+    @page.post("/seats/give")
+    @needs("granter")
+    def give_seat() -> Response:
+        name = path_id("subscription", form("id") or "")
+
+        def work() -> tuple[str, str]:
+            reader = the_reader(form("reader"))
+            group(lambda: admin.give_seat(name, reader, actor(), frame.now))
+            return "The seat is given.", url_for("seats", id=name)
+
+        return _tried(name, work)
+
+    @page.post("/seats/take")
+    @needs("granter")
+    def take_seat() -> Response:
+        name = path_id("subscription", form("id") or "")
+
+        def work() -> tuple[str, str]:
+            reader = the_reader(form("reader"))
+            group(lambda: admin.take_seat(name, reader, actor(), frame.now, reason=form("reason")))
+            return "The seat is free again.", url_for("seats", id=name)
+
+        return _tried(name, work)
+
+    def _tried(name: str, work: Callable[[], tuple[str, str]]) -> Response:
+        try:
+            return once(frame, work)
+        except Problem as problem:
+            return _shown(name, problem)
+
+    def _shown(name: str, problem: Problem | None = None) -> Response:
+        told: dict[str, Any] = group_told(group(lambda: admin.group(name, frame.now)))
+        owner = frame.house.engine.objects.load(f"subscription:{name}").owner.reader
+        status = problem.status if problem is not None else 200
+        return show("seats.html", status=status, group=told, owner=owner, problem=problem, typed=form("reader") or "")
+
+
+def group(work: Callable[[], Group]) -> Group:
+    """A group. `Problem` 404, 409."""
+    try:
+        return work()
+    except UnknownSubscription:
+        raise Problem(404, "This subscription is not known, here or at Stripe.") from None
+    except NoSeats:
+        raise Problem(409, "This subscription is of no plan with seats.") from None
+    except SeatsFull:
+        raise Problem(409, "Every seat that is paid for is given. Take one back first, or buy more.") from None

@@ -1,0 +1,108 @@
+"""How things are written on the page: moments, ids, amounts, and what every page knows.
+
+Everything that somebody else chose (ids, names, reasons) is text: escaped, set apart so that it cannot turn the direction
+of what stands beside it, with characters that nobody sees written out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Flask, g, url_for
+from markupsafe import Markup, escape
+
+from service.web.admin import frame as frames
+from service.web.admin import wording
+from service.web.admin.frame import Frame
+from service.web.encode import LAST
+
+UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
+NAV = (
+    ("overview", "Overview"),
+    ("readers", "Readers"),
+    ("imports_form", "Import"),
+    ("approvals", "Approvals"),
+    ("passes", "Story passes"),
+    ("events", "Stripe events"),
+    ("audit", "Audit"),
+    ("keys", "Keys"),
+)
+
+
+def register(page: Flask, around: Frame) -> None:
+    """Adds filters and what every template knows."""
+    catalogue = around.house.desk.catalogue
+    page.jinja_env.trim_blocks = page.jinja_env.lstrip_blocks = True
+    page.template_filter("moment")(moment)
+    page.template_filter("text")(text)
+    page.template_filter("figure")(figure)
+    page.template_filter("value")(value)
+    for name, words in wording.TABLES.items():
+        page.template_filter(name)(lambda code, words=words: words.get(code, str(code).replace("_", " ")))
+
+    @page.template_filter("plan")
+    def plan(name: str | None) -> str:
+        known = catalogue.plans.get(name or "")
+        return known.name if known else name or "no plan"
+
+    @page.template_filter("feature")
+    def feature(name: str) -> str:
+        return catalogue.features.get(name, name)
+
+    @page.context_processor
+    def around_every_page() -> dict[str, Any]:
+        who = frames.principal()
+        session = g.get("session")
+        heard = g.heard = frames.hear(around) if session is not None else None
+        return {
+            "who": who,
+            "may": frames.may,
+            "token": around.sessions.token(g.get("begin") or session) if session is not None else "",
+            "once": frames.fresh_mark(),
+            "nav": [(name, label, url_for(name)) for name, label in NAV] if who is not None else [],
+            "site": catalogue.site_name,
+            "zone": str(catalogue.zone),
+            "said": heard,
+        }
+
+
+def moment(at: float | str | None, missing: str = "no end") -> Markup:
+    """A moment, in UTC; the page's script writes it in the browser's own zone."""
+    if at is None:
+        return Markup('<span class="quiet">{}</span>').format(missing)
+    when = datetime.fromisoformat(at) if isinstance(at, str) else datetime.fromtimestamp(min(at, LAST), UTC)
+    plain = f"{when.day} {when:%b} {when.year}, {when:%H:%M} UTC"
+    return Markup('<time datetime="{}">{}</time>').format(f"{when:%Y-%m-%dT%H:%M:%S}Z", plain)
+
+
+def text(given: object) -> Markup:
+    """What somebody else wrote, set apart; what cannot be seen in it is written out."""
+    seen = UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", str(given))
+    return Markup("<bdi>{}</bdi>").format(escape(seen))
+
+
+def figure(number: float | None) -> str:
+    """A count with thin spaces between thousands."""
+    return "–" if number is None else f"{number:,}".replace(",", "\u202f")
+
+
+def value(given: Any) -> Markup:
+    """A value of an explanation or of an audit record."""
+    if given is None or given == []:
+        return Markup('<span class="quiet">none</span>')
+    if isinstance(given, bool):
+        return escape("yes" if given else "no")
+    if isinstance(given, str) and _TIME.fullmatch(given):
+        return moment(given)
+    if isinstance(given, list) and all(isinstance(part, str) for part in given):
+        return Markup(", ").join(text(part) for part in given)
+    if isinstance(given, dict | list):
+        return text(json.dumps(given, ensure_ascii=False))
+    return text(given)
+
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")

@@ -1,0 +1,124 @@
+"""What happened to a reader, newest first: changes of sources, and what staff did, each told once and in a few words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from service.paywall.catalogue import Catalogue
+from service.paywall.holding import Holding
+from service.store import codec
+from service.store.audit_log import AuditLog, Wanted
+from service.store.readers import Change, Readers
+from service.trace import TYPES
+from service.web.admin.wording import ACTIONS, SOURCES
+
+SHOWN = 30
+"""Entries shown before somebody asks for all."""
+MOST_RECORDS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line: when, what, how it stands then; whose doing (`actor` with a reason, or an `event` of Stripe's)."""
+
+    at: float
+    title: str
+    tone: str
+    plans: Sequence[str] = ()
+    status: str | None = None
+    before: str | None = None
+    until: int | None = None
+    was_until: int | None = None
+    """The end before, where nothing but the end changed."""
+    moved: bool = False
+    actor: str | None = None
+    reason: str | None = None
+    event: str | None = None
+    seq: int | None = None
+    target: str | None = None
+
+
+def of(readers: Readers, log: AuditLog, catalogue: Catalogue, reader: str, resolved: str) -> list[Entry]:
+    """A reader's timeline. `StoreUnavailable` where the store is away."""
+    changes = readers.history(resolved)
+    causes = [change.cause.partition(":")[2] for change in changes if change.cause.startswith("audit:")]
+    records = log.by_entry(causes[-MOST_RECORDS:])
+    told = _changes(changes, records, catalogue)
+    used = {record["seq"] for record in records.values()}
+    others: list[dict[str, Any]] = []
+    for name in dict.fromkeys((resolved, reader)):
+        others += [r for r in log.page(Wanted(reader=name), limit=MOST_RECORDS, after=None)[0] if r["seq"] not in used]
+        used |= {record["seq"] for record in others}
+    told += [_record(record) for record in others if record["at"] is not None]
+    return sorted(told, key=lambda entry: (entry.at, entry.seq or 0), reverse=True)
+
+
+def _changes(changes: Sequence[Change], records: Mapping[str, Mapping[str, Any]], catalogue: Catalogue) -> list[Entry]:
+    before: dict[bytes, Holding | None] = {}
+    told = []
+    for change in changes:
+        source = codec.decode(change.field, change.record) if change.record is not None else None
+        holdings = source.holdings(catalogue) if source is not None else ()
+        first = holdings[0] if holdings else None
+        plans = [holding.plan for holding in holdings if holding.plan]
+        told.append(_change(change, before.get(change.field), first, plans, records))
+        before[change.field] = first
+    return told
+
+
+def _change(
+    change: Change,
+    was: Holding | None,
+    now: Holding | None,
+    plans: list[str],
+    records: Mapping[str, Mapping[str, Any]],
+) -> Entry:
+    letter, _, name = change.field.decode().partition(":")
+    kind = TYPES.get(letter, letter)
+    status = now.status_at(change.moment) if now else None
+    earlier = was.status_at(change.moment) if was else None
+    only_end = was is not None and now is not None and earlier == status and was.until != now.until
+    return Entry(
+        at=change.moment,
+        title=SOURCES.get(kind, kind),
+        tone=_tone(now, change.moment),
+        plans=plans,
+        status=status,
+        before=earlier if earlier != status else None,
+        until=now.until if now else None,
+        was_until=was.until if was is not None and only_end else None,
+        moved=now is None,
+        target=name,
+        **_cause(change.cause, records),
+    )
+
+
+def _tone(holding: Holding | None, at: float) -> str:
+    if holding is None:
+        return "quiet"
+    return {"good": "good", "grace": "warn", "ended": "bad"}.get(holding.standing_at(at).value, "quiet")
+
+
+def _cause(cause: str, records: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    kind, _, name = cause.partition(":")
+    if kind == "event":
+        return {"event": name}
+    record = records.get(name) if kind == "audit" else None
+    if record is None:
+        return {}
+    return {"actor": record["actor"], "reason": record["reason"], "seq": record["seq"]}
+
+
+def _record(record: Mapping[str, Any]) -> Entry:
+    return Entry(
+        at=datetime.fromisoformat(str(record["at"])).timestamp(),
+        title=ACTIONS.get(record["action"], str(record["action"])),
+        tone="quiet",
+        actor=record["actor"],
+        reason=record["reason"],
+        seq=record["seq"],
+        target=record["target"],
+    )

@@ -1,0 +1,164 @@
+"""The page's words for the service's codes. A code without a word here is shown as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+REASONS: Mapping[str, str] = {
+    "free": "Free for everybody",
+    "subscription": "Opened by a subscription",
+    "trial": "Opened by a trial",
+    "grace": "Open in grace: a payment is being tried again",
+    "pass": "Opened by a pass",
+    "seat": "Opened by a seat of a group",
+    "grant": "Opened by a grant",
+    "gift": "Opened by a gift",
+    "institution": "Opened by an institution",
+    "metered": "One of the free stories",
+    "no_entitlement": "Nothing held opens it",
+    "meter_used_up": "The free stories are used up",
+    "sign_in_required": "Nobody to meter: not signed in",
+    "store_unavailable": "The store could not be reached",
+}
+
+SOURCES: Mapping[str, str] = {
+    "subscription": "Subscription",
+    "stripe_entitlement": "Stripe entitlement",
+    "pass": "Pass",
+    "seat": "Group seat",
+    "grant": "Grant",
+    "gift": "Gift",
+    "institution": "Institution",
+}
+
+STANDINGS: Mapping[str, str] = {
+    "good": "Gives access",
+    "grace": "In grace",
+    "ended": "Ended",
+    "none": "Gives nothing",
+}
+
+STATES: Mapping[str, str] = {
+    "pending": "Pending",
+    "applied": "Applied",
+    "stale": "Out of date",
+    "ignored": "Ignored",
+    "dead": "Given up",
+    "staged": "Waiting",
+    "applying": "Under way",
+    "done": "Done",
+    "undone": "Undone",
+    "waiting": "Waiting",
+    "active": "Active",
+    "used_up": "Used up",
+    "expired": "Ended",
+    "revoked": "Revoked",
+    "scheduled": "Scheduled",
+}
+
+TONES: Mapping[str, str] = {
+    "good": "good",
+    "active": "good",
+    "applied": "good",
+    "done": "good",
+    "full": "good",
+    "grace": "warn",
+    "pending": "warn",
+    "waiting": "warn",
+    "applying": "warn",
+    "staged": "warn",
+    "scheduled": "warn",
+    "used_up": "warn",
+    "dead": "bad",
+    "upsell": "bad",
+    "revoked": "bad",
+}
+"""Which colour a state has; beside its word, never alone."""
+
+ACTIONS: Mapping[str, str] = {
+    "grant.create": "Access granted",
+    "grant.change": "Grant's end changed",
+    "grant.revoke": "Grant revoked",
+    "import.apply": "Grants imported",
+    "import.undo": "Import undone",
+    "link": "Linked to Stripe",
+    "merge": "Readers merged",
+    "seat.give": "Seat given",
+    "seat.take": "Seat taken back",
+    "reader.erase": "Reader erased",
+    "key.create": "Key made",
+    "key.end": "Key ended",
+    "pass.create": "Story pass made",
+    "pass.revoke": "Story pass revoked",
+    "approval.ask": "Second admin asked for",
+    "approval.confirm": "Confirmed",
+    "approval.refuse": "Refused",
+    "event.replay": "Event replayed",
+}
+
+STEPS: Mapping[str, str] = {
+    "free": "Is it free?",
+    "store": "Can the store be reached?",
+    "entitlement": "Does something that the reader holds open it?",
+    "pass": "Does a story pass open it?",
+    "meter": "Are there free stories left?",
+    "locked": "Then it stays locked",
+    "history": "What led there",
+}
+
+FIELDS: Mapping[str, str] = {
+    "tier": "Tier",
+    "requires": "Opened by any of",
+    "open_parts": "Parts open to everybody",
+    "parts": "Parts asked about",
+    "held": "Held",
+    "source": "From",
+    "plan": "Plan",
+    "until": "Until",
+    "meter": "Meter",
+    "limit": "Free stories",
+    "used": "Read so far",
+    "used_at_most": "Read by then, at most",
+    "already_counted": "This one was counted before",
+    "counted": "Counted now",
+    "resets_at": "Begins anew",
+    "known_features": "Known from before",
+    "id": "Id",
+    "features": "Features",
+    "from": "From",
+    "status": "Status",
+    "reader": "Reader",
+    "role": "Role",
+    "story": "Story",
+    "openings": "Openings",
+    "subscription": "Subscription",
+    "since": "Since",
+    "rows": "Rows",
+    "new": "New",
+    "extended": "Extended",
+    "unchanged": "Unchanged",
+    "skipped": "Skipped",
+    "import": "Import",
+    "kind": "What",
+    "grant": "Grant",
+    "approval": "Approval",
+    "state": "State",
+}
+
+ROLES: Mapping[str, str] = {
+    "viewer": "Viewer – sees everything, changes nothing",
+    "granter": "Granter – also grants, imports, links, seats, passes, approvals",
+    "owner": "Owner – everything: also merge, erase, export, replay, keys",
+}
+
+TABLES: Mapping[str, Mapping[str, str]] = {
+    "reason": REASONS,
+    "source": SOURCES,
+    "standing": STANDINGS,
+    "state": STATES,
+    "action": ACTIONS,
+    "step": STEPS,
+    "field": FIELDS,
+    "role": ROLES,
+}
+"""Filter → its words, for templates."""
