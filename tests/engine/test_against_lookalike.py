@@ -1,0 +1,84 @@
+"""The engine with the real gateway and SDK, over HTTP, against the look-alike of Stripe."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from service.billing.allowance import Allowance
+from service.billing.gateway import Gateway
+from service.billing.webhook import envelope
+from service.demo.stripe import RunningLookalike
+from service.engine.catchup import CatchUp
+from service.engine.chores import Chores
+from service.engine.sweep import Sweep
+from tests.billing import conftest as billing
+from tests.engine.test_lifecycles import NAMES, paid_times
+
+lookalike, control = billing.lookalike, billing.control
+
+NOW = 2_000_000_000
+
+
+@pytest.fixture
+def engine(stage: Any, lookalike: RunningLookalike) -> Any:
+    gateway = Gateway("sk_test_x", lookalike.url, allowance=Allowance(per_second=1_000, burst=1_000))
+    return stage.make(gateway=gateway, timer=time.monotonic)
+
+
+def check(stage: Any, engine: Any, story: Any) -> None:
+    now = story["events"][-1]["created"] + 1
+    assert stage.held(story["reader"], now) == stage.expected(story["final"], paid_times(story), now)
+    counts = engine.marks.counts()
+    assert (counts["pending"], counts["unread"], counts["unspread"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_catch_up_alone_tells_all_of_a_story(stage: Any, engine: Any, control: Any, stories: Any, name: str) -> None:
+    story = stories[name]
+    control.load(story)
+    CatchUp(engine, stage.link, stage.keys).run(engine.gateway, story["events"][-1]["created"])
+    check(stage, engine, story)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_webhooks_alone_tell_all_of_a_story(stage: Any, engine: Any, control: Any, stories: Any, name: str) -> None:
+    story = stories[name]
+    control.load(story)
+    for event in reversed(story["events"]):
+        engine.receive(envelope(event), story["events"][-1]["created"])
+    check(stage, engine, story)
+
+
+def test_a_sweep_alone_finds_all_subscriptions(stage: Any, engine: Any, control: Any, stories: Any) -> None:
+    """As on the day that a site with subscribers sets the service up."""
+    for story in stories.values():
+        control.load({**story, "events": []})
+    now = max(story["events"][-1]["created"] for story in stories.values())
+    swept = Sweep(engine).run(engine.gateway, now)
+    assert {drift.what for drift in swept.drift} == {"unknown"}
+    for story in stories.values():
+        if not story["final"]["checkout_sessions"]:
+            check(stage, engine, story)
+    assert Sweep(engine).run(engine.gateway, now).drift == []
+
+
+@pytest.mark.full
+def test_a_delivery_is_acknowledged_in_time_while_stripe_hangs(
+    stage: Any, engine: Any, control: Any, stories: Any
+) -> None:
+    story = stories["signup_active"]
+    control.load(story)
+    control.ask("POST", "/faults", {"hang": 60})
+    for event in story["events"]:
+        begun = time.monotonic()
+        engine.receive(envelope(event), event["created"])
+        assert time.monotonic() - begun < 5
+    now = story["events"][-1]["created"] + 1
+    assert stage.held(story["reader"], now) == stage.expected(story["final"], {}, now)
+    control.ask("DELETE", "/faults")
+    Chores(engine).run(now, everything=True)
+    check(stage, engine, story)
+    assert all(kept.source.confirmed for kept in stage.readers.hot(story["reader"]))
