@@ -150,10 +150,10 @@ class Engine:
         self.checkpoint("replayed")
         return bool(recorded.mark) and self.work_soon(name, now)
 
-    def work_soon(self, name: str, now: float) -> bool:
+    def work_soon(self, name: str, now: float, cause: str = "admin") -> bool:
         """Brings an object up to date while somebody waits; what cannot be done at once is finished afterwards."""
         self.objects.request(name, now)
-        return self._or_later(name, lambda: self.workbench.work(name, self.errand(now, "admin", inline=True)))
+        return self._or_later(name, lambda: self.workbench.work(name, self.errand(now, cause, inline=True)))
 
     def spread_soon(self, names: Sequence[str], now: float, cause: str) -> bool:
         """Gives everybody what is theirs while somebody waits; a large group's last seats come afterwards."""

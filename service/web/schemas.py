@@ -245,6 +245,15 @@ class StatusOut(Answer):
     status = fields.String(required=True)
 
 
+class ReturnedIn(Request):
+    session = fields.String(required=True, validate=validate.Regexp(r"cs_[A-Za-z0-9_]{1,120}\Z"))
+
+
+class ReturnedOut(Answer):
+    session = fields.String(required=True)
+    settled = fields.Boolean(required=True)
+
+
 class UrlOut(Answer):
     url = fields.String(required=True, metadata={"format": "uri"})
 

@@ -15,11 +15,12 @@ from service.observe import log
 from service.paywall.catalogue import Catalogue, Plan
 from service.paywall.price import PriceTag
 from service.paywall.source import Standing, Subscription
+from service.paywall.told import Ref
 from service.store.readers import Readers
 from service.web import bodies, guards
 from service.web.describe import described
 from service.web.errors import Problem, invalid
-from service.web.schemas import CheckoutIn, PortalIn, UrlOut
+from service.web.schemas import CheckoutIn, PortalIn, ReturnedIn, ReturnedOut, UrlOut
 
 
 class Shop:
@@ -65,6 +66,19 @@ class Shop:
                     continue
         raise Problem(404, "Stripe no longer has this reader's customer.")
 
+    def bought(self, session: str) -> list[Ref]:
+        """What a session has led to, itself first: its word on whose the rest is counts.
+
+        `Problem` 404 for one that Stripe does not know, so that nothing is kept of invented ones; 503.
+        """
+        gateway = self._stripe()
+        with stripe_asked():
+            try:
+                told = gateway.read(Ref("session", session))
+            except NoSuchObject:
+                raise Problem(404, "Stripe knows no such Checkout session.") from None
+        return [told.ref, *([Ref("subscription", told.subscription)] if told.subscription else [])]
+
     def _check_return(self, return_url: str) -> None:
         if not checkout.on_origin(return_url, self._catalogue.origins):
             places = ", ".join(self._catalogue.origins) or "(none is configured)"
@@ -107,10 +121,14 @@ def stripe_asked() -> Iterator[None]:
         raise Problem(503, detail, kind="stripe-refused", title="Stripe refused") from None
 
 
-def blueprint(shop: Shop, clock: Callable[[], float]) -> Blueprint:
+Look = Callable[[str, float, str], bool]
+"""Reads an object of Stripe's by its name, and gives whether all that follows from it is in force."""
+
+
+def blueprint(shop: Shop, look: Look, clock: Callable[[], float]) -> Blueprint:
     """What the website calls to sell."""
     blp = Blueprint("selling", __name__)
-    checkout_in, portal_in = CheckoutIn(), PortalIn()
+    checkout_in, returned_in, portal_in = CheckoutIn(), ReturnedIn(), PortalIn()
 
     @blp.post("/v1/checkout")
     @described(takes=CheckoutIn, gives={200: UrlOut}, refuses=(409,), tag="website")
@@ -120,6 +138,16 @@ def blueprint(shop: Shop, clock: Callable[[], float]) -> Blueprint:
         data = bodies.load(checkout_in)
         plan, price = data.get("plan"), data.get("price")
         return jsonify({"url": shop.checkout(data["reader"], plan, price, data["return_url"], clock())})
+
+    @blp.post("/v1/checkout/returned")
+    @described(takes=ReturnedIn, gives={200: ReturnedOut}, refuses=(404,), tag="website")
+    @guards.site
+    def returned() -> Response:
+        """A reader is back from the page to pay on: what she bought opens at once, even if the webhook is late."""
+        session = bodies.load(returned_in)["session"]
+        now = clock()
+        settled = [look(ref.text, now, "checkout") for ref in shop.bought(session)]
+        return jsonify({"session": session, "settled": all(settled)})
 
     @blp.post("/v1/portal")
     @described(takes=PortalIn, gives={200: UrlOut}, refuses=(404,), tag="website")

@@ -25,6 +25,7 @@ RIGHTS: dict[tuple[str, str], Demand] = {
     ("POST", "/v1/access"): "site",
     ("POST", "/v1/access/batch"): "site",
     ("POST", "/v1/checkout"): "site",
+    ("POST", "/v1/checkout/returned"): "site",
     ("POST", "/v1/portal"): "site",
     ("POST", "/v1/gifts"): "site",
     ("GET", "/v1/gifts/<reader>"): "site",

@@ -198,6 +198,8 @@ class Handler(BaseHTTPRequestHandler):
             return {"decisions": [access({**body, "story": story}, count=False) for story in body["stories"]]}
         if path == "/v1/checkout":
             return checkout(body, base)
+        if path == "/v1/checkout/returned":
+            return {"session": body["session"], "settled": False}
         if path == "/v1/portal" and held.get(body["reader"]) == "supporter":
             return {"url": f"{base}/portal"}
         raise Problem(404)

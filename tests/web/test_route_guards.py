@@ -22,7 +22,7 @@ OPEN = {
     "/.well-known/jwks.json",
     "/v1/stripe/webhook",  # signed by Stripe instead
 }
-WEBSITE = {"/v1/access", "/v1/access/batch", "/v1/checkout", "/v1/portal"}
+WEBSITE = {"/v1/access", "/v1/access/batch", "/v1/checkout", "/v1/checkout/returned", "/v1/portal"}
 
 
 @pytest.fixture

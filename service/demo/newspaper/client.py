@@ -40,7 +40,7 @@ class Failed(Exception):
 
 
 class Paywall:
-    """The four calls a site needs. Safe to share between threads: the session's pool is, and nothing else is kept."""
+    """The five calls a site needs. Safe to share between threads: the session's pool is, and nothing else is kept."""
 
     def __init__(self, url: str, site_key: str) -> None:
         self._url = url.rstrip("/")
@@ -68,6 +68,13 @@ class Paywall:
         """The address of the page to pay on. `choice`: {"plan": id} or {"price": id}. Raises Failed: 409 = holds it already."""
         body = {"reader": reader, **choice, "return_url": return_url}
         return str(self._post("/v1/checkout", body, PAY_SECONDS)["url"])
+
+    def returned(self, session_id: str) -> None:
+        """A reader is back from the page to pay on: the service looks at once, even if Stripe's news is late."""
+        try:
+            self._post("/v1/checkout/returned", {"session": session_id}, PAY_SECONDS)
+        except Failed:
+            return  # The news comes by itself; until then the page waits for it.
 
     def portal(self, reader: str, return_url: str) -> str:
         """The address of the page to change or cancel on. Raises Failed: 404 = nothing to manage."""

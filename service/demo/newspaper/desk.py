@@ -74,6 +74,8 @@ def welcome() -> Response | str:
     if "session_id" not in request.args:  # the page to pay on adds it, unless one turns back there
         flash("Nothing was charged. The offer stands.")
         return redirect(f"{there}#support", 303)
+    if tries == 0:
+        paper().paywall.returned(request.args["session_id"])
     if _settled(story or paper().lead, SETTLE_SECONDS if tries == 0 else 0):
         flash("Thank you for supporting the Ledger. Everything you paid for is open.")
         return redirect(there, 303)
