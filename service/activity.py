@@ -84,9 +84,9 @@ class Activity:
         with self._lock:
             now = self._clock()
             self._drain(now)
-            self._cut()
             try:
-                while self._parts:
+                # A part whose fate is unknown is told again as it was, before what has come since is cut.
+                while self._parts or self._cut():
                     self.store.add(self._process, self._parts[0], self._bucket(now).day, now)
                     self._parts.popleft()
             except StoreUnavailable:
@@ -120,10 +120,10 @@ class Activity:
         self._told[tag] = now
         self._shown[tag] = int(now)
 
-    def _cut(self) -> None:
-        """Cuts what waits into parts, each with its number. One under way is told first, as it is."""
-        if self._parts or not (self._counts or self._shown or self._begun):
-            return
+    def _cut(self) -> bool:
+        """Cuts what waits into parts, each with its number. Gives whether there are any."""
+        if not (self._counts or self._shown or self._begun):
+            return False
         shown = list(self._shown.items())
         begun = [(reader_hash(reader), at) for reader, at in (self._begun.popleft() for _ in range(len(self._begun)))]
         for start in range(0, max(len(shown), 1), _A_TIME):
@@ -134,3 +134,4 @@ class Activity:
             part = Part(self._number, counts, shown[start : start + _A_TIME], begun if last else [])
             self._parts.append(part)
         self._counts, self._shown = {}, {}
+        return True

@@ -1,0 +1,257 @@
+"""What happened, counted: over the whole app, on Valkey and Redis 8 alike."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from service.desk import Question
+from service.paywall.catalogue import DAY, Story
+from service.paywall.source import Item, Subscription
+from service.store.activity import Bucket, Part
+from service.upkeep import housekeeping_of
+
+if TYPE_CHECKING:
+    from tests.store.conftest import Launch
+    from tests.within import DeskApp, MakeDesk
+
+NOON = "2026-11-24T12:00:00Z"
+
+
+def figures(app: DeskApp, days: int = 30) -> dict[str, Any]:
+    assert app.service.overview.activity.flush()
+    answer = app.call("GET", f"/v1/activity?days={days}", admin=True)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.get_json()
+    return found
+
+
+def checks(point: dict[str, Any]) -> dict[str, int]:
+    return {f"{one['show']} {one['reason']}": one["count"] for one in point["checks"]}
+
+
+def subscription(app: DeskApp, status: str = "active", name: str = "sub_1", **more: Any) -> Subscription:
+    now = int(app.clock())
+    item = Item("price_month", None, None, 1, now, now + 30 * DAY)
+    return Subscription(name, status, (item,), more.pop("created", now), **more)
+
+
+def begins(app: DeskApp, reader: str, number: int = 1, **more: Any) -> None:
+    source = subscription(app, **more)
+    app.service.readers.put(reader, source, number, rule="higher", ended=False, now=app.clock(), cause="event:evt")
+
+
+def test_checks_are_counted_by_answer_and_reason_in_the_sites_day_and_the_hour(desk_app: DeskApp) -> None:
+    desk_app.clock.at("2026-11-24T04:59:00Z")
+    for story in "abc":
+        desk_app.ask(story, visitor="v")
+    assert desk_app.service.overview.activity.flush()
+    desk_app.clock.at("2026-11-24T05:00:00Z")
+    desk_app.ask("d", visitor="v", count=False)
+    found = figures(desk_app, 2)
+    assert found["zone"] == "America/New_York"
+    assert [(day["when"], checks(day), day["upsells"]) for day in found["days"]] == [
+        ("2026-11-23", {"full metered": 2, "upsell meter_used_up": 1}, 1),
+        ("2026-11-24", {"upsell meter_used_up": 1}, 0),
+    ]
+    hours = {hour["when"]: checks(hour) for hour in found["hours"] if hour["checks"]}
+    assert hours == {
+        "2026-11-24T04:00:00Z": {"full metered": 2, "upsell meter_used_up": 1},
+        "2026-11-24T05:00:00Z": {"upsell meter_used_up": 1},
+    }
+    assert len(found["hours"]) == 48
+
+
+def test_days_without_anything_are_there_with_nothing(desk_app: DeskApp) -> None:
+    desk_app.clock.at(NOON)
+    found = figures(desk_app)
+    assert [len(found["days"]), found["days"][0]["when"], found["days"][-1]["when"]] == [30, "2026-10-26", "2026-11-24"]
+    assert found["days"][0] == {
+        "when": "2026-10-26",
+        "checks": [],
+        "upsells": 0,
+        "upsell_readers": 0,
+        "begun": 0,
+        "entitlements": [],
+        "webhooks": [],
+        "delay": {"events": 0, "mean": None, "half_within": None, "most_within": None},
+    }
+    assert found["upsell"] == {
+        "begun": 0, "readers": 0, "share": None, "low": None, "high": None, "within_days": 7,
+    }  # fmt: skip
+
+
+def locked(app: DeskApp, *readers: str) -> None:
+    for reader in readers:
+        app.ask({"id": "s", "tier": "supporters"}, reader=reader)
+
+
+def test_a_subscription_within_seven_days_of_the_box_is_counted_once_with_its_share(desk_app: DeskApp) -> None:
+    desk_app.clock.at(NOON)
+    locked(desk_app, *"abcd", "a", "a")
+    figures(desk_app)
+    desk_app.clock.now += 3 * DAY
+    begins(desk_app, "a")
+    begins(desk_app, "stranger", name="sub_2")
+    begins(desk_app, "a", name="sub_3")
+    figures(desk_app)
+    desk_app.clock.now += 5 * DAY
+    begins(desk_app, "b", name="sub_4")
+    found = figures(desk_app)
+    assert (found["upsell"]["readers"], found["upsell"]["begun"], found["upsell"]["share"]) == (4, 1, 0.25)
+    assert 0 < found["upsell"]["low"] < 0.25 < found["upsell"]["high"] < 1
+    assert [day["begun"] for day in found["days"] if day["begun"]] == [1]
+
+
+@pytest.mark.parametrize("status", ["incomplete", "past_due", "canceled", "unpaid", "paused", "a_new_word"])
+def test_only_what_gives_access_has_begun_and_only_then(desk: DeskApp, status: str) -> None:
+    desk.clock.at(NOON)
+    locked(desk, "r")
+    figures(desk)
+    begins(desk, "r", status=status)
+    assert figures(desk)["upsell"]["begun"] == 0
+    begins(desk, "r", 2, status="active")
+    assert figures(desk)["upsell"]["begun"] == 1
+
+
+def test_a_renewal_a_seat_a_gift_and_an_old_subscription_begin_nothing(desk: DeskApp) -> None:
+    desk.clock.at(NOON)
+    begins(desk, "r")
+    locked(desk, "other", "third", "fourth")
+    figures(desk)
+    begins(desk, "r", 2)
+    begins(desk, "other", role="seat")
+    begins(desk, "third", role="gift")
+    begins(desk, "fourth", created=int(desk.clock()) - 8 * DAY)
+    assert figures(desk)["upsell"]["begun"] == 0
+
+
+def test_what_is_not_a_read_shows_no_box_and_visitors_are_no_case(desk: DeskApp) -> None:
+    desk.clock.at(NOON)
+    desk.ask({"id": "s", "tier": "supporters"}, reader="r", count=False)
+    desk.call("POST", "/v1/access/batch", {"reader": "r", "stories": [{"id": "s", "tier": "supporters"}]})
+    desk.ask({"id": "s", "tier": "supporters"}, visitor="v")
+    (today,) = figures(desk, 1)["days"]
+    assert (checks(today), today["upsells"], today["upsell_readers"]) == ({"upsell no_entitlement": 3}, 1, 0)
+
+
+def test_a_part_told_twice_counts_once(desk_app: DeskApp) -> None:
+    desk_app.clock.at(NOON)
+    store, now = desk_app.service.overview.activity.store, desk_app.clock()
+    day = date(2026, 11, 24)
+    part = Part(1, {Bucket(day, int(now) // 3600): {"c:full:free": 3}}, [(b"tag", int(now))], [(b"tag", int(now))])
+    assert [store.add("p", part, day, now), store.add("p", part, day, now)] == [True, False]
+    assert store.days([day]) == [{"c:full:free": 3, "shown_readers": 1, "begun": 1}]
+    assert store.add("another", part, day, now)
+    assert store.days([day])[0]["c:full:free"] == 6
+
+
+def test_many_readers_are_told_in_small_parts(desk_app: DeskApp) -> None:
+    now = desk_app.clock.at(NOON)
+    answer = desk_app.service.desk.ask(Question(Story("s", tier="supporters"), "r"), now)
+    for number in range(1_100):
+        asked = replace(answer.question, reader=f"r{number}")
+        desk_app.service.overview.activity.answered(replace(answer, question=asked))
+    (today,) = figures(desk_app, 1)["days"]
+    assert (today["upsells"], today["upsell_readers"]) == (1_100, 1_100)
+
+
+def test_an_outage_costs_no_figure(launch: Launch, make_desk: MakeDesk) -> None:
+    store = launch("valkey", tcp=True)
+    app = make_desk(store.url)
+    app.clock.at(NOON)
+    app.ask("a", visitor="v")
+    store.end()
+    assert not app.service.overview.activity.flush()
+    for _ in range(3):
+        app.ask("a", visitor="v")
+    assert not app.service.overview.activity.flush()
+    store.start()
+    assert app.service.link.wait(5)
+    (today,) = figures(app, 1)["days"]
+    assert sum(checks(today).values()) == 4
+
+
+def test_what_is_kept_is_bounded_and_forgets_by_itself(desk_app: DeskApp) -> None:
+    desk_app.clock.at(NOON)
+    locked(desk_app, "r")
+    begins(desk_app, "r")
+    desk_app.service.overview.activity.delivered("done", 3.0)
+    figures(desk_app)
+    link = desk_app.service.link
+    keys = [key for page in link.scan_nodes(b"pw:{activity}*") for key in page]
+    kept = {bytes(key).rpartition(b"}")[2][:1]: link.call(key, b"EXPIRETIME", key) for key in keys}
+    assert set(kept) == {b"d", b"h", b"p"}, "the mark of the reader who subscribed is gone with her subscription"
+    assert kept[b"d"] == int(desk_app.clock()) + 40 * DAY
+    assert 0 < kept[b"h"] <= int(desk_app.clock()) + 51 * 3600
+
+
+def test_deliveries_are_counted_with_their_delay(desk_app: DeskApp) -> None:
+    desk_app.clock.at(NOON)
+    activity = desk_app.service.overview.activity
+    for delay in [0.4] * 12 + [4.0] * 7 + [100.0]:
+        activity.delivered("done", delay)
+    activity.delivered("repeat")
+    (today,) = figures(desk_app, 1)["days"]
+    assert today["webhooks"] == [{"outcome": "done", "count": 20}, {"outcome": "repeat", "count": 1}]
+    assert today["delay"] == {"events": 20, "mean": 6.64, "half_within": 1, "most_within": 5}
+
+
+def test_entitlements_are_counted_by_plan_as_they_hold_now(desk_app: DeskApp) -> None:
+    desk_app.clock.at(NOON)
+    keep = housekeeping_of(desk_app.service)
+    for reader, until in [("a", None), ("b", "2026-11-25T12:00:00Z"), ("c", "2026-12-25T12:00:00Z")]:
+        desk_app.grant(reader, until=until)
+    desk_app.grant("d", features=["no_ads"])
+    later = {"from": "2026-12-01T00:00:00Z"}
+    desk_app.grant("e", **later)
+    keep.everything()
+    (today,) = figures(desk_app, 1)["days"]
+    assert today["entitlements"] == [{"plan": None, "count": 1}, {"plan": "vip", "count": 3}]
+    desk_app.clock.now += 2 * DAY
+    keep.everything()
+    found = figures(desk_app, 3)
+    assert [day["entitlements"] for day in found["days"]][1:] == [
+        [],
+        [{"plan": None, "count": 1}, {"plan": "vip", "count": 2}],
+    ]
+
+
+def test_the_table_is_csv_where_that_is_asked_for(desk: DeskApp) -> None:
+    desk.clock.at(NOON)
+    desk.ask("a", visitor="v")
+    figures(desk)
+    answer = desk.call("GET", "/v1/activity?days=1", admin=True, headers={"Accept": "text/csv"})
+    assert answer.content_type == "text/csv; charset=utf-8; header=present"
+    rows = list(csv.reader(io.StringIO(answer.text)))
+    assert rows[0] == ["day", "measure", "name", "value"]
+    assert ["2026-11-24", "checks full", "metered", "1"] in rows
+    assert ["2026-11-24", "upsells", "shown", "0"] in rows
+
+
+@pytest.mark.parametrize("query", ["days=0", "days=41", "days=x", "days=", "days=1&days=2", "more=1", "days=1e1"])
+def test_a_bad_number_of_days_is_refused(desk: DeskApp, query: str) -> None:
+    assert desk.call("GET", f"/v1/activity?{query}", admin=True).status_code == 422
+
+
+def test_a_site_key_sees_neither(desk: DeskApp) -> None:
+    assert desk.call("GET", "/v1/activity").status_code == 403
+    assert desk.call("GET", "/v1/attention").status_code == 403
+
+
+def test_counting_from_many_threads_loses_nothing(desk: DeskApp, all_at_once: Any) -> None:
+    desk.clock.at(NOON)
+    activity = desk.service.overview.activity
+
+    def count(_: int) -> None:
+        for _ in range(2_000):
+            activity.delivered("done")
+        activity.flush()
+
+    all_at_once(8, count)
+    assert figures(desk, 1)["days"][0]["webhooks"] == [{"outcome": "done", "count": 16_000}]
