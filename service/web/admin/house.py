@@ -8,8 +8,10 @@ from typing import Protocol
 from service.desk import Desk
 from service.engine.admin import Admin
 from service.engine.engine import Engine
+from service.erasure import Erasure
 from service.governance import Governance
 from service.importing.bulk import GrantImports
+from service.overview import Overview
 from service.profile import Profiles
 from service.sharing import Sharing
 from service.store.grants import Grants
@@ -17,6 +19,7 @@ from service.store.keys import Keys
 from service.store.link import Link
 from service.store.readers import Readers
 from service.store.secret import Secrets
+from service.web.privacy import Export
 
 
 class House(Protocol):
@@ -48,3 +51,9 @@ class House(Protocol):
     def imports(self) -> GrantImports: ...
     @property
     def sharing(self) -> Sharing: ...
+    @property
+    def overview(self) -> Overview: ...
+    @property
+    def erasure(self) -> Erasure: ...
+    @property
+    def export(self) -> Export: ...

@@ -1,17 +1,71 @@
-"""The first page: what needs a hand, and how the last 30 days went."""
+"""The first page: what needs a hand, each with a link to mend it, and how the last 30 days went."""
 
 from __future__ import annotations
 
-from flask import Flask, Response
+from typing import Any
 
+from flask import Flask, Response, abort, url_for
+
+from service.attention import Item
+from service.figures import USUAL_DAYS, Figures, figures
+from service.web import csv_out
+from service.web.admin import plots
 from service.web.admin.frame import Frame, needs, show
+from service.web.admin.reader import link
 
 
 def register(page: Flask, frame: Frame) -> None:
     """Adds it."""
+    house = frame.house
+    catalogue = house.desk.catalogue
 
     @page.get("/")
     @needs("viewer")
     def overview() -> Response:
-        waiting = len(frame.house.governance.approving.approvals.waiting(frame.now))
-        return show("overview.html", waiting=waiting)
+        now = frame.now
+        items = [item for item in house.overview.attention.items(now) if item.count]
+        waiting = len(house.governance.approving.approvals.waiting(now))
+        return show(
+            "overview.html",
+            hands=[_hand(item) for item in items],
+            waiting=waiting,
+            well=not waiting and not any(item.hand for item in items),
+            plots=plots.all_of(_figures(), catalogue),
+        )
+
+    @page.get("/plots/<name>.csv")
+    @needs("viewer")
+    def plot_csv(name: str) -> Response:
+        plot = next((plot for plot in plots.all_of(_figures(), catalogue) if plot.name == name), None)
+        if plot is None:
+            abort(404)
+        return csv_out.answer(plot.columns, plot.rows, plot.name, None)
+
+    def _figures() -> Figures:
+        return figures(house.overview.activity.store, catalogue.zone, USUAL_DAYS, frame.now)
+
+
+def _hand(item: Item) -> dict[str, Any]:
+    """What needs a hand, as the page tells it: its cases lead where they are mended."""
+    return {
+        "item": item,
+        "url": url_for("events", state="dead") if item.kind == "dead_letters" else None,
+        "cases": [
+            {
+                "id": one.id,
+                "url": _mends(item, one.id, one.reader),
+                "reader": one.reader,
+                "at": one.at,
+                "text": one.text,
+            }
+            for one in item.examples
+        ],
+    }
+
+
+def _mends(item: Item, name: str, reader: str | None) -> str | None:
+    if reader is not None:
+        return link(reader)
+    if item.kind == "dead_letters":
+        return url_for("event", id=name)
+    return url_for("readers", q=name) if item.kind == "ownerless" else None

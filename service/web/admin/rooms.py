@@ -14,6 +14,7 @@ from service.web.admin import (
     overview,
     passes,
     reader,
+    rights,
     search,
     seats,
     why,
@@ -23,5 +24,5 @@ from service.web.admin.frame import Frame
 
 def register(page: Flask, frame: Frame) -> None:
     """Adds every view."""
-    for view in (overview, search, reader, acts, why, seats, imports, approvals, passes, events, audit, keys):
+    for view in (overview, search, reader, acts, rights, why, seats, imports, approvals, passes, events, audit, keys):
         view.register(page, frame)
