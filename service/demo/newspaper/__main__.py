@@ -18,7 +18,7 @@ from .app import create_newspaper
 class PatientHandler(WSGIRequestHandler):
     """A browser opens connections ahead of need: one that asks nothing must not hold up the end."""
 
-    timeout = 5
+    timeout = 2
 
 
 def main() -> None:

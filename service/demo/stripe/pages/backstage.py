@@ -15,7 +15,8 @@ from service.demo.stripe.pages.portal import told_of
 from service.demo.stripe.pages.wording import day
 from service.demo.stripe.world import World
 
-LATER = (("An hour later", 3600), ("A day later", 86_400), ("A week later", 7 * 86_400), ("A month later", 31 * 86_400))
+MONTH = 31 * 86_400 + 2 * 3_600  # a renewal is charged within the hour after
+LATER = (("An hour later", 3_600), ("A day later", 86_400), ("A week later", 7 * 86_400), ("A month later", MONTH))
 ENDS = (("cancel", "Cancel"), ("unpaid", "Mark unpaid"), ("past_due", "Leave past due"))
 DELIVERY = {"normal": "Deliver", "hold": "Deliver later", "off": "Lose them"}
 

@@ -1,0 +1,227 @@
+"""`paywall demo`, step by step as a newcomer goes through it, over HTTP alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from service.demo.layout import laid_out
+from service.demo.welcome import grant_command
+from tests.demonstration import DAY, MONTH, begun, running
+
+if TYPE_CHECKING:
+    from tests.demonstration import Demo, Visit
+
+Until = Callable[..., float]
+
+pytestmark = pytest.mark.xdist_group("demo")
+
+FRESH = ("harbour-contract", "school-buses", "heat-grid", "newsmaker-ferry", "women-eight", "meridian")
+OLD = "coopers-row"
+"""A story beyond the free ones: only what a reader holds opens it."""
+NOTEBOOK = 'class="notebook'
+BOX = "Unlock unlimited access"
+AD = 'aria-label="Advertisement"'
+AUTOPLAY = "autoplay muted"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """One for all tests of this file, which go on from each other's time: it only moves forward."""
+    with running(tmp_path_factory.mktemp("demo")) as demo:
+        yield demo
+
+
+def opens(visit: Visit, story: str = OLD) -> bool:
+    page = visit.story(story)
+    assert (NOTEBOOK in page) != (BOX in page)
+    return NOTEBOOK in page
+
+
+def test_it_says_where_the_newspaper_is_on_a_line_of_its_own(demo: Demo) -> None:
+    lines = [line.strip() for line in demo.printed.splitlines()]
+    assert demo.paper in lines
+    assert "The Daily Ledger" in demo.visit().get("/")
+    assert demo.complaints == ""
+
+
+def test_the_free_stories_run_out_and_the_printed_line_lets_her_in(demo: Demo) -> None:
+    visitor = demo.visit()
+    assert [opens(visitor, story) for story in FRESH[:3]] == [True, True, False]
+    assert "The facts" in visitor.story(FRESH[2])
+    maya = demo.visit("r-1042")
+    assert [opens(maya, story) for story in FRESH] == [True] * 5 + [False]
+    assert AD in maya.story(FRESH[5])
+    assert AUTOPLAY in maya.story(FRESH[5])
+    assert "Your seat" not in maya.get("/events")
+    granted = demo.shell(demo.command)
+    assert (granted.returncode, granted.stderr) == (0, "")
+    page = maya.story(FRESH[5])
+    assert NOTEBOOK in page
+    assert AD not in page
+    assert AUTOPLAY not in page
+    assert "Your seat" in maya.get("/events")
+    assert "A membership given by the newsroom (VIP)" in maya.get("/account")
+
+
+def test_what_was_paid_for_is_open_at_once_while_webhooks_wait_and_ends_with_the_period_once_cancelled(
+    demo: Demo, until: Until
+) -> None:
+    tobias = demo.visit("r-2077")
+    assert not opens(tobias)
+    demo.pull(webhooks="hold")
+    back = tobias.buys("price_month", OLD)
+    assert back.url == f"{demo.paper}/story/{OLD}"
+    assert NOTEBOOK in back.text
+    assert AD not in back.text
+    demo.pull(webhooks="normal")
+    until(lambda: " 0 waiting" in demo.pull(webhooks="normal"), 30)
+    assert opens(tobias)
+    assert "Ends on" in tobias.portal(action="cancel")
+    demo.pull(later=29 * DAY)
+    assert opens(tobias)
+    demo.pull(later=2 * DAY)
+    assert not opens(tobias)
+    until(lambda: "No membership yet" in tobias.get("/account"))
+
+
+def test_a_command_lives_in_the_demos_time(demo: Demo) -> None:
+    demo.pull(later=MONTH)
+    late = demo.shell(demo.command)
+    assert late.returncode == 1
+    assert "until" in late.stderr
+
+
+def test_a_failed_renewal_is_grace_for_fourteen_days_and_paying_opens_again(demo: Demo, until: Until) -> None:
+    ngozi = demo.visit("r-3310")
+    assert NOTEBOOK in ngozi.buys("price_month", OLD).text
+    demo.pull(fails=demo.button("fails", "r-3310"), retries_end="past_due")
+    demo.pull(later=MONTH)
+    until(lambda: "Your last payment did not go through" in ngozi.get("/account"), 30)
+    assert opens(ngozi)
+    demo.pull(later=14 * DAY)
+    assert not opens(ngozi)
+    demo.pull(works=demo.button("works", "r-3310"))
+    ngozi.portal(action="pay")
+    until(lambda: opens(ngozi), 30)
+
+
+def test_a_refunded_pass_is_over(demo: Demo, until: Until) -> None:
+    anselm = demo.visit("r-4581")
+    back = anselm.buys("price_day", OLD)
+    assert NOTEBOOK in back.text
+    assert AD in back.text, "a day pass opens the notebook and nothing else"
+    demo.pull(refund=demo.button("refund", "r-4581"))
+    until(lambda: not opens(anselm), 30)
+
+
+def test_one_beside_it_says_what_is_in_the_way(demo: Demo) -> None:
+    second = begun_beside(demo)
+    assert second.process.wait(60) == 1
+    assert str(demo.folder / ".paywall") in second.complaints
+    assert "PAYWALL_DATA" in second.complaints
+    assert "Traceback" not in second.complaints
+    refused = demo.shell(demo.command.partition(" grants ")[0] + " serve")
+    assert refused.returncode == 1
+    assert "paywall demo" in refused.stderr
+
+
+def begun_beside(demo: Demo) -> Demo:
+    """Another one in the same folder; what the first has printed stays as it is."""
+    kept = {name: (demo.folder / name).rename(demo.folder / f"{name}.first") for name in ("out", "err")}
+    try:
+        second = begun(demo.folder)
+        second.process.wait(60)
+        (demo.folder / "beside").mkdir()
+        for name in kept:
+            (demo.folder / name).rename(demo.folder / "beside" / name)
+    finally:
+        for name, first in kept.items():
+            first.rename(demo.folder / name)
+    second.folder = demo.folder / "beside"
+    return second
+
+
+def test_it_ends_within_ten_seconds_with_browsers_connected_and_leaves_nothing(demo: Demo, until: Until) -> None:
+    """The last of this file: it ends the demo that the others share."""
+    ports = [int(url.rsplit(":", 1)[1].partition("/")[0]) for url in (demo.paper, demo.backstage)]
+    connected = [socket.create_connection(("127.0.0.1", port), timeout=5) for port in ports]
+    struck = time.monotonic()
+    assert demo.end(signal.SIGINT, group=True) == 0
+    assert time.monotonic() - struck < 10
+    for each in connected:
+        each.close()
+    until(lambda: not alive_in_group(demo.process.pid), 5)
+    assert not (demo.folder / ".paywall").exists()
+    assert demo.complaints == ""
+
+
+def alive_in_group(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("sign", "group"), [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGINT, False)])
+def test_any_end_ends_all_and_the_next_begins_afresh(tmp_path: Path, sign: int, group: bool) -> None:
+    with running(tmp_path) as demo:
+        assert demo.shell(demo.command).returncode == 0
+        assert demo.end(sign, group=group) == 0
+    with running(tmp_path) as demo:
+        assert opens(demo.visit("r-1042")) is False
+
+
+@pytest.mark.full
+def test_ended_while_it_starts_it_leaves_nothing(tmp_path: Path, until: Until) -> None:
+    demo = begun(tmp_path)
+    until(lambda: (tmp_path / ".paywall" / "demo-config").exists(), 60)
+    assert demo.end(signal.SIGINT, group=True) == 0
+    until(lambda: not alive_in_group(demo.process.pid), 5)
+    assert not (tmp_path / ".paywall").exists()
+
+
+@pytest.mark.full
+def test_its_parts_end_with_a_demo_that_is_killed_and_the_next_begins_afresh(tmp_path: Path, until: Until) -> None:
+    with running(tmp_path) as demo:
+        demo.process.kill()
+        demo.process.wait()
+        until(lambda: not alive_in_group(demo.process.pid), 20)
+    with running(tmp_path) as demo:
+        assert demo.visit().get("/")
+
+
+def test_a_folder_with_a_services_data_is_left_alone(tmp_path: Path) -> None:
+    kept = tmp_path / ".paywall" / "store" / "appendonly.aof"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("what readers hold")
+    demo = begun(tmp_path)
+    assert demo.process.wait(60) == 1
+    assert "PAYWALL_DATA" in demo.complaints
+    assert kept.read_text() == "what readers hold"
+
+
+def test_a_port_that_is_taken_gives_way_to_a_free_one(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        layout = laid_out(tmp_path, port)
+    ports = {layout.service_port, layout.newspaper_port, layout.stripe_port}
+    assert port not in ports
+    assert len(ports) == 3
+
+
+def test_the_printed_line_carries_what_another_shell_may_lack_and_drops_what_would_mislead_it() -> None:
+    assert grant_command({}).partition(" grants add ")[0].endswith("paywall")
+    line = grant_command({"PAYWALL_DATA": "/tmp/a b", "REDIS_URL": "redis://elsewhere"})
+    assert line.startswith("env -u REDIS_URL 'PAYWALL_DATA=/tmp/a b' ")
