@@ -19,6 +19,7 @@ from service.engine.telling import Telling
 from service.engine.work import Workbench
 from service.paywall.catalogue import Catalogue
 from service.store.customers import Customers
+from service.store.erased import Erased
 from service.store.errors import StoreUnavailable
 from service.store.inbox import Event, Inbox, Mode, Recorded
 from service.store.keys import Keys
@@ -79,8 +80,9 @@ class Engine:
         self.catalogue = catalogue
         self.gateway = gateway
         self.readers = readers
-        self.objects = Objects(link, stripe_keys)
-        self.inbox = Inbox(link, stripe_keys)
+        blind = Erased(link, keys).blind
+        self.objects = Objects(link, stripe_keys, blind)
+        self.inbox = Inbox(link, stripe_keys, blind)
         self.marks = Marks(link, stripe_keys)
         self.seats = Seats(link, stripe_keys, keys)
         self.people = People(link, keys)

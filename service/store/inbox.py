@@ -10,8 +10,8 @@ number for it, and saying that it is done are one step each. Its hash is kept 35
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 import msgspec
@@ -91,9 +91,11 @@ class Done:
 class Inbox:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, link: Link, keys: StripeKeys) -> None:
+    def __init__(self, link: Link, keys: StripeKeys, blind: Callable[[Told], Told] = lambda told: told) -> None:
+        """`blind` leaves out the ids that must not be kept (`erased`)."""
         self._link = link
         self.keys = keys
+        self._blind = blind
 
     def record(self, event: Event, now: float, *, mode: Mode = "deliver", lease: bool = True) -> Recorded:
         """Records an event durably; of one that is known only that it came again. Safe to repeat."""
@@ -104,7 +106,8 @@ class Inbox:
             "name": event.name,
         }
         if event.signal.refs and not event.why:
-            pairs["says"] = pack_signal(event.signal)
+            told = event.signal.told
+            pairs["says"] = pack_signal(replace(event.signal, told=self._blind(told)) if told else event.signal)
         fields = [part for pair in pairs.items() for part in pair]
         return self._record(event.id, event.name, now, mode, lease, event.why, fields)
 

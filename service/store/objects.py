@@ -16,7 +16,7 @@ that make it so, and hence survive any crash.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
@@ -107,9 +107,11 @@ class Watch(Protocol):
 class Objects:
     """Reads and writes objects. Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, link: Link, keys: StripeKeys) -> None:
+    def __init__(self, link: Link, keys: StripeKeys, blind: Callable[[Told], Told] = lambda told: told) -> None:
+        """`blind` leaves out the ids that must not be kept (`erased`)."""
         self._link = link
         self.keys = keys
+        self.blind = blind
         self.watch: Watch | None = None
 
     def load(self, name: str) -> StoredObject:
@@ -163,6 +165,7 @@ class Objects:
         rev: int | None = None,
     ) -> tuple[Verdict, int]:
         """Applies what was read from Stripe, or what a payload says. Gives the verdict (`lua/stripe_apply.lua`) and the rev."""
+        told = self.blind(told) if told is not None else None
         place = place_of(name)
         keys = [self.keys.object(name), self.keys.unread(place), self.keys.unspread(place), self.keys.due(place)]
         final = told is not None and (told.terminal or told.deleted)
