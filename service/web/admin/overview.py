@@ -12,6 +12,7 @@ from service.web import csv_out
 from service.web.admin import plots
 from service.web.admin.frame import Frame, needs, show
 from service.web.admin.reader import link
+from service.web.admin.wording import HANDS
 
 
 def register(page: Flask, frame: Frame) -> None:
@@ -49,6 +50,7 @@ def _hand(item: Item) -> dict[str, Any]:
     """What needs a hand, as the page tells it: its cases lead where they are mended."""
     return {
         "item": item,
+        "words": HANDS.get(item.kind, (item.title, item.title))[item.count != 1],
         "url": url_for("events", state="dead") if item.kind == "dead_letters" else None,
         "cases": [
             {

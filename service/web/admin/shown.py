@@ -87,7 +87,10 @@ def text(given: object) -> Markup:
 
 def figure(number: float | None) -> str:
     """A count with thin spaces between thousands."""
-    return "–" if number is None else f"{number:,}".replace(",", "\u202f")
+    if number is None:
+        return "–"
+    whole = int(number) if float(number).is_integer() else number
+    return f"{whole:,}".replace(",", "\u202f")
 
 
 def value(given: Any) -> Markup:

@@ -94,16 +94,16 @@ def intervals(
 def key(number: int) -> Markup:
     """The colour of the series with this number, for a legend."""
     return Markup(
-        '<svg viewBox="0 0 10 10" aria-hidden="true" class="plot"><rect class="f{}" width="10" height="10" rx="2"/></svg>'
+        '<svg viewBox="0 0 10 10" aria-hidden="true" class="swatch"><rect class="f{}" width="10" height="10" rx="2"/></svg>'
     ).format(number % COLOURS + 1)
 
 
 def ceiling(most: float) -> float:
-    """The top of the scale: the next 1, 2, 2.5 or 5 times a power of ten."""
+    """The top of the scale: the next round number."""
     if most <= 0:
         return 1.0
     power = 10.0 ** floor(log10(most))
-    return float(next(step for step in (1, 2, 2.5, 5, 10) if step * power >= most - power / 1e9) * power)
+    return float(next(step for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * power >= most - power / 1e9) * power)
 
 
 def _plot(

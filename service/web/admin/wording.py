@@ -145,6 +145,30 @@ FIELDS: Mapping[str, str] = {
     "state": "State",
 }
 
+HANDS: Mapping[str, tuple[str, str]] = {
+    "dead_letters": (
+        "event of Stripe’s was given up after ten tries",
+        "events of Stripe’s were given up after ten tries",
+    ),
+    "unknown_prices": (
+        "price was bought that no plan has, so it opens nothing",
+        "prices were bought that no plan has, so they open nothing",
+    ),
+    "ownerless": ("payment is nobody’s: no reader is named in it", "payments are nobody’s: no reader is named in them"),
+    "grants_ending": ("grant ends within 14 days", "grants end within 14 days"),
+    "drift": (
+        "object was not kept as Stripe has it, at the last sweep",
+        "objects were not kept as Stripe has them, at the last sweep",
+    ),
+    "event_gap": (
+        "event of Stripe’s never reached us and was found in its list",
+        "events of Stripe’s never reached us and were found in its list",
+    ),
+    "catch_up_late": ("catch-up with Stripe is over an hour late", "catch-ups with Stripe are late"),
+    "clock": ("clock is off: this machine’s is behind Stripe’s", "clocks are off"),
+}
+"""What needs a hand: of one, and of several. A kind without words here is told in its own."""
+
 ROLES: Mapping[str, str] = {
     "viewer": "Viewer – sees everything, changes nothing",
     "granter": "Granter – also grants, imports, links, seats, passes, approvals",
