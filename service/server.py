@@ -18,9 +18,10 @@ from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 from prometheus_client import multiprocess
 
-from service.app import aftercare, build, wsgi
+from service.app import build
 from service.observe import configure_logs, log
 from service.settings import load_settings
+from service.site import aftercare, wsgi
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

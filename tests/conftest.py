@@ -18,8 +18,9 @@ from werkzeug.test import Client
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that tests may import what they share, as `tests.…`
 
-from service.app import Service, build, wsgi
+from service.app import Service, build
 from service.settings import load_settings
+from service.site import wsgi
 from tests.serving import POLICY, Paywall, Raw, Serve, environment, serving
 from tests.store import conftest as stores
 from tests.within import Clock, DeskApp, MakeDesk

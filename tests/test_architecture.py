@@ -16,7 +16,20 @@ SERVICE = ROOT / "service"
 FILES = sorted(SERVICE.rglob("*.py"))
 OWN = [path for path in FILES if "demo" not in path.relative_to(SERVICE).parts[:1]]
 
-OUTSIDE = {"app", "cli", "worker", "serve", "server", "settings", "policy", "policy_file", "checkup", "upkeep"}
+OUTSIDE = {
+    "app",
+    "site",
+    "reports",
+    "cli",
+    "worker",
+    "serve",
+    "server",
+    "settings",
+    "policy",
+    "policy_file",
+    "checkup",
+    "upkeep",
+}
 """What puts the service together, from settings to commands."""
 LEAVES = {"paywall", "sealing", "observe"}
 """What knows nothing of the rest."""

@@ -17,8 +17,9 @@ from schemathesis.specs.openapi.checks import (
 )
 from werkzeug.test import Client
 
-from service.app import build, wsgi
+from service.app import build
 from service.settings import load_settings
+from service.site import wsgi
 
 if TYPE_CHECKING:
     from tests.serving import Paywall
