@@ -64,6 +64,8 @@ class Seen:
     readers: Mapping[str, Metered]
     visitors: Mapping[str, Metered]
     entry: Entry | None = None
+    marks: tuple[bytes, ...] = ()
+    """What visitors carry that have joined the reader, or one that was merged into it."""
 
     def of_reader(self, meter: str) -> Tally:
         """What the reader has read by this meter."""
@@ -160,19 +162,20 @@ class Desk:
             self._link.read([(self._keys.shared("probe"), (b"PING",))])
             return Seen(None, NOTHING, {}, {})
         entitlements, place, of_reader = NOTHING, 0, {}
+        marks: tuple[bytes, ...] = ()
         if reader is not None:
             asked, holder = reader, self._holders.of(replies[0], now)
             if holder.alias is not None:
                 reader = holder.alias
                 replies = self._link.read(self._commands(reader, visitor, frames))
                 holder = self._holders.of(replies[0], now)
-            entitlements = holder.entitlements
+            entitlements, marks = holder.entitlements, (owner_mark(reader), *holder.heir_of)
             if holder.held:
                 self._known.note(reader_hash(asked), holder.held, now)
             place = 1 + len(frames)
             of_reader = self._values(frames, replies[1:place])
         of_visitor = self._values(frames, replies[place:]) if visitor is not None else {}
-        return Seen(reader, entitlements, of_reader, of_visitor, entry)
+        return Seen(reader, entitlements, of_reader, of_visitor, entry, marks)
 
     def _commands(self, reader: str | None, visitor: str | None, frames: Sequence[Frame]) -> list[Command]:
         commands: list[Command] = []
@@ -210,7 +213,7 @@ class Desk:
         mark = story_mark(question.story.id)
         if seen.reader is not None:
             read = seen.of_reader(policy.name).read
-            if visitor.read and visitor.joined in (None, owner_mark(seen.reader)):
+            if visitor.read and visitor.joined in (None, *seen.marks):
                 read = {**visitor.read, **read}
             return metering.standing(policy, policy.readers, read, mark, window)
         if question.visitor is None or policy.visitors == 0:
@@ -257,7 +260,7 @@ class Desk:
         if visitor is None:
             return {}
         claimed = found if found.joined else meters.join_visitor(self._link, self._keys, frame, visitor, reader)
-        if claimed is None or claimed.joined != owner_mark(reader):
+        if claimed is None or claimed.joined not in seen.marks:
             return {}
         own = seen.of_reader(frame.policy.name).read
         return {mark: at for mark, at in claimed.read.items() if mark not in own}

@@ -11,7 +11,7 @@ from typing import Any
 
 from service.paywall.catalogue import Catalogue
 from service.paywall.entitlement import FOREVER, NOTHING, Entitlements, resolve
-from service.store.readers import HoldingsCache, alias_in, pairs_in
+from service.store.readers import HoldingsCache, alias_in, marks_in, pairs_in
 
 Held = tuple[tuple[str, int | None], ...]
 
@@ -25,6 +25,8 @@ class Holder:
     held: Held
     since: float
     turns_at: float
+    heir_of: tuple[bytes, ...] = ()
+    """Marks of the readers that were merged into this one; visitors that had joined them count for it."""
 
 
 NOBODY = Holder(None, NOTHING, (), 0.0, FOREVER)
@@ -53,7 +55,7 @@ class Holders:
         entitlements = resolve(self._holdings.holdings(record), self._features, now)
         held = tuple((name, holding.until) for name, holding in entitlements.by_feature.items())
         turns_at = FOREVER if entitlements.changes_at is None else entitlements.changes_at
-        holder = Holder(alias_in(record), entitlements, held, now, turns_at)
+        holder = Holder(alias_in(record), entitlements, held, now, turns_at, marks_in(record))
         if len(self._known) >= self._most:
             self._known.clear()
         self._known[record] = holder

@@ -28,6 +28,9 @@ HISTORY_ENTRIES = 2_000
 ALIAS = b">"
 """Field of a reader that was merged into another: the id it is answered as."""
 
+HEIR_OF = b"<"
+"""Field of a reader that others were merged into: the marks (8 bytes each) that visitors who had joined them carry."""
+
 Rule = Literal["higher", "next"]
 Command = tuple[bytes, tuple[bytes, ...]]
 
@@ -242,6 +245,14 @@ def alias_in(reply: Any) -> str | None:
         if field == ALIAS:
             return value.decode()
     return None
+
+
+def marks_in(reply: Any) -> tuple[bytes, ...]:
+    """The marks of those merged into this reader, of an HGETALL reply of its hot record."""
+    for field, value in pairs_in(reply):
+        if field == HEIR_OF:
+            return tuple(value[at : at + 8] for at in range(0, len(value), 8))
+    return ()
 
 
 def sources_at(changes: Sequence[Change], moment: float) -> list[Source]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from service.desk import Desk, Question
 from service.engine.admin import CannotMerge
+from service.paywall.catalogue import Story
 from service.paywall.source import Grant
 from service.store import meters
 from service.store.audit import Actor
 from service.store.keys import owner_mark, reader_hash
+from service.store.known import Known
 from tests.engine import conftest as playing
 
 DAY = 86_400
@@ -96,6 +100,21 @@ def test_visitors_that_had_joined_the_one_count_for_the_other(stage: Any, admin:
     assert marks(stage, "r-new") == owner_mark("r-old")
     admin.merge("r-last", "r-new", ADMIN, NOW)
     assert marks(stage, "r-last") == owner_mark("r-new") + owner_mark("r-old")
+
+
+def test_what_a_visitor_reads_who_had_joined_the_one_joins_the_other(stage: Any, admin: Any, tmp_path: Path) -> None:
+    known = Known(tmp_path, DAY, clock=lambda: NOW)
+    desk = Desk(stage.catalogue, stage.link, stage.readers, known)
+
+    def ask(story: str, reader: str | None = None) -> Any:
+        return desk.ask(Question(Story(story), reader, "v-1"), NOW).decision.meter
+
+    assert ask("s1").used == 1
+    assert ask("s2", "r-old").used == 2
+    admin.merge("r-new", "r-old", ADMIN, NOW)
+    assert ask("s3").used == 2  # The visitor's own meter; signed out again.
+    assert ask("s4", "r-new").used == 4
+    assert ask("s4", "r-old").used == 4
 
 
 def test_nobody_is_merged_into_himself_or_in_a_circle(stage: Any, admin: Any) -> None:
