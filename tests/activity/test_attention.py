@@ -1,0 +1,313 @@
+"""What needs a hand: noted as it is met with, gone when it was mended; over the whole app, on Valkey and Redis 8 alike."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from service.engine.catchup import CaughtUp
+from service.engine.sweep import Drift, Swept
+from service.paywall.catalogue import DAY
+from service.paywall.source import Grant
+from service.store.inbox import Done
+from service.upkeep import housekeeping_of
+from tests.serving import POLICY
+
+if TYPE_CHECKING:
+    from tests.serving import Serve
+    from tests.store.conftest import Until
+    from tests.within import DeskApp, MakeDesk
+
+NOON = "2026-11-24T12:00:00Z"
+SECRET = "whsec_of_the_tests"
+KINDS = [
+    "dead_letters", "unknown_prices", "ownerless", "event_gap", "catch_up_late", "drift", "clock", "grants_ending",
+]  # fmt: skip
+
+
+@pytest.fixture
+def app(make_desk: MakeDesk, store_url: str) -> DeskApp:
+    made = make_desk(store_url, STRIPE_WEBHOOK_SECRETS=SECRET)
+    made.clock.at(NOON)
+    return made
+
+
+def attention(app: DeskApp) -> dict[str, Any]:
+    answer = app.call("GET", "/v1/attention", admin=True)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.get_json()
+    assert [item["kind"] for item in found["items"]] == KINDS
+    return found
+
+
+def item(app: DeskApp, kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(one for one in attention(app)["items"] if one["kind"] == kind)
+    return found
+
+
+def ids(app: DeskApp, kind: str) -> tuple[int, list[str]]:
+    found = item(app, kind)
+    return found["count"], [example["id"] for example in found["examples"]]
+
+
+def deliver(app: DeskApp, event: str, obj: dict[str, Any], created: float | None = None) -> None:
+    now = int(app.clock())
+    body = json.dumps(
+        {
+            "id": event,
+            "object": "event",
+            "type": "customer.subscription.updated",
+            "created": int(created or now),
+            "livemode": False,
+            "data": {"object": obj},
+        }
+    )
+    mark = hmac.new(SECRET.encode(), f"{now}.{body}".encode(), sha256).hexdigest()
+    answer = app.client.post("/v1/stripe/webhook", data=body, headers={"Stripe-Signature": f"t={now},v1={mark}"})
+    assert answer.status_code == 200, answer.text
+
+
+def subscription(app: DeskApp, name: str, price: str = "price_month", reader: str | None = "r", **more: Any) -> Any:
+    now = int(app.clock())
+    line = {
+        "id": f"si_{name}",
+        "object": "subscription_item",
+        "price": {"id": price, "lookup_key": None, "product": "prod_of_nobody"},
+        "quantity": 1,
+        "current_period_start": now,
+        "current_period_end": now + 30 * DAY,
+    }
+    return {
+        "id": name,
+        "object": "subscription",
+        "status": "active",
+        "customer": f"cus_{name}",
+        "created": now,
+        "items": {"object": "list", "data": [line], "has_more": False},
+        "metadata": {"reader_id": reader} if reader else {},
+        "cancel_at": None,
+        "cancel_at_period_end": False,
+        "ended_at": None,
+        "trial_end": None,
+        **more,
+    }
+
+
+def test_where_all_is_well_every_kind_says_so(app: DeskApp) -> None:
+    deliver(app, "evt_1", subscription(app, "sub_1"))
+    found = attention(app)
+    assert [(one["count"], one["needs_hand"], one["examples"]) for one in found["items"]] == [(0, False, [])] * 8
+    assert (found["at"], found["needs_hand"]) == (NOON, False)
+    assert all(one["title"] and one["mend"] and one["where"] for one in found["items"])
+
+
+def test_grants_that_end_within_fourteen_days_are_told_the_first_first(app: DeskApp) -> None:
+    soon = app.grant("a", until="2026-12-08T12:00:00Z")
+    sooner = app.grant("b", until="2026-11-25T00:00:00Z")
+    app.grant("c", until="2026-12-08T12:00:01Z")
+    app.grant("d")
+    told = item(app, "grants_ending")
+    assert (told["count"], told["needs_hand"]) == (2, False)
+    assert told["examples"] == [
+        {"id": sooner["id"], "reader": "b", "at": "2026-11-25T00:00:00Z", "text": "vip"},
+        {"id": soon["id"], "reader": "a", "at": "2026-12-08T12:00:00Z", "text": "vip"},
+    ]
+    app.clock.at("2026-11-25T00:00:00Z")
+    assert ids(app, "grants_ending") == (2, [soon["id"], ids(app, "grants_ending")[1][1]])
+
+
+def test_a_grant_that_goes_on_or_is_revoked_is_told_no_more(app: DeskApp) -> None:
+    given = [app.grant(reader, until="2026-11-30T00:00:00Z")["id"] for reader in "abc"]
+    for reader, grant, until in [("a", given[0], None), ("b", given[1], "2027-01-01T00:00:00Z")]:
+        change = {"until": until, "reason": "goes on"}
+        assert app.call("PATCH", f"/v1/readers/{reader}/grants/{grant}", change, admin=True).status_code == 200
+    app.call("DELETE", f"/v1/readers/c/grants/{given[2]}?reason=over", admin=True)
+    assert ids(app, "grants_ending") == (0, [])
+
+
+def test_a_grant_given_less_time_is_told(app: DeskApp) -> None:
+    given = app.grant("a")["id"]
+    app.call("PATCH", f"/v1/readers/a/grants/{given}", {"until": "2026-11-30T00:00:00Z", "reason": "x"}, admin=True)
+    assert ids(app, "grants_ending") == (1, [given])
+
+
+def test_a_crash_between_list_and_record_hides_no_end_and_invents_none_for_long(app: DeskApp) -> None:
+    given = app.grant("a", until="2027-06-01T00:00:00Z")
+    (grant,) = app.service.grants.of("a")
+    ends, end = app.service.overview.ends, int(app.clock()) + 3 * DAY
+    shorter = Grant(grant.id, "vip", (), "why", grant.start, end, "ann", grant.created_at)
+    ends.expect("a", shorter)  # A change to an earlier end, and a crash before it was written.
+    ends.expect("ghost", Grant("gr_ghost", "vip", (), "why", grant.start, end, "ann", grant.created_at))
+    assert ends.count(app.clock(), end) == 2
+    assert ids(app, "grants_ending") == (0, [])
+    assert ends.count(app.clock(), end) == 0
+    assert [e.grant for page in ends.everything(app.clock()) for e in page] == [given["id"]]
+
+
+def test_what_has_ended_goes_from_the_list(app: DeskApp) -> None:
+    app.grant("a", until="2026-11-25T00:00:00Z")
+    app.grant("b")
+    ends = app.service.overview.ends
+    app.clock.now += 2 * DAY
+    assert [ends.tidy(app.clock()), ends.tidy(app.clock())] == [1, 0]
+    assert [e.reader for page in ends.everything(app.clock()) for e in page] == ["b"]
+
+
+def test_an_imports_grants_are_among_them_with_the_import(app: DeskApp, until: Until) -> None:
+    sheet = "reader,plan,until,reason\na,vip,2026-11-30T00:00:00Z,press\nb,vip,never,press\n"
+    answer = app.call("POST", "/v1/grants/import", admin=True, data=sheet, content_type="text/csv")
+    assert answer.status_code == 202, answer.text
+    # A thread of the service's own does it as well; whoever comes second finds nothing left.
+    until(lambda: app.service.imports.finish_all() >= 0 and item(app, "grants_ending")["count"] == 1)
+    told = item(app, "grants_ending")
+    assert (told["count"], told["examples"][0]["reader"]) == (1, None)
+    assert told["examples"][0]["text"] == f"vip, by the import {answer.get_json()['id']}"
+
+
+def test_a_price_that_no_plan_has_needs_a_hand_until_a_plan_has_it(
+    app: DeskApp, make_desk: MakeDesk, store_url: str
+) -> None:
+    deliver(app, "evt_1", subscription(app, "sub_1", "price_of_nobody"))
+    told = item(app, "unknown_prices")
+    assert (told["count"], told["needs_hand"], told["where"]) == (1, True, "paywall.toml")
+    assert told["examples"][0]["id"] == "price_of_nobody"
+    assert told["examples"][0]["text"] == "product prod_of_nobody, in subscription:sub_1"
+    mended = make_desk(
+        store_url, POLICY.replace('prices = ["price_month"', 'prices = ["price_of_nobody", "price_month"')
+    )
+    mended.clock.at(NOON)
+    assert ids(mended, "unknown_prices") == (0, [])
+
+
+def test_a_price_of_what_is_over_needs_no_hand(app: DeskApp) -> None:
+    deliver(app, "evt_1", subscription(app, "sub_1", "price_of_nobody"))
+    over = subscription(app, "sub_1", "price_of_nobody", status="canceled", ended_at=int(app.clock()))
+    app.clock.now += 60
+    deliver(app, "evt_2", over)
+    assert ids(app, "unknown_prices") == (0, [])
+
+
+def test_a_payment_that_is_nobodys_needs_a_hand_until_it_is_linked(app: DeskApp) -> None:
+    deliver(app, "evt_1", subscription(app, "sub_1", reader=None))
+    told = item(app, "ownerless")
+    assert (told["count"], told["needs_hand"]) == (1, True)
+    assert (told["examples"][0]["id"], told["examples"][0]["text"]) == ("sub_1", "customer cus_sub_1")
+    assert attention(app)["needs_hand"]
+    answer = app.call("POST", "/v1/readers/r/links", {"subscription": "sub_1"}, admin=True)
+    assert answer.status_code == 200, answer.text
+    assert ids(app, "ownerless") == (0, [])
+    assert not attention(app)["needs_hand"]
+
+
+def test_a_gift_that_waits_and_what_was_never_paid_are_meant_to_be_nobodys(app: DeskApp) -> None:
+    deliver(app, "evt_1", subscription(app, "sub_1", reader=None, metadata={"gift": "pending"}))
+    deliver(app, "evt_2", subscription(app, "sub_2", reader=None, status="incomplete"))
+    assert ids(app, "ownerless") == (0, [])
+
+
+def test_an_event_that_was_given_up_needs_a_hand(app: DeskApp) -> None:
+    deliver(app, "evt_1", subscription(app, "sub_1"))
+    inbox, name = app.service.engine.inbox, "subscription:sub_1"
+    inbox.replay("evt_1", name, app.clock())
+    for _ in range(10):
+        inbox.fail(name, ["evt_1"], app.clock(), "failed: KeyError")
+    told = item(app, "dead_letters")
+    assert (told["count"], told["needs_hand"], told["where"]) == (1, True, "/v1/events")
+    assert (told["examples"][0]["id"], told["examples"][0]["at"]) == ("evt_1", NOON)
+    replayed = inbox.replay("evt_1", name, app.clock())
+    inbox.finish(name, replayed.mark, 0, [Done("evt_1", "applied")])
+    assert ids(app, "dead_letters") == (0, [])
+
+
+def test_what_catching_up_finds_late_is_a_gap_for_a_day(app: DeskApp) -> None:
+    keep = housekeeping_of(app.service)
+    keep.caught_up(CaughtUp(listed=9, missed=4, prices=False, late=0))
+    assert item(app, "event_gap")["count"] == 0
+    keep.caught_up(CaughtUp(listed=9, missed=4, prices=False, late=3))
+    keep.caught_up(CaughtUp(listed=9, missed=2, prices=False, late=2))
+    assert (item(app, "event_gap")["count"], item(app, "event_gap")["needs_hand"]) == (5, True)
+    app.clock.now += DAY + 1
+    assert item(app, "event_gap")["count"] == 0
+
+
+def test_a_sweep_that_finds_drift_tells_of_it_until_one_finds_none(app: DeskApp) -> None:
+    keep = housekeeping_of(app.service)
+    drift = [Drift("a", "differs", True), Drift("b", "differs", False), Drift("c", "unknown", True)]
+    keep.swept(Swept(drift=drift))
+    told = item(app, "drift")
+    assert (told["count"], told["examples"][0]["text"]) == (3, "2 differs, 1 unknown; 1 not mended")
+    keep.swept(Swept())
+    assert item(app, "drift")["count"] == 0
+
+
+def test_events_from_our_future_say_that_our_clock_is_behind(app: DeskApp) -> None:
+    deliver(app, "evt_1", subscription(app, "sub_1"), created=app.clock() + 30)
+    assert item(app, "clock")["count"] == 0
+    deliver(app, "evt_2", subscription(app, "sub_2"), created=app.clock() + 90)
+    assert (item(app, "clock")["count"], item(app, "clock")["examples"][0]["text"]) == (1, "at least 90 s behind")
+
+
+def test_deliveries_that_came_are_in_the_figures(app: DeskApp) -> None:
+    for _ in range(2):
+        deliver(app, "evt_1", subscription(app, "sub_1"), created=app.clock() - 3)
+    app.service.overview.activity.flush()
+    (today,) = app.call("GET", "/v1/activity?days=1", admin=True).get_json()["days"]
+    assert sum(one["count"] for one in today["webhooks"]) == 2
+    assert today["delay"] == {"events": 1, "mean": 3.0, "half_within": 5, "most_within": 5}
+
+
+def test_stripes_subscriptions_are_counted_by_plan(app: DeskApp) -> None:
+    for number in range(3):
+        deliver(app, f"evt_{number}", subscription(app, f"sub_{number}", reader=f"r{number}"))
+    deliver(app, "evt_9", subscription(app, "sub_9", reader="r9", status="canceled", ended_at=int(app.clock())))
+    housekeeping_of(app.service).everything()
+    (today,) = app.call("GET", "/v1/activity?days=1", admin=True).get_json()["days"]
+    assert today["entitlements"] == [{"plan": "supporter", "count": 3}]
+
+
+def test_the_digest_says_what_needs_a_hand_and_what_ends_soon(serve: Serve) -> None:
+    paywall = serve(STRIPE_WEBHOOK_SECRETS=SECRET)
+    quiet = paywall.command("digest")
+    assert (quiet.returncode, "Nothing needs a hand." in quiet.stdout, "Soon" in quiet.stdout) == (0, True, False)
+    assert paywall.command("digest", "--check").returncode == 0
+    told = json.loads(paywall.command("digest", "--json").stdout)
+    assert [one["kind"] for one in told["items"]] == KINDS
+    assert paywall.command("digest", "--what").returncode == 2
+
+
+def test_the_digest_as_text_and_its_status(serve: Serve) -> None:
+    paywall = serve(STRIPE_WEBHOOK_SECRETS=SECRET)
+    answer = paywall.get("/v1/attention").json()
+    assert answer["needs_hand"] is False
+    body = json.dumps(
+        {
+            "id": "evt_1",
+            "object": "event",
+            "type": "customer.subscription.updated",
+            "created": 1_700_000_000,
+            "livemode": False,
+            "data": {"object": {"id": "sub_1", "object": "subscription", "status": "active", "customer": "cus_1",
+                                "created": 1_700_000_000, "metadata": {}, "items": {"object": "list", "data": [{
+                                    "id": "si_1", "object": "subscription_item", "quantity": 1,
+                                    "price": {"id": "price_x", "lookup_key": None, "product": "prod_x"},
+                                    "current_period_start": 1_700_000_000, "current_period_end": 4_000_000_000,
+                                }], "has_more": False}}},
+        }
+    )  # fmt: skip
+    now = int(time.time())
+    mark = hmac.new(SECRET.encode(), f"{now}.{body}".encode(), sha256).hexdigest()
+    sent = paywall.session.post(
+        f"{paywall.url}/v1/stripe/webhook", data=body, headers={"Stripe-Signature": f"t={now},v1={mark}"}, timeout=20
+    )
+    assert sent.status_code == 200
+    done = paywall.command("digest", "--check")
+    assert done.returncode == 1
+    assert "Needs a hand\n  1 prices were bought that no plan has" in done.stdout
+    assert "- price_x, product prod_x, in subscription:sub_1" in done.stdout
+    assert "- sub_1, 2023-11-14T22:13:20Z, customer cus_1" in done.stdout
+    assert paywall.command("digest").returncode == 0
