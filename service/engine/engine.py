@@ -34,6 +34,8 @@ from service.store.stripe_keys import StripeKeys
 
 DEADLINE = 3.0
 """Seconds that work may take while Stripe waits for its answer; then it is left to be finished afterwards."""
+LONGEST_PAUSE = 600.0
+"""Seconds between two tries of what keeps failing."""
 LAST_QUESTION = 1.0
 """Seconds after which nothing more is asked of Stripe meanwhile: one question can take up to four."""
 
@@ -50,6 +52,14 @@ class Receipt:
     state: str
     known: bool
     prices: bool
+
+
+@dataclass(slots=True)
+class _Left:
+    """Something to be finished: when it is tried again, and how long after that."""
+
+    due: float = 0.0
+    pause: float = 2.0
 
 
 def no_report(what: str, why: str) -> None:
@@ -90,7 +100,7 @@ class Engine:
         self.checkpoint = checkpoint
         self._timer = timer
         self._lock = threading.Lock()
-        self._left: dict[str, None] = {}
+        self._left: dict[str, _Left] = {}
         self.ledger = Ledger(link, stripe_keys)
         self.customers = Customers(link, keys)
         telling = Telling(self.objects, checkpoint)
@@ -167,22 +177,31 @@ class Engine:
             done = work()
         except StoreUnavailable:
             done = False
+        except Exception as error:  # What is done here is marked in the store already: nothing is lost by it.
+            self.report("work_failed", type(error).__name__)
+            done = False
         if not done:
             with self._lock:
-                self._left[name] = None
+                self._left.setdefault(name, _Left())
         return done
 
     def finish_own(self, now: float) -> int:
-        """Finishes what this process has begun and could not finish at once. Gives how much is left."""
+        """Finishes what this process has begun and could not finish at once. Gives how much is left.
+
+        What fails again is tried ever more seldom: it is given up after ten tries, and they must not pass in seconds.
+        """
         with self._lock:
-            names = list(self._left)
-        for name in names:
+            due = [(name, left) for name, left in self._left.items() if now >= left.due]
+        for name, left in due:
             errand = self.errand(now, "stripe")
             waits = self.inbox.waiting_ids(name, 1 << 53)
-            if self.workbench.work(name, errand) if waits else self.workbench.spread([name], errand):
+            done = self.workbench.work(name, errand) if waits else self.workbench.spread([name], errand)
+            left.due, left.pause = now + left.pause, min(left.pause * 2, LONGEST_PAUSE)
+            if done:
                 with self._lock:
                     self._left.pop(name, None)
-        return len(self._left)
+        with self._lock:
+            return len(self._left)
 
     def errand(self, now: float, cause: str, *, inline: bool = False, force: bool = False) -> Errand:
         """What a piece of work carries along; an inline one keeps to the deadline."""

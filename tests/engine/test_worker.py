@@ -247,3 +247,16 @@ def test_a_worker_that_runs_works_until_it_is_stopped(
     thread.join(10)
     assert not thread.is_alive()
     assert Leader(stage.link, stage.keys).leads()
+
+
+def test_what_a_process_cannot_finish_is_tried_ever_more_seldom(stage: Any, make: Any) -> None:
+    event = stage.stripe.happen(make.event("customer.subscription.created", make.subscription()))
+
+    def fails(name: str) -> None:
+        raise ValueError
+
+    stage.stripe.on_read = fails
+    stage.tell(event, NOW)
+    for second in range(1, 60):
+        assert stage.engine.finish_own(NOW + second) == 1
+    assert stage.engine.ledger.find(event["id"]).attempts == 6
