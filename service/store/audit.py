@@ -72,6 +72,11 @@ def entry(
     }
 
 
+def _tag_of(intention: bytes) -> bytes:
+    """The outbox of an intention; a tag such as `s:7` has a colon itself."""
+    return intention.rsplit(b":", 2)[0]
+
+
 def _made_at(intention: bytes) -> int:
     moment = intention.rpartition(b":")[2]
     return int(moment) if moment.isdigit() else 0
@@ -156,7 +161,7 @@ class Audit:
         """Moves whatever entries were left behind. Gives how many."""
         intents = self._keys.audit_intents
         found = cast("list[bytes]", self._link.call(intents, b"SMEMBERS", intents))
-        moved = sum(self._move(tag) for tag in {ADMIN, *(intention.partition(b":")[0] for intention in found)})
+        moved = sum(self._move(tag) for tag in {ADMIN, *(_tag_of(intention) for intention in found)})
         old = self._clock() - LEFT
         over = [intention for intention in found if _made_at(intention) < old]
         if over:

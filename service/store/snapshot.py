@@ -179,7 +179,8 @@ class Snapshot:
             tag, rest = parts_of(self._keys.prefix, key)
             if rest == b"audit":
                 # Whoever moves entries to the chain has to look into this outbox.
-                commands.append((self._keys.audit_intents, (b"SADD", self._keys.audit_intents, tag)))
+                intents = self._keys.audit_intents
+                commands.append((intents, (b"SADD", intents, b"%b:restored:0" % tag)))
         self._link.pipeline(commands)
 
 
