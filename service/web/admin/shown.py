@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, g, url_for
 from markupsafe import Markup, escape
@@ -53,6 +53,9 @@ def register(page: Flask, around: Frame) -> None:
     def feature(name: str) -> str:
         return catalogue.features.get(name, name)
 
+    def allowed(name: str) -> bool:
+        return frames.may(cast(Any, page.view_functions[name]).needs)
+
     @page.context_processor
     def around_every_page() -> dict[str, Any]:
         who = frames.principal()
@@ -63,7 +66,7 @@ def register(page: Flask, around: Frame) -> None:
             "may": frames.may,
             "token": around.sessions.token(g.get("begin") or session) if session is not None else "",
             "once": frames.fresh_mark(),
-            "nav": [(name, label, url_for(name)) for name, label in NAV] if who is not None else [],
+            "nav": [(name, label, url_for(name)) for name, label in NAV if allowed(name)] if who is not None else [],
             "site": catalogue.site_name,
             "zone": str(catalogue.zone),
             "said": heard,

@@ -42,6 +42,7 @@
     const button = event.target.closest("button[data-copy]");
     if (button) navigator.clipboard.writeText(button.dataset.copy).then(() => { button.textContent = "Copied"; });
   });
+  document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center", behavior: "instant" });
   // What a view opened for a failed form comes into sight, and its first message is read out.
   const refusal = document.querySelector(".refusal");
   if (refusal) { refusal.tabIndex = -1; refusal.focus(); }

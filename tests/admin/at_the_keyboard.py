@@ -1,0 +1,107 @@
+"""Somebody at the page who has a keyboard and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page
+
+AXE = Path(__file__).parents[1] / "vendor" / "axe.min.js"
+MOST_TABS = 160
+
+
+@dataclass
+class Hands:
+    """What a person does: go to a thing with Tab, type, press. Each waits for what it needs."""
+
+    page: Page
+    url: str
+
+    def open(self, path: str) -> Hands:
+        """An address that she has as a bookmark."""
+        self.page.goto(self.url + path)
+        return self
+
+    def to(self, selector: str) -> Hands:
+        """Tab by Tab to what fits the selector; fails where no Tab leads there."""
+        self.page.wait_for_selector(selector, state="attached")
+        for _ in range(MOST_TABS):
+            found: bool = self.page.evaluate(
+                "s => [...document.querySelectorAll(s)].includes(document.activeElement)", selector
+            )
+            if found:
+                return self
+            self.page.keyboard.press("Tab")
+        raise AssertionError(f"no Tab leads to {selector} on {self.page.url}")
+
+    def type(self, selector: str, text: str) -> Hands:
+        self.to(selector)
+        self.page.keyboard.press("Control+A")
+        self.page.keyboard.type(text)
+        return self
+
+    def choose(self, selector: str, label: str) -> Hands:
+        """An option of a list, by typing how it begins."""
+        self.to(selector)
+        self.page.keyboard.type(label)
+        chosen: str = self.page.evaluate("s => document.querySelector(s).selectedOptions[0].label", selector)
+        assert chosen.startswith(label), (selector, chosen)
+        return self
+
+    def press(self, selector: str) -> Hands:
+        """A button, a link or a fold."""
+        self.to(selector)
+        self.page.keyboard.press("Enter")
+        return self
+
+    def tick(self, selector: str) -> Hands:
+        self.to(selector)
+        self.page.keyboard.press("Space")
+        return self
+
+    def fold(self, words: str) -> Hands:
+        """Opens a fold by its summary."""
+        self.page.wait_for_selector(f"summary:has-text('{words}')")
+        mark = self.page.evaluate(
+            """w => { const s = [...document.querySelectorAll("summary")].find(s => s.innerText.includes(w));
+                      s.dataset.walked = w; return true }""",
+            words,
+        )
+        assert mark
+        return self.press(f'summary[data-walked="{words}"]')
+
+    def send(self, selector: str, words: str) -> Hands:
+        """A button, and what the page says then."""
+        return self.press(selector).sees(words)
+
+    def sees(self, words: str) -> Hands:
+        self.page.get_by_text(words).first.wait_for(timeout=20_000)
+        return self
+
+    def find(self, what: str) -> Hands:
+        """The search, from anywhere."""
+        self.page.evaluate("document.activeElement.blur()")
+        self.page.keyboard.press("/")
+        self.page.keyboard.type(what)
+        self.page.keyboard.press("Enter")
+        return self
+
+    def sign_in(self, key: str) -> Hands:
+        self.open("/admin").type("#key", key)
+        self.page.keyboard.press("Enter")
+        self.page.wait_for_url("**/admin/")
+        return self
+
+
+def faults(page: Page) -> list[Any]:
+    """What axe finds that is serious or critical."""
+    if not page.evaluate("typeof window.axe === 'object'"):
+        page.evaluate(AXE.read_text("utf-8"))
+    found: list[Any] = page.evaluate(
+        """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
+             .filter(v => v.impact === "serious" || v.impact === "critical")
+             .map(v => [v.id, v.nodes.slice(0, 3).map(n => n.html.slice(0, 160) + " | " + n.failureSummary)])"""
+    )
+    return found

@@ -1,0 +1,126 @@
+"""What these tests share: people at the page, in a client without a browser, and in a real one."""
+
+from __future__ import annotations
+
+import html
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+from werkzeug.test import Client, TestResponse
+
+from tests.serving import ADMIN_KEY, POLICY
+from tests.within import Clock, DeskApp, MakeDesk
+
+SHOTS = Path(__file__).parents[2] / "test-output" / "screenshots"
+ADMINS = f"ann:{ADMIN_KEY},ben:key-of-ben"
+POLICY_WITH_APPROVALS = POLICY + '\n[grants]\nconfirm_above = { readers = 100, length = "400d" }\n'
+
+
+@dataclass
+class Staff:
+    """Somebody at the page, without a browser: follows no redirect, keeps cookies, brings along each form's token."""
+
+    client: Client
+    here: str = ""
+    address: str = "127.0.0.1"
+    extra: dict[str, str] = field(default_factory=dict)
+
+    def get(self, path: str, **more: Any) -> TestResponse:
+        answer = self.client.get(
+            f"/admin{path}", environ_overrides={"REMOTE_ADDR": self.address}, headers=self.extra, **more
+        )
+        if answer.status_code == 200 and answer.mimetype == "text/html":
+            self.here = answer.text
+        return answer
+
+    def token(self) -> str:
+        found = re.search(r'name="token" value="([0-9a-f]+)"', self.here)
+        return found.group(1) if found else ""
+
+    def mark(self) -> str:
+        found = re.search(r'name="once" value="([^"]+)"', self.here)
+        return found.group(1) if found else ""
+
+    def post(
+        self, path: str, *, token: str | None = None, headers: dict[str, str] | None = None, **form: Any
+    ) -> TestResponse:
+        """Sends a form; the fields that Python reserves are written with a `_` behind."""
+        given = {name.rstrip("_"): value for name, value in form.items()}
+        return self.client.post(
+            f"/admin{path}",
+            data={"token": self.token() if token is None else token, **given},
+            headers={**self.extra, **(headers or {})},
+            environ_overrides={"REMOTE_ADDR": self.address},
+        )
+
+    def sign_in(self, key: str = ADMIN_KEY) -> TestResponse:
+        self.get("/sign-in")
+        answer = self.post("/sign-in", key=key)
+        if answer.status_code == 303:
+            self.get("/readers")
+        return answer
+
+    def cookie(self, name: str = "paywall_session") -> str:
+        found = self.client.get_cookie(name, path="/admin")
+        return found.value if found is not None else ""
+
+
+def plain(answer: TestResponse) -> str:
+    """What a page says, without its markup."""
+    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", answer.text)))
+
+
+MakeStaff = Callable[..., Staff]
+
+
+@pytest.fixture
+def admin_desk(make_desk: MakeDesk, valkey_url: str) -> DeskApp:
+    """The app with two owners and a policy that asks for a second admin beyond 400 days."""
+    return make_desk(valkey_url, POLICY_WITH_APPROVALS, PAYWALL_ADMIN_KEYS=ADMINS)
+
+
+@pytest.fixture
+def staff(admin_desk: DeskApp) -> MakeStaff:
+    """People: `staff()` is signed in as an owner, `staff("granter")` by a key of that role, `staff(None)` not at all."""
+
+    def make(role: str | None = "owner", *, key: str | None = None) -> Staff:
+        one = Staff(Client(admin_desk.client.application))
+        if role is None:
+            return one
+        if role != "owner" and key is None:
+            made = admin_desk.call("POST", "/v1/keys", {"name": f"the-{role}", "role": role}, admin=True)
+            assert made.status_code == 201, made.text
+            key = made.get_json()["key"]
+        assert one.sign_in(key or ADMIN_KEY).status_code == 303
+        return one
+
+    return make
+
+
+@pytest.fixture
+def clock(admin_desk: DeskApp) -> Clock:
+    return admin_desk.clock
+
+
+def granted(desk: DeskApp, reader: str, **more: Any) -> dict[str, Any]:
+    """A grant by the API, of a length that no second admin has to confirm."""
+    end = datetime.fromtimestamp(desk.clock.now + 90 * 86_400, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return desk.grant(reader, **{"until": end, **more})
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("there is no Chromium here")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()

@@ -1,0 +1,344 @@
+"""Each view: what it tells, what its forms do, and how it says no. Without a browser; what one sees is in `test_walks`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from tests.admin.conftest import MakeStaff, Staff, granted, plain
+from tests.serving import SITE_KEY
+from tests.store.conftest import wait_until
+from tests.within import Clock, DeskApp
+
+GRANT: dict[str, Any] = {"what": "plan:vip", "ends": "30", "reason": "press card"}
+
+
+def opened(desk: DeskApp, reader: str) -> bool:
+    return bool(desk.ask("a-story", reader=reader, count=False)["show"] == "full")
+
+
+def test_a_grant_given_on_the_page_opens_the_story_at_once(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    for number in range(9):
+        admin_desk.ask(f"s-{number}", reader="r-1")
+    assert not opened(admin_desk, "r-1")
+    ann = staff()
+    answer = ann.post("/reader/grant", id="r-1", **GRANT)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/admin/reader?id=r-1")
+    assert opened(admin_desk, "r-1")
+    told = plain(ann.get("/reader?id=r-1"))
+    assert "Access granted." in told
+    assert "Has access" in told
+    assert "Access granted." not in plain(ann.get("/reader?id=r-1"))
+
+
+def test_a_grant_is_the_apis_own(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    staff("granter").post("/reader/grant", id="r-1", **GRANT)
+    (source,) = admin_desk.reader("r-1")["sources"]
+    assert source["actor"] == "the-granter"
+    record = admin_desk.call("GET", "/v1/audit", admin=True).get_json()["items"][0]
+    assert (record["action"], record["actor"], record["from_ip"]) == ("grant.create", "the-granter", "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"reason": " "}, "must say why"),
+        ({"reason": "x" * 1_001}, "at most 1000"),
+        ({"what": "plan:none"}, "there is no plan"),
+        ({"what": ""}, "choose what to give"),
+        ({"ends": "date", "until": ""}, "choose the day"),
+        ({"ends": "date", "until": "2001-01-01T00:00"}, "lies in the past"),
+        ({"ends": "date", "until": "nonsense"}, "must be a date and a time"),
+        ({"ends": "soon"}, "choose when it ends"),
+    ],
+)
+def test_a_wrong_grant_is_refused_with_the_form_still_filled_in(
+    staff: MakeStaff, admin_desk: DeskApp, changed: dict[str, str], said: str
+) -> None:
+    ann = staff()
+    answer = ann.post("/reader/grant", id="r-1", **{**GRANT, **changed})
+    assert answer.status_code == 422
+    assert said in plain(answer)
+    if "reason" not in changed:
+        assert "press card" in answer.text
+    assert admin_desk.reader("r-1")["sources"] == []
+
+
+def test_a_day_is_read_in_the_browsers_zone_else_in_the_sites(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    ann = staff()
+    day = {**GRANT, "ends": "date", "until": "2031-06-30T12:00"}
+    ann.post("/reader/grant", id="r-1", zone="Asia/Tokyo", **day)
+    ann.post("/reader/grant", id="r-2", zone="Not/AZone", **day)
+    ann.post("/reader/grant", id="r-3", zone="../etc/passwd", **day)
+    ends = [admin_desk.reader(f"r-{n}")["sources"] for n in (1, 2, 3)]
+    asked = admin_desk.call("GET", "/v1/approvals", admin=True).get_json()["items"]
+    found = {one["reader"]: one["wants"]["until"] for one in asked}
+    assert ends == [[], [], []]  # beyond 400 days a second admin confirms
+    assert found["r-1"] == "2031-06-30T03:00:00Z"
+    zone = admin_desk.service.settings.catalogue.zone
+    here = datetime(2031, 6, 30, 12, tzinfo=zone).timestamp()
+    assert datetime.fromisoformat(found["r-2"]).timestamp() == here
+    assert found["r-3"] == found["r-2"]
+
+
+def test_the_same_form_sent_twice_gives_one_grant(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    ann = staff()
+    ann.get("/reader?id=r-1")
+    mark = ann.mark()
+    first, second = (ann.post("/reader/grant", id="r-1", once=mark, **GRANT) for _ in range(2))
+    assert (first.status_code, second.status_code) == (303, 303)
+    assert len(admin_desk.reader("r-1")["sources"]) == 1
+    ann.get("/reader?id=r-1")
+    ann.post("/reader/grant", id="r-1", once=ann.mark(), **GRANT)
+    assert len(admin_desk.reader("r-1")["sources"]) == 2
+
+
+def test_a_grant_is_extended_and_revoked(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    ann, grant = staff(), granted(admin_desk, "r-1")["id"]
+    assert ann.post("/reader/extend", id="r-1", grant=grant, ends="90", reason="longer").status_code == 303
+    assert admin_desk.reader("r-1")["sources"][0]["until"] is not None
+    assert ann.post("/reader/revoke", id="r-1", grant=grant, reason="").status_code == 422
+    assert ann.post("/reader/revoke", id="r-1", grant=grant, reason="left").status_code == 303
+    assert not admin_desk.reader("r-1")["access"]
+    assert ann.post("/reader/extend", id="r-1", grant=grant, ends="90", reason="x").status_code == 409
+    assert ann.post("/reader/revoke", id="r-1", grant="gr_none", reason="x").status_code == 404
+    told = plain(ann.get("/reader?id=r-1"))
+    assert "revoked" in told
+    assert "“ left ”" in told
+
+
+def test_what_needs_a_second_admin_waits_and_nobody_confirms_their_own(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    ann, ben = staff(), staff(key="key-of-ben")
+    ann.post("/reader/grant", id="r-1", **{**GRANT, "ends": "never"})
+    assert "second admin has to confirm" in plain(ann.get("/reader?id=r-1"))
+    assert not admin_desk.reader("r-1")["access"]
+    approval = admin_desk.call("GET", "/v1/approvals", admin=True).get_json()["items"][0]["approval"]
+    assert "You asked for this yourself" in plain(ann.get("/approvals"))
+    assert ann.post("/approvals/confirm", approval=approval).status_code == 409
+    assert "1 approval" not in plain(ben.get("/approvals"))
+    assert "waits for a second admin" in plain(ben.get("/"))
+    assert ben.post("/approvals/confirm", approval=approval).status_code == 303
+    assert admin_desk.reader("r-1")["access"]
+    assert ben.post("/approvals/refuse", approval=approval).status_code == 404
+
+
+def test_why_tells_the_ladder_now_and_at_a_past_moment(staff: MakeStaff, admin_desk: DeskApp, clock: Clock) -> None:
+    ann = staff()
+    for number in range(9):
+        admin_desk.ask(f"s-{number}", reader="r-1")
+    told = plain(ann.get("/why?id=r-1&story=s-new"))
+    assert "The upsell box" in told
+    assert "The free stories are used up" in told
+    assert "You can tell her" in told
+    before = clock.now
+    clock.now += 3_600
+    granted(admin_desk, "r-1")
+    assert "The full story" in plain(ann.get("/why?id=r-1&story=s-new"))
+    past = datetime.fromtimestamp(before).astimezone().isoformat(timespec="seconds").replace("+", "%2B")
+    assert "The full story" not in plain(ann.get(f"/why?id=r-1&story=s-new&at={past}"))
+    part = ann.client.get("/admin/why?id=r-1&story=s-new", headers={"HX-Request": "true"})
+    assert "<html" not in part.text
+    assert "The full story" in part.text
+    assert ann.get("/why?id=r-1&story=").status_code == 422
+    assert ann.get("/why?id=r-1&story=s&tier=none").status_code == 422
+
+
+def test_a_decision_is_found_by_its_id(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    ann = staff()
+    decision = admin_desk.ask("s-1", reader="r-7")["decision_id"]
+    answer = ann.get(f"/readers?q={decision}")
+    assert answer.headers["Location"].startswith("/admin/decision?id=")
+    assert "One of the free stories" in plain(ann.get(answer.headers["Location"].removeprefix("/admin")))
+    assert ann.get("/decision?id=none").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "to"),
+    [
+        ("r-1042", "/admin/reader?id=r-1042"),
+        ("..", "/admin/reader?id=.."),
+        ("a%26b%3Dc", "/admin/reader?id=a%26b%3Dc"),
+        ("evt_1", "/admin/event?id=evt_1"),
+        ("sp_1", "/admin/pass?id=sp_1"),
+    ],
+)
+def test_the_search_leads_where_an_id_says(staff: MakeStaff, query: str, to: str) -> None:
+    assert staff().get(f"/readers?q={query}").headers["Location"] == to
+
+
+def test_the_search_knows_what_it_does_not_find(staff: MakeStaff) -> None:
+    ann = staff()
+    assert "No customer" in plain(ann.get("/readers?q=cus_1"))
+    assert ann.get("/readers?q=a/b").status_code == 422
+    assert ann.get("/event?id=evt_1").status_code == 404
+    assert ann.get("/pass?id=sp_1").status_code == 404
+    assert ann.get("/import?id=none").status_code == 404
+    assert ann.get("/seats?id=sub_1").status_code == 404
+
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+FORMULA = "=HYPERLINK(1)"
+
+
+def test_what_others_wrote_shows_as_text(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    ann, turned = staff(), "right\u202eleft"
+    for reader, reason in ((HOSTILE, HOSTILE), ("r-2", turned), ("r-3", FORMULA)):
+        assert ann.post("/reader/grant", id=reader, **{**GRANT, "reason": reason}).status_code == 303
+    pages = ["/audit", "/readers", "/", "/reader?id=r-2"]
+    for path in pages:
+        shown = ann.get(path).text
+        assert HOSTILE not in shown
+        assert "\u202e" not in shown
+    shown = ann.get("/reader", query_string={"id": HOSTILE}).text
+    assert HOSTILE not in shown
+    assert "&lt;img src=x onerror=alert(1)&gt;" in shown
+    assert "⟨U+202E⟩" in ann.get("/reader?id=r-2").text
+    assert f"<bdi>{FORMULA}</bdi>" in ann.get("/audit").text
+    rows = list(csv.DictReader(io.StringIO(ann.get("/audit.csv").text)))
+    assert {row["reason"] for row in rows} == {HOSTILE, turned, f"'{FORMULA}"}
+
+
+def test_a_link_is_made_from_where_the_customer_was_found(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    ann = staff()
+    assert ann.post("/reader/link", id="r-1", object="cus_77").status_code == 303
+    assert ann.get("/readers?q=cus_77").headers["Location"] == "/admin/reader?id=r-1"
+    assert ann.post("/reader/link", id="r-1", object="pm_77").status_code == 422
+    assert "Linked to Stripe" in plain(ann.get("/reader?id=r-1"))
+
+
+def test_two_readers_are_compared_before_they_are_merged(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    ann = staff()
+    granted(admin_desk, "r-old")
+    told = plain(ann.get("/reader/merge?id=r-new&from=r-old"))
+    assert "This cannot be undone" in told
+    assert ann.post("/reader/merge", id="r-new", from_="r-old").status_code == 422
+    assert not admin_desk.reader("r-new")["access"]
+    assert ann.post("/reader/merge", id="r-new", from_="r-old", sure="1", reason="twice").status_code == 303
+    assert admin_desk.reader("r-new")["access"]
+    assert "answered everywhere as" in plain(ann.get("/reader?id=r-old"))
+    assert ann.post("/reader/merge", id="r-old", from_="r-new", sure="1").status_code == 409
+    assert ann.get("/reader/merge?id=r-new&from=r-new").status_code == 422
+
+
+def test_a_reader_is_exported_and_erased_only_with_her_id_typed(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    ann = staff()
+    granted(admin_desk, "r-1")
+    export = ann.get("/reader/export?id=r-1")
+    assert export.headers["Content-Disposition"].startswith("attachment")
+    assert export.get_json()["reader"] == "r-1"
+    assert ann.post("/reader/erase", id="r-1", typed="r-2", reason="asked").status_code == 422
+    assert admin_desk.reader("r-1")["access"]
+    assert ann.post("/reader/erase", id="r-1", typed="r-1", reason="asked").status_code == 303
+    told = plain(ann.get("/reader?id=r-1"))
+    assert "Erased" in told
+    assert not admin_desk.reader("r-1")["access"]
+
+
+def test_a_key_is_shown_once_and_signs_in(staff: MakeStaff) -> None:
+    ann = staff()
+    answer = ann.post("/keys", name="desk", role="granter", reason="for the desk")
+    key = answer.text.partition('data-copy="')[2].partition('"')[0]
+    assert key.startswith("paywall_")
+    assert key not in ann.get("/keys").text
+    assert ann.post("/keys", name="desk", role="granter").status_code == 409
+    someone = staff(key=key)
+    assert someone.get("/imports").status_code == 200
+    assert ann.post("/keys/end", name="desk").status_code == 303
+    wait_until(lambda: someone.get("/imports").status_code == 303, 2)
+    assert ann.post("/keys/end", name="ann").status_code == 409
+
+
+def test_a_pass_is_made_and_revoked(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    ann = staff()
+    made = ann.post("/passes", story="s-gift", openings="3", ends="7", reason="newsletter")
+    assert made.status_code == 303
+    told = ann.get(made.headers["Location"].removeprefix("/admin")).text
+    link = told.partition('data-copy="')[2].partition('"')[0]
+    question = {"story": {"id": "s-gift", "tier": "supporters"}, "reader": "r-9", "pass": link}
+    assert admin_desk.call("POST", "/v1/access", question).get_json()["show"] == "full"
+    name = made.headers["Location"].partition("id=")[2]
+    assert ann.post("/pass/revoke", id=name).status_code == 303
+    assert admin_desk.call("POST", "/v1/access", question).get_json()["show"] == "upsell"
+    assert ann.post("/passes", story="s", openings="many", ends="7", reason="x").status_code == 422
+    assert ann.post("/passes", story="s", openings="3", ends="never", reason="x").status_code == 422
+
+
+SHEET = "reader,plan,until,reason\r\n{}"
+
+
+def sent(someone: Staff, text: str, **form: str) -> Any:
+    return someone.post("/imports", file=(io.BytesIO(text.encode()), "grants.csv"), **form)
+
+
+def test_an_import_is_checked_first_and_only_that_file_is_taken(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    ann = staff()
+    ann.get("/imports")
+    right = SHEET.format("r-1,vip,2027-01-01T00:00:00Z,press\r\nr-2,vip,2027-01-01T00:00:00Z,press\r\n")
+    told = sent(ann, right)
+    mark = told.text.partition('name="mark" value="')[2].partition('"')[0]
+    assert "Import 2 rows" in plain(told)
+    assert not admin_desk.reader("r-1")["access"]
+    other = sent(ann, right + "r-3,vip,2027-01-01T00:00:00Z,press\r\n", go="1", mark=mark)
+    assert "This is not the file that was checked" in plain(other)
+    assert not admin_desk.reader("r-1")["access"]
+    done = sent(ann, right, go="1", mark=mark)
+    assert done.status_code == 303
+    wait_until(lambda: admin_desk.reader("r-2")["access"], 10)
+    place = done.headers["Location"].removeprefix("/admin")
+    wait_until(lambda: "Done" in plain(ann.get(place)), 10)
+    name = place.partition("id=")[2]
+    assert ann.post("/import/undo", id=name, reason="").status_code == 422
+    assert ann.post("/import/undo", id=name, reason="the wrong list").status_code == 303
+    wait_until(lambda: not admin_desk.reader("r-2")["access"], 10)
+    wait_until(lambda: "Undone" in plain(ann.get(place)), 10)
+
+
+def test_a_wrong_import_names_every_line_and_cannot_be_sent(staff: MakeStaff) -> None:
+    ann = staff()
+    ann.get("/imports")
+    told = sent(ann, SHEET.format("r-1,vip,,press\r\nr/2,none,never,\r\nr-3,vip,2027-01-01T00:00:00Z,<b>x</b>\r\n"))
+    assert "Mend these" in plain(told)
+    assert 'name="go"' not in told.text
+    assert "<b>x</b>" not in told.text
+    assert sent(ann, "").status_code == 422
+    assert "Line 1: header" in plain(sent(ann, "a,b\r\n1,2\r\n"))
+    assert sent(ann, "reader,plan,until,reason\r\n\xff".encode("latin-1").decode("latin-1")).status_code == 200
+
+
+def test_each_plot_is_a_table_and_a_file_too(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    ann = staff()
+    admin_desk.ask("s-1", reader="r-1")
+    admin_desk.service.overview.activity.flush()
+    shown = ann.get("/").text
+    for name in ("checks", "upsell", "entitlements", "webhooks", "delay"):
+        assert f"/admin/plots/{name}.csv" in shown
+        answer = ann.get(f"/plots/{name}.csv")
+        assert answer.mimetype == "text/csv"
+        assert len(answer.text.splitlines()) == 31
+    assert "1 checks" in plain(ann.get("/")) or "1 check" in plain(ann.get("/"))
+    assert "Full: one of the free stories" in ann.get("/plots/checks.csv").text
+    assert ann.get("/plots/none.csv").status_code == 404
+
+
+def test_the_audit_is_filtered(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    ann = staff()
+    granted(admin_desk, "r-1", reason="the first")
+    granted(admin_desk, "r-2", reason="the second")
+    told = plain(ann.get("/audit?reader=r-2&actor=&action=&target="))
+    assert "the second" in told
+    assert "the first" not in told
+    assert "No record fits" in plain(ann.get("/audit?action=merge"))
+    assert ann.get("/audit?after=nonsense").status_code == 422
+
+
+def test_no_key_and_no_reader_reaches_the_log(staff: MakeStaff, capfd: pytest.CaptureFixture[str]) -> None:
+    ann = staff()
+    ann.post("/reader/grant", id="r-secret-reader", **GRANT)
+    ann.get("/reader?id=r-secret-reader")
+    told = "".join(capfd.readouterr())
+    assert "r-secret-reader" not in told
+    assert SITE_KEY not in told
