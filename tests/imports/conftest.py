@@ -1,0 +1,144 @@
+"""What these tests share: imports over HTTP within the test's process, and imports that a test stops at any step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.app import Service, build
+from service.importing.build import build as build_imports
+from service.importing.bulk import GrantImports
+from service.paywall.source import Grant
+from service.settings import load_settings
+from service.store.audit import Actor
+from service.store.imports import Manifest
+from service.web import import_sheet
+from tests.governance import conftest as governance
+from tests.governance.conftest import House
+from tests.serving import POLICY, environment
+from tests.store.conftest import wait_until
+from tests.within import Clock
+
+make_house, house, strict = governance.make_house, governance.house, governance.strict
+
+HEADER = "reader,plan,until,reason\n"
+ANN, BEN = Actor("ann", "127.0.0.1"), Actor("ben", "127.0.0.1")
+
+
+def sheet(*rows: str) -> bytes:
+    """A file of these rows."""
+    return (HEADER + "".join(f"{row}\n" for row in rows)).encode()
+
+
+def send(house: House, body: bytes, who: str = "ann", **more: Any) -> Any:
+    return house.call(
+        who, "POST", "/v1/grants/import", data=body, content_type=more.pop("content_type", "text/csv"), **more
+    )
+
+
+def settled(house: House, told: dict[str, Any], state: str = "done") -> dict[str, Any]:
+    """The import once it is done, or undone."""
+    path = f"/v1/grants/import/{told['id']}"
+    wait_until(lambda: house.done("ann", "GET", path)["state"] == state)
+    return house.done("ann", "GET", path)
+
+
+def take(house: House, *rows: str, who: str = "ann") -> dict[str, Any]:
+    """Imports these rows, and waits until it is done."""
+    answer = send(house, sheet(*rows), who)
+    assert answer.status_code == 202, answer.text
+    return settled(house, answer.get_json())
+
+
+def undo(house: House, told: dict[str, Any], who: str = "ann") -> dict[str, Any]:
+    house.done(who, "DELETE", f"/v1/grants/import/{told['id']}?reason=wrong+file", status=202)
+    return settled(house, told, "undone")
+
+
+class Crash(BaseException):
+    """The process is gone, here and now."""
+
+
+@dataclass
+class Stop:
+    """A checkpoint that lets a process die at the n-th step that it comes to."""
+
+    at: int = 0
+    passed: list[str] = field(default_factory=list)
+
+    def __call__(self, name: str) -> None:
+        self.passed.append(name)
+        if len(self.passed) == self.at:
+            raise Crash(name)
+
+
+@dataclass
+class Bench:
+    """A service of which nothing runs but what a test calls."""
+
+    service: Service
+    clock: Clock
+
+    def imports(self, stop: Stop | None = None, lease: float = 0.05) -> GrantImports:
+        """The imports of a process of its own, which dies where `stop` says; seven rows are three chunks."""
+        s = self.service
+        return build_imports(
+            s.settings.catalogue,
+            s.link,
+            s.keys,
+            s.secrets,
+            s.audit,
+            s.known,
+            s.governance.approving,
+            self.clock,
+            report=_unforeseen,
+            rest=0,
+            checkpoint=stop or Stop(),
+            lease=lease,
+            rows_a_chunk=3,
+        )
+
+    def submit(self, imports: GrantImports, body: bytes) -> Manifest:
+        read = import_sheet.read(body, self.service.settings.catalogue, self.clock())
+        found = imports.submit(read, ANN, self.clock())
+        assert isinstance(found, Manifest)
+        return found
+
+    def take(self, *rows: str) -> Manifest:
+        imports = self.imports()
+        return imports.roll(self.submit(imports, sheet(*rows)).id)
+
+    def grants(self, reader: str) -> list[Grant]:
+        return self.service.grants.of(reader)
+
+    def active(self, reader: str) -> bool:
+        return any(grant.status_at(self.clock()) == "active" for grant in self.grants(reader))
+
+
+def _unforeseen(what: str, error: Exception) -> None:
+    raise AssertionError(what) from error
+
+
+@pytest.fixture
+def bench(tmp_path: Path, store_url: str) -> Iterator[Bench]:
+    made = bench_at(tmp_path, store_url)
+    yield made
+    made.service.close()
+
+
+def bench_at(folder: Path, url: str) -> Bench:
+    place = folder / os.urandom(4).hex()
+    place.mkdir()
+    clock = Clock()
+    clock.now = float(int(clock.now))
+    service = build(load_settings(environment(place, POLICY, {"REDIS_URL": url})), url, clock=clock)
+    assert service.link.wait(5)
+    return Bench(service, clock)
+
+
+Until = Callable[..., float]

@@ -1,0 +1,203 @@
+"""An import, or its undoing, killed at any step: nothing before the commit, everything after it, by whoever comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from service.importing.bulk import GrantImports
+from service.store.grants import Wanted
+from service.store.imports import Manifest
+from tests.imports.conftest import ANN, BEN, Bench, Crash, Stop, sheet
+
+SOON, LATE = "2099-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
+SOON_AT, LATE_AT = 4_070_908_800, 4_102_444_800
+READERS = [f"r-{n}" for n in range(7)]
+ROWS = [f"{reader},vip,{LATE},press" for reader in READERS]
+EXTENDED = ("r-1", "r-5")
+"""They hold the plan already, until SOON."""
+
+Work = Callable[[GrantImports], object]
+
+
+def stopped(bench: Bench, step: int, work: Work) -> str | None:
+    """Does the work with a process that dies at this step. Gives the step's name; `None`: it was done before."""
+    stop = Stop(at=step)
+    try:
+        work(bench.imports(stop))
+    except Crash:
+        return stop.passed[-1]
+    return None
+
+
+def prepared(bench: Bench) -> None:
+    for reader in EXTENDED:
+        bench.service.grants.give(reader, Wanted("vip", (), "before", int(bench.clock()), SOON_AT), BEN, bench.clock())
+
+
+def whole(bench: Bench) -> bool:
+    return all(
+        [grant.until for grant in bench.grants(reader) if grant.revoked_at is None] == [LATE_AT] for reader in READERS
+    )
+
+
+def as_before(bench: Bench) -> bool:
+    active = {reader: [g.until for g in bench.grants(reader) if g.revoked_at is None] for reader in READERS}
+    return active == {reader: [SOON_AT] if reader in EXTENDED else [] for reader in READERS}
+
+
+def imported(bench: Bench) -> Work:
+    def work(imports: GrantImports) -> Manifest:
+        return imports.roll(bench.submit(imports, sheet(*ROWS)).id)
+
+    return work
+
+
+def undone(bench: Bench, import_id: str) -> Work:
+    def work(imports: GrantImports) -> Manifest:
+        imports.undo(import_id, "wrong file", ANN, bench.clock())
+        return imports.roll(import_id)
+
+    return work
+
+
+def records(bench: Bench, action: str) -> int:
+    bench.service.audit.settle_all()
+    head = bench.service.governance.audit_log.state().head.seq
+    found = bench.service.governance.audit_log.everything(1, head)
+    return sum(record["action"] == action for record in found)
+
+
+@pytest.mark.full
+def test_an_import_killed_at_any_step_is_nothing_or_whole(bench: Bench) -> None:
+    prepared(bench)
+    committed, step, names = 0, 0, list[str]()
+    while (name := stopped(bench, step := step + 1, imported(bench))) is not None:
+        names.append(name)
+        bench.imports().finish_all()
+        applied = records(bench, "import.apply")
+        if applied == committed:
+            assert as_before(bench), name
+            continue
+        committed = applied
+        assert whole(bench), name
+        bench.imports().roll(_newest(bench))
+        for import_id in _all(bench):
+            undone(bench, import_id)(bench.imports())
+        assert as_before(bench), name
+    assert {"import.chunk_staged", "import.staged", "import.committed", "import.batch", "import.chunk"} <= set(names)
+    assert whole(bench)
+    assert bench.service.governance.audit_check.verify().fault is None
+
+
+@pytest.mark.full
+def test_an_undoing_killed_at_any_step_is_nothing_or_whole(bench: Bench) -> None:
+    prepared(bench)
+    step, names = 0, list[str]()
+    while True:
+        told = imported(bench)(bench.imports())
+        assert isinstance(told, Manifest)
+        before = records(bench, "import.undo")
+        name = stopped(bench, step := step + 1, undone(bench, told.id))
+        bench.imports().finish_all()
+        if records(bench, "import.undo") == before:
+            assert whole(bench), name
+            undone(bench, told.id)(bench.imports())
+        assert as_before(bench), name
+        assert bench.imports().find(told.id).counted["taken_back"] == len(READERS), name
+        if name is None:
+            break
+        names.append(name)
+    assert {"import.undo_committed", "import.untaken", "import.chunk"} <= set(names)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("applied_until", range(3, 16))
+def test_an_import_that_is_undone_while_it_is_applied_leaves_nothing(bench: Bench, applied_until: int) -> None:
+    prepared(bench)
+    stopped(bench, applied_until, imported(bench))
+    for import_id in _all(bench):
+        undone(bench, import_id)(bench.imports())
+    assert as_before(bench)
+
+
+@pytest.mark.parametrize("changed", [None, SOON_AT, LATE_AT + 5])
+def test_what_somebody_changes_by_hand_in_the_middle_stays_as_they_left_it(bench: Bench, changed: int | None) -> None:
+    """Killed when the first rows are given and not yet counted, and then somebody was quicker than who went on."""
+    prepared(bench)
+    assert stopped(bench, _step(bench, "import.batch"), imported(bench)) == "import.batch"
+    (grant,) = bench.grants("r-1")
+    assert grant.until == LATE_AT
+    bench.service.grants.change("r-1", grant.id, changed, "by hand", BEN, bench.clock())
+    bench.imports().finish_all()
+    assert [grant.until for grant in bench.grants("r-1")] == [changed]
+    (import_id,) = _all(bench)
+    undone(bench, import_id)(bench.imports())
+    assert [(g.until, g.revoked_at) for g in bench.grants("r-1")] == [(changed, None)]
+    assert bench.imports().find(import_id).counted["left_alone"] == 1
+
+
+def test_who_was_slower_than_the_lease_puts_nothing_any_more(bench: Bench) -> None:
+    """Stopped with a chunk in hand for longer than its lease; another has undone the whole import meanwhile."""
+
+    class Sleeper(Stop):
+        def __call__(self, name: str) -> None:
+            if name == "import.turn" and not self.passed:
+                self.passed.append(name)
+                (import_id,) = _all(bench)
+                undone(bench, import_id)(bench.imports())
+
+    sleeper = Sleeper()
+    told = imported(bench)(bench.imports(sleeper))
+    assert sleeper.passed
+    assert isinstance(told, Manifest)
+    assert told.state == "undone"
+    assert not any(bench.active(reader) for reader in READERS)
+
+
+def test_what_changes_between_plan_and_deed_is_planned_anew(bench: Bench) -> None:
+    prepared(bench)
+    (first,) = bench.grants("r-1")
+
+    class Other(Stop):
+        def __call__(self, name: str) -> None:
+            if name == "import.committed":
+                bench.service.grants.revoke("r-1", first.id, "by hand", BEN, bench.clock())
+                bench.service.grants.give(
+                    "r-2", Wanted("vip", (), "by hand", int(bench.clock()), LATE_AT), BEN, bench.clock()
+                )
+
+    told = imported(bench)(bench.imports(Other()))
+    assert isinstance(told, Manifest)
+    assert (told.counted["new"], told.counted["extended"], told.counted["unchanged"]) == (5, 1, 1) or (
+        told.counted["new"],
+        told.counted["extended"],
+        told.counted["unchanged"],
+    ) == (6, 1, 0)
+    assert bench.active("r-1")
+    undone(bench, told.id)(bench.imports())
+    assert not bench.active("r-1")
+
+
+def _step(bench: Bench, name: str) -> int:
+    """The number of the first step of that name."""
+    stop = Stop()
+    told = imported(bench)(bench.imports(stop))
+    assert isinstance(told, Manifest)
+    undone(bench, told.id)(bench.imports())
+    for key in bench.service.link.call(b"", b"KEYS", b"*{i:*"):
+        bench.service.link.call(key, b"DEL", key)
+    return stop.passed.index(name) + 1
+
+
+def _all(bench: Bench) -> list[str]:
+    """Imports that are committed and not undone."""
+    keys = bench.service.link.call(b"", b"KEYS", b"*}import")
+    ids = [bytes(key).decode().split("{i:")[1].split("}")[0] for key in keys]
+    found = [bench.imports().find(import_id) for import_id in ids]
+    return [manifest.id for manifest in found if manifest.state in ("applying", "done", "undoing")]
+
+
+def _newest(bench: Bench) -> str:
+    return _all(bench)[-1]

@@ -1,0 +1,297 @@
+"""Imports over HTTP: what is told, what is given, who may, what a repeat and a second admin make of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.governance.conftest import House, MakeHouse
+from tests.imports.conftest import send, settled, sheet, take, undo
+from tests.serving import POLICY
+
+SOON, LATE = "2027-01-01T00:00:00Z", "2028-01-01T00:00:00Z"
+STRICT = POLICY + '\n[grants]\nconfirm_above = { readers = 2, length = "3660d" }\n'
+COUNTS = ("rows", "new", "extended", "unchanged")
+
+
+@pytest.fixture(autouse=True)
+def _now(house: House) -> None:
+    house.app.clock.at("2026-11-20T10:00:00Z")
+
+
+def counts(told: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(told[name] for name in COUNTS)
+
+
+def ends(house: House, reader: str) -> list[tuple[str | None, str]]:
+    return sorted((source["until"] or "never", source["status"]) for source in house.app.reader(reader)["sources"])
+
+
+def test_an_import_gives_its_grants_with_reason_actor_and_import(house: House) -> None:
+    told = take(house, f"r-1,vip,{SOON},press card", "r-2,vip,never,juror")
+    assert (told["state"], counts(told), told["errors"]) == ("done", (2, 2, 0, 0), [])
+    (grant,) = house.app.service.grants.of("r-2")
+    assert (grant.plan, grant.until, grant.reason, grant.actor, grant.import_id) == (
+        "vip",
+        None,
+        "juror",
+        "ann",
+        told["id"],
+    )
+    assert house.app.reader("r-1")["access"]
+
+
+def test_a_dry_run_tells_and_changes_nothing_also_with_wrong_rows(house: House) -> None:
+    house.grant("r-1", until=SOON)
+    house.grant("r-2", until=None)
+    rows = sheet(f"r-1,vip,{LATE},a", f"r-2,vip,{LATE},b", "r-3,vip,never,c", "r-4,vip,,d")
+    answer = send(house, rows, query_string={"dry_run": "true"})
+    told = answer.get_json()
+    assert (answer.status_code, counts(told)) == (200, (4, 1, 1, 1))
+    assert told["errors"] == [{"line": 5, "field": "until", "message": told["errors"][0]["message"]}]
+    assert ends(house, "r-1") == [(SOON, "active")]
+    assert not house.app.reader("r-3")["access"]
+    assert all(record["action"] == "grant.create" for record in house.audit())
+
+
+def test_wrong_rows_are_refused_with_all_of_them_and_none_is_applied(house: House) -> None:
+    answer = send(house, sheet("r-1,vip,never,a", "r-2,none,,b"))
+    told = answer.get_json()
+    assert (answer.status_code, answer.content_type, told["status"]) == (422, "application/problem+json", 422)
+    assert [(error["line"], error["field"]) for error in told["errors"]] == [(3, "plan"), (3, "until")]
+    assert not house.app.reader("r-1")["access"]
+
+
+def test_extended_is_a_grant_that_ends_earlier_and_keeps_its_name(house: House) -> None:
+    grant = house.grant("r-1", until=SOON)
+    told = take(house, f"r-1,vip,{LATE},longer")
+    assert counts(told) == (1, 0, 1, 0)
+    (found,) = house.app.service.grants.of("r-1")
+    assert (found.id, found.import_id) == (grant["id"], None)
+    assert ends(house, "r-1") == [(LATE, "active")]
+
+
+@pytest.mark.parametrize("until", [SOON, "2026-12-01T00:00:00Z"])
+def test_who_holds_the_plan_as_long_is_unchanged(house: House, until: str) -> None:
+    house.grant("r-1", until=SOON)
+    assert counts(take(house, f"r-1,vip,{until},same")) == (1, 0, 0, 1)
+    assert ends(house, "r-1") == [(SOON, "active")]
+
+
+def test_a_scheduled_an_ended_and_a_revoked_grant_are_no_holding(house: House) -> None:
+    scheduled = {"plan": "vip", "reason": "later", "from": "2026-12-01T00:00:00Z", "until": SOON}
+    house.done("ann", "POST", "/v1/readers/r-1/grants", scheduled, 201)
+    house.grant("r-2", until="2026-11-21T00:00:00Z")
+    grant = house.grant("r-3", until=SOON)
+    house.done("ann", "DELETE", f"/v1/readers/r-3/grants/{grant['id']}?reason=over")
+    house.app.clock.at("2026-11-22T10:00:00Z")
+    told = take(house, *(f"r-{n},vip,{LATE},new" for n in (1, 2, 3)))
+    assert counts(told) == (3, 3, 0, 0)
+
+
+def test_a_grant_of_another_plan_is_no_holding(house: House) -> None:
+    house.grant("r-1", plan="quiet", until=LATE)
+    assert counts(take(house, f"r-1,vip,{SOON},new")) == (1, 1, 0, 0)
+
+
+def test_the_same_file_again_changes_nothing(house: House) -> None:
+    rows = [f"r-1,vip,{SOON},a", "r-2,vip,never,b"]
+    take(house, *rows)
+    assert counts(take(house, *rows)) == (2, 0, 0, 2)
+
+
+def test_undo_takes_back_what_was_given_and_puts_back_what_was_extended(house: House) -> None:
+    grant = house.grant("r-1", until=SOON)
+    told = undo(house, take(house, f"r-1,vip,{LATE},a", "r-2,vip,never,b"))
+    assert (told["state"], told["undo"]) == ("undone", {"taken_back": 2, "left_alone": 0})
+    assert ends(house, "r-1") == [(SOON, "active")]
+    assert house.app.service.grants.of("r-1")[0].id == grant["id"]
+    assert ends(house, "r-2") == [("never", "revoked")]
+    assert not house.app.reader("r-2")["access"]
+
+
+def test_undo_leaves_alone_what_somebody_changed_or_revoked_since(house: House) -> None:
+    house.grant("r-1", until=SOON)
+    told = take(house, *(f"r-{n},vip,{LATE},a" for n in (1, 2, 3)))
+    for reader, method, body in [
+        ("r-1", "PATCH", {"until": "2029-01-01T00:00:00Z", "reason": "by hand"}),
+        ("r-2", "PATCH", {"until": SOON, "reason": "by hand"}),
+        ("r-3", "DELETE", {"reason": "by hand"}),
+    ]:
+        (grant,) = house.app.service.grants.of(reader)
+        house.done("ben", method, f"/v1/readers/{reader}/grants/{grant.id}", body)
+    assert undo(house, told)["undo"] == {"taken_back": 0, "left_alone": 3}
+    assert ends(house, "r-1") == [("2029-01-01T00:00:00Z", "active")]
+    assert ends(house, "r-2") == [(SOON, "active")]
+
+
+def test_two_imports_are_undone_in_either_order(house: House) -> None:
+    first = take(house, f"r-1,vip,{SOON},a", f"r-2,vip,{SOON},a")
+    second = take(house, f"r-1,vip,{LATE},b")
+    assert undo(house, first)["undo"] == {"taken_back": 1, "left_alone": 1}
+    assert house.app.reader("r-1")["access"], "the second import still gives it"
+    undo(house, second)
+    assert not house.app.reader("r-1")["access"], "nobody gives it any more"
+
+
+def test_undo_needs_a_reason_a_known_import_and_is_done_once(house: House) -> None:
+    told = take(house, "r-1,vip,never,a")
+    house.done("ann", "DELETE", f"/v1/grants/import/{told['id']}", status=422)
+    house.done("ann", "DELETE", "/v1/grants/import/im_none?reason=x", status=404)
+    house.done("ann", "GET", "/v1/grants/import/im_none", status=404)
+    undo(house, told)
+    again = house.done("ann", "DELETE", f"/v1/grants/import/{told['id']}?reason=x", status=409)
+    assert again["type"] == "urn:paywall:problem:import-undone"
+
+
+def test_an_import_and_its_undo_are_one_audit_entry_each(house: House) -> None:
+    told = take(house, "r-1,vip,never,a", "r-2,vip,never,b")
+    undo(house, told, "ben")
+    undone, applied = house.audit()
+    assert (applied["action"], applied["reader"], applied["target"], applied["actor"]) == (
+        "import.apply",
+        None,
+        told["id"],
+        "ann",
+    )
+    assert applied["before"] is None
+    assert applied["after"] == {"rows": 2, "new": 2, "extended": 0, "unchanged": 0}
+    assert (undone["action"], undone["reader"], undone["target"], undone["actor"], undone["reason"]) == (
+        "import.undo",
+        None,
+        told["id"],
+        "ben",
+        "wrong file",
+    )
+
+
+def test_the_past_tells_what_an_import_gave_and_took(house: House) -> None:
+    told = take(house, "r-1,vip,never,a")
+    house.app.clock.at("2026-11-21T10:00:00Z")
+    undo(house, told)
+    house.app.clock.at("2026-11-22T10:00:00Z")
+    assert house.app.reader("r-1", at="2026-11-20T12:00:00Z")["access"]
+    assert not house.app.reader("r-1", at="2026-11-21T12:00:00Z")["access"]
+
+
+@pytest.mark.parametrize("content_type", [None, "application/json", "text/plain", "text/csv; charset=latin-1"])
+def test_another_content_type_is_refused(house: House, content_type: str | None) -> None:
+    assert send(house, sheet("r-1,vip,never,a"), content_type=content_type).status_code == 415
+
+
+@pytest.mark.parametrize("content_type", ["text/csv; charset=utf-8", "text/csv; header=present", "TEXT/CSV"])
+def test_parameters_of_the_content_type_are_taken(house: House, content_type: str) -> None:
+    assert send(house, sheet("r-1,vip,never,a"), content_type=content_type).status_code == 202
+
+
+def test_a_file_of_more_than_16_mib_or_50_000_rows_is_too_large(house: House) -> None:
+    assert send(house, sheet("r-1,vip,never," + "x" * 16 * 1024 * 1024)).status_code == 413
+    assert send(house, sheet(*["x"] * 50_001), query_string={"dry_run": "true"}).status_code == 413
+
+
+@pytest.mark.parametrize("query", [{"dry_run": "yes"}, {"dryrun": "true"}])
+def test_another_parameter_is_refused(house: House, query: dict[str, str]) -> None:
+    assert send(house, sheet("r-1,vip,never,a"), query_string=query).status_code == 422
+
+
+def test_a_repeat_with_the_same_key_gets_the_first_answer(house: House) -> None:
+    rows, key = sheet("r-1,vip,never,a"), {"Idempotency-Key": "monday"}
+    first = send(house, rows, headers=key)
+    again = send(house, rows, headers=key)
+    assert (first.status_code, again.status_code, again.get_json()) == (202, 202, first.get_json())
+    assert send(house, sheet("r-2,vip,never,a"), headers=key).status_code == 409
+
+
+def test_granters_import_and_viewers_only_look(house: House) -> None:
+    granter, viewer = house.make_key("gina", "granter"), house.make_key("vic", "viewer")
+    assert send(house, sheet("r-1,vip,never,a"), viewer).status_code == 403
+    told = take(house, "r-1,vip,never,a", who=granter)
+    house.done(viewer, "GET", f"/v1/grants/import/{told['id']}")
+    house.done(viewer, "DELETE", f"/v1/grants/import/{told['id']}?reason=x", status=403)
+
+
+# ------------------------------------------------------------------------------------------------ a second admin
+
+
+@pytest.fixture
+def strict_house(make_house: MakeHouse) -> House:
+    house = make_house(STRICT)
+    house.app.clock.at("2026-11-20T10:00:00Z")
+    return house
+
+
+def asked(house: House, *rows: str) -> dict[str, Any]:
+    answer = send(house, sheet(*rows))
+    assert answer.status_code == 202, answer.text
+    found: dict[str, Any] = answer.get_json()
+    assert found["state"] == "waiting"
+    return found
+
+
+THREE = [f"r-{n},vip,{SOON},press" for n in (1, 2, 3)]
+
+
+def test_beyond_the_number_of_readers_it_waits_and_opens_nothing_until_another_confirms(strict_house: House) -> None:
+    told = asked(strict_house, *THREE)
+    assert told["wants"]["new"] == 3
+    assert strict_house.done("ann", "GET", f"/v1/grants/import/{told['id']}")["state"] == "staged"
+    strict_house.done("ann", "POST", f"/v1/approvals/{told['approval']}", status=409)
+    assert not strict_house.app.reader("r-1")["access"]
+    strict_house.done("ben", "POST", f"/v1/approvals/{told['approval']}")
+    assert counts(settled(strict_house, told)) == (3, 3, 0, 0)
+    assert strict_house.app.reader("r-3")["access"]
+    applied = next(record for record in strict_house.audit() if record["action"] == "import.apply")
+    assert (applied["actor"], applied["after"]["approval"]) == ("ann", told["approval"])
+
+
+@pytest.mark.parametrize("rows", [THREE[:2], ["r-1,vip,2026-12-01T00:00:00Z,x"]])
+def test_within_the_limits_it_does_not_wait(strict_house: House, rows: list[str]) -> None:
+    assert take(strict_house, *rows)["state"] == "done"
+
+
+def test_no_end_is_beyond(strict_house: House) -> None:
+    asked(strict_house, "r-1,vip,never,x")
+
+
+def test_only_readers_for_whom_something_changes_count(strict_house: House) -> None:
+    take(strict_house, *THREE[:2])
+    assert take(strict_house, *THREE)["unchanged"] == 2
+
+
+def test_what_waited_is_planned_anew_when_it_is_confirmed(strict_house: House) -> None:
+    told = asked(strict_house, *THREE)
+    strict_house.grant("r-1", until=LATE)
+    strict_house.grant("r-2", until="2026-12-01T00:00:00Z")
+    strict_house.done("ben", "POST", f"/v1/approvals/{told['approval']}")
+    assert counts(settled(strict_house, told)) == (3, 1, 1, 1)
+    assert ends(strict_house, "r-2") == [(SOON, "active")]
+
+
+def test_what_waits_can_be_undone_and_then_not_be_confirmed(strict_house: House) -> None:
+    told = asked(strict_house, *THREE)
+    undone = strict_house.done("ann", "DELETE", f"/v1/grants/import/{told['id']}?reason=no", status=202)
+    assert undone["state"] == "undone"
+    strict_house.done("ben", "POST", f"/v1/approvals/{told['approval']}", status=409)
+    assert not strict_house.app.reader("r-1")["access"]
+
+
+# --------------------------------------------------------------------------------------------------------- merges
+
+
+def test_a_reader_that_was_merged_gets_it_under_the_other_id(house: House) -> None:
+    house.done("ann", "POST", "/v1/readers/heir/merge", {"from": "old"})
+    told = take(house, "old,vip,never,a")
+    assert house.app.reader("heir")["access"]
+    wrong = send(house, sheet("old,vip,never,a", "heir,vip,never,a"))
+    assert [(e["line"], e["field"]) for e in wrong.get_json()["errors"]] == [(3, "reader")]
+    undo(house, told)
+    assert not house.app.reader("old")["access"]
+
+
+def test_undo_follows_a_reader_that_was_merged_since(house: House) -> None:
+    told = take(house, "old,vip,never,a")
+    house.done("ann", "POST", "/v1/readers/heir/merge", {"from": "old"})
+    assert house.app.reader("heir")["access"]
+    assert undo(house, told)["undo"] == {"taken_back": 1, "left_alone": 0}
+    assert not house.app.reader("heir")["access"]
