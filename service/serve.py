@@ -24,7 +24,10 @@ from service.settings import Settings
 from service.store.embedded import EmbeddedStore
 from service.store.ownership import Ownership
 
-RESTART_AFTER = 1.0
+RESTART_AFTER = 0.5
+LIVES = 10.0
+"""Seconds after which a process counts as having lived."""
+LONGEST_PAUSE = 30.0
 _GRACE = 8.0
 
 
@@ -44,6 +47,7 @@ class Child:
     quiet: bool = False
     process: subprocess.Popen[bytes] | None = None
     born: float = 0.0
+    short_lives: int = 0
 
     def start(self) -> None:
         """Starts it."""
@@ -53,6 +57,12 @@ class Child:
             self.process = subprocess.Popen(  # noqa: S603  our own modules
                 [sys.executable, "-m", *self.arguments], env=dict(self.env), stdout=out
             )
+
+    def pause(self) -> float:
+        """Seconds until it is worth another start: more each time that it ends soon after one."""
+        lived = time.monotonic() - self.born
+        self.short_lives = self.short_lives + 1 if lived < LIVES else 0
+        return min(LONGEST_PAUSE, RESTART_AFTER * 2.0**self.short_lives) - min(lived, RESTART_AFTER)
 
     @property
     def ended(self) -> bool:
@@ -150,6 +160,6 @@ def watch(children: list[Child], ended: threading.Event) -> None:
             if child.process is None or not child.ended:
                 continue
             log().error("process_ended", process=child.name, status=child.process.returncode)
-            if ended.wait(max(0.0, RESTART_AFTER - (time.monotonic() - child.born))):
+            if ended.wait(child.pause()):
                 return
             child.start()
