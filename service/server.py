@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from multiprocessing.util import Finalize
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
@@ -137,5 +137,12 @@ def _loader(*_: object) -> WSGIApplication:
     return load()
 
 
+def leave(status: int) -> NoReturn:
+    """Ends this process, whose work is done, without taking its modules apart: on a busy machine that takes seconds."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
