@@ -35,7 +35,9 @@ from service.store.merges import Merges
 from service.store.readers import Readers
 from tests.store import conftest as stores
 
-link, connect = stores.link, stores.connect
+connect = stores.connect
+PATIENT = 10.0
+"""Seconds for the store to answer: a busy machine is not an outage here."""
 
 POLICY = """
 [site]
@@ -249,6 +251,15 @@ class Stage:
 
 
 @pytest.fixture
+def link(store_url: str) -> Iterator[Link]:
+    """A link to an empty store, up already."""
+    found = Link(parse_address(store_url), timeout=PATIENT)
+    assert found.wait(5)
+    yield found
+    found.close()
+
+
+@pytest.fixture
 def stage(link: Link, catalogue: Catalogue) -> Stage:
     return Stage(link, catalogue)
 
@@ -339,7 +350,7 @@ class SteppedLink(Link):
 @pytest.fixture(params=["valkey", "redis8"])
 def stepped(request: pytest.FixtureRequest) -> Iterator[SteppedLink]:
     """A link to an empty store that stops before every command."""
-    found = SteppedLink(parse_address(request.getfixturevalue(f"{request.param}_url")))
+    found = SteppedLink(parse_address(request.getfixturevalue(f"{request.param}_url")), timeout=PATIENT)
     assert found.wait(5)
     yield found
     found.close()

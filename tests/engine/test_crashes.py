@@ -162,7 +162,7 @@ class OneSlot(Link):
 
 @pytest.mark.parametrize("story", STORIES)
 def test_the_keys_of_every_script_share_a_slot(story: Story, store_url: str, catalogue: Any, connect: Any) -> None:
-    link = OneSlot(parse_address(store_url))
+    link = OneSlot(parse_address(store_url), timeout=playing.PATIENT)
     assert link.wait(5)
     stage = playing.Stage(link, catalogue)
     make = playing.Maker(stage)
