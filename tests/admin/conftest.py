@@ -20,7 +20,14 @@ from tests.within import Clock, DeskApp, MakeDesk
 
 SHOTS = Path(__file__).parents[2] / "test-output" / "screenshots"
 ADMINS = f"ann:{ADMIN_KEY},ben:key-of-ben"
-POLICY_WITH_APPROVALS = POLICY + '\n[grants]\nconfirm_above = { readers = 100, length = "400d" }\n'
+GROUP = """
+[plans.newsroom]
+name = "Group"
+features = ["notebook", "no_ads"]
+prices = ["price_seat_month"]
+seats = true
+"""
+POLICY_WITH_APPROVALS = POLICY + GROUP + '\n[grants]\nconfirm_above = { readers = 100, length = "400d" }\n'
 
 
 @dataclass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from werkzeug.test import Client
 
@@ -162,7 +164,7 @@ def make_other(make_desk: MakeDesk, admin_desk: DeskApp, valkey_url: str) -> Des
 
 def test_a_form_without_its_sessions_token_is_refused(staff: MakeStaff, admin_desk: DeskApp) -> None:
     someone, other = staff(), staff(key="key-of-ben")
-    given = {"id": "r-1", "what": "plan:vip", "ends": "30", "reason": "press card"}
+    given: dict[str, Any] = {"id": "r-1", "what": "plan:vip", "ends": "30", "reason": "press card"}
     for token in ("", "0" * 64, other.token()):
         assert someone.post("/reader/grant", token=token, **given).status_code == 403
     assert not admin_desk.reader("r-1")["access"]
@@ -172,7 +174,7 @@ def test_a_form_without_its_sessions_token_is_refused(staff: MakeStaff, admin_de
 
 def test_a_form_from_another_site_is_refused(staff: MakeStaff, admin_desk: DeskApp) -> None:
     someone = staff()
-    given = {"id": "r-1", "what": "plan:vip", "ends": "30", "reason": "press card"}
+    given: dict[str, Any] = {"id": "r-1", "what": "plan:vip", "ends": "30", "reason": "press card"}
     for headers in (
         {"Origin": "https://evil.example"},
         {"Origin": "null"},

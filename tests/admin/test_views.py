@@ -270,7 +270,7 @@ def test_a_pass_is_made_and_revoked(staff: MakeStaff, admin_desk: DeskApp) -> No
 SHEET = "reader,plan,until,reason\r\n{}"
 
 
-def sent(someone: Staff, text: str, **form: str) -> Any:
+def sent(someone: Staff, text: str, **form: Any) -> Any:
     return someone.post("/imports", file=(io.BytesIO(text.encode()), "grants.csv"), **form)
 
 

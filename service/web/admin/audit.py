@@ -7,7 +7,7 @@ from flask import Flask, Response
 from service.store import chain
 from service.web import csv_out
 from service.web.admin.frame import Frame, needs, show
-from service.web.admin.lists import page_of, without_after
+from service.web.admin.lists import SHOWN, page_of, without_after
 from service.web.admin.wording import ACTIONS
 from service.web.audit import FILTERS, LIST, listing
 
@@ -19,7 +19,7 @@ def register(page: Flask, frame: Frame) -> None:
     @page.get("/audit")
     @needs("viewer")
     def audit() -> Response:
-        wanted = page_of(LIST, FILTERS)
+        wanted = page_of(LIST, FILTERS, limit=SHOWN)
         found, following = listing(log, wanted)
         return show(
             "audit.html",

@@ -6,7 +6,7 @@ from flask import Flask, Response, request, url_for
 
 from service.engine.admin import UnknownEvent
 from service.web.admin.frame import Frame, actor, asked, form, needs, once, show
-from service.web.admin.lists import page_of
+from service.web.admin.lists import SHOWN, page_of
 from service.web.belonging import path_id
 from service.web.errors import Problem
 from service.web.events import LIST, event_told, listing
@@ -19,7 +19,7 @@ def register(page: Flask, frame: Frame) -> None:
     @page.get("/events")
     @needs("viewer")
     def events() -> Response:
-        wanted = page_of(LIST, ("state",))
+        wanted = page_of(LIST, ("state",), limit=SHOWN)
         wanted.filters.update({"state": "dead"} if "state" in wanted.filters else {})
         found, following = listing(ledger, wanted)
         return show("events.html", events=found, following=following, dead="state" in wanted.filters)

@@ -87,7 +87,9 @@ def show(template: str, *, status: int = 200, **values: Any) -> Response:
 
 def said(frame: Frame, message: str, to: str) -> Response:
     """On to another page, which says this once."""
-    answer = cast(Response, redirect(to, 303))
+    # What a script asked for by htmx would follow a redirect unseen, and show the next page within this one.
+    scripted = "HX-Request" in request.headers
+    answer = Response(headers={"HX-Redirect": to}) if scripted else cast(Response, redirect(to, 303))
     sealed = frame.house.secrets.sealer("session").seal(b"said:" + message.encode())
     answer.set_cookie(SAID, sealed, max_age=60, path="/admin", httponly=True, secure=is_secure(), samesite="Lax")
     return answer

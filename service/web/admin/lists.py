@@ -10,6 +10,9 @@ from service.web import fields, paging
 from service.web.admin.frame import asked
 from service.web.errors import invalid
 
+SHOWN = 25
+"""Entries of a list on one page: what one reads before going on."""
+
 
 def page_of(name: str, filters: Collection[str] = (), limit: int = paging.USUAL) -> paging.Page:
     """The page that the address asks for. `Problem` 422; what else stands in the address does not matter here."""

@@ -9,7 +9,7 @@ from flask import Flask, Response, request, url_for
 from service.web import bodies
 from service.web.admin import moments
 from service.web.admin.frame import Frame, actor, form, needs, once, show
-from service.web.admin.lists import page_of, without_after
+from service.web.admin.lists import SHOWN, page_of, without_after
 from service.web.admin.reader import given
 from service.web.errors import Problem
 from service.web.passes import LIST, checked, listing, made, revoked, shown
@@ -63,7 +63,7 @@ def register(page: Flask, frame: Frame) -> None:
         return once(frame, work)
 
     def _listed(problem: Problem | None = None) -> Response:
-        found, following = listing(sharing, page_of(LIST), frame.now)
+        found, following = listing(sharing, page_of(LIST, limit=SHOWN), frame.now)
         return show(
             "passes.html",
             status=problem.status if problem is not None else 200,

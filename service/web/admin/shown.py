@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, cast
 
 from flask import Flask, g, url_for
@@ -19,6 +20,7 @@ from service.web.admin import wording
 from service.web.admin.frame import Frame
 from service.web.encode import LAST
 
+_BEGIN, _END = Markup("<bdi>"), Markup("</bdi>")
 UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 NAV = (
@@ -77,6 +79,11 @@ def moment(at: float | str | None, missing: str = "no end") -> Markup:
     """A moment, in UTC; the page's script writes it in the browser's own zone."""
     if at is None:
         return Markup('<span class="quiet">{}</span>').format(missing)
+    return _moment(at if isinstance(at, str) else int(at))
+
+
+@lru_cache(maxsize=4_096)
+def _moment(at: int | str) -> Markup:
     when = datetime.fromisoformat(at) if isinstance(at, str) else datetime.fromtimestamp(min(at, LAST), UTC)
     plain = f"{when.day} {when:%b} {when.year}, {when:%H:%M} UTC"
     return Markup('<time datetime="{}">{}</time>').format(f"{when:%Y-%m-%dT%H:%M:%S}Z", plain)
@@ -85,7 +92,7 @@ def moment(at: float | str | None, missing: str = "no end") -> Markup:
 def text(given: object) -> Markup:
     """What somebody else wrote, set apart; what cannot be seen in it is written out."""
     seen = UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", str(given))
-    return Markup("<bdi>{}</bdi>").format(escape(seen))
+    return _BEGIN + escape(seen) + _END
 
 
 def figure(number: float | None) -> str:
