@@ -31,6 +31,10 @@ ON CONFLICT (reader) DO UPDATE SET seen = excluded.seen, held = excluded.held WH
 """
 
 
+_UNWRITABLE = (sqlite3.Error, OSError)
+"""The file or its folder cannot be used: what is known is then this process's own, and no answer fails for it."""
+
+
 class Known:
     """Readers seen as entitled within `known_for` seconds. Safe to share between threads; one a process."""
 
@@ -48,6 +52,7 @@ class Known:
         self._again_after = min(5.0, known_for / 200)
         self._on_error = on_error
         self._noted: dict[bytes, tuple[float, Held]] = {}
+        self._writing: dict[bytes, tuple[float, Held]] = {}
         self._written: dict[bytes, tuple[float, Held]] = {}
         self._lock = threading.Lock()
         self._local = threading.local()
@@ -85,21 +90,22 @@ class Known:
         now = self._clock()
         with self._lock:
             for reader in readers:
-                self._noted.pop(reader, None)
-                self._written.pop(reader, None)
+                for seen in (self._noted, self._writing, self._written):
+                    seen.pop(reader, None)
         try:
             with closing(self._open()) as base, base:
                 base.executemany(_UPSERT, [(reader, now, "[]") for reader in readers])
-        except sqlite3.Error as error:
+        except _UNWRITABLE as error:
             self._report(error)
 
     def features(self, reader: bytes, now: float) -> Held:
         """The features that a reader was lately seen to hold, and that have not ended since; `()` for a stranger."""
-        noted = self._noted.get(reader)
+        # In the order in which a sighting moves on: noted, being written, in the file; so none is missed on its way.
+        noted = self._noted.get(reader) or self._writing.get(reader)
         seen, held = noted if noted is not None else (0.0, ())
         try:
             row = self._own().execute("SELECT seen, held FROM known WHERE reader = ?", (reader,)).fetchone()
-        except sqlite3.Error as error:
+        except _UNWRITABLE as error:
             self._report(error)
             row = None
         if row is not None and row[0] >= seen:
@@ -129,7 +135,9 @@ class Known:
 
     def _try_to_write(self) -> None:
         with self._lock:
-            noted, self._noted = self._noted, {}
+            self._writing = {**self._writing, **self._noted}
+            self._noted = {}
+            noted = dict(self._writing)
         if not noted:
             return
         rows = [(reader, seen, json.dumps(held)) for reader, (seen, held) in noted.items()]
@@ -137,15 +145,14 @@ class Known:
             with closing(self._open()) as base, base:
                 base.executemany(_UPSERT, rows)
                 self._clean(base, max(seen for seen, _ in noted.values()))
-        except sqlite3.Error as error:
+        except _UNWRITABLE as error:
             self._report(error)
-            with self._lock:
-                self._noted = {**noted, **self._noted}
             return
         with self._lock:
             if len(self._written) > 200_000:
                 self._written.clear()
-            self._written.update(noted)
+            self._written.update(self._writing)
+            self._writing = {}
 
     def _clean(self, base: sqlite3.Connection, newest: float) -> None:
         """Drops, once a minute, who was seen too long ago to count."""

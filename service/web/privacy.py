@@ -28,7 +28,7 @@ FORCE = query("force", "Erase although somebody pays for this reader.", {"type":
 _REST = 1.0
 
 
-class ChangeOut(Answer):
+class HistoryEntryOut(Answer):
     at = fields.String(required=True, metadata={"format": "date-time"})
     type = fields.String(required=True)
     id = fields.String(required=True)
@@ -38,7 +38,7 @@ class ChangeOut(Answer):
 
 class ReaderExportOut(ReaderOut):
     merged = fields.List(fields.String(), required=True)
-    history = fields.List(fields.Nested(ChangeOut), required=True)
+    history = fields.List(fields.Nested(HistoryEntryOut), required=True)
     stripe_objects = fields.List(fields.String(), required=True)
     erased_at = fields.String(required=True, allow_none=True)
     audit = fields.List(fields.Dict(), required=True)

@@ -23,9 +23,17 @@ class _Orjson(JSONProvider):
         return orjson.loads(s)
 
 
+class _Web(Flask):
+    """Flask, which must not tell a failure in its own words: those would quote what was sent."""
+
+    def log_exception(self, exc_info: Any) -> None:
+        """A failure that even the error handlers did not survive."""
+        log().error("crash", error=exc_info[0].__name__, where=where(exc_info[1]))
+
+
 def flask_app(metrics: Metrics, keyring: guards.Keyring, requests_log: RequestLog) -> Flask:
     """An app without routes."""
-    app = Flask("service.web", static_folder=None)
+    app = _Web("service.web", static_folder=None)
     app.json = _Orjson(app)
     # An id in a path may hold what looks like two slashes; a redirect would be a failure to Stripe.
     app.url_map.merge_slashes = False
