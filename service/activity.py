@@ -74,10 +74,13 @@ class Activity:
         self._begun.append((reader, at))
 
     def tick(self) -> None:
-        """Flushes when it is time again; a chore."""
+        """Adds up what has come, a little at a time so that no check waits for it; flushes when it is time again. A chore."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + EVERY
             self.flush()
+            return
+        with self._lock:
+            self._drain(self._clock())
 
     def flush(self) -> bool:
         """Tells the store what was counted. Gives whether everything was told; what was not waits for the next time."""

@@ -15,6 +15,7 @@ from service.engine.engine import Engine
 from service.engine.sweep import Swept
 from service.onlooker import is_paid_for, unknown_prices
 from service.paywall.catalogue import DAY, HOUR, Catalogue
+from service.paywall.told import Told
 from service.store.attention import AttentionStore, Flag
 from service.store.grant_ends import GrantEnds
 
@@ -26,7 +27,7 @@ CAUGHT_UP_WITHIN = HOUR
 CLOCK_HURTS = 60
 """Seconds by which our clock may be behind Stripe's."""
 EXAMPLES = 10
-_LOOKED_AT = 200
+_LOOKED_AT = 50
 
 Kind = Literal[
     "dead_letters", "unknown_prices", "ownerless", "grants_ending", "drift", "event_gap", "catch_up_late", "clock"
@@ -112,24 +113,38 @@ class Attention:
 
     def _ownerless(self) -> Item:
         count, names = self._notes.ownerless(_LOOKED_AT)
-        left, examples, mended = count, list[Example](), list[str]()
-        for stored in self._engine.objects.load_all(names):
-            told = stored.told
-            if stored.owner.reader is not None or told is None or not is_paid_for(told, self._catalogue):
-                mended.append(stored.name)
-            elif len(examples) < EXAMPLES:
-                examples.append(Example(stored.ref.id, at=told.created, text=f"customer {told.customer or '-'}"))
-        self._notes.drop_ownerless(mended)
-        left -= len(mended)
+        left = self._still_ownerless(names)
         return Item(
             "ownerless",
-            left,
+            count - len(names) + len(left),
             True,
             "payments are nobody's: no reader is named in them",
             "Link the customer or the subscription to the reader.",
             "/v1/readers/{reader}/links",
-            examples,
+            [
+                Example(told.ref.id, at=told.created, text=f"customer {told.customer or '-'}")
+                for told in left[:EXAMPLES]
+            ],
         )
+
+    def _still_ownerless(self, names: Sequence[str]) -> list[Told]:
+        """Of these, what is paid for and still nobody's; the others are taken out of the list."""
+        left: list[Told] = []
+        mended: list[str] = []
+        for stored in self._engine.objects.load_all(names):
+            told = stored.told
+            if stored.owner.reader is not None or told is None or not is_paid_for(told, self._catalogue):
+                mended.append(stored.name)
+            else:
+                left.append(told)
+        self._notes.drop_ownerless(mended)
+        return left
+
+    def tidy(self) -> None:
+        """Takes out of the lists whatever was mended, however far down it stands; hourly, by the worker."""
+        self._notes.tidy()
+        for names in self._notes.all_ownerless():
+            self._still_ownerless(names)
 
     def _grants_ending(self, now: float) -> Item:
         soon = self._ends.ending(now, now + ENDS_WITHIN, EXAMPLES)

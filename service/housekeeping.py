@@ -12,7 +12,7 @@ from service.sharing import Sharing
 from service.stocktaking import Stocktaking
 
 COUNT_EVERY = 3_600.0
-TIDY_EVERY = 86_400.0
+TIDY_EVERY = 3_600.0
 
 
 class Housekeeping:
@@ -32,7 +32,6 @@ class Housekeeping:
         self._stock = stock
         self._sharing = sharing
         self._ends = overview.ends
-        self._notes = overview.notes
         self._clock = clock
         self._timer = timer
         self._next_count = self._next_tidy = 0.0
@@ -72,4 +71,4 @@ class Housekeeping:
         now = self._clock()
         self._sharing.passes.tidy(now)
         self._ends.tidy(now)
-        self._notes.tidy()
+        self._attention.tidy()

@@ -70,11 +70,14 @@ class ObjectWatch:
                 self._notes.note_price(bought, now)
 
     def settled(self, seen: StoredObject, owner: Owner) -> None:
-        """What was paid is somebody's, or is noted."""
+        """What was paid is somebody's, or is noted; what has become somebody's is noted no more."""
         told = seen.told
         if owner.reader is None and told is not None and is_paid_for(told, self._catalogue):
             with suppress(StoreUnavailable):
                 self._notes.note_ownerless(seen.name, self._clock())
+        elif owner.reader is not None and seen.owner.reader is None:
+            with suppress(StoreUnavailable):
+                self._notes.drop_ownerless([seen.name])
 
 
 def unknown_prices(name: str, told: Told, catalogue: Catalogue) -> list[Bought]:

@@ -10,7 +10,7 @@ Whoever looks asks whether it still is so, and takes out what was mended; so men
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,6 +94,15 @@ class AttentionStore:
             [(key, (b"ZCARD", key)), (key, (b"ZRANGE", key, b"0", b"%d" % (limit - 1), b"REV"))]
         )
         return int(count), [bytes(name).decode() for name in names]
+
+    def all_ownerless(self) -> Iterator[list[str]]:
+        """The names of all, some at a time; one may come twice."""
+        key, cursor = self._key("ownerless"), b"0"
+        while True:
+            cursor, row = self._link.call(key, b"ZSCAN", key, cursor, b"COUNT", 100)
+            yield [bytes(name).decode() for name in row[::2]]
+            if cursor == b"0":
+                return
 
     def drop_ownerless(self, names: Sequence[str]) -> None:
         """These have an owner by now, or are over."""

@@ -42,6 +42,14 @@ class Gifts:
         found = self._link.call(key, b"ZRANGE", key, upto, since * 1000, b"BYSCORE", b"REV")
         return [pass_id.decode() for pass_id in cast("list[bytes]", found)]
 
+    def carry(self, gone: str, stays: str) -> None:
+        """A reader was merged into another: what the one gave counts for the other. May be repeated."""
+        (row,) = self._link.read([(self._key(gone), (b"ZRANGE", self._key(gone), b"0", b"-1", b"WITHSCORES"))])
+        if row:
+            pairs = [part for at in range(0, len(row), 2) for part in (row[at + 1], row[at])]
+            key = self._key(stays)
+            self._link.pipeline([(key, (b"ZADD", key, *pairs)), (key, (b"EXPIRE", key, _KEPT))])
+
     def forget(self, reader: str) -> bool:
         """A reader is erased: nobody knows any more what she gave; the passes themselves name nobody. Gives whether any."""
         return bool(self._link.call(self._key(reader), b"DEL", self._key(reader)))

@@ -13,6 +13,7 @@ import msgspec
 
 from service.paywall.catalogue import Catalogue
 from service.store import codec, meters
+from service.store.gifts import Gifts
 from service.store.keys import Keys, owner_mark, reader_hash
 from service.store.link import Link
 from service.store.readers import ALIAS, Kept, Readers
@@ -43,6 +44,7 @@ class Merges:
         self._keys = keys
         self._readers = readers
         self._catalogue = catalogue
+        self._gifts = Gifts(link, keys)
         self._heirs = b"%b:{merge}heirs" % keys.prefix
         self._members = b"%b:{merge}members" % keys.prefix
         self._todo = b"%b:{merge}todo" % keys.prefix
@@ -77,6 +79,7 @@ class Merges:
                     merge.stays, kept.source, kept.number, rule="higher", ended=place == "past", now=now, cause="merge"
                 )
         self._carry_meters(merge, now)
+        self._gifts.carry(merge.gone, merge.stays)
 
     def _carry_meters(self, merge: Merge, now: float) -> None:
         """Stories that the one has read count for the other: a set union."""

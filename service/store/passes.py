@@ -159,7 +159,7 @@ class Passes:
         return self.find_all([place.partition(" ")[2] for place in places]) if places else []
 
     def tidy(self, now: float) -> int:
-        """Takes out of the list what is gone; daily, by the worker. Gives how many."""
+        """Takes out of the list what is gone; hourly, by the worker. Gives how many."""
         listed, last, gone = self._keys.listed, b"-", 0
         made_before = b"%013d" % int((now - 60) * 1000)  # A pass just listed is about to be written.
         while True:

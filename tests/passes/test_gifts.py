@@ -75,6 +75,14 @@ def test_the_audit_names_who_gave_it(app: DeskApp) -> None:
     )  # fmt: skip
 
 
+def test_what_was_given_under_an_id_that_was_merged_counts_for_the_other(app: DeskApp) -> None:
+    assert give(app)[0] == 201
+    app.grant("stays")
+    merged = app.call("POST", "/v1/readers/stays/merge", {"from": "r"}, admin=True)
+    assert merged.status_code == 200, merged.text
+    assert [give(app, "stays")[0], give(app, "r")[0]] == [201, 409]
+
+
 def test_what_is_wrong_with_a_gift_is_named(app: DeskApp) -> None:
     for field, bad in [("openings", 0), ("openings", 101), ("until", NOON), ("until", "2027-06-01T00:00:00Z")]:
         wrong: dict[str, Any] = {field: bad}
