@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from service.importing.pace import Pace
-from service.importing.planning import CHUNK, Planner, grant_id, replanned
+from service.importing.planning import Planner, replanned
 from service.importing.seams import Checkpoint, Late
 from service.importing.standing import Standings
 from service.paywall.source import Grant
@@ -47,7 +47,7 @@ class Applying:
             self._batch(manifest, turn, holder, rows, range(start, min(start + BATCH, len(rows))), now)
             self._checkpoint("import.batch")
             self._pace.step()
-        self._ends.imported([(row.tag.encode(), given(manifest, row, now)) for row in rows if row.action in GIVEN])
+        self._ends.imported(_written(manifest, rows, now), manifest.id)
         counted: dict[str, int] = {}
         for row in rows:
             counted[row.action] = counted.get(row.action, 0) + 1
@@ -96,8 +96,7 @@ class Applying:
             if self._standings.was_put(row, manifest.entry):
                 return
             ((tag, kept),) = self._planner.look([row.tag.encode()])
-            new = grant_id(manifest.id, turn.chunk * CHUNK + place)
-            rows[place] = row = replanned(row, tag, kept, new, now)
+            rows[place] = row = replanned(row, tag, kept, manifest.id, now)
             if row.action == "unchanged":
                 return
             # What an undo needs is written down before anything is put.
@@ -115,6 +114,13 @@ class Applying:
             if verdict in ("applied", "erased"):
                 return
         raise Late  # Somebody changes this reader all the time; the whole chunk is taken up again.
+
+
+def _written(manifest: Manifest, rows: Sequence[Row], now: float) -> Iterator[tuple[bytes, Grant]]:
+    for row in rows:
+        if row.action in GIVEN:
+            grant = given(manifest, row, now)
+            yield row.tag.encode(), grant if row.action == "new" else replace(grant, import_id=None)
 
 
 def cause_of(manifest: Manifest) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from service.approving import Approving
-from service.importing.bulk import GrantImports
+from service.importing.bulk import CHUNK, GrantImports
 from service.importing.pace import Pace
 from service.importing.planning import Planner
 from service.importing.rolling import LEASE, Background, Roller
@@ -35,6 +35,7 @@ def build(
     rest: float = 1.0,
     checkpoint: Checkpoint = pass_by,
     lease: float = LEASE,
+    rows_a_chunk: int = CHUNK,
 ) -> GrantImports:
     """`rest` is how long the work rests for each second of it; `report` is told of what nobody foresaw."""
     store = Imports(link, keys, lambda: secrets.sealer("import"))
@@ -51,4 +52,15 @@ def build(
         lease=lease,
     )
     background = Background(roller, store, report)
-    return GrantImports(store, planner, roller, background, catalogue, audit, approving, clock, checkpoint=checkpoint)
+    return GrantImports(
+        store,
+        planner,
+        roller,
+        background,
+        catalogue,
+        audit,
+        approving,
+        clock,
+        checkpoint=checkpoint,
+        rows_a_chunk=rows_a_chunk,
+    )

@@ -12,7 +12,7 @@ from typing import Any
 from service.approving import Approving, Mistakes, NoLongerPossible, Work
 from service.importing.entries import Mistake, Sheet
 from service.importing.pace import HASTE, Pace, patiently
-from service.importing.planning import CHUNK, Planner, grant_id, replanned
+from service.importing.planning import Planner, replanned
 from service.importing.rolling import Background, Progress, Roller
 from service.importing.seams import Checkpoint
 from service.paywall import granting
@@ -24,6 +24,8 @@ from service.store.grants import iso
 from service.store.imports import Imports, Manifest, Row
 
 KIND = "import.apply"
+CHUNK = 500
+"""Rows staged together, and counted together when they are done."""
 _ENOUGH = 60.0
 _POLL = 0.05
 
@@ -69,8 +71,10 @@ class GrantImports:
         clock: Callable[[], float],
         *,
         checkpoint: Checkpoint,
+        rows_a_chunk: int = CHUNK,
     ) -> None:
         self._store = store
+        self._rows_a_chunk = rows_a_chunk
         self._planner = planner
         self._roller = roller
         self.background = background
@@ -107,7 +111,7 @@ class GrantImports:
             if row.action != "unchanged":
                 ends[row.until] = None
             chunk.append(row)
-            if len(chunk) == CHUNK:
+            if len(chunk) == self._rows_a_chunk:
                 self._put(import_id, chunks, chunk)
                 self._checkpoint("import.chunk_staged")
                 chunk, chunks = [], chunks + 1
@@ -200,7 +204,7 @@ class GrantImports:
             looked = self._planner.look([row.tag.encode() for row in rows])
             for at, (tag, kept) in enumerate(looked):
                 if rows[at].action != "skipped":
-                    rows[at] = replanned(rows[at], tag, kept, grant_id(manifest.id, number * CHUNK + at), now)
+                    rows[at] = replanned(rows[at], tag, kept, manifest.id, now)
                 counts[rows[at].action] += 1
             if not self._store.keep_chunk(manifest.id, "", "staged", number, rows):
                 break

@@ -18,8 +18,6 @@ from service.store.keys import Keys, reader_hash
 from service.store.link import Link
 from service.store.readers import Kept, alias_in, kept_in
 
-CHUNK = 500
-"""Rows staged together, and counted together when they are done."""
 _BATCH = 100
 
 
@@ -35,7 +33,6 @@ class Planner:
     ) -> Iterator[Row]:
         """A row for each entry; where two turn out to be the same reader's by a merge, a mistake in its place."""
         seen: dict[tuple[bytes, str], int] = {}
-        place = 0
         for start in range(0, len(entries), _BATCH):
             batch = entries[start : start + _BATCH]
             for entry, (tag, kept) in zip(batch, self.look([entry.tag for entry in batch]), strict=True):
@@ -44,8 +41,7 @@ class Planner:
                     message = f"is by a merge the same reader as in line {first}, with the same plan"
                     mistakes.append(Mistake(entry.line, "reader", message))
                     continue
-                yield planned(entry, tag, kept, grant_id(import_id, place), now)
-                place += 1
+                yield planned(entry, tag, kept, import_id, now)
                 pace.step()
 
     def look(self, tags: Sequence[bytes]) -> list[tuple[bytes, list[Kept]]]:
@@ -61,21 +57,21 @@ class Planner:
         return self.look([reader_hash(heir)])[0]
 
 
-def planned(entry: Entry, tag: bytes, kept: Sequence[Kept], new: str, now: float) -> Row:
+def planned(entry: Entry, tag: bytes, kept: Sequence[Kept], import_id: str, now: float) -> Row:
     """What one row does to a reader who holds this."""
     standing = held(kept, entry.plan, now)
     name = tag.decode()
     if standing is None:
-        return Row(name, "new", new, 0, None, entry.plan, entry.until, entry.reason)
+        return Row(name, "new", grant_id(import_id, tag, entry.plan), 0, None, entry.plan, entry.until, entry.reason)
     number, grant = standing
     if not later(entry.until, grant.until):
         return Row(name, "unchanged", None, 0, None, entry.plan, entry.until, entry.reason)
     return Row(name, "extended", grant.id, number, grant.until, entry.plan, entry.until, entry.reason)
 
 
-def replanned(row: Row, tag: bytes, kept: Sequence[Kept], new: str, now: float) -> Row:
+def replanned(row: Row, tag: bytes, kept: Sequence[Kept], import_id: str, now: float) -> Row:
     """The same of a row that was planned before."""
-    return planned(Entry(0, tag, row.plan or "", row.until, row.reason or ""), tag, kept, new, now)
+    return planned(Entry(0, tag, row.plan or "", row.until, row.reason or ""), tag, kept, import_id, now)
 
 
 def held(kept: Sequence[Kept], plan: str, now: float) -> tuple[int, Grant] | None:
@@ -95,6 +91,7 @@ def later(end: int | None, than: int | None) -> bool:
     return than is not None and (end is None or end > than)
 
 
-def grant_id(import_id: str, place: int) -> str:
-    """The id of the grant that a row gives, by its place: the same whenever it is worked out, so that a repeat finds it."""
-    return "gr_" + blake2b(f"{import_id}:{place}".encode(), digest_size=10, person=b"grant").hexdigest()
+def grant_id(import_id: str, tag: bytes, plan: str) -> str:
+    """The id of the grant that a row gives: the same whenever it is worked out, so that a repeat finds it."""
+    named = b"%b:%b:%b" % (import_id.encode(), tag, plan.encode())
+    return "gr_" + blake2b(named, digest_size=10, person=b"grant").hexdigest()

@@ -105,7 +105,7 @@ class Undoing:
                 again.append(row)
             elif outcome.verdict == "applied":
                 ended.append(one)
-        self._ends.imported(ended)
+        self._ends.imported(ended, manifest.id)
         return again, len(ended)
 
     def _verdict(self, manifest: Manifest, row: Row, now: Standing) -> str | None:

@@ -69,19 +69,26 @@ class GrantEnds:
         else:
             self._link.call(self._key, b"ZADD", self._key, _score(grant.until), member)
 
-    def imported(self, grants: Iterable[tuple[bytes, Grant]]) -> None:
-        """An import wrote these, by the readers' hashes."""
+    def imported(self, grants: Iterable[tuple[bytes, Grant]], import_id: str) -> None:
+        """An import wrote these, by the readers' hashes. Some hundreds at a time: it is one command for most of them."""
         commands: Commands = []
         gone: list[bytes] = []
+        scored: list[bytes | int] = []
+        about: list[bytes] = []
         for tag, grant in grants:
             member = _member(grant, tag)
             if grant.revoked_at is not None:
                 gone.append(member)
                 continue
-            commands.append((self._about, (b"HSETNX", self._about, member, _what(grant, None))))
-            commands.append((self._key, (b"ZADD", self._key, _score(grant.until), member)))
-        if commands:
-            self._link.pipeline(commands)
+            scored += [_score(grant.until), member]
+            if grant.import_id == import_id:
+                about += [member, _what(grant, None)]
+            else:  # What it extended or put back may be listed already, with the reader's id.
+                commands.append((self._about, (b"HSETNX", self._about, member, _what(grant, None))))
+        if about:
+            commands.append((self._about, (b"HSET", self._about, *about)))
+        if scored:
+            self._link.pipeline([*commands, (self._key, (b"ZADD", self._key, *scored))])
         self._drop(gone)
 
     def count(self, after: float, upto: float) -> int:

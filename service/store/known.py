@@ -93,7 +93,8 @@ class Known:
                 for seen in (self._noted, self._writing, self._written):
                     seen.pop(reader, None)
         try:
-            with closing(self._open()) as base, base:
+            # Not closed each time: the last one to close the file writes all of it out, which an undone import would do often.
+            with self._own() as base:
                 base.executemany(_UPSERT, [(reader, now, "[]") for reader in readers])
         except _UNWRITABLE as error:
             self._report(error)
@@ -115,7 +116,7 @@ class Known:
         return tuple((name, until) for name, until in held if until is None or now < until)
 
     def _own(self) -> sqlite3.Connection:
-        """This thread's connection for reading; SQLite's do not like to be shared."""
+        """This thread's connection; SQLite's do not like to be shared."""
         base: sqlite3.Connection | None = getattr(self._local, "base", None)
         if base is None:
             base = self._local.base = self._open()
