@@ -1,0 +1,87 @@
+"""The pictures in `docs/`, of an invented month: written to `test-output/docs-images`, copied to `docs/images` by hand.
+
+A test also holds that every picture the pages show is there, and that every one that is there is shown.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from service.app import build
+from service.demo import month
+from service.settings import load_settings
+from tests.admin.at_the_keyboard import Hands
+from tests.admin.conftest import ADMINS, POLICY_WITH_APPROVALS, SHOTS
+from tests.serving import ADMIN_KEY, Paywall, Serve
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = ("support-desk.md", "audience-team.md")
+MADE = SHOTS.parent / "docs-images"
+
+
+@pytest.fixture
+def lived(serve: Serve, valkey_url: str) -> Paywall:
+    running = serve(POLICY_WITH_APPROVALS, REDIS_URL=valkey_url, PAYWALL_ADMIN_KEYS=ADMINS)
+    service = build(load_settings(running.env), valkey_url)
+    service.start()
+    try:
+        assert service.link.wait(5)
+        month.fill(service, time.time())
+    finally:
+        service.close()
+    return running
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    opened = browser.new_page(
+        viewport={"width": 1120, "height": 760}, color_scheme="light", timezone_id="America/New_York"
+    )
+    yield opened
+    opened.close()
+
+
+@pytest.mark.browser
+@pytest.mark.full
+def test_the_pictures_are_made(page: Page, lived: Paywall, tmp_path: Path) -> None:
+    MADE.mkdir(parents=True, exist_ok=True)
+    for number in range(6):
+        lived.ask(f"s-{number}", reader="r-nadia")
+    ann = Hands(page, lived.url).sign_in(ADMIN_KEY)
+
+    def picture(name: str, height: int = 760) -> None:
+        page.set_viewport_size({"width": 1120, "height": height})
+        page.evaluate("document.activeElement.blur()")
+        page.screenshot(path=MADE / f"{name}.png")
+        assert (MADE / f"{name}.png").stat().st_size < 200_000
+
+    picture("overview", 1180)
+    ann.open("/admin/reader?id=r-nadia").type("#why-story", "2026-harbour-contract")
+    ann.press("main form[action$='/why'] button").sees("You can tell her")
+    picture("why", 760)
+    ann.open("/admin/reader?id=r-maya")
+    picture("reader", 1260)
+    ann.open("/admin/reader?id=r-nadia").fold("Give access").type("#reason-new", "Press card, checked by phone")
+    page.locator("#h-do").scroll_into_view_if_needed()
+    page.locator("section:has(#h-do)").screenshot(path=MADE / "give-access.png")
+    ann.open("/admin/readers?q=sub_demo095").sees("known, but nobody’s")
+    picture("nobodys", 420)
+    sheet = tmp_path / "members.csv"
+    sheet.write_text("reader,plan,until,reason\nr-1,vip,2027-06-30T00:00:00Z,library card\nr-2,vipp,,library card\n")
+    ann.open("/admin/imports")
+    page.set_input_files("#file", sheet)
+    ann.press("#import .row button").sees("Mend these")
+    picture("import", 640)
+
+
+def test_every_picture_is_there_and_shown() -> None:
+    shown = {
+        name for page in PAGES for name in re.findall(r"\(images/([\w-]+\.png)\)", (DOCS / page).read_text("utf-8"))
+    }
+    assert shown == {path.name for path in (DOCS / "images").glob("*.png")}
