@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
+from service.store.audit import Actor, entry
+from service.store.pass_keys import PassKeys
+from service.store.passes import Wanted
 from tests.serving import ADMIN_KEY
 
 if TYPE_CHECKING:
     from tests.serving import Paywall, Serve
     from tests.store.conftest import Launch, Until
+    from tests.within import MakeDesk
 
 AtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
 
@@ -92,3 +96,31 @@ def test_the_command_line_does_what_the_api_does(serve: Serve) -> None:
     wrong = paywall.command("passes", "add", *wanted[:2], "--openings", "0", *wanted[4:])
     assert (wrong.returncode, wrong.stderr) == (1, "openings: must be a whole number from 1 to 100000\n")
     assert paywall.command("passes", "add").returncode == 2
+
+
+def test_who_dies_between_the_change_and_the_chain_leaves_no_gap_in_the_audit(
+    make_desk: MakeDesk, store_url: str
+) -> None:
+    app = make_desk(store_url)
+    audit, passes, keys = app.service.audit, app.service.sharing.passes, app.service.keys
+    now = app.clock()
+    made = passes.create(Wanted("s", 1, int(now) + 60, "why"), Actor("ann"), now)
+    # What the process would have left that died after the change: an intention and an entry, not yet in the chain.
+    tag = PassKeys.tag(made.id)
+    left = entry(Actor("ann"), "pass.revoke", now=now, reader=None, target=made.id, before=None, after=None, reason="x")
+    audit.intend_at(tag)
+    app.service.link.call(keys.outbox(tag), b"RPUSH", keys.outbox(tag), audit.packed(left))
+    another = make_desk(store_url)
+    another.service.audit.settle_all()
+    actions = [record["action"] for record in app.call("GET", "/v1/audit", admin=True).get_json()["items"]]
+    assert actions == ["pass.revoke", "pass.create"]
+
+
+def test_what_was_counted_is_told_at_a_stop(serve: Serve, valkey_url: str) -> None:
+    first = serve(REDIS_URL=valkey_url)
+    for number in range(10):
+        first.ask({"id": f"s{number}", "tier": "free"}, visitor="v")
+    assert first.end() == 0
+    second = serve(REDIS_URL=valkey_url)
+    (today,) = second.get("/v1/activity?days=1").json()["days"]
+    assert sum(one["count"] for one in today["checks"]) == 10
