@@ -42,6 +42,8 @@ class _Invented:
     engine: Engine
     chance: Random
     now: float
+    numbers: Iterator[int]
+    """For the ids of events."""
 
     @property
     def catalogue(self) -> Catalogue:
@@ -56,7 +58,7 @@ def fill(service: Service, now: float) -> None:
     quiet = Engine(service.link, service.keys, service.readers, service.settings.catalogue, gateway=None)
     quiet.objects.watch = service.engine.objects.watch
     chance = Random(1042)  # noqa: S311 - an invented month is no secret
-    month = _Invented(service, quiet, chance, now)
+    month = _Invented(service, quiet, chance, now, count(1))
     deeds = [*_subscribers(month), *_group(month), *_trouble(month), *_grants(month), *_passes(month)]
     for at, deed in sorted(deeds, key=lambda one: one[0]):
         if at <= now:
@@ -67,12 +69,10 @@ def fill(service: Service, now: float) -> None:
 
 # ------------------------------------------------------------------------------------------------- Stripe's events
 
-_numbers = count(1)
-
 
 def _told(month: _Invented, kind: str, at: float, obj: dict[str, Any], late: float = 0.0) -> Dated:
     """An event of Stripe's about an object, and its arrival here."""
-    event = f"evt_demo{next(_numbers):05d}"
+    event = f"evt_demo{next(month.numbers):05d}"
     envelope = Envelope(event, kind, int(at), month.catalogue.livemode, None, obj)
     return at + late, lambda moment: month.engine.receive(envelope, moment)
 
