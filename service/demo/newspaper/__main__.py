@@ -20,6 +20,11 @@ class PatientHandler(WSGIRequestHandler):
 
     timeout = 2
 
+    def log_error(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+        """Of a connection that was never used there is nothing to tell."""
+        if not any(isinstance(each, TimeoutError) for each in args):
+            super().log_error(format, *args)
+
 
 def main() -> None:
     """Serve until SIGTERM or Ctrl-C; what was asked before is answered."""
