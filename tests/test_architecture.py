@@ -155,8 +155,8 @@ def test_only_billing_imports_stripe() -> None:
     assert {room_of(name) for name in importers_of("stripe")} <= {"billing"}
 
 
-def test_only_the_web_the_composition_root_and_the_demo_import_flask() -> None:
-    assert {room_of(name) for name in importers_of("flask")} <= {"web", "app", "demo"}
+def test_only_the_web_what_puts_it_together_and_the_demo_import_flask() -> None:
+    assert {room_of(name) for name in importers_of("flask")} <= {"web", "site", "demo"}
 
 
 def test_only_the_demo_command_imports_the_demo() -> None:
