@@ -1,0 +1,75 @@
+"""What these tests share: an app, Stripe beside it, and a look at every byte that the store holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.store.link import Link
+from tests.engine.conftest import NOW, Maker, Stage
+from tests.governance import conftest as governance
+from tests.governance.conftest import House
+
+make_house, house, strict = governance.make_house, governance.house, governance.strict
+
+READS = {"string": ("GET",), "list": ("LRANGE", 0, -1), "set": ("SMEMBERS",), "hash": ("HGETALL",)}
+
+
+def everything(link: Link) -> dict[bytes, bytes]:
+    """Every key with all of its content."""
+    found: dict[bytes, bytes] = {}
+    for page in link.scan_nodes(b"*"):
+        for key in page:
+            kind = link.call(key, b"TYPE", key).decode()
+            command = ("ZRANGE", 0, -1) if kind == "zset" else READS.get(kind)
+            if command is not None:
+                found[key] = _bytes(link.call(key, command[0], key, *command[1:]))
+    return found
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    return b"\n".join(map(_bytes, value)) if isinstance(value, list) else str(value).encode()
+
+
+def holding(link: Link, *words: str) -> list[bytes]:
+    """The keys in which, or in whose content, one of these words stands."""
+    wanted = [word.encode() for word in words]
+    return [key for key, content in everything(link).items() if any(word in key + content for word in wanted)]
+
+
+@pytest.fixture
+def at_noon(house: House) -> House:
+    """An app at the moment at which Stripe is played."""
+    house.app.clock.now = float(NOW)
+    return house
+
+
+@pytest.fixture
+def stage(at_noon: House) -> Stage:
+    """An engine with a Stripe to play on, over the app's store."""
+    return Stage(at_noon.app.service.link, at_noon.app.service.settings.catalogue)
+
+
+@pytest.fixture
+def make(stage: Stage) -> Maker:
+    return Maker(stage)
+
+
+Erase = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def erase(at_noon: House) -> Erase:
+    """Erases a reader, and gives the counts."""
+
+    def erased(reader: str, status: int = 200, **query: str) -> dict[str, Any]:
+        asked = {"reason": "she asked", **query}
+        told = at_noon.done("ann", "DELETE", f"/v1/readers/{reader}", status=status, query_string=asked)
+        found: dict[str, Any] = told.get("erased", told)
+        return found
+
+    return erased

@@ -1,0 +1,232 @@
+"""A reader is erased everywhere; that it was done stays, and nobody brings her back but a link or what is new."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from service.engine.chores import Chores
+from service.engine.sweep import Sweep
+from service.store.keys import reader_hash
+from tests.engine.conftest import DAY, NOW, Maker, Stage
+from tests.governance.conftest import House
+from tests.privacy.conftest import Erase, holding
+
+ZOE = "zoe-7f31"
+"""No other word looks like it, so that it can be looked for in everything."""
+CANCELED = {"status": "canceled", "ended_at": NOW - DAY}
+
+
+def full_life(house: House, make: Maker, reader: str = ZOE) -> None:
+    """Everything that can be kept of a reader: grants by hand and import, Stripe's objects, a meter, an audit trail."""
+    grant = house.grant(reader, reason=f"because {reader} asked")
+    house.done(
+        "ann", "PATCH", f"/v1/readers/{reader}/grants/{grant['id']}", {"until": None, "reason": f"{reader} again"}
+    )
+    rows = f"reader,plan,until,reason\n{reader},quiet,never,for {reader}\n".encode()
+    assert house.call("ann", "POST", "/v1/grants/import", data=rows, content_type="text/csv").status_code == 202
+    make.tell("customer.created", make.customer("cus_9", reader=reader))
+    make.tell("customer.subscription.updated", make.subscription("sub_9", reader=reader, customer="cus_9", **CANCELED))
+    make.tell(
+        "checkout.session.completed", make.session("cs_9", reader=reader, customer="cus_9", client_reference_id=reader)
+    )
+    house.app.ask("s-1", reader=reader)
+    house.app.ask("s-2", reader=reader, visitor="v-1")
+    house.done("ann", "POST", f"/v1/readers/{reader}/links", {"subscription": "sub_8"})
+
+
+def imports_done(house: House) -> None:
+    house.app.service.imports.finish_all()
+
+
+def test_afterwards_no_key_and_no_value_holds_the_id(at_noon: House, make: Maker, erase: Erase) -> None:
+    full_life(at_noon, make)
+    imports_done(at_noon)
+    link = at_noon.app.service.link
+    assert len(holding(link, ZOE)) > 4
+    counts = erase(ZOE)
+    assert holding(link, ZOE) == []
+    assert counts["sources"] >= 4
+    assert counts["stripe_objects"] >= 3
+    assert counts["audit"] >= 2
+    told = at_noon.app.reader(ZOE)
+    assert (told["access"], told["sources"], told["customers"]) == (False, [], [])
+    left = [key for key in holding(link, reader_hash(ZOE).decode()) if b"erased" not in key]
+    assert all(b"}rows" in key or b"{i:" in key or b"intents" in key for key in left), left
+
+
+def test_what_an_event_changed_for_her_is_forgotten_with_her(at_noon: House, make: Maker, erase: Erase) -> None:
+    event = make.tell("customer.subscription.created", make.subscription(reader=ZOE))
+    path = f"/v1/events/{event['id']}"
+    assert [change["reader"] for change in at_noon.done("ann", "GET", path)["changes"]] == [ZOE]
+    assert erase(ZOE, force="true")["stripe_events"] == 1
+    assert at_noon.done("ann", "GET", path)["changes"] == []
+
+
+def test_the_audit_log_says_that_it_was_done_and_not_what(at_noon: House, make: Maker, erase: Erase) -> None:
+    full_life(at_noon, make)
+    erase(ZOE)
+    (record,) = [record for record in at_noon.audit() if record["action"] == "reader.erase"]
+    assert (record["reader"], record["target"], record["actor"], record["reason"]) == (None, None, "ann", "she asked")
+    assert record["after"]["sources"] >= 4
+    assert at_noon.app.service.governance.audit_check.verify().fault is None
+
+
+def test_erased_again_or_never_known_nothing_is_left_to_erase(at_noon: House, make: Maker, erase: Erase) -> None:
+    full_life(at_noon, make)
+    erase(ZOE)
+    assert erase(ZOE)["sources"] == 0
+    assert erase("never-seen")["sources"] == 0
+
+
+def test_the_reason_is_required_and_the_id_in_it_is_not_kept(at_noon: House, erase: Erase) -> None:
+    at_noon.grant(ZOE)
+    at_noon.done("ann", "DELETE", f"/v1/readers/{ZOE}", status=422)
+    erase(ZOE, reason=f"{ZOE} asked")
+    assert holding(at_noon.app.service.link, ZOE) == []
+
+
+@pytest.mark.parametrize("status", ["active", "trialing", "past_due"])
+def test_a_live_subscription_is_in_the_way_unless_forced(
+    at_noon: House, make: Maker, erase: Erase, status: str
+) -> None:
+    subscription = make.subscription(reader=ZOE, status=status, start=NOW - DAY, trial_end=NOW + DAY)
+    make.tell("customer.subscription.updated", subscription)
+    refused = erase(ZOE, 409)
+    assert refused["type"] == "urn:paywall:problem:live-subscription"
+    assert at_noon.app.reader(ZOE)["access"]
+    erase(ZOE, force="true")
+    assert not at_noon.app.reader(ZOE)["access"]
+    assert erase(ZOE, 422, force="yes")
+
+
+def test_stripe_does_not_bring_her_back_by_event_or_sweep(
+    at_noon: House, stage: Stage, make: Maker, erase: Erase
+) -> None:
+    subscription = make.subscription(reader=ZOE)
+    make.tell("customer.subscription.created", subscription)
+    make.tell("customer.updated", make.customer(reader=ZOE))
+    erase(ZOE, force="true")
+    make.tell("customer.subscription.updated", subscription, NOW + 60)
+    make.tell("customer.updated", make.customer(reader=ZOE), NOW + 60)
+    stage.stripe.away = True
+    make.tell("customer.subscription.updated", subscription, NOW + 120)
+    stage.stripe.away = False
+    Sweep(stage.make()).run(stage.stripe, NOW + 180)
+    Chores(stage.make()).run(NOW + 240, everything=True)
+    assert holding(at_noon.app.service.link, ZOE) == []
+    assert not at_noon.app.reader(ZOE)["access"]
+
+
+def test_a_sweep_finds_nothing_to_mend_in_what_was_erased(stage: Stage, make: Maker, erase: Erase) -> None:
+    make.tell("customer.subscription.created", make.subscription(reader=ZOE))
+    erase(ZOE, force="true")
+    swept = Sweep(stage.make()).run(stage.stripe, NOW + 60)
+    assert [drift.what for drift in swept.drift] in ([], ["differs"])
+    assert Sweep(stage.make()).run(stage.stripe, NOW + 120).drift == []
+
+
+def test_what_stripe_created_after_the_erasure_is_hers(at_noon: House, make: Maker, erase: Erase) -> None:
+    make.tell("customer.subscription.created", make.subscription("sub_1", reader=ZOE))
+    erase(ZOE, force="true")
+    make.tell("customer.subscription.created", make.subscription("sub_2", reader=ZOE, created=NOW + 60), NOW + 60)
+    assert [source["id"] for source in at_noon.app.reader(ZOE)["sources"]] == ["sub_2"]
+
+
+def test_a_link_after_the_erasure_brings_back_what_it_names(at_noon: House, make: Maker, erase: Erase) -> None:
+    make.tell("customer.subscription.created", make.subscription("sub_1", reader=ZOE))
+    erase(ZOE, force="true")
+    at_noon.done("ann", "POST", f"/v1/readers/{ZOE}/links", {"subscription": "sub_1"})
+    assert at_noon.app.reader(ZOE)["access"]
+
+
+def test_a_grant_after_the_erasure_is_a_new_one(at_noon: House, make: Maker, erase: Erase) -> None:
+    at_noon.grant(ZOE)
+    erase(ZOE)
+    at_noon.app.clock.now += 60
+    at_noon.grant(ZOE)
+    assert len(at_noon.app.reader(ZOE)["sources"]) == 1
+
+
+def test_a_gift_whose_recipient_is_erased_is_nobodys_and_not_the_payers(
+    at_noon: House, make: Maker, erase: Erase
+) -> None:
+    gift = make.subscription("sub_g", reader="payer")
+    gift["metadata"]["gift_recipient"] = ZOE
+    make.tell("customer.subscription.created", gift)
+    assert at_noon.app.reader(ZOE)["access"]
+    erase(ZOE, force="true")
+    make.tell("customer.subscription.updated", gift, NOW + 60)
+    assert not at_noon.app.reader("payer")["access"]
+    assert holding(at_noon.app.service.link, ZOE) == []
+
+
+def test_the_payer_of_a_gift_is_erased_and_the_recipient_keeps_it(at_noon: House, make: Maker, erase: Erase) -> None:
+    gift = make.subscription("sub_g", reader=ZOE)
+    gift["metadata"]["gift_recipient"] = "lucky"
+    make.tell("customer.subscription.created", gift)
+    erase(ZOE)
+    assert holding(at_noon.app.service.link, ZOE) == []
+    make.tell("customer.subscription.updated", gift, NOW + 60)
+    assert at_noon.app.reader("lucky")["access"]
+
+
+def test_all_ids_that_she_went_by_are_erased(at_noon: House, make: Maker, erase: Erase) -> None:
+    full_life(at_noon, make, "old-zoe-5a")
+    imports_done(at_noon)
+    at_noon.done("ann", "POST", f"/v1/readers/{ZOE}/merge", {"from": "old-zoe-5a"})
+    assert at_noon.app.reader("old-zoe-5a")["access"]
+    erase("old-zoe-5a")
+    assert holding(at_noon.app.service.link, ZOE, "old-zoe-5a") == []
+    for name in (ZOE, "old-zoe-5a"):
+        assert at_noon.app.reader(name)["sources"] == []
+
+
+def test_another_reader_whose_id_contains_hers_keeps_everything(at_noon: House, make: Maker, erase: Erase) -> None:
+    for name in ("r-1", "r-10"):
+        make.tell("customer.created", make.customer(f"cus_{name}", reader=name))
+        subscription = make.subscription(f"sub_{name}", reader=name, customer=f"cus_{name}")
+        make.tell("customer.subscription.created", subscription)
+    before = at_noon.app.reader("r-10")
+    erase("r-1", force="true")
+    assert at_noon.app.reader("r-10") == before
+
+
+def test_rows_about_her_in_an_import_that_waits_are_taken_out(strict: House) -> None:
+    strict.app.clock.now = float(NOW)
+    rows = f"reader,plan,until,reason\n{ZOE},vip,never,for {ZOE}\nr-2,vip,never,why\n".encode()
+    told = strict.call("ann", "POST", "/v1/grants/import", data=rows, content_type="text/csv").get_json()
+    assert told["state"] == "waiting"
+    erased = strict.done("ann", "DELETE", f"/v1/readers/{ZOE}?reason=asked")
+    assert erased["erased"]["import_rows"] == 1
+    strict.done("ben", "POST", f"/v1/approvals/{told['approval']}")
+    imports_done(strict)
+    assert strict.app.reader("r-2")["access"]
+    assert not strict.app.reader(ZOE)["access"]
+
+
+def test_what_waits_for_a_second_admin_about_her_is_dropped(strict: House) -> None:
+    asked = strict.grant(ZOE, status=202)
+    strict.done("ann", "DELETE", f"/v1/readers/{ZOE}?reason=asked")
+    strict.done("ben", "POST", f"/v1/approvals/{asked['approval']}", status=404)
+
+
+def test_only_owners_erase_and_export(house: House) -> None:
+    for role in ("viewer", "granter"):
+        key = house.make_key(f"a-{role}", role)
+        house.done(key, "DELETE", f"/v1/readers/{ZOE}?reason=x", status=403)
+        house.done(key, "GET", f"/v1/readers/{ZOE}/export", status=403)
+
+
+def test_a_decision_about_her_is_told_no_more(at_noon: House, erase: Erase) -> None:
+    asked: dict[str, Any] = at_noon.app.ask("s-1", reader=ZOE)
+    at_noon.done("ann", "GET", f"/v1/decisions/{asked['decision_id']}")
+    erase(ZOE)
+    at_noon.done("ann", "GET", f"/v1/decisions/{asked['decision_id']}", status=404)
+
+
+def test_the_meter_begins_anew(at_noon: House, erase: Erase) -> None:
+    at_noon.app.ask("s-1", reader=ZOE)
+    erase(ZOE)
+    assert at_noon.app.reader(ZOE)["meters"][0]["used"] == 0

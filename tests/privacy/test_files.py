@@ -1,0 +1,37 @@
+"""After a reader was erased no file of the service holds her id, and the command does what the route does."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.serving import Paywall, Serve
+from tests.store.conftest import wait_until
+
+ZOE = "zoe-7f31"
+
+
+def files_with(paywall: Paywall, word: str) -> list[str]:
+    found = [path for path in paywall.data.rglob("*") if path.is_file()]
+    return [str(path) for path in found if word.encode() in path.read_bytes()]
+
+
+@pytest.mark.full
+def test_no_file_holds_the_id_once_the_store_has_written_its_own_anew(serve: Serve) -> None:
+    paywall = serve()
+    paywall.grant(ZOE, reason=f"for {ZOE}")
+    paywall.post(f"/v1/readers/{ZOE}/links", {"subscription": "sub_1"}, paywall.admin)
+    paywall.ask("s-1", reader=ZOE)
+    assert files_with(paywall, ZOE)
+    done = paywall.command("readers", "erase", ZOE, "--reason", "she asked", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["erased"]["sources"], told["files_rewritten"]) == (1, True)
+    wait_until(lambda: not files_with(paywall, ZOE), 20)
+    assert not paywall.reader(ZOE)["access"]
+    assert ZOE not in paywall.log
+    again = paywall.command("readers", "export", ZOE)
+    assert (again.returncode, json.loads(again.stdout)["sources"]) == (0, [])
+    assert paywall.command("readers", "erase", ZOE).returncode == 2
+    assert paywall.command("audit", "verify").returncode == 0
