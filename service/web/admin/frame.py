@@ -36,6 +36,7 @@ class Frame:
     house: House
     sessions: Sessions
     repeated: Idempotency
+    keys_changed: Callable[[], None]
 
     @property
     def now(self) -> float:

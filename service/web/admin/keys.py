@@ -33,6 +33,7 @@ def register(page: Flask, frame: Frame) -> None:
             key = made(admin_keys, data["name"], data["role"], data.get("reason"), actor(), frame.now)
         except Problem as problem:
             return _listed(problem=problem)
+        frame.keys_changed()
         return show("key.html", key=key)
 
     @page.post("/keys/end")
@@ -42,6 +43,7 @@ def register(page: Flask, frame: Frame) -> None:
 
         def work() -> tuple[str, str]:
             ended_key(admin_keys, name, form("reason"), actor(), frame.now)
+            frame.keys_changed()
             return "The key is ended: it opens nothing any more, and whoever signed in by it is signed out.", url_for(
                 "keys"
             )

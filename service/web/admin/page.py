@@ -55,9 +55,18 @@ HEADERS = {
 
 
 def mount(
-    app: Flask, house: House, keyring: Keyring, log: RequestLog, *, wall: Callable[[], float] = time.time
+    app: Flask,
+    house: House,
+    keyring: Keyring,
+    log: RequestLog,
+    keys_changed: Callable[[], None],
+    *,
+    wall: Callable[[], float] = time.time,
 ) -> Flask:
-    """Puts the page under `/admin` of an app, and gives it. `wall` is the time by which sessions end."""
+    """Puts the page under `/admin` of an app, and gives it.
+
+    `keys_changed` is called when a key was made or ended here, `wall` is the time by which sessions end.
+    """
     sessions = Sessions(
         lambda: house.secrets.sealer("session"),
         lambda: house.secrets.signer("session"),
@@ -66,7 +75,7 @@ def mount(
         wall,
     )
     repeated = Idempotency(house.link, house.keys, lambda: house.secrets.sealer("idempotency"))
-    page = _build(Frame(house, sessions, repeated), keyring, log)
+    page = _build(Frame(house, sessions, repeated, keys_changed), keyring, log)
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/admin": page})  # type: ignore[method-assign]  # Flask's own way
     return page
 
