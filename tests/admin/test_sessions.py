@@ -231,3 +231,17 @@ def test_an_older_schema_is_no_session(desk: DeskApp) -> None:
     kept = sessions(desk, Clock())
     assert kept.open(desk.service.secrets.sealer("session").seal(b'[0,"x"]')) is None
     assert kept.principal(Session("x", None, None, None, 0, 0, 0)) is None
+
+
+def test_without_the_store_the_page_says_so_and_stays_a_page(make_desk: MakeDesk, valkey_url: str) -> None:
+    desk = make_desk(valkey_url, PAYWALL_SECRETS="")
+    someone = Staff(Client(desk.client.application))
+    someone.sign_in()
+    desk.service.link.close()
+    for path in ("/", "/reader?id=r-1", "/keys", "/events"):
+        answer = someone.get(path)
+        assert answer.status_code == 503
+        assert "nothing was changed" in plain(answer)
+        assert answer.headers["Content-Security-Policy"]
+    stranger = Staff(Client(desk.client.application))
+    assert stranger.get("/sign-in").status_code in (200, 503)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from flask import Flask, Response, url_for
 
-from service.web.admin.frame import Frame, actor, form, needs, once, show
+from service.web.admin.frame import Frame, actor, form, needs, once, reason, show
 from service.web.approvals import confirmed, refused, told_of
 from service.web.errors import Problem
 
@@ -35,7 +35,7 @@ def register(page: Flask, frame: Frame) -> None:
     @needs("granter")
     def refuse() -> Response:
         def work() -> tuple[str, str]:
-            refused(approving, form("approval") or "", actor(), form("reason"), frame.now)
+            refused(approving, form("approval") or "", actor(), reason(), frame.now)
             return "Refused: nothing was changed.", url_for("approvals")
 
         return _tried(work)

@@ -18,10 +18,12 @@ from flask import Response, g, make_response, redirect, render_template, request
 from service.store.audit import Actor
 from service.store.errors import StoreUnavailable
 from service.store.idempotency import Idempotency
+from service.web import bodies
 from service.web.admin.house import House
 from service.web.admin.sessions import Session, Sessions
 from service.web.errors import Problem
 from service.web.guards import RANKS, Principal, Role
+from service.web.schemas import ReasonMaybeIn
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -117,6 +119,12 @@ def is_secure() -> bool:
 def form(name: str) -> str | None:
     """A field of a form without blanks around it; `None` for an empty one."""
     return request.form.get(name, "").strip() or None
+
+
+def reason() -> str | None:
+    """Why, where a form may say so. `Problem` 422 for one that is too long."""
+    found: str | None = bodies.check(ReasonMaybeIn(), {"reason": form("reason")}).get("reason")
+    return found
 
 
 def asked(name: str) -> str | None:

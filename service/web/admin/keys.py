@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask, Response, request, url_for
 
 from service.web import bodies
-from service.web.admin.frame import Frame, actor, form, needs, once, show
+from service.web.admin.frame import Frame, actor, form, needs, once, reason, show
 from service.web.admin.reader import given
 from service.web.admin_keys import ended_key, made, told_of
 from service.web.errors import Problem
@@ -42,7 +42,7 @@ def register(page: Flask, frame: Frame) -> None:
         name = request.form.get("name", "")
 
         def work() -> tuple[str, str]:
-            ended_key(admin_keys, name, form("reason"), actor(), frame.now)
+            ended_key(admin_keys, name, reason(), actor(), frame.now)
             frame.keys_changed()
             return "The key is ended: it opens nothing any more, and whoever signed in by it is signed out.", url_for(
                 "keys"

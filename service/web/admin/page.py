@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -164,12 +165,11 @@ def _dress(response: Response, around: Frame) -> None:
         return
     if g.get("heard") and SAID in request.cookies:
         response.delete_cookie(SAID, path="/admin")
-    kept = around.sessions.touched(session) if g.get("principal") is not None else None
-    if g.get("begin") is not None:
-        kept = g.begin
+    kept = g.get("begin") or (around.sessions.touched(session) if g.get("principal") is not None else None)
     if kept is not None:
-        sealed = around.sessions.seal(kept)
-        response.set_cookie(COOKIE, sealed, path="/admin", httponly=True, secure=is_secure(), samesite="Lax")
+        with suppress(StoreUnavailable):  # Then this page says so, and the next one begins a session.
+            sealed = around.sessions.seal(kept)
+            response.set_cookie(COOKIE, sealed, path="/admin", httponly=True, secure=is_secure(), samesite="Lax")
 
 
 def _tell_errors(page: Flask) -> None:

@@ -8,7 +8,7 @@ from flask import Flask, Response, request, url_for
 
 from service.web import bodies
 from service.web.admin import moments
-from service.web.admin.frame import Frame, actor, form, needs, once, show
+from service.web.admin.frame import Frame, actor, form, needs, once, reason, show
 from service.web.admin.lists import SHOWN, page_of, without_after
 from service.web.admin.reader import given
 from service.web.errors import Problem
@@ -57,7 +57,7 @@ def register(page: Flask, frame: Frame) -> None:
         name = checked(form("id") or "")
 
         def work() -> tuple[str, str]:
-            revoked(sharing, name, form("reason"), actor(), frame.now)
+            revoked(sharing, name, reason(), actor(), frame.now)
             return "The pass is revoked: its link opens nothing any more.", url_for("story_pass", id=name)
 
         return once(frame, work)

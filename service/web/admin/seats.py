@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask, Response, request, url_for
 
 from service.engine.admin import Group, NoSeats, SeatsFull, UnknownSubscription
-from service.web.admin.frame import Frame, actor, form, needs, once, show
+from service.web.admin.frame import Frame, actor, form, needs, once, reason, show
 from service.web.admin.reader import the_reader
 from service.web.belonging import group_told, path_id
 from service.web.errors import Problem
@@ -42,7 +42,7 @@ def register(page: Flask, frame: Frame) -> None:
 
         def work() -> tuple[str, str]:
             reader = the_reader(form("reader"))
-            group(lambda: admin.take_seat(name, reader, actor(), frame.now, reason=form("reason")))
+            group(lambda: admin.take_seat(name, reader, actor(), frame.now, reason=reason()))
             return "The seat is free again.", url_for("seats", id=name)
 
         return _tried(name, work)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, cast
@@ -15,6 +16,7 @@ from typing import Any, cast
 from flask import Flask, g, url_for
 from markupsafe import Markup, escape
 
+from service.store.errors import StoreUnavailable
 from service.web.admin import frame as frames
 from service.web.admin import wording
 from service.web.admin.frame import Frame
@@ -62,11 +64,16 @@ def register(page: Flask, around: Frame) -> None:
     def around_every_page() -> dict[str, Any]:
         who = frames.principal()
         session = g.get("session")
-        heard = g.heard = frames.hear(around) if session is not None else None
+        token = ""
+        heard = None
+        # A page that says that the store is away has to do without: what seals may lie in the store.
+        with suppress(StoreUnavailable):
+            token = around.sessions.token(g.get("begin") or session) if session is not None else ""
+            heard = g.heard = frames.hear(around) if session is not None else None
         return {
             "who": who,
             "may": frames.may,
-            "token": around.sessions.token(g.get("begin") or session) if session is not None else "",
+            "token": token,
             "once": frames.fresh_mark(),
             "nav": [(name, label, url_for(name)) for name, label in NAV if allowed(name)] if who is not None else [],
             "site": catalogue.site_name,
