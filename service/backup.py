@@ -61,7 +61,7 @@ def write(file: Path, snapshot: Snapshot, sealer: Sealer, prefix: str, now: floa
         with os.fdopen(os.open(partly, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             lines = _Lines(out, sealer)
             lines.put("about", {"made_at": made_at, "prefix": prefix})
-            for frame in _frames(snapshot.read(now)):
+            for frame in _frames(snapshot.read()):
                 lines.put("parts", frame)
                 progress(lines.keys)
             checksum = lines.end()
@@ -149,7 +149,7 @@ def _lines(file: Path, sealer: Sealer) -> Iterator[tuple[str, Any]]:
                 yield kind, payload
         if ended is None or ended["lines"] != number - 1 or not line:
             raise BadBackup(f"{file}: its end is missing; it was cut off, or never finished.")
-        if line.strip() != b"sha256 " + total.hexdigest().encode() or source.read(1):
+        if line != b"sha256 %b\n" % total.hexdigest().encode() or source.read(1):
             raise BadBackup(f"{file}: its checksum is not that of what it holds; it is damaged.")
     yield "end", {**ended, "checksum": total.hexdigest()}
 

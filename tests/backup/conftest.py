@@ -1,0 +1,64 @@
+"""What these tests share: a house with a past, and the same house over another store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service import backup
+from service.sealing import Sealer
+from service.store.snapshot import Snapshot
+from tests.governance import conftest as governance
+from tests.governance.conftest import ADMINS, SECRETS, House
+from tests.serving import POLICY
+from tests.within import MakeDesk
+
+make_house, house, strict = governance.make_house, governance.house, governance.strict
+
+SEALER = Sealer([SECRETS], "backup")
+OTHER = {"valkey": "redis8", "redis8": "valkey"}
+
+
+@pytest.fixture
+def other_house(make_desk: MakeDesk, request: pytest.FixtureRequest) -> Callable[..., House]:
+    """A house over an empty store of the other kind: Redis for Valkey, Valkey for Redis."""
+
+    def made(**env: str) -> House:
+        kind = OTHER[request.node.callspec.params["store_url"]]
+        url: str = request.getfixturevalue(f"{kind}_url")
+        return House(make_desk(url, POLICY, PAYWALL_ADMIN_KEYS=ADMINS, **{"PAYWALL_SECRETS": SECRETS, **env}))
+
+    return made
+
+
+def snapshot_of(house: House) -> Snapshot:
+    return Snapshot(house.app.service.link, house.app.service.keys)
+
+
+def backed_up(house: House, folder: Path) -> Path:
+    """A backup of the house as it is."""
+    file = folder / "paywall.backup"
+    prefix = house.app.service.settings.prefix
+    backup.write(file, snapshot_of(house), SEALER, prefix, house.app.clock(), lambda _: None)
+    return file
+
+
+def restored(file: Path, into: House) -> None:
+    for parts in backup.parts(file, SEALER):
+        snapshot_of(into).write(parts)
+
+
+def pages(house: House, path: str) -> list[Any]:
+    """All of a list, page by page."""
+    items: list[Any] = []
+    after: str | None = None
+    while True:
+        query = {"limit": "100"} if after is None else {"limit": "100", "after": after}
+        told = house.done("ann", "GET", path, query_string=query)
+        items += told["items"]
+        after = told["next"]
+        if after is None:
+            return items

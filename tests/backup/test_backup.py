@@ -1,0 +1,216 @@
+"""A backup brings everything back as it was: on another store, of another maker, under another prefix."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service import backup
+from service.backup import BadBackup
+from service.sealing import Sealer
+from service.store.audit import Actor
+from service.store.grants import Wanted
+from service.store.snapshot import Snapshot
+from tests.backup.conftest import SEALER, backed_up, pages, restored, snapshot_of
+from tests.engine.conftest import NOW, Maker, Stage
+from tests.governance.conftest import House
+
+READERS = ["r-1", "r-2", "r-3", "old", "heir", "stranger"]
+
+
+def with_a_past(house: House) -> dict[str, Any]:
+    """A house in which everything was used. Gives what has to be the same afterwards."""
+    house.app.clock.now = float(NOW)
+    stage = Stage(house.app.service.link, house.app.service.settings.catalogue)
+    make = Maker(stage)
+    grant = house.grant("r-1", until="2034-01-01T00:00:00Z")
+    house.app.clock.now += 60
+    house.done("ann", "DELETE", f"/v1/readers/r-1/grants/{grant['id']}?reason=over")
+    make.tell("customer.subscription.created", make.subscription(reader="r-2"))
+    make.tell("checkout.session.completed", make.session(reader="r-3", customer="cus_3"))
+    rows = b"reader,plan,until,reason\nr-3,vip,never,press\n"
+    house.call("ann", "POST", "/v1/grants/import", data=rows, content_type="text/csv")
+    house.app.service.imports.finish_all()
+    house.grant("old")
+    house.done("ann", "POST", "/v1/readers/heir/merge", {"from": "old"})
+    key = house.make_key("gina", "granter")
+    house.app.ask("s-1", reader="r-1")
+    house.app.ask("s-2", visitor="v-1")
+    decision = house.app.ask("s-9", reader="r-2")["decision_id"]
+    house.done(
+        "ann", "POST", "/v1/passes", {"story": "s", "openings": 3, "until": "2033-06-01T00:00:00Z", "reason": "x"}, 201
+    )
+    house.app.service.audit.settle_all()
+    return {"key": key, "decision": decision}
+
+
+def told(house: House, known: dict[str, Any]) -> dict[str, Any]:
+    """All that admins are told."""
+    return {
+        "readers": [house.app.reader(reader) for reader in READERS],
+        "then": [house.app.reader(reader, at="2033-05-18T03:33:50Z") for reader in READERS],
+        "audit": pages(house, "/v1/audit"),
+        "events": pages(house, "/v1/events"),
+        "keys": house.done("ann", "GET", "/v1/keys")["items"],
+        "decision": house.done("ann", "GET", f"/v1/decisions/{known['decision']}"),
+        "visitor": house.app.ask("s-2", visitor="v-1", count=False)["meter"],
+    }
+
+
+def test_all_is_as_it_was_on_a_store_of_another_maker(
+    house: House, other_house: Callable[..., House], tmp_path: Path
+) -> None:
+    known = with_a_past(house)
+    before = told(house, known)
+    file = backed_up(house, tmp_path)
+    other = other_house()
+    other.app.clock.now = house.app.clock()
+    restored(file, other)
+    assert told(other, known) == before
+    other.done(known["key"], "GET", "/v1/readers/r-1")
+    assert other.app.service.governance.audit_check.verify().fault is None
+    assert other.app.service.engine.finish_own(other.app.clock()) == 0
+
+
+def test_what_happens_next_happens_as_if_nothing_had_been(
+    house: House, other_house: Callable[..., House], tmp_path: Path
+) -> None:
+    known = with_a_past(house)
+    file = backed_up(house, tmp_path)
+    other = other_house(PAYWALL_PREFIX="elsewhere")
+    other.app.clock.now = house.app.clock() + 60
+    restored(file, other)
+    before = len(other.audit(limit=100))
+    other.grant("r-1")
+    assert len(other.audit(limit=100)) == before + 1
+    assert other.app.service.governance.audit_check.verify().fault is None
+    stage = Stage(other.app.service.link, other.app.service.settings.catalogue)
+    stage.keys = other.app.service.keys
+    told_again = Maker(stage).event("customer.subscription.created", Maker(stage).subscription(reader="r-2"))
+    stage.engine = stage.make()
+    assert stage.tell(told_again).known, "an event seen already is known"
+    assert known["key"]
+
+
+def test_the_file_is_ours_alone_and_holds_nothing_in_clear(house: House, tmp_path: Path) -> None:
+    known = with_a_past(house)
+    file = backed_up(house, tmp_path)
+    assert file.stat().st_mode & 0o777 == 0o600
+    content = file.read_bytes()
+    for word in ("r-1", "press", known["key"], "sub_1", "ann"):
+        assert word.encode() not in content
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_with_other_secrets_it_does_not_open(house: House, tmp_path: Path) -> None:
+    file = backed_up(house, tmp_path)
+    with pytest.raises(BadBackup, match="PAYWALL_SECRETS"):
+        backup.check(file, Sealer(["another-secret"], "backup"))
+    assert backup.check(file, Sealer(["newer-secret", "secret-of-the-tests-0123456789abcdef"], "backup")).keys >= 0
+
+
+def test_every_damage_is_noticed(house: House, tmp_path: Path) -> None:
+    with_a_past(house)
+    file = backed_up(house, tmp_path)
+    good = file.read_bytes()
+    lines = good.splitlines(keepends=True)
+    assert backup.check(file, SEALER).keys > 20
+    broken = [good[:cut] for cut in (0, 10, len(lines[0]), len(good) // 2, len(good) - 1, len(good) - 70)]
+    broken += [
+        good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :] for at in range(3, len(good), max(1, len(good) // 60))
+    ]
+    broken += [b"".join(lines[:at] + lines[at + 1 :]) for at in range(len(lines))]
+    broken += [b"".join([*lines[:1], lines[2], lines[1], *lines[3:]]), good + b"x", b"".join([*lines[:2], *lines[1:]])]
+    for content in broken:
+        file.write_bytes(content)
+        with pytest.raises(BadBackup):
+            backup.check(file, SEALER)
+
+
+def test_lines_of_another_backup_do_not_fit(house: House, tmp_path: Path) -> None:
+    with_a_past(house)
+    first = backed_up(house, tmp_path).read_bytes().splitlines(keepends=True)
+    file = backed_up(house, tmp_path)
+    second = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([second[0], first[1], *second[2:]]))
+    with pytest.raises(BadBackup, match="does not belong there"):
+        backup.check(file, SEALER)
+
+
+def test_a_large_collection_is_read_and_written_in_parts(house: House, tmp_path: Path) -> None:
+    link, keys = house.app.service.link, house.app.service.keys
+    big, scored = keys.shared("{big}hash"), keys.shared("{big}zset")
+    for start in range(0, 5_000, 500):
+        pairs = [part for n in range(start, start + 500) for part in (f"f{n}", f"v{n}")]
+        link.call(big, b"HSET", big, *pairs)
+        link.call(scored, b"ZADD", scored, *[part for n in range(start, start + 500) for part in (n, f"m{n}")])
+    link.call(scored, b"ZADD", scored, b"inf", b"last")
+    parts = [part for part in snapshot_of(house).read() if part.key.startswith(b"{big}")]
+    assert sum(part.kind == "hash" for part in parts) > 1
+    copy = Snapshot(link, type(keys)("copy"))
+    copy.write(parts)
+    for name in ("{big}hash", "{big}zset"):
+        mine, theirs = keys.shared(name), b"copy:" + name.encode()
+        kind = b"HGETALL" if name.endswith("hash") else b"ZRANGE"
+        rest = () if name.endswith("hash") else (0, -1, b"WITHSCORES")
+        assert sorted(link.call(mine, kind, mine, *rest)) == sorted(link.call(theirs, kind, theirs, *rest))
+
+
+def test_what_ends_keeps_its_end_and_what_ends_at_once_is_left_out(house: House) -> None:
+    link, keys = house.app.service.link, house.app.service.keys
+    (now,) = link.read([(b"", (b"TIME",))])
+    soon, later = keys.shared("{t}soon"), keys.shared("{t}later")
+    link.call(soon, b"SET", soon, b"1", b"EX", 60)
+    link.call(later, b"SET", later, b"1", b"EXAT", int(now[0]) + 5_000)
+    found = {part.key: part.expires for part in snapshot_of(house).read()}
+    assert b"{t}soon" not in found
+    assert found[b"{t}later"] == (int(now[0]) + 5_000) * 1000
+
+
+@pytest.mark.full
+def test_a_backup_beside_a_running_service_loses_nothing_that_was_done_before_it(
+    house: House, other_house: Callable[..., House], tmp_path: Path
+) -> None:
+    """Grants are given and taken back all the while; every record of the chain that comes back is sound."""
+    service = house.app.service
+    stop, done = threading.Event(), list[str]()
+
+    def busy(number: int) -> None:
+        count = 0
+        while not stop.is_set():
+            reader = f"busy-{number}-{count % 40}"
+            wanted = Wanted("vip", (), "busy", int(house.app.clock()), None)
+            grant = service.grants.give(reader, wanted, Actor("ann"), house.app.clock())
+            done.append(reader)
+            if count % 3 == 0:
+                service.grants.revoke(reader, grant.id, "busy", Actor("ann"), house.app.clock())
+            count += 1
+
+    threads = [threading.Thread(target=busy, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        files = []
+        for number in range(5):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            before = list(done)
+            files.append((before, backed_up(house, folder)))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    before, file = files[-1]
+    other = other_house()
+    restored(file, other)
+    other.app.service.audit.settle_all()
+    assert other.app.service.governance.audit_check.verify().fault is None
+    recorded = {record["target"] for record in pages(other, "/v1/audit") if record["action"] == "grant.create"}
+    for reader in set(before):
+        grants = other.app.service.grants.of(reader)
+        assert len(grants) >= before.count(reader) - 1
+        assert {grant.id for grant in grants} <= recorded
