@@ -10,7 +10,7 @@ from flask import Blueprint, Response, jsonify
 from service.store.admin_keys import AdminKey, AdminKeys, KeyBook, NameInUse, UnknownKey, new_key
 from service.store.audit import Actor
 from service.store.idempotency import Idempotency
-from service.web import bodies, encode, guards, paging, repeats
+from service.web import bodies, csv_out, encode, guards, paging, repeats
 from service.web.access import private
 from service.web.describe import AFTER, IDEMPOTENCY_KEY, LIMIT, REASON, described
 from service.web.errors import Problem, invalid
@@ -18,6 +18,7 @@ from service.web.governance_schemas import KeyIn, KeyOut, KeysOut, NewKeyOut, re
 from service.web.schemas import ReasonMaybeIn
 
 LIST = "keys"
+COLUMNS = ("name", "role", "created_at", "actor")
 
 
 def blueprint(keys: AdminKeys, book: KeyBook, repeated: Idempotency, clock: Callable[[], float]) -> Blueprint:
@@ -45,10 +46,13 @@ def blueprint(keys: AdminKeys, book: KeyBook, repeated: Idempotency, clock: Call
     @described(gives={200: KeysOut}, parameters=(LIMIT, AFTER), tag="keys")
     @guards.admin("viewer")
     def list_keys() -> Response:
-        """The admin keys made at run time, newest first, without the keys themselves."""
+        """The admin keys made at run time, newest first, without the keys themselves; CSV where Accept asks for text/csv."""
         page = paging.asked(LIST)
         chosen, following = paging.cut(LIST, [(_place(key), key) for key in keys.all()], page)
-        return private(paging.listed([told_of(key) for key in chosen], following))
+        found = [told_of(key) for key in chosen]
+        if csv_out.wanted():
+            return csv_out.answer(COLUMNS, found, LIST, following)
+        return private(paging.listed(found, following))
 
     @blp.delete("/v1/keys/<name>")
     @described(

@@ -12,7 +12,7 @@ from service.paywall.source import Grant
 from service.store.approvals import Approval, OwnApproval, UnknownApproval
 from service.store.audit import Actor
 from service.store.idempotency import Idempotency
-from service.web import bodies, encode, guards, paging, repeats
+from service.web import bodies, csv_out, encode, guards, paging, repeats
 from service.web.access import private
 from service.web.describe import AFTER, IDEMPOTENCY_KEY, LIMIT, REASON, described
 from service.web.errors import Problem
@@ -20,6 +20,7 @@ from service.web.governance_schemas import ApprovalOut, ApprovalsOut, NothingIn
 from service.web.schemas import ReasonMaybeIn
 
 LIST = "approvals"
+COLUMNS = ("approval", "state", "kind", "reader", "wants", "reason", "asked_by", "asked_at", "expires_at")
 
 
 def blueprint(approving: Approving, repeated: Idempotency, clock: Callable[[], float]) -> Blueprint:
@@ -31,11 +32,14 @@ def blueprint(approving: Approving, repeated: Idempotency, clock: Callable[[], f
     @described(gives={200: ApprovalsOut}, parameters=(LIMIT, AFTER), tag="approvals")
     @guards.admin("viewer")
     def list_approvals() -> Response:
-        """What waits for a second admin, newest first."""
+        """What waits for a second admin, newest first; CSV where Accept asks for text/csv."""
         page = paging.asked(LIST)
         waiting = [(_place(approval), approval) for approval in approving.approvals.waiting(clock())]
         chosen, following = paging.cut(LIST, waiting, page)
-        return private(paging.listed([told_of(approval) for approval in chosen], following))
+        found = [told_of(approval) for approval in chosen]
+        if csv_out.wanted():
+            return csv_out.answer(COLUMNS, found, LIST, following)
+        return private(paging.listed(found, following))
 
     @blp.post("/v1/approvals/<approval>")
     @described(
