@@ -44,6 +44,9 @@ from service.web.privacy import Export
 
 Clock = Callable[[], float]
 
+PATIENCE = 0.25
+"""Seconds: a shorter one would call a slow disk an outage, a longer one would be felt by readers."""
+
 
 @dataclass(frozen=True)
 class Service:
@@ -113,12 +116,27 @@ class Service:
         self.link.close()
 
 
-def build(settings: Settings, store_url: str, *, clock: Clock | None = None, metrics: Metrics | None = None) -> Service:
-    """Puts the pieces together around the store at `store_url`; nothing connects yet."""
+def build(
+    settings: Settings,
+    store_url: str,
+    *,
+    clock: Clock | None = None,
+    metrics: Metrics | None = None,
+    patience: float = PATIENCE,
+) -> Service:
+    """Puts the pieces together around the store at `store_url`; nothing connects yet.
+
+    `patience`: seconds for the store to answer before it counts as away.
+    """
     clock = clock or clock_of(settings.demo_clock)
     metrics = metrics or Metrics()
     keys = Keys(settings.prefix)
-    link = Link(parse_address(store_url), on_change=reports.store_changed(metrics), probe_key=keys.shared("probe"))
+    link = Link(
+        parse_address(store_url),
+        timeout=patience,
+        on_change=reports.store_changed(metrics),
+        probe_key=keys.shared("probe"),
+    )
     secrets = Secrets(link, keys, settings.secrets)
     log = AuditLog(link, keys)
     audit = Audit(link, keys, lambda: secrets.signer("audit"), log, on_refused=reports.forged, clock=clock)

@@ -30,6 +30,24 @@ valkey, redis8, valkey_url, redis8_url = stores.valkey, stores.redis8, stores.va
 store_url = stores.store_url
 
 
+ONLY_IN_FULL = {
+    "test_link_cluster",
+    "test_link_sentinel",
+    "test_life_stories",
+    "test_against_openapi",
+    "test_control",
+    "test_pages_in_a_browser",
+}
+"""Files of tests that start many servers, or try the demo's look-alike rather than the service."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The quick profile leaves to `make check`: Redis 8 where Valkey runs the same, failovers, the look-alike's own stories."""
+    for item in items:
+        if "redis8" in item.name.partition("[")[2] or item.path.stem in ONLY_IN_FULL:
+            item.add_marker(pytest.mark.full)
+
+
 @pytest.fixture(scope="session")
 def policy() -> str:
     """The paywall.toml that services are started with where a test says nothing else."""
@@ -72,7 +90,7 @@ def make_desk(tmp_path: Path) -> Iterator[MakeDesk]:
         folder.mkdir()
         settings = load_settings(environment(folder, policy, {"REDIS_URL": url, **env}))
         clock = clock or Clock()
-        service = build(settings, url, clock=clock)
+        service = build(settings, url, clock=clock, patience=5.0)  # a busy machine is no outage here
         service.start()
         made.append(service)
         assert service.link.wait(5)

@@ -270,6 +270,7 @@ def test_stripes_subscriptions_are_counted_by_plan(app: DeskApp) -> None:
     assert today["entitlements"] == [{"plan": "supporter", "count": 3}]
 
 
+@pytest.mark.full
 def test_the_digest_says_what_needs_a_hand_and_what_ends_soon(serve: Serve) -> None:
     paywall = serve(STRIPE_WEBHOOK_SECRETS=SECRET)
     quiet = paywall.command("digest")
@@ -280,6 +281,7 @@ def test_the_digest_says_what_needs_a_hand_and_what_ends_soon(serve: Serve) -> N
     assert paywall.command("digest", "--what").returncode == 2
 
 
+@pytest.mark.full
 def test_the_digest_as_text_and_its_status(serve: Serve) -> None:
     paywall = serve(STRIPE_WEBHOOK_SECRETS=SECRET)
     answer = paywall.get("/v1/attention").json()

@@ -125,6 +125,7 @@ def test_once_a_page_was_paid_on_or_is_over_there_is_another(
     assert buy(gateway, catalogue, DAY) == third
 
 
+@pytest.mark.full
 def test_while_the_same_request_is_under_way_it_is_asked_again_and_then_given_up(
     canned: Any, catalogue: Catalogue
 ) -> None:

@@ -113,6 +113,7 @@ def test_refunds_add_up_and_one_that_fails_gives_the_pass_back(
     assert not the_pass(gateway, session).refunded
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("begun", "ended", "disputed"),
     [

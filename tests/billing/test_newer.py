@@ -123,6 +123,7 @@ def told_by(events: list[dict[str, Any]]) -> dict[str, Facts]:
     return {name: told.facts for name, (told, _) in kept.items()}
 
 
+@pytest.mark.full
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chance=st.randoms(use_true_random=False), cut=st.floats(0, 1), which=st.integers(0, 11))
 def test_any_order_of_a_recorded_story_with_repeats_ends_as_it_ended(

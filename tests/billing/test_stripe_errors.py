@@ -109,6 +109,7 @@ def test_a_port_that_nobody_listens_on_is_out_of_reach() -> None:
         Gateway("sk_test_x", url).read(SUBSCRIPTION)
 
 
+@pytest.mark.full
 def test_a_stripe_that_hangs_is_given_up_inline_after_two_seconds(control: Any, gateway: Gateway) -> None:
     control.ask("POST", "/faults", {"hang": 20})
     begun = time.monotonic()

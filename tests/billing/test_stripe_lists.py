@@ -48,6 +48,7 @@ def test_events_come_the_oldest_first_from_a_moment_on(gateway: Gateway, strict:
     assert gateway.newest_event() == BORN + 3
 
 
+@pytest.mark.full
 def test_many_events_come_each_once_and_in_order(gateway: Gateway, strict: Any) -> None:
     """Crowded seconds, a gap of weeks, and what Stripe keeps longer than it promises."""
     moments = [BORN - 40 * 86_400 + n for n in range(5)] + [BORN + n // 9 for n in range(600)] + [BORN + 1_000] * 250

@@ -130,6 +130,7 @@ def keep(page: Page, name: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is wider than the window"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("scheme", "width"), LOOKS)
 def test_front_page_and_stories_look_right_and_fit(
     visit: Callable[..., Page], paper: str, gives: Callable[[str, str], None], scheme: str, width: int
@@ -150,6 +151,7 @@ def test_front_page_and_stories_look_right_and_fit(
     keep(page, f"story-full-{look}")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("path", "name"), [("/events", "events"), ("/account", "account"), ("/support", "support")])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_other_pages_look_right_and_fit(
@@ -162,6 +164,7 @@ def test_the_other_pages_look_right_and_fit(
     keep(page, f"{name}-light-{width}")
 
 
+@pytest.mark.full
 def test_every_page_reflows_on_the_narrowest_phone(visit: Callable[..., Page], paper: str) -> None:
     page = visit("light", 320)
     for path in ("/", "/story/heat-grid", "/story/coopers-row", "/events", "/support", "/spotlight", "/sign-in"):
@@ -169,6 +172,7 @@ def test_every_page_reflows_on_the_narrowest_phone(visit: Callable[..., Page], p
         assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
 
 
+@pytest.mark.full
 def test_the_clip_plays_by_itself_for_a_visitor(visit: Callable[..., Page], paper: str) -> None:
     page = visit()
     page.goto(f"{paper}/story/harbour-contract")
@@ -176,6 +180,7 @@ def test_the_clip_plays_by_itself_for_a_visitor(visit: Callable[..., Page], pape
     expect(page.get_by_role("complementary", name="Advertisement")).to_be_visible()
 
 
+@pytest.mark.full
 def test_the_clip_waits_for_a_supporter_and_plays_when_asked(
     visit: Callable[..., Page], paper: str, gives: Callable[[str, str], None]
 ) -> None:
@@ -189,6 +194,7 @@ def test_the_clip_waits_for_a_supporter_and_plays_when_asked(
     page.evaluate(PLAYING)
 
 
+@pytest.mark.full
 def test_the_clip_waits_for_who_asks_for_less_motion(visit: Callable[..., Page], paper: str) -> None:
     page = visit(reduced_motion="reduce")
     page.goto(f"{paper}/story/harbour-contract")
@@ -232,6 +238,7 @@ def test_the_free_stories_run_out_and_the_box_takes_the_notebooks_place(visit: C
     keep(page, "story-meter-used-up-light-1280")
 
 
+@pytest.mark.full
 def test_printing_leaves_out_what_paper_cannot_use(visit: Callable[..., Page], paper: str) -> None:
     page = visit()
     page.goto(f"{paper}/story/harbour-contract")

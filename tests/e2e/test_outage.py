@@ -222,6 +222,7 @@ def test_the_answers_are_normal_within_a_second_of_the_stores_coming_back(
     assert desk.ask("a", reader="r")["meter"]["counted"]
 
 
+@pytest.mark.full
 def test_a_store_that_hangs_is_as_one_that_is_gone(broken: tuple[DeskApp, Any], until: Until) -> None:
     desk, store = broken
     store.freeze()
@@ -287,6 +288,7 @@ def test_under_load_there_are_only_200s_and_they_stay_quick(serve: Serve, launch
     assert _p99(during) < max(0.05, _p99(before))
 
 
+@pytest.mark.full
 def test_what_is_known_survives_a_restart_of_the_service_while_the_store_is_away(
     serve: Serve, launch: Any, until: Until
 ) -> None:

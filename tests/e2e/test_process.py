@@ -127,6 +127,7 @@ def test_no_request_is_lost_while_it_stops(serve: Serve) -> None:
     assert {status for _, status in asked} <= {200, None}
 
 
+@pytest.mark.full
 def test_a_second_serve_on_the_same_folder_is_refused_and_names_it(serve: Serve) -> None:
     paywall = serve()
     env = {**paywall.env, "PAYWALL_PORT": str(_free())}
@@ -224,6 +225,7 @@ def _ask_anew(paywall: Paywall, reader: str) -> requests.Response:
     return requests.post(f"{paywall.url}/v1/access", json=body, headers=paywall.as_site, timeout=10)
 
 
+@pytest.mark.full
 def test_the_metrics_add_up_over_the_workers(serve: Serve) -> None:
     paywall = serve()
 
@@ -252,6 +254,7 @@ SECRETS = [
 ]
 
 
+@pytest.mark.full
 def test_no_line_of_the_log_names_a_reader_a_key_or_what_was_sent(serve: Serve, launch: Any) -> None:
     store = launch("valkey", tcp=True)
     paywall = serve(REDIS_URL=store.url, PAYWALL_SECRETS="sealing-secret-0123456789abcdef")

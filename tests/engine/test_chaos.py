@@ -119,6 +119,7 @@ def test_any_order_with_losses_and_crashes_ends_right_after_one_catch_up(stage_o
     play_all(stage_of, stories, range(5), smooth=False)
 
 
+@pytest.mark.full
 def test_slow_readers_at_the_same_time_need_no_catch_up(stage_of: Any, stories: Any) -> None:
     play_all(stage_of, stories, range(5), smooth=True)
 

@@ -78,6 +78,7 @@ def right(stage: Any) -> None:
     assert {entry.state for entry in stage.engine.ledger.page(100)[0]} <= {"applied", "stale"}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("away", [False, True])
 @pytest.mark.parametrize("story", STORIES)
 def test_a_process_killed_before_any_of_its_commands_loses_nothing(stage_of: Any, story: Story, away: bool) -> None:
@@ -184,6 +185,7 @@ def test_nothing_personal_is_in_a_key(stage: Any, make: Any, admin: Any) -> None
     assert all(key.startswith(b"pw:") for key in keys)
 
 
+@pytest.mark.full
 def test_a_real_cluster_serves_all_of_it(build: Any, catalogue: Any, connect: Any) -> None:
     link = connect(build("valkey").url)
     assert link.wait(10)

@@ -42,6 +42,7 @@ def test_roles(house: House, role: str) -> None:
     assert house.call(house.make_key("desk", role), "GET", "/v1/audit").status_code == 200
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -65,6 +66,7 @@ def test_what_a_key_cannot_be(house: House, body: dict[str, Any], field: str) ->
     assert [error["field"] for error in told["errors"]] == [field]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["ann", "ben", "web", "desk"])
 def test_a_name_in_use_is_refused_also_one_of_the_environment(house: House, name: str) -> None:
     house.make_key("desk", "viewer")
@@ -139,6 +141,7 @@ def test_a_key_works_and_ends_on_every_worker(paywall: Paywall, until: Until, na
     assert key not in paywall.log
 
 
+@pytest.mark.full
 def test_while_the_store_is_away_a_known_key_is_not_called_unknown(serve: Serve, launch: Launch, until: Until) -> None:
     store = launch(tcp=True)
     service = serve(REDIS_URL=store.url, PAYWALL_WORKERS="1")
@@ -152,6 +155,7 @@ def test_while_the_store_is_away_a_known_key_is_not_called_unknown(serve: Serve,
     until(lambda: service.get("/v1/audit", key).status_code == 200)
 
 
+@pytest.mark.full
 def test_where_the_store_was_never_there_no_admin_key_is_called_wrong(serve: Serve, launch: Launch) -> None:
     store = launch(tcp=True, start=False)
     service = serve(REDIS_URL=store.url, PAYWALL_WORKERS="1", start=False).start(wait="/healthz")

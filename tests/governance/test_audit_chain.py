@@ -99,6 +99,7 @@ def test_an_empty_chain_is_sound(house: House) -> None:
     assert Log(house, 0).verify().fault is None
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("field", [*chain.SAYS, "digest", "prev", "hash", "seq", "id"])
 def test_a_changed_field_names_its_record(log: Log, field: str) -> None:
     record = log.get(5)
@@ -222,6 +223,7 @@ TAMPERED: list[tuple[Tamper, int]] = [
 ]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("tamper", "first"), TAMPERED, ids=[getattr(t, "__name__", "") + str(n) for t, n in TAMPERED])
 def test_tampering_names_the_first_bad_record(log: Log, tamper: Tamper, first: int) -> None:
     tamper(log)

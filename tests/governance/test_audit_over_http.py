@@ -71,6 +71,7 @@ def test_filters(busy: House, query: dict[str, str], seqs: list[int]) -> None:
     assert [entry["seq"] for entry in pages(busy, limit=2, **query)] == seqs
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("query", "field"),
     [
@@ -120,6 +121,7 @@ def test_csv_where_it_is_asked_for(busy: House) -> None:
     assert [row["seq"] for row in rows] == ["7", "6", "5", "4", "3"]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "accept", ["", "*/*", "application/json", "text/csv;q=0.5, application/json", "text/html,*/*;q=0.8"]
 )

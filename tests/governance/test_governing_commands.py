@@ -34,6 +34,7 @@ def told(service: Paywall, *arguments: str, status: int = 0) -> Any:
     return json.loads(run(service, *arguments, "--json", status=status).stdout)
 
 
+@pytest.mark.full
 def test_the_log_prints_its_head_and_verify_knows_it(service: Paywall, valkey_url: str) -> None:
     for number in range(3):
         service.grant(f"r-{number}", until="2026-12-24T00:00:00Z")
@@ -68,6 +69,7 @@ def test_the_log_prints_its_head_and_verify_knows_it(service: Paywall, valkey_ur
     run(service, "audit", "prune", "--older-than", "1h", status=1)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -91,6 +93,7 @@ def test_a_wrong_use_ends_with_status_2(serve: Serve, valkey_url: str, arguments
     run(serve(start=False, REDIS_URL=valkey_url), *arguments, status=2)
 
 
+@pytest.mark.full
 def test_keys(service: Paywall) -> None:
     key = told(service, "keys", "add", "desk", "--role", "viewer", "--reason", "new desk")["key"]
     assert service.get("/v1/audit", key).status_code == 200
@@ -105,6 +108,7 @@ def test_keys(service: Paywall) -> None:
     assert ended["action"] == "key.end"
 
 
+@pytest.mark.full
 def test_approvals(service: Paywall) -> None:
     waits = told(service, "grants", "add", "--reader", "r-1", "--plan", "vip", "--reason", "press", "--no-end")
     assert waits["state"] == "waiting"
@@ -146,6 +150,7 @@ def test_approvals(service: Paywall) -> None:
     run(service, "grants", "change", "--reader", "r-1", "--no-end", "--reason", "y", "gr_0", status=1)
 
 
+@pytest.mark.full
 def test_explain_prints_the_decision_that_the_api_tells(service: Paywall) -> None:
     service.grant("r-1", until="2026-12-24T00:00:00Z", reason="a secret of the newsroom")
     answer = service.ask("s-1", reader="r-1")

@@ -95,6 +95,7 @@ def test_the_configuration_says_which_plans_and_how_long() -> None:
     assert wrong(rows) == []
 
 
+@pytest.mark.full
 def test_more_than_50_000_rows_are_too_many() -> None:
     assert read(HEADER + "x,y\n" * 50_000).rows == 50_000
     with pytest.raises(TooManyRows):

@@ -38,6 +38,7 @@ def test_a_webhook_that_is_a_little_late_is_waited_for(browser: Browser, service
     assert "COOPERS ROW — A.V. — AGE 9" in page.text
 
 
+@pytest.mark.full
 def test_a_webhook_that_is_very_late_gets_a_page_that_looks_again_by_itself(browser: Browser, service: Service) -> None:
     service.is_now(late=1000)
     browser.sign_in("r-1042")
@@ -68,6 +69,7 @@ def test_who_turns_back_without_paying_is_at_the_story_at_once_and_not_thanked(b
     assert "Thank you" not in page.text
 
 
+@pytest.mark.full
 def test_the_waiting_page_is_not_upset_by_a_strange_query(browser: Browser) -> None:
     browser.sign_in("r-1042")
     assert (

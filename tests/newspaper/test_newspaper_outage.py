@@ -44,6 +44,7 @@ def test_without_the_service_a_story_shows_its_facts_and_says_why_not_more(alone
         holds(session.get(f"{alone}/story/harbour-contract", timeout=20))
 
 
+@pytest.mark.full
 def test_a_service_that_hangs_holds_a_page_up_for_two_seconds_and_no_longer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         app = create_newspaper(

@@ -102,6 +102,7 @@ def test_a_gift_that_a_crash_left_without_its_pass_is_free_again(app: DeskApp) -
     assert [give(app)[0], give(app)[0]] == [201, 409]
 
 
+@pytest.mark.full
 def test_never_more_gifts_than_the_plan_says_however_many_ask_at_once(serve: Serve, all_at_once: AtOnce) -> None:
     paywall = serve(POLICY.replace("[plans.vip]\n", "[plans.vip]\ngifts_per_month = 5\n"))
     paywall.grant("r")

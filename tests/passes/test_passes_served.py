@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import requests
 
 from service.store.audit import Actor, entry
@@ -46,6 +47,7 @@ def test_never_more_openings_than_given_with_fifty_at_once(paywall: Paywall, nam
     assert [ask(number) == "gift" for number in range(50)] == [reason == "gift" for reason in reasons]
 
 
+@pytest.mark.full
 def test_one_at_fifty_places_at_once_spends_one_opening(paywall: Paywall, name: str, all_at_once: AtOnce) -> None:
     made = give(paywall, name, 7)
     body = {"story": {"id": name}, "reader": name, "pass": made["pass"]}
@@ -80,6 +82,7 @@ def told(done: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.full
 def test_the_command_line_does_what_the_api_does(serve: Serve) -> None:
     paywall = serve()
     wanted = ("--story", "s", "--openings", "2", "--until", "2099-01-01T00:00:00Z", "--reason", "why")

@@ -105,6 +105,7 @@ def test_a_dropped_key_is_accepted_or_named(path: Path_) -> None:
     assert set(expected) <= set(found) if len(path) == 1 else expected == list(found), found
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("path", PATHS, ids=place)
 def test_a_value_of_the_wrong_type_is_named_with_its_place(path: Path_) -> None:
     for wrong in WRONG:
@@ -175,6 +176,7 @@ def test_the_revision_ignores_comments_order_of_keys_and_defaults_written_out() 
     assert parse_catalogue(WHOLE.replace('known_for = "24h"', 'known_for = "1d"')).revision == revision
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("path", [path for path in PATHS if isinstance(at(whole(), path), (int, bool))], ids=place)
 def test_the_revision_changes_with_every_number(path: Path_) -> None:
     document = whole()
