@@ -15,8 +15,8 @@ from service.store.grant_ends import GrantEnds
 from service.store.imports import Imports, Manifest, Put, Row, Turn
 
 GIVEN = ("new", "extended")
-BATCH = 100
-"""Rows in one wait; the store takes them in two scripts, and answers checks in between."""
+BATCH = 200
+"""Rows in one wait; the store takes them in four scripts, and answers checks in between."""
 _TRIES = 50
 
 

@@ -14,21 +14,24 @@ local function put(reader, past, history, erased, field, number, record, place)
   if late then return {'late', ''} end
   local gone = redis.call('GET', erased)
   if gone and tonumber(gone) >= tonumber(ARGV[7]) then return {'erased', ''} end
-  local alias = redis.call('HGET', reader, '>')
+  local h = redis.call('HMGET', reader, '>', field)
+  local alias, here = h[1], h[2]
   if alias then return {'merged', alias} end
-  local here = redis.call('HGET', reader, field)
   local before = here or redis.call('HGET', past, field) or ''
   local have = before ~= '' and tonumber(string.match(before, '^%[%d+,(%d+)')) or 0
   if have ~= number - 1 then return {'conflict', before} end
 
-  local keep, leave = reader, past
-  if place == 'past' then keep, leave = past, reader end
-  redis.call('HSET', keep, field, record)
-  redis.call('HDEL', leave, field)
+  if place == 'past' then
+    redis.call('HSET', past, field, record)
+    if here then redis.call('HDEL', reader, field) end
+  else
+    redis.call('HSET', reader, field, record)
+    if before ~= '' and not here then redis.call('HDEL', past, field) end
+  end
   -- As `readers.history_entry` writes it.
   local words = {ARGV[1], ARGV[2], cjson.encode(field), cjson.encode(record), cjson.encode(ARGV[4]), ARGV[3]}
-  redis.call('RPUSH', history, '[' .. table.concat(words, ',') .. ']')
-  redis.call('LTRIM', history, -tonumber(ARGV[5]), -1)
+  local length = redis.call('RPUSH', history, '[' .. table.concat(words, ',') .. ']')
+  if length > tonumber(ARGV[5]) then redis.call('LTRIM', history, -tonumber(ARGV[5]), -1) end
   return {'applied', record}
 end
 
