@@ -34,7 +34,7 @@ test: .venv/developing ## Run the tests (what takes long is in check)
 	HYPOTHESIS_PROFILE=quick $(PYTEST) -m "not full"
 
 check: .venv/developing lint types ## Lint, types and all the tests: what CI runs
-	HYPOTHESIS_PROFILE=full $(PYTEST) --cov --cov-report=term:skip-covered --cov-report=json:test-output/coverage.json
+	HYPOTHESIS_PROFILE=full $(PYTEST) --reruns 2 --reruns-delay 1 --cov --cov-report=term:skip-covered --cov-report=json:test-output/coverage.json
 	$(BIN)/python tests/rules_coverage.py test-output/coverage.json
 
 lint: .venv/developing ## Ruff: rules and format
