@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from service.store.errors import StoreUnavailable
@@ -40,6 +42,27 @@ class Pace:
         if (missing := worked * self._rest - rested) > 0:
             time.sleep(min(missing, 0.05))
         self._worked, self._begun = time.thread_time(), time.perf_counter()
+
+
+_SHORT = 0.0002
+"""Seconds after which a thread that waits for the interpreter is given it; Python's own are 5 ms, of which a check has many."""
+_lock = threading.Lock()
+_at_work: list[float] = []
+
+
+@contextmanager
+def short_turns() -> Iterator[None]:
+    """While bulk work goes on in this process, its other threads wait for the interpreter a moment only."""
+    with _lock:
+        _at_work.append(sys.getswitchinterval())
+        sys.setswitchinterval(_SHORT)
+    try:
+        yield
+    finally:
+        with _lock:
+            before = _at_work.pop()
+            if not _at_work:
+                sys.setswitchinterval(before)
 
 
 HASTE = Pace(0)

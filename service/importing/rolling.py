@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from service.importing.applying import Applying
-from service.importing.pace import Pace
+from service.importing.pace import Pace, short_turns
 from service.importing.planning import Planner
 from service.importing.seams import Checkpoint, Late
 from service.importing.standing import Standings
@@ -59,7 +59,7 @@ class Roller:
 
     def roll(self, import_id: str, progress: Progress | None = None) -> Literal["idle", "busy"]:
         """Works on an import until nothing is left (`idle`), or another is at it (`busy`)."""
-        with self._alone:
+        with self._alone, short_turns():
             while not self._ending.is_set():
                 try:
                     return self._roll(import_id, self._holder, progress)

@@ -11,7 +11,7 @@ from marshmallow import fields
 
 from service.importing.bulk import GrantImports, UndoneImport, UnknownImport, Waiting, WrongRows, told_of
 from service.importing.entries import Mistake, Sheet, TooManyRows
-from service.importing.pace import Pace
+from service.importing.pace import Pace, short_turns
 from service.paywall.catalogue import Catalogue
 from service.store.audit import Actor
 from service.store.idempotency import Idempotency
@@ -84,10 +84,11 @@ def blueprint(
 
         def work() -> Response:
             now, pace = clock(), Pace(_REST)
-            sheet = sheet_of(body, catalogue, now, pace)
-            if only_say:
-                return jsonify(checked(imports, sheet, now, pace))
-            return _taken(imports, sheet, guards.actor(), now, pace)
+            with short_turns():
+                sheet = sheet_of(body, catalogue, now, pace)
+                if only_say:
+                    return jsonify(checked(imports, sheet, now, pace))
+                return _taken(imports, sheet, guards.actor(), now, pace)
 
         return repeats.once(repeated, work, most=import_sheet.MOST_BYTES)
 
