@@ -15,12 +15,12 @@ from service.importing.pace import HASTE, Pace, patiently
 from service.importing.planning import Planner, replanned
 from service.importing.rolling import Background, Progress, Roller
 from service.importing.seams import Checkpoint
+from service.importing.telling import public, told_of
 from service.paywall import granting
 from service.paywall.catalogue import Catalogue
 from service.store import audit as trail
 from service.store.approvals import Approval
 from service.store.audit import Actor, Audit
-from service.store.grants import iso
 from service.store.imports import Imports, Manifest, Row
 
 KIND = "import.apply"
@@ -284,27 +284,3 @@ class GrantImports:
         if hers and not self._store.keep_chunk(manifest.id, "", "staged", number, rows):
             self.roll(manifest.id)
         return len(hers)
-
-
-def public(state: str) -> str:
-    """The state in the contract's words: what is being undone is applied on the way back."""
-    return "applying" if state == "undoing" else state
-
-
-def told_of(manifest: Manifest) -> dict[str, Any]:
-    """An import as admins see it. What was planned is told until it is done, then what was done."""
-    counts = manifest.planned if manifest.state in ("staged", "applying") else manifest.counted
-    undoing = manifest.undo is not None
-    return {
-        "id": manifest.id,
-        "state": public(manifest.state),
-        "rows": manifest.rows,
-        **{name: counts.get(name, 0) for name in ("new", "extended", "unchanged")},
-        "skipped": manifest.counted.get("skipped", 0),
-        "errors": [],
-        "actor": manifest.actor.name,
-        "created_at": iso(manifest.created_at),
-        "approval": manifest.approval,
-        "progress": {"done": manifest.cursor, "of": manifest.chunks},
-        "undo": {name: manifest.counted[name] for name in ("taken_back", "left_alone")} if undoing else None,
-    }

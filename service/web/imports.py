@@ -9,9 +9,10 @@ import orjson
 from flask import Blueprint, Response, jsonify, request
 from marshmallow import fields
 
-from service.importing.bulk import GrantImports, UndoneImport, UnknownImport, Waiting, WrongRows, told_of
+from service.importing.bulk import GrantImports, UndoneImport, UnknownImport, Waiting, WrongRows
 from service.importing.entries import Mistake, Sheet, TooManyRows
 from service.importing.pace import Pace, short_turns
+from service.importing.telling import told_of
 from service.paywall.catalogue import Catalogue
 from service.store.audit import Actor
 from service.store.idempotency import Idempotency

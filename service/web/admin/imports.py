@@ -12,8 +12,9 @@ from typing import Any
 
 from flask import Flask, Response, request, url_for
 
-from service.importing.bulk import Waiting, WrongRows, told_of
+from service.importing.bulk import Waiting, WrongRows
 from service.importing.pace import Pace
+from service.importing.telling import told_of
 from service.web import bodies, import_sheet
 from service.web.admin.acts import WAITS
 from service.web.admin.frame import Frame, actor, form, needs, once, session, show
