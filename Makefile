@@ -9,7 +9,7 @@ BIN := .venv/bin
 # Tests run on two processes; more would fight over the servers they start.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: help install demo test check lint types bench lock clean
+.PHONY: help install demo test check load lint types bench lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,11 +31,16 @@ demo: .venv/installed ## Show it all: a newspaper, the service, a look-alike of 
 	$(BIN)/paywall demo
 
 test: .venv/developing ## Run the tests (what takes long is in check)
-	HYPOTHESIS_PROFILE=quick $(PYTEST) -m "not full"
+	HYPOTHESIS_PROFILE=quick $(PYTEST) -m "not full and not load"
 
 check: .venv/developing lint types ## Lint, types and all the tests: what CI runs
-	HYPOTHESIS_PROFILE=full $(PYTEST) --reruns 2 --reruns-delay 1 --cov --cov-report=term:skip-covered --cov-report=json:test-output/coverage.json
+	HYPOTHESIS_PROFILE=full $(PYTEST) --reruns 2 --reruns-delay 1 -m "not browser and not load" --cov --cov-report=term:skip-covered --cov-report=json:test-output/coverage.json
 	$(BIN)/python tests/rules_coverage.py test-output/coverage.json
+	@# A process each: Playwright's synchronous browsers do not share one.
+	for file in $$(grep -rl 'mark.browser' tests --include='test_*.py'); do $(BIN)/python -m pytest --reruns 2 -m browser $$file || [ $$? = 5 ] || exit 1; done
+
+load: .venv/developing ## Tests with bounds of milliseconds, for a machine that does nothing else
+	$(PYTEST) -n 0 -m load
 
 lint: .venv/developing ## Ruff: rules and format
 	$(BIN)/ruff check .

@@ -222,6 +222,7 @@ def test_the_answers_are_normal_within_a_second_of_the_stores_coming_back(
     assert desk.ask("a", reader="r")["meter"]["counted"]
 
 
+@pytest.mark.load
 @pytest.mark.full
 def test_a_store_that_hangs_is_as_one_that_is_gone(broken: tuple[DeskApp, Any], until: Until) -> None:
     desk, store = broken
@@ -257,6 +258,7 @@ def _p99(seconds: list[float]) -> float:
     return statistics.quantiles(seconds, n=100)[98]
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("how", ["killed", "hung"])
 @pytest.mark.full
 def test_under_load_there_are_only_200s_and_they_stay_quick(serve: Serve, launch: Any, until: Until, how: str) -> None:

@@ -96,6 +96,7 @@ def test_ctrl_c_ends_it_as_well(serve: Serve) -> None:
     assert paywall.ask("a", reader="r")["reason"] == "grant"
 
 
+@pytest.mark.load
 @pytest.mark.full
 def test_no_request_is_lost_while_it_stops(serve: Serve) -> None:
     """Whatever was asked before the signal is answered; later each is answered whole or not taken; never a 5xx."""
