@@ -16,7 +16,7 @@ from service.store.imports import Imports, Manifest, Put, Row, Turn
 
 GIVEN = ("new", "extended")
 BATCH = 200
-"""Rows in one wait; the store takes them in four scripts, and answers checks in between."""
+"""Rows worked out at a time."""
 _TRIES = 50
 
 

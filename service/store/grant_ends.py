@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, cast
 
 import msgspec
@@ -22,6 +23,7 @@ from service.store import codec
 from service.store.keys import Keys, reader_hash
 from service.store.link import Link
 
+_IMPORTED = 40
 _A_TIME = 500
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list).decode
@@ -70,7 +72,12 @@ class GrantEnds:
             self._link.call(self._key, b"ZADD", self._key, _score(grant.until), member)
 
     def imported(self, grants: Iterable[tuple[bytes, Grant]], import_id: str) -> None:
-        """An import wrote these, by the readers' hashes. Some hundreds at a time: it is one command for most of them."""
+        """An import wrote these, by the readers' hashes. A few at a time: hundreds in one command hold up checks."""
+        left = iter(grants)
+        while some := list(islice(left, _IMPORTED)):
+            self._imported(some, import_id)
+
+    def _imported(self, grants: Sequence[tuple[bytes, Grant]], import_id: str) -> None:
         commands: Commands = []
         gone: list[bytes] = []
         scored: list[bytes | int] = []
