@@ -8,6 +8,8 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -45,12 +47,33 @@ def taken(folder: Path) -> Iterator[None]:
         os.close(mark)
 
 
-def _lock(folder: Path, mark: int) -> None:
+@contextmanager
+def alone(ended: threading.Event) -> Iterator[None]:
+    """The only demo of this user on this machine that is about to listen: of two at once both would find a port free.
+
+    Waits for another to be ready, no longer than until `ended`.
+    """
+    lock = os.open(Path(tempfile.gettempdir()) / f"paywall-demo-{os.getuid()}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        while not _locked(lock) and not ended.wait(0.05):
+            pass
+        yield
+    finally:
+        os.close(lock)
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        return False
+    return True
+
+
+def _lock(folder: Path, mark: int) -> None:
+    if not _locked(mark):
         other = f"{folder.absolute()}: another `paywall demo` is running there"
-        raise CannotServe(f"{other}: end it, or set PAYWALL_DATA to another folder for this one") from None
+        raise CannotServe(f"{other}: end it, or set PAYWALL_DATA to another folder for this one")
     os.ftruncate(mark, 0)
     os.pwrite(mark, b"Made by `paywall demo`, which clears this folder when it starts and when it ends.\n", 0)
 

@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from service.demo import folder
@@ -34,17 +35,17 @@ def run(settings: Settings, env: Mapping[str, str], *, as_json: bool = False) ->
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    with folder.taken(settings.data):
-        layout = laid_out(settings.data, settings.port)
-        children = _children(settings, layout, env)
-        try:
+    with folder.taken(settings.data), ExitStack() as parts:
+        with folder.alone(ended):
+            layout = laid_out(settings.data, settings.port)
+            children = _children(settings, layout, env)
+            parts.callback(_end, children)
             for child in children:
                 child.start()
-            if _ready(layout, children, ended):
-                _say(layout, grant_command(env), as_json)
-                watch(children, ended)
-        finally:
-            _end(children)
+            ready = _ready(layout, children, ended)
+        if ready:
+            _say(layout, grant_command(env), as_json)
+            watch(children, ended)
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import time
@@ -41,7 +42,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 def opens(visit: Visit, story: str = OLD) -> bool:
     page = visit.story(story)
-    assert (NOTEBOOK in page) != (BOX in page)
+    assert (NOTEBOOK in page) != (BOX in page), re.sub(r"(?s)<svg.*?</svg>|<[^>]*>|\\s+", " ", page)
     return NOTEBOOK in page
 
 
