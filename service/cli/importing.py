@@ -11,8 +11,9 @@ import click
 
 from service.app import Service
 from service.cli import session
-from service.importing.bulk import Waiting, WrongRows
+from service.importing.bulk import Waiting
 from service.importing.pace import HASTE
+from service.importing.staging import WrongRows
 from service.importing.telling import told_of
 from service.store.imports import Manifest
 from service.web import fields, import_sheet

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from service.approving import Approving
-from service.importing.bulk import CHUNK, GrantImports
+from service.importing.bulk import GrantImports
 from service.importing.pace import Pace
 from service.importing.planning import Planner
 from service.importing.rolling import LEASE, Background, Roller
 from service.importing.seams import Checkpoint, pass_by
+from service.importing.staging import CHUNK, Staging
 from service.importing.standing import Standings
 from service.paywall.catalogue import Catalogue
 from service.store.audit import Audit
@@ -38,29 +39,9 @@ def build(
     rows_a_chunk: int = CHUNK,
 ) -> GrantImports:
     """`rest` is how long the work rests for each second of it; `report` is told of what nobody foresaw."""
-    store = Imports(link, keys, lambda: secrets.sealer("import"))
-    planner = Planner(link, keys)
-    roller = Roller(
-        store,
-        planner,
-        Standings(link, keys),
-        GrantEnds(link, keys),
-        known,
-        clock,
-        checkpoint=checkpoint,
-        pace=Pace(rest),
-        lease=lease,
-    )
+    store, planner = Imports(link, keys, lambda: secrets.sealer("import")), Planner(link, keys)
+    staging = Staging(store, planner, checkpoint, rows_a_chunk)
+    standings, ends, pace = Standings(link, keys), GrantEnds(link, keys), Pace(rest)
+    roller = Roller(store, planner, standings, ends, known, clock, checkpoint=checkpoint, pace=pace, lease=lease)
     background = Background(roller, store, report)
-    return GrantImports(
-        store,
-        planner,
-        roller,
-        background,
-        catalogue,
-        audit,
-        approving,
-        clock,
-        checkpoint=checkpoint,
-        rows_a_chunk=rows_a_chunk,
-    )
+    return GrantImports(store, staging, roller, background, catalogue, audit, approving, clock, checkpoint=checkpoint)

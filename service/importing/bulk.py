@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Any
 
 from service.approving import Approving, Mistakes, NoLongerPossible, Work
-from service.importing.entries import Mistake, Sheet
+from service.importing.entries import Sheet
 from service.importing.pace import HASTE, Pace, patiently
-from service.importing.planning import Planner, replanned
 from service.importing.rolling import Background, Progress, Roller
 from service.importing.seams import Checkpoint
+from service.importing.staging import PLANNED, Staging, WrongRows, new_id
 from service.importing.telling import public, told_of
 from service.paywall import granting
 from service.paywall.catalogue import Catalogue
 from service.store import audit as trail
 from service.store.approvals import Approval
 from service.store.audit import Actor, Audit
-from service.store.imports import Imports, Manifest, Row
+from service.store.imports import Action, Imports, Manifest
 
 KIND = "import.apply"
-CHUNK = 500
-"""Rows staged together, and counted together when they are done."""
 _ENOUGH = 60.0
 _POLL = 0.05
 
@@ -38,14 +35,6 @@ class UnknownImport(Exception):
 
 class UndoneImport(Exception):
     """It was undone, and stays so."""
-
-
-class WrongRows(Exception):
-    """Rows are wrong; nothing of the file was taken."""
-
-    def __init__(self, mistakes: Sequence[Mistake]) -> None:
-        super().__init__(f"{len(mistakes)} mistakes")
-        self.mistakes = mistakes
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +51,7 @@ class GrantImports:
     def __init__(
         self,
         store: Imports,
-        planner: Planner,
+        staging: Staging,
         roller: Roller,
         background: Background,
         catalogue: Catalogue,
@@ -71,11 +60,9 @@ class GrantImports:
         clock: Callable[[], float],
         *,
         checkpoint: Checkpoint,
-        rows_a_chunk: int = CHUNK,
     ) -> None:
         self._store = store
-        self._rows_a_chunk = rows_a_chunk
-        self._planner = planner
+        self._staging = staging
         self._roller = roller
         self.background = background
         self._catalogue = catalogue
@@ -85,62 +72,34 @@ class GrantImports:
         self._checkpoint = checkpoint
         approving.add(KIND, Work(self._check, self._confirmed))
 
-    def dry_run(self, sheet: Sheet, now: float, pace: Pace = HASTE) -> Counts:
-        """What the sheet would do; mistakes that only show beside what readers hold are added to the sheet's."""
-        counts = dict.fromkeys(("new", "extended", "unchanged"), 0)
-        for row in self._planner.plan(sheet.entries, "", now, sheet.mistakes, pace):
+    def dry_run(self, sheet: Sheet, now: float, pace: Pace = HASTE, actions: dict[int, Action] | None = None) -> Counts:
+        """What the sheet would do; mistakes that only show beside what readers hold are added to the sheet's.
+
+        `actions` is filled with what each line that is right would do.
+        """
+        counts = dict.fromkeys(PLANNED, 0)
+        for line, row in self._staging.plan(sheet, "", now, pace):
             counts[row.action] += 1
+            if actions is not None:
+                actions[line] = row.action
         return counts
 
-    def submit(self, sheet: Sheet, actor: Actor, now: float, pace: Pace = HASTE) -> Manifest | Waiting:
-        """Stages the sheet and commits it, or asks for a second admin where `[grants]` wants one. `WrongRows`."""
+    def submit(
+        self, sheet: Sheet, actor: Actor, now: float, pace: Pace = HASTE, *, named: str | None = None
+    ) -> Manifest | Waiting:
+        """Stages the sheet and commits it, or asks for a second admin where `[grants]` wants one. `WrongRows`.
+
+        `named` is the same for a repeat of it, which finds what the first came to.
+        """
         if sheet.mistakes:
             raise WrongRows(sheet.mistakes)
-        manifest, confirm = self._stage(sheet, actor, now, pace)
-        if confirm:
+        import_id = f"im_{named}" if named else new_id()
+        if named and (begun := self._store.find(import_id)) and begun.state != "staged":
+            return begun
+        manifest, ends = self._staging.stage(import_id, sheet, actor, now, pace)
+        if self._needs_second_admin(manifest.planned["new"] + manifest.planned["extended"], ends, now):
             return self._ask(manifest, sheet, actor, now)
         return self._commit(manifest, None, now)
-
-    def _stage(self, sheet: Sheet, actor: Actor, now: float, pace: Pace) -> tuple[Manifest, bool]:
-        """Stages it all. Gives it, and whether a second admin is needed. `WrongRows`."""
-        import_id = self._store.new_id()
-        counts, chunk, chunks = dict.fromkeys(("new", "extended", "unchanged"), 0), list[Row](), 0
-        ends: dict[int | None, None] = {}
-        for row in self._planner.plan(sheet.entries, import_id, now, sheet.mistakes, pace):
-            counts[row.action] += 1
-            if row.action != "unchanged":
-                ends[row.until] = None
-            chunk.append(row)
-            if len(chunk) == self._rows_a_chunk:
-                self._put(import_id, chunks, chunk)
-                self._checkpoint("import.chunk_staged")
-                chunk, chunks = [], chunks + 1
-        if chunk:
-            self._put(import_id, chunks, chunk)
-            chunks += 1
-        if sheet.mistakes:
-            self._store.drop(import_id)
-            raise WrongRows(sheet.mistakes)
-        manifest = Manifest(
-            id=import_id,
-            state="staged",
-            rows=sheet.rows,
-            actor=actor,
-            created_at=int(now),
-            entry=secrets.token_hex(12),
-            undo=None,
-            chunks=chunks,
-            cursor=0,
-            planned=counts,
-            counted={},
-            approval=None,
-        )
-        self._store.put_manifest(manifest)
-        self._checkpoint("import.staged")
-        return manifest, self._needs_second_admin(counts["new"] + counts["extended"], ends, now)
-
-    def _put(self, import_id: str, number: int, rows: Sequence[Row]) -> None:
-        patiently(lambda: self._store.put_chunk(import_id, number, rows))
 
     def _needs_second_admin(self, readers: int, ends: Collection[int | None], now: float) -> bool:
         return readers > 0 and any(
@@ -193,22 +152,8 @@ class GrantImports:
             raise NoLongerPossible(mistakes)
         manifest = self.find(approval.payload["import"])
         if manifest.state == "staged":
-            manifest = self._commit(self._anew(manifest, now), approval.id, now)
+            manifest = self._commit(self._staging.anew(manifest, now), approval.id, now)
         return {"import": told_of(manifest)}
-
-    def _anew(self, manifest: Manifest, now: float) -> Manifest:
-        """Plans again what has waited for days: readers may hold something else by now."""
-        counts = dict.fromkeys(("new", "extended", "unchanged", "skipped"), 0)
-        for number in range(manifest.chunks):
-            rows = self._store.chunk(manifest.id, number)
-            looked = self._planner.look([row.tag.encode() for row in rows])
-            for at, (tag, kept) in enumerate(looked):
-                if rows[at].action != "skipped":
-                    rows[at] = replanned(rows[at], tag, kept, manifest.id, now)
-                counts[rows[at].action] += 1
-            if not self._store.keep_chunk(manifest.id, "", "staged", number, rows):
-                break
-        return replace(manifest, planned=counts)
 
     # Afterwards.
 
@@ -270,17 +215,8 @@ class GrantImports:
         names, gone = {tag.decode() for tag in tags}, 0
         for import_id in self._store.open_ids():
             manifest = self._store.find(import_id)
-            if manifest is not None and manifest.state == "staged":
-                gone += sum(self._forget_in(manifest, number, names) for number in range(manifest.chunks))
-            elif manifest is not None:
+            rows, whole = self._staging.forget(manifest, names) if manifest is not None else (0, True)
+            gone += rows
+            if not whole:
                 self.roll(import_id)
         return gone
-
-    def _forget_in(self, manifest: Manifest, number: int, names: Collection[str]) -> int:
-        rows = self._store.chunk(manifest.id, number)
-        hers = [row for row in rows if row.tag in names and row.action != "skipped"]
-        for row in hers:
-            row.action, row.reason = "skipped", None
-        if hers and not self._store.keep_chunk(manifest.id, "", "staged", number, rows):
-            self.roll(manifest.id)
-        return len(hers)

@@ -30,8 +30,8 @@ class Planner:
 
     def plan(
         self, entries: Sequence[Entry], import_id: str, now: float, mistakes: list[Mistake], pace: Pace = HASTE
-    ) -> Iterator[Row]:
-        """A row for each entry; where two turn out to be the same reader's by a merge, a mistake in its place."""
+    ) -> Iterator[tuple[int, Row]]:
+        """The line and the row of each entry; where two turn out to be the same reader's by a merge, a mistake in its place."""
         seen: dict[tuple[bytes, str], int] = {}
         for start in range(0, len(entries), _BATCH):
             batch = entries[start : start + _BATCH]
@@ -41,7 +41,7 @@ class Planner:
                     message = f"is by a merge the same reader as in line {first}, with the same plan"
                     mistakes.append(Mistake(entry.line, "reader", message))
                     continue
-                yield planned(entry, tag, kept, import_id, now)
+                yield entry.line, planned(entry, tag, kept, import_id, now)
                 pace.step()
 
     def look(self, tags: Sequence[bytes]) -> list[tuple[bytes, list[Kept]]]:

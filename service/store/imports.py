@@ -13,7 +13,6 @@ that two never work on the same import, whoever was stopped for how long.
 
 from __future__ import annotations
 
-import secrets
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -119,11 +118,6 @@ class Imports:
         self._keys = keys
         self._sealer = sealer
         self._open = keys.shared("imports")
-
-    @staticmethod
-    def new_id() -> str:
-        """An id for an import: `im_` and 20 characters."""
-        return "im_" + secrets.token_hex(10)
 
     @staticmethod
     def tag(import_id: str) -> bytes:

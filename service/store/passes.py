@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -80,7 +81,13 @@ class Passes:
     def create(
         self, wanted: Wanted, actor: Actor, now: float, *, pass_id: str | None = None, giver: str | None = None
     ) -> StoryPass:
-        """Makes a pass. `giver`: the reader who gives it; only the audit log tells."""
+        """Makes a pass; one of that id that is there already is what a repeat gets.
+
+        `giver`: the reader who gives it; only the audit log tells.
+        """
+        if pass_id is not None:
+            with suppress(UnknownPass):
+                return self.find(pass_id)
         made = StoryPass(
             pass_id or new_id(), wanted.story, wanted.openings, wanted.until, wanted.reason, actor.name, round(now, 3)
         )

@@ -9,14 +9,15 @@ import orjson
 from flask import Blueprint, Response, jsonify, request
 from marshmallow import fields
 
-from service.importing.bulk import GrantImports, UndoneImport, UnknownImport, Waiting, WrongRows
+from service.importing.bulk import GrantImports, UndoneImport, UnknownImport, Waiting
 from service.importing.entries import Mistake, Sheet, TooManyRows
 from service.importing.pace import Pace, short_turns
+from service.importing.staging import WrongRows
 from service.importing.telling import told_of
 from service.paywall.catalogue import Catalogue
 from service.store.audit import Actor
 from service.store.idempotency import Idempotency
-from service.store.imports import Manifest
+from service.store.imports import Action, Manifest
 from service.web import bodies, errors, guards, import_sheet, repeats
 from service.web.access import private
 from service.web.approvals import told_of as told_approval
@@ -131,9 +132,11 @@ def sheet_of(body: bytes, catalogue: Catalogue, now: float, pace: Pace) -> Sheet
         raise Problem(413, f"The file has more than {import_sheet.MOST_ROWS} rows; send it in parts.") from None
 
 
-def checked(imports: GrantImports, sheet: Sheet, now: float, pace: Pace) -> dict[str, Any]:
-    """What a dry run tells: what is wrong, and what the rest would do."""
-    counts = imports.dry_run(sheet, now, pace)
+def checked(
+    imports: GrantImports, sheet: Sheet, now: float, pace: Pace, actions: dict[int, Action] | None = None
+) -> dict[str, Any]:
+    """What a dry run tells: what is wrong, and what the rest would do; `actions` as `GrantImports.dry_run` has it."""
+    counts = imports.dry_run(sheet, now, pace, actions)
     return {"id": None, "state": "staged", "rows": sheet.rows, **counts, "errors": mistakes(sheet.mistakes)}
 
 
@@ -156,7 +159,7 @@ def mistakes(found: Sequence[Mistake]) -> list[dict[str, Any]]:
 
 def _taken(imports: GrantImports, sheet: Sheet, actor: Actor, now: float, pace: Pace) -> Response:
     try:
-        found = imports.submit(sheet, actor, now, pace)
+        found = imports.submit(sheet, actor, now, pace, named=repeats.token())
     except WrongRows as wrong:
         return _refused(mistakes(wrong.mistakes))
     answer = jsonify(waiting(found) if isinstance(found, Waiting) else told_of(found))

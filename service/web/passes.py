@@ -37,7 +37,7 @@ def blueprint(sharing: Sharing, repeated: Idempotency, clock: Callable[[], float
         data = bodies.load(pass_in)
 
         def make() -> Response:
-            answer = private(made(sharing, data, guards.actor(), clock()))
+            answer = private(made(sharing, data, guards.actor(), clock(), named=repeats.token()))
             answer.status_code = 201
             return answer
 
@@ -93,13 +93,15 @@ def checked(pass_id: str) -> str:
         raise invalid([("id", str(error))]) from None
 
 
-def made(sharing: Sharing, data: dict[str, Any], actor: Actor, now: float) -> dict[str, Any]:
-    """A new pass of loaded request data. `Problem` 422 where its end does not lie ahead."""
+def made(
+    sharing: Sharing, data: dict[str, Any], actor: Actor, now: float, *, named: str | None = None
+) -> dict[str, Any]:
+    """A new pass of loaded request data; `named` is the same for a repeat. `Problem` 422 where its end is not ahead."""
     until = int(data["until"])
     if until <= now:
         raise invalid([("until", "must lie ahead")])
     wanted = Wanted(data["story"], data["openings"], until, data["reason"])
-    return told_of(sharing, sharing.passes.create(wanted, actor, now), now)
+    return told_of(sharing, sharing.passes.create(wanted, actor, now, pass_id=f"sp_{named}" if named else None), now)
 
 
 def listing(sharing: Sharing, page: paging.Page, now: float) -> tuple[list[dict[str, Any]], str | None]:

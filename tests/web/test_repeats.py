@@ -67,6 +67,40 @@ def test_a_grant_of_which_the_answer_was_lost_is_not_given_twice(desk_app: DeskA
     assert len(desk_app.reader("r")["sources"]) == 1
 
 
+SHARED = {"story": "a", "openings": 3, "until": "2099-01-01T00:00:00Z", "reason": "newsletter"}
+FILE = b"reader,plan,until,reason\nr-1,vip,never,press card\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "prefix", "sent"),
+    [
+        ("/v1/passes", "sp_", {"data": json.dumps(SHARED), "content_type": "application/json"}),
+        ("/v1/grants/import", "im_", {"data": FILE, "content_type": "text/csv"}),
+    ],
+    ids=["pass", "import"],
+)
+def test_what_was_made_by_a_request_whose_answer_was_lost_is_not_made_twice(
+    desk_app: DeskApp, repeated: Idempotency, path: str, prefix: str, sent: dict[str, Any]
+) -> None:
+    def make() -> Any:
+        return desk_app.call("POST", path, admin=True, headers={"Idempotency-Key": "k"}, **sent)
+
+    first = make()
+    assert first.status_code in (201, 202), first.text
+    scope, body = f"owner\nann\nPOST\n{path}?\nk", sent["data"]
+    assert repeated.claim(scope, b"another body", "t").state == "other", "the scope is the service's own"
+    repeated.release(scope)
+    token = first.get_json()["id"].removeprefix(prefix)
+    assert repeated.claim(scope, body if isinstance(body, bytes) else body.encode(), token).state == "new"
+    repeated.leave(scope)
+    again = make()
+    assert (again.status_code, again.get_json()["id"]) == (first.status_code, first.get_json()["id"])
+    entries = desk_app.call("GET", "/v1/audit", admin=True).get_json()["items"]
+    assert [entry["target"] for entry in entries if entry["action"] in ("pass.create", "import.apply")] == [
+        first.get_json()["id"]
+    ]
+
+
 @pytest.mark.full
 def test_an_outage_in_the_midst_makes_no_second_grant(
     make_desk: MakeDesk, launch: Any, until: Callable[..., float]

@@ -8,14 +8,17 @@ from __future__ import annotations
 import csv
 import hmac
 import io
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response, request, url_for
 
-from service.importing.bulk import Waiting, WrongRows
+from service.importing.bulk import Waiting
 from service.importing.pace import Pace
+from service.importing.staging import WrongRows
 from service.importing.telling import told_of
-from service.web import bodies, import_sheet
+from service.store.imports import Action
+from service.web import bodies, import_sheet, repeats
 from service.web.admin.acts import WAITS
 from service.web.admin.frame import Frame, actor, form, needs, once, session, show
 from service.web.belonging import path_id
@@ -58,15 +61,16 @@ def _add_file(page: Flask, frame: Frame) -> None:
     def _checked(body: bytes, mark: str) -> Response:
         now, pace = frame.now, Pace(_REST)
         sheet = sheet_of(body, catalogue, now, pace)
-        told = checked(imports, sheet, now, pace)
-        lines = _lines(body, told["errors"])
+        actions: dict[int, Action] = {}
+        told = checked(imports, sheet, now, pace, actions)
+        lines = _lines(body, told["errors"], actions)
         return _page(checked={**told, "mark": mark, "lines": lines, "again": form("go") is not None}, problem=None)
 
     def _import(body: bytes) -> tuple[str, str]:
         now, pace = frame.now, Pace(_REST)
         sheet = sheet_of(body, catalogue, now, pace)
         try:
-            done = imports.submit(sheet, actor(), now, pace)
+            done = imports.submit(sheet, actor(), now, pace, named=repeats.token())
         except WrongRows as wrong:
             raise invalid(
                 [(f"line {m['line']}, {m['field']}", m["message"]) for m in mistakes(wrong.mistakes)]
@@ -132,8 +136,8 @@ def _mark(frame: Frame, body: bytes) -> str:
     return frame.house.secrets.signer("session").mark(b"file:" + session().id.encode() + b":" + body)
 
 
-def _lines(body: bytes, wrong: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Lines of the file as they stand there, with what is wrong with them; those with mistakes first."""
+def _lines(body: bytes, wrong: list[dict[str, Any]], actions: Mapping[int, Action]) -> list[dict[str, Any]]:
+    """Lines of the file as they stand there, with what is wrong or would be done; those with mistakes first."""
     found: dict[int, list[dict[str, Any]]] = {}
     for mistake in wrong:
         found.setdefault(mistake["line"], []).append(mistake)
@@ -145,6 +149,7 @@ def _lines(body: bytes, wrong: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for cells in rows:
             if line > 1 and cells:
                 told = {"line": line, "cells": (cells + [""] * 4)[:4], "wrong": found.get(line, [])}
+                told["action"] = actions.get(line)
                 kept = faulty if told["wrong"] else right
                 if len(kept) < PREVIEW:
                     kept.append(told)

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask, Response, request, url_for
 
-from service.web import bodies
+from service.web import bodies, repeats
 from service.web.admin import moments
 from service.web.admin.frame import Frame, actor, form, needs, once, reason, show
 from service.web.admin.lists import SHOWN, page_of, without_after
@@ -43,7 +43,7 @@ def register(page: Flask, frame: Frame) -> None:
                 "until": moments.end(frame.now, zone),
                 "reason": request.form.get("reason", ""),
             }
-            one = made(sharing, bodies.check(PassIn(), told), actor(), frame.now)
+            one = made(sharing, bodies.check(PassIn(), told), actor(), frame.now, named=repeats.token())
             return "The pass is made; its link is below.", url_for("story_pass", id=one["id"])
 
         try:

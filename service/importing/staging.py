@@ -1,0 +1,126 @@
+"""What an import would do, worked out and kept in chunks before anything of it shows; and kept right while it waits."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+
+from service.importing.entries import Mistake, Sheet
+from service.importing.pace import Pace, patiently
+from service.importing.planning import Planner, replanned
+from service.importing.seams import Checkpoint
+from service.store.audit import Actor
+from service.store.imports import Imports, Manifest, Row
+
+CHUNK = 500
+"""Rows staged together, and counted together when they are done."""
+PLANNED = ("new", "extended", "unchanged")
+
+
+def new_id() -> str:
+    """An id for an import: `im_` and 20 characters."""
+    return "im_" + secrets.token_hex(10)
+
+
+class WrongRows(Exception):
+    """Rows are wrong; nothing of the file was taken."""
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        super().__init__(f"{len(mistakes)} mistakes")
+        self.mistakes = mistakes
+
+
+class Staging:
+    """Every method raises `StoreUnavailable` where the store is away for longer than patience lasts."""
+
+    def __init__(self, store: Imports, planner: Planner, checkpoint: Checkpoint, rows_a_chunk: int = CHUNK) -> None:
+        self._store = store
+        self._planner = planner
+        self._checkpoint = checkpoint
+        self._rows_a_chunk = rows_a_chunk
+
+    def plan(self, sheet: Sheet, import_id: str, now: float, pace: Pace) -> Iterator[tuple[int, Row]]:
+        """The line of each entry and what it would do; mistakes that only show beside what readers hold join the sheet's."""
+        return self._planner.plan(sheet.entries, import_id, now, sheet.mistakes, pace)
+
+    def stage(
+        self, import_id: str, sheet: Sheet, actor: Actor, now: float, pace: Pace
+    ) -> tuple[Manifest, Collection[int | None]]:
+        """Stages it all under this id. Gives it, and the ends of what it would give. `WrongRows`."""
+        counts, ends = dict.fromkeys(PLANNED, 0), dict[int | None, None]()
+
+        def counted() -> Iterator[Row]:
+            for _, row in self.plan(sheet, import_id, now, pace):
+                counts[row.action] += 1
+                if row.action != "unchanged":
+                    ends[row.until] = None
+                yield row
+
+        chunks = self._put(import_id, counted())
+        if sheet.mistakes:
+            self._store.drop(import_id)
+            raise WrongRows(sheet.mistakes)
+        manifest = Manifest(
+            id=import_id,
+            state="staged",
+            rows=sheet.rows,
+            actor=actor,
+            created_at=int(now),
+            entry=secrets.token_hex(12),
+            undo=None,
+            chunks=chunks,
+            cursor=0,
+            planned=counts,
+            counted={},
+            approval=None,
+        )
+        self._store.put_manifest(manifest)
+        self._checkpoint("import.staged")
+        return manifest, ends
+
+    def _put(self, import_id: str, rows: Iterator[Row]) -> int:
+        """Keeps the rows in chunks. Gives how many."""
+        chunk, number = list[Row](), 0
+        for row in rows:
+            chunk.append(row)
+            if len(chunk) == self._rows_a_chunk:
+                patiently(_keeping(self._store, import_id, number, chunk))
+                self._checkpoint("import.chunk_staged")
+                chunk, number = [], number + 1
+        if chunk:
+            patiently(_keeping(self._store, import_id, number, chunk))
+            number += 1
+        return number
+
+    def anew(self, manifest: Manifest, now: float) -> Manifest:
+        """Plans again what has waited for days: readers may hold something else by now."""
+        counts = dict.fromkeys((*PLANNED, "skipped"), 0)
+        for number in range(manifest.chunks):
+            rows = self._store.chunk(manifest.id, number)
+            looked = self._planner.look([row.tag.encode() for row in rows])
+            for at, (tag, kept) in enumerate(looked):
+                if rows[at].action != "skipped":
+                    rows[at] = replanned(rows[at], tag, kept, manifest.id, now)
+                counts[rows[at].action] += 1
+            if not self._store.keep_chunk(manifest.id, "", "staged", number, rows):
+                break
+        return replace(manifest, planned=counts)
+
+    def forget(self, manifest: Manifest, tags: Collection[str]) -> tuple[int, bool]:
+        """Takes a reader out of what is staged. Gives how many rows went, and whether it was staged to the end."""
+        if manifest.state != "staged":
+            return 0, False
+        gone, whole = 0, True
+        for number in range(manifest.chunks):
+            rows = self._store.chunk(manifest.id, number)
+            hers = [row for row in rows if row.tag in tags and row.action != "skipped"]
+            for row in hers:
+                row.action, row.reason = "skipped", None
+            gone += len(hers)
+            whole = whole and not (hers and not self._store.keep_chunk(manifest.id, "", "staged", number, rows))
+        return gone, whole
+
+
+def _keeping(store: Imports, import_id: str, number: int, rows: Sequence[Row]) -> Callable[[], None]:
+    return lambda: store.put_chunk(import_id, number, rows)
