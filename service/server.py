@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, NoReturn
@@ -31,6 +32,9 @@ THREADS = 16
 
 STOP_WITHIN = 7
 """Seconds for requests under way to finish; the contract ends everything within ten."""
+
+TAKEN_WITHIN = 0.25
+"""Seconds between the call to end and the last connection that is taken: what was asked before it may still wait to be."""
 
 _ENDINGS = {signal.SIGINT, signal.SIGTERM}
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "PROMETHEUS_MULTIPROC_DIR", "TMPDIR")
@@ -128,6 +132,7 @@ def _hear_the_parent() -> None:
         handler = signal.getsignal(signal.SIGTERM)
         if not callable(handler) or handler == inherited:
             os._exit(0)
+        time.sleep(TAKEN_WITHIN)
         handler(signal.SIGTERM, None)
 
     hear({signal.SIGTERM}, end)
