@@ -31,12 +31,13 @@ def passes() -> None:
 @session.json_option
 @session.refusals
 def add(story: str, openings: int, until: str, reason: str, as_json: bool) -> None:
-    """Make a link's token that opens a story; the website takes it as "pass" in /v1/access."""
+    """Make a link that opens a story; without story_url in paywall.toml, the token that the website takes as "pass"."""
     # The schema of the route is the rule here too.
     data = bodies.check(PassIn(), {"story": story, "openings": openings, "until": until, "reason": reason})
     with session.service() as service:
         told = routes.made(service.sharing, data, session.actor(), service.clock())
-        session.show(told, as_json, lambda: f"{_line(told)}\n{told['pass']}")
+        catalogue = service.settings.catalogue
+        session.show(told, as_json, lambda: f"{_line(told)}\n{routes.link_of(catalogue, told) or told['pass']}")
 
 
 @passes.command("list")
@@ -64,7 +65,8 @@ def show(pass_id: str, as_json: bool) -> None:
     """Show a pass, with its link's token."""
     with session.service() as service:
         told = routes.shown(service.sharing, pass_id, service.clock())
-        session.show(told, as_json, lambda: f"{_line(told)}\n{told['pass']}")
+        catalogue = service.settings.catalogue
+        session.show(told, as_json, lambda: f"{_line(told)}\n{routes.link_of(catalogue, told) or told['pass']}")
 
 
 @passes.command("revoke")

@@ -140,6 +140,8 @@ class Catalogue:
     livemode: bool = False
     leeway: int = 48 * HOUR
     revision: str = ""
+    story_url: str | None = None
+    """Where stories are, with `{story}` for the id: what the links of story passes begin with."""
 
     def plan_for(self, price: str | None, lookup_key: str | None, product: str | None) -> Plan | None:
         """The plan that a Stripe price buys: by its id, else its lookup key, else its product."""

@@ -33,6 +33,7 @@ def catalogue_of(policy: dict[str, Any]) -> Catalogue:
         site_name=policy["site"]["name"],
         zone=zone,
         origins=tuple(policy["site"]["origins"]),
+        story_url=policy["site"]["story_url"],
         features=policy["features"],
         plans={name: Plan(id=name, **_frozen(plan)) for name, plan in policy["plans"].items()},
         tiers={name: Tier(name=name, **_frozen(tier)) for name, tier in policy["tiers"].items()},
@@ -62,9 +63,10 @@ def revision_of(policy: dict[str, Any]) -> str:
 
     Comments, layout, the order of keys and defaults written out change nothing. The order of features, plans and offers
     does: readers see them in it, and the first offer stands in where none is named after the feature. How long the past is
-    kept decides nothing, and is left out.
+    kept and where stories are decides nothing, and is left out.
     """
     decides = {name: table for name, table in policy.items() if name != "retention"}
+    decides["site"] = {name: value for name, value in policy["site"].items() if name != "story_url"}
     meaning = decides | {name: list(policy[name].items()) for name in ("features", "plans", "offers")}
     text = json.dumps(meaning, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

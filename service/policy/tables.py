@@ -9,7 +9,15 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validates_sche
 
 from service.policy.fields import SECONDS, Count, Flag, Items, Length, Named, OneOf, Tables, Text, Window, Zone, needed
 from service.policy.mistakes import closest, key_shown
-from service.policy.words import wrong_id, wrong_link, wrong_name, wrong_origin, wrong_price, wrong_product
+from service.policy.words import (
+    wrong_id,
+    wrong_link,
+    wrong_name,
+    wrong_origin,
+    wrong_price,
+    wrong_product,
+    wrong_story_url,
+)
 
 DAY = SECONDS["d"]
 LONGEST = 3_660 * DAY
@@ -45,6 +53,7 @@ class SiteTable(Table):
     name = Text(**needed('name = "The Daily Ledger"'))
     timezone = Zone(**needed('timezone = "America/New_York"'))
     origins = Items(Text(wrong_origin), **needed('origins = ["https://www.example.news"]'))
+    story_url = Text(wrong_story_url, load_default=None)
 
 
 class PlanTable(Table):

@@ -98,6 +98,18 @@ def wrong_link(word: str) -> str | None:
     return None if split_url(word) else "must be an http:// or https:// address, or a path that begins with one /"
 
 
+def wrong_story_url(word: str) -> str | None:
+    """Where stories are, with `{story}` in the place of the id."""
+    bare = word.replace("{story}", "story")
+    if word.count("{story}") != 1 or "{" in bare or "}" in bare:
+        return "must hold {story} once, where the story's id belongs, and no other braces"
+    if wrong := wrong_link(bare):
+        return wrong
+    if split_url(bare) is None or "#" in bare:
+        return "must be an http:// or https:// address without a #"
+    return None
+
+
 def wrong_host(host: str) -> str | None:
     """A host name in lower case, or an address of IPv4 or IPv6 (without brackets)."""
     try:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from flask import Blueprint, Response, jsonify
 
+from service.paywall.catalogue import Catalogue
 from service.paywall.story_pass import StoryPass
 from service.sharing import Sharing
 from service.store.audit import Actor
@@ -124,6 +126,14 @@ def revoked(sharing: Sharing, pass_id: str, reason: str | None, actor: Actor, no
         return told_of(sharing, sharing.passes.revoke(pass_id, reason, actor, now), now)
     except UnknownPass:
         raise Problem(404, "There is no such pass.") from None
+
+
+def link_of(catalogue: Catalogue, told: dict[str, Any]) -> str | None:
+    """The address that opens the story of a pass; `None` where paywall.toml does not say where stories are."""
+    if catalogue.story_url is None:
+        return None
+    address = catalogue.story_url.replace("{story}", quote(told["story"], safe=""))
+    return f"{address}{'&' if '?' in address else '?'}pass={quote(told['pass'], safe='')}"
 
 
 def told_of(sharing: Sharing, story_pass: StoryPass, now: float) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from werkzeug.test import Client
 
 from tests.admin.conftest import MakeStaff, Staff, granted, plain
-from tests.serving import SITE_KEY
+from tests.serving import POLICY, SITE_KEY
 from tests.store.conftest import wait_until
-from tests.within import Clock, DeskApp
+from tests.within import Clock, DeskApp, MakeDesk
 
 GRANT: dict[str, Any] = {"what": "plan:vip", "ends": "30", "reason": "press card"}
 
@@ -164,6 +165,9 @@ def test_a_decision_is_found_by_its_id(staff: MakeStaff, admin_desk: DeskApp) ->
         ("a%26b%3Dc", "/admin/reader?id=a%26b%3Dc"),
         ("evt_1", "/admin/event?id=evt_1"),
         ("sp_1", "/admin/pass?id=sp_1"),
+        ("im_0123456789abcdef0123", "/admin/import?id=im_0123456789abcdef0123"),
+        ("gr_0123456789abcdef01234567", "/admin/audit?target=gr_0123456789abcdef01234567"),
+        ("gr_nobodys", "/admin/reader?id=gr_nobodys"),
     ],
 )
 def test_the_search_leads_where_an_id_says(staff: MakeStaff, query: str, to: str) -> None:
@@ -250,6 +254,25 @@ def test_a_key_is_shown_once_and_signs_in(staff: MakeStaff) -> None:
     assert ann.post("/keys/end", name="desk").status_code == 303
     wait_until(lambda: someone.get("/imports").status_code == 303, 2)
     assert ann.post("/keys/end", name="ann").status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("story_url", "link"),
+    [
+        ("https://www.example.news/story/{story}", "https://www.example.news/story/a%2Fb%20%26c?pass="),
+        ("https://www.example.news/read?id={story}", "https://www.example.news/read?id=a%2Fb%20%26c&pass="),
+    ],
+)
+def test_where_stories_have_an_address_a_pass_is_shown_as_its_whole_link(
+    make_desk: MakeDesk, valkey_url: str, story_url: str, link: str
+) -> None:
+    desk = make_desk(valkey_url, POLICY.replace("[site]", f'[site]\nstory_url = "{story_url}"', 1))
+    ann = Staff(Client(desk.client.application))
+    ann.sign_in()
+    made = ann.post("/passes", story="a/b &c", openings="3", ends="7", reason="newsletter")
+    page = plain(ann.get(made.headers["Location"].removeprefix("/admin")))
+    carried = desk.call("GET", "/v1/passes", admin=True).get_json()["items"][0]["pass"]
+    assert f"{link}{carried}" in page
 
 
 def test_a_pass_is_made_and_revoked(staff: MakeStaff, admin_desk: DeskApp) -> None:

@@ -12,7 +12,7 @@ from service.web.admin.frame import Frame, actor, form, needs, once, reason, sho
 from service.web.admin.lists import SHOWN, page_of, without_after
 from service.web.admin.reader import given
 from service.web.errors import Problem
-from service.web.passes import LIST, checked, listing, made, revoked, shown
+from service.web.passes import LIST, checked, link_of, listing, made, revoked, shown
 from service.web.schemas_passes import PassIn
 
 ENDS = tuple(pair for pair in moments.ENDS if pair[0] != "never")
@@ -30,7 +30,8 @@ def register(page: Flask, frame: Frame) -> None:
     @page.get("/pass")
     @needs("viewer")
     def story_pass() -> Response:
-        return show("pass.html", one=shown(sharing, checked(request.args.get("id", "")), frame.now))
+        one = shown(sharing, checked(request.args.get("id", "")), frame.now)
+        return show("pass.html", one=one, link=link_of(frame.house.desk.catalogue, one))
 
     @page.post("/passes")
     @needs("granter")

@@ -5,7 +5,9 @@ Nothing here looks through the store's keys: an id either leads somewhere by an 
 
 from __future__ import annotations
 
+import re
 from typing import cast
+from urllib.parse import urlencode
 
 from flask import Flask, Response, redirect, url_for
 
@@ -15,6 +17,14 @@ from service.web.admin.reader import link
 
 KINDS = {"cus": "customer", "sub": "subscription", "cs": "session"}
 """The beginning of an id of Stripe's → the kind of object that is kept under it."""
+
+VIEWS = (
+    (re.compile(r"evt_.+"), "event", "id"),
+    (re.compile(r"sp_.+"), "story_pass", "id"),
+    (re.compile(r"im_[0-9a-f]{20,24}"), "import_shown", "id"),
+    (re.compile(r"gr_[0-9a-f]{20,24}"), "audit", "target"),  # a grant lies with its reader; the audit knows whose it is
+)
+"""How an id of ours or Stripe's looks, the view that shows it, and the field that takes it."""
 
 
 def register(page: Flask, frame: Frame) -> None:
@@ -38,10 +48,9 @@ def register(page: Flask, frame: Frame) -> None:
     def _place(query: str) -> str | None:
         """Where an id leads; `None` for what is of Stripe's and nobody's here, and for what can be no id."""
         head = query.partition("_")[0]
-        if head == "evt":
-            return url_for("event", id=query)
-        if head == "sp":
-            return url_for("story_pass", id=query)
+        for looks, view, field in VIEWS:
+            if looks.fullmatch(query):
+                return f"{url_for(view)}?{urlencode({field: query})}"
         if head in KINDS:
             owner = house.engine.objects.load(f"{KINDS[head]}:{query}").owner.reader
             return link(owner) if owner else None
