@@ -34,13 +34,12 @@ _REFUNDS = {"requires_action": 1, "pending": 2, "succeeded": 3, "failed": 4, "ca
 def with_news(payment: Payment, news: PaymentNews) -> Payment:
     """The payment after this was told."""
     refunds, disputes, charged_back = dict(payment.refunds), dict(payment.disputes), payment.charged_back
-    match news.what:
-        case "refund":
-            refunds[news.id] = _later_refund(refunds.get(news.id), (news.amount, news.status))
-        case "dispute":
-            disputes[news.id] = _later_dispute(disputes.get(news.id), news.status)
-        case "charge":
-            charged_back = max(charged_back, news.amount)
+    if news.what == "refund":
+        refunds[news.id] = _later_refund(refunds.get(news.id), (news.amount, news.status))
+    elif news.what == "dispute":
+        disputes[news.id] = _later_dispute(disputes.get(news.id), news.status)
+    else:
+        charged_back = max(charged_back, news.amount)
     return settled(replace(payment, refunds=refunds, disputes=disputes, charged_back=charged_back))
 
 

@@ -80,6 +80,7 @@ def test_refunds_add_up_and_only_the_whole_amount_ends_a_pass() -> None:
     assert not with_payment(PASS, after(refund("re_1", 100))).refunded
     assert with_payment(PASS, after(refund("re_1", 100), refund("re_2", 200, "pending"))).refunded
     assert not with_payment(PASS, Payment(None, 0)).refunded
+    assert with_payment(PASS, None) == PASS, "nothing is known of its payment"
 
 
 @pytest.mark.parametrize("status", sorted(REFUND_ENDS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -35,6 +36,13 @@ def decision(
     )
     meter = Standing("stories", 5, 3, seen=False, resets_at=END)
     return Decision(show, reason, "metered", (), source=source, meter=meter)  # type: ignore[arg-type]  # a plain string in tests
+
+
+@pytest.mark.parametrize("reason", [Reason.METERED, Reason.METER_USED_UP])
+def test_an_old_answer_without_its_meter_names_no_number(reason: Reason) -> None:
+    told = sentence(replace(decision(reason), meter=None), CATALOGUE)
+    assert "free stories" in told
+    assert not any(character.isdigit() for character in told)
 
 
 def test_every_reason_has_its_sentence() -> None:
