@@ -6,12 +6,10 @@ The store comes first and goes last; the web answers what was asked before it en
 from __future__ import annotations
 
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -19,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.clock import DEMO_MARK
+from service.ending import Ending, done, heard
 from service.observe import log
 from service.settings import Settings
 from service.store.embedded import EmbeddedStore
@@ -128,9 +127,7 @@ def check_folder(settings: Settings) -> None:
 
 def run(settings: Settings, env: Mapping[str, str], *, worker: bool) -> int:
     """Serves until SIGTERM or SIGINT. Gives the exit status."""
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    ended = heard()
     check_folder(settings)
     check_port(settings)
     if settings.demo_clock is not None:
@@ -150,10 +147,11 @@ def run(settings: Settings, env: Mapping[str, str], *, worker: bool) -> int:
             for child in children:
                 child.end(deadline - time.monotonic())
             shutil.rmtree(metrics, ignore_errors=True)
+    done()
     return 0
 
 
-def watch(children: list[Child], ended: threading.Event) -> None:
+def watch(children: list[Child], ended: Ending) -> None:
     """Starts again what ends by itself, until the end is called for."""
     while not ended.wait(0.2):
         for child in children:

@@ -90,6 +90,12 @@ class Demo:
         return next(line.split()[-1] for line in self.printed.splitlines() if line.startswith("Backstage:"))
 
     @property
+    def newsroom(self) -> tuple[str, str]:
+        """The staff page's address, and a key for it."""
+        words = {line.partition(":")[0]: line.split() for line in self.printed.splitlines()}
+        return words["The newsroom"][2], words["The key"][2]
+
+    @property
     def command(self) -> str:
         return next(line for line in self.printed.splitlines() if "grants add" in line)
 

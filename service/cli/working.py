@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +11,7 @@ import click
 from service.app import Service
 from service.billing.errors import StripeTrouble
 from service.cli import session
+from service.ending import heard
 from service.engine.admin import UnknownEvent
 from service.engine.catchup import CaughtUp
 from service.engine.sweep import Swept
@@ -41,8 +41,7 @@ def worker(once: bool, as_json: bool) -> None:
         configure_logs()
         service.link.start()
         working = worker_of(service)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: working.stop())
+        heard().then(working.stop)
         if os.environ.get("PAYWALL_SERVED"):
             follow_parent()
         log().info("worker_started")

@@ -9,13 +9,13 @@ import fcntl
 import os
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from service.clock import DEMO_MARK
+from service.ending import Ending
 from service.serve import CannotServe
 from service.store.ownership import Ownership, in_use, owner_of
 from service.store.valkey import end_orphan
@@ -48,7 +48,7 @@ def taken(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def alone(ended: threading.Event) -> Iterator[None]:
+def alone(ended: Ending) -> Iterator[None]:
     """The only demo of this user on this machine that is about to listen: of two at once both would find a port free.
 
     Waits for another to be ready, no longer than until `ended`.

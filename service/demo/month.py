@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 from itertools import count
 from random import Random
@@ -17,17 +16,29 @@ from typing import Any
 
 from service.app import Service
 from service.billing.webhook import Envelope
+from service.demo.readership import DAYS, Life, write
 from service.engine.engine import Engine
 from service.importing.pace import patiently
-from service.paywall.catalogue import DAY, HOUR, Catalogue
-from service.store.activity import Bucket, Part
+from service.paywall.catalogue import DAY, Catalogue
 from service.store.audit import Actor
 from service.store.grants import Wanted
 from service.store.passes import Wanted as WantedPass
 
-DAYS = 30
+LEFT = 5
+"""The number of the one who left."""
+TEACHERS = ("r-teacher-1", "r-teacher-2", "r-teacher-3")
 PEOPLE = ("maya", "jonas", "amira", "tomás", "ingrid", "kofi", "leila", "piotr", "noor", "sam", "yuki", "elena")
 EVA, DESK = Actor("eva"), Actor("support-desk")
+GRANTS = (
+    ("r-press-01", 27, 40, "Press card, checked by phone", EVA),
+    ("r-press-02", 24, 31, "Press card", EVA),
+    ("r-library", 22, 200, "City library, agreed with sales", EVA),
+    ("r-jury", 15, 18, "Jury of the local news prize", DESK),
+    ("r-amira", 9, 16, "Paid twice; two weeks on us", DESK),
+    ("r-source-7", 6, 14, "Helped us with the harbour story", EVA),
+    ("r-maya", 1, 30, "Her card was declined, she waits for a new one", DESK),
+)
+"""Who was given something: days ago, for how many days, why, by whom."""
 
 Deed = Callable[[float], Any]
 """What is done, at the moment when it is."""
@@ -44,6 +55,8 @@ class _Invented:
     now: float
     numbers: Iterator[int]
     """For the ids of events."""
+    objects: dict[str, dict[str, Any]]
+    """What Stripe told of, as it stands at last, by id."""
 
     @property
     def catalogue(self) -> Catalogue:
@@ -53,18 +66,22 @@ class _Invented:
         return self.now - days * DAY
 
 
-def fill(service: Service, now: float) -> None:
-    """Writes the month before `now` into an empty store. `StoreUnavailable` where it is away."""
+def fill(service: Service, now: float) -> list[dict[str, Any]]:
+    """Writes the month before `now` into an empty store, and gives Stripe's objects as they are at its end.
+
+    `StoreUnavailable` where the store is away.
+    """
     quiet = Engine(service.link, service.keys, service.readers, service.settings.catalogue, gateway=None)
     quiet.objects.watch = service.engine.objects.watch
     chance = Random(1042)  # noqa: S311 - an invented month is no secret
-    month = _Invented(service, quiet, chance, now, count(1))
+    month = _Invented(service, quiet, chance, now, count(1), {})
     deeds = [*_subscribers(month), *_group(month), *_trouble(month), *_grants(month), *_passes(month)]
     for at, deed in sorted(deeds, key=lambda one: one[0]):
         if at <= now:
             # Each can be repeated: a machine that is just starting everything may keep the store waiting.
             patiently(partial(deed, at))
-    patiently(lambda: _figures(month))
+    patiently(lambda: write(service.overview.activity.store, month.catalogue, _lives(month), chance, now))
+    return list(month.objects.values())
 
 
 # ------------------------------------------------------------------------------------------------- Stripe's events
@@ -73,6 +90,7 @@ def fill(service: Service, now: float) -> None:
 def _told(month: _Invented, kind: str, at: float, obj: dict[str, Any], late: float = 0.0) -> Dated:
     """An event of Stripe's about an object, and its arrival here."""
     event = f"evt_demo{next(month.numbers):05d}"
+    month.objects[obj["id"]] = obj
     envelope = Envelope(event, kind, int(at), month.catalogue.livemode, None, obj)
     return at + late, lambda moment: month.engine.receive(envelope, moment)
 
@@ -112,7 +130,7 @@ def _subscribers(month: _Invented) -> Iterator[Dated]:
     if price is None:
         return
     for number, name in enumerate(PEOPLE, start=1):
-        reader, begun = f"r-{name}", month.ago(DAYS - 1 - number * 2.2)
+        reader, begun = f"r-{name}", month.ago(_begun(number))
         period = (begun, begun + 30 * DAY)
         first = "trialing" if number == 3 else "active"
         more: dict[str, Any] = {"trial_end": int(month.now + 5 * DAY)} if number == 3 else {}
@@ -121,13 +139,32 @@ def _subscribers(month: _Invented) -> Iterator[Dated]:
         if number == 1:
             again = {**_subscription(number, reader, "past_due", begun, (month.ago(2), month.now + 28 * DAY), price)}
             yield _told(month, "customer.subscription.updated", month.ago(2), again, 1.5)
-        if number == 5:
+        if number == LEFT:
             ended = {**obj, "status": "canceled", "ended_at": int(month.ago(4))}
             yield _told(month, "customer.subscription.deleted", month.ago(4), ended, 0.9)
         if number == 6:
             yield _told(
                 month, "customer.subscription.updated", month.ago(3), {**obj, "cancel_at_period_end": True}, 2.2
             )
+
+
+def _begun(number: int) -> float:
+    """How many days ago the subscription of this number began."""
+    return DAYS - 1 - number * 2.2
+
+
+def _lives(month: _Invented) -> list[Life]:
+    """When each entitlement of the month began and ended, for the figures."""
+    plans = month.catalogue.plans
+    sold = next((name for name, plan in plans.items() if plan.prices and not plan.seats and not plan.pass_hours), None)
+    shared = next((name for name, plan in plans.items() if plan.seats), None)
+    lives = [
+        Life(sold, month.ago(_begun(number)), month.ago(4) if number == LEFT else None, bought=True)
+        for number in range(1, len(PEOPLE) + 1)
+        if sold
+    ]
+    lives += [Life(shared, month.ago(20 - place), None) for place in range(len(TEACHERS)) if shared]
+    return lives + [Life("vip", month.ago(ago), month.ago(ago - days)) for _, ago, days, *_ in GRANTS if "vip" in plans]
 
 
 def _group(month: _Invented) -> Iterator[Dated]:
@@ -137,7 +174,7 @@ def _group(month: _Invented) -> Iterator[Dated]:
     begun = month.ago(21)
     obj = _subscription(90, "r-school", "active", begun, (begun, begun + 30 * DAY), price, quantity=5)
     yield _told(month, "customer.subscription.created", begun, obj, 1.1)
-    for place, reader in enumerate(("r-teacher-1", "r-teacher-2", "r-teacher-3")):
+    for place, reader in enumerate(TEACHERS):
         yield month.ago(20 - place), _seat(month, reader)
 
 
@@ -176,16 +213,7 @@ def _grants(month: _Invented) -> Iterator[Dated]:
     plans = month.catalogue.grants.plans or tuple(month.catalogue.plans)
     plan = "vip" if "vip" in plans else plans[-1]
     given = month.service.governance.giving
-    reasons = (
-        ("r-press-01", 27, 40, "Press card, checked by phone", EVA),
-        ("r-press-02", 24, 31, "Press card", EVA),
-        ("r-library", 22, 200, "City library, agreed with sales", EVA),
-        ("r-jury", 15, 18, "Jury of the local news prize", DESK),
-        ("r-amira", 9, 16, "Paid twice; two weeks on us", DESK),
-        ("r-source-7", 6, 14, "Helped us with the harbour story", EVA),
-        ("r-maya", 1, 30, "Her card was declined, she waits for a new one", DESK),
-    )
-    for reader, ago, days, why, actor in reasons:
+    for reader, ago, days, why, actor in GRANTS:
         yield month.ago(ago), _grant(month, reader, Wanted(plan, (), why, 0, int(month.ago(ago)) + days * DAY), actor)
     yield month.ago(5), lambda at: _first(month, "r-jury", lambda grant: _revoke(month, "r-jury", grant, at))
     yield (
@@ -223,71 +251,3 @@ def _passes(month: _Invented) -> Iterator[Dated]:
 def _pass(month: _Invented, wanted: WantedPass) -> Deed:
     passes, name = month.service.sharing.passes, f"sp_demo{wanted.openings:04d}"
     return lambda at: passes.create(wanted, EVA, at, pass_id=name)
-
-
-# ------------------------------------------------------------------------------------------------- what readers did
-
-
-def _figures(month: _Invented) -> None:
-    """Answers, upsell boxes and what came of them, deliveries and entitlements, day by day and for the last hours by hour."""
-    store, zone = month.service.overview.activity.store, month.catalogue.zone
-    for number, hours in enumerate(_hours(month), start=1):
-        counts: dict[Bucket, dict[str, int]] = {}
-        for hour, share in hours:
-            day = datetime.fromtimestamp(hour * HOUR, zone).date()
-            counts[Bucket(day, hour)] = _counted(month, share, datetime.fromtimestamp(hour * HOUR, zone).weekday())
-        at = min((hours[-1][0] + 1) * HOUR, month.now)
-        today = Bucket(datetime.fromtimestamp(hours[-1][0] * HOUR, zone).date(), hours[-1][0])
-        store.add("invented", Part(number, counts), today.day, at)
-        store.put_gauge("g", _held(month, number), today, at)
-
-
-def _hours(month: _Invented) -> Iterator[list[tuple[int, float]]]:
-    """The hours of each day that are counted by themselves, with their share of it: one a day, of the last two days all."""
-    last = int(month.now) // HOUR
-    for ago in range(DAYS - 1, 1, -1):
-        yield [(last - ago * 24, 1.0)]
-    hours = list(range(last - 47, last + 1))
-    yield [(hour, 1 / 24) for hour in hours[:24]]
-    yield [(hour, 1 / 24) for hour in hours[24:]]
-
-
-def _counted(month: _Invented, share: float, weekday: int) -> dict[str, int]:
-    chance = month.chance
-    size = share * (0.7 if weekday > 4 else 1.0) * chance.uniform(0.85, 1.15)
-
-    def some(most: float) -> int:
-        return round(most * size * chance.uniform(0.9, 1.1))
-
-    box, readers = some(2_600), some(410)
-    events = some(46)
-    late = round(events * 0.04)
-    return {
-        "c:full:metered": some(9_800),
-        "c:full:free": some(6_100),
-        "c:full:subscription": some(4_300),
-        "c:full:grant": some(310),
-        "c:full:gift": some(160),
-        "c:full:pass": some(120),
-        "c:upsell:meter_used_up": box,
-        "c:upsell:sign_in_required": some(700),
-        "c:upsell:no_entitlement": some(900),
-        "upsells": box,
-        "shown_readers": readers,
-        "begun": round(readers * chance.uniform(0.012, 0.038)),
-        "w:done": events,
-        "w:ignored": some(9),
-        "w:repeat": some(2),
-        "d:1": round(events * 0.7),
-        "d:2": events - round(events * 0.7) - late,
-        "d:15": late,
-        "d:sum": events * chance.randint(700, 1_900),
-    }
-
-
-def _held(month: _Invented, day: int) -> dict[str, int]:
-    sold = [plan.id for plan in month.catalogue.plans.values() if plan.prices]
-    growth = {
-        name: round((1_240 if place == 0 else 90 + 40 * place) * (1 + day * 0.004)) for place, name in enumerate(sold)
-    }
-    return {**growth, "vip": 60 + day} if "vip" in month.catalogue.plans else growth

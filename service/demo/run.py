@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -22,6 +20,7 @@ from pathlib import Path
 from service.demo import folder
 from service.demo.layout import HOST, Layout, laid_out
 from service.demo.welcome import grant_command, told, welcome
+from service.ending import Ending, done, heard
 from service.serve import CannotServe, Child, watch
 from service.settings import Settings
 
@@ -32,21 +31,33 @@ MOST_WORKERS = 2
 
 def run(settings: Settings, env: Mapping[str, str], *, as_json: bool = False) -> int:
     """Runs the demo until SIGTERM or Ctrl-C. Gives the exit status; raises `CannotServe`."""
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    ended = heard()
     with folder.taken(settings.data), ExitStack() as parts:
         with folder.alone(ended):
             layout = laid_out(settings.data, settings.port)
             children = _children(settings, layout, env)
             parts.callback(_end, children)
-            for child in children:
-                child.start()
-            ready = _ready(layout, children, ended)
+            ready = _begun(layout, children, _own(settings, layout, env), ended)
         if ready:
             _say(layout, grant_command(env), as_json)
             watch(children, ended)
+    done()
     return 0
+
+
+def _begun(layout: Layout, children: list[Child], own: Mapping[str, str], ended: Ending) -> bool:
+    """Whether all parts answer, `False` where the end came first. `CannotServe` for a part that does not start.
+
+    The service comes last: it finds a store, and a Stripe, that look back on a month.
+    """
+    service, *others = children
+    for child in others:
+        child.start()
+    if not _answering([f"{layout.stripe}/"], others, layout, ended) or not _remembered(own, layout, ended):
+        return False
+    service.start()
+    urls = [f"{layout.service}/readyz", f"{layout.newspaper}/static/mark.svg"]
+    return _answering(urls, children, layout, ended)
 
 
 def _say(layout: Layout, command: str, as_json: bool) -> None:
@@ -62,28 +73,33 @@ def _end(children: list[Child]) -> None:
         child.end(deadline - time.monotonic())
 
 
+def _remembered(env: Mapping[str, str], layout: Layout, ended: Ending) -> bool:
+    """Whether the store holds a month of invented life, `False` where the end came first. `CannotServe` where that fails."""
+    writer = _part("month before", ["service.demo.past"], env, log=layout.log)
+    writer.start()
+    while not writer.ended:
+        if ended.wait(0.05):
+            writer.end(0)
+            return False
+    if writer.process is None or writer.process.returncode:
+        raise CannotServe(f"the month before could not be written; see {layout.log}")
+    return True
+
+
 def _children(settings: Settings, layout: Layout, env: Mapping[str, str]) -> list[Child]:
-    around = {name: value for name, value in env.items() if not _is_a_setting(name)}
     layout.config.mkdir()
     layout.clock.write_text("0\n")
     policy = (settings.config / "paywall.toml").read_text(encoding="utf-8")
     # Checkout may return to the newspaper of this very run, and to nowhere else.
-    policy = re.sub(r"(?m)^(\s*origins\s*=\s*)\[[^\]]*\]", rf'\1["{layout.newspaper}"]', policy)
+    policy = re.sub(r"(?m)^\s*story_url\s*=.*$", "", policy)
+    policy = re.sub(
+        r"(?m)^(\s*origins\s*=\s*)\[[^\]]*\]",
+        rf'\1["{layout.newspaper}"]\nstory_url = "{layout.newspaper}/story/{{story}}"',
+        policy,
+    )
     policy = re.sub(r"(?m)^(\s*livemode\s*=\s*)true", r"\1false", policy)  # no money moves here, whatever the file says
     (layout.config / "paywall.toml").write_text(policy, encoding="utf-8")
-    own = {
-        "PAYWALL_CONFIG": str(layout.config),
-        "PAYWALL_DATA": str(layout.folder),
-        "PAYWALL_HOST": HOST,
-        "PAYWALL_PORT": str(layout.service_port),
-        "PAYWALL_WORKERS": str(min(settings.workers, MOST_WORKERS)),
-        "PAYWALL_SITE_KEYS": f"newspaper:{layout.site_key}",
-        "PAYWALL_ADMIN_KEYS": f"demo:{layout.admin_key}",
-        "PAYWALL_DEMO_CLOCK": str(layout.clock),
-        "STRIPE_API_KEY": "sk_test_demo",
-        "STRIPE_API_BASE": layout.stripe,
-        "STRIPE_WEBHOOK_SECRETS": layout.webhook_secret,
-    }
+    around, own = _around(env), _own(settings, layout, env)
     stripe = [
         "service.demo.stripe",
         "--port",
@@ -96,10 +112,32 @@ def _children(settings: Settings, layout: Layout, env: Mapping[str, str]) -> lis
     paper += ["--port", str(layout.newspaper_port)]
     paper += ["--clock-file", str(layout.clock), "--backstage", layout.backstage]
     return [
-        _part("service", ["service.cli", "serve"], around | own, log=layout.log),
+        _part("service", ["service.cli", "serve"], own, log=layout.log),
         _part("look-alike of Stripe", stripe, around | {"LOOKALIKE_SECRET": layout.webhook_secret}),
         _part("newspaper", paper, around | {"DEMO_SITE_KEY": layout.site_key}),
     ]
+
+
+def _around(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if not _is_a_setting(name)}
+
+
+def _own(settings: Settings, layout: Layout, env: Mapping[str, str]) -> dict[str, str]:
+    """What the service itself is told."""
+    return {
+        **_around(env),
+        "PAYWALL_CONFIG": str(layout.config),
+        "PAYWALL_DATA": str(layout.folder),
+        "PAYWALL_HOST": HOST,
+        "PAYWALL_PORT": str(layout.service_port),
+        "PAYWALL_WORKERS": str(min(settings.workers, MOST_WORKERS)),
+        "PAYWALL_SITE_KEYS": f"newspaper:{layout.site_key}",
+        "PAYWALL_ADMIN_KEYS": f"demo:{layout.admin_key}",
+        "PAYWALL_DEMO_CLOCK": str(layout.clock),
+        "STRIPE_API_KEY": "sk_test_demo",
+        "STRIPE_API_BASE": layout.stripe,
+        "STRIPE_WEBHOOK_SECRETS": layout.webhook_secret,
+    }
 
 
 def _is_a_setting(name: str) -> bool:
@@ -111,10 +149,9 @@ def _part(name: str, arguments: list[str], env: Mapping[str, str], log: Path | N
     return Child(name, ["service.demo.part", str(os.getpid()), *arguments], env, log=log, quiet=log is None)
 
 
-def _ready(layout: Layout, children: list[Child], ended: threading.Event) -> bool:
-    """Whether all parts answer, `False` where the end came first. `CannotServe` for a part that does not start."""
+def _answering(waiting: list[str], children: list[Child], layout: Layout, ended: Ending) -> bool:
+    """Whether these addresses answer, `False` where the end came first. `CannotServe` for a part that does not start."""
     deadline = time.monotonic() + START_WITHIN
-    waiting = [f"{layout.service}/readyz", f"{layout.stripe}/", f"{layout.newspaper}/static/mark.svg"]
     while waiting and not ended.is_set():
         gone = next((child for child in children if child.ended), None)
         if gone is not None or time.monotonic() > deadline:

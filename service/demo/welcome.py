@@ -30,9 +30,10 @@ The Daily Ledger is open. Read it at
 3. Reload: she reads everything, without ads. Or sign in as somebody else, press “Support us”, and pay on the look-alike of
    Stripe; no money moves. Backstage, a month goes by, a payment fails, and money goes back.
 
+The newsroom:  {layout.service}/admin/ shows a month of invented life; sign in with the key below
+The key:       {layout.admin_key}
 Backstage:     {layout.backstage}
 The service:   {layout.service}/docs
-An admin key:  {layout.admin_key}
 Its log:       {layout.log}
 
 Ctrl-C ends it all.
@@ -46,6 +47,7 @@ def told(layout: Layout, command: str) -> dict[str, str]:
         "backstage": layout.backstage,
         "service": layout.service,
         "stripe": layout.stripe,
+        "admin": f"{layout.service}/admin/",
         "admin_key": layout.admin_key,
         "site_key": layout.site_key,
         "grant": command,

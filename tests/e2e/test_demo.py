@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 
 from service.demo.layout import laid_out
 from service.demo.welcome import grant_command
@@ -70,6 +71,21 @@ def test_the_free_stories_run_out_and_the_printed_line_lets_her_in(demo: Demo) -
     assert AUTOPLAY not in page
     assert "Your seat" in maya.get("/events")
     assert "A membership given by the newsroom (VIP)" in maya.get("/account")
+
+
+def test_the_newsroom_looks_back_on_a_month(demo: Demo, until: Until) -> None:
+    page, key = demo.newsroom
+    with requests.Session() as desk:
+        desk.trust_env = False
+        token = re.search(r'name="token" value="(\w+)"', desk.get(f"{page}sign-in", timeout=10).text)
+        assert token is not None
+        overview = desk.post(f"{page}sign-in", data={"key": key, "token": token[1]}, timeout=10).text
+        assert "event of Stripe’s was given up" in overview
+        assert re.search(r"\d+ of [\d\W]+signed-in readers who saw the box", overview)
+        reader = desk.get(f"{page}reader", params={"id": "r-maya"}, timeout=10).text
+        assert "In grace" in reader
+        assert "Her card was declined" in reader
+        until(lambda: "Not read from Stripe yet" not in desk.get(f"{page}reader?id=r-jonas", timeout=10).text, 20)
 
 
 def test_what_was_paid_for_is_open_at_once_while_webhooks_wait_and_ends_with_the_period_once_cancelled(

@@ -9,6 +9,7 @@ import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from queue import SimpleQueue
 
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
@@ -50,8 +51,16 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"cannot listen on {options.host}:{options.port}: {error.strerror}")
     server.daemon_threads = False  # so that closing waits for the answers under way
+    # A handler may run in the midst of anything and so may take no lock: this queue takes none, a new thread would.
+    called: SimpleQueue[None] = SimpleQueue()
+
+    def end() -> None:
+        called.get()
+        server.shutdown()
+
+    threading.Thread(target=end, daemon=True).start()
     for ending in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(ending, lambda *_: threading.Thread(target=server.shutdown).start())
+        signal.signal(ending, lambda *_: called.put(None))
     sys.stdout.write(f"The Daily Ledger: {public_url}\n")
     sys.stdout.flush()
     server.serve_forever()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
-import threading
 from pathlib import Path
+from queue import SimpleQueue
 
 import click
 
@@ -35,9 +35,10 @@ def main(
     site: str | None,
 ) -> None:
     """A look-alike of Stripe for trying and testing. No money moves; nothing is kept when it ends."""
-    ended = threading.Event()
+    # A handler may run in the midst of anything and so may take no lock: this queue takes none.
+    called: SimpleQueue[None] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: called.put(None))
     webhooks = [Webhook(url, secret, api_version) for url in urls]
     try:
         running = serve_lookalike(
@@ -47,7 +48,7 @@ def main(
         raise click.ClickException(f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from None
     with running:
         click.echo(f"Stripe look-alike at {running.url}")
-        ended.wait()
+        called.get()
 
 
 if __name__ == "__main__":
