@@ -68,7 +68,7 @@ def main() -> None:
         for name, write in (("visitor, five stories read", visitors), ("reader, one subscription", readers)):
             before = used(link)
             write(link, keys, count)
-            print(f"{name}: {(used(link) - before) / count:.0f}")
+            print(f"{name}: {(used(link) - before) / count:.1f}")
         link.close()
         store.stop()
 
