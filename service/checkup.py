@@ -5,12 +5,16 @@ Each finding is one line for the operator: what is, whether it needs a hand, and
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from service.app import Service
 from service.billing import doctor
 from service.billing.doctor import Finding
 from service.billing.errors import StripeTrouble
+from service.openid.errors import NotSignedIn
+from service.openid.sign_in import SignIn
+from service.openid.terms import OpenIdConnect
 from service.settings import Settings
 from service.store.errors import StoreUnavailable
 
@@ -20,7 +24,7 @@ OLDEST = {"redis": (7, 2), "valkey": (7, 2)}
 
 def findings(service: Service) -> list[Finding]:
     """Everything, in a fixed order. Never raises for a store or a Stripe that is away: that is a finding."""
-    found = [*_settings(service.settings), *_store(service)]
+    found = [*_settings(service.settings), *_openid(service.settings.openid), *_store(service)]
     return found + _stripe(service)
 
 
@@ -39,6 +43,22 @@ def _settings(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 "note", "keys", f"{name}: short secrets ({', '.join(short)}); `openssl rand -hex 24` makes one"
             )
+
+
+def _openid(openid: OpenIdConnect | None) -> Iterator[Finding]:
+    if openid is None:
+        return
+    try:
+        SignIn(openid, time.time).look()
+    except NotSignedIn as error:
+        mend = (
+            f"it calls itself otherwise than PAYWALL_OIDC_ISSUER does ({openid.issuer}); a slash at the end counts"
+            if error.why == "discovery_of_another_issuer"
+            else f"{openid.issuer} cannot be asked, or its answer cannot be used ({error.why})"
+        )
+        yield Finding("wrong", "sign-in", f"the OpenID provider: {mend}. Staff sign in by key meanwhile")
+        return
+    yield Finding("good", "sign-in", f"{openid.issuer} answers; it has to take people back to {openid.return_url}")
 
 
 def _store(service: Service) -> Iterator[Finding]:

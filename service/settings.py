@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from service.environment import VISIBLE, Environment
+from service.openid.terms import OpenIdConnect
+from service.openid_settings import read_openid
 from service.paywall.catalogue import Catalogue
 from service.policy.mistakes import Mistake, SettingsError, quoted
 from service.policy.words import split_url, wrong_host, wrong_id
@@ -26,11 +29,7 @@ SHORTEST_SECRET = 8
 MOST_WORKERS = 256
 
 _PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,32}")
-_VISIBLE = re.compile(r"[!-~]+")  # What can travel in a header, whichever way the two sides encode it.
 _LIVE, _TEST = ("sk_live_", "rk_live_"), ("sk_test_", "rk_test_")
-
-Wrong = Callable[[str], str | None]
-"""What is wrong with a value, or `None`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +60,8 @@ class Settings:
     stripe_api_base: str | None
     stripe_webhook_secrets: tuple[str, ...] = field(repr=False)
     catalogue: Catalogue = field(repr=False)
+    openid: OpenIdConnect | None = None
+    """`None`: staff sign in by key alone."""
     demo_clock: Path | None = None
     """The time machine's file of a `paywall demo`; see `service.clock`."""
 
@@ -68,10 +69,10 @@ class Settings:
 def load_settings(env: Mapping[str, str]) -> Settings:
     """Raises `SettingsError` with every mistake of the environment and of the file."""
     mistakes: list[Mistake] = []
-    read = _Environment(env, mistakes)
+    read = Environment(env, mistakes)
     config = Path(read.one("PAYWALL_CONFIG") or "config")
     policy = read_folder(config)
-    site_keys, admin_keys = read.keys("PAYWALL_SITE_KEYS"), read.keys("PAYWALL_ADMIN_KEYS")
+    site_keys, admin_keys = _keys(read, "PAYWALL_SITE_KEYS"), _keys(read, "PAYWALL_ADMIN_KEYS")
     stripe_key, demo_clock = read.one("STRIPE_API_KEY", _wrong_stripe_key), read.one("PAYWALL_DEMO_CLOCK")
     settings = partial(
         Settings,
@@ -88,6 +89,7 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         stripe_api_key=stripe_key,
         stripe_api_base=(read.one("STRIPE_API_BASE", _wrong_base) or "").rstrip("/") or None,
         stripe_webhook_secrets=read.several("STRIPE_WEBHOOK_SECRETS", _wrong_signing_secret),
+        openid=read_openid(read),
         demo_clock=Path(demo_clock) if demo_clock else None,
     )
     mistakes += [*_told_apart(site_keys, admin_keys), *_one_mode(stripe_key, policy.livemode)]
@@ -104,62 +106,16 @@ def cores() -> int:
     return min(max(count, 1), MOST_WORKERS)
 
 
-class _Environment:
-    """Reads variables; what is wrong with one goes to `mistakes`, and it is then read as unset."""
-
-    def __init__(self, env: Mapping[str, str], mistakes: list[Mistake]) -> None:
-        self._env, self._mistakes = env, mistakes
-
-    def one(self, variable: str, wrong: Wrong | None = None) -> str | None:
-        value = self._text(variable)
-        if value and wrong and (message := wrong(value)):
-            self._refuse(variable, message)
-            return None
-        return value or None
-
-    def number(self, variable: str, least: int, most: int) -> int | None:
-        value = self._text(variable)
-        digits = value.isascii() and value.isdigit() and len(value) <= 9
-        if value and not (digits and least <= int(value) <= most):
-            self._refuse(variable, f"must be a whole number from {least} to {most}: set it to one, or leave it unset")
-            return None
-        return int(value) if value else None
-
-    def several(self, variable: str, wrong: Wrong) -> tuple[str, ...]:
-        """Comma-separated secrets, each once, in order."""
-        good = []
-        for number, entry in self._entries(variable):
-            if message := "is blank: drop the comma, or set a secret there" if not entry else wrong(entry):
-                self._refuse(variable, f"entry {number} {message}")
-            else:
-                good.append(entry)
-        return tuple(dict.fromkeys(good))
-
-    def keys(self, variable: str) -> tuple[NamedKey, ...]:
-        """Comma-separated `name:secret`; a secret may contain further colons."""
-        good = []
-        for number, entry in self._entries(variable):
-            name, _, secret = (part.strip() for part in entry.partition(":"))
-            if message := _wrong_pair(entry, name, secret):
-                self._refuse(variable, f"pair {number} {message}")
-            else:
-                good.append(NamedKey(name, secret))
-        return tuple(dict.fromkeys(good))
-
-    def _entries(self, variable: str) -> Iterator[tuple[int, str]]:
-        value = self._text(variable)
-        return enumerate((entry.strip() for entry in value.split(",")) if value else (), start=1)
-
-    def _text(self, variable: str) -> str:
-        value = self._env.get(variable, "").strip()
-        if value.isprintable():
-            return value
-        # Also half characters: what the environment holds in another encoding arrives as those.
-        self._refuse(variable, "contains a line break, another control character or text that is not UTF-8: remove it")
-        return ""
-
-    def _refuse(self, variable: str, message: str) -> None:
-        self._mistakes.append(Mistake(variable, message))
+def _keys(read: Environment, variable: str) -> tuple[NamedKey, ...]:
+    """Comma-separated `name:secret`; a secret may contain further colons."""
+    good = []
+    for number, entry in read.entries(variable):
+        name, _, secret = (part.strip() for part in entry.partition(":"))
+        if message := _wrong_pair(entry, name, secret):
+            read.refuse(variable, f"pair {number} {message}")
+        else:
+            good.append(NamedKey(name, secret))
+    return tuple(dict.fromkeys(good))
 
 
 def _told_apart(site: tuple[NamedKey, ...], admin: tuple[NamedKey, ...]) -> Iterator[Mistake]:
@@ -198,7 +154,7 @@ def _wrong_pair(entry: str, name: str, secret: str) -> str | None:
         return f"has no {'secret' if name and ':' in entry else 'name'}: write name:secret"
     if wrong := wrong_id(name):
         return f"has a name that cannot be used: it {wrong}"
-    if not _VISIBLE.fullmatch(secret):
+    if not VISIBLE.fullmatch(secret):
         return (
             "has a secret that cannot travel in a header: use letters, digits and punctuation of ASCII, without blanks"
         )
@@ -241,7 +197,7 @@ def _wrong_secret(value: str) -> str | None:
 
 
 def _wrong_signing_secret(value: str) -> str | None:
-    return None if _VISIBLE.fullmatch(value) else "has a blank within: copy it again from Stripe (whsec_…)"
+    return None if VISIBLE.fullmatch(value) else "has a blank within: copy it again from Stripe (whsec_…)"
 
 
 def _wrong_stripe_key(value: str) -> str | None:
@@ -249,7 +205,7 @@ def _wrong_stripe_key(value: str) -> str | None:
         return "is a publishable key, which cannot read anything: use a secret or restricted one (sk_… or rk_…)"
     if value.startswith("whsec_"):
         return "is a webhook's signing secret: that goes to STRIPE_WEBHOOK_SECRETS"
-    return None if _VISIBLE.fullmatch(value) else "has a blank within: copy it again from Stripe (sk_… or rk_…)"
+    return None if VISIBLE.fullmatch(value) else "has a blank within: copy it again from Stripe (sk_… or rk_…)"
 
 
 def _wrong_base(value: str) -> str | None:

@@ -58,7 +58,7 @@ def wsgi(service: Service) -> WSGIApplication:
     _for_admins(app, service, book, repeated)
     _for_stripe(app, service, repeated)
     app.register_blueprint(health.blueprint(service.link.ready, service.metrics, description))
-    mount_page(app, service, keyring, requests_log, book.forget)
+    mount_page(app, service, keyring, requests_log, book.forget, openid=settings.openid)
     return HotRoute(app, service.desk, encoder, keyring, requests_log, service.clock, answered)
 
 

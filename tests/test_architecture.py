@@ -25,6 +25,8 @@ OUTSIDE = {
     "serve",
     "server",
     "settings",
+    "environment",
+    "openid_settings",
     "policy",
     "policy_file",
     "checkup",

@@ -8,15 +8,16 @@ from service.web import fields as types
 from service.web.schemas import Answer, MeterOut, ReasonMaybeIn, Request, SourceRefOut, StepOut
 
 ROLES = ("viewer", "granter", "owner")
-RESERVED = "cli:"
-"""Names that begin so are those of people at the command line."""
+RESERVED = {"cli:": "used the command line", "oidc:": "signed in by OpenID Connect"}
+"""Names that begin so are those of people."""
 
 
 def read_key_name(value: object) -> str:
     """A key's name: it is the actor in the audit log, and stands in a path."""
     name = types.read_reader(value)
-    if name.startswith(RESERVED):
-        raise ValueError(f"must not begin with {RESERVED}: so the audit log names who used the command line")
+    for prefix, how in RESERVED.items():
+        if name.startswith(prefix):
+            raise ValueError(f"must not begin with {prefix}: so the audit log names who {how}")
     return name
 
 

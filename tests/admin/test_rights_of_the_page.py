@@ -19,6 +19,8 @@ Demand = Literal["everybody", "viewer", "granter", "owner"]
 RIGHTS: dict[tuple[str, str], Demand] = {
     ("GET", "/sign-in"): "everybody",
     ("POST", "/sign-in"): "everybody",
+    ("GET", "/sign-in/begin"): "everybody",
+    ("GET", "/sign-in/return"): "everybody",
     ("GET", "/static/<mark>/<name>"): "everybody",
     ("POST", "/sign-out"): "viewer",
     ("POST", "/sign-out-everywhere"): "viewer",

@@ -1,4 +1,4 @@
-"""Signing in by a key, which is typed once and kept nowhere; signing out, here or everywhere."""
+"""The sign-in page, signing in by a key, which is typed once and kept nowhere; signing out, here or everywhere."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, redirect, request, url_for
 
+from service.openid.terms import OpenIdConnect
+from service.web.admin import wording
 from service.web.admin.frame import Frame, asked, form, needs, open_door, said, session, show
 from service.web.admin.sessions import COOKIE
 from service.web.errors import Problem
 from service.web.guards import Keyring, Principal, digest
 
 
-def register(page: Flask, frame: Frame, keyring: Keyring) -> None:
-    """Adds the way in and the ways out."""
+def register(page: Flask, frame: Frame, keyring: Keyring, openid: OpenIdConnect | None) -> None:
+    """Adds the way in and the ways out. The page leads to the provider, too, where there is one."""
+
+    def door(status: int, **said: str | None) -> Response:
+        return show("sign_in.html", status=status, openid=openid, **said)
 
     @page.get("/sign-in")
     @open_door
@@ -24,8 +29,9 @@ def register(page: Flask, frame: Frame, keyring: Keyring) -> None:
         if g.strange:
             # The form of a stranger needs a session too, or another site could sign somebody in as whom it likes.
             g.begin = g.session
-        over = "Your session is over. Sign in to go on." if asked("over") else None
-        return show("sign_in.html", then=asked("then"), wrong=None, over=over)
+        status, refused = _refused(openid)
+        over = "Your session is over. Sign in to go on." if asked("over") and not refused else None
+        return door(status, then=asked("then"), refused=refused, over=over)
 
     @page.post("/sign-in")
     @open_door
@@ -35,7 +41,7 @@ def register(page: Flask, frame: Frame, keyring: Keyring) -> None:
             who = whose(keyring, key)
         except Problem as problem:
             wrong = "This key is not known, or was ended." if problem.status == 401 else problem.detail
-            return show("sign_in.html", status=problem.status, then=form("then"), wrong=wrong, over=None)
+            return door(problem.status, then=form("then"), wrong=wrong)
         g.begin = frame.sessions.begin(who.name, key=digest(key))
         return cast(Response, redirect(local(form("then")), 303))
 
@@ -56,6 +62,12 @@ def register(page: Flask, frame: Frame, keyring: Keyring) -> None:
         answer.delete_cookie(COOKIE, path="/admin")
         g.principal = None
         return answer
+
+
+def _refused(openid: OpenIdConnect | None) -> tuple[int, str | None]:
+    """The status and why the provider's way in led back here, where it did."""
+    found = wording.NOT_SIGNED_IN.get(asked("refused") or "") if openid is not None else None
+    return (200, None) if found is None or openid is None else (found[0], found[1].format(host=openid.host))
 
 
 def whose(keyring: Keyring, key: str) -> Principal:

@@ -15,11 +15,13 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from service.observe import log as told_log
 from service.observe import where
+from service.openid.sign_in import SignIn
+from service.openid.terms import OpenIdConnect
 from service.store.codec import NewerSchema
 from service.store.errors import StoreUnavailable
 from service.store.idempotency import Idempotency
 from service.store.sessions import EndedSessions
-from service.web.admin import assets, door, frame, rooms, shown
+from service.web.admin import assets, door, frame, openid_door, rooms, shown
 from service.web.admin.frame import SAID, Frame, is_secure
 from service.web.admin.house import House
 from service.web.admin.sessions import COOKIE, Sessions
@@ -62,11 +64,13 @@ def mount(
     log: RequestLog,
     keys_changed: Callable[[], None],
     *,
+    openid: OpenIdConnect | None = None,
     wall: Callable[[], float] = time.time,
 ) -> Flask:
     """Puts the page under `/admin` of an app, and gives it.
 
-    `keys_changed` is called when a key was made or ended here, `wall` is the time by which sessions end.
+    `keys_changed` is called when a key was made or ended here, `wall` is the time by which sessions end; `openid` lets
+    staff sign in by a provider, too.
     """
     sessions = Sessions(
         lambda: house.secrets.sealer("session"),
@@ -74,21 +78,24 @@ def mount(
         EndedSessions(house.link, house.keys),
         keyring.of_digest,
         wall,
+        openid.mark if openid is not None else None,
     )
     repeated = Idempotency(house.link, house.keys, lambda: house.secrets.sealer("idempotency"))
-    page = _build(Frame(house, sessions, repeated, keys_changed), keyring, log)
+    ways = SignIn(openid, wall) if openid is not None else None
+    page = _build(Frame(house, sessions, repeated, keys_changed), keyring, log, ways)
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/admin": page})  # type: ignore[method-assign]  # Flask's own way
     return page
 
 
-def _build(around: Frame, keyring: Keyring, log: RequestLog) -> Flask:
+def _build(around: Frame, keyring: Keyring, log: RequestLog, ways: SignIn | None) -> Flask:
     page = Flask("service.web.admin", template_folder=str(HERE / "templates"), static_folder=None)
     page.config["MAX_CONTENT_LENGTH"] = MOST_BYTES + MOST_OF_A_FORM
     page.config["MAX_FORM_MEMORY_SIZE"] = MOST_OF_A_FORM
     page.url_map.strict_slashes = False
     shown.register(page, around)
     assets.register(page)
-    door.register(page, around, keyring)
+    door.register(page, around, keyring, ways.terms if ways is not None else None)
+    openid_door.register(page, around, ways)
     rooms.register(page, around)
 
     @page.before_request
@@ -124,7 +131,7 @@ def _admit(page: Flask, around: Frame) -> Response | None:
     if demand is not None and g.principal is None:
         return _to_the_door()
     if demand is not None and not frame.may(demand):
-        raise Problem(403, f"Your key's role is {g.principal.role}; this takes {demand}.")
+        raise Problem(403, f"Your role is {g.principal.role}; this takes {demand}.")
     if request.method not in ("GET", "HEAD", "OPTIONS"):
         _check_form(around)
     return None

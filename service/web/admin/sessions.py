@@ -1,15 +1,17 @@
-"""Who is signed in: a sealed cookie that names a key by its digest, and never holds the key.
+"""Who is signed in: a sealed cookie that names a key by its digest, and never holds the key; or a person and her role.
 
 A session ends 30 minutes after it was last used and 12 hours after it began, with its key, by signing out, and by signing
 out everywhere; the last three within a second or two on every worker. What its owner may do is asked of the key each
-time, so a role is never older than the key's.
+time, so a role is never older than the key's. Who came by OpenID Connect has the role of that moment, for as long as the
+provider and the roles of its groups are set as they were.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from secrets import token_hex
+from typing import cast
 
 import msgspec
 
@@ -23,14 +25,19 @@ IDLE, LONGEST = 30 * 60, 12 * 3_600
 TOUCH_EVERY = 60
 """Seconds of use after which the cookie is sealed anew."""
 
-SCHEMA = 1
+OPENID = "oidc:"
+"""Stands before the names of those who came by OpenID Connect; no key's name begins so."""
+
+SCHEMA = 2
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list).decode
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A browser's visit. `mark` is the digest of the key in hex; `role` is set where no key says it (OpenID Connect)."""
+    """A browser's visit. `mark` is the digest of the key in hex; `role` is set where no key says it (OpenID Connect), and
+    `terms` is then the mark of the settings that gave it.
+    """
 
     id: str
     name: str | None
@@ -39,6 +46,7 @@ class Session:
     begun: int
     seen: int
     epoch: int
+    terms: str | None = None
 
     @property
     def over_at(self) -> int:
@@ -55,13 +63,15 @@ class Sessions:
         ended: EndedSessions,
         of_digest: Callable[[bytes], Principal | None],
         clock: Callable[[], float],
+        terms: str | None = None,
     ) -> None:
-        """`clock` is the wall's: a demo's time machine signs nobody out."""
+        """`clock` is the wall's: a demo's time machine signs nobody out. `terms` marks the settings of OpenID Connect."""
         self._sealer = sealer
         self._signer = signer
         self._ended = ended
         self._of_digest = of_digest
         self._clock = clock
+        self._terms = terms
 
     def stranger(self) -> Session:
         """Nobody's session: what a form needs before somebody signs in by it."""
@@ -72,12 +82,12 @@ class Sessions:
         """A session of whoever has this key (its digest), or of who has this role without one."""
         now = int(self._clock())
         mark = key.hex() if key is not None else None
-        return Session(token_hex(16), name, mark, role, now, now, self._ended.epoch(self._whose(name, mark)))
+        terms = self._terms if key is None else None
+        return Session(token_hex(16), name, mark, role, now, now, self._ended.epoch(self._whose(name, mark)), terms)
 
     def seal(self, session: Session) -> str:
         """The session as a cookie's value."""
-        values = [session.id, session.name, session.mark, session.role, session.begun, session.seen, session.epoch]
-        return self._sealer().seal(_encode([SCHEMA, *values]))
+        return self._sealer().seal(_encode([SCHEMA, *astuple(session)]))
 
     def open(self, cookie: str | None) -> Session | None:
         """The session in a cookie; `None` for one that is not ours, or whose time is over."""
@@ -97,7 +107,8 @@ class Sessions:
         if not self._ended.holds(session.id, self._whose(session.name, session.mark), session.epoch):
             return None
         if session.mark is None:
-            return Principal(session.name, session.role) if session.role else None
+            given = session.role is not None and session.terms is not None and session.terms == self._terms
+            return Principal(OPENID + session.name, cast(Role, session.role)) if given else None
         found = self._of_digest(bytes.fromhex(session.mark))
         return found if found is not None and found.role != "site" else None
 
@@ -124,4 +135,4 @@ class Sessions:
 
     @staticmethod
     def _whose(name: str, mark: str | None) -> str:
-        return f"key:{name}" if mark is not None else f"oidc:{name}"
+        return f"key:{name}" if mark is not None else f"{OPENID}{name}"

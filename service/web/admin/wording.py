@@ -175,6 +175,33 @@ ROLES: Mapping[str, str] = {
     "owner": "Owner – everything: also merge, erase, export, replay, keys",
 }
 
+NOT_SIGNED_IN: Mapping[str, tuple[int, str]] = {
+    "lost": (
+        400,
+        "This sign-in was begun in another window, at another address, or more than ten minutes ago. Begin again.",
+    ),
+    "denied": (403, "{host} did not sign you in: it was called off there, or you may not use this page by it."),
+    "unaccepted": (
+        403,
+        "The answer of {host} did not hold, so nobody was signed in. Begin again; if it stays so, whoever runs this "
+        "service finds the reason in its log.",
+    ),
+    "no_name": (
+        403,
+        "{host} knows you, but did not say by which name. Ask whoever runs this service: the name is in the claim "
+        "that PAYWALL_OIDC_NAME_CLAIM says.",
+    ),
+    "unverified": (403, "Your e-mail address is not verified at {host}. Verify it there, and begin again."),
+    "no_group": (
+        403,
+        "You are known to {host}, but none of your groups may use this page. Ask whoever runs this service, or looks "
+        "after the groups there.",
+    ),
+    "away": (503, "{host} cannot be asked now. Try again in a moment, or sign in by a key."),
+    "store": (503, "The store cannot be reached now, so nobody was signed in. Try again in a moment."),
+}
+"""Why nobody was signed in by OpenID Connect: the status and the sentence; `service.openid.errors` has the kinds."""
+
 TABLES: Mapping[str, Mapping[str, str]] = {
     "reason": REASONS,
     "source": SOURCES,

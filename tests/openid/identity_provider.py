@@ -1,0 +1,48 @@
+"""A real identity provider (Canaille) with people in groups, as a process: `python identity_provider.py PORT`."""
+
+from __future__ import annotations
+
+import sys
+
+from canaille import create_app  # type: ignore[import-untyped]  # it has no types
+from canaille.app import models  # type: ignore[import-untyped]  # likewise
+from canaille.backends import Backend  # type: ignore[import-untyped]  # likewise
+from flask import Flask
+from werkzeug.serving import run_simple
+
+PASSWORD = "correct horse battery"
+GROUPS = {"desk": ["ann", "bea", "dora", "olga"], "chiefs": ["olga"], "library": ["vic"], "sports": ["nora"]}
+PEOPLE = sorted({name for members in GROUPS.values() for name in members})
+
+
+def provider(port: int) -> Flask:
+    """The provider; whoever asks may register a client (RFC 7591), as the tests do."""
+    app: Flask = create_app(
+        {
+            "SECRET_KEY": "of-the-tests-" * 3,
+            "SERVER_NAME": f"127.0.0.1:{port}",
+            "PREFERRED_URL_SCHEME": "http",
+            "CANAILLE": {"FORCE_HTTPS": False, "SMTP": None, "NAME": "The staff of the Ledger"},
+            "CANAILLE_OIDC": {"DYNAMIC_CLIENT_REGISTRATION_OPEN": True, "TRUSTED_DOMAINS": []},
+        }
+    )
+    with app.app_context():
+        people = {
+            name: models.User(
+                user_name=name,
+                formatted_name=name.title(),
+                family_name=name.title(),
+                emails=[f"{name.title()}@example.news"],
+                password=PASSWORD,
+            )
+            for name in PEOPLE
+        }
+        for person in people.values():
+            Backend.instance.save(person)
+        for group, members in GROUPS.items():
+            Backend.instance.save(models.Group(display_name=group, members=[people[name] for name in members]))
+    return app
+
+
+if __name__ == "__main__":
+    run_simple("127.0.0.1", int(sys.argv[1]), provider(int(sys.argv[1])), threaded=True)

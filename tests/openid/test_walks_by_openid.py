@@ -1,0 +1,146 @@
+"""Signing in by a real identity provider, from the door to a changed story: without a browser, and in one."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.admin.at_the_keyboard import Hands, faults
+from tests.admin.conftest import SHOTS
+from tests.openid.conftest import Identities
+from tests.openid.identity_provider import PASSWORD
+from tests.openid.wanderer import Wanderer
+from tests.serving import Paywall
+
+
+def signed_in(trusting: Paywall, name: str, path: str = "/admin") -> Wanderer:
+    """From a page that asks for a sign-in, through the provider's forms, to where that leads."""
+    one = Wanderer().go(trusting.url + path).follow("/admin/sign-in/begin")
+    one.send("login", login=name).send("password", password=PASSWORD)
+    # The provider asks for her consent once for each service.
+    return one.send("answer", answer="accept") if "/oauth/authorize" in one.here.url else one
+
+
+def grant(one: Wanderer, reader: str, ends: str) -> Wanderer:
+    one.go(f"/admin/reader?id={reader}")
+    return one.send("what", id=reader, what="plan:vip", ends=ends, reason="press card")
+
+
+def asked(one: Wanderer, beginning: str) -> dict[str, list[str]]:
+    """The query of the first address that the browser went to there."""
+    return parse_qs(urlsplit(next(each for each in one.been if each.startswith(beginning))).query)
+
+
+def test_one_is_led_to_the_provider_and_back_to_the_page_that_was_asked_for(
+    trusting: Paywall, identities: Identities
+) -> None:
+    ann = signed_in(trusting, "ann", "/admin/reader?id=r-1")
+    assert ann.here.status_code == 200
+    assert ann.here.url == f"{trusting.url}/admin/reader?id=r-1"
+    assert "oidc:ann@example.news" in ann.here.text
+    began = asked(ann, f"{identities.issuer}/oauth/authorize")
+    assert began["code_challenge_method"] == ["S256"]
+    assert began["redirect_uri"] == [f"{trusting.url}/admin/sign-in/return"]
+    assert set(began["scope"][0].split()) == {"openid", "email", "profile", "groups"}
+
+
+def test_no_code_token_or_secret_is_in_the_log_or_on_the_page(trusting: Paywall) -> None:
+    ann = signed_in(trusting, "ann")
+    returned = asked(ann, f"{trusting.url}/admin/sign-in/return")
+    for word in (returned["code"][0], returned["state"][0], trusting.env["PAYWALL_OIDC_CLIENT_SECRET"], "eyJ"):
+        assert word not in trusting.log
+        assert word not in ann.here.text
+    assert '"route":"/admin/sign-in/return"' in trusting.log
+    assert "paywall_sign_in" not in ann.session.cookies.get_dict()
+
+
+def test_groups_are_roles_and_the_highest_counts(trusting: Paywall) -> None:
+    for name, role in (("vic", "Viewer"), ("ann", "Granter"), ("olga", "Owner")):
+        assert f"{role} – " in signed_in(trusting, name).here.text, name
+
+
+def test_the_audit_log_names_her_and_what_she_changed_is_in_force(trusting: Paywall) -> None:
+    ann = grant(signed_in(trusting, "ann"), "r-9", "30")
+    assert "Access granted." in ann.here.text
+    assert trusting.ask({"id": "a-story", "tier": "supporters"}, reader="r-9", count=False)["show"] == "full"
+    assert trusting.get("/v1/audit").json()["items"][0]["actor"] == "oidc:ann@example.news"
+
+
+def test_nobody_confirms_by_another_session_what_she_asked_for_herself(trusting: Paywall) -> None:
+    grant(signed_in(trusting, "ann"), "r-8", "never")
+    again, olga = signed_in(trusting, "ann"), signed_in(trusting, "olga")
+    approval = trusting.get("/v1/approvals").json()["items"][0]
+    assert approval["asked_by"] == "oidc:ann@example.news"
+    assert "You asked for this yourself" in again.go("/admin/approvals").here.text
+    fields = next(fields for about, fields in again.forms() if about.get("action") == "/admin/approvals/refuse")
+    assert again.go("/admin/approvals/confirm", **fields).here.status_code == 409
+    assert len(trusting.get("/v1/approvals").json()["items"]) == 1
+    assert "Confirmed, and done." in olga.go("/admin/approvals").send("/approvals/confirm").here.text
+    assert trusting.get("/v1/approvals").json()["items"] == []
+
+
+def test_who_has_no_group_with_a_role_is_told_so_and_stays_outside(trusting: Paywall, identities: Identities) -> None:
+    nora = signed_in(trusting, "nora")
+    assert nora.here.status_code == 403
+    assert f"You are known to {identities.issuer[7:]}, but none of your groups may use this page." in nora.here.text
+    assert "code=" not in nora.here.url
+    assert "/admin/sign-in" in nora.go("/admin/readers").here.url
+
+
+def test_who_says_no_at_the_provider_is_told_so(trusting: Paywall) -> None:
+    one = Wanderer().go(f"{trusting.url}/admin").follow("/admin/sign-in/begin")
+    one.send("login", login="dora").send("password", password=PASSWORD).send("answer", answer="deny")
+    assert one.here.status_code == 403
+    assert "did not sign you in" in one.here.text
+
+
+def test_a_return_that_is_sent_again_signs_nobody_in(trusting: Paywall) -> None:
+    ann = signed_in(trusting, "ann")
+    address = next(each for each in ann.been if each.startswith(f"{trusting.url}/admin/sign-in/return"))
+    thief = Wanderer().go(address)
+    assert thief.here.status_code == 400
+    assert "begun in another window" in thief.here.text
+    assert ann.go(address).here.url == f"{trusting.url}/admin/"
+
+
+def test_doctor_asks_the_provider(trusting: Paywall, identities: Identities) -> None:
+    told = trusting.command("doctor").stdout
+    assert f"{identities.issuer} answers; it has to take people back to {trusting.url}/admin/sign-in/return" in told
+    trusting.env["PAYWALL_OIDC_ISSUER"] = f"{identities.issuer}/"
+    assert "calls itself otherwise than" in trusting.command("doctor").stdout
+
+
+@pytest.fixture
+def page(browser: Browser) -> Page:
+    return browser.new_context(viewport={"width": 1120, "height": 760}, color_scheme="light").new_page()
+
+
+@pytest.mark.browser
+@pytest.mark.full
+def test_in_a_real_browser_by_keyboard_alone(page: Page, trusting: Paywall, identities: Identities) -> None:
+    said: list[str] = []
+    page.on("console", lambda line: said.append(line.text) if "Security Policy" in line.text else None)
+    hands = Hands(page, trusting.url).open("/admin/reader?id=r-7").to("a.button.main")
+    assert faults(page) == []
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / "admin-walk-openid-door.png", full_page=True)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#login")
+    ours = [line for line in said if trusting.url in line]
+    hands.type("#login", "bea")
+    page.keyboard.press("Enter")
+    hands.type("#password", PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("button[value=accept], .menu summary")
+    if page.url.startswith(identities.issuer):  # It asks once.
+        page.screenshot(path=SHOTS / "admin-walk-openid-consent.png", full_page=True)
+        hands.press("button[value=accept]")
+    page.wait_for_url(f"{trusting.url}/admin/reader?id=r-7")
+    assert "oidc:bea@example.news" in page.inner_text(".menu summary")
+    hands.fold("Give access").type("#reason-new", "press card").send("#give button", "Access granted.")
+    assert trusting.ask({"id": "a-story", "tier": "supporters"}, reader="r-7", count=False)["show"] == "full"
+    page.screenshot(path=SHOTS / "admin-walk-openid-granted.png", full_page=True)
+    hands.press(".menu summary").send("form[action$='everywhere'] button", "You are signed out, on every device.")
+    assert ours == []
