@@ -85,12 +85,14 @@ def make_desk(tmp_path: Path) -> Iterator[MakeDesk]:
     """Apps of a test's own: `make_desk(store_url, policy=…)`."""
     made: list[Service] = []
 
-    def make(url: str, policy: str = POLICY, *, clock: Clock | None = None, **env: str) -> DeskApp:
+    def make(
+        url: str, policy: str = POLICY, *, clock: Clock | None = None, patience: float = 5.0, **env: str
+    ) -> DeskApp:
         folder = tmp_path / f"desk{len(made)}"
         folder.mkdir()
         settings = load_settings(environment(folder, policy, {"REDIS_URL": url, **env}))
         clock = clock or Clock()
-        service = build(settings, url, clock=clock, patience=5.0)  # a busy machine is no outage here
+        service = build(settings, url, clock=clock, patience=patience)  # a busy machine is no outage here
         service.start()
         made.append(service)
         assert service.link.wait(5)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
+from service.app import PATIENCE
+
 if TYPE_CHECKING:
     from tests.serving import Paywall, Serve
     from tests.within import DeskApp, MakeDesk
@@ -224,8 +226,11 @@ def test_the_answers_are_normal_within_a_second_of_the_stores_coming_back(
 
 @pytest.mark.load
 @pytest.mark.full
-def test_a_store_that_hangs_is_as_one_that_is_gone(broken: tuple[DeskApp, Any], until: Until) -> None:
-    desk, store = broken
+def test_a_store_that_hangs_is_as_one_that_is_gone(make_desk: MakeDesk, launch: Any, until: Until) -> None:
+    store = launch("valkey")
+    desk = make_desk(store.url, patience=PATIENCE)
+    desk.grant("entitled")
+    desk.ask("a", reader="entitled", count=False)
     store.freeze()
     begun = time.monotonic()
     assert degraded(desk, reader="entitled")["features"] == ALL
