@@ -1,0 +1,75 @@
+"""How quick the check stays while its store is gone or hangs: `python -m bench.outage [seconds]`; needs wrk.
+
+The real service with one process a core. The store is killed, or stopped in its tracks, under a first load, of which the longest
+wait is told: there the breaker opens. The other figures are of the load after it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from bench.__main__ import CONNECTIONS, HERE, free_port, seed, server
+from service.store.embedded import EmbeddedStore
+
+CASES = {"store at hand": None, "store killed": signal.SIGKILL, "store hangs": signal.SIGSTOP}
+
+
+def measured(port: int, seconds: int) -> tuple[str, str, str, str]:
+    """Requests a second, and the wait for an answer: median, 99 %, longest."""
+    url = f"http://127.0.0.1:{port}/v1/access"
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(HERE / "check.lua"), url]
+    output = subprocess.run([*command, "--", "entitled"], capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in output:
+        raise SystemExit(f"not every answer was a 200\n{output}")
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
+    waits = [re.search(rf"\n\s+{share}%\s+(\S+)", output) for share in (50, 99)]
+    longest = re.search(r"Latency\s+\S+\s+\S+\s+(\S+)", output)
+    told = [found[1] if found else "?" for found in (rate, *waits, longest)]
+    return told[0], told[1], told[2], told[3]
+
+
+def round_of(name: str, strike: signal.Signals | None, seconds: int) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        store, port = EmbeddedStore(Path(folder) / "store-of-its-own"), free_port()
+        url = store.start()
+        pid = int((Path(folder) / "store-of-its-own" / "store" / "pid").read_text())
+        env = {
+            **os.environ,
+            "REDIS_URL": url,
+            "PAYWALL_DATA": folder,
+            "PAYWALL_SITE_KEYS": "bench:bench-site-key",
+            "PAYWALL_CONFIG": str(HERE.parent / "config"),
+            "PAYWALL_PORT": str(port),
+        }
+        seed(url, env)
+        try:
+            with server(["service.cli", "serve", "--no-worker"], env, port):
+                timer = threading.Timer(1.0, lambda: os.kill(pid, strike) if strike is not None else None)
+                timer.start()
+                *_, opening = measured(port, 3)
+                return f"| {name} | {' | '.join((*measured(port, seconds), opening))} |"
+        finally:
+            os.kill(pid, signal.SIGCONT if strike is signal.SIGSTOP else 0) if strike is not signal.SIGKILL else None
+            store.stop()
+
+
+def main() -> None:
+    """Prints a row for each state of the store."""
+    if shutil.which("wrk") is None:
+        raise SystemExit("wrk is not installed; on Debian: apt-get install wrk")
+    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 8
+    print("| | requests/s | median | p99 | longest | longest as it began |\n|---|---|---|---|---|---|")
+    for name, strike in CASES.items():
+        print(round_of(name, strike, seconds))
+
+
+if __name__ == "__main__":
+    main()
