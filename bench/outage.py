@@ -1,7 +1,7 @@
 """How quick the check stays while its store is gone or hangs: `python -m bench.outage [seconds]`; needs wrk.
 
-The real service with one process a core. The store is killed, or stopped in its tracks, under a first load, of which the longest
-wait is told: there the breaker opens. The other figures are of the load after it.
+The real service with one process a core. The store is killed, or stopped in its tracks, under a first load, of which the
+longest wait is told: there the breaker opens. The other figures are of the load after it.
 """
 
 from __future__ import annotations
