@@ -56,6 +56,7 @@ class Provider:
         self._rests_until = float("-inf")
         self._described: tuple[float, Described] | None = None
         self._keys: tuple[float, KeySet] | None = None
+        self._again_at = float("-inf")
 
     def described(self) -> Described:
         """What the provider says of itself."""
@@ -65,9 +66,12 @@ class Provider:
         return self._described[1]
 
     def keys(self, *, again: bool = False) -> KeySet:
-        """The provider's public keys; `again`: one was not among them, so they are read anew unless just read."""
-        age = self._monotonic() - self._keys[0] if self._keys is not None else float("inf")
-        if self._keys is None or age >= (KEYS_AGAIN if again else KEPT):
+        """The provider's public keys; `again`: one was not among them, so they are read anew, once a minute at most."""
+        now = self._monotonic()
+        again = again and now - self._again_at >= KEYS_AGAIN
+        if again:
+            self._again_at = now
+        if again or self._keys is None or now - self._keys[0] >= KEPT:
             told = self._read(self.described().keys, "keys")
             try:
                 self._keys = self._monotonic(), KeySet.import_key_set(told)  # type: ignore[arg-type]  # it looks itself

@@ -7,16 +7,21 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
+from werkzeug.test import Client, TestResponse
 
 from tests.admin import conftest as pages
-from tests.openid.forger import Forger
+from tests.admin.conftest import Staff
+from tests.openid.forger import CLIENT, SECRET, Forger
 from tests.serving import Paywall, Serve
 from tests.store.conftest import free_port, wait_until
+from tests.within import DeskApp, MakeDesk
 
 browser = pages.browser
+PASSWORD = "correct horse battery"
 ROLES = "library:viewer,desk:granter,chiefs:owner"
 
 
@@ -61,7 +66,9 @@ def identities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Identities]
     port, folder = free_port(), tmp_path_factory.mktemp("identities")
     program = Path(__file__).with_name("identity_provider.py")
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, str(program), str(port)], stdout=log, stderr=log, cwd=folder)
+        process = subprocess.Popen(
+            [sys.executable, str(program), str(port), PASSWORD], stdout=log, stderr=log, cwd=folder
+        )
     try:
         found = Identities(f"http://127.0.0.1:{port}", process)
         wait_until(found.answers, 60)
@@ -85,3 +92,53 @@ def forger() -> Iterator[Forger]:
     made = Forger()
     yield made
     made.close()
+
+
+def settings_of(forger: Forger) -> dict[str, str]:
+    return {
+        "PAYWALL_OIDC_ISSUER": forger.issuer,
+        "PAYWALL_OIDC_CLIENT_ID": CLIENT,
+        "PAYWALL_OIDC_CLIENT_SECRET": SECRET,
+        "PAYWALL_OIDC_ROLES": ROLES,
+        "PAYWALL_PUBLIC_URL": "http://localhost",
+    }
+
+
+@dataclass
+class Visitor:
+    """Somebody at a page that trusts the forger; `Staff` has her browser."""
+
+    staff: Staff
+    forger: Forger
+
+    def begin(self, then: str = "") -> str:
+        """To the provider's address, as the page gives it."""
+        answer = self.staff.get("/sign-in/begin", query_string={"then": then} if then else {})
+        assert answer.status_code == 303
+        return str(answer.headers["Location"])
+
+    def come_back(self, address: str, **changed: str | None) -> TestResponse:
+        """With a code, and all else as the provider adds it."""
+        sent = {"code": self.forger.grants(address), "state": self.state(address), **changed}
+        return self.staff.get("/sign-in/return", query_string={k: v for k, v in sent.items() if v is not None})
+
+    def sign_in(self, then: str = "") -> TestResponse:
+        return self.come_back(self.begin(then))
+
+    @staticmethod
+    def state(address: str) -> str:
+        return parse_qs(urlsplit(address).query)["state"][0]
+
+    def inside(self) -> bool:
+        return self.staff.get("/readers").status_code == 200
+
+
+@pytest.fixture
+def forged(make_desk: MakeDesk, valkey_url: str, forger: Forger) -> DeskApp:
+    """The service within this process, set up to trust the forger."""
+    return make_desk(valkey_url, pages.POLICY_WITH_APPROVALS, **settings_of(forger))
+
+
+@pytest.fixture
+def visitor(forged: DeskApp, forger: Forger) -> Visitor:
+    return Visitor(Staff(Client(forged.client.application)), forger)

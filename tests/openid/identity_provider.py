@@ -1,4 +1,7 @@
-"""A real identity provider (Canaille) with people in groups, as a process: `python identity_provider.py PORT`."""
+"""A real identity provider (Canaille) with people in groups, as a process: `python identity_provider.py PORT PASSWORD`.
+
+Nothing of the tests imports this file: what Canaille brings along stays in a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,12 @@ from canaille.backends import Backend  # type: ignore[import-untyped]  # likewis
 from flask import Flask
 from werkzeug.serving import run_simple
 
-PASSWORD = "correct horse battery"
 GROUPS = {"desk": ["ann", "bea", "dora", "olga"], "chiefs": ["olga"], "library": ["vic"], "sports": ["nora"]}
 PEOPLE = sorted({name for members in GROUPS.values() for name in members})
 
 
-def provider(port: int) -> Flask:
-    """The provider; whoever asks may register a client (RFC 7591), as the tests do."""
+def provider(port: int, password: str) -> Flask:
+    """The provider, where everybody has the same password; whoever asks may register a client (RFC 7591), as the tests do."""
     app: Flask = create_app(
         {
             "SECRET_KEY": "of-the-tests-" * 3,
@@ -33,7 +35,7 @@ def provider(port: int) -> Flask:
                 formatted_name=name.title(),
                 family_name=name.title(),
                 emails=[f"{name.title()}@example.news"],
-                password=PASSWORD,
+                password=password,
             )
             for name in PEOPLE
         }
@@ -45,4 +47,4 @@ def provider(port: int) -> Flask:
 
 
 if __name__ == "__main__":
-    run_simple("127.0.0.1", int(sys.argv[1]), provider(int(sys.argv[1])), threaded=True)
+    run_simple("127.0.0.1", int(sys.argv[1]), provider(int(sys.argv[1]), sys.argv[2]), threaded=True)

@@ -9,8 +9,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.admin.at_the_keyboard import Hands, faults
 from tests.admin.conftest import SHOTS
-from tests.openid.conftest import Identities
-from tests.openid.identity_provider import PASSWORD
+from tests.openid.conftest import PASSWORD, Identities
 from tests.openid.wanderer import Wanderer
 from tests.serving import Paywall
 

@@ -32,6 +32,14 @@ EVERYTHING = CONFIG | {
     "PAYWALL_HOST": "0.0.0.0",
     "PAYWALL_PORT": "8080",
     "PAYWALL_WORKERS": "3",
+    "PAYWALL_OIDC_ISSUER": "https://login.example.news/realms/staff",
+    "PAYWALL_OIDC_CLIENT_ID": "paywall",
+    "PAYWALL_OIDC_CLIENT_SECRET": f"{SECRET}-of-the-client",
+    "PAYWALL_OIDC_ROLES": "desk:granter, chiefs:owner,uk:library:viewer",
+    "PAYWALL_OIDC_GROUPS_CLAIM": "roles",
+    "PAYWALL_OIDC_NAME_CLAIM": "preferred_username",
+    "PAYWALL_OIDC_SCOPES": "email roles",
+    "PAYWALL_PUBLIC_URL": "https://paywall.example.news",
 }
 
 

@@ -1,0 +1,143 @@
+"""How a provider is asked: what is kept and for how long, keys that change, and that nobody waits for it in a crowd."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+from joserfc.jwk import RSAKey
+
+from service.openid.errors import NotSignedIn
+from service.openid.provider import KEPT, KEYS_AGAIN, REST, WAITING, Provider
+from service.openid.sign_in import LASTS, Attempt, SignIn
+from service.openid.terms import OpenIdConnect
+from tests.openid.forger import CLIENT, SECRET, Forger
+from tests.within import Clock
+
+TERMS = OpenIdConnect(
+    issuer="https://login.example.news",
+    client_id=CLIENT,
+    client_secret=SECRET,
+    roles=(("everybody", "viewer"), ("desk", "granter"), ("chiefs", "owner")),
+    public_url="https://paywall.example.news",
+)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The time that only goes forward, by which things are kept."""
+    return Clock()
+
+
+@pytest.fixture
+def provider(forger: Forger, clock: Clock) -> Provider:
+    return Provider(replace(TERMS, issuer=forger.issuer), clock)
+
+
+@pytest.fixture
+def sign_in(forger: Forger, provider: Provider) -> SignIn:
+    return SignIn(replace(TERMS, issuer=forger.issuer), time.time, provider)
+
+
+def one_comes(sign_in: SignIn, forger: Forger) -> str:
+    address, attempt = sign_in.begin(None)
+    return sign_in.finish(attempt, forger.grants(address), None, None).name
+
+
+def changes_its_key(forger: Forger, kid: str) -> None:
+    forger.key = RSAKey.generate_key(2048, {"kid": kid})
+    forger.keys = [forger.key]
+
+
+def test_what_the_provider_says_is_kept_for_an_hour(sign_in: SignIn, forger: Forger, clock: Clock) -> None:
+    one_comes(sign_in, forger)
+    clock.now += KEPT - 1
+    one_comes(sign_in, forger)
+    assert (forger.asked.count("/keys"), len([path for path in forger.asked if "well-known" in path])) == (1, 1)
+    clock.now += 2
+    one_comes(sign_in, forger)
+    assert (forger.asked.count("/keys"), len([path for path in forger.asked if "well-known" in path])) == (2, 2)
+
+
+def test_a_new_key_is_read_at_once_and_then_once_a_minute(sign_in: SignIn, forger: Forger, clock: Clock) -> None:
+    one_comes(sign_in, forger)
+    changes_its_key(forger, "second")
+    assert one_comes(sign_in, forger) == "ann@example.news"
+    assert forger.asked.count("/keys") == 2
+    changes_its_key(forger, "third")
+    for _ in range(3):
+        with pytest.raises(NotSignedIn, match="id_token_invalid_key_id"):
+            one_comes(sign_in, forger)
+    assert forger.asked.count("/keys") == 2
+    clock.now += KEYS_AGAIN
+    assert one_comes(sign_in, forger) == "ann@example.news"
+
+
+def test_a_provider_that_did_not_answer_is_left_alone_for_some_seconds(
+    provider: Provider, forger: Forger, clock: Clock
+) -> None:
+    forger.close()
+    for why in ("ConnectionError", "resting"):
+        with pytest.raises(NotSignedIn, match=f"away: {why}"):
+            provider.described()
+    clock.now += REST
+    with pytest.raises(NotSignedIn, match="away: ConnectionError"):
+        provider.described()
+
+
+def test_no_more_than_two_threads_wait_for_it(provider: Provider, forger: Forger) -> None:
+    inside, over = threading.Barrier(WAITING + 1), threading.Event()
+
+    def wait() -> None:
+        with provider.turn():
+            inside.wait(10)
+            over.wait(10)
+
+    threads = [threading.Thread(target=wait) for _ in range(WAITING)]
+    for thread in threads:
+        thread.start()
+    inside.wait(10)
+    with pytest.raises(NotSignedIn, match="away: busy"):
+        provider.described()
+    over.set()
+    for thread in threads:
+        thread.join(10)
+    assert provider.described().token == f"{forger.issuer}/token"
+
+
+def test_the_provider_is_asked_for_groups_where_it_has_a_scope_for_them(sign_in: SignIn, forger: Forger) -> None:
+    forger.described["scopes_supported"] = ["openid", "groups", "phone"]
+    assert "scope=openid+email+groups+profile" in sign_in.begin(None)[0]
+
+
+def test_scopes_that_are_set_are_asked_for_and_no_others(forger: Forger, provider: Provider) -> None:
+    terms = replace(TERMS, issuer=forger.issuer, scopes=("email", "roles"))
+    assert "scope=openid+email+roles&" in SignIn(terms, time.time, provider).begin(None)[0]
+
+
+def test_a_provider_that_takes_the_secret_in_the_form_alone_gets_it_there(sign_in: SignIn, forger: Forger) -> None:
+    forger.described["token_endpoint_auth_methods_supported"] = ["client_secret_post"]
+    assert one_comes(sign_in, forger) == "ann@example.news"
+
+
+def test_an_attempt_lasts_ten_minutes_and_is_of_its_state() -> None:
+    attempt = Attempt("state", "nonce", "verifier", None, 1_000)
+    assert attempt.is_of("state", 1_000 + LASTS - 1)
+    assert not attempt.is_of("state", 1_000 + LASTS)
+    assert not attempt.is_of("other", 1_000)
+    assert not attempt.is_of("", 1_000)
+
+
+def test_the_highest_role_counts_and_none_is_none() -> None:
+    assert TERMS.role_of(["everybody", "chiefs", "desk"]) == "owner"
+    assert TERMS.role_of(["desk", "everybody"]) == "granter"
+    assert TERMS.role_of(["Desk", ""]) is None
+
+
+def test_the_mark_changes_with_all_but_the_secret_and_neither_it_nor_the_rest_shows_that() -> None:
+    assert replace(TERMS, client_secret="another").mark == TERMS.mark
+    assert replace(TERMS, roles=TERMS.roles[:2]).mark != TERMS.mark
+    assert replace(TERMS, name_claim="sub").mark != TERMS.mark
+    assert SECRET not in repr(TERMS)
