@@ -103,8 +103,9 @@ class Provider:
 
     def _read(self, address: str, what: str, token: str | None = None) -> dict[str, Any]:
         headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-        with self.turn():
-            answer = requests.get(address, headers=headers, timeout=TIMEOUT, allow_redirects=False)
+        with self.turn(), requests.Session() as session:
+            session.trust_env = not self._terms.here
+            answer = session.get(address, headers=headers, timeout=TIMEOUT, allow_redirects=False)
         try:
             told = answer.json() if answer.status_code == 200 else None
         except ValueError:
@@ -137,7 +138,7 @@ class Provider:
     def _address(self, told: Mapping[str, Any], name: str) -> str:
         """An address of the provider's; one without https would undo that of the issuer."""
         found = told.get(name)
-        schemes = ("https",) if self._terms.issuer.startswith("https:") else ("https", "http")
+        schemes = ("https", "http") if self._terms.here else ("https",)
         if not isinstance(found, str) or not found.isprintable() or urlsplit(found).scheme not in schemes:
             raise NotSignedIn("away", f"discovery_without_{name}")
         return found

@@ -98,7 +98,7 @@ class SignIn:
     def _client(self, found: Described) -> OAuth2Session:
         terms = self.terms
         usual = ("email", "profile", *({terms.groups_claim, "groups"} & found.scopes))
-        return OAuth2Session(
+        client = OAuth2Session(
             terms.client_id,
             terms.client_secret,
             token_endpoint_auth_method=found.auth_method,
@@ -106,3 +106,5 @@ class SignIn:
             redirect_uri=terms.return_url,
             code_challenge_method="S256",
         )
+        client.trust_env = not terms.here
+        return client

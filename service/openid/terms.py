@@ -35,6 +35,11 @@ class OpenIdConnect:
         return urlsplit(self.issuer).netloc
 
     @property
+    def here(self) -> bool:
+        """Whether the provider is on this machine, where no proxy of the environment stands before it."""
+        return self.issuer.startswith("http:")
+
+    @property
     def begin_url(self) -> str:
         return f"{self.public_url}/admin/sign-in/begin"
 

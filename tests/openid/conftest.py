@@ -79,9 +79,9 @@ def identities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Identities]
 
 
 @pytest.fixture
-def trusting(serve: Serve, identities: Identities) -> Paywall:
+def trusting(serve: Serve, identities: Identities, valkey_url: str) -> Paywall:
     """A service that takes people of the identity provider, with two owners by key."""
-    running = serve(pages.POLICY_WITH_APPROVALS, start=False, PAYWALL_ADMIN_KEYS=pages.ADMINS)
+    running = serve(pages.POLICY_WITH_APPROVALS, start=False, REDIS_URL=valkey_url, PAYWALL_ADMIN_KEYS=pages.ADMINS)
     running.env.update(identities.register(running.url))
     return running.start()
 

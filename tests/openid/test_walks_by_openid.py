@@ -112,22 +112,30 @@ def test_doctor_asks_the_provider(trusting: Paywall, identities: Identities) -> 
 
 
 @pytest.fixture
+def by_name(trusting: Paywall, identities: Identities) -> Paywall:
+    """The service at another site than the provider, as browsers see it: `localhost` and `127.0.0.1` are two."""
+    trusting.end()
+    trusting.env.update(identities.register(f"http://localhost:{trusting.port}"))
+    return trusting.start()
+
+
+@pytest.fixture
 def page(browser: Browser) -> Page:
     return browser.new_context(viewport={"width": 1120, "height": 760}, color_scheme="light").new_page()
 
 
 @pytest.mark.browser
 @pytest.mark.full
-def test_in_a_real_browser_by_keyboard_alone(page: Page, trusting: Paywall, identities: Identities) -> None:
+def test_in_a_real_browser_by_keyboard_alone(page: Page, by_name: Paywall, identities: Identities) -> None:
     said: list[str] = []
     page.on("console", lambda line: said.append(line.text) if "Security Policy" in line.text else None)
-    hands = Hands(page, trusting.url).open("/admin/reader?id=r-7").to("a.button.main")
+    hands = Hands(page, by_name.env["PAYWALL_PUBLIC_URL"]).open("/admin/reader?id=r-7").to("a.button.main")
     assert faults(page) == []
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / "admin-walk-openid-door.png", full_page=True)
     page.keyboard.press("Enter")
     page.wait_for_selector("#login")
-    ours = [line for line in said if trusting.url in line]
+    ours = [line for line in said if hands.url in line]
     hands.type("#login", "bea")
     page.keyboard.press("Enter")
     hands.type("#password", PASSWORD)
@@ -136,10 +144,20 @@ def test_in_a_real_browser_by_keyboard_alone(page: Page, trusting: Paywall, iden
     if page.url.startswith(identities.issuer):  # It asks once.
         page.screenshot(path=SHOTS / "admin-walk-openid-consent.png", full_page=True)
         hands.press("button[value=accept]")
-    page.wait_for_url(f"{trusting.url}/admin/reader?id=r-7")
+    page.wait_for_url(f"{hands.url}/admin/reader?id=r-7")
     assert "oidc:bea@example.news" in page.inner_text(".menu summary")
     hands.fold("Give access").type("#reason-new", "press card").send("#give button", "Access granted.")
-    assert trusting.ask({"id": "a-story", "tier": "supporters"}, reader="r-7", count=False)["show"] == "full"
+    assert by_name.ask({"id": "a-story", "tier": "supporters"}, reader="r-7", count=False)["show"] == "full"
     page.screenshot(path=SHOTS / "admin-walk-openid-granted.png", full_page=True)
     hands.press(".menu summary").send("form[action$='everywhere'] button", "You are signed out, on every device.")
     assert ours == []
+
+
+@pytest.mark.browser
+@pytest.mark.full
+def test_the_door_is_as_good_on_a_phone_in_the_dark_and_with_a_refusal(browser: Browser, trusting: Paywall) -> None:
+    page = browser.new_context(viewport={"width": 390, "height": 800}, color_scheme="dark").new_page()
+    page.goto(f"{trusting.url}/admin/sign-in?refused=no_group")
+    assert faults(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.screenshot(path=SHOTS / "admin-openid-refused-dark-390.png", full_page=True)
