@@ -157,6 +157,10 @@ def test_only_billing_imports_stripe() -> None:
     assert {room_of(name) for name in importers_of("stripe")} <= {"billing"}
 
 
+def test_only_the_room_of_openid_imports_what_speaks_it() -> None:
+    assert {room_of(name) for package in ("authlib", "joserfc") for name in importers_of(package)} == {"openid"}
+
+
 def test_only_the_web_what_puts_it_together_and_the_demo_import_flask() -> None:
     assert {room_of(name) for name in importers_of("flask")} <= {"web", "site", "demo"}
 

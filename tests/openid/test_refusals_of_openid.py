@@ -43,6 +43,7 @@ def public_key_as_secret(forger: Forger, claims: dict[str, Any]) -> str:
 LIES: dict[str, Lie] = {
     "for another audience": says(aud="another"),
     "for another audience in a list": says(aud=["another"]),
+    "for another audience, by us": says(aud=["another"], azp="paywall"),
     "for two, and not told by whom": says(aud=["another", "paywall"]),
     "for two, by the other": says(aud=["another", "paywall"], azp="another"),
     "of another issuer": says(iss="https://login.example.org"),
@@ -87,7 +88,7 @@ TRUTHS: dict[str, Lie] = {
     "as it comes": says(),
     "for two, by us": says(aud=["another", "paywall"], azp="paywall"),
     "with the access token's hash": says(at_hash=half_hash("an-access-token-of-the-tests")),
-    "over since some seconds": says(exp=int(time.time()) - 5),
+    "over since some seconds": lambda forger: says(exp=int(time.time()) - 5)(forger),
     "with one group as a text": says(groups="desk"),
     "with more groups": says(groups=["everybody", "library", "desk", 7]),
     "with an e-mail address in capitals": says(email="ANN@Example.news", email_verified=True),
