@@ -6,8 +6,10 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; do \
   $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-# Tests run on two processes; more would fight over the servers they start.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+# Some machines tell Python to forget what it compiled; every process that a test or the demo starts would compile it all again.
+unexport PYTHONDONTWRITEBYTECODE
+# Tests run on two processes, a file on one: more would fight over the servers they start, and what a file starts serves all its tests.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help install demo test check load lint types bench lock clean
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 Until = Callable[..., float]
 
-pytestmark = pytest.mark.xdist_group("demo")
 
 FRESH = ("harbour-contract", "school-buses", "heat-grid", "newsmaker-ferry", "women-eight", "meridian")
 OLD = "coopers-row"

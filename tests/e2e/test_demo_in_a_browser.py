@@ -26,7 +26,6 @@ Until = Callable[..., float]
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.full,
-    pytest.mark.xdist_group("demo"),
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
 ]
 
