@@ -37,8 +37,16 @@ ONLY_IN_FULL = {
     "test_against_openapi",
     "test_control",
     "test_pages_in_a_browser",
+    "test_api",
+    "test_billing_life",
+    "test_checkout_and_portal",
+    "test_webhooks_and_events",
+    "test_newspaper_outage",
+    "test_newspaper_site",
+    "test_walks_by_openid",
+    "test_passes_served",
 }
-"""Files of tests that start many servers, or try the demo's look-alike rather than the service."""
+"""Files of tests that start many servers, or try the demo's own parts rather than the service."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
