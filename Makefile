@@ -23,16 +23,20 @@ help: ## List the commands
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
+.venv/testing: requirements-test.txt .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.txt
+	@touch $@
+
 .venv/developing: requirements-dev.txt .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	@touch $@
+	@touch $@ .venv/testing
 
 install: .venv/installed ## Build .venv from the pinned requirements
 
 demo: .venv/installed ## Show it all: a newspaper, the service, a look-alike of Stripe
 	$(BIN)/paywall demo
 
-test: .venv/developing ## Run the tests (what takes long is in check)
+test: .venv/testing ## Run the tests (what takes long is in check)
 	HYPOTHESIS_PROFILE=quick $(PYTEST) -m "not full and not load"
 
 check: .venv/developing lint types ## Lint, types and all the tests: what CI runs
@@ -41,7 +45,7 @@ check: .venv/developing lint types ## Lint, types and all the tests: what CI run
 	@# A process each: Playwright's synchronous browsers do not share one.
 	for file in $$(grep -rl 'mark.browser' tests --include='test_*.py'); do $(BIN)/python -m pytest --reruns 2 -m browser $$file || [ $$? = 5 ] || exit 1; done
 
-load: .venv/developing ## Tests with bounds of milliseconds, for a machine that does nothing else
+load: .venv/testing ## Tests with bounds of milliseconds, for a machine that does nothing else
 	$(PYTEST) -n 0 -m load
 
 lint: .venv/developing ## Ruff: rules and format
@@ -51,11 +55,12 @@ lint: .venv/developing ## Ruff: rules and format
 types: .venv/developing ## mypy, strict
 	$(BIN)/mypy
 
-bench: .venv/developing ## Measure a check against bare Flask views (needs wrk)
+bench: .venv/testing ## Measure a check against bare Flask views (needs wrk)
 	$(BIN)/python -m bench
 
 lock: ## Pin the requirements anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url $(UPGRADE) pyproject.toml -o requirements.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url $(UPGRADE) --extra test pyproject.toml -o requirements-test.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url $(UPGRADE) --extra dev pyproject.toml -o requirements-dev.txt
 
 clean: ## Remove what was built, not what a service keeps
