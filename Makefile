@@ -55,8 +55,10 @@ lint: .venv/developing ## Ruff: rules and format
 types: .venv/developing ## mypy, strict
 	$(BIN)/mypy
 
-bench: .venv/testing ## Measure a check against bare Flask views (needs wrk)
+bench: .venv/testing ## Measure checks, also without the store, and the staff page (needs wrk; five minutes)
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.outage
+	$(BIN)/python -m bench.admin 100000 1000000 100000
 
 lock: ## Pin the requirements anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url $(UPGRADE) pyproject.toml -o requirements.txt

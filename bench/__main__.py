@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.app import build
+from service.observe import configure_logs
 from service.paywall.source import Item, Subscription
 from service.settings import load_settings
 from service.store.embedded import EmbeddedStore
@@ -139,6 +140,7 @@ def table(results: dict[str, list[Measured]]) -> str:
 def main() -> None:
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not installed; on Debian: apt-get install wrk")
+    configure_logs(command=True)
     with tempfile.TemporaryDirectory() as folder:
         store = EmbeddedStore(Path(folder))
         url = store.start()

@@ -24,6 +24,7 @@ from werkzeug.test import Client
 from service.app import Service, build
 from service.demo import month
 from service.paywall.source import Item, Subscription
+from service.observe import configure_logs
 from service.settings import load_settings
 from service.site import wsgi
 from service.store import audit as trail
@@ -176,6 +177,7 @@ def main() -> None:
     """Seeds, measures, prints a table. Exit status 1 where a view's median is 100 ms or more."""
     given = [int(text) for text in sys.argv[1:4]] or [10_000, 100_000, 10_000]
     sizes = (given[0], given[1], given[2])
+    configure_logs(command=True)
     with tempfile.TemporaryDirectory() as folder:
         store = EmbeddedStore(Path(folder))
         url = store.start()

@@ -17,6 +17,7 @@ import threading
 from pathlib import Path
 
 from bench.__main__ import CONNECTIONS, HERE, free_port, seed, server
+from service.observe import configure_logs
 from service.store.embedded import EmbeddedStore
 
 CASES = {"store at hand": None, "store killed": signal.SIGKILL, "store hangs": signal.SIGSTOP}
@@ -65,6 +66,7 @@ def main() -> None:
     """Prints a row for each state of the store."""
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not installed; on Debian: apt-get install wrk")
+    configure_logs(command=True)
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 8
     print("| | requests/s | median | p99 | longest | longest as it began |\n|---|---|---|---|---|---|")
     for name, strike in CASES.items():
