@@ -23,8 +23,8 @@ from werkzeug.test import Client
 
 from service.app import Service, build
 from service.demo import month
-from service.paywall.source import Item, Subscription
 from service.observe import configure_logs
+from service.paywall.source import Item, Subscription
 from service.settings import load_settings
 from service.site import wsgi
 from service.store import audit as trail
