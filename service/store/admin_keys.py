@@ -40,12 +40,15 @@ class UnknownKey(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AdminKey:
-    """A key made at run time. `mark` is the hash that it is known by, in hex."""
+    """A key made at run time. `mark` is the hash that it is known by, in hex.
+
+    `created_at` is to the microsecond, so that keys of one second stand in their order.
+    """
 
     name: str
     role: str
     mark: str
-    created_at: int
+    created_at: float
     actor: str
 
 
@@ -63,7 +66,7 @@ class AdminKeys:
 
     def add(self, name: str, role: str, mark: bytes, reason: str | None, actor: Actor, now: float) -> AdminKey:
         """Keeps a new key by its hash. `NameInUse`."""
-        key = AdminKey(name, role, mark.hex(), int(now), actor.name)
+        key = AdminKey(name, role, mark.hex(), round(now, 6), actor.name)
         written = trail.entry(
             actor, "key.create", now=now, reader=None, target=name, before=None, after={"role": role}, reason=reason
         )

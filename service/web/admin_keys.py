@@ -105,4 +105,4 @@ def told_of(key: AdminKey) -> dict[str, Any]:
 
 
 def _place(key: AdminKey) -> str:
-    return f"{key.created_at:012d} {key.name}"
+    return f"{key.created_at:019.6f} {key.name}"

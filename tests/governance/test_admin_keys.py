@@ -121,6 +121,16 @@ def test_pages_of_keys(house: House) -> None:
     assert rest["next"] is None
 
 
+def test_keys_of_one_second_are_listed_newest_first(house: House) -> None:
+    house.app.clock.now = float(int(house.app.clock.now))
+    for name in ("mia", "zoe", "abe", "ned"):
+        house.app.clock.now += 0.1
+        house.make_key(name, "viewer")
+    first = house.done("ann", "GET", "/v1/keys", query_string={"limit": 2})
+    rest = house.done("ann", "GET", "/v1/keys", query_string={"limit": 2, "after": first["next"]})
+    assert [item["name"] for item in first["items"] + rest["items"]] == ["ned", "abe", "zoe", "mia"]
+
+
 def test_a_key_works_and_ends_on_every_worker(paywall: Paywall, until: Until, name: str) -> None:
     body = {"name": name, "role": "viewer"}
     key = paywall.post("/v1/keys", body, "admin-key-of-the-tests").json()["key"]
