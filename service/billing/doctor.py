@@ -131,7 +131,7 @@ def _last_event(last: int | None, newest: int | None) -> Finding:
         return Finding("wrong", "events", f"Stripe has events since {_time(newest)}, none has come: {mend}")
     if newest - last > LATE:
         return Finding("wrong", "events", f"the last event that came is of {_time(last)}, Stripe's of {_time(newest)}")
-    return Finding("good", "events", f"the last event came of {_time(last)}")
+    return Finding("good", "events", f"the last event that came is of {_time(last)}")
 
 
 def _time(moment: int) -> str:

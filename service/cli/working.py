@@ -110,8 +110,12 @@ def _as_text(told: dict[str, Any], without_key: bool) -> str:
         if told[name] is not None:
             figures = ", ".join(f"{word}: {value}" for word, value in told[name].items() if not isinstance(value, list))
             lines.append(f"{name.replace('_', '-')}: {figures}")
-            lines += [f"  {row}" for value in told[name].values() if isinstance(value, list) for row in value]
+            lines += [f"  {_drift(row)}" for value in told[name].values() if isinstance(value, list) for row in value]
     return "\n".join(lines + (["Nothing was changed (--dry-run)."] if told["dry_run"] else []))
+
+
+def _drift(row: dict[str, Any]) -> str:
+    return f"{row['name']}: {row['what']}{', mended' if row['mended'] else ''}"
 
 
 @click.group()

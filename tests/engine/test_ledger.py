@@ -68,6 +68,15 @@ def test_what_is_not_ours_is_listed_and_changes_nothing(stage: Any, make: Any, f
     assert stage.readers.everything("r-1") == []
 
 
+def test_what_was_ignored_counts_when_it_comes_again_and_is_ours_by_then(stage: Any, make: Any) -> None:
+    event = make.event("customer.subscription.created", make.subscription())
+    stage.stripe.happen(event)
+    stage.tell(event | {"livemode": True}, NOW)
+    assert stage.tell(event, NOW + 5).state == "done"
+    assert stage.engine.ledger.find(event["id"]).state == "applied"
+    assert stage.tell(event | {"livemode": True}, NOW + 6).state == "applied"
+
+
 def test_repeats_are_counted_and_done_once(stage: Any, make: Any) -> None:
     event = make.tell("customer.subscription.created", make.subscription())
     for _ in range(3):

@@ -7,7 +7,9 @@
 -- gives {state before ('' = new), mark, 1 = the lease is ours}; a replay of an unknown event gives {'unknown', 0, 0}
 local id, now, mode = ARGV[1], ARGV[2], ARGV[6]
 local state = redis.call('HGET', KEYS[1], 'state') or ''
-if state ~= '' then
+-- What was ignored once, as of the other mode, may be ours by now; a replay cannot tell, for nothing of it was kept.
+local known = state ~= '' and (state ~= 'ignored' or ARGV[8] ~= '' or mode == 'replay')
+if known then
   if mode == 'deliver' then redis.call('HINCRBY', KEYS[1], 'duplicates', 1) end
   local again = state == 'pending' or (mode ~= 'list' and state == 'dead') or (mode == 'replay' and state ~= 'ignored')
   if not again then return {state, 0, 0} end
