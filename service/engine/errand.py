@@ -26,6 +26,15 @@ class Errand:
     """Stripe could not be read; the rest of this errand does not try again."""
     under_way: set[str] = field(default_factory=set)
     """What is being worked on, each on account of the one before: none is taken up twice at a time."""
+    on_account_of: tuple[str, str] | None = None
+    """The event that all this follows from, and the object that it is about first: to it the changes are noted."""
+    held_before: dict[tuple[str, str], object] = field(default_factory=dict)
+    """What readers held before an event changed it: one event may change several of a reader's sources."""
+
+    def under(self, event: tuple[str, str] | None) -> tuple[str, str] | None:
+        """From now on all is on account of this event, if there is one. Gives what it was on account of before."""
+        before, self.on_account_of = self.on_account_of, event or self.on_account_of
+        return before
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from service.store.known import Known
 from service.store.objects import Objects, StoredObject
 from service.store.readers import Readers
 
-NoteChanges = Callable[[dict[str, object]], None]
+NoteChanges = Callable[[dict[str, list[object]]], None]
 
 NO_CUSTOMER = frozenset("tf")
 """Letters of copies whose holder is not the customer: a seat's and a gift's."""
@@ -38,7 +38,7 @@ class Turn:
 
     def tell(self, changes: Mapping[str, Change]) -> None:
         """Notes with the event what is about to change."""
-        found: dict[str, object] = {reader: [c.before, c.after] for reader, c in changes.items() if c}
+        found: dict[str, list[object]] = {reader: [c.before, c.after] for reader, c in changes.items() if c}
         if self.note is not None and found and self.noted < MOST_NOTED:
             self.noted += len(found)
             self.note(found)

@@ -79,7 +79,7 @@ class Workbench:
 
     def spread(self, names: Sequence[str], errand: Errand) -> bool:
         """Gives everybody what is theirs of these objects, as they are known. Gives whether all is done."""
-        return self._spread(list(names), None, errand)
+        return self._spread(list(names), errand)
 
     def _until_done(self, name: str, errand: Errand, number: int) -> bool:
         while True:
@@ -97,6 +97,13 @@ class Workbench:
     def _once(self, name: str, errand: Errand, number: int) -> tuple[bool, bool]:
         """One look. Gives whether all that was waiting is done, and whether there is reason to look again at once."""
         waiting = self._inbox.waiting(name, number)
+        before = errand.under((name, waiting[-1].id) if waiting else None)
+        try:
+            return self._look(name, waiting, errand, number)
+        finally:
+            errand.on_account_of = before
+
+    def _look(self, name: str, waiting: list[Waiting], errand: Errand, number: int) -> tuple[bool, bool]:
         ref = ref_from(name)
         if isinstance(ref, PaymentRef):
             look = self._payments.follow(ref, waiting, number, errand)
@@ -107,7 +114,7 @@ class Workbench:
         self._checkpoint("requested")
         # What else has to be read is marked in the store: whether it is done now does not hold the event up.
         self._read_onward(look.onward, errand)
-        if not self._spread([name], waiting[-1] if waiting else None, errand):
+        if not self._spread([name], errand):
             # Its copies had higher numbers: it is above them now, and has to be read once more.
             return False, not errand.away and self._objects.load(name).number(b"behind") > 0
         self._checkpoint("spread")
@@ -168,10 +175,11 @@ class Workbench:
         verdict, _ = self._objects.apply(told.ref.text, number, told, now, read=True, mark=mark, due=due)
         return verdict
 
-    def _spread(self, names: list[str], event: Waiting | None, errand: Errand) -> bool:
+    def _spread(self, names: list[str], errand: Errand) -> bool:
         """Spreads objects and all that they tell on. Gives whether all is done."""
-        first, cause = names[0], f"event:{event.id}" if event else errand.cause
-        note = (lambda found: self._inbox.note_changes(first, event.id, found)) if event else None
+        event = errand.on_account_of
+        cause = f"event:{event[1]}" if event else errand.cause
+        note = (lambda found: self._note(event, found, errand)) if event else None
         queue, finished = deque(names), True
         while queue:
             heard = Heard()
@@ -182,6 +190,12 @@ class Workbench:
                 self._objects.request(other, errand.now)
                 self._read_onward([other], errand)
         return finished
+
+    def _note(self, event: tuple[str, str], found: dict[str, list[object]], errand: Errand) -> None:
+        """With an event is kept what a reader held before all of it, not before the last of several sources changed."""
+        for reader, change in found.items():
+            change[0] = errand.held_before.setdefault((event[1], reader), change[0])
+        self._inbox.note_changes(*event, found)
 
 
 def _done(event: Waiting, verdict: Verdict) -> Done:

@@ -153,6 +153,6 @@ def _entry(name: str, row: Sequence[bytes]) -> Entry:
         why=fields["why"] or None,
         attempts=int(fields["attempts"]),
         duplicates=int(fields["duplicates"]),
-        changes=tuple(Changed(reader, before, after) for reader, (before, after) in sorted(changes)),
+        changes=tuple(Changed(reader, before, after) for reader, (before, after) in sorted(changes) if before != after),
         name=fields["name"],
     )

@@ -52,6 +52,31 @@ def test_a_change_of_owner_tells_of_both_readers(stage: Any, make: Any) -> None:
     assert changes == {"r-1": (True, False), "r-2": (False, True)}
 
 
+def test_a_refund_tells_of_the_pass_that_it_ended(stage: Any, make: Any) -> None:
+    make.tell("checkout.session.completed", make.session(), NOW)
+    event = make.tell("refund.created", make.refund(300), NOW + 1)
+    (change,) = stage.engine.ledger.find(event["id"]).changes
+    assert (change.reader, bool(change.before), change.after) == ("r-1", True, [])
+
+
+def test_what_an_event_led_to_is_told_with_it(stage: Any, make: Any) -> None:
+    stage.stripe.put(make.subscription())
+    begun = make.session(mode="subscription", subscription="sub_1", payment_intent=None)
+    event = make.tell("checkout.session.completed", begun)
+    (change,) = stage.engine.ledger.find(event["id"]).changes
+    assert (change.reader, change.before) == ("r-1", [])
+    assert [row[0] for row in change.after] == ["notebook", "no_ads"]
+
+
+def test_an_event_that_changes_several_sources_tells_the_whole_change(stage: Any, make: Any) -> None:
+    for name in ("sub_1", "sub_2"):
+        make.tell("customer.subscription.created", make.subscription(name, reader=None))
+    event = make.tell("customer.updated", make.customer(reader="r-1"), NOW + 1)
+    (change,) = stage.engine.ledger.find(event["id"]).changes
+    assert change.before == []
+    assert [row[0] for row in change.after] == ["notebook", "no_ads"]
+
+
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
