@@ -29,6 +29,8 @@ ROUND = 4.0
 """Seconds that the parts of a round may take together, where they can be interrupted."""
 SWEEP_EVERY = 86_400
 """Seconds between two sweeps; the first one begins at once, and finds what was there before the service."""
+SWEEP_AGAIN = 60.0
+"""Seconds until a sweep that Stripe broke off begins again."""
 TRIM_EVERY = 600.0
 
 
@@ -89,7 +91,7 @@ class Worker:
         self._prices_changed = prices_changed
         self._report = report
         self._timer = timer
-        self._next_catch_up = self._next_trim = 0.0
+        self._next_catch_up = self._next_trim = self._next_sweep = 0.0
         self._sweeping: Iterator[None] | None = None
         self._swept = Swept()
         self._stop = threading.Event()
@@ -197,7 +199,7 @@ class Worker:
     def _sweep_on(self, begun: float) -> None:
         """A part of the nightly sweep, as far as there is time in this round."""
         gateway, now = self._engine.gateway, self._clock()
-        if gateway is None:
+        if gateway is None or begun < self._next_sweep:
             return
         if self._sweeping is None:
             last = self._sweep.last()
@@ -213,5 +215,5 @@ class Worker:
                         self._aside.swept(self._swept)
                     return
         except StripeTrouble as trouble:
-            self._sweeping = None
+            self._sweeping, self._next_sweep = None, begun + SWEEP_AGAIN
             self._report("sweep_failed", trouble.why)

@@ -9,7 +9,7 @@ import pytest
 
 from service.engine.catchup import CatchUp
 from service.store.leader import Leader
-from service.worker import Worker
+from service.worker import SWEEP_AGAIN, Worker
 
 DAY = 86_400
 HOUR = 3_600
@@ -23,6 +23,21 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class Rounds:
+    """Beside the worker, counting its rounds."""
+
+    ended = 0
+
+    def round(self, goes_on: Any) -> None:
+        self.ended += 1
+
+    def everything(self) -> None: ...
+
+    def caught_up(self, found: Any) -> None: ...
+
+    def swept(self, found: Any) -> None: ...
 
 
 @pytest.fixture
@@ -247,6 +262,25 @@ def test_a_worker_that_runs_works_until_it_is_stopped(
     thread.join(10)
     assert not thread.is_alive()
     assert Leader(stage.link, stage.keys).leads()
+
+
+@pytest.mark.full  # Rounds are a second apart.
+def test_a_sweep_that_stripe_broke_off_waits_before_it_asks_again(
+    stage: Any, make: Any, admin: Any, clock: Clock, until: Any
+) -> None:
+    stage.stripe.put(make.subscription())
+    stage.stripe.away = True
+    timer, rounds, told = Clock(), Rounds(), []
+    worker = worker_of(stage, admin, clock, timer=timer, aside=rounds, report=lambda what, why: told.append(what))
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    until(lambda: rounds.ended >= 3, 10)
+    assert told.count("sweep_failed") == 1
+    stage.stripe.away = False
+    timer.now += SWEEP_AGAIN
+    until(lambda: set(stage.held("r-1", NOW)) == BOTH, 10)
+    worker.stop()
+    thread.join(10)
 
 
 def test_what_a_process_cannot_finish_is_tried_ever_more_seldom(stage: Any, make: Any) -> None:
