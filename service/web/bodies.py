@@ -17,7 +17,11 @@ MOST = 256 * 1024
 
 
 def raw(most: int = MOST) -> bytes:
-    """The body as it came, also a chunked one; asked for again, the same. `Problem` 413 beyond `most` bytes."""
+    """The body as it came, also a chunked one; asked for again, the same.
+
+    `Problem` 413 beyond `most` bytes, 400 for one that ends before its Content-Length. Of a chunked one that was cut the
+    server does not tell.
+    """
     kept: bytes | None = g.get("body")
     if kept is None:
         kept = g.body = _read(most)
@@ -29,6 +33,8 @@ def _read(most: int) -> bytes:
     if declared is not None and declared > most:
         raise Problem(413, f"The body has {declared} bytes; at most {most} are taken.")
     body = request.stream.read(most + 1) if declared is None else request.stream.read(declared)
+    if declared is not None and len(body) < declared:
+        raise Problem(400, f"The body ended after {len(body)} of {declared} bytes; send it again.")
     if len(body) > most:
         raise Problem(413, f"The body has more than {most} bytes.")
     return bytes(body)

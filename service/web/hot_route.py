@@ -87,7 +87,7 @@ class HotRoute:
             return None
         body: bytes = environ["wsgi.input"].read(int(length))
         environ["wsgi.input"] = io.BytesIO(body)
-        return body
+        return body if len(body) == int(length) else None
 
     def _answer(self, body: bytes) -> tuple[bytes, str, str] | None:
         try:

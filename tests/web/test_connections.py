@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from tests.serving import Raw
+    from tests.serving import Paywall, Raw
 
 PLAIN = b'{"story": {"id": "a"}, "count": false}'
 
@@ -83,3 +84,31 @@ def test_a_head_has_no_body_to_be_taken_for_the_next_answer(raw: Callable[[], Ra
     assert one.answer(head=True)[0] == 200
     one.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
     assert one.answer()[0] == 200
+
+
+ROWS = b"reader,plan,until,reason\nr-cut-1,vip,never,press card\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "kind", "body"),
+    [
+        (b"/v1/access", b"site-key-of-the-tests", b"application/json", PLAIN),
+        (b"/v1/access/batch", b"site-key-of-the-tests", b"application/json", b'{"stories": [{"id": "a"}]}'),
+        (b"/v1/grants/import", b"admin-key-of-the-tests", b"text/csv", ROWS),
+        (b"/v1/stripe/webhook", b"", b"application/json", b"{}"),
+    ],
+)
+def test_a_body_that_was_cut_is_refused_even_if_what_came_is_whole_in_itself(
+    raw: Callable[[], Raw], paywall: Paywall, path: bytes, key: bytes, kind: bytes, body: bytes
+) -> None:
+    one = raw()
+    top = [b"POST " + path + b" HTTP/1.1", b"Host: x", b"Authorization: Bearer " + key, b"Content-Type: " + kind]
+    one.send(b"\r\n".join([*top, b"Content-Length: %d" % (len(body) + 100)]), b"\r\n\r\n", body)
+    one.sock.shutdown(socket.SHUT_WR)
+    try:
+        status, _, answer = one.answer()
+    except (EOFError, OSError):
+        pass  # closed without an answer: nothing was taken either
+    else:
+        assert (status, json.loads(answer)["status"]) == (400, 400)
+    assert not paywall.reader("r-cut-1")["access"]
