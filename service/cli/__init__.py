@@ -13,6 +13,7 @@ _WHERE = {
     "running": ("serve", "check-config", "demo"),
     "asking": ("explain", "readers"),
     "granting": ("grants",),
+    "belonging": ("seats",),
     "passes": ("passes",),
     "auditing": ("audit",),
     "digest": ("digest",),

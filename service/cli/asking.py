@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from service.app import Service
-from service.cli import privacy, session
+from service.cli import belonging, privacy, session
 from service.paywall.catalogue import Story
 from service.paywall.sentence import sentence
 from service.web import encode
@@ -20,6 +20,7 @@ def add_to(main: click.Group) -> None:
     """Adds these commands."""
     main.add_command(explain)
     privacy.add_to(readers)
+    belonging.add_to_readers(readers)
     main.add_command(readers)
 
 
@@ -85,7 +86,7 @@ def _change(change: dict[str, Any]) -> str:
 
 @click.group()
 def readers() -> None:
-    """Look at readers."""
+    """Look at readers, link what is theirs, merge two, export or erase one."""
 
 
 @readers.command("show")

@@ -80,7 +80,14 @@ class Admin:
         self._merges = merges
 
     def link(
-        self, reader: str, *, customer: str | None = None, subscription: str | None = None, actor: Actor, now: float
+        self,
+        reader: str,
+        *,
+        customer: str | None = None,
+        subscription: str | None = None,
+        actor: Actor,
+        now: float,
+        reason: str | None = None,
     ) -> Linked:
         """This is whose it is, above all metadata; also of one that Stripe has not told of yet."""
         name = f"customer:{customer}" if customer is not None else f"subscription:{subscription}"
@@ -89,7 +96,8 @@ class Admin:
         before = self._engine.objects.load(name)
         was = before.owner.reader
         known = {"reader": was} if was else None
-        entry = self._entry(actor, "link", now, reader=heir, target=target, before=known, after={"reader": heir})
+        after = {"reader": heir}
+        entry = self._entry(actor, "link", now, reader=heir, target=target, before=known, after=after, reason=reason)
         tag = StripeKeys.tag(place_of(name))
         self._audit.intend_at(tag)
         new, owner = self._engine.objects.link(name, heir, now, self._audit.packed(entry), self._outbox(tag))

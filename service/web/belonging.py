@@ -8,6 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 
 from service.engine.admin import Admin, CannotMerge, Group, NoSeats, SeatsFull, UnknownSubscription
+from service.store.audit import Actor
 from service.store.idempotency import Idempotency
 from service.store.seats import Seat
 from service.web import bodies, encode, fields, guards, repeats
@@ -50,9 +51,7 @@ def _add_links(blp: Blueprint, admin: Admin, repeated: Idempotency, clock: Calla
             raise invalid([("customer", message), ("subscription", message)])
 
         def link() -> Response:
-            linked = admin.link(name, customer=customer, subscription=subscription, actor=guards.actor(), now=clock())
-            what = {"customer": customer} if customer is not None else {"subscription": subscription}
-            return jsonify({"reader": name, **what, "was": linked.was})
+            return jsonify(linked(admin, name, customer, subscription, data.get("reason"), guards.actor(), clock()))
 
         return repeats.once(repeated, link)
 
@@ -65,11 +64,7 @@ def _add_links(blp: Blueprint, admin: Admin, repeated: Idempotency, clock: Calla
         data = bodies.load(merge_in)
 
         def merge() -> Response:
-            try:
-                admin.merge(name, data["from_"], guards.actor(), clock(), reason=data.get("reason"))
-            except CannotMerge as error:
-                raise Problem(409, f"{error.why[:1].upper()}{error.why[1:]}.", kind="cannot-merge") from None
-            return jsonify({"reader": name, "from": data["from_"]})
+            return jsonify(merged(admin, name, data["from_"], data.get("reason"), guards.actor(), clock()))
 
         return repeats.once(repeated, merge)
 
@@ -83,7 +78,7 @@ def _add_seats(blp: Blueprint, admin: Admin, clock: Callable[[], float]) -> None
     def show_seats(subscription: str) -> Response:
         """The seats of a group's subscription: how many are paid for, who has one, who lost one."""
         name = path_id("subscription", subscription)
-        return _seats(lambda: admin.group(name, clock()))
+        return jsonify(seats(lambda: admin.group(name, clock())))
 
     @blp.put("/v1/subscriptions/<subscription>/seats/<reader>")
     @described(takes=NoFieldsIn, body_required=False, gives={200: GroupOut}, refuses=(404, 409), tag="seats")
@@ -92,7 +87,7 @@ def _add_seats(blp: Blueprint, admin: Admin, clock: Callable[[], float]) -> None
         """Gives a reader a seat; given again, nothing changes."""
         name, who = path_id("subscription", subscription), path_reader(reader)
         bodies.load(nothing_in, optional=True)
-        return _seats(lambda: admin.give_seat(name, who, guards.actor(), clock()))
+        return jsonify(seats(lambda: admin.give_seat(name, who, guards.actor(), clock())))
 
     @blp.delete("/v1/subscriptions/<subscription>/seats/<reader>")
     @described(
@@ -108,12 +103,37 @@ def _add_seats(blp: Blueprint, admin: Admin, clock: Callable[[], float]) -> None
         """Takes a reader's seat back; taken again, nothing changes."""
         name, who = path_id("subscription", subscription), path_reader(reader)
         reason = bodies.reason(reason_in)
-        return _seats(lambda: admin.take_seat(name, who, guards.actor(), clock(), reason=reason))
+        return jsonify(seats(lambda: admin.take_seat(name, who, guards.actor(), clock(), reason=reason)))
 
 
-def _seats(work: Callable[[], Group]) -> Response:
+def linked(
+    admin: Admin,
+    reader: str,
+    customer: str | None,
+    subscription: str | None,
+    reason: str | None,
+    actor: Actor,
+    now: float,
+) -> dict[str, Any]:
+    """Links one of the two, and tells whose it was; for the API and the command line."""
+    done = admin.link(reader, customer=customer, subscription=subscription, actor=actor, now=now, reason=reason)
+    what = {"customer": customer} if customer is not None else {"subscription": subscription}
+    return {"reader": reader, **what, "was": done.was}
+
+
+def merged(admin: Admin, reader: str, gone: str, reason: str | None, actor: Actor, now: float) -> dict[str, Any]:
+    """Merges `gone` into the reader. `Problem` 409 where that cannot be."""
     try:
-        return jsonify(group_told(work()))
+        admin.merge(reader, gone, actor, now, reason=reason)
+    except CannotMerge as error:
+        raise Problem(409, f"{error.why[:1].upper()}{error.why[1:]}.", kind="cannot-merge") from None
+    return {"reader": reader, "from": gone}
+
+
+def seats(work: Callable[[], Group]) -> dict[str, Any]:
+    """The seats as they are after some work. `Problem` 404 or 409 where there are none, or none left."""
+    try:
+        return group_told(work())
     except UnknownSubscription:
         raise Problem(404, "This subscription is not known, here or at Stripe.") from None
     except NoSeats:
