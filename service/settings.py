@@ -162,9 +162,10 @@ def _wrong_pair(entry: str, name: str, secret: str) -> str | None:
 
 
 def _wrong_folder(value: str) -> str | None:
-    """A folder may still have to be made; a file in its place is refused."""
+    """A folder may still have to be made; a file in its place, or in that of one above it, is refused."""
     try:
-        return f"{value} is not a folder: name a folder" if Path(value).exists() and not Path(value).is_dir() else None
+        there = next(place for place in (Path(value).absolute(), *Path(value).absolute().parents) if place.exists())
+        return None if there.is_dir() else f"{there} is not a folder: name a folder"
     except OSError as error:
         return f"cannot be looked at: {error.strerror or 'the system refuses'}"
 

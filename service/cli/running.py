@@ -39,11 +39,11 @@ def serve(no_worker: bool, as_json: bool) -> None:
 
 
 @click.command("check-config")
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @session.json_option
 def check(folder: Path | None, as_json: bool) -> None:
     """Check paywall.toml in DIR (default: PAYWALL_CONFIG or config): every mistake, each with its place."""
-    place = folder or Path(os.environ.get("PAYWALL_CONFIG") or "config")
+    place = folder or Path(os.environ.get("PAYWALL_CONFIG", "").strip() or "config")
     mistakes = check_config(place)
     told = [{"where": mistake.where, "message": mistake.message} for mistake in mistakes]
     session.show(

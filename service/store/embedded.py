@@ -68,7 +68,7 @@ class EmbeddedStore:
             self._await_answer()
         except OSError as error:
             self.stop()
-            raise EmbeddedStoreError(f"{self.folder}: {error.strerror}") from None
+            raise EmbeddedStoreError(f"PAYWALL_DATA: {self.folder}: {error.strerror}") from None
         except BaseException:
             self.stop()
             raise
@@ -127,14 +127,14 @@ class EmbeddedStore:
                 return
             time.sleep(_POLL)
         if self._kind == "command":
-            raise EmbeddedStoreError(f"{self.folder}: the store does not answer; see {self._home / 'log'}")
+            raise EmbeddedStoreError(f"PAYWALL_DATA: {self.folder}: the store does not answer; see {self._home / 'log'}")
 
     def _obituary(self, status: int) -> str:
         try:
             last = (self._home / "log").read_text(errors="replace").splitlines()[-3:]
         except OSError:
             last = []
-        return f"{self.folder}: the store ended with status {status}; {self._home / 'log'} ends: " + " / ".join(last)
+        return f"PAYWALL_DATA: {self.folder}: the store ended with status {status}; {self._home / 'log'} ends: " + " / ".join(last)
 
     def _watch(self) -> None:
         pause = 0.05

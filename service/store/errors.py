@@ -33,7 +33,7 @@ class StoreError(RuntimeError):
 
 
 class EmbeddedStoreError(RuntimeError):
-    """The embedded store cannot be started; the text is a sentence for the operator and names the folder."""
+    """The embedded store cannot be started; the text is a sentence for the operator, with the variable and the folder."""
 
 
 class FolderInUse(EmbeddedStoreError):

@@ -46,7 +46,7 @@ class Ownership:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             fd = os.open(self.folder / "owner", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise EmbeddedStoreError(f"{self.folder}: cannot be written: {error.strerror}") from None
+            raise EmbeddedStoreError(f"PAYWALL_DATA: {self.folder} cannot be written: {error.strerror}") from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -54,7 +54,7 @@ class Ownership:
             return False
         except OSError as error:  # a network disk without locks
             os.close(fd)
-            raise EmbeddedStoreError(f"{self.folder}: cannot be locked: {error.strerror}") from None
+            raise EmbeddedStoreError(f"PAYWALL_DATA: {self.folder} cannot be locked: {error.strerror}") from None
         self._fd = fd
         _HELD.add(self)
         self.announce("")
@@ -101,7 +101,7 @@ def in_use(folder: Path, owner: Owner) -> str:
     who = {"serve": "a running `paywall serve`", "command": "a running `paywall` command"}.get(
         owner.kind, "another process"
     )
-    return f"{folder}: in use by {who}" + (f" (process {owner.pid})" if owner.pid else "")
+    return f"PAYWALL_DATA: {folder} is in use by {who}" + (f" (process {owner.pid})" if owner.pid else "")
 
 
 _HELD: weakref.WeakSet[Ownership] = weakref.WeakSet()

@@ -150,7 +150,7 @@ def socket_path(home: Path) -> str:
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
                 place = Path(tempfile.mkdtemp(prefix="paywall-", dir=base))
             return str(place / "socket")
-    raise EmbeddedStoreError(f"{home}: no folder with a path short enough for a socket")
+    raise EmbeddedStoreError(f"PAYWALL_DATA: {home}: no folder with a path short enough for a socket")
 
 
 def _takes_sockets(home: Path) -> bool:

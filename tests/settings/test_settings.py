@@ -110,6 +110,7 @@ def test_settings_are_frozen_travel_to_workers_and_show_no_secret() -> None:
     [
         ("PAYWALL_CONFIG", "/no/such/folder"),
         ("PAYWALL_DATA", __file__),
+        ("PAYWALL_DATA", f"{__file__}/below/it"),
         ("REDIS_URL", f"http://paper:{SECRET}@store.example"),
         ("REDIS_URL", f"redis://paper:{SECRET}@store.example:port"),
         ("REDIS_URL", f"redis://paper:{SECRET}@store.example:6379/sport"),

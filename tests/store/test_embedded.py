@@ -113,7 +113,7 @@ def test_what_was_written_is_there_after_a_restart(stores: Start, folder: Path, 
 
 def test_a_second_owner_is_refused_and_told_the_folder_and_the_process(stores: Start, folder: Path) -> None:
     stores(folder).start()
-    with pytest.raises(FolderInUse, match=rf"{folder}.*process {os.getpid()}"):
+    with pytest.raises(FolderInUse, match=rf"PAYWALL_DATA: {folder}.*process {os.getpid()}"):
         stores(folder).start()
 
 
@@ -282,7 +282,7 @@ def test_a_folder_with_spaces_and_signs_in_its_name_works(stores: Start, short_f
 
 def test_a_folder_that_cannot_be_made_is_told(stores: Start, folder: Path) -> None:
     folder.touch()
-    with pytest.raises(EmbeddedStoreError, match=rf"{folder}: cannot be written"):
+    with pytest.raises(EmbeddedStoreError, match=rf"PAYWALL_DATA: {folder} cannot be written"):
         stores(folder).start()
 
 
