@@ -127,14 +127,17 @@ class EmbeddedStore:
                 return
             time.sleep(_POLL)
         if self._kind == "command":
-            raise EmbeddedStoreError(f"PAYWALL_DATA: {self.folder}: the store does not answer; see {self._home / 'log'}")
+            raise EmbeddedStoreError(
+                f"PAYWALL_DATA: {self.folder}: the store does not answer; see {self._home / 'log'}"
+            )
 
     def _obituary(self, status: int) -> str:
         try:
             last = (self._home / "log").read_text(errors="replace").splitlines()[-3:]
         except OSError:
             last = []
-        return f"PAYWALL_DATA: {self.folder}: the store ended with status {status}; {self._home / 'log'} ends: " + " / ".join(last)
+        ended = f"PAYWALL_DATA: {self.folder}: the store ended with status {status}"
+        return f"{ended}; {self._home / 'log'} ends: {' / '.join(last)}"
 
     def _watch(self) -> None:
         pause = 0.05
