@@ -6,6 +6,7 @@ no route under `/v1` is without. Keys are compared by their hash, so that how lo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -161,13 +162,13 @@ def actor(asked: Request = request) -> Actor:
     return Actor(cast(Principal, g.principal).name, asked.remote_addr)
 
 
-READERS = "/v1/readers/"
+_READER_AND_SLASH = re.compile(r"/v1/(?:readers|subscriptions/[^/]+/seats)/[^/]*/")
 
 
 def check_slash(keyring: Keyring) -> None:
     """No route fits because a reader's id holds a slash (`a%2Fb`; the server hands it on decoded). `Problem` 422."""
     path = request.environ["PATH_INFO"]
-    if isinstance(request.routing_exception, NotFound) and path.startswith(READERS) and "/" in path[len(READERS) :]:
+    if isinstance(request.routing_exception, NotFound) and _READER_AND_SLASH.match(path):
         _admit(keyring, "viewer")
         message = "must not hold a slash, and nothing else is under this path"
         raise Problem(422, f"reader: {message}", errors=[("reader", message)])

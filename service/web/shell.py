@@ -37,7 +37,8 @@ def flask_app(metrics: Metrics, keyring: guards.Keyring, requests_log: RequestLo
     app.json = _Orjson(app)
     # An id in a path may hold what looks like two slashes; a redirect would be a failure to Stripe.
     app.url_map.merge_slashes = False
-    app.url_map.strict_slashes = False
+    # No route ends with a slash, so this redirects nobody; lax, an id that ends with one (`a%2F`) would be taken for another.
+    app.url_map.strict_slashes = True
 
     @app.before_request
     def guard() -> None:

@@ -132,7 +132,7 @@ def test_the_word_bearer_in_any_case(paywall: Paywall, scheme: str) -> None:
 
 
 def test_404_no_such_route(paywall: Paywall) -> None:
-    for path in ("/", "/v1", "/v2/access", "/v1//access", "/healthz/x", "/v1/readers", "/v1/readers/"):
+    for path in ("/", "/v1", "/v2/access", "/v1//access", "/healthz/x", "/v1/readers", "/v1/readers/", "/v1/access/"):
         answer = requests.post(paywall.url + path, data=b"{}", headers={**paywall.as_site, **JSON}, timeout=20)
         assert answer.status_code in (404, 405), path
         problem(answer, answer.status_code)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.refusals import fields, problem, send
+from tests.serving import ADMIN_KEY
 
 if TYPE_CHECKING:
     from tests.serving import Paywall
@@ -140,14 +141,17 @@ PATHS = [
     ("a" * 129, "129 bytes"),
     ("a%2Fb", "a slash"),
     ("%2F", "only a slash"),
+    ("a%2F", "a slash at the end"),
 ]
 
 
 @pytest.mark.parametrize(("path", "_what"), PATHS, ids=[what for _, what in PATHS])
 def test_422_a_bad_id_in_a_path(paywall: Paywall, path: str, _what: str) -> None:
     problem(paywall.get(f"/v1/readers/{path}"), 422)
+    problem(paywall.call("DELETE", f"/v1/readers/{path}?reason=x", None, ADMIN_KEY), 422)
+    problem(paywall.call("PUT", f"/v1/subscriptions/sub_1/seats/{path}", None, ADMIN_KEY), 422)
     body = {"plan": "vip", "reason": "x", "until": None}
-    problem(paywall.post(f"/v1/readers/{path}/grants", body, paywall.as_admin["Authorization"].split()[1]), 422)
+    problem(paywall.post(f"/v1/readers/{path}/grants", body, ADMIN_KEY), 422)
 
 
 @pytest.mark.parametrize("reader", ["é", "a b", "日本", "100%", "a?b#c", "a+b", "..", ".", "{r}", "a;b", "%2F"])
