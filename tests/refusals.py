@@ -25,8 +25,8 @@ def problem(answer: requests.Response, status: int) -> dict[str, Any]:
     assert kind
     assert isinstance(told["title"], str)
     assert isinstance(told["detail"], str)
-    assert set(told) <= {"type", "title", "status", "detail", "errors"}
-    for error in told.get("errors", []):
+    assert set(told) == {"type", "title", "status", "detail", "errors"}
+    for error in told["errors"]:
         assert set(error) == {"field", "message"}
     return told
 

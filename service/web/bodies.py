@@ -9,6 +9,7 @@ from flask import g, request
 from marshmallow import Schema, ValidationError
 
 from service.web.errors import Problem, field_errors, invalid
+from service.web.parameters import taken
 from service.web.schemas import ReasonMaybeIn
 from service.web.strict_json import NotJson, loads
 
@@ -80,10 +81,7 @@ def reason(schema: Schema, *, also: Collection[str] = ()) -> str | None:
 
     `also`: other parameters that the route takes.
     """
-    unknown = [(name, "is not a parameter of this route") for name in request.args if name not in ("reason", *also)]
-    if unknown:
-        raise invalid(unknown)
-    given = request.args.get("reason")
+    given = taken("reason", *also).get("reason")
     if given is None:
         found: str | None = load(schema, optional=True).get("reason")
         return found

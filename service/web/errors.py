@@ -73,10 +73,8 @@ def response(problem: Problem) -> Response:
         "title": problem.title or title,
         "status": problem.status,
         "detail": problem.detail,
+        "errors": [{"field": _shown(field), "message": message} for field, message in problem.errors[:MOST_ERRORS]],
     }
-    if problem.errors:
-        told = problem.errors[:MOST_ERRORS]
-        body["errors"] = [{"field": _shown(field), "message": message} for field, message in told]
     answer = Response(orjson.dumps(body), problem.status, content_type="application/problem+json")
     answer.headers.extend(problem.headers)
     if problem.status in RETRY_AFTER:

@@ -54,7 +54,7 @@ def read_time(value: object) -> float:
 
 
 # Between date and time Python takes any character at all.
-_DATE_AND_TIME = re.compile(r"[0-9W-]{7,10}[T ][0-9]")
+_DATE_AND_TIME = re.compile(r"[0-9W-]{7,10}[Tt ][0-9]")
 
 
 @lru_cache(maxsize=16_384)
@@ -62,7 +62,7 @@ def _checked_time(value: str) -> float:
     if not _DATE_AND_TIME.match(value):
         raise ValueError("must be a date and a time, like 2026-11-20T09:00:00Z")
     try:
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(value.replace("z", "Z"))  # RFC 3339 takes a small t and z
         aware = moment.tzinfo is not None
         seconds = moment.astimezone(UTC).timestamp() if aware else 0.0
     except (ValueError, OverflowError):

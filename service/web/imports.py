@@ -23,6 +23,7 @@ from service.web.access import private
 from service.web.approvals import told_of as told_approval
 from service.web.describe import IDEMPOTENCY_KEY, REASON, described, query
 from service.web.errors import Problem, invalid
+from service.web.parameters import taken
 from service.web.schemas import Answer, ReasonIn
 
 DRY_RUN = query("dry_run", "Only say what the import would do.", {"type": "boolean", "default": False})
@@ -183,12 +184,9 @@ def _refused(wrong: list[dict[str, Any]]) -> Response:
 
 
 def _dry_run() -> bool:
-    unknown = [(name, "is not a parameter of this route") for name in request.args if name != "dry_run"]
-    given = request.args.get("dry_run", "false")
+    given = taken("dry_run").get("dry_run", "false")
     if given not in ("true", "false"):
-        unknown.append(("dry_run", "must be true or false"))
-    if unknown:
-        raise invalid(unknown)
+        raise invalid([("dry_run", "must be true or false")])
     return given == "true"
 
 

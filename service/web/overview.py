@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from service.attention import Item
 from service.figures import MOST_DAYS, USUAL_DAYS, Figures, Point, figures
@@ -16,6 +16,7 @@ from service.web import csv_out, encode, guards
 from service.web.access import private
 from service.web.describe import described, query
 from service.web.errors import invalid
+from service.web.parameters import taken
 from service.web.schemas_overview import ActivityOut, AttentionOut
 
 DAYS = query(
@@ -48,21 +49,16 @@ def blueprint(catalogue: Catalogue, overview: Overview, clock: Callable[[], floa
     @guards.admin("viewer")
     def show_attention() -> Response:
         """What needs a hand, each kind with its count, some cases, and where it is mended; 0 where all is well."""
-        if request.args:
-            raise invalid([(name, "is not a parameter of this route") for name in request.args])
+        taken()
         return private(attention(overview, clock()))
 
     return blp
 
 
 def _days() -> int:
-    wrong = [(name, "is not a parameter of this route") for name in request.args if name != "days"]
-    given = request.args.getlist("days") or [str(USUAL_DAYS)]
-    text = given[0]
-    if len(given) > 1 or not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= MOST_DAYS):
-        wrong.append(("days", f"must be a whole number from 1 to {MOST_DAYS}"))
-    if wrong:
-        raise invalid(wrong)
+    text = taken("days").get("days", str(USUAL_DAYS))
+    if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= MOST_DAYS):
+        raise invalid([("days", f"must be a whole number from 1 to {MOST_DAYS}")])
     return int(text)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify
 from marshmallow import fields
 
 from service.erasure import Erasing, Erasure, LiveSubscription, Person
@@ -21,6 +21,7 @@ from service.web import bodies, encode, guards
 from service.web.access import private
 from service.web.describe import REASON, described, query
 from service.web.errors import Problem, invalid
+from service.web.parameters import taken
 from service.web.readers import path_reader, tell
 from service.web.schemas import Answer, ReaderOut, ReasonIn
 
@@ -156,7 +157,7 @@ _TYPES = {"s": "subscription", "t": "seat", "f": "gift", "p": "pass", "g": "gran
 
 
 def _force() -> bool:
-    given = request.args.get("force", "false")
+    given = taken("force", "reason").get("force", "false")
     if given not in ("true", "false"):
         raise invalid([("force", "must be true or false")])
     return given == "true"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from service.profile import Profiles
 from service.web import fields, guards
@@ -13,6 +13,7 @@ from service.web.access import private
 from service.web.describe import described, query
 from service.web.encode import reader as encoded
 from service.web.errors import invalid
+from service.web.parameters import taken
 from service.web.schemas import ReaderOut
 
 AT = query("at", "Another moment: a past one as it stood, a future one if nothing changes.", {"type": "string"})
@@ -30,8 +31,7 @@ def blueprint(profiles: Profiles, clock: Callable[[], float]) -> Blueprint:
     """What admins see of a reader."""
     blp = Blueprint("readers", __name__)
 
-    # Strict, or an id that ends with a slash (`a%2F`) would be answered as another reader.
-    @blp.get("/v1/readers/<reader>", strict_slashes=True)
+    @blp.get("/v1/readers/<reader>")
     @described(gives={200: ReaderOut}, parameters=(AT,), tag="readers")
     @guards.admin("viewer")
     def show_reader(reader: str) -> Response:
@@ -51,10 +51,7 @@ def tell(profiles: Profiles, reader: str, at: float | None, now: float) -> dict[
 
 
 def _moment() -> float | None:
-    unknown = [(name, "is not a parameter of this route") for name in request.args if name != "at"]
-    if unknown:
-        raise invalid(unknown)
-    given = request.args.get("at")
+    given = taken("at").get("at")
     if given is None:
         return None
     try:

@@ -238,7 +238,7 @@ class ProblemOut(Answer):
     title = fields.String(required=True)
     status = fields.Integer(required=True)
     detail = fields.String(required=True)
-    errors = fields.List(fields.Nested(FieldErrorOut))
+    errors = fields.List(fields.Nested(FieldErrorOut), required=True)
 
 
 class StatusOut(Answer):
