@@ -140,13 +140,23 @@ def with_session_id(return_url: str) -> str:
     return urlunsplit(parts._replace(query="&".join([*kept, "session_id={CHECKOUT_SESSION_ID}"])))
 
 
+def as_stripe_takes_it(return_url: str) -> str:
+    """The same address with scheme and host in small letters: Stripe takes no others, and browsers mind neither."""
+    parts = urlsplit(return_url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.lower()))
+
+
+def is_plain(return_url: str) -> bool:
+    """Whether an address is written in the characters of one. Browsers and `urlsplit` read all others differently, so
+    that neither can vouch for the other."""
+    return return_url.isascii() and return_url.isprintable() and not set(return_url) & set(' \\{}<>"^`|')
+
+
 def on_origin(return_url: str, origins: Sequence[str]) -> bool:
     """Whether an address lies on one of the site's origins, as a browser would understand it."""
-    if not return_url.isascii() or not return_url.isprintable() or set(return_url) & set(' \\{}<>"^`|'):
-        return False  # Browsers and `urlsplit` read these differently, so that neither can vouch for the other.
     try:
         parts = urlsplit(return_url)
-        return _origin(parts) in origins and "@" not in parts.netloc
+        return is_plain(return_url) and _origin(parts) in origins and "@" not in parts.netloc
     except ValueError:
         return False
 

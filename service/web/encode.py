@@ -139,7 +139,7 @@ def source(holding: Holding, now: float) -> dict[str, Any]:
         "standing": holding.standing_at(now).value,
         "from": time(holding.start),
         "until": time(holding.until),
-        "ending": holding.ending and holding.standing_at(now).value in ("good", "grace"),
+        "ending": holding.ending,
         "confirmed": holding.confirmed,
         # Of a grant why an admin gave it, of all else the reason code that it opens a story with.
         "reason": holding.note if holding.type == "grant" else holding.reason and holding.reason.value,

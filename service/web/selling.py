@@ -34,7 +34,7 @@ class Shop:
 
     def checkout(self, reader: str, plan: str | None, price: str | None, return_url: str, now: float) -> str:
         """The address of a Checkout page. `Problem` 409, 422, 503."""
-        self._check_return(return_url)
+        return_url = self._checked(return_url)
         try:
             word = checkout.chosen_price(self._catalogue, plan=plan, price=price, prices=self._prices)
             if plan is not None:
@@ -53,7 +53,7 @@ class Shop:
 
     def portal(self, reader: str, return_url: str) -> str:
         """The address of a portal page. `Problem` 404 without a customer, 422, 503."""
-        self._check_return(return_url)
+        return_url = self._checked(return_url)
         customers = self._readers.customers(self._readers.resolve(reader))
         if not customers:
             raise Problem(404, "This reader is no customer at Stripe.")
@@ -79,10 +79,14 @@ class Shop:
                 raise Problem(404, "Stripe knows no such Checkout session.") from None
         return [told.ref, *([Ref("subscription", told.subscription)] if told.subscription else [])]
 
-    def _check_return(self, return_url: str) -> None:
+    def _checked(self, return_url: str) -> str:
+        if not checkout.is_plain(return_url):
+            message = "must be a plain address: percent-encoded where not ASCII, blank, quote, brace or backslash"
+            raise invalid([("return_url", message)])
         if not checkout.on_origin(return_url, self._catalogue.origins):
             places = ", ".join(self._catalogue.origins) or "(none is configured)"
             raise invalid([("return_url", f"must be an address on one of site.origins: {places}")])
+        return checkout.as_stripe_takes_it(return_url)
 
     def _stripe(self) -> Gateway:
         if self._gateway is None:

@@ -1,0 +1,72 @@
+"""What Stripe tells and what is sold, over the whole app: as the website and admins see it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.billing.conftest import BORN, MONTH, SECRET
+
+if TYPE_CHECKING:
+    from service.demo.stripe import RunningLookalike
+    from tests.within import DeskApp, MakeDesk
+
+Json = dict[str, Any]
+Deliver = Callable[[Json], Any]
+
+
+@pytest.fixture
+def app(make_desk: MakeDesk, valkey_url: str) -> DeskApp:
+    """Without a key: payloads are all there is."""
+    made = make_desk(valkey_url, STRIPE_WEBHOOK_SECRETS=SECRET)
+    made.clock.now = BORN + 60
+    return made
+
+
+@pytest.fixture
+def deliver(app: DeskApp, sign: Callable[..., str]) -> Deliver:
+    def delivering(event: Json) -> Any:
+        body = json.dumps(event).encode()
+        signature = sign(body, at=int(app.clock()))
+        answer = app.client.post("/v1/stripe/webhook", data=body, headers={"Stripe-Signature": signature})
+        assert answer.status_code == 200, answer.text
+        return answer.get_json()
+
+    return delivering
+
+
+@pytest.mark.parametrize("scheduled", [{"cancel_at": BORN + MONTH}, {"cancel_at_period_end": True}])
+def test_a_scheduled_end_is_told_as_ending_also_once_it_has_passed(
+    scheduled: Json, app: DeskApp, deliver: Deliver, made: Any
+) -> None:
+    deliver(made.event("customer.subscription.updated", made.subscription(**scheduled)))
+    for seconds, standing in ((MONTH - 1, "good"), (MONTH, "ended"), (2 * MONTH, "ended")):
+        app.clock.now = BORN + seconds
+        (source,) = app.reader("r-1")["sources"]
+        assert (source["status"], source["standing"], source["ending"]) == ("active", standing, True)
+
+
+@pytest.fixture
+def shop(make_desk: MakeDesk, valkey_url: str, lookalike: RunningLookalike) -> DeskApp:
+    """With Stripe to sell through."""
+    return make_desk(valkey_url, STRIPE_API_KEY="sk_test_x", STRIPE_API_BASE=lookalike.url)
+
+
+def buying(shop: DeskApp, return_url: str) -> Any:
+    body = {"reader": "r-1", "price": "price_month", "return_url": return_url}
+    return shop.call("POST", "/v1/checkout", body)
+
+
+def test_an_address_in_capitals_is_returned_to(shop: DeskApp) -> None:
+    assert buying(shop, "HTTPS://WWW.Example.news/Back?Yes#Top").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["straße", "a b", "{CHECKOUT_SESSION_ID}", "a\\b"])
+def test_an_address_with_odd_characters_is_told_how_to_write_them(shop: DeskApp, path: str) -> None:
+    answer = buying(shop, f"https://www.example.news/{path}")
+    (error,) = answer.get_json()["errors"]
+    assert (answer.status_code, error["field"]) == (422, "return_url")
+    assert "percent-encoded" in error["message"]
