@@ -5,6 +5,8 @@ The store comes first and goes last; the web answers what was asked before it en
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import socket
 import subprocess
@@ -27,6 +29,8 @@ RESTART_AFTER = 0.5
 LIVES = 10.0
 """Seconds after which a process counts as having lived."""
 LONGEST_PAUSE = 30.0
+LET_GO = 1.5
+"""Seconds that the processes of a `serve` that was killed may take to let go of its port."""
 _GRACE = 8.0
 
 
@@ -108,14 +112,23 @@ def store_of(settings: Settings) -> Iterator[str]:
 
 def check_port(settings: Settings) -> None:
     """`CannotServe` where nobody can listen there, before anything is started."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    deadline = time.monotonic() + LET_GO
+    while error := _not_bound(settings.host, settings.port):
+        if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+            where = f"{settings.host}:{settings.port}"
+            raise CannotServe(f"PAYWALL_HOST, PAYWALL_PORT: cannot listen on {where}: {error.strerror}")
+        time.sleep(0.05)
+
+
+def _not_bound(host: str, port: int) -> OSError | None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind((settings.host, settings.port))
+            trial.bind((host, port))
     except OSError as error:
-        where = f"{settings.host}:{settings.port}"
-        raise CannotServe(f"PAYWALL_HOST, PAYWALL_PORT: cannot listen on {where}: {error.strerror}") from None
+        return error
+    return None
 
 
 def check_folder(settings: Settings) -> None:
@@ -134,7 +147,7 @@ def run(settings: Settings, env: Mapping[str, str], *, worker: bool) -> int:
         log().warning("clock_can_be_moved", by="PAYWALL_DEMO_CLOCK")
     with store_of(settings) as url:
         metrics = tempfile.mkdtemp(prefix="paywall-metrics-")
-        inner = {**env, "REDIS_URL": url, "PROMETHEUS_MULTIPROC_DIR": metrics, "PAYWALL_SERVED": "1"}
+        inner = {**env, "REDIS_URL": url, "PROMETHEUS_MULTIPROC_DIR": metrics, "PAYWALL_SERVED": str(os.getpid())}
         children = [Child("web", ["service.server"], inner)]
         if worker:
             children.append(Child("worker", ["service.cli", "worker"], inner))

@@ -5,20 +5,23 @@ Started by `service.serve` as `python -m service.server`, which also sees to the
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, NoReturn
 
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
-from prometheus_client import multiprocess
+from prometheus_client import multiprocess as metrics_of_processes
 
 from service.app import build
 from service.observe import configure_logs, log
@@ -37,6 +40,7 @@ STOP_WITHIN = 7
 TAKEN_WITHIN = 0.25
 """Seconds between the call to end and the last connection that is taken: what was asked before it may still wait to be."""
 
+_PR_SET_PDEATHSIG = 1
 _ENDINGS = {signal.SIGINT, signal.SIGTERM}
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "PROMETHEUS_MULTIPROC_DIR", "TMPDIR")
 
@@ -44,7 +48,7 @@ _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"
 def load() -> WSGIApplication:
     """One process's app, made after the fork; closed when the process ends."""
     _hear_the_parent()
-    follow_parent()
+    follow_parent(signal.SIGKILL)
     configure_logs()
     settings = load_settings(os.environ)
     # The server copies the environment into every request; nothing secret should travel there, nor anything needless.
@@ -61,7 +65,7 @@ def load() -> WSGIApplication:
         care.stop()
         service.close()
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]  # the library leaves it untyped
+            metrics_of_processes.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
     Finalize(None, end, exitpriority=10)
     app = wsgi(service)
@@ -70,15 +74,20 @@ def load() -> WSGIApplication:
     return app
 
 
-def follow_parent() -> None:
-    """Ends this process when the one that started it is gone, however it went."""
-    parent, gone = os.getppid(), threading.Event()
+def follow_parent(sign: signal.Signals) -> None:
+    """Sends this process a signal when the one that started it is gone, however it went; at once where the kernel can.
+
+    To be called by the main thread. A web process is best killed: if it answered on, it would hold the port of the next.
+    """
+    started_by = multiprocessing.parent_process()
+    parent = started_by.pid if started_by else int(os.environ.get("PAYWALL_SERVED") or os.getppid())
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, sign)
 
     def watch() -> None:
-        while not gone.wait(0.5):
-            if os.getppid() != parent:
-                os.kill(os.getpid(), signal.SIGTERM)
-                return
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.kill(os.getpid(), sign)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
@@ -105,7 +114,7 @@ def main() -> int:
     configure_logs()
     settings = load_settings(os.environ)
     server = web_server(settings.host, settings.port, settings.workers)
-    server.on_startup(follow_parent)
+    server.on_startup(partial(follow_parent, signal.SIGKILL))
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)  # the processes that it starts inherit this
     hear(_ENDINGS, server.signal_handler_interrupt)
     log().info("listening", host=settings.host, port=settings.port, workers=settings.workers)

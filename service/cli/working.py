@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import asdict
 from typing import Any
 
@@ -43,7 +44,7 @@ def worker(once: bool, as_json: bool) -> None:
         working = worker_of(service)
         heard().then(working.stop)
         if os.environ.get("PAYWALL_SERVED"):
-            follow_parent()
+            follow_parent(signal.SIGTERM)
         log().info("worker_started")
         working.run()
     if os.environ.get("PAYWALL_SERVED"):
