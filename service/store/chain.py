@@ -2,8 +2,8 @@
 
 A record as it is kept: `{"seq", "id", "at", "actor", "from_ip", "action", "reader", "target", "before", "after", "reason",
 "digest", "prev", "hash"}`. `digest` is an HMAC of the entry's id and of what it says, `hash` one of `seq`, `prev` and
-`digest`. So what an entry says can be erased (every field of `SAYS` null) and the chain still holds; that it was erased,
-and not merely emptied, a later record says: a `reader.erase` whose `after.audit` lists the erased seqs as ranges.
+`digest`. So what an entry says can be erased (its id and every field of `SAYS` null) and the chain still holds; that it was
+erased, and not merely emptied, a later record says: a `reader.erase` whose `after.audit` lists the erased seqs as ranges.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ SAYS = ("at", "actor", "from_ip", "action", "reader", "target", "before", "after
 
 SHOWN = ("seq", *SAYS, "digest", "prev", "hash")
 """A record as the contract shows it."""
+
+KEPT = ("seq", "id", *SAYS, "digest", "prev", "hash")
+"""A record as it is kept, in this order."""
 
 ERASE = "reader.erase"
 
@@ -98,11 +101,11 @@ def link(entries: Iterable[dict[str, Any]], head: Head, signer: Signer) -> list[
 
 def blanked(record: dict[str, Any]) -> dict[str, Any]:
     """The record with what it said erased."""
-    return {**record, **dict.fromkeys(SAYS)}
+    return {**record, **dict.fromkeys(("id", *SAYS))}
 
 
 def is_blank(record: dict[str, Any]) -> bool:
-    return all(record.get(name) is None for name in SAYS)
+    return all(record.get(name) is None for name in ("id", *SAYS))
 
 
 def shown(seq: int, record: dict[str, Any] | None) -> dict[str, Any]:
@@ -137,7 +140,10 @@ class Walk:
     def step(self, text: bytes | None) -> None:
         """The next record, as the store has it."""
         seq = self.seq
-        why = self._wrong(seq, unpack(text), missing=text is None)
+        record = unpack(text)
+        why = self._wrong(seq, record, missing=text is None)
+        if why is None and record is not None and pack({name: record.get(name) for name in KEPT}) != text:
+            why = "was changed: it holds what no record of ours holds, or is spelled in another way"
         if why:
             self.faults.append(Fault(seq, why))
         self.seq += 1

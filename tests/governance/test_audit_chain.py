@@ -109,6 +109,20 @@ def test_a_changed_field_names_its_record(log: Log, field: str) -> None:
     assert log.first_bad() == 5
 
 
+@pytest.mark.parametrize("seq", [2, 5])
+def test_not_a_byte_of_a_record_is_another_unseen(log: Log, seq: int) -> None:
+    """Neither in the name of a field that says nothing, nor between fields, nor by a field more; nor where it was erased."""
+    assert log.service.governance.audit_erasure.erase(["r1"], {}, None, Actor("ann"), 0) == 1
+    text = chain.pack(log.get(seq))
+    others = [text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :] for at in range(len(text))]
+    others += [text.replace(b",", b", ", 1), text[:-1] + b',"note":"more"}', text.replace(b"{", b'{"actor":"eve",', 1)]
+    for other in others:
+        log.put(seq, other)
+        assert log.first_bad() == seq, other
+    log.put(seq, text)
+    assert log.first_bad() is None
+
+
 Tamper = Callable[[Log], None]
 
 
