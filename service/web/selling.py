@@ -90,7 +90,8 @@ class Shop:
 
     def _stripe(self) -> Gateway:
         if self._gateway is None:
-            raise Problem(503, "No Stripe key is set, so nothing can be sold here.", kind="stripe-unavailable")
+            detail, title = "No Stripe key is set, so nothing can be sold here.", "Stripe is out of reach"
+            raise Problem(503, detail, kind="stripe-unavailable", title=title)
         return self._gateway
 
     def _tag(self, word: str) -> PriceTag:

@@ -70,3 +70,8 @@ def test_an_address_with_odd_characters_is_told_how_to_write_them(shop: DeskApp,
     (error,) = answer.get_json()["errors"]
     assert (answer.status_code, error["field"]) == (422, "return_url")
     assert "percent-encoded" in error["message"]
+
+
+def test_without_a_key_it_is_stripe_that_is_out_of_reach(app: DeskApp) -> None:
+    answer = buying(app, "https://www.example.news/")
+    assert (answer.status_code, answer.get_json()["title"]) == (503, "Stripe is out of reach")
