@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.approving import Approving, Mistakes, NoLongerPossible, Work
+from service.importing.attribution import undo_entry_of
 from service.importing.entries import Sheet
 from service.importing.pace import HASTE, Pace, patiently
 from service.importing.rolling import Background, Progress, Roller
@@ -179,6 +180,7 @@ class GrantImports:
             after={"state": "undone"},
             reason=reason,
         )
+        written["id"] = undo_entry_of(import_id)
         self._audit.intend_at(self._store.tag(import_id))
         self._checkpoint("import.undo_intended")
         self._store.undo(import_id, written["id"], self._audit.packed(written))

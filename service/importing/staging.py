@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
+from service.importing.attribution import entry_of
 from service.importing.entries import Mistake, Sheet
 from service.importing.pace import Pace, patiently
 from service.importing.planning import Planner, replanned
@@ -67,7 +68,7 @@ class Staging:
             rows=sheet.rows,
             actor=actor,
             created_at=int(now),
-            entry=secrets.token_hex(12),
+            entry=entry_of(import_id),
             undo=None,
             chunks=chunks,
             cursor=0,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -16,17 +16,24 @@ from service.store.link import Command, Link
 from service.store.readers import ALIAS
 
 _RECENT = b"-60"
-"""How far back the history is looked at for the last change of one grant."""
+"""How far back the history is looked at for the changes of one grant."""
+
+
+class Change(NamedTuple):
+    """A change of a grant: what brought it, and the grant's record since; `None` where it went to another reader."""
+
+    cause: str
+    record: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A grant now. `grant` is `None` where there is none, `cause` where its last change is not known any more."""
+    """A grant now. `grant` is `None` where there is none; `changes` are those that are still known, oldest first."""
 
     tag: bytes
     grant: Grant | None
     number: int
-    cause: str | None
+    changes: tuple[Change, ...]
     merged: bool
     """Its reader was merged into another, whose `tag` this is."""
 
@@ -43,13 +50,13 @@ class Standings:
         return self._read([(row.tag.encode(), _field(row)) for row in rows])
 
     def briefly(self, rows: Sequence[Row]) -> list[Standing]:
-        """The same without who touched it last, for grants that can still open something; a third of the work."""
+        """The same without its changes, for grants that can still open something; a third of the work."""
         asked = [(self._keys.reader(row.tag.encode()), _field(row)) for row in rows]
         replies = self._link.read([(hot, (b"HMGET", hot, ALIAS, field)) for hot, field in asked]) if asked else []
         return [
             self._standing(row.tag.encode(), field, (None, here), None, ())
             if not alias
-            else Standing(b"", None, 0, None, True)
+            else Standing(b"", None, 0, (), True)
             for row, (_, field), (alias, here) in zip(rows, asked, replies, strict=True)
         ]
 
@@ -59,7 +66,7 @@ class Standings:
             return False
         key, field, cause = self._keys.history(row.tag.encode()), _field(row), f"audit:{entry}"
         (changes,) = self._link.read([(key, (b"LRANGE", key, b"0", b"-1"))])
-        return any(_change(entry) == (field.decode(), cause) for entry in changes)
+        return any(change.cause == cause for change in _changes(changes, field))
 
     def _read(self, wanted: Sequence[tuple[bytes, bytes]]) -> list[Standing]:
         commands: list[Command] = []
@@ -79,12 +86,11 @@ class Standings:
             return replace(self._read([(reader_hash(alias.decode()), field)])[0], merged=True)
         record = here or past
         source = codec.decode(field, record) if record else None
-        causes = [cause for name, cause in map(_change, history) if name == field.decode()]
         return Standing(
             tag,
             source if isinstance(source, Grant) else None,
             codec.number_of(record) if record else 0,
-            causes[-1] if causes else None,
+            tuple(_changes(history, field)),
             False,
         )
 
@@ -96,7 +102,9 @@ def _field(row: Row) -> bytes:
 _decode = msgspec.json.Decoder(list).decode
 
 
-def _change(entry: bytes) -> tuple[str, str]:
-    """The field and the cause of an entry of the history (`store.readers`)."""
-    _, _, field, _, cause, *_ = _decode(entry)
-    return field, cause
+def _changes(history: Sequence[bytes], field: bytes) -> Iterator[Change]:
+    """Those of one field among the entries of a history (`store.readers`)."""
+    for entry in history:
+        _, _, name, record, cause, *_ = _decode(entry)
+        if name == field.decode():
+            yield Change(cause, record)

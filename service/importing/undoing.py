@@ -1,7 +1,7 @@
 """Taking back what a chunk of an import gave, and only that.
 
-A grant that the import gave is revoked; one that it extended gets back the end that it had (or is revoked, if the import
-that gave it was undone meanwhile). What anybody changed or revoked since is left alone.
+A grant that the import gave is revoked; one that it extended gets back the end that it would have without it. What an admin
+changed or revoked since is left alone, and so is what a later import gave, until that is undone as well.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from dataclasses import replace
 from typing import Literal
 
 from service.importing.applying import BATCH, GIVEN, cause_of
+from service.importing.attribution import in_force
 from service.importing.pace import Pace
 from service.importing.seams import Checkpoint, Late
-from service.importing.standing import Standing, Standings
+from service.importing.standing import Change, Standing, Standings
 from service.paywall.source import Grant
 from service.store import codec
 from service.store.grant_ends import GrantEnds
@@ -41,12 +42,15 @@ class Undoing:
         self._known = known
         self._checkpoint = checkpoint
         self._pace = pace
+        self._undone: dict[str, bool] = {}
 
     def chunk(self, manifest: Manifest, turn: Turn, rows: list[Row], now: float) -> dict[str, int]:
         """Does a chunk. Gives what was done how often."""
         given = [row for row in rows if row.action in GIVEN]
         counted = {"taken_back": 0, "left_alone": 0}
         ended = {row.tag.encode() for row in given}
+        # Looked up anew for each chunk: of two that are undone at once, one at least then knows of the other.
+        self._undone.clear()
         for start in range(0, len(given), BATCH):
             for word in self._batch(manifest, turn, given[start : start + BATCH], now, ended):
                 counted[word] += 1
@@ -76,14 +80,15 @@ class Undoing:
     ) -> tuple[list[tuple[Row, Standing]], list[Row]]:
         """Grants whose number says that nobody else has touched them, and the rows of which more has to be known.
 
-        Of the last chunk more has to be known: the import may have been undone while it was at it.
+        Of the last chunk more has to be known: the import may have been undone while it was at it. Likewise of what it
+        extended: the end from before may be another import's, which was undone since.
         """
         if turn.chunk == manifest.chunks - 1:
             return [], rows
         sure: list[tuple[Row, Standing]] = []
         unsure: list[Row] = []
         for row, standing in zip(rows, self._standings.briefly(rows), strict=True):
-            if standing.grant is not None and standing.number == row.number + 1:
+            if row.action == "new" and standing.grant is not None and standing.number == row.number + 1:
                 sure.append((row, standing))
             else:
                 unsure.append(row)
@@ -93,7 +98,7 @@ class Undoing:
         self, manifest: Manifest, turn: Turn, due: Sequence[tuple[Row, Standing]], now: float
     ) -> tuple[list[Row], int]:
         """Takes grants back. Gives the rows whose grant somebody changed at the same moment, and how many were taken."""
-        changed = [(standing.tag, self._taken(manifest, row, standing.grant, now)) for row, standing in due]
+        changed = [(standing.tag, self._taken(manifest, row, standing, now)) for row, standing in due]
         puts = [_put(tag, grant, standing) for (tag, grant), (_, standing) in zip(changed, due, strict=True)]
         outcomes = self._store.put(puts, turn, manifest.created_at, f"audit:{manifest.undo}", now)
         again: list[Row] = []
@@ -113,27 +118,40 @@ class Undoing:
         grant = now.grant
         if grant is None or (row.action == "extended" and now.number == row.number):
             return None
-        if now.cause == f"audit:{manifest.undo}":
+        if now.changes and now.changes[-1].cause == f"audit:{manifest.undo}":
             return "taken_back"
-        if now.cause == cause_of(manifest):
+        standing = self._in_force(manifest, now)
+        cause = standing[-1].cause if standing else None
+        if cause == cause_of(manifest):
             return "take"
         # The history says who changed it last, unless the change is no longer kept or came along with a merge.
-        known = now.cause is not None and not (now.merged and now.cause == "merge")
+        known = cause is not None and not (now.merged and cause == "merge")
         as_given = grant.revoked_at is None and grant.until == row.until
         return "take" if as_given and not known else "left_alone"
 
-    def _taken(self, manifest: Manifest, row: Row, grant: Grant | None, now: float) -> Grant:
+    def _taken(self, manifest: Manifest, row: Row, standing: Standing, now: float) -> Grant:
+        grant = standing.grant
         assert grant is not None  # What is due was found.
-        if row.action == "new" or self._was_undone(grant, manifest):
+        if row.action == "new":
+            return replace(grant, revoked_at=int(now))
+        changes = self._in_force(manifest, standing)
+        before = changes[-2].record if len(changes) > 1 and changes[-1].cause == cause_of(manifest) else None
+        had = codec.decode(codec.field_of(grant), before.encode()) if before is not None else None
+        if isinstance(had, Grant):
+            return replace(grant, until=had.until)
+        if grant.import_id is not None and self._was_undone(grant.import_id):
             return replace(grant, revoked_at=int(now))
         return replace(grant, until=row.old)
 
-    def _was_undone(self, grant: Grant, manifest: Manifest) -> bool:
-        """Whether the import that gave this grant, which ours then extended, was undone."""
-        if grant.import_id is None or grant.import_id == manifest.id:
-            return False
-        other = self._store.find(grant.import_id)
-        return other is not None and other.state in ("undoing", "undone")
+    def _in_force(self, manifest: Manifest, standing: Standing) -> list[Change]:
+        """What still counts of a grant's changes, with ours."""
+        return in_force(standing.changes, lambda name: name != manifest.id and self._was_undone(name))
+
+    def _was_undone(self, import_id: str) -> bool:
+        if import_id not in self._undone:
+            other = self._store.find(import_id)
+            self._undone[import_id] = other is not None and other.state in ("undoing", "undone")
+        return self._undone[import_id]
 
 
 def _put(tag: bytes, grant: Grant, standing: Standing) -> Put:
