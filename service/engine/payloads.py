@@ -13,7 +13,7 @@ from service.store.inbox import Done, Waiting
 from service.store.objects import Objects, StoredObject
 
 UNREAD = "Stripe cannot be read now; it will be"
-FROM_PAYLOAD = "from the payload; Stripe cannot be read now, it will be"
+FROM_PAYLOAD = "from the payload: Stripe could not be read at once, and is read later"
 OLDER = "what is known already is newer"
 UNDECIDED = "whether it is newer cannot be told before Stripe is read"
 

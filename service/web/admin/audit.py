@@ -11,6 +11,9 @@ from service.web.admin.lists import SHOWN, page_of, without_after
 from service.web.admin.wording import ACTIONS
 from service.web.audit import FILTERS, LIST, listing
 
+LEADS = ("import.apply", "import.undo", "pass.create", "pass.revoke", "event.replay")
+"""The actions whose target has a page of its own, by the search."""
+
 
 def register(page: Flask, frame: Frame) -> None:
     """Adds the log."""
@@ -27,6 +30,7 @@ def register(page: Flask, frame: Frame) -> None:
             following=following,
             filters=wanted.filters,
             actions=ACTIONS,
+            leads=LEADS,
             head=log.state().head,
             without_after=without_after(),
         )

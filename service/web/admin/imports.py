@@ -17,6 +17,7 @@ from service.importing.bulk import Waiting
 from service.importing.pace import Pace
 from service.importing.staging import WrongRows
 from service.importing.telling import told_of
+from service.store.audit_log import Wanted
 from service.store.imports import Action
 from service.web import bodies, import_sheet, repeats
 from service.web.admin.acts import WAITS
@@ -28,6 +29,8 @@ from service.web.schemas import ReasonIn
 
 PREVIEW = 50
 """Lines of a file that the check shows, those with mistakes first."""
+LATEST = 5
+"""Imports that the page begins with, so that one is found again to be undone."""
 _REST = 1.0
 
 
@@ -43,7 +46,7 @@ def _add_file(page: Flask, frame: Frame) -> None:
     @page.get("/imports")
     @needs("granter")
     def imports_form() -> Response:
-        return show("imports.html", checked=None, problem=None)
+        return _page(frame, checked=None, problem=None)
 
     @page.post("/imports")
     @needs("granter")
@@ -56,7 +59,7 @@ def _add_file(page: Flask, frame: Frame) -> None:
                 return once(frame, lambda: _import(body))
             return _checked(body, mark)
         except Problem as problem:
-            return _page(checked=None, problem=problem)
+            return _page(frame, checked=None, problem=problem)
 
     def _checked(body: bytes, mark: str) -> Response:
         now, pace = frame.now, Pace(_REST)
@@ -64,7 +67,9 @@ def _add_file(page: Flask, frame: Frame) -> None:
         actions: dict[int, Action] = {}
         told = checked(imports, sheet, now, pace, actions)
         lines = _lines(body, told["errors"], actions)
-        return _page(checked={**told, "mark": mark, "lines": lines, "again": form("go") is not None}, problem=None)
+        return _page(
+            frame, checked={**told, "mark": mark, "lines": lines, "again": form("go") is not None}, problem=None
+        )
 
     def _import(body: bytes) -> tuple[str, str]:
         now, pace = frame.now, Pace(_REST)
@@ -79,11 +84,15 @@ def _add_file(page: Flask, frame: Frame) -> None:
             return WAITS, url_for("import_shown", id=done.manifest.id)
         return "The import has begun.", url_for("import_shown", id=done.id)
 
-    def _page(**values: Any) -> Response:
-        problem = values["problem"]
-        part = "HX-Request" in request.headers
-        status = problem.status if problem is not None else 200
-        return show("imports_part.html" if part else "imports.html", status=status, **values)
+
+def _page(frame: Frame, **values: Any) -> Response:
+    """The whole page, with the latest imports below; or what htmx puts into it."""
+    problem = values["problem"]
+    status = problem.status if problem is not None else 200
+    if "HX-Request" in request.headers:
+        return show("imports_part.html", status=status, **values)
+    latest, _ = frame.house.governance.audit_log.page(Wanted(action="import.apply"), limit=LATEST, after=None)
+    return show("imports.html", status=status, latest=latest, **values)
 
 
 def _add_progress(page: Flask, frame: Frame) -> None:

@@ -6,13 +6,16 @@ from typing import Any
 
 from flask import Flask, Response, abort, url_for
 
-from service.attention import Item
+from service.attention import Example, Item
 from service.figures import USUAL_DAYS, Figures, figures
 from service.web import csv_out
 from service.web.admin import plots
 from service.web.admin.frame import Frame, needs, show
 from service.web.admin.reader import link
 from service.web.admin.wording import HANDS
+
+WEBHOOKS = ("https://dashboard.stripe.com/test/webhooks", "https://dashboard.stripe.com/webhooks")
+"""Where Stripe tells of its deliveries, for tests and for good."""
 
 
 def register(page: Flask, frame: Frame) -> None:
@@ -28,7 +31,7 @@ def register(page: Flask, frame: Frame) -> None:
         waiting = len(house.governance.approving.approvals.waiting(now))
         return show(
             "overview.html",
-            hands=[_hand(item) for item in items],
+            hands=[_hand(item, catalogue.livemode) for item in items],
             waiting=waiting,
             well=not waiting and not any(item.hand for item in items),
             plots=plots.all_of(_figures(), catalogue),
@@ -46,16 +49,18 @@ def register(page: Flask, frame: Frame) -> None:
         return figures(house.overview.activity.store, catalogue.zone, USUAL_DAYS, frame.now)
 
 
-def _hand(item: Item) -> dict[str, Any]:
+def _hand(item: Item, livemode: bool) -> dict[str, Any]:
     """What needs a hand, as the page tells it: its cases lead where they are mended."""
     return {
         "item": item,
         "words": HANDS.get(item.kind, (item.title, item.title))[item.count != 1],
+        "at_stripe": WEBHOOKS[livemode] if item.kind in ("event_gap", "drift") else None,
+        "command": item.where if item.where.startswith("paywall ") else None,
         "url": url_for("events", state="dead") if item.kind == "dead_letters" else None,
         "cases": [
             {
                 "id": one.id,
-                "url": _mends(item, one.id, one.reader),
+                "url": _mends(item, one),
                 "reader": one.reader,
                 "at": one.at,
                 "text": one.text,
@@ -65,9 +70,11 @@ def _hand(item: Item) -> dict[str, Any]:
     }
 
 
-def _mends(item: Item, name: str, reader: str | None) -> str | None:
-    if reader is not None:
-        return link(reader)
+def _mends(item: Item, one: Example) -> str | None:
+    if one.reader is not None:
+        return link(one.reader)
     if item.kind == "dead_letters":
-        return url_for("event", id=name)
-    return url_for("readers", q=name) if item.kind == "ownerless" else None
+        return url_for("event", id=one.id)
+    if item.kind == "unknown_prices":  # who bought it, so that she can be let in until a plan has the price
+        return url_for("readers", q=one.text.rpartition(":")[2])
+    return url_for("readers", q=one.id) if item.kind == "ownerless" else None

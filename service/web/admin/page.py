@@ -32,6 +32,10 @@ from service.web.requests_log import RequestLog
 
 HERE = Path(__file__).parent
 MOST_OF_A_FORM = 256 * 1024
+HTTP_DETAILS = {
+    404: "There is no such page.",
+    413: "More was sent than is taken: a file may have 16 MiB and 50 000 rows, a form 256 KiB.",
+}
 
 POLICY = "; ".join(
     [
@@ -197,8 +201,7 @@ def _tell_errors(page: Flask) -> None:
     @page.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
         status = error.code or 500
-        detail = "There is no such page." if status == 404 else error.description or error.name
-        return told(Problem(status, detail))
+        return told(Problem(status, HTTP_DETAILS.get(status) or error.description or error.name))
 
     @page.errorhandler(Exception)
     def crash(error: Exception) -> Response:

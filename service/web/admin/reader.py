@@ -57,14 +57,17 @@ def shown(
     house, now, catalogue = frame.house, frame.now, frame.house.desk.catalogue
     resolved = house.readers.resolve(reader)
     entries = timeline.of(house.readers, house.governance.audit_log, catalogue, reader, resolved)
+    told, erased_at = tell(house.profiles, reader, at, now), house.readers.erased_at(reader, resolved)
+    met = told["sources"] or told["customers"] or any(meter["used"] for meter in told["meters"])
     entries = entries if at is None else [entry for entry in entries if entry.at <= at]
     return show(
         "reader.html",
         status=failed.problem.status if failed is not None else 200,
         reader=reader,
         resolved=resolved,
-        told=tell(house.profiles, reader, at, now),
-        erased_at=house.readers.erased_at(reader, resolved),
+        told=told,
+        erased_at=erased_at,
+        unknown=at is None and not (met or entries or erased_at or resolved != reader),
         at=encode.time(at),
         entries=entries if all_entries else entries[: timeline.SHOWN],
         more=0 if all_entries else max(0, len(entries) - timeline.SHOWN),

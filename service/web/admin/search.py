@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from flask import Flask, Response, redirect, url_for
 
+from service.store.audit_log import AuditLog, Wanted
 from service.web import fields
 from service.web.admin.frame import Frame, asked, needs, show
 from service.web.admin.reader import link
@@ -22,9 +23,12 @@ VIEWS = (
     (re.compile(r"evt_.+"), "event", "id"),
     (re.compile(r"sp_.+"), "story_pass", "id"),
     (re.compile(r"im_[0-9a-f]{20,24}"), "import_shown", "id"),
-    (re.compile(r"gr_[0-9a-f]{20,24}"), "audit", "target"),  # a grant lies with its reader; the audit knows whose it is
 )
 """How an id of ours or Stripe's looks, the view that shows it, and the field that takes it."""
+
+GRANT = re.compile(r"gr_[0-9a-f]{20,24}")
+UNKEPT = re.compile(r"(in|pi|ch|py|re|dp|pm|si|price|prod|seti|txn|il)_[A-Za-z0-9_]{8,}")
+"""Ids of Stripe's by which nothing can be found here."""
 
 
 def register(page: Flask, frame: Frame) -> None:
@@ -36,14 +40,15 @@ def register(page: Flask, frame: Frame) -> None:
     def readers() -> Response:
         query = asked("q")
         if query is None:
-            return show("search.html", query=None, wrong=None, found=None)
+            return show("search.html", query=None, wrong=None, found=None, unkept=False)
         to = _place(query)
         if to is not None:
             return cast(Response, redirect(to, 303))
         kind = KINDS.get(query.partition("_")[0])
         known = kind is not None and house.engine.objects.load(f"{kind}:{query}").told is not None
         wrong = _wrong(query)
-        return show("search.html", status=422 if wrong else 200, query=query, wrong=wrong, found=kind, known=known)
+        status, unkept = 422 if wrong else 200, UNKEPT.fullmatch(query) is not None
+        return show("search.html", status=status, query=query, wrong=wrong, found=kind, known=known, unkept=unkept)
 
     def _place(query: str) -> str | None:
         """Where an id leads; `None` for what is of Stripe's and nobody's here, and for what can be no id."""
@@ -51,12 +56,21 @@ def register(page: Flask, frame: Frame) -> None:
         for looks, view, field in VIEWS:
             if looks.fullmatch(query):
                 return f"{url_for(view)}?{urlencode({field: query})}"
+        if GRANT.fullmatch(query):
+            return _of_grant(house.governance.audit_log, query)
         if head in KINDS:
             owner = house.engine.objects.load(f"{KINDS[head]}:{query}").owner.reader
             return link(owner) if owner else None
         if len(query) > 128 and house.governance.why.decision(query, frame.now) is not None:
             return url_for("decision", id=query)
-        return None if _wrong(query) else link(query)
+        return None if _wrong(query) or UNKEPT.fullmatch(query) else link(query)
+
+
+def _of_grant(log: AuditLog, name: str) -> str:
+    """Where a grant's id leads: to its reader, of whom the audit knows; or to what the audit has of it."""
+    found, _ = log.page(Wanted(target=name), limit=1, after=None)
+    reader = found[0]["reader"] if found else None
+    return link(reader) if reader else url_for("audit", target=name)
 
 
 def _wrong(query: str) -> str | None:

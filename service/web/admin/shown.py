@@ -110,16 +110,23 @@ def figure(number: float | None) -> str:
     return f"{whole:,}".replace(",", "\u202f")
 
 
-def value(given: Any) -> Markup:
-    """A value of an explanation or of an audit record."""
+def value(given: Any, name: str = "") -> Markup:
+    """A value of an explanation or of an audit record, under the name that it has there."""
     if given is None or given == []:
-        return Markup('<span class="quiet">none</span>')
+        return Markup('<span class="quiet">{}</span>').format("no end" if name == "until" else "none")
+    if name == "kind":
+        return escape(wording.ACTIONS.get(str(given), str(given)))
     if isinstance(given, bool):
         return escape("yes" if given else "no")
     if isinstance(given, str) and _TIME.fullmatch(given):
         return moment(given)
     if isinstance(given, list) and all(isinstance(part, str) for part in given):
         return Markup(", ").join(text(part) for part in given)
+    if isinstance(given, list) and all(isinstance(part, dict) and set(part) == {"feature", "until"} for part in given):
+        return Markup(", ").join(
+            Markup("{} ({}{})").format(text(held["feature"]), "until " if held["until"] else "", moment(held["until"]))
+            for held in given
+        )
     if isinstance(given, dict | list):
         return text(json.dumps(given, ensure_ascii=False))
     return text(given)

@@ -58,15 +58,23 @@ def of(readers: Readers, log: AuditLog, catalogue: Catalogue, reader: str, resol
 
 def _changes(changes: Sequence[Change], records: Mapping[str, Mapping[str, Any]], catalogue: Catalogue) -> list[Entry]:
     before: dict[bytes, Holding | None] = {}
+    last: dict[bytes, Entry] = {}
     told = []
     for change in changes:
         source = codec.decode(change.field, change.record) if change.record is not None else None
         holdings = source.holdings(catalogue) if source is not None else ()
         first = holdings[0] if holdings else None
         plans = [holding.plan for holding in holdings if holding.plan]
-        told.append(_change(change, before.get(change.field), first, plans, records))
-        before[change.field] = first
+        entry = _change(change, before.get(change.field), first, plans, records)
+        if entry.event or entry.actor or (change.field not in before) or _shows(entry, last[change.field]):
+            told.append(entry)
+        before[change.field], last[change.field] = first, entry
     return told
+
+
+def _shows(entry: Entry, last: Entry) -> bool:
+    """Whether what was read again, on nobody's account, says anything that the entry before did not."""
+    return (entry.status, entry.until, list(entry.plans)) != (last.status, last.until, list(last.plans))
 
 
 def _change(

@@ -1,0 +1,171 @@
+"""What a page says to somebody in a hurry: in her words, without codes, and never more than is so."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from service.billing.webhook import Envelope
+from service.engine.catchup import CaughtUp
+from service.paywall.catalogue import DAY
+from service.paywall.source import Subscription
+from service.store import codec
+from tests.admin.conftest import MakeStaff, granted, plain
+from tests.serving import ADMIN_KEY
+from tests.store.conftest import wait_until
+from tests.within import DeskApp
+
+SUBSCRIPTION: dict[str, Any] = {
+    "object": "subscription",
+    "status": "active",
+    "cancel_at": None,
+    "cancel_at_period_end": False,
+    "ended_at": None,
+    "trial_end": None,
+}
+
+
+def told_of(desk: DeskApp, name: str, price: str, reader: str | None, event: str = "evt_1", **more: Any) -> None:
+    """What Stripe's message about a subscription leaves here."""
+    now = int(desk.clock())
+    line = {
+        "id": f"si_{name}",
+        "price": {"id": price, "lookup_key": None, "product": "prod_of_nobody"},
+        "quantity": 3,
+        "current_period_start": now,
+        "current_period_end": now + 30 * DAY,
+    }
+    obj = {
+        **SUBSCRIPTION,
+        "id": name,
+        "customer": f"cus_{name}",
+        "created": now,
+        "items": {"object": "list", "data": [line], "has_more": False},
+        "metadata": {"reader_id": reader} if reader else {},
+        **more,
+    }
+    desk.service.engine.receive(Envelope(event, "customer.subscription.updated", now, False, None, obj), desk.clock())
+
+
+def test_why_tells_what_she_holds_in_words(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    granted(admin_desk, "r-1")
+    page = staff().get("/why?id=r-1&story=s-1")
+    assert '"feature"' not in plain(page)
+    assert "notebook (until " in plain(page)
+
+
+def test_an_id_that_nobody_has_is_told_apart_from_a_reader_without_access(
+    staff: MakeStaff, admin_desk: DeskApp
+) -> None:
+    ann = staff()
+    assert "Nothing is known of this id" in plain(ann.get("/reader?id=r-1"))
+    admin_desk.ask("s-1", reader="r-1")
+    assert "Nothing is known of this id" not in plain(ann.get("/reader?id=r-1"))
+
+
+def test_a_price_that_no_plan_has_is_not_called_access(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    told_of(admin_desk, "sub_odd", "price_odd", "r-1")
+    ann = staff()
+    page = plain(ann.get("/reader?id=r-1"))
+    assert "Opens nothing" in page
+    assert "Gives access" not in page
+    assert 'href="/admin/readers?q=sub_odd"' in ann.get("/").text
+
+
+def test_who_pays_for_a_group_is_not_said_to_read_by_it(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    told_of(admin_desk, "sub_group", "price_seat_month", "r-school")
+    page = plain(staff().get("/reader?id=r-school"))
+    assert "Pays for a group" in page
+    assert "Gives access" not in page
+
+
+def test_what_was_only_read_again_is_no_line_of_the_timeline(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    told_of(admin_desk, "sub_1", "price_month", "r-1")
+    readers, now = admin_desk.service.readers, admin_desk.clock()
+    (change,) = readers.history("r-1")
+    assert change.record is not None
+    source = codec.decode(change.field, change.record)
+    assert isinstance(source, Subscription)
+    for number, again in (
+        (50, replace(source, confirmed=not source.confirmed)),
+        (51, replace(source, status="past_due")),
+    ):
+        readers.put("r-1", again, number, rule="higher", ended=False, now=now, cause="")
+    assert len(readers.history("r-1")) == 3
+    assert staff().get("/reader?id=r-1").text.partition('class="timeline"')[2].count("<li") == 2
+
+
+def test_a_grants_id_leads_to_whose_it_is(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    ann, grant = staff(), granted(admin_desk, "r-1")["id"]
+    wait_until(lambda: ann.get(f"/readers?q={grant}").headers["Location"] == "/admin/reader?id=r-1", 5)
+
+
+@pytest.mark.parametrize(
+    "query", ["in_1PgafmB7WZ01zgkW6dKueIc5", "pi_3MtwBwLkdIwHu7ix28a3tqPa", "price_1MoBy5LkdIwHu7ix"]
+)
+def test_ids_of_stripes_that_lead_nowhere_say_where_to_look(staff: MakeStaff, query: str) -> None:
+    page = staff().get(f"/readers?q={query}")
+    assert page.status_code == 200
+    assert "Open it at Stripe, and search its customer" in plain(page)
+
+
+def test_what_needs_a_hand_outside_leads_there(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    attention = admin_desk.service.overview.attention
+    attention.caught_up(CaughtUp(listed=5, missed=2, prices=False, late=2), admin_desk.clock())
+    attention.clock_behind(90, admin_desk.clock())
+    page = staff().get("/").text
+    assert 'href="https://dashboard.stripe.com/test/webhooks"' in page
+    assert "<code>paywall doctor</code>" in page
+
+
+def test_an_error_says_its_name_once(staff: MakeStaff) -> None:
+    assert plain(staff().get("/event?id=evt_1")).count("There is no such thing") == 2  # the title, the heading
+    part = staff().client.get("/admin/why?id=r-1&story=", headers={"HX-Request": "true"})
+    assert "A field is wrong." in part.text
+
+
+def test_what_waits_is_told_in_words(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    ann = staff()
+    ann.post("/reader/grant", id="r-1", what="plan:vip", ends="never", reason="for life")
+    assert "Until no end" in plain(ann.get("/approvals"))
+    wait_until(lambda: "What Access granted" in plain(ann.get("/audit")), 5)
+
+
+@pytest.mark.parametrize(
+    ("sheet", "said", "unsaid"),
+    [
+        ("reader,plan,until,reason\n", "nothing to import", "Import 0 rows"),
+        ("reader;plan;until;reason\nr-1;vip;never;x\n", "Line 1: header must be", "right"),
+    ],
+)
+def test_a_file_without_a_row_that_can_be_read_says_why(staff: MakeStaff, sheet: str, said: str, unsaid: str) -> None:
+    ann = staff()
+    ann.get("/imports")
+    page = plain(ann.post("/imports", file=(io.BytesIO(sheet.encode()), "grants.csv")))
+    assert said in page
+    assert unsaid not in page
+
+
+def test_a_file_that_is_too_large_says_how_large_it_may_be(staff: MakeStaff) -> None:
+    ann = staff()
+    ann.get("/imports")
+    large = b"x" * (17 << 20)
+    answer = ann.client.post("/admin/imports", data=large, content_type="multipart/form-data; boundary=b")
+    assert answer.status_code == 413
+    assert "16 MiB" in plain(answer)
+
+
+def test_an_import_is_found_again(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    ann = staff()
+    row = b"reader,plan,until,reason\nr-1,vip,2027-01-01T00:00:00Z,press\n"
+    done = admin_desk.client.post(
+        "/v1/grants/import",
+        data=row,
+        headers={"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "text/csv"},
+    )
+    name = done.get_json()["id"]
+    wait_until(lambda: f'href="/admin/import?id={name}"' in ann.get("/imports").text, 10)
+    assert f'href="/admin/readers?q={name}"' in ann.get("/audit").text
