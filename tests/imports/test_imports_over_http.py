@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import permutations
 from typing import Any
 
 import pytest
@@ -100,74 +99,6 @@ def test_the_same_file_again_changes_nothing(house: House) -> None:
     rows = [f"r-1,vip,{SOON},a", "r-2,vip,never,b"]
     take(house, *rows)
     assert counts(take(house, *rows)) == (2, 0, 0, 2)
-
-
-def test_undo_takes_back_what_was_given_and_puts_back_what_was_extended(house: House) -> None:
-    grant = house.grant("r-1", until=SOON)
-    told = undo(house, take(house, f"r-1,vip,{LATE},a", "r-2,vip,never,b"))
-    assert (told["state"], told["undo"]) == ("undone", {"taken_back": 2, "left_alone": 0})
-    assert ends(house, "r-1") == [(SOON, "active")]
-    assert house.app.service.grants.of("r-1")[0].id == grant["id"]
-    assert ends(house, "r-2") == [("never", "revoked")]
-    assert not house.app.reader("r-2")["access"]
-
-
-def test_undo_leaves_alone_what_somebody_changed_or_revoked_since(house: House) -> None:
-    house.grant("r-1", until=SOON)
-    told = take(house, *(f"r-{n},vip,{LATE},a" for n in (1, 2, 3)))
-    for reader, method, body in [
-        ("r-1", "PATCH", {"until": "2029-01-01T00:00:00Z", "reason": "by hand"}),
-        ("r-2", "PATCH", {"until": SOON, "reason": "by hand"}),
-        ("r-3", "DELETE", {"reason": "by hand"}),
-    ]:
-        (grant,) = house.app.service.grants.of(reader)
-        house.done("ben", method, f"/v1/readers/{reader}/grants/{grant.id}", body)
-    assert undo(house, told)["undo"] == {"taken_back": 0, "left_alone": 3}
-    assert ends(house, "r-1") == [("2029-01-01T00:00:00Z", "active")]
-    assert ends(house, "r-2") == [(SOON, "active")]
-
-
-@pytest.mark.parametrize("order", list(permutations(range(3))))
-def test_imports_of_the_same_readers_are_undone_in_any_order(house: House, order: tuple[int, ...]) -> None:
-    dates = ["2027-02-01T00:00:00Z", "2027-03-01T00:00:00Z", "2027-04-01T00:00:00Z"]
-    house.grant("r-had", until=SOON)
-    given = [take(house, f"r-had,vip,{end},a", f"r-new,vip,{end},a") for end in dates]
-    left = [SOON, *dates]
-    for place in order:
-        undo(house, given[place])
-        left.remove(dates[place])
-        assert ends(house, "r-had") == [(max(left), "active")], "the end that it would have without what was undone"
-        assert house.app.reader("r-new")["access"] == (len(left) > 1)
-    assert ends(house, "r-had") == [(SOON, "active")]
-    assert not house.app.reader("r-new")["access"], "nobody gives it any more"
-
-
-def changed(house: House, reader: str, until: str) -> None:
-    (grant,) = house.app.service.grants.of(reader)
-    house.done("ben", "PATCH", f"/v1/readers/{reader}/grants/{grant.id}", {"until": until, "reason": "by hand"})
-
-
-def test_undo_leaves_alone_what_was_changed_by_hand_between_or_after_imports(house: House) -> None:
-    first = take(house, f"r-1,vip,{SOON},a", f"r-2,vip,{SOON},a")
-    for reader in ("r-1", "r-2"):
-        changed(house, reader, "2026-12-20T00:00:00Z")
-    second = take(house, f"r-1,vip,{LATE},b", f"r-2,vip,{LATE},b")
-    for end in (SOON, LATE):
-        changed(house, "r-2", end)
-    assert undo(house, first)["undo"] == {"taken_back": 0, "left_alone": 2}
-    assert undo(house, second)["undo"] == {"taken_back": 1, "left_alone": 1}
-    assert ends(house, "r-1") == [("2026-12-20T00:00:00Z", "active")]
-    assert ends(house, "r-2") == [(LATE, "active")], "also where it was changed and changed back"
-
-
-def test_undo_needs_a_reason_a_known_import_and_is_done_once(house: House) -> None:
-    told = take(house, "r-1,vip,never,a")
-    house.done("ann", "DELETE", f"/v1/grants/import/{told['id']}", status=422)
-    house.done("ann", "DELETE", "/v1/grants/import/im_none?reason=x", status=404)
-    house.done("ann", "GET", "/v1/grants/import/im_none", status=404)
-    undo(house, told)
-    again = house.done("ann", "DELETE", f"/v1/grants/import/{told['id']}?reason=x", status=409)
-    assert again["type"] == "urn:paywall:problem:import-undone"
 
 
 def test_an_import_and_its_undo_are_one_audit_entry_each(house: House) -> None:
@@ -312,11 +243,3 @@ def test_a_reader_that_was_merged_gets_it_under_the_other_id(house: House) -> No
     assert [(e["line"], e["field"]) for e in wrong.get_json()["errors"]] == [(3, "reader")]
     undo(house, told)
     assert not house.app.reader("old")["access"]
-
-
-def test_undo_follows_a_reader_that_was_merged_since(house: House) -> None:
-    told = take(house, "old,vip,never,a")
-    house.done("ann", "POST", "/v1/readers/heir/merge", {"from": "old"})
-    assert house.app.reader("heir")["access"]
-    assert undo(house, told)["undo"] == {"taken_back": 1, "left_alone": 0}
-    assert not house.app.reader("heir")["access"]
