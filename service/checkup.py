@@ -101,7 +101,8 @@ def _stripe(service: Service) -> list[Finding]:
     if not service.settings.stripe_webhook_secrets:
         found.append(Finding("note", "webhook", "STRIPE_WEBHOOK_SECRETS is not set: every webhook is refused"))
     if gateway is None:
-        return [*found, Finding("note", "stripe", "STRIPE_API_KEY is not set: nothing is read from Stripe or sold")]
+        without = Finding("note", "stripe", "STRIPE_API_KEY is not set: nothing is read from Stripe or sold")
+        return [*found, without, doctor.last_came(_last_event(service))]
     words = [word for plan in catalogue.plans.values() for word in plan.prices]
     try:
         seen = doctor.Observed(
@@ -113,7 +114,8 @@ def _stripe(service: Service) -> list[Finding]:
             newest_at_stripe=gateway.newest_event(),
         )
     except StripeTrouble as error:
-        return [*found, Finding("wrong", "stripe", f"Stripe cannot be asked ({error.why})")]
+        away = Finding("wrong", "stripe", f"Stripe cannot be asked ({error.why})")
+        return [*found, away, doctor.last_came(_last_event(service))]
     return found + doctor.findings(seen, catalogue)
 
 

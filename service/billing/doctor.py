@@ -125,12 +125,20 @@ def _clock(ahead: float | None) -> Finding:
 
 def _last_event(last: int | None, newest: int | None) -> Finding:
     if newest is None:
-        return Finding("good", "events", "Stripe has no event that concerns this service")
+        none = Finding("good", "events", "Stripe has no event that concerns this service")
+        return none if last is None else last_came(last)
     if last is None:
         mend = "is the endpoint's address reachable from outside, and its secret in STRIPE_WEBHOOK_SECRETS?"
         return Finding("wrong", "events", f"Stripe has events since {_time(newest)}, none has come: {mend}")
     if newest - last > LATE:
         return Finding("wrong", "events", f"the last event that came is of {_time(last)}, Stripe's of {_time(newest)}")
+    return last_came(last)
+
+
+def last_came(last: int | None) -> Finding:
+    """The last event that was taken, where Stripe cannot say what it has."""
+    if last is None:
+        return Finding("note", "events", "no event has come yet")
     return Finding("good", "events", f"the last event that came is of {_time(last)}")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from service.checkup import findings
 from tests.billing.conftest import BORN, MONTH, SECRET
 
 if TYPE_CHECKING:
@@ -75,3 +76,11 @@ def test_an_address_with_odd_characters_is_told_how_to_write_them(shop: DeskApp,
 def test_without_a_key_it_is_stripe_that_is_out_of_reach(app: DeskApp) -> None:
     answer = buying(app, "https://www.example.news/")
     assert (answer.status_code, answer.get_json()["title"]) == (503, "Stripe is out of reach")
+
+
+def test_the_doctor_tells_of_the_last_event_also_where_stripe_cannot_be_asked(
+    app: DeskApp, deliver: Deliver, made: Any
+) -> None:
+    assert findings(app.service)[-1].message == "no event has come yet"
+    deliver(made.event("customer.subscription.created", made.subscription()))
+    assert findings(app.service)[-1].message == "the last event that came is of 2026-11-01T00:00:00Z"

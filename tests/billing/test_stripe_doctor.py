@@ -91,6 +91,11 @@ def test_a_stripe_without_events_is_no_ill(catalogue: Catalogue) -> None:
     assert wrong(replace(WELL, last_event=None, newest_at_stripe=None), catalogue) == []
 
 
+def test_the_last_event_that_came_is_told_also_where_stripe_lists_none(catalogue: Catalogue) -> None:
+    seen = replace(WELL, newest_at_stripe=None)
+    assert findings(seen, catalogue)[-1].message == "the last event that came is of 2026-11-01T00:00:00Z"
+
+
 def test_it_is_all_asked_of_stripe(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
     strict.ask("POST", "/webhook_endpoints", {"url": "http://127.0.0.1:9/v1/stripe/webhook", "secret": "whsec_1"})
     seen = Observed(
