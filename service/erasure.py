@@ -122,7 +122,7 @@ class Erasure:
         counts = self._count(person)
         self._forget(person)
         counts["import_rows"] = self._imports.forget(person.tags)
-        counts |= self._eraser.erase(person.tags, step)
+        counts |= self._eraser.erase(person.tags, person.names, step)
         counts["approvals"] = self._approvals.forget(person.names)
         counts["audit"] = self._audit_erasure.erase(person.names, counts, reason, actor, now)
         for name in person.tags:
@@ -145,9 +145,8 @@ class Erasure:
     def _forget(self, person: Person) -> None:
         """Whatever names her beside her own keys, and is found by what those still say."""
         grants = [kept.source for kept in self._readers.everything(person.reader) if isinstance(kept.source, Grant)]
-        for name in person.names:
-            self._ends.forget(name, grants)
         for tag in person.tags:
+            self._ends.forget(tag, grants)
             self._activity.forget(tag)
             self._known.forget(tag)
 

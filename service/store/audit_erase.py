@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from service.store import chain
@@ -11,6 +12,7 @@ from service.store.audit import Actor, Audit, entry
 from service.store.audit_log import AuditLog
 from service.store.keys import Keys, reader_hash
 from service.store.link import Link
+from service.store.mentions import INSTEAD, word
 from service.store.scripts import load
 
 BLANK = load("blank_audit")
@@ -37,7 +39,7 @@ class AuditErasure:
         self._audit.settle_all()
         seqs = list(self._naming(names))
         after = {**counts, "audit": chain.ranges(seqs)}
-        said = _word(names).sub("(erased)", reason) if reason else reason
+        said = word(names).sub(INSTEAD, reason) if reason else reason
         written = entry(actor, chain.ERASE, now=now, reader=None, target=None, before=None, after=after, reason=said)
         self._audit.append([written])
         for start in range(0, len(seqs), _BATCH):
@@ -55,26 +57,23 @@ class AuditErasure:
         self._link.run(BLANK, [self._keys.audit_log], arguments)
 
     def _naming(self, names: Sequence[str]) -> Iterator[int]:
-        """Records in which one of the names stands, wherever: the whole log is looked through, so that none is missed."""
-        word = _word(names)
+        """Records in which one of the names stands: the whole log is looked through, so that none is missed."""
+        found = partial(_names_one, tuple(names), word(names))
         for seqs in chain.chunks(1, self._log.state().head.seq):
             for seq, text in zip(seqs, self._log.texts(seqs), strict=True):
-                if (record := chain.unpack(text)) and _stands_in(word, record):
+                if (record := chain.unpack(text)) and found(record):
                     yield seq
 
 
-def _word(names: Sequence[str]) -> re.Pattern[str]:
-    """Finds a name where it stands as a word of its own, so that the reader `7` is not found in every date."""
-    return re.compile(r"(?<![\w-])(?:" + "|".join(map(re.escape, names)) + r")(?![\w-])")
+def _names_one(names: Sequence[str], in_words: re.Pattern[str], record: Mapping[str, Any]) -> bool:
+    """A reader stands in `reader`, in `target` of a merge, in `before` and `after` of a link or a merge, and in a reason.
 
-
-def _stands_in(word: re.Pattern[str], record: Mapping[str, Any]) -> bool:
-    return any(_found(word, record.get(name)) for name in ("reader", "target", "before", "after", "reason"))
-
-
-def _found(word: re.Pattern[str], value: Any) -> bool:
-    if isinstance(value, str):
-        return word.search(value) is not None
-    if isinstance(value, dict):
-        return any(_found(word, inner) for inner in value.values())
-    return isinstance(value, list) and any(_found(word, inner) for inner in value)
+    Not anywhere else: the reader `30` is not in every time, nor the reader `vip` in every grant of that plan.
+    """
+    said = [record.get("reader")]
+    if record.get("action") == "merge":
+        said.append(record.get("target"))
+    for side in (record.get("before"), record.get("after")):
+        if isinstance(side, dict):
+            said += [side.get("reader"), side.get("from")]
+    return any(name in names for name in said) or in_words.search(str(record.get("reason") or "")) is not None

@@ -19,6 +19,7 @@ from service.store.errors import StoreError, StoreUnavailable
 from service.store.inbox import ref_from
 from service.store.keys import Keys, reader_hash
 from service.store.link import Command, Link
+from service.store.mentions import Mentions
 from service.store.readers import pairs_in
 from service.store.scripts import load
 
@@ -29,6 +30,8 @@ _CHANGE = b"c:"
 _STAYS = (b"erased", b"audited")
 """Of a reader's keys: the mark, and the list that the audit's own erasure needs."""
 _TRIES = 20
+READER_TAG = 22
+"""Characters of a reader's hash tag."""
 
 
 class Eraser:
@@ -46,15 +49,30 @@ class Eraser:
         (tags,) = self._link.read([(self._members, (b"HGET", self._members, tag))])
         return [tags[at : at + 22] for at in range(0, len(tags or b""), 22)]
 
-    def erase(self, tags: Collection[bytes], step: Callable[[], None] = lambda: None) -> dict[str, int]:
-        """Erases whatever is a reader's, or names her. Gives how many keys, objects and events there were of it."""
+    def erase(
+        self, tags: Collection[bytes], names: Sequence[str], step: Callable[[], None] = lambda: None
+    ) -> dict[str, int]:
+        """Erases whatever is a reader's, or names her. Gives how many keys, objects, events and reasons there were of it."""
         self._forget_merges(tags)
-        counts = {"keys": 0, "stripe_objects": 0, "stripe_events": 0}
+        mentions = Mentions(self._link, names)
+        counts = {"keys": 0, "stripe_objects": 0, "stripe_events": 0, "reasons": 0}
         for page in self._link.scan_nodes(self._keys.shared("{*")):
             for name, number in self._page(page, tags).items():
                 counts[name] += number
+            counts["reasons"] += mentions.clean(*self._wordy(page, tags))
             step()
         return counts
+
+    def _wordy(self, page: Sequence[bytes], tags: Collection[bytes]) -> tuple[list[bytes], list[bytes]]:
+        """Where reasons stand that others gave: records and passes, and histories."""
+        hashes, lists = list[bytes](), list[bytes]()
+        for key in page:
+            tag, rest = parts(self._keys.prefix, key)
+            if (len(tag) == READER_TAG and rest in (b"", b"past") and tag not in tags) or rest == b"pass":
+                hashes.append(key)
+            elif rest == b"history" and tag not in tags:
+                lists.append(key)
+        return hashes, lists
 
     def _page(self, page: Sequence[bytes], tags: Collection[bytes]) -> dict[str, int]:
         own: list[bytes] = []

@@ -134,9 +134,9 @@ class GrantEnds:
             if len(found) < _A_TIME:
                 return gone
 
-    def forget(self, reader: str, grants: Sequence[Grant]) -> None:
-        """These grants are a reader's who is erased: nothing here names her any more."""
-        self._drop([_member(grant, reader_hash(reader)) for grant in grants])
+    def forget(self, tag: bytes, grants: Sequence[Grant]) -> None:
+        """These grants are a reader's who is erased, by her hash: nothing here names her any more."""
+        self._drop([_member(grant, tag) for grant in grants])
 
     def _drop(self, members: Sequence[bytes]) -> None:
         if members:

@@ -193,6 +193,35 @@ def test_another_reader_whose_id_contains_hers_keeps_everything(at_noon: House, 
     assert at_noon.app.reader("r-10") == before
 
 
+@pytest.mark.parametrize("name", [ZOE, 'zoe "Z" 7f31\\'])
+def test_words_about_another_name_her_no_more(at_noon: House, erase: Erase, name: str) -> None:
+    """In reasons of another's grants, also of one that is over, and of a story pass; nothing else about them goes."""
+    until: dict[str, Any] = {"until": "2033-06-01T00:00:00Z"}
+    over = at_noon.grant("friend", reason="before", **until)
+    at_noon.done("ann", "DELETE", f"/v1/readers/friend/grants/{over['id']}", {"reason": f"{name} asked"})
+    kept = at_noon.grant("friend", reason=f"as {name} asked", **until)
+    ended = at_noon.grant("friend", reason=f"{name}'s cousin", **until)
+    at_noon.done("ann", "DELETE", f"/v1/readers/friend/grants/{ended['id']}?reason=over")
+    gift = {"story": "s-1", "openings": 1, "reason": f"for {name}", **until}
+    story_pass = at_noon.done("ann", "POST", "/v1/passes", gift, 201)
+    erase(name)
+    link = at_noon.app.service.link
+    assert holding(link, "7f31") == []
+    reasons = {source["id"]: source["reason"] for source in at_noon.app.reader("friend")["sources"]}
+    assert reasons == {over["id"]: "before", kept["id"]: "as (erased) asked", ended["id"]: "(erased)'s cousin"}
+    assert at_noon.done("ann", "GET", f"/v1/passes/{story_pass['id']}")["status"] == "active"
+    history = at_noon.done("ann", "GET", "/v1/readers/friend/export")["history"]
+    assert [change["facts"]["reason"] for change in history][2:] == ["as (erased) asked", *["(erased)'s cousin"] * 2]
+    again = at_noon.done("ann", "PATCH", f"/v1/readers/friend/grants/{kept['id']}", {"until": None, "reason": "longer"})
+    assert (again["until"], again["reason"]) == (None, "as (erased) asked")
+
+
+def test_a_reader_named_like_a_plan_or_a_minute_is_erased_alone(at_noon: House, erase: Erase) -> None:
+    at_noon.grant("friend", until="2033-06-01T09:30:00Z")
+    assert erase("vip")["audit"] == erase("30")["audit"] == 0
+    assert [entry["reader"] for entry in at_noon.audit(action="grant.create")] == ["friend"]
+
+
 def test_rows_about_her_in_an_import_that_waits_are_taken_out(strict: House) -> None:
     strict.app.clock.now = float(NOW)
     rows = f"reader,plan,until,reason\n{ZOE},vip,never,for {ZOE}\nr-2,vip,never,why\n".encode()

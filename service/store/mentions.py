@@ -1,0 +1,86 @@
+"""A reader's id where it stands in words about somebody else: the reason of another's grant, or of a story pass.
+
+These go with the reader who is erased as far as they name her: `(erased)` stands there then. Nothing but reasons is free
+text; grants keep theirs in the record and in the history, a pass in its `doc`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import msgspec
+
+from service.paywall.source import Grant
+from service.store import codec
+from service.store.codec import NewerSchema
+from service.store.link import Command, Link
+from service.store.readers import pairs_in
+from service.store.scripts import load
+
+FIELD, ITEM = load("erase_field"), load("erase_item")
+INSTEAD = "(erased)"
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(list).decode
+
+
+def word(names: Sequence[str]) -> re.Pattern[str]:
+    """Finds a name where it stands as a word of its own, so that the reader `7` is not found in every date."""
+    return re.compile(r"(?<![\w-])(?:" + "|".join(map(re.escape, names)) + r")(?![\w-])")
+
+
+class Mentions:
+    """Takes names out of reasons. Every method raises `StoreUnavailable`; to do it again finishes what was begun."""
+
+    def __init__(self, link: Link, names: Sequence[str]) -> None:
+        self._link = link
+        self._word = word(names)
+        # What JSON spells as it is: most of what is looked through names nobody, and is not taken apart to see that.
+        self._plain = [max(re.split(r'["\\\\]', name), key=len).encode() for name in names]
+
+    def clean(self, hashes: Sequence[bytes], lists: Sequence[bytes]) -> int:
+        """Cleans readers' records and passes (hashes), and histories (lists). Gives how many reasons there were."""
+        commands: list[Command] = [(key, (b"HGETALL", key)) for key in hashes]
+        commands += [(key, (b"LRANGE", key, b"0", b"-1")) for key in lists]
+        replies = self._link.read(commands) if commands else []
+        done = 0
+        for key, reply in zip(hashes, replies[: len(hashes)], strict=True):
+            for field, value in pairs_in(reply):
+                if (cleaned := self._record(field, value)) is not None:
+                    done += self._link.run(FIELD, [key], [field, value, cleaned])
+        for key, entries in zip(lists, replies[len(hashes) :], strict=True):
+            for entry, cleaned in self._entries(entries):
+                self._link.run(ITEM, [key], [entry, cleaned])
+        return done
+
+    def _record(self, field: bytes, value: bytes) -> bytes | None:
+        """The record without a name in its reason; `None` where there is none in it."""
+        if not any(part in value for part in self._plain):
+            return None
+        if field == b"doc":
+            return self._pass(value)
+        if field[:2] != b"g:":
+            return None
+        try:
+            grant = codec.decode(field, value)
+        except (NewerSchema, ValueError):
+            return None
+        if not isinstance(grant, Grant) or not self._word.search(grant.reason):
+            return None
+        return codec.encode(replace(grant, reason=self._word.sub(INSTEAD, grant.reason)), codec.number_of(value))
+
+    def _pass(self, value: bytes) -> bytes | None:
+        schema, story, reason, *rest = _decode(value)
+        cleaned = self._word.sub(INSTEAD, reason)
+        return None if cleaned == reason else _encode([schema, story, cleaned, *rest])
+
+    def _entries(self, entries: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        for entry in entries:
+            if not any(part in entry for part in self._plain):
+                continue
+            schema, at, field, record, *rest = _decode(entry)
+            cleaned = self._record(field.encode(), record.encode()) if record is not None else None
+            if cleaned is not None:
+                yield entry, _encode([schema, at, field, cleaned.decode(), *rest])
