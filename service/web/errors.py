@@ -96,7 +96,9 @@ def field_errors(messages: Any, place: str = "") -> list[tuple[str, str]]:
     if isinstance(messages, Mapping):
         found = []
         for name, inner in messages.items():
-            inside = place if name == "_schema" else f"{place}.{name}" if place else str(name)
+            # Of the whole; unless somebody sent a field of that name.
+            whole = name == "_schema" and inner != ["Unknown field."]
+            inside = place if whole else f"{place}.{name}" if place else str(name)
             found += field_errors(inner, inside)
         return found
     return [pair for inner in messages for pair in field_errors(inner, place)]

@@ -53,13 +53,13 @@ def read_time(value: object) -> float:
     return _checked_time(value)
 
 
-# Between date and time Python takes any character at all.
-_DATE_AND_TIME = re.compile(r"[0-9W-]{7,10}[Tt ][0-9]")
+# Python takes any character at all between date and time, and some more (a space before the offset, a bare point).
+_DATE_AND_TIME = re.compile(r"[0-9W-]{7,10}[Tt ][0-9:]*[0-9]([.,][0-9]+)?([Zz]|[+-][0-9:]+)?")
 
 
 @lru_cache(maxsize=16_384)
 def _checked_time(value: str) -> float:
-    if not _DATE_AND_TIME.match(value):
+    if not _DATE_AND_TIME.fullmatch(value):
         raise ValueError("must be a date and a time, like 2026-11-20T09:00:00Z")
     try:
         moment = datetime.fromisoformat(value.replace("z", "Z"))  # RFC 3339 takes a small t and z
