@@ -123,6 +123,9 @@ class Worker:
                 leads = self._leader.leads()
             except StoreUnavailable:
                 leads = False
+            except Exception as error:  # Without this thread the worker would lead for ever, or never again.
+                self._report("worker_failed", type(error).__name__)
+                leads = False
             if leads:
                 self._leads.set()
             else:

@@ -16,7 +16,7 @@ from service.store.nodes import View
 
 _log = logging.getLogger(__name__)
 
-_LOOK_EVERY = 1.0  # seconds between looks, while closed, whether the sentinels still name our master
+_LOOK_EVERY = 1.0  # seconds between looks, while closed, whether all is still as it was
 
 
 class Breaker:
@@ -139,6 +139,8 @@ class Breaker:
                     self._look(view)
                 except StoreUnavailable as failure:
                     self.fail(view, failure.why)
+                except Exception:  # the next look must come, and the next probe
+                    _log.exception("store_look_failed")
             if self._wake.wait(self._every if self.view is None else self._pause()):
                 self._wake.clear()
 

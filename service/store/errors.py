@@ -64,6 +64,7 @@ _OUTAGE_TEXTS = {
     "ERR max number of clients reached": "clients",
     "ERR max number of clients + cluster connections reached": "clients",
     "ERR AUTH ": "auth",
+    "ERR ACL failure in script": "noperm",
     "ERR invalid password": "auth",
     "ERR DB index is out of range": "db",
     "ERR This instance has cluster support disabled": "no_cluster",

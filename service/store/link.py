@@ -20,6 +20,7 @@ from service.store.errors import StoreError, StoreUnavailable, outage_in
 from service.store.exchange import Question, Redirect, ask, ask_all, redirect_in
 from service.store.nodes import Node, View
 from service.store.scripts import Script, registered
+from service.store.server_info import SETTINGS, facts_in
 
 Command = tuple[bytes, tuple[bytes, ...]]
 """A routing key, and a command's parts."""
@@ -52,8 +53,7 @@ class Link:
         self._timeout = timeout
         self._probe_key = probe_key
         self._discovery = Discovery(address, timeout)
-        look = self._still_master if address.kind == "sentinel" else None
-        self._breaker = Breaker(self._probe, wait=timeout, every=probe_every, on_change=on_change, look=look)
+        self._breaker = Breaker(self._probe, wait=timeout, every=probe_every, on_change=on_change, look=self._look)
         _LINKS.add(self)
 
     def start(self) -> None:
@@ -161,7 +161,7 @@ class Link:
         """
         view = self._breaker.view or self._breaker.admit()
         node = view.masters[0]
-        facts = _info(self._checked(view, self._ask(view, node, pack((b"INFO",)), 1, again=True))[0])
+        facts = facts_in(self._checked(view, self._ask(view, node, pack((b"INFO",)), 1, again=True))[0])
         found: dict[str, object] = {
             "server": "valkey" if "valkey_version" in facts else "redis",
             "version": facts.get("valkey_version") or facts.get("redis_version", ""),
@@ -169,8 +169,8 @@ class Link:
             "masters": len(view.masters),
             "replicas": int(facts.get("connected_slaves", "0")),
         }
-        asked = b"".join(pack((b"CONFIG", b"GET", name)) for name in _SETTINGS)
-        for reply in self._ask(view, node, asked, len(_SETTINGS), again=True):
+        asked = b"".join(pack((b"CONFIG", b"GET", name)) for name in SETTINGS)
+        for reply in self._ask(view, node, asked, len(SETTINGS), again=True):
             if isinstance(reply, list) and len(reply) == 2:  # an error where CONFIG is forbidden, as hosts often do
                 found[reply[0].decode()] = reply[1].decode()
         return found
@@ -264,25 +264,22 @@ class Link:
                 if reply.__class__ is ReplyError:
                     raise StoreUnavailable(outage_in(str(reply)) or "refused", str(reply))
 
-    def _still_master(self, view: View) -> None:
-        if self._discovery.deposed(view):
+    def _look(self, view: View) -> None:
+        """Whether the master is still the one, and takes writes: who only reads would not notice.
+
+        It asks for a write that changes nothing, as its key is never there. What does not answer is left to the requests.
+        """
+        if self.address.kind == "sentinel" and self._discovery.deposed(view):
             raise StoreUnavailable("no_master", "the sentinels name another master")
-
-
-_SETTINGS = (
-    b"appendonly",
-    b"appendfsync",
-    b"maxmemory",
-    b"maxmemory-policy",
-    b"save",
-    b"min-replicas-to-write",
-    b"min-replicas-max-lag",
-)
-
-
-def _info(text: bytes) -> dict[str, str]:
-    lines = (line.partition(":") for line in text.decode(errors="replace").splitlines() if not line.startswith("#"))
-    return {name: value for name, colon, value in lines if colon}
+        for node in view.masters:
+            nothing = pack((b"SET", view.key_at(node, self._probe_key + b":none"), b"1", b"XX"))
+            try:
+                (reply,) = ask(node, nothing, 1, again=True)
+            except StoreUnavailable:
+                return
+            why = outage_in(str(reply)) if reply.__class__ is ReplyError else None
+            if why not in (None, "moved", *_LOCAL):
+                raise StoreUnavailable(why or "", str(reply))
 
 
 _LINKS: weakref.WeakSet[Link] = weakref.WeakSet()

@@ -264,6 +264,24 @@ def test_a_worker_that_runs_works_until_it_is_stopped(
     assert Leader(stage.link, stage.keys).leads()
 
 
+@pytest.mark.full  # Bids are a second apart.
+def test_whatever_hinders_a_bid_for_the_lead_the_next_one_comes(
+    stage: Any, admin: Any, clock: Clock, until: Any
+) -> None:
+    leads_key = stage.keys.shared("leader")
+    stage.link.call(leads_key, "LPUSH", leads_key, "no lead")
+    rounds, told = Rounds(), []
+    worker = worker_of(stage, admin, clock, aside=rounds, report=lambda what, why: told.append((what, why)))
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    until(lambda: told, 10)
+    assert (set(told), rounds.ended) == ({("worker_failed", "StoreError")}, 0)
+    stage.link.call(leads_key, "DEL", leads_key)
+    until(lambda: rounds.ended, 10)
+    worker.stop()
+    thread.join(10)
+
+
 @pytest.mark.full  # Rounds are a second apart.
 def test_a_sweep_that_stripe_broke_off_waits_before_it_asks_again(
     stage: Any, make: Any, admin: Any, clock: Clock, until: Any
