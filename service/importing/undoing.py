@@ -85,10 +85,11 @@ class Undoing:
         """
         if turn.chunk == manifest.chunks - 1:
             return [], rows
+        new = [row for row in rows if row.action == "new"]
         sure: list[tuple[Row, Standing]] = []
-        unsure: list[Row] = []
-        for row, standing in zip(rows, self._standings.briefly(rows), strict=True):
-            if row.action == "new" and standing.grant is not None and standing.number == row.number + 1:
+        unsure = [row for row in rows if row.action != "new"]
+        for row, standing in zip(new, self._standings.briefly(new), strict=True):
+            if standing.grant is not None and standing.number == row.number + 1:
                 sure.append((row, standing))
             else:
                 unsure.append(row)
