@@ -83,4 +83,4 @@ def test_the_doctor_tells_of_the_last_event_also_where_stripe_cannot_be_asked(
 ) -> None:
     assert findings(app.service)[-1].message == "no event has come yet"
     deliver(made.event("customer.subscription.created", made.subscription()))
-    assert findings(app.service)[-1].message == "the last event that came is of 2026-11-01T00:00:00Z"
+    assert findings(app.service)[-1].message == "the last event that came is of 2026-11-01T00:01:00Z"
