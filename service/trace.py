@@ -9,6 +9,7 @@ from service.paywall.catalogue import Catalogue
 from service.paywall.decision import Step
 from service.store import codec
 from service.store.audit_log import AuditLog
+from service.store.policies import Policy
 from service.store.readers import Change, Readers
 
 MOST = 20
@@ -26,10 +27,10 @@ class Traces:
         self._readers = readers
         self._log = log
 
-    def steps(self, reader: str | None, at: float) -> list[Step]:
+    def steps(self, reader: str | None, at: float, policy: Policy | None = None) -> list[Step]:
         """A step `history` with the newest changes until then, oldest first; none for who never held anything.
 
-        `StoreUnavailable` where the store is away.
+        Told by that policy, else by the one in force. `StoreUnavailable` where the store is away.
         """
         if reader is None:
             return []
@@ -39,14 +40,15 @@ class Traces:
         told = changes[-MOST:]
         ids = [change.cause.partition(":")[2] for change in told if change.cause.startswith("audit:")]
         records = self._log.by_entry(ids)
-        values = {"changes": [self._told(change, records) for change in told]}
+        catalogue = policy.over(self._catalogue) if policy is not None else self._catalogue
+        values = {"changes": [self._told(change, records, catalogue) for change in told]}
         left = f", the newest {MOST} told" if len(changes) > MOST else ""
         return [{"step": "history", "values": values, "verdict": f"{len(changes)} changes of sources{left}"}]
 
-    def _told(self, change: Change, records: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    def _told(self, change: Change, records: Mapping[str, Mapping[str, Any]], catalogue: Catalogue) -> dict[str, Any]:
         letter, _, name = change.field.decode().partition(":")
         source = codec.decode(change.field, change.record) if change.record is not None else None
-        holdings = source.holdings(self._catalogue) if source is not None else ()
+        holdings = source.holdings(catalogue) if source is not None else ()
         first = holdings[0] if holdings else None
         return {
             "at": change.at,

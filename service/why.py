@@ -94,7 +94,7 @@ class Why:
             decision=decision,
             meter=decision.meter,
             policy_revision=revision,
-            steps=[*steps, *self._traces.steps(reader, at)],
+            steps=[*steps, *self._traces.steps(reader, at, policy)],
         )
 
     def now(self, reader: str, story: Story, now: float) -> Told:
@@ -174,7 +174,8 @@ class Why:
 
     def _erased(self, reader: str, at: float) -> bool:
         erased = self._readers.erased_at(reader, self._readers.resolve(reader))
-        return erased is not None and at <= erased
+        # The moment of an erasure is kept in whole seconds: what was answered within that second was answered before it.
+        return erased is not None and int(at) <= erased
 
     def _policy(self, revision: str) -> Policy | None:
         if revision == self._catalogue.revision:

@@ -1,18 +1,18 @@
 """The policies by which decisions were made, by revision, so that a decision can be told in the words of its own policy.
 
 Kept once a revision, not once a decision: `[1, last used, document]`. The document is the whole policy, as `document_of`
-writes it; what is read of it again are the tiers and the order of the features.
+writes it; what is read of it again are the tiers, the order of the features, and what says until when sources hold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import msgspec
 
-from service.paywall.catalogue import Catalogue, Tier
+from service.paywall.catalogue import Catalogue, Plan, Tier
 from service.store.keys import Keys
 from service.store.link import Link
 from service.store.readers import pairs_in
@@ -29,11 +29,17 @@ class Policy:
 
     features: tuple[str, ...]
     tiers: Mapping[str, Tier]
+    plans: Mapping[str, Plan]
+    leeway: int
+
+    def over(self, catalogue: Catalogue) -> Catalogue:
+        """The policy in force with what this one said of sources: how they are told by it."""
+        return replace(catalogue, features=dict.fromkeys(self.features, ""), plans=self.plans, leeway=self.leeway)
 
 
 def policy_of(catalogue: Catalogue) -> Policy:
     """Of the policy in force."""
-    return Policy(tuple(catalogue.features), catalogue.tiers)
+    return Policy(tuple(catalogue.features), catalogue.tiers, catalogue.plans, catalogue.leeway)
 
 
 def document_of(catalogue: Catalogue) -> dict[str, Any]:
@@ -81,7 +87,9 @@ class Policies:
                 name: Tier(name, tuple(tier["requires"]), tuple(tier["open_parts"]), tier["meter"])
                 for name, tier in document["tiers"].items()
             }
-            self._known[revision] = Policy(tuple(name for name, _ in document["features"]), tiers)
+            plans = msgspec.convert(document["plans"], dict[str, Plan])
+            features = tuple(name for name, _ in document["features"])
+            self._known[revision] = Policy(features, tiers, plans, document["stripe"]["leeway"])
         return self._known[revision]
 
     def tidy(self, before: float) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from service.paywall.catalogue import Story
+from service.paywall.source import Item, Subscription
 from service.store.keys import reader_hash
 from service.web.decisions import encoded
 from tests.governance.conftest import House, MakeHouse
@@ -135,6 +136,14 @@ def test_a_decision_of_an_erased_reader_is_none_and_a_later_one_is(house: House)
     told(house, ask(house, reader="r-1")["decision_id"])
 
 
+def test_a_decision_of_the_second_of_the_erasure_is_none(house: House) -> None:
+    house.app.clock.now = 1_795_000_000.2
+    decision = ask(house, reader="r-1")["decision_id"]
+    house.app.clock.now = 1_795_000_000.7
+    house.done("ann", "DELETE", "/v1/readers/r-1?reason=asked")
+    told(house, decision, 404)
+
+
 def test_the_rotated_secret_still_tells(house: House, make_house: MakeHouse) -> None:
     decision = ask(house, reader="r-1")["decision_id"]
     told(make_house(PAYWALL_SECRETS=f"the-new-secret-0123456789,{house.app.service.settings.secrets[0]}"), decision)
@@ -153,6 +162,27 @@ def test_a_decision_is_told_by_its_own_policy(house: House, make_house: MakeHous
     found = told(other, answer["decision_id"])
     assert found["explain"][:-1] == answer["explain"]
     assert found["policy_revision"] != other.app.service.settings.catalogue.revision
+
+
+RENAMED = POLICY.replace("[plans.vip]", "[plans.friends]").replace('name = "VIP"', 'name = "Friends"')
+LONGER = POLICY + "\n[stripe]\nleeway_hours = 1\n"
+
+
+@pytest.mark.parametrize("policy", [RENAMED, LONGER, POLICY.replace('prices = ["price_quiet"]', "")])
+def test_what_led_there_is_told_by_the_decisions_policy_too(
+    house: House, make_house: MakeHouse, until: Until, policy: str
+) -> None:
+    house.grant("r-1", until="2033-01-01T00:00:00Z")
+    now = int(house.app.clock.now)
+    for status, price in (("trialing", "price_quiet"), ("active", "price_month"), ("past_due", "price_year")):
+        items = (Item(price, None, None, 1, now, now + DAY),)
+        sold = Subscription(f"sub_{status}", status, items, created=now, trial_end=now + DAY)
+        house.app.service.readers.put("r-1", sold, 1, rule="higher", ended=False, now=now, cause="event:evt_1")
+    decision = ask(house, reader="r-1")["decision_id"]
+    before = told(house, decision)
+    assert len(before["explain"][-1]["values"]["changes"]) == 4
+    until(lambda: house.app.service.governance.policies.find(house.app.service.settings.catalogue.revision))
+    assert told(make_house(policy), decision) == before
 
 
 def test_a_policy_that_is_gone_is_not_made_up(house: House, make_house: MakeHouse, until: Until) -> None:
