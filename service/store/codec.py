@@ -48,7 +48,7 @@ def field_of(source: Source) -> bytes:
 
 def encode(source: Source, number: int) -> bytes:
     """The record of a source; `number` orders its writes."""
-    return _pack([SCHEMA, number, *_values(source)])
+    return _pack([SCHEMA, number, *_values(source)], least=3)
 
 
 def tombstone(number: int) -> bytes:
@@ -56,8 +56,9 @@ def tombstone(number: int) -> bytes:
     return _pack([SCHEMA, number])
 
 
-def _pack(values: list[Any]) -> bytes:
-    while values and not values[-1] and values[-1] is not True and len(values) > 2:
+def _pack(values: list[Any], least: int = 2) -> bytes:
+    """`least`: of a source, one value stays also where all are empty, so that it is no tombstone."""
+    while values and not values[-1] and values[-1] is not True and len(values) > least:
         values.pop()
     return _encoder.encode(values)
 

@@ -84,3 +84,25 @@ def test_the_doctor_tells_of_the_last_event_also_where_stripe_cannot_be_asked(
     assert findings(app.service)[-1].message == "no event has come yet"
     deliver(made.event("customer.subscription.created", made.subscription()))
     assert findings(app.service)[-1].message == "the last event that came is of 2026-11-01T00:01:00Z"
+
+
+def test_a_summary_that_became_empty_is_told_as_a_source_that_gives_nothing(
+    app: DeskApp, deliver: Deliver, made: Any
+) -> None:
+    deliver(made.event("customer.updated", {"id": "cus_1", "object": "customer", "metadata": {"reader_id": "r-1"}}))
+    for number, (keys, access) in enumerate(((["notebook"], True), ([], False))):
+        rows = [{"id": f"ent_{key}", "object": "entitlements.active_entitlement", "lookup_key": key} for key in keys]
+        summary = {
+            "object": "entitlements.active_entitlement_summary",
+            "customer": "cus_1",
+            "entitlements": {"object": "list", "data": rows, "has_more": False},
+        }
+        deliver(
+            made.event(
+                "entitlements.active_entitlement_summary.updated", summary, id=f"evt_e{number}", created=BORN + number
+            )
+        )
+        told = app.reader("r-1")
+        (source,) = told["sources"]
+        assert (source["type"], source["id"], source["status"]) == ("stripe_entitlement", "cus_1", "active")
+        assert (source["features"], told["access"]) == (keys, access)
