@@ -18,6 +18,7 @@ def problem(answer: requests.Response, status: int) -> dict[str, Any]:
     """The problem document of an answer, which must be one."""
     assert answer.status_code == status, answer.text
     assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["Cache-Control"] == "private, no-store"
     told: dict[str, Any] = answer.json()
     kind, _title = TYPES[status]
     assert told["type"].startswith("urn:paywall:problem:")

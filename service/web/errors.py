@@ -76,6 +76,7 @@ def response(problem: Problem) -> Response:
         "errors": [{"field": _shown(field), "message": message} for field, message in problem.errors[:MOST_ERRORS]],
     }
     answer = Response(orjson.dumps(body), problem.status, content_type="application/problem+json")
+    answer.headers["Cache-Control"] = "private, no-store"  # a cache may keep a 404 or a 405 without being told to
     answer.headers.extend(problem.headers)
     if problem.status in RETRY_AFTER:
         answer.headers.setdefault("Retry-After", RETRY_AFTER[problem.status])
