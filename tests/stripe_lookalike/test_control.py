@@ -177,6 +177,17 @@ def test_an_object_can_be_put_and_changed_with_and_without_an_event(
     assert event["data"]["previous_attributes"] == {"status": "unheard_of"}
 
 
+def test_an_entitlement_that_was_put_is_its_customers_or_nobodys(
+    client: stripe.StripeClient, control: Any, new_customer: Any
+) -> None:
+    customer = new_customer().id
+    row = {"object": "entitlements.active_entitlement", "feature": "feat_1", "lookup_key": "notebook"}
+    control.post("/object", {"object": {**row, "id": "ent_of_nobody"}})
+    control.post("/object", {"object": {**row, "id": "ent_of_hers", "_customer": customer}})
+    listed = client.v1.entitlements.active_entitlements.list({"customer": customer})
+    assert [held.id for held in listed.data] == ["ent_of_hers"]
+
+
 def test_a_reset_leaves_the_catalogue_and_the_endpoints_of_the_start(client: stripe.StripeClient, control: Any) -> None:
     client.v1.customers.create({})
     control.post("/faults", {"status": 500})
