@@ -57,7 +57,11 @@ def check(folder: Path | None, as_json: bool) -> None:
 @click.command()
 @session.json_option
 def demo(as_json: bool) -> None:
-    """Show it all on this machine: a newspaper, the service, and a look-alike of Stripe, until Ctrl-C."""
+    """Show it all on this machine: a newspaper, the service, and a look-alike of Stripe, until Ctrl-C.
+
+    It takes PAYWALL_DATA for its folder, which it empties, and PAYWALL_PORT for the service. The newspaper listens on 8080 and
+    the look-alike on 12111; each takes a free port where its own is taken.
+    """
     chosen = session.settings()
     configure_logs(command=True)
     try:

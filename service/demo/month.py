@@ -1,8 +1,9 @@
 """A month of invented life for a demo's store, so that the staff page has something to show from its first minute.
 
 Everything is written by the functions that would have written it, with the clock of the day on which it happened: events of
-Stripe's go through the engine (without a gateway: the look-alike was not there yet), grants and passes through the
-same doors as an admin's. Only what readers did is added up here, as no process counted it. The same month each time.
+Stripe's go through the engine, which reads what they are about where somebody tells the look-alike first; grants and
+passes go through the same doors as an admin's. Only what readers did is added up here, as no process counted it. The same
+month each time.
 """
 
 from __future__ import annotations
@@ -10,22 +11,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
 from itertools import count
 from random import Random
 from typing import Any
 
 from service.app import Service
 from service.billing.webhook import Envelope
-from service.demo.readership import DAYS, Life, write
+from service.demo.readership import DAYS, Delivery, Life, write
+from service.demo.subscriptions import SALE, Object, monthly, price_of, subscription
 from service.engine.engine import Engine
 from service.importing.pace import patiently
 from service.paywall.catalogue import DAY, Catalogue
 from service.store.audit import Actor
 from service.store.grants import Wanted
+from service.store.passes import Passes
 from service.store.passes import Wanted as WantedPass
 
-LEFT = 5
-"""The number of the one who left."""
+DECLINED, ON_TRIAL, LEFT, LEAVING = 1, 3, 5, 6
+"""The numbers of the one whose card was declined, is on trial, left, and will."""
 TEACHERS = ("r-teacher-1", "r-teacher-2", "r-teacher-3")
 PEOPLE = ("maya", "jonas", "amira", "tomás", "ingrid", "kofi", "leila", "piotr", "noor", "sam", "yuki", "elena")
 EVA, DESK = Actor("eva"), Actor("support-desk")
@@ -40,8 +44,15 @@ GRANTS = (
 )
 """Who was given something: days ago, for how many days, why, by whom."""
 
+PASSES = (
+    (8, "harbour-contract", 500, "Newsletter of the week", 213),
+    (2, "school-buses", 50, "For the parents' council", 17),
+)
+"""Stories of the newspaper that were given away: days ago, for how many, why, and how many came so far."""
+
 Deed = Callable[[float], Any]
 """What is done, at the moment when it is."""
+Tell = Callable[[Object], None]
 Dated = tuple[float, Deed]
 
 
@@ -55,8 +66,9 @@ class _Invented:
     now: float
     numbers: Iterator[int]
     """For the ids of events."""
-    objects: dict[str, dict[str, Any]]
-    """What Stripe told of, as it stands at last, by id."""
+    tell: Tell | None
+    """Tells Stripe, or who looks like it, of an object before its event arrives."""
+    delivered: list[Delivery]
 
     @property
     def catalogue(self) -> Catalogue:
@@ -66,86 +78,85 @@ class _Invented:
         return self.now - days * DAY
 
 
-def fill(service: Service, now: float) -> list[dict[str, Any]]:
-    """Writes the month before `now` into an empty store, and gives Stripe's objects as they are at its end.
+def fill(service: Service, now: float, tell: Tell | None = None) -> None:
+    """Writes the month before `now` into an empty store. `StoreUnavailable` where that is away.
 
-    `StoreUnavailable` where the store is away.
+    `tell` is called with each of Stripe's objects before its event arrives, which is then read from Stripe.
     """
-    quiet = Engine(service.link, service.keys, service.readers, service.settings.catalogue, gateway=None)
+    gateway = service.gateway if tell is not None else None
+    quiet = Engine(service.link, service.keys, service.readers, service.settings.catalogue, gateway=gateway)
     quiet.objects.watch = service.engine.objects.watch
     chance = Random(1042)  # noqa: S311 - an invented month is no secret
-    month = _Invented(service, quiet, chance, now, count(1), {})
+    month = _Invented(service, quiet, chance, now, count(1), tell, [])
     deeds = [*_subscribers(month), *_group(month), *_trouble(month), *_grants(month), *_passes(month)]
     for at, deed in sorted(deeds, key=lambda one: one[0]):
         if at <= now:
             # Each can be repeated: a machine that is just starting everything may keep the store waiting.
             patiently(partial(deed, at))
-    patiently(lambda: write(service.overview.activity.store, month.catalogue, _lives(month), chance, now))
-    return list(month.objects.values())
+    store, lives, came = service.overview.activity.store, _lives(month), sorted(month.delivered)
+    patiently(lambda: write(store, month.catalogue, lives, came, chance, now))
 
 
 # ------------------------------------------------------------------------------------------------- Stripe's events
 
 
-def _told(month: _Invented, kind: str, at: float, obj: dict[str, Any], late: float = 0.0) -> Dated:
+def _told(month: _Invented, kind: str, at: float, obj: Object, late: float = 0.0) -> Dated:
     """An event of Stripe's about an object, and its arrival here."""
     event = f"evt_demo{next(month.numbers):05d}"
-    month.objects[obj["id"]] = obj
     envelope = Envelope(event, kind, int(at), month.catalogue.livemode, None, obj)
-    return at + late, lambda moment: month.engine.receive(envelope, moment)
+
+    def arrives(moment: float) -> None:
+        _knows(month, obj)
+        month.engine.receive(envelope, moment)
+
+    if at + late <= month.now:
+        month.delivered.append(Delivery(at + late, late))
+    return at + late, arrives
 
 
-def _subscription(
-    number: int, reader: str | None, status: str, created: float, period: tuple[float, float], price: str, **more: Any
-) -> dict[str, Any]:
-    item = {
-        "id": f"si_demo{number}",
-        "price": {"id": price, "object": "price", "lookup_key": None, "product": f"prod_{price}"},
-        "quantity": more.pop("quantity", 1),
-        "current_period_start": int(period[0]),
-        "current_period_end": int(period[1]),
-    }
-    return {
-        "id": f"sub_demo{number:03d}",
-        "object": "subscription",
-        "customer": f"cus_demo{number:03d}",
-        "status": status,
-        "created": int(created),
-        "items": {"object": "list", "data": [item], "has_more": False},
-        "metadata": {"reader_id": reader} if reader else {},
-        **more,
-    }
+def _knows(month: _Invented, obj: Object) -> None:
+    if month.tell is not None:
+        month.tell(obj)
 
 
-def _price(catalogue: Catalogue, *, seats: bool) -> str | None:
+def _sold(catalogue: Catalogue, *, seats: bool) -> Object | None:
     """A price of the first plan that is sold by the month, or by the seat."""
     plans = (p for p in catalogue.plans.values() if p.prices and p.seats == seats and p.pass_hours is None)
     plan = next(plans, None)
-    return plan.prices[0] if plan is not None else None
+    return price_of(plan.prices[0], plan.id) if plan is not None else None
 
 
 def _subscribers(month: _Invented) -> Iterator[Dated]:
     """A dozen readers: most pay, one is on trial, one's card failed, one left, one will."""
-    price = _price(month.catalogue, seats=False)
+    price = _sold(month.catalogue, seats=False)
     if price is None:
         return
     for number, name in enumerate(PEOPLE, start=1):
         reader, begun = f"r-{name}", month.ago(_begun(number))
-        period = (begun, begun + 30 * DAY)
-        first = "trialing" if number == 3 else "active"
-        more: dict[str, Any] = {"trial_end": int(month.now + 5 * DAY)} if number == 3 else {}
-        obj = _subscription(number, reader, first, begun, period, price, **more)
+        trial = int(month.now + 5 * DAY)
+        if number == ON_TRIAL:
+            more = {"trial_start": int(begun), "trial_end": trial, "billing_cycle_anchor": trial}
+            obj = subscription(number, reader, "trialing", (begun, trial), price, **more)
+        else:
+            obj = subscription(number, reader, "active", monthly(begun), price)
         yield _told(month, "customer.subscription.created", begun, obj, month.chance.uniform(0.4, 4))
-        if number == 1:
-            again = {**_subscription(number, reader, "past_due", begun, (month.ago(2), month.now + 28 * DAY), price)}
-            yield _told(month, "customer.subscription.updated", month.ago(2), again, 1.5)
-        if number == LEFT:
-            ended = {**obj, "status": "canceled", "ended_at": int(month.ago(4))}
-            yield _told(month, "customer.subscription.deleted", month.ago(4), ended, 0.9)
-        if number == 6:
-            yield _told(
-                month, "customer.subscription.updated", month.ago(3), {**obj, "cancel_at_period_end": True}, 2.2
-            )
+        yield from _later(month, number, reader, obj, price)
+
+
+def _later(month: _Invented, number: int, reader: str, obj: Object, price: Object) -> Iterator[Dated]:
+    """What became of three of them."""
+    updated, gone = "customer.subscription.updated", "customer.subscription.deleted"
+    if number == DECLINED:
+        begun, renewed = obj["created"], monthly(month.ago(2))
+        failed = subscription(number, reader, "past_due", renewed, price, created=begun)
+        yield _told(month, updated, month.ago(2), {**failed, "billing_cycle_anchor": int(renewed[0])}, 1.5)
+    if number == LEFT:
+        at = month.ago(4)
+        yield _told(month, gone, at, {**obj, "status": "canceled", "ended_at": int(at), "canceled_at": int(at)}, 0.9)
+    if number == LEAVING:
+        (item,) = obj["items"]["data"]
+        ending = {"cancel_at_period_end": True, "cancel_at": item["current_period_end"]}
+        yield _told(month, updated, month.ago(3), {**obj, **ending, "canceled_at": int(month.ago(3))}, 2.2)
 
 
 def _begun(number: int) -> float:
@@ -168,12 +179,11 @@ def _lives(month: _Invented) -> list[Life]:
 
 
 def _group(month: _Invented) -> Iterator[Dated]:
-    price = _price(month.catalogue, seats=True)
+    price = _sold(month.catalogue, seats=True)
     if price is None:
         return
-    begun = month.ago(21)
-    obj = _subscription(90, "r-school", "active", begun, (begun, begun + 30 * DAY), price, quantity=5)
-    yield _told(month, "customer.subscription.created", begun, obj, 1.1)
+    obj = subscription(90, "r-school", "active", monthly(month.ago(21)), price, quantity=5)
+    yield _told(month, "customer.subscription.created", month.ago(21), obj, 1.1)
     for place, reader in enumerate(TEACHERS):
         yield month.ago(20 - place), _seat(month, reader)
 
@@ -184,19 +194,19 @@ def _seat(month: _Invented, reader: str) -> Deed:
 
 def _trouble(month: _Invented) -> Iterator[Dated]:
     """What needs a hand: a payment that names nobody, a price that no plan has, an event that was given up."""
-    price, at = _price(month.catalogue, seats=False), month.ago(1.4)
-    period = (at, at + 30 * DAY)
+    price, at = _sold(month.catalogue, seats=False), month.ago(1.4)
+    created = "customer.subscription.created"
     if price is not None:
-        yield _told(
-            month, "customer.subscription.created", at, _subscription(95, None, "active", at, period, price), 0.8
-        )
-    odd = _subscription(96, "r-oda", "active", at, period, "price_summer_sale")
-    yield _told(month, "customer.subscription.created", month.ago(1.2), odd, 1.7)
+        yield _told(month, created, at, subscription(95, None, "active", monthly(at), price), 0.8)
+    odd = subscription(96, "r-oda", "active", monthly(month.ago(1.2)), SALE)
+    yield _told(month, created, month.ago(1.2), odd, 1.7)
+    month.delivered.append(Delivery(month.ago(0.6), 0.5))
     yield month.ago(0.6), lambda moment: _given_up(month, moment)
 
 
 def _given_up(month: _Invented, at: float) -> None:
-    obj = _subscription(97, "r-lost", "incomplete", at, (at, at + 30 * DAY), "price_summer_sale")
+    obj = subscription(97, "r-lost", "incomplete_expired", monthly(at), SALE)
+    _knows(month, obj)
     inbox = month.engine.inbox
     event = month.engine.event_of(
         Envelope("evt_demo_given_up", "customer.subscription.created", int(at), month.catalogue.livemode, None, obj)
@@ -227,7 +237,7 @@ def _grants(month: _Invented) -> Iterator[Dated]:
 
 
 def _grant(month: _Invented, reader: str, wanted: Wanted, actor: Actor) -> Deed:
-    giving, named = month.service.governance.giving, f"demo{reader.replace('-', '')}"
+    giving, named = month.service.governance.giving, sha256(reader.encode()).hexdigest()[:24]
     return lambda at: giving.give(reader, replace(wanted, start=int(at)), actor, at, named=named)
 
 
@@ -241,13 +251,17 @@ def _revoke(month: _Invented, reader: str, grant: str, at: float) -> None:
 
 
 def _passes(month: _Invented) -> Iterator[Dated]:
-    for ago, story, openings, why in (
-        (8, "2026-harbour-contract", 500, "Newsletter of the week"),
-        (2, "2026-school-budget", 50, "For the parents' council"),
-    ):
-        yield month.ago(ago), _pass(month, WantedPass(story, openings, int(month.now) + 6 * DAY, why))
+    passes = month.service.sharing.passes
+    for ago, story, openings, why, came in PASSES:
+        wanted = WantedPass(story, openings, int(month.now) + 6 * DAY, why)
+        name = f"sp_{sha256(story.encode()).hexdigest()[:20]}"
+        yield month.ago(ago), partial(_pass, passes, wanted, name)
+        yield from ((month.ago(ago * n / (came + 1)), partial(_opened, passes, name, n)) for n in range(1, came + 1))
 
 
-def _pass(month: _Invented, wanted: WantedPass) -> Deed:
-    passes, name = month.service.sharing.passes, f"sp_demo{wanted.openings:04d}"
-    return lambda at: passes.create(wanted, EVA, at, pass_id=name)
+def _pass(passes: Passes, wanted: WantedPass, name: str, at: float) -> None:
+    passes.create(wanted, EVA, at, pass_id=name)
+
+
+def _opened(passes: Passes, name: str, number: int, at: float) -> None:
+    passes.open(name, None, f"v-{name}-{number}", at)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import requests
 
 from service.cli import session
 from service.demo.month import fill
+from service.demo.stripe.domain.customers import BAD, GOOD
 from service.demo.stripe.shapes import blank
 
 _WITHIN = 10.0
@@ -22,15 +24,29 @@ _MONTHLY = {
 }
 
 
-def tell(stripe: str, objects: Sequence[dict[str, Any]]) -> None:
-    """Gives subscriptions to the look-alike at this address, so that it answers of them what the store holds."""
-    with requests.Session() as asking:
-        asking.trust_env = False  # our own address on this machine: no proxy of the environment stands before it
-        for each in objects:
-            customer = blank("customer", id=each["customer"], created=each["created"], metadata=each["metadata"])
-            for known in (customer, _whole(each)):
-                answer = asking.post(f"{stripe}/_lookalike/object", json={"object": known}, timeout=_WITHIN)
-                answer.raise_for_status()
+def tell(stripe: str, asking: requests.Session, subscription: dict[str, Any]) -> None:
+    """Gives a subscription, and who pays for it, to the look-alike at this address; it lives on there."""
+    for known in (*_who_pays(subscription), *_products(subscription), _whole(subscription)):
+        body = {"object": known, "live": True}
+        asking.post(f"{stripe}/_lookalike/object", json=body, timeout=_WITHIN).raise_for_status()
+
+
+def _who_pays(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A customer with a card: one that pays, unless the last payment failed."""
+    name, created = told["customer"], told["created"]
+    card = blank("payment_method", id=name.replace("cus_", "pm_"), created=created, customer=name)
+    card["card"]["last4"] = BAD if told["status"] == "past_due" else GOOD
+    customer = blank("customer", id=name, created=created, metadata=told["metadata"])
+    customer["invoice_settings"]["default_payment_method"] = card["id"]
+    customer["invoice_prefix"] = name.removeprefix("cus_").upper()
+    yield from (card, customer)
+
+
+def _products(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for item in told["items"]["data"]:
+        product, created = item["price"]["product"], told["created"]
+        name = product.removeprefix("prod_").replace("_", " ").capitalize()
+        yield blank("product", id=product, name=name, created=created, updated=created)
 
 
 def _whole(told: dict[str, Any]) -> dict[str, Any]:
@@ -49,7 +65,7 @@ def _price(told: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    with session.service() as service:
-        told = fill(service, service.clock())
-        if service.settings.stripe_api_base is not None:
-            tell(service.settings.stripe_api_base, told)
+    with session.service() as service, requests.Session() as asking:
+        asking.trust_env = False  # our own address on this machine: no proxy of the environment stands before it
+        base = service.settings.stripe_api_base
+        fill(service, service.clock(), partial(tell, base, asking) if base is not None else None)

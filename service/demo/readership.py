@@ -5,11 +5,13 @@ Added up here, as no process counted it: day by day, and for the last two days h
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta, tzinfo
 from random import Random
 
+from service.activity import DELAYS
 from service.paywall.catalogue import DAY, HOUR, Catalogue
 from service.store.activity import ActivityStore, Bucket, Part
 
@@ -26,16 +28,32 @@ class Life:
     bought: bool = False
 
 
-def write(store: ActivityStore, catalogue: Catalogue, lives: Sequence[Life], chance: Random, now: float) -> None:
+@dataclass(frozen=True, order=True)
+class Delivery:
+    """An event of Stripe's that came, and how many seconds after Stripe had made it."""
+
+    at: float
+    late: float
+
+
+def write(
+    store: ActivityStore,
+    catalogue: Catalogue,
+    lives: Sequence[Life],
+    came: Sequence[Delivery],
+    chance: Random,
+    now: float,
+) -> None:
     """Adds the month before `now`. `StoreUnavailable` where the store is away."""
-    for number, hours in enumerate(_hours(now), start=1):
+    for number, hours in enumerate(_hours(now, catalogue.zone), start=1):
         counts: dict[Bucket, dict[str, int]] = {}
         for hour, length in hours:
             begins = datetime.fromtimestamp(hour * HOUR, catalogue.zone)
             share = length / DAY * (0.7 if begins.weekday() > 4 else 1.0) * chance.uniform(0.85, 1.15)
             until = (hour + 1) * HOUR
             bought = sum(life.bought and until - length <= life.begun < until for life in lives)
-            counts[Bucket(begins.date(), hour)] = _counted(chance, share, bought)
+            arrived = [each for each in came if until - length <= each.at < until]
+            counts[Bucket(begins.date(), hour)] = _counted(chance, share, bought) | _deliveries(arrived)
         last = hours[-1][0]
         at = min((last + 1) * HOUR, now)
         today = Bucket(datetime.fromtimestamp(last * HOUR, catalogue.zone).date(), last)
@@ -43,14 +61,25 @@ def write(store: ActivityStore, catalogue: Catalogue, lives: Sequence[Life], cha
         store.put_gauge("g", _held(lives, at), today, at)
 
 
-def _hours(now: float) -> Iterator[list[tuple[int, int]]]:
-    """The hours of each day that are counted by themselves, and the seconds each stands for."""
-    last = int(now) // HOUR
-    for ago in range(DAYS - 1, 1, -1):
-        yield [(last - ago * 24, DAY)]
-    hours = list(range(last - 47, last + 1))
-    yield [(hour, HOUR) for hour in hours[:24]]
-    yield [(hour, HOUR) for hour in hours[24:]]
+def _hours(now: float, zone: tzinfo) -> Iterator[list[tuple[int, float]]]:
+    """The hours of each day that are counted by themselves, and the seconds each stands for: of older days, one for all."""
+    last, today = int(now) // HOUR, datetime.fromtimestamp(now, zone).date()
+    first = last - 47
+    for ago in range(DAYS - 1, -1, -1):
+        day = today - timedelta(days=ago)
+        begins, ends = (datetime.combine(each, time(), zone).timestamp() for each in (day, day + timedelta(days=1)))
+        ends = min(ends, first * HOUR)
+        if ends > begins:
+            yield [(int(ends - 1) // HOUR, ends - begins)]
+    hours = [(hour, float(HOUR)) for hour in range(first, last + 1)]
+    yield hours[:24]
+    yield hours[24:]
+
+
+def _deliveries(came: Sequence[Delivery]) -> dict[str, int]:
+    counts = Counter({"w:done": len(came), "d:sum": sum(round(each.late * 1000) for each in came)})
+    counts.update(f"d:{next(most for most in DELAYS if each.late <= most)}" for each in came)
+    return +counts
 
 
 def _counted(chance: Random, share: float, bought: int) -> dict[str, int]:
@@ -58,8 +87,6 @@ def _counted(chance: Random, share: float, bought: int) -> dict[str, int]:
         return int(most * share * chance.uniform(0.9, 1.1) + chance.random())  # an hour has a share of one, at times
 
     box, readers = some(130), max(some(21), bought)
-    events = some(6)
-    late = round(events * 0.04)
     return {
         "c:full:metered": some(490),
         "c:full:free": some(305),
@@ -73,13 +100,6 @@ def _counted(chance: Random, share: float, bought: int) -> dict[str, int]:
         "upsells": box,
         "shown_readers": readers,
         "begun": bought,
-        "w:done": events,
-        "w:ignored": some(1.2),
-        "w:repeat": some(0.6),
-        "d:1": round(events * 0.7),
-        "d:2": events - round(events * 0.7) - late,
-        "d:15": late,
-        "d:sum": events * chance.randint(700, 1_900),
     }
 
 

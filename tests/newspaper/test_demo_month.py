@@ -1,0 +1,53 @@
+"""The invented month that a demo begins with holds together: its figures, its ledger, its links."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from service.demo import month
+from service.demo.newspaper.stories import read_stories
+from tests.serving import POLICY
+from tests.within import DeskApp, MakeDesk
+
+HOURS = ("2026-11-25T05:00:01Z", "2026-11-25T09:30:00Z", "2026-11-26T04:59:59Z")
+"""The beginning, the morning and the end of one day of the newspaper's."""
+
+
+@pytest.fixture
+def told() -> list[dict[str, Any]]:
+    return []
+
+
+@pytest.fixture(params=HOURS)
+def lived(make_desk: MakeDesk, valkey_url: str, request: pytest.FixtureRequest, told: list[dict[str, Any]]) -> DeskApp:
+    desk = make_desk(valkey_url, POLICY)
+    desk.clock.at(request.param)
+    month.fill(desk.service, desk.clock(), told.append)
+    return desk
+
+
+def got(desk: DeskApp, path: str) -> Any:
+    return desk.call("GET", path, admin=True).get_json()
+
+
+def test_the_figures_are_those_of_what_is_told(lived: DeskApp) -> None:
+    days = got(lived, "/v1/activity?days=30")["days"]
+    counted = sum(one["count"] for day in days for one in day["webhooks"])
+    assert counted == len(got(lived, "/v1/events?limit=100")["items"])
+    checks = [sum(one["count"] for one in day["checks"]) for day in days]
+    assert max(checks) < 2 * sorted(checks)[len(checks) // 2], "no day is counted twice"
+    assert all(checks[:-1])
+
+
+def test_a_pass_of_the_month_opens_a_story_of_the_newspaper(lived: DeskApp) -> None:
+    for one in got(lived, "/v1/passes")["items"]:
+        assert one["story"] in read_stories(datetime.now(UTC))
+        assert 0 < one["used"] < one["openings"]
+
+
+def test_stripe_is_told_of_each_object_before_its_event_comes(lived: DeskApp, told: list[dict[str, Any]]) -> None:
+    known = {each["id"] for each in told}
+    assert {event["object"] for event in got(lived, "/v1/events?limit=100")["items"]} == known
