@@ -146,7 +146,17 @@ class GrantImports:
         manifest = self._store.find(approval.payload["import"])
         if manifest is None or manifest.state in ("undoing", "undone"):
             return [("import", "was undone meanwhile, or is no longer kept")]
-        return []
+        return self._no_longer_granted(manifest, now) if manifest.state == "staged" else []
+
+    def _no_longer_granted(self, manifest: Manifest, now: float) -> Mistakes:
+        """What speaks against its plans and ends by now: the configuration may be another since it was staged."""
+        rows = [row for number in range(manifest.chunks) for row in self._store.chunk(manifest.id, number)]
+        asked = {(row.plan, row.until) for row in rows if row.until is None or row.until > now}
+        found = [
+            granting.refusals(self._catalogue, plan=plan, features=(), start=int(now), until=until, now=now)
+            for plan, until in asked
+        ]
+        return list(dict.fromkeys(mistake for mistakes in found for mistake in mistakes))
 
     def _confirmed(self, approval: Approval, now: float) -> dict[str, Any]:
         if mistakes := self._check(approval, now):

@@ -232,6 +232,16 @@ def test_what_waits_can_be_undone_and_then_not_be_confirmed(strict_house: House)
     assert not strict_house.app.reader("r-1")["access"]
 
 
+def test_what_waits_is_not_confirmed_where_its_plan_may_not_be_granted_any_more(make_house: MakeHouse) -> None:
+    before = make_house(STRICT)
+    told = asked(before, f"r-1,vip,{SOON},a", f"r-2,supporter,{SOON},a", f"r-3,vip,{SOON},a")
+    after = make_house(STRICT.replace("[grants]", '[grants]\nplans = ["supporter"]'))
+    refused = after.done("ben", "POST", f"/v1/approvals/{told['approval']}", status=409)
+    assert [error["field"] for error in refused["errors"]] == ["plan"]
+    assert not after.app.reader("r-2")["access"]
+    before.done("ben", "POST", f"/v1/approvals/{told['approval']}")
+
+
 # --------------------------------------------------------------------------------------------------------- merges
 
 
