@@ -169,3 +169,12 @@ def test_an_import_is_found_again(staff: MakeStaff, admin_desk: DeskApp) -> None
     name = done.get_json()["id"]
     wait_until(lambda: f'href="/admin/import?id={name}"' in ann.get("/imports").text, 10)
     assert f'href="/admin/readers?q={name}"' in ann.get("/audit").text
+
+
+def test_erasing_whom_somebody_pays_for_says_which_box_to_tick(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    told_of(admin_desk, "sub_1", "price_month", "r-1")
+    ann = staff()
+    refused = ann.post("/reader/erase", id="r-1", typed="r-1", reason="asked")
+    assert refused.status_code == 409
+    assert "(sub_1): end that at Stripe first, or tick the box below" in plain(refused)
+    assert ann.post("/reader/erase", id="r-1", typed="r-1", reason="asked", force="1").status_code == 303

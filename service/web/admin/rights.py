@@ -8,7 +8,7 @@ from service.web import bodies
 from service.web.admin.acts import trying
 from service.web.admin.frame import Frame, actor, asked, form, needs
 from service.web.admin.reader import the_reader
-from service.web.errors import invalid
+from service.web.errors import Problem, invalid
 from service.web.privacy import erased
 from service.web.schemas import ReasonIn
 
@@ -35,7 +35,11 @@ def register(page: Flask, frame: Frame) -> None:
             if form("typed") != reader:
                 raise invalid([("typed", "is not this reader's id: nothing was erased")])
             reason = bodies.check(ReasonIn(), {"reason": request.form.get("reason", "")})["reason"]
-            done = erased(house.erasure, reader, reason, actor(), frame.now, form("force") is not None)
+            try:
+                done = erased(house.erasure, reader, reason, actor(), frame.now, form("force") is not None)
+            except Problem as live:
+                who_pays = live.detail.partition(":")[0]
+                raise Problem(live.status, f"{who_pays}: end that at Stripe first, or tick the box below.") from None
             return f"Erased: {sum(done.counts.values())} records are gone. A hash of the id stays, and nothing else."
 
         return trying(frame, "erase", reader, work)

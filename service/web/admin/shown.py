@@ -114,8 +114,8 @@ def value(given: Any, name: str = "") -> Markup:
     """A value of an explanation or of an audit record, under the name that it has there."""
     if given is None or given == []:
         return Markup('<span class="quiet">{}</span>').format("no end" if name == "until" else "none")
-    if name == "kind":
-        return escape(wording.ACTIONS.get(str(given), str(given)))
+    if name in _WORDS:
+        return text(_WORDS[name].get(str(given), str(given)))
     if isinstance(given, bool):
         return escape("yes" if given else "no")
     if isinstance(given, str) and _TIME.fullmatch(given):
@@ -132,4 +132,5 @@ def value(given: Any, name: str = "") -> Markup:
     return text(given)
 
 
+_WORDS = {"kind": wording.ACTIONS, "state": wording.STATES}
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
