@@ -13,7 +13,8 @@ from hashlib import blake2b
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 from flask import Request, current_app, g, request
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.routing import MapAdapter
 
 from service.store.admin_keys import KeyBook
 from service.store.audit import Actor
@@ -162,16 +163,28 @@ def actor(asked: Request = request) -> Actor:
     return Actor(cast(Principal, g.principal).name, asked.remote_addr)
 
 
-_READER_AND_SLASH = re.compile(r"/v1/(?:readers|subscriptions/[^/]+/seats)/[^/]*/")
+_READER_AND_SLASH = re.compile(r"(/v1/(?:readers|gifts|subscriptions/[^/]+/seats)/)[^/]*/(.*)", re.DOTALL)
 
 
 def check_slash(keyring: Keyring) -> None:
     """No route fits because a reader's id holds a slash (`a%2Fb`; the server hands it on decoded). `Problem` 422."""
-    path = request.environ["PATH_INFO"]
-    if isinstance(request.routing_exception, NotFound) and _READER_AND_SLASH.match(path):
-        _admit(keyring, "viewer")
+    found = _READER_AND_SLASH.fullmatch(request.environ["PATH_INFO"])
+    if isinstance(request.routing_exception, NotFound) and found:
+        _admit(keyring, _demand_without_slash(found[1], found[2].split("/")))
         message = "must not hold a slash, and nothing else is under this path"
         raise Problem(422, f"reader: {message}", errors=[("reader", message)])
+
+
+def _demand_without_slash(before: str, after: list[str]) -> Role:
+    """What the route demands that would fit if the reader's id held no slash; rights come before what is wrong with a path."""
+    adapter = current_app.create_url_adapter(request)
+    for parts in range(1, len(after) + 1):
+        try:
+            endpoint, _ = cast(MapAdapter, adapter).match("/".join([before + "x", *after[parts:]]), request.method)
+        except HTTPException:
+            continue
+        return cast(Role, getattr(current_app.view_functions[endpoint], "demands", None) or "viewer")
+    return "viewer"
 
 
 def check_path(path: str) -> None:

@@ -122,6 +122,19 @@ def test_every_route_and_every_role(house: House, keys: dict[str, str]) -> None:
     assert wrong == []
 
 
+def test_rights_come_before_a_slash_in_a_readers_id(house: House, keys: dict[str, str]) -> None:
+    table, wrong = rights(), []
+    of_readers = [call for call in routes(house) if "<reader>" in call[1]]
+    assert len(of_readers) > 8
+    for method, rule in of_readers:
+        demand = table[method, shape(rule)]
+        for role in ("site", "viewer", "granter", "owner"):
+            status = called(house, method, rule.replace("<reader>", "a%2Fb"), keys[role], "192.0.2.1")
+            if status != (422 if role in ALLOWED[demand] else 403):
+                wrong.append((method, rule, role, status))
+    assert wrong == []
+
+
 def called(house: House, method: str, rule: str, key: str, address: str) -> int:
     """The status for a path, a body and a content type that are all wrong: rights are looked at before them."""
     path = re.sub(r"<path:[^>]*>", "nothing", rule)
