@@ -241,7 +241,7 @@ def test_without_the_store_the_page_says_so_and_stays_a_page(make_desk: MakeDesk
     for path in ("/", "/reader?id=r-1", "/keys", "/events"):
         answer = someone.get(path)
         assert answer.status_code == 503
-        assert "nothing was changed" in plain(answer)
+        assert "Nothing can be read or changed now" in plain(answer)
         assert answer.headers["Content-Security-Policy"]
     stranger = Staff(Client(desk.client.application))
     assert stranger.get("/sign-in").status_code in (200, 503)

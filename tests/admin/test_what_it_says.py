@@ -178,3 +178,11 @@ def test_erasing_whom_somebody_pays_for_says_which_box_to_tick(staff: MakeStaff,
     assert refused.status_code == 409
     assert "(sub_1): end that at Stripe first, or tick the box below" in plain(refused)
     assert ann.post("/reader/erase", id="r-1", typed="r-1", reason="asked", force="1").status_code == 303
+
+
+def test_a_form_that_is_nobodys_is_not_blamed_on_the_key(staff: MakeStaff) -> None:
+    ann = staff()
+    for headers, token in (({"Origin": "https://evil.example"}, None), ({}, "0" * 64)):
+        page = plain(ann.post("/reader/grant", token=token, headers=headers, id="r-1", reason="x"))
+        assert "This form was not taken" in page
+        assert "may not do that" not in page

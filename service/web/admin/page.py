@@ -32,6 +32,7 @@ from service.web.requests_log import RequestLog
 
 HERE = Path(__file__).parent
 MOST_OF_A_FORM = 256 * 1024
+REFUSED = "This form was not taken"
 HTTP_DETAILS = {
     404: "There is no such page.",
     413: "More was sent than is taken: a file may have 16 MiB and 50 000 rows, a form 256 KiB.",
@@ -161,10 +162,12 @@ def _check_form(around: Frame) -> None:
         else origin is not None and urlsplit(origin).netloc != request.host
     )
     if foreign:
-        raise Problem(403, "This form was sent by another site; nothing was changed.")
+        raise Problem(403, "It was sent by another site; nothing was changed.", title=REFUSED)
     token = request.form.get("token", "")
     if g.strange or not around.sessions.brought(g.session, token):
-        raise Problem(403, "This form is not of your session (any more). Load the page again; nothing was changed.")
+        raise Problem(
+            403, "It is not of your session (any more). Load the page again; nothing was changed.", title=REFUSED
+        )
 
 
 def _dress(response: Response, around: Frame) -> None:
@@ -192,7 +195,9 @@ def _tell_errors(page: Flask) -> None:
 
     @page.errorhandler(StoreUnavailable)
     def away(_: StoreUnavailable) -> Response:
-        return told(Problem(503, "The store cannot be reached now; nothing was changed. Try again in a moment."))
+        # A write that timed out may have been taken all the same.
+        look = "Try again in a moment." if request.method == "GET" else "Look whether it was done before you try again."
+        return told(Problem(503, f"Nothing can be read or changed now. {look}"))
 
     @page.errorhandler(NewerSchema)
     def newer(_: NewerSchema) -> Response:
