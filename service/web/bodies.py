@@ -47,12 +47,12 @@ def is_json(content_type: str | None) -> bool:
 
 
 def load(schema: Schema, *, optional: bool = False) -> dict[str, Any]:
-    """The body by a schema. With `optional`, no body is an empty object and needs no Content-Type.
+    """The body by a schema. With `optional`, and from admins, no body is an empty object and needs no Content-Type.
 
     `Problem` 415, 413, 400, 422.
     """
     if not is_json(request.content_type):
-        if not optional or raw():
+        if not (optional or _bare()) or raw():
             raise Problem(415, "Send the body as application/json (a missing Content-Type is refused too).")
         return check(schema, {})
     body = raw()
@@ -63,6 +63,11 @@ def load(schema: Schema, *, optional: bool = False) -> dict[str, Any]:
     except NotJson as error:
         raise Problem(400, f"The body is not JSON: {error}.") from None
     return check(schema, value)
+
+
+def _bare() -> bool:
+    """Whether an admin sent no Content-Type: without a body none is needed, and what is then missing are the fields."""
+    return not request.content_type and g.principal.role != "site"
 
 
 def check(schema: Schema, value: Any) -> dict[str, Any]:
