@@ -14,7 +14,7 @@ from service.sharing import Sharing
 from service.store.audit import Actor
 from service.store.idempotency import Idempotency
 from service.store.passes import UnknownPass, Wanted
-from service.web import bodies, encode, fields, guards, paging, repeats
+from service.web import bodies, csv_out, encode, fields, guards, paging, repeats
 from service.web.access import private
 from service.web.describe import AFTER, IDEMPOTENCY_KEY, LIMIT, REASON, described
 from service.web.errors import Problem, invalid
@@ -22,6 +22,7 @@ from service.web.schemas import ReasonMaybeIn
 from service.web.schemas_passes import JwksOut, PassesOut, PassIn, PassOut
 
 LIST = "passes"
+COLUMNS = ("id", "story", "openings", "used", "until", "status", "actor", "pass")
 KEYS_KEPT = 300
 """Seconds for which an edge may keep the public keys; when secrets are rotated, the old ones go on verifying."""
 
@@ -49,8 +50,11 @@ def blueprint(sharing: Sharing, repeated: Idempotency, clock: Callable[[], float
     @described(gives={200: PassesOut}, parameters=(LIMIT, AFTER), tag="passes")
     @guards.admin("viewer")
     def list_passes() -> Response:
-        """The story passes, newest first, also those that are over (for 90 days) and those that readers gave."""
+        """The story passes, newest first, also those that are over (for 90 days) and those that readers gave; CSV where
+        Accept asks for text/csv."""
         found, following = listing(sharing, paging.asked(LIST), clock())
+        if csv_out.wanted():
+            return csv_out.answer(COLUMNS, found, LIST, following)
         return private(paging.listed(found, following))
 
     @blp.get("/v1/passes/<pass_id>")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from typing import TYPE_CHECKING, Any
 
 from service.paywall.catalogue import DAY
@@ -213,6 +215,15 @@ def test_the_list_is_newest_first_in_pages_and_leaves_out_what_is_gone(desk_app:
     assert ([item["id"] for item in page["items"]], page["next"]) == ([n for n in names[::-1] if n != names[3]], None)
     assert sharing.passes.tidy(start + DAY) == 1
     assert sharing.passes.tidy(start + DAY) == 0
+
+
+def test_the_list_is_csv_where_that_is_asked_for(desk_app: DeskApp) -> None:
+    desk_app.clock.at(NOON)
+    give(desk_app, "=1+1")
+    answer = desk_app.call("GET", "/v1/passes", admin=True, headers={"Accept": "text/csv"})
+    assert answer.mimetype == "text/csv"
+    (row,) = csv.DictReader(io.StringIO(answer.text))
+    assert (row["story"], row["openings"], row["until"]) == ("'=1+1", "1", "2026-12-01T00:00:00Z")
 
 
 def test_a_repeat_with_the_same_idempotency_key_is_the_same_pass(desk_app: DeskApp) -> None:
