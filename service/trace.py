@@ -43,7 +43,8 @@ class Traces:
         catalogue = policy.over(self._catalogue) if policy is not None else self._catalogue
         values = {"changes": [self._told(change, records, catalogue) for change in told]}
         left = f", the newest {MOST} told" if len(changes) > MOST else ""
-        return [{"step": "history", "values": values, "verdict": f"{len(changes)} changes of sources{left}"}]
+        many = f"{len(changes)} change{'s' if len(changes) != 1 else ''} of sources"
+        return [{"step": "history", "values": values, "verdict": f"{many}{left}"}]
 
     def _told(self, change: Change, records: Mapping[str, Mapping[str, Any]], catalogue: Catalogue) -> dict[str, Any]:
         letter, _, name = change.field.decode().partition(":")

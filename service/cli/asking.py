@@ -67,15 +67,25 @@ def as_text(service: Service, told: Told) -> str:
         values = {
             name: value for name, value in step["values"].items() if value not in (None, [], {}) and name != "changes"
         }
-        text = ", ".join(f"{name}={value}" for name, value in values.items())
+        text = ", ".join(f"{name} {_value(value)}" for name, value in values.items())
         lines.append(f"  {step['step']}: {step['verdict']}" + (f"  [{text}]" if text else ""))
         lines += [f"    {_change(change)}" for change in changes or ()]
     return "\n".join(lines)
 
 
+def _value(value: Any) -> str:
+    """A value of a step in a line: what is held with its end, lists with a blank between."""
+    if isinstance(value, list):
+        return " ".join(_value(part) for part in value)
+    if isinstance(value, dict) and "feature" in value:
+        return f"{value['feature']} (until {value['until'] or 'no end'})"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _change(change: dict[str, Any]) -> str:
     audit = change.get("audit")
-    by = f"audit {audit['seq']}: {audit['action']} by {audit['actor']}: {audit['reason']}" if audit else ""
+    by = f"audit {audit['seq']}: {audit['action']} by {audit['actor']}" if audit else ""
+    by += f": {audit['reason']}" if audit and audit["reason"] else ""
     others = [
         f"{name} {value}" for name, value in change.items() if name in ("event", "sweep", "catchup", "import") and value
     ]

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from service.cli import session
+from service.web.admin.wording import HANDS
 from service.web.overview import attention
 
 
@@ -49,7 +50,8 @@ def _lines(item: dict[str, Any]) -> list[str]:
     shown = [_example(example) for example in item["examples"]]
     more = item["count"] - len(shown)
     rest = [f"      and {more} more"] if shown and more > 0 else []
-    return [f"  {item['count']} {item['title']}", f"    {item['mend']} ({item['where']})", *shown, *rest]
+    title = HANDS.get(item["kind"], (item["title"], item["title"]))[item["count"] != 1]
+    return [f"  {item['count']} {title}", f"    {item['mend']} ({item['where']})", *shown, *rest]
 
 
 def _example(example: dict[str, Any]) -> str:

@@ -309,7 +309,7 @@ def test_the_digest_as_text_and_its_status(serve: Serve) -> None:
     assert sent.status_code == 200
     done = paywall.command("digest", "--check")
     assert done.returncode == 1
-    assert "Needs a hand\n  1 prices were bought that no plan has" in done.stdout
+    assert "Needs a hand\n  1 price was bought that no plan has" in done.stdout
     assert "- price_x, product prod_x, in subscription:sub_1" in done.stdout
     assert "- sub_1, 2023-11-14T22:13:20Z, customer cus_1" in done.stdout
     assert paywall.command("digest").returncode == 0

@@ -162,6 +162,8 @@ def test_explain_prints_the_decision_that_the_api_tells(service: Paywall) -> Non
     text = run(service, "explain", "--reader", "r-1", "--story", "s-1").stdout.splitlines()
     (sentence,) = [line for line in text if line.startswith("To the reader: ")]
     assert sentence == "To the reader: We have given you VIP, at least until 23 December 2026."
+    assert any("held notebook (until 2026-12-24T00:00:00Z)" in line for line in text)
+    assert any("history: 1 change of sources" in line for line in text)
     assert any("grant.create by ann: a secret of the newsroom" in line for line in text)
     before = told(service, "explain", "--reader", "r-1", "--story", "s-1", "--at", "2026-11-02T00:00:00Z")
     assert (before["source"], before["decision_id"], before["at"]) == (None, None, "2026-11-02T00:00:00Z")
