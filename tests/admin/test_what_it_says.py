@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from service.billing.webhook import Envelope
 from service.engine.catchup import CaughtUp
+from service.figures import Delay, Figures, Point
 from service.paywall.catalogue import DAY
+from service.paywall.share import wilson
 from service.paywall.source import Subscription
 from service.store import codec
+from service.web.admin import plots
 from tests.admin.conftest import MakeStaff, granted, plain
 from tests.serving import ADMIN_KEY
 from tests.store.conftest import wait_until
@@ -186,3 +190,16 @@ def test_a_form_that_is_nobodys_is_not_blamed_on_the_key(staff: MakeStaff) -> No
         page = plain(ann.post("/reader/grant", token=token, headers=headers, id="r-1", reason="x"))
         assert "This form was not taken" in page
         assert "may not do that" not in page
+
+
+def test_what_a_plot_adds_up_its_table_and_its_file_tell_apart(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    day, checks = datetime.now(UTC).date().isoformat(), {("full", f"reason-{n}"): n + 1 for n in range(12)}
+    point = Point(day, checks, 9, 3, 1, {}, {}, Delay(0, None, None, None))
+    found = Figures("UTC", [point] * 5, [], wilson(1, 3))
+    plot, upsell = plots.all_of(found, admin_desk.service.settings.catalogue)[:2]
+    assert "Others" in [name for _, name in plot.legend]
+    assert len(plot.legend) == 8
+    assert "Others" not in plot.columns
+    assert sum(plot.rows[0][column] for column in plot.columns[1:]) == sum(checks.values())
+    assert upsell.rows[0]["share"] == 0.3333
+    assert set(upsell.shares) < set(upsell.columns)

@@ -21,6 +21,7 @@ WEBHOOKS = ("https://dashboard.stripe.com/test/webhooks", "https://dashboard.str
 def register(page: Flask, frame: Frame) -> None:
     """Adds it."""
     house = frame.house
+    page.template_filter("share")(lambda share: "–" if share is None else plots.percent(share))
     catalogue = house.desk.catalogue
 
     @page.get("/")

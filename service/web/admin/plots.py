@@ -28,6 +28,8 @@ class Plot:
     legend: Sequence[tuple[Markup, str]]
     columns: Sequence[str]
     rows: Sequence[Mapping[str, Any]]
+    shares: Sequence[str] = ()
+    """The columns that are shares of one; the page writes them as percentages, the file as numbers."""
 
 
 def all_of(found: Figures, catalogue: Catalogue) -> list[Plot]:
@@ -43,7 +45,7 @@ def _checks(found: Figures) -> Plot:
     def name(pair: tuple[str, str]) -> str:
         return f"{'Full' if pair[0] == 'full' else 'Upsell'}: {REASONS.get(pair[1], pair[1]).lower()}"
 
-    series = _stacked(found.days, lambda point: {name(pair): n for pair, n in point.checks.items()})
+    series = _counted(found.days, lambda point: {name(pair): n for pair, n in point.checks.items()})
     total = sum(n for point in found.days for n in point.checks.values())
     upsell = sum(n for point in found.days for (show, _), n in point.checks.items() if show != "full")
     share = f"; {100 * upsell / total:.1f} % of the answers were the upsell box" if total else ""
@@ -58,8 +60,8 @@ def _upsell(found: Figures) -> Plot:
     sentence = f"{figure(whole.hits)} of {figure(whole.cases)} signed-in readers who saw the box "
     sentence += "began a subscription within 7 days"
     if whole.share is not None and whole.low is not None and whole.high is not None:
-        between = f"{_percent(whole.low)} and {_percent(whole.high)}"
-        sentence += f": {_percent(whole.share)}, with 95 % confidence between {between}"
+        between = f"{percent(whole.low)} and {percent(whole.high)}"
+        sentence += f": {percent(whole.share)}, with 95 % confidence between {between}"
     rows = [
         {
             "day": point.when,
@@ -72,8 +74,9 @@ def _upsell(found: Figures) -> Plot:
         }
         for point, share in zip(found.days, daily, strict=True)
     ]
-    drawn = svg.intervals(_days(found), [_interval(share) for share in daily], label, _percent, _interval(whole))
-    return Plot("upsell", "From the upsell box to a subscription", f"{sentence}.", drawn, (), list(rows[0]), rows)
+    drawn = svg.intervals(_days(found), [_interval(share) for share in daily], label, percent, _interval(whole))
+    shares, title = ("share", "from", "to"), "From the upsell box to a subscription"
+    return Plot("upsell", title, f"{sentence}.", drawn, (), list(rows[0]), rows, shares)
 
 
 def _entitlements(found: Figures, catalogue: Catalogue) -> Plot:
@@ -98,7 +101,7 @@ def _entitlements(found: Figures, catalogue: Catalogue) -> Plot:
 
 
 def _webhooks(found: Figures) -> Plot:
-    series = _stacked(
+    series = _counted(
         found.days,
         lambda point: {STATES.get(name, name.replace("_", " ").capitalize()): n for name, n in point.webhooks.items()},
     )
@@ -125,23 +128,31 @@ def _delay(found: Figures) -> Plot:
 
 
 def _bars(name: str, title: str, sentence: str, found: Figures, series: Sequence[Series]) -> Plot:
-    drawn = svg.bars(_days(found), series, title, figure)
-    return Plot(name, title, sentence, drawn, _legend(series), *_table(found, series))
+    shown = _stacked(series)
+    drawn = svg.bars(_days(found), shown, title, figure)
+    return Plot(name, title, sentence, drawn, _legend(shown), *_table(found, series))
 
 
-def _stacked(days: Sequence[Point], of: Callable[[Point], Mapping[str, int]]) -> list[Series]:
-    """A series for each name that was counted, the largest first; what is beyond the colours is added up."""
+def _counted(days: Sequence[Point], of: Callable[[Point], Mapping[str, int]]) -> list[Series]:
+    """A series for each name that was counted, the largest first."""
     counted = [of(point) for point in days]
     totals: dict[str, int] = {}
     for counts in counted:
         for name, number in counts.items():
             totals[name] = totals.get(name, 0) + number
     names = sorted(totals, key=lambda name: (-totals[name], name))
-    kept = names if len(names) <= svg.COLOURS else names[: svg.COLOURS - 1]
-    series = [Series(name, [counts.get(name, 0) for counts in counted]) for name in kept]
-    if rest := names[len(kept) :]:
-        series.append(Series("Others", [sum(counts.get(name, 0) for name in rest) for counts in counted]))
-    return series
+    return [Series(name, [counts.get(name, 0) for counts in counted]) for name in names]
+
+
+def _stacked(series: Sequence[Series]) -> Sequence[Series]:
+    """As many as there are colours: the smallest added up as one, which the table and the file tell apart."""
+    if len(series) <= svg.COLOURS:
+        return series
+    kept, rest = series[: svg.COLOURS - 1], series[svg.COLOURS - 1 :]
+    return [
+        *kept,
+        Series("Others", [sum(value or 0 for value in day) for day in zip(*(one.values for one in rest), strict=True)]),
+    ]
 
 
 def _legend(series: Sequence[Series]) -> list[tuple[Markup, str]]:
@@ -159,7 +170,7 @@ def _interval(share: Share) -> Interval | None:
     return Interval(share.low, share.share, share.high)
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
