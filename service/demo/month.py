@@ -30,6 +30,8 @@ from service.store.passes import Wanted as WantedPass
 
 DECLINED, ON_TRIAL, LEFT, LEAVING = 1, 3, 5, 6
 """The numbers of the one whose card was declined, is on trial, left, and will."""
+NOBODYS, REVOKED = 1.4, 5
+"""Days ago: the payment that names nobody, and the end of the jury's grant."""
 TEACHERS = ("r-teacher-1", "r-teacher-2", "r-teacher-3")
 PEOPLE = ("maya", "jonas", "amira", "tomás", "ingrid", "kofi", "leila", "piotr", "noor", "sam", "yuki", "elena")
 EVA, DESK = Actor("eva"), Actor("support-desk")
@@ -175,7 +177,12 @@ def _lives(month: _Invented) -> list[Life]:
         if sold
     ]
     lives += [Life(shared, month.ago(20 - place), None) for place in range(len(TEACHERS)) if shared]
-    return lives + [Life("vip", month.ago(ago), month.ago(ago - days)) for _, ago, days, *_ in GRANTS if "vip" in plans]
+    ended = {reader: month.ago(REVOKED) for reader in ("r-jury",)}
+    return lives + [
+        Life("vip", month.ago(ago), ended.get(reader, month.ago(ago - days)))
+        for reader, ago, days, *_ in GRANTS
+        if "vip" in plans
+    ]
 
 
 def _group(month: _Invented) -> Iterator[Dated]:
@@ -194,7 +201,7 @@ def _seat(month: _Invented, reader: str) -> Deed:
 
 def _trouble(month: _Invented) -> Iterator[Dated]:
     """What needs a hand: a payment that names nobody, a price that no plan has, an event that was given up."""
-    price, at = _sold(month.catalogue, seats=False), month.ago(1.4)
+    price, at = _sold(month.catalogue, seats=False), month.ago(NOBODYS)
     created = "customer.subscription.created"
     if price is not None:
         yield _told(month, created, at, subscription(95, None, "active", monthly(at), price), 0.8)
@@ -225,7 +232,7 @@ def _grants(month: _Invented) -> Iterator[Dated]:
     given = month.service.governance.giving
     for reader, ago, days, why, actor in GRANTS:
         yield month.ago(ago), _grant(month, reader, Wanted(plan, (), why, 0, int(month.ago(ago)) + days * DAY), actor)
-    yield month.ago(5), lambda at: _first(month, "r-jury", lambda grant: _revoke(month, "r-jury", grant, at))
+    yield month.ago(REVOKED), lambda at: _first(month, "r-jury", lambda grant: _revoke(month, "r-jury", grant, at))
     yield (
         month.ago(3),
         lambda at: _first(

@@ -8,6 +8,7 @@ from typing import Any
 
 import requests
 
+from service.app import Service
 from service.cli import session
 from service.demo.month import fill
 from service.demo.stripe.domain.customers import BAD, GOOD
@@ -64,8 +65,14 @@ def _price(told: dict[str, Any]) -> dict[str, Any]:
     return blank("price", **told, type="recurring", recurring=_MONTHLY, unit_amount=_CENTS, unit_amount_decimal="500")
 
 
-if __name__ == "__main__":
-    with session.service() as service, requests.Session() as asking:
+def remember(service: Service) -> None:
+    """Fills the store of a service, and the Stripe that it asks, if any, with the month before now."""
+    base = service.settings.stripe_api_base
+    with requests.Session() as asking:
         asking.trust_env = False  # our own address on this machine: no proxy of the environment stands before it
-        base = service.settings.stripe_api_base
         fill(service, service.clock(), partial(tell, base, asking) if base is not None else None)
+
+
+if __name__ == "__main__":
+    with session.service() as service:
+        remember(service)

@@ -15,7 +15,11 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 from werkzeug.test import Client, TestResponse
 
-from tests.serving import ADMIN_KEY, POLICY
+from service.app import build
+from service.demo import past
+from service.demo.stripe import serve_lookalike
+from service.settings import load_settings
+from tests.serving import ADMIN_KEY, POLICY, Paywall, Serve
 from tests.within import Clock, DeskApp, MakeDesk
 
 SHOTS = Path(__file__).parents[2] / "test-output" / "screenshots"
@@ -120,6 +124,27 @@ def granted(desk: DeskApp, reader: str, **more: Any) -> dict[str, Any]:
     """A grant by the API, of a length that no second admin has to confirm."""
     end = datetime.fromtimestamp(desk.clock.now + 90 * 86_400, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return desk.grant(reader, **{"until": end, **more})
+
+
+@pytest.fixture
+def lived(serve: Serve, valkey_url: str) -> Iterator[Paywall]:
+    """A service with a month of life behind it, here and at Stripe's look-alike."""
+    with serve_lookalike() as stripe:
+        running = serve(
+            POLICY_WITH_APPROVALS,
+            REDIS_URL=valkey_url,
+            PAYWALL_ADMIN_KEYS=ADMINS,
+            STRIPE_API_KEY="sk_test_demo",
+            STRIPE_API_BASE=stripe.url,
+        )
+        service = build(load_settings(running.env), valkey_url)
+        service.start()
+        try:
+            assert service.link.wait(5)
+            past.remember(service)
+        finally:
+            service.close()
+        yield running
 
 
 @pytest.fixture(scope="session")

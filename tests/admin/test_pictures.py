@@ -6,36 +6,19 @@ A test also holds that every picture the pages show is there, and that every one
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from service.app import build
-from service.demo import month
-from service.settings import load_settings
 from tests.admin.at_the_keyboard import Hands
-from tests.admin.conftest import ADMINS, POLICY_WITH_APPROVALS, SHOTS
-from tests.serving import ADMIN_KEY, Paywall, Serve
+from tests.admin.conftest import SHOTS
+from tests.serving import ADMIN_KEY, Paywall
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("support-desk.md", "audience-team.md")
 MADE = SHOTS.parent / "docs-images"
-
-
-@pytest.fixture
-def lived(serve: Serve, valkey_url: str) -> Paywall:
-    running = serve(POLICY_WITH_APPROVALS, REDIS_URL=valkey_url, PAYWALL_ADMIN_KEYS=ADMINS)
-    service = build(load_settings(running.env), valkey_url)
-    service.start()
-    try:
-        assert service.link.wait(5)
-        month.fill(service, time.time())
-    finally:
-        service.close()
-    return running
 
 
 @pytest.fixture

@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext
 
-from service.app import build
-from service.demo import month
-from service.settings import load_settings
 from tests.admin.at_the_keyboard import Hands, faults
-from tests.admin.conftest import ADMINS, POLICY_WITH_APPROVALS, SHOTS
-from tests.serving import ADMIN_KEY, Paywall, Serve
+from tests.admin.conftest import SHOTS
+from tests.serving import ADMIN_KEY, Paywall
 from tests.store.conftest import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.full]
 
 HOW = [("light", 1280), ("dark", 390), ("dark", 1280), ("light", 390)]
-
-
-@pytest.fixture
-def lived(serve: Serve, valkey_url: str) -> Paywall:
-    """A service with a month of life behind it."""
-    running = serve(POLICY_WITH_APPROVALS, REDIS_URL=valkey_url, PAYWALL_ADMIN_KEYS=ADMINS)
-    service = build(load_settings(running.env), valkey_url)
-    service.start()
-    try:
-        assert service.link.wait(5)
-        month.fill(service, time.time())
-    finally:
-        service.close()
-    return running
 
 
 Sit = Callable[..., Hands]

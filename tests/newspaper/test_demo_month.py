@@ -9,6 +9,7 @@ import pytest
 
 from service.demo import month
 from service.demo.newspaper.stories import read_stories
+from service.upkeep import housekeeping_of
 from tests.serving import POLICY
 from tests.within import DeskApp, MakeDesk
 
@@ -51,3 +52,12 @@ def test_a_pass_of_the_month_opens_a_story_of_the_newspaper(lived: DeskApp) -> N
 def test_stripe_is_told_of_each_object_before_its_event_comes(lived: DeskApp, told: list[dict[str, Any]]) -> None:
     known = {each["id"] for each in told}
     assert {event["object"] for event in got(lived, "/v1/events?limit=100")["items"]} == known
+
+
+def test_what_is_said_to_be_held_is_what_the_worker_counts(lived: DeskApp) -> None:
+    def held() -> Any:
+        return got(lived, "/v1/activity?days=1")["days"][-1]["entitlements"]
+
+    invented = held()
+    housekeeping_of(lived.service).everything()
+    assert held() == invented
