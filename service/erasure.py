@@ -6,7 +6,7 @@ is kept; the audit log last, with the record that says so. To do it again finish
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -93,11 +93,16 @@ class Erasure:
         """Who goes by this id: the one it was merged into, and whoever else was."""
         heir = self._readers.resolve(reader)
         tags = {reader_hash(reader), reader_hash(heir), *self._eraser.merged_into(reader_hash(heir))}
-        names = [heir, reader]
-        for record in self._audit_log.of(heir):
-            names += [name for name in (record["reader"], record["target"]) if record["action"] == "merge" and name]
-        kept = dict.fromkeys(name for name in names if reader_hash(name) in tags)
-        return Person(heir, tuple(kept), frozenset(tags))
+        names = list(dict.fromkeys((heir, reader)))
+        for name in names:  # It grows: who was merged into one that was merged later is named with that one.
+            names += [other for other in self._merged(name) if reader_hash(other) in tags and other not in names]
+        return Person(heir, tuple(names), frozenset(tags))
+
+    def _merged(self, name: str) -> Iterator[str]:
+        """The ids in the audit's records of merges about this one."""
+        for record in self._audit_log.of(name):
+            if record["action"] == "merge":
+                yield from filter(None, (record["reader"], record["target"]))
 
     def live(self, person: Person, now: float) -> list[str]:
         """Subscriptions of hers, or given to her, that somebody pays for now. A seat is the group's."""
@@ -123,7 +128,7 @@ class Erasure:
         self._forget(person)
         counts["import_rows"] = self._imports.forget(person.tags)
         counts |= self._eraser.erase(person.tags, person.names, step)
-        counts["approvals"] = self._approvals.forget(person.names)
+        counts["approvals"] = self._approvals.forget(person.tags)
         counts["audit"] = self._audit_erasure.erase(person.names, counts, reason, actor, now)
         for name in person.tags:
             self._known.forget(name)

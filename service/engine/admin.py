@@ -153,8 +153,7 @@ class Admin:
         """Makes two readers one, and gives the id that stays. `CannotMerge`."""
         stays = self._engine.people.find(reader).reader
         entry = self._entry(actor, "merge", now, reader=stays, target=gone, after={"from": gone}, reason=reason)
-        merge = Merge(gone, stays, self._audit.packed(entry).decode(), now)
-        verdict, stays = self._merges.commit(merge)
+        verdict, stays = self._merges.commit(Merge(gone, reader, self._audit.packed(entry).decode(), now))
         self._engine.checkpoint("merge.committed")
         if verdict == "circle":
             raise CannotMerge("a reader cannot be merged into itself, nor into one that was merged into it")

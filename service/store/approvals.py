@@ -16,6 +16,7 @@ from service.sealing import Sealer
 from service.store import audit as trail
 from service.store.audit import Actor
 from service.store.codec import NewerSchema
+from service.store.keys import reader_hash
 from service.store.registry import Registry
 
 SCHEMA = 1
@@ -153,9 +154,9 @@ class Approvals:
             self.done(approval.id)
         return len(over)
 
-    def forget(self, readers: Collection[str]) -> int:
-        """Drops whatever is about one of these readers, who are being erased. Gives how many."""
-        about = [approval for approval in self._all() if approval.reader in readers]
+    def forget(self, tags: Collection[bytes]) -> int:
+        """Drops whatever is about one of these readers, who are being erased, by their hashes. Gives how many."""
+        about = [found for found in self._all() if found.reader is not None and reader_hash(found.reader) in tags]
         for approval in about:
             self.done(approval.id)
         return len(about)

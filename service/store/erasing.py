@@ -123,8 +123,9 @@ class Eraser:
         return 1
 
     def _forget_merges(self, tags: Collection[bytes]) -> None:
+        above = [b">" + tag for tag in tags]
         for key in (self._heirs, self._members, self._todo):
-            self._link.call(key, b"HDEL", key, *tags)
+            self._link.call(key, b"HDEL", key, *tags, *above)
 
     def rewrite_files(self) -> bool:
         """Has the store write its append-only file anew, so that what was erased is in no file of its either.

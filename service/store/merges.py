@@ -16,6 +16,7 @@ from service.store import codec, meters
 from service.store.gifts import Gifts
 from service.store.keys import Keys, owner_mark, reader_hash
 from service.store.link import Link
+from service.store.passes import carry_openings
 from service.store.readers import ALIAS, Kept, Readers
 from service.store.scripts import load
 
@@ -80,6 +81,7 @@ class Merges:
                 )
         self._carry_meters(merge, now)
         self._gifts.carry(merge.gone, merge.stays)
+        carry_openings(self._link, self._keys, merge.gone, merge.stays)
 
     def _carry_meters(self, merge: Merge, now: float) -> None:
         """Stories that the one has read count for the other: a set union."""

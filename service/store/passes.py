@@ -193,6 +193,26 @@ class Passes:
         return bool(self._link.run(OPEN, [self._keys.story_pass(pass_id)], arguments))
 
 
+def carry_openings(link: Link, keys: Keys, gone: str, stays: str) -> None:
+    """A reader was merged into another: whoever let in the one has let in the other, and spends no second opening.
+
+    No index says which passes those are, so all of them are looked at, some at a time. May be repeated.
+    """
+    own, had, has = PassKeys(keys.prefix), _reader_field(gone), _reader_field(stays)
+    last = b"-"
+    while True:
+        limits = (last, b"+", b"BYLEX", b"LIMIT", 0, _TIDY_BY)
+        places = cast("list[bytes]", link.call(own.listed, b"ZRANGE", own.listed, *limits))
+        if not places:
+            return
+        found = [own.story_pass(place.partition(b" ")[2].decode()) for place in places]
+        opened = link.read([(key, (b"HEXISTS", key, had)) for key in found])
+        let_in = [key for key, opener in zip(found, opened, strict=True) if opener]
+        if let_in:
+            link.pipeline([(key, (b"HSETNX", key, has, b"")) for key in let_in])
+        last = b"(" + places[-1]
+
+
 def admission_in(reply: Sequence[bytes | None], *, reader: bool) -> Admission | None:
     """What the reply to `Passes.command` says; `None` for a pass that is unknown or revoked. `reader`: one was named."""
     doc, openings, until, used, revoked, by_reader, by_visitor = reply

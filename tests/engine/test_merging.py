@@ -128,6 +128,11 @@ def test_nobody_is_merged_into_himself_or_in_a_circle(stage: Any, admin: Any) ->
         admin.merge("r-1", "r-3", ADMIN, NOW)
     with pytest.raises(CannotMerge):
         admin.merge("r-9", "r-1", ADMIN, NOW)
+    for reader, gone in (("r-1", "r-1"), ("r-2", "r-2"), ("r-1", "r-2"), ("r-2", "r-3"), ("r-3", "r-3")):
+        with pytest.raises(CannotMerge):
+            admin.merge(reader, gone, ADMIN, NOW)
+    for reader, gone in (("r-2", "r-1"), ("r-3", "r-1"), ("r-3", "r-2")):
+        assert admin.merge(reader, gone, ADMIN, NOW) == "r-3"  # It is so already.
     assert [stage.readers.resolve(reader) for reader in ("r-1", "r-2", "r-3")] == ["r-3", "r-3", "r-3"]
 
 

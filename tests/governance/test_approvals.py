@@ -9,6 +9,7 @@ import pytest
 
 from service.store.approvals import WAITS
 from service.store.audit import Actor
+from service.store.keys import reader_hash
 from tests.governance.conftest import CONFIRM, House, MakeHouse
 
 LONG, SHORT = "2027-12-01T00:00:00Z", "2026-12-24T00:00:00Z"
@@ -232,5 +233,5 @@ def test_nothing_in_the_store_names_who_waits(house: House) -> None:
     kept = link.call(key, b"HGETALL", key)
     assert kept
     assert b"the-reader-who-waits" not in b"".join(kept)
-    assert house.app.service.governance.approvals.forget(["the-reader-who-waits"]) == 1
+    assert house.app.service.governance.approvals.forget([reader_hash("the-reader-who-waits")]) == 1
     assert house.done("ben", "GET", "/v1/approvals")["items"] == []

@@ -99,6 +99,18 @@ def test_an_opening_is_spent_once_a_person(desk_app: DeskApp) -> None:
     assert opened(desk_app.ask("s", visitor="v", **{"pass": made["pass"]})), "who was let in stays in"
 
 
+def test_who_was_let_in_before_a_merge_is_the_same_one_after_it(desk_app: DeskApp) -> None:
+    given = give(desk_app, openings=3)
+    for reader in ("old", "older", "new"):
+        assert opened(desk_app.ask("s", reader=reader, **{"pass": given["pass"]}))
+    for stays, gone in (("old", "older"), ("heir", "old"), ("new", "heir")):
+        merged = desk_app.call("POST", f"/v1/readers/{stays}/merge", {"from": gone}, admin=True)
+        assert merged.status_code == 200, merged.text
+    for reader in ("old", "older", "heir", "new"):
+        assert opened(desk_app.ask("s", reader=reader, **{"pass": given["pass"]}))
+    assert shown(desk_app, given["id"])["used"] == 3
+
+
 def test_who_signs_in_after_the_first_opening_is_the_same_one_and_takes_nobody_along(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     made = give(desk_app, openings=1)

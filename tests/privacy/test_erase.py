@@ -183,6 +183,19 @@ def test_all_ids_that_she_went_by_are_erased(at_noon: House, make: Maker, erase:
         assert at_noon.app.reader(name)["sources"] == []
 
 
+def test_ids_that_went_by_way_of_another_are_erased_too(at_noon: House, erase: Erase) -> None:
+    for stays, gone in (("middle-zoe-5b", "old-zoe-5a"), (ZOE, "middle-zoe-5b")):
+        at_noon.grant(gone, reason=f"{gone} asked")
+        at_noon.done("ann", "POST", f"/v1/readers/{stays}/merge", {"from": gone})
+    told = at_noon.done("ann", "GET", f"/v1/readers/{ZOE}/export")
+    assert set(told["merged"]) == {"middle-zoe-5b", "old-zoe-5a"}
+    assert [entry["seq"] for entry in told["audit"]] == [1, 2, 3, 4]
+    erase(ZOE)
+    assert holding(at_noon.app.service.link, ZOE, "middle-zoe-5b", "old-zoe-5a") == []
+    assert at_noon.grant("old-zoe-5a")["status"] == "active"
+    assert at_noon.app.reader(ZOE)["sources"] == []  # Who is erased is merged with nobody any more.
+
+
 def test_another_reader_whose_id_contains_hers_keeps_everything(at_noon: House, make: Maker, erase: Erase) -> None:
     for name in ("r-1", "r-10"):
         make.tell("customer.created", make.customer(f"cus_{name}", reader=name))
