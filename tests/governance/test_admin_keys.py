@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from service.store.admin_keys import LOOKS, KeyBook
 from tests.governance.conftest import House
 from tests.serving import Paywall, Serve
 from tests.store.conftest import Launch, Until
@@ -129,6 +130,32 @@ def test_keys_of_one_second_are_listed_newest_first(house: House) -> None:
     first = house.done("ann", "GET", "/v1/keys", query_string={"limit": 2})
     rest = house.done("ann", "GET", "/v1/keys", query_string={"limit": 2, "after": first["next"]})
     assert [item["name"] for item in first["items"] + rest["items"]] == ["ned", "abe", "zoe", "mia"]
+
+
+def test_a_key_works_on_every_worker_as_soon_as_it_was_shown(serve: Serve) -> None:
+    paywall = serve(PAYWALL_WORKERS="3")
+
+    def status(key: str) -> int:
+        # A connection each, so that all workers are met.
+        return paywall.get("/v1/audit", key, headers={"Connection": "close"}).status_code
+
+    for name in "abcdef":
+        made = paywall.post("/v1/keys", {"name": name, "role": "viewer"}, "admin-key-of-the-tests")
+        assert [status(made.json()["key"]) for _ in range(6)] == [200] * 6
+
+
+def test_wrong_keys_cost_the_store_next_to_nothing(house: House) -> None:
+    def asked() -> int:
+        told = bytes(house.app.service.link.call(b"x", b"INFO", b"commandstats"))
+        (line,) = [line for line in told.splitlines() if line.startswith(b"cmdstat_hgetall:")]
+        return int(line.partition(b"calls=")[2].partition(b",")[0])
+
+    book = KeyBook(house.app.service.governance.admin_keys)
+    assert book.find(os.urandom(32)) is None
+    before = asked()
+    for _ in range(1_000):
+        assert book.find(os.urandom(32)) is None
+    assert asked() - before < 5 * LOOKS
 
 
 def test_a_key_works_and_ends_on_every_worker(paywall: Paywall, until: Until, name: str) -> None:
