@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from service.engine.dues import NEVER, RETRY, next_look
 from service.engine.engine import Engine
@@ -26,8 +27,8 @@ class Chores:
         done = 0
         names: Callable[[], Sequence[str]]
         for names, work in (
-            (lambda: inbox.left(now, all_of_them=everything), self._finish),
-            (lambda: marks.unread(ALL if everything else now), self._read),
+            (lambda: inbox.left(now, all_of_them=everything), partial(self._finish, by_hand=everything)),
+            (lambda: marks.unread(ALL if everything else now), partial(self._read, by_hand=everything)),
             (lambda: marks.unspread(ALL if everything else now - BEHIND_FOR), self._spread),
             (lambda: marks.due(now), self._look),
         ):
@@ -49,14 +50,14 @@ class Chores:
             done += 1
         return done
 
-    def _finish(self, name: str, now: float) -> bool:
-        return self._engine.work([name], now, "worker", force=True) == 1
+    def _finish(self, name: str, now: float, by_hand: bool) -> bool:
+        return self._engine.work([name], now, "worker", force=True, gives_up=by_hand) == 1
 
-    def _read(self, name: str, now: float) -> bool:
+    def _read(self, name: str, now: float, by_hand: bool) -> bool:
         """Without a key nothing can be read; without Stripe it is tried again after a while."""
         if self._engine.gateway is None:
             return False
-        done = self._engine.work([name], now, "worker", force=True) == 1
+        done = self._engine.work([name], now, "worker", force=True, gives_up=by_hand) == 1
         self._engine.marks.put_off(name, now + AGAIN_AFTER)
         return done
 

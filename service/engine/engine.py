@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.billing import events
 from service.billing.webhook import Envelope
@@ -216,9 +216,12 @@ class Engine:
             patience="inline",
         )
 
-    def work(self, names: Sequence[str], now: float, cause: str, *, force: bool = False) -> int:
+    def work(self, names: Sequence[str], now: float, cause: str, *, force: bool = False, gives_up: bool = False) -> int:
         """Brings objects up to date, each by its own errand. Gives how many are done."""
-        return sum(self.workbench.work(name, self.errand(now, cause, force=force)) for name in names)
+        return sum(
+            self.workbench.work(name, replace(self.errand(now, cause, force=force), gives_up=gives_up))
+            for name in names
+        )
 
 
 def _always() -> bool:

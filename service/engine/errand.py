@@ -22,6 +22,9 @@ class Errand:
     patience: Patience = "worker"
     force: bool = False
     """Take objects up even if somebody else seems to be reading them."""
+    gives_up: bool = False
+    """Whether an event that waits for Stripe to be read is dead after ten tries: only where somebody asks for the tries.
+    By itself the service waits for as long as an outage of Stripe's lasts."""
     away: bool = False
     """Stripe could not be read; the rest of this errand does not try again."""
     under_way: set[str] = field(default_factory=set)

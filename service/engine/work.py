@@ -118,7 +118,9 @@ class Workbench:
             # Its copies had higher numbers: it is above them now, and has to be read once more.
             return False, not errand.away and self._objects.load(name).number(b"behind") > 0
         self._checkpoint("spread")
-        more = self._inbox.finish(name, number, number, look.done, failed=look.failed)
+        more = self._inbox.finish(
+            name, number, number, look.done, failed=look.failed, now=errand.now, gives_up=errand.gives_up
+        )
         self._checkpoint("finished")
         return True, more
 

@@ -31,6 +31,7 @@ MOST_EVENTS = 1_000_000
 LEFT_AFTER = 60.0
 """Seconds after which an event that somebody took up counts as left."""
 MOST_TRIES = 10
+GIVEN_UP = "Stripe could not be read in ten tries; it is finished once it can be, or replay it"
 
 State = Literal["pending", "applied", "stale", "ignored", "dead"]
 Mode = Literal["deliver", "list", "replay"]
@@ -150,11 +151,24 @@ class Inbox:
         """Gives the lease back, whatever else there is to do."""
         self.finish(name, 1 << 53, holder, [])
 
-    def finish(self, name: str, number: int, holder: int, done: Sequence[Done], *, failed: bool = False) -> bool:
-        """Says what has become of events. Gives whether more has come meanwhile, for the one who holds the lease."""
-        place = place_of(name)
-        keys = [self.keys.object(name), self.keys.waiting(name), self.keys.inbox(place)]
-        arguments: list[bytes | int | str] = [number, holder, int(failed)]
+    def finish(
+        self,
+        name: str,
+        number: int,
+        holder: int,
+        done: Sequence[Done],
+        *,
+        failed: bool = False,
+        now: float = 0.0,
+        gives_up: bool = False,
+    ) -> bool:
+        """Says what has become of events. Gives whether more has come meanwhile, for the one who holds the lease.
+
+        `gives_up`: what still waits for a read is dead after ten tries.
+        """
+        place, most = place_of(name), MOST_TRIES if gives_up else 0
+        keys = [self.keys.object(name), self.keys.waiting(name), self.keys.inbox(place), self.keys.dead(place)]
+        arguments: list[bytes | int | str] = [number, holder, int(failed), ms(now), most, GIVEN_UP]
         for one in done:
             keys.append(self.keys.event(place, one.id))
             arguments += [one.id, one.state, one.why]

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from service.store.audit import Actor
+
 DAY = 86_400
 NOW = 2_000_000_000
 BOTH = ["notebook", "no_ads"]
@@ -58,11 +60,49 @@ def test_a_long_outage_of_stripe_kills_no_event(stage: Any, make: Any, come: Any
     invoice = make.event("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_1"})
     stage.tell(invoice, NOW)
     for hour in range(1, 30):
-        come(NOW + hour * 3600)
+        come(NOW + hour * 3600, everything=False)
     assert stage.engine.ledger.find(invoice["id"]).state == "pending"
     stage.stripe.away = False
-    come(NOW + 31 * 3600)
+    come(NOW + 31 * 3600, everything=False)
     assert stage.engine.ledger.find(invoice["id"]).state == "applied"
+
+
+def given_up(stage: Any, make: Any, come: Any) -> Any:
+    """An event that says nothing by itself, tried ten times at somebody's wish while Stripe is away."""
+    make.tell("customer.subscription.created", make.subscription())
+    stage.stripe.away = True
+    stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
+    invoice = make.event("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_1"})
+    stage.tell(invoice, NOW)
+    for tried in range(1, 10):
+        assert (entry := stage.engine.ledger.find(invoice["id"])).state == "pending"
+        assert entry.attempts == tried
+        come(NOW + tried)
+    assert stage.engine.ledger.find(invoice["id"]).state == "dead"
+    assert [entry.id for entry in stage.engine.ledger.page(9, dead=True)[0]] == [invoice["id"]]
+    return invoice
+
+
+def test_what_was_tried_ten_times_at_somebodys_wish_is_dead_and_can_be_replayed(
+    stage: Any, make: Any, come: Any, admin: Any
+) -> None:
+    invoice = given_up(stage, make, come)
+    stage.stripe.away = False
+    admin.replay(invoice["id"], Actor("ada", "203.0.113.1"), NOW + 100)
+    assert stage.engine.ledger.find(invoice["id"]).state == "applied"
+    assert stage.engine.marks.counts()["dead"] == 0
+    assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 42 * DAY)
+
+
+def test_what_is_dead_for_stripes_absence_is_finished_when_stripe_is_back(stage: Any, make: Any, come: Any) -> None:
+    invoice = given_up(stage, make, come)
+    come(NOW + 100)
+    assert stage.engine.ledger.find(invoice["id"]).state == "dead"
+    stage.stripe.away = False
+    come(NOW + 200, everything=False)
+    assert stage.engine.ledger.find(invoice["id"]).state == "applied"
+    assert stage.engine.marks.counts()["dead"] == 0
+    assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 42 * DAY)
 
 
 @pytest.mark.parametrize("first", ["older", "newer"])

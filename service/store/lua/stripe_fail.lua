@@ -6,7 +6,8 @@
 local now, given_up = tonumber(ARGV[1]), 0
 for at = 6, #KEYS do
   local id = ARGV[5 + at - 6]
-  if redis.call('HGET', KEYS[at], 'state') == 'pending' then
+  local state = redis.call('HGET', KEYS[at], 'state')
+  if state == 'pending' then
     local tried = redis.call('HINCRBY', KEYS[at], 'attempts', 1)
     redis.call('HSET', KEYS[at], 'why', ARGV[4])
     if tried >= tonumber(ARGV[3]) then
@@ -20,7 +21,7 @@ for at = 6, #KEYS do
       redis.call('ZADD', KEYS[3], now + 60000 * math.min(2 ^ (tried - 1), 60), id)
     end
   else
-    redis.call('ZREM', KEYS[2], id)
+    if state ~= 'dead' then redis.call('ZREM', KEYS[2], id) end
     redis.call('ZREM', KEYS[3], id)
   end
 end

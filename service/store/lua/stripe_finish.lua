@@ -1,17 +1,30 @@
 -- Says what has become of events about one object, and gives the lease back unless there is more to do.
 --
--- KEYS  1 object   2 waiting   3 inbox   4… events                                           (one slot)
+-- KEYS  1 object   2 waiting   3 inbox   4 dead   5… events                                  (one slot)
 -- ARGV  1 the number that was read   2 the number under which the lease is held (0 = none)   3 '1' = the read failed
---       4… for each event: id, state ('pending' = it waits for a read), why
+--       4 now (ms)   5 how often an event is tried that waits for a read (0 = without end)   6 why it is given up then
+--       7… for each event: id, state ('pending' = it waits for a read), why
+--
+-- What was given up keeps waiting for the object to be read, by whomever: that finishes it.
 -- gives 1 = more has been told of meanwhile (the lease stays ours), else 0
 local n, holder = tonumber(ARGV[1]), ARGV[2]
-for at = 4, #KEYS do
-  local i = 4 + (at - 4) * 3
+local most = tonumber(ARGV[5])
+for at = 5, #KEYS do
+  local i = 7 + (at - 5) * 3
   local id, state, why = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  if redis.call('HGET', KEYS[at], 'state') == 'pending' then
-    redis.call('HSET', KEYS[at], 'state', state, 'why', why)
-    redis.call('HINCRBY', KEYS[at], 'attempts', 1)
-    if state ~= 'pending' then redis.call('HDEL', KEYS[at], 'says') end
+  local before = redis.call('HGET', KEYS[at], 'state')
+  if before == 'pending' or (before == 'dead' and state ~= 'pending') then
+    local tried = redis.call('HINCRBY', KEYS[at], 'attempts', 1)
+    local stands = state
+    if state == 'pending' and most > 0 and tried >= most then
+      stands, why = 'dead', ARGV[6]
+      redis.call('ZADD', KEYS[4], ARGV[4], id)
+    end
+    redis.call('HSET', KEYS[at], 'state', stands, 'why', why)
+    if state ~= 'pending' then
+      redis.call('HDEL', KEYS[at], 'says')
+      redis.call('ZREM', KEYS[4], id)
+    end
   end
   redis.call('ZREM', KEYS[3], id)
   if state ~= 'pending' or redis.call('EXISTS', KEYS[at]) == 0 then redis.call('ZREM', KEYS[2], id) end
