@@ -9,11 +9,15 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from math import floor
 
 from service.paywall.catalogue import MeterPolicy
+
+_FIRST = int(datetime(2, 1, 1, tzinfo=UTC).timestamp())
+_LAST = int(datetime(9999, 11, 1, tzinfo=UTC).timestamp())
+"""Before and beyond these the calendar has no window of its own in every zone: theirs is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +32,10 @@ def window_at(policy: MeterPolicy, now: float) -> Window:
     """The calendar window that `now` falls in; of a rolling policy the time that a story read now counts for."""
     if policy.rolling:
         return Window(int(now), int(now) + policy.length)
-    day = _first_day(policy, datetime.fromtimestamp(floor(now), policy.zone).date())
+    moment = min(max(floor(now), _FIRST), _LAST)
+    day = _first_day(policy, datetime.fromtimestamp(moment, policy.zone).date())
     start, end = _day_begins(policy.zone, day), _day_begins(policy.zone, _next_first_day(policy, day))
-    if now < end:
+    if moment < end:
         return Window(start, end)
     # The clock was put back over midnight: the day before is read a second time, in the new window.
     day = _next_first_day(policy, day)

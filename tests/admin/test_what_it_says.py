@@ -203,3 +203,10 @@ def test_what_a_plot_adds_up_its_table_and_its_file_tell_apart(staff: MakeStaff,
     assert sum(plot.rows[0][column] for column in plot.columns[1:]) == sum(checks.values())
     assert upsell.rows[0]["share"] == 0.3333
     assert set(upsell.shares) < set(upsell.columns)
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T12:00", "9999-12-31T23:59"])
+def test_a_moment_at_the_end_of_the_calendar_is_answered(staff: MakeStaff, at: str) -> None:
+    ann = staff()
+    for view in ("/why?id=r-1&story=s-1", "/reader?id=r-1"):
+        assert ann.get(f"{view}&at={at}&zone=Asia/Kolkata").status_code == 200

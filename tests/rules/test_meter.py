@@ -155,6 +155,16 @@ def test_weeks_begin_on_monday_and_months_on_the_first() -> None:
     assert datetime.fromtimestamp(month.end, zone).isoformat() == "2026-12-01T00:00:00-05:00"
 
 
+@pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati", "Asia/Kolkata"])
+@pytest.mark.parametrize("window", ["day", "week", "month"])
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59+00:00"])
+def test_at_the_ends_of_the_calendar_there_is_a_window_all_the_same(
+    zone: str, window: Literal["day", "week", "month"], at: str
+) -> None:
+    found = window_at(calendar(window, ZoneInfo(zone)), datetime.fromisoformat(at).timestamp())
+    assert found.start < found.end
+
+
 @given(st.integers(0, 4 * 10**9), st.integers(1, 400))
 def test_of_a_rolling_policy_the_window_is_the_time_that_a_story_read_now_counts_for(now: int, days: int) -> None:
     policy = rolling(days * DAY)
