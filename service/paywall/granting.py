@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.paywall.catalogue import DAY, Catalogue
+from service.paywall.catalogue import DAY, HOUR, Catalogue
 
 Mistakes = list[tuple[str, str]]
 """Pairs of a field's name and what is wrong with it, for the person who asked."""
@@ -33,14 +33,21 @@ def end_refusals(catalogue: Catalogue, *, start: int, until: int | None, now: fl
     if until is None:
         if longest is None:
             return []
-        return [("until", f"the configuration allows no grant without an end, at most {longest // DAY} days")]
+        return [("until", f"the configuration allows no grant without an end, at most {_length(longest)}")]
     if until <= now:
         return [("until", "lies in the past; to end a grant now, revoke it")]
     if until <= start:
         return [("until", "must be later than from")]
     if longest is not None and until - max(start, now) > longest:
-        return [("until", f"the configuration allows at most {longest // DAY} days")]
+        return [("until", f"the configuration allows at most {_length(longest)}")]
     return []
+
+
+_UNITS = ((DAY, "days"), (HOUR, "hours"), (60, "minutes"), (1, "seconds"))
+
+
+def _length(seconds: int) -> str:
+    return next(f"{seconds // unit} {name}" for unit, name in _UNITS if seconds % unit == 0)
 
 
 def needs_second_admin(catalogue: Catalogue, *, start: int, until: int | None, now: float, readers: int = 1) -> bool:

@@ -86,6 +86,14 @@ def test_an_end_that_is_refused_is_refused_for_what_is_wrong_with_it(start: int,
     assert said in found[0][1]
 
 
+@pytest.mark.parametrize(
+    ("longest", "said"), [(400 * DAY, "400 days"), (DAY // 2, "12 hours"), (90 * 60, "90 minutes"), (61, "61 seconds")]
+)
+def test_the_longest_is_told_in_a_unit_that_fits(longest: int, said: str) -> None:
+    for until in (None, NOW + 401 * DAY):
+        assert wrong(GrantPolicy(longest=longest), plan="vip", until=until)["until"].endswith(f"at most {said}")
+
+
 @given(st.integers(1, 300), STARTS, ENDS)
 def test_no_second_admin_is_needed_where_the_configuration_asks_for_none(
     readers: int, start: int, until: int | None
