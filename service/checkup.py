@@ -65,7 +65,7 @@ def _store(service: Service) -> Iterator[Finding]:
     try:
         info = service.link.info()
     except StoreUnavailable as error:
-        yield Finding("wrong", "store", f"cannot be reached or written now ({error.why})")
+        yield Finding("wrong", "store", f"cannot be reached or written now ({error.cause})")
         return
     server, version = str(info["server"]), str(info["version"])
     yield Finding("good", "store", f"{server} {version}, {info['mode']}, {info['masters']} master(s)")

@@ -65,7 +65,7 @@ def service(*, patient: bool = False) -> Iterator[Service]:
     except EmbeddedStoreError as error:
         fail(str(error))
     except StoreUnavailable as error:
-        fail(f"The store cannot be reached or written now ({error.why}); nothing was changed.")
+        fail(f"The store cannot be reached or written now ({error.cause}); nothing was changed.")
 
 
 def _in_demo_time(chosen: Settings) -> Settings:

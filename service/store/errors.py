@@ -20,6 +20,11 @@ class StoreUnavailable(Exception):
         super().__init__(detail or why)
         self.why = why
 
+    @property
+    def cause(self) -> str:
+        """`why`, or, where the breaker was open, the word for what had opened it."""
+        return str(self) if self.why == "open" else self.why
+
 
 class ConnectionLost(StoreUnavailable):
     """A connection that was open broke: the server restarted, closed it as idle, or is gone."""

@@ -239,4 +239,4 @@ def test_bad_settings_stop_the_start_with_a_line_for_each(alone: Paywall, typed:
 def test_a_store_that_is_away_is_said_and_nothing_was_changed(alone: Paywall, typed: Typed) -> None:
     alone.env["REDIS_URL"] = "redis://127.0.0.1:1"
     add = ("grants", "add", "--reader", "r", "--plan", "vip", "--reason", "x", "--no-end")
-    assert "store" in refused(typed(alone, *add))
+    assert "store cannot be reached or written now (refused)" in refused(typed(alone, *add))
