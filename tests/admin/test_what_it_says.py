@@ -134,8 +134,20 @@ def test_an_error_says_its_name_once(staff: MakeStaff) -> None:
 def test_what_waits_is_told_in_words(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
     ann.post("/reader/grant", id="r-1", what="plan:vip", ends="never", reason="for life")
-    assert "Until no end" in plain(ann.get("/approvals"))
-    wait_until(lambda: "What Access granted" in plain(ann.get("/audit")), 5)
+    page = plain(ann.get("/approvals"))
+    assert "Give access" in page
+    assert "Access granted" not in page
+    assert "Until no end" in page
+    wait_until(lambda: "What Give access" in plain(ann.get("/audit")), 5)
+
+
+def test_another_moment_is_not_told_as_now(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    granted(admin_desk, "r-1")
+    for moment, said in (("2036-01-01T00:00:00Z", "As it will stand"), ("2024-01-01T00:00:00Z", "As it stood")):
+        page = plain(staff().get(f"/reader?id=r-1&at={moment}"))
+        assert "Holds then" in page
+        assert "Holds now" not in page
+        assert said in page
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ def shown(
         erased_at=erased_at,
         unknown=at is None and not (met or entries or erased_at or resolved != reader),
         at=encode.time(at),
+        ahead=at is not None and at > now,
         entries=entries if all_entries else entries[: timeline.SHOWN],
         more=0 if all_entries else max(0, len(entries) - timeline.SHOWN),
         plans=grantable(catalogue),

@@ -132,5 +132,5 @@ def value(given: Any, name: str = "") -> Markup:
     return text(given)
 
 
-_WORDS = {"kind": wording.ACTIONS, "state": wording.STATES}
+_WORDS = {"kind": wording.WISHES, "state": wording.STATES}
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")

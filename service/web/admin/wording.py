@@ -96,6 +96,13 @@ ACTIONS: Mapping[str, str] = {
     "event.replay": "Event replayed",
 }
 
+WISHES: Mapping[str, str] = {
+    "grant.create": "Give access",
+    "grant.change": "Change a grant's end",
+    "import.apply": "Import grants",
+}
+"""What waits for a second admin: nothing of it has been done."""
+
 STEPS: Mapping[str, str] = {
     "free": "Is it free?",
     "store": "Can the store be reached?",
@@ -208,6 +215,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     "standing": STANDINGS,
     "state": STATES,
     "action": ACTIONS,
+    "wish": WISHES,
     "step": STEPS,
     "field": FIELDS,
     "role": ROLES,
