@@ -222,3 +222,9 @@ def test_a_moment_at_the_end_of_the_calendar_is_answered(staff: MakeStaff, at: s
     ann = staff()
     for view in ("/why?id=r-1&story=s-1", "/reader?id=r-1"):
         assert ann.get(f"{view}&at={at}&zone=Asia/Kolkata").status_code == 200
+
+
+def test_the_address_of_a_form_says_that_there_is_no_page(staff: MakeStaff) -> None:
+    page = staff().get("/reader/grant")
+    assert page.status_code == 405
+    assert "go back to the page that the form stands on" in plain(page)

@@ -35,6 +35,7 @@ MOST_OF_A_FORM = 256 * 1024
 REFUSED = "This form was not taken"
 HTTP_DETAILS = {
     404: "There is no such page.",
+    405: "This address takes a form, and shows nothing by itself: go back to the page that the form stands on.",
     413: "More was sent than is taken: a file may have 16 MiB and 50 000 rows, a form 256 KiB.",
 }
 
@@ -206,7 +207,8 @@ def _tell_errors(page: Flask) -> None:
     @page.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
         status = error.code or 500
-        return told(Problem(status, HTTP_DETAILS.get(status) or error.description or error.name))
+        title = "There is no page here" if status == 405 else None
+        return told(Problem(status, HTTP_DETAILS.get(status) or error.description or error.name, title=title))
 
     @page.errorhandler(Exception)
     def crash(error: Exception) -> Response:
