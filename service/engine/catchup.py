@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.engine.engine import Engine
+from service.engine.engine import FOR_PRICES, Engine
 from service.engine.seams import Gateway
 from service.store.keys import Keys
 from service.store.link import Link
@@ -59,7 +59,7 @@ class CatchUp:
                 continue
             recorded = self._engine.inbox.record(event, now, mode="list", lease=False)
             self._engine.checkpoint("listed")
-            prices = prices or (event.signal.prices and recorded.before is None)
+            prices = prices or (event.why == FOR_PRICES and recorded.before is None)
             if recorded.mark:
                 missed += 1
                 late += recorded.before is None and cursor is not None and now - envelope.created > LATE

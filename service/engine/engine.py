@@ -42,6 +42,7 @@ LAST_QUESTION = 1.0
 UNHANDLED = "this type is not handled"
 OTHER_MODE = "of the other mode"
 OTHER_ACCOUNT = "of a connected account"
+FOR_PRICES = "prices of the offer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ class Engine:
         event = self.event_of(envelope)
         recorded = self.inbox.record(event, now)
         self.checkpoint("recorded")
-        prices = event.signal.prices and not event.why
+        prices = event.why == FOR_PRICES
         known = recorded.before is not None
         if not recorded.mark:
             return Receipt(event.id, recorded.before or "ignored", known, prices)
@@ -148,7 +149,7 @@ class Engine:
             return OTHER_MODE
         if envelope.account:
             return OTHER_ACCOUNT
-        return "" if refs else "prices of the offer" if prices else UNHANDLED
+        return "" if refs else FOR_PRICES if prices else UNHANDLED
 
     def record(self, envelope: Envelope, now: float, mode: Mode = "list") -> str | None:
         """Records an event that was found in Stripe's list. Gives the object to work on, if it is not done already."""

@@ -106,3 +106,12 @@ def test_a_summary_that_became_empty_is_told_as_a_source_that_gives_nothing(
         (source,) = told["sources"]
         assert (source["type"], source["id"], source["status"]) == ("stripe_entitlement", "cus_1", "active")
         assert (source["features"], told["access"]) == (keys, access)
+
+
+@pytest.mark.parametrize(("change", "asked"), [({}, True), ({"livemode": True}, False), ({"account": "acct_1"}, False)])
+def test_a_price_event_of_ours_has_the_offers_prices_asked_for_again(
+    change: Json, asked: bool, app: DeskApp, deliver: Deliver, made: Any
+) -> None:
+    before = app.service.prices_changed.value()
+    deliver(made.event("price.updated", {"id": "price_month", "object": "price"}, **change))
+    assert app.service.prices_changed.value() == before + asked
