@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,17 @@ def test_a_file_cut_short_by_a_crash_loads(stores: Start, folder: Path, connect:
     (file,) = (folder / "store" / "appendonlydir").glob("*.incr.aof")
     file.write_bytes(file.read_bytes()[:-cut])
     assert connect(stores(folder).start()).pipeline([(b"k", ("GET", "k")), (b"n", ("GET", "n"))]) == [b"kept", None]
+
+
+def test_a_server_that_hangs_does_not_hold_up_the_end(stores: Start, folder: Path, connect: Any) -> None:
+    store = stores(folder)
+    assert connect(store.start()).call(b"k", "SET", "k", "kept") == b"OK"
+    store.watch()
+    os.kill(store.pid, signal.SIGSTOP)
+    begun = time.monotonic()
+    store.stop()
+    assert time.monotonic() - begun < 2.5, "requests under way may have taken seven seconds of the ten"
+    assert connect(store.start()).call(b"k", "GET", "k") == b"kept"
 
 
 def test_a_damaged_file_is_told_with_the_place_to_look(stores: Start, folder: Path) -> None:
