@@ -34,9 +34,14 @@ class Aftercare:
             self._thread = None
 
     def _go_on(self) -> None:
+        # First at once: what changes in the first second has to differ from something.
+        self._all()
         while not self._stop.wait(self._every):
-            for chore in self._chores:
-                self._do(chore)
+            self._all()
+
+    def _all(self) -> None:
+        for chore in self._chores:
+            self._do(chore)
 
     def _do(self, chore: Chore) -> None:
         try:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from service.aftercare import Aftercare
 from service.checkup import findings
 from tests.billing.conftest import BORN, MONTH, SECRET
 
 if TYPE_CHECKING:
     from service.demo.stripe import RunningLookalike
+    from tests.store.conftest import Until
     from tests.within import DeskApp, MakeDesk
 
 Json = dict[str, Any]
@@ -115,3 +117,13 @@ def test_a_price_event_of_ours_has_the_offers_prices_asked_for_again(
     before = app.service.prices_changed.value()
     deliver(made.event("price.updated", {"id": "price_month", "object": "price"}, **change))
     assert app.service.prices_changed.value() == before + asked
+
+
+def test_what_may_change_is_looked_at_at_once_so_that_the_first_change_is_noticed(app: DeskApp, until: Until) -> None:
+    looked: list[int] = []
+    care = Aftercare([lambda: looked.append(app.service.prices_changed.value())], every=3_600)
+    care.start()
+    try:
+        until(lambda: looked == [0])
+    finally:
+        care.stop()
