@@ -134,6 +134,10 @@ class Erasure:
             self._known.forget(name)
         return Erasing(counts, self._eraser.rewrite_files())
 
+    def await_files(self, patience: float) -> bool:
+        """Waits until the store has written its files anew, for at most `patience` seconds. Gives whether it has."""
+        return self._eraser.await_files(patience)
+
     def _settle(self, reader: str) -> None:
         """What the audit log has yet to take goes into it first: it is erased there."""
         for tag in {reader_hash(reader), reader_hash(self._readers.resolve(reader))}:

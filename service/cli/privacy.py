@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 import orjson
 
@@ -42,11 +44,15 @@ def erase(reader: str, reason: str, force: bool, as_json: bool) -> None:
         raise invalid([("reason", str(error))]) from None
     with session.service() as service:
         done = erased(service.erasure, reader, why, session.actor(), service.clock(), force)
+        if done.files_rewritten:  # A store of this command's own ends with it.
+            done = replace(done, files_rewritten=service.erasure.await_files(_PATIENCE))
         told = told_of(done)
         counts = ", ".join(f"{name} {count}" for name, count in done.counts.items())
         session.show(told, as_json, lambda: f"Erased: {counts}.{'' if done.files_rewritten else _BY_HAND}")
 
 
+_PATIENCE = 300.0
+"""Seconds for the store to write its files anew; a large one takes minutes."""
 _BY_HAND = (
     "\nThe store's files still hold what was: have it write them anew (BGREWRITEAOF), and let go of old snapshots."
 )

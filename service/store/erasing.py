@@ -7,6 +7,7 @@ are found too.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -140,6 +141,22 @@ class Eraser:
             return False
         return True
 
+    def await_files(self, patience: float) -> bool:
+        """Waits until the files are written anew; `False` where that takes longer than `patience` (s), or fails.
+
+        For whoever ends the store afterwards: a rewrite would end with it, and the old file stay.
+        """
+        until = time.monotonic() + patience
+        while time.monotonic() < until:
+            told = [reply for _, reply in self._link.each_master(b"INFO", b"persistence")]
+            if not any(busy in facts for facts in told for busy in _REWRITING):
+                return all(b"aof_last_bgrewrite_status:ok" in facts for facts in told)
+            time.sleep(_POLL)
+        return False
+
+
+_REWRITING = (b"aof_rewrite_in_progress:1", b"aof_rewrite_scheduled:1")
+_POLL = 0.02
 
 _Clean = Callable[[bytes, bytes, bytes, Collection[bytes]], bytes | None]
 """Key, field, value, tags → the value without the reader's id (`b""`: nothing), `None` where it is not in it."""

@@ -28,10 +28,20 @@ def test_no_file_holds_the_id_once_the_store_has_written_its_own_anew(serve: Ser
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["erased"]["sources"], told["files_rewritten"]) == (1, True)
-    wait_until(lambda: not files_with(paywall, ZOE), 20)
+    wait_until(lambda: not files_with(paywall, ZOE), 20)  # Old files go a moment after they were let go of.
     assert not paywall.reader(ZOE)["access"]
     assert ZOE not in paywall.log
     again = paywall.command("readers", "export", ZOE)
     assert (again.returncode, json.loads(again.stdout)["sources"]) == (0, [])
     assert paywall.command("readers", "erase", ZOE).returncode == 2
     assert paywall.command("audit", "verify").returncode == 0
+
+
+@pytest.mark.full
+def test_a_command_with_a_store_of_its_own_ends_when_that_has_written_its_files_anew(serve: Serve) -> None:
+    paywall = serve(start=False)
+    given = paywall.command("grants", "add", "--reader", ZOE, "--plan", "vip", "--reason", f"for {ZOE}", "--no-end")
+    assert given.returncode == 0, given.stderr
+    done = paywall.command("readers", "erase", ZOE, "--reason", "she asked", "--json")
+    assert json.loads(done.stdout)["files_rewritten"] is True
+    assert files_with(paywall, ZOE) == []
