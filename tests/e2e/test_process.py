@@ -244,6 +244,28 @@ def test_the_metrics_add_up_over_the_workers(serve: Serve) -> None:
     assert "paywall_store_up 1.0" in shown.text
 
 
+@pytest.mark.full
+def test_what_a_killed_worker_counted_stays_and_what_it_said_of_the_store_goes(
+    serve: Serve, launch: Any, until: Until
+) -> None:
+    store = launch("valkey", tcp=True)
+    paywall = serve(REDIS_URL=store.url)
+    assert paywall.process is not None
+
+    def shown(line: str) -> bool:
+        return line in requests.get(paywall.url + "/metrics", timeout=10).text.splitlines()
+
+    store.end()
+    for _ in range(20):
+        _ask_anew(paywall, "r")
+    until(lambda: shown("paywall_store_up 0.0"), 5)
+    victim = max(pid for pid in children(paywall.process.pid) if "server" in _cmdline(pid))
+    os.kill(victim, signal.SIGKILL)
+    store.start()
+    until(lambda: shown("paywall_store_up 1.0"), 10)
+    assert shown('paywall_requests_total{method="POST",route="/v1/access",status="200"} 20.0')
+
+
 SECRETS = [
     "reader-7f3a9",
     "visitor-8e21c",
