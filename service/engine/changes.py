@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from service.engine.owning import Person
 from service.paywall.catalogue import Catalogue
-from service.paywall.entitlement import Entitlements, resolve
+from service.paywall.entitlement import FOREVER, Entitlements, resolve
 from service.store.readers import HoldingsCache
 
 MOST_NOTED = 100
 """Readers noted with one event: a group's renewal changes thousands alike."""
 
-Row = list[list[object]]
-"""`[feature, until, source]` each."""
+Rows = list[tuple[str, int | None, str]]
+"""Feature, end and source of each."""
 
 
 class Entitled:
@@ -39,7 +39,7 @@ class Change:
 
     __slots__ = ("after", "before")
 
-    def __init__(self, before: Row, after: Row) -> None:
+    def __init__(self, before: Rows, after: Rows) -> None:
         self.before = before
         self.after = after
 
@@ -48,9 +48,14 @@ class Change:
 
     @property
     def takes_away(self) -> bool:
-        """Whether a feature is held no more."""
-        return not {row[0] for row in self.before} <= {row[0] for row in self.after}
+        """Whether a feature is held no more, or not as long."""
+        left = {name: _end(until) for name, until, _ in self.after}
+        return any(name not in left or left[name] < _end(until) for name, until, _ in self.before)
 
 
-def rows(entitlements: Entitlements) -> Row:
-    return [[name, holding.until, holding.key] for name, holding in entitlements.by_feature.items()]
+def rows(entitlements: Entitlements) -> Rows:
+    return [(name, holding.until, holding.key) for name, holding in entitlements.by_feature.items()]
+
+
+def _end(until: int | None) -> float:
+    return FOREVER if until is None else until

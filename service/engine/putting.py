@@ -14,7 +14,7 @@ from service.paywall.source import Source
 from service.store import codec
 from service.store.customers import Customers
 from service.store.keys import reader_hash
-from service.store.known import Known
+from service.store.known import Held, Known
 from service.store.objects import Objects, StoredObject
 from service.store.readers import Readers
 
@@ -83,7 +83,7 @@ class Putting:
                 self._look_behind(turn, outcome.number)
                 return False
             if past or changes[person.reader].takes_away:
-                self._forget(person.reader)
+                self._look_again(person.reader, turn.now)
         self._list_customer(turn, wanted)
         return self._objects.shown(turn.obj.name, turn.rev, list(wanted), [], last=False)
 
@@ -96,7 +96,7 @@ class Putting:
                 field = f"{letter}:{turn.obj.ref.id}".encode()
                 turn.tell({reader: self._entitled.change(people[reader], field, None, turn.now)})
                 self._readers.leave_tombstone(reader, field, turn.rev, now=turn.now, cause=turn.cause)
-                self._forget(reader)
+                self._look_again(reader, turn.now)
             if letter not in NO_CUSTOMER:
                 self._customers.put(reader, turn.obj.name, turn.rev, None)
             self._checkpoint("spread.taken")
@@ -110,10 +110,15 @@ class Putting:
         record = None if past else codec.encode(source, turn.rev)
         return self._entitled.change(person, codec.field_of(source), record, turn.now)
 
-    def _forget(self, reader: str) -> None:
+    def _look_again(self, reader: str, now: float) -> None:
         """What this machine saw of the reader no longer holds."""
+
+        def held() -> Held:
+            (person,) = self._people.find_all([reader])
+            return tuple((name, found.until) for name, found in self._entitled.by(person.hot, now).by_feature.items())
+
         if self._known is not None:
-            self._known.forget(reader_hash(reader))
+            self._known.look_again(reader_hash(reader), held)
 
     def _look_behind(self, turn: Turn, stands: int) -> None:
         """A copy has a higher number: by a later state that is there now, or the counter has lost its last numbers."""

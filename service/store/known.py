@@ -81,6 +81,14 @@ class Known:
             with self._lock:
                 self._noted[reader] = (now, held)
 
+    def look_again(self, reader: bytes, held: Callable[[], Held]) -> None:
+        """Forgets a reader whose access was ended, or ends sooner; of one that was seen, notes what is held still."""
+        was_seen = bool(self.features(reader, self._clock()))
+        self.forget(reader)
+        if was_seen:
+            now = self._clock()
+            self.note(reader, held(), now)
+
     def forget(self, reader: bytes) -> None:
         """Takes back at once whatever was seen until this moment: this reader's access was ended."""
         self.forget_all([reader])

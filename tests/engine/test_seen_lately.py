@@ -1,0 +1,87 @@
+"""Who was seen as entitled lately: what Stripe takes away, or ends sooner, an outage does not bring back."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.store.keys import reader_hash
+from service.store.known import Known
+
+DAY = 86_400
+NOW = 2_000_000_000
+PAID_UNTIL = NOW + 12 * DAY
+"""The period's end, and the leeway."""
+BOTH = {"notebook": PAID_UNTIL, "no_ads": PAID_UNTIL}
+
+
+class Seen:
+    """An engine, and what is known beside it of `r-1`."""
+
+    def __init__(self, stage: Any, make: Any, folder: Path) -> None:
+        ticks = count(NOW)
+        self.known = Known(folder, DAY, clock=lambda: float(next(ticks)))
+        self.engine = stage.make(known=self.known)
+        self.stage, self.make = stage, make
+
+    def happen(self, sort: str, obj: dict[str, Any], now: int = NOW) -> None:
+        self.stage.tell(self.stage.stripe.happen(self.make.event(sort, obj, now)), now, self.engine)
+
+    def look(self) -> None:
+        """As a check does."""
+        held = tuple(self.stage.held("r-1", NOW).items())
+        self.known.note(reader_hash("r-1"), held, NOW)
+
+    def left(self) -> dict[str, int | None]:
+        return dict(self.known.features(reader_hash("r-1"), NOW + 100))
+
+
+@pytest.fixture
+def seen(stage: Any, make: Any, tmp_path: Path) -> Seen:
+    found = Seen(stage, make, tmp_path)
+    found.happen("customer.subscription.created", make.subscription())
+    return found
+
+
+def test_a_scheduled_end_is_the_end_of_what_is_known(seen: Seen) -> None:
+    seen.look()
+    seen.happen("customer.subscription.updated", seen.make.subscription(cancel_at=NOW + DAY), NOW + 1)
+    assert seen.left() == {"notebook": NOW + DAY, "no_ads": NOW + DAY}
+
+
+def test_what_ended_is_known_no_more(seen: Seen) -> None:
+    seen.look()
+    seen.happen("customer.subscription.deleted", seen.make.subscription(status="canceled"), NOW + 1)
+    assert seen.left() == {}
+
+
+def test_what_another_source_gives_stays_known(seen: Seen) -> None:
+    seen.happen("customer.subscription.created", seen.make.subscription("sub_2", price="price_all_month"))
+    seen.look()
+    assert set(seen.left()) == {*BOTH, "newsmaker_events"}
+    seen.happen(
+        "customer.subscription.deleted",
+        seen.make.subscription("sub_2", price="price_all_month", status="canceled"),
+        NOW + 1,
+    )
+    assert seen.left() == BOTH
+
+
+def test_whose_it_is_no_more_is_known_no_more(seen: Seen) -> None:
+    seen.look()
+    seen.happen("customer.subscription.updated", seen.make.subscription(reader="r-2"), NOW + 1)
+    assert seen.left() == {}
+
+
+def test_who_was_not_seen_is_not_known(seen: Seen) -> None:
+    seen.happen("customer.subscription.updated", seen.make.subscription(cancel_at=NOW + DAY), NOW + 1)
+    assert seen.left() == {}
+
+
+def test_a_renewal_leaves_what_was_seen(seen: Seen) -> None:
+    seen.look()
+    seen.happen("customer.subscription.updated", seen.make.subscription(end=NOW + 40 * DAY), NOW + 1)
+    assert seen.left() == BOTH
