@@ -169,7 +169,7 @@ def _around(base: Base) -> Service:
     shared = sharing.build(catalogue, link, keys, lambda: secrets.pairs("pass"), audit, readers)
     desk = Desk(catalogue, link, readers, known, shared.gate)
     decision_ids = DecisionIds(lambda: secrets.sealer("decision"), catalogue, Spill(link, keys, KEPT))
-    grants = Grants(readers, audit, known)
+    grants = Grants(readers, catalogue, audit, known)
     governed = _governed(base, grants, desk, decision_ids)
     approving, failed = governed.approving, reports.import_failed
     return Service(

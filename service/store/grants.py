@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from service.paywall.catalogue import Catalogue
+from service.paywall.entitlement import resolve
 from service.paywall.source import Grant, Source
 from service.store import audit as trail
 from service.store.audit import Actor, Audit
 from service.store.errors import StoreUnavailable
 from service.store.keys import reader_hash
-from service.store.known import Known
+from service.store.known import Held, Known
 from service.store.readers import Kept, Readers
 
 
@@ -49,8 +51,9 @@ def new_id(now: float) -> str:
 class Grants:
     """Gives, changes and revokes grants. Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, readers: Readers, audit: Audit, known: Known | None) -> None:
+    def __init__(self, readers: Readers, catalogue: Catalogue, audit: Audit, known: Known) -> None:
         self._readers = readers
+        self._catalogue = catalogue
         self._audit = audit
         self._known = known
 
@@ -171,11 +174,17 @@ class Grants:
         )
         if outcome.verdict == "conflict":
             return None
-        if self._known is not None and _less(outcome.before, grant):
-            self._known.forget(reader_hash(reader))
+        if _less(outcome.before, grant):
+            self._known.look_again(reader_hash(reader), lambda: self._held(reader, now))
         with suppress(StoreUnavailable):  # It is done, and says so; the entry lies beside it, and is moved later.
             self._audit.settle(reader)
         return grant
+
+    def _held(self, reader: str, now: float) -> Held:
+        sources = [kept.source for kept in self._readers.hot(reader) if kept.source is not None]
+        holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]
+        found = resolve(holdings, self._catalogue.features, now).by_feature
+        return tuple((name, holding.until) for name, holding in found.items())
 
 
 def _less(before: Source | None, after: Grant) -> bool:

@@ -12,8 +12,10 @@ import json
 import sqlite3
 import threading
 from collections.abc import Callable, Collection
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+
+from service.store.errors import StoreUnavailable
 
 Held = tuple[tuple[str, int | None], ...]
 """Features with their ends (epoch seconds; `None`: no end)."""
@@ -87,7 +89,8 @@ class Known:
         self.forget(reader)
         if was_seen:
             now = self._clock()
-            self.note(reader, held(), now)
+            with suppress(StoreUnavailable):  # Then nothing is known, until the reader is seen again.
+                self.note(reader, held(), now)
 
     def forget(self, reader: bytes) -> None:
         """Takes back at once whatever was seen until this moment: this reader's access was ended."""
