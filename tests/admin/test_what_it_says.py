@@ -228,3 +228,24 @@ def test_the_address_of_a_form_says_that_there_is_no_page(staff: MakeStaff) -> N
     page = staff().get("/reader/grant")
     assert page.status_code == 405
     assert "go back to the page that the form stands on" in plain(page)
+
+
+def test_what_has_ended_is_folded_where_it_is_much(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    ann = staff()
+    for number in range(4):
+        assert "have ended" not in plain(ann.get("/reader?id=r-1")), number
+        grant = granted(admin_desk, "r-1")["id"]
+        ann.post("/reader/revoke", id="r-1", grant=grant, reason="over")
+    granted(admin_desk, "r-1")
+    page = ann.get("/reader?id=r-1").text.partition('id="h-sources"')[2].partition('id="h-do"')[0]
+    assert "4 that have ended" in page
+    assert "Gives access" in page.partition("<details><summary>4 that")[0]
+
+
+def test_a_scheduled_end_that_has_come_is_not_to_come(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    soon = int(admin_desk.clock()) + 3_600
+    told_of(admin_desk, "sub_1", "price_month", "r-1", cancel_at=soon)
+    ann = staff()
+    assert "Will end" in plain(ann.get("/reader?id=r-1"))
+    admin_desk.clock.now += 7_200
+    assert "Will end" not in plain(ann.get("/reader?id=r-1"))
