@@ -11,7 +11,7 @@ from service.billing import events
 from service.billing.webhook import Envelope
 from service.engine.errand import Errand
 from service.engine.owning import People
-from service.engine.payments import Payments
+from service.engine.payments import NOT_OURS, Payments
 from service.engine.putting import Putting
 from service.engine.seams import Checkpoint, Gateway, pass_by
 from service.engine.spreading import Spreader
@@ -149,7 +149,9 @@ class Engine:
             return OTHER_MODE
         if envelope.account:
             return OTHER_ACCOUNT
-        return "" if refs else FOR_PRICES if prices else UNHANDLED
+        if refs or prices:
+            return "" if refs else FOR_PRICES
+        return NOT_OURS if envelope.type in events.HANDLED else UNHANDLED
 
     def record(self, envelope: Envelope, now: float, mode: Mode = "list") -> str | None:
         """Records an event that was found in Stripe's list. Gives the object to work on, if it is not done already."""

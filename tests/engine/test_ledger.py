@@ -83,6 +83,8 @@ def test_an_event_that_changes_several_sources_tells_the_whole_change(stage: Any
         ({"type": "customer.discount.created"}, "this type is not handled"),
         ({"livemode": True}, "of the other mode"),
         ({"account": "acct_1"}, "of a connected account"),
+        ({"data": {"object": {"object": "subscription"}}}, "about nothing that is kept here"),
+        ({"type": "invoice.paid"}, "about nothing that is kept here"),
     ],
 )
 def test_what_is_not_ours_is_listed_and_changes_nothing(stage: Any, make: Any, fields: Any, why: str) -> None:
