@@ -240,6 +240,9 @@ def test_what_has_ended_is_folded_where_it_is_much(staff: MakeStaff, admin_desk:
     page = ann.get("/reader?id=r-1").text.partition('id="h-sources"')[2].partition('id="h-do"')[0]
     assert "4 that have ended" in page
     assert "Gives access" in page.partition("<details><summary>4 that")[0]
+    lines = plain(ann.get("/reader?id=r-1")).partition("What happened")[2]
+    assert "active until" in lines
+    assert "revoked until" not in lines
 
 
 def test_a_scheduled_end_that_has_come_is_not_to_come(staff: MakeStaff, admin_desk: DeskApp) -> None:
