@@ -20,6 +20,7 @@ from pathlib import Path
 
 from service.clock import DEMO_MARK
 from service.ending import Ending, done, heard
+from service.listener import address_of
 from service.observe import log
 from service.settings import Settings
 from service.store.embedded import EmbeddedStore
@@ -121,11 +122,12 @@ def check_port(settings: Settings) -> None:
 
 
 def _not_bound(host: str, port: int) -> OSError | None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
+        address = address_of(host)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind((host, port))
+            trial.bind((address, port))
     except OSError as error:
         return error
     return None

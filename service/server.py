@@ -24,6 +24,7 @@ from granian.server.mp import MPServer
 from prometheus_client import multiprocess as metrics_of_processes
 
 from service.app import build
+from service.listener import address_of
 from service.observe import configure_logs, log
 from service.settings import load_settings
 from service.site import aftercare, wsgi
@@ -113,7 +114,7 @@ def main() -> int:
     """Serves until SIGTERM or SIGINT; requests under way are answered first."""
     configure_logs()
     settings = load_settings(os.environ)
-    server = web_server(settings.host, settings.port, settings.workers)
+    server = web_server(address_of(settings.host), settings.port, settings.workers)
     server.on_startup(partial(follow_parent, signal.SIGKILL))
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)  # the processes that it starts inherit this
     hear(_ENDINGS, server.signal_handler_interrupt)

@@ -178,6 +178,8 @@ def _wrong_prefix(value: str) -> str | None:
 
 
 def _wrong_listener(value: str) -> str | None:
+    if "%" in value:
+        return "names an interface, which the server cannot listen on: write an address without %"
     if wrong := wrong_host(value.lower()):
         return f"{wrong}: write only that, such as 127.0.0.1, 0.0.0.0 or ::1; the port goes to PAYWALL_PORT"
     return None

@@ -155,6 +155,27 @@ def test_a_port_in_use_is_refused_and_named(serve: Serve) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("host", ["localhost", "0.0.0.0", "::1"])
+def test_it_listens_on_a_name_or_an_address(serve: Serve, until: Until, host: str) -> None:
+    if host == "::1" and not _has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    paywall = serve(start=False, PAYWALL_HOST=host).start(wait="")
+    at = "[::1]" if host == "::1" else "127.0.0.1"
+
+    def answers() -> bool:
+        try:
+            return requests.get(f"http://{at}:{paywall.port}/healthz", timeout=5).ok
+        except requests.ConnectionError:
+            return False
+
+    until(answers, 30)
+    second = paywall.command("serve", "--no-worker")
+    assert second.returncode == 1
+    assert "PAYWALL" in second.stderr
+    assert paywall.end() == 0
+
+
+@pytest.mark.full
 def test_after_kill_9_everything_is_found_again(serve: Serve) -> None:
     paywall = serve()
     assert paywall.process is not None
@@ -316,6 +337,14 @@ def test_no_line_of_the_log_names_a_reader_a_key_or_what_was_sent(serve: Serve, 
     assert all({"request_id", "method", "route", "status", "ms"} <= set(line) for line in asked)
     assert not [line for line in asked if line["status"] == 500]
     assert not [line for line in parsed if line["level"] == "error"]
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
 
 
 def _free() -> int:

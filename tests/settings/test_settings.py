@@ -147,6 +147,7 @@ def test_settings_are_frozen_travel_to_workers_and_show_no_secret() -> None:
         ("PAYWALL_HOST", "127.0.0.1:8000"),
         ("PAYWALL_HOST", "127.0.0.256"),
         ("PAYWALL_HOST", "[::1]"),
+        ("PAYWALL_HOST", "fe80::1%eth0"),
         ("PAYWALL_PORT", "0"),
         ("PAYWALL_PORT", "65536"),
         ("PAYWALL_PORT", "-1"),
