@@ -21,6 +21,7 @@ from service.store.audit_log import AuditLog
 from service.store.grants import Grants
 from service.store.keys import Keys
 from service.store.link import Link
+from service.store.past import Past
 from service.store.policies import Policies
 from service.store.readers import Readers
 from service.store.registry import Registry
@@ -85,7 +86,7 @@ def build(
     approving = Approving(approvals)
     audit_check = AuditCheck(link, keys, audit_log, lambda: secrets.signer("audit"))
     policies = Policies(link, keys)
-    traces = Traces(catalogue, readers, audit_log)
+    traces = Traces(catalogue, Past(link, readers), audit_log)
     return Governance(
         catalogue=catalogue,
         audit=audit,

@@ -16,7 +16,8 @@ from service.paywall.source import Holding, Source
 from service.store import meters
 from service.store.keys import reader_hash
 from service.store.link import Link
-from service.store.readers import Readers, sources_at
+from service.store.past import Past
+from service.store.readers import Readers
 
 LAST = 253_370_764_800
 """The year 9999: the end of a window that begins later cannot be worked out, so meters are told as of then."""
@@ -40,6 +41,7 @@ class Profiles:
         self._catalogue = catalogue
         self._link = link
         self._readers = readers
+        self.past = Past(link, readers)
 
     def of(self, reader: str, at: float, now: float) -> Profile:
         """The profile at `at`; a merged reader's is the one it is answered as."""
@@ -59,7 +61,7 @@ class Profiles:
     def _sources(self, reader: str, at: float, now: float) -> list[Source]:
         # Whole seconds are what the contract writes, so a moment of this second is no past.
         if at < int(now):
-            return sources_at(self._readers.history(reader), at)
+            return self.past.sources_at(reader, at)
         return [kept.source for kept in self._readers.everything(reader) if kept.source is not None]
 
     def _standings(self, reader: str, now: float) -> list[Standing]:

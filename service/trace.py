@@ -9,8 +9,9 @@ from service.paywall.catalogue import Catalogue
 from service.paywall.decision import Step
 from service.store import codec
 from service.store.audit_log import AuditLog
+from service.store.past import Past
 from service.store.policies import Policy
-from service.store.readers import Change, Readers
+from service.store.readers import Change
 
 MOST = 20
 """Changes told; a reader has a few a year."""
@@ -22,19 +23,22 @@ TYPES = {"p": "pass", "g": "grant", "e": "stripe_entitlement", **codec.ROLES}
 class Traces:
     """Tells readers' traces."""
 
-    def __init__(self, catalogue: Catalogue, readers: Readers, log: AuditLog) -> None:
+    def __init__(self, catalogue: Catalogue, past: Past, log: AuditLog) -> None:
         self._catalogue = catalogue
-        self._readers = readers
+        self._past = past
         self._log = log
 
-    def steps(self, reader: str | None, at: float, policy: Policy | None = None) -> list[Step]:
+    def steps(
+        self, reader: str | None, at: float, policy: Policy | None = None, *, as_then: bool = False
+    ) -> list[Step]:
         """A step `history` with the newest changes until then, oldest first; none for who never held anything.
 
-        Told by that policy, else by the one in force. `StoreUnavailable` where the store is away.
+        Told by that policy, else by the one in force. `as_then`: without what others held who were merged with this reader
+        since. `StoreUnavailable` where the store is away.
         """
         if reader is None:
             return []
-        changes = [c for c in self._readers.history(self._readers.resolve(reader)) if c.moment <= at]
+        changes = [c for c in self._past.changes(reader, at if as_then else None) if c.moment <= at]
         if not changes:
             return []
         told = changes[-MOST:]

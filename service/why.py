@@ -24,8 +24,9 @@ from service.paywall.source import Standing as SourceStanding
 from service.store import meters
 from service.store.keys import reader_hash, story_mark
 from service.store.link import Link
+from service.store.past import Past
 from service.store.policies import Policies, Policy, policy_of
-from service.store.readers import Readers, sources_at
+from service.store.readers import Readers
 from service.trace import Traces
 
 
@@ -64,6 +65,7 @@ class Why:
         self._link = link
         self._desk = desk
         self._readers = readers
+        self._past = Past(link, readers)
         self._ids = decision_ids
         self._policies = policies
         self._traces = traces
@@ -94,7 +96,7 @@ class Why:
             decision=decision,
             meter=decision.meter,
             policy_revision=revision,
-            steps=[*steps, *self._traces.steps(reader, at, policy)],
+            steps=[*steps, *self._traces.steps(reader, at, policy, as_then=True)],
         )
 
     def now(self, reader: str, story: Story, now: float) -> Told:
@@ -114,7 +116,7 @@ class Why:
         name = self._readers.resolve(reader)
         past = at < int(now)
         if past:
-            sources = sources_at(self._readers.history(name), at)
+            sources = self._past.sources_at(name, at)
         else:
             sources = [kept.source for kept in self._readers.everything(name) if kept.source is not None]
         holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]

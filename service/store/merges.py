@@ -54,7 +54,8 @@ class Merges:
         """Commits a merge, or says why not. Gives who stays: where that one was merged itself, its heir."""
         tags = [reader_hash(merge.gone), reader_hash(merge.stays)]
         todo = msgspec.json.encode([merge.gone, merge.audit, merge.at])
-        reply = self._link.run(COMMIT, [self._heirs, self._members, self._todo], [*tags, merge.stays, todo])
+        keys = [self._heirs, self._members, self._todo]
+        reply = self._link.run(COMMIT, keys, [*tags, merge.stays, todo, int(merge.at * 1000)])
         verdict, _, stays = cast("tuple[bytes, bytes, bytes]", reply)
         return cast(Verdict, verdict.decode()), stays.decode()
 

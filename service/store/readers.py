@@ -8,7 +8,7 @@ off.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
@@ -129,7 +129,7 @@ class Readers:
         """All changes kept, oldest first."""
         key = self.keys.history(reader_hash(reader))
         (entries,) = self._link.read([(key, (b"LRANGE", key, b"0", b"-1"))])
-        return [_change(entry) for entry in cast("list[bytes]", entries)]
+        return [change_in(entry) for entry in cast("list[bytes]", entries)]
 
     def erased_at(self, *readers: str) -> float | None:
         """When one of these readers was erased last; `None` if never."""
@@ -215,7 +215,8 @@ def history_entry(now: float, field: bytes, record: bytes, cause: str) -> bytes:
     return _encoder.encode([codec.SCHEMA, int(now), field.decode(), text, cause, int(now * 1000) % 1000])
 
 
-def _change(entry: bytes) -> Change:
+def change_in(entry: bytes) -> Change:
+    """An entry of a history, read. `NewerSchema` if a newer service wrote it."""
     schema, at, field, record, cause, ms = _decoder.decode(entry)
     if schema != codec.SCHEMA:
         raise codec.NewerSchema(f"a history entry of schema {schema}, this service knows {codec.SCHEMA}")
@@ -253,16 +254,6 @@ def marks_in(reply: Any) -> tuple[bytes, ...]:
         if field == HEIR_OF:
             return tuple(value[at : at + 8] for at in range(0, len(value), 8))
     return ()
-
-
-def sources_at(changes: Sequence[Change], moment: float) -> list[Source]:
-    """The sources as they stood at a past moment: of each the last change that was known then."""
-    last: dict[bytes, Change] = {}
-    for change in changes:
-        if change.at <= moment:
-            last[change.field] = change
-    found = (codec.decode(change.field, change.record) for change in last.values() if change.record is not None)
-    return [source for source in found if source is not None]
 
 
 class HoldingsCache:

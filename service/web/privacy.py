@@ -70,7 +70,7 @@ class Export:
         return {
             **tell(self._profiles, reader, None, now),
             "merged": [name for name in person.names if name != reader],
-            "history": [_change(change) for change in self._readers.history(person.reader)],
+            "history": [_change(change) for change in self._profiles.past.changes(person.reader)],
             "stripe_objects": sorted({name for own in person.names for name in self._customers.objects(own)}),
             "erased_at": encode.time(erased),
             "audit": self._audit(person),

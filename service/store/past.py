@@ -1,0 +1,83 @@
+"""What a reader held at a past moment, and what changed it: from the history of the reader and of whoever was merged into it.
+
+A merge leaves the histories where they are. So all that the one held before the merge is found with the one that stays, as
+it is with every question about either; what a decision was made by is found as it was before the merge (`at`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from service.paywall.source import Source
+from service.store import codec
+from service.store.keys import reader_hash
+from service.store.link import Link
+from service.store.readers import Change, Readers, change_in
+
+TAG = 22
+"""Characters of a reader's hash."""
+
+
+class Past:
+    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, link: Link, readers: Readers) -> None:
+        self._link = link
+        self._keys = readers.keys
+        self._heirs = b"%b:{merge}heirs" % self._keys.prefix
+        self._members = b"%b:{merge}members" % self._keys.prefix
+
+    def sources_at(self, reader: str, moment: float) -> list[Source]:
+        """The sources as they stood: of each the last change that was known then."""
+        found: dict[bytes, Change] = {}
+        for changes in self._histories(self._family(reader, None)):
+            last = {change.field: change for change in changes if change.at <= moment}
+            # The one that stays comes first: while a merge is under way both may have it.
+            found = {field: change for field, change in last.items() if change.record is not None} | found
+        decoded = (codec.decode(change.field, change.record or b"") for change in found.values())
+        return [source for source in decoded if source is not None]
+
+    def changes(self, reader: str, at: float | None = None) -> list[Change]:
+        """All changes kept, oldest first. `at`: of those who were one with this reader at that moment, until then."""
+        family = self._family(reader, at)
+        histories = self._histories(family)
+        merged = [change for changes in histories for change in changes if not _handed_on(change)]
+        found = merged if len(family) > 1 else histories[0]
+        return sorted((c for c in found if at is None or c.moment <= at), key=lambda change: change.moment)
+
+    def _family(self, reader: str, at: float | None) -> list[bytes]:
+        """The hashes of all who are one with this reader, the one that stays first; or who were at that moment."""
+        tag = reader_hash(reader)
+        (heir,) = self._link.read([(self._heirs, (b"HGET", self._heirs, tag))])
+        stays = bytes(heir[:TAG]) if heir else tag
+        (members,) = self._link.read([(self._members, (b"HGET", self._members, stays))])
+        family = [stays, *(members[start : start + TAG] for start in range(0, len(members or b""), TAG))]
+        if at is None or len(family) == 1:
+            return family
+        above = self._above(family[1:], at)
+        root = _root(tag, above)
+        return [root, *(member for member in family if member != root and _root(member, above) == root)]
+
+    def _above(self, members: Sequence[bytes], at: float) -> dict[bytes, bytes]:
+        """Whom each was merged into, as far as that was so at the moment."""
+        fields = [b">" + member for member in members]
+        (found,) = self._link.read([(self._heirs, (b"HMGET", self._heirs, *fields))])
+        edges = zip(members, found, strict=True)
+        return {member: edge[:TAG] for member, edge in edges if edge and int(edge[TAG:] or 0) <= at * 1000}
+
+    def _histories(self, family: Sequence[bytes]) -> list[list[Change]]:
+        keys = [self._keys.history(tag) for tag in family]
+        found = self._link.read([(key, (b"LRANGE", key, b"0", b"-1")) for key in keys])
+        return [[change_in(entry) for entry in cast("list[bytes]", entries)] for entries in found]
+
+
+def _root(tag: bytes, above: dict[bytes, bytes]) -> bytes:
+    while tag in above:
+        tag = above[tag]
+    return tag
+
+
+def _handed_on(change: Change) -> bool:
+    """Whether it says no more than that a source of the one is the other's since the merge."""
+    return change.record is None and change.cause == "merge"
