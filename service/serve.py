@@ -24,7 +24,6 @@ from service.listener import address_of
 from service.observe import log
 from service.settings import Settings
 from service.store.embedded import EmbeddedStore
-from service.store.ownership import Ownership
 
 RESTART_AFTER = 0.5
 LIVES = 10.0
@@ -93,26 +92,26 @@ class Child:
 
 @contextmanager
 def store_of(settings: Settings) -> Iterator[str]:
-    """The store's address for the length of a `serve`: `REDIS_URL`'s, or that of the embedded one, started here."""
-    if settings.redis_url is not None:
-        owner = Ownership(settings.data.absolute(), "serve")
-        owner.take(10.0)
-        try:
-            yield settings.redis_url
-        finally:
-            owner.release()
-        return
+    """The store's address for the length of a `serve`: `REDIS_URL`'s, or that of the embedded one, started here.
+
+    Nothing is started before the folder is ours and the port free.
+    """
     store = EmbeddedStore(settings.data)
-    url = store.start()
-    store.watch()
+    store.owner.take(10.0)
     try:
-        yield url
+        check_port(settings)
+        if settings.redis_url is not None:
+            yield settings.redis_url
+        else:
+            url = store.begin()
+            store.watch()
+            yield url
     finally:
         store.stop()
 
 
 def check_port(settings: Settings) -> None:
-    """`CannotServe` where nobody can listen there, before anything is started."""
+    """`CannotServe` where nobody can listen there."""
     deadline = time.monotonic() + LET_GO
     while error := _not_bound(settings.host, settings.port):
         if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
@@ -144,7 +143,6 @@ def run(settings: Settings, env: Mapping[str, str], *, worker: bool) -> int:
     """Serves until SIGTERM or SIGINT. Gives the exit status."""
     ended = heard()
     check_folder(settings)
-    check_port(settings)
     if settings.demo_clock is not None:
         log().warning("clock_can_be_moved", by="PAYWALL_DEMO_CLOCK")
     with store_of(settings) as url:

@@ -133,7 +133,7 @@ def test_a_second_serve_on_the_same_folder_is_refused_and_names_it(serve: Serve)
     paywall = serve()
     env = {**paywall.env, "PAYWALL_PORT": str(_free())}
     with_store = {**env, "REDIS_URL": "redis://127.0.0.1:1"}
-    for settings in (env, with_store):
+    for settings in (env, with_store, paywall.env):
         second = subprocess.run(
             [*_command(), "serve", "--no-worker"], env=settings, capture_output=True, text=True, timeout=30, check=False
         )
@@ -169,9 +169,10 @@ def test_it_listens_on_a_name_or_an_address(serve: Serve, until: Until, host: st
             return False
 
     until(answers, 30)
-    second = paywall.command("serve", "--no-worker")
+    elsewhere = {**paywall.env, "PAYWALL_DATA": str(paywall.folder / "other")}
+    second = subprocess.run([*_command(), "serve"], env=elsewhere, capture_output=True, text=True, check=False)
     assert second.returncode == 1
-    assert "PAYWALL" in second.stderr
+    assert "PAYWALL_PORT" in second.stderr
     assert paywall.end() == 0
 
 
