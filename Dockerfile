@@ -2,7 +2,7 @@
 FROM python:3.13.9-slim-bookworm AS build
 WORKDIR /src
 COPY requirements.txt pyproject.toml README.md LICENSE ./
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements.txt
 COPY service ./service
 RUN /venv/bin/pip install --no-cache-dir --no-deps .
 

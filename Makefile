@@ -6,6 +6,9 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; do \
   $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+# The lock files name every package. Left to resolve what they need, pip before 23.3 asks for the newest release of a package that
+# another needs with an extra, and fails on the day that one is released.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Some machines tell Python to forget what it compiled; every process that a test or the demo starts would compile it all again.
 unexport PYTHONDONTWRITEBYTECODE
 # Tests run on two processes, a file on one: more would fight over the servers they start, and what a file starts serves all its tests.
@@ -19,16 +22,17 @@ help: ## List the commands
 .venv/installed: requirements.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer, with venv, is needed (Debian: apt-get install python3 python3-venv)"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(PIP_INSTALL) --no-deps --require-hashes -r requirements.txt
+	$(PIP_INSTALL) --no-deps -e .
 	@touch $@
 
 .venv/testing: requirements-test.txt .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.txt
+	$(PIP_INSTALL) --no-deps --require-hashes -r requirements-test.txt
 	@touch $@
 
 .venv/developing: requirements-dev.txt .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(PIP_INSTALL) --no-deps --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip --disable-pip-version-check check
 	@touch $@ .venv/testing
 
 install: .venv/installed ## Build .venv from the pinned requirements
