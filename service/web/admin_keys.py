@@ -85,7 +85,7 @@ def made(keys: AdminKeys, name: str, role: str, reason: str | None, actor: Actor
     except NameInUse:
         detail = f"The name {name} is in use; end that key first, or take another name."
         raise Problem(409, detail, kind="name-in-use", title="The name is in use") from None
-    return {**told_of(kept), "key": key}
+    return {"name": kept.name, "role": kept.role, "key": key}
 
 
 def ended_key(keys: AdminKeys, name: str, reason: str | None, actor: Actor, now: float) -> dict[str, Any]:

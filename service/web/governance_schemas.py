@@ -46,7 +46,9 @@ class KeyOut(Answer):
     actor = fields.String(required=True)
 
 
-class NewKeyOut(KeyOut):
+class NewKeyOut(Answer):
+    name = fields.String(required=True)
+    role = fields.String(required=True, validate=validate.OneOf(ROLES))
     key = fields.String(required=True)
 
 
