@@ -193,6 +193,8 @@ VIEWS = {
     "audit": "/admin/audit",
     "keys": "/admin/keys",
     "not-found": "/admin/event?id=evt_none",
+    "opens-nothing": "/admin/reader?id=r-oda",
+    "description": "/docs",
 }
 
 
