@@ -137,6 +137,11 @@ def fresh_mark() -> str:
     return token_urlsafe(12)
 
 
+def _words() -> str:
+    """Stands for what was filled in. A page has one mark, and many forms: of each grant one that revokes it."""
+    return repr(sorted(request.form.items(multi=True)))
+
+
 def once(frame: Frame, work: Callable[[], tuple[str, str]]) -> Response:
     """Does a form's work unless the same form was sent before. `work` gives what to say, and where to go then.
 
@@ -145,7 +150,7 @@ def once(frame: Frame, work: Callable[[], tuple[str, str]]) -> Response:
     mark = request.form.get("once", "")
     if not mark:
         return said(frame, *work())
-    scope = "\n".join(["page", session().id, request.path, mark[:64]])
+    scope = "\n".join(["page", session().id, request.path, mark[:64], _words()])
     first = frame.repeated.claim(scope, b"", f"{time.time_ns() // 1_000:014x}{token_hex(5)}")
     if first.state == "done":
         message, _, to = first.body.decode().partition("\n")
