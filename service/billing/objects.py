@@ -9,7 +9,7 @@ import stripe
 
 from service.billing import translate
 from service.billing.errors import NoSuchObject, StripeUnavailable, unless_missing
-from service.billing.reading import Json, cut_off, fields, ident, whole
+from service.billing.reading import Json, cut_off, fields, ident, moment, whole
 from service.paywall.payment import settled
 from service.paywall.told import Kind, Payment, PaymentKind, PaymentRef, Ref, Told
 
@@ -100,7 +100,7 @@ def paid_moment(client: stripe.StripeClient, found: Json) -> int | None:
         return None
     made = unless_missing(lambda: list(pages(client.v1.charges.list({"payment_intent": intent, "limit": PAGE})))) or []
     good = [row for row in made if row.get("status") == "succeeded"]
-    return max((moment for row in good if (moment := whole(row.get("created")))), default=None)
+    return max((when for row in good if (when := moment(row.get("created")))), default=None)
 
 
 def customer(client: stripe.StripeClient, name: str, paid_at: int | None = None) -> Told:

@@ -14,6 +14,9 @@ Json = Mapping[str, Any]
 LARGEST = 1 << 53
 """Beyond it a number is no longer exact in JSON; no time, amount or quantity comes near."""
 
+LAST = 253_402_300_799
+"""The last second of the year 9999: no later one can be written."""
+
 
 def text(value: Any) -> str | None:
     """A text that is not empty and can be written down: half surrogates cannot."""
@@ -34,6 +37,12 @@ def whole(value: Any) -> int | None:
     if isinstance(value, Decimal) and not value.is_finite():
         return None
     return int(value) if -LARGEST < value < LARGEST else None
+
+
+def moment(value: Any) -> int | None:
+    """A time, in epoch seconds. Beyond the calendar's end it is that end; what lies before 1970 is none of Stripe's."""
+    found = whole(value)
+    return None if found is None or found < 0 else min(found, LAST)
 
 
 def fields(value: Any) -> Json:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from service.billing import facts
-from service.billing.reading import Json, cut_off, fields, ident, rows, text, whole
+from service.billing.reading import Json, cut_off, fields, ident, moment, rows, text, whole
 from service.paywall.payment import with_payment
 from service.paywall.source import TERMINAL, Item, Pass, StripeEntitlements, Subscription
 from service.paywall.told import Claims, Payment, PaymentNews, Ref, Told
@@ -47,17 +47,17 @@ def subscription(obj: Json, items: Sequence[Json] | None = None) -> Told | None:
     if name is None:
         return None
     status = text(obj.get("status")) or "unknown"
-    created = whole(obj.get("created")) or 0
+    created = moment(obj.get("created")) or 0
     found = tuple(item for row in (rows(obj.get("items")) if items is None else items) if (item := _item(row, obj)))
     source = Subscription(
         id=name,
         status=status,
         items=found or _only_item(obj),
         created=created,
-        trial_end=whole(obj.get("trial_end")),
-        cancel_at=whole(obj.get("cancel_at")),
+        trial_end=moment(obj.get("trial_end")),
+        cancel_at=moment(obj.get("cancel_at")),
         cancel_at_period_end=obj.get("cancel_at_period_end") is True,
-        ended_at=whole(obj.get("ended_at")),
+        ended_at=moment(obj.get("ended_at")),
     )
     return Told(
         ref=Ref("subscription", name),
@@ -93,10 +93,10 @@ def _item(row: Json, obj: Json) -> Item | None:
 def _period(row: Json, obj: Json) -> tuple[int, int]:
     """Start and end of the paid period. Where there is none it has ended as it began: a reader never gains by a gap."""
     start, end = (
-        whole(row.get(f"current_period_{edge}")) or whole(obj.get(f"current_period_{edge}"))
+        moment(row.get(f"current_period_{edge}")) or moment(obj.get(f"current_period_{edge}"))
         for edge in ("start", "end")
     )
-    start = start or whole(obj.get("start_date")) or whole(obj.get("created")) or 0
+    start = start or moment(obj.get("start_date")) or moment(obj.get("created")) or 0
     return start, start if end is None else end
 
 
@@ -117,7 +117,7 @@ def session(
     name = ident(obj)
     if name is None:
         return None
-    mode, created = text(obj.get("mode")), whole(obj.get("created")) or 0
+    mode, created = text(obj.get("mode")), moment(obj.get("created")) or 0
     paid = text(obj.get("payment_status")) in PAID and obj.get("status") in ("complete", None)
     if mode == "payment" and payment is None:
         payment = Payment(intent=ident(obj.get("payment_intent")), amount=whole(obj.get("amount_total")) or 0)
@@ -159,7 +159,7 @@ def customer(obj: Json) -> Told | None:
         source=None,
         customer=name,
         claims=claims(obj),
-        created=whole(obj.get("created")) or 0,
+        created=moment(obj.get("created")) or 0,
         deleted=deleted,
         terminal=deleted,
         facts=facts.customer(obj),

@@ -14,6 +14,9 @@ from service.paywall.source import Reason
 
 Words = Callable[[Decision, Catalogue], str]
 
+LAST = 253_402_214_400
+"""The last day of the year 9999 begins: in every zone that is a date, which a later moment need not be."""
+
 
 def sentence(decision: Decision, catalogue: Catalogue) -> str:
     """Why the story is shown as it is, said to the reader. Dates are the site's own."""
@@ -22,7 +25,7 @@ def sentence(decision: Decision, catalogue: Catalogue) -> str:
 
 def day(moment: float, catalogue: Catalogue) -> str:
     """A date as people write it, in the site's zone: `1 December 2026`."""
-    at = datetime.fromtimestamp(moment, catalogue.zone)
+    at = datetime.fromtimestamp(min(moment, LAST), catalogue.zone)
     return f"{at.day} {MONTHS[at.month - 1]} {at.year}"
 
 

@@ -52,6 +52,25 @@ def test_a_scheduled_end_is_told_as_ending_also_once_it_has_passed(
         assert (source["status"], source["standing"], source["ending"]) == ("active", standing, True)
 
 
+@pytest.mark.parametrize("name", ["cancel_at", "trial_end", "ended_at", "created", "start", "end"])
+@pytest.mark.parametrize("moment", [-(10**14), -1, 0, 10**14])
+def test_a_time_that_no_calendar_has_is_no_failure_for_the_reader(
+    name: str, moment: int, app: DeskApp, deliver: Deliver, made: Any
+) -> None:
+    status = {"trial_end": "trialing", "ended_at": "canceled"}.get(name, "active")
+    about = made.subscription(status=status)
+    if name in ("start", "end"):
+        about["items"]["data"][0][f"current_period_{name}"] = moment
+    else:
+        about[name] = moment
+    deliver(made.event("customer.subscription.updated", about))
+    for at in (None, "2026-11-02T00:00:00Z", "2027-01-01T00:00:00Z"):
+        assert len(app.reader("r-1", at)["sources"]) == 1
+    answer = app.ask("a", reader="r-1", explain=True)
+    assert answer["explain"]
+    assert app.call("GET", f"/v1/decisions/{answer['decision_id']}", admin=True).status_code == 200
+
+
 @pytest.fixture
 def shop(make_desk: MakeDesk, valkey_url: str, lookalike: RunningLookalike) -> DeskApp:
     """With Stripe to sell through."""

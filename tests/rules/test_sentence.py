@@ -84,3 +84,10 @@ def test_sentences(reason: Reason, until: int | None, words: str) -> None:
 def test_without_figures_a_meter_is_told_without_them() -> None:
     bare = Decision("upsell", Reason.METER_USED_UP, "metered", ())
     assert sentence(bare, CATALOGUE) == "You have read all your free stories."
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "UTC", "Asia/Tokyo", "Pacific/Kiritimati"])
+def test_an_end_at_the_end_of_the_calendar_or_beyond_it_is_a_date_in_every_zone(zone: str) -> None:
+    for end in (253_402_300_799, 253_402_300_799 + 48 * 3_600):
+        told = sentence(decision(Reason.GRANT, until=end), replace(CATALOGUE, zone=ZoneInfo(zone)))
+        assert told.endswith(" December 9999.")
