@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.store.conftest import Launch
     from tests.within import DeskApp, MakeDesk
 
-NOON = "2026-11-24T12:00:00Z"
+NOON = "2082-11-24T12:00:00Z"
 
 
 def figures(app: DeskApp, days: int = 30) -> dict[str, Any]:
@@ -47,22 +47,22 @@ def begins(app: DeskApp, reader: str, number: int = 1, **more: Any) -> None:
 
 
 def test_checks_are_counted_by_answer_and_reason_in_the_sites_day_and_the_hour(desk_app: DeskApp) -> None:
-    desk_app.clock.at("2026-11-24T04:59:00Z")
+    desk_app.clock.at("2082-11-24T04:59:00Z")
     for story in "abc":
         desk_app.ask(story, visitor="v")
     assert desk_app.service.overview.activity.flush()
-    desk_app.clock.at("2026-11-24T05:00:00Z")
+    desk_app.clock.at("2082-11-24T05:00:00Z")
     desk_app.ask("d", visitor="v", count=False)
     found = figures(desk_app, 2)
     assert found["zone"] == "America/New_York"
     assert [(day["when"], checks(day), day["upsells"]) for day in found["days"]] == [
-        ("2026-11-23", {"full metered": 2, "upsell meter_used_up": 1}, 1),
-        ("2026-11-24", {"upsell meter_used_up": 1}, 0),
+        ("2082-11-23", {"full metered": 2, "upsell meter_used_up": 1}, 1),
+        ("2082-11-24", {"upsell meter_used_up": 1}, 0),
     ]
     hours = {hour["when"]: checks(hour) for hour in found["hours"] if hour["checks"]}
     assert hours == {
-        "2026-11-24T04:00:00Z": {"full metered": 2, "upsell meter_used_up": 1},
-        "2026-11-24T05:00:00Z": {"upsell meter_used_up": 1},
+        "2082-11-24T04:00:00Z": {"full metered": 2, "upsell meter_used_up": 1},
+        "2082-11-24T05:00:00Z": {"upsell meter_used_up": 1},
     }
     assert len(found["hours"]) == 48
 
@@ -70,9 +70,9 @@ def test_checks_are_counted_by_answer_and_reason_in_the_sites_day_and_the_hour(d
 def test_days_without_anything_are_there_with_nothing(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     found = figures(desk_app)
-    assert [len(found["days"]), found["days"][0]["when"], found["days"][-1]["when"]] == [30, "2026-10-26", "2026-11-24"]
+    assert [len(found["days"]), found["days"][0]["when"], found["days"][-1]["when"]] == [30, "2082-10-26", "2082-11-24"]
     assert found["days"][0] == {
-        "when": "2026-10-26",
+        "when": "2082-10-26",
         "checks": [],
         "upsells": 0,
         "upsell_readers": 0,
@@ -205,10 +205,10 @@ def test_deliveries_are_counted_with_their_delay(desk_app: DeskApp) -> None:
 def test_entitlements_are_counted_by_plan_as_they_hold_now(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     keep = housekeeping_of(desk_app.service)
-    for reader, until in [("a", None), ("b", "2026-11-25T12:00:00Z"), ("c", "2026-12-25T12:00:00Z")]:
+    for reader, until in [("a", None), ("b", "2082-11-25T12:00:00Z"), ("c", "2082-12-25T12:00:00Z")]:
         desk_app.grant(reader, until=until)
     desk_app.grant("d", features=["no_ads"])
-    later = {"from": "2026-12-01T00:00:00Z"}
+    later = {"from": "2082-12-01T00:00:00Z"}
     desk_app.grant("e", **later)
     keep.everything()
     (today,) = figures(desk_app, 1)["days"]
@@ -230,8 +230,8 @@ def test_the_table_is_csv_where_that_is_asked_for(desk: DeskApp) -> None:
     assert answer.content_type == "text/csv; charset=utf-8; header=present"
     rows = list(csv.reader(io.StringIO(answer.text)))
     assert rows[0] == ["day", "measure", "name", "value"]
-    assert ["2026-11-24", "checks full", "metered", "1"] in rows
-    assert ["2026-11-24", "upsells", "shown", "0"] in rows
+    assert ["2082-11-24", "checks full", "metered", "1"] in rows
+    assert ["2082-11-24", "upsells", "shown", "0"] in rows
 
 
 @pytest.mark.parametrize("query", ["days=0", "days=41", "days=x", "days=", "days=1&days=2", "more=1", "days=1e1"])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.store.conftest import Until
     from tests.within import DeskApp, MakeDesk
 
-NOON = "2026-11-24T12:00:00Z"
+NOON = "2082-11-24T12:00:00Z"
 SECRET = "whsec_of_the_tests"
 KINDS = [
     "dead_letters", "unknown_prices", "ownerless", "event_gap", "catch_up_late", "drift", "clock", "grants_ending",
@@ -107,23 +107,23 @@ def test_where_all_is_well_every_kind_says_so(app: DeskApp) -> None:
 
 
 def test_grants_that_end_within_fourteen_days_are_told_the_first_first(app: DeskApp) -> None:
-    soon = app.grant("a", until="2026-12-08T12:00:00Z")
-    sooner = app.grant("b", until="2026-11-25T00:00:00Z")
-    app.grant("c", until="2026-12-08T12:00:01Z")
+    soon = app.grant("a", until="2082-12-08T12:00:00Z")
+    sooner = app.grant("b", until="2082-11-25T00:00:00Z")
+    app.grant("c", until="2082-12-08T12:00:01Z")
     app.grant("d")
     told = item(app, "grants_ending")
     assert (told["count"], told["needs_hand"]) == (2, False)
     assert told["examples"] == [
-        {"id": sooner["id"], "reader": "b", "at": "2026-11-25T00:00:00Z", "text": "vip"},
-        {"id": soon["id"], "reader": "a", "at": "2026-12-08T12:00:00Z", "text": "vip"},
+        {"id": sooner["id"], "reader": "b", "at": "2082-11-25T00:00:00Z", "text": "vip"},
+        {"id": soon["id"], "reader": "a", "at": "2082-12-08T12:00:00Z", "text": "vip"},
     ]
-    app.clock.at("2026-11-25T00:00:00Z")
+    app.clock.at("2082-11-25T00:00:00Z")
     assert ids(app, "grants_ending") == (2, [soon["id"], ids(app, "grants_ending")[1][1]])
 
 
 def test_a_grant_that_goes_on_or_is_revoked_is_told_no_more(app: DeskApp) -> None:
-    given = [app.grant(reader, until="2026-11-30T00:00:00Z")["id"] for reader in "abc"]
-    for reader, grant, until in [("a", given[0], None), ("b", given[1], "2027-01-01T00:00:00Z")]:
+    given = [app.grant(reader, until="2082-11-30T00:00:00Z")["id"] for reader in "abc"]
+    for reader, grant, until in [("a", given[0], None), ("b", given[1], "2083-01-01T00:00:00Z")]:
         change = {"until": until, "reason": "goes on"}
         assert app.call("PATCH", f"/v1/readers/{reader}/grants/{grant}", change, admin=True).status_code == 200
     app.call("DELETE", f"/v1/readers/c/grants/{given[2]}?reason=over", admin=True)
@@ -132,12 +132,12 @@ def test_a_grant_that_goes_on_or_is_revoked_is_told_no_more(app: DeskApp) -> Non
 
 def test_a_grant_given_less_time_is_told(app: DeskApp) -> None:
     given = app.grant("a")["id"]
-    app.call("PATCH", f"/v1/readers/a/grants/{given}", {"until": "2026-11-30T00:00:00Z", "reason": "x"}, admin=True)
+    app.call("PATCH", f"/v1/readers/a/grants/{given}", {"until": "2082-11-30T00:00:00Z", "reason": "x"}, admin=True)
     assert ids(app, "grants_ending") == (1, [given])
 
 
 def test_a_crash_between_list_and_record_hides_no_end_and_invents_none_for_long(app: DeskApp) -> None:
-    given = app.grant("a", until="2027-06-01T00:00:00Z")
+    given = app.grant("a", until="2083-06-01T00:00:00Z")
     (grant,) = app.service.grants.of("a")
     ends, end = app.service.overview.ends, int(app.clock()) + 3 * DAY
     shorter = Grant(grant.id, "vip", (), "why", grant.start, end, "ann", grant.created_at)
@@ -150,7 +150,7 @@ def test_a_crash_between_list_and_record_hides_no_end_and_invents_none_for_long(
 
 
 def test_what_has_ended_goes_from_the_list(app: DeskApp) -> None:
-    app.grant("a", until="2026-11-25T00:00:00Z")
+    app.grant("a", until="2082-11-25T00:00:00Z")
     app.grant("b")
     ends = app.service.overview.ends
     app.clock.now += 2 * DAY
@@ -159,7 +159,7 @@ def test_what_has_ended_goes_from_the_list(app: DeskApp) -> None:
 
 
 def test_an_imports_grants_are_among_them_with_the_import(app: DeskApp, until: Until) -> None:
-    sheet = "reader,plan,until,reason\na,vip,2026-11-30T00:00:00Z,press\nb,vip,never,press\n"
+    sheet = "reader,plan,until,reason\na,vip,2082-11-30T00:00:00Z,press\nb,vip,never,press\n"
     answer = app.call("POST", "/v1/grants/import", admin=True, data=sheet, content_type="text/csv")
     assert answer.status_code == 202, answer.text
     # A thread of the service's own does it as well; whoever comes second finds nothing left.

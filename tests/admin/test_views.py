@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from tests.admin.conftest import MakeStaff, Staff, granted, plain
+from tests.admin.conftest import MakeStaff, Staff, granted, in_days, plain
 from tests.serving import POLICY, SITE_KEY
 from tests.store.conftest import wait_until
 from tests.within import Clock, DeskApp, MakeDesk
@@ -300,12 +300,13 @@ def sent(someone: Staff, text: str, **form: Any) -> Any:
 def test_an_import_is_checked_first_and_only_that_file_is_taken(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
     ann.get("/imports")
-    right = SHEET.format("r-1,vip,2027-01-01T00:00:00Z,press\r\nr-2,vip,2027-01-01T00:00:00Z,press\r\n")
+    end = in_days(30)
+    right = SHEET.format(f"r-1,vip,{end},press\r\nr-2,vip,{end},press\r\n")
     told = sent(ann, right)
     mark = told.text.partition('name="mark" value="')[2].partition('"')[0]
     assert "Import 2 rows" in plain(told)
     assert not admin_desk.reader("r-1")["access"]
-    other = sent(ann, right + "r-3,vip,2027-01-01T00:00:00Z,press\r\n", go="1", mark=mark)
+    other = sent(ann, right + f"r-3,vip,{end},press\r\n", go="1", mark=mark)
     assert "This is not the file that was checked" in plain(other)
     assert not admin_desk.reader("r-1")["access"]
     done = sent(ann, right, go="1", mark=mark)
@@ -323,7 +324,7 @@ def test_an_import_is_checked_first_and_only_that_file_is_taken(staff: MakeStaff
 def test_a_wrong_import_names_every_line_and_cannot_be_sent(staff: MakeStaff) -> None:
     ann = staff()
     ann.get("/imports")
-    told = sent(ann, SHEET.format("r-1,vip,,press\r\nr/2,none,never,\r\nr-3,vip,2027-01-01T00:00:00Z,<b>x</b>\r\n"))
+    told = sent(ann, SHEET.format("r-1,vip,,press\r\nr/2,none,never,\r\nr-3,vip,2083-01-01T00:00:00Z,<b>x</b>\r\n"))
     assert "Mend these" in plain(told)
     assert 'name="go"' not in told.text
     assert "<b>x</b>" not in told.text

@@ -17,7 +17,7 @@ from service.paywall.share import wilson
 from service.paywall.source import Subscription
 from service.store import codec
 from service.web.admin import plots
-from tests.admin.conftest import MakeStaff, granted, plain
+from tests.admin.conftest import MakeStaff, granted, in_days, plain
 from tests.serving import ADMIN_KEY
 from tests.store.conftest import wait_until
 from tests.within import DeskApp
@@ -176,7 +176,7 @@ def test_a_file_that_is_too_large_says_how_large_it_may_be(staff: MakeStaff) -> 
 
 def test_an_import_is_found_again(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
-    row = b"reader,plan,until,reason\nr-1,vip,2027-01-01T00:00:00Z,press\n"
+    row = f"reader,plan,until,reason\nr-1,vip,{in_days(30)},press\n"
     done = admin_desk.client.post(
         "/v1/grants/import",
         data=row,

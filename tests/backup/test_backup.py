@@ -19,7 +19,7 @@ from tests.backup.conftest import SEALER, backed_up, pages, restored, snapshot_o
 from tests.engine.conftest import NOW, Maker, Stage
 from tests.governance.conftest import House
 
-READERS = ["r-1", "r-2", "r-3", "old", "heir", "stranger"]
+READERS = ["reader-1", "r-2", "r-3", "old", "heir", "stranger"]
 
 
 def with_a_past(house: House) -> dict[str, Any]:
@@ -27,9 +27,9 @@ def with_a_past(house: House) -> dict[str, Any]:
     house.app.clock.now = float(NOW)
     stage = Stage(house.app.service.link, house.app.service.settings.catalogue)
     make = Maker(stage)
-    grant = house.grant("r-1", until="2034-01-01T00:00:00Z")
+    grant = house.grant("reader-1", until="2034-01-01T00:00:00Z")
     house.app.clock.now += 60
-    house.done("ann", "DELETE", f"/v1/readers/r-1/grants/{grant['id']}?reason=over")
+    house.done("ann", "DELETE", f"/v1/readers/reader-1/grants/{grant['id']}?reason=over")
     make.tell("customer.subscription.created", make.subscription(reader="r-2"))
     make.tell("checkout.session.completed", make.session(reader="r-3", customer="cus_3"))
     rows = b"reader,plan,until,reason\nr-3,vip,never,press\n"
@@ -38,7 +38,7 @@ def with_a_past(house: House) -> dict[str, Any]:
     house.grant("old")
     house.done("ann", "POST", "/v1/readers/heir/merge", {"from": "old"})
     key = house.make_key("gina", "granter")
-    house.app.ask("s-1", reader="r-1")
+    house.app.ask("s-1", reader="reader-1")
     house.app.ask("s-2", visitor="v-1")
     decision = house.app.ask("s-9", reader="r-2")["decision_id"]
     house.done(
@@ -71,7 +71,7 @@ def test_all_is_as_it_was_on_a_store_of_another_maker(
     other.app.clock.now = house.app.clock()
     restored(file, other)
     assert told(other, known) == before
-    other.done(known["key"], "GET", "/v1/readers/r-1")
+    other.done(known["key"], "GET", "/v1/readers/reader-1")
     assert other.app.service.governance.audit_check.verify().fault is None
     assert other.app.service.engine.finish_own(other.app.clock()) == 0
 
@@ -85,7 +85,7 @@ def test_what_happens_next_happens_as_if_nothing_had_been(
     other.app.clock.now = house.app.clock() + 60
     restored(file, other)
     before = len(other.audit(limit=100))
-    other.grant("r-1")
+    other.grant("reader-1")
     assert len(other.audit(limit=100)) == before + 1
     assert other.app.service.governance.audit_check.verify().fault is None
     stage = Stage(other.app.service.link, other.app.service.settings.catalogue)
@@ -101,7 +101,7 @@ def test_the_file_is_ours_alone_and_holds_nothing_in_clear(house: House, tmp_pat
     file = backed_up(house, tmp_path)
     assert file.stat().st_mode & 0o777 == 0o600
     content = file.read_bytes()
-    for word in ("r-1", "press", known["key"], "sub_1", "ann"):
+    for word in ("reader-1", "press", known["key"], "sub_1", "granter"):
         assert word.encode() not in content
     assert list(tmp_path.glob(".*")) == []
 

@@ -12,13 +12,13 @@ from service.store.audit import Actor
 from service.store.keys import reader_hash
 from tests.governance.conftest import CONFIRM, House, MakeHouse
 
-LONG, SHORT = "2027-12-01T00:00:00Z", "2026-12-24T00:00:00Z"
+LONG, SHORT = "2083-12-01T00:00:00Z", "2082-12-24T00:00:00Z"
 AllAtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
 
 
 @pytest.fixture
 def house(strict: House) -> House:
-    strict.app.clock.at("2026-11-20T10:00:00Z")
+    strict.app.clock.at("2082-11-20T10:00:00Z")
     return strict
 
 
@@ -149,7 +149,7 @@ def test_who_confirmed_may_ask_again_for_what_was_not_done(house: House) -> None
 
 def test_a_grant_whose_end_has_come_waits_no_longer(house: House) -> None:
     asked = house.grant("r-1", until=LONG, status=202)
-    assert asked["expires_at"] == "2026-12-20T10:00:00Z"
+    assert asked["expires_at"] == "2082-12-20T10:00:00Z"
     house.app.clock.now += WAITS
     assert house.done("ben", "GET", "/v1/approvals")["items"] == []
     confirm(house, "ben", asked["approval"], 404)
@@ -225,6 +225,14 @@ def test_pages_of_what_waits(house: House) -> None:
             break
         query["after"] = page["next"]
     assert seen == asked[::-1]
+
+
+def test_what_was_asked_within_a_second_is_listed_newest_first(house: House) -> None:
+    asked = []
+    for number in range(8):
+        house.app.clock.now += 0.01
+        asked.append(house.grant(f"r-{number}", status=202)["approval"])
+    assert [item["approval"] for item in house.done("ben", "GET", "/v1/approvals")["items"]] == asked[::-1]
 
 
 def test_nothing_in_the_store_names_who_waits(house: House) -> None:

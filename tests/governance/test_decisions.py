@@ -41,17 +41,17 @@ def ask(house: House, story: str = "s-1", **more: Any) -> dict[str, Any]:
 
 
 def test_a_decision_is_told_as_it_was_answered(house: House) -> None:
-    house.app.clock.at("2026-11-20T10:00:00Z")
+    house.app.clock.at("2082-11-20T10:00:00Z")
     answers = [ask(house, f"s-{n}", reader="r-1", visitor="v-1") for n in range(7)]
     answers += [ask(house, "s-9", visitor="v-2"), ask(house, "s-9"), ask(house, story="s-9", reader="r-2", count=False)]
-    house.app.clock.at("2026-11-23T10:00:00Z")
+    house.app.clock.at("2082-11-23T10:00:00Z")
     house.grant("r-1")
     for answer in answers:
         found = told(house, answer["decision_id"])
         assert set(found) == FIELDS
         same = ("decision_id", "show", "reason", "tier", "parts", "meter", "source", "explain")
         assert {name: found[name] for name in same} == {name: answer[name] for name in same}
-        assert found["at"] == "2026-11-20T10:00:00Z"
+        assert found["at"] == "2082-11-20T10:00:00Z"
         assert found["policy_revision"] == house.app.service.settings.catalogue.revision
     assert {answer["reason"] for answer in answers} == {"metered", "meter_used_up", "sign_in_required"}
     first = told(house, answers[0]["decision_id"])
@@ -220,51 +220,51 @@ def at(house: House, moment: str, reader: str = "r-1", story: str = "s-1", tier:
 def past(house: House) -> House:
     """A grant from the 3rd to its revocation on the 10th; it is the 20th now."""
     clock = house.app.clock
-    clock.at("2026-11-03T10:00:00Z")
-    given = house.grant("r-1", until="2026-12-24T00:00:00Z")
-    clock.at("2026-11-10T10:00:00Z")
+    clock.at("2082-11-03T10:00:00Z")
+    given = house.grant("r-1", until="2082-12-24T00:00:00Z")
+    clock.at("2082-11-10T10:00:00Z")
     house.done("ben", "DELETE", f"/v1/readers/r-1/grants/{given['id']}?reason=over")
-    clock.at("2026-11-20T10:00:00Z")
+    clock.at("2082-11-20T10:00:00Z")
     return house
 
 
 def test_a_past_moment_is_told_as_it_stood(past: House) -> None:
-    then = at(past, "2026-11-05T00:00:00Z")
+    then = at(past, "2082-11-05T00:00:00Z")
     assert (then["show"], then["reason"], then["source"]["type"]) == ("full", "grant", "grant")
     assert then["decision_id"] is None
     assert [change["audit"]["action"] for change in then["explain"][-1]["values"]["changes"]] == ["grant.create"]
-    before = at(past, "2026-11-01T10:00:00Z", tier="supporters")
+    before = at(past, "2082-11-01T10:00:00Z", tier="supporters")
     assert (before["show"], before["reason"]) == ("upsell", "no_entitlement")
-    after = at(past, "2026-11-10T10:00:00Z", tier="supporters")
+    after = at(past, "2082-11-10T10:00:00Z", tier="supporters")
     assert (after["show"], after["reason"]) == ("upsell", "no_entitlement")
     assert len(after["explain"][-1]["values"]["changes"]) == 2
 
 
 def test_a_past_meter_is_told_only_as_far_as_it_is_certain(past: House) -> None:
-    nobody = at(past, "2026-11-15T00:00:00Z")
+    nobody = at(past, "2082-11-15T00:00:00Z")
     assert (nobody["show"], nobody["reason"], nobody["meter"]["used"]) == ("full", "metered", 0)
     past.app.ask("s-1", reader="r-1")
-    some = at(past, "2026-11-15T00:00:00Z")
+    some = at(past, "2082-11-15T00:00:00Z")
     assert (some["show"], some["reason"], some["meter"]) == ("full", "metered", None)
     for number in range(2, 6):
         past.app.ask(f"s-{number}", reader="r-1")
-    full = at(past, "2026-11-15T00:00:00Z")
+    full = at(past, "2082-11-15T00:00:00Z")
     assert (full["show"], full["reason"], full["meter"]) == (None, None, None)
     assert "not known" in full["explain"][2]["verdict"]
-    month_before = at(past, "2026-10-15T00:00:00Z")
+    month_before = at(past, "2082-10-15T00:00:00Z")
     assert (month_before["show"], month_before["meter"]) == (None, None)
 
 
 def test_a_future_moment_is_what_holds_if_nothing_changes(past: House) -> None:
     for number in range(6):
         past.app.ask(f"s-{number}", reader="r-1")
-    assert at(past, "2026-11-25T00:00:00Z", story="s-9")["reason"] == "meter_used_up"
-    fresh = at(past, "2026-12-05T00:00:00Z", story="s-9")
+    assert at(past, "2082-11-25T00:00:00Z", story="s-9")["reason"] == "meter_used_up"
+    fresh = at(past, "2082-12-05T00:00:00Z", story="s-9")
     assert (fresh["reason"], fresh["meter"]["used"]) == ("metered", 0)
 
 
 def test_a_readers_meters_at_a_future_moment_are_those_of_its_window(past: House) -> None:
     past.app.ask("s-1", reader="r-1")
     assert past.app.reader("r-1")["meters"][0]["used"] == 1
-    assert past.app.reader("r-1", at="2026-12-05T00:00:00Z")["meters"][0]["used"] == 0
-    assert past.app.reader("r-1", at="2026-11-05T00:00:00Z")["meters"] == []
+    assert past.app.reader("r-1", at="2082-12-05T00:00:00Z")["meters"][0]["used"] == 0
+    assert past.app.reader("r-1", at="2082-11-05T00:00:00Z")["meters"] == []

@@ -10,14 +10,14 @@ from tests.governance.conftest import House, MakeHouse
 from tests.imports.conftest import send, settled, sheet, take, undo
 from tests.serving import POLICY
 
-SOON, LATE = "2027-01-01T00:00:00Z", "2028-01-01T00:00:00Z"
+SOON, LATE = "2083-01-01T00:00:00Z", "2084-01-01T00:00:00Z"
 STRICT = POLICY + '\n[grants]\nconfirm_above = { readers = 2, length = "3660d" }\n'
 COUNTS = ("rows", "new", "extended", "unchanged")
 
 
 @pytest.fixture(autouse=True)
 def _now(house: House) -> None:
-    house.app.clock.at("2026-11-20T10:00:00Z")
+    house.app.clock.at("2082-11-20T10:00:00Z")
 
 
 def counts(told: dict[str, Any]) -> tuple[int, ...]:
@@ -72,7 +72,7 @@ def test_extended_is_a_grant_that_ends_earlier_and_keeps_its_name(house: House) 
     assert ends(house, "r-1") == [(LATE, "active")]
 
 
-@pytest.mark.parametrize("until", [SOON, "2026-12-01T00:00:00Z"])
+@pytest.mark.parametrize("until", [SOON, "2082-12-01T00:00:00Z"])
 def test_who_holds_the_plan_as_long_is_unchanged(house: House, until: str) -> None:
     house.grant("r-1", until=SOON)
     assert counts(take(house, f"r-1,vip,{until},same")) == (1, 0, 0, 1)
@@ -80,12 +80,12 @@ def test_who_holds_the_plan_as_long_is_unchanged(house: House, until: str) -> No
 
 
 def test_a_scheduled_an_ended_and_a_revoked_grant_are_no_holding(house: House) -> None:
-    scheduled = {"plan": "vip", "reason": "later", "from": "2026-12-01T00:00:00Z", "until": SOON}
+    scheduled = {"plan": "vip", "reason": "later", "from": "2082-12-01T00:00:00Z", "until": SOON}
     house.done("ann", "POST", "/v1/readers/r-1/grants", scheduled, 201)
-    house.grant("r-2", until="2026-11-21T00:00:00Z")
+    house.grant("r-2", until="2082-11-21T00:00:00Z")
     grant = house.grant("r-3", until=SOON)
     house.done("ann", "DELETE", f"/v1/readers/r-3/grants/{grant['id']}?reason=over")
-    house.app.clock.at("2026-11-22T10:00:00Z")
+    house.app.clock.at("2082-11-22T10:00:00Z")
     told = take(house, *(f"r-{n},vip,{LATE},new" for n in (1, 2, 3)))
     assert counts(told) == (3, 3, 0, 0)
 
@@ -124,11 +124,11 @@ def test_an_import_and_its_undo_are_one_audit_entry_each(house: House) -> None:
 
 def test_the_past_tells_what_an_import_gave_and_took(house: House) -> None:
     told = take(house, "r-1,vip,never,a")
-    house.app.clock.at("2026-11-21T10:00:00Z")
+    house.app.clock.at("2082-11-21T10:00:00Z")
     undo(house, told)
-    house.app.clock.at("2026-11-22T10:00:00Z")
-    assert house.app.reader("r-1", at="2026-11-20T12:00:00Z")["access"]
-    assert not house.app.reader("r-1", at="2026-11-21T12:00:00Z")["access"]
+    house.app.clock.at("2082-11-22T10:00:00Z")
+    assert house.app.reader("r-1", at="2082-11-20T12:00:00Z")["access"]
+    assert not house.app.reader("r-1", at="2082-11-21T12:00:00Z")["access"]
 
 
 @pytest.mark.parametrize("content_type", [None, "application/json", "text/plain", "text/csv; charset=latin-1"])
@@ -173,7 +173,7 @@ def test_granters_import_and_viewers_only_look(house: House) -> None:
 @pytest.fixture
 def strict_house(make_house: MakeHouse) -> House:
     house = make_house(STRICT)
-    house.app.clock.at("2026-11-20T10:00:00Z")
+    house.app.clock.at("2082-11-20T10:00:00Z")
     return house
 
 
@@ -201,13 +201,19 @@ def test_beyond_the_number_of_readers_it_waits_and_opens_nothing_until_another_c
     assert (applied["actor"], applied["after"]["approval"]) == ("ann", told["approval"])
 
 
-@pytest.mark.parametrize("rows", [THREE[:2], ["r-1,vip,2026-12-01T00:00:00Z,x"]])
+@pytest.mark.parametrize("rows", [THREE[:2], ["r-1,vip,2082-12-01T00:00:00Z,x"]])
 def test_within_the_limits_it_does_not_wait(strict_house: House, rows: list[str]) -> None:
     assert take(strict_house, *rows)["state"] == "done"
 
 
 def test_no_end_is_beyond(strict_house: House) -> None:
     asked(strict_house, "r-1,vip,never,x")
+
+
+def test_a_reader_of_several_plans_counts_once(strict_house: House) -> None:
+    rows = [f"{reader},{plan},{SOON},x" for reader in ("r-1", "r-2") for plan in ("vip", "quiet")]
+    assert take(strict_house, *rows)["new"] == 4
+    asked(strict_house, *rows, f"r-3,vip,{SOON},x", f"r-4,vip,{SOON},x", f"r-5,vip,{SOON},x")
 
 
 def test_only_readers_for_whom_something_changes_count(strict_house: House) -> None:
@@ -218,7 +224,7 @@ def test_only_readers_for_whom_something_changes_count(strict_house: House) -> N
 def test_what_waited_is_planned_anew_when_it_is_confirmed(strict_house: House) -> None:
     told = asked(strict_house, *THREE)
     strict_house.grant("r-1", until=LATE)
-    strict_house.grant("r-2", until="2026-12-01T00:00:00Z")
+    strict_house.grant("r-2", until="2082-12-01T00:00:00Z")
     strict_house.done("ben", "POST", f"/v1/approvals/{told['approval']}")
     assert counts(settled(strict_house, told)) == (3, 1, 1, 1)
     assert ends(strict_house, "r-2") == [(SOON, "active")]

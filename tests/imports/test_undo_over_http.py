@@ -30,20 +30,20 @@ def test_undo_leaves_alone_what_somebody_changed_or_revoked_since(house: House) 
     house.grant("r-1", until=SOON)
     told = take(house, *(f"r-{n},vip,{LATE},a" for n in (1, 2, 3)))
     for reader, method, body in [
-        ("r-1", "PATCH", {"until": "2029-01-01T00:00:00Z", "reason": "by hand"}),
+        ("r-1", "PATCH", {"until": "2085-01-01T00:00:00Z", "reason": "by hand"}),
         ("r-2", "PATCH", {"until": SOON, "reason": "by hand"}),
         ("r-3", "DELETE", {"reason": "by hand"}),
     ]:
         (grant,) = house.app.service.grants.of(reader)
         house.done("ben", method, f"/v1/readers/{reader}/grants/{grant.id}", body)
     assert undo(house, told)["undo"] == {"taken_back": 0, "left_alone": 3}
-    assert ends(house, "r-1") == [("2029-01-01T00:00:00Z", "active")]
+    assert ends(house, "r-1") == [("2085-01-01T00:00:00Z", "active")]
     assert ends(house, "r-2") == [(SOON, "active")]
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_imports_of_the_same_readers_are_undone_in_any_order(house: House, order: tuple[int, ...]) -> None:
-    dates = ["2027-02-01T00:00:00Z", "2027-03-01T00:00:00Z", "2027-04-01T00:00:00Z"]
+    dates = ["2083-02-01T00:00:00Z", "2083-03-01T00:00:00Z", "2083-04-01T00:00:00Z"]
     house.grant("r-had", until=SOON)
     given = [take(house, f"r-had,vip,{end},a", f"r-new,vip,{end},a") for end in dates]
     left = [SOON, *dates]
@@ -59,13 +59,13 @@ def test_imports_of_the_same_readers_are_undone_in_any_order(house: House, order
 def test_undo_leaves_alone_what_was_changed_by_hand_between_or_after_imports(house: House) -> None:
     first = take(house, f"r-1,vip,{SOON},a", f"r-2,vip,{SOON},a")
     for reader in ("r-1", "r-2"):
-        changed(house, reader, "2026-12-20T00:00:00Z")
+        changed(house, reader, "2082-12-20T00:00:00Z")
     second = take(house, f"r-1,vip,{LATE},b", f"r-2,vip,{LATE},b")
     for end in (SOON, LATE):
         changed(house, "r-2", end)
     assert undo(house, first)["undo"] == {"taken_back": 0, "left_alone": 2}
     assert undo(house, second)["undo"] == {"taken_back": 1, "left_alone": 1}
-    assert ends(house, "r-1") == [("2026-12-20T00:00:00Z", "active")]
+    assert ends(house, "r-1") == [("2082-12-20T00:00:00Z", "active")]
     assert ends(house, "r-2") == [(LATE, "active")], "also where it was changed and changed back"
 
 

@@ -13,7 +13,7 @@ from service.upkeep import housekeeping_of
 from tests.serving import POLICY
 from tests.within import DeskApp, MakeDesk
 
-HOURS = ("2026-11-25T05:00:01Z", "2026-11-25T09:30:00Z", "2026-11-26T04:59:59Z")
+HOURS = ("2082-11-25T05:00:01Z", "2082-11-25T09:30:00Z", "2082-11-26T04:59:59Z")
 """The beginning, the morning and the end of one day of the newspaper's."""
 
 

@@ -11,11 +11,11 @@ from service.paywall.catalogue import DAY
 if TYPE_CHECKING:
     from tests.within import DeskApp, MakeDesk
 
-NOON = "2026-11-24T12:00:00Z"
+NOON = "2082-11-24T12:00:00Z"
 CRAWLER = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 
 
-def give(app: DeskApp, story: str = "s", openings: int = 1, until: str = "2026-12-01T00:00:00Z") -> dict[str, Any]:
+def give(app: DeskApp, story: str = "s", openings: int = 1, until: str = "2082-12-01T00:00:00Z") -> dict[str, Any]:
     body = {"story": story, "openings": openings, "until": until, "reason": "the newsletter"}
     answer = app.call("POST", "/v1/passes", body, admin=True)
     assert answer.status_code == 201, answer.text
@@ -48,7 +48,7 @@ def test_a_pass_is_answered_as_the_contract_has_it(desk_app: DeskApp) -> None:
         "active",
         "ann",
     )
-    assert made["until"] == "2026-12-01T00:00:00Z"
+    assert made["until"] == "2082-12-01T00:00:00Z"
     assert shown(desk_app, made["id"]) == made
 
 
@@ -58,13 +58,13 @@ def test_it_opens_its_story_with_the_reason_gift_and_counts_nothing(desk_app: De
     answer = desk_app.ask("s", visitor="v", **{"pass": made["pass"]}, explain=True)
     assert (answer["show"], answer["reason"], answer["meter"], answer["offer"]) == ("full", "gift", None, None)
     assert answer["source"] == {"type": "gift", "id": made["id"], "plan": None}
-    assert answer["until"] == answer["refresh_after"] == "2026-12-01T00:00:00Z"
+    assert answer["until"] == answer["refresh_after"] == "2082-12-01T00:00:00Z"
     assert answer["parts"] == {"facts": "open", "notebook": "open"}
     assert answer["features"] == []
     assert [step["step"] for step in answer["explain"]] == ["free", "entitlement", "pass"]
     assert answer["explain"][2] == {
         "step": "pass",
-        "values": {"id": made["id"], "until": "2026-12-01T00:00:00Z"},
+        "values": {"id": made["id"], "until": "2082-12-01T00:00:00Z"},
         "verdict": "gift",
     }
     assert desk_app.ask("other", visitor="v")["meter"]["used"] == 1
@@ -151,9 +151,9 @@ def test_a_bot_a_preview_and_who_cannot_be_recognised_are_answered_as_without_it
 def test_what_does_not_open_changes_nothing_in_the_answer(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     good, other = give(desk_app), give(desk_app, "other")
-    revoked, ended = give(desk_app), give(desk_app, until="2026-11-24T13:00:00Z")
+    revoked, ended = give(desk_app), give(desk_app, until="2082-11-24T13:00:00Z")
     assert desk_app.call("DELETE", f"/v1/passes/{revoked['id']}", admin=True).status_code == 200
-    desk_app.clock.at("2026-11-24T13:00:00Z")
+    desk_app.clock.at("2082-11-24T13:00:00Z")
     token = good["pass"]
     changed = [token[:at] + ("A" if token[at] != "A" else "B") + token[at + 1 :] for at in range(0, len(token), 7)]
     last = token[:-1] + ("A" if token[-1] != "A" else "B")
@@ -167,10 +167,10 @@ def test_what_does_not_open_changes_nothing_in_the_answer(desk_app: DeskApp) -> 
 
 def test_it_holds_until_its_end_and_not_a_second_longer(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
-    made = give(desk_app, until="2026-11-24T13:00:00Z")
-    desk_app.clock.at("2026-11-24T12:59:59Z")
+    made = give(desk_app, until="2082-11-24T13:00:00Z")
+    desk_app.clock.at("2082-11-24T12:59:59Z")
     assert opened(desk_app.ask("s", visitor="v", **{"pass": made["pass"]}))
-    desk_app.clock.at("2026-11-24T13:00:00Z")
+    desk_app.clock.at("2082-11-24T13:00:00Z")
     assert not opened(desk_app.ask("s", visitor="v", **{"pass": made["pass"]}))
     assert shown(desk_app, made["id"])["status"] == "expired"
 
@@ -199,7 +199,7 @@ def test_making_and_revoking_are_in_the_audit_once_each(desk_app: DeskApp) -> No
             made["id"],
             None,
             None,
-            {"story": "s", "openings": 1, "until": "2026-12-01T00:00:00Z", "status": "active"},
+            {"story": "s", "openings": 1, "until": "2082-12-01T00:00:00Z", "status": "active"},
             "the newsletter",
         ),
     ]
@@ -235,12 +235,12 @@ def test_the_list_is_csv_where_that_is_asked_for(desk_app: DeskApp) -> None:
     answer = desk_app.call("GET", "/v1/passes", admin=True, headers={"Accept": "text/csv"})
     assert answer.mimetype == "text/csv"
     (row,) = csv.DictReader(io.StringIO(answer.text))
-    assert (row["story"], row["openings"], row["until"]) == ("'=1+1", "1", "2026-12-01T00:00:00Z")
+    assert (row["story"], row["openings"], row["until"]) == ("'=1+1", "1", "2082-12-01T00:00:00Z")
 
 
 def test_a_repeat_with_the_same_idempotency_key_is_the_same_pass(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
-    body = {"story": "s", "openings": 1, "until": "2026-12-01T00:00:00Z", "reason": "why"}
+    body = {"story": "s", "openings": 1, "until": "2082-12-01T00:00:00Z", "reason": "why"}
     answers = [
         desk_app.call("POST", "/v1/passes", body, admin=True, headers={"Idempotency-Key": "k"}) for _ in range(2)
     ]
@@ -253,10 +253,10 @@ def test_a_repeat_with_the_same_idempotency_key_is_the_same_pass(desk_app: DeskA
 
 def test_what_is_wrong_with_a_request_is_named(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
-    good = {"story": "s", "openings": 1, "until": "2026-12-01T00:00:00Z", "reason": "why"}
+    good = {"story": "s", "openings": 1, "until": "2082-12-01T00:00:00Z", "reason": "why"}
     for field, bad in [
         ("openings", 0), ("openings", True), ("openings", "1"), ("openings", 100_001), ("until", NOON),
-        ("until", None), ("until", "2027-01-01T00:00:00"), ("story", ""), ("reason", " "), ("more", 1),
+        ("until", None), ("until", "2083-01-01T00:00:00"), ("story", ""), ("reason", " "), ("more", 1),
     ]:  # fmt: skip
         answer = desk_app.call("POST", "/v1/passes", {**good, field: bad}, admin=True)
         assert (answer.status_code, [e["field"] for e in answer.get_json()["errors"]]) == (422, [field]), (field, bad)

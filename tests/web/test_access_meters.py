@@ -150,10 +150,10 @@ def test_joining_is_for_each_meter(desk_app: DeskApp) -> None:
 
 
 def test_joining_lasts_as_long_as_the_window(desk_app: DeskApp) -> None:
-    desk_app.clock.at("2026-12-10T12:00:00Z")
+    desk_app.clock.at("2082-12-10T12:00:00Z")
     desk_app.ask("a", visitor="v")
     desk_app.ask("b", reader="r", visitor="v")
-    desk_app.clock.at("2027-01-02T12:00:00Z")
+    desk_app.clock.at("2083-01-02T12:00:00Z")
     desk_app.ask("c", visitor="v")
     assert figures(desk_app.ask("d", reader="s", visitor="v"))[2] == 2
 
@@ -161,11 +161,11 @@ def test_joining_lasts_as_long_as_the_window(desk_app: DeskApp) -> None:
 @pytest.mark.parametrize(
     ("now", "resets_at"),
     [
-        ("2026-11-30T12:00:00Z", "2026-12-01T05:00:00Z"),
-        ("2027-02-15T12:00:00-05:00", "2027-03-01T05:00:00Z"),
-        ("2027-03-10T12:00:00Z", "2027-04-01T04:00:00Z"),  # summer time begins on the 14th
-        ("2027-11-05T12:00:00Z", "2027-12-01T05:00:00Z"),  # and ends on the 7th
-        ("2027-11-01T03:59:59Z", "2027-11-01T04:00:00Z"),
+        ("2082-11-30T12:00:00Z", "2082-12-01T05:00:00Z"),
+        ("2083-02-15T12:00:00-05:00", "2083-03-01T05:00:00Z"),
+        ("2083-03-10T12:00:00Z", "2083-04-01T04:00:00Z"),  # summer time begins on the 14th
+        ("2083-11-05T12:00:00Z", "2083-12-01T05:00:00Z"),  # and ends on the 7th
+        ("2083-11-01T03:59:59Z", "2083-11-01T04:00:00Z"),
     ],
 )
 def test_a_month_turns_at_the_sites_midnight_across_daylight_saving(desk: DeskApp, now: str, resets_at: str) -> None:
@@ -181,10 +181,10 @@ def test_a_month_turns_at_the_sites_midnight_across_daylight_saving(desk: DeskAp
 @pytest.mark.parametrize(
     ("now", "resets_at"),
     [
-        ("2026-11-29T12:00:00Z", "2026-11-30T05:00:00Z"),  # a Sunday
-        ("2026-11-30T12:00:00Z", "2026-12-07T05:00:00Z"),  # a Monday
-        ("2027-03-13T12:00:00Z", "2027-03-15T04:00:00Z"),
-        ("2027-11-07T05:30:00Z", "2027-11-08T05:00:00Z"),  # in the hour that comes twice
+        ("2082-11-29T12:00:00Z", "2082-11-30T05:00:00Z"),  # a Sunday
+        ("2082-11-30T12:00:00Z", "2082-12-07T05:00:00Z"),  # a Monday
+        ("2083-03-13T12:00:00Z", "2083-03-15T04:00:00Z"),
+        ("2083-11-07T05:30:00Z", "2083-11-08T05:00:00Z"),  # in the hour that comes twice
     ],
 )
 def test_a_week_begins_on_monday(desk: DeskApp, now: str, resets_at: str) -> None:
@@ -200,8 +200,8 @@ def test_a_week_begins_on_monday(desk: DeskApp, now: str, resets_at: str) -> Non
 @pytest.mark.parametrize(
     ("now", "resets_at"),
     [
-        ("2027-03-14T05:00:00Z", "2027-03-15T04:00:00Z"),  # 23 hours
-        ("2027-11-07T04:00:00Z", "2027-11-08T05:00:00Z"),  # 25 hours
+        ("2083-03-14T05:00:00Z", "2083-03-15T04:00:00Z"),  # 23 hours
+        ("2083-11-07T04:00:00Z", "2083-11-08T05:00:00Z"),  # 25 hours
     ],
 )
 def test_a_day_is_a_local_one_however_long(desk: DeskApp, now: str, resets_at: str) -> None:
@@ -215,35 +215,35 @@ def test_in_a_rolling_window_each_story_counts_for_its_own_time(desk_app: DeskAp
     def ask(story: str, *, count: bool = True) -> dict[str, Any]:
         return desk_app.ask({"id": story, "tier": "slow"}, visitor="v", count=count)
 
-    first = clock.at("2026-12-01T10:00:00Z")
+    first = clock.at("2082-12-01T10:00:00Z")
     answer = ask("a", count=False)
     assert (answer["meter"]["resets_at"], answer["refresh_after"]) == (None, None)
-    assert ask("a")["meter"]["resets_at"] == "2026-12-31T10:00:00Z"
+    assert ask("a")["meter"]["resets_at"] == "2082-12-31T10:00:00Z"
     clock.now = first + 10 * DAY
     answer = ask("b")
     assert figures(answer) == ("metered", 2, 2, 0, True)
-    assert answer["meter"]["resets_at"] == answer["refresh_after"] == "2026-12-31T10:00:00Z"
+    assert answer["meter"]["resets_at"] == answer["refresh_after"] == "2082-12-31T10:00:00Z"
     clock.now = first + 20 * DAY
     assert figures(ask("a"))[4] is False, "reading again is free, and does not count anew"
-    assert ask("a")["meter"]["resets_at"] == "2026-12-31T10:00:00Z"
+    assert ask("a")["meter"]["resets_at"] == "2082-12-31T10:00:00Z"
     clock.now = first + 30 * DAY - 1
     assert figures(ask("c")) == ("meter_used_up", 2, 2, 0, False)
     clock.now = first + 30 * DAY
     answer = ask("c")
     assert figures(answer) == ("metered", 2, 2, 0, True)
-    assert answer["meter"]["resets_at"] == "2027-01-10T10:00:00Z"
+    assert answer["meter"]["resets_at"] == "2083-01-10T10:00:00Z"
     clock.now = first + 39 * DAY
     assert figures(ask("a"))[0] == "meter_used_up"
 
 
 def test_joined_stories_keep_their_own_time_in_a_rolling_window(desk_app: DeskApp) -> None:
     clock = desk_app.clock
-    first = clock.at("2026-12-01T10:00:00Z")
+    first = clock.at("2082-12-01T10:00:00Z")
     desk_app.ask({"id": "a", "tier": "slow"}, visitor="v")
     clock.now = first + 20 * DAY
     answer = desk_app.ask({"id": "b", "tier": "slow"}, visitor="v", reader="r")
     assert figures(answer) == ("metered", 2, 2, 0, True)
-    assert answer["meter"]["resets_at"] == "2026-12-31T10:00:00Z"
+    assert answer["meter"]["resets_at"] == "2082-12-31T10:00:00Z"
     clock.now = first + 30 * DAY
     assert figures(desk_app.ask({"id": "c", "tier": "slow"}, visitor="v", reader="r")) == ("metered", 2, 2, 0, True)
 

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from tests.within import DeskApp, MakeDesk
 
 AtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
-GOOD = {"plan": "vip", "reason": "press card", "until": "2027-01-01T00:00:00Z"}
+GOOD = {"plan": "vip", "reason": "press card", "until": "2083-01-01T00:00:00Z"}
 FIELDS = {"id", "reader", "plan", "features", "reason", "from", "until", "status", "actor", "created_at", "import"}
 
 
 @pytest.fixture(autouse=True)
 def _at_noon(desk: DeskApp) -> None:
-    desk.clock.at("2026-12-10T12:00:00Z")
+    desk.clock.at("2082-12-10T12:00:00Z")
 
 
 def give(desk: DeskApp, body: Any, reader: str = "r", **more: Any) -> TestResponse:
@@ -52,11 +52,11 @@ def test_a_grant_is_told_whole(desk: DeskApp) -> None:
         "plan": "vip",
         "features": [],
         "reason": "press card",
-        "from": "2026-12-10T12:00:00Z",
-        "until": "2027-01-01T00:00:00Z",
+        "from": "2082-12-10T12:00:00Z",
+        "until": "2083-01-01T00:00:00Z",
         "status": "active",
         "actor": "ann",
-        "created_at": "2026-12-10T12:00:00Z",
+        "created_at": "2082-12-10T12:00:00Z",
         "import": None,
     }
 
@@ -80,15 +80,15 @@ def test_single_features_may_be_given(desk: DeskApp) -> None:
         ({"features": "no_ads", "reason": "x", "until": None}, ["features"]),
         ({"features": [7], "reason": "x", "until": None}, ["features.0"]),
         ({"plan": "vip", "reason": "x"}, ["until"]),
-        ({**GOOD, "until": "2026-12-10T12:00:00Z"}, ["until"]),
+        ({**GOOD, "until": "2082-12-10T12:00:00Z"}, ["until"]),
         ({**GOOD, "until": "2020-01-01T00:00:00Z"}, ["until"]),
-        ({**GOOD, "until": "2027-01-01"}, ["until"]),
+        ({**GOOD, "until": "2083-01-01"}, ["until"]),
         ({**GOOD, "until": "never"}, ["until"]),
         ({**GOOD, "until": ""}, ["until"]),
         ({**GOOD, "until": 1_800_000_000}, ["until"]),
-        ({**GOOD, "from": "2027-01-01T00:00:00Z"}, ["until"]),
-        ({**GOOD, "from": "2028-01-01T00:00:00Z"}, ["until"]),
-        ({**GOOD, "from": "2026-12-10T12:00:00"}, ["from"]),
+        ({**GOOD, "from": "2083-01-01T00:00:00Z"}, ["until"]),
+        ({**GOOD, "from": "2084-01-01T00:00:00Z"}, ["until"]),
+        ({**GOOD, "from": "2082-12-10T12:00:00"}, ["from"]),
         ({"plan": "vip", "until": None}, ["reason"]),
         ({**GOOD, "reason": None}, ["reason"]),
         ({**GOOD, "reason": ""}, ["reason"]),
@@ -119,25 +119,25 @@ def test_no_end_must_be_written_out(desk: DeskApp) -> None:
 
 
 def test_a_scheduled_grant_waits_for_its_start_to_the_second(desk: DeskApp) -> None:
-    told = give(desk, {**GOOD, "from": "2026-12-20T00:00:00+01:00"}).get_json()
-    assert (told["status"], told["from"]) == ("scheduled", "2026-12-19T23:00:00Z")
+    told = give(desk, {**GOOD, "from": "2082-12-20T00:00:00+01:00"}).get_json()
+    assert (told["status"], told["from"]) == ("scheduled", "2082-12-19T23:00:00Z")
     assert desk.reader("r")["sources"][0]["standing"] == "none"
     assert not desk.reader("r")["access"]
-    desk.clock.at("2026-12-19T22:59:59.9Z")
-    assert desk.ask("a", reader="r", count=False)["refresh_after"] == "2026-12-19T23:00:00Z"
-    desk.clock.at("2026-12-19T23:00:00Z")
+    desk.clock.at("2082-12-19T22:59:59.9Z")
+    assert desk.ask("a", reader="r", count=False)["refresh_after"] == "2082-12-19T23:00:00Z"
+    desk.clock.at("2082-12-19T23:00:00Z")
     assert desk.ask("a", reader="r")["reason"] == "grant"
     assert desk.reader("r")["sources"][0]["status"] == "active"
 
 
 def test_the_end_may_be_moved_both_ways_and_taken_away(desk: DeskApp) -> None:
-    grant = desk.grant("r", until="2027-01-01T00:00:00Z")["id"]
-    for until in ("2027-06-01T00:00:00Z", "2026-12-11T00:00:00Z", None, "2026-12-10T12:00:01Z"):
+    grant = desk.grant("r", until="2083-01-01T00:00:00Z")["id"]
+    for until in ("2083-06-01T00:00:00Z", "2082-12-11T00:00:00Z", None, "2082-12-10T12:00:01Z"):
         told = change(desk, grant, {"until": until, "reason": "as agreed"})
         assert (told.status_code, told.get_json()["until"]) == (200, until)
         assert told.get_json()["reason"] == "press card"
         assert desk.ask("a", reader="r")["until"] == until
-    desk.clock.at("2026-12-10T12:00:01Z")
+    desk.clock.at("2082-12-10T12:00:01Z")
     assert desk.ask("a", reader="r", count=False)["reason"] == "metered"
     assert change(desk, grant, {"until": None, "reason": "again"}).get_json()["status"] == "active"
 
@@ -145,8 +145,8 @@ def test_the_end_may_be_moved_both_ways_and_taken_away(desk: DeskApp) -> None:
 @pytest.mark.parametrize(
     ("body", "at_fault"),
     [
-        ({"until": "2026-12-10T12:00:00Z", "reason": "x"}, ["until"]),
-        ({"until": "2026-12-15T00:00:00Z", "reason": "x"}, ["until"]),
+        ({"until": "2082-12-10T12:00:00Z", "reason": "x"}, ["until"]),
+        ({"until": "2082-12-15T00:00:00Z", "reason": "x"}, ["until"]),
         ({"reason": "x"}, ["until"]),
         ({"until": None}, ["reason"]),
         ({"until": None, "reason": " "}, ["reason"]),
@@ -155,7 +155,7 @@ def test_the_end_may_be_moved_both_ways_and_taken_away(desk: DeskApp) -> None:
     ],
 )
 def test_422_says_what_is_wrong_with_a_change(desk: DeskApp, body: Any, at_fault: list[str]) -> None:
-    grant = desk.grant("r", **{"from": "2026-12-20T00:00:00Z"})["id"]
+    grant = desk.grant("r", **{"from": "2082-12-20T00:00:00Z"})["id"]
     assert fields(change(desk, grant, body)) == at_fault
 
 
@@ -209,17 +209,17 @@ def test_the_reader_is_told_whole_and_a_stranger_is_empty(desk: DeskApp) -> None
         "sources": [],
         "customers": [],
         "meters": [
-            {"name": "stories", "limit": 5, "used": 0, "left": 5, "resets_at": "2027-01-01T05:00:00Z"},
+            {"name": "stories", "limit": 5, "used": 0, "left": 5, "resets_at": "2083-01-01T05:00:00Z"},
             {"name": "rolling", "limit": 2, "used": 0, "left": 2, "resets_at": None},
-            {"name": "weekly", "limit": 2, "used": 0, "left": 2, "resets_at": "2026-12-14T05:00:00Z"},
-            {"name": "signed_in", "limit": 1, "used": 0, "left": 1, "resets_at": "2026-12-11T05:00:00Z"},
+            {"name": "weekly", "limit": 2, "used": 0, "left": 2, "resets_at": "2082-12-14T05:00:00Z"},
+            {"name": "signed_in", "limit": 1, "used": 0, "left": 1, "resets_at": "2082-12-11T05:00:00Z"},
         ],
     }
-    grant = desk.grant("r", plan="day_pass", until="2027-01-01T00:00:00Z")
+    grant = desk.grant("r", plan="day_pass", until="2083-01-01T00:00:00Z")
     told = desk.reader("r")
     assert told["access"]
     assert told["features"] == [
-        {"feature": "notebook", "until": "2027-01-01T00:00:00Z", "source": f"grant:{grant['id']}"}
+        {"feature": "notebook", "until": "2083-01-01T00:00:00Z", "source": f"grant:{grant['id']}"}
     ]
     assert told["sources"] == [
         {
@@ -229,8 +229,8 @@ def test_the_reader_is_told_whole_and_a_stranger_is_empty(desk: DeskApp) -> None
             "features": ["notebook"],
             "status": "active",
             "standing": "good",
-            "from": "2026-12-10T12:00:00Z",
-            "until": "2027-01-01T00:00:00Z",
+            "from": "2082-12-10T12:00:00Z",
+            "until": "2083-01-01T00:00:00Z",
             "ending": False,
             "confirmed": True,
             "reason": "press card",
@@ -240,7 +240,7 @@ def test_the_reader_is_told_whole_and_a_stranger_is_empty(desk: DeskApp) -> None
 
 
 def test_an_expired_grant_is_still_told(desk: DeskApp) -> None:
-    desk.grant("r", until="2026-12-11T00:00:00Z")
+    desk.grant("r", until="2082-12-11T00:00:00Z")
     desk.clock.now += 3 * DAY
     told = desk.reader("r")
     assert not told["access"]
@@ -248,50 +248,50 @@ def test_an_expired_grant_is_still_told(desk: DeskApp) -> None:
 
 
 def test_a_past_moment_is_told_as_it_stood(desk: DeskApp) -> None:
-    grant = desk.grant("r", until="2027-01-01T00:00:00Z")["id"]
-    desk.clock.at("2026-12-12T12:00:00Z")
-    change(desk, grant, {"until": "2026-12-20T00:00:00Z", "reason": "shorter"})
+    grant = desk.grant("r", until="2083-01-01T00:00:00Z")["id"]
+    desk.clock.at("2082-12-12T12:00:00Z")
+    change(desk, grant, {"until": "2082-12-20T00:00:00Z", "reason": "shorter"})
     later = desk.grant("r", features=["no_ads"])["id"]
-    desk.clock.at("2026-12-14T12:00:00Z")
+    desk.clock.at("2082-12-14T12:00:00Z")
     revoke(desk, grant, query_string={"reason": "over"})
-    desk.clock.at("2026-12-16T12:00:00Z")
+    desk.clock.at("2082-12-16T12:00:00Z")
 
     def then(at: str) -> list[tuple[str, str, str, str | None]]:
         told = desk.reader("r", at)
         return [(s["id"], s["status"], s["standing"], s["until"]) for s in told["sources"]]
 
-    assert then("2026-12-10T11:59:59Z") == []
-    assert then("2026-12-10T12:00:00Z") == [(grant, "active", "good", "2027-01-01T00:00:00Z")]
-    assert then("2026-12-12T11:59:59Z") == [(grant, "active", "good", "2027-01-01T00:00:00Z")]
-    assert sorted(then("2026-12-13T00:00:00Z")) == sorted(
-        [(grant, "active", "good", "2026-12-20T00:00:00Z"), (later, "active", "good", None)]
+    assert then("2082-12-10T11:59:59Z") == []
+    assert then("2082-12-10T12:00:00Z") == [(grant, "active", "good", "2083-01-01T00:00:00Z")]
+    assert then("2082-12-12T11:59:59Z") == [(grant, "active", "good", "2083-01-01T00:00:00Z")]
+    assert sorted(then("2082-12-13T00:00:00Z")) == sorted(
+        [(grant, "active", "good", "2082-12-20T00:00:00Z"), (later, "active", "good", None)]
     )
-    assert (grant, "revoked", "ended", "2026-12-20T00:00:00Z") in then("2026-12-14T12:00:00Z")
-    assert desk.reader("r", "2026-12-14T11:59:59Z")["features"][0]["feature"] == "notebook"
-    assert [f["feature"] for f in desk.reader("r", "2026-12-14T12:00:00Z")["features"]] == ["no_ads"]
+    assert (grant, "revoked", "ended", "2082-12-20T00:00:00Z") in then("2082-12-14T12:00:00Z")
+    assert desk.reader("r", "2082-12-14T11:59:59Z")["features"][0]["feature"] == "notebook"
+    assert [f["feature"] for f in desk.reader("r", "2082-12-14T12:00:00Z")["features"]] == ["no_ads"]
     assert desk.reader("r", "0001-01-01T00:00:00Z")["sources"] == []
 
 
 def test_a_future_moment_answers_what_holds_if_nothing_changes(desk: DeskApp) -> None:
-    desk.grant("r", until="2027-01-01T00:00:00Z")
-    desk.grant("r", plan="quiet", **{"from": "2027-02-01T00:00:00Z"})
+    desk.grant("r", until="2083-01-01T00:00:00Z")
+    desk.grant("r", plan="quiet", **{"from": "2083-02-01T00:00:00Z"})
     for story in ("a", "b"):
         desk.ask(story, reader="s")
         desk.ask({"id": story, "tier": "slow"}, reader="s")
-    assert desk.reader("r", "2026-12-31T23:59:59Z")["access"]
-    assert not desk.reader("r", "2027-01-01T00:00:00Z")["access"]
-    assert [f["feature"] for f in desk.reader("r", "2027-02-01T00:00:00Z")["features"]] == ["no_ads"]
-    meters = {m["name"]: m for m in desk.reader("s", "2026-12-31T00:00:00Z")["meters"]}
-    assert (meters["stories"]["used"], meters["stories"]["resets_at"]) == (2, "2027-01-01T05:00:00Z")
+    assert desk.reader("r", "2082-12-31T23:59:59Z")["access"]
+    assert not desk.reader("r", "2083-01-01T00:00:00Z")["access"]
+    assert [f["feature"] for f in desk.reader("r", "2083-02-01T00:00:00Z")["features"]] == ["no_ads"]
+    meters = {m["name"]: m for m in desk.reader("s", "2082-12-31T00:00:00Z")["meters"]}
+    assert (meters["stories"]["used"], meters["stories"]["resets_at"]) == (2, "2083-01-01T05:00:00Z")
     assert meters["rolling"]["used"] == 2
-    meters = {m["name"]: m for m in desk.reader("s", "2027-01-09T12:00:00Z")["meters"]}
-    assert (meters["stories"]["used"], meters["stories"]["resets_at"]) == (0, "2027-02-01T05:00:00Z")
+    meters = {m["name"]: m for m in desk.reader("s", "2083-01-09T12:00:00Z")["meters"]}
+    assert (meters["stories"]["used"], meters["stories"]["resets_at"]) == (0, "2083-02-01T05:00:00Z")
     assert (meters["rolling"]["used"], meters["rolling"]["resets_at"]) == (0, None)
     for far in ("9999-12-31T23:59:59Z", "9999-12-01T00:00:00Z"):
         assert not desk.reader("s", far)["access"]
 
 
-@pytest.mark.parametrize("at", ["", "yesterday", "2026-12-10", "2026-12-10T12:00:00", "1765368000", "\u202e"])
+@pytest.mark.parametrize("at", ["", "yesterday", "2082-12-10", "2082-12-10T12:00:00", "1765368000", "\u202e"])
 def test_422_another_moment_needs_an_offset(desk: DeskApp, at: str) -> None:
     assert fields(desk.call("GET", "/v1/readers/r", admin=True, query_string={"at": at})) == ["at"]
     assert fields(desk.call("GET", "/v1/readers/r", admin=True, query_string={"when": at})) == ["when"]
@@ -323,7 +323,7 @@ def test_422_an_idempotency_key_is_plain(desk: DeskApp, key: str) -> None:
 
 
 def test_of_many_at_once_with_one_key_one_grant_is_made(desk_app: DeskApp, all_at_once: AtOnce) -> None:
-    desk_app.clock.at("2026-12-10T12:00:00Z")
+    desk_app.clock.at("2082-12-10T12:00:00Z")
     answers = all_at_once(8, lambda _: give(desk_app, GOOD, headers={"Idempotency-Key": "k"}))
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.get_json()["id"] for answer in answers}) == 1
@@ -331,13 +331,13 @@ def test_of_many_at_once_with_one_key_one_grant_is_made(desk_app: DeskApp, all_a
 
 
 def test_of_many_changes_at_once_none_is_lost(desk_app: DeskApp, all_at_once: AtOnce) -> None:
-    desk_app.clock.at("2026-12-10T12:00:00Z")
+    desk_app.clock.at("2082-12-10T12:00:00Z")
     grant = desk_app.grant("r")["id"]
 
     def one(number: int) -> int:
         if number == 5:
             return revoke(desk_app, grant, query_string={"reason": "over"}).status_code
-        until = f"2027-01-{number + 1:02}T00:00:00Z"
+        until = f"2083-01-{number + 1:02}T00:00:00Z"
         return change(desk_app, grant, {"until": until, "reason": str(number)}).status_code
 
     assert set(all_at_once(10, one)) <= {200, 409}
@@ -346,9 +346,9 @@ def test_of_many_changes_at_once_none_is_lost(desk_app: DeskApp, all_at_once: At
 
 def test_configured_limits_of_grants_are_named(make_desk: MakeDesk, valkey_url: str, policy: str) -> None:
     desk = make_desk(valkey_url, policy + '\n[grants]\nplans = ["vip"]\nlongest = "30d"\n')
-    desk.clock.at("2026-12-10T12:00:00Z")
+    desk.clock.at("2082-12-10T12:00:00Z")
     assert fields(give(desk, {**GOOD, "plan": "supporter"})) == ["plan"]
-    assert fields(give(desk, {"features": ["no_ads"], "reason": "x", "until": "2027-01-01T00:00:00Z"})) == ["features"]
+    assert fields(give(desk, {"features": ["no_ads"], "reason": "x", "until": "2083-01-01T00:00:00Z"})) == ["features"]
     assert fields(give(desk, {**GOOD, "until": None})) == ["until"]
-    assert fields(give(desk, {**GOOD, "until": "2027-01-09T12:00:01Z"})) == ["until"]
-    assert give(desk, {**GOOD, "until": "2027-01-09T12:00:00Z"}).status_code == 201
+    assert fields(give(desk, {**GOOD, "until": "2083-01-09T12:00:01Z"})) == ["until"]
+    assert give(desk, {**GOOD, "until": "2083-01-09T12:00:00Z"}).status_code == 201
