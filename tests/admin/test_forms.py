@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.admin.conftest import MakeStaff, granted, plain
+from tests.serving import ADMIN_KEY
 from tests.within import DeskApp
 
 
@@ -20,9 +23,10 @@ def test_a_form_that_is_filled_in_anew_is_not_told_as_done_before_it_is(staff: M
     """Somebody goes back to a page that the browser kept, and gives another plan."""
     ann = staff()
     ann.get("/reader?id=r-1")
-    mark, form = ann.mark(), {"ends": "30", "reason": "the jury"}
+    mark = ann.mark()
     for what in ("plan:vip", "feature:no_ads", "feature:no_ads"):
-        assert ann.post("/reader/grant", id="r-1", once=mark, what=what, **form).status_code == 303
+        sent = ann.post("/reader/grant", id="r-1", once=mark, what=what, ends="30", reason="the jury")
+        assert sent.status_code == 303
     found = admin_desk.reader("r-1")["sources"]
     assert [(source["plan"], source["features"]) for source in found if source["plan"] is None] == [(None, ["no_ads"])]
     assert len(found) == 2
@@ -45,3 +49,52 @@ def test_what_one_form_said_stands_in_no_other(staff: MakeStaff, admin_desk: Des
     refused = ann.post("/reader/extend", id="r-1", grant=first, ends="date", until="", reason="one more season")
     assert refused.status_code == 422
     assert refused.text.count('value="one more season"') == 1
+
+
+def test_what_was_typed_when_the_session_ended_is_shown_again_and_the_way_back_to_its_page(
+    staff: MakeStaff, admin_desk: DeskApp
+) -> None:
+    ann = staff()
+    ann.get("/reader?id=r-1")
+    token = ann.token()
+    ann.client.delete_cookie("paywall_session", path="/admin")
+    came = {"Sec-Fetch-Site": "same-origin", "Referer": "http://localhost/admin/reader?id=r-1"}
+    late = ann.post(
+        "/reader/grant",
+        token=token,
+        headers=came,
+        id="r-1",
+        what="plan:vip",
+        ends="30",
+        reason="<b>a jury</b> of twelve",
+    )
+    assert late.status_code == 401
+    assert "Reason <b>a jury</b> of twelve" in plain(late)
+    back = re.search(r'href="/admin(/sign-in[^"]*)"', late.text)
+    assert back is not None
+    ann.get(back.group(1).replace("&amp;", "&"))
+    then = re.search(r'name="then" value="([^"]*)"', ann.here)
+    assert then is not None
+    assert ann.post("/sign-in", key=ADMIN_KEY, then=then.group(1)).headers["Location"] == "/admin/reader?id=r-1"
+    assert not admin_desk.reader("r-1")["access"]
+
+
+def test_what_another_session_or_another_site_sent(staff: MakeStaff) -> None:
+    ann, ben = staff(), staff(key="key-of-ben")
+    home = {"Sec-Fetch-Site": "same-origin", "Referer": "http://localhost/admin/reader?id=r-1"}
+    mixed = ann.post("/reader/grant", token=ben.token(), headers=home, id="r-1", reason="a jury of twelve")
+    assert mixed.status_code == 403
+    assert "Reason a jury of twelve" in plain(mixed)
+    assert 'href="/admin/reader?id=r-1"' in mixed.text
+    away = {"Sec-Fetch-Site": "cross-site", "Referer": "http://localhost/admin/reader?id=r-1"}
+    forged = ann.post("/reader/grant", headers=away, id="r-1", reason="call 555-0100 and say your key")
+    assert forged.status_code == 403
+    assert "555-0100" not in forged.text
+
+
+def test_a_key_that_was_typed_is_in_no_page(staff: MakeStaff) -> None:
+    someone = staff(None)
+    someone.get("/sign-in")
+    answer = someone.post("/sign-in", token="0" * 64, key=ADMIN_KEY, headers={"Sec-Fetch-Site": "same-origin"})
+    assert answer.status_code == 403
+    assert ADMIN_KEY not in answer.text

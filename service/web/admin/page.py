@@ -7,9 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, redirect, request, url_for
+from flask import Flask, Response, current_app, g, redirect, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
@@ -21,7 +20,7 @@ from service.store.codec import NewerSchema
 from service.store.errors import StoreUnavailable
 from service.store.idempotency import Idempotency
 from service.store.sessions import EndedSessions
-from service.web.admin import assets, door, frame, openid_door, rooms, shown
+from service.web.admin import assets, door, frame, openid_door, rooms, shown, unsent
 from service.web.admin.frame import SAID, Frame, is_secure
 from service.web.admin.house import House
 from service.web.admin.sessions import COOKIE, Sessions
@@ -145,7 +144,7 @@ def _admit(page: Flask, around: Frame) -> Response | None:
 
 def _to_the_door() -> Response:
     """To the sign-in, and back from there; what was asked with a form has to be asked again."""
-    back = request.full_path.rstrip("?") if request.method == "GET" else "/"
+    back = request.full_path.rstrip("?") if request.method == "GET" else unsent.stood_on(current_app)
     to = url_for("sign_in", then=back if back != "/" else None, over=1 if COOKIE in request.cookies else None)
     if "HX-Request" in request.headers:
         return Response(status=204, headers={"HX-Redirect": to})
@@ -156,13 +155,7 @@ def _to_the_door() -> Response:
 
 def _check_form(around: Frame) -> None:
     """A form comes from this page and this session, or it is nobody's. `Problem` 403."""
-    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    foreign = (
-        site not in ("same-origin", "none")
-        if site is not None
-        else origin is not None and urlsplit(origin).netloc != request.host
-    )
-    if foreign:
+    if unsent.foreign():
         raise Problem(403, "It was sent by another site; nothing was changed.", title=REFUSED)
     token = request.form.get("token", "")
     if g.strange or not around.sessions.brought(g.session, token):
@@ -219,5 +212,7 @@ def _tell_errors(page: Flask) -> None:
 def told(problem: Problem) -> Response:
     """An error as a page."""
     title = problem.title or TYPES.get(problem.status, ("", "The request was refused"))[1]
-    template = "error_part.html" if "HX-Request" in request.headers else "error.html"
-    return frame.show(template, status=problem.status, problem=problem, title=title)
+    if "HX-Request" in request.headers:
+        return frame.show("error_part.html", status=problem.status, problem=problem, title=title)
+    back, typed = unsent.stood_on(current_app), unsent.typed()
+    return frame.show("error.html", status=problem.status, problem=problem, title=title, back=back, typed=typed)
