@@ -93,7 +93,7 @@ def build(
         audit_log=audit_log,
         audit_check=audit_check,
         audit_erasure=AuditErasure(link, keys, audit, audit_log),
-        admin_keys=AdminKeys(Registry(link, keys, audit, "keys"), taken),
+        admin_keys=AdminKeys(Registry(link, keys, audit, "keys"), lambda: secrets.signer("key"), taken),
         approvals=approvals,
         approving=approving,
         giving=Giving(catalogue, readers, grants, approving),

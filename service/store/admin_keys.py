@@ -2,21 +2,24 @@
 
 Every process keeps a copy and looks again after a second: an ended key is unknown everywhere within that second. For a key
 that it does not know it looks again at once, so that a new key works everywhere as soon as it was shown; but only so many
-times a second, so that wrong keys cost the store next to nothing. While the store is away the copy stays in force, so that
-a known key is told "503" by the route it asks and not "401" by the door.
+times a second, so that wrong keys cost the store next to nothing. A key carries a mark that only we can make: for one of
+ours it looks in any case, so that a flood of wrong keys never turns a new key away. While the store is away the copy stays
+in force, so that a known key is told "503" by the route it asks and not "401" by the door.
 """
 
 from __future__ import annotations
 
+import hmac
 import secrets
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from service.sealing import Signer
 from service.store import audit as trail
 from service.store.audit import Actor
 from service.store.codec import NewerSchema
@@ -28,6 +31,9 @@ FRESH = 1.0
 """Seconds for which a process answers from its copy."""
 LOOKS, LOOKS_A_SECOND = 20, 5
 """How often a process looks again for keys that its copy does not know: at once, and from then on."""
+
+WORD, MARK = "paywall_", 16
+"""How a key begins, and the length of the mark with which it ends."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list).decode
@@ -55,17 +61,30 @@ class AdminKey:
     actor: str
 
 
-def new_key() -> str:
-    """A key: 43 characters of chance behind a word by which scanners for leaked secrets find it."""
-    return "paywall_" + secrets.token_urlsafe(32)
-
-
 class AdminKeys:
     """Makes, lists and ends keys. `taken` are the names of the environment's. `StoreUnavailable` while it is away."""
 
-    def __init__(self, registry: Registry, taken: Collection[str] = ()) -> None:
+    def __init__(self, registry: Registry, signer: Callable[[], Signer], taken: Collection[str] = ()) -> None:
         self._registry = registry
+        self._signer = signer
         self._taken = frozenset(taken)
+
+    def new_key(self) -> str:
+        """A key: 43 characters of chance behind a word by which scanners for leaked secrets find it, and our mark."""
+        chance = WORD + secrets.token_urlsafe(32)
+        return chance + self._mark(chance)
+
+    def made(self, key: str) -> bool:
+        """Whether this key was made by us, by its mark; it may be over. Those from before there were marks have none."""
+        if not key.startswith(WORD) or not key.isascii():
+            return False
+        try:
+            return hmac.compare_digest(self._mark(key[:-MARK]), key[-MARK:])
+        except StoreUnavailable:  # Where our secret lies in the store.
+            return False
+
+    def _mark(self, chance: str) -> str:
+        return self._signer().mark(chance.encode())[:MARK]
 
     def add(self, name: str, role: str, mark: bytes, reason: str | None, actor: Actor, now: float) -> AdminKey:
         """Keeps a new key by its hash. `NameInUse`."""
@@ -118,17 +137,30 @@ class KeyBook:
         self._keys = keys
         self._lock = threading.Lock()
         self._by_mark: dict[str, AdminKey] | None = None
+        self._over: set[bytes] = set()
         self._read_at = float("-inf")
         self._looks, self._counted_at = float(LOOKS), time.monotonic()
 
-    def find(self, mark: bytes) -> AdminKey | None:
-        """The key of this hash. `StoreUnavailable` where the store was never reached yet and so nothing is known."""
+    def find(self, mark: bytes, key: str = "") -> AdminKey | None:
+        """The key of this hash; `key` itself where it is known, to tell whether it may be a new one.
+
+        `StoreUnavailable` where the store was never reached yet and so nothing is known.
+        """
         with self._lock:
-            stale = self._by_mark is None or time.monotonic() - self._read_at >= FRESH
-            if stale or (mark.hex() not in (self._by_mark or {}) and self._may_look()):
+            if self._by_mark is None or time.monotonic() - self._read_at >= FRESH:
+                self._over.clear()
+                self._read()
+            elif mark.hex() not in self._by_mark and (self._may_be_new(mark, key) or self._may_look()):
                 self._read()
             known = self._by_mark or {}
         return known.get(mark.hex())
+
+    def _may_be_new(self, mark: bytes, key: str) -> bool:
+        """Whether it is one of ours that was not looked for since the copy was read anew: later ones are over."""
+        if mark in self._over or not self._keys.made(key):
+            return False
+        self._over.add(mark)
+        return True
 
     def _may_look(self) -> bool:
         now = time.monotonic()

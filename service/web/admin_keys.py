@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from service.store.admin_keys import AdminKey, AdminKeys, KeyBook, NameInUse, UnknownKey, new_key
+from service.store.admin_keys import AdminKey, AdminKeys, KeyBook, NameInUse, UnknownKey
 from service.store.audit import Actor
 from service.store.idempotency import Idempotency
 from service.web import bodies, csv_out, encode, guards, paging, repeats
@@ -79,7 +79,7 @@ def blueprint(keys: AdminKeys, book: KeyBook, repeated: Idempotency, clock: Call
 
 def made(keys: AdminKeys, name: str, role: str, reason: str | None, actor: Actor, now: float) -> dict[str, Any]:
     """A new key, with the key itself. `Problem` 409 where the name is in use, also by a key of the environment."""
-    key = new_key()
+    key = keys.new_key()
     try:
         kept = keys.add(name, role, guards.digest(key), reason, actor, now)
     except NameInUse:

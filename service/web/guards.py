@@ -60,7 +60,7 @@ class Keyring:
         site: Iterable[Named],
         admin: Iterable[Named],
         *,
-        stored: Callable[[bytes], Principal | None] = lambda _: None,
+        stored: Callable[[bytes, str], Principal | None] = lambda *_: None,
         wrong: Callable[[str], int] = lambda _: 0,
     ) -> None:
         self._known = {digest(key.secret): Principal(key.name, "site") for key in site}
@@ -73,9 +73,12 @@ class Keyring:
         principal = self._known.get(digest(header[7:])) if header[:7] == "Bearer " else None
         return principal is not None and principal.role == "site"
 
-    def of_digest(self, hashed: bytes) -> Principal | None:
-        """Whose key has this digest now; `None` for one that is unknown or ended. `StoreUnavailable` as in `principal`."""
-        return self._known.get(hashed) or self._stored(hashed)
+    def of_digest(self, hashed: bytes, key: str = "") -> Principal | None:
+        """Whose key has this digest now; `None` for one that is unknown or ended. `StoreUnavailable` as in `principal`.
+
+        With the key itself one that was made a moment ago is known whatever else is asked.
+        """
+        return self._known.get(hashed) or self._stored(hashed, key)
 
     def principal(self, header: str | None, address: str, *, to_admins: bool = True) -> Principal:
         """Whose key this header carries. `Problem` 401 without a valid one, 429 after too many wrong ones.
@@ -89,7 +92,7 @@ class Keyring:
             raise Problem(401, "Send a key: Authorization: Bearer <key>.")
         hashed = digest(secret)
         try:
-            found = self.of_digest(hashed)
+            found = self.of_digest(hashed, secret)
         except StoreUnavailable:
             if to_admins:
                 raise
@@ -106,11 +109,11 @@ _UNKNOWN = (
 )
 
 
-def made_at_run_time(book: KeyBook) -> Callable[[bytes], Principal | None]:
+def made_at_run_time(book: KeyBook) -> Callable[[bytes, str], Principal | None]:
     """Looks up the keys that owners made, for a `Keyring`."""
 
-    def stored(hashed: bytes) -> Principal | None:
-        key = book.find(hashed)
+    def stored(hashed: bytes, secret: str) -> Principal | None:
+        key = book.find(hashed, secret)
         return None if key is None else Principal(key.name, cast(Role, key.role))
 
     return stored

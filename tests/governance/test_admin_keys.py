@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from service.store.admin_keys import LOOKS, KeyBook
+from service.web import guards
 from tests.governance.conftest import House
 from tests.serving import Paywall, Serve
 from tests.store.conftest import Launch, Until
@@ -143,17 +144,31 @@ def test_a_key_works_on_every_worker_as_soon_as_it_was_shown(serve: Serve) -> No
         assert [status(made.json()["key"]) for _ in range(6)] == [200] * 6
 
 
+def test_a_new_key_works_on_every_worker_also_after_a_flood_of_wrong_ones(serve: Serve) -> None:
+    paywall = serve(PAYWALL_WORKERS="2")
+
+    def status(key: str) -> int:
+        return paywall.get("/v1/audit", key, headers={"Connection": "close"}).status_code
+
+    for name in "abc":
+        assert {status(os.urandom(8).hex()) for _ in range(60)} <= {401, 429}
+        made = paywall.post("/v1/keys", {"name": name, "role": "viewer"}, "admin-key-of-the-tests")
+        assert [status(made.json()["key"]) for _ in range(10)] == [200] * 10
+
+
 def test_wrong_keys_cost_the_store_next_to_nothing(house: House) -> None:
     def asked() -> int:
         told = bytes(house.app.service.link.call(b"x", b"INFO", b"commandstats"))
         (line,) = [line for line in told.splitlines() if line.startswith(b"cmdstat_hgetall:")]
         return int(line.partition(b"calls=")[2].partition(b",")[0])
 
-    book = KeyBook(house.app.service.governance.admin_keys)
+    keys = house.app.service.governance.admin_keys
+    book, ended = KeyBook(keys), keys.new_key()
     assert book.find(os.urandom(32)) is None
     before = asked()
     for _ in range(1_000):
-        assert book.find(os.urandom(32)) is None
+        assert book.find(os.urandom(32), "paywall_" + os.urandom(40).hex()) is None
+        assert book.find(guards.digest(ended), ended) is None
     assert asked() - before < 5 * LOOKS
 
 
