@@ -14,7 +14,7 @@ from service.importing.entries import Sheet
 from service.importing.pace import HASTE, Pace, patiently
 from service.importing.rolling import Background, Progress, Roller
 from service.importing.seams import Checkpoint
-from service.importing.staging import PLANNED, Staging, WrongRows, new_id
+from service.importing.staging import PLANNED, Changes, Staging, WrongRows, new_id
 from service.importing.telling import public, told_of
 from service.paywall import granting
 from service.paywall.catalogue import Catalogue
@@ -97,15 +97,16 @@ class GrantImports:
         import_id = f"im_{named}" if named else new_id()
         if named and (begun := self._store.find(import_id)) and begun.state != "staged":
             return begun
-        manifest, ends = self._staging.stage(import_id, sheet, actor, now, pace)
-        if self._needs_second_admin(manifest.planned["new"] + manifest.planned["extended"], ends, now):
+        manifest, changes = self._staging.stage(import_id, sheet, actor, now, pace)
+        if self._needs_second_admin(changes, now):
             return self._ask(manifest, sheet, actor, now)
         return self._commit(manifest, None, now)
 
-    def _needs_second_admin(self, readers: int, ends: Collection[int | None], now: float) -> bool:
-        return readers > 0 and any(
+    def _needs_second_admin(self, changes: Changes, now: float) -> bool:
+        readers = len(changes.readers)
+        return any(
             granting.needs_second_admin(self._catalogue, start=int(now), until=end, now=now, readers=readers)
-            for end in ends
+            for end in changes.ends
         )
 
     def _ask(self, manifest: Manifest, sheet: Sheet, actor: Actor, now: float) -> Waiting:

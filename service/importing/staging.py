@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from service.importing.attribution import entry_of
 from service.importing.entries import Mistake, Sheet
@@ -32,6 +32,14 @@ class WrongRows(Exception):
         self.mistakes = mistakes
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """For whom an import would change something, by their tags, and the ends of what it would give."""
+
+    readers: set[str] = field(default_factory=set)
+    ends: set[int | None] = field(default_factory=set)
+
+
 class Staging:
     """Every method raises `StoreUnavailable` where the store is away for longer than patience lasts."""
 
@@ -45,17 +53,16 @@ class Staging:
         """The line of each entry and what it would do; mistakes that only show beside what readers hold join the sheet's."""
         return self._planner.plan(sheet.entries, import_id, now, sheet.mistakes, pace)
 
-    def stage(
-        self, import_id: str, sheet: Sheet, actor: Actor, now: float, pace: Pace
-    ) -> tuple[Manifest, Collection[int | None]]:
-        """Stages it all under this id. Gives it, and the ends of what it would give. `WrongRows`."""
-        counts, ends = dict.fromkeys(PLANNED, 0), dict[int | None, None]()
+    def stage(self, import_id: str, sheet: Sheet, actor: Actor, now: float, pace: Pace) -> tuple[Manifest, Changes]:
+        """Stages it all under this id. Gives it, and what it would change. `WrongRows`."""
+        counts, changes = dict.fromkeys(PLANNED, 0), Changes()
 
         def counted() -> Iterator[Row]:
             for _, row in self.plan(sheet, import_id, now, pace):
                 counts[row.action] += 1
                 if row.action != "unchanged":
-                    ends[row.until] = None
+                    changes.readers.add(row.tag)
+                    changes.ends.add(row.until)
                 yield row
 
         chunks = self._put(import_id, counted())
@@ -78,7 +85,7 @@ class Staging:
         )
         self._store.put_manifest(manifest)
         self._checkpoint("import.staged")
-        return manifest, ends
+        return manifest, changes
 
     def _put(self, import_id: str, rows: Iterator[Row]) -> int:
         """Keeps the rows in chunks. Gives how many."""

@@ -24,6 +24,11 @@ WAITS = 30 * 86_400
 """Seconds after which nobody is asked any more; sooner where what is asked for would be over by then."""
 
 
+def new_id(now: float) -> str:
+    """An id for what waits: `ap_` and 24 characters, which sort by the time it was asked; a second may see several."""
+    return f"ap_{int(now * 1_000_000):014x}{secrets.token_hex(5)}"
+
+
 class UnknownApproval(Exception):
     """Nothing of that id waits: it never did, or it is settled, or its time is over."""
 
@@ -76,7 +81,7 @@ class Approvals:
         """Asks for a second admin. After `over_at` there would be nothing left to confirm."""
         expires = int(now) + WAITS if over_at is None else min(over_at, int(now) + WAITS)
         asked = Approval(
-            "ap_" + secrets.token_hex(10),
+            new_id(now),
             kind,
             reader,
             payload,
