@@ -128,6 +128,7 @@ def refuse(approval_id: str, reason: str | None, as_json: bool) -> None:
 
 
 def _line(told: dict[str, Any]) -> str:
-    wants = ", ".join(f"{name} {value}" for name, value in told["wants"].items())
+    wants = ", ".join("no end" if value is None else f"{name} {value}" for name, value in told["wants"].items())
     whom = f" for {told['reader']}" if told["reader"] else ""
-    return f"{told['approval']}  {told['kind']}{whom}: {wants}  ({told['asked_by']}: {told['reason']})"
+    why = f": {told['reason']}" if told["reason"] else ""
+    return f"{told['approval']}  {told['kind']}{whom}: {wants}  ({told['asked_by']}{why})"

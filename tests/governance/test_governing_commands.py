@@ -116,6 +116,9 @@ def test_approvals(service: Paywall) -> None:
         "waits for a second admin"
         in run(service, "grants", "add", "--reader", "r-2", "--plan", "vip", "--reason", "press", "--no-end").stdout
     )
+    listed = run(service, "approvals", "list").stdout
+    assert "no end" in listed
+    assert "None" not in listed
     run(service, "approvals", "confirm", waits["approval"], status=1)
     answer = service.post(f"/v1/approvals/{waits['approval']}", None, BEN)
     assert answer.status_code == 200
