@@ -12,7 +12,6 @@ from service.paywall.catalogue import Story
 from service.web import bodies, guards
 from service.web.describe import described
 from service.web.encode import Encoder
-from service.web.errors import invalid
 from service.web.schemas import AccessIn, AccessOut, BatchIn, BatchOut
 
 
@@ -47,14 +46,20 @@ def blueprint(
     """The website's questions."""
     blp = Blueprint("access", __name__)
     access_in, batch_in = AccessIn(), BatchIn()
+    tiers = desk.catalogue.tiers
+    unknown = f"there is no such tier; there are {', '.join(tiers)}"
+
+    def unknown_tiers(stories: dict[str, object]) -> list[tuple[str, str]]:
+        """Tiers of stories, as they came, that the catalogue does not have; what is no tier's name the schema refuses."""
+        named = {f"{place}.tier": story.get("tier") for place, story in stories.items() if isinstance(story, dict)}
+        return [(place, unknown) for place, tier in named.items() if isinstance(tier, str) and tier not in tiers]
 
     @blp.post("/v1/access")
     @described(takes=AccessIn, gives={200: AccessOut}, tag="website")
     @guards.site
     def access() -> Response:
         """The full story or the upsell box, for one reader and one story, and why."""
-        data = bodies.load(access_in)
-        _known_tiers(desk, [("story.tier", data["story"].get("tier"))])
+        data = bodies.load(access_in, further=lambda body: unknown_tiers({"story": body.get("story")}))
         answer = desk.ask(question_of(data), clock())
         answered(answer)
         return private(encoder.access(answer, explained=data.get("explain") is True))
@@ -64,9 +69,8 @@ def blueprint(
     @guards.site
     def batch() -> Response:
         """Up to 100 stories at once, each as if asked alone without counting."""
-        data = bodies.load(batch_in)
+        data = bodies.load(batch_in, further=lambda body: unknown_tiers(_placed(body.get("stories"))))
         stories = [story_of(story) for story in data["stories"]]
-        _known_tiers(desk, [(f"stories.{place}.tier", story.tier) for place, story in enumerate(stories)])
         answers = desk.ask_all(stories, data.get("reader"), data.get("visitor"), clock())
         for answer in answers:
             answered(answer)
@@ -75,15 +79,9 @@ def blueprint(
     return blp
 
 
-def _known_tiers(desk: Desk, places: list[tuple[str, str | None]]) -> None:
-    tiers = desk.catalogue.tiers
-    unknown = [
-        (place, f"there is no such tier; there are {', '.join(tiers)}")
-        for place, tier in places
-        if tier is not None and tier not in tiers
-    ]
-    if unknown:
-        raise invalid(unknown)
+def _placed(stories: object) -> dict[str, object]:
+    """A batch's stories by their places in it, as far as they were sent as a list."""
+    return {f"stories.{place}": story for place, story in enumerate(stories if isinstance(stories, list) else ())}
 
 
 def private(body: dict[str, Any]) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from flask import g, request
@@ -46,7 +46,11 @@ def is_json(content_type: str | None) -> bool:
     return (content_type or "").partition(";")[0].strip().lower() == "application/json"
 
 
-def load(schema: Schema, *, optional: bool = False) -> dict[str, Any]:
+Mistakes = Callable[[dict[str, Any]], list[tuple[str, str]]]
+"""What a schema cannot know, said of a body as it came: fields and messages."""
+
+
+def load(schema: Schema, *, optional: bool = False, further: Mistakes | None = None) -> dict[str, Any]:
     """The body by a schema. With `optional`, and from admins, no body is an empty object and needs no Content-Type.
 
     `Problem` 415, 413, 400, 422.
@@ -62,7 +66,7 @@ def load(schema: Schema, *, optional: bool = False) -> dict[str, Any]:
         value = loads(body)
     except NotJson as error:
         raise Problem(400, f"The body is not JSON: {error}.") from None
-    return check(schema, value)
+    return check(schema, value, further)
 
 
 def _bare() -> bool:
@@ -70,14 +74,20 @@ def _bare() -> bool:
     return not request.content_type and g.principal.role != "site"
 
 
-def check(schema: Schema, value: Any) -> dict[str, Any]:
-    """A value by a schema. `Problem` 422 with every field at fault."""
+def check(schema: Schema, value: Any, further: Mistakes | None = None) -> dict[str, Any]:
+    """A value by a schema, and by what it cannot know. `Problem` 422 with every field at fault, each once."""
     if not isinstance(value, dict):
         raise invalid([("body", "must be an object")])
+    loaded: dict[str, Any] = {}
+    wrong: list[tuple[str, str]] = []
     try:
-        loaded: dict[str, Any] = schema.load(value)
+        loaded = schema.load(value)
     except ValidationError as error:
-        raise invalid(field_errors(error.messages)) from None
+        wrong = field_errors(error.messages)
+    named = {field for field, _ in wrong}
+    wrong += [mistake for mistake in (further(value) if further else ()) if mistake[0] not in named]
+    if wrong:
+        raise invalid(wrong)
     return loaded
 
 

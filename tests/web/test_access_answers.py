@@ -284,6 +284,7 @@ def test_the_batch_answers_each_as_if_asked_alone_without_counting(desk: DeskApp
     [
         ({"stories": [{"id": str(n)} for n in range(3)] + [{"id": "x", "tier": "no"}]}, ["stories.3.tier"]),
         ({"stories": [{"id": "a"}, {"id": ""}, {}]}, ["stories.1.id", "stories.2.id"]),
+        ({"stories": [None, {"id": "a", "tier": "no"}], "x": 1}, ["stories.0", "x", "stories.1.tier"]),
         ({"stories": [{"id": str(n)} for n in range(101)]}, ["stories"]),
         ({"stories": []}, ["stories"]),
         ({"stories": None}, ["stories"]),

@@ -135,6 +135,13 @@ def test_422_names_every_field_at_once(paywall: Paywall) -> None:
     }
 
 
+def test_422_names_an_unknown_tier_beside_all_else_that_is_wrong(paywall: Paywall) -> None:
+    alone = {"story": {"id": "", "tier": "nope"}, "count": 1}
+    assert set(fields(send(paywall, json.dumps(alone)))) == {"story.id", "story.tier", "count"}
+    both = {"story": {"id": "a", "tier": "\u202e"}}
+    assert fields(send(paywall, json.dumps(both))) == ["story.tier"]
+
+
 PATHS = [
     ("a%20", "a space after"),
     ("%00", "nought"),
