@@ -37,8 +37,28 @@ def _second(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
+class _Retold(logging.Handler):
+    """What the standard library's loggers are told, as a line like all others.
+
+    Of other people's libraries it says only which one has a word: their messages may quote what was sent.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        ours = record.name.startswith("service.")
+        fields = {name: value for name, value in vars(record).items() if ours and name not in _OF_EVERY_RECORD}
+        if record.exc_info and (error := record.exc_info[1]):
+            fields |= {"kind": type(error).__name__, "where": where(error)}
+        event = str(record.msg) if ours else "library_said"
+        log().log(record.levelno, event, logger=record.name, **fields)
+
+
+_OF_EVERY_RECORD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
+
+
 def configure_logs(*, command: bool = False) -> None:
     """JSON lines: a service's on standard output; of a `command` only errors, on standard error."""
+    retold = _Retold(logging.ERROR if command else logging.WARNING)
+    logging.basicConfig(handlers=[retold])  # does nothing where somebody, a test run, listens already
     structlog.configure(
         cache_logger_on_first_use=True,
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR if command else logging.INFO),

@@ -224,6 +224,9 @@ def test_the_store_that_dies_is_started_again_and_nothing_is_lost(serve: Serve, 
 
     until(normal, 5)
     assert paywall.reader("r")["access"]
+    lines = [json.loads(line) for line in paywall.log.splitlines()]  # JSON, each of them
+    (died,) = [line for line in lines if line["event"] == "embedded_store_died"]
+    assert (died["level"], died["status"]) == ("warning", -signal.SIGKILL)
 
 
 @pytest.mark.full
