@@ -18,6 +18,7 @@ from requests.adapters import HTTPAdapter
 
 from service.billing.allowance import Allowance
 from service.billing.errors import StripeUnavailable, asking
+from service.billing.lines import SLOW, Lines
 
 API_VERSION = "2026-10-28.endive"
 """What every call asks for; the version of the installed SDK."""
@@ -27,20 +28,27 @@ Patience = Literal["inline", "click", "worker"]
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """Seconds: to connect, to read one answer, within which the last request may begin, to wait for the allowance."""
+    """Seconds: to connect, to read one answer, within which the last request may begin, to wait for its turn.
+
+    `lines`: how many threads of a process may be at it at once. `slow`: see `lines.Lines`.
+    """
 
     connect: float
     read: float
     begin: float
     allowance: float
+    lines: int
+    slow: float = SLOW
 
 
+# A process has 16 threads (`server.THREADS`): with a Stripe that hangs, some are left for those who read.
 PATIENCE: dict[Patience, Patient] = {
     # Somebody waits for a 200 that Stripe wants within 5 s: 1.5 + 1 + 2 is the worst case.
-    "inline": Patient(connect=1, read=2, begin=1.5, allowance=0.2),
+    "inline": Patient(connect=1, read=2, begin=1.5, allowance=0.2, lines=6),
     # A reader has pressed a button, and looks at the page.
-    "click": Patient(connect=2, read=5, begin=5, allowance=2),
-    "worker": Patient(connect=2, read=5, begin=math.inf, allowance=60),  # A sweep takes as long as it takes.
+    "click": Patient(connect=2, read=5, begin=5, allowance=2, lines=6, slow=math.inf),
+    # A sweep takes as long as it takes.
+    "worker": Patient(connect=2, read=5, begin=math.inf, allowance=60, lines=100, slow=math.inf),
 }
 
 _CONNECTIONS = 32
@@ -89,13 +97,15 @@ class _Paced(stripe.RequestsClient):
     def __init__(self, patient: Patient, allowance: Allowance) -> None:
         super().__init__(timeout=(patient.connect, patient.read), session=_session())
         self._patient, self._allowance = patient, allowance
+        self._lines = Lines(patient.lines)
         self._errand = threading.local()
 
     @contextmanager
     def errand(self) -> Iterator[None]:
         """From now on the time of the errand runs."""
-        self._errand.until = time.monotonic() + self._patient.begin
-        yield
+        with self._lines.one(self._patient.allowance, slow=self._patient.slow):
+            self._errand.until = time.monotonic() + self._patient.begin
+            yield
 
     def request(  # type: ignore[override] # RequestsClient itself differs from its base in the same way
         self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None

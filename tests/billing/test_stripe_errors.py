@@ -6,6 +6,7 @@ import logging
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import stripe
 from service.billing.allowance import FIRST_PAUSE, LONGEST_PAUSE, Allowance
 from service.billing.errors import MEANING, NoSuchObject, StripeRefused, StripeTrouble, StripeUnavailable, meaning
 from service.billing.gateway import Gateway
+from service.billing.transport import PATIENCE
 from service.paywall.told import Ref
 
 SUBSCRIPTION = Ref("subscription", "sub_1")
@@ -117,6 +119,16 @@ def test_a_stripe_that_hangs_is_given_up_inline_after_two_seconds(control: Any, 
         gateway.read(SUBSCRIPTION)
     assert time.monotonic() - begun < 4.5
     control.ask("DELETE", "/faults")
+
+
+def test_a_stripe_that_hangs_holds_few_threads_and_the_others_go_on(control: Any, gateway: Gateway, wait: Any) -> None:
+    lines, threads = PATIENCE["inline"].lines, 30
+    control.ask("POST", "/faults", {"hang": 20})
+    with ThreadPoolExecutor(threads) as pool:
+        reads = [pool.submit(gateway.read, SUBSCRIPTION) for _ in range(threads)]
+        wait(lambda: sum(read.done() for read in reads) == threads - lines)
+        assert {str(read.exception()) for read in reads if read.done()} == {"busy"}
+        control.ask("DELETE", "/faults")
 
 
 def test_one_request_is_all_that_an_inline_read_makes_of_a_failing_stripe(canned: Any) -> None:
