@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from service.billing import facts, translate
 from service.billing.reading import Json, ident, text
 from service.billing.webhook import Envelope
+from service.paywall.source import TERMINAL
 from service.paywall.told import PaymentRef, Ref, Signal
 
 Finder = Callable[[Json], Sequence[Ref | PaymentRef]]
@@ -135,6 +136,8 @@ def signal(event: Envelope) -> Signal:
     refs = tuple(find(obj))
     if event.type == "customer.deleted":
         obj = {**obj, "deleted": True}  # The event carries the customer as it was.
+    if event.type == "customer.subscription.deleted" and obj.get("status") not in TERMINAL:
+        obj = {**obj, "status": "canceled"}  # What was deleted is over, whatever else an old version says of it.
     news = translate.payment_news(obj) if refs and find is _payment else None
     read = translate.KINDS.get(str(obj.get("object"))) if find not in (_invoice, _payment) else None
     told = read(obj) if read and refs else None

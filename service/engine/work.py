@@ -140,7 +140,7 @@ class Workbench:
             told = self._read(ref, errand)
         except NoSuchObject:
             return Look(self._gone(name, waiting, number, now), others)
-        if told is None:
+        if told is None or _lags(told, waiting):
             if not waiting:
                 self._objects.apply(name, number, None, now, read=False)
             return Look(self._payloads.apply(name, waiting, now), others, failed=True)
@@ -198,6 +198,12 @@ class Workbench:
         for reader, change in found.items():
             change[0] = errand.held_before.setdefault((event[1], reader), change[0])
         self._inbox.note_changes(*event, found)
+
+
+def _lags(told: Told, waiting: Sequence[Waiting]) -> bool:
+    """Whether Stripe's answer is older than its own word: what an event says is final is so, and stays so."""
+    final = (event.told for event in waiting if event.told is not None and event.told.terminal)
+    return not told.terminal and any(other.ref == told.ref for other in final)
 
 
 def _done(event: Waiting, verdict: Verdict) -> Done:

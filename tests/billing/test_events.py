@@ -194,3 +194,13 @@ def test_no_payload_whatever_raises(event_type: str, obj: dict[str, Any], previo
     for kind in ("subscription", "checkout.session", "customer", "charge", obj.get("object")):
         event = Envelope("evt_1", event_type, 0, False, None, {"id": "x_1", **obj, "object": kind}, previous)
         events.signal(event)
+
+
+@pytest.mark.parametrize(
+    ("status", "told"), [("active", "canceled"), ("canceled", "canceled"), ("incomplete_expired", "incomplete_expired")]
+)
+def test_a_deleted_subscription_is_over_whatever_else_its_payload_says(status: str, told: str, made: Any) -> None:
+    deleted = signal(envelope(made.event("customer.subscription.deleted", made.subscription(status=status))))
+    assert deleted.told is not None
+    assert deleted.told.terminal
+    assert getattr(deleted.told.source, "status", None) == told

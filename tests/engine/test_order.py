@@ -58,6 +58,29 @@ def test_an_update_after_the_deletion_leaves_it_ended(stage: Any, make: Any) -> 
     assert stage.engine.ledger.find(late["id"]).state == "stale"
 
 
+def test_an_answer_older_than_the_deletion_that_was_told_does_not_undo_it(stage: Any, make: Any, come: Any) -> None:
+    make.tell("customer.subscription.created", make.subscription())
+    ended = make.event("customer.subscription.deleted", make.subscription(status="canceled", ended_at=NOW + 5), NOW + 5)
+    stage.tell(ended, NOW + 5)  # Stripe itself still answers as before.
+    assert stage.held("r-1", NOW + 6) == {}
+    assert stage.engine.ledger.find(ended["id"]).state == "applied"
+    come(NOW + 200)
+    assert stage.held("r-1", NOW + 200) == {}
+    assert stage.engine.marks.counts()["unread"] == 1
+    stage.stripe.put(ended["data"]["object"])
+    come(NOW + 9_000)
+    assert stage.engine.marks.counts()["unread"] == 0
+    (kept,) = stage.readers.everything("r-1")
+    assert (kept.source.status, kept.source.confirmed) == ("canceled", True)
+
+
+def test_an_answer_older_than_the_payment_that_was_told_does_not_hold_the_pass_back(stage: Any, make: Any) -> None:
+    paid = make.session()
+    stage.stripe.put({**paid, "payment_status": "unpaid"})
+    stage.tell(make.event("checkout.session.completed", paid, NOW), NOW)
+    assert set(stage.held("r-1", NOW + 1)) == {"notebook"}
+
+
 def test_of_two_subscriptions_the_cancelled_one_ends_alone(stage: Any, make: Any) -> None:
     make.tell("customer.subscription.created", make.subscription("sub_1"))
     make.tell("customer.subscription.created", make.subscription("sub_2", end=NOW + 3 * DAY))
