@@ -171,7 +171,9 @@ class Desk:
                 holder = self._holders.of(replies[0], now)
             entitlements, marks = holder.entitlements, (owner_mark(reader), *holder.heir_of)
             if holder.held:
-                self._known.note(reader_hash(asked), holder.held, now)
+                self._known.note(reader_hash(reader), holder.held, now)
+                if reader != asked:
+                    self._known.note(reader_hash(asked), reader_hash(reader), now)
             place = 1 + len(frames)
             of_reader = self._values(frames, replies[1:place])
         of_visitor = self._values(frames, replies[place:]) if visitor is not None else {}

@@ -199,6 +199,7 @@ class Admin:
             self._engine.objects.touch(name, now)
             self._engine.spread_soon([name], now, "merge")
             checkpoint("merge.moved")
+        self._engine.merged(merge.gone, merge.stays, now)
         self._merges.finished(merge.gone)
         self._audit.settle(merge.stays)
 

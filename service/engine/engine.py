@@ -106,6 +106,7 @@ class Engine:
         self.customers = Customers(link, keys)
         telling = Telling(self.objects, checkpoint)
         putting = Putting(self.objects, readers, self.people, self.customers, catalogue, known, checkpoint)
+        self.merged = putting.merged
         spreader = Spreader(self.objects, self.seats, self.people, telling, putting, catalogue, checkpoint)
         payments = Payments(self.objects, gateway, report)
         self.workbench = Workbench(self.objects, self.inbox, spreader, payments, gateway, catalogue, checkpoint, report)

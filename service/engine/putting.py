@@ -110,15 +110,19 @@ class Putting:
         record = None if past else codec.encode(source, turn.rev)
         return self._entitled.change(person, codec.field_of(source), record, turn.now)
 
+    def merged(self, gone: str, stays: str, now: float) -> None:
+        """What this machine saw of the one is the other's."""
+        if self._known is not None:
+            self._known.merge(reader_hash(gone), reader_hash(stays), lambda: self._held(stays, now))
+
     def _look_again(self, reader: str, now: float) -> None:
         """What this machine saw of the reader no longer holds."""
-
-        def held() -> Held:
-            (person,) = self._people.find_all([reader])
-            return tuple((name, found.until) for name, found in self._entitled.by(person.hot, now).by_feature.items())
-
         if self._known is not None:
-            self._known.look_again(reader_hash(reader), held)
+            self._known.look_again(reader_hash(reader), lambda: self._held(reader, now))
+
+    def _held(self, reader: str, now: float) -> Held:
+        (person,) = self._people.find_all([reader])
+        return tuple((name, found.until) for name, found in self._entitled.by(person.hot, now).by_feature.items())
 
     def _look_behind(self, turn: Turn, stands: int) -> None:
         """A copy has a higher number: by a later state that is there now, or the counter has lost its last numbers."""

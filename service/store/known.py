@@ -20,6 +20,9 @@ from service.store.errors import StoreUnavailable
 Held = tuple[tuple[str, int | None], ...]
 """Features with their ends (epoch seconds; `None`: no end)."""
 
+Sighting = tuple[float, Held | bytes]
+"""When, and what was held; or the hash of the reader into whom this one was merged, and as whom it is answered."""
+
 WRITE_EVERY = 0.4
 """Seconds between writes; the contract allows one."""
 
@@ -32,6 +35,8 @@ INSERT INTO known (reader, seen, held) VALUES (?, ?, ?)
 ON CONFLICT (reader) DO UPDATE SET seen = excluded.seen, held = excluded.held WHERE excluded.seen > known.seen
 """
 
+MOST_MERGES = 8
+"""How many merges in a row are followed; who was merged more often is as unknown as a stranger."""
 
 _UNWRITABLE = (sqlite3.Error, OSError)
 """The file or its folder cannot be used: what is known is then this process's own, and no answer fails for it."""
@@ -53,9 +58,9 @@ class Known:
         self._known_for = known_for
         self._again_after = min(5.0, known_for / 200)
         self._on_error = on_error
-        self._noted: dict[bytes, tuple[float, Held]] = {}
-        self._writing: dict[bytes, tuple[float, Held]] = {}
-        self._written: dict[bytes, tuple[float, Held]] = {}
+        self._noted: dict[bytes, Sighting] = {}
+        self._writing: dict[bytes, Sighting] = {}
+        self._written: dict[bytes, Sighting] = {}
         self._lock = threading.Lock()
         self._local = threading.local()
         self._stop = threading.Event()
@@ -76,15 +81,28 @@ class Known:
             self._thread = None
         self._try_to_write()
 
-    def note(self, reader: bytes, held: Held, now: float) -> None:
-        """Notes that a reader (by its hash) held these features at `now`, the moment before the store was asked."""
+    def note(self, reader: bytes, held: Held | bytes, now: float) -> None:
+        """Notes that a reader (by its hash) held these features at `now`, the moment before the store was asked.
+
+        Of one that was merged it notes into whom: what is taken from that one is then known of neither.
+        """
         last = self._written.get(reader)
         if last is None or last[1] != held or now - last[0] >= self._again_after:
             with self._lock:
                 self._noted[reader] = (now, held)
 
+    def merge(self, gone: bytes, stays: bytes, held: Callable[[], Held]) -> None:
+        """What was seen of the one is the other's: `held` is what that one holds now. Safe to repeat."""
+        now = self._clock()
+        was_seen = bool(self.features(gone, now))
+        self._settle([gone], stays, now)
+        if was_seen:
+            with suppress(StoreUnavailable):
+                self.note(stays, held(), now)
+
     def look_again(self, reader: bytes, held: Callable[[], Held]) -> None:
         """Forgets a reader whose access was ended, or ends sooner; of one that was seen, notes what is held still."""
+        reader = self._followed(reader)[0]
         was_seen = bool(self.features(reader, self._clock()))
         self.forget(reader)
         if was_seen:
@@ -98,7 +116,10 @@ class Known:
 
     def forget_all(self, readers: Collection[bytes]) -> None:
         """The same for several, in one go."""
-        now = self._clock()
+        self._settle(readers, (), self._clock())
+
+    def _settle(self, readers: Collection[bytes], held: Held | bytes, now: float) -> None:
+        """Writes at once what no sighting of before `now` can undo, wherever it still waits to be written."""
         with self._lock:
             for reader in readers:
                 for seen in (self._noted, self._writing, self._written):
@@ -106,25 +127,36 @@ class Known:
         try:
             # Not closed each time: the last one to close the file writes all of it out, which an undone import would do often.
             with self._own() as base:
-                base.executemany(_UPSERT, [(reader, now, "[]") for reader in readers])
+                base.executemany(_UPSERT, [(reader, now, _packed(held)) for reader in readers])
         except _UNWRITABLE as error:
             self._report(error)
 
     def features(self, reader: bytes, now: float) -> Held:
         """The features that a reader was lately seen to hold, and that have not ended since; `()` for a stranger."""
+        _, (seen, held) = self._followed(reader)
+        if isinstance(held, bytes) or now - seen >= self._known_for:
+            return ()
+        return tuple((name, until) for name, until in held if until is None or now < until)
+
+    def _followed(self, reader: bytes) -> tuple[bytes, Sighting]:
+        """A reader's sighting; of one that was merged, the one as whom it is answered, and that one's."""
+        sighting = self._sighting(reader)
+        for _ in range(MOST_MERGES):
+            if not isinstance(sighting[1], bytes):
+                break
+            reader = sighting[1]
+            sighting = self._sighting(reader)
+        return reader, sighting
+
+    def _sighting(self, reader: bytes) -> Sighting:
         # In the order in which a sighting moves on: noted, being written, in the file; so none is missed on its way.
-        noted = self._noted.get(reader) or self._writing.get(reader)
-        seen, held = noted if noted is not None else (0.0, ())
+        noted = self._noted.get(reader) or self._writing.get(reader) or (0.0, ())
         try:
             row = self._own().execute("SELECT seen, held FROM known WHERE reader = ?", (reader,)).fetchone()
         except _UNWRITABLE as error:
             self._report(error)
             row = None
-        if row is not None and row[0] >= seen:
-            seen, held = row[0], tuple((name, until) for name, until in json.loads(row[1]))
-        if now - seen >= self._known_for:
-            return ()
-        return tuple((name, until) for name, until in held if until is None or now < until)
+        return (row[0], _unpacked(row[1])) if row is not None and row[0] >= noted[0] else noted
 
     def _own(self) -> sqlite3.Connection:
         """This thread's connection; SQLite's do not like to be shared."""
@@ -152,7 +184,7 @@ class Known:
             noted = dict(self._writing)
         if not noted:
             return
-        rows = [(reader, seen, json.dumps(held)) for reader, (seen, held) in noted.items()]
+        rows = [(reader, seen, _packed(held)) for reader, (seen, held) in noted.items()]
         try:
             with closing(self._open()) as base, base:
                 base.executemany(_UPSERT, rows)
@@ -175,3 +207,12 @@ class Known:
     def _report(self, error: Exception) -> None:
         if self._on_error is not None:
             self._on_error(error)
+
+
+def _packed(held: Held | bytes) -> str:
+    return json.dumps(held.decode() if isinstance(held, bytes) else held)
+
+
+def _unpacked(text: str) -> Held | bytes:
+    held = json.loads(text)
+    return held.encode() if isinstance(held, str) else tuple((name, until) for name, until in held)

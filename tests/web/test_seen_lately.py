@@ -43,3 +43,41 @@ def test_what_is_held_still_stays_known(make_desk: MakeDesk, launch: Any) -> Non
     assert features(desk, "r") == ALL
     desk.clock.at("2026-12-10T13:00:00Z")
     assert features(desk, "r") == []
+
+
+def merge(desk: DeskApp, gone: str, stays: str) -> None:
+    answer = desk.call("POST", f"/v1/readers/{stays}/merge", {"from": gone}, admin=True)
+    assert answer.status_code == 200, answer.text
+
+
+def test_what_was_seen_of_a_reader_is_known_of_who_she_was_merged_into(make_desk: MakeDesk, launch: Any) -> None:
+    store = launch("valkey")
+    desk = make_desk(store.url, clock=Ticking())
+    for reader in ("seen-before", "seen-after", "never-seen"):
+        desk.grant(reader)
+    desk.ask("a", reader="seen-before")
+    for reader in ("seen-before", "seen-after", "never-seen"):
+        merge(desk, reader, f"heir-of-{reader}")
+    desk.ask("a", reader="seen-after")
+    store.end()
+    for reader in ("seen-before", "seen-after"):
+        assert features(desk, reader) == features(desk, f"heir-of-{reader}") == ALL
+    assert features(desk, "never-seen") == features(desk, "heir-of-never-seen") == []
+
+
+def test_what_is_taken_from_a_merged_reader_is_known_of_none_of_her_ids(make_desk: MakeDesk, launch: Any) -> None:
+    store = launch("valkey")
+    desk = make_desk(store.url, clock=Ticking())
+    grants = {reader: desk.grant(reader)["id"] for reader in ("seen-before", "seen-after", "twice")}
+    for reader in ("seen-before", "twice"):
+        desk.ask("a", reader=reader)
+    for reader in grants:
+        merge(desk, reader, f"heir-of-{reader}")
+    merge(desk, "heir-of-twice", "heir-of-heir")
+    desk.ask("a", reader="seen-after")
+    for reader, grant in grants.items():
+        answer = desk.call("DELETE", f"/v1/readers/{reader}/grants/{grant}?reason=x", admin=True)
+        assert answer.status_code == 200, answer.text
+    store.end()
+    for reader in grants:
+        assert features(desk, reader) == features(desk, f"heir-of-{reader}") == []
