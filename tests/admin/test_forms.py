@@ -98,3 +98,11 @@ def test_a_key_that_was_typed_is_in_no_page(staff: MakeStaff) -> None:
     answer = someone.post("/sign-in", token="0" * 64, key=ADMIN_KEY, headers={"Sec-Fetch-Site": "same-origin"})
     assert answer.status_code == 403
     assert ADMIN_KEY not in answer.text
+
+
+def test_a_number_of_any_length_is_refused_as_too_large(staff: MakeStaff) -> None:
+    ann = staff()
+    for digits in (10, 5_000):
+        answer = ann.post("/passes", story="s-1", openings="9" * digits, ends="30", reason="the newsletter")
+        assert answer.status_code == 422
+        assert "openings must be" in plain(answer)

@@ -40,7 +40,8 @@ def register(page: Flask, frame: Frame) -> None:
             openings = form("openings") or ""
             told: dict[str, Any] = {
                 "story": form("story"),
-                "openings": int(openings) if openings.isascii() and openings.isdigit() else openings,
+                # More digits than Python reads are too many people, too.
+                "openings": int(openings[:18]) if openings.isascii() and openings.isdigit() else openings,
                 "until": moments.end(frame.now, zone),
                 "reason": request.form.get("reason", ""),
             }
