@@ -27,8 +27,6 @@ KEEP_EVERY = 4.0
 """Seconds between two renewals of the lead."""
 ROUND = 4.0
 """Seconds that the parts of a round may take together, where they can be interrupted."""
-SWEEP_EVERY = 86_400
-"""Seconds between two sweeps; the first one begins at once, and finds what was there before the service."""
 SWEEP_AGAIN = 60.0
 """Seconds until a sweep that Stripe broke off begins again."""
 TRIM_EVERY = 600.0
@@ -36,12 +34,16 @@ TRIM_EVERY = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What a round has done: objects taken up, audit entries and merges moved on, what the catch-up found."""
+    """What a round has done: objects taken up, audit entries and merges moved on, what catch-up and sweep found."""
 
     objects: int = 0
     audit: int = 0
     merges: int = 0
     caught_up: CaughtUp | None = None
+    swept: Swept | None = None
+    """`None`: it was not due."""
+    left: int = 0
+    """Objects that have still to be read from Stripe."""
     trouble: str | None = None
     """Why Stripe could not be asked."""
 
@@ -138,18 +140,24 @@ class Worker:
         self._stop.set()
 
     def run_once(self) -> Round:
-        """Everything that is due, recorded or unconfirmed, whatever its back-off; with a key also a catch-up. Needs no lead.
+        """Everything that is due, recorded or unconfirmed, whatever its back-off; with a key also a catch-up, and the sweep
+        where it is due. Needs no lead.
 
         Raises `StoreUnavailable`.
         """
-        caught_up, trouble = self._caught_up()
         now = self._clock()
+        caught_up, trouble = self._caught_up()
+        swept = None
+        if trouble is None and self._sweep.is_due(now):
+            swept, trouble = self._swept_once()
+        unread = set(self._engine.marks.unread(float("inf")))
         merges, objects = self._admin.finish_merges(now), self._chores.run(now, everything=True)
         self._engine.ledger.trim(now)
         audit = self._settle_audit()
         if self._aside is not None:
             self._aside.everything()
-        return Round(objects, audit, merges, caught_up, trouble)
+        left = 0 if self._engine.gateway is None else len(unread.intersection(self._engine.marks.unread(float("inf"))))
+        return Round(objects, audit, merges, caught_up, swept, left, trouble)
 
     def catch_up(self, *, dry_run: bool = False) -> CaughtUp | None:
         """Only the catch-up; `None` without a key. Raises `StripeTrouble`, `StoreUnavailable`."""
@@ -199,14 +207,20 @@ class Worker:
             self._prices_changed()
         return found, None
 
+    def _swept_once(self) -> tuple[Swept | None, str | None]:
+        try:
+            return self.sweep(), None
+        except StripeTrouble as trouble:
+            self._report("sweep_failed", trouble.why)
+            return None, trouble.why
+
     def _sweep_on(self, begun: float) -> None:
         """A part of the nightly sweep, as far as there is time in this round."""
         gateway, now = self._engine.gateway, self._clock()
         if gateway is None or begun < self._next_sweep:
             return
         if self._sweeping is None:
-            last = self._sweep.last()
-            if last is not None and now < last + SWEEP_EVERY:
+            if not self._sweep.is_due(now):
                 return
             self._swept = Swept()
             self._sweeping = self._sweep.steps(gateway, now, self._swept)

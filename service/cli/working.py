@@ -23,6 +23,9 @@ from service.store.ledger import BadCursor
 from service.upkeep import worker_of
 from service.web.events import event_told
 
+CANNOT = "Stripe cannot be asked ({}); nothing is lost, try again later."
+LEFT = "{} objects could not be read from Stripe; nothing is lost, try again later."
+
 
 def add_to(main: click.Group) -> None:
     """Adds these commands."""
@@ -54,17 +57,21 @@ def worker(once: bool, as_json: bool) -> None:
 def _work_once(as_json: bool) -> None:
     with session.service() as service:
         done = worker_of(service).run_once()
-        caught = _caught(done.caught_up)
-        told = {
-            "objects": done.objects,
-            "audit": done.audit,
-            "merges": done.merges,
-            "catch_up": caught,
-            "trouble": done.trouble,
-        }
-        text = f"Done: {done.objects} objects, {done.audit} audit entries, {done.merges} merges."
-        trouble = f" Stripe could not be asked ({done.trouble})." if done.trouble else ""
-        session.show(told, as_json, lambda: text + trouble)
+    told = {
+        "objects": done.objects,
+        "audit": done.audit,
+        "merges": done.merges,
+        "catch_up": _caught(done.caught_up),
+        "sweep": _swept(done.swept),
+        "left": done.left,
+        "trouble": done.trouble,
+    }
+    text = f"Done: {done.objects} objects, {done.audit} audit entries, {done.merges} merges."
+    session.show(told, as_json, lambda: text)
+    if done.trouble:
+        session.fail(CANNOT.format(done.trouble))
+    if done.left:
+        session.fail(LEFT.format(done.left))
 
 
 @click.command()
@@ -81,11 +88,14 @@ def reconcile(catching: bool, sweeping: bool, dry_run: bool, as_json: bool) -> N
             caught = working.catch_up(dry_run=dry_run) if both or catching else None
             swept = working.sweep(dry_run=dry_run) if both or sweeping else None
         except StripeTrouble as trouble:
-            session.fail(f"Stripe cannot be asked ({trouble.why}); nothing is lost, try again later.")
+            session.fail(CANNOT.format(trouble.why))
         if not dry_run:
             _finish(service)
         told = {"catch_up": _caught(caught), "sweep": _swept(swept), "dry_run": dry_run}
         session.show(told, as_json, lambda: _as_text(told, service.gateway is None))
+        left = (caught.left if caught else 0) + sum(not drift.mended for drift in (swept.drift if swept else ()))
+        if left and not dry_run:
+            session.fail(LEFT.format(left))
 
 
 def _finish(service: Service) -> None:

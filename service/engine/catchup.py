@@ -31,6 +31,8 @@ class CaughtUp:
     prices: bool
     late: int = 0
     """Of those, how many a delivery should have brought long ago; never any of the first catch-up."""
+    left: int = 0
+    """Objects that they are about and that could not be read from Stripe: what the events say counts until then."""
 
 
 class CatchUp:
@@ -49,7 +51,7 @@ class CatchUp:
     def run(self, gateway: Gateway, now: float, *, dry_run: bool = False) -> CaughtUp:
         """Lists, records and works. With `dry_run` it only counts what it would take up."""
         cursor = self.cursor()
-        newest, listed, missed, prices, late = cursor or 0, 0, 0, False, 0
+        newest, listed, missed, prices, late, left = cursor or 0, 0, 0, False, 0, 0
         names: dict[str, None] = {}
         for envelope in gateway.events_since(None if cursor is None else cursor - OVERLAP):
             event = self._engine.event_of(envelope)
@@ -65,13 +67,15 @@ class CatchUp:
                 late += recorded.before is None and cursor is not None and now - envelope.created > LATE
                 names[event.name] = None
             if len(names) >= BATCH:
-                self._work(names, now)
-        self._work(names, now)
+                left += self._work(names, now)
+        left += self._work(names, now)
         if newest and not dry_run:
             self._link.call(self._key, b"SET", self._key, newest)
-        return CaughtUp(listed, missed, prices, late)
+        return CaughtUp(listed, missed, prices, late, left)
 
-    def _work(self, names: dict[str, None], now: float) -> None:
-        """Recorded is safe: an object that cannot be brought up to date now waits in the inbox."""
+    def _work(self, names: dict[str, None], now: float) -> int:
+        """Recorded is safe: an object that cannot be brought up to date now waits. Gives how many do."""
         self._engine.work(list(names), now, "catch-up", force=True)
+        left = sum(self._engine.marks.is_unread(name) for name in names)
         names.clear()
+        return left

@@ -23,6 +23,9 @@ from service.store.objects import StoredObject
 SESSIONS_BACK = 180 * DAY
 """How far back Checkout sessions are listed: beyond it no refund or dispute changes what a pass opens."""
 
+EVERY = DAY
+"""Seconds between two sweeps; the first one begins at once, and finds what was there before the service."""
+
 What = Literal["unknown", "differs", "unconfirmed", "not shown", "copy lost", "not listed"]
 
 
@@ -50,9 +53,10 @@ class Sweep:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def last(self) -> int | None:
-        """When the last one that came to its end began."""
-        return self._engine.marks.recall("sweep")
+    def is_due(self, now: float) -> bool:
+        """Whether the last one that came to its end began a day ago; the first one is due at once."""
+        last = self._engine.marks.recall("sweep")
+        return last is None or now >= last + EVERY
 
     def run(self, gateway: Gateway, now: float, *, dry_run: bool = False) -> Swept:
         """All of it at once."""
@@ -92,8 +96,12 @@ class Sweep:
         if what == "copy lost":
             self._engine.objects.touch(stored.name, now)
         swept.read += 1
-        mended = self._engine.work([stored.name], now, "sweep", force=True) == 1
+        mended = self._mend(stored.name, now)
         swept.drift.append(Drift(stored.name, what, mended))
+
+    def _mend(self, name: str, now: float) -> bool:
+        """Reads it. Gives whether it could be read: done is also what has to wait for that."""
+        return self._engine.work([name], now, "sweep", force=True) == 1 and not self._engine.marks.is_unread(name)
 
     def _take(self, told: Told, stored: StoredObject, now: float) -> None:
         """Better than nothing, until it is read; an event that comes at the same time is better still."""
@@ -136,7 +144,7 @@ class Sweep:
             if known.ref.kind == "subscription":
                 swept.drift.append(Drift(name, "not listed", False))
             return
-        mended = self._engine.work([name], now, "sweep", force=True) == 1
+        mended = self._mend(name, now)
         if known.ref.kind == "subscription" or self._engine.objects.load(name).fields.get(b"doc") != before:
             swept.drift.append(Drift(name, "not listed" if known.ref.kind == "subscription" else "differs", mended))
 

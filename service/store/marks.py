@@ -23,6 +23,12 @@ class Marks:
         """Objects that have to be read from Stripe and whose next try is due; `now` may be infinite."""
         return self._names(self.keys.unread, now)
 
+    def is_unread(self, name: str) -> bool:
+        """Whether this object has still to be read."""
+        key = self.keys.unread(place_of(name))
+        (score,) = self._link.read([(key, (b"ZSCORE", key, name.encode()))])
+        return score is not None
+
     def unspread(self, now: float) -> list[str]:
         """Objects whose copies are behind since before `now`."""
         return self._names(self.keys.unspread, now)

@@ -240,3 +240,12 @@ def test_a_store_that_is_away_is_said_and_nothing_was_changed(alone: Paywall, ty
     alone.env["REDIS_URL"] = "redis://127.0.0.1:1"
     add = ("grants", "add", "--reader", "r", "--plan", "vip", "--reason", "x", "--no-end")
     assert "store cannot be reached or written now (refused)" in refused(typed(alone, *add))
+
+
+@pytest.mark.parametrize("words", [("worker", "--once"), ("reconcile",), ("reconcile", "--catch-up")])
+def test_a_cron_job_learns_that_stripe_could_not_be_asked(words: tuple[str, ...], serve: Serve, typed: Typed) -> None:
+    service = serve(start=False, STRIPE_API_KEY="sk_test_x", STRIPE_API_BASE="http://127.0.0.1:1")
+    done = typed(service, *words)
+    assert (done.returncode, "Stripe cannot be asked" in done.stderr) == (1, True)
+    service.env["STRIPE_API_KEY"] = ""
+    assert typed(service, *words).returncode == 0

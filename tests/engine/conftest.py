@@ -90,6 +90,8 @@ class RecordedStripe:
         self.events: list[dict[str, Any]] = []
         self.lines: dict[str, list[dict[str, Any]]] = {}
         self.away = False
+        self.unreadable: set[str] = set()
+        """What is not answered, though all else is."""
         self.reads: list[str] = []
         self.on_read: Callable[[str], None] = lambda name: None
         """Called after the answer is made and before it arrives."""
@@ -115,7 +117,7 @@ class RecordedStripe:
 
     def _answer(self, name: str) -> None:
         self.reads.append(name)
-        if self.away:
+        if self.away or name in self.unreadable:
             self.on_read(name)
             raise StripeUnavailable("unreachable")
 

@@ -116,7 +116,7 @@ def test_a_dry_catch_up_counts_and_changes_nothing(stage: Any, make: Any, worker
 def test_events_that_were_done_cost_no_read(stage: Any, make: Any, worker: Worker) -> None:
     make.tell("customer.subscription.created", make.subscription())
     before = len(stage.stripe.reads)
-    worker.run_once()
+    worker.catch_up()
     assert stage.stripe.reads[before:] == ["events"]
 
 
@@ -158,6 +158,26 @@ def test_a_sweep_finds_what_no_event_ever_told_and_mends_it(stage: Any, make: An
     assert set(stage.held("r-2", NOW)) == BOTH
     assert stage.held("r-3", NOW) == {"notebook": NOW + 23 * HOUR}
     assert worker.sweep().drift == []  # type: ignore[union-attr]
+
+
+def test_what_a_sweep_cannot_read_is_not_told_as_mended(stage: Any, make: Any, worker: Worker) -> None:
+    make.tell("customer.subscription.created", make.subscription())
+    stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
+    stage.stripe.unreadable.add("subscription:sub_1")
+    swept = worker.sweep()
+    assert [(drift.what, drift.mended) for drift in swept.drift] == [("differs", False)]  # type: ignore[union-attr]
+    assert worker.run_once().left == 1
+    stage.stripe.unreadable.clear()
+    assert worker.run_once().left == 0
+    assert stage.held("r-1", NOW)["notebook"] == NOW + 42 * DAY
+
+
+def test_one_run_sweeps_when_a_day_has_gone_by(stage: Any, make: Any, worker: Worker, clock: Clock) -> None:
+    for number, (hours, swept) in enumerate(((0, True), (23, False), (24, True))):
+        clock.now = NOW + hours * HOUR
+        stage.stripe.put(make.subscription(f"sub_{number}", reader=f"r-{number}", end=NOW + 40 * DAY))
+        assert (worker.run_once().swept is not None) == swept
+        assert (set(stage.held(f"r-{number}", clock.now)) == BOTH) == swept
 
 
 def test_a_sweep_reads_what_is_kept_and_not_listed(stage: Any, make: Any, worker: Worker) -> None:
