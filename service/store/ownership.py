@@ -70,9 +70,13 @@ class Ownership:
             time.sleep(_PAUSE)
 
     def announce(self, url: str) -> None:
-        """Say in the file who we are and where the store answers."""
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, json.dumps({"pid": os.getpid(), "kind": self.kind, "url": url}).encode(), 0)
+        """Say in the file who we are and where the store answers. Raises EmbeddedStoreError, as on a full disk."""
+        said = json.dumps({"pid": os.getpid(), "kind": self.kind, "url": url}).encode()
+        try:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, said, 0)
+        except OSError as error:
+            raise EmbeddedStoreError(f"PAYWALL_DATA: {self.folder} cannot be written: {error.strerror}") from None
 
     def release(self) -> None:
         """Let go. Safe to call twice."""

@@ -298,6 +298,24 @@ def test_a_folder_that_cannot_be_made_is_told(stores: Start, folder: Path) -> No
         stores(folder).start()
 
 
+def test_a_folder_on_a_full_disk_is_told(folder: Path) -> None:
+    code = """if True:
+        import resource, sys
+        from pathlib import Path
+        from service.store.embedded import EmbeddedStore
+        from service.store.errors import EmbeddedStoreError
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # as on a full disk: files may be made, and not be filled
+        try:
+            EmbeddedStore(Path(sys.argv[1])).start()
+        except EmbeddedStoreError as error:
+            print(error)
+    """
+    said = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.startswith(f"PAYWALL_DATA: {folder} cannot be written: ")
+
+
 def test_a_log_does_not_grow_without_end(stores: Start, folder: Path) -> None:
     store = stores(folder)
     store.start()
