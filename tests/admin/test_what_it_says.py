@@ -252,3 +252,21 @@ def test_a_scheduled_end_that_has_come_is_not_to_come(staff: MakeStaff, admin_de
     assert "Will end" in plain(ann.get("/reader?id=r-1"))
     admin_desk.clock.now += 7_200
     assert "Will end" not in plain(ann.get("/reader?id=r-1"))
+
+
+def test_a_pass_says_whom_it_opens_the_story_to(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    ann = staff()
+    page = ann.post("/passes", story="s-1", openings="1", ends="7", reason="the jury").headers["Location"]
+    page = page.removeprefix("/admin")
+    told = ann.get(page)
+    assert "Whoever has it reads the story." in plain(told)
+    token = told.text.partition('data-copy="')[2].partition('"')[0]
+    question = {"story": {"id": "s-1", "tier": "supporters"}, "reader": "r-9", "pass": token}
+    assert admin_desk.call("POST", "/v1/access", question).get_json()["reason"] == "gift"
+    told = ann.get(page)
+    assert "those who were let in read the story until the end" in plain(told)
+    assert "Whoever has it" not in plain(told)
+    assert ann.post("/pass/revoke", id=page.partition("id=")[2]).status_code == 303
+    told = ann.get(page)
+    assert "It opens nothing any more." in plain(told)
+    assert "Whoever has it" not in plain(told)
