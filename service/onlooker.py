@@ -88,7 +88,10 @@ def unknown_prices(name: str, told: Told, catalogue: Catalogue) -> list[Bought]:
             return []
         items = [(item.price, item.lookup_key, item.product) for item in source.items]
     elif isinstance(source, Pass):
-        items = [(source.price or "", source.lookup_key, source.product)]
+        bought = ((source.price, source.lookup_key, source.product), *source.others)
+        items = [(price or "", lookup_key, product) for price, lookup_key, product in bought]
+        if source.plan_in(catalogue) is not None:  # What is bought along with a pass is a mug, and no mistake.
+            return []
     else:
         return []
     return [Bought(*item, name) for item in items if item[0] and catalogue.plan_for(*item) is None]
@@ -103,6 +106,5 @@ def is_paid_for(told: Told, catalogue: Catalogue) -> bool:
     if told.claims.gift_pending:
         return False
     if isinstance(source, Pass):
-        bought = catalogue.plan_for(source.price, source.lookup_key, source.product)
-        return bought is not None and not (source.refunded or source.disputed)
+        return source.plan_in(catalogue) is not None and not (source.refunded or source.disputed)
     return isinstance(source, Subscription) and not told.terminal and (gives(source) or source.status == "past_due")

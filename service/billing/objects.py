@@ -56,12 +56,19 @@ def session(client: stripe.StripeClient, name: str, paid_at: int | None = None) 
     told = _told(translate.session(found, paid_at=paid_at))
     if told.source is None:
         return told
-    lines = None
-    if not fields(found.get("metadata")).get("price_id"):
-        lines = list(pages(client.v1.checkout.sessions.line_items.list(name, {"limit": PAGE})))
+    lines = _lines(client, name, named=bool(fields(found.get("metadata")).get("price_id")))
     payment = payment_of(client, found)
     moment = paid_moment(client, found) if paid_at is None else paid_at
     return _told(translate.session(found, paid_at=moment, payment=payment, lines=lines))
+
+
+def _lines(client: stripe.StripeClient, name: str, *, named: bool) -> list[Json] | None:
+    """What was bought. Where our checkout named the price, only they say of which product it is, and by which key."""
+
+    def listed() -> list[Json]:
+        return list(pages(client.v1.checkout.sessions.line_items.list(name, {"limit": PAGE})))
+
+    return unless_missing(listed) if named else listed()
 
 
 def payment_of(client: stripe.StripeClient, found: Json) -> Payment:

@@ -123,9 +123,9 @@ def session(
         payment = Payment(intent=ident(obj.get("payment_intent")), amount=whole(obj.get("amount_total")) or 0)
     source = None
     if mode == "payment" and paid:
-        price, lookup_key, product = _bought(obj, lines)
-        source = Pass(name, price, lookup_key, product, paid_at=created if paid_at is None else paid_at)
-        source = with_payment(source, payment)
+        first, *others = _bought(obj, lines) or [(None, None, None)]
+        moment_paid = created if paid_at is None else paid_at
+        source = with_payment(Pass(name, *first, paid_at=moment_paid, others=tuple(others)), payment)
     return Told(
         ref=Ref("session", name),
         source=source,
@@ -139,14 +139,14 @@ def session(
     )
 
 
-def _bought(obj: Json, lines: Sequence[Json] | None) -> tuple[str | None, str | None, str | None]:
-    """Price, lookup key and product: of the price that our checkout named, else of the first line that has one."""
+def _bought(obj: Json, lines: Sequence[Json] | None) -> list[tuple[str | None, str | None, str | None]]:
+    """Price, lookup key and product: of the price that our checkout named, else of every line that has one."""
     named = text(fields(obj.get("metadata")).get("price_id"))
     prices = [fields(row.get("price")) for row in (rows(obj.get("line_items")) if lines is None else lines)]
-    for price in prices:
-        if ident(price) and named in (None, ident(price)):
-            return ident(price), text(price.get("lookup_key")), ident(price.get("product"))
-    return named, None, None
+    bought = [(ident(one), text(one.get("lookup_key")), ident(one.get("product"))) for one in prices if ident(one)]
+    if named is None:
+        return [*bought]
+    return [line for line in bought if named in line[:2]][:1] or [(named, None, None)]
 
 
 def customer(obj: Json) -> Told | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from service.engine.dues import next_look
 from service.paywall.catalogue import Catalogue
 from service.paywall.newer import mark, newer
-from service.paywall.source import StripeEntitlements, Subscription
+from service.paywall.source import Pass, StripeEntitlements, Subscription
 from service.paywall.told import Told
 from service.store.inbox import Done, Waiting
 from service.store.objects import Objects, StoredObject
@@ -52,7 +52,11 @@ class Payloads:
 def merged(told: Told, stored: StoredObject) -> Told:
     """What was told, with what was known before where a list in it was cut off: it adds and never takes away."""
     before = stored.told
-    if not told.partial or before is None:
+    if before is None:
+        return told
+    if isinstance(told.source, Pass) and isinstance(before.source, Pass):
+        return replace(told, source=_as_bought(told.source, before.source))
+    if not told.partial:
         return told
     if isinstance(told.source, StripeEntitlements) and isinstance(before.source, StripeEntitlements):
         keys = dict.fromkeys((*before.source.lookup_keys, *told.source.lookup_keys))
@@ -62,3 +66,10 @@ def merged(told: Told, stored: StoredObject) -> Told:
         kept = tuple(item for item in before.source.items if item.price not in named)
         return replace(told, source=replace(told.source, items=told.source.items + kept))
     return told
+
+
+def _as_bought(told: Pass, before: Pass) -> Pass:
+    """A webhook carries no line items: what they said of the same session stays known."""
+    if (told.lookup_key, told.product) != (None, None) or told.price not in (None, before.price):
+        return told
+    return replace(told, price=before.price, lookup_key=before.lookup_key, product=before.product, others=before.others)

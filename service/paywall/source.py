@@ -137,10 +137,18 @@ class Pass:
     disputed: bool = False
     confirmed: bool = True
     gift: bool = False
+    others: tuple[tuple[str | None, str | None, str | None], ...] = ()
+    """What else was bought with it: price, lookup key and product of each."""
+
+    def plan_in(self, catalogue: Catalogue) -> Plan | None:
+        """The plan that was bought: of several lines the first that opens something, else the first of any plan."""
+        bought = ((self.price, self.lookup_key, self.product), *self.others)
+        found = [plan for line in bought if (plan := catalogue.plan_for(*line)) is not None]
+        return next((plan for plan in found if plan.pass_hours), found[0] if found else None)
 
     def holdings(self, catalogue: Catalogue) -> tuple[Holding, ...]:
         """One: what the plan opens, for its `pass_hours` from the payment."""
-        plan = catalogue.plan_for(self.price, self.lookup_key, self.product)
+        plan = self.plan_in(catalogue)
         hours = plan.pass_hours if plan else None
         status = "refunded" if self.refunded else "disputed" if self.disputed else "paid"
         return (

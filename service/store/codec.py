@@ -2,7 +2,8 @@
 
     subscription, seat, gift   [1, n, status, confirmed, items, created, trial_end, cancel_at, at_period_end, ended_at, since]
                                items: [[price, lookup_key, product, quantity, start, end], …]
-    pass                       [1, n, price, lookup_key, product, paid_at, refunded, disputed, confirmed, gift]
+    pass                       [1, n, price, lookup_key, product, paid_at, refunded, disputed, confirmed, gift, others]
+                               others: [[price, lookup_key, product], …]
     grant                      [1, n, plan, features, reason, start, until, actor, created_at, revoked_at, import]
     Stripe's entitlements      [1, n, lookup_keys, confirmed]
     tombstone                  [1, n]        (it belongs to another reader now)
@@ -69,8 +70,9 @@ def _values(source: Source) -> list[Any]:
             packed = [[i.price, i.lookup_key, i.product, i.quantity, i.start, i.end] for i in items]
             ends = [trial_end, cancel_at, int(at_period_end), ended_at, source.since]
             return [status, int(confirmed), packed, created, *ends]
-        case Pass(_, price, lookup_key, product, paid_at, refunded, disputed, confirmed, gift):
-            return [price, lookup_key, product, paid_at, int(refunded), int(disputed), int(confirmed), int(gift)]
+        case Pass(_, price, lookup_key, product, paid_at, refunded, disputed, confirmed, gift, others):
+            flags = [int(refunded), int(disputed), int(confirmed), int(gift)]
+            return [price, lookup_key, product, paid_at, *flags, others]
         case Grant(_, plan, features, reason, start, until, actor, created_at, revoked_at, import_id):
             return [plan, features, reason, start, until, actor, created_at, revoked_at, import_id]
         case StripeEntitlements(_, lookup_keys, confirmed):
@@ -93,9 +95,10 @@ def decode(field: bytes, record: bytes) -> Source | None:
     if letter in ROLES:
         return _subscription(name, ROLES[letter], values)
     if letter == "p":
-        price, lookup_key, product, paid_at, refunded, disputed, confirmed, gift = values[:8]
+        price, lookup_key, product, paid_at, refunded, disputed, confirmed, gift, others = values[:9]
         flags = (bool(refunded), bool(disputed), bool(confirmed), bool(gift))
-        return Pass(name, price, lookup_key, product, paid_at or 0, *flags)
+        lines = tuple((line[0], line[1], line[2]) for line in others or ())
+        return Pass(name, price, lookup_key, product, paid_at or 0, *flags, lines)
     if letter == "g":
         plan, features, reason, start, until, actor, created_at, revoked_at, import_id = values[:9]
         return Grant(

@@ -73,7 +73,7 @@ def test_a_pass_starts_when_the_caller_was_told_so(
     gateway: Gateway, strict: Any, stripe_itself: stripe.StripeClient, day_pass: Callable[..., str]
 ) -> None:
     session = day_pass(price_id="price_day")
-    assert the_pass(gateway, session, paid_at=BORN) == Pass(session, "price_day", None, None, paid_at=BORN)
+    assert the_pass(gateway, session, paid_at=BORN) == Pass(session, "price_day", None, "prod_day_pass", paid_at=BORN)
     without = the_pass(gateway, session)
     charge = stripe_itself.v1.charges.list({}).data[0]
     assert without.paid_at == charge.created

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -194,7 +195,7 @@ def test_a_session_is_a_pass_only_once_it_is_paid_and_complete(
     assert (told.payment is not None) == (mode == "payment")
 
 
-def test_a_pass_is_of_the_price_that_our_checkout_named_else_of_the_first_line(made: Any) -> None:
+def test_a_pass_is_of_the_price_that_our_checkout_named_else_of_all_the_lines(made: Any) -> None:
     lines: list[dict[str, Any]] = [
         {"price": None},
         {"price": {"id": "price_day", "lookup_key": "day", "product": "prod_day_pass"}},
@@ -206,7 +207,8 @@ def test_a_pass_is_of_the_price_that_our_checkout_named_else_of_the_first_line(m
     assert named is not None
     assert unnamed is not None
     assert unknown is not None
-    assert named.source == unnamed.source == Pass("cs_test_1", "price_day", "day", "prod_day_pass", paid_at=BORN)
+    assert named.source == Pass("cs_test_1", "price_day", "day", "prod_day_pass", paid_at=BORN)
+    assert unnamed.source == replace(named.source, others=(("price_tip", None, None),))
     assert unknown.source == Pass("cs_test_1", None, None, None, paid_at=BORN)
     expanded = translate.session(made.session(metadata={}, line_items={"data": lines}))
     assert expanded is not None

@@ -55,6 +55,17 @@ def test_two_passes_of_one_reader_run_each_for_itself(stage: Any, make: Any) -> 
     assert held(stage, NOW + HOUR) == {"notebook": NOW + 25 * HOUR}
 
 
+def test_what_the_line_items_said_stays_known_when_a_later_webhook_comes_without_them(stage: Any, make: Any) -> None:
+    plain = make.session(metadata={"reader_id": "r-1"})
+    stage.stripe.lines["cs_1"] = [{"price": {"id": "price_mug"}}, {"price": {"id": "price_day"}}]
+    make.tell("checkout.session.completed", plain, NOW)
+    assert held(stage) == {"notebook": NOW + 24 * HOUR}
+    stage.stripe.away = True
+    stage.tell(make.event("checkout.session.async_payment_succeeded", plain, NOW + 5), NOW + 5)
+    assert held(stage) == {"notebook": NOW + 24 * HOUR}
+    assert told(stage).confirmed is False
+
+
 def test_a_setup_session_gives_nothing(stage: Any, make: Any) -> None:
     make.tell("checkout.session.completed", make.session(mode="setup", payment_intent=None), NOW)
     assert stage.readers.everything("r-1") == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC
+from itertools import permutations
 from typing import Literal
 
 import pytest
@@ -326,6 +327,14 @@ def test_a_pass_runs_from_its_payment_for_the_hours_of_its_plan() -> None:
     assert (holding.start, holding.until, holding.features) == (NOW, NOW + 24 * HOUR, ("notebook",))
     assert (holding.status_at(NOW + 24 * HOUR - 1), holding.standing_at(NOW + 24 * HOUR - 1)) == ("paid", GOOD)
     assert (holding.status_at(NOW + 24 * HOUR), holding.standing_at(NOW + 24 * HOUR)) == ("expired", ENDED)
+
+
+@pytest.mark.parametrize("prices", list(permutations(["price_tip", "price_month", "price_day"])))
+def test_of_several_things_bought_at_once_the_pass_is_the_one_that_opens_something(prices: tuple[str, ...]) -> None:
+    first, *others = prices
+    bought = Pass("cs_1", first, None, None, NOW, others=tuple((price, None, None) for price in others))
+    holding = only(bought)
+    assert (holding.plan, holding.features, holding.until) == ("day_pass", ("notebook",), NOW + 24 * HOUR)
 
 
 def test_passes_run_each_for_its_own_hours_and_do_not_add_up() -> None:
