@@ -270,3 +270,15 @@ def test_a_pass_says_whom_it_opens_the_story_to(staff: MakeStaff, admin_desk: De
     told = ann.get(page)
     assert "It opens nothing any more." in plain(told)
     assert "Whoever has it" not in plain(told)
+
+
+def test_whose_doing_it_was_is_told_of_the_oldest_change_too(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    ann = staff()
+    path = f"/v1/readers/r-1/grants/{granted(admin_desk, 'r-1', reason='the very first')['id']}"
+    ends = [datetime.fromtimestamp(admin_desk.clock() + day * 86_400, UTC).isoformat() for day in range(50, 255)]
+    for end in ends:
+        assert admin_desk.call("PATCH", path, {"until": end, "reason": "a day more"}, admin=True).status_code == 200
+    later = f"/reader?id=r-1&at={datetime.fromtimestamp(admin_desk.clock() + 60, UTC):%Y-%m-%dT%H:%M}&zone=UTC&all=1"
+    for page in ("/reader?id=r-1&all=1", later):
+        wait_until(lambda page=page: plain(ann.get(page)).count("a day more") == len(ends), 5)  # type: ignore[misc]
+        assert "“ the very first ” · by" in plain(ann.get(page)).partition("What happened")[2]

@@ -56,7 +56,8 @@ def shown(
     """The reader's page, now or at another moment; with the form that was refused still open."""
     house, now, catalogue = frame.house, frame.now, frame.house.desk.catalogue
     resolved = house.readers.resolve(reader)
-    entries = timeline.of(house.readers, house.governance.audit_log, catalogue, reader, resolved)
+    log, every = house.governance.audit_log, all_entries or at is not None
+    entries = timeline.of(house.readers, log, catalogue, reader, resolved, every=every)
     told, erased_at = tell(house.profiles, reader, at, now), house.readers.erased_at(reader, resolved)
     met = told["sources"] or told["customers"] or any(meter["used"] for meter in told["meters"])
     entries = entries if at is None else [entry for entry in entries if entry.at <= at]

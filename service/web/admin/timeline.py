@@ -18,6 +18,8 @@ from service.web.admin.wording import ACTIONS, SOURCES
 SHOWN = 30
 """Entries shown before somebody asks for all."""
 MOST_RECORDS = 200
+"""Records of the audit log that are read for those; more than are shown."""
+_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +43,31 @@ class Entry:
     target: str | None = None
 
 
-def of(readers: Readers, log: AuditLog, catalogue: Catalogue, reader: str, resolved: str) -> list[Entry]:
-    """A reader's timeline. `StoreUnavailable` where the store is away."""
+def of(
+    readers: Readers, log: AuditLog, catalogue: Catalogue, reader: str, resolved: str, *, every: bool = False
+) -> list[Entry]:
+    """A reader's timeline; with `every`, also of the oldest entries whose doing they were. `StoreUnavailable` where the
+    store is away.
+    """
     changes = readers.history(resolved)
     causes = [change.cause.partition(":")[2] for change in changes if change.cause.startswith("audit:")]
-    records = log.by_entry(causes[-MOST_RECORDS:])
+    records = _records(log, causes if every else causes[-MOST_RECORDS:])
     told = _changes(changes, records, catalogue)
     used = {record["seq"] for record in records.values()}
     others: list[dict[str, Any]] = []
     for name in dict.fromkeys((resolved, reader)):
-        others += [r for r in log.page(Wanted(reader=name), limit=MOST_RECORDS, after=None)[0] if r["seq"] not in used]
+        found = log.of(name) if every else log.page(Wanted(reader=name), limit=MOST_RECORDS, after=None)[0]
+        others += [record for record in found if record["seq"] not in used]
         used |= {record["seq"] for record in others}
     told += [_record(record) for record in others if record["at"] is not None]
     return sorted(told, key=lambda entry: (entry.at, entry.seq or 0), reverse=True)
+
+
+def _records(log: AuditLog, entries: Sequence[str]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for start in range(0, len(entries), _BATCH):
+        found |= log.by_entry(entries[start : start + _BATCH])
+    return found
 
 
 def _changes(changes: Sequence[Change], records: Mapping[str, Mapping[str, Any]], catalogue: Catalogue) -> list[Entry]:
