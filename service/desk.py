@@ -216,7 +216,7 @@ class Desk:
         if seen.reader is not None:
             read = seen.of_reader(policy.name).read
             if visitor.read and visitor.joined in (None, *seen.marks):
-                read = {**visitor.read, **read}
+                read = metering.united(policy, read, visitor.read)
             return metering.standing(policy, policy.readers, read, mark, window)
         if question.visitor is None or policy.visitors == 0:
             return None
@@ -265,7 +265,10 @@ class Desk:
         if claimed is None or claimed.joined not in seen.marks:
             return {}
         own = seen.of_reader(frame.policy.name).read
-        return {mark: at for mark, at in claimed.read.items() if mark not in own}
+        joining = {mark: at for mark, at in claimed.read.items() if at > own.get(mark, -1)}
+        if joining and frame.policy.rolling and found.joined == owner_mark(reader):
+            meters.join_visitor(self._link, self._keys, frame, visitor, reader)
+        return joining
 
     def _frame(self, name: str, now: float) -> Frame:
         frame = self._frames.get(name)

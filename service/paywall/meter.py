@@ -102,6 +102,13 @@ class Standing:
         return self.seen or self.used < self.limit
 
 
+def united(policy: MeterPolicy, own: Mapping[bytes, int], joining: Mapping[bytes, int]) -> Mapping[bytes, int]:
+    """Both as one set; in a rolling window a story that both have counts for as long as the later read does."""
+    if not policy.rolling:
+        return {**joining, **own}
+    return {**joining, **{story: max(at, joining.get(story, at)) for story, at in own.items()}}
+
+
 def standing(policy: MeterPolicy, limit: int, read: Mapping[bytes, int], story: bytes, window: Window) -> Standing:
     """How many free stories are used, whether this one is among them, and when the first comes free."""
     return Standing(policy.name, limit, len(read), story in read, resets_at(policy, read, window))

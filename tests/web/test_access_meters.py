@@ -248,6 +248,43 @@ def test_joined_stories_keep_their_own_time_in_a_rolling_window(desk_app: DeskAp
     assert figures(desk_app.ask({"id": "c", "tier": "slow"}, visitor="v", reader="r")) == ("metered", 2, 2, 0, True)
 
 
+def test_a_story_that_both_have_read_counts_until_the_later_time_is_over(desk_app: DeskApp) -> None:
+    clock = desk_app.clock
+    first = clock.at("2082-12-01T10:00:00Z")
+    desk_app.ask({"id": "a", "tier": "slow"}, reader="r")
+    clock.now = first + 10 * DAY
+    desk_app.ask({"id": "a", "tier": "slow"}, visitor="v")
+    for count in (False, True, False):
+        answer = desk_app.ask({"id": "a", "tier": "slow"}, visitor="v", reader="r", count=count)
+        assert figures(answer) == ("metered", 2, 1, 1, False)
+        assert answer["meter"]["resets_at"] == answer["refresh_after"] == "2083-01-10T10:00:00Z"
+    clock.now = first + 40 * DAY - 1
+    for who in ({"reader": "r"}, {"reader": "r", "visitor": "v"}):
+        assert figures(desk_app.ask({"id": "b", "tier": "slow"}, count=False, **who)) == ("metered", 2, 1, 1, False)
+    clock.now = first + 40 * DAY
+    assert figures(desk_app.ask({"id": "b", "tier": "slow"}, visitor="v", reader="r", count=False))[2] == 0
+
+
+def test_what_has_joined_a_reader_joins_no_other_as_long_as_it_counts(desk_app: DeskApp) -> None:
+    clock = desk_app.clock
+    first = clock.at("2082-12-01T10:00:00Z")
+
+    def used(story: str, **who: Any) -> Any:
+        return desk_app.ask({"id": story, "tier": "slow"}, **who)["meter"]["used"]
+
+    assert used("a", visitor="v") == 1
+    assert used("a", visitor="v", reader="r") == 1
+    clock.now = first + 20 * DAY
+    assert used("b", visitor="v") == 2
+    assert used("b", visitor="v", reader="r") == 2
+    clock.now = first + 31 * DAY
+    assert used("c", visitor="v", reader="other", count=False) == 0
+    assert used("c", visitor="v", reader="other") == 1
+    clock.now = first + 50 * DAY
+    assert used("d", visitor="v") == 1
+    assert used("d", visitor="v", reader="other") == 2
+
+
 def test_a_window_that_changed_its_kind_begins_anew(make_desk: MakeDesk, store_url: str, policy: str) -> None:
     before = make_desk(store_url, policy)
     for story in ("a", "b"):

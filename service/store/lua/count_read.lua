@@ -26,10 +26,14 @@ local function add(entries)
     local entry = string.sub(entries, at, at + size - 1)
     local mark = string.sub(entry, 1, 8)
     local live = length == 0 or struct.unpack('>I4', entry, 9) + length > start
-    if live and not marks[mark] then
-      marks[mark] = true
+    local place = marks[mark]
+    if live and not place then
       count = count + 1
+      marks[mark] = count
       kept[count] = entry
+    elseif live and length > 0 and struct.unpack('>I4', entry, 9) > struct.unpack('>I4', kept[place], 9) then
+      -- Read by both: it counts as long as the later read does.
+      kept[place] = entry
     end
   end
 end

@@ -4,6 +4,9 @@
 -- ARGV  1 kind   2 window's start, or for a rolling window the moment now   3 the reader's mark (8 bytes)
 --       4 expire at   5 length of a rolling window, else 0
 -- gives {1 it is this reader's, 0 it is another's; the meter as it is now}
+--
+-- In a rolling window the claim lasts for the window's length from the last time that it was made: by then whatever has
+-- joined has ended.
 local kind, start, mine = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local length = tonumber(ARGV[5])
 local value = redis.call('GET', KEYS[1])
@@ -13,7 +16,8 @@ if value and string.sub(value, 1, 1) == kind then
   local joined = string.byte(value, 6) == 1
   local valid = length > 0 or stamp >= start
   if joined and valid and (length == 0 or stamp + length > start) then
-    return {string.sub(value, 7, 14) == mine and 1 or 0, value}
+    local same = string.sub(value, 7, 14) == mine
+    if length == 0 or not same then return {same and 1 or 0, value} end
   end
   if valid then body = string.sub(value, joined and 15 or 7) else stamp = start end
   if length > 0 then stamp = start end
