@@ -30,7 +30,8 @@ Patience = Literal["inline", "click", "worker"]
 class Patient:
     """Seconds: to connect, to read one answer, within which the last request may begin, to wait for its turn.
 
-    `lines`: how many threads of a process may be at it at once. `slow`: see `lines.Lines`.
+    `lines`: how many threads of a process may be at it at once. `slow`: see `lines.Lines`. `again`: for how many seconds
+    what was answered 429 is asked again, when Stripe wants to be asked again.
     """
 
     connect: float
@@ -39,6 +40,7 @@ class Patient:
     allowance: float
     lines: int
     slow: float = SLOW
+    again: float = 0
 
 
 # A process has 16 threads (`server.THREADS`): with a Stripe that hangs, some are left for those who read.
@@ -48,7 +50,7 @@ PATIENCE: dict[Patience, Patient] = {
     # A reader has pressed a button, and looks at the page.
     "click": Patient(connect=2, read=5, begin=5, allowance=2, lines=6, slow=math.inf),
     # A sweep takes as long as it takes.
-    "worker": Patient(connect=2, read=5, begin=math.inf, allowance=60, lines=100, slow=math.inf),
+    "worker": Patient(connect=2, read=5, begin=math.inf, allowance=60, lines=100, slow=math.inf, again=20),
 }
 
 _CONNECTIONS = 32
@@ -110,6 +112,18 @@ class _Paced(stripe.RequestsClient):
     def request(  # type: ignore[override] # RequestsClient itself differs from its base in the same way
         self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
+        until = time.monotonic() + self._patient.again
+        while True:
+            self._wait_for_turn()
+            body, status, answered = super().request(method, url, headers, post_data)
+            if status != 429:
+                self._allowance.answered()
+                return body, status, answered
+            pause = self._allowance.refused(_told(answered))
+            if time.monotonic() + pause > until:
+                raise StripeUnavailable(_limited(answered), retry_after=pause)
+
+    def _wait_for_turn(self) -> None:
         left = self._errand.until - time.monotonic()
         if left < 0:
             raise StripeUnavailable("slow")
@@ -118,11 +132,12 @@ class _Paced(stripe.RequestsClient):
             raise StripeUnavailable("busy", retry_after=self._allowance.wait())
         if wait:
             time.sleep(wait)
-        body, status, answered = super().request(method, url, headers, post_data)
-        if status == 429:
-            raise StripeUnavailable(_limited(answered), retry_after=self._allowance.refused())
-        self._allowance.answered()
-        return body, status, answered
+
+
+def _told(headers: Mapping[str, str]) -> float:
+    """The seconds of a `Retry-After`; 0 without one, or where it is a date."""
+    text = headers.get("Retry-After", "")
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0.0
 
 
 def _limited(headers: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import stripe
 
-from service.billing.allowance import FIRST_PAUSE, LONGEST_PAUSE, Allowance
+from service.billing.allowance import FIRST_PAUSE, LONGEST_PAUSE, LONGEST_TOLD, Allowance
 from service.billing.errors import MEANING, NoSuchObject, StripeRefused, StripeTrouble, StripeUnavailable, meaning
 from service.billing.gateway import Gateway
 from service.billing.transport import PATIENCE
@@ -85,6 +85,22 @@ def test_a_refusal_for_asking_too_often_says_which_limit_and_until_when(canned: 
     assert isinstance(found, StripeUnavailable)
     assert found.why == "rate_limited_endpoint-rate"
     assert 0 < found.retry_after <= FIRST_PAUSE
+
+
+@pytest.mark.parametrize(
+    ("told", "least", "most"), [("7", 6, 7), ("86400", 59, LONGEST_TOLD), ("tomorrow", 0, FIRST_PAUSE)]
+)
+def test_stripes_own_word_on_when_to_ask_again_is_followed(told: str, least: float, most: float, canned: Any) -> None:
+    canned.says(429, problem("invalid_request_error"), **{"Retry-After": told})
+    found = trouble(canned)
+    assert isinstance(found, StripeUnavailable)
+    assert least < found.retry_after <= most
+
+
+def test_who_is_in_no_hurry_asks_again_after_a_429(control: Any, gateway: Gateway) -> None:
+    control.ask("POST", "/faults", {"status": 429, "times": 1})
+    with pytest.raises(NoSuchObject):
+        gateway.read(SUBSCRIPTION, patience="worker")
 
 
 def test_after_a_429_nobody_who_waits_asks_until_the_pause_is_over(canned: Any) -> None:
