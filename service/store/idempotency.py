@@ -16,8 +16,8 @@ from service.store.keys import Keys
 from service.store.link import Link
 
 KEPT = 86_400
-AT_WORK = 10
-"""Seconds after which a request that left no answer counts as dead; it may have died with the store, unheard."""
+AT_WORK = 6
+"""Seconds after which a request that left no answer and is not renewed counts as dead; it may have died unheard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Idempotency:
         self._link = link
         self._keys = keys
         self._sealer = sealer
-        self._at_work = at_work
+        self.at_work = at_work
 
     def _names(self, scope: str) -> tuple[bytes, bytes]:
         name = "idem:" + blake2b(scope.encode(), digest_size=16).hexdigest()
@@ -50,7 +50,7 @@ class Idempotency:
     def claim(self, scope: str, body: bytes, token: str) -> First:
         """Takes the key for this body, with this token if it is new, or tells what the first request with it came to."""
         (key, working), mine = self._names(scope), _mark(body)
-        ours = self._link.call(working, b"SET", working, b"1", b"NX", b"EX", self._at_work)
+        ours = self._link.call(working, b"SET", working, b"1", b"NX", b"EX", self.at_work)
         self._link.call(key, b"SET", key, f"{mine} {token}", b"NX", b"EX", KEPT)
         kept = bytes(self._link.call(key, b"GET", key) or b"").decode()
         first = self._first(kept, mine)
@@ -77,6 +77,11 @@ class Idempotency:
         sealed = self._sealer().seal(json.dumps([status, answer.decode()]).encode())
         self._link.call(key, b"SET", key, f"{_mark(body)} {token} {sealed}", b"EX", KEPT)
         self.leave(scope)
+
+    def renew(self, scope: str) -> None:
+        """Whoever is at work still is. Nothing where nobody is."""
+        _, working = self._names(scope)
+        self._link.call(working, b"SET", working, b"1", b"XX", b"EX", self.at_work)
 
     def leave(self, scope: str) -> None:
         """Nobody is at work any more, and what came of it is not known: the next with this key carries on."""

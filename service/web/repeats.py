@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import secrets
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import cast
 
 from flask import Response, g, request
@@ -19,6 +20,10 @@ from service.web.guards import Principal
 
 _PLAIN = re.compile(r"[!-~]{1,255}")
 _WAIT = 3.0
+_LONG = 30.0
+"""Seconds for which the first is waited for where it takes its time, as a large import does, or died at it."""
+_patient = threading.BoundedSemaphore(4)
+"""How many of a process's threads may wait for long: the others answer readers."""
 
 
 def once(store: Idempotency, work: Callable[[], Response], *, most: int = bodies.MOST) -> Response:
@@ -53,7 +58,8 @@ def token() -> str | None:
 def _worked(store: Idempotency, scope: str, body: bytes, named: str, work: Callable[[], Response]) -> Response:
     """Does the work. A store that goes away in its midst leaves the key as it is: what was done is not known."""
     try:
-        answer = work()
+        with at_work(store, scope):
+            answer = work()
     except Problem:
         with suppress(StoreUnavailable):
             store.release(scope)
@@ -70,12 +76,39 @@ def _worked(store: Idempotency, scope: str, body: bytes, named: str, work: Calla
     return answer
 
 
+@contextmanager
+def at_work(store: Idempotency, scope: str) -> Iterator[None]:
+    """While this lasts nobody takes the request for dead, however long it takes."""
+    over = threading.Event()
+
+    def renew() -> None:
+        while not over.wait(store.at_work / 3):
+            with suppress(StoreUnavailable):
+                store.renew(scope)
+
+    threading.Thread(target=renew, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
 def _settled(store: Idempotency, scope: str, body: bytes) -> First:
     """The key's state, once the first request is done with it or has been given time enough."""
-    deadline = time.monotonic() + _WAIT
     fresh = f"{time.time_ns() // 1_000:014x}{secrets.token_hex(5)}"
-    while True:
-        first = store.claim(scope, body, fresh)
-        if first.state != "at_work" or time.monotonic() > deadline:
-            return first
-        time.sleep(0.05)
+
+    def waited(seconds: float) -> First:
+        deadline = time.monotonic() + seconds
+        while True:
+            first = store.claim(scope, body, fresh)
+            if first.state != "at_work" or time.monotonic() > deadline:
+                return first
+            time.sleep(0.05)
+
+    first = waited(_WAIT)
+    if first.state == "at_work" and _patient.acquire(blocking=False):
+        try:
+            return waited(_LONG)
+        finally:
+            _patient.release()
+    return first
