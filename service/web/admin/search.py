@@ -12,8 +12,10 @@ from urllib.parse import urlencode
 from flask import Flask, Response, redirect, url_for
 
 from service.store.audit_log import AuditLog, Wanted
+from service.store.objects import Objects, StoredObject
 from service.web import fields
 from service.web.admin.frame import Frame, asked, needs, show
+from service.web.admin.house import House
 from service.web.admin.reader import link
 
 KINDS = {"cus": "customer", "sub": "subscription", "cs": "session"}
@@ -40,30 +42,54 @@ def register(page: Flask, frame: Frame) -> None:
     def readers() -> Response:
         query = asked("q")
         if query is None:
-            return show("search.html", query=None, wrong=None, found=None, unkept=False)
-        to = _place(query)
+            return show("search.html", query=None)
+        to = _place(house, query, frame.now)
         if to is not None:
             return cast(Response, redirect(to, 303))
         kind = KINDS.get(query.partition("_")[0])
-        known = kind is not None and house.engine.objects.load(f"{kind}:{query}").told is not None
+        stored = house.engine.objects.load(f"{kind}:{query}") if kind is not None else None
+        known = stored is not None and _known(house.engine.objects, stored)
         wrong = _wrong(query)
-        status, unkept = 422 if wrong else 200, UNKEPT.fullmatch(query) is not None
-        return show("search.html", status=status, query=query, wrong=wrong, found=kind, known=known, unkept=unkept)
+        return show(
+            "search.html",
+            status=422 if wrong else 200,
+            query=query,
+            wrong=wrong,
+            found=kind,
+            known=known,
+            linkable=_linkable(stored) if stored is not None and known else None,
+            unkept=UNKEPT.fullmatch(query) is not None,
+        )
 
-    def _place(query: str) -> str | None:
-        """Where an id leads; `None` for what is of Stripe's and nobody's here, and for what can be no id."""
-        head = query.partition("_")[0]
-        for looks, view, field in VIEWS:
-            if looks.fullmatch(query):
-                return f"{url_for(view)}?{urlencode({field: query})}"
-        if GRANT.fullmatch(query):
-            return _of_grant(house.governance.audit_log, query)
-        if head in KINDS:
-            owner = house.engine.objects.load(f"{KINDS[head]}:{query}").owner.reader
-            return link(owner) if owner else None
-        if len(query) > 128 and house.governance.why.decision(query, frame.now) is not None:
-            return url_for("decision", id=query)
-        return None if _wrong(query) or UNKEPT.fullmatch(query) else link(query)
+
+def _place(house: House, query: str, now: float) -> str | None:
+    """Where an id leads; `None` for what is of Stripe's and nobody's here, and for what can be no id."""
+    head = query.partition("_")[0]
+    for looks, view, field in VIEWS:
+        if looks.fullmatch(query):
+            return f"{url_for(view)}?{urlencode({field: query})}"
+    if GRANT.fullmatch(query):
+        return _of_grant(house.governance.audit_log, query)
+    if head in KINDS:
+        owner = house.engine.objects.load(f"{KINDS[head]}:{query}").owner.reader
+        return link(owner) if owner else None
+    if len(query) > 128 and house.governance.why.decision(query, now) is not None:
+        return url_for("decision", id=query)
+    return None if _wrong(query) or UNKEPT.fullmatch(query) else link(query)
+
+
+def _known(objects: Objects, stored: StoredObject) -> bool:
+    # Stripe need not have told of a customer by itself: what it pays for names it.
+    pays = stored.ref.kind == "customer" and objects.belongings(stored.ref.id)
+    return stored.told is not None or bool(pays)
+
+
+def _linkable(stored: StoredObject) -> str | None:
+    """By which customer or subscription an object can be made a reader's; `None` where it names none."""
+    if stored.ref.kind != "session":
+        return stored.ref.id
+    told = stored.told
+    return (told.customer or told.subscription) if told is not None else None
 
 
 def _of_grant(log: AuditLog, name: str) -> str:
