@@ -46,7 +46,10 @@ def needs_customer(obj: StoredObject) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A reader as the store has it: the id it goes by now, its hot record, and when it was erased."""
+    """A reader as the store has it: the id it goes by now, its hot record, and when the id asked for was erased.
+
+    That of the id it goes by is not meant: who was merged into an erased reader later was not erased.
+    """
 
     reader: str
     hot: dict[bytes, bytes]
@@ -74,7 +77,9 @@ class People:
             commands += [(hot, (b"HGETALL", hot)), (erased, (b"GET", erased))]
         replies = self._link.read(commands)
         found = [self._person(r, replies[2 * at], replies[2 * at + 1]) for at, r in enumerate(readers)]
-        return [person if heir is None else self.find(heir) for person, heir in found]
+        return [
+            person if heir is None else replace(self.find(heir), erased_at=person.erased_at) for person, heir in found
+        ]
 
     @staticmethod
     def _person(reader: str, hot: Any, erased: Any) -> tuple[Person, str | None]:

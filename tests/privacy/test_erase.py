@@ -134,6 +134,16 @@ def test_what_stripe_created_after_the_erasure_is_hers(at_noon: House, make: Mak
     assert [source["id"] for source in at_noon.app.reader(ZOE)["sources"]] == ["sub_2"]
 
 
+def test_who_is_merged_into_an_erased_reader_later_brings_along_all_that_is_theirs(
+    at_noon: House, make: Maker, erase: Erase
+) -> None:
+    erase(ZOE)
+    at_noon.done("ann", "POST", f"/v1/readers/{ZOE}/merge", {"from": "her-other-id"})
+    make.tell("customer.subscription.created", make.subscription("sub_1", reader=ZOE))
+    make.tell("customer.subscription.created", make.subscription("sub_2", reader="her-other-id"))
+    assert [source["id"] for source in at_noon.app.reader(ZOE)["sources"]] == ["sub_2"]
+
+
 def test_a_link_after_the_erasure_brings_back_what_it_names(at_noon: House, make: Maker, erase: Erase) -> None:
     make.tell("customer.subscription.created", make.subscription("sub_1", reader=ZOE))
     erase(ZOE, force="true")
