@@ -72,7 +72,7 @@ class Attention:
         return [
             self._dead_letters(),
             self._unknown_prices(),
-            self._ownerless(),
+            self._ownerless(now),
             self._event_gap(flags, now),
             self._catch_up_late(flags, now),
             self._drift(flags, now),
@@ -111,9 +111,9 @@ class Attention:
             [Example(b.price, text=f"product {b.product or '-'}, in {b.name}") for b in left[:EXAMPLES]],
         )
 
-    def _ownerless(self) -> Item:
+    def _ownerless(self, now: float) -> Item:
         count, names = self._notes.ownerless(_LOOKED_AT)
-        left = self._still_ownerless(names)
+        left = self._still_ownerless(names, now)
         return Item(
             "ownerless",
             count - len(names) + len(left),
@@ -127,24 +127,24 @@ class Attention:
             ],
         )
 
-    def _still_ownerless(self, names: Sequence[str]) -> list[Told]:
-        """Of these, what is paid for and still nobody's; the others are taken out of the list."""
+    def _still_ownerless(self, names: Sequence[str], now: float) -> list[Told]:
+        """Of these, what is paid for, not over and still nobody's; the others are taken out of the list."""
         left: list[Told] = []
         mended: list[str] = []
         for stored in self._engine.objects.load_all(names):
             told = stored.told
-            if stored.owner.reader is not None or told is None or not is_paid_for(told, self._catalogue):
+            if stored.owner.reader is not None or told is None or not is_paid_for(told, self._catalogue, now):
                 mended.append(stored.name)
             else:
                 left.append(told)
         self._notes.drop_ownerless(mended)
         return left
 
-    def tidy(self) -> None:
-        """Takes out of the lists whatever was mended, however far down it stands; hourly, by the worker."""
+    def tidy(self, now: float) -> None:
+        """Takes out of the lists whatever was mended or is over, however far down it stands; hourly, by the worker."""
         self._notes.tidy()
         for names in self._notes.all_ownerless():
-            self._still_ownerless(names)
+            self._still_ownerless(names, now)
 
     def _grants_ending(self, now: float) -> Item:
         soon = self._ends.ending(now, now + ENDS_WITHIN, EXAMPLES)

@@ -71,4 +71,4 @@ class Housekeeping:
         now = self._clock()
         self._sharing.passes.tidy(now)
         self._ends.tidy(now)
-        self._attention.tidy()
+        self._attention.tidy(now)

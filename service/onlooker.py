@@ -72,7 +72,7 @@ class ObjectWatch:
     def settled(self, seen: StoredObject, owner: Owner) -> None:
         """What was paid is somebody's, or is noted; what has become somebody's is noted no more."""
         told = seen.told
-        if owner.reader is None and told is not None and is_paid_for(told, self._catalogue):
+        if owner.reader is None and told is not None and is_paid_for(told, self._catalogue, self._clock()):
             with suppress(StoreUnavailable):
                 self._notes.note_ownerless(seen.name, self._clock())
         elif owner.reader is not None and seen.owner.reader is None:
@@ -97,14 +97,17 @@ def unknown_prices(name: str, told: Told, catalogue: Catalogue) -> list[Bought]:
     return [Bought(*item, name) for item in items if item[0] and catalogue.plan_for(*item) is None]
 
 
-def is_paid_for(told: Told, catalogue: Catalogue) -> bool:
+def is_paid_for(told: Told, catalogue: Catalogue, now: float) -> bool:
     """Whether this gives somebody something, if it is known whom. What waits as a gift is meant to be nobody's yet.
 
-    A one-time payment counts if it is for a plan: a shop may sell mugs by the same account.
+    A one-time payment counts if it is for a plan, since a shop may sell mugs by the same account; and until its pass has
+    run out, since nothing opens by linking it then.
     """
     source = told.source
     if told.claims.gift_pending:
         return False
     if isinstance(source, Pass):
-        return source.plan_in(catalogue) is not None and not (source.refunded or source.disputed)
+        (held,) = source.holdings(catalogue)
+        over = source.refunded or source.disputed or (held.until is not None and held.until <= now)
+        return held.plan is not None and not over
     return isinstance(source, Subscription) and not told.terminal and (gives(source) or source.status == "past_due")

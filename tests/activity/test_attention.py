@@ -55,13 +55,19 @@ def ids(app: DeskApp, kind: str) -> tuple[int, list[str]]:
     return found["count"], [example["id"] for example in found["examples"]]
 
 
-def deliver(app: DeskApp, event: str, obj: dict[str, Any], created: float | None = None) -> None:
+def deliver(
+    app: DeskApp,
+    event: str,
+    obj: dict[str, Any],
+    created: float | None = None,
+    kind: str = "customer.subscription.updated",
+) -> None:
     now = int(app.clock())
     body = json.dumps(
         {
             "id": event,
             "object": "event",
-            "type": "customer.subscription.updated",
+            "type": kind,
             "created": int(created or now),
             "livemode": False,
             "data": {"object": obj},
@@ -200,6 +206,29 @@ def test_a_payment_that_is_nobodys_needs_a_hand_until_it_is_linked(app: DeskApp)
     assert attention(app)["needs_hand"]
     answer = app.call("POST", "/v1/readers/r/links", {"subscription": "sub_1"}, admin=True)
     assert answer.status_code == 200, answer.text
+    assert ids(app, "ownerless") == (0, [])
+    assert not attention(app)["needs_hand"]
+
+
+def test_a_pass_that_is_nobodys_needs_a_hand_until_it_has_run_out(app: DeskApp) -> None:
+    """Nothing is left to be mended then, least of all where it names no customer."""
+    paid = {
+        "id": "cs_test_1",
+        "object": "checkout.session",
+        "mode": "payment",
+        "status": "complete",
+        "payment_status": "paid",
+        "customer": None,
+        "client_reference_id": None,
+        "metadata": {"price_id": "price_day"},
+        "payment_intent": "pi_1",
+        "subscription": None,
+        "created": int(app.clock()),
+    }
+    deliver(app, "evt_1", paid, kind="checkout.session.completed")
+    app.clock.now += 24 * 3_600 - 1
+    assert ids(app, "ownerless") == (1, ["cs_test_1"])
+    app.clock.now += 1
     assert ids(app, "ownerless") == (0, [])
     assert not attention(app)["needs_hand"]
 
