@@ -18,9 +18,10 @@ CSV = {"text/csv": {"schema": {"type": "string"}}}
 
 
 def wanted() -> bool:
-    """Whether this request would rather have CSV than JSON."""
+    """Whether this request would rather have CSV than JSON; `text/csv; charset=utf-8` asks for it, too."""
     accepted: MIMEAccept = request.accept_mimetypes
-    return accepted["text/csv"] > accepted["application/json"]
+    with_parameters = (quality for kind, quality in accepted if kind.lower().startswith("text/csv;"))
+    return max(accepted["text/csv"], *with_parameters, 0) > accepted["application/json"]
 
 
 def cell(value: Any) -> str:

@@ -122,8 +122,21 @@ def test_csv_where_it_is_asked_for(busy: House) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("accept", ["text/csv; charset=utf-8", "Text/CSV;header=present, application/json;q=0.9"])
+def test_csv_may_be_asked_for_with_its_parameters(busy: House, accept: str) -> None:
+    assert busy.call("ann", "GET", "/v1/audit", headers={"Accept": accept}).mimetype == "text/csv"
+
+
 @pytest.mark.parametrize(
-    "accept", ["", "*/*", "application/json", "text/csv;q=0.5, application/json", "text/html,*/*;q=0.8"]
+    "accept",
+    [
+        "",
+        "*/*",
+        "application/json",
+        "text/csv;q=0.5, application/json",
+        "text/csv; charset=utf-8; q=0.5, application/json",
+        "text/html,*/*;q=0.8",
+    ],
 )
 def test_json_where_csv_is_not_wanted_more(busy: House, accept: str) -> None:
     assert busy.call("ann", "GET", "/v1/audit", headers={"Accept": accept}).is_json
