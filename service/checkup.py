@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from service.app import Service
 from service.billing import doctor
-from service.billing.doctor import Finding
+from service.billing.doctor import Finding, Level
 from service.billing.errors import StripeTrouble
 from service.openid.errors import NotSignedIn
 from service.openid.sign_in import SignIn
@@ -99,7 +99,8 @@ def _stripe(service: Service) -> list[Finding]:
     gateway, catalogue = service.gateway, service.settings.catalogue
     found = []
     if not service.settings.stripe_webhook_secrets:
-        found.append(Finding("note", "webhook", "STRIPE_WEBHOOK_SECRETS is not set: every webhook is refused"))
+        level: Level = "note" if gateway is None else "wrong"
+        found.append(Finding(level, "webhook", "STRIPE_WEBHOOK_SECRETS is not set: every webhook is refused"))
     if gateway is None:
         without = Finding("note", "stripe", "STRIPE_API_KEY is not set: nothing is read from Stripe or sold")
         return [*found, without, doctor.last_came(_last_event(service))]

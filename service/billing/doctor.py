@@ -51,6 +51,7 @@ def findings(seen: Observed, catalogue: Catalogue) -> list[Finding]:
         Finding("good", "account", f"the key belongs to {seen.account.name or seen.account.id}"),
         *_endpoints(seen.endpoints, catalogue),
         *_configured(seen.configured, catalogue),
+        *_products(seen.on_sale, catalogue),
         *_on_sale(seen.on_sale, catalogue),
         _clock(seen.account.clock_ahead),
         _last_event(seen.last_event, seen.newest_at_stripe),
@@ -103,6 +104,15 @@ def _configured(tags: Mapping[str, PriceTag], catalogue: Catalogue) -> Iterator[
                 )
             else:
                 yield Finding("good", "price", f"plans.{plan.id}.prices: {word} is on sale")
+
+
+def _products(tags: Sequence[PriceTag], catalogue: Catalogue) -> Iterator[Finding]:
+    """A product may have been archived on purpose, or be misspelt: its prices open nothing that can be bought now."""
+    sold = {tag.product for tag in tags}
+    for plan in catalogue.plans.values():
+        for product in plan.products:
+            if product not in sold:
+                yield Finding("note", "price", f"plans.{plan.id}.products: Stripe has no price on sale of {product}")
 
 
 def _on_sale(tags: Sequence[PriceTag], catalogue: Catalogue) -> Iterator[Finding]:

@@ -123,6 +123,14 @@ def type_groups() -> list[list[str]]:
     return [list(HANDLED_TYPES[n : n + TYPES_A_CALL]) for n in range(0, len(HANDLED_TYPES), TYPES_A_CALL)]
 
 
+def is_handled(event: Envelope) -> bool:
+    """Whether its type is one that can concern us, whatever it is about."""
+    name = event.type.removeprefix(_THIN)
+    if not event.thin:
+        return event.type in HANDLED
+    return event.type.startswith(_THIN) and (name in HANDLED or name.startswith(_THIN_FAMILIES))
+
+
 def signal(event: Envelope) -> Signal:
     """What an event points at and says; for what does not concern us an empty one (`handled` is false)."""
     if event.thin:
@@ -152,10 +160,9 @@ def signal(event: Envelope) -> Signal:
 
 def _thin(event: Envelope) -> Signal:
     """A thin event names its object, and says nothing of it."""
-    name = event.type.removeprefix(_THIN)
-    known = event.type.startswith(_THIN) and (name in HANDLED or name.startswith(_THIN_FAMILIES))
-    if not known:
+    if not is_handled(event):
         return Signal()
+    name = event.type.removeprefix(_THIN)
     if name.startswith(("price.", "product.")):
         return Signal(prices=True)
     kind, related = event.related or ("", "")

@@ -152,7 +152,7 @@ class Engine:
             return OTHER_ACCOUNT
         if refs or prices:
             return "" if refs else FOR_PRICES
-        return NOT_OURS if envelope.type in events.HANDLED else UNHANDLED
+        return NOT_OURS if events.is_handled(envelope) else UNHANDLED
 
     def record(self, envelope: Envelope, now: float, mode: Mode = "list") -> str | None:
         """Records an event that was found in Stripe's list. Gives the object to work on, if it is not done already."""

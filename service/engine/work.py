@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from service.billing.errors import NoSuchObject, StripeRefused, StripeUnavailable
 from service.engine.copies import paid_at_of
 from service.engine.dues import next_look
 from service.engine.errand import Errand, Look
-from service.engine.payloads import Payloads, merged
+from service.engine.payloads import FROM_PAYLOAD, Payloads, merged
 from service.engine.payments import Payments
 from service.engine.seams import Checkpoint, Gateway
 from service.engine.spreading import Spreader
@@ -27,6 +28,7 @@ from service.store.inbox import Done, Inbox, Waiting, ref_from
 from service.store.objects import Objects, Verdict
 
 GONE = "Stripe does not know it any more; what is known stays until its end"
+LAST_HEARD = "from the payload: Stripe does not know it any more"
 PAID_EARLIER = 100_000_000_000
 """Less the moment of payment: the earliest that was told has the highest number."""
 
@@ -153,7 +155,7 @@ class Workbench:
         """404: what is known stays until its known end; what the events say is better than nothing."""
         told = self._payloads.apply(name, [event for event in waiting if event.told], now)
         self._objects.apply(name, number, None, now, read=True)
-        done = {one.id: one for one in told}
+        done = {one.id: replace(one, why=LAST_HEARD) if one.why == FROM_PAYLOAD else one for one in told}
         return [done.get(event.id, Done(event.id, "ignored", GONE)) for event in waiting]
 
     def _read(self, ref: Ref, errand: Errand) -> Told | None:

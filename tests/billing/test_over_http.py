@@ -107,6 +107,15 @@ def test_the_doctor_tells_of_the_last_event_also_where_stripe_cannot_be_asked(
     assert findings(app.service)[-1].message == "the last event that came is of 2026-11-01T00:01:00Z"
 
 
+@pytest.mark.parametrize(("sold", "level"), [(True, "wrong"), (False, "note")])
+def test_who_sells_and_refuses_every_webhook_needs_a_hand(
+    sold: bool, level: str, shop: DeskApp, make_desk: MakeDesk, valkey_url: str
+) -> None:
+    found = findings(shop.service if sold else make_desk(valkey_url).service)
+    (webhook,) = [finding for finding in found if finding.subject == "webhook"]
+    assert webhook.level == level
+
+
 def test_a_summary_that_became_empty_is_told_as_a_source_that_gives_nothing(
     app: DeskApp, deliver: Deliver, made: Any
 ) -> None:

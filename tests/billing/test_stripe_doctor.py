@@ -24,7 +24,7 @@ def tag(name: str, interval: str | None = "month", **changes: Any) -> PriceTag:
 
 
 PRICES = {
-    "price_month": tag("price_month"),
+    "price_month": tag("price_month", product="prod_supporter"),
     "price_year": tag("price_year", "year"),
     "price_day": tag("price_day", None),
     "price_seat_month": tag("price_seat_month"),
@@ -71,6 +71,7 @@ NOTES: list[tuple[dict[str, Any], str]] = [
     ({"endpoints": [replace(GOOD, api_version=None)]}, "the account's default"),
     ({"on_sale": [*PRICES.values(), tag("price_mug", None)]}, "price_mug is on sale at Stripe and belongs to no plan"),
     ({"configured": {**PRICES, "price_month": tag("price_month", active=False)}}, "archived"),
+    ({"on_sale": [PRICES["price_year"]]}, "plans.supporter.products: Stripe has no price on sale of prod_supporter"),
     ({"account": Account("acct_1", None, 30.0)}, "30 s ahead"),
     ({"account": Account("acct_1", None, None)}, "did not say"),
 ]

@@ -14,6 +14,7 @@ from service.store.stripe_keys import place_of
 DAY = 86_400
 NOW = 2_000_000_000
 ADMIN = Actor("ada", "203.0.113.1")
+THIN = {"object": "v2.core.event", "created": "2033-05-18T03:33:20.000Z"}
 
 
 def state(stage: Any, event: Any) -> Any:
@@ -85,6 +86,8 @@ def test_an_event_that_changes_several_sources_tells_the_whole_change(stage: Any
         ({"account": "acct_1"}, "of a connected account"),
         ({"data": {"object": {"object": "subscription"}}}, "about nothing that is kept here"),
         ({"type": "invoice.paid"}, "about nothing that is kept here"),
+        ({**THIN, "type": "v1.charge.refunded"}, "about nothing that is kept here"),
+        ({**THIN, "type": "v1.payout.paid"}, "this type is not handled"),
     ],
 )
 def test_what_is_not_ours_is_listed_and_changes_nothing(stage: Any, make: Any, fields: Any, why: str) -> None:

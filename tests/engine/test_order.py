@@ -140,6 +140,14 @@ def test_what_stripe_does_not_know_any_more_stays_until_its_end(stage: Any, make
     assert stage.engine.marks.counts()["unread"] == 0
 
 
+def test_what_only_its_event_tells_says_that_stripe_does_not_know_it(stage: Any, make: Any) -> None:
+    event = make.event("customer.subscription.created", make.subscription())
+    stage.tell(event, NOW)
+    entry = stage.engine.ledger.find(event["id"])
+    assert (entry.state, entry.why) == ("applied", "from the payload: Stripe does not know it any more")
+    assert stage.engine.marks.counts()["unread"] == 0
+
+
 def test_a_counter_that_fell_behind_its_copies_is_raised_above_them_and_read_again(stage: Any, make: Any) -> None:
     for at in range(9):
         make.tell("customer.subscription.updated", make.subscription(end=NOW + (10 + at) * DAY), NOW + at)

@@ -15,7 +15,8 @@ import pytest
 import requests
 import stripe
 
-from service.demo.stripe import RunningLookalike
+from service.billing.gateway import Gateway
+from service.demo.stripe import RunningLookalike, serve_lookalike
 
 
 def test_the_clock_runs_with_the_wall_until_it_is_frozen(control: Any, wait: Any) -> None:
@@ -24,6 +25,16 @@ def test_the_clock_runs_with_the_wall_until_it_is_frozen(control: Any, wait: Any
     stands = control.post("/clock", {"advance": 60, "frozen": True})["now"]
     assert control.now() == stands
     assert control.post("/clock", {"frozen": False})["now"] == stands
+
+
+@pytest.mark.parametrize("followed", [True, False])
+def test_answers_are_dated_as_webhooks_are_signed(followed: bool, tmp_path: Path) -> None:
+    """By the wall, unless others follow its clock: the doctor holds it against their own."""
+    with serve_lookalike(clock_file=tmp_path / "clock" if followed else None) as running:
+        requests.post(f"{running.url}/_lookalike/clock", json={"advance": 86_400}, timeout=10)
+        ahead = Gateway("sk_test_x", running.url).account().clock_ahead
+    assert ahead is not None
+    assert abs(-ahead - (86_400 if followed else 0)) < 600
 
 
 def test_due_work_is_done_also_when_nobody_asks(

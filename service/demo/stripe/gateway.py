@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from flask import Flask, Request, Response, request
+from werkzeug.http import http_date
 
 from service.demo.stripe import ids, render
 from service.demo.stripe.api import ROUTES
@@ -59,6 +60,7 @@ def _view(lookalike: Lookalike, path: str, answering: Answering) -> Callable[...
         answer = Response(body, status, content_type="application/json")
         answer.headers.update(headers)
         answer.headers.setdefault("Request-Id", ids.new("req_"))
+        answer.headers["Date"] = http_date(lookalike.world.clock.stamp())
         answer.headers["Stripe-Version"] = request.headers.get("Stripe-Version", API_VERSION)
         return answer
 

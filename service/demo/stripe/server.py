@@ -34,7 +34,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         response = Response.from_app(self.server.app, self._environ())
         body = response.get_data()
-        self.send_response(response.status_code)
+        self.send_response_only(response.status_code)
+        response.headers.setdefault("Date", self.date_time_string())
         for name, value in response.headers.items():
             if name.lower() != "content-length":
                 self.send_header(name, value)
