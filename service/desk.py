@@ -280,5 +280,5 @@ class Desk:
         signed_in = question.reader is not None
         if not signed_in and is_free(question.story, tier):  # It needs no store, so there is nothing amiss with it.
             return decide(question.story, tier, NOTHING, None, now=now, catalogue=self.catalogue)
-        known = self._known.features(reader_hash(question.reader), now) if question.reader else ()
+        known = self._known.lasting(reader_hash(question.reader), now) if question.reader else ()
         return decide_degraded(question.story, tier, known, signed_in=signed_in, catalogue=self.catalogue, now=now)

@@ -13,6 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Collection
 from contextlib import closing, suppress
+from math import ceil
 from pathlib import Path
 
 from service.store.errors import StoreUnavailable
@@ -133,10 +134,19 @@ class Known:
 
     def features(self, reader: bytes, now: float) -> Held:
         """The features that a reader was lately seen to hold, and that have not ended since; `()` for a stranger."""
+        return self._lately(reader, now)[1]
+
+    def lasting(self, reader: bytes, now: float) -> Held:
+        """The same, each with the end of its being known: its own, or the moment at which the sighting is too old."""
+        seen, held = self._lately(reader, now)
+        forgotten = ceil(seen + self._known_for)
+        return tuple((name, forgotten if until is None else min(until, forgotten)) for name, until in held)
+
+    def _lately(self, reader: bytes, now: float) -> tuple[float, Held]:
         _, (seen, held) = self._followed(reader)
         if isinstance(held, bytes) or now - seen >= self._known_for:
-            return ()
-        return tuple((name, until) for name, until in held if until is None or now < until)
+            return seen, ()
+        return seen, tuple((name, until) for name, until in held if until is None or now < until)
 
     def _followed(self, reader: bytes) -> tuple[bytes, Sighting]:
         """A reader's sighting; of one that was merged, the one as whom it is answered, and that one's."""

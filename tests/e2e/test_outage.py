@@ -121,6 +121,16 @@ def test_what_is_known_is_forgotten_after_its_time(broken: tuple[DeskApp, Any]) 
     assert degraded(desk, reader="entitled")["features"] == []
 
 
+def test_the_moment_at_which_it_is_forgotten_is_one_to_ask_again(broken: tuple[DeskApp, Any]) -> None:
+    desk, store = broken
+    desk.clock.at("2082-12-10T12:00:00Z")
+    desk.ask("a", reader="entitled")
+    store.end()
+    for story in ("a", {"id": "x", "tier": "free"}):
+        assert degraded(desk, story, reader="entitled")["refresh_after"] == "2082-12-11T12:00:00Z"
+    assert degraded(desk, reader="stranger")["refresh_after"] is None
+
+
 def test_what_is_known_holds_no_longer_than_the_entitlement(make_desk: MakeDesk, launch: Any) -> None:
     store = launch("valkey")
     desk = make_desk(store.url)
