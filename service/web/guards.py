@@ -167,13 +167,23 @@ def actor(asked: Request = request) -> Actor:
 
 
 _READER_AND_SLASH = re.compile(r"(/v1/(?:readers|gifts|subscriptions/[^/]+/seats)/)[^/]*/(.*)", re.DOTALL)
+_NAME_AND_SLASH = re.compile(
+    r"(/v1/(?:approvals|decisions|events|grants/import|keys|passes|subscriptions)/)[^/]*/(.*)", re.DOTALL
+)
 
 
 def check_slash(keyring: Keyring) -> None:
-    """No route fits because a reader's id holds a slash (`a%2Fb`; the server hands it on decoded). `Problem` 422."""
-    found = _READER_AND_SLASH.fullmatch(request.environ["PATH_INFO"])
-    if isinstance(request.routing_exception, NotFound) and found:
-        _admit(keyring, _demand_without_slash(found[1], found[2].split("/")))
+    """No route fits because an id holds a slash (`a%2Fb`; the server hands it on decoded).
+
+    Rights come first all the same. A reader's id with a slash is `Problem` 422; other things of such a name are not there.
+    """
+    path = request.environ["PATH_INFO"]
+    reader = _READER_AND_SLASH.fullmatch(path)
+    found = reader or _NAME_AND_SLASH.fullmatch(path)
+    if not isinstance(request.routing_exception, NotFound) or not found:
+        return
+    _admit(keyring, _demand_without_slash(found[1], found[2].split("/")))
+    if reader:
         message = "must not hold a slash, and nothing else is under this path"
         raise Problem(422, f"reader: {message}", errors=[("reader", message)])
 

@@ -135,6 +135,19 @@ def test_rights_come_before_a_slash_in_a_readers_id(house: House, keys: dict[str
     assert wrong == []
 
 
+def test_rights_come_before_a_slash_in_any_other_name(house: House, keys: dict[str, str]) -> None:
+    table, wrong = rights(), []
+    named = [call for call in routes(house) if re.search("/v1/.*<", call[1]) and "<reader>" not in call[1]]
+    assert len(named) > 10
+    for method, rule in named:
+        demand = table[method, shape(rule)]
+        for role in ("none", "site", "viewer", "granter", "owner"):
+            status = called(house, method, re.sub("<[^>]*>", "a%2Fb", rule), keys[role], "192.0.2.1")
+            if status != (404 if role in ALLOWED[demand] else 401 if role == "none" else 403):
+                wrong.append((method, rule, role, status))
+    assert wrong == []
+
+
 def called(house: House, method: str, rule: str, key: str, address: str) -> int:
     """The status for a path, a body and a content type that are all wrong: rights are looked at before them."""
     path = re.sub(r"<path:[^>]*>", "nothing", rule)
