@@ -282,3 +282,14 @@ def test_whose_doing_it_was_is_told_of_the_oldest_change_too(staff: MakeStaff, a
     for page in ("/reader?id=r-1&all=1", later):
         wait_until(lambda page=page: plain(ann.get(page)).count("a day more") == len(ends), 5)  # type: ignore[misc]
         assert "“ the very first ” · by" in plain(ann.get(page)).partition("What happened")[2]
+
+
+def test_a_group_that_is_over_says_that_its_seats_open_nothing(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    ann = staff()
+    told_of(admin_desk, "sub_1", "price_seat_month", "r-1")
+    assert "Nobody reads by these seats" not in plain(ann.get("/seats?id=sub_1"))
+    over = int(admin_desk.clock())
+    told_of(admin_desk, "sub_1", "price_seat_month", "r-1", "evt_2", status="canceled", ended_at=over)
+    assert "Nobody reads by these seats now; at Stripe the subscription is “ canceled ”" in plain(
+        ann.get("/seats?id=sub_1")
+    )

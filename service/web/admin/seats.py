@@ -8,6 +8,9 @@ from typing import Any
 from flask import Flask, Response, request, url_for
 
 from service.engine.admin import Group, NoSeats, SeatsFull, UnknownSubscription
+from service.paywall.catalogue import Catalogue
+from service.paywall.source import Standing
+from service.store.objects import StoredObject
 from service.web.admin.frame import Frame, actor, form, needs, once, reason, show
 from service.web.admin.reader import the_reader
 from service.web.belonging import group_told, path_id
@@ -55,9 +58,24 @@ def register(page: Flask, frame: Frame) -> None:
 
     def _shown(name: str, problem: Problem | None = None) -> Response:
         told: dict[str, Any] = group_told(group(lambda: admin.group(name, frame.now)))
-        owner = frame.house.engine.objects.load(f"subscription:{name}").owner.reader
-        status = problem.status if problem is not None else 200
-        return show("seats.html", status=status, group=told, owner=owner, problem=problem, typed=form("reader") or "")
+        stored = frame.house.engine.objects.load(f"subscription:{name}")
+        return show(
+            "seats.html",
+            status=problem.status if problem is not None else 200,
+            group=told,
+            owner=stored.owner.reader,
+            shut=_shut(stored, frame.house.desk.catalogue, frame.now),
+            problem=problem,
+            typed=form("reader") or "",
+        )
+
+
+def _shut(stored: StoredObject, catalogue: Catalogue, now: float) -> str | None:
+    """Stripe's word for a group by whose seats nobody reads now; `None` where they open what they should."""
+    source = stored.told.source if stored.told is not None else None
+    held = [one for one in source.holdings(catalogue) if one.plan and catalogue.plans[one.plan].seats] if source else []
+    opens = any(one.standing_at(now) in (Standing.GOOD, Standing.GRACE) for one in held)
+    return held[0].status if held and not opens else None
 
 
 def group(work: Callable[[], Group]) -> Group:
