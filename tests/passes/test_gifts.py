@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 AtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
 GENEROUS = POLICY.replace("[plans.vip]\n", "[plans.vip]\ngifts_per_month = 2\n")
-NOON = "2026-11-24T12:00:00Z"
+NOON = "2082-11-24T12:00:00Z"
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def give(app: DeskApp, reader: str = "r", story: str = "s", **more: Any) -> tupl
 
 def test_a_gift_is_a_pass_for_one_for_thirty_days_and_tells_what_is_left(app: DeskApp) -> None:
     status, gift = give(app)
-    assert (status, gift["openings"], gift["until"], gift["actor"]) == (201, 1, "2026-12-24T12:00:00Z", "web")
-    assert gift["gifts"] == {"limit": 2, "used": 1, "left": 1, "resets_at": "2026-12-01T05:00:00Z"}
+    assert (status, gift["openings"], gift["until"], gift["actor"]) == (201, 1, "2082-12-24T12:00:00Z", "web")
+    assert gift["gifts"] == {"limit": 2, "used": 1, "left": 1, "resets_at": "2082-12-01T05:00:00Z"}
     assert app.ask("s", visitor="friend", **{"pass": gift["pass"]})["reason"] == "gift"
     told = app.call("GET", "/v1/gifts/r").get_json()
     assert {name: told[name] for name in ("reader", "limit", "used", "left")} == {
@@ -47,9 +47,9 @@ def test_a_gift_is_a_pass_for_one_for_thirty_days_and_tells_what_is_left(app: De
 def test_when_the_months_are_used_it_is_refused_until_the_zones_next_month(app: DeskApp) -> None:
     assert [give(app)[0] for _ in range(3)] == [201, 201, 409]
     assert give(app)[1]["type"] == "urn:paywall:problem:gifts-used"
-    app.clock.at("2026-12-01T04:59:59Z")
+    app.clock.at("2082-12-01T04:59:59Z")
     assert give(app)[0] == 409
-    app.clock.at("2026-12-01T05:00:00Z")
+    app.clock.at("2082-12-01T05:00:00Z")
     assert give(app)[0] == 201
 
 
@@ -84,7 +84,7 @@ def test_what_was_given_under_an_id_that_was_merged_counts_for_the_other(app: De
 
 
 def test_what_is_wrong_with_a_gift_is_named(app: DeskApp) -> None:
-    for field, bad in [("openings", 0), ("openings", 101), ("until", NOON), ("until", "2027-06-01T00:00:00Z")]:
+    for field, bad in [("openings", 0), ("openings", 101), ("until", NOON), ("until", "2083-06-01T00:00:00Z")]:
         wrong: dict[str, Any] = {field: bad}
         status, told = give(app, **wrong)
         assert (status, told["errors"][0]["field"]) == (422, field)
