@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from service.billing.errors import NoSuchObject
+from service.engine.copies import paid_at_of
 from service.engine.dues import next_look
 from service.engine.engine import Engine
 from service.engine.seams import Gateway
@@ -78,7 +80,7 @@ class Sweep:
             for name in names:
                 if name not in seen:
                     seen.add(name)
-                    self._not_listed(name, now, swept, dry_run)
+                    self._not_listed(gateway, name, now, swept, dry_run)
                     yield
         if not dry_run:
             self._engine.marks.remember("sweep", int(now))
@@ -132,7 +134,7 @@ class Sweep:
                 return True
         return False
 
-    def _not_listed(self, name: str, now: float, swept: Swept, dry_run: bool) -> None:
+    def _not_listed(self, gateway: Gateway, name: str, now: float, swept: Swept, dry_run: bool) -> None:
         """Customers and entitlements are in no list; a subscription that is in none may have lost its last events."""
         stored = self._engine.objects.load(name)
         known = stored.told
@@ -143,10 +145,20 @@ class Sweep:
         if dry_run:
             if known.ref.kind == "subscription":
                 swept.drift.append(Drift(name, "not listed", False))
+            elif self._differs(gateway, stored):
+                swept.drift.append(Drift(name, "differs", False))
             return
         mended = self._mend(name, now)
         if known.ref.kind == "subscription" or self._engine.objects.load(name).fields.get(b"doc") != before:
             swept.drift.append(Drift(name, "not listed" if known.ref.kind == "subscription" else "differs", mended))
+
+    def _differs(self, gateway: Gateway, stored: StoredObject) -> bool:
+        """Whether Stripe says something else of it by now; what Stripe does not know any more stays."""
+        try:
+            told = gateway.read(stored.ref, patience="worker", paid_at=paid_at_of(stored))
+        except NoSuchObject:
+            return False
+        return self._drift(told, stored) == "differs"
 
 
 def _says(told: Told) -> object:

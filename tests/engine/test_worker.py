@@ -160,6 +160,17 @@ def test_a_sweep_finds_what_no_event_ever_told_and_mends_it(stage: Any, make: An
     assert worker.sweep().drift == []  # type: ignore[union-attr]
 
 
+def test_a_dry_sweep_shows_also_what_is_in_no_list(stage: Any, make: Any, worker: Worker) -> None:
+    make.tell("customer.created", make.customer(reader="r-1"))
+    make.tell("customer.subscription.created", make.subscription(reader=None))
+    stage.stripe.put(make.customer(reader="r-2"))
+    for dry, holder in ((True, "r-1"), (False, "r-2")):
+        swept = worker.sweep(dry_run=dry)
+        assert [(drift.name, drift.mended) for drift in swept.drift] == [("customer:cus_1", not dry)]  # type: ignore[union-attr]
+        assert set(stage.held(holder, NOW)) == BOTH
+    assert worker.sweep(dry_run=True).drift == []  # type: ignore[union-attr]
+
+
 def test_what_a_sweep_cannot_read_is_not_told_as_mended(stage: Any, make: Any, worker: Worker) -> None:
     make.tell("customer.subscription.created", make.subscription())
     stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
