@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import requests
 import stripe
-from requests.adapters import HTTPAdapter
 
 from service.billing.allowance import Allowance
+from service.billing.answers import Adapter
 from service.billing.errors import StripeUnavailable, asking
 from service.billing.lines import SLOW, Lines
 
@@ -28,7 +28,8 @@ Patience = Literal["inline", "click", "worker"]
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """Seconds: to connect, to read one answer, within which the last request may begin, to wait for its turn.
+    """Seconds: to connect, to wait for the next byte of an answer, for the whole of it, within which the last request may
+    begin, to wait for its turn.
 
     `lines`: how many threads of a process may be at it at once. `slow`: see `lines.Lines`. `again`: for how many seconds
     what was answered 429 is asked again, when Stripe wants to be asked again.
@@ -36,6 +37,7 @@ class Patient:
 
     connect: float
     read: float
+    whole: float
     begin: float
     allowance: float
     lines: int
@@ -46,11 +48,11 @@ class Patient:
 # A process has 16 threads (`server.THREADS`): with a Stripe that hangs, some are left for those who read.
 PATIENCE: dict[Patience, Patient] = {
     # Somebody waits for a 200 that Stripe wants within 5 s: 1.5 + 1 + 2 is the worst case.
-    "inline": Patient(connect=1, read=2, begin=1.5, allowance=0.2, lines=6),
+    "inline": Patient(connect=1, read=2, whole=2, begin=1.5, allowance=0.2, lines=6),
     # A reader has pressed a button, and looks at the page.
-    "click": Patient(connect=2, read=5, begin=5, allowance=2, lines=6, slow=math.inf),
+    "click": Patient(connect=2, read=5, whole=5, begin=5, allowance=2, lines=6, slow=math.inf),
     # A sweep takes as long as it takes.
-    "worker": Patient(connect=2, read=5, begin=math.inf, allowance=60, lines=100, slow=math.inf, again=20),
+    "worker": Patient(connect=2, read=5, whole=30, begin=math.inf, allowance=60, lines=100, slow=math.inf, again=20),
 }
 
 _CONNECTIONS = 32
@@ -97,7 +99,7 @@ class _Paced(stripe.RequestsClient):
     """The SDK's own client over `requests`, which keeps to the allowance and to the errand's time."""
 
     def __init__(self, patient: Patient, allowance: Allowance) -> None:
-        super().__init__(timeout=(patient.connect, patient.read), session=_session())
+        super().__init__(timeout=(patient.connect, patient.read), session=_session(patient.whole))
         self._patient, self._allowance = patient, allowance
         self._lines = Lines(patient.lines)
         self._errand = threading.local()
@@ -146,11 +148,11 @@ def _limited(headers: Mapping[str, str]) -> str:
     return f"rate_limited_{reason}" if known else "rate_limited"
 
 
-def _session() -> requests.Session:
+def _session(whole: float) -> requests.Session:
     """One for all threads: the SDK alone would make one for each, which under gevent is one for each request."""
     session = requests.Session()
-    session.mount("https://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
-    session.mount("http://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
+    session.mount("https://", Adapter(whole, _CONNECTIONS))
+    session.mount("http://", Adapter(whole, _CONNECTIONS))
     session.auth = _as_it_is
     return session
 

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -135,6 +136,29 @@ def test_a_stripe_that_hangs_is_given_up_inline_after_two_seconds(control: Any, 
         gateway.read(SUBSCRIPTION)
     assert time.monotonic() - begun < 4.5
     control.ask("DELETE", "/faults")
+
+
+@pytest.mark.parametrize("begins", [b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n", b"HTTP/1.1 200 OK\r\nX-Long: "])
+def test_an_answer_that_comes_byte_by_byte_is_given_up_like_one_that_does_not_come(begins: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        dripping = threading.Thread(target=drip, args=(server, begins))
+        dripping.start()
+        begun = time.monotonic()
+        with pytest.raises(StripeUnavailable, match="unreachable"):
+            Gateway("sk_test_x", f"http://127.0.0.1:{server.getsockname()[1]}").read(SUBSCRIPTION)
+        assert time.monotonic() - begun < 4.5
+        dripping.join(10)
+        assert not dripping.is_alive()
+
+
+def drip(server: socket.socket, begins: bytes) -> None:
+    """Answers one request, without end and ever so slowly, until whoever asked has gone."""
+    taken, _ = server.accept()
+    gone = threading.Event()
+    with taken, suppress(OSError):
+        taken.sendall(begins)
+        while not gone.wait(0.1):
+            taken.sendall(b" ")
 
 
 def test_a_stripe_that_hangs_holds_few_threads_and_the_others_go_on(control: Any, gateway: Gateway, wait: Any) -> None:
