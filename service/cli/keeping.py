@@ -48,6 +48,8 @@ def backup(file: Path, as_json: bool) -> None:
     sealer = _sealer(
         session.settings(), "a backup sealed with a secret that lies in the store itself could not be opened"
     )
+    if file.exists() and not file.is_file():  # the file takes the place of what is there: of /dev/null, say
+        session.fail(f"{file}: cannot be written: it is there already, and no plain file")
     with session.service() as service, _linked(service.link.address, lambda: None) as link:
         snapshot = Snapshot(link, service.keys)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -109,3 +110,12 @@ def test_where_it_cannot_be_written_or_read_there_is_no_traceback(used: Paywall,
     done = used.command("backup", str(tmp_path / "none" / "b"))
     assert (done.returncode, "cannot be written" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
     assert used.command("restore", str(tmp_path / "none")).returncode == 2
+
+
+def test_a_device_is_not_replaced_by_a_backup(used: Paywall, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    done = used.command("backup", str(pipe))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"{pipe}: cannot be written: it is there already, and no plain file\n"
+    assert pipe.is_fifo()
