@@ -6,6 +6,9 @@ Exit status: 0 done, 1 refused or found wrong, 2 usage. Every command has `--hel
 from __future__ import annotations
 
 import importlib
+import os
+import sys
+from typing import Any
 
 import click
 
@@ -36,6 +39,23 @@ class _AsAsked(click.Group):
             if cmd_name in names and cmd_name not in self.commands:
                 importlib.import_module(f"{__name__}.{module}").add_to(self)
         return super().get_command(ctx, cmd_name)
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """What cannot be written where it was sent, to a full disk say, is told in a line."""
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:
+            what = error.filename or "The answer"
+            click.echo(f"{what} could not be written: {error.strerror or type(error).__name__}", err=True)
+            _drop_what_is_unwritten()
+            sys.exit(1)
+
+
+def _drop_what_is_unwritten() -> None:
+    """Else the interpreter tries again at its end, and fails with a status of its own."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
 
 
 @click.group(cls=_AsAsked, context_settings={"help_option_names": ["-h", "--help"]})

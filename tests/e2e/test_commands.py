@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,6 +132,15 @@ def test_usage_is_2_and_changes_nothing(alone: Paywall, typed: Typed) -> None:
     for words in USAGE:
         refused(typed(alone, *words), 2)
     assert not (alone.data / "store").exists(), "no store was started for it"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+@pytest.mark.parametrize("words", [("--help",), ("check-config", "--json")])
+def test_an_answer_that_cannot_be_written_is_1_and_told_in_a_line(alone: Paywall, words: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "service.cli", *words]
+        done = subprocess.run(command, env=alone.env, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "The answer could not be written: No space left on device\n")
 
 
 def test_grants_are_given_listed_and_taken_back_without_a_running_service(alone: Paywall, typed: Typed) -> None:
