@@ -60,6 +60,7 @@ class Giving:
             actor=actor,
             now=now,
             over_at=until,
+            named=named,
         )
 
     def change(

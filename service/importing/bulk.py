@@ -99,7 +99,7 @@ class GrantImports:
             return begun
         manifest, changes = self._staging.stage(import_id, sheet, actor, now, pace)
         if self._needs_second_admin(changes, now):
-            return self._ask(manifest, sheet, actor, now)
+            return self._ask(manifest, sheet, actor, now, named)
         return self._commit(manifest, None, now)
 
     def _needs_second_admin(self, changes: Changes, now: float) -> bool:
@@ -109,7 +109,7 @@ class GrantImports:
             for end in changes.ends
         )
 
-    def _ask(self, manifest: Manifest, sheet: Sheet, actor: Actor, now: float) -> Waiting:
+    def _ask(self, manifest: Manifest, sheet: Sheet, actor: Actor, now: float, named: str | None) -> Waiting:
         ends = [entry.until for entry in sheet.entries]
         approval = self._approvals.ask(
             KIND,
@@ -120,6 +120,7 @@ class GrantImports:
             actor=actor,
             now=now,
             over_at=None if None in ends else max(end for end in ends if end is not None),
+            named=named,
         )
         self._store.note_approval(manifest.id, approval.id)
         return Waiting(manifest, approval)

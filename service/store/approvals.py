@@ -77,21 +77,15 @@ class Approvals:
         actor: Actor,
         now: float,
         over_at: int | None = None,
+        named: str | None = None,
     ) -> Approval:
-        """Asks for a second admin. After `over_at` there would be nothing left to confirm."""
+        """Asks for a second admin. After `over_at` there would be nothing left to confirm.
+
+        `named` is the same for a repeat of it, which finds what the first asked.
+        """
         expires = int(now) + WAITS if over_at is None else min(over_at, int(now) + WAITS)
-        asked = Approval(
-            new_id(now),
-            kind,
-            reader,
-            payload,
-            wants,
-            reason,
-            actor.name,
-            actor.from_ip,
-            int(now),
-            expires,
-        )
+        name = f"ap_{named}" if named else new_id(now)
+        asked = Approval(name, kind, reader, payload, wants, reason, actor.name, actor.from_ip, int(now), expires)
         written = trail.entry(
             actor,
             "approval.ask",
@@ -102,8 +96,7 @@ class Approvals:
             after={"kind": kind, **wants},
             reason=reason,
         )
-        self._registry.put(asked.id, None, self._packed(asked), written)
-        return asked
+        return asked if self._registry.put(asked.id, None, self._packed(asked), written) else self.find(asked.id, now)
 
     def waiting(self, now: float) -> list[Approval]:
         """All that waits, newest first."""

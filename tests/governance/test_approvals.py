@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from service.store.approvals import WAITS
 from service.store.audit import Actor
+from service.store.idempotency import Idempotency
 from service.store.keys import reader_hash
 from tests.governance.conftest import CONFIRM, House, MakeHouse
 
@@ -203,6 +205,34 @@ def test_a_repeated_request_asks_once(house: House) -> None:
     first, again = (house.done("ann", "POST", "/v1/readers/r-1/grants", body, 202, headers=headers) for _ in range(2))
     assert first == again
     assert len(house.done("ben", "GET", "/v1/approvals")["items"]) == 1
+
+
+BODY = json.dumps({"plan": "vip", "reason": "press card", "until": None}).encode()
+FILE = b"reader,plan,until,reason\nr-1,vip,never,press card\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "content_type"),
+    [("/v1/readers/r-1/grants", BODY, "application/json"), ("/v1/grants/import", FILE, "text/csv")],
+    ids=["grant", "import"],
+)
+def test_what_was_asked_by_a_request_whose_answer_was_lost_is_not_asked_twice(
+    house: House, path: str, body: bytes, content_type: str
+) -> None:
+    service = house.app.service
+    repeated = Idempotency(service.link, service.keys, lambda: service.secrets.sealer("idempotency"))
+    scope, token = f"owner\nann\nPOST\n{path}?\nk", f"{1:014x}0123456789"
+    told = []
+    for _ in range(2):
+        assert repeated.claim(scope, body, token).token == token
+        repeated.leave(scope)
+        headers = {"Idempotency-Key": "k"}
+        answer = house.call("ann", "POST", path, headers=headers, data=body, content_type=content_type)
+        told.append((answer.status_code, answer.get_json()["approval"]))
+        repeated.release(scope)
+    assert told == [(202, f"ap_{token}")] * 2
+    assert [item["approval"] for item in house.done("ben", "GET", "/v1/approvals")["items"]] == [f"ap_{token}"]
+    assert [entry["action"] for entry in house.audit()] == ["approval.ask"]
 
 
 def test_a_body_with_anything_in_it_is_refused(house: House) -> None:
