@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
@@ -33,8 +34,8 @@ class Shop:
         self._prices = prices
 
     def checkout(self, reader: str, plan: str | None, price: str | None, return_url: str, now: float) -> str:
-        """The address of a Checkout page. `Problem` 409, 422, 503."""
-        return_url = self._checked(return_url)
+        """The address of a Checkout page; `return_url` is not `astray`. `Problem` 409, 422, 503."""
+        back = checkout.as_stripe_takes_it(return_url)
         try:
             word = checkout.chosen_price(self._catalogue, plan=plan, price=price, prices=self._prices)
             if plan is not None:
@@ -46,14 +47,13 @@ class Shop:
                 self._refuse_holder(reader, sold, now)
                 customer = next(iter(self._readers.customers(self._readers.resolve(reader))), None)
                 return checkout.open_checkout(
-                    gateway, reader=reader, tag=tag, plan=sold, return_url=return_url, customer=customer
+                    gateway, reader=reader, tag=tag, plan=sold, return_url=back, customer=customer
                 )
         except checkout.NotForSale as error:
             raise invalid([(error.field, error.message)]) from None
 
     def portal(self, reader: str, return_url: str) -> str:
-        """The address of a portal page. `Problem` 404 without a customer, 422, 503."""
-        return_url = self._checked(return_url)
+        """The address of a portal page; `return_url` is not `astray`. `Problem` 404 without a customer, 503."""
         customers = self._readers.customers(self._readers.resolve(reader))
         if not customers:
             raise Problem(404, "This reader is no customer at Stripe.")
@@ -61,7 +61,7 @@ class Shop:
         with stripe_asked():
             for customer in customers:
                 try:
-                    return gateway.open_portal(customer, return_url)
+                    return gateway.open_portal(customer, checkout.as_stripe_takes_it(return_url))
                 except NoSuchObject:
                     continue
         raise Problem(404, "Stripe no longer has this reader's customer.")
@@ -79,14 +79,29 @@ class Shop:
                 raise Problem(404, "Stripe knows no such Checkout session.") from None
         return [told.ref, *([Ref("subscription", told.subscription)] if told.subscription else [])]
 
-    def _checked(self, return_url: str) -> str:
-        if not checkout.is_plain(return_url):
+    def mistakes(self, order: dict[str, Any]) -> list[tuple[str, str]]:
+        """What is wrong with an order as it came, beside what its schema says of it."""
+        wrong = self.astray(order)
+        plan, price = order.get("plan"), order.get("price")
+        if isinstance(plan, str | None) and isinstance(price, str | None):
+            try:
+                checkout.chosen_price(self._catalogue, plan=plan, price=price, prices=self._prices)
+            except checkout.NotForSale as error:
+                wrong.append((error.field, error.message))
+        return wrong
+
+    def astray(self, order: dict[str, Any]) -> list[tuple[str, str]]:
+        """Why its `return_url` may not be returned to."""
+        url = order.get("return_url")
+        if not isinstance(url, str):
+            return []
+        if not checkout.is_plain(url):
             message = "must be a plain address: percent-encoded where not ASCII, blank, quote, brace or backslash"
-            raise invalid([("return_url", message)])
-        if not checkout.on_origin(return_url, self._catalogue.origins):
+            return [("return_url", message)]
+        if not checkout.on_origin(url, self._catalogue.origins):
             places = ", ".join(self._catalogue.origins) or "(none is configured)"
-            raise invalid([("return_url", f"must be an address on one of site.origins: {places}")])
-        return checkout.as_stripe_takes_it(return_url)
+            return [("return_url", f"must be an address on one of site.origins: {places}")]
+        return []
 
     def _stripe(self) -> Gateway:
         if self._gateway is None:
@@ -140,7 +155,7 @@ def blueprint(shop: Shop, look: Look, clock: Callable[[], float]) -> Blueprint:
     @guards.site
     def open_checkout() -> Response:
         """The address of a Checkout page for a plan or a price."""
-        data = bodies.load(checkout_in)
+        data = bodies.load(checkout_in, further=shop.mistakes)
         plan, price = data.get("plan"), data.get("price")
         return jsonify({"url": shop.checkout(data["reader"], plan, price, data["return_url"], clock())})
 
@@ -159,7 +174,7 @@ def blueprint(shop: Shop, look: Look, clock: Callable[[], float]) -> Blueprint:
     @guards.site
     def open_portal() -> Response:
         """The address of the page where a reader looks after her subscription."""
-        data = bodies.load(portal_in)
+        data = bodies.load(portal_in, further=shop.astray)
         return jsonify({"url": shop.portal(data["reader"], data["return_url"])})
 
     return blp

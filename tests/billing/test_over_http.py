@@ -94,6 +94,20 @@ def test_an_address_with_odd_characters_is_told_how_to_write_them(shop: DeskApp,
     assert "percent-encoded" in error["message"]
 
 
+def test_all_that_is_wrong_with_an_order_is_named_at_once(shop: DeskApp) -> None:
+    elsewhere = {"return_url": "https://www.example.org/"}
+    for path, body, wrong in (
+        ("checkout", {"reader": "a/b", "plan": "nope", **elsewhere}, ["reader", "return_url", "plan"]),
+        ("checkout", {"reader": "r", "plan": "supporter", **elsewhere}, ["return_url", "price"]),
+        ("checkout", {"reader": "r", "plan": 7, **elsewhere}, ["plan", "return_url"]),
+        ("checkout", {"reader": "r", "plan": "vip", "return_url": 7}, ["return_url", "plan"]),
+        ("portal", {"reader": 7, **elsewhere}, ["reader", "return_url"]),
+    ):
+        answer = shop.call("POST", f"/v1/{path}", body)
+        named = [error["field"] for error in answer.get_json()["errors"]]
+        assert (answer.status_code, named) == (422, wrong)
+
+
 def test_without_a_key_it_is_stripe_that_is_out_of_reach(app: DeskApp) -> None:
     answer = buying(app, "https://www.example.news/")
     assert (answer.status_code, answer.get_json()["title"]) == (503, "Stripe is out of reach")
