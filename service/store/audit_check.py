@@ -16,6 +16,7 @@ from service.sealing import Signer
 from service.store import chain
 from service.store.audit_log import AuditLog, State
 from service.store.chain import Fault, Head, Walk
+from service.store.errors import StoreError
 from service.store.keys import Keys
 from service.store.link import Link
 from service.store.scripts import load
@@ -71,6 +72,13 @@ class AuditCheck:
 
     def verify(self, known: Head | None = None) -> Verdict:
         """Walks the whole chain. `known` is a head that an export or a listing printed: nothing up to it may be gone."""
+        try:
+            return self._verdict(known)
+        except StoreError:  # The store has no hash there to read from.
+            fault = Fault(1, "cannot be read: in the place of the log, or of its head, something else was put")
+            return Verdict(fault, Head(0, chain.START), BEGINNING, 0, 0)
+
+    def _verdict(self, known: Head | None) -> Verdict:
         walked = None
         while walked is None:
             walked = self._walked(self._log.state())

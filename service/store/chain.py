@@ -76,12 +76,14 @@ def pack(value: dict[str, Any]) -> bytes:
 
 
 def unpack(text: bytes | None) -> dict[str, Any] | None:
-    """A record of the store; `None` for what is missing or is none."""
+    """A record of the store; `None` for what is missing or is none, also for half a character, which cannot be shown."""
     if text is None:
         return None
     try:
         value = json.loads(text)
-    except ValueError:
+        if b"\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
@@ -160,7 +162,7 @@ class Walk:
             return "is missing: it was dropped or cut off" if missing else "is no record any more: it was changed"
         digest, mark, prev = (str(record.get(name)) for name in ("digest", "hash", "prev"))
         expected, self.prev = self.prev, mark
-        if record.get("seq") != seq:
+        if record.get("seq") != seq or type(record["seq"]) is not int:  # 2.0 and true are equal to numbers, too.
             return f"stands where it does not belong: it says that it is record {record.get('seq')}"
         if not self.signer.made(chained(seq, prev, digest), mark):
             return "was changed, moved or put in: its hash was not made by us (with a secret in PAYWALL_SECRETS)"

@@ -123,6 +123,32 @@ def test_not_a_byte_of_a_record_is_another_unseen(log: Log, seq: int) -> None:
     assert log.first_bad() is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [b"[" * 100_000, b'{"seq":1,"reason":"\\ud800"}', b'{"seq":1,"reason":"\xff"}', b"null", b"1e999"],
+    ids=["deep", "half a character", "no text", "null", "number"],
+)
+def test_what_is_no_record_at_all_is_named_and_listed_by_its_number(log: Log, house: House, text: bytes) -> None:
+    log.put(5, text)
+    assert log.first_bad() == 5
+    listed = {record["seq"]: record for record in house.audit()}
+    assert (sorted(listed), listed[5]["reason"]) == (list(range(1, 13)), None)
+
+
+@pytest.mark.parametrize("number", [b"1.0", b"true"])
+def test_a_number_of_another_kind_is_another(log: Log, number: bytes) -> None:
+    log.put(1, chain.pack(log.get(1)).replace(b'"seq":1,', b'"seq":%b,' % number))
+    assert log.first_bad() == 1
+
+
+@pytest.mark.parametrize("which", ["log", "headkey"])
+def test_something_else_in_the_place_of_the_log_is_found(log: Log, which: str) -> None:
+    key = getattr(log, which)
+    log.link.call(key, b"DEL", key)
+    log.link.call(key, b"SET", key, b"x")
+    assert log.first_bad() == 1
+
+
 Tamper = Callable[[Log], None]
 
 
