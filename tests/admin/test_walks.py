@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -230,6 +231,8 @@ def test_times_are_the_browsers_own_and_utc_without_scripts(sit: Sit, browser: B
     page.goto(lived.url + "/admin/audit")
     assert page.inner_text("time >> nth=0").endswith("UTC")
     page.goto(lived.url + "/admin/reader?id=r-maya")
+    typed = re.findall(r"In (\S+) time", page.inner_text(".why") + page.inner_text("[aria-labelledby=h-past]"))
+    assert typed == ["America/New_York"] * 2  # What is typed is the site's, beside moments that are told in UTC.
     page.fill("#why-story", "s-1")
     page.click("button:has-text('Why?')")
     assert "The full story" in page.inner_text("main")
