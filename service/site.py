@@ -77,8 +77,10 @@ def _for_admins(app: Flask, service: Service, book: KeyBook, repeated: Idempoten
 
 def _for_stripe(app: Flask, service: Service, repeated: Idempotency) -> None:
     clock = service.clock
-    shop = selling.Shop(service.settings.catalogue, service.readers, service.gateway, service.prices)
-    app.register_blueprint(selling.blueprint(shop, service.engine.work_soon, clock))
+    shop = selling.Shop(
+        service.settings.catalogue, service.readers, service.gateway, service.prices, service.engine.work_soon
+    )
+    app.register_blueprint(selling.blueprint(shop, clock))
     secrets, changed = service.settings.stripe_webhook_secrets, service.prices_changed.send
     receiver = Receiver(service.engine, service.overview)
     app.register_blueprint(webhook.blueprint(receiver, secrets, service.metrics, changed, clock))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from secrets import token_hex
 from typing import Any
@@ -72,14 +72,24 @@ def plan_sold(catalogue: Catalogue, tag: PriceTag) -> Plan:
 
 
 def open_checkout(
-    gateway: Gateway, *, reader: str, tag: PriceTag, plan: Plan, return_url: str, customer: str | None
+    gateway: Gateway,
+    *,
+    reader: str,
+    tag: PriceTag,
+    plan: Plan,
+    return_url: str,
+    customer: str | None,
+    look_at: Callable[[str], None] = lambda payer: None,
 ) -> str:
     """The address of a Checkout page. Whoever asks twice gets the same page, until it is paid or over.
 
     customer: the reader's at Stripe; without one, or where Stripe has it no more, one is made that carries the reader's
-    id, so that whatever Stripe later does for this customer finds its reader.
+    id, so that whatever Stripe later does for this customer finds its reader. look_at: called with who pays by the
+    month or the like, before there is a page.
     """
     payer = customer or _new_customer(gateway, reader)
+    if tag.recurring:
+        look_at(payer)
     try:
         return _open(gateway, checkout_params(reader, tag, plan, return_url, payer))
     except NoSuchObject:

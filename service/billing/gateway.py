@@ -90,6 +90,11 @@ class Gateway:
         with self._transport.client("worker") as client:
             yield from lists.all_subscriptions(client)
 
+    def subscriptions_of(self, customer: str) -> list[Told]:
+        """What a customer has running, for who is about to buy."""
+        with self._transport.client("click") as client:
+            return list(lists.subscriptions_of(client, customer))
+
     def sessions(self, since: int) -> Iterator[Told]:
         """For the sweep: completed Checkout sessions of this time; see `lists.sessions`."""
         with self._transport.client("worker") as client:

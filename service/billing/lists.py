@@ -75,6 +75,15 @@ def all_subscriptions(client: stripe.StripeClient) -> Iterator[Told]:
             yield subscription(client, told.ref.id) if cut_off(row.get("items")) else told
 
 
+def subscriptions_of(client: stripe.StripeClient, customer: str) -> Iterator[Told]:
+    """A customer's subscriptions that have not ended; none where Stripe does not know the customer."""
+    asked: Any = {"customer": named(customer), "limit": PAGE}
+    for row in unless_missing(lambda: list(pages(client.v1.subscriptions.list(asked)))) or []:
+        told = translate.subscription(row)
+        if told is not None and told.customer == customer:
+            yield told
+
+
 def customers(client: stripe.StripeClient) -> Iterator[Told]:
     """Every customer; Stripe leaves out those that were deleted."""
     for row in pages(client.v1.customers.list({"limit": PAGE})):

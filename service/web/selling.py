@@ -16,22 +16,29 @@ from service.observe import log
 from service.paywall.catalogue import Catalogue, Plan
 from service.paywall.price import PriceTag
 from service.paywall.source import Standing, Subscription
-from service.paywall.told import Ref
+from service.paywall.told import Ref, Told
 from service.store.readers import Readers
 from service.web import bodies, guards
 from service.web.describe import described
 from service.web.errors import Problem, invalid
 from service.web.schemas import CheckoutIn, PortalIn, ReturnedIn, ReturnedOut, UrlOut
 
+RUNNING = (Standing.GOOD, Standing.GRACE)
+Look = Callable[[str, float, str], bool]
+"""Reads an object of Stripe's by its name, and gives whether all that follows from it is in force."""
+
 
 class Shop:
     """Sells what the catalogue has, to readers of the store, through Stripe."""
 
-    def __init__(self, catalogue: Catalogue, readers: Readers, gateway: Gateway | None, prices: Prices) -> None:
+    def __init__(
+        self, catalogue: Catalogue, readers: Readers, gateway: Gateway | None, prices: Prices, look: Look
+    ) -> None:
         self._catalogue = catalogue
         self._readers = readers
         self._gateway = gateway
         self._prices = prices
+        self._look = look
 
     def checkout(self, reader: str, plan: str | None, price: str | None, return_url: str, now: float) -> str:
         """The address of a Checkout page; `return_url` is not `astray`. `Problem` 409, 422, 503."""
@@ -47,7 +54,13 @@ class Shop:
                 self._refuse_holder(reader, sold, now)
                 customer = next(iter(self._readers.customers(self._readers.resolve(reader))), None)
                 return checkout.open_checkout(
-                    gateway, reader=reader, tag=tag, plan=sold, return_url=back, customer=customer
+                    gateway,
+                    reader=reader,
+                    tag=tag,
+                    plan=sold,
+                    return_url=back,
+                    customer=customer,
+                    look_at=lambda payer: self._refuse_unheard(gateway, reader, sold, payer, now),
                 )
         except checkout.NotForSale as error:
             raise invalid([(error.field, error.message)]) from None
@@ -66,8 +79,8 @@ class Shop:
                     continue
         raise Problem(404, "Stripe no longer has this reader's customer.")
 
-    def bought(self, session: str) -> list[Ref]:
-        """What a session has led to, itself first: its word on whose the rest is counts.
+    def settle(self, session: str, now: float) -> bool:
+        """Reads what a session has led to, itself first: its word on whose the rest is counts. Gives whether all is in force.
 
         `Problem` 404 for one that Stripe does not know, so that nothing is kept of invented ones; 503.
         """
@@ -77,7 +90,9 @@ class Shop:
                 told = gateway.read(Ref("session", session))
             except NoSuchObject:
                 raise Problem(404, "Stripe knows no such Checkout session.") from None
-        return [told.ref, *([Ref("subscription", told.subscription)] if told.subscription else [])]
+        bought = [told.ref, *([Ref("subscription", told.subscription)] if told.subscription else [])]
+        settled = [self._look(ref.text, now, "checkout") for ref in bought]
+        return all(settled)
 
     def mistakes(self, order: dict[str, Any]) -> list[tuple[str, str]]:
         """What is wrong with an order as it came, beside what its schema says of it."""
@@ -121,9 +136,21 @@ class Shop:
             if not isinstance(kept.source, Subscription) or kept.source.role != "subscription":
                 continue
             for holding in kept.source.holdings(self._catalogue):
-                if holding.plan == plan.id and holding.standing_at(now) in (Standing.GOOD, Standing.GRACE):
+                if holding.plan == plan.id and holding.standing_at(now) in RUNNING:
                     detail = f"This reader already holds {plan.name} by a running subscription."
                     raise Problem(409, detail, kind="already-subscribed", title="Already subscribed")
+
+    def _refuse_unheard(self, gateway: Gateway, reader: str, plan: Plan, payer: str, now: float) -> None:
+        """The same where no webhook has told of it yet: who has just paid, and presses the button again, pays twice else."""
+        running = [told for told in gateway.subscriptions_of(payer) if self._gives(told, plan, now)]
+        for told in running:
+            self._look(told.ref.text, now, "checkout")
+        if running:
+            self._refuse_holder(reader, plan, now)
+
+    def _gives(self, told: Told, plan: Plan, now: float) -> bool:
+        found = told.source.holdings(self._catalogue) if isinstance(told.source, Subscription) else []
+        return any(one.plan == plan.id and one.standing_at(now) in RUNNING for one in found)
 
 
 @contextmanager
@@ -141,11 +168,7 @@ def stripe_asked() -> Iterator[None]:
         raise Problem(503, detail, kind="stripe-refused", title="Stripe refused") from None
 
 
-Look = Callable[[str, float, str], bool]
-"""Reads an object of Stripe's by its name, and gives whether all that follows from it is in force."""
-
-
-def blueprint(shop: Shop, look: Look, clock: Callable[[], float]) -> Blueprint:
+def blueprint(shop: Shop, clock: Callable[[], float]) -> Blueprint:
     """What the website calls to sell."""
     blp = Blueprint("selling", __name__)
     checkout_in, returned_in, portal_in = CheckoutIn(), ReturnedIn(), PortalIn()
@@ -166,8 +189,7 @@ def blueprint(shop: Shop, look: Look, clock: Callable[[], float]) -> Blueprint:
         """A reader is back from the page to pay on: what she bought opens at once, even if the webhook is late."""
         session = bodies.load(returned_in)["session"]
         now = clock()
-        settled = [look(ref.text, now, "checkout") for ref in shop.bought(session)]
-        return jsonify({"session": session, "settled": all(settled)})
+        return jsonify({"session": session, "settled": shop.settle(session, now)})
 
     @blp.post("/v1/portal")
     @described(takes=PortalIn, gives={200: UrlOut}, refuses=(404,), tag="website")

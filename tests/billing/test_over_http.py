@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import stripe
 
 from service.aftercare import Aftercare
 from service.checkup import findings
@@ -119,6 +120,24 @@ def test_the_doctor_tells_of_the_last_event_also_where_stripe_cannot_be_asked(
     assert findings(app.service)[-1].message == "no event has come yet"
     deliver(made.event("customer.subscription.created", made.subscription()))
     assert findings(app.service)[-1].message == "the last event that came is of 2026-11-01T00:01:00Z"
+
+
+@pytest.mark.parametrize("page", ["https://www.example.news/", "https://www.example.news/another-story"])
+def test_who_has_paid_does_not_pay_twice_though_no_webhook_has_come(page: str, shop: DeskApp, control: Any) -> None:
+    paid = buying(shop, "https://www.example.news/").get_json()["url"].rsplit("/", 1)[1]
+    control.pay(paid)
+    assert shop.reader("r-1")["sources"] == []
+    assert buying(shop, page).status_code == 409
+    assert shop.reader("r-1")["access"]
+
+
+def test_what_she_pays_for_another_hinders_no_purchase(
+    shop: DeskApp, control: Any, stripe_itself: stripe.StripeClient
+) -> None:
+    control.pay(buying(shop, "https://www.example.news/").get_json()["url"].rsplit("/", 1)[1])
+    (given,) = stripe_itself.v1.subscriptions.list().data
+    stripe_itself.v1.subscriptions.update(given.id, {"metadata": {"gift_recipient": "r-2"}})
+    assert buying(shop, "https://www.example.news/").status_code == 200
 
 
 @pytest.mark.parametrize(("sold", "level"), [(True, "wrong"), (False, "note")])
