@@ -9,7 +9,7 @@ import stripe
 
 from service.billing import translate
 from service.billing.errors import NoSuchObject, StripeUnavailable, unless_missing
-from service.billing.reading import Json, cut_off, fields, ident, moment, whole
+from service.billing.reading import Json, cut_off, ident, moment, rows, whole
 from service.paywall.payment import settled
 from service.paywall.told import Kind, Payment, PaymentKind, PaymentRef, Ref, Told
 
@@ -52,23 +52,23 @@ def subscription(client: stripe.StripeClient, name: str, paid_at: int | None = N
 
 def session(client: stripe.StripeClient, name: str, paid_at: int | None = None) -> Told:
     """A session; of a paid one-time payment also what was bought, and what has become of the money."""
-    found = plain(client.v1.checkout.sessions.retrieve(named(name)))
+    found = plain(client.v1.checkout.sessions.retrieve(named(name), {"expand": ["line_items"]}))
     told = _told(translate.session(found, paid_at=paid_at))
     if told.source is None:
         return told
-    lines = _lines(client, name, named=bool(fields(found.get("metadata")).get("price_id")))
+    lines = _lines(client, name, found)
     payment = payment_of(client, found)
     moment = paid_moment(client, found) if paid_at is None else paid_at
     return _told(translate.session(found, paid_at=moment, payment=payment, lines=lines))
 
 
-def _lines(client: stripe.StripeClient, name: str, *, named: bool) -> list[Json] | None:
-    """What was bought. Where our checkout named the price, only they say of which product it is, and by which key."""
-
-    def listed() -> list[Json]:
-        return list(pages(client.v1.checkout.sessions.line_items.list(name, {"limit": PAGE})))
-
-    return unless_missing(listed) if named else listed()
+def _lines(client: stripe.StripeClient, name: str, found: Json) -> list[Json]:
+    """What was bought; a session brings ten lines along. Of a price that our checkout named, too, they alone say of
+    which product it is, and by which lookup key."""
+    held = found.get("line_items")
+    if held is not None and not cut_off(held):
+        return rows(held)
+    return unless_missing(lambda: list(pages(client.v1.checkout.sessions.line_items.list(name, {"limit": PAGE})))) or []
 
 
 def payment_of(client: stripe.StripeClient, found: Json) -> Payment:

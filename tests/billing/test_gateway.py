@@ -83,8 +83,10 @@ def test_without_our_metadata_the_line_items_say_what_was_bought(
     gateway: Gateway, strict: Any, day_pass: Callable[..., str]
 ) -> None:
     session = day_pass()
+    strict.forget()
     found = the_pass(gateway, session, paid_at=BORN)
     assert (found.price, found.product) == ("price_day", "prod_day_pass")
+    assert [path for _, path in strict.asked()] == [f"/v1/checkout/sessions/{session}", "/v1/refunds", "/v1/disputes"]
 
 
 def test_a_session_that_is_not_paid_costs_one_request_and_is_no_pass(
