@@ -113,8 +113,8 @@ def actor() -> Actor:
 
 
 def show(value: Any, as_json: bool, text: Callable[[], str]) -> None:
-    """Prints JSON, or the text that tells the same."""
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() if as_json else text())
+    """Prints JSON, or the text that tells the same; what a reason holds does nothing to the terminal."""
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() if as_json else fields.shown(text()))
 
 
 class ReaderId(click.ParamType[str]):

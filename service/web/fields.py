@@ -18,6 +18,11 @@ from marshmallow import Schema, ValidationError, fields
 _ODD = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
+def shown(text: str) -> str:
+    """A text of somebody's for a terminal: what would colour, move or turn it is written out. Lines stay lines."""
+    return _ODD.sub(lambda odd: odd[0] if odd[0] in "\n\t" else odd[0].encode("unicode_escape").decode(), text)
+
+
 def read_id(value: object) -> str:
     """An id of the contract: 1-128 bytes of UTF-8, no control or direction characters, no space at either end."""
     if type(value) is not str:

@@ -166,6 +166,11 @@ def test_grants_are_given_listed_and_taken_back_without_a_running_service(alone:
     assert typed(alone, "grants", "list", "--reader", "nobody").returncode == 0
 
 
+def test_what_a_reason_holds_does_nothing_to_the_terminal(paywall: Paywall, name: str, typed: Typed) -> None:
+    paywall.grant(name, reason="\x1b[2Jgone\r\u202eturned")
+    assert r"\x1b[2Jgone\r\u202eturned" in typed(paywall, "grants", "list", "--reader", name).stdout
+
+
 def test_what_the_service_would_refuse_is_refused_here_and_named(alone: Paywall, typed: Typed) -> None:
     add = ["grants", "add", "--reader", "r", "--reason", "x"]
     assert "plan" in refused(typed(alone, *add, "--plan", "nope", "--no-end"))
