@@ -43,7 +43,7 @@ def blueprint(keys: AdminKeys, book: KeyBook, repeated: Idempotency, clock: Call
         return repeats.once(repeated, make)
 
     @blp.get("/v1/keys")
-    @described(gives={200: KeysOut}, parameters=(LIMIT, AFTER), tag="keys")
+    @described(gives={200: csv_out.or_csv(KeysOut)}, parameters=(LIMIT, AFTER), tag="keys")
     @guards.admin("viewer")
     def list_keys() -> Response:
         """The admin keys made at run time, newest first, without the keys themselves; CSV where Accept asks for text/csv."""

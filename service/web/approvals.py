@@ -29,7 +29,7 @@ def blueprint(approving: Approving, repeated: Idempotency, clock: Callable[[], f
     nothing_in, reason_in = NothingIn(), ReasonMaybeIn()
 
     @blp.get("/v1/approvals")
-    @described(gives={200: ApprovalsOut}, parameters=(LIMIT, AFTER), tag="approvals")
+    @described(gives={200: csv_out.or_csv(ApprovalsOut)}, parameters=(LIMIT, AFTER), tag="approvals")
     @guards.admin("viewer")
     def list_approvals() -> Response:
         """What waits for a second admin, newest first; CSV where Accept asks for text/csv."""

@@ -27,7 +27,7 @@ def blueprint(log: AuditLog) -> Blueprint:
     blp = Blueprint("audit", __name__)
 
     @blp.get("/v1/audit")
-    @described(gives={200: AuditOut}, parameters=(LIMIT, AFTER, *_FILTERS), tag="audit")
+    @described(gives={200: csv_out.or_csv(AuditOut)}, parameters=(LIMIT, AFTER, *_FILTERS), tag="audit")
     @guards.admin("viewer")
     def list_audit() -> Response:
         """The audit log, newest first; CSV where Accept asks for text/csv.

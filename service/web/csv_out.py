@@ -10,11 +10,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import Response, request
+from marshmallow import Schema
 from werkzeug.datastructures import MIMEAccept
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-CSV = {"text/csv": {"schema": {"type": "string"}}}
-"""How `/openapi.json` tells of it."""
+
+
+def or_csv(schema: type[Schema]) -> Mapping[str, Any]:
+    """How `/openapi.json` tells of it: this, or a file."""
+    return {"application/json": {"schema": schema}, "text/csv": {"schema": {"type": "string"}}}
 
 
 def wanted() -> bool:

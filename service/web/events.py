@@ -28,7 +28,7 @@ def blueprint(ledger: Ledger, admin: Admin, repeated: Idempotency, clock: Callab
     nothing_in = NoFieldsIn()
 
     @blp.get("/v1/events")
-    @described(gives={200: EventsOut}, parameters=(LIMIT, AFTER, STATE), tag="events")
+    @described(gives={200: csv_out.or_csv(EventsOut)}, parameters=(LIMIT, AFTER, STATE), tag="events")
     @guards.admin("viewer")
     def list_events() -> Response:
         """Stripe's events, newest first; CSV where Accept asks for text/csv."""

@@ -32,7 +32,7 @@ def blueprint(catalogue: Catalogue, overview: Overview, clock: Callable[[], floa
     blp = Blueprint("overview", __name__)
 
     @blp.get("/v1/activity")
-    @described(gives={200: ActivityOut}, parameters=(DAYS,), tag="overview")
+    @described(gives={200: csv_out.or_csv(ActivityOut)}, parameters=(DAYS,), tag="overview")
     @guards.admin("viewer")
     def show_activity() -> Response:
         """Checks, upsell boxes and what came of them, entitlements, deliveries: by day, and the last 48 hours by hour.

@@ -47,7 +47,7 @@ def blueprint(sharing: Sharing, repeated: Idempotency, clock: Callable[[], float
         return repeats.once(repeated, make)
 
     @blp.get("/v1/passes")
-    @described(gives={200: PassesOut}, parameters=(LIMIT, AFTER), tag="passes")
+    @described(gives={200: csv_out.or_csv(PassesOut)}, parameters=(LIMIT, AFTER), tag="passes")
     @guards.admin("viewer")
     def list_passes() -> Response:
         """The story passes, newest first, also those that are over (for 90 days) and those that readers gave; CSV where

@@ -42,13 +42,22 @@ def described() -> dict[str, Any]:
     return found
 
 
-schema = schemathesis.openapi.from_dict(described())
+DESCRIPTION = described()
+PATHS: dict[str, Any] = DESCRIPTION["paths"]
+schema = schemathesis.openapi.from_dict(DESCRIPTION)
 COMMON = settings(
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
+
+
+@pytest.mark.parametrize("path", [path for path, told in PATHS.items() if "get" in told])
+def test_an_answer_as_csv_is_in_the_description(path: str, paywall: Paywall) -> None:
+    answer = paywall.get(path, headers={"Accept": "text/csv"})
+    told = PATHS[path]["get"]["responses"][str(answer.status_code)]["content"]
+    assert answer.headers["Content-Type"].partition(";")[0] in told
 
 
 def held(case: Any, paywall: Paywall) -> None:
