@@ -12,6 +12,14 @@ def refusals(
     catalogue: Catalogue, *, plan: str | None, features: tuple[str, ...], start: int, until: int | None, now: float
 ) -> Mistakes:
     """Everything that speaks against this grant; empty if nothing does."""
+    return what_refusals(catalogue, plan, features) + end_refusals(catalogue, start=start, until=until, now=now)
+
+
+def what_refusals(catalogue: Catalogue, plan: str | None, features: tuple[str, ...]) -> Mistakes:
+    """What speaks against granting this plan or these features, exactly one of them, whenever and however long."""
+    if (plan is None) == (not features):
+        message = "give exactly one of plan and features"
+        return [("plan", message), ("features", message)]
     mistakes: Mistakes = []
     policy = catalogue.grants
     if plan is not None and plan not in catalogue.plans:
@@ -24,7 +32,7 @@ def refusals(
         if name not in catalogue.features:
             known = ", ".join(catalogue.features)
             mistakes.append((f"features.{place}", f"there is no feature {name!r}; there are {known}"))
-    return mistakes + end_refusals(catalogue, start=start, until=until, now=now)
+    return mistakes
 
 
 def end_refusals(catalogue: Catalogue, *, start: int, until: int | None, now: float) -> Mistakes:

@@ -26,15 +26,21 @@ from service.web.schemas import GrantChangeIn, GrantIn, GrantOut, ReasonIn
 def wanted_of(data: dict[str, Any], catalogue: Catalogue, now: float) -> Wanted:
     """What loaded request data asks for. `Problem` 422 with everything that speaks against it."""
     plan, features = data.get("plan"), tuple(data.get("features") or ())
-    if (plan is None) == (not features):
-        message = "give exactly one of plan and features"
-        raise invalid([("plan", message), ("features", message)])
     start = int(now if data.get("from_") is None else data["from_"])
     until = None if data["until"] is None else int(data["until"])
     mistakes = granting.refusals(catalogue, plan=plan, features=features, start=start, until=until, now=now)
     if mistakes:
         raise invalid(mistakes)
     return Wanted(plan, tuple(dict.fromkeys(features)), data["reason"], start, until)
+
+
+def unfit(body: dict[str, Any], catalogue: Catalogue) -> list[tuple[str, str]]:
+    """What a body, as it came, asks for and may not have; what is no plan's or feature's name its schema refuses."""
+    plan, features = body.get("plan"), body.get("features")
+    if not isinstance(plan, str | None) or not isinstance(features, list | None) or features == []:
+        return []
+    features = features or []
+    return granting.what_refusals(catalogue, plan, tuple(name if isinstance(name, str) else "" for name in features))
 
 
 def blueprint(
@@ -61,7 +67,7 @@ def blueprint(
     def give_grant(reader: str) -> Response:
         """Gives a reader a plan or single features, with a reason and an end (or, written out, none)."""
         name = path_reader(reader)
-        data = bodies.load(grant_in)
+        data = bodies.load(grant_in, further=lambda body: unfit(body, catalogue))
 
         def give() -> Response:
             now = clock()

@@ -52,6 +52,11 @@ def test_only_the_plans_that_the_configuration_lists_may_be_granted() -> None:
     assert set(wrong(policy, features=("notebook",))) == {"features"}
 
 
+def test_a_grant_is_of_a_plan_or_of_features() -> None:
+    for both in (wrong(GrantPolicy()), wrong(GrantPolicy(), plan="vip", features=("no_ads",))):
+        assert set(both) == {"plan", "features"}
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     found = wrong(GrantPolicy(plans=("vip",), longest=DAY), features=("gold",), until=None)
     assert set(found) == {"features", "features.0", "until"}

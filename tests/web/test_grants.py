@@ -99,6 +99,9 @@ def test_single_features_may_be_given(desk: DeskApp) -> None:
         ({**GOOD, "id": "mine"}, ["id"]),
         ({**GOOD, "reader": "r"}, ["reader"]),
         ([], ["body"]),
+        ({"plan": "nope", "until": "soon"}, ["reason", "until", "plan"]),
+        ({"plan": "vip", "features": ["no_ads"], "reason": 7, "until": None}, ["reason", "plan", "features"]),
+        ({"features": ["nope", 7], "reason": "x"}, ["features.1", "until", "features.0"]),
     ],
 )
 def test_422_says_what_is_wrong_with_a_grant(desk: DeskApp, body: Any, at_fault: list[str]) -> None:
