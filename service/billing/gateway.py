@@ -68,7 +68,10 @@ class Gateway:
         Without `paid_at` a pass starts when its charge was made, or with the session; it costs a request more.
         """
         with self._transport.client(patience) as client:
-            return objects.READERS[ref.kind](client, ref.id, paid_at)
+            told = objects.READERS[ref.kind](client, ref.id, paid_at)
+        if told.ref != ref:  # Whoever answers with another object than the one asked for is not Stripe.
+            raise StripeUnavailable("odd_answer")
+        return told
 
     def resolve(self, ref: PaymentRef, *, patience: Patience = "inline") -> tuple[Ref, ...]:
         """What a payment or an invoice leads to; empty where it has nothing to do with us (a subscription's payment)."""

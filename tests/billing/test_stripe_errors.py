@@ -58,6 +58,7 @@ ANSWERS: list[tuple[int, Any, type[StripeTrouble], str]] = [
     (200, b"null", StripeUnavailable, "odd_answer"),
     (200, b"{}", StripeUnavailable, "odd_answer"),
     (200, b'{"id": 7, "object": "subscription"}', StripeUnavailable, "odd_answer"),
+    (200, b'{"id": "sub_2", "object": "subscription"}', StripeUnavailable, "odd_answer"),
     (200, b"[" * 100_000, StripeUnavailable, "failing"),
     (302, b"", StripeUnavailable, "failing"),
 ]
