@@ -93,13 +93,13 @@ class Erasure:
         """Who goes by this id: the one it was merged into, and whoever else was."""
         heir = self._readers.resolve(reader)
         tags = {reader_hash(reader), reader_hash(heir), *self._eraser.merged_into(reader_hash(heir))}
-        names = list(dict.fromkeys((heir, reader)))
+        names = list(dict.fromkeys((heir, reader, *self._eraser.names(tags))))
         for name in names:  # It grows: who was merged into one that was merged later is named with that one.
             names += [other for other in self._merged(name) if reader_hash(other) in tags and other not in names]
         return Person(heir, tuple(names), frozenset(tags))
 
     def _merged(self, name: str) -> Iterator[str]:
-        """The ids in the audit's records of merges about this one."""
+        """The ids in the audit's records of merges about this one; for merges from before their names were kept."""
         for record in self._audit_log.of(name):
             if record["action"] == "merge":
                 yield from filter(None, (record["reader"], record["target"]))
@@ -132,6 +132,7 @@ class Erasure:
         counts["audit"] = self._audit_erasure.erase(person.names, counts, reason, actor, now)
         for name in person.tags:
             self._known.forget(name)
+        self._eraser.forget_merges(person.tags)
         return Erasing(counts, self._eraser.rewrite_files())
 
     def await_files(self, patience: float) -> bool:

@@ -44,6 +44,12 @@ class Eraser:
         self._heirs = b"%b:{merge}heirs" % keys.prefix
         self._members = b"%b:{merge}members" % keys.prefix
         self._todo = b"%b:{merge}todo" % keys.prefix
+        self._names = b"%b:{merge}names" % keys.prefix
+
+    def names(self, tags: Collection[bytes]) -> list[str]:
+        """The ids of those of these readers that were merged into another."""
+        (found,) = self._link.read([(self._names, (b"HMGET", self._names, *sorted(tags)))])
+        return [name.decode() for name in found if name is not None]
 
     def merged_into(self, tag: bytes) -> list[bytes]:
         """The tags of all that were merged into this reader."""
@@ -54,7 +60,7 @@ class Eraser:
         self, tags: Collection[bytes], names: Sequence[str], step: Callable[[], None] = lambda: None
     ) -> dict[str, int]:
         """Erases whatever is a reader's, or names her. Gives how many keys, objects, events and reasons there were of it."""
-        self._forget_merges(tags)
+        self._link.call(self._todo, b"HDEL", self._todo, *tags)
         mentions = Mentions(self._link, names)
         counts = {"keys": 0, "stripe_objects": 0, "stripe_events": 0, "reasons": 0}
         for page in self._link.scan_nodes(self._keys.shared("{*")):
@@ -123,9 +129,10 @@ class Eraser:
                 self._link.run(FIELD, [key], [field, value, cleaned or b""])
         return 1
 
-    def _forget_merges(self, tags: Collection[bytes]) -> None:
+    def forget_merges(self, tags: Collection[bytes]) -> None:
+        """The last step: until then whoever repeats what was cut off finds all ids by which she went."""
         above = [b">" + tag for tag in tags]
-        for key in (self._heirs, self._members, self._todo):
+        for key in (self._heirs, self._members, self._names):
             self._link.call(key, b"HDEL", key, *tags, *above)
 
     def rewrite_files(self) -> bool:

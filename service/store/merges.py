@@ -49,6 +49,7 @@ class Merges:
         self._heirs = b"%b:{merge}heirs" % keys.prefix
         self._members = b"%b:{merge}members" % keys.prefix
         self._todo = b"%b:{merge}todo" % keys.prefix
+        self._names = b"%b:{merge}names" % keys.prefix
 
     def commit(self, merge: Merge) -> tuple[Verdict, str]:
         """Commits a merge, or says why not. Gives who stays: where that one was merged itself, its heir."""
@@ -104,7 +105,11 @@ class Merges:
         return bool(self._link.run(INHERIT, keys, [inherited, merge.audit]))
 
     def answer_as(self, merge: Merge) -> None:
-        """From now on the one, and whoever was merged into it before, is answered as the other."""
+        """From now on the one, and whoever was merged into it before, is answered as the other.
+
+        Its id is kept for as long as the other's facts are: to export and erase them under all ids they went by.
+        """
+        self._link.call(self._names, b"HSET", self._names, reader_hash(merge.gone), merge.gone)
         (tags,) = self._link.read([(self._members, (b"HGET", self._members, reader_hash(merge.stays)))])
         for at in range(0, len(tags or b""), 22):
             key = self._keys.reader(tags[at : at + 22])

@@ -64,7 +64,7 @@ class Snapshot:
                     yield from self._readers(mine)
                 else:
                     yield from self._whole(mine, least)
-        for name in (b"{merge}heirs", b"{merge}members", b"{merge}todo", b"imports"):
+        for name in (b"{merge}heirs", b"{merge}members", b"{merge}todo", b"{merge}names", b"imports"):
             # What was committed meanwhile is known too, and what was finished meanwhile is done again.
             for part in self._whole([self._start + name], least):
                 yield Part(part.key, part.kind, part.expires, False, part.values)

@@ -8,6 +8,7 @@ import pytest
 
 from service.engine.chores import Chores
 from service.engine.sweep import Sweep
+from service.store.audit import Actor
 from service.store.keys import reader_hash
 from tests.engine.conftest import DAY, NOW, Maker, Stage
 from tests.governance.conftest import House
@@ -15,7 +16,7 @@ from tests.privacy.conftest import Erase, holding
 
 ZOE = "zoe-7f31"
 """No other word looks like it, so that it can be looked for in everything."""
-CANCELED = {"status": "canceled", "ended_at": NOW - DAY}
+CANCELED: dict[str, Any] = {"status": "canceled", "ended_at": NOW - DAY}
 
 
 def full_life(house: House, make: Maker, reader: str = ZOE) -> None:
@@ -204,6 +205,34 @@ def test_ids_that_went_by_way_of_another_are_erased_too(at_noon: House, erase: E
     assert holding(at_noon.app.service.link, ZOE, "middle-zoe-5b", "old-zoe-5a") == []
     assert at_noon.grant("old-zoe-5a")["status"] == "active"
     assert at_noon.app.reader(ZOE)["sources"] == []  # Who is erased is merged with nobody any more.
+
+
+def test_ids_that_she_went_by_are_known_when_the_audit_tells_of_no_merge_any_more(at_noon: House, erase: Erase) -> None:
+    at_noon.grant("friend", reason="cousin of old-zoe-5a")
+    at_noon.done("ann", "POST", f"/v1/readers/{ZOE}/merge", {"from": "old-zoe-5a"})
+    at_noon.app.clock.now += 10
+    at_noon.grant("friend")
+    now = at_noon.app.clock.now
+    assert at_noon.app.service.governance.audit_check.prune(now - 5, now) == 2
+    assert at_noon.done("ann", "GET", f"/v1/readers/{ZOE}/export")["merged"] == ["old-zoe-5a"]
+    erase(ZOE)
+    assert holding(at_noon.app.service.link, ZOE, "old-zoe-5a") == []
+
+
+def test_what_was_cut_off_is_finished_by_a_repeat_under_all_ids(at_noon: House, make: Maker, erase: Erase) -> None:
+    class Cut(Exception):
+        pass
+
+    def cut() -> None:
+        raise Cut
+
+    make.tell("customer.subscription.updated", make.subscription(reader="old-zoe-5a", **CANCELED))
+    at_noon.grant("friend", reason="cousin of old-zoe-5a")
+    at_noon.done("ann", "POST", f"/v1/readers/{ZOE}/merge", {"from": "old-zoe-5a"})
+    with pytest.raises(Cut):
+        at_noon.app.service.erasure.erase(ZOE, "she asked", Actor("ann"), NOW, step=cut)
+    erase(ZOE)
+    assert holding(at_noon.app.service.link, ZOE, "old-zoe-5a") == []
 
 
 def test_another_reader_whose_id_contains_hers_keeps_everything(at_noon: House, make: Maker, erase: Erase) -> None:
