@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from service.billing.errors import StripeTrouble
+from service.billing.errors import UNREACHABLE, StripeTrouble
 from service.engine.admin import Admin
 from service.engine.catchup import EVERY, CatchUp, CaughtUp
 from service.engine.chores import Chores
@@ -151,7 +151,7 @@ class Worker:
         if trouble is None and self._sweep.is_due(now):
             swept, trouble = self._swept_once()
         unread = set(self._engine.marks.unread(float("inf")))
-        merges, objects = self._admin.finish_merges(now), self._chores.run(now, everything=True)
+        merges, objects = self._admin.finish_merges(now), self._all_chores(now, trouble)
         self._engine.ledger.trim(now)
         audit = self._settle_audit()
         if self._aside is not None:
@@ -206,6 +206,9 @@ class Worker:
         if found is not None and found.prices:
             self._prices_changed()
         return found, None
+
+    def _all_chores(self, now: float, trouble: str | None) -> int:
+        return self._chores.run(now, everything=True, away=trouble == UNREACHABLE)
 
     def _swept_once(self) -> tuple[Swept | None, str | None]:
         try:

@@ -46,8 +46,11 @@ class NoSuchObject(StripeTrouble):
         super().__init__("no_such_object")
 
 
+UNREACHABLE = "unreachable"
+"""Nobody answers, or not in time."""
+
 MEANING: tuple[tuple[type[stripe.StripeError], str, type[StripeTrouble]], ...] = (
-    (stripe.APIConnectionError, "unreachable", StripeUnavailable),
+    (stripe.APIConnectionError, UNREACHABLE, StripeUnavailable),
     (stripe.RateLimitError, "rate_limited", StripeUnavailable),
     (stripe.AuthenticationError, "key_unknown", StripeRefused),
     (stripe.PermissionError, "key_may_not", StripeRefused),

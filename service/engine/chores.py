@@ -20,9 +20,21 @@ class Chores:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._away = False
 
-    def run(self, now: float, *, everything: bool = False, goes_on: Callable[[], bool] = lambda: True) -> int:
-        """Everything that is due, as far as there is time. Gives how many objects were taken up."""
+    def run(
+        self,
+        now: float,
+        *,
+        everything: bool = False,
+        away: bool = False,
+        goes_on: Callable[[], bool] = lambda: True,
+    ) -> int:
+        """Everything that is due, as far as there is time. Gives how many objects were taken up.
+
+        `away`: Stripe has just been found out of reach. It is not asked again for each of what may be hundreds.
+        """
+        self._away = away
         marks, inbox = self._engine.marks, self._engine.inbox
         done = 0
         names: Callable[[], Sequence[str]]
@@ -51,13 +63,13 @@ class Chores:
         return done
 
     def _finish(self, name: str, now: float, by_hand: bool) -> bool:
-        return self._engine.work([name], now, "worker", force=True, gives_up=by_hand) == 1
+        return self._engine.work([name], now, "worker", force=True, gives_up=by_hand, away=self._away) == 1
 
     def _read(self, name: str, now: float, by_hand: bool) -> bool:
         """Without a key nothing can be read; without Stripe it is tried again after a while."""
         if self._engine.gateway is None:
             return False
-        done = self._engine.work([name], now, "worker", force=True, gives_up=by_hand) == 1
+        done = self._engine.work([name], now, "worker", force=True, gives_up=by_hand, away=self._away) == 1
         self._engine.marks.put_off(name, now + AGAIN_AFTER)
         return done
 
@@ -68,7 +80,7 @@ class Chores:
         """A look at Stripe before access changes by itself; what has long ended is put away."""
         engine = self._engine
         if not name.startswith("session:") and engine.gateway is not None:
-            engine.work([name], now, "boundary", force=True)
+            engine.work([name], now, "boundary", force=True, away=self._away)
         engine.objects.touch(name, now)
         done = engine.workbench.spread([name], engine.errand(now, "boundary"))
         stored = engine.objects.load(name)

@@ -220,10 +220,19 @@ class Engine:
             patience="inline",
         )
 
-    def work(self, names: Sequence[str], now: float, cause: str, *, force: bool = False, gives_up: bool = False) -> int:
-        """Brings objects up to date, each by its own errand. Gives how many are done."""
+    def work(
+        self,
+        names: Sequence[str],
+        now: float,
+        cause: str,
+        *,
+        force: bool = False,
+        gives_up: bool = False,
+        away: bool = False,
+    ) -> int:
+        """Brings objects up to date, each by its own errand. Gives how many are done. `away`: without asking Stripe."""
         return sum(
-            self.workbench.work(name, replace(self.errand(now, cause, force=force), gives_up=gives_up))
+            self.workbench.work(name, replace(self.errand(now, cause, force=force), gives_up=gives_up, away=away))
             for name in names
         )
 

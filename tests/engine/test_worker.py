@@ -106,6 +106,18 @@ def test_a_catch_up_that_broke_off_begins_again_where_it_began(stage: Any, make:
     assert stage.engine.ledger.find(lost["id"]).state == "applied"
 
 
+def test_a_stripe_out_of_reach_is_not_asked_again_for_each_that_waits(stage: Any, make: Any, worker: Worker) -> None:
+    stage.stripe.away = True
+    events = [make.tell("customer.subscription.created", make.subscription(f"sub_{n}")) for n in range(3)]
+    events.append(make.tell("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_4"}))
+    before = len(stage.stripe.reads)
+    done = worker.run_once()
+    assert (done.trouble, done.left, stage.stripe.reads[before:]) == ("unreachable", 4, ["events"])
+    assert stage.engine.ledger.find(events[-1]["id"]).attempts == 2
+    stage.stripe.away = False
+    assert worker.run_once().left == 0
+
+
 def test_a_dry_catch_up_counts_and_changes_nothing(stage: Any, make: Any, worker: Worker) -> None:
     event = happens(stage, make, "customer.subscription.created", make.subscription())
     assert worker.catch_up(dry_run=True).missed == 1  # type: ignore[union-attr]
