@@ -44,6 +44,7 @@ def worker(once: bool, as_json: bool) -> None:
     with session.service(patient=True) as service:
         configure_logs()
         service.link.start()
+        service.imports.background.start()
         working = worker_of(service)
         heard().then(working.stop)
         if os.environ.get("PAYWALL_SERVED"):
@@ -57,8 +58,11 @@ def worker(once: bool, as_json: bool) -> None:
 def _work_once(as_json: bool) -> None:
     with session.service() as service:
         done = worker_of(service).run_once()
+        imports = service.imports.finish_all()
+        service.audit.settle_all()
     told = {
         "objects": done.objects,
+        "imports": imports,
         "audit": done.audit,
         "merges": done.merges,
         "catch_up": _caught(done.caught_up),
@@ -66,7 +70,7 @@ def _work_once(as_json: bool) -> None:
         "left": done.left,
         "trouble": done.trouble,
     }
-    text = f"Done: {done.objects} objects, {done.audit} audit entries, {done.merges} merges."
+    text = f"Done: {done.objects} objects, {done.audit} audit entries, {done.merges} merges, {imports} imports."
     session.show(told, as_json, lambda: text)
     if done.trouble:
         session.fail(CANNOT.format(done.trouble))

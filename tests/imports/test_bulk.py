@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -12,7 +15,7 @@ import pytest
 
 from tests.imports.conftest import HEADER, sheet
 from tests.serving import ADMIN_KEY, Paywall, Serve
-from tests.store.conftest import wait_until
+from tests.store.conftest import Launch, wait_until
 
 ROWS = 50_000
 FILE = (HEADER + "".join(f"r-{n},vip,2099-01-01T00:00:00Z,press card {n % 9}\n" for n in range(ROWS))).encode()
@@ -127,6 +130,31 @@ def test_killed_in_the_middle_it_is_whole_within_15_seconds_of_the_restart(serve
     assert active(paywall, 0, ROWS // 2, ROWS - 1) == [not undoing] * 3
     counts = told(paywall, found["id"])
     assert (counts["undo"]["taken_back"] if undoing else counts["new"]) == ROWS
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("words", [("worker", "--once"), ("worker",)], ids=" ".join)
+def test_a_worker_alone_finishes_what_a_killed_service_left(
+    serve: Serve, launch: Launch, words: tuple[str, ...]
+) -> None:
+    paywall = serve(REDIS_URL=launch("valkey", tcp=True).url)
+    found = post(paywall, FILE)
+    paywall.end(signal.SIGKILL, group=True)
+
+    def state() -> Any:
+        return json.loads(paywall.command("grants", "import-show", found["id"], "--json").stdout)["state"]
+
+    assert state() == "applying"
+    command = [sys.executable, "-m", "service.cli", *words]
+    with subprocess.Popen(command, env=paywall.env, stdout=subprocess.DEVNULL) as worker:
+        if "--once" in words:
+            assert worker.wait(60) == 0
+            assert state() == "done"
+        else:
+            wait_until(lambda: state() == "done", 60)
+            worker.terminate()
+            assert worker.wait(20) == 0
 
 
 @pytest.mark.full
