@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.admin.conftest import MakeStaff, granted, plain
+from tests.admin.conftest import MakeStaff, granted, in_days, plain
 from tests.serving import ADMIN_KEY
 from tests.within import DeskApp
 
@@ -106,3 +106,21 @@ def test_a_number_of_any_length_is_refused_as_too_large(staff: MakeStaff) -> Non
         answer = ann.post("/passes", story="s-1", openings="9" * digits, ends="30", reason="the newsletter")
         assert answer.status_code == 422
         assert "openings must be" in plain(answer)
+
+
+def test_an_import_that_was_confirmed_has_begun_and_is_not_said_to_be_done(
+    staff: MakeStaff, admin_desk: DeskApp
+) -> None:
+    sheet = "reader,plan,until,reason\n" + "".join(f"r-{number},vip,{in_days(30)},press\n" for number in range(101))
+    head = {"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "text/csv"}
+    asked = admin_desk.client.post("/v1/grants/import", data=sheet.encode(), headers=head)
+    assert asked.status_code == 202
+    ben = staff(key="key-of-ben")
+    ben.get("/approvals")
+    approval = re.search(r'name="approval" value="([^"]+)"', ben.here)
+    assert approval is not None
+    done = ben.post("/approvals/confirm", approval=approval.group(1))
+    assert done.headers["Location"] == f"/admin/import?id={asked.get_json()['id']}"
+    told = plain(ben.get(done.headers["Location"].removeprefix("/admin")))
+    assert "the import has begun" in told
+    assert "Confirmed, and done" not in told

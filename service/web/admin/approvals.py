@@ -26,7 +26,9 @@ def register(page: Flask, frame: Frame) -> None:
     @needs("granter")
     def confirm() -> Response:
         def work() -> tuple[str, str]:
-            confirmed(approving, form("approval") or "", actor(), frame.now)
+            done = confirmed(approving, form("approval") or "", actor(), frame.now)
+            if name := done["wants"].get("import"):
+                return "Confirmed: the import has begun.", url_for("import_shown", id=name)
             return "Confirmed, and done.", url_for("approvals")
 
         return _tried(work)
