@@ -23,6 +23,8 @@ MOST_BYTES = 16 * 1024 * 1024
 NEVER = "never"
 
 _BOM = b"\xef\xbb\xbf"
+# Python's own limit would end the reading at the first long cell, and hide what is wrong after it.
+csv.field_size_limit(MOST_BYTES)
 
 
 def read(body: bytes, catalogue: Catalogue, now: float, pace: Pace = HASTE) -> Sheet:

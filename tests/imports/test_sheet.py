@@ -89,6 +89,10 @@ def test_a_quote_that_never_ends_is_an_error() -> None:
     assert wrong(HEADER + 'r-1,vip,never,"why\nr-2,vip,never,why\n') == [(2, "row")]
 
 
+def test_a_cell_of_any_length_is_a_mistake_of_its_own_and_the_rest_is_read() -> None:
+    assert wrong(HEADER + f"r-1,vip,never,{'x' * 200_000}\nr-2,vip,,why\n") == [(2, "reason"), (3, "until")]
+
+
 def test_the_configuration_says_which_plans_and_how_long() -> None:
     rows = HEADER + "r-1,quiet,2027-01-01T00:00:00Z,why\nr-2,vip,never,why\nr-3,vip,2030-01-01T00:00:00Z,why\n"
     assert wrong(rows, LIMITED) == [(2, "plan"), (3, "until"), (4, "until")]
