@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from service.gate import Entry, Gate, Ticket
 from service.holders import Holders
@@ -125,7 +126,7 @@ class Desk:
         seen = self._look(question.reader, question.visitor, frames, now, ticket)
         decision = self._weigh(question, tier, seen, now)
         if question.count and ticket is not None and seen.entry is not None and decision.source is seen.entry.holding:
-            if self._let_in(ticket, seen.entry, now):
+            if self._let_in(replace(ticket, reader=seen.reader), seen.entry, now):
                 return decision
             seen = replace(seen, entry=None)
             decision = self._weigh(question, tier, seen, now)
@@ -152,9 +153,8 @@ class Desk:
         """Reads all that a decision can weigh, in one wait; in a second one for a reader that was merged."""
         commands = self._commands(reader, visitor, frames)
         entry = None
-        if ticket is not None and self._gate is not None:
-            *replies, found = self._link.read([*commands, self._gate.command(ticket)])
-            entry = self._gate.entry(ticket, found)
+        if ticket is not None:
+            replies, entry = self._read(commands, ticket)
         elif commands:
             replies = self._link.read(commands)
         else:
@@ -167,7 +167,11 @@ class Desk:
             asked, holder = reader, self._holders.of(replies[0], now)
             if holder.alias is not None:
                 reader = holder.alias
-                replies = self._link.read(self._commands(reader, visitor, frames))
+                commands = self._commands(reader, visitor, frames)
+                if ticket is not None:
+                    replies, entry = self._read(commands, replace(ticket, reader=reader))
+                else:
+                    replies = self._link.read(commands)
                 holder = self._holders.of(replies[0], now)
             entitlements, marks = holder.entitlements, (owner_mark(reader), *holder.heir_of)
             if holder.held:
@@ -178,6 +182,13 @@ class Desk:
             of_reader = self._values(frames, replies[1:place])
         of_visitor = self._values(frames, replies[place:]) if visitor is not None else {}
         return Seen(reader, entitlements, of_reader, of_visitor, entry, marks)
+
+    def _read(self, commands: list[Command], ticket: Ticket) -> tuple[list[Any], Entry | None]:
+        """What the store says to these, and whether it lets in who holds the ticket."""
+        if self._gate is None:
+            return self._link.read(commands), None
+        *replies, found = self._link.read([*commands, self._gate.command(ticket)])
+        return replies, self._gate.entry(ticket, found)
 
     def _commands(self, reader: str | None, visitor: str | None, frames: Sequence[Frame]) -> list[Command]:
         commands: list[Command] = []

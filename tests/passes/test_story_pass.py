@@ -111,6 +111,18 @@ def test_who_was_let_in_before_a_merge_is_the_same_one_after_it(desk_app: DeskAp
     assert shown(desk_app, given["id"])["used"] == 3
 
 
+def test_who_is_let_in_under_an_id_that_was_merged_is_let_in_under_the_other(desk_app: DeskApp) -> None:
+    desk_app.clock.at(NOON)
+    merged = desk_app.call("POST", "/v1/readers/stays/merge", {"from": "gone"}, admin=True)
+    assert merged.status_code == 200, merged.text
+    for first, second in (("gone", "stays"), ("stays", "gone")):
+        made = give(desk_app)
+        for reader, count in ((first, True), (second, False), (second, True)):
+            assert opened(desk_app.ask("s", reader=reader, count=count, **{"pass": made["pass"]}))
+        assert shown(desk_app, made["id"])["used"] == 1
+        assert not opened(desk_app.ask("s", reader="another", **{"pass": made["pass"]}))
+
+
 def test_who_signs_in_after_the_first_opening_is_the_same_one_and_takes_nobody_along(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     made = give(desk_app, openings=1)
