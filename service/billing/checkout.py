@@ -85,17 +85,17 @@ def open_checkout(
 
     customer: the reader's at Stripe; without one, or where Stripe has it no more, one is made that carries the reader's
     id, so that whatever Stripe later does for this customer finds its reader. look_at: called with who pays by the
-    month or the like, before there is a page.
+    month or the like, before there is a page; not with a customer just made, who has bought nothing.
     """
-    payer = customer or _new_customer(gateway, reader)
-    if tag.recurring:
+    payer, fresh = (customer, False) if customer else _new_customer(gateway, reader)
+    if tag.recurring and not fresh:
         look_at(payer)
     try:
         return _open(gateway, checkout_params(reader, tag, plan, return_url, payer))
     except NoSuchObject:
         if customer is None:
             raise
-    payer = _new_customer(gateway, reader, instead_of=customer)
+    payer, _ = _new_customer(gateway, reader, instead_of=customer)
     return _open(gateway, checkout_params(reader, tag, plan, return_url, payer))
 
 
@@ -132,7 +132,7 @@ def _open(gateway: Gateway, params: dict[str, Any]) -> str:
     return opened.url
 
 
-def _new_customer(gateway: Gateway, reader: str, instead_of: str | None = None) -> str:
+def _new_customer(gateway: Gateway, reader: str, instead_of: str | None = None) -> tuple[str, bool]:
     params = {"metadata": {"reader_id": reader}}
     return gateway.new_customer(params, _key("customer", params, instead_of))
 

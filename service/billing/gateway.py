@@ -132,11 +132,11 @@ class Gateway:
                 made = objects.plain(client.v1.checkout.sessions.retrieve(objects.named(ident(made) or "")))
         return OpenSession(ident(made) or "", _address(made) if made.get("status") == "open" else None)
 
-    def new_customer(self, params: Mapping[str, Any], key: str) -> str:
-        """A customer's id; for the same idempotency `key` the same one again."""
+    def new_customer(self, params: Mapping[str, Any], key: str) -> tuple[str, bool]:
+        """A customer's id; for the same idempotency `key` the same one again. And whether it is new."""
         asked: Any = params
-        made, _ = self._post(lambda client, options: client.v1.customers.create(asked, options), key)
-        return ident(made) or ""
+        made, repeated = self._post(lambda client, options: client.v1.customers.create(asked, options), key)
+        return ident(made) or "", not repeated
 
     def open_portal(self, customer: str, return_url: str) -> str:
         """The address of a portal page for this customer."""

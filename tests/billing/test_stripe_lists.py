@@ -139,5 +139,5 @@ def test_webhook_endpoints_are_told_as_registered(gateway: Gateway, strict: Any)
 
 
 def test_the_sweep_lists_customers_with_whose_they_say_they_are(gateway: Gateway, strict: Any) -> None:
-    made = gateway.new_customer({"metadata": {"reader_id": "r-1"}}, "once")
+    made, _ = gateway.new_customer({"metadata": {"reader_id": "r-1"}}, "once")
     assert [(told.ref.id, told.claims.reader_id) for told in gateway.customers()] == [(made, "r-1")]
