@@ -125,9 +125,7 @@ class Giving:
     def _change(self, approval: Approval, now: float) -> Grant:
         target, said, reason = self._readers.resolve(str(approval.reader)), approval.payload, approval.reason or ""
         try:
-            return self._grants.change(
-                target, said["grant"], said["until"], reason, approval.asker, now, approval=approval.id
-            )
+            return self._grants.change(target, said["grant"], said["until"], reason, approval.asker, now)
         except (UnknownGrant, RevokedGrant):
             raise NoLongerPossible(_GONE) from None
 

@@ -104,8 +104,6 @@ class Grants:
         reason: str,
         actor: Actor,
         now: float,
-        *,
-        approval: str | None = None,
     ) -> Grant:
         """Gives a grant another end. `UnknownGrant`, `RevokedGrant`."""
 
@@ -114,7 +112,7 @@ class Grants:
                 raise RevokedGrant
             return replace(grant, until=until)
 
-        return self._alter(reader, grant_id, extended, "grant.change", reason, actor, now, approval)
+        return self._alter(reader, grant_id, extended, "grant.change", reason, actor, now)
 
     def revoke(self, reader: str, grant_id: str, reason: str, actor: Actor, now: float) -> Grant:
         """Takes a grant back, at once and on every worker; one that is revoked stays as it is. `UnknownGrant`."""
@@ -138,7 +136,6 @@ class Grants:
         reason: str,
         actor: Actor,
         now: float,
-        approval: str | None = None,
     ) -> Grant:
         while True:
             kept, grant = self._found(reader, grant_id)
@@ -146,7 +143,6 @@ class Grants:
             if changed == grant:
                 return grant
             before, after = differences(described(grant, now), described(changed, now))
-            after |= _confirmed(approval)
             written = trail.entry(
                 actor, action, now=now, reader=reader, target=grant_id, before=before, after=after, reason=reason
             )

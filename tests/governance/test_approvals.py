@@ -184,6 +184,14 @@ def test_lengthening_beyond_waits_and_shortening_does_not(house: House) -> None:
     assert change(house, grant, SHORT, 200)["until"] == SHORT
 
 
+def test_a_change_that_was_confirmed_holds_only_what_changed(house: House) -> None:
+    grant = house.grant("r-1", until=SHORT)["id"]
+    confirm(house, "ben", change(house, grant, None, 202)["approval"])
+    (entry,) = house.audit(action="grant.change")
+    assert (entry["actor"], entry["target"]) == ("ann", grant)
+    assert (entry["before"], entry["after"]) == ({"until": SHORT}, {"until": None})
+
+
 def test_a_change_of_a_grant_that_was_revoked_meanwhile_is_refused(house: House) -> None:
     grant = house.grant("r-1", until=SHORT)["id"]
     asked = change(house, grant, None, 202)["approval"]
