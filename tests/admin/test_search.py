@@ -58,3 +58,15 @@ def test_a_pass_that_names_no_customer_says_what_can_be_done(staff: MakeStaff, a
 def test_who_may_not_link_is_shown_no_form(staff: MakeStaff, admin_desk: DeskApp) -> None:
     bought(admin_desk, "cs_test_1", "cus_payer")
     assert 'name="object"' not in staff("viewer").get("/readers?q=cs_test_1").text
+
+
+def test_a_decision_that_is_no_longer_kept_is_not_only_called_no_reader(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    """What the website showed is searched a week later, or with a letter lost on the way."""
+    question = {"story": {"id": "s-1"}, "reader": "r-1"}
+    name = admin_desk.call("POST", "/v1/access", question).get_json()["decision_id"]
+    ann = staff()
+    assert ann.get(f"/readers?q={name}").status_code == 303
+    page = ann.get(f"/readers?q={name[:-1]}")
+    assert page.status_code == 422
+    assert "Nor is it a decision’s of the last seven days." in plain(page)
+    assert "Nor is it" not in plain(ann.get("/readers?q=a/b"))
