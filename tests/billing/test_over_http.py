@@ -134,7 +134,10 @@ def test_who_has_paid_does_not_pay_twice_though_no_webhook_has_come(page: str, s
 def test_a_first_purchase_asks_stripe_for_nothing_more(shop: DeskApp, control: Any) -> None:
     control.forget()
     assert buying(shop, "https://www.example.news/").status_code == 200
-    assert [path for method, path in control.asked() if "prices" not in path] == ["/v1/customers", "/v1/checkout/sessions"]
+    assert [path for method, path in control.asked() if "prices" not in path] == [
+        "/v1/customers",
+        "/v1/checkout/sessions",
+    ]
 
 
 def test_what_she_pays_for_another_hinders_no_purchase(
