@@ -108,7 +108,10 @@ class Spreader:
         for start in range(0, len(behind), CHUNK):
             if start and not in_time():
                 return False
-            if not self._putting.put(turn, {holder: wanted[holder] for holder in behind[start : start + CHUNK]}):
+            chunk = behind[start : start + CHUNK]
+            if not self._putting.put(turn, {holder: wanted[holder] for holder in chunk}):
+                return None
+            if self._seats_moved(turn, chunk):
                 return None
         gone = [holder for holder in turn.obj.held if holder not in wanted]
         for start in range(0, len(gone), CHUNK):
@@ -117,3 +120,11 @@ class Spreader:
             self._putting.take(turn, gone[start : start + CHUNK])
         self._checkpoint("spread.put")
         return True if self._objects.shown(turn.obj.name, turn.rev, [], gone, last=True) else None
+
+    def _seats_moved(self, turn: Turn, holders: Sequence[str]) -> bool:
+        """A seat given while its reader was merged into another is the other's: the merge may not have known of it."""
+        found = [(holder[2:], turn.people[holder[2:]].reader) for holder in holders if holder[2:] in turn.people]
+        merged = [(gone, stays) for gone, stays in found if gone != stays and gone in turn.obj.seats]
+        for gone, stays in merged:
+            self._seats.move(turn.obj.name, gone, stays, turn.now)
+        return bool(merged)

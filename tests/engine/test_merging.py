@@ -151,6 +151,23 @@ def test_both_with_a_seat_free_one(stage: Any, make: Any, admin: Any) -> None:
     assert set(stage.held("r-new", NOW)) == {"notebook"}
 
 
+def test_a_seat_given_to_one_who_is_merged_at_that_moment_is_the_others(
+    stage: Any, make: Any, admin: Any, notebook: Any
+) -> None:
+    make.tell("customer.subscription.created", make.subscription("sub_g", price="price_seat_month", quantity=3))
+
+    def merge_meanwhile(step: str) -> None:
+        if step == "seat.given":
+            admin.merge("r-new", "r-old", ADMIN, NOW)
+
+    giving = playing.admin_of(stage, notebook, stage.make(merge_meanwhile))
+    giving.give_seat("sub_g", "r-old", ADMIN, NOW)
+    assert [seat.reader for seat in admin.group("sub_g", NOW).seats] == ["r-new"]
+    assert set(stage.held("r-new", NOW)) == {"notebook"}
+    admin.take_seat("sub_g", "r-new", ADMIN, NOW)
+    assert (admin.group("sub_g", NOW).seats, stage.held("r-new", NOW)) == ((), {})
+
+
 class Killed(BaseException):
     pass
 
