@@ -26,6 +26,8 @@ Kind = Literal["string", "hash", "list", "set", "zset"]
 LASTS = 120_000
 """Milliseconds; what ends sooner is a lease, a turn, a mark of the moment, and stays where it is."""
 _NOT_KEPT = (b"probe", b"secret", b"leader", b"retention", b"wrong:")
+_OF_EVERY_TITLE = (b":policies", b":secret")
+"""By these, and by its keys with a hash tag, a title is known whose prefix begins with ours and a colon."""
 _READER_TAG = 22
 _COUNT = 1_000
 
@@ -56,10 +58,10 @@ class Snapshot:
     def read(self) -> Iterator[Part]:
         """Everything that does not end within two minutes, in the order that the module's words give."""
         _, (seconds, _) = self._link.each_master(b"TIME")[0]
-        least = int(seconds) * 1000 + LASTS
+        least, others = int(seconds) * 1000 + LASTS, self._others()
         for phase in range(len(_PHASES)):
             for page in self._link.scan_nodes(self._start + b"*"):
-                mine = [key for key in page if self._ours(key) and self._phase(key) == phase]
+                mine = [key for key in page if self._kept(key, others) and self._phase(key) == phase]
                 if _PHASES[phase] == "readers":
                     yield from self._readers(mine)
                 else:
@@ -70,10 +72,25 @@ class Snapshot:
                 yield Part(part.key, part.kind, part.expires, False, part.values)
         yield from self._audit()
 
-    def _ours(self, key: bytes) -> bool:
-        """Whether it is kept: no mark of the moment, and no other title's whose prefix begins with ours."""
+    def _others(self) -> tuple[bytes, ...]:
+        """What follows our prefix in the keys of other titles whose own begins with it: `b:` of `pw:b`, for `pw`."""
+        found = set()
+        for page in self._link.scan_nodes(self._start + b"*"):
+            for key in page:
+                rest = key[len(self._start) :]
+                if b":{" in rest:
+                    found.add(rest.partition(b":{")[0] + b":")
+                elif rest.endswith(_OF_EVERY_TITLE) and not rest.startswith(b"{"):
+                    found.add(rest.rpartition(b":")[0] + b":")
+        return tuple(found)
+
+    def _ours(self, key: bytes, others: tuple[bytes, ...]) -> bool:
         rest = key[len(self._start) :]
-        return b":{" not in rest and not rest.startswith(_NOT_KEPT)
+        return b":{" not in rest and not rest.startswith(others)
+
+    def _kept(self, key: bytes, others: tuple[bytes, ...]) -> bool:
+        """Whether it is kept: ours, and no mark of the moment."""
+        return self._ours(key, others) and not key[len(self._start) :].startswith(_NOT_KEPT)
 
     def _phase(self, key: bytes) -> int:
         return _PHASES.index(_phase_of(*parts_of(self._keys.prefix, key)))
@@ -158,12 +175,14 @@ class Snapshot:
 
     def holds(self) -> int:
         """How many keys lie under the prefix, apart from marks of the moment."""
-        return sum(self._ours(key) for page in self._link.scan_nodes(self._start + b"*") for key in page)
+        others = self._others()
+        return sum(self._kept(key, others) for page in self._link.scan_nodes(self._start + b"*") for key in page)
 
     def clear(self) -> None:
         """Deletes them."""
+        others = self._others()
         for page in self._link.scan_nodes(self._start + b"*"):
-            mine = [key for key in page if b":{" not in key[len(self._start) :]]
+            mine = [key for key in page if self._ours(key, others)]
             self._link.pipeline([(key, (b"UNLINK", key)) for key in mine])
 
     def write(self, found: Sequence[Part]) -> None:

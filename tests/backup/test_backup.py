@@ -96,6 +96,26 @@ def test_what_happens_next_happens_as_if_nothing_had_been(
     assert known["key"]
 
 
+def test_a_title_whose_prefix_begins_with_ours_is_neither_backed_up_nor_cleared(
+    house: House, make_house: Callable[..., House]
+) -> None:
+    link, snapshot = house.app.service.link, snapshot_of(house)
+    make_house(PAYWALL_PREFIX="pw:b").grant("r-9")
+    house.grant("r-1")
+    for name in (b"b:secret", b"b:idem:00", b"new:secret", b"new:imports"):
+        link.call(b"pw:" + name, b"SET", b"pw:" + name, b"theirs")
+
+    def theirs() -> set[bytes]:
+        return {key for page in link.scan_nodes(b"*") for key in page if key.startswith((b"pw:b:", b"pw:new:"))}
+
+    before = theirs()
+    assert not [part.key for part in snapshot.read() if part.key.startswith((b"b:", b"new:"))]
+    assert snapshot.holds() > 0
+    snapshot.clear()
+    assert snapshot.holds() == 0
+    assert theirs() == before
+
+
 def test_the_file_is_ours_alone_and_holds_nothing_in_clear(house: House, tmp_path: Path) -> None:
     known = with_a_past(house)
     file = backed_up(house, tmp_path)
