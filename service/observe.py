@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import MutableMapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 import structlog
@@ -35,6 +36,21 @@ def _line(_: Any, level: str, event: MutableMapping[str, Any]) -> bytes:
 @lru_cache(maxsize=4)
 def _second(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+class _Lines:
+    """Writes line after line, each at once. What nobody takes, a closed pipe or a full disk, is lost, and fails no request."""
+
+    def __init__(self, stream: TextIO) -> None:
+        # Unbuffered: what could not be written is not tried again at the interpreter's end, which would fail by it.
+        self._write = getattr(stream.buffer, "raw", stream.buffer).write
+        self._lock = threading.Lock()
+
+    def msg(self, line: bytes) -> None:
+        with self._lock, suppress(OSError, ValueError):
+            self._write(line + b"\n")
+
+    debug = info = warning = error = critical = log = msg
 
 
 class _Retold(logging.Handler):
@@ -57,13 +73,16 @@ _OF_EVERY_RECORD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 
 def configure_logs(*, command: bool = False) -> None:
     """JSON lines: a service's on standard output; of a `command` only errors, on standard error."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed when this process began
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  as long as the process
     retold = _Retold(logging.ERROR if command else logging.WARNING)
     logging.basicConfig(handlers=[retold])  # does nothing where somebody, a test run, listens already
     structlog.configure(
         cache_logger_on_first_use=True,
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR if command else logging.INFO),
         processors=[_line],
-        logger_factory=structlog.BytesLoggerFactory((sys.stderr if command else sys.stdout).buffer),
+        logger_factory=lambda *_: _Lines(sys.stderr if command else sys.stdout),
     )
 
 

@@ -343,6 +343,30 @@ def test_no_line_of_the_log_names_a_reader_a_key_or_what_was_sent(serve: Serve, 
     assert not [line for line in parsed if line["level"] == "error"]
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("sent_to", ["a closed pipe", "/dev/full", "&-"])
+def test_a_log_that_nobody_takes_hinders_no_answer(serve: Serve, until: Until, sent_to: str) -> None:
+    paywall = serve(start=False)
+    words = [
+        "sh",
+        "-c",
+        'exec "$@"' + ("" if sent_to == "a closed pipe" else f" >{sent_to}"),
+        "sh",
+        *_command(),
+        "serve",
+    ]
+    reading, writing = os.pipe()
+    with (paywall.folder / "log").open("wb") as log:
+        paywall.process = subprocess.Popen(words, env=paywall.env, stdout=writing, stderr=log, start_new_session=True)
+    os.close(reading)
+    os.close(writing)
+    until(lambda: paywall.answers("/readyz"), 30)
+    paywall.grant("r")
+    assert paywall.ask("a", reader="r")["reason"] == "grant"
+    assert paywall.end() == 0
+    assert paywall.log == ""
+
+
 def _has_ipv6() -> bool:
     try:
         with socket.create_server(("::1", 0), family=socket.AF_INET6):
