@@ -192,9 +192,10 @@ def _less(before: Source | None, after: Grant) -> bool:
 
 
 def described(grant: Grant, now: float) -> dict[str, Any]:
-    """A grant as the audit tells it; its reason stands in the entry's own field."""
+    """A grant as the audit tells it; its reason stands in the entry's own field, and so does when it began, unless it waits."""
     what: dict[str, Any] = {"plan": grant.plan} if grant.plan else {"features": list(grant.features)}
-    return {**what, "from": iso(grant.start), "until": iso(grant.until), "status": grant.status_at(now)}
+    start = {"from": iso(grant.start)} if grant.start != grant.created_at else {}
+    return {**what, **start, "until": iso(grant.until), "status": grant.status_at(now)}
 
 
 def _confirmed(approval: str | None) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def entries(desk: DeskApp, **query: Any) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def desk(desk_app: DeskApp) -> DeskApp:
-    desk_app.clock.at("2026-12-10T12:00:00Z")
+    desk_app.clock.at("2082-12-10T12:00:00Z")
     return desk_app
 
 
@@ -35,8 +35,8 @@ def act(desk: DeskApp, method: str, grant: str, body: dict[str, Any], status: in
 
 
 def test_a_life_of_a_grant_is_three_entries(desk: DeskApp) -> None:
-    grant = desk.grant("r", until="2027-01-01T00:00:00Z")["id"]
-    act(desk, "PATCH", grant, {"until": "2027-02-01T00:00:00Z", "reason": "longer"})
+    grant = desk.grant("r", until="2083-01-01T00:00:00Z")["id"]
+    act(desk, "PATCH", grant, {"until": "2083-02-01T00:00:00Z", "reason": "longer"})
     act(desk, "DELETE", grant, {"reason": "left the paper"})
     revoked, changed, created = entries(desk)
     assert [list(each)[: len(FIELDS)] for each in (created, changed, revoked)] == [FIELDS] * 3
@@ -44,21 +44,22 @@ def test_a_life_of_a_grant_is_three_entries(desk: DeskApp) -> None:
     assert [each["action"] for each in (created, changed, revoked)] == ["grant.create", "grant.change", "grant.revoke"]
     for each in (created, changed, revoked):
         assert (each["actor"], each["reader"], each["target"]) == ("ann", "r", grant)
-        assert each["at"] == "2026-12-10T12:00:00Z"
+        assert each["at"] == "2082-12-10T12:00:00Z"
     assert changed["from_ip"] == "192.0.2.9"
     assert created["before"] is None
-    assert created["after"] | {"from": ""} == {
-        "plan": "vip",
-        "from": "",
-        "until": "2027-01-01T00:00:00Z",
-        "status": "active",
-    }
+    assert created["after"] == {"plan": "vip", "until": "2083-01-01T00:00:00Z", "status": "active"}
     assert (changed["before"], changed["after"]) == (
-        {"until": "2027-01-01T00:00:00Z"},
-        {"until": "2027-02-01T00:00:00Z"},
+        {"until": "2083-01-01T00:00:00Z"},
+        {"until": "2083-02-01T00:00:00Z"},
     )
     assert (revoked["before"], revoked["after"]) == ({"status": "active"}, {"status": "revoked"})
     assert [each["reason"] for each in (created, changed, revoked)] == ["press card", "longer", "left the paper"]
+
+
+def test_of_a_grant_that_waits_the_audit_says_from_when_it_holds(desk: DeskApp) -> None:
+    desk.grant("r", **{"from": "2083-01-01T00:00:00Z"})
+    (created,) = entries(desk)
+    assert created["after"] == {"plan": "vip", "from": "2083-01-01T00:00:00Z", "until": None, "status": "scheduled"}
 
 
 def test_the_chain_holds(desk: DeskApp) -> None:
@@ -74,8 +75,8 @@ def test_the_chain_holds(desk: DeskApp) -> None:
 
 
 def test_what_changes_nothing_leaves_no_entry(desk: DeskApp) -> None:
-    grant = desk.grant("r", until="2027-01-01T00:00:00Z")["id"]
-    act(desk, "PATCH", grant, {"until": "2027-01-01T00:00:00Z", "reason": "the same"})
+    grant = desk.grant("r", until="2083-01-01T00:00:00Z")["id"]
+    act(desk, "PATCH", grant, {"until": "2083-01-01T00:00:00Z", "reason": "the same"})
     act(desk, "DELETE", grant, {"reason": "over"})
     act(desk, "DELETE", grant, {"reason": "over again"})
     act(desk, "PATCH", grant, {"until": None, "reason": "no"}, 409)
