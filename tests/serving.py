@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -146,6 +147,11 @@ class Paywall:
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
+
+
+def in_days(days: int) -> str:
+    """A moment so many days ahead, for what may not be longer than the approvals allow."""
+    return (datetime.now(UTC) + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def environment(folder: Path, policy: str, more: Mapping[str, str]) -> dict[str, str]:

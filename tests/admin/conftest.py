@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,11 +32,6 @@ prices = ["price_seat_month"]
 seats = true
 """
 POLICY_WITH_APPROVALS = POLICY + GROUP + '\n[grants]\nconfirm_above = { readers = 100, length = "400d" }\n'
-
-
-def in_days(days: int) -> str:
-    """A moment so many days ahead, for what may not be longer than the approvals allow."""
-    return datetime.fromtimestamp(int(time.time()) + days * 86_400, UTC).isoformat()
 
 
 @dataclass

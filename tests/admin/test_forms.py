@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tests.admin.conftest import MakeStaff, granted, in_days, plain
-from tests.serving import ADMIN_KEY
+from tests.admin.conftest import MakeStaff, granted, plain
+from tests.serving import ADMIN_KEY, in_days
 from tests.within import DeskApp
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from tests.admin.conftest import MakeStaff, Staff, granted, in_days, plain
-from tests.serving import POLICY, SITE_KEY
+from tests.admin.conftest import MakeStaff, Staff, granted, plain
+from tests.serving import POLICY, SITE_KEY, in_days
 from tests.store.conftest import wait_until
 from tests.within import Clock, DeskApp, MakeDesk
 

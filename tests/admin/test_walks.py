@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext
 
 from tests.admin.at_the_keyboard import Hands, faults
 from tests.admin.conftest import SHOTS
-from tests.serving import ADMIN_KEY, Paywall
+from tests.serving import ADMIN_KEY, Paywall, in_days
 from tests.store.conftest import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.full]
@@ -112,7 +112,7 @@ def test_seats_are_given_and_taken_back(sit: Sit, lived: Paywall) -> None:
 
 def test_a_file_is_checked_imported_and_undone(sit: Sit, lived: Paywall, tmp_path: Path) -> None:
     sheet = tmp_path / "members.csv"
-    rows = [f"r-import-{n},vip,2027-06-30T00:00:00Z,library card" for n in range(60)]
+    rows = [f"r-import-{n},vip,{in_days(200)},library card" for n in range(60)]
     sheet.write_text("\n".join(["reader,plan,until,reason", "r-bad,none,,x", *rows]))
     ann = sit().press("nav a[href$='/imports']").to("#file")
     ann.page.set_input_files("#file", sheet)

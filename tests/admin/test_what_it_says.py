@@ -17,8 +17,8 @@ from service.paywall.share import wilson
 from service.paywall.source import Subscription
 from service.store import codec
 from service.web.admin import plots
-from tests.admin.conftest import MakeStaff, granted, in_days, plain
-from tests.serving import ADMIN_KEY
+from tests.admin.conftest import MakeStaff, granted, plain
+from tests.serving import ADMIN_KEY, in_days
 from tests.store.conftest import wait_until
 from tests.within import DeskApp
 

@@ -134,13 +134,13 @@ def test_the_moment_at_which_it_is_forgotten_is_one_to_ask_again(broken: tuple[D
 def test_what_is_known_holds_no_longer_than_the_entitlement(make_desk: MakeDesk, launch: Any) -> None:
     store = launch("valkey")
     desk = make_desk(store.url)
-    desk.clock.at("2026-12-10T12:00:00Z")
-    desk.grant("r", until="2026-12-10T13:00:00Z")
+    desk.clock.at("2082-12-10T12:00:00Z")
+    desk.grant("r", until="2082-12-10T13:00:00Z")
     desk.ask("a", reader="r")
     store.end()
-    desk.clock.at("2026-12-10T12:59:59Z")
+    desk.clock.at("2082-12-10T12:59:59Z")
     assert degraded(desk, reader="r")["features"] == ALL
-    desk.clock.at("2026-12-10T13:00:00Z")
+    desk.clock.at("2082-12-10T13:00:00Z")
     assert degraded(desk, reader="r")["features"] == []
 
 
@@ -162,23 +162,23 @@ def test_a_revocation_removes_what_is_known(make_desk: MakeDesk, launch: Any) ->
 def test_an_earlier_end_is_not_outlived_by_what_is_known(make_desk: MakeDesk, launch: Any) -> None:
     store = launch("valkey")
     desk = make_desk(store.url)
-    desk.clock.at("2026-12-10T12:00:00Z")
+    desk.clock.at("2082-12-10T12:00:00Z")
     grant = desk.grant("r")["id"]
     desk.ask("a", reader="r")
-    change(desk, grant, "2026-12-10T13:00:00Z")
+    change(desk, grant, "2082-12-10T13:00:00Z")
     store.end()
-    desk.clock.at("2026-12-10T14:00:00Z")
+    desk.clock.at("2082-12-10T14:00:00Z")
     assert degraded(desk, reader="r")["features"] == []
 
 
 def test_what_gives_more_removes_nothing(make_desk: MakeDesk, launch: Any) -> None:
     store = launch("valkey")
     desk = make_desk(store.url)
-    desk.clock.at("2026-12-10T12:00:00Z")
-    grant = desk.grant("r", until="2026-12-20T00:00:00Z")["id"]
+    desk.clock.at("2082-12-10T12:00:00Z")
+    grant = desk.grant("r", until="2082-12-20T00:00:00Z")["id"]
     desk.ask("a", reader="r")
-    change(desk, grant, "2026-12-30T00:00:00Z")
-    desk.grant("r", plan="quiet", **{"from": "2026-12-15T00:00:00Z"})
+    change(desk, grant, "2082-12-30T00:00:00Z")
+    desk.grant("r", plan="quiet", **{"from": "2082-12-15T00:00:00Z"})
     store.end()
     assert degraded(desk, reader="r")["features"] == ALL
 

@@ -9,7 +9,7 @@ import pytest
 from tests.governance.conftest import House
 from tests.governance.test_decisions import ask, told
 
-END = "2027-06-01T00:00:00Z"
+END = "2083-06-01T00:00:00Z"
 
 
 def merge(house: House, stays: str, gone: str) -> None:
@@ -26,31 +26,31 @@ def merged(house: House) -> dict[str, Any]:
     """Day by day: a grant each to the oldest (20th) and the middle (21st), both merged into the newest (22nd, 23rd)."""
     found: dict[str, Any] = {}
     for day, reader in ((20, "oldest"), (21, "middle")):
-        house.app.clock.at(f"2026-11-{day}T10:00:00.000Z")
+        house.app.clock.at(f"2082-11-{day}T10:00:00.000Z")
         found[reader] = house.grant(reader, until=END)["id"]
         house.app.clock.now += 1
         found[f"{reader} decided"] = ask(house, reader=reader)["decision_id"]
     found["before"] = [told(house, found[f"{reader} decided"]) for reader in ("oldest", "middle")]
-    house.app.clock.at("2026-11-22T10:00:00Z")
+    house.app.clock.at("2082-11-22T10:00:00Z")
     merge(house, "middle", "oldest")
     house.app.clock.now += 1
     found["between"] = ask(house, reader="oldest")["decision_id"]
     found["told between"] = told(house, found["between"])
-    house.app.clock.at("2026-11-23T10:00:00Z")
+    house.app.clock.at("2082-11-23T10:00:00Z")
     merge(house, "newest", "middle")
     house.done("ann", "DELETE", f"/v1/readers/newest/grants/{found['oldest']}?reason=over")
-    house.app.clock.at("2026-11-24T10:00:00Z")
+    house.app.clock.at("2082-11-24T10:00:00Z")
     return found
 
 
 def test_a_readers_past_goes_with_the_sources(house: House, merged: dict[str, Any]) -> None:
     oldest, middle = merged["oldest"], merged["middle"]
     for reader in ("oldest", "middle", "newest"):
-        assert held(house, reader, "2026-11-19T00:00:00Z") == []
-        assert held(house, reader, "2026-11-20T12:00:00Z") == [(oldest, "active")]
+        assert held(house, reader, "2082-11-19T00:00:00Z") == []
+        assert held(house, reader, "2082-11-20T12:00:00Z") == [(oldest, "active")]
         for day in (21, 22):
-            assert set(held(house, reader, f"2026-11-{day}T12:00:00Z")) == {(oldest, "active"), (middle, "active")}
-        assert set(held(house, reader, "2026-11-23T12:00:00Z")) == {(oldest, "revoked"), (middle, "active")}
+            assert set(held(house, reader, f"2082-11-{day}T12:00:00Z")) == {(oldest, "active"), (middle, "active")}
+        assert set(held(house, reader, "2082-11-23T12:00:00Z")) == {(oldest, "revoked"), (middle, "active")}
     history = house.done("ann", "GET", "/v1/readers/newest/export")["history"]
     causes = [(change["id"], change["cause"].partition(":")[0]) for change in history]
     assert causes[:2] == [(oldest, "audit"), (middle, "audit")]
