@@ -54,7 +54,8 @@ def memory_of(paywall: Paywall) -> int:
     while waiting:
         pid = waiting.pop()
         status = Path(f"/proc/{pid}/status").read_text()
-        most = max(most, int(status.split("VmHWM:")[1].split()[0]) // 1024)
+        held = status.partition("VmHWM:")[2].split()  # Of one that has just ended, a rewrite of the store's say, nothing is told.
+        most = max(most, int(held[0]) // 1024 if held else 0)
         waiting += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
     return most
 
