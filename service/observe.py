@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import select
-import stat
 import sys
 import threading
 import time
@@ -24,8 +22,6 @@ import orjson
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
-PATIENCE = 1.0
-"""Seconds that a full pipe may take to be read on; after that its lines are lost until it is."""
 BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -47,31 +43,14 @@ class _Lines:
 
     def __init__(self, stream: TextIO) -> None:
         # Unbuffered: what could not be written is not tried again at the interpreter's end, which would fail by it.
-        raw = getattr(stream.buffer, "raw", stream.buffer)
-        self._out = _without_waiting(raw) or raw
-        self._taken = True
+        self._write = getattr(stream.buffer, "raw", stream.buffer).write
         self._lock = threading.Lock()
 
     def msg(self, line: bytes) -> None:
         with self._lock, suppress(OSError, ValueError):
-            written = self._out.write(line + b"\n")
-            if (
-                written is None and self._taken
-            ):  # a pipe that is full: whoever reads it may be slow, or not reading at all
-                select.select([], [self._out], [], PATIENCE)
-                written = self._out.write(line + b"\n")
-            self._taken = written is not None
+            self._write(line + b"\n")
 
     debug = info = warning = error = critical = log = msg
-
-
-def _without_waiting(raw: Any) -> Any:
-    """A pipe once more, so that a write comes back at once where it is full, for us alone; None where that cannot be had."""
-    with suppress(OSError, ValueError):
-        if stat.S_ISFIFO(os.fstat(raw.fileno()).st_mode):
-            flags = os.O_WRONLY | os.O_NONBLOCK
-            return os.fdopen(os.open(f"/proc/self/fd/{raw.fileno()}", flags), "wb", buffering=0)
-    return None
 
 
 class _Retold(logging.Handler):

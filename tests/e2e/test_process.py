@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -366,23 +365,6 @@ def test_a_log_that_nobody_takes_hinders_no_answer(serve: Serve, until: Until, s
     assert paywall.ask("a", reader="r")["reason"] == "grant"
     assert paywall.end() == 0
     assert paywall.log == ""
-
-
-@pytest.mark.full
-@pytest.mark.skipif(sys.platform != "linux", reason="a pipe can be opened once more on Linux")
-def test_a_log_that_nobody_reads_holds_up_no_answer(serve: Serve, until: Until) -> None:
-    paywall = serve(start=False)
-    reading, writing = os.pipe()
-    paywall.process = subprocess.Popen([*_command(), "serve"], env=paywall.env, stdout=writing, start_new_session=True)
-    os.close(writing)
-    until(lambda: paywall.answers("/readyz"), 30)
-    with ThreadPoolExecutor(4) as pool:
-        asked = [
-            pool.submit(requests.get, paywall.url + "/healthz", timeout=20) for _ in range(1_000)
-        ]  # 64 KiB and more
-    assert {one.result().status_code for one in asked} == {200}
-    assert paywall.end() == 0
-    os.close(reading)
 
 
 def _has_ipv6() -> bool:
