@@ -54,7 +54,7 @@ def memory_of(paywall: Paywall) -> int:
     while waiting:
         pid = waiting.pop()
         status = Path(f"/proc/{pid}/status").read_text()
-        held = status.partition("VmHWM:")[2].split()  # Of one that has just ended, a rewrite of the store's say, nothing is told.
+        held = status.partition("VmHWM:")[2].split()  # Nothing is told of one that has just ended.
         most = max(most, int(held[0]) // 1024 if held else 0)
         waiting += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
     return most
