@@ -45,6 +45,13 @@ ONLY_IN_FULL = {
     "test_newspaper_site",
     "test_walks_by_openid",
     "test_passes_served",
+    "test_belonging_commands",
+    "test_refusals_of_openid",
+    "test_stripe_errors",
+    "test_newspaper_pages",
+    "test_newspaper_wall",
+    "test_newspaper_desk",
+    "test_stripe_lists",
 }
 """Files of tests that start many servers, or try the demo's own parts rather than the service."""
 

@@ -245,7 +245,7 @@ def test_another_reader_whose_id_contains_hers_keeps_everything(at_noon: House, 
     assert at_noon.app.reader("r-10") == before
 
 
-@pytest.mark.parametrize("name", [ZOE, 'zoe "Z" 7f31\\'])
+@pytest.mark.parametrize("name", [ZOE, 'zoe-7f31 "Z"\\'])
 def test_words_about_another_name_her_no_more(at_noon: House, erase: Erase, name: str) -> None:
     """In reasons of another's grants, also of one that is over, and of a story pass; nothing else about them goes."""
     until: dict[str, Any] = {"until": "2033-06-01T00:00:00Z"}
@@ -258,7 +258,7 @@ def test_words_about_another_name_her_no_more(at_noon: House, erase: Erase, name
     story_pass = at_noon.done("ann", "POST", "/v1/passes", gift, 201)
     erase(name)
     link = at_noon.app.service.link
-    assert holding(link, "7f31") == []
+    assert holding(link, ZOE) == []
     reasons = {source["id"]: source["reason"] for source in at_noon.app.reader("friend")["sources"]}
     assert reasons == {over["id"]: "before", kept["id"]: "as (erased) asked", ended["id"]: "(erased)'s cousin"}
     assert at_noon.done("ann", "GET", f"/v1/passes/{story_pass['id']}")["status"] == "active"

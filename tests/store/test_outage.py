@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import shutil
 import socket
 import threading
@@ -355,13 +356,15 @@ class Forgetful:
     def _serve(self, client: socket.socket) -> None:
         with client, socket.socket(socket.AF_UNIX) as store:
             store.connect(self._path)
-            while question := client.recv(65536):
-                store.sendall(question)
-                answer = store.recv(65536)
-                if self.forget:
-                    self.forget = False
-                    return
-                client.sendall(answer)
+            while True:
+                for one in select.select([client, store], [], [])[0]:
+                    passed = one.recv(65536)
+                    if not passed:
+                        return
+                    if one is store and self.forget:
+                        self.forget = False
+                        return
+                    (store if one is client else client).sendall(passed)
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)

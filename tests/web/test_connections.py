@@ -48,7 +48,7 @@ def test_after_a_refused_body_the_next_request_on_the_connection_is_itself(
     except OSError:
         return  # closed while we wrote: no desync possible
     first, told, _ = one.answer()
-    assert first == status
+    assert first == status or (status, first) == (401, 429), "of many wrong keys within a minute the later ones are 429"
     try:
         second, _, answer = one.answer()
     except (EOFError, OSError):
