@@ -52,6 +52,7 @@ ONLY_IN_FULL = {
     "test_newspaper_wall",
     "test_newspaper_desk",
     "test_stripe_lists",
+    "test_embedded",
 }
 """Files of tests that start many servers, or try the demo's own parts rather than the service."""
 
