@@ -21,16 +21,16 @@ class Adapter(HTTPAdapter):
     """Of `requests`: every answer, its head and its body, has arrived `within` so many seconds, or it is a time-out."""
 
     def __init__(self, within: float, connections: int) -> None:
-        self._within = within
+        self._pools = _pools(partial(_Answer, within=within))  # before the base class, which makes its manager at once
         super().__init__(pool_maxsize=connections)
 
     def init_poolmanager(self, *args: Any, **more: Any) -> None:
         super().init_poolmanager(*args, **more)
-        self.poolmanager.pool_classes_by_scheme = _pools(partial(_Answer, within=self._within))
+        self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **more)
-        manager.pool_classes_by_scheme = _pools(partial(_Answer, within=self._within))
+        manager.pool_classes_by_scheme = self._pools
         return manager
 
 
