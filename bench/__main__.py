@@ -23,11 +23,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.app import build
-from service.observe import configure_logs
-from service.paywall.source import Item, Subscription
-from service.settings import load_settings
-from service.store.embedded import EmbeddedStore
+from service.adapters.observability.telemetry import configure_logs
+from service.adapters.redis.embedded.embedded_store import EmbeddedStore
+from service.bootstrap import build
+from service.domain.sources import Item, Subscription
+from service.settings.settings import load_settings
 
 HERE = Path(__file__).parent
 TICK = os.sysconf("SC_CLK_TCK")
@@ -162,7 +162,7 @@ def main() -> None:
         service_env = {**env, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
         with (
             server(["bench.baseline", str(ports["baseline"])], env, ports["baseline"]) as baseline,
-            server(["service.server"], service_env, ports["service"]) as service,
+            server(["service.entrypoints.processes.web_server"], service_env, ports["service"]) as service,
         ):
             use_up(ports["service"])
             pids = {"baseline": baseline, "service": service}

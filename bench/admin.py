@@ -21,22 +21,23 @@ from typing import Any
 
 from werkzeug.test import Client
 
-from service.app import Service, build
-from service.demo import month
-from service.observe import configure_logs
-from service.paywall.source import Item, Subscription
-from service.settings import load_settings
-from service.site import wsgi
-from service.store import audit as trail
-from service.store import chain, codec
-from service.store.address import parse_address
-from service.store.audit import Actor
-from service.store.embedded import EmbeddedStore
-from service.store.grants import iso
-from service.store.keys import reader_hash
-from service.store.link import Link
-from service.store.readers import history_entry
-from service.store.stripe_keys import StripeKeys, place_of
+from demo import month
+from service.adapters.observability.telemetry import configure_logs
+from service.adapters.redis.audit import audit as trail
+from service.adapters.redis.audit import chain
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.client.address import parse_address
+from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.embedded.embedded_store import EmbeddedStore
+from service.adapters.redis.grants.grants import iso
+from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers.readers import history_entry
+from service.adapters.redis.stripe_objects.stripe_keys import StripeKeys, place_of
+from service.bootstrap import Service, build
+from service.domain.sources import Item, Subscription
+from service.entrypoints.http.wsgi import wsgi
+from service.settings.settings import load_settings
 
 CHUNK = 1_000
 TIMES = int(os.environ.get("BENCH_TIMES", "25"))

@@ -8,7 +8,7 @@ import sys
 import redis
 from flask import Flask, Response
 
-from service.server import web_server
+from service.entrypoints.processes.web_server import web_server
 
 
 def load() -> Flask:

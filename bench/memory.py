@@ -12,13 +12,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from service.paywall.source import Item, Subscription
-from service.settings import load_settings
-from service.store import codec, meters
-from service.store.address import parse_address
-from service.store.embedded import EmbeddedStore
-from service.store.keys import Keys, reader_hash, story_mark, visitor_hash
-from service.store.link import Link
+from service.adapters.redis.client.address import parse_address
+from service.adapters.redis.client.keys import Keys, reader_hash, story_mark, visitor_hash
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.embedded.embedded_store import EmbeddedStore
+from service.adapters.redis.readers import meters
+from service.adapters.redis.readers import source_codec as codec
+from service.domain.sources import Item, Subscription
+from service.settings.settings import load_settings
 
 CHUNK = 2_000
 

@@ -17,8 +17,8 @@ import threading
 from pathlib import Path
 
 from bench.__main__ import CONNECTIONS, HERE, free_port, seed, server
-from service.observe import configure_logs
-from service.store.embedded import EmbeddedStore
+from service.adapters.observability.telemetry import configure_logs
+from service.adapters.redis.embedded.embedded_store import EmbeddedStore
 
 CASES = {"store at hand": None, "store killed": signal.SIGKILL, "store hangs": signal.SIGSTOP}
 
@@ -52,7 +52,7 @@ def round_of(name: str, strike: signal.Signals | None, seconds: int) -> str:
         }
         seed(url, env)
         try:
-            with server(["service.cli", "serve", "--no-worker"], env, port):
+            with server(["service.entrypoints.cli", "serve", "--no-worker"], env, port):
                 timer = threading.Timer(1.0, lambda: os.kill(pid, strike) if strike is not None else None)
                 timer.start()
                 *_, opening = measured(port, 3)

@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.__main__ import HERE, free_port
-from service.demo.stripe import serve_lookalike
-from service.demo.stripe.faults import Limits
+from stripe_lookalike import serve_lookalike
+from stripe_lookalike.faults import Limits
 
 SECRET, SITE, ADMIN = "whsec_bench", "bench-site-key", "bench-admin-key"
 SENDERS = 16
@@ -81,7 +81,7 @@ def serving(folder: str, stripe: str) -> Iterator[int]:
         "STRIPE_API_BASE": stripe,
         "STRIPE_WEBHOOK_SECRETS": SECRET,
     }
-    command = [sys.executable, "-m", "service.cli", "serve"]
+    command = [sys.executable, "-m", "service.entrypoints.cli", "serve"]
     process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 30

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from service.clock import DEMO_MARK
-from service.ending import Ending
-from service.serve import CannotServe
-from service.store.ownership import Ownership, in_use, owner_of
-from service.store.valkey import end_orphan
+from service.adapters.clock import DEMO_MARK
+from service.adapters.redis.embedded.folder_lock import Ownership, in_use, owner_of
+from service.adapters.redis.embedded.valkey import end_orphan
+from service.entrypoints.processes.shutdown import Ending
+from service.entrypoints.processes.supervisor import CannotServe
 
 _PATIENCE = 10.0
 """Seconds that the service of a killed demo has to notice, and a command to finish."""

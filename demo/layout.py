@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.clock import DEMO_CLOCK
-from service.serve import CannotServe
+from service.adapters.clock import DEMO_CLOCK
+from service.entrypoints.processes.supervisor import CannotServe
 
 HOST = "127.0.0.1"
 NEWSPAPER_PORT, STRIPE_PORT = 8080, 12111

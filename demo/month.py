@@ -16,17 +16,17 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from service.app import Service
-from service.billing.webhook import Envelope
-from service.demo.readership import DAYS, Delivery, Life, write
-from service.demo.subscriptions import SALE, Object, monthly, price_of, subscription
-from service.engine.engine import Engine
-from service.importing.pace import patiently
-from service.paywall.catalogue import DAY, Catalogue
-from service.store.audit import Actor
-from service.store.grants import Wanted
-from service.store.passes import Passes
-from service.store.passes import Wanted as WantedPass
+from demo.readership import DAYS, Delivery, Life, write
+from demo.subscriptions import SALE, Object, monthly, price_of, subscription
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.grants.grants import Wanted
+from service.adapters.redis.story_passes.passes import Passes
+from service.adapters.redis.story_passes.passes import Wanted as WantedPass
+from service.adapters.stripe.webhook import Envelope
+from service.bootstrap import Service
+from service.domain.catalogue import DAY, Catalogue
+from service.use_cases.grants.imports.pacing import patiently
+from service.use_cases.subscriptions.processor import Engine
 
 DECLINED, ON_TRIAL, LEFT, LEAVING = 1, 3, 5, 6
 """The numbers of the one whose card was declined, is on trial, left, and will."""

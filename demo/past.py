@@ -1,4 +1,4 @@
-"""`python -m service.demo.past`: before the service starts, store and look-alike of Stripe get a month to look back on."""
+"""`python -m demo.past`: before the service starts, store and look-alike of Stripe get a month to look back on."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import requests
 
-from service.app import Service
-from service.cli import session
-from service.demo.month import fill
-from service.demo.stripe.domain.customers import BAD, GOOD
-from service.demo.stripe.shapes import blank
+from demo.month import fill
+from service.bootstrap import Service
+from service.entrypoints.cli import context as session
+from stripe_lookalike.domain.customers import BAD, GOOD
+from stripe_lookalike.shapes import blank
 
 _WITHIN = 10.0
 _CENTS = 500

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
 from random import Random
 
-from service.activity import DELAYS
-from service.paywall.catalogue import DAY, HOUR, Catalogue
-from service.store.activity import ActivityStore, Bucket, Part
+from service.adapters.redis.reporting.usage_counts import ActivityStore, Bucket, Part
+from service.domain.catalogue import DAY, HOUR, Catalogue
+from service.use_cases.reporting.usage_counters import DELAYS
 
 DAYS = 30
 

@@ -17,12 +17,12 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from service.demo import folder
-from service.demo.layout import HOST, Layout, laid_out
-from service.demo.welcome import grant_command, told, welcome
-from service.ending import Ending, done, heard
-from service.serve import CannotServe, Child, watch
-from service.settings import Settings
+from demo import folder
+from demo.layout import HOST, Layout, laid_out
+from demo.welcome import grant_command, told, welcome
+from service.entrypoints.processes.shutdown import Ending, done, heard
+from service.entrypoints.processes.supervisor import CannotServe, Child, watch
+from service.settings.settings import Settings
 
 START_WITHIN = 90.0
 STOP_WITHIN = 9.5
@@ -75,7 +75,7 @@ def _end(children: list[Child]) -> None:
 
 def _remembered(env: Mapping[str, str], layout: Layout, ended: Ending) -> bool:
     """Whether the store holds a month of invented life, `False` where the end came first. `CannotServe` where that fails."""
-    writer = _part("month before", ["service.demo.past"], env, log=layout.log)
+    writer = _part("month before", ["demo.past"], env, log=layout.log)
     writer.start()
     while not writer.ended:
         if ended.wait(0.05):
@@ -101,18 +101,18 @@ def _children(settings: Settings, layout: Layout, env: Mapping[str, str]) -> lis
     (layout.config / "paywall.toml").write_text(policy, encoding="utf-8")
     around, own = _around(env), _own(settings, layout, env)
     stripe = [
-        "service.demo.stripe",
+        "stripe_lookalike",
         "--port",
         str(layout.stripe_port),
         "--webhook",
         f"{layout.service}/v1/stripe/webhook",
     ]
     stripe += ["--clock-file", str(layout.clock), "--site", layout.newspaper]
-    paper = ["service.demo.newspaper", "--service", layout.service, "--site-key-env", "DEMO_SITE_KEY"]
+    paper = ["demo.newspaper", "--service", layout.service, "--site-key-env", "DEMO_SITE_KEY"]
     paper += ["--port", str(layout.newspaper_port)]
     paper += ["--clock-file", str(layout.clock), "--backstage", layout.backstage]
     return [
-        _part("service", ["service.cli", "serve"], own, log=layout.log),
+        _part("service", ["service.entrypoints.cli", "serve"], own, log=layout.log),
         _part("look-alike of Stripe", stripe, around | {"LOOKALIKE_SECRET": layout.webhook_secret}),
         _part("newspaper", paper, around | {"DEMO_SITE_KEY": layout.site_key}),
     ]
@@ -146,7 +146,7 @@ def _is_a_setting(name: str) -> bool:
 
 
 def _part(name: str, arguments: list[str], env: Mapping[str, str], log: Path | None = None) -> Child:
-    return Child(name, ["service.demo.part", str(os.getpid()), *arguments], env, log=log, quiet=log is None)
+    return Child(name, ["demo.part", str(os.getpid()), *arguments], env, log=log, quiet=log is None)
 
 
 def _answering(waiting: list[str], children: list[Child], layout: Layout, ended: Ending) -> bool:

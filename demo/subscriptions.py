@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.demo.stripe.domain import periods
+from stripe_lookalike.domain import periods
 
 Object = dict[str, Any]
 

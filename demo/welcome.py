@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from service.demo.layout import Layout
+from demo.layout import Layout
 
 READER = "r-1042"
 NAME = "Maya"
@@ -84,6 +84,6 @@ def _environment(env: Mapping[str, str]) -> list[str]:
 def _paywall() -> list[str]:
     script = Path(sys.executable).with_name("paywall")
     if not script.exists():
-        return [sys.executable, "-m", "service.cli"]
+        return [sys.executable, "-m", "service.entrypoints.cli"]
     here = Path.cwd()
     return [os.path.relpath(script, here) if script.is_relative_to(here) else str(script)]

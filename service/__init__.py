@@ -1,6 +1,6 @@
 """A paywall and subscription service for news sites.
 
 It answers one question, for a reader and a story: the full story, or the upsell box, and why? Start reading at
-`service/paywall/decision.py` (the ladder every answer climbs), then `service/app.py` (how the pieces are put together).
+`service/domain/decision.py` (the ladder every answer climbs), then `service/bootstrap.py` (how the pieces are put together).
 Nothing connects, reads a clock or starts a thread at import.
 """

@@ -1,6 +1,6 @@
 """The composition root: settings → store, clock, engine, desk → a `Service`. Nothing connects before `start`.
 
-`Service` holds the pieces that every way in shares (web, worker, command line); `service.site` puts the web in front of it.
+`Service` holds the components that every entrypoint shares; `service.entrypoints.http.wsgi` puts the web in front of it.
 """
 
 from __future__ import annotations
@@ -9,38 +9,41 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from service import governance, overview, reports, sharing
-from service.billing.gateway import Gateway
-from service.billing.prices import Prices
-from service.clock import clock_of
-from service.decision_ids import KEPT, DecisionIds
-from service.desk import Desk
-from service.engine.admin import Admin
-from service.engine.engine import Engine
-from service.erasure import Erasure
-from service.erasure import build as build_erasure
-from service.governance import Governance
-from service.importing.build import build as build_imports
-from service.importing.bulk import GrantImports
-from service.observe import Metrics
-from service.overview import Overview
-from service.profile import Profiles
-from service.settings import Settings
-from service.sharing import Sharing
-from service.store.address import parse_address
-from service.store.audit import Audit
-from service.store.audit_log import AuditLog
-from service.store.customers import Customers
-from service.store.grants import Grants
-from service.store.keys import Keys
-from service.store.known import Known
-from service.store.link import Link
-from service.store.merges import Merges
-from service.store.readers import Readers
-from service.store.secret import Secrets
-from service.store.signals import Signal
-from service.store.spill import Spill
-from service.web.privacy import Export
+from service.adapters.clock import clock_of
+from service.adapters.observability import reports
+from service.adapters.observability.telemetry import Metrics
+from service.adapters.recent_entitlements import Known
+from service.adapters.redis.audit.audit import Audit
+from service.adapters.redis.audit.audit_log import AuditLog
+from service.adapters.redis.client.address import parse_address
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.grants.grants import Grants
+from service.adapters.redis.reader_lifecycle.merges import Merges
+from service.adapters.redis.readers.customers import Customers
+from service.adapters.redis.readers.readers import Readers
+from service.adapters.redis.service_state.change_signal import Signal
+from service.adapters.redis.service_state.decision_overflow import Spill
+from service.adapters.redis.service_state.secrets import Secrets
+from service.adapters.stripe.gateway import Gateway
+from service.entrypoints.http.api.privacy import Export
+from service.settings.settings import Settings
+from service.use_cases.access.check import Desk
+from service.use_cases.access.decision_ids import KEPT, DecisionIds
+from service.use_cases.access.reader_profile import Profiles
+from service.use_cases.checkout.price_cache import Prices
+from service.use_cases.grants.imports.build import build as build_imports
+from service.use_cases.grants.imports.grant_imports import GrantImports
+from service.use_cases.operations import governance
+from service.use_cases.operations.governance import Governance
+from service.use_cases.privacy.erasure import Erasure
+from service.use_cases.privacy.erasure import build as build_erasure
+from service.use_cases.reporting import dashboard as overview
+from service.use_cases.reporting.dashboard import Overview
+from service.use_cases.story_passes import gifts as sharing
+from service.use_cases.story_passes.gifts import Sharing
+from service.use_cases.subscriptions.administration import Admin
+from service.use_cases.subscriptions.processor import Engine
 
 Clock = Callable[[], float]
 

@@ -7,8 +7,8 @@ never part of `paywall serve`.
 
 from __future__ import annotations
 
-from service.demo.stripe.app import create_lookalike
-from service.demo.stripe.domain.endpoints import Webhook
-from service.demo.stripe.server import RunningLookalike, serve_lookalike
+from stripe_lookalike.app import create_lookalike
+from stripe_lookalike.domain.endpoints import Webhook
+from stripe_lookalike.server import RunningLookalike, serve_lookalike
 
 __all__ = ["RunningLookalike", "Webhook", "create_lookalike", "serve_lookalike"]

@@ -1,4 +1,4 @@
-"""`python -m service.demo.stripe --port 12111 --webhook http://127.0.0.1:8000/v1/stripe/webhook --secret whsec_…`"""
+"""`python -m stripe_lookalike --port 12111 --webhook http://127.0.0.1:8000/v1/stripe/webhook --secret whsec_…`"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from queue import SimpleQueue
 
 import click
 
-from service.demo.stripe import Webhook, serve_lookalike
+from stripe_lookalike import Webhook, serve_lookalike
 
 
 @click.command()

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from flask import Flask, Response, abort, jsonify, request
 
-from service.demo.stripe import control, gateway
-from service.demo.stripe.domain.endpoints import Webhook
-from service.demo.stripe.errors import Json
-from service.demo.stripe.lookalike import Lookalike
-from service.demo.stripe.pages import backstage, checkout, portal
+from stripe_lookalike import control, gateway
+from stripe_lookalike.domain.endpoints import Webhook
+from stripe_lookalike.errors import Json
+from stripe_lookalike.lookalike import Lookalike
+from stripe_lookalike.pages import backstage, checkout, portal
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 

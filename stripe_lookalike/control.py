@@ -7,14 +7,14 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from service.demo.stripe.domain import checkout, cycle, disputes, entitlements, refunds
-from service.demo.stripe.domain.endpoints import Webhook, register
-from service.demo.stripe.errors import ApiError, Json, invalid
-from service.demo.stripe.faults import Limits
-from service.demo.stripe.loading import load_event, load_lifecycle, put_object
-from service.demo.stripe.lookalike import Lookalike
-from service.demo.stripe.wishes import checked
-from service.demo.stripe.world import Policy, World, public
+from stripe_lookalike.domain import checkout, cycle, disputes, entitlements, refunds
+from stripe_lookalike.domain.endpoints import Webhook, register
+from stripe_lookalike.errors import ApiError, Json, invalid
+from stripe_lookalike.faults import Limits
+from stripe_lookalike.loading import load_event, load_lifecycle, put_object
+from stripe_lookalike.lookalike import Lookalike
+from stripe_lookalike.wishes import checked
+from stripe_lookalike.world import Policy, World, public
 
 
 def blueprint(lookalike: Lookalike) -> Blueprint:

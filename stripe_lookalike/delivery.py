@@ -8,11 +8,11 @@ import time
 
 import requests
 
-from service.demo.stripe import legacy, signature
-from service.demo.stripe.domain import cycle
-from service.demo.stripe.errors import Json
-from service.demo.stripe.mailbag import Letter, Mailbag
-from service.demo.stripe.world import World, public
+from stripe_lookalike import legacy, signature
+from stripe_lookalike.domain import cycle
+from stripe_lookalike.errors import Json
+from stripe_lookalike.mailbag import Letter, Mailbag
+from stripe_lookalike.world import World, public
 
 _SENDERS = 8
 

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from service.demo.stripe.errors import ApiError, Json
-from service.demo.stripe.wishes import checked
+from stripe_lookalike.errors import ApiError, Json
+from stripe_lookalike.wishes import checked
 
 
 @dataclass

@@ -9,16 +9,16 @@ from collections.abc import Callable
 from flask import Flask, Request, Response, request
 from werkzeug.http import http_date
 
-from service.demo.stripe import ids, render
-from service.demo.stripe.api import ROUTES
-from service.demo.stripe.domain import cycle
-from service.demo.stripe.errors import ApiError, Json
-from service.demo.stripe.idempotency import fingerprint
-from service.demo.stripe.lookalike import Lookalike
-from service.demo.stripe.openapi_check import unknown
-from service.demo.stripe.params import Params, decode
-from service.demo.stripe.routes import Route
-from service.demo.stripe.world import API_VERSION, Cause
+from stripe_lookalike import ids, render
+from stripe_lookalike.api import ROUTES
+from stripe_lookalike.domain import cycle
+from stripe_lookalike.errors import ApiError, Json
+from stripe_lookalike.idempotency import fingerprint
+from stripe_lookalike.lookalike import Lookalike
+from stripe_lookalike.openapi_check import unknown
+from stripe_lookalike.params import Params, decode
+from stripe_lookalike.routes import Route
+from stripe_lookalike.world import API_VERSION, Cause
 
 _SHOWN = 12  # of a wrong key, as Stripe shows it
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from service.demo.stripe.errors import ApiError, Json
+from stripe_lookalike.errors import ApiError, Json
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 
-from service.demo.stripe.errors import Json
+from stripe_lookalike.errors import Json
 
 _KEPT = 100_000
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from service.demo.stripe.errors import Json
+from stripe_lookalike.errors import Json
 
 BASIL = "2025-03-31"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from service.demo.stripe.errors import Json, invalid
-from service.demo.stripe.params import Params
+from stripe_lookalike.errors import Json, invalid
+from stripe_lookalike.params import Params
 
 PAGING = ("limit", "starting_after", "ending_before")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from service.demo.stripe import ids
-from service.demo.stripe.domain import standing
-from service.demo.stripe.errors import Json, invalid
-from service.demo.stripe.world import World
+from stripe_lookalike import ids
+from stripe_lookalike.domain import standing
+from stripe_lookalike.errors import Json, invalid
+from stripe_lookalike.world import World
 
 
 def load_lifecycle(world: World, story: Json, *, send: bool, live: bool, upto: int | None) -> Json:

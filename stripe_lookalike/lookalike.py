@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from service.demo.stripe.clock import Clock
-from service.demo.stripe.delivery import Delivery
-from service.demo.stripe.domain import catalogue
-from service.demo.stripe.domain.endpoints import Webhook, register
-from service.demo.stripe.errors import Json, invalid
-from service.demo.stripe.faults import Faults, Limits, RateLimit
-from service.demo.stripe.idempotency import IdempotencyKeys
-from service.demo.stripe.journal import Journal
-from service.demo.stripe.openapi_check import ParameterCheck
-from service.demo.stripe.world import World
+from stripe_lookalike.clock import Clock
+from stripe_lookalike.delivery import Delivery
+from stripe_lookalike.domain import catalogue
+from stripe_lookalike.domain.endpoints import Webhook, register
+from stripe_lookalike.errors import Json, invalid
+from stripe_lookalike.faults import Faults, Limits, RateLimit
+from stripe_lookalike.idempotency import IdempotencyKeys
+from stripe_lookalike.journal import Journal
+from stripe_lookalike.openapi_check import ParameterCheck
+from stripe_lookalike.world import World
 
 
 class Lookalike:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
-from service.demo.stripe.errors import Json, invalid
-from service.demo.stripe.wishes import checked
+from stripe_lookalike.errors import Json, invalid
+from stripe_lookalike.wishes import checked
 
 MODES = ("normal", "hold", "off")
 

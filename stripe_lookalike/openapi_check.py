@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from service.demo.stripe.errors import ApiError, Json, invalid
+from stripe_lookalike.errors import ApiError, Json, invalid
 
 # What API 2026-10-28.endive has and the description at hand (2026-08-26.dahlia, cut) lacks or has in an older form.
 _BEYOND: dict[tuple[str, str], frozenset[str]] = {

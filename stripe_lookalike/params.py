@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from service.demo.stripe.errors import ApiError, Json, invalid
+from stripe_lookalike.errors import ApiError, Json, invalid
 
 _NAME = re.compile(r"^([^\[\]]+)((?:\[[^\[\]]*\])*)$")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.demo.stripe import legacy
-from service.demo.stripe.errors import Json, invalid
-from service.demo.stripe.world import World, embedded, public
+from stripe_lookalike import legacy
+from stripe_lookalike.errors import Json, invalid
+from stripe_lookalike.world import World, embedded, public
 
 _DEEPEST = 4
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from service.demo.stripe.errors import Json
-from service.demo.stripe.lists import PAGING
+from stripe_lookalike.errors import Json
+from stripe_lookalike.lists import PAGING
 
 Handler = Callable[..., Json]
 H = TypeVar("H", bound=Handler)

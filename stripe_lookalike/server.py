@@ -16,8 +16,8 @@ from urllib.parse import unquote
 from flask import Flask
 from werkzeug.wrappers import Response
 
-from service.demo.stripe.app import create_lookalike
-from service.demo.stripe.lookalike import Lookalike
+from stripe_lookalike.app import create_lookalike
+from stripe_lookalike.lookalike import Lookalike
 
 _HOST = "127.0.0.1"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from service.demo.stripe.errors import Json, invalid
+from stripe_lookalike.errors import Json, invalid
 
 
 def checked(kind: type[Any], given: Json) -> Json:

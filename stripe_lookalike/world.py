@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.demo.stripe import ids
-from service.demo.stripe.clock import Agenda, Clock
-from service.demo.stripe.errors import Json, missing
+from stripe_lookalike import ids
+from stripe_lookalike.clock import Agenda, Clock
+from stripe_lookalike.errors import Json, missing
 
 API_VERSION = "2026-10-28.endive"
 

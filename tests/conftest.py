@@ -18,11 +18,11 @@ from werkzeug.test import Client
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that tests may import what they share, as `tests.…`
 
-from service.app import Service, build
-from service.settings import load_settings
-from service.site import wsgi
+from service.bootstrap import Service, build
+from service.entrypoints.http.wsgi import wsgi
+from service.settings.settings import load_settings
+from tests.adapters.redis import conftest as stores
 from tests.serving import POLICY, Paywall, Raw, Serve, environment, serving
-from tests.store import conftest as stores
 from tests.within import Clock, DeskApp, MakeDesk
 
 short_folder, launch, until = stores.short_folder, stores.launch, stores.until

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import requests
 
-from tests.store.conftest import wait_until
+from tests.adapters.redis.conftest import wait_until
 
 ROOT = Path(__file__).parents[1]
 BARE = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PYTHONPATH": str(ROOT)}
@@ -136,7 +136,7 @@ def begun(folder: Path) -> Demo:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(ROOT / "config", folder / "config", dirs_exist_ok=True)
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
-        command = [sys.executable, "-m", "service.cli", "demo"]
+        command = [sys.executable, "-m", "service.entrypoints.cli", "demo"]
         process = subprocess.Popen(command, cwd=folder, env=BARE, stdout=out, stderr=err, start_new_session=True)
     return Demo(folder, process)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from service.web.errors import TYPES
+from service.entrypoints.http.errors import TYPES
 
 if TYPE_CHECKING:
     from tests.serving import Paywall

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import requests
 
-from tests.store.conftest import free_port, wait_until
+from tests.adapters.redis.conftest import free_port, wait_until
 
 SITE_KEY = "site-key-of-the-tests"
 ADMIN_KEY = "admin-key-of-the-tests"
@@ -63,7 +63,7 @@ class Paywall:
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A `paywall` command in the same environment."""
         return subprocess.run(
-            [sys.executable, "-m", "service.cli", *arguments],
+            [sys.executable, "-m", "service.entrypoints.cli", *arguments],
             env=self.env,
             capture_output=True,
             text=True,
@@ -74,7 +74,7 @@ class Paywall:
     def start(self, *, wait: str = "/readyz") -> Paywall:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "service.cli", "serve", *self.arguments],
+                [sys.executable, "-m", "service.entrypoints.cli", "serve", *self.arguments],
                 env=self.env,
                 stdout=log,
                 stderr=log,

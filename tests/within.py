@@ -11,7 +11,7 @@ from typing import Any
 
 from werkzeug.test import Client, TestResponse
 
-from service.app import Service
+from service.bootstrap import Service
 from tests.serving import ADMIN_KEY, SITE_KEY, story_of
 
 

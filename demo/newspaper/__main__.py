@@ -1,4 +1,4 @@
-"""`python -m service.demo.newspaper --service URL --site-key-env NAME --port N`: the newspaper on its own."""
+"""`python -m demo.newspaper --service URL --site-key-env NAME --port N`: the newspaper on its own."""
 
 import argparse
 import logging
@@ -76,7 +76,7 @@ def _now(clock_file: Path | None) -> datetime:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m service.demo.newspaper", description="The demo newspaper.")
+    parser = argparse.ArgumentParser(prog="python -m demo.newspaper", description="The demo newspaper.")
     parser.add_argument("--service", required=True, metavar="URL", help="where the paywall answers")
     parser.add_argument("--site-key-env", required=True, metavar="NAME", help="the variable that holds the site key")
     parser.add_argument(

@@ -1,6 +1,6 @@
 """What `paywall.toml` means: features, plans, tiers, rules, meters and offers, frozen and cross-checked.
 
-These are plain values; `service.policy_file` reads them from the file and refuses what does not fit together, so the
+These are plain values; `service.settings.policy_file` reads them from the file and refuses what does not fit together, so the
 rules below may rely on every name being known.
 """
 

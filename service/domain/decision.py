@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Literal
 
-from service.paywall import meter as metering
-from service.paywall.catalogue import Catalogue, Story, Tier
-from service.paywall.entitlement import Entitlements
-from service.paywall.holding import Holding, Reason, Standing
+from service.domain import meter as metering
+from service.domain.catalogue import Catalogue, Story, Tier
+from service.domain.entitlements import Entitlements
+from service.domain.holdings import Holding, Reason, Standing
 
 OPEN_REASONS = frozenset(
     {

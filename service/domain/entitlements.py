@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from service.paywall.holding import RANK, Holding
+from service.domain.holdings import RANK, Holding
 
 FOREVER = float("inf")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from service.paywall.told import Facts, Told
+from service.domain.stripe_facts import Facts, Told
 
 Verdict = Literal["take", "keep", "undecided"]
 """Of the incoming event: it is newer, it is not, it cannot be known (then keep what there is)."""

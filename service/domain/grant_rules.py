@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.paywall.catalogue import DAY, HOUR, Catalogue
+from service.domain.catalogue import DAY, HOUR, Catalogue
 
 Mistakes = list[tuple[str, str]]
 """Pairs of a field's name and what is wrong with it, for the person who asked."""

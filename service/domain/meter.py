@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from math import floor
 
-from service.paywall.catalogue import MeterPolicy
+from service.domain.catalogue import MeterPolicy
 
 _FIRST = int(datetime(2, 1, 1, tzinfo=UTC).timestamp())
 _LAST = int(datetime(9999, 11, 1, tzinfo=UTC).timestamp())

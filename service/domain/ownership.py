@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from service.paywall.told import Claims
+from service.domain.stripe_facts import Claims
 
 How = Literal["link", "gift", "own", "session", "reference", "customer", "last", "nobody"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from service.paywall.source import Pass
-from service.paywall.told import Payment, PaymentNews
+from service.domain.sources import Pass
+from service.domain.stripe_facts import Payment, PaymentNews
 
 REFUND_ENDS = frozenset({"failed", "canceled"})
 """Statuses of a refund that give the money back to us; with any other word the refund counts."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from service.paywall.catalogue import Catalogue
-from service.paywall.decision import Decision
-from service.paywall.source import Reason
+from service.domain.catalogue import Catalogue
+from service.domain.decision import Decision
+from service.domain.sources import Reason
 
 Words = Callable[[Decision, Catalogue], str]
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from service.paywall.catalogue import DAY, HOUR, Catalogue, Plan
-from service.paywall.holding import RANK as RANK
-from service.paywall.holding import Holding as Holding
-from service.paywall.holding import Reason as Reason
-from service.paywall.holding import SourceType as SourceType
-from service.paywall.holding import Standing as Standing
+from service.domain.catalogue import DAY, HOUR, Catalogue, Plan
+from service.domain.holdings import RANK as RANK
+from service.domain.holdings import Holding as Holding
+from service.domain.holdings import Reason as Reason
+from service.domain.holdings import SourceType as SourceType
+from service.domain.holdings import Standing as Standing
 
 STANDING: dict[str, tuple[Standing, Reason | None]] = {
     "trialing": (Standing.GOOD, Reason.TRIAL),

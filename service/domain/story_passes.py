@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from service.paywall.catalogue import Catalogue
-from service.paywall.holding import Holding, Reason, Standing
+from service.domain.catalogue import Catalogue
+from service.domain.holdings import Holding, Reason, Standing
 
 MOST_OPENINGS = 100_000
 """Of one pass: who was let in is remembered until its end, some 60 bytes each."""

@@ -1,7 +1,7 @@
 """What Stripe tells of one object, in our words: the seam between the room that reads Stripe and the one that keeps it.
 
-`service.billing` makes these from payloads and from answers of the API, in whatever shape they come; `service.store`
-keeps them and gives every reader what is theirs. Times are epoch seconds.
+`service.adapters.stripe` makes these from payloads and from answers of the API, in whatever shape they come;
+`service.adapters.redis` keeps them and gives every reader what is theirs. Times are epoch seconds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from service.paywall.source import Pass, StripeEntitlements, Subscription
+from service.domain.sources import Pass, StripeEntitlements, Subscription
 
 Kind = Literal["subscription", "session", "customer", "entitlements"]
 """What is kept by itself. Invoices, charges, refunds and disputes only point at one of these."""
@@ -48,7 +48,7 @@ class PaymentRef:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Everything in Stripe's object that says whose it is; `service.paywall.ownership` weighs them. Never an e-mail."""
+    """Everything in Stripe's object that says whose it is; `service.domain.ownership` weighs them. Never an e-mail."""
 
     gift_recipient: str | None = None
     gift_pending: bool = False
@@ -77,7 +77,7 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class PaymentNews:
-    """What one event says of a payment; `service.paywall.payment` adds it to what is known, in any order."""
+    """What one event says of a payment; `service.domain.payments` adds it to what is known, in any order."""
 
     what: Literal["charge", "refund", "dispute"]
     id: str
@@ -91,7 +91,7 @@ class PaymentNews:
 
 
 Facts = Mapping[str, object]
-"""Of one object, what tells two of its states apart (JSON values): what `service.paywall.newer` compares."""
+"""Of one object, what tells two of its states apart (JSON values): what `service.domain.event_order` compares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Told:
     quantity: int = 0
     """Of a subscription: seats that it pays for (the sum over items of plans with seats is taken by the store)."""
     facts: Facts = field(default_factory=dict)
-    """For `service.paywall.newer`, should Stripe be out of reach when the next event comes."""
+    """For `service.domain.event_order`, should Stripe be out of reach when the next event comes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from service.policy.mistakes import Mistake
+from service.settings.policy.mistakes import Mistake
 
 Wrong = Callable[[str], str | None]
 """What is wrong with a value, or `None`."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from service.environment import VISIBLE, Environment
-from service.openid.terms import ROLES, OpenIdConnect, Role
-from service.policy.mistakes import quoted
-from service.policy.words import split_url, wrong_id, wrong_origin
+from service.adapters.openid.terms import ROLES, OpenIdConnect, Role
+from service.settings.environment import VISIBLE, Environment
+from service.settings.policy.mistakes import quoted
+from service.settings.policy.text_rules import split_url, wrong_id, wrong_origin
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _NEEDED = (

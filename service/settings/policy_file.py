@@ -1,6 +1,6 @@
 """`config/paywall.toml` → `Catalogue`, or every mistake in it at once, each with its place.
 
-The shape of the file is in `service/policy/tables.py`, what must fit together in `service/policy/references.py`.
+The shape of the file is in `policy/tables.py`, what must fit together in `policy/references.py`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from service.paywall.catalogue import Catalogue
-from service.policy.build import catalogue_of
-from service.policy.mistakes import Mistake, SettingsError
-from service.policy.references import misfits
-from service.policy.tables import PolicyTable, places
+from service.domain.catalogue import Catalogue
+from service.settings.policy.build import catalogue_of
+from service.settings.policy.mistakes import Mistake, SettingsError
+from service.settings.policy.references import misfits
+from service.settings.policy.tables import PolicyTable, places
 
 FILE = "paywall.toml"
 LARGEST = 1_048_576

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from service.environment import VISIBLE, Environment
-from service.openid.terms import OpenIdConnect
-from service.openid_settings import read_openid
-from service.paywall.catalogue import Catalogue
-from service.policy.mistakes import Mistake, SettingsError, quoted
-from service.policy.words import split_url, wrong_host, wrong_id
-from service.policy_file import read_folder
-from service.store.address import parse_address
+from service.adapters.openid.terms import OpenIdConnect
+from service.adapters.redis.client.address import parse_address
+from service.domain.catalogue import Catalogue
+from service.settings.environment import VISIBLE, Environment
+from service.settings.openid_settings import read_openid
+from service.settings.policy.mistakes import Mistake, SettingsError, quoted
+from service.settings.policy.text_rules import split_url, wrong_host, wrong_id
+from service.settings.policy_file import read_folder
 
 __all__ = ["Mistake", "NamedKey", "Settings", "SettingsError", "load_settings"]
 
@@ -63,7 +63,7 @@ class Settings:
     openid: OpenIdConnect | None = None
     """`None`: staff sign in by key alone."""
     demo_clock: Path | None = None
-    """The time machine's file of a `paywall demo`; see `service.clock`."""
+    """The time machine's file of a `paywall demo`; see `service.adapters.clock`."""
 
 
 def load_settings(env: Mapping[str, str]) -> Settings:

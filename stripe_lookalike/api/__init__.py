@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.demo.stripe.api import (
+from stripe_lookalike.api import (
     account,
     catalogue,
     checkout,

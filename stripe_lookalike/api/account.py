@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from service.demo.stripe.errors import Json
-from service.demo.stripe.params import Params
-from service.demo.stripe.routes import Routes
-from service.demo.stripe.shapes import blank
-from service.demo.stripe.world import World
+from stripe_lookalike.errors import Json
+from stripe_lookalike.params import Params
+from stripe_lookalike.routes import Routes
+from stripe_lookalike.shapes import blank
+from stripe_lookalike.world import World
 
 routes = Routes()
 

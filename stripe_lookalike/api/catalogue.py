@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from service.demo.stripe import ids
-from service.demo.stripe.domain import catalogue
-from service.demo.stripe.errors import Json, invalid, missing
-from service.demo.stripe.lists import newest_first, page, within
-from service.demo.stripe.params import Params
-from service.demo.stripe.routes import Routes
-from service.demo.stripe.shapes import blank
-from service.demo.stripe.world import World
+from stripe_lookalike import ids
+from stripe_lookalike.domain import catalogue
+from stripe_lookalike.errors import Json, invalid, missing
+from stripe_lookalike.lists import newest_first, page, within
+from stripe_lookalike.params import Params
+from stripe_lookalike.routes import Routes
+from stripe_lookalike.shapes import blank
+from stripe_lookalike.world import World
 
 routes = Routes()
 

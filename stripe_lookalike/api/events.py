@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import fnmatch
 
-from service.demo.stripe.errors import Json, invalid, missing
-from service.demo.stripe.lists import newest_first, page, within
-from service.demo.stripe.params import Params
-from service.demo.stripe.routes import Routes
-from service.demo.stripe.world import World
+from stripe_lookalike.errors import Json, invalid, missing
+from stripe_lookalike.lists import newest_first, page, within
+from stripe_lookalike.params import Params
+from stripe_lookalike.routes import Routes
+from stripe_lookalike.world import World
 
 routes = Routes()
 

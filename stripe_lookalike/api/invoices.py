@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from service.demo.stripe.domain import invoices, payments, standing
-from service.demo.stripe.errors import Json, declined, invalid
-from service.demo.stripe.lists import matching, newest_first, page
-from service.demo.stripe.params import Params
-from service.demo.stripe.routes import Routes
-from service.demo.stripe.world import World
+from stripe_lookalike.domain import invoices, payments, standing
+from stripe_lookalike.errors import Json, declined, invalid
+from stripe_lookalike.lists import matching, newest_first, page
+from stripe_lookalike.params import Params
+from stripe_lookalike.routes import Routes
+from stripe_lookalike.world import World
 
 routes = Routes()
 

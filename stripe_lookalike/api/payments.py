@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from service.demo.stripe.domain import disputes, refunds
-from service.demo.stripe.errors import Json
-from service.demo.stripe.lists import matching, newest_first, page
-from service.demo.stripe.params import Params
-from service.demo.stripe.routes import Routes
-from service.demo.stripe.world import World
+from stripe_lookalike.domain import disputes, refunds
+from stripe_lookalike.errors import Json
+from stripe_lookalike.lists import matching, newest_first, page
+from stripe_lookalike.params import Params
+from stripe_lookalike.routes import Routes
+from stripe_lookalike.world import World
 
 routes = Routes()
 

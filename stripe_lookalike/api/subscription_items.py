@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from service.demo.stripe.api.subscriptions import change_items, change_of
-from service.demo.stripe.domain import subscriptions
-from service.demo.stripe.domain.changes import Change
-from service.demo.stripe.errors import Json, missing
-from service.demo.stripe.lists import page
-from service.demo.stripe.params import Params
-from service.demo.stripe.routes import Routes
-from service.demo.stripe.world import World
+from stripe_lookalike.api.subscriptions import change_items, change_of
+from stripe_lookalike.domain import subscriptions
+from stripe_lookalike.domain.changes import Change
+from stripe_lookalike.errors import Json, missing
+from stripe_lookalike.lists import page
+from stripe_lookalike.params import Params
+from stripe_lookalike.routes import Routes
+from stripe_lookalike.world import World
 
 routes = Routes()
 

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from service.demo.stripe.api.catalogue import rhythm
-from service.demo.stripe.domain import (
-    catalogue,
-    changes,
-    customers,
-    cycle,
-    entitlements,
-    items,
-    standing,
-    subscriptions,
-)
-from service.demo.stripe.errors import Json, invalid
-from service.demo.stripe.lists import matching, newest_first, page, within
-from service.demo.stripe.params import Params
-from service.demo.stripe.routes import Routes
-from service.demo.stripe.world import World
+from stripe_lookalike.api.catalogue import rhythm
+from stripe_lookalike.domain import catalogue, changes, customers, cycle, entitlements, items, standing, subscriptions
+from stripe_lookalike.errors import Json, invalid
+from stripe_lookalike.lists import matching, newest_first, page, within
+from stripe_lookalike.params import Params
+from stripe_lookalike.routes import Routes
+from stripe_lookalike.world import World
 
 routes = Routes()
 

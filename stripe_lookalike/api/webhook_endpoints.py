@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from service.demo.stripe import ids
-from service.demo.stripe.domain.endpoints import Webhook, register
-from service.demo.stripe.errors import Json
-from service.demo.stripe.lists import newest_first, page
-from service.demo.stripe.params import Params, web_address
-from service.demo.stripe.routes import Routes
-from service.demo.stripe.world import World
+from stripe_lookalike import ids
+from stripe_lookalike.domain.endpoints import Webhook, register
+from stripe_lookalike.errors import Json
+from stripe_lookalike.lists import newest_first, page
+from stripe_lookalike.params import Params, web_address
+from stripe_lookalike.routes import Routes
+from stripe_lookalike.world import World
 
 routes = Routes()
 

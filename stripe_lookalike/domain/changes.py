@@ -6,9 +6,9 @@ import copy
 import math
 from dataclasses import dataclass
 
-from service.demo.stripe.domain import invoices, items, periods, standing
-from service.demo.stripe.errors import Json, invalid
-from service.demo.stripe.world import World
+from stripe_lookalike.domain import invoices, items, periods, standing
+from stripe_lookalike.errors import Json, invalid
+from stripe_lookalike.world import World
 
 
 @dataclass

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from service.demo.stripe import ids
-from service.demo.stripe.errors import Json, invalid
-from service.demo.stripe.shapes import blank
-from service.demo.stripe.world import World
+from stripe_lookalike import ids
+from stripe_lookalike.errors import Json, invalid
+from stripe_lookalike.shapes import blank
+from stripe_lookalike.world import World
 
 # Stripe's test cards: the last four digits, and whether a charge succeeds. All of them can be attached.
 GOOD, BAD = "4242", "0341"

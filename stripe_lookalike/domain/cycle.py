@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from service.demo.stripe.domain import checkout, customers, entitlements, invoices, items, standing
-from service.demo.stripe.errors import ApiError, Json
-from service.demo.stripe.world import World
+from stripe_lookalike.domain import checkout, customers, entitlements, invoices, items, standing
+from stripe_lookalike.errors import ApiError, Json
+from stripe_lookalike.world import World
 
 _log = logging.getLogger(__name__)
 

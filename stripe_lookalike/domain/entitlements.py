@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 
-from service.demo.stripe import ids
-from service.demo.stripe.errors import Json
-from service.demo.stripe.shapes import blank
-from service.demo.stripe.world import World, embedded
+from stripe_lookalike import ids
+from stripe_lookalike.errors import Json
+from stripe_lookalike.shapes import blank
+from stripe_lookalike.world import World, embedded
 
 _GIVING = ("active", "trialing", "past_due")
 _IN_AN_EVENT = 10  # a summary holds no more, whatever the customer has

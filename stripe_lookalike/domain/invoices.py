@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from service.demo.stripe import ids
-from service.demo.stripe.domain import customers, payments
-from service.demo.stripe.errors import Json, invalid
-from service.demo.stripe.shapes import blank
-from service.demo.stripe.world import World, embedded
+from stripe_lookalike import ids
+from stripe_lookalike.domain import customers, payments
+from stripe_lookalike.errors import Json, invalid
+from stripe_lookalike.shapes import blank
+from stripe_lookalike.world import World, embedded
 
 
 def draft(world: World, subscription: Json, lines: list[Json], reason: str, period: tuple[int, int]) -> Json:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, field
 
-from service.demo.stripe import ids
-from service.demo.stripe.domain import catalogue, periods
-from service.demo.stripe.errors import Json
-from service.demo.stripe.shapes import blank
-from service.demo.stripe.world import World
+from stripe_lookalike import ids
+from stripe_lookalike.domain import catalogue, periods
+from stripe_lookalike.errors import Json
+from stripe_lookalike.shapes import blank
+from stripe_lookalike.world import World
 
 
 @dataclass

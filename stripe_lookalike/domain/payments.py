@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from service.demo.stripe import ids
-from service.demo.stripe.domain import customers
-from service.demo.stripe.errors import Json
-from service.demo.stripe.shapes import blank
-from service.demo.stripe.world import World
+from stripe_lookalike import ids
+from stripe_lookalike.domain import customers
+from stripe_lookalike.errors import Json
+from stripe_lookalike.shapes import blank
+from stripe_lookalike.world import World
 
 _DECLINE = {
     "code": "card_declined",

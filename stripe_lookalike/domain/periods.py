@@ -6,7 +6,7 @@ import calendar
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from service.demo.stripe.errors import Json
+from stripe_lookalike.errors import Json
 
 
 def add(anchor: int, interval: str, times: int) -> int:

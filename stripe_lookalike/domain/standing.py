@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from service.demo.stripe.domain import entitlements, invoices
-from service.demo.stripe.errors import Json
-from service.demo.stripe.world import World, embedded
+from stripe_lookalike.domain import entitlements, invoices
+from stripe_lookalike.errors import Json
+from stripe_lookalike.world import World, embedded
 
 TERMINAL = ("canceled", "incomplete_expired")
 _WARN_BEFORE = 3 * 86_400

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from service.demo.stripe import ids
-from service.demo.stripe.domain import customers, entitlements, invoices, items, payments, periods, standing
-from service.demo.stripe.errors import Json, declined, invalid
-from service.demo.stripe.shapes import blank
-from service.demo.stripe.world import World
+from stripe_lookalike import ids
+from stripe_lookalike.domain import customers, entitlements, invoices, items, payments, periods, standing
+from stripe_lookalike.errors import Json, declined, invalid
+from stripe_lookalike.shapes import blank
+from stripe_lookalike.world import World
 
 
 @dataclass

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from flask import Blueprint, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from service.demo.stripe.domain import catalogue, customers, cycle, refunds, standing
-from service.demo.stripe.errors import ApiError, Json, invalid
-from service.demo.stripe.lookalike import Lookalike
-from service.demo.stripe.mailbag import MODES
-from service.demo.stripe.pages.portal import told_of
-from service.demo.stripe.pages.wording import day
-from service.demo.stripe.world import World
+from stripe_lookalike.domain import catalogue, customers, cycle, refunds, standing
+from stripe_lookalike.errors import ApiError, Json, invalid
+from stripe_lookalike.lookalike import Lookalike
+from stripe_lookalike.mailbag import MODES
+from stripe_lookalike.pages.portal import told_of
+from stripe_lookalike.pages.wording import day
+from stripe_lookalike.world import World
 
 MONTH = 31 * 86_400 + 2 * 3_600  # a renewal is charged within the hour after
 LATER = (("An hour later", 3_600), ("A day later", 86_400), ("A week later", 7 * 86_400), ("A month later", MONTH))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from flask import Blueprint, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from service.demo.stripe.domain import catalogue, checkout, customers, cycle
-from service.demo.stripe.errors import ApiError, Json
-from service.demo.stripe.lookalike import Lookalike
-from service.demo.stripe.pages.wording import rhythm
-from service.demo.stripe.world import World
+from stripe_lookalike.domain import catalogue, checkout, customers, cycle
+from stripe_lookalike.errors import ApiError, Json
+from stripe_lookalike.lookalike import Lookalike
+from stripe_lookalike.pages.wording import rhythm
+from stripe_lookalike.world import World
 
 _DECLINED = "Your card was declined. Nothing was paid; try another card."
 

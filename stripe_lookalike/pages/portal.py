@@ -7,7 +7,7 @@ from collections.abc import Callable
 from flask import Blueprint, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from service.demo.stripe.domain import (
+from stripe_lookalike.domain import (
     catalogue,
     changes,
     customers,
@@ -17,10 +17,10 @@ from service.demo.stripe.domain import (
     standing,
     subscriptions,
 )
-from service.demo.stripe.errors import ApiError, Json
-from service.demo.stripe.lookalike import Lookalike
-from service.demo.stripe.pages.wording import day, rhythm
-from service.demo.stripe.world import World
+from stripe_lookalike.errors import ApiError, Json
+from stripe_lookalike.lookalike import Lookalike
+from stripe_lookalike.pages.wording import day, rhythm
+from stripe_lookalike.world import World
 
 
 def blueprint(lookalike: Lookalike) -> Blueprint:

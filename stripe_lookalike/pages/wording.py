@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from service.demo.stripe.errors import Json
+from stripe_lookalike.errors import Json
 
 
 def day(moment: int) -> str:

@@ -71,7 +71,7 @@ def running(*command: str, **environment: str) -> Iterator[str]:
 @contextmanager
 def newspaper(service: str, site_key: str = SITE_KEY) -> Iterator[str]:
     port = str(unused_port())
-    command = ("-m", "service.demo.newspaper", "--service", service, "--site-key-env", "LEDGER_KEY", "--port", port)
+    command = ("-m", "demo.newspaper", "--service", service, "--site-key-env", "LEDGER_KEY", "--port", port)
     with running(*command, LEDGER_KEY=site_key) as url:
         yield url
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from service.demo import month
-from service.demo.newspaper.stories import read_stories
-from service.upkeep import housekeeping_of
+from demo import month
+from demo.newspaper.stories import read_stories
+from service.entrypoints.processes.worker import housekeeping_of
 from tests.serving import POLICY
 from tests.within import DeskApp, MakeDesk
 

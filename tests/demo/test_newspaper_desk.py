@@ -10,7 +10,7 @@ import pytest
 import requests
 
 if TYPE_CHECKING:
-    from tests.newspaper.conftest import Browser, Service
+    from tests.demo.conftest import Browser, Service
 
 BUY = {"story": "coopers-row", "choice": "price:price_month"}
 

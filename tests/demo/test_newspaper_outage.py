@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from service.demo.newspaper.app import create_newspaper
+from demo.newspaper.app import create_newspaper
 
 if TYPE_CHECKING:
-    from tests.newspaper.conftest import Browser, Service
+    from tests.demo.conftest import Browser, Service
 
 PAGES = ["/", "/story/harbour-contract", "/story/boil-water", "/events", "/support", "/account", "/section/city"]
 FACT = "I was not asked to score it twice"  # in the facts

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from service.demo.newspaper import wording
+from demo.newspaper import wording
 
 if TYPE_CHECKING:
-    from tests.newspaper.conftest import Browser
+    from tests.demo.conftest import Browser
 
 PAGES = [
     "/",
@@ -166,7 +166,7 @@ def start(*more: str, **environment: str) -> subprocess.Popen[str]:
     command = [
         sys.executable,
         "-m",
-        "service.demo.newspaper",
+        "demo.newspaper",
         "--service",
         "http://127.0.0.1:9",
         "--site-key-env",

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from service.demo.newspaper.stories import FOLDER, read_stories
+from demo.newspaper.stories import FOLDER, read_stories
 
 if TYPE_CHECKING:
-    from tests.newspaper.conftest import Browser, Service
+    from tests.demo.conftest import Browser, Service
 
 STORIES = read_stories(datetime.now(UTC))
 METERED = [

@@ -9,7 +9,7 @@ from datetime import UTC
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.paywall.catalogue import DAY, Catalogue, Offer, Plan, Rule, Story, Tier
+from service.domain.catalogue import DAY, Catalogue, Offer, Plan, Rule, Story, Tier
 
 NOW = 1_795_000_000
 TIERS = {name: Tier(name, ("notebook",)) for name in ("default", "t0", "t1", "t2")}

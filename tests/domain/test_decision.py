@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.paywall.catalogue import Catalogue, FailurePolicy, Rule, Story, Tier
-from service.paywall.decision import OPEN_REASONS, Decision, counted, decide, decide_degraded, explain, is_free
-from service.paywall.entitlement import NOTHING, Entitlements, resolve
-from service.paywall.holding import Holding, Reason, Standing
-from service.paywall.meter import Standing as Meter
+from service.domain.catalogue import Catalogue, FailurePolicy, Rule, Story, Tier
+from service.domain.decision import OPEN_REASONS, Decision, counted, decide, decide_degraded, explain, is_free
+from service.domain.entitlements import NOTHING, Entitlements, resolve
+from service.domain.holdings import Holding, Reason, Standing
+from service.domain.meter import Standing as Meter
 
 NOW = 1_795_000_000
 FEATURES = ("notebook", "no_ads", "events")

@@ -9,8 +9,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.paywall.entitlement import NOTHING, Entitlements, precedence, resolve
-from service.paywall.holding import Holding, Reason, Standing
+from service.domain.entitlements import NOTHING, Entitlements, precedence, resolve
+from service.domain.holdings import Holding, Reason, Standing
 
 NOW = 1_795_000_000
 FEATURES = ("notebook", "no_ads", "events")

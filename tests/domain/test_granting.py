@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.paywall.catalogue import DAY, Catalogue, GrantPolicy, Plan
-from service.paywall.granting import end_refusals, needs_second_admin, refusals
+from service.domain.catalogue import DAY, Catalogue, GrantPolicy, Plan
+from service.domain.grant_rules import end_refusals, needs_second_admin, refusals
 
 NOW = 1_795_000_000
 PLANS = {name: Plan(name, name, ("notebook",)) for name in ("supporter", "vip")}

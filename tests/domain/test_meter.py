@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.paywall.catalogue import DAY, HOUR, MeterPolicy
-from service.paywall.meter import EMPTY, Standing, Tally, Window, resets_at, standing, still_counting, window_at
+from service.domain.catalogue import DAY, HOUR, MeterPolicy
+from service.domain.meter import EMPTY, Standing, Tally, Window, resets_at, standing, still_counting, window_at
 
 NOW = 1_795_000_000
 Calendar = Literal["day", "week", "month"]

@@ -11,11 +11,11 @@ from typing import Literal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.paywall.catalogue import DAY, HOUR, Catalogue, MeterPolicy, Plan, Rule, Story, Tier
-from service.paywall.decision import Decision, decide, decide_degraded
-from service.paywall.entitlement import resolve
-from service.paywall.meter import standing, still_counting, window_at
-from service.paywall.source import Grant, Item, Pass, Source, StripeEntitlements, Subscription
+from service.domain.catalogue import DAY, HOUR, Catalogue, MeterPolicy, Plan, Rule, Story, Tier
+from service.domain.decision import Decision, decide, decide_degraded
+from service.domain.entitlements import resolve
+from service.domain.meter import standing, still_counting, window_at
+from service.domain.sources import Grant, Item, Pass, Source, StripeEntitlements, Subscription
 
 MIDNIGHT = int(datetime(2026, 12, 1, tzinfo=UTC).timestamp())
 NOW = MIDNIGHT - 8

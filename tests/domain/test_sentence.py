@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from service.paywall.catalogue import Catalogue, Plan, Tier
-from service.paywall.decision import Decision
-from service.paywall.meter import Standing
-from service.paywall.sentence import SENTENCES, sentence
-from service.paywall.source import Holding, Reason
-from service.paywall.source import Standing as Good
+from service.domain.catalogue import Catalogue, Plan, Tier
+from service.domain.decision import Decision
+from service.domain.meter import Standing
+from service.domain.reader_sentences import SENTENCES, sentence
+from service.domain.sources import Holding, Reason
+from service.domain.sources import Standing as Good
 
 ZONE = ZoneInfo("America/New_York")
 CATALOGUE = Catalogue(

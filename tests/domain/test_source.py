@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.paywall.catalogue import DAY, HOUR, Catalogue, Plan
-from service.paywall.holding import RANK, Holding, Reason, Standing
-from service.paywall.source import (
+from service.domain.catalogue import DAY, HOUR, Catalogue, Plan
+from service.domain.holdings import RANK, Holding, Reason, Standing
+from service.domain.sources import (
     STANDING,
     TERMINAL,
     Grant,

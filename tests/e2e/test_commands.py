@@ -15,7 +15,7 @@ import pytest
 import structlog
 from click.testing import CliRunner
 
-from service.cli import main
+from service.entrypoints.cli import main
 
 if TYPE_CHECKING:
     from tests.serving import Paywall, Serve
@@ -138,7 +138,7 @@ def test_usage_is_2_and_changes_nothing(alone: Paywall, typed: Typed) -> None:
 @pytest.mark.parametrize("words", [("--help",), ("check-config", "--json")])
 def test_an_answer_that_cannot_be_written_is_1_and_told_in_a_line(alone: Paywall, words: tuple[str, ...]) -> None:
     with Path("/dev/full").open("wb") as full:
-        command = [sys.executable, "-m", "service.cli", *words]
+        command = [sys.executable, "-m", "service.entrypoints.cli", *words]
         done = subprocess.run(command, env=alone.env, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "The answer could not be written: No space left on device\n")
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from service.demo.layout import laid_out
-from service.demo.welcome import grant_command
+from demo.layout import laid_out
+from demo.welcome import grant_command
 from tests.demonstration import DAY, MONTH, begun, running
 
 if TYPE_CHECKING:

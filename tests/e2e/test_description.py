@@ -17,9 +17,9 @@ from schemathesis.specs.openapi.checks import (
 )
 from werkzeug.test import Client
 
-from service.app import build
-from service.settings import load_settings
-from service.site import wsgi
+from service.bootstrap import build
+from service.entrypoints.http.wsgi import wsgi
+from service.settings.settings import load_settings
 
 if TYPE_CHECKING:
     from tests.serving import Paywall

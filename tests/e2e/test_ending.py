@@ -9,10 +9,16 @@ import sys
 import threading
 from pathlib import Path
 
-from service.ending import Ending
+from service.entrypoints.processes.shutdown import Ending
 
 ROOT = Path(__file__).parents[2]
-WAITS = "from service.ending import done, heard; e = heard(); print('on', flush=True)\nwhile not e.wait(0.0001): pass\ndone()"
+WAITS = """
+from service.entrypoints.processes.shutdown import done, heard
+e = heard()
+print('on', flush=True)
+while not e.wait(0.0001): pass
+done()
+"""
 
 
 def test_a_process_that_is_called_again_and_again_while_it_waits_ends() -> None:

@@ -18,7 +18,7 @@ import requests
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
-FAKE = ROOT / "tests" / "newspaper" / "fake_service.py"
+FAKE = ROOT / "tests" / "demo" / "fake_service.py"
 SHOTS = ROOT / "test-output" / "screenshots"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
@@ -68,7 +68,7 @@ def started() -> Iterator[tuple[str, str]]:
 
         service = run(str(FAKE))
         options = ("--service", service, "--site-key-env", "LEDGER_KEY", "--port", port)
-        yield run("-m", "service.demo.newspaper", *options), service
+        yield run("-m", "demo.newspaper", *options), service
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from service.app import PATIENCE
+from service.bootstrap import PATIENCE
 
 if TYPE_CHECKING:
     from tests.serving import Paywall, Serve

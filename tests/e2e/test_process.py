@@ -382,7 +382,7 @@ def _free() -> int:
 
 
 def _command() -> list[str]:
-    return [sys.executable, "-m", "service.cli"]
+    return [sys.executable, "-m", "service.entrypoints.cli"]
 
 
 def _cmdline(pid: int) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from service.openid.terms import OpenIdConnect
-from service.settings import load_settings
+from service.adapters.openid.terms import OpenIdConnect
+from service.settings.settings import load_settings
 from tests.settings.test_settings import CONFIG, EVERYTHING, SECRET, mistakes
 
 NEEDED = {

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import settings as run
 from hypothesis import strategies as st
 
-from service.paywall.catalogue import DAY, HOUR, GrantPolicy, Rule
-from service.policy.mistakes import SettingsError
-from service.policy_file import check_config, load_catalogue, parse_catalogue
+from service.domain.catalogue import DAY, HOUR, GrantPolicy, Rule
+from service.settings.policy.mistakes import SettingsError
+from service.settings.policy_file import check_config, load_catalogue, parse_catalogue
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = (ROOT / "config" / "paywall.toml").read_text("utf-8")

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import settings as run
 from hypothesis import strategies as st
 
-from service.policy_file import load_catalogue
-from service.settings import NamedKey, Settings, SettingsError, cores, load_settings
+from service.settings.policy_file import load_catalogue
+from service.settings.settings import NamedKey, Settings, SettingsError, cores, load_settings
 
 ROOT = Path(__file__).parents[2]
 CONFIG = {"PAYWALL_CONFIG": str(ROOT / "config")}

@@ -15,7 +15,7 @@ import pytest
 import requests
 import stripe
 
-from service.demo.stripe import RunningLookalike, serve_lookalike
+from stripe_lookalike import RunningLookalike, serve_lookalike
 
 SECRET = "whsec_test"
 

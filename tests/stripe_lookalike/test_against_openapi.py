@@ -12,7 +12,7 @@ import requests
 import stripe
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # it ships no types
 
-from service.demo.stripe import RunningLookalike
+from stripe_lookalike import RunningLookalike
 
 # What API 2026-10-28.endive, or Stripe always, sends beyond the description of 2026-08-26.dahlia.
 BEYOND = {

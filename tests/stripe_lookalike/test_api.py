@@ -10,7 +10,7 @@ import pytest
 import requests
 import stripe
 
-from service.demo.stripe import RunningLookalike
+from stripe_lookalike import RunningLookalike
 
 Customers = Callable[..., stripe.Customer]
 

@@ -15,8 +15,8 @@ import pytest
 import requests
 import stripe
 
-from service.billing.gateway import Gateway
-from service.demo.stripe import RunningLookalike, serve_lookalike
+from service.adapters.stripe.gateway import Gateway
+from stripe_lookalike import RunningLookalike, serve_lookalike
 
 
 def test_the_clock_runs_with_the_wall_until_it_is_frozen(control: Any, wait: Any) -> None:
@@ -212,7 +212,7 @@ def test_a_reset_leaves_the_catalogue_and_the_endpoints_of_the_start(client: str
 
 
 def test_the_command_serves_and_ends_on_sigterm() -> None:
-    command = [sys.executable, "-m", "service.demo.stripe", "--port", "0", "--webhook", "http://127.0.0.1:9/"]
+    command = [sys.executable, "-m", "stripe_lookalike", "--port", "0", "--webhook", "http://127.0.0.1:9/"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[-1]

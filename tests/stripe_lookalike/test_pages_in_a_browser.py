@@ -10,7 +10,7 @@ import pytest
 import stripe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from service.demo.stripe import RunningLookalike
+from stripe_lookalike import RunningLookalike
 
 pytestmark = pytest.mark.browser
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import stripe
 
-from service.demo.stripe import RunningLookalike, Webhook, serve_lookalike
+from stripe_lookalike import RunningLookalike, Webhook, serve_lookalike
 
 SECRET = "whsec_test"
 DAY = 86_400

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from service.observe import Metrics, log, where
+from service.adapters.observability.telemetry import Metrics, log, where
 
 
 def store_changed(metrics: Metrics) -> Callable[[bool, str], None]:

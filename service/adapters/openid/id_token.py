@@ -10,9 +10,9 @@ from joserfc.errors import ClaimError, InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
-from service.openid.errors import NotSignedIn
-from service.openid.provider import Provider
-from service.openid.terms import OpenIdConnect
+from service.adapters.openid.errors import NotSignedIn
+from service.adapters.openid.provider import Provider
+from service.adapters.openid.terms import OpenIdConnect
 
 ALGORITHMS = tuple(f"{kind}{size}" for kind in ("RS", "PS", "ES") for size in (256, 384, 512))
 """Signatures that only the provider can make: neither `none` nor what is made with a secret that both know."""

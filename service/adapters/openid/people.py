@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from service.openid.errors import NotSignedIn
-from service.openid.terms import OpenIdConnect, Role
+from service.adapters.openid.errors import NotSignedIn
+from service.adapters.openid.terms import OpenIdConnect, Role
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ import requests
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from service.openid.errors import NotSignedIn
-from service.openid.terms import OpenIdConnect
+from service.adapters.openid.errors import NotSignedIn
+from service.adapters.openid.terms import OpenIdConnect
 
 TIMEOUT = (2.0, 5.0)
 """Seconds to connect, and to read an answer."""

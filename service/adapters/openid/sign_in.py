@@ -11,11 +11,11 @@ from typing import Any
 from authlib.integrations.base_client import OAuthError  # type: ignore[import-untyped]  # Authlib has no types
 from authlib.integrations.requests_client import OAuth2Session  # type: ignore[import-untyped]  # likewise
 
-from service.openid.errors import NotSignedIn, code_of
-from service.openid.id_token import checked
-from service.openid.people import Person, needs_userinfo, person_of
-from service.openid.provider import TIMEOUT, Described, Provider
-from service.openid.terms import OpenIdConnect
+from service.adapters.openid.errors import NotSignedIn, code_of
+from service.adapters.openid.id_token import checked
+from service.adapters.openid.people import Person, needs_userinfo, person_of
+from service.adapters.openid.provider import TIMEOUT, Described, Provider
+from service.adapters.openid.terms import OpenIdConnect
 
 LASTS = 600
 """Seconds for which an attempt may be finished."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from service.billing import facts, translate
-from service.billing.reading import Json, ident, text
-from service.billing.webhook import Envelope
-from service.paywall.source import TERMINAL
-from service.paywall.told import PaymentRef, Ref, Signal
+from service.adapters.stripe import fingerprints as facts
+from service.adapters.stripe import translate
+from service.adapters.stripe.json_fields import Json, ident, text
+from service.adapters.stripe.webhook import Envelope
+from service.domain.sources import TERMINAL
+from service.domain.stripe_facts import PaymentRef, Ref, Signal
 
 Finder = Callable[[Json], Sequence[Ref | PaymentRef]]
 

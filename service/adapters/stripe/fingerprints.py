@@ -1,6 +1,6 @@
 """What tells two states of an object apart: a few of its values, in one form whatever the API version.
 
-`service.paywall.newer` compares them with `previous_attributes`, which go through the same functions: a value that an
+`service.domain.event_order` compares them with `previous_attributes`, which go through the same functions: a value that an
 event does not name is not there. Reader ids are digested, since erasing a reader must not have to look here.
 """
 
@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from service.billing.reading import Json, fields, ident, rows, text, whole
-from service.paywall.told import Facts
+from service.adapters.stripe.json_fields import Json, fields, ident, rows, text, whole
+from service.domain.stripe_facts import Facts
 
 _OF_SUBSCRIPTION: dict[str, Callable[[Any], object]] = {
     "status": text,

@@ -10,14 +10,15 @@ from typing import Any
 
 import stripe
 
-from service.billing import lists, objects
-from service.billing.allowance import Allowance
-from service.billing.errors import NoSuchObject, StripeUnavailable
-from service.billing.reading import fields, ident, text
-from service.billing.transport import Patience, Transport
-from service.billing.webhook import Envelope
-from service.paywall.price import PriceTag
-from service.paywall.told import PaymentRef, Ref, Told
+from service.adapters.stripe import list_requests as lists
+from service.adapters.stripe import object_requests as objects
+from service.adapters.stripe.errors import NoSuchObject, StripeUnavailable
+from service.adapters.stripe.json_fields import fields, ident, text
+from service.adapters.stripe.rate_limit import Allowance
+from service.adapters.stripe.transport import Patience, Transport
+from service.adapters.stripe.webhook import Envelope
+from service.domain.prices import PriceTag
+from service.domain.stripe_facts import PaymentRef, Ref, Told
 
 _STEPS = 3
 """From a refund over its charge and intent to the session."""

@@ -10,13 +10,13 @@ from typing import Any
 import stripe
 import structlog
 
-from service.billing import events, translate
-from service.billing.errors import unless_missing
-from service.billing.objects import PAGE, named, pages, payment_from, plain, subscription
-from service.billing.reading import Json, cut_off, fields, ident, text, whole
-from service.billing.webhook import Envelope, NotStripe, envelope
-from service.paywall.price import PriceTag
-from service.paywall.told import Told
+from service.adapters.stripe import events, translate
+from service.adapters.stripe.errors import unless_missing
+from service.adapters.stripe.json_fields import Json, cut_off, fields, ident, text, whole
+from service.adapters.stripe.object_requests import PAGE, named, pages, payment_from, plain, subscription
+from service.adapters.stripe.webhook import Envelope, NotStripe, envelope
+from service.domain.prices import PriceTag
+from service.domain.stripe_facts import Told
 
 KEPT = 30 * 86_400
 """Seconds that Stripe keeps events."""

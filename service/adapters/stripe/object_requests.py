@@ -7,11 +7,11 @@ from typing import Any
 
 import stripe
 
-from service.billing import translate
-from service.billing.errors import NoSuchObject, StripeUnavailable, unless_missing
-from service.billing.reading import Json, cut_off, ident, moment, rows, whole
-from service.paywall.payment import settled
-from service.paywall.told import Kind, Payment, PaymentKind, PaymentRef, Ref, Told
+from service.adapters.stripe import translate
+from service.adapters.stripe.errors import NoSuchObject, StripeUnavailable, unless_missing
+from service.adapters.stripe.json_fields import Json, cut_off, ident, moment, rows, whole
+from service.domain.payments import settled
+from service.domain.stripe_facts import Kind, Payment, PaymentKind, PaymentRef, Ref, Told
 
 PAGE = 100
 LONGEST_NAME = 255

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from service.billing import facts
-from service.billing.reading import Json, cut_off, fields, ident, moment, rows, text, whole
-from service.paywall.payment import with_payment
-from service.paywall.source import TERMINAL, Item, Pass, StripeEntitlements, Subscription
-from service.paywall.told import Claims, Payment, PaymentNews, Ref, Told
+from service.adapters.stripe import fingerprints as facts
+from service.adapters.stripe.json_fields import Json, cut_off, fields, ident, moment, rows, text, whole
+from service.domain.payments import with_payment
+from service.domain.sources import TERMINAL, Item, Pass, StripeEntitlements, Subscription
+from service.domain.stripe_facts import Claims, Payment, PaymentNews, Ref, Told
 
 PAID = frozenset({"paid", "no_payment_required"})
 """`payment_status` of a session that may be fulfilled."""

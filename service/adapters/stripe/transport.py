@@ -15,10 +15,10 @@ from typing import Any, Literal
 import requests
 import stripe
 
-from service.billing.allowance import Allowance
-from service.billing.answers import Adapter
-from service.billing.errors import StripeUnavailable, asking
-from service.billing.lines import SLOW, Lines
+from service.adapters.stripe.concurrency_limit import SLOW, Lines
+from service.adapters.stripe.deadlines import Adapter
+from service.adapters.stripe.errors import StripeUnavailable, asking
+from service.adapters.stripe.rate_limit import Allowance
 
 API_VERSION = "2026-10-28.endive"
 """What every call asks for; the version of the installed SDK."""

@@ -13,17 +13,17 @@ from typing import Any
 import click
 
 _WHERE = {
-    "running": ("serve", "check-config", "demo"),
-    "asking": ("explain", "readers"),
-    "granting": ("grants",),
-    "belonging": ("seats",),
+    "serve": ("serve", "check-config", "demo"),
+    "readers": ("explain", "readers"),
+    "grants": ("grants",),
+    "seats": ("seats",),
     "passes": ("passes",),
-    "auditing": ("audit",),
+    "audit": ("audit",),
     "digest": ("digest",),
-    "governing": ("keys", "approvals"),
-    "checking": ("doctor",),
-    "working": ("worker", "reconcile", "events"),
-    "keeping": ("backup", "restore"),
+    "keys": ("keys", "approvals"),
+    "doctor": ("doctor",),
+    "worker": ("worker", "reconcile", "events"),
+    "backup": ("backup", "restore"),
 }
 """Module → the commands that its `add_to` adds."""
 

@@ -1,5 +1,5 @@
-"""`python -m service.cli`, for processes that the service starts itself."""
+"""`python -m service.entrypoints.cli`, for processes that the service starts itself."""
 
-from service.cli import main
+from service.entrypoints.cli import main
 
 main(prog_name="paywall")

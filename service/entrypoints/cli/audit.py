@@ -9,13 +9,13 @@ from typing import Any
 import click
 import orjson
 
-from service.cli import session
-from service.store.audit_check import BrokenChain, Verdict
-from service.store.audit_log import Wanted
-from service.store.chain import Head, parse_head
-from service.store.errors import StoreError
-from service.web import paging
-from service.web.audit import LIST
+from service.adapters.redis.audit.audit_log import Wanted
+from service.adapters.redis.audit.chain import Head, parse_head
+from service.adapters.redis.audit.verification import BrokenChain, Verdict
+from service.adapters.redis.client.errors import StoreError
+from service.entrypoints.cli import context as session
+from service.entrypoints.http import paging
+from service.entrypoints.http.api.audit import LIST
 
 _UNITS = {"h": 3_600, "d": 86_400}
 

@@ -12,20 +12,20 @@ from typing import Any
 
 import click
 
-from service import backup as backups
-from service.backup import About, BadBackup
-from service.cli import session
-from service.observe import configure_logs
-from service.sealing import Sealer
-from service.settings import Settings
-from service.store.address import Address, parse_address
-from service.store.embedded import EmbeddedStore
-from service.store.errors import EmbeddedStoreError, StoreUnavailable
-from service.store.keys import Keys
-from service.store.leader import LEADS_FOR
-from service.store.link import Link
-from service.store.ownership import Ownership
-from service.store.snapshot import Snapshot
+from service.adapters.crypto import Sealer
+from service.adapters.observability.telemetry import configure_logs
+from service.adapters.redis.client.address import Address, parse_address
+from service.adapters.redis.client.errors import EmbeddedStoreError, StoreUnavailable
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.embedded.embedded_store import EmbeddedStore
+from service.adapters.redis.embedded.folder_lock import Ownership
+from service.adapters.redis.service_state.leader import LEADS_FOR
+from service.adapters.redis.service_state.snapshot import Snapshot
+from service.entrypoints.cli import context as session
+from service.settings.settings import Settings
+from service.use_cases.operations import backup as backups
+from service.use_cases.operations.backup import About, BadBackup
 
 PURPOSE = "backup"
 _PATIENCE = 30.0

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 import click
 import orjson
 
-from service.clock import DEMO_CLOCK
-from service.observe import Metrics, configure_logs
-from service.settings import Settings, SettingsError, load_settings
-from service.store.embedded import joined
-from service.store.errors import EmbeddedStoreError, StoreUnavailable
-from service.web import fields
+from service.adapters.clock import DEMO_CLOCK
+from service.adapters.observability.telemetry import Metrics, configure_logs
+from service.adapters.redis.client.errors import EmbeddedStoreError, StoreUnavailable
+from service.adapters.redis.embedded.embedded_store import joined
+from service.entrypoints.responses import fields
+from service.settings.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
-    from service.app import Service
-    from service.store.audit import Actor
+    from service.adapters.redis.audit.audit import Actor
+    from service.bootstrap import Service
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -75,7 +75,7 @@ def _in_demo_time(chosen: Settings) -> Settings:
 
 
 def _around(chosen: Settings, url: str, patient: bool) -> Iterator[Service]:
-    from service.app import build
+    from service.bootstrap import build
 
     built = build(chosen, url, metrics=Metrics())
     if not patient:
@@ -91,7 +91,7 @@ def refusals(command: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(command)
     def told(*args: P.args, **kwargs: P.kwargs) -> R:
-        from service.web.errors import Problem
+        from service.entrypoints.http.errors import Problem
 
         try:
             return command(*args, **kwargs)
@@ -104,7 +104,7 @@ def refusals(command: Callable[P, R]) -> Callable[P, R]:
 
 def actor() -> Actor:
     """Who types: `cli:<system user>`."""
-    from service.store.audit import Actor
+    from service.adapters.redis.audit.audit import Actor
 
     try:
         return Actor(f"cli:{getpass.getuser()}")

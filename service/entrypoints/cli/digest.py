@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from service.cli import session
-from service.web.admin.wording import HANDS
-from service.web.overview import attention
+from service.entrypoints.cli import context as session
+from service.entrypoints.http.api.reporting import attention
+from service.entrypoints.responses.labels import HANDS
 
 
 def add_to(main: click.Group) -> None:

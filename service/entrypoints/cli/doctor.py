@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from service import checkup
-from service.cli import session
+from service.entrypoints.cli import context as session
+from service.use_cases.operations import doctor as checkup
 
 MARKS = {"good": "ok   ", "note": "note ", "wrong": "WRONG"}
 

@@ -9,16 +9,17 @@ from typing import Any, NoReturn
 
 import click
 
-from service.app import Service
-from service.cli import session
-from service.importing.bulk import Waiting
-from service.importing.pace import HASTE
-from service.importing.staging import WrongRows
-from service.importing.telling import told_of
-from service.store.imports import Manifest
-from service.web import fields, import_sheet
-from service.web.errors import Problem, invalid
-from service.web.imports import checked, known, mistakes, sheet_of, waiting
+from service.adapters.redis.grants.imports import Manifest
+from service.bootstrap import Service
+from service.entrypoints.cli import context as session
+from service.entrypoints.http.api.imports import checked, known, mistakes, sheet_of, waiting
+from service.entrypoints.http.errors import Problem, invalid
+from service.entrypoints.responses import fields
+from service.use_cases.grants.imports import csv_file as import_sheet
+from service.use_cases.grants.imports.grant_imports import Waiting
+from service.use_cases.grants.imports.pacing import HASTE
+from service.use_cases.grants.imports.progress import told_of
+from service.use_cases.grants.imports.staging import WrongRows
 
 _SHOWN = 50
 """Mistakes printed; `--json` prints all of them."""

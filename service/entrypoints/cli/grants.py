@@ -6,14 +6,17 @@ from typing import Any
 
 import click
 
-from service.cli import importing, session
-from service.giving import WrongEnd
-from service.paywall.source import Grant
-from service.store.approvals import Approval
-from service.store.grants import RevokedGrant, UnknownGrant
-from service.web import approvals, encode, fields
-from service.web.errors import invalid
-from service.web.grants import wanted_of
+from service.adapters.redis.grants.grants import RevokedGrant, UnknownGrant
+from service.adapters.redis.staff.approvals import Approval
+from service.domain.sources import Grant
+from service.entrypoints.cli import context as session
+from service.entrypoints.cli import grant_imports as importing
+from service.entrypoints.http.api import approvals
+from service.entrypoints.http.api.grants import wanted_of
+from service.entrypoints.http.errors import invalid
+from service.entrypoints.responses import encoder as encode
+from service.entrypoints.responses import fields
+from service.use_cases.grants.manage import WrongEnd
 
 reader_option = click.option("--reader", required=True, type=session.ReaderId(), help="The reader's id.")
 reason_option = click.option("--reason", required=True, help="Why; it stands in the audit log.")

@@ -6,11 +6,13 @@ from typing import Any
 
 import click
 
-from service.cli import session
-from service.store.audit import Actor
-from service.web import admin_keys, approvals, fields
-from service.web.errors import invalid
-from service.web.governance_schemas import ROLES, read_key_name
+from service.adapters.redis.audit.audit import Actor
+from service.entrypoints.cli import context as session
+from service.entrypoints.http.api import approvals
+from service.entrypoints.http.api import keys as admin_keys
+from service.entrypoints.http.errors import invalid
+from service.entrypoints.responses import fields
+from service.entrypoints.responses.governance_schemas import ROLES, read_key_name
 
 reason_option = click.option("--reason", help="Why; it stands in the audit log.")
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import click
 
-from service.cli import session
-from service.web import bodies, fields, paging
-from service.web import passes as routes
-from service.web.errors import invalid
-from service.web.schemas_passes import PassIn
+from service.entrypoints.cli import context as session
+from service.entrypoints.http import paging
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.api import passes as routes
+from service.entrypoints.http.errors import invalid
+from service.entrypoints.responses import fields
+from service.entrypoints.responses.pass_schemas import PassIn
 
 
 def add_to(main: click.Group) -> None:

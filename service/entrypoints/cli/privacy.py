@@ -7,10 +7,10 @@ from dataclasses import replace
 import click
 import orjson
 
-from service.cli import session
-from service.web import fields
-from service.web.errors import invalid
-from service.web.privacy import erased, told_of
+from service.entrypoints.cli import context as session
+from service.entrypoints.http.api.privacy import erased, told_of
+from service.entrypoints.http.errors import invalid
+from service.entrypoints.responses import fields
 
 
 def add_to(readers: click.Group) -> None:

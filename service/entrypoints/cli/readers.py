@@ -6,14 +6,16 @@ from typing import Any
 
 import click
 
-from service.app import Service
-from service.cli import belonging, privacy, session
-from service.paywall.catalogue import Story
-from service.paywall.sentence import sentence
-from service.web import encode
-from service.web.decisions import encoded
-from service.web.readers import tell
-from service.why import Told
+from service.bootstrap import Service
+from service.domain.catalogue import Story
+from service.domain.reader_sentences import sentence
+from service.entrypoints.cli import context as session
+from service.entrypoints.cli import privacy
+from service.entrypoints.cli import seats as belonging
+from service.entrypoints.http.api.decisions import encoded
+from service.entrypoints.http.api.readers import tell
+from service.entrypoints.responses import encoder as encode
+from service.use_cases.access.explain import Told
 
 
 def add_to(main: click.Group) -> None:

@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from service.cli import session
-from service.web import belonging, fields
-from service.web.errors import invalid
+from service.entrypoints.cli import context as session
+from service.entrypoints.http.api import links_and_seats as belonging
+from service.entrypoints.http.errors import invalid
+from service.entrypoints.responses import fields
 
 reason_option = click.option("--reason", help="Why; it stands in the audit log.")
 

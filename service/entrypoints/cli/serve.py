@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
-from service import serve as serving
-from service.cli import session
-from service.demo import run as demonstration
-from service.observe import configure_logs
-from service.policy_file import check_config
-from service.store.errors import EmbeddedStoreError
+from service.adapters.observability.telemetry import configure_logs
+from service.adapters.redis.client.errors import EmbeddedStoreError
+from service.entrypoints.cli import context as session
+from service.entrypoints.processes import supervisor as serving
+from service.settings.policy_file import check_config
+
+_CHECKOUT = Path(__file__).parents[3]
 
 
 def add_to(main: click.Group) -> None:
@@ -62,9 +63,9 @@ def demo(as_json: bool) -> None:
     It takes PAYWALL_DATA for its folder, which it empties, and PAYWALL_PORT for the service. The newspaper listens on 8080 and
     the look-alike on 12111; each takes a free port where its own is taken.
     """
-    chosen = session.settings()
-    configure_logs(command=True)
-    try:
-        sys.exit(demonstration.run(chosen, dict(os.environ), as_json=as_json))
-    except (serving.CannotServe, EmbeddedStoreError) as error:
-        session.fail(str(error))
+    if not (_CHECKOUT / "demo" / "__main__.py").is_file():
+        session.fail("`paywall demo` works from a checkout of the source: clone it, and run `make demo` there.")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_CHECKOUT), os.environ.get("PYTHONPATH")]))
+    sys.stdout.flush()
+    # The demo imports the service, never the reverse: it takes this process over, with its ID and its signals.
+    os.execv(sys.executable, [sys.executable, "-m", "demo", *(["--json"] if as_json else [])])  # noqa: S606 - no shell is meant

@@ -9,19 +9,19 @@ from typing import Any
 
 import click
 
-from service.app import Service
-from service.billing.errors import StripeTrouble
-from service.cli import session
-from service.ending import heard
-from service.engine.admin import UnknownEvent
-from service.engine.catchup import CaughtUp
-from service.engine.sweep import Swept
-from service.observe import configure_logs, log
-from service.server import follow_parent, leave
-from service.store.errors import StoreUnavailable
-from service.store.ledger import BadCursor
-from service.upkeep import worker_of
-from service.web.events import event_told
+from service.adapters.observability.telemetry import configure_logs, log
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.redis.stripe_objects.ledger import BadCursor
+from service.adapters.stripe.errors import StripeTrouble
+from service.bootstrap import Service
+from service.entrypoints.cli import context as session
+from service.entrypoints.http.api.events import event_told
+from service.entrypoints.processes.shutdown import heard
+from service.entrypoints.processes.web_server import follow_parent, leave
+from service.entrypoints.processes.worker import worker_of
+from service.use_cases.subscriptions.administration import UnknownEvent
+from service.use_cases.subscriptions.catch_up import CaughtUp
+from service.use_cases.subscriptions.full_sync import Swept
 
 CANNOT = "Stripe cannot be asked ({}); nothing is lost, try again later."
 LEFT = "{} objects could not be read from Stripe; nothing is lost, try again later."

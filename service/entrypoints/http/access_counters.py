@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from service.activity import Activity
-from service.desk import Answer
-from service.observe import Metrics
+from service.adapters.observability.telemetry import Metrics
+from service.use_cases.access.check import Answer
+from service.use_cases.reporting.usage_counters import Activity
 
 
 def counter(metrics: Metrics, activity: Activity) -> Callable[[Answer], None]:

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from service.desk import Answer, Desk
-from service.web import fields
-from service.web.access import question_of
-from service.web.bodies import MOST, is_json
-from service.web.encode import Encoder
-from service.web.fields import Unsure
-from service.web.guards import Keyring
-from service.web.requests_log import RequestLog
-from service.web.schemas import AccessIn
-from service.web.strict_json import NotJson, loads
+from service.entrypoints.http.api.access import question_of
+from service.entrypoints.http.guards import Keyring
+from service.entrypoints.http.request_bodies import MOST, is_json
+from service.entrypoints.http.request_log import RequestLog
+from service.entrypoints.http.strict_json import NotJson, loads
+from service.entrypoints.responses import fields
+from service.entrypoints.responses.encoder import Encoder
+from service.entrypoints.responses.fields import Unsure
+from service.entrypoints.responses.schemas import AccessIn
+from service.use_cases.access.check import Answer, Desk
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -8,9 +8,9 @@ import orjson
 from flask import Flask, g, request
 from flask.json.provider import JSONProvider
 
-from service.observe import Metrics, log, where
-from service.web import errors, guards
-from service.web.requests_log import RequestLog
+from service.adapters.observability.telemetry import Metrics, log, where
+from service.entrypoints.http import errors, guards
+from service.entrypoints.http.request_log import RequestLog
 
 
 class _Orjson(JSONProvider):
@@ -33,7 +33,7 @@ class _Web(Flask):
 
 def flask_app(metrics: Metrics, keyring: guards.Keyring, requests_log: RequestLog) -> Flask:
     """An app without routes."""
-    app = _Web("service.web", static_folder=None)
+    app = _Web("service.entrypoints.http", static_folder=None)
     app.json = _Orjson(app)
     # An id in a path may hold what looks like two slashes; a redirect would be a failure to Stripe.
     app.url_map.merge_slashes = False

@@ -16,10 +16,10 @@ from flask import Request, current_app, g, request
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import MapAdapter
 
-from service.store.admin_keys import KeyBook
-from service.store.audit import Actor
-from service.store.errors import StoreUnavailable
-from service.web.errors import Problem
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.redis.staff.admin_keys import KeyBook
+from service.entrypoints.http.errors import Problem
 
 Role = Literal["site", "viewer", "granter", "owner"]
 RANKS: dict[Role, int] = {"site": 0, "viewer": 1, "granter": 2, "owner": 3}

@@ -12,11 +12,11 @@ from typing import cast
 
 from flask import Response, g, request
 
-from service.store.errors import StoreUnavailable
-from service.store.idempotency import First, Idempotency
-from service.web import bodies
-from service.web.errors import Problem, invalid
-from service.web.guards import Principal
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.redis.staff.idempotency import First, Idempotency
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.errors import Problem, invalid
+from service.entrypoints.http.guards import Principal
 
 _PLAIN = re.compile(r"[!-~]{1,255}")
 _WAIT = 3.0

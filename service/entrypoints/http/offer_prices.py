@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.billing.prices import Prices
-from service.paywall.catalogue import Catalogue
-from service.paywall.price import PriceTag
+from service.domain.catalogue import Catalogue
+from service.domain.prices import PriceTag
+from service.use_cases.checkout.price_cache import Prices
 
 
 class OfferPrices:

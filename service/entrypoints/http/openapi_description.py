@@ -15,9 +15,9 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Flask
 from marshmallow import Schema, fields
 
-from service.web.errors import TYPES
-from service.web.fields import Read
-from service.web.schemas import ProblemOut
+from service.entrypoints.http.errors import TYPES
+from service.entrypoints.responses.fields import Read
+from service.entrypoints.responses.schemas import ProblemOut
 
 View = TypeVar("View", bound=Callable[..., Any])
 Parameter = Mapping[str, Any]

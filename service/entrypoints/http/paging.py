@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from flask import request
 
-from service.web import fields
-from service.web.errors import invalid
+from service.entrypoints.http.errors import invalid
+from service.entrypoints.responses import fields
 
 MOST = 100
 USUAL = 50

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import request
 
-from service.web.errors import invalid
+from service.entrypoints.http.errors import invalid
 
 
 def taken(*names: str) -> dict[str, str]:

@@ -8,10 +8,10 @@ from typing import Any
 from flask import g, request
 from marshmallow import Schema, ValidationError
 
-from service.web.errors import Problem, field_errors, invalid
-from service.web.parameters import taken
-from service.web.schemas import ReasonMaybeIn
-from service.web.strict_json import NotJson, loads
+from service.entrypoints.http.errors import Problem, field_errors, invalid
+from service.entrypoints.http.query_parameters import taken
+from service.entrypoints.http.strict_json import NotJson, loads
+from service.entrypoints.responses.schemas import ReasonMaybeIn
 
 MOST = 256 * 1024
 """Bytes of a body; the webhook and the import have limits of their own."""

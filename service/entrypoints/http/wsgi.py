@@ -6,37 +6,37 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from service.aftercare import Aftercare, Noticed
-from service.app import Service
-from service.overview import Receiver
-from service.store.admin_keys import KeyBook
-from service.store.idempotency import Idempotency
-from service.store.wrong_keys import WrongKeys
-from service.web import (
+from service.adapters.redis.staff.admin_keys import KeyBook
+from service.adapters.redis.staff.idempotency import Idempotency
+from service.adapters.redis.staff.wrong_keys import WrongKeys
+from service.bootstrap import Service
+from service.entrypoints.http import guards
+from service.entrypoints.http import openapi_description as describe
+from service.entrypoints.http.access_counters import counter
+from service.entrypoints.http.access_route import HotRoute
+from service.entrypoints.http.admin.page import mount as mount_page
+from service.entrypoints.http.api import (
     access,
-    belonging,
-    describe,
     events,
     gifts,
-    governing,
     grants,
-    guards,
     health,
     imports,
     passes,
     privacy,
     readers,
-    selling,
     webhook,
 )
-from service.web.admin.page import mount as mount_page
-from service.web.counting import counter
-from service.web.encode import Encoder
-from service.web.hot_route import HotRoute
-from service.web.offers import OfferPrices
-from service.web.overview import blueprint as overview_blueprint
-from service.web.requests_log import RequestLog
-from service.web.shell import flask_app
+from service.entrypoints.http.api import checkout as selling
+from service.entrypoints.http.api import governance as governing
+from service.entrypoints.http.api import links_and_seats as belonging
+from service.entrypoints.http.api.reporting import blueprint as overview_blueprint
+from service.entrypoints.http.flask_app import flask_app
+from service.entrypoints.http.offer_prices import OfferPrices
+from service.entrypoints.http.request_log import RequestLog
+from service.entrypoints.responses.encoder import Encoder
+from service.use_cases.operations.background_tasks import Aftercare, Noticed
+from service.use_cases.reporting.dashboard import Receiver
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

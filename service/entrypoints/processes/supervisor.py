@@ -18,12 +18,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.clock import DEMO_MARK
-from service.ending import Ending, done, heard
-from service.listener import address_of
-from service.observe import log
-from service.settings import Settings
-from service.store.embedded import EmbeddedStore
+from service.adapters.clock import DEMO_MARK
+from service.adapters.observability.telemetry import log
+from service.adapters.redis.embedded.embedded_store import EmbeddedStore
+from service.entrypoints.processes.listen_address import address_of
+from service.entrypoints.processes.shutdown import Ending, done, heard
+from service.settings.settings import Settings
 
 RESTART_AFTER = 0.5
 LIVES = 10.0
@@ -148,9 +148,9 @@ def run(settings: Settings, env: Mapping[str, str], *, worker: bool) -> int:
     with store_of(settings) as url:
         metrics = tempfile.mkdtemp(prefix="paywall-metrics-")
         inner = {**env, "REDIS_URL": url, "PROMETHEUS_MULTIPROC_DIR": metrics, "PAYWALL_SERVED": str(os.getpid())}
-        children = [Child("web", ["service.server"], inner)]
+        children = [Child("web", ["service.entrypoints.processes.web_server"], inner)]
         if worker:
-            children.append(Child("worker", ["service.cli", "worker"], inner))
+            children.append(Child("worker", ["service.entrypoints.cli", "worker"], inner))
         try:
             for child in children:
                 child.start()

@@ -1,6 +1,6 @@
 """The web processes: granian with one process a core, each with a service of its own around the same store.
 
-Started by `service.serve` as `python -m service.server`, which also sees to the store and the worker.
+The supervisor, which also starts the store and the worker, runs it as `python -m service.entrypoints.processes.web_server`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 from prometheus_client import multiprocess as metrics_of_processes
 
-from service.app import build
-from service.listener import address_of
-from service.observe import configure_logs, log
-from service.settings import load_settings
-from service.site import aftercare, wsgi
+from service.adapters.observability.telemetry import configure_logs, log
+from service.bootstrap import build
+from service.entrypoints.http.wsgi import aftercare, wsgi
+from service.entrypoints.processes.listen_address import address_of
+from service.settings.settings import load_settings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -96,7 +96,7 @@ def follow_parent(sign: signal.Signals) -> None:
 def web_server(host: str, port: int, workers: int) -> MPServer:
     """The server as the service runs it; the benchmark's baselines run under the same."""
     return MPServer(
-        "service.server:load",
+        "service.entrypoints.processes.web_server:load",
         address=host,
         port=port,
         interface=Interfaces.WSGI,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from service.app import Service
-from service.engine.catchup import CatchUp
-from service.housekeeping import Housekeeping
-from service.observe import log
-from service.stocktaking import Stocktaking
-from service.store.leader import Leader
-from service.worker import Worker
+from service.adapters.observability.telemetry import log
+from service.adapters.redis.service_state.leader import Leader
+from service.bootstrap import Service
+from service.use_cases.operations.maintenance import Housekeeping
+from service.use_cases.operations.worker import Worker
+from service.use_cases.reporting.entitlement_counts import Stocktaking
+from service.use_cases.subscriptions.catch_up import CatchUp
 
 
 def worker_of(service: Service, settle_more: Callable[[], int] = lambda: 0) -> Worker:

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from service.desk import Answer
-from service.paywall.catalogue import Catalogue, Offer, Tier
-from service.paywall.decision import Decision, explain
-from service.paywall.meter import Standing as MeterStanding
-from service.paywall.source import Grant, Holding
+from service.domain.catalogue import Catalogue, Offer, Tier
+from service.domain.decision import Decision, explain
+from service.domain.meter import Standing as MeterStanding
+from service.domain.sources import Grant, Holding
+from service.use_cases.access.check import Answer
 
 TIMES = frozenset({"until", "resets_at", "at", "from"})
 """Names under which an explanation's values are moments."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from marshmallow import fields, validate
 
-from service.web import fields as types
-from service.web.schemas import Answer, MeterOut, ReasonMaybeIn, Request, SourceRefOut, StepOut
+from service.entrypoints.responses import fields as types
+from service.entrypoints.responses.schemas import Answer, MeterOut, ReasonMaybeIn, Request, SourceRefOut, StepOut
 
 ROLES = ("viewer", "granter", "owner")
 RESERVED = {"cli:": "used the command line", "oidc:": "signed in by OpenID Connect"}

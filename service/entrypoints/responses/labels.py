@@ -207,7 +207,7 @@ NOT_SIGNED_IN: Mapping[str, tuple[int, str]] = {
     "away": (503, "{host} cannot be asked now. Try again in a moment, or sign in by a key."),
     "store": (503, "The store cannot be reached now, so nobody was signed in. Try again in a moment."),
 }
-"""Why nobody was signed in by OpenID Connect: the status and the sentence; `service.openid.errors` has the kinds."""
+"""Why nobody was signed in by OpenID Connect: the status and the sentence; `service.adapters.openid.errors` has the kinds."""
 
 TABLES: Mapping[str, Mapping[str, str]] = {
     "reason": REASONS,

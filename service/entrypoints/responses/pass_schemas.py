@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from marshmallow import fields, validate
 
-from service.paywall.story_pass import MOST_OPENINGS
-from service.web import fields as types
-from service.web.schemas import Answer, Request
+from service.domain.story_passes import MOST_OPENINGS
+from service.entrypoints.responses import fields as types
+from service.entrypoints.responses.schemas import Answer, Request
 
 MOST_OPENINGS_OF_A_GIFT = 100
 

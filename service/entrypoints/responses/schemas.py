@@ -6,8 +6,8 @@ from typing import Any
 
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate
 
-from service.paywall.source import Reason
-from service.web import fields as types
+from service.domain.sources import Reason
+from service.entrypoints.responses import fields as types
 
 
 class Request(Schema):
@@ -18,7 +18,7 @@ class Request(Schema):
 
 
 class Answer(Schema):
-    """An answer, for the description; answers are built by `service.web.encode`."""
+    """An answer, for the description; answers are built by `service.entrypoints.responses.encoder`."""
 
     class Meta:
         unknown = EXCLUDE

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from marshmallow import fields, validate
 
-from service.web import fields as types
-from service.web.schemas import Answer, ReasonMaybeIn, Request
+from service.entrypoints.responses import fields as types
+from service.entrypoints.responses.schemas import Answer, ReasonMaybeIn, Request
 
 STATES = ("pending", "applied", "stale", "ignored", "dead")
 

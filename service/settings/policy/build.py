@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from service.paywall.catalogue import (
+from service.domain.catalogue import (
     DAY,
     HOUR,
     Catalogue,

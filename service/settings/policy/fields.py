@@ -13,8 +13,8 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields
 
-from service.policy.mistakes import closest, key_shown, quoted
-from service.policy.words import wrong_name, wrong_text, wrong_zone, zones
+from service.settings.policy.mistakes import closest, key_shown, quoted
+from service.settings.policy.text_rules import wrong_name, wrong_text, wrong_zone, zones
 
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

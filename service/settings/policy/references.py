@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from service.policy.mistakes import closest, key_shown, quoted
+from service.settings.policy.mistakes import closest, key_shown, quoted
 
 Found = Iterator[tuple[str, str]]
 """Pairs of place and message."""

@@ -7,9 +7,22 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validates_schema
 
-from service.policy.fields import SECONDS, Count, Flag, Items, Length, Named, OneOf, Tables, Text, Window, Zone, needed
-from service.policy.mistakes import closest, key_shown
-from service.policy.words import (
+from service.settings.policy.fields import (
+    SECONDS,
+    Count,
+    Flag,
+    Items,
+    Length,
+    Named,
+    OneOf,
+    Tables,
+    Text,
+    Window,
+    Zone,
+    needed,
+)
+from service.settings.policy.mistakes import closest, key_shown
+from service.settings.policy.text_rules import (
     wrong_id,
     wrong_link,
     wrong_name,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from service.paywall.catalogue import Catalogue
-from service.paywall.decision import Step
-from service.store import codec
-from service.store.audit_log import AuditLog
-from service.store.past import Past
-from service.store.policies import Policy
-from service.store.readers import Change
+from service.adapters.redis.audit.audit_log import AuditLog
+from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers.past import Past
+from service.adapters.redis.readers.readers import Change
+from service.adapters.redis.service_state.policies import Policy
+from service.domain.catalogue import Catalogue
+from service.domain.decision import Step
 
 MOST = 20
 """Changes told; a reader has a few a year."""

@@ -1,6 +1,6 @@
 """The desk where a question is answered: read the store once, decide, count if need be.
 
-Every surface asks here: the hot route, the batch, the page, the command line. The rules are `service.paywall`'s; the desk
+Every surface asks here: the hot route, the batch, the page, the command line. The rules are `service.domain`'s; the desk
 only brings them what they weigh, in one wait, and sees to it that a counted read is counted exactly once.
 """
 
@@ -10,21 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from service.gate import Entry, Gate, Ticket
-from service.holders import Holders
-from service.paywall import meter as metering
-from service.paywall.catalogue import Catalogue, Story, Tier
-from service.paywall.decision import Decision, counted, decide, decide_degraded, is_free
-from service.paywall.entitlement import NOTHING, Entitlements
-from service.paywall.meter import EMPTY, Tally
-from service.store import meters
-from service.store.codec import NewerSchema
-from service.store.errors import StoreUnavailable
-from service.store.keys import owner_mark, reader_hash, story_mark, visitor_hash
-from service.store.known import Known
-from service.store.link import Link
-from service.store.meters import Frame
-from service.store.readers import Command, Readers
+from service.adapters.recent_entitlements import Known
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.redis.client.keys import owner_mark, reader_hash, story_mark, visitor_hash
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.readers import meters
+from service.adapters.redis.readers.meters import Frame
+from service.adapters.redis.readers.readers import Command, Readers
+from service.adapters.redis.readers.source_codec import NewerSchema
+from service.domain import meter as metering
+from service.domain.catalogue import Catalogue, Story, Tier
+from service.domain.decision import Decision, counted, decide, decide_degraded, is_free
+from service.domain.entitlements import NOTHING, Entitlements
+from service.domain.meter import EMPTY, Tally
+from service.use_cases.access.entitlement_cache import Holders
+from service.use_cases.story_passes.validation import Entry, Gate, Ticket
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from service.desk import Answer
-from service.paywall.catalogue import Catalogue
-from service.sealing import Sealer
-from service.store.errors import StoreUnavailable
+from service.adapters.crypto import Sealer
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.domain.catalogue import Catalogue
+from service.use_cases.access.check import Answer
 
 FORMAT = 1
 KEPT = 7 * 86_400

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from service.paywall.catalogue import Catalogue
-from service.paywall.entitlement import FOREVER, NOTHING, Entitlements, resolve
-from service.store.readers import HoldingsCache, alias_in, marks_in, pairs_in
+from service.adapters.redis.readers.readers import HoldingsCache, alias_in, marks_in, pairs_in
+from service.domain.catalogue import Catalogue
+from service.domain.entitlements import FOREVER, NOTHING, Entitlements, resolve
 
 Held = tuple[tuple[str, int | None], ...]
 

@@ -11,23 +11,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from service.decision_ids import KEPT, DecisionIds
-from service.desk import Desk, Question
-from service.paywall import meter as metering
-from service.paywall.catalogue import Catalogue, MeterPolicy, Story, Tier
-from service.paywall.decision import Decision, Step, decide, explain
-from service.paywall.entitlement import resolve
-from service.paywall.holding import Holding
-from service.paywall.meter import Standing
-from service.paywall.source import Reason
-from service.paywall.source import Standing as SourceStanding
-from service.store import meters
-from service.store.keys import reader_hash, story_mark
-from service.store.link import Link
-from service.store.past import Past
-from service.store.policies import Policies, Policy, policy_of
-from service.store.readers import Readers
-from service.trace import Traces
+from service.adapters.redis.client.keys import reader_hash, story_mark
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.readers import meters
+from service.adapters.redis.readers.past import Past
+from service.adapters.redis.readers.readers import Readers
+from service.adapters.redis.service_state.policies import Policies, Policy, policy_of
+from service.domain import meter as metering
+from service.domain.catalogue import Catalogue, MeterPolicy, Story, Tier
+from service.domain.decision import Decision, Step, decide, explain
+from service.domain.entitlements import resolve
+from service.domain.holdings import Holding
+from service.domain.meter import Standing
+from service.domain.sources import Reason
+from service.domain.sources import Standing as SourceStanding
+from service.use_cases.access.causes import Traces
+from service.use_cases.access.check import Desk, Question
+from service.use_cases.access.decision_ids import KEPT, DecisionIds
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.paywall import meter as metering
-from service.paywall.catalogue import Catalogue
-from service.paywall.entitlement import resolve
-from service.paywall.meter import Standing
-from service.paywall.source import Holding, Source
-from service.store import meters
-from service.store.keys import reader_hash
-from service.store.link import Link
-from service.store.past import Past
-from service.store.readers import Readers
+from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.readers import meters
+from service.adapters.redis.readers.past import Past
+from service.adapters.redis.readers.readers import Readers
+from service.domain import meter as metering
+from service.domain.catalogue import Catalogue
+from service.domain.entitlements import resolve
+from service.domain.meter import Standing
+from service.domain.sources import Holding, Source
 
 LAST = 253_370_764_800
 """The year 9999: the end of a window that begins later cannot be worked out, so meters are told as of then."""

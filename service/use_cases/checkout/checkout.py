@@ -9,11 +9,11 @@ from secrets import token_hex
 from typing import Any
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from service.billing.errors import NoSuchObject
-from service.billing.gateway import Gateway
-from service.billing.prices import Prices
-from service.paywall.catalogue import Catalogue, Plan
-from service.paywall.price import PriceTag
+from service.adapters.stripe.errors import NoSuchObject
+from service.adapters.stripe.gateway import Gateway
+from service.domain.catalogue import Catalogue, Plan
+from service.domain.prices import PriceTag
+from service.use_cases.checkout.price_cache import Prices
 
 MOST_SEATS = 1_000
 _DEFAULT_PORTS = {"http": 80, "https": 443}

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from service.billing.errors import StripeTrouble, StripeUnavailable
-from service.billing.gateway import Gateway
-from service.paywall.catalogue import Catalogue, Plan
-from service.paywall.price import PriceTag
+from service.adapters.stripe.errors import StripeTrouble, StripeUnavailable
+from service.adapters.stripe.gateway import Gateway
+from service.domain.catalogue import Catalogue, Plan
+from service.domain.prices import PriceTag
 
 LONGEST_AGE = 3_600.0
 """Seconds after which they are asked for again, also without an event."""

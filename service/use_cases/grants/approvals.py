@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.paywall.source import Grant
-from service.store.approvals import Approval, Approvals
-from service.store.audit import Actor
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.staff.approvals import Approval, Approvals
+from service.domain.sources import Grant
 
 Outcome = Grant | dict[str, Any]
 """What came of confirmed work, for the surface to tell."""

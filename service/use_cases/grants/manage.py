@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.approving import Approving, NoLongerPossible, Work
-from service.paywall import granting
-from service.paywall.catalogue import Catalogue
-from service.paywall.source import Grant
-from service.store.approvals import Approval
-from service.store.audit import Actor
-from service.store.grants import Grants, RevokedGrant, UnknownGrant, Wanted, iso, new_id
-from service.store.readers import Readers
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.grants.grants import Grants, RevokedGrant, UnknownGrant, Wanted, iso, new_id
+from service.adapters.redis.readers.readers import Readers
+from service.adapters.redis.staff.approvals import Approval
+from service.domain import grant_rules as granting
+from service.domain.catalogue import Catalogue
+from service.domain.sources import Grant
+from service.use_cases.grants.approvals import Approving, NoLongerPossible, Work
 
 CREATE, CHANGE = "grant.create", "grant.change"
 
@@ -38,7 +38,7 @@ class Giving:
     def give(
         self, reader: str, wanted: Wanted, actor: Actor, now: float, *, named: str | None = None
     ) -> Grant | Approval:
-        """Gives what `service.web.grants.wanted_of` found nothing wrong with; `named` is the same for a repeat of it."""
+        """Gives what `wanted_of` found nothing wrong with; `named` is the same for a repeat of it."""
         grant_id = f"gr_{named}" if named else new_id(now)
         start, until = wanted.start, wanted.until
         if not granting.needs_second_admin(self._catalogue, start=start, until=until, now=now):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from service.observe import log, where
-from service.store.errors import StoreUnavailable
+from service.adapters.observability.telemetry import log, where
+from service.adapters.redis.client.errors import StoreUnavailable
 
 Chore = Callable[[], object]
 

@@ -23,8 +23,8 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from service.sealing import Sealer
-from service.store.snapshot import Part, Snapshot
+from service.adapters.crypto import Sealer
+from service.adapters.redis.service_state.snapshot import Part, Snapshot
 
 FORMAT = 1
 _MAGIC = b"paywall-backup"

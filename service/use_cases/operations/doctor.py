@@ -8,15 +8,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from service.app import Service
-from service.billing import doctor
-from service.billing.doctor import Finding, Level
-from service.billing.errors import StripeTrouble
-from service.openid.errors import NotSignedIn
-from service.openid.sign_in import SignIn
-from service.openid.terms import OpenIdConnect
-from service.settings import Settings
-from service.store.errors import StoreUnavailable
+from service.adapters.openid.errors import NotSignedIn
+from service.adapters.openid.sign_in import SignIn
+from service.adapters.openid.terms import OpenIdConnect
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.stripe.errors import StripeTrouble
+from service.bootstrap import Service
+from service.settings.settings import Settings
+from service.use_cases.operations import stripe_findings as doctor
+from service.use_cases.operations.stripe_findings import Finding, Level
 
 SHORT_KEY = 20
 OLDEST = {"redis": (7, 2), "valkey": (7, 2)}

@@ -5,30 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from service.approving import Approving
-from service.decision_ids import DecisionIds
-from service.desk import Desk
-from service.giving import Giving
-from service.letting_go import LettingGo
-from service.paywall.catalogue import Catalogue
-from service.policy_keeper import PolicyKeeper
-from service.store.admin_keys import AdminKeys
-from service.store.approvals import Approvals
-from service.store.audit import Audit
-from service.store.audit_check import AuditCheck
-from service.store.audit_erase import AuditErasure
-from service.store.audit_log import AuditLog
-from service.store.grants import Grants
-from service.store.keys import Keys
-from service.store.link import Link
-from service.store.past import Past
-from service.store.policies import Policies
-from service.store.readers import Readers
-from service.store.registry import Registry
-from service.store.retention import Retention
-from service.store.secret import Secrets
-from service.trace import Traces
-from service.why import Why
+from service.adapters.redis.audit.audit import Audit
+from service.adapters.redis.audit.audit_log import AuditLog
+from service.adapters.redis.audit.redaction import AuditErasure
+from service.adapters.redis.audit.registry import Registry
+from service.adapters.redis.audit.verification import AuditCheck
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.grants.grants import Grants
+from service.adapters.redis.readers.past import Past
+from service.adapters.redis.readers.readers import Readers
+from service.adapters.redis.readers.retention import Retention
+from service.adapters.redis.service_state.policies import Policies
+from service.adapters.redis.service_state.secrets import Secrets
+from service.adapters.redis.staff.admin_keys import AdminKeys
+from service.adapters.redis.staff.approvals import Approvals
+from service.domain.catalogue import Catalogue
+from service.use_cases.access.causes import Traces
+from service.use_cases.access.check import Desk
+from service.use_cases.access.decision_ids import DecisionIds
+from service.use_cases.access.explain import Why
+from service.use_cases.access.policy_revisions import PolicyKeeper
+from service.use_cases.grants.approvals import Approving
+from service.use_cases.grants.manage import Giving
+from service.use_cases.privacy.retention import LettingGo
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from service.engine.catchup import CaughtUp
-from service.engine.sweep import Swept
-from service.overview import Overview
-from service.sharing import Sharing
-from service.stocktaking import Stocktaking
+from service.use_cases.reporting.dashboard import Overview
+from service.use_cases.reporting.entitlement_counts import Stocktaking
+from service.use_cases.story_passes.gifts import Sharing
+from service.use_cases.subscriptions.catch_up import CaughtUp
+from service.use_cases.subscriptions.full_sync import Swept
 
 COUNT_EVERY = 3_600.0
 TIDY_EVERY = 3_600.0

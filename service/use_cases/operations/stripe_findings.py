@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from service.billing.events import HANDLED_TYPES
-from service.billing.gateway import Account, WebhookEndpoint
-from service.billing.transport import API_VERSION
-from service.paywall.catalogue import Catalogue
-from service.paywall.price import PriceTag
+from service.adapters.stripe.events import HANDLED_TYPES
+from service.adapters.stripe.gateway import Account, WebhookEndpoint
+from service.adapters.stripe.transport import API_VERSION
+from service.domain.catalogue import Catalogue
+from service.domain.prices import PriceTag
 
 WEBHOOK_PATH = "/v1/stripe/webhook"
 CLOCK_TELLS = 10

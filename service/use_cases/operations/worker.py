@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from service.billing.errors import UNREACHABLE, StripeTrouble
-from service.engine.admin import Admin
-from service.engine.catchup import EVERY, CatchUp, CaughtUp
-from service.engine.chores import Chores
-from service.engine.engine import Engine
-from service.engine.sweep import Sweep, Swept
-from service.store.errors import StoreUnavailable
-from service.store.leader import Leader
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.redis.service_state.leader import Leader
+from service.adapters.stripe.errors import UNREACHABLE, StripeTrouble
+from service.use_cases.subscriptions.administration import Admin
+from service.use_cases.subscriptions.catch_up import EVERY, CatchUp, CaughtUp
+from service.use_cases.subscriptions.full_sync import Sweep, Swept
+from service.use_cases.subscriptions.processor import Engine
+from service.use_cases.subscriptions.scheduled_jobs import Chores
 
 TICK = 1.0
 """Seconds between two rounds, and between two bids for the lead."""

@@ -10,21 +10,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from service.importing.bulk import GrantImports
-from service.paywall.catalogue import Catalogue
-from service.paywall.source import Grant, Standing, Subscription
-from service.store.activity import ActivityStore
-from service.store.approvals import Approvals
-from service.store.audit import Actor, Audit
-from service.store.audit_erase import AuditErasure
-from service.store.audit_log import AuditLog
-from service.store.erased import Erased
-from service.store.erasing import Eraser
-from service.store.grant_ends import GrantEnds
-from service.store.keys import Keys, reader_hash
-from service.store.known import Known
-from service.store.link import Link
-from service.store.readers import Readers
+from service.adapters.recent_entitlements import Known
+from service.adapters.redis.audit.audit import Actor, Audit
+from service.adapters.redis.audit.audit_log import AuditLog
+from service.adapters.redis.audit.redaction import AuditErasure
+from service.adapters.redis.client.keys import Keys, reader_hash
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.grants.grant_ends import GrantEnds
+from service.adapters.redis.reader_lifecycle.eraser import Eraser
+from service.adapters.redis.reader_lifecycle.tombstones import Erased
+from service.adapters.redis.readers.readers import Readers
+from service.adapters.redis.reporting.usage_counts import ActivityStore
+from service.adapters.redis.staff.approvals import Approvals
+from service.domain.catalogue import Catalogue
+from service.domain.sources import Grant, Standing, Subscription
+from service.use_cases.grants.imports.grant_imports import GrantImports
 
 
 class LiveSubscription(Exception):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from service.paywall.catalogue import Catalogue
-from service.store.audit_check import AuditCheck, BrokenChain
-from service.store.policies import Policies
-from service.store.retention import Retention
+from service.adapters.redis.audit.verification import AuditCheck, BrokenChain
+from service.adapters.redis.readers.retention import Retention
+from service.adapters.redis.service_state.policies import Policies
+from service.domain.catalogue import Catalogue
 
 DAILY = 86_400
 UNFINISHED = 600

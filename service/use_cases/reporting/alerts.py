@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from service.engine.catchup import CaughtUp
-from service.engine.engine import Engine
-from service.engine.sweep import Swept
-from service.onlooker import is_paid_for, unknown_prices
-from service.paywall.catalogue import DAY, HOUR, Catalogue
-from service.paywall.told import Told
-from service.store.attention import AttentionStore, Flag
-from service.store.grant_ends import GrantEnds
+from service.adapters.redis.grants.grant_ends import GrantEnds
+from service.adapters.redis.reporting.alert_flags import AttentionStore, Flag
+from service.domain.catalogue import DAY, HOUR, Catalogue
+from service.domain.stripe_facts import Told
+from service.use_cases.reporting.change_listeners import is_paid_for, unknown_prices
+from service.use_cases.subscriptions.catch_up import CaughtUp
+from service.use_cases.subscriptions.full_sync import Swept
+from service.use_cases.subscriptions.processor import Engine
 
 ENDS_WITHIN = 14 * DAY
 TOLD_FOR = DAY

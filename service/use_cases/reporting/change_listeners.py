@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from service.activity import Activity
-from service.paywall.catalogue import Catalogue
-from service.paywall.ownership import Owner
-from service.paywall.source import STANDING, Grant, Pass, Source, Standing, Subscription
-from service.paywall.told import Told
-from service.store.activity import WITHIN
-from service.store.attention import AttentionStore, Bought
-from service.store.errors import StoreUnavailable
-from service.store.grant_ends import GrantEnds
-from service.store.objects import StoredObject
-from service.store.readers import Outcome
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.redis.grants.grant_ends import GrantEnds
+from service.adapters.redis.readers.readers import Outcome
+from service.adapters.redis.reporting.alert_flags import AttentionStore, Bought
+from service.adapters.redis.reporting.usage_counts import WITHIN
+from service.adapters.redis.stripe_objects.objects import StoredObject
+from service.domain.catalogue import Catalogue
+from service.domain.ownership import Owner
+from service.domain.sources import STANDING, Grant, Pass, Source, Standing, Subscription
+from service.domain.stripe_facts import Told
+from service.use_cases.reporting.usage_counters import Activity
 
 
 class ReaderWatch:

@@ -6,19 +6,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from service.activity import Activity
-from service.attention import Attention
-from service.billing.webhook import Envelope
-from service.engine.engine import Engine, Receipt
-from service.onlooker import ObjectWatch, ReaderWatch
-from service.paywall.catalogue import Catalogue
-from service.store.activity import ActivityStore
-from service.store.attention import AttentionStore
-from service.store.errors import StoreUnavailable
-from service.store.grant_ends import GrantEnds
-from service.store.keys import Keys
-from service.store.link import Link
-from service.store.readers import Readers
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.grants.grant_ends import GrantEnds
+from service.adapters.redis.readers.readers import Readers
+from service.adapters.redis.reporting.alert_flags import AttentionStore
+from service.adapters.redis.reporting.usage_counts import ActivityStore
+from service.adapters.stripe.webhook import Envelope
+from service.domain.catalogue import Catalogue
+from service.use_cases.reporting.alerts import Attention
+from service.use_cases.reporting.change_listeners import ObjectWatch, ReaderWatch
+from service.use_cases.reporting.usage_counters import Activity
+from service.use_cases.subscriptions.processor import Engine, Receipt
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 
-from service.engine.copies import copies_of
-from service.engine.engine import Engine
-from service.paywall.source import Source
-from service.store.activity import ActivityStore, Bucket
-from service.store.grant_ends import GrantEnds
+from service.adapters.redis.grants.grant_ends import GrantEnds
+from service.adapters.redis.reporting.usage_counts import ActivityStore, Bucket
+from service.domain.sources import Source
+from service.use_cases.subscriptions.processor import Engine
+from service.use_cases.subscriptions.projections import copies_of
 
 GAUGE = "g"
 SINGLE = ""

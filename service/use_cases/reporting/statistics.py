@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 
-from service.activity import DELAYS
-from service.paywall.share import Share, wilson
-from service.store.activity import DAYS_KEPT, ActivityStore
+from service.adapters.redis.reporting.usage_counts import DAYS_KEPT, ActivityStore
+from service.domain.proportions import Share, wilson
+from service.use_cases.reporting.usage_counters import DELAYS
 
 MOST_DAYS = DAYS_KEPT
 USUAL_DAYS = 30

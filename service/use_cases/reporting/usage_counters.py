@@ -16,10 +16,10 @@ from collections.abc import Callable
 from datetime import datetime, tzinfo
 from os import urandom
 
-from service.desk import Answer
-from service.store.activity import ActivityStore, Bucket, Part
-from service.store.errors import StoreUnavailable
-from service.store.keys import reader_hash
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.reporting.usage_counts import ActivityStore, Bucket, Part
+from service.use_cases.access.check import Answer
 
 EVERY = 5.0
 """Seconds between two flushes."""

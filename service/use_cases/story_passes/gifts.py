@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from service.gate import Gate
-from service.pass_tokens import PassTokens
-from service.paywall import meter as metering
-from service.paywall.catalogue import Catalogue, MeterPolicy
-from service.paywall.meter import Window
-from service.paywall.story_pass import StoryPass, gifts_a_month
-from service.sealing import KeyPairs
-from service.store.audit import Actor, Audit
-from service.store.gifts import UNMADE_AFTER, Gifts
-from service.store.keys import Keys
-from service.store.link import Link
-from service.store.passes import Passes, Wanted, new_id
-from service.store.readers import Readers
+from service.adapters.crypto import KeyPairs
+from service.adapters.redis.audit.audit import Actor, Audit
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.readers.readers import Readers
+from service.adapters.redis.story_passes.gifts import UNMADE_AFTER, Gifts
+from service.adapters.redis.story_passes.passes import Passes, Wanted, new_id
+from service.domain import meter as metering
+from service.domain.catalogue import Catalogue, MeterPolicy
+from service.domain.meter import Window
+from service.domain.story_passes import StoryPass, gifts_a_month
+from service.use_cases.story_passes.tokens import PassTokens
+from service.use_cases.story_passes.validation import Gate
 
 REASON = "a gift of a reader"
 

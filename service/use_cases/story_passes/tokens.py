@@ -19,8 +19,8 @@ from typing import Any
 
 import msgspec
 
-from service.paywall.story_pass import StoryPass
-from service.sealing import KeyPairs
+from service.adapters.crypto import KeyPairs
+from service.domain.story_passes import StoryPass
 
 LONGEST = 2_000
 _KNOWN = 10_000

@@ -8,15 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from service.engine.copies import seats_paid_for
-from service.engine.engine import Engine
-from service.store import audit as trail
-from service.store.audit import Actor
-from service.store.grants import iso
-from service.store.merges import Merge, Merges
-from service.store.objects import StoredObject
-from service.store.seats import Seat
-from service.store.stripe_keys import StripeKeys, place_of
+from service.adapters.redis.audit import audit as trail
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.grants.grants import iso
+from service.adapters.redis.reader_lifecycle.merges import Merge, Merges
+from service.adapters.redis.stripe_objects.objects import StoredObject
+from service.adapters.redis.stripe_objects.seats import Seat
+from service.adapters.redis.stripe_objects.stripe_keys import StripeKeys, place_of
+from service.use_cases.subscriptions.processor import Engine
+from service.use_cases.subscriptions.projections import seats_paid_for
 
 
 class UnknownSubscription(Exception):

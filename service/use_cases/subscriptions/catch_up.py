@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.engine.engine import FOR_PRICES, Engine
-from service.engine.seams import Gateway
-from service.store.keys import Keys
-from service.store.link import Link
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
+from service.use_cases.subscriptions.ports import Gateway
+from service.use_cases.subscriptions.processor import FOR_PRICES, Engine
 
 OVERLAP = 600
 """Seconds before the cursor that are listed again: Stripe may list an event later than a younger one."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from service.engine.owning import Person
-from service.paywall.catalogue import Catalogue
-from service.paywall.entitlement import FOREVER, Entitlements, resolve
-from service.store.readers import HoldingsCache
+from service.adapters.redis.readers.readers import HoldingsCache
+from service.domain.catalogue import Catalogue
+from service.domain.entitlements import FOREVER, Entitlements, resolve
+from service.use_cases.subscriptions.owner_resolution import Person
 
 MOST_NOTED = 100
 """Readers noted with one event: a group's renewal changes thousands alike."""

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from service.engine.copies import copies_of, seats_paid_for
-from service.engine.owning import People, Person, by_claims, needs_customer, settled_on
-from service.engine.putting import NoteChanges, Putting, Turn
-from service.engine.seams import Checkpoint
-from service.engine.telling import Heard, Telling
-from service.paywall.catalogue import Catalogue
-from service.paywall.ownership import Owner
-from service.paywall.source import Source
-from service.paywall.told import Told
-from service.store.objects import Objects, StoredObject
-from service.store.seats import Seats
+from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
+from service.adapters.redis.stripe_objects.seats import Seats
+from service.domain.catalogue import Catalogue
+from service.domain.ownership import Owner
+from service.domain.sources import Source
+from service.domain.stripe_facts import Told
+from service.use_cases.subscriptions.owner_resolution import People, Person, by_claims, needs_customer, settled_on
+from service.use_cases.subscriptions.ports import Checkpoint
+from service.use_cases.subscriptions.projections import copies_of, seats_paid_for
+from service.use_cases.subscriptions.related_objects import Heard, Telling
+from service.use_cases.subscriptions.write_projections import NoteChanges, Putting, Turn
 
 TURNS = 20
 """How often an object that keeps changing is taken up again; then it is left to the worker."""

@@ -10,17 +10,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from service.billing.errors import NoSuchObject
-from service.engine.copies import paid_at_of
-from service.engine.dues import next_look
-from service.engine.engine import Engine
-from service.engine.seams import Gateway
-from service.paywall.catalogue import DAY
-from service.paywall.newer import mark_of_read
-from service.paywall.source import Pass
-from service.paywall.told import Told
-from service.store import codec, told_codec
-from service.store.objects import StoredObject
+from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.stripe_objects import facts_codec as told_codec
+from service.adapters.redis.stripe_objects.objects import StoredObject
+from service.adapters.stripe.errors import NoSuchObject
+from service.domain.catalogue import DAY
+from service.domain.event_order import mark_of_read
+from service.domain.sources import Pass
+from service.domain.stripe_facts import Told
+from service.use_cases.subscriptions.ports import Gateway
+from service.use_cases.subscriptions.processor import Engine
+from service.use_cases.subscriptions.projections import paid_at_of
+from service.use_cases.subscriptions.recheck_schedule import next_look
 
 SESSIONS_BACK = 180 * DAY
 """How far back Checkout sessions are listed: beyond it no refund or dispute changes what a pass opens."""

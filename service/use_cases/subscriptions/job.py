@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from service.billing.transport import Patience
-from service.store.inbox import Done
+from service.adapters.redis.stripe_objects.inbox import Done
+from service.adapters.stripe.transport import Patience
 
 
 @dataclass(slots=True)

@@ -11,21 +11,21 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from service.billing.errors import NoSuchObject, StripeRefused, StripeUnavailable
-from service.engine.copies import paid_at_of
-from service.engine.dues import next_look
-from service.engine.errand import Errand, Look
-from service.engine.payloads import FROM_PAYLOAD, Payloads, merged
-from service.engine.payments import Payments
-from service.engine.seams import Checkpoint, Gateway
-from service.engine.spreading import Spreader
-from service.engine.telling import Heard
-from service.paywall.catalogue import Catalogue
-from service.paywall.newer import mark_of_read
-from service.paywall.told import PaymentRef, Ref, Told
-from service.store.errors import StoreUnavailable
-from service.store.inbox import Done, Inbox, Waiting, ref_from
-from service.store.objects import Objects, Verdict
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.redis.stripe_objects.inbox import Done, Inbox, Waiting, ref_from
+from service.adapters.redis.stripe_objects.objects import Objects, Verdict
+from service.adapters.stripe.errors import NoSuchObject, StripeRefused, StripeUnavailable
+from service.domain.catalogue import Catalogue
+from service.domain.event_order import mark_of_read
+from service.domain.stripe_facts import PaymentRef, Ref, Told
+from service.use_cases.subscriptions.fan_out import Spreader
+from service.use_cases.subscriptions.job import Errand, Look
+from service.use_cases.subscriptions.payload_mode import FROM_PAYLOAD, Payloads, merged
+from service.use_cases.subscriptions.payments import Payments
+from service.use_cases.subscriptions.ports import Checkpoint, Gateway
+from service.use_cases.subscriptions.projections import paid_at_of
+from service.use_cases.subscriptions.recheck_schedule import next_look
+from service.use_cases.subscriptions.related_objects import Heard
 
 GONE = "Stripe does not know it any more; what is known stays until its end"
 LAST_HEARD = "from the payload: Stripe does not know it any more"

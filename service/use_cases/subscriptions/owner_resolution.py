@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from service.engine.copies import AboutCustomer, customer_of, sessions_of
-from service.paywall.ownership import NOBODY, Owner, owner_of
-from service.paywall.told import Claims
-from service.store.keys import Keys, reader_hash
-from service.store.link import Link
-from service.store.objects import StoredObject
-from service.store.readers import alias_in
+from service.adapters.redis.client.keys import Keys, reader_hash
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.readers.readers import alias_in
+from service.adapters.redis.stripe_objects.objects import StoredObject
+from service.domain.ownership import NOBODY, Owner, owner_of
+from service.domain.stripe_facts import Claims
+from service.use_cases.subscriptions.projections import AboutCustomer, customer_of, sessions_of
 
 WEAKER_THAN_CUSTOMER = frozenset({"customer", "last", "nobody"})
 

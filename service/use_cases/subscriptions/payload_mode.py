@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from service.engine.dues import next_look
-from service.paywall.catalogue import Catalogue
-from service.paywall.newer import mark, newer
-from service.paywall.source import Pass, StripeEntitlements, Subscription
-from service.paywall.told import Told
-from service.store.inbox import Done, Waiting
-from service.store.objects import Objects, StoredObject
+from service.adapters.redis.stripe_objects.inbox import Done, Waiting
+from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
+from service.domain.catalogue import Catalogue
+from service.domain.event_order import mark, newer
+from service.domain.sources import Pass, StripeEntitlements, Subscription
+from service.domain.stripe_facts import Told
+from service.use_cases.subscriptions.recheck_schedule import next_look
 
 UNREAD = "Stripe cannot be read now; it will be"
 FROM_PAYLOAD = "from the payload: Stripe could not be read at once, and is read later"

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import reduce
 
-from service.billing.errors import NoSuchObject, StripeRefused, StripeUnavailable
-from service.engine.errand import Errand, Look
-from service.engine.payloads import UNREAD
-from service.engine.seams import Gateway
-from service.paywall.payment import joined, with_news
-from service.paywall.told import Payment, PaymentNews, PaymentRef, Ref
-from service.store import told_codec
-from service.store.inbox import Done, Waiting
-from service.store.objects import Objects, StoredObject
+from service.adapters.redis.stripe_objects import facts_codec as told_codec
+from service.adapters.redis.stripe_objects.inbox import Done, Waiting
+from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
+from service.adapters.stripe.errors import NoSuchObject, StripeRefused, StripeUnavailable
+from service.domain.payments import joined, with_news
+from service.domain.stripe_facts import Payment, PaymentNews, PaymentRef, Ref
+from service.use_cases.subscriptions.job import Errand, Look
+from service.use_cases.subscriptions.payload_mode import UNREAD
+from service.use_cases.subscriptions.ports import Gateway
 
 NOT_OURS = "about nothing that is kept here"
 NEWS = b"news:"

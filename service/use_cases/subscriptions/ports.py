@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from service.billing.transport import Patience
-from service.billing.webhook import Envelope
-from service.paywall.told import PaymentRef, Ref, Told
+from service.adapters.stripe.transport import Patience
+from service.adapters.stripe.webhook import Envelope
+from service.domain.stripe_facts import PaymentRef, Ref, Told
 
 Checkpoint = Callable[[str], None]
 """Called between any two steps with the step's name. What it raises stops the work right there, as a crash would."""

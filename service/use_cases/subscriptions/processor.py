@@ -7,30 +7,30 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from service.billing import events
-from service.billing.webhook import Envelope
-from service.engine.errand import Errand
-from service.engine.owning import People
-from service.engine.payments import NOT_OURS, Payments
-from service.engine.putting import Putting
-from service.engine.seams import Checkpoint, Gateway, pass_by
-from service.engine.spreading import Spreader
-from service.engine.telling import Telling
-from service.engine.work import Workbench
-from service.paywall.catalogue import Catalogue
-from service.store.customers import Customers
-from service.store.erased import Erased
-from service.store.errors import StoreUnavailable
-from service.store.inbox import Event, Inbox, Mode, Recorded
-from service.store.keys import Keys
-from service.store.known import Known
-from service.store.ledger import Ledger
-from service.store.link import Link
-from service.store.marks import Marks
-from service.store.objects import Objects
-from service.store.readers import Readers
-from service.store.seats import Seats
-from service.store.stripe_keys import StripeKeys
+from service.adapters.recent_entitlements import Known
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.reader_lifecycle.tombstones import Erased
+from service.adapters.redis.readers.customers import Customers
+from service.adapters.redis.readers.readers import Readers
+from service.adapters.redis.stripe_objects.inbox import Event, Inbox, Mode, Recorded
+from service.adapters.redis.stripe_objects.ledger import Ledger
+from service.adapters.redis.stripe_objects.objects import Objects
+from service.adapters.redis.stripe_objects.pending_work import Marks
+from service.adapters.redis.stripe_objects.seats import Seats
+from service.adapters.redis.stripe_objects.stripe_keys import StripeKeys
+from service.adapters.stripe import events
+from service.adapters.stripe.webhook import Envelope
+from service.domain.catalogue import Catalogue
+from service.use_cases.subscriptions.fan_out import Spreader
+from service.use_cases.subscriptions.job import Errand
+from service.use_cases.subscriptions.object_refresh import Workbench
+from service.use_cases.subscriptions.owner_resolution import People
+from service.use_cases.subscriptions.payments import NOT_OURS, Payments
+from service.use_cases.subscriptions.ports import Checkpoint, Gateway, pass_by
+from service.use_cases.subscriptions.related_objects import Telling
+from service.use_cases.subscriptions.write_projections import Putting
 
 DEADLINE = 3.0
 """Seconds that work may take while Stripe waits for its answer; then it is left to be finished afterwards."""

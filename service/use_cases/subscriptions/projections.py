@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from service.paywall.catalogue import DAY, Catalogue
-from service.paywall.newer import Mark
-from service.paywall.ownership import Owner
-from service.paywall.payment import joined, with_payment
-from service.paywall.source import Pass, Source, Standing, StripeEntitlements, Subscription
-from service.paywall.told import Claims, Told
-from service.store import told_codec
-from service.store.codec import LETTERS
-from service.store.objects import StoredObject
+from service.adapters.redis.readers.source_codec import LETTERS
+from service.adapters.redis.stripe_objects import facts_codec as told_codec
+from service.adapters.redis.stripe_objects.objects import StoredObject
+from service.domain.catalogue import DAY, Catalogue
+from service.domain.event_order import Mark
+from service.domain.ownership import Owner
+from service.domain.payments import joined, with_payment
+from service.domain.sources import Pass, Source, Standing, StripeEntitlements, Subscription
+from service.domain.stripe_facts import Claims, Told
 
 HOT_FOR = 30 * DAY
 """Seconds for which what has ended by time alone stays where a check sees it: a longer grace in the configuration counts

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from service.engine.copies import HOT_FOR
-from service.paywall.catalogue import HOUR, Catalogue
-from service.paywall.source import Pass, Standing, Subscription
-from service.paywall.told import Told
+from service.domain.catalogue import HOUR, Catalogue
+from service.domain.sources import Pass, Standing, Subscription
+from service.domain.stripe_facts import Told
+from service.use_cases.subscriptions.projections import HOT_FOR
 
 NEVER = float("inf")
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from service.engine.copies import about_customer, customer_of, pack_about
-from service.engine.payments import adds_to, news_of, session_of
-from service.engine.seams import Checkpoint
-from service.paywall.ownership import Owner
-from service.paywall.told import Ref, Told
-from service.store import told_codec
-from service.store.objects import Objects, StoredObject
+from service.adapters.redis.stripe_objects import facts_codec as told_codec
+from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
+from service.domain.ownership import Owner
+from service.domain.stripe_facts import Ref, Told
+from service.use_cases.subscriptions.payments import adds_to, news_of, session_of
+from service.use_cases.subscriptions.ports import Checkpoint
+from service.use_cases.subscriptions.projections import about_customer, customer_of, pack_about
 
 
 @dataclass(slots=True)

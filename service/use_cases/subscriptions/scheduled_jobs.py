@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from service.engine.dues import NEVER, RETRY, next_look
-from service.engine.engine import Engine
+from service.use_cases.subscriptions.processor import Engine
+from service.use_cases.subscriptions.recheck_schedule import NEVER, RETRY, next_look
 
 AGAIN_AFTER = 60.0
 """Seconds until an object that could not be read is tried again."""

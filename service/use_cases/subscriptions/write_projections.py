@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from service.engine.changes import MOST_NOTED, Change, Entitled
-from service.engine.copies import is_past
-from service.engine.owning import People, Person
-from service.engine.seams import Checkpoint
-from service.paywall.catalogue import Catalogue
-from service.paywall.source import Source
-from service.store import codec
-from service.store.customers import Customers
-from service.store.keys import reader_hash
-from service.store.known import Held, Known
-from service.store.objects import Objects, StoredObject
-from service.store.readers import Readers
+from service.adapters.recent_entitlements import Held, Known
+from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers.customers import Customers
+from service.adapters.redis.readers.readers import Readers
+from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
+from service.domain.catalogue import Catalogue
+from service.domain.sources import Source
+from service.use_cases.subscriptions.entitlement_changes import MOST_NOTED, Change, Entitled
+from service.use_cases.subscriptions.owner_resolution import People, Person
+from service.use_cases.subscriptions.ports import Checkpoint
+from service.use_cases.subscriptions.projections import is_past
 
 NoteChanges = Callable[[dict[str, list[object]]], None]
 

@@ -13,11 +13,11 @@ import pytest
 import requests
 from werkzeug.test import Client, TestResponse
 
-from tests.admin import conftest as pages
-from tests.admin.conftest import Staff
-from tests.openid.forger import CLIENT, SECRET, Forger
+from tests.adapters.openid.forger import CLIENT, SECRET, Forger
+from tests.adapters.redis.conftest import free_port, wait_until
+from tests.entrypoints.http.admin import conftest as pages
+from tests.entrypoints.http.admin.conftest import Staff
 from tests.serving import Paywall, Serve
-from tests.store.conftest import free_port, wait_until
 from tests.within import DeskApp, MakeDesk
 
 browser = pages.browser

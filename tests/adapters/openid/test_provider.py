@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 from joserfc.jwk import RSAKey
 
-from service.openid.errors import NotSignedIn
-from service.openid.provider import KEPT, KEYS_AGAIN, REST, WAITING, Provider
-from service.openid.sign_in import LASTS, Attempt, SignIn
-from service.openid.terms import OpenIdConnect
-from tests.openid.forger import CLIENT, SECRET, Forger
+from service.adapters.openid.errors import NotSignedIn
+from service.adapters.openid.provider import KEPT, KEYS_AGAIN, REST, WAITING, Provider
+from service.adapters.openid.sign_in import LASTS, Attempt, SignIn
+from service.adapters.openid.terms import OpenIdConnect
+from tests.adapters.openid.forger import CLIENT, SECRET, Forger
 from tests.within import Clock
 
 TERMS = OpenIdConnect(

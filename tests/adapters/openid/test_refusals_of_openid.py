@@ -11,9 +11,9 @@ import pytest
 from joserfc.jwk import ECKey, RSAKey
 from werkzeug.test import Client
 
-from tests.admin.conftest import POLICY_WITH_APPROVALS, Staff, plain
-from tests.openid.conftest import Visitor, settings_of
-from tests.openid.forger import SECRET, Forger, b64, hs256, unsigned
+from tests.adapters.openid.conftest import Visitor, settings_of
+from tests.adapters.openid.forger import SECRET, Forger, b64, hs256, unsigned
+from tests.entrypoints.http.admin.conftest import POLICY_WITH_APPROVALS, Staff, plain
 from tests.serving import ADMIN_KEY
 from tests.within import DeskApp, MakeDesk
 

@@ -7,10 +7,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.admin.at_the_keyboard import Hands, faults
-from tests.admin.conftest import SHOTS
-from tests.openid.conftest import PASSWORD, Identities
-from tests.openid.wanderer import Wanderer
+from tests.adapters.openid.conftest import PASSWORD, Identities
+from tests.adapters.openid.wanderer import Wanderer
+from tests.entrypoints.http.admin.at_the_keyboard import Hands, faults
+from tests.entrypoints.http.admin.conftest import SHOTS
 from tests.serving import Paywall
 
 

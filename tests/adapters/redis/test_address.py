@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.store.address import Address, Tls, parse_address
+from service.adapters.redis.client.address import Address, Tls, parse_address
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from service.store import valkey
-from service.store.embedded import EmbeddedStore, joined
-from service.store.errors import EmbeddedStoreError, FolderInUse
-from service.store.ownership import Ownership, owner_of
+from service.adapters.redis.client.errors import EmbeddedStoreError, FolderInUse
+from service.adapters.redis.embedded import valkey
+from service.adapters.redis.embedded.embedded_store import EmbeddedStore, joined
+from service.adapters.redis.embedded.folder_lock import Ownership, owner_of
 
 Start = Callable[..., EmbeddedStore]
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def owner_process() -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
     code = """if True:
         import sys
         from pathlib import Path
-        from service.store.embedded import EmbeddedStore
+        from service.adapters.redis.embedded.embedded_store import EmbeddedStore
         store = EmbeddedStore(Path(sys.argv[1]))
         print(store.start(), store.pid, flush=True)
         sys.stdin.read()
@@ -302,8 +302,8 @@ def test_a_folder_on_a_full_disk_is_told(folder: Path) -> None:
     code = """if True:
         import resource, sys
         from pathlib import Path
-        from service.store.embedded import EmbeddedStore
-        from service.store.errors import EmbeddedStoreError
+        from service.adapters.redis.embedded.embedded_store import EmbeddedStore
+        from service.adapters.redis.client.errors import EmbeddedStoreError
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # as on a full disk: files may be made, and not be filled
         try:
             EmbeddedStore(Path(sys.argv[1])).start()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.store.known import Known
+from service.adapters.recent_entitlements import Known
 
 HELD = (("notebook", None), ("no_ads", 4_000_000_000))
 

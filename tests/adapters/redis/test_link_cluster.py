@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from redis.crc import key_slot
 
-from service.store.errors import StoreError, StoreUnavailable
-from service.store.scripts import Script, load, registered
+from service.adapters.redis.client.errors import StoreError, StoreUnavailable
+from service.adapters.redis.client.scripts import Script, load, registered
 
 PUT = load("put_source")
 COUNT = Script("count", b"return redis.call('INCR', KEYS[1])")

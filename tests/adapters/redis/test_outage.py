@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from service.store.address import parse_address
-from service.store.breaker import Breaker
-from service.store.errors import StoreUnavailable
-from service.store.link import Link
-from service.store.nodes import View
-from service.store.scripts import Script
+from service.adapters.redis.client.address import parse_address
+from service.adapters.redis.client.breaker import Breaker
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.nodes import View
+from service.adapters.redis.client.scripts import Script
 
 COUNT = Script("count", b"return redis.call('INCR', KEYS[1])")
 GET = [(b"k", (b"GET", b"k"))]

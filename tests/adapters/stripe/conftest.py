@@ -16,13 +16,13 @@ import pytest
 import requests
 import stripe
 
-from service.billing.allowance import Allowance
-from service.billing.gateway import Gateway
-from service.demo.stripe import RunningLookalike, serve_lookalike
-from service.paywall.catalogue import Catalogue
-from service.policy_file import read_folder
+from service.adapters.stripe.gateway import Gateway
+from service.adapters.stripe.rate_limit import Allowance
+from service.domain.catalogue import Catalogue
+from service.settings.policy_file import read_folder
+from stripe_lookalike import RunningLookalike, serve_lookalike
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SECRET = "whsec_test"
 MONTH = 30 * 86_400
 BORN = 1_793_491_200

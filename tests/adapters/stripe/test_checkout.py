@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from service.billing.checkout import (
+from service.adapters.stripe.errors import NoSuchObject, StripeUnavailable
+from service.adapters.stripe.gateway import Gateway
+from service.domain.catalogue import Catalogue, Plan
+from service.domain.prices import PriceTag
+from service.domain.sources import Pass, Subscription
+from service.domain.stripe_facts import Ref
+from service.use_cases.checkout.checkout import (
     NotForSale,
     checkout_params,
     chosen_price,
@@ -17,13 +23,7 @@ from service.billing.checkout import (
     plan_sold,
     with_session_id,
 )
-from service.billing.errors import NoSuchObject, StripeUnavailable
-from service.billing.gateway import Gateway
-from service.billing.prices import Prices
-from service.paywall.catalogue import Catalogue, Plan
-from service.paywall.price import PriceTag
-from service.paywall.source import Pass, Subscription
-from service.paywall.told import Ref
+from service.use_cases.checkout.price_cache import Prices
 
 BACK = "https://www.example.news/story?from=box#notebook"
 MONTH = PriceTag("price_month", None, 500, "usd", "month", "prod_supporter", True)

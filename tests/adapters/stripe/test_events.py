@@ -11,10 +11,10 @@ import stripe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.billing import events
-from service.billing.events import HANDLED, HANDLED_TYPES, RELATED, signal, type_groups
-from service.billing.webhook import Envelope, envelope
-from service.paywall.told import PaymentRef, Ref
+from service.adapters.stripe import events
+from service.adapters.stripe.events import HANDLED, HANDLED_TYPES, RELATED, signal, type_groups
+from service.adapters.stripe.webhook import Envelope, envelope
+from service.domain.stripe_facts import PaymentRef, Ref
 
 SUBSCRIPTION, SESSION = Ref("subscription", "sub_1"), Ref("session", "cs_test_1")
 INTENT, CHARGE = PaymentRef("intent", "pi_1"), PaymentRef("charge", "ch_1")

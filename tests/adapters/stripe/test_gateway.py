@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import stripe
 
-from service.billing import translate
-from service.billing.errors import NoSuchObject
-from service.billing.gateway import Gateway
-from service.paywall.source import Pass, StripeEntitlements, Subscription
-from service.paywall.told import PaymentRef, Ref
+from service.adapters.stripe import translate
+from service.adapters.stripe.errors import NoSuchObject
+from service.adapters.stripe.gateway import Gateway
+from service.domain.sources import Pass, StripeEntitlements, Subscription
+from service.domain.stripe_facts import PaymentRef, Ref
 
 BORN = 1_793_491_200
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.billing import translate
-from service.billing.events import signal
-from service.billing.webhook import Envelope, envelope
-from service.paywall.newer import Mark, Verdict, mark, mark_of_read, newer
-from service.paywall.told import Claims, Facts, Ref, Signal, Told
+from service.adapters.stripe import translate
+from service.adapters.stripe.events import signal
+from service.adapters.stripe.webhook import Envelope, envelope
+from service.domain.event_order import Mark, Verdict, mark, mark_of_read, newer
+from service.domain.stripe_facts import Claims, Facts, Ref, Signal, Told
 
 JULY = 1_783_000_000
 

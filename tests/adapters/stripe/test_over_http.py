@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import stripe
 
-from service.aftercare import Aftercare
-from service.checkup import findings
-from tests.billing.conftest import BORN, MONTH, SECRET
+from service.use_cases.operations.background_tasks import Aftercare
+from service.use_cases.operations.doctor import findings
+from tests.adapters.stripe.conftest import BORN, MONTH, SECRET
 
 if TYPE_CHECKING:
-    from service.demo.stripe import RunningLookalike
-    from tests.store.conftest import Until
+    from stripe_lookalike import RunningLookalike
+    from tests.adapters.redis.conftest import Until
     from tests.within import DeskApp, MakeDesk
 
 Json = dict[str, Any]

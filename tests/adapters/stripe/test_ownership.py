@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.paywall.ownership import NOBODY, ORDER, Owner, is_reader_id, owner_of
-from service.paywall.told import Claims
+from service.domain.ownership import NOBODY, ORDER, Owner, is_reader_id, owner_of
+from service.domain.stripe_facts import Claims
 
 
 def test_each_means_gives_way_to_every_better_one() -> None:

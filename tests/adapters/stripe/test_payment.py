@@ -12,11 +12,11 @@ import stripe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.billing.events import signal
-from service.billing.webhook import envelope
-from service.paywall.payment import DISPUTES, REFUND_ENDS, joined, with_news, with_payment
-from service.paywall.source import Pass
-from service.paywall.told import Payment, PaymentNews
+from service.adapters.stripe.events import signal
+from service.adapters.stripe.webhook import envelope
+from service.domain.payments import DISPUTES, REFUND_ENDS, joined, with_news, with_payment
+from service.domain.sources import Pass
+from service.domain.stripe_facts import Payment, PaymentNews
 
 BOUGHT = Payment("pi_1", 300)
 PASS = Pass("cs_1", "price_day", None, None, paid_at=0)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from service.billing.errors import StripeUnavailable
-from service.billing.gateway import Gateway
-from service.billing.prices import Prices
-from service.paywall.catalogue import Catalogue, Plan
+from service.adapters.stripe.errors import StripeUnavailable
+from service.adapters.stripe.gateway import Gateway
+from service.domain.catalogue import Catalogue, Plan
+from service.use_cases.checkout.price_cache import Prices
 
 
 @pytest.fixture

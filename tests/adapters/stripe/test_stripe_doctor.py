@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from service.billing.doctor import Finding, Observed, findings
-from service.billing.events import HANDLED_TYPES
-from service.billing.gateway import Account, Gateway, WebhookEndpoint
-from service.paywall.catalogue import Catalogue
-from service.paywall.price import PriceTag
+from service.adapters.stripe.events import HANDLED_TYPES
+from service.adapters.stripe.gateway import Account, Gateway, WebhookEndpoint
+from service.domain.catalogue import Catalogue
+from service.domain.prices import PriceTag
+from service.use_cases.operations.stripe_findings import Finding, Observed, findings
 
 NOW = 1_793_491_200
 GOOD = WebhookEndpoint(

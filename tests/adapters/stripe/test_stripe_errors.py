@@ -13,11 +13,18 @@ from typing import Any
 import pytest
 import stripe
 
-from service.billing.allowance import FIRST_PAUSE, LONGEST_PAUSE, LONGEST_TOLD, Allowance
-from service.billing.errors import MEANING, NoSuchObject, StripeRefused, StripeTrouble, StripeUnavailable, meaning
-from service.billing.gateway import Gateway
-from service.billing.transport import PATIENCE
-from service.paywall.told import Ref
+from service.adapters.stripe.errors import (
+    MEANING,
+    NoSuchObject,
+    StripeRefused,
+    StripeTrouble,
+    StripeUnavailable,
+    meaning,
+)
+from service.adapters.stripe.gateway import Gateway
+from service.adapters.stripe.rate_limit import FIRST_PAUSE, LONGEST_PAUSE, LONGEST_TOLD, Allowance
+from service.adapters.stripe.transport import PATIENCE
+from service.domain.stripe_facts import Ref
 
 SUBSCRIPTION = Ref("subscription", "sub_1")
 

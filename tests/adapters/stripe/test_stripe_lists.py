@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import stripe
 
-from service.billing.errors import StripeUnavailable
-from service.billing.gateway import Gateway
-from service.paywall.source import Pass
-from service.paywall.told import Ref
+from service.adapters.stripe.errors import StripeUnavailable
+from service.adapters.stripe.gateway import Gateway
+from service.domain.sources import Pass
+from service.domain.stripe_facts import Ref
 
 BORN = 1_793_491_200
 

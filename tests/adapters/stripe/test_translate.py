@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from service.billing import translate
-from service.billing.reading import ident, rows, text, whole
-from service.paywall.source import STANDING, Item, Pass, StripeEntitlements, Subscription
-from service.paywall.told import Claims, Payment, Told
+from service.adapters.stripe import translate
+from service.adapters.stripe.json_fields import ident, rows, text, whole
+from service.domain.sources import STANDING, Item, Pass, StripeEntitlements, Subscription
+from service.domain.stripe_facts import Claims, Payment, Told
 
 BORN, MONTH = 1_793_491_200, 30 * 86_400
 PAID_FOR = Item("price_month", "monthly", "prod_supporter", 1, BORN, BORN + MONTH)

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
-from service.billing.webhook import NotStripe, Why, envelope, parse, verify
+from service.adapters.stripe.webhook import NotStripe, Why, envelope, parse, verify
 
 NOW = 1_793_491_200
 SECRET = "whsec_test"

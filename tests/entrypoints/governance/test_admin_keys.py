@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from service.store.admin_keys import LOOKS, KeyBook
-from service.web import guards
-from tests.governance.conftest import House
+from service.adapters.redis.staff.admin_keys import LOOKS, KeyBook
+from service.entrypoints.http import guards
+from tests.adapters.redis.conftest import Launch, Until
+from tests.entrypoints.governance.conftest import House
 from tests.serving import Paywall, Serve
-from tests.store.conftest import Launch, Until
 
 
 def test_a_key_is_shown_once_and_opens_what_its_role_may(house: House) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from service.store.approvals import WAITS
-from service.store.audit import Actor
-from service.store.idempotency import Idempotency
-from service.store.keys import reader_hash
-from tests.governance.conftest import CONFIRM, House, MakeHouse
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.staff.approvals import WAITS
+from service.adapters.redis.staff.idempotency import Idempotency
+from tests.entrypoints.governance.conftest import CONFIRM, House, MakeHouse
 
 LONG, SHORT = "2083-12-01T00:00:00Z", "2082-12-24T00:00:00Z"
 AllAtOnce = Callable[[int, Callable[[int], Any]], list[Any]]

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from service.store import chain
-from service.store.audit import Actor, entry
-from service.store.audit_check import BrokenChain, Verdict
-from service.store.chain import Head
-from service.store.keys import reader_hash
-from tests.governance.conftest import House, MakeHouse
+from service.adapters.redis.audit import chain
+from service.adapters.redis.audit.audit import Actor, entry
+from service.adapters.redis.audit.chain import Head
+from service.adapters.redis.audit.verification import BrokenChain, Verdict
+from service.adapters.redis.client.keys import reader_hash
+from tests.entrypoints.governance.conftest import House, MakeHouse
 
 DAY = 86_400
 

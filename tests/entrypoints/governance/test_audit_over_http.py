@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from service.store.chain import SHOWN
-from service.web import csv_out
-from tests.governance.conftest import House
+from service.adapters.redis.audit.chain import SHOWN
+from service.entrypoints.http import csv_output as csv_out
+from tests.entrypoints.governance.conftest import House
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.billing import conftest as billing
-from tests.governance.test_governing_commands import run, told
+from tests.adapters.stripe import conftest as billing
+from tests.entrypoints.governance.test_governing_commands import run, told
 from tests.serving import POLICY, Paywall, Serve
 
 made, sign = billing.made, billing.sign

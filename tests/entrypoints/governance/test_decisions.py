@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from service.paywall.catalogue import Story
-from service.paywall.source import Item, Subscription
-from service.store.keys import reader_hash
-from service.web.decisions import encoded
-from tests.governance.conftest import House, MakeHouse
+from service.adapters.redis.client.keys import reader_hash
+from service.domain.catalogue import Story
+from service.domain.sources import Item, Subscription
+from service.entrypoints.http.api.decisions import encoded
+from tests.adapters.redis.conftest import Until
+from tests.entrypoints.governance.conftest import House, MakeHouse
 from tests.serving import POLICY, story_of
-from tests.store.conftest import Until
 
 FIELDS = {
     "decision_id",

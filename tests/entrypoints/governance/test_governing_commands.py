@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis
 
-from tests.governance.conftest import CONFIRM
+from tests.entrypoints.governance.conftest import CONFIRM
 from tests.serving import Paywall, Serve, in_days
 
 ANN = "admin-key-of-the-tests"

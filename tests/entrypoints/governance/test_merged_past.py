@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.governance.conftest import House
-from tests.governance.test_decisions import ask, told
+from tests.entrypoints.governance.conftest import House
+from tests.entrypoints.governance.test_decisions import ask, told
 
 END = "2083-06-01T00:00:00Z"
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.letting_go import DAILY, UNFINISHED
-from service.store.retention import Retention
-from tests.governance.conftest import House, MakeHouse
+from service.adapters.redis.readers.retention import Retention
+from service.use_cases.privacy.retention import DAILY, UNFINISHED
+from tests.entrypoints.governance.conftest import House, MakeHouse
 from tests.serving import POLICY
 
 DAY = 86_400
@@ -34,7 +34,7 @@ def old(make_house: MakeHouse) -> House:
 
 
 def ends(house: House, reader: str, days: int) -> list[str | None]:
-    from service.web.encode import time
+    from service.entrypoints.responses.encoder import time
 
     moment = time(house.app.clock.now - days * DAY)
     return [source["until"] for source in house.app.reader(reader, at=moment)["sources"]]

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import pytest
 from flask import Flask
 
-from service.web.hot_route import HotRoute
-from tests.governance.conftest import House, MakeHouse
+from service.entrypoints.http.access_route import HotRoute
+from tests.entrypoints.governance.conftest import House, MakeHouse
 
 Demand = Literal["everybody", "site", "viewer", "granter", "owner"]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from service import backup
-from service.sealing import Sealer
-from service.store.snapshot import Snapshot
-from tests.governance import conftest as governance
-from tests.governance.conftest import ADMINS, SECRETS, House
+from service.adapters.crypto import Sealer
+from service.adapters.redis.service_state.snapshot import Snapshot
+from service.use_cases.operations import backup
+from tests.entrypoints.governance import conftest as governance
+from tests.entrypoints.governance.conftest import ADMINS, SECRETS, House
 from tests.serving import POLICY
 from tests.within import MakeDesk
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from service import backup
-from service.backup import BadBackup
-from service.sealing import Sealer
-from service.store.audit import Actor
-from service.store.grants import Wanted
-from service.store.snapshot import Snapshot
-from tests.backup.conftest import SEALER, backed_up, pages, restored, snapshot_of
-from tests.engine.conftest import NOW, Maker, Stage
-from tests.governance.conftest import House
+from service.adapters.crypto import Sealer
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.grants.grants import Wanted
+from service.adapters.redis.service_state.snapshot import Snapshot
+from service.use_cases.operations import backup
+from service.use_cases.operations.backup import BadBackup
+from tests.entrypoints.governance.conftest import House
+from tests.use_cases.operations.conftest import SEALER, backed_up, pages, restored, snapshot_of
+from tests.use_cases.subscriptions.conftest import NOW, Maker, Stage
 
 READERS = ["reader-1", "r-2", "r-3", "old", "heir", "stranger"]
 

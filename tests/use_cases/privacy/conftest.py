@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from service.store.link import Link
-from tests.engine.conftest import NOW, Maker, Stage
-from tests.governance import conftest as governance
-from tests.governance.conftest import House
+from service.adapters.redis.client.link import Link
+from tests.entrypoints.governance import conftest as governance
+from tests.entrypoints.governance.conftest import House
+from tests.use_cases.subscriptions.conftest import NOW, Maker, Stage
 
 make_house, house, strict = governance.make_house, governance.house, governance.strict
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from service.engine.chores import Chores
-from service.engine.sweep import Sweep
-from service.store.audit import Actor
-from service.store.keys import reader_hash
-from tests.engine.conftest import DAY, NOW, Maker, Stage
-from tests.governance.conftest import House
-from tests.privacy.conftest import Erase, holding
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.client.keys import reader_hash
+from service.use_cases.subscriptions.full_sync import Sweep
+from service.use_cases.subscriptions.scheduled_jobs import Chores
+from tests.entrypoints.governance.conftest import House
+from tests.use_cases.privacy.conftest import Erase, holding
+from tests.use_cases.subscriptions.conftest import DAY, NOW, Maker, Stage
 
 ZOE = "zoe-7f31"
 """No other word looks like it, so that it can be looked for in everything."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.engine.conftest import NOW, Maker
-from tests.governance.conftest import House
+from tests.entrypoints.governance.conftest import House
+from tests.use_cases.subscriptions.conftest import NOW, Maker
 
 
 def test_an_export_is_the_readers_answer_with_her_audit_history_and_stripes_objects(

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from tests.adapters.redis.conftest import wait_until
 from tests.serving import Paywall, Serve
-from tests.store.conftest import wait_until
 
 ZOE = "zoe-7f31"
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.desk import Question
-from service.paywall.catalogue import DAY, Story
-from service.paywall.source import Item, Subscription
-from service.store.activity import Bucket, Part
-from service.upkeep import housekeeping_of
+from service.adapters.redis.reporting.usage_counts import Bucket, Part
+from service.domain.catalogue import DAY, Story
+from service.domain.sources import Item, Subscription
+from service.entrypoints.processes.worker import housekeeping_of
+from service.use_cases.access.check import Question
 
 if TYPE_CHECKING:
-    from tests.store.conftest import Launch
+    from tests.adapters.redis.conftest import Launch
     from tests.within import DeskApp, MakeDesk
 
 NOON = "2082-11-24T12:00:00Z"

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.engine.catchup import CaughtUp
-from service.engine.sweep import Drift, Swept
-from service.paywall.catalogue import DAY
-from service.paywall.source import Grant
-from service.store.inbox import Done
-from service.upkeep import housekeeping_of
+from service.adapters.redis.stripe_objects.inbox import Done
+from service.domain.catalogue import DAY
+from service.domain.sources import Grant
+from service.entrypoints.processes.worker import housekeeping_of
+from service.use_cases.subscriptions.catch_up import CaughtUp
+from service.use_cases.subscriptions.full_sync import Drift, Swept
 from tests.serving import POLICY
 
 if TYPE_CHECKING:
+    from tests.adapters.redis.conftest import Until
     from tests.serving import Serve
-    from tests.store.conftest import Until
     from tests.within import DeskApp, MakeDesk
 
 NOON = "2082-11-24T12:00:00Z"

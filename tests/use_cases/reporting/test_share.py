@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.paywall.share import wilson
+from service.domain.proportions import wilson
 
 
 @pytest.mark.parametrize(

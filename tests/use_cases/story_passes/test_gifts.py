@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.paywall.meter import Window
+from service.domain.meter import Window
 from tests.serving import ADMIN_KEY, POLICY
 
 if TYPE_CHECKING:

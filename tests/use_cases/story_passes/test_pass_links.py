@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.pass_tokens import PassTokens
-from service.paywall.bots import BOTS, is_bot
-from service.paywall.story_pass import StoryPass
-from service.sealing import KeyPairs
+from service.adapters.crypto import KeyPairs
+from service.domain.bots import BOTS, is_bot
+from service.domain.story_passes import StoryPass
+from service.use_cases.story_passes.tokens import PassTokens
 
 PASS = StoryPass("sp_1", "2026-harbour", 5, 1_800_000_000, "why", "ann", 1_790_000_000.5)
 

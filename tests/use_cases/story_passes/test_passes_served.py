@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from service.store.audit import Actor, entry
-from service.store.pass_keys import PassKeys
-from service.store.passes import Wanted
+from service.adapters.redis.audit.audit import Actor, entry
+from service.adapters.redis.story_passes.pass_keys import PassKeys
+from service.adapters.redis.story_passes.passes import Wanted
 from tests.serving import ADMIN_KEY
 
 if TYPE_CHECKING:
+    from tests.adapters.redis.conftest import Launch, Until
     from tests.serving import Paywall, Serve
-    from tests.store.conftest import Launch, Until
     from tests.within import MakeDesk
 
 AtOnce = Callable[[int, Callable[[int], Any]], list[Any]]

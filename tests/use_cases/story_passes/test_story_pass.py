@@ -6,7 +6,7 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any
 
-from service.paywall.catalogue import DAY
+from service.domain.catalogue import DAY
 
 if TYPE_CHECKING:
     from tests.within import DeskApp, MakeDesk

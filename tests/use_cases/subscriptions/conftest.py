@@ -13,27 +13,27 @@ from typing import Any
 
 import pytest
 
-from service.billing import objects as reading
-from service.billing import translate
-from service.billing.errors import NoSuchObject, StripeUnavailable
-from service.billing.transport import Patience
-from service.billing.webhook import Envelope, envelope
-from service.engine.admin import Admin
-from service.engine.chores import Chores
-from service.engine.engine import Engine
-from service.engine.seams import Checkpoint, pass_by
-from service.paywall.catalogue import Catalogue
-from service.paywall.entitlement import resolve
-from service.paywall.source import Holding
-from service.paywall.told import PaymentRef, Ref, Told
-from service.policy_file import read_folder
-from service.store.address import parse_address
-from service.store.audit import Actor
-from service.store.keys import Keys, reader_hash
-from service.store.link import Link
-from service.store.merges import Merges
-from service.store.readers import Readers
-from tests.store import conftest as stores
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.client.address import parse_address
+from service.adapters.redis.client.keys import Keys, reader_hash
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.reader_lifecycle.merges import Merges
+from service.adapters.redis.readers.readers import Readers
+from service.adapters.stripe import object_requests as reading
+from service.adapters.stripe import translate
+from service.adapters.stripe.errors import NoSuchObject, StripeUnavailable
+from service.adapters.stripe.transport import Patience
+from service.adapters.stripe.webhook import Envelope, envelope
+from service.domain.catalogue import Catalogue
+from service.domain.entitlements import resolve
+from service.domain.sources import Holding
+from service.domain.stripe_facts import PaymentRef, Ref, Told
+from service.settings.policy_file import read_folder
+from service.use_cases.subscriptions.administration import Admin
+from service.use_cases.subscriptions.ports import Checkpoint, pass_by
+from service.use_cases.subscriptions.processor import Engine
+from service.use_cases.subscriptions.scheduled_jobs import Chores
+from tests.adapters.redis import conftest as stores
 
 connect = stores.connect
 PATIENT = 10.0
@@ -174,7 +174,7 @@ class RecordedStripe:
 
 def shared() -> Path | None:
     """The folder with reference data, where there is one."""
-    here = Path(__file__).parents[2]
+    here = Path(__file__).parents[3]
     found = [Path(place) for place in (os.environ.get("PAYWALL_SHARED"), here.parent / "shared") if place]
     return next((place for place in found if (place / "stripe").is_dir()), None)
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from service.billing.allowance import Allowance
-from service.billing.gateway import Gateway
-from service.billing.webhook import envelope
-from service.demo.stripe import RunningLookalike
-from service.engine.catchup import CatchUp
-from service.engine.chores import Chores
-from service.engine.sweep import Sweep
-from tests.billing import conftest as billing
-from tests.engine.test_lifecycles import paid_times
+from service.adapters.stripe.gateway import Gateway
+from service.adapters.stripe.rate_limit import Allowance
+from service.adapters.stripe.webhook import envelope
+from service.use_cases.subscriptions.catch_up import CatchUp
+from service.use_cases.subscriptions.full_sync import Sweep
+from service.use_cases.subscriptions.scheduled_jobs import Chores
+from stripe_lookalike import RunningLookalike
+from tests.adapters.stripe import conftest as billing
+from tests.use_cases.subscriptions.test_lifecycles import paid_times
 
 lookalike, control = billing.lookalike, billing.control
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.store.audit import Actor
+from service.adapters.redis.audit.audit import Actor
 
 DAY = 86_400
 NOW = 2_000_000_000

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from service.engine.catchup import CatchUp
-from service.engine.chores import Chores
+from service.use_cases.subscriptions.catch_up import CatchUp
+from service.use_cases.subscriptions.scheduled_jobs import Chores
 
 
 class Run:

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from redis.crc import key_slot
 
-from service.billing.webhook import envelope
-from service.engine.chores import Chores
-from service.store.address import parse_address
-from service.store.errors import StoreUnavailable
-from service.store.link import Link
-from tests.engine import conftest as playing
-from tests.store.test_link_cluster import build
+from service.adapters.redis.client.address import parse_address
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.redis.client.link import Link
+from service.adapters.stripe.webhook import envelope
+from service.use_cases.subscriptions.scheduled_jobs import Chores
+from tests.adapters.redis.test_link_cluster import build
+from tests.use_cases.subscriptions import conftest as playing
 
 DAY = 86_400
 NOW = 2_000_000_000

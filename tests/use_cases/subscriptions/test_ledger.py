@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from service.engine.admin import UnknownEvent
-from service.store.audit import Actor
-from service.store.ledger import BadCursor
-from service.store.stripe_keys import place_of
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.stripe_objects.ledger import BadCursor
+from service.adapters.redis.stripe_objects.stripe_keys import place_of
+from service.use_cases.subscriptions.administration import UnknownEvent
 
 DAY = 86_400
 NOW = 2_000_000_000

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from service.desk import Desk, Question
-from service.engine.admin import CannotMerge
-from service.paywall.catalogue import Story
-from service.paywall.source import Grant
-from service.store import meters
-from service.store.audit import Actor
-from service.store.keys import owner_mark, reader_hash
-from service.store.known import Known
-from tests.engine import conftest as playing
+from service.adapters.recent_entitlements import Known
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.client.keys import owner_mark, reader_hash
+from service.adapters.redis.readers import meters
+from service.domain.catalogue import Story
+from service.domain.sources import Grant
+from service.use_cases.access.check import Desk, Question
+from service.use_cases.subscriptions.administration import CannotMerge
+from tests.use_cases.subscriptions import conftest as playing
 
 DAY = 86_400
 NOW = 2_000_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from service.billing.webhook import envelope
+from service.adapters.stripe.webhook import envelope
 
 DAY = 86_400
 NOW = 2_000_000_000

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from service.store.audit import Actor
-from service.store.keys import reader_hash
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.client.keys import reader_hash
 
 DAY = 86_400
 NOW = 2_000_000_000

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from service.engine.admin import NoSeats, SeatsFull, UnknownSubscription
-from service.store.audit import Actor
+from service.adapters.redis.audit.audit import Actor
+from service.use_cases.subscriptions.administration import NoSeats, SeatsFull, UnknownSubscription
 
 DAY = 86_400
 NOW = 2_000_000_000

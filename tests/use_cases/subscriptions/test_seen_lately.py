@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from service.store.keys import reader_hash
-from service.store.known import Known
+from service.adapters.recent_entitlements import Known
+from service.adapters.redis.client.keys import reader_hash
 
 DAY = 86_400
 NOW = 2_000_000_000

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from service.engine.catchup import CatchUp
-from service.store.leader import Leader
-from service.worker import SWEEP_AGAIN, Worker
+from service.adapters.redis.service_state.leader import Leader
+from service.use_cases.operations.worker import SWEEP_AGAIN, Worker
+from service.use_cases.subscriptions.catch_up import CatchUp
 
 DAY = 86_400
 HOUR = 3_600
@@ -215,7 +215,7 @@ def test_a_sweep_reads_what_is_kept_and_not_listed(stage: Any, make: Any, worker
 
 def test_a_sweep_notices_a_copy_that_a_server_lost(stage: Any, make: Any, worker: Worker) -> None:
     make.tell("customer.subscription.created", make.subscription())
-    from service.store.keys import reader_hash
+    from service.adapters.redis.client.keys import reader_hash
 
     key = stage.keys.reader(reader_hash("r-1"))
     stage.link.call(key, b"DEL", key)

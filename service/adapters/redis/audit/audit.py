@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from service.sealing import Signer
-from service.store import chain
-from service.store.audit_log import AuditLog
-from service.store.errors import StoreUnavailable
-from service.store.keys import ADMIN, Keys, reader_hash
-from service.store.link import Link
-from service.store.scripts import load
+from service.adapters.crypto import Signer
+from service.adapters.redis.audit import chain
+from service.adapters.redis.audit.audit_log import AuditLog
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.redis.client.keys import ADMIN, Keys, reader_hash
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.scripts import load
 
 APPEND = load("append_audit")
 

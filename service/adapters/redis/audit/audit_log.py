@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from service.store import chain
-from service.store.chain import Head
-from service.store.keys import Keys, reader_hash
-from service.store.link import Link
-from service.store.scripts import load
+from service.adapters.redis.audit import chain
+from service.adapters.redis.audit.chain import Head
+from service.adapters.redis.client.keys import Keys, reader_hash
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.scripts import load
 
 STATE = load("audit_state")
 

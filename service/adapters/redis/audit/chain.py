@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.sealing import Signer
+from service.adapters.crypto import Signer
 
 START = "0" * 64
 """`prev` of the first record ever."""

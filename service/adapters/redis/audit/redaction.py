@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from service.store import chain
-from service.store.audit import Actor, Audit, entry
-from service.store.audit_log import AuditLog
-from service.store.keys import Keys, reader_hash
-from service.store.link import Link
-from service.store.mentions import INSTEAD, word
-from service.store.scripts import load
+from service.adapters.redis.audit import chain
+from service.adapters.redis.audit.audit import Actor, Audit, entry
+from service.adapters.redis.audit.audit_log import AuditLog
+from service.adapters.redis.client.keys import Keys, reader_hash
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.scripts import load
+from service.adapters.redis.readers.id_mentions import INSTEAD, word
 
 BLANK = load("blank_audit")
 _BATCH = 500

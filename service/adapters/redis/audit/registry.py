@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.store.audit import Audit
-from service.store.keys import ADMIN, Keys
-from service.store.link import Link
-from service.store.readers import pairs_in
-from service.store.scripts import load
+from service.adapters.redis.audit.audit import Audit
+from service.adapters.redis.client.keys import ADMIN, Keys
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.scripts import load
+from service.adapters.redis.readers.readers import pairs_in
 
 PUT = load("put_shared")
 

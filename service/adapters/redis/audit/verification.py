@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from service.sealing import Signer
-from service.store import chain
-from service.store.audit_log import AuditLog, State
-from service.store.chain import Fault, Head, Walk
-from service.store.errors import StoreError
-from service.store.keys import Keys
-from service.store.link import Link
-from service.store.scripts import load
+from service.adapters.crypto import Signer
+from service.adapters.redis.audit import chain
+from service.adapters.redis.audit.audit_log import AuditLog, State
+from service.adapters.redis.audit.chain import Fault, Head, Walk
+from service.adapters.redis.client.errors import StoreError
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.scripts import load
 
 PRUNE = load("prune_audit")
 _BATCH = 500

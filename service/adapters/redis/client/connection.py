@@ -2,7 +2,7 @@
 
 redis-py opens it (TCP or socket, TLS, AUTH, SELECT). From then on we speak over its socket ourselves: packed commands
 out in one write, replies in through hiredis. That is a third of the CPU of redis-py's pipeline, which a check would
-otherwise spend mostly on the way to the store. `tests/store/test_link.py` holds both ways to the same answers.
+otherwise spend mostly on the way to the store. `tests/adapters/redis/test_link.py` holds both ways to the same answers.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -24,8 +24,8 @@ from redis.connection import AbstractConnection, Connection, SSLConnection, Unix
 from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from service.store.address import Address
-from service.store.errors import ConnectionLost, StoreUnavailable, outage_in
+from service.adapters.redis.client.address import Address
+from service.adapters.redis.client.errors import ConnectionLost, StoreUnavailable, outage_in
 
 ReplyError = hiredis.ReplyError
 Part = bytes | str | int

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from service.store.address import Address
-from service.store.connection import Endpoint, Peer, ReplyError, Wire, pack
-from service.store.errors import StoreUnavailable, outage_in
-from service.store.nodes import SLOTS, Node, View
+from service.adapters.redis.client.address import Address
+from service.adapters.redis.client.connection import Endpoint, Peer, ReplyError, Wire, pack
+from service.adapters.redis.client.errors import StoreUnavailable, outage_in
+from service.adapters.redis.client.nodes import SLOTS, Node, View
 
 _CLUSTER_SLOTS = pack((b"CLUSTER", b"SLOTS"))
 

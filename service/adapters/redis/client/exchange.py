@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from service.store.connection import Endpoint, ReplyError, Wire, pack
-from service.store.errors import ConnectionLost
-from service.store.nodes import Node
+from service.adapters.redis.client.connection import Endpoint, ReplyError, Wire, pack
+from service.adapters.redis.client.errors import ConnectionLost
+from service.adapters.redis.client.nodes import Node
 
 _ASKING = pack((b"ASKING",))
 

@@ -12,15 +12,15 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
-from service.store.address import Address
-from service.store.breaker import Breaker
-from service.store.connection import Part, ReplyError, pack
-from service.store.discovery import Discovery
-from service.store.errors import StoreError, StoreUnavailable, outage_in
-from service.store.exchange import Question, Redirect, ask, ask_all, redirect_in
-from service.store.nodes import Node, View
-from service.store.scripts import Script, registered
-from service.store.server_info import SETTINGS, facts_in
+from service.adapters.redis.client.address import Address
+from service.adapters.redis.client.breaker import Breaker
+from service.adapters.redis.client.connection import Part, ReplyError, pack
+from service.adapters.redis.client.discovery import Discovery
+from service.adapters.redis.client.errors import StoreError, StoreUnavailable, outage_in
+from service.adapters.redis.client.exchange import Question, Redirect, ask, ask_all, redirect_in
+from service.adapters.redis.client.nodes import Node, View
+from service.adapters.redis.client.scripts import Script, registered
+from service.adapters.redis.client.server_info import SETTINGS, facts_in
 
 Command = tuple[bytes, tuple[bytes, ...]]
 """A routing key, and a command's parts."""

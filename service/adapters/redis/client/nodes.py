@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from redis.crc import key_slot
 
-from service.store.address import Address
-from service.store.connection import Endpoint, Peer, Wire, pack
-from service.store.errors import StoreUnavailable
+from service.adapters.redis.client.address import Address
+from service.adapters.redis.client.connection import Endpoint, Peer, Wire, pack
+from service.adapters.redis.client.errors import StoreUnavailable
 
 SLOTS = 16384
 _ROLE = pack((b"ROLE",))

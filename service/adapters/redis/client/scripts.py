@@ -1,4 +1,4 @@
-"""The scripts that run inside the store: files in `service/store/lua/`, each known by its SHA-1, as EVALSHA wants it.
+"""The scripts that run inside the store: files in `service/adapters/redis/lua/`, each known by its SHA-1, as EVALSHA wants it.
 
 The registry is filled at import, by the modules that use a script. The prober loads all of it before it calls a store
 reachable, so that no check ever pays for it; a server that has lost them since is told again in `Link.run`.
@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_FOLDER = Path(__file__).parent / "lua"
+_FOLDER = Path(__file__).parents[1] / "lua"
 _REGISTRY: dict[str, Script] = {}
 
 

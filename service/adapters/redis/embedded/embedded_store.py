@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from service.store.errors import EmbeddedStoreError, FolderInUse
-from service.store.ownership import Kind, Ownership, in_use, owner_of
-from service.store.valkey import answers, command_line, end_orphan, socket_path, turn_over
+from service.adapters.redis.client.errors import EmbeddedStoreError, FolderInUse
+from service.adapters.redis.embedded.folder_lock import Kind, Ownership, in_use, owner_of
+from service.adapters.redis.embedded.valkey import answers, command_line, end_orphan, socket_path, turn_over
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from service.store.errors import EmbeddedStoreError, FolderInUse
+from service.adapters.redis.client.errors import EmbeddedStoreError, FolderInUse
 
 Kind = Literal["serve", "command"]
 

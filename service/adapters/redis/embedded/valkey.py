@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from service.store.errors import EmbeddedStoreError
+from service.adapters.redis.client.errors import EmbeddedStoreError
 
 _log = logging.getLogger(__name__)
 

@@ -18,10 +18,10 @@ from typing import Any, cast
 
 import msgspec
 
-from service.paywall.source import Grant
-from service.store import codec
-from service.store.keys import Keys, reader_hash
-from service.store.link import Link
+from service.adapters.redis.client.keys import Keys, reader_hash
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.readers import source_codec as codec
+from service.domain.sources import Grant
 
 _IMPORTED = 40
 _A_TIME = 500

@@ -1,6 +1,6 @@
 """Grants: access that admins give, change and take back, each time with a reason and a trace.
 
-The page, the API and the command line all come through here. What may be granted at all is `service.paywall.granting`'s
+The page, the API and the command line all come through here. What may be granted at all is `service.domain.grant_rules`'s
 to say; here a grant is written, in one step with its history and its audit entry.
 """
 
@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from service.paywall.catalogue import Catalogue
-from service.paywall.entitlement import resolve
-from service.paywall.source import Grant, Source
-from service.store import audit as trail
-from service.store.audit import Actor, Audit
-from service.store.errors import StoreUnavailable
-from service.store.keys import reader_hash
-from service.store.known import Held, Known
-from service.store.readers import Kept, Readers
+from service.adapters.recent_entitlements import Held, Known
+from service.adapters.redis.audit import audit as trail
+from service.adapters.redis.audit.audit import Actor, Audit
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.readers.readers import Kept, Readers
+from service.domain.catalogue import Catalogue
+from service.domain.entitlements import resolve
+from service.domain.sources import Grant, Source
 
 
 class UnknownGrant(Exception):

@@ -20,15 +20,15 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from service.sealing import Sealer
-from service.store import codec
-from service.store.audit import Actor
-from service.store.codec import NewerSchema
-from service.store.errors import StoreError
-from service.store.keys import Keys
-from service.store.link import Link
-from service.store.readers import HISTORY_ENTRIES, pairs_in
-from service.store.scripts import load
+from service.adapters.crypto import Sealer
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.client.errors import StoreError
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.scripts import load
+from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers.readers import HISTORY_ENTRIES, pairs_in
+from service.adapters.redis.readers.source_codec import NewerSchema
 
 TURN, STATE, KEEP, PUT = load("import_turn"), load("import_state"), load("import_keep"), load("import_put")
 

@@ -12,17 +12,17 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from service.paywall.told import Claims
-from service.store import told_codec
-from service.store.codec import NewerSchema
-from service.store.erased import without
-from service.store.errors import StoreError, StoreUnavailable
-from service.store.inbox import ref_from
-from service.store.keys import Keys, reader_hash
-from service.store.link import Command, Link
-from service.store.mentions import Mentions
-from service.store.readers import pairs_in
-from service.store.scripts import load
+from service.adapters.redis.client.errors import StoreError, StoreUnavailable
+from service.adapters.redis.client.keys import Keys, reader_hash
+from service.adapters.redis.client.link import Command, Link
+from service.adapters.redis.client.scripts import load
+from service.adapters.redis.reader_lifecycle.tombstones import without
+from service.adapters.redis.readers.id_mentions import Mentions
+from service.adapters.redis.readers.readers import pairs_in
+from service.adapters.redis.readers.source_codec import NewerSchema
+from service.adapters.redis.stripe_objects import facts_codec as told_codec
+from service.adapters.redis.stripe_objects.inbox import ref_from
+from service.domain.stripe_facts import Claims
 
 FIELD = load("erase_field")
 

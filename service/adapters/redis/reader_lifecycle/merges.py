@@ -11,14 +11,15 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from service.paywall.catalogue import Catalogue
-from service.store import codec, meters
-from service.store.gifts import Gifts
-from service.store.keys import Keys, owner_mark, reader_hash
-from service.store.link import Link
-from service.store.passes import carry_openings
-from service.store.readers import ALIAS, Kept, Readers
-from service.store.scripts import load
+from service.adapters.redis.client.keys import Keys, owner_mark, reader_hash
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.scripts import load
+from service.adapters.redis.readers import meters
+from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers.readers import ALIAS, Kept, Readers
+from service.adapters.redis.story_passes.gifts import Gifts
+from service.adapters.redis.story_passes.passes import carry_openings
+from service.domain.catalogue import Catalogue
 
 COMMIT, INHERIT = load("merge_commit"), load("merge_inherit")
 

@@ -1,7 +1,8 @@
 """Erased readers: a hash of the id stays with the moment, so that nothing older brings them back.
 
 The mark is never lifted as a whole. What Stripe created after it is the reader's again by its own metadata, and an admin's
-link is stronger than any mark (`service.engine.owning.settled_on`); what is older is kept without the id (`blind`).
+link is stronger than any mark (`settled_on` in `use_cases/subscriptions/owner_resolution.py`); what is older is kept without
+the id (`blind`).
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
-from service.paywall.told import Claims, Told
-from service.store.keys import Keys, reader_hash
-from service.store.link import Link
+from service.adapters.redis.client.keys import Keys, reader_hash
+from service.adapters.redis.client.link import Link
+from service.domain.stripe_facts import Claims, Told
 
 Hidden = Callable[[str], bool]
 """Whether a reader's id must not be kept."""

@@ -6,9 +6,9 @@ orders it too, and an object that went to another reader leaves its number witho
 
 from __future__ import annotations
 
-from service.store.keys import Keys, reader_hash
-from service.store.link import Link
-from service.store.scripts import load
+from service.adapters.redis.client.keys import Keys, reader_hash
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.scripts import load
 
 PUT_CUSTOMER = load("put_customer")
 

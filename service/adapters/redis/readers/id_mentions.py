@@ -12,12 +12,12 @@ from dataclasses import replace
 
 import msgspec
 
-from service.paywall.source import Grant
-from service.store import codec
-from service.store.codec import NewerSchema
-from service.store.link import Command, Link
-from service.store.readers import pairs_in
-from service.store.scripts import load
+from service.adapters.redis.client.link import Command, Link
+from service.adapters.redis.client.scripts import load
+from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers.readers import pairs_in
+from service.adapters.redis.readers.source_codec import NewerSchema
+from service.domain.sources import Grant
 
 FIELD, ITEM = load("erase_field"), load("erase_item")
 INSTEAD = "(erased)"

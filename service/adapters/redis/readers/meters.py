@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Any, Protocol, cast
 
-from service.paywall.catalogue import MeterPolicy
-from service.paywall.meter import EMPTY, Tally, Window, window_at
-from service.store.errors import StoreError
-from service.store.keys import Keys, meter_code, owner_mark, reader_hash, story_mark, visitor_hash
-from service.store.scripts import Script, load
+from service.adapters.redis.client.errors import StoreError
+from service.adapters.redis.client.keys import Keys, meter_code, owner_mark, reader_hash, story_mark, visitor_hash
+from service.adapters.redis.client.scripts import Script, load
+from service.domain.catalogue import MeterPolicy
+from service.domain.meter import EMPTY, Tally, Window, window_at
 
 KIND = {"day": b"\x11", "week": b"\x12", "month": b"\x13", "rolling": b"\x14"}
 """First byte of a meter: schema 1 in its high half, the window in its low half."""

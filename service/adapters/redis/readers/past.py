@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from service.paywall.source import Source
-from service.store import codec
-from service.store.keys import reader_hash
-from service.store.link import Link
-from service.store.readers import Change, Readers, change_in
+from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers.readers import Change, Readers, change_in
+from service.domain.sources import Source
 
 TAG = 22
 """Characters of a reader's hash."""

@@ -14,12 +14,12 @@ from typing import Any, Literal, Protocol, cast
 
 import msgspec
 
-from service.paywall.catalogue import Catalogue
-from service.paywall.source import Holding, Source
-from service.store import codec
-from service.store.keys import Keys, reader_hash
-from service.store.link import Link
-from service.store.scripts import load
+from service.adapters.redis.client.keys import Keys, reader_hash
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.scripts import load
+from service.adapters.redis.readers import source_codec as codec
+from service.domain.catalogue import Catalogue
+from service.domain.sources import Holding, Source
 
 PUT = load("put_source")
 HISTORY_ENTRIES = 2_000

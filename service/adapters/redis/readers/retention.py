@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from service.store.keys import Keys
-from service.store.link import Link
-from service.store.scripts import load
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.scripts import load
 
 TRIM = load("trim_history")
 

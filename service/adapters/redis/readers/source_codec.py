@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from service.paywall.source import Grant, Item, Pass, Source, StripeEntitlements, Subscription
+from service.domain.sources import Grant, Item, Pass, Source, StripeEntitlements, Subscription
 
 SCHEMA = 1
 

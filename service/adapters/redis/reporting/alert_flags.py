@@ -16,10 +16,10 @@ from typing import Literal
 
 import msgspec
 
-from service.store.keys import Keys
-from service.store.link import Link
-from service.store.readers import pairs_in
-from service.store.stripe_keys import PLACES, StripeKeys
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.readers.readers import pairs_in
+from service.adapters.redis.stripe_objects.stripe_keys import PLACES, StripeKeys
 
 MOST_PRICES = 200
 MOST_OWNERLESS = 10_000

@@ -19,10 +19,10 @@ from typing import Any
 
 import msgspec
 
-from service.store.keys import Keys
-from service.store.link import Link
-from service.store.readers import pairs_in
-from service.store.scripts import load
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.scripts import load
+from service.adapters.redis.readers.readers import pairs_in
 
 ADD = load("activity_add")
 

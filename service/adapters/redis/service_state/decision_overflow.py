@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from os import urandom
 
-from service.store.keys import Keys
-from service.store.link import Link
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
 
 
 class Spill:

@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from service.paywall.catalogue import Catalogue, Plan, Tier
-from service.store.keys import Keys
-from service.store.link import Link
-from service.store.readers import pairs_in
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.readers.readers import pairs_in
+from service.domain.catalogue import Catalogue, Plan, Tier
 
 SCHEMA = 1
 

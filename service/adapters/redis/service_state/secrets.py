@@ -6,9 +6,9 @@ import secrets
 from collections.abc import Sequence
 from functools import cached_property
 
-from service.sealing import KeyPairs, Sealer, Signer
-from service.store.keys import Keys
-from service.store.link import Link
+from service.adapters.crypto import KeyPairs, Sealer, Signer
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
 
 
 class Secrets:

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from service.store.erasing import parts as parts_of
-from service.store.errors import StoreError
-from service.store.keys import Keys
-from service.store.link import Link
-from service.store.readers import pairs_in
-from service.store.scripts import load
+from service.adapters.redis.client.errors import StoreError
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.scripts import load
+from service.adapters.redis.reader_lifecycle.eraser import parts as parts_of
+from service.adapters.redis.readers.readers import pairs_in
 
 READER = load("snapshot_reader")
 

@@ -19,12 +19,12 @@ from typing import Any
 
 import msgspec
 
-from service.sealing import Signer
-from service.store import audit as trail
-from service.store.audit import Actor
-from service.store.codec import NewerSchema
-from service.store.errors import StoreUnavailable
-from service.store.registry import Registry
+from service.adapters.crypto import Signer
+from service.adapters.redis.audit import audit as trail
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.audit.registry import Registry
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.redis.readers.source_codec import NewerSchema
 
 SCHEMA = 1
 FRESH = 1.0

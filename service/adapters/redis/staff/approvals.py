@@ -12,12 +12,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from service.sealing import Sealer
-from service.store import audit as trail
-from service.store.audit import Actor
-from service.store.codec import NewerSchema
-from service.store.keys import reader_hash
-from service.store.registry import Registry
+from service.adapters.crypto import Sealer
+from service.adapters.redis.audit import audit as trail
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.audit.registry import Registry
+from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.readers.source_codec import NewerSchema
 
 SCHEMA = 1
 WAITS = 30 * 86_400

@@ -11,10 +11,10 @@ from __future__ import annotations
 import threading
 import time
 
-from service.store.errors import StoreUnavailable
-from service.store.keys import Keys
-from service.store.link import Link
-from service.store.readers import pairs_in
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.readers.readers import pairs_in
 
 FRESH = 1.0
 """Seconds for which a process answers from its copy."""

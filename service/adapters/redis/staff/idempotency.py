@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
 
-from service.sealing import Sealer
-from service.store.keys import Keys
-from service.store.link import Link
+from service.adapters.crypto import Sealer
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
 
 KEPT = 86_400
 AT_WORK = 6

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from hashlib import blake2b
 
-from service.store.errors import StoreUnavailable
-from service.store.keys import Keys
-from service.store.link import Link
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
 
 WINDOW = 60
 _MOST = 10_000

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
-from service.paywall.meter import Window
-from service.store.keys import Keys, reader_hash
-from service.store.link import Link
-from service.store.pass_keys import PassKeys
-from service.store.scripts import load
+from service.adapters.redis.client.keys import Keys, reader_hash
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.scripts import load
+from service.adapters.redis.story_passes.pass_keys import PassKeys
+from service.domain.meter import Window
 
 CLAIM = load("gift_claim")
 

@@ -19,15 +19,15 @@ from typing import Any, cast
 
 import msgspec
 
-from service.paywall.story_pass import StoryPass
-from service.store import audit as trail
-from service.store.audit import Actor, Audit
-from service.store.codec import NewerSchema
-from service.store.grants import iso
-from service.store.keys import Keys, reader_hash, visitor_hash
-from service.store.link import Command, Link
-from service.store.pass_keys import PassKeys
-from service.store.scripts import load
+from service.adapters.redis.audit import audit as trail
+from service.adapters.redis.audit.audit import Actor, Audit
+from service.adapters.redis.client.keys import Keys, reader_hash, visitor_hash
+from service.adapters.redis.client.link import Command, Link
+from service.adapters.redis.client.scripts import load
+from service.adapters.redis.grants.grants import iso
+from service.adapters.redis.readers.source_codec import NewerSchema
+from service.adapters.redis.story_passes.pass_keys import PassKeys
+from service.domain.story_passes import StoryPass
 
 CREATE, REVOKE, OPEN = load("pass_create"), load("pass_revoke"), load("pass_open")
 

@@ -14,11 +14,11 @@ from typing import Any, cast
 
 import msgspec
 
-from service.paywall import payment as payments
-from service.paywall.newer import Mark
-from service.paywall.told import Claims, Payment, PaymentNews, Ref, Told
-from service.store import codec
-from service.store.codec import NewerSchema
+from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers.source_codec import NewerSchema
+from service.domain import payments as payments
+from service.domain.event_order import Mark
+from service.domain.stripe_facts import Claims, Payment, PaymentNews, Ref, Told
 
 SCHEMA = 1
 

@@ -16,12 +16,12 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from service.paywall.told import Facts, PaymentNews, PaymentRef, Ref, Signal, Told
-from service.store import told_codec
-from service.store.link import Link
-from service.store.objects import LEASE, ms
-from service.store.scripts import load
-from service.store.stripe_keys import PLACES, StripeKeys, place_of
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.scripts import load
+from service.adapters.redis.stripe_objects import facts_codec as told_codec
+from service.adapters.redis.stripe_objects.objects import LEASE, ms
+from service.adapters.redis.stripe_objects.stripe_keys import PLACES, StripeKeys, place_of
+from service.domain.stripe_facts import Facts, PaymentNews, PaymentRef, Ref, Signal, Told
 
 RECORD, FINISH, FAIL = load("stripe_record"), load("stripe_finish"), load("stripe_fail")
 

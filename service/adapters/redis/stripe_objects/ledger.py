@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import msgspec
 
-from service.store.inbox import KEPT_FOR, MOST_EVENTS, State
-from service.store.link import Command, Link
-from service.store.objects import ms
-from service.store.stripe_keys import PLACES, StripeKeys
+from service.adapters.redis.client.link import Command, Link
+from service.adapters.redis.stripe_objects.inbox import KEPT_FOR, MOST_EVENTS, State
+from service.adapters.redis.stripe_objects.objects import ms
+from service.adapters.redis.stripe_objects.stripe_keys import PLACES, StripeKeys
 
 _json = msgspec.json.Decoder(list)
 AT_A_TIME = 5_000

@@ -20,13 +20,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
-from service.paywall.newer import Mark
-from service.paywall.ownership import NOBODY, Owner
-from service.paywall.told import Ref, Told
-from service.store import told_codec
-from service.store.link import Command, Link
-from service.store.scripts import load
-from service.store.stripe_keys import StripeKeys, place_of
+from service.adapters.redis.client.link import Command, Link
+from service.adapters.redis.client.scripts import load
+from service.adapters.redis.stripe_objects import facts_codec as told_codec
+from service.adapters.redis.stripe_objects.stripe_keys import StripeKeys, place_of
+from service.domain.event_order import Mark
+from service.domain.ownership import NOBODY, Owner
+from service.domain.stripe_facts import Ref, Told
 
 BEGIN, APPLY, ABOUT = load("stripe_begin"), load("stripe_apply"), load("stripe_about")
 SETTLE, SHOWN, TOUCH, LINK = load("stripe_settle"), load("stripe_shown"), load("stripe_touch"), load("stripe_link")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from service.store.link import Link
-from service.store.objects import ms
-from service.store.stripe_keys import PLACES, StripeKeys, place_of
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.stripe_objects.objects import ms
+from service.adapters.redis.stripe_objects.stripe_keys import PLACES, StripeKeys, place_of
 
 A_TIME = 200
 """The most names taken from one place at a time."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from service.store.keys import Keys
-from service.store.link import Link
-from service.store.objects import ms, scores
-from service.store.scripts import load
-from service.store.stripe_keys import StripeKeys, place_of
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.scripts import load
+from service.adapters.redis.stripe_objects.objects import ms, scores
+from service.adapters.redis.stripe_objects.stripe_keys import StripeKeys, place_of
 
 GIVE, TAKE, TRIM, MOVE = load("seat_give"), load("seat_take"), load("seat_trim"), load("seat_move")
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from flask import Flask, Response, url_for
 
-from service.web.admin.frame import Frame, actor, form, needs, once, reason, show
-from service.web.approvals import confirmed, refused, told_of
-from service.web.errors import Problem
+from service.entrypoints.http.admin.frame import Frame, actor, form, needs, once, reason, show
+from service.entrypoints.http.api.approvals import confirmed, refused, told_of
+from service.entrypoints.http.errors import Problem
 
 Work = Callable[[], tuple[str, str]]
 

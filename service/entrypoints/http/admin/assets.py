@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from flask import Flask, Response, abort
 
-from service.web.admin.frame import open_door
+from service.entrypoints.http.admin.frame import open_door
 
 FOLDER = Path(__file__).parent / "static"
 KINDS = {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from flask import Flask, Response
 
-from service.store import chain
-from service.web import csv_out
-from service.web.admin.frame import Frame, needs, show
-from service.web.admin.lists import SHOWN, page_of, without_after
-from service.web.admin.wording import ACTIONS
-from service.web.audit import FILTERS, LIST, listing
+from service.adapters.redis.audit import chain
+from service.entrypoints.http import csv_output as csv_out
+from service.entrypoints.http.admin.frame import Frame, needs, show
+from service.entrypoints.http.admin.lists import SHOWN, page_of, without_after
+from service.entrypoints.http.api.audit import FILTERS, LIST, listing
+from service.entrypoints.responses.labels import ACTIONS
 
 LEADS = ("import.apply", "import.undo", "pass.create", "pass.revoke", "event.replay")
 """The actions whose target has a page of its own, by the search."""

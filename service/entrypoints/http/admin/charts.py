@@ -8,13 +8,13 @@ from typing import Any
 
 from markupsafe import Markup
 
-from service.figures import Figures, Point
-from service.paywall.catalogue import Catalogue
-from service.paywall.share import Share, wilson
-from service.web.admin import svg
-from service.web.admin.shown import figure
-from service.web.admin.svg import Interval, Series
-from service.web.admin.wording import REASONS, STATES
+from service.domain.catalogue import Catalogue
+from service.domain.proportions import Share, wilson
+from service.entrypoints.http.admin import svg
+from service.entrypoints.http.admin.formatting import figure
+from service.entrypoints.http.admin.svg import Interval, Series
+from service.entrypoints.responses.labels import REASONS, STATES
+from service.use_cases.reporting.statistics import Figures, Point
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,15 @@ from typing import Any, cast
 
 from flask import Flask, Response, redirect, request, url_for
 
-from service.paywall.catalogue import Story
-from service.paywall.sentence import sentence
-from service.web import fields
-from service.web.admin import moments
-from service.web.admin.frame import Frame, asked, needs, show
-from service.web.admin.reader import the_reader
-from service.web.decisions import encoded
-from service.web.errors import Problem, invalid
-from service.why import Told
+from service.domain.catalogue import Story
+from service.domain.reader_sentences import sentence
+from service.entrypoints.http.admin import time_inputs as moments
+from service.entrypoints.http.admin.frame import Frame, asked, needs, show
+from service.entrypoints.http.admin.reader import the_reader
+from service.entrypoints.http.api.decisions import encoded
+from service.entrypoints.http.errors import Problem, invalid
+from service.entrypoints.responses import fields
+from service.use_cases.access.explain import Told
 
 
 def register(page: Flask, frame: Frame) -> None:

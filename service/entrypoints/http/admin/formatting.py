@@ -16,11 +16,11 @@ from typing import Any, cast
 from flask import Flask, g, url_for
 from markupsafe import Markup, escape
 
-from service.store.errors import StoreUnavailable
-from service.web.admin import frame as frames
-from service.web.admin import wording
-from service.web.admin.frame import Frame
-from service.web.encode import LAST
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.entrypoints.http.admin import frame as frames
+from service.entrypoints.http.admin.frame import Frame
+from service.entrypoints.responses import labels as wording
+from service.entrypoints.responses.encoder import LAST
 
 _BEGIN, _END = Markup("<bdi>"), Markup("</bdi>")
 UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")

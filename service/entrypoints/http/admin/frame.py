@@ -15,15 +15,15 @@ from typing import Any, TypeVar, cast
 
 from flask import Response, g, make_response, redirect, render_template, request
 
-from service.store.audit import Actor
-from service.store.errors import StoreUnavailable
-from service.store.idempotency import Idempotency
-from service.web import bodies
-from service.web.admin.house import House
-from service.web.admin.sessions import Session, Sessions
-from service.web.errors import Problem
-from service.web.guards import RANKS, Principal, Role
-from service.web.schemas import ReasonMaybeIn
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.redis.staff.idempotency import Idempotency
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.admin.page_services import House
+from service.entrypoints.http.admin.sessions import Session, Sessions
+from service.entrypoints.http.errors import Problem
+from service.entrypoints.http.guards import RANKS, Principal, Role
+from service.entrypoints.responses.schemas import ReasonMaybeIn
 
 View = TypeVar("View", bound=Callable[..., Any])
 

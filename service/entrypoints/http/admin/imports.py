@@ -13,19 +13,21 @@ from typing import Any
 
 from flask import Flask, Response, request, url_for
 
-from service.importing.bulk import Waiting
-from service.importing.pace import Pace
-from service.importing.staging import WrongRows
-from service.importing.telling import told_of
-from service.store.audit_log import Wanted
-from service.store.imports import Action
-from service.web import bodies, import_sheet, repeats
-from service.web.admin.acts import WAITS
-from service.web.admin.frame import Frame, actor, form, needs, once, session, show
-from service.web.belonging import path_id
-from service.web.errors import Problem, invalid
-from service.web.imports import checked, known, mistakes, sheet_of
-from service.web.schemas import ReasonIn
+from service.adapters.redis.audit.audit_log import Wanted
+from service.adapters.redis.grants.imports import Action
+from service.entrypoints.http import idempotency as repeats
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.admin.frame import Frame, actor, form, needs, once, session, show
+from service.entrypoints.http.admin.reader_actions import WAITS
+from service.entrypoints.http.api.imports import checked, known, mistakes, sheet_of
+from service.entrypoints.http.api.links_and_seats import path_id
+from service.entrypoints.http.errors import Problem, invalid
+from service.entrypoints.responses.schemas import ReasonIn
+from service.use_cases.grants.imports import csv_file as import_sheet
+from service.use_cases.grants.imports.grant_imports import Waiting
+from service.use_cases.grants.imports.pacing import Pace
+from service.use_cases.grants.imports.progress import told_of
+from service.use_cases.grants.imports.staging import WrongRows
 
 PREVIEW = 50
 """Lines of a file that the check shows, those with mistakes first."""

@@ -6,12 +6,12 @@ from typing import Any
 
 from flask import Flask, Response, request, url_for
 
-from service.web import bodies
-from service.web.admin.frame import Frame, actor, form, needs, once, reason, show
-from service.web.admin.reader import given
-from service.web.admin_keys import ended_key, made, told_of
-from service.web.errors import Problem
-from service.web.governance_schemas import ROLES, KeyIn
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.admin.frame import Frame, actor, form, needs, once, reason, show
+from service.entrypoints.http.admin.reader import given
+from service.entrypoints.http.api.keys import ended_key, made, told_of
+from service.entrypoints.http.errors import Problem
+from service.entrypoints.responses.governance_schemas import ROLES, KeyIn
 
 
 def register(page: Flask, frame: Frame) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Collection
 
 from flask import request
 
-from service.web import fields, paging
-from service.web.admin.frame import asked
-from service.web.errors import invalid
+from service.entrypoints.http import paging
+from service.entrypoints.http.admin.frame import asked
+from service.entrypoints.http.errors import invalid
+from service.entrypoints.responses import fields
 
 SHOWN = 25
 """Entries of a list on one page: what one reads before going on."""

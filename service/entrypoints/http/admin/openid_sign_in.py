@@ -11,15 +11,15 @@ from typing import cast
 import msgspec
 from flask import Flask, Response, g, redirect, request, url_for
 
-from service.observe import log
-from service.openid.errors import NotSignedIn
-from service.openid.people import Person
-from service.openid.sign_in import LASTS, Attempt, SignIn
-from service.store.errors import StoreUnavailable
-from service.web import fields
-from service.web.admin.door import local
-from service.web.admin.frame import Frame, asked, is_secure, open_door
-from service.web.errors import Problem
+from service.adapters.observability.telemetry import log
+from service.adapters.openid.errors import NotSignedIn
+from service.adapters.openid.people import Person
+from service.adapters.openid.sign_in import LASTS, Attempt, SignIn
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.entrypoints.http.admin.frame import Frame, asked, is_secure, open_door
+from service.entrypoints.http.admin.sign_in import local
+from service.entrypoints.http.errors import Problem
+from service.entrypoints.responses import fields
 
 COOKIE = "paywall_sign_in"
 PATH = "/admin/sign-in"

@@ -6,13 +6,13 @@ from typing import Any
 
 from flask import Flask, Response, abort, url_for
 
-from service.attention import Example, Item
-from service.figures import USUAL_DAYS, Figures, figures
-from service.web import csv_out
-from service.web.admin import plots
-from service.web.admin.frame import Frame, needs, show
-from service.web.admin.reader import link
-from service.web.admin.wording import HANDS
+from service.entrypoints.http import csv_output as csv_out
+from service.entrypoints.http.admin import charts as plots
+from service.entrypoints.http.admin.frame import Frame, needs, show
+from service.entrypoints.http.admin.reader import link
+from service.entrypoints.responses.labels import HANDS
+from service.use_cases.reporting.alerts import Example, Item
+from service.use_cases.reporting.statistics import USUAL_DAYS, Figures, figures
 
 WEBHOOKS = ("https://dashboard.stripe.com/test/webhooks", "https://dashboard.stripe.com/webhooks")
 """Where Stripe tells of its deliveries, for tests and for good."""

@@ -12,22 +12,27 @@ from flask import Flask, Response, current_app, g, redirect, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from service.observe import log as told_log
-from service.observe import where
-from service.openid.sign_in import SignIn
-from service.openid.terms import OpenIdConnect
-from service.store.codec import NewerSchema
-from service.store.errors import StoreUnavailable
-from service.store.idempotency import Idempotency
-from service.store.sessions import EndedSessions
-from service.web.admin import assets, door, frame, openid_door, rooms, shown, unsent
-from service.web.admin.frame import SAID, Frame, is_secure
-from service.web.admin.house import House
-from service.web.admin.sessions import COOKIE, Sessions
-from service.web.errors import TYPES, Problem
-from service.web.guards import Keyring
-from service.web.import_sheet import MOST_BYTES
-from service.web.requests_log import RequestLog
+from service.adapters.observability.telemetry import log as told_log
+from service.adapters.observability.telemetry import where
+from service.adapters.openid.sign_in import SignIn
+from service.adapters.openid.terms import OpenIdConnect
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.redis.readers.source_codec import NewerSchema
+from service.adapters.redis.staff.ended_sessions import EndedSessions
+from service.adapters.redis.staff.idempotency import Idempotency
+from service.entrypoints.http.admin import assets, frame
+from service.entrypoints.http.admin import formatting as shown
+from service.entrypoints.http.admin import openid_sign_in as openid_door
+from service.entrypoints.http.admin import rejected_forms as unsent
+from service.entrypoints.http.admin import sign_in as door
+from service.entrypoints.http.admin import views as rooms
+from service.entrypoints.http.admin.frame import SAID, Frame, is_secure
+from service.entrypoints.http.admin.page_services import House
+from service.entrypoints.http.admin.sessions import COOKIE, Sessions
+from service.entrypoints.http.errors import TYPES, Problem
+from service.entrypoints.http.guards import Keyring
+from service.entrypoints.http.request_log import RequestLog
+from service.use_cases.grants.imports.csv_file import MOST_BYTES
 
 HERE = Path(__file__).parent
 MOST_OF_A_FORM = 256 * 1024
@@ -93,7 +98,7 @@ def mount(
 
 
 def _build(around: Frame, keyring: Keyring, log: RequestLog, ways: SignIn | None) -> Flask:
-    page = Flask("service.web.admin", template_folder=str(HERE / "templates"), static_folder=None)
+    page = Flask("service.entrypoints.http.admin", template_folder=str(HERE / "templates"), static_folder=None)
     page.config["MAX_CONTENT_LENGTH"] = MOST_BYTES + MOST_OF_A_FORM
     page.config["MAX_FORM_MEMORY_SIZE"] = MOST_OF_A_FORM
     page.url_map.strict_slashes = False

@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from service.desk import Desk
-from service.engine.admin import Admin
-from service.engine.engine import Engine
-from service.erasure import Erasure
-from service.governance import Governance
-from service.importing.bulk import GrantImports
-from service.overview import Overview
-from service.profile import Profiles
-from service.sharing import Sharing
-from service.store.grants import Grants
-from service.store.keys import Keys
-from service.store.link import Link
-from service.store.readers import Readers
-from service.store.secret import Secrets
-from service.web.privacy import Export
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.grants.grants import Grants
+from service.adapters.redis.readers.readers import Readers
+from service.adapters.redis.service_state.secrets import Secrets
+from service.entrypoints.http.api.privacy import Export
+from service.use_cases.access.check import Desk
+from service.use_cases.access.reader_profile import Profiles
+from service.use_cases.grants.imports.grant_imports import GrantImports
+from service.use_cases.operations.governance import Governance
+from service.use_cases.privacy.erasure import Erasure
+from service.use_cases.reporting.dashboard import Overview
+from service.use_cases.story_passes.gifts import Sharing
+from service.use_cases.subscriptions.administration import Admin
+from service.use_cases.subscriptions.processor import Engine
 
 
 class House(Protocol):
-    """`service.app.Service`, as far as the page knows it."""
+    """`service.bootstrap.Service`, as far as the page knows it."""
 
     @property
     def clock(self) -> Callable[[], float]: ...

@@ -6,14 +6,15 @@ from typing import Any
 
 from flask import Flask, Response, request, url_for
 
-from service.web import bodies, repeats
-from service.web.admin import moments
-from service.web.admin.frame import Frame, actor, form, needs, once, reason, show
-from service.web.admin.lists import SHOWN, page_of, without_after
-from service.web.admin.reader import given
-from service.web.errors import Problem
-from service.web.passes import LIST, checked, link_of, listing, made, revoked, shown
-from service.web.schemas_passes import PassIn
+from service.entrypoints.http import idempotency as repeats
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.admin import time_inputs as moments
+from service.entrypoints.http.admin.frame import Frame, actor, form, needs, once, reason, show
+from service.entrypoints.http.admin.lists import SHOWN, page_of, without_after
+from service.entrypoints.http.admin.reader import given
+from service.entrypoints.http.api.passes import LIST, checked, link_of, listing, made, revoked, shown
+from service.entrypoints.http.errors import Problem
+from service.entrypoints.responses.pass_schemas import PassIn
 
 ENDS = tuple(pair for pair in moments.ENDS if pair[0] != "never")
 

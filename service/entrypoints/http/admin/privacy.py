@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from flask import Flask, Response, request
 
-from service.web import bodies
-from service.web.admin.acts import trying
-from service.web.admin.frame import Frame, actor, asked, form, needs
-from service.web.admin.reader import the_reader
-from service.web.errors import Problem, invalid
-from service.web.privacy import erased
-from service.web.schemas import ReasonIn
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.admin.frame import Frame, actor, asked, form, needs
+from service.entrypoints.http.admin.reader import the_reader
+from service.entrypoints.http.admin.reader_actions import trying
+from service.entrypoints.http.api.privacy import erased
+from service.entrypoints.http.errors import Problem, invalid
+from service.entrypoints.responses.schemas import ReasonIn
 
 
 def register(page: Flask, frame: Frame) -> None:

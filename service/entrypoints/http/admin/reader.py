@@ -7,12 +7,14 @@ from typing import Any, cast
 
 from flask import Flask, Response, redirect, request, url_for
 
-from service.paywall.catalogue import Catalogue
-from service.web import encode, fields
-from service.web.admin import moments, timeline
-from service.web.admin.frame import Frame, asked, needs, show
-from service.web.errors import Problem, invalid
-from service.web.readers import tell
+from service.domain.catalogue import Catalogue
+from service.entrypoints.http.admin import time_inputs as moments
+from service.entrypoints.http.admin import timeline
+from service.entrypoints.http.admin.frame import Frame, asked, needs, show
+from service.entrypoints.http.api.readers import tell
+from service.entrypoints.http.errors import Problem, invalid
+from service.entrypoints.responses import encoder as encode
+from service.entrypoints.responses import fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,20 +7,21 @@ from typing import Any
 
 from flask import Flask, Response, request, url_for
 
-from service.engine.admin import CannotMerge
-from service.giving import WrongEnd
-from service.paywall.source import Grant
-from service.store.approvals import Approval
-from service.store.grants import RevokedGrant, UnknownGrant
-from service.web import bodies, repeats
-from service.web.admin import moments
-from service.web.admin.frame import Frame, actor, asked, form, needs, once, show
-from service.web.admin.reader import Failed, given, link, shown, the_reader
-from service.web.errors import Problem, invalid
-from service.web.grants import wanted_of
-from service.web.readers import tell
-from service.web.schemas import GrantChangeIn, GrantIn, ReasonIn
-from service.web.stripe_schemas import LinkIn, MergeIn
+from service.adapters.redis.grants.grants import RevokedGrant, UnknownGrant
+from service.adapters.redis.staff.approvals import Approval
+from service.domain.sources import Grant
+from service.entrypoints.http import idempotency as repeats
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.admin import time_inputs as moments
+from service.entrypoints.http.admin.frame import Frame, actor, asked, form, needs, once, show
+from service.entrypoints.http.admin.reader import Failed, given, link, shown, the_reader
+from service.entrypoints.http.api.grants import wanted_of
+from service.entrypoints.http.api.readers import tell
+from service.entrypoints.http.errors import Problem, invalid
+from service.entrypoints.responses.schemas import GrantChangeIn, GrantIn, ReasonIn
+from service.entrypoints.responses.stripe_schemas import LinkIn, MergeIn
+from service.use_cases.grants.manage import WrongEnd
+from service.use_cases.subscriptions.administration import CannotMerge
 
 WAITS = "A second admin has to confirm this. It is on the list of approvals, and opens nothing until then."
 

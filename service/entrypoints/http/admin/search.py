@@ -11,12 +11,12 @@ from urllib.parse import urlencode
 
 from flask import Flask, Response, redirect, url_for
 
-from service.store.audit_log import AuditLog, Wanted
-from service.store.objects import Objects, StoredObject
-from service.web import fields
-from service.web.admin.frame import Frame, asked, needs, show
-from service.web.admin.house import House
-from service.web.admin.reader import link
+from service.adapters.redis.audit.audit_log import AuditLog, Wanted
+from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
+from service.entrypoints.http.admin.frame import Frame, asked, needs, show
+from service.entrypoints.http.admin.page_services import House
+from service.entrypoints.http.admin.reader import link
+from service.entrypoints.responses import fields
 
 KINDS = {"cus": "customer", "sub": "subscription", "cs": "session"}
 """The beginning of an id of Stripe's → the kind of object that is kept under it."""

@@ -7,14 +7,14 @@ from typing import Any
 
 from flask import Flask, Response, request, url_for
 
-from service.engine.admin import Group, NoSeats, SeatsFull, UnknownSubscription
-from service.paywall.catalogue import Catalogue
-from service.paywall.source import Standing
-from service.store.objects import StoredObject
-from service.web.admin.frame import Frame, actor, form, needs, once, reason, show
-from service.web.admin.reader import the_reader
-from service.web.belonging import group_told, path_id
-from service.web.errors import Problem
+from service.adapters.redis.stripe_objects.objects import StoredObject
+from service.domain.catalogue import Catalogue
+from service.domain.sources import Standing
+from service.entrypoints.http.admin.frame import Frame, actor, form, needs, once, reason, show
+from service.entrypoints.http.admin.reader import the_reader
+from service.entrypoints.http.api.links_and_seats import group_told, path_id
+from service.entrypoints.http.errors import Problem
+from service.use_cases.subscriptions.administration import Group, NoSeats, SeatsFull, UnknownSubscription
 
 
 def register(page: Flask, frame: Frame) -> None:

@@ -15,9 +15,9 @@ from typing import cast
 
 import msgspec
 
-from service.sealing import Sealer, Signer
-from service.store.sessions import EndedSessions
-from service.web.guards import Principal, Role
+from service.adapters.crypto import Sealer, Signer
+from service.adapters.redis.staff.ended_sessions import EndedSessions
+from service.entrypoints.http.guards import Principal, Role
 
 COOKIE = "paywall_session"
 IDLE, LONGEST = 30 * 60, 12 * 3_600

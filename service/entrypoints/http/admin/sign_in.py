@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, redirect, request, url_for
 
-from service.openid.terms import OpenIdConnect
-from service.web.admin import wording
-from service.web.admin.frame import Frame, asked, form, needs, open_door, said, session, show
-from service.web.admin.sessions import COOKIE
-from service.web.errors import Problem
-from service.web.guards import Keyring, Principal, digest
+from service.adapters.openid.terms import OpenIdConnect
+from service.entrypoints.http.admin.frame import Frame, asked, form, needs, open_door, said, session, show
+from service.entrypoints.http.admin.sessions import COOKIE
+from service.entrypoints.http.errors import Problem
+from service.entrypoints.http.guards import Keyring, Principal, digest
+from service.entrypoints.responses import labels as wording
 
 
 def register(page: Flask, frame: Frame, keyring: Keyring, openid: OpenIdConnect | None) -> None:

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 from flask import request
 
-from service.paywall.catalogue import DAY
-from service.web.encode import time as written
-from service.web.errors import invalid
+from service.domain.catalogue import DAY
+from service.entrypoints.http.errors import invalid
+from service.entrypoints.responses.encoder import time as written
 
 ENDS = (
     ("7", "in 7 days"),

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from service.paywall.catalogue import Catalogue
-from service.paywall.holding import Holding
-from service.store import codec
-from service.store.audit_log import AuditLog, Wanted
-from service.store.readers import Change, Readers
-from service.trace import TYPES
-from service.web.admin.wording import ACTIONS, SOURCES
+from service.adapters.redis.audit.audit_log import AuditLog, Wanted
+from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers.readers import Change, Readers
+from service.domain.catalogue import Catalogue
+from service.domain.holdings import Holding
+from service.entrypoints.responses.labels import ACTIONS, SOURCES
+from service.use_cases.access.causes import TYPES
 
 SHOWN = 30
 """Entries shown before somebody asks for all."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from service.web.admin import (
-    acts,
+from service.entrypoints.http.admin import (
     approvals,
     audit,
     events,
@@ -14,12 +13,13 @@ from service.web.admin import (
     overview,
     passes,
     reader,
-    rights,
     search,
     seats,
-    why,
 )
-from service.web.admin.frame import Frame
+from service.entrypoints.http.admin import explain as why
+from service.entrypoints.http.admin import privacy as rights
+from service.entrypoints.http.admin import reader_actions as acts
+from service.entrypoints.http.admin.frame import Frame
 
 
 def register(page: Flask, frame: Frame) -> None:

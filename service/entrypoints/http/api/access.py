@@ -7,12 +7,13 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from service.desk import Answer, Desk, Question
-from service.paywall.catalogue import Story
-from service.web import bodies, guards
-from service.web.describe import described
-from service.web.encode import Encoder
-from service.web.schemas import AccessIn, AccessOut, BatchIn, BatchOut
+from service.domain.catalogue import Story
+from service.entrypoints.http import guards
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.openapi_description import described
+from service.entrypoints.responses.encoder import Encoder
+from service.entrypoints.responses.schemas import AccessIn, AccessOut, BatchIn, BatchOut
+from service.use_cases.access.check import Answer, Desk, Question
 
 
 def story_of(data: dict[str, Any]) -> Story:

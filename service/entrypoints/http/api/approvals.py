@@ -7,17 +7,21 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from service.approving import Approving, NoLongerPossible, Outcome
-from service.paywall.source import Grant
-from service.store.approvals import Approval, OwnApproval, UnknownApproval
-from service.store.audit import Actor
-from service.store.idempotency import Idempotency
-from service.web import bodies, csv_out, encode, guards, paging, repeats
-from service.web.access import private
-from service.web.describe import AFTER, IDEMPOTENCY_KEY, LIMIT, REASON, described
-from service.web.errors import Problem
-from service.web.governance_schemas import ApprovalOut, ApprovalsOut, NothingIn
-from service.web.schemas import ReasonMaybeIn
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.staff.approvals import Approval, OwnApproval, UnknownApproval
+from service.adapters.redis.staff.idempotency import Idempotency
+from service.domain.sources import Grant
+from service.entrypoints.http import csv_output as csv_out
+from service.entrypoints.http import guards, paging
+from service.entrypoints.http import idempotency as repeats
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.api.access import private
+from service.entrypoints.http.errors import Problem
+from service.entrypoints.http.openapi_description import AFTER, IDEMPOTENCY_KEY, LIMIT, REASON, described
+from service.entrypoints.responses import encoder as encode
+from service.entrypoints.responses.governance_schemas import ApprovalOut, ApprovalsOut, NothingIn
+from service.entrypoints.responses.schemas import ReasonMaybeIn
+from service.use_cases.grants.approvals import Approving, NoLongerPossible, Outcome
 
 LIST = "approvals"
 COLUMNS = ("approval", "state", "kind", "reader", "wants", "reason", "asked_by", "asked_at", "expires_at")

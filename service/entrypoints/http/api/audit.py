@@ -6,13 +6,14 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from service.store import chain
-from service.store.audit_log import AuditLog, Wanted
-from service.web import csv_out, guards, paging
-from service.web.access import private
-from service.web.describe import AFTER, LIMIT, described, query
-from service.web.errors import invalid
-from service.web.governance_schemas import AuditOut
+from service.adapters.redis.audit import chain
+from service.adapters.redis.audit.audit_log import AuditLog, Wanted
+from service.entrypoints.http import csv_output as csv_out
+from service.entrypoints.http import guards, paging
+from service.entrypoints.http.api.access import private
+from service.entrypoints.http.errors import invalid
+from service.entrypoints.http.openapi_description import AFTER, LIMIT, described, query
+from service.entrypoints.responses.governance_schemas import AuditOut
 
 LIST = "audit"
 FILTERS = ("reader", "actor", "action", "target")

@@ -8,20 +8,21 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from service.billing import checkout
-from service.billing.errors import NoSuchObject, StripeRefused, StripeUnavailable
-from service.billing.gateway import Gateway
-from service.billing.prices import Prices
-from service.observe import log
-from service.paywall.catalogue import Catalogue, Plan
-from service.paywall.price import PriceTag
-from service.paywall.source import Standing, Subscription
-from service.paywall.told import Ref, Told
-from service.store.readers import Readers
-from service.web import bodies, guards
-from service.web.describe import described
-from service.web.errors import Problem, invalid
-from service.web.schemas import CheckoutIn, PortalIn, ReturnedIn, ReturnedOut, UrlOut
+from service.adapters.observability.telemetry import log
+from service.adapters.redis.readers.readers import Readers
+from service.adapters.stripe.errors import NoSuchObject, StripeRefused, StripeUnavailable
+from service.adapters.stripe.gateway import Gateway
+from service.domain.catalogue import Catalogue, Plan
+from service.domain.prices import PriceTag
+from service.domain.sources import Standing, Subscription
+from service.domain.stripe_facts import Ref, Told
+from service.entrypoints.http import guards
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.errors import Problem, invalid
+from service.entrypoints.http.openapi_description import described
+from service.entrypoints.responses.schemas import CheckoutIn, PortalIn, ReturnedIn, ReturnedOut, UrlOut
+from service.use_cases.checkout import checkout
+from service.use_cases.checkout.price_cache import Prices
 
 RUNNING = (Standing.GOOD, Standing.GRACE)
 Look = Callable[[str, float, str], bool]

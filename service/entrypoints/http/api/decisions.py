@@ -7,12 +7,13 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from service.web import encode, guards
-from service.web.access import private
-from service.web.describe import described
-from service.web.errors import Problem
-from service.web.governance_schemas import DecisionOut
-from service.why import Told, Why
+from service.entrypoints.http import guards
+from service.entrypoints.http.api.access import private
+from service.entrypoints.http.errors import Problem
+from service.entrypoints.http.openapi_description import described
+from service.entrypoints.responses import encoder as encode
+from service.entrypoints.responses.governance_schemas import DecisionOut
+from service.use_cases.access.explain import Told, Why
 
 
 def blueprint(why: Why, clock: Callable[[], float]) -> Blueprint:

@@ -7,15 +7,19 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from service.engine.admin import Admin, UnknownEvent
-from service.store.idempotency import Idempotency
-from service.store.ledger import BadCursor, Entry, Ledger
-from service.web import bodies, csv_out, encode, guards, paging, repeats
-from service.web.access import private
-from service.web.belonging import path_id
-from service.web.describe import AFTER, IDEMPOTENCY_KEY, LIMIT, described, query
-from service.web.errors import Problem, invalid
-from service.web.stripe_schemas import EventOut, EventsOut, NoFieldsIn
+from service.adapters.redis.staff.idempotency import Idempotency
+from service.adapters.redis.stripe_objects.ledger import BadCursor, Entry, Ledger
+from service.entrypoints.http import csv_output as csv_out
+from service.entrypoints.http import guards, paging
+from service.entrypoints.http import idempotency as repeats
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.api.access import private
+from service.entrypoints.http.api.links_and_seats import path_id
+from service.entrypoints.http.errors import Problem, invalid
+from service.entrypoints.http.openapi_description import AFTER, IDEMPOTENCY_KEY, LIMIT, described, query
+from service.entrypoints.responses import encoder as encode
+from service.entrypoints.responses.stripe_schemas import EventOut, EventsOut, NoFieldsIn
+from service.use_cases.subscriptions.administration import Admin, UnknownEvent
 
 LIST = "events"
 COLUMNS = ("id", "type", "object", "created", "received_at", "state", "why", "attempts", "duplicates", "changes")

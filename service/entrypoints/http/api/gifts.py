@@ -7,16 +7,19 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from service.sharing import REASON, Allowance, GiftsUsed, NoGifts, Sharing
-from service.store.idempotency import Idempotency
-from service.store.passes import Wanted
-from service.web import bodies, encode, guards, repeats
-from service.web.access import private
-from service.web.describe import IDEMPOTENCY_KEY, described
-from service.web.errors import Problem, invalid
-from service.web.passes import told_of
-from service.web.readers import path_reader
-from service.web.schemas_passes import GiftIn, GiftOut, GiftsOut
+from service.adapters.redis.staff.idempotency import Idempotency
+from service.adapters.redis.story_passes.passes import Wanted
+from service.entrypoints.http import guards
+from service.entrypoints.http import idempotency as repeats
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.api.access import private
+from service.entrypoints.http.api.passes import told_of
+from service.entrypoints.http.api.readers import path_reader
+from service.entrypoints.http.errors import Problem, invalid
+from service.entrypoints.http.openapi_description import IDEMPOTENCY_KEY, described
+from service.entrypoints.responses import encoder as encode
+from service.entrypoints.responses.pass_schemas import GiftIn, GiftOut, GiftsOut
+from service.use_cases.story_passes.gifts import REASON, Allowance, GiftsUsed, NoGifts, Sharing
 
 DAY = 86_400
 USUAL, LONGEST = 30 * DAY, 90 * DAY

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from flask import Flask
 
-from service.governance import Governance
-from service.store.admin_keys import KeyBook
-from service.store.idempotency import Idempotency
-from service.web import admin_keys, approvals, audit, decisions
+from service.adapters.redis.staff.admin_keys import KeyBook
+from service.adapters.redis.staff.idempotency import Idempotency
+from service.entrypoints.http.api import approvals, audit, decisions
+from service.entrypoints.http.api import keys as admin_keys
+from service.use_cases.operations.governance import Governance
 
 
 def register(

@@ -7,20 +7,24 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from service.giving import Giving, WrongEnd
-from service.paywall import granting
-from service.paywall.catalogue import Catalogue
-from service.paywall.source import Grant
-from service.store.approvals import Approval
-from service.store.grants import Grants, RevokedGrant, UnknownGrant, Wanted
-from service.store.idempotency import Idempotency
-from service.store.readers import Readers
-from service.web import approvals, bodies, encode, guards, repeats
-from service.web.describe import IDEMPOTENCY_KEY, REASON, described
-from service.web.errors import Problem, invalid
-from service.web.governance_schemas import ApprovalOut
-from service.web.readers import path_reader
-from service.web.schemas import GrantChangeIn, GrantIn, GrantOut, ReasonIn
+from service.adapters.redis.grants.grants import Grants, RevokedGrant, UnknownGrant, Wanted
+from service.adapters.redis.readers.readers import Readers
+from service.adapters.redis.staff.approvals import Approval
+from service.adapters.redis.staff.idempotency import Idempotency
+from service.domain import grant_rules as granting
+from service.domain.catalogue import Catalogue
+from service.domain.sources import Grant
+from service.entrypoints.http import guards
+from service.entrypoints.http import idempotency as repeats
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.api import approvals
+from service.entrypoints.http.api.readers import path_reader
+from service.entrypoints.http.errors import Problem, invalid
+from service.entrypoints.http.openapi_description import IDEMPOTENCY_KEY, REASON, described
+from service.entrypoints.responses import encoder as encode
+from service.entrypoints.responses.governance_schemas import ApprovalOut
+from service.entrypoints.responses.schemas import GrantChangeIn, GrantIn, GrantOut, ReasonIn
+from service.use_cases.grants.manage import Giving, WrongEnd
 
 
 def wanted_of(data: dict[str, Any], catalogue: Catalogue, now: float) -> Wanted:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response, current_app, jsonify, render_template
 
-from service.observe import Metrics
-from service.web import guards
-from service.web.describe import Description, described
-from service.web.errors import Problem
-from service.web.schemas import StatusOut
+from service.adapters.observability.telemetry import Metrics
+from service.entrypoints.http import guards
+from service.entrypoints.http.errors import Problem
+from service.entrypoints.http.openapi_description import Description, described
+from service.entrypoints.responses.schemas import StatusOut
 
 TEXT = {"text/plain": {"schema": {"type": "string"}}}
 HTML = {"text/html": {"schema": {"type": "string"}}}

@@ -9,22 +9,25 @@ import orjson
 from flask import Blueprint, Response, jsonify, request
 from marshmallow import fields
 
-from service.importing.bulk import GrantImports, UndoneImport, UnknownImport, Waiting
-from service.importing.entries import Mistake, Sheet, TooManyRows
-from service.importing.pace import Pace, short_turns
-from service.importing.staging import WrongRows
-from service.importing.telling import told_of
-from service.paywall.catalogue import Catalogue
-from service.store.audit import Actor
-from service.store.idempotency import Idempotency
-from service.store.imports import Action, Manifest
-from service.web import bodies, errors, guards, import_sheet, repeats
-from service.web.access import private
-from service.web.approvals import told_of as told_approval
-from service.web.describe import IDEMPOTENCY_KEY, REASON, described, query
-from service.web.errors import Problem, invalid
-from service.web.parameters import taken
-from service.web.schemas import Answer, ReasonIn
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.grants.imports import Action, Manifest
+from service.adapters.redis.staff.idempotency import Idempotency
+from service.domain.catalogue import Catalogue
+from service.entrypoints.http import errors, guards
+from service.entrypoints.http import idempotency as repeats
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.api.access import private
+from service.entrypoints.http.api.approvals import told_of as told_approval
+from service.entrypoints.http.errors import Problem, invalid
+from service.entrypoints.http.openapi_description import IDEMPOTENCY_KEY, REASON, described, query
+from service.entrypoints.http.query_parameters import taken
+from service.entrypoints.responses.schemas import Answer, ReasonIn
+from service.use_cases.grants.imports import csv_file as import_sheet
+from service.use_cases.grants.imports.grant_imports import GrantImports, UndoneImport, UnknownImport, Waiting
+from service.use_cases.grants.imports.pacing import Pace, short_turns
+from service.use_cases.grants.imports.progress import told_of
+from service.use_cases.grants.imports.rows import Mistake, Sheet, TooManyRows
+from service.use_cases.grants.imports.staging import WrongRows
 
 DRY_RUN = query("dry_run", "Only say what the import would do.", {"type": "boolean", "default": False})
 _CSV = {

@@ -7,15 +7,19 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from service.store.admin_keys import AdminKey, AdminKeys, KeyBook, NameInUse, UnknownKey
-from service.store.audit import Actor
-from service.store.idempotency import Idempotency
-from service.web import bodies, csv_out, encode, guards, paging, repeats
-from service.web.access import private
-from service.web.describe import AFTER, IDEMPOTENCY_KEY, LIMIT, REASON, described
-from service.web.errors import Problem, invalid
-from service.web.governance_schemas import KeyIn, KeyOut, KeysOut, NewKeyOut, read_key_name
-from service.web.schemas import ReasonMaybeIn
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.staff.admin_keys import AdminKey, AdminKeys, KeyBook, NameInUse, UnknownKey
+from service.adapters.redis.staff.idempotency import Idempotency
+from service.entrypoints.http import csv_output as csv_out
+from service.entrypoints.http import guards, paging
+from service.entrypoints.http import idempotency as repeats
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.api.access import private
+from service.entrypoints.http.errors import Problem, invalid
+from service.entrypoints.http.openapi_description import AFTER, IDEMPOTENCY_KEY, LIMIT, REASON, described
+from service.entrypoints.responses import encoder as encode
+from service.entrypoints.responses.governance_schemas import KeyIn, KeyOut, KeysOut, NewKeyOut, read_key_name
+from service.entrypoints.responses.schemas import ReasonMaybeIn
 
 LIST = "keys"
 COLUMNS = ("name", "role", "created_at", "actor")

@@ -7,16 +7,27 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from service.engine.admin import Admin, CannotMerge, Group, NoSeats, SeatsFull, UnknownSubscription
-from service.store.audit import Actor
-from service.store.idempotency import Idempotency
-from service.store.seats import Seat
-from service.web import bodies, encode, fields, guards, repeats
-from service.web.describe import IDEMPOTENCY_KEY, REASON, described
-from service.web.errors import Problem, invalid
-from service.web.readers import path_reader
-from service.web.schemas import ReasonMaybeIn
-from service.web.stripe_schemas import GroupOut, LinkedOut, LinkIn, MergedOut, MergeIn, NoFieldsIn
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.staff.idempotency import Idempotency
+from service.adapters.redis.stripe_objects.seats import Seat
+from service.entrypoints.http import guards
+from service.entrypoints.http import idempotency as repeats
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.api.readers import path_reader
+from service.entrypoints.http.errors import Problem, invalid
+from service.entrypoints.http.openapi_description import IDEMPOTENCY_KEY, REASON, described
+from service.entrypoints.responses import encoder as encode
+from service.entrypoints.responses import fields
+from service.entrypoints.responses.schemas import ReasonMaybeIn
+from service.entrypoints.responses.stripe_schemas import GroupOut, LinkedOut, LinkIn, MergedOut, MergeIn, NoFieldsIn
+from service.use_cases.subscriptions.administration import (
+    Admin,
+    CannotMerge,
+    Group,
+    NoSeats,
+    SeatsFull,
+    UnknownSubscription,
+)
 
 
 def path_id(name: str, value: str) -> str:

@@ -8,18 +8,23 @@ from urllib.parse import quote
 
 from flask import Blueprint, Response, jsonify
 
-from service.paywall.catalogue import Catalogue
-from service.paywall.story_pass import StoryPass
-from service.sharing import Sharing
-from service.store.audit import Actor
-from service.store.idempotency import Idempotency
-from service.store.passes import UnknownPass, Wanted
-from service.web import bodies, csv_out, encode, fields, guards, paging, repeats
-from service.web.access import private
-from service.web.describe import AFTER, IDEMPOTENCY_KEY, LIMIT, REASON, described
-from service.web.errors import Problem, invalid
-from service.web.schemas import ReasonMaybeIn
-from service.web.schemas_passes import JwksOut, PassesOut, PassIn, PassOut
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.staff.idempotency import Idempotency
+from service.adapters.redis.story_passes.passes import UnknownPass, Wanted
+from service.domain.catalogue import Catalogue
+from service.domain.story_passes import StoryPass
+from service.entrypoints.http import csv_output as csv_out
+from service.entrypoints.http import guards, paging
+from service.entrypoints.http import idempotency as repeats
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.api.access import private
+from service.entrypoints.http.errors import Problem, invalid
+from service.entrypoints.http.openapi_description import AFTER, IDEMPOTENCY_KEY, LIMIT, REASON, described
+from service.entrypoints.responses import encoder as encode
+from service.entrypoints.responses import fields
+from service.entrypoints.responses.pass_schemas import JwksOut, PassesOut, PassIn, PassOut
+from service.entrypoints.responses.schemas import ReasonMaybeIn
+from service.use_cases.story_passes.gifts import Sharing
 
 LIST = "passes"
 COLUMNS = ("id", "story", "openings", "used", "until", "status", "actor", "pass")

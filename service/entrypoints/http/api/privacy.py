@@ -8,22 +8,24 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 from marshmallow import fields
 
-from service.erasure import Erasing, Erasure, LiveSubscription, Person
-from service.importing.pace import Pace
-from service.paywall.source import Source
-from service.profile import Profiles
-from service.store import codec
-from service.store.audit import Actor
-from service.store.audit_log import AuditLog
-from service.store.customers import Customers
-from service.store.readers import Change, Readers
-from service.web import bodies, encode, guards
-from service.web.access import private
-from service.web.describe import REASON, described, query
-from service.web.errors import Problem, invalid
-from service.web.parameters import taken
-from service.web.readers import path_reader, tell
-from service.web.schemas import Answer, ReaderOut, ReasonIn
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.audit.audit_log import AuditLog
+from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers.customers import Customers
+from service.adapters.redis.readers.readers import Change, Readers
+from service.domain.sources import Source
+from service.entrypoints.http import guards
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.api.access import private
+from service.entrypoints.http.api.readers import path_reader, tell
+from service.entrypoints.http.errors import Problem, invalid
+from service.entrypoints.http.openapi_description import REASON, described, query
+from service.entrypoints.http.query_parameters import taken
+from service.entrypoints.responses import encoder as encode
+from service.entrypoints.responses.schemas import Answer, ReaderOut, ReasonIn
+from service.use_cases.access.reader_profile import Profiles
+from service.use_cases.grants.imports.pacing import Pace
+from service.use_cases.privacy.erasure import Erasing, Erasure, LiveSubscription, Person
 
 FORCE = query("force", "Erase although somebody pays for this reader.", {"type": "boolean", "default": False})
 _REST = 1.0

@@ -7,14 +7,15 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from service.profile import Profiles
-from service.web import fields, guards
-from service.web.access import private
-from service.web.describe import described, query
-from service.web.encode import reader as encoded
-from service.web.errors import invalid
-from service.web.parameters import taken
-from service.web.schemas import ReaderOut
+from service.entrypoints.http import guards
+from service.entrypoints.http.api.access import private
+from service.entrypoints.http.errors import invalid
+from service.entrypoints.http.openapi_description import described, query
+from service.entrypoints.http.query_parameters import taken
+from service.entrypoints.responses import fields
+from service.entrypoints.responses.encoder import reader as encoded
+from service.entrypoints.responses.schemas import ReaderOut
+from service.use_cases.access.reader_profile import Profiles
 
 AT = query("at", "Another moment: a past one as it stood, a future one if nothing changes.", {"type": "string"})
 

@@ -7,17 +7,19 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from service.attention import Item
-from service.figures import MOST_DAYS, USUAL_DAYS, Figures, Point, figures
-from service.overview import Overview
-from service.paywall.catalogue import DAY, Catalogue
-from service.store.activity import WITHIN
-from service.web import csv_out, encode, guards
-from service.web.access import private
-from service.web.describe import described, query
-from service.web.errors import invalid
-from service.web.parameters import taken
-from service.web.schemas_overview import ActivityOut, AttentionOut
+from service.adapters.redis.reporting.usage_counts import WITHIN
+from service.domain.catalogue import DAY, Catalogue
+from service.entrypoints.http import csv_output as csv_out
+from service.entrypoints.http import guards
+from service.entrypoints.http.api.access import private
+from service.entrypoints.http.errors import invalid
+from service.entrypoints.http.openapi_description import described, query
+from service.entrypoints.http.query_parameters import taken
+from service.entrypoints.responses import encoder as encode
+from service.entrypoints.responses.reporting_schemas import ActivityOut, AttentionOut
+from service.use_cases.reporting.alerts import Item
+from service.use_cases.reporting.dashboard import Overview
+from service.use_cases.reporting.statistics import MOST_DAYS, USUAL_DAYS, Figures, Point, figures
 
 DAYS = query(
     "days",

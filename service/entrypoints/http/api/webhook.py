@@ -7,14 +7,15 @@ from typing import Protocol
 
 from flask import Blueprint, Response, jsonify, request
 
-from service.billing.webhook import Envelope, NotStripe, verify
-from service.engine.engine import Receipt
-from service.observe import Metrics, log
-from service.store.errors import StoreUnavailable
-from service.web import bodies, guards
-from service.web.describe import described
-from service.web.errors import Problem
-from service.web.schemas import ReceiptOut
+from service.adapters.observability.telemetry import Metrics, log
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.stripe.webhook import Envelope, NotStripe, verify
+from service.entrypoints.http import guards
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.errors import Problem
+from service.entrypoints.http.openapi_description import described
+from service.entrypoints.responses.schemas import ReceiptOut
+from service.use_cases.subscriptions.processor import Receipt
 
 MOST = 1024 * 1024
 ANY_BODY = {"application/json": {"schema": {"type": "object"}}}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from service.importing.pace import Pace
-from service.importing.planning import Planner, replanned
-from service.importing.seams import Checkpoint, Late
-from service.importing.standing import Standings
-from service.paywall.source import Grant
-from service.store import codec
-from service.store.grant_ends import GrantEnds
-from service.store.imports import Imports, Manifest, Put, Row, Turn
+from service.adapters.redis.grants.grant_ends import GrantEnds
+from service.adapters.redis.grants.imports import Imports, Manifest, Put, Row, Turn
+from service.adapters.redis.readers import source_codec as codec
+from service.domain.sources import Grant
+from service.use_cases.grants.imports.grant_states import Standings
+from service.use_cases.grants.imports.pacing import Pace
+from service.use_cases.grants.imports.plan import Planner, replanned
+from service.use_cases.grants.imports.ports import Checkpoint, Late
 
 GIVEN = ("new", "extended")
 BATCH = 200

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from service.importing.standing import Change
+from service.use_cases.grants.imports.grant_states import Change
 
 _BY_IMPORT = re.compile(r"audit:(im_[^.]+)\.(given|undone)")
 

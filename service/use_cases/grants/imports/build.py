@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from service.approving import Approving
-from service.importing.bulk import GrantImports
-from service.importing.pace import Pace
-from service.importing.planning import Planner
-from service.importing.rolling import LEASE, Background, Roller
-from service.importing.seams import Checkpoint, pass_by
-from service.importing.staging import CHUNK, Staging
-from service.importing.standing import Standings
-from service.paywall.catalogue import Catalogue
-from service.store.audit import Audit
-from service.store.grant_ends import GrantEnds
-from service.store.imports import Imports
-from service.store.keys import Keys
-from service.store.known import Known
-from service.store.link import Link
-from service.store.secret import Secrets
+from service.adapters.recent_entitlements import Known
+from service.adapters.redis.audit.audit import Audit
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.grants.grant_ends import GrantEnds
+from service.adapters.redis.grants.imports import Imports
+from service.adapters.redis.service_state.secrets import Secrets
+from service.domain.catalogue import Catalogue
+from service.use_cases.grants.approvals import Approving
+from service.use_cases.grants.imports.grant_imports import GrantImports
+from service.use_cases.grants.imports.grant_states import Standings
+from service.use_cases.grants.imports.pacing import Pace
+from service.use_cases.grants.imports.plan import Planner
+from service.use_cases.grants.imports.ports import Checkpoint, pass_by
+from service.use_cases.grants.imports.roll_forward import LEASE, Background, Roller
+from service.use_cases.grants.imports.staging import CHUNK, Staging
 
 
 def build(

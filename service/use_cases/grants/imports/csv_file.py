@@ -10,12 +10,12 @@ import csv
 import io
 from collections.abc import Iterator
 
-from service.importing.entries import Entry, Mistake, Sheet, TooManyRows
-from service.importing.pace import HASTE, Pace
-from service.paywall import granting
-from service.paywall.catalogue import Catalogue
-from service.store.keys import reader_hash
-from service.web import fields
+from service.adapters.redis.client.keys import reader_hash
+from service.domain import grant_rules as granting
+from service.domain.catalogue import Catalogue
+from service.entrypoints.responses import fields
+from service.use_cases.grants.imports.pacing import HASTE, Pace
+from service.use_cases.grants.imports.rows import Entry, Mistake, Sheet, TooManyRows
 
 COLUMNS = ["reader", "plan", "until", "reason"]
 MOST_ROWS = 50_000

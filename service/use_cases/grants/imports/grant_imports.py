@@ -8,20 +8,20 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from service.approving import Approving, Mistakes, NoLongerPossible, Work
-from service.importing.attribution import undo_entry_of
-from service.importing.entries import Sheet
-from service.importing.pace import HASTE, Pace, patiently
-from service.importing.rolling import Background, Progress, Roller
-from service.importing.seams import Checkpoint
-from service.importing.staging import PLANNED, Changes, Staging, WrongRows, new_id
-from service.importing.telling import public, told_of
-from service.paywall import granting
-from service.paywall.catalogue import Catalogue
-from service.store import audit as trail
-from service.store.approvals import Approval
-from service.store.audit import Actor, Audit
-from service.store.imports import Action, Imports, Manifest
+from service.adapters.redis.audit import audit as trail
+from service.adapters.redis.audit.audit import Actor, Audit
+from service.adapters.redis.grants.imports import Action, Imports, Manifest
+from service.adapters.redis.staff.approvals import Approval
+from service.domain import grant_rules as granting
+from service.domain.catalogue import Catalogue
+from service.use_cases.grants.approvals import Approving, Mistakes, NoLongerPossible, Work
+from service.use_cases.grants.imports.attribution import undo_entry_of
+from service.use_cases.grants.imports.pacing import HASTE, Pace, patiently
+from service.use_cases.grants.imports.ports import Checkpoint
+from service.use_cases.grants.imports.progress import public, told_of
+from service.use_cases.grants.imports.roll_forward import Background, Progress, Roller
+from service.use_cases.grants.imports.rows import Sheet
+from service.use_cases.grants.imports.staging import PLANNED, Changes, Staging, WrongRows, new_id
 
 KIND = "import.apply"
 _ENOUGH = 60.0

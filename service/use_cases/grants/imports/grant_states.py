@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from service.paywall.source import Grant
-from service.store import codec
-from service.store.imports import Row
-from service.store.keys import Keys, reader_hash
-from service.store.link import Command, Link
-from service.store.readers import ALIAS
+from service.adapters.redis.client.keys import Keys, reader_hash
+from service.adapters.redis.client.link import Command, Link
+from service.adapters.redis.grants.imports import Row
+from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers.readers import ALIAS
+from service.domain.sources import Grant
 
 _RECENT = b"-60"
 """How far back the history is looked at for the changes of one grant."""

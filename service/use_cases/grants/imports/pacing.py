@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from service.store.errors import StoreUnavailable
+from service.adapters.redis.client.errors import StoreUnavailable
 
 T = TypeVar("T")
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from service.importing.entries import Entry, Mistake
-from service.importing.pace import HASTE, Pace, patiently
-from service.paywall.source import Grant
-from service.store.imports import Row
-from service.store.keys import Keys, reader_hash
-from service.store.link import Link
-from service.store.readers import Kept, alias_in, kept_in
+from service.adapters.redis.client.keys import Keys, reader_hash
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.grants.imports import Row
+from service.adapters.redis.readers.readers import Kept, alias_in, kept_in
+from service.domain.sources import Grant
+from service.use_cases.grants.imports.pacing import HASTE, Pace, patiently
+from service.use_cases.grants.imports.rows import Entry, Mistake
 
 _BATCH = 100
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.store.grants import iso
-from service.store.imports import Manifest
+from service.adapters.redis.grants.grants import iso
+from service.adapters.redis.grants.imports import Manifest
 
 
 def public(state: str) -> str:

@@ -7,16 +7,16 @@ import threading
 from collections.abc import Callable
 from typing import Literal
 
-from service.importing.applying import Applying
-from service.importing.pace import Pace, short_turns
-from service.importing.planning import Planner
-from service.importing.seams import Checkpoint, Late
-from service.importing.standing import Standings
-from service.importing.undoing import Undoing
-from service.store.errors import StoreUnavailable
-from service.store.grant_ends import GrantEnds
-from service.store.imports import Imports, Manifest, Row, Turn
-from service.store.known import Known
+from service.adapters.recent_entitlements import Known
+from service.adapters.redis.client.errors import StoreUnavailable
+from service.adapters.redis.grants.grant_ends import GrantEnds
+from service.adapters.redis.grants.imports import Imports, Manifest, Row, Turn
+from service.use_cases.grants.imports.apply import Applying
+from service.use_cases.grants.imports.grant_states import Standings
+from service.use_cases.grants.imports.pacing import Pace, short_turns
+from service.use_cases.grants.imports.plan import Planner
+from service.use_cases.grants.imports.ports import Checkpoint, Late
+from service.use_cases.grants.imports.undo import Undoing
 
 LEASE = 2.0
 """Seconds without a sign of life after which another goes on; a chunk takes some ten milliseconds."""

@@ -1,4 +1,4 @@
-"""What a file of grants says, once it has been read (`service.web.import_sheet`): the rows that are right, and the mistakes."""
+"""What a file of grants says, once it has been read (`csv_file`): the rows that are right, and the mistakes."""
 
 from __future__ import annotations
 

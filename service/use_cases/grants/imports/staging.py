@@ -6,13 +6,13 @@ import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from service.importing.attribution import entry_of
-from service.importing.entries import Mistake, Sheet
-from service.importing.pace import Pace, patiently
-from service.importing.planning import Planner, replanned
-from service.importing.seams import Checkpoint
-from service.store.audit import Actor
-from service.store.imports import Imports, Manifest, Row
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.grants.imports import Imports, Manifest, Row
+from service.use_cases.grants.imports.attribution import entry_of
+from service.use_cases.grants.imports.pacing import Pace, patiently
+from service.use_cases.grants.imports.plan import Planner, replanned
+from service.use_cases.grants.imports.ports import Checkpoint
+from service.use_cases.grants.imports.rows import Mistake, Sheet
 
 CHUNK = 500
 """Rows staged together, and counted together when they are done."""

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from service.importing.applying import BATCH, GIVEN, cause_of
-from service.importing.attribution import in_force
-from service.importing.pace import Pace
-from service.importing.seams import Checkpoint, Late
-from service.importing.standing import Change, Standing, Standings
-from service.paywall.source import Grant
-from service.store import codec
-from service.store.grant_ends import GrantEnds
-from service.store.imports import Imports, Manifest, Put, Row, Turn
-from service.store.known import Known
+from service.adapters.recent_entitlements import Known
+from service.adapters.redis.grants.grant_ends import GrantEnds
+from service.adapters.redis.grants.imports import Imports, Manifest, Put, Row, Turn
+from service.adapters.redis.readers import source_codec as codec
+from service.domain.sources import Grant
+from service.use_cases.grants.imports.apply import BATCH, GIVEN, cause_of
+from service.use_cases.grants.imports.attribution import in_force
+from service.use_cases.grants.imports.grant_states import Change, Standing, Standings
+from service.use_cases.grants.imports.pacing import Pace
+from service.use_cases.grants.imports.ports import Checkpoint, Late
 
 _TRIES = 50
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-AXE = Path(__file__).parents[1] / "vendor" / "axe.min.js"
+AXE = Path(__file__).parents[3] / "vendor" / "axe.min.js"
 MOST_TABS = 160
 
 

@@ -15,14 +15,14 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 from werkzeug.test import Client, TestResponse
 
-from service.app import build
-from service.demo import past
-from service.demo.stripe import serve_lookalike
-from service.settings import load_settings
+from demo import past
+from service.bootstrap import build
+from service.settings.settings import load_settings
+from stripe_lookalike import serve_lookalike
 from tests.serving import ADMIN_KEY, POLICY, Paywall, Serve
 from tests.within import Clock, DeskApp, MakeDesk
 
-SHOTS = Path(__file__).parents[2] / "test-output" / "screenshots"
+SHOTS = Path(__file__).parents[4] / "test-output" / "screenshots"
 ADMINS = f"ann:{ADMIN_KEY},ben:key-of-ben"
 GROUP = """
 [plans.newsroom]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.admin.conftest import MakeStaff, granted, plain
+from tests.entrypoints.http.admin.conftest import MakeStaff, granted, plain
 from tests.serving import ADMIN_KEY, in_days
 from tests.within import DeskApp
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.admin.at_the_keyboard import Hands
-from tests.admin.conftest import SHOTS
+from tests.entrypoints.http.admin.at_the_keyboard import Hands
+from tests.entrypoints.http.admin.conftest import SHOTS
 from tests.serving import ADMIN_KEY, Paywall
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[4] / "docs"
 PAGES = ("support-desk.md", "audience-team.md")
 MADE = SHOTS.parent / "docs-images"
 

@@ -10,8 +10,8 @@ from flask import Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client
 
-from service.web.guards import RANKS
-from tests.admin.conftest import MakeStaff, Staff, granted
+from service.entrypoints.http.guards import RANKS
+from tests.entrypoints.http.admin.conftest import MakeStaff, Staff, granted
 from tests.within import DeskApp
 
 Demand = Literal["everybody", "viewer", "granter", "owner"]

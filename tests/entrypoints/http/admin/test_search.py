@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from service.billing.webhook import Envelope
-from tests.admin.conftest import MakeStaff, plain
+from service.adapters.stripe.webhook import Envelope
+from tests.entrypoints.http.admin.conftest import MakeStaff, plain
 from tests.within import DeskApp
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from service.store.sessions import EndedSessions
-from service.web.admin.sessions import IDLE, LONGEST, Session, Sessions
-from service.web.guards import Principal
-from tests.admin.conftest import ADMINS, POLICY_WITH_APPROVALS, MakeStaff, Staff, plain
+from service.adapters.redis.staff.ended_sessions import EndedSessions
+from service.entrypoints.http.admin.sessions import IDLE, LONGEST, Session, Sessions
+from service.entrypoints.http.guards import Principal
+from tests.adapters.redis.conftest import wait_until
+from tests.entrypoints.http.admin.conftest import ADMINS, POLICY_WITH_APPROVALS, MakeStaff, Staff, plain
 from tests.serving import ADMIN_KEY, SITE_KEY
-from tests.store.conftest import wait_until
 from tests.within import Clock, DeskApp, MakeDesk
 
 

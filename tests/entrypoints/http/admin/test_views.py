@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from tests.admin.conftest import MakeStaff, Staff, granted, plain
+from tests.adapters.redis.conftest import wait_until
+from tests.entrypoints.http.admin.conftest import MakeStaff, Staff, granted, plain
 from tests.serving import POLICY, SITE_KEY, in_days
-from tests.store.conftest import wait_until
 from tests.within import Clock, DeskApp, MakeDesk
 
 GRANT: dict[str, Any] = {"what": "plan:vip", "ends": "30", "reason": "press card"}

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext
 
-from tests.admin.at_the_keyboard import Hands, faults
-from tests.admin.conftest import SHOTS
+from tests.adapters.redis.conftest import wait_until
+from tests.entrypoints.http.admin.at_the_keyboard import Hands, faults
+from tests.entrypoints.http.admin.conftest import SHOTS
 from tests.serving import ADMIN_KEY, Paywall, in_days
-from tests.store.conftest import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.full]
 

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from service.billing.webhook import Envelope
-from service.engine.catchup import CaughtUp
-from service.figures import Delay, Figures, Point
-from service.paywall.catalogue import DAY
-from service.paywall.share import wilson
-from service.paywall.source import Subscription
-from service.store import codec
-from service.web.admin import plots
-from tests.admin.conftest import MakeStaff, granted, plain
+from service.adapters.redis.readers import source_codec as codec
+from service.adapters.stripe.webhook import Envelope
+from service.domain.catalogue import DAY
+from service.domain.proportions import wilson
+from service.domain.sources import Subscription
+from service.entrypoints.http.admin import charts as plots
+from service.use_cases.reporting.statistics import Delay, Figures, Point
+from service.use_cases.subscriptions.catch_up import CaughtUp
+from tests.adapters.redis.conftest import wait_until
+from tests.entrypoints.http.admin.conftest import MakeStaff, granted, plain
 from tests.serving import ADMIN_KEY, in_days
-from tests.store.conftest import wait_until
 from tests.within import DeskApp
 
 SUBSCRIPTION: dict[str, Any] = {

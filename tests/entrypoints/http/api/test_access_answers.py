@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.paywall.catalogue import DAY
+from service.domain.catalogue import DAY
 
 if TYPE_CHECKING:
     from tests.within import DeskApp, MakeDesk

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from service.paywall.catalogue import DAY
+from service.domain.catalogue import DAY
 
 if TYPE_CHECKING:
     from tests.serving import Serve

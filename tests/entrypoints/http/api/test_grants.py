@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from werkzeug.test import TestResponse
 
-from service.paywall.catalogue import DAY
+from service.domain.catalogue import DAY
 
 if TYPE_CHECKING:
     from tests.within import DeskApp, MakeDesk

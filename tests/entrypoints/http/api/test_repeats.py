@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.store.idempotency import AT_WORK, Idempotency
-from service.web.repeats import at_work
+from service.adapters.redis.staff.idempotency import AT_WORK, Idempotency
+from service.entrypoints.http.idempotency import at_work
 
 if TYPE_CHECKING:
     from tests.within import DeskApp, MakeDesk

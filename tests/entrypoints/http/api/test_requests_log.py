@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from service.observe import Metrics
-from service.web.requests_log import RequestLog
+from service.adapters.observability.telemetry import Metrics
+from service.entrypoints.http.request_log import RequestLog
 
 
 @pytest.fixture

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from service.app import Service, build
-from service.importing.build import build as build_imports
-from service.importing.bulk import GrantImports
-from service.paywall.source import Grant
-from service.settings import load_settings
-from service.store.audit import Actor
-from service.store.imports import Manifest
-from service.web import import_sheet
-from tests.governance import conftest as governance
-from tests.governance.conftest import House
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.grants.imports import Manifest
+from service.bootstrap import Service, build
+from service.domain.sources import Grant
+from service.settings.settings import load_settings
+from service.use_cases.grants.imports import csv_file as import_sheet
+from service.use_cases.grants.imports.build import build as build_imports
+from service.use_cases.grants.imports.grant_imports import GrantImports
+from tests.adapters.redis.conftest import wait_until
+from tests.entrypoints.governance import conftest as governance
+from tests.entrypoints.governance.conftest import House
 from tests.serving import POLICY, environment
-from tests.store.conftest import wait_until
 from tests.within import Clock
 
 make_house, house, strict = governance.make_house, governance.house, governance.strict

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.imports.conftest import HEADER, sheet
+from tests.adapters.redis.conftest import Launch, wait_until
 from tests.serving import ADMIN_KEY, Paywall, Serve
-from tests.store.conftest import Launch, wait_until
+from tests.use_cases.grants.imports.conftest import HEADER, sheet
 
 ROWS = 50_000
 FILE = (HEADER + "".join(f"r-{n},vip,2099-01-01T00:00:00Z,press card {n % 9}\n" for n in range(ROWS))).encode()
@@ -147,7 +147,7 @@ def test_a_worker_alone_finishes_what_a_killed_service_left(
         return json.loads(paywall.command("grants", "import-show", found["id"], "--json").stdout)["state"]
 
     assert state() == "applying"
-    command = [sys.executable, "-m", "service.cli", *words]
+    command = [sys.executable, "-m", "service.entrypoints.cli", *words]
     with subprocess.Popen(command, env=paywall.env, stdout=subprocess.DEVNULL) as worker:
         if "--once" in words:
             assert worker.wait(60) == 0

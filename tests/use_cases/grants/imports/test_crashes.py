@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from service.importing.bulk import GrantImports
-from service.store.grants import Wanted
-from service.store.imports import Manifest
-from tests.imports.conftest import ANN, BEN, Bench, Crash, Stop, sheet
+from service.adapters.redis.grants.grants import Wanted
+from service.adapters.redis.grants.imports import Manifest
+from service.use_cases.grants.imports.grant_imports import GrantImports
+from tests.use_cases.grants.imports.conftest import ANN, BEN, Bench, Crash, Stop, sheet
 
 SOON, LATE = "2099-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
 SOON_AT, LATE_AT = 4_070_908_800, 4_102_444_800

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.governance.conftest import House, MakeHouse
-from tests.imports.conftest import send, settled, sheet, take, undo
+from tests.entrypoints.governance.conftest import House, MakeHouse
 from tests.serving import POLICY
+from tests.use_cases.grants.imports.conftest import send, settled, sheet, take, undo
 
 SOON, LATE = "2083-01-01T00:00:00Z", "2084-01-01T00:00:00Z"
 STRICT = POLICY + '\n[grants]\nconfirm_above = { readers = 2, length = "3660d" }\n'

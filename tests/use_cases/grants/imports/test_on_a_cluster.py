@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from service import backup
-from tests.backup.conftest import SEALER, backed_up, restored
-from tests.governance.conftest import ADMINS, SECRETS, House
-from tests.imports.conftest import take, undo
-from tests.privacy.conftest import holding
+from service.use_cases.operations import backup
+from tests.adapters.redis import test_link_cluster as clusters
+from tests.entrypoints.governance.conftest import ADMINS, SECRETS, House
 from tests.serving import POLICY
-from tests.store import test_link_cluster as clusters
+from tests.use_cases.grants.imports.conftest import take, undo
+from tests.use_cases.operations.conftest import SEALER, backed_up, restored
+from tests.use_cases.privacy.conftest import holding
 from tests.within import MakeDesk
 
 build = clusters.build

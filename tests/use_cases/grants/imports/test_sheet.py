@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.importing.entries import Sheet, TooManyRows
-from service.policy_file import parse_catalogue
-from service.store.keys import reader_hash
-from service.web import import_sheet
+from service.adapters.redis.client.keys import reader_hash
+from service.settings.policy_file import parse_catalogue
+from service.use_cases.grants.imports import csv_file as import_sheet
+from service.use_cases.grants.imports.rows import Sheet, TooManyRows
 from tests.serving import POLICY
 
 NOW = 1_795_000_000.0

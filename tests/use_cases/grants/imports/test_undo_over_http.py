@@ -6,9 +6,9 @@ from itertools import permutations
 
 import pytest
 
-from tests.governance.conftest import House
-from tests.imports.conftest import take, undo
-from tests.imports.test_imports_over_http import LATE, SOON, ends
+from tests.entrypoints.governance.conftest import House
+from tests.use_cases.grants.imports.conftest import take, undo
+from tests.use_cases.grants.imports.test_imports_over_http import LATE, SOON, ends
 
 
 def changed(house: House, reader: str, until: str) -> None:

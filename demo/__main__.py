@@ -1,0 +1,20 @@
+"""`python -m demo [--json]`: what `paywall demo` runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from demo import run
+from service.adapters.observability.telemetry import configure_logs
+from service.adapters.redis.client.errors import EmbeddedStoreError
+from service.entrypoints.cli import context
+from service.entrypoints.processes.supervisor import CannotServe
+
+if __name__ == "__main__":
+    settings = context.settings()
+    configure_logs(command=True)
+    try:
+        sys.exit(run.run(settings, dict(os.environ), as_json="--json" in sys.argv[1:]))
+    except (CannotServe, EmbeddedStoreError) as error:
+        context.fail(str(error))

@@ -1,0 +1,1 @@
+"""Grants and bulk imports of grants in the store."""

@@ -1,0 +1,1 @@
+"""Records of readers: their sources, meters, customers and history."""

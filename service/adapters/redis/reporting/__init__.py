@@ -1,0 +1,1 @@
+"""Counters and alert flags for the dashboard."""

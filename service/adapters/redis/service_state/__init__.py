@@ -1,0 +1,1 @@
+"""The service's own state in the store: secrets, policies, the leader's lease, snapshots."""

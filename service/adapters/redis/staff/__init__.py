@@ -1,0 +1,1 @@
+"""Records about admins: API keys, approvals, sessions, idempotency keys, wrong keys."""

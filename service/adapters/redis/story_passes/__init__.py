@@ -1,0 +1,1 @@
+"""Story passes and gift allowances in the store."""

@@ -1,0 +1,1 @@
+"""Stripe's objects and events in the store."""

@@ -1,0 +1,1 @@
+"""The processes of `paywall serve` and `paywall worker`."""

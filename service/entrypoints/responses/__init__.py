@@ -1,0 +1,1 @@
+"""The schema of every answer and the error table, shared by all entrypoints."""

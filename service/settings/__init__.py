@@ -1,0 +1,1 @@
+"""Environment variables and `paywall.toml`, read once into one frozen `Settings`."""

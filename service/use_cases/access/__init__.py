@@ -1,0 +1,1 @@
+"""Check access, explain a decision, describe a reader."""

@@ -1,0 +1,1 @@
+"""Sell plans: prices, Checkout pages and the customer portal."""

@@ -1,0 +1,1 @@
+"""Give access, change it, take it back; approvals and bulk imports."""

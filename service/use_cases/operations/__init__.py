@@ -1,0 +1,1 @@
+"""Backup, doctor, and the jobs that run in the background."""

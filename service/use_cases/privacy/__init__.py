@@ -1,0 +1,1 @@
+"""A reader's rights: export, erasure, retention."""

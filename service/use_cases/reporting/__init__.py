@@ -1,0 +1,1 @@
+"""Usage counters, statistics and alerts."""

@@ -1,0 +1,1 @@
+"""Links that open one story, and gifts of readers."""
