@@ -49,7 +49,7 @@ Command = tuple[bytes, tuple[bytes | int | str, ...]]
 
 def readers(service: Service, count: int, now: int) -> Iterator[Command]:
     """Readers with one subscription each, its beginning in their history."""
-    keys = service.keys
+    keys = service.store.keys
     for number in range(count):
         tag = reader_hash(f"r-{number}")
         item = Item("price_month", None, "prod_supporter", 1, now - 86_400, now + 29 * 86_400)
@@ -62,7 +62,7 @@ def readers(service: Service, count: int, now: int) -> Iterator[Command]:
 
 def records(service: Service, count: int, people: int, now: int) -> Iterator[Command]:
     """A sound chain of `count` records, behind what is there, and the index of each reader."""
-    keys, signer = service.keys, service.secrets.signer("audit")
+    keys, signer = service.store.keys, service.secrets.signer("audit")
     head = service.governance.audit_log.state().head
     for start in range(0, count, CHUNK):
         entries = [_entry(number, people, now - count + number) for number in range(start, min(start + CHUNK, count))]
@@ -90,7 +90,7 @@ def _entry(number: int, people: int, at: int) -> dict[str, Any]:
 
 def events(count: int, now: int) -> Iterator[Command]:
     """The ledger: events that were applied, spread over 35 days; one in a thousand was given up."""
-    keys = StripeKeys("pw")
+    keys = StripeKeys(b"pw")
     for number in range(count):
         name, event = f"subscription:sub_bench{number}", f"evt_bench{number}"
         place, received = place_of(name), (now - 30 * 86_400) * 1_000 + number * 25_000
@@ -189,7 +189,7 @@ def main() -> None:
         env["PAYWALL_SECRETS"] = "bench-secret-of-32-characters-ok"
         service = build(load_settings({**env, "REDIS_URL": url}), url)
         service.start()
-        service.link.wait(5)
+        service.store.link.wait(5)
         patient = Link(parse_address(url), timeout=60)
         patient.ready()
         seed(service, patient, sizes)

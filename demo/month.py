@@ -86,7 +86,7 @@ def fill(service: Service, now: float, tell: Tell | None = None) -> None:
     `tell` is called with each of Stripe's objects before its event arrives, which is then read from Stripe.
     """
     gateway = service.gateway if tell is not None else None
-    quiet = Engine(service.link, service.keys, service.readers, service.settings.catalogue, gateway=gateway)
+    quiet = Engine(service.store, service.readers, service.settings.catalogue, gateway=gateway)
     quiet.objects.watch = service.engine.objects.watch
     chance = Random(1042)  # noqa: S311 - an invented month is no secret
     month = _Invented(service, quiet, chance, now, count(1), tell, [])

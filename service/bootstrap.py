@@ -18,6 +18,7 @@ from service.adapters.redis.audit.audit_log import AuditLog
 from service.adapters.redis.client.address import parse_address
 from service.adapters.redis.client.keys import Keys
 from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.grants import Grants
 from service.adapters.redis.reader_lifecycle.merges import Merges
 from service.adapters.redis.readers.customers import Customers
@@ -58,8 +59,7 @@ class Service:
     settings: Settings
     clock: Clock
     metrics: Metrics
-    link: Link
-    keys: Keys
+    store: Store
     secrets: Secrets
     readers: Readers
     audit: Audit
@@ -84,8 +84,7 @@ class Service:
         governed = self.governance
         return build_erasure(
             self.settings.catalogue,
-            self.link,
-            self.keys,
+            self.store,
             self.readers,
             self.audit,
             governed.audit_log,
@@ -98,12 +97,12 @@ class Service:
     @property
     def export(self) -> Export:
         """Everything that is kept of a reader."""
-        customers = Customers(self.link, self.keys)
+        customers = Customers(self.store)
         return Export(self.profiles, self.readers, customers, self.governance.audit_log, self.erasure)
 
     def start(self) -> None:
         """Starts the threads that watch the store and keep what is known. Once a process, after any fork."""
-        self.link.start()
+        self.store.link.start()
         self.known.start()
         self.prices.start()
         self.governance.policy_keeper.start()
@@ -116,7 +115,7 @@ class Service:
         self.prices.stop()
         self.known.close()
         self.overview.activity.flush()
-        self.link.close()
+        self.store.link.close()
 
 
 def build(
@@ -140,11 +139,12 @@ def build(
         on_change=reports.store_changed(metrics),
         probe_key=keys.shared("probe"),
     )
-    secrets = Secrets(link, keys, settings.secrets)
-    log = AuditLog(link, keys)
-    audit = Audit(link, keys, lambda: secrets.signer("audit"), log, on_refused=reports.forged, clock=clock)
+    store = Store(link, keys)
+    secrets = Secrets(store, settings.secrets)
+    log = AuditLog(store)
+    audit = Audit(store, lambda: secrets.signer("audit"), log, on_refused=reports.forged, clock=clock)
     known = Known(settings.data, settings.catalogue.failure.known_for, clock=clock, on_error=reports.unwritten)
-    base = Base(settings, clock, metrics, link, keys, secrets, Readers(link, keys), log, audit, known)
+    base = Base(settings, clock, metrics, store, secrets, Readers(store), log, audit, known)
     return _around(base)
 
 
@@ -155,8 +155,7 @@ class Base:
     settings: Settings
     clock: Clock
     metrics: Metrics
-    link: Link
-    keys: Keys
+    store: Store
     secrets: Secrets
     readers: Readers
     audit_log: AuditLog
@@ -165,13 +164,13 @@ class Base:
 
 
 def _around(base: Base) -> Service:
-    settings, link, keys, secrets = base.settings, base.link, base.keys, base.secrets
+    settings, store, secrets = base.settings, base.store, base.secrets
     catalogue, clock, readers, audit, known = settings.catalogue, base.clock, base.readers, base.audit, base.known
     gateway = Gateway(settings.stripe_api_key, settings.stripe_api_base) if settings.stripe_api_key else None
-    engine = Engine(link, keys, readers, catalogue, gateway=gateway, known=known, report=reports.trouble)
-    shared = sharing.build(catalogue, link, keys, lambda: secrets.pairs("pass"), audit, readers)
-    desk = Desk(catalogue, link, readers, known, shared.gate)
-    decision_ids = DecisionIds(lambda: secrets.sealer("decision"), catalogue, Spill(link, keys, KEPT))
+    engine = Engine(store, readers, catalogue, gateway=gateway, known=known, report=reports.trouble)
+    shared = sharing.build(catalogue, store, lambda: secrets.pairs("pass"), audit, readers)
+    desk = Desk(catalogue, store, readers, known, shared.gate)
+    decision_ids = DecisionIds(lambda: secrets.sealer("decision"), catalogue, Spill(store, KEPT))
     grants = Grants(readers, catalogue, audit, known)
     governed = _governed(base, grants, desk, decision_ids)
     approving, failed = governed.approving, reports.import_failed
@@ -179,25 +178,24 @@ def _around(base: Base) -> Service:
         settings=settings,
         clock=clock,
         metrics=base.metrics,
-        link=link,
-        keys=keys,
+        store=store,
         secrets=secrets,
         readers=readers,
         audit=audit,
         known=known,
         grants=grants,
         desk=desk,
-        profiles=Profiles(catalogue, link, readers),
+        profiles=Profiles(catalogue, store, readers),
         decision_ids=decision_ids,
         gateway=gateway,
         prices=Prices(gateway, catalogue),
-        prices_changed=Signal(link, keys, "prices"),
+        prices_changed=Signal(store, "prices"),
         engine=engine,
-        stripe_admin=Admin(engine, audit, Merges(link, keys, readers, catalogue)),
+        stripe_admin=Admin(engine, audit, Merges(store, readers, catalogue)),
         governance=governed,
-        imports=build_imports(catalogue, link, keys, secrets, audit, known, approving, clock, report=failed),
+        imports=build_imports(catalogue, store, secrets, audit, known, approving, clock, report=failed),
         sharing=shared,
-        overview=overview.build(catalogue, link, keys, readers, engine, clock),
+        overview=overview.build(catalogue, store, readers, engine, clock),
     )
 
 
@@ -206,8 +204,7 @@ def _governed(base: Base, grants: Grants, desk: Desk, decision_ids: DecisionIds)
     return governance.build(
         settings.catalogue,
         {key.name for key in (*settings.site_keys, *settings.admin_keys)},
-        base.link,
-        base.keys,
+        base.store,
         base.secrets,
         base.audit,
         base.audit_log,

@@ -111,7 +111,7 @@ def make_desk(tmp_path: Path) -> Iterator[MakeDesk]:
         service = build(settings, url, clock=clock, patience=patience)  # a busy machine is no outage here
         service.start()
         made.append(service)
-        assert service.link.wait(5)
+        assert service.store.link.wait(5)
         return DeskApp(service, Client(wsgi(service)), clock)
 
     yield make

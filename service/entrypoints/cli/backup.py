@@ -18,6 +18,7 @@ from service.adapters.redis.client.address import Address, parse_address
 from service.adapters.redis.client.errors import EmbeddedStoreError, StoreUnavailable
 from service.adapters.redis.client.keys import Keys
 from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.embedded.embedded_store import EmbeddedStore
 from service.adapters.redis.embedded.folder_lock import Ownership
 from service.adapters.redis.service_state.leader import LEADS_FOR
@@ -50,8 +51,8 @@ def backup(file: Path, as_json: bool) -> None:
     )
     if file.exists() and not file.is_file():  # the file takes the place of what is there: of /dev/null, say
         session.fail(f"{file}: cannot be written: it is there already, and no plain file")
-    with session.service() as service, _linked(service.link.address, lambda: None) as link:
-        snapshot = Snapshot(link, service.keys)
+    with session.service() as service, _linked(service.store.link.address, lambda: None) as link:
+        snapshot = Snapshot(Store(link, service.store.keys))
         try:
             about = backups.write(file, snapshot, sealer, service.settings.prefix, service.clock(), lambda _: None)
         except OSError as error:
@@ -71,7 +72,7 @@ def restore(file: Path, replace: bool, as_json: bool) -> None:
     try:
         about = backups.check(file, sealer)
         with _alone(chosen) as link:
-            _put(Snapshot(link, Keys(chosen.prefix)), file, sealer, about, replace, as_json)
+            _put(Snapshot(Store(link, Keys(chosen.prefix))), file, sealer, about, replace, as_json)
     except (BadBackup, EmbeddedStoreError) as error:
         session.fail(str(error))
     except OSError as error:

@@ -79,7 +79,7 @@ def _around(chosen: Settings, url: str, patient: bool) -> Iterator[Service]:
 
     built = build(chosen, url, metrics=Metrics())
     if not patient:
-        built.link.wait(5.0)
+        built.store.link.wait(5.0)
     try:
         yield built
     finally:

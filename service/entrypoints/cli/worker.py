@@ -43,7 +43,7 @@ def worker(once: bool, as_json: bool) -> None:
         return
     with session.service(patient=True) as service:
         configure_logs()
-        service.link.start()
+        service.store.link.start()
         service.imports.background.start()
         working = worker_of(service)
         heard().then(working.stop)

@@ -46,18 +46,18 @@ def wsgi(service: Service) -> WSGIApplication:
     """All routes of a service."""
     settings = service.settings
     book = KeyBook(service.governance.admin_keys)
-    wrong = WrongKeys(service.link, service.keys, enough=guards.WRONG_KEYS).count
+    wrong = WrongKeys(service.store, enough=guards.WRONG_KEYS).count
     keyring = guards.Keyring(settings.site_keys, settings.admin_keys, stored=guards.made_at_run_time(book), wrong=wrong)
     encoder = Encoder(settings.catalogue, service.decision_ids.seal, OfferPrices(settings.catalogue, service.prices))
     requests_log = RequestLog(service.metrics)
     answered = counter(service.metrics, service.overview.activity)
     app = flask_app(service.metrics, keyring, requests_log)
-    repeated = Idempotency(service.link, service.keys, lambda: service.secrets.sealer("idempotency"))
+    repeated = Idempotency(service.store, lambda: service.secrets.sealer("idempotency"))
     description = describe.Description(f"{settings.catalogue.site_name}: paywall", "1")
     app.register_blueprint(access.blueprint(service.desk, encoder, service.clock, answered))
     _for_admins(app, service, book, repeated)
     _for_stripe(app, service, repeated)
-    app.register_blueprint(health.blueprint(service.link.ready, service.metrics, description))
+    app.register_blueprint(health.blueprint(service.store.link.ready, service.metrics, description))
     mount_page(app, service, keyring, requests_log, book.forget, openid=settings.openid)
     return HotRoute(app, service.desk, encoder, keyring, requests_log, service.clock, answered)
 

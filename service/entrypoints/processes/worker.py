@@ -18,8 +18,8 @@ def worker_of(service: Service, settle_more: Callable[[], int] = lambda: 0) -> W
     return Worker(
         service.engine,
         service.stripe_admin,
-        CatchUp(service.engine, service.link, service.keys),
-        Leader(service.link, service.keys),
+        CatchUp(service.engine, service.store),
+        Leader(service.store),
         settle_audit=lambda: service.governance.upkeep(service.clock()) + settle_more(),
         clock=service.clock,
         aside=housekeeping_of(service),

@@ -13,7 +13,7 @@ from typing import Any
 from service.adapters.recent_entitlements import Known
 from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.client.keys import owner_mark, reader_hash, story_mark, visitor_hash
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
 from service.adapters.redis.readers.meters import Frame
 from service.adapters.redis.readers.readers import Command, Readers
@@ -83,12 +83,13 @@ class Desk:
     """Answers questions from one store under one catalogue. Thread-safe."""
 
     def __init__(
-        self, catalogue: Catalogue, link: Link, readers: Readers, known: Known, gate: Gate | None = None
+        self, catalogue: Catalogue, store: Store, readers: Readers, known: Known, gate: Gate | None = None
     ) -> None:
         self.catalogue = catalogue
-        self._link = link
+        self._store = store
+        self._link = store.link
         self._readers = readers
-        self._keys = readers.keys
+        self._keys = store.keys
         self._known = known
         self._gate = gate
         self._holders = Holders(catalogue)
@@ -253,32 +254,32 @@ class Desk:
         self, question: Question, frame: Frame, seen: Seen, meter: metering.Standing
     ) -> tuple[bool, Tally] | None:
         """Whether the story was counted now, and the meter after; `None` where nothing was to be written."""
-        link, keys, policy, story = self._link, self._keys, frame.policy, question.story.id
+        store, policy, story = self._store, frame.policy, question.story.id
         needed = meter.opens and not meter.seen
         if seen.reader is None:
             if not needed or question.visitor is None:
                 return None
-            return meters.count_for_visitor(link, keys, frame, question.visitor, story, policy.visitors)
+            return meters.count_for_visitor(store, frame, question.visitor, story, policy.visitors)
         visitor = seen.of_visitor(policy.name)
         if needed and question.visitor is not None and visitor.joined is None and not visitor.read:
             # Nothing to join yet: the visitor is claimed and the story counted in one wait.
-            return meters.claim_and_count(link, keys, frame, question.visitor, seen.reader, story, policy.readers)
+            return meters.claim_and_count(store, frame, question.visitor, seen.reader, story, policy.readers)
         joining = self._joining(question.visitor, visitor, frame, seen.reader, seen)
         if not joining and not needed:
             return None
-        return meters.count_for_reader(link, keys, frame, seen.reader, story, policy.readers, joining)
+        return meters.count_for_reader(store, frame, seen.reader, story, policy.readers, joining)
 
     def _joining(self, visitor: str | None, found: Tally, frame: Frame, reader: str, seen: Seen) -> Mapping[bytes, int]:
         """The visitor's stories that are still to join the reader's; claims the visitor where nobody has yet."""
         if visitor is None:
             return {}
-        claimed = found if found.joined else meters.join_visitor(self._link, self._keys, frame, visitor, reader)
+        claimed = found if found.joined else meters.join_visitor(self._store, frame, visitor, reader)
         if claimed is None or claimed.joined not in seen.marks:
             return {}
         own = seen.of_reader(frame.policy.name).read
         joining = {mark: at for mark, at in claimed.read.items() if at > own.get(mark, -1)}
         if joining and frame.policy.rolling and found.joined == owner_mark(reader):
-            meters.join_visitor(self._link, self._keys, frame, visitor, reader)
+            meters.join_visitor(self._store, frame, visitor, reader)
         return joining
 
     def _frame(self, name: str, now: float) -> Frame:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from service.adapters.redis.client.keys import reader_hash, story_mark
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
 from service.adapters.redis.readers.past import Past
 from service.adapters.redis.readers.readers import Readers
@@ -54,7 +54,7 @@ class Why:
     def __init__(
         self,
         catalogue: Catalogue,
-        link: Link,
+        store: Store,
         desk: Desk,
         readers: Readers,
         decision_ids: DecisionIds,
@@ -62,10 +62,10 @@ class Why:
         traces: Traces,
     ) -> None:
         self._catalogue = catalogue
-        self._link = link
+        self._link = store.link
         self._desk = desk
         self._readers = readers
-        self._past = Past(link, readers)
+        self._past = Past(store)
         self._ids = decision_ids
         self._policies = policies
         self._traces = traces

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.adapters.redis.client.keys import reader_hash
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
 from service.adapters.redis.readers.past import Past
 from service.adapters.redis.readers.readers import Readers
@@ -37,11 +37,11 @@ class Profile:
 class Profiles:
     """Tells readers' profiles. `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, catalogue: Catalogue, link: Link, readers: Readers) -> None:
+    def __init__(self, catalogue: Catalogue, store: Store, readers: Readers) -> None:
         self._catalogue = catalogue
-        self._link = link
+        self._link = store.link
         self._readers = readers
-        self.past = Past(link, readers)
+        self.past = Past(store)
 
     def of(self, reader: str, at: float, now: float) -> Profile:
         """The profile at `at`; a merged reader's is the one it is answered as."""

@@ -63,7 +63,7 @@ def _openid(openid: OpenIdConnect | None) -> Iterator[Finding]:
 
 def _store(service: Service) -> Iterator[Finding]:
     try:
-        info = service.link.info()
+        info = service.store.link.info()
     except StoreUnavailable as error:
         yield Finding("wrong", "store", f"cannot be reached or written now ({error.cause})")
         return

@@ -10,8 +10,7 @@ from service.adapters.redis.audit.audit_log import AuditLog
 from service.adapters.redis.audit.redaction import AuditErasure
 from service.adapters.redis.audit.registry import Registry
 from service.adapters.redis.audit.verification import AuditCheck
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.grants import Grants
 from service.adapters.redis.readers.past import Past
 from service.adapters.redis.readers.readers import Readers
@@ -65,8 +64,7 @@ class Governance:
 def build(
     catalogue: Catalogue,
     taken: Collection[str],
-    link: Link,
-    keys: Keys,
+    store: Store,
     secrets: Secrets,
     audit: Audit,
     audit_log: AuditLog,
@@ -82,23 +80,23 @@ def build(
     `taken` are the names of the environment's keys; `on_broken` is told of the first record at fault, where retention
     finds a chain that is not sound.
     """
-    approvals = Approvals(Registry(link, keys, audit, "approvals"), lambda: secrets.sealer("approval"))
+    approvals = Approvals(Registry(store, audit, "approvals"), lambda: secrets.sealer("approval"))
     approving = Approving(approvals)
-    audit_check = AuditCheck(link, keys, audit_log, lambda: secrets.signer("audit"))
-    policies = Policies(link, keys)
-    traces = Traces(catalogue, Past(link, readers), audit_log)
+    audit_check = AuditCheck(store, audit_log, lambda: secrets.signer("audit"))
+    policies = Policies(store)
+    traces = Traces(catalogue, Past(store), audit_log)
     return Governance(
         catalogue=catalogue,
         audit=audit,
         audit_log=audit_log,
         audit_check=audit_check,
-        audit_erasure=AuditErasure(link, keys, audit, audit_log),
-        admin_keys=AdminKeys(Registry(link, keys, audit, "keys"), lambda: secrets.signer("key"), taken),
+        audit_erasure=AuditErasure(store, audit, audit_log),
+        admin_keys=AdminKeys(Registry(store, audit, "keys"), lambda: secrets.signer("key"), taken),
         approvals=approvals,
         approving=approving,
         giving=Giving(catalogue, readers, grants, approving),
         policies=policies,
-        policy_keeper=PolicyKeeper(policies, catalogue, link, clock),
-        letting_go=LettingGo(catalogue, Retention(link, keys), policies, audit_check, on_broken=on_broken),
-        why=Why(catalogue, link, desk, readers, decision_ids, policies, traces),
+        policy_keeper=PolicyKeeper(policies, catalogue, store.link, clock),
+        letting_go=LettingGo(catalogue, Retention(store), policies, audit_check, on_broken=on_broken),
+        why=Why(catalogue, store, desk, readers, decision_ids, policies, traces),
     )

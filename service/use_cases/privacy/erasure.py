@@ -14,8 +14,8 @@ from service.adapters.recent_entitlements import Known
 from service.adapters.redis.audit.audit import Actor, Audit
 from service.adapters.redis.audit.audit_log import AuditLog
 from service.adapters.redis.audit.redaction import AuditErasure
-from service.adapters.redis.client.keys import Keys, reader_hash
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.grant_ends import GrantEnds
 from service.adapters.redis.reader_lifecycle.eraser import Eraser
 from service.adapters.redis.reader_lifecycle.tombstones import Erased
@@ -163,8 +163,7 @@ class Erasure:
 
 def build(
     catalogue: Catalogue,
-    link: Link,
-    keys: Keys,
+    store: Store,
     readers: Readers,
     audit: Audit,
     audit_log: AuditLog,
@@ -182,9 +181,9 @@ def build(
         audit_erasure,
         approvals,
         imports,
-        Erased(link, keys),
-        Eraser(link, keys),
-        GrantEnds(link, keys),
-        ActivityStore(link, keys),
+        Erased(store),
+        Eraser(store),
+        GrantEnds(store),
+        ActivityStore(store),
         known,
     )

@@ -7,8 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from service.adapters.redis.client.errors import StoreUnavailable
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.grant_ends import GrantEnds
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.reporting.alert_flags import AttentionStore
@@ -31,12 +30,10 @@ class Overview:
     attention: Attention
 
 
-def build(
-    catalogue: Catalogue, link: Link, keys: Keys, readers: Readers, engine: Engine, clock: Callable[[], float]
-) -> Overview:
+def build(catalogue: Catalogue, store: Store, readers: Readers, engine: Engine, clock: Callable[[], float]) -> Overview:
     """Puts them together and sets the watches; nothing connects yet."""
-    activity = Activity(ActivityStore(link, keys), catalogue.zone, clock)
-    notes, ends = AttentionStore(link, keys), GrantEnds(link, keys)
+    activity = Activity(ActivityStore(store), catalogue.zone, clock)
+    notes, ends = AttentionStore(store), GrantEnds(store)
     readers.watch = ReaderWatch(activity, ends)
     engine.objects.watch = ObjectWatch(catalogue, notes, clock)
     return Overview(activity, notes, ends, Attention(catalogue, engine, notes, ends))

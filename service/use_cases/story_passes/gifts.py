@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from service.adapters.crypto import KeyPairs
 from service.adapters.redis.audit.audit import Actor, Audit
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.story_passes.gifts import UNMADE_AFTER, Gifts
 from service.adapters.redis.story_passes.passes import Passes, Wanted, new_id
@@ -114,9 +113,7 @@ class Sharing:
     giving: Giving
 
 
-def build(
-    catalogue: Catalogue, link: Link, keys: Keys, pairs: Callable[[], KeyPairs], audit: Audit, readers: Readers
-) -> Sharing:
+def build(catalogue: Catalogue, store: Store, pairs: Callable[[], KeyPairs], audit: Audit, readers: Readers) -> Sharing:
     """Puts them together; nothing connects yet. `pairs` are those that sign links."""
-    tokens, passes, gifts = PassTokens(pairs), Passes(link, keys, audit), Gifts(link, keys)
+    tokens, passes, gifts = PassTokens(pairs), Passes(store, audit), Gifts(store)
     return Sharing(tokens, passes, Gate(tokens, passes), gifts, Giving(catalogue, readers, passes, gifts))

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 from service.use_cases.subscriptions.ports import Gateway
 from service.use_cases.subscriptions.processor import FOR_PRICES, Engine
 
@@ -38,10 +37,10 @@ class CaughtUp:
 class CatchUp:
     """Raises what the gateway raises (the cursor stays then), and `StoreUnavailable`."""
 
-    def __init__(self, engine: Engine, link: Link, keys: Keys) -> None:
+    def __init__(self, engine: Engine, store: Store) -> None:
         self._engine = engine
-        self._link = link
-        self._key = keys.shared("catchup")
+        self._link = store.link
+        self._key = store.keys.shared("catchup")
 
     def cursor(self) -> int | None:
         """`created` of the newest event that a finished catch-up has seen; `None`: none has finished yet."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from service.adapters.redis.client.keys import Keys, reader_hash
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import alias_in
 from service.adapters.redis.stripe_objects.objects import StoredObject
 from service.domain.ownership import NOBODY, Owner, owner_of
@@ -59,9 +59,9 @@ class Person:
 class People:
     """Reads readers. Raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
-        self._keys = keys
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._keys = store.keys
 
     def find(self, reader: str) -> Person:
         """A reader, or the one into which it was merged."""

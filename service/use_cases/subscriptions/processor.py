@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 
 from service.adapters.recent_entitlements import Known
 from service.adapters.redis.client.errors import StoreUnavailable
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_lifecycle.tombstones import Erased
 from service.adapters.redis.readers.customers import Customers
 from service.adapters.redis.readers.readers import Readers
@@ -19,7 +18,6 @@ from service.adapters.redis.stripe_objects.ledger import Ledger
 from service.adapters.redis.stripe_objects.objects import Objects
 from service.adapters.redis.stripe_objects.pending_work import Marks
 from service.adapters.redis.stripe_objects.seats import Seats
-from service.adapters.redis.stripe_objects.stripe_keys import StripeKeys
 from service.adapters.stripe import events
 from service.adapters.stripe.webhook import Envelope
 from service.domain.catalogue import Catalogue
@@ -76,8 +74,7 @@ class Engine:
 
     def __init__(
         self,
-        link: Link,
-        keys: Keys,
+        store: Store,
         readers: Readers,
         catalogue: Catalogue,
         *,
@@ -87,23 +84,22 @@ class Engine:
         report: Callable[[str, str], None] = no_report,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        stripe_keys = StripeKeys(keys.prefix.decode())
         self.catalogue = catalogue
         self.gateway = gateway
         self.readers = readers
-        blind = Erased(link, keys).blind
-        self.objects = Objects(link, stripe_keys, blind)
-        self.inbox = Inbox(link, stripe_keys, blind)
-        self.marks = Marks(link, stripe_keys)
-        self.seats = Seats(link, stripe_keys, keys)
-        self.people = People(link, keys)
+        blind = Erased(store).blind
+        self.objects = Objects(store, blind)
+        self.inbox = Inbox(store, blind)
+        self.marks = Marks(store)
+        self.seats = Seats(store)
+        self.people = People(store)
         self.report = report
         self.checkpoint = checkpoint
         self._timer = timer
         self._lock = threading.Lock()
         self._left: dict[str, _Left] = {}
-        self.ledger = Ledger(link, stripe_keys)
-        self.customers = Customers(link, keys)
+        self.ledger = Ledger(store)
+        self.customers = Customers(store)
         telling = Telling(self.objects, checkpoint)
         putting = Putting(self.objects, readers, self.people, self.customers, catalogue, known, checkpoint)
         self.merged = putting.merged

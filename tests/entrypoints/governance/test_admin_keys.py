@@ -28,14 +28,14 @@ def test_a_key_is_shown_once_and_opens_what_its_role_may(house: House) -> None:
 def test_only_a_hash_is_kept(house: House) -> None:
     key = house.make_key("desk", "viewer").encode()
     service = house.app.service
-    for page in service.link.scan_nodes(b"*"):
+    for page in service.store.link.scan_nodes(b"*"):
         for name in page:
             assert key not in name
-            kind = service.link.call(name, b"TYPE", name)
+            kind = service.store.link.call(name, b"TYPE", name)
             if kind == b"hash":
-                assert key not in b"".join(service.link.call(name, b"HGETALL", name))
+                assert key not in b"".join(service.store.link.call(name, b"HGETALL", name))
             elif kind == b"string":
-                assert key not in service.link.call(name, b"GET", name)
+                assert key not in service.store.link.call(name, b"GET", name)
 
 
 @pytest.mark.parametrize("role", ["viewer", "granter", "owner"])
@@ -158,7 +158,7 @@ def test_a_new_key_works_on_every_worker_also_after_a_flood_of_wrong_ones(serve:
 
 def test_wrong_keys_cost_the_store_next_to_nothing(house: House) -> None:
     def asked() -> int:
-        told = bytes(house.app.service.link.call(b"x", b"INFO", b"commandstats"))
+        told = bytes(house.app.service.store.link.call(b"x", b"INFO", b"commandstats"))
         (line,) = [line for line in told.splitlines() if line.startswith(b"cmdstat_hgetall:")]
         return int(line.partition(b"calls=")[2].partition(b",")[0])
 

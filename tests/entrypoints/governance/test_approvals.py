@@ -228,7 +228,7 @@ def test_what_was_asked_by_a_request_whose_answer_was_lost_is_not_asked_twice(
     house: House, path: str, body: bytes, content_type: str
 ) -> None:
     service = house.app.service
-    repeated = Idempotency(service.link, service.keys, lambda: service.secrets.sealer("idempotency"))
+    repeated = Idempotency(service.store, lambda: service.secrets.sealer("idempotency"))
     scope, token = f"owner\nann\nPOST\n{path}?\nk", f"{1:014x}0123456789"
     told = []
     for _ in range(2):
@@ -275,7 +275,7 @@ def test_what_was_asked_within_a_second_is_listed_newest_first(house: House) -> 
 
 def test_nothing_in_the_store_names_who_waits(house: House) -> None:
     house.grant("the-reader-who-waits", status=202)
-    link, key = house.app.service.link, house.app.service.keys.admin("approvals")
+    link, key = house.app.service.store.link, house.app.service.store.keys.admin("approvals")
     kept = link.call(key, b"HGETALL", key)
     assert kept
     assert b"the-reader-who-waits" not in b"".join(kept)

@@ -23,7 +23,7 @@ class Log:
 
     def __init__(self, house: House, records: int = 12) -> None:
         self.service = house.app.service
-        self.link, keys = self.service.link, self.service.keys
+        self.link, keys = self.service.store.link, self.service.store.keys
         self.log, self.headkey, self.seen = keys.audit_log, keys.audit_head, keys.audit_seen
         self.grow(records)
 
@@ -310,7 +310,7 @@ def test_what_is_laid_into_an_outbox_is_not_signed(log: Log) -> None:
     written = entry(
         Actor("ann"), "grant.create", now=0, reader="r-9", target=None, before=None, after=None, reason="forged"
     )
-    outbox = log.service.keys.outbox(b"admin")
+    outbox = log.service.store.keys.outbox(b"admin")
     for text in (chain.pack(written), b"0" * 64 + b" " + chain.pack(written), b"nonsense"):
         log.link.call(outbox, b"RPUSH", outbox, text)
     assert log.service.audit.settle_all() == 0
@@ -462,21 +462,21 @@ def test_a_look_between_intention_and_change_loses_no_entry(house: House) -> Non
     service.audit.intend("r-1")
     service.audit.settle_all()
     written = entry(Actor("ann"), "link", now=0, reader="r-1", target=None, before=None, after=None, reason=None)
-    outbox = service.keys.outbox(reader_hash("r-1"))
-    service.link.call(outbox, b"RPUSH", outbox, service.audit.packed(written))
+    outbox = service.store.keys.outbox(reader_hash("r-1"))
+    service.store.link.call(outbox, b"RPUSH", outbox, service.audit.packed(written))
     assert service.audit.settle_all() == 1
-    assert service.link.call(service.keys.audit_intents, b"SCARD", service.keys.audit_intents) == 1
+    assert service.store.link.call(service.store.keys.audit_intents, b"SCARD", service.store.keys.audit_intents) == 1
     clock.now += 61
     assert service.audit.settle_all() == 0
-    assert service.link.call(service.keys.audit_intents, b"SCARD", service.keys.audit_intents) == 0
+    assert service.store.link.call(service.store.keys.audit_intents, b"SCARD", service.store.keys.audit_intents) == 0
 
 
 def test_changes_leave_no_intentions_behind(house: House) -> None:
     for number in range(5):
         house.grant(f"r-{number}")
     house.make_key("desk", "viewer")
-    keys = house.app.service.keys
-    assert house.app.service.link.call(keys.audit_intents, b"SCARD", keys.audit_intents) == 0
+    keys = house.app.service.store.keys
+    assert house.app.service.store.link.call(keys.audit_intents, b"SCARD", keys.audit_intents) == 0
     assert len(house.audit()) == 6
 
 

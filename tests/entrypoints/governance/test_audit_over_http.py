@@ -177,8 +177,8 @@ def test_keys_and_approvals_as_csv(house: House) -> None:
 
 def test_a_damaged_record_is_listed_as_such(busy: House) -> None:
     service = busy.app.service
-    service.link.call(service.keys.audit_log, b"HSET", service.keys.audit_log, 3, b"{")
-    service.link.call(service.keys.audit_log, b"HDEL", service.keys.audit_log, 5)
+    service.store.link.call(service.store.keys.audit_log, b"HSET", service.store.keys.audit_log, 3, b"{")
+    service.store.link.call(service.store.keys.audit_log, b"HDEL", service.store.keys.audit_log, 5)
     found = busy.audit()
     assert [entry["seq"] for entry in found] == [12, 11, 10, 9, 8, 7, 6, 4, 3, 2, 1]
     assert found[8]["action"] is None

@@ -129,8 +129,8 @@ def test_an_id_of_another_house_is_none(house: House, make_house: MakeHouse) -> 
 def test_a_decision_of_an_erased_reader_is_none_and_a_later_one_is(house: House) -> None:
     service, now = house.app.service, house.app.clock.now
     decision = ask(house, reader="r-1")["decision_id"]
-    key = service.keys.erased(reader_hash("r-1"))
-    service.link.call(key, b"SET", key, int(now) + 1)
+    key = service.store.keys.erased(reader_hash("r-1"))
+    service.store.link.call(key, b"SET", key, int(now) + 1)
     told(house, decision, 404)
     house.app.clock.now = now + 60
     told(house, ask(house, reader="r-1")["decision_id"])
@@ -190,8 +190,8 @@ def test_a_policy_that_is_gone_is_not_made_up(house: House, make_house: MakeHous
     until(lambda: service.governance.policies.find(service.settings.catalogue.revision))
     decision = ask(house, reader="r-1")["decision_id"]
     other = make_house(OTHER)
-    key = service.keys.shared("policies")
-    service.link.call(key, b"HDEL", key, service.settings.catalogue.revision)
+    key = service.store.keys.shared("policies")
+    service.store.link.call(key, b"HDEL", key, service.settings.catalogue.revision)
     found = told(other, decision)
     assert found["show"] == "full"
     assert found["meter"]["used"] == 1

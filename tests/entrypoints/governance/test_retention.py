@@ -66,7 +66,7 @@ def test_the_audit_goes_behind_a_checkpoint(old: House) -> None:
 
 def test_a_broken_chain_is_left_and_told_of(old: House, capfd: pytest.CaptureFixture[str]) -> None:
     service = old.app.service
-    service.link.call(service.keys.audit_log, b"HSET", service.keys.audit_log, 2, b"{}")
+    service.store.link.call(service.store.keys.audit_log, b"HSET", service.store.keys.audit_log, 2, b"{}")
     list(service.governance.letting_go.steps(old.app.clock.now))
     assert service.governance.audit_check.verify().fault is not None
     assert len(old.audit()) == 7
@@ -86,14 +86,14 @@ def test_it_is_done_once_a_day_by_whoever_comes_first(old: House, make_house: Ma
     now = old.app.clock.now
     assert first.letting_go.go_on(now, 60) > 0
     assert second.letting_go.go_on(now, 60) == 0
-    link, key = old.app.service.link, old.app.service.keys.shared("retention")
+    link, key = old.app.service.store.link, old.app.service.store.keys.shared("retention")
     assert DAILY - 60 < int(link.call(key, b"TTL", key)) <= DAILY
 
 
 def test_what_is_not_finished_goes_on_where_it_was(old: House) -> None:
     going = old.app.service.governance.letting_go
     steps, now = 0, old.app.clock.now
-    link, key = old.app.service.link, old.app.service.keys.shared("retention")
+    link, key = old.app.service.store.link, old.app.service.store.keys.shared("retention")
     while going.go_on(now, 0) or int(link.call(key, b"TTL", key)) <= UNFINISHED:
         steps += 1
         assert steps < 50
@@ -107,5 +107,5 @@ def test_upkeep_says_how_much_it_did(old: House) -> None:
 
 def test_trimming_goes_page_by_page(old: House) -> None:
     service = old.app.service
-    steps: Iterator[int] = Retention(service.link, service.keys).trim_histories(old.app.clock.now - 400 * DAY)
+    steps: Iterator[int] = Retention(service.store).trim_histories(old.app.clock.now - 400 * DAY)
     assert sum(steps) == 3

@@ -192,7 +192,7 @@ def test_a_missing_key_and_one_of_another_role_are_no_wrong_keys(house: House) -
 
 
 def test_wrong_keys_cost_the_store_next_to_nothing(house: House) -> None:
-    link = house.app.service.link
+    link = house.app.service.store.link
 
     def commands() -> int:
         (_, told), *_ = link.each_master(b"INFO", b"stats")

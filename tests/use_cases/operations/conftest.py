@@ -35,7 +35,7 @@ def other_house(make_desk: MakeDesk, request: pytest.FixtureRequest) -> Callable
 
 
 def snapshot_of(house: House) -> Snapshot:
-    return Snapshot(house.app.service.link, house.app.service.keys)
+    return Snapshot(house.app.service.store)
 
 
 def backed_up(house: House, folder: Path) -> Path:

@@ -11,6 +11,8 @@ import pytest
 
 from service.adapters.crypto import Sealer
 from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.grants import Wanted
 from service.adapters.redis.service_state.snapshot import Snapshot
 from service.use_cases.operations import backup
@@ -25,7 +27,7 @@ READERS = ["reader-1", "r-2", "r-3", "old", "heir", "stranger"]
 def with_a_past(house: House) -> dict[str, Any]:
     """A house in which everything was used. Gives what has to be the same afterwards."""
     house.app.clock.now = float(NOW)
-    stage = Stage(house.app.service.link, house.app.service.settings.catalogue)
+    stage = Stage(house.app.service.store.link, house.app.service.settings.catalogue)
     make = Maker(stage)
     grant = house.grant("reader-1", until="2034-01-01T00:00:00Z")
     house.app.clock.now += 60
@@ -88,8 +90,8 @@ def test_what_happens_next_happens_as_if_nothing_had_been(
     other.grant("reader-1")
     assert len(other.audit(limit=100)) == before + 1
     assert other.app.service.governance.audit_check.verify().fault is None
-    stage = Stage(other.app.service.link, other.app.service.settings.catalogue)
-    stage.keys = other.app.service.keys
+    stage = Stage(other.app.service.store.link, other.app.service.settings.catalogue)
+    stage.store = other.app.service.store
     told_again = Maker(stage).event("customer.subscription.created", Maker(stage).subscription(reader="r-2"))
     stage.engine = stage.make()
     assert stage.tell(told_again).known, "an event seen already is known"
@@ -99,7 +101,7 @@ def test_what_happens_next_happens_as_if_nothing_had_been(
 def test_a_title_whose_prefix_begins_with_ours_is_neither_backed_up_nor_cleared(
     house: House, make_house: Callable[..., House]
 ) -> None:
-    link, snapshot = house.app.service.link, snapshot_of(house)
+    link, snapshot = house.app.service.store.link, snapshot_of(house)
     make_house(PAYWALL_PREFIX="pw:b").grant("r-9")
     house.grant("r-1")
     for name in (b"b:secret", b"b:idem:00", b"new:secret", b"new:imports"):
@@ -162,7 +164,7 @@ def test_lines_of_another_backup_do_not_fit(house: House, tmp_path: Path) -> Non
 
 
 def test_a_large_collection_is_read_and_written_in_parts(house: House, tmp_path: Path) -> None:
-    link, keys = house.app.service.link, house.app.service.keys
+    link, keys = house.app.service.store.link, house.app.service.store.keys
     big, scored = keys.shared("{big}hash"), keys.shared("{big}zset")
     for start in range(0, 5_000, 500):
         pairs = [part for n in range(start, start + 500) for part in (f"f{n}", f"v{n}")]
@@ -171,7 +173,7 @@ def test_a_large_collection_is_read_and_written_in_parts(house: House, tmp_path:
     link.call(scored, b"ZADD", scored, b"inf", b"last")
     parts = [part for part in snapshot_of(house).read() if part.key.startswith(b"{big}")]
     assert sum(part.kind == "hash" for part in parts) > 1
-    copy = Snapshot(link, type(keys)("copy"))
+    copy = Snapshot(Store(link, Keys("copy")))
     copy.write(parts)
     for name in ("{big}hash", "{big}zset"):
         mine, theirs = keys.shared(name), b"copy:" + name.encode()
@@ -181,7 +183,7 @@ def test_a_large_collection_is_read_and_written_in_parts(house: House, tmp_path:
 
 
 def test_what_ends_keeps_its_end_and_what_ends_at_once_is_left_out(house: House) -> None:
-    link, keys = house.app.service.link, house.app.service.keys
+    link, keys = house.app.service.store.link, house.app.service.store.keys
     (now,) = link.read([(b"", (b"TIME",))])
     soon, later = keys.shared("{t}soon"), keys.shared("{t}later")
     link.call(soon, b"SET", soon, b"1", b"EX", 60)

@@ -51,7 +51,7 @@ def at_noon(house: House) -> House:
 @pytest.fixture
 def stage(at_noon: House) -> Stage:
     """An engine with a Stripe to play on, over the app's store."""
-    return Stage(at_noon.app.service.link, at_noon.app.service.settings.catalogue)
+    return Stage(at_noon.app.service.store.link, at_noon.app.service.settings.catalogue)
 
 
 @pytest.fixture

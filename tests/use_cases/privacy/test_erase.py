@@ -44,7 +44,7 @@ def imports_done(house: House) -> None:
 def test_afterwards_no_key_and_no_value_holds_the_id(at_noon: House, make: Maker, erase: Erase) -> None:
     full_life(at_noon, make)
     imports_done(at_noon)
-    link = at_noon.app.service.link
+    link = at_noon.app.service.store.link
     assert len(holding(link, ZOE)) > 4
     counts = erase(ZOE)
     assert holding(link, ZOE) == []
@@ -85,7 +85,7 @@ def test_the_reason_is_required_and_the_id_in_it_is_not_kept(at_noon: House, era
     at_noon.grant(ZOE)
     at_noon.done("ann", "DELETE", f"/v1/readers/{ZOE}", status=422)
     erase(ZOE, reason=f"{ZOE} asked")
-    assert holding(at_noon.app.service.link, ZOE) == []
+    assert holding(at_noon.app.service.store.link, ZOE) == []
 
 
 @pytest.mark.parametrize("status", ["active", "trialing", "past_due"])
@@ -116,7 +116,7 @@ def test_stripe_does_not_bring_her_back_by_event_or_sweep(
     stage.stripe.away = False
     Sweep(stage.make()).run(stage.stripe, NOW + 180)
     Chores(stage.make()).run(NOW + 240, everything=True)
-    assert holding(at_noon.app.service.link, ZOE) == []
+    assert holding(at_noon.app.service.store.link, ZOE) == []
     assert not at_noon.app.reader(ZOE)["access"]
 
 
@@ -170,7 +170,7 @@ def test_a_gift_whose_recipient_is_erased_is_nobodys_and_not_the_payers(
     erase(ZOE, force="true")
     make.tell("customer.subscription.updated", gift, NOW + 60)
     assert not at_noon.app.reader("payer")["access"]
-    assert holding(at_noon.app.service.link, ZOE) == []
+    assert holding(at_noon.app.service.store.link, ZOE) == []
 
 
 def test_the_payer_of_a_gift_is_erased_and_the_recipient_keeps_it(at_noon: House, make: Maker, erase: Erase) -> None:
@@ -178,7 +178,7 @@ def test_the_payer_of_a_gift_is_erased_and_the_recipient_keeps_it(at_noon: House
     gift["metadata"]["gift_recipient"] = "lucky"
     make.tell("customer.subscription.created", gift)
     erase(ZOE)
-    assert holding(at_noon.app.service.link, ZOE) == []
+    assert holding(at_noon.app.service.store.link, ZOE) == []
     make.tell("customer.subscription.updated", gift, NOW + 60)
     assert at_noon.app.reader("lucky")["access"]
 
@@ -189,7 +189,7 @@ def test_all_ids_that_she_went_by_are_erased(at_noon: House, make: Maker, erase:
     at_noon.done("ann", "POST", f"/v1/readers/{ZOE}/merge", {"from": "old-zoe-5a"})
     assert at_noon.app.reader("old-zoe-5a")["access"]
     erase("old-zoe-5a")
-    assert holding(at_noon.app.service.link, ZOE, "old-zoe-5a") == []
+    assert holding(at_noon.app.service.store.link, ZOE, "old-zoe-5a") == []
     for name in (ZOE, "old-zoe-5a"):
         assert at_noon.app.reader(name)["sources"] == []
 
@@ -202,7 +202,7 @@ def test_ids_that_went_by_way_of_another_are_erased_too(at_noon: House, erase: E
     assert set(told["merged"]) == {"middle-zoe-5b", "old-zoe-5a"}
     assert [entry["seq"] for entry in told["audit"]] == [1, 2, 3, 4]
     erase(ZOE)
-    assert holding(at_noon.app.service.link, ZOE, "middle-zoe-5b", "old-zoe-5a") == []
+    assert holding(at_noon.app.service.store.link, ZOE, "middle-zoe-5b", "old-zoe-5a") == []
     assert at_noon.grant("old-zoe-5a")["status"] == "active"
     assert at_noon.app.reader(ZOE)["sources"] == []  # Who is erased is merged with nobody any more.
 
@@ -216,7 +216,7 @@ def test_ids_that_she_went_by_are_known_when_the_audit_tells_of_no_merge_any_mor
     assert at_noon.app.service.governance.audit_check.prune(now - 5, now) == 2
     assert at_noon.done("ann", "GET", f"/v1/readers/{ZOE}/export")["merged"] == ["old-zoe-5a"]
     erase(ZOE)
-    assert holding(at_noon.app.service.link, ZOE, "old-zoe-5a") == []
+    assert holding(at_noon.app.service.store.link, ZOE, "old-zoe-5a") == []
 
 
 def test_what_was_cut_off_is_finished_by_a_repeat_under_all_ids(at_noon: House, make: Maker, erase: Erase) -> None:
@@ -232,7 +232,7 @@ def test_what_was_cut_off_is_finished_by_a_repeat_under_all_ids(at_noon: House, 
     with pytest.raises(Cut):
         at_noon.app.service.erasure.erase(ZOE, "she asked", Actor("ann"), NOW, step=cut)
     erase(ZOE)
-    assert holding(at_noon.app.service.link, ZOE, "old-zoe-5a") == []
+    assert holding(at_noon.app.service.store.link, ZOE, "old-zoe-5a") == []
 
 
 def test_another_reader_whose_id_contains_hers_keeps_everything(at_noon: House, make: Maker, erase: Erase) -> None:
@@ -257,7 +257,7 @@ def test_words_about_another_name_her_no_more(at_noon: House, erase: Erase, name
     gift = {"story": "s-1", "openings": 1, "reason": f"for {name}", **until}
     story_pass = at_noon.done("ann", "POST", "/v1/passes", gift, 201)
     erase(name)
-    link = at_noon.app.service.link
+    link = at_noon.app.service.store.link
     assert holding(link, ZOE) == []
     reasons = {source["id"]: source["reason"] for source in at_noon.app.reader("friend")["sources"]}
     assert reasons == {over["id"]: "before", kept["id"]: "as (erased) asked", ended["id"]: "(erased)'s cousin"}

@@ -172,7 +172,7 @@ def test_an_outage_costs_no_figure(launch: Launch, make_desk: MakeDesk) -> None:
         app.ask("a", visitor="v")
     assert not app.service.overview.activity.flush()
     store.start()
-    assert app.service.link.wait(5)
+    assert app.service.store.link.wait(5)
     (today,) = figures(app, 1)["days"]
     assert sum(checks(today).values()) == 4
 
@@ -183,7 +183,7 @@ def test_what_is_kept_is_bounded_and_forgets_by_itself(desk_app: DeskApp) -> Non
     begins(desk_app, "r")
     desk_app.service.overview.activity.delivered("done", 3.0)
     figures(desk_app)
-    link = desk_app.service.link
+    link = desk_app.service.store.link
     keys = [key for page in link.scan_nodes(b"pw:{activity}*") for key in page]
     kept = {bytes(key).rpartition(b"}")[2][:1]: link.call(key, b"EXPIRETIME", key) for key in keys}
     assert set(kept) == {b"d", b"h", b"p"}, "the mark of the reader who subscribed is gone with her subscription"

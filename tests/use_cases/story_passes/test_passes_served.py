@@ -105,14 +105,14 @@ def test_who_dies_between_the_change_and_the_chain_leaves_no_gap_in_the_audit(
     make_desk: MakeDesk, store_url: str
 ) -> None:
     app = make_desk(store_url)
-    audit, passes, keys = app.service.audit, app.service.sharing.passes, app.service.keys
+    audit, passes, keys = app.service.audit, app.service.sharing.passes, app.service.store.keys
     now = app.clock()
     made = passes.create(Wanted("s", 1, int(now) + 60, "why"), Actor("ann"), now)
     # What the process would have left that died after the change: an intention and an entry, not yet in the chain.
     tag = PassKeys.tag(made.id)
     left = entry(Actor("ann"), "pass.revoke", now=now, reader=None, target=made.id, before=None, after=None, reason="x")
     audit.intend_at(tag)
-    app.service.link.call(keys.outbox(tag), b"RPUSH", keys.outbox(tag), audit.packed(left))
+    app.service.store.link.call(keys.outbox(tag), b"RPUSH", keys.outbox(tag), audit.packed(left))
     another = make_desk(store_url)
     another.service.audit.settle_all()
     actions = [record["action"] for record in app.call("GET", "/v1/audit", admin=True).get_json()["items"]]

@@ -232,7 +232,7 @@ def test_the_list_is_newest_first_in_pages_and_leaves_out_what_is_gone(desk_app:
         after = f"&after={page['next']}"
     assert found == names[::-1]
     sharing = desk_app.service.sharing
-    link = desk_app.service.link
+    link = desk_app.service.store.link
     gone = sharing.passes._keys.story_pass(names[3])
     link.call(gone, b"DEL", gone)
     page = desk_app.call("GET", "/v1/passes?limit=6", admin=True).get_json()

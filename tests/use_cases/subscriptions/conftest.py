@@ -17,6 +17,7 @@ from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.address import parse_address
 from service.adapters.redis.client.keys import Keys, reader_hash
 from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_lifecycle.merges import Merges
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.stripe import object_requests as reading
@@ -214,7 +215,8 @@ class Stage:
         self.catalogue = catalogue
         self.stripe = RecordedStripe()
         self.keys = Keys("pw")
-        self.readers = Readers(link, self.keys)
+        self.store = Store(link, self.keys)
+        self.readers = Readers(self.store)
         self.engine = self.make()
         self.lockstep: type[Lockstep]
         self.killed: type[BaseException]
@@ -222,7 +224,7 @@ class Stage:
     def make(self, checkpoint: Checkpoint = pass_by, **options: Any) -> Engine:
         """Another engine on the same store, as another process has it; there is always time left."""
         chosen: dict[str, Any] = {"gateway": self.stripe, "timer": lambda: 0.0} | options
-        return Engine(self.link, self.keys, self.readers, self.catalogue, checkpoint=checkpoint, **chosen)
+        return Engine(self.store, self.readers, self.catalogue, checkpoint=checkpoint, **chosen)
 
     def tell(self, event: dict[str, Any], now: float | None = None, engine: Engine | None = None) -> Any:
         return (engine or self.engine).receive(envelope(event), event["created"] + 2 if now is None else now)
@@ -523,7 +525,7 @@ def admin(stage: Stage, notebook: Notebook) -> Admin:
 
 
 def admin_of(stage: Stage, notebook: Notebook, engine: Engine) -> Admin:
-    return Admin(engine, notebook, Merges(stage.link, stage.keys, stage.readers, stage.catalogue))
+    return Admin(engine, notebook, Merges(stage.store, stage.readers, stage.catalogue))
 
 
 @pytest.fixture

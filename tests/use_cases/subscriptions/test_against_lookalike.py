@@ -39,7 +39,7 @@ def test_a_catch_up_alone_tells_all_of_every_story(stage: Any, engine: Any, cont
     for story in stories.values():
         control.load(story)
     now = max(story["events"][-1]["created"] for story in stories.values())
-    CatchUp(engine, stage.link, stage.keys).run(engine.gateway, now)
+    CatchUp(engine, stage.store).run(engine.gateway, now)
     for story in stories.values():
         check(stage, engine, story)
 

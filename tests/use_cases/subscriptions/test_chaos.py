@@ -80,7 +80,7 @@ class Run:
         self.stage.stripe.away = False
         engine = self.stage.make()
         self.clock += 61
-        CatchUp(engine, self.stage.link, self.stage.keys).run(self.stage.stripe, self.clock)
+        CatchUp(engine, self.stage.store).run(self.stage.stripe, self.clock)
         Chores(engine).run(self.clock, everything=True)
 
     def check(self) -> None:

@@ -30,7 +30,7 @@ def grant(stage: Any, reader: str, name: str = "gr_1") -> None:
 def read(stage: Any, reader: str, *stories: str) -> None:
     frame = meters.frame_at(stage.catalogue.meters["stories"], NOW)
     for story in stories:
-        meters.count_for_reader(stage.link, stage.keys, frame, reader, story, 9, {})
+        meters.count_for_reader(stage.store, frame, reader, story, 9, {})
 
 
 def stories_read(stage: Any, reader: str) -> int:
@@ -104,7 +104,7 @@ def test_visitors_that_had_joined_the_one_count_for_the_other(stage: Any, admin:
 
 def test_what_a_visitor_reads_who_had_joined_the_one_joins_the_other(stage: Any, admin: Any, tmp_path: Path) -> None:
     known = Known(tmp_path, DAY, clock=lambda: NOW)
-    desk = Desk(stage.catalogue, stage.link, stage.readers, known)
+    desk = Desk(stage.catalogue, stage.store, stage.readers, known)
 
     def ask(story: str, reader: str | None = None) -> Any:
         return desk.ask(Question(Story(story), reader, "v-1"), NOW).decision.meter

@@ -23,9 +23,9 @@ from service.adapters.crypto import Signer
 from service.adapters.redis.audit import chain
 from service.adapters.redis.audit.audit_log import AuditLog
 from service.adapters.redis.client.errors import StoreUnavailable
-from service.adapters.redis.client.keys import ADMIN, Keys, reader_hash
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.keys import ADMIN, reader_hash
 from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.store import Store
 
 APPEND = load("append_audit")
 
@@ -103,16 +103,15 @@ class Audit:
 
     def __init__(
         self,
-        link: Link,
-        keys: Keys,
+        store: Store,
         signer: Callable[[], Signer],
         log: AuditLog,
         *,
         on_refused: Callable[[int], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._link = link
-        self._keys = keys
+        self._link = store.link
+        self._keys = store.keys
         self._signer = signer
         self._log = log
         self._on_refused = on_refused

@@ -8,9 +8,9 @@ from typing import Any, cast
 
 from service.adapters.redis.audit import chain
 from service.adapters.redis.audit.chain import Head
-from service.adapters.redis.client.keys import Keys, reader_hash
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.store import Store
 
 STATE = load("audit_state")
 
@@ -55,9 +55,9 @@ class Wanted:
 class AuditLog:
     """The records of the chain. Every method raises `StoreUnavailable` where the store is away."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
-        self._keys = keys
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._keys = store.keys
 
     def state(self) -> State:
         """The chain's end, its checkpoint, its length, at one moment."""

@@ -10,9 +10,9 @@ from typing import Any
 from service.adapters.redis.audit import chain
 from service.adapters.redis.audit.audit import Actor, Audit, entry
 from service.adapters.redis.audit.audit_log import AuditLog
-from service.adapters.redis.client.keys import Keys, reader_hash
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.id_mentions import INSTEAD, word
 
 BLANK = load("blank_audit")
@@ -22,9 +22,9 @@ _BATCH = 500
 class AuditErasure:
     """Erases readers. Every method raises `StoreUnavailable` where the store is away; what was begun may be repeated."""
 
-    def __init__(self, link: Link, keys: Keys, audit: Audit, log: AuditLog) -> None:
-        self._link = link
-        self._keys = keys
+    def __init__(self, store: Store, audit: Audit, log: AuditLog) -> None:
+        self._link = store.link
+        self._keys = store.keys
         self._audit = audit
         self._log = log
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from service.adapters.redis.audit.audit import Audit
-from service.adapters.redis.client.keys import ADMIN, Keys
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.keys import ADMIN
 from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import pairs_in
 
 PUT = load("put_shared")
@@ -20,10 +20,10 @@ PUT = load("put_shared")
 class Registry:
     """One such hash. Every method raises `StoreUnavailable` where the store is away."""
 
-    def __init__(self, link: Link, keys: Keys, audit: Audit, name: str) -> None:
-        self._link = link
-        self._key = keys.admin(name)
-        self._outbox = keys.outbox(ADMIN)
+    def __init__(self, store: Store, audit: Audit, name: str) -> None:
+        self._link = store.link
+        self._key = store.keys.admin(name)
+        self._outbox = store.keys.outbox(ADMIN)
         self._audit = audit
 
     def all(self) -> dict[str, bytes]:

@@ -17,9 +17,8 @@ from service.adapters.redis.audit import chain
 from service.adapters.redis.audit.audit_log import AuditLog, State
 from service.adapters.redis.audit.chain import Fault, Head, Walk
 from service.adapters.redis.client.errors import StoreError
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.store import Store
 
 PRUNE = load("prune_audit")
 _BATCH = 500
@@ -60,9 +59,9 @@ class BrokenChain(Exception):
 class AuditCheck:
     """Checks the chain, and cuts it. Every method raises `StoreUnavailable` where the store is away."""
 
-    def __init__(self, link: Link, keys: Keys, log: AuditLog, signer: Callable[[], Signer]) -> None:
-        self._link = link
-        self._keys = keys
+    def __init__(self, store: Store, log: AuditLog, signer: Callable[[], Signer]) -> None:
+        self._link = store.link
+        self._keys = store.keys
         self._log = log
         self._signer = signer
 

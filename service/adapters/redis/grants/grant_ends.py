@@ -18,8 +18,8 @@ from typing import Any, cast
 
 import msgspec
 
-from service.adapters.redis.client.keys import Keys, reader_hash
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec as codec
 from service.domain.sources import Grant
 
@@ -46,11 +46,11 @@ class Ending:
 class GrantEnds:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
-        self._readers = keys
-        self._key = b"%b:{ends}grants" % keys.prefix
-        self._about = b"%b:{ends}about" % keys.prefix
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._readers = store.keys
+        self._key = b"%b:{ends}grants" % store.keys.prefix
+        self._about = b"%b:{ends}about" % store.keys.prefix
 
     def expect(self, reader: str, grant: Grant) -> None:
         """This grant is about to be written: whichever of its ends is the earlier stands here meanwhile."""

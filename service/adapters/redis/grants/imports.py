@@ -23,9 +23,8 @@ import msgspec
 from service.adapters.crypto import Sealer
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.errors import StoreError
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec as codec
 from service.adapters.redis.readers.readers import HISTORY_ENTRIES, pairs_in
 from service.adapters.redis.readers.source_codec import NewerSchema
@@ -113,11 +112,11 @@ class Outcome:
 class Imports:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, link: Link, keys: Keys, sealer: Callable[[], Sealer]) -> None:
-        self._link = link
-        self._keys = keys
+    def __init__(self, store: Store, sealer: Callable[[], Sealer]) -> None:
+        self._link = store.link
+        self._keys = store.keys
         self._sealer = sealer
-        self._open = keys.shared("imports")
+        self._open = store.keys.shared("imports")
 
     @staticmethod
     def tag(import_id: str) -> bytes:

@@ -13,9 +13,10 @@ from dataclasses import replace
 from typing import Any
 
 from service.adapters.redis.client.errors import StoreError, StoreUnavailable
-from service.adapters.redis.client.keys import Keys, reader_hash
-from service.adapters.redis.client.link import Command, Link
+from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_lifecycle.tombstones import without
 from service.adapters.redis.readers.id_mentions import Mentions
 from service.adapters.redis.readers.readers import pairs_in
@@ -38,13 +39,13 @@ READER_TAG = 22
 class Eraser:
     """Every method raises `StoreUnavailable`; what was begun may be repeated."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
-        self._keys = keys
-        self._heirs = b"%b:{merge}heirs" % keys.prefix
-        self._members = b"%b:{merge}members" % keys.prefix
-        self._todo = b"%b:{merge}todo" % keys.prefix
-        self._names = b"%b:{merge}names" % keys.prefix
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._keys = store.keys
+        self._heirs = b"%b:{merge}heirs" % store.keys.prefix
+        self._members = b"%b:{merge}members" % store.keys.prefix
+        self._todo = b"%b:{merge}todo" % store.keys.prefix
+        self._names = b"%b:{merge}names" % store.keys.prefix
 
     def names(self, tags: Collection[bytes]) -> list[str]:
         """The ids of those of these readers that were merged into another."""

@@ -11,9 +11,9 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from service.adapters.redis.client.keys import Keys, owner_mark, reader_hash
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.keys import owner_mark, reader_hash
 from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
 from service.adapters.redis.readers import source_codec as codec
 from service.adapters.redis.readers.readers import ALIAS, Kept, Readers
@@ -41,16 +41,17 @@ class Merge:
 class Merges:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, link: Link, keys: Keys, readers: Readers, catalogue: Catalogue) -> None:
-        self._link = link
-        self._keys = keys
+    def __init__(self, store: Store, readers: Readers, catalogue: Catalogue) -> None:
+        self._store = store
+        self._link = store.link
+        self._keys = store.keys
         self._readers = readers
         self._catalogue = catalogue
-        self._gifts = Gifts(link, keys)
-        self._heirs = b"%b:{merge}heirs" % keys.prefix
-        self._members = b"%b:{merge}members" % keys.prefix
-        self._todo = b"%b:{merge}todo" % keys.prefix
-        self._names = b"%b:{merge}names" % keys.prefix
+        self._gifts = Gifts(store)
+        self._heirs = b"%b:{merge}heirs" % store.keys.prefix
+        self._members = b"%b:{merge}members" % store.keys.prefix
+        self._todo = b"%b:{merge}todo" % store.keys.prefix
+        self._names = b"%b:{merge}names" % store.keys.prefix
 
     def commit(self, merge: Merge) -> tuple[Verdict, str]:
         """Commits a merge, or says why not. Gives who stays: where that one was merged itself, its heir."""
@@ -84,7 +85,7 @@ class Merges:
                 )
         self._carry_meters(merge, now)
         self._gifts.carry(merge.gone, merge.stays)
-        carry_openings(self._link, self._keys, merge.gone, merge.stays)
+        carry_openings(self._store, merge.gone, merge.stays)
 
     def _carry_meters(self, merge: Merge, now: float) -> None:
         """Stories that the one has read count for the other: a set union."""
@@ -95,7 +96,7 @@ class Merges:
             (value,) = self._link.read([(key, (b"GET", key))])
             read = meters.unpack(frame, value).read
             if read:
-                meters.count_for_reader(self._link, self._keys, frame, merge.stays, "", -1, read)
+                meters.count_for_reader(self._store, frame, merge.stays, "", -1, read)
 
     def inherit(self, merge: Merge) -> bool:
         """Makes visitors of the one count for the other, with the audit entry. Gives `False` if that was done before."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
-from service.adapters.redis.client.keys import Keys, reader_hash
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.client.store import Store
 from service.domain.stripe_facts import Claims, Told
 
 Hidden = Callable[[str], bool]
@@ -21,9 +21,9 @@ Hidden = Callable[[str], bool]
 class Erased:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
-        self._keys = keys
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._keys = store.keys
 
     def mark(self, tags: Collection[bytes], now: float) -> None:
         """From now on nothing older than this moment is theirs."""

@@ -6,9 +6,9 @@ orders it too, and an object that went to another reader leaves its number witho
 
 from __future__ import annotations
 
-from service.adapters.redis.client.keys import Keys, reader_hash
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.store import Store
 
 PUT_CUSTOMER = load("put_customer")
 
@@ -16,9 +16,9 @@ PUT_CUSTOMER = load("put_customer")
 class Customers:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
-        self._keys = keys
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._keys = store.keys
 
     def put(self, reader: str, name: str, number: int, customer: str | None) -> None:
         """The object `name`, of this customer, is the reader's; `None`: it is no more."""

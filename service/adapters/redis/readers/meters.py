@@ -12,8 +12,9 @@ from struct import Struct
 from typing import Any, Protocol, cast
 
 from service.adapters.redis.client.errors import StoreError
-from service.adapters.redis.client.keys import Keys, meter_code, owner_mark, reader_hash, story_mark, visitor_hash
+from service.adapters.redis.client.keys import meter_code, owner_mark, reader_hash, story_mark, visitor_hash
 from service.adapters.redis.client.scripts import Script, load
+from service.adapters.redis.client.store import Store
 from service.domain.catalogue import MeterPolicy
 from service.domain.meter import EMPTY, Tally, Window, window_at
 
@@ -84,43 +85,41 @@ def pack(frame: Frame, read: Mapping[bytes, int]) -> bytes:
 
 
 def count_for_reader(
-    link: Runner, keys: Keys, frame: Frame, reader: str, story: str, limit: int, joining: Mapping[bytes, int]
+    store: Store, frame: Frame, reader: str, story: str, limit: int, joining: Mapping[bytes, int]
 ) -> tuple[bool, Tally]:
     """Counts a story for a reader while the limit allows, joining the visitor's. Gives whether it was counted now."""
-    key = keys.reader_meter(reader_hash(reader), frame.code)
-    return _count(link, frame, key, story, limit, pack(frame, joining))
+    key = store.keys.reader_meter(reader_hash(reader), frame.code)
+    return _count(store, frame, key, story, limit, pack(frame, joining))
 
 
-def count_for_visitor(
-    link: Runner, keys: Keys, frame: Frame, visitor: str, story: str, limit: int
-) -> tuple[bool, Tally]:
+def count_for_visitor(store: Store, frame: Frame, visitor: str, story: str, limit: int) -> tuple[bool, Tally]:
     """Counts a story for a visitor while the limit allows. Gives whether it was counted now, and the meter after."""
-    return _count(link, frame, keys.visitor_meter(visitor_hash(visitor), frame.code), story, limit, b"")
+    return _count(store, frame, store.keys.visitor_meter(visitor_hash(visitor), frame.code), story, limit, b"")
 
 
 def claim_and_count(
-    link: Runner, keys: Keys, frame: Frame, visitor: str, reader: str, story: str, limit: int
+    store: Store, frame: Frame, visitor: str, reader: str, story: str, limit: int
 ) -> tuple[bool, Tally]:
     """Claims a visitor that has read nothing for a reader, and counts the reader's story, in one wait.
 
     What the visitor reads meanwhile joins with the next request, as all that it reads later does.
     """
-    claimed = keys.visitor_meter(visitor_hash(visitor), frame.code)
-    counted = keys.reader_meter(reader_hash(reader), frame.code)
+    claimed = store.keys.visitor_meter(visitor_hash(visitor), frame.code)
+    counted = store.keys.reader_meter(reader_hash(reader), frame.code)
     length = frame.policy.length
     join = (b"EVALSHA", JOIN.sha, 1, claimed, frame.kind, frame.start, owner_mark(reader), frame.expires, length)
     mark = story_mark(story)
     count = (b"EVALSHA", COUNT.sha, 1, counted, frame.kind, frame.start, limit, mark, b"", frame.expires, length)
     try:
-        _, (verdict, value) = link.pipeline([(claimed, join), (counted, count)])
+        _, (verdict, value) = store.link.pipeline([(claimed, join), (counted, count)])
     except StoreError:
         # A store that was restarted does not know the scripts; one by one they are loaded.
-        join_visitor(link, keys, frame, visitor, reader)
-        return count_for_reader(link, keys, frame, reader, story, limit, {})
+        join_visitor(store, frame, visitor, reader)
+        return count_for_reader(store, frame, reader, story, limit, {})
     return verdict == 1, unpack(frame, value)
 
 
-def _count(link: Runner, frame: Frame, key: bytes, story: str, limit: int, joining: bytes) -> tuple[bool, Tally]:
+def _count(store: Store, frame: Frame, key: bytes, story: str, limit: int, joining: bytes) -> tuple[bool, Tally]:
     length = frame.policy.length
     arguments: list[bytes | int | str] = [
         frame.kind,
@@ -131,17 +130,17 @@ def _count(link: Runner, frame: Frame, key: bytes, story: str, limit: int, joini
         frame.expires,
         length,
     ]
-    verdict, value = cast("tuple[int, bytes]", link.run(COUNT, [key], arguments))
+    verdict, value = cast("tuple[int, bytes]", store.link.run(COUNT, [key], arguments))
     return verdict == 1, unpack(frame, value)
 
 
-def join_visitor(link: Runner, keys: Keys, frame: Frame, visitor: str, reader: str) -> Tally | None:
+def join_visitor(store: Store, frame: Frame, visitor: str, reader: str) -> Tally | None:
     """Claims a visitor's stories for a reader: the visitor's meter, or `None` if they have joined another reader.
 
     The claim comes before the union, so that a crash in between loses the reader nothing: the next request finds the
     claim and makes the union.
     """
-    key = keys.visitor_meter(visitor_hash(visitor), frame.code)
+    key = store.keys.visitor_meter(visitor_hash(visitor), frame.code)
     arguments: list[bytes | int | str] = [
         frame.kind,
         frame.start,
@@ -149,5 +148,5 @@ def join_visitor(link: Runner, keys: Keys, frame: Frame, visitor: str, reader: s
         frame.expires,
         frame.policy.length,
     ]
-    mine, value = cast("tuple[int, bytes]", link.run(JOIN, [key], arguments))
+    mine, value = cast("tuple[int, bytes]", store.link.run(JOIN, [key], arguments))
     return unpack(frame, value) if mine else None

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import cast
 
 from service.adapters.redis.client.keys import reader_hash
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec as codec
-from service.adapters.redis.readers.readers import Change, Readers, change_in
+from service.adapters.redis.readers.readers import Change, change_in
 from service.domain.sources import Source
 
 TAG = 22
@@ -22,9 +22,9 @@ TAG = 22
 class Past:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, link: Link, readers: Readers) -> None:
-        self._link = link
-        self._keys = readers.keys
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._keys = store.keys
         self._heirs = b"%b:{merge}heirs" % self._keys.prefix
         self._members = b"%b:{merge}members" % self._keys.prefix
 

@@ -14,9 +14,9 @@ from typing import Any, Literal, Protocol, cast
 
 import msgspec
 
-from service.adapters.redis.client.keys import Keys, reader_hash
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec as codec
 from service.domain.catalogue import Catalogue
 from service.domain.sources import Holding, Source
@@ -85,9 +85,9 @@ class Watch(Protocol):
 class Readers:
     """Reads and writes readers' sources. Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
-        self.keys = keys
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self.keys = store.keys
         self.watch: Watch | None = None
 
     def command(self, reader: str) -> Command:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.store import Store
 
 TRIM = load("trim_history")
 
@@ -14,9 +13,9 @@ TRIM = load("trim_history")
 class Retention:
     """Every method raises `StoreUnavailable` where the store is away; what was begun may be repeated."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
-        self._keys = keys
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._keys = store.keys
 
     def claim(self, seconds: int) -> bool:
         """Whether it is this process's turn: it is somebody's once in so many seconds."""

@@ -16,8 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import pairs_in
 from service.adapters.redis.stripe_objects.stripe_keys import PLACES, StripeKeys
 
@@ -52,10 +51,10 @@ class Flag:
 class AttentionStore:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
-        self._prefix = keys.prefix
-        self._stripe = StripeKeys(keys.prefix.decode())
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._prefix = store.keys.prefix
+        self._stripe = StripeKeys(store.keys.prefix)
 
     def note_price(self, bought: Bought, now: float) -> None:
         """A price was met with that no plan has."""

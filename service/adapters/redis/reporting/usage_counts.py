@@ -19,9 +19,8 @@ from typing import Any
 
 import msgspec
 
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import pairs_in
 
 ADD = load("activity_add")
@@ -57,9 +56,9 @@ class Part:
 class ActivityStore:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
-        self._prefix = keys.prefix
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._prefix = store.keys.prefix
 
     def add(self, process: str, part: Part, today: date, now: float) -> bool:
         """Adds a part; `False`: it was added before."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 
 
 class Signal:
     """One such number. `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, link: Link, keys: Keys, name: str) -> None:
-        self._link = link
-        self._key = keys.shared(f"signal:{name}")
+    def __init__(self, store: Store, name: str) -> None:
+        self._link = store.link
+        self._key = store.keys.shared(f"signal:{name}")
 
     def send(self) -> None:
         """Something has changed."""

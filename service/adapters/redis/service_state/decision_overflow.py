@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from os import urandom
 
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 
 
 class Spill:
     """Keeps sealed texts by a random name."""
 
-    def __init__(self, link: Link, keys: Keys, seconds: int) -> None:
-        self._link = link
-        self._keys = keys
+    def __init__(self, store: Store, seconds: int) -> None:
+        self._link = store.link
+        self._keys = store.keys
         self._seconds = seconds
 
     def put(self, sealed: str) -> str:

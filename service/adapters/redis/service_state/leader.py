@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import secrets
 
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.store import Store
 
 TAKE_LEAD = load("take_lead")
 
@@ -20,9 +19,9 @@ class Leader:
     Two may work for a moment, one of them long stopped and just woken: all that workers do can be done twice.
     """
 
-    def __init__(self, link: Link, keys: Keys, seconds: float = LEADS_FOR) -> None:
-        self._link = link
-        self._key = keys.shared("leader")
+    def __init__(self, store: Store, seconds: float = LEADS_FOR) -> None:
+        self._link = store.link
+        self._key = store.keys.shared("leader")
         self._milliseconds = int(seconds * 1000)
         self._me = secrets.token_hex(8)
 

@@ -12,8 +12,7 @@ from typing import Any
 
 import msgspec
 
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import pairs_in
 from service.domain.catalogue import Catalogue, Plan, Tier
 
@@ -64,9 +63,9 @@ def _plain(value: Any) -> dict[str, Any]:
 class Policies:
     """Keeps them. Every method raises `StoreUnavailable` where the store is away."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
-        self._key = keys.shared("policies")
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._key = store.keys.shared("policies")
         self._known: dict[str, Policy] = {}
 
     def keep(self, catalogue: Catalogue, now: float) -> None:

@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from service.adapters.crypto import KeyPairs, Sealer, Signer
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 
 
 class Secrets:
     """Hands out sealers, signers and key pairs by purpose. `StoreUnavailable` while the kept secret cannot be read."""
 
-    def __init__(self, link: Link, keys: Keys, configured: Sequence[str]) -> None:
-        self._link = link
-        self._key = keys.shared("secret")
+    def __init__(self, store: Store, configured: Sequence[str]) -> None:
+        self._link = store.link
+        self._key = store.keys.shared("secret")
         self._configured = tuple(configured)
         self._sealers: dict[str, Sealer] = {}
         self._signers: dict[str, Signer] = {}

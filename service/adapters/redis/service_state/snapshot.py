@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from service.adapters.redis.client.errors import StoreError
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_lifecycle.eraser import parts as parts_of
 from service.adapters.redis.readers.readers import pairs_in
 
@@ -48,10 +47,10 @@ class Part:
 class Snapshot:
     """Reads and writes. Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
-        self._keys = keys
-        self._start = keys.shared("")
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._keys = store.keys
+        self._start = store.keys.shared("")
 
     # Reading.
 

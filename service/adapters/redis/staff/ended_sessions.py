@@ -12,8 +12,7 @@ import threading
 import time
 
 from service.adapters.redis.client.errors import StoreUnavailable
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import pairs_in
 
 FRESH = 1.0
@@ -23,10 +22,10 @@ FRESH = 1.0
 class EndedSessions:
     """Every method raises `StoreUnavailable` where the store cannot be reached (`holds` only if it never was)."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
-        self._epochs_key = keys.admin("sessions")
-        self._out_key = keys.admin("signed_out")
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._epochs_key = store.keys.admin("sessions")
+        self._out_key = store.keys.admin("signed_out")
         self._lock = threading.Lock()
         self._epochs: dict[str, int] | None = None
         self._out: frozenset[str] = frozenset()

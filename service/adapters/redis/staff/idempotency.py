@@ -12,8 +12,7 @@ from hashlib import blake2b
 from typing import Literal
 
 from service.adapters.crypto import Sealer
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 
 KEPT = 86_400
 AT_WORK = 6
@@ -37,9 +36,9 @@ class Idempotency:
     key without an answer and nobody at work carries on with the first one's token: what is named by it is not done twice.
     """
 
-    def __init__(self, link: Link, keys: Keys, sealer: Callable[[], Sealer], *, at_work: int = AT_WORK) -> None:
-        self._link = link
-        self._keys = keys
+    def __init__(self, store: Store, sealer: Callable[[], Sealer], *, at_work: int = AT_WORK) -> None:
+        self._link = store.link
+        self._keys = store.keys
         self._sealer = sealer
         self.at_work = at_work
 

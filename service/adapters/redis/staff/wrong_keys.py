@@ -6,8 +6,7 @@ import time
 from hashlib import blake2b
 
 from service.adapters.redis.client.errors import StoreUnavailable
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 
 WINDOW = 60
 _MOST = 10_000
@@ -16,11 +15,11 @@ _MOST = 10_000
 class WrongKeys:
     """Counts them."""
 
-    def __init__(self, link: Link, keys: Keys, *, enough: int = 1 << 31) -> None:
+    def __init__(self, store: Store, *, enough: int = 1 << 31) -> None:
         """From `enough` on no more are counted in the store: the answer is the same, and costs it nothing."""
         self._enough = enough
-        self._link = link
-        self._keys = keys
+        self._link = store.link
+        self._keys = store.keys
         self._own: dict[str, tuple[float, int]] = {}
 
     def count(self, address: str) -> int:

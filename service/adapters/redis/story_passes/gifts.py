@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import cast
 
-from service.adapters.redis.client.keys import Keys, reader_hash
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.story_passes.pass_keys import PassKeys
 from service.domain.meter import Window
 
@@ -20,9 +20,9 @@ _KEPT = 62 * 86_400
 class Gifts:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
-        self._keys = PassKeys(keys.prefix)
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._keys = PassKeys(store.keys.prefix)
 
     def claim(self, reader: str, pass_id: str, month: Window, most: int, now: float) -> bool:
         """Takes one of the month's gifts for a pass that is about to be made; `False`: all are used."""

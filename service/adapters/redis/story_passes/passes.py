@@ -21,9 +21,10 @@ import msgspec
 
 from service.adapters.redis.audit import audit as trail
 from service.adapters.redis.audit.audit import Actor, Audit
-from service.adapters.redis.client.keys import Keys, reader_hash, visitor_hash
-from service.adapters.redis.client.link import Command, Link
+from service.adapters.redis.client.keys import reader_hash, visitor_hash
+from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.grants import iso
 from service.adapters.redis.readers.source_codec import NewerSchema
 from service.adapters.redis.story_passes.pass_keys import PassKeys
@@ -72,10 +73,10 @@ def new_id() -> str:
 class Passes:
     """Keeps passes. Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, link: Link, keys: Keys, audit: Audit) -> None:
-        self._link = link
-        self._keys = PassKeys(keys.prefix)
-        self._outboxes = keys
+    def __init__(self, store: Store, audit: Audit) -> None:
+        self._link = store.link
+        self._keys = PassKeys(store.keys.prefix)
+        self._outboxes = store.keys
         self._audit = audit
 
     def create(
@@ -193,23 +194,23 @@ class Passes:
         return bool(self._link.run(OPEN, [self._keys.story_pass(pass_id)], arguments))
 
 
-def carry_openings(link: Link, keys: Keys, gone: str, stays: str) -> None:
+def carry_openings(store: Store, gone: str, stays: str) -> None:
     """A reader was merged into another: whoever let in the one has let in the other, and spends no second opening.
 
     No index says which passes those are, so all of them are looked at, some at a time. May be repeated.
     """
-    own, had, has = PassKeys(keys.prefix), _reader_field(gone), _reader_field(stays)
+    own, had, has = PassKeys(store.keys.prefix), _reader_field(gone), _reader_field(stays)
     last = b"-"
     while True:
         limits = (last, b"+", b"BYLEX", b"LIMIT", 0, _TIDY_BY)
-        places = cast("list[bytes]", link.call(own.listed, b"ZRANGE", own.listed, *limits))
+        places = cast("list[bytes]", store.link.call(own.listed, b"ZRANGE", own.listed, *limits))
         if not places:
             return
         found = [own.story_pass(place.partition(b" ")[2].decode()) for place in places]
-        opened = link.read([(key, (b"HEXISTS", key, had)) for key in found])
+        opened = store.link.read([(key, (b"HEXISTS", key, had)) for key in found])
         let_in = [key for key, opener in zip(found, opened, strict=True) if opener]
         if let_in:
-            link.pipeline([(key, (b"HSETNX", key, has, b"")) for key in let_in])
+            store.link.pipeline([(key, (b"HSETNX", key, has, b"")) for key in let_in])
         last = b"(" + places[-1]
 
 

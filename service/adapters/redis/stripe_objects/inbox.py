@@ -16,8 +16,8 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.stripe_objects import facts_codec as told_codec
 from service.adapters.redis.stripe_objects.objects import LEASE, ms
 from service.adapters.redis.stripe_objects.stripe_keys import PLACES, StripeKeys, place_of
@@ -92,10 +92,10 @@ class Done:
 class Inbox:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, link: Link, keys: StripeKeys, blind: Callable[[Told], Told] = lambda told: told) -> None:
+    def __init__(self, store: Store, blind: Callable[[Told], Told] = lambda told: told) -> None:
         """`blind` leaves out the ids that must not be kept (`erased`)."""
-        self._link = link
-        self.keys = keys
+        self._link = store.link
+        self.keys = StripeKeys(store.keys.prefix)
         self._blind = blind
 
     def record(self, event: Event, now: float, *, mode: Mode = "deliver", lease: bool = True) -> Recorded:

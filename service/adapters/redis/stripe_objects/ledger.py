@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import msgspec
 
-from service.adapters.redis.client.link import Command, Link
+from service.adapters.redis.client.link import Command
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.stripe_objects.inbox import KEPT_FOR, MOST_EVENTS, State
 from service.adapters.redis.stripe_objects.objects import ms
 from service.adapters.redis.stripe_objects.stripe_keys import PLACES, StripeKeys
@@ -56,9 +57,9 @@ class Entry:
 class Ledger:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, link: Link, keys: StripeKeys) -> None:
-        self._link = link
-        self.keys = keys
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self.keys = StripeKeys(store.keys.prefix)
 
     def find(self, event: str) -> Entry | None:
         """One event, wherever it lies."""

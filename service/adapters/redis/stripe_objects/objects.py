@@ -20,8 +20,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
-from service.adapters.redis.client.link import Command, Link
+from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.stripe_objects import facts_codec as told_codec
 from service.adapters.redis.stripe_objects.stripe_keys import StripeKeys, place_of
 from service.domain.event_order import Mark
@@ -107,10 +108,10 @@ class Watch(Protocol):
 class Objects:
     """Reads and writes objects. Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, link: Link, keys: StripeKeys, blind: Callable[[Told], Told] = lambda told: told) -> None:
+    def __init__(self, store: Store, blind: Callable[[Told], Told] = lambda told: told) -> None:
         """`blind` leaves out the ids that must not be kept (`erased`)."""
-        self._link = link
-        self.keys = keys
+        self._link = store.link
+        self.keys = StripeKeys(store.keys.prefix)
         self.blind = blind
         self.watch: Watch | None = None
 

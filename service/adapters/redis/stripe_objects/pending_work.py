@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.stripe_objects.objects import ms
 from service.adapters.redis.stripe_objects.stripe_keys import PLACES, StripeKeys, place_of
 
@@ -15,9 +15,9 @@ A_TIME = 200
 class Marks:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, link: Link, keys: StripeKeys) -> None:
-        self._link = link
-        self.keys = keys
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self.keys = StripeKeys(store.keys.prefix)
 
     def unread(self, now: float) -> list[str]:
         """Objects that have to be read from Stripe and whose next try is due; `now` may be infinite."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.stripe_objects.objects import ms, scores
 from service.adapters.redis.stripe_objects.stripe_keys import StripeKeys, place_of
 
@@ -33,10 +32,10 @@ class Seats:
     Every method raises `StoreUnavailable` where the store cannot be reached.
     """
 
-    def __init__(self, link: Link, keys: StripeKeys, store_keys: Keys) -> None:
-        self._link = link
-        self._keys = keys
-        self._store_keys = store_keys
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._keys = StripeKeys(store.keys.prefix)
+        self._store_keys = store.keys
 
     def give(self, name: str, rev: int, quantity: int, reader: str, now: float, audit: bytes) -> Given:
         """Gives a seat if one is free. `retry`: the quantity was worked out from what is no longer so."""

@@ -23,8 +23,8 @@ class StripeKeys:
 
     __slots__ = ("prefix",)
 
-    def __init__(self, prefix: str) -> None:
-        self.prefix = prefix.encode()
+    def __init__(self, prefix: bytes) -> None:
+        self.prefix = prefix
 
     @staticmethod
     def tag(place: int) -> bytes:

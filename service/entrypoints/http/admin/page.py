@@ -85,12 +85,12 @@ def mount(
     sessions = Sessions(
         lambda: house.secrets.sealer("session"),
         lambda: house.secrets.signer("session"),
-        EndedSessions(house.link, house.keys),
+        EndedSessions(house.store),
         keyring.of_digest,
         wall,
         openid.mark if openid is not None else None,
     )
-    repeated = Idempotency(house.link, house.keys, lambda: house.secrets.sealer("idempotency"))
+    repeated = Idempotency(house.store, lambda: house.secrets.sealer("idempotency"))
     ways = SignIn(openid, wall) if openid is not None else None
     page = _build(Frame(house, sessions, repeated, keys_changed), keyring, log, ways)
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/admin": page})  # type: ignore[method-assign]  # Flask's own way

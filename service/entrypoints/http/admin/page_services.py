@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.grants import Grants
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.service_state.secrets import Secrets
@@ -28,9 +27,7 @@ class House(Protocol):
     @property
     def clock(self) -> Callable[[], float]: ...
     @property
-    def link(self) -> Link: ...
-    @property
-    def keys(self) -> Keys: ...
+    def store(self) -> Store: ...
     @property
     def secrets(self) -> Secrets: ...
     @property

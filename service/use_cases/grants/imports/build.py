@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from service.adapters.recent_entitlements import Known
 from service.adapters.redis.audit.audit import Audit
-from service.adapters.redis.client.keys import Keys
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.grant_ends import GrantEnds
 from service.adapters.redis.grants.imports import Imports
 from service.adapters.redis.service_state.secrets import Secrets
@@ -24,8 +23,7 @@ from service.use_cases.grants.imports.staging import CHUNK, Staging
 
 def build(
     catalogue: Catalogue,
-    link: Link,
-    keys: Keys,
+    store: Store,
     secrets: Secrets,
     audit: Audit,
     known: Known | None,
@@ -39,9 +37,9 @@ def build(
     rows_a_chunk: int = CHUNK,
 ) -> GrantImports:
     """`rest` is how long the work rests for each second of it; `report` is told of what nobody foresaw."""
-    store, planner = Imports(link, keys, lambda: secrets.sealer("import")), Planner(link, keys)
-    staging = Staging(store, planner, checkpoint, rows_a_chunk)
-    standings, ends, pace = Standings(link, keys), GrantEnds(link, keys), Pace(rest)
-    roller = Roller(store, planner, standings, ends, known, clock, checkpoint=checkpoint, pace=pace, lease=lease)
-    background = Background(roller, store, report)
-    return GrantImports(store, staging, roller, background, catalogue, audit, approving, clock, checkpoint=checkpoint)
+    imports, planner = Imports(store, lambda: secrets.sealer("import")), Planner(store)
+    staging = Staging(imports, planner, checkpoint, rows_a_chunk)
+    standings, ends, pace = Standings(store), GrantEnds(store), Pace(rest)
+    roller = Roller(imports, planner, standings, ends, known, clock, checkpoint=checkpoint, pace=pace, lease=lease)
+    background = Background(roller, imports, report)
+    return GrantImports(imports, staging, roller, background, catalogue, audit, approving, clock, checkpoint=checkpoint)

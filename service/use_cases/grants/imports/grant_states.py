@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from service.adapters.redis.client.keys import Keys, reader_hash
-from service.adapters.redis.client.link import Command, Link
+from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.client.link import Command
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.imports import Row
 from service.adapters.redis.readers import source_codec as codec
 from service.adapters.redis.readers.readers import ALIAS
@@ -41,9 +42,9 @@ class Standing:
 class Standings:
     """Raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
-        self._keys = keys
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._keys = store.keys
 
     def of(self, rows: Sequence[Row]) -> list[Standing]:
         """The grant of each row."""

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from service.adapters.redis.client.keys import Keys, reader_hash
-from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.imports import Row
 from service.adapters.redis.readers.readers import Kept, alias_in, kept_in
 from service.domain.sources import Grant
@@ -24,9 +24,9 @@ _BATCH = 100
 class Planner:
     """Reads readers by their tags. Every method raises `StoreUnavailable` where the store is away."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
-        self._keys = keys
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._keys = store.keys
 
     def plan(
         self, entries: Sequence[Entry], import_id: str, now: float, mistakes: list[Mistake], pace: Pace = HASTE

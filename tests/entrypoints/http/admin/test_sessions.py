@@ -21,7 +21,7 @@ def sessions(desk: DeskApp, clock: Clock, known: dict[bytes, Principal] | None =
     return Sessions(
         lambda: service.secrets.sealer("session"),
         lambda: service.secrets.signer("session"),
-        EndedSessions(service.link, service.keys),
+        EndedSessions(service.store),
         (known or {}).get,
         clock,
     )
@@ -237,7 +237,7 @@ def test_without_the_store_the_page_says_so_and_stays_a_page(make_desk: MakeDesk
     desk = make_desk(valkey_url, PAYWALL_SECRETS="")
     someone = Staff(Client(desk.client.application))
     someone.sign_in()
-    desk.service.link.close()
+    desk.service.store.link.close()
     for path in ("/", "/reader?id=r-1", "/keys", "/events"):
         answer = someone.get(path)
         assert answer.status_code == 503

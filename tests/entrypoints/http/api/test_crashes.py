@@ -17,7 +17,7 @@ def test_a_record_that_is_none_is_told_and_logged_without_what_was_sent(
     desk: DeskApp, capfd: pytest.CaptureFixture[str], hot: bool
 ) -> None:
     key = desk.service.readers.command(SENT)[0]
-    desk.service.link.call(key, b"HSET", key, b"g:x", SENT.encode())
+    desk.service.store.link.call(key, b"HSET", key, b"g:x", SENT.encode())
     answer = desk.call("POST", "/v1/access", {"story": {"id": "a"}, "reader": SENT}, hot=hot)
     assert (answer.status_code, answer.content_type) == (500, "application/problem+json")
     assert SENT not in answer.text

@@ -96,7 +96,7 @@ def test_a_repeat_by_its_key_is_one_entry(desk: DeskApp) -> None:
 def test_the_store_keeps_no_id_in_its_keys(desk: DeskApp) -> None:
     desk.grant("reader-in-clear")
     desk.ask("a", reader="other-reader", visitor="visitor-in-clear")
-    names = b" ".join(name for page in desk.service.link.scan_nodes(b"*") for name in page)
+    names = b" ".join(name for page in desk.service.store.link.scan_nodes(b"*") for name in page)
     assert names
     for clear in (b"reader-in-clear", b"other-reader", b"visitor-in-clear"):
         assert clear not in names

@@ -89,8 +89,7 @@ class Bench:
         s = self.service
         return build_imports(
             s.settings.catalogue,
-            s.link,
-            s.keys,
+            s.store,
             s.secrets,
             s.audit,
             s.known,
@@ -137,7 +136,7 @@ def bench_at(folder: Path, url: str) -> Bench:
     clock = Clock()
     clock.now = float(int(clock.now))
     service = build(load_settings(environment(place, POLICY, {"REDIS_URL": url})), url, clock=clock)
-    assert service.link.wait(5)
+    assert service.store.link.wait(5)
     return Bench(service, clock)
 
 

@@ -186,14 +186,14 @@ def _step(bench: Bench, name: str) -> int:
     told = imported(bench)(bench.imports(stop))
     assert isinstance(told, Manifest)
     undone(bench, told.id)(bench.imports())
-    for key in bench.service.link.call(b"", b"KEYS", b"*{i:*"):
-        bench.service.link.call(key, b"DEL", key)
+    for key in bench.service.store.link.call(b"", b"KEYS", b"*{i:*"):
+        bench.service.store.link.call(key, b"DEL", key)
     return stop.passed.index(name) + 1
 
 
 def _all(bench: Bench) -> list[str]:
     """Imports that are committed and not undone."""
-    keys = bench.service.link.call(b"", b"KEYS", b"*}import")
+    keys = bench.service.store.link.call(b"", b"KEYS", b"*}import")
     ids = [bytes(key).decode().split("{i:")[1].split("}")[0] for key in keys]
     found = [bench.imports().find(import_id) for import_id in ids]
     return [manifest.id for manifest in found if manifest.state in ("applying", "done", "undoing")]

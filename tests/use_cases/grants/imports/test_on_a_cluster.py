@@ -35,7 +35,7 @@ def test_an_import_an_erasure_and_a_backup_work_on_a_cluster(
     house.grant("zoe-7f31", reason="for zoe-7f31")
     told = house.done("ann", "DELETE", "/v1/readers/zoe-7f31?reason=asked")
     assert told["erased"]["sources"] == 1
-    assert holding(house.app.service.link, "zoe-7f31") == []
+    assert holding(house.app.service.store.link, "zoe-7f31") == []
     file = backed_up(house, tmp_path)
     other = House(make_desk(valkey_url, POLICY, **settings))
     restored(file, other)
