@@ -16,7 +16,7 @@ from contextlib import closing, suppress
 from math import ceil
 from pathlib import Path
 
-from service.adapters.redis.client.errors import StoreUnavailable
+from service.domain.errors import StoreUnavailable
 
 Held = tuple[tuple[str, int | None], ...]
 """Features with their ends (epoch seconds; `None`: no end)."""

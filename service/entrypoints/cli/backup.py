@@ -15,7 +15,7 @@ import click
 from service.adapters.crypto import Sealer
 from service.adapters.observability.telemetry import configure_logs
 from service.adapters.redis.client.address import Address, parse_address
-from service.adapters.redis.client.errors import EmbeddedStoreError, StoreUnavailable
+from service.adapters.redis.client.errors import EmbeddedStoreError
 from service.adapters.redis.client.keys import Keys
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.store import Store
@@ -23,6 +23,7 @@ from service.adapters.redis.embedded.embedded_store import EmbeddedStore
 from service.adapters.redis.embedded.folder_lock import Ownership
 from service.adapters.redis.service_state.leader import LEADS_FOR
 from service.adapters.redis.service_state.snapshot import Snapshot
+from service.domain.errors import StoreUnavailable
 from service.entrypoints.cli import context as session
 from service.settings.settings import Settings
 from service.use_cases.operations import backup as backups

@@ -19,8 +19,9 @@ import orjson
 
 from service.adapters.clock import DEMO_CLOCK
 from service.adapters.observability.telemetry import Metrics, configure_logs
-from service.adapters.redis.client.errors import EmbeddedStoreError, StoreUnavailable
+from service.adapters.redis.client.errors import EmbeddedStoreError
 from service.adapters.redis.embedded.embedded_store import joined
+from service.domain.errors import StoreUnavailable
 from service.entrypoints.responses import fields
 from service.settings.settings import Settings, SettingsError, load_settings
 

@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from service.adapters.observability.telemetry import configure_logs, log
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.stripe_objects.ledger import BadCursor
 from service.adapters.stripe.errors import StripeTrouble
 from service.bootstrap import Service
+from service.domain.errors import StoreUnavailable
 from service.entrypoints.cli import context as session
 from service.entrypoints.http.api.events import event_told
 from service.entrypoints.processes.shutdown import heard

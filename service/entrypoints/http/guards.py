@@ -17,8 +17,8 @@ from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import MapAdapter
 
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.staff.admin_keys import KeyBook
+from service.domain.errors import StoreUnavailable
 from service.entrypoints.http.errors import Problem
 
 Role = Literal["site", "viewer", "granter", "owner"]

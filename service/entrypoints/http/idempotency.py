@@ -12,8 +12,8 @@ from typing import cast
 
 from flask import Response, g, request
 
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.staff.idempotency import First, Idempotency
+from service.domain.errors import StoreUnavailable
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.errors import Problem, invalid
 from service.entrypoints.http.guards import Principal

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from service.adapters.recent_entitlements import Known
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.client.keys import owner_mark, reader_hash, story_mark, visitor_hash
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
@@ -22,6 +21,7 @@ from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, Story, Tier
 from service.domain.decision import Decision, counted, decide, decide_degraded, is_free
 from service.domain.entitlements import NOTHING, Entitlements
+from service.domain.errors import StoreUnavailable
 from service.domain.meter import EMPTY, Tally
 from service.use_cases.access.entitlement_cache import Holders
 from service.use_cases.story_passes.validation import Entry, Gate, Ticket

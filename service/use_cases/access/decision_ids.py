@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import msgspec
 
 from service.adapters.crypto import Sealer
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.domain.catalogue import Catalogue
+from service.domain.errors import StoreUnavailable
 from service.use_cases.access.check import Answer
 
 FORMAT = 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.service_state.policies import Policies
 from service.domain.catalogue import Catalogue
+from service.domain.errors import StoreUnavailable
 
 EVERY = 86_400.0
 AGAIN = 1.0

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from service.adapters.observability.telemetry import log, where
-from service.adapters.redis.client.errors import StoreUnavailable
+from service.domain.errors import StoreUnavailable
 
 Chore = Callable[[], object]
 

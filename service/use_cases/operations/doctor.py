@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from service.adapters.openid.errors import NotSignedIn
 from service.adapters.openid.sign_in import SignIn
 from service.adapters.openid.terms import OpenIdConnect
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.stripe.errors import StripeTrouble
 from service.bootstrap import Service
+from service.domain.errors import StoreUnavailable
 from service.settings.settings import Settings
 from service.use_cases.operations import stripe_findings as doctor
 from service.use_cases.operations.stripe_findings import Finding, Level

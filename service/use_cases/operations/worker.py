@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.service_state.leader import Leader
 from service.adapters.stripe.errors import UNREACHABLE, StripeTrouble
+from service.domain.errors import StoreUnavailable
 from service.use_cases.subscriptions.administration import Admin
 from service.use_cases.subscriptions.catch_up import EVERY, CatchUp, CaughtUp
 from service.use_cases.subscriptions.full_sync import Sweep, Swept

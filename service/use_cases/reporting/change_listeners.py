@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.grants.grant_ends import GrantEnds
 from service.adapters.redis.readers.readers import Outcome
 from service.adapters.redis.reporting.alert_flags import AttentionStore, Bought
 from service.adapters.redis.reporting.usage_counts import WITHIN
 from service.adapters.redis.stripe_objects.objects import StoredObject
 from service.domain.catalogue import Catalogue
+from service.domain.errors import StoreUnavailable
 from service.domain.ownership import Owner
 from service.domain.sources import STANDING, Grant, Pass, Source, Standing, Subscription
 from service.domain.stripe_facts import Told

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.grant_ends import GrantEnds
 from service.adapters.redis.readers.readers import Readers
@@ -14,6 +13,7 @@ from service.adapters.redis.reporting.alert_flags import AttentionStore
 from service.adapters.redis.reporting.usage_counts import ActivityStore
 from service.adapters.stripe.webhook import Envelope
 from service.domain.catalogue import Catalogue
+from service.domain.errors import StoreUnavailable
 from service.use_cases.reporting.alerts import Attention
 from service.use_cases.reporting.change_listeners import ObjectWatch, ReaderWatch
 from service.use_cases.reporting.usage_counters import Activity

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from datetime import datetime, tzinfo
 from os import urandom
 
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.reporting.usage_counts import ActivityStore, Bucket, Part
+from service.domain.errors import StoreUnavailable
 from service.use_cases.access.check import Answer
 
 EVERY = 5.0

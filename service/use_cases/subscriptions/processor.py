@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from service.adapters.recent_entitlements import Known
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_lifecycle.tombstones import Erased
 from service.adapters.redis.readers.customers import Customers
@@ -21,6 +20,7 @@ from service.adapters.redis.stripe_objects.seats import Seats
 from service.adapters.stripe import events
 from service.adapters.stripe.webhook import Envelope
 from service.domain.catalogue import Catalogue
+from service.domain.errors import StoreUnavailable
 from service.use_cases.subscriptions.fan_out import Spreader
 from service.use_cases.subscriptions.job import Errand
 from service.use_cases.subscriptions.object_refresh import Workbench

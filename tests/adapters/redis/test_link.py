@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from service.adapters.redis.client.address import parse_address
-from service.adapters.redis.client.errors import StoreError, StoreUnavailable
+from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.scripts import Script, load, registered
+from service.domain.errors import StoreUnavailable
 
 PUT = load("put_source")
 ECHO = Script("echo", b"return {KEYS[1], ARGV[1], redis.call('INCR', KEYS[1])}")

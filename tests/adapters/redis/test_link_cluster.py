@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from redis.crc import key_slot
 
-from service.adapters.redis.client.errors import StoreError, StoreUnavailable
+from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.scripts import Script, load, registered
+from service.domain.errors import StoreUnavailable
 
 PUT = load("put_source")
 COUNT = Script("count", b"return redis.call('INCR', KEYS[1])")

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.client.scripts import Script
+from service.domain.errors import StoreUnavailable
 
 COUNT = Script("count", b"return redis.call('INCR', KEYS[1])")
 KINDS = pytest.mark.parametrize("kind", ["valkey", "redis8"])

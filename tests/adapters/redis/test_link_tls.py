@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.client.scripts import Script
+from service.domain.errors import StoreUnavailable
 
 
 def _speaks_tls(binary: str) -> bool:

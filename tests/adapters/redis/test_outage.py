@@ -15,10 +15,10 @@ import pytest
 
 from service.adapters.redis.client.address import parse_address
 from service.adapters.redis.client.breaker import Breaker
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.nodes import View
 from service.adapters.redis.client.scripts import Script
+from service.domain.errors import StoreUnavailable
 
 COUNT = Script("count", b"return redis.call('INCR', KEYS[1])")
 GET = [(b"k", (b"GET", b"k"))]

@@ -9,9 +9,9 @@ import pytest
 from redis.crc import key_slot
 
 from service.adapters.redis.client.address import parse_address
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.client.link import Link
 from service.adapters.stripe.webhook import envelope
+from service.domain.errors import StoreUnavailable
 from service.use_cases.subscriptions.scheduled_jobs import Chores
 from tests.adapters.redis.test_link_cluster import build
 from tests.use_cases.subscriptions import conftest as playing

@@ -22,10 +22,10 @@ from typing import Any, cast
 from service.adapters.crypto import Signer
 from service.adapters.redis.audit import chain
 from service.adapters.redis.audit.audit_log import AuditLog
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.client.keys import ADMIN, reader_hash
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
+from service.domain.errors import StoreUnavailable
 
 APPEND = load("append_audit")
 

@@ -11,8 +11,8 @@ import logging
 import threading
 from collections.abc import Callable
 
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.client.nodes import View
+from service.domain.errors import StoreUnavailable
 
 _log = logging.getLogger(__name__)
 

@@ -25,7 +25,8 @@ from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.adapters.redis.client.address import Address
-from service.adapters.redis.client.errors import ConnectionLost, StoreUnavailable, outage_in
+from service.adapters.redis.client.errors import ConnectionLost, outage_in
+from service.domain.errors import StoreUnavailable
 
 ReplyError = hiredis.ReplyError
 Part = bytes | str | int

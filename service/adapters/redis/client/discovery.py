@@ -13,8 +13,9 @@ from typing import Any
 
 from service.adapters.redis.client.address import Address
 from service.adapters.redis.client.connection import Endpoint, Peer, ReplyError, Wire, pack
-from service.adapters.redis.client.errors import StoreUnavailable, outage_in
+from service.adapters.redis.client.errors import outage_in
 from service.adapters.redis.client.nodes import SLOTS, Node, View
+from service.domain.errors import StoreUnavailable
 
 _CLUSTER_SLOTS = pack((b"CLUSTER", b"SLOTS"))
 

@@ -1,29 +1,13 @@
-"""What can go wrong between us and the store, and what each kind means to the caller.
+"""Errors of the store's client, and which error replies mean that the store is unavailable.
 
-StoreUnavailable        the store cannot be reached, hangs, or may not be written now: `[failure]` decides, or 503
-└── ConnectionLost      an open connection broke; a read may be asked once more on a fresh one
-StoreError              the store answered, and refused what we asked: a mistake of ours, never an outage
+StoreUnavailable        (`service.domain.errors`) the store cannot be reached, hangs, or refuses writes now
+└── ConnectionLost      an open connection broke; a read may be sent once more on a new one
+StoreError              the store refused a command: a defect of this service, never an outage
 """
 
 from __future__ import annotations
 
-
-class StoreUnavailable(Exception):
-    """The store cannot be reached, hangs, or may not be written now.
-
-    `why` is one constant word, for a metric's label and a log line: refused, timeout, lost, dns, certificate, tls,
-    auth, noperm, readonly, noreplicas, clusterdown, loading, masterdown, misconf, oom, busy, clients, no_master, moved,
-    tryagain, protocol, open (the breaker: nothing was asked), closed (by ourselves). The text never holds a secret.
-    """
-
-    def __init__(self, why: str, detail: str = "") -> None:
-        super().__init__(detail or why)
-        self.why = why
-
-    @property
-    def cause(self) -> str:
-        """`why`, or, where the breaker was open, the word for what had opened it."""
-        return str(self) if self.why == "open" else self.why
+from service.domain.errors import StoreUnavailable
 
 
 class ConnectionLost(StoreUnavailable):

@@ -16,11 +16,12 @@ from service.adapters.redis.client.address import Address
 from service.adapters.redis.client.breaker import Breaker
 from service.adapters.redis.client.connection import Part, ReplyError, pack
 from service.adapters.redis.client.discovery import Discovery
-from service.adapters.redis.client.errors import StoreError, StoreUnavailable, outage_in
+from service.adapters.redis.client.errors import StoreError, outage_in
 from service.adapters.redis.client.exchange import Question, Redirect, ask, ask_all, redirect_in
 from service.adapters.redis.client.nodes import Node, View
 from service.adapters.redis.client.scripts import Script, registered
 from service.adapters.redis.client.server_info import SETTINGS, facts_in
+from service.domain.errors import StoreUnavailable
 
 Command = tuple[bytes, tuple[bytes, ...]]
 """A routing key, and a command's parts."""

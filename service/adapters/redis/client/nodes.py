@@ -14,7 +14,7 @@ from redis.crc import key_slot
 
 from service.adapters.redis.client.address import Address
 from service.adapters.redis.client.connection import Endpoint, Peer, Wire, pack
-from service.adapters.redis.client.errors import StoreUnavailable
+from service.domain.errors import StoreUnavailable
 
 SLOTS = 16384
 _ROLE = pack((b"ROLE",))

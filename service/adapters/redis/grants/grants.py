@@ -16,11 +16,11 @@ from typing import Any
 from service.adapters.recent_entitlements import Held, Known
 from service.adapters.redis.audit import audit as trail
 from service.adapters.redis.audit.audit import Actor, Audit
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.readers.readers import Kept, Readers
 from service.domain.catalogue import Catalogue
 from service.domain.entitlements import resolve
+from service.domain.errors import StoreUnavailable
 from service.domain.sources import Grant, Source
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from service.adapters.redis.client.errors import StoreError, StoreUnavailable
+from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
@@ -23,6 +23,7 @@ from service.adapters.redis.readers.readers import pairs_in
 from service.adapters.redis.readers.source_codec import NewerSchema
 from service.adapters.redis.stripe_objects import facts_codec as told_codec
 from service.adapters.redis.stripe_objects.inbox import ref_from
+from service.domain.errors import StoreUnavailable
 from service.domain.stripe_facts import Claims
 
 FIELD = load("erase_field")

@@ -23,8 +23,8 @@ from service.adapters.crypto import Signer
 from service.adapters.redis.audit import audit as trail
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.audit.registry import Registry
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.readers.source_codec import NewerSchema
+from service.domain.errors import StoreUnavailable
 
 SCHEMA = 1
 FRESH = 1.0

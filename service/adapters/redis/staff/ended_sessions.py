@@ -11,9 +11,9 @@ from __future__ import annotations
 import threading
 import time
 
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import pairs_in
+from service.domain.errors import StoreUnavailable
 
 FRESH = 1.0
 """Seconds for which a process answers from its copy."""

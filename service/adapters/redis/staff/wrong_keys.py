@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from hashlib import blake2b
 
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.client.store import Store
+from service.domain.errors import StoreUnavailable
 
 WINDOW = 60
 _MOST = 10_000

@@ -16,7 +16,7 @@ from typing import Any, cast
 from flask import Flask, g, url_for
 from markupsafe import Markup, escape
 
-from service.adapters.redis.client.errors import StoreUnavailable
+from service.domain.errors import StoreUnavailable
 from service.entrypoints.http.admin import frame as frames
 from service.entrypoints.http.admin.frame import Frame
 from service.entrypoints.responses import labels as wording

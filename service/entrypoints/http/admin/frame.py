@@ -16,8 +16,8 @@ from typing import Any, TypeVar, cast
 from flask import Response, g, make_response, redirect, render_template, request
 
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.staff.idempotency import Idempotency
+from service.domain.errors import StoreUnavailable
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.admin.page_services import House
 from service.entrypoints.http.admin.sessions import Session, Sessions

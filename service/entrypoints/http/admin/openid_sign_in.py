@@ -15,7 +15,7 @@ from service.adapters.observability.telemetry import log
 from service.adapters.openid.errors import NotSignedIn
 from service.adapters.openid.people import Person
 from service.adapters.openid.sign_in import LASTS, Attempt, SignIn
-from service.adapters.redis.client.errors import StoreUnavailable
+from service.domain.errors import StoreUnavailable
 from service.entrypoints.http.admin.frame import Frame, asked, is_secure, open_door
 from service.entrypoints.http.admin.sign_in import local
 from service.entrypoints.http.errors import Problem

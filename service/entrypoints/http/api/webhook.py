@@ -8,8 +8,8 @@ from typing import Protocol
 from flask import Blueprint, Response, jsonify, request
 
 from service.adapters.observability.telemetry import Metrics, log
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.stripe.webhook import Envelope, NotStripe, verify
+from service.domain.errors import StoreUnavailable
 from service.entrypoints.http import guards
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.errors import Problem

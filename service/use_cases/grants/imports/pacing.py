@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from service.adapters.redis.client.errors import StoreUnavailable
+from service.domain.errors import StoreUnavailable
 
 T = TypeVar("T")
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Literal
 
 from service.adapters.recent_entitlements import Known
-from service.adapters.redis.client.errors import StoreUnavailable
 from service.adapters.redis.grants.grant_ends import GrantEnds
 from service.adapters.redis.grants.imports import Imports, Manifest, Row, Turn
+from service.domain.errors import StoreUnavailable
 from service.use_cases.grants.imports.apply import Applying
 from service.use_cases.grants.imports.grant_states import Standings
 from service.use_cases.grants.imports.pacing import Pace, short_turns
