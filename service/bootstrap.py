@@ -168,7 +168,7 @@ def _around(base: Base) -> Service:
     catalogue, clock, readers, audit, known = settings.catalogue, base.clock, base.readers, base.audit, base.known
     gateway = Gateway(settings.stripe_api_key, settings.stripe_api_base) if settings.stripe_api_key else None
     engine = Engine(store, readers, catalogue, gateway=gateway, known=known, report=reports.trouble)
-    shared = sharing.build(catalogue, store, lambda: secrets.pairs("pass"), audit, readers)
+    shared = sharing.build(catalogue, store, lambda: secrets.signing_keys("pass"), audit, readers)
     desk = Desk(catalogue, store, readers, known, shared.gate)
     decision_ids = DecisionIds(lambda: secrets.sealer("decision"), catalogue, Spill(store, KEPT))
     grants = Grants(readers, catalogue, audit, known)

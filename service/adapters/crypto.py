@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from hashlib import blake2b, sha256
 from os import urandom
 
-from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 NONCE = 12
@@ -68,31 +68,6 @@ class Signer:
         return any(hmac.compare_digest(hmac.new(key, text, sha256).hexdigest(), mark) for key in self._keys)
 
 
-class KeyPairs:
-    """Makes and checks signatures (Ed25519) for one purpose; anybody may have the public keys and check them too."""
-
-    def __init__(self, secrets: Sequence[str], purpose: str) -> None:
-        own = [Ed25519PrivateKey.from_private_bytes(_derive(secret, purpose)) for secret in secrets]
-        self._first = own[0]
-        self._public: list[Ed25519PublicKey] = [key.public_key() for key in own]
-
-    @property
-    def public(self) -> list[bytes]:
-        """The public keys, 32 bytes each; the first is the one that signs."""
-        return [key.public_bytes_raw() for key in self._public]
-
-    def sign(self, text: bytes) -> bytes:
-        """64 bytes; the same text gives the same signature."""
-        return self._first.sign(text)
-
-    def made(self, text: bytes, signature: bytes) -> bool:
-        """Whether any of our secrets made this signature of this text."""
-        return any(_verifies(key, text, signature) for key in self._public)
-
-
-def _verifies(key: Ed25519PublicKey, text: bytes, signature: bytes) -> bool:
-    try:
-        key.verify(signature, text)
-    except InvalidSignature:
-        return False
-    return True
+def derive_signing_keys(secrets: Sequence[str], purpose: str) -> list[Ed25519PrivateKey]:
+    """Return an Ed25519 key of each secret for one purpose; the first signs, the public keys of all verify."""
+    return [Ed25519PrivateKey.from_private_bytes(_derive(secret, purpose)) for secret in secrets]

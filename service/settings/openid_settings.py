@@ -1,8 +1,8 @@
-"""The variables of sign-in by OpenID Connect → `OpenIdConnect`, or `None` where it is not set up."""
+"""The variables of sign-in by OpenID Connect → `OpenIdSettings`, or `None` where it is not set up."""
 
 from __future__ import annotations
 
-from service.adapters.openid.terms import ROLES, OpenIdConnect, Role
+from service.adapters.openid.settings import ROLES, OpenIdSettings, Role
 from service.settings.environment import VISIBLE, Environment
 from service.settings.policy.mistakes import quoted
 from service.settings.policy.text_rules import split_url, wrong_id, wrong_origin
@@ -18,7 +18,7 @@ _NEEDED = (
 _MORE = ("PAYWALL_OIDC_GROUPS_CLAIM", "PAYWALL_OIDC_NAME_CLAIM", "PAYWALL_OIDC_SCOPES")
 
 
-def read_openid(read: Environment) -> OpenIdConnect | None:
+def read_openid(read: Environment) -> OpenIdSettings | None:
     """Reads all of them, so that all mistakes are told. Some of the needed ones without the others are one, too."""
     issuer = read.one("PAYWALL_OIDC_ISSUER", _wrong_issuer)
     client_id = read.one("PAYWALL_OIDC_CLIENT_ID", _wrong_client)
@@ -34,7 +34,7 @@ def read_openid(read: Environment) -> OpenIdConnect | None:
         read.refuse(begun[0], f"is not enough to sign in by OpenID Connect: set also {', '.join(lacking)}")
     if not (issuer and client_id and secret and roles and public_url):
         return None
-    return OpenIdConnect(issuer, client_id, secret, roles, public_url, groups_claim, name_claim, scopes)
+    return OpenIdSettings(issuer, client_id, secret, roles, public_url, groups_claim, name_claim, scopes)
 
 
 def _roles(read: Environment) -> tuple[tuple[str, Role], ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from service.adapters.openid.terms import OpenIdConnect
+from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.redis.client.address import parse_address
 from service.domain.catalogue import Catalogue
 from service.settings.environment import VISIBLE, Environment
@@ -60,7 +60,7 @@ class Settings:
     stripe_api_base: str | None
     stripe_webhook_secrets: tuple[str, ...] = field(repr=False)
     catalogue: Catalogue = field(repr=False)
-    openid: OpenIdConnect | None = None
+    openid: OpenIdSettings | None = None
     """`None`: staff sign in by key alone."""
     demo_clock: Path | None = None
     """The time machine's file of a `paywall demo`; see `service.adapters.clock`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.adapters.openid.terms import OpenIdConnect
+from service.adapters.openid.settings import OpenIdSettings
 from service.settings.settings import load_settings
 from tests.settings.test_settings import CONFIG, EVERYTHING, SECRET, mistakes
 
@@ -18,7 +18,7 @@ NEEDED = {
 
 
 def test_everything_is_read() -> None:
-    assert load_settings(EVERYTHING).openid == OpenIdConnect(
+    assert load_settings(EVERYTHING).openid == OpenIdSettings(
         issuer="https://login.example.news/realms/staff",
         client_id="paywall",
         client_secret=f"{SECRET}-of-the-client",
@@ -35,7 +35,7 @@ def test_the_rest_has_defaults_and_nothing_is_no_sign_in_by_a_provider() -> None
     assert found is not None
     assert (found.groups_claim, found.name_claim, found.scopes) == ("groups", "email", ())
     assert found.host == "login.example.news"
-    assert found.return_url == "https://paywall.example.news/admin/sign-in/return"
+    assert found.redirect_uri == "https://paywall.example.news/admin/sign-in/return"
     assert load_settings(CONFIG).openid is None
     assert load_settings(CONFIG | {"PAYWALL_PUBLIC_URL": "https://paywall.example.news"}).openid is None
 

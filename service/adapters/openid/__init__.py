@@ -1,1 +1,1 @@
-"""Sign-in of staff by OpenID Connect: asks the provider, checks what it says, and knows nothing of pages or of the store."""
+"""Sign-in of staff by OpenID Connect: the provider's metadata and keys, the authorization code flow, ID token checks."""

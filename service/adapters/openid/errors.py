@@ -1,31 +1,36 @@
-"""Why somebody was not signed in: a kind, which the page has a sentence for, and a word for the log."""
+"""The exception for a sign-in that failed: a kind, for which the sign-in page has a sentence, and a reason for the log."""
 
 from __future__ import annotations
 
 import re
 from typing import Literal
 
-Kind = Literal["away", "denied", "unaccepted", "no_name", "unverified", "no_group"]
-"""away        the provider cannot be asked now
-denied      the provider says no, or the person did
-unaccepted  the provider's answer does not hold
-no_name     it does not say who that is, in a form that can stand in the audit log
-unverified  the e-mail address is not verified there
-no_group    none of the groups has a role here
+SignInFailureKind = Literal["away", "denied", "unaccepted", "no_name", "unverified", "no_group"]
+"""The value of `refused` in the address of the sign-in page, and of `kind` in the log.
+
+away        the provider is unavailable
+denied      the provider or the user refused
+unaccepted  the provider's response is invalid
+no_name     the provider sends no name that can stand in the audit log
+unverified  the provider has not verified the email address
+no_group    none of the user's groups has a role here
 """
 
-_CODE = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_ERROR_CODE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
-class NotSignedIn(Exception):
-    """`why` is a word of ours, or an error code of the standard's; never a message, as those may quote what was sent."""
+class SignInFailed(Exception):
+    """The provider did not sign the user in.
 
-    def __init__(self, kind: Kind, why: str) -> None:
-        super().__init__(f"{kind}: {why}")
+    `reason` is a word of ours or an error code of the standard, never a message: a message may quote what was sent.
+    """
+
+    def __init__(self, kind: SignInFailureKind, reason: str) -> None:
+        super().__init__(f"{kind}: {reason}")
         self.kind = kind
-        self.why = why
+        self.reason = reason
 
 
-def code_of(error: object) -> str:
-    """An error code as the provider sent it, where it looks like one."""
-    return error if isinstance(error, str) and _CODE.fullmatch(error) else "unknown_code"
+def error_code(error: object) -> str:
+    """Return the error code that the provider sent, or `unknown_code` if it does not look like one."""
+    return error if isinstance(error, str) and _ERROR_CODE.fullmatch(error) else "unknown_code"

@@ -1,7 +1,7 @@
-"""What a provider says of itself (discovery) and the keys that it signs with: read when first needed, kept for an hour.
+"""Requests to the OpenID provider: its metadata and signing keys, codes for tokens, and userinfo.
 
-Whoever waits for the provider holds a thread that could answer readers, so no more than two of a process do; and a
-provider that did not answer is not asked again for some seconds.
+Metadata and keys are requested when first needed and kept for an hour. A thread that waits for the provider cannot
+answer readers, so at most two threads of a process wait, and a provider that did not answer gets a pause.
 """
 
 from __future__ import annotations
@@ -18,127 +18,175 @@ import requests
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from service.adapters.openid.errors import NotSignedIn
-from service.adapters.openid.terms import OpenIdConnect
+from service.adapters.openid.errors import SignInFailed, error_code
+from service.adapters.openid.settings import OpenIdSettings
 
 TIMEOUT = (2.0, 5.0)
-"""Seconds to connect, and to read an answer."""
-KEPT = 3_600.0
-KEYS_AGAIN = 60.0
-"""Seconds after which the keys may be read again for one that is not known."""
-REST = 5.0
-"""Seconds for which a provider that did not answer is left alone."""
-WAITING = 2
+"""Seconds to connect, and to read a response."""
+CACHE_SECONDS = 3_600.0
+"""Seconds for which metadata and keys are kept."""
+KEY_REFRESH_INTERVAL = 60.0
+"""Seconds between two early refreshes of the keys, for a key ID that is not among them."""
+PAUSE_SECONDS = 5.0
+"""Seconds for which a provider that did not answer gets no request."""
+MAX_WAITING_THREADS = 2
 """Threads of a process that may wait for the provider at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
-    """What of the discovery document (OpenID Connect Discovery 1.0, section 3) is used."""
+class ProviderMetadata:
+    """The part of the discovery document that is used (OpenID Connect Discovery 1.0, section 3)."""
 
-    authorization: str
-    token: str
-    keys: str
-    userinfo: str | None
-    auth_method: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    userinfo_endpoint: str | None
+    client_auth_method: str
+    """`client_secret_basic` or `client_secret_post`."""
     scopes: frozenset[str]
-    names_itself: bool
-    """Whether every answer says whose it is (`iss`, RFC 9207)."""
+    sends_issuer: bool
+    """Whether every authorization response carries `iss` (RFC 9207)."""
 
 
 class Provider:
-    """Every method raises `NotSignedIn` ("away") where the provider cannot be asked, or says what cannot be used."""
+    """A client of one provider.
 
-    def __init__(self, terms: OpenIdConnect, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._terms = terms
+    Every method raises `SignInFailed` ("away") when the provider is unavailable or its response cannot be used.
+    """
+
+    def __init__(self, settings: OpenIdSettings, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
         self._monotonic = monotonic
-        self._turns = threading.BoundedSemaphore(WAITING)
-        self._rests_until = float("-inf")
-        self._described: tuple[float, Described] | None = None
+        self._slots = threading.BoundedSemaphore(MAX_WAITING_THREADS)
+        self._paused_until = float("-inf")
+        self._metadata: tuple[float, ProviderMetadata] | None = None
         self._keys: tuple[float, KeySet] | None = None
-        self._again_at = float("-inf")
+        self._refreshed_at = float("-inf")
 
-    def described(self) -> Described:
-        """What the provider says of itself."""
-        if self._described is None or self._monotonic() - self._described[0] >= KEPT:
-            address = f"{self._terms.issuer.rstrip('/')}/.well-known/openid-configuration"
-            self._described = self._monotonic(), self._used(self._read(address, "discovery"))
-        return self._described[1]
+    def metadata(self) -> ProviderMetadata:
+        """Return the provider's metadata, at most an hour old."""
+        if self._metadata is None or self._monotonic() - self._metadata[0] >= CACHE_SECONDS:
+            url = f"{self._settings.issuer.rstrip('/')}/.well-known/openid-configuration"
+            self._metadata = self._monotonic(), self._parse_metadata(self._get(url, "discovery"))
+        return self._metadata[1]
 
-    def keys(self, *, again: bool = False) -> KeySet:
-        """The provider's public keys; `again`: one was not among them, so they are read anew, once a minute at most."""
+    def keys(self, *, refresh: bool = False) -> KeySet:
+        """Return the provider's public keys, at most an hour old.
+
+        `refresh` requests them again, at most once a minute, because a token names a key that is not among them.
+        """
         now = self._monotonic()
-        again = again and now - self._again_at >= KEYS_AGAIN
-        if again:
-            self._again_at = now
-        if again or self._keys is None or now - self._keys[0] >= KEPT:
-            told = self._read(self.described().keys, "keys")
+        refresh = refresh and now - self._refreshed_at >= KEY_REFRESH_INTERVAL
+        if refresh:
+            self._refreshed_at = now
+        if refresh or self._keys is None or now - self._keys[0] >= CACHE_SECONDS:
+            found = self._get(self.metadata().jwks_uri, "keys")
             try:
-                self._keys = self._monotonic(), KeySet.import_key_set(told)  # type: ignore[arg-type]  # it looks itself
+                self._keys = self._monotonic(), KeySet.import_key_set(found)  # type: ignore[arg-type]  # it validates
             except (JoseError, ValueError, TypeError, KeyError, AttributeError):
-                raise NotSignedIn("away", "keys_unreadable") from None
+                raise SignInFailed("away", "keys_unreadable") from None
         return self._keys[1]
 
     def userinfo(self, access_token: str) -> Mapping[str, Any]:
-        """What the provider says of whoever this token is for; nothing where it has no address for that."""
-        address = self.described().userinfo
-        return self._read(address, "userinfo", access_token) if address else {}
+        """Return the claims about the user of this token; nothing where the provider has no userinfo endpoint."""
+        url = self.metadata().userinfo_endpoint
+        return self._get(url, "userinfo", access_token) if url else {}
+
+    def exchange_code(self, code: str, verifier: str) -> dict[str, Any]:
+        """Exchange an authorization code for tokens (RFC 6749, section 4.1.3; `verifier` is of RFC 7636).
+
+        Raises:
+            SignInFailed: Also ("unaccepted") when the provider refuses the code or its response is no JSON object.
+        """
+        metadata, settings = self.metadata(), self._settings
+        form = {
+            "grant_type": "authorization_code",
+            "redirect_uri": settings.redirect_uri,
+            "code": code,
+            "code_verifier": verifier,
+        }
+        with self.request_slot(), self._session() as session:
+            if metadata.client_auth_method == "client_secret_basic":
+                session.auth = (settings.client_id, settings.client_secret)
+            else:
+                form |= {"client_id": settings.client_id, "client_secret": settings.client_secret}
+            # A redirect is not followed: it would carry the secret to another address.
+            response = session.post(metadata.token_endpoint, data=form, timeout=TIMEOUT, allow_redirects=False)
+            tokens = _json_object(response) if response.status_code < 500 else None
+            if tokens is None:
+                response.raise_for_status()
+                raise SignInFailed("unaccepted", "token_answer_unreadable")
+        if "error" in tokens:
+            raise SignInFailed("unaccepted", f"code_{error_code(tokens['error'])}")
+        return tokens
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """One of the few threads that wait for the provider. What goes wrong on the way is told as "away"."""
-        if self._monotonic() < self._rests_until:
-            raise NotSignedIn("away", "resting")
-        if not self._turns.acquire(blocking=False):
-            raise NotSignedIn("away", "busy")
+    def request_slot(self) -> Iterator[None]:
+        """Hold one of the few slots for a request; turn its failures into `SignInFailed` ("away")."""
+        if self._monotonic() < self._paused_until:
+            raise SignInFailed("away", "resting")
+        if not self._slots.acquire(blocking=False):
+            raise SignInFailed("away", "busy")
         try:
             yield
         except (requests.ConnectionError, requests.Timeout) as error:
-            self._rests_until = self._monotonic() + REST
-            raise NotSignedIn("away", type(error).__name__) from None
+            self._paused_until = self._monotonic() + PAUSE_SECONDS
+            raise SignInFailed("away", type(error).__name__) from None
         except requests.RequestException as error:
-            raise NotSignedIn("away", type(error).__name__) from None
+            raise SignInFailed("away", type(error).__name__) from None
         finally:
-            self._turns.release()
+            self._slots.release()
 
-    def _read(self, address: str, what: str, token: str | None = None) -> dict[str, Any]:
-        headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-        with self.turn(), requests.Session() as session:
-            session.trust_env = not self._terms.here
-            answer = session.get(address, headers=headers, timeout=TIMEOUT, allow_redirects=False)
-        try:
-            told = answer.json() if answer.status_code == 200 else None
-        except ValueError:
-            told = None
-        if not isinstance(told, dict):
-            raise NotSignedIn("away", f"{what}_status_{answer.status_code}")
-        return told
+    def _session(self) -> requests.Session:
+        session = requests.Session()
+        session.headers["Accept"] = "application/json"
+        session.trust_env = not self._settings.is_local
+        session.auth = lambda request: request  # With any `auth` set, requests sends no password from a .netrc file.
+        return session
 
-    def _used(self, told: Mapping[str, Any]) -> Described:
-        if told.get("issuer") != self._terms.issuer:
-            # A provider that calls itself otherwise (by a slash at the end, too) would sign tokens of another issuer.
-            raise NotSignedIn("away", "discovery_of_another_issuer")
-        methods = told.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
+    def _get(self, url: str, what: str, access_token: str | None = None) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {access_token}"} if access_token else None
+        with self.request_slot(), self._session() as session:
+            response = session.get(url, headers=headers, timeout=TIMEOUT, allow_redirects=False)
+        found = _json_object(response) if response.status_code == 200 else None
+        if found is None:
+            raise SignInFailed("away", f"{what}_status_{response.status_code}")
+        return found
+
+    def _parse_metadata(self, document: Mapping[str, Any]) -> ProviderMetadata:
+        if document.get("issuer") != self._settings.issuer:
+            # A provider with another name, even by a slash at the end, would sign tokens of another issuer.
+            raise SignInFailed("away", "discovery_of_another_issuer")
+        methods = document.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
         method = next((each for each in ("client_secret_basic", "client_secret_post") if each in methods), None)
         if method is None:
-            raise NotSignedIn("away", "discovery_takes_no_client_secret")
-        scopes = told.get("scopes_supported")
-        return Described(
-            authorization=self._address(told, "authorization_endpoint"),
-            token=self._address(told, "token_endpoint"),
-            keys=self._address(told, "jwks_uri"),
-            userinfo=self._address(told, "userinfo_endpoint") if told.get("userinfo_endpoint") else None,
-            auth_method=method,
+            raise SignInFailed("away", "discovery_takes_no_client_secret")
+        scopes = document.get("scopes_supported")
+        return ProviderMetadata(
+            authorization_endpoint=self._url(document, "authorization_endpoint"),
+            token_endpoint=self._url(document, "token_endpoint"),
+            jwks_uri=self._url(document, "jwks_uri"),
+            userinfo_endpoint=self._url(document, "userinfo_endpoint") if document.get("userinfo_endpoint") else None,
+            client_auth_method=method,
             scopes=frozenset(each for each in scopes if isinstance(each, str))
             if isinstance(scopes, list)
             else frozenset(),
-            names_itself=told.get("authorization_response_iss_parameter_supported") is True,
+            sends_issuer=document.get("authorization_response_iss_parameter_supported") is True,
         )
 
-    def _address(self, told: Mapping[str, Any], name: str) -> str:
-        """An address of the provider's; one without https would undo that of the issuer."""
-        found = told.get(name)
-        schemes = ("https", "http") if self._terms.here else ("https",)
+    def _url(self, document: Mapping[str, Any], name: str) -> str:
+        """Return a URL of the metadata; one without https would undo the protection that the issuer's URL gives."""
+        found = document.get(name)
+        schemes = ("https", "http") if self._settings.is_local else ("https",)
         if not isinstance(found, str) or not found.isprintable() or urlsplit(found).scheme not in schemes:
-            raise NotSignedIn("away", f"discovery_without_{name}")
+            raise SignInFailed("away", f"discovery_without_{name}")
         return found
+
+
+def _json_object(response: requests.Response) -> dict[str, Any] | None:
+    """Return the JSON object in a response's body, or `None` if the body is anything else."""
+    try:
+        found = response.json()
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

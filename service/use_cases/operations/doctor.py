@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from service.adapters.openid.errors import NotSignedIn
+from service.adapters.openid.errors import SignInFailed
+from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.openid.sign_in import SignIn
-from service.adapters.openid.terms import OpenIdConnect
 from service.adapters.stripe.errors import StripeTrouble
 from service.bootstrap import Service
 from service.domain.errors import StoreUnavailable
@@ -45,20 +45,20 @@ def _settings(settings: Settings) -> Iterator[Finding]:
             )
 
 
-def _openid(openid: OpenIdConnect | None) -> Iterator[Finding]:
+def _openid(openid: OpenIdSettings | None) -> Iterator[Finding]:
     if openid is None:
         return
     try:
-        SignIn(openid, time.time).look()
-    except NotSignedIn as error:
+        SignIn(openid, time.time).check_provider()
+    except SignInFailed as error:
         mend = (
             f"it calls itself otherwise than PAYWALL_OIDC_ISSUER does ({openid.issuer}); a slash at the end counts"
-            if error.why == "discovery_of_another_issuer"
-            else f"{openid.issuer} cannot be asked, or its answer cannot be used ({error.why})"
+            if error.reason == "discovery_of_another_issuer"
+            else f"{openid.issuer} cannot be asked, or its answer cannot be used ({error.reason})"
         )
         yield Finding("wrong", "sign-in", f"the OpenID provider: {mend}. Staff sign in by key meanwhile")
         return
-    yield Finding("good", "sign-in", f"{openid.issuer} answers; it has to take people back to {openid.return_url}")
+    yield Finding("good", "sign-in", f"{openid.issuer} answers; it has to take people back to {openid.redirect_uri}")
 
 
 def _store(service: Service) -> Iterator[Finding]:

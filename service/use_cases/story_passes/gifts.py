@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from service.adapters.crypto import KeyPairs
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from service.adapters.pass_tokens import PassTokens
 from service.adapters.redis.audit.audit import Actor, Audit
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import Readers
@@ -15,7 +17,6 @@ from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, MeterPolicy
 from service.domain.meter import Window
 from service.domain.story_passes import StoryPass, gifts_a_month
-from service.use_cases.story_passes.tokens import PassTokens
 from service.use_cases.story_passes.validation import Gate
 
 REASON = "a gift of a reader"
@@ -113,7 +114,13 @@ class Sharing:
     giving: Giving
 
 
-def build(catalogue: Catalogue, store: Store, pairs: Callable[[], KeyPairs], audit: Audit, readers: Readers) -> Sharing:
-    """Puts them together; nothing connects yet. `pairs` are those that sign links."""
-    tokens, passes, gifts = PassTokens(pairs), Passes(store, audit), Gifts(store)
+def build(
+    catalogue: Catalogue,
+    store: Store,
+    signing_keys: Callable[[], Sequence[Ed25519PrivateKey]],
+    audit: Audit,
+    readers: Readers,
+) -> Sharing:
+    """Puts them together; nothing connects yet. `signing_keys` sign links."""
+    tokens, passes, gifts = PassTokens(signing_keys), Passes(store, audit), Gifts(store)
     return Sharing(tokens, passes, Gate(tokens, passes), gifts, Giving(catalogue, readers, passes, gifts))

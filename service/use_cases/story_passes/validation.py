@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from service.adapters.pass_tokens import PassTokens
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.story_passes.passes import Passes, admission_in
 from service.domain.bots import is_bot
 from service.domain.holdings import Holding
 from service.domain.story_passes import holding_of
-from service.use_cases.story_passes.tokens import PassTokens
 
 
 @dataclass(frozen=True, slots=True)

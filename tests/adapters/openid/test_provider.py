@@ -9,14 +9,20 @@ from dataclasses import replace
 import pytest
 from joserfc.jwk import RSAKey
 
-from service.adapters.openid.errors import NotSignedIn
-from service.adapters.openid.provider import KEPT, KEYS_AGAIN, REST, WAITING, Provider
-from service.adapters.openid.sign_in import LASTS, Attempt, SignIn
-from service.adapters.openid.terms import OpenIdConnect
+from service.adapters.openid.errors import SignInFailed
+from service.adapters.openid.provider import (
+    CACHE_SECONDS,
+    KEY_REFRESH_INTERVAL,
+    MAX_WAITING_THREADS,
+    PAUSE_SECONDS,
+    Provider,
+)
+from service.adapters.openid.settings import OpenIdSettings
+from service.adapters.openid.sign_in import ATTEMPT_SECONDS, SignIn, SignInAttempt
 from tests.adapters.openid.forger import CLIENT, SECRET, Forger
 from tests.within import Clock
 
-TERMS = OpenIdConnect(
+SETTINGS = OpenIdSettings(
     issuer="https://login.example.news",
     client_id=CLIENT,
     client_secret=SECRET,
@@ -33,12 +39,12 @@ def clock() -> Clock:
 
 @pytest.fixture
 def provider(forger: Forger, clock: Clock) -> Provider:
-    return Provider(replace(TERMS, issuer=forger.issuer), clock)
+    return Provider(replace(SETTINGS, issuer=forger.issuer), clock)
 
 
 @pytest.fixture
 def sign_in(forger: Forger, provider: Provider) -> SignIn:
-    return SignIn(replace(TERMS, issuer=forger.issuer), time.time, provider)
+    return SignIn(replace(SETTINGS, issuer=forger.issuer), time.time, provider)
 
 
 def one_comes(sign_in: SignIn, forger: Forger) -> str:
@@ -53,7 +59,7 @@ def changes_its_key(forger: Forger, kid: str) -> None:
 
 def test_what_the_provider_says_is_kept_for_an_hour(sign_in: SignIn, forger: Forger, clock: Clock) -> None:
     one_comes(sign_in, forger)
-    clock.now += KEPT - 1
+    clock.now += CACHE_SECONDS - 1
     one_comes(sign_in, forger)
     assert (forger.asked.count("/keys"), len([path for path in forger.asked if "well-known" in path])) == (1, 1)
     clock.now += 2
@@ -68,10 +74,10 @@ def test_a_new_key_is_read_at_once_and_then_once_a_minute(sign_in: SignIn, forge
     assert forger.asked.count("/keys") == 2
     changes_its_key(forger, "third")
     for _ in range(3):
-        with pytest.raises(NotSignedIn, match="id_token_invalid_key_id"):
+        with pytest.raises(SignInFailed, match="id_token_invalid_key_id"):
             one_comes(sign_in, forger)
     assert forger.asked.count("/keys") == 2
-    clock.now += KEYS_AGAIN
+    clock.now += KEY_REFRESH_INTERVAL
     assert one_comes(sign_in, forger) == "ann@example.news"
 
 
@@ -80,31 +86,31 @@ def test_a_provider_that_did_not_answer_is_left_alone_for_some_seconds(
 ) -> None:
     forger.close()
     for why in ("ConnectionError", "resting"):
-        with pytest.raises(NotSignedIn, match=f"away: {why}"):
-            provider.described()
-    clock.now += REST
-    with pytest.raises(NotSignedIn, match="away: ConnectionError"):
-        provider.described()
+        with pytest.raises(SignInFailed, match=f"away: {why}"):
+            provider.metadata()
+    clock.now += PAUSE_SECONDS
+    with pytest.raises(SignInFailed, match="away: ConnectionError"):
+        provider.metadata()
 
 
 def test_no_more_than_two_threads_wait_for_it(provider: Provider, forger: Forger) -> None:
-    inside, over = threading.Barrier(WAITING + 1), threading.Event()
+    inside, over = threading.Barrier(MAX_WAITING_THREADS + 1), threading.Event()
 
     def wait() -> None:
-        with provider.turn():
+        with provider.request_slot():
             inside.wait(10)
             over.wait(10)
 
-    threads = [threading.Thread(target=wait) for _ in range(WAITING)]
+    threads = [threading.Thread(target=wait) for _ in range(MAX_WAITING_THREADS)]
     for thread in threads:
         thread.start()
     inside.wait(10)
-    with pytest.raises(NotSignedIn, match="away: busy"):
-        provider.described()
+    with pytest.raises(SignInFailed, match="away: busy"):
+        provider.metadata()
     over.set()
     for thread in threads:
         thread.join(10)
-    assert provider.described().token == f"{forger.issuer}/token"
+    assert provider.metadata().token_endpoint == f"{forger.issuer}/token"
 
 
 def test_the_provider_is_asked_for_groups_where_it_has_a_scope_for_them(sign_in: SignIn, forger: Forger) -> None:
@@ -113,8 +119,8 @@ def test_the_provider_is_asked_for_groups_where_it_has_a_scope_for_them(sign_in:
 
 
 def test_scopes_that_are_set_are_asked_for_and_no_others(forger: Forger, provider: Provider) -> None:
-    terms = replace(TERMS, issuer=forger.issuer, scopes=("email", "roles"))
-    assert "scope=openid+email+roles&" in SignIn(terms, time.time, provider).begin(None)[0]
+    settings = replace(SETTINGS, issuer=forger.issuer, scopes=("email", "roles"))
+    assert "scope=openid+email+roles&" in SignIn(settings, time.time, provider).begin(None)[0]
 
 
 def test_a_provider_that_takes_the_secret_in_the_form_alone_gets_it_there(sign_in: SignIn, forger: Forger) -> None:
@@ -123,21 +129,21 @@ def test_a_provider_that_takes_the_secret_in_the_form_alone_gets_it_there(sign_i
 
 
 def test_an_attempt_lasts_ten_minutes_and_is_of_its_state() -> None:
-    attempt = Attempt("state", "nonce", "verifier", None, 1_000)
-    assert attempt.is_of("state", 1_000 + LASTS - 1)
-    assert not attempt.is_of("state", 1_000 + LASTS)
-    assert not attempt.is_of("other", 1_000)
-    assert not attempt.is_of("", 1_000)
+    attempt = SignInAttempt("state", "nonce", "verifier", None, 1_000)
+    assert attempt.matches("state", 1_000 + ATTEMPT_SECONDS - 1)
+    assert not attempt.matches("state", 1_000 + ATTEMPT_SECONDS)
+    assert not attempt.matches("other", 1_000)
+    assert not attempt.matches("", 1_000)
 
 
 def test_the_highest_role_counts_and_none_is_none() -> None:
-    assert TERMS.role_of(["everybody", "chiefs", "desk"]) == "owner"
-    assert TERMS.role_of(["desk", "everybody"]) == "granter"
-    assert TERMS.role_of(["Desk", ""]) is None
+    assert SETTINGS.highest_role(["everybody", "chiefs", "desk"]) == "owner"
+    assert SETTINGS.highest_role(["desk", "everybody"]) == "granter"
+    assert SETTINGS.highest_role(["Desk", ""]) is None
 
 
 def test_the_mark_changes_with_all_but_the_secret_and_neither_it_nor_the_rest_shows_that() -> None:
-    assert replace(TERMS, client_secret="another").mark == TERMS.mark
-    assert replace(TERMS, roles=TERMS.roles[:2]).mark != TERMS.mark
-    assert replace(TERMS, name_claim="sub").mark != TERMS.mark
-    assert SECRET not in repr(TERMS)
+    assert replace(SETTINGS, client_secret="another").fingerprint == SETTINGS.fingerprint
+    assert replace(SETTINGS, roles=SETTINGS.roles[:2]).fingerprint != SETTINGS.fingerprint
+    assert replace(SETTINGS, name_claim="sub").fingerprint != SETTINGS.fingerprint
+    assert SECRET not in repr(SETTINGS)

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from joserfc.jwk import ECKey, RSAKey
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 from werkzeug.test import Client
 
 from tests.adapters.openid.conftest import Visitor, settings_of
@@ -40,6 +40,18 @@ def public_key_as_secret(forger: Forger, claims: dict[str, Any]) -> str:
     return hs256(claims, forger.key.as_pem(private=False))
 
 
+def signed_by_own_key(forger: Forger, claims: dict[str, Any]) -> str:
+    """Sign with a key that the provider does not publish, and send it along."""
+    key = RSAKey.generate_key(2048, {"kid": "first"})
+    return forger.signed(claims, key, jwk=key.as_dict(private=False))
+
+
+def _published_okp(forger: Forger) -> OKPKey:
+    key = OKPKey.generate_key("Ed25519", {"kid": "okp"})
+    forger.keys.append(key)
+    return key
+
+
 LIES: dict[str, Lie] = {
     "for another audience": says(aud="another"),
     "for another audience in a list": says(aud=["another"]),
@@ -56,6 +68,16 @@ LIES: dict[str, Lie] = {
     "not yet begun": says(nbf=int(time.time()) + 86_400),
     "of another attempt": says(nonce="of-another-attempt"),
     "of no attempt": says(nonce=None),
+    "of this attempt and another": signs(
+        lambda forger, claims: forger.signed(claims | {"nonce": [claims["nonce"], "of-another-attempt"]})
+    ),
+    "of a number as its subject": says(sub=7),
+    "with the hash of no access token": says(at_hash="é"),
+    "with a header that must be understood": signs(
+        lambda forger, claims: forger.signed(claims, crit=["unknown"], unknown=1)
+    ),
+    "signed by the key in its header": signs(lambda forger, claims: signed_by_own_key(forger, claims)),
+    "signed by EdDSA": signs(lambda forger, claims: forger.signed(claims, _published_okp(forger), "Ed25519")),
     "of no subject": says(sub=None),
     "with another access token": says(at_hash=half_hash("another-token")),
     "unsigned": signs(lambda forger, claims: unsigned(claims)),

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import replace
+from hashlib import sha256
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.adapters.crypto import KeyPairs
+from service.adapters.crypto import derive_signing_keys
+from service.adapters.pass_tokens import PassClaims, PassTokens
 from service.domain.bots import BOTS, is_bot
 from service.domain.story_passes import StoryPass
-from service.use_cases.story_passes.tokens import PassTokens
 
 PASS = StoryPass("sp_1", "2026-harbour", 5, 1_800_000_000, "why", "ann", 1_790_000_000.5)
 
 
 def tokens(*secrets: str) -> PassTokens:
-    pairs = KeyPairs(secrets, "pass")
-    return PassTokens(lambda: pairs)
+    return PassTokens(lambda: derive_signing_keys(secrets, "pass"))
 
 
 def plain(part: str) -> bytes:
@@ -64,6 +66,77 @@ def test_a_header_of_somebody_elses_is_refused(header: object) -> None:
     _, payload, signature = own.sign(PASS).split(".")
     head = urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=").decode()
     assert own.read(f"{head}.{payload}.{signature}") is None
+
+
+# Signed by the first release's own code, from the secret "a secret".
+OLD_TOKEN = (
+    "eyJhbGciOiJFZERTQSIsImtpZCI6InJqNjJiTVAtRkVqX2lvZnZUUk1vRlEiLCJ0eXAiOiJKV1QifQ"
+    ".eyJqdGkiOiJzcF8xIiwic3RvcnkiOiJncsO2w59lIFwieFwi4oCofy_DqSIsImV4cCI6MTgwMDAwMDAwMH0"
+    ".SWLUk54dyUT-fKLK14G9c6dcSVaB6CXiFQqpX4_K-viw_Wv4BaBN6_i02xZnyYj_Ps7WXqFVzG7qarzxCE_nCw"
+)
+OLD_PUBLIC_KEY = {
+    "kty": "OKP",
+    "crv": "Ed25519",
+    "x": "-TzBH9ODNvo0AvcWheA3a09jS6SCoVQku0vvSmn06M0",
+    "kid": "rj62bMP-FEj_iofvTRMoFQ",
+    "use": "sig",
+    "alg": "EdDSA",
+}
+
+
+def test_token_signed_by_an_older_version_is_read_and_signed_alike() -> None:
+    own = tokens("a secret")
+    assert own.read(OLD_TOKEN) == PassClaims("sp_1", 'größe "x"\u2028\x7f/é', 1_800_000_000)
+    assert own.sign(replace(PASS, story='größe "x"\u2028\x7f/é')) == OLD_TOKEN
+    assert own.public_keys() == {"keys": [OLD_PUBLIC_KEY]}
+
+
+def part(text: object) -> str:
+    raw = text if isinstance(text, bytes) else json.dumps(text).encode()
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def signed(header: object, key: Ed25519PrivateKey) -> str:
+    """A token with any header, signed as the service signs."""
+    text = f"{part(header)}.{part({'jti': 'sp_1', 'story': '2026-harbour', 'exp': 1_800_000_000})}"
+    return f"{text}.{part(key.sign(text.encode()))}"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"crit": ["exp"], "exp": 1},
+        {"crit": "b64", "b64": False},
+        {"crit": ["b64"], "b64": False},
+        {"crit": ["unknown"]},
+        {"kid": "unknown"},
+        {"kid": None},
+        {"alg": "Ed25519"},
+        {"alg": "none"},
+        {"alg": ["EdDSA"]},
+        {"unknown": 1},
+    ],
+)
+def test_token_with_a_hostile_header_is_refused_even_when_signed(change: dict[str, object]) -> None:
+    (key,) = derive_signing_keys(["a secret"], "pass")
+    header = {"alg": "EdDSA", "kid": OLD_PUBLIC_KEY["kid"], "typ": "JWT"}
+    assert tokens("a secret").read(signed(header, key)) is not None
+    assert tokens("a secret").read(signed(header | change, key)) is None
+
+
+def test_token_signed_by_the_key_in_its_own_header_is_refused() -> None:
+    other = Ed25519PrivateKey.generate()
+    jwk = OLD_PUBLIC_KEY | {"x": part(other.public_key().public_bytes_raw())}
+    for kid in (OLD_PUBLIC_KEY["kid"], "own"):
+        header = {"alg": "EdDSA", "kid": kid, "typ": "JWT", "jwk": jwk | {"kid": kid}}
+        assert tokens("a secret").read(signed(header, other)) is None
+
+
+@pytest.mark.parametrize("secret", [OLD_PUBLIC_KEY["x"].encode(), plain(OLD_PUBLIC_KEY["x"])])
+def test_token_with_an_hmac_by_the_public_key_is_refused(secret: bytes) -> None:
+    text = f"{part({'alg': 'HS256', 'kid': OLD_PUBLIC_KEY['kid'], 'typ': 'JWT'})}.{OLD_TOKEN.split('.')[1]}"
+    token = f"{text}.{part(hmac.new(secret, text.encode(), sha256).digest())}"
+    assert tokens("a secret").read(token) is None
 
 
 PEOPLE = [

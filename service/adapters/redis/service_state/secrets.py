@@ -6,12 +6,14 @@ import secrets
 from collections.abc import Sequence
 from functools import cached_property
 
-from service.adapters.crypto import KeyPairs, Sealer, Signer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from service.adapters.crypto import Sealer, Signer, derive_signing_keys
 from service.adapters.redis.client.store import Store
 
 
 class Secrets:
-    """Hands out sealers, signers and key pairs by purpose. `StoreUnavailable` while the kept secret cannot be read."""
+    """Hands out sealers, signers and signing keys by purpose. `StoreUnavailable` while the kept secret cannot be read."""
 
     def __init__(self, store: Store, configured: Sequence[str]) -> None:
         self._link = store.link
@@ -19,7 +21,6 @@ class Secrets:
         self._configured = tuple(configured)
         self._sealers: dict[str, Sealer] = {}
         self._signers: dict[str, Signer] = {}
-        self._pairs: dict[str, KeyPairs] = {}
 
     @property
     def configured(self) -> bool:
@@ -48,9 +49,6 @@ class Secrets:
             found = self._signers[purpose] = Signer(self._all, purpose)
         return found
 
-    def pairs(self, purpose: str) -> KeyPairs:
-        """The key pairs of a purpose."""
-        found = self._pairs.get(purpose)
-        if found is None:
-            found = self._pairs[purpose] = KeyPairs(self._all, purpose)
-        return found
+    def signing_keys(self, purpose: str) -> list[Ed25519PrivateKey]:
+        """Return the keys that sign for a purpose; the first signs, the public keys of all verify."""
+        return derive_signing_keys(self._all, purpose)

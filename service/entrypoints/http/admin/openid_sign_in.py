@@ -12,9 +12,9 @@ import msgspec
 from flask import Flask, Response, g, redirect, request, url_for
 
 from service.adapters.observability.telemetry import log
-from service.adapters.openid.errors import NotSignedIn
-from service.adapters.openid.people import Person
-from service.adapters.openid.sign_in import LASTS, Attempt, SignIn
+from service.adapters.openid.errors import SignInFailed
+from service.adapters.openid.identity import StaffIdentity
+from service.adapters.openid.sign_in import ATTEMPT_SECONDS, SignIn, SignInAttempt
 from service.domain.errors import StoreUnavailable
 from service.entrypoints.http.admin.frame import Frame, asked, is_secure, open_door
 from service.entrypoints.http.admin.sign_in import local
@@ -27,7 +27,7 @@ LONGEST_THEN = 1_000
 """Characters of a path to go on to; browsers keep cookies of up to 4 096 bytes."""
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Attempt).decode
+_decode = msgspec.json.Decoder(SignInAttempt).decode
 
 
 def register(page: Flask, frame: Frame, ways: SignIn | None) -> None:
@@ -39,12 +39,14 @@ def register(page: Flask, frame: Frame, ways: SignIn | None) -> None:
         then = asked("then")
         try:
             address, attempt = _set_up(ways).begin(then if then and len(then) <= LONGEST_THEN else None)
-        except NotSignedIn as refusal:
-            return _refused(refusal.kind, refusal.why, then)
+        except SignInFailed as refusal:
+            return _refused(refusal.kind, refusal.reason, then)
         answer = cast(Response, redirect(address, 303))
         sealed = frame.house.secrets.sealer("openid").seal(_encode(attempt))
-        secure = is_secure() or _set_up(ways).terms.public_url.startswith("https:")
-        answer.set_cookie(COOKIE, sealed, max_age=LASTS, path=PATH, httponly=True, secure=secure, samesite="Lax")
+        secure = is_secure() or _set_up(ways).settings.public_url.startswith("https:")
+        answer.set_cookie(
+            COOKIE, sealed, max_age=ATTEMPT_SECONDS, path=PATH, httponly=True, secure=secure, samesite="Lax"
+        )
         return answer
 
     @page.get("/sign-in/return")
@@ -52,7 +54,7 @@ def register(page: Flask, frame: Frame, ways: SignIn | None) -> None:
     def back_from_provider() -> Response:
         here = _set_up(ways)
         attempt = _attempt(frame)
-        if attempt is None or not attempt.is_of(asked("state") or "", here.clock()):
+        if attempt is None or not attempt.matches(asked("state") or "", here.clock()):
             # The cookie stays: it may be of another window, which is still at the provider.
             return _refused("lost", "no_attempt" if attempt is None else "state", None)
         answer = _let_in(frame, here, attempt)
@@ -66,7 +68,7 @@ def _set_up(ways: SignIn | None) -> SignIn:
     return ways
 
 
-def _attempt(frame: Frame) -> Attempt | None:
+def _attempt(frame: Frame) -> SignInAttempt | None:
     cookie = request.cookies.get(COOKIE)
     text = frame.house.secrets.sealer("openid").open(cookie) if cookie and cookie.isascii() else None
     try:
@@ -75,23 +77,23 @@ def _attempt(frame: Frame) -> Attempt | None:
         return None
 
 
-def _let_in(frame: Frame, ways: SignIn, attempt: Attempt) -> Response:
+def _let_in(frame: Frame, ways: SignIn, attempt: SignInAttempt) -> Response:
     try:
-        person = ways.finish(attempt, asked("code"), asked("error"), asked("iss"))
-        g.begin = frame.sessions.begin(_name(person), role=person.role)
-    except NotSignedIn as refusal:
-        return _refused(refusal.kind, refusal.why, attempt.then)
+        identity = ways.finish(attempt, asked("code"), asked("error"), asked("iss"))
+        g.begin = frame.sessions.begin(_name(identity), role=identity.role)
+    except SignInFailed as refusal:
+        return _refused(refusal.kind, refusal.reason, attempt.then)
     except StoreUnavailable:
         return _refused("store", "store", attempt.then)
     return cast(Response, redirect(local(attempt.then), 303))
 
 
-def _name(person: Person) -> str:
+def _name(identity: StaffIdentity) -> str:
     """The name as it may stand in the audit log: an id, as the names of keys are."""
     try:
-        return fields.read_id(person.name)
+        return fields.read_id(identity.name)
     except ValueError:
-        raise NotSignedIn("no_name", "not_an_id") from None
+        raise SignInFailed("no_name", "not_an_id") from None
 
 
 def _refused(kind: str, why: str, then: str | None) -> Response:

@@ -14,8 +14,8 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from service.adapters.observability.telemetry import log as told_log
 from service.adapters.observability.telemetry import where
+from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.openid.sign_in import SignIn
-from service.adapters.openid.terms import OpenIdConnect
 from service.adapters.redis.readers.source_codec import NewerSchema
 from service.adapters.redis.staff.ended_sessions import EndedSessions
 from service.adapters.redis.staff.idempotency import Idempotency
@@ -74,7 +74,7 @@ def mount(
     log: RequestLog,
     keys_changed: Callable[[], None],
     *,
-    openid: OpenIdConnect | None = None,
+    openid: OpenIdSettings | None = None,
     wall: Callable[[], float] = time.time,
 ) -> Flask:
     """Puts the page under `/admin` of an app, and gives it.
@@ -88,7 +88,7 @@ def mount(
         EndedSessions(house.store),
         keyring.of_digest,
         wall,
-        openid.mark if openid is not None else None,
+        openid.fingerprint if openid is not None else None,
     )
     repeated = Idempotency(house.store, lambda: house.secrets.sealer("idempotency"))
     ways = SignIn(openid, wall) if openid is not None else None
@@ -104,7 +104,7 @@ def _build(around: Frame, keyring: Keyring, log: RequestLog, ways: SignIn | None
     page.url_map.strict_slashes = False
     shown.register(page, around)
     assets.register(page)
-    door.register(page, around, keyring, ways.terms if ways is not None else None)
+    door.register(page, around, keyring, ways.settings if ways is not None else None)
     openid_door.register(page, around, ways)
     rooms.register(page, around)
 

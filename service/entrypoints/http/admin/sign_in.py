@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, redirect, request, url_for
 
-from service.adapters.openid.terms import OpenIdConnect
+from service.adapters.openid.settings import OpenIdSettings
 from service.entrypoints.http.admin.frame import Frame, asked, form, needs, open_door, said, session, show
 from service.entrypoints.http.admin.sessions import COOKIE
 from service.entrypoints.http.errors import Problem
@@ -15,7 +15,7 @@ from service.entrypoints.http.guards import Keyring, Principal, digest
 from service.entrypoints.responses import labels as wording
 
 
-def register(page: Flask, frame: Frame, keyring: Keyring, openid: OpenIdConnect | None) -> None:
+def register(page: Flask, frame: Frame, keyring: Keyring, openid: OpenIdSettings | None) -> None:
     """Adds the way in and the ways out. The page leads to the provider, too, where there is one."""
 
     def door(status: int, **said: str | None) -> Response:
@@ -64,7 +64,7 @@ def register(page: Flask, frame: Frame, keyring: Keyring, openid: OpenIdConnect 
         return answer
 
 
-def _refused(openid: OpenIdConnect | None) -> tuple[int, str | None]:
+def _refused(openid: OpenIdSettings | None) -> tuple[int, str | None]:
     """The status and why the provider's way in led back here, where it did."""
     found = wording.NOT_SIGNED_IN.get(asked("refused") or "") if openid is not None else None
     return (200, None) if found is None or openid is None else (found[0], found[1].format(host=openid.host))

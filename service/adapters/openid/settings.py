@@ -1,4 +1,4 @@
-"""What sign-in by OpenID Connect is told from outside: the provider, our name there, and which groups may what."""
+"""The settings of sign-in by OpenID Connect: the provider, our client there, and the role of each group."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 Role = Literal["viewer", "granter", "owner"]
 ROLES: tuple[Role, ...] = ("viewer", "granter", "owner")
-"""From the least to the most."""
+"""From the least to the most permissions."""
 
 
 @dataclass(frozen=True, slots=True)
-class OpenIdConnect:
+class OpenIdSettings:
     """The settings of one provider; see `docs/staff-page.md`."""
 
     issuer: str
@@ -23,20 +23,20 @@ class OpenIdConnect:
     roles: tuple[tuple[str, Role], ...]
     """Pairs of a group and its role."""
     public_url: str
-    """The origin by which browsers of the staff reach this service."""
+    """The origin at which browsers of the staff reach this service."""
     groups_claim: str = "groups"
     name_claim: str = "email"
     scopes: tuple[str, ...] = ()
-    """Asked for beside `openid`; none: e-mail, profile, and the groups where the provider has a scope for them."""
+    """Requested besides `openid`. Empty: email, profile, and the groups where the provider has a scope for them."""
 
     @property
     def host(self) -> str:
-        """What people know the provider by."""
+        """The provider's host and port: the name that users know it by."""
         return urlsplit(self.issuer).netloc
 
     @property
-    def here(self) -> bool:
-        """Whether the provider is on this machine, where no proxy of the environment stands before it."""
+    def is_local(self) -> bool:
+        """Whether the provider runs on this machine: plain HTTP is allowed, and no proxy is used."""
         return self.issuer.startswith("http:")
 
     @property
@@ -44,16 +44,17 @@ class OpenIdConnect:
         return f"{self.public_url}/admin/sign-in/begin"
 
     @property
-    def return_url(self) -> str:
+    def redirect_uri(self) -> str:
         return f"{self.public_url}/admin/sign-in/return"
 
     @property
-    def mark(self) -> str:
-        """Changes with anything here that decides who may what: a session that began under another mark is over."""
-        told = repr([each for name, each in zip(self.__slots__, astuple(self), strict=True) if name != "client_secret"])
-        return blake2b(told.encode(), digest_size=12).hexdigest()
+    def fingerprint(self) -> str:
+        """A hash of everything here but the secret: a session that began under another fingerprint has ended."""
+        values = zip(self.__slots__, astuple(self), strict=True)
+        text = repr([value for name, value in values if name != "client_secret"])
+        return blake2b(text.encode(), digest_size=12).hexdigest()
 
-    def role_of(self, groups: Iterable[str]) -> Role | None:
-        """The highest role that one of these groups has."""
+    def highest_role(self, groups: Iterable[str]) -> Role | None:
+        """Return the highest role that one of these groups has."""
         held = set(groups)
         return max((role for group, role in self.roles if group in held), key=ROLES.index, default=None)
