@@ -1,6 +1,6 @@
-"""The rules: pure functions over frozen values, the standard library alone.
+"""The rules: pure functions over frozen values that use only the standard library.
 
-No clock (`now` is an argument, in epoch seconds), no environment, no input or output. Read in this order: `catalogue`
-(what is sold), `source` (what a reader has, and until when), `entitlement` (what that adds up to), `meter` (free
-stories), `decision` (the answer).
+There is no clock (`now` is an argument, in epoch seconds), no environment, no input or output. Read in this order:
+`catalogue` (what is sold), `sources` (what a reader has, and until when), `meter` (free stories), `decision` (which
+features that adds up to, and the decision).
 """

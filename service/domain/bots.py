@@ -1,10 +1,9 @@
-"""User agents that read for no person: they never spend an opening of a story pass.
+"""User agents of programs, not people: they never use an opening of a story pass.
 
-A small list, by what such agents call themselves; whoever hides is no business of a list. Phones and apps with a browser
-inside carry similar words and are people: `Cubot` is a phone, `FBAN`, `LinkedInApp`, `Pinterest/iOS`, `Snapchat` and
-`Twitter for iPhone` are apps. Headless browsers are not listed: a scanner that renders pages hides that, while the
-newsroom's own tests tell it. What a browser fetches ahead (prefetch, prerender) says so in `Sec-Purpose`, which the
-website sees and we do not: it asks with `count: false`.
+The list names agents that identify themselves; it cannot find those that hide. Some phones and apps contain similar words
+but are people: `Cubot` is a phone; `FBAN`, `LinkedInApp`, `Pinterest/iOS`, `Snapchat` and `Twitter for iPhone` are apps.
+Headless browsers are not listed: scanners that render pages hide that they are, and newsrooms test with them. A browser
+marks a prefetch or prerender with `Sec-Purpose`, which only the website sees: it then asks with `count: false`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import re
 from functools import lru_cache
 
 BOTS: dict[str, str] = {
-    # Whatever calls itself so: Googlebot, bingbot, Applebot, GPTBot, AhrefsBot, YandexBot, UptimeRobot, …
+    # Names that end in "bot": Googlebot, bingbot, Applebot, GPTBot, AhrefsBot, YandexBot, UptimeRobot, …
     r"(?<!cu)bot\b": "crawlers, and most previews (Slackbot, Twitterbot, Discordbot, LinkedInBot, TelegramBot, Pinterestbot)",
     r"(?<!cu)bot[_\d]": "the same, where a number follows without a break",
     r"robot": "crawlers and monitors that spell it out",
@@ -43,12 +42,12 @@ BOTS: dict[str, str] = {
         "programs, as many a scanner of links is; no person reads through them"
     ),
 }
-"""What is looked for, in lower case, and who that is."""
+"""Patterns to search for in the lower-case user agent, and which agents each one matches."""
 
 _ANY = "|".join(f"(?:{pattern})" for pattern in BOTS)
 
 
 @lru_cache(maxsize=4_096)
 def is_bot(user_agent: str) -> bool:
-    """Whether this user agent reads for no person: a crawler, a preview, a scanner, a monitor."""
+    """Return whether this user agent is a program: a crawler, a link preview, a scanner or a monitor."""
     return re.search(_ANY, user_agent.lower()) is not None

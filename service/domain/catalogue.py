@@ -1,7 +1,7 @@
-"""What `paywall.toml` means: features, plans, tiers, rules, meters and offers, frozen and cross-checked.
+"""The catalogue of `paywall.toml`: features, plans, tiers, rules, meters and offers, frozen and cross-checked.
 
-These are plain values; `service.settings.policy_file` reads them from the file and refuses what does not fit together, so the
-rules below may rely on every name being known.
+These are plain values. `service.settings.policy_file` reads them from the file and rejects names that are not defined, so
+the rules can rely on every name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ HOUR = 3_600
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A named set of features, and what a reader pays for it (`prices`: Stripe price ids or lookup keys)."""
+    """A named set of features, and what a reader pays for it (`prices`: Stripe price IDs or lookup keys)."""
 
     id: str
     name: str
@@ -32,7 +32,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """How a story is sold: any of `requires` opens every part; nothing required means free."""
+    """How a story is sold: any feature of `requires` opens every part. A tier that requires nothing is free."""
 
     name: str
     requires: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Gives a story that names no tier its tier; all that is set must hold. Ages are seconds."""
+    """Assigns a tier to a story that names none. Every condition that is set must hold; ages are seconds."""
 
     tier: str
     sections: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ class MeterPolicy:
 
     @property
     def rolling(self) -> bool:
-        """Whether each story counts for its own `length`."""
+        """Return whether each story counts for its own `length`."""
         return self.window == "rolling"
 
 
@@ -83,7 +83,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class FailurePolicy:
-    """What is shown while the store cannot be reached; `known_for` in seconds."""
+    """What readers and visitors see while the store is unavailable; `known_for` in seconds."""
 
     readers: Literal["full", "upsell"] = "full"
     visitors: Literal["full", "upsell"] = "upsell"
@@ -92,7 +92,7 @@ class FailurePolicy:
 
 @dataclass(frozen=True, slots=True)
 class GrantPolicy:
-    """What admins may give away. `longest`, `confirm_length` in seconds; `None` means no such limit."""
+    """What admins can grant. `longest` and `confirm_length` in seconds; `None` means no limit."""
 
     plans: tuple[str, ...] | None = None
     longest: int | None = None
@@ -102,7 +102,7 @@ class GrantPolicy:
 
 @dataclass(frozen=True, slots=True)
 class RetentionPolicy:
-    """How long the past is kept, in seconds. `audit` `None`: until an owner lets old records go."""
+    """How long history is kept, in seconds. `audit` `None`: until an owner deletes old records."""
 
     history: int = 400 * DAY
     audit: int | None = None
@@ -122,7 +122,7 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Everything `paywall.toml` says, by name. `revision` names this policy in every decision made by it."""
+    """All of `paywall.toml`, by name. `revision` identifies this policy in every decision made by it."""
 
     site_name: str
     zone: tzinfo
@@ -141,10 +141,10 @@ class Catalogue:
     leeway: int = 48 * HOUR
     revision: str = ""
     story_url: str | None = None
-    """Where stories are, with `{story}` for the id: what the links of story passes begin with."""
+    """The address of a story, with `{story}` for its ID; links of story passes begin with it."""
 
     def plan_for(self, price: str | None, lookup_key: str | None, product: str | None) -> Plan | None:
-        """The plan that a Stripe price buys: by its id, else its lookup key, else its product."""
+        """Return the plan that a Stripe price buys: by its ID, else its lookup key, else its product."""
         plans = self.plans.values()
         for name in (price, lookup_key):
             if (named := next((plan for plan in plans if name in plan.prices), None)) is not None:
@@ -152,12 +152,16 @@ class Catalogue:
         return next((plan for plan in plans if product in plan.products), None)
 
     def offer_for(self, tier: Tier) -> Offer | None:
-        """The offer named after the first feature that the tier requires, else the first of the file."""
+        """Return the offer named after the first feature that the tier requires, else the first of the file."""
         named = self.offers.get(tier.requires[0]) if tier.requires else None
         return named or next(iter(self.offers.values()), None)
 
     def tier_of(self, story: Story, now: float) -> Tier:
-        """The tier that the story names, else the first matching rule's, else the default. `KeyError`: unknown tier."""
+        """Return the tier that the story names, else the first matching rule's, else the default.
+
+        Raises:
+            KeyError: The story names a tier that does not exist.
+        """
         if story.tier is not None:
             return self.tiers[story.tier]
         for rule in self.rules:
@@ -166,7 +170,7 @@ class Catalogue:
         return self.tiers[self.default_tier]
 
     def tier_turns_at(self, story: Story, now: float) -> float | None:
-        """The first moment after `now` at which age alone gives the story another tier; `None` if never."""
+        """Return the first moment after `now` at which the story's age changes its tier; `None` if it never does."""
         if story.tier is not None or story.published_at is None:
             return None
         ages = (age for rule in self.rules for age in (rule.older_than, rule.newer_than) if age is not None)

@@ -1,21 +1,68 @@
-"""The decision: full story or upsell box, and why. A ladder of guards, each with its reason.
+"""Entitlements and the decision: which features a reader holds, and whether they see the full story or the upsell box.
 
-`decide` is the only place that says who may read what. It is pure: everything that it weighs is passed in, `now`
-included, and everything that its answer rests on is in the answer, so that the answer can be explained later without
-being worked out anew.
+`decide` is the only place that says who can read what. It is pure: every input is an argument, `now` included. The
+decision holds everything that it rests on, so that `explain` can show its steps later without deciding again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Literal
 
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, Story, Tier
-from service.domain.entitlements import Entitlements
-from service.domain.holdings import Holding, Reason, Standing
+from service.domain.sources import RANK, Holding, Reason, Standing
+
+FOREVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Entitlements:
+    """The features that a reader holds, each with the holding that keeps it longest, and when this next changes."""
+
+    by_feature: dict[str, Holding]
+    changes_at: int | None
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Return the names of the features, in the catalogue's order."""
+        return tuple(self.by_feature)
+
+    def opens(self, requires: Sequence[str]) -> bool:
+        """Return whether the reader holds any of `requires`."""
+        return any(name in self.by_feature for name in requires)
+
+    def opener(self, requires: Sequence[str]) -> Holding | None:
+        """Return the best of the holdings that include any of `requires` (see `precedence`); `None` if there is none."""
+        found = [self.by_feature[name] for name in requires if name in self.by_feature]
+        return min(found, key=precedence) if found else None
+
+
+def precedence(holding: Holding) -> tuple[float, int, str, str]:
+    """Return a sort key, best holding first: the latest end (no end is latest), then the reason, the ID and the plan."""
+    until = FOREVER if holding.until is None else holding.until
+    return -until, RANK[holding.reason] if holding.reason else len(RANK), holding.id, holding.plan or ""
+
+
+def resolve_entitlements(holdings: Iterable[Holding], features: Iterable[str], now: float) -> Entitlements:
+    """Return the features that these holdings open at `now`, in the order of `features` (the catalogue's)."""
+    best: dict[str, Holding] = {}
+    ahead: list[int] = []
+    for holding in holdings:
+        if holding.is_active_at(now):
+            for name in holding.features:
+                if name not in best or precedence(holding) < precedence(best[name]):
+                    best[name] = holding
+        elif holding.becomes_active_after(now) and holding.start is not None:
+            ahead.append(holding.start)
+    ahead += [holding.until for holding in best.values() if holding.until is not None]
+    held = {name: best[name] for name in features if name in best}
+    return Entitlements(held, min(ahead, default=None))
+
+
+NO_ENTITLEMENTS = Entitlements({}, None)
 
 OPEN_REASONS = frozenset(
     {
@@ -35,7 +82,7 @@ OPEN_REASONS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One answer. `held` are the features held, each with its end; times are epoch seconds."""
+    """One decision and all that it rests on. `held` is each feature held with its end; times are epoch seconds."""
 
     show: Literal["full", "upsell"]
     reason: Reason
@@ -43,34 +90,39 @@ class Decision:
     parts: tuple[tuple[str, bool], ...]
     held: tuple[tuple[str, int | None], ...] = ()
     source: Holding | None = None
-    meter: metering.Standing | None = None
+    meter: metering.MeterStanding | None = None
     refresh_after: int | None = None
     degraded: bool = False
 
     @property
     def open(self) -> bool:
-        """Whether the locked parts were opened (a story may be shown in full without that: all its parts are free)."""
+        """Return whether the locked parts are open. A story whose parts are all free is shown in full without that."""
         return self.reason in OPEN_REASONS or (self.degraded and self.show == "full")
+
+    @property
+    def until(self) -> int | None:
+        """Return when the source that opens the story ends; `None`: no source opens it, or it has no end."""
+        return self.source.until if self.source is not None else None
 
 
 def decide(
     story: Story,
     tier: Tier,
     entitlements: Entitlements,
-    meter: metering.Standing | None,
+    meter: metering.MeterStanding | None,
     *,
     now: float,
     catalogue: Catalogue,
     story_pass: Holding | None = None,
 ) -> Decision:
-    """Free, else entitled, else a story pass, else the meter, else locked.
+    """Decide in this order: free, entitled, story pass, meter, locked. The first that applies is the reason.
 
-    `meter` is `None` where nobody can be metered, or the tier has no meter. The caller reads it before it asks; whether
-    this read is to be counted is the caller's business, and goes into the answer by `counted`.
+    `meter` is `None` where the tier has no meter, or there is neither a reader nor a visitor to meter. The caller reads
+    the meter first, counts the read afterwards if needed, and notes that with `mark_counted`.
     """
     if story_pass is not None and story_pass.standing_at(now) is not Standing.GOOD:
         story_pass = None
-    reason, source, used = _climb(story, tier, entitlements, meter, story_pass)
+    reason, source, used = _first_reason(story, tier, entitlements, meter, story_pass)
     opened = reason in OPEN_REASONS
     parts = tuple((part, opened or part in tier.open_parts) for part in story.parts)
     changes = [
@@ -92,17 +144,17 @@ def decide(
 
 
 def is_free(story: Story, tier: Tier) -> bool:
-    """Nothing is required, or every part asked about is open to everybody: no reader, no meter is looked at."""
+    """Return whether everyone can read it: the tier requires nothing, or every part asked about is an open part."""
     return not tier.requires or (bool(story.parts) and all(part in tier.open_parts for part in story.parts))
 
 
-def _climb(
+def _first_reason(
     story: Story,
     tier: Tier,
     entitlements: Entitlements,
-    meter: metering.Standing | None,
+    meter: metering.MeterStanding | None,
     story_pass: Holding | None,
-) -> tuple[Reason, Holding | None, metering.Standing | None]:
+) -> tuple[Reason, Holding | None, metering.MeterStanding | None]:
     if is_free(story, tier):
         return Reason.FREE, None, None
     holding = entitlements.opener(tier.requires)
@@ -118,12 +170,12 @@ def _climb(
 
 
 def _earliest(moments: Iterable[float | None], now: float) -> int | None:
-    """The first whole second at which one of these moments is reached that are still ahead; `None`: none is."""
+    """Return the first whole second at which one of the future moments is reached; `None` if all are past."""
     return min((ceil(at) for at in moments if at is not None and at > now), default=None)
 
 
-def counted(decision: Decision, meter: metering.Standing) -> Decision:
-    """The same answer after its read was counted."""
+def mark_counted(decision: Decision, meter: metering.MeterStanding) -> Decision:
+    """Return the decision after its read was counted by this meter."""
     ahead = [at for at in (decision.refresh_after, meter.resets_at) if at is not None]
     return replace(decision, meter=replace(meter, counted=True), refresh_after=min(ahead, default=None))
 
@@ -137,9 +189,9 @@ def decide_degraded(
     catalogue: Catalogue,
     now: float,
 ) -> Decision:
-    """The answer while the store cannot be reached: what was known, else what `[failure]` says.
+    """Decide while the store is unavailable: by the features seen recently, else by `[failure]`.
 
-    `known` are the features (with their ends) of a reader seen as entitled lately; they never come from `[failure]`.
+    `known` is each feature, with its end, of a reader who was recently seen as entitled. `[failure]` never adds features.
     """
     held = tuple((name, until) for name, until in known if until is None or now < until)
     free = is_free(story, tier)
@@ -157,10 +209,11 @@ def decide_degraded(
 
 
 Step = Mapping[str, Any]
+"""One step of an explanation: `{"step", "values", "verdict"}`."""
 
 
 def explain(decision: Decision, tier: Tier) -> list[Step]:
-    """The ladder as it was climbed: `[{"step", "values", "verdict"}]`, from the answer's own figures alone."""
+    """Return the steps that led to a decision, in order, from the decision alone."""
     steps = [_free_step(decision, tier)]
     if decision.reason is Reason.FREE:
         return steps

@@ -1,4 +1,4 @@
-"""What an admin may grant: the rules of `[grants]`, checked before anything is written."""
+"""The rules of `[grants]`: what an admin can grant, checked before anything is written."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ Mistakes = list[tuple[str, str]]
 """Pairs of a field's name and what is wrong with it, for the person who asked."""
 
 
-def refusals(
+def find_mistakes(
     catalogue: Catalogue, *, plan: str | None, features: tuple[str, ...], start: int, until: int | None, now: float
 ) -> Mistakes:
-    """Everything that speaks against this grant; empty if nothing does."""
-    return what_refusals(catalogue, plan, features) + end_refusals(catalogue, start=start, until=until, now=now)
+    """Return every mistake in a grant; an empty list if it is allowed. Times are epoch seconds."""
+    return find_plan_mistakes(catalogue, plan, features) + find_end_mistakes(
+        catalogue, start=start, until=until, now=now
+    )
 
 
-def what_refusals(catalogue: Catalogue, plan: str | None, features: tuple[str, ...]) -> Mistakes:
-    """What speaks against granting this plan or these features, exactly one of them, whenever and however long."""
+def find_plan_mistakes(catalogue: Catalogue, plan: str | None, features: tuple[str, ...]) -> Mistakes:
+    """Return the mistakes in what is granted: exactly one of `plan` and `features`, and only what `[grants]` allows."""
     if (plan is None) == (not features):
         message = "give exactly one of plan and features"
         return [("plan", message), ("features", message)]
@@ -35,8 +37,8 @@ def what_refusals(catalogue: Catalogue, plan: str | None, features: tuple[str, .
     return mistakes
 
 
-def end_refusals(catalogue: Catalogue, *, start: int, until: int | None, now: float) -> Mistakes:
-    """What speaks against this end of a grant."""
+def find_end_mistakes(catalogue: Catalogue, *, start: int, until: int | None, now: float) -> Mistakes:
+    """Return the mistakes in the end of a grant."""
     longest = catalogue.grants.longest
     if until is None:
         if longest is None:
@@ -59,7 +61,7 @@ def _length(seconds: int) -> str:
 
 
 def needs_second_admin(catalogue: Catalogue, *, start: int, until: int | None, now: float, readers: int = 1) -> bool:
-    """Whether a second admin has to confirm: too many readers, too long, or no end, where the configuration says so."""
+    """Return whether a second admin has to confirm: `confirm_above` limits the readers and the length; no end is longest."""
     policy = catalogue.grants
     if policy.confirm_readers is not None and readers > policy.confirm_readers:
         return True

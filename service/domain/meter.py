@@ -1,7 +1,7 @@
-"""Free stories in a window: which window a moment falls in, and what has been read in it.
+"""The meter: free stories in a window, which window a moment falls in, and which stories count in it.
 
-A calendar window turns at local midnight of the site's zone, whatever daylight saving does to the length of that day.
-In a rolling window each story counts for its own length of time. All moments are epoch seconds.
+A calendar window starts at local midnight of the site's time zone, also on days that daylight saving makes longer or
+shorter. In a rolling window each story counts for its own length of time. All moments are epoch seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from service.domain.catalogue import MeterPolicy
 
 _FIRST = int(datetime(2, 1, 1, tzinfo=UTC).timestamp())
 _LAST = int(datetime(9999, 11, 1, tzinfo=UTC).timestamp())
-"""Before and beyond these the calendar has no window of its own in every zone: theirs is told."""
+"""Moments outside this range use the first or the last window: their own has no end that Python can represent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Window:
 
 
 def window_at(policy: MeterPolicy, now: float) -> Window:
-    """The calendar window that `now` falls in; of a rolling policy the time that a story read now counts for."""
+    """Return the calendar window of `now`; of a rolling policy the time for which a story read now counts."""
     if policy.rolling:
         return Window(int(now), int(now) + policy.length)
     moment = min(max(floor(now), _FIRST), _LAST)
@@ -37,7 +37,7 @@ def window_at(policy: MeterPolicy, now: float) -> Window:
     start, end = _day_begins(policy.zone, day), _day_begins(policy.zone, _next_first_day(policy, day))
     if moment < end:
         return Window(start, end)
-    # The clock was put back over midnight: the day before is read a second time, in the new window.
+    # The clock was set back over midnight: the day before occurs a second time, and belongs to the new window.
     day = _next_first_day(policy, day)
     return Window(end, _day_begins(policy.zone, _next_first_day(policy, day)))
 
@@ -56,31 +56,31 @@ def _next_first_day(policy: MeterPolicy, first: date) -> date:
 
 @lru_cache(maxsize=256)
 def _day_begins(zone: tzinfo, day: date) -> int:
-    """The first moment of a local day, or after it where the zone skipped the day or its midnight."""
+    """Return the first moment of a local day; the first one after it where the zone skipped the day or its midnight."""
     midnight = datetime.combine(day, time(), zone)
     before, after = int(midnight.timestamp()), int(midnight.replace(fold=1).timestamp())
-    if before <= after:  # There is that midnight; of two the first.
+    if before <= after:  # Midnight exists; where it occurs twice, this is the first.
         return before
-    # The clock was put forward over it: by the two offsets it lies on both sides of that leap.
+    # The clock skipped midnight: the two offsets place it on both sides of the gap.
     leap = range(after, before)
     return after + bisect_left(leap, day, key=lambda moment: datetime.fromtimestamp(moment, zone).date())
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What somebody has read, as the store tells it: story mark → when it was counted (0 in calendar windows)."""
+    """The stories counted in a meter: story mark → when it was counted (0 in calendar windows)."""
 
     read: Mapping[bytes, int]
     joined: bytes | None = None
-    """Of a visitor: the mark of the reader that its stories have joined."""
+    """Of a visitor: the mark of the reader whose meter these stories were added to."""
 
 
-EMPTY = Tally({})
+EMPTY_TALLY = Tally({})
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a reader or visitor stands with a meter, for one story."""
+class MeterStanding:
+    """The meter of a reader or visitor with respect to one story: the limit, the use, and whether it is counted."""
 
     name: str
     limit: int
@@ -89,38 +89,40 @@ class Standing:
     """Whether this story is among the counted ones."""
     resets_at: int | None
     counted: bool = False
-    """Whether this very request counted it."""
+    """Whether this request counted it."""
 
     @property
     def left(self) -> int:
-        """Free stories left; never negative, though joined ones may have gone beyond the limit."""
+        """Return the number of free stories left; 0 if a visitor's stories were added beyond the limit."""
         return max(0, self.limit - self.used)
 
     @property
     def opens(self) -> bool:
-        """Whether the story may be read: it was counted already, or one is left for it."""
+        """Return whether the meter opens the story: it is already counted, or a free story is left."""
         return self.seen or self.used < self.limit
 
 
-def united(policy: MeterPolicy, own: Mapping[bytes, int], joining: Mapping[bytes, int]) -> Mapping[bytes, int]:
-    """Both as one set; in a rolling window a story that both have counts for as long as the later read does."""
+def merge_counted(policy: MeterPolicy, own: Mapping[bytes, int], joining: Mapping[bytes, int]) -> Mapping[bytes, int]:
+    """Return both as one set; in a rolling window a story that is in both counts from the later read."""
     if not policy.rolling:
         return {**joining, **own}
     return {**joining, **{story: max(at, joining.get(story, at)) for story, at in own.items()}}
 
 
-def standing(policy: MeterPolicy, limit: int, read: Mapping[bytes, int], story: bytes, window: Window) -> Standing:
-    """How many free stories are used, whether this one is among them, and when the first comes free."""
-    return Standing(policy.name, limit, len(read), story in read, resets_at(policy, read, window))
+def meter_standing(
+    policy: MeterPolicy, limit: int, read: Mapping[bytes, int], story: bytes, window: Window
+) -> MeterStanding:
+    """Return how many free stories are used, whether this one is among them, and when the meter next resets."""
+    return MeterStanding(policy.name, limit, len(read), story in read, resets_at(policy, read, window))
 
 
 def resets_at(policy: MeterPolicy, read: Mapping[bytes, int], window: Window) -> int | None:
-    """The calendar window's end; in a rolling window when the first story frees, `None` while none is counted."""
+    """Return the calendar window's end; in a rolling window when the oldest story stops counting, `None` if none counts."""
     if not policy.rolling:
         return window.end
     return min(read.values()) + policy.length if read else None
 
 
-def still_counting(policy: MeterPolicy, read: Mapping[bytes, int], now: float) -> dict[bytes, int]:
-    """Of a rolling window, the stories whose own time is not over."""
+def drop_expired(policy: MeterPolicy, read: Mapping[bytes, int], now: float) -> dict[bytes, int]:
+    """Return the stories of a rolling window that still count."""
     return {story: at for story, at in read.items() if now < at + policy.length}

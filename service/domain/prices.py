@@ -1,4 +1,4 @@
-"""What a price says in the upsell box, and whether buying it is a subscription or a single payment."""
+"""Stripe prices as the upsell box shows them, and whether buying one is a subscription or a single payment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A share and how sure one can be of it: Wilson's interval, which keeps its word also for few cases and shares near 0 or 1."""
+"""A proportion with its Wilson score interval, which is reliable also for few cases and for shares near 0 or 1."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Z95 = 1.959963984540054
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """`hits` of `cases`, the share, and between what it lies with 95 % confidence; `None` where there was no case."""
+    """`hits` of `cases`: the share and its 95 % confidence interval; `None` where there is no case."""
 
     hits: int
     cases: int
@@ -21,7 +21,7 @@ class Share:
 
 
 def wilson(hits: int, cases: int, z: float = Z95) -> Share:
-    """The share with its interval (Wilson 1927). `hits` beyond `cases` are counted as `cases`."""
+    """Return the share with its interval (Wilson 1927). `hits` above `cases` count as `cases`."""
     hits = max(0, min(hits, cases))
     if cases <= 0:
         return Share(0, 0, None, None, None)

@@ -1,6 +1,7 @@
-"""Why, in a sentence for the reader herself: nothing in it that is the newsroom's business alone.
+"""A decision in one sentence for the reader, which staff can quote in a reply.
 
-No grant's reason, no admin's name, no id: what she holds by its plan's name, what she has read, and when that changes.
+It names the reader's plan, the stories they have read and when that changes. It contains nothing internal: no reason of a
+grant, no admin's name, no ID.
 """
 
 from __future__ import annotations
@@ -15,32 +16,32 @@ from service.domain.sources import Reason
 Words = Callable[[Decision, Catalogue], str]
 
 LAST = 253_402_214_400
-"""The last day of the year 9999 begins: in every zone that is a date, which a later moment need not be."""
+"""The start of the last day of the year 9999, the latest moment that is a valid date in every time zone."""
 
 
-def sentence(decision: Decision, catalogue: Catalogue) -> str:
-    """Why the story is shown as it is, said to the reader. Dates are the site's own."""
+def reader_sentence(decision: Decision, catalogue: Catalogue) -> str:
+    """Return why the story is open or locked, as a sentence to the reader. Dates are in the site's time zone."""
     return SENTENCES[decision.reason](decision, catalogue)
 
 
-def day(moment: float, catalogue: Catalogue) -> str:
-    """A date as people write it, in the site's zone: `1 December 2026`."""
+def format_day(moment: float, catalogue: Catalogue) -> str:
+    """Return a date in the site's time zone, like `1 December 2026`."""
     at = datetime.fromtimestamp(min(moment, LAST), catalogue.zone)
     return f"{at.day} {MONTHS[at.month - 1]} {at.year}"
 
 
 def _held(words: str) -> Words:
-    """`words` may name the `{plan}`; an end is added where there is one."""
+    """Return a writer of `words`, which can contain `{plan}`; it adds the end of the source if there is one."""
 
-    def said(decision: Decision, catalogue: Catalogue) -> str:
+    def write(decision: Decision, catalogue: Catalogue) -> str:
         source = decision.source
         plan = catalogue.plans.get(source.plan) if source is not None and source.plan else None
         text = words.format(plan=plan.name if plan else "access")
         if source is None or source.until is None:
             return f"{text}."
-        return f"{text}, at least until {day(source.until, catalogue)}."
+        return f"{text}, at least until {format_day(source.until, catalogue)}."
 
-    return said
+    return write
 
 
 def _plain(words: str) -> Words:
@@ -63,10 +64,10 @@ def _used_up(decision: Decision, catalogue: Catalogue) -> str:
 
 def _again(decision: Decision, catalogue: Catalogue) -> str:
     resets_at = decision.meter.resets_at if decision.meter else None
-    return f"; more from {day(resets_at, catalogue)}" if resets_at is not None else ""
+    return f"; more from {format_day(resets_at, catalogue)}" if resets_at is not None else ""
 
 
-def _away(decision: Decision, _: Catalogue) -> str:
+def _unavailable(decision: Decision, _: Catalogue) -> str:
     if decision.show == "full":
         return "We cannot look up your subscription right now, so this story is open."
     return "We cannot look up your subscription right now; please try again in a few minutes."
@@ -83,12 +84,12 @@ SENTENCES: Mapping[Reason, Words] = {
     Reason.GIFT: _held("You read this as a gift"),
     Reason.INSTITUTION: _held("You read this with your institution's access"),
     Reason.METERED: _metered,
-    Reason.STORE_UNAVAILABLE: _away,
+    Reason.STORE_UNAVAILABLE: _unavailable,
     Reason.NO_ENTITLEMENT: _plain("This story is for supporters."),
     Reason.METER_USED_UP: _used_up,
     Reason.SIGN_IN_REQUIRED: _plain("Please sign in to read this story."),
 }
-"""What is said for each reason."""
+"""One sentence for each reason code."""
 
 MONTHS = (
     "January",

@@ -1,20 +1,114 @@
-"""What gives a reader a plan: the facts as they were told, and what each gives, until when.
+"""What entitles a reader: sources as Stripe and admins report them, and the holdings that each has under a catalogue.
 
-`STANDING` is the only place that says what a Stripe status means. A source knows no clock: `holdings()` says what it
-gives and when that ends. Times are epoch seconds.
+A source is a fact (a subscription, a pass, a grant). `holdings()` returns what it opens by each plan, until when, and why;
+a holding's standing depends on the moment, which is always an argument. `STANDING` is the only place that says what a
+Stripe status means. Times are epoch seconds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Literal
 
 from service.domain.catalogue import DAY, HOUR, Catalogue, Plan
-from service.domain.holdings import RANK as RANK
-from service.domain.holdings import Holding as Holding
-from service.domain.holdings import Reason as Reason
-from service.domain.holdings import SourceType as SourceType
-from service.domain.holdings import Standing as Standing
+
+
+class Standing(StrEnum):
+    """Whether a source gives access: good and grace do, ended did, none never did."""
+
+    GOOD = "good"
+    GRACE = "grace"
+    ENDED = "ended"
+    NONE = "none"
+
+
+class Reason(StrEnum):
+    """Why a story is open or locked. The order breaks ties between sources that end at the same moment."""
+
+    FREE = "free"
+    SUBSCRIPTION = "subscription"
+    TRIAL = "trial"
+    GRACE = "grace"
+    PASS = "pass"  # noqa: S105 - a reason code, no password
+    SEAT = "seat"
+    GRANT = "grant"
+    GIFT = "gift"
+    INSTITUTION = "institution"
+    METERED = "metered"
+    STORE_UNAVAILABLE = "store_unavailable"
+    NO_ENTITLEMENT = "no_entitlement"
+    METER_USED_UP = "meter_used_up"
+    SIGN_IN_REQUIRED = "sign_in_required"
+
+
+RANK = {reason: rank for rank, reason in enumerate(Reason)}
+
+SourceType = Literal["subscription", "stripe_entitlement", "pass", "seat", "grant", "gift", "institution"]
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What one source opens by one plan.
+
+    `until` is `None` where it has no end, `reason` is `None` where it opens nothing. `start` delays access only where
+    `waits` is true (a scheduled grant): Stripe's clock may be ahead of ours, and a purchase opens stories at once.
+    """
+
+    type: SourceType
+    id: str
+    plan: str | None
+    features: tuple[str, ...]
+    status: str
+    base: Standing
+    reason: Reason | None
+    start: int | None
+    until: int | None
+    waits: bool = False
+    ending: bool = False
+    confirmed: bool = True
+    note: str | None = None
+    actor: str | None = None
+
+    def standing_at(self, now: float) -> Standing:
+        """Return the standing at `now`: `base`, until the end is reached or while a scheduled start lies ahead."""
+        if self.base in (Standing.NONE, Standing.ENDED):
+            return self.base
+        if self._is_expired(now):
+            return Standing.ENDED
+        return Standing.NONE if self._is_scheduled(now) else self.base
+
+    def status_at(self, now: float) -> str:
+        """Return Stripe's status; of a pass or a grant also `expired` and `scheduled`, which depend on `now`."""
+        if self.base is Standing.ENDED or (self.type not in ("grant", "pass") and self.status != "paid"):
+            return self.status
+        if self._is_expired(now):
+            return "expired"
+        return "scheduled" if self._is_scheduled(now) else self.status
+
+    def is_active_at(self, now: float) -> bool:
+        """Return whether it opens a feature at `now`: it has started, has not ended, and is in good standing or grace."""
+        return self._can_open and not self._is_scheduled(now) and not self._is_expired(now)
+
+    def becomes_active_after(self, now: float) -> bool:
+        """Return whether it is scheduled to open a feature later."""
+        return self._can_open and self._is_scheduled(now) and not self._is_expired(now)
+
+    @property
+    def _can_open(self) -> bool:
+        return self.reason is not None and bool(self.features) and self.base in (Standing.GOOD, Standing.GRACE)
+
+    def _is_scheduled(self, now: float) -> bool:
+        return self.waits and self.start is not None and now < self.start
+
+    def _is_expired(self, now: float) -> bool:
+        return self.until is not None and now >= self.until
+
+    @property
+    def key(self) -> str:
+        """Return `type:id`, as a feature names its source."""
+        return f"{self.type}:{self.id}"
+
 
 STANDING: dict[str, tuple[Standing, Reason | None]] = {
     "trialing": (Standing.GOOD, Reason.TRIAL),
@@ -26,15 +120,15 @@ STANDING: dict[str, tuple[Standing, Reason | None]] = {
     "unpaid": (Standing.ENDED, None),
     "paused": (Standing.ENDED, None),
 }
-"""Stripe's statuses. A word that is not here gives nothing: `(NONE, None)`."""
+"""Stripe's subscription statuses. An unknown status opens nothing: `(NONE, None)`."""
 
 TERMINAL = frozenset({"canceled", "incomplete_expired"})
-"""Statuses that never give way to another."""
+"""Statuses that never change again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of a subscription; `start` and `end` bound the period paid for (or owed)."""
+    """One line of a subscription; `start` and `end` bound the current period, paid or owed."""
 
     price: str
     lookup_key: str | None
@@ -46,7 +140,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A Stripe subscription as last told. `role` says why this reader has it: own, a seat of it, or as a gift."""
+    """A Stripe subscription as last reported. `role` is why this reader has it: it is theirs, a seat in it, or a gift."""
 
     id: str
     status: str
@@ -59,11 +153,11 @@ class Subscription:
     confirmed: bool = True
     role: Literal["subscription", "seat", "gift"] = "subscription"
     since: int | None = None
-    """When a seat was given; `None` for the other roles."""
+    """When a seat was assigned; `None` for the other roles."""
 
     @property
     def scheduled_end(self) -> int | None:
-        """When it will end, if that is settled: `cancel_at`, or the period's end with `cancel_at_period_end`."""
+        """Return when it is set to end: `cancel_at`, or the period's end with `cancel_at_period_end`; else `None`."""
         if self.cancel_at is not None:
             return self.cancel_at
         if self.cancel_at_period_end and self.items:
@@ -71,7 +165,7 @@ class Subscription:
         return None
 
     def holdings(self, catalogue: Catalogue) -> tuple[Holding, ...]:
-        """One a plan that the items belong to; one without a plan where no price is configured."""
+        """Return a holding for each plan that the items belong to; one without a plan if no price is configured."""
         by_plan: dict[str | None, list[Item]] = {}
         for item in self.items:
             plan = catalogue.plan_for(item.price, item.lookup_key, item.product)
@@ -82,7 +176,7 @@ class Subscription:
             by_plan = {None: []}
         plans = catalogue.plans
         if self.role == "seat":
-            # What is no group's any more gives a seat nothing, but is still told.
+            # A seat in a plan that no longer has seats opens nothing, but is still listed.
             by_plan = {name: items for name, items in by_plan.items() if name and plans[name].seats} or {None: []}
         return tuple(self._holding(plans[name] if name else None, items, catalogue) for name, items in by_plan.items())
 
@@ -90,13 +184,13 @@ class Subscription:
         standing, reason = STANDING.get(self.status, (Standing.NONE, None))
         if reason is not None and self.role != "subscription":
             reason = Reason.SEAT if self.role == "seat" else Reason.GIFT
-        # Whose a group is, by payment or as a gift, holds no seat in it unless given one.
-        gives = plan is not None and plan.seats == (self.role == "seat")
+        # The owner of a group subscription has no seat in it unless one is assigned to them.
+        opens = plan is not None and plan.seats == (self.role == "seat")
         return Holding(
             type=self.role,
             id=self.id,
             plan=plan.id if plan else None,
-            features=plan.features if plan and gives else (),
+            features=plan.features if plan and opens else (),
             status=self.status,
             base=standing,
             reason=reason,
@@ -114,7 +208,7 @@ class Subscription:
             return None
         if standing is Standing.GRACE:
             grace_days = plan.grace_days if plan else 14
-            # One item's unpaid renewal makes all of them past due: the unpaid period is the subscription's latest.
+            # One unpaid item makes the whole subscription past due: the unpaid period is the latest of all items.
             grace_end = max((item.start for item in self.items), default=self.created) + grace_days * DAY
             return grace_end if end is None else min(end, grace_end)
         if end is not None:
@@ -126,7 +220,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A one-time payment. `paid_at` is when it starts; a full refund, an open or a lost dispute ends it."""
+    """A one-time payment that starts at `paid_at`. A full refund, or an open or lost dispute, ends it."""
 
     id: str
     price: str | None
@@ -138,16 +232,16 @@ class Pass:
     confirmed: bool = True
     gift: bool = False
     others: tuple[tuple[str | None, str | None, str | None], ...] = ()
-    """What else was bought with it: price, lookup key and product of each."""
+    """The other lines of the same purchase: price, lookup key and product of each."""
 
     def plan_in(self, catalogue: Catalogue) -> Plan | None:
-        """The plan that was bought: of several lines the first that opens something, else the first of any plan."""
+        """Return the purchased plan: of several lines the first with `pass_hours`, else the first of any plan."""
         bought = ((self.price, self.lookup_key, self.product), *self.others)
         found = [plan for line in bought if (plan := catalogue.plan_for(*line)) is not None]
         return next((plan for plan in found if plan.pass_hours), found[0] if found else None)
 
     def holdings(self, catalogue: Catalogue) -> tuple[Holding, ...]:
-        """One: what the plan opens, for its `pass_hours` from the payment."""
+        """Return one holding: the plan's features, for its `pass_hours` from the payment."""
         plan = self.plan_in(catalogue)
         hours = plan.pass_hours if plan else None
         status = "refunded" if self.refunded else "disputed" if self.disputed else "paid"
@@ -169,7 +263,7 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Access that an admin gave: a plan or single features, with a reason, and an end unless none was chosen."""
+    """Access that an admin granted: a plan or single features, with a reason, and an end unless the admin chose none."""
 
     id: str
     plan: str | None
@@ -183,7 +277,7 @@ class Grant:
     import_id: str | None = None
 
     def status_at(self, now: float) -> Literal["active", "scheduled", "expired", "revoked"]:
-        """The word that admins read."""
+        """Return the status that admins see."""
         if self.revoked_at is not None:
             return "revoked"
         if self.until is not None and now >= self.until:
@@ -191,7 +285,7 @@ class Grant:
         return "scheduled" if now < self.start else "active"
 
     def holdings(self, catalogue: Catalogue) -> tuple[Holding, ...]:
-        """One: the plan as it is now, or the single features that are still known."""
+        """Return one holding: the plan as it is configured now, or the single features that still exist."""
         plan = catalogue.plans.get(self.plan) if self.plan else None
         features = plan.features if plan else tuple(name for name in self.features if name in catalogue.features)
         return (
@@ -214,14 +308,14 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class StripeEntitlements:
-    """The lookup keys of Stripe's own entitlements that a customer holds; those named like a feature give it."""
+    """The lookup keys of a customer's Stripe entitlements. A lookup key that equals a feature's name opens it."""
 
     customer: str
     lookup_keys: tuple[str, ...]
     confirmed: bool = True
 
     def holdings(self, catalogue: Catalogue) -> tuple[Holding, ...]:
-        """One, without plan or end: Stripe itself says when it is over."""
+        """Return one holding without plan and end: Stripe reports when it ends."""
         return (
             Holding(
                 type="stripe_entitlement",
@@ -242,5 +336,5 @@ Source = Subscription | Pass | Grant | StripeEntitlements
 
 
 def unconfirmed(source: Subscription | Pass | StripeEntitlements) -> Subscription | Pass | StripeEntitlements:
-    """The same facts, marked as resting on a payload that Stripe has not been asked about since."""
+    """Return the same source, marked as known only from a payload, not yet re-read from Stripe."""
     return replace(source, confirmed=False)

@@ -1,8 +1,7 @@
-"""Story passes: one story for whoever has the link, until its end, for so many people. And how many a reader may give.
+"""Story passes: a link that opens one story for a number of people until its end; and how many a reader can give.
 
-An opening is spent by whoever is let in first with a counting read; the same reader, or the same browser, is let in again
-without one. Who cannot be recognised again (neither reader nor visitor) is answered as without the pass: every reload
-would else spend an opening, and a number of openings would mean nothing.
+The first counted read of a reader or a visitor uses one opening; the same reader or visitor can read again without using
+another. A request without a reader and a visitor is answered as if it had no pass: every reload would use an opening.
 """
 
 from __future__ import annotations
@@ -12,17 +11,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from service.domain.catalogue import Catalogue
-from service.domain.holdings import Holding, Reason, Standing
+from service.domain.sources import Holding, Reason, Standing
 
 MOST_OPENINGS = 100_000
-"""Of one pass: who was let in is remembered until its end, some 60 bytes each."""
+"""Of one pass. The store keeps who used one until the pass ends, about 60 bytes each."""
 
 Status = Literal["active", "used_up", "expired", "revoked"]
 
 
 @dataclass(frozen=True, slots=True)
 class StoryPass:
-    """A pass as it stands. Times are epoch seconds; `used` of `openings` are spent."""
+    """A story pass. Times are epoch seconds; `used` of `openings` are used."""
 
     id: str
     story: str
@@ -35,7 +34,7 @@ class StoryPass:
     used: int = 0
 
     def status_at(self, now: float) -> Status:
-        """The word that admins read. A used-up pass still opens for those who were let in."""
+        """Return the status that admins see. A used-up pass still opens the story for those who already used it."""
         if self.revoked_at is not None:
             return "revoked"
         if now >= self.until:
@@ -43,8 +42,8 @@ class StoryPass:
         return "used_up" if self.used >= self.openings else "active"
 
 
-def holding_of(pass_id: str, until: int) -> Holding:
-    """What opens the story, as a decision weighs it."""
+def pass_holding(pass_id: str, until: int) -> Holding:
+    """Return a story pass as a holding, which is what a decision takes."""
     return Holding(
         type="gift",
         id=pass_id,
@@ -58,7 +57,7 @@ def holding_of(pass_id: str, until: int) -> Holding:
     )
 
 
-def gifts_a_month(holdings: Iterable[Holding], catalogue: Catalogue, now: float) -> int:
-    """How many passes a reader may give in a calendar month: as many as the most generous plan that she holds now says."""
-    held = (catalogue.plans.get(holding.plan or "") for holding in holdings if holding.gives_at(now))
+def gifts_per_month(holdings: Iterable[Holding], catalogue: Catalogue, now: float) -> int:
+    """Return how many passes a reader can give in a calendar month: the highest number among the plans they hold now."""
+    held = (catalogue.plans.get(holding.plan or "") for holding in holdings if holding.is_active_at(now))
     return max((plan.gifts_per_month for plan in held if plan is not None), default=0)

@@ -12,10 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.catalogue import Catalogue, FailurePolicy, Rule, Story, Tier
-from service.domain.decision import OPEN_REASONS, Decision, counted, decide, decide_degraded, explain, is_free
-from service.domain.entitlements import NOTHING, Entitlements, resolve
-from service.domain.holdings import Holding, Reason, Standing
-from service.domain.meter import Standing as Meter
+from service.domain.decision import (
+    NO_ENTITLEMENTS,
+    OPEN_REASONS,
+    Decision,
+    Entitlements,
+    decide,
+    decide_degraded,
+    explain,
+    is_free,
+    mark_counted,
+    resolve_entitlements,
+)
+from service.domain.meter import MeterStanding as Meter
+from service.domain.sources import Holding, Reason, Standing
 
 NOW = 1_795_000_000
 FEATURES = ("notebook", "no_ads", "events")
@@ -53,13 +63,17 @@ def story(*parts: str) -> Story:
 
 
 def asked(
-    tier: Tier, held: Entitlements = NOTHING, meter: Meter | None = None, *parts: str, story_pass: Holding | None = None
+    tier: Tier,
+    held: Entitlements = NO_ENTITLEMENTS,
+    meter: Meter | None = None,
+    *parts: str,
+    story_pass: Holding | None = None,
 ) -> Decision:
     return decide(story(*parts), tier, held, meter, now=NOW, catalogue=catalogue(), story_pass=story_pass)
 
 
 def entitled(*found: Holding) -> Entitlements:
-    return resolve(found, FEATURES, NOW)
+    return resolve_entitlements(found, FEATURES, NOW)
 
 
 METERS = st.sampled_from(
@@ -136,7 +150,7 @@ def test_what_is_free_depends_on_no_reader_no_pass_and_no_meter(
     all_open = replace(tier, open_parts=("facts", "summary"))
     for free in (free_tier, all_open):
         decision = asked(free, held, meter, *parts, story_pass=story_pass)
-        alone = asked(free, NOTHING, None, *parts)
+        alone = asked(free, NO_ENTITLEMENTS, None, *parts)
         assert is_free(story(*parts), free)
         assert replace(decision, held=(), refresh_after=None) == alone
         assert (alone.show, alone.reason, alone.source, alone.meter) == ("full", Reason.FREE, None, None)
@@ -190,21 +204,21 @@ def test_any_one_of_the_features_that_a_tier_requires_opens_every_part() -> None
 
 def test_a_story_pass_counts_until_its_end_and_tells_it() -> None:
     used_up = Meter("stories", 2, 2, seen=False, resets_at=NOW + 50)
-    decision = asked(METERED, NOTHING, used_up, "notebook", story_pass=STORY_PASS)
+    decision = asked(METERED, NO_ENTITLEMENTS, used_up, "notebook", story_pass=STORY_PASS)
     assert (decision.reason, decision.source, decision.meter) == (Reason.GIFT, STORY_PASS, None)
     assert decision.refresh_after == NOW + 9
     for spent in (replace(STORY_PASS, until=NOW), replace(STORY_PASS, base=Standing.NONE)):
-        assert asked(METERED, NOTHING, used_up, story_pass=spent) == asked(METERED, NOTHING, used_up)
+        assert asked(METERED, NO_ENTITLEMENTS, used_up, story_pass=spent) == asked(METERED, NO_ENTITLEMENTS, used_up)
 
 
 def test_a_counted_read_says_so_and_rests_on_the_meter_after_it() -> None:
     before, after = (Meter("stories", 2, used, used == 1, NOW + 50) for used in (0, 1))
-    decision = counted(asked(METERED, NOTHING, before), after)
+    decision = mark_counted(asked(METERED, NO_ENTITLEMENTS, before), after)
     assert decision.meter == replace(after, counted=True)
     assert (decision.reason, decision.refresh_after) == (Reason.METERED, NOW + 50)
-    without = counted(replace(decision, refresh_after=None), replace(after, resets_at=None))
+    without = mark_counted(replace(decision, refresh_after=None), replace(after, resets_at=None))
     assert without.refresh_after is None
-    assert counted(replace(decision, refresh_after=NOW + 9), after).refresh_after == NOW + 9
+    assert mark_counted(replace(decision, refresh_after=NOW + 9), after).refresh_after == NOW + 9
 
 
 # ------------------------------------------------------------------------------------------------- an outage
@@ -277,16 +291,20 @@ SUPPORTER = entitled(holding(("notebook",)))
     ("decision", "tier", "steps"),
     [
         (asked(FREE), FREE, ["free: free"]),
-        (asked(METERED, NOTHING, None, "facts"), METERED, ["free: free"]),
+        (asked(METERED, NO_ENTITLEMENTS, None, "facts"), METERED, ["free: free"]),
         (asked(METERED, SUPPORTER, None), METERED, ["free: not free", "entitlement: subscription"]),
         (
-            asked(METERED, NOTHING, USED, story_pass=STORY_PASS),
+            asked(METERED, NO_ENTITLEMENTS, USED, story_pass=STORY_PASS),
             METERED,
             ["free: not free", "entitlement: none opens it", "pass: gift"],
         ),
-        (asked(METERED, NOTHING, LEFT), METERED, ["free: not free", "entitlement: none opens it", "meter: metered"]),
         (
-            asked(METERED, NOTHING, USED),
+            asked(METERED, NO_ENTITLEMENTS, LEFT),
+            METERED,
+            ["free: not free", "entitlement: none opens it", "meter: metered"],
+        ),
+        (
+            asked(METERED, NO_ENTITLEMENTS, USED),
             METERED,
             ["free: not free", "entitlement: none opens it", "meter: used up", "locked: meter_used_up"],
         ),
@@ -341,7 +359,7 @@ def test_the_steps_of_all_ways_through_the_ladder_tell_their_values() -> None:
             "verdict": "subscription",
         },
     ]
-    by_pass = explain(asked(METERED, NOTHING, None, story_pass=STORY_PASS), METERED)
+    by_pass = explain(asked(METERED, NO_ENTITLEMENTS, None, story_pass=STORY_PASS), METERED)
     assert by_pass[-1]["values"] == {"id": "p_1", "until": NOW + 9}
     assert by_pass[-2]["values"]["source"] is None
     outage = explain(degraded(story(), CLOSED, (("notebook", NOW + 99),), FailurePolicy(), True), CLOSED)
@@ -355,7 +373,7 @@ def test_the_meter_s_step_tells_whether_this_read_or_an_earlier_one_was_counted(
     seen: bool, now_counted: bool, already: bool
 ) -> None:
     meter = Meter("stories", 5, 3, seen, NOW + 50, now_counted)
-    values = explain(asked(METERED, NOTHING, meter), METERED)[-1]["values"]
+    values = explain(asked(METERED, NO_ENTITLEMENTS, meter), METERED)[-1]["values"]
     assert values == {
         "meter": "stories",
         "limit": 5,

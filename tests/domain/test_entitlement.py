@@ -9,8 +9,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.entitlements import NOTHING, Entitlements, precedence, resolve
-from service.domain.holdings import Holding, Reason, Standing
+from service.domain.decision import NO_ENTITLEMENTS, Entitlements, precedence, resolve_entitlements
+from service.domain.sources import Holding, Reason, Standing
 
 NOW = 1_795_000_000
 FEATURES = ("notebook", "no_ads", "events")
@@ -43,13 +43,13 @@ def holding(until: int | None = None, reason: str = "subscription", name: str = 
 
 
 def best(*found: Holding, feature: str = "notebook") -> Holding:
-    return resolve(found, FEATURES, NOW).by_feature[feature]
+    return resolve_entitlements(found, FEATURES, NOW).by_feature[feature]
 
 
 @given(holdings(), MOMENTS)
 def test_what_is_held_is_the_union_over_all_that_gives(found: list[Holding], now: int) -> None:
-    held = resolve(found, FEATURES, now)
-    giving = {name for each in found if each.gives_at(now) for name in each.features}
+    held = resolve_entitlements(found, FEATURES, now)
+    giving = {name for each in found if each.is_active_at(now) for name in each.features}
     assert held.features == tuple(name for name in FEATURES if name in giving), "in the catalogue's order"
 
 
@@ -57,8 +57,8 @@ def test_what_is_held_is_the_union_over_all_that_gives(found: list[Holding], now
 def test_each_feature_comes_from_the_source_with_the_latest_end_then_by_the_order_of_reasons(
     found: list[Holding], now: int
 ) -> None:
-    for name, winner in resolve(found, FEATURES, now).by_feature.items():
-        rivals = [each for each in found if each.gives_at(now) and name in each.features]
+    for name, winner in resolve_entitlements(found, FEATURES, now).by_feature.items():
+        rivals = [each for each in found if each.is_active_at(now) and name in each.features]
         assert winner in rivals
         for rival in rivals:
             ends = [10**12 if each.until is None else each.until for each in (winner, rival)]
@@ -85,7 +85,7 @@ def test_of_equal_ends_the_reasons_decide_in_the_contract_s_order() -> None:
 def test_the_order_in_which_sources_are_kept_decides_nothing(found: list[Holding], now: int, chance: Random) -> None:
     shuffled = list(found)
     chance.shuffle(shuffled)
-    assert resolve(shuffled, FEATURES, now) == resolve(found, FEATURES, now)
+    assert resolve_entitlements(shuffled, FEATURES, now) == resolve_entitlements(found, FEATURES, now)
 
 
 def test_of_one_subscription_s_plans_that_end_alike_it_is_always_the_same_one_that_wins() -> None:
@@ -97,10 +97,10 @@ def test_of_one_subscription_s_plans_that_end_alike_it_is_always_the_same_one_th
 def test_of_those_that_open_a_story_the_one_with_the_latest_end_is_the_source(
     found: list[Holding], now: int, requires: list[str]
 ) -> None:
-    held = resolve(found, FEATURES, now)
+    held = resolve_entitlements(found, FEATURES, now)
     opener = held.opener(requires)
     assert held.opens(requires) is (opener is not None)
-    able = [each for each in found if each.gives_at(now) and not set(requires).isdisjoint(each.features)]
+    able = [each for each in found if each.is_active_at(now) and not set(requires).isdisjoint(each.features)]
     assert opener == (min(able, key=precedence) if able else None)
 
 
@@ -108,7 +108,7 @@ def test_of_those_that_open_a_story_the_one_with_the_latest_end_is_the_source(
 def test_adding_a_source_never_takes_a_feature_away_nor_brings_its_end_nearer(
     found: list[Holding], more: list[Holding], now: int
 ) -> None:
-    before, after = (resolve(sources, FEATURES, now).by_feature for sources in (found, [*found, *more]))
+    before, after = (resolve_entitlements(sources, FEATURES, now).by_feature for sources in (found, [*found, *more]))
     assert set(before) <= set(after)
     for name, winner in before.items():
         assert precedence(after[name])[0] <= precedence(winner)[0]
@@ -120,9 +120,9 @@ def test_ending_one_source_never_touches_another(found: list[Holding], data: st.
         return
     place = data.draw(st.integers(0, len(found) - 1))
     over = replace(found[place], base=Standing.ENDED, reason=None)
-    before = resolve(found, FEATURES, now).by_feature
-    after = resolve([*found[:place], over, *found[place + 1 :]], FEATURES, now).by_feature
-    rest = resolve([*found[:place], *found[place + 1 :]], FEATURES, now).by_feature
+    before = resolve_entitlements(found, FEATURES, now).by_feature
+    after = resolve_entitlements([*found[:place], over, *found[place + 1 :]], FEATURES, now).by_feature
+    rest = resolve_entitlements([*found[:place], *found[place + 1 :]], FEATURES, now).by_feature
     assert after == rest
     for name, winner in before.items():
         if winner is not found[place]:
@@ -133,27 +133,27 @@ def test_ending_one_source_never_touches_another(found: list[Holding], data: st.
 def test_until_it_changes_nothing_changes_and_it_is_an_end_of_what_is_held_or_a_scheduled_start(
     found: list[Holding], now: int
 ) -> None:
-    held = resolve(found, FEATURES, now)
+    held = resolve_entitlements(found, FEATURES, now)
     ends = [winner.until for winner in held.by_feature.values() if winner.until is not None]
-    starts = [each.start for each in found if each.starts_after(now) and each.start is not None]
+    starts = [each.start for each in found if each.becomes_active_after(now) and each.start is not None]
     assert held.changes_at == min([*ends, *starts], default=None)
     for later in range(now, NOW + 12 if held.changes_at is None else held.changes_at):
-        assert resolve(found, FEATURES, later).by_feature == held.by_feature
+        assert resolve_entitlements(found, FEATURES, later).by_feature == held.by_feature
     if held.changes_at is not None and held.changes_at in ends:
-        assert resolve(found, FEATURES, held.changes_at).by_feature != held.by_feature
+        assert resolve_entitlements(found, FEATURES, held.changes_at).by_feature != held.by_feature
 
 
 def test_the_end_of_a_source_that_another_outlasts_changes_nothing() -> None:
-    held = resolve([holding(NOW + 3, name="a"), holding(NOW + 9, name="b")], FEATURES, NOW)
+    held = resolve_entitlements([holding(NOW + 3, name="a"), holding(NOW + 9, name="b")], FEATURES, NOW)
     assert held.changes_at == NOW + 9
 
 
 def test_who_has_nothing_holds_nothing_and_nothing_is_ahead() -> None:
-    assert resolve([], FEATURES, NOW) == NOTHING == Entitlements({}, None)
-    assert (NOTHING.features, NOTHING.opener(FEATURES)) == ((), None)
+    assert resolve_entitlements([], FEATURES, NOW) == NO_ENTITLEMENTS == Entitlements({}, None)
+    assert (NO_ENTITLEMENTS.features, NO_ENTITLEMENTS.opener(FEATURES)) == ((), None)
 
 
 def test_what_ends_before_it_begins_never_begins() -> None:
     never = holding(NOW - 1, start=NOW + 5, waits=True)
-    assert resolve([never], FEATURES, NOW) == NOTHING
+    assert resolve_entitlements([never], FEATURES, NOW) == NO_ENTITLEMENTS
     assert never.standing_at(NOW) is Standing.ENDED

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.catalogue import DAY, Catalogue, GrantPolicy, Plan
-from service.domain.grant_rules import end_refusals, needs_second_admin, refusals
+from service.domain.grant_rules import find_end_mistakes, find_mistakes, needs_second_admin
 
 NOW = 1_795_000_000
 PLANS = {name: Plan(name, name, ("notebook",)) for name in ("supporter", "vip")}
@@ -25,7 +25,7 @@ def under(policy: GrantPolicy) -> Catalogue:
 def wrong(
     policy: GrantPolicy, *, plan: str | None = None, features: tuple[str, ...] = (), until: int | None = NOW + DAY
 ) -> Mapping[str, str]:
-    return dict(refusals(under(policy), plan=plan, features=features, start=NOW, until=until, now=NOW))
+    return dict(find_mistakes(under(policy), plan=plan, features=features, start=NOW, until=until, now=NOW))
 
 
 def test_without_a_policy_every_plan_and_feature_that_exists_may_be_granted() -> None:
@@ -68,7 +68,7 @@ def test_an_end_lies_after_now_and_the_start_and_not_beyond_the_longest(
 ) -> None:
     length = None if until is None else until - now_or(start)
     fine = longest is None if length is None else length > 0 and (longest is None or length <= longest)
-    found = end_refusals(under(GrantPolicy(longest=longest)), start=start, until=until, now=NOW)
+    found = find_end_mistakes(under(GrantPolicy(longest=longest)), start=start, until=until, now=NOW)
     assert [field for field, _ in found] == ([] if fine else ["until"])
 
 
@@ -87,7 +87,7 @@ def now_or(start: int) -> int:
     ],
 )
 def test_an_end_that_is_refused_is_refused_for_what_is_wrong_with_it(start: int, until: int | None, said: str) -> None:
-    found = end_refusals(under(GrantPolicy(longest=30 * DAY)), start=start, until=until, now=NOW)
+    found = find_end_mistakes(under(GrantPolicy(longest=30 * DAY)), start=start, until=until, now=NOW)
     assert said in found[0][1]
 
 

@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.catalogue import DAY, HOUR, MeterPolicy
-from service.domain.meter import EMPTY, Standing, Tally, Window, resets_at, standing, still_counting, window_at
+from service.domain.meter import (
+    EMPTY_TALLY,
+    MeterStanding,
+    Tally,
+    Window,
+    drop_expired,
+    meter_standing,
+    resets_at,
+    window_at,
+)
 
 NOW = 1_795_000_000
 Calendar = Literal["day", "week", "month"]
@@ -171,8 +180,8 @@ def test_of_a_rolling_policy_the_window_is_the_time_that_a_story_read_now_counts
     assert policy.rolling
     assert not calendar("month", ZoneInfo("UTC")).rolling
     assert window_at(policy, now) == Window(now, now + days * DAY)
-    assert still_counting(policy, {b"s": now}, now + days * DAY - 1) == {b"s": now}
-    assert still_counting(policy, {b"s": now}, now + days * DAY) == {}
+    assert drop_expired(policy, {b"s": now}, now + days * DAY - 1) == {b"s": now}
+    assert drop_expired(policy, {b"s": now}, now + days * DAY) == {}
 
 
 READ = st.dictionaries(st.binary(min_size=1, max_size=2), st.integers(NOW - 40 * DAY, NOW), max_size=8)
@@ -183,14 +192,14 @@ def test_in_a_rolling_window_each_story_counts_for_its_own_length_and_the_first_
     read: dict[bytes, int],
 ) -> None:
     policy = rolling()
-    counting = still_counting(policy, read, NOW)
+    counting = drop_expired(policy, read, NOW)
     assert counting == {story: at for story, at in read.items() if NOW - at < 30 * DAY}
     frees = resets_at(policy, counting, window_at(policy, NOW))
     assert (frees is None) is (not counting)
     if frees is not None:
         assert frees > NOW
-        assert still_counting(policy, counting, frees - 1) == counting
-        assert len(still_counting(policy, counting, frees)) < len(counting)
+        assert drop_expired(policy, counting, frees - 1) == counting
+        assert len(drop_expired(policy, counting, frees)) < len(counting)
 
 
 @given(READ, st.integers(0, 8), st.binary(min_size=1, max_size=2), st.sampled_from(["month", "rolling"]))
@@ -199,8 +208,8 @@ def test_a_story_opens_while_one_is_left_or_where_it_was_counted_and_left_is_nev
 ) -> None:
     policy = rolling() if window == "rolling" else calendar("month", ZoneInfo("America/New_York"))
     at = window_at(policy, NOW)
-    now = standing(policy, limit, read, story, at)
-    assert now == Standing("stories", limit, len(read), story in read, resets_at(policy, read, at))
+    now = meter_standing(policy, limit, read, story, at)
+    assert now == MeterStanding("stories", limit, len(read), story in read, resets_at(policy, read, at))
     assert now.opens is (story in read or len(read) < limit)
     assert now.left == max(0, limit - len(read))
     assert not now.counted
@@ -214,5 +223,5 @@ def test_a_calendar_window_resets_at_its_end_whatever_was_read() -> None:
 
 
 def test_nothing_read_is_nothing_counted_and_joined_to_nobody() -> None:
-    assert Tally({}) == EMPTY
-    assert (EMPTY.read, EMPTY.joined) == ({}, None)
+    assert Tally({}) == EMPTY_TALLY
+    assert (EMPTY_TALLY.read, EMPTY_TALLY.joined) == ({}, None)

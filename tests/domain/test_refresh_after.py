@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.catalogue import DAY, HOUR, Catalogue, MeterPolicy, Plan, Rule, Story, Tier
-from service.domain.decision import Decision, decide, decide_degraded
-from service.domain.entitlements import resolve
-from service.domain.meter import standing, still_counting, window_at
+from service.domain.decision import Decision, decide, decide_degraded, resolve_entitlements
+from service.domain.meter import drop_expired, meter_standing, window_at
 from service.domain.sources import Grant, Item, Pass, Source, StripeEntitlements, Subscription
 
 MIDNIGHT = int(datetime(2026, 12, 1, tzinfo=UTC).timestamp())
@@ -110,13 +109,15 @@ class World:
     def answer(self, now: float) -> Decision:
         catalogue = self.catalogue
         tier = catalogue.tier_of(self.story, now)
-        held = resolve([h for source in self.sources for h in source.holdings(catalogue)], catalogue.features, now)
+        held = resolve_entitlements(
+            [h for source in self.sources for h in source.holdings(catalogue)], catalogue.features, now
+        )
         meter = None
         if tier.meter is not None and self.metered:
             policy, window = METERS[tier.meter], window_at(METERS[tier.meter], now)
             counting = {mark: at for mark, at in self.read.items() if at >= window.start}
-            read = still_counting(policy, self.read, now) if policy.rolling else counting
-            meter = standing(policy, policy.readers, read, b"s", window)
+            read = drop_expired(policy, self.read, now) if policy.rolling else counting
+            meter = meter_standing(policy, policy.readers, read, b"s", window)
         return decide(self.story, tier, held, meter, now=now, catalogue=catalogue)
 
     def outage(self, now: float) -> Decision:
@@ -146,7 +147,7 @@ def first_change(answer: Callable[[float], Decision], now: int) -> int | None:
 def starts(world: World, now: int) -> set[int | None]:
     """The scheduled starts ahead: at those an answer can change, but where something better is held it does not."""
     holdings = [holding for source in world.sources for holding in source.holdings(world.catalogue)]
-    return {holding.start for holding in holdings if holding.starts_after(now)}
+    return {holding.start for holding in holdings if holding.becomes_active_after(now)}
 
 
 @given(WORLDS, SECONDS)

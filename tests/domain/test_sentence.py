@@ -10,8 +10,8 @@ import pytest
 
 from service.domain.catalogue import Catalogue, Plan, Tier
 from service.domain.decision import Decision
-from service.domain.meter import Standing
-from service.domain.reader_sentences import SENTENCES, sentence
+from service.domain.meter import MeterStanding
+from service.domain.reader_sentences import SENTENCES, reader_sentence
 from service.domain.sources import Holding, Reason
 from service.domain.sources import Standing as Good
 
@@ -34,13 +34,13 @@ def decision(
     source = Holding(
         "grant", "gr_secret", plan, (), "active", Good.GOOD, reason, 0, until, note="a secret", actor="anna"
     )
-    meter = Standing("stories", 5, 3, seen=False, resets_at=END)
+    meter = MeterStanding("stories", 5, 3, seen=False, resets_at=END)
     return Decision(show, reason, "metered", (), source=source, meter=meter)  # type: ignore[arg-type]  # a plain string in tests
 
 
 @pytest.mark.parametrize("reason", [Reason.METERED, Reason.METER_USED_UP])
 def test_an_old_answer_without_its_meter_names_no_number(reason: Reason) -> None:
-    told = sentence(replace(decision(reason), meter=None), CATALOGUE)
+    told = reader_sentence(replace(decision(reason), meter=None), CATALOGUE)
     assert "free stories" in told
     assert not any(character.isdigit() for character in told)
 
@@ -54,7 +54,7 @@ def test_every_reason_has_its_sentence() -> None:
 @pytest.mark.parametrize("plan", ["supporter", None, "gone"])
 def test_no_sentence_tells_what_is_the_newsrooms_own(reason: Reason, until: int | None, plan: str | None) -> None:
     for show in ("full", "upsell"):
-        text = sentence(decision(reason, until=until, plan=plan, show=show), CATALOGUE)
+        text = reader_sentence(decision(reason, until=until, plan=plan, show=show), CATALOGUE)
         assert text.endswith(".")
         assert text[0].isupper()
         assert not {"{", "}", "None"} & set(text.split())
@@ -78,16 +78,16 @@ def test_no_sentence_tells_what_is_the_newsrooms_own(reason: Reason, until: int 
     ],
 )
 def test_sentences(reason: Reason, until: int | None, words: str) -> None:
-    assert sentence(decision(reason, until=until), CATALOGUE) == words
+    assert reader_sentence(decision(reason, until=until), CATALOGUE) == words
 
 
 def test_without_figures_a_meter_is_told_without_them() -> None:
     bare = Decision("upsell", Reason.METER_USED_UP, "metered", ())
-    assert sentence(bare, CATALOGUE) == "You have read all your free stories."
+    assert reader_sentence(bare, CATALOGUE) == "You have read all your free stories."
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "UTC", "Asia/Tokyo", "Pacific/Kiritimati"])
 def test_an_end_at_the_end_of_the_calendar_or_beyond_it_is_a_date_in_every_zone(zone: str) -> None:
     for end in (253_402_300_799, 253_402_300_799 + 48 * 3_600):
-        told = sentence(decision(Reason.GRANT, until=end), replace(CATALOGUE, zone=ZoneInfo(zone)))
+        told = reader_sentence(decision(Reason.GRANT, until=end), replace(CATALOGUE, zone=ZoneInfo(zone)))
         assert told.endswith(" December 9999.")

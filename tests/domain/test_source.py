@@ -13,14 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.catalogue import DAY, HOUR, Catalogue, Plan
-from service.domain.holdings import RANK, Holding, Reason, Standing
 from service.domain.sources import (
+    RANK,
     STANDING,
     TERMINAL,
     Grant,
+    Holding,
     Item,
     Pass,
+    Reason,
     Source,
+    Standing,
     StripeEntitlements,
     Subscription,
     unconfirmed,
@@ -117,7 +120,7 @@ def test_a_status_gives_access_only_where_the_table_gives_a_reason(
     standing, reason = CONTRACT.get(status, ("none", None))
     of_role = reason if role == "subscription" or reason is None else role
     assert (holding.base.value, holding.reason, holding.status_at(now)) == (standing, of_role, status)
-    assert holding.gives_at(now) is (reason is not None and holding.until is not None and now < holding.until)
+    assert holding.is_active_at(now) is (reason is not None and holding.until is not None and now < holding.until)
 
 
 @given(UNKNOWN)
@@ -132,7 +135,7 @@ def test_access_holds_while_now_is_before_until(status: str, cancel_at: int | No
     holding = only(given_)
     assert holding.until is not None
     now = holding.until + off
-    assert holding.gives_at(now) is (off < 0)
+    assert holding.is_active_at(now) is (off < 0)
     assert holding.standing_at(now) is (STANDING[status][0] if off < 0 else ENDED)
 
 
@@ -218,7 +221,7 @@ def test_a_scheduled_end_within_the_grace_ends_it_and_a_later_one_does_not_prolo
 def test_a_price_of_no_plan_has_a_fortnight_of_grace_and_gives_nothing() -> None:
     holding = only(subscription("past_due", item("price_unknown")))
     assert (holding.plan, holding.features, holding.until) == (None, (), NOW + 14 * DAY)
-    assert not holding.gives_at(NOW)
+    assert not holding.is_active_at(NOW)
 
 
 @given(st.sampled_from(["canceled", "incomplete_expired", "unpaid", "paused"]), st.one_of(st.none(), MOMENTS), MOMENTS)
@@ -228,8 +231,8 @@ def test_what_has_ended_gives_nothing_and_tells_when_it_ended_if_that_is_known(
     over = replace(subscription(status), ended_at=ended_at, cancel_at=NOW + MONTH, cancel_at_period_end=True)
     holding = only(over)
     assert (holding.until, holding.ending, holding.standing_at(now)) == (ended_at, False, ENDED)
-    assert not holding.gives_at(now)
-    assert not holding.starts_after(now)
+    assert not holding.is_active_at(now)
+    assert not holding.becomes_active_after(now)
 
 
 def test_an_item_of_a_plan_has_the_latest_period_end_of_the_items_that_give_it() -> None:
@@ -260,19 +263,19 @@ def test_a_price_that_is_not_configured_is_kept_and_counts_as_soon_as_it_is() ->
     source = subscription("active", Item("price_new", "key_new", "prod_new", 1, NOW, NOW + MONTH))
     unknown = only(source)
     assert (unknown.plan, unknown.features, unknown.until) == (None, (), NOW + MONTH + LEEWAY)
-    assert not unknown.gives_at(NOW)
+    assert not unknown.is_active_at(NOW)
     bare = replace(PLANS["supporter"], prices=())
     by_id, by_key = replace(bare, prices=("price_new",)), replace(bare, prices=("key_new",))
     for plan in (by_id, by_key, replace(bare, products=("prod_new",))):
         later = replace(CATALOGUE, plans={"supporter": plan})
         (known,) = source.holdings(later)
         assert (known.plan, known.features) == ("supporter", ("notebook", "no_ads"))
-        assert known.gives_at(NOW)
+        assert known.is_active_at(NOW)
 
 
 def test_who_has_just_paid_is_not_kept_waiting_for_stripe_s_clock() -> None:
     ahead = replace(subscription("active", item("price_month", NOW + 90, NOW + MONTH)), created=NOW + 90)
-    assert only(ahead).gives_at(NOW)
+    assert only(ahead).is_active_at(NOW)
 
 
 @pytest.mark.parametrize("confirmed", [True, False])
@@ -295,11 +298,11 @@ def test_a_group_s_owner_holds_no_seat_unless_given_one() -> None:
     for role in ("subscription", "gift"):
         owner = only(replace(subscription("active", item("price_seat")), role=role))
         assert (owner.type, owner.plan, owner.features) == (role, "newsroom", ())
-        assert not owner.gives_at(NOW)
+        assert not owner.is_active_at(NOW)
     seat = only(subscription("active", item("price_seat"), role="seat"))
     assert (seat.type, seat.id, seat.features, seat.reason) == ("seat", "sub_1", ("notebook",), Reason.SEAT)
     assert (seat.start, seat.until) == (NOW + 5, NOW + MONTH + LEEWAY), "from when it was given, until its group ends"
-    assert seat.gives_at(NOW), "a seat is held from the moment it is told of"
+    assert seat.is_active_at(NOW), "a seat is held from the moment it is told of"
 
 
 def test_a_seat_gives_the_group_s_plan_alone() -> None:
@@ -351,7 +354,7 @@ def test_a_pass_ends_with_a_full_refund_and_while_a_dispute_is_open_or_lost(
     refunded: bool, disputed: bool, status: str, gift: bool
 ) -> None:
     holding = only(Pass("cs_1", "price_day", None, None, NOW, refunded, disputed, gift=gift))
-    assert holding.gives_at(NOW) is (status == "paid")
+    assert holding.is_active_at(NOW) is (status == "paid")
     assert holding.standing_at(NOW) is (GOOD if status == "paid" else ENDED)
     assert holding.status_at(NOW) == status
     assert holding.status_at(NOW + 2 * DAY) == ("expired" if status == "paid" else status)
@@ -371,7 +374,7 @@ def test_a_payment_for_what_is_no_pass_gives_nothing(price: str | None) -> None:
         NONE,
         "paid",
     )
-    assert not holding.gives_at(NOW)
+    assert not holding.is_active_at(NOW)
 
 
 # ------------------------------------------------------------------------------ grants, Stripe's entitlements
@@ -399,8 +402,8 @@ def test_a_grant_is_scheduled_active_expired_or_revoked_and_stands_none_good_end
     source = grant(start, until, revoked_at)
     holding = only(source)
     assert (source.status_at(now), holding.status_at(now), holding.standing_at(now)) == (status, status, standing)
-    assert holding.gives_at(now) is (status == "active")
-    assert holding.starts_after(now) is (status == "scheduled")
+    assert holding.is_active_at(now) is (status == "active")
+    assert holding.becomes_active_after(now) is (status == "scheduled")
 
 
 def test_a_grant_gives_what_its_plan_gives_now_or_its_single_features_that_are_still_known() -> None:
@@ -415,11 +418,11 @@ def test_a_grant_gives_what_its_plan_gives_now_or_its_single_features_that_are_s
 def test_a_grant_of_a_plan_that_is_gone_gives_nothing_and_still_tells_its_plan() -> None:
     holding = only(grant(plan="gold"))
     assert (holding.plan, holding.features) == ("gold", ())
-    assert not holding.gives_at(NOW)
+    assert not holding.is_active_at(NOW)
 
 
 def test_a_grant_without_an_end_never_ends() -> None:
-    assert only(grant(until=None)).gives_at(NOW + 10**10)
+    assert only(grant(until=None)).is_active_at(NOW + 10**10)
 
 
 @given(st.sets(st.sampled_from(["notebook", "archive", "NOTEBOOK", "foreign"])), MOMENTS)
@@ -428,4 +431,4 @@ def test_stripe_s_entitlements_give_each_feature_whose_name_is_a_lookup_key(keys
     assert (holding.type, holding.id, holding.plan, holding.until) == ("stripe_entitlement", "cus_1", None, None)
     assert holding.features == tuple(name for name in ("notebook", "archive") if name in keys)
     assert (holding.status_at(now), holding.standing_at(now), holding.reason) == ("active", GOOD, Reason.SUBSCRIPTION)
-    assert holding.gives_at(now) is bool(holding.features)
+    assert holding.is_active_at(now) is bool(holding.features)

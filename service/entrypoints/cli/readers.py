@@ -8,7 +8,7 @@ import click
 
 from service.bootstrap import Service
 from service.domain.catalogue import Story
-from service.domain.reader_sentences import sentence
+from service.domain.reader_sentences import reader_sentence
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli import privacy
 from service.entrypoints.cli import seats as belonging
@@ -63,7 +63,7 @@ def as_text(service: Service, told: Told) -> str:
     reason = told.reason.value if told.reason else "the meter decided"
     lines = [f"{who}, {told.story} ({told.tier}), at {when}: {shown[told.show]}: {reason}"]
     if told.reason is not None:
-        lines.append(f"To the reader: {sentence(told.decision, service.settings.catalogue)}")
+        lines.append(f"To the reader: {reader_sentence(told.decision, service.settings.catalogue)}")
     for step in encoded(told)["explain"]:
         changes = step["values"].get("changes")
         values = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from service.domain.catalogue import Catalogue, Offer, Tier
 from service.domain.decision import Decision, explain
-from service.domain.meter import Standing as MeterStanding
+from service.domain.meter import MeterStanding as MeterStanding
 from service.domain.sources import Grant, Holding
 from service.use_cases.access.check import Answer
 

@@ -19,10 +19,17 @@ from service.adapters.redis.readers.readers import Command, Readers
 from service.adapters.redis.readers.source_codec import NewerSchema
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, Story, Tier
-from service.domain.decision import Decision, counted, decide, decide_degraded, is_free
-from service.domain.entitlements import NOTHING, Entitlements
+from service.domain.decision import (
+    NO_ENTITLEMENTS,
+    Decision,
+    Entitlements,
+    decide,
+    decide_degraded,
+    is_free,
+    mark_counted,
+)
 from service.domain.errors import StoreUnavailable
-from service.domain.meter import EMPTY, Tally
+from service.domain.meter import EMPTY_TALLY, Tally
 from service.use_cases.access.entitlement_cache import Holders
 from service.use_cases.story_passes.validation import Entry, Gate, Ticket
 
@@ -71,12 +78,12 @@ class Seen:
     def of_reader(self, meter: str) -> Tally:
         """What the reader has read by this meter."""
         found = self.readers.get(meter)
-        return meters.unpack(*found) if found is not None else EMPTY
+        return meters.unpack(*found) if found is not None else EMPTY_TALLY
 
     def of_visitor(self, meter: str) -> Tally:
         """What the visitor has read by this meter."""
         found = self.visitors.get(meter)
-        return meters.unpack(*found) if found is not None else EMPTY
+        return meters.unpack(*found) if found is not None else EMPTY_TALLY
 
 
 class Desk:
@@ -112,7 +119,7 @@ class Desk:
         needed = reader is not None or not all(map(is_free, stories, tiers))
         try:
             frames = [self._frame(name, now) for name in metered]
-            seen = self._look(reader, visitor, frames, now) if needed else Seen(None, NOTHING, {}, {})
+            seen = self._look(reader, visitor, frames, now) if needed else Seen(None, NO_ENTITLEMENTS, {}, {})
             decisions = [self._weigh(q, tier, seen, now) for q, tier in zip(questions, tiers, strict=True)]
         except (StoreUnavailable, NewerSchema):
             decisions = [self._degraded(q, tier, now) for q, tier in zip(questions, tiers, strict=True)]
@@ -123,7 +130,7 @@ class Desk:
         frames = [] if free or tier.meter is None else [self._frame(tier.meter, now)]
         ticket = None if question.token is None or free else self._ticket(question, question.token, now)
         if question.reader is None and free:
-            return decide(question.story, tier, NOTHING, None, now=now, catalogue=self.catalogue)
+            return decide(question.story, tier, NO_ENTITLEMENTS, None, now=now, catalogue=self.catalogue)
         seen = self._look(question.reader, question.visitor, frames, now, ticket)
         decision = self._weigh(question, tier, seen, now)
         if question.count and ticket is not None and seen.entry is not None and decision.source is seen.entry.holding:
@@ -161,8 +168,8 @@ class Desk:
         else:
             # There is nobody to look up; but whether the store is there decides whether `[failure]` answers.
             self._link.read([(self._keys.shared("probe"), (b"PING",))])
-            return Seen(None, NOTHING, {}, {})
-        entitlements, place, of_reader = NOTHING, 0, {}
+            return Seen(None, NO_ENTITLEMENTS, {}, {})
+        entitlements, place, of_reader = NO_ENTITLEMENTS, 0, {}
         marks: tuple[bytes, ...] = ()
         if reader is not None:
             asked, holder = reader, self._holders.of(replies[0], now)
@@ -219,7 +226,7 @@ class Desk:
             question.story, tier, seen.entitlements, meter, now=now, catalogue=self.catalogue, story_pass=story_pass
         )
 
-    def _standing(self, question: Question, tier: Tier, seen: Seen, now: float) -> metering.Standing | None:
+    def _standing(self, question: Question, tier: Tier, seen: Seen, now: float) -> metering.MeterStanding | None:
         """Where the reader, else the visitor, stands with the tier's meter; `None`: there is nobody to meter."""
         policy = self.catalogue.meters[tier.meter or ""]
         window = self._frame(policy.name, now).window
@@ -228,11 +235,11 @@ class Desk:
         if seen.reader is not None:
             read = seen.of_reader(policy.name).read
             if visitor.read and visitor.joined in (None, *seen.marks):
-                read = metering.united(policy, read, visitor.read)
-            return metering.standing(policy, policy.readers, read, mark, window)
+                read = metering.merge_counted(policy, read, visitor.read)
+            return metering.meter_standing(policy, policy.readers, read, mark, window)
         if question.visitor is None or policy.visitors == 0:
             return None
-        return metering.standing(policy, policy.visitors, visitor.read, mark, window)
+        return metering.meter_standing(policy, policy.visitors, visitor.read, mark, window)
 
     def _count(
         self, question: Question, tier: Tier, frame: Frame, seen: Seen, decision: Decision, now: float
@@ -246,12 +253,12 @@ class Desk:
             return decision
         done, tally = counting
         limit = frame.policy.visitors if seen.reader is None else frame.policy.readers
-        after = metering.standing(frame.policy, limit, tally.read, story_mark(question.story.id), frame.window)
+        after = metering.meter_standing(frame.policy, limit, tally.read, story_mark(question.story.id), frame.window)
         again = decide(question.story, tier, seen.entitlements, after, now=now, catalogue=self.catalogue)
-        return counted(again, after) if done else again
+        return mark_counted(again, after) if done else again
 
     def _counting(
-        self, question: Question, frame: Frame, seen: Seen, meter: metering.Standing
+        self, question: Question, frame: Frame, seen: Seen, meter: metering.MeterStanding
     ) -> tuple[bool, Tally] | None:
         """Whether the story was counted now, and the meter after; `None` where nothing was to be written."""
         store, policy, story = self._store, frame.policy, question.story.id
@@ -291,6 +298,6 @@ class Desk:
     def _degraded(self, question: Question, tier: Tier, now: float) -> Decision:
         signed_in = question.reader is not None
         if not signed_in and is_free(question.story, tier):  # It needs no store, so there is nothing amiss with it.
-            return decide(question.story, tier, NOTHING, None, now=now, catalogue=self.catalogue)
+            return decide(question.story, tier, NO_ENTITLEMENTS, None, now=now, catalogue=self.catalogue)
         known = self._known.lasting(reader_hash(question.reader), now) if question.reader else ()
         return decide_degraded(question.story, tier, known, signed_in=signed_in, catalogue=self.catalogue, now=now)

@@ -11,7 +11,7 @@ from typing import Any
 
 from service.adapters.redis.readers.readers import HoldingsCache, alias_in, marks_in, pairs_in
 from service.domain.catalogue import Catalogue
-from service.domain.entitlements import FOREVER, NOTHING, Entitlements, resolve
+from service.domain.decision import FOREVER, NO_ENTITLEMENTS, Entitlements, resolve_entitlements
 
 Held = tuple[tuple[str, int | None], ...]
 
@@ -29,7 +29,7 @@ class Holder:
     """Marks of the readers that were merged into this one; visitors that had joined them count for it."""
 
 
-NOBODY = Holder(None, NOTHING, (), 0.0, FOREVER)
+NOBODY = Holder(None, NO_ENTITLEMENTS, (), 0.0, FOREVER)
 
 
 class Holders:
@@ -52,7 +52,7 @@ class Holders:
         return self._work_out(record, now)
 
     def _work_out(self, record: tuple[bytes, ...], now: float) -> Holder:
-        entitlements = resolve(self._holdings.holdings(record), self._features, now)
+        entitlements = resolve_entitlements(self._holdings.holdings(record), self._features, now)
         held = tuple((name, holding.until) for name, holding in entitlements.by_feature.items())
         turns_at = FOREVER if entitlements.changes_at is None else entitlements.changes_at
         holder = Holder(alias_in(record), entitlements, held, now, turns_at, marks_in(record))

@@ -19,12 +19,9 @@ from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.service_state.policies import Policies, Policy, policy_of
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, MeterPolicy, Story, Tier
-from service.domain.decision import Decision, Step, decide, explain
-from service.domain.entitlements import resolve
-from service.domain.holdings import Holding
-from service.domain.meter import Standing
-from service.domain.sources import Reason
-from service.domain.sources import Standing as SourceStanding
+from service.domain.decision import Decision, Step, decide, explain, resolve_entitlements
+from service.domain.meter import MeterStanding
+from service.domain.sources import Holding, Reason, Standing
 from service.use_cases.access.causes import Traces
 from service.use_cases.access.check import Desk, Question
 from service.use_cases.access.decision_ids import KEPT, DecisionIds
@@ -43,7 +40,7 @@ class Told:
     show: Literal["full", "upsell"] | None
     reason: Reason | None
     decision: Decision
-    meter: Standing | None
+    meter: MeterStanding | None
     policy_revision: str
     steps: Sequence[Step]
 
@@ -120,7 +117,7 @@ class Why:
         else:
             sources = [kept.source for kept in self._readers.everything(name) if kept.source is not None]
         holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]
-        held = resolve(holdings, self._catalogue.features, at)
+        held = resolve_entitlements(holdings, self._catalogue.features, at)
         tier = self._catalogue.tier_of(story, at)
         meter = self._standing(self._catalogue.meters[tier.meter], name, story, at) if tier.meter else None
         decision = decide(story, tier, held, meter, now=at, catalogue=self._catalogue)
@@ -167,12 +164,12 @@ class Why:
         known = replace(told, meter=meter if none_read else None)
         return known if certain else replace(known, show=None, reason=None)
 
-    def _standing(self, policy: MeterPolicy, reader: str, story: Story, at: float) -> Standing:
+    def _standing(self, policy: MeterPolicy, reader: str, story: Story, at: float) -> MeterStanding:
         frame = meters.frame_at(policy, at)
         key = self._readers.keys.reader_meter(reader_hash(reader), frame.code)
         (value,) = self._link.read([(key, (b"GET", key))])
         tally = meters.unpack(frame, value)
-        return metering.standing(policy, policy.readers, tally.read, story_mark(story.id), frame.window)
+        return metering.meter_standing(policy, policy.readers, tally.read, story_mark(story.id), frame.window)
 
     def _erased(self, reader: str, at: float) -> bool:
         erased = self._readers.erased_at(reader, self._readers.resolve(reader))
@@ -209,12 +206,12 @@ def _feature(place: int | str, policy: Policy | None) -> str:
 
 def _source(values: Sequence[Any], reason: Reason) -> Holding:
     kind, source_id, plan, until = values
-    return Holding(kind, source_id, plan, (), "", SourceStanding.GOOD, reason, None, until)
+    return Holding(kind, source_id, plan, (), "", Standing.GOOD, reason, None, until)
 
 
-def _meter(values: Sequence[Any]) -> Standing:
+def _meter(values: Sequence[Any]) -> MeterStanding:
     name, limit, used, seen, was_counted, resets_at = values
-    return Standing(name, limit, used, bool(seen), resets_at, bool(was_counted))
+    return MeterStanding(name, limit, used, bool(seen), resets_at, bool(was_counted))
 
 
 def _unknown(decision: Decision) -> Tier:

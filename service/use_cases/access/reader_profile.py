@@ -15,8 +15,8 @@ from service.adapters.redis.readers.past import Past
 from service.adapters.redis.readers.readers import Readers
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue
-from service.domain.entitlements import resolve
-from service.domain.meter import Standing
+from service.domain.decision import resolve_entitlements
+from service.domain.meter import MeterStanding
 from service.domain.sources import Holding, Source
 
 LAST = 253_370_764_800
@@ -31,7 +31,7 @@ class Profile:
     features: Sequence[tuple[str, Holding]]
     holdings: Sequence[Holding]
     customers: Sequence[str]
-    meters: Sequence[Standing]
+    meters: Sequence[MeterStanding]
 
 
 class Profiles:
@@ -48,8 +48,8 @@ class Profiles:
         name = self._readers.resolve(reader)
         sources = self._sources(name, at, now)
         holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]
-        held = resolve(holdings, self._catalogue.features, at)
-        holdings.sort(key=lambda holding: (not holding.gives_at(at), holding.type, holding.id, holding.plan or ""))
+        held = resolve_entitlements(holdings, self._catalogue.features, at)
+        holdings.sort(key=lambda holding: (not holding.is_active_at(at), holding.type, holding.id, holding.plan or ""))
         return Profile(
             reader,
             tuple(held.by_feature.items()),
@@ -64,7 +64,7 @@ class Profiles:
             return self.past.sources_at(reader, at)
         return [kept.source for kept in self._readers.everything(reader) if kept.source is not None]
 
-    def _standings(self, reader: str, now: float) -> list[Standing]:
+    def _standings(self, reader: str, now: float) -> list[MeterStanding]:
         policies = list(self._catalogue.meters.values())
         if not policies:
             return []
@@ -74,6 +74,6 @@ class Profiles:
         values = self._link.read([(name, (b"GET", name)) for name in names])
         tallies = [meters.unpack(frame, value) for frame, value in zip(frames, values, strict=True)]
         return [
-            metering.standing(frame.policy, frame.policy.readers, tally.read, b"", frame.window)
+            metering.meter_standing(frame.policy, frame.policy.readers, tally.read, b"", frame.window)
             for frame, tally in zip(frames, tallies, strict=True)
         ]

@@ -70,7 +70,7 @@ class Giving:
         current = self._current(reader, grant_id)
         if current.revoked_at is not None:
             raise RevokedGrant
-        if mistakes := granting.end_refusals(self._catalogue, start=current.start, until=until, now=now):
+        if mistakes := granting.find_end_mistakes(self._catalogue, start=current.start, until=until, now=now):
             raise WrongEnd(mistakes)
         longer = current.until is not None and (until is None or until > current.until)
         beyond = granting.needs_second_admin(self._catalogue, start=current.start, until=until, now=now)
@@ -99,7 +99,7 @@ class Giving:
 
     def _check_create(self, approval: Approval, now: float) -> granting.Mistakes:
         wanted = self._wanted(approval)
-        return granting.refusals(
+        return granting.find_mistakes(
             self._catalogue, plan=wanted.plan, features=wanted.features, start=wanted.start, until=wanted.until, now=now
         )
 
@@ -120,7 +120,9 @@ class Giving:
             return _GONE
         if current.revoked_at is not None:
             return _GONE
-        return granting.end_refusals(self._catalogue, start=current.start, until=approval.payload["until"], now=now)
+        return granting.find_end_mistakes(
+            self._catalogue, start=current.start, until=approval.payload["until"], now=now
+        )
 
     def _change(self, approval: Approval, now: float) -> Grant:
         target, said, reason = self._readers.resolve(str(approval.reader)), approval.payload, approval.reason or ""

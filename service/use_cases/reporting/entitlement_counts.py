@@ -63,5 +63,5 @@ class Stocktaking:
 
     def _source(self, source: Source, counts: Counter[str], now: float) -> None:
         for holding in source.holdings(self._engine.catalogue):
-            if holding.gives_at(now):
+            if holding.is_active_at(now):
                 counts[holding.plan or SINGLE] += 1

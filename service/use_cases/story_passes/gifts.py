@@ -16,7 +16,7 @@ from service.adapters.redis.story_passes.passes import Passes, Wanted, new_id
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, MeterPolicy
 from service.domain.meter import Window
-from service.domain.story_passes import StoryPass, gifts_a_month
+from service.domain.story_passes import StoryPass, gifts_per_month
 from service.use_cases.story_passes.validation import Gate
 
 REASON = "a gift of a reader"
@@ -94,7 +94,7 @@ class Giving:
     def _most(self, reader: str, now: float) -> int:
         sources = [kept.source for kept in self._readers.hot(reader) if kept.source is not None]
         holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]
-        return gifts_a_month(holdings, self._catalogue, now)
+        return gifts_per_month(holdings, self._catalogue, now)
 
     def _allowance(self, reader: str, most: int, month: Window) -> Allowance:
         return Allowance(most, len(self._gifts.given(reader, month.start)), month.end)

@@ -13,8 +13,8 @@ from service.adapters.pass_tokens import PassTokens
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.story_passes.passes import Passes, admission_in
 from service.domain.bots import is_bot
-from service.domain.holdings import Holding
-from service.domain.story_passes import holding_of
+from service.domain.sources import Holding
+from service.domain.story_passes import pass_holding
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Gate:
         admission = admission_in(reply, reader=ticket.reader is not None)
         if admission is None or not admission.lets_in or admission.story != ticket.story:
             return None
-        return Entry(holding_of(ticket.pass_id, admission.until), admission.writes)
+        return Entry(pass_holding(ticket.pass_id, admission.until), admission.writes)
 
     def open(self, ticket: Ticket, now: float) -> bool:
         """Spends an opening where one is due; `False`: it was used up, or revoked, since it was looked at."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from service.adapters.redis.readers.readers import HoldingsCache
 from service.domain.catalogue import Catalogue
-from service.domain.entitlements import FOREVER, Entitlements, resolve
+from service.domain.decision import FOREVER, Entitlements, resolve_entitlements
 from service.use_cases.subscriptions.owner_resolution import Person
 
 MOST_NOTED = 100
@@ -24,7 +24,7 @@ class Entitled:
         self._holdings = HoldingsCache(catalogue)
 
     def by(self, hot: Mapping[bytes, bytes], now: float) -> Entitlements:
-        return resolve(self._holdings.holdings(hot), self._catalogue.features, now)
+        return resolve_entitlements(self._holdings.holdings(hot), self._catalogue.features, now)
 
     def change(self, person: Person, field: bytes, record: bytes | None, now: float) -> Change:
         """What putting this record (`None`: none that opens anything) under the field changes."""

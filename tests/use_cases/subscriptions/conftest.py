@@ -26,7 +26,7 @@ from service.adapters.stripe.errors import NoSuchObject, StripeUnavailable
 from service.adapters.stripe.transport import Patience
 from service.adapters.stripe.webhook import Envelope, envelope
 from service.domain.catalogue import Catalogue
-from service.domain.entitlements import resolve
+from service.domain.decision import resolve_entitlements
 from service.domain.sources import Holding
 from service.domain.stripe_facts import PaymentRef, Ref, Told
 from service.settings.policy_file import read_folder
@@ -233,7 +233,7 @@ class Stage:
         """Features with their ends."""
         kept = self.readers.hot(self.readers.resolve(reader))
         holdings = [holding for one in kept if one.source for holding in one.source.holdings(self.catalogue)]
-        found = resolve(holdings, self.catalogue.features, now).by_feature
+        found = resolve_entitlements(holdings, self.catalogue.features, now).by_feature
         return {name: holding.until for name, holding in found.items()}
 
     def expected(self, final: dict[str, Any], paid: dict[str, int], now: float) -> Held:
@@ -250,7 +250,7 @@ class Stage:
             told = translate.session(obj, paid_at=paid.get(obj["id"]), payment=payment)
             assert told is not None
             holdings += told.source.holdings(self.catalogue) if told.source else ()
-        found = resolve(holdings, self.catalogue.features, now).by_feature
+        found = resolve_entitlements(holdings, self.catalogue.features, now).by_feature
         return {name: holding.until for name, holding in found.items()}
 
 

@@ -19,7 +19,7 @@ from service.adapters.redis.audit.audit import Actor, Audit
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.readers.readers import Kept, Readers
 from service.domain.catalogue import Catalogue
-from service.domain.entitlements import resolve
+from service.domain.decision import resolve_entitlements
 from service.domain.errors import StoreUnavailable
 from service.domain.sources import Grant, Source
 
@@ -179,7 +179,7 @@ class Grants:
     def _held(self, reader: str, now: float) -> Held:
         sources = [kept.source for kept in self._readers.hot(reader) if kept.source is not None]
         holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]
-        found = resolve(holdings, self._catalogue.features, now).by_feature
+        found = resolve_entitlements(holdings, self._catalogue.features, now).by_feature
         return tuple((name, holding.until) for name, holding in found.items())
 
 

@@ -16,7 +16,7 @@ from service.adapters.redis.client.keys import meter_code, owner_mark, reader_ha
 from service.adapters.redis.client.scripts import Script, load
 from service.adapters.redis.client.store import Store
 from service.domain.catalogue import MeterPolicy
-from service.domain.meter import EMPTY, Tally, Window, window_at
+from service.domain.meter import EMPTY_TALLY, Tally, Window, window_at
 
 KIND = {"day": b"\x11", "week": b"\x12", "month": b"\x13", "rolling": b"\x14"}
 """First byte of a meter: schema 1 in its high half, the window in its low half."""
@@ -63,14 +63,14 @@ def frame_at(policy: MeterPolicy, now: float) -> Frame:
 def unpack(frame: Frame, value: bytes | None) -> Tally:
     """What a stored meter says at the frame's moment. What is of an earlier window, or of another kind, says nothing."""
     if value is None or value[:1] != frame.kind:
-        return EMPTY
+        return EMPTY_TALLY
     (stamp,) = _STAMP.unpack_from(value, 1)
     joined = value[5] == 1
     first = 14 if joined else 6
     owner = value[6:14] if joined else None
     if not frame.policy.rolling:
         if stamp < frame.start:
-            return EMPTY
+            return EMPTY_TALLY
         return Tally(dict.fromkeys([value[at : at + 8] for at in range(first, len(value), 8)], 0), owner)
     length = frame.policy.length
     read = {mark: at for mark, at in _ENTRY.iter_unpack(value[first:]) if frame.start < at + length}

@@ -7,7 +7,7 @@ from typing import Any, cast
 from flask import Flask, Response, redirect, request, url_for
 
 from service.domain.catalogue import Story
-from service.domain.reader_sentences import sentence
+from service.domain.reader_sentences import reader_sentence
 from service.entrypoints.http.admin import time_inputs as moments
 from service.entrypoints.http.admin.frame import Frame, asked, needs, show
 from service.entrypoints.http.admin.reader import the_reader
@@ -53,7 +53,7 @@ def register(page: Flask, frame: Frame) -> None:
             "at": asked("at"),
             "tier": asked("tier"),
             "tiers": list(catalogue.tiers),
-            "sentence": sentence(told.decision, catalogue) if told.reason is not None else None,
+            "sentence": reader_sentence(told.decision, catalogue) if told.reason is not None else None,
         }
         return show("why_part.html" if "HX-Request" in request.headers else "why.html", **values)
 

@@ -11,7 +11,7 @@ from service.adapters.redis.audit.audit_log import AuditLog, Wanted
 from service.adapters.redis.readers import source_codec as codec
 from service.adapters.redis.readers.readers import Change, Readers
 from service.domain.catalogue import Catalogue
-from service.domain.holdings import Holding
+from service.domain.sources import Holding
 from service.entrypoints.responses.labels import ACTIONS, SOURCES
 from service.use_cases.access.causes import TYPES
 

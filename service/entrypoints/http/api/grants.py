@@ -32,7 +32,7 @@ def wanted_of(data: dict[str, Any], catalogue: Catalogue, now: float) -> Wanted:
     plan, features = data.get("plan"), tuple(data.get("features") or ())
     start = int(now if data.get("from_") is None else data["from_"])
     until = None if data["until"] is None else int(data["until"])
-    mistakes = granting.refusals(catalogue, plan=plan, features=features, start=start, until=until, now=now)
+    mistakes = granting.find_mistakes(catalogue, plan=plan, features=features, start=start, until=until, now=now)
     if mistakes:
         raise invalid(mistakes)
     return Wanted(plan, tuple(dict.fromkeys(features)), data["reason"], start, until)
@@ -44,7 +44,9 @@ def unfit(body: dict[str, Any], catalogue: Catalogue) -> list[tuple[str, str]]:
     if not isinstance(plan, str | None) or not isinstance(features, list | None) or features == []:
         return []
     features = features or []
-    return granting.what_refusals(catalogue, plan, tuple(name if isinstance(name, str) else "" for name in features))
+    return granting.find_plan_mistakes(
+        catalogue, plan, tuple(name if isinstance(name, str) else "" for name in features)
+    )
 
 
 def blueprint(

@@ -116,7 +116,7 @@ class _Reader:
 
     def _wrong_plan(self, plan: str) -> str | None:
         if plan not in self._plans:
-            said = granting.refusals(
+            said = granting.find_mistakes(
                 self._catalogue, plan=plan[:128], features=(), start=int(self._now), until=None, now=self._now
             )
             self._plans[plan] = next((message for name, message in said if name == "plan"), None)
@@ -138,5 +138,5 @@ class _Reader:
             end = None if text == NEVER else int(fields.read_time(text))
         except ValueError as error:
             return None, f"{error}, or never"
-        said = granting.end_refusals(self._catalogue, start=int(self._now), until=end, now=self._now)
+        said = granting.find_end_mistakes(self._catalogue, start=int(self._now), until=end, now=self._now)
         return end, said[0][1] if said else None

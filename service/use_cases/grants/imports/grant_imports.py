@@ -155,7 +155,7 @@ class GrantImports:
         rows = [row for number in range(manifest.chunks) for row in self._store.chunk(manifest.id, number)]
         asked = {(row.plan, row.until) for row in rows if row.until is None or row.until > now}
         found = [
-            granting.refusals(self._catalogue, plan=plan, features=(), start=int(now), until=until, now=now)
+            granting.find_mistakes(self._catalogue, plan=plan, features=(), start=int(now), until=until, now=now)
             for plan, until in asked
         ]
         return list(dict.fromkeys(mistake for mistakes in found for mistake in mistakes))
