@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from service.adapters.redis.client.address import parse_address
-from service.adapters.redis.client.breaker import Breaker
+from service.adapters.redis.client.breaker import CircuitBreaker
 from service.adapters.redis.client.link import Link
-from service.adapters.redis.client.nodes import View
 from service.adapters.redis.client.scripts import Script
+from service.adapters.redis.client.topology import Topology
 from service.domain.errors import StoreUnavailable
 
 COUNT = Script("count", b"return redis.call('INCR', KEYS[1])")
@@ -417,28 +417,28 @@ def _answers(link: Link) -> bool:
 
 def test_a_late_failure_of_the_last_outage_begins_no_new_one() -> None:
     """A thread that waited on a hung connection reports it after the store is back on new ones."""
-    views = [View(()), View(())]
-    breaker = Breaker(lambda: views.pop(), wait=1, every=0.01)
-    first = breaker.admit()
-    breaker.fail(first, "timeout")
-    assert breaker.settled(5)
-    second = breaker.view
-    breaker.fail(first, "timeout")
-    assert breaker.view is second is not first
+    views = [Topology(()), Topology(())]
+    breaker = CircuitBreaker(lambda: views.pop(), timeout=1, probe_every=0.01)
+    first = breaker.require_topology()
+    breaker.trip(first, "timeout")
+    assert breaker.wait_until_available(5)
+    second = breaker.topology
+    breaker.trip(first, "timeout")
+    assert breaker.topology is second is not first
     breaker.close()
 
 
 def test_a_probe_that_fails_in_no_foreseen_way_is_followed_by_another() -> None:
-    results: list[Any] = [ValueError("bug"), StoreUnavailable("refused"), View(())]
+    results: list[Any] = [ValueError("bug"), StoreUnavailable("refused"), Topology(())]
 
-    def probe() -> View:
+    def probe() -> Topology:
         result = results.pop(0)
         if isinstance(result, Exception):
             raise result
         return result  # type: ignore[no-any-return]  # the list holds views beside errors
 
-    breaker = Breaker(probe, wait=1, every=0.01)
-    assert breaker.settled(5)
+    breaker = CircuitBreaker(probe, timeout=1, probe_every=0.01)
+    assert breaker.wait_until_available(5)
     breaker.close()
 
 

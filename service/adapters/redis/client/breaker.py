@@ -1,8 +1,8 @@
-"""The breaker: while the store is away nobody waits for it, and one thread looks whether it is back.
+"""The circuit breaker: while the store is unavailable no caller waits for it, and one thread probes until it is back.
 
-Closed means that there is a view (`nodes.View`); the hot path reads that one attribute. The first definite failure
-takes it away. Then a probe at a time runs on the prober's thread until one succeeds. Nothing is known at the start: the
-first to ask then waits for the first probe, no longer than a time-out.
+The breaker is closed while it has a topology; an access check reads that one attribute. The first definite failure removes
+it. Then the prober's thread runs one probe at a time until one succeeds. Nothing is known at the start: the first caller
+waits for the first probe, at most one time-out.
 """
 
 from __future__ import annotations
@@ -11,150 +11,155 @@ import logging
 import threading
 from collections.abc import Callable
 
-from service.adapters.redis.client.nodes import View
+from service.adapters.redis.client.topology import Topology
 from service.domain.errors import StoreUnavailable
 
 _log = logging.getLogger(__name__)
 
-_LOOK_EVERY = 1.0  # seconds between looks, while closed, whether all is still as it was
+_MONITOR_EVERY = 1.0  # seconds between two runs of `monitor` while closed
 
 
-class Breaker:
-    """`probe` finds and tries the store, or raises StoreUnavailable. `look`, while closed, raises it to open again.
+class CircuitBreaker:
+    """Keeps the topology while the store is available, and probes while it is not.
 
-    `on_change(available, why)` is told of every change, in order, by the thread that made it; it should be quick.
+    `probe` finds and tries the store, or raises StoreUnavailable. `monitor` runs while the breaker is closed, and opens
+    it by raising the same. `timeout` and `probe_every` are seconds. `on_change(available, why)` is called for every change,
+    in order, by the thread that made it; it must be quick.
     """
 
     def __init__(
         self,
-        probe: Callable[[], View],
+        probe: Callable[[], Topology],
         *,
-        wait: float,
-        every: float,
+        timeout: float,
+        probe_every: float,
         on_change: Callable[[bool, str], None] | None = None,
-        look: Callable[[View], None] | None = None,
+        monitor: Callable[[Topology], None] | None = None,
     ) -> None:
         self._probe = probe
-        self._wait = wait
-        self._every = every
+        self._timeout = timeout
+        self._probe_every = probe_every
         self._on_change = on_change
-        self._look = look
+        self._monitor = monitor
         self.reset()
 
     def reset(self) -> None:
-        """Know nothing, as at the start. For a forked child too, where the thread and every lock are the parent's."""
-        self.view: View | None = None
+        """Forget everything, as at the start. A forked child needs this: the thread and every lock are its parent's."""
+        self.topology: Topology | None = None
         self.why = ""
-        self._lock = threading.RLock()  # on_change may ask the link something
+        self._lock = threading.RLock()  # on_change may use the store
         self._decided = threading.Event()
-        self._up = threading.Event()
+        self._available = threading.Event()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
-        self._ended = False
+        self._closed = False
 
     @property
     def is_open(self) -> bool:
-        """Whether calls fail at once. Not so while nothing is known yet."""
-        return self.view is None and self._decided.is_set()
+        """Return whether calls fail at once; false while nothing is known yet."""
+        return self.topology is None and self._decided.is_set()
 
     def start(self) -> None:
         """Start the prober, once."""
         with self._lock:
-            if self._thread is None and not self._ended:
+            if self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=self._run, name="store-prober", daemon=True)
                 self._thread.start()
 
     def close(self) -> None:
         """End the prober. From then on every call fails."""
         with self._lock:
-            self._ended = True
-            view, self.view = self.view, None
+            self._closed = True
+            topology, self.topology = self.topology, None
             thread = self._thread
         self._decided.set()
-        self._up.set()
+        self._available.set()
         self._wake.set()
         if thread is not None and thread is not threading.current_thread():
-            thread.join(self._wait * 4)
-        if view is not None:
-            view.retire()
+            thread.join(self._timeout * 4)
+        if topology is not None:
+            topology.retire()
 
-    def admit(self) -> View:
-        """The view, where the caller found none: waits for the first probe, or fails at once with why="open"."""
+    def require_topology(self) -> Topology:
+        """Return the topology, for a caller that found none: wait for the first probe, or fail at once.
+
+        Raises: StoreUnavailable with `why` "open", or "closed" after `close`.
+        """
         if not self._decided.is_set():
             self.start()
-            if not self._decided.wait(self._wait):
+            if not self._decided.wait(self._timeout):
                 self._change(None, None, "timeout")
-        view = self.view
-        if view is None:
-            raise StoreUnavailable("closed" if self._ended else "open", self.why)
-        return view
+        topology = self.topology
+        if topology is None:
+            raise StoreUnavailable("closed" if self._closed else "open", self.why)
+        return topology
 
-    def settled(self, seconds: float) -> bool:
-        """Wait for the store to be there, at most so long: for a command, which has the time."""
+    def wait_until_available(self, seconds: float) -> bool:
+        """Wait for the store, at most so long: for a command, which has the time. Return whether it is available."""
         self.start()
-        return self._up.wait(seconds) and not self._ended
+        return self._available.wait(seconds) and not self._closed
 
-    def fail(self, view: View, why: str) -> None:
-        """Open, unless the failure is about a view that has been replaced since."""
-        if self._change(view, None, why):
+    def trip(self, topology: Topology, why: str) -> None:
+        """Open, unless the failure is about a topology that has been replaced since."""
+        if self._change(topology, None, why):
             self._wake.set()
 
-    def renew(self, view: View, newer: View) -> None:
-        """Put a newer view in the place of one that still stands."""
+    def replace(self, topology: Topology, newer: Topology) -> None:
+        """Replace a topology that is still in force."""
         with self._lock:
-            if self.view is not view:
+            if self.topology is not topology:
                 return
-            self.view = newer
-        for node in set(view.masters) - set(newer.masters):
+            self.topology = newer
+        for node in set(topology.masters) - set(newer.masters):
             node.retire()
 
-    def _change(self, was: View | None, view: View | None, why: str) -> bool:
+    def _change(self, before: Topology | None, after: Topology | None, why: str) -> bool:
         with self._lock:
-            if self._ended or self.view is not was:
+            if self._closed or self.topology is not before:
                 return False
             known = self._decided.is_set()
-            changed = not known or (was is None) != (view is None)
-            self.view, self.why = view, why
+            changed = not known or (before is None) != (after is None)
+            self.topology, self.why = after, why
             self._decided.set()
-            if view is None:
-                self._up.clear()
+            if after is None:
+                self._available.clear()
             else:
-                self._up.set()
+                self._available.set()
             if changed and self._on_change is not None:
                 try:
-                    self._on_change(view is not None, why)
-                except Exception:  # a listener's mistake must not end the prober, and the service with it
+                    self._on_change(after is not None, why)
+                except Exception:  # a failing callback must not end the prober, and the service with it
                     _log.exception("store_listener_failed")
-        if was is not None:
-            was.retire()
+        if before is not None:
+            before.retire()
         return True
 
     def _run(self) -> None:
-        while not self._ended:
-            view = self.view
-            if view is None:
-                self._try()
-            elif self._look is not None:
+        while not self._closed:
+            topology = self.topology
+            if topology is None:
+                self._probe_once()
+            elif self._monitor is not None:
                 try:
-                    self._look(view)
+                    self._monitor(topology)
                 except StoreUnavailable as failure:
-                    self.fail(view, failure.why)
-                except Exception:  # the next look must come, and the next probe
+                    self.trip(topology, failure.why)
+                except Exception:  # the next run must come, and the next probe
                     _log.exception("store_look_failed")
-            if self._wake.wait(self._every if self.view is None else self._pause()):
+            if self._wake.wait(self._probe_every if self.topology is None else self._pause()):
                 self._wake.clear()
 
     def _pause(self) -> float | None:
-        return None if self._look is None else _LOOK_EVERY
+        return None if self._monitor is None else _MONITOR_EVERY
 
-    def _try(self) -> None:
+    def _probe_once(self) -> None:
         try:
-            view = self._probe()
+            topology = self._probe()
         except StoreUnavailable as failure:
             self._change(None, None, failure.why)
-        except Exception:  # whatever it is, the next probe must come
+        except Exception:  # the next probe must come, whatever failed
             _log.exception("store_probe_failed")
             self._change(None, None, "internal")
         else:
-            if not self._change(None, view, ""):
-                view.retire()
+            if not self._change(None, topology, ""):
+                topology.retire()

@@ -1,8 +1,8 @@
-"""One open connection to one server, and the quickest honest way to ask over it.
+"""Connections to one server, and the pool that keeps them.
 
-redis-py opens it (TCP or socket, TLS, AUTH, SELECT). From then on we speak over its socket ourselves: packed commands
-out in one write, replies in through hiredis. That is a third of the CPU of redis-py's pipeline, which a check would
-otherwise spend mostly on the way to the store. `tests/adapters/redis/test_link.py` holds both ways to the same answers.
+redis-py opens a connection: TCP or unix socket, TLS, AUTH, SELECT. After that this module speaks over the socket itself:
+packed commands go out in one write, and hiredis parses the replies. That takes a third of the CPU of redis-py's pipeline,
+on which an access check would spend most of its time. `tests/adapters/redis/test_link.py` compares both ways.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -15,31 +15,35 @@ import select
 import socket
 import ssl
 import struct
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import hiredis
+from redis import ConnectionPool, Redis
 from redis.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
-from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.adapters.redis.client.address import Address
-from service.adapters.redis.client.errors import ConnectionLost, outage_in
+from service.adapters.redis.client.errors import ConnectionLost, StoreError, outage_in
 from service.domain.errors import StoreUnavailable
 
 ReplyError = hiredis.ReplyError
-Part = bytes | str | int
-pack: Callable[[tuple[Part, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # stub: a tuple of one
-Peer = tuple[int, Any]  # address family and socket address, as getaddrinfo gives them
+Argument = bytes | str | int
+pack: Callable[[tuple[Argument, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # stub: a tuple of one
+Peer = tuple[int, Any]
+"""An address family and a socket address, as `getaddrinfo` returns them."""
 
 _BUFFER = 32 * 1024
-_MORE = object()  # hiredis has not read a whole reply yet; None and False are replies
+_INCOMPLETE = object()  # hiredis has not read a whole reply yet; None and False are replies
+_ROLE = pack((b"ROLE",))
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A server's name: host and port, or a socket's path."""
+    """The name of a server: a host and a port, or the path of a unix socket."""
 
     host: str = ""
     port: int = 0
@@ -50,7 +54,7 @@ class Endpoint:
 
 
 class _Tcp(Connection):
-    """A TCP connection to an address that is known already: a request never waits for the name service."""
+    """A TCP connection to addresses that are resolved already: a request never waits for the name service."""
 
     def __init__(self, *, peers: Sequence[Peer], **options: Any) -> None:
         self._peers = peers
@@ -70,81 +74,84 @@ class _Tcp(Connection):
                 sock.settimeout(self.socket_timeout)
             except OSError as error:
                 sock.close()
-                failure = _unopened(error)
+                failure = _connect_failure(error)
             else:
                 return sock
         raise failure
 
 
 class _Tls(SSLConnection, _Tcp):
-    """The same, then TLS with the certificate and the host's name verified."""
+    """The same connection with TLS; the certificate and the host name are verified."""
 
     def _connect(self) -> ssl.SSLSocket:
         try:
             sock: ssl.SSLSocket = super()._connect()
-        except OSError as error:  # ssl.SSLError is one, and so is a CA file that has gone
-            raise _unopened(error) from None
+        except OSError as error:  # includes ssl.SSLError and a missing CA file
+            raise _connect_failure(error) from None
         return sock
 
 
 class _Unix(UnixDomainSocketConnection):
-    host = ""  # redis-py reads it for its metrics, and forgets that a socket has none
+    host = ""  # redis-py reads it for its metrics and does not set it for a unix socket
 
     def _connect(self) -> socket.socket:
         try:
             sock: socket.socket = super()._connect()
         except OSError as error:
-            raise _unopened(error) from None
+            raise _connect_failure(error) from None
         return sock
 
 
-class Wire:
-    """An open connection. Not for two threads at once; whoever took it gives it back to its pool or closes it.
+class StoreConnection:
+    """An open connection. One thread uses it at a time, and then returns it to its pool or closes it.
 
-    Raises StoreUnavailable where it cannot be opened, ConnectionLost where it breaks later. After either it is closed.
+    Raises: StoreUnavailable if it cannot be opened, ConnectionLost if it breaks later. After either it is closed.
     """
 
     __slots__ = ("_buffer", "_connection", "_poll", "_reader", "_sock", "pooled")
 
-    def __init__(self, endpoint: Endpoint, peers: Sequence[Peer], address: Address, timeout: float) -> None:
-        self.pooled = False  # set when it comes back: only such a one can have gone stale
-        self._connection = _connection(endpoint, peers, address, timeout)
-        self._sock = _opened(self._connection)
+    def __init__(self, connection: AbstractConnection, timeout: float) -> None:
+        self.pooled = False  # set when it returns to its pool: only then can it have gone stale
+        self._connection = connection
+        self._sock = _open(connection)
         if not isinstance(self._sock, ssl.SSLSocket):
-            _kernel_timeout(self._sock, timeout)
-        self._reader = hiredis.Reader(notEnoughData=_MORE)
+            _set_kernel_timeout(self._sock, timeout)
+        self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
         self._buffer = bytearray(_BUFFER)
         self._poll = select.poll()
         self._poll.register(self._sock, select.POLLIN)
 
-    def ask(self, packed: bytes, count: int) -> list[Any]:
-        """One write, `count` raw replies: bytes, int, list, None, or a ReplyError in its place."""
+    def execute(self, packed: bytes, count: int) -> list[Any]:
+        """Send packed commands in one write and return `count` raw replies.
+
+        A reply is bytes, int, list or None; an error reply is a `ReplyError` in its place.
+        """
         self.send(packed)
         return self.receive(count)
 
     def send(self, packed: bytes) -> None:
-        """Write commands, packed, without waiting for an answer."""
+        """Write packed commands without waiting for the replies."""
         try:
             self._sock.sendall(packed)
         except OSError as error:
-            raise self._ended(error, []) from None
+            raise self._failure(error, []) from None
 
     def receive(self, count: int) -> list[Any]:
-        """Wait for `count` replies."""
+        """Wait for `count` replies and return them."""
         reader = self._reader
         replies: list[Any] = []
         try:
             while len(replies) < count:
                 reply = reader.gets(False)
-                if reply is not _MORE:
+                if reply is not _INCOMPLETE:
                     replies.append(reply)
                     continue
                 size = self._sock.recv_into(self._buffer)
                 if not size:
-                    raise self._ended(None, replies)
-                reader.feed(self._buffer, 0, size)  # type: ignore[arg-type]  # the stub forgets bytearray
+                    raise self._failure(None, replies)
+                reader.feed(self._buffer, 0, size)  # type: ignore[arg-type]  # the stub omits bytearray
         except OSError as error:
-            raise self._ended(error, replies) from None
+            raise self._failure(error, replies) from None
         except hiredis.ProtocolError:
             self.close()
             raise StoreUnavailable("protocol", "the store answers in another protocol") from None
@@ -153,80 +160,192 @@ class Wire:
             raise
         return replies
 
-    def _ended(self, error: OSError | None, replies: list[Any]) -> StoreUnavailable:
-        """Close it, and say why: by the store's own last words, where it had some ("max number of clients reached")."""
-        if isinstance(error, TimeoutError | BlockingIOError):  # BlockingIOError: the kernel's time-out ran off
+    def _failure(self, error: OSError | None, replies: list[Any]) -> StoreUnavailable:
+        """Close the connection, and return the reason.
+
+        A last error reply of the store, such as "max number of clients reached", is the best reason there is.
+        """
+        if isinstance(error, TimeoutError | BlockingIOError):  # BlockingIOError: the kernel's time-out has elapsed
             self.close()
             return StoreUnavailable("timeout")
         try:
             while not replies and (size := self._sock.recv_into(self._buffer)):
                 self._reader.feed(self._buffer, 0, size)  # type: ignore[arg-type]  # as above
-                replies = [reply for reply in [self._reader.gets(False)] if reply is not _MORE]
+                replies = [reply for reply in [self._reader.gets(False)] if reply is not _INCOMPLETE]
         except (OSError, hiredis.ProtocolError):
-            pass  # it went without a word
+            pass  # the store closed the connection without a reply
         self.close()
-        words = (str(reply) for reply in replies if isinstance(reply, ReplyError))
-        told = next(((why, word) for word in words if (why := outage_in(word))), None)
-        return StoreUnavailable(*told) if told else ConnectionLost((error and error.strerror) or "closed by the store")
+        texts = (str(reply) for reply in replies if isinstance(reply, ReplyError))
+        reason = next(((why, text) for text in texts if (why := outage_in(text))), None)
+        if reason:
+            return StoreUnavailable(*reason)
+        return ConnectionLost((error and error.strerror) or "closed by the store")
 
-    def stale(self) -> bool:
-        """Whether the other side has closed it (or said something unasked) while it lay idle."""
+    def is_stale(self) -> bool:
+        """Return whether the server has closed the connection, or sent something unasked, while it was idle."""
         return bool(self._poll.poll(0))
 
     def close(self) -> None:
-        """Close it. Safe to call twice, and in a forked child, whose parent goes on using it."""
+        """Close the connection. Safe to call twice, and in a forked child, whose parent keeps using it."""
         self._connection.disconnect()
 
 
-def _connection(endpoint: Endpoint, peers: Sequence[Peer], address: Address, timeout: float) -> AbstractConnection:
-    options: dict[str, Any] = {
-        "db": address.db,
-        "username": address.username,
-        "password": address.password,
-        "socket_timeout": timeout,
-        "socket_connect_timeout": timeout,
-        "driver_info": None,  # no CLIENT SETINFO: two more waits for nothing that we use
-        "protocol": 2,
-    }
-    if endpoint.path:
-        return _Unix(path=endpoint.path, **options)
-    options |= {"host": endpoint.host, "port": endpoint.port, "peers": peers}
-    tls = address.tls
-    if tls is None:
-        return _Tcp(**options)
-    return _Tls(
-        ssl_cert_reqs="required",
-        ssl_check_hostname=True,
-        ssl_ca_certs=tls.ca_certs,
-        ssl_ca_path=tls.ca_path,
-        ssl_certfile=tls.certfile,
-        ssl_keyfile=tls.keyfile,
-        ssl_password=tls.password,
-        **options,
-    )
+class Node:
+    """A server and the pool of idle connections to it. The pool is a stack: few connections stay warm, the rest go idle.
+
+    There is no lock: `pop` and `append` of a deque are atomic, and one thread at a time holds a connection.
+    """
+
+    __slots__ = ("_address", "_idle", "_peers", "_retired", "_timeout", "endpoint")
+
+    def __init__(self, endpoint: Endpoint, peers: Sequence[Peer], address: Address, timeout: float) -> None:
+        self.endpoint = endpoint
+        self._peers = peers
+        self._address = address
+        self._timeout = timeout
+        self._idle: deque[StoreConnection] = deque()
+        self._retired = False
+
+    def execute(self, packed: bytes, count: int, *, repeatable: bool) -> list[Any]:
+        """Send packed commands in one write and return `count` replies, errors in their places.
+
+        `repeatable`: the commands change nothing, so an idle connection that turns out to be closed is replaced.
+
+        Raises: StoreUnavailable.
+        """
+        connection = self.acquire() if repeatable else self.acquire_live()
+        try:
+            replies = connection.execute(packed, count)
+        except ConnectionLost:
+            if not (repeatable and connection.pooled):
+                raise
+            replies, connection = self.execute_again(packed, count)
+        self.release(connection)
+        return replies
+
+    def execute_again(self, packed: bytes, count: int) -> tuple[list[Any], StoreConnection]:
+        """Send commands on a new connection, after an idle one was lost; return the replies and the connection."""
+        self.close_idle()  # the others have been idle for longer
+        connection = self.connect()
+        return connection.execute(packed, count), connection
+
+    def acquire(self) -> StoreConnection:
+        """Return an idle connection, which can have gone stale, or a new one.
+
+        Raises: StoreUnavailable if a new one cannot be opened.
+        """
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self.connect()
+
+    def acquire_live(self) -> StoreConnection:
+        """Return a connection that is not known to be closed, for a command that must not be sent twice."""
+        while True:
+            connection = self.acquire()
+            if not (connection.pooled and connection.is_stale()):
+                return connection
+            connection.close()
+
+    def connect(self) -> StoreConnection:
+        """Open a new connection.
+
+        Raises: StoreUnavailable, also where the sentinels' master has become a replica.
+        """
+        kind, options = self._connection_options()
+        connection = StoreConnection(kind(**options), self._timeout)
+        if self._address.kind == "sentinel":
+            # A deposed master comes back as a replica under the address that this process remembers.
+            (role,) = connection.execute(_ROLE, 1)
+            if not isinstance(role, list) or role[:1] != [b"master"]:
+                connection.close()
+                raise StoreUnavailable("no_master", "the server that was the master is no longer the master")
+        return connection
+
+    def release(self, connection: StoreConnection) -> None:
+        """Return a connection to the pool, after all its replies have been read."""
+        connection.pooled = True
+        self._idle.append(connection)
+        if self._retired:
+            self.close_idle()
+
+    def retire(self) -> None:
+        """Close the idle connections now, and the others when they come back."""
+        self._retired = True
+        self.close_idle()
+
+    def close_idle(self) -> None:
+        """Close the idle connections."""
+        while self._idle:
+            try:
+                self._idle.pop().close()
+            except IndexError:  # another thread has taken the last one
+                return
+
+    def redis_py_client(self) -> Redis:
+        """Return redis-py's client for this server, for scans and `doctor`; close it after use."""
+        self.connect().close()  # the checks of a new connection apply here too
+        kind, options = self._connection_options()
+        return Redis.from_pool(ConnectionPool(connection_class=kind, **options))
+
+    def _connection_options(self) -> tuple[type[AbstractConnection], dict[str, Any]]:
+        address, endpoint = self._address, self.endpoint
+        options: dict[str, Any] = {
+            "db": address.db,
+            "username": address.username,
+            "password": address.password,
+            "socket_timeout": self._timeout,
+            "socket_connect_timeout": self._timeout,
+            "driver_info": None,  # no CLIENT SETINFO: it costs two round trips and nothing here uses it
+            "protocol": 2,
+        }
+        if endpoint.path:
+            return _Unix, {"path": endpoint.path, **options}
+        options |= {"host": endpoint.host, "port": endpoint.port, "peers": self._peers}
+        tls = address.tls
+        if tls is None:
+            return _Tcp, options
+        return _Tls, {
+            "ssl_cert_reqs": "required",
+            "ssl_check_hostname": True,
+            "ssl_ca_certs": tls.ca_certs,
+            "ssl_ca_path": tls.ca_path,
+            "ssl_certfile": tls.certfile,
+            "ssl_keyfile": tls.keyfile,
+            "ssl_password": tls.password,
+            **options,
+        }
 
 
-def _opened(connection: AbstractConnection) -> socket.socket:
-    """Connect, log in, and hand out the socket. Every way in which that fails has its word."""
+def _open(connection: AbstractConnection) -> socket.socket:
+    """Connect, log in, and return the socket. Every failure becomes a StoreUnavailable with its reason."""
     try:
         connection.connect()
-    except RedisTimeoutError:
-        raise StoreUnavailable("timeout") from None
-    except AuthenticationError:
-        raise StoreUnavailable("auth", "the store refuses this user and password") from None
     except RedisError as error:
-        word = outage_in(f"{error.status_code} {error}" if error.status_code else str(error))
-        raise StoreUnavailable(word or "lost") from None
+        failure = failure_from(error)
+        raise failure if isinstance(failure, StoreUnavailable) else StoreUnavailable("lost") from None
     sock: socket.socket | None = connection._get_socket()  # redis-py has no public name for it
     if sock is None:
         raise StoreUnavailable("lost")
     return sock
 
 
-def _kernel_timeout(sock: socket.socket, seconds: float) -> None:
-    """Let the kernel watch the clock: Python's own time-out costs a poll before every send and every receive.
+def failure_from(error: RedisError) -> StoreUnavailable | StoreError:
+    """Return this package's exception for one of redis-py's."""
+    if isinstance(error, RedisTimeoutError):
+        return StoreUnavailable("timeout")
+    if isinstance(error, AuthenticationError):
+        return StoreUnavailable("auth", "the store refuses this user and password")
+    why = outage_in(f"{error.status_code} {error}" if error.status_code else str(error))
+    if why is None and isinstance(error, ResponseError):
+        return StoreError(str(error))
+    return StoreUnavailable(why or "lost")
 
-    (Not for TLS: there Python would take the kernel's time-out for "wait on".)
+
+def _set_kernel_timeout(sock: socket.socket, seconds: float) -> None:
+    """Let the kernel enforce the time-out: Python's own costs a poll before every send and every receive.
+
+    This does not work for TLS: there Python retries when the kernel's time-out elapses.
     """
     timeval = struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
@@ -234,11 +353,11 @@ def _kernel_timeout(sock: socket.socket, seconds: float) -> None:
     sock.settimeout(None)
 
 
-_UNOPENED = {
+_CONNECT_ERRORS = {
     errno.ECONNREFUSED: "refused",
     errno.ENOENT: "refused",
     errno.ETIMEDOUT: "timeout",
-    errno.EAGAIN: "timeout",  # a socket whose server no longer accepts
+    errno.EAGAIN: "timeout",  # a unix socket whose server no longer accepts
     errno.EHOSTUNREACH: "unreachable",
     errno.ENETUNREACH: "unreachable",
     errno.EACCES: "permission",
@@ -246,11 +365,11 @@ _UNOPENED = {
 }
 
 
-def _unopened(error: OSError) -> StoreUnavailable:
+def _connect_failure(error: OSError) -> StoreUnavailable:
     if isinstance(error, ssl.SSLCertVerificationError):
         return StoreUnavailable("certificate", f"the store's certificate is not trusted: {error.verify_message}")
     if isinstance(error, TimeoutError):
         return StoreUnavailable("timeout")
     if isinstance(error, ssl.SSLError):
         return StoreUnavailable("tls", f"no TLS with the store: {error.reason}")
-    return StoreUnavailable(_UNOPENED.get(error.errno or 0, "network"), error.strerror or "")
+    return StoreUnavailable(_CONNECT_ERRORS.get(error.errno or 0, "network"), error.strerror or "")
