@@ -30,12 +30,12 @@ from service.adapters.redis.client.address import parse_address
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.embedded.embedded_store import EmbeddedStore
-from service.adapters.redis.grants.grants import iso
 from service.adapters.redis.readers import source_codec as codec
 from service.adapters.redis.readers.readers import history_entry
 from service.adapters.redis.stripe_objects.stripe_keys import StripeKeys, place_of
 from service.bootstrap import Service, build
 from service.domain.sources import Item, Subscription
+from service.domain.times import write_time
 from service.entrypoints.http.wsgi import wsgi
 from service.settings.settings import load_settings
 
@@ -83,7 +83,7 @@ def _entry(number: int, people: int, at: int) -> dict[str, Any]:
         reader=f"r-{number * 7919 % people}",
         target=f"gr_bench{number:07d}",
         before=None,
-        after={"plan": "vip", "from": iso(at), "until": iso(at + 86_400), "status": "active"},
+        after={"plan": "vip", "from": write_time(at), "until": write_time(at + 86_400), "status": "active"},
         reason="a reason of the usual length, such as people write",
     )
 

@@ -1,18 +1,171 @@
-"""The errors that adapters and use cases raise, whichever entrypoint turns them into words.
+"""What the service refuses or cannot do, as exceptions that every layer may raise.
 
-StoreUnavailable        the store cannot be reached, hangs, or refuses writes now
+`service/entrypoints/responses/errors.py` holds one row for each: its status, problem type, title and message.
+
+DomainError
+├── InvalidFields           fields of a request are wrong; NotForSale, TooManyRows and WrongRows are of their own kind
+├── Unknown…                nothing has that ID
+├── …                       the request does not fit the current state
+└── unavailable: StoreUnavailable, NewerSchema, StripeFailure (StripeUnavailable, StripeRefused, NoSuchObject)
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 
-class StoreUnavailable(Exception):
-    """The store cannot be reached, hangs, or refuses writes now: `[failure]` decides, or the answer is 503.
+FieldErrors = Sequence[tuple[str, str]]
+"""Pairs of a field (`story.parts.0`) and what is wrong with it."""
+
+
+class DomainError(Exception):
+    """Something that the service refuses or cannot do. `errors` names the fields at fault, if any are."""
+
+    errors: FieldErrors = ()
+
+
+class InvalidFields(DomainError):
+    """Fields have values that are not allowed."""
+
+    def __init__(self, errors: Iterable[tuple[str, str]]) -> None:
+        self.errors = list(errors)
+        super().__init__("; ".join(f"{field}: {message}" for field, message in self.errors))
+
+
+class NotForSale(DomainError):
+    """A plan or a price cannot be bought: `field` is wrong because of `message`."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field, self.message = field, message
+        self.errors = [(field, message)]
+
+
+class UnknownGrant(DomainError):
+    """The reader has no grant with this ID."""
+
+
+class RevokedGrant(DomainError):
+    """The grant is revoked, which is final."""
+
+
+class UnknownApproval(DomainError):
+    """No pending approval has this ID: it never existed, it was settled, or it expired."""
+
+
+class OwnApproval(DomainError):
+    """The person who asked for an approval tries to confirm it."""
+
+
+class NoLongerPossible(DomainError):
+    """What was asked for no longer fits; `errors` name the reasons."""
+
+    def __init__(self, errors: FieldErrors) -> None:
+        super().__init__("; ".join(f"{field}: {message}" for field, message in errors))
+        self.errors = errors
+
+
+class UnknownImport(DomainError):
+    """No import has this ID, or it is no longer kept."""
+
+
+class UndoneImport(DomainError):
+    """The import was undone, which is final."""
+
+
+class UnknownSubscription(DomainError):
+    """Neither the store nor Stripe knows the subscription."""
+
+
+class NoSeats(DomainError):
+    """No item of the subscription belongs to a plan with seats."""
+
+
+class SeatsFull(DomainError):
+    """All seats that are paid for are taken."""
+
+
+class CannotMerge(DomainError):
+    """Two readers cannot be merged. `why` is a sentence without its full stop."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class UnknownEvent(DomainError):
+    """The ledger does not hold the event, or no longer."""
+
+
+class UnknownPass(DomainError):
+    """No story pass has this ID, or it ended too long ago."""
+
+
+class NoGifts(DomainError):
+    """No plan that the reader holds includes gifts."""
+
+
+class GiftsUsed(DomainError):
+    """The reader has used this month's gifts: `limit` of them; the next month begins at `resets_at` (epoch seconds)."""
+
+    def __init__(self, limit: int, resets_at: int) -> None:
+        super().__init__("this month's gifts are used")
+        self.limit, self.resets_at = limit, resets_at
+
+
+class NameInUse(DomainError):
+    """A key named `name` exists."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class UnknownKey(DomainError):
+    """No key has this name."""
+
+
+class EnvironmentKey(DomainError):
+    """The key named `name` is set in the environment, so it cannot be ended here."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class LiveSubscription(DomainError):
+    """A subscription pays for the reader; `ids` are all of them."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        super().__init__(f"{len(ids)} live subscriptions")
+        self.ids = ids
+
+
+class UnknownDecision(DomainError):
+    """No decision of the last seven days has this ID."""
+
+
+class AlreadySubscribed(DomainError):
+    """The reader holds the plan with the name `plan` by a running subscription."""
+
+    def __init__(self, plan: str) -> None:
+        super().__init__(plan)
+        self.plan = plan
+
+
+class NoCustomer(DomainError):
+    """The reader has no customer at Stripe."""
+
+
+class UnknownSession(DomainError):
+    """Stripe does not know the Checkout session."""
+
+
+class StoreUnavailable(DomainError):
+    """The store cannot be reached, does not answer in time, or cannot be written now.
 
     `why` is one constant word, for a metric's label and a log line: refused, timeout, lost, dns, certificate, tls,
     auth, noperm, readonly, noreplicas, clusterdown, loading, masterdown, misconf, oom, busy, clients, no_master, moved,
-    tryagain, protocol, open (the breaker is open, no request was sent), closed (by this process). The text never holds a
-    secret.
+    tryagain, protocol, open (the circuit breaker: nothing was asked), closed (by this service). The text holds no secret.
     """
 
     def __init__(self, why: str, detail: str = "") -> None:
@@ -21,5 +174,36 @@ class StoreUnavailable(Exception):
 
     @property
     def cause(self) -> str:
-        """Return `why`, or the word for what opened the breaker where it is open."""
+        """`why`, or, where the circuit breaker is open, the word for what opened it."""
         return str(self) if self.why == "open" else self.why
+
+
+class NewerSchema(DomainError):
+    """A newer version of the service wrote a record; this one does not guess what it means."""
+
+
+class StripeFailure(DomainError):
+    """A call to Stripe failed. `why` is a constant word, fit for a log and a metric."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class StripeUnavailable(StripeFailure):
+    """Stripe is unreachable, fails, or limits the rate. `retry_after`: seconds after which a retry is worthwhile."""
+
+    def __init__(self, why: str, retry_after: float = 1.0) -> None:
+        super().__init__(why)
+        self.retry_after = retry_after
+
+
+class StripeRefused(StripeFailure):
+    """Stripe refuses the request: the key is wrong or lacks a permission, or a parameter is wrong."""
+
+
+class NoSuchObject(StripeFailure):
+    """Stripe has no such object in this mode: 404, or 400 with `resource_missing`."""
+
+    def __init__(self) -> None:
+        super().__init__("no_such_object")

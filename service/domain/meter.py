@@ -14,10 +14,10 @@ from functools import lru_cache
 from math import floor
 
 from service.domain.catalogue import MeterPolicy
+from service.domain.times import LAST_WINDOW
 
 _FIRST = int(datetime(2, 1, 1, tzinfo=UTC).timestamp())
-_LAST = int(datetime(9999, 11, 1, tzinfo=UTC).timestamp())
-"""Moments outside this range use the first or the last window: their own has no end that Python can represent."""
+"""Before this moment and after `LAST_WINDOW` the calendar has no window of its own in every timezone: theirs is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def window_at(policy: MeterPolicy, now: float) -> Window:
     """Return the calendar window of `now`; of a rolling policy the time for which a story read now counts."""
     if policy.rolling:
         return Window(int(now), int(now) + policy.length)
-    moment = min(max(floor(now), _FIRST), _LAST)
+    moment = min(max(floor(now), _FIRST), LAST_WINDOW)
     day = _first_day(policy, datetime.fromtimestamp(moment, policy.zone).date())
     start, end = _day_begins(policy.zone, day), _day_begins(policy.zone, _next_first_day(policy, day))
     if moment < end:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from service.domain.ids import wrong_reader_id
 from service.domain.stripe_facts import Claims
 
 How = Literal["link", "gift", "own", "session", "reference", "customer", "last", "nobody"]
 
 ORDER: tuple[How, ...] = ("link", "gift", "own", "session", "reference", "customer", "last", "nobody")
 """The means by which an owner is known, best first."""
-
-LONGEST_ID = 128
-_DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_NO_TEXT = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +60,8 @@ def owner_of(
 
 
 def is_reader_id(word: str | None) -> bool:
-    """Whether the contract lets this be a reader's id: what is not is nobody's, and no error."""
-    if not word or "/" in word or word != word.strip() or not _DIRECTION.isdisjoint(word):
-        return False
-    if any(unicodedata.category(char) in _NO_TEXT for char in word):
-        return False
-    return len(word.encode()) <= LONGEST_ID
+    """Return whether this is a reader's ID by the contract: what is not leaves an object unassigned, without an error."""
+    return word is not None and wrong_reader_id(word) is None
 
 
 def _better_known(last: Owner, than: How) -> bool:

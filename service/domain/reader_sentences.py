@@ -12,11 +12,9 @@ from datetime import datetime
 from service.domain.catalogue import Catalogue
 from service.domain.decision import Decision
 from service.domain.sources import Reason
+from service.domain.times import LAST_DAY
 
 Words = Callable[[Decision, Catalogue], str]
-
-LAST = 253_402_214_400
-"""The start of the last day of the year 9999, the latest moment that is a valid date in every time zone."""
 
 
 def reader_sentence(decision: Decision, catalogue: Catalogue) -> str:
@@ -26,7 +24,7 @@ def reader_sentence(decision: Decision, catalogue: Catalogue) -> str:
 
 def format_day(moment: float, catalogue: Catalogue) -> str:
     """Return a date in the site's time zone, like `1 December 2026`."""
-    at = datetime.fromtimestamp(min(moment, LAST), catalogue.zone)
+    at = datetime.fromtimestamp(min(moment, LAST_DAY), catalogue.zone)
     return f"{at.day} {MONTHS[at.month - 1]} {at.year}"
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from service.adapters.openid.settings import ROLES, OpenIdSettings, Role
+from service.adapters.openid.settings import OpenIdSettings
+from service.domain.ids import wrong_id
+from service.domain.roles import ADMIN_ROLES, AdminRole
 from service.settings.environment import VISIBLE, Environment
 from service.settings.policy.mistakes import quoted
-from service.settings.policy.text_rules import split_url, wrong_id, wrong_origin
+from service.settings.policy.text_rules import split_url, wrong_origin
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _NEEDED = (
@@ -37,15 +39,15 @@ def read_openid(read: Environment) -> OpenIdSettings | None:
     return OpenIdSettings(issuer, client_id, secret, roles, public_url, groups_claim, name_claim, scopes)
 
 
-def _roles(read: Environment) -> tuple[tuple[str, Role], ...]:
+def _roles(read: Environment) -> tuple[tuple[str, AdminRole], ...]:
     """Comma-separated `group:role`; a group may contain further colons."""
-    good: dict[str, Role] = {}
+    good: dict[str, AdminRole] = {}
     for number, entry in read.entries("PAYWALL_OIDC_ROLES"):
         group, _, role = (part.strip() for part in entry.rpartition(":"))
         if not group:
             wrong = "has no group: write group:role" if entry else "is blank: drop the comma, or write group:role there"
-        elif role not in ROLES:
-            wrong = f"must end with a role, one of :{', :'.join(ROLES)}"
+        elif role not in ADMIN_ROLES:
+            wrong = f"must end with a role, one of :{', :'.join(ADMIN_ROLES)}"
         elif group in good:
             wrong = f"names {quoted(group)} again: leave one of them"
         else:

@@ -16,10 +16,11 @@ from pathlib import Path
 from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.redis.client.address import parse_address
 from service.domain.catalogue import Catalogue
+from service.domain.ids import wrong_id
 from service.settings.environment import VISIBLE, Environment
 from service.settings.openid_settings import read_openid
 from service.settings.policy.mistakes import Mistake, SettingsError, quoted
-from service.settings.policy.text_rules import split_url, wrong_host, wrong_id
+from service.settings.policy.text_rules import split_url, wrong_host
 from service.settings.policy_file import read_folder
 
 __all__ = ["Mistake", "NamedKey", "Settings", "SettingsError", "load_settings"]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.adapters.openid.errors import SignInFailed
-from service.adapters.openid.settings import OpenIdSettings, Role
+from service.adapters.openid.settings import OpenIdSettings
+from service.domain.roles import AdminRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class StaffIdentity:
     """A user whom the provider knows and who may use the staff pages. `name` goes into the audit log."""
 
     name: str
-    role: Role
+    role: AdminRole
 
 
 def needs_userinfo(settings: OpenIdSettings, claims: Mapping[str, Any]) -> bool:

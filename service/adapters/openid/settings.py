@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field
 from hashlib import blake2b
-from typing import Literal
 from urllib.parse import urlsplit
 
-Role = Literal["viewer", "granter", "owner"]
-ROLES: tuple[Role, ...] = ("viewer", "granter", "owner")
-"""From the least to the most permissions."""
+from service.domain.roles import ADMIN_ROLES, AdminRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +17,7 @@ class OpenIdSettings:
     issuer: str
     client_id: str
     client_secret: str = field(repr=False)
-    roles: tuple[tuple[str, Role], ...]
+    roles: tuple[tuple[str, AdminRole], ...]
     """Pairs of a group and its role."""
     public_url: str
     """The origin at which browsers of the staff reach this service."""
@@ -54,7 +51,7 @@ class OpenIdSettings:
         text = repr([value for name, value in values if name != "client_secret"])
         return blake2b(text.encode(), digest_size=12).hexdigest()
 
-    def highest_role(self, groups: Iterable[str]) -> Role | None:
+    def highest_role(self, groups: Iterable[str]) -> AdminRole | None:
         """Return the highest role that one of these groups has."""
         held = set(groups)
-        return max((role for group, role in self.roles if group in held), key=ROLES.index, default=None)
+        return max((role for group, role in self.roles if group in held), key=ADMIN_ROLES.index, default=None)

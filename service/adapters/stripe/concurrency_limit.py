@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from service.adapters.stripe.errors import StripeUnavailable
+from service.domain.errors import StripeUnavailable
 
 SLOW = 0.5
 """Seconds without an answer after which it is no use to wait for a line that is taken."""

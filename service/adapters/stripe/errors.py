@@ -1,11 +1,6 @@
-"""What can go wrong with Stripe, and what it means.
+"""Turn the SDK's errors into the domain's: `MEANING` is the only place that says which answer of Stripe means what.
 
-    StripeTrouble
-    ├── StripeUnavailable   it may work later: what we hold stays, and is asked for again
-    ├── StripeRefused       it never will, until a person mends the key or the request
-    └── NoSuchObject        Stripe has no such object (or not in this mode)
-
-`MEANING` is the only place that says which answer of Stripe means what. No message repeats a parameter or an id.
+No message repeats a parameter or an ID.
 """
 
 from __future__ import annotations
@@ -16,40 +11,15 @@ from typing import TypeVar
 
 import stripe
 
+from service.domain.errors import NoSuchObject, StripeFailure, StripeRefused, StripeUnavailable
+
 Answer = TypeVar("Answer")
-
-
-class StripeTrouble(Exception):
-    """`why` is a constant word, fit for a log and a metric."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
-
-
-class StripeUnavailable(StripeTrouble):
-    """Out of reach, failing, or asked too often. `retry_after`: seconds after which it is worth another try."""
-
-    def __init__(self, why: str, retry_after: float = 1.0) -> None:
-        super().__init__(why)
-        self.retry_after = retry_after
-
-
-class StripeRefused(StripeTrouble):
-    """Stripe understood, and does not want to: the key is wrong, may not, or a parameter is wrong."""
-
-
-class NoSuchObject(StripeTrouble):
-    """404, or 400 with `resource_missing`."""
-
-    def __init__(self) -> None:
-        super().__init__("no_such_object")
 
 
 UNREACHABLE = "unreachable"
 """Nobody answers, or not in time."""
 
-MEANING: tuple[tuple[type[stripe.StripeError], str, type[StripeTrouble]], ...] = (
+MEANING: tuple[tuple[type[stripe.StripeError], str, type[StripeFailure]], ...] = (
     (stripe.APIConnectionError, UNREACHABLE, StripeUnavailable),
     (stripe.RateLimitError, "rate_limited", StripeUnavailable),
     (stripe.AuthenticationError, "key_unknown", StripeRefused),
@@ -70,7 +40,7 @@ def asking() -> Iterator[None]:
     """Turns whatever the SDK raises into one of ours."""
     try:
         yield
-    except StripeTrouble:
+    except StripeFailure:
         raise
     except stripe.StripeError as error:
         raise meaning(error) from None
@@ -88,7 +58,7 @@ def unless_missing(call: Callable[[], Answer]) -> Answer | None:
         return None
 
 
-def meaning(error: stripe.StripeError) -> StripeTrouble:
+def meaning(error: stripe.StripeError) -> StripeFailure:
     """What an error of the SDK means here."""
     status = error.http_status or 0
     if isinstance(error, stripe.InvalidRequestError) and (error.code == "resource_missing" or status == 404):

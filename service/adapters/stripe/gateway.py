@@ -12,11 +12,11 @@ import stripe
 
 from service.adapters.stripe import list_requests as lists
 from service.adapters.stripe import object_requests as objects
-from service.adapters.stripe.errors import NoSuchObject, StripeUnavailable
 from service.adapters.stripe.json_fields import fields, ident, text
 from service.adapters.stripe.rate_limit import Allowance
 from service.adapters.stripe.transport import Patience, Transport
 from service.adapters.stripe.webhook import Envelope
+from service.domain.errors import NoSuchObject, StripeUnavailable
 from service.domain.prices import PriceTag
 from service.domain.stripe_facts import PaymentRef, Ref, Told
 

@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from service.domain.times import LAST_SECOND
+
 Json = Mapping[str, Any]
 
 LARGEST = 1 << 53
 """Beyond it a number is no longer exact in JSON; no time, amount or quantity comes near."""
-
-LAST = 253_402_300_799
-"""The last second of the year 9999: no later one can be written."""
 
 
 def text(value: Any) -> str | None:
@@ -42,7 +41,7 @@ def whole(value: Any) -> int | None:
 def moment(value: Any) -> int | None:
     """A time, in epoch seconds. Beyond the calendar's end it is that end; what lies before 1970 is none of Stripe's."""
     found = whole(value)
-    return None if found is None or found < 0 else min(found, LAST)
+    return None if found is None or found < 0 else min(found, LAST_SECOND)
 
 
 def fields(value: Any) -> Json:

@@ -8,8 +8,9 @@ from typing import Any
 import stripe
 
 from service.adapters.stripe import translate
-from service.adapters.stripe.errors import NoSuchObject, StripeUnavailable, unless_missing
+from service.adapters.stripe.errors import unless_missing
 from service.adapters.stripe.json_fields import Json, cut_off, ident, moment, rows, whole
+from service.domain.errors import NoSuchObject, StripeUnavailable
 from service.domain.payments import settled
 from service.domain.stripe_facts import Kind, Payment, PaymentKind, PaymentRef, Ref, Told
 

@@ -17,8 +17,9 @@ import stripe
 
 from service.adapters.stripe.concurrency_limit import SLOW, Lines
 from service.adapters.stripe.deadlines import Adapter
-from service.adapters.stripe.errors import StripeUnavailable, asking
+from service.adapters.stripe.errors import asking
 from service.adapters.stripe.rate_limit import Allowance
+from service.domain.errors import StripeUnavailable
 
 API_VERSION = "2026-10-28.endive"
 """What every call asks for; the version of the installed SDK."""

@@ -21,8 +21,8 @@ from service.adapters.clock import DEMO_CLOCK
 from service.adapters.observability.telemetry import Metrics, configure_logs
 from service.adapters.redis.client.errors import EmbeddedStoreError
 from service.adapters.redis.embedded.embedded_store import joined
+from service.domain import ids, times
 from service.domain.errors import StoreUnavailable
-from service.entrypoints.responses import fields
 from service.settings.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def actor() -> Actor:
 
 def show(value: Any, as_json: bool, text: Callable[[], str]) -> None:
     """Prints JSON, or the text that tells the same; what a reason holds does nothing to the terminal."""
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() if as_json else fields.shown(text()))
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() if as_json else ids.escape_invisible(text()))
 
 
 class ReaderId(click.ParamType[str]):
@@ -125,7 +125,7 @@ class ReaderId(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:
-            return fields.read_reader(value)
+            return ids.read_reader(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -137,7 +137,7 @@ class AnyId(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:
-            return fields.read_id(value)
+            return ids.read_id(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -151,6 +151,6 @@ class Moment(click.ParamType[float]):
         if isinstance(value, float):
             return value
         try:
-            return fields.read_time(value)
+            return times.read_time(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)

@@ -11,10 +11,10 @@ import click
 
 from service.adapters.redis.grants.imports import Manifest
 from service.bootstrap import Service
+from service.domain import ids
 from service.entrypoints.cli import context as session
 from service.entrypoints.http.api.imports import checked, known, mistakes, sheet_of, waiting
 from service.entrypoints.http.errors import Problem, invalid
-from service.entrypoints.responses import fields
 from service.use_cases.grants.imports import csv_file as import_sheet
 from service.use_cases.grants.imports.grant_imports import Waiting
 from service.use_cases.grants.imports.pacing import HASTE
@@ -78,7 +78,7 @@ def show(import_id: str, as_json: bool) -> None:
 def undo(import_id: str, reason: str, as_json: bool) -> None:
     """Undo an import: take back what it gave, and nothing that somebody changed since."""
     try:
-        why = fields.read_reason(reason)
+        why = ids.read_reason(reason)
     except ValueError as error:
         raise invalid([("reason", str(error))]) from None
     with session.service() as service:

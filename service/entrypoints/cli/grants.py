@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from service.adapters.redis.grants.grants import RevokedGrant, UnknownGrant
 from service.adapters.redis.staff.approvals import Approval
+from service.domain import ids
+from service.domain.errors import RevokedGrant, UnknownGrant
 from service.domain.sources import Grant
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli import grant_imports as importing
@@ -15,7 +16,6 @@ from service.entrypoints.http.api import approvals
 from service.entrypoints.http.api.grants import wanted_of
 from service.entrypoints.http.errors import invalid
 from service.entrypoints.responses import encoder as encode
-from service.entrypoints.responses import fields
 from service.use_cases.grants.manage import WrongEnd
 
 reader_option = click.option("--reader", required=True, type=session.ReaderId(), help="The reader's id.")
@@ -35,7 +35,7 @@ def grants() -> None:
 
 def _reason(text: str) -> str:
     try:
-        return fields.read_reason(text)
+        return ids.read_reason(text)
     except ValueError as error:
         raise invalid([("reason", str(error))]) from None
 

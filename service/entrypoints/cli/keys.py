@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from service.adapters.redis.audit.audit import Actor
+from service.domain import ids
+from service.domain.ids import read_key_name
+from service.domain.roles import ADMIN_ROLES
 from service.entrypoints.cli import context as session
 from service.entrypoints.http.api import approvals
 from service.entrypoints.http.api import keys as admin_keys
 from service.entrypoints.http.errors import invalid
-from service.entrypoints.responses import fields
-from service.entrypoints.responses.governance_schemas import ROLES, read_key_name
 
 reason_option = click.option("--reason", help="Why; it stands in the audit log.")
 
@@ -39,7 +40,7 @@ def _reason(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        return fields.read_reason(text)
+        return ids.read_reason(text)
     except ValueError as error:
         raise invalid([("reason", str(error))]) from None
 
@@ -51,7 +52,7 @@ def keys() -> None:
 
 @keys.command("add")
 @click.argument("name", type=KeyName())
-@click.option("--role", type=click.Choice(ROLES), required=True, help="What the key may do.")
+@click.option("--role", type=click.Choice(ADMIN_ROLES), required=True, help="What the key may do.")
 @reason_option
 @session.json_option
 @session.refusals

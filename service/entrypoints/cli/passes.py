@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
+from service.domain import ids
 from service.entrypoints.cli import context as session
 from service.entrypoints.http import paging
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.api import passes as routes
 from service.entrypoints.http.errors import invalid
-from service.entrypoints.responses import fields
 from service.entrypoints.responses.pass_schemas import PassIn
 
 
@@ -86,7 +86,7 @@ def revoke(pass_id: str, reason: str | None, as_json: bool) -> None:
 
 def _reason(text: str | None) -> str | None:
     try:
-        return None if text is None else fields.read_reason(text)
+        return None if text is None else ids.read_reason(text)
     except ValueError as error:
         raise invalid([("reason", str(error))]) from None
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import click
 import orjson
 
+from service.domain import ids
 from service.entrypoints.cli import context as session
 from service.entrypoints.http.api.privacy import erased, told_of
 from service.entrypoints.http.errors import invalid
-from service.entrypoints.responses import fields
 
 
 def add_to(readers: click.Group) -> None:
@@ -39,7 +39,7 @@ def export(reader: str, as_json: bool) -> None:
 def erase(reader: str, reason: str, force: bool, as_json: bool) -> None:
     """Erase a reader everywhere; a hash of the id stays, so that Stripe does not bring her back."""
     try:
-        why = fields.read_reason(reason)
+        why = ids.read_reason(reason)
     except ValueError as error:
         raise invalid([("reason", str(error))]) from None
     with session.service() as service:

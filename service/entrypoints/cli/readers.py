@@ -9,12 +9,12 @@ import click
 from service.bootstrap import Service
 from service.domain.catalogue import Story
 from service.domain.reader_sentences import reader_sentence
+from service.domain.times import write_time
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli import privacy
 from service.entrypoints.cli import seats as belonging
 from service.entrypoints.http.api.decisions import encoded
 from service.entrypoints.http.api.readers import tell
-from service.entrypoints.responses import encoder as encode
 from service.use_cases.access.explain import Told
 
 
@@ -59,7 +59,7 @@ def as_text(service: Service, told: Told) -> str:
     """The same for people: a sentence that may be sent to the reader, then the trace for staff."""
     shown = {"full": "the full story", "upsell": "the upsell box", None: "something that is not known for certain"}
     who = told.reader or (f"the visitor {told.visitor}" if told.visitor else "somebody unknown")
-    when = encode.time(told.at)
+    when = write_time(told.at)
     reason = told.reason.value if told.reason else "the meter decided"
     lines = [f"{who}, {told.story} ({told.tier}), at {when}: {shown[told.show]}: {reason}"]
     if told.reason is not None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
+from service.domain import ids
 from service.entrypoints.cli import context as session
 from service.entrypoints.http.api import links_and_seats as belonging
 from service.entrypoints.http.errors import invalid
-from service.entrypoints.responses import fields
 
 reason_option = click.option("--reason", help="Why; it stands in the audit log.")
 
@@ -27,7 +27,7 @@ def add_to(main: click.Group) -> None:
 
 def _reason(text: str | None) -> str | None:
     try:
-        return None if text is None else fields.read_reason(text)
+        return None if text is None else ids.read_reason(text)
     except ValueError as error:
         raise invalid([("reason", str(error))]) from None
 

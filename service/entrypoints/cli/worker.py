@@ -11,15 +11,13 @@ import click
 
 from service.adapters.observability.telemetry import configure_logs, log
 from service.adapters.redis.stripe_objects.ledger import BadCursor
-from service.adapters.stripe.errors import StripeTrouble
 from service.bootstrap import Service
-from service.domain.errors import StoreUnavailable
+from service.domain.errors import StoreUnavailable, StripeFailure, UnknownEvent
 from service.entrypoints.cli import context as session
 from service.entrypoints.http.api.events import event_told
 from service.entrypoints.processes.shutdown import heard
 from service.entrypoints.processes.web_server import follow_parent, leave
 from service.entrypoints.processes.worker import worker_of
-from service.use_cases.subscriptions.administration import UnknownEvent
 from service.use_cases.subscriptions.catch_up import CaughtUp
 from service.use_cases.subscriptions.full_sync import Swept
 
@@ -91,7 +89,7 @@ def reconcile(catching: bool, sweeping: bool, dry_run: bool, as_json: bool) -> N
         try:
             caught = working.catch_up(dry_run=dry_run) if both or catching else None
             swept = working.sweep(dry_run=dry_run) if both or sweeping else None
-        except StripeTrouble as trouble:
+        except StripeFailure as trouble:
             session.fail(CANNOT.format(trouble.why))
         if not dry_run:
             _finish(service)

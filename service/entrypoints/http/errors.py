@@ -17,8 +17,7 @@ from flask import Flask, Response
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from service.adapters.redis.readers.source_codec import NewerSchema
-from service.domain.errors import StoreUnavailable
+from service.domain.errors import NewerSchema, StoreUnavailable
 
 TYPES: dict[int, tuple[str, str]] = {
     400: ("not-json", "The body is not JSON"),

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Literal, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from flask import Request, current_app, g, request
 from werkzeug.exceptions import HTTPException, NotFound
@@ -19,10 +19,8 @@ from werkzeug.routing import MapAdapter
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.staff.admin_keys import KeyBook
 from service.domain.errors import StoreUnavailable
+from service.domain.roles import RANKS, Role
 from service.entrypoints.http.errors import Problem
-
-Role = Literal["site", "viewer", "granter", "owner"]
-RANKS: dict[Role, int] = {"site": 0, "viewer": 1, "granter": 2, "owner": 3}
 
 WRONG_KEYS = 30
 """From this many wrong keys of one address within a minute on they are answered 429."""

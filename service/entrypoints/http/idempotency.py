@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import cast
 
 from flask import Response, g, request
 
+from service.adapters.identifiers import new_token
 from service.adapters.redis.staff.idempotency import First, Idempotency
 from service.domain.errors import StoreUnavailable
 from service.entrypoints.http import request_bodies as bodies
@@ -95,7 +95,7 @@ def at_work(store: Idempotency, scope: str) -> Iterator[None]:
 
 def _settled(store: Idempotency, scope: str, body: bytes) -> First:
     """The key's state, once the first request is done with it or has been given time enough."""
-    fresh = f"{time.time_ns() // 1_000:014x}{secrets.token_hex(5)}"
+    fresh = new_token(time.time())
 
     def waited(seconds: float) -> First:
         deadline = time.monotonic() + seconds

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from flask import request
 
+from service.domain import ids
 from service.entrypoints.http.errors import invalid
-from service.entrypoints.responses import fields
 
 MOST = 100
 USUAL = 50
@@ -52,7 +52,7 @@ def asked(name: str, filters: Collection[str] = ()) -> Page:
             elif field == "after":
                 after = place_in(value, name)
             elif field in filters:
-                found[field] = fields.read_id(value)
+                found[field] = ids.read_id(value)
         except ValueError as error:
             wrong.append((field, str(error)))
     if wrong:

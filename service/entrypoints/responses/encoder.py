@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 from service.domain.catalogue import Catalogue, Offer, Tier
 from service.domain.decision import Decision, explain
 from service.domain.meter import MeterStanding as MeterStanding
 from service.domain.sources import Grant, Holding
+from service.domain.times import write_time
 from service.use_cases.access.check import Answer
 
 TIMES = frozenset({"until", "resets_at", "at", "from"})
 """Names under which an explanation's values are moments."""
-
-
-LAST = 253_402_300_799
-"""The last second of the year 9999: what lies beyond cannot be written, and is never ahead of anybody."""
-
-
-@lru_cache(maxsize=65_536)
-def _written(second: int) -> str | None:
-    # isoformat, since strftime leaves off the noughts of years before 1000.
-    return None if second > LAST else datetime.fromtimestamp(second, UTC).isoformat()[:19] + "Z"
-
-
-def time(moment: float | None) -> str | None:
-    """A moment as the contract writes it: whole seconds, UTC, `Z`."""
-    return None if moment is None else _written(int(moment))
 
 
 Prices = Callable[[], Mapping[str, Sequence[Mapping[str, Any]]]]
@@ -56,10 +40,10 @@ class Encoder:
             "parts": {part: "open" if opened else "locked" for part, opened in decision.parts},
             "features": [name for name, _ in decision.held],
             "source": {"type": source.type, "id": source.id, "plan": source.plan} if source else None,
-            "until": time(source.until) if source else None,
+            "until": write_time(source.until) if source else None,
             "meter": meter(decision.meter) if decision.meter else None,
             "offer": self._offer(answer.tier) if decision.show == "upsell" else None,
-            "refresh_after": time(decision.refresh_after),
+            "refresh_after": write_time(decision.refresh_after),
             "degraded": decision.degraded,
             "explain": steps(decision, answer.tier) if explained else None,
         }
@@ -92,7 +76,7 @@ def meter(standing: MeterStanding) -> dict[str, Any]:
         "used": standing.used,
         "left": standing.left,
         "counted": standing.counted,
-        "resets_at": time(standing.resets_at),
+        "resets_at": write_time(standing.resets_at),
     }
 
 
@@ -105,7 +89,7 @@ def timed(values: Any) -> Any:
     """The values of a step, with its moments written out."""
     if isinstance(values, dict):
         return {
-            name: time(value) if name in TIMES and isinstance(value, int | float) else timed(value)
+            name: write_time(value) if name in TIMES and isinstance(value, int | float) else timed(value)
             for name, value in values.items()
         }
     return [timed(value) for value in values] if isinstance(values, list) else values
@@ -119,11 +103,11 @@ def grant(given: Grant, reader: str, now: float) -> dict[str, Any]:
         "plan": given.plan,
         "features": list(given.features),
         "reason": given.reason,
-        "from": time(given.start),
-        "until": time(given.until),
+        "from": write_time(given.start),
+        "until": write_time(given.until),
         "status": given.status_at(now),
         "actor": given.actor,
-        "created_at": time(given.created_at),
+        "created_at": write_time(given.created_at),
         "import": given.import_id,
     }
 
@@ -137,8 +121,8 @@ def source(holding: Holding, now: float) -> dict[str, Any]:
         "features": list(holding.features),
         "status": holding.status_at(now),
         "standing": holding.standing_at(now).value,
-        "from": time(holding.start),
-        "until": time(holding.until),
+        "from": write_time(holding.start),
+        "until": write_time(holding.until),
         "ending": holding.ending,
         "confirmed": holding.confirmed,
         # Of a grant why an admin gave it, of all else the reason code that it opens a story with.
@@ -156,7 +140,9 @@ def reader(
     now: float,
 ) -> dict[str, Any]:
     """A reader as admins see her."""
-    held = [{"feature": feature, "until": time(holding.until), "source": holding.key} for feature, holding in features]
+    held = [
+        {"feature": feature, "until": write_time(holding.until), "source": holding.key} for feature, holding in features
+    ]
     return {
         "reader": name,
         "access": bool(held),
@@ -164,7 +150,7 @@ def reader(
         "sources": [source(holding, now) for holding in holdings],
         "customers": list(customers),
         "meters": [
-            {"name": m.name, "limit": m.limit, "used": m.used, "left": m.left, "resets_at": time(m.resets_at)}
+            {"name": m.name, "limit": m.limit, "used": m.used, "left": m.left, "resets_at": write_time(m.resets_at)}
             for m in meters
         ],
     }

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from marshmallow import fields, validate
 
+from service.domain.ids import read_key_name
+from service.domain.roles import ADMIN_ROLES
 from service.entrypoints.responses import fields as types
 from service.entrypoints.responses.schemas import Answer, MeterOut, ReasonMaybeIn, Request, SourceRefOut, StepOut
-
-ROLES = ("viewer", "granter", "owner")
-RESERVED = {"cli:": "used the command line", "oidc:": "signed in by OpenID Connect"}
-"""Names that begin so are those of people."""
-
-
-def read_key_name(value: object) -> str:
-    """A key's name: it is the actor in the audit log, and stands in a path."""
-    name = types.read_reader(value)
-    for prefix, how in RESERVED.items():
-        if name.startswith(prefix):
-            raise ValueError(f"must not begin with {prefix}: so the audit log names who {how}")
-    return name
 
 
 def read_role(value: object) -> str:
     """A role that a key made at run time may have."""
-    if type(value) is not str or value not in ROLES:
-        raise ValueError(f"must be one of {', '.join(ROLES)}")
+    if type(value) is not str or value not in ADMIN_ROLES:
+        raise ValueError(f"must be one of {', '.join(ADMIN_ROLES)}")
     return value
 
 
@@ -32,7 +21,7 @@ class KeyIn(ReasonMaybeIn):
     name = types.Read(
         read_key_name, {"type": "string", "minLength": 1, "maxLength": 128, "example": "newsroom-desk"}, required=True
     )
-    role = types.Read(read_role, {"type": "string", "enum": list(ROLES)}, required=True)
+    role = types.Read(read_role, {"type": "string", "enum": list(ADMIN_ROLES)}, required=True)
 
 
 class NothingIn(Request):
@@ -41,14 +30,14 @@ class NothingIn(Request):
 
 class KeyOut(Answer):
     name = fields.String(required=True)
-    role = fields.String(required=True, validate=validate.OneOf(ROLES))
+    role = fields.String(required=True, validate=validate.OneOf(ADMIN_ROLES))
     created_at = types.moment(required=True)
     actor = fields.String(required=True)
 
 
 class NewKeyOut(Answer):
     name = fields.String(required=True)
-    role = fields.String(required=True, validate=validate.OneOf(ROLES))
+    role = fields.String(required=True, validate=validate.OneOf(ADMIN_ROLES))
     key = fields.String(required=True)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validates_schema
 
+from service.domain.ids import wrong_id
 from service.settings.policy.fields import (
     SECONDS,
     Count,
@@ -23,7 +24,6 @@ from service.settings.policy.fields import (
 )
 from service.settings.policy.mistakes import closest, key_shown
 from service.settings.policy.text_rules import (
-    wrong_id,
     wrong_link,
     wrong_name,
     wrong_origin,

@@ -9,15 +9,12 @@ import unicodedata
 from functools import cache
 from urllib.parse import SplitResult, urlsplit
 
-LONGEST_ID = 128
 LONGEST_TEXT = 1_000
 LONGEST_KEY = 200
 """Stripe's own limit for a lookup key."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HOST_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
-# Marks that turn the direction of what follows (Unicode's Bidi_Control): a name must not look like another one.
-_DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -26,17 +23,6 @@ def wrong_name(word: str) -> str | None:
     if _NAME.fullmatch(word):
         return None
     return "is not a name: use 1 to 64 of the letters A–Z and a–z, digits, _ and -"
-
-
-def wrong_id(word: str) -> str | None:
-    """The contract's ids: a section, a tag, a part."""
-    if not word:
-        return "must not be empty"
-    if len(word.encode("utf-8", "surrogatepass")) > LONGEST_ID:
-        return f"must be at most {LONGEST_ID} bytes of UTF-8"
-    if _controls(word) or not _DIRECTION.isdisjoint(word):
-        return "must not contain control or direction characters"
-    return "must not begin or end with a space" if word != word.strip() else None
 
 
 def wrong_text(word: str) -> str | None:

@@ -16,7 +16,6 @@ from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
 from service.adapters.redis.readers.meters import Frame
 from service.adapters.redis.readers.readers import Command, Readers
-from service.adapters.redis.readers.source_codec import NewerSchema
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, Story, Tier
 from service.domain.decision import (
@@ -28,7 +27,7 @@ from service.domain.decision import (
     is_free,
     mark_counted,
 )
-from service.domain.errors import StoreUnavailable
+from service.domain.errors import NewerSchema, StoreUnavailable
 from service.domain.meter import EMPTY_TALLY, Tally
 from service.use_cases.access.entitlement_cache import Holders
 from service.use_cases.story_passes.validation import Entry, Gate, Ticket

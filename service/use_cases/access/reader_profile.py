@@ -18,9 +18,7 @@ from service.domain.catalogue import Catalogue
 from service.domain.decision import resolve_entitlements
 from service.domain.meter import MeterStanding
 from service.domain.sources import Holding, Source
-
-LAST = 253_370_764_800
-"""The year 9999: the end of a window that begins later cannot be worked out, so meters are told as of then."""
+from service.domain.times import LAST_WINDOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ class Profiles:
             tuple(held.by_feature.items()),
             holdings,
             self._readers.customers(name),
-            self._standings(name, min(max(at, now), LAST)) if at >= int(now) else (),
+            self._standings(name, min(max(at, now), LAST_WINDOW)) if at >= int(now) else (),
         )
 
     def _sources(self, reader: str, at: float, now: float) -> list[Source]:

@@ -9,9 +9,9 @@ from secrets import token_hex
 from typing import Any
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from service.adapters.stripe.errors import NoSuchObject
 from service.adapters.stripe.gateway import Gateway
 from service.domain.catalogue import Catalogue, Plan
+from service.domain.errors import NoSuchObject, NotForSale
 from service.domain.prices import PriceTag
 from service.use_cases.checkout.price_cache import Prices
 
@@ -19,14 +19,6 @@ MOST_SEATS = 1_000
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _TRIES = 25
 """Sessions of the same reader, price and page that may be paid or over, within the day that Stripe keeps their keys."""
-
-
-class NotForSale(Exception):
-    """Which field is wrong, and why, for the person who asked."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field, self.message = field, message
 
 
 def chosen_price(catalogue: Catalogue, *, plan: str | None, price: str | None, prices: Prices | None = None) -> str:

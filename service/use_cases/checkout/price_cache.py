@@ -6,9 +6,9 @@ import threading
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from service.adapters.stripe.errors import StripeTrouble, StripeUnavailable
 from service.adapters.stripe.gateway import Gateway
 from service.domain.catalogue import Catalogue, Plan
+from service.domain.errors import StripeFailure, StripeUnavailable
 from service.domain.prices import PriceTag
 
 LONGEST_AGE = 3_600.0
@@ -88,7 +88,7 @@ class Prices:
             self._wake.clear()
             try:
                 self.refresh()
-            except StripeTrouble:  # The box shows what was known; the next try tells.
+            except StripeFailure:  # The box shows what was known; the next try tells.
                 self._stopped.wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             else:

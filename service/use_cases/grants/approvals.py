@@ -8,20 +8,13 @@ from typing import Any
 
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.staff.approvals import Approval, Approvals
+from service.domain.errors import NoLongerPossible
 from service.domain.sources import Grant
 
 Outcome = Grant | dict[str, Any]
 """What came of confirmed work, for the surface to tell."""
 
 Mistakes = Sequence[tuple[str, str]]
-
-
-class NoLongerPossible(Exception):
-    """What was asked for does not fit any more. `mistakes`: pairs of a field and what is wrong with it now."""
-
-    def __init__(self, mistakes: Mistakes) -> None:
-        super().__init__("; ".join(f"{field}: {message}" for field, message in mistakes))
-        self.mistakes = mistakes
 
 
 @dataclass(frozen=True, slots=True)

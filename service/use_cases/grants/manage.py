@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from service.adapters.identifiers import new_id
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.grants.grants import Grants, RevokedGrant, UnknownGrant, Wanted, iso, new_id
+from service.adapters.redis.grants.grants import Grants, Wanted
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.staff.approvals import Approval
 from service.domain import grant_rules as granting
 from service.domain.catalogue import Catalogue
+from service.domain.errors import NoLongerPossible, RevokedGrant, UnknownGrant
 from service.domain.sources import Grant
-from service.use_cases.grants.approvals import Approving, NoLongerPossible, Work
+from service.domain.times import write_time
+from service.use_cases.grants.approvals import Approving, Work
 
 CREATE, CHANGE = "grant.create", "grant.change"
 
@@ -39,7 +42,7 @@ class Giving:
         self, reader: str, wanted: Wanted, actor: Actor, now: float, *, named: str | None = None
     ) -> Grant | Approval:
         """Gives what `wanted_of` found nothing wrong with; `named` is the same for a repeat of it."""
-        grant_id = f"gr_{named}" if named else new_id(now)
+        grant_id = new_id("gr", now, named)
         start, until = wanted.start, wanted.until
         if not granting.needs_second_admin(self._catalogue, start=start, until=until, now=now):
             return self._grants.give(self._readers.resolve(reader), wanted, actor, now, grant_id=grant_id)
@@ -54,7 +57,7 @@ class Giving:
         return self._approvals.ask(
             CREATE,
             payload,
-            wants={**what, "from": iso(start), "until": iso(until)},
+            wants={**what, "from": write_time(start), "until": write_time(until)},
             reader=reader,
             reason=wanted.reason,
             actor=actor,
@@ -79,7 +82,7 @@ class Giving:
         return self._approvals.ask(
             CHANGE,
             {"grant": grant_id, "until": until},
-            wants={"grant": grant_id, "until": iso(until)},
+            wants={"grant": grant_id, "until": write_time(until)},
             reader=reader,
             reason=reason,
             actor=actor,

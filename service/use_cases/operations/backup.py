@@ -16,7 +16,6 @@ import secrets
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,6 +24,7 @@ import msgspec
 
 from service.adapters.crypto import Sealer
 from service.adapters.redis.service_state.snapshot import Part, Snapshot
+from service.domain.times import utc
 
 FORMAT = 1
 _MAGIC = b"paywall-backup"
@@ -55,7 +55,7 @@ class About:
 
 def write(file: Path, snapshot: Snapshot, sealer: Sealer, prefix: str, now: float, progress: Progress) -> About:
     """Writes a backup, mode 600. The file appears as a whole, or not at all. `OSError`, `StoreUnavailable`."""
-    made_at = datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    made_at = utc(int(now))
     partly = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
     try:
         with os.fdopen(os.open(partly, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:

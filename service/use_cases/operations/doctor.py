@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from service.adapters.openid.errors import SignInFailed
 from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.openid.sign_in import SignIn
-from service.adapters.stripe.errors import StripeTrouble
 from service.bootstrap import Service
-from service.domain.errors import StoreUnavailable
+from service.domain.errors import StoreUnavailable, StripeFailure
 from service.settings.settings import Settings
 from service.use_cases.operations import stripe_findings as doctor
 from service.use_cases.operations.stripe_findings import Finding, Level
@@ -114,7 +113,7 @@ def _stripe(service: Service) -> list[Finding]:
             last_event=_last_event(service),
             newest_at_stripe=gateway.newest_event(),
         )
-    except StripeTrouble as error:
+    except StripeFailure as error:
         away = Finding("wrong", "stripe", f"Stripe cannot be asked ({error.why})")
         return [*found, away, doctor.last_came(_last_event(service))]
     return found + doctor.findings(seen, catalogue)

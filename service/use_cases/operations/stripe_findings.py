@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
 
 from service.adapters.stripe.events import HANDLED_TYPES
@@ -12,6 +11,7 @@ from service.adapters.stripe.gateway import Account, WebhookEndpoint
 from service.adapters.stripe.transport import API_VERSION
 from service.domain.catalogue import Catalogue
 from service.domain.prices import PriceTag
+from service.domain.times import utc
 
 WEBHOOK_PATH = "/v1/stripe/webhook"
 CLOCK_TELLS = 10
@@ -153,4 +153,4 @@ def last_came(last: int | None) -> Finding:
 
 
 def _time(moment: int) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return utc(moment)

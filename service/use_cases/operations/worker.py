@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from service.adapters.redis.service_state.leader import Leader
-from service.adapters.stripe.errors import UNREACHABLE, StripeTrouble
-from service.domain.errors import StoreUnavailable
+from service.adapters.stripe.errors import UNREACHABLE
+from service.domain.errors import StoreUnavailable, StripeFailure
 from service.use_cases.subscriptions.administration import Admin
 from service.use_cases.subscriptions.catch_up import EVERY, CatchUp, CaughtUp
 from service.use_cases.subscriptions.full_sync import Sweep, Swept
@@ -160,7 +160,7 @@ class Worker:
         return Round(objects, audit, merges, caught_up, swept, left, trouble)
 
     def catch_up(self, *, dry_run: bool = False) -> CaughtUp | None:
-        """Only the catch-up; `None` without a key. Raises `StripeTrouble`, `StoreUnavailable`."""
+        """Only the catch-up; `None` without a key. Raises `StripeFailure`, `StoreUnavailable`."""
         if self._engine.gateway is None:
             return None
         now = self._clock()
@@ -170,7 +170,7 @@ class Worker:
         return found
 
     def sweep(self, *, dry_run: bool = False) -> Swept | None:
-        """Only a sweep; `None` without a key. Raises `StripeTrouble`, `StoreUnavailable`."""
+        """Only a sweep; `None` without a key. Raises `StripeFailure`, `StoreUnavailable`."""
         if self._engine.gateway is None:
             return None
         found = self._sweep.run(self._engine.gateway, self._clock(), dry_run=dry_run)
@@ -200,7 +200,7 @@ class Worker:
     def _caught_up(self) -> tuple[CaughtUp | None, str | None]:
         try:
             found = self.catch_up()
-        except StripeTrouble as trouble:
+        except StripeFailure as trouble:
             self._report("catch_up_failed", trouble.why)
             return None, trouble.why
         if found is not None and found.prices:
@@ -213,7 +213,7 @@ class Worker:
     def _swept_once(self) -> tuple[Swept | None, str | None]:
         try:
             return self.sweep(), None
-        except StripeTrouble as trouble:
+        except StripeFailure as trouble:
             self._report("sweep_failed", trouble.why)
             return None, trouble.why
 
@@ -234,6 +234,6 @@ class Worker:
                     if self._aside is not None:
                         self._aside.swept(self._swept)
                     return
-        except StripeTrouble as trouble:
+        except StripeFailure as trouble:
             self._sweeping, self._next_sweep = None, begun + SWEEP_AGAIN
             self._report("sweep_failed", trouble.why)

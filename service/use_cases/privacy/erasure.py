@@ -6,7 +6,7 @@ is kept; the audit log last, with the record that says so. To do it again finish
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,16 +23,9 @@ from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.reporting.usage_counts import ActivityStore
 from service.adapters.redis.staff.approvals import Approvals
 from service.domain.catalogue import Catalogue
+from service.domain.errors import LiveSubscription
 from service.domain.sources import Grant, Standing, Subscription
 from service.use_cases.grants.imports.grant_imports import GrantImports
-
-
-class LiveSubscription(Exception):
-    """Somebody still pays for this reader; end the subscriptions first, or insist."""
-
-    def __init__(self, ids: Sequence[str]) -> None:
-        super().__init__(f"{len(ids)} live subscriptions")
-        self.ids = ids
 
 
 class Step(Protocol):

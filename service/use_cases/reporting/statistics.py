@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 
 from service.adapters.redis.reporting.usage_counts import DAYS_KEPT, ActivityStore
 from service.domain.proportions import Share, wilson
+from service.domain.times import utc
 from service.use_cases.reporting.usage_counters import DELAYS
 
 MOST_DAYS = DAYS_KEPT
@@ -74,7 +75,7 @@ def _day(day: date) -> str:
 
 
 def _hour(hour: int) -> str:
-    return datetime.fromtimestamp(hour * 3_600, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return utc(hour * 3_600)
 
 
 def _point(when: str, fields: Mapping[str, int]) -> Point:

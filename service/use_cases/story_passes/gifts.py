@@ -7,31 +7,21 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from service.adapters.identifiers import new_id
 from service.adapters.pass_tokens import PassTokens
 from service.adapters.redis.audit.audit import Actor, Audit
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.story_passes.gifts import UNMADE_AFTER, Gifts
-from service.adapters.redis.story_passes.passes import Passes, Wanted, new_id
+from service.adapters.redis.story_passes.passes import Passes, Wanted
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, MeterPolicy
+from service.domain.errors import GiftsUsed, NoGifts
 from service.domain.meter import Window
 from service.domain.story_passes import StoryPass, gifts_per_month
 from service.use_cases.story_passes.validation import Gate
 
 REASON = "a gift of a reader"
-
-
-class NoGifts(Exception):
-    """No plan that this reader holds now lets her give stories away."""
-
-
-class GiftsUsed(Exception):
-    """This month's gifts are used."""
-
-    def __init__(self, allowance: Allowance) -> None:
-        super().__init__("this month's gifts are used")
-        self.allowance = allowance
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +53,9 @@ class Giving:
         most, month = self._most(name, now), self._month(now)
         if most == 0:
             raise NoGifts
-        pass_id = new_id()
+        pass_id = new_id("sp", now)
         if not self._claim(name, pass_id, month, most, now):
-            raise GiftsUsed(self._allowance(name, most, month))
+            raise GiftsUsed(most, month.end)
         try:
             made = self._passes.create(wanted, actor, now, pass_id=pass_id, giver=name)
         except BaseException:

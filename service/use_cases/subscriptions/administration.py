@@ -10,37 +10,14 @@ from typing import Any, Protocol
 
 from service.adapters.redis.audit import audit as trail
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.grants.grants import iso
 from service.adapters.redis.reader_lifecycle.merges import Merge, Merges
 from service.adapters.redis.stripe_objects.objects import StoredObject
 from service.adapters.redis.stripe_objects.seats import Seat
 from service.adapters.redis.stripe_objects.stripe_keys import StripeKeys, place_of
+from service.domain.errors import CannotMerge, NoSeats, SeatsFull, UnknownEvent, UnknownSubscription
+from service.domain.times import write_time
 from service.use_cases.subscriptions.processor import Engine
 from service.use_cases.subscriptions.projections import seats_paid_for
-
-
-class UnknownSubscription(Exception):
-    """Stripe has not told of it, and does not know it."""
-
-
-class NoSeats(Exception):
-    """None of its items belongs to a plan with seats."""
-
-
-class SeatsFull(Exception):
-    """As many seats are given as are paid for."""
-
-
-class CannotMerge(Exception):
-    """It would be merged into itself, in a circle, or it is another's already. `why` says which."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
-
-
-class UnknownEvent(Exception):
-    """Not in the ledger (any more)."""
 
 
 class Trail(Protocol):
@@ -119,7 +96,7 @@ class Admin:
     def give_seat(self, subscription: str, reader: str, actor: Actor, now: float) -> Group:
         """Gives a seat; given again it stays as it is. `UnknownSubscription`, `NoSeats`, `SeatsFull`."""
         heir = self._engine.people.find(reader).reader
-        after = {"subscription": subscription, "since": iso(now)}
+        after = {"subscription": subscription, "since": write_time(now)}
         entry = self._entry(actor, "seat.give", now, reader=heir, target=subscription, after=after)
         packed, name = self._audit.packed(entry), f"subscription:{subscription}"
         tag = StripeKeys.tag(place_of(name))
@@ -140,7 +117,7 @@ class Admin:
         obj, _ = self._group(subscription, now)
         heir = self._engine.people.find(reader).reader
         since = obj.seats.get(heir)
-        before = {"subscription": subscription, "since": iso(since / 1000)} if since else None
+        before = {"subscription": subscription, "since": write_time(since / 1000)} if since else None
         entry = self._entry(actor, "seat.take", now, reader=heir, target=subscription, before=before, reason=reason)
         tag = StripeKeys.tag(place_of(obj.name))
         self._audit.intend_at(tag)

@@ -13,8 +13,8 @@ from typing import Literal
 from service.adapters.redis.readers import source_codec as codec
 from service.adapters.redis.stripe_objects import facts_codec as told_codec
 from service.adapters.redis.stripe_objects.objects import StoredObject
-from service.adapters.stripe.errors import NoSuchObject
 from service.domain.catalogue import DAY
+from service.domain.errors import NoSuchObject
 from service.domain.event_order import mark_of_read
 from service.domain.sources import Pass
 from service.domain.stripe_facts import Told

@@ -13,9 +13,8 @@ from dataclasses import replace
 
 from service.adapters.redis.stripe_objects.inbox import Done, Inbox, Waiting, ref_from
 from service.adapters.redis.stripe_objects.objects import Objects, Verdict
-from service.adapters.stripe.errors import NoSuchObject, StripeRefused, StripeUnavailable
 from service.domain.catalogue import Catalogue
-from service.domain.errors import StoreUnavailable
+from service.domain.errors import NoSuchObject, StoreUnavailable, StripeRefused, StripeUnavailable
 from service.domain.event_order import mark_of_read
 from service.domain.stripe_facts import PaymentRef, Ref, Told
 from service.use_cases.subscriptions.fan_out import Spreader

@@ -12,7 +12,7 @@ from functools import reduce
 from service.adapters.redis.stripe_objects import facts_codec as told_codec
 from service.adapters.redis.stripe_objects.inbox import Done, Waiting
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
-from service.adapters.stripe.errors import NoSuchObject, StripeRefused, StripeUnavailable
+from service.domain.errors import NoSuchObject, StripeRefused, StripeUnavailable
 from service.domain.payments import joined, with_news
 from service.domain.stripe_facts import Payment, PaymentNews, PaymentRef, Ref
 from service.use_cases.subscriptions.job import Errand, Look

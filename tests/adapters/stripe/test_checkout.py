@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from service.adapters.stripe.errors import NoSuchObject, StripeUnavailable
 from service.adapters.stripe.gateway import Gateway
 from service.domain.catalogue import Catalogue, Plan
+from service.domain.errors import NoSuchObject, NotForSale, StripeUnavailable
 from service.domain.prices import PriceTag
 from service.domain.sources import Pass, Subscription
 from service.domain.stripe_facts import Ref
 from service.use_cases.checkout.checkout import (
-    NotForSale,
     checkout_params,
     chosen_price,
     on_origin,

@@ -10,8 +10,8 @@ import pytest
 import stripe
 
 from service.adapters.stripe import translate
-from service.adapters.stripe.errors import NoSuchObject
 from service.adapters.stripe.gateway import Gateway
+from service.domain.errors import NoSuchObject
 from service.domain.sources import Pass, StripeEntitlements, Subscription
 from service.domain.stripe_facts import PaymentRef, Ref
 

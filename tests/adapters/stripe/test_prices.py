@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from service.adapters.stripe.errors import StripeUnavailable
 from service.adapters.stripe.gateway import Gateway
 from service.domain.catalogue import Catalogue, Plan
+from service.domain.errors import StripeUnavailable
 from service.use_cases.checkout.price_cache import Prices
 
 

@@ -13,25 +13,19 @@ from typing import Any
 import pytest
 import stripe
 
-from service.adapters.stripe.errors import (
-    MEANING,
-    NoSuchObject,
-    StripeRefused,
-    StripeTrouble,
-    StripeUnavailable,
-    meaning,
-)
+from service.adapters.stripe.errors import MEANING, meaning
 from service.adapters.stripe.gateway import Gateway
 from service.adapters.stripe.rate_limit import FIRST_PAUSE, LONGEST_PAUSE, LONGEST_TOLD, Allowance
 from service.adapters.stripe.transport import PATIENCE
+from service.domain.errors import NoSuchObject, StripeFailure, StripeRefused, StripeUnavailable
 from service.domain.stripe_facts import Ref
 
 SUBSCRIPTION = Ref("subscription", "sub_1")
 
 
-def trouble(canned: Any, **how: Any) -> StripeTrouble:
+def trouble(canned: Any, **how: Any) -> StripeFailure:
     gateway = Gateway("sk_test_x", canned.url, allowance=Allowance(per_second=1_000, burst=1_000))
-    with pytest.raises(StripeTrouble) as caught:
+    with pytest.raises(StripeFailure) as caught:
         gateway.read(SUBSCRIPTION, **how)
     assert caught.value.why == str(caught.value)
     assert "sub_1" not in str(caught.value)
@@ -42,7 +36,7 @@ def problem(kind: str, **more: str) -> dict[str, Any]:
     return {"error": {"type": kind, "message": "No such subscription: 'sub_1'", **more}}
 
 
-ANSWERS: list[tuple[int, Any, type[StripeTrouble], str]] = [
+ANSWERS: list[tuple[int, Any, type[StripeFailure], str]] = [
     (404, problem("invalid_request_error", code="resource_missing", param="id"), NoSuchObject, "no_such_object"),
     (400, problem("invalid_request_error", code="resource_missing"), NoSuchObject, "no_such_object"),
     (404, problem("invalid_request_error"), NoSuchObject, "no_such_object"),
@@ -72,7 +66,7 @@ ANSWERS: list[tuple[int, Any, type[StripeTrouble], str]] = [
 
 
 @pytest.mark.parametrize(("status", "body", "kind", "why"), ANSWERS)
-def test_an_answer_means_one_thing(status: int, body: Any, kind: type[StripeTrouble], why: str, canned: Any) -> None:
+def test_an_answer_means_one_thing(status: int, body: Any, kind: type[StripeFailure], why: str, canned: Any) -> None:
     canned.says(status, body)
     found = trouble(canned)
     assert (type(found), found.why) == (kind, why)

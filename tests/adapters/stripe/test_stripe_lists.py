@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import stripe
 
-from service.adapters.stripe.errors import StripeUnavailable
 from service.adapters.stripe.gateway import Gateway
+from service.domain.errors import StripeUnavailable
 from service.domain.sources import Pass
 from service.domain.stripe_facts import Ref
 

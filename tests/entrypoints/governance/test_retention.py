@@ -34,9 +34,9 @@ def old(make_house: MakeHouse) -> House:
 
 
 def ends(house: House, reader: str, days: int) -> list[str | None]:
-    from service.entrypoints.responses.encoder import time
+    from service.domain.times import write_time
 
-    moment = time(house.app.clock.now - days * DAY)
+    moment = write_time(house.app.clock.now - days * DAY)
     return [source["until"] for source in house.app.reader(reader, at=moment)["sources"]]
 
 

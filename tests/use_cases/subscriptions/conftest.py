@@ -22,11 +22,11 @@ from service.adapters.redis.reader_lifecycle.merges import Merges
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.stripe import object_requests as reading
 from service.adapters.stripe import translate
-from service.adapters.stripe.errors import NoSuchObject, StripeUnavailable
 from service.adapters.stripe.transport import Patience
 from service.adapters.stripe.webhook import Envelope, envelope
 from service.domain.catalogue import Catalogue
 from service.domain.decision import resolve_entitlements
+from service.domain.errors import NoSuchObject, StripeUnavailable
 from service.domain.sources import Holding
 from service.domain.stripe_facts import PaymentRef, Ref, Told
 from service.settings.policy_file import read_folder

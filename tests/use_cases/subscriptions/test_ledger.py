@@ -9,7 +9,7 @@ import pytest
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.stripe_objects.ledger import BadCursor
 from service.adapters.redis.stripe_objects.stripe_keys import place_of
-from service.use_cases.subscriptions.administration import UnknownEvent
+from service.domain.errors import UnknownEvent
 
 DAY = 86_400
 NOW = 2_000_000_000

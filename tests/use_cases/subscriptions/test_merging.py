@@ -12,9 +12,9 @@ from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.keys import owner_mark, reader_hash
 from service.adapters.redis.readers import meters
 from service.domain.catalogue import Story
+from service.domain.errors import CannotMerge
 from service.domain.sources import Grant
 from service.use_cases.access.check import Desk, Question
-from service.use_cases.subscriptions.administration import CannotMerge
 from tests.use_cases.subscriptions import conftest as playing
 
 DAY = 86_400

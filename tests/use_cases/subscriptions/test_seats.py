@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.adapters.redis.audit.audit import Actor
-from service.use_cases.subscriptions.administration import NoSeats, SeatsFull, UnknownSubscription
+from service.domain.errors import NoSeats, SeatsFull, UnknownSubscription
 
 DAY = 86_400
 NOW = 2_000_000_000

@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, cast
 
 from service.adapters.crypto import Signer
@@ -26,6 +25,7 @@ from service.adapters.redis.client.keys import ADMIN, reader_hash
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.domain.errors import StoreUnavailable
+from service.domain.times import utc
 
 APPEND = load("append_audit")
 
@@ -60,7 +60,7 @@ def entry(
     """An audit entry before it is in the chain; `id` makes moving it safe to repeat."""
     return {
         "id": secrets.token_hex(12),
-        "at": datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "at": utc(int(now)),
         "actor": actor.name,
         "from_ip": actor.from_ip,
         "action": action,

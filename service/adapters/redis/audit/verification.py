@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from service.adapters.crypto import Signer
@@ -19,6 +18,7 @@ from service.adapters.redis.audit.chain import Fault, Head, Walk
 from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
+from service.domain.times import utc
 
 PRUNE = load("prune_audit")
 _BATCH = 500
@@ -178,7 +178,7 @@ class AuditCheck:
         verdict = self.verify()
         if verdict.fault is not None:
             raise BrokenChain(verdict)
-        cut, gone = datetime.fromtimestamp(int(before), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), 0
+        cut, gone = utc(int(before)), 0
         while True:
             state = self._log.state()
             checkpoint, _ = self._opened(state.checkpoint)
@@ -189,7 +189,7 @@ class AuditCheck:
             gone += len(old) * self._set(state.checkpoint, Checkpoint(old[-1] + 1, prev), old, now)
 
     def _set(self, seen: bytes, checkpoint: Checkpoint, seqs: list[int], now: float) -> int:
-        at = datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        at = utc(int(now))
         said: dict[str, Any] = {"first": checkpoint.first, "prev": checkpoint.prev, "at": at}
         said["mark"] = self._signer().mark(_signed(said))
         return int(

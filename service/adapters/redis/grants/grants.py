@@ -6,13 +6,12 @@ to say; here a grant is written, in one step with its history and its audit entr
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
+from service.adapters.identifiers import new_id
 from service.adapters.recent_entitlements import Held, Known
 from service.adapters.redis.audit import audit as trail
 from service.adapters.redis.audit.audit import Actor, Audit
@@ -20,16 +19,9 @@ from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.readers.readers import Kept, Readers
 from service.domain.catalogue import Catalogue
 from service.domain.decision import resolve_entitlements
-from service.domain.errors import StoreUnavailable
+from service.domain.errors import RevokedGrant, StoreUnavailable, UnknownGrant
 from service.domain.sources import Grant, Source
-
-
-class UnknownGrant(Exception):
-    """This reader has no grant of that id."""
-
-
-class RevokedGrant(Exception):
-    """A revoked grant stays revoked; give a new one."""
+from service.domain.times import write_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +33,6 @@ class Wanted:
     reason: str
     start: int
     until: int | None
-
-
-def new_id(now: float) -> str:
-    """An id for a grant: `gr_` and 24 characters, which sort by the time it was given; a second may see several."""
-    return f"gr_{int(now * 1_000_000):014x}{secrets.token_hex(5)}"
 
 
 class Grants:
@@ -72,7 +59,7 @@ class Grants:
         `approval` names what a second admin confirmed, for the audit.
         """
         grant = Grant(
-            id=grant_id or new_id(now),
+            id=grant_id or new_id("gr", now),
             plan=wanted.plan,
             features=wanted.features,
             reason=wanted.reason,
@@ -194,8 +181,8 @@ def _less(before: Source | None, after: Grant) -> bool:
 def described(grant: Grant, now: float) -> dict[str, Any]:
     """A grant as the audit tells it; its reason stands in the entry's own field, and so does when it began, unless it waits."""
     what: dict[str, Any] = {"plan": grant.plan} if grant.plan else {"features": list(grant.features)}
-    start = {"from": iso(grant.start)} if grant.start != grant.created_at else {}
-    return {**what, **start, "until": iso(grant.until), "status": grant.status_at(now)}
+    start = {"from": write_time(grant.start)} if grant.start != grant.created_at else {}
+    return {**what, **start, "until": write_time(grant.until), "status": grant.status_at(now)}
 
 
 def _confirmed(approval: str | None) -> dict[str, Any]:
@@ -206,8 +193,3 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str
     """Only the fields that differ, before and after."""
     names = [name for name in after if before.get(name) != after[name]]
     return {name: before.get(name) for name in names}, {name: after[name] for name in names}
-
-
-def iso(moment: float | None) -> str | None:
-    """A moment as the contract writes it: whole seconds, UTC, `Z`."""
-    return None if moment is None else datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -27,7 +27,7 @@ from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec as codec
 from service.adapters.redis.readers.readers import HISTORY_ENTRIES, pairs_in
-from service.adapters.redis.readers.source_codec import NewerSchema
+from service.domain.errors import NewerSchema
 
 TURN, STATE, KEEP, PUT = load("import_turn"), load("import_state"), load("import_keep"), load("import_put")
 

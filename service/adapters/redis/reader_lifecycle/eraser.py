@@ -20,10 +20,9 @@ from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_lifecycle.tombstones import without
 from service.adapters.redis.readers.id_mentions import Mentions
 from service.adapters.redis.readers.readers import pairs_in
-from service.adapters.redis.readers.source_codec import NewerSchema
 from service.adapters.redis.stripe_objects import facts_codec as told_codec
 from service.adapters.redis.stripe_objects.inbox import ref_from
-from service.domain.errors import StoreUnavailable
+from service.domain.errors import NewerSchema, StoreUnavailable
 from service.domain.stripe_facts import Claims
 
 FIELD = load("erase_field")

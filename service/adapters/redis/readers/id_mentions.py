@@ -16,7 +16,7 @@ from service.adapters.redis.client.link import Command, Link
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.readers import source_codec as codec
 from service.adapters.redis.readers.readers import pairs_in
-from service.adapters.redis.readers.source_codec import NewerSchema
+from service.domain.errors import NewerSchema
 from service.domain.sources import Grant
 
 FIELD, ITEM = load("erase_field"), load("erase_item")

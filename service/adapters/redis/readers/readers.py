@@ -19,6 +19,7 @@ from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec as codec
 from service.domain.catalogue import Catalogue
+from service.domain.errors import NewerSchema
 from service.domain.sources import Holding, Source
 
 PUT = load("put_source")
@@ -219,7 +220,7 @@ def change_in(entry: bytes) -> Change:
     """An entry of a history, read. `NewerSchema` if a newer service wrote it."""
     schema, at, field, record, cause, ms = _decoder.decode(entry)
     if schema != codec.SCHEMA:
-        raise codec.NewerSchema(f"a history entry of schema {schema}, this service knows {codec.SCHEMA}")
+        raise NewerSchema(f"a history entry of schema {schema}, this service knows {codec.SCHEMA}")
     kept = record.encode() if record is not None else None
     return Change(at, field.encode(), kept, cause, at + ms / 1000)
 

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from service.domain.errors import NewerSchema
 from service.domain.sources import Grant, Item, Pass, Source, StripeEntitlements, Subscription
 
 SCHEMA = 1
@@ -28,10 +29,6 @@ _decoder = msgspec.json.Decoder(list)
 
 ROLES: dict[str, Literal["subscription", "seat", "gift"]] = {"s": "subscription", "t": "seat", "f": "gift"}
 LETTERS = {role: letter for letter, role in ROLES.items()}
-
-
-class NewerSchema(Exception):
-    """A record was written by a newer service than this one; it is not guessed at."""
 
 
 def field_of(source: Source) -> bytes:

@@ -23,8 +23,7 @@ from service.adapters.crypto import Signer
 from service.adapters.redis.audit import audit as trail
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.audit.registry import Registry
-from service.adapters.redis.readers.source_codec import NewerSchema
-from service.domain.errors import StoreUnavailable
+from service.domain.errors import NameInUse, NewerSchema, StoreUnavailable, UnknownKey
 
 SCHEMA = 1
 FRESH = 1.0
@@ -37,14 +36,6 @@ WORD, MARK = "paywall_", 16
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list).decode
-
-
-class NameInUse(Exception):
-    """A key of that name exists."""
-
-
-class UnknownKey(Exception):
-    """There is no key of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +84,7 @@ class AdminKeys:
             actor, "key.create", now=now, reader=None, target=name, before=None, after={"role": role}, reason=reason
         )
         if self.is_taken(name) or not self._registry.put(name, None, _packed(key), written):
-            raise NameInUse
+            raise NameInUse(name)
         return key
 
     def end(self, name: str, reason: str | None, actor: Actor, now: float) -> AdminKey:

@@ -7,34 +7,21 @@ and does nothing twice: the claim (with its audit entry), then the work, which m
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from service.adapters.crypto import Sealer
+from service.adapters.identifiers import new_id
 from service.adapters.redis.audit import audit as trail
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.audit.registry import Registry
 from service.adapters.redis.client.keys import reader_hash
-from service.adapters.redis.readers.source_codec import NewerSchema
+from service.domain.errors import NewerSchema, OwnApproval, UnknownApproval
 
 SCHEMA = 1
 WAITS = 30 * 86_400
 """Seconds after which nobody is asked any more; sooner where what is asked for would be over by then."""
-
-
-def new_id(now: float) -> str:
-    """An id for what waits: `ap_` and 24 characters, which sort by the time it was asked; a second may see several."""
-    return f"ap_{int(now * 1_000_000):014x}{secrets.token_hex(5)}"
-
-
-class UnknownApproval(Exception):
-    """Nothing of that id waits: it never did, or it is settled, or its time is over."""
-
-
-class OwnApproval(Exception):
-    """Nobody confirms what they asked for themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +71,7 @@ class Approvals:
         `named` is the same for a repeat of it, which finds what the first asked.
         """
         expires = int(now) + WAITS if over_at is None else min(over_at, int(now) + WAITS)
-        name = f"ap_{named}" if named else new_id(now)
+        name = new_id("ap", now, named)
         asked = Approval(name, kind, reader, payload, wants, reason, actor.name, actor.from_ip, int(now), expires)
         written = trail.entry(
             actor,

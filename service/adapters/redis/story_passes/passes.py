@@ -11,7 +11,6 @@ It is kept 90 days beyond its end. The list beside it may name what is gone; who
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,16 +18,17 @@ from typing import Any, cast
 
 import msgspec
 
+from service.adapters.identifiers import new_id
 from service.adapters.redis.audit import audit as trail
 from service.adapters.redis.audit.audit import Actor, Audit
 from service.adapters.redis.client.keys import reader_hash, visitor_hash
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.grants.grants import iso
-from service.adapters.redis.readers.source_codec import NewerSchema
 from service.adapters.redis.story_passes.pass_keys import PassKeys
+from service.domain.errors import NewerSchema, UnknownPass
 from service.domain.story_passes import StoryPass
+from service.domain.times import write_time
 
 CREATE, REVOKE, OPEN = load("pass_create"), load("pass_revoke"), load("pass_open")
 
@@ -39,10 +39,6 @@ _TIDY_BY = 500
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list).decode
-
-
-class UnknownPass(Exception):
-    """There is no pass of that id, or it ended too long ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +61,6 @@ class Admission:
     writes: bool
 
 
-def new_id() -> str:
-    """An id for a pass: `sp_` and 20 characters."""
-    return "sp_" + secrets.token_hex(10)
-
-
 class Passes:
     """Keeps passes. Every method raises `StoreUnavailable` where the store cannot be reached."""
 
@@ -90,7 +81,13 @@ class Passes:
             with suppress(UnknownPass):
                 return self.find(pass_id)
         made = StoryPass(
-            pass_id or new_id(), wanted.story, wanted.openings, wanted.until, wanted.reason, actor.name, round(now, 3)
+            pass_id or new_id("sp", now),
+            wanted.story,
+            wanted.openings,
+            wanted.until,
+            wanted.reason,
+            actor.name,
+            round(now, 3),
         )
         written = trail.entry(
             actor,
@@ -99,7 +96,7 @@ class Passes:
             reader=giver,
             target=made.id,
             before=None,
-            after={"story": made.story, "openings": made.openings, "until": iso(made.until), "status": "active"},
+            after={"story": made.story, "openings": made.openings, "until": write_time(made.until), "status": "active"},
             reason=made.reason,
         )
         # The list first: what it names and is not there is taken out again, what it does not name would never be found.

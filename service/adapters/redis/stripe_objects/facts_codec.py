@@ -15,8 +15,8 @@ from typing import Any, cast
 import msgspec
 
 from service.adapters.redis.readers import source_codec as codec
-from service.adapters.redis.readers.source_codec import NewerSchema
 from service.domain import payments as payments
+from service.domain.errors import NewerSchema
 from service.domain.event_order import Mark
 from service.domain.stripe_facts import Claims, Payment, PaymentNews, Ref, Told
 

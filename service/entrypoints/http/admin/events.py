@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from flask import Flask, Response, request, url_for
 
+from service.domain.errors import UnknownEvent
 from service.entrypoints.http.admin.frame import Frame, actor, asked, form, needs, once, show
 from service.entrypoints.http.admin.lists import SHOWN, page_of
 from service.entrypoints.http.api.events import LIST, event_told, listing
 from service.entrypoints.http.api.links_and_seats import path_id
 from service.entrypoints.http.errors import Problem
-from service.use_cases.subscriptions.administration import UnknownEvent
 
 
 def register(page: Flask, frame: Frame) -> None:

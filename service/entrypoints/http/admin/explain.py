@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from flask import Flask, Response, redirect, request, url_for
 
+from service.domain import ids
 from service.domain.catalogue import Story
 from service.domain.reader_sentences import reader_sentence
 from service.entrypoints.http.admin import time_inputs as moments
@@ -13,7 +14,6 @@ from service.entrypoints.http.admin.frame import Frame, asked, needs, show
 from service.entrypoints.http.admin.reader import the_reader
 from service.entrypoints.http.api.decisions import encoded
 from service.entrypoints.http.errors import Problem, invalid
-from service.entrypoints.responses import fields
 from service.use_cases.access.explain import Told
 
 
@@ -61,6 +61,6 @@ def register(page: Flask, frame: Frame) -> None:
 def the_story(given: str | None) -> str:
     """A story's id. `Problem` 422."""
     try:
-        return fields.read_id(given or "")
+        return ids.read_id(given or "")
     except ValueError as error:
         raise invalid([("story", str(error))]) from None

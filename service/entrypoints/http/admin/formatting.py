@@ -17,10 +17,10 @@ from flask import Flask, g, url_for
 from markupsafe import Markup, escape
 
 from service.domain.errors import StoreUnavailable
+from service.domain.times import LAST_SECOND
 from service.entrypoints.http.admin import frame as frames
 from service.entrypoints.http.admin.frame import Frame
 from service.entrypoints.responses import labels as wording
-from service.entrypoints.responses.encoder import LAST
 
 _BEGIN, _END = Markup("<bdi>"), Markup("</bdi>")
 UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
@@ -91,7 +91,7 @@ def moment(at: float | str | None, missing: str = "no end") -> Markup:
 
 @lru_cache(maxsize=4_096)
 def _moment(at: int | str) -> Markup:
-    when = datetime.fromisoformat(at) if isinstance(at, str) else datetime.fromtimestamp(min(at, LAST), UTC)
+    when = datetime.fromisoformat(at) if isinstance(at, str) else datetime.fromtimestamp(min(at, LAST_SECOND), UTC)
     plain = f"{when.day} {when:%b} {when.year}, {when:%H:%M} UTC"
     return Markup('<time datetime="{}">{}</time>').format(f"{when:%Y-%m-%dT%H:%M:%S}Z", plain)
 

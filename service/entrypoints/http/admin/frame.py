@@ -10,19 +10,21 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from secrets import token_hex, token_urlsafe
+from secrets import token_urlsafe
 from typing import Any, TypeVar, cast
 
 from flask import Response, g, make_response, redirect, render_template, request
 
+from service.adapters.identifiers import new_token
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.staff.idempotency import Idempotency
 from service.domain.errors import StoreUnavailable
+from service.domain.roles import RANKS, Role
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.admin.page_services import House
 from service.entrypoints.http.admin.sessions import Session, Sessions
 from service.entrypoints.http.errors import Problem
-from service.entrypoints.http.guards import RANKS, Principal, Role
+from service.entrypoints.http.guards import Principal
 from service.entrypoints.responses.schemas import ReasonMaybeIn
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -151,7 +153,7 @@ def once(frame: Frame, work: Callable[[], tuple[str, str]]) -> Response:
     if not mark:
         return said(frame, *work())
     scope = "\n".join(["page", session().id, request.path, mark[:64], _words()])
-    first = frame.repeated.claim(scope, b"", f"{time.time_ns() // 1_000:014x}{token_hex(5)}")
+    first = frame.repeated.claim(scope, b"", new_token(time.time()))
     if first.state == "done":
         message, _, to = first.body.decode().partition("\n")
         return said(frame, message, to)

@@ -6,12 +6,13 @@ from typing import Any
 
 from flask import Flask, Response, request, url_for
 
+from service.domain.roles import ADMIN_ROLES
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.admin.frame import Frame, actor, form, needs, once, reason, show
 from service.entrypoints.http.admin.reader import given
 from service.entrypoints.http.api.keys import ended_key, made, told_of
 from service.entrypoints.http.errors import Problem
-from service.entrypoints.responses.governance_schemas import ROLES, KeyIn
+from service.entrypoints.responses.governance_schemas import KeyIn
 
 
 def register(page: Flask, frame: Frame) -> None:
@@ -56,4 +57,4 @@ def register(page: Flask, frame: Frame) -> None:
     def _listed(problem: Problem | None = None) -> Response:
         found = [told_of(key) for key in admin_keys.all()]
         status = problem.status if problem is not None else 200
-        return show("keys.html", status=status, keys=found, roles=ROLES, problem=problem, given=given())
+        return show("keys.html", status=status, keys=found, roles=ADMIN_ROLES, problem=problem, given=given())

@@ -6,10 +6,10 @@ from collections.abc import Collection
 
 from flask import request
 
+from service.domain import ids
 from service.entrypoints.http import paging
 from service.entrypoints.http.admin.frame import asked
 from service.entrypoints.http.errors import invalid
-from service.entrypoints.responses import fields
 
 SHOWN = 25
 """Entries of a list on one page: what one reads before going on."""
@@ -24,7 +24,7 @@ def page_of(name: str, filters: Collection[str] = (), limit: int = paging.USUAL)
         given = asked(field)
         if given is not None:
             try:
-                found[field] = fields.read_id(given)
+                found[field] = ids.read_id(given)
             except ValueError as error:
                 wrong.append((field, str(error)))
     if asked("after") is not None:

@@ -15,11 +15,11 @@ from service.adapters.observability.telemetry import log
 from service.adapters.openid.errors import SignInFailed
 from service.adapters.openid.identity import StaffIdentity
 from service.adapters.openid.sign_in import ATTEMPT_SECONDS, SignIn, SignInAttempt
+from service.domain import ids
 from service.domain.errors import StoreUnavailable
 from service.entrypoints.http.admin.frame import Frame, asked, is_secure, open_door
 from service.entrypoints.http.admin.sign_in import local
 from service.entrypoints.http.errors import Problem
-from service.entrypoints.responses import fields
 
 COOKIE = "paywall_sign_in"
 PATH = "/admin/sign-in"
@@ -91,7 +91,7 @@ def _let_in(frame: Frame, ways: SignIn, attempt: SignInAttempt) -> Response:
 def _name(identity: StaffIdentity) -> str:
     """The name as it may stand in the audit log: an id, as the names of keys are."""
     try:
-        return fields.read_id(identity.name)
+        return ids.read_id(identity.name)
     except ValueError:
         raise SignInFailed("no_name", "not_an_id") from None
 

@@ -16,10 +16,9 @@ from service.adapters.observability.telemetry import log as told_log
 from service.adapters.observability.telemetry import where
 from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.openid.sign_in import SignIn
-from service.adapters.redis.readers.source_codec import NewerSchema
 from service.adapters.redis.staff.ended_sessions import EndedSessions
 from service.adapters.redis.staff.idempotency import Idempotency
-from service.domain.errors import StoreUnavailable
+from service.domain.errors import NewerSchema, StoreUnavailable
 from service.entrypoints.http.admin import assets, frame
 from service.entrypoints.http.admin import formatting as shown
 from service.entrypoints.http.admin import openid_sign_in as openid_door

@@ -7,14 +7,14 @@ from typing import Any, cast
 
 from flask import Flask, Response, redirect, request, url_for
 
+from service.domain import ids
 from service.domain.catalogue import Catalogue
+from service.domain.times import write_time
 from service.entrypoints.http.admin import time_inputs as moments
 from service.entrypoints.http.admin import timeline
 from service.entrypoints.http.admin.frame import Frame, asked, needs, show
 from service.entrypoints.http.api.readers import tell
 from service.entrypoints.http.errors import Problem, invalid
-from service.entrypoints.responses import encoder as encode
-from service.entrypoints.responses import fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def register(page: Flask, frame: Frame) -> None:
 def the_reader(given: str | None, field: str = "reader") -> str:
     """A reader's id, as it was typed or linked to. `Problem` 422."""
     try:
-        return fields.read_reader((given or "").strip())
+        return ids.read_reader((given or "").strip())
     except ValueError as error:
         raise invalid([(field, str(error))]) from None
 
@@ -71,7 +71,7 @@ def shown(
         told=told,
         erased_at=erased_at,
         unknown=at is None and not (met or entries or erased_at or resolved != reader),
-        at=encode.time(at),
+        at=write_time(at),
         ahead=at is not None and at > now,
         entries=entries if all_entries else entries[: timeline.SHOWN],
         more=0 if all_entries else max(0, len(entries) - timeline.SHOWN),

@@ -7,8 +7,8 @@ from typing import Any
 
 from flask import Flask, Response, request, url_for
 
-from service.adapters.redis.grants.grants import RevokedGrant, UnknownGrant
 from service.adapters.redis.staff.approvals import Approval
+from service.domain.errors import CannotMerge, RevokedGrant, UnknownGrant
 from service.domain.sources import Grant
 from service.entrypoints.http import idempotency as repeats
 from service.entrypoints.http import request_bodies as bodies
@@ -21,7 +21,6 @@ from service.entrypoints.http.errors import Problem, invalid
 from service.entrypoints.responses.schemas import GrantChangeIn, GrantIn, ReasonIn
 from service.entrypoints.responses.stripe_schemas import LinkIn, MergeIn
 from service.use_cases.grants.manage import WrongEnd
-from service.use_cases.subscriptions.administration import CannotMerge
 
 WAITS = "A second admin has to confirm this. It is on the list of approvals, and opens nothing until then."
 

@@ -13,10 +13,10 @@ from flask import Flask, Response, redirect, url_for
 
 from service.adapters.redis.audit.audit_log import AuditLog, Wanted
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
+from service.domain import ids
 from service.entrypoints.http.admin.frame import Frame, asked, needs, show
 from service.entrypoints.http.admin.page_services import House
 from service.entrypoints.http.admin.reader import link
-from service.entrypoints.responses import fields
 
 KINDS = {"cus": "customer", "sub": "subscription", "cs": "session"}
 """The beginning of an id of Stripe's → the kind of object that is kept under it."""
@@ -101,7 +101,7 @@ def _of_grant(log: AuditLog, name: str) -> str:
 
 def _wrong(query: str) -> str | None:
     try:
-        fields.read_reader(query)
+        ids.read_reader(query)
     except ValueError as error:
         return str(error)
     return None

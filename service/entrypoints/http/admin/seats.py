@@ -9,12 +9,13 @@ from flask import Flask, Response, request, url_for
 
 from service.adapters.redis.stripe_objects.objects import StoredObject
 from service.domain.catalogue import Catalogue
+from service.domain.errors import NoSeats, SeatsFull, UnknownSubscription
 from service.domain.sources import Standing
 from service.entrypoints.http.admin.frame import Frame, actor, form, needs, once, reason, show
 from service.entrypoints.http.admin.reader import the_reader
 from service.entrypoints.http.api.links_and_seats import group_told, path_id
 from service.entrypoints.http.errors import Problem
-from service.use_cases.subscriptions.administration import Group, NoSeats, SeatsFull, UnknownSubscription
+from service.use_cases.subscriptions.administration import Group
 
 
 def register(page: Flask, frame: Frame) -> None:

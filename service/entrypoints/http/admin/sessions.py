@@ -17,7 +17,8 @@ import msgspec
 
 from service.adapters.crypto import Sealer, Signer
 from service.adapters.redis.staff.ended_sessions import EndedSessions
-from service.entrypoints.http.guards import Principal, Role
+from service.domain.roles import Role
+from service.entrypoints.http.guards import Principal
 
 COOKIE = "paywall_session"
 IDLE, LONGEST = 30 * 60, 12 * 3_600

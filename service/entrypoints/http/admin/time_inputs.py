@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 from flask import request
 
 from service.domain.catalogue import DAY
+from service.domain.times import write_time
 from service.entrypoints.http.errors import invalid
-from service.entrypoints.responses.encoder import time as written
 
 ENDS = (
     ("7", "in 7 days"),
@@ -31,10 +31,10 @@ def end(now: float, site: tzinfo) -> str | None:
         found = moment(request.form.get("until"), request.form.get("zone"), site, "until")
         if found is None:
             raise invalid([("until", "choose the day on which it ends")])
-        return written(found)
+        return write_time(found)
     if chosen not in dict(ENDS):
         raise invalid([("until", "choose when it ends")])
-    return written(now + int(chosen) * DAY)
+    return write_time(now + int(chosen) * DAY)
 
 
 def moment(typed: str | None, zone: str | None, site: tzinfo, field: str) -> float | None:

@@ -8,9 +8,11 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.staff.approvals import Approval, OwnApproval, UnknownApproval
+from service.adapters.redis.staff.approvals import Approval
 from service.adapters.redis.staff.idempotency import Idempotency
+from service.domain.errors import NoLongerPossible, OwnApproval, UnknownApproval
 from service.domain.sources import Grant
+from service.domain.times import write_time
 from service.entrypoints.http import csv_output as csv_out
 from service.entrypoints.http import guards, paging
 from service.entrypoints.http import idempotency as repeats
@@ -21,7 +23,7 @@ from service.entrypoints.http.openapi_description import AFTER, IDEMPOTENCY_KEY,
 from service.entrypoints.responses import encoder as encode
 from service.entrypoints.responses.governance_schemas import ApprovalOut, ApprovalsOut, NothingIn
 from service.entrypoints.responses.schemas import ReasonMaybeIn
-from service.use_cases.grants.approvals import Approving, NoLongerPossible, Outcome
+from service.use_cases.grants.approvals import Approving, Outcome
 
 LIST = "approvals"
 COLUMNS = ("approval", "state", "kind", "reader", "wants", "reason", "asked_by", "asked_at", "expires_at")
@@ -89,7 +91,7 @@ def confirmed(approving: Approving, approval_id: str, actor: Actor, now: float) 
     except NoLongerPossible as error:
         detail = "This cannot be done any more; refuse it and ask anew."
         raise Problem(
-            409, detail, errors=error.mistakes, kind="no-longer-possible", title="What was asked for no longer fits"
+            409, detail, errors=error.errors, kind="no-longer-possible", title="What was asked for no longer fits"
         ) from None
     return told_of(approval, "confirmed", outcome, now)
 
@@ -127,8 +129,8 @@ def told_of(
         "wants": dict(approval.wants),
         "reason": approval.reason,
         "asked_by": approval.asked_by,
-        "asked_at": encode.time(approval.asked_at),
-        "expires_at": encode.time(approval.expires_at),
+        "asked_at": write_time(approval.asked_at),
+        "expires_at": write_time(approval.expires_at),
         "settled_by": approval.settled_by,
         "outcome": outcome,
     }

@@ -10,9 +10,9 @@ from flask import Blueprint, Response, jsonify
 
 from service.adapters.observability.telemetry import log
 from service.adapters.redis.readers.readers import Readers
-from service.adapters.stripe.errors import NoSuchObject, StripeRefused, StripeUnavailable
 from service.adapters.stripe.gateway import Gateway
 from service.domain.catalogue import Catalogue, Plan
+from service.domain.errors import NoSuchObject, NotForSale, StripeRefused, StripeUnavailable
 from service.domain.prices import PriceTag
 from service.domain.sources import Standing, Subscription
 from service.domain.stripe_facts import Ref, Told
@@ -63,7 +63,7 @@ class Shop:
                     customer=customer,
                     look_at=lambda payer: self._refuse_unheard(gateway, reader, sold, payer, now),
                 )
-        except checkout.NotForSale as error:
+        except NotForSale as error:
             raise invalid([(error.field, error.message)]) from None
 
     def portal(self, reader: str, return_url: str) -> str:
@@ -102,7 +102,7 @@ class Shop:
         if isinstance(plan, str | None) and isinstance(price, str | None):
             try:
                 checkout.chosen_price(self._catalogue, plan=plan, price=price, prices=self._prices)
-            except checkout.NotForSale as error:
+            except NotForSale as error:
                 wrong.append((error.field, error.message))
         return wrong
 

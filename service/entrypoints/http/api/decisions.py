@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response
 
+from service.domain.times import write_time
 from service.entrypoints.http import guards
 from service.entrypoints.http.api.access import private
 from service.entrypoints.http.errors import Problem
@@ -38,7 +39,7 @@ def encoded(told: Told) -> dict[str, Any]:
     source = told.decision.source
     return {
         "decision_id": told.decision_id,
-        "at": encode.time(told.at),
+        "at": write_time(told.at),
         "reader": told.reader,
         "visitor": told.visitor,
         "story": told.story,

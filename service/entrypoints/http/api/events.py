@@ -9,6 +9,8 @@ from flask import Blueprint, Response, jsonify
 
 from service.adapters.redis.staff.idempotency import Idempotency
 from service.adapters.redis.stripe_objects.ledger import BadCursor, Entry, Ledger
+from service.domain.errors import UnknownEvent
+from service.domain.times import write_time
 from service.entrypoints.http import csv_output as csv_out
 from service.entrypoints.http import guards, paging
 from service.entrypoints.http import idempotency as repeats
@@ -17,9 +19,8 @@ from service.entrypoints.http.api.access import private
 from service.entrypoints.http.api.links_and_seats import path_id
 from service.entrypoints.http.errors import Problem, invalid
 from service.entrypoints.http.openapi_description import AFTER, IDEMPOTENCY_KEY, LIMIT, described, query
-from service.entrypoints.responses import encoder as encode
 from service.entrypoints.responses.stripe_schemas import EventOut, EventsOut, NoFieldsIn
-from service.use_cases.subscriptions.administration import Admin, UnknownEvent
+from service.use_cases.subscriptions.administration import Admin
 
 LIST = "events"
 COLUMNS = ("id", "type", "object", "created", "received_at", "state", "why", "attempts", "duplicates", "changes")
@@ -99,8 +100,8 @@ def event_told(entry: Entry) -> dict[str, Any]:
         "id": entry.id,
         "type": entry.type,
         "object": entry.object,
-        "created": encode.time(entry.created),
-        "received_at": encode.time(entry.received_at),
+        "created": write_time(entry.created),
+        "received_at": write_time(entry.received_at),
         "state": entry.state,
         "why": entry.why,
         "attempts": entry.attempts,
@@ -113,4 +114,4 @@ def event_told(entry: Entry) -> dict[str, Any]:
 
 
 def _held(rows: list[list[Any]]) -> list[dict[str, Any]]:
-    return [{"feature": feature, "until": encode.time(until), "source": source} for feature, until, source in rows]
+    return [{"feature": feature, "until": write_time(until), "source": source} for feature, until, source in rows]

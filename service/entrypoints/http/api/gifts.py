@@ -9,6 +9,8 @@ from flask import Blueprint, Response
 
 from service.adapters.redis.staff.idempotency import Idempotency
 from service.adapters.redis.story_passes.passes import Wanted
+from service.domain.errors import GiftsUsed, NoGifts
+from service.domain.times import write_time
 from service.entrypoints.http import guards
 from service.entrypoints.http import idempotency as repeats
 from service.entrypoints.http import request_bodies as bodies
@@ -17,9 +19,8 @@ from service.entrypoints.http.api.passes import told_of
 from service.entrypoints.http.api.readers import path_reader
 from service.entrypoints.http.errors import Problem, invalid
 from service.entrypoints.http.openapi_description import IDEMPOTENCY_KEY, described
-from service.entrypoints.responses import encoder as encode
 from service.entrypoints.responses.pass_schemas import GiftIn, GiftOut, GiftsOut
-from service.use_cases.story_passes.gifts import REASON, Allowance, GiftsUsed, NoGifts, Sharing
+from service.use_cases.story_passes.gifts import REASON, Allowance, Sharing
 
 DAY = 86_400
 USUAL, LONGEST = 30 * DAY, 90 * DAY
@@ -71,8 +72,8 @@ def _given(sharing: Sharing, data: dict[str, Any], now: float) -> dict[str, Any]
         detail = "No plan that this reader holds now gives stories away (gifts_per_month)."
         raise Problem(409, detail, kind="no-gifts", title="This reader has no gifts") from None
     except GiftsUsed as used:
-        resets_at = encode.time(used.allowance.resets_at)
-        detail = f"All {used.allowance.limit} gifts of this month are used; the next month begins at {resets_at}."
+        resets_at = write_time(used.resets_at)
+        detail = f"All {used.limit} gifts of this month are used; the next month begins at {resets_at}."
         raise Problem(409, detail, kind="gifts-used", title="This month's gifts are used") from None
     return {**told_of(sharing, made, now), "gifts": _told(allowance)}
 
@@ -82,5 +83,5 @@ def _told(allowance: Allowance) -> dict[str, Any]:
         "limit": allowance.limit,
         "used": allowance.used,
         "left": allowance.left,
-        "resets_at": encode.time(allowance.resets_at),
+        "resets_at": write_time(allowance.resets_at),
     }

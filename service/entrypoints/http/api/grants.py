@@ -7,12 +7,13 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from service.adapters.redis.grants.grants import Grants, RevokedGrant, UnknownGrant, Wanted
+from service.adapters.redis.grants.grants import Grants, Wanted
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.staff.approvals import Approval
 from service.adapters.redis.staff.idempotency import Idempotency
 from service.domain import grant_rules as granting
 from service.domain.catalogue import Catalogue
+from service.domain.errors import RevokedGrant, UnknownGrant
 from service.domain.sources import Grant
 from service.entrypoints.http import guards
 from service.entrypoints.http import idempotency as repeats

@@ -13,6 +13,7 @@ from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.grants.imports import Action, Manifest
 from service.adapters.redis.staff.idempotency import Idempotency
 from service.domain.catalogue import Catalogue
+from service.domain.errors import UndoneImport, UnknownImport
 from service.entrypoints.http import errors, guards
 from service.entrypoints.http import idempotency as repeats
 from service.entrypoints.http import request_bodies as bodies
@@ -23,7 +24,7 @@ from service.entrypoints.http.openapi_description import IDEMPOTENCY_KEY, REASON
 from service.entrypoints.http.query_parameters import taken
 from service.entrypoints.responses.schemas import Answer, ReasonIn
 from service.use_cases.grants.imports import csv_file as import_sheet
-from service.use_cases.grants.imports.grant_imports import GrantImports, UndoneImport, UnknownImport, Waiting
+from service.use_cases.grants.imports.grant_imports import GrantImports, Waiting
 from service.use_cases.grants.imports.pacing import Pace, short_turns
 from service.use_cases.grants.imports.progress import told_of
 from service.use_cases.grants.imports.rows import Mistake, Sheet, TooManyRows

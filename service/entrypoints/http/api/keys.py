@@ -8,8 +8,11 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.staff.admin_keys import AdminKey, AdminKeys, KeyBook, NameInUse, UnknownKey
+from service.adapters.redis.staff.admin_keys import AdminKey, AdminKeys, KeyBook
 from service.adapters.redis.staff.idempotency import Idempotency
+from service.domain.errors import NameInUse, UnknownKey
+from service.domain.ids import read_key_name
+from service.domain.times import write_time
 from service.entrypoints.http import csv_output as csv_out
 from service.entrypoints.http import guards, paging
 from service.entrypoints.http import idempotency as repeats
@@ -17,8 +20,7 @@ from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.api.access import private
 from service.entrypoints.http.errors import Problem, invalid
 from service.entrypoints.http.openapi_description import AFTER, IDEMPOTENCY_KEY, LIMIT, REASON, described
-from service.entrypoints.responses import encoder as encode
-from service.entrypoints.responses.governance_schemas import KeyIn, KeyOut, KeysOut, NewKeyOut, read_key_name
+from service.entrypoints.responses.governance_schemas import KeyIn, KeyOut, KeysOut, NewKeyOut
 from service.entrypoints.responses.schemas import ReasonMaybeIn
 
 LIST = "keys"
@@ -105,7 +107,7 @@ def ended_key(keys: AdminKeys, name: str, reason: str | None, actor: Actor, now:
 
 def told_of(key: AdminKey) -> dict[str, Any]:
     """A key as admins see it."""
-    return {"name": key.name, "role": key.role, "created_at": encode.time(key.created_at), "actor": key.actor}
+    return {"name": key.name, "role": key.role, "created_at": write_time(key.created_at), "actor": key.actor}
 
 
 def _place(key: AdminKey) -> str:

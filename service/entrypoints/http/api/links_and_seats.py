@@ -10,30 +10,24 @@ from flask import Blueprint, Response, jsonify
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.staff.idempotency import Idempotency
 from service.adapters.redis.stripe_objects.seats import Seat
+from service.domain import ids
+from service.domain.errors import CannotMerge, NoSeats, SeatsFull, UnknownSubscription
+from service.domain.times import write_time
 from service.entrypoints.http import guards
 from service.entrypoints.http import idempotency as repeats
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.api.readers import path_reader
 from service.entrypoints.http.errors import Problem, invalid
 from service.entrypoints.http.openapi_description import IDEMPOTENCY_KEY, REASON, described
-from service.entrypoints.responses import encoder as encode
-from service.entrypoints.responses import fields
 from service.entrypoints.responses.schemas import ReasonMaybeIn
 from service.entrypoints.responses.stripe_schemas import GroupOut, LinkedOut, LinkIn, MergedOut, MergeIn, NoFieldsIn
-from service.use_cases.subscriptions.administration import (
-    Admin,
-    CannotMerge,
-    Group,
-    NoSeats,
-    SeatsFull,
-    UnknownSubscription,
-)
+from service.use_cases.subscriptions.administration import Admin, Group
 
 
 def path_id(name: str, value: str) -> str:
     """An id in a path. `Problem` 422 if it is none."""
     try:
-        return fields.read_id(value)
+        return ids.read_id(value)
     except ValueError as error:
         raise invalid([(name, str(error))]) from None
 
@@ -165,4 +159,4 @@ def group_told(group: Group) -> dict[str, Any]:
 
 
 def _seat(seat: Seat) -> dict[str, Any]:
-    return {"reader": seat.reader, "since": encode.time(seat.since)}
+    return {"reader": seat.reader, "since": write_time(seat.since)}

@@ -10,9 +10,12 @@ from flask import Blueprint, Response, jsonify
 
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.staff.idempotency import Idempotency
-from service.adapters.redis.story_passes.passes import UnknownPass, Wanted
+from service.adapters.redis.story_passes.passes import Wanted
+from service.domain import ids
 from service.domain.catalogue import Catalogue
+from service.domain.errors import UnknownPass
 from service.domain.story_passes import StoryPass
+from service.domain.times import write_time
 from service.entrypoints.http import csv_output as csv_out
 from service.entrypoints.http import guards, paging
 from service.entrypoints.http import idempotency as repeats
@@ -20,8 +23,6 @@ from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.api.access import private
 from service.entrypoints.http.errors import Problem, invalid
 from service.entrypoints.http.openapi_description import AFTER, IDEMPOTENCY_KEY, LIMIT, REASON, described
-from service.entrypoints.responses import encoder as encode
-from service.entrypoints.responses import fields
 from service.entrypoints.responses.pass_schemas import JwksOut, PassesOut, PassIn, PassOut
 from service.entrypoints.responses.schemas import ReasonMaybeIn
 from service.use_cases.story_passes.gifts import Sharing
@@ -99,7 +100,7 @@ def blueprint(sharing: Sharing, repeated: Idempotency, clock: Callable[[], float
 def checked(pass_id: str) -> str:
     """A pass's id in a path. `Problem` 422 if it is none."""
     try:
-        return fields.read_id(pass_id)
+        return ids.read_id(pass_id)
     except ValueError as error:
         raise invalid([("id", str(error))]) from None
 
@@ -153,7 +154,7 @@ def told_of(sharing: Sharing, story_pass: StoryPass, now: float) -> dict[str, An
         "story": story_pass.story,
         "openings": story_pass.openings,
         "used": story_pass.used,
-        "until": encode.time(story_pass.until),
+        "until": write_time(story_pass.until),
         "status": story_pass.status_at(now),
         "actor": story_pass.actor,
     }

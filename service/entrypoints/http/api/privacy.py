@@ -13,7 +13,9 @@ from service.adapters.redis.audit.audit_log import AuditLog
 from service.adapters.redis.readers import source_codec as codec
 from service.adapters.redis.readers.customers import Customers
 from service.adapters.redis.readers.readers import Change, Readers
+from service.domain.errors import LiveSubscription
 from service.domain.sources import Source
+from service.domain.times import write_time
 from service.entrypoints.http import guards
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.api.access import private
@@ -21,11 +23,10 @@ from service.entrypoints.http.api.readers import path_reader, tell
 from service.entrypoints.http.errors import Problem, invalid
 from service.entrypoints.http.openapi_description import REASON, described, query
 from service.entrypoints.http.query_parameters import taken
-from service.entrypoints.responses import encoder as encode
 from service.entrypoints.responses.schemas import Answer, ReaderOut, ReasonIn
 from service.use_cases.access.reader_profile import Profiles
 from service.use_cases.grants.imports.pacing import Pace
-from service.use_cases.privacy.erasure import Erasing, Erasure, LiveSubscription, Person
+from service.use_cases.privacy.erasure import Erasing, Erasure, Person
 
 FORCE = query("force", "Erase although somebody pays for this reader.", {"type": "boolean", "default": False})
 _REST = 1.0
@@ -74,7 +75,7 @@ class Export:
             "merged": [name for name in person.names if name != reader],
             "history": [_change(change) for change in self._profiles.past.changes(person.reader)],
             "stripe_objects": sorted({name for own in person.names for name in self._customers.objects(own)}),
-            "erased_at": encode.time(erased),
+            "erased_at": write_time(erased),
             "audit": self._audit(person),
             "head": str(self._audit_log.state().head),
         }
@@ -133,7 +134,7 @@ def _change(change: Change) -> dict[str, Any]:
     letter, _, name = change.field.decode().partition(":")
     source = codec.decode(change.field, change.record) if change.record else None
     return {
-        "at": encode.time(change.at),
+        "at": write_time(change.at),
         "type": _TYPES.get(letter, letter),
         "id": name,
         "facts": _facts(source),

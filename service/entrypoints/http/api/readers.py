@@ -7,12 +7,12 @@ from typing import Any
 
 from flask import Blueprint, Response
 
+from service.domain import ids, times
 from service.entrypoints.http import guards
 from service.entrypoints.http.api.access import private
 from service.entrypoints.http.errors import invalid
 from service.entrypoints.http.openapi_description import described, query
 from service.entrypoints.http.query_parameters import taken
-from service.entrypoints.responses import fields
 from service.entrypoints.responses.encoder import reader as encoded
 from service.entrypoints.responses.schemas import ReaderOut
 from service.use_cases.access.reader_profile import Profiles
@@ -23,7 +23,7 @@ AT = query("at", "Another moment: a past one as it stood, a future one if nothin
 def path_reader(reader: str) -> str:
     """A reader's id in a path. `Problem` 422 if it is none."""
     try:
-        return fields.read_reader(reader)
+        return ids.read_reader(reader)
     except ValueError as error:
         raise invalid([("reader", str(error))]) from None
 
@@ -56,6 +56,6 @@ def _moment() -> float | None:
     if given is None:
         return None
     try:
-        return fields.read_time(given)
+        return times.read_time(given)
     except ValueError as error:
         raise invalid([("at", str(error))]) from None

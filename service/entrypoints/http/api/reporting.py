@@ -9,13 +9,13 @@ from flask import Blueprint, Response
 
 from service.adapters.redis.reporting.usage_counts import WITHIN
 from service.domain.catalogue import DAY, Catalogue
+from service.domain.times import write_time
 from service.entrypoints.http import csv_output as csv_out
 from service.entrypoints.http import guards
 from service.entrypoints.http.api.access import private
 from service.entrypoints.http.errors import invalid
 from service.entrypoints.http.openapi_description import described, query
 from service.entrypoints.http.query_parameters import taken
-from service.entrypoints.responses import encoder as encode
 from service.entrypoints.responses.reporting_schemas import ActivityOut, AttentionOut
 from service.use_cases.reporting.alerts import Item
 from service.use_cases.reporting.dashboard import Overview
@@ -126,7 +126,7 @@ def attention(overview: Overview, now: float) -> dict[str, Any]:
     """What needs a hand, for the page, the API and the digest."""
     items = overview.attention.items(now)
     return {
-        "at": encode.time(now),
+        "at": write_time(now),
         "needs_hand": any(item.count and item.hand for item in items),
         "items": [_item(item) for item in items],
     }
@@ -141,6 +141,6 @@ def _item(item: Item) -> dict[str, Any]:
         "mend": item.mend,
         "where": item.where,
         "examples": [
-            {"id": one.id, "reader": one.reader, "at": encode.time(one.at), "text": one.text} for one in item.examples
+            {"id": one.id, "reader": one.reader, "at": write_time(one.at), "text": one.text} for one in item.examples
         ],
     }

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 from service.adapters.redis.client.keys import reader_hash
 from service.domain import grant_rules as granting
+from service.domain import ids, times
 from service.domain.catalogue import Catalogue
-from service.entrypoints.responses import fields
 from service.use_cases.grants.imports.pacing import HASTE, Pace
 from service.use_cases.grants.imports.rows import Entry, Mistake, Sheet, TooManyRows
 
@@ -97,7 +97,7 @@ class _Reader:
         reader, plan, until, reason = cells
         found: list[Mistake] = []
         try:
-            tag = reader_hash(fields.read_reader(reader))
+            tag = reader_hash(ids.read_reader(reader))
         except ValueError as error:
             tag = b""
             found.append(Mistake(line, "reader", str(error)))
@@ -107,7 +107,7 @@ class _Reader:
         if wrong:
             found.append(Mistake(line, "until", wrong))
         try:
-            fields.read_reason(reason)
+            ids.read_reason(reason)
         except ValueError as error:
             found.append(Mistake(line, "reason", str(error)))
         if tag and (first := self._seen.setdefault((tag, plan), line)) != line:
@@ -135,7 +135,7 @@ class _Reader:
         if not text:
             return None, "must not be empty: write a time, or never"
         try:
-            end = None if text == NEVER else int(fields.read_time(text))
+            end = None if text == NEVER else int(times.read_time(text))
         except ValueError as error:
             return None, f"{error}, or never"
         said = granting.find_end_mistakes(self._catalogue, start=int(self._now), until=end, now=self._now)

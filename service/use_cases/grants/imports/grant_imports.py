@@ -8,34 +8,28 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
+from service.adapters.identifiers import new_id
 from service.adapters.redis.audit import audit as trail
 from service.adapters.redis.audit.audit import Actor, Audit
 from service.adapters.redis.grants.imports import Action, Imports, Manifest
 from service.adapters.redis.staff.approvals import Approval
 from service.domain import grant_rules as granting
 from service.domain.catalogue import Catalogue
-from service.use_cases.grants.approvals import Approving, Mistakes, NoLongerPossible, Work
+from service.domain.errors import NoLongerPossible, UndoneImport, UnknownImport
+from service.use_cases.grants.approvals import Approving, Mistakes, Work
 from service.use_cases.grants.imports.attribution import undo_entry_of
 from service.use_cases.grants.imports.pacing import HASTE, Pace, patiently
 from service.use_cases.grants.imports.ports import Checkpoint
 from service.use_cases.grants.imports.progress import public, told_of
 from service.use_cases.grants.imports.roll_forward import Background, Progress, Roller
 from service.use_cases.grants.imports.rows import Sheet
-from service.use_cases.grants.imports.staging import PLANNED, Changes, Staging, WrongRows, new_id
+from service.use_cases.grants.imports.staging import PLANNED, Changes, Staging, WrongRows
 
 KIND = "import.apply"
 _ENOUGH = 60.0
 _POLL = 0.05
 
 Counts = dict[str, int]
-
-
-class UnknownImport(Exception):
-    """There is no import of that id, or it is too old to be told of."""
-
-
-class UndoneImport(Exception):
-    """It was undone, and stays so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +88,7 @@ class GrantImports:
         """
         if sheet.mistakes:
             raise WrongRows(sheet.mistakes)
-        import_id = f"im_{named}" if named else new_id()
+        import_id = new_id("im", now, named)
         if named and (begun := self._store.find(import_id)) and begun.state != "staged":
             return begun
         manifest, changes = self._staging.stage(import_id, sheet, actor, now, pace)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.adapters.redis.grants.grants import iso
 from service.adapters.redis.grants.imports import Manifest
+from service.domain.times import write_time
 
 
 def public(state: str) -> str:
@@ -25,7 +25,7 @@ def told_of(manifest: Manifest) -> dict[str, Any]:
         "skipped": manifest.counted.get("skipped", 0),
         "errors": [],
         "actor": manifest.actor.name,
-        "created_at": iso(manifest.created_at),
+        "created_at": write_time(manifest.created_at),
         "approval": manifest.approval,
         "progress": {"done": manifest.cursor, "of": manifest.chunks},
         "undo": {name: manifest.counted[name] for name in ("taken_back", "left_alone")} if undoing else None,

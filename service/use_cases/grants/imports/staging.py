@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,11 +16,6 @@ from service.use_cases.grants.imports.rows import Mistake, Sheet
 CHUNK = 500
 """Rows staged together, and counted together when they are done."""
 PLANNED = ("new", "extended", "unchanged")
-
-
-def new_id() -> str:
-    """An id for an import: `im_` and 20 characters."""
-    return "im_" + secrets.token_hex(10)
 
 
 class WrongRows(Exception):

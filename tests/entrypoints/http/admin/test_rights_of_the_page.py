@@ -10,7 +10,7 @@ from flask import Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client
 
-from service.entrypoints.http.guards import RANKS
+from service.domain.roles import RANKS
 from tests.entrypoints.http.admin.conftest import MakeStaff, Staff, granted
 from tests.within import DeskApp
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from flask import Flask
 
-from service.entrypoints.http.guards import RANKS
+from service.domain.roles import RANKS
 
 if TYPE_CHECKING:
     from tests.within import DeskApp
