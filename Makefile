@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests run on two processes, a file on one: more would fight over the servers they start, and what a file starts serves all its tests.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install demo test check load lint types bench lock clean
+.PHONY: help install demo test check load lint types bench lock audit clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -68,6 +68,9 @@ lock: ## Pin the requirements anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url $(UPGRADE) pyproject.toml -o requirements.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url $(UPGRADE) --extra test pyproject.toml -o requirements-test.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url $(UPGRADE) --extra dev pyproject.toml -o requirements-dev.txt
+
+audit: ## Look the pinned requirements up in known advisories (needs uv and the network)
+	uv tool run pip-audit@2.10.1 --strict --require-hashes --disable-pip -r requirements-dev.txt
 
 clean: ## Remove what was built, not what a service keeps
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis test-output
