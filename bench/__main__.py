@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.adapters.observability.telemetry import configure_logs
+from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.embedded.embedded_store import EmbeddedStore
 from service.bootstrap import build
 from service.domain.sources import Item, Subscription

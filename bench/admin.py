@@ -22,7 +22,7 @@ from typing import Any
 from werkzeug.test import Client
 
 from demo import month
-from service.adapters.observability.telemetry import configure_logs
+from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.audit import audit as trail
 from service.adapters.redis.audit import chain
 from service.adapters.redis.audit.audit import Actor
@@ -63,7 +63,7 @@ def readers(service: Service, count: int, now: int) -> Iterator[Command]:
 def records(service: Service, count: int, people: int, now: int) -> Iterator[Command]:
     """A sound chain of `count` records, behind what is there, and the index of each reader."""
     keys, signer = service.store.keys, service.secrets.signer("audit")
-    head = service.governance.audit_log.state().head
+    head = service.audit_log.state().head
     for start in range(0, count, CHUNK):
         entries = [_entry(number, people, now - count + number) for number in range(start, min(start + CHUNK, count))]
         linked = chain.link(entries, head, signer)

@@ -17,7 +17,7 @@ import threading
 from pathlib import Path
 
 from bench.__main__ import CONNECTIONS, HERE, free_port, seed, server
-from service.adapters.observability.telemetry import configure_logs
+from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.embedded.embedded_store import EmbeddedStore
 
 CASES = {"store at hand": None, "store killed": signal.SIGKILL, "store hangs": signal.SIGSTOP}

@@ -6,7 +6,7 @@ import os
 import sys
 
 from demo import run
-from service.adapters.observability.telemetry import configure_logs
+from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.client.errors import EmbeddedStoreError
 from service.entrypoints.cli import context
 from service.entrypoints.processes.supervisor import CannotServe

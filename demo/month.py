@@ -26,6 +26,7 @@ from service.adapters.stripe.webhook import Envelope
 from service.bootstrap import Service
 from service.domain.catalogue import DAY, Catalogue
 from service.use_cases.grants.imports.pacing import patiently
+from service.use_cases.reporting.change_listeners import ObjectWatch
 from service.use_cases.subscriptions.processor import Engine
 
 DECLINED, ON_TRIAL, LEFT, LEAVING = 1, 3, 5, 6
@@ -86,8 +87,9 @@ def fill(service: Service, now: float, tell: Tell | None = None) -> None:
     `tell` is called with each of Stripe's objects before its event arrives, which is then read from Stripe.
     """
     gateway = service.gateway if tell is not None else None
-    quiet = Engine(service.store, service.readers, service.settings.catalogue, gateway=gateway)
-    quiet.objects.watch = service.engine.objects.watch
+    catalogue = service.settings.catalogue
+    watch = ObjectWatch(catalogue, service.alert_flags, service.clock)
+    quiet = Engine(service.store, service.readers, catalogue, gateway=gateway, watch=watch)
     chance = Random(1042)  # noqa: S311 - an invented month is no secret
     month = _Invented(service, quiet, chance, now, count(1), tell, [])
     deeds = [*_subscribers(month), *_group(month), *_trouble(month), *_grants(month), *_passes(month)]
@@ -95,7 +97,7 @@ def fill(service: Service, now: float, tell: Tell | None = None) -> None:
         if at <= now:
             # Each can be repeated: a machine that is just starting everything may keep the store waiting.
             patiently(partial(deed, at))
-    store, lives, came = service.overview.activity.store, _lives(month), sorted(month.delivered)
+    store, lives, came = service.activity.store, _lives(month), sorted(month.delivered)
     patiently(lambda: write(store, month.catalogue, lives, came, chance, now))
 
 
@@ -229,7 +231,7 @@ def _given_up(month: _Invented, at: float) -> None:
 def _grants(month: _Invented) -> Iterator[Dated]:
     plans = month.catalogue.grants.plans or tuple(month.catalogue.plans)
     plan = "vip" if "vip" in plans else plans[-1]
-    given = month.service.governance.giving
+    given = month.service.giving
     for reader, ago, days, why, actor in GRANTS:
         yield month.ago(ago), _grant(month, reader, Wanted(plan, (), why, 0, int(month.ago(ago)) + days * DAY), actor)
     yield month.ago(REVOKED), lambda at: _first(month, "r-jury", lambda grant: _revoke(month, "r-jury", grant, at))
@@ -244,7 +246,7 @@ def _grants(month: _Invented) -> Iterator[Dated]:
 
 
 def _grant(month: _Invented, reader: str, wanted: Wanted, actor: Actor) -> Deed:
-    giving, named = month.service.governance.giving, sha256(reader.encode()).hexdigest()[:24]
+    giving, named = month.service.giving, sha256(reader.encode()).hexdigest()[:24]
     return lambda at: giving.give(reader, replace(wanted, start=int(at)), actor, at, named=named)
 
 
@@ -258,7 +260,7 @@ def _revoke(month: _Invented, reader: str, grant: str, at: float) -> None:
 
 
 def _passes(month: _Invented) -> Iterator[Dated]:
-    passes = month.service.sharing.passes
+    passes = month.service.passes
     for ago, story, openings, why, came in PASSES:
         wanted = WantedPass(story, openings, int(month.now) + 6 * DAY, why)
         name = f"sp_{sha256(story.encode()).hexdigest()[:20]}"

@@ -1,120 +1,161 @@
-"""The composition root: settings → store, clock, engine, desk → a `Service`. Nothing connects before `start`.
+"""The composition root: settings → adapters → use cases → one frozen `Service`.
 
-`Service` holds the components that every entrypoint shares; `service.entrypoints.http.wsgi` puts the web in front of it.
+Nothing connects and no thread starts before `Service.start`. The entrypoints take what they need from the `Service`:
+`service.entrypoints.http.wsgi` serves it, the command line calls it, `Service.worker` runs beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, fields
 
 from service.adapters.clock import clock_of
-from service.adapters.observability import reports
-from service.adapters.observability.telemetry import Metrics
+from service.adapters.observability import logs
+from service.adapters.observability.metrics import Metrics
+from service.adapters.pass_tokens import PassTokens
 from service.adapters.recent_entitlements import Known
 from service.adapters.redis.audit.audit import Audit
 from service.adapters.redis.audit.audit_log import AuditLog
+from service.adapters.redis.audit.redaction import AuditErasure
+from service.adapters.redis.audit.registry import Registry
+from service.adapters.redis.audit.verification import AuditCheck
 from service.adapters.redis.client.address import parse_address
 from service.adapters.redis.client.keys import Keys
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.store import Store
+from service.adapters.redis.grants.grant_ends import GrantEnds
 from service.adapters.redis.grants.grants import Grants
+from service.adapters.redis.grants.imports import Imports
+from service.adapters.redis.reader_lifecycle.eraser import Eraser
 from service.adapters.redis.reader_lifecycle.merges import Merges
+from service.adapters.redis.reader_lifecycle.tombstones import Erased
 from service.adapters.redis.readers.customers import Customers
+from service.adapters.redis.readers.past import Past
 from service.adapters.redis.readers.readers import Readers
+from service.adapters.redis.readers.retention import Retention
+from service.adapters.redis.reporting.alert_flags import AttentionStore
+from service.adapters.redis.reporting.usage_counts import ActivityStore
 from service.adapters.redis.service_state.change_signal import Signal
 from service.adapters.redis.service_state.decision_overflow import Spill
+from service.adapters.redis.service_state.leader import Leader
+from service.adapters.redis.service_state.policies import Policies
 from service.adapters.redis.service_state.secrets import Secrets
+from service.adapters.redis.staff.admin_keys import AdminKeys
+from service.adapters.redis.staff.approvals import Approvals
+from service.adapters.redis.story_passes.gifts import Gifts
+from service.adapters.redis.story_passes.passes import Passes
 from service.adapters.stripe.gateway import Gateway
 from service.entrypoints.http.api.privacy import Export
 from service.settings.settings import Settings
+from service.use_cases.access.causes import Traces
 from service.use_cases.access.check import Desk
 from service.use_cases.access.decision_ids import KEPT, DecisionIds
+from service.use_cases.access.explain import Why
+from service.use_cases.access.policy_revisions import PolicyKeeper
 from service.use_cases.access.reader_profile import Profiles
 from service.use_cases.checkout.price_cache import Prices
-from service.use_cases.grants.imports.build import build as build_imports
+from service.use_cases.grants.approvals import Approving
 from service.use_cases.grants.imports.grant_imports import GrantImports
-from service.use_cases.operations import governance
-from service.use_cases.operations.governance import Governance
+from service.use_cases.grants.imports.grant_states import Standings
+from service.use_cases.grants.imports.pacing import Pace
+from service.use_cases.grants.imports.plan import Planner
+from service.use_cases.grants.imports.ports import Checkpoint, pass_by
+from service.use_cases.grants.imports.roll_forward import LEASE, Background, Roller
+from service.use_cases.grants.imports.staging import CHUNK, Staging
+from service.use_cases.grants.manage import Giving
+from service.use_cases.operations.background_tasks import BackgroundTasks, OnChange
+from service.use_cases.operations.maintenance import Maintenance
+from service.use_cases.operations.worker import Worker
 from service.use_cases.privacy.erasure import Erasure
-from service.use_cases.privacy.erasure import build as build_erasure
-from service.use_cases.reporting import dashboard as overview
-from service.use_cases.reporting.dashboard import Overview
-from service.use_cases.story_passes import gifts as sharing
-from service.use_cases.story_passes.gifts import Sharing
+from service.use_cases.privacy.retention import LettingGo
+from service.use_cases.reporting.alerts import Attention
+from service.use_cases.reporting.change_listeners import ObjectWatch, ReaderWatch
+from service.use_cases.reporting.deliveries import DeliveryReceiver
+from service.use_cases.reporting.entitlement_counts import Stocktaking
+from service.use_cases.reporting.usage_counters import Activity
+from service.use_cases.story_passes.gifts import Giving as GiftGiving
+from service.use_cases.story_passes.validation import Gate
 from service.use_cases.subscriptions.administration import Admin
+from service.use_cases.subscriptions.catch_up import CatchUp
 from service.use_cases.subscriptions.processor import Engine
 
 Clock = Callable[[], float]
 
-PATIENCE = 0.25
-"""Seconds: a shorter one would call a slow disk an outage, a longer one would be felt by readers."""
+STORE_TIMEOUT = 0.25
+"""Seconds: a shorter time-out would take a slow disk for an outage, readers would notice a longer one."""
 
 
-@dataclass(frozen=True)
-class Service:
-    """The pieces, put together once a process."""
+@dataclass(frozen=True, kw_only=True)
+class Adapters:
+    """What the use cases of one process work with: the clock, the records in the store, and Stripe."""
 
     settings: Settings
     clock: Clock
     metrics: Metrics
     store: Store
     secrets: Secrets
-    readers: Readers
-    audit: Audit
-    known: Known
-    grants: Grants
-    desk: Desk
-    profiles: Profiles
-    decision_ids: DecisionIds
     gateway: Gateway | None
-    prices: Prices
+    """`None` without a Stripe key."""
+    known: Known
+
+    readers: Readers
+    grants: Grants
+    grant_ends: GrantEnds
+    passes: Passes
+    gift_allowances: Gifts
+    audit: Audit
+    audit_log: AuditLog
+    audit_check: AuditCheck
+    audit_erasure: AuditErasure
+    admin_keys: AdminKeys
+    approvals: Approvals
+    policies: Policies
     prices_changed: Signal
-    engine: Engine
-    stripe_admin: Admin
-    governance: Governance
+    activity: Activity
+    alert_flags: AttentionStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service(Adapters):
+    """The adapters and the use cases of one process."""
+
+    desk: Desk
+    decision_ids: DecisionIds
+    profiles: Profiles
+    policy_keeper: PolicyKeeper
+    why: Why
+    giving: Giving
+    approving: Approving
     imports: GrantImports
-    sharing: Sharing
-    overview: Overview
-
-    @cached_property
-    def erasure(self) -> Erasure:
-        """Erasing of readers; it needs what is put together above."""
-        governed = self.governance
-        return build_erasure(
-            self.settings.catalogue,
-            self.store,
-            self.readers,
-            self.audit,
-            governed.audit_log,
-            governed.audit_erasure,
-            governed.approvals,
-            self.imports,
-            self.known,
-        )
-
-    @property
-    def export(self) -> Export:
-        """Everything that is kept of a reader."""
-        customers = Customers(self.store)
-        return Export(self.profiles, self.readers, customers, self.governance.audit_log, self.erasure)
+    engine: Engine
+    deliveries: DeliveryReceiver
+    stripe_admin: Admin
+    prices: Prices
+    pass_tokens: PassTokens
+    gifts: GiftGiving
+    erasure: Erasure
+    export: Export
+    letting_go: LettingGo
+    attention: Attention
+    maintenance: Maintenance
+    background_tasks: BackgroundTasks
+    worker: Worker
 
     def start(self) -> None:
-        """Starts the threads that watch the store and keep what is known. Once a process, after any fork."""
+        """Start the threads that a web process needs. Call it once a process, after any fork."""
         self.store.link.start()
         self.known.start()
         self.prices.start()
-        self.governance.policy_keeper.start()
+        self.policy_keeper.start()
         self.imports.background.start()
 
     def close(self) -> None:
-        """Writes what is still to be written and lets go of the store."""
+        """Write what is still to be written, stop the threads and close the connections."""
         self.imports.background.close()
-        self.governance.policy_keeper.close()
+        self.policy_keeper.close()
         self.prices.stop()
         self.known.close()
-        self.overview.activity.flush()
+        self.activity.flush()
         self.store.link.close()
 
 
@@ -124,94 +165,215 @@ def build(
     *,
     clock: Clock | None = None,
     metrics: Metrics | None = None,
-    patience: float = PATIENCE,
+    store_timeout: float = STORE_TIMEOUT,
 ) -> Service:
-    """Puts the pieces together around the store at `store_url`; nothing connects yet.
+    """Assemble the service around the store at `store_url`; nothing connects yet.
 
-    `patience`: seconds for the store to answer before it counts as away.
+    `store_timeout`: seconds for the store to answer before it counts as unavailable.
     """
-    clock = clock or clock_of(settings.demo_clock)
     metrics = metrics or Metrics()
     keys = Keys(settings.prefix)
     link = Link(
         parse_address(store_url),
-        timeout=patience,
-        on_change=reports.store_changed(metrics),
+        timeout=store_timeout,
+        on_change=metrics.report_store_change,
         probe_key=keys.shared("probe"),
     )
-    store = Store(link, keys)
-    secrets = Secrets(store, settings.secrets)
-    log = AuditLog(store)
-    audit = Audit(store, lambda: secrets.signer("audit"), log, on_refused=reports.forged, clock=clock)
-    known = Known(settings.data, settings.catalogue.failure.known_for, clock=clock, on_error=reports.unwritten)
-    base = Base(settings, clock, metrics, store, secrets, Readers(store), log, audit, known)
-    return _around(base)
+    return _service(_adapters(settings, clock or clock_of(settings.demo_clock), metrics, Store(link, keys)))
 
 
-@dataclass(frozen=True)
-class Base:
-    """What everything else is put together around."""
-
-    settings: Settings
-    clock: Clock
-    metrics: Metrics
-    store: Store
-    secrets: Secrets
-    readers: Readers
-    audit_log: AuditLog
-    audit: Audit
-    known: Known
-
-
-def _around(base: Base) -> Service:
-    settings, store, secrets = base.settings, base.store, base.secrets
-    catalogue, clock, readers, audit, known = settings.catalogue, base.clock, base.readers, base.audit, base.known
-    gateway = Gateway(settings.stripe_api_key, settings.stripe_api_base) if settings.stripe_api_key else None
-    engine = Engine(store, readers, catalogue, gateway=gateway, known=known, report=reports.trouble)
-    shared = sharing.build(catalogue, store, lambda: secrets.signing_keys("pass"), audit, readers)
-    desk = Desk(catalogue, store, readers, known, shared.gate)
-    decision_ids = DecisionIds(lambda: secrets.sealer("decision"), catalogue, Spill(store, KEPT))
-    grants = Grants(readers, catalogue, audit, known)
-    governed = _governed(base, grants, desk, decision_ids)
-    approving, failed = governed.approving, reports.import_failed
-    return Service(
+def _adapters(settings: Settings, clock: Clock, metrics: Metrics, store: Store) -> Adapters:
+    catalogue, secrets = settings.catalogue, Secrets(store, settings.secrets)
+    audit_log = AuditLog(store)
+    audit = Audit(
+        store, lambda: secrets.signer("audit"), audit_log, on_refused=logs.report_foreign_audit_entries, clock=clock
+    )
+    known = Known(settings.data, catalogue.failure.known_for, clock=clock, on_error=logs.report_unwritten_entitlements)
+    activity, grant_ends = Activity(ActivityStore(store), catalogue.zone, clock), GrantEnds(store)
+    readers = Readers(store, ReaderWatch(activity, grant_ends))
+    configured_keys = {key.name for key in (*settings.site_keys, *settings.admin_keys)}
+    return Adapters(
         settings=settings,
         clock=clock,
-        metrics=base.metrics,
+        metrics=metrics,
         store=store,
         secrets=secrets,
-        readers=readers,
-        audit=audit,
+        gateway=Gateway(settings.stripe_api_key, settings.stripe_api_base) if settings.stripe_api_key else None,
         known=known,
-        grants=grants,
-        desk=desk,
-        profiles=Profiles(catalogue, store, readers),
-        decision_ids=decision_ids,
-        gateway=gateway,
-        prices=Prices(gateway, catalogue),
+        readers=readers,
+        grants=Grants(readers, catalogue, audit, known),
+        grant_ends=grant_ends,
+        passes=Passes(store, audit),
+        gift_allowances=Gifts(store),
+        audit=audit,
+        audit_log=audit_log,
+        audit_check=AuditCheck(store, audit_log, lambda: secrets.signer("audit")),
+        audit_erasure=AuditErasure(store, audit, audit_log),
+        admin_keys=AdminKeys(Registry(store, audit, "keys"), lambda: secrets.signer("key"), configured_keys),
+        approvals=Approvals(Registry(store, audit, "approvals"), lambda: secrets.sealer("approval")),
+        policies=Policies(store),
         prices_changed=Signal(store, "prices"),
-        engine=engine,
-        stripe_admin=Admin(engine, audit, Merges(store, readers, catalogue)),
-        governance=governed,
-        imports=build_imports(catalogue, store, secrets, audit, known, approving, clock, report=failed),
-        sharing=shared,
-        overview=overview.build(catalogue, store, readers, engine, clock),
+        activity=activity,
+        alert_flags=AttentionStore(store),
     )
 
 
-def _governed(base: Base, grants: Grants, desk: Desk, decision_ids: DecisionIds) -> Governance:
-    settings = base.settings
-    return governance.build(
-        settings.catalogue,
-        {key.name for key in (*settings.site_keys, *settings.admin_keys)},
-        base.store,
-        base.secrets,
-        base.audit,
-        base.audit_log,
-        base.readers,
-        grants,
+def _service(adapters: Adapters) -> Service:
+    a, catalogue = adapters, adapters.settings.catalogue
+    engine = _engine(a)
+    pass_tokens = PassTokens(lambda: a.secrets.signing_keys("pass"))
+    desk = Desk(catalogue, a.store, a.readers, a.known, Gate(pass_tokens, a.passes))
+    decision_ids = DecisionIds(lambda: a.secrets.sealer("decision"), catalogue, Spill(a.store, KEPT))
+    profiles = Profiles(catalogue, a.store, a.readers)
+    approving = Approving(a.approvals)
+    imports = build_imports(a, approving)
+    prices = Prices(a.gateway, catalogue)
+    erasure = _erasure(a, imports)
+    letting_go = LettingGo(
+        catalogue, Retention(a.store), a.policies, a.audit_check, on_broken=logs.report_broken_audit_chain
+    )
+    attention = Attention(catalogue, engine, a.alert_flags, a.grant_ends)
+    stripe_admin = Admin(engine, a.audit, Merges(a.store, a.readers, catalogue))
+    maintenance = _maintenance(a, engine, attention, approving, letting_go)
+    return Service(
+        **{field.name: getattr(a, field.name) for field in fields(a)},
+        desk=desk,
+        decision_ids=decision_ids,
+        profiles=profiles,
+        policy_keeper=PolicyKeeper(a.policies, catalogue, a.store.link, a.clock),
+        why=_explain(a, desk, decision_ids),
+        giving=Giving(catalogue, a.readers, a.grants, approving),
+        approving=approving,
+        imports=imports,
+        engine=engine,
+        deliveries=DeliveryReceiver(engine, a.activity, attention),
+        stripe_admin=stripe_admin,
+        prices=prices,
+        pass_tokens=pass_tokens,
+        gifts=GiftGiving(catalogue, a.readers, a.passes, a.gift_allowances),
+        erasure=erasure,
+        export=Export(profiles, a.readers, Customers(a.store), a.audit_log, erasure),
+        letting_go=letting_go,
+        attention=attention,
+        maintenance=maintenance,
+        background_tasks=_background_tasks(a, engine, maintenance, prices),
+        worker=_worker(a, engine, stripe_admin, maintenance),
+    )
+
+
+def _engine(a: Adapters) -> Engine:
+    return Engine(
+        a.store,
+        a.readers,
+        a.settings.catalogue,
+        gateway=a.gateway,
+        known=a.known,
+        watch=ObjectWatch(a.settings.catalogue, a.alert_flags, a.clock),
+        report=logs.report_stripe_trouble,
+    )
+
+
+def _explain(a: Adapters, desk: Desk, decision_ids: DecisionIds) -> Why:
+    return Why(
+        a.settings.catalogue,
+        a.store,
         desk,
-        decision_ids,
-        base.clock,
-        reports.broken_chain,
+        a.readers,
+        decision_ids=decision_ids,
+        policies=a.policies,
+        traces=Traces(a.settings.catalogue, Past(a.store), a.audit_log),
+    )
+
+
+def build_imports(
+    a: Adapters,
+    approving: Approving,
+    *,
+    rest: float = 1.0,
+    checkpoint: Checkpoint = pass_by,
+    lease: float = LEASE,
+    rows_a_chunk: int = CHUNK,
+) -> GrantImports:
+    """Assemble the imports of one process. `rest`: seconds that the work rests for each second of it."""
+    imports, planner = Imports(a.store, lambda: a.secrets.sealer("import")), Planner(a.store)
+    roller = Roller(
+        imports,
+        planner,
+        Standings(a.store),
+        a.grant_ends,
+        a.known,
+        a.clock,
+        checkpoint=checkpoint,
+        pace=Pace(rest),
+        lease=lease,
+    )
+    return GrantImports(
+        imports,
+        Staging(imports, planner, checkpoint, rows_a_chunk),
+        roller,
+        Background(roller, imports, logs.report_failed_import),
+        catalogue=a.settings.catalogue,
+        audit=a.audit,
+        approving=approving,
+        clock=a.clock,
+        checkpoint=checkpoint,
+    )
+
+
+def _erasure(a: Adapters, imports: GrantImports) -> Erasure:
+    return Erasure(
+        catalogue=a.settings.catalogue,
+        readers=a.readers,
+        audit=a.audit,
+        audit_log=a.audit_log,
+        audit_erasure=a.audit_erasure,
+        approvals=a.approvals,
+        imports=imports,
+        erased=Erased(a.store),
+        eraser=Eraser(a.store),
+        ends=a.grant_ends,
+        activity=a.activity.store,
+        known=a.known,
+    )
+
+
+def _maintenance(
+    a: Adapters, engine: Engine, attention: Attention, approving: Approving, letting_go: LettingGo
+) -> Maintenance:
+    return Maintenance(
+        audit=a.audit,
+        approving=approving,
+        retention=letting_go,
+        activity=a.activity,
+        attention=attention,
+        entitlement_counts=Stocktaking(engine, a.grant_ends, a.activity.store),
+        passes=a.passes,
+        grant_ends=a.grant_ends,
+        clock=a.clock,
+    )
+
+
+def _background_tasks(a: Adapters, engine: Engine, maintenance: Maintenance, prices: Prices) -> BackgroundTasks:
+    """Assemble what a web process does beside its requests."""
+    return BackgroundTasks(
+        [
+            lambda: engine.finish_own(a.clock()),
+            lambda: maintenance.finish_pending(a.clock()),
+            OnChange(a.prices_changed.value, prices.changed),
+            a.activity.tick,
+        ]
+    )
+
+
+def _worker(a: Adapters, engine: Engine, stripe_admin: Admin, maintenance: Maintenance) -> Worker:
+    return Worker(
+        engine,
+        stripe_admin,
+        CatchUp(engine, a.store),
+        Leader(a.store),
+        settle_audit=lambda: maintenance.settle(a.clock()),
+        clock=a.clock,
+        aside=maintenance,
+        prices_changed=a.prices_changed.send,
+        report=logs.report_worker_trouble,
     )

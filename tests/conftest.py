@@ -108,7 +108,7 @@ def make_desk(tmp_path: Path) -> Iterator[MakeDesk]:
         folder.mkdir()
         settings = load_settings(environment(folder, policy, {"REDIS_URL": url, **env}))
         clock = clock or Clock()
-        service = build(settings, url, clock=clock, patience=patience)  # a busy machine is no outage here
+        service = build(settings, url, clock=clock, store_timeout=patience)  # a busy machine is no outage here
         service.start()
         made.append(service)
         assert service.store.link.wait(5)

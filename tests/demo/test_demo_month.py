@@ -9,7 +9,6 @@ import pytest
 
 from demo import month
 from demo.newspaper.stories import read_stories
-from service.entrypoints.processes.worker import housekeeping_of
 from tests.serving import POLICY
 from tests.within import DeskApp, MakeDesk
 
@@ -59,5 +58,5 @@ def test_what_is_said_to_be_held_is_what_the_worker_counts(lived: DeskApp) -> No
         return got(lived, "/v1/activity?days=1")["days"][-1]["entitlements"]
 
     invented = held()
-    housekeeping_of(lived.service).everything()
+    lived.service.maintenance.everything()
     assert held() == invented

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from service.bootstrap import PATIENCE
+from service.bootstrap import STORE_TIMEOUT
 
 if TYPE_CHECKING:
     from tests.serving import Paywall, Serve
@@ -238,7 +238,7 @@ def test_the_answers_are_normal_within_a_second_of_the_stores_coming_back(
 @pytest.mark.full
 def test_a_store_that_hangs_is_as_one_that_is_gone(make_desk: MakeDesk, launch: Any, until: Until) -> None:
     store = launch("valkey")
-    desk = make_desk(store.url, patience=PATIENCE)
+    desk = make_desk(store.url, patience=STORE_TIMEOUT)
     desk.grant("entitled")
     desk.ask("a", reader="entitled", count=False)
     store.freeze()

@@ -74,7 +74,7 @@ def show(limit: int, after: str | None, as_json: bool, **filters: str | None) ->
         except ValueError:
             raise click.UsageError("--after: is not a next of this list") from None
     with session.service() as service:
-        log = service.governance.audit_log
+        log = service.audit_log
         head = log.state().head
         found, last = log.page(Wanted(**filters), limit=limit, after=place)
         following = paging.cursor(LIST, str(last)) if last is not None else None
@@ -100,9 +100,8 @@ def export(file: Any, as_json: bool) -> None:
     Keep the head elsewhere: `paywall audit verify --head` then finds out if the end is cut off one day.
     """
     with session.service() as service:
-        governance = service.governance
-        first, head, count = governance.audit_check.checkpoint().first, governance.audit_log.state().head, 0
-        for record in governance.audit_log.everything(first, head.seq):
+        first, head, count = service.audit_check.checkpoint().first, service.audit_log.state().head, 0
+        for record in service.audit_log.everything(first, head.seq):
             file.write(orjson.dumps(record) + b"\n")
             count += 1
         file.flush()
@@ -118,10 +117,9 @@ def export(file: Any, as_json: bool) -> None:
 def verify(head: Head | None, as_json: bool) -> None:
     """Check the chain; name the first record that was changed, dropped, put in or moved."""
     with session.service() as service:
-        governance = service.governance
         with suppress(StoreError):  # What is no outbox any more, or no log, has nothing to be moved from or to.
-            governance.audit.settle_all()
-        verdict = governance.audit_check.verify(head)
+            service.audit.settle_all()
+        verdict = service.audit_check.verify(head)
         told = told_of(verdict)
         told["secrets"] = "configured" if service.secrets.configured else "kept in the store"
         session.show(told, as_json, lambda: _verdict(told))
@@ -165,13 +163,13 @@ def _verdict(told: dict[str, Any]) -> str:
 def prune(age: int, as_json: bool) -> None:
     """Let records go that are older, behind a signed checkpoint; verify then begins there. Export them first."""
     with session.service() as service:
-        now, check = service.clock(), service.governance.audit_check
+        now, check = service.clock(), service.audit_check
         try:
             gone = check.prune(now - age, now)
         except BrokenChain as broken:
             session.fail(f"Nothing was let go. {broken}")
         checkpoint = check.checkpoint()
-        told = {"gone": gone, "first": checkpoint.first, "head": str(service.governance.audit_log.state().head)}
+        told = {"gone": gone, "first": checkpoint.first, "head": str(service.audit_log.state().head)}
         session.show(
             told,
             as_json,

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from service.adapters.crypto import Sealer
-from service.adapters.observability.telemetry import configure_logs
+from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.client.address import Address, parse_address
 from service.adapters.redis.client.errors import EmbeddedStoreError
 from service.adapters.redis.client.keys import Keys

@@ -18,7 +18,8 @@ import click
 import orjson
 
 from service.adapters.clock import DEMO_CLOCK
-from service.adapters.observability.telemetry import Metrics, configure_logs
+from service.adapters.observability.logs import configure_logs
+from service.adapters.observability.metrics import Metrics
 from service.adapters.redis.client.errors import EmbeddedStoreError
 from service.adapters.redis.embedded.embedded_store import joined
 from service.domain import ids, times

@@ -28,7 +28,7 @@ def digest(check: bool, as_json: bool) -> None:
     --check it is 1 if something needs a hand; grants that end soon do not.
     """
     with session.service() as service:
-        told = attention(service.overview, service.clock())
+        told = attention(service.attention, service.clock())
         session.show(told, as_json, lambda: as_text(told))
     if check and told["needs_hand"]:
         sys.exit(1)

@@ -69,7 +69,7 @@ def add(
     with session.service() as service:
         now = service.clock()
         wanted = wanted_of(data, service.settings.catalogue, now)
-        _show(service.governance.giving.give(reader, wanted, session.actor(), now), "Granted", reader, now, as_json)
+        _show(service.giving.give(reader, wanted, session.actor(), now), "Granted", reader, now, as_json)
 
 
 @grants.command("change")
@@ -88,7 +88,7 @@ def change(reader: str, reason: str, until: float | None, no_end: bool, grant_id
     with session.service() as service:
         now = service.clock()
         try:
-            changed = service.governance.giving.change(reader, grant_id, end, why, session.actor(), now)
+            changed = service.giving.change(reader, grant_id, end, why, session.actor(), now)
         except UnknownGrant:
             session.fail(f"{reader} has no grant {grant_id}.")
         except RevokedGrant:

@@ -60,7 +60,7 @@ def add(name: str, role: str, reason: str | None, as_json: bool) -> None:
     """Make a key and print it: this is the only time that it is shown."""
     why = _reason(reason)
     with session.service() as service:
-        told = admin_keys.made(service.governance.admin_keys, name, role, why, session.actor(), service.clock())
+        told = admin_keys.made(service.admin_keys, name, role, why, session.actor(), service.clock())
         session.show(
             told, as_json, lambda: f"{told['name']} is a {told['role']} now. The key, shown this once:\n{told['key']}"
         )
@@ -72,7 +72,7 @@ def add(name: str, role: str, reason: str | None, as_json: bool) -> None:
 def show(as_json: bool) -> None:
     """List the keys made at run time, without the keys themselves."""
     with session.service() as service:
-        found = [admin_keys.told_of(key) for key in service.governance.admin_keys.all()]
+        found = [admin_keys.told_of(key) for key in service.admin_keys.all()]
         lines = [f"{k['name']}  {k['role']}  since {k['created_at']} by {k['actor']}" for k in found]
         session.show({"items": found}, as_json, lambda: "\n".join(lines) or "No keys beside the environment's.")
 
@@ -86,7 +86,7 @@ def end(name: str, reason: str | None, as_json: bool) -> None:
     """End a key: within two seconds it opens nothing any more."""
     why = _reason(reason)
     with session.service() as service:
-        told = admin_keys.ended_key(service.governance.admin_keys, name, why, session.actor(), service.clock())
+        told = admin_keys.ended_key(service.admin_keys, name, why, session.actor(), service.clock())
         session.show(told, as_json, lambda: f"{told['name']} opens nothing any more.")
 
 
@@ -101,7 +101,7 @@ def waiting() -> None:
 def show_waiting(as_json: bool) -> None:
     """List what waits, newest first."""
     with session.service() as service:
-        found = [approvals.told_of(a) for a in service.governance.approvals.waiting(service.clock())]
+        found = [approvals.told_of(a) for a in service.approvals.waiting(service.clock())]
         session.show({"items": found}, as_json, lambda: "\n".join(map(_line, found)) or "Nothing waits.")
 
 
@@ -112,7 +112,7 @@ def show_waiting(as_json: bool) -> None:
 def confirm(approval_id: str, as_json: bool) -> None:
     """Confirm what another admin asked for, and do it."""
     with session.service() as service:
-        told = approvals.confirmed(service.governance.approving, approval_id, session.actor(), service.clock())
+        told = approvals.confirmed(service.approving, approval_id, session.actor(), service.clock())
         session.show(told, as_json, lambda: f"Confirmed: {_line(told)}")
 
 
@@ -126,7 +126,7 @@ def refuse(approval_id: str, reason: str | None, as_json: bool) -> None:
     actor: Actor = session.actor()
     why = _reason(reason)
     with session.service() as service:
-        told = approvals.refused(service.governance.approving, approval_id, actor, why, service.clock())
+        told = approvals.refused(service.approving, approval_id, actor, why, service.clock())
         session.show(told, as_json, lambda: f"Refused: {_line(told)}")
 
 

@@ -37,7 +37,7 @@ def add(story: str, openings: int, until: str, reason: str, as_json: bool) -> No
     # The schema of the route is the rule here too.
     data = bodies.check(PassIn(), {"story": story, "openings": openings, "until": until, "reason": reason})
     with session.service() as service:
-        told = routes.made(service.sharing, data, session.actor(), service.clock())
+        told = routes.made(service, data, session.actor(), service.clock())
         catalogue = service.settings.catalogue
         session.show(told, as_json, lambda: f"{_line(told)}\n{routes.link_of(catalogue, told) or told['pass']}")
 
@@ -54,7 +54,7 @@ def show_all(limit: int, after: str | None, as_json: bool) -> None:
     except ValueError as error:
         raise invalid([("after", str(error))]) from None
     with session.service() as service:
-        found, following = routes.listing(service.sharing, paging.Page(limit, place, {}), service.clock())
+        found, following = routes.listing(service, paging.Page(limit, place, {}), service.clock())
         lines = [_line(told) for told in found] + ([f"More: --after {following}"] if following else [])
         session.show(paging.listed(found, following), as_json, lambda: "\n".join(lines) or "No passes.")
 
@@ -66,7 +66,7 @@ def show_all(limit: int, after: str | None, as_json: bool) -> None:
 def show(pass_id: str, as_json: bool) -> None:
     """Show a pass, with its link's token."""
     with session.service() as service:
-        told = routes.shown(service.sharing, pass_id, service.clock())
+        told = routes.shown(service, pass_id, service.clock())
         catalogue = service.settings.catalogue
         session.show(told, as_json, lambda: f"{_line(told)}\n{routes.link_of(catalogue, told) or told['pass']}")
 
@@ -80,7 +80,7 @@ def revoke(pass_id: str, reason: str | None, as_json: bool) -> None:
     """Take a pass back, at once, from everybody who has the link."""
     why = _reason(reason)
     with session.service() as service:
-        told = routes.revoked(service.sharing, pass_id, why, session.actor(), service.clock())
+        told = routes.revoked(service, pass_id, why, session.actor(), service.clock())
         session.show(told, as_json, lambda: f"Revoked: {_line(told)}")
 
 

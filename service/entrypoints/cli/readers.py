@@ -49,7 +49,7 @@ def explain(reader: str | None, story: str | None, at: float | None, decision: s
 
 
 def _told(service: Service, reader: str, story: str, at: float | None, decision: str | None) -> Told | None:
-    now, why = service.clock(), service.governance.why
+    now, why = service.clock(), service.why
     if decision is not None:
         return why.decision(decision, now)
     return why.now(reader, Story(story), now) if at is None else why.at(reader, Story(story), at, now)

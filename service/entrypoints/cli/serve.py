@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from service.adapters.observability.telemetry import configure_logs
+from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.client.errors import EmbeddedStoreError
 from service.entrypoints.cli import context as session
 from service.entrypoints.processes import supervisor as serving

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from service.adapters.observability.telemetry import configure_logs, log
+from service.adapters.observability.logs import configure_logs, log
 from service.adapters.redis.stripe_objects.ledger import BadCursor
 from service.bootstrap import Service
 from service.domain.errors import StoreUnavailable, StripeFailure, UnknownEvent
@@ -17,7 +17,6 @@ from service.entrypoints.cli import context as session
 from service.entrypoints.http.api.events import event_told
 from service.entrypoints.processes.shutdown import heard
 from service.entrypoints.processes.web_server import follow_parent, leave
-from service.entrypoints.processes.worker import worker_of
 from service.use_cases.subscriptions.catch_up import CaughtUp
 from service.use_cases.subscriptions.full_sync import Swept
 
@@ -43,7 +42,7 @@ def worker(once: bool, as_json: bool) -> None:
         configure_logs()
         service.store.link.start()
         service.imports.background.start()
-        working = worker_of(service)
+        working = service.worker
         heard().then(working.stop)
         if os.environ.get("PAYWALL_SERVED"):
             follow_parent(signal.SIGTERM)
@@ -55,7 +54,7 @@ def worker(once: bool, as_json: bool) -> None:
 
 def _work_once(as_json: bool) -> None:
     with session.service() as service:
-        done = worker_of(service).run_once()
+        done = service.worker.run_once()
         imports = service.imports.finish_all()
         service.audit.settle_all()
     told = {
@@ -85,7 +84,7 @@ def reconcile(catching: bool, sweeping: bool, dry_run: bool, as_json: bool) -> N
     """Bring what is kept into line with Stripe: catch up on events, then sweep over all objects."""
     both = catching == sweeping
     with session.service() as service:
-        working = worker_of(service)
+        working = service.worker
         try:
             caught = working.catch_up(dry_run=dry_run) if both or catching else None
             swept = working.sweep(dry_run=dry_run) if both or sweeping else None

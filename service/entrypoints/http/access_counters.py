@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from service.adapters.observability.telemetry import Metrics
+from service.adapters.observability.metrics import Metrics
 from service.use_cases.access.check import Answer
 from service.use_cases.reporting.usage_counters import Activity
 

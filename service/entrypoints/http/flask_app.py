@@ -8,7 +8,8 @@ import orjson
 from flask import Flask, g, request
 from flask.json.provider import JSONProvider
 
-from service.adapters.observability.telemetry import Metrics, log, where
+from service.adapters.observability.logs import log, where
+from service.adapters.observability.metrics import Metrics
 from service.entrypoints.http import errors, guards
 from service.entrypoints.http.request_log import RequestLog
 

@@ -7,7 +7,8 @@ import time
 from os import urandom
 from typing import Any
 
-from service.adapters.observability.telemetry import Metrics, log
+from service.adapters.observability.logs import log
+from service.adapters.observability.metrics import Metrics
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """What is counted by name. The caller may send any word, and metrics must not grow with each."""

@@ -17,26 +17,27 @@ from service.entrypoints.http.access_route import HotRoute
 from service.entrypoints.http.admin.page import mount as mount_page
 from service.entrypoints.http.api import (
     access,
+    approvals,
+    audit,
+    decisions,
     events,
     gifts,
     grants,
     health,
     imports,
+    keys,
     passes,
     privacy,
     readers,
     webhook,
 )
 from service.entrypoints.http.api import checkout as selling
-from service.entrypoints.http.api import governance as governing
 from service.entrypoints.http.api import links_and_seats as belonging
 from service.entrypoints.http.api.reporting import blueprint as overview_blueprint
 from service.entrypoints.http.flask_app import flask_app
 from service.entrypoints.http.offer_prices import OfferPrices
 from service.entrypoints.http.request_log import RequestLog
 from service.entrypoints.responses.encoder import Encoder
-from service.use_cases.operations.background_tasks import Aftercare, Noticed
-from service.use_cases.reporting.dashboard import Receiver
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -45,12 +46,12 @@ if TYPE_CHECKING:
 def wsgi(service: Service) -> WSGIApplication:
     """All routes of a service."""
     settings = service.settings
-    book = KeyBook(service.governance.admin_keys)
+    book = KeyBook(service.admin_keys)
     wrong = WrongKeys(service.store, enough=guards.WRONG_KEYS).count
     keyring = guards.Keyring(settings.site_keys, settings.admin_keys, stored=guards.made_at_run_time(book), wrong=wrong)
     encoder = Encoder(settings.catalogue, service.decision_ids.seal, OfferPrices(settings.catalogue, service.prices))
     requests_log = RequestLog(service.metrics)
-    answered = counter(service.metrics, service.overview.activity)
+    answered = counter(service.metrics, service.activity)
     app = flask_app(service.metrics, keyring, requests_log)
     repeated = Idempotency(service.store, lambda: service.secrets.sealer("idempotency"))
     description = describe.Description(f"{settings.catalogue.site_name}: paywall", "1")
@@ -65,14 +66,17 @@ def wsgi(service: Service) -> WSGIApplication:
 def _for_admins(app: Flask, service: Service, book: KeyBook, repeated: Idempotency) -> None:
     catalogue, clock = service.settings.catalogue, service.clock
     app.register_blueprint(readers.blueprint(service.profiles, clock))
-    giving = service.governance.giving
+    giving = service.giving
     app.register_blueprint(grants.blueprint(catalogue, service.readers, service.grants, giving, repeated, clock))
     app.register_blueprint(imports.blueprint(service.imports, catalogue, repeated, clock))
     app.register_blueprint(privacy.blueprint(service.export, service.erasure, clock))
-    governing.register(app, service.governance, book, repeated, clock)
-    app.register_blueprint(passes.blueprint(service.sharing, repeated, clock))
-    app.register_blueprint(gifts.blueprint(service.sharing, repeated, clock))
-    app.register_blueprint(overview_blueprint(catalogue, service.overview, clock))
+    app.register_blueprint(audit.blueprint(service.audit_log))
+    app.register_blueprint(keys.blueprint(service.admin_keys, book, repeated, clock))
+    app.register_blueprint(approvals.blueprint(service.approving, repeated, clock))
+    app.register_blueprint(decisions.blueprint(service.why, clock))
+    app.register_blueprint(passes.blueprint(service, repeated, clock))
+    app.register_blueprint(gifts.blueprint(service, repeated, clock))
+    app.register_blueprint(overview_blueprint(service))
 
 
 def _for_stripe(app: Flask, service: Service, repeated: Idempotency) -> None:
@@ -82,19 +86,6 @@ def _for_stripe(app: Flask, service: Service, repeated: Idempotency) -> None:
     )
     app.register_blueprint(selling.blueprint(shop, clock))
     secrets, changed = service.settings.stripe_webhook_secrets, service.prices_changed.send
-    receiver = Receiver(service.engine, service.overview)
-    app.register_blueprint(webhook.blueprint(receiver, secrets, service.metrics, changed, clock))
+    app.register_blueprint(webhook.blueprint(service.deliveries, secrets, service.metrics, changed, clock))
     app.register_blueprint(belonging.blueprint(service.stripe_admin, repeated, clock))
     app.register_blueprint(events.blueprint(service.engine.ledger, service.stripe_admin, repeated, clock))
-
-
-def aftercare(service: Service) -> Aftercare:
-    """What a web process does beside its requests."""
-    return Aftercare(
-        [
-            lambda: service.engine.finish_own(service.clock()),
-            lambda: service.governance.finish_own(service.clock()),
-            Noticed(service.prices_changed.value, service.prices.changed),
-            service.overview.activity.tick,
-        ]
-    )

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.adapters.clock import DEMO_MARK
-from service.adapters.observability.telemetry import log
+from service.adapters.observability.logs import log
 from service.adapters.redis.embedded.embedded_store import EmbeddedStore
 from service.entrypoints.processes.listen_address import address_of
 from service.entrypoints.processes.shutdown import Ending, done, heard

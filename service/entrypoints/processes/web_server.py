@@ -23,9 +23,9 @@ from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 from prometheus_client import multiprocess as metrics_of_processes
 
-from service.adapters.observability.telemetry import configure_logs, log
+from service.adapters.observability.logs import configure_logs, log
 from service.bootstrap import build
-from service.entrypoints.http.wsgi import aftercare, wsgi
+from service.entrypoints.http.wsgi import wsgi
 from service.entrypoints.processes.listen_address import address_of
 from service.settings.settings import load_settings
 
@@ -59,11 +59,10 @@ def load() -> WSGIApplication:
         raise RuntimeError("the web process was started without a store; use `paywall serve`")
     service = build(settings, settings.redis_url)
     service.start()
-    care = aftercare(service)
-    care.start()
+    service.background_tasks.start()
 
     def end() -> None:
-        care.stop()
+        service.background_tasks.stop()
         service.close()
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             metrics_of_processes.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]  # the library leaves it untyped

@@ -54,6 +54,7 @@ class Why:
         store: Store,
         desk: Desk,
         readers: Readers,
+        *,
         decision_ids: DecisionIds,
         policies: Policies,
         traces: Traces,

@@ -1,44 +1,70 @@
-"""What the worker keeps in order beside Stripe's facts: figures told, entitlements counted, short lists kept short."""
+"""What the worker maintains beside Stripe's facts: the audit log, approvals, retention, statistics and short lists."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 
-from service.use_cases.reporting.dashboard import Overview
+from service.adapters.redis.audit.audit import Audit
+from service.adapters.redis.grants.grant_ends import GrantEnds
+from service.adapters.redis.story_passes.passes import Passes
+from service.use_cases.grants.approvals import Approving
+from service.use_cases.privacy.retention import LettingGo
+from service.use_cases.reporting.alerts import Attention
 from service.use_cases.reporting.entitlement_counts import Stocktaking
-from service.use_cases.story_passes.gifts import Sharing
+from service.use_cases.reporting.usage_counters import Activity
 from service.use_cases.subscriptions.catch_up import CaughtUp
 from service.use_cases.subscriptions.full_sync import Swept
 
 COUNT_EVERY = 3_600.0
 TIDY_EVERY = 3_600.0
+"""Seconds between two counts of the entitlements, and between two clean-ups of the lists."""
 
 
-class Housekeeping:
-    """One a worker. Raises `StoreUnavailable`; what was not finished is begun again the next time."""
+class Maintenance:
+    """One a worker. Every method raises `StoreUnavailable`; the next round begins again what was not finished."""
 
     def __init__(
         self,
-        overview: Overview,
-        stock: Stocktaking,
-        sharing: Sharing,
-        clock: Callable[[], float],
         *,
+        audit: Audit,
+        approving: Approving,
+        retention: LettingGo,
+        activity: Activity,
+        attention: Attention,
+        entitlement_counts: Stocktaking,
+        passes: Passes,
+        grant_ends: GrantEnds,
+        clock: Callable[[], float],
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._activity = overview.activity
-        self._attention = overview.attention
-        self._stock = stock
-        self._sharing = sharing
-        self._ends = overview.ends
+        self._audit = audit
+        self._approving = approving
+        self._retention = retention
+        self._activity = activity
+        self._attention = attention
+        self._entitlement_counts = entitlement_counts
+        self._passes = passes
+        self._grant_ends = grant_ends
         self._clock = clock
         self._timer = timer
         self._next_count = self._next_tidy = 0.0
         self._counting: Iterator[None] | None = None
 
+    def finish_pending(self, now: float) -> dict[str, int]:
+        """Move audit entries into the chain and finish confirmed work. Return how many there were of each."""
+        return {
+            "audit_entries_moved": self._audit.settle_all(),
+            "approvals_finished": self._approving.finish_all(now),
+        }
+
+    def settle(self, now: float) -> int:
+        """Finish what is pending, drop expired approvals and apply retention. Return how much was done."""
+        done = sum(self.finish_pending(now).values()) + self._approving.approvals.tidy(now)
+        return done + self._retention.go_on(now)
+
     def round(self, goes_on: Callable[[], bool]) -> None:
-        """What is due, as far as there is time."""
+        """Do what is due, as long as `goes_on` returns true."""
         self._activity.tick()
         begun = self._timer()
         if begun >= self._next_tidy:
@@ -46,29 +72,29 @@ class Housekeeping:
             self._next_tidy = begun + TIDY_EVERY
         if self._counting is None and begun >= self._next_count:
             self._next_count = begun + COUNT_EVERY
-            self._counting = self._stock.steps(self._clock())
+            self._counting = self._entitlement_counts.steps(self._clock())
         while self._counting is not None and goes_on():
-            counting, self._counting = self._counting, None  # A count that fails is not gone on with.
+            counting, self._counting = self._counting, None  # A count that fails does not continue.
             if next(counting, self) is not self:
                 self._counting = counting
 
     def everything(self) -> None:
-        """All of it, whether it is due or not."""
+        """Do all of it, whether it is due or not."""
         self.tidy()
-        self._stock.run(self._clock())
+        self._entitlement_counts.run(self._clock())
         self._activity.flush()
 
     def caught_up(self, found: CaughtUp) -> None:
-        """A catch-up ended."""
+        """Record the result of a catch-up for the alerts."""
         self._attention.caught_up(found, self._clock())
 
     def swept(self, found: Swept) -> None:
-        """A sweep ended."""
+        """Record the result of a full sync for the alerts."""
         self._attention.swept(found, self._clock())
 
     def tidy(self) -> None:
-        """Takes out of the lists what is over."""
+        """Remove from the lists what has expired."""
         now = self._clock()
-        self._sharing.passes.tidy(now)
-        self._ends.tidy(now)
+        self._passes.tidy(now)
+        self._grant_ends.tidy(now)
         self._attention.tidy(now)

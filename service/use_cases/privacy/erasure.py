@@ -15,7 +15,6 @@ from service.adapters.redis.audit.audit import Actor, Audit
 from service.adapters.redis.audit.audit_log import AuditLog
 from service.adapters.redis.audit.redaction import AuditErasure
 from service.adapters.redis.client.keys import reader_hash
-from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.grant_ends import GrantEnds
 from service.adapters.redis.reader_lifecycle.eraser import Eraser
 from service.adapters.redis.reader_lifecycle.tombstones import Erased
@@ -56,6 +55,7 @@ class Erasure:
 
     def __init__(
         self,
+        *,
         catalogue: Catalogue,
         readers: Readers,
         audit: Audit,
@@ -152,31 +152,3 @@ class Erasure:
             self._ends.forget(tag, grants)
             self._activity.forget(tag)
             self._known.forget(tag)
-
-
-def build(
-    catalogue: Catalogue,
-    store: Store,
-    readers: Readers,
-    audit: Audit,
-    audit_log: AuditLog,
-    audit_erasure: AuditErasure,
-    approvals: Approvals,
-    imports: GrantImports,
-    known: Known,
-) -> Erasure:
-    """Puts the pieces together."""
-    return Erasure(
-        catalogue,
-        readers,
-        audit,
-        audit_log,
-        audit_erasure,
-        approvals,
-        imports,
-        Erased(store),
-        Eraser(store),
-        GrantEnds(store),
-        ActivityStore(store),
-        known,
-    )

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from service.adapters.identifiers import new_id
-from service.adapters.pass_tokens import PassTokens
-from service.adapters.redis.audit.audit import Actor, Audit
-from service.adapters.redis.client.store import Store
+from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.story_passes.gifts import UNMADE_AFTER, Gifts
 from service.adapters.redis.story_passes.passes import Passes, Wanted
@@ -19,7 +14,6 @@ from service.domain.catalogue import Catalogue, MeterPolicy
 from service.domain.errors import GiftsUsed, NoGifts
 from service.domain.meter import Window
 from service.domain.story_passes import StoryPass, gifts_per_month
-from service.use_cases.story_passes.validation import Gate
 
 REASON = "a gift of a reader"
 
@@ -91,26 +85,3 @@ class Giving:
 
     def _month(self, now: float) -> Window:
         return metering.window_at(self._months, now)
-
-
-@dataclass(frozen=True)
-class Sharing:
-    """The pieces, put together once a process."""
-
-    tokens: PassTokens
-    passes: Passes
-    gate: Gate
-    gifts: Gifts
-    giving: Giving
-
-
-def build(
-    catalogue: Catalogue,
-    store: Store,
-    signing_keys: Callable[[], Sequence[Ed25519PrivateKey]],
-    audit: Audit,
-    readers: Readers,
-) -> Sharing:
-    """Puts them together; nothing connects yet. `signing_keys` sign links."""
-    tokens, passes, gifts = PassTokens(signing_keys), Passes(store, audit), Gifts(store)
-    return Sharing(tokens, passes, Gate(tokens, passes), gifts, Giving(catalogue, readers, passes, gifts))

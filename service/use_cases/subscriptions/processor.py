@@ -14,7 +14,7 @@ from service.adapters.redis.readers.customers import Customers
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.stripe_objects.inbox import Event, Inbox, Mode, Recorded
 from service.adapters.redis.stripe_objects.ledger import Ledger
-from service.adapters.redis.stripe_objects.objects import Objects
+from service.adapters.redis.stripe_objects.objects import Objects, Watch
 from service.adapters.redis.stripe_objects.pending_work import Marks
 from service.adapters.redis.stripe_objects.seats import Seats
 from service.adapters.stripe import events
@@ -80,6 +80,7 @@ class Engine:
         *,
         gateway: Gateway | None,
         known: Known | None = None,
+        watch: Watch | None = None,
         checkpoint: Checkpoint = pass_by,
         report: Callable[[str, str], None] = no_report,
         timer: Callable[[], float] = time.monotonic,
@@ -88,7 +89,7 @@ class Engine:
         self.gateway = gateway
         self.readers = readers
         blind = Erased(store).blind
-        self.objects = Objects(store, blind)
+        self.objects = Objects(store, blind, watch)
         self.inbox = Inbox(store, blind)
         self.marks = Marks(store)
         self.seats = Seats(store)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import stripe
 
-from service.use_cases.operations.background_tasks import Aftercare
+from service.use_cases.operations.background_tasks import BackgroundTasks
 from service.use_cases.operations.doctor import findings
 from tests.adapters.stripe.conftest import BORN, MONTH, SECRET
 
@@ -191,7 +191,7 @@ def test_a_price_event_of_ours_has_the_offers_prices_asked_for_again(
 
 def test_what_may_change_is_looked_at_at_once_so_that_the_first_change_is_noticed(app: DeskApp, until: Until) -> None:
     looked: list[int] = []
-    care = Aftercare([lambda: looked.append(app.service.prices_changed.value())], every=3_600)
+    care = BackgroundTasks([lambda: looked.append(app.service.prices_changed.value())], every=3_600)
     care.start()
     try:
         until(lambda: looked == [0])

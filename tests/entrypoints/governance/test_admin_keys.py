@@ -162,7 +162,7 @@ def test_wrong_keys_cost_the_store_next_to_nothing(house: House) -> None:
         (line,) = [line for line in told.splitlines() if line.startswith(b"cmdstat_hgetall:")]
         return int(line.partition(b"calls=")[2].partition(b",")[0])
 
-    keys = house.app.service.governance.admin_keys
+    keys = house.app.service.admin_keys
     book, ended = KeyBook(keys), keys.new_key()
     assert book.find(os.urandom(32)) is None
     before = asked()

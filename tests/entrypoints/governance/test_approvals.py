@@ -129,21 +129,21 @@ def test_confirming_and_refusing_at_once_does_one_of_them(house: House, all_at_o
 
 
 def test_what_was_confirmed_by_who_died_at_it_is_finished(house: House) -> None:
-    governance, now = house.app.service.governance, house.app.clock.now
+    service, now = house.app.service, house.app.clock.now
     asked = house.grant("r-1", status=202)["approval"]
-    governance.approvals.claim(asked, Actor("ben"), now)
+    service.approvals.claim(asked, Actor("ben"), now)
     assert not has_access(house)
     confirm(house, "cyd", asked, 404)
-    assert governance.finish_own(now)["approvals_finished"] == 1
+    assert service.maintenance.finish_pending(now)["approvals_finished"] == 1
     assert has_access(house)
-    assert governance.finish_own(now)["approvals_finished"] == 0
+    assert service.maintenance.finish_pending(now)["approvals_finished"] == 0
     assert len(house.app.reader("r-1")["sources"]) == 1
 
 
 def test_who_confirmed_may_ask_again_for_what_was_not_done(house: House) -> None:
-    governance = house.app.service.governance
+    service = house.app.service
     asked = house.grant("r-1", status=202)["approval"]
-    governance.approvals.claim(asked, Actor("ben"), house.app.clock.now)
+    service.approvals.claim(asked, Actor("ben"), house.app.clock.now)
     confirm(house, "ben", asked)
     assert has_access(house)
     assert len(house.audit(action="approval.confirm")) == 1
@@ -155,7 +155,7 @@ def test_a_grant_whose_end_has_come_waits_no_longer(house: House) -> None:
     house.app.clock.now += WAITS
     assert house.done("ben", "GET", "/v1/approvals")["items"] == []
     confirm(house, "ben", asked["approval"], 404)
-    assert house.app.service.governance.approvals.tidy(house.app.clock.now) == 1
+    assert house.app.service.approvals.tidy(house.app.clock.now) == 1
 
 
 def test_what_no_longer_fits_is_refused_with_the_reason(house: House, make_house: MakeHouse) -> None:
@@ -279,5 +279,5 @@ def test_nothing_in_the_store_names_who_waits(house: House) -> None:
     kept = link.call(key, b"HGETALL", key)
     assert kept
     assert b"the-reader-who-waits" not in b"".join(kept)
-    assert house.app.service.governance.approvals.forget([reader_hash("the-reader-who-waits")]) == 1
+    assert house.app.service.approvals.forget([reader_hash("the-reader-who-waits")]) == 1
     assert house.done("ben", "GET", "/v1/approvals")["items"] == []

@@ -45,14 +45,14 @@ class Log:
         self.service.audit.append([entry(Actor("ann", "192.0.2.1"), fields.pop("action"), now=now, **fields)])
 
     def verify(self, known: Head | None = None) -> Verdict:
-        return self.service.governance.audit_check.verify(known)
+        return self.service.audit_check.verify(known)
 
     def first_bad(self, known: Head | None = None) -> int | None:
         fault = self.verify(known).fault
         return fault.seq if fault else None
 
     def head(self) -> Head:
-        return self.service.governance.audit_log.state().head
+        return self.service.audit_log.state().head
 
     def get(self, seq: int) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.link.call(self.log, b"HGET", self.log, seq))
@@ -112,7 +112,7 @@ def test_a_changed_field_names_its_record(log: Log, field: str) -> None:
 @pytest.mark.parametrize("seq", [2, 5])
 def test_not_a_byte_of_a_record_is_another_unseen(log: Log, seq: int) -> None:
     """Neither in the name of a field that says nothing, nor between fields, nor by a field more; nor where it was erased."""
-    assert log.service.governance.audit_erasure.erase(["r1"], {}, None, Actor("ann"), 0) == 1
+    assert log.service.audit_erasure.erase(["r1"], {}, None, Actor("ann"), 0) == 1
     text = chain.pack(log.get(seq))
     others = [text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :] for at in range(len(text))]
     others += [text.replace(b",", b", ", 1), text[:-1] + b',"note":"more"}', text.replace(b"{", b'{"actor":"eve",', 1)]
@@ -348,7 +348,7 @@ def test_a_change_after_a_record_was_put_in_leaves_the_proof(log: Log) -> None:
 
 def test_old_records_go_behind_a_checkpoint_that_names_the_first_one_left(log: Log) -> None:
     now = log.service.clock()
-    check = log.service.governance.audit_check
+    check = log.service.audit_check
     for number in range(3):
         log.append(at=now + 500 * DAY, reason=f"later {number}")
     known = log.head()
@@ -363,7 +363,7 @@ def test_old_records_go_behind_a_checkpoint_that_names_the_first_one_left(log: L
 
 def test_the_newest_record_stays_whatever_its_age(log: Log) -> None:
     now = log.service.clock()
-    assert log.service.governance.audit_check.prune(now + 900 * DAY, now) == 11
+    assert log.service.audit_check.prune(now + 900 * DAY, now) == 11
     assert log.verify().checked == 1
     log.grow(3)
     assert log.verify().fault is None
@@ -373,7 +373,7 @@ def pruned(log: Log) -> None:
     now = log.service.clock()
     log.append(at=now + 500 * DAY)
     log.append(at=now + 500 * DAY)
-    log.service.governance.audit_check.prune(now + 100 * DAY, now)
+    log.service.audit_check.prune(now + 100 * DAY, now)
 
 
 def test_behind_a_checkpoint_nothing_more_can_be_dropped(log: Log) -> None:
@@ -392,7 +392,7 @@ def test_an_old_checkpoint_put_back_is_found(log: Log) -> None:
     now = log.service.clock()
     log.append(at=now + 500 * DAY)
     log.append(at=now + 900 * DAY)
-    check = log.service.governance.audit_check
+    check = log.service.audit_check
     check.prune(now + 100 * DAY, now)
     old = log.link.call(log.headkey, b"HGET", log.headkey, b"checkpoint")
     check.prune(now + 600 * DAY, now)
@@ -410,7 +410,7 @@ def test_a_record_put_in_before_the_checkpoint_is_found(log: Log) -> None:
 def test_a_broken_chain_does_not_go_behind_a_checkpoint(log: Log) -> None:
     log.put(2, {**log.get(2), "actor": "somebody"})
     with pytest.raises(BrokenChain, match="Record 2 was changed"):
-        log.service.governance.audit_check.prune(log.service.clock() + DAY, log.service.clock())
+        log.service.audit_check.prune(log.service.clock() + DAY, log.service.clock())
     assert log.link.call(log.log, b"HLEN", log.log) == 12
 
 
@@ -418,9 +418,7 @@ def test_an_erased_reader_leaves_the_chain_sound_and_a_record_that_says_so(log: 
     log.append(reader="r3", action="merge", target="old-r3", reason="one person")
     log.append(reader="r8", action="link", reason="the card of r3, again")
     known = log.head()
-    erased = log.service.governance.audit_erasure.erase(
-        ["r3"], {"sources": 2}, "asked by r3.", Actor("ann"), log.service.clock()
-    )
+    erased = log.service.audit_erasure.erase(["r3"], {"sources": 2}, "asked by r3.", Actor("ann"), log.service.clock())
     assert erased == 3
     assert log.verify(known).fault is None
     record = log.get(15)
@@ -428,7 +426,7 @@ def test_an_erased_reader_leaves_the_chain_sound_and_a_record_that_says_so(log: 
     assert record["after"] == {"sources": 2, "audit": [[4, 4], [13, 14]]}
     kept = [bytes(text).decode() for text in log.link.call(log.log, b"HVALS", log.log)]
     assert not any('"r3"' in text or "r3," in text for text in kept)
-    shown = log.service.governance.audit_log.records([4])[0]
+    shown = log.service.audit_log.records([4])[0]
     assert {name: shown[name] for name in chain.SAYS} == dict.fromkeys(chain.SAYS)
     assert len(shown["digest"]) == len(shown["hash"]) == 64
     log.put(5, chain.blanked(log.get(5)))
@@ -438,13 +436,13 @@ def test_an_erased_reader_leaves_the_chain_sound_and_a_record_that_says_so(log: 
 def test_a_reader_with_a_short_id_is_erased_alone(log: Log) -> None:
     log.append(reader="7", reason="of 2027-01-07, for 17 days")
     log.append(reader="8", reason="of 2027-01-07, for 17 days")
-    assert log.service.governance.audit_erasure.erase(["7"], {}, None, Actor("ann"), 0) == 1
+    assert log.service.audit_erasure.erase(["7"], {}, None, Actor("ann"), 0) == 1
 
 
 def test_verify_is_right_while_the_chain_grows_and_is_cut(log: Log, all_at_once: Callable[..., list[Any]]) -> None:
     def work(number: int) -> int | None:
         if number == 0:
-            log.service.governance.audit_check.prune(log.service.clock() + 100 * DAY, 0)
+            log.service.audit_check.prune(log.service.clock() + 100 * DAY, 0)
         elif number % 2:
             log.grow(10)
         return log.first_bad()
@@ -490,6 +488,6 @@ def test_what_many_change_at_once_is_recorded_once_and_in_order(
                 house.app.service.audit.settle_all()
 
     all_at_once(6, work)
-    verdict = house.app.service.governance.audit_check.verify()
+    verdict = house.app.service.audit_check.verify()
     assert (verdict.fault, verdict.checked) == (None, 60)
-    assert sum(len(house.app.service.governance.audit_log.of(f"r-{n}")) for n in range(3)) == 60
+    assert sum(len(house.app.service.audit_log.of(f"r-{n}")) for n in range(3)) == 60

@@ -157,7 +157,7 @@ OTHER = POLICY.replace(
 def test_a_decision_is_told_by_its_own_policy(house: House, make_house: MakeHouse, until: Until) -> None:
     house.grant("r-1")
     answer = ask(house, reader="r-1")
-    until(lambda: house.app.service.governance.policies.find(house.app.service.settings.catalogue.revision))
+    until(lambda: house.app.service.policies.find(house.app.service.settings.catalogue.revision))
     other = make_house(OTHER)
     found = told(other, answer["decision_id"])
     assert found["explain"][:-1] == answer["explain"]
@@ -181,13 +181,13 @@ def test_what_led_there_is_told_by_the_decisions_policy_too(
     decision = ask(house, reader="r-1")["decision_id"]
     before = told(house, decision)
     assert len(before["explain"][-1]["values"]["changes"]) == 4
-    until(lambda: house.app.service.governance.policies.find(house.app.service.settings.catalogue.revision))
+    until(lambda: house.app.service.policies.find(house.app.service.settings.catalogue.revision))
     assert told(make_house(policy), decision) == before
 
 
 def test_a_policy_that_is_gone_is_not_made_up(house: House, make_house: MakeHouse, until: Until) -> None:
     service = house.app.service
-    until(lambda: service.governance.policies.find(service.settings.catalogue.revision))
+    until(lambda: service.policies.find(service.settings.catalogue.revision))
     decision = ask(house, reader="r-1")["decision_id"]
     other = make_house(OTHER)
     key = service.store.keys.shared("policies")
@@ -200,7 +200,7 @@ def test_a_policy_that_is_gone_is_not_made_up(house: House, make_house: MakeHous
 
 def test_a_policy_that_nobody_used_for_long_goes(house: House, until: Until) -> None:
     service = house.app.service
-    policies = service.governance.policies
+    policies = service.policies
     until(lambda: policies.find(service.settings.catalogue.revision))
     assert policies.tidy(house.app.clock.now - DAY) == 0
     assert policies.tidy(house.app.clock.now + DAY) == 1
@@ -213,7 +213,7 @@ def at(house: House, moment: str, reader: str = "r-1", story: str = "s-1", tier:
     now, clock = house.app.clock.now, house.app.clock
     wanted = clock.at(moment)
     clock.now = now
-    return encoded(house.app.service.governance.why.at(reader, Story(story, tier=tier), wanted, now))
+    return encoded(house.app.service.why.at(reader, Story(story, tier=tier), wanted, now))
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def ends(house: House, reader: str, days: int) -> list[str | None]:
 def test_old_changes_go_and_what_stood_then_stays(old: House) -> None:
     service = old.app.service
     assert ends(old, "moved", 850) == [None]
-    assert list(service.governance.letting_go.steps(old.app.clock.now))
+    assert list(service.letting_go.steps(old.app.clock.now))
     readers = service.readers
     assert [change.cause[:6] for change in readers.history("moved")] == ["audit:"] * 2
     assert ends(old, "moved", 1000) == []
@@ -52,14 +52,14 @@ def test_old_changes_go_and_what_stood_then_stays(old: House) -> None:
     assert ends(old, "moved", 0) == ["2027-03-01T00:00:00Z"]
     assert ends(old, "still", 10) == [None]
     assert old.app.reader("still")["access"]
-    assert sum(service.governance.letting_go.steps(old.app.clock.now)) == 0
+    assert sum(service.letting_go.steps(old.app.clock.now)) == 0
 
 
 def test_the_audit_goes_behind_a_checkpoint(old: House) -> None:
-    governance = old.app.service.governance
-    known = governance.audit_log.state().head
-    list(governance.letting_go.steps(old.app.clock.now))
-    verdict = governance.audit_check.verify(known)
+    service = old.app.service
+    known = service.audit_log.state().head
+    list(service.letting_go.steps(old.app.clock.now))
+    verdict = service.audit_check.verify(known)
     assert (verdict.fault, verdict.checkpoint.first, verdict.checked) == (None, 6, 2)
     assert [entry["seq"] for entry in old.audit()] == [7, 6]
 
@@ -67,8 +67,8 @@ def test_the_audit_goes_behind_a_checkpoint(old: House) -> None:
 def test_a_broken_chain_is_left_and_told_of(old: House, capfd: pytest.CaptureFixture[str]) -> None:
     service = old.app.service
     service.store.link.call(service.store.keys.audit_log, b"HSET", service.store.keys.audit_log, 2, b"{}")
-    list(service.governance.letting_go.steps(old.app.clock.now))
-    assert service.governance.audit_check.verify().fault is not None
+    list(service.letting_go.steps(old.app.clock.now))
+    assert service.audit_check.verify().fault is not None
     assert len(old.audit()) == 7
     assert "audit_chain_broken" in capfd.readouterr().out
 
@@ -77,12 +77,12 @@ def test_without_audit_days_the_audit_stays(make_house: MakeHouse) -> None:
     house = make_house()
     house.grant("r-1")
     house.app.clock.now += 3_000 * DAY
-    list(house.app.service.governance.letting_go.steps(house.app.clock.now))
+    list(house.app.service.letting_go.steps(house.app.clock.now))
     assert len(house.audit()) == 1
 
 
 def test_it_is_done_once_a_day_by_whoever_comes_first(old: House, make_house: MakeHouse) -> None:
-    first, second = old.app.service.governance, make_house().app.service.governance
+    first, second = old.app.service, make_house().app.service
     now = old.app.clock.now
     assert first.letting_go.go_on(now, 60) > 0
     assert second.letting_go.go_on(now, 60) == 0
@@ -91,18 +91,18 @@ def test_it_is_done_once_a_day_by_whoever_comes_first(old: House, make_house: Ma
 
 
 def test_what_is_not_finished_goes_on_where_it_was(old: House) -> None:
-    going = old.app.service.governance.letting_go
+    going = old.app.service.letting_go
     steps, now = 0, old.app.clock.now
     link, key = old.app.service.store.link, old.app.service.store.keys.shared("retention")
     while going.go_on(now, 0) or int(link.call(key, b"TTL", key)) <= UNFINISHED:
         steps += 1
         assert steps < 50
     assert steps > 1
-    assert old.app.service.governance.audit_check.checkpoint().first == 6
+    assert old.app.service.audit_check.checkpoint().first == 6
 
 
 def test_upkeep_says_how_much_it_did(old: House) -> None:
-    assert old.app.service.governance.upkeep(old.app.clock.now) > 0
+    assert old.app.service.maintenance.settle(old.app.clock.now) > 0
 
 
 def test_trimming_goes_page_by_page(old: House) -> None:

@@ -74,7 +74,7 @@ def test_all_is_as_it_was_on_a_store_of_another_maker(
     restored(file, other)
     assert told(other, known) == before
     other.done(known["key"], "GET", "/v1/readers/reader-1")
-    assert other.app.service.governance.audit_check.verify().fault is None
+    assert other.app.service.audit_check.verify().fault is None
     assert other.app.service.engine.finish_own(other.app.clock()) == 0
 
 
@@ -89,7 +89,7 @@ def test_what_happens_next_happens_as_if_nothing_had_been(
     before = len(other.audit(limit=100))
     other.grant("reader-1")
     assert len(other.audit(limit=100)) == before + 1
-    assert other.app.service.governance.audit_check.verify().fault is None
+    assert other.app.service.audit_check.verify().fault is None
     stage = Stage(other.app.service.store.link, other.app.service.settings.catalogue)
     stage.store = other.app.service.store
     told_again = Maker(stage).event("customer.subscription.created", Maker(stage).subscription(reader="r-2"))
@@ -230,7 +230,7 @@ def test_a_backup_beside_a_running_service_loses_nothing_that_was_done_before_it
     other = other_house()
     restored(file, other)
     other.app.service.audit.settle_all()
-    assert other.app.service.governance.audit_check.verify().fault is None
+    assert other.app.service.audit_check.verify().fault is None
     recorded = {record["target"] for record in pages(other, "/v1/audit") if record["action"] == "grant.create"}
     for reader in set(before):
         grants = other.app.service.grants.of(reader)

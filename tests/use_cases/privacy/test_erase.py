@@ -71,7 +71,7 @@ def test_the_audit_log_says_that_it_was_done_and_not_what(at_noon: House, make: 
     (record,) = [record for record in at_noon.audit() if record["action"] == "reader.erase"]
     assert (record["reader"], record["target"], record["actor"], record["reason"]) == (None, None, "ann", "she asked")
     assert record["after"]["sources"] >= 4
-    assert at_noon.app.service.governance.audit_check.verify().fault is None
+    assert at_noon.app.service.audit_check.verify().fault is None
 
 
 def test_erased_again_or_never_known_nothing_is_left_to_erase(at_noon: House, make: Maker, erase: Erase) -> None:
@@ -213,7 +213,7 @@ def test_ids_that_she_went_by_are_known_when_the_audit_tells_of_no_merge_any_mor
     at_noon.app.clock.now += 10
     at_noon.grant("friend")
     now = at_noon.app.clock.now
-    assert at_noon.app.service.governance.audit_check.prune(now - 5, now) == 2
+    assert at_noon.app.service.audit_check.prune(now - 5, now) == 2
     assert at_noon.done("ann", "GET", f"/v1/readers/{ZOE}/export")["merged"] == ["old-zoe-5a"]
     erase(ZOE)
     assert holding(at_noon.app.service.store.link, ZOE, "old-zoe-5a") == []

@@ -13,7 +13,6 @@ import pytest
 from service.adapters.redis.reporting.usage_counts import Bucket, Part
 from service.domain.catalogue import DAY, Story
 from service.domain.sources import Item, Subscription
-from service.entrypoints.processes.worker import housekeeping_of
 from service.use_cases.access.check import Question
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ NOON = "2082-11-24T12:00:00Z"
 
 
 def figures(app: DeskApp, days: int = 30) -> dict[str, Any]:
-    assert app.service.overview.activity.flush()
+    assert app.service.activity.flush()
     answer = app.call("GET", f"/v1/activity?days={days}", admin=True)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.get_json()
@@ -50,7 +49,7 @@ def test_checks_are_counted_by_answer_and_reason_in_the_sites_day_and_the_hour(d
     desk_app.clock.at("2082-11-24T04:59:00Z")
     for story in "abc":
         desk_app.ask(story, visitor="v")
-    assert desk_app.service.overview.activity.flush()
+    assert desk_app.service.activity.flush()
     desk_app.clock.at("2082-11-24T05:00:00Z")
     desk_app.ask("d", visitor="v", count=False)
     found = figures(desk_app, 2)
@@ -142,7 +141,7 @@ def test_what_is_not_a_read_shows_no_box_and_visitors_are_no_case(desk: DeskApp)
 
 def test_a_part_told_twice_counts_once(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
-    store, now = desk_app.service.overview.activity.store, desk_app.clock()
+    store, now = desk_app.service.activity.store, desk_app.clock()
     day = date(2026, 11, 24)
     part = Part(1, {Bucket(day, int(now) // 3600): {"c:full:free": 3}}, [(b"tag", int(now))], [(b"tag", int(now))])
     assert [store.add("p", part, day, now), store.add("p", part, day, now)] == [True, False]
@@ -156,7 +155,7 @@ def test_many_readers_are_told_in_small_parts(desk_app: DeskApp) -> None:
     answer = desk_app.service.desk.ask(Question(Story("s", tier="supporters"), "r"), now)
     for number in range(1_100):
         asked = replace(answer.question, reader=f"r{number}")
-        desk_app.service.overview.activity.answered(replace(answer, question=asked))
+        desk_app.service.activity.answered(replace(answer, question=asked))
     (today,) = figures(desk_app, 1)["days"]
     assert (today["upsells"], today["upsell_readers"]) == (1_100, 1_100)
 
@@ -167,10 +166,10 @@ def test_an_outage_costs_no_figure(launch: Launch, make_desk: MakeDesk) -> None:
     app.clock.at(NOON)
     app.ask("a", visitor="v")
     store.end()
-    assert not app.service.overview.activity.flush()
+    assert not app.service.activity.flush()
     for _ in range(3):
         app.ask("a", visitor="v")
-    assert not app.service.overview.activity.flush()
+    assert not app.service.activity.flush()
     store.start()
     assert app.service.store.link.wait(5)
     (today,) = figures(app, 1)["days"]
@@ -181,7 +180,7 @@ def test_what_is_kept_is_bounded_and_forgets_by_itself(desk_app: DeskApp) -> Non
     desk_app.clock.at(NOON)
     locked(desk_app, "r")
     begins(desk_app, "r")
-    desk_app.service.overview.activity.delivered("done", 3.0)
+    desk_app.service.activity.delivered("done", 3.0)
     figures(desk_app)
     link = desk_app.service.store.link
     keys = [key for page in link.scan_nodes(b"pw:{activity}*") for key in page]
@@ -193,7 +192,7 @@ def test_what_is_kept_is_bounded_and_forgets_by_itself(desk_app: DeskApp) -> Non
 
 def test_deliveries_are_counted_with_their_delay(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
-    activity = desk_app.service.overview.activity
+    activity = desk_app.service.activity
     for delay in [0.4] * 12 + [4.0] * 7 + [100.0]:
         activity.delivered("done", delay)
     activity.delivered("repeat")
@@ -204,7 +203,7 @@ def test_deliveries_are_counted_with_their_delay(desk_app: DeskApp) -> None:
 
 def test_entitlements_are_counted_by_plan_as_they_hold_now(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
-    keep = housekeeping_of(desk_app.service)
+    keep = desk_app.service.maintenance
     for reader, until in [("a", None), ("b", "2082-11-25T12:00:00Z"), ("c", "2082-12-25T12:00:00Z")]:
         desk_app.grant(reader, until=until)
     desk_app.grant("d", features=["no_ads"])
@@ -246,7 +245,7 @@ def test_a_site_key_sees_neither(desk: DeskApp) -> None:
 
 def test_counting_from_many_threads_loses_nothing(desk: DeskApp, all_at_once: Any) -> None:
     desk.clock.at(NOON)
-    activity = desk.service.overview.activity
+    activity = desk.service.activity
 
     def count(_: int) -> None:
         for _ in range(2_000):

@@ -13,7 +13,6 @@ import pytest
 from service.adapters.redis.stripe_objects.inbox import Done
 from service.domain.catalogue import DAY
 from service.domain.sources import Grant
-from service.entrypoints.processes.worker import housekeeping_of
 from service.use_cases.subscriptions.catch_up import CaughtUp
 from service.use_cases.subscriptions.full_sync import Drift, Swept
 from tests.serving import POLICY
@@ -145,7 +144,7 @@ def test_a_grant_given_less_time_is_told(app: DeskApp) -> None:
 def test_a_crash_between_list_and_record_hides_no_end_and_invents_none_for_long(app: DeskApp) -> None:
     given = app.grant("a", until="2083-06-01T00:00:00Z")
     (grant,) = app.service.grants.of("a")
-    ends, end = app.service.overview.ends, int(app.clock()) + 3 * DAY
+    ends, end = app.service.grant_ends, int(app.clock()) + 3 * DAY
     shorter = Grant(grant.id, "vip", (), "why", grant.start, end, "ann", grant.created_at)
     ends.expect("a", shorter)  # A change to an earlier end, and a crash before it was written.
     ends.expect("ghost", Grant("gr_ghost", "vip", (), "why", grant.start, end, "ann", grant.created_at))
@@ -158,7 +157,7 @@ def test_a_crash_between_list_and_record_hides_no_end_and_invents_none_for_long(
 def test_what_has_ended_goes_from_the_list(app: DeskApp) -> None:
     app.grant("a", until="2082-11-25T00:00:00Z")
     app.grant("b")
-    ends = app.service.overview.ends
+    ends = app.service.grant_ends
     app.clock.now += 2 * DAY
     assert [ends.tidy(app.clock()), ends.tidy(app.clock())] == [1, 0]
     assert [e.reader for page in ends.everything(app.clock()) for e in page] == ["b"]
@@ -254,7 +253,7 @@ def test_an_event_that_was_given_up_needs_a_hand(app: DeskApp) -> None:
 
 
 def test_what_catching_up_finds_late_is_a_gap_for_a_day(app: DeskApp) -> None:
-    keep = housekeeping_of(app.service)
+    keep = app.service.maintenance
     keep.caught_up(CaughtUp(listed=9, missed=4, prices=False, late=0))
     assert item(app, "event_gap")["count"] == 0
     keep.caught_up(CaughtUp(listed=9, missed=4, prices=False, late=3))
@@ -265,7 +264,7 @@ def test_what_catching_up_finds_late_is_a_gap_for_a_day(app: DeskApp) -> None:
 
 
 def test_a_sweep_that_finds_drift_tells_of_it_until_one_finds_none(app: DeskApp) -> None:
-    keep = housekeeping_of(app.service)
+    keep = app.service.maintenance
     drift = [Drift("a", "differs", True), Drift("b", "differs", False), Drift("c", "unknown", True)]
     keep.swept(Swept(drift=drift))
     told = item(app, "drift")
@@ -284,7 +283,7 @@ def test_events_from_our_future_say_that_our_clock_is_behind(app: DeskApp) -> No
 def test_deliveries_that_came_are_in_the_figures(app: DeskApp) -> None:
     for _ in range(2):
         deliver(app, "evt_1", subscription(app, "sub_1"), created=app.clock() - 3)
-    app.service.overview.activity.flush()
+    app.service.activity.flush()
     (today,) = app.call("GET", "/v1/activity?days=1", admin=True).get_json()["days"]
     assert sum(one["count"] for one in today["webhooks"]) == 2
     assert today["delay"] == {"events": 1, "mean": 3.0, "half_within": 5, "most_within": 5}
@@ -294,7 +293,7 @@ def test_stripes_subscriptions_are_counted_by_plan(app: DeskApp) -> None:
     for number in range(3):
         deliver(app, f"evt_{number}", subscription(app, f"sub_{number}", reader=f"r{number}"))
     deliver(app, "evt_9", subscription(app, "sub_9", reader="r9", status="canceled", ended_at=int(app.clock())))
-    housekeeping_of(app.service).everything()
+    app.service.maintenance.everything()
     (today,) = app.call("GET", "/v1/activity?days=1", admin=True).get_json()["days"]
     assert today["entitlements"] == [{"plan": "supporter", "count": 3}]
 

@@ -94,7 +94,7 @@ def test_what_is_wrong_with_a_gift_is_named(app: DeskApp) -> None:
 
 def test_a_gift_that_a_crash_left_without_its_pass_is_free_again(app: DeskApp) -> None:
     now = app.clock()
-    gifts = app.service.sharing.gifts
+    gifts = app.service.gift_allowances
     month = Window(int(now) - 86_400, int(now) + 86_400)
     assert gifts.claim("r", "sp_never_made", month, 2, now)
     assert [give(app)[0], give(app)[0]] == [201, 409]

@@ -105,7 +105,7 @@ def test_who_dies_between_the_change_and_the_chain_leaves_no_gap_in_the_audit(
     make_desk: MakeDesk, store_url: str
 ) -> None:
     app = make_desk(store_url)
-    audit, passes, keys = app.service.audit, app.service.sharing.passes, app.service.store.keys
+    audit, passes, keys = app.service.audit, app.service.passes, app.service.store.keys
     now = app.clock()
     made = passes.create(Wanted("s", 1, int(now) + 60, "why"), Actor("ann"), now)
     # What the process would have left that died after the change: an intention and an entry, not yet in the chain.

@@ -231,14 +231,14 @@ def test_the_list_is_newest_first_in_pages_and_leaves_out_what_is_gone(desk_app:
             break
         after = f"&after={page['next']}"
     assert found == names[::-1]
-    sharing = desk_app.service.sharing
+    passes = desk_app.service.passes
     link = desk_app.service.store.link
-    gone = sharing.passes._keys.story_pass(names[3])
+    gone = passes._keys.story_pass(names[3])
     link.call(gone, b"DEL", gone)
     page = desk_app.call("GET", "/v1/passes?limit=6", admin=True).get_json()
     assert ([item["id"] for item in page["items"]], page["next"]) == ([n for n in names[::-1] if n != names[3]], None)
-    assert sharing.passes.tidy(start + DAY) == 1
-    assert sharing.passes.tidy(start + DAY) == 0
+    assert passes.tidy(start + DAY) == 1
+    assert passes.tidy(start + DAY) == 0
 
 
 def test_the_list_is_csv_where_that_is_asked_for(desk_app: DeskApp) -> None:

@@ -86,10 +86,10 @@ class Watch(Protocol):
 class Readers:
     """Reads and writes readers' sources. Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, watch: Watch | None = None) -> None:
         self._link = store.link
         self.keys = store.keys
-        self.watch: Watch | None = None
+        self._watch = watch
 
     def command(self, reader: str) -> Command:
         """The command that fetches the hot record; its reply goes to `sources_in`."""
@@ -156,11 +156,11 @@ class Readers:
         past. `cause` names the event or the audit entry that brought the change.
         """
         field, record = codec.field_of(source), codec.encode(source, number)
-        if self.watch is not None:
-            self.watch.putting(reader, source)
+        if self._watch is not None:
+            self._watch.putting(reader, source)
         outcome = self._put(reader, field, number, rule, ended, record, now, cause, audit)
-        if self.watch is not None:
-            self.watch.put(reader, source, outcome, now)
+        if self._watch is not None:
+            self._watch.put(reader, source, outcome, now)
         return outcome
 
     def leave_tombstone(self, reader: str, field: bytes, number: int, *, now: float, cause: str) -> Outcome:

@@ -108,12 +108,14 @@ class Watch(Protocol):
 class Objects:
     """Reads and writes objects. Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, store: Store, blind: Callable[[Told], Told] = lambda told: told) -> None:
+    def __init__(
+        self, store: Store, blind: Callable[[Told], Told] = lambda told: told, watch: Watch | None = None
+    ) -> None:
         """`blind` leaves out the ids that must not be kept (`erased`)."""
         self._link = store.link
         self.keys = StripeKeys(store.keys.prefix)
         self.blind = blind
-        self.watch: Watch | None = None
+        self._watch = watch
 
     def load(self, name: str) -> StoredObject:
         """All of an object; without fields if nothing is known of it."""
@@ -182,8 +184,8 @@ class Objects:
             "" if due is None else "inf" if due == float("inf") else ms(due),
         ]
         verdict, stands = self._link.run(APPLY, keys, arguments)
-        if self.watch is not None and told is not None and verdict == b"applied":
-            self.watch.applied(name, told, now)
+        if self._watch is not None and told is not None and verdict == b"applied":
+            self._watch.applied(name, told, now)
         return cast(Verdict, verdict.decode()), stands
 
     def tell(self, name: str, about: str, number: int, value: bytes, now: float, *, from_payload: bool = False) -> bool:
@@ -203,8 +205,8 @@ class Objects:
         """Settles whose it is, and who is about to hold a copy. Gives the rev; 0 if it was changed meanwhile."""
         keys = [self.keys.object(seen.name), self.keys.held(seen.name)]
         rev = cast(int, self._link.run(SETTLE, keys, [seen.rev, pack_owner(owner), *holders]))
-        if self.watch is not None and rev:
-            self.watch.settled(seen, owner)
+        if self._watch is not None and rev:
+            self._watch.settled(seen, owner)
         return rev
 
     def shown(self, name: str, rev: int, put: Sequence[str], let_go: Sequence[str], *, last: bool) -> bool:

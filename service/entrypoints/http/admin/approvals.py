@@ -15,7 +15,7 @@ Work = Callable[[], tuple[str, str]]
 
 def register(page: Flask, frame: Frame) -> None:
     """Adds them."""
-    approving = frame.house.governance.approving
+    approving = frame.service.approving
 
     @page.get("/approvals")
     @needs("viewer")

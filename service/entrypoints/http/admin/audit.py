@@ -17,7 +17,7 @@ LEADS = ("import.apply", "import.undo", "pass.create", "pass.revoke", "event.rep
 
 def register(page: Flask, frame: Frame) -> None:
     """Adds the log."""
-    log = frame.house.governance.audit_log
+    log = frame.service.audit_log
 
     @page.get("/audit")
     @needs("viewer")

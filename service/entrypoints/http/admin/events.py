@@ -14,7 +14,7 @@ from service.entrypoints.http.errors import Problem
 
 def register(page: Flask, frame: Frame) -> None:
     """Adds the ledger."""
-    ledger, admin = frame.house.engine.ledger, frame.house.stripe_admin
+    ledger, admin = frame.service.engine.ledger, frame.service.stripe_admin
 
     @page.get("/events")
     @needs("viewer")

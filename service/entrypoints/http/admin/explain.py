@@ -19,7 +19,7 @@ from service.use_cases.access.explain import Told
 
 def register(page: Flask, frame: Frame) -> None:
     """Adds them."""
-    catalogue, told_by = frame.house.desk.catalogue, frame.house.governance.why
+    catalogue, told_by = frame.service.desk.catalogue, frame.service.why
 
     @page.get("/why")
     @needs("viewer")

@@ -39,7 +39,7 @@ NAV = (
 
 def register(page: Flask, around: Frame) -> None:
     """Adds filters and what every template knows."""
-    catalogue = around.house.desk.catalogue
+    catalogue = around.service.desk.catalogue
     page.jinja_env.trim_blocks = page.jinja_env.lstrip_blocks = True
     page.template_filter("moment")(moment)
     page.template_filter("text")(text)

@@ -18,10 +18,10 @@ from flask import Response, g, make_response, redirect, render_template, request
 from service.adapters.identifiers import new_token
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.staff.idempotency import Idempotency
+from service.bootstrap import Service
 from service.domain.errors import StoreUnavailable
 from service.domain.roles import RANKS, Role
 from service.entrypoints.http import request_bodies as bodies
-from service.entrypoints.http.admin.page_services import House
 from service.entrypoints.http.admin.sessions import Session, Sessions
 from service.entrypoints.http.errors import Problem
 from service.entrypoints.http.guards import Principal
@@ -37,7 +37,7 @@ SAID = "paywall_said"
 class Frame:
     """What views are built around."""
 
-    house: House
+    service: Service
     sessions: Sessions
     repeated: Idempotency
     keys_changed: Callable[[], None]
@@ -45,7 +45,7 @@ class Frame:
     @property
     def now(self) -> float:
         """The service's time, which a demo's time machine moves."""
-        return self.house.clock()
+        return self.service.clock()
 
 
 def needs(role: Role) -> Callable[[View], View]:
@@ -95,7 +95,7 @@ def said(frame: Frame, message: str, to: str) -> Response:
     # What a script asked for by htmx would follow a redirect unseen, and show the next page within this one.
     scripted = "HX-Request" in request.headers
     answer = Response(headers={"HX-Redirect": to}) if scripted else cast(Response, redirect(to, 303))
-    sealed = frame.house.secrets.sealer("session").seal(b"said:" + message.encode())
+    sealed = frame.service.secrets.sealer("session").seal(b"said:" + message.encode())
     answer.set_cookie(SAID, sealed, max_age=60, path="/admin", httponly=True, secure=is_secure(), samesite="Lax")
     return answer
 
@@ -103,7 +103,7 @@ def said(frame: Frame, message: str, to: str) -> Response:
 def hear(frame: Frame) -> str | None:
     """What the page before wanted said."""
     cookie = request.cookies.get(SAID)
-    text = frame.house.secrets.sealer("session").open(cookie) if cookie and cookie.isascii() else None
+    text = frame.service.secrets.sealer("session").open(cookie) if cookie and cookie.isascii() else None
     return text[5:].decode() if text is not None and text.startswith(b"said:") else None
 
 

@@ -43,7 +43,7 @@ def register(page: Flask, frame: Frame) -> None:
 
 
 def _add_file(page: Flask, frame: Frame) -> None:
-    imports, catalogue = frame.house.imports, frame.house.desk.catalogue
+    imports, catalogue = frame.service.imports, frame.service.desk.catalogue
 
     @page.get("/imports")
     @needs("granter")
@@ -93,12 +93,12 @@ def _page(frame: Frame, **values: Any) -> Response:
     status = problem.status if problem is not None else 200
     if "HX-Request" in request.headers:
         return show("imports_part.html", status=status, **values)
-    latest, _ = frame.house.governance.audit_log.page(Wanted(action="import.apply"), limit=LATEST, after=None)
+    latest, _ = frame.service.audit_log.page(Wanted(action="import.apply"), limit=LATEST, after=None)
     return show("imports.html", status=status, latest=latest, **values)
 
 
 def _add_progress(page: Flask, frame: Frame) -> None:
-    imports = frame.house.imports
+    imports = frame.service.imports
 
     @page.get("/import")
     @needs("viewer")
@@ -144,7 +144,7 @@ def _file() -> bytes:
 
 def _mark(frame: Frame, body: bytes) -> str:
     """Stands for a file that this session has had checked."""
-    return frame.house.secrets.signer("session").mark(b"file:" + session().id.encode() + b":" + body)
+    return frame.service.secrets.signer("session").mark(b"file:" + session().id.encode() + b":" + body)
 
 
 def _lines(body: bytes, wrong: list[dict[str, Any]], actions: Mapping[int, Action]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from service.entrypoints.responses.governance_schemas import KeyIn
 
 def register(page: Flask, frame: Frame) -> None:
     """Adds them."""
-    admin_keys = frame.house.governance.admin_keys
+    admin_keys = frame.service.admin_keys
 
     @page.get("/keys")
     @needs("viewer")

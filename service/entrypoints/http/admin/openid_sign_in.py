@@ -11,7 +11,7 @@ from typing import cast
 import msgspec
 from flask import Flask, Response, g, redirect, request, url_for
 
-from service.adapters.observability.telemetry import log
+from service.adapters.observability.logs import log
 from service.adapters.openid.errors import SignInFailed
 from service.adapters.openid.identity import StaffIdentity
 from service.adapters.openid.sign_in import ATTEMPT_SECONDS, SignIn, SignInAttempt
@@ -42,7 +42,7 @@ def register(page: Flask, frame: Frame, ways: SignIn | None) -> None:
         except SignInFailed as refusal:
             return _refused(refusal.kind, refusal.reason, then)
         answer = cast(Response, redirect(address, 303))
-        sealed = frame.house.secrets.sealer("openid").seal(_encode(attempt))
+        sealed = frame.service.secrets.sealer("openid").seal(_encode(attempt))
         secure = is_secure() or _set_up(ways).settings.public_url.startswith("https:")
         answer.set_cookie(
             COOKIE, sealed, max_age=ATTEMPT_SECONDS, path=PATH, httponly=True, secure=secure, samesite="Lax"
@@ -70,7 +70,7 @@ def _set_up(ways: SignIn | None) -> SignIn:
 
 def _attempt(frame: Frame) -> SignInAttempt | None:
     cookie = request.cookies.get(COOKIE)
-    text = frame.house.secrets.sealer("openid").open(cookie) if cookie and cookie.isascii() else None
+    text = frame.service.secrets.sealer("openid").open(cookie) if cookie and cookie.isascii() else None
     try:
         return _decode(text) if text is not None else None
     except msgspec.DecodeError:  # Sealed by another version of this service.

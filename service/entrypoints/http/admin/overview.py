@@ -20,16 +20,16 @@ WEBHOOKS = ("https://dashboard.stripe.com/test/webhooks", "https://dashboard.str
 
 def register(page: Flask, frame: Frame) -> None:
     """Adds it."""
-    house = frame.house
+    service = frame.service
     page.template_filter("share")(lambda share: "–" if share is None else plots.percent(share))
-    catalogue = house.desk.catalogue
+    catalogue = service.desk.catalogue
 
     @page.get("/")
     @needs("viewer")
     def overview() -> Response:
         now = frame.now
-        items = [item for item in house.overview.attention.items(now) if item.count]
-        waiting = len(house.governance.approving.approvals.waiting(now))
+        items = [item for item in service.attention.items(now) if item.count]
+        waiting = len(service.approving.approvals.waiting(now))
         return show(
             "overview.html",
             hands=[_hand(item, catalogue.livemode) for item in items],
@@ -47,7 +47,7 @@ def register(page: Flask, frame: Frame) -> None:
         return csv_out.answer(plot.columns, plot.rows, plot.name, None)
 
     def _figures() -> Figures:
-        return figures(house.overview.activity.store, catalogue.zone, USUAL_DAYS, frame.now)
+        return figures(service.activity.store, catalogue.zone, USUAL_DAYS, frame.now)
 
 
 def _hand(item: Item, livemode: bool) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from flask import Flask, Response, current_app, g, redirect, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from service.adapters.observability.telemetry import log as told_log
-from service.adapters.observability.telemetry import where
+from service.adapters.observability.logs import log as told_log
+from service.adapters.observability.logs import where
 from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.openid.sign_in import SignIn
 from service.adapters.redis.staff.ended_sessions import EndedSessions
 from service.adapters.redis.staff.idempotency import Idempotency
+from service.bootstrap import Service
 from service.domain.errors import NewerSchema, StoreUnavailable
 from service.entrypoints.http.admin import assets, frame
 from service.entrypoints.http.admin import formatting as shown
@@ -26,7 +27,6 @@ from service.entrypoints.http.admin import rejected_forms as unsent
 from service.entrypoints.http.admin import sign_in as door
 from service.entrypoints.http.admin import views as rooms
 from service.entrypoints.http.admin.frame import SAID, Frame, is_secure
-from service.entrypoints.http.admin.page_services import House
 from service.entrypoints.http.admin.sessions import COOKIE, Sessions
 from service.entrypoints.http.errors import TYPES, Problem
 from service.entrypoints.http.guards import Keyring
@@ -68,7 +68,7 @@ HEADERS = {
 
 def mount(
     app: Flask,
-    house: House,
+    service: Service,
     keyring: Keyring,
     log: RequestLog,
     keys_changed: Callable[[], None],
@@ -82,16 +82,16 @@ def mount(
     staff sign in by a provider, too.
     """
     sessions = Sessions(
-        lambda: house.secrets.sealer("session"),
-        lambda: house.secrets.signer("session"),
-        EndedSessions(house.store),
+        lambda: service.secrets.sealer("session"),
+        lambda: service.secrets.signer("session"),
+        EndedSessions(service.store),
         keyring.of_digest,
         wall,
         openid.fingerprint if openid is not None else None,
     )
-    repeated = Idempotency(house.store, lambda: house.secrets.sealer("idempotency"))
+    repeated = Idempotency(service.store, lambda: service.secrets.sealer("idempotency"))
     ways = SignIn(openid, wall) if openid is not None else None
-    page = _build(Frame(house, sessions, repeated, keys_changed), keyring, log, ways)
+    page = _build(Frame(service, sessions, repeated, keys_changed), keyring, log, ways)
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/admin": page})  # type: ignore[method-assign]  # Flask's own way
     return page
 

@@ -21,7 +21,7 @@ ENDS = tuple(pair for pair in moments.ENDS if pair[0] != "never")
 
 def register(page: Flask, frame: Frame) -> None:
     """Adds them."""
-    sharing, zone = frame.house.sharing, frame.house.desk.catalogue.zone
+    service, zone = frame.service, frame.service.desk.catalogue.zone
 
     @page.get("/passes")
     @needs("viewer")
@@ -31,8 +31,8 @@ def register(page: Flask, frame: Frame) -> None:
     @page.get("/pass")
     @needs("viewer")
     def story_pass() -> Response:
-        one = shown(sharing, checked(request.args.get("id", "")), frame.now)
-        return show("pass.html", one=one, link=link_of(frame.house.desk.catalogue, one))
+        one = shown(service, checked(request.args.get("id", "")), frame.now)
+        return show("pass.html", one=one, link=link_of(frame.service.desk.catalogue, one))
 
     @page.post("/passes")
     @needs("granter")
@@ -46,7 +46,7 @@ def register(page: Flask, frame: Frame) -> None:
                 "until": moments.end(frame.now, zone),
                 "reason": request.form.get("reason", ""),
             }
-            one = made(sharing, bodies.check(PassIn(), told), actor(), frame.now, named=repeats.token())
+            one = made(service, bodies.check(PassIn(), told), actor(), frame.now, named=repeats.token())
             return "The pass is made; its link is below.", url_for("story_pass", id=one["id"])
 
         try:
@@ -60,13 +60,13 @@ def register(page: Flask, frame: Frame) -> None:
         name = checked(form("id") or "")
 
         def work() -> tuple[str, str]:
-            revoked(sharing, name, reason(), actor(), frame.now)
+            revoked(service, name, reason(), actor(), frame.now)
             return "The pass is revoked: its link opens nothing any more.", url_for("story_pass", id=name)
 
         return once(frame, work)
 
     def _listed(problem: Problem | None = None) -> Response:
-        found, following = listing(sharing, page_of(LIST, limit=SHOWN), frame.now)
+        found, following = listing(service, page_of(LIST, limit=SHOWN), frame.now)
         return show(
             "passes.html",
             status=problem.status if problem is not None else 200,

@@ -15,12 +15,12 @@ from service.entrypoints.responses.schemas import ReasonIn
 
 def register(page: Flask, frame: Frame) -> None:
     """Adds both."""
-    house = frame.house
+    service = frame.service
 
     @page.get("/reader/export")
     @needs("owner")
     def export() -> Response:
-        told = house.export.of(the_reader(asked("id")), frame.now)
+        told = service.export.of(the_reader(asked("id")), frame.now)
         answer = page.response_class(page.json.dumps(told, indent=2, ensure_ascii=False), mimetype="application/json")
         # The id may hold anything; a file's name had better not.
         answer.headers["Content-Disposition"] = 'attachment; filename="reader.json"'
@@ -36,7 +36,7 @@ def register(page: Flask, frame: Frame) -> None:
                 raise invalid([("typed", "is not this reader's id: nothing was erased")])
             reason = bodies.check(ReasonIn(), {"reason": request.form.get("reason", "")})["reason"]
             try:
-                done = erased(house.erasure, reader, reason, actor(), frame.now, form("force") is not None)
+                done = erased(service.erasure, reader, reason, actor(), frame.now, form("force") is not None)
             except Problem as live:
                 who_pays = live.detail.partition(":")[0]
                 raise Problem(live.status, f"{who_pays}: end that at Stripe first, or tick the box below.") from None

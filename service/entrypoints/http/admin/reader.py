@@ -34,7 +34,7 @@ def register(page: Flask, frame: Frame) -> None:
     def reader() -> Response:
         if asked("id") is None:
             return cast(Response, redirect(url_for("readers"), 303))
-        zone = frame.house.desk.catalogue.zone
+        zone = frame.service.desk.catalogue.zone
         at = moments.moment(asked("at"), asked("zone"), zone, "at")
         return shown(frame, the_reader(request.args.get("id")), at=at, all_entries=asked("all") is not None)
 
@@ -56,11 +56,11 @@ def shown(
     frame: Frame, reader: str, *, at: float | None = None, all_entries: bool = False, failed: Failed | None = None
 ) -> Response:
     """The reader's page, now or at another moment; with the form that was refused still open."""
-    house, now, catalogue = frame.house, frame.now, frame.house.desk.catalogue
-    resolved = house.readers.resolve(reader)
-    log, every = house.governance.audit_log, all_entries or at is not None
-    entries = timeline.of(house.readers, log, catalogue, reader, resolved, every=every)
-    told, erased_at = tell(house.profiles, reader, at, now), house.readers.erased_at(reader, resolved)
+    service, now, catalogue = frame.service, frame.now, frame.service.desk.catalogue
+    resolved = service.readers.resolve(reader)
+    log, every = service.audit_log, all_entries or at is not None
+    entries = timeline.of(service.readers, log, catalogue, reader, resolved, every=every)
+    told, erased_at = tell(service.profiles, reader, at, now), service.readers.erased_at(reader, resolved)
     met = told["sources"] or told["customers"] or any(meter["used"] for meter in told["meters"])
     entries = entries if at is None else [entry for entry in entries if entry.at <= at]
     return show(

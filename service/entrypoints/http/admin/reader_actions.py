@@ -41,8 +41,8 @@ def trying(frame: Frame, name: str, reader: str, work: Callable[[], str]) -> Res
 
 
 def _grants(page: Flask, frame: Frame) -> None:
-    house = frame.house
-    catalogue, giving = house.desk.catalogue, house.governance.giving
+    service = frame.service
+    catalogue, giving = service.desk.catalogue, service.giving
 
     @page.post("/reader/grant")
     @needs("granter")
@@ -82,9 +82,9 @@ def _grants(page: Flask, frame: Frame) -> None:
 
         def work() -> str:
             data = bodies.check(ReasonIn(), {"reason": request.form.get("reason", "")})
-            resolved = house.readers.resolve(reader)
+            resolved = service.readers.resolve(reader)
             return changed(
-                lambda: house.grants.revoke(resolved, name, data["reason"], actor(), frame.now), "Grant revoked."
+                lambda: service.grants.revoke(resolved, name, data["reason"], actor(), frame.now), "Grant revoked."
             )
 
         return trying(frame, f"revoke {name}", reader, work)
@@ -120,7 +120,7 @@ def _links(page: Flask, frame: Frame) -> None:
                 raise invalid([("object", "must be a customer (cus_…) or a subscription (sub_…)")])
             bodies.check(LinkIn(), {kind: name})
             more: dict[str, Any] = {kind: name}
-            linked = frame.house.stripe_admin.link(reader, **more, actor=actor(), now=frame.now)
+            linked = frame.service.stripe_admin.link(reader, **more, actor=actor(), now=frame.now)
             was = " It was another reader's before." if linked.was not in (None, linked.reader) else ""
             return f"Linked: this is whose the {kind} is now.{was}"
 
@@ -128,7 +128,7 @@ def _links(page: Flask, frame: Frame) -> None:
 
 
 def _merges(page: Flask, frame: Frame) -> None:
-    house = frame.house
+    service = frame.service
 
     @page.get("/reader/merge")
     @needs("owner")
@@ -153,7 +153,7 @@ def _merges(page: Flask, frame: Frame) -> None:
                 raise invalid([("sure", "tick the box: it cannot be undone")])
             bodies.check(MergeIn(), {"from": gone, "reason": form("reason")})
             try:
-                house.stripe_admin.merge(reader, gone, actor(), frame.now, reason=form("reason"))
+                service.stripe_admin.merge(reader, gone, actor(), frame.now, reason=form("reason"))
             except CannotMerge as error:
                 raise Problem(409, f"{error.why[:1].upper()}{error.why[1:]}.") from None
             return "Merged. Both ids are answered as this reader from now on.", link(reader)
@@ -165,7 +165,7 @@ def _merges(page: Flask, frame: Frame) -> None:
 
     def _compared(reader: str, gone: str, problem: Problem | None = None) -> Response:
         now = frame.now
-        both = [tell(house.profiles, name, None, now) for name in (reader, gone)]
+        both = [tell(service.profiles, name, None, now) for name in (reader, gone)]
         status = problem.status if problem is not None else 200
         return show(
             "merge.html", status=status, reader=reader, gone=gone, both=both, problem=problem, back=url_for("readers")

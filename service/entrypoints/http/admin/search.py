@@ -13,9 +13,9 @@ from flask import Flask, Response, redirect, url_for
 
 from service.adapters.redis.audit.audit_log import AuditLog, Wanted
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
+from service.bootstrap import Service
 from service.domain import ids
 from service.entrypoints.http.admin.frame import Frame, asked, needs, show
-from service.entrypoints.http.admin.page_services import House
 from service.entrypoints.http.admin.reader import link
 
 KINDS = {"cus": "customer", "sub": "subscription", "cs": "session"}
@@ -35,7 +35,7 @@ UNKEPT = re.compile(r"(in|pi|ch|py|re|dp|pm|si|price|prod|seti|txn|il)_[A-Za-z0-
 
 def register(page: Flask, frame: Frame) -> None:
     """Adds the search."""
-    house = frame.house
+    service = frame.service
 
     @page.get("/readers")
     @needs("viewer")
@@ -43,12 +43,12 @@ def register(page: Flask, frame: Frame) -> None:
         query = asked("q")
         if query is None:
             return show("search.html", query=None)
-        to = _place(house, query, frame.now)
+        to = _place(service, query, frame.now)
         if to is not None:
             return cast(Response, redirect(to, 303))
         kind = KINDS.get(query.partition("_")[0])
-        stored = house.engine.objects.load(f"{kind}:{query}") if kind is not None else None
-        known = stored is not None and _known(house.engine.objects, stored)
+        stored = service.engine.objects.load(f"{kind}:{query}") if kind is not None else None
+        known = stored is not None and _known(service.engine.objects, stored)
         wrong = _wrong(query)
         return show(
             "search.html",
@@ -62,18 +62,18 @@ def register(page: Flask, frame: Frame) -> None:
         )
 
 
-def _place(house: House, query: str, now: float) -> str | None:
+def _place(service: Service, query: str, now: float) -> str | None:
     """Where an id leads; `None` for what is of Stripe's and nobody's here, and for what can be no id."""
     head = query.partition("_")[0]
     for looks, view, field in VIEWS:
         if looks.fullmatch(query):
             return f"{url_for(view)}?{urlencode({field: query})}"
     if GRANT.fullmatch(query):
-        return _of_grant(house.governance.audit_log, query)
+        return _of_grant(service.audit_log, query)
     if head in KINDS:
-        owner = house.engine.objects.load(f"{KINDS[head]}:{query}").owner.reader
+        owner = service.engine.objects.load(f"{KINDS[head]}:{query}").owner.reader
         return link(owner) if owner else None
-    if len(query) > 128 and house.governance.why.decision(query, now) is not None:
+    if len(query) > 128 and service.why.decision(query, now) is not None:
         return url_for("decision", id=query)
     return None if _wrong(query) or UNKEPT.fullmatch(query) else link(query)
 

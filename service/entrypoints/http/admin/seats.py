@@ -20,7 +20,7 @@ from service.use_cases.subscriptions.administration import Group
 
 def register(page: Flask, frame: Frame) -> None:
     """Adds them."""
-    admin = frame.house.stripe_admin
+    admin = frame.service.stripe_admin
 
     @page.get("/seats")
     @needs("viewer")
@@ -59,13 +59,13 @@ def register(page: Flask, frame: Frame) -> None:
 
     def _shown(name: str, problem: Problem | None = None) -> Response:
         told: dict[str, Any] = group_told(group(lambda: admin.group(name, frame.now)))
-        stored = frame.house.engine.objects.load(f"subscription:{name}")
+        stored = frame.service.engine.objects.load(f"subscription:{name}")
         return show(
             "seats.html",
             status=problem.status if problem is not None else 200,
             group=told,
             owner=stored.owner.reader,
-            shut=_shut(stored, frame.house.desk.catalogue, frame.now),
+            shut=_shut(stored, frame.service.desk.catalogue, frame.now),
             problem=problem,
             typed=form("reader") or "",
         )

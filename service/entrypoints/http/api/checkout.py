@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from service.adapters.observability.telemetry import log
+from service.adapters.observability.logs import log
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.stripe.gateway import Gateway
 from service.domain.catalogue import Catalogue, Plan

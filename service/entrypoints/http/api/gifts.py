@@ -9,6 +9,7 @@ from flask import Blueprint, Response
 
 from service.adapters.redis.staff.idempotency import Idempotency
 from service.adapters.redis.story_passes.passes import Wanted
+from service.bootstrap import Service
 from service.domain.errors import GiftsUsed, NoGifts
 from service.domain.times import write_time
 from service.entrypoints.http import guards
@@ -20,14 +21,14 @@ from service.entrypoints.http.api.readers import path_reader
 from service.entrypoints.http.errors import Problem, invalid
 from service.entrypoints.http.openapi_description import IDEMPOTENCY_KEY, described
 from service.entrypoints.responses.pass_schemas import GiftIn, GiftOut, GiftsOut
-from service.use_cases.story_passes.gifts import REASON, Allowance, Sharing
+from service.use_cases.story_passes.gifts import REASON, Allowance
 
 DAY = 86_400
 USUAL, LONGEST = 30 * DAY, 90 * DAY
 """Seconds for which a gift opens its story, where the website names no end, and at most."""
 
 
-def blueprint(sharing: Sharing, repeated: Idempotency, clock: Callable[[], float]) -> Blueprint:
+def blueprint(service: Service, repeated: Idempotency, clock: Callable[[], float]) -> Blueprint:
     """Gifts of readers."""
     blp = Blueprint("gifts", __name__)
     gift_in = GiftIn()
@@ -43,7 +44,7 @@ def blueprint(sharing: Sharing, repeated: Idempotency, clock: Callable[[], float
         data = bodies.load(gift_in)
 
         def give() -> Response:
-            answer = private(_given(sharing, data, clock()))
+            answer = private(_given(service, data, clock()))
             answer.status_code = 201
             return answer
 
@@ -55,19 +56,19 @@ def blueprint(sharing: Sharing, repeated: Idempotency, clock: Callable[[], float
     def list_gifts(reader: str) -> Response:
         """What a reader may still give this month, and what she gave in it; none for a stranger."""
         name, now = path_reader(reader), clock()
-        allowance, given = sharing.giving.of(name, now)
-        return private({"reader": name, **_told(allowance), "items": [told_of(sharing, one, now) for one in given]})
+        allowance, given = service.gifts.of(name, now)
+        return private({"reader": name, **_told(allowance), "items": [told_of(service, one, now) for one in given]})
 
     return blp
 
 
-def _given(sharing: Sharing, data: dict[str, Any], now: float) -> dict[str, Any]:
+def _given(service: Service, data: dict[str, Any], now: float) -> dict[str, Any]:
     until = int(now) + USUAL if data.get("until") is None else int(data["until"])
     if not now < until <= now + LONGEST:
         raise invalid([("until", f"must lie ahead, at most {LONGEST // DAY} days")])
     wanted = Wanted(data["story"], data.get("openings") or 1, until, REASON)
     try:
-        made, allowance = sharing.giving.give(data["reader"], wanted, guards.actor(), now)
+        made, allowance = service.gifts.give(data["reader"], wanted, guards.actor(), now)
     except NoGifts:
         detail = "No plan that this reader holds now gives stories away (gifts_per_month)."
         raise Problem(409, detail, kind="no-gifts", title="This reader has no gifts") from None
@@ -75,7 +76,7 @@ def _given(sharing: Sharing, data: dict[str, Any], now: float) -> dict[str, Any]
         resets_at = write_time(used.resets_at)
         detail = f"All {used.limit} gifts of this month are used; the next month begins at {resets_at}."
         raise Problem(409, detail, kind="gifts-used", title="This month's gifts are used") from None
-    return {**told_of(sharing, made, now), "gifts": _told(allowance)}
+    return {**told_of(service, made, now), "gifts": _told(allowance)}
 
 
 def _told(allowance: Allowance) -> dict[str, Any]:

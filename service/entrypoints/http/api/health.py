@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response, current_app, jsonify, render_template
 
-from service.adapters.observability.telemetry import Metrics
+from service.adapters.observability.metrics import Metrics
 from service.entrypoints.http import guards
 from service.entrypoints.http.errors import Problem
 from service.entrypoints.http.openapi_description import Description, described

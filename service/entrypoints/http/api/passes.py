@@ -11,6 +11,7 @@ from flask import Blueprint, Response, jsonify
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.staff.idempotency import Idempotency
 from service.adapters.redis.story_passes.passes import Wanted
+from service.bootstrap import Service
 from service.domain import ids
 from service.domain.catalogue import Catalogue
 from service.domain.errors import UnknownPass
@@ -25,7 +26,6 @@ from service.entrypoints.http.errors import Problem, invalid
 from service.entrypoints.http.openapi_description import AFTER, IDEMPOTENCY_KEY, LIMIT, REASON, described
 from service.entrypoints.responses.pass_schemas import JwksOut, PassesOut, PassIn, PassOut
 from service.entrypoints.responses.schemas import ReasonMaybeIn
-from service.use_cases.story_passes.gifts import Sharing
 
 LIST = "passes"
 COLUMNS = ("id", "story", "openings", "used", "until", "status", "actor", "pass")
@@ -33,7 +33,7 @@ KEYS_KEPT = 300
 """Seconds for which an edge may keep the public keys; when secrets are rotated, the old ones go on verifying."""
 
 
-def blueprint(sharing: Sharing, repeated: Idempotency, clock: Callable[[], float]) -> Blueprint:
+def blueprint(service: Service, repeated: Idempotency, clock: Callable[[], float]) -> Blueprint:
     """Story passes."""
     blp = Blueprint("passes", __name__)
     pass_in, reason_in = PassIn(), ReasonMaybeIn()
@@ -46,7 +46,7 @@ def blueprint(sharing: Sharing, repeated: Idempotency, clock: Callable[[], float
         data = bodies.load(pass_in)
 
         def make() -> Response:
-            answer = private(made(sharing, data, guards.actor(), clock(), named=repeats.token()))
+            answer = private(made(service, data, guards.actor(), clock(), named=repeats.token()))
             answer.status_code = 201
             return answer
 
@@ -58,7 +58,7 @@ def blueprint(sharing: Sharing, repeated: Idempotency, clock: Callable[[], float
     def list_passes() -> Response:
         """The story passes, newest first, also those that are over (for 90 days) and those that readers gave; CSV where
         Accept asks for text/csv."""
-        found, following = listing(sharing, paging.asked(LIST), clock())
+        found, following = listing(service, paging.asked(LIST), clock())
         if csv_out.wanted():
             return csv_out.answer(COLUMNS, found, LIST, following)
         return private(paging.listed(found, following))
@@ -68,7 +68,7 @@ def blueprint(sharing: Sharing, repeated: Idempotency, clock: Callable[[], float
     @guards.admin("viewer")
     def show_pass(pass_id: str) -> Response:
         """A story pass as it stands, with its link."""
-        return private(shown(sharing, checked(pass_id), clock()))
+        return private(shown(service, checked(pass_id), clock()))
 
     @blp.delete("/v1/passes/<pass_id>")
     @described(
@@ -83,14 +83,14 @@ def blueprint(sharing: Sharing, repeated: Idempotency, clock: Callable[[], float
     def revoke_pass(pass_id: str) -> Response:
         """Takes a story pass back, at once, from everybody; one that is revoked already stays as it is."""
         name = checked(pass_id)
-        return private(revoked(sharing, name, bodies.reason(reason_in), guards.actor(), clock()))
+        return private(revoked(service, name, bodies.reason(reason_in), guards.actor(), clock()))
 
     @blp.get("/.well-known/jwks.json")
     @described(gives={200: JwksOut}, refuses=(503,), tag="service")
     @guards.open_to_all
     def jwks() -> Response:
         """The public keys of story passes, for an edge that turns away links that are made up or over."""
-        answer = jsonify(sharing.tokens.public_keys())
+        answer = jsonify(service.pass_tokens.public_keys())
         answer.headers["Cache-Control"] = f"public, max-age={KEYS_KEPT}"
         return answer
 
@@ -106,34 +106,34 @@ def checked(pass_id: str) -> str:
 
 
 def made(
-    sharing: Sharing, data: dict[str, Any], actor: Actor, now: float, *, named: str | None = None
+    service: Service, data: dict[str, Any], actor: Actor, now: float, *, named: str | None = None
 ) -> dict[str, Any]:
     """A new pass of loaded request data; `named` is the same for a repeat. `Problem` 422 where its end is not ahead."""
     until = int(data["until"])
     if until <= now:
         raise invalid([("until", "must lie ahead")])
     wanted = Wanted(data["story"], data["openings"], until, data["reason"])
-    return told_of(sharing, sharing.passes.create(wanted, actor, now, pass_id=f"sp_{named}" if named else None), now)
+    return told_of(service, service.passes.create(wanted, actor, now, pass_id=f"sp_{named}" if named else None), now)
 
 
-def listing(sharing: Sharing, page: paging.Page, now: float) -> tuple[list[dict[str, Any]], str | None]:
+def listing(service: Service, page: paging.Page, now: float) -> tuple[list[dict[str, Any]], str | None]:
     """A page of the passes, and the cursor of the next."""
-    found, last = sharing.passes.page(page.limit, page.after)
-    return [told_of(sharing, one, now) for one in found], paging.cursor(LIST, last) if last is not None else None
+    found, last = service.passes.page(page.limit, page.after)
+    return [told_of(service, one, now) for one in found], paging.cursor(LIST, last) if last is not None else None
 
 
-def shown(sharing: Sharing, pass_id: str, now: float) -> dict[str, Any]:
+def shown(service: Service, pass_id: str, now: float) -> dict[str, Any]:
     """A pass. `Problem` 404."""
     try:
-        return told_of(sharing, sharing.passes.find(pass_id), now)
+        return told_of(service, service.passes.find(pass_id), now)
     except UnknownPass:
         raise Problem(404, "There is no such pass.") from None
 
 
-def revoked(sharing: Sharing, pass_id: str, reason: str | None, actor: Actor, now: float) -> dict[str, Any]:
+def revoked(service: Service, pass_id: str, reason: str | None, actor: Actor, now: float) -> dict[str, Any]:
     """A pass after it was taken back. `Problem` 404."""
     try:
-        return told_of(sharing, sharing.passes.revoke(pass_id, reason, actor, now), now)
+        return told_of(service, service.passes.revoke(pass_id, reason, actor, now), now)
     except UnknownPass:
         raise Problem(404, "There is no such pass.") from None
 
@@ -146,11 +146,11 @@ def link_of(catalogue: Catalogue, told: dict[str, Any]) -> str | None:
     return f"{address}{'&' if '?' in address else '?'}pass={quote(told['pass'], safe='')}"
 
 
-def told_of(sharing: Sharing, story_pass: StoryPass, now: float) -> dict[str, Any]:
+def told_of(service: Service, story_pass: StoryPass, now: float) -> dict[str, Any]:
     """A pass as admins see it, with its link's token."""
     return {
         "id": story_pass.id,
-        "pass": sharing.tokens.sign(story_pass),
+        "pass": service.pass_tokens.sign(story_pass),
         "story": story_pass.story,
         "openings": story_pass.openings,
         "used": story_pass.used,

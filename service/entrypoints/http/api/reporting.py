@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from flask import Blueprint, Response
 
 from service.adapters.redis.reporting.usage_counts import WITHIN
-from service.domain.catalogue import DAY, Catalogue
+from service.bootstrap import Service
+from service.domain.catalogue import DAY
 from service.domain.times import write_time
 from service.entrypoints.http import csv_output as csv_out
 from service.entrypoints.http import guards
@@ -17,8 +18,7 @@ from service.entrypoints.http.errors import invalid
 from service.entrypoints.http.openapi_description import described, query
 from service.entrypoints.http.query_parameters import taken
 from service.entrypoints.responses.reporting_schemas import ActivityOut, AttentionOut
-from service.use_cases.reporting.alerts import Item
-from service.use_cases.reporting.dashboard import Overview
+from service.use_cases.reporting.alerts import Attention, Item
 from service.use_cases.reporting.statistics import MOST_DAYS, USUAL_DAYS, Figures, Point, figures
 
 DAYS = query(
@@ -29,7 +29,7 @@ DAYS = query(
 COLUMNS = ("day", "measure", "name", "value")
 
 
-def blueprint(catalogue: Catalogue, overview: Overview, clock: Callable[[], float]) -> Blueprint:
+def blueprint(service: Service) -> Blueprint:
     """Figures, and what needs a hand."""
     blp = Blueprint("overview", __name__)
 
@@ -41,7 +41,7 @@ def blueprint(catalogue: Catalogue, overview: Overview, clock: Callable[[], floa
 
         Days are the site's own. CSV where Accept asks for text/csv: a line a figure, days only.
         """
-        found = figures(overview.activity.store, catalogue.zone, _days(), clock())
+        found = figures(service.activity.store, service.settings.catalogue.zone, _days(), service.clock())
         if csv_out.wanted():
             return csv_out.answer(COLUMNS, lines(found), "activity", None)
         return private(told(found))
@@ -52,7 +52,7 @@ def blueprint(catalogue: Catalogue, overview: Overview, clock: Callable[[], floa
     def show_attention() -> Response:
         """What needs a hand, each kind with its count, some cases, and where it is mended; 0 where all is well."""
         taken()
-        return private(attention(overview, clock()))
+        return private(attention(service.attention, service.clock()))
 
     return blp
 
@@ -122,9 +122,9 @@ def _figures(point: Point) -> Iterator[tuple[str, str, float]]:
         yield "webhooks", "mean delay in seconds", point.delay.mean
 
 
-def attention(overview: Overview, now: float) -> dict[str, Any]:
+def attention(alerts: Attention, now: float) -> dict[str, Any]:
     """What needs a hand, for the page, the API and the digest."""
-    items = overview.attention.items(now)
+    items = alerts.items(now)
     return {
         "at": write_time(now),
         "needs_hand": any(item.count and item.hand for item in items),

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from flask import Blueprint, Response, jsonify, request
 
-from service.adapters.observability.telemetry import Metrics, log
-from service.adapters.stripe.webhook import Envelope, NotStripe, verify
+from service.adapters.observability.logs import log
+from service.adapters.observability.metrics import Metrics
+from service.adapters.stripe.webhook import NotStripe, verify
 from service.domain.errors import StoreUnavailable
 from service.entrypoints.http import guards
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.errors import Problem
 from service.entrypoints.http.openapi_description import described
 from service.entrypoints.responses.schemas import ReceiptOut
-from service.use_cases.subscriptions.processor import Receipt
+from service.use_cases.reporting.deliveries import DeliveryReceiver
 
 MOST = 1024 * 1024
 ANY_BODY = {"application/json": {"schema": {"type": "object"}}}
 
 
-class Receiver(Protocol):
-    """What takes a verified event: the engine."""
-
-    def receive(self, envelope: Envelope, now: float) -> Receipt: ...
-
-
 def blueprint(
-    receiver: Receiver,
+    receiver: DeliveryReceiver,
     secrets: Sequence[str],
     metrics: Metrics,
     prices_changed: Callable[[], None],

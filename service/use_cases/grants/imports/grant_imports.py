@@ -49,11 +49,11 @@ class GrantImports:
         staging: Staging,
         roller: Roller,
         background: Background,
+        *,
         catalogue: Catalogue,
         audit: Audit,
         approving: Approving,
         clock: Callable[[], float],
-        *,
         checkpoint: Checkpoint,
     ) -> None:
         self._store = store

@@ -336,7 +336,7 @@ def test_a_wrong_import_names_every_line_and_cannot_be_sent(staff: MakeStaff) ->
 def test_each_plot_is_a_table_and_a_file_too(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
     admin_desk.ask("s-1", reader="r-1")
-    admin_desk.service.overview.activity.flush()
+    admin_desk.service.activity.flush()
     shown = ann.get("/").text
     for name in ("checks", "upsell", "entitlements", "webhooks", "delay"):
         assert f"/admin/plots/{name}.csv" in shown

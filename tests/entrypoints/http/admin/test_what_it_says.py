@@ -117,7 +117,7 @@ def test_ids_of_stripes_that_lead_nowhere_say_where_to_look(staff: MakeStaff, qu
 
 
 def test_what_needs_a_hand_outside_leads_there(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    attention = admin_desk.service.overview.attention
+    attention = admin_desk.service.attention
     attention.caught_up(CaughtUp(listed=5, missed=2, prices=False, late=2), admin_desk.clock())
     attention.clock_behind(90, admin_desk.clock())
     page = staff().get("/").text

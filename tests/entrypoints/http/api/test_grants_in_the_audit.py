@@ -71,7 +71,7 @@ def test_the_chain_holds(desk: DeskApp) -> None:
     for before, after in pairwise(found):
         assert after["prev"] == before["hash"]
     assert len({each["digest"] for each in found}) == 5
-    assert desk.service.governance.audit_check.verify().fault is None
+    assert desk.service.audit_check.verify().fault is None
 
 
 def test_what_changes_nothing_leaves_no_entry(desk: DeskApp) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.adapters.observability.telemetry import Metrics
+from service.adapters.observability.metrics import Metrics
 from service.entrypoints.http.request_log import RequestLog
 
 

@@ -12,11 +12,10 @@ import pytest
 
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.grants.imports import Manifest
-from service.bootstrap import Service, build
+from service.bootstrap import Service, build, build_imports
 from service.domain.sources import Grant
 from service.settings.settings import load_settings
 from service.use_cases.grants.imports import csv_file as import_sheet
-from service.use_cases.grants.imports.build import build as build_imports
 from service.use_cases.grants.imports.grant_imports import GrantImports
 from tests.adapters.redis.conftest import wait_until
 from tests.entrypoints.governance import conftest as governance
@@ -86,16 +85,9 @@ class Bench:
 
     def imports(self, stop: Stop | None = None, lease: float = 0.05) -> GrantImports:
         """The imports of a process of its own, which dies where `stop` says; seven rows are three chunks."""
-        s = self.service
         return build_imports(
-            s.settings.catalogue,
-            s.store,
-            s.secrets,
-            s.audit,
-            s.known,
-            s.governance.approving,
-            self.clock,
-            report=_unforeseen,
+            self.service,
+            self.service.approving,
             rest=0,
             checkpoint=stop or Stop(),
             lease=lease,
@@ -117,10 +109,6 @@ class Bench:
 
     def active(self, reader: str) -> bool:
         return any(grant.status_at(self.clock()) == "active" for grant in self.grants(reader))
-
-
-def _unforeseen(what: str, error: Exception) -> None:
-    raise AssertionError(what) from error
 
 
 @pytest.fixture

@@ -64,8 +64,8 @@ def undone(bench: Bench, import_id: str) -> Work:
 
 def records(bench: Bench, action: str) -> int:
     bench.service.audit.settle_all()
-    head = bench.service.governance.audit_log.state().head.seq
-    found = bench.service.governance.audit_log.everything(1, head)
+    head = bench.service.audit_log.state().head.seq
+    found = bench.service.audit_log.everything(1, head)
     return sum(record["action"] == action for record in found)
 
 
@@ -88,7 +88,7 @@ def test_an_import_killed_at_any_step_is_nothing_or_whole(bench: Bench) -> None:
         assert as_before(bench), name
     assert {"import.chunk_staged", "import.staged", "import.committed", "import.batch", "import.chunk"} <= set(names)
     assert whole(bench)
-    assert bench.service.governance.audit_check.verify().fault is None
+    assert bench.service.audit_check.verify().fault is None
 
 
 @pytest.mark.full

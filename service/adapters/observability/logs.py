@@ -1,0 +1,126 @@
+"""Structured logs: one JSON line an event, with a constant event name and identifiers as fields.
+
+No line names a reader, a visitor, an e-mail address, a payload or a secret: routes are logged as their patterns, and
+`docs/operations.md` lists what a line holds.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import MutableMapping
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TextIO
+
+import orjson
+import structlog
+
+
+def log() -> Any:
+    """Return the logger: `log().info("event", field=value)`."""
+    return structlog.get_logger()
+
+
+def where(error: BaseException) -> list[str]:
+    """Return where an error was raised, without its message: a message may quote what was sent."""
+    return [f"{frame.filename}:{frame.lineno}:{frame.name}" for frame in traceback.extract_tb(error.__traceback__)][-8:]
+
+
+def configure_logs(*, command: bool = False) -> None:
+    """Write JSON lines: a service's to standard output; of a `command` only errors, to standard error."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed when this process began
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  as long as the process
+    handler = _StandardLibraryHandler(logging.ERROR if command else logging.WARNING)
+    logging.basicConfig(handlers=[handler])  # does nothing where another handler, a test run's, is installed
+    structlog.configure(
+        cache_logger_on_first_use=True,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR if command else logging.INFO),
+        processors=[_line],
+        logger_factory=lambda *_: _LineWriter(sys.stderr if command else sys.stdout),
+    )
+
+
+def _line(_: Any, level: str, event: MutableMapping[str, Any]) -> bytes:
+    """Add level and time, and encode: one processor for all that a line needs."""
+    now = time.time()
+    event["level"] = level
+    event["timestamp"] = f"{_second(int(now))}.{int(now * 1000) % 1000:03}Z"
+    return orjson.dumps(event, default=str)
+
+
+@lru_cache(maxsize=4)
+def _second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+class _LineWriter:
+    """Writes each line at once. A line that a closed pipe or a full disk refuses is lost, and fails no request."""
+
+    def __init__(self, stream: TextIO) -> None:
+        # Unbuffered: the interpreter does not retry at its end what could not be written, which would fail.
+        self._write = getattr(stream.buffer, "raw", stream.buffer).write
+        self._lock = threading.Lock()
+
+    def msg(self, line: bytes) -> None:
+        with self._lock, suppress(OSError, ValueError):
+            self._write(line + b"\n")
+
+    debug = info = warning = error = critical = log = msg
+
+
+class _StandardLibraryHandler(logging.Handler):
+    """Writes records of the standard library's loggers as lines like all others.
+
+    Of a third-party library it logs only the logger's name: its messages may quote what was sent.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        ours = record.name.startswith("service.")
+        fields = {name: value for name, value in vars(record).items() if ours and name not in _OF_EVERY_RECORD}
+        if record.exc_info and (error := record.exc_info[1]):
+            fields |= {"kind": type(error).__name__, "where": where(error)}
+        event = str(record.msg) if ours else "library_said"
+        log().log(record.levelno, event, logger=record.name, **fields)
+
+
+_OF_EVERY_RECORD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
+
+
+# ------------------------------------------------------------------- reports that adapters and use cases take as callbacks
+
+
+def report_stripe_trouble(what: str, why: str) -> None:
+    """Log that a request to Stripe failed; both arguments are constant words."""
+    log().warning("stripe_trouble", what=what, why=why)
+
+
+def report_worker_trouble(what: str, why: str) -> None:
+    """Log what the worker could not do; both arguments are constant words."""
+    log().warning("worker_trouble", what=what, why=why)
+
+
+def report_foreign_audit_entries(count: int) -> None:
+    """Log that an outbox held entries that this service did not write."""
+    log().error("audit_entries_not_ours", count=count)
+
+
+def report_broken_audit_chain(seq: int) -> None:
+    """Log that the audit chain does not verify, with the number of the first record at fault."""
+    log().error("audit_chain_broken", first_bad=seq)
+
+
+def report_failed_import(event: str, error: Exception) -> None:
+    """Log that an import failed; the next round tries it again."""
+    log().error(event, error=type(error).__name__, where=where(error))
+
+
+def report_unwritten_entitlements(error: Exception) -> None:
+    """Log that the cache of recent entitlements could not be written."""
+    log().error("known_readers_unwritten", error=type(error).__name__)
