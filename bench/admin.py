@@ -23,16 +23,14 @@ from werkzeug.test import Client
 
 from demo import month
 from service.adapters.observability.logs import configure_logs
-from service.adapters.redis.audit import audit as trail
 from service.adapters.redis.audit import chain
-from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.audit.audit import Actor, audit_entry
 from service.adapters.redis.client.address import parse_address
-from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.client.keys import Keys, partition_of, reader_hash
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.embedded.embedded_store import EmbeddedStore
-from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import history_entry
-from service.adapters.redis.stripe_objects.stripe_keys import StripeKeys, place_of
 from service.bootstrap import Service, build
 from service.domain.sources import Item, Subscription
 from service.domain.times import write_time
@@ -54,7 +52,7 @@ def readers(service: Service, count: int, now: int) -> Iterator[Command]:
         tag = reader_hash(f"r-{number}")
         item = Item("price_month", None, "prod_supporter", 1, now - 86_400, now + 29 * 86_400)
         source = Subscription(f"sub_bench{number}", "active", (item,), now - 86_400)
-        field, record = codec.field_of(source), codec.encode(source, 2)
+        field, record = source_codec.field_of(source), source_codec.encode(source, 2)
         yield keys.reader(tag), (b"HSET", keys.reader(tag), field, record)
         entry = history_entry(now - 86_400, field, record, f"event:evt_bench{number}")
         yield keys.history(tag), (b"RPUSH", keys.history(tag), entry)
@@ -76,7 +74,7 @@ def records(service: Service, count: int, people: int, now: int) -> Iterator[Com
 
 
 def _entry(number: int, people: int, at: int) -> dict[str, Any]:
-    return trail.entry(
+    return audit_entry(
         Actor(f"admin-{number % 7}", "192.0.2.1"),
         ACTIONS[number % len(ACTIONS)],
         now=at,
@@ -90,20 +88,20 @@ def _entry(number: int, people: int, at: int) -> dict[str, Any]:
 
 def events(count: int, now: int) -> Iterator[Command]:
     """The ledger: events that were applied, spread over 35 days; one in a thousand was given up."""
-    keys = StripeKeys(b"pw")
+    keys = Keys("pw")
     for number in range(count):
         name, event = f"subscription:sub_bench{number}", f"evt_bench{number}"
-        place, received = place_of(name), (now - 30 * 86_400) * 1_000 + number * 25_000
+        partition, received = partition_of(name), (now - 30 * 86_400) * 1_000 + number * 25_000
         dead = number % 1_000 == 0
         change = json.dumps([[], [["notebook", now + 86_400, f"subscription:sub_bench{number}"]]])
         fields: list[bytes | int | str] = ["type", "customer.subscription.updated", "object", f"sub_bench{number}"]
         fields += ["created", received // 1_000, "received", received, "state", "dead" if dead else "applied"]
         fields += ["why", "", "attempts", 1, "duplicates", 0, "name", name, f"c:r-{number}", change]
-        key = keys.event(place, event)
+        key = keys.stripe_event(partition, event)
         yield key, (b"HSET", key, *fields)
-        yield keys.ledger(place), (b"ZADD", keys.ledger(place), received, event)
+        yield keys.ledger(partition), (b"ZADD", keys.ledger(partition), received, event)
         if dead:
-            yield keys.dead(place), (b"ZADD", keys.dead(place), received, event)
+            yield keys.dead_events(partition), (b"ZADD", keys.dead_events(partition), received, event)
 
 
 def seed(service: Service, link: Link, sizes: tuple[int, int, int]) -> None:

@@ -16,8 +16,7 @@ from service.adapters.redis.client.address import parse_address
 from service.adapters.redis.client.keys import Keys, reader_hash, story_mark, visitor_hash
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.embedded.embedded_store import EmbeddedStore
-from service.adapters.redis.readers import meters
-from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers import meters, source_codec
 from service.domain.sources import Item, Subscription
 from service.settings.settings import load_settings
 
@@ -53,7 +52,7 @@ def readers(link: Link, keys: Keys, count: int) -> None:
             item = Item(f"price_{secrets.token_hex(12)}", None, "prod_NQw0OYJDCqVuRS", 1, now, now + 2_592_000)
             source = Subscription(f"sub_{secrets.token_hex(12)}", "active", (item,), now)
             key = keys.reader(reader_hash(f"r-{number}"))
-            commands.append((key, (b"HSET", key, codec.field_of(source), codec.encode(source, 12))))
+            commands.append((key, (b"HSET", key, source_codec.field_of(source), source_codec.encode(source, 12))))
         link.pipeline(commands)
 
 

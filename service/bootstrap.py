@@ -14,10 +14,9 @@ from service.adapters.observability import logs
 from service.adapters.observability.metrics import Metrics
 from service.adapters.pass_tokens import PassTokens
 from service.adapters.recent_entitlements import Known
-from service.adapters.redis.audit.audit import Audit
-from service.adapters.redis.audit.audit_log import AuditLog
+from service.adapters.redis.audit.audit import Audit, Registry
+from service.adapters.redis.audit.chain import AuditLog
 from service.adapters.redis.audit.redaction import AuditErasure
-from service.adapters.redis.audit.registry import Registry
 from service.adapters.redis.audit.verification import AuditCheck
 from service.adapters.redis.client.address import parse_address
 from service.adapters.redis.client.keys import Keys
@@ -26,24 +25,18 @@ from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.grant_ends import GrantEnds
 from service.adapters.redis.grants.grants import Grants
 from service.adapters.redis.grants.imports import Imports
-from service.adapters.redis.reader_lifecycle.eraser import Eraser
+from service.adapters.redis.reader_lifecycle.erasure import Erased, Eraser
 from service.adapters.redis.reader_lifecycle.merges import Merges
-from service.adapters.redis.reader_lifecycle.tombstones import Erased
-from service.adapters.redis.readers.customers import Customers
-from service.adapters.redis.readers.past import Past
-from service.adapters.redis.readers.readers import Readers
-from service.adapters.redis.readers.retention import Retention
+from service.adapters.redis.readers.history import Past, Retention
+from service.adapters.redis.readers.readers import Customers, Readers
 from service.adapters.redis.reporting.alert_flags import AttentionStore
 from service.adapters.redis.reporting.usage_counts import ActivityStore
-from service.adapters.redis.service_state.change_signal import Signal
-from service.adapters.redis.service_state.decision_overflow import Spill
-from service.adapters.redis.service_state.leader import Leader
-from service.adapters.redis.service_state.policies import Policies
+from service.adapters.redis.service_state.coordination import Leader, Signal
+from service.adapters.redis.service_state.decision_records import Policies, Spill
 from service.adapters.redis.service_state.secrets import Secrets
 from service.adapters.redis.staff.admin_keys import AdminKeys
 from service.adapters.redis.staff.approvals import Approvals
-from service.adapters.redis.story_passes.gifts import Gifts
-from service.adapters.redis.story_passes.passes import Passes
+from service.adapters.redis.story_passes.passes import Gifts, Passes
 from service.adapters.stripe.gateway import Gateway
 from service.entrypoints.http.api.privacy import Export
 from service.settings.settings import Settings

@@ -9,8 +9,7 @@ from typing import Any
 import click
 import orjson
 
-from service.adapters.redis.audit.audit_log import Wanted
-from service.adapters.redis.audit.chain import Head, parse_head
+from service.adapters.redis.audit.chain import Head, Wanted, parse_head
 from service.adapters.redis.audit.verification import BrokenChain, Verdict
 from service.adapters.redis.client.errors import StoreError
 from service.entrypoints.cli import context as session

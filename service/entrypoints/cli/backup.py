@@ -21,7 +21,7 @@ from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.embedded.embedded_store import EmbeddedStore
 from service.adapters.redis.embedded.folder_lock import Ownership
-from service.adapters.redis.service_state.leader import LEADS_FOR
+from service.adapters.redis.service_state.coordination import LEADS_FOR
 from service.adapters.redis.service_state.snapshot import Snapshot
 from service.domain.errors import StoreUnavailable
 from service.entrypoints.cli import context as session

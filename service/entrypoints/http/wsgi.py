@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from service.adapters.redis.staff.admin_keys import KeyBook
+from service.adapters.redis.staff.admin_keys import KeyBook, WrongKeys
 from service.adapters.redis.staff.idempotency import Idempotency
-from service.adapters.redis.staff.wrong_keys import WrongKeys
 from service.bootstrap import Service
 from service.entrypoints.http import guards
 from service.entrypoints.http import openapi_description as describe

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from service.adapters.redis.audit.audit_log import AuditLog
-from service.adapters.redis.readers import source_codec as codec
-from service.adapters.redis.readers.past import Past
+from service.adapters.redis.audit.chain import AuditLog
+from service.adapters.redis.readers import source_codec
+from service.adapters.redis.readers.history import Past
 from service.adapters.redis.readers.readers import Change
-from service.adapters.redis.service_state.policies import Policy
+from service.adapters.redis.service_state.decision_records import Policy
 from service.domain.catalogue import Catalogue
 from service.domain.decision import Step
 
 MOST = 20
 """Changes told; a reader has a few a year."""
 
-TYPES = {"p": "pass", "g": "grant", "e": "stripe_entitlement", **codec.ROLES}
+TYPES = {"p": "pass", "g": "grant", "e": "stripe_entitlement", **source_codec.ROLES}
 """A record's letter → the source's type."""
 
 
@@ -52,7 +52,7 @@ class Traces:
 
     def _told(self, change: Change, records: Mapping[str, Mapping[str, Any]], catalogue: Catalogue) -> dict[str, Any]:
         letter, _, name = change.field.decode().partition(":")
-        source = codec.decode(change.field, change.record) if change.record is not None else None
+        source = source_codec.decode(change.field, change.record) if change.record is not None else None
         holdings = source.holdings(catalogue) if source is not None else ()
         first = holdings[0] if holdings else None
         return {

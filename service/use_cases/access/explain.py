@@ -14,9 +14,9 @@ from typing import Any, Literal
 from service.adapters.redis.client.keys import reader_hash, story_mark
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
-from service.adapters.redis.readers.past import Past
+from service.adapters.redis.readers.history import Past
 from service.adapters.redis.readers.readers import Readers
-from service.adapters.redis.service_state.policies import Policies, Policy, policy_of
+from service.adapters.redis.service_state.decision_records import Policies, Policy, policy_of
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, MeterPolicy, Story, Tier
 from service.domain.decision import Decision, Step, decide, explain, resolve_entitlements

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from service.adapters.redis.client.link import Link
-from service.adapters.redis.service_state.policies import Policies
+from service.adapters.redis.service_state.decision_records import Policies
 from service.domain.catalogue import Catalogue
 from service.domain.errors import StoreUnavailable
 

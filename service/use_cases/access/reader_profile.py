@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
-from service.adapters.redis.readers.past import Past
+from service.adapters.redis.readers.history import Past
 from service.adapters.redis.readers.readers import Readers
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue

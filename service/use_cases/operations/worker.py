@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from service.adapters.redis.service_state.leader import Leader
+from service.adapters.redis.service_state.coordination import Leader
 from service.adapters.stripe.errors import UNREACHABLE
 from service.domain.errors import StoreUnavailable, StripeFailure
 from service.use_cases.subscriptions.administration import Admin

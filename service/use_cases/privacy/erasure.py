@@ -12,12 +12,11 @@ from typing import Protocol
 
 from service.adapters.recent_entitlements import Known
 from service.adapters.redis.audit.audit import Actor, Audit
-from service.adapters.redis.audit.audit_log import AuditLog
+from service.adapters.redis.audit.chain import AuditLog
 from service.adapters.redis.audit.redaction import AuditErasure
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.grants.grant_ends import GrantEnds
-from service.adapters.redis.reader_lifecycle.eraser import Eraser
-from service.adapters.redis.reader_lifecycle.tombstones import Erased
+from service.adapters.redis.reader_lifecycle.erasure import Erased, Eraser
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.reporting.usage_counts import ActivityStore
 from service.adapters.redis.staff.approvals import Approvals

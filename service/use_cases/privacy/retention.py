@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from service.adapters.redis.audit.verification import AuditCheck, BrokenChain
-from service.adapters.redis.readers.retention import Retention
-from service.adapters.redis.service_state.policies import Policies
+from service.adapters.redis.readers.history import Retention
+from service.adapters.redis.service_state.decision_records import Policies
 from service.domain.catalogue import Catalogue
 
 DAILY = 86_400

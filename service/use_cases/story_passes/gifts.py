@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from service.adapters.identifiers import new_id
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.readers.readers import Readers
-from service.adapters.redis.story_passes.gifts import UNMADE_AFTER, Gifts
-from service.adapters.redis.story_passes.passes import Passes, Wanted
+from service.adapters.redis.story_passes.passes import UNMADE_AFTER, Gifts, Passes, Wanted
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, MeterPolicy
 from service.domain.errors import GiftsUsed, NoGifts

@@ -8,12 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from service.adapters.redis.audit import audit as trail
-from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.audit.audit import Actor, audit_entry
+from service.adapters.redis.client.keys import partition_of, partition_tag
 from service.adapters.redis.reader_lifecycle.merges import Merge, Merges
 from service.adapters.redis.stripe_objects.objects import StoredObject
 from service.adapters.redis.stripe_objects.seats import Seat
-from service.adapters.redis.stripe_objects.stripe_keys import StripeKeys, place_of
 from service.domain.errors import CannotMerge, NoSeats, SeatsFull, UnknownEvent, UnknownSubscription
 from service.domain.times import write_time
 from service.use_cases.subscriptions.processor import Engine
@@ -75,7 +74,7 @@ class Admin:
         known = {"reader": was} if was else None
         after = {"reader": heir}
         entry = self._entry(actor, "link", now, reader=heir, target=target, before=known, after=after, reason=reason)
-        tag = StripeKeys.tag(place_of(name))
+        tag = partition_tag(partition_of(name))
         self._audit.intend_at(tag)
         new, owner = self._engine.objects.link(name, heir, now, self._audit.packed(entry), self._outbox(tag))
         self._engine.checkpoint("linked")
@@ -99,7 +98,7 @@ class Admin:
         after = {"subscription": subscription, "since": write_time(now)}
         entry = self._entry(actor, "seat.give", now, reader=heir, target=subscription, after=after)
         packed, name = self._audit.packed(entry), f"subscription:{subscription}"
-        tag = StripeKeys.tag(place_of(name))
+        tag = partition_tag(partition_of(name))
         self._audit.intend_at(tag)
         while True:
             obj, quantity = self._group(subscription, now)
@@ -119,7 +118,7 @@ class Admin:
         since = obj.seats.get(heir)
         before = {"subscription": subscription, "since": write_time(since / 1000)} if since else None
         entry = self._entry(actor, "seat.take", now, reader=heir, target=subscription, before=before, reason=reason)
-        tag = StripeKeys.tag(place_of(obj.name))
+        tag = partition_tag(partition_of(obj.name))
         self._audit.intend_at(tag)
         self._engine.seats.take(obj.name, heir, now, self._audit.packed(entry))
         self._engine.checkpoint("seat.taken")
@@ -145,7 +144,7 @@ class Admin:
         if found is None:
             raise UnknownEvent
         entry = self._entry(actor, "event.replay", now, reader=None, target=event, before={"state": found.state})
-        tag = StripeKeys.tag(place_of(found.name))
+        tag = partition_tag(partition_of(found.name))
         self._audit.intend_at(tag)
         self._engine.inbox.note(self._outbox(tag), self._audit.packed(entry))
         self._engine.replay(found.id, found.name, now)
@@ -213,6 +212,6 @@ class Admin:
         after: dict[str, Any] | None = None,
         reason: str | None = None,
     ) -> dict[str, Any]:
-        return trail.entry(
+        return audit_entry(
             actor, action, now=now, reader=reader, target=target, before=before, after=after, reason=reason
         )

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from service.adapters.redis.readers import source_codec as codec
-from service.adapters.redis.stripe_objects import facts_codec as told_codec
+from service.adapters.redis.readers import source_codec
+from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.objects import StoredObject
 from service.domain.catalogue import DAY
 from service.domain.errors import NoSuchObject
@@ -167,5 +167,5 @@ def _says(told: Told) -> object:
     source = told.source
     if isinstance(source, Pass):
         return told.customer, told.claims, source.refunded, source.disputed
-    record = codec.encode(source, 0) if source else b""
-    return told.customer, told_codec.claims_row(told.claims), record, told.deleted, told.subscription
+    record = source_codec.encode(source, 0) if source else b""
+    return told.customer, facts_codec.claims_row(told.claims), record, told.deleted, told.subscription

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import reduce
 
-from service.adapters.redis.stripe_objects import facts_codec as told_codec
+from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.inbox import Done, Waiting
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.domain.errors import NoSuchObject, StripeRefused, StripeUnavailable
@@ -35,7 +35,7 @@ class Payments:
         """Keeps what the events say, and finds what has to be read on their account."""
         name = ref.text
         for news in [event.news for event in waiting if event.news is not None and ref.kind == "intent"]:
-            self._objects.tell(name, _field(news), 1, told_codec.pack_row([told_codec.news_row(news)]), errand.now)
+            self._objects.tell(name, _field(news), 1, facts_codec.pack_row([facts_codec.news_row(news)]), errand.now)
         session = self._objects.load(name).fields.get(b"session")
         found = [session.decode()] if session else self._resolved(ref, errand)
         if found is None:
@@ -69,7 +69,7 @@ def _field(news: PaymentNews) -> str:
 def news_of(intent: StoredObject) -> Payment | None:
     """All that events have said of a payment; `None` if nothing."""
     rows = [row for name, row in intent.fields.items() if name.startswith(NEWS) and not name.endswith(b"#")]
-    told = [news for row in rows if (news := told_codec.news_from(told_codec.unpack_row(row)[0])) is not None]
+    told = [news for row in rows if (news := facts_codec.news_from(facts_codec.unpack_row(row)[0])) is not None]
     return reduce(with_news, told, Payment(intent.ref.id, 0)) if told else None
 
 

@@ -9,13 +9,11 @@ from dataclasses import dataclass, replace
 
 from service.adapters.recent_entitlements import Known
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.reader_lifecycle.tombstones import Erased
-from service.adapters.redis.readers.customers import Customers
-from service.adapters.redis.readers.readers import Readers
+from service.adapters.redis.reader_lifecycle.erasure import Erased
+from service.adapters.redis.readers.readers import Customers, Readers
 from service.adapters.redis.stripe_objects.inbox import Event, Inbox, Mode, Recorded
 from service.adapters.redis.stripe_objects.ledger import Ledger
-from service.adapters.redis.stripe_objects.objects import Objects, Watch
-from service.adapters.redis.stripe_objects.pending_work import Marks
+from service.adapters.redis.stripe_objects.objects import Marks, Objects, Watch
 from service.adapters.redis.stripe_objects.seats import Seats
 from service.adapters.stripe import events
 from service.adapters.stripe.webhook import Envelope

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from service.adapters.redis.readers.source_codec import LETTERS
-from service.adapters.redis.stripe_objects import facts_codec as told_codec
+from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.objects import StoredObject
 from service.domain.catalogue import DAY, Catalogue
 from service.domain.event_order import Mark
@@ -57,8 +57,8 @@ def _moment(mark: Mark | None, customer: StoredObject) -> int:
 def pack_about(about: AboutCustomer, *, whole: bool) -> bytes:
     """`whole`: with what only entitlements are told."""
     known = about.known if whole else None
-    row = [about.customer, about.link, told_codec.claims_row(about.claims), about.deleted_at, known, about.told]
-    return told_codec.pack_row(row)
+    row = [about.customer, about.link, facts_codec.claims_row(about.claims), about.deleted_at, known, about.told]
+    return facts_codec.pack_row(row)
 
 
 def customer_of(obj: StoredObject) -> AboutCustomer | None:
@@ -66,16 +66,16 @@ def customer_of(obj: StoredObject) -> AboutCustomer | None:
     text = obj.fields.get(b"customer")
     if not text:
         return None
-    customer, link, claims, deleted_at, known, told = told_codec.unpack_row(text)
-    return AboutCustomer(customer, link, told_codec.claims_from(claims), deleted_at, known, told)
+    customer, link, claims, deleted_at, known, told = facts_codec.unpack_row(text)
+    return AboutCustomer(customer, link, facts_codec.claims_from(claims), deleted_at, known, told)
 
 
 def sessions_of(obj: StoredObject) -> list[Claims]:
     """The claims of the sessions that began a subscription, the oldest first."""
     told = [
-        told_codec.unpack_row(row) for name, row in obj.fields.items() if name.startswith(SESSION) and name[-1] != 35
+        facts_codec.unpack_row(row) for name, row in obj.fields.items() if name.startswith(SESSION) and name[-1] != 35
     ]
-    return [told_codec.claims_from(claims) for _, claims in sorted(told, key=lambda row: (row[0], str(row[1])))]
+    return [facts_codec.claims_from(claims) for _, claims in sorted(told, key=lambda row: (row[0], str(row[1])))]
 
 
 def seats_paid_for(told: Told | None, catalogue: Catalogue) -> int | None:
@@ -133,7 +133,7 @@ def paid_at_of(obj: StoredObject) -> int | None:
 def _pass(obj: StoredObject, told: Told, source: Pass, owner: Owner) -> Pass:
     payment = told.payment
     if text := obj.fields.get(b"payment"):
-        news = told_codec.unpack_payment(text)
+        news = facts_codec.unpack_payment(text)
         payment = joined(payment, news) if payment else news
     paid_at = paid_at_of(obj)
     source = replace(source, paid_at=source.paid_at if paid_at is None else paid_at)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from service.adapters.redis.stripe_objects import facts_codec as told_codec
+from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.domain.ownership import Owner
 from service.domain.stripe_facts import Ref, Told
@@ -61,7 +61,7 @@ class Telling:
         if told.ref.kind != "session":
             return
         if told.subscription:
-            row = told_codec.pack_row([told.created, told_codec.claims_row(told.claims)])
+            row = facts_codec.pack_row([told.created, facts_codec.claims_row(told.claims)])
             self._tell(f"subscription:{told.subscription}", f"session:{told.ref.id}", rev, row, now, heard)
         if told.payment and told.payment.intent:
             self._tell(f"intent:{told.payment.intent}", "session", 1, told.ref.text.encode(), now, heard)
@@ -88,7 +88,7 @@ class Telling:
         if news is None:
             return
         told = self._objects.load(session.text).told
-        value, new = told_codec.pack_payment(news), adds_to(told.payment if told else None, news)
+        value, new = facts_codec.pack_payment(news), adds_to(told.payment if told else None, news)
         if self._objects.tell(session.text, "payment", rev, value, now, from_payload=new):
             heard.next.append(session.text)
             heard.unread += [session.text] if new else []

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from service.adapters.recent_entitlements import Held, Known
 from service.adapters.redis.client.keys import reader_hash
-from service.adapters.redis.readers import source_codec as codec
-from service.adapters.redis.readers.customers import Customers
-from service.adapters.redis.readers.readers import Readers
+from service.adapters.redis.readers import source_codec
+from service.adapters.redis.readers.readers import Customers, Readers
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.domain.catalogue import Catalogue
 from service.domain.sources import Source
@@ -107,8 +106,8 @@ class Putting:
         return {holder: turn.people[holder[2:]] for holder in sources}
 
     def _change(self, turn: Turn, person: Person, source: Source, past: bool) -> Change:
-        record = None if past else codec.encode(source, turn.rev)
-        return self._entitled.change(person, codec.field_of(source), record, turn.now)
+        record = None if past else source_codec.encode(source, turn.rev)
+        return self._entitled.change(person, source_codec.field_of(source), record, turn.now)
 
     def merged(self, gone: str, stays: str, now: float) -> None:
         """What this machine saw of the one is the other's."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.adapters.redis.audit import chain
-from service.adapters.redis.audit.audit import Actor, entry
+from service.adapters.redis.audit.audit import Actor, audit_entry
 from service.adapters.redis.audit.chain import Head
 from service.adapters.redis.audit.verification import BrokenChain, Verdict
 from service.adapters.redis.client.keys import reader_hash
@@ -42,7 +42,7 @@ class Log:
             **said,
         }
         now = self.service.clock() if at is None else at
-        self.service.audit.append([entry(Actor("ann", "192.0.2.1"), fields.pop("action"), now=now, **fields)])
+        self.service.audit.append([audit_entry(Actor("ann", "192.0.2.1"), fields.pop("action"), now=now, **fields)])
 
     def verify(self, known: Head | None = None) -> Verdict:
         return self.service.audit_check.verify(known)
@@ -307,7 +307,7 @@ def test_records_under_a_rotated_secret_are_sound(log: Log, make_house: MakeHous
 
 
 def test_what_is_laid_into_an_outbox_is_not_signed(log: Log) -> None:
-    written = entry(
+    written = audit_entry(
         Actor("ann"), "grant.create", now=0, reader="r-9", target=None, before=None, after=None, reason="forged"
     )
     outbox = log.service.store.keys.outbox(b"admin")
@@ -320,7 +320,7 @@ def test_what_is_laid_into_an_outbox_is_not_signed(log: Log) -> None:
 
 
 def test_an_entry_told_again_is_found(log: Log) -> None:
-    written = entry(Actor("ann"), "link", now=0, reader=None, target=None, before=None, after=None, reason=None)
+    written = audit_entry(Actor("ann"), "link", now=0, reader=None, target=None, before=None, after=None, reason=None)
     log.service.audit.append([written])
     log.service.audit.append([written])
     assert log.verify().checked == 13
@@ -459,7 +459,7 @@ def test_a_look_between_intention_and_change_loses_no_entry(house: House) -> Non
     service, clock = house.app.service, house.app.clock
     service.audit.intend("r-1")
     service.audit.settle_all()
-    written = entry(Actor("ann"), "link", now=0, reader="r-1", target=None, before=None, after=None, reason=None)
+    written = audit_entry(Actor("ann"), "link", now=0, reader="r-1", target=None, before=None, after=None, reason=None)
     outbox = service.store.keys.outbox(reader_hash("r-1"))
     service.store.link.call(outbox, b"RPUSH", outbox, service.audit.packed(written))
     assert service.audit.settle_all() == 1

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.adapters.redis.readers.retention import Retention
+from service.adapters.redis.readers.history import Retention
 from service.use_cases.privacy.retention import DAILY, UNFINISHED
 from tests.entrypoints.governance.conftest import House, MakeHouse
 from tests.serving import POLICY

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from service.adapters.redis.audit.audit import Actor, entry
-from service.adapters.redis.story_passes.pass_keys import PassKeys
+from service.adapters.redis.audit.audit import Actor, audit_entry
+from service.adapters.redis.client.keys import pass_tag
 from service.adapters.redis.story_passes.passes import Wanted
 from tests.serving import ADMIN_KEY
 
@@ -109,8 +109,10 @@ def test_who_dies_between_the_change_and_the_chain_leaves_no_gap_in_the_audit(
     now = app.clock()
     made = passes.create(Wanted("s", 1, int(now) + 60, "why"), Actor("ann"), now)
     # What the process would have left that died after the change: an intention and an entry, not yet in the chain.
-    tag = PassKeys.tag(made.id)
-    left = entry(Actor("ann"), "pass.revoke", now=now, reader=None, target=made.id, before=None, after=None, reason="x")
+    tag = pass_tag(made.id)
+    left = audit_entry(
+        Actor("ann"), "pass.revoke", now=now, reader=None, target=made.id, before=None, after=None, reason="x"
+    )
     audit.intend_at(tag)
     app.service.store.link.call(keys.outbox(tag), b"RPUSH", keys.outbox(tag), audit.packed(left))
     another = make_desk(store_url)

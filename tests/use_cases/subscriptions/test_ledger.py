@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.client.keys import partition_of
 from service.adapters.redis.stripe_objects.ledger import BadCursor
-from service.adapters.redis.stripe_objects.stripe_keys import place_of
 from service.domain.errors import UnknownEvent
 
 DAY = 86_400
@@ -221,5 +221,5 @@ def test_nothing_of_a_payload_stays_when_an_event_is_done(stage: Any, make: Any)
     stage.stripe.happen(event)
     stage.tell(event, NOW)
     entry = stage.engine.ledger.find(event["id"])
-    key = stage.engine.inbox.keys.event(place_of(entry.name), event["id"])
+    key = stage.engine.inbox.keys.stripe_event(partition_of(entry.name), event["id"])
     assert b"says" not in stage.link.call(key, b"HKEYS", key)

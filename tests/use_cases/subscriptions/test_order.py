@@ -151,7 +151,7 @@ def test_what_only_its_event_tells_says_that_stripe_does_not_know_it(stage: Any,
 def test_a_counter_that_fell_behind_its_copies_is_raised_above_them_and_read_again(stage: Any, make: Any) -> None:
     for at in range(9):
         make.tell("customer.subscription.updated", make.subscription(end=NOW + (10 + at) * DAY), NOW + at)
-    key = stage.engine.objects.keys.object("subscription:sub_1")
+    key = stage.engine.objects.keys.stripe_object("subscription:sub_1")
     stage.link.call(key, b"DEL", key)  # The server with the object lost its last writes; the reader's did not.
     make.tell("customer.subscription.updated", make.subscription(end=NOW + 40 * DAY), NOW + 20)
     assert stage.held("r-1", NOW + 21) == dict.fromkeys(["notebook", "no_ads"], NOW + 42 * DAY)

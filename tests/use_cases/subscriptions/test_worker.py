@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.adapters.redis.service_state.leader import Leader
+from service.adapters.redis.service_state.coordination import Leader
 from service.use_cases.operations.worker import SWEEP_AGAIN, Worker
 from service.use_cases.subscriptions.catch_up import CatchUp
 

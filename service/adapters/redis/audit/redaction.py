@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from service.adapters.redis.audit import chain
-from service.adapters.redis.audit.audit import Actor, Audit, entry
-from service.adapters.redis.audit.audit_log import AuditLog
+from service.adapters.redis.audit.audit import Actor, Audit, audit_entry
+from service.adapters.redis.audit.chain import AuditLog
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
@@ -40,7 +40,9 @@ class AuditErasure:
         seqs = list(self._naming(names))
         after = {**counts, "audit": chain.ranges(seqs)}
         said = word(names).sub(INSTEAD, reason) if reason else reason
-        written = entry(actor, chain.ERASE, now=now, reader=None, target=None, before=None, after=after, reason=said)
+        written = audit_entry(
+            actor, chain.ERASE, now=now, reader=None, target=None, before=None, after=after, reason=said
+        )
         self._audit.append([written])
         for start in range(0, len(seqs), _BATCH):
             self._blank(seqs[start : start + _BATCH])

@@ -13,8 +13,7 @@ from typing import Any
 
 from service.adapters.crypto import Signer
 from service.adapters.redis.audit import chain
-from service.adapters.redis.audit.audit_log import AuditLog, State
-from service.adapters.redis.audit.chain import Fault, Head, Walk
+from service.adapters.redis.audit.chain import AuditLog, Fault, Head, State, Walk
 from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store

@@ -1,7 +1,10 @@
-"""Every key of the store, by a named function. `{…}` is the hash tag: keys that share it lie in one slot.
+"""The name of every key in the store.
 
-A reader's or visitor's key carries a BLAKE2b hash of the id (16 bytes, base64url), never the id itself: fixed size, safe
-inside a hash tag, and nothing personal in a key. The hash is personalised, so that a visitor never meets a reader.
+`{…}` is a Redis hash tag: keys that share it lie in one slot of a cluster, so one script or round trip can use them all.
+The key of a reader or a visitor carries a BLAKE2b hash of the ID (16 bytes, base64url), never the ID: it has a fixed size,
+is safe in a hash tag, and is not personal data. The hash is personalised, so a visitor never equals a reader.
+
+These names are part of the stored format: data of earlier releases lies under them.
 """
 
 from __future__ import annotations
@@ -10,39 +13,65 @@ from base64 import urlsafe_b64encode
 from functools import lru_cache
 from hashlib import blake2b
 
+READER_TAG = 22
+"""The length of a reader's hash tag in characters."""
+
+ADMIN = b"admin"
+"""The hash tag of what belongs to no reader: run-time keys, approvals, sessions, and their audit outbox."""
+
+PARTITIONS = 64
+"""Stripe's objects and events lie in 64 partitions, so that no slot of a cluster holds all of them."""
+
 
 @lru_cache(maxsize=65_536)
 def reader_hash(reader: str) -> bytes:
-    """22 characters that stand for a reader in keys."""
-    return urlsafe_b64encode(blake2b(reader.encode(), digest_size=16, person=b"reader").digest())[:22]
+    """Return the 22 characters that stand for a reader in keys."""
+    return urlsafe_b64encode(blake2b(reader.encode(), digest_size=16, person=b"reader").digest())[:READER_TAG]
 
 
 @lru_cache(maxsize=65_536)
 def visitor_hash(visitor: str) -> bytes:
-    """22 characters that stand for a visitor in keys."""
+    """Return the 22 characters that stand for a visitor in keys."""
     return urlsafe_b64encode(blake2b(visitor.encode(), digest_size=16, person=b"visitor").digest())[:22]
 
 
 @lru_cache(maxsize=65_536)
 def story_mark(story: str) -> bytes:
-    """8 bytes that stand for a story in a meter."""
+    """Return the 8 bytes that stand for a story in a meter."""
     return blake2b(story.encode(), digest_size=8, person=b"story").digest()
 
 
 @lru_cache(maxsize=65_536)
 def owner_mark(reader: str) -> bytes:
-    """8 bytes that stand for the reader that a visitor's stories have joined."""
+    """Return the 8 bytes that stand for the reader whom a visitor's stories have joined."""
     return blake2b(reader.encode(), digest_size=8, person=b"owner").digest()
 
 
 @lru_cache(maxsize=1_024)
 def meter_code(name: str) -> bytes:
-    """4 characters that stand for a meter's name in keys."""
+    """Return the 4 characters that stand for a meter's name in keys."""
     return urlsafe_b64encode(blake2b(name.encode(), digest_size=3, person=b"meter").digest())
 
 
-ADMIN = b"admin"
-"""Stands where a reader's tag stands, for admin changes that are about no reader."""
+@lru_cache(maxsize=65_536)
+def partition_of(name: str) -> int:
+    """Return the partition (0 … 63) of a Stripe object by its name, such as `subscription:sub_1`."""
+    return blake2b(name.encode(), digest_size=2, person=b"place").digest()[0] % PARTITIONS
+
+
+def partition_tag(partition: int) -> bytes:
+    """Return the hash tag of a partition, which also names its audit outbox."""
+    return b"s:%d" % partition
+
+
+def pass_tag(pass_id: str) -> bytes:
+    """Return the hash tag of a story pass, which also names its audit outbox."""
+    return b"p:" + pass_id.encode()
+
+
+def import_tag(import_id: str) -> bytes:
+    """Return the hash tag of an import, which also names its audit outbox."""
+    return b"i:" + import_id.encode()
 
 
 class Keys:
@@ -53,12 +82,29 @@ class Keys:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix.encode()
 
+    def shared(self, name: str) -> bytes:
+        """Return a key that exists once: `catchup`, `leader`, `policies`, `secret`, `decision:…`, `idem:…` and so on."""
+        return b"%b:%b" % (self.prefix, name.encode())
+
+    def tagged(self, tag: bytes, name: str) -> bytes:
+        """Return a key in the slot of a hash tag."""
+        return b"%b:{%b}%b" % (self.prefix, tag, name.encode())
+
+    def split(self, key: bytes) -> tuple[bytes, bytes]:
+        """Return the hash tag of one of these keys and what follows it; two empty values for a key without one."""
+        if not key.startswith(self.prefix + b":{"):
+            return b"", b""
+        tag, _, rest = key[len(self.prefix) + 2 :].partition(b"}")
+        return tag, rest
+
+    # One reader, or one visitor. `tag` is the result of `reader_hash` or `visitor_hash`.
+
     def reader(self, tag: bytes) -> bytes:
-        """Hash: what can still open something for this reader, a field a source. The one key that a check reads."""
+        """Hash: sources that can still open something, a field a source. The one key that an access check reads."""
         return b"%b:{%b}" % (self.prefix, tag)
 
     def past(self, tag: bytes) -> bytes:
-        """Hash: sources that have ended, and what a check needs not know."""
+        """Hash: sources that have ended, which an access check does not need."""
         return b"%b:{%b}past" % (self.prefix, tag)
 
     def history(self, tag: bytes) -> bytes:
@@ -66,20 +112,20 @@ class Keys:
         return b"%b:{%b}history" % (self.prefix, tag)
 
     def customers(self, tag: bytes) -> bytes:
-        """Hash: Stripe's customers that are this reader's, by the objects that make it so (`customers`)."""
+        """Hash: name of a Stripe object → its number and Stripe customer, for the objects that this reader owns."""
         return b"%b:{%b}customers" % (self.prefix, tag)
 
     def erased(self, tag: bytes) -> bytes:
-        """String: when this reader was erased (epoch seconds), so that Stripe does not bring the reader back."""
+        """String: when this reader was erased (epoch seconds), so that older Stripe facts do not bring them back."""
         return b"%b:{%b}erased" % (self.prefix, tag)
 
-    def outbox(self, tag: bytes) -> bytes:
-        """List: audit entries written with a change of this reader and not yet in the chain."""
-        return b"%b:{%b}audit" % (self.prefix, tag)
-
     def audited(self, tag: bytes) -> bytes:
-        """Sorted set: numbers of the audit records about this reader."""
+        """Sorted set: sequence numbers of the audit records about this reader."""
         return b"%b:{%b}audited" % (self.prefix, tag)
+
+    def gifts(self, tag: bytes) -> bytes:
+        """Sorted set: the story passes that a reader gave this month and the last, by when (ms)."""
+        return b"%b:{%b}gifts" % (self.prefix, tag)
 
     def reader_meter(self, tag: bytes, code: bytes) -> bytes:
         """String: the stories counted for a reader, packed (`meters`)."""
@@ -89,35 +135,135 @@ class Keys:
         """String: the stories counted for a visitor, packed."""
         return b"%b:{%b}v%b" % (self.prefix, tag, code)
 
-    def shared(self, name: str) -> bytes:
-        """A key that there is one of; `name` is unique in the house."""
-        return b"%b:%b" % (self.prefix, name.encode())
+    # The audit log.
+
+    def outbox(self, tag: bytes) -> bytes:
+        """List: audit entries that were written with a change in the slot of this tag and are not in the chain yet."""
+        return b"%b:{%b}audit" % (self.prefix, tag)
 
     @property
     def audit_log(self) -> bytes:
-        """Hash: the audit chain, `seq` → record."""
+        """Hash: the audit chain, sequence number → record."""
         return b"%b:{audit}log" % self.prefix
 
     @property
     def audit_head(self) -> bytes:
-        """Hash: `seq` and `hash` of the newest record; `checkpoint`, where older ones were let go."""
+        """Hash: `seq` and `hash` of the newest record; `checkpoint` if older records were pruned."""
         return b"%b:{audit}head" % self.prefix
 
     @property
     def audit_seen(self) -> bytes:
-        """Sorted set: ids of entries already in the chain, by their seq, so that a repeat changes nothing."""
+        """Sorted set: IDs of entries that are in the chain, by sequence number, so that a repeat changes nothing."""
         return b"%b:{audit}seen" % self.prefix
 
     @property
     def audit_intents(self) -> bytes:
-        """Set: `tag:name:moment` of whoever is about to write to the outbox of that tag."""
+        """Set: `tag:name:moment` of each writer that is about to write to the outbox of that tag."""
         return b"%b:{audit}intents" % self.prefix
 
     @property
     def audit_refused(self) -> bytes:
-        """List: what was found in outboxes and was not put there by this service; never part of the chain."""
+        """List: outbox entries without a valid signature of this service; they never enter the chain."""
         return b"%b:{audit}refused" % self.prefix
 
+    # Admins, grants, imports, story passes, merges, reporting.
+
     def admin(self, name: str) -> bytes:
-        """A hash that there is one of, in the slot of the admins' own outbox (`outbox(ADMIN)`)."""
-        return b"%b:{%b}%b" % (self.prefix, ADMIN, name.encode())
+        """Return a key that exists once, in the slot of the admins' own outbox (`outbox(ADMIN)`)."""
+        return self.tagged(ADMIN, name)
+
+    @property
+    def grant_ends(self) -> bytes:
+        """Sorted set: `<grant> <reader's hash>` of each grant that is not revoked, by its end (epoch seconds)."""
+        return b"%b:{ends}grants" % self.prefix
+
+    @property
+    def grant_details(self) -> bytes:
+        """Hash: the members of `grant_ends` → [plan, start, reader or null]."""
+        return b"%b:{ends}about" % self.prefix
+
+    def grant_import(self, import_id: str) -> bytes:
+        """Hash: the state of an import."""
+        return self.tagged(import_tag(import_id), "import")
+
+    def import_rows(self, import_id: str) -> bytes:
+        """Hash: number of a chunk → its rows, sealed."""
+        return self.tagged(import_tag(import_id), "rows")
+
+    def story_pass(self, pass_id: str) -> bytes:
+        """Hash: a story pass, and the readers and visitors that it admitted (`passes`)."""
+        return self.tagged(pass_tag(pass_id), "pass")
+
+    @property
+    def listed_passes(self) -> bytes:
+        """Sorted set with one score: creation time (13 digits, ms) and ID of each pass, so that members sort by time."""
+        return b"%b:{passes}listed" % self.prefix
+
+    def merge(self, name: str) -> bytes:
+        """Hash: `heirs`, `members`, `todo` or `names` of merged readers (`merges`)."""
+        return self.tagged(b"merge", name)
+
+    def alert(self, name: str) -> bytes:
+        """`prices`, `bought`, `ownerless` or `flags` (`alert_flags`)."""
+        return self.tagged(b"attention", name)
+
+    def usage(self, name: str) -> bytes:
+        """A bucket of counters, `d:<day>` or `h:<hour>`; `upsold`; or a process's last batch `p:<process>`."""
+        return self.tagged(b"activity", name)
+
+    # Stripe's objects and events. `name` is a `Ref.text` such as `subscription:sub_1`, `partition` is its partition.
+
+    def stripe_object(self, name: str) -> bytes:
+        """Hash: what is known of an object (`objects`)."""
+        return self._in_partition(partition_of(name), f"o:{name}")
+
+    def pending_events(self, name: str) -> bytes:
+        """Sorted set: events about this object that are not done, by their number."""
+        return self._in_partition(partition_of(name), f"w:{name}")
+
+    def copy_holders(self, name: str) -> bytes:
+        """Sorted set: `letter:reader` of each reader with a copy, by the revision of the copy that was written last."""
+        return self._in_partition(partition_of(name), f"h:{name}")
+
+    def seats(self, name: str) -> bytes:
+        """Sorted set: readers with a seat of this subscription, by when it was assigned (ms)."""
+        return self._in_partition(partition_of(name), f"t:{name}")
+
+    def removed_seats(self, name: str) -> bytes:
+        """Sorted set: readers who lost a seat because fewer were paid for, by when it had been assigned (ms)."""
+        return self._in_partition(partition_of(name), f"r:{name}")
+
+    def customer_objects(self, customer: str) -> bytes:
+        """Set: names of the objects of this Stripe customer, in the customer's own partition."""
+        return self._in_partition(partition_of(f"customer:{customer}"), f"c:{customer}")
+
+    def stripe_event(self, partition: int, event: str) -> bytes:
+        """Hash: an event, its state, and the facts of its payload. It lies in the partition of its first object."""
+        return self._in_partition(partition, f"e:{event}")
+
+    def ledger(self, partition: int) -> bytes:
+        """Sorted set: IDs of the events of this partition, by when they were received (ms)."""
+        return self._in_partition(partition, "ledger")
+
+    def inbox(self, partition: int) -> bytes:
+        """Sorted set: IDs of the events that are not done, by when any process may work on them (ms)."""
+        return self._in_partition(partition, "inbox")
+
+    def dead_events(self, partition: int) -> bytes:
+        """Sorted set: IDs of the events that were given up, by when (ms)."""
+        return self._in_partition(partition, "dead")
+
+    def refresh_queue(self, partition: int) -> bytes:
+        """Sorted set: names of objects that have to be read from Stripe, by the time of the next try (ms)."""
+        return self._in_partition(partition, "unread")
+
+    def fan_out_queue(self, partition: int) -> bytes:
+        """Sorted set: names of objects whose copies are out of date, by since when (ms)."""
+        return self._in_partition(partition, "unspread")
+
+    def recheck_queue(self, partition: int) -> bytes:
+        """Sorted set: names of all objects of this partition, by when they change by themselves (ms, or infinite)."""
+        return self._in_partition(partition, "due")
+
+    def _in_partition(self, partition: int, rest: str) -> bytes:
+        return b"%b:{s:%d}%b" % (self.prefix, partition, rest.encode())

@@ -20,7 +20,7 @@ import msgspec
 
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers import source_codec
 from service.domain.sources import Grant
 
 _IMPORTED = 40
@@ -49,8 +49,8 @@ class GrantEnds:
     def __init__(self, store: Store) -> None:
         self._link = store.link
         self._readers = store.keys
-        self._key = b"%b:{ends}grants" % store.keys.prefix
-        self._about = b"%b:{ends}about" % store.keys.prefix
+        self._key = store.keys.grant_ends
+        self._about = store.keys.grant_details
 
     def expect(self, reader: str, grant: Grant) -> None:
         """This grant is about to be written: whichever of its ends is the earlier stands here meanwhile."""
@@ -173,7 +173,9 @@ class GrantEnds:
             commands += [(key, (b"HGET", key, field)) for key in keys]
         replies = self._link.read(commands)
         records = [hot or past for hot, past in zip(replies[::2], replies[1::2], strict=True)]
-        sources = [codec.decode(f, record) if record else None for f, record in zip(fields, records, strict=True)]
+        sources = [
+            source_codec.decode(f, record) if record else None for f, record in zip(fields, records, strict=True)
+        ]
         return [source if isinstance(source, Grant) else None for source in sources]
 
 

@@ -13,8 +13,7 @@ from typing import Any
 
 from service.adapters.identifiers import new_id
 from service.adapters.recent_entitlements import Held, Known
-from service.adapters.redis.audit import audit as trail
-from service.adapters.redis.audit.audit import Actor, Audit
+from service.adapters.redis.audit.audit import Actor, Audit, audit_entry
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.readers.readers import Kept, Readers
 from service.domain.catalogue import Catalogue
@@ -68,7 +67,7 @@ class Grants:
             actor=actor.name,
             created_at=int(now),
         )
-        written = trail.entry(
+        written = audit_entry(
             actor,
             "grant.create",
             now=now,
@@ -130,7 +129,7 @@ class Grants:
             if changed == grant:
                 return grant
             before, after = differences(described(grant, now), described(changed, now))
-            written = trail.entry(
+            written = audit_entry(
                 actor, action, now=now, reader=reader, target=grant_id, before=before, after=after, reason=reason
             )
             if self._write(reader, changed, kept.number + 1, written, now) is not None:

@@ -23,9 +23,10 @@ import msgspec
 from service.adapters.crypto import Sealer
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.errors import StoreError
+from service.adapters.redis.client.keys import import_tag
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import HISTORY_ENTRIES, pairs_in
 from service.domain.errors import NewerSchema
 
@@ -118,28 +119,17 @@ class Imports:
         self._sealer = sealer
         self._open = store.keys.shared("imports")
 
-    @staticmethod
-    def tag(import_id: str) -> bytes:
-        """The hash tag of an import; also the name of its audit outbox."""
-        return b"i:" + import_id.encode()
-
-    def _key(self, import_id: str) -> bytes:
-        return b"%b:{%b}import" % (self._keys.prefix, self.tag(import_id))
-
-    def _rows(self, import_id: str) -> bytes:
-        return b"%b:{%b}rows" % (self._keys.prefix, self.tag(import_id))
-
     # Staging: nothing of it shows.
 
     def put_chunk(self, import_id: str, chunk: int, rows: Sequence[Row]) -> None:
         """Stages a chunk of a new import."""
-        key = self._rows(import_id)
+        key = self._keys.import_rows(import_id)
         sealed = self._sealed(rows)
         self._link.pipeline([(key, (b"HSET", key, chunk, sealed)), (key, (b"EXPIRE", key, STAGED_FOR))])
 
     def put_manifest(self, manifest: Manifest) -> None:
         """Stages the whole: the last step before it may be committed."""
-        key = self._key(manifest.id)
+        key = self._keys.grant_import(manifest.id)
         said: dict[str, Any] = {
             "schema": SCHEMA,
             "state": manifest.state,
@@ -158,13 +148,13 @@ class Imports:
 
     def drop(self, import_id: str) -> None:
         """Lets go of what was staged and will never be committed."""
-        for key in (self._key(import_id), self._rows(import_id)):
+        for key in (self._keys.grant_import(import_id), self._keys.import_rows(import_id)):
             self._link.call(key, b"DEL", key)
         self.close(import_id)
 
     def note_approval(self, import_id: str, approval: str) -> None:
         """Notes what it waits for."""
-        key = self._key(import_id)
+        key = self._keys.grant_import(import_id)
         self._link.call(key, b"HSET", key, b"approval", approval)
 
     # Committing, and telling.
@@ -179,13 +169,17 @@ class Imports:
         return self._to("undoing", import_id, entry_id, entry)
 
     def _to(self, state: str, import_id: str, entry_id: str, entry: bytes) -> tuple[bool, State | None]:
-        keys = [self._key(import_id), self._rows(import_id), self._keys.outbox(self.tag(import_id))]
+        keys = [
+            self._keys.grant_import(import_id),
+            self._keys.import_rows(import_id),
+            self._keys.outbox(import_tag(import_id)),
+        ]
         done, before = self._link.run(STATE, keys, [state, entry_id, entry, KEPT_FOR])
         return bool(done), cast(Any, before.decode() or None)
 
     def find(self, import_id: str) -> Manifest | None:
         """An import; `None` if there is none of that id, or none any more."""
-        key = self._key(import_id)
+        key = self._keys.grant_import(import_id)
         said = dict(pairs_in(self._link.call(key, b"HGETALL", key)))
         if b"state" not in said:
             return None
@@ -235,18 +229,18 @@ class Imports:
         counters = [part for pair in (counted or {}).items() for part in pair]
         sealed = self._sealed(rows) if rows is not None else ""
         arguments: list[bytes | int | str] = [holder, int(lease * 1000), KEPT_FOR, state, chunk, sealed, *counters]
-        reply = self._link.run(TURN, [self._key(import_id), self._rows(import_id)], arguments)
+        reply = self._link.run(TURN, [self._keys.grant_import(import_id), self._keys.import_rows(import_id)], arguments)
         return Turn(cast(Any, reply[0].decode()), int(reply[1]), int(reply[2]), reply[3])
 
     def release(self, import_id: str, holder: str) -> None:
         """Gives the lease back early; another may go on at once."""
-        key = self._key(import_id)
+        key = self._keys.grant_import(import_id)
         if self._link.call(key, b"HGET", key, b"holder") == holder.encode():
             self._link.call(key, b"HDEL", key, b"holder", b"lease")
 
     def chunk(self, import_id: str, chunk: int) -> list[Row]:
         """The rows of a chunk."""
-        key = self._rows(import_id)
+        key = self._keys.import_rows(import_id)
         return self.rows_in(self._link.call(key, b"HGET", key, chunk))
 
     def rows_in(self, sealed: bytes | None) -> list[Row]:
@@ -258,12 +252,12 @@ class Imports:
 
     def keep_chunk(self, import_id: str, holder: str, state: State, chunk: int, rows: Sequence[Row]) -> bool:
         """Writes a chunk anew. `False`: it is not ours any more, or in another state."""
-        keys = [self._key(import_id), self._rows(import_id)]
+        keys = [self._keys.grant_import(import_id), self._keys.import_rows(import_id)]
         return bool(self._link.run(KEEP, keys, [holder, state, chunk, self._sealed(rows)]))
 
     def put(self, puts: Sequence[Put], turn: Turn, staged_at: int, cause: str, now: float) -> list[Outcome]:
         """Puts grants' records, each by itself; `cause` names the audit entry that brought them."""
-        said: list[bytes | int | str] = [codec.SCHEMA, int(now), int(now * 1000) % 1000, cause]
+        said: list[bytes | int | str] = [source_codec.SCHEMA, int(now), int(now * 1000) % 1000, cause]
         said += [HISTORY_ENTRIES, turn.until_ms, staged_at]
         parts = [puts[start : start + TOGETHER] for start in range(0, len(puts), TOGETHER)]
         replies = [verdict for part in parts for verdict in self._put(part, said)]

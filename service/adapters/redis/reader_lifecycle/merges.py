@@ -11,14 +11,12 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from service.adapters.redis.client.keys import owner_mark, reader_hash
+from service.adapters.redis.client.keys import READER_TAG, owner_mark, reader_hash
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.readers import meters
-from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers import meters, source_codec
 from service.adapters.redis.readers.readers import ALIAS, Kept, Readers
-from service.adapters.redis.story_passes.gifts import Gifts
-from service.adapters.redis.story_passes.passes import carry_openings
+from service.adapters.redis.story_passes.passes import Gifts, carry_openings
 from service.domain.catalogue import Catalogue
 
 COMMIT, INHERIT = load("merge_commit"), load("merge_inherit")
@@ -48,10 +46,10 @@ class Merges:
         self._readers = readers
         self._catalogue = catalogue
         self._gifts = Gifts(store)
-        self._heirs = b"%b:{merge}heirs" % store.keys.prefix
-        self._members = b"%b:{merge}members" % store.keys.prefix
-        self._todo = b"%b:{merge}todo" % store.keys.prefix
-        self._names = b"%b:{merge}names" % store.keys.prefix
+        self._heirs = store.keys.merge("heirs")
+        self._members = store.keys.merge("members")
+        self._todo = store.keys.merge("todo")
+        self._names = store.keys.merge("names")
 
     def commit(self, merge: Merge) -> tuple[Verdict, str]:
         """Commits a merge, or says why not. Gives who stays: where that one was merged itself, its heir."""
@@ -69,7 +67,7 @@ class Merges:
         for tag, todo in zip(row[::2], row[1::2], strict=True):
             gone, audit, at = msgspec.json.decode(todo)
             (heir,) = self._link.read([(self._heirs, (b"HGET", self._heirs, tag))])
-            found.append(Merge(gone, heir[22:].decode(), audit, at))
+            found.append(Merge(gone, heir[READER_TAG:].decode(), audit, at))
         return found
 
     def finished(self, gone: str) -> None:
@@ -113,8 +111,8 @@ class Merges:
         """
         self._link.call(self._names, b"HSET", self._names, reader_hash(merge.gone), merge.gone)
         (tags,) = self._link.read([(self._members, (b"HGET", self._members, reader_hash(merge.stays)))])
-        for at in range(0, len(tags or b""), 22):
-            key = self._keys.reader(tags[at : at + 22])
+        for at in range(0, len(tags or b""), READER_TAG):
+            key = self._keys.reader(tags[at : at + READER_TAG])
             self._link.call(key, b"HSET", key, ALIAS, merge.stays)
 
     def leave(self, merge: Merge, now: float) -> None:
@@ -141,7 +139,7 @@ class Merges:
         for place, row in zip(("reader", "past"), replies, strict=True):
             for field, record in zip(row[::2], row[1::2], strict=True):
                 if field[1:2] == b":":
-                    found.append((place, Kept(field, record, codec.decode(field, record))))
+                    found.append((place, Kept(field, record, source_codec.decode(field, record))))
         return found
 
     def _field(self, reader: str, field: bytes) -> tuple[bytes, tuple[bytes, ...]]:

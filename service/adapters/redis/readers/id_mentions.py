@@ -14,7 +14,7 @@ import msgspec
 
 from service.adapters.redis.client.link import Command, Link
 from service.adapters.redis.client.scripts import load
-from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import pairs_in
 from service.domain.errors import NewerSchema
 from service.domain.sources import Grant
@@ -64,12 +64,14 @@ class Mentions:
         if field[:2] != b"g:":
             return None
         try:
-            grant = codec.decode(field, value)
+            grant = source_codec.decode(field, value)
         except (NewerSchema, ValueError):
             return None
         if not isinstance(grant, Grant) or not self._word.search(grant.reason):
             return None
-        return codec.encode(replace(grant, reason=self._word.sub(INSTEAD, grant.reason)), codec.number_of(value))
+        return source_codec.encode(
+            replace(grant, reason=self._word.sub(INSTEAD, grant.reason)), source_codec.number_of(value)
+        )
 
     def _pass(self, value: bytes) -> bytes | None:
         schema, story, reason, *rest = _decode(value)

@@ -1,6 +1,6 @@
 """Readers in the store: the hot record that a check reads, the past beside it, and the history of both.
 
-A reader's record is a hash with a field a source (`codec.field_of`). What has ended lies in the past, so that a check
+A reader's record is a hash with a field a source (`source_codec.field_of`). What has ended lies in the past, so that a check
 reads only what can still open something. Every change of a source leaves an entry in the history, by which the past can
 be told later: `[1, at, field, record, cause, ms]`, `record` null where the source went to another reader, `ms` what `at` left
 off.
@@ -17,7 +17,7 @@ import msgspec
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers import source_codec
 from service.domain.catalogue import Catalogue
 from service.domain.errors import NewerSchema
 from service.domain.sources import Holding, Source
@@ -49,7 +49,7 @@ class Kept:
 
     @property
     def number(self) -> int:
-        return codec.number_of(self.record)
+        return source_codec.number_of(self.record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Readers:
         hot, past = self.keys.reader(tag), self.keys.past(tag)
         here, ended = self._link.read([(hot, (b"HGET", hot, field)), (past, (b"HGET", past, field))])
         record = here or ended
-        return Kept(field, record, codec.decode(field, record)) if record else None
+        return Kept(field, record, source_codec.decode(field, record)) if record else None
 
     def resolve(self, reader: str) -> str:
         """The reader that this one is answered as: itself, unless it was merged into another."""
@@ -155,7 +155,7 @@ class Readers:
         `rule` `higher` takes any number above the one that stands, `next` only its successor. `ended` sources lie in the
         past. `cause` names the event or the audit entry that brought the change.
         """
-        field, record = codec.field_of(source), codec.encode(source, number)
+        field, record = source_codec.field_of(source), source_codec.encode(source, number)
         if self._watch is not None:
             self._watch.putting(reader, source)
         outcome = self._put(reader, field, number, rule, ended, record, now, cause, audit)
@@ -165,7 +165,7 @@ class Readers:
 
     def leave_tombstone(self, reader: str, field: bytes, number: int, *, now: float, cause: str) -> Outcome:
         """Marks a source as another reader's, so that a late write cannot bring it back here."""
-        return self._put(reader, field, number, "higher", True, codec.tombstone(number), now, cause, b"")
+        return self._put(reader, field, number, "higher", True, source_codec.tombstone(number), now, cause, b"")
 
     def _put(
         self,
@@ -187,7 +187,7 @@ class Readers:
         verdict, stands, before = cast("tuple[bytes, int, bytes]", self._link.run(PUT, keys, arguments))
         if verdict == b"merged":
             return self._put_with_heir(before.decode(), field, number, rule, ended, record, now, cause, audit)
-        known = codec.decode(field, before) if before else None
+        known = source_codec.decode(field, before) if before else None
         return Outcome(cast(Any, verdict.decode()), stands, known)
 
     def _put_with_heir(
@@ -213,14 +213,14 @@ class Readers:
 def history_entry(now: float, field: bytes, record: bytes, cause: str) -> bytes:
     """An entry of the history, in whole seconds; a tombstone's record is null."""
     text = None if len(_decoder.decode(record)) == 2 else record.decode()
-    return _encoder.encode([codec.SCHEMA, int(now), field.decode(), text, cause, int(now * 1000) % 1000])
+    return _encoder.encode([source_codec.SCHEMA, int(now), field.decode(), text, cause, int(now * 1000) % 1000])
 
 
 def change_in(entry: bytes) -> Change:
     """An entry of a history, read. `NewerSchema` if a newer service wrote it."""
     schema, at, field, record, cause, ms = _decoder.decode(entry)
-    if schema != codec.SCHEMA:
-        raise NewerSchema(f"a history entry of schema {schema}, this service knows {codec.SCHEMA}")
+    if schema != source_codec.SCHEMA:
+        raise NewerSchema(f"a history entry of schema {schema}, this service knows {source_codec.SCHEMA}")
     kept = record.encode() if record is not None else None
     return Change(at, field.encode(), kept, cause, at + ms / 1000)
 
@@ -237,7 +237,7 @@ def kept_in(reply: Any) -> list[Kept]:
     found = []
     for field, record in pairs_in(reply):
         if field[1:2] == b":":
-            found.append(Kept(field, record, codec.decode(field, record)))
+            found.append(Kept(field, record, source_codec.decode(field, record)))
     return found
 
 
@@ -281,9 +281,31 @@ class HoldingsCache:
 
     def _work_out(self, pair: tuple[bytes, bytes]) -> tuple[Holding, ...]:
         field, record = pair
-        source = codec.decode(field, record) if field[1:2] == b":" else None
+        source = source_codec.decode(field, record) if field[1:2] == b":" else None
         holdings = source.holdings(self._catalogue) if source is not None else ()
         if len(self._known) >= self._most:
             self._known.clear()
         self._known[pair] = holdings
         return holdings
+
+
+PUT_CUSTOMER = load("put_customer")
+
+
+class Customers:
+    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._keys = store.keys
+
+    def put(self, reader: str, name: str, number: int, customer: str | None) -> None:
+        """The object `name`, of this customer, is the reader's; `None`: it is no more."""
+        key = self._keys.customers(reader_hash(reader))
+        self._link.run(PUT_CUSTOMER, [key], [name, number, customer or ""])
+
+    def objects(self, reader: str) -> list[str]:
+        """The names of all objects that are or were the reader's; `Readers.customers` has the customers."""
+        key = self._keys.customers(reader_hash(reader))
+        (row,) = self._link.read([(key, (b"HKEYS", key))])
+        return [name.decode() for name in row]

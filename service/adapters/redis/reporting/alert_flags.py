@@ -16,9 +16,9 @@ from typing import Literal
 
 import msgspec
 
+from service.adapters.redis.client.keys import PARTITIONS
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import pairs_in
-from service.adapters.redis.stripe_objects.stripe_keys import PLACES, StripeKeys
 
 MOST_PRICES = 200
 MOST_OWNERLESS = 10_000
@@ -53,12 +53,11 @@ class AttentionStore:
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
-        self._prefix = store.keys.prefix
-        self._stripe = StripeKeys(store.keys.prefix)
+        self._keys = store.keys
 
     def note_price(self, bought: Bought, now: float) -> None:
         """A price was met with that no plan has."""
-        prices, names, what = self._key("prices"), self._key("bought"), _what(bought)
+        prices, names, what = self._keys.alert("prices"), self._keys.alert("bought"), _what(bought)
         self._link.pipeline(
             [
                 (prices, (b"ZADD", prices, int(now), what)),
@@ -68,7 +67,7 @@ class AttentionStore:
 
     def prices(self) -> list[Bought]:
         """The prices noted, the latest first."""
-        prices, names = self._key("prices"), self._key("bought")
+        prices, names = self._keys.alert("prices"), self._keys.alert("bought")
         listed, known = self._link.read(
             [(prices, (b"ZRANGE", prices, b"0", b"-1", b"REV")), (names, (b"HGETALL", names))]
         )
@@ -78,17 +77,21 @@ class AttentionStore:
     def drop_prices(self, gone: Sequence[Bought]) -> None:
         """These are some plan's by now."""
         if gone:
-            prices, names, what = self._key("prices"), self._key("bought"), [_what(bought) for bought in gone]
+            prices, names, what = (
+                self._keys.alert("prices"),
+                self._keys.alert("bought"),
+                [_what(bought) for bought in gone],
+            )
             self._link.pipeline([(prices, (b"ZREM", prices, *what)), (names, (b"HDEL", names, *what))])
 
     def note_ownerless(self, name: str, now: float) -> None:
         """A paid object is nobody's."""
-        key = self._key("ownerless")
+        key = self._keys.alert("ownerless")
         self._link.call(key, b"ZADD", key, b"NX", int(now), name)
 
     def ownerless(self, limit: int) -> tuple[int, list[str]]:
         """How many there may be, and the names of the latest."""
-        key = self._key("ownerless")
+        key = self._keys.alert("ownerless")
         count, names = self._link.read(
             [(key, (b"ZCARD", key)), (key, (b"ZRANGE", key, b"0", b"%d" % (limit - 1), b"REV"))]
         )
@@ -96,7 +99,7 @@ class AttentionStore:
 
     def all_ownerless(self) -> Iterator[list[str]]:
         """The names of all, some at a time; one may come twice."""
-        key, cursor = self._key("ownerless"), b"0"
+        key, cursor = self._keys.alert("ownerless"), b"0"
         while True:
             cursor, row = self._link.call(key, b"ZSCAN", key, cursor, b"COUNT", 100)
             yield [bytes(name).decode() for name in row[::2]]
@@ -106,12 +109,12 @@ class AttentionStore:
     def drop_ownerless(self, names: Sequence[str]) -> None:
         """These have an owner by now, or are over."""
         if names:
-            key = self._key("ownerless")
+            key = self._keys.alert("ownerless")
             self._link.call(key, b"ZREM", key, *names)
 
     def tidy(self) -> None:
         """Keeps both bounded; the oldest go."""
-        prices, names, ownerless = self._key("prices"), self._key("bought"), self._key("ownerless")
+        prices, names, ownerless = self._keys.alert("prices"), self._keys.alert("bought"), self._keys.alert("ownerless")
         old = self._link.call(prices, b"ZRANGE", prices, 0, -MOST_PRICES - 1)
         if old:
             self._link.pipeline([(prices, (b"ZREM", prices, *old)), (names, (b"HDEL", names, *old))])
@@ -119,31 +122,28 @@ class AttentionStore:
 
     def raise_flag(self, what: Flagged, count: int, detail: str, now: float) -> None:
         """Notes something of which there is one."""
-        key = self._key("flags")
+        key = self._keys.alert("flags")
         self._link.call(key, b"HSET", key, what, _encode([int(now), count, detail]))
 
     def lower_flag(self, what: Flagged) -> None:
         """It is over."""
-        key = self._key("flags")
+        key = self._keys.alert("flags")
         self._link.call(key, b"HDEL", key, what)
 
     def flags(self) -> dict[str, Flag]:
         """Whatever is noted, by what it is."""
-        key = self._key("flags")
+        key = self._keys.alert("flags")
         reply = self._link.call(key, b"HGETALL", key)
         return {bytes(what).decode(): Flag(*_decode(value)) for what, value in pairs_in(reply)}
 
     def dead_letters(self, limit: int) -> tuple[int, list[tuple[str, float]]]:
         """How many events were given up, and the latest of them with the moment (epoch seconds)."""
-        keys = [self._stripe.dead(place) for place in range(PLACES)]
+        keys = [self._keys.dead_events(place) for place in range(PARTITIONS)]
         part = (b"0", b"%d" % (limit - 1), b"REV", b"WITHSCORES")
         replies = self._link.read([(key, command) for key in keys for command in _both(key, part)])
         rows = replies[1::2]
         found = [(bytes(row[at]).decode(), float(row[at + 1]) / 1000) for row in rows for at in range(0, len(row), 2)]
         return sum(replies[::2]), sorted(found, key=lambda one: one[1], reverse=True)[:limit]
-
-    def _key(self, name: str) -> bytes:
-        return b"%b:{attention}%b" % (self._prefix, name.encode())
 
 
 def _both(key: bytes, part: tuple[bytes, ...]) -> list[tuple[bytes, ...]]:

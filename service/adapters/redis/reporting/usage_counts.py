@@ -58,7 +58,7 @@ class ActivityStore:
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
-        self._prefix = store.keys.prefix
+        self._keys = store.keys
 
     def add(self, process: str, part: Part, today: date, now: float) -> bool:
         """Adds a part; `False`: it was added before."""
@@ -77,7 +77,12 @@ class ActivityStore:
             "shown": [[tag.decode(), at] for tag, at in part.shown],
             "begun": [[tag.decode(), at] for tag, at in part.begun],
         }
-        keys = [self._key(f"p:{process}"), self._key("upsold"), self._day(today), *(key for key, _ in added)]
+        keys = [
+            self._keys.usage(f"p:{process}"),
+            self._keys.usage("upsold"),
+            self._day(today),
+            *(key for key, _ in added),
+        ]
         arguments: list[bytes | int | str] = [part.number, _MARK_KEPT, int(now), WITHIN, MOST_READERS, _encode(told)]
         return bool(self._link.run(ADD, keys, arguments))
 
@@ -108,20 +113,17 @@ class ActivityStore:
 
     def forget(self, tag: bytes) -> None:
         """A reader is erased: that she saw the upsell box is forgotten."""
-        self._link.call(self._key("upsold"), b"ZREM", self._key("upsold"), tag)
+        self._link.call(self._keys.usage("upsold"), b"ZREM", self._keys.usage("upsold"), tag)
 
     def _read(self, keys: Sequence[bytes]) -> list[dict[str, int]]:
         replies: list[Any] = self._link.read([(key, (b"HGETALL", key)) for key in keys]) if keys else []
         return [{bytes(field).decode(): int(value) for field, value in pairs_in(reply)} for reply in replies]
 
     def _day(self, day: date) -> bytes:
-        return self._key(f"d:{day.isoformat()}")
+        return self._keys.usage(f"d:{day.isoformat()}")
 
     def _hour(self, hour: int) -> bytes:
-        return self._key(f"h:{hour}")
-
-    def _key(self, name: str) -> bytes:
-        return b"%b:{activity}%b" % (self._prefix, name.encode())
+        return self._keys.usage(f"h:{hour}")
 
 
 def _sum(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:

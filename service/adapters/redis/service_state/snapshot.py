@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from service.adapters.redis.client.errors import StoreError
+from service.adapters.redis.client.keys import READER_TAG
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.reader_lifecycle.eraser import parts as parts_of
 from service.adapters.redis.readers.readers import pairs_in
 
 READER = load("snapshot_reader")
@@ -27,7 +27,6 @@ LASTS = 120_000
 _NOT_KEPT = (b"probe", b"secret", b"leader", b"retention", b"wrong:")
 _OF_EVERY_TITLE = (b":policies", b":secret")
 """By these, and by its keys with a hash tag, a title is known whose prefix begins with ours and a colon."""
-_READER_TAG = 22
 _COUNT = 1_000
 
 
@@ -92,7 +91,7 @@ class Snapshot:
         return self._ours(key, others) and not key[len(self._start) :].startswith(_NOT_KEPT)
 
     def _phase(self, key: bytes) -> int:
-        return _PHASES.index(_phase_of(*parts_of(self._keys.prefix, key)))
+        return _PHASES.index(_phase_of(*self._keys.split(key)))
 
     def _whole(self, keys: Sequence[bytes], least: int) -> Iterator[Part]:
         """Keys one by one, each complete."""
@@ -129,7 +128,7 @@ class Snapshot:
 
     def _readers(self, keys: Sequence[bytes]) -> Iterator[Part]:
         """Readers, each of one moment; the history's key, which every reader with sources has, brings the rest along."""
-        asked = [self._asked(*parts_of(self._keys.prefix, key)) for key in keys]
+        asked = [self._asked(*self._keys.split(key)) for key in keys]
         try:
             replies = self._link.pipeline([(n[0], (b"EVALSHA", READER.sha, 4, *n, only)) for n, only in asked])
         except StoreError:
@@ -195,7 +194,7 @@ class Snapshot:
             commands += [(key, (_PUTS[part.kind], key, *_in_order(part.kind, row))) for row in rows]
             if part.expires:
                 commands.append((key, (b"PEXPIREAT", key, part.expires)))
-            tag, rest = parts_of(self._keys.prefix, key)
+            tag, rest = self._keys.split(key)
             if rest == b"audit":
                 # Whoever moves entries to the chain has to look into this outbox.
                 intents = self._keys.audit_intents
@@ -223,8 +222,8 @@ def _phase_of(tag: bytes, rest: bytes) -> str:
         if rest.startswith((b"e:", b"w:")) or rest in (b"ledger", b"inbox", b"dead", b"audit"):
             return "events"
         return "marks" if rest in (b"unread", b"unspread", b"due") else "objects"
-    if len(tag) == _READER_TAG and rest in (b"", b"past", b"history", b"audit"):
+    if len(tag) == READER_TAG and rest in (b"", b"past", b"history", b"audit"):
         return "readers"
-    if len(tag) == _READER_TAG:
+    if len(tag) == READER_TAG:
         return "marks"
     return "events" if tag.startswith(b"i:") else "shared"

@@ -15,14 +15,14 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
 from service.adapters.crypto import Signer
-from service.adapters.redis.audit import audit as trail
-from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.audit.registry import Registry
+from service.adapters.redis.audit.audit import Actor, Registry, audit_entry
+from service.adapters.redis.client.store import Store
 from service.domain.errors import NameInUse, NewerSchema, StoreUnavailable, UnknownKey
 
 SCHEMA = 1
@@ -80,7 +80,7 @@ class AdminKeys:
     def add(self, name: str, role: str, mark: bytes, reason: str | None, actor: Actor, now: float) -> AdminKey:
         """Keeps a new key by its hash. `NameInUse`."""
         key = AdminKey(name, role, mark.hex(), round(now, 6), actor.name)
-        written = trail.entry(
+        written = audit_entry(
             actor, "key.create", now=now, reader=None, target=name, before=None, after={"role": role}, reason=reason
         )
         if self.is_taken(name) or not self._registry.put(name, None, _packed(key), written):
@@ -92,7 +92,7 @@ class AdminKeys:
         while (kept := self._registry.get(name)) is not None:
             key = _unpacked(name, kept)
             before: dict[str, Any] = {"role": key.role}
-            written = trail.entry(
+            written = audit_entry(
                 actor, "key.end", now=now, reader=None, target=name, before=before, after=None, reason=reason
             )
             if self._registry.put(name, kept, None, written):
@@ -174,3 +174,37 @@ class KeyBook:
         except StoreUnavailable:
             if self._by_mark is None:
                 raise
+
+
+WINDOW = 60
+_MOST = 10_000
+
+
+class WrongKeys:
+    """Counts them."""
+
+    def __init__(self, store: Store, *, enough: int = 1 << 31) -> None:
+        """From `enough` on no more are counted in the store: the answer is the same, and costs it nothing."""
+        self._enough = enough
+        self._link = store.link
+        self._keys = store.keys
+        self._own: dict[str, tuple[float, int]] = {}
+
+    def count(self, address: str) -> int:
+        """One more of this address: how many there were within the minute."""
+        begun, count = self._own.get(address, (0.0, 0))
+        if time.monotonic() - begun >= WINDOW:
+            begun, count = time.monotonic(), 0
+        if len(self._own) >= _MOST:
+            self._own.clear()
+        self._own[address] = (begun, count + 1)
+        if count + 1 >= self._enough:
+            return count + 1
+        key = self._keys.shared("wrong:" + blake2b(address.encode(), digest_size=16).hexdigest())
+        try:
+            # The time limit comes first and with the key, so that no crash leaves an address locked out for good.
+            begin = (b"SET", key, b"0", b"EX", WINDOW, b"NX")
+            shared = int(self._link.pipeline([(key, begin), (key, (b"INCR", key))])[1])
+        except StoreUnavailable:
+            return count + 1
+        return max(shared, count + 1)

@@ -13,9 +13,7 @@ from typing import Any, Literal
 
 from service.adapters.crypto import Sealer
 from service.adapters.identifiers import new_id
-from service.adapters.redis.audit import audit as trail
-from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.audit.registry import Registry
+from service.adapters.redis.audit.audit import Actor, Registry, audit_entry
 from service.adapters.redis.client.keys import reader_hash
 from service.domain.errors import NewerSchema, OwnApproval, UnknownApproval
 
@@ -73,7 +71,7 @@ class Approvals:
         expires = int(now) + WAITS if over_at is None else min(over_at, int(now) + WAITS)
         name = new_id("ap", now, named)
         asked = Approval(name, kind, reader, payload, wants, reason, actor.name, actor.from_ip, int(now), expires)
-        written = trail.entry(
+        written = audit_entry(
             actor,
             "approval.ask",
             now=now,
@@ -178,7 +176,7 @@ def _waits(approval: Approval, now: float) -> bool:
 def _settled(
     approval: Approval, actor: Actor, action: str, state: str, reason: str | None, now: float
 ) -> dict[str, Any]:
-    return trail.entry(
+    return audit_entry(
         actor,
         action,
         now=now,

@@ -19,14 +19,13 @@ from typing import Any, cast
 import msgspec
 
 from service.adapters.identifiers import new_id
-from service.adapters.redis.audit import audit as trail
-from service.adapters.redis.audit.audit import Actor, Audit
-from service.adapters.redis.client.keys import reader_hash, visitor_hash
+from service.adapters.redis.audit.audit import Actor, Audit, audit_entry
+from service.adapters.redis.client.keys import pass_tag, reader_hash, visitor_hash
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.story_passes.pass_keys import PassKeys
 from service.domain.errors import NewerSchema, UnknownPass
+from service.domain.meter import Window
 from service.domain.story_passes import StoryPass
 from service.domain.times import write_time
 
@@ -66,8 +65,7 @@ class Passes:
 
     def __init__(self, store: Store, audit: Audit) -> None:
         self._link = store.link
-        self._keys = PassKeys(store.keys.prefix)
-        self._outboxes = store.keys
+        self._keys = store.keys
         self._audit = audit
 
     def create(
@@ -89,7 +87,7 @@ class Passes:
             actor.name,
             round(now, 3),
         )
-        written = trail.entry(
+        written = audit_entry(
             actor,
             "pass.create",
             now=now,
@@ -100,7 +98,7 @@ class Passes:
             reason=made.reason,
         )
         # The list first: what it names and is not there is taken out again, what it does not name would never be found.
-        self._link.call(self._keys.listed, b"ZADD", self._keys.listed, 0, _place(made))
+        self._link.call(self._keys.listed_passes, b"ZADD", self._keys.listed_passes, 0, _place(made))
         doc = _encode([SCHEMA, made.story, made.reason, made.actor, made.created_at])
         arguments: list[bytes | int | str] = [doc, made.openings, made.until, made.until + KEPT]
         self._write(made.id, CREATE, arguments, written)
@@ -110,7 +108,7 @@ class Passes:
         """Takes a pass back, at once; one that is revoked stays as it is. `UnknownPass`."""
         found = self.find(pass_id)
         if found.revoked_at is None:
-            written = trail.entry(
+            written = audit_entry(
                 actor,
                 "pass.revoke",
                 now=now,
@@ -124,9 +122,9 @@ class Passes:
         return self.find(pass_id)
 
     def _write(self, pass_id: str, script: Any, arguments: list[bytes | int | str], written: dict[str, Any]) -> None:
-        tag = PassKeys.tag(pass_id)
+        tag = pass_tag(pass_id)
         self._audit.intend_at(tag)
-        keys = [self._keys.story_pass(pass_id), self._outboxes.outbox(tag)]
+        keys = [self._keys.story_pass(pass_id), self._keys.outbox(tag)]
         self._link.run(script, keys, [*arguments, self._audit.packed(written)])
         self._audit.settle_soon(tag)
 
@@ -146,7 +144,7 @@ class Passes:
 
     def page(self, limit: int, after: str | None) -> tuple[list[StoryPass], str | None]:
         """Passes, newest first, from behind a place, and the place that the next page goes on from (`None`: the end)."""
-        listed, found, last = self._keys.listed, list[StoryPass](), after
+        listed, found, last = self._keys.listed_passes, list[StoryPass](), after
         while True:
             start = b"+" if last is None else b"(" + last.encode()
             reply = self._link.call(listed, b"ZRANGE", listed, start, b"-", b"BYLEX", b"REV", b"LIMIT", 0, limit + 1)
@@ -165,7 +163,7 @@ class Passes:
 
     def tidy(self, now: float) -> int:
         """Takes out of the list what is gone; hourly, by the worker. Gives how many."""
-        listed, last, gone = self._keys.listed, b"-", 0
+        listed, last, gone = self._keys.listed_passes, b"-", 0
         made_before = b"%013d" % int((now - 60) * 1000)  # A pass just listed is about to be written.
         while True:
             upto = b"(" + made_before
@@ -196,11 +194,11 @@ def carry_openings(store: Store, gone: str, stays: str) -> None:
 
     No index says which passes those are, so all of them are looked at, some at a time. May be repeated.
     """
-    own, had, has = PassKeys(store.keys.prefix), _reader_field(gone), _reader_field(stays)
+    own, had, has = store.keys, _reader_field(gone), _reader_field(stays)
     last = b"-"
     while True:
         limits = (last, b"+", b"BYLEX", b"LIMIT", 0, _TIDY_BY)
-        places = cast("list[bytes]", store.link.call(own.listed, b"ZRANGE", own.listed, *limits))
+        places = cast("list[bytes]", store.link.call(own.listed_passes, b"ZRANGE", own.listed_passes, *limits))
         if not places:
             return
         found = [own.story_pass(place.partition(b" ")[2].decode()) for place in places]
@@ -250,3 +248,51 @@ def _pass_of(pass_id: str, reply: Sequence[bytes | None]) -> StoryPass | None:
     story, reason, actor, created_at = _values(doc)[:4]
     taken_back = int(revoked) if revoked is not None else None
     return StoryPass(pass_id, story, int(openings), int(until), reason, actor, created_at, taken_back, int(used or 0))
+
+
+CLAIM = load("gift_claim")
+
+UNMADE_AFTER = 60
+"""Seconds after which a claim without its pass was left by a crash, and is free again."""
+_KEPT = 62 * 86_400
+
+
+class Gifts:
+    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._keys = store.keys
+
+    def claim(self, reader: str, pass_id: str, month: Window, most: int, now: float) -> bool:
+        """Takes one of the month's gifts for a pass that is about to be made; `False`: all are used."""
+        at = int(now * 1000)
+        arguments: list[bytes | int | str] = [pass_id, at, month.start * 1000, most, at - _KEPT * 1000]
+        return bool(self._link.run(CLAIM, [self._key(reader)], [*arguments, int(now) + _KEPT]))
+
+    def give_back(self, reader: str, *pass_ids: str) -> None:
+        """These were claimed and never made."""
+        if pass_ids:
+            self._link.call(self._key(reader), b"ZREM", self._key(reader), *pass_ids)
+
+    def given(self, reader: str, since: int, before: float | None = None) -> list[str]:
+        """The passes that a reader gave since a moment (epoch seconds), newest first."""
+        key = self._key(reader)
+        upto = b"+inf" if before is None else b"%d" % int(before * 1000)
+        found = self._link.call(key, b"ZRANGE", key, upto, since * 1000, b"BYSCORE", b"REV")
+        return [pass_id.decode() for pass_id in cast("list[bytes]", found)]
+
+    def carry(self, gone: str, stays: str) -> None:
+        """A reader was merged into another: what the one gave counts for the other. May be repeated."""
+        (row,) = self._link.read([(self._key(gone), (b"ZRANGE", self._key(gone), b"0", b"-1", b"WITHSCORES"))])
+        if row:
+            pairs = [part for at in range(0, len(row), 2) for part in (row[at + 1], row[at])]
+            key = self._key(stays)
+            self._link.pipeline([(key, (b"ZADD", key, *pairs)), (key, (b"EXPIRE", key, _KEPT))])
+
+    def forget(self, reader: str) -> bool:
+        """A reader is erased: nobody knows any more what she gave; the passes themselves name nobody. Gives whether any."""
+        return bool(self._link.call(self._key(reader), b"DEL", self._key(reader)))
+
+    def _key(self, reader: str) -> bytes:
+        return self._keys.gifts(reader_hash(reader))

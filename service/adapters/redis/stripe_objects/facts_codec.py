@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import msgspec
 
-from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers import source_codec
 from service.domain import payments as payments
 from service.domain.errors import NewerSchema
 from service.domain.event_order import Mark
@@ -28,8 +28,8 @@ _decoder = msgspec.json.Decoder(list)
 
 def pack_told(told: Told) -> bytes:
     """The same facts always give the same bytes, so that bytes tell whether anything has changed."""
-    field = codec.field_of(told.source).decode() if told.source else ""
-    record = codec.encode(told.source, 0).decode() if told.source else ""
+    field = source_codec.field_of(told.source).decode() if told.source else ""
+    record = source_codec.encode(told.source, 0).decode() if told.source else ""
     rest = [told.customer, claims_row(told.claims), told.created, told.subscription, payment_row(told.payment)]
     flags = [told.deleted, told.terminal, told.partial, told.quantity]
     return _encoder.encode([SCHEMA, field, record, *rest, *flags, told.facts])
@@ -39,7 +39,7 @@ def unpack_told(ref: Ref, text: bytes) -> Told:
     """`NewerSchema` if a newer service wrote it."""
     row = _read(text)
     field, record, customer, claims, created, subscription, payment, deleted, terminal, partial, quantity, facts = row
-    source = codec.decode(field.encode(), record.encode()) if field else None
+    source = source_codec.decode(field.encode(), record.encode()) if field else None
     return Told(
         ref=ref,
         source=cast(Any, source),

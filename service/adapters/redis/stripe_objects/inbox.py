@@ -16,11 +16,11 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from service.adapters.redis.client.keys import PARTITIONS, partition_of
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.stripe_objects import facts_codec as told_codec
+from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.objects import LEASE, ms
-from service.adapters.redis.stripe_objects.stripe_keys import PLACES, StripeKeys, place_of
 from service.domain.stripe_facts import Facts, PaymentNews, PaymentRef, Ref, Signal, Told
 
 RECORD, FINISH, FAIL = load("stripe_record"), load("stripe_finish"), load("stripe_fail")
@@ -95,7 +95,7 @@ class Inbox:
     def __init__(self, store: Store, blind: Callable[[Told], Told] = lambda told: told) -> None:
         """`blind` leaves out the ids that must not be kept (`erased`)."""
         self._link = store.link
-        self.keys = StripeKeys(store.keys.prefix)
+        self.keys = store.keys
         self._blind = blind
 
     def record(self, event: Event, now: float, *, mode: Mode = "deliver", lease: bool = True) -> Recorded:
@@ -119,22 +119,27 @@ class Inbox:
     def _record(
         self, event: str, name: str, now: float, mode: Mode, lease: bool, why: str, fields: Sequence[bytes | str | int]
     ) -> Recorded:
-        place, keys = place_of(name), self.keys
-        names = [keys.event(place, event), keys.ledger(place), keys.inbox(place), keys.dead(place)]
+        partition, keys = partition_of(name), self.keys
+        names = [
+            keys.stripe_event(partition, event),
+            keys.ledger(partition),
+            keys.inbox(partition),
+            keys.dead_events(partition),
+        ]
         until = ms(now + LEASE) if lease else 0
         arguments: list[bytes | int | str] = [event, ms(now), KEPT_FOR, ms(now + LEFT_AFTER), until, mode]
         arguments += [ms(now - KEPT_FOR), why, *fields]
-        reply = self._link.run(RECORD, [*names, keys.object(name), keys.waiting(name)], arguments)
+        reply = self._link.run(RECORD, [*names, keys.stripe_object(name), keys.pending_events(name)], arguments)
         before, mark, leased = cast("tuple[bytes, int, int]", reply)
         return Recorded(cast(Any, before.decode() or None), mark, leased == 1)
 
     def waiting(self, name: str, upto: int) -> list[Waiting]:
         """The events about an object that are not done and have at most this number, in their order."""
-        place, key = place_of(name), self.keys.waiting(name)
+        partition, key = partition_of(name), self.keys.pending_events(name)
         (row,) = self._link.read([(key, (b"ZRANGEBYSCORE", key, b"-inf", b"%d" % upto, b"WITHSCORES"))])
         if not row:
             return []
-        keys = [self.keys.event(place, event.decode()) for event in row[::2]]
+        keys = [self.keys.stripe_event(partition, event.decode()) for event in row[::2]]
         found = self._link.read([(key, (b"HMGET", key, b"type", b"created", b"says")) for key in keys])
         return [
             _waiting(event.decode(), int(mark), fields)
@@ -143,7 +148,7 @@ class Inbox:
 
     def waiting_ids(self, name: str, upto: int) -> list[str]:
         """Only the ids of those."""
-        key = self.keys.waiting(name)
+        key = self.keys.pending_events(name)
         (row,) = self._link.read([(key, (b"ZRANGEBYSCORE", key, b"-inf", b"%d" % upto))])
         return [event.decode() for event in row]
 
@@ -166,24 +171,35 @@ class Inbox:
 
         `gives_up`: what still waits for a read is dead after ten tries.
         """
-        place, most = place_of(name), MOST_TRIES if gives_up else 0
-        keys = [self.keys.object(name), self.keys.waiting(name), self.keys.inbox(place), self.keys.dead(place)]
+        partition, most = partition_of(name), MOST_TRIES if gives_up else 0
+        keys = [
+            self.keys.stripe_object(name),
+            self.keys.pending_events(name),
+            self.keys.inbox(partition),
+            self.keys.dead_events(partition),
+        ]
         arguments: list[bytes | int | str] = [number, holder, int(failed), ms(now), most, GIVEN_UP]
         for one in done:
-            keys.append(self.keys.event(place, one.id))
+            keys.append(self.keys.stripe_event(partition, one.id))
             arguments += [one.id, one.state, one.why]
         return bool(self._link.run(FINISH, keys, arguments))
 
     def fail(self, name: str, events: Sequence[str], now: float, why: str) -> int:
         """Work on these has failed by our own fault: try again later, up to ten times. Gives how many were given up."""
-        place, keys = place_of(name), self.keys
-        names = [keys.object(name), keys.waiting(name), keys.inbox(place), keys.dead(place), keys.unread(place)]
-        names += [keys.event(place, event) for event in events]
+        partition, keys = partition_of(name), self.keys
+        names = [
+            keys.stripe_object(name),
+            keys.pending_events(name),
+            keys.inbox(partition),
+            keys.dead_events(partition),
+            keys.refresh_queue(partition),
+        ]
+        names += [keys.stripe_event(partition, event) for event in events]
         return cast(int, self._link.run(FAIL, names, [ms(now), name, MOST_TRIES, why, *events]))
 
     def note_changes(self, name: str, event: str, changes: Mapping[str, object]) -> None:
         """Adds to what an event changes, by reader, before it is changed: a crash in between loses the change, not the note."""
-        key = self.keys.event(place_of(name), event)
+        key = self.keys.stripe_event(partition_of(name), event)
         pairs = [part for reader, change in changes.items() for part in (f"c:{reader}", _json.encode(change))]
         self._link.call(key, b"HSET", key, *pairs)
 
@@ -193,32 +209,34 @@ class Inbox:
 
     def knows(self, name: str, event: str) -> State | None:
         """The state of an event, if it is known."""
-        key = self.keys.event(place_of(name), event)
+        key = self.keys.stripe_event(partition_of(name), event)
         (state,) = self._link.read([(key, (b"HGET", key, b"state"))])
         return cast(Any, state.decode()) if state else None
 
     def left(self, now: float, *, all_of_them: bool = False) -> list[str]:
         """The objects with events that nobody works on; with `all_of_them` whatever is not done."""
         upto = b"+inf" if all_of_them else b"%d" % ms(now)
-        keys = [self.keys.inbox(place) for place in range(PLACES)]
+        keys = [self.keys.inbox(partition) for partition in range(PARTITIONS)]
         rows = self._link.read([(key, (b"ZRANGEBYSCORE", key, b"-inf", upto, b"LIMIT", b"0", b"500")) for key in keys])
-        events = [self.keys.event(place, event.decode()) for place, row in enumerate(rows) for event in row]
+        events = [
+            self.keys.stripe_event(partition, event.decode()) for partition, row in enumerate(rows) for event in row
+        ]
         names = self._link.read([(key, (b"HGET", key, b"name")) for key in events]) if events else []
         self._drop_forgotten(rows, names)
         return list(dict.fromkeys(name.decode() for name in names if name))
 
     def _drop_forgotten(self, rows: Sequence[Sequence[bytes]], names: Sequence[bytes | None]) -> None:
         """An event whose hash has expired is nothing that anybody could work on."""
-        places = [(place, event) for place, row in enumerate(rows) for event in row]
-        gone = [(place, event) for (place, event), name in zip(places, names, strict=True) if not name]
-        for place, event in gone:
-            self._link.call(self.keys.inbox(place), b"ZREM", self.keys.inbox(place), event)
+        places = [(partition, event) for partition, row in enumerate(rows) for event in row]
+        gone = [(partition, event) for (partition, event), name in zip(places, names, strict=True) if not name]
+        for partition, event in gone:
+            self._link.call(self.keys.inbox(partition), b"ZREM", self.keys.inbox(partition), event)
 
 
 def pack_signal(signal: Signal) -> bytes:
     refs = [ref.text for ref in signal.refs]
-    told = [signal.told.ref.text, told_codec.pack_told(signal.told).decode()] if signal.told else None
-    return told_codec.pack_row([refs, told, told_codec.news_row(signal.news), signal.previous, signal.paid_at])
+    told = [signal.told.ref.text, facts_codec.pack_told(signal.told).decode()] if signal.told else None
+    return facts_codec.pack_row([refs, told, facts_codec.news_row(signal.news), signal.previous, signal.paid_at])
 
 
 def ref_from(name: str) -> Ref | PaymentRef:
@@ -231,11 +249,11 @@ KEPT_KINDS = frozenset({"subscription", "session", "customer", "entitlements"})
 
 def _waiting(event: str, mark: int, fields: Sequence[bytes | None]) -> Waiting:
     kind, created, says = fields
-    refs, told, news, previous, paid_at = told_codec.unpack_row(says) if says else ([], None, None, {}, None)
+    refs, told, news, previous, paid_at = facts_codec.unpack_row(says) if says else ([], None, None, {}, None)
     found = None
     if told:
         ref = ref_from(told[0])
-        found = told_codec.unpack_told(ref, told[1].encode()) if isinstance(ref, Ref) else None
+        found = facts_codec.unpack_told(ref, told[1].encode()) if isinstance(ref, Ref) else None
     return Waiting(
         id=event,
         mark=mark,
@@ -243,7 +261,7 @@ def _waiting(event: str, mark: int, fields: Sequence[bytes | None]) -> Waiting:
         created=int(created or 0),
         refs=tuple(ref_from(name) for name in refs),
         told=found,
-        news=told_codec.news_from(news),
+        news=facts_codec.news_from(news),
         previous=previous,
         paid_at=paid_at,
     )

@@ -9,18 +9,18 @@ from typing import Any, cast
 
 import msgspec
 
+from service.adapters.redis.client.keys import PARTITIONS
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.stripe_objects.inbox import KEPT_FOR, MOST_EVENTS, State
 from service.adapters.redis.stripe_objects.objects import ms
-from service.adapters.redis.stripe_objects.stripe_keys import PLACES, StripeKeys
 
 _json = msgspec.json.Decoder(list)
 AT_A_TIME = 5_000
 """Events forgotten in one go."""
 
 Spot = tuple[int, str]
-"""When an event was received (milliseconds), and its id: its place in the order."""
+"""When an event was received (milliseconds), and its id: its partition in the order."""
 
 
 class BadCursor(ValueError):
@@ -59,11 +59,11 @@ class Ledger:
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
-        self.keys = StripeKeys(store.keys.prefix)
+        self.keys = store.keys
 
     def find(self, event: str) -> Entry | None:
         """One event, wherever it lies."""
-        keys = [self.keys.event(place, event) for place in range(PLACES)]
+        keys = [self.keys.stripe_event(partition, event) for partition in range(PARTITIONS)]
         found = self._link.read([(key, (b"HGETALL", key)) for key in keys])
         return next((_entry(event, row) for row in found if row), None)
 
@@ -73,15 +73,15 @@ class Ledger:
         With `dead` those that were given up, by when that was.
         """
         last = read_cursor(after) if after is not None else None
-        key_at = self.keys.dead if dead else self.keys.ledger
+        key_at = self.keys.dead_events if dead else self.keys.ledger
         spots = sorted(self._spots(key_at, last, limit + 1), reverse=True)
-        entries = self._entries([(name, place) for (_, name), place in spots[:limit]])
+        entries = self._entries([(name, partition) for (_, name), partition in spots[:limit]])
         more = write_cursor(spots[limit - 1][0]) if len(spots) > limit else None
         return entries, more
 
     def _spots(self, key_at: Callable[[int], bytes], last: Spot | None, most: int) -> list[tuple[Spot, int]]:
-        """Of every place its newest before `last`: those of the same millisecond by id, then the older ones."""
-        keys = [key_at(place) for place in range(PLACES)]
+        """Of every partition its newest before `last`: those of the same millisecond by id, then the older ones."""
+        keys = [key_at(partition) for partition in range(PARTITIONS)]
         below = b"(%d" % last[0] if last else b"+inf"
         part = (b"-inf", b"BYSCORE", b"REV", b"LIMIT", b"0", b"%d" % most, b"WITHSCORES")
         commands: list[Command] = [(key, (b"ZRANGE", key, below, *part)) for key in keys]
@@ -92,11 +92,11 @@ class Ledger:
         for at, row in enumerate(self._link.read(commands)):
             pairs = zip(row[::2], row[1::2], strict=True)
             spots = [(int(float(score)), name.decode()) for name, score in pairs]
-            found += [(spot, at % PLACES) for spot in spots if last is None or spot < last]
+            found += [(spot, at % PARTITIONS) for spot in spots if last is None or spot < last]
         return found
 
     def _entries(self, spots: Sequence[tuple[str, int]]) -> list[Entry]:
-        keys = [(name, self.keys.event(place, name)) for name, place in spots]
+        keys = [(name, self.keys.stripe_event(partition, name)) for name, partition in spots]
         rows = self._link.read([(key, (b"HGETALL", key)) for _, key in keys]) if keys else []
         return [_entry(name, row) for (name, _), row in zip(keys, rows, strict=True) if row]
 
@@ -107,20 +107,20 @@ class Ledger:
 
     def trim(self, now: float, most: int = MOST_EVENTS) -> int:
         """Forgets what is older than 35 days, and beyond `most` the oldest. Gives how many, at most some thousands."""
-        keys = [self.keys.ledger(place) for place in range(PLACES)]
+        keys = [self.keys.ledger(partition) for partition in range(PARTITIONS)]
         sizes = cast("list[int]", self._link.read([(key, (b"ZCARD", key)) for key in keys]))
         beyond = max(sum(sizes) - most, 0)
         part = (b"0", b"%d" % (AT_A_TIME - 1), b"WITHSCORES")
         oldest: list[tuple[int, bytes, int]] = []
-        for place, row in enumerate(self._link.read([(key, (b"ZRANGE", key, *part)) for key in keys])):
-            oldest += [(int(float(score)), name, place) for name, score in zip(row[::2], row[1::2], strict=True)]
+        for partition, row in enumerate(self._link.read([(key, (b"ZRANGE", key, *part)) for key in keys])):
+            oldest += [(int(float(score)), name, partition) for name, score in zip(row[::2], row[1::2], strict=True)]
         oldest.sort()
         limit = ms(now - KEPT_FOR)
         gone = [spot for at, spot in enumerate(oldest[:AT_A_TIME]) if at < beyond or spot[0] < limit]
         commands: list[tuple[bytes, tuple[bytes | str | int, ...]]] = []
-        for _, name, place in gone:
-            commands.append((keys[place], (b"ZREM", keys[place], name)))
-            event = self.keys.event(place, name.decode())
+        for _, name, partition in gone:
+            commands.append((keys[partition], (b"ZREM", keys[partition], name)))
+            event = self.keys.stripe_event(partition, name.decode())
             commands.append((event, (b"DEL", event)))
         self._link.pipeline(commands)
         return len(gone)

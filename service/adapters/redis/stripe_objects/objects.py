@@ -16,15 +16,15 @@ that make it so, and hence survive any crash.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
+from service.adapters.redis.client.keys import PARTITIONS, partition_of
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.stripe_objects import facts_codec as told_codec
-from service.adapters.redis.stripe_objects.stripe_keys import StripeKeys, place_of
+from service.adapters.redis.stripe_objects import facts_codec
 from service.domain.event_order import Mark
 from service.domain.ownership import NOBODY, Owner
 from service.domain.stripe_facts import Ref, Told
@@ -55,12 +55,12 @@ class StoredObject:
     @property
     def told(self) -> Told | None:
         doc = self.fields.get(b"doc")
-        return told_codec.unpack_told(self.ref, doc) if doc else None
+        return facts_codec.unpack_told(self.ref, doc) if doc else None
 
     @property
     def mark(self) -> Mark | None:
         mark = self.fields.get(b"mark")
-        return told_codec.unpack_mark(mark) if mark else None
+        return facts_codec.unpack_mark(mark) if mark else None
 
     @property
     def owner(self) -> Owner:
@@ -88,11 +88,11 @@ class StoredObject:
 
 
 def owner_from(text: bytes) -> Owner:
-    return Owner(*told_codec.unpack_row(text)) if text else NOBODY
+    return Owner(*facts_codec.unpack_row(text)) if text else NOBODY
 
 
 def pack_owner(owner: Owner) -> bytes:
-    return told_codec.pack_row([owner.reader, owner.how, owner.as_gift]) if owner.reader else b""
+    return facts_codec.pack_row([owner.reader, owner.how, owner.as_gift]) if owner.reader else b""
 
 
 class Watch(Protocol):
@@ -113,7 +113,7 @@ class Objects:
     ) -> None:
         """`blind` leaves out the ids that must not be kept (`erased`)."""
         self._link = store.link
-        self.keys = StripeKeys(store.keys.prefix)
+        self.keys = store.keys
         self.blind = blind
         self._watch = watch
 
@@ -125,7 +125,7 @@ class Objects:
         """Several in one wait."""
         commands: list[Command] = []
         for name in names:
-            key, held, seats = self.keys.object(name), self.keys.held(name), self.keys.seats(name)
+            key, held, seats = self.keys.stripe_object(name), self.keys.copy_holders(name), self.keys.seats(name)
             commands.append((key, (b"HGETALL", key)))
             commands.append((held, (b"ZRANGE", held, b"0", b"-1", b"WITHSCORES")))
             commands.append((seats, (b"ZRANGE", seats, b"0", b"-1", b"WITHSCORES")))
@@ -144,15 +144,15 @@ class Objects:
 
         `wanted`: somebody must read after this, be it the one who holds the lease. `holding`: we are that one.
         """
-        place = place_of(name)
-        keys = [self.keys.object(name), self.keys.unread(place)]
+        partition = partition_of(name)
+        keys = [self.keys.stripe_object(name), self.keys.refresh_queue(partition)]
         until = ms(now + LEASE)
         number, leased = self._link.run(BEGIN, keys, [ms(now), until, int(force), int(wanted), name, holding])
         return number, leased == 1
 
     def request(self, name: str, now: float) -> None:
         """Somebody has to read this object; whoever does so next."""
-        keys = [self.keys.object(name), self.keys.unread(place_of(name))]
+        keys = [self.keys.stripe_object(name), self.keys.refresh_queue(partition_of(name))]
         self._link.run(BEGIN, keys, [ms(now), 0, 0, 1, name, 0])
 
     def apply(
@@ -169,18 +169,23 @@ class Objects:
     ) -> tuple[Verdict, int]:
         """Applies what was read from Stripe, or what a payload says. Gives the verdict (`lua/stripe_apply.lua`) and the rev."""
         told = self.blind(told) if told is not None else None
-        place = place_of(name)
-        keys = [self.keys.object(name), self.keys.unread(place), self.keys.unspread(place), self.keys.due(place)]
+        partition = partition_of(name)
+        keys = [
+            self.keys.stripe_object(name),
+            self.keys.refresh_queue(partition),
+            self.keys.fan_out_queue(partition),
+            self.keys.recheck_queue(partition),
+        ]
         final = told is not None and (told.terminal or told.deleted)
         arguments: list[bytes | int | str] = [
             number,
-            told_codec.pack_told(told) if told else b"",
+            facts_codec.pack_told(told) if told else b"",
             int(read),
             int(final),
             ms(now),
             name,
             "" if rev is None else rev,
-            told_codec.pack_mark(mark) if mark else b"",
+            facts_codec.pack_mark(mark) if mark else b"",
             "" if due is None else "inf" if due == float("inf") else ms(due),
         ]
         verdict, stands = self._link.run(APPLY, keys, arguments)
@@ -190,20 +195,20 @@ class Objects:
 
     def tell(self, name: str, about: str, number: int, value: bytes, now: float, *, from_payload: bool = False) -> bool:
         """Tells an object what another one, at that number, says about it. Gives whether that was new."""
-        place = place_of(name)
-        keys = [self.keys.object(name), self.keys.unspread(place), self.keys.unread(place)]
+        partition = partition_of(name)
+        keys = [self.keys.stripe_object(name), self.keys.fan_out_queue(partition), self.keys.refresh_queue(partition)]
         changed, _ = self._link.run(ABOUT, keys, [about, number, value, ms(now), name, int(from_payload)])
         return bool(changed)
 
     def link(self, name: str, reader: str, now: float, audit: bytes, outbox: bytes) -> tuple[bool, Owner]:
         """An admin's word on whose it is, with its audit entry. Gives whether it is new, and the owner before."""
-        keys = [self.keys.object(name), self.keys.unspread(place_of(name)), outbox]
+        keys = [self.keys.stripe_object(name), self.keys.fan_out_queue(partition_of(name)), outbox]
         new, owner = self._link.run(LINK, keys, [reader, ms(now), name, audit])
         return bool(new), owner_from(owner)
 
     def settle(self, seen: StoredObject, owner: Owner, holders: Sequence[str]) -> int:
         """Settles whose it is, and who is about to hold a copy. Gives the rev; 0 if it was changed meanwhile."""
-        keys = [self.keys.object(seen.name), self.keys.held(seen.name)]
+        keys = [self.keys.stripe_object(seen.name), self.keys.copy_holders(seen.name)]
         rev = cast(int, self._link.run(SETTLE, keys, [seen.rev, pack_owner(owner), *holders]))
         if self._watch is not None and rev:
             self._watch.settled(seen, owner)
@@ -211,23 +216,27 @@ class Objects:
 
     def shown(self, name: str, rev: int, put: Sequence[str], let_go: Sequence[str], *, last: bool) -> bool:
         """Notes which copies were put at this rev. Gives `False` if the object was changed meanwhile."""
-        keys = [self.keys.object(name), self.keys.held(name), self.keys.unspread(place_of(name))]
+        keys = [
+            self.keys.stripe_object(name),
+            self.keys.copy_holders(name),
+            self.keys.fan_out_queue(partition_of(name)),
+        ]
         return bool(self._link.run(SHOWN, keys, [rev, name, int(last), len(put), *put, *let_go]))
 
     def touch(self, name: str, now: float, *, above: int = 0) -> int:
         """Gives an object a fresh number, so that its copies are put again; `above` what a copy has, if it fell behind."""
-        place = place_of(name)
-        keys = [self.keys.object(name), self.keys.unspread(place), self.keys.unread(place)]
+        partition = partition_of(name)
+        keys = [self.keys.stripe_object(name), self.keys.fan_out_queue(partition), self.keys.refresh_queue(partition)]
         return cast(int, self._link.run(TOUCH, keys, [ms(now), name, above]))
 
     def join(self, customer: str, name: str) -> None:
         """Puts an object among the customer's belongings; before the customer is asked whose it is, so none is missed."""
-        key = self.keys.belongings(customer)
+        key = self.keys.customer_objects(customer)
         self._link.call(key, b"SADD", key, name)
 
     def belongings(self, customer: str) -> list[str]:
         """The names of the objects of a customer."""
-        key = self.keys.belongings(customer)
+        key = self.keys.customer_objects(customer)
         (found,) = self._link.read([(key, (b"SMEMBERS", key))])
         return sorted(name.decode() for name in found)
 
@@ -240,3 +249,87 @@ def ms(moment: float) -> int:
 def scores(row: Sequence[Any]) -> dict[str, int]:
     """A reply WITHSCORES: member → score."""
     return {member.decode(): int(float(score)) for member, score in zip(row[::2], row[1::2], strict=True)}
+
+
+A_TIME = 200
+"""The most names taken from one partition at a time."""
+
+
+class Marks:
+    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self.keys = store.keys
+
+    def unread(self, now: float) -> list[str]:
+        """Objects that have to be read from Stripe and whose next try is due; `now` may be infinite."""
+        return self._names(self.keys.refresh_queue, now)
+
+    def is_unread(self, name: str) -> bool:
+        """Whether this object has still to be read."""
+        key = self.keys.refresh_queue(partition_of(name))
+        (score,) = self._link.read([(key, (b"ZSCORE", key, name.encode()))])
+        return score is not None
+
+    def unspread(self, now: float) -> list[str]:
+        """Objects whose copies are behind since before `now`."""
+        return self._names(self.keys.fan_out_queue, now)
+
+    def due(self, now: float) -> list[str]:
+        """Objects that change by themselves about now."""
+        return self._names(self.keys.recheck_queue, now)
+
+    def put_off(self, name: str, until: float) -> None:
+        """The next try to read this object; it only moves what is still to be read."""
+        key = self.keys.refresh_queue(partition_of(name))
+        self._link.call(key, b"ZADD", key, b"XX", ms(until), name)
+
+    def put_off_due(self, name: str, until: float) -> None:
+        """When this object is to be looked at again."""
+        key = self.keys.recheck_queue(partition_of(name))
+        self._link.call(key, b"ZADD", key, b"XX", "inf" if until == float("inf") else ms(until), name)
+
+    def remember(self, what: str, moment: int) -> None:
+        """Keeps when something of which there is one was done last (epoch seconds)."""
+        key = self.keys.shared(what)
+        self._link.call(key, b"SET", key, moment)
+
+    def recall(self, what: str) -> int | None:
+        """When that was, if ever."""
+        key = self.keys.shared(what)
+        (text,) = self._link.read([(key, (b"GET", key))])
+        return int(text) if text else None
+
+    def counts(self) -> dict[str, int]:
+        """How many objects are unread, unspread and kept, and how many events wait or were given up."""
+        kinds = {
+            "unread": self.keys.refresh_queue,
+            "unspread": self.keys.fan_out_queue,
+            "kept": self.keys.recheck_queue,
+        }
+        kinds |= {"pending": self.keys.inbox, "dead": self.keys.dead_events}
+        keys = [(name, key(partition)) for name, key in kinds.items() for partition in range(PARTITIONS)]
+        replies = self._link.read([(key, (b"ZCARD", key)) for _, key in keys])
+        found = dict.fromkeys(kinds, 0)
+        for (name, _), reply in zip(keys, replies, strict=True):
+            found[name] += reply
+        return found
+
+    def all_objects(self) -> Iterator[list[str]]:
+        """The names of all objects kept, a page at a time; one may come twice."""
+        for partition in range(PARTITIONS):
+            key, cursor = self.keys.recheck_queue(partition), b"0"
+            while True:
+                (reply,) = self._link.read([(key, (b"ZSCAN", key, cursor, b"COUNT", b"500"))])
+                cursor, row = reply
+                yield [name.decode() for name in row[::2]]
+                if cursor == b"0":
+                    break
+
+    def _names(self, key_at: Callable[[int], bytes], upto: float) -> list[str]:
+        limit = b"+inf" if upto == float("inf") else b"%d" % ms(upto)
+        keys = [key_at(partition) for partition in range(PARTITIONS)]
+        part = (b"-inf", limit, b"LIMIT", b"0", b"%d" % A_TIME)
+        rows = self._link.read([(key, (b"ZRANGEBYSCORE", key, *part)) for key in keys])
+        return [name.decode() for row in rows for name in row]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, cast
 
+from service.adapters.redis.client.keys import partition_of, partition_tag
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.stripe_objects.objects import ms, scores
-from service.adapters.redis.stripe_objects.stripe_keys import StripeKeys, place_of
 
 GIVE, TAKE, TRIM, MOVE = load("seat_give"), load("seat_take"), load("seat_trim"), load("seat_move")
 
@@ -34,7 +34,7 @@ class Seats:
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
-        self._keys = StripeKeys(store.keys.prefix)
+        self._keys = store.keys
         self._store_keys = store.keys
 
     def give(self, name: str, rev: int, quantity: int, reader: str, now: float, audit: bytes) -> Given:
@@ -54,18 +54,23 @@ class Seats:
 
     def move(self, name: str, reader: str, heir: str, now: float) -> bool:
         """A reader was merged into another: so is the seat."""
-        keys = [self._keys.object(name), self._keys.seats(name), self._keys.unspread(place_of(name))]
+        keys = [self._keys.stripe_object(name), self._keys.seats(name), self._keys.fan_out_queue(partition_of(name))]
         return bool(self._link.run(MOVE, keys, [reader, heir, ms(now), name]))
 
     def removed(self, name: str) -> list[Seat]:
         """Who lost a seat because fewer were paid for, and has got none since, the newest first."""
-        key = self._keys.removed(name)
+        key = self._keys.removed_seats(name)
         (row,) = self._link.read([(key, (b"ZRANGE", key, b"0", b"-1", b"REV", b"WITHSCORES"))])
         return [Seat(reader, since // 1000) for reader, since in scores(row).items()]
 
     def _keys_of(self, name: str) -> list[bytes]:
         keys = self._keys
-        return [keys.object(name), keys.seats(name), keys.removed(name), keys.unspread(place_of(name))]
+        return [
+            keys.stripe_object(name),
+            keys.seats(name),
+            keys.removed_seats(name),
+            keys.fan_out_queue(partition_of(name)),
+        ]
 
     def _outbox(self, name: str) -> bytes:
-        return self._store_keys.outbox(StripeKeys.tag(place_of(name)))
+        return self._store_keys.outbox(partition_tag(partition_of(name)))

@@ -13,7 +13,7 @@ from typing import Any
 
 from flask import Flask, Response, request, url_for
 
-from service.adapters.redis.audit.audit_log import Wanted
+from service.adapters.redis.audit.chain import Wanted
 from service.adapters.redis.grants.imports import Action
 from service.entrypoints.http import idempotency as repeats
 from service.entrypoints.http import request_bodies as bodies

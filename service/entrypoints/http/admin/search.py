@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from flask import Flask, Response, redirect, url_for
 
-from service.adapters.redis.audit.audit_log import AuditLog, Wanted
+from service.adapters.redis.audit.chain import AuditLog, Wanted
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.bootstrap import Service
 from service.domain import ids

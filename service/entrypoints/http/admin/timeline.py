@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from service.adapters.redis.audit.audit_log import AuditLog, Wanted
-from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.audit.chain import AuditLog, Wanted
+from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import Change, Readers
 from service.domain.catalogue import Catalogue
 from service.domain.sources import Holding
@@ -75,7 +75,7 @@ def _changes(changes: Sequence[Change], records: Mapping[str, Mapping[str, Any]]
     last: dict[bytes, Entry] = {}
     told = []
     for change in changes:
-        source = codec.decode(change.field, change.record) if change.record is not None else None
+        source = source_codec.decode(change.field, change.record) if change.record is not None else None
         holdings = source.holdings(catalogue) if source is not None else ()
         first = holdings[0] if holdings else None
         plans = [holding.plan for holding in holdings if holding.plan]

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response
 
 from service.adapters.redis.audit import chain
-from service.adapters.redis.audit.audit_log import AuditLog, Wanted
+from service.adapters.redis.audit.chain import AuditLog, Wanted
 from service.entrypoints.http import csv_output as csv_out
 from service.entrypoints.http import guards, paging
 from service.entrypoints.http.api.access import private

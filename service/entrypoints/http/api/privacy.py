@@ -9,10 +9,9 @@ from flask import Blueprint, Response, jsonify
 from marshmallow import fields
 
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.audit.audit_log import AuditLog
-from service.adapters.redis.readers import source_codec as codec
-from service.adapters.redis.readers.customers import Customers
-from service.adapters.redis.readers.readers import Change, Readers
+from service.adapters.redis.audit.chain import AuditLog
+from service.adapters.redis.readers import source_codec
+from service.adapters.redis.readers.readers import Change, Customers, Readers
 from service.domain.errors import LiveSubscription
 from service.domain.sources import Source
 from service.domain.times import write_time
@@ -132,7 +131,7 @@ def told_of(done: Erasing) -> dict[str, Any]:
 
 def _change(change: Change) -> dict[str, Any]:
     letter, _, name = change.field.decode().partition(":")
-    source = codec.decode(change.field, change.record) if change.record else None
+    source = source_codec.decode(change.field, change.record) if change.record else None
     return {
         "at": write_time(change.at),
         "type": _TYPES.get(letter, letter),

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from service.adapters.redis.grants.grant_ends import GrantEnds
 from service.adapters.redis.grants.imports import Imports, Manifest, Put, Row, Turn
-from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers import source_codec
 from service.domain.sources import Grant
 from service.use_cases.grants.imports.grant_states import Standings
 from service.use_cases.grants.imports.pacing import Pace
@@ -144,8 +144,8 @@ def given(manifest: Manifest, row: Row, now: float) -> Grant:
 
 
 def _put(row: Row, grant: Grant) -> Put:
-    field, number = codec.field_of(grant), row.number + 1
-    record = codec.encode(grant, number)
+    field, number = source_codec.field_of(grant), row.number + 1
+    record = source_codec.encode(grant, number)
     return Put(row.tag.encode(), field, number, record, "reader")
 
 

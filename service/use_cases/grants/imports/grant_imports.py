@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.adapters.identifiers import new_id
-from service.adapters.redis.audit import audit as trail
-from service.adapters.redis.audit.audit import Actor, Audit
+from service.adapters.redis.audit.audit import Actor, Audit, audit_entry
+from service.adapters.redis.client.keys import import_tag
 from service.adapters.redis.grants.imports import Action, Imports, Manifest
 from service.adapters.redis.staff.approvals import Approval
 from service.domain import grant_rules as granting
@@ -124,15 +124,15 @@ class GrantImports:
         after: dict[str, Any] = {"rows": manifest.rows, **manifest.planned}
         if approval is not None:
             after["approval"] = approval
-        written = trail.entry(
+        written = audit_entry(
             manifest.actor, KIND, now=now, reader=None, target=manifest.id, before=None, after=after, reason=None
         )
         written["id"] = manifest.entry
-        self._audit.intend_at(self._store.tag(manifest.id))
+        self._audit.intend_at(import_tag(manifest.id))
         self._checkpoint("import.intended")
         self._store.commit(manifest.id, manifest.entry, self._audit.packed(written))
         self._checkpoint("import.committed")
-        self._audit.settle_soon(self._store.tag(manifest.id))
+        self._audit.settle_soon(import_tag(manifest.id))
         self.background.wake()
         return self.find(manifest.id)
 
@@ -176,7 +176,7 @@ class GrantImports:
         manifest = self.find(import_id)
         if manifest.state == "undone":
             raise UndoneImport
-        written = trail.entry(
+        written = audit_entry(
             actor,
             "import.undo",
             now=now,
@@ -187,11 +187,11 @@ class GrantImports:
             reason=reason,
         )
         written["id"] = undo_entry_of(import_id)
-        self._audit.intend_at(self._store.tag(import_id))
+        self._audit.intend_at(import_tag(import_id))
         self._checkpoint("import.undo_intended")
         self._store.undo(import_id, written["id"], self._audit.packed(written))
         self._checkpoint("import.undo_committed")
-        self._audit.settle_soon(self._store.tag(import_id))
+        self._audit.settle_soon(import_tag(import_id))
         self.background.wake()
         return self.find(import_id)
 

@@ -12,7 +12,7 @@ from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.imports import Row
-from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import ALIAS
 from service.domain.sources import Grant
 
@@ -86,11 +86,11 @@ class Standings:
         if alias:
             return replace(self._read([(reader_hash(alias.decode()), field)])[0], merged=True)
         record = here or past
-        source = codec.decode(field, record) if record else None
+        source = source_codec.decode(field, record) if record else None
         return Standing(
             tag,
             source if isinstance(source, Grant) else None,
-            codec.number_of(record) if record else 0,
+            source_codec.number_of(record) if record else 0,
             tuple(_changes(history, field)),
             False,
         )

@@ -13,7 +13,7 @@ from typing import Literal
 from service.adapters.recent_entitlements import Known
 from service.adapters.redis.grants.grant_ends import GrantEnds
 from service.adapters.redis.grants.imports import Imports, Manifest, Put, Row, Turn
-from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers import source_codec
 from service.domain.sources import Grant
 from service.use_cases.grants.imports.apply import BATCH, GIVEN, cause_of
 from service.use_cases.grants.imports.attribution import in_force
@@ -137,7 +137,7 @@ class Undoing:
             return replace(grant, revoked_at=int(now))
         changes = self._in_force(manifest, standing)
         before = changes[-2].record if len(changes) > 1 and changes[-1].cause == cause_of(manifest) else None
-        had = codec.decode(codec.field_of(grant), before.encode()) if before is not None else None
+        had = source_codec.decode(source_codec.field_of(grant), before.encode()) if before is not None else None
         if isinstance(had, Grant):
             return replace(grant, until=had.until)
         if grant.import_id is not None and self._was_undone(grant.import_id):
@@ -158,4 +158,4 @@ class Undoing:
 def _put(tag: bytes, grant: Grant, standing: Standing) -> Put:
     number = standing.number + 1
     place: Literal["reader", "past"] = "reader" if grant.revoked_at is None else "past"
-    return Put(tag, codec.field_of(grant), number, codec.encode(grant, number), place)
+    return Put(tag, source_codec.field_of(grant), number, source_codec.encode(grant, number), place)

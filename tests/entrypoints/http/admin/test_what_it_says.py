@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers import source_codec
 from service.adapters.stripe.webhook import Envelope
 from service.domain.catalogue import DAY
 from service.domain.proportions import wilson
@@ -91,7 +91,7 @@ def test_what_was_only_read_again_is_no_line_of_the_timeline(staff: MakeStaff, a
     readers, now = admin_desk.service.readers, admin_desk.clock()
     (change,) = readers.history("r-1")
     assert change.record is not None
-    source = codec.decode(change.field, change.record)
+    source = source_codec.decode(change.field, change.record)
     assert isinstance(source, Subscription)
     for number, again in (
         (50, replace(source, confirmed=not source.confirmed)),

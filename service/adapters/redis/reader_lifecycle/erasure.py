@@ -8,22 +8,21 @@ are found too.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from service.adapters.redis.client.errors import StoreError
-from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.client.keys import READER_TAG, reader_hash
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.reader_lifecycle.tombstones import without
 from service.adapters.redis.readers.id_mentions import Mentions
 from service.adapters.redis.readers.readers import pairs_in
-from service.adapters.redis.stripe_objects import facts_codec as told_codec
+from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.inbox import ref_from
 from service.domain.errors import NewerSchema, StoreUnavailable
-from service.domain.stripe_facts import Claims
+from service.domain.stripe_facts import Claims, Told
 
 FIELD = load("erase_field")
 
@@ -32,8 +31,6 @@ _CHANGE = b"c:"
 _STAYS = (b"erased", b"audited")
 """Of a reader's keys: the mark, and the list that the audit's own erasure needs."""
 _TRIES = 20
-READER_TAG = 22
-"""Characters of a reader's hash tag."""
 
 
 class Eraser:
@@ -42,10 +39,10 @@ class Eraser:
     def __init__(self, store: Store) -> None:
         self._link = store.link
         self._keys = store.keys
-        self._heirs = b"%b:{merge}heirs" % store.keys.prefix
-        self._members = b"%b:{merge}members" % store.keys.prefix
-        self._todo = b"%b:{merge}todo" % store.keys.prefix
-        self._names = b"%b:{merge}names" % store.keys.prefix
+        self._heirs = store.keys.merge("heirs")
+        self._members = store.keys.merge("members")
+        self._todo = store.keys.merge("todo")
+        self._names = store.keys.merge("names")
 
     def names(self, tags: Collection[bytes]) -> list[str]:
         """The ids of those of these readers that were merged into another."""
@@ -55,7 +52,7 @@ class Eraser:
     def merged_into(self, tag: bytes) -> list[bytes]:
         """The tags of all that were merged into this reader."""
         (tags,) = self._link.read([(self._members, (b"HGET", self._members, tag))])
-        return [tags[at : at + 22] for at in range(0, len(tags or b""), 22)]
+        return [tags[at : at + READER_TAG] for at in range(0, len(tags or b""), READER_TAG)]
 
     def erase(
         self, tags: Collection[bytes], names: Sequence[str], step: Callable[[], None] = lambda: None
@@ -75,7 +72,7 @@ class Eraser:
         """Where reasons stand that others gave: records and passes, and histories."""
         hashes, lists = list[bytes](), list[bytes]()
         for key in page:
-            tag, rest = parts(self._keys.prefix, key)
+            tag, rest = self._keys.split(key)
             if (len(tag) == READER_TAG and rest in (b"", b"past") and tag not in tags) or rest == b"pass":
                 hashes.append(key)
             elif rest == b"history" and tag not in tags:
@@ -88,7 +85,7 @@ class Eraser:
         events: list[bytes] = []
         lists: list[bytes] = []
         for key in page:
-            tag, rest = parts(self._keys.prefix, key)
+            tag, rest = self._keys.split(key)
             if tag in tags and rest not in _STAYS:
                 own.append(key)
             elif tag[:2] == b"s:":
@@ -106,7 +103,7 @@ class Eraser:
 
     def _list(self, key: bytes, row: Sequence[bytes], tags: Collection[bytes]) -> int:
         """Who holds a copy (`letter:reader`), has a seat or lost one."""
-        start = 2 if parts(self._keys.prefix, key)[1][:2] == b"h:" else 0
+        start = 2 if self._keys.split(key)[1][:2] == b"h:" else 0
         gone = [member for member in row if _is(member[start:], tags)]
         if gone:
             self._link.call(key, b"ZREM", key, *gone)
@@ -172,14 +169,6 @@ _Clean = Callable[[bytes, bytes, bytes, Collection[bytes]], bytes | None]
 _LISTS = (b"h:", b"t:", b"r:")
 
 
-def parts(prefix: bytes, key: bytes) -> tuple[bytes, bytes]:
-    """A key's hash tag and what follows it; two empty ones for a key without."""
-    if not key.startswith(prefix + b":{"):
-        return b"", b""
-    tag, _, rest = key[len(prefix) + 2 :].partition(b"}")
-    return tag, rest
-
-
 def _is(reader: bytes | str | None, tags: Collection[bytes]) -> bool:
     name = reader.decode() if isinstance(reader, bytes) else reader
     return bool(name) and reader_hash(name or "") in tags
@@ -190,18 +179,18 @@ def _without_object(key: bytes, field: bytes, value: bytes, tags: Collection[byt
     if field in (b"link", b"known"):
         return b"" if _is(value, tags) else None
     if field == b"owner":
-        return b"" if value and _is(told_codec.unpack_row(value)[0], tags) else None
+        return b"" if value and _is(facts_codec.unpack_row(value)[0], tags) else None
     if field == b"doc" and value:
         name = key.rpartition(b"}o:")[2].decode()
         return _without_told(name, value, tags)
     if field == b"customer" and value:
-        customer, link, claims, *rest = told_codec.unpack_row(value)
+        customer, link, claims, *rest = facts_codec.unpack_row(value)
         known = rest[1]
         kept = [None if _is(link, tags) else link, *_claims(claims, tags)]
         row = [customer, *kept, rest[0], None if _is(known, tags) else known, *rest[2:]]
         return _if_changed(row, value)
     if field.startswith(b"session:") and not field.endswith(b"#"):
-        row = told_codec.unpack_row(value)
+        row = facts_codec.unpack_row(value)
         at = next((at for at, part in enumerate(row) if isinstance(part, list)), None)
         if at is None:
             return None
@@ -215,29 +204,79 @@ def _without_event(key: bytes, field: bytes, value: bytes, tags: Collection[byte
         return b"" if _is(field[2:], tags) else None
     if field != b"says" or not value:
         return None
-    refs, told, *rest = told_codec.unpack_row(value)
+    refs, told, *rest = facts_codec.unpack_row(value)
     if not told:
         return None
     cleaned = _without_told(told[0], told[1].encode(), tags)
-    return None if cleaned is None else told_codec.pack_row([refs, [told[0], cleaned.decode()], *rest])
+    return None if cleaned is None else facts_codec.pack_row([refs, [told[0], cleaned.decode()], *rest])
 
 
 def _without_told(name: str, text: bytes, tags: Collection[bytes]) -> bytes | None:
     try:
-        told = told_codec.unpack_told(ref_from(name), text)  # type: ignore[arg-type]  # what has a doc is kept, so a Ref
+        told = facts_codec.unpack_told(ref_from(name), text)  # type: ignore[arg-type]  # what has a doc is kept, so a Ref
     except (NewerSchema, ValueError):
         return None
     claims = without(told.claims, lambda reader: _is(reader, tags))
     if claims == told.claims:
         return None
-    return told_codec.pack_told(replace(told, claims=claims))
+    return facts_codec.pack_told(replace(told, claims=claims))
 
 
 def _claims(row: Any, tags: Collection[bytes]) -> list[Any]:
-    claims: Claims = told_codec.claims_from(row)
-    return [told_codec.claims_row(without(claims, lambda reader: _is(reader, tags)))]
+    claims: Claims = facts_codec.claims_from(row)
+    return [facts_codec.claims_row(without(claims, lambda reader: _is(reader, tags)))]
 
 
 def _if_changed(row: list[Any], value: bytes) -> bytes | None:
-    packed = told_codec.pack_row(row)
+    packed = facts_codec.pack_row(row)
     return packed if packed != value else None
+
+
+Hidden = Callable[[str], bool]
+"""Whether a reader's id must not be kept."""
+
+
+class Erased:
+    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._keys = store.keys
+
+    def mark(self, tags: Collection[bytes], now: float) -> None:
+        """From now on nothing older than this moment is theirs."""
+        keys = [self._keys.erased(tag) for tag in tags]
+        self._link.pipeline([(key, (b"SET", key, int(now))) for key in keys])
+
+    def moments(self, readers: Iterable[str]) -> dict[str, int]:
+        """Those of these readers who were erased, and when."""
+        asked = list(dict.fromkeys(readers))
+        keys = [self._keys.erased(reader_hash(reader)) for reader in asked]
+        found = self._link.read([(key, (b"GET", key)) for key in keys]) if keys else []
+        return {reader: int(moment) for reader, moment in zip(asked, found, strict=True) if moment}
+
+    def blind(self, told: Told) -> Told:
+        """What Stripe tells, without the ids of readers who were erased after the object was made."""
+        named = [name for name in _named(told.claims) if name]
+        erased = self.moments(named) if named else {}
+        hidden = {reader for reader, moment in erased.items() if told.created <= moment}
+        return replace(told, claims=without(told.claims, hidden.__contains__)) if hidden else told
+
+
+def without(claims: Claims, hidden: Hidden) -> Claims:
+    """Claims without ids that must not be kept. A gift whose recipient goes is nobody's, not the payer's."""
+    recipient_goes = claims.gift_recipient is not None and hidden(claims.gift_recipient)
+    return Claims(
+        gift_recipient=None if recipient_goes else claims.gift_recipient,
+        gift_pending=claims.gift_pending or recipient_goes,
+        reader_id=_kept(claims.reader_id, hidden),
+        client_reference_id=_kept(claims.client_reference_id, hidden),
+    )
+
+
+def _kept(reader: str | None, hidden: Hidden) -> str | None:
+    return None if reader is not None and hidden(reader) else reader
+
+
+def _named(claims: Claims) -> tuple[str | None, ...]:
+    return claims.gift_recipient, claims.reader_id, claims.client_reference_id

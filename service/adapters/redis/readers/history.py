@@ -6,17 +6,15 @@ it is with every question about either; what a decision was made by is found as 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
-from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.client.keys import READER_TAG, reader_hash
+from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.readers import source_codec as codec
+from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import Change, change_in
 from service.domain.sources import Source
-
-TAG = 22
-"""Characters of a reader's hash."""
 
 
 class Past:
@@ -25,8 +23,8 @@ class Past:
     def __init__(self, store: Store) -> None:
         self._link = store.link
         self._keys = store.keys
-        self._heirs = b"%b:{merge}heirs" % self._keys.prefix
-        self._members = b"%b:{merge}members" % self._keys.prefix
+        self._heirs = store.keys.merge("heirs")
+        self._members = store.keys.merge("members")
 
     def sources_at(self, reader: str, moment: float) -> list[Source]:
         """The sources as they stood: of each the last change that was known then."""
@@ -35,7 +33,7 @@ class Past:
             last = {change.field: change for change in changes if change.at <= moment}
             # The one that stays comes first: while a merge is under way both may have it.
             found = {field: change for field, change in last.items() if change.record is not None} | found
-        decoded = (codec.decode(change.field, change.record or b"") for change in found.values())
+        decoded = (source_codec.decode(change.field, change.record or b"") for change in found.values())
         return [source for source in decoded if source is not None]
 
     def changes(self, reader: str, at: float | None = None) -> list[Change]:
@@ -50,9 +48,9 @@ class Past:
         """The hashes of all who are one with this reader, the one that stays first; or who were at that moment."""
         tag = reader_hash(reader)
         (heir,) = self._link.read([(self._heirs, (b"HGET", self._heirs, tag))])
-        stays = bytes(heir[:TAG]) if heir else tag
+        stays = bytes(heir[:READER_TAG]) if heir else tag
         (members,) = self._link.read([(self._members, (b"HGET", self._members, stays))])
-        family = [stays, *(members[start : start + TAG] for start in range(0, len(members or b""), TAG))]
+        family = [stays, *(members[start : start + READER_TAG] for start in range(0, len(members or b""), READER_TAG))]
         if at is None or len(family) == 1:
             return family
         above = self._above(family[1:], at)
@@ -64,7 +62,9 @@ class Past:
         fields = [b">" + member for member in members]
         (found,) = self._link.read([(self._heirs, (b"HMGET", self._heirs, *fields))])
         edges = zip(members, found, strict=True)
-        return {member: edge[:TAG] for member, edge in edges if edge and int(edge[TAG:] or 0) <= at * 1000}
+        return {
+            member: edge[:READER_TAG] for member, edge in edges if edge and int(edge[READER_TAG:] or 0) <= at * 1000
+        }
 
     def _histories(self, family: Sequence[bytes]) -> list[list[Change]]:
         keys = [self._keys.history(tag) for tag in family]
@@ -81,3 +81,32 @@ def _root(tag: bytes, above: dict[bytes, bytes]) -> bytes:
 def _handed_on(change: Change) -> bool:
     """Whether it says no more than that a source of the one is the other's since the merge."""
     return change.record is None and change.cause == "merge"
+
+
+TRIM = load("trim_history")
+
+
+class Retention:
+    """Every method raises `StoreUnavailable` where the store is away; what was begun may be repeated."""
+
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._keys = store.keys
+
+    def claim(self, seconds: int) -> bool:
+        """Whether it is this process's turn: it is somebody's once in so many seconds."""
+        key = self._keys.shared("retention")
+        return bool(self._link.call(key, b"SET", key, b"1", b"NX", b"EX", seconds))
+
+    def rest(self, seconds: int) -> None:
+        """It is nobody's turn for so many seconds."""
+        key = self._keys.shared("retention")
+        self._link.call(key, b"SET", key, b"1", b"EX", seconds)
+
+    def trim_histories(self, before: float) -> Iterator[int]:
+        """Drops changes older than this moment, a page of readers a step; how each source stood then stays.
+
+        Gives how many went, step by step.
+        """
+        for page in self._link.scan_nodes(self._keys.history(b"*")):
+            yield sum(int(self._link.run(TRIM, [key], [int(before)])) for key in page)

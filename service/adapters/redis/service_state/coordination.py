@@ -32,3 +32,19 @@ class Leader:
     def let_go(self) -> None:
         """Leaves the place to the next one."""
         self._link.run(TAKE_LEAD, [self._key], [self._me, self._milliseconds, 1])
+
+
+class Signal:
+    """One such number. `StoreUnavailable` where the store cannot be reached."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._link = store.link
+        self._key = store.keys.shared(f"signal:{name}")
+
+    def send(self) -> None:
+        """Something has changed."""
+        self._link.call(self._key, b"INCR", self._key)
+
+    def value(self) -> int:
+        """The number as it is; 0 if nothing has changed yet."""
+        return int(self._link.call(self._key, b"GET", self._key) or 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from os import urandom
 from typing import Any
 
 import msgspec
@@ -98,3 +99,25 @@ class Policies:
         if old:
             self._link.call(self._key, b"HDEL", self._key, *old)
         return len(old)
+
+
+class Spill:
+    """Keeps sealed texts by a random name."""
+
+    def __init__(self, store: Store, seconds: int) -> None:
+        self._link = store.link
+        self._keys = store.keys
+        self._seconds = seconds
+
+    def put(self, sealed: str) -> str:
+        """Keeps a text and gives its name."""
+        name = urandom(12).hex()
+        key = self._keys.shared(f"decision:{name}")
+        self._link.call(key, b"SET", key, sealed, b"EX", self._seconds)
+        return name
+
+    def get(self, name: str) -> str | None:
+        """The text of a name; `None` when it is gone."""
+        key = self._keys.shared(f"decision:{name}")
+        kept = self._link.call(key, b"GET", key)
+        return bytes(kept).decode() if kept is not None else None
