@@ -57,6 +57,7 @@ from service.use_cases.grants.imports.roll_forward import LEASE, Background, Rol
 from service.use_cases.grants.imports.staging import CHUNK, Staging
 from service.use_cases.grants.manage import Giving
 from service.use_cases.operations.background_tasks import BackgroundTasks, OnChange
+from service.use_cases.operations.doctor import Doctor
 from service.use_cases.operations.maintenance import Maintenance
 from service.use_cases.operations.worker import Worker
 from service.use_cases.privacy.erasure import Erasure
@@ -133,6 +134,7 @@ class Service(Adapters):
     maintenance: Maintenance
     background_tasks: BackgroundTasks
     worker: Worker
+    doctor: Doctor
 
     def start(self) -> None:
         """Start the threads that a web process needs. Call it once a process, after any fork."""
@@ -251,6 +253,7 @@ def _service(adapters: Adapters) -> Service:
         maintenance=maintenance,
         background_tasks=_background_tasks(a, engine, maintenance, prices),
         worker=_worker(a, engine, stripe_admin, maintenance),
+        doctor=Doctor(a.settings, a.store, engine.ledger, a.gateway, a.clock),
     )
 
 

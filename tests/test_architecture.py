@@ -88,7 +88,6 @@ LIBRARIES = {
 
 PENDING = {
     "service.bootstrap imports service.entrypoints.http.api.privacy",
-    "service.use_cases.operations.doctor imports service.bootstrap",
     "service.use_cases.grants.imports.csv_file imports service.entrypoints.responses.fields",
 }
 """Outward imports that are still to be removed."""

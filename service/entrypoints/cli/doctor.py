@@ -1,4 +1,4 @@
-"""`paywall doctor`: is everything set up as it should be, here and at Stripe?"""
+"""`paywall doctor`: check the set-up of the service and of Stripe."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import sys
 import click
 
 from service.entrypoints.cli import context as session
-from service.use_cases.operations import doctor as checkup
 
 MARKS = {"good": "ok   ", "note": "note ", "wrong": "WRONG"}
 
 
 def add_to(main: click.Group) -> None:
-    """Adds the command."""
+    """Add the command."""
     main.add_command(doctor)
 
 
@@ -21,9 +20,9 @@ def add_to(main: click.Group) -> None:
 @session.json_option
 @session.refusals
 def doctor(as_json: bool) -> None:
-    """Look at the store, the keys and Stripe; exit 1 when something needs a hand."""
+    """Check the settings, the store and Stripe; exit with status 1 if action is required."""
     with session.service() as service:
-        found = checkup.findings(service)
+        found = service.doctor.findings()
     told = [{"level": item.level, "subject": item.subject, "message": item.message} for item in found]
     wrong = any(item.level == "wrong" for item in found)
     lines = [f"{MARKS[item.level]}  {item.subject}: {item.message}" for item in found]

@@ -1,82 +1,164 @@
-"""What `paywall doctor` looks at: the store's set-up and what could be lost, the secrets, the keys, and Stripe.
+"""Check the settings, the sign-in provider, the store and Stripe: what `paywall doctor` prints.
 
-Each finding is one line for the operator: what is, whether it needs a hand, and what to do.
+Each finding is one line for the operator: the state, whether it needs a fix, and which.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from service.adapters.openid.errors import SignInFailed
 from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.openid.sign_in import SignIn
-from service.bootstrap import Service
+from service.adapters.redis.client.store import Store
+from service.adapters.redis.stripe_objects.ledger import Ledger
+from service.adapters.stripe.events import HANDLED_TYPES
+from service.adapters.stripe.gateway import Account, Gateway, WebhookEndpoint
+from service.adapters.stripe.transport import API_VERSION
+from service.domain.catalogue import Catalogue
 from service.domain.errors import StoreUnavailable, StripeFailure
+from service.domain.prices import PriceTag
+from service.domain.times import utc
 from service.settings.settings import Settings
-from service.use_cases.operations import stripe_findings as doctor
-from service.use_cases.operations.stripe_findings import Finding, Level
 
 SHORT_KEY = 20
-OLDEST = {"redis": (7, 2), "valkey": (7, 2)}
+"""Characters below which the secret of a key is reported as short."""
+OLDEST_STORE = (7, 2)
+"""The oldest version of Redis and of Valkey that the service supports."""
+WEBHOOK_PATH = "/v1/stripe/webhook"
+CLOCK_NOTED = 10
+CLOCK_WRONG = 60
+"""Seconds that this machine's clock may be off: signatures are refused from 300 on."""
+LATE = 15 * 60
+"""Seconds that the last event received may lie behind the newest one at Stripe."""
+
+Level = Literal["good", "note", "wrong"]
 
 
-def findings(service: Service) -> list[Finding]:
-    """Everything, in a fixed order. Never raises for a store or a Stripe that is away: that is a finding."""
-    found = [*_settings(service.settings), *_openid(service.settings.openid), *_store(service)]
-    return found + _stripe(service)
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report. `wrong` requires a fix, and makes the exit status 1."""
+
+    level: Level
+    subject: str
+    message: str
 
 
-def _settings(settings: Settings) -> Iterator[Finding]:
+@dataclass(frozen=True, slots=True)
+class StripeState:
+    """What Stripe and the ledger of events reported. `last_event` and `newest_at_stripe` are `created`, in epoch seconds."""
+
+    account: Account
+    endpoints: Sequence[WebhookEndpoint]
+    configured: Mapping[str, PriceTag]
+    """Prices by their name in the configuration; those that Stripe does not know are missing."""
+    on_sale: Sequence[PriceTag]
+    last_event: int | None
+    newest_at_stripe: int | None
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Checks one set-up. `gateway` is `None` without a Stripe key."""
+
+    settings: Settings
+    store: Store
+    ledger: Ledger
+    gateway: Gateway | None
+    clock: Callable[[], float]
+
+    def findings(self) -> list[Finding]:
+        """Return all findings in a fixed order. A store or a Stripe that is unavailable is a finding, not an error."""
+        return [
+            *settings_findings(self.settings),
+            *openid_findings(self.settings.openid, self.clock),
+            *self._store_findings(),
+            *self._stripe_findings(),
+        ]
+
+    def _store_findings(self) -> Iterator[Finding]:
+        try:
+            info = self.store.link.info()
+        except StoreUnavailable as error:
+            yield Finding("wrong", "store", f"it cannot be reached or written now ({error.cause})")
+            return
+        server, version = str(info["server"]), str(info["version"])
+        yield Finding("good", "store", f"{server} {version}, {info['mode']}, {info['masters']} master(s)")
+        if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST_STORE:
+            yield Finding("wrong", "store", f"{server} {version} is older than 7.2, the oldest supported version")
+        yield from durability_findings(info)
+
+    def _stripe_findings(self) -> list[Finding]:
+        found = []
+        if not self.settings.stripe_webhook_secrets:
+            level: Level = "note" if self.gateway is None else "wrong"
+            found.append(Finding(level, "webhook", "STRIPE_WEBHOOK_SECRETS is not set: every webhook is refused"))
+        if self.gateway is None:
+            no_key = Finding("note", "stripe", "STRIPE_API_KEY is not set: nothing is read from Stripe or sold")
+            return [*found, no_key, last_received(self._last_event())]
+        catalogue = self.settings.catalogue
+        try:
+            state = StripeState(
+                account=self.gateway.account(self.clock),
+                endpoints=self.gateway.webhook_endpoints(),
+                configured=self.gateway.prices([name for plan in catalogue.plans.values() for name in plan.prices]),
+                on_sale=self.gateway.active_prices(),
+                last_event=self._last_event(),
+                newest_at_stripe=self.gateway.newest_event(),
+            )
+        except StripeFailure as error:
+            unavailable = Finding("wrong", "stripe", f"the request to Stripe failed ({error.why})")
+            return [*found, unavailable, last_received(self._last_event())]
+        return found + stripe_findings(state, catalogue)
+
+    def _last_event(self) -> int | None:
+        try:
+            newest = self.ledger.newest_at()
+        except StoreUnavailable:
+            return None
+        return None if newest is None else int(newest)
+
+
+def settings_findings(settings: Settings) -> Iterator[Finding]:
+    """Yield what the environment lacks, and keys with short secrets."""
     if not settings.secrets:
         message = (
-            "PAYWALL_SECRETS is not set: a secret was made once and is kept in the store. Set it, so that a backup can "
-            "be restored, and the audit log holds against whoever can write to the store"
+            "PAYWALL_SECRETS is not set: a secret was generated and is kept in the store. Set it, so that you can restore "
+            "a backup, and so that whoever can write to the store cannot forge the audit log"
         )
         yield Finding("note", "secrets", message)
     for name, keys in (("PAYWALL_SITE_KEYS", settings.site_keys), ("PAYWALL_ADMIN_KEYS", settings.admin_keys)):
         if not keys:
-            yield Finding("note", "keys", f"{name} is not set: those routes refuse everybody")
+            yield Finding("note", "keys", f"{name} is not set: its routes refuse every request")
         short = sorted({key.name for key in keys if len(key.secret) < SHORT_KEY})
         if short:
-            yield Finding(
-                "note", "keys", f"{name}: short secrets ({', '.join(short)}); `openssl rand -hex 24` makes one"
-            )
+            generate = "generate one with `openssl rand -hex 24`"
+            yield Finding("note", "keys", f"{name}: the secrets of {', '.join(short)} are short; {generate}")
 
 
-def _openid(openid: OpenIdSettings | None) -> Iterator[Finding]:
+def openid_findings(openid: OpenIdSettings | None, clock: Callable[[], float]) -> Iterator[Finding]:
+    """Yield whether the provider's metadata can be read and names the configured issuer."""
     if openid is None:
         return
     try:
-        SignIn(openid, time.time).check_provider()
+        SignIn(openid, clock).check_provider()
     except SignInFailed as error:
-        mend = (
-            f"it calls itself otherwise than PAYWALL_OIDC_ISSUER does ({openid.issuer}); a slash at the end counts"
+        cause = (
+            f"its issuer differs from PAYWALL_OIDC_ISSUER ({openid.issuer}); a trailing slash counts"
             if error.reason == "discovery_of_another_issuer"
-            else f"{openid.issuer} cannot be asked, or its answer cannot be used ({error.reason})"
+            else f"{openid.issuer} does not answer, or its answer is not usable ({error.reason})"
         )
-        yield Finding("wrong", "sign-in", f"the OpenID provider: {mend}. Staff sign in by key meanwhile")
+        yield Finding("wrong", "sign-in", f"the OpenID provider: {cause}. Staff can sign in by key")
         return
-    yield Finding("good", "sign-in", f"{openid.issuer} answers; it has to take people back to {openid.redirect_uri}")
+    yield Finding("good", "sign-in", f"{openid.issuer} answers; it must redirect to {openid.redirect_uri}")
 
 
-def _store(service: Service) -> Iterator[Finding]:
-    try:
-        info = service.store.link.info()
-    except StoreUnavailable as error:
-        yield Finding("wrong", "store", f"cannot be reached or written now ({error.cause})")
-        return
-    server, version = str(info["server"]), str(info["version"])
-    yield Finding("good", "store", f"{server} {version}, {info['mode']}, {info['masters']} master(s)")
-    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if numbers < OLDEST.get(server, (7, 2)):
-        yield Finding("wrong", "store", f"{server} {version} is older than 7.2, the oldest that is supported")
-    yield from _durability(info)
-
-
-def _durability(info: dict[str, object]) -> Iterator[Finding]:
+def durability_findings(info: Mapping[str, object]) -> Iterator[Finding]:
+    """Yield what the store could lose, by its own settings (`Link.info`)."""
     if "appendonly" not in info:
-        yield Finding("note", "durability", "the store does not let its set-up be read; see docs/operations.md")
+        yield Finding("note", "durability", "the store does not allow reading its settings; see docs/operations.md")
         return
     if info.get("appendonly") != "yes":
         message = "appendonly is off: a restart of the store loses grants, audit entries and counted stories"
@@ -85,43 +167,116 @@ def _durability(info: dict[str, object]) -> Iterator[Finding]:
         message = f"appendfsync is {info.get('appendfsync')}: a crash of the machine loses up to the last second"
         yield Finding("note", "durability", f"{message} of grants and audit entries. Set appendfsync always")
     else:
-        yield Finding("good", "durability", "appendonly with appendfsync always: a reply means that it is on disk")
+        yield Finding(
+            "good", "durability", "appendonly with appendfsync always: the store replies once data is on disk"
+        )
     if info.get("maxmemory-policy") not in (None, "noeviction"):
-        message = f"maxmemory-policy is {info['maxmemory-policy']}: a full store forgets readers"
+        message = f"maxmemory-policy is {info['maxmemory-policy']}: a full store drops readers"
         yield Finding("wrong", "durability", f"{message}. Set noeviction")
     if int(str(info.get("replicas") or 0)) and str(info.get("min-replicas-to-write", "0")) == "0":
-        message = "min-replicas-to-write is 0: a failover can lose what was acknowledged just before"
+        message = "min-replicas-to-write is 0: a failover can lose the writes acknowledged just before it"
         yield Finding("note", "durability", f"{message}. Set it to 1 or more")
 
 
-def _stripe(service: Service) -> list[Finding]:
-    gateway, catalogue = service.gateway, service.settings.catalogue
-    found = []
-    if not service.settings.stripe_webhook_secrets:
-        level: Level = "note" if gateway is None else "wrong"
-        found.append(Finding(level, "webhook", "STRIPE_WEBHOOK_SECRETS is not set: every webhook is refused"))
-    if gateway is None:
-        without = Finding("note", "stripe", "STRIPE_API_KEY is not set: nothing is read from Stripe or sold")
-        return [*found, without, doctor.last_came(_last_event(service))]
-    words = [word for plan in catalogue.plans.values() for word in plan.prices]
-    try:
-        seen = doctor.Observed(
-            account=gateway.account(service.clock),
-            endpoints=gateway.webhook_endpoints(),
-            configured=gateway.prices(words),
-            on_sale=gateway.active_prices(),
-            last_event=_last_event(service),
-            newest_at_stripe=gateway.newest_event(),
+def stripe_findings(state: StripeState, catalogue: Catalogue) -> list[Finding]:
+    """Return what Stripe reported against the configuration, in a fixed order."""
+    return [
+        Finding("good", "account", f"the key belongs to {state.account.name or state.account.id}"),
+        *_endpoints(state.endpoints, catalogue),
+        *_configured_prices(state.configured, catalogue),
+        *_products(state.on_sale, catalogue),
+        *_unassigned_prices(state.on_sale, catalogue),
+        _clock(state.account.clock_ahead),
+        _last_event(state.last_event, state.newest_at_stripe),
+    ]
+
+
+def _endpoints(endpoints: Sequence[WebhookEndpoint], catalogue: Catalogue) -> Iterator[Finding]:
+    ours = [endpoint for endpoint in endpoints if endpoint.url.split("?")[0].rstrip("/").endswith(WEBHOOK_PATH)]
+    if not ours:
+        others = f"; registered are {', '.join(endpoint.url for endpoint in endpoints)}" if endpoints else ""
+        fix = f"add one for https://…{WEBHOOK_PATH} in Stripe's Dashboard (Developers, Webhooks)"
+        yield Finding("wrong", "endpoint", f"no webhook endpoint leads to {WEBHOOK_PATH}{others}: {fix}")
+    for endpoint in ours:
+        yield from _endpoint(endpoint, catalogue)
+
+
+def _endpoint(endpoint: WebhookEndpoint, catalogue: Catalogue) -> Iterator[Finding]:
+    url = endpoint.url
+    if not endpoint.enabled:
+        fix = "enable it, then the service catches up on what it missed"
+        yield Finding("wrong", "endpoint", f"{url} is disabled at Stripe: {fix}")
+    if endpoint.livemode != catalogue.livemode:
+        mode = "live" if endpoint.livemode else "test"
+        yield Finding("wrong", "mode", f"{url} is of {mode} mode, stripe.livemode is {str(catalogue.livemode).lower()}")
+    missing = [] if "*" in endpoint.types else [name for name in HANDLED_TYPES if name not in endpoint.types]
+    if missing:
+        yield Finding("wrong", "types", f"{url} does not receive {', '.join(missing)}: add these event types")
+    else:
+        yield Finding("good", "types", f"{url} receives every event type that matters")
+    version = endpoint.api_version or "the account's default"
+    same = endpoint.api_version == API_VERSION
+    note = "" if same else f"; the service understands it, and requests {API_VERSION} itself"
+    yield Finding("good" if same else "note", "version", f"{url} receives events of API version {version}{note}")
+
+
+def _configured_prices(tags: Mapping[str, PriceTag], catalogue: Catalogue) -> Iterator[Finding]:
+    for plan in catalogue.plans.values():
+        for name in plan.prices:
+            place, tag = f"plans.{plan.id}.prices", tags.get(name)
+            if tag is None:
+                yield Finding("wrong", "price", f"{place}: Stripe knows no price {name}")
+            elif not tag.active:
+                yield Finding("note", "price", f"{place}: {name} is archived; current subscribers keep it")
+            elif not tag.recurring and not plan.pass_hours:
+                yield Finding("wrong", "price", f"{place}: {name} is paid once, so the plan needs pass_hours")
+            else:
+                yield Finding("good", "price", f"{place}: {name} is on sale")
+
+
+def _products(tags: Sequence[PriceTag], catalogue: Catalogue) -> Iterator[Finding]:
+    """Yield products without a price on sale: archived on purpose, or misspelt."""
+    sold = {tag.product for tag in tags}
+    for plan in catalogue.plans.values():
+        for product in plan.products:
+            if product not in sold:
+                yield Finding("note", "price", f"plans.{plan.id}.products: Stripe has no price on sale of {product}")
+
+
+def _unassigned_prices(tags: Sequence[PriceTag], catalogue: Catalogue) -> Iterator[Finding]:
+    """Yield prices of no plan: other goods of the same account, but often a price that was forgotten."""
+    for tag in tags:
+        if catalogue.plan_for(tag.id, tag.lookup_key, tag.product) is None:
+            yield Finding("note", "price", f"{tag.id} is on sale at Stripe and belongs to no plan: it opens nothing")
+
+
+def _clock(ahead: float | None) -> Finding:
+    if ahead is None:
+        return Finding("note", "clock", "Stripe's answer has no time to compare this machine's clock with")
+    off = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} Stripe's"
+    if abs(ahead) < CLOCK_NOTED:
+        return Finding("good", "clock", "this machine's clock agrees with Stripe's")
+    if abs(ahead) < CLOCK_WRONG:
+        return Finding("note", "clock", f"this machine's clock is {off}")
+    return Finding("wrong", "clock", f"this machine's clock is {off}: correct it, or signatures will be refused")
+
+
+def _last_event(last: int | None, newest: int | None) -> Finding:
+    if newest is None:
+        none = Finding("good", "events", "Stripe has no event that concerns this service")
+        return none if last is None else last_received(last)
+    if last is None:
+        check = "check that the endpoint's address is reachable from outside, and its secret in STRIPE_WEBHOOK_SECRETS"
+        return Finding("wrong", "events", f"Stripe has events since {utc(newest)}, the service received none: {check}")
+    if newest - last > LATE:
+        return Finding(
+            "wrong", "events", f"the last event received is of {utc(last)}, Stripe's newest of {utc(newest)}"
         )
-    except StripeFailure as error:
-        away = Finding("wrong", "stripe", f"Stripe cannot be asked ({error.why})")
-        return [*found, away, doctor.last_came(_last_event(service))]
-    return found + doctor.findings(seen, catalogue)
+    return last_received(last)
 
 
-def _last_event(service: Service) -> int | None:
-    try:
-        newest = service.engine.ledger.newest_at()
-    except StoreUnavailable:
-        return None
-    return None if newest is None else int(newest)
+def last_received(last: int | None) -> Finding:
+    """Return the finding about the last event received, where Stripe cannot report its newest."""
+    if last is None:
+        return Finding("note", "events", "no event has been received yet")
+    return Finding("good", "events", f"the last event received is of {utc(last)}")

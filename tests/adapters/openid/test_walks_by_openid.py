@@ -106,9 +106,9 @@ def test_a_return_that_is_sent_again_signs_nobody_in(trusting: Paywall) -> None:
 
 def test_doctor_asks_the_provider(trusting: Paywall, identities: Identities) -> None:
     told = trusting.command("doctor").stdout
-    assert f"{identities.issuer} answers; it has to take people back to {trusting.url}/admin/sign-in/return" in told
+    assert f"{identities.issuer} answers; it must redirect to {trusting.url}/admin/sign-in/return" in told
     trusting.env["PAYWALL_OIDC_ISSUER"] = f"{identities.issuer}/"
-    assert "calls itself otherwise than" in trusting.command("doctor").stdout
+    assert "its issuer differs from" in trusting.command("doctor").stdout
 
 
 @pytest.fixture

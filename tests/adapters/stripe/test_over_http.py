@@ -10,7 +10,6 @@ import pytest
 import stripe
 
 from service.use_cases.operations.background_tasks import BackgroundTasks
-from service.use_cases.operations.doctor import findings
 from tests.adapters.stripe.conftest import BORN, MONTH, SECRET
 
 if TYPE_CHECKING:
@@ -114,12 +113,10 @@ def test_without_a_key_it_is_stripe_that_is_out_of_reach(app: DeskApp) -> None:
     assert (answer.status_code, answer.get_json()["title"]) == (503, "Stripe is out of reach")
 
 
-def test_the_doctor_tells_of_the_last_event_also_where_stripe_cannot_be_asked(
-    app: DeskApp, deliver: Deliver, made: Any
-) -> None:
-    assert findings(app.service)[-1].message == "no event has come yet"
+def test_doctor_without_stripe_key_reports_last_event(app: DeskApp, deliver: Deliver, made: Any) -> None:
+    assert app.service.doctor.findings()[-1].message == "no event has been received yet"
     deliver(made.event("customer.subscription.created", made.subscription()))
-    assert findings(app.service)[-1].message == "the last event that came is of 2026-11-01T00:01:00Z"
+    assert app.service.doctor.findings()[-1].message == "the last event received is of 2026-11-01T00:01:00Z"
 
 
 @pytest.mark.parametrize("page", ["https://www.example.news/", "https://www.example.news/another-story"])
@@ -153,7 +150,7 @@ def test_what_she_pays_for_another_hinders_no_purchase(
 def test_who_sells_and_refuses_every_webhook_needs_a_hand(
     sold: bool, level: str, shop: DeskApp, make_desk: MakeDesk, valkey_url: str
 ) -> None:
-    found = findings(shop.service if sold else make_desk(valkey_url).service)
+    found = (shop if sold else make_desk(valkey_url)).service.doctor.findings()
     (webhook,) = [finding for finding in found if finding.subject == "webhook"]
     assert webhook.level == level
 

@@ -1,4 +1,4 @@
-"""What the doctor says, and what of it needs a hand."""
+"""What the doctor reports about Stripe, and which findings require a fix."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.adapters.stripe.events import HANDLED_TYPES
 from service.adapters.stripe.gateway import Account, Gateway, WebhookEndpoint
 from service.domain.catalogue import Catalogue
 from service.domain.prices import PriceTag
-from service.use_cases.operations.stripe_findings import Finding, Observed, findings
+from service.use_cases.operations.doctor import Finding, StripeState, stripe_findings
 
 NOW = 1_793_491_200
 GOOD = WebhookEndpoint(
@@ -29,18 +29,18 @@ PRICES = {
     "price_day": tag("price_day", None),
     "price_seat_month": tag("price_seat_month"),
 }
-WELL = Observed(Account("acct_1", "The Daily Ledger", 0.4), [GOOD], PRICES, list(PRICES.values()), NOW, NOW)
+WELL = StripeState(Account("acct_1", "The Daily Ledger", 0.4), [GOOD], PRICES, list(PRICES.values()), NOW, NOW)
 
 
-def wrong(seen: Observed, catalogue: Catalogue) -> list[Finding]:
-    return [finding for finding in findings(seen, catalogue) if finding.level == "wrong"]
+def wrong(state: StripeState, catalogue: Catalogue) -> list[Finding]:
+    return [finding for finding in stripe_findings(state, catalogue) if finding.level == "wrong"]
 
 
-def test_where_all_is_well_nothing_needs_a_hand(catalogue: Catalogue) -> None:
-    assert {finding.level for finding in findings(WELL, catalogue)} == {"good"}
+def test_correct_set_up_has_only_good_findings(catalogue: Catalogue) -> None:
+    assert {finding.level for finding in stripe_findings(WELL, catalogue)} == {"good"}
 
 
-ILLS: list[tuple[dict[str, Any], str, str]] = [
+WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"endpoints": []}, "endpoint", "no webhook endpoint leads to /v1/stripe/webhook"),
     ({"endpoints": [replace(GOOD, url="https://other.example/hook")]}, "endpoint", "https://other.example/hook"),
     ({"endpoints": [replace(GOOD, enabled=False)]}, "endpoint", "is disabled"),
@@ -51,13 +51,15 @@ ILLS: list[tuple[dict[str, Any], str, str]] = [
     ({"configured": {**PRICES, "price_month": tag("price_month", None)}}, "price", "needs pass_hours"),
     ({"account": Account("acct_1", None, 400.0)}, "clock", "400 s ahead of"),
     ({"account": Account("acct_1", None, -61.0)}, "clock", "61 s behind"),
-    ({"last_event": None}, "events", "none has come"),
+    ({"last_event": None}, "events", "the service received none"),
     ({"last_event": NOW - 3_600}, "events", "2026-10-31T23:00:00Z"),
 ]
 
 
-@pytest.mark.parametrize(("change", "subject", "message"), ILLS)
-def test_each_ill_is_found_and_named(change: dict[str, Any], subject: str, message: str, catalogue: Catalogue) -> None:
+@pytest.mark.parametrize(("change", "subject", "message"), WRONG)
+def test_each_mistake_is_found_and_named(
+    change: dict[str, Any], subject: str, message: str, catalogue: Catalogue
+) -> None:
     found = wrong(replace(WELL, **change), catalogue)
     if not subject:
         assert found == []
@@ -73,33 +75,33 @@ NOTES: list[tuple[dict[str, Any], str]] = [
     ({"configured": {**PRICES, "price_month": tag("price_month", active=False)}}, "archived"),
     ({"on_sale": [PRICES["price_year"]]}, "plans.supporter.products: Stripe has no price on sale of prod_supporter"),
     ({"account": Account("acct_1", None, 30.0)}, "30 s ahead"),
-    ({"account": Account("acct_1", None, None)}, "did not say"),
+    ({"account": Account("acct_1", None, None)}, "has no time"),
 ]
 
 
 @pytest.mark.parametrize(("change", "message"), NOTES)
-def test_what_is_odd_but_works_is_noted(change: dict[str, Any], message: str, catalogue: Catalogue) -> None:
-    seen = replace(WELL, **change)
-    assert wrong(seen, catalogue) == []
-    assert any(message in note.message for note in findings(seen, catalogue) if note.level == "note")
+def test_unusual_but_working_set_up_is_noted(change: dict[str, Any], message: str, catalogue: Catalogue) -> None:
+    state = replace(WELL, **change)
+    assert wrong(state, catalogue) == []
+    assert any(message in note.message for note in stripe_findings(state, catalogue) if note.level == "note")
 
 
-def test_an_endpoint_for_everything_lacks_nothing(catalogue: Catalogue) -> None:
+def test_endpoint_for_all_event_types_lacks_none(catalogue: Catalogue) -> None:
     assert wrong(replace(WELL, endpoints=[replace(GOOD, types=("*",))]), catalogue) == []
 
 
-def test_a_stripe_without_events_is_no_ill(catalogue: Catalogue) -> None:
+def test_account_without_events_is_not_wrong(catalogue: Catalogue) -> None:
     assert wrong(replace(WELL, last_event=None, newest_at_stripe=None), catalogue) == []
 
 
-def test_the_last_event_that_came_is_told_also_where_stripe_lists_none(catalogue: Catalogue) -> None:
-    seen = replace(WELL, newest_at_stripe=None)
-    assert findings(seen, catalogue)[-1].message == "the last event that came is of 2026-11-01T00:00:00Z"
+def test_last_event_is_reported_where_stripe_lists_none(catalogue: Catalogue) -> None:
+    state = replace(WELL, newest_at_stripe=None)
+    assert stripe_findings(state, catalogue)[-1].message == "the last event received is of 2026-11-01T00:00:00Z"
 
 
-def test_it_is_all_asked_of_stripe(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
+def test_state_is_read_from_stripe(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
     strict.ask("POST", "/webhook_endpoints", {"url": "http://127.0.0.1:9/v1/stripe/webhook", "secret": "whsec_1"})
-    seen = Observed(
+    state = StripeState(
         gateway.account(),
         gateway.webhook_endpoints(),
         gateway.prices([word for plan in catalogue.plans.values() for word in plan.prices]),
@@ -107,4 +109,4 @@ def test_it_is_all_asked_of_stripe(gateway: Gateway, strict: Any, catalogue: Cat
         None,
         gateway.newest_event(),
     )
-    assert wrong(seen, catalogue) == []
+    assert wrong(state, catalogue) == []
