@@ -31,13 +31,14 @@ from service.adapters.redis.readers.history import Past, Retention
 from service.adapters.redis.readers.readers import Customers, Readers
 from service.adapters.redis.reporting.alert_flags import AttentionStore
 from service.adapters.redis.reporting.usage_counts import ActivityStore
-from service.adapters.redis.service_state.coordination import Leader, Signal
+from service.adapters.redis.service_state.coordination import LEADS_FOR, Leader, Signal
 from service.adapters.redis.service_state.decision_records import Policies, Spill
 from service.adapters.redis.service_state.secrets import Secrets
 from service.adapters.redis.staff.admin_keys import AdminKeys
 from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.story_passes.passes import Gifts, Passes
 from service.adapters.stripe.gateway import Gateway
+from service.adapters.stripe.rate_limit import Allowance
 from service.entrypoints.http.api.privacy import Export
 from service.settings.settings import Settings
 from service.use_cases.access.causes import Traces
@@ -52,7 +53,6 @@ from service.use_cases.grants.imports.grant_imports import GrantImports
 from service.use_cases.grants.imports.grant_states import Standings
 from service.use_cases.grants.imports.pacing import Pace
 from service.use_cases.grants.imports.plan import Planner
-from service.use_cases.grants.imports.ports import Checkpoint, pass_by
 from service.use_cases.grants.imports.roll_forward import LEASE, Background, Roller
 from service.use_cases.grants.imports.staging import CHUNK, Staging
 from service.use_cases.grants.manage import Giving
@@ -77,6 +77,11 @@ Clock = Callable[[], float]
 
 STORE_TIMEOUT = 0.25
 """Seconds: a shorter time-out would take a slow disk for an outage, readers would notice a longer one."""
+
+BACKGROUND_EVERY = 1.0
+"""Seconds between two rounds of a web process's background tasks."""
+IMPORT_REST = 1.0
+"""Seconds that an import rests for each second of work: a web process answers checks beside it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,27 +159,21 @@ class Service(Adapters):
         self.store.link.close()
 
 
-def build(
-    settings: Settings,
-    store_url: str,
-    *,
-    clock: Clock | None = None,
-    metrics: Metrics | None = None,
-    store_timeout: float = STORE_TIMEOUT,
-) -> Service:
-    """Assemble the service around the store at `store_url`; nothing connects yet.
-
-    `store_timeout`: seconds for the store to answer before it counts as unavailable.
-    """
-    metrics = metrics or Metrics()
-    keys = Keys(settings.prefix)
+def build(settings: Settings, store_url: str) -> Service:
+    """Assemble the service around the store at `store_url`; nothing connects yet."""
+    metrics = Metrics()
     link = Link(
         parse_address(store_url),
-        timeout=store_timeout,
+        timeout=STORE_TIMEOUT,
         on_change=metrics.report_store_change,
-        probe_key=keys.shared("probe"),
+        probe_key=Keys(settings.prefix).shared("probe"),
     )
-    return _service(_adapters(settings, clock or clock_of(settings.demo_clock), metrics, Store(link, keys)))
+    return assemble(settings, link, clock_of(settings.demo_clock), metrics)
+
+
+def assemble(settings: Settings, link: Link, clock: Clock, metrics: Metrics) -> Service:
+    """Assemble the service around a link to its store."""
+    return _service(_adapters(settings, clock, metrics, Store(link, Keys(settings.prefix))))
 
 
 def _adapters(settings: Settings, clock: Clock, metrics: Metrics, store: Store) -> Adapters:
@@ -193,7 +192,7 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, store: Store) 
         metrics=metrics,
         store=store,
         secrets=secrets,
-        gateway=Gateway(settings.stripe_api_key, settings.stripe_api_base) if settings.stripe_api_key else None,
+        gateway=_gateway(settings),
         known=known,
         readers=readers,
         grants=Grants(readers, catalogue, audit, known),
@@ -213,6 +212,12 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, store: Store) 
     )
 
 
+def _gateway(settings: Settings) -> Gateway | None:
+    if settings.stripe_api_key is None:
+        return None
+    return Gateway(settings.stripe_api_key, settings.stripe_api_base, Allowance())
+
+
 def _service(adapters: Adapters) -> Service:
     a, catalogue = adapters, adapters.settings.catalogue
     engine = _engine(a)
@@ -221,7 +226,7 @@ def _service(adapters: Adapters) -> Service:
     decision_ids = DecisionIds(lambda: a.secrets.sealer("decision"), catalogue, Spill(a.store, KEPT))
     profiles = Profiles(catalogue, a.store, a.readers)
     approving = Approving(a.approvals)
-    imports = build_imports(a, approving)
+    imports = _imports(a, approving)
     prices = Prices(a.gateway, catalogue)
     erasure = _erasure(a, imports)
     letting_go = LettingGo(
@@ -281,16 +286,7 @@ def _explain(a: Adapters, desk: Desk, decision_ids: DecisionIds) -> Why:
     )
 
 
-def build_imports(
-    a: Adapters,
-    approving: Approving,
-    *,
-    rest: float = 1.0,
-    checkpoint: Checkpoint = pass_by,
-    lease: float = LEASE,
-    rows_a_chunk: int = CHUNK,
-) -> GrantImports:
-    """Assemble the imports of one process. `rest`: seconds that the work rests for each second of it."""
+def _imports(a: Adapters, approving: Approving) -> GrantImports:
     imports, planner = Imports(a.store, lambda: a.secrets.sealer("import")), Planner(a.store)
     roller = Roller(
         imports,
@@ -299,20 +295,18 @@ def build_imports(
         a.grant_ends,
         a.known,
         a.clock,
-        checkpoint=checkpoint,
-        pace=Pace(rest),
-        lease=lease,
+        pace=Pace(IMPORT_REST),
+        lease=LEASE,
     )
     return GrantImports(
         imports,
-        Staging(imports, planner, checkpoint, rows_a_chunk),
+        Staging(imports, planner, CHUNK),
         roller,
         Background(roller, imports, logs.report_failed_import),
         catalogue=a.settings.catalogue,
         audit=a.audit,
         approving=approving,
         clock=a.clock,
-        checkpoint=checkpoint,
     )
 
 
@@ -357,7 +351,8 @@ def _background_tasks(a: Adapters, engine: Engine, maintenance: Maintenance, pri
             lambda: maintenance.finish_pending(a.clock()),
             OnChange(a.prices_changed.value, prices.changed),
             a.activity.tick,
-        ]
+        ],
+        every=BACKGROUND_EVERY,
     )
 
 
@@ -366,7 +361,7 @@ def _worker(a: Adapters, engine: Engine, stripe_admin: Admin, maintenance: Maint
         engine,
         stripe_admin,
         CatchUp(engine, a.store),
-        Leader(a.store),
+        Leader(a.store, LEADS_FOR),
         settle_audit=lambda: maintenance.settle(a.clock()),
         clock=a.clock,
         aside=maintenance,

@@ -18,12 +18,12 @@ from werkzeug.test import Client
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that tests may import what they share, as `tests.…`
 
-from service.bootstrap import Service, build
+from service.bootstrap import Service
 from service.entrypoints.http.wsgi import wsgi
 from service.settings.settings import load_settings
 from tests.adapters.redis import conftest as stores
 from tests.serving import POLICY, Paywall, Raw, Serve, environment, serving
-from tests.within import Clock, DeskApp, MakeDesk
+from tests.within import Clock, DeskApp, MakeDesk, service_over
 
 short_folder, launch, until = stores.short_folder, stores.launch, stores.until
 valkey, redis8, valkey_url, redis8_url = stores.valkey, stores.redis8, stores.valkey_url, stores.redis8_url
@@ -108,7 +108,7 @@ def make_desk(tmp_path: Path) -> Iterator[MakeDesk]:
         folder.mkdir()
         settings = load_settings(environment(folder, policy, {"REDIS_URL": url, **env}))
         clock = clock or Clock()
-        service = build(settings, url, clock=clock, store_timeout=patience)  # a busy machine is no outage here
+        service = service_over(settings, url, clock, patience)
         service.start()
         made.append(service)
         assert service.store.link.wait(5)

@@ -11,7 +11,12 @@ from typing import Any
 
 from werkzeug.test import Client, TestResponse
 
-from service.bootstrap import Service
+from service.adapters.observability.metrics import Metrics
+from service.adapters.redis.client.address import parse_address
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
+from service.bootstrap import Service, assemble
+from service.settings.settings import Settings
 from tests.serving import ADMIN_KEY, SITE_KEY, story_of
 
 
@@ -27,6 +32,13 @@ class Clock:
     def at(self, moment: str) -> float:
         self.now = datetime.fromisoformat(moment).timestamp()
         return self.now
+
+
+def service_over(settings: Settings, url: str, clock: Clock, timeout: float = 5.0) -> Service:
+    """The service on the store at `url`. A busy machine is no outage here, unless `timeout` (seconds) is short."""
+    metrics, probe_key = Metrics(), Keys(settings.prefix).shared("probe")
+    link = Link(parse_address(url), timeout=timeout, on_change=metrics.report_store_change, probe_key=probe_key)
+    return assemble(settings, link, clock, metrics)
 
 
 @dataclass

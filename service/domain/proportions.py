@@ -20,14 +20,14 @@ class Share:
     high: float | None
 
 
-def wilson(hits: int, cases: int, z: float = Z95) -> Share:
+def wilson(hits: int, cases: int) -> Share:
     """Return the share with its interval (Wilson 1927). `hits` above `cases` count as `cases`."""
     hits = max(0, min(hits, cases))
     if cases <= 0:
         return Share(0, 0, None, None, None)
-    share, square = hits / cases, z * z
+    share, square = hits / cases, Z95 * Z95
     middle = share + square / (2 * cases)
-    half = z * sqrt(share * (1 - share) / cases + square / (4 * cases * cases))
+    half = Z95 * sqrt(share * (1 - share) / cases + square / (4 * cases * cases))
     scale = 1 + square / cases
     # At 0 and at 1 the bounds are exactly these; rounding would leave a hair.
     low = 0.0 if hits == 0 else (middle - half) / scale

@@ -16,6 +16,7 @@ import requests
 import stripe
 
 from service.adapters.stripe.gateway import Gateway
+from service.adapters.stripe.rate_limit import Allowance
 from stripe_lookalike import RunningLookalike, serve_lookalike
 
 
@@ -32,7 +33,7 @@ def test_answers_are_dated_as_webhooks_are_signed(followed: bool, tmp_path: Path
     """By the wall, unless others follow its clock: the doctor holds it against their own."""
     with serve_lookalike(clock_file=tmp_path / "clock" if followed else None) as running:
         requests.post(f"{running.url}/_lookalike/clock", json={"advance": 86_400}, timeout=10)
-        ahead = Gateway("sk_test_x", running.url).account().clock_ahead
+        ahead = Gateway("sk_test_x", running.url, Allowance()).account().clock_ahead
     assert ahead is not None
     assert abs(-ahead - (86_400 if followed else 0)) < 600
 

@@ -60,7 +60,7 @@ class Gateway:
     patience gives up within 5 s, since Stripe waits for a 200; `click` is for a reader who waits; a `worker` waits its turn.
     """
 
-    def __init__(self, key: str, base: str | None = None, *, allowance: Allowance | None = None) -> None:
+    def __init__(self, key: str, base: str | None, allowance: Allowance) -> None:
         self._transport = Transport(key, base, allowance)
 
     def read(self, ref: Ref, *, patience: Patience = "inline", paid_at: int | None = None) -> Told:

@@ -63,11 +63,11 @@ _CONNECTIONS = 32
 class Transport:
     """The clients of one process: made at the first use, and anew after a fork, as sockets must not be shared."""
 
-    def __init__(self, key: str, base: str | None, allowance: Allowance | None = None) -> None:
+    def __init__(self, key: str, base: str | None, allowance: Allowance) -> None:
         stripe.enable_telemetry = False  # It also writes an id into the user's home directory.
         logging.getLogger("stripe").setLevel(logging.WARNING)  # At DEBUG it logs parameters: readers' ids.
         self._key, self._base = key, base
-        self.allowance = allowance or Allowance()
+        self.allowance = allowance
         self._lock = threading.Lock()
         self._clients: dict[Patience, tuple[stripe.StripeClient, _Paced]] = {}
         self._pid = os.getpid()

@@ -22,6 +22,10 @@ Why = Literal[
 ]
 
 
+TOLERANCE = 300
+"""Seconds after which a signature is too old, as in Stripe's own SDK."""
+
+
 class NotStripe(Exception):
     """Not signed by Stripe, too old, or not an event. `why` is a constant word; nothing of the delivery is repeated."""
 
@@ -49,8 +53,8 @@ class Envelope:
     related: tuple[str, str] | None = None
 
 
-def verify(raw: bytes, header: str | None, secrets: Sequence[str], now: float, tolerance: int = 300) -> Envelope:
-    """The event, if any of `secrets` signed it at most `tolerance` seconds before `now`. Raises `NotStripe`."""
+def verify(raw: bytes, header: str | None, secrets: Sequence[str], now: float) -> Envelope:
+    """The event, if any of `secrets` signed it at most `TOLERANCE` seconds before `now`. Raises `NotStripe`."""
     if not secrets:
         raise NotStripe("no_secret")
     if not header:
@@ -64,7 +68,7 @@ def verify(raw: bytes, header: str | None, secrets: Sequence[str], now: float, t
         raise NotStripe("not_utf8") from None
     if not any(_signed_with(secret, body, header) for secret in secrets):
         raise NotStripe("bad_signature")
-    if signed_at < now - tolerance:
+    if signed_at < now - TOLERANCE:
         raise NotStripe("too_old")
     return parse(raw)
 

@@ -19,7 +19,6 @@ import orjson
 
 from service.adapters.clock import DEMO_CLOCK
 from service.adapters.observability.logs import configure_logs
-from service.adapters.observability.metrics import Metrics
 from service.adapters.redis.client.errors import EmbeddedStoreError
 from service.adapters.redis.embedded.embedded_store import joined
 from service.domain import ids, times
@@ -79,7 +78,7 @@ def _in_demo_time(chosen: Settings) -> Settings:
 def _around(chosen: Settings, url: str, patient: bool) -> Iterator[Service]:
     from service.bootstrap import build
 
-    built = build(chosen, url, metrics=Metrics())
+    built = build(chosen, url)
     if not patient:
         built.store.link.wait(5.0)
     try:

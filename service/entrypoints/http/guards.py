@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Protocol, TypeVar, cast
 
-from flask import Request, current_app, g, request
+from flask import current_app, g, request
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import MapAdapter
 
@@ -159,9 +159,9 @@ def _admit(keyring: Keyring, demand: Role) -> None:
     g.principal = principal
 
 
-def actor(asked: Request = request) -> Actor:
+def actor() -> Actor:
     """Who asks, for the audit log: the key's name and the connection's address."""
-    return Actor(cast(Principal, g.principal).name, asked.remote_addr)
+    return Actor(cast(Principal, g.principal).name, request.remote_addr)
 
 
 _READER_AND_SLASH = re.compile(r"(/v1/(?:readers|gifts|subscriptions/[^/]+/seats)/)[^/]*/(.*)", re.DOTALL)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from service.adapters.redis.staff.admin_keys import KeyBook, WrongKeys
-from service.adapters.redis.staff.idempotency import Idempotency
+from service.adapters.redis.staff.idempotency import AT_WORK, Idempotency
 from service.bootstrap import Service
 from service.entrypoints.http import guards
 from service.entrypoints.http import openapi_description as describe
@@ -52,7 +52,7 @@ def wsgi(service: Service) -> WSGIApplication:
     requests_log = RequestLog(service.metrics)
     answered = counter(service.metrics, service.activity)
     app = flask_app(service.metrics, keyring, requests_log)
-    repeated = Idempotency(service.store, lambda: service.secrets.sealer("idempotency"))
+    repeated = Idempotency(service.store, lambda: service.secrets.sealer("idempotency"), AT_WORK)
     description = describe.Description(f"{settings.catalogue.site_name}: paywall", "1")
     app.register_blueprint(access.blueprint(service.desk, encoder, service.clock, answered))
     _for_admins(app, service, book, repeated)

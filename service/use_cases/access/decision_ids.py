@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from service.adapters.crypto import Sealer
+from service.adapters.redis.service_state.decision_records import Spill
 from service.domain.catalogue import Catalogue
 from service.domain.errors import StoreUnavailable
 from service.use_cases.access.check import Answer
@@ -54,20 +55,13 @@ def figures(answer: Answer, catalogue: Catalogue) -> list[Any]:
     ]
 
 
-class Elsewhere(Protocol):
-    """Where texts too long for an id are kept."""
-
-    def put(self, sealed: str) -> str: ...
-    def get(self, name: str) -> str | None: ...
-
-
 class DecisionIds:
     """Seals answers into ids and opens them again."""
 
-    def __init__(self, sealer: Callable[[], Sealer], catalogue: Catalogue, elsewhere: Elsewhere) -> None:
+    def __init__(self, sealer: Callable[[], Sealer], catalogue: Catalogue, spill: Spill) -> None:
         self._sealer = sealer
         self._catalogue = catalogue
-        self._elsewhere = elsewhere
+        self._spill = spill
 
     def seal(self, answer: Answer) -> str | None:
         """The id of an answer, at most 1 000 characters; `None` where none can be made while the store is away."""
@@ -78,7 +72,7 @@ class DecisionIds:
                 return sealer.seal(b"j" + text)
             packed = b"z" + zlib.compress(text, 1)
             if len(packed) > _LONGEST_RAW:
-                packed = b"e" + self._elsewhere.put(sealer.seal(packed)).encode()
+                packed = b"e" + self._spill.put(sealer.seal(packed)).encode()
             return sealer.seal(packed)
         except StoreUnavailable:
             return None
@@ -87,7 +81,7 @@ class DecisionIds:
         """The figures of an id; `None` if it is none of ours, or was kept elsewhere and is gone."""
         packed = self._sealer().open(decision_id) if len(decision_id) <= LONGEST else None
         if packed is not None and packed[:1] == b"e":
-            sealed = self._elsewhere.get(packed[1:].decode())
+            sealed = self._spill.get(packed[1:].decode())
             packed = self._sealer().open(sealed) if sealed is not None else None
         if packed is None:
             return None

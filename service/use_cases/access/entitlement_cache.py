@@ -13,6 +13,9 @@ from service.adapters.redis.readers.readers import HoldingsCache, alias_in, mark
 from service.domain.catalogue import Catalogue
 from service.domain.decision import FOREVER, NO_ENTITLEMENTS, Entitlements, resolve_entitlements
 
+MOST_RECORDS = 20_000
+"""Records kept; with one more, all are dropped."""
+
 Held = tuple[tuple[str, int | None], ...]
 
 
@@ -35,10 +38,9 @@ NOBODY = Holder(None, NO_ENTITLEMENTS, (), 0.0, FOREVER)
 class Holders:
     """Holders under one catalogue, by the bytes of their records. Thread-safe: entries are only ever replaced."""
 
-    def __init__(self, catalogue: Catalogue, most: int = 20_000) -> None:
+    def __init__(self, catalogue: Catalogue) -> None:
         self._features = tuple(catalogue.features)
         self._holdings = HoldingsCache(catalogue)
-        self._most = most
         self._known: dict[tuple[bytes, ...], Holder] = {}
 
     def of(self, reply: Any, now: float) -> Holder:
@@ -56,7 +58,7 @@ class Holders:
         held = tuple((name, holding.until) for name, holding in entitlements.by_feature.items())
         turns_at = FOREVER if entitlements.changes_at is None else entitlements.changes_at
         holder = Holder(alias_in(record), entitlements, held, now, turns_at, marks_in(record))
-        if len(self._known) >= self._most:
+        if len(self._known) >= MOST_RECORDS:
             self._known.clear()
         self._known[record] = holder
         return holder

@@ -14,7 +14,7 @@ Task = Callable[[], object]
 class BackgroundTasks:
     """Run tasks again and again in one thread. A task that fails is logged, and runs again the next time."""
 
-    def __init__(self, tasks: Sequence[Task], every: float = 1.0) -> None:
+    def __init__(self, tasks: Sequence[Task], every: float) -> None:
         """`every`: seconds between two rounds."""
         self._tasks = tasks
         self._every = every

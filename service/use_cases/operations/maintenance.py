@@ -19,6 +19,8 @@ from service.use_cases.subscriptions.full_sync import Swept
 COUNT_EVERY = 3_600.0
 TIDY_EVERY = 3_600.0
 """Seconds between two counts of the entitlements, and between two clean-ups of the lists."""
+RETENTION_SECONDS = 1.0
+"""The longest that one round of the worker spends on retention: it has other things to do."""
 
 
 class Maintenance:
@@ -61,7 +63,7 @@ class Maintenance:
     def settle(self, now: float) -> int:
         """Finish what is pending, drop expired approvals and apply retention. Return how much was done."""
         done = sum(self.finish_pending(now).values()) + self._approving.approvals.tidy(now)
-        return done + self._retention.go_on(now)
+        return done + self._retention.go_on(now, RETENTION_SECONDS)
 
     def round(self, goes_on: Callable[[], bool]) -> None:
         """Do what is due, as long as `goes_on` returns true."""

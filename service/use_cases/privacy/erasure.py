@@ -6,9 +6,8 @@ is kept; the audit log last, with the record that says so. To do it again finish
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from service.adapters.recent_entitlements import Known
 from service.adapters.redis.audit.audit import Actor, Audit
@@ -24,12 +23,6 @@ from service.domain.catalogue import Catalogue
 from service.domain.errors import LiveSubscription
 from service.domain.sources import Grant, Standing, Subscription
 from service.use_cases.grants.imports.grant_imports import GrantImports
-
-
-class Step(Protocol):
-    """Called between two pages of the store, to rest."""
-
-    def __call__(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +101,16 @@ class Erasure:
         return found
 
     def erase(
-        self, reader: str, reason: str, actor: Actor, now: float, *, force: bool = False, step: Step = lambda: None
+        self,
+        reader: str,
+        reason: str,
+        actor: Actor,
+        now: float,
+        *,
+        force: bool = False,
+        step: Callable[[], None] = lambda: None,
     ) -> Erasing:
-        """Erases a reader, under every id that she went by. `LiveSubscription`."""
+        """Erases a reader, under every id that they went by; `step` rests between two pages. `LiveSubscription`."""
         self._settle(reader)
         person = self.person(reader)
         if not force and (ids := self.live(person, now)):

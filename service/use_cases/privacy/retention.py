@@ -13,8 +13,6 @@ from service.domain.catalogue import Catalogue
 DAILY = 86_400
 UNFINISHED = 600
 """Seconds after which somebody else begins anew what one began and did not finish."""
-PATIENCE = 1.0
-"""Seconds at a time: the worker has other things to do."""
 
 
 class LettingGo:
@@ -38,7 +36,7 @@ class LettingGo:
         self._timer = timer
         self._under_way: Iterator[int] | None = None
 
-    def go_on(self, now: float, seconds: float = PATIENCE) -> int:
+    def go_on(self, now: float, seconds: float) -> int:
         """Goes on with what is under way, or begins where it is due. Gives how much was let go."""
         if self._under_way is None:
             if not self._retention.claim(UNFINISHED):

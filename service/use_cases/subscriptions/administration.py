@@ -77,7 +77,6 @@ class Admin:
         tag = partition_tag(partition_of(name))
         self._audit.intend_at(tag)
         new, owner = self._engine.objects.link(name, heir, now, self._audit.packed(entry), self._outbox(tag))
-        self._engine.checkpoint("linked")
         if before.told is None:
             self._engine.work_soon(name, now)
         self._engine.spread_soon([name], now, f"audit:{entry['id']}")
@@ -103,7 +102,6 @@ class Admin:
         while True:
             obj, quantity = self._group(subscription, now)
             given = self._engine.seats.give(name, obj.rev, quantity, heir, now, packed)
-            self._engine.checkpoint("seat.given")
             if given == "full":
                 raise SeatsFull
             if given != "retry":
@@ -121,7 +119,6 @@ class Admin:
         tag = partition_tag(partition_of(obj.name))
         self._audit.intend_at(tag)
         self._engine.seats.take(obj.name, heir, now, self._audit.packed(entry))
-        self._engine.checkpoint("seat.taken")
         self._show(obj.name, tag, now, entry)
         return self.group(subscription, now)
 
@@ -130,7 +127,6 @@ class Admin:
         stays = self._engine.people.find(reader).reader
         entry = self._entry(actor, "merge", now, reader=stays, target=gone, after={"from": gone}, reason=reason)
         verdict, stays = self._merges.commit(Merge(gone, reader, self._audit.packed(entry).decode(), now))
-        self._engine.checkpoint("merge.committed")
         if verdict == "circle":
             raise CannotMerge("a reader cannot be merged into itself, nor into one that was merged into it")
         if verdict == "elsewhere":
@@ -158,23 +154,17 @@ class Admin:
         return len(merges)
 
     def _roll(self, merge: Merge, now: float) -> None:
-        checkpoint = self._engine.checkpoint
         self._merges.carry(merge, now)
-        checkpoint("merge.carried")
         self._audit.intend(merge.stays)
         self._merges.inherit(merge)
-        checkpoint("merge.inherited")
         self._merges.answer_as(merge)
-        checkpoint("merge.answered")
         # Once more: what came in between. From now on nothing can be put with the one that goes.
         self._merges.carry(merge, now)
         self._merges.leave(merge, now)
-        checkpoint("merge.left")
         for name in {*self._merges.stripe_objects(merge.gone), *self._engine.customers.objects(merge.gone)}:
             self._engine.seats.move(name, merge.gone, merge.stays, now)
             self._engine.objects.touch(name, now)
             self._engine.spread_soon([name], now, "merge")
-            checkpoint("merge.moved")
         self._engine.merged(merge.gone, merge.stays, now)
         self._merges.finished(merge.gone)
         self._audit.settle(merge.stays)

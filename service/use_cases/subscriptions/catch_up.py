@@ -59,7 +59,6 @@ class CatchUp:
                 missed += self._engine.inbox.knows(event.name, event.id) in (None, "pending")
                 continue
             recorded = self._engine.inbox.record(event, now, mode="list", lease=False)
-            self._engine.checkpoint("listed")
             prices = prices or (event.why == FOR_PRICES and recorded.before is None)
             if recorded.mark:
                 missed += 1

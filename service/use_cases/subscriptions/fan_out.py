@@ -16,7 +16,6 @@ from service.domain.ownership import Owner
 from service.domain.sources import Source
 from service.domain.stripe_facts import Told
 from service.use_cases.subscriptions.owner_resolution import People, Person, by_claims, needs_customer, settled_on
-from service.use_cases.subscriptions.ports import Checkpoint
 from service.use_cases.subscriptions.projections import copies_of, seats_paid_for
 from service.use_cases.subscriptions.related_objects import Heard, Telling
 from service.use_cases.subscriptions.write_projections import NoteChanges, Putting, Turn
@@ -38,7 +37,6 @@ class Spreader:
         telling: Telling,
         putting: Putting,
         catalogue: Catalogue,
-        checkpoint: Checkpoint,
     ) -> None:
         self._objects = objects
         self._seats = seats
@@ -46,7 +44,6 @@ class Spreader:
         self._telling = telling
         self._putting = putting
         self._catalogue = catalogue
-        self._checkpoint = checkpoint
 
     def spread(
         self, name: str, now: float, cause: str, heard: Heard, in_time: Callable[[], bool], note: NoteChanges | None
@@ -61,7 +58,6 @@ class Spreader:
                 return True
             if obj.number(b"behind"):  # Its copies are newer than it is; only Stripe can tell.
                 return False
-            self._checkpoint("spread.loaded")
             told = obj.told
             if self._changed_first(obj, told, now, heard):
                 continue
@@ -70,7 +66,6 @@ class Spreader:
             behind, rev = self._settle(obj, owner, wanted)
             if not rev:
                 continue
-            self._checkpoint("spread.settled")
             self._telling.pass_on(obj, owner, rev, now, heard)
             turn = Turn(obj, rev, now, cause, note, {person.reader: person} if person else {})
             done = self._show(turn, wanted, behind, in_time)
@@ -118,7 +113,6 @@ class Spreader:
             if start and not in_time():
                 return False
             self._putting.take(turn, gone[start : start + CHUNK])
-        self._checkpoint("spread.put")
         return True if self._objects.shown(turn.obj.name, turn.rev, [], gone, last=True) else None
 
     def _seats_moved(self, turn: Turn, holders: Sequence[str]) -> bool:

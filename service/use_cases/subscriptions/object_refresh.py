@@ -21,7 +21,7 @@ from service.use_cases.subscriptions.fan_out import Spreader
 from service.use_cases.subscriptions.job import Errand, Look
 from service.use_cases.subscriptions.payload_mode import FROM_PAYLOAD, Payloads, merged
 from service.use_cases.subscriptions.payments import Payments
-from service.use_cases.subscriptions.ports import Checkpoint, Gateway
+from service.use_cases.subscriptions.ports import Gateway
 from service.use_cases.subscriptions.projections import paid_at_of
 from service.use_cases.subscriptions.recheck_schedule import next_look
 from service.use_cases.subscriptions.related_objects import Heard
@@ -43,7 +43,6 @@ class Workbench:
         payments: Payments,
         gateway: Gateway | None,
         catalogue: Catalogue,
-        checkpoint: Checkpoint,
         report: Callable[[str, str], None],
     ) -> None:
         self._objects = objects
@@ -53,7 +52,6 @@ class Workbench:
         self._payloads = Payloads(objects, catalogue)
         self._gateway = gateway
         self._catalogue = catalogue
-        self._checkpoint = checkpoint
         self._report = report
 
     def work(self, name: str, errand: Errand, *, number: int = 0) -> bool:
@@ -84,7 +82,6 @@ class Workbench:
 
     def _until_done(self, name: str, errand: Errand, number: int) -> bool:
         while True:
-            self._checkpoint("numbered")
             finished, more = self._once(name, errand, number)
             if finished and not more:
                 return True
@@ -112,17 +109,14 @@ class Workbench:
             look = self._bring_up(ref, waiting, number, errand)
         for other in look.onward:
             self._objects.request(other, errand.now)
-        self._checkpoint("requested")
         # What else has to be read is marked in the store: whether it is done now does not hold the event up.
         self._read_onward(look.onward, errand)
         if not self._spread([name], errand):
             # Its copies had higher numbers: it is above them now, and has to be read once more.
             return False, not errand.away and self._objects.load(name).number(b"behind") > 0
-        self._checkpoint("spread")
         more = self._inbox.finish(
             name, number, number, look.done, failed=look.failed, now=errand.now, gives_up=errand.gives_up
         )
-        self._checkpoint("finished")
         return True, more
 
     def _read_onward(self, names: Sequence[str], errand: Errand) -> None:
@@ -145,9 +139,7 @@ class Workbench:
             if not waiting:
                 self._objects.apply(name, number, None, now, read=False)
             return Look(self._payloads.apply(name, waiting, now), others, failed=True)
-        self._checkpoint("read")
         verdict = self._apply(told, waiting, number, now)
-        self._checkpoint("applied")
         return Look([_done(event, verdict) for event in waiting], others)
 
     def _gone(self, name: str, waiting: list[Waiting], number: int, now: float) -> list[Done]:

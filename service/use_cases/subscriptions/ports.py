@@ -1,20 +1,13 @@
-"""What the engine needs of the room that talks to Stripe, and the places where a test may stop it."""
+"""What the engine needs of the package that talks to Stripe."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 from service.adapters.stripe.transport import Patience
 from service.adapters.stripe.webhook import Envelope
 from service.domain.stripe_facts import PaymentRef, Ref, Told
-
-Checkpoint = Callable[[str], None]
-"""Called between any two steps with the step's name. What it raises stops the work right there, as a crash would."""
-
-
-def pass_by(name: str) -> None:
-    """The checkpoint of a service that runs."""
 
 
 class Gateway(Protocol):

@@ -24,7 +24,7 @@ from service.use_cases.subscriptions.job import Errand
 from service.use_cases.subscriptions.object_refresh import Workbench
 from service.use_cases.subscriptions.owner_resolution import People
 from service.use_cases.subscriptions.payments import NOT_OURS, Payments
-from service.use_cases.subscriptions.ports import Checkpoint, Gateway, pass_by
+from service.use_cases.subscriptions.ports import Gateway
 from service.use_cases.subscriptions.related_objects import Telling
 from service.use_cases.subscriptions.write_projections import Putting
 
@@ -79,7 +79,6 @@ class Engine:
         gateway: Gateway | None,
         known: Known | None = None,
         watch: Watch | None = None,
-        checkpoint: Checkpoint = pass_by,
         report: Callable[[str, str], None] = no_report,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -93,18 +92,17 @@ class Engine:
         self.seats = Seats(store)
         self.people = People(store)
         self.report = report
-        self.checkpoint = checkpoint
         self._timer = timer
         self._lock = threading.Lock()
         self._left: dict[str, _Left] = {}
         self.ledger = Ledger(store)
         self.customers = Customers(store)
-        telling = Telling(self.objects, checkpoint)
-        putting = Putting(self.objects, readers, self.people, self.customers, catalogue, known, checkpoint)
+        telling = Telling(self.objects)
+        putting = Putting(self.objects, readers, self.people, self.customers, catalogue, known)
         self.merged = putting.merged
-        spreader = Spreader(self.objects, self.seats, self.people, telling, putting, catalogue, checkpoint)
+        spreader = Spreader(self.objects, self.seats, self.people, telling, putting, catalogue)
         payments = Payments(self.objects, gateway, report)
-        self.workbench = Workbench(self.objects, self.inbox, spreader, payments, gateway, catalogue, checkpoint, report)
+        self.workbench = Workbench(self.objects, self.inbox, spreader, payments, gateway, catalogue, report)
 
     def receive(self, envelope: Envelope, now: float) -> Receipt:
         """Records a verified event durably, then works on it within the deadline. After this it may be answered 200.
@@ -113,7 +111,6 @@ class Engine:
         """
         event = self.event_of(envelope)
         recorded = self.inbox.record(event, now)
-        self.checkpoint("recorded")
         prices = event.why == FOR_PRICES
         known = recorded.before is not None
         if not recorded.mark:
@@ -158,7 +155,6 @@ class Engine:
     def replay(self, event: str, name: str, now: float) -> bool:
         """Takes a known event up again, whatever has become of it. Gives whether it is done."""
         recorded = self.inbox.replay(event, name, now)
-        self.checkpoint("replayed")
         return bool(recorded.mark) and self.work_soon(name, now)
 
     def work_soon(self, name: str, now: float, cause: str = "admin") -> bool:

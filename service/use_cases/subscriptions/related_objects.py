@@ -13,7 +13,6 @@ from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.domain.ownership import Owner
 from service.domain.stripe_facts import Ref, Told
 from service.use_cases.subscriptions.payments import adds_to, news_of, session_of
-from service.use_cases.subscriptions.ports import Checkpoint
 from service.use_cases.subscriptions.projections import about_customer, customer_of, pack_about
 
 
@@ -29,9 +28,8 @@ class Heard:
 class Telling:
     """Raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, objects: Objects, checkpoint: Checkpoint) -> None:
+    def __init__(self, objects: Objects) -> None:
         self._objects = objects
-        self._checkpoint = checkpoint
 
     def join(self, obj: StoredObject, told: Told, now: float) -> bool:
         """Asks the customer what it says about its object, once; later it tells by itself. Gives whether that was new."""
@@ -39,7 +37,6 @@ class Telling:
         if obj.ref.kind == "customer" or told.customer is None or (known and known.customer == told.customer):
             return False
         self._objects.join(told.customer, obj.name)
-        self._checkpoint("spread.joined")
         customer = self._objects.load(f"customer:{told.customer}")
         value = pack_about(about_customer(customer), whole=obj.ref.kind == "entitlements")
         return self._objects.tell(obj.name, "customer", customer.rev, value, now)
@@ -97,5 +94,4 @@ class Telling:
         new = self._objects.tell(name, about, number, value, now)
         if new:
             heard.next.append(name)
-        self._checkpoint("spread.told")
         return new

@@ -14,7 +14,6 @@ from service.domain.catalogue import Catalogue
 from service.domain.sources import Source
 from service.use_cases.subscriptions.entitlement_changes import MOST_NOTED, Change, Entitled
 from service.use_cases.subscriptions.owner_resolution import People, Person
-from service.use_cases.subscriptions.ports import Checkpoint
 from service.use_cases.subscriptions.projections import is_past
 
 NoteChanges = Callable[[dict[str, list[object]]], None]
@@ -54,7 +53,6 @@ class Putting:
         customers: Customers,
         catalogue: Catalogue,
         known: Known | None,
-        checkpoint: Checkpoint,
     ) -> None:
         self._objects = objects
         self._readers = readers
@@ -62,7 +60,6 @@ class Putting:
         self._customers = customers
         self._catalogue = catalogue
         self._known = known
-        self._checkpoint = checkpoint
         self._entitled = Entitled(catalogue)
 
     def put(self, turn: Turn, wanted: Mapping[str, Source | None]) -> bool:
@@ -72,12 +69,10 @@ class Putting:
         puts = [(people[h], source, is_past(source, self._catalogue, turn.now)) for h, source in sources.items()]
         changes = {person.reader: self._change(turn, person, source, past) for person, source, past in puts}
         turn.tell(changes)
-        self._checkpoint("spread.noted")
         for person, source, past in puts:
             outcome = self._readers.put(
                 person.reader, source, turn.rev, rule="higher", ended=past, now=turn.now, cause=turn.cause
             )
-            self._checkpoint("spread.copied")
             if outcome.verdict == "merged" or (outcome.verdict == "stale" and outcome.number != turn.rev):
                 self._look_behind(turn, outcome.number)
                 return False
@@ -98,7 +93,6 @@ class Putting:
                 self._look_again(reader, turn.now)
             if letter not in NO_CUSTOMER:
                 self._customers.put(reader, turn.obj.name, turn.rev, None)
-            self._checkpoint("spread.taken")
 
     def _people_of(self, turn: Turn, sources: Mapping[str, Source]) -> dict[str, Person]:
         missing = [reader for holder in sources if (reader := holder[2:]) not in turn.people]

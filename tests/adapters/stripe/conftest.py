@@ -232,7 +232,7 @@ def strict(control: Control) -> Control:
 
 @pytest.fixture
 def gateway(lookalike: RunningLookalike) -> Gateway:
-    return Gateway("sk_test_x", lookalike.url, allowance=Allowance(per_second=1_000, burst=1_000))
+    return Gateway("sk_test_x", lookalike.url, Allowance(per_second=1_000, burst=1_000))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from service.adapters.stripe.gateway import Gateway
+from service.adapters.stripe.rate_limit import Allowance
 from service.domain.catalogue import Catalogue, Plan
 from service.domain.errors import NoSuchObject, NotForSale, StripeUnavailable
 from service.domain.prices import PriceTag
@@ -130,13 +131,13 @@ def test_while_the_same_request_is_under_way_it_is_asked_again_and_then_given_up
 ) -> None:
     canned.says(409, {"error": {"type": "idempotency_error", "code": "idempotency_key_in_use", "message": "busy"}})
     with pytest.raises(StripeUnavailable, match="in_use"):
-        buy(Gateway("sk_test_x", canned.url), catalogue, MONTH, customer="cus_1")
+        buy(Gateway("sk_test_x", canned.url, Allowance()), catalogue, MONTH, customer="cus_1")
     assert len(canned.requests) > 1
 
 
 def test_the_same_key_goes_with_the_same_request_only(canned: Any, catalogue: Catalogue) -> None:
     canned.says(200, {"id": "cs_1", "object": "checkout.session", "status": "open", "url": "https://pay.example/1"})
-    gateway = Gateway("sk_test_x", canned.url)
+    gateway = Gateway("sk_test_x", canned.url, Allowance())
     for how in ({}, {}, {"reader": "r-2"}):
         assert buy(gateway, catalogue, MONTH, customer="cus_1", **how) == "https://pay.example/1"
     keys = [seen["Idempotency-Key"] for seen in canned.seen]

@@ -24,7 +24,7 @@ SUBSCRIPTION = Ref("subscription", "sub_1")
 
 
 def trouble(canned: Any, **how: Any) -> StripeFailure:
-    gateway = Gateway("sk_test_x", canned.url, allowance=Allowance(per_second=1_000, burst=1_000))
+    gateway = Gateway("sk_test_x", canned.url, Allowance(per_second=1_000, burst=1_000))
     with pytest.raises(StripeFailure) as caught:
         gateway.read(SUBSCRIPTION, **how)
     assert caught.value.why == str(caught.value)
@@ -107,7 +107,7 @@ def test_who_is_in_no_hurry_asks_again_after_a_429(control: Any, gateway: Gatewa
 
 
 def test_after_a_429_nobody_who_waits_asks_until_the_pause_is_over(canned: Any) -> None:
-    gateway = Gateway("sk_test_x", canned.url)
+    gateway = Gateway("sk_test_x", canned.url, Allowance())
     canned.says(429, problem("invalid_request_error"))
     for expected in ("rate_limited", "busy", "busy"):
         with pytest.raises(StripeUnavailable) as caught:
@@ -127,7 +127,7 @@ def test_a_port_that_nobody_listens_on_is_out_of_reach() -> None:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     with pytest.raises(StripeUnavailable, match="unreachable"):
-        Gateway("sk_test_x", url).read(SUBSCRIPTION)
+        Gateway("sk_test_x", url, Allowance()).read(SUBSCRIPTION)
 
 
 @pytest.mark.full
@@ -147,7 +147,7 @@ def test_an_answer_that_comes_byte_by_byte_is_given_up_like_one_that_does_not_co
         dripping.start()
         begun = time.monotonic()
         with pytest.raises(StripeUnavailable, match="unreachable"):
-            Gateway("sk_test_x", f"http://127.0.0.1:{server.getsockname()[1]}").read(SUBSCRIPTION)
+            Gateway("sk_test_x", f"http://127.0.0.1:{server.getsockname()[1]}", Allowance()).read(SUBSCRIPTION)
         assert time.monotonic() - begun < 4.5
         dripping.join(10)
         assert not dripping.is_alive()
@@ -190,7 +190,7 @@ def test_every_request_names_the_version_and_tells_nothing_of_this_machine(canne
 
 
 def test_an_id_that_would_lead_elsewhere_is_no_object(canned: Any) -> None:
-    gateway = Gateway("sk_test_x", canned.url)
+    gateway = Gateway("sk_test_x", canned.url, Allowance())
     for name in ("", ".", "..", "a" * 256, "a\nb"):
         with pytest.raises(NoSuchObject):
             gateway.read(Ref("customer", name))
@@ -203,7 +203,7 @@ def test_an_id_that_would_lead_elsewhere_is_no_object(canned: Any) -> None:
 
 def test_no_parameter_reaches_a_log(canned: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    gateway = Gateway("sk_test_secret", canned.url)
+    gateway = Gateway("sk_test_secret", canned.url, Allowance())
     canned.says(400, problem("invalid_request_error", param="metadata"))
     with pytest.raises(StripeRefused):
         gateway.new_customer({"metadata": {"reader_id": "r-secret"}}, "key")

@@ -10,6 +10,7 @@ import pytest
 import stripe
 
 from service.adapters.stripe.gateway import Gateway
+from service.adapters.stripe.rate_limit import Allowance
 from service.domain.errors import StripeUnavailable
 from service.domain.sources import Pass
 from service.domain.stripe_facts import Ref
@@ -20,7 +21,7 @@ BORN = 1_793_491_200
 def test_a_list_that_turns_in_a_circle_is_not_followed(canned: Any, made: Any) -> None:
     canned.says(200, {"object": "list", "data": [made.subscription()], "has_more": True, "url": "/v1/subscriptions"})
     with pytest.raises(StripeUnavailable, match="odd_answer"):
-        list(Gateway("sk_test_x", canned.url).all_subscriptions())
+        list(Gateway("sk_test_x", canned.url, Allowance()).all_subscriptions())
 
 
 def events_at(control: Any, *moments: int) -> list[str]:
@@ -69,7 +70,7 @@ def test_an_event_of_no_shape_is_passed_over(gateway: Gateway, canned: Any, made
     good = made.event("invoice.paid", {"object": "invoice"})
     rows = [good, {"id": "evt_2", "object": "event", "created": 1}]
     canned.says(200, {"object": "list", "data": rows, "has_more": False, "url": "/v1/events"})
-    found = Gateway("sk_test_x", canned.url).events_since(None)
+    found = Gateway("sk_test_x", canned.url, Allowance()).events_since(None)
     assert {event.id for event in found} == {"evt_1"}
 
 
@@ -122,7 +123,7 @@ def test_prices_are_found_by_id_and_by_lookup_key(
 def test_a_price_without_an_amount_has_none(canned: Any) -> None:
     price = {"id": "price_1", "object": "price", "unit_amount": None, "unit_amount_decimal": "0.5", "currency": "usd"}
     canned.says(200, {"object": "list", "data": [price], "has_more": False, "url": "/v1/prices"})
-    assert Gateway("sk_test_x", canned.url).active_prices()[0].amount is None
+    assert Gateway("sk_test_x", canned.url, Allowance()).active_prices()[0].amount is None
 
 
 def test_the_account_says_whose_key_it_is_and_how_far_the_clock_is_off(gateway: Gateway, strict: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.staff.approvals import WAITS
-from service.adapters.redis.staff.idempotency import Idempotency
+from service.adapters.redis.staff.idempotency import AT_WORK, Idempotency
 from tests.entrypoints.governance.conftest import CONFIRM, House, MakeHouse
 
 LONG, SHORT = "2083-12-01T00:00:00Z", "2082-12-24T00:00:00Z"
@@ -228,7 +228,7 @@ def test_what_was_asked_by_a_request_whose_answer_was_lost_is_not_asked_twice(
     house: House, path: str, body: bytes, content_type: str
 ) -> None:
     service = house.app.service
-    repeated = Idempotency(service.store, lambda: service.secrets.sealer("idempotency"))
+    repeated = Idempotency(service.store, lambda: service.secrets.sealer("idempotency"), AT_WORK)
     scope, token = f"owner\nann\nPOST\n{path}?\nk", f"{1:014x}0123456789"
     told = []
     for _ in range(2):

@@ -31,14 +31,12 @@ from service.domain.sources import Holding
 from service.domain.stripe_facts import PaymentRef, Ref, Told
 from service.settings.policy_file import read_folder
 from service.use_cases.subscriptions.administration import Admin
-from service.use_cases.subscriptions.ports import Checkpoint, pass_by
 from service.use_cases.subscriptions.processor import Engine
 from service.use_cases.subscriptions.scheduled_jobs import Chores
 from tests.adapters.redis import conftest as stores
+from tests.stepped_link import PATIENT, Killed, Step, SteppedLink, go_on
 
 connect = stores.connect
-PATIENT = 10.0
-"""Seconds for the store to answer: a busy machine is not an outage here."""
 
 POLICY = """
 [site]
@@ -77,10 +75,6 @@ visitors = 2
 readers = 5
 window = "month"
 """
-
-
-class Killed(BaseException):
-    """A crash at a checkpoint: nothing may catch it."""
 
 
 class RecordedStripe:
@@ -218,13 +212,15 @@ class Stage:
         self.store = Store(link, self.keys)
         self.readers = Readers(self.store)
         self.engine = self.make()
-        self.lockstep: type[Lockstep]
-        self.killed: type[BaseException]
 
-    def make(self, checkpoint: Checkpoint = pass_by, **options: Any) -> Engine:
-        """Another engine on the same store, as another process has it; there is always time left."""
+    def make(self, link: Link | None = None, **options: Any) -> Engine:
+        """Another engine on the same store, as another process has it; there is always time left.
+
+        `link` is the process's own, on which a test stops it.
+        """
         chosen: dict[str, Any] = {"gateway": self.stripe, "timer": lambda: 0.0} | options
-        return Engine(self.store, self.readers, self.catalogue, checkpoint=checkpoint, **chosen)
+        store = Store(link or self.link, self.keys)
+        return Engine(store, Readers(store), self.catalogue, **chosen)
 
     def tell(self, event: dict[str, Any], now: float | None = None, engine: Engine | None = None) -> Any:
         return (engine or self.engine).receive(envelope(event), event["created"] + 2 if now is None else now)
@@ -271,8 +267,8 @@ def stage(link: Link, catalogue: Catalogue) -> Stage:
 class Lockstep:
     """Runs several pieces of work at once, one step at a time, in an order that a seed decides.
 
-    Each thread stops before every command to the store and at every checkpoint; then the seed says who goes on, and who
-    is killed right there. So one seed is one interleaving, to be had again.
+    Each thread stops before every operation on the store; then the seed decides who goes on, and who is killed right
+    there. So one seed is one interleaving, and can be repeated.
     """
 
     def __init__(self, random: Random, kills: float) -> None:
@@ -329,46 +325,31 @@ class Lockstep:
                 self._pass_on()
 
 
-class SteppedLink(Link):
-    """A link that stops before every command."""
-
-    step: Callable[[], None] = staticmethod(lambda: None)
-
-    def read(self, commands: Any) -> Any:
-        self.step()
-        return super().read(commands)
-
-    def run(self, script: Any, keys: Any, args: Any) -> Any:
-        self.step()
-        return super().run(script, keys, args)
-
-    def call(self, key: bytes, *parts: Any) -> Any:
-        self.step()
-        return super().call(key, *parts)
-
-    def pipeline(self, commands: Any) -> Any:
-        self.step()
-        return super().pipeline(commands)
-
-
-@pytest.fixture(params=["valkey", "redis8"])
-def stepped(request: pytest.FixtureRequest) -> Iterator[SteppedLink]:
-    """A link to an empty store that stops before every command."""
-    found = SteppedLink(parse_address(request.getfixturevalue(f"{request.param}_url")), timeout=PATIENT)
-    assert found.wait(5)
-    yield found
-    found.close()
+Stepped = Callable[..., SteppedLink]
 
 
 @pytest.fixture
-def stage_of(stepped: SteppedLink, catalogue: Catalogue) -> Callable[[], Stage]:
-    """Stages whose every command can be the last; each begins with an empty store."""
+def stepped(store_url: str) -> Iterator[Stepped]:
+    """Links of further processes to the same store, up already: `stepped(before=…, after=…)`."""
+    made: list[SteppedLink] = []
+
+    def make(before: Step = go_on, after: Step = go_on) -> SteppedLink:
+        made.append(SteppedLink(parse_address(store_url), before=before, after=after))
+        assert made[-1].wait(5)
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def stage_of(link: Link, catalogue: Catalogue) -> Callable[[], Stage]:
+    """Stages one after the other, each on an empty store."""
 
     def emptied() -> Stage:
-        stepped.each_master("FLUSHALL")
-        stage = Stage(stepped, catalogue)
-        stage.lockstep, stage.killed = Lockstep, Killed
-        return stage
+        link.each_master("FLUSHALL")
+        return Stage(link, catalogue)
 
     return emptied
 
@@ -524,8 +505,8 @@ def admin(stage: Stage, notebook: Notebook) -> Admin:
     return admin_of(stage, notebook, stage.engine)
 
 
-def admin_of(stage: Stage, notebook: Notebook, engine: Engine) -> Admin:
-    return Admin(engine, notebook, Merges(stage.store, stage.readers, stage.catalogue))
+def admin_of(stage: Stage, notebook: Notebook, engine: Engine, link: Link | None = None) -> Admin:
+    return Admin(engine, notebook, Merges(Store(link or stage.link, stage.keys), engine.readers, stage.catalogue))
 
 
 @pytest.fixture

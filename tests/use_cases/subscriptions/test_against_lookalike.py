@@ -24,7 +24,7 @@ NOW = 2_000_000_000
 
 @pytest.fixture
 def engine(stage: Any, lookalike: RunningLookalike) -> Any:
-    gateway = Gateway("sk_test_x", lookalike.url, allowance=Allowance(per_second=1_000, burst=1_000))
+    gateway = Gateway("sk_test_x", lookalike.url, Allowance(per_second=1_000, burst=1_000))
     return stage.make(gateway=gateway, timer=time.monotonic)
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from service.use_cases.subscriptions.catch_up import CatchUp
 from service.use_cases.subscriptions.scheduled_jobs import Chores
+from tests.stepped_link import Killed, SteppedLink
+from tests.use_cases.subscriptions.conftest import Lockstep, Stepped
 
 
 class Run:
@@ -19,7 +21,7 @@ class Run:
         self.random = Random(seed)
         kills = 0.0 if smooth else self.random.choice([0.0, 0.005, 0.02])
         self.away = 0.0 if smooth else self.random.choice([0.0, 0.3, 0.9])
-        self.lockstep = stage.lockstep(self.random, kills)
+        self.lockstep = Lockstep(self.random, kills)
         self.clock = float(story["events"][-1]["created"])
         self.events = list(story["events"])
         self.happened = 0
@@ -42,21 +44,20 @@ class Run:
             order.sort(key=self.events.index)
         return order
 
-    def play(self) -> None:
-        stage, stepped = self.stage, self.stage.link
-        stepped.step = self.lockstep.step
-        stage.stripe.on_read = lambda name: self._slow_answer()
-        self.lockstep.run([self.one_process] * (3 if self.smooth else 2))
-        stepped.step = lambda: None
-        stage.stripe.on_read = lambda name: None
+    def play(self, stepped: Stepped) -> None:
+        link = stepped(self.lockstep.step)
+        self.stage.stripe.on_read = lambda name: self._slow_answer()
+        self.lockstep.run([lambda: self.one_process(link)] * (3 if self.smooth else 2))
+        self.stage.stripe.on_read = lambda name: None
+        link.close()
 
     def _slow_answer(self) -> None:
         """What was read is old by the time that it arrives."""
         for _ in range(self.random.choice([1, 1, 5, 60])):
             self.lockstep.step()
 
-    def one_process(self) -> None:
-        engine = self.stage.make(self.lockstep.step)
+    def one_process(self, link: SteppedLink) -> None:
+        engine = self.stage.make(link)
         while self.todo:
             event = self.todo.pop(0)
             self.clock += self.random.choice(self.leaps)
@@ -64,8 +65,8 @@ class Run:
             self.stage.stripe.away = self.random.random() < self.away
             try:
                 self.stage.tell(event, self.clock, engine)
-            except self.stage.killed:
-                engine = self.stage.make(self.lockstep.step)
+            except Killed:
+                engine = self.stage.make(link)
 
     def _happen(self, upto: int) -> None:
         """Stripe's state is at least so far; often further than what is being told."""
@@ -98,10 +99,10 @@ class Run:
         assert all(kept.source.confirmed for kept in stage.readers.everything(self.story["reader"]) if kept.source)
 
 
-def play(stage: Any, story: dict[str, Any], seed: int, *, smooth: bool) -> None:
+def play(stage: Any, stepped: Stepped, story: dict[str, Any], seed: int, *, smooth: bool) -> None:
     run = Run(stage, story, seed, smooth=smooth)
     try:
-        run.play()
+        run.play(stepped)
         if not smooth:  # Else there is nothing to recover from: the numbers alone have to see to it.
             run.recover()
         run.check()
@@ -109,23 +110,27 @@ def play(stage: Any, story: dict[str, Any], seed: int, *, smooth: bool) -> None:
         raise AssertionError(f"story {story['name']}, seed {seed}, smooth {smooth}") from error
 
 
-def play_all(stage_of: Any, stories: dict[str, Any], seeds: range, *, smooth: bool) -> None:
+def play_all(stage_of: Any, stepped: Stepped, stories: dict[str, Any], seeds: range, *, smooth: bool) -> None:
     for seed in seeds:
         for story in stories.values():
-            play(stage_of(), story, seed, smooth=smooth)
+            play(stage_of(), stepped, story, seed, smooth=smooth)
 
 
-def test_any_order_with_losses_and_crashes_ends_right_after_one_catch_up(stage_of: Any, stories: Any) -> None:
-    play_all(stage_of, stories, range(5), smooth=False)
+def test_any_order_with_losses_and_crashes_ends_right_after_one_catch_up(
+    stage_of: Any, stepped: Stepped, stories: Any
+) -> None:
+    play_all(stage_of, stepped, stories, range(5), smooth=False)
 
 
 @pytest.mark.full
-def test_slow_readers_at_the_same_time_need_no_catch_up(stage_of: Any, stories: Any) -> None:
-    play_all(stage_of, stories, range(5), smooth=True)
+def test_slow_readers_at_the_same_time_need_no_catch_up(stage_of: Any, stepped: Stepped, stories: Any) -> None:
+    play_all(stage_of, stepped, stories, range(5), smooth=True)
 
 
 @pytest.mark.full
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("smooth", [False, True])
-def test_thousands_of_orders_losses_and_crashes_end_right(stage_of: Any, stories: Any, smooth: bool) -> None:
-    play_all(stage_of, stories, range(1000, 1080), smooth=smooth)
+def test_thousands_of_orders_losses_and_crashes_end_right(
+    stage_of: Any, stepped: Stepped, stories: Any, smooth: bool
+) -> None:
+    play_all(stage_of, stepped, stories, range(1000, 1080), smooth=smooth)

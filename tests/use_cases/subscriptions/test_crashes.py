@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from service.adapters.stripe.webhook import envelope
 from service.domain.errors import StoreUnavailable
 from service.use_cases.subscriptions.scheduled_jobs import Chores
 from tests.adapters.redis.test_link_cluster import build
+from tests.stepped_link import PATIENT, Failure, Killed, SteppedLink
 from tests.use_cases.subscriptions import conftest as playing
 
 DAY = 86_400
@@ -81,31 +83,26 @@ def right(stage: Any) -> None:
 @pytest.mark.full
 @pytest.mark.parametrize("away", [False, True])
 @pytest.mark.parametrize("story", STORIES)
-def test_a_process_killed_before_any_of_its_commands_loses_nothing(stage_of: Any, story: Story, away: bool) -> None:
+def test_a_process_killed_before_any_of_its_commands_loses_nothing(
+    stage_of: Any, stepped: Any, story: Story, away: bool
+) -> None:
     """`kill -9` at every point between receiving and done; the worker comes a minute later."""
-    at, died = 0, True
+    failure, at, died = Failure(), 0, True
+    link = stepped(failure)
     while died:
         at, died = at + 1, False
         stage = stage_of()
-        make = playing.Maker(stage)
-        events = [stage.stripe.happen(event) for event in story(stage, make)]
+        events = [stage.stripe.happen(event) for event in story(stage, playing.Maker(stage))]
         stage.stripe.away = away
-        left = [at]
-
-        def step(left: list[int] = left) -> None:
-            left[0] -= 1
-            if left[0] == 0:
-                raise playing.Killed
-
-        stage.link.step = step
+        failure.arm(at)
         for event in events:
             try:
-                stage.tell(event, NOW + 5, stage.make())
-            except playing.Killed:
+                stage.tell(event, NOW + 5, stage.make(link))
+            except Killed:
                 died = True
+                failure.disarm()
                 if stage.engine.ledger.find(event["id"]) is None:  # Never acknowledged: Stripe sends it again.
                     stage.tell(event, NOW + 6)
-        stage.link.step = lambda: None
         stage.stripe.away = False
         Chores(stage.make()).run(NOW + 70 + 8, everything=away)
         right(stage)
@@ -113,29 +110,54 @@ def test_a_process_killed_before_any_of_its_commands_loses_nothing(stage_of: Any
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("kind", ["valkey", "redis8"])
 @pytest.mark.parametrize("story", STORIES)
+def test_a_store_whose_reply_to_any_command_is_lost_loses_nothing(stage_of: Any, stepped: Any, story: Story) -> None:
+    """The store has done what it was asked, and the process hears of an outage."""
+    failure, at = Failure(replies_only=True), 0
+    link = stepped(after=failure)
+    while at == 0 or failure.struck:
+        at += 1
+        stage = stage_of()
+        engine = stage.make(link)
+        events = [stage.stripe.happen(event) for event in story(stage, playing.Maker(stage))]
+        failure.arm(at)
+        for event in events:
+            try:
+                stage.tell(event, NOW + 5, engine)
+            except StoreUnavailable:  # Never acknowledged: Stripe sends it again.
+                stage.tell(event, NOW + 6, engine)
+        with suppress(StoreUnavailable):
+            engine.finish_own(NOW + 10)
+        Chores(stage.make()).run(NOW + 70, everything=True)
+        right(stage)
+    assert at > 8
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("story", "kind"), [*((story, "valkey") for story in STORIES), (a_session_and_its_subscription, "redis8")]
+)
 def test_a_store_killed_between_any_two_commands_loses_nothing(
     story: Story, kind: str, launch: Any, catalogue: Any
 ) -> None:
     server = launch(kind, appendonly="yes", appendfsync="always")
-    link = playing.SteppedLink(parse_address(server.url))
+    at, left, struck = 0, 0, True
+
+    def restart(name: str) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            server.end()
+            server.start()
+
+    link = SteppedLink(parse_address(server.url), before=restart)
     assert link.wait(5)
-    at, struck = 0, True
     while struck:
-        at, struck = at + 1, False
+        at += 1
         link.each_master("FLUSHALL")
         stage = playing.Stage(link, catalogue)
         events = [stage.stripe.happen(event) for event in story(stage, playing.Maker(stage))]
-        left = [at]
-
-        def step(left: list[int] = left) -> None:
-            left[0] -= 1
-            if left[0] == 0:
-                server.end()
-                server.start()
-
-        link.step = step
+        left = at
         for event in events:
             acknowledged = False
             while not acknowledged:
@@ -144,8 +166,7 @@ def test_a_store_killed_between_any_two_commands_loses_nothing(
                     acknowledged = True
                 except StoreUnavailable:
                     assert link.wait(10)
-        struck = left[0] <= 0
-        link.step = lambda: None
+        struck, left = left <= 0, 0
         assert link.wait(10)
         Chores(stage.make()).run(NOW + 70, everything=True)
         right(stage)
@@ -163,7 +184,7 @@ class OneSlot(Link):
 
 @pytest.mark.parametrize("story", STORIES)
 def test_the_keys_of_every_script_share_a_slot(story: Story, store_url: str, catalogue: Any, connect: Any) -> None:
-    link = OneSlot(parse_address(store_url), timeout=playing.PATIENT)
+    link = OneSlot(parse_address(store_url), timeout=PATIENT)
     assert link.wait(5)
     stage = playing.Stage(link, catalogue)
     make = playing.Maker(stage)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from service.domain.catalogue import Story
 from service.domain.errors import CannotMerge
 from service.domain.sources import Grant
 from service.use_cases.access.check import Desk, Question
+from tests.stepped_link import Failure, Killed
 from tests.use_cases.subscriptions import conftest as playing
 
 DAY = 86_400
@@ -152,15 +154,15 @@ def test_both_with_a_seat_free_one(stage: Any, make: Any, admin: Any) -> None:
 
 
 def test_a_seat_given_to_one_who_is_merged_at_that_moment_is_the_others(
-    stage: Any, make: Any, admin: Any, notebook: Any
+    stage: Any, stepped: Any, make: Any, admin: Any, notebook: Any
 ) -> None:
     make.tell("customer.subscription.created", make.subscription("sub_g", price="price_seat_month", quantity=3))
 
-    def merge_meanwhile(step: str) -> None:
-        if step == "seat.given":
+    def merge_meanwhile(name: str) -> None:
+        if name == "seat_give":
             admin.merge("r-new", "r-old", ADMIN, NOW)
 
-    giving = playing.admin_of(stage, notebook, stage.make(merge_meanwhile))
+    giving = playing.admin_of(stage, notebook, stage.make(stepped(after=merge_meanwhile)))
     giving.give_seat("sub_g", "r-old", ADMIN, NOW)
     assert [seat.reader for seat in admin.group("sub_g", NOW).seats] == ["r-new"]
     assert set(stage.held("r-new", NOW)) == {"notebook"}
@@ -168,39 +170,32 @@ def test_a_seat_given_to_one_who_is_merged_at_that_moment_is_the_others(
     assert (admin.group("sub_g", NOW).seats, stage.held("r-new", NOW)) == ((), {})
 
 
-class Killed(BaseException):
-    pass
-
-
-def test_killed_after_any_step_it_is_rolled_forward(stage: Any, make: Any, admin: Any, notebook: Any) -> None:
-    """One try more than there are steps, each on its own two readers."""
-    steps, survived, number = 0, False, 0
-    while not survived:
+def test_killed_before_any_command_it_is_rolled_forward(
+    stage: Any, stepped: Any, make: Any, admin: Any, notebook: Any, come: Any
+) -> None:
+    """One try more than there are commands, each on its own two readers."""
+    failure, number, committed = Failure(), 0, 0
+    link = stepped(failure)
+    while number == 0 or failure.struck:
         number += 1
         old, new = f"old-{number}", f"new-{number}"
         make.tell("customer.subscription.created", make.subscription(f"sub_{number}", reader=old, customer=None))
         grant(stage, old)
         read(stage, old, "s1")
-        left = [number]
-
-        def die_at(name: str, left: list[int] = left) -> None:
-            left[0] -= 1
-            if left[0] == 0:
-                raise Killed
-
-        dying = playing.admin_of(stage, notebook, stage.make(die_at))
-        try:
+        dying = playing.admin_of(stage, notebook, stage.make(link), link)
+        failure.arm(number)
+        with suppress(Killed):
             dying.merge(new, old, ADMIN, NOW)
-            survived = True
-        except Killed:
-            steps += 1
         admin.finish_merges(NOW + 1)
         if stage.readers.resolve(old) != new:  # Killed before it was committed: it never was.
+            assert fields(stage, new) == set()
             continue
+        committed += 1
         assert fields(stage, new) == {f"s:sub_{number}".encode(), b"g:gr_1"}
         assert fields(stage, old) == set()
         assert stories_read(stage, new) == 1
-    assert steps > 8
+    assert number > 8
+    come(NOW + 70)
     assert stage.engine.marks.counts()["unspread"] == 0
     merges = [entry for entry in notebook.entries() if entry["action"] == "merge"]
-    assert len({entry["id"] for entry in merges}) == len(merges) == number
+    assert len({entry["id"] for entry in merges}) == len(merges) == committed

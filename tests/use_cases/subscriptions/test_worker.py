@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.adapters.redis.service_state.coordination import Leader
+from service.adapters.redis.service_state.coordination import LEADS_FOR, Leader
 from service.use_cases.operations.worker import SWEEP_AGAIN, Worker
 from service.use_cases.subscriptions.catch_up import CatchUp
 
@@ -56,7 +56,7 @@ def worker_of(stage: Any, admin: Any, clock: Clock, **options: Any) -> Worker:
         engine,
         admin,
         CatchUp(engine, stage.store),
-        Leader(stage.store),
+        Leader(stage.store, LEADS_FOR),
         settle_audit=lambda: 0,
         clock=clock,
         **options,
@@ -279,14 +279,14 @@ def test_a_process_finishes_what_it_began_itself(stage: Any, make: Any) -> None:
 
 
 def test_only_one_of_many_leads_and_the_next_one_follows(stage: Any) -> None:
-    one, other = Leader(stage.store), Leader(stage.store)
+    one, other = Leader(stage.store, LEADS_FOR), Leader(stage.store, LEADS_FOR)
     assert (one.leads(), other.leads(), one.leads()) == (True, False, True)
     one.let_go()
     assert (other.leads(), one.leads()) == (True, False)
 
 
 def test_a_dead_leaders_place_is_free_after_its_time(stage: Any, until: Any) -> None:
-    dead, other = Leader(stage.store, seconds=0.2), Leader(stage.store)
+    dead, other = Leader(stage.store, 0.2), Leader(stage.store, LEADS_FOR)
     assert dead.leads()
     assert 0.1 < until(other.leads, 5) < 2
 
@@ -304,7 +304,7 @@ def test_a_worker_that_runs_works_until_it_is_stopped(
     worker.stop()
     thread.join(10)
     assert not thread.is_alive()
-    assert Leader(stage.store).leads()
+    assert Leader(stage.store, LEADS_FOR).leads()
 
 
 @pytest.mark.full  # Bids are a second apart.

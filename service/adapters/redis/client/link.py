@@ -42,6 +42,9 @@ SETTINGS = (
 
 _CHUNK = 200  # commands in one write of a pipeline: no reply waits for a long row of others
 _REDIRECTS = 5  # how often one request follows a cluster's redirections
+_KEYS_A_PAGE = 500
+PROBE_EVERY = 0.1
+"""Seconds between two probes while the store is unavailable."""
 _PROBE_SECONDS = b"60"
 _LOCAL = frozenset({"noperm", "tryagain"})  # a failure of one command, not of the store: the breaker stays closed
 
@@ -49,8 +52,8 @@ _LOCAL = frozenset({"noperm", "tryagain"})  # a failure of one command, not of t
 class Link:
     """The store behind an address. Nothing connects and no thread starts before the first use or `start()`.
 
-    `timeout` (seconds) bounds every wait, `probe_every` (seconds) is the pause between probes while the store is
-    unavailable, and `on_change(available, why)` is called for every change. Safe for many threads, and after a fork.
+    `timeout` (seconds) bounds every wait, and `on_change(available, why)` is called for every change. Safe for many
+    threads, and after a fork.
     """
 
     def __init__(
@@ -58,7 +61,6 @@ class Link:
         address: Address,
         *,
         timeout: float = 0.25,
-        probe_every: float = 0.1,
         on_change: Callable[[bool, str], None] | None = None,
         probe_key: bytes = b"pw:probe",
     ) -> None:
@@ -66,7 +68,7 @@ class Link:
         self._probe_key = probe_key
         self._discovery = Discovery(address, timeout)
         self._breaker = CircuitBreaker(
-            self._probe, timeout=timeout, probe_every=probe_every, on_change=on_change, monitor=self._monitor
+            self._probe, timeout=timeout, probe_every=PROBE_EVERY, on_change=on_change, monitor=self._monitor
         )
         _LINKS.add(self)
 
@@ -146,13 +148,13 @@ class Link:
             replies.append((str(node.endpoint), self._checked(topology, reply)[0]))
         return replies
 
-    def scan_nodes(self, match: bytes, count: int = 500) -> Iterator[list[bytes]]:
+    def scan_nodes(self, match: bytes) -> Iterator[list[bytes]]:
         """Yield every key of every master that matches the glob pattern, in pages; a key can occur twice."""
         topology = self._breaker.topology or self._breaker.require_topology()
         for node in topology.masters:
             with self._redis_py_client(topology, node) as client:
-                keys = client.scan_iter(match, count)
-                yield from iter(lambda keys=keys: list(islice(keys, count)), [])  # type: ignore[misc]
+                keys = client.scan_iter(match, _KEYS_A_PAGE)
+                yield from iter(lambda keys=keys: list(islice(keys, _KEYS_A_PAGE)), [])  # type: ignore[misc]
 
     def ready(self) -> bool:
         """Return whether the store can be reached and written now, with every script loaded: for `/readyz`."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from struct import Struct
-from typing import Any, Protocol, cast
+from typing import cast
 
 from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.keys import meter_code, owner_mark, reader_hash, story_mark, visitor_hash
-from service.adapters.redis.client.scripts import Script, load
+from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.domain.catalogue import MeterPolicy
 from service.domain.meter import EMPTY_TALLY, Tally, Window, window_at
@@ -26,13 +26,6 @@ JOIN = load("join_visitor")
 
 _STAMP = Struct(">I")
 _ENTRY = Struct(">8sI")
-
-
-class Runner(Protocol):
-    """What meters need of the store's link."""
-
-    def run(self, script: Script, keys: list[bytes], args: list[bytes | int | str]) -> object: ...
-    def pipeline(self, commands: list[tuple[bytes, tuple[bytes | int | str, ...]]]) -> list[Any]: ...
 
 
 @dataclass(frozen=True, slots=True)

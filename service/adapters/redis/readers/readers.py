@@ -23,6 +23,8 @@ from service.domain.errors import NewerSchema
 from service.domain.sources import Holding, Source
 
 PUT = load("put_source")
+MOST_RECORDS = 50_000
+"""Records whose holdings are kept; with one more, all are dropped."""
 HISTORY_ENTRIES = 2_000
 """The most changes kept of one reader; a year of monthly renewals leaves about thirty."""
 
@@ -263,9 +265,8 @@ class HoldingsCache:
     A record's bytes say all that its holdings depend on, so nothing here can be out of date.
     """
 
-    def __init__(self, catalogue: Catalogue, most: int = 50_000) -> None:
+    def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._most = most
         self._known: dict[tuple[bytes, bytes], tuple[Holding, ...]] = {}
 
     def holdings(self, reply: Any) -> list[Holding]:
@@ -283,7 +284,7 @@ class HoldingsCache:
         field, record = pair
         source = source_codec.decode(field, record) if field[1:2] == b":" else None
         holdings = source.holdings(self._catalogue) if source is not None else ()
-        if len(self._known) >= self._most:
+        if len(self._known) >= MOST_RECORDS:
             self._known.clear()
         self._known[pair] = holdings
         return holdings

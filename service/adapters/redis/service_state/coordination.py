@@ -14,12 +14,12 @@ LEADS_FOR = 15.0
 
 
 class Leader:
-    """One worker's bid for the lead. Methods raise `StoreUnavailable` where the store cannot be reached.
+    """One worker's bid for the lead, which lasts for `seconds`. Methods raise `StoreUnavailable` while the store is down.
 
     Two may work for a moment, one of them long stopped and just woken: all that workers do can be done twice.
     """
 
-    def __init__(self, store: Store, seconds: float = LEADS_FOR) -> None:
+    def __init__(self, store: Store, seconds: float) -> None:
         self._link = store.link
         self._key = store.keys.shared("leader")
         self._milliseconds = int(seconds * 1000)

@@ -36,7 +36,7 @@ class Idempotency:
     key without an answer and nobody at work carries on with the first one's token: what is named by it is not done twice.
     """
 
-    def __init__(self, store: Store, sealer: Callable[[], Sealer], *, at_work: int = AT_WORK) -> None:
+    def __init__(self, store: Store, sealer: Callable[[], Sealer], at_work: int) -> None:
         self._link = store.link
         self._keys = store.keys
         self._sealer = sealer

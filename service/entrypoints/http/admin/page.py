@@ -17,7 +17,7 @@ from service.adapters.observability.logs import where
 from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.openid.sign_in import SignIn
 from service.adapters.redis.staff.ended_sessions import EndedSessions
-from service.adapters.redis.staff.idempotency import Idempotency
+from service.adapters.redis.staff.idempotency import AT_WORK, Idempotency
 from service.bootstrap import Service
 from service.domain.errors import NewerSchema, StoreUnavailable
 from service.entrypoints.http.admin import assets, frame
@@ -74,23 +74,21 @@ def mount(
     keys_changed: Callable[[], None],
     *,
     openid: OpenIdSettings | None = None,
-    wall: Callable[[], float] = time.time,
 ) -> Flask:
     """Puts the page under `/admin` of an app, and gives it.
 
-    `keys_changed` is called when a key was made or ended here, `wall` is the time by which sessions end; `openid` lets
-    staff sign in by a provider, too.
+    `keys_changed` is called when a key was made or ended here; `openid` lets staff sign in by a provider, too.
     """
     sessions = Sessions(
         lambda: service.secrets.sealer("session"),
         lambda: service.secrets.signer("session"),
         EndedSessions(service.store),
         keyring.of_digest,
-        wall,
+        time.time,
         openid.fingerprint if openid is not None else None,
     )
-    repeated = Idempotency(service.store, lambda: service.secrets.sealer("idempotency"))
-    ways = SignIn(openid, wall) if openid is not None else None
+    repeated = Idempotency(service.store, lambda: service.secrets.sealer("idempotency"), AT_WORK)
+    ways = SignIn(openid, time.time) if openid is not None else None
     page = _build(Frame(service, sessions, repeated, keys_changed), keyring, log, ways)
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/admin": page})  # type: ignore[method-assign]  # Flask's own way
     return page

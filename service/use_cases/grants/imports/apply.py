@@ -12,12 +12,15 @@ from service.domain.sources import Grant
 from service.use_cases.grants.imports.grant_states import Standings
 from service.use_cases.grants.imports.pacing import Pace
 from service.use_cases.grants.imports.plan import Planner, replanned
-from service.use_cases.grants.imports.ports import Checkpoint, Late
 
 GIVEN = ("new", "extended")
 BATCH = 200
 """Rows worked out at a time."""
 _TRIES = 50
+
+
+class Late(Exception):
+    """The lease is another process's by now: whatever is left is for that one to do."""
 
 
 class Applying:
@@ -29,14 +32,12 @@ class Applying:
         planner: Planner,
         standings: Standings,
         ends: GrantEnds,
-        checkpoint: Checkpoint,
         pace: Pace,
     ) -> None:
         self._store = store
         self._planner = planner
         self._standings = standings
         self._ends = ends
-        self._checkpoint = checkpoint
         self._pace = pace
 
     def chunk(
@@ -45,7 +46,6 @@ class Applying:
         """Does a chunk. Gives it as an undo will need it, and what was done how often."""
         for start in range(0, len(rows), BATCH):
             self._batch(manifest, turn, holder, rows, range(start, min(start + BATCH, len(rows))), now)
-            self._checkpoint("import.batch")
             self._pace.step()
         self._ends.imported(_written(manifest, rows, now), manifest.id)
         counted: dict[str, int] = {}
@@ -102,7 +102,6 @@ class Applying:
             # What an undo needs is written down before anything is put.
             if not self._store.keep_chunk(manifest.id, holder, manifest.state, turn.chunk, rows):
                 raise Late
-            self._checkpoint("import.replanned")
             (put,) = self._puts(manifest, [row], now)
             verdict = "conflict"
             if put:

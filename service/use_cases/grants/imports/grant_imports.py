@@ -19,7 +19,6 @@ from service.domain.errors import NoLongerPossible, UndoneImport, UnknownImport
 from service.use_cases.grants.approvals import Approving, Mistakes, Work
 from service.use_cases.grants.imports.attribution import undo_entry_of
 from service.use_cases.grants.imports.pacing import HASTE, Pace, patiently
-from service.use_cases.grants.imports.ports import Checkpoint
 from service.use_cases.grants.imports.progress import public, told_of
 from service.use_cases.grants.imports.roll_forward import Background, Progress, Roller
 from service.use_cases.grants.imports.rows import Sheet
@@ -54,7 +53,6 @@ class GrantImports:
         audit: Audit,
         approving: Approving,
         clock: Callable[[], float],
-        checkpoint: Checkpoint,
     ) -> None:
         self._store = store
         self._staging = staging
@@ -64,7 +62,6 @@ class GrantImports:
         self._audit = audit
         self._approvals = approving.approvals
         self._clock = clock
-        self._checkpoint = checkpoint
         approving.add(KIND, Work(self._check, self._confirmed))
 
     def dry_run(self, sheet: Sheet, now: float, pace: Pace = HASTE, actions: dict[int, Action] | None = None) -> Counts:
@@ -129,9 +126,7 @@ class GrantImports:
         )
         written["id"] = manifest.entry
         self._audit.intend_at(import_tag(manifest.id))
-        self._checkpoint("import.intended")
         self._store.commit(manifest.id, manifest.entry, self._audit.packed(written))
-        self._checkpoint("import.committed")
         self._audit.settle_soon(import_tag(manifest.id))
         self.background.wake()
         return self.find(manifest.id)
@@ -188,9 +183,7 @@ class GrantImports:
         )
         written["id"] = undo_entry_of(import_id)
         self._audit.intend_at(import_tag(import_id))
-        self._checkpoint("import.undo_intended")
         self._store.undo(import_id, written["id"], self._audit.packed(written))
-        self._checkpoint("import.undo_committed")
         self._audit.settle_soon(import_tag(import_id))
         self.background.wake()
         return self.find(import_id)

@@ -11,11 +11,10 @@ from service.adapters.recent_entitlements import Known
 from service.adapters.redis.grants.grant_ends import GrantEnds
 from service.adapters.redis.grants.imports import Imports, Manifest, Row, Turn
 from service.domain.errors import StoreUnavailable
-from service.use_cases.grants.imports.apply import Applying
+from service.use_cases.grants.imports.apply import Applying, Late
 from service.use_cases.grants.imports.grant_states import Standings
 from service.use_cases.grants.imports.pacing import Pace, short_turns
 from service.use_cases.grants.imports.plan import Planner
-from service.use_cases.grants.imports.ports import Checkpoint, Late
 from service.use_cases.grants.imports.undo import Undoing
 
 LEASE = 2.0
@@ -39,16 +38,14 @@ class Roller:
         known: Known | None,
         clock: Callable[[], float],
         *,
-        checkpoint: Checkpoint,
         pace: Pace,
-        lease: float = LEASE,
+        lease: float,
     ) -> None:
         self._store = store
         self._clock = clock
-        self._checkpoint = checkpoint
         self._lease = lease
-        self._applying = Applying(store, planner, standings, ends, checkpoint, pace)
-        self._undoing = Undoing(store, standings, ends, known, checkpoint, pace)
+        self._applying = Applying(store, planner, standings, ends, pace)
+        self._undoing = Undoing(store, standings, ends, known, pace)
         self._ending = threading.Event()
         self._alone = threading.Lock()
         self._holder = secrets.token_hex(8)
@@ -77,16 +74,13 @@ class Roller:
                 manifest = self._store.find(import_id)
                 if manifest is None:
                     break
-            self._checkpoint("import.turn")
             kept, counted = self._do(manifest, turn, holder)
-            self._checkpoint("import.chunk")
             done = (turn.state, turn.chunk)
             turn = self._store.turn(import_id, holder, self._lease, done, kept, counted)
             if progress is not None:
                 progress(done[1] + 1, manifest.chunks)
         if turn.state == "busy":
             return "busy"
-        self._checkpoint("import.finished")
         self._close(import_id)
         return "idle"
 

@@ -10,7 +10,6 @@ from service.adapters.redis.grants.imports import Imports, Manifest, Row
 from service.use_cases.grants.imports.attribution import entry_of
 from service.use_cases.grants.imports.pacing import Pace, patiently
 from service.use_cases.grants.imports.plan import Planner, replanned
-from service.use_cases.grants.imports.ports import Checkpoint
 from service.use_cases.grants.imports.rows import Mistake, Sheet
 
 CHUNK = 500
@@ -37,10 +36,9 @@ class Changes:
 class Staging:
     """Every method raises `StoreUnavailable` where the store is away for longer than patience lasts."""
 
-    def __init__(self, store: Imports, planner: Planner, checkpoint: Checkpoint, rows_a_chunk: int = CHUNK) -> None:
+    def __init__(self, store: Imports, planner: Planner, rows_a_chunk: int) -> None:
         self._store = store
         self._planner = planner
-        self._checkpoint = checkpoint
         self._rows_a_chunk = rows_a_chunk
 
     def plan(self, sheet: Sheet, import_id: str, now: float, pace: Pace) -> Iterator[tuple[int, Row]]:
@@ -78,7 +76,6 @@ class Staging:
             approval=None,
         )
         self._store.put_manifest(manifest)
-        self._checkpoint("import.staged")
         return manifest, changes
 
     def _put(self, import_id: str, rows: Iterator[Row]) -> int:
@@ -88,7 +85,6 @@ class Staging:
             chunk.append(row)
             if len(chunk) == self._rows_a_chunk:
                 patiently(_keeping(self._store, import_id, number, chunk))
-                self._checkpoint("import.chunk_staged")
                 chunk, number = [], number + 1
         if chunk:
             patiently(_keeping(self._store, import_id, number, chunk))

@@ -15,11 +15,10 @@ from service.adapters.redis.grants.grant_ends import GrantEnds
 from service.adapters.redis.grants.imports import Imports, Manifest, Put, Row, Turn
 from service.adapters.redis.readers import source_codec
 from service.domain.sources import Grant
-from service.use_cases.grants.imports.apply import BATCH, GIVEN, cause_of
+from service.use_cases.grants.imports.apply import BATCH, GIVEN, Late, cause_of
 from service.use_cases.grants.imports.attribution import in_force
 from service.use_cases.grants.imports.grant_states import Change, Standing, Standings
 from service.use_cases.grants.imports.pacing import Pace
-from service.use_cases.grants.imports.ports import Checkpoint, Late
 
 _TRIES = 50
 
@@ -33,14 +32,12 @@ class Undoing:
         standings: Standings,
         ends: GrantEnds,
         known: Known | None,
-        checkpoint: Checkpoint,
         pace: Pace,
     ) -> None:
         self._store = store
         self._standings = standings
         self._ends = ends
         self._known = known
-        self._checkpoint = checkpoint
         self._pace = pace
         self._undone: dict[str, bool] = {}
 
@@ -54,7 +51,6 @@ class Undoing:
         for start in range(0, len(given), BATCH):
             for word in self._batch(manifest, turn, given[start : start + BATCH], now, ended):
                 counted[word] += 1
-            self._checkpoint("import.untaken")
             self._pace.step()
         if self._known is not None and ended:
             self._known.forget_all(ended)

@@ -20,7 +20,7 @@ GOOD = {"plan": "vip", "reason": "press card", "until": None}
 @pytest.fixture
 def repeated(desk_app: DeskApp) -> Idempotency:
     service = desk_app.service
-    return Idempotency(service.store, lambda: service.secrets.sealer("idempotency"), at_work=1)
+    return Idempotency(service.store, lambda: service.secrets.sealer("idempotency"), 1)
 
 
 def test_the_first_is_at_work_and_the_second_waits(repeated: Idempotency) -> None:

@@ -10,18 +10,27 @@ from typing import Any
 
 import pytest
 
+from service.adapters.observability import logs
+from service.adapters.observability.metrics import Metrics
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.grants.imports import Manifest
-from service.bootstrap import Service, build, build_imports
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.grants.imports import Imports, Manifest
+from service.bootstrap import Service, assemble
 from service.domain.sources import Grant
 from service.settings.settings import load_settings
 from service.use_cases.grants.imports import csv_file as import_sheet
 from service.use_cases.grants.imports.grant_imports import GrantImports
+from service.use_cases.grants.imports.grant_states import Standings
+from service.use_cases.grants.imports.pacing import HASTE
+from service.use_cases.grants.imports.plan import Planner
+from service.use_cases.grants.imports.roll_forward import Background, Roller
+from service.use_cases.grants.imports.staging import Staging
 from tests.adapters.redis.conftest import wait_until
 from tests.entrypoints.governance import conftest as governance
 from tests.entrypoints.governance.conftest import House
 from tests.serving import POLICY, environment
-from tests.within import Clock
+from tests.stepped_link import Step, SteppedLink, go_on
+from tests.within import Clock, service_over
 
 make_house, house, strict = governance.make_house, governance.house, governance.strict
 
@@ -59,39 +68,44 @@ def undo(house: House, told: dict[str, Any], who: str = "ann") -> dict[str, Any]
     return settled(house, told, "undone")
 
 
-class Crash(BaseException):
-    """The process is gone, here and now."""
-
-
-@dataclass
-class Stop:
-    """A checkpoint that lets a process die at the n-th step that it comes to."""
-
-    at: int = 0
-    passed: list[str] = field(default_factory=list)
-
-    def __call__(self, name: str) -> None:
-        self.passed.append(name)
-        if len(self.passed) == self.at:
-            raise Crash(name)
-
-
 @dataclass
 class Bench:
     """A service of which nothing runs but what a test calls."""
 
     service: Service
     clock: Clock
+    links: list[SteppedLink] = field(default_factory=list)
 
-    def imports(self, stop: Stop | None = None, lease: float = 0.05) -> GrantImports:
-        """The imports of a process of its own, which dies where `stop` says; seven rows are three chunks."""
-        return build_imports(
-            self.service,
-            self.service.approving,
-            rest=0,
-            checkpoint=stop or Stop(),
-            lease=lease,
-            rows_a_chunk=3,
+    def link(self, before: Step = go_on, after: Step = go_on) -> SteppedLink:
+        """The link of a process of its own, up already."""
+        self.links.append(SteppedLink(self.service.store.link.address, before=before, after=after))
+        assert self.links[-1].wait(5)
+        return self.links[-1]
+
+    def imports(self, link: Link | None = None) -> GrantImports:
+        """The imports of a process of its own, which dies where its link says; seven rows are three chunks."""
+        service = self.service
+        process = assemble(service.settings, link or service.store.link, self.clock, Metrics())
+        imports, planner = Imports(process.store, lambda: process.secrets.sealer("import")), Planner(process.store)
+        roller = Roller(
+            imports,
+            planner,
+            Standings(process.store),
+            process.grant_ends,
+            service.known,
+            self.clock,
+            pace=HASTE,
+            lease=0.04,
+        )
+        return GrantImports(
+            imports,
+            Staging(imports, planner, rows_a_chunk=3),
+            roller,
+            Background(roller, imports, logs.report_failed_import),
+            catalogue=service.settings.catalogue,
+            audit=process.audit,
+            approving=process.approving,
+            clock=self.clock,
         )
 
     def submit(self, imports: GrantImports, body: bytes) -> Manifest:
@@ -115,6 +129,8 @@ class Bench:
 def bench(tmp_path: Path, store_url: str) -> Iterator[Bench]:
     made = bench_at(tmp_path, store_url)
     yield made
+    for link in made.links:
+        link.close()
     made.service.close()
 
 
@@ -123,7 +139,7 @@ def bench_at(folder: Path, url: str) -> Bench:
     place.mkdir()
     clock = Clock()
     clock.now = float(int(clock.now))
-    service = build(load_settings(environment(place, POLICY, {"REDIS_URL": url})), url, clock=clock)
+    service = service_over(load_settings(environment(place, POLICY, {"REDIS_URL": url})), url, clock)
     assert service.store.link.wait(5)
     return Bench(service, clock)
 

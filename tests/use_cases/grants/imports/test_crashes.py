@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from service.adapters.redis.grants.grants import Wanted
 from service.adapters.redis.grants.imports import Manifest
 from service.use_cases.grants.imports.grant_imports import GrantImports
-from tests.use_cases.grants.imports.conftest import ANN, BEN, Bench, Crash, Stop, sheet
+from tests.stepped_link import Failure, Killed, Step
+from tests.use_cases.grants.imports.conftest import ANN, BEN, Bench, sheet
 
 SOON, LATE = "2099-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
 SOON_AT, LATE_AT = 4_070_908_800, 4_102_444_800
@@ -21,14 +23,20 @@ EXTENDED = ("r-1", "r-5")
 Work = Callable[[GrantImports], object]
 
 
-def stopped(bench: Bench, step: int, work: Work) -> str | None:
-    """Does the work with a process that dies at this step. Gives the step's name; `None`: it was done before."""
-    stop = Stop(at=step)
-    try:
-        work(bench.imports(stop))
-    except Crash:
-        return stop.passed[-1]
-    return None
+def once(name: str, work: Callable[[], object]) -> Step:
+    """A callback in which another process does its work at the first operation of this name."""
+    done: list[str] = []
+
+    def step(operation: str) -> None:
+        if operation == name and not done:
+            done.append(name)
+            work()
+
+    return step
+
+
+def die() -> None:
+    raise Killed
 
 
 def prepared(bench: Bench) -> None:
@@ -70,63 +78,80 @@ def records(bench: Bench, action: str) -> int:
 
 
 @pytest.mark.full
-def test_an_import_killed_at_any_step_is_nothing_or_whole(bench: Bench) -> None:
+def test_an_import_killed_at_any_command_is_nothing_or_whole(bench: Bench) -> None:
     prepared(bench)
-    committed, step, names = 0, 0, list[str]()
-    while (name := stopped(bench, step := step + 1, imported(bench))) is not None:
-        names.append(name)
-        bench.imports().finish_all()
+    failure, committed, step, names = Failure(), 0, 0, set[str]()
+    link, surviving = bench.link(failure), bench.imports()
+    while step == 0 or failure.struck:
+        step += 1
+        failure.arm(step)
+        with suppress(Killed):
+            imported(bench)(bench.imports(link))
+        names |= set(failure.passed)
+        surviving.finish_all()
         applied = records(bench, "import.apply")
         if applied == committed:
-            assert as_before(bench), name
+            assert as_before(bench), failure.passed
             continue
         committed = applied
-        assert whole(bench), name
-        bench.imports().roll(_newest(bench))
+        assert whole(bench), failure.passed
+        surviving.roll(_newest(bench))
         for import_id in _all(bench):
-            undone(bench, import_id)(bench.imports())
-        assert as_before(bench), name
-    assert {"import.chunk_staged", "import.staged", "import.committed", "import.batch", "import.chunk"} <= set(names)
-    assert whole(bench)
+            undone(bench, import_id)(surviving)
+        assert as_before(bench), failure.passed
+    assert {"import_state", "import_turn", "import_put"} <= names
+    assert committed > 8
     assert bench.service.audit_check.verify().fault is None
 
 
 @pytest.mark.full
-def test_an_undoing_killed_at_any_step_is_nothing_or_whole(bench: Bench) -> None:
+def test_an_undoing_killed_at_any_command_is_nothing_or_whole(bench: Bench) -> None:
     prepared(bench)
-    step, names = 0, list[str]()
-    while True:
-        told = imported(bench)(bench.imports())
+    failure, step, names = Failure(), 0, set[str]()
+    link, surviving = bench.link(failure), bench.imports()
+    while step == 0 or failure.struck:
+        step += 1
+        told = imported(bench)(surviving)
         assert isinstance(told, Manifest)
         before = records(bench, "import.undo")
-        name = stopped(bench, step := step + 1, undone(bench, told.id))
-        bench.imports().finish_all()
+        failure.arm(step)
+        with suppress(Killed):
+            undone(bench, told.id)(bench.imports(link))
+        names |= set(failure.passed)
+        surviving.finish_all()
         if records(bench, "import.undo") == before:
-            assert whole(bench), name
-            undone(bench, told.id)(bench.imports())
-        assert as_before(bench), name
-        assert bench.imports().find(told.id).counted["taken_back"] == len(READERS), name
-        if name is None:
-            break
-        names.append(name)
-    assert {"import.undo_committed", "import.untaken", "import.chunk"} <= set(names)
+            assert whole(bench), failure.passed
+            undone(bench, told.id)(surviving)
+        assert as_before(bench), failure.passed
+        assert surviving.find(told.id).counted["taken_back"] == len(READERS), failure.passed
+    assert {"import_state", "import_turn", "import_put"} <= names
+    assert step > 8
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("applied_until", range(3, 16))
-def test_an_import_that_is_undone_while_it_is_applied_leaves_nothing(bench: Bench, applied_until: int) -> None:
+def test_an_import_that_is_undone_while_it_is_applied_leaves_nothing(bench: Bench) -> None:
+    """Killed at any command, and then undone before anybody finishes it."""
     prepared(bench)
-    stopped(bench, applied_until, imported(bench))
-    for import_id in _all(bench):
-        undone(bench, import_id)(bench.imports())
-    assert as_before(bench)
+    failure, step, left = Failure(), 0, 0
+    link, surviving = bench.link(failure), bench.imports()
+    while step == 0 or failure.struck:
+        step += 1
+        failure.arm(step)
+        with suppress(Killed):
+            imported(bench)(bench.imports(link))
+        for import_id in _all(bench):
+            left += 1
+            undone(bench, import_id)(surviving)
+        assert as_before(bench), failure.passed
+    assert left > 8
 
 
 @pytest.mark.parametrize("changed", [None, SOON_AT, LATE_AT + 5])
 def test_what_somebody_changes_by_hand_in_the_middle_stays_as_they_left_it(bench: Bench, changed: int | None) -> None:
     """Killed when the first rows are given and not yet counted, and then somebody was quicker than who went on."""
     prepared(bench)
-    assert stopped(bench, _step(bench, "import.batch"), imported(bench)) == "import.batch"
+    with pytest.raises(Killed):
+        imported(bench)(bench.imports(bench.link(after=once("import_put", die))))
     (grant,) = bench.grants("r-1")
     assert grant.until == LATE_AT
     bench.service.grants.change("r-1", grant.id, changed, "by hand", BEN, bench.clock())
@@ -140,18 +165,15 @@ def test_what_somebody_changes_by_hand_in_the_middle_stays_as_they_left_it(bench
 
 def test_who_was_slower_than_the_lease_puts_nothing_any_more(bench: Bench) -> None:
     """Stopped with a chunk in hand for longer than its lease; another has undone the whole import meanwhile."""
+    overtaken: list[str] = []
 
-    class Sleeper(Stop):
-        def __call__(self, name: str) -> None:
-            if name == "import.turn" and not self.passed:
-                self.passed.append(name)
-                (import_id,) = _all(bench)
-                undone(bench, import_id)(bench.imports())
+    def undo_it() -> None:
+        overtaken.extend(_all(bench))
+        undone(bench, overtaken[0])(bench.imports())
 
-    sleeper = Sleeper()
-    told = imported(bench)(bench.imports(sleeper))
-    assert sleeper.passed
+    told = imported(bench)(bench.imports(bench.link(before=once("import_put", undo_it))))
     assert isinstance(told, Manifest)
+    assert overtaken == [told.id]
     assert told.state == "undone"
     assert not any(bench.active(reader) for reader in READERS)
 
@@ -160,15 +182,12 @@ def test_what_changes_between_plan_and_deed_is_planned_anew(bench: Bench) -> Non
     prepared(bench)
     (first,) = bench.grants("r-1")
 
-    class Other(Stop):
-        def __call__(self, name: str) -> None:
-            if name == "import.committed":
-                bench.service.grants.revoke("r-1", first.id, "by hand", BEN, bench.clock())
-                bench.service.grants.give(
-                    "r-2", Wanted("vip", (), "by hand", int(bench.clock()), LATE_AT), BEN, bench.clock()
-                )
+    def change_by_hand() -> None:
+        bench.service.grants.revoke("r-1", first.id, "by hand", BEN, bench.clock())
+        wanted = Wanted("vip", (), "by hand", int(bench.clock()), LATE_AT)
+        bench.service.grants.give("r-2", wanted, BEN, bench.clock())
 
-    told = imported(bench)(bench.imports(Other()))
+    told = imported(bench)(bench.imports(bench.link(after=once("import_state", change_by_hand))))
     assert isinstance(told, Manifest)
     assert (told.counted["new"], told.counted["extended"], told.counted["unchanged"]) == (5, 1, 1) or (
         told.counted["new"],
@@ -180,22 +199,12 @@ def test_what_changes_between_plan_and_deed_is_planned_anew(bench: Bench) -> Non
     assert not bench.active("r-1")
 
 
-def _step(bench: Bench, name: str) -> int:
-    """The number of the first step of that name."""
-    stop = Stop()
-    told = imported(bench)(bench.imports(stop))
-    assert isinstance(told, Manifest)
-    undone(bench, told.id)(bench.imports())
-    for key in bench.service.store.link.call(b"", b"KEYS", b"*{i:*"):
-        bench.service.store.link.call(key, b"DEL", key)
-    return stop.passed.index(name) + 1
-
-
 def _all(bench: Bench) -> list[str]:
     """Imports that are committed and not undone."""
     keys = bench.service.store.link.call(b"", b"KEYS", b"*}import")
     ids = [bytes(key).decode().split("{i:")[1].split("}")[0] for key in keys]
-    found = [bench.imports().find(import_id) for import_id in ids]
+    imports = bench.imports()
+    found = [imports.find(import_id) for import_id in ids]
     return [manifest.id for manifest in found if manifest.state in ("applying", "done", "undoing")]
 
 
