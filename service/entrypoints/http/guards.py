@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from flask import current_app, g, request
 from werkzeug.exceptions import HTTPException, NotFound
@@ -21,6 +21,7 @@ from service.adapters.redis.staff.admin_keys import KeyBook
 from service.domain.errors import StoreUnavailable
 from service.domain.roles import RANKS, Role
 from service.entrypoints.http.errors import Problem
+from service.settings.settings import NamedKey
 
 WRONG_KEYS = 30
 """From this many wrong keys of one address within a minute on they are answered 429."""
@@ -36,15 +37,6 @@ class Principal:
     role: Role
 
 
-class Named(Protocol):
-    """A key of the settings."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def secret(self) -> str: ...
-
-
 def digest(secret: str) -> bytes:
     """What a key is known by; the key itself is kept nowhere."""
     return blake2b(secret.encode("utf-8", "surrogateescape"), digest_size=32, person=b"key").digest()
@@ -55,8 +47,8 @@ class Keyring:
 
     def __init__(
         self,
-        site: Iterable[Named],
-        admin: Iterable[Named],
+        site: Iterable[NamedKey],
+        admin: Iterable[NamedKey],
         *,
         stored: Callable[[bytes, str], Principal | None] = lambda *_: None,
         wrong: Callable[[str], int] = lambda _: 0,
