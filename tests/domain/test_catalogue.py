@@ -67,7 +67,7 @@ STORIES = st.builds(
 )
 
 
-def test_a_price_by_its_id_or_its_lookup_key_beats_a_product_whatever_the_order_of_plans() -> None:
+def test_price_match_beats_product_match_in_any_plan_order() -> None:
     by_price = plan("supporter", prices=("price_month", "monthly"))
     by_product = plan("group", products=("prod_x",))
     for plans in ([by_price, by_product], [by_product, by_price]):
@@ -78,19 +78,19 @@ def test_a_price_by_its_id_or_its_lookup_key_beats_a_product_whatever_the_order_
         assert sold.plan_for(None, None, "prod_x") is by_product
 
 
-def test_a_price_by_its_id_beats_one_by_its_lookup_key_whatever_the_order_of_plans() -> None:
+def test_price_id_match_beats_lookup_key_match_in_any_plan_order() -> None:
     by_id, by_key = plan("supporter", prices=("price_month",)), plan("group", prices=("monthly",))
     for plans in ([by_id, by_key], [by_key, by_id]):
         assert catalogue(plans=plans).plan_for("price_month", "monthly", None) is by_id
 
 
-def test_what_no_plan_names_buys_none() -> None:
+def test_price_and_product_of_no_plan_buy_no_plan() -> None:
     sold = catalogue(plans=[plan("vip"), plan("supporter", prices=("price_month",), products=("prod_x",))])
     assert sold.plan_for("price_other", "monthly", "prod_y") is None
     assert sold.plan_for(None, None, None) is None
 
 
-def test_the_offer_is_the_one_named_after_the_first_feature_required_else_the_first_of_the_file() -> None:
+def test_offer_is_named_after_first_required_feature_or_the_first_offer() -> None:
     sold = catalogue(offers=[offer("any"), offer("no_ads"), offer("notebook")])
     assert sold.offer_for(Tier("t", ("notebook", "no_ads"))) == offer("notebook")
     assert sold.offer_for(Tier("t", ("events", "notebook"))) == offer("any")
@@ -99,7 +99,7 @@ def test_the_offer_is_the_one_named_after_the_first_feature_required_else_the_fi
 
 
 @given(RULES, STORIES, st.sampled_from(sorted(TIERS)))
-def test_a_tier_that_the_story_names_beats_every_rule(rules: tuple[Rule, ...], story: Story, name: str) -> None:
+def test_tier_in_the_request_beats_every_rule(rules: tuple[Rule, ...], story: Story, name: str) -> None:
     assert catalogue(rules=rules).tier_of(replace(story, tier=name), NOW) is TIERS[name]
 
 
@@ -118,15 +118,13 @@ def holds(rule: Rule, story: Story, now: float) -> bool:
 
 
 @given(RULES, STORIES)
-def test_the_first_rule_of_which_all_that_is_given_holds_gives_the_tier_else_the_default(
-    rules: tuple[Rule, ...], story: Story
-) -> None:
+def test_first_matching_rule_sets_the_tier_or_the_default_applies(rules: tuple[Rule, ...], story: Story) -> None:
     matching = [rule.tier for rule in rules if holds(rule, story, NOW)]
     assert catalogue(rules=rules).tier_of(story, NOW).name == (matching or ["default"])[0]
 
 
 @given(st.integers(0, 10_000), st.integers(-10_000, 10_000), st.sampled_from(["older_than", "newer_than"]))
-def test_older_than_holds_at_exactly_that_age_and_newer_than_is_its_complement(days: int, off: int, kind: str) -> None:
+def test_older_than_applies_from_exact_age_and_newer_than_until_it(days: int, off: int, kind: str) -> None:
     age, story = days * DAY, Story("s", published_at=NOW - days * DAY - off)
     rule = Rule("t0", older_than=age) if kind == "older_than" else Rule("t0", newer_than=age)
     old_enough = off >= 0
@@ -134,14 +132,14 @@ def test_older_than_holds_at_exactly_that_age_and_newer_than_is_its_complement(d
 
 
 @given(st.sampled_from([Rule("t0", older_than=0), Rule("t0", newer_than=10**9), Rule("t0", ("city",), (), 0, 10**9)]))
-def test_a_rule_with_an_age_never_holds_without_published_at(rule: Rule) -> None:
+def test_rule_with_age_never_matches_without_published_at(rule: Rule) -> None:
     sold = catalogue(rules=(rule,))
     assert sold.tier_of(Story("s", "city"), NOW).name == "default"
     assert sold.tier_turns_at(Story("s", "city"), NOW) is None
 
 
 @given(RULES, STORIES)
-def test_the_tier_turns_at_the_first_moment_at_which_it_differs(rules: tuple[Rule, ...], story: Story) -> None:
+def test_tier_turns_at_is_the_first_moment_the_tier_differs(rules: tuple[Rule, ...], story: Story) -> None:
     sold = catalogue(rules=rules)
     current, turns_at = sold.tier_of(story, NOW), sold.tier_turns_at(story, NOW)
     # Rules can only turn where an age is reached; scanning each such second, and the ones beside it, misses none.
@@ -151,14 +149,14 @@ def test_the_tier_turns_at_the_first_moment_at_which_it_differs(rules: tuple[Rul
     assert turns_at == (differing[0] if differing else None)
 
 
-def test_a_tier_that_the_story_names_never_turns() -> None:
+def test_tier_in_the_request_never_changes() -> None:
     sold = catalogue(rules=(Rule("t0", older_than=DAY),))
     assert sold.tier_turns_at(Story("s", tier="t1", published_at=NOW), NOW) is None
     assert sold.tier_turns_at(Story("s", published_at=NOW), NOW) == NOW + DAY
     assert sold.tier_turns_at(Story("s", published_at=NOW - DAY), NOW) is None
 
 
-def test_an_age_limit_that_gives_the_same_tier_is_no_turn() -> None:
+def test_age_limit_leading_to_the_same_tier_is_no_change() -> None:
     sold = catalogue(rules=(Rule("t0", older_than=2 * DAY), Rule("t0", newer_than=DAY), Rule("t0", ("city",))))
     assert sold.tier_turns_at(Story("s", "city", published_at=NOW), NOW) is None
     assert sold.tier_turns_at(Story("s", published_at=NOW), NOW) == NOW + DAY

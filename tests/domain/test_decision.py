@@ -96,7 +96,7 @@ STORIES = st.sampled_from(PARTS).map(lambda parts: Story("s", parts=parts))
 PASSES = st.sampled_from([None, STORY_PASS, replace(STORY_PASS, until=NOW), replace(STORY_PASS, base=Standing.ENDED)])
 
 
-def test_every_reason_opens_or_locks_as_the_contract_says() -> None:
+def test_every_reason_opens_or_locks_as_in_the_contract() -> None:
     assert {reason.value for reason in OPEN_REASONS} == OPENED
     assert {reason.value for reason in Reason} == OPENED | LOCKED | {"store_unavailable"}
 
@@ -120,7 +120,7 @@ def expected(
 
 
 @given(STORIES, st.sampled_from(TIERS), HELD, METERS, PASSES)
-def test_the_ladder_is_free_then_an_entitlement_then_a_story_pass_then_the_meter_then_locked(
+def test_ladder_order_is_free_entitlement_story_pass_meter_locked(
     asked_of: Story, tier: Tier, held: Entitlements, meter: Meter | None, story_pass: Holding | None
 ) -> None:
     decision = decide(asked_of, tier, held, meter, now=NOW, catalogue=catalogue(), story_pass=story_pass)
@@ -132,7 +132,7 @@ def test_the_ladder_is_free_then_an_entitlement_then_a_story_pass_then_the_meter
 
 
 @given(STORIES, st.sampled_from(TIERS), HELD, METERS, PASSES)
-def test_a_story_is_shown_in_full_when_every_part_is_open_else_its_open_parts_and_the_upsell_box(
+def test_story_is_full_only_when_every_part_is_open(
     asked_of: Story, tier: Tier, held: Entitlements, meter: Meter | None, story_pass: Holding | None
 ) -> None:
     decision = decide(asked_of, tier, held, meter, now=NOW, catalogue=catalogue(), story_pass=story_pass)
@@ -143,7 +143,7 @@ def test_a_story_is_shown_in_full_when_every_part_is_open_else_its_open_parts_an
 
 
 @given(st.sampled_from(TIERS), HELD, METERS, PASSES, st.sampled_from([("facts",), ("summary", "facts")]))
-def test_what_is_free_depends_on_no_reader_no_pass_and_no_meter(
+def test_free_story_ignores_reader_story_pass_and_meter(
     tier: Tier, held: Entitlements, meter: Meter | None, story_pass: Holding | None, parts: tuple[str, ...]
 ) -> None:
     free_tier = replace(tier, requires=())
@@ -157,7 +157,7 @@ def test_what_is_free_depends_on_no_reader_no_pass_and_no_meter(
 
 
 @given(STORIES, st.sampled_from(TIERS), HELD, METERS, PASSES)
-def test_the_features_are_all_that_the_reader_holds_whatever_the_story(
+def test_decision_lists_all_features_of_the_reader_for_any_story(
     asked_of: Story, tier: Tier, held: Entitlements, meter: Meter | None, story_pass: Holding | None
 ) -> None:
     decision = decide(asked_of, tier, held, meter, now=NOW, catalogue=catalogue(), story_pass=story_pass)
@@ -166,7 +166,7 @@ def test_the_features_are_all_that_the_reader_holds_whatever_the_story(
 
 
 @given(STORIES, HELD, METERS, PASSES)
-def test_who_is_let_in_by_a_source_is_never_metered(
+def test_reader_with_an_opening_source_is_never_metered(
     asked_of: Story, held: Entitlements, meter: Meter | None, story_pass: Holding | None
 ) -> None:
     decision = decide(asked_of, METERED, held, meter, now=NOW, catalogue=catalogue(), story_pass=story_pass)
@@ -189,20 +189,20 @@ def test_adding_a_source_never_locks_a_story(
     assert shown == sorted(shown, key=["upsell", "full"].index)
 
 
-def test_a_story_without_parts_says_whether_its_tier_opens() -> None:
+def test_story_without_parts_shows_whether_its_tier_opens() -> None:
     assert (asked(FREE).show, asked(FREE).parts) == ("full", ())
     assert (asked(SUPPORTERS).show, asked(SUPPORTERS).parts) == ("upsell", ())
     assert asked(SUPPORTERS, entitled(holding(("notebook",)))).show == "full"
 
 
-def test_any_one_of_the_features_that_a_tier_requires_opens_every_part() -> None:
+def test_any_one_required_feature_opens_every_part() -> None:
     for name in METERED.requires:
         decision = asked(METERED, entitled(holding((name,))), None, "facts", "notebook")
         assert decision.parts == (("facts", True), ("notebook", True))
     assert asked(METERED, entitled(holding(("no_ads",))), None, "notebook").show == "upsell"
 
 
-def test_a_story_pass_counts_until_its_end_and_tells_it() -> None:
+def test_story_pass_opens_until_its_end_and_sets_refresh_after() -> None:
     used_up = Meter("stories", 2, 2, seen=False, resets_at=NOW + 50)
     decision = asked(METERED, NO_ENTITLEMENTS, used_up, "notebook", story_pass=STORY_PASS)
     assert (decision.reason, decision.source, decision.meter) == (Reason.GIFT, STORY_PASS, None)
@@ -211,7 +211,7 @@ def test_a_story_pass_counts_until_its_end_and_tells_it() -> None:
         assert asked(METERED, NO_ENTITLEMENTS, used_up, story_pass=spent) == asked(METERED, NO_ENTITLEMENTS, used_up)
 
 
-def test_a_counted_read_says_so_and_rests_on_the_meter_after_it() -> None:
+def test_counted_read_reports_counted_and_the_meter_after_it() -> None:
     before, after = (Meter("stories", 2, used, used == 1, NOW + 50) for used in (0, 1))
     decision = mark_counted(asked(METERED, NO_ENTITLEMENTS, before), after)
     assert decision.meter == replace(after, counted=True)
@@ -237,7 +237,7 @@ def degraded(
 
 
 @given(STORIES, st.sampled_from(TIERS), KNOWN, SHOWN, SHOWN, st.booleans())
-def test_in_an_outage_what_was_known_opens_what_it_opens_and_for_all_else_the_policy_holds(
+def test_degraded_decision_uses_known_features_then_the_failure_policy(
     asked_of: Story,
     tier: Tier,
     known: tuple[tuple[str, int | None], ...],
@@ -258,13 +258,13 @@ def test_in_an_outage_what_was_known_opens_what_it_opens_and_for_all_else_the_po
     assert (decision.source, decision.meter, decision.degraded, decision.tier) == (None, None, True, tier.name)
 
 
-def test_in_an_outage_a_tier_that_requires_nothing_stays_free() -> None:
+def test_degraded_decision_keeps_free_tier_free() -> None:
     nobody = FailurePolicy("upsell", "upsell")
     assert degraded(story("facts", "notebook"), FREE, (), nobody, signed_in=False).reason is Reason.FREE
     assert degraded(story("facts"), METERED, (), nobody, signed_in=False).show == "full"
 
 
-def test_in_an_outage_too_the_answer_tells_when_it_can_change_by_itself() -> None:
+def test_degraded_decision_has_refresh_after() -> None:
     policy = catalogue(rules=(Rule("supporters", older_than=60),))
     young = Story("s", published_at=NOW - 20.5)
     known = (("notebook", NOW + 99), ("no_ads", None), ("events", NOW))
@@ -327,13 +327,13 @@ SUPPORTER = entitled(holding(("notebook",)))
         ),
     ],
 )
-def test_each_step_tried_is_told_with_its_verdict_and_none_that_was_not(
+def test_explanation_lists_exactly_the_steps_tried_with_verdicts(
     decision: Decision, tier: Tier, steps: list[str]
 ) -> None:
     assert [f"{name}: {verdict}" for name, verdict in rungs(decision, tier)] == steps
 
 
-def test_the_steps_of_all_ways_through_the_ladder_tell_their_values() -> None:
+def test_explanation_lists_the_values_of_every_step() -> None:
     held = [{"feature": "notebook", "until": NOW + 99}]
     entitlement = explain(asked(METERED, SUPPORTER, None, "facts", "notebook"), METERED)
     assert entitlement == [
@@ -369,7 +369,7 @@ def test_the_steps_of_all_ways_through_the_ladder_tell_their_values() -> None:
 @pytest.mark.parametrize(
     ("seen", "now_counted", "already"), [(True, False, True), (True, True, False), (False, False, False)]
 )
-def test_the_meter_s_step_tells_whether_this_read_or_an_earlier_one_was_counted(
+def test_meter_step_reports_whether_this_or_an_earlier_read_was_counted(
     seen: bool, now_counted: bool, already: bool
 ) -> None:
     meter = Meter("stories", 5, 3, seen, NOW + 50, now_counted)
@@ -385,7 +385,7 @@ def test_the_meter_s_step_tells_whether_this_read_or_an_earlier_one_was_counted(
 
 
 @given(STORIES, st.sampled_from(TIERS), HELD, METERS, PASSES)
-def test_the_explanation_ends_with_the_reason_and_comes_from_the_answer_s_own_figures(
+def test_explanation_ends_with_the_reason_and_uses_the_decision_values(
     asked_of: Story, tier: Tier, held: Entitlements, meter: Meter | None, story_pass: Holding | None
 ) -> None:
     decision = decide(asked_of, tier, held, meter, now=NOW, catalogue=catalogue(), story_pass=story_pass)

@@ -47,16 +47,14 @@ def best(*found: Holding, feature: str = "notebook") -> Holding:
 
 
 @given(holdings(), MOMENTS)
-def test_what_is_held_is_the_union_over_all_that_gives(found: list[Holding], now: int) -> None:
+def test_features_are_the_union_over_active_sources(found: list[Holding], now: int) -> None:
     held = resolve_entitlements(found, FEATURES, now)
     giving = {name for each in found if each.is_active_at(now) for name in each.features}
     assert held.features == tuple(name for name in FEATURES if name in giving), "in the catalogue's order"
 
 
 @given(holdings(), MOMENTS)
-def test_each_feature_comes_from_the_source_with_the_latest_end_then_by_the_order_of_reasons(
-    found: list[Holding], now: int
-) -> None:
+def test_feature_comes_from_source_with_latest_end_then_reason_order(found: list[Holding], now: int) -> None:
     for name, winner in resolve_entitlements(found, FEATURES, now).by_feature.items():
         rivals = [each for each in found if each.is_active_at(now) and name in each.features]
         assert winner in rivals
@@ -69,11 +67,11 @@ def test_each_feature_comes_from_the_source_with_the_latest_end_then_by_the_orde
                 assert ORDER.index(winner.reason.value) <= ORDER.index(rival.reason.value)
 
 
-def test_no_end_is_the_latest_end() -> None:
+def test_source_without_end_has_the_latest_end() -> None:
     assert best(holding(NOW + 9, name="a"), holding(None, "gift", "b")).id == "b"
 
 
-def test_of_equal_ends_the_reasons_decide_in_the_contract_s_order() -> None:
+def test_equal_ends_are_ranked_by_the_reason_order_of_the_contract() -> None:
     for until in (None, NOW + 9):
         ranked = [holding(until, reason, name=str(9 - place)) for place, reason in enumerate(ORDER)]
         for place, better in enumerate(ranked):
@@ -82,21 +80,19 @@ def test_of_equal_ends_the_reasons_decide_in_the_contract_s_order() -> None:
 
 
 @given(holdings(), MOMENTS, st.randoms(use_true_random=False))
-def test_the_order_in_which_sources_are_kept_decides_nothing(found: list[Holding], now: int, chance: Random) -> None:
+def test_stored_order_of_sources_does_not_change_the_result(found: list[Holding], now: int, chance: Random) -> None:
     shuffled = list(found)
     chance.shuffle(shuffled)
     assert resolve_entitlements(shuffled, FEATURES, now) == resolve_entitlements(found, FEATURES, now)
 
 
-def test_of_one_subscription_s_plans_that_end_alike_it_is_always_the_same_one_that_wins() -> None:
+def test_plans_of_one_subscription_with_equal_ends_have_a_stable_winner() -> None:
     two = holding(NOW + 9, plan="archive"), holding(NOW + 9, plan="supporter")
     assert best(*two) == best(*reversed(two))
 
 
 @given(holdings(), MOMENTS, st.lists(st.sampled_from([*FEATURES, "unknown"]), max_size=3, unique=True))
-def test_of_those_that_open_a_story_the_one_with_the_latest_end_is_the_source(
-    found: list[Holding], now: int, requires: list[str]
-) -> None:
+def test_opener_is_the_source_with_the_latest_end(found: list[Holding], now: int, requires: list[str]) -> None:
     held = resolve_entitlements(found, FEATURES, now)
     opener = held.opener(requires)
     assert held.opens(requires) is (opener is not None)
@@ -105,7 +101,7 @@ def test_of_those_that_open_a_story_the_one_with_the_latest_end_is_the_source(
 
 
 @given(holdings(), holdings(), MOMENTS)
-def test_adding_a_source_never_takes_a_feature_away_nor_brings_its_end_nearer(
+def test_adding_a_source_never_removes_a_feature_or_shortens_it(
     found: list[Holding], more: list[Holding], now: int
 ) -> None:
     before, after = (resolve_entitlements(sources, FEATURES, now).by_feature for sources in (found, [*found, *more]))
@@ -130,9 +126,7 @@ def test_ending_one_source_never_touches_another(found: list[Holding], data: st.
 
 
 @given(holdings(), MOMENTS)
-def test_until_it_changes_nothing_changes_and_it_is_an_end_of_what_is_held_or_a_scheduled_start(
-    found: list[Holding], now: int
-) -> None:
+def test_features_stay_the_same_until_changes_at(found: list[Holding], now: int) -> None:
     held = resolve_entitlements(found, FEATURES, now)
     ends = [winner.until for winner in held.by_feature.values() if winner.until is not None]
     starts = [each.start for each in found if each.becomes_active_after(now) and each.start is not None]
@@ -143,17 +137,17 @@ def test_until_it_changes_nothing_changes_and_it_is_an_end_of_what_is_held_or_a_
         assert resolve_entitlements(found, FEATURES, held.changes_at).by_feature != held.by_feature
 
 
-def test_the_end_of_a_source_that_another_outlasts_changes_nothing() -> None:
+def test_end_of_a_source_that_another_outlasts_is_no_change() -> None:
     held = resolve_entitlements([holding(NOW + 3, name="a"), holding(NOW + 9, name="b")], FEATURES, NOW)
     assert held.changes_at == NOW + 9
 
 
-def test_who_has_nothing_holds_nothing_and_nothing_is_ahead() -> None:
+def test_reader_without_sources_has_no_features_and_no_change() -> None:
     assert resolve_entitlements([], FEATURES, NOW) == NO_ENTITLEMENTS == Entitlements({}, None)
     assert (NO_ENTITLEMENTS.features, NO_ENTITLEMENTS.opener(FEATURES)) == ((), None)
 
 
-def test_what_ends_before_it_begins_never_begins() -> None:
+def test_source_ending_before_its_start_never_starts() -> None:
     never = holding(NOW - 1, start=NOW + 5, waits=True)
     assert resolve_entitlements([never], FEATURES, NOW) == NO_ENTITLEMENTS
     assert never.standing_at(NOW) is Standing.ENDED

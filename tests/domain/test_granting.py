@@ -28,42 +28,42 @@ def wrong(
     return dict(find_mistakes(under(policy), plan=plan, features=features, start=NOW, until=until, now=NOW))
 
 
-def test_without_a_policy_every_plan_and_feature_that_exists_may_be_granted() -> None:
+def test_empty_grant_policy_allows_every_existing_plan_and_feature() -> None:
     for plan in PLANS:
         assert wrong(GrantPolicy(), plan=plan) == {}
     assert wrong(GrantPolicy(), features=("notebook", "no_ads")) == {}
     assert wrong(GrantPolicy(), plan="vip", until=None) == {}
 
 
-def test_a_plan_that_does_not_exist_is_refused_naming_those_that_do() -> None:
+def test_unknown_plan_is_rejected_with_the_known_plans() -> None:
     assert wrong(GrantPolicy(), plan="gold") == {"plan": "there is no plan 'gold'; there are supporter, vip"}
 
 
-def test_each_feature_that_does_not_exist_is_refused_at_its_place() -> None:
+def test_unknown_feature_is_rejected_at_its_place() -> None:
     found = wrong(GrantPolicy(), features=("events", "notebook", "gold"))
     assert set(found) == {"features.0", "features.2"}
     assert "notebook, no_ads" in found["features.0"]
 
 
-def test_only_the_plans_that_the_configuration_lists_may_be_granted() -> None:
+def test_grant_policy_plans_limit_what_may_be_granted() -> None:
     policy = GrantPolicy(plans=("vip",))
     assert wrong(policy, plan="vip") == {}
     assert set(wrong(policy, plan="supporter")) == {"plan"}
     assert set(wrong(policy, features=("notebook",))) == {"features"}
 
 
-def test_a_grant_is_of_a_plan_or_of_features() -> None:
+def test_grant_needs_either_plan_or_features() -> None:
     for both in (wrong(GrantPolicy()), wrong(GrantPolicy(), plan="vip", features=("no_ads",))):
         assert set(both) == {"plan", "features"}
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_grant_mistakes_are_reported_at_once() -> None:
     found = wrong(GrantPolicy(plans=("vip",), longest=DAY), features=("gold",), until=None)
     assert set(found) == {"features", "features.0", "until"}
 
 
 @given(STARTS, ENDS, st.sampled_from([None, DAY, 400 * DAY]))
-def test_an_end_lies_after_now_and_the_start_and_not_beyond_the_longest(
+def test_grant_end_is_after_now_and_start_and_within_the_longest(
     start: int, until: int | None, longest: int | None
 ) -> None:
     length = None if until is None else until - now_or(start)
@@ -86,7 +86,7 @@ def now_or(start: int) -> int:
         (NOW, None, "without an end"),
     ],
 )
-def test_an_end_that_is_refused_is_refused_for_what_is_wrong_with_it(start: int, until: int | None, said: str) -> None:
+def test_rejected_grant_end_names_the_rule_it_breaks(start: int, until: int | None, said: str) -> None:
     found = find_end_mistakes(under(GrantPolicy(longest=30 * DAY)), start=start, until=until, now=NOW)
     assert said in found[0][1]
 
@@ -94,22 +94,18 @@ def test_an_end_that_is_refused_is_refused_for_what_is_wrong_with_it(start: int,
 @pytest.mark.parametrize(
     ("longest", "said"), [(400 * DAY, "400 days"), (DAY // 2, "12 hours"), (90 * 60, "90 minutes"), (61, "61 seconds")]
 )
-def test_the_longest_is_told_in_a_unit_that_fits(longest: int, said: str) -> None:
+def test_longest_grant_length_is_reported_in_a_fitting_unit(longest: int, said: str) -> None:
     for until in (None, NOW + 401 * DAY):
         assert wrong(GrantPolicy(longest=longest), plan="vip", until=until)["until"].endswith(f"at most {said}")
 
 
 @given(st.integers(1, 300), STARTS, ENDS)
-def test_no_second_admin_is_needed_where_the_configuration_asks_for_none(
-    readers: int, start: int, until: int | None
-) -> None:
+def test_second_admin_is_not_needed_without_a_confirm_policy(readers: int, start: int, until: int | None) -> None:
     assert not needs_second_admin(under(GrantPolicy()), start=start, until=until, now=NOW, readers=readers)
 
 
 @given(st.integers(1, 300), STARTS, ENDS)
-def test_beyond_either_bound_a_second_admin_confirms_and_no_end_is_beyond(
-    readers: int, start: int, until: int | None
-) -> None:
+def test_second_admin_is_needed_beyond_either_bound_or_without_end(readers: int, start: int, until: int | None) -> None:
     both = under(GrantPolicy(confirm_readers=100, confirm_length=90 * DAY))
     many, long = readers > 100, until is None or until - now_or(start) > 90 * DAY
     assert needs_second_admin(both, start=start, until=until, now=NOW, readers=readers) is (many or long)

@@ -110,7 +110,7 @@ def test_windows_tile_without_gap_or_overlap(case: tuple[MeterPolicy, float]) ->
 
 
 @given(policies_and_moments())
-def test_a_window_begins_at_the_first_moment_of_its_local_day(case: tuple[MeterPolicy, float]) -> None:
+def test_window_starts_at_the_first_moment_of_its_local_day(case: tuple[MeterPolicy, float]) -> None:
     policy, now = case
     assert isinstance(policy.zone, ZoneInfo)
     assert policy.window != "rolling"
@@ -123,7 +123,7 @@ def test_a_window_begins_at_the_first_moment_of_its_local_day(case: tuple[MeterP
 
 
 @given(policies_and_moments())
-def test_where_there_is_a_local_midnight_the_window_begins_at_it(case: tuple[MeterPolicy, float]) -> None:
+def test_window_starts_at_local_midnight_where_it_exists(case: tuple[MeterPolicy, float]) -> None:
     policy, now = case
     start = datetime.fromtimestamp(window_at(policy, now).start, policy.zone)
     midnight = start.replace(hour=0, minute=0, second=0)
@@ -149,12 +149,12 @@ def test_where_there_is_a_local_midnight_the_window_begins_at_it(case: tuple[Met
         ("America/St_Johns", "2010-11-07T02:40Z", "2010-11-07T02:30Z", "2010-11-08T03:30Z"),  # the second 23:10
     ],
 )
-def test_a_day_is_as_long_as_the_clocks_make_it(zone: str, at: str, start: str, end: str) -> None:
+def test_day_window_length_follows_daylight_saving_changes(zone: str, at: str, start: str, end: str) -> None:
     moment, first, last = (datetime.fromisoformat(text).timestamp() for text in (at, start, end))
     assert window_at(calendar("day", ZoneInfo(zone)), moment) == Window(int(first), int(last))
 
 
-def test_weeks_begin_on_monday_and_months_on_the_first() -> None:
+def test_week_starts_on_monday_and_month_on_the_first() -> None:
     zone = ZoneInfo("America/New_York")
     sunday = datetime(2026, 11, 1, 23, 59, 59, tzinfo=zone).timestamp()
     week, month = (window_at(calendar(window, zone), sunday) for window in ("week", "month"))
@@ -167,15 +167,13 @@ def test_weeks_begin_on_monday_and_months_on_the_first() -> None:
 @pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati", "Asia/Kolkata"])
 @pytest.mark.parametrize("window", ["day", "week", "month"])
 @pytest.mark.parametrize("at", ["0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59+00:00"])
-def test_at_the_ends_of_the_calendar_there_is_a_window_all_the_same(
-    zone: str, window: Literal["day", "week", "month"], at: str
-) -> None:
+def test_window_exists_at_the_ends_of_the_calendar(zone: str, window: Literal["day", "week", "month"], at: str) -> None:
     found = window_at(calendar(window, ZoneInfo(zone)), datetime.fromisoformat(at).timestamp())
     assert found.start < found.end
 
 
 @given(st.integers(0, 4 * 10**9), st.integers(1, 400))
-def test_of_a_rolling_policy_the_window_is_the_time_that_a_story_read_now_counts_for(now: int, days: int) -> None:
+def test_rolling_window_is_the_time_a_story_read_now_counts(now: int, days: int) -> None:
     policy = rolling(days * DAY)
     assert policy.rolling
     assert not calendar("month", ZoneInfo("UTC")).rolling
@@ -188,7 +186,7 @@ READ = st.dictionaries(st.binary(min_size=1, max_size=2), st.integers(NOW - 40 *
 
 
 @given(READ)
-def test_in_a_rolling_window_each_story_counts_for_its_own_length_and_the_first_to_free_resets_it(
+def test_rolling_window_frees_each_story_after_its_own_length(
     read: dict[bytes, int],
 ) -> None:
     policy = rolling()
@@ -203,7 +201,7 @@ def test_in_a_rolling_window_each_story_counts_for_its_own_length_and_the_first_
 
 
 @given(READ, st.integers(0, 8), st.binary(min_size=1, max_size=2), st.sampled_from(["month", "rolling"]))
-def test_a_story_opens_while_one_is_left_or_where_it_was_counted_and_left_is_never_negative(
+def test_meter_opens_while_stories_are_left_or_story_was_counted(
     read: dict[bytes, int], limit: int, story: bytes, window: str
 ) -> None:
     policy = rolling() if window == "rolling" else calendar("month", ZoneInfo("America/New_York"))
@@ -215,13 +213,13 @@ def test_a_story_opens_while_one_is_left_or_where_it_was_counted_and_left_is_nev
     assert not now.counted
 
 
-def test_a_calendar_window_resets_at_its_end_whatever_was_read() -> None:
+def test_calendar_window_resets_at_its_end_whatever_was_read() -> None:
     policy = calendar("month", ZoneInfo("America/New_York"))
     window = window_at(policy, datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp())
     end = int(datetime(2026, 12, 1, 5, tzinfo=UTC).timestamp())
     assert resets_at(policy, {}, window) == resets_at(policy, {b"s": 0}, window) == end
 
 
-def test_nothing_read_is_nothing_counted_and_joined_to_nobody() -> None:
+def test_empty_tally_has_no_reads_and_no_joined_visitor() -> None:
     assert Tally({}) == EMPTY_TALLY
     assert (EMPTY_TALLY.read, EMPTY_TALLY.joined) == ({}, None)

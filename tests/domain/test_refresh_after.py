@@ -151,9 +151,7 @@ def starts(world: World, now: int) -> set[int | None]:
 
 
 @given(WORLDS, SECONDS)
-def test_refresh_after_is_the_first_moment_at_which_the_answer_changes_or_a_scheduled_start(
-    world: World, now: int
-) -> None:
+def test_refresh_after_is_the_first_change_or_a_scheduled_start(world: World, now: int) -> None:
     told = world.answer(now).refresh_after
     changes = first_change(world.answer, now)
     if told is None or told >= LAST:
@@ -164,20 +162,20 @@ def test_refresh_after_is_the_first_moment_at_which_the_answer_changes_or_a_sche
 
 
 @given(WORLDS, SECONDS)
-def test_until_then_every_answer_is_the_same_also_in_when_it_will_change(world: World, now: int) -> None:
+def test_answer_and_refresh_after_stay_the_same_until_refresh_after(world: World, now: int) -> None:
     answer = world.answer(now)
     for later in range(now + 1, LAST if answer.refresh_after is None else min(LAST, answer.refresh_after)):
         assert world.answer(later) == answer
 
 
 @given(WORLDS, SECONDS)
-def test_in_an_outage_it_is_the_first_moment_at_which_the_answer_changes(world: World, now: int) -> None:
+def test_degraded_refresh_after_is_the_first_change(world: World, now: int) -> None:
     told = world.outage(now).refresh_after
     changes = first_change(world.outage, now)
     assert changes == (None if told is None or told >= LAST else told)
 
 
 @given(WORLDS, SECONDS)
-def test_an_answer_between_two_seconds_changes_at_a_whole_second_that_is_not_past(world: World, now: int) -> None:
+def test_refresh_after_between_two_seconds_is_not_in_the_past(world: World, now: int) -> None:
     told = world.answer(now + 0.5).refresh_after
     assert told is None or told > now + 0.5

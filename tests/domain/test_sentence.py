@@ -39,7 +39,7 @@ def decision(
 
 
 @pytest.mark.parametrize("reason", [Reason.METERED, Reason.METER_USED_UP])
-def test_an_old_answer_without_its_meter_names_no_number(reason: Reason) -> None:
+def test_meter_sentence_without_meter_names_no_number(reason: Reason) -> None:
     told = reader_sentence(replace(decision(reason), meter=None), CATALOGUE)
     assert "free stories" in told
     assert not any(character.isdigit() for character in told)
@@ -52,7 +52,7 @@ def test_every_reason_has_its_sentence() -> None:
 @pytest.mark.parametrize("reason", Reason)
 @pytest.mark.parametrize("until", [None, END])
 @pytest.mark.parametrize("plan", ["supporter", None, "gone"])
-def test_no_sentence_tells_what_is_the_newsrooms_own(reason: Reason, until: int | None, plan: str | None) -> None:
+def test_sentence_contains_no_internal_data(reason: Reason, until: int | None, plan: str | None) -> None:
     for show in ("full", "upsell"):
         text = reader_sentence(decision(reason, until=until, plan=plan, show=show), CATALOGUE)
         assert text.endswith(".")
@@ -77,17 +77,17 @@ def test_no_sentence_tells_what_is_the_newsrooms_own(reason: Reason, until: int 
         (Reason.SIGN_IN_REQUIRED, None, "Please sign in to read this story."),
     ],
 )
-def test_sentences(reason: Reason, until: int | None, words: str) -> None:
+def test_sentence_for_reason_and_end(reason: Reason, until: int | None, words: str) -> None:
     assert reader_sentence(decision(reason, until=until), CATALOGUE) == words
 
 
-def test_without_figures_a_meter_is_told_without_them() -> None:
+def test_meter_sentence_without_figures_omits_them() -> None:
     bare = Decision("upsell", Reason.METER_USED_UP, "metered", ())
     assert reader_sentence(bare, CATALOGUE) == "You have read all your free stories."
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "UTC", "Asia/Tokyo", "Pacific/Kiritimati"])
-def test_an_end_at_the_end_of_the_calendar_or_beyond_it_is_a_date_in_every_zone(zone: str) -> None:
+def test_sentence_with_last_representable_date_works_in_every_zone(zone: str) -> None:
     for end in (253_402_300_799, 253_402_300_799 + 48 * 3_600):
         told = reader_sentence(decision(Reason.GRANT, until=end), replace(CATALOGUE, zone=ZoneInfo(zone)))
         assert told.endswith(" December 9999.")

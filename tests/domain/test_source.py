@@ -95,12 +95,12 @@ def by_plan(source: Source) -> dict[str | None, Holding]:
 # ------------------------------------------------------------------------------------------------ the tables
 
 
-def test_every_status_stands_as_the_contract_says_and_no_other_is_known() -> None:
+def test_every_status_has_the_standing_of_the_contract() -> None:
     assert {status: (standing.value, reason) for status, (standing, reason) in STANDING.items()} == CONTRACT
     assert set(TERMINAL) == {"canceled", "incomplete_expired"}
 
 
-def test_there_are_four_standings_and_the_reasons_are_the_contracts_in_their_order() -> None:
+def test_standings_and_reasons_are_those_of_the_contract_in_order() -> None:
     assert [standing.value for standing in Standing] == ["good", "grace", "ended", "none"]
     opened = ["free", "subscription", "trial", "grace", "pass", "seat", "grant", "gift", "institution", "metered"]
     locked = ["no_entitlement", "meter_used_up", "sign_in_required"]
@@ -112,7 +112,7 @@ def test_there_are_four_standings_and_the_reasons_are_the_contracts_in_their_ord
 
 
 @given(st.one_of(st.sampled_from(sorted(CONTRACT)), UNKNOWN), ROLES, MOMENTS)
-def test_a_status_gives_access_only_where_the_table_gives_a_reason(
+def test_status_gives_access_only_where_the_table_has_a_reason(
     status: str, role: Literal["subscription", "seat", "gift"], now: int
 ) -> None:
     price = "price_seat" if role == "seat" else "price_month"
@@ -124,7 +124,7 @@ def test_a_status_gives_access_only_where_the_table_gives_a_reason(
 
 
 @given(UNKNOWN)
-def test_a_status_that_is_not_in_the_table_gives_nothing(status: str) -> None:
+def test_unknown_status_gives_nothing(status: str) -> None:
     holding = only(subscription(status))
     assert (holding.base, holding.reason, holding.until) == (NONE, None, None)
 
@@ -139,56 +139,54 @@ def test_access_holds_while_now_is_before_until(status: str, cancel_at: int | No
     assert holding.standing_at(now) is (STANDING[status][0] if off < 0 else ENDED)
 
 
-def test_an_active_one_holds_until_its_period_ends_and_the_leeway_is_over() -> None:
+def test_active_subscription_holds_until_period_end_plus_leeway() -> None:
     holding = only(subscription("active", item("price_month", NOW, NOW + MONTH)))
     assert (holding.until, holding.ending, holding.start) == (NOW + MONTH + LEEWAY, False, NOW - 7)
 
 
-def test_a_trial_holds_until_its_end_and_the_leeway_are_over() -> None:
+def test_trial_holds_until_trial_end_plus_leeway() -> None:
     trial = replace(subscription("trialing", item("price_month", NOW, NOW + MONTH)), trial_end=NOW + 7 * DAY)
     assert only(trial).until == NOW + 7 * DAY + LEEWAY
     assert only(replace(trial, trial_end=None)).until == NOW + MONTH + LEEWAY, "without its end: the period's"
 
 
-def test_the_leeway_is_the_catalogues_at_the_moment_of_the_question() -> None:
+def test_leeway_is_read_from_the_current_catalogue() -> None:
     (holding,) = subscription("active").holdings(replace(CATALOGUE, leeway=0))
     assert holding.until == NOW + MONTH
 
 
 @pytest.mark.parametrize("status", ["active", "trialing"])
-def test_cancel_at_is_the_end_to_the_second_without_leeway(status: str) -> None:
+def test_cancel_at_is_the_exact_end_without_leeway(status: str) -> None:
     for cancel_at in (NOW + 3, NOW + MONTH, NOW + 3 * MONTH):
         ended = replace(subscription(status), cancel_at=cancel_at, trial_end=NOW + DAY)
         assert (only(ended).until, only(ended).ending) == (cancel_at, True)
 
 
 @pytest.mark.parametrize("status", ["active", "trialing"])
-def test_with_cancel_at_period_end_the_period_s_end_is_the_end_without_leeway(status: str) -> None:
+def test_cancel_at_period_end_ends_at_period_end_without_leeway(status: str) -> None:
     ended = replace(subscription(status), cancel_at_period_end=True, trial_end=NOW + MONTH)
     assert (only(ended).until, only(ended).ending) == (NOW + MONTH, True)
 
 
-def test_cancel_at_counts_above_cancel_at_period_end() -> None:
+def test_cancel_at_takes_precedence_over_cancel_at_period_end() -> None:
     both = replace(subscription("active"), cancel_at=NOW + 3, cancel_at_period_end=True)
     assert only(both).until == both.scheduled_end == NOW + 3
 
 
-def test_with_cancel_at_period_end_all_plans_end_with_the_last_period_of_the_subscription() -> None:
+def test_cancel_at_period_end_ends_all_plans_with_the_last_period() -> None:
     items = item("price_month", NOW, NOW + MONTH), item("price_year", NOW, NOW + 12 * MONTH)
     ended = by_plan(replace(subscription("active", *items), cancel_at_period_end=True))
     assert {holding.until for holding in ended.values()} == {NOW + 12 * MONTH}
 
 
-def test_nothing_is_scheduled_without_an_item_to_know_the_period_by() -> None:
+def test_cancel_at_period_end_without_items_schedules_no_end() -> None:
     empty = Subscription("sub_1", "active", (), NOW - 7, cancel_at_period_end=True)
     assert empty.scheduled_end is None
     assert (only(empty).plan, only(empty).features, only(empty).until) == (None, (), NOW - 7 + LEEWAY)
 
 
 @given(st.sampled_from(sorted(CONTRACT)), MOMENTS, MOMENTS)
-def test_when_a_scheduled_end_passes_without_an_event_the_status_stays_and_the_standing_is_ended(
-    status: str, cancel_at: int, now: int
-) -> None:
+def test_scheduled_end_that_passed_without_event_ends_the_standing(status: str, cancel_at: int, now: int) -> None:
     holding = only(replace(subscription(status), cancel_at=cancel_at))
     assert holding.status_at(now) == status
     assert holding.ending is (status in GIVING)
@@ -196,14 +194,14 @@ def test_when_a_scheduled_end_passes_without_an_event_the_status_stays_and_the_s
         assert holding.standing_at(now) is ENDED
 
 
-def test_past_due_keeps_access_for_the_plan_s_grace_days_from_the_start_of_the_unpaid_period() -> None:
+def test_past_due_keeps_access_for_grace_days_of_the_unpaid_period() -> None:
     holding = only(subscription("past_due", item("price_month", NOW, NOW + MONTH)))
     assert (holding.until, holding.reason, holding.ending) == (NOW + 10 * DAY, Reason.GRACE, False)
     assert holding.standing_at(NOW + 10 * DAY - 1) is GRACE
     assert holding.standing_at(NOW + 10 * DAY) is ENDED
 
 
-def test_the_unpaid_period_is_the_subscription_s_latest_and_the_grace_days_are_each_plan_s() -> None:
+def test_past_due_grace_uses_latest_period_and_grace_days_of_each_plan() -> None:
     items = item("price_month", NOW, NOW + MONTH), item("price_year", NOW - 6 * MONTH, NOW + 6 * MONTH)
     held = by_plan(subscription("past_due", *items))
     assert {plan: holding.until for plan, holding in held.items()} == {
@@ -213,21 +211,19 @@ def test_the_unpaid_period_is_the_subscription_s_latest_and_the_grace_days_are_e
 
 
 @given(st.integers(1, 60))
-def test_a_scheduled_end_within_the_grace_ends_it_and_a_later_one_does_not_prolong_it(days: int) -> None:
+def test_scheduled_end_within_grace_shortens_it_and_a_later_one_does_not(days: int) -> None:
     holding = only(replace(subscription("past_due"), cancel_at=NOW + days * DAY))
     assert (holding.until, holding.ending) == (NOW + min(days, 10) * DAY, True)
 
 
-def test_a_price_of_no_plan_has_a_fortnight_of_grace_and_gives_nothing() -> None:
+def test_past_due_price_of_no_plan_has_14_grace_days_and_no_features() -> None:
     holding = only(subscription("past_due", item("price_unknown")))
     assert (holding.plan, holding.features, holding.until) == (None, (), NOW + 14 * DAY)
     assert not holding.is_active_at(NOW)
 
 
 @given(st.sampled_from(["canceled", "incomplete_expired", "unpaid", "paused"]), st.one_of(st.none(), MOMENTS), MOMENTS)
-def test_what_has_ended_gives_nothing_and_tells_when_it_ended_if_that_is_known(
-    status: str, ended_at: int | None, now: int
-) -> None:
+def test_ended_subscription_gives_nothing_and_keeps_its_end(status: str, ended_at: int | None, now: int) -> None:
     over = replace(subscription(status), ended_at=ended_at, cancel_at=NOW + MONTH, cancel_at_period_end=True)
     holding = only(over)
     assert (holding.until, holding.ending, holding.standing_at(now)) == (ended_at, False, ENDED)
@@ -235,7 +231,7 @@ def test_what_has_ended_gives_nothing_and_tells_when_it_ended_if_that_is_known(
     assert not holding.becomes_active_after(now)
 
 
-def test_an_item_of_a_plan_has_the_latest_period_end_of_the_items_that_give_it() -> None:
+def test_plan_of_several_items_has_their_latest_period_end() -> None:
     items = (
         item("price_month", NOW, NOW + MONTH),
         item("price_month", NOW, NOW + 2 * MONTH),
@@ -248,18 +244,18 @@ def test_an_item_of_a_plan_has_the_latest_period_end_of_the_items_that_give_it()
     }
 
 
-def test_items_of_several_plans_appear_once_a_plan_with_the_same_id() -> None:
+def test_items_of_several_plans_give_one_holding_per_plan() -> None:
     items = item("price_month"), item("price_year"), item("price_month"), item("price_unknown")
     holdings = subscription("active", *items).holdings(CATALOGUE)
     assert [(holding.id, holding.plan) for holding in holdings] == [("sub_1", "supporter"), ("sub_1", "archive")]
     assert {holding.key for holding in holdings} == {"subscription:sub_1"}
 
 
-def test_beside_a_plan_a_price_of_none_is_not_told() -> None:
+def test_unmapped_price_beside_a_plan_is_not_listed() -> None:
     assert list(by_plan(subscription("active", item("price_unknown"), item("price_month")))) == ["supporter"]
 
 
-def test_a_price_that_is_not_configured_is_kept_and_counts_as_soon_as_it_is() -> None:
+def test_unmapped_price_is_kept_and_counts_once_configured() -> None:
     source = subscription("active", Item("price_new", "key_new", "prod_new", 1, NOW, NOW + MONTH))
     unknown = only(source)
     assert (unknown.plan, unknown.features, unknown.until) == (None, (), NOW + MONTH + LEEWAY)
@@ -273,13 +269,13 @@ def test_a_price_that_is_not_configured_is_kept_and_counts_as_soon_as_it_is() ->
         assert known.is_active_at(NOW)
 
 
-def test_who_has_just_paid_is_not_kept_waiting_for_stripe_s_clock() -> None:
+def test_new_subscription_ahead_of_our_clock_is_active_at_once() -> None:
     ahead = replace(subscription("active", item("price_month", NOW + 90, NOW + MONTH)), created=NOW + 90)
     assert only(ahead).is_active_at(NOW)
 
 
 @pytest.mark.parametrize("confirmed", [True, False])
-def test_what_a_source_gives_is_as_confirmed_as_the_source(confirmed: bool) -> None:
+def test_holding_is_as_confirmed_as_its_source(confirmed: bool) -> None:
     told: list[Subscription | Pass | StripeEntitlements] = [
         subscription(),
         subscription("active", item("price_seat"), role="seat"),
@@ -294,7 +290,7 @@ def test_what_a_source_gives_is_as_confirmed_as_the_source(confirmed: bool) -> N
 # ----------------------------------------------------------------------------------------- seats, gifts, passes
 
 
-def test_a_group_s_owner_holds_no_seat_unless_given_one() -> None:
+def test_group_owner_holds_no_seat_unless_assigned_one() -> None:
     for role in ("subscription", "gift"):
         owner = only(replace(subscription("active", item("price_seat")), role=role))
         assert (owner.type, owner.plan, owner.features) == (role, "newsroom", ())
@@ -305,26 +301,26 @@ def test_a_group_s_owner_holds_no_seat_unless_given_one() -> None:
     assert seat.is_active_at(NOW), "a seat is held from the moment it is told of"
 
 
-def test_a_seat_gives_the_group_s_plan_alone() -> None:
+def test_seat_gives_only_the_group_plan() -> None:
     items = item("price_month"), item("price_seat")
     assert list(by_plan(subscription("active", *items, role="seat"))) == ["newsroom"]
     assert list(by_plan(subscription("active", *items))) == ["supporter", "newsroom"]
 
 
-def test_a_seat_of_what_is_no_group_gives_nothing_and_is_still_told() -> None:
+def test_seat_on_non_group_plan_grants_nothing_and_is_listed() -> None:
     seat = only(subscription("active", item("price_month"), role="seat"))
     assert (seat.type, seat.plan, seat.features, seat.until) == ("seat", None, (), NOW + MONTH + LEEWAY)
 
 
 @pytest.mark.parametrize("status", GIVING)
-def test_of_a_gift_and_a_seat_the_reason_tells_so_whatever_the_status(status: str) -> None:
+def test_gift_and_seat_reason_is_the_same_for_every_status(status: str) -> None:
     gift = only(subscription(status, role="gift"))
     assert (gift.type, gift.id, gift.reason, gift.base) == ("gift", "sub_1", Reason.GIFT, STANDING[status][0])
     seat = only(subscription(status, item("price_seat"), role="seat"))
     assert (seat.type, seat.reason, seat.base) == ("seat", Reason.SEAT, STANDING[status][0])
 
 
-def test_a_pass_runs_from_its_payment_for_the_hours_of_its_plan() -> None:
+def test_pass_runs_from_payment_for_the_hours_of_its_plan() -> None:
     holding = only(Pass("cs_1", "price_day", None, None, NOW))
     assert (holding.type, holding.id, holding.reason) == ("pass", "cs_1", Reason.PASS)
     assert (holding.start, holding.until, holding.features) == (NOW, NOW + 24 * HOUR, ("notebook",))
@@ -333,14 +329,14 @@ def test_a_pass_runs_from_its_payment_for_the_hours_of_its_plan() -> None:
 
 
 @pytest.mark.parametrize("prices", list(permutations(["price_tip", "price_month", "price_day"])))
-def test_of_several_things_bought_at_once_the_pass_is_the_one_that_opens_something(prices: tuple[str, ...]) -> None:
+def test_pass_among_several_prices_is_the_one_that_opens_something(prices: tuple[str, ...]) -> None:
     first, *others = prices
     bought = Pass("cs_1", first, None, None, NOW, others=tuple((price, None, None) for price in others))
     holding = only(bought)
     assert (holding.plan, holding.features, holding.until) == ("day_pass", ("notebook",), NOW + 24 * HOUR)
 
 
-def test_passes_run_each_for_its_own_hours_and_do_not_add_up() -> None:
+def test_passes_run_separately_and_do_not_add_up() -> None:
     first, second = (only(Pass(f"cs_{at}", "price_day", None, None, NOW + at)) for at in (0, HOUR))
     assert (first.until, second.until) == (NOW + 24 * HOUR, NOW + 25 * HOUR)
 
@@ -350,9 +346,7 @@ def test_passes_run_each_for_its_own_hours_and_do_not_add_up() -> None:
     [(False, False, "paid"), (True, False, "refunded"), (False, True, "disputed"), (True, True, "refunded")],
 )
 @pytest.mark.parametrize("gift", [False, True])
-def test_a_pass_ends_with_a_full_refund_and_while_a_dispute_is_open_or_lost(
-    refunded: bool, disputed: bool, status: str, gift: bool
-) -> None:
+def test_pass_ends_with_full_refund_or_while_disputed(refunded: bool, disputed: bool, status: str, gift: bool) -> None:
     holding = only(Pass("cs_1", "price_day", None, None, NOW, refunded, disputed, gift=gift))
     assert holding.is_active_at(NOW) is (status == "paid")
     assert holding.standing_at(NOW) is (GOOD if status == "paid" else ENDED)
@@ -360,13 +354,13 @@ def test_a_pass_ends_with_a_full_refund_and_while_a_dispute_is_open_or_lost(
     assert holding.status_at(NOW + 2 * DAY) == ("expired" if status == "paid" else status)
 
 
-def test_a_pass_for_somebody_else_is_a_gift() -> None:
+def test_pass_for_another_person_is_a_gift() -> None:
     holding = only(Pass("cs_1", "price_day", None, None, NOW, gift=True))
     assert (holding.type, holding.id, holding.reason) == ("gift", "cs_1", Reason.GIFT)
 
 
 @pytest.mark.parametrize("price", ["price_month", "price_unknown", None])
-def test_a_payment_for_what_is_no_pass_gives_nothing(price: str | None) -> None:
+def test_payment_for_a_non_pass_price_gives_nothing(price: str | None) -> None:
     holding = only(Pass("cs_1", price, None, None, NOW))
     assert (holding.features, holding.until, holding.standing_at(NOW), holding.status_at(NOW)) == (
         (),
@@ -388,7 +382,7 @@ def grant(
 
 
 @given(MOMENTS, st.one_of(st.none(), MOMENTS), st.one_of(st.none(), MOMENTS), MOMENTS)
-def test_a_grant_is_scheduled_active_expired_or_revoked_and_stands_none_good_ended_ended(
+def test_grant_status_follows_start_end_and_revocation(
     start: int, until: int | None, revoked_at: int | None, now: int
 ) -> None:
     if revoked_at is not None:
@@ -406,7 +400,7 @@ def test_a_grant_is_scheduled_active_expired_or_revoked_and_stands_none_good_end
     assert holding.becomes_active_after(now) is (status == "scheduled")
 
 
-def test_a_grant_gives_what_its_plan_gives_now_or_its_single_features_that_are_still_known() -> None:
+def test_grant_gives_current_plan_features_or_its_known_features() -> None:
     holding = only(grant())
     assert (holding.type, holding.id, holding.plan, holding.features) == ("grant", "g_1", "vip", ("notebook", "events"))
     assert (holding.start, holding.until, holding.reason, holding.ending) == (NOW, NOW + MONTH, Reason.GRANT, False)
@@ -415,18 +409,18 @@ def test_a_grant_gives_what_its_plan_gives_now_or_its_single_features_that_are_s
     assert (single.plan, single.features) == (None, ("no_ads", "notebook"))
 
 
-def test_a_grant_of_a_plan_that_is_gone_gives_nothing_and_still_tells_its_plan() -> None:
+def test_grant_of_a_removed_plan_gives_nothing_and_keeps_its_plan() -> None:
     holding = only(grant(plan="gold"))
     assert (holding.plan, holding.features) == ("gold", ())
     assert not holding.is_active_at(NOW)
 
 
-def test_a_grant_without_an_end_never_ends() -> None:
+def test_grant_without_end_never_ends() -> None:
     assert only(grant(until=None)).is_active_at(NOW + 10**10)
 
 
 @given(st.sets(st.sampled_from(["notebook", "archive", "NOTEBOOK", "foreign"])), MOMENTS)
-def test_stripe_s_entitlements_give_each_feature_whose_name_is_a_lookup_key(keys: set[str], now: int) -> None:
+def test_stripe_entitlements_give_features_by_lookup_key(keys: set[str], now: int) -> None:
     holding = only(StripeEntitlements("cus_1", tuple(keys)))
     assert (holding.type, holding.id, holding.plan, holding.until) == ("stripe_entitlement", "cus_1", None, None)
     assert holding.features == tuple(name for name in ("notebook", "archive") if name in keys)
