@@ -183,7 +183,7 @@ def test_imports_point_inward() -> None:
     assert outward - PENDING == set()
 
 
-def test_packages_import_each_other_in_no_circle() -> None:
+def test_package_imports_have_no_cycle() -> None:
     edges: dict[str, set[str]] = defaultdict(set)
     for path in FILES:
         here = package_of(name_of(path))
@@ -241,7 +241,7 @@ def test_each_library_stays_in_its_package() -> None:
     assert strangers == set()
 
 
-def test_newspaper_and_lookalike_know_the_service_by_http_alone() -> None:
+def test_newspaper_and_lookalike_import_only_themselves() -> None:
     for own in ("demo.newspaper", "stripe_lookalike"):
         for path in (ROOT / own.replace(".", "/")).rglob("*.py"):
             for module in own_imports(path):
@@ -305,7 +305,7 @@ print(len(sys.argv) - 1)
 """
 
 
-def test_nothing_connects_and_no_thread_or_process_starts_at_import() -> None:
+def test_import_opens_no_connection_and_starts_no_thread_or_process() -> None:
     names = [name_of(path) for path in FILES if path.name != "__main__.py"]
     command = [sys.executable, "-c", WATCH, *names]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
@@ -339,17 +339,17 @@ def test_environment_is_not_read_at_import() -> None:
 # ----------------------------------------------------------------------------------------------- names and sizes
 
 
-def test_files_are_not_named_after_what_they_are_like() -> None:
+def test_file_names_are_not_generic() -> None:
     shelves = {"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"}
     assert not {part for path in FILES for part in path.relative_to(ROOT).with_suffix("").parts} & shelves
 
 
-def test_no_file_holds_more_than_one_concept_should() -> None:
+def test_no_file_is_longer_than_the_limit() -> None:
     lengths = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in FILES}
     assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
 
 
-def test_no_function_is_longer_than_a_screen() -> None:
+def test_no_function_is_longer_than_the_limit() -> None:
     lengths = {f"{path.relative_to(ROOT)}: {node.name}": own_lines(node) for path in FILES for node in functions(path)}
     assert {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION} == {}
 
@@ -379,7 +379,7 @@ def is_plain(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> boo
     return isinstance(node.body[0], ast.Assign) if isinstance(node, ast.ClassDef) else len(node.body) <= SILENT
 
 
-def test_nothing_is_left_for_later_and_nothing_is_printed() -> None:
+def test_no_todo_marks_and_no_print_calls() -> None:
     marks = ("TODO", "FIXME", "XXX", "NotImplemented")
     found = [f"{path.relative_to(ROOT)}: {mark}" for path in FILES for mark in marks if mark in path.read_text("utf-8")]
     for path in OWN:

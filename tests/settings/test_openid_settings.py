@@ -17,7 +17,7 @@ NEEDED = {
 }
 
 
-def test_everything_is_read() -> None:
+def test_all_openid_variables_are_read() -> None:
     assert load_settings(EVERYTHING).openid == OpenIdSettings(
         issuer="https://login.example.news/realms/staff",
         client_id="paywall",
@@ -30,7 +30,7 @@ def test_everything_is_read() -> None:
     )
 
 
-def test_the_rest_has_defaults_and_nothing_is_no_sign_in_by_a_provider() -> None:
+def test_optional_openid_variables_have_defaults() -> None:
     found = load_settings(CONFIG | NEEDED).openid
     assert found is not None
     assert (found.groups_claim, found.name_claim, found.scopes) == ("groups", "email", ())
@@ -41,13 +41,13 @@ def test_the_rest_has_defaults_and_nothing_is_no_sign_in_by_a_provider() -> None
 
 
 @pytest.mark.parametrize("variable", NEEDED)
-def test_some_of_the_needed_ones_are_not_enough_and_what_lacks_is_named(variable: str) -> None:
+def test_missing_required_openid_variable_is_named(variable: str) -> None:
     found = mistakes({name: value for name, value in NEEDED.items() if name != variable})
     assert len(found) == 1
     assert f"set also {variable}" in next(iter(found.values()))
 
 
-def test_a_claim_alone_is_not_enough_either() -> None:
+def test_openid_claim_without_required_variables_is_rejected() -> None:
     assert set(NEEDED) <= set(
         mistakes({"PAYWALL_OIDC_NAME_CLAIM": "sub"})["PAYWALL_OIDC_NAME_CLAIM"].replace(",", "").split()
     )
@@ -79,14 +79,14 @@ def test_a_claim_alone_is_not_enough_either() -> None:
         ("PAYWALL_PUBLIC_URL", "paywall.example.news"),
     ],
 )
-def test_what_is_refused_names_its_variable_and_no_secret(variable: str, value: str) -> None:
+def test_invalid_openid_value_names_its_variable_and_no_secret(variable: str, value: str) -> None:
     found = mistakes(NEEDED | {variable: value})
     assert list(found) == [variable]
     assert SECRET not in found[variable]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
-def test_on_this_machine_http_will_do(host: str) -> None:
+def test_http_is_accepted_on_localhost(host: str) -> None:
     here = {"PAYWALL_OIDC_ISSUER": f"http://{host}:9000/", "PAYWALL_PUBLIC_URL": f"http://{host}:8000"}
     found = load_settings(CONFIG | NEEDED | here).openid
     assert found is not None

@@ -36,7 +36,7 @@ def refused(old: str, new: str, where: str) -> str:
     return found[f"paywall.toml: {where}"]
 
 
-def test_the_sample_means_what_the_contract_says() -> None:
+def test_sample_policy_means_what_the_contract_says() -> None:
     catalogue = parse_catalogue(SAMPLE)
     assert catalogue.site_name == "The Daily Ledger"
     assert catalogue.zone == ZoneInfo("America/New_York")
@@ -63,7 +63,7 @@ def test_the_sample_means_what_the_contract_says() -> None:
     assert catalogue.grants == GrantPolicy()
 
 
-def test_the_sample_is_the_contract_s() -> None:
+def test_sample_policy_is_the_one_in_the_contract() -> None:
     contract = Path(os.environ.get("PAYWALL_SHARED") or ROOT.parent / "shared") / "contract.md"
     if not contract.exists():
         pytest.skip("the contract is not beside this checkout: set PAYWALL_SHARED to compare with it")
@@ -71,13 +71,13 @@ def test_the_sample_is_the_contract_s() -> None:
     assert parse_catalogue(block) == parse_catalogue(SAMPLE)
 
 
-def test_what_the_sample_shows_in_comments_is_right_too() -> None:
+def test_commented_parts_of_the_sample_policy_are_valid() -> None:
     head, _, tail = SAMPLE.partition("# [grants]")
     catalogue = parse_catalogue(head + "[grants]" + tail.replace("\n# ", "\n"))
     assert catalogue.grants == GrantPolicy(("vip",), 400 * DAY, 100, 90 * DAY)
 
 
-def test_all_mistakes_are_listed_at_once_each_with_its_place() -> None:
+def test_all_policy_mistakes_are_listed_with_their_places() -> None:
     text = WHOLE.replace('name = "Supporter"', "nmae = 3").replace('["notebook", "no_ads"]', '["notebok", 7]')
     text = text.replace('"price_day"', '"price_day", "price_month"').replace("[defaults]", "[default]")
     assert mistakes(text) == {
@@ -165,7 +165,7 @@ def test_all_mistakes_are_listed_at_once_each_with_its_place() -> None:
         ("[stripe]", "[striped]", "striped"),
     ],
 )
-def test_a_mistake_is_refused_at_its_place(old: str, new: str, where: str) -> None:
+def test_policy_mistake_is_rejected_at_its_place(old: str, new: str, where: str) -> None:
     message = refused(old, new, where)
     assert message
     assert "pw@" not in message
@@ -186,12 +186,12 @@ def test_a_mistake_is_refused_at_its_place(old: str, new: str, where: str) -> No
         ("America/New_York", "UTC"),
     ],
 )
-def test_what_is_unusual_but_means_something_is_accepted(old: str, new: str) -> None:
+def test_unusual_but_valid_values_are_accepted(old: str, new: str) -> None:
     assert old in WHOLE
     parse_catalogue(WHOLE.replace(old, new, 1))
 
 
-def test_an_origin_s_message_has_the_right_form() -> None:
+def test_origin_mistake_suggests_the_right_form() -> None:
     message = refused("https://www.example.news", "https://WWW.example.news:443/paper?x=1", "site.origins.0")
     assert 'write "https://www.example.news"' in message
 
@@ -199,7 +199,7 @@ def test_an_origin_s_message_has_the_right_form() -> None:
 CLOSED = WHOLE.replace("[features]", '[features]\narchive = "The archive"')
 
 
-def test_a_tier_that_nothing_can_open_is_refused() -> None:
+def test_tier_that_nothing_can_open_is_rejected() -> None:
     closed = '[tiers.old]\nrequires = ["archive"]\n'
     found = mistakes(CLOSED.replace("[tiers.free]", closed + "[tiers.free]"))
     assert list(found) == ["paywall.toml: tiers.old"]
@@ -217,11 +217,11 @@ def test_a_tier_that_nothing_can_open_is_refused() -> None:
     ],
     ids=["another feature", "a meter", "a plan that only admins grant"],
 )
-def test_a_tier_that_something_can_open_is_accepted(opener: str) -> None:
+def test_tier_that_something_can_open_is_accepted(opener: str) -> None:
     assert "old" in parse_catalogue(CLOSED.replace("[tiers.free]", opener + "[tiers.free]")).tiers
 
 
-def test_a_price_beats_a_product_and_so_may_lie_within_another_plan_s_product() -> None:
+def test_price_of_one_plan_within_the_product_of_another_is_accepted() -> None:
     catalogue = parse_catalogue(WHOLE)
     plan = catalogue.plan_for("price_day", None, "prod_supporter")
     assert plan is not None
@@ -229,7 +229,7 @@ def test_a_price_beats_a_product_and_so_may_lie_within_another_plan_s_product() 
 
 
 @pytest.mark.parametrize("table", ["features", "plans", "tiers"])
-def test_an_empty_table_of_what_is_sold_is_refused(table: str) -> None:
+def test_empty_table_is_rejected(table: str) -> None:
     found = mistakes(f"[{table}]")
     assert found[f"paywall.toml: {table}"] == "is empty: name at least one"
 
@@ -244,16 +244,16 @@ def test_an_empty_table_of_what_is_sold_is_refused(table: str) -> None:
         ("a=1\na=2", 2, 4),
     ],
 )
-def test_a_syntax_error_names_line_and_column(text: str, line: int, column: int) -> None:
+def test_syntax_error_names_line_and_column(text: str, line: int, column: int) -> None:
     assert f"line {line}, column {column}" in mistakes(text)["paywall.toml"]
 
 
 @pytest.mark.parametrize("text", ["a = " + "[" * 5_000, "a = " + "9" * 5_000])
-def test_what_python_chokes_on_is_a_sentence_too(text: str) -> None:
+def test_text_the_toml_parser_cannot_handle_gives_a_readable_message(text: str) -> None:
     assert mistakes(text)["paywall.toml"].startswith("is not a policy: ")
 
 
-def test_an_unreadable_file_is_a_sentence(tmp_path: Path) -> None:
+def test_unreadable_policy_file_gives_a_readable_message(tmp_path: Path) -> None:
     file = tmp_path / "paywall.toml"
 
     def said(folder: Path = tmp_path) -> str:
@@ -279,13 +279,13 @@ def test_an_unreadable_file_is_a_sentence(tmp_path: Path) -> None:
 
 @run(deadline=None)
 @given(st.binary())
-def test_no_file_raises_anything_but_settings_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_random_file_raises_only_settings_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     folder = tmp_path_factory.getbasetemp()
     (folder / "paywall.toml").write_bytes(content)
     assert check_config(folder)
 
 
-def test_a_good_folder_loads_also_with_a_byte_order_mark(tmp_path: Path) -> None:
+def test_policy_file_with_byte_order_mark_and_crlf_loads(tmp_path: Path) -> None:
     (tmp_path / "paywall.toml").write_bytes(b"\xef\xbb\xbf" + SAMPLE.replace("\n", "\r\n").encode())
     assert check_config(tmp_path) == []
     assert load_catalogue(tmp_path) == parse_catalogue(SAMPLE)
@@ -300,5 +300,5 @@ defaults.tier = "closed"
 """
 
 
-def test_the_revision_is_the_same_on_every_machine() -> None:
+def test_revision_is_the_same_on_every_machine() -> None:
     assert parse_catalogue(SMALL).revision == "989c0b8eb466"

@@ -57,7 +57,7 @@ def policy(folder: Path, old: str, new: str) -> dict[str, str]:
     return {"PAYWALL_CONFIG": str(folder)}
 
 
-def test_an_empty_environment_means_the_defaults() -> None:
+def test_empty_environment_gives_the_defaults() -> None:
     with contextlib.chdir(ROOT):
         settings = load_settings({})
     assert settings == Settings(
@@ -92,11 +92,11 @@ def test_every_variable_is_read() -> None:
     assert (settings.host, settings.port, settings.workers) == ("0.0.0.0", 8080, 3)
 
 
-def test_a_blank_variable_is_unset() -> None:
+def test_blank_variable_counts_as_unset() -> None:
     assert load_settings(dict.fromkeys(EVERYTHING, " \n") | CONFIG) == load_settings(CONFIG)
 
 
-def test_settings_are_frozen_travel_to_workers_and_show_no_secret() -> None:
+def test_settings_are_frozen_picklable_and_hide_secrets() -> None:
     settings = load_settings(EVERYTHING)
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings.port = 1  # type: ignore[misc]  # That it is refused is what is tested.
@@ -160,7 +160,7 @@ def test_settings_are_frozen_travel_to_workers_and_show_no_secret() -> None:
         ("PAYWALL_WORKERS", "two"),
     ],
 )
-def test_a_bad_value_names_its_variable_and_tells_no_secret(variable: str, value: str) -> None:
+def test_invalid_value_names_its_variable_and_no_secret(variable: str, value: str) -> None:
     (where, message), *others = mistakes({variable: value}).items()
     assert variable in f"{where}: {message}"
     assert others == []
@@ -168,16 +168,16 @@ def test_a_bad_value_names_its_variable_and_tells_no_secret(variable: str, value
 
 
 @pytest.mark.parametrize("host", ["localhost", "paywall", "a-b.example", "::1", "::", "10.0.0.1", "Paywall_1"])
-def test_a_host_may_be_a_name_or_an_address(host: str) -> None:
+def test_host_can_be_a_name_or_an_address(host: str) -> None:
     assert load_settings(CONFIG | {"PAYWALL_HOST": host}).host == host
 
 
-def test_one_secret_for_the_website_and_an_admin_is_refused() -> None:
+def test_same_secret_for_website_and_admin_is_rejected() -> None:
     env = {"PAYWALL_SITE_KEYS": f"web:{SECRET}", "PAYWALL_ADMIN_KEYS": f"web:{SECRET}"}
     assert list(mistakes(env)) == ["PAYWALL_ADMIN_KEYS"]
 
 
-def test_a_pair_or_a_secret_given_twice_counts_once() -> None:
+def test_duplicate_key_pair_or_secret_counts_once() -> None:
     pairs, secrets = f"web:{SECRET},web:{SECRET}", f"{SECRET},{SECRET}"
     settings = load_settings(CONFIG | {"PAYWALL_SITE_KEYS": pairs, "PAYWALL_SECRETS": secrets})
     assert settings.site_keys == (NamedKey("web", SECRET),)
@@ -185,32 +185,32 @@ def test_a_pair_or_a_secret_given_twice_counts_once() -> None:
 
 
 @pytest.mark.parametrize("key", ["sk_test_", "rk_test_"])
-def test_a_test_key_with_livemode_is_refused(tmp_path: Path, key: str) -> None:
+def test_stripe_test_key_with_livemode_is_rejected(tmp_path: Path, key: str) -> None:
     env = policy(tmp_path, "livemode = false", "livemode = true")
     assert list(mistakes(env | {"STRIPE_API_KEY": key + SECRET})) == ["STRIPE_API_KEY"]
     assert load_settings(env | {"STRIPE_API_KEY": f"sk_live_{SECRET}"}).catalogue.livemode
     assert load_settings(env | {"STRIPE_API_KEY": f"a-stand-in-{SECRET}"}).catalogue.livemode
 
 
-def test_mistakes_of_the_environment_and_of_the_file_are_listed_together(tmp_path: Path) -> None:
+def test_mistakes_of_environment_and_policy_file_are_listed_together(tmp_path: Path) -> None:
     env = policy(tmp_path, 'meter = "stories"', 'meter = "storys"')
     env |= {"PAYWALL_PORT": "0", "PAYWALL_WORKERS": "0", "STRIPE_API_KEY": f"sk_live_{SECRET}"}
     places = ["PAYWALL_PORT", "PAYWALL_WORKERS", "STRIPE_API_KEY", "paywall.toml: tiers.metered.meter"]
     assert sorted(mistakes(env)) == places
 
 
-def test_the_mode_of_a_file_that_cannot_be_read_is_not_guessed(tmp_path: Path) -> None:
+def test_livemode_of_unreadable_policy_file_is_not_guessed(tmp_path: Path) -> None:
     env = {"PAYWALL_CONFIG": str(tmp_path), "STRIPE_API_KEY": f"sk_live_{SECRET}"}
     assert list(mistakes(env)) == ["paywall.toml"]
 
 
-def test_a_bad_folder_is_not_replaced_by_the_default_one() -> None:
+def test_invalid_config_folder_is_not_replaced_by_the_default() -> None:
     with contextlib.chdir(ROOT):
         found = mistakes({"PAYWALL_CONFIG": "config/paywall.toml"})
     assert "name the folder" in found["paywall.toml"]
 
 
-def test_the_error_is_a_line_for_each_mistake() -> None:
+def test_settings_error_has_one_line_per_mistake() -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings(CONFIG | {"PAYWALL_PORT": "x", "PAYWALL_PREFIX": "{"})
     lines = str(caught.value).splitlines()
@@ -222,7 +222,7 @@ VALUES = st.text(st.characters(blacklist_characters="\0")) | st.text("abc:,. {}@
 
 @run(deadline=None)
 @given(st.dictionaries(st.sampled_from([name for name in EVERYTHING if name != "PAYWALL_CONFIG"]), VALUES))
-def test_no_environment_raises_anything_but_settings_error(env: dict[str, str]) -> None:
+def test_random_environment_raises_only_settings_error(env: dict[str, str]) -> None:
     try:
         settings = load_settings(CONFIG | env)
     except SettingsError as error:
@@ -233,6 +233,6 @@ def test_no_environment_raises_anything_but_settings_error(env: dict[str, str]) 
     assert all(line.partition(":")[0] in env and line.isprintable() for line in lines)
 
 
-def test_every_variable_is_in_the_documentation() -> None:
+def test_every_variable_is_documented() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
     assert [name for name in EVERYTHING if f"| `{name}` |" not in text] == []
