@@ -33,7 +33,7 @@ def got(desk: DeskApp, path: str) -> Any:
     return desk.call("GET", path, admin=True).get_json()
 
 
-def test_the_figures_are_those_of_what_is_told(lived: DeskApp) -> None:
+def test_figures_of_the_demo_month_are_consistent(lived: DeskApp) -> None:
     days = got(lived, "/v1/activity?days=30")["days"]
     counted = sum(one["count"] for day in days for one in day["webhooks"])
     assert counted == len(got(lived, "/v1/events?limit=100")["items"])
@@ -42,18 +42,18 @@ def test_the_figures_are_those_of_what_is_told(lived: DeskApp) -> None:
     assert all(checks[:-1])
 
 
-def test_a_pass_of_the_month_opens_a_story_of_the_newspaper(lived: DeskApp) -> None:
+def test_pass_link_of_the_demo_month_opens_an_existing_story(lived: DeskApp) -> None:
     for one in got(lived, "/v1/passes")["items"]:
         assert one["story"] in read_stories(datetime.now(UTC))
         assert 0 < one["used"] < one["openings"]
 
 
-def test_stripe_is_told_of_each_object_before_its_event_comes(lived: DeskApp, told: list[dict[str, Any]]) -> None:
+def test_lookalike_has_each_object_before_its_event(lived: DeskApp, told: list[dict[str, Any]]) -> None:
     known = {each["id"] for each in told}
     assert {event["object"] for event in got(lived, "/v1/events?limit=100")["items"]} == known
 
 
-def test_what_is_said_to_be_held_is_what_the_worker_counts(lived: DeskApp) -> None:
+def test_demo_entitlement_counts_match_the_worker_counts(lived: DeskApp) -> None:
     def held() -> Any:
         return got(lived, "/v1/activity?days=1")["days"][-1]["entitlements"]
 

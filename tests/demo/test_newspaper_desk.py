@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 BUY = {"story": "coopers-row", "choice": "price:price_month"}
 
 
-def test_the_button_leads_to_the_page_to_pay_on_and_back_to_the_open_story(browser: Browser, service: Service) -> None:
+def test_subscribe_button_leads_to_checkout_and_back_to_the_open_story(browser: Browser, service: Service) -> None:
     browser.sign_in("r-1042")
     first = browser.submit("/subscribe", BUY, allow_redirects=False)
     assert first.status_code == 303
@@ -30,7 +30,7 @@ def test_the_button_leads_to_the_page_to_pay_on_and_back_to_the_open_story(brows
     assert asked["return_url"] == f"{browser.paper}/welcome?story=coopers-row"
 
 
-def test_a_webhook_that_is_a_little_late_is_waited_for(browser: Browser, service: Service) -> None:
+def test_welcome_page_waits_for_a_slightly_late_webhook(browser: Browser, service: Service) -> None:
     service.is_now(late=3)
     browser.sign_in("r-1042")
     page = browser.submit("/subscribe", BUY)
@@ -39,7 +39,7 @@ def test_a_webhook_that_is_a_little_late_is_waited_for(browser: Browser, service
 
 
 @pytest.mark.full
-def test_a_webhook_that_is_very_late_gets_a_page_that_looks_again_by_itself(browser: Browser, service: Service) -> None:
+def test_welcome_page_refreshes_itself_for_a_very_late_webhook(browser: Browser, service: Service) -> None:
     service.is_now(late=1000)
     browser.sign_in("r-1042")
     page = browser.submit("/subscribe", BUY)
@@ -54,14 +54,14 @@ def test_a_webhook_that_is_very_late_gets_a_page_that_looks_again_by_itself(brow
     assert browser.open(path).url == f"{browser.paper}/story/coopers-row"
 
 
-def test_the_waiting_page_ends_by_itself_and_says_that_nothing_is_lost(browser: Browser) -> None:
+def test_welcome_page_stops_refreshing_and_says_nothing_is_lost(browser: Browser) -> None:
     browser.sign_in("r-1042")
     page = browser.open("/welcome?story=coopers-row&session_id=cs_1&tries=20")
     assert "http-equiv" not in page.text
     assert "it is not lost" in page.text
 
 
-def test_who_turns_back_without_paying_is_at_the_story_at_once_and_not_thanked(browser: Browser) -> None:
+def test_cancelled_checkout_returns_to_the_story_without_thanks(browser: Browser) -> None:
     browser.sign_in("r-1042")
     page = browser.open("/welcome?story=coopers-row")
     assert page.url == f"{browser.paper}/story/coopers-row#support"
@@ -70,7 +70,7 @@ def test_who_turns_back_without_paying_is_at_the_story_at_once_and_not_thanked(b
 
 
 @pytest.mark.full
-def test_the_waiting_page_is_not_upset_by_a_strange_query(browser: Browser) -> None:
+def test_welcome_page_ignores_unknown_query_parameters(browser: Browser) -> None:
     browser.sign_in("r-1042")
     assert (
         browser.open(
@@ -80,7 +80,7 @@ def test_the_waiting_page_is_not_upset_by_a_strange_query(browser: Browser) -> N
     )
 
 
-def test_who_pays_must_sign_in_first_and_comes_back_to_the_box(browser: Browser) -> None:
+def test_checkout_requires_sign_in_and_returns_to_the_box(browser: Browser) -> None:
     page = browser.submit("/subscribe", BUY)
     assert urlsplit(page.url).path == "/sign-in"
     assert "Sign in first" in page.text
@@ -90,7 +90,7 @@ def test_who_pays_must_sign_in_first_and_comes_back_to_the_box(browser: Browser)
     assert urlsplit(browser.sign_in("r-1042", back[1]).url).path == "/story/coopers-row"
 
 
-def test_who_holds_the_plan_is_told_so_and_not_charged(browser: Browser, service: Service) -> None:
+def test_holder_of_the_plan_is_not_charged_again(browser: Browser, service: Service) -> None:
     service.gives("r-1042", "supporter")
     browser.sign_in("r-1042")
     page = browser.submit("/subscribe", BUY)
@@ -99,14 +99,14 @@ def test_who_holds_the_plan_is_told_so_and_not_charged(browser: Browser, service
 
 
 @pytest.mark.parametrize("choice", ["", "price", "price:", "story:x", "price:price_unknown"])
-def test_a_choice_that_is_none_is_answered_kindly(browser: Browser, choice: str) -> None:
+def test_invalid_choice_shows_a_note(browser: Browser, choice: str) -> None:
     browser.sign_in("r-1042")
     page = browser.submit("/subscribe", BUY | {"choice": choice})
     assert page.status_code == 200
     assert 'class="note"' in page.text
 
 
-def test_the_account_page_says_what_one_holds_from_where_and_until_when(browser: Browser, service: Service) -> None:
+def test_account_page_lists_entitlements_with_source_and_end(browser: Browser, service: Service) -> None:
     service.gives("r-1042", "supporter")
     browser.sign_in("r-1042")
     page = browser.open("/account").text
@@ -116,20 +116,20 @@ def test_the_account_page_says_what_one_holds_from_where_and_until_when(browser:
     assert browser.submit("/manage").url == f"{service.url}/portal"
 
 
-def test_managing_nothing_is_no_error(browser: Browser) -> None:
+def test_manage_without_subscription_shows_a_note(browser: Browser) -> None:
     browser.sign_in("r-1042")
     page = browser.submit("/manage")
     assert page.status_code == 200
     assert "There is no subscription of yours to manage" in page.text
 
 
-def test_account_welcome_and_manage_ask_who_is_reading(browser: Browser) -> None:
+def test_account_welcome_and_manage_require_sign_in(browser: Browser) -> None:
     assert urlsplit(browser.open("/account").url).path == "/sign-in"
     assert urlsplit(browser.open("/welcome?story=coopers-row").url).path == "/sign-in"
     assert urlsplit(browser.submit("/manage").url).path == "/sign-in"
 
 
-def test_signing_out_forgets_the_reader_and_keeps_the_visitor(browser: Browser) -> None:
+def test_sign_out_forgets_the_reader_and_keeps_the_visitor(browser: Browser) -> None:
     browser.open("/")
     visitor = browser.cookies["ledger_visitor"]
     browser.sign_in("r-1042")
@@ -141,23 +141,23 @@ def test_signing_out_forgets_the_reader_and_keeps_the_visitor(browser: Browser) 
 @pytest.mark.parametrize(
     "path", ["https://elsewhere.example", "//elsewhere.example", "/\\elsewhere.example", "javascript:1", "/a\nb"]
 )
-def test_signing_in_never_leads_to_another_site(browser: Browser, path: str) -> None:
+def test_sign_in_never_redirects_to_another_site(browser: Browser, path: str) -> None:
     answer = browser.submit("/sign-in", {"reader": "r-1042", "next": path}, allow_redirects=False)
     assert answer.headers["Location"] == "/"
 
 
-def test_an_unknown_reader_is_not_signed_in(browser: Browser) -> None:
+def test_unknown_reader_is_not_signed_in(browser: Browser) -> None:
     page = browser.sign_in("r-9999")
     assert urlsplit(page.url).path == "/sign-in"
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "v-short", "v-" + "a" * 200, "v-%00%01aaaaaaaaaaaaaaaaaaaa"])
-def test_a_visitor_id_that_we_did_not_give_is_replaced(browser: Browser, service: Service, cookie: str) -> None:
+def test_invalid_visitor_cookie_is_replaced(browser: Browser, service: Service, cookie: str) -> None:
     browser.open("/story/harbour-contract", headers={"Cookie": f"ledger_visitor={cookie}"})
     assert re.fullmatch(r"v-[A-Za-z0-9_-]{22}", service.asked("/v1/access")[-1]["visitor"])
 
 
-def test_a_forged_session_is_nobodys(paper: str, service: Service) -> None:
+def test_forged_session_cookie_is_not_signed_in(paper: str, service: Service) -> None:
     page = requests.get(
         f"{paper}/account", cookies={"ledger_session": "eyJyZWFkZXIiOiJyLTEwNDIifQ.aaaa.bbbb"}, timeout=20
     )

@@ -33,19 +33,19 @@ def holds(page: requests.Response) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_without_the_service_no_page_is_an_error(alone: str, path: str) -> None:
+def test_every_page_works_without_the_service(alone: str, path: str) -> None:
     with signed_in(alone) as session:
         page = session.get(alone + path, timeout=20)
     assert page.status_code == 200
 
 
-def test_without_the_service_a_story_shows_its_facts_and_says_why_not_more(alone: str) -> None:
+def test_story_without_the_service_shows_facts_and_a_reason(alone: str) -> None:
     with signed_in(alone) as session:
         holds(session.get(f"{alone}/story/harbour-contract", timeout=20))
 
 
 @pytest.mark.full
-def test_a_service_that_hangs_holds_a_page_up_for_two_seconds_and_no_longer() -> None:
+def test_hanging_service_delays_a_page_by_at_most_the_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         app = create_newspaper(
             service_url=f"http://127.0.0.1:{mute.getsockname()[1]}",
@@ -62,17 +62,17 @@ def test_a_service_that_hangs_holds_a_page_up_for_two_seconds_and_no_longer() ->
 
 
 @pytest.mark.parametrize("mode", ["garbage", "broken"])
-def test_an_answer_that_is_none_opens_nothing(browser: Browser, service: Service, mode: str) -> None:
+def test_invalid_service_answer_opens_nothing(browser: Browser, service: Service, mode: str) -> None:
     service.is_now(mode=mode)
     holds(browser.open("/story/harbour-contract"))
     assert browser.open("/").status_code == 200
 
 
-def test_a_wrong_site_key_opens_nothing(locked_out: str) -> None:
+def test_wrong_site_key_opens_nothing(locked_out: str) -> None:
     holds(requests.get(f"{locked_out}/story/harbour-contract", timeout=20))
 
 
-def test_paying_without_the_service_says_that_nothing_was_charged(alone: str) -> None:
+def test_checkout_without_the_service_says_nothing_was_charged(alone: str) -> None:
     with signed_in(alone) as session:
         form = {"story": "harbour-contract", "choice": "plan:supporter"}
         for path in ("/subscribe", "/manage"):
@@ -81,7 +81,7 @@ def test_paying_without_the_service_says_that_nothing_was_charged(alone: str) ->
             assert "Nothing was charged" in page.text
 
 
-def test_a_degraded_answer_is_shown_like_any_other(browser: Browser, service: Service) -> None:
+def test_degraded_answer_is_shown_with_its_note(browser: Browser, service: Service) -> None:
     service.is_now(mode="degraded")
     page = browser.open("/story/harbour-contract")
     assert NOTE not in page.text
@@ -92,7 +92,7 @@ def test_a_degraded_answer_is_shown_like_any_other(browser: Browser, service: Se
     assert "This is what we last knew" in browser.open("/account").text
 
 
-def test_the_service_coming_back_needs_nothing_from_us(browser: Browser, service: Service) -> None:
+def test_newspaper_recovers_with_the_service(browser: Browser, service: Service) -> None:
     service.is_now(mode="broken")
     holds(browser.open("/story/harbour-contract"))
     service.is_now(mode="normal")

@@ -67,7 +67,7 @@ class Page(HTMLParser):
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_every_page_is_its_own_and_can_be_read_by_a_screen_reader(browser: Browser, path: str) -> None:
+def test_every_page_is_self_contained_and_accessible(browser: Browser, path: str) -> None:
     page = Page(browser.open(path).text)
     assert not page.inline
     assert all(load.startswith("/static/") for load in page.loads)
@@ -80,7 +80,7 @@ def test_every_page_is_its_own_and_can_be_read_by_a_screen_reader(browser: Brows
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_every_page_forbids_what_is_not_ours_and_is_kept_by_no_cache(browser: Browser, path: str) -> None:
+def test_every_page_has_strict_csp_and_is_never_cached(browser: Browser, path: str) -> None:
     headers = browser.open(path).headers
     policy = headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'")
@@ -89,7 +89,7 @@ def test_every_page_forbids_what_is_not_ours_and_is_kept_by_no_cache(browser: Br
     assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_cookies_can_be_read_by_no_script(paper: str) -> None:
+def test_cookies_are_http_only(paper: str) -> None:
     answer = requests.post(f"{paper}/sign-in", data={"reader": "r-1042"}, allow_redirects=False, timeout=20)
     cookies = answer.raw.headers.getlist("Set-Cookie")
     assert len(cookies) == 2
@@ -99,13 +99,13 @@ def test_cookies_can_be_read_by_no_script(paper: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"), [("GET", "/story/nope", 404), ("GET", "/subscribe", 405), ("POST", "/", 405)]
 )
-def test_a_wrong_address_gets_a_page_of_ours(browser: Browser, method: str, path: str, status: int) -> None:
+def test_wrong_path_or_method_gets_a_newspaper_page(browser: Browser, method: str, path: str, status: int) -> None:
     answer = browser.request(method, browser.paper + path, timeout=20)
     assert answer.status_code == status
     assert "The Daily Ledger" in answer.text
 
 
-def test_nothing_in_the_style_sheet_comes_from_elsewhere() -> None:
+def test_stylesheet_and_images_load_nothing_external() -> None:
     css = (STATIC / "paper.css").read_text(encoding="utf-8")
     assert "url(" not in css
     assert "@import" not in css
@@ -119,7 +119,7 @@ def luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize("palette", [0, 1], ids=["light", "dark"])
-def test_text_has_the_contrast_that_wcag_aa_asks_for(palette: int) -> None:
+def test_text_contrast_meets_wcag_aa(palette: int) -> None:
     css = (STATIC / "paper.css").read_text(encoding="utf-8")
     colours = dict(
         re.findall(r"--(\w[\w-]*): (#[0-9a-f]{6})", re.findall(r":root \{[^}]*--paper[^}]*\}", css)[palette])
@@ -130,7 +130,7 @@ def test_text_has_the_contrast_that_wcag_aa_asks_for(palette: int) -> None:
         assert (one + 0.05) / (other + 0.05) >= 4.5, f"{text} on {ground}"
 
 
-def test_every_reason_and_every_source_of_the_contract_has_its_words() -> None:
+def test_every_reason_and_source_of_the_contract_has_a_text() -> None:
     assert set(wording.WHY) == REASONS
     assert set(wording.HOLDS) == SOURCES
 
@@ -146,7 +146,7 @@ def test_every_reason_and_every_source_of_the_contract_has_its_words() -> None:
         (None, "usd", "month", "price on the next page"),
     ],
 )
-def test_a_price_is_said_as_people_say_it(amount: int | None, currency: str, interval: str | None, said: str) -> None:
+def test_price_is_formatted_for_people(amount: int | None, currency: str, interval: str | None, said: str) -> None:
     assert wording.price({"id": "p", "amount": amount, "currency": currency, "interval": interval}) == said
 
 
@@ -158,7 +158,7 @@ def test_a_price_is_said_as_people_say_it(amount: int | None, currency: str, int
         (None, "2 of 5 free stories left"),
     ],
 )
-def test_the_meter_says_its_window_whatever_it_is(resets_at: str | None, said: str) -> None:
+def test_meter_text_names_its_window(resets_at: str | None, said: str) -> None:
     assert wording.left({"limit": 5, "left": 2, "resets_at": resets_at}) == said
 
 
@@ -178,7 +178,7 @@ def start(*more: str, **environment: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_when_it_is_told_to(ending: signal.Signals, free_port: int) -> None:
+def test_newspaper_ends_on_signal(ending: signal.Signals, free_port: int) -> None:
     with start("--port", str(free_port), LEDGER_KEY="k") as process:
         assert process.stdout
         assert process.stdout.readline() == f"The Daily Ledger: http://127.0.0.1:{free_port}\n"
@@ -186,7 +186,7 @@ def test_it_ends_when_it_is_told_to(ending: signal.Signals, free_port: int) -> N
         assert process.wait(timeout=10) == 0
 
 
-def test_a_missing_key_and_a_taken_port_are_said_in_one_line(paper: str) -> None:
+def test_missing_key_and_port_in_use_are_reported_in_one_line(paper: str) -> None:
     with start() as process:
         assert process.wait(timeout=10) == 1
         assert process.stderr

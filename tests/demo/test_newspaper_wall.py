@@ -69,16 +69,14 @@ def test_locked_text_never_leaves_the_newspaper(paper: str, service: Service, st
 
 
 @pytest.mark.parametrize("path", ["/", "/section/city", "/spotlight", "/events", "/support", "/sign-in"])
-def test_no_other_page_carries_a_notebook(browser: Browser, path: str) -> None:
+def test_other_pages_contain_no_notebook_text(browser: Browser, path: str) -> None:
     page = browser.open(path)
     assert page.status_code == 200
     assert not [text for story_id in STORIES for text in notebook(story_id) if shows(page, text)]
 
 
 @pytest.mark.parametrize("story_id", STORIES)
-def test_a_supporter_reads_everything_without_ads_and_nothing_plays_by_itself(
-    browser: Browser, service: Service, story_id: str
-) -> None:
+def test_supporter_reads_everything_without_ads_and_autoplay(browser: Browser, service: Service, story_id: str) -> None:
     service.gives("r-1042", "supporter")
     browser.sign_in("r-1042")
     page = browser.open(f"/story/{story_id}")
@@ -89,7 +87,7 @@ def test_a_supporter_reads_everything_without_ads_and_nothing_plays_by_itself(
     assert "Unlock unlimited access" not in page.text
 
 
-def test_a_day_pass_opens_the_notebook_and_keeps_ads_and_autoplay(browser: Browser, service: Service) -> None:
+def test_day_pass_opens_the_notebook_and_keeps_ads_and_autoplay(browser: Browser, service: Service) -> None:
     service.gives("r-1042", "day_pass")
     browser.sign_in("r-1042")
     page = browser.open("/story/coopers-row")
@@ -98,13 +96,13 @@ def test_a_day_pass_opens_the_notebook_and_keeps_ads_and_autoplay(browser: Brows
     assert " autoplay muted" in page.text
 
 
-def test_a_story_older_than_thirty_days_is_for_supporters_also_on_a_first_visit(browser: Browser) -> None:
+def test_story_older_than_thirty_days_is_locked_on_a_first_visit(browser: Browser) -> None:
     page = browser.open("/story/coopers-row")
     assert "Unlock unlimited access" in page.text
     assert "free stories left" not in page.text
 
 
-def test_a_visitor_has_two_free_stories_and_the_box_says_when_they_start_over(browser: Browser) -> None:
+def test_visitor_has_two_free_stories_and_the_box_names_the_reset(browser: Browser) -> None:
     first, second, third = (browser.open(f"/story/{story_id}") for story_id in METERED[:3])
     assert "1 of 2 free stories left this month" in first.text
     assert "0 of 2 free stories left this month" in second.text
@@ -112,13 +110,13 @@ def test_a_visitor_has_two_free_stories_and_the_box_says_when_they_start_over(br
     assert shows(browser.open(f"/story/{METERED[0]}"), notebook(METERED[0])[0]), "re-reading is free"
 
 
-def test_signing_in_makes_five_and_takes_the_visitors_reads_along(browser: Browser) -> None:
+def test_sign_in_raises_the_limit_to_five_and_keeps_visitor_reads(browser: Browser) -> None:
     browser.open(f"/story/{METERED[0]}")
     browser.sign_in("r-2077")
     assert "3 of 5 free stories left this month" in browser.open(f"/story/{METERED[1]}").text
 
 
-def test_looking_ahead_and_head_requests_use_up_nothing(browser: Browser, service: Service) -> None:
+def test_prefetch_and_head_requests_are_not_counted(browser: Browser, service: Service) -> None:
     browser.head(f"{browser.paper}/story/{METERED[0]}", timeout=20)
     browser.open(f"/story/{METERED[1]}", headers={"Sec-Purpose": "prefetch;prerender"})
     browser.open("/")
@@ -126,7 +124,7 @@ def test_looking_ahead_and_head_requests_use_up_nothing(browser: Browser, servic
     assert "1 of 2 free stories left" in browser.open(f"/story/{METERED[2]}").text
 
 
-def test_the_front_page_marks_what_is_open_by_one_batch(browser: Browser, service: Service) -> None:
+def test_front_page_marks_open_stories_with_one_batch(browser: Browser, service: Service) -> None:
     page = browser.open("/")
     assert page.text.count("Open: one of your free stories") == len(METERED)
     assert page.text.count("Facts open, notebook for supporters") == 1
@@ -136,7 +134,7 @@ def test_the_front_page_marks_what_is_open_by_one_batch(browser: Browser, servic
     assert browser.open("/").text.count("Open to you") == len(METERED) + 1
 
 
-def test_the_service_is_told_what_the_contract_asks_for(browser: Browser, service: Service) -> None:
+def test_access_request_has_the_fields_of_the_contract(browser: Browser, service: Service) -> None:
     browser.sign_in("r-3310")
     browser.open("/story/harbour-contract?pass=sp_abc", headers={"User-Agent": "Mozilla/5.0 \x7f (test)"})
     asked = service.asked("/v1/access")[-1]
@@ -148,7 +146,7 @@ def test_the_service_is_told_what_the_contract_asks_for(browser: Browser, servic
     assert datetime.fromisoformat(asked["story"]["published_at"]).tzinfo
 
 
-def test_the_seat_at_an_evening_is_told_only_to_those_who_hold_it(browser: Browser, service: Service) -> None:
+def test_event_details_are_shown_only_to_holders(browser: Browser, service: Service) -> None:
     page = browser.open("/events")
     assert "city auditor" in page.text
     assert not shows(page, "Doors open")
@@ -160,7 +158,7 @@ def test_the_seat_at_an_evening_is_told_only_to_those_who_hold_it(browser: Brows
     assert "Unlock unlimited access" not in page.text
 
 
-def test_every_story_has_its_times_in_order_and_something_in_every_part() -> None:
+def test_every_story_has_ordered_times_and_text_in_every_part() -> None:
     now = datetime.now(UTC)
     assert len(STORIES) >= 5
     for story in STORIES.values():

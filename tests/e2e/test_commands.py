@@ -79,7 +79,7 @@ def alone(serve: Serve) -> Paywall:
     return serve(start=False)
 
 
-def test_the_contracts_commands_are_there() -> None:
+def test_every_command_of_the_contract_exists() -> None:
     there = {" ".join(path) for path in paths(main)}
     assert CONTRACT - there == set()
 
@@ -97,7 +97,7 @@ def test_every_command_has_help_and_json(path: tuple[str, ...]) -> None:
         assert "--json" in [option for parameter in command.params for option in parameter.opts]
 
 
-def test_help_exits_0_and_a_wrong_word_2(alone: Paywall, typed: Typed) -> None:
+def test_help_exits_0_and_unknown_word_exits_2(alone: Paywall, typed: Typed) -> None:
     done = alone.command("--help")
     assert (done.returncode, done.stderr) == (0, "")
     for words in (("--help",), ("grants", "add", "--help"), ("serve", "-h")):
@@ -128,7 +128,7 @@ USAGE = [
 ]
 
 
-def test_usage_is_2_and_changes_nothing(alone: Paywall, typed: Typed) -> None:
+def test_usage_error_exits_2_and_changes_nothing(alone: Paywall, typed: Typed) -> None:
     for words in USAGE:
         refused(typed(alone, *words), 2)
     assert not (alone.data / "store").exists(), "no store was started for it"
@@ -136,14 +136,14 @@ def test_usage_is_2_and_changes_nothing(alone: Paywall, typed: Typed) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
 @pytest.mark.parametrize("words", [("--help",), ("check-config", "--json")])
-def test_an_answer_that_cannot_be_written_is_1_and_told_in_a_line(alone: Paywall, words: tuple[str, ...]) -> None:
+def test_answer_that_cannot_be_written_exits_1_with_one_line(alone: Paywall, words: tuple[str, ...]) -> None:
     with Path("/dev/full").open("wb") as full:
         command = [sys.executable, "-m", "service.entrypoints.cli", *words]
         done = subprocess.run(command, env=alone.env, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "The answer could not be written: No space left on device\n")
 
 
-def test_grants_are_given_listed_and_taken_back_without_a_running_service(alone: Paywall, typed: Typed) -> None:
+def test_grants_are_added_listed_and_revoked_without_a_running_service(alone: Paywall, typed: Typed) -> None:
     add = ("grants", "add", "--reader", "r", "--plan", "vip", "--reason", "press card")
     first = told(typed(alone, *add, "--no-end", "--json"))
     assert (first["reader"], first["status"], first["until"]) == ("r", "active", None)
@@ -166,12 +166,12 @@ def test_grants_are_given_listed_and_taken_back_without_a_running_service(alone:
     assert typed(alone, "grants", "list", "--reader", "nobody").returncode == 0
 
 
-def test_what_a_reason_holds_does_nothing_to_the_terminal(paywall: Paywall, name: str, typed: Typed) -> None:
+def test_control_characters_in_a_reason_are_escaped(paywall: Paywall, name: str, typed: Typed) -> None:
     paywall.grant(name, reason="\x1b[2Jgone\r\u202eturned")
     assert r"\x1b[2Jgone\r\u202eturned" in typed(paywall, "grants", "list", "--reader", name).stdout
 
 
-def test_what_the_service_would_refuse_is_refused_here_and_named(alone: Paywall, typed: Typed) -> None:
+def test_command_rejects_what_the_service_rejects_and_names_the_field(alone: Paywall, typed: Typed) -> None:
     add = ["grants", "add", "--reader", "r", "--reason", "x"]
     assert "plan" in refused(typed(alone, *add, "--plan", "nope", "--no-end"))
     assert "until" in refused(typed(alone, *add, "--plan", "vip", "--until", "2020-01-01T00:00:00Z"))
@@ -180,7 +180,7 @@ def test_what_the_service_would_refuse_is_refused_here_and_named(alone: Paywall,
     )
 
 
-def test_commands_join_a_running_service(paywall: Paywall, name: str, typed: Typed) -> None:
+def test_commands_use_the_store_of_a_running_service(paywall: Paywall, name: str, typed: Typed) -> None:
     assert paywall.ask("a", reader=name, count=False)["reason"] == "metered"
     add = ("grants", "add", "--reader", name, "--plan", "vip", "--reason", "press card", "--no-end", "--json")
     grant = told(typed(paywall, *add))
@@ -194,7 +194,7 @@ def test_commands_join_a_running_service(paywall: Paywall, name: str, typed: Typ
     assert paywall.ask("a", reader=name, count=False)["reason"] == "metered"
 
 
-def test_explain_tells_what_the_website_would_be_answered(paywall: Paywall, name: str, typed: Typed) -> None:
+def test_explain_command_matches_the_answer_of_the_service(paywall: Paywall, name: str, typed: Typed) -> None:
     paywall.ask("a", reader=name)
     steps = told(typed(paywall, "explain", "--reader", name, "--story", "a", "--json"))
     assert set(steps) >= {
@@ -215,7 +215,7 @@ def test_explain_tells_what_the_website_would_be_answered(paywall: Paywall, name
 
 
 @pytest.mark.parametrize("json_too", [False, True])
-def test_check_config_says_all_that_is_wrong_and_where(
+def test_check_config_lists_every_mistake_with_its_place(
     tmp_path: Path, alone: Paywall, policy: str, json_too: bool, typed: Typed
 ) -> None:
     more = ["--json"] if json_too else []
@@ -235,7 +235,7 @@ def test_check_config_says_all_that_is_wrong_and_where(
     assert typed(alone, "check-config", str(tmp_path / "none")).returncode == 1
 
 
-def test_bad_settings_stop_the_start_with_a_line_for_each(alone: Paywall, typed: Typed) -> None:
+def test_invalid_settings_stop_the_start_with_a_line_each(alone: Paywall, typed: Typed) -> None:
     alone.env |= {
         "PAYWALL_PORT": "99999",
         "PAYWALL_WORKERS": "0",
@@ -251,14 +251,16 @@ def test_bad_settings_stop_the_start_with_a_line_for_each(alone: Paywall, typed:
 
 
 @pytest.mark.full
-def test_a_store_that_is_away_is_said_and_nothing_was_changed(alone: Paywall, typed: Typed) -> None:
+def test_unreachable_store_is_reported_and_nothing_changes(alone: Paywall, typed: Typed) -> None:
     alone.env["REDIS_URL"] = "redis://127.0.0.1:1"
     add = ("grants", "add", "--reader", "r", "--plan", "vip", "--reason", "x", "--no-end")
     assert "store cannot be reached or written now (refused)" in refused(typed(alone, *add))
 
 
 @pytest.mark.parametrize("words", [("worker", "--once"), ("reconcile",), ("reconcile", "--catch-up")])
-def test_a_cron_job_learns_that_stripe_could_not_be_asked(words: tuple[str, ...], serve: Serve, typed: Typed) -> None:
+def test_scheduled_command_exits_1_when_stripe_is_unreachable(
+    words: tuple[str, ...], serve: Serve, typed: Typed
+) -> None:
     service = serve(start=False, STRIPE_API_KEY="sk_test_x", STRIPE_API_BASE="http://127.0.0.1:1")
     done = typed(service, *words)
     assert (done.returncode, "Stripe cannot be asked" in done.stderr) == (1, True)

@@ -46,14 +46,14 @@ def opens(visit: Visit, story: str = OLD) -> bool:
     return NOTEBOOK in page
 
 
-def test_it_says_where_the_newspaper_is_on_a_line_of_its_own(demo: Demo) -> None:
+def test_demo_prints_the_newspaper_url_on_its_own_line(demo: Demo) -> None:
     lines = [line.strip() for line in demo.printed.splitlines()]
     assert demo.paper in lines
     assert "The Daily Ledger" in demo.visit().get("/")
     assert demo.complaints == ""
 
 
-def test_the_free_stories_run_out_and_the_printed_line_lets_her_in(demo: Demo) -> None:
+def test_printed_grant_command_opens_the_story_after_the_meter(demo: Demo) -> None:
     visitor = demo.visit()
     assert [opens(visitor, story) for story in FRESH[:3]] == [True, True, False]
     assert "The facts" in visitor.story(FRESH[2])
@@ -72,7 +72,7 @@ def test_the_free_stories_run_out_and_the_printed_line_lets_her_in(demo: Demo) -
     assert "A membership given by the newsroom (VIP)" in maya.get("/account")
 
 
-def test_the_newsroom_looks_back_on_a_month(demo: Demo, until: Until) -> None:
+def test_staff_page_shows_the_demo_month(demo: Demo, until: Until) -> None:
     page, key = demo.newsroom
     with requests.Session() as desk:
         desk.trust_env = False
@@ -87,9 +87,7 @@ def test_the_newsroom_looks_back_on_a_month(demo: Demo, until: Until) -> None:
         until(lambda: "Not read from Stripe yet" not in desk.get(f"{page}reader?id=r-jonas", timeout=10).text, 20)
 
 
-def test_what_was_paid_for_is_open_at_once_while_webhooks_wait_and_ends_with_the_period_once_cancelled(
-    demo: Demo, until: Until
-) -> None:
+def test_purchase_opens_before_its_webhook_and_ends_after_cancellation(demo: Demo, until: Until) -> None:
     tobias = demo.visit("r-2077")
     assert not opens(tobias)
     demo.pull(webhooks="hold")
@@ -108,14 +106,14 @@ def test_what_was_paid_for_is_open_at_once_while_webhooks_wait_and_ends_with_the
     until(lambda: "No membership yet" in tobias.get("/account"))
 
 
-def test_a_command_lives_in_the_demos_time(demo: Demo) -> None:
+def test_command_uses_the_demo_clock(demo: Demo) -> None:
     demo.pull(later=MONTH)
     late = demo.shell(demo.command)
     assert late.returncode == 1
     assert "until" in late.stderr
 
 
-def test_a_failed_renewal_is_grace_for_fourteen_days_and_paying_opens_again(demo: Demo, until: Until) -> None:
+def test_failed_renewal_has_14_grace_days_and_paying_reopens(demo: Demo, until: Until) -> None:
     ngozi = demo.visit("r-3310")
     assert NOTEBOOK in ngozi.buys("price_month", OLD).text
     demo.pull(fails=demo.button("fails", "r-3310"), retries_end="past_due")
@@ -129,7 +127,7 @@ def test_a_failed_renewal_is_grace_for_fourteen_days_and_paying_opens_again(demo
     until(lambda: opens(ngozi), 30)
 
 
-def test_a_refunded_pass_is_over(demo: Demo, until: Until) -> None:
+def test_refunded_pass_locks_the_story(demo: Demo, until: Until) -> None:
     anselm = demo.visit("r-4581")
     back = anselm.buys("price_day", OLD)
     assert NOTEBOOK in back.text
@@ -138,7 +136,7 @@ def test_a_refunded_pass_is_over(demo: Demo, until: Until) -> None:
     until(lambda: not opens(anselm), 30)
 
 
-def test_one_beside_it_says_what_is_in_the_way(demo: Demo) -> None:
+def test_second_demo_in_the_folder_reports_what_blocks_it(demo: Demo) -> None:
     second = begun_beside(demo)
     assert second.process.wait(60) == 1
     assert str(demo.folder / ".paywall") in second.complaints
@@ -165,7 +163,7 @@ def begun_beside(demo: Demo) -> Demo:
     return second
 
 
-def test_it_ends_within_ten_seconds_with_browsers_connected_and_leaves_nothing(demo: Demo, until: Until) -> None:
+def test_sigint_ends_the_demo_within_ten_seconds_without_leftovers(demo: Demo, until: Until) -> None:
     """The last of this file: it ends the demo that the others share."""
     ports = [int(url.rsplit(":", 1)[1].partition("/")[0]) for url in (demo.paper, demo.backstage)]
     connected = [socket.create_connection(("127.0.0.1", port), timeout=5) for port in ports]
@@ -189,7 +187,7 @@ def alive_in_group(group: int) -> bool:
 
 @pytest.mark.full
 @pytest.mark.parametrize(("sign", "group"), [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGINT, False)])
-def test_any_end_ends_all_and_the_next_begins_afresh(tmp_path: Path, sign: int, group: bool) -> None:
+def test_every_ending_signal_ends_all_parts_and_next_demo_is_fresh(tmp_path: Path, sign: int, group: bool) -> None:
     with running(tmp_path) as demo:
         assert demo.shell(demo.command).returncode == 0
         assert demo.end(sign, group=group) == 0
@@ -198,7 +196,7 @@ def test_any_end_ends_all_and_the_next_begins_afresh(tmp_path: Path, sign: int, 
 
 
 @pytest.mark.full
-def test_ended_while_it_starts_it_leaves_nothing(tmp_path: Path, until: Until) -> None:
+def test_sigint_during_start_leaves_nothing_behind(tmp_path: Path, until: Until) -> None:
     demo = begun(tmp_path)
     until(lambda: (tmp_path / ".paywall" / "demo-config").exists(), 60)
     assert demo.end(signal.SIGINT, group=True) == 0
@@ -207,7 +205,7 @@ def test_ended_while_it_starts_it_leaves_nothing(tmp_path: Path, until: Until) -
 
 
 @pytest.mark.full
-def test_its_parts_end_with_a_demo_that_is_killed_and_the_next_begins_afresh(tmp_path: Path, until: Until) -> None:
+def test_parts_end_with_a_killed_demo_and_next_demo_is_fresh(tmp_path: Path, until: Until) -> None:
     with running(tmp_path) as demo:
         demo.process.kill()
         demo.process.wait()
@@ -216,7 +214,7 @@ def test_its_parts_end_with_a_demo_that_is_killed_and_the_next_begins_afresh(tmp
         assert demo.visit().get("/")
 
 
-def test_a_folder_with_a_services_data_is_left_alone(tmp_path: Path) -> None:
+def test_demo_does_not_touch_a_folder_with_service_data(tmp_path: Path) -> None:
     kept = tmp_path / ".paywall" / "store" / "appendonly.aof"
     kept.parent.mkdir(parents=True)
     kept.write_text("what readers hold")
@@ -226,7 +224,7 @@ def test_a_folder_with_a_services_data_is_left_alone(tmp_path: Path) -> None:
     assert kept.read_text() == "what readers hold"
 
 
-def test_a_port_that_is_taken_gives_way_to_a_free_one(tmp_path: Path) -> None:
+def test_demo_picks_free_ports_when_the_default_is_in_use(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -237,7 +235,7 @@ def test_a_port_that_is_taken_gives_way_to_a_free_one(tmp_path: Path) -> None:
     assert len(ports) == 3
 
 
-def test_the_printed_line_carries_what_another_shell_may_lack_and_drops_what_would_mislead_it() -> None:
+def test_printed_command_sets_and_unsets_the_needed_variables() -> None:
     assert grant_command({}).partition(" grants add ")[0].endswith("paywall")
     line = grant_command({"PAYWALL_DATA": "/tmp/a b", "REDIS_URL": "redis://elsewhere"})
     assert line.startswith("env -u REDIS_URL 'PAYWALL_DATA=/tmp/a b' ")

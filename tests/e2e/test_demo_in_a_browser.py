@@ -123,7 +123,7 @@ class Walk:
         )
 
 
-def test_reads_until_the_box_signs_in_and_is_let_in_from_the_command_line(walk: Walk) -> None:
+def test_browser_reads_until_locked_then_grant_command_opens(walk: Walk) -> None:
     page = walk.page
     page.goto(walk.demo.paper)
     walk.keep("front")
@@ -152,7 +152,7 @@ def test_reads_until_the_box_signs_in_and_is_let_in_from_the_command_line(walk: 
     walk.keep("events")
 
 
-def test_pays_comes_back_to_the_open_story_cancels_and_sees_the_end(walk: Walk, until: Until) -> None:
+def test_browser_pays_reads_cancels_and_is_locked_after_the_period(walk: Walk, until: Until) -> None:
     page = walk.page
     walk.sign_in("Tobias")
     walk.backstage("Deliver later")
@@ -181,7 +181,7 @@ def test_pays_comes_back_to_the_open_story_cancels_and_sees_the_end(walk: Walk, 
     walk.locked()
 
 
-def test_a_payment_fails_grace_passes_and_paying_opens_again(walk: Walk, until: Until) -> None:
+def test_browser_sees_grace_after_failed_payment_and_pays_again(walk: Walk, until: Until) -> None:
     page = walk.page
     walk.sign_in("Ngozi")
     walk.story("coopers-row")
@@ -204,7 +204,7 @@ def test_a_payment_fails_grace_passes_and_paying_opens_again(walk: Walk, until: 
     walk.reloaded(until, page.get_by_role("heading", name="The notebook").is_visible)
 
 
-def test_a_pass_that_is_refunded_is_over(walk: Walk, until: Until) -> None:
+def test_browser_sees_story_locked_after_refund(walk: Walk, until: Until) -> None:
     walk.sign_in("Father Anselm")
     walk.story("coopers-row")
     walk.buy("Day pass $3 once")

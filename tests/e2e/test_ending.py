@@ -21,7 +21,7 @@ done()
 """
 
 
-def test_a_process_that_is_called_again_and_again_while_it_waits_ends() -> None:
+def test_waiting_process_ends_after_repeated_signals() -> None:
     """A lock that whoever waits holds would be taken by the handler, sooner or later: and then nothing ends it."""
     for _ in range(20):
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -33,7 +33,7 @@ def test_a_process_that_is_called_again_and_again_while_it_waits_ends() -> None:
             assert waiting.wait(10) == 0
 
 
-def test_a_handler_in_the_midst_of_a_handler_is_no_harm() -> None:
+def test_stop_request_during_a_signal_handler_is_safe() -> None:
     ending, done = Ending(), threading.Event()
     ending.then(done.set)
     assert not ending.is_set()

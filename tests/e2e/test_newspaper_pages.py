@@ -132,7 +132,7 @@ def keep(page: Page, name: str) -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize(("scheme", "width"), LOOKS)
-def test_front_page_and_stories_look_right_and_fit(
+def test_front_page_and_stories_fit_each_color_scheme_and_width(
     visit: Callable[..., Page], paper: str, gives: Callable[[str, str], None], scheme: str, width: int
 ) -> None:
     look = f"{scheme}-{width}"
@@ -154,7 +154,7 @@ def test_front_page_and_stories_look_right_and_fit(
 @pytest.mark.full
 @pytest.mark.parametrize(("path", "name"), [("/events", "events"), ("/account", "account"), ("/support", "support")])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_other_pages_look_right_and_fit(
+def test_other_pages_fit_each_width(
     visit: Callable[..., Page], paper: str, gives: Callable[[str, str], None], path: str, name: str, width: int
 ) -> None:
     gives("r-1042", "supporter")
@@ -165,7 +165,7 @@ def test_the_other_pages_look_right_and_fit(
 
 
 @pytest.mark.full
-def test_every_page_reflows_on_the_narrowest_phone(visit: Callable[..., Page], paper: str) -> None:
+def test_every_page_reflows_at_320_pixels(visit: Callable[..., Page], paper: str) -> None:
     page = visit("light", 320)
     for path in ("/", "/story/heat-grid", "/story/coopers-row", "/events", "/support", "/spotlight", "/sign-in"):
         page.goto(paper + path)
@@ -173,7 +173,7 @@ def test_every_page_reflows_on_the_narrowest_phone(visit: Callable[..., Page], p
 
 
 @pytest.mark.full
-def test_the_clip_plays_by_itself_for_a_visitor(visit: Callable[..., Page], paper: str) -> None:
+def test_clip_autoplays_for_a_visitor(visit: Callable[..., Page], paper: str) -> None:
     page = visit()
     page.goto(f"{paper}/story/harbour-contract")
     page.evaluate(PLAYING)
@@ -181,7 +181,7 @@ def test_the_clip_plays_by_itself_for_a_visitor(visit: Callable[..., Page], pape
 
 
 @pytest.mark.full
-def test_the_clip_waits_for_a_supporter_and_plays_when_asked(
+def test_clip_does_not_autoplay_for_a_supporter(
     visit: Callable[..., Page], paper: str, gives: Callable[[str, str], None]
 ) -> None:
     gives("r-1042", "supporter")
@@ -195,14 +195,14 @@ def test_the_clip_waits_for_a_supporter_and_plays_when_asked(
 
 
 @pytest.mark.full
-def test_the_clip_waits_for_who_asks_for_less_motion(visit: Callable[..., Page], paper: str) -> None:
+def test_clip_does_not_autoplay_with_reduced_motion(visit: Callable[..., Page], paper: str) -> None:
     page = visit(reduced_motion="reduce")
     page.goto(f"{paper}/story/harbour-contract")
     page.wait_for_load_state("load")
     assert page.evaluate("document.querySelector('video').paused") is True
 
 
-def test_the_keyboard_alone_pays_and_comes_back_to_the_open_story(visit: Callable[..., Page], paper: str) -> None:
+def test_keyboard_alone_pays_and_returns_to_the_open_story(visit: Callable[..., Page], paper: str) -> None:
     """Also shows that our content policy lets the form through to the page to pay on."""
     page = visit()
     sign_in(page, paper, "Maya")
@@ -223,7 +223,7 @@ def test_the_keyboard_alone_pays_and_comes_back_to_the_open_story(visit: Callabl
     expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
 
 
-def test_the_free_stories_run_out_and_the_box_takes_the_notebooks_place(visit: Callable[..., Page], paper: str) -> None:
+def test_box_replaces_the_notebook_when_the_meter_is_used_up(visit: Callable[..., Page], paper: str) -> None:
     page = visit()
     for story, left in (("harbour-contract", 1), ("school-buses", 0)):
         page.goto(f"{paper}/story/{story}")
@@ -239,7 +239,7 @@ def test_the_free_stories_run_out_and_the_box_takes_the_notebooks_place(visit: C
 
 
 @pytest.mark.full
-def test_printing_leaves_out_what_paper_cannot_use(visit: Callable[..., Page], paper: str) -> None:
+def test_print_view_omits_navigation_ads_and_video(visit: Callable[..., Page], paper: str) -> None:
     page = visit()
     page.goto(f"{paper}/story/harbour-contract")
     page.emulate_media(media="print")

@@ -46,7 +46,7 @@ def broken(make_desk: MakeDesk, launch: Any, until: Until) -> tuple[DeskApp, Any
 
 
 @pytest.mark.parametrize(("readers", "visitors"), [("full", "upsell"), ("upsell", "full")])
-def test_the_policy_decides_what_is_shown(
+def test_failure_policy_decides_what_is_shown(
     make_desk: MakeDesk, launch: Any, policy: str, readers: str, visitors: str
 ) -> None:
     store = launch("valkey")
@@ -60,9 +60,7 @@ def test_the_policy_decides_what_is_shown(
         assert degraded(desk, story)["show"] == visitors
 
 
-def test_nobody_in_particular_is_answered_by_the_policy_too_from_the_first_request_on(
-    make_desk: MakeDesk, launch: Any
-) -> None:
+def test_first_anonymous_request_follows_the_failure_policy(make_desk: MakeDesk, launch: Any) -> None:
     for story in ({"id": "x", "tier": "supporters"}, {"id": "x"}, {"id": "x", "tier": "signed_in"}):
         for who in ({}, {"visitor": "v"}):
             store = launch("valkey")
@@ -71,7 +69,7 @@ def test_nobody_in_particular_is_answered_by_the_policy_too_from_the_first_reque
             degraded(desk, dict(story), **who)
 
 
-def test_what_requires_nothing_stays_free(broken: tuple[DeskApp, Any]) -> None:
+def test_free_story_stays_free_while_the_store_is_unavailable(broken: tuple[DeskApp, Any]) -> None:
     desk, store = broken
     store.end()
     for story in ({"id": "f", "tier": "free", "parts": ["all"]}, {"id": "f", "parts": ["facts"]}):
@@ -81,14 +79,14 @@ def test_what_requires_nothing_stays_free(broken: tuple[DeskApp, Any]) -> None:
         assert (answer["show"], answer["reason"]) == ("full", "free")
 
 
-def test_open_parts_stay_open(broken: tuple[DeskApp, Any]) -> None:
+def test_open_parts_stay_open_while_the_store_is_unavailable(broken: tuple[DeskApp, Any]) -> None:
     desk, store = broken
     store.end()
     assert degraded(desk, visitor="v")["parts"] == {"facts": "open", "notebook": "locked"}
     assert degraded(desk, reader="r")["parts"] == {"facts": "open", "notebook": "open"}
 
 
-def test_who_was_seen_as_entitled_stays_in_with_all_features(broken: tuple[DeskApp, Any]) -> None:
+def test_reader_seen_as_entitled_keeps_access_and_features(broken: tuple[DeskApp, Any]) -> None:
     desk, store = broken
     store.end()
     answer = degraded(desk, reader="entitled")
@@ -98,7 +96,7 @@ def test_who_was_seen_as_entitled_stays_in_with_all_features(broken: tuple[DeskA
     assert degraded(desk, reader="stranger")["features"] == []
 
 
-def test_features_never_come_from_the_policy(make_desk: MakeDesk, launch: Any, policy: str) -> None:
+def test_features_never_come_from_the_failure_policy(make_desk: MakeDesk, launch: Any, policy: str) -> None:
     store = launch("valkey")
     desk = make_desk(store.url, policy + '\n[failure]\nreaders = "upsell"\n')
     desk.grant("r", plan="quiet")
@@ -111,7 +109,7 @@ def test_features_never_come_from_the_policy(make_desk: MakeDesk, launch: Any, p
     assert degraded(desk, reader="s")["show"] == "full"
 
 
-def test_what_is_known_is_forgotten_after_its_time(broken: tuple[DeskApp, Any]) -> None:
+def test_known_entitlements_expire_after_known_for(broken: tuple[DeskApp, Any]) -> None:
     desk, store = broken
     store.end()
     seen = desk.clock.now
@@ -121,7 +119,7 @@ def test_what_is_known_is_forgotten_after_its_time(broken: tuple[DeskApp, Any]) 
     assert degraded(desk, reader="entitled")["features"] == []
 
 
-def test_the_moment_at_which_it_is_forgotten_is_one_to_ask_again(broken: tuple[DeskApp, Any]) -> None:
+def test_refresh_after_is_when_known_entitlements_expire(broken: tuple[DeskApp, Any]) -> None:
     desk, store = broken
     desk.clock.at("2082-12-10T12:00:00Z")
     desk.ask("a", reader="entitled")
@@ -131,7 +129,7 @@ def test_the_moment_at_which_it_is_forgotten_is_one_to_ask_again(broken: tuple[D
     assert degraded(desk, reader="stranger")["refresh_after"] is None
 
 
-def test_what_is_known_holds_no_longer_than_the_entitlement(make_desk: MakeDesk, launch: Any) -> None:
+def test_known_entitlements_end_with_the_grant(make_desk: MakeDesk, launch: Any) -> None:
     store = launch("valkey")
     desk = make_desk(store.url)
     desk.clock.at("2082-12-10T12:00:00Z")
@@ -149,7 +147,7 @@ def change(desk: DeskApp, grant: str, until: str | None) -> None:
     assert desk.call("PATCH", f"/v1/readers/r/grants/{grant}", body, admin=True).status_code == 200
 
 
-def test_a_revocation_removes_what_is_known(make_desk: MakeDesk, launch: Any) -> None:
+def test_revocation_removes_known_entitlements(make_desk: MakeDesk, launch: Any) -> None:
     store = launch("valkey")
     desk = make_desk(store.url)
     grant = desk.grant("r")["id"]
@@ -159,7 +157,7 @@ def test_a_revocation_removes_what_is_known(make_desk: MakeDesk, launch: Any) ->
     assert degraded(desk, reader="r")["features"] == []
 
 
-def test_an_earlier_end_is_not_outlived_by_what_is_known(make_desk: MakeDesk, launch: Any) -> None:
+def test_shortened_grant_shortens_known_entitlements(make_desk: MakeDesk, launch: Any) -> None:
     store = launch("valkey")
     desk = make_desk(store.url)
     desk.clock.at("2082-12-10T12:00:00Z")
@@ -171,7 +169,7 @@ def test_an_earlier_end_is_not_outlived_by_what_is_known(make_desk: MakeDesk, la
     assert degraded(desk, reader="r")["features"] == []
 
 
-def test_what_gives_more_removes_nothing(make_desk: MakeDesk, launch: Any) -> None:
+def test_extended_grant_keeps_known_entitlements(make_desk: MakeDesk, launch: Any) -> None:
     store = launch("valkey")
     desk = make_desk(store.url)
     desk.clock.at("2082-12-10T12:00:00Z")
@@ -183,7 +181,7 @@ def test_what_gives_more_removes_nothing(make_desk: MakeDesk, launch: Any) -> No
     assert degraded(desk, reader="r")["features"] == ALL
 
 
-def test_all_that_needs_the_store_is_503_and_says_when_to_try_again(broken: tuple[DeskApp, Any]) -> None:
+def test_routes_that_need_the_store_answer_503_with_retry_after(broken: tuple[DeskApp, Any]) -> None:
     desk, store = broken
     grant = desk.grant("r")["id"]
     store.end()
@@ -208,7 +206,7 @@ def test_all_that_needs_the_store_is_503_and_says_when_to_try_again(broken: tupl
     assert desk.client.post("/v1/access", headers={"Authorization": "Bearer no"}).status_code == 401
 
 
-def test_a_batch_is_degraded_as_each_alone_would_be(broken: tuple[DeskApp, Any]) -> None:
+def test_degraded_batch_equals_degraded_single_checks(broken: tuple[DeskApp, Any]) -> None:
     desk, store = broken
     store.end()
     stories = [{"id": "a"}, {"id": "f", "tier": "free"}, {"id": "e", "tier": "events"}]
@@ -221,7 +219,7 @@ def test_a_batch_is_degraded_as_each_alone_would_be(broken: tuple[DeskApp, Any])
 
 
 @pytest.mark.parametrize("kind", ["valkey", "redis8"])
-def test_the_answers_are_normal_within_a_second_of_the_stores_coming_back(
+def test_answers_are_normal_within_a_second_of_store_recovery(
     make_desk: MakeDesk, launch: Any, until: Until, kind: str
 ) -> None:
     store = launch(kind, tcp=True)
@@ -236,7 +234,7 @@ def test_the_answers_are_normal_within_a_second_of_the_stores_coming_back(
 
 @pytest.mark.load
 @pytest.mark.full
-def test_a_store_that_hangs_is_as_one_that_is_gone(make_desk: MakeDesk, launch: Any, until: Until) -> None:
+def test_hanging_store_is_handled_like_an_unreachable_one(make_desk: MakeDesk, launch: Any, until: Until) -> None:
     store = launch("valkey")
     desk = make_desk(store.url, patience=STORE_TIMEOUT)
     desk.grant("entitled")
@@ -276,7 +274,7 @@ def _p99(seconds: list[float]) -> float:
 @pytest.mark.load
 @pytest.mark.parametrize("how", ["killed", "hung"])
 @pytest.mark.full
-def test_under_load_there_are_only_200s_and_they_stay_quick(serve: Serve, launch: Any, until: Until, how: str) -> None:
+def test_outage_under_load_gives_only_fast_200_answers(serve: Serve, launch: Any, until: Until, how: str) -> None:
     store = launch("valkey", tcp=True)
     paywall = serve(REDIS_URL=store.url)
     found: list[tuple[float, float, int, bool]] = []
@@ -306,9 +304,7 @@ def test_under_load_there_are_only_200s_and_they_stay_quick(serve: Serve, launch
 
 
 @pytest.mark.full
-def test_what_is_known_survives_a_restart_of_the_service_while_the_store_is_away(
-    serve: Serve, launch: Any, until: Until
-) -> None:
+def test_known_entitlements_survive_a_restart_during_an_outage(serve: Serve, launch: Any, until: Until) -> None:
     store = launch("valkey", tcp=True)
     paywall = serve(REDIS_URL=store.url)
     paywall.grant("entitled")

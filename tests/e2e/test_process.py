@@ -59,7 +59,7 @@ def slow_request(port: int, key: str) -> socket.socket:
 
 
 @pytest.mark.parametrize("group", [False, pytest.param(True, marks=pytest.mark.full)], ids=["main process", "group"])
-def test_sigterm_ends_everything_within_ten_seconds_and_answers_what_was_asked(
+def test_sigterm_ends_all_processes_within_ten_seconds_and_answers_requests(
     serve: Serve, until: Until, group: bool
 ) -> None:
     paywall = serve()
@@ -87,7 +87,7 @@ def test_sigterm_ends_everything_within_ten_seconds_and_answers_what_was_asked(
 
 
 @pytest.mark.full
-def test_ctrl_c_ends_it_as_well(serve: Serve) -> None:
+def test_sigint_to_the_group_ends_cleanly_and_keeps_data(serve: Serve) -> None:
     paywall = serve()
     paywall.grant("r")
     assert paywall.end(signal.SIGINT, group=True) == 0
@@ -98,7 +98,7 @@ def test_ctrl_c_ends_it_as_well(serve: Serve) -> None:
 
 @pytest.mark.load
 @pytest.mark.full
-def test_no_request_is_lost_while_it_stops(serve: Serve) -> None:
+def test_no_request_is_lost_while_the_service_stops(serve: Serve) -> None:
     """Whatever was asked before the signal is answered; later each is answered whole or not taken; never a 5xx."""
     paywall = serve()
     asked: list[tuple[float, int | None]] = []
@@ -129,7 +129,7 @@ def test_no_request_is_lost_while_it_stops(serve: Serve) -> None:
 
 
 @pytest.mark.full
-def test_a_second_serve_on_the_same_folder_is_refused_and_names_it(serve: Serve) -> None:
+def test_second_serve_on_the_same_folder_is_rejected_with_its_name(serve: Serve) -> None:
     paywall = serve()
     env = {**paywall.env, "PAYWALL_PORT": str(_free())}
     with_store = {**env, "REDIS_URL": "redis://127.0.0.1:1"}
@@ -143,7 +143,7 @@ def test_a_second_serve_on_the_same_folder_is_refused_and_names_it(serve: Serve)
     assert paywall.ask("a", visitor="v")["degraded"] is False
 
 
-def test_a_port_in_use_is_refused_and_named(serve: Serve) -> None:
+def test_port_in_use_is_rejected_with_its_variable(serve: Serve) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -156,7 +156,7 @@ def test_a_port_in_use_is_refused_and_named(serve: Serve) -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize("host", ["localhost", "0.0.0.0", "::1"])
-def test_it_listens_on_a_name_or_an_address(serve: Serve, until: Until, host: str) -> None:
+def test_service_listens_on_a_name_or_an_address(serve: Serve, until: Until, host: str) -> None:
     if host == "::1" and not _has_ipv6():
         pytest.skip("this machine has no IPv6")
     paywall = serve(start=False, PAYWALL_HOST=host).start(wait="")
@@ -177,7 +177,7 @@ def test_it_listens_on_a_name_or_an_address(serve: Serve, until: Until, host: st
 
 
 @pytest.mark.full
-def test_after_kill_9_everything_is_found_again(serve: Serve) -> None:
+def test_restart_after_sigkill_finds_all_data(serve: Serve) -> None:
     paywall = serve()
     assert paywall.process is not None
     paywall.grant("r")
@@ -192,7 +192,7 @@ def test_after_kill_9_everything_is_found_again(serve: Serve) -> None:
 
 
 @pytest.mark.full
-def test_a_worker_process_that_dies_is_replaced(serve: Serve, until: Until) -> None:
+def test_dead_web_worker_is_replaced(serve: Serve, until: Until) -> None:
     paywall = serve()
     assert paywall.process is not None
     before = [pid for pid in children(paywall.process.pid) if "server" in _cmdline(pid)]
@@ -212,7 +212,7 @@ def test_a_worker_process_that_dies_is_replaced(serve: Serve, until: Until) -> N
 
 
 @pytest.mark.full
-def test_the_store_that_dies_is_started_again_and_nothing_is_lost(serve: Serve, until: Until) -> None:
+def test_dead_embedded_store_is_restarted_without_loss(serve: Serve, until: Until) -> None:
     paywall = serve()
     assert paywall.process is not None
     paywall.grant("r")
@@ -230,7 +230,7 @@ def test_the_store_that_dies_is_started_again_and_nothing_is_lost(serve: Serve, 
 
 
 @pytest.mark.full
-def test_a_change_shows_on_every_worker_within_a_second(serve: Serve, until: Until) -> None:
+def test_change_is_visible_on_every_worker_within_a_second(serve: Serve, until: Until) -> None:
     paywall = serve(PAYWALL_WORKERS="3")
 
     def everywhere(reason: str) -> bool:
@@ -252,7 +252,7 @@ def _ask_anew(paywall: Paywall, reader: str) -> requests.Response:
 
 
 @pytest.mark.full
-def test_the_metrics_add_up_over_the_workers(serve: Serve) -> None:
+def test_metrics_add_up_over_the_workers(serve: Serve) -> None:
     paywall = serve()
 
     def counted() -> float:
@@ -270,9 +270,7 @@ def test_the_metrics_add_up_over_the_workers(serve: Serve) -> None:
 
 
 @pytest.mark.full
-def test_what_a_killed_worker_counted_stays_and_what_it_said_of_the_store_goes(
-    serve: Serve, launch: Any, until: Until
-) -> None:
+def test_counters_of_a_killed_worker_stay_and_its_gauges_go(serve: Serve, launch: Any, until: Until) -> None:
     store = launch("valkey", tcp=True)
     paywall = serve(REDIS_URL=store.url)
     assert paywall.process is not None
@@ -303,7 +301,7 @@ SECRETS = [
 
 
 @pytest.mark.full
-def test_no_line_of_the_log_names_a_reader_a_key_or_what_was_sent(serve: Serve, launch: Any) -> None:
+def test_log_never_contains_reader_ids_keys_or_request_data(serve: Serve, launch: Any) -> None:
     store = launch("valkey", tcp=True)
     paywall = serve(REDIS_URL=store.url, PAYWALL_SECRETS="sealing-secret-0123456789abcdef")
     reader, visitor, story, ip, agent, reason, wrong = SECRETS
@@ -345,7 +343,7 @@ def test_no_line_of_the_log_names_a_reader_a_key_or_what_was_sent(serve: Serve, 
 
 @pytest.mark.full
 @pytest.mark.parametrize("sent_to", ["a closed pipe", "/dev/full", "&-"])
-def test_a_log_that_nobody_takes_hinders_no_answer(serve: Serve, until: Until, sent_to: str) -> None:
+def test_log_output_that_cannot_be_written_blocks_no_request(serve: Serve, until: Until, sent_to: str) -> None:
     paywall = serve(start=False)
     words = [
         "sh",
