@@ -229,9 +229,7 @@ def _rest(c: stripe.StripeClient, control: Any) -> None:
     c.v1.events.retrieve(events.data[0].id)
 
 
-def test_answers_validate_and_have_no_unknown_fields(
-    strict: stripe.StripeClient, control: Any, answers: Answers
-) -> None:
+def test_answers_match_the_openapi_description(strict: stripe.StripeClient, control: Any, answers: Answers) -> None:
     _catalogue(strict)
     _subscription(strict, control)
     _money(strict, control)
@@ -241,7 +239,7 @@ def test_answers_validate_and_have_no_unknown_fields(
     assert problems == [], "\n".join(problems)
 
 
-def test_every_event_that_was_sent_validates(
+def test_every_sent_event_matches_the_openapi_description(
     strict: stripe.StripeClient, control: Any, openapi: dict[str, Any]
 ) -> None:
     _catalogue(strict)
@@ -281,7 +279,7 @@ BAD_CALLS: list[tuple[Call, str, str | None]] = [
 
 
 @pytest.mark.parametrize(("call", "param", "code"), BAD_CALLS)
-def test_a_strict_look_alike_refuses_what_the_description_does_not_allow(
+def test_strict_mode_rejects_what_the_description_does_not_allow(
     strict: stripe.StripeClient, call: Call, param: str, code: str | None
 ) -> None:
     with pytest.raises(stripe.InvalidRequestError) as refused:
@@ -289,9 +287,7 @@ def test_a_strict_look_alike_refuses_what_the_description_does_not_allow(
     assert (refused.value.http_status, refused.value.param, refused.value.code) == (400, param, code)
 
 
-def test_strictness_can_be_switched_over_http(
-    client: stripe.StripeClient, control: Any, openapi: dict[str, Any]
-) -> None:
+def test_strict_mode_is_switched_over_http(client: stripe.StripeClient, control: Any, openapi: dict[str, Any]) -> None:
     assert control.put("/strict", openapi) == {"strict": True}
     with pytest.raises(stripe.InvalidRequestError, match="Invalid status"):
         client.raw_request("get", "/v1/checkout/sessions", status="asleep")

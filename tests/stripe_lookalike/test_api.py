@@ -26,7 +26,7 @@ def _subscribe(
 
 
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer sk_live_123456789"}, {"Authorization": "Basic c2s6"}])
-def test_without_a_test_key_everything_is_401_in_stripes_shape(
+def test_request_without_test_key_is_401_in_stripe_format(
     lookalike: RunningLookalike, http: requests.Session, header: dict[str, str]
 ) -> None:
     answer = http.get(f"{lookalike.url}/v1/customers", headers=header, timeout=5)
@@ -35,26 +35,26 @@ def test_without_a_test_key_everything_is_401_in_stripes_shape(
     assert "sk_live_123456789" not in answer.text
 
 
-def test_an_unknown_object_is_resource_missing(client: stripe.StripeClient) -> None:
+def test_unknown_object_is_resource_missing(client: stripe.StripeClient) -> None:
     with pytest.raises(stripe.InvalidRequestError) as refused:
         client.v1.subscriptions.retrieve("sub_none")
     assert (refused.value.http_status, refused.value.code) == (404, "resource_missing")
     assert refused.value.request_id
 
 
-def test_an_unknown_path_is_404_and_counted(client: stripe.StripeClient, control: Any) -> None:
+def test_unknown_path_is_404_and_counted(client: stripe.StripeClient, control: Any) -> None:
     with pytest.raises(stripe.InvalidRequestError, match="Unrecognized request URL"):
         client.raw_request("get", "/v1/teapots")
     assert control.get("/requests")["counts"] == {"GET (unknown)": 1}
 
 
-def test_an_unknown_parameter_is_refused_also_without_a_description(client: stripe.StripeClient) -> None:
+def test_unknown_parameter_is_rejected_without_strict_mode(client: stripe.StripeClient) -> None:
     with pytest.raises(stripe.InvalidRequestError) as refused:
         client.raw_request("get", "/v1/subscriptions", colour="red")
     assert refused.value.code == "parameter_unknown"
 
 
-def test_it_answers_only_under_the_names_of_this_machine(lookalike: RunningLookalike, http: requests.Session) -> None:
+def test_request_with_foreign_host_is_403(lookalike: RunningLookalike, http: requests.Session) -> None:
     answer = http.get(f"{lookalike.url}/_lookalike/clock", headers={"Host": "evil.example"}, timeout=5)
     assert answer.status_code == 403
 
@@ -62,19 +62,19 @@ def test_it_answers_only_under_the_names_of_this_machine(lookalike: RunningLooka
 # --- idempotency
 
 
-def test_the_same_key_and_parameters_get_the_same_answer(client: stripe.StripeClient) -> None:
+def test_same_idempotency_key_and_parameters_get_the_same_answer(client: stripe.StripeClient) -> None:
     first, second = (client.v1.customers.create({"email": "a@example.org"}, {"idempotency_key": "k"}) for _ in range(2))
     assert first.id == second.id
     assert len(client.v1.customers.list().data) == 1
 
 
-def test_the_same_key_with_other_parameters_is_refused(client: stripe.StripeClient) -> None:
+def test_same_idempotency_key_with_other_parameters_is_rejected(client: stripe.StripeClient) -> None:
     client.v1.customers.create({"email": "a@example.org"}, {"idempotency_key": "k"})
     with pytest.raises(stripe.IdempotencyError):
         client.v1.customers.create({"email": "b@example.org"}, {"idempotency_key": "k"})
 
 
-def test_a_lost_answer_is_repeated_to_the_same_key(client: stripe.StripeClient, control: Any) -> None:
+def test_lost_answer_is_replayed_for_the_same_idempotency_key(client: stripe.StripeClient, control: Any) -> None:
     control.post("/faults", {"match": "/v1/customers", "status": 500, "when": "after", "times": 1})
     with pytest.raises(stripe.APIError):
         client.v1.customers.create({"email": "a@example.org"}, {"idempotency_key": "k"})
@@ -85,7 +85,7 @@ def test_a_lost_answer_is_repeated_to_the_same_key(client: stripe.StripeClient, 
 # --- lists and expansion
 
 
-def test_lists_page_both_ways_newest_first(client: stripe.StripeClient) -> None:
+def test_lists_page_in_both_directions_newest_first(client: stripe.StripeClient) -> None:
     made = [client.v1.customers.create({"name": str(n)}).id for n in range(7)][::-1]
     page = client.v1.customers.list({"limit": 3})
     assert ([row.id for row in page.data], page.has_more) == (made[:3], True)
@@ -97,12 +97,12 @@ def test_lists_page_both_ways_newest_first(client: stripe.StripeClient) -> None:
 
 
 @pytest.mark.parametrize("limit", [0, 101])
-def test_a_limit_outside_1_to_100_is_refused(client: stripe.StripeClient, limit: int) -> None:
+def test_limit_outside_1_to_100_is_rejected(client: stripe.StripeClient, limit: int) -> None:
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.customers.list({"limit": limit})
 
 
-def test_what_cannot_be_expanded_is_refused(client: stripe.StripeClient) -> None:
+def test_field_that_cannot_be_expanded_is_rejected(client: stripe.StripeClient) -> None:
     customer = client.v1.customers.create({"email": "a@example.org", "expand": ["subscriptions"]})
     assert customer.subscriptions is not None
     with pytest.raises(stripe.InvalidRequestError, match="cannot be expanded"):
@@ -138,7 +138,7 @@ def test_subscriptions_are_listed_by_status_customer_and_price(
 # --- many at once
 
 
-def test_fifty_clients_at_once_are_served(lookalike: RunningLookalike) -> None:
+def test_fifty_concurrent_clients_are_served(lookalike: RunningLookalike) -> None:
     headers = {"Authorization": "Bearer sk_test_x"}
 
     def ask(n: int) -> set[int]:

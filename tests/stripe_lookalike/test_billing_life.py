@@ -23,7 +23,7 @@ def _subscribe(
 
 
 @pytest.mark.parametrize(("policy", "status"), [("cancel", "canceled"), ("unpaid", "unpaid"), ("past_due", "past_due")])
-def test_after_the_last_retry_the_account_setting_decides(
+def test_status_after_the_last_retry_follows_the_account_setting(
     client: stripe.StripeClient, control: Any, new_customer: Customers, policy: str, status: str
 ) -> None:
     control.post("/policy", {"when_retries_fail": policy})
@@ -35,7 +35,7 @@ def test_after_the_last_retry_the_account_setting_decides(
     assert client.v1.subscriptions.retrieve(subscription.id).status == status
 
 
-def test_an_incomplete_subscription_expires_after_23_hours(
+def test_incomplete_subscription_expires_after_23_hours(
     client: stripe.StripeClient, control: Any, new_customer: Customers
 ) -> None:
     subscription = _subscribe(client, new_customer("pm_card_chargeCustomerFail").id)
@@ -44,7 +44,7 @@ def test_an_incomplete_subscription_expires_after_23_hours(
     assert client.v1.subscriptions.retrieve(subscription.id).status == "incomplete_expired"
 
 
-def test_error_if_incomplete_makes_no_subscription(client: stripe.StripeClient, new_customer: Customers) -> None:
+def test_error_if_incomplete_creates_no_subscription(client: stripe.StripeClient, new_customer: Customers) -> None:
     with pytest.raises(stripe.CardError):
         _subscribe(client, new_customer("pm_card_chargeCustomerFail").id, payment_behavior="error_if_incomplete")
     assert not client.v1.subscriptions.list({"status": "all"}).data
@@ -53,7 +53,7 @@ def test_error_if_incomplete_makes_no_subscription(client: stripe.StripeClient, 
 @pytest.mark.parametrize(
     ("wish", "status"), [("create_invoice", "active"), ("pause", "paused"), ("cancel", "canceled")]
 )
-def test_a_trial_that_ends_without_a_card_does_as_was_set(
+def test_trial_ending_without_card_follows_its_end_behavior(
     client: stripe.StripeClient, control: Any, wish: str, status: str
 ) -> None:
     customer = client.v1.customers.create({"email": "a@example.org"})
@@ -64,7 +64,7 @@ def test_a_trial_that_ends_without_a_card_does_as_was_set(
     assert client.v1.subscriptions.retrieve(subscription.id).status == status
 
 
-def test_a_paused_subscription_has_its_period_cut_and_resumes_with_a_new_one(
+def test_paused_subscription_ends_its_period_and_resumes_with_a_new_one(
     client: stripe.StripeClient, control: Any, new_customer: Customers
 ) -> None:
     subscription = _subscribe(client, new_customer().id)
@@ -81,7 +81,7 @@ def test_a_paused_subscription_has_its_period_cut_and_resumes_with_a_new_one(
 @pytest.mark.parametrize(
     ("behavior", "status"), [("void", "void"), ("mark_uncollectible", "uncollectible"), ("keep_as_draft", "draft")]
 )
-def test_a_pause_of_collection_leaves_the_status_and_shelves_the_invoices(
+def test_pause_collection_keeps_the_status_and_shelves_invoices(
     client: stripe.StripeClient, control: Any, new_customer: Customers, behavior: Any, status: str
 ) -> None:
     subscription = _subscribe(client, new_customer().id)
@@ -94,13 +94,13 @@ def test_a_pause_of_collection_leaves_the_status_and_shelves_the_invoices(
     assert client.v1.subscriptions.retrieve(subscription.id).pause_collection is None
 
 
-def test_a_trial_can_be_ended_now(client: stripe.StripeClient, new_customer: Customers) -> None:
+def test_trial_can_be_ended_now(client: stripe.StripeClient, new_customer: Customers) -> None:
     subscription = _subscribe(client, new_customer().id, trial_period_days=14)
     ended = client.v1.subscriptions.update(subscription.id, {"trial_end": "now"})
     assert (ended.status, ended.latest_invoice == subscription.latest_invoice) == ("active", False)
 
 
-def test_quantity_is_changed_and_billed_at_the_next_renewal(
+def test_changed_quantity_is_billed_at_the_next_renewal(
     client: stripe.StripeClient, control: Any, new_customer: Customers
 ) -> None:
     subscription = _subscribe(client, new_customer().id, "price_seat_month")
@@ -113,7 +113,7 @@ def test_quantity_is_changed_and_billed_at_the_next_renewal(
     assert (invoice.amount_paid, invoice.billing_reason) == (2000, "subscription_cycle")
 
 
-def test_periods_come_back_to_the_31st_after_a_short_month(
+def test_period_end_returns_to_the_31st_after_a_short_month(
     client: stripe.StripeClient, control: Any, new_customer: Customers
 ) -> None:
     control.post("/clock", {"to": 1_801_396_800, "frozen": True})  # 2027-01-31T12:00:00Z
@@ -124,7 +124,7 @@ def test_periods_come_back_to_the_31st_after_a_short_month(
     assert renewed["items"].data[0].current_period_end == 1_806_494_400  # 2027-03-31T12:00:00Z
 
 
-def test_deleting_a_customer_cancels_the_subscriptions_and_both_stay_readable(
+def test_deleting_a_customer_cancels_subscriptions_and_keeps_them_readable(
     client: stripe.StripeClient, new_customer: Customers
 ) -> None:
     customer = new_customer()
@@ -137,7 +137,7 @@ def test_deleting_a_customer_cancels_the_subscriptions_and_both_stay_readable(
     assert told == ["customer.deleted", "customer.subscription.deleted"]
 
 
-def test_a_canceled_subscription_takes_only_metadata(client: stripe.StripeClient, new_customer: Customers) -> None:
+def test_canceled_subscription_accepts_only_metadata(client: stripe.StripeClient, new_customer: Customers) -> None:
     subscription = _subscribe(client, new_customer().id)
     client.v1.subscriptions.cancel(subscription.id)
     client.v1.subscriptions.update(subscription.id, {"metadata": {"a": "b"}})
@@ -148,7 +148,7 @@ def test_a_canceled_subscription_takes_only_metadata(client: stripe.StripeClient
 # --- entitlements
 
 
-def test_entitlements_follow_the_subscriptions_and_a_summary_holds_ten(
+def test_entitlements_follow_subscriptions_and_summary_holds_ten(
     client: stripe.StripeClient, control: Any, new_customer: Customers
 ) -> None:
     for n in range(12):
@@ -183,7 +183,7 @@ def _buy_a_pass(client: stripe.StripeClient, control: Any) -> str:
     return str(client.v1.checkout.sessions.retrieve(session.id).payment_intent)
 
 
-def test_a_failed_refund_gives_the_amount_back(client: stripe.StripeClient, control: Any) -> None:
+def test_failed_refund_restores_the_amount(client: stripe.StripeClient, control: Any) -> None:
     intent = _buy_a_pass(client, control)
     refund = client.v1.refunds.create({"payment_intent": intent})
     charge = client.v1.charges.retrieve(str(refund.charge))
@@ -194,7 +194,7 @@ def test_a_failed_refund_gives_the_amount_back(client: stripe.StripeClient, cont
     assert client.v1.events.list({"limit": 1}).data[0].type == "refund.failed"
 
 
-def test_more_than_was_paid_is_not_refunded(client: stripe.StripeClient, control: Any) -> None:
+def test_refund_above_the_paid_amount_is_rejected(client: stripe.StripeClient, control: Any) -> None:
     intent = _buy_a_pass(client, control)
     client.v1.refunds.create({"payment_intent": intent, "amount": 200})
     with pytest.raises(stripe.InvalidRequestError):
@@ -213,7 +213,7 @@ def test_more_than_was_paid_is_not_refunded(client: stripe.StripeClient, control
         ("prevented", ["updated", "closed"]),
     ],
 )
-def test_a_dispute_ends_with_stripes_events(
+def test_closed_dispute_sends_the_events_of_stripe(
     client: stripe.StripeClient, control: Any, status: str, told: list[str]
 ) -> None:
     dispute = control.post("/disputes", {"payment_intent": _buy_a_pass(client, control)})
@@ -223,7 +223,7 @@ def test_a_dispute_ends_with_stripes_events(
     assert kinds == [f"charge.dispute.{word}" for word in ["created", "funds_withdrawn", *told]]
 
 
-def test_an_inquiry_withdraws_no_money(client: stripe.StripeClient, control: Any) -> None:
+def test_inquiry_withdraws_no_money(client: stripe.StripeClient, control: Any) -> None:
     control.post("/disputes", {"payment_intent": _buy_a_pass(client, control), "status": "warning_needs_response"})
     assert not client.v1.charges.list().data[0].disputed
     assert not client.v1.events.list({"type": "charge.dispute.funds_withdrawn"}).data

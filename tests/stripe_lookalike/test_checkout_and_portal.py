@@ -31,7 +31,7 @@ def _press(http: requests.Session, url: str, **form: str) -> requests.Response:
     return http.post(url, data=form, allow_redirects=False, timeout=10)
 
 
-def test_paying_for_a_subscription_completes_the_session_and_leads_back(
+def test_paying_for_a_subscription_completes_the_session_and_redirects(
     client: stripe.StripeClient, http: requests.Session
 ) -> None:
     session = _open(client)
@@ -50,7 +50,7 @@ def test_paying_for_a_subscription_completes_the_session_and_leads_back(
     assert done.customer_details.email == "reader@example.org"
 
 
-def test_a_session_is_paid_once(client: stripe.StripeClient, http: requests.Session) -> None:
+def test_session_can_be_paid_only_once(client: stripe.StripeClient, http: requests.Session) -> None:
     session = _open(client)
     _press(http, session.url, choice="pay")
     again = _press(http, session.url, choice="pay")
@@ -60,7 +60,7 @@ def test_a_session_is_paid_once(client: stripe.StripeClient, http: requests.Sess
 
 
 @pytest.mark.parametrize(("mode", "price"), [("subscription", "price_month"), ("payment", "price_day")])
-def test_after_a_decline_the_session_is_open_and_another_card_works(
+def test_declined_session_stays_open_and_accepts_another_card(
     client: stripe.StripeClient, http: requests.Session, mode: str, price: str
 ) -> None:
     session = _open(client, mode, price)
@@ -73,7 +73,9 @@ def test_after_a_decline_the_session_is_open_and_another_card_works(
     assert client.v1.checkout.sessions.retrieve(session.id).payment_status == "paid"
 
 
-def test_a_day_pass_has_a_payment_intent_and_no_customer(client: stripe.StripeClient, http: requests.Session) -> None:
+def test_day_pass_session_has_a_payment_intent_and_no_customer(
+    client: stripe.StripeClient, http: requests.Session
+) -> None:
     session = _open(client, "payment", "price_day")
     _press(http, session.url, choice="pay")
     done = client.v1.checkout.sessions.retrieve(session.id, {"expand": ["payment_intent.latest_charge", "line_items"]})
@@ -84,7 +86,7 @@ def test_a_day_pass_has_a_payment_intent_and_no_customer(client: stripe.StripeCl
 
 
 @pytest.mark.parametrize(("succeed", "status"), [(True, "paid"), (False, "unpaid")])
-def test_a_bank_debit_completes_unpaid_and_is_settled_later(
+def test_bank_debit_session_completes_unpaid_and_is_settled_later(
     client: stripe.StripeClient, http: requests.Session, control: Any, succeed: bool, status: str
 ) -> None:
     session = _open(client, "payment", "price_day")
@@ -96,7 +98,7 @@ def test_a_bank_debit_completes_unpaid_and_is_settled_later(
     assert client.v1.events.list({"type": f"checkout.session.async_payment_{outcome}"}).data
 
 
-def test_a_bank_debit_that_nobody_settles_is_good_after_three_days(
+def test_unsettled_bank_debit_succeeds_after_three_days(
     client: stripe.StripeClient, http: requests.Session, control: Any
 ) -> None:
     session = _open(client, "payment", "price_day")
@@ -105,7 +107,7 @@ def test_a_bank_debit_that_nobody_settles_is_good_after_three_days(
     assert client.v1.checkout.sessions.retrieve(session.id).payment_status == "paid"
 
 
-def test_a_trial_needs_no_payment(client: stripe.StripeClient, http: requests.Session) -> None:
+def test_trial_session_needs_no_payment(client: stripe.StripeClient, http: requests.Session) -> None:
     session = _open(client, subscription_data={"trial_period_days": 14})
     assert "Start the trial" in http.get(session.url, timeout=10).text
     _press(http, session.url, choice="pay")
@@ -114,7 +116,7 @@ def test_a_trial_needs_no_payment(client: stripe.StripeClient, http: requests.Se
     assert done.subscription.status == "trialing"  # type: ignore[union-attr] # expanded
 
 
-def test_a_session_expires_after_a_day(client: stripe.StripeClient, http: requests.Session, control: Any) -> None:
+def test_session_expires_after_a_day(client: stripe.StripeClient, http: requests.Session, control: Any) -> None:
     session = _open(client)
     control.advance(DAY)
     assert "has expired" in http.get(session.url, timeout=10).text
@@ -134,7 +136,7 @@ def test_a_session_expires_after_a_day(client: stripe.StripeClient, http: reques
         ({"payment_intent_data": {"metadata": {"a": "b"}}}, "payment_intent_data"),
     ],
 )
-def test_a_session_with_a_mistake_is_refused_and_the_parameter_named(
+def test_invalid_session_is_rejected_with_its_parameter(
     client: stripe.StripeClient, more: dict[str, Any], param: str
 ) -> None:
     more = {"subscription_data": None, **more} if more.get("mode") == "payment" else more
@@ -172,7 +174,7 @@ def portal(
 
 
 @pytest.mark.parametrize(("mode", "flag"), [("flexible", False), ("classic", True)])
-def test_cancelling_in_the_portal_ends_with_the_period(
+def test_portal_cancellation_ends_with_the_period(
     portal: Any, client: stripe.StripeClient, control: Any, mode: str, flag: bool
 ) -> None:
     subscription, press = portal(mode)
@@ -188,7 +190,7 @@ def test_cancelling_in_the_portal_ends_with_the_period(
     assert client.v1.events.list({"limit": 1}).data[0].type == "customer.subscription.deleted"
 
 
-def test_a_cancellation_can_be_taken_back(portal: Any, client: stripe.StripeClient, control: Any) -> None:
+def test_portal_cancellation_can_be_undone(portal: Any, client: stripe.StripeClient, control: Any) -> None:
     subscription, press = portal()
     press("cancel")
     assert "Renews on" in press("undo").text
@@ -197,14 +199,14 @@ def test_a_cancellation_can_be_taken_back(portal: Any, client: stripe.StripeClie
     assert (kept.status, kept.cancel_at, kept.canceled_at) == ("active", None, None)
 
 
-def test_cancelling_now_ends_now(portal: Any, client: stripe.StripeClient) -> None:
+def test_portal_immediate_cancellation_ends_now(portal: Any, client: stripe.StripeClient) -> None:
     subscription, press = portal()
     assert "canceled" in press("cancel_now").text
     assert client.v1.subscriptions.retrieve(subscription).status == "canceled"
     assert press("undo").status_code == 402
 
 
-def test_a_bad_card_fails_the_renewal_and_a_good_one_with_paying_now_brings_it_back(
+def test_declining_card_fails_the_renewal_and_a_valid_card_pays_it(
     portal: Any, client: stripe.StripeClient, control: Any
 ) -> None:
     subscription, press = portal()
@@ -219,7 +221,7 @@ def test_a_bad_card_fails_the_renewal_and_a_good_one_with_paying_now_brings_it_b
     assert client.v1.subscriptions.retrieve(subscription).status == "active"
 
 
-def test_the_plan_can_be_switched_also_to_another_interval(portal: Any, client: stripe.StripeClient) -> None:
+def test_portal_switches_plan_and_interval(portal: Any, client: stripe.StripeClient) -> None:
     subscription, press = portal()
     press("switch", price="price_all_month")
     assert client.v1.subscriptions.retrieve(subscription)["items"].data[0].price.id == "price_all_month"
@@ -229,7 +231,7 @@ def test_the_plan_can_be_switched_also_to_another_interval(portal: Any, client: 
     assert item.current_period_end - item.current_period_start >= 365 * DAY
 
 
-def test_nobody_can_touch_the_subscription_of_somebody_else(portal: Any, client: stripe.StripeClient) -> None:
+def test_portal_cannot_change_the_subscription_of_another_customer(portal: Any, client: stripe.StripeClient) -> None:
     theirs, _ = portal()
     _, press = portal()
     assert press("cancel_now", subscription=theirs).status_code == 402

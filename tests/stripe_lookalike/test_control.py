@@ -20,7 +20,7 @@ from service.adapters.stripe.rate_limit import Allowance
 from stripe_lookalike import RunningLookalike, serve_lookalike
 
 
-def test_the_clock_runs_with_the_wall_until_it_is_frozen(control: Any, wait: Any) -> None:
+def test_clock_follows_the_wall_clock_until_frozen(control: Any, wait: Any) -> None:
     began = control.post("/clock", {"to": 1_800_000_000})["now"]
     wait(lambda: control.now() > began)
     stands = control.post("/clock", {"advance": 60, "frozen": True})["now"]
@@ -29,7 +29,7 @@ def test_the_clock_runs_with_the_wall_until_it_is_frozen(control: Any, wait: Any
 
 
 @pytest.mark.parametrize("followed", [True, False])
-def test_answers_are_dated_as_webhooks_are_signed(followed: bool, tmp_path: Path) -> None:
+def test_answer_date_follows_the_wall_clock_or_the_clock_file(followed: bool, tmp_path: Path) -> None:
     """By the wall, unless others follow its clock: the doctor holds it against their own."""
     with serve_lookalike(clock_file=tmp_path / "clock" if followed else None) as running:
         requests.post(f"{running.url}/_lookalike/clock", json={"advance": 86_400}, timeout=10)
@@ -38,7 +38,7 @@ def test_answers_are_dated_as_webhooks_are_signed(followed: bool, tmp_path: Path
     assert abs(-ahead - (86_400 if followed else 0)) < 600
 
 
-def test_due_work_is_done_also_when_nobody_asks(
+def test_due_work_runs_without_requests(
     lookalike: RunningLookalike, client: stripe.StripeClient, control: Any, new_customer: Any, wait: Any
 ) -> None:
     subscription = client.v1.subscriptions.create({"customer": new_customer().id, "items": [{"price": "price_month"}]})
@@ -48,7 +48,7 @@ def test_due_work_is_done_also_when_nobody_asks(
 
 
 @pytest.mark.parametrize("body", [{}, {"advance": "soon"}, {"to": 1.5}, {"forward": 3}])
-def test_a_clock_that_is_told_nonsense_says_so(control: Any, body: dict[str, Any]) -> None:
+def test_invalid_clock_request_is_rejected(control: Any, body: dict[str, Any]) -> None:
     assert "error" in control.post("/clock", body, expect=400)
 
 
@@ -66,7 +66,7 @@ def test_a_clock_that_is_told_nonsense_says_so(control: Any, body: dict[str, Any
         ("/webhook_endpoints", {"url": "http://127.0.0.1:9/"}),
     ],
 )
-def test_a_wish_of_the_wrong_shape_is_refused_and_changes_nothing(
+def test_invalid_control_request_is_rejected_and_changes_nothing(
     client: stripe.StripeClient, control: Any, route: str, body: dict[str, Any]
 ) -> None:
     before = control.get("/delivery"), control.get("/policy")
@@ -75,7 +75,7 @@ def test_a_wish_of_the_wrong_shape_is_refused_and_changes_nothing(
     client.v1.customers.list()
 
 
-def test_a_share_of_requests_fails_where_it_is_told_to(client: stripe.StripeClient, control: Any) -> None:
+def test_fail_rate_fails_only_a_share_of_matching_requests(client: stripe.StripeClient, control: Any) -> None:
     control.post("/faults", {"match": "/v1/subscriptions", "fail_rate": 0.5, "status": 500, "seed": 1})
     failed = 0
     for _ in range(40):
@@ -89,7 +89,7 @@ def test_a_share_of_requests_fails_where_it_is_told_to(client: stripe.StripeClie
     client.v1.subscriptions.list()
 
 
-def test_a_hanging_request_is_let_go_when_the_fault_is_lifted(
+def test_hanging_request_continues_when_the_fault_is_removed(
     client: stripe.StripeClient, control: Any, wait: Any
 ) -> None:
     control.post("/faults", {"match": "/v1/events", "hang": 60})
@@ -103,7 +103,7 @@ def test_a_hanging_request_is_let_go_when_the_fault_is_lifted(
     assert time.monotonic() - begun < 10
 
 
-def test_beyond_the_rate_limit_it_is_429_with_stripes_reason(client: stripe.StripeClient, control: Any) -> None:
+def test_exceeded_rate_limit_is_429_with_the_reason_of_stripe(client: stripe.StripeClient, control: Any) -> None:
     control.post("/rate_limit", {"endpoint_per_second": 0.001, "burst": 3})
     for _ in range(3):
         client.v1.customers.list()
@@ -115,7 +115,7 @@ def test_beyond_the_rate_limit_it_is_429_with_stripes_reason(client: stripe.Stri
     client.v1.customers.list()
 
 
-def test_the_journal_has_every_request_with_its_parameters(client: stripe.StripeClient, control: Any) -> None:
+def test_journal_lists_every_request_with_its_parameters(client: stripe.StripeClient, control: Any) -> None:
     customer = client.v1.customers.create({"metadata": {"reader_id": "r-1"}}).id
     client.v1.customers.retrieve(customer)
     client.v1.customers.retrieve(customer)
@@ -132,7 +132,7 @@ def _story(papers: Path, name: str) -> dict[str, Any]:
     return story
 
 
-def test_a_recorded_story_is_served_with_its_final_objects_and_events(
+def test_recorded_lifecycle_is_served_with_final_objects_and_events(
     client: stripe.StripeClient, control: Any, stripe_papers: Path
 ) -> None:
     names = [file.stem for file in sorted((stripe_papers / "lifecycles").iterdir())]
@@ -148,14 +148,16 @@ def test_a_recorded_story_is_served_with_its_final_objects_and_events(
     assert listed == {event["id"] for story in stories for event in story["events"]}
 
 
-def test_a_story_can_be_stopped_in_the_middle(client: stripe.StripeClient, control: Any, stripe_papers: Path) -> None:
+def test_recorded_lifecycle_can_be_loaded_partially(
+    client: stripe.StripeClient, control: Any, stripe_papers: Path
+) -> None:
     story = _story(stripe_papers, "dunning_to_canceled")
     (subscription,) = story["final"]["subscriptions"]
     control.post("/load", story, upto=20)
     assert client.v1.subscriptions.retrieve(subscription).status == "past_due"
 
 
-def test_a_loaded_story_lives_on_if_asked(client: stripe.StripeClient, control: Any, stripe_papers: Path) -> None:
+def test_loaded_lifecycle_continues_when_live(client: stripe.StripeClient, control: Any, stripe_papers: Path) -> None:
     story = _story(stripe_papers, "signup_active")
     (subscription,) = story["final"]["subscriptions"]
     end = story["final"]["subscriptions"][subscription]["items"]["data"][0]["current_period_end"]
@@ -167,14 +169,16 @@ def test_a_loaded_story_lives_on_if_asked(client: stripe.StripeClient, control: 
     assert renewed.latest_invoice.status == "paid"  # type: ignore[union-attr] # expanded
 
 
-def test_a_loaded_storys_events_are_sent_if_asked(control: Any, receiver: Any, wait: Any, stripe_papers: Path) -> None:
+def test_loaded_lifecycle_sends_its_events_when_asked(
+    control: Any, receiver: Any, wait: Any, stripe_papers: Path
+) -> None:
     story = _story(stripe_papers, "signup_active")
     control.post("/load", story, send=1)
     wait(lambda: len(receiver.taken) == len(story["events"]))
     assert {event["id"] for event in receiver.events} == {event["id"] for event in story["events"]}
 
 
-def test_an_object_can_be_put_and_changed_with_and_without_an_event(
+def test_object_can_be_stored_and_changed_with_and_without_an_event(
     client: stripe.StripeClient, control: Any, new_customer: Any
 ) -> None:
     subscription = client.v1.subscriptions.create({"customer": new_customer().id, "items": [{"price": "price_month"}]})
@@ -189,7 +193,7 @@ def test_an_object_can_be_put_and_changed_with_and_without_an_event(
     assert event["data"]["previous_attributes"] == {"status": "unheard_of"}
 
 
-def test_an_entitlement_that_was_put_is_its_customers_or_nobodys(
+def test_stored_entitlement_is_listed_only_for_its_customer(
     client: stripe.StripeClient, control: Any, new_customer: Any
 ) -> None:
     customer = new_customer().id
@@ -200,7 +204,7 @@ def test_an_entitlement_that_was_put_is_its_customers_or_nobodys(
     assert [held.id for held in listed.data] == ["ent_of_hers"]
 
 
-def test_a_reset_leaves_the_catalogue_and_the_endpoints_of_the_start(client: stripe.StripeClient, control: Any) -> None:
+def test_reset_restores_the_initial_catalogue_and_endpoints(client: stripe.StripeClient, control: Any) -> None:
     client.v1.customers.create({})
     control.post("/faults", {"status": 500})
     control.post("/clock", {"advance": 10**8})
@@ -212,7 +216,7 @@ def test_a_reset_leaves_the_catalogue_and_the_endpoints_of_the_start(client: str
     assert not client.v1.prices.list().data
 
 
-def test_the_command_serves_and_ends_on_sigterm() -> None:
+def test_command_serves_and_ends_on_sigterm() -> None:
     command = [sys.executable, "-m", "stripe_lookalike", "--port", "0", "--webhook", "http://127.0.0.1:9/"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
         assert process.stdout is not None

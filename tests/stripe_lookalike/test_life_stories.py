@@ -181,12 +181,12 @@ STORIES: list[Callable[[Teller], None]] = [
 ]
 
 
-def test_every_recorded_story_is_told_here(stripe_papers: Path) -> None:
+def test_every_recorded_lifecycle_is_replayed_here(stripe_papers: Path) -> None:
     assert {story.__name__ for story in STORIES} == {file.stem for file in (stripe_papers / "lifecycles").iterdir()}
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
-def test_a_story_sends_the_recorded_events_in_their_order_and_ends_alike(
+def test_replayed_lifecycle_sends_the_recorded_events_in_order(
     story: Callable[[Teller], None], client: stripe.StripeClient, control: Any, stripe_papers: Path
 ) -> None:
     recorded = json.loads((stripe_papers / "lifecycles" / f"{story.__name__}.json").read_text("utf-8"))
@@ -241,9 +241,7 @@ def _had_previous(recorded: dict[str, Any], kind: str) -> bool:
     return any("previous_attributes" in event["data"] for event in recorded["events"] if event["type"] == kind)
 
 
-def test_prorations_are_rounded_as_stripe_rounds_them(
-    client: stripe.StripeClient, control: Any, stripe_papers: Path
-) -> None:
+def test_prorations_are_rounded_as_stripe_does(client: stripe.StripeClient, control: Any, stripe_papers: Path) -> None:
     recorded = json.loads((stripe_papers / "lifecycles" / "upgrade_midcycle.json").read_text("utf-8"))
     teller = Teller(client, control, recorded["events"][0]["created"], recorded["reader"])
     upgrade_midcycle(teller)

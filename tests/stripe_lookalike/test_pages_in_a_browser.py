@@ -55,7 +55,7 @@ def _contrasts(page: Page) -> list[float]:
     return found
 
 
-def test_a_reader_is_declined_then_pays_then_cancels(
+def test_browser_is_declined_pays_and_cancels(
     page: Page, client: stripe.StripeClient, lookalike: RunningLookalike
 ) -> None:
     line: Any = {"price": "price_month", "quantity": 1}

@@ -25,7 +25,7 @@ def _subjects(receiver: Any) -> list[str]:
     return [event["data"]["object"]["id"] for event in receiver.events]
 
 
-def test_the_sdk_accepts_the_signature_and_the_event(client: stripe.StripeClient, receiver: Any, wait: Wait) -> None:
+def test_sdk_accepts_the_signature_and_the_event(client: stripe.StripeClient, receiver: Any, wait: Wait) -> None:
     (customer,) = _make(client, 1)
     wait(lambda: receiver.taken)
     body, header = receiver.taken[0]
@@ -35,7 +35,7 @@ def test_the_sdk_accepts_the_signature_and_the_event(client: stripe.StripeClient
         client.construct_event(body, header, "whsec_other")
 
 
-def test_a_session_is_told_without_the_look_alikes_own_fields(
+def test_session_event_omits_internal_fields(
     client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
 ) -> None:
     line: Any = {"price": "price_month", "quantity": 1}
@@ -48,7 +48,7 @@ def test_a_session_is_told_without_the_look_alikes_own_fields(
     assert not [name for name in done["data"]["object"] if name.startswith("_")]
 
 
-def test_a_refused_delivery_is_tried_again_with_a_fresh_signature_until_it_is_taken(
+def test_failed_delivery_is_retried_with_a_fresh_signature(
     client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
 ) -> None:
     control.post("/delivery", {"retries": [0.02, 0.02, 0.02]})
@@ -63,7 +63,7 @@ def test_a_refused_delivery_is_tried_again_with_a_fresh_signature_until_it_is_ta
     assert control.get("/delivery")["outcomes"] == {"failed": 2, "delivered": 1}
 
 
-def test_what_no_endpoint_took_stays_undelivered(
+def test_event_no_endpoint_accepted_stays_undelivered(
     client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
 ) -> None:
     control.post("/delivery", {"retries": []})
@@ -73,7 +73,7 @@ def test_what_no_endpoint_took_stays_undelivered(
     assert client.v1.events.list({"delivery_success": False}).data[0].pending_webhooks == 1
 
 
-def test_switched_off_nothing_is_ever_sent_and_held_it_comes_later(
+def test_delivery_mode_off_loses_events_and_hold_delays_them(
     client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
 ) -> None:
     control.post("/delivery", {"mode": "off"})
@@ -89,7 +89,7 @@ def test_switched_off_nothing_is_ever_sent_and_held_it_comes_later(
     assert {event.data.object["id"] for event in undelivered} == set(lost)
 
 
-def test_duplicates_drops_and_shuffles_come_at_will(
+def test_delivery_duplicates_drops_and_shuffles_on_request(
     client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
 ) -> None:
     control.post("/delivery", {"duplicates": 1.0, "shuffle": True, "spread": 0.3, "seed": 7})
@@ -102,7 +102,7 @@ def test_duplicates_drops_and_shuffles_come_at_will(
     assert control.get("/delivery")["outcomes"]["lost"] == 2
 
 
-def test_an_endpoint_gets_only_what_it_listens_to(
+def test_endpoint_receives_only_its_enabled_events(
     client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
 ) -> None:
     only = receiver.url
@@ -113,7 +113,7 @@ def test_an_endpoint_gets_only_what_it_listens_to(
     assert Counter(event["type"] for event in receiver.events) == {"customer.created": 1, "customer.deleted": 2}
 
 
-def test_an_event_can_be_sent_again_and_anything_can_be_sent_signed(
+def test_event_can_be_resent_and_any_signed_payload_sent(
     client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
 ) -> None:
     _make(client, 1)
@@ -135,7 +135,7 @@ def old_world(receiver: Any) -> Iterator[RunningLookalike]:
         yield running
 
 
-def test_an_endpoint_pinned_to_an_old_version_gets_the_old_shapes(
+def test_endpoint_with_an_old_api_version_receives_old_shapes(
     old_world: RunningLookalike, receiver: Any, wait: Wait, stripe_papers: Any
 ) -> None:
     client = stripe.StripeClient("sk_test_x", base_addresses={"api": old_world.url})
@@ -199,7 +199,7 @@ def test_events_are_listed_by_type_and_time_for_thirty_days(client: stripe.Strip
         client.v1.events.retrieve(cursor)
 
 
-def test_a_change_tells_what_was_before(client: stripe.StripeClient) -> None:
+def test_update_event_has_previous_attributes(client: stripe.StripeClient) -> None:
     customer = client.v1.customers.create({"name": "A", "metadata": {"a": "1", "b": "2"}})
     client.v1.customers.update(customer.id, {"name": "B", "metadata": {"a": "", "c": "3"}})
     event = client.v1.events.list({"limit": 1}).data[0].to_dict()
