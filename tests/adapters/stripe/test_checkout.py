@@ -42,7 +42,7 @@ def session_of(url: str) -> str:
     return url.rsplit("/", 1)[1]
 
 
-def test_a_subscription_is_bought_with_the_reader_written_on_everything(
+def test_subscription_purchase_writes_the_reader_on_every_object(
     gateway: Gateway, strict: Any, catalogue: Catalogue
 ) -> None:
     session = session_of(buy(gateway, catalogue, MONTH))
@@ -56,7 +56,7 @@ def test_a_subscription_is_bought_with_the_reader_written_on_everything(
     assert customer.claims.reader_id == "r-1"
 
 
-def test_a_pass_is_bought_with_its_price_in_the_metadata(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
+def test_pass_purchase_has_its_price_in_the_metadata(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
     session = session_of(buy(gateway, catalogue, DAY))
     strict.pay(session)
     told = gateway.read(Ref("session", session))
@@ -65,7 +65,7 @@ def test_a_pass_is_bought_with_its_price_in_the_metadata(gateway: Gateway, stric
     assert gateway.read(Ref("customer", str(told.customer))).claims.reader_id == "r-1"
 
 
-def test_a_group_may_choose_its_seats_on_stripes_page(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
+def test_group_purchase_allows_choosing_seats(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
     strict.pay(session_of(buy(gateway, catalogue, SEAT)))
     line = checkout_params("r-1", SEAT, catalogue.plans["newsroom"], BACK, "cus_1")["line_items"][0]
     assert line["quantity"] == 1
@@ -76,20 +76,20 @@ def test_a_group_may_choose_its_seats_on_stripes_page(gateway: Gateway, strict: 
     )
 
 
-def test_the_readers_own_customer_pays(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
+def test_purchase_uses_the_customer_of_the_reader(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
     customer, _ = gateway.new_customer({"metadata": {"reader_id": "r-1"}}, "once")
     session = session_of(buy(gateway, catalogue, MONTH, customer=customer))
     strict.pay(session)
     assert gateway.read(Ref("session", session)).customer == customer
 
 
-def test_a_customer_that_stripe_has_no_more_is_replaced(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
+def test_purchase_replaces_a_customer_unknown_to_stripe(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
     session = session_of(buy(gateway, catalogue, MONTH, customer="cus_gone"))
     strict.pay(session)
     assert gateway.read(Ref("session", session)).customer not in (None, "cus_gone")
 
 
-def test_a_double_click_meets_the_same_page(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
+def test_concurrent_identical_purchases_get_the_same_page(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
     urls: list[str] = []
     clicks = [threading.Thread(target=lambda: urls.append(buy(gateway, catalogue, MONTH))) for _ in range(4)]
     for click in clicks:
@@ -104,7 +104,7 @@ def test_a_double_click_meets_the_same_page(gateway: Gateway, strict: Any, catal
 @pytest.mark.parametrize(
     "other", [{"reader": "r-2"}, {"return_url": "https://www.example.news/elsewhere"}, {"customer": ...}]
 )
-def test_what_differs_gets_a_page_of_its_own(
+def test_different_purchases_get_different_pages(
     other: dict[str, Any], gateway: Gateway, strict: Any, catalogue: Catalogue
 ) -> None:
     if "customer" in other:
@@ -113,9 +113,7 @@ def test_what_differs_gets_a_page_of_its_own(
     assert buy(gateway, catalogue, MONTH) != buy(gateway, catalogue, DAY)
 
 
-def test_once_a_page_was_paid_on_or_is_over_there_is_another(
-    gateway: Gateway, strict: Any, catalogue: Catalogue
-) -> None:
+def test_paid_or_expired_page_is_replaced_by_a_new_one(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
     first = buy(gateway, catalogue, DAY)
     strict.pay(session_of(first))
     second = buy(gateway, catalogue, DAY)
@@ -126,16 +124,14 @@ def test_once_a_page_was_paid_on_or_is_over_there_is_another(
 
 
 @pytest.mark.full
-def test_while_the_same_request_is_under_way_it_is_asked_again_and_then_given_up(
-    canned: Any, catalogue: Catalogue
-) -> None:
+def test_idempotency_key_in_use_is_retried_then_unavailable(canned: Any, catalogue: Catalogue) -> None:
     canned.says(409, {"error": {"type": "idempotency_error", "code": "idempotency_key_in_use", "message": "busy"}})
     with pytest.raises(StripeUnavailable, match="in_use"):
         buy(Gateway("sk_test_x", canned.url, Allowance()), catalogue, MONTH, customer="cus_1")
     assert len(canned.requests) > 1
 
 
-def test_the_same_key_goes_with_the_same_request_only(canned: Any, catalogue: Catalogue) -> None:
+def test_idempotency_key_is_specific_to_the_request(canned: Any, catalogue: Catalogue) -> None:
     canned.says(200, {"id": "cs_1", "object": "checkout.session", "status": "open", "url": "https://pay.example/1"})
     gateway = Gateway("sk_test_x", canned.url, Allowance())
     for how in ({}, {}, {"reader": "r-2"}):
@@ -145,7 +141,7 @@ def test_the_same_key_goes_with_the_same_request_only(canned: Any, catalogue: Ca
     assert not any("r-1" in key for key in keys)
 
 
-def test_the_portal_is_the_customers_own(gateway: Gateway, strict: Any) -> None:
+def test_portal_opens_only_for_an_existing_customer(gateway: Gateway, strict: Any) -> None:
     customer, _ = gateway.new_customer({"metadata": {"reader_id": "r-1"}}, "once")
     assert gateway.open_portal(customer, BACK).startswith("http")
     with pytest.raises(NoSuchObject):
@@ -163,7 +159,7 @@ def test_the_portal_is_the_customers_own(gateway: Gateway, strict: Any) -> None:
         ("https://a.example/x?session_id=cs_old&a=1", "https://a.example/x?a=1&session_id={CHECKOUT_SESSION_ID}"),
     ],
 )
-def test_the_session_is_appended_where_a_query_belongs(back: str, success: str) -> None:
+def test_session_id_is_appended_to_the_query_of_the_return_url(back: str, success: str) -> None:
     assert with_session_id(back) == success
 
 
@@ -181,7 +177,7 @@ ORIGINS = ["https://www.example.news", "http://localhost:3000", "http://[::1]:80
         "http://[::1]:8000/x",
     ],
 )
-def test_an_address_on_the_site_may_be_returned_to(url: str) -> None:
+def test_return_url_on_an_allowed_origin_is_accepted(url: str) -> None:
     assert on_origin(url, ORIGINS)
 
 
@@ -213,7 +209,7 @@ def test_an_address_on_the_site_may_be_returned_to(url: str) -> None:
         "https://www.example.news./",
     ],
 )
-def test_any_other_address_may_not(url: str) -> None:
+def test_return_url_on_another_origin_is_rejected(url: str) -> None:
     assert not on_origin(url, ORIGINS)
 
 
@@ -230,7 +226,7 @@ def prices(gateway: Gateway, catalogue: Catalogue) -> Prices:
     return Prices(gateway, catalogue)
 
 
-def test_a_price_or_a_plan_with_one_price_is_enough(prices: Prices, catalogue: Catalogue, strict: Any) -> None:
+def test_price_or_plan_with_one_price_is_enough_to_buy(prices: Prices, catalogue: Catalogue, strict: Any) -> None:
     for asked, price, plan in (
         ({"plan": "day_pass", "price": None}, "price_day", "day_pass"),
         ({"plan": None, "price": "price_year"}, "price_year", "supporter"),
@@ -252,7 +248,7 @@ def test_a_price_or_a_plan_with_one_price_is_enough(prices: Prices, catalogue: C
         (None, "price_all_month", "price"),
     ],
 )
-def test_what_is_not_for_sale_names_the_field(
+def test_purchase_that_is_not_for_sale_names_the_field(
     plan: str | None, price: str | None, field: str, prices: Prices, catalogue: Catalogue, strict: Any
 ) -> None:
     with pytest.raises(NotForSale) as refused:
@@ -260,7 +256,7 @@ def test_what_is_not_for_sale_names_the_field(
     assert refused.value.field == field
 
 
-def test_an_archived_price_or_one_that_opens_nothing_is_not_sold(
+def test_archived_price_or_price_that_opens_nothing_is_not_sold(
     gateway: Gateway, catalogue: Catalogue, strict: Any
 ) -> None:
     strict.put({"id": "price_year", "object": "price", "active": False})
@@ -272,9 +268,7 @@ def test_an_archived_price_or_one_that_opens_nothing_is_not_sold(
         asked_for(Prices(gateway, changed), changed, plan="day_pass", price=None)
 
 
-def test_a_plan_of_a_product_is_sold_by_the_products_only_price(
-    gateway: Gateway, catalogue: Catalogue, strict: Any
-) -> None:
+def test_plan_of_a_product_is_sold_by_its_only_price(gateway: Gateway, catalogue: Catalogue, strict: Any) -> None:
     by_product = Plan("group", "Group", ("notebook",), products=("prod_newsroom",))
     changed = replace(catalogue, plans={"group": by_product})
     prices = Prices(gateway, changed)
@@ -284,6 +278,6 @@ def test_a_plan_of_a_product_is_sold_by_the_products_only_price(
     assert asked_for(prices, changed, plan=None, price="price_seat_month")[1] == by_product
 
 
-def test_without_a_key_nothing_can_be_sold(catalogue: Catalogue) -> None:
+def test_without_a_stripe_key_nothing_can_be_bought(catalogue: Catalogue) -> None:
     with pytest.raises(StripeUnavailable, match="no_key"):
         asked_for(Prices(None, catalogue), catalogue, plan="day_pass", price=None)

@@ -38,7 +38,7 @@ OBJECTS: dict[str, tuple[dict[str, Any], tuple[Ref | PaymentRef, ...]]] = {
 
 
 @pytest.mark.parametrize("event_type", HANDLED_TYPES)
-def test_every_handled_type_points_at_what_it_is_about(event_type: str, made: Any) -> None:
+def test_every_handled_event_type_refers_to_its_object(event_type: str, made: Any) -> None:
     obj, refs = OBJECTS[HANDLED[event_type].__name__]
     found = signal(envelope(made.event(event_type, obj)))
     assert found.handled
@@ -46,12 +46,12 @@ def test_every_handled_type_points_at_what_it_is_about(event_type: str, made: An
     assert found.prices == event_type.startswith(("price.", "product."))
 
 
-def test_every_handled_type_is_one_that_stripe_has() -> None:
+def test_every_handled_event_type_exists_in_the_sdk() -> None:
     source = Path(str(stripe.__file__)).with_name("_event.py").read_text("utf-8")
     assert set(HANDLED_TYPES) <= set(re.findall(r'"([a-z_.]+)"', source))
 
 
-def test_the_types_are_asked_for_twenty_at_a_time() -> None:
+def test_event_types_are_requested_twenty_at_a_time() -> None:
     groups = type_groups()
     assert [name for group in groups for name in group] == list(HANDLED_TYPES)
     assert all(len(group) <= 20 for group in groups)
@@ -60,7 +60,7 @@ def test_the_types_are_asked_for_twenty_at_a_time() -> None:
 @pytest.mark.parametrize(
     "event_type", ["invoice.created", "invoice.upcoming", "customer.subscription.trial_will_end", "payout.paid", "x.y"]
 )
-def test_what_is_not_in_the_table_is_not_handled(event_type: str, made: Any) -> None:
+def test_event_type_outside_the_table_is_not_handled(event_type: str, made: Any) -> None:
     assert not signal(
         envelope(made.event(event_type, {"object": "invoice", "id": "in_1", "subscription": "sub_1"}))
     ).handled
@@ -75,12 +75,12 @@ def test_what_is_not_in_the_table_is_not_handled(event_type: str, made: Any) -> 
         {"parent": {"subscription_details": {"subscription": {"id": "sub_1"}}}, "subscription": None},
     ],
 )
-def test_an_invoice_leads_to_its_subscription_in_every_shape(invoice: dict[str, Any], made: Any) -> None:
+def test_invoice_leads_to_its_subscription_in_every_shape(invoice: dict[str, Any], made: Any) -> None:
     assert signal(envelope(made.event("invoice.paid", {"object": "invoice", **invoice}))).refs == (SUBSCRIPTION,)
 
 
 @pytest.mark.parametrize("invoice", [{}, {"parent": None}, {"parent": {"subscription_details": None}}, {"parent": []}])
-def test_an_invoice_of_no_subscription_does_not_concern_us(invoice: dict[str, Any], made: Any) -> None:
+def test_invoice_without_subscription_is_not_handled(invoice: dict[str, Any], made: Any) -> None:
     assert not signal(envelope(made.event("invoice.paid", {"object": "invoice", "id": "in_1", **invoice}))).handled
 
 
@@ -93,16 +93,14 @@ def test_an_invoice_of_no_subscription_does_not_concern_us(invoice: dict[str, An
         ({"object": "dispute", "id": "dp_1", "charge": {"id": "ch_1"}}, CHARGE),
     ],
 )
-def test_money_leads_to_its_payment_by_the_intent_else_by_the_charge(
-    obj: dict[str, Any], ref: PaymentRef, made: Any
-) -> None:
+def test_money_event_leads_to_its_payment_by_intent_or_charge(obj: dict[str, Any], ref: PaymentRef, made: Any) -> None:
     found = signal(envelope(made.event("charge.dispute.created", obj)))
     assert found.refs == (ref,)
     assert found.news is not None
     assert found.news.charge == (None if ref == INTENT and obj.get("charge") is None else "ch_1")
 
 
-def test_the_payload_tells_what_became_of_the_money(made: Any) -> None:
+def test_money_event_payload_has_amount_and_status(made: Any) -> None:
     refund = {"object": "refund", "id": "re_1", "payment_intent": "pi_1", "amount": 100, "status": "failed"}
     news = signal(envelope(made.event("refund.failed", refund))).news
     assert news is not None
@@ -123,7 +121,7 @@ def test_the_payload_tells_what_became_of_the_money(made: Any) -> None:
         ("checkout.session.async_payment_failed", "unpaid", False),
     ],
 )
-def test_an_event_says_since_when_a_session_is_paid(event_type: str, status: str, paid: bool, made: Any) -> None:
+def test_session_event_sets_the_time_of_payment(event_type: str, status: str, paid: bool, made: Any) -> None:
     session = made.session(payment_status=status)
     found = signal(envelope(made.event(event_type, session, created=session["created"] + 77)))
     assert found.told is not None
@@ -133,7 +131,7 @@ def test_an_event_says_since_when_a_session_is_paid(event_type: str, status: str
         assert found.told.source.paid_at == found.paid_at  # type: ignore[union-attr] # a Pass, as of mode payment
 
 
-def test_a_session_of_a_subscription_is_paid_for_by_that(made: Any) -> None:
+def test_subscription_session_is_paid_for_by_its_subscription(made: Any) -> None:
     session = made.session(mode="subscription", subscription="sub_1", payment_intent=None)
     found = signal(envelope(made.event("checkout.session.completed", session)))
     assert found.refs == (SESSION, SUBSCRIPTION)
@@ -143,7 +141,7 @@ def test_a_session_of_a_subscription_is_paid_for_by_that(made: Any) -> None:
     assert found.told.subscription == "sub_1"
 
 
-def test_a_deleted_customer_is_told_of_as_deleted(made: Any) -> None:
+def test_deleted_customer_event_reports_deleted(made: Any) -> None:
     gone = signal(envelope(made.event("customer.deleted", {"object": "customer", "id": "cus_1"}))).told
     there = signal(envelope(made.event("customer.updated", {"object": "customer", "id": "cus_1"}))).told
     assert gone is not None
@@ -152,7 +150,7 @@ def test_a_deleted_customer_is_told_of_as_deleted(made: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(RELATED))
-def test_a_thin_event_points_at_the_object_that_it_names(kind: str, made: Any) -> None:
+def test_thin_event_refers_to_its_related_object(kind: str, made: Any) -> None:
     family = {"subscription": "customer.subscription.past_due", "customer": "customer.updated"}
     thin = "v1." + family.get(kind, "invoice.paid")
     found = signal(envelope(made.thin(thin, {"id": "x_1", "type": kind, "url": "/v1/x"})))
@@ -173,7 +171,7 @@ def test_a_thin_event_points_at_the_object_that_it_names(kind: str, made: Any) -
         ("v2.core.account.updated", {"id": "acct_1", "type": "v2.core.account"}, False),
     ],
 )
-def test_of_thin_events_those_count_whose_snapshots_would(
+def test_thin_event_is_handled_like_its_snapshot_event(
     event_type: str, related: dict[str, str] | None, handled: bool, made: Any
 ) -> None:
     assert signal(envelope(made.thin(event_type, related))).handled == handled
@@ -190,7 +188,7 @@ NAMES += ["payment_status", "payment_intent", "charge", "amount", "entitlements"
 
 @settings(deadline=None)
 @given(st.sampled_from(HANDLED_TYPES), st.dictionaries(st.sampled_from(NAMES), JSON), st.dictionaries(st.text(), JSON))
-def test_no_payload_whatever_raises(event_type: str, obj: dict[str, Any], previous: dict[str, Any]) -> None:
+def test_random_event_payload_never_raises(event_type: str, obj: dict[str, Any], previous: dict[str, Any]) -> None:
     for kind in ("subscription", "checkout.session", "customer", "charge", obj.get("object")):
         event = Envelope("evt_1", event_type, 0, False, None, {"id": "x_1", **obj, "object": kind}, previous)
         events.signal(event)
@@ -199,7 +197,7 @@ def test_no_payload_whatever_raises(event_type: str, obj: dict[str, Any], previo
 @pytest.mark.parametrize(
     ("status", "told"), [("active", "canceled"), ("canceled", "canceled"), ("incomplete_expired", "incomplete_expired")]
 )
-def test_a_deleted_subscription_is_over_whatever_else_its_payload_says(status: str, told: str, made: Any) -> None:
+def test_deleted_subscription_event_is_terminal_whatever_its_status(status: str, told: str, made: Any) -> None:
     deleted = signal(envelope(made.event("customer.subscription.deleted", made.subscription(status=status))))
     assert deleted.told is not None
     assert deleted.told.terminal

@@ -24,7 +24,7 @@ def the_pass(gateway: Gateway, session: str, **how: Any) -> Pass:
     return source
 
 
-def test_a_subscription_is_read_in_one_request(gateway: Gateway, strict: Any, made: Any) -> None:
+def test_subscription_is_read_in_one_request(gateway: Gateway, strict: Any, made: Any) -> None:
     strict.put(made.subscription())
     told = gateway.read(Ref("subscription", "sub_1"))
     assert isinstance(told.source, Subscription)
@@ -48,7 +48,7 @@ def test_items_beyond_the_embedded_list_are_read_to_the_last_page(gateway: Gatew
     assert strict.asked().count(("GET", "/v1/subscription_items")) == 2
 
 
-def test_what_stripe_does_not_have_is_no_such_object(gateway: Gateway, strict: Any) -> None:
+def test_object_unknown_to_stripe_raises_no_such_object(gateway: Gateway, strict: Any) -> None:
     for ref in (
         Ref("subscription", "sub_x"),
         Ref("session", "cs_x"),
@@ -59,9 +59,7 @@ def test_what_stripe_does_not_have_is_no_such_object(gateway: Gateway, strict: A
             gateway.read(ref)
 
 
-def test_a_customer_that_was_deleted_is_told_of_as_deleted(
-    gateway: Gateway, strict: Any, stripe_itself: stripe.StripeClient
-) -> None:
+def test_deleted_customer_is_read_as_deleted(gateway: Gateway, strict: Any, stripe_itself: stripe.StripeClient) -> None:
     customer = stripe_itself.v1.customers.create({"metadata": {"reader_id": "r-1"}})
     assert not gateway.read(Ref("customer", customer.id)).deleted
     assert gateway.read(Ref("customer", customer.id)).claims.reader_id == "r-1"
@@ -69,7 +67,7 @@ def test_a_customer_that_was_deleted_is_told_of_as_deleted(
     assert gateway.read(Ref("customer", customer.id)).deleted
 
 
-def test_a_pass_starts_when_the_caller_was_told_so(
+def test_pass_starts_at_paid_at_or_else_at_its_charge(
     gateway: Gateway, strict: Any, stripe_itself: stripe.StripeClient, day_pass: Callable[..., str]
 ) -> None:
     session = day_pass(price_id="price_day")
@@ -79,7 +77,7 @@ def test_a_pass_starts_when_the_caller_was_told_so(
     assert without.paid_at == charge.created
 
 
-def test_without_our_metadata_the_line_items_say_what_was_bought(
+def test_pass_without_our_metadata_is_read_from_line_items(
     gateway: Gateway, strict: Any, day_pass: Callable[..., str]
 ) -> None:
     session = day_pass()
@@ -89,7 +87,7 @@ def test_without_our_metadata_the_line_items_say_what_was_bought(
     assert [path for _, path in strict.asked()] == [f"/v1/checkout/sessions/{session}", "/v1/refunds", "/v1/disputes"]
 
 
-def test_a_session_that_is_not_paid_costs_one_request_and_is_no_pass(
+def test_unpaid_session_costs_one_request_and_is_no_pass(
     gateway: Gateway, strict: Any, day_pass: Callable[..., str]
 ) -> None:
     session = day_pass(how="debit", price_id="price_day")
@@ -100,7 +98,7 @@ def test_a_session_that_is_not_paid_costs_one_request_and_is_no_pass(
     assert isinstance(gateway.read(Ref("session", session)).source, Pass)
 
 
-def test_refunds_add_up_and_one_that_fails_gives_the_pass_back(
+def test_refunds_add_up_and_a_failed_refund_restores_the_pass(
     gateway: Gateway, strict: Any, stripe_itself: stripe.StripeClient, day_pass: Callable[..., str]
 ) -> None:
     session = day_pass(price_id="price_day")
@@ -128,7 +126,7 @@ def test_refunds_add_up_and_one_that_fails_gives_the_pass_back(
         ("prevented", None, False),
     ],
 )
-def test_a_dispute_counts_while_it_is_open_or_lost(
+def test_dispute_counts_while_it_is_open_or_lost(
     begun: str, ended: str | None, disputed: bool, gateway: Gateway, strict: Any, day_pass: Callable[..., str]
 ) -> None:
     session = day_pass(price_id="price_day")
@@ -139,7 +137,7 @@ def test_a_dispute_counts_while_it_is_open_or_lost(
     assert the_pass(gateway, session).disputed == disputed
 
 
-def test_whatever_names_a_payment_leads_to_its_session(
+def test_every_payment_reference_leads_to_its_session(
     gateway: Gateway, strict: Any, stripe_itself: stripe.StripeClient, day_pass: Callable[..., str]
 ) -> None:
     session = day_pass(price_id="price_day")
@@ -158,7 +156,7 @@ def test_whatever_names_a_payment_leads_to_its_session(
         gateway.resolve(PaymentRef("charge", "ch_x"))
 
 
-def test_a_subscriptions_payment_leads_nowhere_and_its_invoice_to_it(
+def test_payment_of_a_subscription_leads_to_it_only_by_its_invoice(
     gateway: Gateway, strict: Any, stripe_itself: stripe.StripeClient
 ) -> None:
     customer = stripe_itself.v1.customers.create(
@@ -170,7 +168,7 @@ def test_a_subscriptions_payment_leads_nowhere_and_its_invoice_to_it(
     assert gateway.resolve(PaymentRef("invoice", str(begun.latest_invoice))) == (Ref("subscription", begun.id),)
 
 
-def test_entitlements_are_read_to_the_last_one(
+def test_entitlements_are_read_to_the_last_page(
     gateway: Gateway, strict: Any, stripe_itself: stripe.StripeClient
 ) -> None:
     customer = stripe_itself.v1.customers.create(
@@ -186,7 +184,7 @@ def test_entitlements_are_read_to_the_last_one(
     assert set(told.source.lookup_keys) == {f"feature_{n}" for n in range(13)}
 
 
-def test_every_recorded_story_is_read_as_its_final_objects(
+def test_recorded_lifecycles_are_read_as_their_final_objects(
     gateway: Gateway, control: Any, stories: list[dict[str, Any]]
 ) -> None:
     for story in stories:
@@ -202,7 +200,7 @@ def test_every_recorded_story_is_read_as_its_final_objects(
                 assert not told.source.disputed
 
 
-def test_after_a_fork_the_child_opens_its_own_connections(gateway: Gateway, control: Any, made: Any) -> None:
+def test_forked_child_opens_its_own_connections(gateway: Gateway, control: Any, made: Any) -> None:
     control.put(made.subscription())
     gateway.read(Ref("subscription", "sub_1"))
     child = os.fork()

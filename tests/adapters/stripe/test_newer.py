@@ -82,15 +82,15 @@ CASES: list[tuple[str, Mark, Mark, Verdict]] = [
 
 
 @pytest.mark.parametrize(("rule", "incoming", "applied", "verdict"), CASES, ids=[case[0] for case in CASES])
-def test_the_rules(rule: str, incoming: Mark, applied: Mark, verdict: Verdict) -> None:
+def test_newer_event_rule_gives_its_verdict(rule: str, incoming: Mark, applied: Mark, verdict: Verdict) -> None:
     assert newer(incoming, applied) == verdict
 
 
-def test_the_first_state_is_always_taken() -> None:
+def test_first_state_is_always_taken() -> None:
     assert newer(state(), None) == "take"
 
 
-def test_what_was_read_gives_way_to_a_later_event_and_to_no_earlier_one() -> None:
+def test_read_state_yields_to_a_later_event_and_not_to_an_earlier_one() -> None:
     read = mark_of_read(_told(status="active"), created=JULY)
     assert newer(state(JULY + 1, status="past_due"), read) == "take"
     assert newer(state(JULY - 1, status="past_due"), read) == "keep"
@@ -126,7 +126,7 @@ def told_by(events: list[dict[str, Any]]) -> dict[str, Facts]:
 @pytest.mark.full
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chance=st.randoms(use_true_random=False), cut=st.floats(0, 1), which=st.integers(0, 11))
-def test_any_order_of_a_recorded_story_with_repeats_ends_as_it_ended(
+def test_shuffled_and_repeated_events_end_in_the_same_state(
     stories: list[dict[str, Any]], chance: random.Random, cut: float, which: int
 ) -> None:
     events = stories[which]["events"]
@@ -136,7 +136,7 @@ def test_any_order_of_a_recorded_story_with_repeats_ends_as_it_ended(
     assert told_by(shuffled) == told_by(events)
 
 
-def test_told_in_order_a_story_ends_as_its_final_objects_are(stories: list[dict[str, Any]]) -> None:
+def test_ordered_events_end_in_the_recorded_final_objects(stories: list[dict[str, Any]]) -> None:
     for story in stories:
         ended = told_by(story["events"])
         for name, obj in story["final"]["subscriptions"].items():
@@ -145,7 +145,7 @@ def test_told_in_order_a_story_ends_as_its_final_objects_are(stories: list[dict[
             assert ended[f"subscription:{name}"] == told.facts
 
 
-def test_two_stories_in_one_second_each_end_right(made: Any) -> None:
+def test_signup_and_cancellation_in_one_second_end_right_in_any_order(made: Any) -> None:
     """Without the recorded stories: a signup within one second, in every order."""
     begun = made.subscription(status="incomplete")
     paid = made.subscription()

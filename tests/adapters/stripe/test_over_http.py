@@ -42,7 +42,7 @@ def deliver(app: DeskApp, sign: Callable[..., str]) -> Deliver:
 
 
 @pytest.mark.parametrize("scheduled", [{"cancel_at": BORN + MONTH}, {"cancel_at_period_end": True}])
-def test_a_scheduled_end_is_told_as_ending_also_once_it_has_passed(
+def test_scheduled_end_is_listed_as_ending_before_and_after_it(
     scheduled: Json, app: DeskApp, deliver: Deliver, made: Any
 ) -> None:
     deliver(made.event("customer.subscription.updated", made.subscription(**scheduled)))
@@ -54,7 +54,7 @@ def test_a_scheduled_end_is_told_as_ending_also_once_it_has_passed(
 
 @pytest.mark.parametrize("name", ["cancel_at", "trial_end", "ended_at", "created", "start", "end"])
 @pytest.mark.parametrize("moment", [-(10**14), -1, 0, 10**14])
-def test_a_time_that_no_calendar_has_is_no_failure_for_the_reader(
+def test_time_outside_the_calendar_does_not_fail_the_reader(
     name: str, moment: int, app: DeskApp, deliver: Deliver, made: Any
 ) -> None:
     status = {"trial_end": "trialing", "ended_at": "canceled"}.get(name, "active")
@@ -82,19 +82,19 @@ def buying(shop: DeskApp, return_url: str) -> Any:
     return shop.call("POST", "/v1/checkout", body)
 
 
-def test_an_address_in_capitals_is_returned_to(shop: DeskApp) -> None:
+def test_return_url_in_capitals_is_accepted(shop: DeskApp) -> None:
     assert buying(shop, "HTTPS://WWW.Example.news/Back?Yes#Top").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["straße", "a b", "{CHECKOUT_SESSION_ID}", "a\\b"])
-def test_an_address_with_odd_characters_is_told_how_to_write_them(shop: DeskApp, path: str) -> None:
+def test_return_url_with_unencoded_characters_is_rejected_with_a_hint(shop: DeskApp, path: str) -> None:
     answer = buying(shop, f"https://www.example.news/{path}")
     (error,) = answer.get_json()["errors"]
     assert (answer.status_code, error["field"]) == (422, "return_url")
     assert "percent-encoded" in error["message"]
 
 
-def test_all_that_is_wrong_with_an_order_is_named_at_once(shop: DeskApp) -> None:
+def test_all_mistakes_of_a_checkout_request_are_reported_at_once(shop: DeskApp) -> None:
     elsewhere = {"return_url": "https://www.example.org/"}
     for path, body, wrong in (
         ("checkout", {"reader": "a/b", "plan": "nope", **elsewhere}, ["reader", "return_url", "plan"]),
@@ -108,7 +108,7 @@ def test_all_that_is_wrong_with_an_order_is_named_at_once(shop: DeskApp) -> None
         assert (answer.status_code, named) == (422, wrong)
 
 
-def test_without_a_key_it_is_stripe_that_is_out_of_reach(app: DeskApp) -> None:
+def test_checkout_without_stripe_key_is_503(app: DeskApp) -> None:
     answer = buying(app, "https://www.example.news/")
     assert (answer.status_code, answer.get_json()["title"]) == (503, "Stripe is out of reach")
 
@@ -120,7 +120,7 @@ def test_doctor_without_stripe_key_reports_last_event(app: DeskApp, deliver: Del
 
 
 @pytest.mark.parametrize("page", ["https://www.example.news/", "https://www.example.news/another-story"])
-def test_who_has_paid_does_not_pay_twice_though_no_webhook_has_come(page: str, shop: DeskApp, control: Any) -> None:
+def test_paid_reader_cannot_buy_again_before_the_webhook(page: str, shop: DeskApp, control: Any) -> None:
     paid = buying(shop, "https://www.example.news/").get_json()["url"].rsplit("/", 1)[1]
     control.pay(paid)
     assert shop.reader("r-1")["sources"] == []
@@ -128,7 +128,7 @@ def test_who_has_paid_does_not_pay_twice_though_no_webhook_has_come(page: str, s
     assert shop.reader("r-1")["access"]
 
 
-def test_a_first_purchase_asks_stripe_for_nothing_more(shop: DeskApp, control: Any) -> None:
+def test_first_purchase_makes_only_the_needed_stripe_requests(shop: DeskApp, control: Any) -> None:
     control.forget()
     assert buying(shop, "https://www.example.news/").status_code == 200
     assert [path for method, path in control.asked() if "prices" not in path] == [
@@ -137,7 +137,7 @@ def test_a_first_purchase_asks_stripe_for_nothing_more(shop: DeskApp, control: A
     ]
 
 
-def test_what_she_pays_for_another_hinders_no_purchase(
+def test_gift_to_another_reader_does_not_block_a_purchase(
     shop: DeskApp, control: Any, stripe_itself: stripe.StripeClient
 ) -> None:
     control.pay(buying(shop, "https://www.example.news/").get_json()["url"].rsplit("/", 1)[1])
@@ -147,7 +147,7 @@ def test_what_she_pays_for_another_hinders_no_purchase(
 
 
 @pytest.mark.parametrize(("sold", "level"), [(True, "wrong"), (False, "note")])
-def test_who_sells_and_refuses_every_webhook_needs_a_hand(
+def test_doctor_reports_missing_webhook_secret_as_wrong_when_selling(
     sold: bool, level: str, shop: DeskApp, make_desk: MakeDesk, valkey_url: str
 ) -> None:
     found = (shop if sold else make_desk(valkey_url)).service.doctor.findings()
@@ -155,9 +155,7 @@ def test_who_sells_and_refuses_every_webhook_needs_a_hand(
     assert webhook.level == level
 
 
-def test_a_summary_that_became_empty_is_told_as_a_source_that_gives_nothing(
-    app: DeskApp, deliver: Deliver, made: Any
-) -> None:
+def test_empty_entitlement_summary_is_listed_and_gives_nothing(app: DeskApp, deliver: Deliver, made: Any) -> None:
     deliver(made.event("customer.updated", {"id": "cus_1", "object": "customer", "metadata": {"reader_id": "r-1"}}))
     for number, (keys, access) in enumerate(((["notebook"], True), ([], False))):
         rows = [{"id": f"ent_{key}", "object": "entitlements.active_entitlement", "lookup_key": key} for key in keys]
@@ -178,7 +176,7 @@ def test_a_summary_that_became_empty_is_told_as_a_source_that_gives_nothing(
 
 
 @pytest.mark.parametrize(("change", "asked"), [({}, True), ({"livemode": True}, False), ({"account": "acct_1"}, False)])
-def test_a_price_event_of_ours_has_the_offers_prices_asked_for_again(
+def test_price_event_of_our_account_refreshes_prices(
     change: Json, asked: bool, app: DeskApp, deliver: Deliver, made: Any
 ) -> None:
     before = app.service.prices_changed.value()
@@ -186,7 +184,7 @@ def test_a_price_event_of_ours_has_the_offers_prices_asked_for_again(
     assert app.service.prices_changed.value() == before + asked
 
 
-def test_what_may_change_is_looked_at_at_once_so_that_the_first_change_is_noticed(app: DeskApp, until: Until) -> None:
+def test_background_tasks_run_once_at_start(app: DeskApp, until: Until) -> None:
     looked: list[int] = []
     care = BackgroundTasks([lambda: looked.append(app.service.prices_changed.value())], every=3_600)
     care.start()

@@ -54,29 +54,29 @@ def after(*news: PaymentNews) -> Payment:
     return payment
 
 
-def test_the_table_of_disputes_has_every_status_that_the_sdk_knows() -> None:
+def test_dispute_table_has_every_status_of_the_sdk() -> None:
     source = Path(str(stripe.__file__)).with_name("_dispute.py").read_text("utf-8")
     known = set(re.findall(r"`(\w+)`", source.split("The current status of a dispute.")[1].split('"""')[0]))
     assert known == set(DISPUTES) == set(DISPUTED)
 
 
 @pytest.mark.parametrize("status", sorted(DISPUTED))
-def test_a_dispute_ends_a_pass_while_it_is_open_or_lost(status: str) -> None:
+def test_dispute_ends_a_pass_while_open_or_lost(status: str) -> None:
     assert with_payment(PASS, after(dispute(status))).disputed == DISPUTED[status]
     assert after(dispute(status)).disputed == DISPUTES[status][1]
 
 
-def test_a_word_that_stripe_has_yet_to_invent_takes_nothing_away() -> None:
+def test_unknown_dispute_status_changes_nothing() -> None:
     assert not after(dispute("arbitrated")).disputed
     assert after(dispute("lost"), dispute("arbitrated")).disputed
 
 
-def test_a_won_dispute_gives_the_pass_back_also_when_its_beginning_comes_later() -> None:
+def test_won_dispute_restores_the_pass_also_out_of_order() -> None:
     assert not after(dispute("needs_response"), dispute("under_review"), dispute("won")).disputed
     assert not after(dispute("won"), dispute("needs_response")).disputed
 
 
-def test_refunds_add_up_and_only_the_whole_amount_ends_a_pass() -> None:
+def test_refunds_add_up_and_only_the_full_amount_ends_a_pass() -> None:
     assert not with_payment(PASS, after(refund("re_1", 100))).refunded
     assert with_payment(PASS, after(refund("re_1", 100), refund("re_2", 200, "pending"))).refunded
     assert not with_payment(PASS, Payment(None, 0)).refunded
@@ -84,13 +84,13 @@ def test_refunds_add_up_and_only_the_whole_amount_ends_a_pass() -> None:
 
 
 @pytest.mark.parametrize("status", sorted(REFUND_ENDS))
-def test_a_refund_that_comes_to_nothing_gives_the_pass_back(status: str) -> None:
+def test_unsuccessful_refund_restores_the_pass(status: str) -> None:
     assert after(refund("re_1", 300), refund("re_1", 300, status)).refunded == 0
     assert after(charge(300), refund("re_1", 300), refund("re_1", 300, status)).refunded == 0
     assert after(refund("re_1", 300, status), charge(300), refund("re_1", 300, "pending")).refunded == 0
 
 
-def test_a_charge_alone_tells_what_was_refunded_and_repeats_do_not_add_up() -> None:
+def test_charge_sets_the_refunded_amount_and_repeats_do_not_add_up() -> None:
     assert after(charge(100), charge(300), charge(100), charge(300)).refunded == 300
     assert after(charge(100), refund("re_1", 100)).refunded == 100
 
@@ -109,21 +109,21 @@ NEWS = st.one_of(
 
 @settings(deadline=None)
 @given(st.lists(NEWS, max_size=8).flatmap(lambda news: st.tuples(st.just(news), st.permutations(news * 2))))
-def test_neither_order_nor_repeats_matter(told: tuple[list[PaymentNews], list[PaymentNews]]) -> None:
+def test_payment_does_not_depend_on_order_or_repeats(told: tuple[list[PaymentNews], list[PaymentNews]]) -> None:
     once, shuffled = told
     assert after(*once) == after(*shuffled)
 
 
 @settings(deadline=None)
 @given(st.lists(NEWS, max_size=6), st.lists(NEWS, max_size=6))
-def test_two_halves_of_what_is_known_join_to_the_whole(one: list[PaymentNews], other: list[PaymentNews]) -> None:
+def test_joined_halves_of_a_payment_equal_the_whole(one: list[PaymentNews], other: list[PaymentNews]) -> None:
     assert joined(after(*one), after(*other)) == after(*one, *other) == joined(after(*other), after(*one))
 
 
 @pytest.mark.parametrize(
     ("name", "refunded", "disputed"), [("refund_partial_then_full", 300, 0), ("dispute_won", 0, 0)]
 )
-def test_the_recorded_payments_end_as_they_ended_in_any_order(
+def test_recorded_payments_end_the_same_in_any_order(
     name: str, refunded: int, disputed: int, stories: list[dict[str, Any]]
 ) -> None:
     story = next(story for story in stories if story["name"] == name)
@@ -137,7 +137,7 @@ def test_the_recorded_payments_end_as_they_ended_in_any_order(
         assert (payment.refunded, payment.disputed) == (refunded, bool(disputed))
 
 
-def test_while_a_recorded_dispute_is_open_it_counts(stories: list[dict[str, Any]]) -> None:
+def test_recorded_dispute_counts_while_it_is_open(stories: list[dict[str, Any]]) -> None:
     events = next(story for story in stories if story["name"] == "dispute_won")["events"]
     told = [news for event in events if (news := signal(envelope(event)).news)]
     states = [after(*told[: n + 1]).disputed for n in range(len(told))]

@@ -21,7 +21,7 @@ def prices(gateway: Gateway, catalogue: Catalogue) -> Iterator[Prices]:
     made.stop()
 
 
-def test_they_are_unknown_until_stripe_has_answered(
+def test_prices_are_unknown_until_stripe_answered(
     prices: Prices, catalogue: Catalogue, strict: Any, wait: Callable[..., Any]
 ) -> None:
     supporter = catalogue.plans["supporter"]
@@ -38,7 +38,7 @@ def test_they_are_unknown_until_stripe_has_answered(
     assert prices.of(catalogue.plans["vip"]) == ()
 
 
-def test_a_price_event_has_them_asked_for_again(
+def test_price_event_refreshes_prices(
     prices: Prices, catalogue: Catalogue, strict: Any, wait: Callable[..., Any]
 ) -> None:
     prices.start()
@@ -48,15 +48,13 @@ def test_a_price_event_has_them_asked_for_again(
     wait(lambda: prices.tags()["price_month"].amount == 700)
 
 
-def test_an_archived_price_is_not_offered(prices: Prices, catalogue: Catalogue, strict: Any) -> None:
+def test_archived_price_is_not_offered(prices: Prices, catalogue: Catalogue, strict: Any) -> None:
     strict.put({"id": "price_month", "object": "price", "active": False})
     prices.refresh()
     assert [tag.id for tag in prices.of(catalogue.plans["supporter"])] == ["price_year"]
 
 
-def test_a_plan_of_a_product_offers_that_products_prices_but_none_of_another_plans(
-    gateway: Gateway, catalogue: Catalogue, strict: Any
-) -> None:
+def test_plan_of_a_product_omits_prices_of_other_plans(gateway: Gateway, catalogue: Catalogue, strict: Any) -> None:
     monthly = Plan("monthly", "Monthly", ("notebook",), prices=("price_month",))
     rest = Plan("rest", "Rest", ("notebook",), products=("prod_supporter",))
     prices = Prices(gateway, replace(catalogue, plans={"monthly": monthly, "rest": rest}))
@@ -65,7 +63,7 @@ def test_a_plan_of_a_product_offers_that_products_prices_but_none_of_another_pla
     assert [tag.id for tag in prices.of(rest)] == ["price_year"]
 
 
-def test_what_was_known_stays_while_stripe_fails(prices: Prices, strict: Any) -> None:
+def test_known_prices_stay_while_stripe_fails(prices: Prices, strict: Any) -> None:
     prices.refresh()
     known = prices.tags()
     strict.ask("POST", "/faults", {"status": 500})
@@ -74,7 +72,7 @@ def test_what_was_known_stays_while_stripe_fails(prices: Prices, strict: Any) ->
     assert prices.tags() == known
 
 
-def test_the_background_survives_a_failing_stripe_and_can_be_stopped(
+def test_background_refresh_survives_a_stripe_failure_and_stops(
     prices: Prices, strict: Any, wait: Callable[..., Any]
 ) -> None:
     strict.ask("POST", "/faults", {"status": 500})
@@ -84,7 +82,7 @@ def test_the_background_survives_a_failing_stripe_and_can_be_stopped(
     assert prices.tags() == {}
 
 
-def test_a_price_that_is_not_known_yet_is_asked_for_at_once(prices: Prices, strict: Any) -> None:
+def test_unknown_price_is_read_at_once(prices: Prices, strict: Any) -> None:
     found = prices.find("price_day")
     assert found is not None
     assert found.amount == 300
@@ -95,7 +93,7 @@ def test_a_price_that_is_not_known_yet_is_asked_for_at_once(prices: Prices, stri
     assert strict.asked() == []
 
 
-def test_without_a_key_there_are_none(catalogue: Catalogue) -> None:
+def test_without_a_stripe_key_there_are_no_prices(catalogue: Catalogue) -> None:
     prices = Prices(None, catalogue)
     prices.start()
     prices.refresh()

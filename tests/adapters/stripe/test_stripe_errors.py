@@ -66,13 +66,15 @@ ANSWERS: list[tuple[int, Any, type[StripeFailure], str]] = [
 
 
 @pytest.mark.parametrize(("status", "body", "kind", "why"), ANSWERS)
-def test_an_answer_means_one_thing(status: int, body: Any, kind: type[StripeFailure], why: str, canned: Any) -> None:
+def test_stripe_answer_becomes_one_exception_with_its_reason(
+    status: int, body: Any, kind: type[StripeFailure], why: str, canned: Any
+) -> None:
     canned.says(status, body)
     found = trouble(canned)
     assert (type(found), found.why) == (kind, why)
 
 
-def test_every_error_of_the_sdk_has_a_meaning() -> None:
+def test_every_sdk_error_has_a_meaning() -> None:
     tree: list[type[stripe.StripeError]] = [stripe.StripeError]
     for kind in tree:
         tree += kind.__subclasses__()
@@ -82,7 +84,7 @@ def test_every_error_of_the_sdk_has_a_meaning() -> None:
     assert type(meaning(stripe.APIError("sub_1"))) is StripeUnavailable
 
 
-def test_a_refusal_for_asking_too_often_says_which_limit_and_until_when(canned: Any) -> None:
+def test_rate_limit_error_has_its_limit_and_retry_after(canned: Any) -> None:
     canned.says(429, problem("invalid_request_error"), **{"Stripe-Rate-Limited-Reason": "endpoint-rate"})
     found = trouble(canned)
     assert isinstance(found, StripeUnavailable)
@@ -93,20 +95,20 @@ def test_a_refusal_for_asking_too_often_says_which_limit_and_until_when(canned: 
 @pytest.mark.parametrize(
     ("told", "least", "most"), [("7", 6, 7), ("86400", 59, LONGEST_TOLD), ("tomorrow", 0, FIRST_PAUSE)]
 )
-def test_stripes_own_word_on_when_to_ask_again_is_followed(told: str, least: float, most: float, canned: Any) -> None:
+def test_retry_after_of_stripe_is_followed_within_bounds(told: str, least: float, most: float, canned: Any) -> None:
     canned.says(429, problem("invalid_request_error"), **{"Retry-After": told})
     found = trouble(canned)
     assert isinstance(found, StripeUnavailable)
     assert least < found.retry_after <= most
 
 
-def test_who_is_in_no_hurry_asks_again_after_a_429(control: Any, gateway: Gateway) -> None:
+def test_worker_read_retries_after_429(control: Any, gateway: Gateway) -> None:
     control.ask("POST", "/faults", {"status": 429, "times": 1})
     with pytest.raises(NoSuchObject):
         gateway.read(SUBSCRIPTION, patience="worker")
 
 
-def test_after_a_429_nobody_who_waits_asks_until_the_pause_is_over(canned: Any) -> None:
+def test_inline_reads_pause_after_429(canned: Any) -> None:
     gateway = Gateway("sk_test_x", canned.url, Allowance())
     canned.says(429, problem("invalid_request_error"))
     for expected in ("rate_limited", "busy", "busy"):
@@ -117,12 +119,12 @@ def test_after_a_429_nobody_who_waits_asks_until_the_pause_is_over(canned: Any) 
     assert len(canned.requests) == 1
 
 
-def test_a_reason_that_is_no_word_is_not_repeated(canned: Any) -> None:
+def test_rate_limit_reason_with_unsafe_characters_is_dropped(canned: Any) -> None:
     canned.says(429, problem("invalid_request_error"), **{"Stripe-Rate-Limited-Reason": "see {reader} r-1"})
     assert trouble(canned).why == "rate_limited"
 
 
-def test_a_port_that_nobody_listens_on_is_out_of_reach() -> None:
+def test_closed_port_is_unreachable() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -131,7 +133,7 @@ def test_a_port_that_nobody_listens_on_is_out_of_reach() -> None:
 
 
 @pytest.mark.full
-def test_a_stripe_that_hangs_is_given_up_inline_after_two_seconds(control: Any, gateway: Gateway) -> None:
+def test_hanging_stripe_times_out_inline_after_two_seconds(control: Any, gateway: Gateway) -> None:
     control.ask("POST", "/faults", {"hang": 20})
     begun = time.monotonic()
     with pytest.raises(StripeUnavailable, match="unreachable"):
@@ -141,7 +143,7 @@ def test_a_stripe_that_hangs_is_given_up_inline_after_two_seconds(control: Any, 
 
 
 @pytest.mark.parametrize("begins", [b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n", b"HTTP/1.1 200 OK\r\nX-Long: "])
-def test_an_answer_that_comes_byte_by_byte_is_given_up_like_one_that_does_not_come(begins: bytes) -> None:
+def test_answer_sent_byte_by_byte_times_out(begins: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         dripping = threading.Thread(target=drip, args=(server, begins))
         dripping.start()
@@ -163,7 +165,7 @@ def drip(server: socket.socket, begins: bytes) -> None:
             taken.sendall(b" ")
 
 
-def test_a_stripe_that_hangs_holds_few_threads_and_the_others_go_on(control: Any, gateway: Gateway, wait: Any) -> None:
+def test_hanging_stripe_occupies_few_threads_and_others_continue(control: Any, gateway: Gateway, wait: Any) -> None:
     lines, threads = PATIENCE["inline"].lines, 30
     control.ask("POST", "/faults", {"hang": 20})
     with ThreadPoolExecutor(threads) as pool:
@@ -173,14 +175,14 @@ def test_a_stripe_that_hangs_holds_few_threads_and_the_others_go_on(control: Any
         control.ask("DELETE", "/faults")
 
 
-def test_one_request_is_all_that_an_inline_read_makes_of_a_failing_stripe(canned: Any) -> None:
+def test_failing_stripe_gets_one_request_per_read(canned: Any) -> None:
     canned.says(500, problem("api_error"), **{"Stripe-Should-Retry": "true"})
     trouble(canned)
     trouble(canned, patience="worker")
     assert len(canned.requests) == 2
 
 
-def test_every_request_names_the_version_and_tells_nothing_of_this_machine(canned: Any) -> None:
+def test_every_request_has_the_api_version_and_no_telemetry(canned: Any) -> None:
     canned.says(500, b"")
     trouble(canned)
     seen = canned.seen[0]
@@ -189,7 +191,7 @@ def test_every_request_names_the_version_and_tells_nothing_of_this_machine(canne
     assert "telemetry" not in str(seen).lower()
 
 
-def test_an_id_that_would_lead_elsewhere_is_no_object(canned: Any) -> None:
+def test_unsafe_object_id_is_no_such_object(canned: Any) -> None:
     gateway = Gateway("sk_test_x", canned.url, Allowance())
     for name in ("", ".", "..", "a" * 256, "a\nb"):
         with pytest.raises(NoSuchObject):
@@ -201,7 +203,7 @@ def test_an_id_that_would_lead_elsewhere_is_no_object(canned: Any) -> None:
     assert canned.requests == ["GET /v1/customers/..%2F..%2Faccount%3Fx%3D%2Fy%23z"]
 
 
-def test_no_parameter_reaches_a_log(canned: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_request_parameters_never_reach_the_log(canned: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     gateway = Gateway("sk_test_secret", canned.url, Allowance())
     canned.says(400, problem("invalid_request_error", param="metadata"))
@@ -219,7 +221,7 @@ class Timer:
         return self.now
 
 
-def test_the_allowance_is_a_burst_and_then_a_pace() -> None:
+def test_rate_limiter_allows_a_burst_then_a_steady_rate() -> None:
     timer = Timer()
     allowance = Allowance(per_second=10, burst=20, timer=timer)
     assert [allowance.take(0) for _ in range(20)] == [0.0] * 20
@@ -231,7 +233,7 @@ def test_the_allowance_is_a_burst_and_then_a_pace() -> None:
     assert allowance.take(0) is None
 
 
-def test_who_is_not_let_in_takes_nothing() -> None:
+def test_rejected_request_consumes_no_allowance() -> None:
     timer = Timer()
     allowance = Allowance(per_second=10, burst=1, timer=timer)
     assert allowance.take(0) == 0
@@ -240,7 +242,7 @@ def test_who_is_not_let_in_takes_nothing() -> None:
     assert allowance.take(0) == pytest.approx(0)
 
 
-def test_pauses_double_until_stripe_answers_again() -> None:
+def test_pauses_double_until_stripe_answers() -> None:
     timer = Timer()
     allowance = Allowance(timer=timer)
     pauses = []
@@ -254,7 +256,7 @@ def test_pauses_double_until_stripe_answers_again() -> None:
     assert allowance.refused() == FIRST_PAUSE
 
 
-def test_threads_share_one_allowance() -> None:
+def test_threads_share_one_rate_limiter() -> None:
     allowance = Allowance(per_second=0.001, burst=50)
     let_in: list[bool] = []
     threads = [

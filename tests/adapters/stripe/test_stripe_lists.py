@@ -18,7 +18,7 @@ from service.domain.stripe_facts import Ref
 BORN = 1_793_491_200
 
 
-def test_a_list_that_turns_in_a_circle_is_not_followed(canned: Any, made: Any) -> None:
+def test_list_that_repeats_its_page_stops_with_an_error(canned: Any, made: Any) -> None:
     canned.says(200, {"object": "list", "data": [made.subscription()], "has_more": True, "url": "/v1/subscriptions"})
     with pytest.raises(StripeUnavailable, match="odd_answer"):
         list(Gateway("sk_test_x", canned.url, Allowance()).all_subscriptions())
@@ -41,7 +41,7 @@ def events_at(control: Any, *moments: int) -> list[str]:
     return [f"evt_{n}" for n in range(len(moments))]
 
 
-def test_events_come_the_oldest_first_from_a_moment_on(gateway: Gateway, strict: Any) -> None:
+def test_events_are_listed_oldest_first_from_a_given_time(gateway: Gateway, strict: Any) -> None:
     events_at(strict, BORN + 2, BORN, BORN + 1, BORN + 3)
     assert [event.created - BORN for event in gateway.events_since(None)] == [0, 1, 2, 3]
     assert [event.created - BORN for event in gateway.events_since(BORN + 2)] == [2, 3]
@@ -50,7 +50,7 @@ def test_events_come_the_oldest_first_from_a_moment_on(gateway: Gateway, strict:
 
 
 @pytest.mark.full
-def test_many_events_come_each_once_and_in_order(gateway: Gateway, strict: Any) -> None:
+def test_many_events_are_listed_once_each_in_order(gateway: Gateway, strict: Any) -> None:
     """Crowded seconds, a gap of weeks, and what Stripe keeps longer than it promises."""
     moments = [BORN - 40 * 86_400 + n for n in range(5)] + [BORN + n // 9 for n in range(600)] + [BORN + 1_000] * 250
     names = events_at(strict, *moments)
@@ -60,13 +60,13 @@ def test_many_events_come_each_once_and_in_order(gateway: Gateway, strict: Any) 
     assert len(list(gateway.events_since(BORN + 1_000))) == 250
 
 
-def test_what_is_not_handled_is_not_asked_for(gateway: Gateway, strict: Any) -> None:
+def test_unhandled_event_types_are_not_requested(gateway: Gateway, strict: Any) -> None:
     strict.ask("POST", "/event", {"type": "payout.paid", "object": {"object": "payout"}, "send": False})
     assert list(gateway.events_since(None)) == []
     assert gateway.newest_event() is None
 
 
-def test_an_event_of_no_shape_is_passed_over(gateway: Gateway, canned: Any, made: Any) -> None:
+def test_malformed_event_is_skipped(gateway: Gateway, canned: Any, made: Any) -> None:
     good = made.event("invoice.paid", {"object": "invoice"})
     rows = [good, {"id": "evt_2", "object": "event", "created": 1}]
     canned.says(200, {"object": "list", "data": rows, "has_more": False, "url": "/v1/events"})
@@ -74,14 +74,14 @@ def test_an_event_of_no_shape_is_passed_over(gateway: Gateway, canned: Any, made
     assert {event.id for event in found} == {"evt_1"}
 
 
-def test_the_sweep_lists_subscriptions_of_every_status(gateway: Gateway, strict: Any, made: Any) -> None:
+def test_full_sync_lists_subscriptions_of_every_status(gateway: Gateway, strict: Any, made: Any) -> None:
     for n, status in enumerate(("active", "canceled", "incomplete_expired", "paused")):
         strict.put(made.subscription(id=f"sub_{n}", status=status))
     found = {told.ref.id: told.source.status for told in gateway.all_subscriptions()}  # type: ignore[union-attr] # subscriptions all
     assert found == {"sub_0": "active", "sub_1": "canceled", "sub_2": "incomplete_expired", "sub_3": "paused"}
 
 
-def test_the_sweep_lists_sessions_with_what_became_of_the_payments(
+def test_full_sync_lists_sessions_with_refunds_and_disputes(
     gateway: Gateway, strict: Any, stripe_itself: stripe.StripeClient, day_pass: Callable[..., str]
 ) -> None:
     kept, refunded, disputed = (day_pass(price_id="price_day") for _ in range(3))
@@ -120,25 +120,25 @@ def test_prices_are_found_by_id_and_by_lookup_key(
     assert made.id in {tag.id for tag in gateway.active_prices()}
 
 
-def test_a_price_without_an_amount_has_none(canned: Any) -> None:
+def test_price_without_whole_amount_has_none(canned: Any) -> None:
     price = {"id": "price_1", "object": "price", "unit_amount": None, "unit_amount_decimal": "0.5", "currency": "usd"}
     canned.says(200, {"object": "list", "data": [price], "has_more": False, "url": "/v1/prices"})
     assert Gateway("sk_test_x", canned.url, Allowance()).active_prices()[0].amount is None
 
 
-def test_the_account_says_whose_key_it_is_and_how_far_the_clock_is_off(gateway: Gateway, strict: Any) -> None:
+def test_account_has_its_id_and_the_clock_difference(gateway: Gateway, strict: Any) -> None:
     assert gateway.account().id
     assert abs(gateway.account().clock_ahead or 99) < 3
     ahead = gateway.account(clock=lambda: time.time() + 500).clock_ahead
     assert ahead == pytest.approx(500, abs=3)
 
 
-def test_webhook_endpoints_are_told_as_registered(gateway: Gateway, strict: Any) -> None:
+def test_webhook_endpoints_are_listed_as_registered(gateway: Gateway, strict: Any) -> None:
     strict.ask("POST", "/webhook_endpoints", {"url": "http://127.0.0.1:9/v1/stripe/webhook", "secret": "whsec_1"})
     (endpoint,) = gateway.webhook_endpoints()
     assert (endpoint.url, endpoint.enabled, endpoint.types) == ("http://127.0.0.1:9/v1/stripe/webhook", True, ("*",))
 
 
-def test_the_sweep_lists_customers_with_whose_they_say_they_are(gateway: Gateway, strict: Any) -> None:
+def test_full_sync_lists_customers_with_their_owner_claims(gateway: Gateway, strict: Any) -> None:
     made, _ = gateway.new_customer({"metadata": {"reader_id": "r-1"}}, "once")
     assert [(told.ref.id, told.claims.reader_id) for told in gateway.customers()] == [(made, "r-1")]

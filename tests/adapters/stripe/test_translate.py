@@ -40,7 +40,7 @@ def with_items(made: Any, *items_of: dict[str, Any], **changes: Any) -> Subscrip
     return subscription(made.subscription(items={"object": "list", "data": list(items_of)}, **changes))[1]
 
 
-def test_a_subscription_says_what_it_gives_to_whom(made: Any) -> None:
+def test_subscription_is_translated_with_items_customer_and_claims(made: Any) -> None:
     told, source = subscription(made.subscription())
     assert source == Subscription("sub_1", "active", (PAID_FOR,), BORN)
     assert (told.ref.text, told.customer, told.claims) == ("subscription:sub_1", "cus_1", Claims(reader_id="r-1"))
@@ -48,44 +48,44 @@ def test_a_subscription_says_what_it_gives_to_whom(made: Any) -> None:
 
 
 @pytest.mark.parametrize("status", [*STANDING, "something_new"])
-def test_every_status_is_told_in_stripes_own_word(status: str, made: Any) -> None:
+def test_every_status_keeps_the_name_of_stripe(status: str, made: Any) -> None:
     told, source = subscription(made.subscription(status=status))
     assert source.status == status
     assert told.terminal == (status in ("canceled", "incomplete_expired"))
 
 
 @pytest.mark.parametrize("status", [None, 7, "", [], ...])
-def test_without_a_status_it_is_unknown_and_gives_nothing(status: Any, made: Any) -> None:
+def test_missing_status_is_unknown(status: Any, made: Any) -> None:
     obj = made.subscription(status=status)
     if status is ...:
         del obj["status"]
     assert subscription(obj)[1].status not in STANDING
 
 
-def test_ends_are_told_as_stripe_has_them(made: Any) -> None:
+def test_end_dates_are_translated_unchanged(made: Any) -> None:
     ends = {"trial_end": 1, "cancel_at": 2, "ended_at": 3, "cancel_at_period_end": True}
     source = subscription(made.subscription(**ends))[1]
     assert (source.trial_end, source.cancel_at, source.ended_at, source.cancel_at_period_end) == (1, 2, 3, True)
 
 
-def test_pause_collection_and_what_is_pending_change_nothing(made: Any) -> None:
+def test_pause_collection_and_pending_update_change_nothing(made: Any) -> None:
     later = {"subscription_items": [item(price="price_year")], "expires_at": 1}
     paused = made.subscription(pause_collection={"behavior": "void"}, pending_update=later, schedule="sub_sched_1")
     assert subscription(paused)[1] == subscription(made.subscription())[1]
 
 
-def test_before_basil_the_period_stood_at_the_top(made: Any) -> None:
+def test_top_level_period_of_old_versions_is_read(made: Any) -> None:
     old = item(current_period_start=..., current_period_end=...)
     source = with_items(made, old, current_period_start=BORN, current_period_end=BORN + MONTH)
     assert source.items == (PAID_FOR,)
 
 
-def test_a_period_of_its_own_beats_the_one_at_the_top(made: Any) -> None:
+def test_item_period_takes_precedence_over_the_top_level_period(made: Any) -> None:
     source = with_items(made, item(), current_period_start=1, current_period_end=2)
     assert source.items == (PAID_FOR,)
 
 
-def test_several_items_keep_their_own_periods_and_quantities(made: Any) -> None:
+def test_several_items_keep_their_periods_and_quantities(made: Any) -> None:
     year = item(id="si_2", price={"id": "price_year"}, quantity=5, current_period_end=BORN + 365 * 86_400)
     obj = made.subscription(items={"data": [item(), year]})
     told, source = subscription(obj)
@@ -111,28 +111,28 @@ def test_several_items_keep_their_own_periods_and_quantities(made: Any) -> None:
         ),
     ],
 )
-def test_a_price_is_an_id_an_object_or_once_a_plan(changes: Any, expected: tuple[str | None, ...], made: Any) -> None:
+def test_price_is_read_from_id_object_or_plan(changes: Any, expected: tuple[str | None, ...], made: Any) -> None:
     (found,) = with_items(made, item(**changes)).items
     assert (found.price, found.lookup_key, found.product) == expected
 
 
-def test_the_oldest_shape_has_its_only_price_at_the_top(made: Any) -> None:
+def test_oldest_shape_has_its_only_price_at_the_top_level(made: Any) -> None:
     obj = made.subscription(plan={"id": "gold"}, quantity=2, current_period_start=1, current_period_end=9)
     del obj["items"]
     assert subscription(obj)[1].items == (Item("gold", None, None, 2, 1, 9),)
 
 
 @pytest.mark.parametrize("bad", [{"price": ...}, {"price": {}}, {"price": 7}, {"deleted": True}])
-def test_an_item_that_is_none_is_left_out(bad: Any, made: Any) -> None:
+def test_invalid_item_is_ignored(bad: Any, made: Any) -> None:
     assert with_items(made, item(**bad), item()).items == (PAID_FOR,)
 
 
 @pytest.mark.parametrize(("quantity", "taken"), [(..., 1), (None, 1), ("7", 1), (-3, 0), (Decimal("4"), 4), (True, 1)])
-def test_a_quantity_that_cannot_be_read_is_one(quantity: Any, taken: int, made: Any) -> None:
+def test_unreadable_quantity_is_one(quantity: Any, taken: int, made: Any) -> None:
     assert with_items(made, item(quantity=quantity)).items[0].quantity == taken
 
 
-def test_a_list_that_is_cut_off_says_so_unless_all_of_it_was_read(made: Any) -> None:
+def test_truncated_item_list_is_partial_unless_read_fully(made: Any) -> None:
     obj = made.subscription(items={"data": [item()], "has_more": True})
     assert subscription(obj)[0].partial
     whole_list = translate.subscription(obj, [item(), item(price="price_year")])
@@ -141,7 +141,7 @@ def test_a_list_that_is_cut_off_says_so_unless_all_of_it_was_read(made: Any) -> 
     assert whole_list.quantity == 2
 
 
-def test_without_a_period_a_subscription_ends_as_it_begins(made: Any) -> None:
+def test_subscription_without_period_ends_when_it_starts(made: Any) -> None:
     (found,) = with_items(made, item(current_period_start=..., current_period_end=...)).items
     assert (found.start, found.end) == (BORN, BORN)
 
@@ -154,17 +154,17 @@ def test_without_a_period_a_subscription_ends_as_it_begins(made: Any) -> None:
         ({"customer": None}, None),
     ],
 )
-def test_the_customer_is_an_id_an_object_or_an_account(changes: Any, customer: str | None, made: Any) -> None:
+def test_customer_is_read_from_id_object_or_account(changes: Any, customer: str | None, made: Any) -> None:
     assert subscription(made.subscription(**changes))[0].customer == customer
 
 
 @pytest.mark.parametrize("read", [translate.subscription, translate.session, translate.customer])
 @pytest.mark.parametrize("obj", [{}, {"id": None}, {"id": 7}, {"id": ""}, {"id": "\ud800"}])
-def test_what_has_no_id_tells_nothing(read: Callable[[Any], Told | None], obj: Any) -> None:
+def test_object_without_id_is_ignored(read: Callable[[Any], Told | None], obj: Any) -> None:
     assert read(obj) is None
 
 
-def test_claims_are_read_from_metadata_and_never_from_an_address(made: Any) -> None:
+def test_claims_are_read_from_metadata_and_never_from_email(made: Any) -> None:
     metadata = {"reader_id": "r-1", "gift_recipient": "r-2", "gift": "pending", "email": "r@example.org"}
     obj = made.session(metadata=metadata, customer_details={"email": "r@example.org"}, client_reference_id="r-3")
     told = translate.session(obj)
@@ -181,9 +181,7 @@ PASSES = [("complete", "paid"), ("complete", "no_payment_required")]
 @pytest.mark.parametrize("mode", ["payment", "subscription", "setup", "something_new", None])
 @pytest.mark.parametrize("status", ["open", "complete", "expired"])
 @pytest.mark.parametrize("payment_status", ["paid", "unpaid", "no_payment_required", None])
-def test_a_session_is_a_pass_only_once_it_is_paid_and_complete(
-    mode: Any, status: str, payment_status: Any, made: Any
-) -> None:
+def test_session_is_a_pass_only_when_paid_and_complete(mode: Any, status: str, payment_status: Any, made: Any) -> None:
     told = translate.session(made.session(mode=mode, status=status, payment_status=payment_status), paid_at=BORN + 5)
     assert told is not None
     if mode == "payment" and (status, payment_status) in PASSES:
@@ -195,7 +193,7 @@ def test_a_session_is_a_pass_only_once_it_is_paid_and_complete(
     assert (told.payment is not None) == (mode == "payment")
 
 
-def test_a_pass_is_of_the_price_that_our_checkout_named_else_of_all_the_lines(made: Any) -> None:
+def test_pass_has_the_price_of_our_checkout_or_of_all_line_items(made: Any) -> None:
     lines: list[dict[str, Any]] = [
         {"price": None},
         {"price": {"id": "price_day", "lookup_key": "day", "product": "prod_day_pass"}},
@@ -215,20 +213,20 @@ def test_a_pass_is_of_the_price_that_our_checkout_named_else_of_all_the_lines(ma
     assert expanded.source == unnamed.source
 
 
-def test_what_became_of_the_payment_ends_the_pass(made: Any) -> None:
+def test_refund_and_dispute_of_the_payment_are_in_the_pass(made: Any) -> None:
     back = translate.session(made.session(), payment=Payment("pi_1", 300, refunded=300, disputed=True))
     assert back is not None
     assert isinstance(back.source, Pass)
     assert (back.source.refunded, back.source.disputed) == (True, True)
 
 
-def test_a_session_of_a_subscription_names_it(made: Any) -> None:
+def test_subscription_session_names_its_subscription(made: Any) -> None:
     told = translate.session(made.session(mode="subscription", subscription={"id": "sub_1"}))
     assert told is not None
     assert told.subscription == "sub_1"
 
 
-def test_a_customer_tells_whose_it_is_and_whether_it_is_gone() -> None:
+def test_customer_has_its_claims_and_deleted_flag() -> None:
     told = translate.customer({"id": "cus_1", "metadata": {"reader_id": "r-1"}, "email": "r@example.org"})
     assert told is not None
     assert (told.customer, told.claims, told.deleted) == ("cus_1", Claims(reader_id="r-1"), False)
@@ -238,7 +236,7 @@ def test_a_customer_tells_whose_it_is_and_whether_it_is_gone() -> None:
     assert gone.terminal
 
 
-def test_a_summary_is_the_whole_set_or_says_that_it_is_not() -> None:
+def test_entitlement_summary_is_complete_or_partial() -> None:
     rows_of = [
         {"lookup_key": "notebook"},
         {"lookup_key": "no_ads"},
@@ -258,7 +256,9 @@ def test_a_summary_is_the_whole_set_or_says_that_it_is_not() -> None:
 
 
 @pytest.mark.parametrize("name", ["subscription", "subscription_pre_basil"])
-def test_stripes_own_shapes_old_and_new_say_the_same(name: str, template: Callable[[str], dict[str, Any]]) -> None:
+def test_old_and_new_subscription_shapes_translate_the_same(
+    name: str, template: Callable[[str], dict[str, Any]]
+) -> None:
     told, source = subscription(template(name))
     assert source == Subscription(
         "sub_TEMPLATE",
@@ -270,13 +270,13 @@ def test_stripes_own_shapes_old_and_new_say_the_same(name: str, template: Callab
 
 
 @pytest.mark.parametrize("name", ["invoice", "invoice_pre_basil"])
-def test_stripes_own_invoices_old_and_new_lead_to_the_subscription(
+def test_old_and_new_invoice_shapes_lead_to_the_subscription(
     name: str, template: Callable[[str], dict[str, Any]]
 ) -> None:
     assert translate.subscription_billed_by(template(name)) == "sub_TEMPLATE"
 
 
-def test_every_final_object_of_the_recorded_stories_can_be_read(stories: list[dict[str, Any]]) -> None:
+def test_recorded_final_objects_are_translated(stories: list[dict[str, Any]]) -> None:
     for story in stories:
         final = story["final"]
         for obj in final["subscriptions"].values():
@@ -291,11 +291,11 @@ def test_every_final_object_of_the_recorded_stories_can_be_read(stories: list[di
     ("value", "read"),
     [(1, 1), (1.0, 1), (Decimal("5"), 5), (True, None), ("5", None), (float("nan"), None), (float("inf"), None)],
 )
-def test_numbers_are_read_where_they_are_some(value: Any, read: int | None) -> None:
+def test_whole_number_is_read_or_none(value: Any, read: int | None) -> None:
     assert whole(value) == read
 
 
-def test_great_numbers_are_none(made: Any) -> None:
+def test_oversized_or_malformed_values_are_none(made: Any) -> None:
     assert whole(10**30) is None
     assert whole(Decimal("NaN")) is None
     assert ident({"id": {"id": "x"}}) is None
