@@ -29,7 +29,7 @@ FIELDS = {
 }
 
 
-def test_an_answer_has_the_contracts_fields_and_no_others(desk: DeskApp) -> None:
+def test_answer_has_exactly_the_fields_of_the_contract(desk: DeskApp) -> None:
     answer = desk.ask("harbour", reader="r")
     assert set(answer) == FIELDS
     assert set(answer["meter"]) == {"name", "limit", "used", "left", "counted", "resets_at"}
@@ -37,7 +37,7 @@ def test_an_answer_has_the_contracts_fields_and_no_others(desk: DeskApp) -> None
     assert set(used_up["offer"]) == {"id", "heading", "benefits", "button", "plans", "links"}
 
 
-def test_answers_may_not_be_cached_and_ids_are_url_safe_and_short(desk: DeskApp) -> None:
+def test_answer_is_not_cacheable_and_decision_id_is_short_and_url_safe(desk: DeskApp) -> None:
     body = {"story": {"id": "é" * 64, "parts": [f"{n:02}{'é' * 63}" for n in range(60)]}, "reader": "😀" * 32}
     for hot in (True, False):
         answer = desk.call("POST", "/v1/access", body, hot=hot)
@@ -48,12 +48,12 @@ def test_answers_may_not_be_cached_and_ids_are_url_safe_and_short(desk: DeskApp)
         assert set(decision_id) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~")
 
 
-def test_only_the_storys_id_is_required(desk: DeskApp) -> None:
+def test_request_with_only_a_story_id_is_answered(desk: DeskApp) -> None:
     answer = desk.ask({"id": "harbour"})
     assert (answer["show"], answer["reason"], answer["parts"]) == ("upsell", "sign_in_required", {})
 
 
-def test_null_means_the_same_as_left_out(desk: DeskApp) -> None:
+def test_null_field_equals_a_missing_field(desk: DeskApp) -> None:
     story = {"id": "harbour", "section": None, "tags": None, "tier": None, "published_at": None, "parts": None}
     more = {"visitor": None, "count": None, "context": None, "explain": None, "pass": None}
     for hot in (True, False):
@@ -63,7 +63,7 @@ def test_null_means_the_same_as_left_out(desk: DeskApp) -> None:
     assert desk.ask({"id": "harbour"}, reader="r", context=context)["meter"]["used"] == 1
 
 
-def test_full_means_that_every_part_is_open_and_upsell_that_the_rest_is_locked(desk: DeskApp) -> None:
+def test_show_full_means_every_part_is_open(desk: DeskApp) -> None:
     opened, locked = desk.ask("harbour", reader="r"), desk.ask("harbour", visitor=None)
     assert (opened["show"], opened["parts"]) == ("full", {"facts": "open", "notebook": "open"})
     assert (locked["show"], locked["parts"]) == ("upsell", {"facts": "open", "notebook": "locked"})
@@ -71,7 +71,7 @@ def test_full_means_that_every_part_is_open_and_upsell_that_the_rest_is_locked(d
     assert locked["offer"]["id"] == "notebook"
 
 
-def test_without_parts_show_says_whether_the_tier_opens(desk: DeskApp) -> None:
+def test_show_without_parts_tells_whether_the_tier_opens(desk: DeskApp) -> None:
     given: list[dict[str, Any]] = [{}, {"parts": []}, {"parts": None}]
     for parts in given:
         locked = desk.ask({"id": "harbour", **parts})
@@ -80,13 +80,13 @@ def test_without_parts_show_says_whether_the_tier_opens(desk: DeskApp) -> None:
         assert (opened["show"], opened["parts"]) == ("full", {})
 
 
-def test_a_story_all_of_whose_parts_are_open_is_free_and_not_counted(desk: DeskApp) -> None:
+def test_story_with_only_open_parts_is_free_and_not_counted(desk: DeskApp) -> None:
     answer = desk.ask({"id": "harbour", "parts": ["facts"]}, reader="r")
     assert (answer["show"], answer["reason"], answer["meter"]) == ("full", "free", None)
     assert desk.reader("r")["meters"][0]["used"] == 0
 
 
-def test_a_free_tier_is_free_for_everybody_and_tells_the_readers_features(desk: DeskApp) -> None:
+def test_free_tier_is_free_and_lists_the_features_of_the_reader(desk: DeskApp) -> None:
     desk.grant("r", features=["no_ads"])
     assert desk.ask({"id": "a", "tier": "free"})["features"] == []
     answer = desk.ask({"id": "a", "tier": "free", "parts": ["anything"]}, reader="r", visitor="v")
@@ -94,7 +94,7 @@ def test_a_free_tier_is_free_for_everybody_and_tells_the_readers_features(desk: 
     assert (answer["features"], answer["source"], answer["until"]) == (["no_ads"], None, None)
 
 
-def test_an_entitled_reader_is_never_metered(desk: DeskApp) -> None:
+def test_entitled_reader_is_never_metered(desk: DeskApp) -> None:
     desk.grant("r")
     answer = desk.ask("harbour", reader="r", visitor="v")
     assert (answer["show"], answer["reason"], answer["meter"], answer["offer"]) == ("full", "grant", None, None)
@@ -102,7 +102,7 @@ def test_an_entitled_reader_is_never_metered(desk: DeskApp) -> None:
     assert desk.reader("r")["meters"][0]["used"] == 0
 
 
-def test_features_are_all_that_is_held_whatever_the_story(desk: DeskApp) -> None:
+def test_features_list_all_entitlements_for_any_story(desk: DeskApp) -> None:
     desk.grant("r", plan="quiet")
     answer = desk.ask("harbour", reader="r")
     assert (answer["reason"], answer["features"], answer["source"]) == ("metered", ["no_ads"], None)
@@ -110,7 +110,7 @@ def test_features_are_all_that_is_held_whatever_the_story(desk: DeskApp) -> None
     assert (locked["reason"], locked["features"]) == ("no_entitlement", ["no_ads"])
 
 
-def test_the_source_is_the_one_with_the_latest_end_of_those_that_open_the_story(desk: DeskApp) -> None:
+def test_source_is_the_opening_one_with_the_latest_end(desk: DeskApp) -> None:
     now = desk.clock.at("2026-12-10T12:00:00Z")
     short = desk.grant("r", until="2027-01-01T00:00:00Z")
     assert desk.ask("a", reader="r")["source"] == {"type": "grant", "id": short["id"], "plan": "vip"}
@@ -128,7 +128,7 @@ def test_the_source_is_the_one_with_the_latest_end_of_those_that_open_the_story(
     assert desk.ask("a", reader="r")["features"] == ["notebook", "no_ads"]
 
 
-def test_access_holds_while_now_is_before_until_to_the_second(desk: DeskApp) -> None:
+def test_access_holds_while_now_is_before_until(desk: DeskApp) -> None:
     desk.clock.at("2026-12-10T12:00:00Z")
     desk.grant("r", until="2026-12-10T13:00:00Z")
     desk.clock.at("2026-12-10T12:59:59.999Z")
@@ -137,7 +137,7 @@ def test_access_holds_while_now_is_before_until_to_the_second(desk: DeskApp) -> 
     assert desk.ask("a", reader="r", count=False)["reason"] == "metered"
 
 
-def test_a_scheduled_start_is_a_moment_to_ask_again(desk: DeskApp) -> None:
+def test_scheduled_start_sets_refresh_after(desk: DeskApp) -> None:
     desk.clock.at("2026-12-10T12:00:00Z")
     desk.grant("r", **{"from": "2026-12-10T13:00:00Z"}, until="2026-12-11T00:00:00Z")
     answer = desk.ask("a", reader="r")
@@ -147,13 +147,13 @@ def test_a_scheduled_start_is_a_moment_to_ask_again(desk: DeskApp) -> None:
     assert (answer["reason"], answer["refresh_after"]) == ("grant", "2026-12-11T00:00:00Z")
 
 
-def test_nothing_ahead_is_null(desk: DeskApp) -> None:
+def test_refresh_after_is_null_without_a_coming_change(desk: DeskApp) -> None:
     desk.grant("r")
     assert desk.ask("a", reader="r")["refresh_after"] is None
     assert desk.ask({"id": "a", "tier": "events"})["refresh_after"] is None
 
 
-def test_the_offer_is_named_after_the_first_feature_required_else_the_first_of_the_file(
+def test_offer_is_named_after_first_required_feature_or_the_first_offer(
     make_desk: MakeDesk, desk: DeskApp, valkey_url: str, policy: str
 ) -> None:
     offer = desk.ask({"id": "a", "tier": "events"})["offer"]
@@ -192,7 +192,7 @@ def test_the_offer_is_named_after_the_first_feature_required_else_the_first_of_t
         ({}, "metered"),
     ],
 )
-def test_the_first_rule_that_matches_gives_the_tier(desk: DeskApp, story: dict[str, Any], tier: str) -> None:
+def test_first_matching_rule_sets_the_tier(desk: DeskApp, story: dict[str, Any], tier: str) -> None:
     desk.clock.at("2026-12-10T12:00:00Z")
     age = story.pop("age", None)
     if age is not None:
@@ -200,7 +200,7 @@ def test_the_first_rule_that_matches_gives_the_tier(desk: DeskApp, story: dict[s
     assert desk.ask({"id": "a", **story})["tier"] == tier
 
 
-def test_an_age_limit_is_a_moment_to_ask_again_to_the_second(desk: DeskApp) -> None:
+def test_age_limit_sets_refresh_after_to_the_second(desk: DeskApp) -> None:
     desk.clock.at("2026-12-10T12:00:00Z")
     story = {"id": "a", "tags": ["archive"], "published_at": "2026-12-10T13:30:00+02:00"}
     answer = desk.ask(story)
@@ -210,7 +210,7 @@ def test_an_age_limit_is_a_moment_to_ask_again_to_the_second(desk: DeskApp) -> N
     assert (answer["tier"], answer["refresh_after"]) == ("metered", "2027-01-09T11:30:00Z")
 
 
-def test_a_story_published_within_a_second_does_not_turn_before_the_second_told(desk: DeskApp) -> None:
+def test_tier_does_not_change_before_the_reported_second(desk: DeskApp) -> None:
     desk.clock.at("2026-12-10T12:00:00Z")
     story = {"id": "a", "published_at": "2026-12-01T12:00:00.700Z"}
     told = desk.ask(story, count=False)["refresh_after"]
@@ -218,7 +218,7 @@ def test_a_story_published_within_a_second_does_not_turn_before_the_second_told(
     assert desk.ask(story)["tier"] == "supporters"
 
 
-def test_explain_is_null_unless_asked_for(desk: DeskApp) -> None:
+def test_explain_is_null_unless_requested(desk: DeskApp) -> None:
     for given in (None, False):
         assert desk.ask("a", reader="r", explain=given)["explain"] is None
     for hot in (True, False):
@@ -228,7 +228,7 @@ def test_explain_is_null_unless_asked_for(desk: DeskApp) -> None:
         assert [step["step"] for step in steps] == ["free", "entitlement", "meter"]
 
 
-def test_a_pass_that_is_unknown_changes_nothing(desk: DeskApp) -> None:
+def test_unknown_pass_changes_nothing(desk: DeskApp) -> None:
     with_pass = desk.ask("a", reader="r", **{"pass": "what ever"})
     without = desk.ask("a", reader="r")
     assert (with_pass["reason"], with_pass["meter"]["counted"]) == ("metered", True)
@@ -236,7 +236,7 @@ def test_a_pass_that_is_unknown_changes_nothing(desk: DeskApp) -> None:
 
 
 @pytest.mark.parametrize("moment", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "9999-12-10T00:00:00+00:00"])
-def test_the_ends_of_the_calendar_are_moments_like_others(desk: DeskApp, moment: str) -> None:
+def test_dates_at_the_ends_of_the_calendar_are_answered(desk: DeskApp, moment: str) -> None:
     for story in ({"id": "a", "published_at": moment}, {"id": "a", "published_at": moment, "tags": ["archive"]}):
         for hot in (True, False):
             answer = desk.call("POST", "/v1/access", {"story": story, "reader": "r"}, hot=hot)
@@ -245,7 +245,7 @@ def test_the_ends_of_the_calendar_are_moments_like_others(desk: DeskApp, moment:
             assert batch.status_code == 200, batch.text
 
 
-def test_the_batch_answers_each_as_if_asked_alone_without_counting(desk: DeskApp) -> None:
+def test_batch_equals_single_checks_without_counting(desk: DeskApp) -> None:
     desk.clock.at("2026-12-10T12:00:00Z")
     desk.grant("entitled", until="2027-01-01T00:00:00Z")
     desk.ask("read", reader="r")
@@ -295,19 +295,19 @@ def test_the_batch_answers_each_as_if_asked_alone_without_counting(desk: DeskApp
         ({"stories": [{"id": "a"}], "reader": "a/b"}, ["reader"]),
     ],
 )
-def test_one_bad_story_refuses_the_whole_batch(desk: DeskApp, body: dict[str, Any], fields: list[str]) -> None:
+def test_one_invalid_story_rejects_the_whole_batch(desk: DeskApp, body: dict[str, Any], fields: list[str]) -> None:
     answer = desk.call("POST", "/v1/access/batch", body)
     assert answer.status_code == 422
     assert [error["field"] for error in answer.get_json()["errors"]] == fields
 
 
-def test_a_batch_of_a_hundred_is_answered_in_order(desk: DeskApp) -> None:
+def test_batch_of_a_hundred_is_answered_in_order(desk: DeskApp) -> None:
     stories = [{"id": f"s{n}", "parts": [f"p{n}"]} for n in range(100)]
     decisions = desk.call("POST", "/v1/access/batch", {"stories": stories, "reader": "r"}).get_json()["decisions"]
     assert [list(each["parts"]) for each in decisions] == [[f"p{n}"] for n in range(100)]
 
 
-def test_the_windows_end_is_the_moment_to_ask_again(desk: DeskApp) -> None:
+def test_refresh_after_of_a_metered_answer_is_the_window_end(desk: DeskApp) -> None:
     desk.clock.at("2026-12-10T12:00:00Z")
     answer = desk.ask("a", reader="r")
     assert answer["refresh_after"] == answer["meter"]["resets_at"] == "2027-01-01T05:00:00Z"

@@ -22,7 +22,7 @@ def figures(answer: dict[str, Any]) -> tuple[str, int, int, int, bool]:
     return answer["reason"], meter["limit"], meter["used"], meter["left"], meter["counted"]
 
 
-def test_a_visitor_reads_as_many_as_the_limit_and_a_story_again_for_nothing(desk_app: DeskApp) -> None:
+def test_visitor_reads_up_to_the_limit_and_rereads_free(desk_app: DeskApp) -> None:
     ask = desk_app.ask
     assert figures(ask("a", visitor="v")) == ("metered", 2, 1, 1, True)
     assert figures(ask("a", visitor="v")) == ("metered", 2, 1, 1, False)
@@ -34,7 +34,7 @@ def test_a_visitor_reads_as_many_as_the_limit_and_a_story_again_for_nothing(desk
     assert figures(ask("a", visitor="w")) == ("metered", 2, 1, 1, True)
 
 
-def test_not_counting_answers_what_a_read_would_show_and_changes_nothing(desk_app: DeskApp) -> None:
+def test_uncounted_check_shows_what_a_read_would_and_changes_nothing(desk_app: DeskApp) -> None:
     for _ in range(3):
         assert figures(desk_app.ask("a", visitor="v", count=False)) == ("metered", 2, 0, 2, False)
     desk_app.ask("a", visitor="v")
@@ -43,18 +43,18 @@ def test_not_counting_answers_what_a_read_would_show_and_changes_nothing(desk_ap
     assert figures(desk_app.ask("b", visitor="v", count=False)) == ("metered", 2, 2, 0, False)
 
 
-def test_with_a_reader_the_readers_limit_holds(desk_app: DeskApp) -> None:
+def test_reader_limit_applies_when_a_reader_is_given(desk_app: DeskApp) -> None:
     assert figures(desk_app.ask("a", reader="r", visitor="v")) == ("metered", 5, 1, 4, True)
     assert figures(desk_app.ask("a", visitor="v")) == ("metered", 2, 1, 1, True)
 
 
-def test_nobody_to_meter_must_sign_in(desk_app: DeskApp) -> None:
+def test_request_without_reader_and_visitor_must_sign_in(desk_app: DeskApp) -> None:
     for who in ({}, {"reader": None, "visitor": None}):
         answer = desk_app.ask("a", **who)
         assert (answer["show"], answer["reason"], answer["meter"]) == ("upsell", "sign_in_required", None)
 
 
-def test_a_meter_without_stories_for_visitors_asks_them_to_sign_in(desk_app: DeskApp) -> None:
+def test_meter_without_visitor_stories_asks_visitors_to_sign_in(desk_app: DeskApp) -> None:
     story = {"id": "a", "tier": "signed_in"}
     answer = desk_app.ask(story, visitor="v")
     assert (answer["reason"], answer["meter"], answer["refresh_after"]) == ("sign_in_required", None, None)
@@ -62,7 +62,7 @@ def test_a_meter_without_stories_for_visitors_asks_them_to_sign_in(desk_app: Des
     assert figures(desk_app.ask({**story, "id": "b"}, reader="r")) == ("meter_used_up", 1, 1, 0, False)
 
 
-def test_a_visitors_stories_join_the_readers_at_the_first_counting_request(desk_app: DeskApp) -> None:
+def test_visitor_stories_join_the_reader_at_the_first_counted_request(desk_app: DeskApp) -> None:
     for story in ("a", "b"):
         desk_app.ask(story, visitor="v")
     desk_app.ask("b", reader="r")
@@ -81,7 +81,7 @@ def test_joined_stories_join_no_other_reader(desk_app: DeskApp) -> None:
     assert desk_app.reader("r")["meters"][0]["used"] == 2
 
 
-def test_what_the_visitor_reads_later_joins_the_same_reader_again(desk_app: DeskApp) -> None:
+def test_later_visitor_reads_join_the_same_reader(desk_app: DeskApp) -> None:
     desk_app.ask("a", visitor="v")
     desk_app.ask("b", reader="r", visitor="v")
     desk_app.ask("c", visitor="v")
@@ -91,14 +91,14 @@ def test_what_the_visitor_reads_later_joins_the_same_reader_again(desk_app: Desk
     assert desk_app.reader("r")["meters"][0]["used"] == 3
 
 
-def test_a_visitor_that_had_read_nothing_is_the_readers_from_the_first_counting_request_on(desk_app: DeskApp) -> None:
+def test_visitor_without_reads_belongs_to_the_first_counting_reader(desk_app: DeskApp) -> None:
     desk_app.ask("a", reader="r", visitor="v")
     desk_app.ask("b", visitor="v")
     assert figures(desk_app.ask("c", reader="s", visitor="v"))[2] == 1
     assert figures(desk_app.ask("c", reader="r", visitor="v"))[2] == 3
 
 
-def test_a_re_read_and_a_used_up_meter_join_too(desk_app: DeskApp) -> None:
+def test_reread_and_used_up_meter_also_join(desk_app: DeskApp) -> None:
     desk_app.ask("a", reader="r")
     desk_app.ask("b", visitor="v")
     assert figures(desk_app.ask("a", reader="r", visitor="v")) == ("metered", 5, 2, 3, False)
@@ -124,7 +124,7 @@ def test_used_may_exceed_the_limit_and_left_is_never_negative(desk_app: DeskApp)
     }
 
 
-def test_an_entitled_read_joins_nothing(desk_app: DeskApp) -> None:
+def test_entitled_read_joins_nothing(desk_app: DeskApp) -> None:
     desk_app.ask("a", visitor="v")
     granted = desk_app.grant("r")
     desk_app.ask("b", reader="r", visitor="v")
@@ -134,13 +134,13 @@ def test_an_entitled_read_joins_nothing(desk_app: DeskApp) -> None:
     assert figures(desk_app.ask("c", reader="r", visitor="v"))[2] == 1
 
 
-def test_a_free_read_joins_nothing(desk_app: DeskApp) -> None:
+def test_free_read_joins_nothing(desk_app: DeskApp) -> None:
     desk_app.ask("a", visitor="v")
     desk_app.ask({"id": "f", "tier": "free"}, reader="r", visitor="v")
     assert figures(desk_app.ask("b", reader="s", visitor="v"))[2] == 2
 
 
-def test_joining_is_for_each_meter(desk_app: DeskApp) -> None:
+def test_joining_is_separate_for_each_meter(desk_app: DeskApp) -> None:
     slow = {"id": "a", "tier": "slow"}
     desk_app.ask("a", visitor="v")
     desk_app.ask(slow, visitor="v")
@@ -168,7 +168,7 @@ def test_joining_lasts_as_long_as_the_window(desk_app: DeskApp) -> None:
         ("2083-11-01T03:59:59Z", "2083-11-01T04:00:00Z"),
     ],
 )
-def test_a_month_turns_at_the_sites_midnight_across_daylight_saving(desk: DeskApp, now: str, resets_at: str) -> None:
+def test_month_window_turns_at_site_midnight_across_daylight_saving(desk: DeskApp, now: str, resets_at: str) -> None:
     desk.clock.at(now)
     answer = desk.ask("a", visitor="v")
     assert answer["meter"]["resets_at"] == answer["refresh_after"] == resets_at
@@ -187,7 +187,7 @@ def test_a_month_turns_at_the_sites_midnight_across_daylight_saving(desk: DeskAp
         ("2083-11-07T05:30:00Z", "2083-11-08T05:00:00Z"),  # in the hour that comes twice
     ],
 )
-def test_a_week_begins_on_monday(desk: DeskApp, now: str, resets_at: str) -> None:
+def test_week_window_starts_on_monday(desk: DeskApp, now: str, resets_at: str) -> None:
     desk.clock.at(now)
     story = {"id": "a", "tier": "weekly"}
     assert desk.ask(story, visitor="v")["meter"]["resets_at"] == resets_at
@@ -204,12 +204,12 @@ def test_a_week_begins_on_monday(desk: DeskApp, now: str, resets_at: str) -> Non
         ("2083-11-07T04:00:00Z", "2083-11-08T05:00:00Z"),  # 25 hours
     ],
 )
-def test_a_day_is_a_local_one_however_long(desk: DeskApp, now: str, resets_at: str) -> None:
+def test_day_window_is_a_local_day(desk: DeskApp, now: str, resets_at: str) -> None:
     desk.clock.at(now)
     assert desk.ask({"id": "a", "tier": "signed_in"}, reader="r")["meter"]["resets_at"] == resets_at
 
 
-def test_in_a_rolling_window_each_story_counts_for_its_own_time(desk_app: DeskApp) -> None:
+def test_rolling_window_counts_each_story_for_its_own_time(desk_app: DeskApp) -> None:
     clock = desk_app.clock
 
     def ask(story: str, *, count: bool = True) -> dict[str, Any]:
@@ -248,7 +248,7 @@ def test_joined_stories_keep_their_own_time_in_a_rolling_window(desk_app: DeskAp
     assert figures(desk_app.ask({"id": "c", "tier": "slow"}, visitor="v", reader="r")) == ("metered", 2, 2, 0, True)
 
 
-def test_a_story_that_both_have_read_counts_until_the_later_time_is_over(desk_app: DeskApp) -> None:
+def test_story_read_by_both_counts_until_the_later_time(desk_app: DeskApp) -> None:
     clock = desk_app.clock
     first = clock.at("2082-12-01T10:00:00Z")
     desk_app.ask({"id": "a", "tier": "slow"}, reader="r")
@@ -265,7 +265,7 @@ def test_a_story_that_both_have_read_counts_until_the_later_time_is_over(desk_ap
     assert figures(desk_app.ask({"id": "b", "tier": "slow"}, visitor="v", reader="r", count=False))[2] == 0
 
 
-def test_what_has_joined_a_reader_joins_no_other_as_long_as_it_counts(desk_app: DeskApp) -> None:
+def test_visitor_joined_to_a_reader_joins_no_other_while_it_counts(desk_app: DeskApp) -> None:
     clock = desk_app.clock
     first = clock.at("2082-12-01T10:00:00Z")
 
@@ -285,7 +285,7 @@ def test_what_has_joined_a_reader_joins_no_other_as_long_as_it_counts(desk_app: 
     assert used("d", visitor="v", reader="other") == 2
 
 
-def test_a_window_that_changed_its_kind_begins_anew(make_desk: MakeDesk, store_url: str, policy: str) -> None:
+def test_changed_window_kind_starts_a_new_window(make_desk: MakeDesk, store_url: str, policy: str) -> None:
     before = make_desk(store_url, policy)
     for story in ("a", "b"):
         before.ask(story, visitor="v")
@@ -294,9 +294,7 @@ def test_a_window_that_changed_its_kind_begins_anew(make_desk: MakeDesk, store_u
 
 
 @pytest.mark.parametrize("who", ["reader", "visitor"])
-def test_of_fifty_at_once_on_the_last_free_story_exactly_one_gets_it(
-    desk_app: DeskApp, all_at_once: AtOnce, who: str
-) -> None:
+def test_last_free_story_is_given_once_to_fifty_threads(desk_app: DeskApp, all_at_once: AtOnce, who: str) -> None:
     limit = 5 if who == "reader" else 2
     for number in range(limit - 1):
         desk_app.ask(f"before{number}", **{who: "x"})
@@ -308,7 +306,7 @@ def test_of_fifty_at_once_on_the_last_free_story_exactly_one_gets_it(
 
 @pytest.mark.parametrize("kind", ["valkey", "redis8"])
 @pytest.mark.full
-def test_of_fifty_clients_over_two_workers_exactly_one_gets_the_last_story(
+def test_last_free_story_is_given_once_to_fifty_clients_of_two_workers(
     serve: Serve, request: pytest.FixtureRequest, all_at_once: AtOnce, kind: str
 ) -> None:
     paywall = serve(REDIS_URL=request.getfixturevalue(f"{kind}_url"))

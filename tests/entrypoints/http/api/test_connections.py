@@ -34,14 +34,14 @@ def http(raw: Raw, body: bytes, *more: bytes, path: bytes = b"/v1/access", lengt
         (b"x" * 10, b"X-Nothing: said", 415),
     ],
 )
-def test_after_a_refused_body_the_next_request_on_the_connection_is_itself(
+def test_connection_is_usable_after_a_rejected_body(
     raw: Callable[[], Raw], body: bytes, header: bytes, status: int
 ) -> None:
     is_refused_alone(raw(), body, [header, b"Authorization: Bearer site-key-of-the-tests"], status)
 
 
 @pytest.mark.parametrize(("size", "given"), [(1_000_000, b"Bearer nope"), (200_000, b"Basic nope")])
-def test_after_a_wrong_key_the_next_request_on_the_connection_is_itself(serve: Serve, size: int, given: bytes) -> None:
+def test_connection_is_usable_after_a_wrong_key(serve: Serve, size: int, given: bytes) -> None:
     """On a service of its own: of many wrong keys within a minute, other tests' among them, the later ones are 429."""
     with closing(Raw(serve().port)) as one:
         is_refused_alone(one, b"x" * size, [b"Authorization: " + given], 401)
@@ -66,7 +66,7 @@ def is_refused_alone(one: Raw, body: bytes, headers: list[bytes], status: int) -
     assert told["content-type"] == "application/problem+json"
 
 
-def test_requests_in_a_row_are_answered_in_a_row(raw: Callable[[], Raw]) -> None:
+def test_pipelined_requests_are_answered_in_order(raw: Callable[[], Raw]) -> None:
     one = raw()
     for _ in range(20):
         http(one, PLAIN, b"Content-Type: application/json")
@@ -75,7 +75,7 @@ def test_requests_in_a_row_are_answered_in_a_row(raw: Callable[[], Raw]) -> None
     assert [one.answer()[0] for _ in range(22)] == [200] * 20 + [400, 200]
 
 
-def test_a_chunked_body_is_read_whole(raw: Callable[[], Raw]) -> None:
+def test_chunked_body_is_read_completely(raw: Callable[[], Raw]) -> None:
     one = raw()
     top = b"POST /v1/access HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer site-key-of-the-tests\r\n"
     top += b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -87,7 +87,7 @@ def test_a_chunked_body_is_read_whole(raw: Callable[[], Raw]) -> None:
     assert http(one, PLAIN, b"Content-Type: application/json").answer()[0] == 200
 
 
-def test_a_head_has_no_body_to_be_taken_for_the_next_answer(raw: Callable[[], Raw]) -> None:
+def test_head_answer_has_no_body(raw: Callable[[], Raw]) -> None:
     one = raw()
     one.send(b"HEAD /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
     assert one.answer(head=True)[0] == 200
@@ -107,7 +107,7 @@ ROWS = b"reader,plan,until,reason\nr-cut-1,vip,never,press card\n"
         (b"/v1/stripe/webhook", b"", b"application/json", b"{}"),
     ],
 )
-def test_a_body_that_was_cut_is_refused_even_if_what_came_is_whole_in_itself(
+def test_truncated_body_is_rejected(
     raw: Callable[[], Raw], paywall: Paywall, path: bytes, key: bytes, kind: bytes, body: bytes
 ) -> None:
     one = raw()

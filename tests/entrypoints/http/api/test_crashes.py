@@ -13,7 +13,7 @@ SENT = "reader-in-the-message"
 
 
 @pytest.mark.parametrize("hot", [True, False])
-def test_a_record_that_is_none_is_told_and_logged_without_what_was_sent(
+def test_crash_is_reported_and_logged_without_request_data(
     desk: DeskApp, capfd: pytest.CaptureFixture[str], hot: bool
 ) -> None:
     key = desk.service.readers.command(SENT)[0]
@@ -26,9 +26,7 @@ def test_a_record_that_is_none_is_told_and_logged_without_what_was_sent(
     assert SENT not in said
 
 
-def test_a_failure_of_the_error_handlers_is_logged_without_its_message(
-    desk: DeskApp, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_failing_error_handler_is_logged_without_its_message(desk: DeskApp, capfd: pytest.CaptureFixture[str]) -> None:
     found: Any = desk.client.application
     try:
         raise ValueError(SENT)

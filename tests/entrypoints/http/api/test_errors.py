@@ -44,18 +44,18 @@ MOST = 256 * 1024
     ],
     ids=lambda body: body[:24].decode("latin-1"),
 )
-def test_400_what_is_not_json(paywall: Paywall, body: bytes) -> None:
+def test_body_that_is_not_json_is_400(paywall: Paywall, body: bytes) -> None:
     for path in ("/v1/access", "/v1/access/batch"):
         told = problem(send(paywall, body, path), 400)
         assert told["type"] == "urn:paywall:problem:not-json"
 
 
 @pytest.mark.parametrize("value", ["[]", "1", "null", "true", '"x"', "1e999", "[{}]"])
-def test_422_a_body_that_is_no_object(paywall: Paywall, value: str) -> None:
+def test_body_that_is_no_object_is_422(paywall: Paywall, value: str) -> None:
     assert fields(send(paywall, value)) == ["body"]
 
 
-def test_a_refusal_is_short_however_long_what_was_sent(paywall: Paywall) -> None:
+def test_error_answer_is_short_for_any_request(paywall: Paywall) -> None:
     told = send(paywall, json.dumps({"story": {"id": "a"}, "k" * 200_000: 1}))
     assert told.status_code == 422
     assert len(told.content) < 2_000
@@ -78,7 +78,7 @@ def test_a_refusal_is_short_however_long_what_was_sent(paywall: Paywall) -> None
         "multipart/form-data; boundary=x",
     ],
 )
-def test_415_another_content_type_or_none(paywall: Paywall, kind: str | None) -> None:
+def test_other_or_missing_content_type_is_415(paywall: Paywall, kind: str | None) -> None:
     for path in ("/v1/access", "/v1/access/batch"):
         request = requests.Request("POST", paywall.url + path, headers=paywall.as_site, data=b'{"story": {"id": "a"}}')
         prepared = request.prepare()
@@ -89,11 +89,11 @@ def test_415_another_content_type_or_none(paywall: Paywall, kind: str | None) ->
 
 
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/json;a=b"])
-def test_json_with_parameters_is_json(paywall: Paywall, kind: str) -> None:
+def test_json_content_type_with_parameters_is_accepted(paywall: Paywall, kind: str) -> None:
     assert send(paywall, b'{"story": {"id": "a"}}', **{"Content-Type": kind}).status_code == 200
 
 
-def test_413_beyond_256_kib_and_not_at_it(paywall: Paywall) -> None:
+def test_body_above_256_kib_is_413(paywall: Paywall) -> None:
     def padded(size: int) -> bytes:
         body = b'{"story": {"id": "a"}}'
         return body + b" " * (size - len(body))
@@ -111,7 +111,7 @@ def test_413_beyond_256_kib_and_not_at_it(paywall: Paywall) -> None:
         assert answer.status_code == status, answer.text
 
 
-def test_401_without_a_valid_key(paywall: Paywall) -> None:
+def test_request_without_valid_key_is_401(paywall: Paywall) -> None:
     body = b'{"story": {"id": "a"}}'
     for given in (None, "", "Bearer", "Bearer ", "Basic d2ViOng=", "site-key-of-the-tests", "Bearer \xff\xfe"):
         headers = dict(JSON)
@@ -126,19 +126,19 @@ def test_401_without_a_valid_key(paywall: Paywall) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEARER"])
-def test_the_word_bearer_in_any_case(paywall: Paywall, scheme: str) -> None:
+def test_bearer_scheme_is_case_insensitive(paywall: Paywall, scheme: str) -> None:
     key = paywall.as_site["Authorization"].split()[1]
     assert send(paywall, b'{"story": {"id": "a"}}', Authorization=f"{scheme} {key}").status_code == 200
 
 
-def test_404_no_such_route(paywall: Paywall) -> None:
+def test_unknown_route_is_404_or_405(paywall: Paywall) -> None:
     for path in ("/", "/v1", "/v2/access", "/v1//access", "/healthz/x", "/v1/readers", "/v1/readers/", "/v1/access/"):
         answer = requests.post(paywall.url + path, data=b"{}", headers={**paywall.as_site, **JSON}, timeout=20)
         assert answer.status_code in (404, 405), path
         problem(answer, answer.status_code)
 
 
-def test_405_names_the_methods_that_are_taken(paywall: Paywall) -> None:
+def test_wrong_method_is_405_with_allow_header(paywall: Paywall) -> None:
     for method, path, allowed in (
         ("GET", "/v1/access", "POST"),
         ("DELETE", "/v1/access", "POST"),
@@ -161,7 +161,7 @@ def test_head_and_options_are_answered(paywall: Paywall) -> None:
     assert "POST" in requests.options(paywall.url + "/v1/access", headers=paywall.as_site, timeout=20).headers["Allow"]
 
 
-def test_unknown_methods_do_not_grow_the_metrics(paywall: Paywall) -> None:
+def test_unknown_methods_are_one_label_in_the_metrics(paywall: Paywall) -> None:
     for number in range(5):
         requests.request(f"ODD{number}", paywall.url + "/healthz", timeout=20)
     shown = requests.get(paywall.url + "/metrics", timeout=20).text
@@ -169,7 +169,7 @@ def test_unknown_methods_do_not_grow_the_metrics(paywall: Paywall) -> None:
     assert 'method="other",route="unknown",status="405"' in shown
 
 
-def test_429_from_the_thirtieth_wrong_key_and_never_for_a_right_one(desk_app: DeskApp) -> None:
+def test_thirtieth_wrong_key_is_429_and_a_right_one_never(desk_app: DeskApp) -> None:
     def wrong(address: str = "192.0.2.7") -> Any:
         headers = {"Authorization": "Bearer wrong"}
         body = {"data": b"{}", "content_type": "application/json", "environ_base": {"REMOTE_ADDR": address}}
@@ -198,7 +198,7 @@ def test_429_from_the_thirtieth_wrong_key_and_never_for_a_right_one(desk_app: De
     assert wrong("192.0.2.8").status_code == 401
 
 
-def test_the_caller_may_name_the_request(paywall: Paywall) -> None:
+def test_request_id_of_the_caller_is_kept(paywall: Paywall) -> None:
     answer = send(paywall, '{"story": {"id": "a"}}', **{"X-Request-Id": "from-the-site.1"})
     assert answer.headers["X-Request-Id"] == "from-the-site.1"
     assert len(send(paywall, '{"story": {"id": "a"}}', **{"X-Request-Id": "x" * 65}).headers["X-Request-Id"]) == 16

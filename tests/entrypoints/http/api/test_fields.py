@@ -41,7 +41,7 @@ IDS: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("value", "_what"), IDS, ids=[what for _, what in IDS])
-def test_422_a_bad_id_wherever_it_stands(paywall: Paywall, value: Any, _what: str) -> None:
+def test_invalid_id_in_any_field_is_422(paywall: Paywall, value: Any, _what: str) -> None:
     def refused(body: dict[str, Any]) -> list[str]:
         return fields(send(paywall, json.dumps(body).replace("Infinity", "1e999")))
 
@@ -60,7 +60,7 @@ def test_422_a_bad_id_wherever_it_stands(paywall: Paywall, value: Any, _what: st
 @pytest.mark.parametrize(
     "value", ["a", "a" * 128, "é" * 64, "😀" * 32, "a b", "a/b", "{}", "%2F", "a\u00adb", "日本", "a\u200db", "..", "0"]
 )
-def test_every_other_id_is_taken_and_told_as_it_came(paywall: Paywall, name: str, value: str) -> None:
+def test_valid_id_is_accepted_unchanged(paywall: Paywall, name: str, value: str) -> None:
     body = {"story": {"id": value, "tags": [value], "section": value, "parts": [value]}, "visitor": value}
     answer = send(paywall, json.dumps({**body, "count": False}))
     assert answer.status_code == 200
@@ -112,11 +112,11 @@ def test_every_other_id_is_taken_and_told_as_it_came(paywall: Paywall, name: str
     ],
     ids=lambda value: str(value).encode("ascii", "replace").decode(),
 )
-def test_422_names_the_field(paywall: Paywall, change: dict[str, Any], field: str) -> None:
+def test_invalid_field_is_422_with_its_name(paywall: Paywall, change: dict[str, Any], field: str) -> None:
     assert fields(send(paywall, json.dumps({"story": {"id": "a"}, **change}))) == [field]
 
 
-def test_422_names_every_field_at_once(paywall: Paywall) -> None:
+def test_all_invalid_fields_are_reported_at_once(paywall: Paywall) -> None:
     body = {
         "story": {"id": 7, "tags": ["", "x", " "], "published_at": "soon", "parts": [None]},
         "reader": "a/b",
@@ -135,7 +135,7 @@ def test_422_names_every_field_at_once(paywall: Paywall) -> None:
     }
 
 
-def test_422_names_an_unknown_tier_beside_all_else_that_is_wrong(paywall: Paywall) -> None:
+def test_unknown_tier_is_reported_with_other_invalid_fields(paywall: Paywall) -> None:
     alone = {"story": {"id": "", "tier": "nope"}, "count": 1}
     assert set(fields(send(paywall, json.dumps(alone)))) == {"story.id", "story.tier", "count"}
     both = {"story": {"id": "a", "tier": "\u202e"}}
@@ -158,7 +158,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize(("path", "_what"), PATHS, ids=[what for _, what in PATHS])
-def test_422_a_bad_id_in_a_path(paywall: Paywall, path: str, _what: str) -> None:
+def test_invalid_id_in_a_path_is_422(paywall: Paywall, path: str, _what: str) -> None:
     problem(paywall.get(f"/v1/readers/{path}"), 422)
     problem(paywall.call("DELETE", f"/v1/readers/{path}?reason=x", None, ADMIN_KEY), 422)
     problem(paywall.call("PUT", f"/v1/subscriptions/sub_1/seats/{path}", None, ADMIN_KEY), 422)
@@ -167,7 +167,7 @@ def test_422_a_bad_id_in_a_path(paywall: Paywall, path: str, _what: str) -> None
 
 
 @pytest.mark.parametrize("reader", ["é", "a b", "日本", "100%", "a?b#c", "a+b", "..", ".", "{r}", "a;b", "%2F"])
-def test_ids_in_paths_are_percent_encoded(paywall: Paywall, name: str, reader: str) -> None:
+def test_percent_encoded_ids_in_paths_are_decoded(paywall: Paywall, name: str, reader: str) -> None:
     quoted = "".join(f"%{byte:02X}" for byte in f"{reader}{name}".encode())
     assert paywall.reader(quoted)["reader"] == f"{reader}{name}"
     granted = paywall.grant(quoted)

@@ -41,7 +41,7 @@ def fields(answer: TestResponse) -> list[str]:
     return [error["field"] for error in answer.get_json()["errors"]]
 
 
-def test_a_grant_is_told_whole(desk: DeskApp) -> None:
+def test_created_grant_is_returned_with_all_fields(desk: DeskApp) -> None:
     answer = give(desk, GOOD)
     assert answer.status_code == 201
     told = answer.get_json()
@@ -61,7 +61,7 @@ def test_a_grant_is_told_whole(desk: DeskApp) -> None:
     }
 
 
-def test_single_features_may_be_given(desk: DeskApp) -> None:
+def test_grant_of_single_features_gives_them(desk: DeskApp) -> None:
     told = desk.grant("r", features=["no_ads", "notebook", "no_ads"])
     assert (told["plan"], told["features"]) == (None, ["no_ads", "notebook"])
     assert desk.ask("a", reader="r")["features"] == ["notebook", "no_ads"]
@@ -104,12 +104,12 @@ def test_single_features_may_be_given(desk: DeskApp) -> None:
         ({"features": ["nope", 7], "reason": "x"}, ["features.1", "until", "features.0"]),
     ],
 )
-def test_422_says_what_is_wrong_with_a_grant(desk: DeskApp, body: Any, at_fault: list[str]) -> None:
+def test_invalid_grant_is_422_with_its_fields(desk: DeskApp, body: Any, at_fault: list[str]) -> None:
     assert fields(give(desk, body)) == at_fault
     assert desk.reader("r")["sources"] == []
 
 
-def test_a_reason_of_a_thousand_characters_and_ends_far_away_are_taken(desk: DeskApp) -> None:
+def test_grant_with_long_reason_and_extreme_dates_is_accepted(desk: DeskApp) -> None:
     told = give(desk, {**GOOD, "reason": "é" * 1_000, "from": None, "until": "9999-12-31T23:59:59Z"}).get_json()
     assert (told["reason"], told["until"]) == ("é" * 1_000, "9999-12-31T23:59:59Z")
     assert desk.ask("a", reader="r")["until"] == "9999-12-31T23:59:59Z"
@@ -117,11 +117,11 @@ def test_a_reason_of_a_thousand_characters_and_ends_far_away_are_taken(desk: Des
     assert (long_ago["from"], long_ago["status"]) == ("0001-01-01T00:00:00Z", "active")
 
 
-def test_no_end_must_be_written_out(desk: DeskApp) -> None:
+def test_grant_without_end_needs_until_null(desk: DeskApp) -> None:
     assert give(desk, {"plan": "vip", "reason": "x", "until": None}).get_json()["until"] is None
 
 
-def test_a_scheduled_grant_waits_for_its_start_to_the_second(desk: DeskApp) -> None:
+def test_scheduled_grant_starts_to_the_second(desk: DeskApp) -> None:
     told = give(desk, {**GOOD, "from": "2082-12-20T00:00:00+01:00"}).get_json()
     assert (told["status"], told["from"]) == ("scheduled", "2082-12-19T23:00:00Z")
     assert desk.reader("r")["sources"][0]["standing"] == "none"
@@ -133,7 +133,7 @@ def test_a_scheduled_grant_waits_for_its_start_to_the_second(desk: DeskApp) -> N
     assert desk.reader("r")["sources"][0]["status"] == "active"
 
 
-def test_the_end_may_be_moved_both_ways_and_taken_away(desk: DeskApp) -> None:
+def test_grant_end_can_be_moved_both_ways_and_removed(desk: DeskApp) -> None:
     grant = desk.grant("r", until="2083-01-01T00:00:00Z")["id"]
     for until in ("2083-06-01T00:00:00Z", "2082-12-11T00:00:00Z", None, "2082-12-10T12:00:01Z"):
         told = change(desk, grant, {"until": until, "reason": "as agreed"})
@@ -157,12 +157,12 @@ def test_the_end_may_be_moved_both_ways_and_taken_away(desk: DeskApp) -> None:
         ({}, ["until", "reason"]),
     ],
 )
-def test_422_says_what_is_wrong_with_a_change(desk: DeskApp, body: Any, at_fault: list[str]) -> None:
+def test_invalid_grant_change_is_422_with_its_fields(desk: DeskApp, body: Any, at_fault: list[str]) -> None:
     grant = desk.grant("r", **{"from": "2082-12-20T00:00:00Z"})["id"]
     assert fields(change(desk, grant, body)) == at_fault
 
 
-def test_a_revoked_grant_stays_so(desk: DeskApp) -> None:
+def test_revoked_grant_stays_revoked(desk: DeskApp) -> None:
     grant = desk.grant("r")["id"]
     told = revoke(desk, grant, query_string={"reason": "over"})
     assert (told.status_code, told.get_json()["status"]) == (200, "revoked")
@@ -175,14 +175,14 @@ def test_a_revoked_grant_stays_so(desk: DeskApp) -> None:
     assert (source["status"], source["standing"], source["features"]) == ("revoked", "ended", source["features"])
 
 
-def test_404_of_a_grant_that_this_reader_has_not(desk: DeskApp) -> None:
+def test_unknown_grant_of_a_reader_is_404(desk: DeskApp) -> None:
     grant = desk.grant("other")["id"]
     for unknown in (grant, "gr_none", "x" * 200, "%E2%80%AE"):
         assert change(desk, unknown, {"until": None, "reason": "x"}).status_code == 404
         assert revoke(desk, unknown, query_string={"reason": "x"}).status_code == 404
 
 
-def test_the_reason_of_a_delete_stands_in_the_body_or_in_the_query(desk: DeskApp) -> None:
+def test_delete_reason_is_accepted_in_body_or_query(desk: DeskApp) -> None:
     def fresh() -> str:
         found: str = desk.grant("r")["id"]
         return found
@@ -204,7 +204,7 @@ def test_the_reason_of_a_delete_stands_in_the_body_or_in_the_query(desk: DeskApp
     assert desk.reader("r")["access"]
 
 
-def test_the_reader_is_told_whole_and_a_stranger_is_empty(desk: DeskApp) -> None:
+def test_reader_profile_is_complete_and_empty_for_a_stranger(desk: DeskApp) -> None:
     assert desk.reader("nobody") == {
         "reader": "nobody",
         "access": False,
@@ -242,7 +242,7 @@ def test_the_reader_is_told_whole_and_a_stranger_is_empty(desk: DeskApp) -> None
     ]
 
 
-def test_an_expired_grant_is_still_told(desk: DeskApp) -> None:
+def test_expired_grant_is_still_listed(desk: DeskApp) -> None:
     desk.grant("r", until="2082-12-11T00:00:00Z")
     desk.clock.now += 3 * DAY
     told = desk.reader("r")
@@ -250,7 +250,7 @@ def test_an_expired_grant_is_still_told(desk: DeskApp) -> None:
     assert [(s["status"], s["standing"]) for s in told["sources"]] == [("expired", "ended")]
 
 
-def test_a_past_moment_is_told_as_it_stood(desk: DeskApp) -> None:
+def test_reader_at_a_past_time_is_as_it_was(desk: DeskApp) -> None:
     grant = desk.grant("r", until="2083-01-01T00:00:00Z")["id"]
     desk.clock.at("2082-12-12T12:00:00Z")
     change(desk, grant, {"until": "2082-12-20T00:00:00Z", "reason": "shorter"})
@@ -275,7 +275,7 @@ def test_a_past_moment_is_told_as_it_stood(desk: DeskApp) -> None:
     assert desk.reader("r", "0001-01-01T00:00:00Z")["sources"] == []
 
 
-def test_a_future_moment_answers_what_holds_if_nothing_changes(desk: DeskApp) -> None:
+def test_reader_at_a_future_time_assumes_no_change(desk: DeskApp) -> None:
     desk.grant("r", until="2083-01-01T00:00:00Z")
     desk.grant("r", plan="quiet", **{"from": "2083-02-01T00:00:00Z"})
     for story in ("a", "b"):
@@ -295,12 +295,12 @@ def test_a_future_moment_answers_what_holds_if_nothing_changes(desk: DeskApp) ->
 
 
 @pytest.mark.parametrize("at", ["", "yesterday", "2082-12-10", "2082-12-10T12:00:00", "1765368000", "\u202e"])
-def test_422_another_moment_needs_an_offset(desk: DeskApp, at: str) -> None:
+def test_time_without_offset_is_422(desk: DeskApp, at: str) -> None:
     assert fields(desk.call("GET", "/v1/readers/r", admin=True, query_string={"at": at})) == ["at"]
     assert fields(desk.call("GET", "/v1/readers/r", admin=True, query_string={"when": at})) == ["when"]
 
 
-def test_a_repeat_with_the_same_key_gets_the_first_answer(desk: DeskApp) -> None:
+def test_repeat_with_the_same_idempotency_key_gets_the_first_answer(desk: DeskApp) -> None:
     headers = {"Idempotency-Key": "k-1"}
     first = give(desk, GOOD, headers=headers)
     desk.clock.now += 3_600
@@ -314,18 +314,18 @@ def test_a_repeat_with_the_same_key_gets_the_first_answer(desk: DeskApp) -> None
     assert give(desk, GOOD, headers={"Idempotency-Key": "k-2"}).get_json()["id"] != first.get_json()["id"]
 
 
-def test_a_refused_request_leaves_its_key_free(desk: DeskApp) -> None:
+def test_rejected_request_leaves_its_idempotency_key_free(desk: DeskApp) -> None:
     headers = {"Idempotency-Key": "k"}
     assert give(desk, {**GOOD, "plan": "nope"}, headers=headers).status_code == 422
     assert give(desk, GOOD, headers=headers).status_code == 201
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "é", "x" * 256])
-def test_422_an_idempotency_key_is_plain(desk: DeskApp, key: str) -> None:
+def test_invalid_idempotency_key_is_422(desk: DeskApp, key: str) -> None:
     assert fields(give(desk, GOOD, headers={"Idempotency-Key": key})) == ["Idempotency-Key"]
 
 
-def test_of_many_at_once_with_one_key_one_grant_is_made(desk_app: DeskApp, all_at_once: AtOnce) -> None:
+def test_concurrent_requests_with_one_idempotency_key_make_one_grant(desk_app: DeskApp, all_at_once: AtOnce) -> None:
     desk_app.clock.at("2082-12-10T12:00:00Z")
     answers = all_at_once(8, lambda _: give(desk_app, GOOD, headers={"Idempotency-Key": "k"}))
     assert {answer.status_code for answer in answers} == {201}
@@ -333,7 +333,7 @@ def test_of_many_at_once_with_one_key_one_grant_is_made(desk_app: DeskApp, all_a
     assert len(desk_app.reader("r")["sources"]) == 1
 
 
-def test_of_many_changes_at_once_none_is_lost(desk_app: DeskApp, all_at_once: AtOnce) -> None:
+def test_concurrent_grant_changes_are_all_applied(desk_app: DeskApp, all_at_once: AtOnce) -> None:
     desk_app.clock.at("2082-12-10T12:00:00Z")
     grant = desk_app.grant("r")["id"]
 
@@ -347,7 +347,7 @@ def test_of_many_changes_at_once_none_is_lost(desk_app: DeskApp, all_at_once: At
     assert desk_app.reader("r")["sources"][0]["status"] == "revoked"
 
 
-def test_configured_limits_of_grants_are_named(make_desk: MakeDesk, valkey_url: str, policy: str) -> None:
+def test_grant_beyond_the_policy_is_422_with_its_field(make_desk: MakeDesk, valkey_url: str, policy: str) -> None:
     desk = make_desk(valkey_url, policy + '\n[grants]\nplans = ["vip"]\nlongest = "30d"\n')
     desk.clock.at("2082-12-10T12:00:00Z")
     assert fields(give(desk, {**GOOD, "plan": "supporter"})) == ["plan"]

@@ -34,7 +34,7 @@ def act(desk: DeskApp, method: str, grant: str, body: dict[str, Any], status: in
     assert answer.status_code == status, answer.text
 
 
-def test_a_life_of_a_grant_is_three_entries(desk: DeskApp) -> None:
+def test_grant_created_changed_and_revoked_gives_three_audit_entries(desk: DeskApp) -> None:
     grant = desk.grant("r", until="2083-01-01T00:00:00Z")["id"]
     act(desk, "PATCH", grant, {"until": "2083-02-01T00:00:00Z", "reason": "longer"})
     act(desk, "DELETE", grant, {"reason": "left the paper"})
@@ -56,13 +56,13 @@ def test_a_life_of_a_grant_is_three_entries(desk: DeskApp) -> None:
     assert [each["reason"] for each in (created, changed, revoked)] == ["press card", "longer", "left the paper"]
 
 
-def test_of_a_grant_that_waits_the_audit_says_from_when_it_holds(desk: DeskApp) -> None:
+def test_audit_entry_of_a_scheduled_grant_has_its_start(desk: DeskApp) -> None:
     desk.grant("r", **{"from": "2083-01-01T00:00:00Z"})
     (created,) = entries(desk)
     assert created["after"] == {"plan": "vip", "from": "2083-01-01T00:00:00Z", "until": None, "status": "scheduled"}
 
 
-def test_the_chain_holds(desk: DeskApp) -> None:
+def test_audit_chain_of_grants_verifies(desk: DeskApp) -> None:
     for number in range(5):
         desk.grant(f"r{number}")
     found = list(reversed(entries(desk)))
@@ -74,7 +74,7 @@ def test_the_chain_holds(desk: DeskApp) -> None:
     assert desk.service.audit_check.verify().fault is None
 
 
-def test_what_changes_nothing_leaves_no_entry(desk: DeskApp) -> None:
+def test_request_that_changes_nothing_leaves_no_audit_entry(desk: DeskApp) -> None:
     grant = desk.grant("r", until="2083-01-01T00:00:00Z")["id"]
     act(desk, "PATCH", grant, {"until": "2083-01-01T00:00:00Z", "reason": "the same"})
     act(desk, "DELETE", grant, {"reason": "over"})
@@ -85,7 +85,7 @@ def test_what_changes_nothing_leaves_no_entry(desk: DeskApp) -> None:
     assert [each["action"] for each in entries(desk)] == ["grant.revoke", "grant.create"]
 
 
-def test_a_repeat_by_its_key_is_one_entry(desk: DeskApp) -> None:
+def test_repeat_with_idempotency_key_is_one_audit_entry(desk: DeskApp) -> None:
     body = {"plan": "vip", "reason": "x", "until": None}
     for _ in range(3):
         answer = desk.call("POST", "/v1/readers/r/grants", body, admin=True, headers={"Idempotency-Key": "k"})
@@ -93,7 +93,7 @@ def test_a_repeat_by_its_key_is_one_entry(desk: DeskApp) -> None:
     assert len(entries(desk)) == 1
 
 
-def test_the_store_keeps_no_id_in_its_keys(desk: DeskApp) -> None:
+def test_store_keys_contain_no_plain_ids(desk: DeskApp) -> None:
     desk.grant("reader-in-clear")
     desk.ask("a", reader="other-reader", visitor="visitor-in-clear")
     names = b" ".join(name for page in desk.service.store.link.scan_nodes(b"*") for name in page)

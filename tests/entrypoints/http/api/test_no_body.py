@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from tests.within import DeskApp
 
 
-def test_an_admins_request_without_a_body_needs_no_content_type_and_lacks_its_fields(desk: DeskApp) -> None:
+def test_admin_request_without_body_is_422_with_missing_fields(desk: DeskApp) -> None:
     grant = desk.grant("r", until=None)["id"]
     for method, path, missing in [
         ("POST", "/v1/readers/r/grants", ["reason", "until"]),

@@ -25,7 +25,7 @@ MOMENT = "2082-12-01T00:00:00Z"
         ("GET", "/v1/attention", "days", "7"),
     ],
 )
-def test_422_a_parameter_that_is_given_twice_or_not_taken(
+def test_repeated_or_unknown_query_parameter_is_422(
     desk: DeskApp, method: str, path: str, name: str, value: str
 ) -> None:
     for query in (f"{name}={value}&{name}={value}", f"{name}={value}&{name}=", "when=now"):
@@ -37,7 +37,7 @@ def test_422_a_parameter_that_is_given_twice_or_not_taken(
 @pytest.mark.parametrize(
     "moment", [MOMENT, "2082-12-01t00:00:00z", "2082-12-01T01:00:00.5%2B01:00", "20821201T000000Z"]
 )
-def test_a_moment_in_any_form_of_iso_8601_or_rfc_3339(desk: DeskApp, moment: str) -> None:
+def test_time_in_iso_8601_or_rfc_3339_is_accepted(desk: DeskApp, moment: str) -> None:
     desk.grant("r", until="2083-01-01T00:00:00Z")
     answer = desk.call("GET", f"/v1/readers/r?at={moment}", admin=True)
     assert (answer.status_code, answer.get_json()["access"]) == (200, True)

@@ -23,7 +23,7 @@ def repeated(desk_app: DeskApp) -> Idempotency:
     return Idempotency(service.store, lambda: service.secrets.sealer("idempotency"), 1)
 
 
-def test_the_first_is_at_work_and_the_second_waits(repeated: Idempotency) -> None:
+def test_second_claim_of_an_idempotency_key_waits(repeated: Idempotency) -> None:
     assert repeated.claim("s", b"body", "t1").state == "new"
     assert repeated.claim("s", b"body", "t2").state == "at_work"
     assert repeated.claim("s", b"other", "t2").state == "other"
@@ -33,9 +33,7 @@ def test_the_first_is_at_work_and_the_second_waits(repeated: Idempotency) -> Non
     assert repeated.claim("s", b"other", "t2").state == "other"
 
 
-def test_who_comes_after_the_dead_carries_on_with_their_token(
-    repeated: Idempotency, until: Callable[..., float]
-) -> None:
+def test_claim_after_a_dead_worker_continues_with_its_token(repeated: Idempotency, until: Callable[..., float]) -> None:
     assert repeated.claim("s", b"body", "t1").token == "t1"
     until(lambda: repeated.claim("s", b"body", "t2").state == "new", 5)
     repeated.leave("s")
@@ -43,7 +41,7 @@ def test_who_comes_after_the_dead_carries_on_with_their_token(
     assert (again.state, again.token) == ("new", "t1")
 
 
-def test_who_is_at_work_for_long_is_not_taken_for_dead(repeated: Idempotency, until: Callable[..., float]) -> None:
+def test_long_running_worker_keeps_its_claim(repeated: Idempotency, until: Callable[..., float]) -> None:
     repeated.claim("s", b"body", "t1")
     link, (_, working) = repeated._link, repeated._names("s")
     with at_work(repeated, "s"):
@@ -53,7 +51,7 @@ def test_who_is_at_work_for_long_is_not_taken_for_dead(repeated: Idempotency, un
 
 
 @pytest.mark.full
-def test_a_repeat_right_after_a_crash_is_answered_and_not_refused(desk_app: DeskApp, repeated: Idempotency) -> None:
+def test_repeat_right_after_a_crash_is_answered(desk_app: DeskApp, repeated: Idempotency) -> None:
     """Nobody told that the first one died; for a while it counts as at work."""
     repeated.at_work = AT_WORK
     scope, token = "owner\nann\nPOST\n/v1/readers/r/grants?\nk", f"{1:014x}0123456789"
@@ -63,13 +61,13 @@ def test_a_repeat_right_after_a_crash_is_answered_and_not_refused(desk_app: Desk
     assert (answer.status_code, answer.get_json()["id"]) == (201, f"gr_{token}")
 
 
-def test_a_refusal_gives_the_key_back(repeated: Idempotency) -> None:
+def test_released_idempotency_key_can_be_claimed(repeated: Idempotency) -> None:
     repeated.claim("s", b"body", "t1")
     repeated.release("s")
     assert repeated.claim("s", b"other", "t2").token == "t2"
 
 
-def test_a_grant_of_which_the_answer_was_lost_is_not_given_twice(desk_app: DeskApp, repeated: Idempotency) -> None:
+def test_grant_whose_answer_was_lost_is_not_created_twice(desk_app: DeskApp, repeated: Idempotency) -> None:
     """The first request died after its work: its key has a token and no answer."""
     headers = {"Idempotency-Key": "k"}
 
@@ -100,7 +98,7 @@ FILE = b"reader,plan,until,reason\nr-1,vip,never,press card\n"
     ],
     ids=["pass", "import"],
 )
-def test_what_was_made_by_a_request_whose_answer_was_lost_is_not_made_twice(
+def test_object_whose_answer_was_lost_is_not_created_twice(
     desk_app: DeskApp, repeated: Idempotency, path: str, prefix: str, sent: dict[str, Any]
 ) -> None:
     def make() -> Any:
@@ -123,7 +121,7 @@ def test_what_was_made_by_a_request_whose_answer_was_lost_is_not_made_twice(
 
 
 @pytest.mark.full
-def test_an_outage_in_the_midst_makes_no_second_grant(
+def test_outage_during_a_grant_makes_no_second_grant(
     make_desk: MakeDesk, launch: Any, until: Callable[..., float]
 ) -> None:
     store = launch("valkey", tcp=True, appendonly="yes", appendfsync="always")

@@ -22,7 +22,7 @@ def _restless() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_restless")
-def test_the_first_requests_may_come_on_many_threads_at_once(
+def test_first_requests_from_many_threads_are_counted_once_each(
     all_at_once: Callable[[int, Callable[[int], Any]], list[Any]],
 ) -> None:
     for _ in range(30):
@@ -37,7 +37,7 @@ def test_the_first_requests_may_come_on_many_threads_at_once(
         assert 'status="200"} 8.0' in metrics.exposition().decode()
 
 
-def test_methods_that_the_caller_made_up_are_counted_as_one() -> None:
+def test_made_up_methods_are_one_label_in_the_metrics() -> None:
     metrics = Metrics()
     log = RequestLog(metrics)
     for method in ("BREW", "GETT", "get"):

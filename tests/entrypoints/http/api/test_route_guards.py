@@ -46,11 +46,11 @@ def rules(app: Flask) -> list[tuple[str, Any]]:
     ]
 
 
-def test_no_files_are_served_from_a_folder(app: Flask) -> None:
+def test_no_static_files_are_served(app: Flask) -> None:
     assert "/static/<path:filename>" not in [str(rule) for rule in app.url_map.iter_rules()]
 
 
-def test_every_route_has_a_guard_and_it_is_the_right_one(app: Flask) -> None:
+def test_every_route_has_the_right_guard(app: Flask) -> None:
     for path, view in rules(app):
         assert hasattr(view, "demands"), f"{path} says not who may"
         if view.demands is None:
@@ -62,7 +62,7 @@ def test_every_route_has_a_guard_and_it_is_the_right_one(app: Flask) -> None:
             assert path not in WEBSITE
 
 
-def test_what_changes_something_needs_more_than_a_viewer(app: Flask) -> None:
+def test_every_changing_route_needs_more_than_viewer(app: Flask) -> None:
     for rule in app.url_map.iter_rules():
         demand = getattr(app.view_functions[rule.endpoint], "demands", None)
         if (rule.methods or set()) & {"POST", "PUT", "PATCH", "DELETE"} and demand not in (None, "site"):
@@ -77,7 +77,7 @@ def test_every_route_is_described(app: Flask) -> None:
         assert (view.__doc__ or "").strip(), f"{path} has no summary"
 
 
-def test_the_description_names_every_route_and_its_key(desk: DeskApp, app: Flask) -> None:
+def test_openapi_description_lists_every_route_and_its_key(desk: DeskApp, app: Flask) -> None:
     told = desk.client.get("/openapi.json").get_json()
     assert told["openapi"].startswith("3.1")
     for rule in app.url_map.iter_rules():
@@ -112,9 +112,7 @@ ADMIN_ROUTES = [
 
 
 @pytest.mark.parametrize(("method", "path"), ADMIN_ROUTES)
-def test_a_site_key_on_an_admin_route_is_403_before_anything_is_looked_at(
-    desk: DeskApp, method: str, path: str
-) -> None:
+def test_site_key_on_an_admin_route_is_403_before_validation(desk: DeskApp, method: str, path: str) -> None:
     for more in BODIES:
         answer = desk.call(method, path, **more)
         assert answer.status_code == 403
@@ -123,7 +121,7 @@ def test_a_site_key_on_an_admin_route_is_403_before_anything_is_looked_at(
 
 
 @pytest.mark.parametrize("path", sorted(path for path in WEBSITE if "<" not in path))
-def test_an_admin_key_on_a_website_route_is_403_before_anything_is_looked_at(desk: DeskApp, path: str) -> None:
+def test_admin_key_on_a_website_route_is_403_before_validation(desk: DeskApp, path: str) -> None:
     for more in BODIES:
         for hot in (True, False):
             answer = desk.call("POST", path, admin=True, hot=hot, **more)

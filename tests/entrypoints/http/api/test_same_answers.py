@@ -95,7 +95,7 @@ def _readers(desk: DeskApp) -> None:
 
 @given(questions)
 @QUICK
-def test_a_good_question(desk: DeskApp, question: dict[str, Any]) -> None:
+def test_valid_request_gets_the_same_answer_from_both_routes(desk: DeskApp, question: dict[str, Any]) -> None:
     _readers(desk)
     # Meters as they come: what the first counts the second finds counted, unless explained (which says so).
     question.pop("explain", None)
@@ -104,14 +104,14 @@ def test_a_good_question(desk: DeskApp, question: dict[str, Any]) -> None:
 
 @given(questions)
 @QUICK
-def test_an_explained_question(desk: DeskApp, question: dict[str, Any]) -> None:
+def test_explained_request_gets_the_same_answer_from_both_routes(desk: DeskApp, question: dict[str, Any]) -> None:
     _readers(desk)
     assert both(desk, json.dumps(question | {"count": False, "explain": True}).encode())[1]["explain"]
 
 
 @given(spoiled())
 @QUICK
-def test_a_spoiled_question(desk: DeskApp, question: Any) -> None:
+def test_mutated_request_gets_the_same_answer_from_both_routes(desk: DeskApp, question: Any) -> None:
     if isinstance(question.get("explain"), bool):
         question["explain"] = False
     both(desk, json.dumps(question).encode())
@@ -119,13 +119,13 @@ def test_a_spoiled_question(desk: DeskApp, question: Any) -> None:
 
 @given(anything)
 @QUICK
-def test_any_json(desk: DeskApp, value: Any) -> None:
+def test_random_json_gets_the_same_answer_from_both_routes(desk: DeskApp, value: Any) -> None:
     assert both(desk, json.dumps(value).encode())[0] in (400, 422)
 
 
 @given(st.binary(max_size=60) | st.sampled_from([b"", b"{", b'{"story": {"id": "a"}, "story": {}}', b"[" * 5_000]))
 @QUICK
-def test_any_bytes(desk: DeskApp, body: bytes) -> None:
+def test_random_bytes_get_the_same_answer_from_both_routes(desk: DeskApp, body: bytes) -> None:
     both(desk, body)
 
 
@@ -133,18 +133,18 @@ def test_any_bytes(desk: DeskApp, body: bytes) -> None:
     "kind",
     ["application/json; charset=utf-8", "Application/JSON", "text/plain", "", "application/json x", ";", "a/b;c"],
 )
-def test_any_content_type(desk: DeskApp, kind: str) -> None:
+def test_any_content_type_gets_the_same_answer_from_both_routes(desk: DeskApp, kind: str) -> None:
     both(desk, b'{"story": {"id": "a"}, "visitor": "v"}', kind)
 
 
-def test_a_body_beyond_the_limit(desk: DeskApp) -> None:
+def test_oversized_body_gets_the_same_answer_from_both_routes(desk: DeskApp) -> None:
     assert both(desk, b'{"story": {"id": "a"}}' + b" " * 262_144)[0] == 413
 
 
 @pytest.mark.full
 @given(spoiled() | questions.map(lambda question: {**question, "explain": None}))
 @FULL
-def test_many_more(desk: DeskApp, question: Any) -> None:
+def test_mutated_request_gets_the_same_answer_in_a_long_run(desk: DeskApp, question: Any) -> None:
     if isinstance(question.get("explain"), bool):
         question["explain"] = False
     both(desk, json.dumps(question).encode())

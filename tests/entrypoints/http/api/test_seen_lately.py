@@ -27,7 +27,7 @@ def features(desk: DeskApp, reader: str) -> list[str]:
     return found
 
 
-def test_what_is_held_still_stays_known(make_desk: MakeDesk, launch: Any) -> None:
+def test_unrevoked_entitlements_stay_known_in_an_outage(make_desk: MakeDesk, launch: Any) -> None:
     store = launch("valkey")
     desk = make_desk(store.url, clock=Ticking())
     desk.clock.at("2082-12-10T12:00:00Z")
@@ -50,7 +50,7 @@ def merge(desk: DeskApp, gone: str, stays: str) -> None:
     assert answer.status_code == 200, answer.text
 
 
-def test_what_was_seen_of_a_reader_is_known_of_who_she_was_merged_into(make_desk: MakeDesk, launch: Any) -> None:
+def test_known_entitlements_follow_a_merge(make_desk: MakeDesk, launch: Any) -> None:
     store = launch("valkey")
     desk = make_desk(store.url, clock=Ticking())
     for reader in ("seen-before", "seen-after", "never-seen"):
@@ -65,7 +65,7 @@ def test_what_was_seen_of_a_reader_is_known_of_who_she_was_merged_into(make_desk
     assert features(desk, "never-seen") == features(desk, "heir-of-never-seen") == []
 
 
-def test_what_is_taken_from_a_merged_reader_is_known_of_none_of_her_ids(make_desk: MakeDesk, launch: Any) -> None:
+def test_revocation_after_a_merge_removes_known_entitlements_of_all_ids(make_desk: MakeDesk, launch: Any) -> None:
     store = launch("valkey")
     desk = make_desk(store.url, clock=Ticking())
     grants = {reader: desk.grant(reader)["id"] for reader in ("seen-before", "seen-after", "twice")}
