@@ -15,7 +15,7 @@ from tests.entrypoints.governance.conftest import House
 from tests.serving import Paywall, Serve
 
 
-def test_a_key_is_shown_once_and_opens_what_its_role_may(house: House) -> None:
+def test_new_key_is_shown_once_and_has_its_role(house: House) -> None:
     made = house.done("ann", "POST", "/v1/keys", {"name": "desk", "role": "granter"}, 201)
     assert made == {"name": "desk", "role": "granter", "key": made["key"]}
     given = house.grant("r-1", who=made["key"])
@@ -25,7 +25,7 @@ def test_a_key_is_shown_once_and_opens_what_its_role_may(house: House) -> None:
     assert listed == {"name": "desk", "role": "granter", "created_at": listed["created_at"], "actor": "ann"}
 
 
-def test_only_a_hash_is_kept(house: House) -> None:
+def test_only_a_hash_of_the_key_is_stored(house: House) -> None:
     key = house.make_key("desk", "viewer").encode()
     service = house.app.service
     for page in service.store.link.scan_nodes(b"*"):
@@ -39,7 +39,7 @@ def test_only_a_hash_is_kept(house: House) -> None:
 
 
 @pytest.mark.parametrize("role", ["viewer", "granter", "owner"])
-def test_roles(house: House, role: str) -> None:
+def test_every_role_may_read_the_audit(house: House, role: str) -> None:
     assert house.call(house.make_key("desk", role), "GET", "/v1/audit").status_code == 200
 
 
@@ -62,20 +62,20 @@ def test_roles(house: House, role: str) -> None:
         ({"name": "x", "role": "viewer", "reason": " "}, "reason"),
     ],
 )
-def test_what_a_key_cannot_be(house: House, body: dict[str, Any], field: str) -> None:
+def test_invalid_key_request_is_422_with_its_field(house: House, body: dict[str, Any], field: str) -> None:
     told = house.done("ann", "POST", "/v1/keys", body, 422)
     assert [error["field"] for error in told["errors"]] == [field]
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", ["ann", "ben", "web", "desk"])
-def test_a_name_in_use_is_refused_also_one_of_the_environment(house: House, name: str) -> None:
+def test_key_name_in_use_is_409_also_for_environment_keys(house: House, name: str) -> None:
     house.make_key("desk", "viewer")
     told = house.done("ann", "POST", "/v1/keys", {"name": name, "role": "viewer"}, 409)
     assert told["type"] == "urn:paywall:problem:name-in-use"
 
 
-def test_a_key_ends_and_its_name_is_free_again(house: House) -> None:
+def test_deleted_key_stops_working_and_its_name_is_free(house: House) -> None:
     key = house.make_key("desk", "viewer")
     assert house.call(key, "GET", "/v1/audit").status_code == 200
     ended = house.done("ann", "DELETE", "/v1/keys/desk?reason=left")
@@ -86,11 +86,11 @@ def test_a_key_ends_and_its_name_is_free_again(house: House) -> None:
     assert house.call(key, "GET", "/v1/audit").status_code == 401
 
 
-def test_a_key_of_the_environment_is_ended_there(house: House) -> None:
+def test_environment_key_cannot_be_deleted_by_the_api(house: House) -> None:
     assert "PAYWALL_ADMIN_KEYS" in house.done("ann", "DELETE", "/v1/keys/ben", status=409)["detail"]
 
 
-def test_both_are_in_the_audit(house: House) -> None:
+def test_key_creation_and_deletion_are_in_the_audit(house: House) -> None:
     house.done("ann", "POST", "/v1/keys", {"name": "desk", "role": "viewer", "reason": "new desk"}, 201)
     house.done("ben", "DELETE", "/v1/keys/desk", {"reason": "desk closed"})
     ended, made = house.audit()
@@ -105,14 +105,14 @@ def test_both_are_in_the_audit(house: House) -> None:
     assert (ended["before"], ended["after"]) == ({"role": "viewer"}, None)
 
 
-def test_a_repeated_request_gets_the_same_key(house: House) -> None:
+def test_repeated_key_request_gets_the_same_key(house: House) -> None:
     body, headers = {"name": "desk", "role": "viewer"}, {"Idempotency-Key": "k-1"}
     first, again = (house.done("ann", "POST", "/v1/keys", body, 201, headers=headers) for _ in range(2))
     assert first == again
     assert house.call(first["key"], "GET", "/v1/audit").status_code == 200
 
 
-def test_pages_of_keys(house: House) -> None:
+def test_keys_are_listed_in_pages(house: House) -> None:
     for number in range(5):
         house.app.clock.now += 1
         house.make_key(f"desk-{number}", "viewer")
@@ -132,7 +132,7 @@ def test_keys_of_one_second_are_listed_newest_first(house: House) -> None:
     assert [item["name"] for item in first["items"] + rest["items"]] == ["ned", "abe", "zoe", "mia"]
 
 
-def test_a_key_works_on_every_worker_as_soon_as_it_was_shown(serve: Serve) -> None:
+def test_new_key_works_on_every_worker_at_once(serve: Serve) -> None:
     paywall = serve(PAYWALL_WORKERS="3")
 
     def status(key: str) -> int:
@@ -144,7 +144,7 @@ def test_a_key_works_on_every_worker_as_soon_as_it_was_shown(serve: Serve) -> No
         assert [status(made.json()["key"]) for _ in range(6)] == [200] * 6
 
 
-def test_a_new_key_works_on_every_worker_also_after_a_flood_of_wrong_ones(serve: Serve) -> None:
+def test_new_key_works_on_every_worker_after_many_wrong_keys(serve: Serve) -> None:
     paywall = serve(PAYWALL_WORKERS="2")
 
     def status(key: str) -> int:
@@ -156,7 +156,7 @@ def test_a_new_key_works_on_every_worker_also_after_a_flood_of_wrong_ones(serve:
         assert [status(made.json()["key"]) for _ in range(10)] == [200] * 10
 
 
-def test_wrong_keys_cost_the_store_next_to_nothing(house: House) -> None:
+def test_unknown_keys_cause_few_store_lookups(house: House) -> None:
     def asked() -> int:
         told = bytes(house.app.service.store.link.call(b"x", b"INFO", b"commandstats"))
         (line,) = [line for line in told.splitlines() if line.startswith(b"cmdstat_hgetall:")]
@@ -172,7 +172,7 @@ def test_wrong_keys_cost_the_store_next_to_nothing(house: House) -> None:
     assert asked() - before < 5 * LOOKS
 
 
-def test_a_key_works_and_ends_on_every_worker(paywall: Paywall, until: Until, name: str) -> None:
+def test_key_starts_and_stops_working_on_every_worker(paywall: Paywall, until: Until, name: str) -> None:
     body = {"name": name, "role": "viewer"}
     key = paywall.post("/v1/keys", body, "admin-key-of-the-tests").json()["key"]
 
@@ -193,7 +193,7 @@ def test_a_key_works_and_ends_on_every_worker(paywall: Paywall, until: Until, na
 
 
 @pytest.mark.full
-def test_while_the_store_is_away_a_known_key_is_not_called_unknown(serve: Serve, launch: Launch, until: Until) -> None:
+def test_known_key_is_503_not_401_while_the_store_is_unavailable(serve: Serve, launch: Launch, until: Until) -> None:
     store = launch(tcp=True)
     service = serve(REDIS_URL=store.url, PAYWALL_WORKERS="1")
     key = service.post("/v1/keys", {"name": "desk", "role": "viewer"}, "admin-key-of-the-tests").json()["key"]
@@ -207,7 +207,7 @@ def test_while_the_store_is_away_a_known_key_is_not_called_unknown(serve: Serve,
 
 
 @pytest.mark.full
-def test_where_the_store_was_never_there_no_admin_key_is_called_wrong(serve: Serve, launch: Launch) -> None:
+def test_unknown_admin_key_is_503_when_the_store_was_never_available(serve: Serve, launch: Launch) -> None:
     store = launch(tcp=True, start=False)
     service = serve(REDIS_URL=store.url, PAYWALL_WORKERS="1", start=False).start(wait="/healthz")
     assert service.get("/v1/audit", "made-at-run-time").status_code == 503

@@ -33,7 +33,7 @@ def confirm(house: House, who: str, approval: str, status: int = 200) -> dict[st
 
 
 @pytest.mark.parametrize("until", [LONG, None])
-def test_a_long_grant_waits_and_opens_nothing_until_another_admin_confirms(house: House, until: str | None) -> None:
+def test_long_grant_opens_nothing_until_another_admin_confirms(house: House, until: str | None) -> None:
     asked = house.grant("r-1", until=until, status=202)
     assert asked["state"] == "waiting"
     assert (asked["kind"], asked["reader"], asked["asked_by"], asked["reason"]) == (
@@ -52,12 +52,12 @@ def test_a_long_grant_waits_and_opens_nothing_until_another_admin_confirms(house
     assert house.done("ben", "GET", "/v1/approvals") == {"items": [], "next": None}
 
 
-def test_a_short_grant_does_not_wait(house: House) -> None:
+def test_short_grant_needs_no_confirmation(house: House) -> None:
     house.grant("r-1", until=SHORT)
     assert has_access(house)
 
 
-def test_nobody_confirms_their_own(house: House) -> None:
+def test_own_approval_cannot_be_confirmed(house: House) -> None:
     asked = house.grant("r-1", status=202)["approval"]
     told = confirm(house, "ann", asked, 409)
     assert told["type"] == "urn:paywall:problem:own-approval"
@@ -65,7 +65,7 @@ def test_nobody_confirms_their_own(house: House) -> None:
     confirm(house, "ben", asked)
 
 
-def test_what_is_settled_or_unknown_is_not_there(house: House) -> None:
+def test_settled_or_unknown_approval_is_404(house: House) -> None:
     one, two = (house.grant("r-1", status=202)["approval"] for _ in range(2))
     confirm(house, "ben", one)
     assert house.done("ben", "DELETE", f"/v1/approvals/{two}")["state"] == "refused"
@@ -76,13 +76,13 @@ def test_what_is_settled_or_unknown_is_not_there(house: House) -> None:
     assert len(house.app.reader("r-1")["sources"]) == 1
 
 
-def test_who_asked_may_withdraw(house: House) -> None:
+def test_requesting_admin_can_withdraw_the_approval(house: House) -> None:
     asked = house.grant("r-1", status=202)["approval"]
     assert house.done("ann", "DELETE", f"/v1/approvals/{asked}?reason=mistaken")["settled_by"] == "ann"
     confirm(house, "ben", asked, 404)
 
 
-def test_both_steps_are_in_the_audit(house: House) -> None:
+def test_both_approval_steps_are_in_the_audit(house: House) -> None:
     one, two = (house.grant("r-1", status=202)["approval"] for _ in range(2))
     confirm(house, "ben", one)
     house.done("cyd", "DELETE", f"/v1/approvals/{two}", {"reason": "once is enough"})
@@ -98,7 +98,7 @@ def test_both_steps_are_in_the_audit(house: House) -> None:
     assert house.audit(action="grant.create")[0]["after"]["approval"] == one
 
 
-def test_two_who_confirm_at_once_give_one_grant(house: House, all_at_once: AllAtOnce) -> None:
+def test_concurrent_confirmations_make_one_grant(house: House, all_at_once: AllAtOnce) -> None:
     for turn in range(5):
         reader = f"r-{turn}"
         asked = house.grant(reader, status=202)["approval"]
@@ -114,7 +114,7 @@ def test_two_who_confirm_at_once_give_one_grant(house: House, all_at_once: AllAt
         assert len(house.audit(action="grant.create", reader=reader)) == 1
 
 
-def test_confirming_and_refusing_at_once_does_one_of_them(house: House, all_at_once: AllAtOnce) -> None:
+def test_concurrent_confirm_and_refuse_do_one_of_them(house: House, all_at_once: AllAtOnce) -> None:
     for turn in range(5):
         reader = f"r-{turn}"
         asked = house.grant(reader, status=202)["approval"]
@@ -128,7 +128,7 @@ def test_confirming_and_refusing_at_once_does_one_of_them(house: House, all_at_o
         assert has_access(house, reader) == (statuses[0] == 200)
 
 
-def test_what_was_confirmed_by_who_died_at_it_is_finished(house: House) -> None:
+def test_interrupted_confirmation_is_finished_by_maintenance(house: House) -> None:
     service, now = house.app.service, house.app.clock.now
     asked = house.grant("r-1", status=202)["approval"]
     service.approvals.claim(asked, Actor("ben"), now)
@@ -140,7 +140,7 @@ def test_what_was_confirmed_by_who_died_at_it_is_finished(house: House) -> None:
     assert len(house.app.reader("r-1")["sources"]) == 1
 
 
-def test_who_confirmed_may_ask_again_for_what_was_not_done(house: House) -> None:
+def test_confirming_admin_can_retry_an_interrupted_confirmation(house: House) -> None:
     service = house.app.service
     asked = house.grant("r-1", status=202)["approval"]
     service.approvals.claim(asked, Actor("ben"), house.app.clock.now)
@@ -149,7 +149,7 @@ def test_who_confirmed_may_ask_again_for_what_was_not_done(house: House) -> None
     assert len(house.audit(action="approval.confirm")) == 1
 
 
-def test_a_grant_whose_end_has_come_waits_no_longer(house: House) -> None:
+def test_approval_of_a_grant_past_its_end_expires(house: House) -> None:
     asked = house.grant("r-1", until=LONG, status=202)
     assert asked["expires_at"] == "2082-12-20T10:00:00Z"
     house.app.clock.now += WAITS
@@ -158,7 +158,7 @@ def test_a_grant_whose_end_has_come_waits_no_longer(house: House) -> None:
     assert house.app.service.approvals.tidy(house.app.clock.now) == 1
 
 
-def test_what_no_longer_fits_is_refused_with_the_reason(house: House, make_house: MakeHouse) -> None:
+def test_approval_that_violates_the_policy_is_409_with_its_field(house: House, make_house: MakeHouse) -> None:
     asked = house.grant("r-1", status=202)["approval"]
     other = make_house(CONFIRM.replace("[grants]", '[grants]\nplans = ["supporter"]'))
     told = confirm(other, "ben", asked, 409)
@@ -171,7 +171,7 @@ def change(house: House, grant: str, until: str | None, status: int) -> dict[str
     return house.done("ann", "PATCH", f"/v1/readers/r-1/grants/{grant}", body, status)
 
 
-def test_lengthening_beyond_waits_and_shortening_does_not(house: House) -> None:
+def test_lengthening_beyond_the_limit_needs_approval_and_shortening_not(house: House) -> None:
     grant = house.grant("r-1", until=SHORT)["id"]
     for was, until in ((SHORT, LONG), (LONG, None)):
         asked = change(house, grant, until, 202)
@@ -184,7 +184,7 @@ def test_lengthening_beyond_waits_and_shortening_does_not(house: House) -> None:
     assert change(house, grant, SHORT, 200)["until"] == SHORT
 
 
-def test_a_change_that_was_confirmed_holds_only_what_changed(house: House) -> None:
+def test_audit_entry_of_an_approved_change_has_only_the_change(house: House) -> None:
     grant = house.grant("r-1", until=SHORT)["id"]
     confirm(house, "ben", change(house, grant, None, 202)["approval"])
     (entry,) = house.audit(action="grant.change")
@@ -192,7 +192,7 @@ def test_a_change_that_was_confirmed_holds_only_what_changed(house: House) -> No
     assert (entry["before"], entry["after"]) == ({"until": SHORT}, {"until": None})
 
 
-def test_a_change_of_a_grant_that_was_revoked_meanwhile_is_refused(house: House) -> None:
+def test_approved_change_of_a_revoked_grant_is_rejected(house: House) -> None:
     grant = house.grant("r-1", until=SHORT)["id"]
     asked = change(house, grant, None, 202)["approval"]
     house.done("ann", "DELETE", f"/v1/readers/r-1/grants/{grant}?reason=over")
@@ -201,13 +201,13 @@ def test_a_change_of_a_grant_that_was_revoked_meanwhile_is_refused(house: House)
     change(house, grant, None, 409)
 
 
-def test_a_wrong_end_is_refused_at_once(house: House) -> None:
+def test_invalid_end_is_rejected_without_approval(house: House) -> None:
     grant = house.grant("r-1", until=SHORT)["id"]
     assert change(house, grant, "2020-01-01T00:00:00Z", 422)["errors"][0]["field"] == "until"
     change(house, "gr_0", LONG, 404)
 
 
-def test_a_repeated_request_asks_once(house: House) -> None:
+def test_repeated_request_makes_one_approval(house: House) -> None:
     headers = {"Idempotency-Key": "k-1"}
     body = {"plan": "vip", "reason": "press", "until": None}
     first, again = (house.done("ann", "POST", "/v1/readers/r-1/grants", body, 202, headers=headers) for _ in range(2))
@@ -224,7 +224,7 @@ FILE = b"reader,plan,until,reason\nr-1,vip,never,press card\n"
     [("/v1/readers/r-1/grants", BODY, "application/json"), ("/v1/grants/import", FILE, "text/csv")],
     ids=["grant", "import"],
 )
-def test_what_was_asked_by_a_request_whose_answer_was_lost_is_not_asked_twice(
+def test_approval_whose_answer_was_lost_is_not_requested_twice(
     house: House, path: str, body: bytes, content_type: str
 ) -> None:
     service = house.app.service
@@ -243,13 +243,13 @@ def test_what_was_asked_by_a_request_whose_answer_was_lost_is_not_asked_twice(
     assert [entry["action"] for entry in house.audit()] == ["approval.ask"]
 
 
-def test_a_body_with_anything_in_it_is_refused(house: House) -> None:
+def test_confirmation_with_unknown_field_is_422(house: House) -> None:
     asked = house.grant("r-1", status=202)["approval"]
     house.done("ben", "POST", f"/v1/approvals/{asked}", {"yes": True}, 422)
     house.done("ben", "POST", f"/v1/approvals/{asked}", {}, 200)
 
 
-def test_pages_of_what_waits(house: House) -> None:
+def test_approvals_are_listed_in_pages(house: House) -> None:
     asked = []
     for number in range(5):
         house.app.clock.now += 1
@@ -265,7 +265,7 @@ def test_pages_of_what_waits(house: House) -> None:
     assert seen == asked[::-1]
 
 
-def test_what_was_asked_within_a_second_is_listed_newest_first(house: House) -> None:
+def test_approvals_of_one_second_are_listed_newest_first(house: House) -> None:
     asked = []
     for number in range(8):
         house.app.clock.now += 0.01
@@ -273,7 +273,7 @@ def test_what_was_asked_within_a_second_is_listed_newest_first(house: House) -> 
     assert [item["approval"] for item in house.done("ben", "GET", "/v1/approvals")["items"]] == asked[::-1]
 
 
-def test_nothing_in_the_store_names_who_waits(house: House) -> None:
+def test_store_contains_no_plain_reader_id_of_an_approval(house: House) -> None:
     house.grant("the-reader-who-waits", status=202)
     link, key = house.app.service.store.link, house.app.service.store.keys.admin("approvals")
     kept = link.call(key, b"HGETALL", key)

@@ -89,19 +89,19 @@ def log(house: House) -> Log:
     return Log(house)
 
 
-def test_a_chain_that_nobody_touched_is_sound(log: Log) -> None:
+def test_untouched_chain_verifies(log: Log) -> None:
     verdict = log.verify(log.head())
     assert (verdict.fault, verdict.checked, verdict.refused) == (None, 12, 0)
     assert verdict.head == log.head()
 
 
-def test_an_empty_chain_is_sound(house: House) -> None:
+def test_empty_chain_verifies(house: House) -> None:
     assert Log(house, 0).verify().fault is None
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("field", [*chain.SAYS, "digest", "prev", "hash", "seq", "id"])
-def test_a_changed_field_names_its_record(log: Log, field: str) -> None:
+def test_changed_field_is_detected_at_its_record(log: Log, field: str) -> None:
     record = log.get(5)
     was = record[field]
     record[field] = {"plan": "other"} if field in ("before", "after") else 99 if field == "seq" else f"{was}x"
@@ -110,7 +110,7 @@ def test_a_changed_field_names_its_record(log: Log, field: str) -> None:
 
 
 @pytest.mark.parametrize("seq", [2, 5])
-def test_not_a_byte_of_a_record_is_another_unseen(log: Log, seq: int) -> None:
+def test_any_changed_byte_of_a_record_is_detected(log: Log, seq: int) -> None:
     """Neither in the name of a field that says nothing, nor between fields, nor by a field more; nor where it was erased."""
     assert log.service.audit_erasure.erase(["r1"], {}, None, Actor("ann"), 0) == 1
     text = chain.pack(log.get(seq))
@@ -128,7 +128,7 @@ def test_not_a_byte_of_a_record_is_another_unseen(log: Log, seq: int) -> None:
     [b"[" * 100_000, b'{"seq":1,"reason":"\\ud800"}', b'{"seq":1,"reason":"\xff"}', b"null", b"1e999"],
     ids=["deep", "half a character", "no text", "null", "number"],
 )
-def test_what_is_no_record_at_all_is_named_and_listed_by_its_number(log: Log, house: House, text: bytes) -> None:
+def test_unreadable_record_is_detected_and_listed_by_its_number(log: Log, house: House, text: bytes) -> None:
     log.put(5, text)
     assert log.first_bad() == 5
     listed = {record["seq"]: record for record in house.audit()}
@@ -136,13 +136,13 @@ def test_what_is_no_record_at_all_is_named_and_listed_by_its_number(log: Log, ho
 
 
 @pytest.mark.parametrize("number", [b"1.0", b"true"])
-def test_a_number_of_another_kind_is_another(log: Log, number: bytes) -> None:
+def test_number_of_another_json_type_is_detected(log: Log, number: bytes) -> None:
     log.put(1, chain.pack(log.get(1)).replace(b'"seq":1,', b'"seq":%b,' % number))
     assert log.first_bad() == 1
 
 
 @pytest.mark.parametrize("which", ["log", "headkey"])
-def test_something_else_in_the_place_of_the_log_is_found(log: Log, which: str) -> None:
+def test_wrong_store_type_of_the_log_is_detected(log: Log, which: str) -> None:
     key = getattr(log, which)
     log.link.call(key, b"DEL", key)
     log.link.call(key, b"SET", key, b"x")
@@ -265,12 +265,12 @@ TAMPERED: list[tuple[Tamper, int]] = [
 
 @pytest.mark.full
 @pytest.mark.parametrize(("tamper", "first"), TAMPERED, ids=[getattr(t, "__name__", "") + str(n) for t, n in TAMPERED])
-def test_tampering_names_the_first_bad_record(log: Log, tamper: Tamper, first: int) -> None:
+def test_tampering_is_detected_at_the_first_bad_record(log: Log, tamper: Tamper, first: int) -> None:
     tamper(log)
     assert log.first_bad() == first
 
 
-def test_a_cut_tail_is_found_by_the_head_that_was_printed(log: Log) -> None:
+def test_truncated_chain_is_detected_by_a_known_head(log: Log) -> None:
     known = log.head()
     log.drop(11, 12)
     log.set_head(seq=10, hash=log.get(10)["hash"])
@@ -278,7 +278,7 @@ def test_a_cut_tail_is_found_by_the_head_that_was_printed(log: Log) -> None:
     assert log.first_bad(known) == 11
 
 
-def test_a_tail_that_was_cut_and_grew_again_is_found_by_the_head(log: Log) -> None:
+def test_truncated_and_regrown_chain_is_detected_by_a_known_head(log: Log) -> None:
     known = log.head()
     log.drop(10, 11, 12)
     log.set_head(seq=9, hash=log.get(9)["hash"])
@@ -287,26 +287,26 @@ def test_a_tail_that_was_cut_and_grew_again_is_found_by_the_head(log: Log) -> No
     assert log.first_bad(known) == 12
 
 
-def test_everything_gone_is_found_by_the_head(log: Log) -> None:
+def test_deleted_chain_is_detected_by_a_known_head(log: Log) -> None:
     known = log.head()
     log.link.call(log.log, b"DEL", log.log)
     log.link.call(log.headkey, b"DEL", log.headkey)
     assert log.first_bad(known) == 1
 
 
-def test_who_lacks_the_secrets_cannot_forge(log: Log, make_house: MakeHouse) -> None:
+def test_record_signed_with_another_secret_is_detected(log: Log, make_house: MakeHouse) -> None:
     forger = Log(make_house(PAYWALL_SECRETS="another-secret-of-somebody-else"), 0)
     forger.append(reader="r-9", action="grant.create", reason="forged")
     assert log.first_bad() == 13
 
 
-def test_records_under_a_rotated_secret_are_sound(log: Log, make_house: MakeHouse) -> None:
+def test_records_signed_with_a_rotated_secret_verify(log: Log, make_house: MakeHouse) -> None:
     rotated = Log(make_house(PAYWALL_SECRETS=f"the-new-secret-0123456789,{log.service.settings.secrets[0]}"), 3)
     assert rotated.verify(rotated.head()).fault is None
     assert log.first_bad() == 13  # to who does not have the new one yet
 
 
-def test_what_is_laid_into_an_outbox_is_not_signed(log: Log) -> None:
+def test_forged_outbox_entry_is_refused(log: Log) -> None:
     written = audit_entry(
         Actor("ann"), "grant.create", now=0, reader="r-9", target=None, before=None, after=None, reason="forged"
     )
@@ -319,7 +319,7 @@ def test_what_is_laid_into_an_outbox_is_not_signed(log: Log) -> None:
     assert log.link.call(outbox, b"LLEN", outbox) == 0
 
 
-def test_an_entry_told_again_is_found(log: Log) -> None:
+def test_duplicate_entry_is_ignored_and_detected_if_appended(log: Log) -> None:
     written = audit_entry(Actor("ann"), "link", now=0, reader=None, target=None, before=None, after=None, reason=None)
     log.service.audit.append([written])
     log.service.audit.append([written])
@@ -330,14 +330,14 @@ def test_an_entry_told_again_is_found(log: Log) -> None:
 
 
 @pytest.mark.parametrize("tamper", [head_gone, head_behind, head_no_number])
-def test_a_change_after_the_head_was_tampered_with_destroys_no_record(log: Log, tamper: Tamper) -> None:
+def test_appending_after_a_tampered_head_destroys_no_record(log: Log, tamper: Tamper) -> None:
     tamper(log)
     log.grow(2)
     assert log.verify().fault is None
     assert log.verify().checked == 14
 
 
-def test_a_change_after_a_record_was_put_in_leaves_the_proof(log: Log) -> None:
+def test_appending_after_an_inserted_record_keeps_the_evidence(log: Log) -> None:
     appended_a_copy(log)
     log.grow(2)
     assert log.first_bad() == 13
@@ -346,7 +346,7 @@ def test_a_change_after_a_record_was_put_in_leaves_the_proof(log: Log) -> None:
 # ------------------------------------------------------------------------------------------------ checkpoints, erasure
 
 
-def test_old_records_go_behind_a_checkpoint_that_names_the_first_one_left(log: Log) -> None:
+def test_pruned_chain_verifies_from_its_checkpoint(log: Log) -> None:
     now = log.service.clock()
     check = log.service.audit_check
     for number in range(3):
@@ -361,7 +361,7 @@ def test_old_records_go_behind_a_checkpoint_that_names_the_first_one_left(log: L
     assert check.prune(now + 100 * DAY, now) == 0
 
 
-def test_the_newest_record_stays_whatever_its_age(log: Log) -> None:
+def test_newest_record_survives_pruning(log: Log) -> None:
     now = log.service.clock()
     assert log.service.audit_check.prune(now + 900 * DAY, now) == 11
     assert log.verify().checked == 1
@@ -376,19 +376,19 @@ def pruned(log: Log) -> None:
     log.service.audit_check.prune(now + 100 * DAY, now)
 
 
-def test_behind_a_checkpoint_nothing_more_can_be_dropped(log: Log) -> None:
+def test_record_dropped_after_a_checkpoint_is_detected(log: Log) -> None:
     pruned(log)
     log.drop(13)
     assert log.first_bad() == 13
 
 
-def test_a_dropped_checkpoint_is_found(log: Log) -> None:
+def test_dropped_checkpoint_is_detected(log: Log) -> None:
     pruned(log)
     log.link.call(log.headkey, b"HDEL", log.headkey, b"checkpoint")
     assert log.first_bad() == 1
 
 
-def test_an_old_checkpoint_put_back_is_found(log: Log) -> None:
+def test_restored_old_checkpoint_is_detected(log: Log) -> None:
     now = log.service.clock()
     log.append(at=now + 500 * DAY)
     log.append(at=now + 900 * DAY)
@@ -400,21 +400,21 @@ def test_an_old_checkpoint_put_back_is_found(log: Log) -> None:
     assert log.first_bad() == 13
 
 
-def test_a_record_put_in_before_the_checkpoint_is_found(log: Log) -> None:
+def test_record_inserted_before_the_checkpoint_is_detected(log: Log) -> None:
     third = log.get(3)
     pruned(log)
     log.put(3, third)
     assert log.first_bad() == 3
 
 
-def test_a_broken_chain_does_not_go_behind_a_checkpoint(log: Log) -> None:
+def test_broken_chain_is_not_pruned(log: Log) -> None:
     log.put(2, {**log.get(2), "actor": "somebody"})
     with pytest.raises(BrokenChain, match="Record 2 was changed"):
         log.service.audit_check.prune(log.service.clock() + DAY, log.service.clock())
     assert log.link.call(log.log, b"HLEN", log.log) == 12
 
 
-def test_an_erased_reader_leaves_the_chain_sound_and_a_record_that_says_so(log: Log) -> None:
+def test_erased_reader_leaves_a_valid_chain_with_an_erasure_record(log: Log) -> None:
     log.append(reader="r3", action="merge", target="old-r3", reason="one person")
     log.append(reader="r8", action="link", reason="the card of r3, again")
     known = log.head()
@@ -433,13 +433,13 @@ def test_an_erased_reader_leaves_the_chain_sound_and_a_record_that_says_so(log: 
     assert log.first_bad() == 5
 
 
-def test_a_reader_with_a_short_id_is_erased_alone(log: Log) -> None:
+def test_reader_with_a_short_id_is_erased_alone(log: Log) -> None:
     log.append(reader="7", reason="of 2027-01-07, for 17 days")
     log.append(reader="8", reason="of 2027-01-07, for 17 days")
     assert log.service.audit_erasure.erase(["7"], {}, None, Actor("ann"), 0) == 1
 
 
-def test_verify_is_right_while_the_chain_grows_and_is_cut(log: Log, all_at_once: Callable[..., list[Any]]) -> None:
+def test_verify_succeeds_while_the_chain_grows_and_is_pruned(log: Log, all_at_once: Callable[..., list[Any]]) -> None:
     def work(number: int) -> int | None:
         if number == 0:
             log.service.audit_check.prune(log.service.clock() + 100 * DAY, 0)
@@ -454,7 +454,7 @@ def test_verify_is_right_while_the_chain_grows_and_is_cut(log: Log, all_at_once:
 # ------------------------------------------------------------------------------------------------------ no entry is lost
 
 
-def test_a_look_between_intention_and_change_loses_no_entry(house: House) -> None:
+def test_settling_between_intent_and_change_loses_no_entry(house: House) -> None:
     """Who dies right after the change has left an entry; whoever looked before it came must not have forgotten it."""
     service, clock = house.app.service, house.app.clock
     service.audit.intend("r-1")
@@ -469,7 +469,7 @@ def test_a_look_between_intention_and_change_loses_no_entry(house: House) -> Non
     assert service.store.link.call(service.store.keys.audit_intents, b"SCARD", service.store.keys.audit_intents) == 0
 
 
-def test_changes_leave_no_intentions_behind(house: House) -> None:
+def test_changes_leave_no_audit_intents(house: House) -> None:
     for number in range(5):
         house.grant(f"r-{number}")
     house.make_key("desk", "viewer")
@@ -478,9 +478,7 @@ def test_changes_leave_no_intentions_behind(house: House) -> None:
     assert len(house.audit()) == 6
 
 
-def test_what_many_change_at_once_is_recorded_once_and_in_order(
-    house: House, all_at_once: Callable[..., list[Any]]
-) -> None:
+def test_concurrent_changes_are_recorded_once_and_in_order(house: House, all_at_once: Callable[..., list[Any]]) -> None:
     def work(number: int) -> None:
         for turn in range(10):
             house.grant(f"r-{(number + turn) % 3}", who=("ann", "ben", "cyd")[number % 3])

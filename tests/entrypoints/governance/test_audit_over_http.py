@@ -36,7 +36,7 @@ def pages(house: House, **query: Any) -> list[dict[str, Any]]:
         query["after"] = page["next"]
 
 
-def test_the_newest_come_first_each_with_all_its_fields(busy: House) -> None:
+def test_audit_entries_are_newest_first_with_all_fields(busy: House) -> None:
     found = busy.audit()
     assert [entry["seq"] for entry in found] == list(range(12, 0, -1))
     assert all(tuple(entry) == SHOWN for entry in found)
@@ -45,11 +45,11 @@ def test_the_newest_come_first_each_with_all_its_fields(busy: House) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 5, 11, 12, 13, 100])
-def test_pages_are_whole_and_end(busy: House, limit: int) -> None:
+def test_audit_pages_are_complete_and_end(busy: House, limit: int) -> None:
     assert [entry["seq"] for entry in pages(busy, limit=limit)] == list(range(12, 0, -1))
 
 
-def test_a_page_holds_while_the_log_grows(busy: House) -> None:
+def test_audit_page_is_stable_while_the_log_grows(busy: House) -> None:
     first = busy.done("ann", "GET", "/v1/audit", query_string={"limit": 5})
     busy.grant("r-9")
     rest = busy.done("ann", "GET", "/v1/audit", query_string={"limit": 5, "after": first["next"]})
@@ -67,7 +67,7 @@ def test_a_page_holds_while_the_log_grows(busy: House) -> None:
         ({"reader": "nobody"}, []),
     ],
 )
-def test_filters(busy: House, query: dict[str, str], seqs: list[int]) -> None:
+def test_audit_filters_select_the_matching_entries(busy: House, query: dict[str, str], seqs: list[int]) -> None:
     assert [entry["seq"] for entry in pages(busy, limit=2, **query)] == seqs
 
 
@@ -92,12 +92,12 @@ def test_filters(busy: House, query: dict[str, str], seqs: list[int]) -> None:
         ("colour=red", "colour"),
     ],
 )
-def test_a_wrong_parameter_is_named(busy: House, query: str, field: str) -> None:
+def test_invalid_audit_parameter_is_422_with_its_name(busy: House, query: str, field: str) -> None:
     told = busy.done("ann", "GET", f"/v1/audit?{query}", status=422)
     assert [error["field"] for error in told["errors"]] == [field]
 
 
-def test_the_head_is_told_for_verify(busy: House) -> None:
+def test_audit_answer_has_the_head_for_verify(busy: House) -> None:
     answer = busy.call("ann", "GET", "/v1/audit?limit=1")
     (newest,) = answer.get_json()["items"]
     assert answer.headers["X-Audit-Head"] == f"{newest['seq']}:{newest['hash']}"
@@ -108,7 +108,7 @@ def table(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def test_csv_where_it_is_asked_for(busy: House) -> None:
+def test_audit_is_sent_as_csv_when_accepted(busy: House) -> None:
     answer = busy.call("ann", "GET", "/v1/audit?limit=5", headers={"Accept": "text/csv"})
     assert answer.content_type.startswith("text/csv; charset=utf-8")
     rows = table(answer.text)
@@ -123,7 +123,7 @@ def test_csv_where_it_is_asked_for(busy: House) -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize("accept", ["text/csv; charset=utf-8", "Text/CSV;header=present, application/json;q=0.9"])
-def test_csv_may_be_asked_for_with_its_parameters(busy: House, accept: str) -> None:
+def test_csv_accept_header_may_have_parameters(busy: House, accept: str) -> None:
     assert busy.call("ann", "GET", "/v1/audit", headers={"Accept": accept}).mimetype == "text/csv"
 
 
@@ -138,19 +138,19 @@ def test_csv_may_be_asked_for_with_its_parameters(busy: House, accept: str) -> N
         "text/html,*/*;q=0.8",
     ],
 )
-def test_json_where_csv_is_not_wanted_more(busy: House, accept: str) -> None:
+def test_audit_is_sent_as_json_when_csv_is_not_preferred(busy: House, accept: str) -> None:
     assert busy.call("ann", "GET", "/v1/audit", headers={"Accept": accept}).is_json
 
 
 @pytest.mark.parametrize("reason", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x";"y")'])
-def test_no_cell_is_a_formula(house: House, reason: str) -> None:
+def test_no_csv_cell_is_a_formula(house: House, reason: str) -> None:
     house.grant(f"={reason.strip()[:3]}", reason=reason)
     (row,) = table(house.call("ann", "GET", "/v1/audit", headers={"Accept": "text/csv"}).text)
     assert row["reason"] == f"'{reason}"
     assert row["reader"].startswith("'=")
 
 
-def test_cells() -> None:
+def test_csv_cell_is_escaped_by_its_type() -> None:
     values: list[Any] = [None, "", "a", 5, -5, True, {"a": [1]}, [], "=", "a=", "'=", 'ü,"\n']
     assert [csv_out.cell(value) for value in values] == [
         "",
@@ -168,14 +168,14 @@ def test_cells() -> None:
     ]
 
 
-def test_keys_and_approvals_as_csv(house: House) -> None:
+def test_keys_and_approvals_are_sent_as_csv(house: House) -> None:
     house.make_key("=desk", "viewer")
     (row,) = table(house.call("ann", "GET", "/v1/keys", headers={"Accept": "text/csv"}).text)
     assert (row["name"], row["role"]) == ("'=desk", "viewer")
     assert house.call("ann", "GET", "/v1/approvals", headers={"Accept": "text/csv"}).text.startswith("approval,state,")
 
 
-def test_a_damaged_record_is_listed_as_such(busy: House) -> None:
+def test_damaged_audit_record_is_listed(busy: House) -> None:
     service = busy.app.service
     service.store.link.call(service.store.keys.audit_log, b"HSET", service.store.keys.audit_log, 3, b"{")
     service.store.link.call(service.store.keys.audit_log, b"HDEL", service.store.keys.audit_log, 5)

@@ -45,7 +45,7 @@ def entries(service: Paywall, action: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_link_by_command_is_above_the_metadata(service: Paywall, sold: Sold) -> None:
+def test_link_command_overrides_the_metadata(service: Paywall, sold: Sold) -> None:
     sold("sub_1", reader_id="r-1")
     answer = told(service, "readers", "link", "r-2", "--subscription", "sub_1", "--reason", "wrong account")
     assert answer == {"reader": "r-2", "subscription": "sub_1", "was": "r-1"}
@@ -60,13 +60,13 @@ def test_a_link_by_command_is_above_the_metadata(service: Paywall, sold: Sold) -
     run(service, "readers", "link", "r-3", "--customer", "cus_1", "--subscription", "sub_1", status=2)
 
 
-def test_a_link_by_api_keeps_its_reason(service: Paywall) -> None:
+def test_link_by_api_keeps_its_reason_in_the_audit(service: Paywall) -> None:
     body = {"customer": "cus_9", "reason": "she wrote to us"}
     assert service.post("/v1/readers/r-1/links", body, service.admin).status_code == 200
     assert [entry["reason"] for entry in entries(service, "link")] == ["she wrote to us"]
 
 
-def test_a_merge_by_command(service: Paywall, sold: Sold) -> None:
+def test_merge_command_moves_sources_and_is_audited(service: Paywall, sold: Sold) -> None:
     sold("sub_1", reader_id="r-old")
     assert told(service, "readers", "merge", "r-new", "--from", "r-old", "--reason", "one person") == {
         "reader": "r-new",
@@ -81,7 +81,7 @@ def test_a_merge_by_command(service: Paywall, sold: Sold) -> None:
     run(service, "readers", "merge", "r-new", status=2)
 
 
-def test_seats_by_command(service: Paywall, sold: Sold) -> None:
+def test_seats_commands_assign_list_and_remove_seats(service: Paywall, sold: Sold) -> None:
     sold("sub_g", SEAT, 1)
     sold("sub_1", reader_id="r-1")
     given = told(service, "seats", "give", "sub_g", "r-2")

@@ -40,7 +40,7 @@ def ask(house: House, story: str = "s-1", **more: Any) -> dict[str, Any]:
     return house.app.ask(story, explain=True, **more)
 
 
-def test_a_decision_is_told_as_it_was_answered(house: House) -> None:
+def test_decision_is_returned_as_it_was_answered(house: House) -> None:
     house.app.clock.at("2082-11-20T10:00:00Z")
     answers = [ask(house, f"s-{n}", reader="r-1", visitor="v-1") for n in range(7)]
     answers += [ask(house, "s-9", visitor="v-2"), ask(house, "s-9"), ask(house, story="s-9", reader="r-2", count=False)]
@@ -59,7 +59,7 @@ def test_a_decision_is_told_as_it_was_answered(house: House) -> None:
     assert told(house, answers[-2]["decision_id"])["reader"] is None
 
 
-def test_each_source_is_told_with_what_led_there(house: House) -> None:
+def test_decision_explanation_has_the_history_of_its_source(house: House) -> None:
     given = house.grant("r-1", reason="press card")
     answer = ask(house, reader="r-1")
     house.app.clock.now += 1
@@ -76,7 +76,7 @@ def test_each_source_is_told_with_what_led_there(house: House) -> None:
     assert [change["audit"]["action"] for change in later] == ["grant.create", "grant.revoke"]
 
 
-def test_what_came_later_in_the_same_second_did_not_lead_there(house: House) -> None:
+def test_change_later_in_the_same_second_is_not_in_the_history(house: House) -> None:
     house.app.clock.now = 1_795_000_000.2
     answer = ask(house, reader="r-1")
     house.app.clock.now = 1_795_000_000.7
@@ -84,7 +84,7 @@ def test_what_came_later_in_the_same_second_did_not_lead_there(house: House) -> 
     assert [step["step"] for step in told(house, answer["decision_id"])["explain"]][-1] != "history"
 
 
-def test_ids_of_a_batch_are_told(house: House) -> None:
+def test_decision_ids_of_a_batch_are_found(house: House) -> None:
     body = {
         "reader": "r-1",
         "stories": [story_of("s-1"), story_of("s-2", tier="supporters"), story_of("s-3", tier="free")],
@@ -94,7 +94,7 @@ def test_ids_of_a_batch_are_told(house: House) -> None:
     assert [told(house, each["decision_id"])["tier"] for each in decisions] == ["metered", "supporters", "free"]
 
 
-def test_an_answer_with_very_long_names_is_told(house: House) -> None:
+def test_decision_with_very_long_names_is_found(house: House) -> None:
     parts = [f"{n:03}" + "ü" * 60 for n in range(90)]
     answer = ask(house, story={"id": "s" * 128, "parts": parts}, reader="r" * 128, visitor="v" * 128)  # type: ignore[arg-type]  # `ask` takes a story as well
     assert len(answer["decision_id"]) <= 1_000
@@ -103,7 +103,7 @@ def test_an_answer_with_very_long_names_is_told(house: House) -> None:
     )
 
 
-def test_a_decision_is_told_for_seven_days(house: House) -> None:
+def test_decision_is_kept_for_seven_days(house: House) -> None:
     now = house.app.clock.now
     decision = ask(house, reader="r-1")["decision_id"]
     house.app.clock.now = now + 7 * DAY - 1
@@ -112,7 +112,7 @@ def test_a_decision_is_told_for_seven_days(house: House) -> None:
     told(house, decision, 404)
 
 
-def test_an_id_changed_in_one_character_is_none(house: House) -> None:
+def test_decision_id_with_one_changed_character_is_404(house: House) -> None:
     decision = ask(house, reader="r-1")["decision_id"]
     for place in (*range(0, len(decision), 7), len(decision) - 1):
         for other in "AB_":
@@ -122,11 +122,11 @@ def test_an_id_changed_in_one_character_is_none(house: House) -> None:
         told(house, other, 404)
 
 
-def test_an_id_of_another_house_is_none(house: House, make_house: MakeHouse) -> None:
+def test_decision_id_of_another_secret_is_404(house: House, make_house: MakeHouse) -> None:
     told(make_house(PAYWALL_SECRETS="another-secret-of-another-house"), ask(house)["decision_id"], 404)
 
 
-def test_a_decision_of_an_erased_reader_is_none_and_a_later_one_is(house: House) -> None:
+def test_decision_of_an_erased_reader_is_404_and_a_later_one_found(house: House) -> None:
     service, now = house.app.service, house.app.clock.now
     decision = ask(house, reader="r-1")["decision_id"]
     key = service.store.keys.erased(reader_hash("r-1"))
@@ -136,7 +136,7 @@ def test_a_decision_of_an_erased_reader_is_none_and_a_later_one_is(house: House)
     told(house, ask(house, reader="r-1")["decision_id"])
 
 
-def test_a_decision_of_the_second_of_the_erasure_is_none(house: House) -> None:
+def test_decision_in_the_second_of_the_erasure_is_404(house: House) -> None:
     house.app.clock.now = 1_795_000_000.2
     decision = ask(house, reader="r-1")["decision_id"]
     house.app.clock.now = 1_795_000_000.7
@@ -144,7 +144,7 @@ def test_a_decision_of_the_second_of_the_erasure_is_none(house: House) -> None:
     told(house, decision, 404)
 
 
-def test_the_rotated_secret_still_tells(house: House, make_house: MakeHouse) -> None:
+def test_decision_id_of_a_rotated_secret_is_found(house: House, make_house: MakeHouse) -> None:
     decision = ask(house, reader="r-1")["decision_id"]
     told(make_house(PAYWALL_SECRETS=f"the-new-secret-0123456789,{house.app.service.settings.secrets[0]}"), decision)
 
@@ -154,7 +154,7 @@ OTHER = POLICY.replace(
 ).replace('notebook = "The', 'archive = "The archive"\nnotebook = "The')
 
 
-def test_a_decision_is_told_by_its_own_policy(house: House, make_house: MakeHouse, until: Until) -> None:
+def test_decision_is_explained_with_its_own_policy(house: House, make_house: MakeHouse, until: Until) -> None:
     house.grant("r-1")
     answer = ask(house, reader="r-1")
     until(lambda: house.app.service.policies.find(house.app.service.settings.catalogue.revision))
@@ -169,7 +169,7 @@ LONGER = POLICY + "\n[stripe]\nleeway_hours = 1\n"
 
 
 @pytest.mark.parametrize("policy", [RENAMED, LONGER, POLICY.replace('prices = ["price_quiet"]', "")])
-def test_what_led_there_is_told_by_the_decisions_policy_too(
+def test_decision_history_is_explained_with_its_own_policy(
     house: House, make_house: MakeHouse, until: Until, policy: str
 ) -> None:
     house.grant("r-1", until="2033-01-01T00:00:00Z")
@@ -185,7 +185,7 @@ def test_what_led_there_is_told_by_the_decisions_policy_too(
     assert told(make_house(policy), decision) == before
 
 
-def test_a_policy_that_is_gone_is_not_made_up(house: House, make_house: MakeHouse, until: Until) -> None:
+def test_decision_of_a_deleted_policy_has_no_invented_values(house: House, make_house: MakeHouse, until: Until) -> None:
     service = house.app.service
     until(lambda: service.policies.find(service.settings.catalogue.revision))
     decision = ask(house, reader="r-1")["decision_id"]
@@ -198,7 +198,7 @@ def test_a_policy_that_is_gone_is_not_made_up(house: House, make_house: MakeHous
     assert all(step["values"].get("requires") is None for step in found["explain"])
 
 
-def test_a_policy_that_nobody_used_for_long_goes(house: House, until: Until) -> None:
+def test_policy_unused_for_long_is_deleted(house: House, until: Until) -> None:
     service = house.app.service
     policies = service.policies
     until(lambda: policies.find(service.settings.catalogue.revision))
@@ -228,7 +228,7 @@ def past(house: House) -> House:
     return house
 
 
-def test_a_past_moment_is_told_as_it_stood(past: House) -> None:
+def test_explanation_of_a_past_time_is_as_it_was(past: House) -> None:
     then = at(past, "2082-11-05T00:00:00Z")
     assert (then["show"], then["reason"], then["source"]["type"]) == ("full", "grant", "grant")
     assert then["decision_id"] is None
@@ -240,7 +240,7 @@ def test_a_past_moment_is_told_as_it_stood(past: House) -> None:
     assert len(after["explain"][-1]["values"]["changes"]) == 2
 
 
-def test_a_past_meter_is_told_only_as_far_as_it_is_certain(past: House) -> None:
+def test_meter_of_a_past_time_is_reported_only_when_certain(past: House) -> None:
     nobody = at(past, "2082-11-15T00:00:00Z")
     assert (nobody["show"], nobody["reason"], nobody["meter"]["used"]) == ("full", "metered", 0)
     past.app.ask("s-1", reader="r-1")
@@ -255,7 +255,7 @@ def test_a_past_meter_is_told_only_as_far_as_it_is_certain(past: House) -> None:
     assert (month_before["show"], month_before["meter"]) == (None, None)
 
 
-def test_a_future_moment_is_what_holds_if_nothing_changes(past: House) -> None:
+def test_explanation_of_a_future_time_assumes_no_change(past: House) -> None:
     for number in range(6):
         past.app.ask(f"s-{number}", reader="r-1")
     assert at(past, "2082-11-25T00:00:00Z", story="s-9")["reason"] == "meter_used_up"
@@ -263,7 +263,7 @@ def test_a_future_moment_is_what_holds_if_nothing_changes(past: House) -> None:
     assert (fresh["reason"], fresh["meter"]["used"]) == ("metered", 0)
 
 
-def test_a_readers_meters_at_a_future_moment_are_those_of_its_window(past: House) -> None:
+def test_meters_of_a_reader_at_another_time_are_of_its_window(past: House) -> None:
     past.app.ask("s-1", reader="r-1")
     assert past.app.reader("r-1")["meters"][0]["used"] == 1
     assert past.app.reader("r-1", at="2082-12-05T00:00:00Z")["meters"][0]["used"] == 0

@@ -37,7 +37,7 @@ def told(service: Paywall, *arguments: str, status: int = 0) -> Any:
 
 
 @pytest.mark.full
-def test_the_log_prints_its_head_and_verify_knows_it(service: Paywall, valkey_url: str) -> None:
+def test_audit_commands_list_export_and_verify_the_chain(service: Paywall, valkey_url: str) -> None:
     for number in range(3):
         service.grant(f"r-{number}", until=END)
     listing = run(service, "audit", "list").stdout.splitlines()
@@ -91,12 +91,12 @@ def test_the_log_prints_its_head_and_verify_knows_it(service: Paywall, valkey_ur
         ("grants", "change", "--reader", "r-1", "--reason", "x", "gr_1"),
     ],
 )
-def test_a_wrong_use_ends_with_status_2(serve: Serve, valkey_url: str, arguments: tuple[str, ...]) -> None:
+def test_wrong_command_usage_exits_with_status_2(serve: Serve, valkey_url: str, arguments: tuple[str, ...]) -> None:
     run(serve(start=False, REDIS_URL=valkey_url), *arguments, status=2)
 
 
 @pytest.mark.full
-def test_keys(service: Paywall) -> None:
+def test_keys_commands_add_list_and_end_keys(service: Paywall) -> None:
     key = told(service, "keys", "add", "desk", "--role", "viewer", "--reason", "new desk")["key"]
     assert service.get("/v1/audit", key).status_code == 200
     assert "desk" in run(service, "keys", "add", "desk", "--role", "viewer", status=1).stderr
@@ -111,7 +111,7 @@ def test_keys(service: Paywall) -> None:
 
 
 @pytest.mark.full
-def test_approvals(service: Paywall) -> None:
+def test_approvals_commands_list_confirm_and_refuse(service: Paywall) -> None:
     waits = told(service, "grants", "add", "--reader", "r-1", "--plan", "vip", "--reason", "press", "--no-end")
     assert waits["state"] == "waiting"
     assert (
@@ -152,7 +152,7 @@ def test_approvals(service: Paywall) -> None:
 
 
 @pytest.mark.full
-def test_explain_prints_the_decision_that_the_api_tells(service: Paywall) -> None:
+def test_explain_command_prints_the_decision_of_the_api(service: Paywall) -> None:
     service.grant("r-1", until=END, reason="a secret of the newsroom")
     answer = service.ask("s-1", reader="r-1")
     by_api = service.get(f"/v1/decisions/{answer['decision_id']}").json()

@@ -43,7 +43,7 @@ def merged(house: House) -> dict[str, Any]:
     return found
 
 
-def test_a_readers_past_goes_with_the_sources(house: House, merged: dict[str, Any]) -> None:
+def test_history_of_a_reader_moves_with_a_merge(house: House, merged: dict[str, Any]) -> None:
     oldest, middle = merged["oldest"], merged["middle"]
     for reader in ("oldest", "middle", "newest"):
         assert held(house, reader, "2082-11-19T00:00:00Z") == []
@@ -58,7 +58,7 @@ def test_a_readers_past_goes_with_the_sources(house: House, merged: dict[str, An
     assert all(change["facts"] is not None for change in history)
 
 
-def test_a_decision_from_before_a_merge_is_told_as_it_was(house: House, merged: dict[str, Any]) -> None:
+def test_decision_from_before_a_merge_is_unchanged(house: House, merged: dict[str, Any]) -> None:
     assert [told(house, merged[f"{reader} decided"]) for reader in ("oldest", "middle")] == merged["before"]
     assert told(house, merged["between"]) == merged["told between"]
     for reader, decided in zip(("oldest", "middle"), merged["before"], strict=True):

@@ -40,7 +40,7 @@ def ends(house: House, reader: str, days: int) -> list[str | None]:
     return [source["until"] for source in house.app.reader(reader, at=moment)["sources"]]
 
 
-def test_old_changes_go_and_what_stood_then_stays(old: House) -> None:
+def test_retention_removes_old_changes_and_keeps_the_state_at_its_start(old: House) -> None:
     service = old.app.service
     assert ends(old, "moved", 850) == [None]
     assert list(service.letting_go.steps(old.app.clock.now))
@@ -55,7 +55,7 @@ def test_old_changes_go_and_what_stood_then_stays(old: House) -> None:
     assert sum(service.letting_go.steps(old.app.clock.now)) == 0
 
 
-def test_the_audit_goes_behind_a_checkpoint(old: House) -> None:
+def test_retention_prunes_the_audit_behind_a_checkpoint(old: House) -> None:
     service = old.app.service
     known = service.audit_log.state().head
     list(service.letting_go.steps(old.app.clock.now))
@@ -64,7 +64,7 @@ def test_the_audit_goes_behind_a_checkpoint(old: House) -> None:
     assert [entry["seq"] for entry in old.audit()] == [7, 6]
 
 
-def test_a_broken_chain_is_left_and_told_of(old: House, capfd: pytest.CaptureFixture[str]) -> None:
+def test_retention_leaves_and_logs_a_broken_audit_chain(old: House, capfd: pytest.CaptureFixture[str]) -> None:
     service = old.app.service
     service.store.link.call(service.store.keys.audit_log, b"HSET", service.store.keys.audit_log, 2, b"{}")
     list(service.letting_go.steps(old.app.clock.now))
@@ -73,7 +73,7 @@ def test_a_broken_chain_is_left_and_told_of(old: House, capfd: pytest.CaptureFix
     assert "audit_chain_broken" in capfd.readouterr().out
 
 
-def test_without_audit_days_the_audit_stays(make_house: MakeHouse) -> None:
+def test_audit_is_kept_without_audit_days(make_house: MakeHouse) -> None:
     house = make_house()
     house.grant("r-1")
     house.app.clock.now += 3_000 * DAY
@@ -81,7 +81,7 @@ def test_without_audit_days_the_audit_stays(make_house: MakeHouse) -> None:
     assert len(house.audit()) == 1
 
 
-def test_it_is_done_once_a_day_by_whoever_comes_first(old: House, make_house: MakeHouse) -> None:
+def test_retention_runs_once_a_day_on_one_worker(old: House, make_house: MakeHouse) -> None:
     first, second = old.app.service, make_house().app.service
     now = old.app.clock.now
     assert first.letting_go.go_on(now, 60) > 0
@@ -90,7 +90,7 @@ def test_it_is_done_once_a_day_by_whoever_comes_first(old: House, make_house: Ma
     assert DAILY - 60 < int(link.call(key, b"TTL", key)) <= DAILY
 
 
-def test_what_is_not_finished_goes_on_where_it_was(old: House) -> None:
+def test_unfinished_retention_continues_where_it_stopped(old: House) -> None:
     going = old.app.service.letting_go
     steps, now = 0, old.app.clock.now
     link, key = old.app.service.store.link, old.app.service.store.keys.shared("retention")
@@ -101,11 +101,11 @@ def test_what_is_not_finished_goes_on_where_it_was(old: House) -> None:
     assert old.app.service.audit_check.checkpoint().first == 6
 
 
-def test_upkeep_says_how_much_it_did(old: House) -> None:
+def test_maintenance_reports_how_much_it_did(old: House) -> None:
     assert old.app.service.maintenance.settle(old.app.clock.now) > 0
 
 
-def test_trimming_goes_page_by_page(old: House) -> None:
+def test_histories_are_trimmed_in_pages(old: House) -> None:
     service = old.app.service
     steps: Iterator[int] = Retention(service.store).trim_histories(old.app.clock.now - 400 * DAY)
     assert sum(steps) == 3

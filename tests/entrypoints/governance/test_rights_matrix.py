@@ -110,7 +110,7 @@ def test_every_route_has_a_row(house: House) -> None:
     assert [call for call in routes(house) if (call[0], shape(call[1])) not in table] == []
 
 
-def test_every_route_and_every_role(house: House, keys: dict[str, str]) -> None:
+def test_every_route_and_role_follows_the_table(house: House, keys: dict[str, str]) -> None:
     table, wrong = rights(), []
     for place, (method, rule) in enumerate(routes(house)):
         demand = table[method, shape(rule)]
@@ -122,7 +122,7 @@ def test_every_route_and_every_role(house: House, keys: dict[str, str]) -> None:
     assert wrong == []
 
 
-def test_rights_come_before_a_slash_in_a_readers_id(house: House, keys: dict[str, str]) -> None:
+def test_permission_is_checked_before_a_slash_in_a_reader_id(house: House, keys: dict[str, str]) -> None:
     table, wrong = rights(), []
     of_readers = [call for call in routes(house) if "<reader>" in call[1]]
     assert len(of_readers) > 8
@@ -135,7 +135,7 @@ def test_rights_come_before_a_slash_in_a_readers_id(house: House, keys: dict[str
     assert wrong == []
 
 
-def test_rights_come_before_a_slash_in_any_other_name(house: House, keys: dict[str, str]) -> None:
+def test_permission_is_checked_before_a_slash_in_any_other_name(house: House, keys: dict[str, str]) -> None:
     table, wrong = rights(), []
     named = [call for call in routes(house) if re.search("/v1/.*<", call[1]) and "<reader>" not in call[1]]
     assert len(named) > 10
@@ -160,18 +160,18 @@ def called(house: House, method: str, rule: str, key: str, address: str) -> int:
     return house.call(key, method, path, **more).status_code
 
 
-def test_the_views_demand_what_the_table_says(house: House) -> None:
+def test_views_demand_what_the_table_says(house: House) -> None:
     table = rights()
     assert {
         call: demand for call, demand in routes(house).items() if table.get((call[0], shape(call[1])), demand) != demand
     } == {}
 
 
-def test_keys_of_the_environment_are_owners(make_house: MakeHouse) -> None:
+def test_environment_keys_are_owners(make_house: MakeHouse) -> None:
     assert make_house().call("ann", "GET", "/v1/keys").status_code == 200
 
 
-def test_wrong_keys_are_slowed_down_and_right_ones_never(house: House) -> None:
+def test_wrong_keys_are_rate_limited_and_right_ones_never(house: House) -> None:
     statuses = [house.call("wrong-key", "GET", "/v1/audit").status_code for _ in range(31)]
     assert statuses == [401] * 29 + [429] * 2
     assert house.call("wrong-key", "GET", "/v1/audit").headers["Retry-After"] == "60"
@@ -184,14 +184,14 @@ def test_wrong_keys_are_slowed_down_and_right_ones_never(house: House) -> None:
     assert other.status_code == 401
 
 
-def test_a_missing_key_and_one_of_another_role_are_no_wrong_keys(house: House) -> None:
+def test_missing_key_and_key_of_another_role_are_not_wrong_keys(house: House) -> None:
     for _ in range(40):
         assert house.app.client.get("/v1/audit").status_code == 401
         assert house.call("site", "GET", "/v1/audit").status_code == 403
     assert house.call("wrong-key", "GET", "/v1/audit").status_code == 401
 
 
-def test_wrong_keys_cost_the_store_next_to_nothing(house: House) -> None:
+def test_wrong_keys_cause_few_store_commands(house: House) -> None:
     link = house.app.service.store.link
 
     def commands() -> int:
