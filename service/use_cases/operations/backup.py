@@ -1,20 +1,22 @@
-"""A backup: one file with all that the store holds, sealed with `PAYWALL_SECRETS`; and bringing it back.
+"""Write all that the store holds to one sealed file, and restore it.
 
-    paywall-backup 1 <id>          the first line: what it is, its format, a random id
+    paywall-backup 1 <id>          the first line: the kind of file, its format, a random ID
     <sealed>                       lines of [number, id, kind, payload], compressed and sealed; `about` first, `end` last
-    sha256 <hex>                   the last line: of everything before it
+    sha256 <hex>                   the last line: the digest of everything before it
 
-Each line carries the file's id and its own number, and the last one says how many there are, so that lines left out, put in,
-moved or taken from another file are noticed as well as changed ones. Nothing is written before all of it was read and found
-sound.
+Each line holds the file's ID and its own number, and the last sealed line holds their count. So a check detects lines that
+were left out, added, moved or taken from another file, as well as changed ones. A restore checks the whole file first.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -23,17 +25,33 @@ from typing import Any, BinaryIO
 import msgspec
 
 from service.adapters.crypto import Sealer
+from service.adapters.redis.client.address import Address, parse_address
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
+from service.adapters.redis.client.store import Store
+from service.adapters.redis.embedded.embedded_store import EmbeddedStore
+from service.adapters.redis.embedded.folder_lock import Ownership
+from service.adapters.redis.service_state.coordination import LEADS_FOR
 from service.adapters.redis.service_state.snapshot import Part, Snapshot
+from service.domain.errors import StoreUnavailable
 from service.domain.times import utc
+from service.settings.settings import Settings
 
+PURPOSE = "backup"
+"""The purpose for which the sealer of a backup is derived."""
 FORMAT = 1
 _MAGIC = b"paywall-backup"
 _FRAME = 256 * 1024
 """About so many bytes of content a line: memory is bounded by a few of them."""
 _LONGEST_LINE = 64 * 1024 * 1024
+_STORE_TIMEOUT = 5.0
+"""Seconds for one answer of the store, more than a request waits."""
+_CONNECT_WITHIN = 30.0
+"""Seconds for a store, or for the folder of an embedded one, to become available."""
+_POLL = 0.1
 
 Progress = Callable[[int], None]
-"""Told how many keys are done."""
+"""Receives how many keys are done."""
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(list).decode
@@ -43,9 +61,21 @@ class BadBackup(Exception):
     """The file is no backup, is damaged, or was sealed with other secrets. `str()` says which; nothing was written."""
 
 
+class StoreInUse(Exception):
+    """A `paywall serve` or a worker runs on the store."""
+
+
+class StoreNotEmpty(Exception):
+    """The store holds `keys` keys of the prefix."""
+
+    def __init__(self, keys: int) -> None:
+        super().__init__(f"{keys} keys")
+        self.keys = keys
+
+
 @dataclass(frozen=True, slots=True)
-class About:
-    """What a backup says of itself: when it was made, of which prefix, how many keys it holds."""
+class BackupSummary:
+    """What a backup holds: when it was made (`2026-11-28T09:30:00Z`), of which prefix, how many keys, its SHA-256."""
 
     made_at: str
     prefix: str
@@ -53,24 +83,101 @@ class About:
     checksum: str
 
 
-def write(file: Path, snapshot: Snapshot, sealer: Sealer, prefix: str, now: float, progress: Progress) -> About:
-    """Writes a backup, mode 600. The file appears as a whole, or not at all. `OSError`, `StoreUnavailable`."""
-    made_at = utc(int(now))
-    partly = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
+def write_backup(file: Path, store: Store, sealer: Sealer, now: float) -> BackupSummary:
+    """Write a backup with mode 600. The file appears as a whole, or not at all.
+
+    Raises: `OSError` where the file cannot be written, `StoreUnavailable`.
+    """
+    made_at, prefix = utc(int(now)), store.keys.prefix.decode()
+    partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
     try:
-        with os.fdopen(os.open(partly, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-            lines = _Lines(out, sealer)
-            lines.put("about", {"made_at": made_at, "prefix": prefix})
-            for frame in _frames(snapshot.read()):
-                lines.put("parts", frame)
-                progress(lines.keys)
-            checksum = lines.end()
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            lines = _LineSealer(out, sealer)
+            lines.append("about", {"made_at": made_at, "prefix": prefix})
+            for frame in _frames(Snapshot(store).read()):
+                lines.append("parts", frame)
+            checksum = lines.finish()
             out.flush()
             os.fsync(out.fileno())
-        partly.replace(file)
+        partial.replace(file)
     finally:
-        partly.unlink(missing_ok=True)
-    return About(made_at, prefix, lines.keys, checksum)
+        partial.unlink(missing_ok=True)
+    return BackupSummary(made_at, prefix, lines.keys, checksum)
+
+
+def check_backup(file: Path, sealer: Sealer) -> BackupSummary:
+    """Read all of a backup and return its summary. Raises: `BadBackup`, `OSError`."""
+    found: dict[str, Any] = {}
+    for kind, payload in _lines(file, sealer):
+        if kind in ("about", "end"):
+            found |= payload
+    return BackupSummary(found["made_at"], found["prefix"], found["keys"], found["checksum"])
+
+
+def restore_backup(file: Path, store: Store, sealer: Sealer, *, replace: bool, progress: Progress) -> None:
+    """Write a checked backup into a store that is empty, or is emptied first (`replace`).
+
+    Raises: `StoreNotEmpty`, `BadBackup`, `OSError`, `StoreUnavailable`.
+    """
+    snapshot = Snapshot(store)
+    if replace:
+        snapshot.clear()
+    elif keys := snapshot.holds():
+        raise StoreNotEmpty(keys)
+    done = 0
+    for kind, payload in _lines(file, sealer):
+        if kind == "parts":
+            parts = [Part(*row) for row in payload]
+            snapshot.write(parts)
+            done += sum(part.first for part in parts)
+            progress(done)
+
+
+@contextmanager
+def exclusive_store(settings: Settings) -> Iterator[Store]:
+    """Open the store while no `serve` runs on it: on this machine the folder's lock shows that, elsewhere the lease.
+
+    Raises: `StoreInUse`, `StoreUnavailable`, `EmbeddedStoreError`.
+    """
+    keys = Keys(settings.prefix)
+    if settings.redis_url is None:
+        embedded = EmbeddedStore(settings.data, kind="command")
+        address = parse_address(embedded.start())
+        try:
+            with patient_store(address, keys) as store:
+                yield store
+        finally:
+            embedded.stop()
+        return
+    owner = Ownership(settings.data.absolute(), "command")
+    owner.take(_CONNECT_WITHIN)
+    try:
+        with patient_store(parse_address(settings.redis_url), keys) as store:
+            _await_no_worker(store)
+            yield store
+    finally:
+        owner.release()
+
+
+@contextmanager
+def patient_store(address: Address, keys: Keys) -> Iterator[Store]:
+    """Open a store with longer time-outs than a request has. Raises: `StoreUnavailable`."""
+    link = Link(address, timeout=_STORE_TIMEOUT)
+    try:
+        if not link.wait(_CONNECT_WITHIN):
+            raise StoreUnavailable(link.why or "timeout")
+        yield Store(link, keys)
+    finally:
+        link.close()
+
+
+def _await_no_worker(store: Store) -> None:
+    """Wait for the lease of a worker that was killed, which lasts some seconds. Raises: `StoreInUse`."""
+    leader, begun = store.keys.shared("leader"), time.monotonic()
+    while store.link.call(leader, b"EXISTS", leader):
+        if time.monotonic() - begun > LEADS_FOR + 1:
+            raise StoreInUse
+        threading.Event().wait(_POLL)
 
 
 def _frames(parts: Iterator[Part]) -> Iterator[list[Any]]:
@@ -86,8 +193,8 @@ def _frames(parts: Iterator[Part]) -> Iterator[list[Any]]:
         yield frame
 
 
-class _Lines:
-    """Writes lines, and keeps their sum."""
+class _LineSealer:
+    """Seals and writes lines, and computes their digest."""
 
     def __init__(self, out: BinaryIO, sealer: Sealer) -> None:
         self._out = out
@@ -98,15 +205,15 @@ class _Lines:
         self.keys = 0
         self._line(b"%b %d %b" % (_MAGIC, FORMAT, self._id.encode()))
 
-    def put(self, kind: str, payload: Any) -> None:
+    def append(self, kind: str, payload: Any) -> None:
         if kind == "parts":
             self.keys += sum(part[3] for part in payload)
         text = zlib.compress(_pack([self._number, self._id, kind, payload]), 3)
         self._line(self._sealer.seal(text).encode())
         self._number += 1
 
-    def end(self) -> str:
-        self.put("end", {"lines": self._number, "keys": self.keys})
+    def finish(self) -> str:
+        self.append("end", {"lines": self._number, "keys": self.keys})
         checksum = self._sum.hexdigest()
         self._out.write(b"sha256 " + checksum.encode() + b"\n")
         return checksum
@@ -116,31 +223,15 @@ class _Lines:
         self._out.write(text + b"\n")
 
 
-def check(file: Path, sealer: Sealer) -> About:
-    """Reads all of a backup and finds it sound. `BadBackup`, `OSError`."""
-    about: dict[str, Any] = {}
-    for kind, payload in _lines(file, sealer):
-        if kind in ("about", "end"):
-            about |= payload
-    return About(about["made_at"], about["prefix"], about["keys"], about["checksum"])
-
-
-def parts(file: Path, sealer: Sealer) -> Iterator[list[Part]]:
-    """What a backup holds, a few hundred kilobytes at a time. `BadBackup`, `OSError`."""
-    for kind, payload in _lines(file, sealer):
-        if kind == "parts":
-            yield [Part(*row) for row in payload]
-
-
 def _lines(file: Path, sealer: Sealer) -> Iterator[tuple[str, Any]]:
-    """The lines' contents in order; the last is `end`, with the checksum in it."""
+    """Yield kind and payload of each line in order; the last is `end`, with the checksum. Raises: `BadBackup`."""
     total, number, ended = sha256(), 0, None
     with file.open("rb") as source:
-        file_id = _opening(source, total)
+        file_id = _read_first_line(source, total)
         while (line := source.readline(_LONGEST_LINE)) and not line.startswith(b"sha256 "):
             if ended is not None:
-                raise BadBackup(f"{file}: something follows its end; it was changed.")
-            kind, payload = _opened(line, sealer, number, file_id, file)
+                raise BadBackup(f"{file}: data follows its end; it was changed.")
+            kind, payload = _open_line(line, sealer, number, file_id, file)
             total.update(line)
             number += 1
             if kind == "end":
@@ -148,17 +239,17 @@ def _lines(file: Path, sealer: Sealer) -> Iterator[tuple[str, Any]]:
             else:
                 yield kind, payload
         if ended is None or ended["lines"] != number - 1 or not line:
-            raise BadBackup(f"{file}: its end is missing; it was cut off, or never finished.")
+            raise BadBackup(f"{file}: its end is missing; it is truncated.")
         if line != b"sha256 %b\n" % total.hexdigest().encode() or source.read(1):
-            raise BadBackup(f"{file}: its checksum is not that of what it holds; it is damaged.")
+            raise BadBackup(f"{file}: its checksum does not match its content; it is damaged.")
     yield "end", {**ended, "checksum": total.hexdigest()}
 
 
-def _opening(source: BinaryIO, total: Any) -> str:
+def _read_first_line(source: BinaryIO, total: Any) -> str:
     line = source.readline(200)
     words = line.split()
     if len(words) != 3 or words[0] != _MAGIC:
-        raise BadBackup(f"{source.name}: this is no backup of a paywall.")
+        raise BadBackup(f"{source.name}: this is not a paywall backup.")
     if words[1] != b"%d" % FORMAT:
         raise BadBackup(
             f"{source.name}: its format is {words[1].decode('ascii', 'replace')}; this service reads {FORMAT}."
@@ -167,13 +258,13 @@ def _opening(source: BinaryIO, total: Any) -> str:
     return words[2].decode("ascii", "replace")
 
 
-def _opened(line: bytes, sealer: Sealer, number: int, file_id: str, file: Path) -> tuple[str, Any]:
-    """What a line holds, if it is the one that belongs here."""
+def _open_line(line: bytes, sealer: Sealer, number: int, file_id: str, file: Path) -> tuple[str, Any]:
+    """Return kind and payload of a line, if it has this number and is of this file."""
     text = sealer.open(line.rstrip(b"\n").decode("ascii", "replace")) if line.endswith(b"\n") else None
     if text is None:
         why = "it is damaged, or was sealed with other PAYWALL_SECRETS" if number == 0 else "it is damaged"
         raise BadBackup(f"{file}: line {number + 2} cannot be opened: {why}.")
-    found, whose, kind, payload = _unpack(zlib.decompress(text))
-    if (found, whose) != (number, file_id):
-        raise BadBackup(f"{file}: line {number + 2} does not belong there: it was moved, left out or put in.")
+    found, found_id, kind, payload = _unpack(zlib.decompress(text))
+    if (found, found_id) != (number, file_id):
+        raise BadBackup(f"{file}: line {number + 2} does not belong there: lines were moved, left out or added.")
     return kind, payload

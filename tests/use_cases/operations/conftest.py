@@ -41,14 +41,12 @@ def snapshot_of(house: House) -> Snapshot:
 def backed_up(house: House, folder: Path) -> Path:
     """A backup of the house as it is."""
     file = folder / "paywall.backup"
-    prefix = house.app.service.settings.prefix
-    backup.write(file, snapshot_of(house), SEALER, prefix, house.app.clock(), lambda _: None)
+    backup.write_backup(file, house.app.service.store, SEALER, house.app.clock())
     return file
 
 
 def restored(file: Path, into: House) -> None:
-    for parts in backup.parts(file, SEALER):
-        snapshot_of(into).write(parts)
+    backup.restore_backup(file, into.app.service.store, SEALER, replace=True, progress=lambda _: None)
 
 
 def pages(house: House, path: str) -> list[Any]:

@@ -131,8 +131,10 @@ def test_the_file_is_ours_alone_and_holds_nothing_in_clear(house: House, tmp_pat
 def test_with_other_secrets_it_does_not_open(house: House, tmp_path: Path) -> None:
     file = backed_up(house, tmp_path)
     with pytest.raises(BadBackup, match="PAYWALL_SECRETS"):
-        backup.check(file, Sealer(["another-secret"], "backup"))
-    assert backup.check(file, Sealer(["newer-secret", "secret-of-the-tests-0123456789abcdef"], "backup")).keys >= 0
+        backup.check_backup(file, Sealer(["another-secret"], "backup"))
+    assert (
+        backup.check_backup(file, Sealer(["newer-secret", "secret-of-the-tests-0123456789abcdef"], "backup")).keys >= 0
+    )
 
 
 def test_every_damage_is_noticed(house: House, tmp_path: Path) -> None:
@@ -140,7 +142,7 @@ def test_every_damage_is_noticed(house: House, tmp_path: Path) -> None:
     file = backed_up(house, tmp_path)
     good = file.read_bytes()
     lines = good.splitlines(keepends=True)
-    assert backup.check(file, SEALER).keys > 20
+    assert backup.check_backup(file, SEALER).keys > 20
     broken = [good[:cut] for cut in (0, 10, len(lines[0]), len(good) // 2, len(good) - 1, len(good) - 70)]
     broken += [
         good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :] for at in range(3, len(good), max(1, len(good) // 60))
@@ -150,7 +152,7 @@ def test_every_damage_is_noticed(house: House, tmp_path: Path) -> None:
     for content in broken:
         file.write_bytes(content)
         with pytest.raises(BadBackup):
-            backup.check(file, SEALER)
+            backup.check_backup(file, SEALER)
 
 
 def test_lines_of_another_backup_do_not_fit(house: House, tmp_path: Path) -> None:
@@ -160,7 +162,7 @@ def test_lines_of_another_backup_do_not_fit(house: House, tmp_path: Path) -> Non
     second = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join([second[0], first[1], *second[2:]]))
     with pytest.raises(BadBackup, match="does not belong there"):
-        backup.check(file, SEALER)
+        backup.check_backup(file, SEALER)
 
 
 def test_a_large_collection_is_read_and_written_in_parts(house: House, tmp_path: Path) -> None:

@@ -117,5 +117,5 @@ def test_a_device_is_not_replaced_by_a_backup(used: Paywall, tmp_path: Path) -> 
     os.mkfifo(pipe)
     done = used.command("backup", str(pipe))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"{pipe}: cannot be written: it is there already, and no plain file\n"
+    assert done.stderr == f"{pipe}: cannot be written: it exists, and is not a regular file\n"
     assert pipe.is_fifo()

@@ -42,4 +42,4 @@ def test_an_import_an_erasure_and_a_backup_work_on_a_cluster(
     assert other.app.reader("r-7") == house.app.reader("r-7")
     assert other.audit() == house.audit()
     assert other.app.service.audit_check.verify().fault is None
-    assert backup.check(file, SEALER).keys > 240
+    assert backup.check_backup(file, SEALER).keys > 240
