@@ -49,7 +49,6 @@ PACKAGES = {
     "service.use_cases.story_passes": "use cases",
     "service.use_cases.subscriptions": "use cases",
     "service.settings": "settings",
-    "service.settings.policy": "settings",
     "service.adapters": "adapters",
     "service.adapters.observability": "adapters",
     "service.adapters.openid": "adapters",

@@ -1,31 +1,46 @@
-"""`config/paywall.toml` → `Catalogue`, or every mistake in it at once, each with its place.
+"""Read `config/paywall.toml` into a `Catalogue`, or report every mistake in it at once, each with its place.
 
-The shape of the file is in `policy/tables.py`, what must fit together in `policy/references.py`.
+`policy_schema` checks the shape of the file. This module checks what must fit together (names are defined, nothing is sold
+twice, every tier can open), and builds the frozen values.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from marshmallow import ValidationError
 
-from service.domain.catalogue import Catalogue
-from service.settings.policy.build import catalogue_of
-from service.settings.policy.mistakes import Mistake, SettingsError
-from service.settings.policy.references import misfits
-from service.settings.policy.tables import PolicyTable, places
+from service.domain.catalogue import (
+    DAY,
+    HOUR,
+    Catalogue,
+    FailurePolicy,
+    GrantPolicy,
+    MeterPolicy,
+    Offer,
+    Plan,
+    RetentionPolicy,
+    Rule,
+    Tier,
+)
+from service.settings.policy_schema import PolicyTable, places
+from service.settings.validation import Mistake, SettingsError, closest, key_shown, quoted
 
 FILE = "paywall.toml"
 LARGEST = 1_048_576
-"""Bytes. A policy is a page or two: something larger is another file."""
+"""Bytes. A policy is a page or two: a larger file is not one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What was understood of the file. `catalogue` is `None` where there are mistakes, `livemode` where unclear."""
+class PolicyReading:
+    """The result of reading the file. `catalogue` is `None` if there are mistakes, `livemode` if it is not clear."""
 
     catalogue: Catalogue | None
     mistakes: tuple[Mistake, ...] = ()
@@ -33,22 +48,22 @@ class Reading:
 
 
 def load_catalogue(folder: Path) -> Catalogue:
-    """The policy of `folder`/paywall.toml. Raises `SettingsError` with all mistakes."""
+    """Return the policy of `folder`/paywall.toml. Raises: `SettingsError` with all mistakes."""
     return _catalogue(read_folder(folder))
 
 
 def parse_catalogue(text: str) -> Catalogue:
-    """The policy that `text`, in TOML, states. Raises `SettingsError` with all mistakes."""
+    """Return the policy in `text`, which is TOML. Raises: `SettingsError` with all mistakes."""
     return _catalogue(read_text(text))
 
 
 def check_config(folder: Path) -> list[Mistake]:
-    """What `paywall check-config` prints: every mistake, none where the file is good."""
+    """Return every mistake of the file, for `paywall check-config`."""
     return list(read_folder(folder).mistakes)
 
 
-def read_folder(folder: Path) -> Reading:
-    """As `load_catalogue`, but with the mistakes as a value."""
+def read_folder(folder: Path) -> PolicyReading:
+    """Read the policy as `load_catalogue` does, with the mistakes as a value."""
     file = folder / FILE
     try:
         if folder.is_file():
@@ -59,7 +74,7 @@ def read_folder(folder: Path) -> Reading:
             return _unreadable(f"{file} is a folder, and must be a file")
         if not file.exists():
             return _unreadable(f"there is no such file in {folder}: write it, or name another folder in PAYWALL_CONFIG")
-        # Not a pipe or a device: reading one of those might never end.
+        # A pipe or a device is refused: reading one might never end.
         content = file.read_bytes() if file.is_file() and file.stat().st_size <= LARGEST else None
     except OSError as error:
         return _unreadable(f"{file} cannot be read: {error.strerror or 'the system refuses'}")
@@ -72,13 +87,13 @@ def read_folder(folder: Path) -> Reading:
         return _unreadable(f"line {line} is not UTF-8: save the file in UTF-8")
 
 
-def read_text(text: str) -> Reading:
-    """As `parse_catalogue`, but with the mistakes as a value."""
+def read_text(text: str) -> PolicyReading:
+    """Read the policy as `parse_catalogue` does, with the mistakes as a value."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         return _unreadable(f"is not TOML: {_located(str(error), text)}")
-    except ValueError:  # Python's own, which has no place, for a number of more than 4 300 digits.
+    except ValueError:  # Python raises it, without a place, for a number of more than 4 300 digits.
         return _unreadable("is not a policy: a number in it has thousands of digits")
     except RecursionError:
         return _unreadable("is not a policy: brackets are nested too deep")
@@ -90,31 +105,199 @@ def read_text(text: str) -> Reading:
         found += places(error.messages)
     found += misfits(document)
     if found:
-        return Reading(
+        return PolicyReading(
             None, tuple(Mistake(f"{FILE}: {place}", message) for place, message in found), _livemode(document)
         )
-    return Reading(catalogue_of(policy), (), policy["stripe"]["livemode"])
+    return PolicyReading(catalogue_of(policy), (), policy["stripe"]["livemode"])
 
 
 def _located(message: str, text: str) -> str:
-    """tomllib says `(at line 3, column 7)`, except for what it only noticed when the file was over."""
+    """Add the place: tomllib reports `(at line 3, column 7)`, except for a mistake that it finds at the end of the file."""
     lines = text.split("\n")
     end = f"at line {len(lines)}, column {len(lines[-1]) + 1}, the end of the file"
     return message.replace("at end of document", end)
 
 
-def _catalogue(reading: Reading) -> Catalogue:
+def _catalogue(reading: PolicyReading) -> Catalogue:
     if reading.catalogue is None:
         raise SettingsError(reading.mistakes)
     return reading.catalogue
 
 
-def _unreadable(message: str) -> Reading:
-    return Reading(None, (Mistake(FILE, message),))
+def _unreadable(message: str) -> PolicyReading:
+    return PolicyReading(None, (Mistake(FILE, message),))
 
 
 def _livemode(document: dict[str, Any]) -> bool | None:
-    """What a file with mistakes says of `livemode`, so that the key can be held to it at once."""
+    """Return `livemode` of a file with mistakes, so that the API key is checked against it at once."""
     stripe = document.get("stripe", {})
     livemode = stripe.get("livemode", False) if isinstance(stripe, dict) else None
     return livemode if isinstance(livemode, bool) else None
+
+
+Misfits = Iterator[tuple[str, str]]
+"""Pairs of place and message."""
+
+
+def misfits(document: dict[str, Any]) -> Misfits:
+    """Yield every undefined name, every price or product sold twice, and every tier that nothing can open.
+
+    It reads the file as written and skips what has the wrong shape, which `PolicyTable` reports: so mistakes of both kinds
+    are listed at once.
+    """
+    features, plans = _table(document, "features"), _table(document, "plans")
+    tiers, meters = _table(document, "tiers"), _table(document, "meters")
+    for place, plan in _tables(document, "plans"):
+        yield from _all_known(f"{place}.features", plan.get("features"), "features", features)
+    for place, tier in _tables(document, "tiers"):
+        yield from _all_known(f"{place}.requires", tier.get("requires"), "features", features)
+        yield from _known(f"{place}.meter", tier.get("meter"), "meters", meters)
+    for number, rule in enumerate(_list(document.get("rules"))):
+        yield from _known(f"rules.{number}.tier", _dict(rule).get("tier"), "tiers", tiers)
+    yield from _known("defaults.tier", _table(document, "defaults").get("tier"), "tiers", tiers)
+    for place, offer in _tables(document, "offers"):
+        yield from _all_known(f"{place}.benefits", offer.get("benefits"), "features", features)
+        yield from _all_known(f"{place}.plans", offer.get("plans"), "plans", plans)
+    yield from _all_known("grants.plans", _table(document, "grants").get("plans"), "plans", plans)
+    yield from _sold_twice(document, "prices")
+    yield from _sold_twice(document, "products")
+    yield from _closed_tiers(document)
+
+
+def _known(place: str, name: object, table: str, known: Iterable[str]) -> Misfits:
+    if isinstance(name, str) and name not in known:
+        yield place, f"there is no {quoted(name)} in [{table}]{closest(name, known)}"
+
+
+def _all_known(place: str, names: object, table: str, known: Iterable[str]) -> Misfits:
+    for number, name in enumerate(_list(names)):
+        yield from _known(f"{place}.{number}", name, table, known)
+
+
+def _sold_twice(document: dict[str, Any], key: str) -> Misfits:
+    """Yield prices or products of two plans; `Items` refuses those that are twice in one list."""
+    seller: dict[str, str] = {}
+    for place, plan in _tables(document, "plans"):
+        for number, price in enumerate(_list(plan.get(key))):
+            if isinstance(price, str) and seller.setdefault(price, place) != place:
+                yield (
+                    f"{place}.{key}.{number}",
+                    f"{quoted(price)} is sold by {seller[price]} already: one plan only may have it",
+                )
+
+
+def _closed_tiers(document: dict[str, Any]) -> Misfits:
+    """Yield tiers that nothing can open.
+
+    A tier opens if a plan has one of its features, since an admin can grant every plan, or if its meter has a free story.
+    Features granted one by one, or held by Stripe's Entitlements, do not count: a tier that only they open is usually a
+    mistake, and a plan without a price makes it intended.
+    """
+    plans = [plan for _, plan in _tables(document, "plans")]
+    if not plans or not all(isinstance(plan.get("features"), list) for plan in plans):
+        return  # The features of the plans are not known; `PolicyTable` reports that.
+    given = {name for plan in plans for name in _texts(plan.get("features"))}
+    for place, tier in _tables(document, "tiers"):
+        required = _texts(tier.get("requires"))
+        unknown = [name for name in required if name not in _table(document, "features")]
+        if (
+            required
+            and not unknown
+            and given.isdisjoint(required)
+            and not _has_free_stories(document, tier.get("meter"))
+        ):
+            yield (
+                place,
+                f"nothing can open it: no plan has {' or '.join(map(quoted, required))}, and no meter lets one in",
+            )
+
+
+def _has_free_stories(document: dict[str, Any], name: object) -> bool:
+    """Return whether the meter has a free story; assume so for a meter with mistakes of its own."""
+    if name is None:
+        return False
+    meter = _table(document, "meters").get(name) if isinstance(name, str) else None
+    return not isinstance(meter, dict) or meter.get("visitors") != 0 or meter.get("readers") != 0
+
+
+def _table(document: dict[str, Any], key: str) -> dict[str, Any]:
+    return _dict(document.get(key))
+
+
+def _tables(document: dict[str, Any], key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    return ((f"{key}.{key_shown(name)}", _dict(table)) for name, table in _table(document, key).items())
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _texts(value: object) -> list[str]:
+    return [each for each in _list(value) if isinstance(each, str)]
+
+
+def catalogue_of(policy: dict[str, Any]) -> Catalogue:
+    """Build the catalogue from what `PolicyTable` loads: every key is present, every type is correct."""
+    zone = ZoneInfo(policy["site"]["timezone"])
+    confirm = policy["grants"]["confirm_above"]
+    plans = policy["grants"]["plans"]
+    kept = policy["retention"]
+    made = Catalogue(
+        site_name=policy["site"]["name"],
+        zone=zone,
+        origins=tuple(policy["site"]["origins"]),
+        story_url=policy["site"]["story_url"],
+        features=policy["features"],
+        plans={name: Plan(id=name, **_frozen(plan)) for name, plan in policy["plans"].items()},
+        tiers={name: Tier(name=name, **_frozen(tier)) for name, tier in policy["tiers"].items()},
+        default_tier=policy["defaults"]["tier"],
+        rules=tuple(Rule(**_frozen(rule)) for rule in policy["rules"]),
+        meters={name: _meter(name, meter, zone) for name, meter in policy["meters"].items()},
+        offers={name: _offer(name, offer) for name, offer in policy["offers"].items()},
+        failure=FailurePolicy(**policy["failure"]),
+        grants=GrantPolicy(
+            plans=None if plans is None else tuple(plans),
+            longest=policy["grants"]["longest"],
+            confirm_readers=confirm["readers"],
+            confirm_length=confirm["length"],
+        ),
+        retention=RetentionPolicy(
+            history=kept["history_days"] * DAY,
+            audit=None if kept["audit_days"] is None else kept["audit_days"] * DAY,
+        ),
+        livemode=policy["stripe"]["livemode"],
+        leeway=policy["stripe"]["leeway_hours"] * HOUR,
+    )
+    return replace(made, revision=revision_of(policy))
+
+
+def revision_of(policy: dict[str, Any]) -> str:
+    """Return 12 hex digits of BLAKE2b over the meaning of the file, the same on every machine.
+
+    Comments, layout, the order of keys and explicit defaults do not change it. The order of features, plans and offers
+    does: readers see them in that order, and the first offer is used where none has the feature's name. Retention and
+    `story_url` decide nothing, and are left out.
+    """
+    deciding = {name: table for name, table in policy.items() if name != "retention"}
+    deciding["site"] = {name: value for name, value in policy["site"].items() if name != "story_url"}
+    meaning = deciding | {name: list(policy[name].items()) for name in ("features", "plans", "offers")}
+    text = json.dumps(meaning, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def _frozen(table: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+
+
+def _meter(name: str, meter: dict[str, Any], zone: ZoneInfo) -> MeterPolicy:
+    window, length = meter["window"]
+    return MeterPolicy(name, meter["visitors"], meter["readers"], window, zone, length)
+
+
+def _offer(name: str, offer: dict[str, Any]) -> Offer:
+    links = tuple((link["text"], link["url"]) for link in offer["links"])
+    return Offer(id=name, **(_frozen(offer) | {"links": links}))

@@ -1,14 +1,14 @@
-"""The environment and `paywall.toml` → one frozen `Settings`, or every mistake in both, at once.
+"""Read the environment and `paywall.toml` into one frozen `Settings`, or report every mistake in both at once.
 
-Read once, at start. A blank variable counts as unset. No message repeats a value that may be a secret, and the
-`repr` of `Settings` shows none.
+The service reads them once, at its start. A blank variable counts as unset. No message repeats a value that may be a
+secret, and the `repr` of `Settings` shows none.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,11 +17,71 @@ from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.redis.client.address import parse_address
 from service.domain.catalogue import Catalogue
 from service.domain.ids import wrong_id
-from service.settings.environment import VISIBLE, Environment
-from service.settings.openid_settings import read_openid
-from service.settings.policy.mistakes import Mistake, SettingsError, quoted
-from service.settings.policy.text_rules import split_url, wrong_host
+from service.domain.roles import ADMIN_ROLES, AdminRole
 from service.settings.policy_file import read_folder
+from service.settings.validation import Mistake, SettingsError, quoted, split_url, wrong_host, wrong_origin
+
+Wrong = Callable[[str], str | None]
+"""Returns what is wrong with a value, or `None`."""
+
+VISIBLE = re.compile(r"[!-~]+")
+"""Characters that a header can carry, whatever encoding the two sides use."""
+
+
+class Environment:
+    """Reads variables. A wrong one is added to `mistakes`, and counts as unset."""
+
+    def __init__(self, env: Mapping[str, str], mistakes: list[Mistake]) -> None:
+        self._env, self._mistakes = env, mistakes
+
+    def given(self, variable: str) -> bool:
+        """Return whether a variable is set, correctly or not."""
+        return bool(self._env.get(variable, "").strip())
+
+    def one(self, variable: str, wrong: Wrong | None = None) -> str | None:
+        """Return a variable's value; `None` where it is unset, blank or wrong."""
+        value = self._text(variable)
+        if value and wrong and (message := wrong(value)):
+            self.refuse(variable, message)
+            return None
+        return value or None
+
+    def number(self, variable: str, least: int, most: int) -> int | None:
+        """Return a whole number within bounds; `None` where it is unset or wrong."""
+        value = self._text(variable)
+        digits = value.isascii() and value.isdigit() and len(value) <= 9
+        if value and not (digits and least <= int(value) <= most):
+            self.refuse(variable, f"must be a whole number from {least} to {most}: set it to one, or leave it unset")
+            return None
+        return int(value) if value else None
+
+    def several(self, variable: str, wrong: Wrong) -> tuple[str, ...]:
+        """Return comma-separated secrets, each once, in order."""
+        good = []
+        for number, entry in self.entries(variable):
+            if message := "is blank: drop the comma, or set a secret there" if not entry else wrong(entry):
+                self.refuse(variable, f"entry {number} {message}")
+            else:
+                good.append(entry)
+        return tuple(dict.fromkeys(good))
+
+    def entries(self, variable: str) -> Iterator[tuple[int, str]]:
+        """Yield the entries between commas, without blanks around them, with their numbers from 1."""
+        value = self._text(variable)
+        return enumerate((entry.strip() for entry in value.split(",")) if value else (), start=1)
+
+    def refuse(self, variable: str, message: str) -> None:
+        """Record a mistake. The message is shown, so it must hold no value that may be a secret."""
+        self._mistakes.append(Mistake(variable, message))
+
+    def _text(self, variable: str) -> str:
+        value = self._env.get(variable, "").strip()
+        if value.isprintable():
+            return value
+        # This refuses surrogates as well: Python decodes to them what is in another encoding.
+        self.refuse(variable, "contains a line break, another control character or text that is not UTF-8: remove it")
+        return ""
+
 
 __all__ = ["Mistake", "NamedKey", "Settings", "SettingsError", "load_settings"]
 
@@ -35,7 +95,7 @@ _LIVE, _TEST = ("sk_live_", "rk_live_"), ("sk_test_", "rk_test_")
 
 @dataclass(frozen=True, slots=True)
 class NamedKey:
-    """A key of the environment. Two may share a name while a key is rotated; the name is the actor in the audit log."""
+    """A key from the environment. Two may share a name during a rotation; the audit log records the name as the actor."""
 
     name: str
     secret: str = field(repr=False)
@@ -43,7 +103,7 @@ class NamedKey:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that the service is told from outside."""
+    """The whole configuration of the service."""
 
     config: Path
     data: Path
@@ -56,24 +116,24 @@ class Settings:
     site_keys: tuple[NamedKey, ...]
     admin_keys: tuple[NamedKey, ...]
     secrets: tuple[str, ...] = field(repr=False)
-    """The first seals, all open. Empty: the store keeps one that was made once."""
+    """The first one seals, all of them open. Empty: a secret was generated and is kept in the store."""
     stripe_api_key: str | None = field(repr=False)
     stripe_api_base: str | None
     stripe_webhook_secrets: tuple[str, ...] = field(repr=False)
     catalogue: Catalogue = field(repr=False)
     openid: OpenIdSettings | None = None
-    """`None`: staff sign in by key alone."""
+    """`None`: staff sign in by key only."""
     demo_clock: Path | None = None
-    """The time machine's file of a `paywall demo`; see `service.adapters.clock`."""
+    """The file that moves the clock of a `paywall demo`; see `service.adapters.clock`."""
 
 
 def load_settings(env: Mapping[str, str]) -> Settings:
-    """Raises `SettingsError` with every mistake of the environment and of the file."""
+    """Read the settings. Raises: `SettingsError` with every mistake of the environment and of the file."""
     mistakes: list[Mistake] = []
     read = Environment(env, mistakes)
     config = Path(read.one("PAYWALL_CONFIG") or "config")
     policy = read_folder(config)
-    site_keys, admin_keys = _keys(read, "PAYWALL_SITE_KEYS"), _keys(read, "PAYWALL_ADMIN_KEYS")
+    site_keys, admin_keys = _named_keys(read, "PAYWALL_SITE_KEYS"), _named_keys(read, "PAYWALL_ADMIN_KEYS")
     stripe_key, demo_clock = read.one("STRIPE_API_KEY", _wrong_stripe_key), read.one("PAYWALL_DEMO_CLOCK")
     settings = partial(
         Settings,
@@ -93,22 +153,22 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         openid=read_openid(read),
         demo_clock=Path(demo_clock) if demo_clock else None,
     )
-    mistakes += [*_told_apart(site_keys, admin_keys), *_one_mode(stripe_key, policy.livemode)]
-    mistakes += [*_no_real_money(demo_clock, stripe_key, policy.livemode), *policy.mistakes]
+    mistakes += [*_distinct_secrets(site_keys, admin_keys), *_matching_mode(stripe_key, policy.livemode)]
+    mistakes += [*_no_live_demo(demo_clock, stripe_key, policy.livemode), *policy.mistakes]
     if mistakes or policy.catalogue is None:
         raise SettingsError(mistakes)
     return settings(catalogue=policy.catalogue)
 
 
 def cores() -> int:
-    """The cores that this process may use, which in a container are often fewer than the machine's."""
+    """Return how many cores this process may use, often fewer in a container than the machine has."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux has it, macOS has not.
     count = len(affinity(0)) if affinity else os.cpu_count() or 1
     return min(max(count, 1), MOST_WORKERS)
 
 
-def _keys(read: Environment, variable: str) -> tuple[NamedKey, ...]:
-    """Comma-separated `name:secret`; a secret may contain further colons."""
+def _named_keys(read: Environment, variable: str) -> tuple[NamedKey, ...]:
+    """Read comma-separated `name:secret`; a secret may contain further colons."""
     good = []
     for number, entry in read.entries(variable):
         name, _, secret = (part.strip() for part in entry.partition(":"))
@@ -119,8 +179,8 @@ def _keys(read: Environment, variable: str) -> tuple[NamedKey, ...]:
     return tuple(dict.fromkeys(good))
 
 
-def _told_apart(site: tuple[NamedKey, ...], admin: tuple[NamedKey, ...]) -> Iterator[Mistake]:
-    """One secret must say one thing: who it is, and whether it is the website or an admin."""
+def _distinct_secrets(site: tuple[NamedKey, ...], admin: tuple[NamedKey, ...]) -> Iterator[Mistake]:
+    """Yield secrets that two keys share: a secret must identify one key, and either the website or an admin."""
     seen: dict[str, tuple[str, str]] = {}
     for variable, keys in (("PAYWALL_SITE_KEYS", site), ("PAYWALL_ADMIN_KEYS", admin)):
         for key in keys:
@@ -132,18 +192,18 @@ def _told_apart(site: tuple[NamedKey, ...], admin: tuple[NamedKey, ...]) -> Iter
                 )
 
 
-def _one_mode(key: str | None, livemode: bool | None) -> Iterator[Mistake]:
-    """A live key beside a policy for tests would charge real cards, the reverse would sell nothing."""
+def _matching_mode(key: str | None, livemode: bool | None) -> Iterator[Mistake]:
+    """Yield a mode that differs: a live key with a policy for tests would charge real cards, the reverse sells nothing."""
     if key and livemode is False and key.startswith(_LIVE):
-        mend = "use a test key (sk_test_… or rk_test_…), or set livemode = true"
-        yield Mistake("STRIPE_API_KEY", f"is a live key, but paywall.toml says stripe.livemode = false: {mend}")
+        fix = "use a test key (sk_test_… or rk_test_…), or set livemode = true"
+        yield Mistake("STRIPE_API_KEY", f"is a live key, but paywall.toml says stripe.livemode = false: {fix}")
     if key and livemode is True and key.startswith(_TEST):
-        mend = "use a live key (sk_live_… or rk_live_…), or set livemode = false"
-        yield Mistake("STRIPE_API_KEY", f"is a test key, but paywall.toml says stripe.livemode = true: {mend}")
+        fix = "use a live key (sk_live_… or rk_live_…), or set livemode = false"
+        yield Mistake("STRIPE_API_KEY", f"is a test key, but paywall.toml says stripe.livemode = true: {fix}")
 
 
-def _no_real_money(demo_clock: str | None, key: str | None, livemode: bool | None) -> Iterator[Mistake]:
-    """Whoever moves the clock moves the end of everything that was paid for."""
+def _no_live_demo(demo_clock: str | None, key: str | None, livemode: bool | None) -> Iterator[Mistake]:
+    """Yield a movable clock where real money moves: it would move the end of everything that was paid for."""
     if demo_clock and (livemode or (key or "").startswith(_LIVE)):
         yield Mistake("PAYWALL_DEMO_CLOCK", "moves the clock of `paywall demo`: unset it where real money moves")
 
@@ -163,7 +223,7 @@ def _wrong_pair(entry: str, name: str, secret: str) -> str | None:
 
 
 def _wrong_folder(value: str) -> str | None:
-    """A folder may still have to be made; a file in its place, or in that of one above it, is refused."""
+    """Accept a folder that does not exist yet; refuse a file in its place, or in the place of a parent."""
     try:
         there = next(place for place in (Path(value).absolute(), *Path(value).absolute().parents) if place.exists())
         return None if there.is_dir() else f"{there} is not a folder: name a folder"
@@ -172,7 +232,7 @@ def _wrong_folder(value: str) -> str | None:
 
 
 def _wrong_prefix(value: str) -> str | None:
-    # { and } would steer keys to other slots of a cluster, * and ? would match other titles' keys.
+    # { and } would move keys to other slots of a cluster, * and ? would match the keys of other prefixes.
     return (
         None if _PREFIX.fullmatch(value) else "must be 1 to 32 letters, digits or any of _ . : -, such as pw or ledger"
     )
@@ -208,7 +268,7 @@ def _wrong_stripe_key(value: str) -> str | None:
     if value.startswith("pk_"):
         return "is a publishable key, which cannot read anything: use a secret or restricted one (sk_… or rk_…)"
     if value.startswith("whsec_"):
-        return "is a webhook's signing secret: that goes to STRIPE_WEBHOOK_SECRETS"
+        return "is a webhook's signing secret: set it as STRIPE_WEBHOOK_SECRETS"
     return None if VISIBLE.fullmatch(value) else "has a blank within: copy it again from Stripe (sk_… or rk_…)"
 
 
@@ -217,3 +277,84 @@ def _wrong_base(value: str) -> str | None:
     if parts is None or "@" in parts.netloc or parts.query or parts.fragment:
         return "must be an http:// or https:// address such as http://127.0.0.1:12111, or unset for Stripe itself"
     return None
+
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_REQUIRED = (
+    "PAYWALL_OIDC_ISSUER",
+    "PAYWALL_OIDC_CLIENT_ID",
+    "PAYWALL_OIDC_CLIENT_SECRET",
+    "PAYWALL_OIDC_ROLES",
+    "PAYWALL_PUBLIC_URL",
+)
+_OPTIONAL = ("PAYWALL_OIDC_GROUPS_CLAIM", "PAYWALL_OIDC_NAME_CLAIM", "PAYWALL_OIDC_SCOPES")
+
+
+def read_openid(read: Environment) -> OpenIdSettings | None:
+    """Read the settings of sign-in by OpenID Connect; `None` where it is not set up, or not completely."""
+    issuer = read.one("PAYWALL_OIDC_ISSUER", _wrong_issuer)
+    client_id = read.one("PAYWALL_OIDC_CLIENT_ID", _wrong_client)
+    secret = read.one("PAYWALL_OIDC_CLIENT_SECRET", _wrong_client)
+    roles = _roles(read)
+    public_url = read.one("PAYWALL_PUBLIC_URL", _wrong_public_url)
+    groups_claim = read.one("PAYWALL_OIDC_GROUPS_CLAIM", _wrong_claim) or "groups"
+    name_claim = read.one("PAYWALL_OIDC_NAME_CLAIM", _wrong_claim) or "email"
+    scopes = tuple((read.one("PAYWALL_OIDC_SCOPES", _wrong_scopes) or "").split())
+    given = [name for name in (*_REQUIRED[:-1], *_OPTIONAL) if read.given(name)]
+    missing = [name for name in _REQUIRED if not read.given(name)]
+    if given and missing:
+        read.refuse(given[0], f"is not enough to sign in by OpenID Connect: set also {', '.join(missing)}")
+    if not (issuer and client_id and secret and roles and public_url):
+        return None
+    return OpenIdSettings(issuer, client_id, secret, roles, public_url, groups_claim, name_claim, scopes)
+
+
+def _roles(read: Environment) -> tuple[tuple[str, AdminRole], ...]:
+    """Read comma-separated `group:role`; a group may contain further colons."""
+    good: dict[str, AdminRole] = {}
+    for number, entry in read.entries("PAYWALL_OIDC_ROLES"):
+        group, _, role = (part.strip() for part in entry.rpartition(":"))
+        if not group:
+            wrong = "has no group: write group:role" if entry else "is blank: drop the comma, or write group:role there"
+        elif role not in ADMIN_ROLES:
+            wrong = f"must end with a role, one of :{', :'.join(ADMIN_ROLES)}"
+        elif group in good:
+            wrong = f"names {quoted(group)} again: leave one of them"
+        else:
+            good[group] = role
+            continue
+        read.refuse("PAYWALL_OIDC_ROLES", f"pair {number} {wrong}")
+    return tuple(good.items())
+
+
+def _wrong_issuer(value: str) -> str | None:
+    parts = split_url(value)
+    if parts is None or "@" in parts.netloc or parts.query or parts.fragment:
+        return "must be the provider's address as it writes it itself, such as https://login.example.news"
+    return _wrong_scheme(parts.scheme, parts.hostname)
+
+
+def _wrong_public_url(value: str) -> str | None:
+    if wrong := wrong_origin(value):
+        return f"{wrong}: it is where browsers of the staff reach this service, such as https://paywall.example.news"
+    parts = split_url(value)
+    return _wrong_scheme(parts.scheme, parts.hostname) if parts else None
+
+
+def _wrong_scheme(scheme: str, host: str | None) -> str | None:
+    if scheme == "https" or host in _LOOPBACK:
+        return None
+    return "must begin with https://: http is for a provider and a service on this machine alone"
+
+
+def _wrong_client(value: str) -> str | None:
+    return None if VISIBLE.fullmatch(value) else "has a blank within, or letters beyond ASCII: copy it again"
+
+
+def _wrong_claim(value: str) -> str | None:
+    return f"cannot be a claim's name: it {wrong}" if (wrong := wrong_id(value)) else None
+
+
+def _wrong_scopes(value: str) -> str | None:
+    good = all(VISIBLE.fullmatch(scope) for scope in value.split())
+    return None if good else "must be scopes with blanks between them, such as: email profile groups"

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import settings as run
 from hypothesis import strategies as st
 
-from service.settings.policy.mistakes import SettingsError
+from service.settings.validation import SettingsError
 from service.settings.policy_file import parse_catalogue
 
 WHOLE = Path(__file__).with_name("whole.toml").read_text("utf-8")

@@ -12,7 +12,7 @@ from hypothesis import settings as run
 from hypothesis import strategies as st
 
 from service.domain.catalogue import DAY, HOUR, GrantPolicy, Rule
-from service.settings.policy.mistakes import SettingsError
+from service.settings.validation import SettingsError
 from service.settings.policy_file import check_config, load_catalogue, parse_catalogue
 
 ROOT = Path(__file__).parents[2]

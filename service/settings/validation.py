@@ -1,13 +1,67 @@
-"""What a name, an id, a line of text, an address may look like. Each rule returns what is wrong with it, or `None`."""
+"""Mistakes in the settings, and the rules for names, texts and addresses in them.
+
+Each `wrong_…` rule returns what is wrong with a value, or `None`.
+"""
 
 from __future__ import annotations
 
+import difflib
 import importlib.resources
 import ipaddress
 import re
 import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from urllib.parse import SplitResult, urlsplit
+
+SHOWN = 64
+"""Characters of a value that a message repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """`where` is a variable's name, or `paywall.toml: plans.supporter.features.0`; `message` says what to do."""
+
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}"
+
+
+class SettingsError(Exception):
+    """The service cannot start. `str()` is a line for each mistake; none repeats a secret."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__(self.mistakes)
+
+    def __str__(self) -> str:
+        return "\n".join(str(mistake) for mistake in self.mistakes)
+
+
+def escaped(word: str) -> str:
+    """Shorten and escape a value for a terminal or a log: nothing moves the cursor or changes the direction."""
+    cut = word if len(word) <= SHOWN else word[: SHOWN - 1] + "…"
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in cut)
+
+
+def quoted(word: str) -> str:
+    return f'"{escaped(word)}"'
+
+
+def key_shown(key: str) -> str:
+    """Return a key of the file as a step of a place, in quotes where TOML requires them."""
+    return escaped(key) if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else quoted(key)
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """Return `: did you mean "…"?` if one of `known` is similar, else nothing. Upper and lower case are similar."""
+    by_lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word[:SHOWN].lower(), by_lower, n=1)
+    return f": did you mean {quoted(by_lower[near[0]])}?" if near else ""
+
 
 LONGEST_TEXT = 1_000
 LONGEST_KEY = 200
@@ -19,14 +73,14 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def wrong_name(word: str) -> str | None:
-    """The name of a feature, plan, tier, meter or offer; they stand in keys, URLs and answers."""
+    """Check the name of a feature, plan, tier, meter or offer, which keys, URLs and answers contain."""
     if _NAME.fullmatch(word):
         return None
     return "is not a name: use 1 to 64 of the letters A–Z and a–z, digits, _ and -"
 
 
 def wrong_text(word: str) -> str | None:
-    """A line that a reader sees."""
+    """Check a line that readers see."""
     if not word.strip():
         return "must not be blank"
     if len(word) > LONGEST_TEXT:
@@ -35,14 +89,14 @@ def wrong_text(word: str) -> str | None:
 
 
 def wrong_price(word: str) -> str | None:
-    """A Stripe price id, or a lookup key, which the newsroom chose itself."""
+    """Check a Stripe price ID, or a lookup key, which the newsroom chose."""
     if word.startswith("prod_"):
         return "is a product's id: move it to products"
     return _wrong_stripe_word(word)
 
 
 def wrong_product(word: str) -> str | None:
-    """A Stripe product id; the newsroom may have chosen it itself."""
+    """Check a Stripe product ID, which the newsroom may have chosen."""
     if word.startswith("price_"):
         return "is a price's id: move it to prices"
     return _wrong_stripe_word(word)
@@ -54,12 +108,12 @@ def wrong_zone(word: str) -> str | None:
 
 @cache
 def zones() -> frozenset[str]:
-    """tzdata's own list and not the machine's, so that a file is right or wrong everywhere alike."""
+    """Return the time zones of the tzdata package, not the machine's, so that every machine accepts the same files."""
     return frozenset(importlib.resources.files("tzdata").joinpath("zones").read_text("utf-8").split())
 
 
 def wrong_origin(word: str) -> str | None:
-    """An origin exactly as a browser writes it, since it is compared with what browsers send."""
+    """Check an origin, which must be exactly as browsers send it."""
     if not word.isascii():
         return "must be in ASCII: write the host as browsers send it, with xn--… for other letters"
     parts = split_url(word)
@@ -74,7 +128,7 @@ def wrong_origin(word: str) -> str | None:
 
 
 def wrong_link(word: str) -> str | None:
-    """Where a link of the upsell box leads. `javascript:` and `//elsewhere` are not among it."""
+    """Check the address of a link in the upsell box; refuse `javascript:` and `//elsewhere`."""
     if len(word) > LONGEST_TEXT:
         return f"must be at most {LONGEST_TEXT} characters long"
     if _controls(word) or any(char.isspace() for char in word) or "\\" in word:
@@ -85,7 +139,7 @@ def wrong_link(word: str) -> str | None:
 
 
 def wrong_story_url(word: str) -> str | None:
-    """Where stories are, with `{story}` in the place of the id."""
+    """Check the address of stories, with `{story}` in the place of the ID."""
     bare = word.replace("{story}", "story")
     if word.count("{story}") != 1 or "{" in bare or "}" in bare:
         return "must hold {story} once, where the story's id belongs, and no other braces"
@@ -97,7 +151,7 @@ def wrong_story_url(word: str) -> str | None:
 
 
 def wrong_host(host: str) -> str | None:
-    """A host name in lower case, or an address of IPv4 or IPv6 (without brackets)."""
+    """Check a host name in lower case, or an address of IPv4 or IPv6 (without brackets)."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -110,7 +164,7 @@ def wrong_host(host: str) -> str | None:
 
 
 def split_url(word: str) -> SplitResult | None:
-    """The parts of an http or https address with a host and, if any, a port that exists; else `None`."""
+    """Split an http or https address with a host and, if any, a valid port; return `None` for anything else."""
     if not word.isascii() or any(char <= " " or char == "\x7f" for char in word):
         return None  # urlsplit drops tabs and newlines instead of refusing them.
     try:
