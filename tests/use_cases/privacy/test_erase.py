@@ -41,7 +41,7 @@ def imports_done(house: House) -> None:
     house.app.service.imports.finish_all()
 
 
-def test_afterwards_no_key_and_no_value_holds_the_id(at_noon: House, make: Maker, erase: Erase) -> None:
+def test_erased_id_is_in_no_key_and_no_value(at_noon: House, make: Maker, erase: Erase) -> None:
     full_life(at_noon, make)
     imports_done(at_noon)
     link = at_noon.app.service.store.link
@@ -57,7 +57,7 @@ def test_afterwards_no_key_and_no_value_holds_the_id(at_noon: House, make: Maker
     assert all(b"}rows" in key or b"{i:" in key or b"intents" in key for key in left), left
 
 
-def test_what_an_event_changed_for_her_is_forgotten_with_her(at_noon: House, make: Maker, erase: Erase) -> None:
+def test_erasure_removes_the_reader_from_stripe_events(at_noon: House, make: Maker, erase: Erase) -> None:
     event = make.tell("customer.subscription.created", make.subscription(reader=ZOE))
     path = f"/v1/events/{event['id']}"
     assert [change["reader"] for change in at_noon.done("ann", "GET", path)["changes"]] == [ZOE]
@@ -65,7 +65,7 @@ def test_what_an_event_changed_for_her_is_forgotten_with_her(at_noon: House, mak
     assert at_noon.done("ann", "GET", path)["changes"] == []
 
 
-def test_the_audit_log_says_that_it_was_done_and_not_what(at_noon: House, make: Maker, erase: Erase) -> None:
+def test_audit_records_the_erasure_without_personal_data(at_noon: House, make: Maker, erase: Erase) -> None:
     full_life(at_noon, make)
     erase(ZOE)
     (record,) = [record for record in at_noon.audit() if record["action"] == "reader.erase"]
@@ -74,14 +74,14 @@ def test_the_audit_log_says_that_it_was_done_and_not_what(at_noon: House, make: 
     assert at_noon.app.service.audit_check.verify().fault is None
 
 
-def test_erased_again_or_never_known_nothing_is_left_to_erase(at_noon: House, make: Maker, erase: Erase) -> None:
+def test_repeated_erasure_or_unknown_reader_erases_nothing(at_noon: House, make: Maker, erase: Erase) -> None:
     full_life(at_noon, make)
     erase(ZOE)
     assert erase(ZOE)["sources"] == 0
     assert erase("never-seen")["sources"] == 0
 
 
-def test_the_reason_is_required_and_the_id_in_it_is_not_kept(at_noon: House, erase: Erase) -> None:
+def test_erasure_needs_a_reason_and_does_not_keep_the_id_in_it(at_noon: House, erase: Erase) -> None:
     at_noon.grant(ZOE)
     at_noon.done("ann", "DELETE", f"/v1/readers/{ZOE}", status=422)
     erase(ZOE, reason=f"{ZOE} asked")
@@ -89,9 +89,7 @@ def test_the_reason_is_required_and_the_id_in_it_is_not_kept(at_noon: House, era
 
 
 @pytest.mark.parametrize("status", ["active", "trialing", "past_due"])
-def test_a_live_subscription_is_in_the_way_unless_forced(
-    at_noon: House, make: Maker, erase: Erase, status: str
-) -> None:
+def test_live_subscription_blocks_erasure_unless_forced(at_noon: House, make: Maker, erase: Erase, status: str) -> None:
     subscription = make.subscription(reader=ZOE, status=status, start=NOW - DAY, trial_end=NOW + DAY)
     make.tell("customer.subscription.updated", subscription)
     refused = erase(ZOE, 409)
@@ -102,7 +100,7 @@ def test_a_live_subscription_is_in_the_way_unless_forced(
     assert erase(ZOE, 422, force="yes")
 
 
-def test_stripe_does_not_bring_her_back_by_event_or_sweep(
+def test_event_and_full_sync_do_not_restore_an_erased_reader(
     at_noon: House, stage: Stage, make: Maker, erase: Erase
 ) -> None:
     subscription = make.subscription(reader=ZOE)
@@ -120,7 +118,7 @@ def test_stripe_does_not_bring_her_back_by_event_or_sweep(
     assert not at_noon.app.reader(ZOE)["access"]
 
 
-def test_a_sweep_finds_nothing_to_mend_in_what_was_erased(stage: Stage, make: Maker, erase: Erase) -> None:
+def test_full_sync_finds_no_difference_for_erased_objects(stage: Stage, make: Maker, erase: Erase) -> None:
     make.tell("customer.subscription.created", make.subscription(reader=ZOE))
     erase(ZOE, force="true")
     swept = Sweep(stage.make()).run(stage.stripe, NOW + 60)
@@ -128,16 +126,16 @@ def test_a_sweep_finds_nothing_to_mend_in_what_was_erased(stage: Stage, make: Ma
     assert Sweep(stage.make()).run(stage.stripe, NOW + 120).drift == []
 
 
-def test_what_stripe_created_after_the_erasure_is_hers(at_noon: House, make: Maker, erase: Erase) -> None:
+def test_subscription_created_after_the_erasure_belongs_to_the_reader(
+    at_noon: House, make: Maker, erase: Erase
+) -> None:
     make.tell("customer.subscription.created", make.subscription("sub_1", reader=ZOE))
     erase(ZOE, force="true")
     make.tell("customer.subscription.created", make.subscription("sub_2", reader=ZOE, created=NOW + 60), NOW + 60)
     assert [source["id"] for source in at_noon.app.reader(ZOE)["sources"]] == ["sub_2"]
 
 
-def test_who_is_merged_into_an_erased_reader_later_brings_along_all_that_is_theirs(
-    at_noon: House, make: Maker, erase: Erase
-) -> None:
+def test_reader_merged_into_an_erased_id_brings_all_their_sources(at_noon: House, make: Maker, erase: Erase) -> None:
     erase(ZOE)
     at_noon.done("ann", "POST", f"/v1/readers/{ZOE}/merge", {"from": "her-other-id"})
     make.tell("customer.subscription.created", make.subscription("sub_1", reader=ZOE))
@@ -145,14 +143,14 @@ def test_who_is_merged_into_an_erased_reader_later_brings_along_all_that_is_thei
     assert [source["id"] for source in at_noon.app.reader(ZOE)["sources"]] == ["sub_2"]
 
 
-def test_a_link_after_the_erasure_brings_back_what_it_names(at_noon: House, make: Maker, erase: Erase) -> None:
+def test_link_after_the_erasure_restores_the_linked_object(at_noon: House, make: Maker, erase: Erase) -> None:
     make.tell("customer.subscription.created", make.subscription("sub_1", reader=ZOE))
     erase(ZOE, force="true")
     at_noon.done("ann", "POST", f"/v1/readers/{ZOE}/links", {"subscription": "sub_1"})
     assert at_noon.app.reader(ZOE)["access"]
 
 
-def test_a_grant_after_the_erasure_is_a_new_one(at_noon: House, make: Maker, erase: Erase) -> None:
+def test_grant_after_the_erasure_is_a_new_one(at_noon: House, make: Maker, erase: Erase) -> None:
     at_noon.grant(ZOE)
     erase(ZOE)
     at_noon.app.clock.now += 60
@@ -160,9 +158,7 @@ def test_a_grant_after_the_erasure_is_a_new_one(at_noon: House, make: Maker, era
     assert len(at_noon.app.reader(ZOE)["sources"]) == 1
 
 
-def test_a_gift_whose_recipient_is_erased_is_nobodys_and_not_the_payers(
-    at_noon: House, make: Maker, erase: Erase
-) -> None:
+def test_gift_of_an_erased_recipient_is_unassigned(at_noon: House, make: Maker, erase: Erase) -> None:
     gift = make.subscription("sub_g", reader="payer")
     gift["metadata"]["gift_recipient"] = ZOE
     make.tell("customer.subscription.created", gift)
@@ -173,7 +169,7 @@ def test_a_gift_whose_recipient_is_erased_is_nobodys_and_not_the_payers(
     assert holding(at_noon.app.service.store.link, ZOE) == []
 
 
-def test_the_payer_of_a_gift_is_erased_and_the_recipient_keeps_it(at_noon: House, make: Maker, erase: Erase) -> None:
+def test_erasing_the_payer_keeps_the_gift_of_the_recipient(at_noon: House, make: Maker, erase: Erase) -> None:
     gift = make.subscription("sub_g", reader=ZOE)
     gift["metadata"]["gift_recipient"] = "lucky"
     make.tell("customer.subscription.created", gift)
@@ -183,7 +179,7 @@ def test_the_payer_of_a_gift_is_erased_and_the_recipient_keeps_it(at_noon: House
     assert at_noon.app.reader("lucky")["access"]
 
 
-def test_all_ids_that_she_went_by_are_erased(at_noon: House, make: Maker, erase: Erase) -> None:
+def test_erasure_covers_all_merged_ids(at_noon: House, make: Maker, erase: Erase) -> None:
     full_life(at_noon, make, "old-zoe-5a")
     imports_done(at_noon)
     at_noon.done("ann", "POST", f"/v1/readers/{ZOE}/merge", {"from": "old-zoe-5a"})
@@ -194,7 +190,7 @@ def test_all_ids_that_she_went_by_are_erased(at_noon: House, make: Maker, erase:
         assert at_noon.app.reader(name)["sources"] == []
 
 
-def test_ids_that_went_by_way_of_another_are_erased_too(at_noon: House, erase: Erase) -> None:
+def test_erasure_covers_ids_merged_through_another(at_noon: House, erase: Erase) -> None:
     for stays, gone in (("middle-zoe-5b", "old-zoe-5a"), (ZOE, "middle-zoe-5b")):
         at_noon.grant(gone, reason=f"{gone} asked")
         at_noon.done("ann", "POST", f"/v1/readers/{stays}/merge", {"from": gone})
@@ -207,7 +203,7 @@ def test_ids_that_went_by_way_of_another_are_erased_too(at_noon: House, erase: E
     assert at_noon.app.reader(ZOE)["sources"] == []  # Who is erased is merged with nobody any more.
 
 
-def test_ids_that_she_went_by_are_known_when_the_audit_tells_of_no_merge_any_more(at_noon: House, erase: Erase) -> None:
+def test_merged_ids_are_known_after_the_audit_was_pruned(at_noon: House, erase: Erase) -> None:
     at_noon.grant("friend", reason="cousin of old-zoe-5a")
     at_noon.done("ann", "POST", f"/v1/readers/{ZOE}/merge", {"from": "old-zoe-5a"})
     at_noon.app.clock.now += 10
@@ -219,7 +215,7 @@ def test_ids_that_she_went_by_are_known_when_the_audit_tells_of_no_merge_any_mor
     assert holding(at_noon.app.service.store.link, ZOE, "old-zoe-5a") == []
 
 
-def test_what_was_cut_off_is_finished_by_a_repeat_under_all_ids(at_noon: House, make: Maker, erase: Erase) -> None:
+def test_interrupted_erasure_is_finished_by_a_repeat(at_noon: House, make: Maker, erase: Erase) -> None:
     class Cut(Exception):
         pass
 
@@ -235,7 +231,7 @@ def test_what_was_cut_off_is_finished_by_a_repeat_under_all_ids(at_noon: House, 
     assert holding(at_noon.app.service.store.link, ZOE, "old-zoe-5a") == []
 
 
-def test_another_reader_whose_id_contains_hers_keeps_everything(at_noon: House, make: Maker, erase: Erase) -> None:
+def test_reader_whose_id_contains_the_erased_id_keeps_everything(at_noon: House, make: Maker, erase: Erase) -> None:
     for name in ("r-1", "r-10"):
         make.tell("customer.created", make.customer(f"cus_{name}", reader=name))
         subscription = make.subscription(f"sub_{name}", reader=name, customer=f"cus_{name}")
@@ -246,7 +242,7 @@ def test_another_reader_whose_id_contains_hers_keeps_everything(at_noon: House, 
 
 
 @pytest.mark.parametrize("name", [ZOE, 'zoe-7f31 "Z"\\'])
-def test_words_about_another_name_her_no_more(at_noon: House, erase: Erase, name: str) -> None:
+def test_erased_id_is_removed_from_texts_about_others(at_noon: House, erase: Erase, name: str) -> None:
     """In reasons of another's grants, also of one that is over, and of a story pass; nothing else about them goes."""
     until: dict[str, Any] = {"until": "2033-06-01T00:00:00Z"}
     over = at_noon.grant("friend", reason="before", **until)
@@ -268,13 +264,13 @@ def test_words_about_another_name_her_no_more(at_noon: House, erase: Erase, name
     assert (again["until"], again["reason"]) == (None, "as (erased) asked")
 
 
-def test_a_reader_named_like_a_plan_or_a_minute_is_erased_alone(at_noon: House, erase: Erase) -> None:
+def test_reader_named_like_a_plan_or_a_minute_is_erased_alone(at_noon: House, erase: Erase) -> None:
     at_noon.grant("friend", until="2033-06-01T09:30:00Z")
     assert erase("vip")["audit"] == erase("30")["audit"] == 0
     assert [entry["reader"] for entry in at_noon.audit(action="grant.create")] == ["friend"]
 
 
-def test_rows_about_her_in_an_import_that_waits_are_taken_out(strict: House) -> None:
+def test_erasure_removes_rows_of_a_waiting_import(strict: House) -> None:
     strict.app.clock.now = float(NOW)
     rows = f"reader,plan,until,reason\n{ZOE},vip,never,for {ZOE}\nr-2,vip,never,why\n".encode()
     told = strict.call("ann", "POST", "/v1/grants/import", data=rows, content_type="text/csv").get_json()
@@ -287,7 +283,7 @@ def test_rows_about_her_in_an_import_that_waits_are_taken_out(strict: House) -> 
     assert not strict.app.reader(ZOE)["access"]
 
 
-def test_what_waits_for_a_second_admin_about_her_is_dropped(strict: House) -> None:
+def test_erasure_drops_waiting_approvals(strict: House) -> None:
     asked = strict.grant(ZOE, status=202)
     strict.done("ann", "DELETE", f"/v1/readers/{ZOE}?reason=asked")
     strict.done("ben", "POST", f"/v1/approvals/{asked['approval']}", status=404)
@@ -300,14 +296,14 @@ def test_only_owners_erase_and_export(house: House) -> None:
         house.done(key, "GET", f"/v1/readers/{ZOE}/export", status=403)
 
 
-def test_a_decision_about_her_is_told_no_more(at_noon: House, erase: Erase) -> None:
+def test_decision_of_an_erased_reader_is_404(at_noon: House, erase: Erase) -> None:
     asked: dict[str, Any] = at_noon.app.ask("s-1", reader=ZOE)
     at_noon.done("ann", "GET", f"/v1/decisions/{asked['decision_id']}")
     erase(ZOE)
     at_noon.done("ann", "GET", f"/v1/decisions/{asked['decision_id']}", status=404)
 
 
-def test_the_meter_begins_anew(at_noon: House, erase: Erase) -> None:
+def test_erasure_resets_the_meter(at_noon: House, erase: Erase) -> None:
     at_noon.app.ask("s-1", reader=ZOE)
     erase(ZOE)
     assert at_noon.app.reader(ZOE)["meters"][0]["used"] == 0

@@ -6,9 +6,7 @@ from tests.entrypoints.governance.conftest import House
 from tests.use_cases.subscriptions.conftest import NOW, Maker
 
 
-def test_an_export_is_the_readers_answer_with_her_audit_history_and_stripes_objects(
-    at_noon: House, make: Maker
-) -> None:
+def test_export_has_profile_audit_history_and_stripe_objects(at_noon: House, make: Maker) -> None:
     grant = at_noon.grant("r-1", until="2034-01-01T00:00:00Z")
     change = {"until": None, "reason": "for good"}
     at_noon.done("ann", "PATCH", f"/v1/readers/r-1/grants/{grant['id']}", change)
@@ -29,7 +27,7 @@ def test_an_export_is_the_readers_answer_with_her_audit_history_and_stripes_obje
     assert told["erased_at"] is None
 
 
-def test_a_merged_readers_export_has_both_trails(at_noon: House) -> None:
+def test_export_of_a_merged_reader_has_both_histories(at_noon: House) -> None:
     at_noon.grant("old")
     at_noon.done("ann", "POST", "/v1/readers/new/merge", {"from": "old"})
     told = at_noon.done("ann", "GET", "/v1/readers/new/export")
@@ -37,12 +35,12 @@ def test_a_merged_readers_export_has_both_trails(at_noon: House) -> None:
     assert [record["action"] for record in told["audit"]] == ["grant.create", "merge"]
 
 
-def test_a_strangers_export_is_empty(at_noon: House) -> None:
+def test_export_of_an_unknown_reader_is_empty(at_noon: House) -> None:
     told = at_noon.done("ann", "GET", "/v1/readers/nobody/export")
     assert (told["sources"], told["history"], told["audit"]) == ([], [], [])
 
 
-def test_an_export_says_when_a_reader_was_erased(at_noon: House) -> None:
+def test_export_has_the_time_of_the_erasure(at_noon: House) -> None:
     at_noon.done("ann", "DELETE", "/v1/readers/r-1?reason=asked")
     told = at_noon.done("ann", "GET", "/v1/readers/r-1/export")
     assert told["erased_at"] == "2033-05-18T03:33:20Z"

@@ -18,7 +18,7 @@ def files_with(paywall: Paywall, word: str) -> list[str]:
 
 
 @pytest.mark.full
-def test_no_file_holds_the_id_once_the_store_has_written_its_own_anew(serve: Serve) -> None:
+def test_no_file_contains_the_erased_id_after_the_rewrite(serve: Serve) -> None:
     paywall = serve()
     paywall.grant(ZOE, reason=f"for {ZOE}")
     paywall.post(f"/v1/readers/{ZOE}/links", {"subscription": "sub_1"}, paywall.admin)
@@ -38,7 +38,7 @@ def test_no_file_holds_the_id_once_the_store_has_written_its_own_anew(serve: Ser
 
 
 @pytest.mark.full
-def test_a_command_with_a_store_of_its_own_ends_when_that_has_written_its_files_anew(serve: Serve) -> None:
+def test_erase_command_alone_waits_for_the_file_rewrite(serve: Serve) -> None:
     paywall = serve(start=False)
     given = paywall.command("grants", "add", "--reader", ZOE, "--plan", "vip", "--reason", f"for {ZOE}", "--no-end")
     assert given.returncode == 0, given.stderr

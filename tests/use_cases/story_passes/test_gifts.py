@@ -32,7 +32,7 @@ def give(app: DeskApp, reader: str = "r", story: str = "s", **more: Any) -> tupl
     return answer.status_code, answer.get_json()
 
 
-def test_a_gift_is_a_pass_for_one_for_thirty_days_and_tells_what_is_left(app: DeskApp) -> None:
+def test_gift_is_a_pass_for_one_for_thirty_days_with_allowance(app: DeskApp) -> None:
     status, gift = give(app)
     assert (status, gift["openings"], gift["until"], gift["actor"]) == (201, 1, "2082-12-24T12:00:00Z", "web")
     assert gift["gifts"] == {"limit": 2, "used": 1, "left": 1, "resets_at": "2082-12-01T05:00:00Z"}
@@ -44,7 +44,7 @@ def test_a_gift_is_a_pass_for_one_for_thirty_days_and_tells_what_is_left(app: De
     assert [(item["id"], item["used"]) for item in told["items"]] == [(gift["id"], 1)]
 
 
-def test_when_the_months_are_used_it_is_refused_until_the_zones_next_month(app: DeskApp) -> None:
+def test_gift_beyond_the_monthly_allowance_is_409_until_next_month(app: DeskApp) -> None:
     assert [give(app)[0] for _ in range(3)] == [201, 201, 409]
     assert give(app)[1]["type"] == "urn:paywall:problem:gifts-used"
     app.clock.at("2082-12-01T04:59:59Z")
@@ -53,13 +53,13 @@ def test_when_the_months_are_used_it_is_refused_until_the_zones_next_month(app: 
     assert give(app)[0] == 201
 
 
-def test_a_revoked_gift_does_not_come_back(app: DeskApp) -> None:
+def test_revoked_gift_still_counts_for_the_month(app: DeskApp) -> None:
     _, gift = give(app)
     app.call("DELETE", f"/v1/passes/{gift['id']}", admin=True)
     assert [give(app)[0], give(app)[0]] == [201, 409]
 
 
-def test_who_holds_no_plan_that_gives_is_refused(app: DeskApp) -> None:
+def test_reader_without_a_gift_plan_is_409(app: DeskApp) -> None:
     status, told = give(app, "stranger")
     assert (status, told["type"]) == (409, "urn:paywall:problem:no-gifts")
     app.grant("supporter", plan="supporter")
@@ -67,7 +67,7 @@ def test_who_holds_no_plan_that_gives_is_refused(app: DeskApp) -> None:
     assert app.call("GET", "/v1/gifts/stranger").get_json()["limit"] == 0
 
 
-def test_the_audit_names_who_gave_it(app: DeskApp) -> None:
+def test_audit_names_the_reader_who_gave_the_gift(app: DeskApp) -> None:
     _, gift = give(app)
     record = app.call("GET", "/v1/audit", admin=True).get_json()["items"][0]
     assert (record["action"], record["reader"], record["target"], record["actor"]) == (
@@ -75,7 +75,7 @@ def test_the_audit_names_who_gave_it(app: DeskApp) -> None:
     )  # fmt: skip
 
 
-def test_what_was_given_under_an_id_that_was_merged_counts_for_the_other(app: DeskApp) -> None:
+def test_gifts_of_a_merged_id_count_for_both_ids(app: DeskApp) -> None:
     assert give(app)[0] == 201
     app.grant("stays")
     merged = app.call("POST", "/v1/readers/stays/merge", {"from": "r"}, admin=True)
@@ -83,7 +83,7 @@ def test_what_was_given_under_an_id_that_was_merged_counts_for_the_other(app: De
     assert [give(app, "stays")[0], give(app, "r")[0]] == [201, 409]
 
 
-def test_what_is_wrong_with_a_gift_is_named(app: DeskApp) -> None:
+def test_invalid_gift_request_is_422_with_its_field(app: DeskApp) -> None:
     for field, bad in [("openings", 0), ("openings", 101), ("until", NOON), ("until", "2083-06-01T00:00:00Z")]:
         wrong: dict[str, Any] = {field: bad}
         status, told = give(app, **wrong)
@@ -92,7 +92,7 @@ def test_what_is_wrong_with_a_gift_is_named(app: DeskApp) -> None:
     assert app.call("GET", "/v1/gifts/r").get_json()["used"] == 0
 
 
-def test_a_gift_that_a_crash_left_without_its_pass_is_free_again(app: DeskApp) -> None:
+def test_gift_claim_left_by_a_crash_is_released(app: DeskApp) -> None:
     now = app.clock()
     gifts = app.service.gift_allowances
     month = Window(int(now) - 86_400, int(now) + 86_400)
@@ -103,7 +103,7 @@ def test_a_gift_that_a_crash_left_without_its_pass_is_free_again(app: DeskApp) -
 
 
 @pytest.mark.full
-def test_never_more_gifts_than_the_plan_says_however_many_ask_at_once(serve: Serve, all_at_once: AtOnce) -> None:
+def test_concurrent_gifts_never_exceed_the_allowance(serve: Serve, all_at_once: AtOnce) -> None:
     paywall = serve(POLICY.replace("[plans.vip]\n", "[plans.vip]\ngifts_per_month = 5\n"))
     paywall.grant("r")
     answers = all_at_once(20, lambda n: paywall.post("/v1/gifts", {"reader": "r", "story": f"s{n}"}).status_code)

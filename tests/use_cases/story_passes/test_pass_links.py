@@ -29,7 +29,7 @@ def plain(part: str) -> bytes:
     return urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
-def test_anybody_can_check_a_link_with_the_public_keys_alone() -> None:
+def test_pass_token_verifies_with_the_public_keys_alone() -> None:
     own = tokens("one secret", "another")
     head, payload, signature = own.sign(PASS).split(".")
     header = json.loads(plain(head))
@@ -40,14 +40,14 @@ def test_anybody_can_check_a_link_with_the_public_keys_alone() -> None:
     assert json.loads(plain(payload)) == {"jti": "sp_1", "story": "2026-harbour", "exp": 1_800_000_000}
 
 
-def test_the_same_pass_has_the_same_link_and_secrets_are_told_apart() -> None:
+def test_pass_token_is_stable_and_bound_to_its_secret() -> None:
     assert tokens("a secret").sign(PASS) == tokens("a secret").sign(PASS)
     assert tokens("a secret").read(tokens("b secret").sign(PASS)) is None
     assert tokens("b secret", "a secret").read(tokens("a secret").sign(PASS)) is not None
 
 
 @given(st.data())
-def test_a_link_changed_in_one_character_is_none(data: st.DataObject) -> None:
+def test_pass_token_changed_in_one_character_is_invalid(data: st.DataObject) -> None:
     own = tokens("a secret")
     token = own.sign(PASS)
     place = data.draw(st.integers(0, len(token) - 1))
@@ -56,12 +56,12 @@ def test_a_link_changed_in_one_character_is_none(data: st.DataObject) -> None:
 
 
 @given(st.text(max_size=300))
-def test_any_text_is_read_without_an_error(text: str) -> None:
+def test_random_text_as_pass_token_is_invalid_without_an_error(text: str) -> None:
     assert tokens("a secret").read(text) is None
 
 
 @pytest.mark.parametrize("header", [{"alg": "none"}, {"alg": "HS256"}, {"alg": "EdDSA"}, [], 1, None, {"alg": 1}])
-def test_a_header_of_somebody_elses_is_refused(header: object) -> None:
+def test_pass_token_with_another_header_is_invalid(header: object) -> None:
     own = tokens("a secret")
     _, payload, signature = own.sign(PASS).split(".")
     head = urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=").decode()
@@ -84,7 +84,7 @@ OLD_PUBLIC_KEY = {
 }
 
 
-def test_token_signed_by_an_older_version_is_read_and_signed_alike() -> None:
+def test_pass_token_signed_by_an_older_version_is_read_and_signed_alike() -> None:
     own = tokens("a secret")
     assert own.read(OLD_TOKEN) == PassClaims("sp_1", 'größe "x"\u2028\x7f/é', 1_800_000_000)
     assert own.sign(replace(PASS, story='größe "x"\u2028\x7f/é')) == OLD_TOKEN
@@ -117,14 +117,14 @@ def signed(header: object, key: Ed25519PrivateKey) -> str:
         {"unknown": 1},
     ],
 )
-def test_token_with_a_hostile_header_is_refused_even_when_signed(change: dict[str, object]) -> None:
+def test_pass_token_with_a_hostile_header_is_invalid_even_when_signed(change: dict[str, object]) -> None:
     (key,) = derive_signing_keys(["a secret"], "pass")
     header = {"alg": "EdDSA", "kid": OLD_PUBLIC_KEY["kid"], "typ": "JWT"}
     assert tokens("a secret").read(signed(header, key)) is not None
     assert tokens("a secret").read(signed(header | change, key)) is None
 
 
-def test_token_signed_by_the_key_in_its_own_header_is_refused() -> None:
+def test_pass_token_signed_by_the_key_in_its_own_header_is_invalid() -> None:
     other = Ed25519PrivateKey.generate()
     jwk = OLD_PUBLIC_KEY | {"x": part(other.public_key().public_bytes_raw())}
     for kid in (OLD_PUBLIC_KEY["kid"], "own"):
@@ -133,7 +133,7 @@ def test_token_signed_by_the_key_in_its_own_header_is_refused() -> None:
 
 
 @pytest.mark.parametrize("secret", [OLD_PUBLIC_KEY["x"].encode(), plain(OLD_PUBLIC_KEY["x"])])
-def test_token_with_an_hmac_by_the_public_key_is_refused(secret: bytes) -> None:
+def test_pass_token_with_an_hmac_by_the_public_key_is_invalid(secret: bytes) -> None:
     text = f"{part({'alg': 'HS256', 'kid': OLD_PUBLIC_KEY['kid'], 'typ': 'JWT'})}.{OLD_TOKEN.split('.')[1]}"
     token = f"{text}.{part(hmac.new(secret, text.encode(), sha256).digest())}"
     assert tokens("a secret").read(token) is None
@@ -182,15 +182,15 @@ OTHERS = [
 
 
 @pytest.mark.parametrize("agent", PEOPLE)
-def test_people_and_their_apps_are_people(agent: str) -> None:
+def test_browsers_and_apps_are_not_bots(agent: str) -> None:
     assert not is_bot(agent)
 
 
 @pytest.mark.parametrize("agent", OTHERS)
-def test_crawlers_previews_and_scanners_are_not(agent: str) -> None:
+def test_crawlers_previews_and_scanners_are_bots(agent: str) -> None:
     assert is_bot(agent)
 
 
-def test_every_entry_of_the_list_has_its_reason() -> None:
+def test_every_bot_pattern_has_its_reason() -> None:
     assert all(pattern == pattern.lower() or "\\" in pattern for pattern in BOTS)
     assert all(len(why) > 3 for why in BOTS.values())

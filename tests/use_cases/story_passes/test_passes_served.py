@@ -31,7 +31,7 @@ def give(paywall: Paywall, story: str, openings: int) -> dict[str, Any]:
     return found
 
 
-def test_never_more_openings_than_given_with_fifty_at_once(paywall: Paywall, name: str, all_at_once: AtOnce) -> None:
+def test_fifty_concurrent_readers_never_exceed_the_openings(paywall: Paywall, name: str, all_at_once: AtOnce) -> None:
     made = give(paywall, name, 7)
 
     def ask(number: int) -> str:
@@ -48,7 +48,7 @@ def test_never_more_openings_than_given_with_fifty_at_once(paywall: Paywall, nam
 
 
 @pytest.mark.full
-def test_one_at_fifty_places_at_once_spends_one_opening(paywall: Paywall, name: str, all_at_once: AtOnce) -> None:
+def test_concurrent_openings_of_one_reader_count_once(paywall: Paywall, name: str, all_at_once: AtOnce) -> None:
     made = give(paywall, name, 7)
     body = {"story": {"id": name}, "reader": name, "pass": made["pass"]}
     url, headers = f"{paywall.url}/v1/access", paywall.as_site
@@ -57,7 +57,7 @@ def test_one_at_fifty_places_at_once_spends_one_opening(paywall: Paywall, name: 
     assert paywall.get(f"/v1/passes/{made['id']}").json()["used"] == 1
 
 
-def test_in_an_outage_a_pass_does_not_open(serve: Serve, launch: Launch, until: Until) -> None:
+def test_pass_does_not_open_in_an_outage(serve: Serve, launch: Launch, until: Until) -> None:
     store = launch("valkey", tcp=True)
     paywall = serve(REDIS_URL=store.url)
     made = give(paywall, "s", 5)
@@ -71,7 +71,7 @@ def test_in_an_outage_a_pass_does_not_open(serve: Serve, launch: Launch, until: 
     assert paywall.get("/.well-known/jwks.json").status_code == 200
 
 
-def test_the_public_keys_are_for_everybody(paywall: Paywall) -> None:
+def test_public_keys_are_served_without_a_key(paywall: Paywall) -> None:
     answer = requests.get(f"{paywall.url}/.well-known/jwks.json", timeout=10)
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
     assert [sorted(key) for key in answer.json()["keys"]] == [["alg", "crv", "kid", "kty", "use", "x"]]
@@ -83,7 +83,7 @@ def told(done: subprocess.CompletedProcess[str]) -> Any:
 
 
 @pytest.mark.full
-def test_the_command_line_does_what_the_api_does(serve: Serve) -> None:
+def test_passes_commands_match_the_api(serve: Serve) -> None:
     paywall = serve()
     wanted = ("--story", "s", "--openings", "2", "--until", "2099-01-01T00:00:00Z", "--reason", "why")
     made = told(paywall.command("passes", "add", *wanted, "--json"))
@@ -101,9 +101,7 @@ def test_the_command_line_does_what_the_api_does(serve: Serve) -> None:
     assert paywall.command("passes", "add").returncode == 2
 
 
-def test_who_dies_between_the_change_and_the_chain_leaves_no_gap_in_the_audit(
-    make_desk: MakeDesk, store_url: str
-) -> None:
+def test_crash_between_change_and_chain_leaves_no_audit_gap(make_desk: MakeDesk, store_url: str) -> None:
     app = make_desk(store_url)
     audit, passes, keys = app.service.audit, app.service.passes, app.service.store.keys
     now = app.clock()
@@ -121,7 +119,7 @@ def test_who_dies_between_the_change_and_the_chain_leaves_no_gap_in_the_audit(
     assert actions == ["pass.revoke", "pass.create"]
 
 
-def test_what_was_counted_is_told_at_a_stop(serve: Serve, valkey_url: str) -> None:
+def test_counters_are_saved_when_the_service_stops(serve: Serve, valkey_url: str) -> None:
     first = serve(REDIS_URL=valkey_url)
     for number in range(10):
         first.ask({"id": f"s{number}", "tier": "free"}, visitor="v")

@@ -37,7 +37,7 @@ def without(app: DeskApp, **more: Any) -> Any:
     return {name: value for name, value in app.ask("s", **more).items() if name != "decision_id"}
 
 
-def test_a_pass_is_answered_as_the_contract_has_it(desk_app: DeskApp) -> None:
+def test_created_pass_has_the_fields_of_the_contract(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     made = give(desk_app, openings=3)
     assert list(made) == ["id", "pass", "story", "openings", "used", "until", "status", "actor"]
@@ -52,7 +52,7 @@ def test_a_pass_is_answered_as_the_contract_has_it(desk_app: DeskApp) -> None:
     assert shown(desk_app, made["id"]) == made
 
 
-def test_it_opens_its_story_with_the_reason_gift_and_counts_nothing(desk_app: DeskApp) -> None:
+def test_pass_opens_its_story_with_reason_gift_and_counts_nothing(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     made = give(desk_app)
     answer = desk_app.ask("s", visitor="v", **{"pass": made["pass"]}, explain=True)
@@ -70,14 +70,14 @@ def test_it_opens_its_story_with_the_reason_gift_and_counts_nothing(desk_app: De
     assert desk_app.ask("other", visitor="v")["meter"]["used"] == 1
 
 
-def test_a_decision_by_a_pass_is_told_later_as_it_was(desk_app: DeskApp) -> None:
+def test_decision_by_a_pass_is_returned_unchanged_later(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     answer = desk_app.ask("s", visitor="v", **{"pass": give(desk_app)["pass"]})
     told = desk_app.call("GET", f"/v1/decisions/{answer['decision_id']}", admin=True).get_json()
     assert (told["reason"], told["explain"][-1]["step"]) == ("gift", "pass")
 
 
-def test_it_comes_after_an_entitlement_and_before_the_meter(desk_app: DeskApp) -> None:
+def test_pass_comes_after_an_entitlement_and_before_the_meter(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     made = give(desk_app)
     desk_app.grant("entitled", until=None)
@@ -86,7 +86,7 @@ def test_it_comes_after_an_entitlement_and_before_the_meter(desk_app: DeskApp) -
     assert opened(desk_app.ask("s", reader="other", **{"pass": made["pass"]}))
 
 
-def test_an_opening_is_spent_once_a_person(desk_app: DeskApp) -> None:
+def test_opening_is_counted_once_per_person(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     made = give(desk_app, openings=2)
     for _ in range(3):
@@ -99,7 +99,7 @@ def test_an_opening_is_spent_once_a_person(desk_app: DeskApp) -> None:
     assert opened(desk_app.ask("s", visitor="v", **{"pass": made["pass"]})), "who was let in stays in"
 
 
-def test_who_was_let_in_before_a_merge_is_the_same_one_after_it(desk_app: DeskApp) -> None:
+def test_reader_let_in_before_a_merge_stays_the_same_person(desk_app: DeskApp) -> None:
     given = give(desk_app, openings=3)
     for reader in ("old", "older", "new"):
         assert opened(desk_app.ask("s", reader=reader, **{"pass": given["pass"]}))
@@ -111,7 +111,7 @@ def test_who_was_let_in_before_a_merge_is_the_same_one_after_it(desk_app: DeskAp
     assert shown(desk_app, given["id"])["used"] == 3
 
 
-def test_who_is_let_in_under_an_id_that_was_merged_is_let_in_under_the_other(desk_app: DeskApp) -> None:
+def test_reader_let_in_after_a_merge_counts_once_for_both_ids(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     merged = desk_app.call("POST", "/v1/readers/stays/merge", {"from": "gone"}, admin=True)
     assert merged.status_code == 200, merged.text
@@ -123,7 +123,7 @@ def test_who_is_let_in_under_an_id_that_was_merged_is_let_in_under_the_other(des
         assert not opened(desk_app.ask("s", reader="another", **{"pass": made["pass"]}))
 
 
-def test_who_signs_in_after_the_first_opening_is_the_same_one_and_takes_nobody_along(desk_app: DeskApp) -> None:
+def test_visitor_who_signs_in_keeps_the_opening_alone(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     made = give(desk_app, openings=1)
     link = {"pass": made["pass"]}
@@ -136,7 +136,7 @@ def test_who_signs_in_after_the_first_opening_is_the_same_one_and_takes_nobody_a
     assert shown(desk_app, made["id"])["used"] == 1
 
 
-def test_not_counting_shows_what_a_read_would_and_spends_nothing(desk_app: DeskApp) -> None:
+def test_uncounted_check_with_a_pass_opens_and_counts_nothing(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     made = give(desk_app)
     for visitor in "abc":
@@ -147,7 +147,7 @@ def test_not_counting_shows_what_a_read_would_and_spends_nothing(desk_app: DeskA
     assert opened(desk_app.ask("s", visitor="a", count=False, **{"pass": made["pass"]}))
 
 
-def test_a_bot_a_preview_and_who_cannot_be_recognised_are_answered_as_without_it(desk_app: DeskApp) -> None:
+def test_bot_or_anonymous_request_is_answered_as_without_the_pass(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     made = give(desk_app)
     link = {"pass": made["pass"]}
@@ -160,7 +160,7 @@ def test_a_bot_a_preview_and_who_cannot_be_recognised_are_answered_as_without_it
     assert shown(desk_app, made["id"])["used"] == 0
 
 
-def test_what_does_not_open_changes_nothing_in_the_answer(desk_app: DeskApp) -> None:
+def test_invalid_pass_changes_nothing_in_the_answer(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     good, other = give(desk_app), give(desk_app, "other")
     revoked, ended = give(desk_app), give(desk_app, until="2082-11-24T13:00:00Z")
@@ -177,7 +177,7 @@ def test_what_does_not_open_changes_nothing_in_the_answer(desk_app: DeskApp) -> 
     assert opened(desk_app.ask("s", visitor="v", count=False, **{"pass": token}))
 
 
-def test_it_holds_until_its_end_and_not_a_second_longer(desk_app: DeskApp) -> None:
+def test_pass_opens_until_its_exact_end(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     made = give(desk_app, until="2082-11-24T13:00:00Z")
     desk_app.clock.at("2082-11-24T12:59:59Z")
@@ -187,7 +187,7 @@ def test_it_holds_until_its_end_and_not_a_second_longer(desk_app: DeskApp) -> No
     assert shown(desk_app, made["id"])["status"] == "expired"
 
 
-def test_revoking_is_for_everybody_at_once_and_twice_the_same(desk_app: DeskApp) -> None:
+def test_revoking_a_pass_is_immediate_and_repeatable(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     made = give(desk_app, openings=5)
     assert opened(desk_app.ask("s", visitor="v", **{"pass": made["pass"]}))
@@ -197,7 +197,7 @@ def test_revoking_is_for_everybody_at_once_and_twice_the_same(desk_app: DeskApp)
     assert not opened(desk_app.ask("s", visitor="v", **{"pass": made["pass"]}))
 
 
-def test_making_and_revoking_are_in_the_audit_once_each(desk_app: DeskApp) -> None:
+def test_creating_and_revoking_a_pass_are_audited_once_each(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     made = give(desk_app)
     for _ in range(2):
@@ -217,7 +217,7 @@ def test_making_and_revoking_are_in_the_audit_once_each(desk_app: DeskApp) -> No
     ]
 
 
-def test_the_list_is_newest_first_in_pages_and_leaves_out_what_is_gone(desk_app: DeskApp) -> None:
+def test_passes_are_listed_newest_first_in_pages_without_deleted_ones(desk_app: DeskApp) -> None:
     start = desk_app.clock.at(NOON)
     names = []
     for number in range(7):
@@ -241,7 +241,7 @@ def test_the_list_is_newest_first_in_pages_and_leaves_out_what_is_gone(desk_app:
     assert passes.tidy(start + DAY) == 0
 
 
-def test_the_list_is_csv_where_that_is_asked_for(desk_app: DeskApp) -> None:
+def test_passes_are_sent_as_csv_when_accepted(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     give(desk_app, "=1+1")
     answer = desk_app.call("GET", "/v1/passes", admin=True, headers={"Accept": "text/csv"})
@@ -250,7 +250,7 @@ def test_the_list_is_csv_where_that_is_asked_for(desk_app: DeskApp) -> None:
     assert (row["story"], row["openings"], row["until"]) == ("'=1+1", "1", "2082-12-01T00:00:00Z")
 
 
-def test_a_repeat_with_the_same_idempotency_key_is_the_same_pass(desk_app: DeskApp) -> None:
+def test_repeat_with_the_same_idempotency_key_is_the_same_pass(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     body = {"story": "s", "openings": 1, "until": "2082-12-01T00:00:00Z", "reason": "why"}
     answers = [
@@ -263,7 +263,7 @@ def test_a_repeat_with_the_same_idempotency_key_is_the_same_pass(desk_app: DeskA
     assert again.status_code == 409
 
 
-def test_what_is_wrong_with_a_request_is_named(desk_app: DeskApp) -> None:
+def test_invalid_pass_request_is_422_with_its_field(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     good = {"story": "s", "openings": 1, "until": "2082-12-01T00:00:00Z", "reason": "why"}
     for field, bad in [
@@ -277,7 +277,7 @@ def test_what_is_wrong_with_a_request_is_named(desk_app: DeskApp) -> None:
     assert desk_app.call("POST", "/v1/passes", good).status_code == 403
 
 
-def test_the_hot_route_and_the_view_answer_alike(desk_app: DeskApp) -> None:
+def test_fast_route_and_flask_view_answer_alike_with_a_pass(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     made = give(desk_app)
     body = {"story": {"id": "s"}, "visitor": "v", "pass": made["pass"], "count": False, "context": {"user_agent": "M"}}
@@ -287,7 +287,7 @@ def test_the_hot_route_and_the_view_answer_alike(desk_app: DeskApp) -> None:
     assert opened(hot)
 
 
-def test_after_a_rotation_of_secrets_old_links_go_on_opening(make_desk: MakeDesk, valkey_url: str) -> None:
+def test_pass_of_a_rotated_secret_still_opens(make_desk: MakeDesk, valkey_url: str) -> None:
     old = make_desk(valkey_url, PAYWALL_SECRETS="the-first-secret")
     old.clock.at(NOON)
     made = give(old, openings=9)
