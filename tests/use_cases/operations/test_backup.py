@@ -63,7 +63,7 @@ def told(house: House, known: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_all_is_as_it_was_on_a_store_of_another_maker(
+def test_restore_on_another_engine_brings_everything_back(
     house: House, other_house: Callable[..., House], tmp_path: Path
 ) -> None:
     known = with_a_past(house)
@@ -78,7 +78,7 @@ def test_all_is_as_it_was_on_a_store_of_another_maker(
     assert other.app.service.engine.finish_own(other.app.clock()) == 0
 
 
-def test_what_happens_next_happens_as_if_nothing_had_been(
+def test_restored_service_continues_normally_under_another_prefix(
     house: House, other_house: Callable[..., House], tmp_path: Path
 ) -> None:
     known = with_a_past(house)
@@ -98,9 +98,7 @@ def test_what_happens_next_happens_as_if_nothing_had_been(
     assert known["key"]
 
 
-def test_a_title_whose_prefix_begins_with_ours_is_neither_backed_up_nor_cleared(
-    house: House, make_house: Callable[..., House]
-) -> None:
+def test_backup_ignores_a_prefix_that_starts_with_ours(house: House, make_house: Callable[..., House]) -> None:
     link, snapshot = house.app.service.store.link, snapshot_of(house)
     make_house(PAYWALL_PREFIX="pw:b").grant("r-9")
     house.grant("r-1")
@@ -118,7 +116,7 @@ def test_a_title_whose_prefix_begins_with_ours_is_neither_backed_up_nor_cleared(
     assert theirs() == before
 
 
-def test_the_file_is_ours_alone_and_holds_nothing_in_clear(house: House, tmp_path: Path) -> None:
+def test_backup_file_is_private_and_encrypted(house: House, tmp_path: Path) -> None:
     known = with_a_past(house)
     file = backed_up(house, tmp_path)
     assert file.stat().st_mode & 0o777 == 0o600
@@ -128,7 +126,7 @@ def test_the_file_is_ours_alone_and_holds_nothing_in_clear(house: House, tmp_pat
     assert list(tmp_path.glob(".*")) == []
 
 
-def test_with_other_secrets_it_does_not_open(house: House, tmp_path: Path) -> None:
+def test_backup_does_not_open_with_other_secrets(house: House, tmp_path: Path) -> None:
     file = backed_up(house, tmp_path)
     with pytest.raises(BadBackup, match="PAYWALL_SECRETS"):
         backup.check_backup(file, Sealer(["another-secret"], "backup"))
@@ -137,7 +135,7 @@ def test_with_other_secrets_it_does_not_open(house: House, tmp_path: Path) -> No
     )
 
 
-def test_every_damage_is_noticed(house: House, tmp_path: Path) -> None:
+def test_every_damage_to_a_backup_is_detected(house: House, tmp_path: Path) -> None:
     with_a_past(house)
     file = backed_up(house, tmp_path)
     good = file.read_bytes()
@@ -155,7 +153,7 @@ def test_every_damage_is_noticed(house: House, tmp_path: Path) -> None:
             backup.check_backup(file, SEALER)
 
 
-def test_lines_of_another_backup_do_not_fit(house: House, tmp_path: Path) -> None:
+def test_record_of_another_backup_is_rejected(house: House, tmp_path: Path) -> None:
     with_a_past(house)
     first = backed_up(house, tmp_path).read_bytes().splitlines(keepends=True)
     file = backed_up(house, tmp_path)
@@ -165,7 +163,7 @@ def test_lines_of_another_backup_do_not_fit(house: House, tmp_path: Path) -> Non
         backup.check_backup(file, SEALER)
 
 
-def test_a_large_collection_is_read_and_written_in_parts(house: House, tmp_path: Path) -> None:
+def test_large_collection_is_backed_up_in_parts(house: House, tmp_path: Path) -> None:
     link, keys = house.app.service.store.link, house.app.service.store.keys
     big, scored = keys.shared("{big}hash"), keys.shared("{big}zset")
     for start in range(0, 5_000, 500):
@@ -184,7 +182,7 @@ def test_a_large_collection_is_read_and_written_in_parts(house: House, tmp_path:
         assert sorted(link.call(mine, kind, mine, *rest)) == sorted(link.call(theirs, kind, theirs, *rest))
 
 
-def test_what_ends_keeps_its_end_and_what_ends_at_once_is_left_out(house: House) -> None:
+def test_backup_keeps_expiry_and_omits_keys_about_to_expire(house: House) -> None:
     link, keys = house.app.service.store.link, house.app.service.store.keys
     (now,) = link.read([(b"", (b"TIME",))])
     soon, later = keys.shared("{t}soon"), keys.shared("{t}later")
@@ -196,7 +194,7 @@ def test_what_ends_keeps_its_end_and_what_ends_at_once_is_left_out(house: House)
 
 
 @pytest.mark.full
-def test_a_backup_beside_a_running_service_loses_nothing_that_was_done_before_it(
+def test_backup_beside_a_running_service_loses_no_earlier_change(
     house: House, other_house: Callable[..., House], tmp_path: Path
 ) -> None:
     """Grants are given and taken back all the while; every record of the chain that comes back is sound."""

@@ -29,7 +29,7 @@ def backup(paywall: Paywall, file: Path) -> dict[str, object]:
     return found
 
 
-def test_into_an_empty_store_while_the_old_one_goes_on(used: Paywall, serve: Serve, tmp_path: Path) -> None:
+def test_restore_into_an_empty_store_while_the_old_one_runs(used: Paywall, serve: Serve, tmp_path: Path) -> None:
     file = tmp_path / "b"
     told = backup(used, file)
     assert told["keys"]
@@ -43,14 +43,14 @@ def test_into_an_empty_store_while_the_old_one_goes_on(used: Paywall, serve: Ser
     assert other.command("audit", "verify").returncode == 0
 
 
-def test_a_running_serve_is_in_the_way(used: Paywall, tmp_path: Path) -> None:
+def test_restore_into_a_running_service_is_refused(used: Paywall, tmp_path: Path) -> None:
     backup(used, tmp_path / "b")
     done = used.command("restore", str(tmp_path / "b"), "--replace")
     assert (done.returncode, "running `paywall serve`" in done.stderr) == (1, True)
     assert used.reader("r-1")["access"]
 
 
-def test_what_is_there_is_only_replaced_when_told_so(used: Paywall, tmp_path: Path) -> None:
+def test_restore_over_existing_data_needs_replace(used: Paywall, tmp_path: Path) -> None:
     file = tmp_path / "b"
     backup(used, file)
     used.grant("r-9")
@@ -67,7 +67,7 @@ def test_what_is_there_is_only_replaced_when_told_so(used: Paywall, tmp_path: Pa
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "none"])
-def test_a_damaged_file_is_refused_and_nothing_is_written(
+def test_damaged_backup_is_refused_and_nothing_is_written(
     used: Paywall, serve: Serve, tmp_path: Path, damage: str
 ) -> None:
     file = tmp_path / "b"
@@ -82,7 +82,7 @@ def test_a_damaged_file_is_refused_and_nothing_is_written(
     assert not other.reader("r-1")["access"]
 
 
-def test_without_secrets_it_says_why(serve: Serve, tmp_path: Path) -> None:
+def test_backup_and_restore_without_secrets_name_the_variable(serve: Serve, tmp_path: Path) -> None:
     paywall = serve(start=False, PAYWALL_SECRETS="")
     for command in (["backup", str(tmp_path / "b")], ["restore", __file__]):
         done = paywall.command(*command)
@@ -90,7 +90,9 @@ def test_without_secrets_it_says_why(serve: Serve, tmp_path: Path) -> None:
     assert not (tmp_path / "b").exists()
 
 
-def test_on_a_store_of_ones_own(serve: Serve, valkey_url: str, redis8_url: str, tmp_path: Path) -> None:
+def test_backup_and_restore_work_on_an_external_store(
+    serve: Serve, valkey_url: str, redis8_url: str, tmp_path: Path
+) -> None:
     paywall = serve(REDIS_URL=valkey_url, worker=True)
     paywall.grant("r-1")
     backup(paywall, tmp_path / "b")
@@ -106,13 +108,13 @@ def test_on_a_store_of_ones_own(serve: Serve, valkey_url: str, redis8_url: str, 
     assert paywall.reader("r-1")["access"]
 
 
-def test_where_it_cannot_be_written_or_read_there_is_no_traceback(used: Paywall, tmp_path: Path) -> None:
+def test_unwritable_or_unreadable_file_gives_no_traceback(used: Paywall, tmp_path: Path) -> None:
     done = used.command("backup", str(tmp_path / "none" / "b"))
     assert (done.returncode, "cannot be written" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
     assert used.command("restore", str(tmp_path / "none")).returncode == 2
 
 
-def test_a_device_is_not_replaced_by_a_backup(used: Paywall, tmp_path: Path) -> None:
+def test_backup_does_not_replace_a_device(used: Paywall, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     done = used.command("backup", str(pipe))

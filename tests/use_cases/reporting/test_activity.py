@@ -45,7 +45,7 @@ def begins(app: DeskApp, reader: str, number: int = 1, **more: Any) -> None:
     app.service.readers.put(reader, source, number, rule="higher", ended=False, now=app.clock(), cause="event:evt")
 
 
-def test_checks_are_counted_by_answer_and_reason_in_the_sites_day_and_the_hour(desk_app: DeskApp) -> None:
+def test_checks_are_counted_by_answer_reason_local_day_and_hour(desk_app: DeskApp) -> None:
     desk_app.clock.at("2082-11-24T04:59:00Z")
     for story in "abc":
         desk_app.ask(story, visitor="v")
@@ -66,7 +66,7 @@ def test_checks_are_counted_by_answer_and_reason_in_the_sites_day_and_the_hour(d
     assert len(found["hours"]) == 48
 
 
-def test_days_without_anything_are_there_with_nothing(desk_app: DeskApp) -> None:
+def test_days_without_activity_are_listed_as_empty(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     found = figures(desk_app)
     assert [len(found["days"]), found["days"][0]["when"], found["days"][-1]["when"]] == [30, "2082-10-26", "2082-11-24"]
@@ -90,7 +90,7 @@ def locked(app: DeskApp, *readers: str) -> None:
         app.ask({"id": "s", "tier": "supporters"}, reader=reader)
 
 
-def test_a_subscription_within_seven_days_of_the_box_is_counted_once_with_its_share(desk_app: DeskApp) -> None:
+def test_subscription_within_seven_days_of_the_box_counts_once(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     locked(desk_app, *"abcd", "a", "a")
     figures(desk_app)
@@ -108,7 +108,7 @@ def test_a_subscription_within_seven_days_of_the_box_is_counted_once_with_its_sh
 
 
 @pytest.mark.parametrize("status", ["incomplete", "past_due", "canceled", "unpaid", "paused", "a_new_word"])
-def test_only_what_gives_access_has_begun_and_only_then(desk: DeskApp, status: str) -> None:
+def test_only_a_status_that_gives_access_counts_as_begun(desk: DeskApp, status: str) -> None:
     desk.clock.at(NOON)
     locked(desk, "r")
     figures(desk)
@@ -118,7 +118,7 @@ def test_only_what_gives_access_has_begun_and_only_then(desk: DeskApp, status: s
     assert figures(desk)["upsell"]["begun"] == 1
 
 
-def test_a_renewal_a_seat_a_gift_and_an_old_subscription_begin_nothing(desk: DeskApp) -> None:
+def test_renewal_seat_gift_and_old_subscription_do_not_count_as_begun(desk: DeskApp) -> None:
     desk.clock.at(NOON)
     begins(desk, "r")
     locked(desk, "other", "third", "fourth")
@@ -130,7 +130,7 @@ def test_a_renewal_a_seat_a_gift_and_an_old_subscription_begin_nothing(desk: Des
     assert figures(desk)["upsell"]["begun"] == 0
 
 
-def test_what_is_not_a_read_shows_no_box_and_visitors_are_no_case(desk: DeskApp) -> None:
+def test_uncounted_check_shows_no_box_and_visitors_are_not_counted(desk: DeskApp) -> None:
     desk.clock.at(NOON)
     desk.ask({"id": "s", "tier": "supporters"}, reader="r", count=False)
     desk.call("POST", "/v1/access/batch", {"reader": "r", "stories": [{"id": "s", "tier": "supporters"}]})
@@ -139,7 +139,7 @@ def test_what_is_not_a_read_shows_no_box_and_visitors_are_no_case(desk: DeskApp)
     assert (checks(today), today["upsells"], today["upsell_readers"]) == ({"upsell no_entitlement": 3}, 1, 0)
 
 
-def test_a_part_told_twice_counts_once(desk_app: DeskApp) -> None:
+def test_batch_of_counts_sent_twice_counts_once(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     store, now = desk_app.service.activity.store, desk_app.clock()
     day = date(2026, 11, 24)
@@ -150,7 +150,7 @@ def test_a_part_told_twice_counts_once(desk_app: DeskApp) -> None:
     assert store.days([day])[0]["c:full:free"] == 6
 
 
-def test_many_readers_are_told_in_small_parts(desk_app: DeskApp) -> None:
+def test_many_readers_are_sent_in_small_batches(desk_app: DeskApp) -> None:
     now = desk_app.clock.at(NOON)
     answer = desk_app.service.desk.ask(Question(Story("s", tier="supporters"), "r"), now)
     for number in range(1_100):
@@ -160,7 +160,7 @@ def test_many_readers_are_told_in_small_parts(desk_app: DeskApp) -> None:
     assert (today["upsells"], today["upsell_readers"]) == (1_100, 1_100)
 
 
-def test_an_outage_costs_no_figure(launch: Launch, make_desk: MakeDesk) -> None:
+def test_outage_loses_no_counts(launch: Launch, make_desk: MakeDesk) -> None:
     store = launch("valkey", tcp=True)
     app = make_desk(store.url)
     app.clock.at(NOON)
@@ -176,7 +176,7 @@ def test_an_outage_costs_no_figure(launch: Launch, make_desk: MakeDesk) -> None:
     assert sum(checks(today).values()) == 4
 
 
-def test_what_is_kept_is_bounded_and_forgets_by_itself(desk_app: DeskApp) -> None:
+def test_stored_counts_are_bounded_and_expire(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     locked(desk_app, "r")
     begins(desk_app, "r")
@@ -190,7 +190,7 @@ def test_what_is_kept_is_bounded_and_forgets_by_itself(desk_app: DeskApp) -> Non
     assert 0 < kept[b"h"] <= int(desk_app.clock()) + 51 * 3600
 
 
-def test_deliveries_are_counted_with_their_delay(desk_app: DeskApp) -> None:
+def test_webhook_deliveries_are_counted_with_their_delay(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     activity = desk_app.service.activity
     for delay in [0.4] * 12 + [4.0] * 7 + [100.0]:
@@ -201,7 +201,7 @@ def test_deliveries_are_counted_with_their_delay(desk_app: DeskApp) -> None:
     assert today["delay"] == {"events": 20, "mean": 6.64, "half_within": 1, "most_within": 5}
 
 
-def test_entitlements_are_counted_by_plan_as_they_hold_now(desk_app: DeskApp) -> None:
+def test_entitlements_are_counted_by_plan_as_of_now(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     keep = desk_app.service.maintenance
     for reader, until in [("a", None), ("b", "2082-11-25T12:00:00Z"), ("c", "2082-12-25T12:00:00Z")]:
@@ -221,7 +221,7 @@ def test_entitlements_are_counted_by_plan_as_they_hold_now(desk_app: DeskApp) ->
     ]
 
 
-def test_the_table_is_csv_where_that_is_asked_for(desk: DeskApp) -> None:
+def test_activity_is_sent_as_csv_when_accepted(desk: DeskApp) -> None:
     desk.clock.at(NOON)
     desk.ask("a", visitor="v")
     figures(desk)
@@ -234,11 +234,11 @@ def test_the_table_is_csv_where_that_is_asked_for(desk: DeskApp) -> None:
 
 
 @pytest.mark.parametrize("query", ["days=0", "days=41", "days=x", "days=", "days=1&days=2", "more=1", "days=1e1"])
-def test_a_bad_number_of_days_is_refused(desk: DeskApp, query: str) -> None:
+def test_invalid_number_of_days_is_422(desk: DeskApp, query: str) -> None:
     assert desk.call("GET", f"/v1/activity?{query}", admin=True).status_code == 422
 
 
-def test_a_site_key_sees_neither(desk: DeskApp) -> None:
+def test_site_key_is_403_for_activity_and_attention(desk: DeskApp) -> None:
     assert desk.call("GET", "/v1/activity").status_code == 403
     assert desk.call("GET", "/v1/attention").status_code == 403
 

@@ -103,7 +103,7 @@ def subscription(app: DeskApp, name: str, price: str = "price_month", reader: st
     }
 
 
-def test_where_all_is_well_every_kind_says_so(app: DeskApp) -> None:
+def test_attention_lists_every_kind_as_fine_when_all_is_well(app: DeskApp) -> None:
     deliver(app, "evt_1", subscription(app, "sub_1"))
     found = attention(app)
     assert [(one["count"], one["needs_hand"], one["examples"]) for one in found["items"]] == [(0, False, [])] * 8
@@ -111,7 +111,7 @@ def test_where_all_is_well_every_kind_says_so(app: DeskApp) -> None:
     assert all(one["title"] and one["mend"] and one["where"] for one in found["items"])
 
 
-def test_grants_that_end_within_fourteen_days_are_told_the_first_first(app: DeskApp) -> None:
+def test_grants_ending_within_fourteen_days_are_listed_soonest_first(app: DeskApp) -> None:
     soon = app.grant("a", until="2082-12-08T12:00:00Z")
     sooner = app.grant("b", until="2082-11-25T00:00:00Z")
     app.grant("c", until="2082-12-08T12:00:01Z")
@@ -126,7 +126,7 @@ def test_grants_that_end_within_fourteen_days_are_told_the_first_first(app: Desk
     assert ids(app, "grants_ending") == (2, [soon["id"], ids(app, "grants_ending")[1][1]])
 
 
-def test_a_grant_that_goes_on_or_is_revoked_is_told_no_more(app: DeskApp) -> None:
+def test_extended_or_revoked_grant_is_not_listed_as_ending(app: DeskApp) -> None:
     given = [app.grant(reader, until="2082-11-30T00:00:00Z")["id"] for reader in "abc"]
     for reader, grant, until in [("a", given[0], None), ("b", given[1], "2083-01-01T00:00:00Z")]:
         change = {"until": until, "reason": "goes on"}
@@ -135,13 +135,13 @@ def test_a_grant_that_goes_on_or_is_revoked_is_told_no_more(app: DeskApp) -> Non
     assert ids(app, "grants_ending") == (0, [])
 
 
-def test_a_grant_given_less_time_is_told(app: DeskApp) -> None:
+def test_shortened_grant_is_listed_as_ending(app: DeskApp) -> None:
     given = app.grant("a")["id"]
     app.call("PATCH", f"/v1/readers/a/grants/{given}", {"until": "2082-11-30T00:00:00Z", "reason": "x"}, admin=True)
     assert ids(app, "grants_ending") == (1, [given])
 
 
-def test_a_crash_between_list_and_record_hides_no_end_and_invents_none_for_long(app: DeskApp) -> None:
+def test_crash_between_list_and_record_hides_no_ending_grant(app: DeskApp) -> None:
     given = app.grant("a", until="2083-06-01T00:00:00Z")
     (grant,) = app.service.grants.of("a")
     ends, end = app.service.grant_ends, int(app.clock()) + 3 * DAY
@@ -154,7 +154,7 @@ def test_a_crash_between_list_and_record_hides_no_end_and_invents_none_for_long(
     assert [e.grant for page in ends.everything(app.clock()) for e in page] == [given["id"]]
 
 
-def test_what_has_ended_goes_from_the_list(app: DeskApp) -> None:
+def test_ended_grant_leaves_the_list(app: DeskApp) -> None:
     app.grant("a", until="2082-11-25T00:00:00Z")
     app.grant("b")
     ends = app.service.grant_ends
@@ -163,7 +163,7 @@ def test_what_has_ended_goes_from_the_list(app: DeskApp) -> None:
     assert [e.reader for page in ends.everything(app.clock()) for e in page] == ["b"]
 
 
-def test_an_imports_grants_are_among_them_with_the_import(app: DeskApp, until: Until) -> None:
+def test_ending_grants_of_an_import_are_listed_with_the_import(app: DeskApp, until: Until) -> None:
     sheet = "reader,plan,until,reason\na,vip,2082-11-30T00:00:00Z,press\nb,vip,never,press\n"
     answer = app.call("POST", "/v1/grants/import", admin=True, data=sheet, content_type="text/csv")
     assert answer.status_code == 202, answer.text
@@ -174,9 +174,7 @@ def test_an_imports_grants_are_among_them_with_the_import(app: DeskApp, until: U
     assert told["examples"][0]["text"] == f"vip, by the import {answer.get_json()['id']}"
 
 
-def test_a_price_that_no_plan_has_needs_a_hand_until_a_plan_has_it(
-    app: DeskApp, make_desk: MakeDesk, store_url: str
-) -> None:
+def test_unmapped_price_needs_action_until_a_plan_has_it(app: DeskApp, make_desk: MakeDesk, store_url: str) -> None:
     deliver(app, "evt_1", subscription(app, "sub_1", "price_of_nobody"))
     told = item(app, "unknown_prices")
     assert (told["count"], told["needs_hand"], told["where"]) == (1, True, "paywall.toml")
@@ -189,7 +187,7 @@ def test_a_price_that_no_plan_has_needs_a_hand_until_a_plan_has_it(
     assert ids(mended, "unknown_prices") == (0, [])
 
 
-def test_a_price_of_what_is_over_needs_no_hand(app: DeskApp) -> None:
+def test_unmapped_price_of_an_ended_subscription_needs_no_action(app: DeskApp) -> None:
     deliver(app, "evt_1", subscription(app, "sub_1", "price_of_nobody"))
     over = subscription(app, "sub_1", "price_of_nobody", status="canceled", ended_at=int(app.clock()))
     app.clock.now += 60
@@ -197,7 +195,7 @@ def test_a_price_of_what_is_over_needs_no_hand(app: DeskApp) -> None:
     assert ids(app, "unknown_prices") == (0, [])
 
 
-def test_a_payment_that_is_nobodys_needs_a_hand_until_it_is_linked(app: DeskApp) -> None:
+def test_unassigned_payment_needs_action_until_it_is_linked(app: DeskApp) -> None:
     deliver(app, "evt_1", subscription(app, "sub_1", reader=None))
     told = item(app, "ownerless")
     assert (told["count"], told["needs_hand"]) == (1, True)
@@ -209,7 +207,7 @@ def test_a_payment_that_is_nobodys_needs_a_hand_until_it_is_linked(app: DeskApp)
     assert not attention(app)["needs_hand"]
 
 
-def test_a_pass_that_is_nobodys_needs_a_hand_until_it_has_run_out(app: DeskApp) -> None:
+def test_unassigned_pass_needs_action_until_it_expires(app: DeskApp) -> None:
     """Nothing is left to be mended then, least of all where it names no customer."""
     paid = {
         "id": "cs_test_1",
@@ -232,13 +230,13 @@ def test_a_pass_that_is_nobodys_needs_a_hand_until_it_has_run_out(app: DeskApp) 
     assert not attention(app)["needs_hand"]
 
 
-def test_a_gift_that_waits_and_what_was_never_paid_are_meant_to_be_nobodys(app: DeskApp) -> None:
+def test_pending_gift_and_unpaid_subscription_need_no_action(app: DeskApp) -> None:
     deliver(app, "evt_1", subscription(app, "sub_1", reader=None, metadata={"gift": "pending"}))
     deliver(app, "evt_2", subscription(app, "sub_2", reader=None, status="incomplete"))
     assert ids(app, "ownerless") == (0, [])
 
 
-def test_an_event_that_was_given_up_needs_a_hand(app: DeskApp) -> None:
+def test_dead_letter_event_needs_action_until_replayed(app: DeskApp) -> None:
     deliver(app, "evt_1", subscription(app, "sub_1"))
     inbox, name = app.service.engine.inbox, "subscription:sub_1"
     inbox.replay("evt_1", name, app.clock())
@@ -252,7 +250,7 @@ def test_an_event_that_was_given_up_needs_a_hand(app: DeskApp) -> None:
     assert ids(app, "dead_letters") == (0, [])
 
 
-def test_what_catching_up_finds_late_is_a_gap_for_a_day(app: DeskApp) -> None:
+def test_late_events_found_by_catch_up_are_a_gap_for_a_day(app: DeskApp) -> None:
     keep = app.service.maintenance
     keep.caught_up(CaughtUp(listed=9, missed=4, prices=False, late=0))
     assert item(app, "event_gap")["count"] == 0
@@ -263,7 +261,7 @@ def test_what_catching_up_finds_late_is_a_gap_for_a_day(app: DeskApp) -> None:
     assert item(app, "event_gap")["count"] == 0
 
 
-def test_a_sweep_that_finds_drift_tells_of_it_until_one_finds_none(app: DeskApp) -> None:
+def test_drift_found_by_a_full_sync_is_listed_until_one_finds_none(app: DeskApp) -> None:
     keep = app.service.maintenance
     drift = [Drift("a", "differs", True), Drift("b", "differs", False), Drift("c", "unknown", True)]
     keep.swept(Swept(drift=drift))
@@ -273,14 +271,14 @@ def test_a_sweep_that_finds_drift_tells_of_it_until_one_finds_none(app: DeskApp)
     assert item(app, "drift")["count"] == 0
 
 
-def test_events_from_our_future_say_that_our_clock_is_behind(app: DeskApp) -> None:
+def test_events_from_the_future_report_our_clock_as_behind(app: DeskApp) -> None:
     deliver(app, "evt_1", subscription(app, "sub_1"), created=app.clock() + 30)
     assert item(app, "clock")["count"] == 0
     deliver(app, "evt_2", subscription(app, "sub_2"), created=app.clock() + 90)
     assert (item(app, "clock")["count"], item(app, "clock")["examples"][0]["text"]) == (1, "at least 90 s behind")
 
 
-def test_deliveries_that_came_are_in_the_figures(app: DeskApp) -> None:
+def test_deliveries_are_in_the_activity_figures(app: DeskApp) -> None:
     for _ in range(2):
         deliver(app, "evt_1", subscription(app, "sub_1"), created=app.clock() - 3)
     app.service.activity.flush()
@@ -289,7 +287,7 @@ def test_deliveries_that_came_are_in_the_figures(app: DeskApp) -> None:
     assert today["delay"] == {"events": 1, "mean": 3.0, "half_within": 5, "most_within": 5}
 
 
-def test_stripes_subscriptions_are_counted_by_plan(app: DeskApp) -> None:
+def test_stripe_subscriptions_are_counted_by_plan(app: DeskApp) -> None:
     for number in range(3):
         deliver(app, f"evt_{number}", subscription(app, f"sub_{number}", reader=f"r{number}"))
     deliver(app, "evt_9", subscription(app, "sub_9", reader="r9", status="canceled", ended_at=int(app.clock())))
@@ -299,7 +297,7 @@ def test_stripes_subscriptions_are_counted_by_plan(app: DeskApp) -> None:
 
 
 @pytest.mark.full
-def test_the_digest_says_what_needs_a_hand_and_what_ends_soon(serve: Serve) -> None:
+def test_digest_command_lists_every_kind_as_json_and_text(serve: Serve) -> None:
     paywall = serve(STRIPE_WEBHOOK_SECRETS=SECRET)
     quiet = paywall.command("digest")
     assert (quiet.returncode, "Nothing needs a hand." in quiet.stdout, "Soon" in quiet.stdout) == (0, True, False)
@@ -310,7 +308,7 @@ def test_the_digest_says_what_needs_a_hand_and_what_ends_soon(serve: Serve) -> N
 
 
 @pytest.mark.full
-def test_the_digest_as_text_and_its_status(serve: Serve) -> None:
+def test_digest_check_exits_1_when_action_is_needed(serve: Serve) -> None:
     paywall = serve(STRIPE_WEBHOOK_SECRETS=SECRET)
     answer = paywall.get("/v1/attention").json()
     assert answer["needs_hand"] is False
