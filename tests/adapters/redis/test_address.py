@@ -47,11 +47,11 @@ from service.adapters.redis.client.address import Address, Tls, parse_address
         ("rediss+cluster://a", Address("cluster", (("a", 6379),), tls=Tls())),
     ],
 )
-def test_every_scheme_of_the_contract_is_understood(url: str, address: Address) -> None:
+def test_every_scheme_of_the_contract_is_parsed(url: str, address: Address) -> None:
     assert parse_address(url) == address
 
 
-def test_tls_takes_redis_pys_names(tmp_path: Path) -> None:
+def test_tls_options_have_the_names_of_redis_py(tmp_path: Path) -> None:
     ca = tmp_path / "ca.pem"
     ca.touch()
     address = parse_address(f"rediss://h?ssl_ca_certs={ca}&ssl_certfile={ca}&ssl_keyfile={ca}&ssl_password=s%20s")
@@ -103,7 +103,7 @@ def test_tls_takes_redis_pys_names(tmp_path: Path) -> None:
         ("redis+cluster://a,,b", "bad host"),
     ],
 )
-def test_a_bad_address_is_refused_with_what_is_wrong(url: str, says: str) -> None:
+def test_invalid_store_url_is_rejected_with_the_mistake(url: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         parse_address(url)
 
@@ -113,7 +113,7 @@ def test_a_bad_address_is_refused_with_what_is_wrong(url: str, says: str) -> Non
     scheme=st.sampled_from(["redis", "rediss", "unix", "redis+sentinel", "redis+cluster"]),
     rest=st.sampled_from(["h", "h:1", "h/1", "h:x", "/run/s", ""]),
 )
-def test_a_password_shows_in_no_complaint_and_in_no_log(password: str, scheme: str, rest: str) -> None:
+def test_password_is_in_no_error_and_no_repr(password: str, scheme: str, rest: str) -> None:
     """Whatever stands in a password unescaped, and wherever the address is cut because of it."""
     secret = f"Q{password}Q"
     url = f"{scheme}://user:{secret}@{rest}"
@@ -130,7 +130,7 @@ def _complaint(url: str) -> str:
     return ""
 
 
-def test_an_address_names_itself_without_its_password() -> None:
+def test_address_as_text_omits_its_password() -> None:
     assert str(parse_address("redis://u:p@h/1")) == "redis://h:6379/1"
     assert str(parse_address("redis+sentinel://:p@a,[::1]/main/2")) == "redis+sentinel://a:26379,[::1]:26379/main/2"
     assert str(parse_address("unix://:p@/run/s?db=1")) == "unix:///run/s?db=1"

@@ -80,7 +80,7 @@ def gone(pid: int) -> bool:
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's leash, and /proc, are Linux")
 
 
-def test_it_is_set_up_so_that_a_reply_means_on_disk(stores: Start, folder: Path, connect: Any) -> None:
+def test_embedded_store_confirms_writes_only_on_disk(stores: Start, folder: Path, connect: Any) -> None:
     link = connect(stores(folder).start())
     assert link.wait(5)
     for name, value in valkey.SETTINGS.items():
@@ -88,20 +88,20 @@ def test_it_is_set_up_so_that_a_reply_means_on_disk(stores: Start, folder: Path,
     assert link.call(b"", "CONFIG", "GET", "port")[1] == b"0"
 
 
-def test_the_operators_configuration_says_the_same() -> None:
+def test_shipped_valkey_conf_equals_the_embedded_settings() -> None:
     text = (ROOT / "config" / "valkey.conf").read_text()
     said = dict(re.findall(r'^([a-z-]+) "?([^"\n]*)"?$', text, re.MULTILINE))
     assert said == valkey.SETTINGS
 
 
-def test_folder_and_socket_are_ours_alone(stores: Start, folder: Path) -> None:
+def test_folder_and_socket_are_private(stores: Start, folder: Path) -> None:
     stores(folder).start()
     for path in (folder, folder / "store", folder / "store" / "socket"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "owner").stat().st_mode) == 0o600
 
 
-def test_what_was_written_is_there_after_a_restart(stores: Start, folder: Path, connect: Any) -> None:
+def test_data_survives_a_restart(stores: Start, folder: Path, connect: Any) -> None:
     first = stores(folder)
     assert connect(first.start()).call(b"k", "SET", "k", "kept") == b"OK"
     first.stop()
@@ -112,13 +112,13 @@ def test_what_was_written_is_there_after_a_restart(stores: Start, folder: Path, 
     assert connect(stores(folder).start()).call(b"k", "GET", "k") == b"kept"
 
 
-def test_a_second_owner_is_refused_and_told_the_folder_and_the_process(stores: Start, folder: Path) -> None:
+def test_second_owner_is_refused_with_folder_and_process(stores: Start, folder: Path) -> None:
     stores(folder).start()
     with pytest.raises(FolderInUse, match=rf"PAYWALL_DATA: {folder}.*process {os.getpid()}"):
         stores(folder).start()
 
 
-def test_a_killed_server_is_started_again_and_has_all_that_it_answered(
+def test_killed_server_is_restarted_with_all_confirmed_writes(
     stores: Start, folder: Path, connect: Any, until: Any
 ) -> None:
     store = stores(folder)
@@ -134,7 +134,7 @@ def test_a_killed_server_is_started_again_and_has_all_that_it_answered(
     assert link.call(b"n", "GET", "n") == b"3"
 
 
-def test_a_server_that_was_stopped_stays_so(stores: Start, folder: Path) -> None:
+def test_stopped_server_stays_stopped(stores: Start, folder: Path) -> None:
     store = stores(folder)
     store.start()
     store.watch()
@@ -146,7 +146,7 @@ def test_a_server_that_was_stopped_stays_so(stores: Start, folder: Path) -> None
 
 
 @pytest.mark.parametrize("cut", [1, 7])
-def test_a_file_cut_short_by_a_crash_loads(stores: Start, folder: Path, connect: Any, cut: int) -> None:
+def test_append_only_file_truncated_by_a_crash_loads(stores: Start, folder: Path, connect: Any, cut: int) -> None:
     store = stores(folder)
     link = connect(store.start())
     link.pipeline([(b"k", ("SET", "k", "kept")), (b"n", ("SET", "n", "torn"))])
@@ -157,7 +157,7 @@ def test_a_file_cut_short_by_a_crash_loads(stores: Start, folder: Path, connect:
     assert connect(stores(folder).start()).pipeline([(b"k", ("GET", "k")), (b"n", ("GET", "n"))]) == [b"kept", None]
 
 
-def test_a_server_that_hangs_does_not_hold_up_the_end(stores: Start, folder: Path, connect: Any) -> None:
+def test_hanging_server_does_not_delay_the_stop(stores: Start, folder: Path, connect: Any) -> None:
     store = stores(folder)
     assert connect(store.start()).call(b"k", "SET", "k", "kept") == b"OK"
     store.watch()
@@ -168,7 +168,7 @@ def test_a_server_that_hangs_does_not_hold_up_the_end(stores: Start, folder: Pat
     assert connect(store.start()).call(b"k", "GET", "k") == b"kept"
 
 
-def test_a_damaged_file_is_told_with_the_place_to_look(stores: Start, folder: Path) -> None:
+def test_damaged_file_is_reported_with_the_log_to_read(stores: Start, folder: Path) -> None:
     store = stores(folder)
     store.start()
     store.stop()
@@ -180,7 +180,7 @@ def test_a_damaged_file_is_told_with_the_place_to_look(stores: Start, folder: Pa
 
 
 @linux
-def test_the_server_ends_with_an_owner_who_is_killed(owner_process: Any, folder: Path, until: Any) -> None:
+def test_server_ends_with_a_killed_owner(owner_process: Any, folder: Path, until: Any) -> None:
     owner = owner_process(folder)
     pid = int(owner.stdout.readline().split()[1])
     assert not gone(pid)
@@ -189,7 +189,7 @@ def test_the_server_ends_with_an_owner_who_is_killed(owner_process: Any, folder:
 
 
 @linux
-def test_the_store_of_a_killed_owner_is_taken_over_whole(
+def test_store_of_a_killed_owner_is_taken_over_completely(
     owner_process: Any, stores: Start, folder: Path, connect: Any
 ) -> None:
     owner = owner_process(folder)
@@ -203,7 +203,7 @@ def test_the_store_of_a_killed_owner_is_taken_over_whole(
     assert gone(int(pid))
 
 
-def test_a_process_that_merely_has_the_old_number_is_left_alone(stores: Start, folder: Path) -> None:
+def test_other_process_with_the_recorded_pid_is_not_touched(stores: Start, folder: Path) -> None:
     with subprocess.Popen(["sleep", "100"]) as innocent:
         (folder / "store").mkdir(parents=True)
         (folder / "store" / "pid").write_text(str(innocent.pid))
@@ -213,13 +213,13 @@ def test_a_process_that_merely_has_the_old_number_is_left_alone(stores: Start, f
 
 
 @pytest.mark.parametrize("said", ["", "x", "-1", "0", "99999999"])
-def test_a_pidfile_with_nonsense_hinders_nothing(stores: Start, folder: Path, said: str) -> None:
+def test_invalid_pid_file_is_ignored(stores: Start, folder: Path, said: str) -> None:
     (folder / "store").mkdir(parents=True)
     (folder / "store" / "pid").write_text(said)
     stores(folder).start()
 
 
-def test_a_command_joins_the_running_service(owner_process: Any, folder: Path, connect: Any) -> None:
+def test_command_joins_the_running_service(owner_process: Any, folder: Path, connect: Any) -> None:
     owner = owner_process(folder)
     url = owner.stdout.readline().split()[0]
     with joined(folder) as theirs, joined(folder) as again:
@@ -227,7 +227,7 @@ def test_a_command_joins_the_running_service(owner_process: Any, folder: Path, c
     assert connect(url).call(b"k", "SET", "k", "still there") == b"OK"
 
 
-def test_a_command_alone_starts_the_store_for_its_own_length(folder: Path, connect: Any) -> None:
+def test_command_alone_starts_the_store_while_it_runs(folder: Path, connect: Any) -> None:
     for number in (1, 2):
         with joined(folder) as url:
             assert connect(url).call(b"n", "INCR", "n") == number
@@ -236,7 +236,7 @@ def test_a_command_alone_starts_the_store_for_its_own_length(folder: Path, conne
     assert owner_of(folder).pid == 0
 
 
-def test_two_commands_at_once_wait_for_one_another(folder: Path, connect: Any) -> None:
+def test_concurrent_commands_wait_for_each_other(folder: Path, connect: Any) -> None:
     failures: list[BaseException] = []
 
     def command() -> None:
@@ -259,7 +259,7 @@ def test_two_commands_at_once_wait_for_one_another(folder: Path, connect: Any) -
         assert connect(url).call(b"n", "GET", "n") == b"4"
 
 
-def test_a_service_waits_for_a_command_to_finish(stores: Start, folder: Path, until: Any) -> None:
+def test_service_waits_for_a_running_command(stores: Start, folder: Path, until: Any) -> None:
     service = stores(folder)
     with joined(folder):
         begun = threading.Thread(target=lambda: service.owner.take(5))
@@ -270,7 +270,7 @@ def test_a_service_waits_for_a_command_to_finish(stores: Start, folder: Path, un
     assert owner_of(folder).kind == "serve"
 
 
-def test_a_path_too_long_for_a_socket_gets_one_elsewhere(stores: Start, short_folder: Path, connect: Any) -> None:
+def test_path_too_long_for_a_socket_gets_a_shorter_one(stores: Start, short_folder: Path, connect: Any) -> None:
     deep = short_folder / ("d" * 60) / ("e f%20" * 10)
     store = stores(deep)
     url = store.start()
@@ -284,7 +284,7 @@ def test_a_path_too_long_for_a_socket_gets_one_elsewhere(stores: Start, short_fo
     assert connect(store.start()).call(b"k", "GET", "k") == b"kept"
 
 
-def test_a_folder_with_spaces_and_signs_in_its_name_works(stores: Start, short_folder: Path, connect: Any) -> None:
+def test_folder_name_with_spaces_and_special_characters_works(stores: Start, short_folder: Path, connect: Any) -> None:
     folder = short_folder / "a b'c\"d%e#é?"
     store = stores(folder)
     assert connect(store.start()).call(b"k", "SET", "k", "kept") == b"OK"
@@ -292,13 +292,13 @@ def test_a_folder_with_spaces_and_signs_in_its_name_works(stores: Start, short_f
     assert connect(store.start()).call(b"k", "GET", "k") == b"kept"
 
 
-def test_a_folder_that_cannot_be_made_is_told(stores: Start, folder: Path) -> None:
+def test_folder_that_cannot_be_created_is_reported(stores: Start, folder: Path) -> None:
     folder.touch()
     with pytest.raises(EmbeddedStoreError, match=rf"PAYWALL_DATA: {folder} cannot be written"):
         stores(folder).start()
 
 
-def test_a_folder_on_a_full_disk_is_told(folder: Path) -> None:
+def test_folder_on_a_full_disk_is_reported(folder: Path) -> None:
     code = """if True:
         import resource, sys
         from pathlib import Path
@@ -316,7 +316,7 @@ def test_a_folder_on_a_full_disk_is_told(folder: Path) -> None:
     assert said.stdout.startswith(f"PAYWALL_DATA: {folder} cannot be written: ")
 
 
-def test_a_log_does_not_grow_without_end(stores: Start, folder: Path) -> None:
+def test_store_log_is_rotated(stores: Start, folder: Path) -> None:
     store = stores(folder)
     store.start()
     store.stop()
@@ -327,14 +327,14 @@ def test_a_log_does_not_grow_without_end(stores: Start, folder: Path) -> None:
     assert (folder / "store" / "log.old").exists()
 
 
-def test_ctrl_c_does_not_reach_the_server(owner_process: Any, folder: Path) -> None:
+def test_sigint_does_not_reach_the_server(owner_process: Any, folder: Path) -> None:
     pid = int(owner_process(folder).stdout.readline().split()[1])
     assert os.getsid(pid) == pid
     assert os.getpgid(pid) == pid
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # Python 3.12 and later: it is what we test
-def test_a_forked_child_does_not_hold_the_folder(stores: Start, folder: Path) -> None:
+def test_forked_child_does_not_hold_the_folder(stores: Start, folder: Path) -> None:
     store = stores(folder)
     store.start()
     child = os.fork()
@@ -349,7 +349,7 @@ def test_a_forked_child_does_not_hold_the_folder(stores: Start, folder: Path) ->
 
 
 @pytest.mark.full
-def test_a_hundred_thousand_readers_are_there_within_two_seconds(
+def test_hundred_thousand_readers_load_within_two_seconds(
     stores: Start, folder: Path, connect: Any, until: Any
 ) -> None:
     store = stores(folder)

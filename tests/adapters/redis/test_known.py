@@ -26,7 +26,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Known]]:
         one.close()
 
 
-def test_a_sighting_is_never_missed_on_its_way_to_the_file(
+def test_noted_reader_is_found_at_any_time_during_the_write(
     make: Callable[..., Known], until: Callable[..., float]
 ) -> None:
     known, now = make(), time.time()
@@ -44,7 +44,7 @@ def test_a_sighting_is_never_missed_on_its_way_to_the_file(
     until(written, 20)
 
 
-def test_another_process_finds_it_and_a_restart_does(make: Callable[..., Known]) -> None:
+def test_noted_reader_is_found_by_another_process_and_after_a_restart(make: Callable[..., Known]) -> None:
     known, now = make(), time.time()
     known.note(b"r", HELD, now)
     known.close()
@@ -53,7 +53,7 @@ def test_another_process_finds_it_and_a_restart_does(make: Callable[..., Known])
     assert make().features(b"stranger", now) == ()
 
 
-def test_what_was_forgotten_does_not_come_back_by_a_late_sighting(make: Callable[..., Known]) -> None:
+def test_forgotten_reader_does_not_return_by_a_late_write(make: Callable[..., Known]) -> None:
     here, there, now = make(), make(), time.time()
     for known in (here, there):
         known.note(b"r", HELD, now)
@@ -67,7 +67,7 @@ def test_what_was_forgotten_does_not_come_back_by_a_late_sighting(make: Callable
     assert there.features(b"r", later) == HELD
 
 
-def test_a_folder_that_cannot_be_written_is_told_and_what_was_seen_stays_known(tmp_path: Path) -> None:
+def test_unwritable_folder_is_reported_and_readers_stay_known_in_memory(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file, not a folder")
     told: list[Exception] = []
     known, now = Known(tmp_path / "data", 60, clock=time.time, on_error=told.append), time.time()

@@ -21,7 +21,7 @@ PUT = load("put_source")
 ECHO = Script("echo", b"return {KEYS[1], ARGV[1], redis.call('INCR', KEYS[1])}")
 
 
-def test_nothing_connects_and_no_thread_starts_before_the_first_use() -> None:
+def test_link_connects_only_at_first_use() -> None:
     before = threading.active_count()
     link = Link(parse_address("redis://127.0.0.1:1"))
     assert threading.active_count() == before
@@ -29,7 +29,7 @@ def test_nothing_connects_and_no_thread_starts_before_the_first_use() -> None:
     link.close()
 
 
-def test_one_read_answers_many_commands_as_redis_py_would(link: Link, launch: Any, store_url: str) -> None:
+def test_one_read_answers_many_commands_like_redis_py(link: Link, launch: Any, store_url: str) -> None:
     link.call(b"h", "HSET", "h", "a", b"\x00\xff\r\n", "b", 7)
     link.call(b"s", "SET", b"s", "caf\u00e9")
     link.call(b"l", "RPUSH", b"l", 1, 2)
@@ -45,24 +45,24 @@ def test_one_read_answers_many_commands_as_redis_py_would(link: Link, launch: An
     assert replies == [[b"a", b"\x00\xff\r\n", b"b", b"7"], "caf\u00e9".encode(), None, [b"1", b"2"], 2]
 
 
-def test_a_reply_larger_than_any_buffer_arrives_whole(link: Link) -> None:
+def test_large_reply_arrives_complete(link: Link) -> None:
     large = os.urandom(3_000_000)
     link.call(b"k", "SET", "k", large)
     assert link.read([(b"k", (b"GET", b"k")), (b"k", (b"STRLEN", b"k"))]) == [large, len(large)]
 
 
-def test_an_empty_read_is_no_read(link: Link) -> None:
+def test_empty_read_returns_nothing(link: Link) -> None:
     assert link.read([]) == []
     assert link.pipeline([]) == []
 
 
-def test_a_script_that_the_store_does_not_know_is_loaded_and_run_once(link: Link) -> None:
+def test_unknown_script_is_loaded_and_run_once(link: Link) -> None:
     assert link.run(ECHO, [b"n"], [b"x"]) == [b"n", b"x", 1]
     link.each_master("SCRIPT", "FLUSH")
     assert link.run(ECHO, [b"n"], ["y"]) == [b"n", b"y", 2]
 
 
-def test_every_registered_script_is_in_the_store_before_it_is_called_reachable(link: Link) -> None:
+def test_every_script_is_loaded_before_the_store_is_available(link: Link) -> None:
     assert PUT in registered()
     assert load("put_source") is PUT
     known = link.call(b"k", "SCRIPT", "EXISTS", *(script.sha for script in registered()))
@@ -70,7 +70,7 @@ def test_every_registered_script_is_in_the_store_before_it_is_called_reachable(l
 
 
 @pytest.mark.parametrize("again", [1, 2])
-def test_a_refusal_is_an_error_of_ours_and_no_outage(link: Link, again: int) -> None:
+def test_refused_command_is_a_store_error_and_no_outage(link: Link, again: int) -> None:
     link.call(b"s", "SET", "s", "1")
     with pytest.raises(StoreError, match="WRONGTYPE"):
         link.read([(b"s", (b"HGETALL", b"s"))])
@@ -85,7 +85,7 @@ def test_a_refusal_is_an_error_of_ours_and_no_outage(link: Link, again: int) -> 
     assert link.read([(b"s", (b"GET", b"s"))]) == [b"1"]
 
 
-def test_replies_stay_with_their_questions_after_a_refusal(link: Link) -> None:
+def test_replies_match_their_commands_after_a_refused_command(link: Link) -> None:
     """A refused command in the middle leaves nothing unread behind it."""
     link.call(b"s", "SET", "s", "1")
     with pytest.raises(StoreError):
@@ -93,7 +93,7 @@ def test_replies_stay_with_their_questions_after_a_refusal(link: Link) -> None:
     assert link.read([(b"s", (b"STRLEN", b"s"))]) == [1]
 
 
-def test_many_threads_get_their_own_answers(link: Link) -> None:
+def test_many_threads_get_their_own_replies(link: Link) -> None:
     def work(number: int) -> bool:
         key = b"k%d" % number
         link.call(key, "SET", key, number)
@@ -103,26 +103,26 @@ def test_many_threads_get_their_own_answers(link: Link) -> None:
         assert all(pool.map(work, range(64)))
 
 
-def test_a_pipeline_of_thousands_is_answered_in_order(link: Link) -> None:
+def test_pipeline_of_thousands_is_answered_in_order(link: Link) -> None:
     link.pipeline([(b"k%d" % n, ("SET", b"k%d" % n, n)) for n in range(2_345)])
     replies = link.pipeline([(b"k%d" % n, (b"GET", b"k%d" % n)) for n in range(2_345)])
     assert replies == [b"%d" % n for n in range(2_345)]
 
 
-def test_scanning_finds_every_key_of_a_prefix(link: Link) -> None:
+def test_scan_finds_every_key_of_a_prefix(link: Link) -> None:
     link.pipeline([(b"a:%d" % n, ("SET", b"a:%d" % n, n)) for n in range(700)])
     link.call(b"b:1", "SET", "b:1", 1)
     found = [key for page in link.scan_nodes(b"a:*") for key in page]
     assert {*found} == {b"a:%d" % n for n in range(700)}
 
 
-def test_each_master_is_one_where_there_is_one(link: Link) -> None:
+def test_each_master_is_the_single_server(link: Link) -> None:
     ((name, size),) = link.each_master("DBSIZE")
     assert size == 1, "the probe's own key"
     assert name.startswith("/")
 
 
-def test_doctor_learns_how_the_store_is_set_up(link: Link) -> None:
+def test_info_reports_the_configuration_of_the_store(link: Link) -> None:
     found = link.info()
     assert found["server"] in ("valkey", "redis")
     assert str(found["version"]).split(".")[0] in ("8", "9")
@@ -133,7 +133,7 @@ def test_doctor_learns_how_the_store_is_set_up(link: Link) -> None:
     assert found["min-replicas-to-write"] == "0"
 
 
-def test_a_user_who_may_not_see_the_settings_still_sees_the_store(launch: Any, connect: Any) -> None:
+def test_user_without_config_permission_can_use_the_store(launch: Any, connect: Any) -> None:
     server = launch()
     server.admin().execute_command("ACL", "SETUSER", "u", "on", ">p@:/s", "~pw:*", "+@all", "-config")
     link = connect(server.url.replace("unix://", "unix://u:p%40%3A%2Fs@"))
@@ -148,7 +148,7 @@ def test_a_user_who_may_not_see_the_settings_still_sees_the_store(launch: Any, c
 
 
 @pytest.mark.parametrize("tcp", [False, True])
-def test_a_database_and_a_password_are_used(launch: Any, connect: Any, tcp: bool) -> None:
+def test_database_and_password_of_the_url_are_used(launch: Any, connect: Any, tcp: bool) -> None:
     server = launch(tcp=tcp, requirepass="s3/cr:t")
     url = server.url.replace("://", "://:s3%2Fcr%3At@") + ("/2" if tcp else "?db=2")
     link = connect(url)
@@ -157,13 +157,13 @@ def test_a_database_and_a_password_are_used(launch: Any, connect: Any, tcp: bool
     assert server.admin().info("keyspace").keys() == {"db2"}
 
 
-def test_ready_means_reachable_and_writable_with_the_scripts_loaded(link: Link) -> None:
+def test_ready_means_writable_with_scripts_loaded(link: Link) -> None:
     link.each_master("SCRIPT", "FLUSH")
     assert link.ready()
     assert link.call(b"k", "SCRIPT", "EXISTS", PUT.sha) == [1]
 
 
-def test_a_closed_link_answers_nothing_more(connect: Any, valkey_url: str) -> None:
+def test_closed_link_answers_nothing(connect: Any, valkey_url: str) -> None:
     link = connect(valkey_url)
     link.start()
     link.start()
@@ -182,7 +182,7 @@ def _child(link: Link, pipe: Pipe) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # Python 3.12 and later: it is what we test
-def test_a_forked_child_has_connections_of_its_own(link: Link) -> None:
+def test_forked_child_opens_its_own_connections(link: Link) -> None:
     link.call(b"n", "SET", "n", "1")
     ours, theirs = multiprocessing.Pipe()
     child = multiprocessing.get_context("fork").Process(target=_child, args=(link, theirs))
@@ -195,7 +195,7 @@ def test_a_forked_child_has_connections_of_its_own(link: Link) -> None:
     assert link.call(b"n", "INCR", "n") == 3
 
 
-def test_an_idle_connection_that_the_store_closed_is_replaced_unseen(link: Link, store_url: str) -> None:
+def test_idle_connection_closed_by_the_store_is_replaced(link: Link, store_url: str) -> None:
     changes: list[Any] = []
     link.call(b"n", "SET", "n", "0")
     for _ in range(3):

@@ -100,7 +100,7 @@ def move(cluster: Cluster, key: bytes, until: Any, *, finish: bool = True) -> tu
 
 
 @KINDS
-def test_keys_are_spread_over_all_masters_and_read_in_one_wait(build: Build, connect: Any, kind: str) -> None:
+def test_cluster_keys_are_spread_and_read_in_one_wait(build: Build, connect: Any, kind: str) -> None:
     cluster = build(kind)
     link = connect(cluster.url)
     assert link.wait(5)
@@ -124,7 +124,7 @@ def test_keys_are_spread_over_all_masters_and_read_in_one_wait(build: Build, con
 
 
 @pytest.mark.full
-def test_one_seed_is_enough_and_dead_ones_do_no_harm(build: Build, connect: Any) -> None:
+def test_one_seed_node_is_enough_and_dead_ones_are_ignored(build: Build, connect: Any) -> None:
     cluster = build("valkey")
     link = connect(f"redis+cluster://127.0.0.1:1,127.0.0.1:{cluster.masters[2].port}")
     assert link.wait(5)
@@ -132,7 +132,7 @@ def test_one_seed_is_enough_and_dead_ones_do_no_harm(build: Build, connect: Any)
 
 
 @KINDS
-def test_a_slot_that_moves_is_followed_without_an_outage(build: Build, connect: Any, until: Any, kind: str) -> None:
+def test_moving_slot_is_followed_without_an_outage(build: Build, connect: Any, until: Any, kind: str) -> None:
     changes: list[Any] = []
     cluster = build(kind)
     link = connect(cluster.url, on_change=lambda *change: changes.append(change))
@@ -165,7 +165,7 @@ def test_a_slot_that_moves_is_followed_without_an_outage(build: Build, connect: 
 
 
 @pytest.mark.full
-def test_a_question_divided_by_a_move_is_answered_when_the_move_ends(build: Build, connect: Any, until: Any) -> None:
+def test_read_divided_by_a_moving_slot_succeeds_after_the_move(build: Build, connect: Any, until: Any) -> None:
     cluster = build("valkey")
     link = connect(cluster.url)
     assert link.wait(5)
@@ -186,7 +186,7 @@ def _both(link: Any, here: bytes, there: bytes) -> Any:
         return None
 
 
-def test_a_master_that_is_down_is_an_outage_of_the_whole(build: Build, connect: Any, until: Any) -> None:
+def test_one_unavailable_master_is_an_outage_of_the_whole_cluster(build: Build, connect: Any, until: Any) -> None:
     """Half a store would be full stories for some readers and walls for others, by the hash of their names."""
     cluster = build("valkey")
     link = connect(cluster.url)
@@ -204,7 +204,7 @@ def test_a_master_that_is_down_is_an_outage_of_the_whole(build: Build, connect: 
 @pytest.mark.full
 @KINDS
 @pytest.mark.parametrize("how", ["killed", "hung"])
-def test_after_a_failover_it_is_normal_within_15_seconds(
+def test_cluster_is_available_15_seconds_after_a_failover(
     build: Build, connect: Any, until: Any, kind: str, how: str
 ) -> None:
     cluster = build(kind, replicas=3, node_timeout=2000)
@@ -226,7 +226,7 @@ def test_after_a_failover_it_is_normal_within_15_seconds(
 
 @pytest.mark.full
 @KINDS
-def test_a_planned_failover_is_followed(build: Build, connect: Any, until: Any, kind: str) -> None:
+def test_planned_cluster_failover_is_followed(build: Build, connect: Any, until: Any, kind: str) -> None:
     cluster = build(kind, replicas=3)
     link = connect(cluster.url)
     assert link.wait(5)
@@ -245,7 +245,7 @@ def _sets(link: Any, key: bytes) -> bool:
         return False
 
 
-def test_a_cluster_with_a_password_is_joined(build: Build, connect: Any) -> None:
+def test_cluster_with_a_password_is_joined(build: Build, connect: Any) -> None:
     cluster = build("valkey", requirepass="s3cret")
     link = connect(cluster.url.replace("://", "://:s3cret@"))
     assert link.wait(5)

@@ -87,7 +87,7 @@ def counted(link: Any) -> int:
 
 
 @KINDS
-def test_the_master_is_whom_the_sentinels_name(watch: Watch, connect: Any, kind: str) -> None:
+def test_master_is_the_one_the_sentinels_name(watch: Watch, connect: Any, kind: str) -> None:
     watched = watch(kind, password="s3cret")
     link = connect(f"{watched.url}/2")
     assert link.wait(5)
@@ -98,7 +98,7 @@ def test_the_master_is_whom_the_sentinels_name(watch: Watch, connect: Any, kind:
     assert link.ready()
 
 
-def test_a_service_that_no_sentinel_knows_is_an_outage(watch: Watch, connect: Any, until: Any) -> None:
+def test_service_name_unknown_to_the_sentinels_is_an_outage(watch: Watch, connect: Any, until: Any) -> None:
     watched = watch("valkey")
     link = connect(watched.url.replace("/main", "/other"))
     link.start()
@@ -106,7 +106,7 @@ def test_a_service_that_no_sentinel_knows_is_an_outage(watch: Watch, connect: An
 
 
 @pytest.mark.full
-def test_sentinels_that_are_gone_or_hang_do_not_hide_the_others(watch: Watch, connect: Any, until: Any) -> None:
+def test_dead_or_hanging_sentinels_do_not_hide_the_others(watch: Watch, connect: Any, until: Any) -> None:
     watched = watch("valkey")
     watched.sentinels[0].end()
     watched.sentinels[1].freeze()
@@ -117,7 +117,7 @@ def test_sentinels_that_are_gone_or_hang_do_not_hide_the_others(watch: Watch, co
 
 
 @pytest.mark.full
-def test_a_working_master_is_kept_when_every_sentinel_is_gone(watch: Watch, connect: Any) -> None:
+def test_working_master_is_kept_without_sentinels(watch: Watch, connect: Any) -> None:
     watched = watch("valkey")
     link = connect(watched.url)
     assert link.wait(5)
@@ -133,7 +133,7 @@ def test_a_working_master_is_kept_when_every_sentinel_is_gone(watch: Watch, conn
 @pytest.mark.full
 @KINDS
 @pytest.mark.parametrize("how", ["killed", "hung"])
-def test_after_a_failover_it_is_normal_within_15_seconds(
+def test_sentinel_store_is_available_15_seconds_after_a_failover(
     watch: Watch, connect: Any, until: Any, kind: str, how: str
 ) -> None:
     watched = watch(kind, replicas=2)
@@ -150,7 +150,7 @@ def test_after_a_failover_it_is_normal_within_15_seconds(
 
 @pytest.mark.full
 @KINDS
-def test_a_deposed_master_is_left_while_it_still_answers(watch: Watch, connect: Any, until: Any, kind: str) -> None:
+def test_demoted_master_is_left_while_it_still_answers(watch: Watch, connect: Any, until: Any, kind: str) -> None:
     """A planned failover: nothing fails, yet reads must not go on from the old master, now a replica."""
     watched = watch(kind, replicas=2)
     link = connect(watched.url)

@@ -110,7 +110,7 @@ def serve(launch: Any, authority: Authority, *names: x509.GeneralName, clients: 
     return server.start()
 
 
-def test_a_certificate_of_the_named_authority_is_trusted(launch: Any, connect: Any, authority: Authority) -> None:
+def test_certificate_of_the_configured_authority_is_trusted(launch: Any, connect: Any, authority: Authority) -> None:
     server = serve(launch, authority, LOOPBACK)
     link = connect(f"{server.url}/1?ssl_ca_certs={authority.file}")
     assert link.wait(5)
@@ -121,7 +121,7 @@ def test_a_certificate_of_the_named_authority_is_trusted(launch: Any, connect: A
     assert link.ready()
 
 
-def test_ssl_cert_file_counts_too(
+def test_ssl_cert_file_variable_is_respected(
     launch: Any, connect: Any, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = serve(launch, authority, LOOPBACK)
@@ -129,14 +129,16 @@ def test_ssl_cert_file_counts_too(
     assert connect(server.url).wait(5)
 
 
-def test_a_certificate_for_a_name_is_trusted_under_that_name(launch: Any, connect: Any, authority: Authority) -> None:
+def test_certificate_for_a_host_name_is_trusted_under_that_name(
+    launch: Any, connect: Any, authority: Authority
+) -> None:
     server = serve(launch, authority, x509.DNSName("localhost"))
     link = connect(server.url.replace("127.0.0.1", "localhost") + f"?ssl_ca_certs={authority.file}")
     assert link.wait(5)
 
 
 @pytest.mark.parametrize("signer", ["nobody", "another", "ourselves"])
-def test_an_untrusted_certificate_is_an_outage(
+def test_untrusted_certificate_is_an_outage(
     launch: Any, connect: Any, until: Any, authority: Authority, tmp_path: Path, signer: str
 ) -> None:
     """Signed by nobody that is known; by another than the one named; or by the right one for another host."""
@@ -155,7 +157,7 @@ def test_an_untrusted_certificate_is_an_outage(
     assert not link.ready()
 
 
-def test_a_certificate_of_our_own_is_shown_where_the_store_asks_for_one(
+def test_client_certificate_is_presented_when_the_store_requires_one(
     launch: Any, connect: Any, until: Any, authority: Authority
 ) -> None:
     server = serve(launch, authority, LOOPBACK, clients="yes")
@@ -168,9 +170,7 @@ def test_a_certificate_of_our_own_is_shown_where_the_store_asks_for_one(
 
 
 @pytest.mark.parametrize("asked", ["rediss", "redis"])
-def test_tls_where_there_is_none_and_the_reverse_is_an_outage(
-    launch: Any, connect: Any, until: Any, authority: Authority, asked: str
-) -> None:
+def test_tls_mismatch_is_an_outage(launch: Any, connect: Any, until: Any, authority: Authority, asked: str) -> None:
     server = launch(tcp=True) if asked == "rediss" else serve(launch, authority, LOOPBACK)
     link = connect(f"{asked}://127.0.0.1:{server.port}")
     link.start()
@@ -178,7 +178,7 @@ def test_tls_where_there_is_none_and_the_reverse_is_an_outage(
     assert link.why in ("tls", "lost", "protocol", "timeout")
 
 
-def test_an_outage_over_tls_ends_by_itself(launch: Any, connect: Any, until: Any, authority: Authority) -> None:
+def test_outage_over_tls_recovers(launch: Any, connect: Any, until: Any, authority: Authority) -> None:
     server = serve(launch, authority, LOOPBACK)
     link = connect(f"{server.url}?ssl_ca_certs={authority.file}")
     assert link.wait(5)
@@ -195,7 +195,7 @@ def test_an_outage_over_tls_ends_by_itself(launch: Any, connect: Any, until: Any
     assert link.read([(b"k", (b"GET", b"k"))]) == [None]
 
 
-def test_the_tests_own_client_agrees(launch: Any, authority: Authority) -> None:
+def test_redis_py_trusts_the_same_certificates(launch: Any, authority: Authority) -> None:
     """redis-py, asked with the same options, trusts and distrusts the same."""
     server = serve(launch, authority, LOOPBACK)
     trusting = redis.Redis.from_url(f"{server.url}?ssl_ca_certs={authority.file}")

@@ -35,7 +35,7 @@ def refusal(ask: Callable[[], Any]) -> tuple[str, float]:
 
 @KINDS
 @pytest.mark.parametrize("tcp", [False, True])
-def test_a_killed_store_is_noticed_at_once_and_its_return_within_a_second(
+def test_killed_store_is_noticed_at_once_and_its_return_within_a_second(
     launch: Any, connect: Any, until: Any, kind: str, tcp: bool
 ) -> None:
     changes: list[tuple[bool, str]] = []
@@ -60,7 +60,7 @@ def test_a_killed_store_is_noticed_at_once_and_its_return_within_a_second(
 
 
 @KINDS
-def test_a_store_that_hangs_costs_one_wait_and_its_return_less_than_a_second(
+def test_hanging_store_costs_one_timeout_and_its_return_a_second(
     launch: Any, connect: Any, until: Any, kind: str
 ) -> None:
     server = launch(kind)
@@ -81,7 +81,7 @@ def test_a_store_that_hangs_costs_one_wait_and_its_return_less_than_a_second(
 
 
 @KINDS
-def test_under_load_a_kill_is_never_anything_but_an_outage(launch: Any, connect: Any, until: Any, kind: str) -> None:
+def test_kill_under_load_raises_only_store_unavailable(launch: Any, connect: Any, until: Any, kind: str) -> None:
     server = launch(kind)
     link = connect(server.url)
     assert link.wait(5)
@@ -114,7 +114,7 @@ def test_under_load_a_kill_is_never_anything_but_an_outage(launch: Any, connect:
     assert sorted(waits)[int(len(waits) * 0.99)] < 0.05
 
 
-def test_a_store_that_is_not_there_at_the_start_is_found_when_it_comes(launch: Any, connect: Any, until: Any) -> None:
+def test_store_missing_at_start_is_found_when_it_comes(launch: Any, connect: Any, until: Any) -> None:
     server = launch(tcp=True, start=False)
     link = connect(server.url)
     why, seconds = refusal(lambda: link.read(GET))
@@ -140,7 +140,7 @@ def silent_port() -> Iterator[int]:
 @pytest.mark.parametrize(
     "url", ["redis://127.0.0.1:{}", "redis+sentinel://127.0.0.1:{}/m", "redis+cluster://127.0.0.1:{}"]
 )
-def test_a_host_that_drops_packets_costs_one_wait(connect: Any, silent_port: int, url: str) -> None:
+def test_host_that_drops_packets_costs_one_timeout(connect: Any, silent_port: int, url: str) -> None:
     link = connect(url.format(silent_port))
     why, seconds = refusal(lambda: link.read(GET))
     assert why == "open"
@@ -158,7 +158,7 @@ def test_a_host_that_drops_packets_costs_one_wait(connect: Any, silent_port: int
         ("redis+cluster://127.0.0.1:1,127.0.0.1:2", "refused"),
     ],
 )
-def test_a_wrong_address_is_an_outage_with_its_word(connect: Any, until: Any, url: str, why: str) -> None:
+def test_wrong_address_is_an_outage_with_its_reason(connect: Any, until: Any, url: str, why: str) -> None:
     link = connect(url)
     link.start()
     until(lambda: not link.available and link.why == why)
@@ -193,7 +193,7 @@ STATES = {
 
 @KINDS
 @pytest.mark.parametrize("why", STATES)
-def test_a_store_that_may_not_be_written_is_away_until_it_may(
+def test_store_that_rejects_writes_is_unavailable_until_it_accepts(
     launch: Any, connect: Any, until: Any, kind: str, why: str
 ) -> None:
     server = launch(kind)
@@ -210,7 +210,7 @@ def test_a_store_that_may_not_be_written_is_away_until_it_may(
 
 
 @pytest.mark.parametrize("why", STATES)
-def test_that_it_may_not_be_written_is_noticed_also_while_all_only_read(
+def test_rejected_writes_are_noticed_by_probes_while_only_reading(
     launch: Any, connect: Any, until: Any, why: str
 ) -> None:
     server = launch()
@@ -225,7 +225,7 @@ def test_that_it_may_not_be_written_is_noticed_also_while_all_only_read(
     assert server.admin().keys("*none*") == []
 
 
-def test_a_right_that_is_missing_within_a_script_is_an_outage_of_what_needs_it(launch: Any, connect: Any) -> None:
+def test_missing_permission_in_a_script_fails_only_that_script(launch: Any, connect: Any) -> None:
     server = launch()
     link = connect(server.url)
     assert link.wait(5)
@@ -245,7 +245,7 @@ def test_readiness_tries_to_write(launch: Any, connect: Any, kind: str, why: str
     assert link.why in (why, "readonly"), "a replica without its master says either, by what it is asked"
 
 
-def test_a_full_disk_is_an_outage(launch: Any, connect: Any, until: Any) -> None:
+def test_full_disk_is_an_outage(launch: Any, connect: Any, until: Any) -> None:
     server = launch(tcp=True, save="3600 1")
     link = connect(server.url)
     assert link.wait(5)
@@ -257,7 +257,7 @@ def test_a_full_disk_is_an_outage(launch: Any, connect: Any, until: Any) -> None
 
 
 @KINDS
-def test_a_store_that_still_loads_is_away_until_it_has(launch: Any, connect: Any, until: Any, kind: str) -> None:
+def test_loading_store_is_unavailable_until_loaded(launch: Any, connect: Any, until: Any, kind: str) -> None:
     server = launch(kind)
     server.admin().mset({f"k{n}": "v" for n in range(1_000)})
     server.admin().save()
@@ -272,7 +272,7 @@ def test_a_store_that_still_loads_is_away_until_it_has(launch: Any, connect: Any
     assert link.call(b"k1", "GET", "k1") == b"v"
 
 
-def test_a_wrong_password_is_an_outage_and_not_told(launch: Any, connect: Any, until: Any) -> None:
+def test_wrong_password_is_an_outage_without_the_password_in_errors(launch: Any, connect: Any, until: Any) -> None:
     server = launch(tcp=True, requirepass="right")
     for url in (server.url, server.url.replace("://", "://:hunter2@")):
         link = connect(url)
@@ -283,7 +283,7 @@ def test_a_wrong_password_is_an_outage_and_not_told(launch: Any, connect: Any, u
         assert "hunter2" not in repr(refused.value)
 
 
-def test_a_password_changed_under_us_is_an_outage(launch: Any, connect: Any, until: Any) -> None:
+def test_changed_password_is_an_outage(launch: Any, connect: Any, until: Any) -> None:
     server = launch(tcp=True)
     link = connect(server.url)
     assert link.wait(5)
@@ -293,7 +293,7 @@ def test_a_password_changed_under_us_is_an_outage(launch: Any, connect: Any, unt
     until(lambda: link.why == "auth")
 
 
-def test_a_store_that_takes_no_more_clients_is_an_outage(launch: Any, connect: Any, until: Any) -> None:
+def test_store_at_its_client_limit_is_an_outage(launch: Any, connect: Any, until: Any) -> None:
     server = launch(maxclients="1")
     link = connect(server.url)
     link.start()
@@ -302,7 +302,7 @@ def test_a_store_that_takes_no_more_clients_is_an_outage(launch: Any, connect: A
     assert until(lambda: link.available) < 1
 
 
-def test_a_node_of_no_cluster_is_an_outage(launch: Any, connect: Any, until: Any) -> None:
+def test_cluster_mode_mismatch_is_an_outage(launch: Any, connect: Any, until: Any) -> None:
     single, lonely = launch(tcp=True), launch(tcp=True, cluster_enabled="yes")
     plain = connect(lonely.url)
     plain.start()
@@ -315,7 +315,7 @@ def test_a_node_of_no_cluster_is_an_outage(launch: Any, connect: Any, until: Any
     until(lambda: none.why == "no_cluster")
 
 
-def test_something_that_is_no_store_is_an_outage(connect: Any, until: Any) -> None:
+def test_server_that_is_no_store_is_an_outage(connect: Any, until: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def speak() -> None:
@@ -378,7 +378,7 @@ def forgetful(launch: Any) -> Iterator[Forgetful]:
     between.close()
 
 
-def test_a_script_that_may_have_run_is_never_sent_twice(forgetful: Forgetful, connect: Any, until: Any) -> None:
+def test_script_that_may_have_run_is_never_sent_twice(forgetful: Forgetful, connect: Any, until: Any) -> None:
     link = connect(forgetful.url)
     assert link.wait(5)
     assert link.run(COUNT, [b"n"], []) == 1
@@ -388,7 +388,7 @@ def test_a_script_that_may_have_run_is_never_sent_twice(forgetful: Forgetful, co
     assert link.read([(b"n", (b"GET", b"n"))]) == [b"2"]
 
 
-def test_a_read_whose_idle_connection_breaks_is_asked_once_more(forgetful: Forgetful, connect: Any) -> None:
+def test_read_on_a_broken_idle_connection_is_retried_once(forgetful: Forgetful, connect: Any) -> None:
     link = connect(forgetful.url)
     assert link.wait(5)
     link.call(b"n", "SET", "n", "5")
@@ -397,7 +397,7 @@ def test_a_read_whose_idle_connection_breaks_is_asked_once_more(forgetful: Forge
     assert link.available
 
 
-def test_a_listener_that_fails_does_not_end_the_prober(launch: Any, connect: Any, until: Any) -> None:
+def test_failing_change_listener_does_not_stop_the_probes(launch: Any, connect: Any, until: Any) -> None:
     server = launch()
     link = connect(server.url, on_change=lambda available, why: [][0])
     assert link.wait(5)
@@ -415,7 +415,7 @@ def _answers(link: Link) -> bool:
     return True
 
 
-def test_a_late_failure_of_the_last_outage_begins_no_new_one() -> None:
+def test_late_failure_of_an_ended_outage_starts_no_new_one() -> None:
     """A thread that waited on a hung connection reports it after the store is back on new ones."""
     views = [Topology(()), Topology(())]
     breaker = CircuitBreaker(lambda: views.pop(), timeout=1, probe_every=0.01)
@@ -428,7 +428,7 @@ def test_a_late_failure_of_the_last_outage_begins_no_new_one() -> None:
     breaker.close()
 
 
-def test_a_probe_that_fails_in_no_foreseen_way_is_followed_by_another() -> None:
+def test_unexpected_probe_error_is_followed_by_another_probe() -> None:
     results: list[Any] = [ValueError("bug"), StoreUnavailable("refused"), Topology(())]
 
     def probe() -> Topology:
@@ -442,7 +442,7 @@ def test_a_probe_that_fails_in_no_foreseen_way_is_followed_by_another() -> None:
     breaker.close()
 
 
-def test_no_store_is_asked_while_the_breaker_is_open(connect: Any) -> None:
+def test_open_breaker_sends_only_probes(connect: Any) -> None:
     """Only the prober knocks, one at a time, about every 100 ms."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         knocks = list[float]()
@@ -464,6 +464,6 @@ def test_no_store_is_asked_while_the_breaker_is_open(connect: Any) -> None:
         listener.shutdown(socket.SHUT_RDWR)
 
 
-def test_nothing_is_told_of_a_store_that_a_link_never_asked(launch: Any) -> None:
+def test_unused_link_reports_no_change(launch: Any) -> None:
     link = Link(parse_address("redis://127.0.0.1:1"), on_change=lambda *_: pytest.fail("nobody asked"))
     link.close()
