@@ -57,7 +57,7 @@ def changes_its_key(forger: Forger, kid: str) -> None:
     forger.keys = [forger.key]
 
 
-def test_what_the_provider_says_is_kept_for_an_hour(sign_in: SignIn, forger: Forger, clock: Clock) -> None:
+def test_provider_metadata_and_keys_are_cached_for_an_hour(sign_in: SignIn, forger: Forger, clock: Clock) -> None:
     one_comes(sign_in, forger)
     clock.now += CACHE_SECONDS - 1
     one_comes(sign_in, forger)
@@ -67,7 +67,7 @@ def test_what_the_provider_says_is_kept_for_an_hour(sign_in: SignIn, forger: For
     assert (forger.asked.count("/keys"), len([path for path in forger.asked if "well-known" in path])) == (2, 2)
 
 
-def test_a_new_key_is_read_at_once_and_then_once_a_minute(sign_in: SignIn, forger: Forger, clock: Clock) -> None:
+def test_new_signing_key_is_read_at_once_then_once_a_minute(sign_in: SignIn, forger: Forger, clock: Clock) -> None:
     one_comes(sign_in, forger)
     changes_its_key(forger, "second")
     assert one_comes(sign_in, forger) == "ann@example.news"
@@ -81,9 +81,7 @@ def test_a_new_key_is_read_at_once_and_then_once_a_minute(sign_in: SignIn, forge
     assert one_comes(sign_in, forger) == "ann@example.news"
 
 
-def test_a_provider_that_did_not_answer_is_left_alone_for_some_seconds(
-    provider: Provider, forger: Forger, clock: Clock
-) -> None:
+def test_unreachable_provider_is_not_retried_for_some_seconds(provider: Provider, forger: Forger, clock: Clock) -> None:
     forger.close()
     for why in ("ConnectionError", "resting"):
         with pytest.raises(SignInFailed, match=f"away: {why}"):
@@ -93,7 +91,7 @@ def test_a_provider_that_did_not_answer_is_left_alone_for_some_seconds(
         provider.metadata()
 
 
-def test_no_more_than_two_threads_wait_for_it(provider: Provider, forger: Forger) -> None:
+def test_at_most_two_threads_wait_for_the_provider(provider: Provider, forger: Forger) -> None:
     inside, over = threading.Barrier(MAX_WAITING_THREADS + 1), threading.Event()
 
     def wait() -> None:
@@ -113,22 +111,22 @@ def test_no_more_than_two_threads_wait_for_it(provider: Provider, forger: Forger
     assert provider.metadata().token_endpoint == f"{forger.issuer}/token"
 
 
-def test_the_provider_is_asked_for_groups_where_it_has_a_scope_for_them(sign_in: SignIn, forger: Forger) -> None:
+def test_groups_scope_is_requested_when_the_provider_has_it(sign_in: SignIn, forger: Forger) -> None:
     forger.described["scopes_supported"] = ["openid", "groups", "phone"]
     assert "scope=openid+email+groups+profile" in sign_in.begin(None)[0]
 
 
-def test_scopes_that_are_set_are_asked_for_and_no_others(forger: Forger, provider: Provider) -> None:
+def test_configured_scopes_are_requested_and_no_others(forger: Forger, provider: Provider) -> None:
     settings = replace(SETTINGS, issuer=forger.issuer, scopes=("email", "roles"))
     assert "scope=openid+email+roles&" in SignIn(settings, time.time, provider).begin(None)[0]
 
 
-def test_a_provider_that_takes_the_secret_in_the_form_alone_gets_it_there(sign_in: SignIn, forger: Forger) -> None:
+def test_client_secret_post_is_used_when_it_is_the_only_method(sign_in: SignIn, forger: Forger) -> None:
     forger.described["token_endpoint_auth_methods_supported"] = ["client_secret_post"]
     assert one_comes(sign_in, forger) == "ann@example.news"
 
 
-def test_an_attempt_lasts_ten_minutes_and_is_of_its_state() -> None:
+def test_sign_in_attempt_lasts_ten_minutes_and_matches_its_state() -> None:
     attempt = SignInAttempt("state", "nonce", "verifier", None, 1_000)
     assert attempt.matches("state", 1_000 + ATTEMPT_SECONDS - 1)
     assert not attempt.matches("state", 1_000 + ATTEMPT_SECONDS)
@@ -136,13 +134,13 @@ def test_an_attempt_lasts_ten_minutes_and_is_of_its_state() -> None:
     assert not attempt.matches("", 1_000)
 
 
-def test_the_highest_role_counts_and_none_is_none() -> None:
+def test_highest_role_of_the_groups_counts() -> None:
     assert SETTINGS.highest_role(["everybody", "chiefs", "desk"]) == "owner"
     assert SETTINGS.highest_role(["desk", "everybody"]) == "granter"
     assert SETTINGS.highest_role(["Desk", ""]) is None
 
 
-def test_the_mark_changes_with_all_but_the_secret_and_neither_it_nor_the_rest_shows_that() -> None:
+def test_fingerprint_ignores_only_the_client_secret() -> None:
     assert replace(SETTINGS, client_secret="another").fingerprint == SETTINGS.fingerprint
     assert replace(SETTINGS, roles=SETTINGS.roles[:2]).fingerprint != SETTINGS.fingerprint
     assert replace(SETTINGS, name_claim="sub").fingerprint != SETTINGS.fingerprint

@@ -96,7 +96,7 @@ LIES: dict[str, Lie] = {
 
 
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
-def test_a_token_that_does_not_hold_signs_nobody_in(visitor: Visitor, forger: Forger, lie: Lie) -> None:
+def test_invalid_id_token_signs_in_no_admin(visitor: Visitor, forger: Forger, lie: Lie) -> None:
     lie(forger)
     answer = visitor.sign_in()
     assert (answer.status_code, answer.headers["Location"]) == (303, "/admin/sign-in?refused=unaccepted")
@@ -133,7 +133,7 @@ def _taken(forger: Forger, kind: type[RSAKey] | type[ECKey]) -> RSAKey | ECKey:
 
 
 @pytest.mark.parametrize("truth", TRUTHS.values(), ids=TRUTHS.keys())
-def test_a_token_that_holds_signs_her_in_by_her_name_and_group(visitor: Visitor, forger: Forger, truth: Lie) -> None:
+def test_valid_id_token_signs_in_with_name_and_role(visitor: Visitor, forger: Forger, truth: Lie) -> None:
     truth(forger)
     answer = visitor.sign_in("/reader?id=r-1")
     assert answer.headers["Location"] == "/admin/reader?id=r-1"
@@ -160,7 +160,7 @@ def test_a_token_that_holds_signs_her_in_by_her_name_and_group(visitor: Visitor,
         ({"email": None}, {"email": "ann@example.news", "email_verified": False}, "unverified"),
     ],
 )
-def test_who_has_no_role_or_no_name_is_told_so(
+def test_user_without_role_or_name_is_refused_with_the_reason(
     visitor: Visitor, forger: Forger, claims: dict[str, Any], userinfo: dict[str, Any], kind: str
 ) -> None:
     forger.claims, forger.userinfo = claims, userinfo
@@ -169,7 +169,7 @@ def test_who_has_no_role_or_no_name_is_told_so(
     assert not visitor.inside()
 
 
-def test_a_return_with_another_state_is_refused_and_the_right_one_still_counts(visitor: Visitor) -> None:
+def test_callback_with_another_state_is_refused_and_the_attempt_kept(visitor: Visitor) -> None:
     address = visitor.begin()
     for state in (None, "", "another", "ä"):
         assert "refused=lost" in visitor.come_back(address, state=state).headers["Location"]
@@ -178,7 +178,7 @@ def test_a_return_with_another_state_is_refused_and_the_right_one_still_counts(v
     assert visitor.inside()
 
 
-def test_a_return_to_a_browser_that_began_nothing_signs_nobody_in(visitor: Visitor, forged: DeskApp) -> None:
+def test_callback_in_another_browser_is_refused(visitor: Visitor, forged: DeskApp) -> None:
     victim = Visitor(Staff(Client(forged.client.application)), visitor.forger)
     assert "refused=lost" in victim.come_back(visitor.begin()).headers["Location"]
     victim.begin()
@@ -186,7 +186,7 @@ def test_a_return_to_a_browser_that_began_nothing_signs_nobody_in(visitor: Visit
     assert not victim.inside()
 
 
-def test_a_return_counts_once_also_for_whoever_copied_the_cookie(visitor: Visitor, forged: DeskApp) -> None:
+def test_callback_counts_once_even_with_a_copied_cookie(visitor: Visitor, forged: DeskApp) -> None:
     address = visitor.begin()
     cookie = visitor.staff.client.get_cookie("paywall_sign_in", path="/admin/sign-in")
     assert cookie is not None
@@ -201,27 +201,25 @@ def test_a_return_counts_once_also_for_whoever_copied_the_cookie(visitor: Visito
     assert thief.get("/readers").status_code == 303
 
 
-def test_the_code_is_bound_to_this_attempt_and_the_nonce_too(visitor: Visitor, forged: DeskApp) -> None:
+def test_code_of_another_attempt_is_refused(visitor: Visitor, forged: DeskApp) -> None:
     other = Visitor(Staff(Client(forged.client.application)), visitor.forger)
     stolen = visitor.forger.grants(other.begin())
     assert "refused=unaccepted" in visitor.come_back(visitor.begin(), code=stolen).headers["Location"]
     assert not visitor.inside()
 
 
-def test_an_answer_of_another_issuer_is_refused(visitor: Visitor, forger: Forger) -> None:
+def test_callback_of_another_issuer_is_refused(visitor: Visitor, forger: Forger) -> None:
     assert "unaccepted" in visitor.come_back(visitor.begin(), iss="https://login.example.org").headers["Location"]
     assert visitor.come_back(visitor.begin(), iss=forger.issuer).headers["Location"] == "/admin/"
 
 
-def test_where_the_provider_says_that_it_names_itself_an_answer_without_a_name_is_refused(
-    visitor: Visitor, forger: Forger
-) -> None:
+def test_callback_without_issuer_is_refused_when_the_provider_sends_it(visitor: Visitor, forger: Forger) -> None:
     forger.described["authorization_response_iss_parameter_supported"] = True
     assert "unaccepted" in visitor.sign_in().headers["Location"]
 
 
 @pytest.mark.parametrize("error", ["access_denied", "server_error", "<script>alert(1)</script>"])
-def test_an_error_of_the_providers_is_told_in_our_words(visitor: Visitor, error: str) -> None:
+def test_provider_error_is_shown_in_our_words(visitor: Visitor, error: str) -> None:
     answer = visitor.come_back(visitor.begin(), code=None, error=error)
     assert answer.headers["Location"] == "/admin/sign-in?refused=denied"
     told = visitor.staff.get("/sign-in?refused=denied")
@@ -229,13 +227,13 @@ def test_an_error_of_the_providers_is_told_in_our_words(visitor: Visitor, error:
     assert error not in told.text
 
 
-def test_an_error_without_its_state_is_not_believed(visitor: Visitor) -> None:
+def test_provider_error_without_state_is_ignored(visitor: Visitor) -> None:
     visitor.begin()
     answer = visitor.staff.get("/sign-in/return", query_string={"error": "access_denied"})
     assert "refused=lost" in answer.headers["Location"]
 
 
-def test_a_provider_that_is_away_leaves_the_keys(visitor: Visitor, forger: Forger) -> None:
+def test_unreachable_provider_leaves_sign_in_by_key(visitor: Visitor, forger: Forger) -> None:
     forger.close()
     answer = visitor.staff.get("/sign-in/begin?then=/audit")
     assert answer.headers["Location"] == "/admin/sign-in?refused=away&then=/audit"
@@ -249,9 +247,7 @@ def test_a_provider_that_is_away_leaves_the_keys(visitor: Visitor, forger: Forge
 
 @pytest.mark.parametrize("path", ["/token", "/keys", "/.well-known/openid-configuration"])
 @pytest.mark.parametrize("status", [302, 500])
-def test_a_provider_that_fails_on_the_way_signs_nobody_in(
-    visitor: Visitor, forger: Forger, path: str, status: int
-) -> None:
+def test_failing_provider_request_signs_in_no_admin(visitor: Visitor, forger: Forger, path: str, status: int) -> None:
     if "well-known" in path:
         forger.broken[path] = status
         assert "refused=away" in visitor.begin()
@@ -274,19 +270,19 @@ def test_a_provider_that_fails_on_the_way_signs_nobody_in(
         {"token_endpoint_auth_methods_supported": ["private_key_jwt"]},
     ],
 )
-def test_a_description_that_cannot_be_used_leads_nowhere(
+def test_unusable_provider_metadata_refuses_sign_in(
     visitor: Visitor, forger: Forger, described: dict[str, Any]
 ) -> None:
     forger.described = described
     assert visitor.begin() == "/admin/sign-in?refused=away"
 
 
-def test_the_way_on_is_within_the_page(visitor: Visitor) -> None:
+def test_redirect_after_sign_in_stays_within_the_staff_page(visitor: Visitor) -> None:
     for then in ("//evil.example", "https://evil.example/", "/\\evil.example", "/" + "a" * 2_000):
         assert visitor.sign_in(then).headers["Location"] == "/admin/", then
 
 
-def test_sessions_end_with_the_settings_that_gave_the_role(
+def test_sessions_end_when_the_openid_settings_change(
     visitor: Visitor, forger: Forger, make_desk: MakeDesk, forged: DeskApp
 ) -> None:
     visitor.sign_in()
@@ -306,7 +302,7 @@ def test_sessions_end_with_the_settings_that_gave_the_role(
     assert not inside(**same | {"PAYWALL_OIDC_ISSUER": "https://login.example.org"})
 
 
-def test_signing_out_everywhere_ends_her_sessions_and_nobody_elses(visitor: Visitor, forged: DeskApp) -> None:
+def test_sign_out_everywhere_ends_all_sessions_of_that_admin_only(visitor: Visitor, forged: DeskApp) -> None:
     again = Visitor(Staff(Client(forged.client.application)), visitor.forger)
     visitor.sign_in()
     again.sign_in()
@@ -321,12 +317,12 @@ def test_signing_out_everywhere_ends_her_sessions_and_nobody_elses(visitor: Visi
     assert visitor.inside()
 
 
-def test_no_key_has_a_name_like_those_of_people(forged: DeskApp) -> None:
+def test_key_name_in_the_form_of_a_user_name_is_422(forged: DeskApp) -> None:
     for name in ("oidc:ann@example.news", "cli:ann"):
         assert forged.call("POST", "/v1/keys", {"name": name, "role": "owner"}, admin=True).status_code == 422
 
 
-def test_the_button_is_there_where_it_is_set_up_alone(visitor: Visitor, make_desk: MakeDesk, forged: DeskApp) -> None:
+def test_sign_in_button_is_shown_only_when_configured(visitor: Visitor, make_desk: MakeDesk, forged: DeskApp) -> None:
     assert f"Sign in with {visitor.forger.issuer[7:]}" in visitor.staff.get("/sign-in").text
     without = Staff(Client(make_desk(forged.service.settings.redis_url or "").client.application))
     assert "Sign in with" not in without.get("/sign-in?refused=away").text
@@ -334,7 +330,7 @@ def test_the_button_is_there_where_it_is_set_up_alone(visitor: Visitor, make_des
         assert without.get(path).status_code == 404
 
 
-def test_nothing_is_asked_of_the_provider_before_somebody_wants_in(visitor: Visitor, forger: Forger) -> None:
+def test_provider_is_asked_only_when_sign_in_begins(visitor: Visitor, forger: Forger) -> None:
     visitor.staff.get("/sign-in")
     assert forger.asked == []
     for _ in range(3):

@@ -32,9 +32,7 @@ def asked(one: Wanderer, beginning: str) -> dict[str, list[str]]:
     return parse_qs(urlsplit(next(each for each in one.been if each.startswith(beginning))).query)
 
 
-def test_one_is_led_to_the_provider_and_back_to_the_page_that_was_asked_for(
-    trusting: Paywall, identities: Identities
-) -> None:
+def test_sign_in_redirects_to_the_provider_and_back_to_the_page(trusting: Paywall, identities: Identities) -> None:
     ann = signed_in(trusting, "ann", "/admin/reader?id=r-1")
     assert ann.here.status_code == 200
     assert ann.here.url == f"{trusting.url}/admin/reader?id=r-1"
@@ -45,7 +43,7 @@ def test_one_is_led_to_the_provider_and_back_to_the_page_that_was_asked_for(
     assert set(began["scope"][0].split()) == {"openid", "email", "profile", "groups"}
 
 
-def test_no_code_token_or_secret_is_in_the_log_or_on_the_page(trusting: Paywall) -> None:
+def test_log_and_page_contain_no_code_token_or_secret(trusting: Paywall) -> None:
     ann = signed_in(trusting, "ann")
     returned = asked(ann, f"{trusting.url}/admin/sign-in/return")
     for word in (returned["code"][0], returned["state"][0], trusting.env["PAYWALL_OIDC_CLIENT_SECRET"], "eyJ"):
@@ -55,19 +53,19 @@ def test_no_code_token_or_secret_is_in_the_log_or_on_the_page(trusting: Paywall)
     assert "paywall_sign_in" not in ann.session.cookies.get_dict()
 
 
-def test_groups_are_roles_and_the_highest_counts(trusting: Paywall) -> None:
+def test_groups_map_to_roles_and_the_highest_counts(trusting: Paywall) -> None:
     for name, role in (("vic", "Viewer"), ("ann", "Granter"), ("olga", "Owner")):
         assert f"{role} – " in signed_in(trusting, name).here.text, name
 
 
-def test_the_audit_log_names_her_and_what_she_changed_is_in_force(trusting: Paywall) -> None:
+def test_audit_names_the_openid_user_and_the_grant_applies(trusting: Paywall) -> None:
     ann = grant(signed_in(trusting, "ann"), "r-9", "30")
     assert "Access granted." in ann.here.text
     assert trusting.ask({"id": "a-story", "tier": "supporters"}, reader="r-9", count=False)["show"] == "full"
     assert trusting.get("/v1/audit").json()["items"][0]["actor"] == "oidc:ann@example.news"
 
 
-def test_nobody_confirms_by_another_session_what_she_asked_for_herself(trusting: Paywall) -> None:
+def test_own_approval_cannot_be_confirmed_in_another_session(trusting: Paywall) -> None:
     grant(signed_in(trusting, "ann"), "r-8", "never")
     again, olga = signed_in(trusting, "ann"), signed_in(trusting, "olga")
     approval = trusting.get("/v1/approvals").json()["items"][0]
@@ -80,7 +78,7 @@ def test_nobody_confirms_by_another_session_what_she_asked_for_herself(trusting:
     assert trusting.get("/v1/approvals").json()["items"] == []
 
 
-def test_who_has_no_group_with_a_role_is_told_so_and_stays_outside(trusting: Paywall, identities: Identities) -> None:
+def test_user_without_a_mapped_group_is_refused_with_the_reason(trusting: Paywall, identities: Identities) -> None:
     nora = signed_in(trusting, "nora")
     assert nora.here.status_code == 403
     assert f"You are known to {identities.issuer[7:]}, but none of your groups may use this page." in nora.here.text
@@ -88,14 +86,14 @@ def test_who_has_no_group_with_a_role_is_told_so_and_stays_outside(trusting: Pay
     assert "/admin/sign-in" in nora.go("/admin/readers").here.url
 
 
-def test_who_says_no_at_the_provider_is_told_so(trusting: Paywall) -> None:
+def test_sign_in_denied_at_the_provider_is_reported(trusting: Paywall) -> None:
     one = Wanderer().go(f"{trusting.url}/admin").follow("/admin/sign-in/begin")
     one.send("login", login="dora").send("password", password=PASSWORD).send("answer", answer="deny")
     assert one.here.status_code == 403
     assert "did not sign you in" in one.here.text
 
 
-def test_a_return_that_is_sent_again_signs_nobody_in(trusting: Paywall) -> None:
+def test_replayed_callback_signs_in_no_admin(trusting: Paywall) -> None:
     ann = signed_in(trusting, "ann")
     address = next(each for each in ann.been if each.startswith(f"{trusting.url}/admin/sign-in/return"))
     thief = Wanderer().go(address)
@@ -104,7 +102,7 @@ def test_a_return_that_is_sent_again_signs_nobody_in(trusting: Paywall) -> None:
     assert ann.go(address).here.url == f"{trusting.url}/admin/"
 
 
-def test_doctor_asks_the_provider(trusting: Paywall, identities: Identities) -> None:
+def test_doctor_checks_the_provider(trusting: Paywall, identities: Identities) -> None:
     told = trusting.command("doctor").stdout
     assert f"{identities.issuer} answers; it must redirect to {trusting.url}/admin/sign-in/return" in told
     trusting.env["PAYWALL_OIDC_ISSUER"] = f"{identities.issuer}/"
@@ -126,7 +124,7 @@ def page(browser: Browser) -> Page:
 
 @pytest.mark.browser
 @pytest.mark.full
-def test_in_a_real_browser_by_keyboard_alone(page: Page, by_name: Paywall, identities: Identities) -> None:
+def test_openid_sign_in_works_by_keyboard_in_a_browser(page: Page, by_name: Paywall, identities: Identities) -> None:
     said: list[str] = []
     page.on("console", lambda line: said.append(line.text) if "Security Policy" in line.text else None)
     hands = Hands(page, by_name.env["PAYWALL_PUBLIC_URL"]).open("/admin/reader?id=r-7").to("a.button.main")
@@ -155,7 +153,7 @@ def test_in_a_real_browser_by_keyboard_alone(page: Page, by_name: Paywall, ident
 
 @pytest.mark.browser
 @pytest.mark.full
-def test_the_door_is_as_good_on_a_phone_in_the_dark_and_with_a_refusal(browser: Browser, trusting: Paywall) -> None:
+def test_openid_sign_in_page_works_on_a_dark_phone(browser: Browser, trusting: Paywall) -> None:
     page = browser.new_context(viewport={"width": 390, "height": 800}, color_scheme="dark").new_page()
     page.goto(f"{trusting.url}/admin/sign-in?refused=no_group")
     assert faults(page) == []
