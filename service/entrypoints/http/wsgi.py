@@ -13,7 +13,7 @@ from service.entrypoints.http import guards
 from service.entrypoints.http import openapi_description as describe
 from service.entrypoints.http.access_counters import counter
 from service.entrypoints.http.access_route import HotRoute
-from service.entrypoints.http.admin.page import mount as mount_page
+from service.entrypoints.http.admin.application import mount as mount_page
 from service.entrypoints.http.api import (
     access,
     approvals,

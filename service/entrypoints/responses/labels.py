@@ -1,24 +1,24 @@
-"""The page's words for the service's codes. A code without a word here is shown as it is."""
+"""The words that the staff pages show for the service's codes. A code without a label is shown as it is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 REASONS: Mapping[str, str] = {
-    "free": "Free for everybody",
-    "subscription": "Opened by a subscription",
-    "trial": "Opened by a trial",
-    "grace": "Open in grace: a payment is being tried again",
-    "pass": "Opened by a pass",
-    "seat": "Opened by a seat of a group",
-    "grant": "Opened by a grant",
-    "gift": "Opened by a gift",
-    "institution": "Opened by an institution",
-    "metered": "One of the free stories",
-    "no_entitlement": "Nothing held opens it",
-    "meter_used_up": "The free stories are used up",
-    "sign_in_required": "Nobody to meter: not signed in",
-    "store_unavailable": "The store could not be reached",
+    "free": "Free for everyone",
+    "subscription": "Subscription",
+    "trial": "Trial",
+    "grace": "Grace period, payment is being retried",
+    "pass": "Pass",
+    "seat": "Group seat",
+    "grant": "Grant",
+    "gift": "Gift or gift link",
+    "institution": "Institution",
+    "metered": "Free story of the meter",
+    "no_entitlement": "No subscription",
+    "meter_used_up": "Free stories used up",
+    "sign_in_required": "Sign-in required",
+    "store_unavailable": "Store unavailable",
 }
 
 SOURCES: Mapping[str, str] = {
@@ -32,26 +32,26 @@ SOURCES: Mapping[str, str] = {
 }
 
 STANDINGS: Mapping[str, str] = {
-    "good": "Gives access",
-    "grace": "In grace",
+    "good": "Active",
+    "grace": "Grace period",
     "ended": "Ended",
-    "none": "Gives nothing",
+    "none": "No access",
 }
 
 STATES: Mapping[str, str] = {
     "pending": "Pending",
     "applied": "Applied",
-    "stale": "Out of date",
+    "stale": "Superseded",
     "ignored": "Ignored",
-    "dead": "Given up",
-    "staged": "Waiting",
-    "applying": "Under way",
+    "dead": "Failed",
+    "staged": "Pending approval",
+    "applying": "In progress",
     "done": "Done",
     "undone": "Undone",
-    "waiting": "Waiting",
+    "waiting": "Pending",
     "active": "Active",
     "used_up": "Used up",
-    "expired": "Ended",
+    "expired": "Expired",
     "revoked": "Revoked",
     "scheduled": "Scheduled",
 }
@@ -73,71 +73,87 @@ TONES: Mapping[str, str] = {
     "upsell": "bad",
     "revoked": "bad",
 }
-"""Which colour a state has; beside its word, never alone."""
+"""State → its color, which stands beside the state's label and never alone."""
 
 ACTIONS: Mapping[str, str] = {
     "grant.create": "Access granted",
-    "grant.change": "Grant's end changed",
+    "grant.change": "Expiry date changed",
     "grant.revoke": "Grant revoked",
     "import.apply": "Grants imported",
     "import.undo": "Import undone",
     "link": "Linked to Stripe",
     "merge": "Readers merged",
-    "seat.give": "Seat given",
-    "seat.take": "Seat taken back",
+    "seat.give": "Seat assigned",
+    "seat.take": "Seat removed",
     "reader.erase": "Reader erased",
-    "key.create": "Key made",
-    "key.end": "Key ended",
-    "pass.create": "Story pass made",
-    "pass.revoke": "Story pass revoked",
-    "approval.ask": "Second admin asked for",
-    "approval.confirm": "Confirmed",
-    "approval.refuse": "Refused",
+    "key.create": "API key created",
+    "key.end": "API key revoked",
+    "pass.create": "Gift link created",
+    "pass.revoke": "Gift link revoked",
+    "approval.ask": "Approval requested",
+    "approval.confirm": "Request approved",
+    "approval.refuse": "Request rejected",
     "event.replay": "Event replayed",
 }
+"""Action of an audit record → what was done."""
 
-WISHES: Mapping[str, str] = {
-    "grant.create": "Give access",
-    "grant.change": "Change a grant's end",
+REQUESTS: Mapping[str, str] = {
+    "grant.create": "Grant access",
+    "grant.change": "Change expiry date",
     "import.apply": "Import grants",
 }
-"""What waits for a second admin: nothing of it has been done."""
+"""Action of a pending approval → what is requested; nothing of it is in effect."""
+
+APPROVAL_REQUESTED = "Approval requested. A second admin must approve this before it takes effect."
 
 STEPS: Mapping[str, str] = {
-    "free": "Is it free?",
-    "store": "Can the store be reached?",
-    "entitlement": "Does something that the reader holds open it?",
-    "pass": "Does a story pass open it?",
-    "meter": "Are there free stories left?",
-    "locked": "Then it stays locked",
-    "history": "What led there",
+    "free": "Free for everyone?",
+    "store": "Store available?",
+    "entitlement": "Active entitlement?",
+    "pass": "Gift link?",
+    "meter": "Free stories left?",
+    "locked": "Result: paywall",
+    "history": "History",
 }
+
+VERDICTS: Mapping[str, str] = {
+    **REASONS,
+    "free": "Yes",
+    "not free": "No",
+    "none opens it": "No",
+    "metered": "Yes",
+    "used up": "No",
+    "nobody to meter": "Not signed in, so nothing is counted",
+    "unreachable: full": "No, so the full story is shown",
+    "unreachable: upsell": "No, so the paywall is shown",
+}
+"""Verdict of a step → the answer to its question."""
 
 FIELDS: Mapping[str, str] = {
     "tier": "Tier",
-    "requires": "Opened by any of",
-    "open_parts": "Parts open to everybody",
-    "parts": "Parts asked about",
-    "held": "Held",
-    "source": "From",
+    "requires": "Required feature (any of)",
+    "open_parts": "Parts free for everyone",
+    "parts": "Requested parts",
+    "held": "Entitlements",
+    "source": "Source",
     "plan": "Plan",
-    "until": "Until",
+    "until": "Expires",
     "meter": "Meter",
     "limit": "Free stories",
     "used": "Read so far",
     "used_at_most": "Read by then, at most",
-    "already_counted": "This one was counted before",
+    "already_counted": "Already counted",
     "counted": "Counted now",
-    "resets_at": "Begins anew",
-    "known_features": "Known from before",
-    "id": "Id",
+    "resets_at": "Resets",
+    "known_features": "Cached features",
+    "id": "ID",
     "features": "Features",
-    "from": "From",
+    "from": "Starts",
     "status": "Status",
     "reader": "Reader",
     "role": "Role",
     "story": "Story",
-    "openings": "Openings",
+    "openings": "Maximum uses",
     "subscription": "Subscription",
     "since": "Since",
     "rows": "Rows",
@@ -146,78 +162,88 @@ FIELDS: Mapping[str, str] = {
     "unchanged": "Unchanged",
     "skipped": "Skipped",
     "import": "Import",
-    "kind": "What",
+    "kind": "Request",
     "grant": "Grant",
     "approval": "Approval",
     "state": "State",
 }
 
-HANDS: Mapping[str, tuple[str, str]] = {
-    "dead_letters": (
-        "event of Stripe’s was given up after ten tries",
-        "events of Stripe’s were given up after ten tries",
-    ),
-    "unknown_prices": (
-        "price was bought that no plan has, so it opens nothing",
-        "prices were bought that no plan has, so they open nothing",
-    ),
-    "ownerless": ("payment is nobody’s: no reader is named in it", "payments are nobody’s: no reader is named in them"),
-    "grants_ending": ("grant ends within 14 days", "grants end within 14 days"),
-    "drift": (
-        "object was not kept as Stripe has it, at the last sweep",
-        "objects were not kept as Stripe has them, at the last sweep",
-    ),
-    "event_gap": (
-        "event of Stripe’s never reached us and was found in its list",
-        "events of Stripe’s never reached us and were found in its list",
-    ),
-    "catch_up_late": ("catch-up with Stripe is over an hour late", "catch-ups with Stripe are late"),
-    "clock": ("clock is off: this machine’s is behind Stripe’s", "clocks are off"),
+TYPED_FIELDS: Mapping[str, str] = {
+    "reason": "Reason",
+    "until": "Date and time",
+    "object": "Customer or subscription",
+    "from": "Other reader",
+    "reader": "Reader",
+    "story": "Story",
+    "openings": "Maximum uses",
+    "name": "Name",
 }
-"""What needs a hand: of one, and of several. A kind without words here is told in its own."""
+"""The form fields that people fill in by typing, without those that hold a key."""
 
 ROLES: Mapping[str, str] = {
-    "viewer": "Viewer – sees everything, changes nothing",
-    "granter": "Granter – also grants, imports, links, seats, passes, approvals",
-    "owner": "Owner – everything: also merge, erase, export, replay, keys",
+    "viewer": "Viewer",
+    "granter": "Editor or support",
+    "owner": "Owner",
 }
 
-NOT_SIGNED_IN: Mapping[str, tuple[int, str]] = {
+ROLE_DESCRIPTIONS: Mapping[str, str] = {
+    "viewer": "Viewer – can see everything and change nothing",
+    "granter": "Editor or support (granter) – can also grant, import, link, approve, and manage seats and gift links",
+    "owner": "Owner – can do everything, including merge, erase, export, replay and API keys",
+}
+
+ERROR_TITLES: Mapping[int, str] = {
+    400: "Bad request",
+    401: "Sign-in required",
+    403: "Permission denied",
+    404: "Not found",
+    405: "Page not found",
+    409: "Conflict",
+    413: "Upload too large",
+    422: "Check your input",
+    429: "Too many attempts",
+    500: "Service error",
+    503: "Service unavailable",
+}
+"""HTTP status → title of the error page."""
+
+SIGN_IN_ERRORS: Mapping[str, tuple[int, str]] = {
     "lost": (
         400,
-        "This sign-in was begun in another window, at another address, or more than ten minutes ago. Begin again.",
+        "This sign-in started in another window or at another address, or more than ten minutes ago. Try again.",
     ),
-    "denied": (403, "{host} did not sign you in: it was called off there, or you may not use this page by it."),
+    "denied": (403, "{host} did not sign you in. You canceled the sign-in, or you may not use this application."),
     "unaccepted": (
         403,
-        "The answer of {host} did not hold, so nobody was signed in. Begin again; if it stays so, whoever runs this "
-        "service finds the reason in its log.",
+        "The response of {host} is not valid, so you are not signed in. Try again. If the problem persists, your "
+        "administrator finds the cause in the log of this service.",
     ),
     "no_name": (
         403,
-        "{host} knows you, but did not say by which name. Ask whoever runs this service: the name is in the claim "
-        "that PAYWALL_OIDC_NAME_CLAIM says.",
+        "{host} knows you, but did not send a usable name. Contact your administrator: the setting "
+        "PAYWALL_OIDC_NAME_CLAIM names the claim.",
     ),
-    "unverified": (403, "Your e-mail address is not verified at {host}. Verify it there, and begin again."),
+    "unverified": (403, "Your email address is not verified at {host}. Verify it there and try again."),
     "no_group": (
         403,
-        "You are known to {host}, but none of your groups may use this page. Ask whoever runs this service, or looks "
-        "after the groups there.",
+        "{host} knows you, but none of your groups has access to these pages. Contact your administrator.",
     ),
-    "away": (503, "{host} cannot be asked now. Try again in a moment, or sign in by a key."),
-    "store": (503, "The store cannot be reached now, so nobody was signed in. Try again in a moment."),
+    "away": (503, "{host} is unavailable. Try again in a moment, or sign in with an API key."),
+    "store": (503, "The store is unavailable, so you are not signed in. Try again in a moment."),
 }
-"""Why nobody was signed in by OpenID Connect: the status and the sentence; `service.adapters.openid.errors` has the kinds."""
+"""Kind of a failed OpenID Connect sign-in (see `service.adapters.openid.errors`) → status and message."""
 
 TABLES: Mapping[str, Mapping[str, str]] = {
     "reason": REASONS,
+    "verdict": VERDICTS,
     "source": SOURCES,
     "standing": STANDINGS,
     "state": STATES,
     "action": ACTIONS,
-    "wish": WISHES,
+    "request": REQUESTS,
     "step": STEPS,
     "field": FIELDS,
     "role": ROLES,
+    "role_description": ROLE_DESCRIPTIONS,
 }
-"""Filter → its words, for templates."""
+"""Template filter → its labels."""

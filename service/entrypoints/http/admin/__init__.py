@@ -1,5 +1,5 @@
-"""The page where staff run it, under `/admin`: the same functions as the API's, told to people.
+"""The staff pages under `/admin`: the use cases of the API as forms and tables for people.
 
-`page` puts it together: an app of its own, mounted beside the API's, so that a session never opens `/v1` and a key in a
-header never opens a page. `sessions` says who is signed in, `frame` what every view shares; then one file a view.
+`application` builds a Flask application of its own, mounted beside the API's. A session cookie therefore never authorizes a
+`/v1` route, and an API key in a header never opens a page. Every other module is one page, or what pages share.
 """

@@ -1,4 +1,4 @@
-"""What waits for a second admin: confirm or refuse; nobody confirms what they asked for themselves."""
+"""Pending approvals: a second admin approves or rejects them. Nobody can approve their own request."""
 
 from __future__ import annotations
 
@@ -6,49 +6,53 @@ from collections.abc import Callable
 
 from flask import Flask, Response, url_for
 
-from service.entrypoints.http.admin.frame import Frame, actor, form, needs, once, reason, show
+from service.entrypoints.http.admin.page_context import PageContext, current_actor, render, requires, submit_once
+from service.entrypoints.http.admin.request_inputs import form_field, optional_reason
 from service.entrypoints.http.api.approvals import confirmed, refused, told_of
 from service.entrypoints.http.errors import Problem
 
-Work = Callable[[], tuple[str, str]]
+FIRST_APPROVALS = 100
+"""Approvals that the page shows."""
 
 
-def register(page: Flask, frame: Frame) -> None:
-    """Adds them."""
-    approving = frame.service.approving
+def register(app: Flask, context: PageContext) -> None:
+    """Add the approvals."""
+    approving = context.service.approving
 
-    @page.get("/approvals")
-    @needs("viewer")
+    @app.get("/approvals")
+    @requires("viewer")
     def approvals() -> Response:
-        return _listed()
+        return show_list()
 
-    @page.post("/approvals/confirm")
-    @needs("granter")
-    def confirm() -> Response:
+    @app.post("/approvals/confirm")
+    @requires("granter")
+    def approve() -> Response:
         def work() -> tuple[str, str]:
-            done = confirmed(approving, form("approval") or "", actor(), frame.now)
+            done = confirmed(approving, form_field("approval") or "", current_actor(), context.now)
             if name := done["wants"].get("import"):
-                return "Confirmed: the import has begun.", url_for("import_shown", id=name)
-            return "Confirmed, and done.", url_for("approvals")
+                return "Approved. The import has started.", url_for("import_progress", id=name)
+            return "Approved. The change is in effect.", url_for("approvals")
 
-        return _tried(work)
+        return submit(work)
 
-    @page.post("/approvals/refuse")
-    @needs("granter")
-    def refuse() -> Response:
+    @app.post("/approvals/refuse")
+    @requires("granter")
+    def reject() -> Response:
         def work() -> tuple[str, str]:
-            refused(approving, form("approval") or "", actor(), reason(), frame.now)
-            return "Refused: nothing was changed.", url_for("approvals")
+            refused(approving, form_field("approval") or "", current_actor(), optional_reason(), context.now)
+            return "Rejected. Nothing was changed.", url_for("approvals")
 
-        return _tried(work)
+        return submit(work)
 
-    def _tried(work: Work) -> Response:
+    def submit(work: Callable[[], tuple[str, str]]) -> Response:
         try:
-            return once(frame, work)
+            return submit_once(context, work)
         except Problem as problem:
-            return _listed(problem)
+            return show_list(problem)
 
-    def _listed(problem: Problem | None = None) -> Response:
-        found = [told_of(approval) for approval in approving.approvals.waiting(frame.now)]
+    def show_list(problem: Problem | None = None) -> Response:
+        found = [told_of(approval) for approval in approving.approvals.waiting(context.now)]
         status = problem.status if problem is not None else 200
-        return show("approvals.html", status=status, approvals=found[:100], many=len(found), problem=problem)
+        return render(
+            "approvals.html", status=status, approvals=found[:FIRST_APPROVALS], total=len(found), problem=problem
+        )

@@ -1,42 +1,42 @@
-"""The audit log: who changed what, when, from where, and why; with filters, and as CSV."""
+"""The audit log: who changed what, when, from where and why; with filters, and as CSV."""
 
 from __future__ import annotations
 
 from flask import Flask, Response
 
 from service.adapters.redis.audit import chain
-from service.entrypoints.http import csv_output as csv_out
-from service.entrypoints.http.admin.frame import Frame, needs, show
-from service.entrypoints.http.admin.lists import SHOWN, page_of, without_after
+from service.entrypoints.http import csv_output
+from service.entrypoints.http.admin.page_context import PageContext, render, requires
+from service.entrypoints.http.admin.request_inputs import PAGE_SIZE, filters_in_address, requested_page
 from service.entrypoints.http.api.audit import FILTERS, LIST, listing
 from service.entrypoints.responses.labels import ACTIONS
 
-LEADS = ("import.apply", "import.undo", "pass.create", "pass.revoke", "event.replay")
-"""The actions whose target has a page of its own, by the search."""
+LINKED_ACTIONS = ("import.apply", "import.undo", "pass.create", "pass.revoke", "event.replay")
+"""Actions whose object has a page of its own, which the search finds."""
 
 
-def register(page: Flask, frame: Frame) -> None:
-    """Adds the log."""
-    log = frame.service.audit_log
+def register(app: Flask, context: PageContext) -> None:
+    """Add the audit log."""
+    log = context.service.audit_log
 
-    @page.get("/audit")
-    @needs("viewer")
+    @app.get("/audit")
+    @requires("viewer")
     def audit() -> Response:
-        wanted = page_of(LIST, FILTERS, limit=SHOWN)
-        found, following = listing(log, wanted)
-        return show(
+        page = requested_page(LIST, FILTERS, limit=PAGE_SIZE)
+        found, following = listing(log, page)
+        return render(
             "audit.html",
             records=found,
             following=following,
-            filters=wanted.filters,
+            wanted=page.filters,
             actions=ACTIONS,
-            leads=LEADS,
+            linked_actions=LINKED_ACTIONS,
             head=log.state().head,
-            without_after=without_after(),
+            filters=filters_in_address(),
         )
 
-    @page.get("/audit.csv")
-    @needs("viewer")
+    @app.get("/audit.csv")
+    @requires("viewer")
     def audit_csv() -> Response:
-        found, following = listing(log, page_of(LIST, FILTERS, limit=100))
-        return csv_out.answer(chain.SHOWN, found, LIST, following)
+        found, following = listing(log, requested_page(LIST, FILTERS, limit=100))
+        return csv_output.answer(chain.SHOWN, found, LIST, following)

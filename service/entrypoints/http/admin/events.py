@@ -1,50 +1,55 @@
-"""Stripe's events: what came, what became of it, what it changed; and once more."""
+"""Stripe events: what arrived, how it was processed, what it changed; and replay."""
 
 from __future__ import annotations
 
 from flask import Flask, Response, request, url_for
 
 from service.domain.errors import UnknownEvent
-from service.entrypoints.http.admin.frame import Frame, actor, asked, form, needs, once, show
-from service.entrypoints.http.admin.lists import SHOWN, page_of
+from service.entrypoints.http.admin.page_context import PageContext, current_actor, render, requires, submit_once
+from service.entrypoints.http.admin.request_inputs import (
+    PAGE_SIZE,
+    checked_id,
+    filters_in_address,
+    form_field,
+    query_field,
+    requested_page,
+)
 from service.entrypoints.http.api.events import LIST, event_told, listing
-from service.entrypoints.http.api.links_and_seats import path_id
 from service.entrypoints.http.errors import Problem
 
 
-def register(page: Flask, frame: Frame) -> None:
-    """Adds the ledger."""
-    ledger, admin = frame.service.engine.ledger, frame.service.stripe_admin
+def register(app: Flask, context: PageContext) -> None:
+    """Add the Stripe events."""
+    ledger, admin = context.service.engine.ledger, context.service.stripe_admin
 
-    @page.get("/events")
-    @needs("viewer")
+    @app.get("/events")
+    @requires("viewer")
     def events() -> Response:
-        wanted = page_of(LIST, ("state",), limit=SHOWN)
-        wanted.filters.update({"state": "dead"} if "state" in wanted.filters else {})
-        found, following = listing(ledger, wanted)
-        return show("events.html", events=found, following=following, dead="state" in wanted.filters)
+        page = requested_page(LIST, ("state",), limit=PAGE_SIZE)
+        is_failed_only = "state" in page.filters
+        found, following = listing(ledger, page)
+        filters = filters_in_address()
+        return render("events.html", events=found, following=following, is_failed_only=is_failed_only, filters=filters)
 
-    @page.get("/event")
-    @needs("viewer")
+    @app.get("/event")
+    @requires("viewer")
     def event() -> Response:
-        found = ledger.find(path_id("event", request.args.get("id", "")))
+        found = ledger.find(checked_id(request.args.get("id"), "event"))
         if found is None:
-            raise Problem(404, "This event is not in the ledger; it keeps 35 days.")
-        return show("event.html", event=event_told(found))
+            raise Problem(404, "No event with this ID in the last 35 days.")
+        return render("event.html", event=event_told(found))
 
-    @page.post("/event/replay")
-    @needs("owner")
+    @app.post("/event/replay")
+    @requires("owner")
     def replay() -> Response:
-        name = path_id("event", form("id") or "")
+        name = checked_id(form_field("id"), "event")
 
         def work() -> tuple[str, str]:
             try:
-                admin.replay(name, actor(), frame.now)
+                admin.replay(name, current_actor(), context.now)
             except UnknownEvent:
-                raise Problem(404, "This event is not in the ledger.") from None
-            return "Replayed: it is worked on again, and what it is about is read from Stripe anew.", back(name)
+                raise Problem(404, "No event with this ID in the last 35 days.") from None
+            to = url_for("events", state="dead") if query_field("list") else url_for("event", id=name)
+            return "Event queued. Its object is read from Stripe again.", to
 
-        return once(frame, work)
-
-    def back(name: str) -> str:
-        return url_for("events", state="dead") if asked("list") else url_for("event", id=name)
+        return submit_once(context, work)

@@ -1,7 +1,7 @@
-"""How things are written on the page: moments, ids, amounts, and what every page knows.
+"""How pages show values, what every template knows, and the static files.
 
-Everything that somebody else chose (ids, names, reasons) is text: escaped, set apart so that it cannot turn the direction
-of what stands beside it, with characters that nobody sees written out.
+IDs, names and reasons come from others. Each is escaped and isolated (`<bdi>`), so that it cannot change the direction of
+the text beside it; invisible characters are written out.
 """
 
 from __future__ import annotations
@@ -11,126 +11,165 @@ import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, cast
 
-from flask import Flask, g, url_for
+from flask import Flask, Response, abort, g, url_for
 from markupsafe import Markup, escape
 
 from service.domain.errors import StoreUnavailable
 from service.domain.times import LAST_SECOND
-from service.entrypoints.http.admin import frame as frames
-from service.entrypoints.http.admin.frame import Frame
-from service.entrypoints.responses import labels as wording
+from service.entrypoints.http.admin.page_context import (
+    PageContext,
+    current_principal,
+    has_role,
+    new_form_token,
+    public,
+    read_flash_message,
+)
+from service.entrypoints.responses import labels
 
-_BEGIN, _END = Markup("<bdi>"), Markup("</bdi>")
-UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+STATIC = Path(__file__).parent / "static"
+CONTENT_TYPES = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_LABELED_VALUES = {"kind": labels.REQUESTS, "state": labels.STATES}
 
-NAV = (
+NAVIGATION = (
     ("overview", "Overview"),
     ("readers", "Readers"),
-    ("imports_form", "Import"),
+    ("imports_form", "Imports"),
     ("approvals", "Approvals"),
-    ("passes", "Story passes"),
+    ("passes", "Gift links"),
     ("events", "Stripe events"),
-    ("audit", "Audit"),
-    ("keys", "Keys"),
+    ("audit", "Audit log"),
+    ("keys", "API keys"),
 )
+"""View and label of each entry of the menu."""
 
 
-def register(page: Flask, around: Frame) -> None:
-    """Adds filters and what every template knows."""
-    catalogue = around.service.desk.catalogue
-    page.jinja_env.trim_blocks = page.jinja_env.lstrip_blocks = True
-    page.template_filter("moment")(moment)
-    page.template_filter("text")(text)
-    page.template_filter("figure")(figure)
-    page.template_filter("value")(value)
-    for name, words in wording.TABLES.items():
-        page.template_filter(name)(lambda code, words=words: words.get(code, str(code).replace("_", " ")))
+def register(app: Flask, context: PageContext) -> None:
+    """Add the template filters, the variables of every template, and `/static/…`."""
+    _register_filters(app, context)
+    _register_static_files(app)
 
-    @page.template_filter("plan")
+    def may_open(view: str) -> bool:
+        return has_role(cast(Any, app.view_functions[view]).required_role)
+
+    @app.context_processor
+    def page_variables() -> dict[str, Any]:
+        user, session = current_principal(), g.get("session")
+        token, message = "", None
+        # The secrets may be in the store; the page that reports an outage does without them.
+        with suppress(StoreUnavailable):
+            if session is not None:
+                token = context.sessions.form_token(g.get("started_session") or session)
+                message = g.flash_shown = read_flash_message(context)
+        menu = [(name, label, url_for(name)) for name, label in NAVIGATION if user is not None and may_open(name)]
+        return {
+            "user": user,
+            "has_role": has_role,
+            "token": token,
+            "once": new_form_token(),
+            "navigation": menu,
+            "site": context.service.desk.catalogue.site_name,
+            "zone": str(context.service.desk.catalogue.zone),
+            "flash": message,
+        }
+
+
+def _register_filters(app: Flask, context: PageContext) -> None:
+    catalogue = context.service.desk.catalogue
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.filters |= {"time": format_time, "text": format_text, "number": format_number, "value": format_value}
+    for name, table in labels.TABLES.items():
+        app.template_filter(name)(lambda code, table=table: table.get(code, str(code).replace("_", " ")))
+
+    app.template_filter("tone")(lambda state: labels.TONES.get(state, "quiet"))
+
+    @app.template_filter("plan")
     def plan(name: str | None) -> str:
         known = catalogue.plans.get(name or "")
         return known.name if known else name or "no plan"
 
-    @page.template_filter("feature")
+    @app.template_filter("feature")
     def feature(name: str) -> str:
         return catalogue.features.get(name, name)
 
-    def allowed(name: str) -> bool:
-        return frames.may(cast(Any, page.view_functions[name]).needs)
 
-    @page.context_processor
-    def around_every_page() -> dict[str, Any]:
-        who = frames.principal()
-        session = g.get("session")
-        token = ""
-        heard = None
-        # A page that says that the store is away has to do without: what seals may lie in the store.
-        with suppress(StoreUnavailable):
-            token = around.sessions.token(g.get("begin") or session) if session is not None else ""
-            heard = g.heard = frames.hear(around) if session is not None else None
-        return {
-            "who": who,
-            "may": frames.may,
-            "token": token,
-            "once": frames.fresh_mark(),
-            "nav": [(name, label, url_for(name)) for name, label in NAV if allowed(name)] if who is not None else [],
-            "site": catalogue.site_name,
-            "zone": str(catalogue.zone),
-            "said": heard,
-        }
+def _register_static_files(app: Flask) -> None:
+    """Serve the files under names that change with their content, so that browsers can cache them for good."""
+    files = {path.name: path.read_bytes() for path in STATIC.iterdir() if path.suffix[1:] in CONTENT_TYPES}
+    digests = {name: sha256(content).hexdigest()[:12] for name, content in files.items()}
+
+    @app.get("/static/<digest>/<name>")
+    @public
+    def static_file(digest: str, name: str) -> Response:
+        if digests.get(name) != digest:
+            abort(404)
+        answer = Response(files[name], content_type=CONTENT_TYPES[name.rpartition(".")[2]])
+        answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return answer
+
+    cast(Any, static_file).stateless = True
+
+    @app.template_global("asset")
+    def asset_url(name: str) -> str:
+        return f"/admin/static/{digests[name]}/{name}"
 
 
-def moment(at: float | str | None, missing: str = "no end") -> Markup:
-    """A moment, in UTC; the page's script writes it in the browser's own zone."""
+def format_time(at: float | str | None, missing: str = "no expiry") -> Markup:
+    """Return a time in UTC; the page's script shows it in the browser's zone."""
     if at is None:
         return Markup('<span class="quiet">{}</span>').format(missing)
-    return _moment(at if isinstance(at, str) else int(at))
+    return _format_time(at if isinstance(at, str) else int(at))
 
 
 @lru_cache(maxsize=4_096)
-def _moment(at: int | str) -> Markup:
+def _format_time(at: int | str) -> Markup:
     when = datetime.fromisoformat(at) if isinstance(at, str) else datetime.fromtimestamp(min(at, LAST_SECOND), UTC)
     plain = f"{when.day} {when:%b} {when.year}, {when:%H:%M} UTC"
     return Markup('<time datetime="{}">{}</time>').format(f"{when:%Y-%m-%dT%H:%M:%S}Z", plain)
 
 
-def text(given: object) -> Markup:
-    """What somebody else wrote, set apart; what cannot be seen in it is written out."""
-    seen = UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", str(given))
-    return _BEGIN + escape(seen) + _END
+def format_text(value: object) -> Markup:
+    """Return text from outside, isolated, with its invisible characters written out."""
+    visible = _INVISIBLE.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", str(value))
+    return Markup("<bdi>") + escape(visible) + Markup("</bdi>")
 
 
-def figure(number: float | None) -> str:
-    """A count with thin spaces between thousands."""
+def format_number(number: float | None) -> str:
+    """Return a count with narrow spaces between thousands."""
     if number is None:
         return "–"
     whole = int(number) if float(number).is_integer() else number
     return f"{whole:,}".replace(",", "\u202f")
 
 
-def value(given: Any, name: str = "") -> Markup:
-    """A value of an explanation or of an audit record, under the name that it has there."""
-    if given is None or given == []:
-        return Markup('<span class="quiet">{}</span>').format("no end" if name == "until" else "none")
-    if name in _WORDS:
-        return text(_WORDS[name].get(str(given), str(given)))
-    if isinstance(given, bool):
-        return escape("yes" if given else "no")
-    if isinstance(given, str) and _TIME.fullmatch(given):
-        return moment(given)
-    if isinstance(given, list) and all(isinstance(part, str) for part in given):
-        return Markup(", ").join(text(part) for part in given)
-    if isinstance(given, list) and all(isinstance(part, dict) and set(part) == {"feature", "until"} for part in given):
+def format_value(value: Any, name: str = "") -> Markup:
+    """Return the value that an explanation or an audit record has under `name`."""
+    if value is None or value == []:
+        return Markup('<span class="quiet">{}</span>').format("no expiry" if name == "until" else "none")
+    if name in _LABELED_VALUES:
+        return format_text(_LABELED_VALUES[name].get(str(value), str(value)))
+    if isinstance(value, bool):
+        return escape("yes" if value else "no")
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        return format_time(value)
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return Markup(", ").join(format_text(part) for part in value)
+    if isinstance(value, list) and all(isinstance(part, dict) and set(part) == {"feature", "until"} for part in value):
         return Markup(", ").join(
-            Markup("{} ({}{})").format(text(held["feature"]), "until " if held["until"] else "", moment(held["until"]))
-            for held in given
+            Markup("{} ({}{})").format(
+                format_text(part["feature"]), "until " if part["until"] else "", format_time(part["until"])
+            )
+            for part in value
         )
-    if isinstance(given, dict | list):
-        return text(json.dumps(given, ensure_ascii=False))
-    return text(given)
-
-
-_WORDS = {"kind": wording.WISHES, "state": wording.STATES}
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+    if isinstance(value, dict | list):
+        return format_text(json.dumps(value, ensure_ascii=False))
+    return format_text(value)

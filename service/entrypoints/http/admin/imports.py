@@ -1,6 +1,6 @@
-"""Importing grants from a file: first what it would do, as a table; then for good; how far it is; undoing it.
+"""Imports of grants from a CSV file: validate, import, progress and undo.
 
-A file is imported only after this very file was checked: its mark, which the check gave, has to come along.
+Only a validated file can be imported: the form carries a signature of the file that the validation returned.
 """
 
 from __future__ import annotations
@@ -15,158 +15,167 @@ from flask import Flask, Response, request, url_for
 
 from service.adapters.redis.audit.chain import Wanted
 from service.adapters.redis.grants.imports import Action
-from service.entrypoints.http import idempotency as repeats
-from service.entrypoints.http import request_bodies as bodies
-from service.entrypoints.http.admin.frame import Frame, actor, form, needs, once, session, show
-from service.entrypoints.http.admin.reader_actions import WAITS
+from service.entrypoints.http import idempotency
+from service.entrypoints.http.admin.page_context import (
+    PageContext,
+    current_actor,
+    current_session,
+    is_htmx,
+    render,
+    requires,
+    submit_once,
+)
+from service.entrypoints.http.admin.request_inputs import checked_id, form_field, required_reason
 from service.entrypoints.http.api.imports import checked, known, mistakes, sheet_of
-from service.entrypoints.http.api.links_and_seats import path_id
 from service.entrypoints.http.errors import Problem, invalid
-from service.entrypoints.responses.schemas import ReasonIn
-from service.use_cases.grants.imports import csv_file as import_sheet
+from service.entrypoints.responses.labels import APPROVAL_REQUESTED
+from service.use_cases.grants.imports import csv_file
 from service.use_cases.grants.imports.grant_imports import Waiting
 from service.use_cases.grants.imports.pacing import Pace
 from service.use_cases.grants.imports.progress import told_of
 from service.use_cases.grants.imports.staging import WrongRows
 
-PREVIEW = 50
-"""Lines of a file that the check shows, those with mistakes first."""
-LATEST = 5
-"""Imports that the page begins with, so that one is found again to be undone."""
+PREVIEW_LINES = 50
+"""Lines of a file that the validation shows, those with errors first."""
+RECENT_IMPORTS = 5
 _REST = 1.0
+"""Rest for each second of work, because access checks run in the same process."""
 
 
-def register(page: Flask, frame: Frame) -> None:
-    """Adds imports."""
-    _add_file(page, frame)
-    _add_progress(page, frame)
+def register(app: Flask, context: PageContext) -> None:
+    """Add the imports."""
+    _register_upload(app, context)
+    _register_progress(app, context)
 
 
-def _add_file(page: Flask, frame: Frame) -> None:
-    imports, catalogue = frame.service.imports, frame.service.desk.catalogue
+def _register_upload(app: Flask, context: PageContext) -> None:
+    imports, catalogue = context.service.imports, context.service.desk.catalogue
 
-    @page.get("/imports")
-    @needs("granter")
+    @app.get("/imports")
+    @requires("granter")
     def imports_form() -> Response:
-        return _page(frame, checked=None, problem=None)
+        return _show_form(context)
 
-    @page.post("/imports")
-    @needs("granter")
-    def take_file() -> Response:
-        """Checks a file; or imports it, where it is the one that was checked and everything in it is right."""
+    @app.post("/imports")
+    @requires("granter")
+    def upload_file() -> Response:
+        """Validate a file; import it if it is the one that was validated."""
         try:
-            body = _file()
-            mark = _mark(frame, body)
-            if form("go") is not None and hmac.compare_digest(form("mark") or "", mark):
-                return once(frame, lambda: _import(body))
-            return _checked(body, mark)
+            body = _read_file()
+            signature = _sign_file(context, body)
+            if form_field("go") is not None and hmac.compare_digest(form_field("mark") or "", signature):
+                return submit_once(context, lambda: start_import(body))
+            return show_validation(body, signature)
         except Problem as problem:
-            return _page(frame, checked=None, problem=problem)
+            return _show_form(context, problem=problem)
 
-    def _checked(body: bytes, mark: str) -> Response:
-        now, pace = frame.now, Pace(_REST)
-        sheet = sheet_of(body, catalogue, now, pace)
+    def show_validation(body: bytes, signature: str) -> Response:
+        now, pace = context.now, Pace(_REST)
         actions: dict[int, Action] = {}
-        told = checked(imports, sheet, now, pace, actions)
-        lines = _lines(body, told["errors"], actions)
-        return _page(
-            frame, checked={**told, "mark": mark, "lines": lines, "again": form("go") is not None}, problem=None
+        found = checked(imports, sheet_of(body, catalogue, now, pace), now, pace, actions)
+        lines = _preview(body, found["errors"], actions)
+        is_changed = form_field("go") is not None
+        return _show_form(
+            context, validation={**found, "signature": signature, "lines": lines, "is_changed": is_changed}
         )
 
-    def _import(body: bytes) -> tuple[str, str]:
-        now, pace = frame.now, Pace(_REST)
+    def start_import(body: bytes) -> tuple[str, str]:
+        now, pace = context.now, Pace(_REST)
         sheet = sheet_of(body, catalogue, now, pace)
         try:
-            done = imports.submit(sheet, actor(), now, pace, named=repeats.token())
+            done = imports.submit(sheet, current_actor(), now, pace, named=idempotency.token())
         except WrongRows as wrong:
             raise invalid(
                 [(f"line {m['line']}, {m['field']}", m["message"]) for m in mistakes(wrong.mistakes)]
             ) from None
         if isinstance(done, Waiting):
-            return WAITS, url_for("import_shown", id=done.manifest.id)
-        return "The import has begun.", url_for("import_shown", id=done.id)
+            return APPROVAL_REQUESTED, url_for("import_progress", id=done.manifest.id)
+        return "The import has started.", url_for("import_progress", id=done.id)
 
 
-def _page(frame: Frame, **values: Any) -> Response:
-    """The whole page, with the latest imports below; or what htmx puts into it."""
-    problem = values["problem"]
+def _show_form(
+    context: PageContext, *, validation: Mapping[str, Any] | None = None, problem: Problem | None = None
+) -> Response:
+    """Render the form with the recent imports; for htmx, only the validation or the error."""
     status = problem.status if problem is not None else 200
-    if "HX-Request" in request.headers:
-        return show("imports_part.html", status=status, **values)
-    latest, _ = frame.service.audit_log.page(Wanted(action="import.apply"), limit=LATEST, after=None)
-    return show("imports.html", status=status, latest=latest, **values)
+    if is_htmx():
+        return render("imports_part.html", status=status, validation=validation, problem=problem)
+    log = context.service.audit_log
+    recent, _ = log.page(Wanted(action="import.apply"), limit=RECENT_IMPORTS, after=None)
+    return render("imports.html", status=status, recent=recent, validation=validation, problem=problem)
 
 
-def _add_progress(page: Flask, frame: Frame) -> None:
-    imports = frame.service.imports
+def _register_progress(app: Flask, context: PageContext) -> None:
+    imports = context.service.imports
 
-    @page.get("/import")
-    @needs("viewer")
-    def import_shown() -> Response:
-        return _progress(path_id("import", request.args.get("id", "").strip()))
+    @app.get("/import")
+    @requires("viewer")
+    def import_progress() -> Response:
+        return show(checked_id(request.args.get("id"), "import"))
 
-    @page.post("/import/undo")
-    @needs("granter")
+    @app.post("/import/undo")
+    @requires("granter")
     def undo_import() -> Response:
-        name = path_id("import", form("id") or "")
+        name = checked_id(form_field("id"), "import")
 
         def work() -> tuple[str, str]:
-            reason = bodies.check(ReasonIn(), {"reason": request.form.get("reason", "")})["reason"]
-            known(lambda: imports.undo(name, reason, actor(), frame.now))
-            return "Undoing has begun: what this import gave is taken back, and nothing else.", url_for(
-                "import_shown", id=name
+            reason = required_reason()
+            known(lambda: imports.undo(name, reason, current_actor(), context.now))
+            return "The undo has started. It removes only what this import granted.", url_for(
+                "import_progress", id=name
             )
 
         try:
-            return once(frame, work)
+            return submit_once(context, work)
         except Problem as problem:
             if problem.status == 404:
                 raise
-            return _progress(name, problem)
+            return show(name, problem)
 
-    def _progress(name: str, problem: Problem | None = None) -> Response:
-        told = told_of(known(lambda: imports.find(name)))
-        part = "HX-Request" in request.headers
+    def show(name: str, problem: Problem | None = None) -> Response:
+        found = told_of(known(lambda: imports.find(name)))
         status = problem.status if problem is not None else 200
-        return show("import_part.html" if part else "import.html", status=status, told=told, problem=problem)
+        return render(
+            "import_part.html" if is_htmx() else "import.html", status=status, progress=found, problem=problem
+        )
 
 
-def _file() -> bytes:
-    """The file that was sent. `Problem` 413, 422."""
-    sent = request.files.get("file")
-    body = sent.stream.read(import_sheet.MOST_BYTES + 1) if sent is not None else b""
+def _read_file() -> bytes:
+    """Return the uploaded file. `Problem` 413, 422."""
+    upload = request.files.get("file")
+    body = upload.stream.read(csv_file.MOST_BYTES + 1) if upload is not None else b""
     if not body:
         raise invalid([("file", "choose a file that is not empty")])
-    if len(body) > import_sheet.MOST_BYTES:
-        raise Problem(413, "The file is larger than 16 MiB; send it in parts.")
+    if len(body) > csv_file.MOST_BYTES:
+        raise Problem(413, "The file is larger than 16 MiB. Split it.")
     return body
 
 
-def _mark(frame: Frame, body: bytes) -> str:
-    """Stands for a file that this session has had checked."""
-    return frame.service.secrets.signer("session").mark(b"file:" + session().id.encode() + b":" + body)
+def _sign_file(context: PageContext, body: bytes) -> str:
+    """Return a signature that shows that this session has had this file validated."""
+    return context.service.secrets.signer("session").mark(b"file:" + current_session().id.encode() + b":" + body)
 
 
-def _lines(body: bytes, wrong: list[dict[str, Any]], actions: Mapping[int, Action]) -> list[dict[str, Any]]:
-    """Lines of the file as they stand there, with what is wrong or would be done; those with mistakes first."""
-    found: dict[int, list[dict[str, Any]]] = {}
-    for mistake in wrong:
-        found.setdefault(mistake["line"], []).append(mistake)
+def _preview(body: bytes, errors: list[dict[str, Any]], actions: Mapping[int, Action]) -> list[dict[str, Any]]:
+    """Return lines of the file with their errors or the action that an import would take; those with errors first."""
+    errors_of_line: dict[int, list[dict[str, Any]]] = {}
+    for error in errors:
+        errors_of_line.setdefault(error["line"], []).append(error)
     rows = csv.reader(io.StringIO(body.decode("utf-8-sig", "replace"), newline=""))
     faulty: list[dict[str, Any]] = []
-    right: list[dict[str, Any]] = []
+    valid: list[dict[str, Any]] = []
     try:
         line = rows.line_num + 1
         for cells in rows:
             if line > 1 and cells:
-                told = {"line": line, "cells": (cells + [""] * 4)[:4], "wrong": found.get(line, [])}
-                told["action"] = actions.get(line)
-                kept = faulty if told["wrong"] else right
-                if len(kept) < PREVIEW:
-                    kept.append(told)
+                found = errors_of_line.get(line, [])
+                kept = faulty if found else valid
+                if len(kept) < PREVIEW_LINES:
+                    cells = (cells + [""] * 4)[:4]
+                    kept.append({"line": line, "cells": cells, "errors": found, "action": actions.get(line)})
             line = rows.line_num + 1
-            if len(right) >= PREVIEW and len(faulty) >= min(PREVIEW, len(found)):
+            if len(valid) >= PREVIEW_LINES and len(faulty) >= min(PREVIEW_LINES, len(errors_of_line)):
                 break
     except csv.Error:
-        pass  # The check has said so already.
-    return [*faulty, *right][:PREVIEW]
+        pass  # The validation has already reported it.
+    return [*faulty, *valid][:PREVIEW_LINES]

@@ -1,4 +1,4 @@
-"""Keys: who may sign in here and ask the API, with which role; an owner makes and ends them."""
+"""API keys for staff and scripts: list, create and revoke. A key is shown once, when it is created."""
 
 from __future__ import annotations
 
@@ -8,53 +8,53 @@ from flask import Flask, Response, request, url_for
 
 from service.domain.roles import ADMIN_ROLES
 from service.entrypoints.http import request_bodies as bodies
-from service.entrypoints.http.admin.frame import Frame, actor, form, needs, once, reason, show
-from service.entrypoints.http.admin.reader import given
+from service.entrypoints.http.admin.page_context import PageContext, current_actor, render, requires, submit_once
+from service.entrypoints.http.admin.request_inputs import form_field, optional_reason, submitted_fields
 from service.entrypoints.http.api.keys import ended_key, made, told_of
 from service.entrypoints.http.errors import Problem
 from service.entrypoints.responses.governance_schemas import KeyIn
 
 
-def register(page: Flask, frame: Frame) -> None:
-    """Adds them."""
-    admin_keys = frame.service.admin_keys
+def register(app: Flask, context: PageContext) -> None:
+    """Add the API keys."""
+    admin_keys = context.service.admin_keys
 
-    @page.get("/keys")
-    @needs("viewer")
+    @app.get("/keys")
+    @requires("viewer")
     def keys() -> Response:
-        return _listed()
+        return show_list()
 
-    @page.post("/keys")
-    @needs("owner")
-    def make_key() -> Response:
-        """Makes a key and shows it: the only page that ever does."""
-        told: dict[str, Any] = {"name": form("name"), "role": form("role"), "reason": form("reason")}
+    @app.post("/keys")
+    @requires("owner")
+    def create_key() -> Response:
+        """Create a key and show it. No other page shows a key."""
+        body: dict[str, Any] = {name: form_field(name) for name in ("name", "role", "reason")}
         try:
-            data = bodies.check(KeyIn(), told)
-            key = made(admin_keys, data["name"], data["role"], data.get("reason"), actor(), frame.now)
+            data = bodies.check(KeyIn(), body)
+            key = made(admin_keys, data["name"], data["role"], data.get("reason"), current_actor(), context.now)
         except Problem as problem:
-            return _listed(problem=problem)
-        frame.keys_changed()
-        return show("key.html", key=key)
+            return show_list(problem)
+        context.on_keys_changed()
+        return render("key.html", key=key)
 
-    @page.post("/keys/end")
-    @needs("owner")
-    def end_key() -> Response:
+    @app.post("/keys/end")
+    @requires("owner")
+    def revoke_key() -> Response:
         name = request.form.get("name", "")
 
         def work() -> tuple[str, str]:
-            ended_key(admin_keys, name, reason(), actor(), frame.now)
-            frame.keys_changed()
-            return "The key is ended: it opens nothing any more, and whoever signed in by it is signed out.", url_for(
-                "keys"
-            )
+            ended_key(admin_keys, name, optional_reason(), current_actor(), context.now)
+            context.on_keys_changed()
+            return "API key revoked. Everyone who signed in with it is signed out.", url_for("keys")
 
         try:
-            return once(frame, work)
+            return submit_once(context, work)
         except Problem as problem:
-            return _listed(problem=problem)
+            return show_list(problem)
 
-    def _listed(problem: Problem | None = None) -> Response:
+    def show_list(problem: Problem | None = None) -> Response:
         found = [told_of(key) for key in admin_keys.all()]
         status = problem.status if problem is not None else 200
-        return show("keys.html", status=status, keys=found, roles=ADMIN_ROLES, problem=problem, given=given())
+        return render(
+            "keys.html", status=status, keys=found, roles=ADMIN_ROLES, problem=problem, fields=submitted_fields()
+        )

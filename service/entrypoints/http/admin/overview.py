@@ -1,4 +1,4 @@
-"""The first page: what needs a hand, each with a link to mend it, and how the last 30 days went."""
+"""The overview: what needs attention, with a link to where it is fixed, and charts of the last 30 days."""
 
 from __future__ import annotations
 
@@ -6,76 +6,61 @@ from typing import Any
 
 from flask import Flask, Response, abort, url_for
 
-from service.entrypoints.http import csv_output as csv_out
-from service.entrypoints.http.admin import charts as plots
-from service.entrypoints.http.admin.frame import Frame, needs, show
-from service.entrypoints.http.admin.reader import link
-from service.entrypoints.responses.labels import HANDS
+from service.entrypoints.http import csv_output
+from service.entrypoints.http.admin import charts
+from service.entrypoints.http.admin.page_context import PageContext, reader_url, render, requires
 from service.use_cases.reporting.alerts import Example, Item
 from service.use_cases.reporting.statistics import USUAL_DAYS, Figures, figures
 
-WEBHOOKS = ("https://dashboard.stripe.com/test/webhooks", "https://dashboard.stripe.com/webhooks")
-"""Where Stripe tells of its deliveries, for tests and for good."""
+STRIPE_WEBHOOKS = ("https://dashboard.stripe.com/test/webhooks", "https://dashboard.stripe.com/webhooks")
+"""Stripe's pages of webhook deliveries, in test mode and in live mode."""
 
 
-def register(page: Flask, frame: Frame) -> None:
-    """Adds it."""
-    service = frame.service
-    page.template_filter("share")(lambda share: "–" if share is None else plots.percent(share))
+def register(app: Flask, context: PageContext) -> None:
+    """Add the overview."""
+    service = context.service
     catalogue = service.desk.catalogue
+    app.template_filter("share")(lambda share: "–" if share is None else charts.percent(share))
 
-    @page.get("/")
-    @needs("viewer")
+    @app.get("/")
+    @requires("viewer")
     def overview() -> Response:
-        now = frame.now
+        now = context.now
         items = [item for item in service.attention.items(now) if item.count]
-        waiting = len(service.approving.approvals.waiting(now))
-        return show(
-            "overview.html",
-            hands=[_hand(item, catalogue.livemode) for item in items],
-            waiting=waiting,
-            well=not waiting and not any(item.hand for item in items),
-            plots=plots.all_of(_figures(), catalogue),
+        pending = len(service.approving.approvals.waiting(now))
+        alerts = [_alert(item, catalogue.livemode) for item in items]
+        return render(
+            "overview.html", alerts=alerts, pending=pending, charts=charts.all_charts(read_figures(), catalogue)
         )
 
-    @page.get("/plots/<name>.csv")
-    @needs("viewer")
-    def plot_csv(name: str) -> Response:
-        plot = next((plot for plot in plots.all_of(_figures(), catalogue) if plot.name == name), None)
-        if plot is None:
+    @app.get("/plots/<name>.csv")
+    @requires("viewer")
+    def chart_csv(name: str) -> Response:
+        chart = next((chart for chart in charts.all_charts(read_figures(), catalogue) if chart.name == name), None)
+        if chart is None:
             abort(404)
-        return csv_out.answer(plot.columns, plot.rows, plot.name, None)
+        return csv_output.answer(chart.columns, chart.rows, chart.name, None)
 
-    def _figures() -> Figures:
-        return figures(service.activity.store, catalogue.zone, USUAL_DAYS, frame.now)
+    def read_figures() -> Figures:
+        return figures(service.activity.store, catalogue.zone, USUAL_DAYS, context.now)
 
 
-def _hand(item: Item, livemode: bool) -> dict[str, Any]:
-    """What needs a hand, as the page tells it: its cases lead where they are mended."""
+def _alert(item: Item, livemode: bool) -> dict[str, Any]:
+    """Return an alert for the template, with the addresses at which it and its examples are fixed."""
     return {
         "item": item,
-        "words": HANDS.get(item.kind, (item.title, item.title))[item.count != 1],
-        "at_stripe": WEBHOOKS[livemode] if item.kind in ("event_gap", "drift") else None,
+        "stripe_url": STRIPE_WEBHOOKS[livemode] if item.kind in ("event_gap", "drift") else None,
         "command": item.where if item.where.startswith("paywall ") else None,
         "url": url_for("events", state="dead") if item.kind == "dead_letters" else None,
-        "cases": [
-            {
-                "id": one.id,
-                "url": _mends(item, one),
-                "reader": one.reader,
-                "at": one.at,
-                "text": one.text,
-            }
-            for one in item.examples
-        ],
+        "examples": [{"example": example, "url": _example_url(item, example)} for example in item.examples],
     }
 
 
-def _mends(item: Item, one: Example) -> str | None:
-    if one.reader is not None:
-        return link(one.reader)
+def _example_url(item: Item, example: Example) -> str | None:
+    if example.reader is not None:
+        return reader_url(example.reader)
     if item.kind == "dead_letters":
-        return url_for("event", id=one.id)
-    if item.kind == "unknown_prices":  # who bought it, so that she can be let in until a plan has the price
-        return url_for("readers", q=one.text.rpartition(":")[2])
-    return url_for("readers", q=one.id) if item.kind == "ownerless" else None
+        return url_for("event", id=example.id)
+    if item.kind == "unknown_prices":  # The buyer, who may need access until a plan has the price.
+        return url_for("readers", q=example.text.rpartition(":")[2])
+    return url_for("readers", q=example.id) if item.kind == "ownerless" else None

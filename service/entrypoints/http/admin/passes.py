@@ -1,4 +1,4 @@
-"""Story passes: a link that opens one story for whoever has it; made, listed, taken back."""
+"""Gift links (story passes): links that open one story for whoever has them; create, list and revoke."""
 
 from __future__ import annotations
 
@@ -6,74 +6,82 @@ from typing import Any
 
 from flask import Flask, Response, request, url_for
 
-from service.entrypoints.http import idempotency as repeats
+from service.entrypoints.http import idempotency
 from service.entrypoints.http import request_bodies as bodies
-from service.entrypoints.http.admin import time_inputs as moments
-from service.entrypoints.http.admin.frame import Frame, actor, form, needs, once, reason, show
-from service.entrypoints.http.admin.lists import SHOWN, page_of, without_after
-from service.entrypoints.http.admin.reader import given
-from service.entrypoints.http.api.passes import LIST, checked, link_of, listing, made, revoked, shown
+from service.entrypoints.http.admin.page_context import PageContext, current_actor, render, requires, submit_once
+from service.entrypoints.http.admin.request_inputs import (
+    EXPIRIES,
+    PAGE_SIZE,
+    checked_id,
+    filters_in_address,
+    form_field,
+    optional_reason,
+    read_expiry,
+    requested_page,
+    submitted_fields,
+)
+from service.entrypoints.http.api.passes import LIST, link_of, listing, made, revoked, shown
 from service.entrypoints.http.errors import Problem
 from service.entrypoints.responses.pass_schemas import PassIn
 
-ENDS = tuple(pair for pair in moments.ENDS if pair[0] != "never")
 
+def register(app: Flask, context: PageContext) -> None:
+    """Add the gift links."""
+    service = context.service
+    catalogue = service.desk.catalogue
 
-def register(page: Flask, frame: Frame) -> None:
-    """Adds them."""
-    service, zone = frame.service, frame.service.desk.catalogue.zone
-
-    @page.get("/passes")
-    @needs("viewer")
+    @app.get("/passes")
+    @requires("viewer")
     def passes() -> Response:
-        return _listed()
+        return show_list()
 
-    @page.get("/pass")
-    @needs("viewer")
+    @app.get("/pass")
+    @requires("viewer")
     def story_pass() -> Response:
-        one = shown(service, checked(request.args.get("id", "")), frame.now)
-        return show("pass.html", one=one, link=link_of(frame.service.desk.catalogue, one))
+        one = shown(service, checked_id(request.args.get("id"), "id"), context.now)
+        return render("pass.html", one=one, link=link_of(catalogue, one))
 
-    @page.post("/passes")
-    @needs("granter")
-    def make_pass() -> Response:
+    @app.post("/passes")
+    @requires("granter")
+    def create_pass() -> Response:
         def work() -> tuple[str, str]:
-            openings = form("openings") or ""
-            told: dict[str, Any] = {
-                "story": form("story"),
-                # More digits than Python reads are too many people, too.
+            openings = form_field("openings") or ""
+            body: dict[str, Any] = {
+                "story": form_field("story"),
+                # 18 digits are refused as too large, like any longer number, which Python might refuse to convert.
                 "openings": int(openings[:18]) if openings.isascii() and openings.isdigit() else openings,
-                "until": moments.end(frame.now, zone),
+                "until": read_expiry(context.now, catalogue.zone),
                 "reason": request.form.get("reason", ""),
             }
-            one = made(service, bodies.check(PassIn(), told), actor(), frame.now, named=repeats.token())
-            return "The pass is made; its link is below.", url_for("story_pass", id=one["id"])
+            data = bodies.check(PassIn(), body)
+            one = made(service, data, current_actor(), context.now, named=idempotency.token())
+            return "Gift link created. Copy it below.", url_for("story_pass", id=one["id"])
 
         try:
-            return once(frame, work)
+            return submit_once(context, work)
         except Problem as problem:
-            return _listed(problem)
+            return show_list(problem)
 
-    @page.post("/pass/revoke")
-    @needs("granter")
+    @app.post("/pass/revoke")
+    @requires("granter")
     def revoke_pass() -> Response:
-        name = checked(form("id") or "")
+        name = checked_id(form_field("id"), "id")
 
         def work() -> tuple[str, str]:
-            revoked(service, name, reason(), actor(), frame.now)
-            return "The pass is revoked: its link opens nothing any more.", url_for("story_pass", id=name)
+            revoked(service, name, optional_reason(), current_actor(), context.now)
+            return "Gift link revoked. It no longer opens the story.", url_for("story_pass", id=name)
 
-        return once(frame, work)
+        return submit_once(context, work)
 
-    def _listed(problem: Problem | None = None) -> Response:
-        found, following = listing(service, page_of(LIST, limit=SHOWN), frame.now)
-        return show(
+    def show_list(problem: Problem | None = None) -> Response:
+        found, following = listing(service, requested_page(LIST, limit=PAGE_SIZE), context.now)
+        return render(
             "passes.html",
             status=problem.status if problem is not None else 200,
             passes=found,
             following=following,
-            ends=ENDS,
+            expiries=[choice for choice in EXPIRIES if choice[0] != "never"],
             problem=problem,
-            given=given(),
-            without_after=without_after(),
+            fields=submitted_fields(),
+            filters=filters_in_address(),
         )

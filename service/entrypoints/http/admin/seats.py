@@ -1,4 +1,4 @@
-"""The seats of a group's subscription: how many are paid for, who has one; given and taken back."""
+"""The seats of a group subscription: how many are paid for, who has one, assign and remove."""
 
 from __future__ import annotations
 
@@ -11,81 +11,81 @@ from service.adapters.redis.stripe_objects.objects import StoredObject
 from service.domain.catalogue import Catalogue
 from service.domain.errors import NoSeats, SeatsFull, UnknownSubscription
 from service.domain.sources import Standing
-from service.entrypoints.http.admin.frame import Frame, actor, form, needs, once, reason, show
-from service.entrypoints.http.admin.reader import the_reader
-from service.entrypoints.http.api.links_and_seats import group_told, path_id
+from service.entrypoints.http.admin.page_context import PageContext, current_actor, render, requires, submit_once
+from service.entrypoints.http.admin.request_inputs import checked_id, form_field, optional_reason, reader_id
+from service.entrypoints.http.api.links_and_seats import group_told
 from service.entrypoints.http.errors import Problem
 from service.use_cases.subscriptions.administration import Group
 
 
-def register(page: Flask, frame: Frame) -> None:
-    """Adds them."""
-    admin = frame.service.stripe_admin
+def register(app: Flask, context: PageContext) -> None:
+    """Add the seats of a group."""
+    admin = context.service.stripe_admin
 
-    @page.get("/seats")
-    @needs("viewer")
+    @app.get("/seats")
+    @requires("viewer")
     def seats() -> Response:
-        return _shown(path_id("subscription", request.args.get("id", "").strip()))
+        return show(checked_id(request.args.get("id"), "subscription"))
 
-    @page.post("/seats/give")
-    @needs("granter")
-    def give_seat() -> Response:
-        name = path_id("subscription", form("id") or "")
+    @app.post("/seats/give")
+    @requires("granter")
+    def assign_seat() -> Response:
+        name = checked_id(form_field("id"), "subscription")
 
-        def work() -> tuple[str, str]:
-            reader = the_reader(form("reader"))
-            group(lambda: admin.give_seat(name, reader, actor(), frame.now))
-            return "The seat is given.", url_for("seats", id=name)
+        def work() -> str:
+            reader = reader_id(form_field("reader"))
+            _known(lambda: admin.give_seat(name, reader, current_actor(), context.now))
+            return "Seat assigned."
 
-        return _tried(name, work)
+        return submit(name, work)
 
-    @page.post("/seats/take")
-    @needs("granter")
-    def take_seat() -> Response:
-        name = path_id("subscription", form("id") or "")
+    @app.post("/seats/take")
+    @requires("granter")
+    def remove_seat() -> Response:
+        name = checked_id(form_field("id"), "subscription")
 
-        def work() -> tuple[str, str]:
-            reader = the_reader(form("reader"))
-            group(lambda: admin.take_seat(name, reader, actor(), frame.now, reason=reason()))
-            return "The seat is free again.", url_for("seats", id=name)
+        def work() -> str:
+            reader = reader_id(form_field("reader"))
+            _known(lambda: admin.take_seat(name, reader, current_actor(), context.now, reason=optional_reason()))
+            return "Seat removed."
 
-        return _tried(name, work)
+        return submit(name, work)
 
-    def _tried(name: str, work: Callable[[], tuple[str, str]]) -> Response:
+    def submit(name: str, work: Callable[[], str]) -> Response:
         try:
-            return once(frame, work)
+            return submit_once(context, lambda: (work(), url_for("seats", id=name)))
         except Problem as problem:
-            return _shown(name, problem)
+            return show(name, problem)
 
-    def _shown(name: str, problem: Problem | None = None) -> Response:
-        told: dict[str, Any] = group_told(group(lambda: admin.group(name, frame.now)))
-        stored = frame.service.engine.objects.load(f"subscription:{name}")
-        return show(
+    def show(name: str, problem: Problem | None = None) -> Response:
+        group: dict[str, Any] = group_told(_known(lambda: admin.group(name, context.now)))
+        stored = context.service.engine.objects.load(f"subscription:{name}")
+        return render(
             "seats.html",
             status=problem.status if problem is not None else 200,
-            group=told,
+            group=group,
             owner=stored.owner.reader,
-            shut=_shut(stored, frame.service.desk.catalogue, frame.now),
+            inactive_status=_inactive_status(stored, context.service.desk.catalogue, context.now),
             problem=problem,
-            typed=form("reader") or "",
+            typed=form_field("reader") or "",
         )
 
 
-def _shut(stored: StoredObject, catalogue: Catalogue, now: float) -> str | None:
-    """Stripe's word for a group by whose seats nobody reads now; `None` where they open what they should."""
+def _inactive_status(stored: StoredObject, catalogue: Catalogue, now: float) -> str | None:
+    """Return Stripe's status of a group whose seats give no access now; `None` if they do."""
     source = stored.told.source if stored.told is not None else None
     held = [one for one in source.holdings(catalogue) if one.plan and catalogue.plans[one.plan].seats] if source else []
-    opens = any(one.standing_at(now) in (Standing.GOOD, Standing.GRACE) for one in held)
-    return held[0].status if held and not opens else None
+    is_active = any(one.standing_at(now) in (Standing.GOOD, Standing.GRACE) for one in held)
+    return held[0].status if held and not is_active else None
 
 
-def group(work: Callable[[], Group]) -> Group:
-    """A group. `Problem` 404, 409."""
+def _known(work: Callable[[], Group]) -> Group:
+    """Return a group. `Problem` 404, 409."""
     try:
         return work()
     except UnknownSubscription:
-        raise Problem(404, "This subscription is not known, here or at Stripe.") from None
+        raise Problem(404, "No subscription with this ID, here or at Stripe.") from None
     except NoSeats:
-        raise Problem(409, "This subscription is of no plan with seats.") from None
+        raise Problem(409, "This subscription has no plan with seats.") from None
     except SeatsFull:
-        raise Problem(409, "Every seat that is paid for is given. Take one back first, or buy more.") from None
+        raise Problem(409, "All seats are assigned. Remove one first, or buy more seats.") from None

@@ -1,9 +1,8 @@
-"""Who is signed in: a sealed cookie that names a key by its digest, and never holds the key; or a person and her role.
+"""Who is signed in: a sealed cookie with the digest of the user's key, or with a name and role from OpenID Connect.
 
-A session ends 30 minutes after it was last used and 12 hours after it began, with its key, by signing out, and by signing
-out everywhere; the last three within a second or two on every worker. What its owner may do is asked of the key each
-time, so a role is never older than the key's. Who came by OpenID Connect has the role of that moment, for as long as the
-provider and the roles of its groups are set as they were.
+The cookie never holds the key. A session expires 30 minutes after its last use and 12 hours after its start. Revoking its
+key, signing out and signing out everywhere end it within two seconds on every worker. A key's role is looked up at each
+request. A user of OpenID Connect keeps the role of the sign-in, until the provider's settings or its groups' roles change.
 """
 
 from __future__ import annotations
@@ -21,119 +20,125 @@ from service.domain.roles import Role
 from service.entrypoints.http.guards import Principal
 
 COOKIE = "paywall_session"
-IDLE, LONGEST = 30 * 60, 12 * 3_600
+IDLE_LIMIT, TOTAL_LIMIT = 30 * 60, 12 * 3_600
 """Seconds."""
-TOUCH_EVERY = 60
-"""Seconds of use after which the cookie is sealed anew."""
+REFRESH_INTERVAL = 60
+"""Seconds of use after which the browser gets a new cookie."""
 
-OPENID = "oidc:"
-"""Stands before the names of those who came by OpenID Connect; no key's name begins so."""
+OPENID_PREFIX = "oidc:"
+"""Prefix of the names of OpenID Connect users; no key's name starts with it."""
 
-SCHEMA = 2
+COOKIE_SCHEMA = 2
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list).decode
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A browser's visit. `mark` is the digest of the key in hex; `role` is set where no key says it (OpenID Connect), and
-    `terms` is then the mark of the settings that gave it.
+    """A browser's session; `name` is `None` before the sign-in.
+
+    `key_digest` is in hex. Without a key (OpenID Connect), `role` is the role that the provider's groups gave, and
+    `openid_settings` identifies the settings by which they did. The order of the fields is that of the cookie.
     """
 
     id: str
     name: str | None
-    mark: str | None
+    key_digest: str | None
     role: Role | None
-    begun: int
-    seen: int
+    started_at: int
+    last_used_at: int
     epoch: int
-    terms: str | None = None
+    openid_settings: str | None = None
 
     @property
-    def over_at(self) -> int:
-        return min(self.seen + IDLE, self.begun + LONGEST)
+    def expires_at(self) -> int:
+        return min(self.last_used_at + IDLE_LIMIT, self.started_at + TOTAL_LIMIT)
+
+    @property
+    def owner(self) -> str:
+        """The name under which all sessions of a user are ended."""
+        return f"key:{self.name}" if self.key_digest is not None else f"{OPENID_PREFIX}{self.name}"
 
 
 class Sessions:
-    """Begins, opens and ends sessions. `StoreUnavailable` where the store is needed and away."""
+    """Creates, reads and ends sessions.
+
+    Raises:
+        StoreUnavailable: if a method needs the store and it is unavailable.
+    """
 
     def __init__(
         self,
         sealer: Callable[[], Sealer],
         signer: Callable[[], Signer],
         ended: EndedSessions,
-        of_digest: Callable[[bytes], Principal | None],
+        principal_of_digest: Callable[[bytes], Principal | None],
         clock: Callable[[], float],
-        terms: str | None = None,
+        openid_settings: str | None = None,
     ) -> None:
-        """`clock` is the wall's: a demo's time machine signs nobody out. `terms` marks the settings of OpenID Connect."""
+        """`clock` is the wall clock. `openid_settings` identifies the current settings of OpenID Connect."""
         self._sealer = sealer
         self._signer = signer
         self._ended = ended
-        self._of_digest = of_digest
+        self._principal_of_digest = principal_of_digest
         self._clock = clock
-        self._terms = terms
+        self._openid_settings = openid_settings
 
-    def stranger(self) -> Session:
-        """Nobody's session: what a form needs before somebody signs in by it."""
+    def create_anonymous(self) -> Session:
+        """Return a session for a browser that is not signed in; the sign-in form needs its token."""
         now = int(self._clock())
         return Session(token_hex(16), None, None, None, now, now, 0)
 
-    def begin(self, name: str, *, key: bytes | None = None, role: Role | None = None) -> Session:
-        """A session of whoever has this key (its digest), or of who has this role without one."""
+    def create(self, name: str, *, key: bytes | None = None, role: Role | None = None) -> Session:
+        """Return a session for the owner of a key (its digest), or for an OpenID Connect user with this role."""
         now = int(self._clock())
-        mark = key.hex() if key is not None else None
-        terms = self._terms if key is None else None
-        return Session(token_hex(16), name, mark, role, now, now, self._ended.epoch(self._whose(name, mark)), terms)
+        settings = self._openid_settings if key is None else None
+        new = Session(token_hex(16), name, key.hex() if key is not None else None, role, now, now, 0, settings)
+        return replace(new, epoch=self._ended.epoch(new.owner))
 
-    def seal(self, session: Session) -> str:
-        """The session as a cookie's value."""
-        return self._sealer().seal(_encode([SCHEMA, *astuple(session)]))
+    def encode_cookie(self, session: Session) -> str:
+        """Return the cookie's value for a session."""
+        return self._sealer().seal(_encode([COOKIE_SCHEMA, *astuple(session)]))
 
-    def open(self, cookie: str | None) -> Session | None:
-        """The session in a cookie; `None` for one that is not ours, or whose time is over."""
+    def decode_cookie(self, cookie: str | None) -> Session | None:
+        """Return the session in a cookie; `None` if the cookie is not ours, or the session expired."""
         text = self._sealer().open(cookie) if cookie and cookie.isascii() else None
         if text is None:
             return None
         schema, *values = _decode(text)
-        if schema != SCHEMA:
+        if schema != COOKIE_SCHEMA:
             return None
         session = Session(*values)
-        return session if self._clock() < session.over_at else None
+        return session if self._clock() < session.expires_at else None
 
-    def principal(self, session: Session) -> Principal | None:
-        """Who is signed in by it now; `None` for a stranger's, and for one that was ended."""
-        if session.name is None:
+    def find_principal(self, session: Session) -> Principal | None:
+        """Return who is signed in; `None` if nobody is, or the session was ended."""
+        if session.name is None or not self._ended.holds(session.id, session.owner, session.epoch):
             return None
-        if not self._ended.holds(session.id, self._whose(session.name, session.mark), session.epoch):
-            return None
-        if session.mark is None:
-            given = session.role is not None and session.terms is not None and session.terms == self._terms
-            return Principal(OPENID + session.name, cast(Role, session.role)) if given else None
-        found = self._of_digest(bytes.fromhex(session.mark))
+        if session.key_digest is None:
+            settings = session.openid_settings
+            is_current = session.role is not None and settings is not None and settings == self._openid_settings
+            return Principal(OPENID_PREFIX + session.name, cast(Role, session.role)) if is_current else None
+        found = self._principal_of_digest(bytes.fromhex(session.key_digest))
         return found if found is not None and found.role != "site" else None
 
-    def touched(self, session: Session) -> Session | None:
-        """The session as used now, where that is worth telling the browser."""
+    def refresh(self, session: Session) -> Session | None:
+        """Return the session as used now; `None` if the browser's cookie is recent enough."""
         now = int(self._clock())
-        return replace(session, seen=now) if now - session.seen >= TOUCH_EVERY else None
+        return replace(session, last_used_at=now) if now - session.last_used_at >= REFRESH_INTERVAL else None
 
-    def end(self, session: Session) -> None:
-        """Signs this session out, also for whoever copied its cookie."""
-        self._ended.end(session.id, session.begun + LONGEST, self._clock())
+    def sign_out(self, session: Session) -> None:
+        """End this session, also for a copy of its cookie."""
+        self._ended.end(session.id, session.started_at + TOTAL_LIMIT, self._clock())
 
-    def end_all(self, session: Session) -> None:
-        """Signs its owner out everywhere."""
-        self._ended.end_all(self._whose(session.name or "", session.mark))
+    def sign_out_everywhere(self, session: Session) -> None:
+        """End every session of this session's user."""
+        self._ended.end_all(session.owner)
 
-    def token(self, session: Session) -> str:
-        """What every form of this session has to bring along."""
+    def form_token(self, session: Session) -> str:
+        """Return the token that every form of this session carries."""
         return self._signer().mark(b"form:" + session.id.encode())
 
-    def brought(self, session: Session, token: str) -> bool:
-        """Whether a form is of this session."""
+    def is_form_token(self, session: Session, token: str) -> bool:
+        """Return whether a form's token belongs to this session."""
         return self._signer().made(b"form:" + session.id.encode(), token)
-
-    @staticmethod
-    def _whose(name: str, mark: str | None) -> str:
-        return f"key:{name}" if mark is not None else f"{OPENID}{name}"

@@ -1,85 +1,190 @@
-"""The sign-in page, signing in by a key, which is typed once and kept nowhere; signing out, here or everywhere."""
+"""Sign-in with an API key or with OpenID Connect, and sign-out.
+
+A key is typed once and not kept. An attempt with OpenID Connect is in a sealed cookie, so that nobody is signed in by a link
+that another person started. A failure leads to the sign-in page, at an address without the provider's code.
+"""
 
 from __future__ import annotations
 
 from typing import cast
 from urllib.parse import urlsplit
 
+import msgspec
 from flask import Flask, Response, g, redirect, request, url_for
 
-from service.adapters.openid.settings import OpenIdSettings
-from service.entrypoints.http.admin.frame import Frame, asked, form, needs, open_door, said, session, show
+from service.adapters.observability.logs import log
+from service.adapters.openid.errors import SignInFailed
+from service.adapters.openid.identity import StaffIdentity
+from service.adapters.openid.sign_in import ATTEMPT_SECONDS, SignIn, SignInAttempt
+from service.domain import ids
+from service.domain.errors import StoreUnavailable
+from service.entrypoints.http.admin.page_context import (
+    PageContext,
+    current_session,
+    is_secure,
+    public,
+    redirect_with_message,
+    render,
+    requires,
+)
+from service.entrypoints.http.admin.request_inputs import form_field, query_field
 from service.entrypoints.http.admin.sessions import COOKIE
 from service.entrypoints.http.errors import Problem
 from service.entrypoints.http.guards import Keyring, Principal, digest
-from service.entrypoints.responses import labels as wording
+from service.entrypoints.responses.labels import SIGN_IN_ERRORS
+
+ATTEMPT_COOKIE = "paywall_sign_in"
+ATTEMPT_PATH = "/admin/sign-in"
+LONGEST_THEN = 1_000
+"""Characters of the path to go to after the sign-in; browsers keep cookies of up to 4 096 bytes."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(SignInAttempt).decode
 
 
-def register(page: Flask, frame: Frame, keyring: Keyring, openid: OpenIdSettings | None) -> None:
-    """Adds the way in and the ways out. The page leads to the provider, too, where there is one."""
+def register(app: Flask, context: PageContext, keyring: Keyring, provider: SignIn | None) -> None:
+    """Add sign-in and sign-out; the routes of OpenID Connect answer 404 without a provider."""
+    _register_key_sign_in(app, context, keyring, provider)
+    _register_openid_sign_in(app, context, provider)
+    _register_sign_out(app, context)
 
-    def door(status: int, **said: str | None) -> Response:
-        return show("sign_in.html", status=status, openid=openid, **said)
 
-    @page.get("/sign-in")
-    @open_door
+def _register_key_sign_in(app: Flask, context: PageContext, keyring: Keyring, provider: SignIn | None) -> None:
+    settings = provider.settings if provider is not None else None
+
+    @app.get("/sign-in")
+    @public
     def sign_in() -> Response:
         if g.principal is not None:
-            return cast(Response, redirect(local(asked("then")), 303))
-        if g.strange:
-            # The form of a stranger needs a session too, or another site could sign somebody in as whom it likes.
-            g.begin = g.session
-        status, refused = _refused(openid)
-        over = "Your session is over. Sign in to go on." if asked("over") and not refused else None
-        return door(status, then=asked("then"), refused=refused, over=over)
+            return cast(Response, redirect(_local_path(query_field("then")), 303))
+        if g.is_new_session:
+            # Without a session of its own for the form, another site could sign a browser in under its own key.
+            g.started_session = g.session
+        status, error = 200, None
+        if settings is not None and (kind := query_field("refused")) in SIGN_IN_ERRORS:
+            status, error = SIGN_IN_ERRORS[kind][0], SIGN_IN_ERRORS[kind][1].format(host=settings.host)
+        expired = "Your session expired. Sign in again." if query_field("over") and not error else None
+        then = query_field("then")
+        return render("sign_in.html", status=status, openid=settings, then=then, error=error, expired=expired)
 
-    @page.post("/sign-in")
-    @open_door
-    def let_in() -> Response:
-        key = form("key") or ""
+    @app.post("/sign-in")
+    @public
+    def sign_in_with_key() -> Response:
+        key = form_field("key") or ""
         try:
-            who = whose(keyring, key)
+            principal = _find_owner(keyring, key)
         except Problem as problem:
-            wrong = "This key is not known, or was ended." if problem.status == 401 else problem.detail
-            return door(problem.status, then=form("then"), wrong=wrong)
-        g.begin = frame.sessions.begin(who.name, key=digest(key))
-        return cast(Response, redirect(local(form("then")), 303))
+            error = "This key is unknown or was revoked." if problem.status == 401 else problem.detail
+            then, status = form_field("then"), problem.status
+            return render("sign_in.html", status=status, openid=settings, then=then, error=error, key_error=True)
+        g.started_session = context.sessions.create(principal.name, key=digest(key))
+        return cast(Response, redirect(_local_path(form_field("then")), 303))
 
-    @page.post("/sign-out")
-    @needs("viewer")
+
+def _find_owner(keyring: Keyring, key: str) -> Principal:
+    """Return whose key was typed; wrong keys count toward the API's limit. `Problem` 401, 403, 429."""
+    principal = keyring.principal(f"Bearer {key}", request.remote_addr or "")
+    if principal.role == "site":
+        raise Problem(403, "This is the website’s key. Sign in with an admin key.")
+    return principal
+
+
+def _local_path(path: str | None) -> str:
+    """Return the address of a path of these pages; of the overview for anything else."""
+    if path is None or not path.startswith("/") or path.startswith(("//", "/\\")) or urlsplit(path).netloc:
+        return url_for("overview")
+    return f"/admin{path}"
+
+
+def _register_sign_out(app: Flask, context: PageContext) -> None:
+    @app.post("/sign-out")
+    @requires("viewer")
     def sign_out() -> Response:
-        frame.sessions.end(session())
-        return _out("You are signed out.")
+        context.sessions.sign_out(current_session())
+        return signed_out("You are signed out.")
 
-    @page.post("/sign-out-everywhere")
-    @needs("viewer")
+    @app.post("/sign-out-everywhere")
+    @requires("viewer")
     def sign_out_everywhere() -> Response:
-        frame.sessions.end_all(session())
-        return _out("You are signed out, on every device.")
+        context.sessions.sign_out_everywhere(current_session())
+        return signed_out("You are signed out on every device.")
 
-    def _out(message: str) -> Response:
-        answer = said(frame, message, url_for("sign_in"))
+    def signed_out(message: str) -> Response:
+        answer = redirect_with_message(context, message, url_for("sign_in"))
         answer.delete_cookie(COOKIE, path="/admin")
         g.principal = None
         return answer
 
 
-def _refused(openid: OpenIdSettings | None) -> tuple[int, str | None]:
-    """The status and why the provider's way in led back here, where it did."""
-    found = wording.NOT_SIGNED_IN.get(asked("refused") or "") if openid is not None else None
-    return (200, None) if found is None or openid is None else (found[0], found[1].format(host=openid.host))
+def _register_openid_sign_in(app: Flask, context: PageContext, provider: SignIn | None) -> None:
+    def required_provider() -> SignIn:
+        if provider is None:
+            raise Problem(404, "Sign-in with OpenID Connect is not set up.")
+        return provider
+
+    @app.get("/sign-in/begin")
+    @public
+    def begin_at_provider() -> Response:
+        then = query_field("then")
+        try:
+            address, attempt = required_provider().begin(then if then and len(then) <= LONGEST_THEN else None)
+        except SignInFailed as error:
+            return _redirect_with_error(error.kind, error.reason, then)
+        answer = cast(Response, redirect(address, 303))
+        sealed = context.service.secrets.sealer("openid").seal(_encode(attempt))
+        secure = is_secure() or required_provider().settings.public_url.startswith("https:")
+        answer.set_cookie(
+            ATTEMPT_COOKIE,
+            sealed,
+            max_age=ATTEMPT_SECONDS,
+            path=ATTEMPT_PATH,
+            httponly=True,
+            secure=secure,
+            samesite="Lax",
+        )
+        return answer
+
+    @app.get("/sign-in/return")
+    @public
+    def return_from_provider() -> Response:
+        sign_in = required_provider()
+        attempt = _read_attempt(context)
+        if attempt is None or not attempt.matches(query_field("state") or "", sign_in.clock()):
+            # Keep the cookie: it may belong to another window, which is still at the provider.
+            return _redirect_with_error("lost", "no_attempt" if attempt is None else "state", None)
+        answer = _finish_attempt(context, sign_in, attempt)
+        answer.delete_cookie(ATTEMPT_COOKIE, path=ATTEMPT_PATH)
+        return answer
 
 
-def whose(keyring: Keyring, key: str) -> Principal:
-    """Whose key was typed; wrong ones count as the API's do. `Problem` 401, 403, 429."""
-    who = keyring.principal(f"Bearer {key}", request.remote_addr or "")
-    if who.role == "site":
-        raise Problem(403, "This is the website's key; signing in takes an admin's.")
-    return who
+def _read_attempt(context: PageContext) -> SignInAttempt | None:
+    cookie = request.cookies.get(ATTEMPT_COOKIE)
+    text = context.service.secrets.sealer("openid").open(cookie) if cookie and cookie.isascii() else None
+    try:
+        return _decode(text) if text is not None else None
+    except msgspec.DecodeError:  # Another version of this service sealed it.
+        return None
 
 
-def local(path: str | None) -> str:
-    """A path of this page to go on to; the first page for anything else."""
-    if path is None or not path.startswith("/") or path.startswith(("//", "/\\")) or urlsplit(path).netloc:
-        return url_for("overview")
-    return f"/admin{path}"
+def _finish_attempt(context: PageContext, sign_in: SignIn, attempt: SignInAttempt) -> Response:
+    try:
+        identity = sign_in.finish(attempt, query_field("code"), query_field("error"), query_field("iss"))
+        g.started_session = context.sessions.create(_audit_name(identity), role=identity.role)
+    except SignInFailed as error:
+        return _redirect_with_error(error.kind, error.reason, attempt.then)
+    except StoreUnavailable:
+        return _redirect_with_error("store", "store", attempt.then)
+    return cast(Response, redirect(_local_path(attempt.then), 303))
+
+
+def _audit_name(identity: StaffIdentity) -> str:
+    """Return a user's name for the audit log. `SignInFailed` if it is not an ID, as names of keys are."""
+    try:
+        return ids.read_id(identity.name)
+    except ValueError:
+        raise SignInFailed("no_name", "not_an_id") from None
+
+
+def _redirect_with_error(kind: str, why: str, then: str | None) -> Response:
+    log().warning("openid_sign_in_failed", kind=kind, why=why)
+    return cast(Response, redirect(url_for("sign_in", refused=kind, then=then), 303))

@@ -1,7 +1,6 @@
-"""Plots as SVG, drawn here: stacked bars, lines, and shares with their interval; coloured by classes of the style sheet.
+"""Charts as SVG: stacked bars, lines, and shares with confidence intervals; classes of the style sheet set the colors.
 
-No library: what draws SVG in Python writes styles and scripts into it, which the page's policy refuses, and three kinds of
-plot are less to read than its options (docs/decisions).
+Python's SVG libraries write inline styles and scripts, which the pages' Content-Security-Policy forbids (docs/decisions).
 """
 
 from __future__ import annotations
@@ -14,14 +13,14 @@ from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 560, 200
 LEFT, RIGHT, TOP, BOTTOM = 46, 6, 8, 22
-COLOURS = 8
+COLORS = 8
 
-Say = Callable[[float], str]
+Write = Callable[[float], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One colour of a plot: its name, and a value a day (`None`: nothing was counted)."""
+    """One color of a chart: its name, and a value for each day; `None` if nothing was counted."""
 
     name: str
     values: Sequence[float | None]
@@ -29,17 +28,17 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A share with the bounds between which it lies."""
+    """A share with the bounds of its confidence interval."""
 
     low: float
     value: float
     high: float
 
 
-def bars(days: Sequence[str], series: Sequence[Series], label: str, say: Say) -> Markup:
-    """Stacked bars, one a day."""
+def bars(days: Sequence[str], series: Sequence[Series], label: str, write: Write) -> Markup:
+    """Draw a stacked bar for each day."""
     totals = [sum(one.values[at] or 0 for one in series) for at in range(len(days))]
-    top = ceiling(max(totals, default=0))
+    top = scale_top(max(totals, default=0))
     step = (WIDTH - LEFT - RIGHT) / max(len(days), 1)
 
     def parts() -> Iterator[str]:
@@ -49,33 +48,33 @@ def bars(days: Sequence[str], series: Sequence[Series], label: str, say: Say) ->
                 value = one.values[at] or 0
                 if value:
                     y, height = _y(base + value, top), _y(base, top) - _y(base + value, top)
-                    yield f'<rect class="f{number % COLOURS + 1}" {_box(x, y, step * 0.76, height)}/>'
+                    yield f'<rect class="f{number % COLORS + 1}" {_box(x, y, step * 0.76, height)}/>'
                     base += value
 
-    return _plot(days, series, label, say, top, parts())
+    return _chart(days, series, label, write, top, parts())
 
 
-def lines(days: Sequence[str], series: Sequence[Series], label: str, say: Say) -> Markup:
-    """A line a series; a day without a value leaves a gap."""
-    top = ceiling(max((value for one in series for value in one.values if value is not None), default=0))
+def lines(days: Sequence[str], series: Sequence[Series], label: str, write: Write) -> Markup:
+    """Draw a line for each series; a day without a value leaves a gap."""
+    top = scale_top(max((value for one in series for value in one.values if value is not None), default=0))
 
     def parts() -> Iterator[str]:
         for number, one in enumerate(series):
-            colour = number % COLOURS + 1
+            color = number % COLORS + 1
             for run in _runs(one.values):
                 points = " ".join(f"{_x(at, days):.1f},{_y(value, top):.1f}" for at, value in run)
-                yield f'<polyline class="line s{colour}" points="{points}"/>'
+                yield f'<polyline class="line s{color}" points="{points}"/>'
                 if len(run) == 1:
-                    yield f'<circle class="f{colour}" cx="{_x(run[0][0], days):.1f}" cy="{_y(run[0][1], top):.1f}" r="3"/>'
+                    yield f'<circle class="f{color}" cx="{_x(run[0][0], days):.1f}" cy="{_y(run[0][1], top):.1f}" r="3"/>'
 
-    return _plot(days, series, label, say, top, parts())
+    return _chart(days, series, label, write, top, parts())
 
 
 def intervals(
-    days: Sequence[str], found: Sequence[Interval | None], label: str, say: Say, whole: Interval | None
+    days: Sequence[str], found: Sequence[Interval | None], label: str, write: Write, whole: Interval | None
 ) -> Markup:
-    """A dot a day with a whisker from bound to bound; the whole span's interval as a band behind."""
-    top = ceiling(max((one.high for one in (*found, whole) if one is not None), default=0))
+    """Draw a dot with a whisker for each day, and the interval of the whole period as a band behind them."""
+    top = scale_top(max((one.high for one in (*found, whole) if one is not None), default=0))
 
     def parts() -> Iterator[str]:
         if whole is not None:
@@ -87,44 +86,44 @@ def intervals(
                 yield f'<line class="whisker" x1="{x}" x2="{x}" y1="{_y(one.low, top):.1f}" y2="{_y(one.high, top):.1f}"/>'
                 yield f'<circle class="f1" cx="{x}" cy="{_y(one.value, top):.1f}" r="3"/>'
 
-    told = Series("share", [one.value if one is not None else None for one in found])
-    return _plot(days, [told], label, say, top, parts())
+    values = Series("share", [one.value if one is not None else None for one in found])
+    return _chart(days, [values], label, write, top, parts())
 
 
-def key(number: int) -> Markup:
-    """The colour of the series with this number, for a legend."""
+def legend_key(number: int) -> Markup:
+    """Draw the color of the series with this number, for a legend."""
     return Markup(
         '<svg viewBox="0 0 10 10" aria-hidden="true" class="swatch"><rect class="f{}" width="10" height="10" rx="2"/></svg>'
-    ).format(number % COLOURS + 1)
+    ).format(number % COLORS + 1)
 
 
-def ceiling(most: float) -> float:
-    """The top of the scale: the next round number."""
+def scale_top(most: float) -> float:
+    """Return the top of the scale: the next round number."""
     if most <= 0:
         return 1.0
     power = 10.0 ** floor(log10(most))
     return float(next(step for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * power >= most - power / 1e9) * power)
 
 
-def _plot(
-    days: Sequence[str], series: Sequence[Series], label: str, say: Say, top: float, parts: Iterator[str]
+def _chart(
+    days: Sequence[str], series: Sequence[Series], label: str, write: Write, top: float, parts: Iterator[str]
 ) -> Markup:
-    drawn = "".join([*_grid(top, say), *parts, *_dates(days), *_tips(days, series, say)])
+    drawn = "".join([*_grid(top, write), *parts, *_dates(days), *_tips(days, series, write)])
     return Markup('<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
         WIDTH,
         HEIGHT,
         label,
-        Markup(drawn),  # noqa: S704 - drawn from numbers, and from names that are escaped
+        Markup(drawn),  # noqa: S704 - made of numbers and of escaped names
     )
 
 
-def _grid(top: float, say: Say) -> Iterator[str]:
+def _grid(top: float, write: Write) -> Iterator[str]:
     for at in range(5):
         value = top * at / 4
         y = _y(value, top)
         yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         if at % 2 == 0:
-            yield f'<text class="end" x="{LEFT - 6}" y="{y + 4:.1f}">{escape(say(value))}</text>'
+            yield f'<text class="end" x="{LEFT - 6}" y="{y + 4:.1f}">{escape(write(value))}</text>'
 
 
 def _dates(days: Sequence[str]) -> Iterator[str]:
@@ -134,12 +133,14 @@ def _dates(days: Sequence[str]) -> Iterator[str]:
         yield f'<text class="{place}" x="{_x(at, days):.1f}" y="{HEIGHT - 5}">{escape(days[at][5:])}</text>'
 
 
-def _tips(days: Sequence[str], series: Sequence[Series], say: Say) -> Iterator[str]:
-    """What a pointer is told of a day: an invisible column with a title."""
+def _tips(days: Sequence[str], series: Sequence[Series], write: Write) -> Iterator[str]:
+    """Yield the tooltip of each day: an invisible column with a title."""
     step = (WIDTH - LEFT - RIGHT) / max(len(days), 1)
     for at, day in enumerate(days):
-        told = [f"{one.name}: {say(value)}" for one in series if (value := one.values[at]) is not None and value != 0]
-        text = escape("\n".join([day, *(told or ["nothing"])]))
+        lines = [
+            f"{one.name}: {write(value)}" for one in series if (value := one.values[at]) is not None and value != 0
+        ]
+        text = escape("\n".join([day, *(lines or ["none"])]))
         column = _box(LEFT + at * step, TOP, step, HEIGHT - TOP - BOTTOM)
         yield f'<rect fill="transparent" {column}><title>{text}</title></rect>'
 

@@ -1,4 +1,4 @@
-// Moments in the browser's own time zone, the zone for what is typed, "/" for the search, one press a button.
+// Shows times in the browser's time zone, sends that zone with typed times, focuses the search on "/", and prevents double submits.
 "use strict";
 (() => {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -43,7 +43,7 @@
     if (button) navigator.clipboard.writeText(button.dataset.copy).then(() => { button.textContent = "Copied"; });
   });
   document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center", behavior: "instant" });
-  // What a view opened for a failed form comes into sight, and its first message is read out.
+  // Scroll to the form that was rejected; screen readers then read its error.
   const refusal = document.querySelector(".refusal");
   if (refusal) { refusal.tabIndex = -1; refusal.focus(); }
 })();

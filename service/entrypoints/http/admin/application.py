@@ -1,0 +1,270 @@
+"""The application that serves the staff pages: authorization, forgery protection, response headers, errors and all views."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, current_app, g, redirect, request, url_for
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+from service.adapters.observability.logs import log as application_log
+from service.adapters.observability.logs import where
+from service.adapters.openid.settings import OpenIdSettings
+from service.adapters.openid.sign_in import SignIn
+from service.adapters.redis.staff.ended_sessions import EndedSessions
+from service.adapters.redis.staff.idempotency import AT_WORK, Idempotency
+from service.bootstrap import Service
+from service.domain.errors import NewerSchema, StoreUnavailable
+from service.entrypoints.http.admin import (
+    approvals,
+    audit,
+    events,
+    explain,
+    formatting,
+    imports,
+    keys,
+    overview,
+    passes,
+    reader,
+    reader_actions,
+    search,
+    seats,
+    sign_in,
+)
+from service.entrypoints.http.admin.page_context import (
+    FLASH_COOKIE,
+    PageContext,
+    has_role,
+    is_htmx,
+    is_secure,
+    render,
+)
+from service.entrypoints.http.admin.sessions import COOKIE, Sessions
+from service.entrypoints.http.errors import Problem
+from service.entrypoints.http.guards import Keyring
+from service.entrypoints.http.request_log import RequestLog
+from service.entrypoints.responses.labels import ERROR_TITLES, ROLES, TYPED_FIELDS
+from service.use_cases.grants.imports.csv_file import MOST_BYTES
+
+VIEWS = (overview, search, reader, reader_actions, explain, seats, imports, approvals, passes, events, audit, keys)
+
+LARGEST_FORM = 256 * 1024
+LARGEST_FORM_SHOWN = 64 * 1024
+"""Bytes of a rejected form up to which the error page shows its fields again."""
+
+FORM_REJECTED = "Form not accepted"
+HTTP_DETAILS = {
+    404: "This page does not exist.",
+    405: "This address only accepts a form. Go back to the page that has the form.",
+    413: "The upload is too large. A file may have up to 16 MiB and 50 000 rows, a form up to 256 KiB.",
+}
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # With `no-referrer`, browsers would send `Origin: null` with the pages' own forms.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+def mount(
+    app: Flask,
+    service: Service,
+    keyring: Keyring,
+    log: RequestLog,
+    on_keys_changed: Callable[[], None],
+    *,
+    openid: OpenIdSettings | None = None,
+) -> Flask:
+    """Mount the pages under `/admin` of an application, and return their own application.
+
+    `on_keys_changed` is called after a key was created or revoked here. With `openid`, staff can also sign in with that
+    provider. Sessions expire by the wall clock, which the demo does not move.
+    """
+    sessions = Sessions(
+        lambda: service.secrets.sealer("session"),
+        lambda: service.secrets.signer("session"),
+        EndedSessions(service.store),
+        keyring.of_digest,
+        time.time,
+        openid.fingerprint if openid is not None else None,
+    )
+    submissions = Idempotency(service.store, lambda: service.secrets.sealer("idempotency"), AT_WORK)
+    provider = SignIn(openid, time.time) if openid is not None else None
+    pages = _build(PageContext(service, sessions, submissions, on_keys_changed), keyring, log, provider)
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/admin": pages})  # type: ignore[method-assign]  # Flask's own way
+    return pages
+
+
+def _build(context: PageContext, keyring: Keyring, log: RequestLog, provider: SignIn | None) -> Flask:
+    folder = str(Path(__file__).parent / "templates")
+    app = Flask("service.entrypoints.http.admin", template_folder=folder, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES + LARGEST_FORM
+    app.config["MAX_FORM_MEMORY_SIZE"] = LARGEST_FORM
+    app.url_map.strict_slashes = False
+    formatting.register(app, context)
+    sign_in.register(app, context, keyring, provider)
+    for view in VIEWS:
+        view.register(app, context)
+
+    @app.before_request
+    def authorize() -> Response | None:
+        g.begun = log.begin()
+        return _authorize(app, context)
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        _add_headers(response)
+        _update_cookies(response, context)
+        rule = f"/admin{request.url_rule.rule}" if request.url_rule is not None else "unknown"
+        request_id = request.headers.get("X-Request-Id")
+        begun = g.get("begun") or log.begin()
+        response.headers["X-Request-Id"] = log.end(begun, rule, request.method, response.status_code, request_id)
+        return response
+
+    _register_error_pages(app)
+    return app
+
+
+def _authorize(app: Flask, context: PageContext) -> Response | None:
+    """Load the session, and check the view's role and, for a form, its token. `Problem` 401, 403."""
+    view = cast(Any, app.view_functions.get(request.endpoint or ""))
+    if getattr(view, "stateless", False):
+        return None
+    session = context.sessions.decode_cookie(request.cookies.get(COOKIE))
+    g.session = session or context.sessions.create_anonymous()
+    g.is_new_session = session is None
+    g.principal = context.sessions.find_principal(session) if session is not None else None
+    if view is None:
+        return None if g.principal is not None else _redirect_to_sign_in()
+    role = view.required_role
+    if role is not None and g.principal is None:
+        return _redirect_to_sign_in()
+    if role is not None and not has_role(role):
+        raise Problem(403, f"This needs the role “{ROLES[role]}”. Your role is “{ROLES[g.principal.role]}”.")
+    if request.method not in ("GET", "HEAD", "OPTIONS"):
+        _check_form(context)
+    return None
+
+
+def _redirect_to_sign_in() -> Response:
+    """Redirect to the sign-in page, which leads back here. A form must be sent again. `Problem` 401 for one."""
+    back = request.full_path.rstrip("?") if request.method == "GET" else _page_of_form(current_app)
+    to = url_for("sign_in", then=back if back != "/" else None, over=1 if COOKIE in request.cookies else None)
+    if is_htmx():
+        return Response(status=204, headers={"HX-Redirect": to})
+    if request.method == "GET":
+        return cast(Response, redirect(to, 303))
+    raise Problem(401, "You are not signed in, or your session expired. Nothing was changed. Sign in and try again.")
+
+
+def _check_form(context: PageContext) -> None:
+    """Check that a form comes from these pages and this session. `Problem` 403."""
+    if _is_cross_site():
+        raise Problem(403, "Another site sent this form. Nothing was changed.", title=FORM_REJECTED)
+    token = request.form.get("token", "")
+    if g.is_new_session or not context.sessions.is_form_token(g.session, token):
+        detail = "The form belongs to another session. Nothing was changed. Reload the page and try again."
+        raise Problem(403, detail, title=FORM_REJECTED)
+
+
+def _is_cross_site() -> bool:
+    """Return whether another site sent this request (`Sec-Fetch-Site`, else `Origin`)."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    return origin is not None and urlsplit(origin).netloc != request.host
+
+
+def _add_headers(response: Response) -> None:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers.setdefault("Cache-Control", "private, no-store")
+
+
+def _update_cookies(response: Response, context: PageContext) -> None:
+    session = g.get("session")
+    if session is None:
+        return
+    if g.get("flash_shown") and FLASH_COOKIE in request.cookies:
+        response.delete_cookie(FLASH_COOKIE, path="/admin")
+    started = g.get("started_session")
+    kept = started or (context.sessions.refresh(session) if g.get("principal") is not None else None)
+    if kept is not None:
+        with suppress(StoreUnavailable):  # This page reports the outage; the next one sets the cookie.
+            sealed = context.sessions.encode_cookie(kept)
+            response.set_cookie(COOKIE, sealed, path="/admin", httponly=True, secure=is_secure(), samesite="Lax")
+
+
+def _register_error_pages(app: Flask) -> None:
+    @app.errorhandler(Problem)
+    def refused(error: Problem) -> Response:
+        return _error_page(error)
+
+    @app.errorhandler(StoreUnavailable)
+    def unavailable(_: StoreUnavailable) -> Response:
+        # The store may have taken a write that timed out.
+        advice = "Try again in a moment." if request.method == "GET" else "Check whether it was done before you retry."
+        return _error_page(Problem(503, f"The store is unavailable, so nothing can be read or changed. {advice}"))
+
+    @app.errorhandler(NewerSchema)
+    def newer_schema(_: NewerSchema) -> Response:
+        return _error_page(Problem(503, "A newer version of this service wrote to the store. Finish the upgrade."))
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        status = error.code or 500
+        title = "Page not found" if status == 404 else None
+        return _error_page(Problem(status, HTTP_DETAILS.get(status) or error.description or error.name, title=title))
+
+    @app.errorhandler(Exception)
+    def crash(error: Exception) -> Response:
+        application_log().error("crash", error=type(error).__name__, where=where(error))
+        return _error_page(Problem(500, "The service failed. Its log has the details under this request’s ID."))
+
+
+def _error_page(problem: Problem) -> Response:
+    """Render an error with what was typed into the form, and a link back to the form's page."""
+    title = problem.title or ERROR_TITLES.get(problem.status, "Request refused")
+    if is_htmx():
+        return render("error_part.html", status=problem.status, problem=problem, title=title)
+    back, typed = _page_of_form(current_app), _typed_fields()
+    return render("error.html", status=problem.status, problem=problem, title=title, back=back, typed=typed)
+
+
+def _typed_fields() -> list[tuple[str, str]]:
+    """Return the labels and values of the fields that a person typed. A form of another site is not shown again."""
+    # Do not read an upload of somebody who is not signed in, nor again what was too large.
+    small = request.content_length is not None and request.content_length <= LARGEST_FORM_SHOWN
+    is_form = request.method == "POST" and request.mimetype == "application/x-www-form-urlencoded"
+    if not is_form or not small or _is_cross_site():
+        return []
+    return [(label, request.form[name]) for name, label in TYPED_FIELDS.items() if request.form.get(name, "").strip()]
+
+
+def _page_of_form(app: Flask) -> str | None:
+    """Return the path, below `/admin`, of the page that has this form, if the browser names it."""
+    if request.method != "POST" or _is_cross_site():
+        return None
+    referrer = urlsplit(request.headers.get("Referer", ""))
+    path = referrer.path.removeprefix("/admin")
+    if referrer.netloc != request.host or path == referrer.path or path in ("", "/"):
+        return None
+    try:
+        app.url_map.bind("").match(path, method="GET")
+    except HTTPException:
+        return None
+    return f"{path}?{referrer.query}" if referrer.query else path

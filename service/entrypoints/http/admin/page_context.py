@@ -1,0 +1,165 @@
+"""What every page uses: the current session and role, rendering, flash messages, and forms that take effect once.
+
+A view declares the role it requires with `@requires(role)` or `@public`. `application` checks it before every request.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from secrets import token_urlsafe
+from typing import Any, TypeVar, cast
+
+from flask import Response, g, make_response, redirect, render_template, request, url_for
+
+from service.adapters.identifiers import new_token
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.staff.idempotency import Idempotency
+from service.bootstrap import Service
+from service.domain.errors import StoreUnavailable
+from service.domain.roles import RANKS, Role
+from service.entrypoints.http.admin.sessions import Session, Sessions
+from service.entrypoints.http.errors import Problem
+from service.entrypoints.http.guards import Principal
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+FLASH_COOKIE = "paywall_said"
+"""Cookie with the message that the next page shows once; sealed."""
+_FLASH_PREFIX = b"said:"
+
+
+@dataclass(frozen=True)
+class PageContext:
+    """The components that views share."""
+
+    service: Service
+    sessions: Sessions
+    submissions: Idempotency
+    on_keys_changed: Callable[[], None]
+
+    @property
+    def now(self) -> float:
+        """The service's time in epoch seconds; the demo can move it."""
+        return self.service.clock()
+
+
+def requires(role: Role) -> Callable[[View], View]:
+    """Mark a view that needs a signed-in user with at least this role."""
+
+    def mark(view: View) -> View:
+        cast(Any, view).required_role = role
+        return view
+
+    return mark
+
+
+def public(view: View) -> View:
+    """Mark a view that needs no sign-in."""
+    cast(Any, view).required_role = None
+    return view
+
+
+def current_principal() -> Principal | None:
+    """Return who is signed in."""
+    return cast("Principal | None", g.get("principal"))
+
+
+def current_session() -> Session:
+    """Return this browser's session; an anonymous one if nobody is signed in."""
+    return cast(Session, g.session)
+
+
+def has_role(role: Role) -> bool:
+    """Return whether the signed-in user has at least this role."""
+    principal = current_principal()
+    return principal is not None and RANKS[principal.role] >= RANKS[role]
+
+
+def current_actor() -> Actor:
+    """Return the signed-in user and the connection's address, for the audit log."""
+    return Actor(cast(Principal, g.principal).name, request.remote_addr)
+
+
+def is_htmx() -> bool:
+    """Return whether htmx sent this request, and so expects a part of a page."""
+    return "HX-Request" in request.headers
+
+
+def render(template: str, *, status: int = 200, **values: Any) -> Response:
+    """Render a page, or a part of one."""
+    return make_response(render_template(f"admin/{template}", **values), status)
+
+
+def redirect_with_message(context: PageContext, message: str, to: str) -> Response:
+    """Redirect to another page, which shows the message once."""
+    # htmx would follow an ordinary redirect and put the whole next page into this one.
+    answer = Response(headers={"HX-Redirect": to}) if is_htmx() else cast(Response, redirect(to, 303))
+    sealed = context.service.secrets.sealer("session").seal(_FLASH_PREFIX + message.encode())
+    answer.set_cookie(
+        FLASH_COOKIE, sealed, max_age=60, path="/admin", httponly=True, secure=is_secure(), samesite="Lax"
+    )
+    return answer
+
+
+def read_flash_message(context: PageContext) -> str | None:
+    """Return the message that the previous page left for this one."""
+    cookie = request.cookies.get(FLASH_COOKIE)
+    text = context.service.secrets.sealer("session").open(cookie) if cookie and cookie.isascii() else None
+    return text.removeprefix(_FLASH_PREFIX).decode() if text is not None and text.startswith(_FLASH_PREFIX) else None
+
+
+def is_secure() -> bool:
+    """Return whether the browser uses https, as far as this shows behind a proxy.
+
+    Browsers send `Sec-Fetch-Site` only to trustworthy origins: over https, or on the machine itself.
+    """
+    if request.is_secure or request.headers.get("X-Forwarded-Proto") == "https":
+        return True
+    host = request.host.rpartition(":")[0] or request.host
+    return "Sec-Fetch-Site" in request.headers and host not in ("localhost", "127.0.0.1", "[::1]")
+
+
+def reader_url(reader: str) -> str:
+    """Return the address of a reader's page."""
+    return url_for("reader", id=reader)
+
+
+def new_form_token() -> str:
+    """Return a token that makes a form take effect once, however often it is sent."""
+    return token_urlsafe(12)
+
+
+def submit_once(context: PageContext, work: Callable[[], tuple[str, str]]) -> Response:
+    """Do a form's work, unless the same form was sent before; then repeat its outcome.
+
+    `work` returns the message to show and the address to go to.
+
+    Raises:
+        Problem: as `work` raises it; the form may then be sent again. 409 while the first submission is in progress.
+    """
+    form_token = request.form.get("once", "")
+    if not form_token:
+        return redirect_with_message(context, *work())
+    # A page has one token and many forms (a grant has its own), so the fields are part of the scope.
+    fields = repr(sorted(request.form.items(multi=True)))
+    scope = "\n".join(["page", current_session().id, request.path, form_token[:64], fields])
+    first = context.submissions.claim(scope, b"", new_token(time.time()))
+    if first.state == "done":
+        message, _, to = first.body.decode().partition("\n")
+        return redirect_with_message(context, message, to)
+    if first.state == "at_work":
+        raise Problem(409, "This form was just sent and is still in progress. Reload the page in a moment.")
+    g.repeat_token = first.token
+    try:
+        message, to = work()
+    except BaseException as error:
+        # After an outage the outcome is unknown: keep the claim, so that sending the form again resumes the work.
+        with suppress(StoreUnavailable):
+            (context.submissions.release if isinstance(error, Problem) else context.submissions.leave)(scope)
+        raise
+    with suppress(StoreUnavailable):
+        context.submissions.keep(scope, b"", first.token, 303, f"{message}\n{to}".encode())
+    return redirect_with_message(context, message, to)

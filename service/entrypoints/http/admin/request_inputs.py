@@ -1,0 +1,135 @@
+"""Reads what a page's forms and addresses hold: fields, reader IDs, dates and times, and places in a list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import request
+
+from service.domain import ids
+from service.domain.catalogue import DAY
+from service.domain.times import write_time
+from service.entrypoints.http import paging
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.errors import invalid
+from service.entrypoints.responses.schemas import ReasonIn, ReasonMaybeIn
+
+EXPIRIES = (
+    ("7", "in 7 days"),
+    ("30", "in 30 days"),
+    ("90", "in 90 days"),
+    ("365", "in 1 year"),
+    ("date", "on a date…"),
+    ("never", "never"),
+)
+"""The choices of a form for when something expires: days from now, a date, or never."""
+
+PAGE_SIZE = 25
+"""Entries of a list on one page."""
+
+
+def form_field(name: str) -> str | None:
+    """Return a form field without surrounding blanks; `None` if it is empty."""
+    return request.form.get(name, "").strip() or None
+
+
+def query_field(name: str) -> str | None:
+    """Return a field of the address without surrounding blanks; `None` if it is empty."""
+    return request.args.get(name, "").strip() or None
+
+
+def submitted_fields() -> dict[str, Any]:
+    """Return the fields of the form that was sent, to fill it in again; without its tokens."""
+    return {name: value for name, value in request.form.items() if name not in ("token", "once")}
+
+
+def optional_reason() -> str | None:
+    """Return the reason in a form that asks for one. `Problem` 422 if it is too long."""
+    reason: str | None = bodies.check(ReasonMaybeIn(), {"reason": form_field("reason")}).get("reason")
+    return reason
+
+
+def required_reason() -> str:
+    """Return the reason in a form. `Problem` 422 if it is missing or too long."""
+    reason: str = bodies.check(ReasonIn(), {"reason": request.form.get("reason", "")})["reason"]
+    return reason
+
+
+def checked_id(value: str | None, field: str, check: Callable[[str], str] = ids.read_id) -> str:
+    """Return an ID as it was typed or linked. `Problem` 422 that names `field` if it is not an ID."""
+    try:
+        return check((value or "").strip())
+    except ValueError as error:
+        raise invalid([(field, str(error))]) from None
+
+
+def reader_id(value: str | None, field: str = "reader") -> str:
+    """Return a reader's ID as it was typed or linked. `Problem` 422 that names `field` if it is not an ID."""
+    return checked_id(value, field, ids.read_reader)
+
+
+def requested_page(name: str, filters: Collection[str] = (), limit: int = paging.USUAL) -> paging.Page:
+    """Return the part of the list `name` that the address asks for; ignore other parameters. `Problem` 422."""
+    wrong: list[tuple[str, str]] = []
+
+    def read(field: str, parse: Callable[[str], str]) -> str | None:
+        value = query_field(field)
+        try:
+            return parse(value) if value is not None else None
+        except ValueError as error:
+            wrong.append((field, str(error)))
+            return None
+
+    found = {field: value for field in filters if (value := read(field, ids.read_id)) is not None}
+    after = read("after", lambda value: paging.place_in(value, name))
+    if wrong:
+        raise invalid(wrong)
+    return paging.Page(limit, after, found)
+
+
+def filters_in_address() -> dict[str, str]:
+    """Return the address's parameters without the place in the list, for links to its other pages."""
+    return {name: value for name, value in request.args.items() if name != "after" and value}
+
+
+def read_expiry(now: float, site_zone: tzinfo) -> str | None:
+    """Return the expiry that a form chose, as the API writes times; `None` for never. `Problem` 422."""
+    chosen = request.form.get("ends", "")
+    if chosen == "never":
+        return None
+    if chosen == "date":
+        found = read_time(request.form.get("until"), request.form.get("zone"), site_zone, "until")
+        if found is None:
+            raise invalid([("until", "choose the date on which it expires")])
+        return write_time(found)
+    if chosen not in dict(EXPIRIES):
+        raise invalid([("until", "choose when it expires")])
+    return write_time(now + int(chosen) * DAY)
+
+
+def read_time(typed: str | None, zone: str | None, site_zone: tzinfo, field: str) -> float | None:
+    """Return a typed date and time in epoch seconds; `None` if it is empty.
+
+    A time without an offset is in the browser's `zone`, or in the site's if the browser names none.
+
+    Raises:
+        Problem: 422 that names `field` if this is not a date and a time.
+    """
+    if not typed or not typed.strip():
+        return None
+    try:
+        found = datetime.fromisoformat(typed.strip())
+        aware = found if found.tzinfo is not None else found.replace(tzinfo=_find_zone(zone, site_zone))
+        return aware.astimezone(UTC).timestamp()
+    except (ValueError, OverflowError):
+        raise invalid([(field, "must be a date and a time, like 2026-11-20 09:00")]) from None
+
+
+def _find_zone(name: str | None, site_zone: tzinfo) -> tzinfo:
+    try:
+        return ZoneInfo(name) if name else site_zone
+    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+        return site_zone
