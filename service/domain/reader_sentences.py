@@ -62,23 +62,23 @@ def _used_up(decision: Decision, catalogue: Catalogue) -> str:
 
 def _again(decision: Decision, catalogue: Catalogue) -> str:
     resets_at = decision.meter.resets_at if decision.meter else None
-    return f"; more from {format_day(resets_at, catalogue)}" if resets_at is not None else ""
+    return f", more from {format_day(resets_at, catalogue)}" if resets_at is not None else ""
 
 
 def _unavailable(decision: Decision, _: Catalogue) -> str:
     if decision.show == "full":
         return "We cannot look up your subscription right now, so this story is open."
-    return "We cannot look up your subscription right now; please try again in a few minutes."
+    return "We cannot look up your subscription right now. Please try again in a few minutes."
 
 
 SENTENCES: Mapping[Reason, Words] = {
-    Reason.FREE: _plain("This story is free for everybody."),
+    Reason.FREE: _plain("This story is free for everyone."),
     Reason.SUBSCRIPTION: _held("You read this with your {plan} subscription"),
     Reason.TRIAL: _held("You read this with your {plan} trial"),
-    Reason.GRACE: _held("Your last {plan} payment did not go through; you keep reading while it is tried again"),
+    Reason.GRACE: _held("Your last {plan} payment did not go through. You keep access while it is retried"),
     Reason.PASS: _held("You read this with your {plan}"),
-    Reason.SEAT: _held("You read this with a seat of your group's {plan} subscription"),
-    Reason.GRANT: _held("We have given you {plan}"),
+    Reason.SEAT: _held("You read this with a seat in your group's {plan} subscription"),
+    Reason.GRANT: _held("We gave you {plan}"),
     Reason.GIFT: _held("You read this as a gift"),
     Reason.INSTITUTION: _held("You read this with your institution's access"),
     Reason.METERED: _metered,

@@ -64,16 +64,16 @@ def test_sentence_contains_no_internal_data(reason: Reason, until: int | None, p
 @pytest.mark.parametrize(
     ("reason", "until", "words"),
     [
-        (Reason.FREE, None, "This story is free for everybody."),
+        (Reason.FREE, None, "This story is free for everyone."),
         (Reason.SUBSCRIPTION, END, "You read this with your Supporter subscription, at least until 1 December 2026."),
         (
             Reason.SUBSCRIPTION,
             END - 1,
             "You read this with your Supporter subscription, at least until 30 November 2026.",
         ),
-        (Reason.GRANT, None, "We have given you Supporter."),
-        (Reason.METERED, None, "This is one of your 5 free stories; 2 left; more from 1 December 2026."),
-        (Reason.METER_USED_UP, None, "You have read your 5 free stories; more from 1 December 2026."),
+        (Reason.GRANT, None, "We gave you Supporter."),
+        (Reason.METERED, None, "This is one of your 5 free stories; 2 left, more from 1 December 2026."),
+        (Reason.METER_USED_UP, None, "You have read your 5 free stories, more from 1 December 2026."),
         (Reason.SIGN_IN_REQUIRED, None, "Please sign in to read this story."),
     ],
 )

@@ -1,4 +1,4 @@
-"""`paywall digest`: what needs a hand and what ends soon, for cron and mail."""
+"""`paywall digest`: what needs attention and which grants expire soon, for cron and email."""
 
 from __future__ import annotations
 
@@ -9,38 +9,36 @@ import click
 
 from service.entrypoints.cli import context as session
 from service.entrypoints.http.api.reporting import attention
-from service.entrypoints.responses.labels import HANDS
 
 
 def add_to(main: click.Group) -> None:
-    """Adds this command."""
+    """Add this command."""
     main.add_command(digest)
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Exit with status 1 if something needs a hand.")
+@click.option("--check", is_flag=True, help="Exit with status 1 if something needs attention.")
 @session.json_option
 @session.refusals
 def digest(check: bool, as_json: bool) -> None:
-    """Write what needs a hand and what ends soon, for cron and mail.
+    """Write what needs attention and which grants expire soon, for cron and email.
 
-    The exit status is 0 when it was written, whatever it says: cron would else call a quiet reminder a failure. With
-    --check it is 1 if something needs a hand; grants that end soon do not.
+    The exit status is 0, so that cron does not report a reminder as a failure. With --check it is 1 if something needs
+    attention; grants that expire soon do not count.
     """
     with session.service() as service:
-        told = attention(service.attention, service.clock())
-        session.show(told, as_json, lambda: as_text(told))
-    if check and told["needs_hand"]:
+        found = attention(service.attention, service.clock())
+        session.show(found, as_json, lambda: as_text(found))
+    if check and found["needs_hand"]:
         sys.exit(1)
 
 
-def as_text(told: dict[str, Any]) -> str:
-    """The digest for people: what needs a hand first, then what ends soon."""
-    lines = [f"The paywall at {told['at']}"]
-    hand = [item for item in told["items"] if item["needs_hand"]]
-    soon = [item for item in told["items"] if item["count"] and not item["needs_hand"]]
-    lines += ["", "Nothing needs a hand."] if not hand else ["", "Needs a hand"]
-    lines += [line for item in hand for line in _lines(item)]
+def as_text(found: dict[str, Any]) -> str:
+    """Return the digest as plain text: what needs attention first, then what expires soon."""
+    alerts = [item for item in found["items"] if item["needs_hand"]]
+    soon = [item for item in found["items"] if item["count"] and not item["needs_hand"]]
+    lines = [f"Paywall status at {found['at']}", "", "Needs attention" if alerts else "All clear"]
+    lines += [line for item in alerts for line in _lines(item)]
     if soon:
         lines += ["", "Soon", *(line for item in soon for line in _lines(item))]
     return "\n".join(lines)
@@ -50,8 +48,7 @@ def _lines(item: dict[str, Any]) -> list[str]:
     shown = [_example(example) for example in item["examples"]]
     more = item["count"] - len(shown)
     rest = [f"      and {more} more"] if shown and more > 0 else []
-    title = HANDS.get(item["kind"], (item["title"], item["title"]))[item["count"] != 1]
-    return [f"  {item['count']} {title}", f"    {item['mend']} ({item['where']})", *shown, *rest]
+    return [f"  {item['count']} {item['title']}", f"    {item['mend']} ({item['where']})", *shown, *rest]
 
 
 def _example(example: dict[str, Any]) -> str:

@@ -1,12 +1,13 @@
-"""What needs somebody's hand, and where to mend it; for the first page, the API and the digest.
+"""Alerts: what needs attention and where to fix it; for the overview, the API and the digest.
 
-Everything comes from short lists that are written as things happen (`onlooker`, the worker); each entry is asked after
-before it is shown, so what was mended is gone at once, wherever it was mended.
+They come from short lists that the change listeners and the worker write. Each entry is checked again before it is shown, so
+resolved ones disappear immediately.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,14 +21,14 @@ from service.use_cases.subscriptions.full_sync import Swept
 from service.use_cases.subscriptions.processor import Engine
 
 ENDS_WITHIN = 14 * DAY
-TOLD_FOR = DAY
-"""Seconds for which a gap in the events, or a clock that was off, is told of after it was last met with."""
-DRIFT_FOR = 2 * DAY
-CAUGHT_UP_WITHIN = HOUR
-CLOCK_HURTS = 60
+FLAG_SHOWN_FOR = DAY
+"""Seconds for which missed events, or a clock that is behind, stay listed after they were last seen."""
+DRIFT_SHOWN_FOR = 2 * DAY
+CATCH_UP_LIMIT = HOUR
+CLOCK_TOLERANCE = 60
 """Seconds by which our clock may be behind Stripe's."""
 EXAMPLES = 10
-_LOOKED_AT = 50
+_CHECKED = 50
 
 Kind = Literal[
     "dead_letters", "unknown_prices", "ownerless", "grants_ending", "drift", "event_gap", "catch_up_late", "clock"
@@ -36,7 +37,7 @@ Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One case: what it is (an event's, a price's, a grant's id …), whose, when (epoch seconds), and what is to be said."""
+    """One case: the ID of an event, price, grant …, its reader, its time (epoch seconds), and a note."""
 
     id: str
     reader: str | None = None
@@ -46,19 +47,52 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One kind of thing: how many, some of them, and where it is mended. `hand` says whether it has to be."""
+    """An alert: how many cases, some of them, what to do and where. `hand`: whether action is required."""
 
     kind: Kind
     count: int
     hand: bool
-    title: str
     mend: str
     where: str
     examples: Sequence[Example] = field(default_factory=tuple)
 
+    @property
+    def title(self) -> str:
+        """What is wrong, to follow the count."""
+        return TITLES[self.kind][self.count != 1]
+
+
+TITLES: Mapping[Kind, tuple[str, str]] = {
+    "dead_letters": ("Stripe event failed after 10 attempts", "Stripe events failed after 10 attempts"),
+    "unknown_prices": (
+        "purchased price isn't in any plan (buyer has no access)",
+        "purchased prices aren't in any plan (buyers have no access)",
+    ),
+    "ownerless": ("payment not linked to a reader", "payments not linked to a reader"),
+    "event_gap": (
+        "Stripe event was not delivered; the catch-up found it",
+        "Stripe events were not delivered; the catch-up found them",
+    ),
+    "catch_up_late": ("catch-up with Stripe is over an hour late", "catch-ups with Stripe are late"),
+    "drift": (
+        "object differed from Stripe in the last full sync",
+        "objects differed from Stripe in the last full sync",
+    ),
+    "clock": ("server clock is behind Stripe's clock", "server clocks are behind Stripe's clock"),
+    "grants_ending": (
+        f"grant expires within {ENDS_WITHIN // DAY} days",
+        f"grants expire within {ENDS_WITHIN // DAY} days",
+    ),
+}
+"""Title of one case, and of several."""
+
 
 class Attention:
-    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+    """Reads and records alerts.
+
+    Raises:
+        StoreUnavailable: from every method, if the store is unavailable.
+    """
 
     def __init__(self, catalogue: Catalogue, engine: Engine, notes: AttentionStore, ends: GrantEnds) -> None:
         self._catalogue = catalogue
@@ -67,7 +101,7 @@ class Attention:
         self._ends = ends
 
     def items(self, now: float) -> list[Item]:
-        """Every kind, in a fixed order; with the count 0 where all is well."""
+        """Return every kind of alert in a fixed order; the count is 0 if there is none."""
         flags = self._notes.flags()
         return [
             self._dead_letters(),
@@ -86,8 +120,7 @@ class Attention:
             "dead_letters",
             count,
             True,
-            "events of Stripe's were given up after ten tries",
-            "Look at what went wrong, then replay the event (paywall events replay ID).",
+            "Check the error, fix its cause, and replay the event.",
             "/v1/events",
             [Example(event, at=at) for event, at in latest],
         )
@@ -105,21 +138,19 @@ class Attention:
             "unknown_prices",
             len(left),
             True,
-            "prices were bought that no plan has, so they open nothing",
-            "Add the price to a plan in paywall.toml; what was bought counts as soon as it is there.",
+            "Add the price to a plan in paywall.toml. The buyer then has access immediately.",
             "paywall.toml",
             [Example(b.price, text=f"product {b.product or '-'}, in {b.name}") for b in left[:EXAMPLES]],
         )
 
     def _ownerless(self, now: float) -> Item:
-        count, names = self._notes.ownerless(_LOOKED_AT)
+        count, names = self._notes.ownerless(_CHECKED)
         left = self._still_ownerless(names, now)
         return Item(
             "ownerless",
             count - len(names) + len(left),
             True,
-            "payments are nobody's: no reader is named in them",
-            "Link the customer or the subscription to the reader.",
+            "Link the customer or the subscription to a reader.",
             "/v1/readers/{reader}/links",
             [
                 Example(told.ref.id, at=told.created, text=f"customer {told.customer or '-'}")
@@ -128,20 +159,20 @@ class Attention:
         )
 
     def _still_ownerless(self, names: Sequence[str], now: float) -> list[Told]:
-        """Of these, what is paid for, not over and still nobody's; the others are taken out of the list."""
+        """Return which of these are still paid for and unassigned; remove the others from the list."""
         left: list[Told] = []
-        mended: list[str] = []
+        resolved: list[str] = []
         for stored in self._engine.objects.load_all(names):
             told = stored.told
             if stored.owner.reader is not None or told is None or not is_paid_for(told, self._catalogue, now):
-                mended.append(stored.name)
+                resolved.append(stored.name)
             else:
                 left.append(told)
-        self._notes.drop_ownerless(mended)
+        self._notes.drop_ownerless(resolved)
         return left
 
     def tidy(self, now: float) -> None:
-        """Takes out of the lists whatever was mended or is over, however far down it stands; hourly, by the worker."""
+        """Remove resolved and expired entries from the lists; the worker calls this hourly."""
         self._notes.tidy()
         for names in self._notes.all_ownerless():
             self._still_ownerless(names, now)
@@ -152,93 +183,85 @@ class Attention:
             "grants_ending",
             self._ends.count(now, now + ENDS_WITHIN),
             False,
-            f"grants end within {ENDS_WITHIN // DAY} days",
-            "Give the grant another end, where it is to go on.",
+            "Extend the grant if it should continue.",
             "/v1/readers/{reader}/grants/{grant}",
             [
                 Example(e.grant, e.reader, e.until, e.plan or "single features")
                 if e.import_id is None
-                else Example(e.grant, e.reader, e.until, f"{e.plan}, by the import {e.import_id}")
+                else Example(e.grant, e.reader, e.until, f"{e.plan}, from import {e.import_id}")
                 for e in soon
             ],
         )
 
     def _event_gap(self, flags: dict[str, Flag], now: float) -> Item:
-        flag = _recent(flags.get("event_gap"), now, TOLD_FOR)
+        flag = _recent(flags.get("event_gap"), now, FLAG_SHOWN_FOR)
         return Item(
             "event_gap",
             flag.count if flag else 0,
             True,
-            "events of Stripe's never reached us and were found in its list",
-            "See in Stripe's dashboard why deliveries fail: the endpoint's address, its signing secret, a firewall.",
+            "Check in the Stripe Dashboard why deliveries fail: the endpoint's address, its signing secret or a firewall.",
             "paywall doctor",
             _of(flag, "events"),
         )
 
     def _catch_up_late(self, flags: dict[str, Flag], now: float) -> Item:
-        """A service without a key to Stripe has no catch-up, and so none that is late."""
+        # Without a Stripe API key there is no catch-up.
         flag = flags.get("caught_up")
-        late = self._engine.gateway is not None and flag is not None and now - flag.at > CAUGHT_UP_WITHIN
+        late = self._engine.gateway is not None and flag is not None and now - flag.at > CATCH_UP_LIMIT
         return Item(
             "catch_up_late",
             1 if late else 0,
             True,
-            "no catch-up with Stripe's events for over an hour",
-            "See whether a worker runs, and whether Stripe takes the key.",
+            "Check that a worker is running and that Stripe accepts the API key.",
             "paywall doctor",
-            [Example("catch-up", at=flag.at, text="the last one")] if late and flag else [],
+            [Example("catch-up", at=flag.at, text="last run")] if late and flag else [],
         )
 
     def _drift(self, flags: dict[str, Flag], now: float) -> Item:
-        flag = _recent(flags.get("drift"), now, DRIFT_FOR)
+        flag = _recent(flags.get("drift"), now, DRIFT_SHOWN_FOR)
         return Item(
             "drift",
             flag.count if flag else 0,
             True,
-            "objects were not kept as Stripe has them, at the last sweep",
-            "They were mended where Stripe could be read; see whether deliveries arrive, and sweep again.",
+            "Objects that could be read from Stripe are corrected. Check that webhooks arrive, then run the sync again.",
             "paywall reconcile --sweep",
             _of(flag, "sweep"),
         )
 
     def _clock(self, flags: dict[str, Flag], now: float) -> Item:
-        flag = _recent(flags.get("clock"), now, TOLD_FOR)
+        flag = _recent(flags.get("clock"), now, FLAG_SHOWN_FOR)
         return Item(
             "clock",
             1 if flag else 0,
             True,
-            "this machine's clock is behind Stripe's",
-            "Set the clock by NTP: a signature from five minutes ago is refused.",
+            "Synchronize the clock with NTP. Signatures older than five minutes are rejected.",
             "paywall doctor",
             _of(flag, "clock"),
         )
 
-    # What the worker and the webhook have noticed.
+    # Recorded by the worker and the webhook.
 
     def caught_up(self, found: CaughtUp, now: float) -> None:
-        """A catch-up ended."""
+        """Record the result of a catch-up."""
         self._notes.raise_flag("caught_up", found.listed, "", now)
         if found.late:
-            before = _recent(self._notes.flags().get("event_gap"), now, TOLD_FOR)
+            before = _recent(self._notes.flags().get("event_gap"), now, FLAG_SHOWN_FOR)
             count = found.late + (before.count if before else 0)
-            self._notes.raise_flag("event_gap", count, "found by catching up", now)
+            self._notes.raise_flag("event_gap", count, "found by the catch-up", now)
 
     def swept(self, found: Swept, now: float) -> None:
-        """A sweep ended."""
+        """Record the result of a full sync."""
         if not found.drift:
             self._notes.lower_flag("drift")
             return
-        by = {
-            what: sum(drift.what == what for drift in found.drift)
-            for what in dict.fromkeys(d.what for d in found.drift)
-        }
-        unmended = sum(not drift.mended for drift in found.drift)
-        told = ", ".join(f"{count} {what}" for what, count in by.items())
-        self._notes.raise_flag("drift", len(found.drift), f"{told}; {unmended} not mended", now)
+        counts = Counter(drift.what for drift in found.drift)
+        uncorrected = sum(not drift.mended for drift in found.drift)
+        summary = ", ".join(f"{count} {what}" for what, count in counts.items())
+        self._notes.raise_flag("drift", len(found.drift), f"{summary}; {uncorrected} not corrected", now)
 
     def clock_behind(self, seconds: float, now: float) -> None:
-        """An event came that was made in our future."""
-        if seconds > CLOCK_HURTS:
+        """Record that an event was created in our future."""
+        if seconds > CLOCK_TOLERANCE:
             self._notes.raise_flag("clock", round(seconds), f"at least {round(seconds)} s behind", now)
 
 

@@ -102,7 +102,7 @@ def test_invalid_id_token_signs_in_no_admin(visitor: Visitor, forger: Forger, li
     assert (answer.status_code, answer.headers["Location"]) == (303, "/admin/sign-in?refused=unaccepted")
     told = visitor.staff.get("/sign-in?refused=unaccepted")
     assert told.status_code == 403
-    assert f"The answer of {forger.issuer[7:]} did not hold" in plain(told)
+    assert f"The response of {forger.issuer[7:]} is not valid" in plain(told)
     assert not visitor.inside()
 
 
@@ -139,7 +139,7 @@ def test_valid_id_token_signs_in_with_name_and_role(visitor: Visitor, forger: Fo
     assert answer.headers["Location"] == "/admin/reader?id=r-1"
     page = visitor.staff.get("/readers").text
     assert "oidc:ann@example.news" in page
-    assert "Granter – " in page
+    assert "Editor or support (granter) – " in page
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_unreachable_provider_leaves_sign_in_by_key(visitor: Visitor, forger: Fo
     assert answer.headers["Location"] == "/admin/sign-in?refused=away&then=/audit"
     told = visitor.staff.get("/sign-in?refused=away&then=/audit")
     assert told.status_code == 503
-    assert "cannot be asked now" in plain(told)
+    assert "is unavailable" in plain(told)
     assert visitor.staff.sign_in().status_code == 303
     assert visitor.inside()
     assert ADMIN_KEY not in visitor.staff.here

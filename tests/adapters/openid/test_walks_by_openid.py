@@ -9,8 +9,8 @@ from playwright.sync_api import Browser, Page
 
 from tests.adapters.openid.conftest import PASSWORD, Identities
 from tests.adapters.openid.wanderer import Wanderer
-from tests.entrypoints.http.admin.at_the_keyboard import Hands, faults
 from tests.entrypoints.http.admin.conftest import SHOTS
+from tests.entrypoints.http.admin.keyboard_user import KeyboardUser, accessibility_errors
 from tests.serving import Paywall
 
 
@@ -70,11 +70,11 @@ def test_own_approval_cannot_be_confirmed_in_another_session(trusting: Paywall) 
     again, olga = signed_in(trusting, "ann"), signed_in(trusting, "olga")
     approval = trusting.get("/v1/approvals").json()["items"][0]
     assert approval["asked_by"] == "oidc:ann@example.news"
-    assert "You asked for this yourself" in again.go("/admin/approvals").here.text
+    assert "You requested this yourself" in again.go("/admin/approvals").here.text
     fields = next(fields for about, fields in again.forms() if about.get("action") == "/admin/approvals/refuse")
     assert again.go("/admin/approvals/confirm", **fields).here.status_code == 409
     assert len(trusting.get("/v1/approvals").json()["items"]) == 1
-    assert "Confirmed, and done." in olga.go("/admin/approvals").send("/approvals/confirm").here.text
+    assert "The change is in effect." in olga.go("/admin/approvals").send("/approvals/confirm").here.text
     assert trusting.get("/v1/approvals").json()["items"] == []
 
 
@@ -98,7 +98,7 @@ def test_replayed_callback_signs_in_no_admin(trusting: Paywall) -> None:
     address = next(each for each in ann.been if each.startswith(f"{trusting.url}/admin/sign-in/return"))
     thief = Wanderer().go(address)
     assert thief.here.status_code == 400
-    assert "begun in another window" in thief.here.text
+    assert "started in another window" in thief.here.text
     assert ann.go(address).here.url == f"{trusting.url}/admin/"
 
 
@@ -127,8 +127,8 @@ def page(browser: Browser) -> Page:
 def test_openid_sign_in_works_by_keyboard_in_a_browser(page: Page, by_name: Paywall, identities: Identities) -> None:
     said: list[str] = []
     page.on("console", lambda line: said.append(line.text) if "Security Policy" in line.text else None)
-    hands = Hands(page, by_name.env["PAYWALL_PUBLIC_URL"]).open("/admin/reader?id=r-7").to("a.button.main")
-    assert faults(page) == []
+    hands = KeyboardUser(page, by_name.env["PAYWALL_PUBLIC_URL"]).open("/admin/reader?id=r-7").to("a.button.main")
+    assert accessibility_errors(page) == []
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / "admin-walk-openid-door.png", full_page=True)
     page.keyboard.press("Enter")
@@ -144,10 +144,10 @@ def test_openid_sign_in_works_by_keyboard_in_a_browser(page: Page, by_name: Payw
         hands.press("button[value=accept]")
     page.wait_for_url(f"{hands.url}/admin/reader?id=r-7")
     assert "oidc:bea@example.news" in page.inner_text(".menu summary")
-    hands.fold("Give access").type("#reason-new", "press card").send("#give button", "Access granted.")
+    hands.fold("Grant access").type("#reason-new", "press card").send("#give button", "Access granted.")
     assert by_name.ask({"id": "a-story", "tier": "supporters"}, reader="r-7", count=False)["show"] == "full"
     page.screenshot(path=SHOTS / "admin-walk-openid-granted.png", full_page=True)
-    hands.press(".menu summary").send("form[action$='everywhere'] button", "You are signed out, on every device.")
+    hands.press(".menu summary").send("form[action$='everywhere'] button", "You are signed out on every device.")
     assert ours == []
 
 
@@ -156,6 +156,6 @@ def test_openid_sign_in_works_by_keyboard_in_a_browser(page: Page, by_name: Payw
 def test_openid_sign_in_page_works_on_a_dark_phone(browser: Browser, trusting: Paywall) -> None:
     page = browser.new_context(viewport={"width": 390, "height": 800}, color_scheme="dark").new_page()
     page.goto(f"{trusting.url}/admin/sign-in?refused=no_group")
-    assert faults(page) == []
+    assert accessibility_errors(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     page.screenshot(path=SHOTS / "admin-openid-refused-dark-390.png", full_page=True)

@@ -162,7 +162,7 @@ def test_explain_command_prints_the_decision_of_the_api(service: Paywall) -> Non
     assert service.get(f"/v1/decisions/{now['decision_id']}").json() == now
     text = run(service, "explain", "--reader", "r-1", "--story", "s-1").stdout.splitlines()
     (sentence,) = [line for line in text if line.startswith("To the reader: ")]
-    assert sentence == f"To the reader: We have given you VIP, at least until {datetime.fromisoformat(END):%-d %B %Y}."
+    assert sentence == f"To the reader: We gave you VIP, at least until {datetime.fromisoformat(END):%-d %B %Y}."
     assert any(f"held notebook (until {END})" in line for line in text)
     assert any("history: 1 change of sources" in line for line in text)
     assert any("grant.create by ann: a secret of the newsroom" in line for line in text)

@@ -171,7 +171,7 @@ def test_ending_grants_of_an_import_are_listed_with_the_import(app: DeskApp, unt
     until(lambda: app.service.imports.finish_all() >= 0 and item(app, "grants_ending")["count"] == 1)
     told = item(app, "grants_ending")
     assert (told["count"], told["examples"][0]["reader"]) == (1, None)
-    assert told["examples"][0]["text"] == f"vip, by the import {answer.get_json()['id']}"
+    assert told["examples"][0]["text"] == f"vip, from import {answer.get_json()['id']}"
 
 
 def test_unmapped_price_needs_action_until_a_plan_has_it(app: DeskApp, make_desk: MakeDesk, store_url: str) -> None:
@@ -266,7 +266,7 @@ def test_drift_found_by_a_full_sync_is_listed_until_one_finds_none(app: DeskApp)
     drift = [Drift("a", "differs", True), Drift("b", "differs", False), Drift("c", "unknown", True)]
     keep.swept(Swept(drift=drift))
     told = item(app, "drift")
-    assert (told["count"], told["examples"][0]["text"]) == (3, "2 differs, 1 unknown; 1 not mended")
+    assert (told["count"], told["examples"][0]["text"]) == (3, "2 differs, 1 unknown; 1 not corrected")
     keep.swept(Swept())
     assert item(app, "drift")["count"] == 0
 
@@ -300,7 +300,7 @@ def test_stripe_subscriptions_are_counted_by_plan(app: DeskApp) -> None:
 def test_digest_command_lists_every_kind_as_json_and_text(serve: Serve) -> None:
     paywall = serve(STRIPE_WEBHOOK_SECRETS=SECRET)
     quiet = paywall.command("digest")
-    assert (quiet.returncode, "Nothing needs a hand." in quiet.stdout, "Soon" in quiet.stdout) == (0, True, False)
+    assert (quiet.returncode, "All clear" in quiet.stdout, "Soon" in quiet.stdout) == (0, True, False)
     assert paywall.command("digest", "--check").returncode == 0
     told = json.loads(paywall.command("digest", "--json").stdout)
     assert [one["kind"] for one in told["items"]] == KINDS
@@ -335,7 +335,7 @@ def test_digest_check_exits_1_when_action_is_needed(serve: Serve) -> None:
     assert sent.status_code == 200
     done = paywall.command("digest", "--check")
     assert done.returncode == 1
-    assert "Needs a hand\n  1 price was bought that no plan has" in done.stdout
+    assert "Needs attention\n  1 purchased price isn't in any plan" in done.stdout
     assert "- price_x, product prod_x, in subscription:sub_1" in done.stdout
     assert "- sub_1, 2023-11-14T22:13:20Z, customer cus_1" in done.stdout
     assert paywall.command("digest").returncode == 0

@@ -61,8 +61,8 @@ def _register_key_sign_in(app: Flask, context: PageContext, keyring: Keyring, pr
             # Without a session of its own for the form, another site could sign a browser in under its own key.
             g.started_session = g.session
         status, error = 200, None
-        if settings is not None and (kind := query_field("refused")) in SIGN_IN_ERRORS:
-            status, error = SIGN_IN_ERRORS[kind][0], SIGN_IN_ERRORS[kind][1].format(host=settings.host)
+        if settings is not None and (found := SIGN_IN_ERRORS.get(query_field("refused") or "")):
+            status, error = found[0], found[1].format(host=settings.host)
         expired = "Your session expired. Sign in again." if query_field("over") and not error else None
         then = query_field("then")
         return render("sign_in.html", status=status, openid=settings, then=then, error=error, expired=expired)

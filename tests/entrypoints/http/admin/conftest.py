@@ -1,4 +1,4 @@
-"""What these tests share: people at the page, in a client without a browser, and in a real one."""
+"""Fixtures of the page tests: staff users with a test client, and a browser."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ POLICY_WITH_APPROVALS = POLICY + GROUP + '\n[grants]\nconfirm_above = { readers 
 
 @dataclass
 class Staff:
-    """Somebody at the page, without a browser: follows no redirect, keeps cookies, brings along each form's token."""
+    """A staff user without a browser: keeps cookies, sends form tokens, follows no redirect."""
 
     client: Client
     here: str = ""
@@ -62,7 +62,7 @@ class Staff:
     def post(
         self, path: str, *, token: str | None = None, headers: dict[str, str] | None = None, **form: Any
     ) -> TestResponse:
-        """Sends a form; the fields that Python reserves are written with a `_` behind."""
+        """Send a form; write fields that Python reserves with a trailing `_`."""
         given = {name.rstrip("_"): value for name, value in form.items()}
         return self.client.post(
             f"/admin{path}",
@@ -84,7 +84,7 @@ class Staff:
 
 
 def plain(answer: TestResponse) -> str:
-    """What a page says, without its markup."""
+    """Return a page's text without markup."""
     return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", answer.text)))
 
 
@@ -93,13 +93,13 @@ MakeStaff = Callable[..., Staff]
 
 @pytest.fixture
 def admin_desk(make_desk: MakeDesk, valkey_url: str) -> DeskApp:
-    """The app with two owners and a policy that asks for a second admin beyond 400 days."""
+    """The application with two owners, and a policy that needs approval beyond 400 days."""
     return make_desk(valkey_url, POLICY_WITH_APPROVALS, PAYWALL_ADMIN_KEYS=ADMINS)
 
 
 @pytest.fixture
 def staff(admin_desk: DeskApp) -> MakeStaff:
-    """People: `staff()` is signed in as an owner, `staff("granter")` by a key of that role, `staff(None)` not at all."""
+    """Return a user: `staff()` is an owner, `staff("granter")` has a key of that role, `staff(None)` is not signed in."""
 
     def make(role: str | None = "owner", *, key: str | None = None) -> Staff:
         one = Staff(Client(admin_desk.client.application))
@@ -121,14 +121,14 @@ def clock(admin_desk: DeskApp) -> Clock:
 
 
 def granted(desk: DeskApp, reader: str, **more: Any) -> dict[str, Any]:
-    """A grant by the API, of a length that no second admin has to confirm."""
+    """Create a grant with the API that is short enough to need no approval."""
     end = datetime.fromtimestamp(desk.clock.now + 90 * 86_400, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return desk.grant(reader, **{"until": end, **more})
 
 
 @pytest.fixture
 def lived(serve: Serve, valkey_url: str) -> Iterator[Paywall]:
-    """A service with a month of life behind it, here and at Stripe's look-alike."""
+    """A service with a month of data, here and at the Stripe look-alike."""
     with serve_lookalike() as stripe:
         running = serve(
             POLICY_WITH_APPROVALS,
@@ -151,7 +151,7 @@ def lived(serve: Serve, valkey_url: str) -> Iterator[Paywall]:
 def browser() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
-        pytest.skip("there is no Chromium here")
+        pytest.skip("Chromium is not installed")
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield started

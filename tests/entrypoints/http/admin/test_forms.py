@@ -1,4 +1,4 @@
-"""Forms that are sent twice, too late, or beside others of the same page."""
+"""Forms that are sent twice, too late, or beside other forms of the same page."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tests.serving import ADMIN_KEY, in_days
 from tests.within import DeskApp
 
 
-def test_two_forms_of_one_page_are_both_done(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    """Each grant has a form of its own, and may be sent into a tab of its own: they share the page's mark."""
+def test_forms_of_one_page_sent_together_both_take_effect(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    """Each grant has a form; all forms of a page share one token, and can be sent from several tabs."""
     ann, grants = staff(), [granted(admin_desk, "r-1")["id"] for _ in range(2)]
     ann.get("/reader?id=r-1")
     mark = ann.mark()
@@ -19,8 +19,8 @@ def test_two_forms_of_one_page_are_both_done(staff: MakeStaff, admin_desk: DeskA
     assert [source["status"] for source in admin_desk.reader("r-1")["sources"]] == ["revoked", "revoked"]
 
 
-def test_a_form_that_is_filled_in_anew_is_not_told_as_done_before_it_is(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    """Somebody goes back to a page that the browser kept, and gives another plan."""
+def test_form_sent_again_with_other_fields_takes_effect(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    """A user goes back to a cached page and grants another plan."""
     ann = staff()
     ann.get("/reader?id=r-1")
     mark = ann.mark()
@@ -32,28 +32,26 @@ def test_a_form_that_is_filled_in_anew_is_not_told_as_done_before_it_is(staff: M
     assert len(found) == 2
 
 
-def test_a_form_whose_grant_was_revoked_meanwhile_says_so(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_grant_form_after_revocation_is_refused(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann, grant = staff(), granted(admin_desk, "r-1")["id"]
     ann.get("/reader?id=r-1")
     revoked = admin_desk.call("DELETE", f"/v1/readers/r-1/grants/{grant}", {"reason": "left"}, admin=True)
     assert revoked.status_code == 200
     late = ann.post("/reader/extend", id="r-1", grant=grant, ends="90", reason="longer")
     assert late.status_code == 409
-    assert plain(late).count("This grant was revoked, and stays so; give a new one.") == 1
+    assert plain(late).count("This grant was revoked and can’t be changed. Create a new grant.") == 1
     gone = ann.post("/reader/revoke", id="r-1", grant="gr_none", reason="left")
-    assert plain(gone).count("This reader has no such grant.") == 1
+    assert plain(gone).count("This reader has no grant with this ID.") == 1
 
 
-def test_what_one_form_said_stands_in_no_other(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_rejected_form_does_not_fill_in_other_forms(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann, (first, _) = staff(), [granted(admin_desk, "r-1")["id"] for _ in range(2)]
     refused = ann.post("/reader/extend", id="r-1", grant=first, ends="date", until="", reason="one more season")
     assert refused.status_code == 422
     assert refused.text.count('value="one more season"') == 1
 
 
-def test_what_was_typed_when_the_session_ended_is_shown_again_and_the_way_back_to_its_page(
-    staff: MakeStaff, admin_desk: DeskApp
-) -> None:
+def test_form_after_session_end_shows_input_and_way_back(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
     ann.get("/reader?id=r-1")
     token = ann.token()
@@ -79,7 +77,7 @@ def test_what_was_typed_when_the_session_ended_is_shown_again_and_the_way_back_t
     assert not admin_desk.reader("r-1")["access"]
 
 
-def test_what_another_session_or_another_site_sent(staff: MakeStaff) -> None:
+def test_form_of_another_session_or_site_is_refused(staff: MakeStaff) -> None:
     ann, ben = staff(), staff(key="key-of-ben")
     home = {"Sec-Fetch-Site": "same-origin", "Referer": "http://localhost/admin/reader?id=r-1"}
     mixed = ann.post("/reader/grant", token=ben.token(), headers=home, id="r-1", reason="a jury of twelve")
@@ -87,12 +85,12 @@ def test_what_another_session_or_another_site_sent(staff: MakeStaff) -> None:
     assert "Reason a jury of twelve" in plain(mixed)
     assert 'href="/admin/reader?id=r-1"' in mixed.text
     away = {"Sec-Fetch-Site": "cross-site", "Referer": "http://localhost/admin/reader?id=r-1"}
-    forged = ann.post("/reader/grant", headers=away, id="r-1", reason="call 555-0100 and say your key")
+    forged = ann.post("/reader/grant", headers=away, id="r-1", reason="call 555-0100 with your key")
     assert forged.status_code == 403
     assert "555-0100" not in forged.text
 
 
-def test_a_key_that_was_typed_is_in_no_page(staff: MakeStaff) -> None:
+def test_typed_key_is_on_no_page(staff: MakeStaff) -> None:
     someone = staff(None)
     someone.get("/sign-in")
     answer = someone.post("/sign-in", token="0" * 64, key=ADMIN_KEY, headers={"Sec-Fetch-Site": "same-origin"})
@@ -100,7 +98,7 @@ def test_a_key_that_was_typed_is_in_no_page(staff: MakeStaff) -> None:
     assert ADMIN_KEY not in answer.text
 
 
-def test_a_number_of_any_length_is_refused_as_too_large(staff: MakeStaff) -> None:
+def test_maximum_uses_with_many_digits_is_refused(staff: MakeStaff) -> None:
     ann = staff()
     for digits in (10, 5_000):
         answer = ann.post("/passes", story="s-1", openings="9" * digits, ends="30", reason="the newsletter")
@@ -108,9 +106,7 @@ def test_a_number_of_any_length_is_refused_as_too_large(staff: MakeStaff) -> Non
         assert "openings must be" in plain(answer)
 
 
-def test_an_import_that_was_confirmed_has_begun_and_is_not_said_to_be_done(
-    staff: MakeStaff, admin_desk: DeskApp
-) -> None:
+def test_approved_import_is_reported_as_started(staff: MakeStaff, admin_desk: DeskApp) -> None:
     sheet = "reader,plan,until,reason\n" + "".join(f"r-{number},vip,{in_days(30)},press\n" for number in range(101))
     head = {"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "text/csv"}
     asked = admin_desk.client.post("/v1/grants/import", data=sheet.encode(), headers=head)
@@ -122,5 +118,5 @@ def test_an_import_that_was_confirmed_has_begun_and_is_not_said_to_be_done(
     done = ben.post("/approvals/confirm", approval=approval.group(1))
     assert done.headers["Location"] == f"/admin/import?id={asked.get_json()['id']}"
     told = plain(ben.get(done.headers["Location"].removeprefix("/admin")))
-    assert "the import has begun" in told
-    assert "Confirmed, and done" not in told
+    assert "The import has started" in told
+    assert "The change is in effect" not in told

@@ -1,4 +1,4 @@
-"""Where the search leads with what is known and nobody's: to whoever it is, by the customer that it names."""
+"""The search for Stripe objects that are not linked to a reader."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.within import DeskApp
 
 
 def bought(desk: DeskApp, name: str, customer: str | None) -> None:
-    """What Stripe's message about a day pass that names no reader leaves here."""
+    """Deliver the event of a day pass whose Checkout session names no reader."""
     now = int(desk.clock())
     session: dict[str, Any] = {
         "id": name,
@@ -33,13 +33,11 @@ def bought(desk: DeskApp, name: str, customer: str | None) -> None:
 
 
 @pytest.mark.parametrize("query", ["cs_test_1", "cus_payer"])
-def test_a_pass_that_is_nobodys_is_linked_from_where_the_search_leads(
-    staff: MakeStaff, admin_desk: DeskApp, query: str
-) -> None:
+def test_unassigned_pass_is_linked_from_search_result(staff: MakeStaff, admin_desk: DeskApp, query: str) -> None:
     bought(admin_desk, "cs_test_1", "cus_payer")
     ann = staff()
     page = ann.get(f"/readers?q={query}").text
-    assert "is known, but nobody’s" in page
+    assert "not linked to a reader" in page
     linked = re.search(r'name="object" value="([^"]+)"', page)
     assert linked is not None
     assert ann.post("/reader/link", id="r-1", object=linked.group(1)).status_code == 303
@@ -47,26 +45,26 @@ def test_a_pass_that_is_nobodys_is_linked_from_where_the_search_leads(
     assert ann.get(f"/readers?q={query}").headers["Location"] == "/admin/reader?id=r-1"
 
 
-def test_a_pass_that_names_no_customer_says_what_can_be_done(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_unassigned_pass_without_customer_shows_advice(staff: MakeStaff, admin_desk: DeskApp) -> None:
     bought(admin_desk, "cs_test_1", None)
     ann = staff()
     page = plain(ann.get("/readers?q=cs_test_1"))
     assert "names no customer" in page
-    assert "give her access on her page" in page
+    assert "grant access on their page" in page
 
 
-def test_who_may_not_link_is_shown_no_form(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_viewer_sees_no_link_form(staff: MakeStaff, admin_desk: DeskApp) -> None:
     bought(admin_desk, "cs_test_1", "cus_payer")
     assert 'name="object"' not in staff("viewer").get("/readers?q=cs_test_1").text
 
 
-def test_a_decision_that_is_no_longer_kept_is_not_only_called_no_reader(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    """What the website showed is searched a week later, or with a letter lost on the way."""
+def test_mistyped_decision_id_is_named_in_search_error(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    """Staff search for the decision ID of a page a week later, or with a letter missing."""
     question = {"story": {"id": "s-1"}, "reader": "r-1"}
     name = admin_desk.call("POST", "/v1/access", question).get_json()["decision_id"]
     ann = staff()
     assert ann.get(f"/readers?q={name}").status_code == 303
     page = ann.get(f"/readers?q={name[:-1]}")
     assert page.status_code == 422
-    assert "Nor is it a decision’s of the last seven days." in plain(page)
-    assert "Nor is it" not in plain(ann.get("/readers?q=a/b"))
+    assert "It is not the ID of a decision of the last seven days either." in plain(page)
+    assert "decision of the last" not in plain(ann.get("/readers?q=a/b"))

@@ -1,4 +1,4 @@
-"""Each view: what it tells, what its forms do, and how it says no. Without a browser; what one sees is in `test_walks`."""
+"""Each page and its forms, without a browser; `test_browser_tasks` has the same in a browser."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def opened(desk: DeskApp, reader: str) -> bool:
     return bool(desk.ask("a-story", reader=reader, count=False)["show"] == "full")
 
 
-def test_a_grant_given_on_the_page_opens_the_story_at_once(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_grant_form_opens_story_immediately(staff: MakeStaff, admin_desk: DeskApp) -> None:
     for number in range(9):
         admin_desk.ask(f"s-{number}", reader="r-1")
     assert not opened(admin_desk, "r-1")
@@ -36,7 +36,7 @@ def test_a_grant_given_on_the_page_opens_the_story_at_once(staff: MakeStaff, adm
     assert "Access granted." not in plain(ann.get("/reader?id=r-1"))
 
 
-def test_a_grant_is_the_apis_own(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_grant_form_records_actor_and_address(staff: MakeStaff, admin_desk: DeskApp) -> None:
     staff("granter").post("/reader/grant", id="r-1", **GRANT)
     (source,) = admin_desk.reader("r-1")["sources"]
     assert source["actor"] == "the-granter"
@@ -50,14 +50,14 @@ def test_a_grant_is_the_apis_own(staff: MakeStaff, admin_desk: DeskApp) -> None:
         ({"reason": " "}, "must say why"),
         ({"reason": "x" * 1_001}, "at most 1000"),
         ({"what": "plan:none"}, "there is no plan"),
-        ({"what": ""}, "choose what to give"),
-        ({"ends": "date", "until": ""}, "choose the day"),
+        ({"what": ""}, "choose a plan or a feature"),
+        ({"ends": "date", "until": ""}, "choose the date"),
         ({"ends": "date", "until": "2001-01-01T00:00"}, "lies in the past"),
         ({"ends": "date", "until": "nonsense"}, "must be a date and a time"),
-        ({"ends": "soon"}, "choose when it ends"),
+        ({"ends": "soon"}, "choose when it expires"),
     ],
 )
-def test_a_wrong_grant_is_refused_with_the_form_still_filled_in(
+def test_invalid_grant_form_is_refused_and_stays_filled_in(
     staff: MakeStaff, admin_desk: DeskApp, changed: dict[str, str], said: str
 ) -> None:
     ann = staff()
@@ -69,7 +69,7 @@ def test_a_wrong_grant_is_refused_with_the_form_still_filled_in(
     assert admin_desk.reader("r-1")["sources"] == []
 
 
-def test_a_day_is_read_in_the_browsers_zone_else_in_the_sites(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_typed_date_is_in_browser_zone_or_site_zone(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
     day = {**GRANT, "ends": "date", "until": "2031-06-30T12:00"}
     ann.post("/reader/grant", id="r-1", zone="Asia/Tokyo", **day)
@@ -86,7 +86,7 @@ def test_a_day_is_read_in_the_browsers_zone_else_in_the_sites(staff: MakeStaff, 
     assert found["r-3"] == found["r-2"]
 
 
-def test_the_same_form_sent_twice_gives_one_grant(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_grant_form_sent_twice_creates_one_grant(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
     ann.get("/reader?id=r-1")
     mark = ann.mark()
@@ -98,7 +98,7 @@ def test_the_same_form_sent_twice_gives_one_grant(staff: MakeStaff, admin_desk: 
     assert len(admin_desk.reader("r-1")["sources"]) == 2
 
 
-def test_a_grant_is_extended_and_revoked(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_grant_is_extended_and_revoked(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann, grant = staff(), granted(admin_desk, "r-1")["id"]
     assert ann.post("/reader/extend", id="r-1", grant=grant, ends="90", reason="longer").status_code == 303
     assert admin_desk.reader("r-1")["sources"][0]["until"] is not None
@@ -112,48 +112,48 @@ def test_a_grant_is_extended_and_revoked(staff: MakeStaff, admin_desk: DeskApp) 
     assert "“ left ”" in told
 
 
-def test_what_needs_a_second_admin_waits_and_nobody_confirms_their_own(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_long_grant_needs_approval_by_another_admin(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann, ben = staff(), staff(key="key-of-ben")
     ann.post("/reader/grant", id="r-1", **{**GRANT, "ends": "never"})
-    assert "second admin has to confirm" in plain(ann.get("/reader?id=r-1"))
+    assert "A second admin must approve this" in plain(ann.get("/reader?id=r-1"))
     assert not admin_desk.reader("r-1")["access"]
     approval = admin_desk.call("GET", "/v1/approvals", admin=True).get_json()["items"][0]["approval"]
-    assert "You asked for this yourself" in plain(ann.get("/approvals"))
+    assert "You requested this yourself" in plain(ann.get("/approvals"))
     assert ann.post("/approvals/confirm", approval=approval).status_code == 409
-    assert "1 approval" not in plain(ben.get("/approvals"))
-    assert "waits for a second admin" in plain(ben.get("/"))
+    assert "1 pending" not in plain(ben.get("/approvals"))
+    assert "pending approval" in plain(ben.get("/"))
     assert ben.post("/approvals/confirm", approval=approval).status_code == 303
     assert admin_desk.reader("r-1")["access"]
     assert ben.post("/approvals/refuse", approval=approval).status_code == 404
 
 
-def test_why_tells_the_ladder_now_and_at_a_past_moment(staff: MakeStaff, admin_desk: DeskApp, clock: Clock) -> None:
+def test_access_check_explains_now_and_past(staff: MakeStaff, admin_desk: DeskApp, clock: Clock) -> None:
     ann = staff()
     for number in range(9):
         admin_desk.ask(f"s-{number}", reader="r-1")
     told = plain(ann.get("/why?id=r-1&story=s-new"))
-    assert "The upsell box" in told
-    assert "The free stories are used up" in told
-    assert "You can tell her" in told
+    assert "Paywall" in told
+    assert "Free stories used up" in told
+    assert "Answer for the reader" in told
     before = clock.now
     clock.now += 3_600
     granted(admin_desk, "r-1")
-    assert "The full story" in plain(ann.get("/why?id=r-1&story=s-new"))
+    assert "Full story" in plain(ann.get("/why?id=r-1&story=s-new"))
     past = datetime.fromtimestamp(before).astimezone().isoformat(timespec="seconds").replace("+", "%2B")
-    assert "The full story" not in plain(ann.get(f"/why?id=r-1&story=s-new&at={past}"))
+    assert "Full story" not in plain(ann.get(f"/why?id=r-1&story=s-new&at={past}"))
     part = ann.client.get("/admin/why?id=r-1&story=s-new", headers={"HX-Request": "true"})
     assert "<html" not in part.text
-    assert "The full story" in part.text
+    assert "Full story" in part.text
     assert ann.get("/why?id=r-1&story=").status_code == 422
     assert ann.get("/why?id=r-1&story=s&tier=none").status_code == 422
 
 
-def test_a_decision_is_found_by_its_id(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_decision_is_found_by_id(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
     decision = admin_desk.ask("s-1", reader="r-7")["decision_id"]
     answer = ann.get(f"/readers?q={decision}")
     assert answer.headers["Location"].startswith("/admin/decision?id=")
-    assert "One of the free stories" in plain(ann.get(answer.headers["Location"].removeprefix("/admin")))
+    assert "Free story of the meter" in plain(ann.get(answer.headers["Location"].removeprefix("/admin")))
     assert ann.get("/decision?id=none").status_code == 404
 
 
@@ -167,16 +167,16 @@ def test_a_decision_is_found_by_its_id(staff: MakeStaff, admin_desk: DeskApp) ->
         ("sp_1", "/admin/pass?id=sp_1"),
         ("im_0123456789abcdef0123", "/admin/import?id=im_0123456789abcdef0123"),
         ("gr_0123456789abcdef01234567", "/admin/audit?target=gr_0123456789abcdef01234567"),
-        ("gr_nobodys", "/admin/reader?id=gr_nobodys"),
+        ("gr_unknown", "/admin/reader?id=gr_unknown"),
     ],
 )
-def test_the_search_leads_where_an_id_says(staff: MakeStaff, query: str, to: str) -> None:
+def test_search_redirects_by_kind_of_id(staff: MakeStaff, query: str, to: str) -> None:
     assert staff().get(f"/readers?q={query}").headers["Location"] == to
 
 
-def test_the_search_knows_what_it_does_not_find(staff: MakeStaff) -> None:
+def test_search_for_unknown_id_is_reported(staff: MakeStaff) -> None:
     ann = staff()
-    assert "No customer" in plain(ann.get("/readers?q=cus_1"))
+    assert "No customer with the ID" in plain(ann.get("/readers?q=cus_1"))
     assert ann.get("/readers?q=a/b").status_code == 422
     assert ann.get("/event?id=evt_1").status_code == 404
     assert ann.get("/pass?id=sp_1").status_code == 404
@@ -188,7 +188,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 FORMULA = "=HYPERLINK(1)"
 
 
-def test_what_others_wrote_shows_as_text(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_text_from_outside_is_escaped(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann, turned = staff(), "right\u202eleft"
     for reader, reason in ((HOSTILE, HOSTILE), ("r-2", turned), ("r-3", FORMULA)):
         assert ann.post("/reader/grant", id=reader, **{**GRANT, "reason": reason}).status_code == 303
@@ -206,7 +206,7 @@ def test_what_others_wrote_shows_as_text(staff: MakeStaff, admin_desk: DeskApp) 
     assert {row["reason"] for row in rows} == {HOSTILE, turned, f"'{FORMULA}"}
 
 
-def test_a_link_is_made_from_where_the_customer_was_found(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_customer_is_linked_to_reader(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
     assert ann.post("/reader/link", id="r-1", object="cus_77").status_code == 303
     assert ann.get("/readers?q=cus_77").headers["Location"] == "/admin/reader?id=r-1"
@@ -214,21 +214,21 @@ def test_a_link_is_made_from_where_the_customer_was_found(staff: MakeStaff, admi
     assert "Linked to Stripe" in plain(ann.get("/reader?id=r-1"))
 
 
-def test_two_readers_are_compared_before_they_are_merged(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_merge_shows_comparison_before_it_takes_effect(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
     granted(admin_desk, "r-old")
     told = plain(ann.get("/reader/merge?id=r-new&from=r-old"))
-    assert "This cannot be undone" in told
+    assert "You can’t undo this" in told
     assert ann.post("/reader/merge", id="r-new", from_="r-old").status_code == 422
     assert not admin_desk.reader("r-new")["access"]
     assert ann.post("/reader/merge", id="r-new", from_="r-old", sure="1", reason="twice").status_code == 303
     assert admin_desk.reader("r-new")["access"]
-    assert "answered everywhere as" in plain(ann.get("/reader?id=r-old"))
+    assert "This reader was merged into" in plain(ann.get("/reader?id=r-old"))
     assert ann.post("/reader/merge", id="r-old", from_="r-new", sure="1").status_code == 409
     assert ann.get("/reader/merge?id=r-new&from=r-new").status_code == 422
 
 
-def test_a_reader_is_exported_and_erased_only_with_her_id_typed(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_reader_is_erased_only_with_typed_id(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
     granted(admin_desk, "r-1")
     export = ann.get("/reader/export?id=r-1")
@@ -242,7 +242,7 @@ def test_a_reader_is_exported_and_erased_only_with_her_id_typed(staff: MakeStaff
     assert not admin_desk.reader("r-1")["access"]
 
 
-def test_a_key_is_shown_once_and_signs_in(staff: MakeStaff) -> None:
+def test_api_key_is_shown_once_and_signs_in(staff: MakeStaff) -> None:
     ann = staff()
     answer = ann.post("/keys", name="desk", role="granter", reason="for the desk")
     key = answer.text.partition('data-copy="')[2].partition('"')[0]
@@ -263,7 +263,7 @@ def test_a_key_is_shown_once_and_signs_in(staff: MakeStaff) -> None:
         ("https://www.example.news/read?id={story}", "https://www.example.news/read?id=a%2Fb%20%26c&pass="),
     ],
 )
-def test_where_stories_have_an_address_a_pass_is_shown_as_its_whole_link(
+def test_gift_link_with_story_url_is_shown_whole(
     make_desk: MakeDesk, valkey_url: str, story_url: str, link: str
 ) -> None:
     desk = make_desk(valkey_url, POLICY.replace("[site]", f'[site]\nstory_url = "{story_url}"', 1))
@@ -275,7 +275,7 @@ def test_where_stories_have_an_address_a_pass_is_shown_as_its_whole_link(
     assert f"{link}{carried}" in page
 
 
-def test_a_pass_is_made_and_revoked(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_gift_link_is_created_and_revoked(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
     made = ann.post("/passes", story="s-gift", openings="3", ends="7", reason="newsletter")
     assert made.status_code == 303
@@ -297,7 +297,7 @@ def sent(someone: Staff, text: str, **form: Any) -> Any:
     return someone.post("/imports", file=(io.BytesIO(text.encode()), "grants.csv"), **form)
 
 
-def test_an_import_is_checked_first_and_only_that_file_is_taken(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_import_takes_only_the_validated_file(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
     ann.get("/imports")
     end = in_days(30)
@@ -307,7 +307,7 @@ def test_an_import_is_checked_first_and_only_that_file_is_taken(staff: MakeStaff
     assert "Import 2 rows" in plain(told)
     assert not admin_desk.reader("r-1")["access"]
     other = sent(ann, right + f"r-3,vip,{end},press\r\n", go="1", mark=mark)
-    assert "This is not the file that was checked" in plain(other)
+    assert "This is not the file that you validated" in plain(other)
     assert not admin_desk.reader("r-1")["access"]
     done = sent(ann, right, go="1", mark=mark)
     assert done.status_code == 303
@@ -321,11 +321,11 @@ def test_an_import_is_checked_first_and_only_that_file_is_taken(staff: MakeStaff
     wait_until(lambda: "Undone" in plain(ann.get(place)), 10)
 
 
-def test_a_wrong_import_names_every_line_and_cannot_be_sent(staff: MakeStaff) -> None:
+def test_import_with_errors_names_every_line_and_is_refused(staff: MakeStaff) -> None:
     ann = staff()
     ann.get("/imports")
     told = sent(ann, SHEET.format("r-1,vip,,press\r\nr/2,none,never,\r\nr-3,vip,2083-01-01T00:00:00Z,<b>x</b>\r\n"))
-    assert "Mend these" in plain(told)
+    assert "Fix these errors" in plain(told)
     assert 'name="go"' not in told.text
     assert "<b>x</b>" not in told.text
     assert sent(ann, "").status_code == 422
@@ -333,7 +333,7 @@ def test_a_wrong_import_names_every_line_and_cannot_be_sent(staff: MakeStaff) ->
     assert sent(ann, "reader,plan,until,reason\r\n\xff".encode("latin-1").decode("latin-1")).status_code == 200
 
 
-def test_each_plot_is_a_table_and_a_file_too(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_each_chart_has_table_and_csv(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
     admin_desk.ask("s-1", reader="r-1")
     admin_desk.service.activity.flush()
@@ -344,22 +344,22 @@ def test_each_plot_is_a_table_and_a_file_too(staff: MakeStaff, admin_desk: DeskA
         assert answer.mimetype == "text/csv"
         assert len(answer.text.splitlines()) == 31
     assert "1 checks" in plain(ann.get("/")) or "1 check" in plain(ann.get("/"))
-    assert "Full: one of the free stories" in ann.get("/plots/checks.csv").text
+    assert "Full story: free story of the meter" in ann.get("/plots/checks.csv").text
     assert ann.get("/plots/none.csv").status_code == 404
 
 
-def test_the_audit_is_filtered(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_audit_log_is_filtered(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
     granted(admin_desk, "r-1", reason="the first")
     granted(admin_desk, "r-2", reason="the second")
     told = plain(ann.get("/audit?reader=r-2&actor=&action=&target="))
     assert "the second" in told
     assert "the first" not in told
-    assert "No record fits" in plain(ann.get("/audit?action=merge"))
+    assert "No matching records" in plain(ann.get("/audit?action=merge"))
     assert ann.get("/audit?after=nonsense").status_code == 422
 
 
-def test_no_key_and_no_reader_reaches_the_log(staff: MakeStaff, capfd: pytest.CaptureFixture[str]) -> None:
+def test_log_contains_no_key_and_no_reader(staff: MakeStaff, capfd: pytest.CaptureFixture[str]) -> None:
     ann = staff()
     ann.post("/reader/grant", id="r-secret-reader", **GRANT)
     ann.get("/reader?id=r-secret-reader")

@@ -1,4 +1,4 @@
-"""Every route of the page and every role, as a table; what a role may not do is refused, and is not shown either."""
+"""The role that each route of the pages requires. What a role may not do is refused and not shown."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from service.domain.roles import RANKS
 from tests.entrypoints.http.admin.conftest import MakeStaff, Staff, granted
 from tests.within import DeskApp
 
-Demand = Literal["everybody", "viewer", "granter", "owner"]
+RequiredRole = Literal["everyone", "viewer", "granter", "owner"]
 
-RIGHTS: dict[tuple[str, str], Demand] = {
-    ("GET", "/sign-in"): "everybody",
-    ("POST", "/sign-in"): "everybody",
-    ("GET", "/sign-in/begin"): "everybody",
-    ("GET", "/sign-in/return"): "everybody",
-    ("GET", "/static/<mark>/<name>"): "everybody",
+REQUIRED_ROLES: dict[tuple[str, str], RequiredRole] = {
+    ("GET", "/sign-in"): "everyone",
+    ("POST", "/sign-in"): "everyone",
+    ("GET", "/sign-in/begin"): "everyone",
+    ("GET", "/sign-in/return"): "everyone",
+    ("GET", "/static/<digest>/<name>"): "everyone",
     ("POST", "/sign-out"): "viewer",
     ("POST", "/sign-out-everywhere"): "viewer",
     ("GET", "/"): "viewer",
@@ -61,7 +61,7 @@ RIGHTS: dict[tuple[str, str], Demand] = {
     ("POST", "/keys"): "owner",
     ("POST", "/keys/end"): "owner",
 }
-"""Who may ask for a route: who is signed in with this role or a higher one; as the API's table has it."""
+"""Route → the lowest role that may use it."""
 
 
 @pytest.fixture
@@ -80,64 +80,64 @@ def calls(page: Flask) -> Iterable[tuple[str, str, Any]]:
             yield method, rule.rule, page.view_functions[rule.endpoint]
 
 
-def test_every_route_has_a_row_and_demands_what_it_says(page: Flask) -> None:
-    found = {(method, path): view.needs or "everybody" for method, path, view in calls(page)}
-    assert found == RIGHTS
+def test_every_route_requires_the_role_in_the_table(page: Flask) -> None:
+    found = {(method, path): view.required_role or "everyone" for method, path, view in calls(page)}
+    assert found == REQUIRED_ROLES
 
 
-def test_what_changes_something_needs_more_than_a_viewer(page: Flask) -> None:
+def test_routes_that_change_something_need_more_than_viewer(page: Flask) -> None:
     own = {"/sign-in", "/sign-out", "/sign-out-everywhere"}
     for method, path, view in calls(page):
         if method != "GET" and path not in own:
-            assert RANKS[view.needs] >= RANKS["granter"], path
+            assert RANKS[view.required_role] >= RANKS["granter"], path
 
 
 def asked(someone: Staff, method: str, path: str) -> int:
-    address = path.replace("<mark>", "none").replace("<name>", "none")
+    address = path.replace("<digest>", "none").replace("<name>", "none")
     return (someone.get(address) if method == "GET" else someone.post(address)).status_code
 
 
-def test_every_route_and_every_role(staff: MakeStaff) -> None:
+def test_every_route_refuses_lower_roles(staff: MakeStaff) -> None:
     people = {role: staff(role) for role in ("viewer", "granter", "owner")}
     wrong = []
-    for (method, path), demand in RIGHTS.items():
-        if demand == "everybody" or path.startswith("/sign-out"):
+    for (method, path), role_needed in REQUIRED_ROLES.items():
+        if role_needed == "everyone" or path.startswith("/sign-out"):
             continue
         for role, someone in people.items():
             refused = asked(someone, method, path) == 403
-            if refused != (RANKS[role] < RANKS[demand]):  # type: ignore[index]  # the three are roles
+            if refused != (RANKS[role] < RANKS[role_needed]):  # type: ignore[index]  # the three are roles
                 wrong.append((method, path, role))
     assert wrong == []
 
 
-def test_nobody_gets_in_unsigned(admin_desk: DeskApp) -> None:
-    for (method, path), demand in RIGHTS.items():
-        if demand != "everybody":
+def test_every_route_without_session_is_refused(admin_desk: DeskApp) -> None:
+    for (method, path), role_needed in REQUIRED_ROLES.items():
+        if role_needed != "everyone":
             stranger = Staff(Client(admin_desk.client.application))
             assert asked(stranger, method, path) == (303 if method == "GET" else 401), path
 
 
-def test_every_form_without_a_token_is_refused(staff: MakeStaff) -> None:
+def test_every_form_without_token_is_refused(staff: MakeStaff) -> None:
     someone = staff()
-    for method, path in RIGHTS:
+    for method, path in REQUIRED_ROLES:
         if method == "POST":
             assert someone.post(path, token="").status_code == 403, path
 
 
 SHOWN: list[tuple[str, str, str]] = [
-    ("/reader?id=r-1", "Give access", "granter"),
-    ("/reader?id=r-1", "Link a Stripe customer", "granter"),
+    ("/reader?id=r-1", "Grant access", "granter"),
+    ("/reader?id=r-1", "Link Stripe customer", "granter"),
     ("/reader?id=r-1", "Merge another reader", "owner"),
-    ("/reader?id=r-1", "Erase her for good", "owner"),
-    ("/reader?id=r-1", "Change the end", "granter"),
-    ("/reader?id=r-1", "Revoke now", "granter"),
-    ("/passes", "Make a pass", "granter"),
-    ("/keys", "Make a key", "owner"),
-    ("/keys", "End it now", "owner"),
+    ("/reader?id=r-1", "Permanently delete", "owner"),
+    ("/reader?id=r-1", "Change expiry date", "granter"),
+    ("/reader?id=r-1", "Revoke grant", "granter"),
+    ("/passes", "Create gift link", "granter"),
+    ("/keys", "Create API key", "owner"),
+    ("/keys", "Revoke key", "owner"),
 ]
 
 
-def test_what_a_role_may_not_do_is_not_shown(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_actions_are_shown_only_to_roles_that_may_do_them(staff: MakeStaff, admin_desk: DeskApp) -> None:
     granted(admin_desk, "r-1")
     people = {role: staff(role) for role in ("viewer", "granter", "owner")}
     for path, words, least in SHOWN:
@@ -146,6 +146,6 @@ def test_what_a_role_may_not_do_is_not_shown(staff: MakeStaff, admin_desk: DeskA
             assert shown == (RANKS[role] >= RANKS[least]), (path, words, role)  # type: ignore[index]  # likewise
 
 
-def test_what_a_viewer_may_not_is_not_in_the_menu_either(staff: MakeStaff) -> None:
+def test_menu_shows_only_pages_of_the_role(staff: MakeStaff) -> None:
     assert "/admin/imports" not in staff("viewer").get("/readers").text
     assert "/admin/imports" in staff("granter").get("/readers").text

@@ -1,4 +1,4 @@
-"""Somebody at the page who has a keyboard and nothing else."""
+"""A user of the pages who has only a keyboard."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ MOST_TABS = 160
 
 
 @dataclass
-class Hands:
-    """What a person does: go to a thing with Tab, type, press. Each waits for what it needs."""
+class KeyboardUser:
+    """Tab to an element, type, press; each step waits for the element."""
 
     page: Page
     url: str
 
-    def open(self, path: str) -> Hands:
-        """An address that she has as a bookmark."""
+    def open(self, path: str) -> KeyboardUser:
+        """Open an address directly."""
         self.page.goto(self.url + path)
         return self
 
-    def to(self, selector: str) -> Hands:
-        """Tab by Tab to what fits the selector; fails where no Tab leads there."""
+    def to(self, selector: str) -> KeyboardUser:
+        """Press Tab until the element has the focus; fail if no Tab leads there."""
         self.page.wait_for_selector(selector, state="attached")
         for _ in range(MOST_TABS):
             found: bool = self.page.evaluate(
@@ -36,33 +36,33 @@ class Hands:
             self.page.keyboard.press("Tab")
         raise AssertionError(f"no Tab leads to {selector} on {self.page.url}")
 
-    def type(self, selector: str, text: str) -> Hands:
+    def type(self, selector: str, text: str) -> KeyboardUser:
         self.to(selector)
         self.page.keyboard.press("Control+A")
         self.page.keyboard.type(text)
         return self
 
-    def choose(self, selector: str, label: str) -> Hands:
-        """An option of a list, by typing how it begins."""
+    def choose(self, selector: str, label: str) -> KeyboardUser:
+        """Choose an option by typing its beginning."""
         self.to(selector)
         self.page.keyboard.type(label)
         chosen: str = self.page.evaluate("s => document.querySelector(s).selectedOptions[0].label", selector)
         assert chosen.startswith(label), (selector, chosen)
         return self
 
-    def press(self, selector: str) -> Hands:
-        """A button, a link or a fold."""
+    def press(self, selector: str) -> KeyboardUser:
+        """Press a button, a link or a disclosure."""
         self.to(selector)
         self.page.keyboard.press("Enter")
         return self
 
-    def tick(self, selector: str) -> Hands:
+    def tick(self, selector: str) -> KeyboardUser:
         self.to(selector)
         self.page.keyboard.press("Space")
         return self
 
-    def fold(self, words: str) -> Hands:
-        """Opens a fold by its summary."""
+    def fold(self, words: str) -> KeyboardUser:
+        """Open a disclosure (`details`) by the text of its summary."""
         self.page.wait_for_selector(f"summary:has-text('{words}')")
         mark = self.page.evaluate(
             """w => { const s = [...document.querySelectorAll("summary")].find(s => s.innerText.includes(w));
@@ -72,31 +72,31 @@ class Hands:
         assert mark
         return self.press(f'summary[data-walked="{words}"]')
 
-    def send(self, selector: str, words: str) -> Hands:
-        """A button, and what the page says then."""
+    def send(self, selector: str, words: str) -> KeyboardUser:
+        """Press a button, and wait for a text."""
         return self.press(selector).sees(words)
 
-    def sees(self, words: str) -> Hands:
+    def sees(self, words: str) -> KeyboardUser:
         self.page.get_by_text(words).first.wait_for(timeout=20_000)
         return self
 
-    def find(self, what: str) -> Hands:
-        """The search, from anywhere."""
+    def find(self, what: str) -> KeyboardUser:
+        """Use the search from anywhere."""
         self.page.evaluate("document.activeElement.blur()")
         self.page.keyboard.press("/")
         self.page.keyboard.type(what)
         self.page.keyboard.press("Enter")
         return self
 
-    def sign_in(self, key: str) -> Hands:
+    def sign_in(self, key: str) -> KeyboardUser:
         self.open("/admin").type("#key", key)
         self.page.keyboard.press("Enter")
         self.page.wait_for_url("**/admin/")
         return self
 
 
-def faults(page: Page) -> list[Any]:
-    """What axe finds that is serious or critical."""
+def accessibility_errors(page: Page) -> list[Any]:
+    """Return what axe reports as serious or critical."""
     if not page.evaluate("typeof window.axe === 'object'"):
         page.evaluate(AXE.read_text("utf-8"))
     found: list[Any] = page.evaluate(

@@ -1,4 +1,4 @@
-"""What a page says to somebody in a hurry: in her words, without codes, and never more than is so."""
+"""What the pages say: in words instead of codes, and only what is true."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.adapters.stripe.webhook import Envelope
 from service.domain.catalogue import DAY
 from service.domain.proportions import wilson
 from service.domain.sources import Subscription
-from service.entrypoints.http.admin import charts as plots
+from service.entrypoints.http.admin import charts
 from service.use_cases.reporting.statistics import Delay, Figures, Point
 from service.use_cases.subscriptions.catch_up import CaughtUp
 from tests.adapters.redis.conftest import wait_until
@@ -32,8 +32,10 @@ SUBSCRIPTION: dict[str, Any] = {
 }
 
 
-def told_of(desk: DeskApp, name: str, price: str, reader: str | None, event: str = "evt_1", **more: Any) -> None:
-    """What Stripe's message about a subscription leaves here."""
+def deliver_subscription(
+    desk: DeskApp, name: str, price: str, reader: str | None, event: str = "evt_1", **more: Any
+) -> None:
+    """Deliver an event about a subscription."""
     now = int(desk.clock())
     line = {
         "id": f"si_{name}",
@@ -54,40 +56,38 @@ def told_of(desk: DeskApp, name: str, price: str, reader: str | None, event: str
     desk.service.engine.receive(Envelope(event, "customer.subscription.updated", now, False, None, obj), desk.clock())
 
 
-def test_why_tells_what_she_holds_in_words(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_access_check_lists_entitlements_in_words(staff: MakeStaff, admin_desk: DeskApp) -> None:
     granted(admin_desk, "r-1")
     page = staff().get("/why?id=r-1&story=s-1")
     assert '"feature"' not in plain(page)
     assert "notebook (until " in plain(page)
 
 
-def test_an_id_that_nobody_has_is_told_apart_from_a_reader_without_access(
-    staff: MakeStaff, admin_desk: DeskApp
-) -> None:
+def test_unknown_reader_differs_from_reader_without_access(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
-    assert "Nothing is known of this id" in plain(ann.get("/reader?id=r-1"))
+    assert "No reader found with this ID" in plain(ann.get("/reader?id=r-1"))
     admin_desk.ask("s-1", reader="r-1")
-    assert "Nothing is known of this id" not in plain(ann.get("/reader?id=r-1"))
+    assert "No reader found with this ID" not in plain(ann.get("/reader?id=r-1"))
 
 
-def test_a_price_that_no_plan_has_is_not_called_access(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    told_of(admin_desk, "sub_odd", "price_odd", "r-1")
+def test_purchase_without_plan_is_shown_as_no_access(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    deliver_subscription(admin_desk, "sub_odd", "price_odd", "r-1")
     ann = staff()
     page = plain(ann.get("/reader?id=r-1"))
-    assert "Opens nothing" in page
-    assert "Gives access" not in page
+    assert "The purchased price isn’t in any plan" in page
+    assert "Active" not in page
     assert 'href="/admin/readers?q=sub_odd"' in ann.get("/").text
 
 
-def test_who_pays_for_a_group_is_not_said_to_read_by_it(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    told_of(admin_desk, "sub_group", "price_seat_month", "r-school")
+def test_group_buyer_is_not_shown_as_having_access(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    deliver_subscription(admin_desk, "sub_group", "price_seat_month", "r-school")
     page = plain(staff().get("/reader?id=r-school"))
     assert "Pays for a group" in page
-    assert "Gives access" not in page
+    assert "Active" not in page
 
 
-def test_what_was_only_read_again_is_no_line_of_the_timeline(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    told_of(admin_desk, "sub_1", "price_month", "r-1")
+def test_activity_omits_rereads_without_changes(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    deliver_subscription(admin_desk, "sub_1", "price_month", "r-1")
     readers, now = admin_desk.service.readers, admin_desk.clock()
     (change,) = readers.history("r-1")
     assert change.record is not None
@@ -102,7 +102,7 @@ def test_what_was_only_read_again_is_no_line_of_the_timeline(staff: MakeStaff, a
     assert staff().get("/reader?id=r-1").text.partition('class="timeline"')[2].count("<li") == 2
 
 
-def test_a_grants_id_leads_to_whose_it_is(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_grant_id_leads_to_its_reader(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann, grant = staff(), granted(admin_desk, "r-1")["id"]
     wait_until(lambda: ann.get(f"/readers?q={grant}").headers["Location"] == "/admin/reader?id=r-1", 5)
 
@@ -110,13 +110,13 @@ def test_a_grants_id_leads_to_whose_it_is(staff: MakeStaff, admin_desk: DeskApp)
 @pytest.mark.parametrize(
     "query", ["in_1PgafmB7WZ01zgkW6dKueIc5", "pi_3MtwBwLkdIwHu7ix28a3tqPa", "price_1MoBy5LkdIwHu7ix"]
 )
-def test_ids_of_stripes_that_lead_nowhere_say_where_to_look(staff: MakeStaff, query: str) -> None:
+def test_unsupported_stripe_ids_show_advice(staff: MakeStaff, query: str) -> None:
     page = staff().get(f"/readers?q={query}")
     assert page.status_code == 200
-    assert "Open it at Stripe, and search its customer" in plain(page)
+    assert "Open it at Stripe, and search for its customer" in plain(page)
 
 
-def test_what_needs_a_hand_outside_leads_there(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_alerts_link_to_stripe_or_command(staff: MakeStaff, admin_desk: DeskApp) -> None:
     attention = admin_desk.service.attention
     attention.caught_up(CaughtUp(listed=5, missed=2, prices=False, late=2), admin_desk.clock())
     attention.clock_behind(90, admin_desk.clock())
@@ -125,39 +125,39 @@ def test_what_needs_a_hand_outside_leads_there(staff: MakeStaff, admin_desk: Des
     assert "<code>paywall doctor</code>" in page
 
 
-def test_an_error_says_its_name_once(staff: MakeStaff) -> None:
-    assert plain(staff().get("/event?id=evt_1")).count("There is no such thing") == 2  # the title, the heading
+def test_error_page_shows_its_title_once(staff: MakeStaff) -> None:
+    assert plain(staff().get("/event?id=evt_1")).count("Not found") == 2  # the title, the heading
     part = staff().client.get("/admin/why?id=r-1&story=", headers={"HX-Request": "true"})
-    assert "A field is wrong." in part.text
+    assert "Check your input." in part.text
 
 
-def test_what_waits_is_told_in_words(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_pending_approval_is_shown_in_words(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
     ann.post("/reader/grant", id="r-1", what="plan:vip", ends="never", reason="for life")
     page = plain(ann.get("/approvals"))
-    assert "Give access" in page
+    assert "Grant access" in page
     assert "Access granted" not in page
-    assert "Until no end" in page
-    wait_until(lambda: "What Give access" in plain(ann.get("/audit")), 5)
+    assert "Expires no expiry" in page
+    wait_until(lambda: "Request Grant access" in plain(ann.get("/audit")), 5)
 
 
-def test_another_moment_is_not_told_as_now(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_reader_page_at_another_time_is_labeled(staff: MakeStaff, admin_desk: DeskApp) -> None:
     granted(admin_desk, "r-1")
-    for moment, said in (("2036-01-01T00:00:00Z", "As it will stand"), ("2024-01-01T00:00:00Z", "As it stood")):
+    for moment, said in (("2036-01-01T00:00:00Z", "Forecast for"), ("2024-01-01T00:00:00Z", "As of")):
         page = plain(staff().get(f"/reader?id=r-1&at={moment}"))
-        assert "Holds then" in page
-        assert "Holds now" not in page
+        assert "Access on that date" in page
+        assert "Current access" not in page
         assert said in page
 
 
 @pytest.mark.parametrize(
     ("sheet", "said", "unsaid"),
     [
-        ("reader,plan,until,reason\n", "nothing to import", "Import 0 rows"),
-        ("reader;plan;until;reason\nr-1;vip;never;x\n", "Line 1: header must be", "right"),
+        ("reader,plan,until,reason\n", "There is nothing to import", "Import 0 rows"),
+        ("reader;plan;until;reason\nr-1;vip;never;x\n", "Line 1: header must be", "rows shown"),
     ],
 )
-def test_a_file_without_a_row_that_can_be_read_says_why(staff: MakeStaff, sheet: str, said: str, unsaid: str) -> None:
+def test_import_file_without_readable_rows_shows_why(staff: MakeStaff, sheet: str, said: str, unsaid: str) -> None:
     ann = staff()
     ann.get("/imports")
     page = plain(ann.post("/imports", file=(io.BytesIO(sheet.encode()), "grants.csv")))
@@ -165,7 +165,7 @@ def test_a_file_without_a_row_that_can_be_read_says_why(staff: MakeStaff, sheet:
     assert unsaid not in page
 
 
-def test_a_file_that_is_too_large_says_how_large_it_may_be(staff: MakeStaff) -> None:
+def test_import_file_too_large_shows_limit(staff: MakeStaff) -> None:
     ann = staff()
     ann.get("/imports")
     large = b"x" * (17 << 20)
@@ -174,7 +174,7 @@ def test_a_file_that_is_too_large_says_how_large_it_may_be(staff: MakeStaff) -> 
     assert "16 MiB" in plain(answer)
 
 
-def test_an_import_is_found_again(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_recent_import_is_listed(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
     row = f"reader,plan,until,reason\nr-1,vip,{in_days(30)},press\n"
     done = admin_desk.client.post(
@@ -187,92 +187,92 @@ def test_an_import_is_found_again(staff: MakeStaff, admin_desk: DeskApp) -> None
     assert f'href="/admin/readers?q={name}"' in ann.get("/audit").text
 
 
-def test_erasing_whom_somebody_pays_for_says_which_box_to_tick(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    told_of(admin_desk, "sub_1", "price_month", "r-1")
+def test_erasing_paying_reader_needs_confirmation(staff: MakeStaff, admin_desk: DeskApp) -> None:
+    deliver_subscription(admin_desk, "sub_1", "price_month", "r-1")
     ann = staff()
     refused = ann.post("/reader/erase", id="r-1", typed="r-1", reason="asked")
     assert refused.status_code == 409
-    assert "(sub_1): end that at Stripe first, or tick the box below" in plain(refused)
+    assert "(sub_1): cancel it in Stripe first, or tick the box below" in plain(refused)
     assert ann.post("/reader/erase", id="r-1", typed="r-1", reason="asked", force="1").status_code == 303
 
 
-def test_a_form_that_is_nobodys_is_not_blamed_on_the_key(staff: MakeStaff) -> None:
+def test_forged_form_is_not_reported_as_missing_permission(staff: MakeStaff) -> None:
     ann = staff()
     for headers, token in (({"Origin": "https://evil.example"}, None), ({}, "0" * 64)):
         page = plain(ann.post("/reader/grant", token=token, headers=headers, id="r-1", reason="x"))
-        assert "This form was not taken" in page
-        assert "may not do that" not in page
+        assert "Form not accepted" in page
+        assert "Permission denied" not in page
 
 
-def test_what_a_plot_adds_up_its_table_and_its_file_tell_apart(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_chart_with_many_series_keeps_them_apart_in_table(staff: MakeStaff, admin_desk: DeskApp) -> None:
     day, checks = datetime.now(UTC).date().isoformat(), {("full", f"reason-{n}"): n + 1 for n in range(12)}
     point = Point(day, checks, 9, 3, 1, {}, {}, Delay(0, None, None, None))
     found = Figures("UTC", [point] * 5, [], wilson(1, 3))
-    plot, upsell = plots.all_of(found, admin_desk.service.settings.catalogue)[:2]
+    plot, upsell = charts.all_charts(found, admin_desk.service.settings.catalogue)[:2]
     assert "Others" in [name for _, name in plot.legend]
     assert len(plot.legend) == 8
     assert "Others" not in plot.columns
     assert sum(plot.rows[0][column] for column in plot.columns[1:]) == sum(checks.values())
-    assert upsell.rows[0]["share"] == 0.3333
+    assert upsell.rows[0]["rate"] == 0.3333
     assert set(upsell.shares) < set(upsell.columns)
 
 
 @pytest.mark.parametrize("at", ["0001-01-01T12:00", "9999-12-31T23:59"])
-def test_a_moment_at_the_end_of_the_calendar_is_answered(staff: MakeStaff, at: str) -> None:
+def test_first_and_last_date_of_calendar_are_accepted(staff: MakeStaff, at: str) -> None:
     ann = staff()
     for view in ("/why?id=r-1&story=s-1", "/reader?id=r-1"):
         assert ann.get(f"{view}&at={at}&zone=Asia/Kolkata").status_code == 200
 
 
-def test_the_address_of_a_form_says_that_there_is_no_page(staff: MakeStaff) -> None:
+def test_form_address_opened_as_page_shows_advice(staff: MakeStaff) -> None:
     page = staff().get("/reader/grant")
     assert page.status_code == 405
-    assert "go back to the page that the form stands on" in plain(page)
+    assert "Go back to the page that has the form" in plain(page)
 
 
-def test_what_has_ended_is_folded_where_it_is_much(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_many_ended_sources_are_folded(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
     for number in range(4):
-        assert "have ended" not in plain(ann.get("/reader?id=r-1")), number
+        assert " ended Subscription" not in plain(ann.get("/reader?id=r-1")), number
         grant = granted(admin_desk, "r-1")["id"]
         ann.post("/reader/revoke", id="r-1", grant=grant, reason="over")
     granted(admin_desk, "r-1")
-    page = ann.get("/reader?id=r-1").text.partition('id="h-sources"')[2].partition('id="h-do"')[0]
-    assert "4 that have ended" in page
-    assert "Gives access" in page.partition("<details><summary>4 that")[0]
-    lines = plain(ann.get("/reader?id=r-1")).partition("What happened")[2]
+    page = ann.get("/reader?id=r-1").text.partition('id="h-sources"')[2].partition('id="h-actions"')[0]
+    assert "4 ended" in page
+    assert "Active" in page.partition("<summary>4 ended")[0]
+    lines = plain(ann.get("/reader?id=r-1")).partition("Activity")[2]
     assert "active until" in lines
     assert "revoked until" not in lines
 
 
-def test_a_scheduled_end_that_has_come_is_not_to_come(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_elapsed_cancellation_is_not_shown_as_scheduled(staff: MakeStaff, admin_desk: DeskApp) -> None:
     soon = int(admin_desk.clock()) + 3_600
-    told_of(admin_desk, "sub_1", "price_month", "r-1", cancel_at=soon)
+    deliver_subscription(admin_desk, "sub_1", "price_month", "r-1", cancel_at=soon)
     ann = staff()
-    assert "Will end" in plain(ann.get("/reader?id=r-1"))
+    assert "Cancellation scheduled" in plain(ann.get("/reader?id=r-1"))
     admin_desk.clock.now += 7_200
-    assert "Will end" not in plain(ann.get("/reader?id=r-1"))
+    assert "Cancellation scheduled" not in plain(ann.get("/reader?id=r-1"))
 
 
-def test_a_pass_says_whom_it_opens_the_story_to(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_gift_link_page_shows_who_can_use_it(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
     page = ann.post("/passes", story="s-1", openings="1", ends="7", reason="the jury").headers["Location"]
     page = page.removeprefix("/admin")
     told = ann.get(page)
-    assert "Whoever has it reads the story." in plain(told)
+    assert "Anyone with this link can read the story." in plain(told)
     token = told.text.partition('data-copy="')[2].partition('"')[0]
     question = {"story": {"id": "s-1", "tier": "supporters"}, "reader": "r-9", "pass": token}
     assert admin_desk.call("POST", "/v1/access", question).get_json()["reason"] == "gift"
     told = ann.get(page)
-    assert "those who were let in read the story until the end" in plain(told)
-    assert "Whoever has it" not in plain(told)
+    assert "People who used the link keep access to the story until it expires." in plain(told)
+    assert "Anyone with" not in plain(told)
     assert ann.post("/pass/revoke", id=page.partition("id=")[2]).status_code == 303
     told = ann.get(page)
-    assert "It opens nothing any more." in plain(told)
-    assert "Whoever has it" not in plain(told)
+    assert "This link no longer opens the story." in plain(told)
+    assert "Anyone with" not in plain(told)
 
 
-def test_whose_doing_it_was_is_told_of_the_oldest_change_too(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_activity_shows_actor_of_oldest_change(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
     path = f"/v1/readers/r-1/grants/{granted(admin_desk, 'r-1', reason='the very first')['id']}"
     ends = [datetime.fromtimestamp(admin_desk.clock() + day * 86_400, UTC).isoformat() for day in range(50, 255)]
@@ -281,15 +281,15 @@ def test_whose_doing_it_was_is_told_of_the_oldest_change_too(staff: MakeStaff, a
     later = f"/reader?id=r-1&at={datetime.fromtimestamp(admin_desk.clock() + 60, UTC):%Y-%m-%dT%H:%M}&zone=UTC&all=1"
     for page in ("/reader?id=r-1&all=1", later):
         wait_until(lambda page=page: plain(ann.get(page)).count("a day more") == len(ends), 5)  # type: ignore[misc]
-        assert "“ the very first ” · by" in plain(ann.get(page)).partition("What happened")[2]
+        assert "“ the very first ” · by" in plain(ann.get(page)).partition("Activity")[2]
 
 
-def test_a_group_that_is_over_says_that_its_seats_open_nothing(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_seats_of_ended_group_are_shown_as_inactive(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
-    told_of(admin_desk, "sub_1", "price_seat_month", "r-1")
-    assert "Nobody reads by these seats" not in plain(ann.get("/seats?id=sub_1"))
+    deliver_subscription(admin_desk, "sub_1", "price_seat_month", "r-1")
+    assert "These seats give no access" not in plain(ann.get("/seats?id=sub_1"))
     over = int(admin_desk.clock())
-    told_of(admin_desk, "sub_1", "price_seat_month", "r-1", "evt_2", status="canceled", ended_at=over)
-    assert "Nobody reads by these seats now; at Stripe the subscription is “ canceled ”" in plain(
+    deliver_subscription(admin_desk, "sub_1", "price_seat_month", "r-1", "evt_2", status="canceled", ended_at=over)
+    assert "These seats give no access now. The subscription’s status at Stripe is “ canceled ”" in plain(
         ann.get("/seats?id=sub_1")
     )

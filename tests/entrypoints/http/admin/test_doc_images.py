@@ -1,7 +1,4 @@
-"""The pictures in `docs/`, of an invented month: written to `test-output/docs-images`, copied to `docs/images` by hand.
-
-A test also holds that every picture the pages show is there, and that every one that is there is shown.
-"""
+"""The images of the docs, from invented data: written to `test-output/docs-images`; copy them to `docs/images` by hand."""
 
 from __future__ import annotations
 
@@ -12,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.entrypoints.http.admin.at_the_keyboard import Hands
 from tests.entrypoints.http.admin.conftest import SHOTS
+from tests.entrypoints.http.admin.keyboard_user import KeyboardUser
 from tests.serving import ADMIN_KEY, Paywall
 
 DOCS = Path(__file__).parents[4] / "docs"
@@ -32,11 +29,11 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.mark.browser
 @pytest.mark.full
-def test_the_pictures_are_made(page: Page, lived: Paywall, tmp_path: Path) -> None:
+def test_doc_images_are_made(page: Page, lived: Paywall, tmp_path: Path) -> None:
     MADE.mkdir(parents=True, exist_ok=True)
     for number in range(6):
         lived.ask(f"s-{number}", reader="r-nadia")
-    ann = Hands(page, lived.url).sign_in(ADMIN_KEY)
+    ann = KeyboardUser(page, lived.url).sign_in(ADMIN_KEY)
 
     def picture(name: str, height: int = 760) -> None:
         page.set_viewport_size({"width": 1120, "height": height})
@@ -46,24 +43,24 @@ def test_the_pictures_are_made(page: Page, lived: Paywall, tmp_path: Path) -> No
 
     picture("overview", 1180)
     ann.open("/admin/reader?id=r-nadia").type("#why-story", "2026-harbour-contract")
-    ann.press("main form[action$='/why'] button").sees("You can tell her")
-    picture("why", 760)
+    ann.press("main form[action$='/why'] button").sees("Answer for the reader")
+    picture("access-check", 760)
     ann.open("/admin/reader?id=r-maya")
     picture("reader", 1260)
-    ann.open("/admin/reader?id=r-nadia").fold("Give access").type("#reason-new", "Press card, checked by phone")
-    page.locator("#h-do").scroll_into_view_if_needed()
-    page.locator("section:has(#h-do)").screenshot(path=MADE / "give-access.png")
-    ann.open("/admin/readers?q=sub_demo095").sees("known, but nobody’s")
-    picture("nobodys", 420)
+    ann.open("/admin/reader?id=r-nadia").fold("Grant access").type("#reason-new", "Press card, checked by phone")
+    page.locator("#h-actions").scroll_into_view_if_needed()
+    page.locator("section:has(#h-actions)").screenshot(path=MADE / "grant-access.png")
+    ann.open("/admin/readers?q=sub_demo095").sees("not linked to a reader")
+    picture("unassigned", 420)
     sheet = tmp_path / "members.csv"
     sheet.write_text("reader,plan,until,reason\nr-1,vip,2027-06-30T00:00:00Z,library card\nr-2,vipp,,library card\n")
     ann.open("/admin/imports")
     page.set_input_files("#file", sheet)
-    ann.press("#import .row button").sees("Mend these")
+    ann.press("#import .row button").sees("Fix these errors")
     picture("import", 640)
 
 
-def test_every_picture_is_there_and_shown() -> None:
+def test_doc_images_are_exactly_those_shown() -> None:
     shown = {
         name for page in PAGES for name in re.findall(r"\(images/([\w-]+\.png)\)", (DOCS / page).read_text("utf-8"))
     }
