@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import settings as run
 from hypothesis import strategies as st
 
-from service.settings.validation import SettingsError
 from service.settings.policy_file import parse_catalogue
+from service.settings.validation import SettingsError
 
 WHOLE = Path(__file__).with_name("whole.toml").read_text("utf-8")
 OPTIONAL = {"rules", "offers", "stripe", "failure", "grants", "prices", "products", "grace_days", "pass_hours", "seats"}

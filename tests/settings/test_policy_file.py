@@ -12,8 +12,8 @@ from hypothesis import settings as run
 from hypothesis import strategies as st
 
 from service.domain.catalogue import DAY, HOUR, GrantPolicy, Rule
-from service.settings.validation import SettingsError
 from service.settings.policy_file import check_config, load_catalogue, parse_catalogue
+from service.settings.validation import SettingsError
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = (ROOT / "config" / "paywall.toml").read_text("utf-8")
