@@ -35,7 +35,7 @@ def check(stage: Any, engine: Any, story: Any) -> None:
     assert (counts["pending"], counts["unread"], counts["unspread"]) == (0, 0, 0)
 
 
-def test_a_catch_up_alone_tells_all_of_every_story(stage: Any, engine: Any, control: Any, stories: Any) -> None:
+def test_catch_up_alone_applies_every_lifecycle(stage: Any, engine: Any, control: Any, stories: Any) -> None:
     for story in stories.values():
         control.load(story)
     now = max(story["events"][-1]["created"] for story in stories.values())
@@ -44,7 +44,7 @@ def test_a_catch_up_alone_tells_all_of_every_story(stage: Any, engine: Any, cont
         check(stage, engine, story)
 
 
-def test_webhooks_alone_tell_all_of_every_story(stage: Any, engine: Any, control: Any, stories: Any) -> None:
+def test_webhooks_alone_apply_every_lifecycle(stage: Any, engine: Any, control: Any, stories: Any) -> None:
     for story in stories.values():
         control.load(story)
     for story in stories.values():
@@ -53,7 +53,7 @@ def test_webhooks_alone_tell_all_of_every_story(stage: Any, engine: Any, control
         check(stage, engine, story)
 
 
-def test_a_sweep_alone_finds_all_subscriptions(stage: Any, engine: Any, control: Any, stories: Any) -> None:
+def test_full_sync_alone_finds_all_subscriptions(stage: Any, engine: Any, control: Any, stories: Any) -> None:
     """As on the day that a site with subscribers sets the service up."""
     for story in stories.values():
         control.load({**story, "events": []})
@@ -67,7 +67,7 @@ def test_a_sweep_alone_finds_all_subscriptions(stage: Any, engine: Any, control:
 
 
 @pytest.mark.full
-def test_a_delivery_is_acknowledged_in_time_while_stripe_hangs(
+def test_webhook_is_acknowledged_in_time_while_stripe_hangs(
     stage: Any, engine: Any, control: Any, stories: Any
 ) -> None:
     story = stories["signup_active"]

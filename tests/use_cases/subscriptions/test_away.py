@@ -18,7 +18,7 @@ def source(stage: Any, reader: str = "r-1") -> Any:
     return kept.source
 
 
-def test_the_payload_counts_and_is_confirmed_later(stage: Any, make: Any, come: Any) -> None:
+def test_payload_counts_unconfirmed_and_is_confirmed_later(stage: Any, make: Any, come: Any) -> None:
     stage.stripe.away = True
     event = make.tell("customer.subscription.created", make.subscription())
     assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 12 * DAY)
@@ -30,14 +30,14 @@ def test_the_payload_counts_and_is_confirmed_later(stage: Any, make: Any, come: 
     assert stage.engine.marks.counts()["unread"] == 0
 
 
-def test_without_a_key_payloads_are_all_there_is(stage: Any, make: Any, come: Any) -> None:
+def test_without_a_stripe_key_only_payloads_count(stage: Any, make: Any, come: Any) -> None:
     engine = stage.make(gateway=None)
     stage.tell(make.event("customer.subscription.created", make.subscription()), NOW, engine)
     assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 12 * DAY)
     assert source(stage).confirmed is False
 
 
-def test_an_event_that_says_nothing_by_itself_waits_until_stripe_answers(stage: Any, make: Any, come: Any) -> None:
+def test_event_without_own_data_waits_until_stripe_answers(stage: Any, make: Any, come: Any) -> None:
     make.tell("customer.subscription.created", make.subscription())
     stage.stripe.away = True
     stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
@@ -54,7 +54,7 @@ def test_an_event_that_says_nothing_by_itself_waits_until_stripe_answers(stage: 
     assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 42 * DAY)
 
 
-def test_a_long_outage_of_stripe_kills_no_event(stage: Any, make: Any, come: Any) -> None:
+def test_long_stripe_outage_makes_no_event_dead(stage: Any, make: Any, come: Any) -> None:
     make.tell("customer.subscription.created", make.subscription())
     stage.stripe.away = True
     invoice = make.event("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_1"})
@@ -83,9 +83,7 @@ def given_up(stage: Any, make: Any, come: Any) -> Any:
     return invoice
 
 
-def test_what_was_tried_ten_times_at_somebodys_wish_is_dead_and_can_be_replayed(
-    stage: Any, make: Any, come: Any, admin: Any
-) -> None:
+def test_event_dead_after_ten_attempts_can_be_replayed(stage: Any, make: Any, come: Any, admin: Any) -> None:
     invoice = given_up(stage, make, come)
     stage.stripe.away = False
     admin.replay(invoice["id"], Actor("ada", "203.0.113.1"), NOW + 100)
@@ -94,7 +92,7 @@ def test_what_was_tried_ten_times_at_somebodys_wish_is_dead_and_can_be_replayed(
     assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 42 * DAY)
 
 
-def test_what_is_dead_for_stripes_absence_is_finished_when_stripe_is_back(stage: Any, make: Any, come: Any) -> None:
+def test_event_dead_because_of_an_outage_is_finished_when_stripe_answers(stage: Any, make: Any, come: Any) -> None:
     invoice = given_up(stage, make, come)
     come(NOW + 100)
     assert stage.engine.ledger.find(invoice["id"]).state == "dead"
@@ -106,7 +104,7 @@ def test_what_is_dead_for_stripes_absence_is_finished_when_stripe_is_back(stage:
 
 
 @pytest.mark.parametrize("first", ["older", "newer"])
-def test_the_newer_payload_stays_whichever_comes_first(stage: Any, make: Any, first: str) -> None:
+def test_newer_payload_is_kept_in_any_order(stage: Any, make: Any, first: str) -> None:
     stage.stripe.away = True
     older = make.event("customer.subscription.created", make.subscription(status="incomplete"), NOW)
     newer = make.event("customer.subscription.updated", make.subscription(), NOW + 3)
@@ -117,7 +115,7 @@ def test_the_newer_payload_stays_whichever_comes_first(stage: Any, make: Any, fi
     assert states == ({"applied"} if first == "older" else {"applied", "stale"})
 
 
-def test_a_payload_that_came_while_stripe_was_read_is_not_lost(stage: Any, make: Any, come: Any) -> None:
+def test_payload_received_during_a_read_is_not_lost(stage: Any, make: Any, come: Any) -> None:
     """An answer on its way is older than a payload that was told since: it does not count, and Stripe is asked again."""
     stage.stripe.put(make.subscription())
     first = make.event("customer.subscription.created", make.subscription())
@@ -137,7 +135,7 @@ def test_a_payload_that_came_while_stripe_was_read_is_not_lost(stage: Any, make:
     assert source(stage).confirmed is True
 
 
-def test_a_cut_off_list_of_items_adds_and_takes_nothing_away(stage: Any, make: Any) -> None:
+def test_truncated_item_list_adds_items_and_removes_none(stage: Any, make: Any) -> None:
     make.tell("customer.subscription.created", make.subscription())
     stage.stripe.away = True
     part = make.subscription(price="price_all_month")

@@ -116,14 +116,14 @@ def play_all(stage_of: Any, stepped: Stepped, stories: dict[str, Any], seeds: ra
             play(stage_of(), stepped, story, seed, smooth=smooth)
 
 
-def test_any_order_with_losses_and_crashes_ends_right_after_one_catch_up(
+def test_any_order_with_losses_and_crashes_is_right_after_one_catch_up(
     stage_of: Any, stepped: Stepped, stories: Any
 ) -> None:
     play_all(stage_of, stepped, stories, range(5), smooth=False)
 
 
 @pytest.mark.full
-def test_slow_readers_at_the_same_time_need_no_catch_up(stage_of: Any, stepped: Stepped, stories: Any) -> None:
+def test_concurrent_slow_workers_need_no_catch_up(stage_of: Any, stepped: Stepped, stories: Any) -> None:
     play_all(stage_of, stepped, stories, range(5), smooth=True)
 
 

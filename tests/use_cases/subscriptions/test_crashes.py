@@ -83,9 +83,7 @@ def right(stage: Any) -> None:
 @pytest.mark.full
 @pytest.mark.parametrize("away", [False, True])
 @pytest.mark.parametrize("story", STORIES)
-def test_a_process_killed_before_any_of_its_commands_loses_nothing(
-    stage_of: Any, stepped: Any, story: Story, away: bool
-) -> None:
+def test_process_killed_before_any_command_loses_nothing(stage_of: Any, stepped: Any, story: Story, away: bool) -> None:
     """`kill -9` at every point between receiving and done; the worker comes a minute later."""
     failure, at, died = Failure(), 0, True
     link = stepped(failure)
@@ -111,7 +109,7 @@ def test_a_process_killed_before_any_of_its_commands_loses_nothing(
 
 @pytest.mark.full
 @pytest.mark.parametrize("story", STORIES)
-def test_a_store_whose_reply_to_any_command_is_lost_loses_nothing(stage_of: Any, stepped: Any, story: Story) -> None:
+def test_lost_reply_to_any_command_loses_nothing(stage_of: Any, stepped: Any, story: Story) -> None:
     """The store has done what it was asked, and the process hears of an outage."""
     failure, at = Failure(replies_only=True), 0
     link = stepped(after=failure)
@@ -137,7 +135,7 @@ def test_a_store_whose_reply_to_any_command_is_lost_loses_nothing(stage_of: Any,
 @pytest.mark.parametrize(
     ("story", "kind"), [*((story, "valkey") for story in STORIES), (a_session_and_its_subscription, "redis8")]
 )
-def test_a_store_killed_between_any_two_commands_loses_nothing(
+def test_store_killed_between_any_two_commands_loses_nothing(
     story: Story, kind: str, launch: Any, catalogue: Any
 ) -> None:
     server = launch(kind, appendonly="yes", appendfsync="always")
@@ -183,7 +181,7 @@ class OneSlot(Link):
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_the_keys_of_every_script_share_a_slot(story: Story, store_url: str, catalogue: Any, connect: Any) -> None:
+def test_keys_of_every_script_share_a_slot(story: Story, store_url: str, catalogue: Any, connect: Any) -> None:
     link = OneSlot(parse_address(store_url), timeout=PATIENT)
     assert link.wait(5)
     stage = playing.Stage(link, catalogue)
@@ -197,7 +195,7 @@ def test_the_keys_of_every_script_share_a_slot(story: Story, store_url: str, cat
     link.close()
 
 
-def test_nothing_personal_is_in_a_key(stage: Any, make: Any, admin: Any) -> None:
+def test_no_key_contains_personal_data(stage: Any, make: Any, admin: Any) -> None:
     make.tell("customer.subscription.created", make.subscription(reader="r-personal", price="price_seat_month"))
     admin.give_seat("sub_1", "r-personal-2", playing.ADA, NOW)
     keys = [key for page in stage.link.scan_nodes(b"*") for key in page]
@@ -207,7 +205,7 @@ def test_nothing_personal_is_in_a_key(stage: Any, make: Any, admin: Any) -> None
 
 
 @pytest.mark.full
-def test_a_real_cluster_serves_all_of_it(build: Any, catalogue: Any, connect: Any) -> None:
+def test_cluster_serves_events_merges_and_refunds(build: Any, catalogue: Any, connect: Any) -> None:
     link = connect(build("valkey").url)
     assert link.wait(10)
     stage = playing.Stage(link, catalogue)

@@ -21,7 +21,7 @@ def state(stage: Any, event: Any) -> Any:
     return stage.engine.ledger.find(event["id"]).state
 
 
-def test_an_event_tells_what_it_changed(stage: Any, make: Any) -> None:
+def test_event_record_lists_its_change(stage: Any, make: Any) -> None:
     event = make.tell("customer.subscription.created", make.subscription())
     entry = stage.engine.ledger.find(event["id"])
     assert (entry.type, entry.object, entry.created) == ("customer.subscription.created", "sub_1", NOW)
@@ -36,14 +36,14 @@ def test_an_event_tells_what_it_changed(stage: Any, make: Any) -> None:
     assert (change.before, change.after) == (held, [])
 
 
-def test_an_event_that_changes_nothing_tells_no_change(stage: Any, make: Any) -> None:
+def test_event_without_effect_lists_no_change(stage: Any, make: Any) -> None:
     make.tell("customer.subscription.created", make.subscription())
     again = make.tell("customer.subscription.updated", make.subscription(), NOW + 1)
     entry = stage.engine.ledger.find(again["id"])
     assert (entry.state, entry.changes) == ("applied", ())
 
 
-def test_a_change_of_owner_tells_of_both_readers(stage: Any, make: Any) -> None:
+def test_change_of_owner_lists_both_readers(stage: Any, make: Any) -> None:
     make.tell("customer.subscription.created", make.subscription(reader="r-1"))
     event = make.tell("customer.subscription.updated", make.subscription(reader="r-2"), NOW + 1)
     changes = {
@@ -53,14 +53,14 @@ def test_a_change_of_owner_tells_of_both_readers(stage: Any, make: Any) -> None:
     assert changes == {"r-1": (True, False), "r-2": (False, True)}
 
 
-def test_a_refund_tells_of_the_pass_that_it_ended(stage: Any, make: Any) -> None:
+def test_refund_event_lists_the_pass_it_ended(stage: Any, make: Any) -> None:
     make.tell("checkout.session.completed", make.session(), NOW)
     event = make.tell("refund.created", make.refund(300), NOW + 1)
     (change,) = stage.engine.ledger.find(event["id"]).changes
     assert (change.reader, bool(change.before), change.after) == ("r-1", True, [])
 
 
-def test_what_an_event_led_to_is_told_with_it(stage: Any, make: Any) -> None:
+def test_session_event_lists_the_subscription_it_started(stage: Any, make: Any) -> None:
     stage.stripe.put(make.subscription())
     begun = make.session(mode="subscription", subscription="sub_1", payment_intent=None)
     event = make.tell("checkout.session.completed", begun)
@@ -69,7 +69,7 @@ def test_what_an_event_led_to_is_told_with_it(stage: Any, make: Any) -> None:
     assert [row[0] for row in change.after] == ["notebook", "no_ads"]
 
 
-def test_an_event_that_changes_several_sources_tells_the_whole_change(stage: Any, make: Any) -> None:
+def test_event_changing_several_sources_lists_the_whole_change(stage: Any, make: Any) -> None:
     for name in ("sub_1", "sub_2"):
         make.tell("customer.subscription.created", make.subscription(name, reader=None))
     event = make.tell("customer.updated", make.customer(reader="r-1"), NOW + 1)
@@ -90,7 +90,7 @@ def test_an_event_that_changes_several_sources_tells_the_whole_change(stage: Any
         ({**THIN, "type": "v1.payout.paid"}, "this type is not handled"),
     ],
 )
-def test_what_is_not_ours_is_listed_and_changes_nothing(stage: Any, make: Any, fields: Any, why: str) -> None:
+def test_unhandled_or_foreign_event_is_ignored_with_its_reason(stage: Any, make: Any, fields: Any, why: str) -> None:
     event = make.event("customer.subscription.created", make.subscription()) | fields
     assert stage.tell(event, NOW).state == "ignored"
     entry = stage.engine.ledger.find(event["id"])
@@ -98,7 +98,7 @@ def test_what_is_not_ours_is_listed_and_changes_nothing(stage: Any, make: Any, f
     assert stage.readers.everything("r-1") == []
 
 
-def test_what_was_ignored_counts_when_it_comes_again_and_is_ours_by_then(stage: Any, make: Any) -> None:
+def test_ignored_event_counts_when_it_is_ours_at_the_next_delivery(stage: Any, make: Any) -> None:
     event = make.event("customer.subscription.created", make.subscription())
     stage.stripe.happen(event)
     stage.tell(event | {"livemode": True}, NOW)
@@ -107,7 +107,7 @@ def test_what_was_ignored_counts_when_it_comes_again_and_is_ours_by_then(stage: 
     assert stage.tell(event | {"livemode": True}, NOW + 6).state == "applied"
 
 
-def test_repeats_are_counted_and_done_once(stage: Any, make: Any) -> None:
+def test_repeated_event_is_counted_and_processed_once(stage: Any, make: Any) -> None:
     event = make.tell("customer.subscription.created", make.subscription())
     for _ in range(3):
         assert stage.tell(event, NOW + 5).known
@@ -116,7 +116,7 @@ def test_repeats_are_counted_and_done_once(stage: Any, make: Any) -> None:
     assert stage.stripe.reads == ["subscription:sub_1"]
 
 
-def test_the_newest_comes_first_page_by_page(stage: Any, make: Any) -> None:
+def test_events_are_listed_newest_first_in_pages(stage: Any, make: Any) -> None:
     for number in range(25):
         stage.tell(make.event("customer.updated", make.customer(f"cus_{number}")), NOW + number // 5)
     found, cursor = [], None
@@ -131,7 +131,7 @@ def test_the_newest_comes_first_page_by_page(stage: Any, make: Any) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "é", "MTIz", "AAAA", "MTIz\n"])
-def test_a_cursor_that_is_none_is_refused(stage: Any, cursor: str) -> None:
+def test_invalid_cursor_is_rejected(stage: Any, cursor: str) -> None:
     with pytest.raises(BadCursor):
         stage.engine.ledger.page(4, cursor)
 
@@ -147,7 +147,7 @@ def broken(stage: Any, make: Any) -> Any:
     return event
 
 
-def test_after_ten_tries_an_event_is_dead_and_can_be_replayed(
+def test_event_is_dead_after_ten_attempts_and_can_be_replayed(
     stage: Any, make: Any, come: Any, admin: Any, notebook: Any
 ) -> None:
     event = broken(stage, make)
@@ -168,7 +168,7 @@ def test_after_ten_tries_an_event_is_dead_and_can_be_replayed(
     assert (entry["action"], entry["reader"], entry["target"]) == ("event.replay", None, event["id"])
 
 
-def test_a_dead_event_that_stripe_sends_again_is_taken_up_again(stage: Any, make: Any, come: Any) -> None:
+def test_dead_event_sent_again_by_stripe_is_processed(stage: Any, make: Any, come: Any) -> None:
     event = broken(stage, make)
     stage.tell(event, NOW)
     for tried in range(1, 10):
@@ -178,7 +178,7 @@ def test_a_dead_event_that_stripe_sends_again_is_taken_up_again(stage: Any, make
     assert state(stage, event) == "applied"
 
 
-def test_what_is_dead_is_still_read_by_the_worker(stage: Any, make: Any, come: Any) -> None:
+def test_object_of_a_dead_event_is_still_read_by_the_worker(stage: Any, make: Any, come: Any) -> None:
     event = broken(stage, make)
     stage.tell(event, NOW)
     for tried in range(1, 10):
@@ -188,7 +188,7 @@ def test_what_is_dead_is_still_read_by_the_worker(stage: Any, make: Any, come: A
     assert stage.held("r-1", NOW)
 
 
-def test_an_unfinished_event_is_tried_after_a_minute_then_ever_later(stage: Any, make: Any, come: Any) -> None:
+def test_unfinished_event_is_retried_after_growing_pauses(stage: Any, make: Any, come: Any) -> None:
     event = broken(stage, make)
     stage.tell(event, NOW)
     for pause, attempts in ((59, 1), (61, 2), (120, 2), (190, 3)):
@@ -196,7 +196,7 @@ def test_an_unfinished_event_is_tried_after_a_minute_then_ever_later(stage: Any,
         assert stage.engine.ledger.find(event["id"]).attempts == attempts
 
 
-def test_replayed_it_is_read_again_whatever_became_of_it(stage: Any, make: Any, admin: Any) -> None:
+def test_replayed_event_is_read_again_in_any_state(stage: Any, make: Any, admin: Any) -> None:
     event = make.tell("customer.subscription.created", make.subscription())
     stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
     admin.replay(event["id"], ADMIN, NOW + 5)
@@ -205,7 +205,7 @@ def test_replayed_it_is_read_again_whatever_became_of_it(stage: Any, make: Any, 
         admin.replay("evt_unknown", ADMIN, NOW)
 
 
-def test_old_events_and_those_beyond_the_most_are_forgotten(stage: Any, make: Any) -> None:
+def test_old_events_and_those_above_the_limit_are_deleted(stage: Any, make: Any) -> None:
     events = [make.event("customer.updated", make.customer(f"cus_{number}")) for number in range(30)]
     for number, event in enumerate(events):
         stage.tell(event, NOW + number)
@@ -216,7 +216,7 @@ def test_old_events_and_those_beyond_the_most_are_forgotten(stage: Any, make: An
     assert len(ledger.page(100)[0]) == 15
 
 
-def test_nothing_of_a_payload_stays_when_an_event_is_done(stage: Any, make: Any) -> None:
+def test_processed_event_keeps_nothing_of_its_payload(stage: Any, make: Any) -> None:
     event = make.event("customer.subscription.created", make.subscription(reader="r-secret"))
     stage.stripe.happen(event)
     stage.tell(event, NOW)

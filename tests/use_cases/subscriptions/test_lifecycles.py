@@ -28,7 +28,7 @@ def paid_times(story: dict[str, Any]) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_told_in_order_each_moment_has_what_stripe_says(stage: Any, stories: Any, name: str) -> None:
+def test_ordered_lifecycle_gives_what_stripe_reports(stage: Any, stories: Any, name: str) -> None:
     story = stories[name]
     for event in story["events"]:
         stage.stripe.happen(event)
@@ -38,7 +38,7 @@ def test_told_in_order_each_moment_has_what_stripe_says(stage: Any, stories: Any
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_with_stripe_away_the_payloads_say_the_same(stage: Any, stories: Any, name: str) -> None:
+def test_lifecycle_by_payloads_alone_gives_the_same(stage: Any, stories: Any, name: str) -> None:
     story = stories[name]
     stage.stripe.away = True
     for event in reversed(story["events"]):

@@ -67,7 +67,7 @@ ALL = {b"s:sub_1", b"p:cs_1", b"t:sub_g", b"g:gr_1"}
 
 
 @pytest.mark.usefixtures("two")
-def test_all_that_the_one_had_is_the_others(stage: Any, admin: Any, notebook: Any) -> None:
+def test_merge_moves_sources_reads_customers_and_seats(stage: Any, admin: Any, notebook: Any) -> None:
     assert admin.merge("r-new", "r-old", ADMIN, NOW + 5) == "r-new"
     assert fields(stage, "r-new") == ALL
     assert fields(stage, "r-old") == set()
@@ -81,7 +81,7 @@ def test_all_that_the_one_had_is_the_others(stage: Any, admin: Any, notebook: An
 
 
 @pytest.mark.usefixtures("two")
-def test_what_stripe_tells_later_is_the_others_too(stage: Any, make: Any, admin: Any) -> None:
+def test_later_events_of_a_merged_reader_go_to_the_remaining_one(stage: Any, make: Any, admin: Any) -> None:
     admin.merge("r-new", "r-old", ADMIN, NOW + 5)
     make.tell("customer.subscription.updated", make.subscription(reader="r-old", end=NOW + 40 * DAY), NOW + 6)
     make.tell("customer.subscription.created", make.subscription("sub_2", reader="r-old"), NOW + 7)
@@ -91,20 +91,20 @@ def test_what_stripe_tells_later_is_the_others_too(stage: Any, make: Any, admin:
 
 
 @pytest.mark.usefixtures("two")
-def test_a_grant_that_comes_late_goes_to_the_one_that_stays(stage: Any, admin: Any) -> None:
+def test_late_grant_to_a_merged_reader_goes_to_the_remaining_one(stage: Any, admin: Any) -> None:
     admin.merge("r-new", "r-old", ADMIN, NOW + 5)
     grant(stage, "r-old", "gr_2")
     assert b"g:gr_2" in fields(stage, "r-new")
 
 
-def test_visitors_that_had_joined_the_one_count_for_the_other(stage: Any, admin: Any) -> None:
+def test_visitors_of_a_merged_reader_count_for_the_remaining_one(stage: Any, admin: Any) -> None:
     admin.merge("r-new", "r-old", ADMIN, NOW)
     assert marks(stage, "r-new") == owner_mark("r-old")
     admin.merge("r-last", "r-new", ADMIN, NOW)
     assert marks(stage, "r-last") == owner_mark("r-new") + owner_mark("r-old")
 
 
-def test_what_a_visitor_reads_who_had_joined_the_one_joins_the_other(stage: Any, admin: Any, tmp_path: Path) -> None:
+def test_later_reads_of_a_joined_visitor_count_for_the_remaining_reader(stage: Any, admin: Any, tmp_path: Path) -> None:
     known = Known(tmp_path, DAY, clock=lambda: NOW)
     desk = Desk(stage.catalogue, stage.store, stage.readers, known)
 
@@ -119,7 +119,7 @@ def test_what_a_visitor_reads_who_had_joined_the_one_joins_the_other(stage: Any,
     assert ask("s4", "r-old").used == 4
 
 
-def test_nobody_is_merged_into_himself_or_in_a_circle(stage: Any, admin: Any) -> None:
+def test_merge_into_itself_or_in_a_circle_is_rejected(stage: Any, admin: Any) -> None:
     with pytest.raises(CannotMerge):
         admin.merge("r-1", "r-1", ADMIN, NOW)
     admin.merge("r-2", "r-1", ADMIN, NOW)
@@ -138,13 +138,13 @@ def test_nobody_is_merged_into_himself_or_in_a_circle(stage: Any, admin: Any) ->
     assert [stage.readers.resolve(reader) for reader in ("r-1", "r-2", "r-3")] == ["r-3", "r-3", "r-3"]
 
 
-def test_merged_again_nothing_changes(stage: Any, admin: Any, notebook: Any) -> None:
+def test_repeated_merge_changes_nothing(stage: Any, admin: Any, notebook: Any) -> None:
     for _ in range(2):
         admin.merge("r-2", "r-1", ADMIN, NOW)
     assert len(notebook.entries()) == 1
 
 
-def test_both_with_a_seat_free_one(stage: Any, make: Any, admin: Any) -> None:
+def test_merge_of_two_seat_holders_frees_one_seat(stage: Any, make: Any, admin: Any) -> None:
     make.tell("customer.subscription.created", make.subscription("sub_g", price="price_seat_month", quantity=2))
     for reader in ("r-old", "r-new"):
         admin.give_seat("sub_g", reader, ADMIN, NOW)
@@ -153,7 +153,7 @@ def test_both_with_a_seat_free_one(stage: Any, make: Any, admin: Any) -> None:
     assert set(stage.held("r-new", NOW)) == {"notebook"}
 
 
-def test_a_seat_given_to_one_who_is_merged_at_that_moment_is_the_others(
+def test_seat_assigned_during_a_merge_goes_to_the_remaining_reader(
     stage: Any, stepped: Any, make: Any, admin: Any, notebook: Any
 ) -> None:
     make.tell("customer.subscription.created", make.subscription("sub_g", price="price_seat_month", quantity=3))
@@ -170,7 +170,7 @@ def test_a_seat_given_to_one_who_is_merged_at_that_moment_is_the_others(
     assert (admin.group("sub_g", NOW).seats, stage.held("r-new", NOW)) == ((), {})
 
 
-def test_killed_before_any_command_it_is_rolled_forward(
+def test_merge_killed_before_any_command_is_rolled_forward(
     stage: Any, stepped: Any, make: Any, admin: Any, notebook: Any, come: Any
 ) -> None:
     """One try more than there are commands, each on its own two readers."""

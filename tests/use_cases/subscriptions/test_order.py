@@ -11,7 +11,7 @@ DAY = 86_400
 NOW = 2_000_000_000
 
 
-def test_two_deliveries_of_one_event_at_the_same_instant_are_one(stage: Any, make: Any) -> None:
+def test_concurrent_deliveries_of_one_event_count_once(stage: Any, make: Any) -> None:
     event = stage.stripe.happen(make.event("customer.subscription.created", make.subscription()))
     engines = [stage.make(), stage.make()]
     gate = threading.Barrier(2)
@@ -31,7 +31,7 @@ def test_two_deliveries_of_one_event_at_the_same_instant_are_one(stage: Any, mak
     assert len(stage.readers.history("r-1")) == 1
 
 
-def test_a_slow_worker_with_an_old_reading_changes_nothing(stage: Any, make: Any) -> None:
+def test_slow_worker_with_an_old_read_changes_nothing(stage: Any, make: Any) -> None:
     slow, fast = stage.make(), stage.make()
     sub = make.subscription()
     first = stage.stripe.happen(make.event("customer.subscription.created", sub, NOW))
@@ -48,7 +48,7 @@ def test_a_slow_worker_with_an_old_reading_changes_nothing(stage: Any, make: Any
     assert stage.engine.objects.load("subscription:sub_1").told.source.status == "canceled"
 
 
-def test_an_update_after_the_deletion_leaves_it_ended(stage: Any, make: Any) -> None:
+def test_update_after_a_deletion_leaves_it_ended(stage: Any, make: Any) -> None:
     make.tell("customer.subscription.created", make.subscription())
     make.tell("customer.subscription.deleted", make.subscription(status="canceled", ended_at=NOW + 5), NOW + 5)
     stage.stripe.away = True
@@ -58,7 +58,7 @@ def test_an_update_after_the_deletion_leaves_it_ended(stage: Any, make: Any) -> 
     assert stage.engine.ledger.find(late["id"]).state == "stale"
 
 
-def test_an_answer_older_than_the_deletion_that_was_told_does_not_undo_it(stage: Any, make: Any, come: Any) -> None:
+def test_read_older_than_the_deletion_does_not_undo_it(stage: Any, make: Any, come: Any) -> None:
     make.tell("customer.subscription.created", make.subscription())
     ended = make.event("customer.subscription.deleted", make.subscription(status="canceled", ended_at=NOW + 5), NOW + 5)
     stage.tell(ended, NOW + 5)  # Stripe itself still answers as before.
@@ -74,21 +74,21 @@ def test_an_answer_older_than_the_deletion_that_was_told_does_not_undo_it(stage:
     assert (kept.source.status, kept.source.confirmed) == ("canceled", True)
 
 
-def test_an_answer_older_than_the_payment_that_was_told_does_not_hold_the_pass_back(stage: Any, make: Any) -> None:
+def test_read_older_than_the_payment_does_not_delay_the_pass(stage: Any, make: Any) -> None:
     paid = make.session()
     stage.stripe.put({**paid, "payment_status": "unpaid"})
     stage.tell(make.event("checkout.session.completed", paid, NOW), NOW)
     assert set(stage.held("r-1", NOW + 1)) == {"notebook"}
 
 
-def test_of_two_subscriptions_the_cancelled_one_ends_alone(stage: Any, make: Any) -> None:
+def test_cancelling_one_of_two_subscriptions_ends_it_alone(stage: Any, make: Any) -> None:
     make.tell("customer.subscription.created", make.subscription("sub_1"))
     make.tell("customer.subscription.created", make.subscription("sub_2", end=NOW + 3 * DAY))
     make.tell("customer.subscription.deleted", make.subscription("sub_1", status="canceled", ended_at=NOW), NOW)
     assert stage.held("r-1", NOW + 1) == dict.fromkeys(["notebook", "no_ads"], NOW + 5 * DAY)
 
 
-def test_an_older_read_that_succeeds_leaves_the_mark_of_a_newer_one_that_failed(stage: Any, make: Any) -> None:
+def test_older_successful_read_keeps_the_mark_of_a_newer_failed_one(stage: Any, make: Any) -> None:
     objects, name = stage.engine.objects, "subscription:sub_1"
     stage.stripe.put(make.subscription())
     old, _ = objects.begin(name, NOW)
@@ -102,7 +102,7 @@ def test_an_older_read_that_succeeds_leaves_the_mark_of_a_newer_one_that_failed(
     assert stage.engine.marks.unread(NOW) == []
 
 
-def test_a_payload_only_replaces_what_it_was_compared_with(stage: Any, make: Any) -> None:
+def test_payload_replaces_only_the_revision_it_was_compared_with(stage: Any, make: Any) -> None:
     objects, name = stage.engine.objects, "subscription:sub_1"
     make.tell("customer.subscription.created", make.subscription())
     seen = objects.load(name)
@@ -111,7 +111,7 @@ def test_a_payload_only_replaces_what_it_was_compared_with(stage: Any, make: Any
     assert objects.apply(name, number, seen.told, NOW, read=False, rev=seen.rev)[0] == "retry"
 
 
-def test_a_burst_about_one_object_costs_two_reads_at_most(stage: Any, make: Any) -> None:
+def test_burst_of_events_of_one_object_costs_at_most_two_reads(stage: Any, make: Any) -> None:
     sub = make.subscription()
     burst = [stage.stripe.happen(make.event("customer.subscription.updated", sub, NOW)) for _ in range(11)]
     started, go_on = threading.Event(), threading.Event()
@@ -132,7 +132,7 @@ def test_a_burst_about_one_object_costs_two_reads_at_most(stage: Any, make: Any)
     assert {stage.engine.ledger.find(event["id"]).state for event in burst} == {"applied"}
 
 
-def test_what_stripe_does_not_know_any_more_stays_until_its_end(stage: Any, make: Any) -> None:
+def test_object_unknown_to_stripe_stays_until_its_known_end(stage: Any, make: Any) -> None:
     make.tell("customer.subscription.created", make.subscription())
     del stage.stripe.objects["subscription", "sub_1"]
     stage.tell(make.event("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_1"}), NOW)
@@ -140,7 +140,7 @@ def test_what_stripe_does_not_know_any_more_stays_until_its_end(stage: Any, make
     assert stage.engine.marks.counts()["unread"] == 0
 
 
-def test_what_only_its_event_tells_says_that_stripe_does_not_know_it(stage: Any, make: Any) -> None:
+def test_event_of_an_unknown_object_is_applied_from_its_payload(stage: Any, make: Any) -> None:
     event = make.event("customer.subscription.created", make.subscription())
     stage.tell(event, NOW)
     entry = stage.engine.ledger.find(event["id"])
@@ -148,7 +148,7 @@ def test_what_only_its_event_tells_says_that_stripe_does_not_know_it(stage: Any,
     assert stage.engine.marks.counts()["unread"] == 0
 
 
-def test_a_counter_that_fell_behind_its_copies_is_raised_above_them_and_read_again(stage: Any, make: Any) -> None:
+def test_counter_behind_its_copies_is_raised_and_read_again(stage: Any, make: Any) -> None:
     for at in range(9):
         make.tell("customer.subscription.updated", make.subscription(end=NOW + (10 + at) * DAY), NOW + at)
     key = stage.engine.objects.keys.stripe_object("subscription:sub_1")
@@ -157,7 +157,7 @@ def test_a_counter_that_fell_behind_its_copies_is_raised_above_them_and_read_aga
     assert stage.held("r-1", NOW + 21) == dict.fromkeys(["notebook", "no_ads"], NOW + 42 * DAY)
 
 
-def test_a_subscription_tells_of_both_payload_shapes(stage: Any, make: Any) -> None:
+def test_subscription_payload_is_read_in_both_shapes(stage: Any, make: Any) -> None:
     stage.stripe.away = True
     old = make.subscription(current_period_start=NOW - DAY, current_period_end=NOW + 4 * DAY)
     for item in old["items"]["data"]:

@@ -19,7 +19,7 @@ def held(stage: Any, reader: str) -> set[str]:
     return set(stage.held(reader, NOW + 10))
 
 
-def test_what_is_nobodys_is_parked_and_joined_when_the_customer_names_a_reader(stage: Any, make: Any) -> None:
+def test_unassigned_object_is_assigned_when_the_customer_names_a_reader(stage: Any, make: Any) -> None:
     stage.stripe.put(make.customer())
     make.tell("customer.subscription.created", make.subscription(reader=None))
     assert stage.engine.objects.load("subscription:sub_1").owner.reader is None
@@ -28,13 +28,13 @@ def test_what_is_nobodys_is_parked_and_joined_when_the_customer_names_a_reader(s
     assert stage.readers.customers("r-7") == ["cus_1"]
 
 
-def test_a_customer_that_decides_is_read_though_no_event_told_of_it(stage: Any, make: Any) -> None:
+def test_deciding_customer_is_read_without_an_event(stage: Any, make: Any) -> None:
     stage.stripe.put(make.customer(reader="r-7"))
     make.tell("customer.subscription.created", make.subscription(reader=None))
     assert held(stage, "r-7") == BOTH
 
 
-def test_a_customer_that_decides_and_cannot_be_read_is_read_later(stage: Any, make: Any, come: Any) -> None:
+def test_deciding_customer_that_cannot_be_read_is_read_later(stage: Any, make: Any, come: Any) -> None:
     stage.stripe.put(make.customer(reader="r-7"))
     stage.stripe.away = True
     make.tell("customer.subscription.created", make.subscription(reader=None))
@@ -45,7 +45,7 @@ def test_a_customer_that_decides_and_cannot_be_read_is_read_later(stage: Any, ma
 
 
 @pytest.mark.parametrize("session_first", [True, False])
-def test_a_subscription_is_its_sessions_readers(stage: Any, make: Any, session_first: bool) -> None:
+def test_subscription_belongs_to_the_reader_of_its_session(stage: Any, make: Any, session_first: bool) -> None:
     stage.stripe.put(make.customer(reader="r-9"))
     sub = stage.stripe.put(make.subscription(reader=None))
     session = make.session(
@@ -61,14 +61,14 @@ def test_a_subscription_is_its_sessions_readers(stage: Any, make: Any, session_f
     assert held(stage, "r-9") == set()
 
 
-def test_a_session_alone_brings_the_subscription_that_it_began(stage: Any, make: Any) -> None:
+def test_session_alone_adds_the_subscription_it_started(stage: Any, make: Any) -> None:
     stage.stripe.put(make.subscription(reader=None))
     session = make.session(reader="r-2", mode="subscription", subscription="sub_1", payment_intent=None)
     make.tell("checkout.session.completed", session)
     assert held(stage, "r-2") == BOTH
 
 
-def test_a_new_owner_gets_it_and_the_old_one_keeps_nothing(stage: Any, make: Any) -> None:
+def test_changed_owner_gets_the_source_and_the_old_one_loses_it(stage: Any, make: Any) -> None:
     make.tell("customer.subscription.created", make.subscription(reader="r-1"))
     make.tell("customer.subscription.updated", make.subscription(reader="r-2"), NOW + 1)
     assert (held(stage, "r-1"), held(stage, "r-2")) == (set(), BOTH)
@@ -79,14 +79,14 @@ def test_a_new_owner_gets_it_and_the_old_one_keeps_nothing(stage: Any, make: Any
     assert (held(stage, "r-1"), held(stage, "r-2")) == (BOTH, set())
 
 
-def test_an_owner_stays_when_the_claim_is_taken_out(stage: Any, make: Any) -> None:
+def test_owner_stays_when_the_claim_is_removed(stage: Any, make: Any) -> None:
     stage.stripe.put(make.customer())
     make.tell("customer.subscription.created", make.subscription(reader="r-1"))
     make.tell("customer.subscription.updated", make.subscription(reader=None), NOW + 1)
     assert held(stage, "r-1") == BOTH
 
 
-def test_a_gift_is_the_recipients_and_lists_no_customer(stage: Any, make: Any) -> None:
+def test_gift_belongs_to_the_recipient_and_lists_no_customer(stage: Any, make: Any) -> None:
     gift = make.subscription(reader="r-1", metadata={"reader_id": "r-1", "gift_recipient": "r-2"})
     make.tell("customer.subscription.created", gift)
     assert (held(stage, "r-1"), held(stage, "r-2")) == (set(), BOTH)
@@ -95,14 +95,14 @@ def test_a_gift_is_the_recipients_and_lists_no_customer(stage: Any, make: Any) -
     assert kept.field == b"f:sub_1"
 
 
-def test_a_pending_gift_is_nobodys_until_it_is_linked(stage: Any, make: Any, admin: Any) -> None:
+def test_pending_gift_is_unassigned_until_linked(stage: Any, make: Any, admin: Any) -> None:
     make.tell("customer.subscription.created", make.subscription(metadata={"reader_id": "r-1", "gift": "pending"}))
     assert held(stage, "r-1") == set()
     assert admin.link("r-2", subscription="sub_1", actor=ADMIN, now=NOW).was is None
     assert held(stage, "r-2") == BOTH
 
 
-def test_a_link_is_above_all_metadata_and_leaves_its_entry(stage: Any, make: Any, admin: Any, notebook: Any) -> None:
+def test_link_overrides_all_metadata_and_is_audited(stage: Any, make: Any, admin: Any, notebook: Any) -> None:
     make.tell("customer.subscription.created", make.subscription(reader="r-1"))
     linked = admin.link("r-2", subscription="sub_1", actor=ADMIN, now=NOW)
     assert (linked.reader, linked.was) == ("r-2", "r-1")
@@ -113,14 +113,14 @@ def test_a_link_is_above_all_metadata_and_leaves_its_entry(stage: Any, make: Any
     assert (entry["before"], entry["after"]) == ({"reader": "r-1"}, {"reader": "r-2"})
 
 
-def test_linked_again_nothing_changes(stage: Any, make: Any, admin: Any, notebook: Any) -> None:
+def test_repeated_link_changes_nothing(stage: Any, make: Any, admin: Any, notebook: Any) -> None:
     make.tell("customer.subscription.created", make.subscription(reader="r-1"))
     for _ in range(2):
         admin.link("r-2", subscription="sub_1", actor=ADMIN, now=NOW)
     assert len(notebook.entries()) == 1
 
 
-def test_a_link_of_a_customer_takes_all_that_is_the_customers(stage: Any, make: Any, admin: Any) -> None:
+def test_link_of_a_customer_moves_all_its_objects(stage: Any, make: Any, admin: Any) -> None:
     make.tell("customer.subscription.created", make.subscription(reader="r-1"))
     make.tell("checkout.session.completed", make.session(reader="r-1"))
     admin.link("r-2", customer="cus_1", actor=ADMIN, now=NOW)
@@ -131,20 +131,20 @@ def test_a_link_of_a_customer_takes_all_that_is_the_customers(stage: Any, make: 
 
 
 @pytest.mark.parametrize("what", ["subscription", "customer"])
-def test_a_link_waits_for_what_stripe_has_not_told_of_yet(stage: Any, make: Any, admin: Any, what: str) -> None:
+def test_link_of_an_unreported_object_applies_when_it_arrives(stage: Any, make: Any, admin: Any, what: str) -> None:
     name = {"subscription": "sub_1", "customer": "cus_1"}[what]
     assert admin.link("r-2", **{what: name}, actor=ADMIN, now=NOW).was is None
     make.tell("customer.subscription.created", make.subscription(reader="r-1"))
     assert (held(stage, "r-1"), held(stage, "r-2")) == (set(), BOTH)
 
 
-def test_a_link_of_what_stripe_knows_and_never_told_shows_at_once(stage: Any, make: Any, admin: Any) -> None:
+def test_link_of_an_object_stripe_knows_applies_at_once(stage: Any, make: Any, admin: Any) -> None:
     stage.stripe.put(make.subscription(reader=None))
     admin.link("r-2", subscription="sub_1", actor=ADMIN, now=NOW)
     assert held(stage, "r-2") == BOTH
 
 
-def test_stripe_does_not_bring_an_erased_reader_back(stage: Any, make: Any, admin: Any) -> None:
+def test_stripe_does_not_restore_an_erased_reader(stage: Any, make: Any, admin: Any) -> None:
     erased = stage.keys.erased(reader_hash("r-1"))
     stage.link.call(erased, b"SET", erased, NOW - 5)
     make.tell("customer.subscription.created", make.subscription(reader="r-1"))
@@ -155,7 +155,7 @@ def test_stripe_does_not_bring_an_erased_reader_back(stage: Any, make: Any, admi
     assert {kept.field for kept in stage.readers.hot("r-1")} == {b"s:sub_1", b"s:sub_2"}
 
 
-def test_a_deleted_customers_subscriptions_are_over_though_their_events_never_come(stage: Any, make: Any) -> None:
+def test_deleted_customer_ends_its_subscriptions_without_their_events(stage: Any, make: Any) -> None:
     make.tell("customer.subscription.created", make.subscription())
     make.tell("customer.subscription.created", make.subscription("sub_2"))
     stage.stripe.away = True
@@ -165,7 +165,7 @@ def test_a_deleted_customers_subscriptions_are_over_though_their_events_never_co
     assert ends == {NOW + 5}
 
 
-def test_entitlements_are_the_readers_that_the_customer_is_known_by(stage: Any, make: Any) -> None:
+def test_entitlements_belong_to_the_reader_of_the_customer(stage: Any, make: Any) -> None:
     make.tell("customer.subscription.created", make.subscription(status="unpaid"))
     assert held(stage, "r-1") == set()
     summary = {
@@ -180,7 +180,7 @@ def test_entitlements_are_the_readers_that_the_customer_is_known_by(stage: Any, 
     assert held(stage, "r-1") == set()
 
 
-def test_a_truncated_summary_adds_and_takes_nothing_away(stage: Any, make: Any) -> None:
+def test_truncated_summary_adds_entitlements_and_removes_none(stage: Any, make: Any) -> None:
     stage.stripe.away = True
     make.tell("customer.created", make.customer(reader="r-1"))
     summary = {

@@ -20,7 +20,7 @@ def told(stage: Any) -> Any:
     return kept.source
 
 
-def test_a_pass_starts_when_it_is_first_told_to_be_paid(stage: Any, make: Any) -> None:
+def test_pass_starts_when_first_reported_paid(stage: Any, make: Any) -> None:
     waiting = make.session(payment_status="unpaid")
     make.tell("checkout.session.completed", waiting, NOW)
     assert held(stage) == {}
@@ -29,7 +29,7 @@ def test_a_pass_starts_when_it_is_first_told_to_be_paid(stage: Any, make: Any) -
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
-def test_the_earliest_event_that_says_so_counts_in_any_order(stage: Any, make: Any, order: tuple[int, ...]) -> None:
+def test_earliest_paid_event_counts_in_any_order(stage: Any, make: Any, order: tuple[int, ...]) -> None:
     events = [
         make.event("checkout.session.completed", make.session(), NOW + 9),
         make.event("checkout.session.completed", make.session(), NOW + 3),
@@ -42,20 +42,20 @@ def test_the_earliest_event_that_says_so_counts_in_any_order(stage: Any, make: A
     assert len(stage.readers.everything("r-1")) == 1
 
 
-def test_paid_never_goes_back(stage: Any, make: Any) -> None:
+def test_paid_session_never_becomes_unpaid(stage: Any, make: Any) -> None:
     make.tell("checkout.session.completed", make.session(), NOW)
     stage.stripe.put(make.session(payment_status="unpaid"))
     stage.tell(make.event("checkout.session.completed", make.session(payment_status="unpaid"), NOW + 5), NOW + 5)
     assert held(stage) == {"notebook": NOW + 24 * HOUR}
 
 
-def test_two_passes_of_one_reader_run_each_for_itself(stage: Any, make: Any) -> None:
+def test_two_passes_of_one_reader_run_separately(stage: Any, make: Any) -> None:
     make.tell("checkout.session.completed", make.session("cs_1"), NOW)
     make.tell("checkout.session.completed", make.session("cs_2"), NOW + HOUR)
     assert held(stage, NOW + HOUR) == {"notebook": NOW + 25 * HOUR}
 
 
-def test_what_the_line_items_said_stays_known_when_a_later_webhook_comes_without_them(stage: Any, make: Any) -> None:
+def test_line_items_stay_known_after_a_webhook_without_them(stage: Any, make: Any) -> None:
     plain = make.session(metadata={"reader_id": "r-1"})
     stage.stripe.lines["cs_1"] = [{"price": {"id": "price_mug"}}, {"price": {"id": "price_day"}}]
     make.tell("checkout.session.completed", plain, NOW)
@@ -66,12 +66,12 @@ def test_what_the_line_items_said_stays_known_when_a_later_webhook_comes_without
     assert told(stage).confirmed is False
 
 
-def test_a_setup_session_gives_nothing(stage: Any, make: Any) -> None:
+def test_setup_session_gives_nothing(stage: Any, make: Any) -> None:
     make.tell("checkout.session.completed", make.session(mode="setup", payment_intent=None), NOW)
     assert stage.readers.everything("r-1") == []
 
 
-def test_only_a_full_refund_ends_a_pass_and_a_failed_one_gives_it_back(stage: Any, make: Any) -> None:
+def test_only_a_full_refund_ends_a_pass_and_a_failed_one_restores_it(stage: Any, make: Any) -> None:
     make.tell("checkout.session.completed", make.session(), NOW)
     make.tell("refund.created", make.refund(100), NOW + 1)
     assert held(stage)
@@ -82,7 +82,7 @@ def test_only_a_full_refund_ends_a_pass_and_a_failed_one_gives_it_back(stage: An
     assert held(stage)
 
 
-def test_a_refund_of_an_older_pass_leaves_the_newer_one(stage: Any, make: Any) -> None:
+def test_refund_of_an_older_pass_leaves_the_newer_one(stage: Any, make: Any) -> None:
     make.tell("checkout.session.completed", make.session("cs_1"), NOW - 10 * HOUR)
     make.tell("checkout.session.completed", make.session("cs_2"), NOW)
     make.tell("refund.created", make.refund(300, of="cs_1"), NOW + 1)
@@ -91,7 +91,7 @@ def test_a_refund_of_an_older_pass_leaves_the_newer_one(stage: Any, make: Any) -
 
 @pytest.mark.parametrize("away", [False, True])
 @pytest.mark.parametrize("statuses", [["won", "needs_response"], ["needs_response", "under_review", "won"]])
-def test_a_dispute_that_was_won_before_it_was_told_to_be_open_leaves_the_pass(
+def test_dispute_won_before_it_was_reported_open_leaves_the_pass(
     stage: Any, make: Any, statuses: list[str], away: bool
 ) -> None:
     make.tell("checkout.session.completed", make.session(), NOW)
@@ -115,7 +115,7 @@ def test_a_dispute_that_was_won_before_it_was_told_to_be_open_leaves_the_pass(
         ("warning_closed", True),
     ],
 )
-def test_a_pass_is_closed_while_a_dispute_is_open_or_lost(
+def test_pass_is_locked_while_a_dispute_is_open_or_lost(
     stage: Any, make: Any, status: str, opens: bool, away: bool
 ) -> None:
     make.tell("checkout.session.completed", make.session(), NOW)
@@ -126,7 +126,7 @@ def test_a_pass_is_closed_while_a_dispute_is_open_or_lost(
 
 
 @pytest.mark.parametrize("away", [False, True])
-def test_a_refund_that_comes_before_its_session_counts(stage: Any, make: Any, come: Any, away: bool) -> None:
+def test_refund_before_its_session_counts(stage: Any, make: Any, come: Any, away: bool) -> None:
     stage.stripe.away = away
     stage.tell(make.event("refund.created", stage.stripe.put(make.refund(300)), NOW), NOW)
     make.tell("checkout.session.completed", make.session(), NOW + 1)
@@ -138,19 +138,19 @@ def test_a_refund_that_comes_before_its_session_counts(stage: Any, make: Any, co
     assert stage.engine.marks.counts()["unread"] == 0
 
 
-def test_a_refund_finds_a_session_that_stripe_never_told_of(stage: Any, make: Any) -> None:
+def test_refund_finds_a_session_stripe_never_reported(stage: Any, make: Any) -> None:
     stage.stripe.put(make.session())
     make.tell("refund.created", make.refund(100), NOW)
     assert held(stage) == {"notebook": NOW - 60 + 24 * HOUR}
 
 
-def test_a_refund_of_a_subscriptions_payment_is_ignored(stage: Any, make: Any) -> None:
+def test_refund_of_a_subscription_payment_is_ignored(stage: Any, make: Any) -> None:
     event = make.tell("charge.refunded", {"id": "ch_9", "object": "charge", "payment_intent": "pi_9"}, NOW)
     entry = stage.engine.ledger.find(event["id"])
     assert (entry.state, entry.why) == ("ignored", "about nothing that is kept here")
 
 
-def test_a_gift_pass_is_the_recipients(stage: Any, make: Any) -> None:
+def test_gift_pass_belongs_to_the_recipient(stage: Any, make: Any) -> None:
     gift = make.session(metadata={"price_id": "price_day", "reader_id": "r-1", "gift_recipient": "r-2"})
     make.tell("checkout.session.completed", gift, NOW)
     assert held(stage) == {}

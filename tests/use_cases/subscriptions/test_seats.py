@@ -24,7 +24,7 @@ def readers(seats: Any) -> list[str]:
     return [seat.reader for seat in seats]
 
 
-def test_a_seat_opens_and_taken_back_it_closes(stage: Any, make: Any, admin: Any, notebook: Any) -> None:
+def test_assigned_seat_opens_and_removed_seat_locks(stage: Any, make: Any, admin: Any, notebook: Any) -> None:
     make.tell("customer.subscription.created", group(make, 2))
     given = admin.give_seat("sub_1", "r-5", ADMIN, NOW + 1)
     assert (given.quantity, readers(given.seats), given.seats[0].since) == (2, ["r-5"], NOW + 1)
@@ -41,7 +41,7 @@ def test_a_seat_opens_and_taken_back_it_closes(stage: Any, make: Any, admin: Any
     ]
 
 
-def test_given_or_taken_again_nothing_changes(stage: Any, make: Any, admin: Any, notebook: Any) -> None:
+def test_repeated_seat_assignment_or_removal_changes_nothing(stage: Any, make: Any, admin: Any, notebook: Any) -> None:
     make.tell("customer.subscription.created", group(make, 2))
     for at in range(3):
         assert admin.give_seat("sub_1", "r-5", ADMIN, NOW + at).seats[0].since == NOW
@@ -50,14 +50,14 @@ def test_given_or_taken_again_nothing_changes(stage: Any, make: Any, admin: Any,
     assert len(notebook.entries()) == 2
 
 
-def test_the_owner_of_a_group_holds_no_seat_unless_given_one(stage: Any, make: Any, admin: Any) -> None:
+def test_group_owner_holds_no_seat_unless_assigned_one(stage: Any, make: Any, admin: Any) -> None:
     make.tell("customer.subscription.created", group(make, 2))
     assert stage.held("r-1", NOW) == {}
     admin.give_seat("sub_1", "r-1", ADMIN, NOW)
     assert set(stage.held("r-1", NOW)) == {"notebook"}
 
 
-def test_who_may_have_no_seat_is_told_why(stage: Any, make: Any, admin: Any) -> None:
+def test_impossible_seat_assignment_is_rejected_with_its_reason(stage: Any, make: Any, admin: Any) -> None:
     with pytest.raises(UnknownSubscription):
         admin.give_seat("sub_9", "r-5", ADMIN, NOW)
     make.tell("customer.subscription.created", make.subscription())
@@ -69,12 +69,12 @@ def test_who_may_have_no_seat_is_told_why(stage: Any, make: Any, admin: Any) -> 
         admin.give_seat("sub_2", "r-6", ADMIN, NOW)
 
 
-def test_a_group_that_was_never_told_of_is_looked_up(stage: Any, make: Any, admin: Any) -> None:
+def test_unreported_group_is_read_from_stripe(stage: Any, make: Any, admin: Any) -> None:
     stage.stripe.put(group(make, 3))
     assert admin.group("sub_1", NOW).quantity == 3
 
 
-def test_the_quantity_is_the_sum_over_items_of_plans_with_seats(stage: Any, make: Any, admin: Any) -> None:
+def test_seat_quantity_is_the_sum_over_items_of_seat_plans(stage: Any, make: Any, admin: Any) -> None:
     mixed = group(make, 2)
     other = make.subscription("sub_x", price="price_month", quantity=7)["items"]["data"]
     more = group(make, 3)["items"]["data"]
@@ -83,7 +83,9 @@ def test_the_quantity_is_the_sum_over_items_of_plans_with_seats(stage: Any, make
     assert admin.group("sub_1", NOW).quantity == 5
 
 
-def test_never_more_than_are_paid_for_when_many_ask_at_once(stage: Any, make: Any, admin: Any, notebook: Any) -> None:
+def test_concurrent_seat_assignments_never_exceed_the_paid_quantity(
+    stage: Any, make: Any, admin: Any, notebook: Any
+) -> None:
     make.tell("customer.subscription.created", group(make, 5))
     gate, given = threading.Barrier(4), []
 
@@ -106,7 +108,7 @@ def test_never_more_than_are_paid_for_when_many_ask_at_once(stage: Any, make: An
     assert len(notebook.entries()) == 5
 
 
-def test_with_fewer_paid_for_the_newest_go(stage: Any, make: Any, admin: Any) -> None:
+def test_reduced_quantity_removes_the_newest_seats(stage: Any, make: Any, admin: Any) -> None:
     make.tell("customer.subscription.created", group(make, 4))
     for at, reader in enumerate(["r-a", "r-b", "r-c", "r-d"]):
         admin.give_seat("sub_1", reader, ADMIN, NOW + (at > 2))
@@ -119,16 +121,14 @@ def test_with_fewer_paid_for_the_newest_go(stage: Any, make: Any, admin: Any) ->
     assert (readers(again.seats), readers(again.removed)) == (["r-a", "r-b", "r-d"], ["r-c"])
 
 
-def test_a_seat_ends_with_its_group(stage: Any, make: Any, admin: Any) -> None:
+def test_seat_ends_with_its_group(stage: Any, make: Any, admin: Any) -> None:
     make.tell("customer.subscription.created", group(make, 2))
     admin.give_seat("sub_1", "r-5", ADMIN, NOW)
     make.tell("customer.subscription.deleted", group(make, 2, status="canceled", ended_at=NOW + 5), NOW + 5)
     assert stage.held("r-5", NOW + 6) == {}
 
 
-def test_a_renewal_reaches_a_thousand_seats_in_time_and_a_click_in_one_second(
-    stage: Any, make: Any, admin: Any
-) -> None:
+def test_renewal_reaches_a_thousand_seats_in_time(stage: Any, make: Any, admin: Any) -> None:
     make.tell("customer.subscription.created", group(make, 1_001))
     for number in range(1_000):
         rev = stage.engine.objects.load("subscription:sub_1").rev
@@ -145,7 +145,7 @@ def test_a_renewal_reaches_a_thousand_seats_in_time_and_a_click_in_one_second(
     assert stage.held("r-new", NOW + 8) == {"notebook": NOW + 42 * DAY}
 
 
-def test_a_renewal_that_runs_out_of_time_goes_on_where_it_stopped(stage: Any, make: Any, admin: Any, come: Any) -> None:
+def test_renewal_that_runs_out_of_time_continues_where_it_stopped(stage: Any, make: Any, admin: Any, come: Any) -> None:
     make.tell("customer.subscription.created", group(make, 200))
     for number in range(200):
         admin.give_seat("sub_1", f"r-{number}", ADMIN, NOW)

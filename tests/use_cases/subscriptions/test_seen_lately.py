@@ -46,19 +46,19 @@ def seen(stage: Any, make: Any, tmp_path: Path) -> Seen:
     return found
 
 
-def test_a_scheduled_end_is_the_end_of_what_is_known(seen: Seen) -> None:
+def test_scheduled_end_limits_known_entitlements(seen: Seen) -> None:
     seen.look()
     seen.happen("customer.subscription.updated", seen.make.subscription(cancel_at=NOW + DAY), NOW + 1)
     assert seen.left() == {"notebook": NOW + DAY, "no_ads": NOW + DAY}
 
 
-def test_what_ended_is_known_no_more(seen: Seen) -> None:
+def test_ended_subscription_removes_known_entitlements(seen: Seen) -> None:
     seen.look()
     seen.happen("customer.subscription.deleted", seen.make.subscription(status="canceled"), NOW + 1)
     assert seen.left() == {}
 
 
-def test_what_another_source_gives_stays_known(seen: Seen) -> None:
+def test_known_entitlements_of_another_source_stay(seen: Seen) -> None:
     seen.happen("customer.subscription.created", seen.make.subscription("sub_2", price="price_all_month"))
     seen.look()
     assert set(seen.left()) == {*BOTH, "newsmaker_events"}
@@ -70,18 +70,18 @@ def test_what_another_source_gives_stays_known(seen: Seen) -> None:
     assert seen.left() == BOTH
 
 
-def test_whose_it_is_no_more_is_known_no_more(seen: Seen) -> None:
+def test_changed_owner_removes_known_entitlements(seen: Seen) -> None:
     seen.look()
     seen.happen("customer.subscription.updated", seen.make.subscription(reader="r-2"), NOW + 1)
     assert seen.left() == {}
 
 
-def test_who_was_not_seen_is_not_known(seen: Seen) -> None:
+def test_reader_not_seen_before_has_no_known_entitlements(seen: Seen) -> None:
     seen.happen("customer.subscription.updated", seen.make.subscription(cancel_at=NOW + DAY), NOW + 1)
     assert seen.left() == {}
 
 
-def test_a_renewal_leaves_what_was_seen(seen: Seen) -> None:
+def test_renewal_keeps_known_entitlements(seen: Seen) -> None:
     seen.look()
     seen.happen("customer.subscription.updated", seen.make.subscription(end=NOW + 40 * DAY), NOW + 1)
     assert seen.left() == BOTH

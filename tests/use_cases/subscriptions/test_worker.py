@@ -68,7 +68,7 @@ def happens(stage: Any, make: Any, kind: str, obj: Any, at: int = NOW) -> Any:
     return stage.stripe.happen(make.event(kind, obj, at))
 
 
-def test_what_was_never_sent_is_caught_up(stage: Any, make: Any, worker: Worker) -> None:
+def test_event_never_delivered_is_caught_up(stage: Any, make: Any, worker: Worker) -> None:
     event = happens(stage, make, "customer.subscription.created", make.subscription())
     found = worker.run_once()
     assert (found.caught_up.listed, found.caught_up.missed) == (1, 1)  # type: ignore[union-attr]
@@ -77,7 +77,7 @@ def test_what_was_never_sent_is_caught_up(stage: Any, make: Any, worker: Worker)
     assert (entry.state, entry.duplicates) == ("applied", 0)
 
 
-def test_the_cursor_is_the_catch_ups_own_never_the_newest_webhooks(stage: Any, make: Any, worker: Worker) -> None:
+def test_catch_up_cursor_does_not_follow_newer_webhooks(stage: Any, make: Any, worker: Worker) -> None:
     worker.run_once()
     lost = happens(stage, make, "customer.subscription.created", make.subscription(), NOW + 100)
     make.tell("customer.updated", make.customer("cus_9"), NOW + 5 * DAY)
@@ -85,9 +85,7 @@ def test_the_cursor_is_the_catch_ups_own_never_the_newest_webhooks(stage: Any, m
     assert stage.engine.ledger.find(lost["id"]).state == "applied"
 
 
-def test_the_next_catch_up_begins_ten_minutes_before_the_last_ones_newest_event(
-    stage: Any, make: Any, worker: Worker
-) -> None:
+def test_catch_up_starts_ten_minutes_before_its_newest_event(stage: Any, make: Any, worker: Worker) -> None:
     happens(stage, make, "customer.updated", make.customer(), NOW)
     worker.run_once()
     for at, listed in ((NOW - 601, 1), (NOW - 600, 2), (NOW + 5, 3)):
@@ -95,7 +93,7 @@ def test_the_next_catch_up_begins_ten_minutes_before_the_last_ones_newest_event(
         assert worker.catch_up(dry_run=True).listed == listed  # type: ignore[union-attr]
 
 
-def test_a_catch_up_that_broke_off_begins_again_where_it_began(stage: Any, make: Any, worker: Worker) -> None:
+def test_interrupted_catch_up_starts_again_where_it_started(stage: Any, make: Any, worker: Worker) -> None:
     happens(stage, make, "customer.updated", make.customer(), NOW)
     worker.run_once()
     lost = happens(stage, make, "customer.subscription.created", make.subscription(), NOW + 3 * DAY)
@@ -106,7 +104,7 @@ def test_a_catch_up_that_broke_off_begins_again_where_it_began(stage: Any, make:
     assert stage.engine.ledger.find(lost["id"]).state == "applied"
 
 
-def test_a_stripe_out_of_reach_is_not_asked_again_for_each_that_waits(stage: Any, make: Any, worker: Worker) -> None:
+def test_unreachable_stripe_is_asked_once_not_per_waiting_object(stage: Any, make: Any, worker: Worker) -> None:
     stage.stripe.away = True
     events = [make.tell("customer.subscription.created", make.subscription(f"sub_{n}")) for n in range(3)]
     events.append(make.tell("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_4"}))
@@ -118,21 +116,21 @@ def test_a_stripe_out_of_reach_is_not_asked_again_for_each_that_waits(stage: Any
     assert worker.run_once().left == 0
 
 
-def test_a_dry_catch_up_counts_and_changes_nothing(stage: Any, make: Any, worker: Worker) -> None:
+def test_dry_catch_up_counts_and_changes_nothing(stage: Any, make: Any, worker: Worker) -> None:
     event = happens(stage, make, "customer.subscription.created", make.subscription())
     assert worker.catch_up(dry_run=True).missed == 1  # type: ignore[union-attr]
     assert stage.engine.ledger.find(event["id"]) is None
     assert stage.held("r-1", NOW) == {}
 
 
-def test_events_that_were_done_cost_no_read(stage: Any, make: Any, worker: Worker) -> None:
+def test_processed_events_cost_no_read(stage: Any, make: Any, worker: Worker) -> None:
     make.tell("customer.subscription.created", make.subscription())
     before = len(stage.stripe.reads)
     worker.catch_up()
     assert stage.stripe.reads[before:] == ["events"]
 
 
-def test_price_events_are_passed_on(stage: Any, make: Any, admin: Any, clock: Clock) -> None:
+def test_price_event_triggers_a_price_refresh_once(stage: Any, make: Any, admin: Any, clock: Clock) -> None:
     changed: list[int] = []
     worker = worker_of(stage, admin, clock, prices_changed=lambda: changed.append(1))
     happens(stage, make, "price.updated", {"id": "price_1", "object": "price"})
@@ -141,7 +139,7 @@ def test_price_events_are_passed_on(stage: Any, make: Any, admin: Any, clock: Cl
     assert changed == [1]
 
 
-def test_without_a_key_the_worker_does_what_it_can(stage: Any, make: Any, admin: Any, clock: Clock) -> None:
+def test_worker_without_a_stripe_key_does_what_it_can(stage: Any, make: Any, admin: Any, clock: Clock) -> None:
     engine = stage.make(gateway=None)
     stage.tell(make.event("customer.subscription.created", make.subscription()), NOW, engine)
     worker = worker_of(stage, admin, clock, engine=engine)
@@ -150,7 +148,7 @@ def test_without_a_key_the_worker_does_what_it_can(stage: Any, make: Any, admin:
     assert worker.catch_up() is None
 
 
-def test_a_sweep_finds_what_no_event_ever_told_and_mends_it(stage: Any, make: Any, worker: Worker) -> None:
+def test_full_sync_finds_and_fixes_unreported_changes(stage: Any, make: Any, worker: Worker) -> None:
     make.tell("customer.subscription.created", make.subscription())
     stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
     stage.stripe.put(make.subscription("sub_2", reader="r-2"))
@@ -172,7 +170,7 @@ def test_a_sweep_finds_what_no_event_ever_told_and_mends_it(stage: Any, make: An
     assert worker.sweep().drift == []  # type: ignore[union-attr]
 
 
-def test_a_dry_sweep_shows_also_what_is_in_no_list(stage: Any, make: Any, worker: Worker) -> None:
+def test_dry_full_sync_also_reports_unlisted_objects(stage: Any, make: Any, worker: Worker) -> None:
     make.tell("customer.created", make.customer(reader="r-1"))
     make.tell("customer.subscription.created", make.subscription(reader=None))
     stage.stripe.put(make.customer(reader="r-2"))
@@ -183,7 +181,7 @@ def test_a_dry_sweep_shows_also_what_is_in_no_list(stage: Any, make: Any, worker
     assert worker.sweep(dry_run=True).drift == []  # type: ignore[union-attr]
 
 
-def test_what_a_sweep_cannot_read_is_not_told_as_mended(stage: Any, make: Any, worker: Worker) -> None:
+def test_object_that_cannot_be_read_is_not_reported_as_fixed(stage: Any, make: Any, worker: Worker) -> None:
     make.tell("customer.subscription.created", make.subscription())
     stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
     stage.stripe.unreadable.add("subscription:sub_1")
@@ -195,7 +193,7 @@ def test_what_a_sweep_cannot_read_is_not_told_as_mended(stage: Any, make: Any, w
     assert stage.held("r-1", NOW)["notebook"] == NOW + 42 * DAY
 
 
-def test_one_run_sweeps_when_a_day_has_gone_by(stage: Any, make: Any, worker: Worker, clock: Clock) -> None:
+def test_full_sync_runs_once_a_day(stage: Any, make: Any, worker: Worker, clock: Clock) -> None:
     for number, (hours, swept) in enumerate(((0, True), (23, False), (24, True))):
         clock.now = NOW + hours * HOUR
         stage.stripe.put(make.subscription(f"sub_{number}", reader=f"r-{number}", end=NOW + 40 * DAY))
@@ -203,7 +201,7 @@ def test_one_run_sweeps_when_a_day_has_gone_by(stage: Any, make: Any, worker: Wo
         assert (set(stage.held(f"r-{number}", clock.now)) == BOTH) == swept
 
 
-def test_a_sweep_reads_what_is_kept_and_not_listed(stage: Any, make: Any, worker: Worker) -> None:
+def test_full_sync_reads_objects_that_stripe_does_not_list(stage: Any, make: Any, worker: Worker) -> None:
     make.tell("customer.subscription.created", make.subscription())
     obj = stage.stripe.objects.pop(("subscription", "sub_1"))
     swept = worker.sweep()
@@ -213,7 +211,7 @@ def test_a_sweep_reads_what_is_kept_and_not_listed(stage: Any, make: Any, worker
     stage.stripe.put(obj)
 
 
-def test_a_sweep_notices_a_copy_that_a_server_lost(stage: Any, make: Any, worker: Worker) -> None:
+def test_full_sync_detects_a_lost_reader_copy(stage: Any, make: Any, worker: Worker) -> None:
     make.tell("customer.subscription.created", make.subscription())
     from service.adapters.redis.client.keys import reader_hash
 
@@ -224,7 +222,7 @@ def test_a_sweep_notices_a_copy_that_a_server_lost(stage: Any, make: Any, worker
     assert set(stage.held("r-1", NOW)) == BOTH
 
 
-def test_a_renewal_whose_event_was_lost_is_seen_before_access_ends(
+def test_renewal_whose_event_was_lost_is_found_before_access_ends(
     stage: Any, make: Any, worker: Worker, clock: Clock, come: Any
 ) -> None:
     make.tell("customer.subscription.created", make.subscription(end=NOW + 10 * DAY))
@@ -237,7 +235,7 @@ def test_a_renewal_whose_event_was_lost_is_seen_before_access_ends(
     assert stage.held("r-1", NOW + 11 * DAY)["notebook"] == NOW + 42 * DAY
 
 
-def test_a_boundary_while_stripe_is_away_is_looked_at_again(stage: Any, make: Any, come: Any) -> None:
+def test_recheck_during_a_stripe_outage_is_repeated(stage: Any, make: Any, come: Any) -> None:
     make.tell("customer.subscription.created", make.subscription(end=NOW + 10 * DAY))
     stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
     stage.stripe.away = True
@@ -247,7 +245,7 @@ def test_a_boundary_while_stripe_is_away_is_looked_at_again(stage: Any, make: An
     assert stage.held("r-1", NOW + 11 * DAY)["notebook"] == NOW + 42 * DAY
 
 
-def test_what_has_long_ended_is_put_away(stage: Any, make: Any, come: Any) -> None:
+def test_source_ended_long_ago_leaves_the_hot_record(stage: Any, make: Any, come: Any) -> None:
     make.tell("checkout.session.completed", make.session())
     assert len(stage.readers.hot("r-1")) == 1
     come(NOW + 32 * DAY)
@@ -255,7 +253,7 @@ def test_what_has_long_ended_is_put_away(stage: Any, make: Any, come: Any) -> No
     assert len(stage.readers.everything("r-1")) == 1
 
 
-def test_copies_that_somebody_left_behind_are_put(stage: Any, make: Any, come: Any) -> None:
+def test_unfinished_fan_out_is_completed_by_the_worker(stage: Any, make: Any, come: Any) -> None:
     make.tell("customer.subscription.created", make.subscription())
     stage.engine.objects.touch("subscription:sub_1", NOW)
     come(NOW + 3, everything=False)
@@ -264,7 +262,7 @@ def test_copies_that_somebody_left_behind_are_put(stage: Any, make: Any, come: A
     assert stage.engine.marks.counts()["unspread"] == 0
 
 
-def test_a_process_finishes_what_it_began_itself(stage: Any, make: Any) -> None:
+def test_process_without_worker_finishes_its_own_events(stage: Any, make: Any) -> None:
     """Without any worker: `serve --no-worker` looks after its own."""
     event = stage.stripe.happen(make.event("customer.subscription.created", make.subscription()))
 
@@ -278,22 +276,20 @@ def test_a_process_finishes_what_it_began_itself(stage: Any, make: Any) -> None:
     assert stage.engine.ledger.find(event["id"]).state == "applied"
 
 
-def test_only_one_of_many_leads_and_the_next_one_follows(stage: Any) -> None:
+def test_only_one_worker_leads_until_it_releases_the_lease(stage: Any) -> None:
     one, other = Leader(stage.store, LEADS_FOR), Leader(stage.store, LEADS_FOR)
     assert (one.leads(), other.leads(), one.leads()) == (True, False, True)
     one.let_go()
     assert (other.leads(), one.leads()) == (True, False)
 
 
-def test_a_dead_leaders_place_is_free_after_its_time(stage: Any, until: Any) -> None:
+def test_lease_of_a_dead_leader_expires(stage: Any, until: Any) -> None:
     dead, other = Leader(stage.store, 0.2), Leader(stage.store, LEADS_FOR)
     assert dead.leads()
     assert 0.1 < until(other.leads, 5) < 2
 
 
-def test_a_worker_that_runs_works_until_it_is_stopped(
-    stage: Any, make: Any, admin: Any, clock: Clock, until: Any
-) -> None:
+def test_running_worker_works_until_stopped(stage: Any, make: Any, admin: Any, clock: Clock, until: Any) -> None:
     happens(stage, make, "customer.subscription.created", make.subscription())
     stage.stripe.put(make.subscription("sub_2", reader="r-2"))
     worker = worker_of(stage, admin, clock)
@@ -308,9 +304,7 @@ def test_a_worker_that_runs_works_until_it_is_stopped(
 
 
 @pytest.mark.full  # Bids are a second apart.
-def test_whatever_hinders_a_bid_for_the_lead_the_next_one_comes(
-    stage: Any, admin: Any, clock: Clock, until: Any
-) -> None:
+def test_failed_leader_election_is_tried_again(stage: Any, admin: Any, clock: Clock, until: Any) -> None:
     leads_key = stage.keys.shared("leader")
     stage.link.call(leads_key, "LPUSH", leads_key, "no lead")
     rounds, told = Rounds(), []
@@ -326,7 +320,7 @@ def test_whatever_hinders_a_bid_for_the_lead_the_next_one_comes(
 
 
 @pytest.mark.full  # Rounds are a second apart.
-def test_a_sweep_that_stripe_broke_off_waits_before_it_asks_again(
+def test_interrupted_full_sync_waits_before_it_runs_again(
     stage: Any, make: Any, admin: Any, clock: Clock, until: Any
 ) -> None:
     stage.stripe.put(make.subscription())
@@ -344,7 +338,7 @@ def test_a_sweep_that_stripe_broke_off_waits_before_it_asks_again(
     thread.join(10)
 
 
-def test_what_a_process_cannot_finish_is_tried_ever_more_seldom(stage: Any, make: Any) -> None:
+def test_event_a_process_cannot_finish_is_retried_less_and_less_often(stage: Any, make: Any) -> None:
     event = stage.stripe.happen(make.event("customer.subscription.created", make.subscription()))
 
     def fails(name: str) -> None:
