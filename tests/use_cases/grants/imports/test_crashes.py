@@ -78,7 +78,7 @@ def records(bench: Bench, action: str) -> int:
 
 
 @pytest.mark.full
-def test_an_import_killed_at_any_command_is_nothing_or_whole(bench: Bench) -> None:
+def test_import_killed_at_any_command_is_nothing_or_complete(bench: Bench) -> None:
     prepared(bench)
     failure, committed, step, names = Failure(), 0, 0, set[str]()
     link, surviving = bench.link(failure), bench.imports()
@@ -105,7 +105,7 @@ def test_an_import_killed_at_any_command_is_nothing_or_whole(bench: Bench) -> No
 
 
 @pytest.mark.full
-def test_an_undoing_killed_at_any_command_is_nothing_or_whole(bench: Bench) -> None:
+def test_undo_killed_at_any_command_is_nothing_or_complete(bench: Bench) -> None:
     prepared(bench)
     failure, step, names = Failure(), 0, set[str]()
     link, surviving = bench.link(failure), bench.imports()
@@ -129,7 +129,7 @@ def test_an_undoing_killed_at_any_command_is_nothing_or_whole(bench: Bench) -> N
 
 
 @pytest.mark.full
-def test_an_import_that_is_undone_while_it_is_applied_leaves_nothing(bench: Bench) -> None:
+def test_import_undone_while_being_applied_leaves_nothing(bench: Bench) -> None:
     """Killed at any command, and then undone before anybody finishes it."""
     prepared(bench)
     failure, step, left = Failure(), 0, 0
@@ -147,7 +147,7 @@ def test_an_import_that_is_undone_while_it_is_applied_leaves_nothing(bench: Benc
 
 
 @pytest.mark.parametrize("changed", [None, SOON_AT, LATE_AT + 5])
-def test_what_somebody_changes_by_hand_in_the_middle_stays_as_they_left_it(bench: Bench, changed: int | None) -> None:
+def test_manual_change_during_an_import_is_kept(bench: Bench, changed: int | None) -> None:
     """Killed when the first rows are given and not yet counted, and then somebody was quicker than who went on."""
     prepared(bench)
     with pytest.raises(Killed):
@@ -163,7 +163,7 @@ def test_what_somebody_changes_by_hand_in_the_middle_stays_as_they_left_it(bench
     assert bench.imports().find(import_id).counted["left_alone"] == 1
 
 
-def test_who_was_slower_than_the_lease_puts_nothing_any_more(bench: Bench) -> None:
+def test_worker_slower_than_its_lease_writes_nothing(bench: Bench) -> None:
     """Stopped with a chunk in hand for longer than its lease; another has undone the whole import meanwhile."""
     overtaken: list[str] = []
 
@@ -178,7 +178,7 @@ def test_who_was_slower_than_the_lease_puts_nothing_any_more(bench: Bench) -> No
     assert not any(bench.active(reader) for reader in READERS)
 
 
-def test_what_changes_between_plan_and_deed_is_planned_anew(bench: Bench) -> None:
+def test_change_between_plan_and_execution_is_planned_again(bench: Bench) -> None:
     prepared(bench)
     (first,) = bench.grants("r-1")
 

@@ -28,7 +28,7 @@ def ends(house: House, reader: str) -> list[tuple[str | None, str]]:
     return sorted((source["until"] or "never", source["status"]) for source in house.app.reader(reader)["sources"])
 
 
-def test_an_import_gives_its_grants_with_reason_actor_and_import(house: House) -> None:
+def test_imported_grant_has_reason_actor_and_import_id(house: House) -> None:
     told = take(house, f"r-1,vip,{SOON},press card", "r-2,vip,never,juror")
     assert (told["state"], counts(told), told["errors"]) == ("done", (2, 2, 0, 0), [])
     (grant,) = house.app.service.grants.of("r-2")
@@ -42,7 +42,7 @@ def test_an_import_gives_its_grants_with_reason_actor_and_import(house: House) -
     assert house.app.reader("r-1")["access"]
 
 
-def test_a_dry_run_tells_and_changes_nothing_also_with_wrong_rows(house: House) -> None:
+def test_dry_run_counts_and_changes_nothing_even_with_wrong_rows(house: House) -> None:
     house.grant("r-1", until=SOON)
     house.grant("r-2", until=None)
     rows = sheet(f"r-1,vip,{LATE},a", f"r-2,vip,{LATE},b", "r-3,vip,never,c", "r-4,vip,,d")
@@ -55,7 +55,7 @@ def test_a_dry_run_tells_and_changes_nothing_also_with_wrong_rows(house: House) 
     assert all(record["action"] == "grant.create" for record in house.audit())
 
 
-def test_wrong_rows_are_refused_with_all_of_them_and_none_is_applied(house: House) -> None:
+def test_import_with_wrong_rows_is_422_with_all_mistakes(house: House) -> None:
     answer = send(house, sheet("r-1,vip,never,a", "r-2,none,,b"))
     told = answer.get_json()
     assert (answer.status_code, answer.content_type, told["status"]) == (422, "application/problem+json", 422)
@@ -63,7 +63,7 @@ def test_wrong_rows_are_refused_with_all_of_them_and_none_is_applied(house: Hous
     assert not house.app.reader("r-1")["access"]
 
 
-def test_extended_is_a_grant_that_ends_earlier_and_keeps_its_name(house: House) -> None:
+def test_shorter_grant_is_extended_and_keeps_its_id(house: House) -> None:
     grant = house.grant("r-1", until=SOON)
     told = take(house, f"r-1,vip,{LATE},longer")
     assert counts(told) == (1, 0, 1, 0)
@@ -73,13 +73,13 @@ def test_extended_is_a_grant_that_ends_earlier_and_keeps_its_name(house: House) 
 
 
 @pytest.mark.parametrize("until", [SOON, "2082-12-01T00:00:00Z"])
-def test_who_holds_the_plan_as_long_is_unchanged(house: House, until: str) -> None:
+def test_reader_holding_the_plan_as_long_is_unchanged(house: House, until: str) -> None:
     house.grant("r-1", until=SOON)
     assert counts(take(house, f"r-1,vip,{until},same")) == (1, 0, 0, 1)
     assert ends(house, "r-1") == [(SOON, "active")]
 
 
-def test_a_scheduled_an_ended_and_a_revoked_grant_are_no_holding(house: House) -> None:
+def test_scheduled_ended_and_revoked_grants_do_not_count_as_held(house: House) -> None:
     scheduled = {"plan": "vip", "reason": "later", "from": "2082-12-01T00:00:00Z", "until": SOON}
     house.done("ann", "POST", "/v1/readers/r-1/grants", scheduled, 201)
     house.grant("r-2", until="2082-11-21T00:00:00Z")
@@ -90,18 +90,18 @@ def test_a_scheduled_an_ended_and_a_revoked_grant_are_no_holding(house: House) -
     assert counts(told) == (3, 3, 0, 0)
 
 
-def test_a_grant_of_another_plan_is_no_holding(house: House) -> None:
+def test_grant_of_another_plan_does_not_count_as_held(house: House) -> None:
     house.grant("r-1", plan="quiet", until=LATE)
     assert counts(take(house, f"r-1,vip,{SOON},new")) == (1, 1, 0, 0)
 
 
-def test_the_same_file_again_changes_nothing(house: House) -> None:
+def test_same_file_again_changes_nothing(house: House) -> None:
     rows = [f"r-1,vip,{SOON},a", "r-2,vip,never,b"]
     take(house, *rows)
     assert counts(take(house, *rows)) == (2, 0, 0, 2)
 
 
-def test_an_import_and_its_undo_are_one_audit_entry_each(house: House) -> None:
+def test_import_and_its_undo_are_one_audit_entry_each(house: House) -> None:
     told = take(house, "r-1,vip,never,a", "r-2,vip,never,b")
     undo(house, told, "ben")
     undone, applied = house.audit()
@@ -122,7 +122,7 @@ def test_an_import_and_its_undo_are_one_audit_entry_each(house: House) -> None:
     )
 
 
-def test_the_past_tells_what_an_import_gave_and_took(house: House) -> None:
+def test_past_profile_shows_what_an_import_gave_and_revoked(house: House) -> None:
     told = take(house, "r-1,vip,never,a")
     house.app.clock.at("2082-11-21T10:00:00Z")
     undo(house, told)
@@ -132,26 +132,26 @@ def test_the_past_tells_what_an_import_gave_and_took(house: House) -> None:
 
 
 @pytest.mark.parametrize("content_type", [None, "application/json", "text/plain", "text/csv; charset=latin-1"])
-def test_another_content_type_is_refused(house: House, content_type: str | None) -> None:
+def test_import_with_another_content_type_is_415(house: House, content_type: str | None) -> None:
     assert send(house, sheet("r-1,vip,never,a"), content_type=content_type).status_code == 415
 
 
 @pytest.mark.parametrize("content_type", ["text/csv; charset=utf-8", "text/csv; header=present", "TEXT/CSV"])
-def test_parameters_of_the_content_type_are_taken(house: House, content_type: str) -> None:
+def test_content_type_parameters_are_accepted(house: House, content_type: str) -> None:
     assert send(house, sheet("r-1,vip,never,a"), content_type=content_type).status_code == 202
 
 
-def test_a_file_of_more_than_16_mib_or_50_000_rows_is_too_large(house: House) -> None:
+def test_file_above_16_mib_or_50000_rows_is_413(house: House) -> None:
     assert send(house, sheet("r-1,vip,never," + "x" * 16 * 1024 * 1024)).status_code == 413
     assert send(house, sheet(*["x"] * 50_001), query_string={"dry_run": "true"}).status_code == 413
 
 
 @pytest.mark.parametrize("query", [{"dry_run": "yes"}, {"dryrun": "true"}])
-def test_another_parameter_is_refused(house: House, query: dict[str, str]) -> None:
+def test_unknown_parameter_is_422(house: House, query: dict[str, str]) -> None:
     assert send(house, sheet("r-1,vip,never,a"), query_string=query).status_code == 422
 
 
-def test_a_repeat_with_the_same_key_gets_the_first_answer(house: House) -> None:
+def test_repeat_with_the_same_idempotency_key_gets_the_first_answer(house: House) -> None:
     rows, key = sheet("r-1,vip,never,a"), {"Idempotency-Key": "monday"}
     first = send(house, rows, headers=key)
     again = send(house, rows, headers=key)
@@ -159,7 +159,7 @@ def test_a_repeat_with_the_same_key_gets_the_first_answer(house: House) -> None:
     assert send(house, sheet("r-2,vip,never,a"), headers=key).status_code == 409
 
 
-def test_granters_import_and_viewers_only_look(house: House) -> None:
+def test_granter_may_import_and_viewer_may_only_read(house: House) -> None:
     granter, viewer = house.make_key("gina", "granter"), house.make_key("vic", "viewer")
     assert send(house, sheet("r-1,vip,never,a"), viewer).status_code == 403
     told = take(house, "r-1,vip,never,a", who=granter)
@@ -188,7 +188,7 @@ def asked(house: House, *rows: str) -> dict[str, Any]:
 THREE = [f"r-{n},vip,{SOON},press" for n in (1, 2, 3)]
 
 
-def test_beyond_the_number_of_readers_it_waits_and_opens_nothing_until_another_confirms(strict_house: House) -> None:
+def test_import_for_many_readers_waits_for_another_admin(strict_house: House) -> None:
     told = asked(strict_house, *THREE)
     assert told["wants"]["new"] == 3
     assert strict_house.done("ann", "GET", f"/v1/grants/import/{told['id']}")["state"] == "staged"
@@ -202,26 +202,26 @@ def test_beyond_the_number_of_readers_it_waits_and_opens_nothing_until_another_c
 
 
 @pytest.mark.parametrize("rows", [THREE[:2], ["r-1,vip,2082-12-01T00:00:00Z,x"]])
-def test_within_the_limits_it_does_not_wait(strict_house: House, rows: list[str]) -> None:
+def test_import_within_the_limits_does_not_wait(strict_house: House, rows: list[str]) -> None:
     assert take(strict_house, *rows)["state"] == "done"
 
 
-def test_no_end_is_beyond(strict_house: House) -> None:
+def test_import_without_end_waits_for_another_admin(strict_house: House) -> None:
     asked(strict_house, "r-1,vip,never,x")
 
 
-def test_a_reader_of_several_plans_counts_once(strict_house: House) -> None:
+def test_reader_of_several_plans_counts_once(strict_house: House) -> None:
     rows = [f"{reader},{plan},{SOON},x" for reader in ("r-1", "r-2") for plan in ("vip", "quiet")]
     assert take(strict_house, *rows)["new"] == 4
     asked(strict_house, *rows, f"r-3,vip,{SOON},x", f"r-4,vip,{SOON},x", f"r-5,vip,{SOON},x")
 
 
-def test_only_readers_for_whom_something_changes_count(strict_house: House) -> None:
+def test_only_changed_readers_count_towards_the_limit(strict_house: House) -> None:
     take(strict_house, *THREE[:2])
     assert take(strict_house, *THREE)["unchanged"] == 2
 
 
-def test_what_waited_is_planned_anew_when_it_is_confirmed(strict_house: House) -> None:
+def test_waiting_import_is_planned_again_when_confirmed(strict_house: House) -> None:
     told = asked(strict_house, *THREE)
     strict_house.grant("r-1", until=LATE)
     strict_house.grant("r-2", until="2082-12-01T00:00:00Z")
@@ -230,7 +230,7 @@ def test_what_waited_is_planned_anew_when_it_is_confirmed(strict_house: House) -
     assert ends(strict_house, "r-2") == [(SOON, "active")]
 
 
-def test_what_waits_can_be_undone_and_then_not_be_confirmed(strict_house: House) -> None:
+def test_waiting_import_can_be_undone_and_not_confirmed_after(strict_house: House) -> None:
     told = asked(strict_house, *THREE)
     undone = strict_house.done("ann", "DELETE", f"/v1/grants/import/{told['id']}?reason=no", status=202)
     assert undone["state"] == "undone"
@@ -238,7 +238,7 @@ def test_what_waits_can_be_undone_and_then_not_be_confirmed(strict_house: House)
     assert not strict_house.app.reader("r-1")["access"]
 
 
-def test_what_waits_is_not_confirmed_where_its_plan_may_not_be_granted_any_more(make_house: MakeHouse) -> None:
+def test_waiting_import_of_a_forbidden_plan_cannot_be_confirmed(make_house: MakeHouse) -> None:
     before = make_house(STRICT)
     told = asked(before, f"r-1,vip,{SOON},a", f"r-2,supporter,{SOON},a", f"r-3,vip,{SOON},a")
     after = make_house(STRICT.replace("[grants]", '[grants]\nplans = ["supporter"]'))
@@ -251,7 +251,7 @@ def test_what_waits_is_not_confirmed_where_its_plan_may_not_be_granted_any_more(
 # --------------------------------------------------------------------------------------------------------- merges
 
 
-def test_a_reader_that_was_merged_gets_it_under_the_other_id(house: House) -> None:
+def test_row_of_a_merged_reader_goes_to_the_remaining_id(house: House) -> None:
     house.done("ann", "POST", "/v1/readers/heir/merge", {"from": "old"})
     told = take(house, "old,vip,never,a")
     assert house.app.reader("heir")["access"]

@@ -23,7 +23,7 @@ ROWS = [f"r-{n},vip,never,press" for n in range(120)]
 
 @pytest.mark.full
 @clusters.KINDS
-def test_an_import_an_erasure_and_a_backup_work_on_a_cluster(
+def test_import_erasure_and_backup_work_on_a_cluster(
     build: Any, make_desk: MakeDesk, valkey_url: str, tmp_path: Path, kind: str
 ) -> None:
     cluster = build(kind)

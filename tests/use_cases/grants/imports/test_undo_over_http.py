@@ -16,7 +16,7 @@ def changed(house: House, reader: str, until: str) -> None:
     house.done("ben", "PATCH", f"/v1/readers/{reader}/grants/{grant.id}", {"until": until, "reason": "by hand"})
 
 
-def test_undo_takes_back_what_was_given_and_puts_back_what_was_extended(house: House) -> None:
+def test_undo_revokes_new_grants_and_restores_extended_ones(house: House) -> None:
     grant = house.grant("r-1", until=SOON)
     told = undo(house, take(house, f"r-1,vip,{LATE},a", "r-2,vip,never,b"))
     assert (told["state"], told["undo"]) == ("undone", {"taken_back": 2, "left_alone": 0})
@@ -26,7 +26,7 @@ def test_undo_takes_back_what_was_given_and_puts_back_what_was_extended(house: H
     assert not house.app.reader("r-2")["access"]
 
 
-def test_undo_leaves_alone_what_somebody_changed_or_revoked_since(house: House) -> None:
+def test_undo_keeps_grants_changed_or_revoked_since(house: House) -> None:
     house.grant("r-1", until=SOON)
     told = take(house, *(f"r-{n},vip,{LATE},a" for n in (1, 2, 3)))
     for reader, method, body in [
@@ -56,7 +56,7 @@ def test_imports_of_the_same_readers_are_undone_in_any_order(house: House, order
     assert not house.app.reader("r-new")["access"], "nobody gives it any more"
 
 
-def test_undo_leaves_alone_what_was_changed_by_hand_between_or_after_imports(house: House) -> None:
+def test_undo_keeps_manual_changes_between_or_after_imports(house: House) -> None:
     first = take(house, f"r-1,vip,{SOON},a", f"r-2,vip,{SOON},a")
     for reader in ("r-1", "r-2"):
         changed(house, reader, "2082-12-20T00:00:00Z")
@@ -69,7 +69,7 @@ def test_undo_leaves_alone_what_was_changed_by_hand_between_or_after_imports(hou
     assert ends(house, "r-2") == [(LATE, "active")], "also where it was changed and changed back"
 
 
-def test_undo_needs_a_reason_a_known_import_and_is_done_once(house: House) -> None:
+def test_undo_needs_a_reason_and_a_known_import_and_works_once(house: House) -> None:
     told = take(house, "r-1,vip,never,a")
     house.done("ann", "DELETE", f"/v1/grants/import/{told['id']}", status=422)
     house.done("ann", "DELETE", "/v1/grants/import/im_none?reason=x", status=404)
@@ -79,7 +79,7 @@ def test_undo_needs_a_reason_a_known_import_and_is_done_once(house: House) -> No
     assert again["type"] == "urn:paywall:problem:import-undone"
 
 
-def test_undo_follows_a_reader_that_was_merged_since(house: House) -> None:
+def test_undo_follows_a_reader_merged_since(house: House) -> None:
     told = take(house, "old,vip,never,a")
     house.done("ann", "POST", "/v1/readers/heir/merge", {"from": "old"})
     assert house.app.reader("heir")["access"]
