@@ -109,7 +109,7 @@ def seed(url: str, env: dict[str, str]) -> None:
     now = time.time()
     item = Item("price_month", None, "prod_supporter", 1, int(now) - 86_400, int(now) + 29 * 86_400)
     subscription = Subscription("sub_1MowQVLkdIwHu7ixraBm864M", "active", (item,), int(now))
-    service.readers.put("r-entitled", subscription, 1, rule="higher", ended=False, now=now, cause="bench")
+    service.readers.write_source("r-entitled", subscription, 1, rule="higher", ended=False, now=now, cause="bench")
     service.close()
 
 

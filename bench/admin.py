@@ -30,7 +30,7 @@ from service.adapters.redis.client.keys import Keys, partition_of, reader_hash
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.embedded.embedded_store import EmbeddedStore
 from service.adapters.redis.readers import source_codec
-from service.adapters.redis.readers.readers import history_entry
+from service.adapters.redis.readers.readers import pack_change
 from service.bootstrap import Service, build
 from service.domain.sources import Item, Subscription
 from service.domain.times import write_time
@@ -54,7 +54,7 @@ def readers(service: Service, count: int, now: int) -> Iterator[Command]:
         source = Subscription(f"sub_bench{number}", "active", (item,), now - 86_400)
         field, record = source_codec.field_of(source), source_codec.encode(source, 2)
         yield keys.reader(tag), (b"HSET", keys.reader(tag), field, record)
-        entry = history_entry(now - 86_400, field, record, f"event:evt_bench{number}")
+        entry = pack_change(now - 86_400, field, record, f"event:evt_bench{number}")
         yield keys.history(tag), (b"RPUSH", keys.history(tag), entry)
 
 
@@ -64,7 +64,7 @@ def records(service: Service, count: int, people: int, now: int) -> Iterator[Com
     head = service.audit_log.state().head
     for start in range(0, count, CHUNK):
         entries = [_entry(number, people, now - count + number) for number in range(start, min(start + CHUNK, count))]
-        linked = chain.link(entries, head, signer)
+        linked = chain.link_records(entries, head, signer)
         for at, record in enumerate(linked, start=head.seq + 1):
             yield keys.audit_log, (b"HSET", keys.audit_log, at, chain.pack(record))
             index = keys.audited(reader_hash(str(record["reader"])))

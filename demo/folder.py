@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from service.adapters.clock import DEMO_MARK
-from service.adapters.redis.embedded.folder_lock import Ownership, in_use, owner_of
+from service.adapters.redis.embedded.folder_lock import FolderLock, in_use_message, read_owner
 from service.adapters.redis.embedded.valkey import end_orphan
 from service.entrypoints.processes.shutdown import Ending
 from service.entrypoints.processes.supervisor import CannotServe
@@ -80,11 +80,11 @@ def _lock(folder: Path, mark: int) -> None:
 
 def _empty(folder: Path) -> None:
     """Clears what an earlier demo left, once nobody works in it any more."""
-    owner = Ownership(folder.absolute(), "command")
+    owner = FolderLock(folder.absolute(), "command")
     deadline = time.monotonic() + _PATIENCE
-    while not owner.try_take():
+    while not owner.try_acquire():
         if time.monotonic() > deadline:
-            raise CannotServe(in_use(folder, owner_of(folder)))
+            raise CannotServe(in_use_message(folder, read_owner(folder)))
         time.sleep(0.05)
     try:
         end_orphan(folder / "store" / "pid")

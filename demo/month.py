@@ -19,14 +19,14 @@ from typing import Any
 from demo.readership import DAYS, Delivery, Life, write
 from demo.subscriptions import SALE, Object, monthly, price_of, subscription
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.grants.grants import Wanted
+from service.adapters.redis.grants.grants import GrantRequest
 from service.adapters.redis.story_passes.passes import Passes
-from service.adapters.redis.story_passes.passes import Wanted as WantedPass
+from service.adapters.redis.story_passes.passes import PassRequest as WantedPass
 from service.adapters.stripe.webhook import Envelope
 from service.bootstrap import Service
 from service.domain.catalogue import DAY, Catalogue
 from service.use_cases.grants.imports.pacing import patiently
-from service.use_cases.reporting.change_listeners import ObjectWatch
+from service.use_cases.reporting.change_listeners import ObjectChangeListener
 from service.use_cases.subscriptions.processor import Engine
 
 DECLINED, ON_TRIAL, LEFT, LEAVING = 1, 3, 5, 6
@@ -88,8 +88,8 @@ def fill(service: Service, now: float, tell: Tell | None = None) -> None:
     """
     gateway = service.gateway if tell is not None else None
     catalogue = service.settings.catalogue
-    watch = ObjectWatch(catalogue, service.alert_flags, service.clock)
-    quiet = Engine(service.store, service.readers, catalogue, gateway=gateway, watch=watch)
+    watch = ObjectChangeListener(catalogue, service.alert_flags, service.clock)
+    quiet = Engine(service.store, service.readers, catalogue, gateway=gateway, listener=watch)
     chance = Random(1042)  # noqa: S311 - an invented month is no secret
     month = _Invented(service, quiet, chance, now, count(1), tell, [])
     deeds = [*_subscribers(month), *_group(month), *_trouble(month), *_grants(month), *_passes(month)]
@@ -222,7 +222,7 @@ def _given_up(month: _Invented, at: float) -> None:
     )
     inbox.record(event, at, lease=False)
     for _ in range(10):
-        inbox.fail(event.name, [event.id], at, "failed: TimeoutError")
+        inbox.record_failure(event.name, [event.id], at, "failed: TimeoutError")
 
 
 # ----------------------------------------------------------------------------------------------------- what staff did
@@ -233,7 +233,10 @@ def _grants(month: _Invented) -> Iterator[Dated]:
     plan = "vip" if "vip" in plans else plans[-1]
     given = month.service.giving
     for reader, ago, days, why, actor in GRANTS:
-        yield month.ago(ago), _grant(month, reader, Wanted(plan, (), why, 0, int(month.ago(ago)) + days * DAY), actor)
+        yield (
+            month.ago(ago),
+            _grant(month, reader, GrantRequest(plan, (), why, 0, int(month.ago(ago)) + days * DAY), actor),
+        )
     yield month.ago(REVOKED), lambda at: _first(month, "r-jury", lambda grant: _revoke(month, "r-jury", grant, at))
     yield (
         month.ago(3),
@@ -245,13 +248,13 @@ def _grants(month: _Invented) -> Iterator[Dated]:
     )
 
 
-def _grant(month: _Invented, reader: str, wanted: Wanted, actor: Actor) -> Deed:
+def _grant(month: _Invented, reader: str, wanted: GrantRequest, actor: Actor) -> Deed:
     giving, named = month.service.giving, sha256(reader.encode()).hexdigest()[:24]
     return lambda at: giving.give(reader, replace(wanted, start=int(at)), actor, at, named=named)
 
 
 def _first(month: _Invented, reader: str, work: Callable[[str], Any]) -> None:
-    for grant in month.service.grants.of(reader)[:1]:
+    for grant in month.service.grants.list_for_reader(reader)[:1]:
         work(grant.id)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
 from random import Random
 
-from service.adapters.redis.reporting.usage_counts import ActivityStore, Bucket, Part
+from service.adapters.redis.reporting.usage_counts import UsageBatch, UsageBucket, UsageStore
 from service.domain.catalogue import DAY, HOUR, Catalogue
 from service.use_cases.reporting.usage_counters import DELAYS
 
@@ -37,7 +37,7 @@ class Delivery:
 
 
 def write(
-    store: ActivityStore,
+    store: UsageStore,
     catalogue: Catalogue,
     lives: Sequence[Life],
     came: Sequence[Delivery],
@@ -46,19 +46,19 @@ def write(
 ) -> None:
     """Adds the month before `now`. `StoreUnavailable` where the store is away."""
     for number, hours in enumerate(_hours(now, catalogue.zone), start=1):
-        counts: dict[Bucket, dict[str, int]] = {}
+        counts: dict[UsageBucket, dict[str, int]] = {}
         for hour, length in hours:
             begins = datetime.fromtimestamp(hour * HOUR, catalogue.zone)
             share = length / DAY * (0.7 if begins.weekday() > 4 else 1.0) * chance.uniform(0.85, 1.15)
             until = (hour + 1) * HOUR
             bought = sum(life.bought and until - length <= life.begun < until for life in lives)
             arrived = [each for each in came if until - length <= each.at < until]
-            counts[Bucket(begins.date(), hour)] = _counted(chance, share, bought) | _deliveries(arrived)
+            counts[UsageBucket(begins.date(), hour)] = _counted(chance, share, bought) | _deliveries(arrived)
         last = hours[-1][0]
         at = min((last + 1) * HOUR, now)
-        today = Bucket(datetime.fromtimestamp(last * HOUR, catalogue.zone).date(), last)
-        store.add("invented", Part(number, counts), today.day, at)
-        store.put_gauge("g", _held(lives, at), today, at)
+        today = UsageBucket(datetime.fromtimestamp(last * HOUR, catalogue.zone).date(), last)
+        store.add_batch("invented", UsageBatch(number, counts), today.day, at)
+        store.write_gauge("g", _held(lives, at), today, at)
 
 
 def _hours(now: float, zone: tzinfo) -> Iterator[list[tuple[int, float]]]:

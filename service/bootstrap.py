@@ -14,29 +14,29 @@ from service.adapters.observability import logs
 from service.adapters.observability.metrics import Metrics
 from service.adapters.pass_tokens import PassTokens
 from service.adapters.recent_entitlements import Known
-from service.adapters.redis.audit.audit import Audit, Registry
+from service.adapters.redis.audit.audit import AuditedHash, AuditWriter
 from service.adapters.redis.audit.chain import AuditLog
 from service.adapters.redis.audit.redaction import AuditErasure
-from service.adapters.redis.audit.verification import AuditCheck
+from service.adapters.redis.audit.verification import AuditVerifier
 from service.adapters.redis.client.address import parse_address
 from service.adapters.redis.client.keys import Keys
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.grants.grant_ends import GrantEnds
+from service.adapters.redis.grants.grant_ends import GrantEndIndex
 from service.adapters.redis.grants.grants import Grants
-from service.adapters.redis.grants.imports import Imports
-from service.adapters.redis.reader_lifecycle.erasure import Erased, Eraser
+from service.adapters.redis.grants.imports import ImportStore
+from service.adapters.redis.reader_lifecycle.erasure import ErasedReaders, Eraser
 from service.adapters.redis.reader_lifecycle.merges import Merges
-from service.adapters.redis.readers.history import Past, Retention
-from service.adapters.redis.readers.readers import Customers, Readers
-from service.adapters.redis.reporting.alert_flags import AttentionStore
-from service.adapters.redis.reporting.usage_counts import ActivityStore
-from service.adapters.redis.service_state.coordination import LEADS_FOR, Leader, Signal
-from service.adapters.redis.service_state.decision_records import Policies, Spill
+from service.adapters.redis.readers.history import HistoryRetention, ReaderHistory
+from service.adapters.redis.readers.readers import ReaderCustomers, Readers
+from service.adapters.redis.reporting.alert_flags import AlertStore
+from service.adapters.redis.reporting.usage_counts import UsageStore
+from service.adapters.redis.service_state.coordination import LEADS_FOR, ChangeCounter, LeaderElection
+from service.adapters.redis.service_state.decision_records import DecisionOverflow, PolicyStore
 from service.adapters.redis.service_state.secrets import Secrets
 from service.adapters.redis.staff.admin_keys import AdminKeys
 from service.adapters.redis.staff.approvals import Approvals
-from service.adapters.redis.story_passes.passes import Gifts, Passes
+from service.adapters.redis.story_passes.passes import GiftAllowances, Passes
 from service.adapters.stripe.gateway import Gateway
 from service.adapters.stripe.rate_limit import Allowance
 from service.entrypoints.http.api.privacy import Export
@@ -63,7 +63,7 @@ from service.use_cases.operations.worker import Worker
 from service.use_cases.privacy.erasure import Erasure
 from service.use_cases.privacy.retention import LettingGo
 from service.use_cases.reporting.alerts import Attention
-from service.use_cases.reporting.change_listeners import ObjectWatch, ReaderWatch
+from service.use_cases.reporting.change_listeners import ObjectChangeListener, ReaderChangeListener
 from service.use_cases.reporting.deliveries import DeliveryReceiver
 from service.use_cases.reporting.entitlement_counts import Stocktaking
 from service.use_cases.reporting.usage_counters import Activity
@@ -99,19 +99,19 @@ class Adapters:
 
     readers: Readers
     grants: Grants
-    grant_ends: GrantEnds
+    grant_ends: GrantEndIndex
     passes: Passes
-    gift_allowances: Gifts
-    audit: Audit
+    gift_allowances: GiftAllowances
+    audit: AuditWriter
     audit_log: AuditLog
-    audit_check: AuditCheck
+    audit_check: AuditVerifier
     audit_erasure: AuditErasure
     admin_keys: AdminKeys
     approvals: Approvals
-    policies: Policies
-    prices_changed: Signal
+    policies: PolicyStore
+    prices_changed: ChangeCounter
     activity: Activity
-    alert_flags: AttentionStore
+    alert_flags: AlertStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,12 +179,12 @@ def assemble(settings: Settings, link: Link, clock: Clock, metrics: Metrics) -> 
 def _adapters(settings: Settings, clock: Clock, metrics: Metrics, store: Store) -> Adapters:
     catalogue, secrets = settings.catalogue, Secrets(store, settings.secrets)
     audit_log = AuditLog(store)
-    audit = Audit(
+    audit = AuditWriter(
         store, lambda: secrets.signer("audit"), audit_log, on_refused=logs.report_foreign_audit_entries, clock=clock
     )
     known = Known(settings.data, catalogue.failure.known_for, clock=clock, on_error=logs.report_unwritten_entitlements)
-    activity, grant_ends = Activity(ActivityStore(store), catalogue.zone, clock), GrantEnds(store)
-    readers = Readers(store, ReaderWatch(activity, grant_ends))
+    activity, grant_ends = Activity(UsageStore(store), catalogue.zone, clock), GrantEndIndex(store)
+    readers = Readers(store, ReaderChangeListener(activity, grant_ends))
     configured_keys = {key.name for key in (*settings.site_keys, *settings.admin_keys)}
     return Adapters(
         settings=settings,
@@ -198,17 +198,17 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, store: Store) 
         grants=Grants(readers, catalogue, audit, known),
         grant_ends=grant_ends,
         passes=Passes(store, audit),
-        gift_allowances=Gifts(store),
+        gift_allowances=GiftAllowances(store),
         audit=audit,
         audit_log=audit_log,
-        audit_check=AuditCheck(store, audit_log, lambda: secrets.signer("audit")),
+        audit_check=AuditVerifier(store, audit_log, lambda: secrets.signer("audit")),
         audit_erasure=AuditErasure(store, audit, audit_log),
-        admin_keys=AdminKeys(Registry(store, audit, "keys"), lambda: secrets.signer("key"), configured_keys),
-        approvals=Approvals(Registry(store, audit, "approvals"), lambda: secrets.sealer("approval")),
-        policies=Policies(store),
-        prices_changed=Signal(store, "prices"),
+        admin_keys=AdminKeys(AuditedHash(store, audit, "keys"), lambda: secrets.signer("key"), configured_keys),
+        approvals=Approvals(AuditedHash(store, audit, "approvals"), lambda: secrets.sealer("approval")),
+        policies=PolicyStore(store),
+        prices_changed=ChangeCounter(store, "prices"),
         activity=activity,
-        alert_flags=AttentionStore(store),
+        alert_flags=AlertStore(store),
     )
 
 
@@ -223,14 +223,14 @@ def _service(adapters: Adapters) -> Service:
     engine = _engine(a)
     pass_tokens = PassTokens(lambda: a.secrets.signing_keys("pass"))
     desk = Desk(catalogue, a.store, a.readers, a.known, Gate(pass_tokens, a.passes))
-    decision_ids = DecisionIds(lambda: a.secrets.sealer("decision"), catalogue, Spill(a.store, KEPT))
+    decision_ids = DecisionIds(lambda: a.secrets.sealer("decision"), catalogue, DecisionOverflow(a.store, KEPT))
     profiles = Profiles(catalogue, a.store, a.readers)
     approving = Approving(a.approvals)
     imports = _imports(a, approving)
     prices = Prices(a.gateway, catalogue)
     erasure = _erasure(a, imports)
     letting_go = LettingGo(
-        catalogue, Retention(a.store), a.policies, a.audit_check, on_broken=logs.report_broken_audit_chain
+        catalogue, HistoryRetention(a.store), a.policies, a.audit_check, on_broken=logs.report_broken_audit_chain
     )
     attention = Attention(catalogue, engine, a.alert_flags, a.grant_ends)
     stripe_admin = Admin(engine, a.audit, Merges(a.store, a.readers, catalogue))
@@ -252,7 +252,7 @@ def _service(adapters: Adapters) -> Service:
         pass_tokens=pass_tokens,
         gifts=GiftGiving(catalogue, a.readers, a.passes, a.gift_allowances),
         erasure=erasure,
-        export=Export(profiles, a.readers, Customers(a.store), a.audit_log, erasure),
+        export=Export(profiles, a.readers, ReaderCustomers(a.store), a.audit_log, erasure),
         letting_go=letting_go,
         attention=attention,
         maintenance=maintenance,
@@ -269,7 +269,7 @@ def _engine(a: Adapters) -> Engine:
         a.settings.catalogue,
         gateway=a.gateway,
         known=a.known,
-        watch=ObjectWatch(a.settings.catalogue, a.alert_flags, a.clock),
+        listener=ObjectChangeListener(a.settings.catalogue, a.alert_flags, a.clock),
         report=logs.report_stripe_trouble,
     )
 
@@ -282,12 +282,12 @@ def _explain(a: Adapters, desk: Desk, decision_ids: DecisionIds) -> Why:
         a.readers,
         decision_ids=decision_ids,
         policies=a.policies,
-        traces=Traces(a.settings.catalogue, Past(a.store), a.audit_log),
+        traces=Traces(a.settings.catalogue, ReaderHistory(a.store), a.audit_log),
     )
 
 
 def _imports(a: Adapters, approving: Approving) -> GrantImports:
-    imports, planner = Imports(a.store, lambda: a.secrets.sealer("import")), Planner(a.store)
+    imports, planner = ImportStore(a.store, lambda: a.secrets.sealer("import")), Planner(a.store)
     roller = Roller(
         imports,
         planner,
@@ -319,7 +319,7 @@ def _erasure(a: Adapters, imports: GrantImports) -> Erasure:
         audit_erasure=a.audit_erasure,
         approvals=a.approvals,
         imports=imports,
-        erased=Erased(a.store),
+        erased=ErasedReaders(a.store),
         eraser=Eraser(a.store),
         ends=a.grant_ends,
         activity=a.activity.store,
@@ -349,7 +349,7 @@ def _background_tasks(a: Adapters, engine: Engine, maintenance: Maintenance, pri
         [
             lambda: engine.finish_own(a.clock()),
             lambda: maintenance.finish_pending(a.clock()),
-            OnChange(a.prices_changed.value, prices.changed),
+            OnChange(a.prices_changed.read, prices.changed),
             a.activity.tick,
         ],
         every=BACKGROUND_EVERY,
@@ -361,10 +361,10 @@ def _worker(a: Adapters, engine: Engine, stripe_admin: Admin, maintenance: Maint
         engine,
         stripe_admin,
         CatchUp(engine, a.store),
-        Leader(a.store, LEADS_FOR),
+        LeaderElection(a.store, LEADS_FOR),
         settle_audit=lambda: maintenance.settle(a.clock()),
         clock=a.clock,
         aside=maintenance,
-        prices_changed=a.prices_changed.send,
+        prices_changed=a.prices_changed.increment,
         report=logs.report_worker_trouble,
     )

@@ -9,8 +9,8 @@ from typing import Any
 import click
 import orjson
 
-from service.adapters.redis.audit.chain import Head, Wanted, parse_head
-from service.adapters.redis.audit.verification import BrokenChain, Verdict
+from service.adapters.redis.audit.chain import AuditFilter, Head, parse_head
+from service.adapters.redis.audit.verification import BrokenChain, ChainVerdict
 from service.adapters.redis.client.errors import StoreError
 from service.entrypoints.cli import context as session
 from service.entrypoints.http import paging
@@ -75,7 +75,7 @@ def show(limit: int, after: str | None, as_json: bool, **filters: str | None) ->
     with session.service() as service:
         log = service.audit_log
         head = log.state().head
-        found, last = log.page(Wanted(**filters), limit=limit, after=place)
+        found, last = log.load_page(AuditFilter(**filters), limit=limit, after=place)
         following = paging.cursor(LIST, str(last)) if last is not None else None
         told = {**paging.listed(found, following), "head": str(head)}
         lines = [_line(record) for record in found]
@@ -99,8 +99,8 @@ def export(file: Any, as_json: bool) -> None:
     Keep the head elsewhere: `paywall audit verify --head` then finds out if the end is cut off one day.
     """
     with session.service() as service:
-        first, head, count = service.audit_check.checkpoint().first, service.audit_log.state().head, 0
-        for record in service.audit_log.everything(first, head.seq):
+        first, head, count = service.audit_check.load_checkpoint().first, service.audit_log.state().head, 0
+        for record in service.audit_log.iterate_records(first, head.seq):
             file.write(orjson.dumps(record) + b"\n")
             count += 1
         file.flush()
@@ -117,7 +117,7 @@ def verify(head: Head | None, as_json: bool) -> None:
     """Check the chain; name the first record that was changed, dropped, put in or moved."""
     with session.service() as service:
         with suppress(StoreError):  # What is no outbox any more, or no log, has nothing to be moved from or to.
-            service.audit.settle_all()
+            service.audit.flush_all()
         verdict = service.audit_check.verify(head)
         told = told_of(verdict)
         told["secrets"] = "configured" if service.secrets.configured else "kept in the store"
@@ -126,7 +126,7 @@ def verify(head: Head | None, as_json: bool) -> None:
         sys.exit(1)
 
 
-def told_of(verdict: Verdict) -> dict[str, Any]:
+def told_of(verdict: ChainVerdict) -> dict[str, Any]:
     """What a check found, as JSON."""
     return {
         "ok": verdict.fault is None,
@@ -167,7 +167,7 @@ def prune(age: int, as_json: bool) -> None:
             gone = check.prune(now - age, now)
         except BrokenChain as broken:
             session.fail(f"Nothing was let go. {broken}")
-        checkpoint = check.checkpoint()
+        checkpoint = check.load_checkpoint()
         told = {"gone": gone, "first": checkpoint.first, "head": str(service.audit_log.state().head)}
         session.show(
             told,

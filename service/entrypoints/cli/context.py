@@ -20,7 +20,7 @@ import orjson
 from service.adapters.clock import DEMO_CLOCK
 from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.client.errors import EmbeddedStoreError
-from service.adapters.redis.embedded.embedded_store import joined
+from service.adapters.redis.embedded.embedded_store import joined_store
 from service.domain import ids, times
 from service.domain.errors import StoreUnavailable
 from service.settings.settings import Settings, SettingsError, load_settings
@@ -61,7 +61,7 @@ def service(*, patient: bool = False) -> Iterator[Service]:
         if chosen.redis_url is not None:
             yield from _around(chosen, chosen.redis_url, patient)
         else:
-            with joined(chosen.data) as url:
+            with joined_store(chosen.data) as url:
                 yield from _around(_in_demo_time(chosen), url, patient)
     except EmbeddedStoreError as error:
         fail(str(error))

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from service.adapters.redis.grants.imports import Manifest
+from service.adapters.redis.grants.imports import ImportManifest
 from service.bootstrap import Service
 from service.domain import ids
 from service.entrypoints.cli import context as session
@@ -87,7 +87,7 @@ def undo(import_id: str, reason: str, as_json: bool) -> None:
         session.show(told, as_json, lambda: f"{told['id']} is {told['state']}{_undone(told)}")
 
 
-def _finished(service: Service, manifest: Manifest, quiet: bool) -> Manifest:
+def _finished(service: Service, manifest: ImportManifest, quiet: bool) -> ImportManifest:
     """Does what was committed, with a bar; a crash or Ctrl-C leaves the rest to a running `serve` or worker."""
     if quiet:
         return service.imports.roll(manifest.id)

@@ -118,7 +118,10 @@ def show(reader: str, as_json: bool) -> None:
     """List a reader's grants, the newest first."""
     with session.service() as service:
         now = service.clock()
-        found = [encode.grant(grant, reader, now) for grant in service.grants.of(service.readers.resolve(reader))]
+        found = [
+            encode.grant(grant, reader, now)
+            for grant in service.grants.list_for_reader(service.readers.resolve_merged(reader))
+        ]
         lines = [f"{told['id']}  {_line(told)}  ({told['actor']}: {told['reason']})" for told in found]
         session.show({"items": found}, as_json, lambda: "\n".join(lines) or "No grants.")
 
@@ -135,7 +138,7 @@ def revoke(reader: str, reason: str, grant_id: str, as_json: bool) -> None:
     with session.service() as service:
         now = service.clock()
         try:
-            taken = service.grants.revoke(service.readers.resolve(reader), grant_id, why, session.actor(), now)
+            taken = service.grants.revoke(service.readers.resolve_merged(reader), grant_id, why, session.actor(), now)
         except UnknownGrant:
             session.fail(f"{reader} has no grant {grant_id}.")
         told = encode.grant(taken, reader, now)

@@ -72,7 +72,7 @@ def add(name: str, role: str, reason: str | None, as_json: bool) -> None:
 def show(as_json: bool) -> None:
     """List the keys made at run time, without the keys themselves."""
     with session.service() as service:
-        found = [admin_keys.told_of(key) for key in service.admin_keys.all()]
+        found = [admin_keys.told_of(key) for key in service.admin_keys.list_all()]
         lines = [f"{k['name']}  {k['role']}  since {k['created_at']} by {k['actor']}" for k in found]
         session.show({"items": found}, as_json, lambda: "\n".join(lines) or "No keys beside the environment's.")
 
@@ -101,7 +101,7 @@ def waiting() -> None:
 def show_waiting(as_json: bool) -> None:
     """List what waits, newest first."""
     with session.service() as service:
-        found = [approvals.told_of(a) for a in service.approvals.waiting(service.clock())]
+        found = [approvals.told_of(a) for a in service.approvals.list_waiting(service.clock())]
         session.show({"items": found}, as_json, lambda: "\n".join(map(_line, found)) or "Nothing waits.")
 
 

@@ -56,7 +56,7 @@ def _work_once(as_json: bool) -> None:
     with session.service() as service:
         done = service.worker.run_once()
         imports = service.imports.finish_all()
-        service.audit.settle_all()
+        service.audit.flush_all()
     told = {
         "objects": done.objects,
         "imports": imports,
@@ -103,7 +103,7 @@ def _finish(service: Service) -> None:
     """What the reconciliation set off is in force when the command exits."""
     now = service.clock()
     service.engine.finish_own(now)
-    service.audit.settle_all()
+    service.audit.flush_all()
 
 
 def _caught(found: CaughtUp | None) -> dict[str, Any] | None:
@@ -144,7 +144,7 @@ def list_events(limit: int, after: str | None, dead: bool, as_json: bool) -> Non
     """List Stripe's events, the newest first."""
     with session.service() as service:
         try:
-            found, following = service.engine.ledger.page(limit, after, dead=dead)
+            found, following = service.engine.ledger.load_page(limit, after, dead=dead)
         except BadCursor:
             raise click.UsageError("--after is not a `next` of this list.") from None
         items = [event_told(entry) for entry in found]

@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import MapAdapter
 
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.staff.admin_keys import KeyBook
+from service.adapters.redis.staff.admin_keys import AdminKeyCache
 from service.domain.errors import StoreUnavailable
 from service.domain.roles import RANKS, Role
 from service.entrypoints.http.errors import Problem
@@ -99,7 +99,7 @@ _UNKNOWN = (
 )
 
 
-def made_at_run_time(book: KeyBook) -> Callable[[bytes, str], Principal | None]:
+def made_at_run_time(book: AdminKeyCache) -> Callable[[bytes, str], Principal | None]:
     """Looks up the keys that owners made, for a `Keyring`."""
 
     def stored(hashed: bytes, secret: str) -> Principal | None:

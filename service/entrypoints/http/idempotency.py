@@ -12,7 +12,7 @@ from typing import cast
 from flask import Response, g, request
 
 from service.adapters.identifiers import new_token
-from service.adapters.redis.staff.idempotency import First, Idempotency
+from service.adapters.redis.staff.idempotency import FirstRequest, IdempotencyStore
 from service.domain.errors import StoreUnavailable
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.errors import Problem, invalid
@@ -26,7 +26,7 @@ _patient = threading.BoundedSemaphore(4)
 """How many of a process's threads may wait for long: the others answer readers."""
 
 
-def once(store: Idempotency, work: Callable[[], Response], *, most: int = bodies.MOST) -> Response:
+def once(store: IdempotencyStore, work: Callable[[], Response], *, most: int = bodies.MOST) -> Response:
     """Does the work, unless this key has its answer already. Refusals are not kept: they changed nothing."""
     given = request.headers.get("Idempotency-Key")
     if given is None:
@@ -55,7 +55,7 @@ def token() -> str | None:
     return found
 
 
-def _worked(store: Idempotency, scope: str, body: bytes, named: str, work: Callable[[], Response]) -> Response:
+def _worked(store: IdempotencyStore, scope: str, body: bytes, named: str, work: Callable[[], Response]) -> Response:
     """Does the work. A store that goes away in its midst leaves the key as it is: what was done is not known."""
     try:
         with at_work(store, scope):
@@ -66,18 +66,18 @@ def _worked(store: Idempotency, scope: str, body: bytes, named: str, work: Calla
         raise
     except BaseException:
         with suppress(StoreUnavailable):
-            store.leave(scope)
+            store.abandon(scope)
         raise
     with suppress(StoreUnavailable):
         if answer.status_code < 300:
-            store.keep(scope, body, named, answer.status_code, answer.get_data())
+            store.save_answer(scope, body, named, answer.status_code, answer.get_data())
         else:
             store.release(scope)
     return answer
 
 
 @contextmanager
-def at_work(store: Idempotency, scope: str) -> Iterator[None]:
+def at_work(store: IdempotencyStore, scope: str) -> Iterator[None]:
     """While this lasts nobody takes the request for dead, however long it takes."""
     over = threading.Event()
 
@@ -93,11 +93,11 @@ def at_work(store: Idempotency, scope: str) -> Iterator[None]:
         over.set()
 
 
-def _settled(store: Idempotency, scope: str, body: bytes) -> First:
+def _settled(store: IdempotencyStore, scope: str, body: bytes) -> FirstRequest:
     """The key's state, once the first request is done with it or has been given time enough."""
     fresh = new_token(time.time())
 
-    def waited(seconds: float) -> First:
+    def waited(seconds: float) -> FirstRequest:
         deadline = time.monotonic() + seconds
         while True:
             first = store.claim(scope, body, fresh)

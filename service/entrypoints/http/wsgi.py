@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from service.adapters.redis.staff.admin_keys import KeyBook, WrongKeys
-from service.adapters.redis.staff.idempotency import AT_WORK, Idempotency
+from service.adapters.redis.staff.admin_keys import AdminKeyCache, WrongKeyCounter
+from service.adapters.redis.staff.idempotency import AT_WORK, IdempotencyStore
 from service.bootstrap import Service
 from service.entrypoints.http import guards
 from service.entrypoints.http import openapi_description as describe
@@ -45,24 +45,24 @@ if TYPE_CHECKING:
 def wsgi(service: Service) -> WSGIApplication:
     """All routes of a service."""
     settings = service.settings
-    book = KeyBook(service.admin_keys)
-    wrong = WrongKeys(service.store, enough=guards.WRONG_KEYS).count
+    book = AdminKeyCache(service.admin_keys)
+    wrong = WrongKeyCounter(service.store, enough=guards.WRONG_KEYS).increment
     keyring = guards.Keyring(settings.site_keys, settings.admin_keys, stored=guards.made_at_run_time(book), wrong=wrong)
     encoder = Encoder(settings.catalogue, service.decision_ids.seal, OfferPrices(settings.catalogue, service.prices))
     requests_log = RequestLog(service.metrics)
     answered = counter(service.metrics, service.activity)
     app = flask_app(service.metrics, keyring, requests_log)
-    repeated = Idempotency(service.store, lambda: service.secrets.sealer("idempotency"), AT_WORK)
+    repeated = IdempotencyStore(service.store, lambda: service.secrets.sealer("idempotency"), AT_WORK)
     description = describe.Description(f"{settings.catalogue.site_name}: paywall", "1")
     app.register_blueprint(access.blueprint(service.desk, encoder, service.clock, answered))
     _for_admins(app, service, book, repeated)
     _for_stripe(app, service, repeated)
     app.register_blueprint(health.blueprint(service.store.link.ready, service.metrics, description))
-    mount_page(app, service, keyring, requests_log, book.forget, openid=settings.openid)
+    mount_page(app, service, keyring, requests_log, book.invalidate, openid=settings.openid)
     return HotRoute(app, service.desk, encoder, keyring, requests_log, service.clock, answered)
 
 
-def _for_admins(app: Flask, service: Service, book: KeyBook, repeated: Idempotency) -> None:
+def _for_admins(app: Flask, service: Service, book: AdminKeyCache, repeated: IdempotencyStore) -> None:
     catalogue, clock = service.settings.catalogue, service.clock
     app.register_blueprint(readers.blueprint(service.profiles, clock))
     giving = service.giving
@@ -78,13 +78,13 @@ def _for_admins(app: Flask, service: Service, book: KeyBook, repeated: Idempoten
     app.register_blueprint(overview_blueprint(service))
 
 
-def _for_stripe(app: Flask, service: Service, repeated: Idempotency) -> None:
+def _for_stripe(app: Flask, service: Service, repeated: IdempotencyStore) -> None:
     clock = service.clock
     shop = selling.Shop(
         service.settings.catalogue, service.readers, service.gateway, service.prices, service.engine.work_soon
     )
     app.register_blueprint(selling.blueprint(shop, clock))
-    secrets, changed = service.settings.stripe_webhook_secrets, service.prices_changed.send
+    secrets, changed = service.settings.stripe_webhook_secrets, service.prices_changed.increment
     app.register_blueprint(webhook.blueprint(service.deliveries, secrets, service.metrics, changed, clock))
     app.register_blueprint(belonging.blueprint(service.stripe_admin, repeated, clock))
     app.register_blueprint(events.blueprint(service.engine.ledger, service.stripe_admin, repeated, clock))

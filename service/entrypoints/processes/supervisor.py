@@ -97,7 +97,7 @@ def store_of(settings: Settings) -> Iterator[str]:
     Nothing is started before the folder is ours and the port free.
     """
     store = EmbeddedStore(settings.data)
-    store.owner.take(10.0)
+    store.owner.acquire(10.0)
     try:
         check_port(settings)
         if settings.redis_url is not None:

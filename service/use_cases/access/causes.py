@@ -7,9 +7,9 @@ from typing import Any
 
 from service.adapters.redis.audit.chain import AuditLog
 from service.adapters.redis.readers import source_codec
-from service.adapters.redis.readers.history import Past
-from service.adapters.redis.readers.readers import Change
-from service.adapters.redis.service_state.decision_records import Policy
+from service.adapters.redis.readers.history import ReaderHistory
+from service.adapters.redis.readers.readers import ReaderChange
+from service.adapters.redis.service_state.decision_records import RecordedPolicy
 from service.domain.catalogue import Catalogue
 from service.domain.decision import Step
 
@@ -23,13 +23,13 @@ TYPES = {"p": "pass", "g": "grant", "e": "stripe_entitlement", **source_codec.RO
 class Traces:
     """Tells readers' traces."""
 
-    def __init__(self, catalogue: Catalogue, past: Past, log: AuditLog) -> None:
+    def __init__(self, catalogue: Catalogue, past: ReaderHistory, log: AuditLog) -> None:
         self._catalogue = catalogue
         self._past = past
         self._log = log
 
     def steps(
-        self, reader: str | None, at: float, policy: Policy | None = None, *, as_then: bool = False
+        self, reader: str | None, at: float, policy: RecordedPolicy | None = None, *, as_then: bool = False
     ) -> list[Step]:
         """A step `history` with the newest changes until then, oldest first; none for who never held anything.
 
@@ -43,14 +43,16 @@ class Traces:
             return []
         told = changes[-MOST:]
         ids = [change.cause.partition(":")[2] for change in told if change.cause.startswith("audit:")]
-        records = self._log.by_entry(ids)
+        records = self._log.find_by_entry(ids)
         catalogue = policy.over(self._catalogue) if policy is not None else self._catalogue
         values = {"changes": [self._told(change, records, catalogue) for change in told]}
         left = f", the newest {MOST} told" if len(changes) > MOST else ""
         many = f"{len(changes)} change{'s' if len(changes) != 1 else ''} of sources"
         return [{"step": "history", "values": values, "verdict": f"{many}{left}"}]
 
-    def _told(self, change: Change, records: Mapping[str, Mapping[str, Any]], catalogue: Catalogue) -> dict[str, Any]:
+    def _told(
+        self, change: ReaderChange, records: Mapping[str, Mapping[str, Any]], catalogue: Catalogue
+    ) -> dict[str, Any]:
         letter, _, name = change.field.decode().partition(":")
         source = source_codec.decode(change.field, change.record) if change.record is not None else None
         holdings = source.holdings(catalogue) if source is not None else ()

@@ -14,7 +14,7 @@ from service.adapters.recent_entitlements import Known
 from service.adapters.redis.client.keys import owner_mark, reader_hash, story_mark, visitor_hash
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
-from service.adapters.redis.readers.meters import Frame
+from service.adapters.redis.readers.meters import MeterFrame
 from service.adapters.redis.readers.readers import Command, Readers
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, Story, Tier
@@ -58,7 +58,7 @@ class Answer:
     at: float
 
 
-Metered = tuple[Frame, bytes | None]
+Metered = tuple[MeterFrame, bytes | None]
 """A meter as the store keeps it, and the frame to read it in."""
 
 
@@ -99,7 +99,7 @@ class Desk:
         self._known = known
         self._gate = gate
         self._holders = Holders(catalogue)
-        self._frames: dict[str, Frame] = {}
+        self._frames: dict[str, MeterFrame] = {}
 
     def ask(self, question: Question, now: float) -> Answer:
         """One answer. Never raises for a store that is away: `[failure]` says what is shown then."""
@@ -153,7 +153,7 @@ class Desk:
         self,
         reader: str | None,
         visitor: str | None,
-        frames: Sequence[Frame],
+        frames: Sequence[MeterFrame],
         now: float,
         ticket: Ticket | None = None,
     ) -> Seen:
@@ -197,10 +197,10 @@ class Desk:
         *replies, found = self._link.read([*commands, self._gate.command(ticket)])
         return replies, self._gate.entry(ticket, found)
 
-    def _commands(self, reader: str | None, visitor: str | None, frames: Sequence[Frame]) -> list[Command]:
+    def _commands(self, reader: str | None, visitor: str | None, frames: Sequence[MeterFrame]) -> list[Command]:
         commands: list[Command] = []
         if reader is not None:
-            commands.append(self._readers.command(reader))
+            commands.append(self._readers.read_command(reader))
             tag = reader_hash(reader)
             for frame in frames:
                 key = self._keys.reader_meter(tag, frame.code)
@@ -213,7 +213,9 @@ class Desk:
         return commands
 
     @staticmethod
-    def _values(frames: Sequence[Frame], values: Sequence[bytes | None]) -> dict[str, tuple[Frame, bytes | None]]:
+    def _values(
+        frames: Sequence[MeterFrame], values: Sequence[bytes | None]
+    ) -> dict[str, tuple[MeterFrame, bytes | None]]:
         return {frame.policy.name: (frame, value) for frame, value in zip(frames, values, strict=True)}
 
     def _weigh(self, question: Question, tier: Tier, seen: Seen, now: float) -> Decision:
@@ -241,7 +243,7 @@ class Desk:
         return metering.meter_standing(policy, policy.visitors, visitor.read, mark, window)
 
     def _count(
-        self, question: Question, tier: Tier, frame: Frame, seen: Seen, decision: Decision, now: float
+        self, question: Question, tier: Tier, frame: MeterFrame, seen: Seen, decision: Decision, now: float
     ) -> Decision:
         """Counts the read where it has to be, joins the visitor's stories where that is due, and says what holds now."""
         meter = decision.meter
@@ -257,7 +259,7 @@ class Desk:
         return mark_counted(again, after) if done else again
 
     def _counting(
-        self, question: Question, frame: Frame, seen: Seen, meter: metering.MeterStanding
+        self, question: Question, frame: MeterFrame, seen: Seen, meter: metering.MeterStanding
     ) -> tuple[bool, Tally] | None:
         """Whether the story was counted now, and the meter after; `None` where nothing was to be written."""
         store, policy, story = self._store, frame.policy, question.story.id
@@ -275,7 +277,9 @@ class Desk:
             return None
         return meters.count_for_reader(store, frame, seen.reader, story, policy.readers, joining)
 
-    def _joining(self, visitor: str | None, found: Tally, frame: Frame, reader: str, seen: Seen) -> Mapping[bytes, int]:
+    def _joining(
+        self, visitor: str | None, found: Tally, frame: MeterFrame, reader: str, seen: Seen
+    ) -> Mapping[bytes, int]:
         """The visitor's stories that are still to join the reader's; claims the visitor where nobody has yet."""
         if visitor is None:
             return {}
@@ -288,7 +292,7 @@ class Desk:
             meters.join_visitor(self._store, frame, visitor, reader)
         return joining
 
-    def _frame(self, name: str, now: float) -> Frame:
+    def _frame(self, name: str, now: float) -> MeterFrame:
         frame = self._frames.get(name)
         if frame is None or not frame.start <= now < frame.fresh_until:
             frame = self._frames[name] = meters.frame_at(self.catalogue.meters[name], now)

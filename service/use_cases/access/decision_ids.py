@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from service.adapters.crypto import Sealer
-from service.adapters.redis.service_state.decision_records import Spill
+from service.adapters.redis.service_state.decision_records import DecisionOverflow
 from service.domain.catalogue import Catalogue
 from service.domain.errors import StoreUnavailable
 from service.use_cases.access.check import Answer
@@ -58,7 +58,7 @@ def figures(answer: Answer, catalogue: Catalogue) -> list[Any]:
 class DecisionIds:
     """Seals answers into ids and opens them again."""
 
-    def __init__(self, sealer: Callable[[], Sealer], catalogue: Catalogue, spill: Spill) -> None:
+    def __init__(self, sealer: Callable[[], Sealer], catalogue: Catalogue, spill: DecisionOverflow) -> None:
         self._sealer = sealer
         self._catalogue = catalogue
         self._spill = spill
@@ -72,7 +72,7 @@ class DecisionIds:
                 return sealer.seal(b"j" + text)
             packed = b"z" + zlib.compress(text, 1)
             if len(packed) > _LONGEST_RAW:
-                packed = b"e" + self._spill.put(sealer.seal(packed)).encode()
+                packed = b"e" + self._spill.save(sealer.seal(packed)).encode()
             return sealer.seal(packed)
         except StoreUnavailable:
             return None
@@ -81,7 +81,7 @@ class DecisionIds:
         """The figures of an id; `None` if it is none of ours, or was kept elsewhere and is gone."""
         packed = self._sealer().open(decision_id) if len(decision_id) <= LONGEST else None
         if packed is not None and packed[:1] == b"e":
-            sealed = self._spill.get(packed[1:].decode())
+            sealed = self._spill.load(packed[1:].decode())
             packed = self._sealer().open(sealed) if sealed is not None else None
         if packed is None:
             return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from service.adapters.redis.readers.readers import HoldingsCache, alias_in, marks_in, pairs_in
+from service.adapters.redis.readers.readers import HoldingsCache, field_pairs, merged_into, merged_marks
 from service.domain.catalogue import Catalogue
 from service.domain.decision import FOREVER, NO_ENTITLEMENTS, Entitlements, resolve_entitlements
 
@@ -47,7 +47,9 @@ class Holders:
         """The holder of an HGETALL reply of a hot record."""
         if not reply:
             return NOBODY
-        record = tuple(reply) if reply.__class__ is list else tuple(part for pair in pairs_in(reply) for part in pair)
+        record = (
+            tuple(reply) if reply.__class__ is list else tuple(part for pair in field_pairs(reply) for part in pair)
+        )
         known = self._known.get(record)
         if known is not None and known.since <= now < known.turns_at:
             return known
@@ -57,7 +59,7 @@ class Holders:
         entitlements = resolve_entitlements(self._holdings.holdings(record), self._features, now)
         held = tuple((name, holding.until) for name, holding in entitlements.by_feature.items())
         turns_at = FOREVER if entitlements.changes_at is None else entitlements.changes_at
-        holder = Holder(alias_in(record), entitlements, held, now, turns_at, marks_in(record))
+        holder = Holder(merged_into(record), entitlements, held, now, turns_at, merged_marks(record))
         if len(self._known) >= MOST_RECORDS:
             self._known.clear()
         self._known[record] = holder

@@ -14,9 +14,9 @@ from typing import Any, Literal
 from service.adapters.redis.client.keys import reader_hash, story_mark
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
-from service.adapters.redis.readers.history import Past
+from service.adapters.redis.readers.history import ReaderHistory
 from service.adapters.redis.readers.readers import Readers
-from service.adapters.redis.service_state.decision_records import Policies, Policy, policy_of
+from service.adapters.redis.service_state.decision_records import PolicyStore, RecordedPolicy, recorded_policy
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, MeterPolicy, Story, Tier
 from service.domain.decision import Decision, Step, decide, explain, resolve_entitlements
@@ -56,14 +56,14 @@ class Why:
         readers: Readers,
         *,
         decision_ids: DecisionIds,
-        policies: Policies,
+        policies: PolicyStore,
         traces: Traces,
     ) -> None:
         self._catalogue = catalogue
         self._link = store.link
         self._desk = desk
         self._readers = readers
-        self._past = Past(store)
+        self._past = ReaderHistory(store)
         self._ids = decision_ids
         self._policies = policies
         self._traces = traces
@@ -111,12 +111,12 @@ class Why:
 
         Under the policy in force now, which `policy_revision` names.
         """
-        name = self._readers.resolve(reader)
+        name = self._readers.resolve_merged(reader)
         past = at < int(now)
         if past:
             sources = self._past.sources_at(name, at)
         else:
-            sources = [kept.source for kept in self._readers.everything(name) if kept.source is not None]
+            sources = [kept.source for kept in self._readers.load_all(name) if kept.source is not None]
         holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]
         held = resolve_entitlements(holdings, self._catalogue.features, at)
         tier = self._catalogue.tier_of(story, at)
@@ -173,17 +173,17 @@ class Why:
         return metering.meter_standing(policy, policy.readers, tally.read, story_mark(story.id), frame.window)
 
     def _erased(self, reader: str, at: float) -> bool:
-        erased = self._readers.erased_at(reader, self._readers.resolve(reader))
+        erased = self._readers.erased_at(reader, self._readers.resolve_merged(reader))
         # The moment of an erasure is kept in whole seconds: what was answered within that second was answered before it.
         return erased is not None and int(at) <= erased
 
-    def _policy(self, revision: str) -> Policy | None:
+    def _policy(self, revision: str) -> RecordedPolicy | None:
         if revision == self._catalogue.revision:
-            return policy_of(self._catalogue)
+            return recorded_policy(self._catalogue)
         return self._policies.find(revision)
 
 
-def _decision(values: Sequence[Any], policy: Policy | None) -> Decision:
+def _decision(values: Sequence[Any], policy: RecordedPolicy | None) -> Decision:
     """The decision of an id's figures (`decision_ids.figures` has their order)."""
     show, reason, tier, parts, held, source, meter, refresh_after, degraded = values[6:15]
     return Decision(
@@ -199,7 +199,7 @@ def _decision(values: Sequence[Any], policy: Policy | None) -> Decision:
     )
 
 
-def _feature(place: int | str, policy: Policy | None) -> str:
+def _feature(place: int | str, policy: RecordedPolicy | None) -> str:
     if isinstance(place, str):
         return place
     return policy.features[place] if policy else f"feature {place}"

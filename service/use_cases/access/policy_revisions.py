@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from service.adapters.redis.client.link import Link
-from service.adapters.redis.service_state.decision_records import Policies
+from service.adapters.redis.service_state.decision_records import PolicyStore
 from service.domain.catalogue import Catalogue
 from service.domain.errors import StoreUnavailable
 
@@ -18,7 +18,7 @@ AGAIN = 1.0
 class PolicyKeeper:
     """A thread of its own, so that no request ever waits for this."""
 
-    def __init__(self, policies: Policies, catalogue: Catalogue, link: Link, clock: Callable[[], float]) -> None:
+    def __init__(self, policies: PolicyStore, catalogue: Catalogue, link: Link, clock: Callable[[], float]) -> None:
         self._policies = policies
         self._catalogue = catalogue
         self._link = link
@@ -39,7 +39,7 @@ class PolicyKeeper:
             pause = AGAIN
             if self._link.wait(AGAIN):
                 try:
-                    self._policies.keep(self._catalogue, self._clock())
+                    self._policies.save(self._catalogue, self._clock())
                     pause = EVERY
                 except StoreUnavailable:
                     continue

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
-from service.adapters.redis.readers.history import Past
+from service.adapters.redis.readers.history import ReaderHistory
 from service.adapters.redis.readers.readers import Readers
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue
@@ -39,11 +39,11 @@ class Profiles:
         self._catalogue = catalogue
         self._link = store.link
         self._readers = readers
-        self.past = Past(store)
+        self.past = ReaderHistory(store)
 
     def of(self, reader: str, at: float, now: float) -> Profile:
         """The profile at `at`; a merged reader's is the one it is answered as."""
-        name = self._readers.resolve(reader)
+        name = self._readers.resolve_merged(reader)
         sources = self._sources(name, at, now)
         holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]
         held = resolve_entitlements(holdings, self._catalogue.features, at)
@@ -52,7 +52,7 @@ class Profiles:
             reader,
             tuple(held.by_feature.items()),
             holdings,
-            self._readers.customers(name),
+            self._readers.list_customers(name),
             self._standings(name, min(max(at, now), LAST_WINDOW)) if at >= int(now) else (),
         )
 
@@ -60,7 +60,7 @@ class Profiles:
         # Whole seconds are what the contract writes, so a moment of this second is no past.
         if at < int(now):
             return self.past.sources_at(reader, at)
-        return [kept.source for kept in self._readers.everything(reader) if kept.source is not None]
+        return [kept.source for kept in self._readers.load_all(reader) if kept.source is not None]
 
     def _standings(self, reader: str, now: float) -> list[MeterStanding]:
         policies = list(self._catalogue.meters.values())

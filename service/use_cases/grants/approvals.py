@@ -49,7 +49,7 @@ class Approving:
 
     def finish_all(self, now: float) -> int:
         """Does what was confirmed by somebody who died before it was done. Gives how many."""
-        claimed = [approval for approval in self.approvals.claimed() if approval.kind in self._kinds]
+        claimed = [approval for approval in self.approvals.list_claimed() if approval.kind in self._kinds]
         for approval in claimed:
             try:
                 self._do(approval, now)
@@ -61,7 +61,7 @@ class Approving:
         try:
             told = self._kinds[approval.kind].do(approval, now)
         except NoLongerPossible:
-            self.approvals.done(approval.id)
+            self.approvals.remove(approval.id)
             raise
-        self.approvals.done(approval.id)
+        self.approvals.remove(approval.id)
         return told

@@ -6,7 +6,7 @@ from typing import Any
 
 from service.adapters.identifiers import new_id
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.grants.grants import Grants, Wanted
+from service.adapters.redis.grants.grants import GrantRequest, Grants
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.staff.approvals import Approval
 from service.domain import grant_rules as granting
@@ -39,13 +39,13 @@ class Giving:
         approving.add(CHANGE, Work(self._check_change, self._change))
 
     def give(
-        self, reader: str, wanted: Wanted, actor: Actor, now: float, *, named: str | None = None
+        self, reader: str, wanted: GrantRequest, actor: Actor, now: float, *, named: str | None = None
     ) -> Grant | Approval:
         """Gives what `wanted_of` found nothing wrong with; `named` is the same for a repeat of it."""
         grant_id = new_id("gr", now, named)
         start, until = wanted.start, wanted.until
         if not granting.needs_second_admin(self._catalogue, start=start, until=until, now=now):
-            return self._grants.give(self._readers.resolve(reader), wanted, actor, now, grant_id=grant_id)
+            return self._grants.create(self._readers.resolve_merged(reader), wanted, actor, now, grant_id=grant_id)
         payload = {
             "grant": grant_id,
             "plan": wanted.plan,
@@ -54,7 +54,7 @@ class Giving:
             "until": until,
         }
         what: dict[str, Any] = {"plan": wanted.plan} if wanted.plan else {"features": list(wanted.features)}
-        return self._approvals.ask(
+        return self._approvals.request(
             CREATE,
             payload,
             wants={**what, "from": write_time(start), "until": write_time(until)},
@@ -78,8 +78,8 @@ class Giving:
         longer = current.until is not None and (until is None or until > current.until)
         beyond = granting.needs_second_admin(self._catalogue, start=current.start, until=until, now=now)
         if not (longer and beyond):
-            return self._grants.change(self._readers.resolve(reader), grant_id, until, reason, actor, now)
-        return self._approvals.ask(
+            return self._grants.change(self._readers.resolve_merged(reader), grant_id, until, reason, actor, now)
+        return self._approvals.request(
             CHANGE,
             {"grant": grant_id, "until": until},
             wants={"grant": grant_id, "until": write_time(until)},
@@ -91,14 +91,16 @@ class Giving:
         )
 
     def _current(self, reader: str, grant_id: str) -> Grant:
-        found = next((g for g in self._grants.of(self._readers.resolve(reader)) if g.id == grant_id), None)
+        found = next(
+            (g for g in self._grants.list_for_reader(self._readers.resolve_merged(reader)) if g.id == grant_id), None
+        )
         if found is None:
             raise UnknownGrant
         return found
 
-    def _wanted(self, approval: Approval) -> Wanted:
+    def _wanted(self, approval: Approval) -> GrantRequest:
         said = approval.payload
-        return Wanted(said["plan"], tuple(said["features"]), approval.reason or "", said["from"], said["until"])
+        return GrantRequest(said["plan"], tuple(said["features"]), approval.reason or "", said["from"], said["until"])
 
     def _check_create(self, approval: Approval, now: float) -> granting.Mistakes:
         wanted = self._wanted(approval)
@@ -107,8 +109,8 @@ class Giving:
         )
 
     def _create(self, approval: Approval, now: float) -> Grant:
-        return self._grants.give(
-            self._readers.resolve(str(approval.reader)),
+        return self._grants.create(
+            self._readers.resolve_merged(str(approval.reader)),
             self._wanted(approval),
             approval.asker,
             now,
@@ -128,7 +130,11 @@ class Giving:
         )
 
     def _change(self, approval: Approval, now: float) -> Grant:
-        target, said, reason = self._readers.resolve(str(approval.reader)), approval.payload, approval.reason or ""
+        target, said, reason = (
+            self._readers.resolve_merged(str(approval.reader)),
+            approval.payload,
+            approval.reason or "",
+        )
         try:
             return self._grants.change(target, said["grant"], said["until"], reason, approval.asker, now)
         except (UnknownGrant, RevokedGrant):

@@ -30,9 +30,9 @@ from service.adapters.redis.client.keys import Keys
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.embedded.embedded_store import EmbeddedStore
-from service.adapters.redis.embedded.folder_lock import Ownership
+from service.adapters.redis.embedded.folder_lock import FolderLock
 from service.adapters.redis.service_state.coordination import LEADS_FOR
-from service.adapters.redis.service_state.snapshot import Part, Snapshot
+from service.adapters.redis.service_state.snapshot import Snapshot, SnapshotPart
 from service.domain.errors import StoreUnavailable
 from service.domain.times import utc
 from service.settings.settings import Settings
@@ -94,7 +94,7 @@ def write_backup(file: Path, store: Store, sealer: Sealer, now: float) -> Backup
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             lines = _LineSealer(out, sealer)
             lines.append("about", {"made_at": made_at, "prefix": prefix})
-            for frame in _frames(Snapshot(store).read()):
+            for frame in _frames(Snapshot(store).read_parts()):
                 lines.append("parts", frame)
             checksum = lines.finish()
             out.flush()
@@ -121,14 +121,14 @@ def restore_backup(file: Path, store: Store, sealer: Sealer, *, replace: bool, p
     """
     snapshot = Snapshot(store)
     if replace:
-        snapshot.clear()
-    elif keys := snapshot.holds():
+        snapshot.delete_all()
+    elif keys := snapshot.count_keys():
         raise StoreNotEmpty(keys)
     done = 0
     for kind, payload in _lines(file, sealer):
         if kind == "parts":
-            parts = [Part(*row) for row in payload]
-            snapshot.write(parts)
+            parts = [SnapshotPart(*row) for row in payload]
+            snapshot.write_parts(parts)
             done += sum(part.first for part in parts)
             progress(done)
 
@@ -149,8 +149,8 @@ def exclusive_store(settings: Settings) -> Iterator[Store]:
         finally:
             embedded.stop()
         return
-    owner = Ownership(settings.data.absolute(), "command")
-    owner.take(_CONNECT_WITHIN)
+    owner = FolderLock(settings.data.absolute(), "command")
+    owner.acquire(_CONNECT_WITHIN)
     try:
         with patient_store(parse_address(settings.redis_url), keys) as store:
             _await_no_worker(store)
@@ -180,7 +180,7 @@ def _await_no_worker(store: Store) -> None:
         threading.Event().wait(_POLL)
 
 
-def _frames(parts: Iterator[Part]) -> Iterator[list[Any]]:
+def _frames(parts: Iterator[SnapshotPart]) -> Iterator[list[Any]]:
     frame: list[Any] = []
     size = 0
     for part in parts:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from service.adapters.redis.audit.audit import Audit
-from service.adapters.redis.grants.grant_ends import GrantEnds
+from service.adapters.redis.audit.audit import AuditWriter
+from service.adapters.redis.grants.grant_ends import GrantEndIndex
 from service.adapters.redis.story_passes.passes import Passes
 from service.use_cases.grants.approvals import Approving
 from service.use_cases.privacy.retention import LettingGo
@@ -29,14 +29,14 @@ class Maintenance:
     def __init__(
         self,
         *,
-        audit: Audit,
+        audit: AuditWriter,
         approving: Approving,
         retention: LettingGo,
         activity: Activity,
         attention: Attention,
         entitlement_counts: Stocktaking,
         passes: Passes,
-        grant_ends: GrantEnds,
+        grant_ends: GrantEndIndex,
         clock: Callable[[], float],
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -56,13 +56,13 @@ class Maintenance:
     def finish_pending(self, now: float) -> dict[str, int]:
         """Move audit entries into the chain and finish confirmed work. Return how many there were of each."""
         return {
-            "audit_entries_moved": self._audit.settle_all(),
+            "audit_entries_moved": self._audit.flush_all(),
             "approvals_finished": self._approving.finish_all(now),
         }
 
     def settle(self, now: float) -> int:
         """Finish what is pending, drop expired approvals and apply retention. Return how much was done."""
-        done = sum(self.finish_pending(now).values()) + self._approving.approvals.tidy(now)
+        done = sum(self.finish_pending(now).values()) + self._approving.approvals.prune(now)
         return done + self._retention.go_on(now, RETENTION_SECONDS)
 
     def round(self, goes_on: Callable[[], bool]) -> None:
@@ -97,6 +97,6 @@ class Maintenance:
     def tidy(self) -> None:
         """Remove from the lists what has expired."""
         now = self._clock()
-        self._passes.tidy(now)
-        self._grant_ends.tidy(now)
+        self._passes.prune_list(now)
+        self._grant_ends.prune(now)
         self._attention.tidy(now)

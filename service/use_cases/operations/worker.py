@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from service.adapters.redis.service_state.coordination import Leader
+from service.adapters.redis.service_state.coordination import LeaderElection
 from service.adapters.stripe.errors import UNREACHABLE
 from service.domain.errors import StoreUnavailable, StripeFailure
 from service.use_cases.subscriptions.administration import Admin
@@ -72,7 +72,7 @@ class Worker:
         engine: Engine,
         admin: Admin,
         catch_up: CatchUp,
-        leader: Leader,
+        leader: LeaderElection,
         *,
         settle_audit: Callable[[], int],
         clock: Callable[[], float],
@@ -114,7 +114,7 @@ class Worker:
             self._stop.wait(TICK)
         keeper.join(KEEP_EVERY)
         try:
-            self._leader.let_go()
+            self._leader.release()
         except StoreUnavailable:
             return  # The lead runs off by itself.
 
@@ -122,7 +122,7 @@ class Worker:
         """Keeps the lead also while a round takes long, as a first catch-up does."""
         while not self._stop.is_set():
             try:
-                leads = self._leader.leads()
+                leads = self._leader.acquire()
             except StoreUnavailable:
                 leads = False
             except Exception as error:  # Without this thread the worker would lead for ever, or never again.
@@ -150,13 +150,17 @@ class Worker:
         swept = None
         if trouble is None and self._sweep.is_due(now):
             swept, trouble = self._swept_once()
-        unread = set(self._engine.marks.unread(float("inf")))
+        unread = set(self._engine.marks.list_to_refresh(float("inf")))
         merges, objects = self._admin.finish_merges(now), self._all_chores(now, trouble)
         self._engine.ledger.trim(now)
         audit = self._settle_audit()
         if self._aside is not None:
             self._aside.everything()
-        left = 0 if self._engine.gateway is None else len(unread.intersection(self._engine.marks.unread(float("inf"))))
+        left = (
+            0
+            if self._engine.gateway is None
+            else len(unread.intersection(self._engine.marks.list_to_refresh(float("inf"))))
+        )
         return Round(objects, audit, merges, caught_up, swept, left, trouble)
 
     def catch_up(self, *, dry_run: bool = False) -> CaughtUp | None:

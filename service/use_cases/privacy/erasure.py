@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from service.adapters.recent_entitlements import Known
-from service.adapters.redis.audit.audit import Actor, Audit
+from service.adapters.redis.audit.audit import Actor, AuditWriter
 from service.adapters.redis.audit.chain import AuditLog
 from service.adapters.redis.audit.redaction import AuditErasure
 from service.adapters.redis.client.keys import reader_hash
-from service.adapters.redis.grants.grant_ends import GrantEnds
-from service.adapters.redis.reader_lifecycle.erasure import Erased, Eraser
+from service.adapters.redis.grants.grant_ends import GrantEndIndex
+from service.adapters.redis.reader_lifecycle.erasure import ErasedReaders, Eraser
 from service.adapters.redis.readers.readers import Readers
-from service.adapters.redis.reporting.usage_counts import ActivityStore
+from service.adapters.redis.reporting.usage_counts import UsageStore
 from service.adapters.redis.staff.approvals import Approvals
 from service.domain.catalogue import Catalogue
 from service.domain.errors import LiveSubscription
@@ -50,15 +50,15 @@ class Erasure:
         *,
         catalogue: Catalogue,
         readers: Readers,
-        audit: Audit,
+        audit: AuditWriter,
         audit_log: AuditLog,
         audit_erasure: AuditErasure,
         approvals: Approvals,
         imports: GrantImports,
-        erased: Erased,
+        erased: ErasedReaders,
         eraser: Eraser,
-        ends: GrantEnds,
-        activity: ActivityStore,
+        ends: GrantEndIndex,
+        activity: UsageStore,
         known: Known,
     ) -> None:
         self._catalogue = catalogue
@@ -76,23 +76,23 @@ class Erasure:
 
     def person(self, reader: str) -> Person:
         """Who goes by this id: the one it was merged into, and whoever else was."""
-        heir = self._readers.resolve(reader)
-        tags = {reader_hash(reader), reader_hash(heir), *self._eraser.merged_into(reader_hash(heir))}
-        names = list(dict.fromkeys((heir, reader, *self._eraser.names(tags))))
+        heir = self._readers.resolve_merged(reader)
+        tags = {reader_hash(reader), reader_hash(heir), *self._eraser.merged_tags(reader_hash(heir))}
+        names = list(dict.fromkeys((heir, reader, *self._eraser.merged_ids(tags))))
         for name in names:  # It grows: who was merged into one that was merged later is named with that one.
             names += [other for other in self._merged(name) if reader_hash(other) in tags and other not in names]
         return Person(heir, tuple(names), frozenset(tags))
 
     def _merged(self, name: str) -> Iterator[str]:
         """The ids in the audit's records of merges about this one; for merges from before their names were kept."""
-        for record in self._audit_log.of(name):
+        for record in self._audit_log.list_for_reader(name):
             if record["action"] == "merge":
                 yield from filter(None, (record["reader"], record["target"]))
 
     def live(self, person: Person, now: float) -> list[str]:
         """Subscriptions of hers, or given to her, that somebody pays for now. A seat is the group's."""
         found = []
-        for kept in self._readers.hot(person.reader):
+        for kept in self._readers.load_active(person.reader):
             source = kept.source
             if isinstance(source, Subscription) and source.role != "seat":
                 holdings = source.holdings(self._catalogue)
@@ -120,34 +120,34 @@ class Erasure:
         self._forget(person)
         counts["import_rows"] = self._imports.forget(person.tags)
         counts |= self._eraser.erase(person.tags, person.names, step)
-        counts["approvals"] = self._approvals.forget(person.tags)
+        counts["approvals"] = self._approvals.remove_readers(person.tags)
         counts["audit"] = self._audit_erasure.erase(person.names, counts, reason, actor, now)
         for name in person.tags:
             self._known.forget(name)
         self._eraser.forget_merges(person.tags)
-        return Erasing(counts, self._eraser.rewrite_files())
+        return Erasing(counts, self._eraser.start_file_rewrite())
 
     def await_files(self, patience: float) -> bool:
         """Waits until the store has written its files anew, for at most `patience` seconds. Gives whether it has."""
-        return self._eraser.await_files(patience)
+        return self._eraser.wait_for_file_rewrite(patience)
 
     def _settle(self, reader: str) -> None:
         """What the audit log has yet to take goes into it first: it is erased there."""
-        for tag in {reader_hash(reader), reader_hash(self._readers.resolve(reader))}:
-            self._audit.settle_at(tag)
+        for tag in {reader_hash(reader), reader_hash(self._readers.resolve_merged(reader))}:
+            self._audit.flush_outbox(tag)
 
     def _count(self, person: Person) -> dict[str, int]:
-        sources = self._readers.everything(person.reader)
+        sources = self._readers.load_all(person.reader)
         return {
             "sources": sum(kept.source is not None for kept in sources),
-            "changes": len(self._readers.history(person.reader)),
-            "customers": len(self._readers.customers(person.reader)),
+            "changes": len(self._readers.load_history(person.reader)),
+            "customers": len(self._readers.list_customers(person.reader)),
         }
 
     def _forget(self, person: Person) -> None:
         """Whatever names her beside her own keys, and is found by what those still say."""
-        grants = [kept.source for kept in self._readers.everything(person.reader) if isinstance(kept.source, Grant)]
+        grants = [kept.source for kept in self._readers.load_all(person.reader) if isinstance(kept.source, Grant)]
         for tag in person.tags:
-            self._ends.forget(tag, grants)
-            self._activity.forget(tag)
+            self._ends.remove_reader(tag, grants)
+            self._activity.forget_reader(tag)
             self._known.forget(tag)

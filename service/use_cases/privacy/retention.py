@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from service.adapters.redis.audit.verification import AuditCheck, BrokenChain
-from service.adapters.redis.readers.history import Retention
-from service.adapters.redis.service_state.decision_records import Policies
+from service.adapters.redis.audit.verification import AuditVerifier, BrokenChain
+from service.adapters.redis.readers.history import HistoryRetention
+from service.adapters.redis.service_state.decision_records import PolicyStore
 from service.domain.catalogue import Catalogue
 
 DAILY = 86_400
@@ -21,9 +21,9 @@ class LettingGo:
     def __init__(
         self,
         catalogue: Catalogue,
-        retention: Retention,
-        policies: Policies,
-        check: AuditCheck,
+        retention: HistoryRetention,
+        policies: PolicyStore,
+        check: AuditVerifier,
         *,
         on_broken: Callable[[int], None] = lambda seq: None,
         timer: Callable[[], float] = time.monotonic,
@@ -39,7 +39,7 @@ class LettingGo:
     def go_on(self, now: float, seconds: float) -> int:
         """Goes on with what is under way, or begins where it is due. Gives how much was let go."""
         if self._under_way is None:
-            if not self._retention.claim(UNFINISHED):
+            if not self._retention.acquire_turn(UNFINISHED):
                 return 0
             self._under_way = self.steps(now)
         begun, gone = self._timer(), 0
@@ -47,13 +47,13 @@ class LettingGo:
             for count in self._under_way:
                 gone += count
                 if self._timer() - begun >= seconds:
-                    self._retention.rest(UNFINISHED)
+                    self._retention.postpone(UNFINISHED)
                     return gone
         except BaseException:
             self._under_way = None
             raise
         self._under_way = None
-        self._retention.rest(DAILY)
+        self._retention.postpone(DAILY)
         return gone
 
     def steps(self, now: float) -> Iterator[int]:
@@ -63,7 +63,7 @@ class LettingGo:
         """
         kept = self._catalogue.retention
         yield from self._retention.trim_histories(now - kept.history)
-        yield self._policies.tidy(now - kept.history)
+        yield self._policies.prune(now - kept.history)
         if kept.audit is not None:
             try:
                 yield self._check.prune(now - kept.audit, now)

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from service.adapters.redis.grants.grant_ends import GrantEnds
-from service.adapters.redis.reporting.alert_flags import AttentionStore, Flag
+from service.adapters.redis.grants.grant_ends import GrantEndIndex
+from service.adapters.redis.reporting.alert_flags import AlertFlag, AlertStore
 from service.domain.catalogue import DAY, HOUR, Catalogue
 from service.domain.stripe_facts import Told
 from service.use_cases.reporting.change_listeners import is_paid_for, unknown_prices
@@ -94,7 +94,7 @@ class Attention:
         StoreUnavailable: from every method, if the store is unavailable.
     """
 
-    def __init__(self, catalogue: Catalogue, engine: Engine, notes: AttentionStore, ends: GrantEnds) -> None:
+    def __init__(self, catalogue: Catalogue, engine: Engine, notes: AlertStore, ends: GrantEndIndex) -> None:
         self._catalogue = catalogue
         self._engine = engine
         self._notes = notes
@@ -102,7 +102,7 @@ class Attention:
 
     def items(self, now: float) -> list[Item]:
         """Return every kind of alert in a fixed order; the count is 0 if there is none."""
-        flags = self._notes.flags()
+        flags = self._notes.load_flags()
         return [
             self._dead_letters(),
             self._unknown_prices(),
@@ -115,7 +115,7 @@ class Attention:
         ]
 
     def _dead_letters(self) -> Item:
-        count, latest = self._notes.dead_letters(EXAMPLES)
+        count, latest = self._notes.list_dead_events(EXAMPLES)
         return Item(
             "dead_letters",
             count,
@@ -126,14 +126,14 @@ class Attention:
         )
 
     def _unknown_prices(self) -> Item:
-        found = self._notes.prices()
+        found = self._notes.list_prices()
         stored = self._engine.objects.load_all([bought.name for bought in found])
         left = [
             bought
             for bought, obj in zip(found, stored, strict=True)
             if obj.told is not None and bought in unknown_prices(obj.name, obj.told, self._catalogue)
         ]
-        self._notes.drop_prices([bought for bought in found if bought not in left])
+        self._notes.remove_prices([bought for bought in found if bought not in left])
         return Item(
             "unknown_prices",
             len(left),
@@ -144,7 +144,7 @@ class Attention:
         )
 
     def _ownerless(self, now: float) -> Item:
-        count, names = self._notes.ownerless(_CHECKED)
+        count, names = self._notes.list_unassigned(_CHECKED)
         left = self._still_ownerless(names, now)
         return Item(
             "ownerless",
@@ -168,17 +168,17 @@ class Attention:
                 resolved.append(stored.name)
             else:
                 left.append(told)
-        self._notes.drop_ownerless(resolved)
+        self._notes.remove_unassigned(resolved)
         return left
 
     def tidy(self, now: float) -> None:
         """Remove resolved and expired entries from the lists; the worker calls this hourly."""
-        self._notes.tidy()
-        for names in self._notes.all_ownerless():
+        self._notes.trim()
+        for names in self._notes.iterate_unassigned():
             self._still_ownerless(names, now)
 
     def _grants_ending(self, now: float) -> Item:
-        soon = self._ends.ending(now, now + ENDS_WITHIN, EXAMPLES)
+        soon = self._ends.list_ending(now, now + ENDS_WITHIN, EXAMPLES)
         return Item(
             "grants_ending",
             self._ends.count(now, now + ENDS_WITHIN),
@@ -193,7 +193,7 @@ class Attention:
             ],
         )
 
-    def _event_gap(self, flags: dict[str, Flag], now: float) -> Item:
+    def _event_gap(self, flags: dict[str, AlertFlag], now: float) -> Item:
         flag = _recent(flags.get("event_gap"), now, FLAG_SHOWN_FOR)
         return Item(
             "event_gap",
@@ -204,7 +204,7 @@ class Attention:
             _of(flag, "events"),
         )
 
-    def _catch_up_late(self, flags: dict[str, Flag], now: float) -> Item:
+    def _catch_up_late(self, flags: dict[str, AlertFlag], now: float) -> Item:
         # Without a Stripe API key there is no catch-up.
         flag = flags.get("caught_up")
         late = self._engine.gateway is not None and flag is not None and now - flag.at > CATCH_UP_LIMIT
@@ -217,7 +217,7 @@ class Attention:
             [Example("catch-up", at=flag.at, text="last run")] if late and flag else [],
         )
 
-    def _drift(self, flags: dict[str, Flag], now: float) -> Item:
+    def _drift(self, flags: dict[str, AlertFlag], now: float) -> Item:
         flag = _recent(flags.get("drift"), now, DRIFT_SHOWN_FOR)
         return Item(
             "drift",
@@ -228,7 +228,7 @@ class Attention:
             _of(flag, "sweep"),
         )
 
-    def _clock(self, flags: dict[str, Flag], now: float) -> Item:
+    def _clock(self, flags: dict[str, AlertFlag], now: float) -> Item:
         flag = _recent(flags.get("clock"), now, FLAG_SHOWN_FOR)
         return Item(
             "clock",
@@ -245,14 +245,14 @@ class Attention:
         """Record the result of a catch-up."""
         self._notes.raise_flag("caught_up", found.listed, "", now)
         if found.late:
-            before = _recent(self._notes.flags().get("event_gap"), now, FLAG_SHOWN_FOR)
+            before = _recent(self._notes.load_flags().get("event_gap"), now, FLAG_SHOWN_FOR)
             count = found.late + (before.count if before else 0)
             self._notes.raise_flag("event_gap", count, "found by the catch-up", now)
 
     def swept(self, found: Swept, now: float) -> None:
         """Record the result of a full sync."""
         if not found.drift:
-            self._notes.lower_flag("drift")
+            self._notes.clear_flag("drift")
             return
         counts = Counter(drift.what for drift in found.drift)
         uncorrected = sum(not drift.mended for drift in found.drift)
@@ -265,9 +265,9 @@ class Attention:
             self._notes.raise_flag("clock", round(seconds), f"at least {round(seconds)} s behind", now)
 
 
-def _recent(flag: Flag | None, now: float, within: float) -> Flag | None:
+def _recent(flag: AlertFlag | None, now: float, within: float) -> AlertFlag | None:
     return flag if flag is not None and now - flag.at <= within else None
 
 
-def _of(flag: Flag | None, name: str) -> list[Example]:
+def _of(flag: AlertFlag | None, name: str) -> list[Example]:
     return [Example(name, at=flag.at, text=flag.detail)] if flag else []

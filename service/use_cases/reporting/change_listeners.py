@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from service.adapters.redis.grants.grant_ends import GrantEnds
-from service.adapters.redis.readers.readers import Outcome
-from service.adapters.redis.reporting.alert_flags import AttentionStore, Bought
-from service.adapters.redis.reporting.usage_counts import WITHIN
+from service.adapters.redis.grants.grant_ends import GrantEndIndex
+from service.adapters.redis.readers.readers import WriteOutcome
+from service.adapters.redis.reporting.alert_flags import AlertStore, UnknownPrice
+from service.adapters.redis.reporting.usage_counts import UPSELL_WINDOW
 from service.adapters.redis.stripe_objects.objects import StoredObject
 from service.domain.catalogue import Catalogue
 from service.domain.errors import StoreUnavailable
@@ -22,30 +22,30 @@ from service.domain.stripe_facts import Told
 from service.use_cases.reporting.usage_counters import Activity
 
 
-class ReaderWatch:
+class ReaderChangeListener:
     """Hears of sources (`store.readers.Watch`): subscriptions that begin, grants that end."""
 
-    def __init__(self, activity: Activity, ends: GrantEnds) -> None:
+    def __init__(self, activity: Activity, ends: GrantEndIndex) -> None:
         self._activity = activity
         self._ends = ends
 
-    def putting(self, reader: str, source: Source) -> None:
+    def before_write(self, reader: str, source: Source) -> None:
         """A grant's earlier end is noted before it is written, so that a crash in between hides none."""
         if isinstance(source, Grant):
-            self._ends.expect(reader, source)
+            self._ends.announce(reader, source)
 
-    def put(self, reader: str, source: Source, outcome: Outcome, now: float) -> None:
+    def after_write(self, reader: str, source: Source, outcome: WriteOutcome, now: float) -> None:
         """A grant's end is this now; a subscription that gives something and gave nothing before has begun."""
         if isinstance(source, Grant) and outcome.verdict in ("applied", "same"):
             with suppress(StoreUnavailable):
-                self._ends.settle(reader, source)
+                self._ends.confirm(reader, source)
         elif isinstance(source, Subscription) and outcome.verdict == "applied" and began(source, outcome.before, now):
             self._activity.begun(reader, source.created)
 
 
 def began(source: Subscription, before: Source | None, now: float) -> bool:
     """Whether this is a subscription that has just begun: paid for, or on trial, and of these days."""
-    if source.role != "subscription" or not gives(source) or now - source.created > WITHIN:
+    if source.role != "subscription" or not gives(source) or now - source.created > UPSELL_WINDOW:
         return False
     return before is None or (isinstance(before, Subscription) and not gives(before))
 
@@ -55,32 +55,32 @@ def gives(source: Subscription) -> bool:
     return STANDING.get(source.status, (Standing.NONE, None))[0] is Standing.GOOD
 
 
-class ObjectWatch:
+class ObjectChangeListener:
     """Hears of Stripe's objects (`store.objects.Watch`): prices that no plan has, payments that are nobody's."""
 
-    def __init__(self, catalogue: Catalogue, notes: AttentionStore, clock: Callable[[], float]) -> None:
+    def __init__(self, catalogue: Catalogue, notes: AlertStore, clock: Callable[[], float]) -> None:
         self._catalogue = catalogue
         self._notes = notes
         self._clock = clock
 
-    def applied(self, name: str, told: Told, now: float) -> None:
+    def object_applied(self, name: str, told: Told, now: float) -> None:
         """What was bought is some plan's, or is noted."""
         for bought in unknown_prices(name, told, self._catalogue):
             with suppress(StoreUnavailable):
-                self._notes.note_price(bought, now)
+                self._notes.add_price(bought, now)
 
-    def settled(self, seen: StoredObject, owner: Owner) -> None:
+    def owner_saved(self, seen: StoredObject, owner: Owner) -> None:
         """What was paid is somebody's, or is noted; what has become somebody's is noted no more."""
         told = seen.told
         if owner.reader is None and told is not None and is_paid_for(told, self._catalogue, self._clock()):
             with suppress(StoreUnavailable):
-                self._notes.note_ownerless(seen.name, self._clock())
+                self._notes.add_unassigned(seen.name, self._clock())
         elif owner.reader is not None and seen.owner.reader is None:
             with suppress(StoreUnavailable):
-                self._notes.drop_ownerless([seen.name])
+                self._notes.remove_unassigned([seen.name])
 
 
-def unknown_prices(name: str, told: Told, catalogue: Catalogue) -> list[Bought]:
+def unknown_prices(name: str, told: Told, catalogue: Catalogue) -> list[UnknownPrice]:
     """The prices in an object that still gives something, or will, and that no plan has."""
     source = told.source
     if isinstance(source, Subscription):
@@ -94,7 +94,7 @@ def unknown_prices(name: str, told: Told, catalogue: Catalogue) -> list[Bought]:
             return []
     else:
         return []
-    return [Bought(*item, name) for item in items if item[0] and catalogue.plan_for(*item) is None]
+    return [UnknownPrice(*item, name) for item in items if item[0] and catalogue.plan_for(*item) is None]
 
 
 def is_paid_for(told: Told, catalogue: Catalogue, now: float) -> bool:

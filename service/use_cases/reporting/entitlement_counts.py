@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 
-from service.adapters.redis.grants.grant_ends import GrantEnds
-from service.adapters.redis.reporting.usage_counts import ActivityStore, Bucket
+from service.adapters.redis.grants.grant_ends import GrantEndIndex
+from service.adapters.redis.reporting.usage_counts import UsageBucket, UsageStore
 from service.domain.sources import Source
 from service.use_cases.subscriptions.processor import Engine
 from service.use_cases.subscriptions.projections import copies_of
@@ -26,7 +26,7 @@ _A_TIME = 100
 class Stocktaking:
     """Raises `StoreUnavailable`; what was counted until then is dropped."""
 
-    def __init__(self, engine: Engine, ends: GrantEnds, store: ActivityStore) -> None:
+    def __init__(self, engine: Engine, ends: GrantEndIndex, store: UsageStore) -> None:
         self._engine = engine
         self._ends = ends
         self._store = store
@@ -35,20 +35,20 @@ class Stocktaking:
         """Counts in small steps, for a worker that has other things to do meanwhile, and keeps the figures at the end."""
         counts: Counter[str] = Counter()
         seen: set[str] = set()
-        for names in self._engine.marks.all_objects():
+        for names in self._engine.marks.iterate_objects():
             fresh = [name for name in names if name not in seen]
             seen.update(fresh)
             for start in range(0, len(fresh), _A_TIME):
                 self._objects(fresh[start : start + _A_TIME], counts, now)
                 yield
-        for page in self._ends.everything(now):
+        for page in self._ends.iterate_active(now):
             for ending in page:
                 if ending.grant not in seen:
                     seen.add(ending.grant)
                     counts[ending.plan or SINGLE] += 1
             yield
         day = datetime.fromtimestamp(now, self._engine.catalogue.zone).date()
-        self._store.put_gauge(GAUGE, counts, Bucket(day, int(now) // 3_600), now)
+        self._store.write_gauge(GAUGE, counts, UsageBucket(day, int(now) // 3_600), now)
 
     def run(self, now: float) -> None:
         """All of it at once."""

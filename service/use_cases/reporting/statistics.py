@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 
-from service.adapters.redis.reporting.usage_counts import DAYS_KEPT, ActivityStore
+from service.adapters.redis.reporting.usage_counts import DAYS_KEPT, UsageStore
 from service.domain.proportions import Share, wilson
 from service.domain.times import utc
 from service.use_cases.reporting.usage_counters import DELAYS
@@ -56,16 +56,16 @@ class Figures:
     upsell: Share
 
 
-def figures(store: ActivityStore, zone: tzinfo, days: int, now: float) -> Figures:
+def figures(store: UsageStore, zone: tzinfo, days: int, now: float) -> Figures:
     """The last `days` days, today included, and the last 48 hours. `StoreUnavailable`."""
     today = datetime.fromtimestamp(now, zone).date()
     wanted = [today - timedelta(days=back) for back in range(days - 1, -1, -1)]
     hours = list(range(int(now) // 3_600 - HOURS + 1, int(now) // 3_600 + 1))
-    points = [_point(_day(day), fields) for day, fields in zip(wanted, store.days(wanted), strict=True)]
+    points = [_point(_day(day), fields) for day, fields in zip(wanted, store.load_days(wanted), strict=True)]
     return Figures(
         zone=str(zone),
         days=points,
-        hours=[_point(_hour(hour), fields) for hour, fields in zip(hours, store.hours(hours), strict=True)],
+        hours=[_point(_hour(hour), fields) for hour, fields in zip(hours, store.load_hours(hours), strict=True)],
         upsell=wilson(sum(point.begun for point in points), sum(point.upsell_readers for point in points)),
     )
 

@@ -17,7 +17,7 @@ from datetime import datetime, tzinfo
 from os import urandom
 
 from service.adapters.redis.client.keys import reader_hash
-from service.adapters.redis.reporting.usage_counts import ActivityStore, Bucket, Part
+from service.adapters.redis.reporting.usage_counts import UsageBatch, UsageBucket, UsageStore
 from service.domain.errors import StoreUnavailable
 from service.use_cases.access.check import Answer
 
@@ -37,7 +37,7 @@ _REMEMBERED = 3_600.0
 class Activity:
     """Counts. Safe for many threads; nothing here raises for a store that is away."""
 
-    def __init__(self, store: ActivityStore, zone: tzinfo, clock: Callable[[], float]) -> None:
+    def __init__(self, store: UsageStore, zone: tzinfo, clock: Callable[[], float]) -> None:
         self.store = store
         self._zone = zone
         self._clock = clock
@@ -47,10 +47,10 @@ class Activity:
         self._others: deque[tuple[str, int]] = deque(maxlen=_MOST_WAITING)
         self._begun: deque[tuple[str, int]] = deque(maxlen=_MOST_SHOWN)
         self._lock = threading.Lock()
-        self._counts: dict[Bucket, Counter[str]] = {}
+        self._counts: dict[UsageBucket, Counter[str]] = {}
         self._shown: dict[bytes, int] = {}
         self._told: dict[bytes, float] = {}
-        self._parts: deque[Part] = deque()
+        self._parts: deque[UsageBatch] = deque()
         self._number = 0
         self._next = 0.0
 
@@ -90,14 +90,14 @@ class Activity:
             try:
                 # A part whose fate is unknown is told again as it was, before what has come since is cut.
                 while self._parts or self._cut():
-                    self.store.add(self._process, self._parts[0], self._bucket(now).day, now)
+                    self.store.add_batch(self._process, self._parts[0], self._bucket(now).day, now)
                     self._parts.popleft()
             except StoreUnavailable:
                 return False
             return True
 
-    def _bucket(self, now: float) -> Bucket:
-        return Bucket(datetime.fromtimestamp(now, self._zone).date(), int(now) // 3_600)
+    def _bucket(self, now: float) -> UsageBucket:
+        return UsageBucket(datetime.fromtimestamp(now, self._zone).date(), int(now) // 3_600)
 
     def _drain(self, now: float) -> None:
         """Adds up what has come since the last time; it counts for this hour."""
@@ -134,7 +134,7 @@ class Activity:
             last = start + _A_TIME >= len(shown)
             counts = self._counts if start == 0 else {}
             # A subscription comes last: who was shown the box in the same seconds is known by then.
-            part = Part(self._number, counts, shown[start : start + _A_TIME], begun if last else [])
+            part = UsageBatch(self._number, counts, shown[start : start + _A_TIME], begun if last else [])
             self._parts.append(part)
         self._counts, self._shown = {}, {}
         return True

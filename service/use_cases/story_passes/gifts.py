@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from service.adapters.identifiers import new_id
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.readers.readers import Readers
-from service.adapters.redis.story_passes.passes import UNMADE_AFTER, Gifts, Passes, Wanted
+from service.adapters.redis.story_passes.passes import UNMADE_AFTER, GiftAllowances, Passes, PassRequest
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, MeterPolicy
 from service.domain.errors import GiftsUsed, NoGifts
@@ -33,16 +33,16 @@ class Allowance:
 class Giving:
     """Gifts of readers. Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, catalogue: Catalogue, readers: Readers, passes: Passes, gifts: Gifts) -> None:
+    def __init__(self, catalogue: Catalogue, readers: Readers, passes: Passes, gifts: GiftAllowances) -> None:
         self._catalogue = catalogue
         self._readers = readers
         self._passes = passes
         self._gifts = gifts
         self._months = MeterPolicy("gifts", 0, 0, "month", catalogue.zone)
 
-    def give(self, reader: str, wanted: Wanted, actor: Actor, now: float) -> tuple[StoryPass, Allowance]:
+    def give(self, reader: str, wanted: PassRequest, actor: Actor, now: float) -> tuple[StoryPass, Allowance]:
         """Makes a pass that a reader gives. `NoGifts`, `GiftsUsed`."""
-        name = self._readers.resolve(reader)
+        name = self._readers.resolve_merged(reader)
         most, month = self._most(name, now), self._month(now)
         if most == 0:
             raise NoGifts
@@ -52,35 +52,35 @@ class Giving:
         try:
             made = self._passes.create(wanted, actor, now, pass_id=pass_id, giver=name)
         except BaseException:
-            self._gifts.give_back(name, pass_id)
+            self._gifts.release(name, pass_id)
             raise
         return made, self._allowance(name, most, month)
 
     def of(self, reader: str, now: float) -> tuple[Allowance, list[StoryPass]]:
         """What a reader may give this month, and the passes that she gave in it, newest first."""
-        name = self._readers.resolve(reader)
+        name = self._readers.resolve_merged(reader)
         month = self._month(now)
-        given = self._passes.find_all(self._gifts.given(name, month.start))
+        given = self._passes.find_all(self._gifts.list_given(name, month.start))
         return self._allowance(name, self._most(name, now), month), [found for found in given if found is not None]
 
     def _claim(self, reader: str, pass_id: str, month: Window, most: int, now: float) -> bool:
         if self._gifts.claim(reader, pass_id, month, most, now):
             return True
         # All are used; but one that a crash left without its pass was never given.
-        old = self._gifts.given(reader, month.start, before=now - UNMADE_AFTER)
+        old = self._gifts.list_given(reader, month.start, before=now - UNMADE_AFTER)
         unmade = [name for name, found in zip(old, self._passes.find_all(old), strict=True) if found is None]
         if not unmade:
             return False
-        self._gifts.give_back(reader, *unmade)
+        self._gifts.release(reader, *unmade)
         return self._gifts.claim(reader, pass_id, month, most, now)
 
     def _most(self, reader: str, now: float) -> int:
-        sources = [kept.source for kept in self._readers.hot(reader) if kept.source is not None]
+        sources = [kept.source for kept in self._readers.load_active(reader) if kept.source is not None]
         holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]
         return gifts_per_month(holdings, self._catalogue, now)
 
     def _allowance(self, reader: str, most: int, month: Window) -> Allowance:
-        return Allowance(most, len(self._gifts.given(reader, month.start)), month.end)
+        return Allowance(most, len(self._gifts.list_given(reader, month.start)), month.end)
 
     def _month(self, now: float) -> Window:
         return metering.window_at(self._months, now)

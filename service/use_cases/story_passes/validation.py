@@ -55,7 +55,7 @@ class Gate:
 
     def command(self, ticket: Ticket) -> Command:
         """What a check reads of the pass, in its one wait."""
-        return self._passes.command(ticket.pass_id, ticket.reader, ticket.visitor)
+        return self._passes.read_command(ticket.pass_id, ticket.reader, ticket.visitor)
 
     @staticmethod
     def entry(ticket: Ticket, reply: Sequence[bytes | None]) -> Entry | None:

@@ -19,14 +19,14 @@ from service.use_cases.subscriptions.processor import Engine
 from service.use_cases.subscriptions.projections import seats_paid_for
 
 
-class Trail(Protocol):
+class AuditOutboxes(Protocol):
     """What is needed of the audit log."""
 
-    def packed(self, written: dict[str, Any]) -> bytes: ...
-    def intend(self, reader: str) -> None: ...
-    def intend_at(self, tag: bytes) -> None: ...
-    def settle(self, reader: str) -> int: ...
-    def settle_soon(self, tag: bytes) -> int: ...
+    def sign_entry(self, written: dict[str, Any]) -> bytes: ...
+    def announce(self, reader: str) -> None: ...
+    def announce_at(self, tag: bytes) -> None: ...
+    def flush(self, reader: str) -> int: ...
+    def flush_quietly(self, tag: bytes) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Group:
 class Admin:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, engine: Engine, audit: Trail, merges: Merges) -> None:
+    def __init__(self, engine: Engine, audit: AuditOutboxes, merges: Merges) -> None:
         self._engine = engine
         self._audit = audit
         self._merges = merges
@@ -75,13 +75,15 @@ class Admin:
         after = {"reader": heir}
         entry = self._entry(actor, "link", now, reader=heir, target=target, before=known, after=after, reason=reason)
         tag = partition_tag(partition_of(name))
-        self._audit.intend_at(tag)
-        new, owner = self._engine.objects.link(name, heir, now, self._audit.packed(entry), self._outbox(tag))
+        self._audit.announce_at(tag)
+        new, owner = self._engine.objects.link_to_reader(
+            name, heir, now, self._audit.sign_entry(entry), self._outbox(tag)
+        )
         if before.told is None:
             self._engine.work_soon(name, now)
         self._engine.spread_soon([name], now, f"audit:{entry['id']}")
         if new:
-            self._audit.settle_soon(tag)
+            self._audit.flush_quietly(tag)
         return Linked(heir, owner.reader)
 
     def group(self, subscription: str, now: float) -> Group:
@@ -89,19 +91,19 @@ class Admin:
         obj, quantity = self._group(subscription, now)
         seats = sorted(obj.seats.items(), key=lambda seat: (seat[1], seat[0]))
         given = tuple(Seat(reader, since // 1000) for reader, since in seats)
-        return Group(subscription, quantity, given, tuple(self._engine.seats.removed(obj.name)))
+        return Group(subscription, quantity, given, tuple(self._engine.seats.list_removed(obj.name)))
 
     def give_seat(self, subscription: str, reader: str, actor: Actor, now: float) -> Group:
         """Gives a seat; given again it stays as it is. `UnknownSubscription`, `NoSeats`, `SeatsFull`."""
         heir = self._engine.people.find(reader).reader
         after = {"subscription": subscription, "since": write_time(now)}
         entry = self._entry(actor, "seat.give", now, reader=heir, target=subscription, after=after)
-        packed, name = self._audit.packed(entry), f"subscription:{subscription}"
+        packed, name = self._audit.sign_entry(entry), f"subscription:{subscription}"
         tag = partition_tag(partition_of(name))
-        self._audit.intend_at(tag)
+        self._audit.announce_at(tag)
         while True:
             obj, quantity = self._group(subscription, now)
-            given = self._engine.seats.give(name, obj.rev, quantity, heir, now, packed)
+            given = self._engine.seats.assign(name, obj.rev, quantity, heir, now, packed)
             if given == "full":
                 raise SeatsFull
             if given != "retry":
@@ -117,8 +119,8 @@ class Admin:
         before = {"subscription": subscription, "since": write_time(since / 1000)} if since else None
         entry = self._entry(actor, "seat.take", now, reader=heir, target=subscription, before=before, reason=reason)
         tag = partition_tag(partition_of(obj.name))
-        self._audit.intend_at(tag)
-        self._engine.seats.take(obj.name, heir, now, self._audit.packed(entry))
+        self._audit.announce_at(tag)
+        self._engine.seats.release(obj.name, heir, now, self._audit.sign_entry(entry))
         self._show(obj.name, tag, now, entry)
         return self.group(subscription, now)
 
@@ -126,7 +128,7 @@ class Admin:
         """Makes two readers one, and gives the id that stays. `CannotMerge`."""
         stays = self._engine.people.find(reader).reader
         entry = self._entry(actor, "merge", now, reader=stays, target=gone, after={"from": gone}, reason=reason)
-        verdict, stays = self._merges.commit(Merge(gone, reader, self._audit.packed(entry).decode(), now))
+        verdict, stays = self._merges.commit(Merge(gone, reader, self._audit.sign_entry(entry).decode(), now))
         if verdict == "circle":
             raise CannotMerge("a reader cannot be merged into itself, nor into one that was merged into it")
         if verdict == "elsewhere":
@@ -141,33 +143,33 @@ class Admin:
             raise UnknownEvent
         entry = self._entry(actor, "event.replay", now, reader=None, target=event, before={"state": found.state})
         tag = partition_tag(partition_of(found.name))
-        self._audit.intend_at(tag)
-        self._engine.inbox.note(self._outbox(tag), self._audit.packed(entry))
+        self._audit.announce_at(tag)
+        self._engine.inbox.write_audit_entry(self._outbox(tag), self._audit.sign_entry(entry))
         self._engine.replay(found.id, found.name, now)
-        self._audit.settle_soon(tag)
+        self._audit.flush_quietly(tag)
 
     def finish_merges(self, now: float) -> int:
         """Rolls every committed merge forward to its end, also another's; each step can be repeated. Gives how many."""
-        merges = self._merges.unfinished()
+        merges = self._merges.list_unfinished()
         for merge in merges:
             self._roll(merge, now)
         return len(merges)
 
     def _roll(self, merge: Merge, now: float) -> None:
-        self._merges.carry(merge, now)
-        self._audit.intend(merge.stays)
+        self._merges.carry_over(merge, now)
+        self._audit.announce(merge.stays)
         self._merges.inherit(merge)
-        self._merges.answer_as(merge)
+        self._merges.redirect(merge)
         # Once more: what came in between. From now on nothing can be put with the one that goes.
-        self._merges.carry(merge, now)
-        self._merges.leave(merge, now)
-        for name in {*self._merges.stripe_objects(merge.gone), *self._engine.customers.objects(merge.gone)}:
-            self._engine.seats.move(name, merge.gone, merge.stays, now)
-            self._engine.objects.touch(name, now)
+        self._merges.carry_over(merge, now)
+        self._merges.write_tombstones(merge, now)
+        for name in {*self._merges.list_stripe_objects(merge.gone), *self._engine.customers.list_objects(merge.gone)}:
+            self._engine.seats.move_to_heir(name, merge.gone, merge.stays, now)
+            self._engine.objects.request_fan_out(name, now)
             self._engine.spread_soon([name], now, "merge")
         self._engine.merged(merge.gone, merge.stays, now)
-        self._merges.finished(merge.gone)
-        self._audit.settle(merge.stays)
+        self._merges.mark_finished(merge.gone)
+        self._audit.flush(merge.stays)
 
     def _group(self, subscription: str, now: float) -> tuple[StoredObject, int]:
         """The subscription and its quantity; one that was never told of is looked up at Stripe, once."""
@@ -185,7 +187,7 @@ class Admin:
 
     def _show(self, name: str, tag: bytes, now: float, entry: dict[str, Any]) -> None:
         self._engine.spread_soon([name], now, f"audit:{entry['id']}")
-        self._audit.settle_soon(tag)
+        self._audit.flush_quietly(tag)
 
     def _outbox(self, tag: bytes) -> bytes:
         return self._engine.readers.keys.outbox(tag)

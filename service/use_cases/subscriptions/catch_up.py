@@ -56,7 +56,7 @@ class CatchUp:
             event = self._engine.event_of(envelope)
             listed, newest = listed + 1, max(newest, envelope.created)
             if dry_run:
-                missed += self._engine.inbox.knows(event.name, event.id) in (None, "pending")
+                missed += self._engine.inbox.find_state(event.name, event.id) in (None, "pending")
                 continue
             recorded = self._engine.inbox.record(event, now, mode="list", lease=False)
             prices = prices or (event.why == FOR_PRICES and recorded.before is None)
@@ -74,6 +74,6 @@ class CatchUp:
     def _work(self, names: dict[str, None], now: float) -> int:
         """Recorded is safe: an object that cannot be brought up to date now waits. Gives how many do."""
         self._engine.work(list(names), now, "catch-up", force=True)
-        left = sum(self._engine.marks.is_unread(name) for name in names)
+        left = sum(self._engine.marks.needs_refresh(name) for name in names)
         names.clear()
         return left

@@ -54,7 +54,7 @@ class Spreader:
         """
         for _ in range(TURNS):
             obj = self._objects.load(name)
-            if obj.is_shown:
+            if obj.is_fanned_out:
                 return True
             if obj.number(b"behind"):  # Its copies are newer than it is; only Stripe can tell.
                 return False
@@ -91,7 +91,7 @@ class Spreader:
 
     def _settle(self, obj: StoredObject, owner: Owner, wanted: dict[str, Source | None]) -> tuple[list[str], int]:
         """Notes the owner and whoever is about to hold a copy. Gives who has to get one, and the rev (0: again)."""
-        rev = self._objects.settle(obj, owner, [holder for holder in wanted if holder not in obj.held])
+        rev = self._objects.save_owner(obj, owner, [holder for holder in wanted if holder not in obj.held])
         facts = max(obj.number(b"facts") if rev == obj.rev else rev, 1)
         # A number beyond the rev is of a counter that has lost its last numbers since: putting it finds out.
         return [holder for holder in wanted if not facts <= obj.held.get(holder, 0) <= rev], rev
@@ -113,12 +113,12 @@ class Spreader:
             if start and not in_time():
                 return False
             self._putting.take(turn, gone[start : start + CHUNK])
-        return True if self._objects.shown(turn.obj.name, turn.rev, [], gone, last=True) else None
+        return True if self._objects.record_copies(turn.obj.name, turn.rev, [], gone, last=True) else None
 
     def _seats_moved(self, turn: Turn, holders: Sequence[str]) -> bool:
         """A seat given while its reader was merged into another is the other's: the merge may not have known of it."""
         found = [(holder[2:], turn.people[holder[2:]].reader) for holder in holders if holder[2:] in turn.people]
         merged = [(gone, stays) for gone, stays in found if gone != stays and gone in turn.obj.seats]
         for gone, stays in merged:
-            self._seats.move(turn.obj.name, gone, stays, turn.now)
+            self._seats.move_to_heir(turn.obj.name, gone, stays, turn.now)
         return bool(merged)

@@ -58,7 +58,7 @@ class Sweep:
 
     def is_due(self, now: float) -> bool:
         """Whether the last one that came to its end began a day ago; the first one is due at once."""
-        last = self._engine.marks.recall("sweep")
+        last = self._engine.marks.load_moment("sweep")
         return last is None or now >= last + EVERY
 
     def run(self, gateway: Gateway, now: float, *, dry_run: bool = False) -> Swept:
@@ -77,14 +77,14 @@ class Sweep:
                 swept.listed += 1
                 self._compare(told, now, swept, dry_run)
                 yield
-        for names in self._engine.marks.all_objects():
+        for names in self._engine.marks.iterate_objects():
             for name in names:
                 if name not in seen:
                     seen.add(name)
                     self._not_listed(gateway, name, now, swept, dry_run)
                     yield
         if not dry_run:
-            self._engine.marks.remember("sweep", int(now))
+            self._engine.marks.save_moment("sweep", int(now))
 
     def _compare(self, told: Told, now: float, swept: Swept, dry_run: bool) -> None:
         stored = self._engine.objects.load(told.ref.text)
@@ -97,18 +97,18 @@ class Sweep:
         if what == "unknown":
             self._take(told, stored, now)
         if what == "copy lost":
-            self._engine.objects.touch(stored.name, now)
+            self._engine.objects.request_fan_out(stored.name, now)
         swept.read += 1
         mended = self._mend(stored.name, now)
         swept.drift.append(Drift(stored.name, what, mended))
 
     def _mend(self, name: str, now: float) -> bool:
         """Reads it. Gives whether it could be read: done is also what has to wait for that."""
-        return self._engine.work([name], now, "sweep", force=True) == 1 and not self._engine.marks.is_unread(name)
+        return self._engine.work([name], now, "sweep", force=True) == 1 and not self._engine.marks.needs_refresh(name)
 
     def _take(self, told: Told, stored: StoredObject, now: float) -> None:
         """Better than nothing, until it is read; an event that comes at the same time is better still."""
-        number, _ = self._engine.objects.begin(stored.name, now, wanted=True)
+        number, _ = self._engine.objects.begin_read(stored.name, now, wanted=True)
         due, mark = next_look(told, self._engine.catalogue, now), mark_of_read(told, created=0)
         self._engine.objects.apply(stored.name, number, told, now, read=False, mark=mark, due=due, rev=stored.rev)
         self._engine.workbench.spread([stored.name], self._engine.errand(now, "sweep"))
@@ -121,7 +121,7 @@ class Sweep:
             return "unconfirmed"
         if _says(told) != _says(known) and _says(self._engine.objects.blind(told)) != _says(known):
             return "differs"
-        if not stored.is_shown:
+        if not stored.is_fanned_out:
             return "not shown"
         return "copy lost" if self._copy_lost(stored) else None
 
@@ -130,7 +130,7 @@ class Sweep:
         for holder, number in list(stored.held.items())[:100]:
             if holder[0] == "c":
                 continue
-            kept = self._engine.readers.find(holder[2:], f"{holder[0]}:{stored.ref.id}".encode())
+            kept = self._engine.readers.find_source(holder[2:], f"{holder[0]}:{stored.ref.id}".encode())
             if kept is None or kept.number < number:
                 return True
         return False
@@ -139,7 +139,7 @@ class Sweep:
         """Customers and entitlements are in no list; a subscription that is in none may have lost its last events."""
         stored = self._engine.objects.load(name)
         known = stored.told
-        if known is None or (stored.confirmed and stored.is_shown and (known.terminal or known.deleted)):
+        if known is None or (stored.confirmed and stored.is_fanned_out and (known.terminal or known.deleted)):
             return
         before = stored.fields.get(b"doc")
         swept.read += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from service.adapters.redis.stripe_objects.inbox import Done
+from service.adapters.redis.stripe_objects.inbox import EventResult
 from service.adapters.stripe.transport import Patience
 
 
@@ -44,6 +44,6 @@ class Errand:
 class Look:
     """One look at an object: what has become of the events that waited, what else has to be read, whether Stripe failed."""
 
-    done: list[Done]
+    done: list[EventResult]
     onward: list[str]
     failed: bool = False

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from service.adapters.redis.stripe_objects.inbox import Done, Inbox, Waiting, ref_from
+from service.adapters.redis.stripe_objects.inbox import EventResult, Inbox, PendingEvent, ref_from
 from service.adapters.redis.stripe_objects.objects import Objects, Verdict
 from service.domain.catalogue import Catalogue
 from service.domain.errors import NoSuchObject, StoreUnavailable, StripeRefused, StripeUnavailable
@@ -60,7 +60,7 @@ class Workbench:
         Gives whether all is done; if not, somebody else is at it, or the store has a mark for what is left.
         """
         if not number:
-            number, leased = self._objects.begin(name, errand.now, force=errand.force)
+            number, leased = self._objects.begin_read(name, errand.now, force=errand.force)
             if not leased:
                 return False
         errand.under_way.add(name)
@@ -70,8 +70,8 @@ class Workbench:
             raise
         except Exception as error:  # Ours: the event is tried again later, and given up after ten times.
             self._report("work_failed", type(error).__name__)
-            waiting = self._inbox.waiting_ids(name, number)
-            self._inbox.fail(name, waiting, errand.now, f"failed: {type(error).__name__}")
+            waiting = self._inbox.list_pending_ids(name, number)
+            self._inbox.record_failure(name, waiting, errand.now, f"failed: {type(error).__name__}")
             return False
         finally:
             errand.under_way.discard(name)
@@ -86,29 +86,29 @@ class Workbench:
             if finished and not more:
                 return True
             if not more or not errand.in_time():
-                self._inbox.release(name, number)
+                self._inbox.release_lease(name, number)
                 return False
-            number, leased = self._objects.begin(name, errand.now, holding=number)
+            number, leased = self._objects.begin_read(name, errand.now, holding=number)
             if not leased:
                 return False
 
     def _once(self, name: str, errand: Errand, number: int) -> tuple[bool, bool]:
         """One look. Gives whether all that was waiting is done, and whether there is reason to look again at once."""
-        waiting = self._inbox.waiting(name, number)
+        waiting = self._inbox.load_pending(name, number)
         before = errand.under((name, waiting[-1].id) if waiting else None)
         try:
             return self._look(name, waiting, errand, number)
         finally:
             errand.on_account_of = before
 
-    def _look(self, name: str, waiting: list[Waiting], errand: Errand, number: int) -> tuple[bool, bool]:
+    def _look(self, name: str, waiting: list[PendingEvent], errand: Errand, number: int) -> tuple[bool, bool]:
         ref = ref_from(name)
         if isinstance(ref, PaymentRef):
             look = self._payments.follow(ref, waiting, number, errand)
         else:
             look = self._bring_up(ref, waiting, number, errand)
         for other in look.onward:
-            self._objects.request(other, errand.now)
+            self._objects.request_read(other, errand.now)
         # What else has to be read is marked in the store: whether it is done now does not hold the event up.
         self._read_onward(look.onward, errand)
         if not self._spread([name], errand):
@@ -124,13 +124,13 @@ class Workbench:
             if name not in errand.under_way and not errand.away and errand.may_ask():
                 self.work(name, errand)
 
-    def _bring_up(self, ref: Ref, waiting: list[Waiting], number: int, errand: Errand) -> Look:
+    def _bring_up(self, ref: Ref, waiting: list[PendingEvent], number: int, errand: Errand) -> Look:
         """Reads the object and applies what was read; else what the payloads say."""
         name, now = ref.text, errand.now
         others = list(dict.fromkeys(other.text for event in waiting for other in event.refs if other.text != name))
         for event in waiting:
             if event.paid_at is not None:
-                self._objects.tell(name, "paid", PAID_EARLIER - event.paid_at, b"%d" % event.paid_at, now)
+                self._objects.write_related(name, "paid", PAID_EARLIER - event.paid_at, b"%d" % event.paid_at, now)
         try:
             told = self._read(ref, errand)
         except NoSuchObject:
@@ -142,12 +142,12 @@ class Workbench:
         verdict = self._apply(told, waiting, number, now)
         return Look([_done(event, verdict) for event in waiting], others)
 
-    def _gone(self, name: str, waiting: list[Waiting], number: int, now: float) -> list[Done]:
+    def _gone(self, name: str, waiting: list[PendingEvent], number: int, now: float) -> list[EventResult]:
         """404: what is known stays until its known end; what the events say is better than nothing."""
         told = self._payloads.apply(name, [event for event in waiting if event.told], now)
         self._objects.apply(name, number, None, now, read=True)
         done = {one.id: replace(one, why=LAST_HEARD) if one.why == FROM_PAYLOAD else one for one in told}
-        return [done.get(event.id, Done(event.id, "ignored", GONE)) for event in waiting]
+        return [done.get(event.id, EventResult(event.id, "ignored", GONE)) for event in waiting]
 
     def _read(self, ref: Ref, errand: Errand) -> Told | None:
         """The object as Stripe has it; `None` if Stripe cannot be read now."""
@@ -161,7 +161,7 @@ class Workbench:
             errand.away = True
             return None
 
-    def _apply(self, told: Told, waiting: list[Waiting], number: int, now: float) -> Verdict:
+    def _apply(self, told: Told, waiting: list[PendingEvent], number: int, now: float) -> Verdict:
         stored = self._objects.load(told.ref.text)
         told = merged(told, stored)
         latest = max([event.created for event in waiting] + ([stored.mark.created] if stored.mark else []), default=0)
@@ -182,7 +182,7 @@ class Workbench:
             finished = finished and done
             queue.extend(name for name in heard.next if name not in queue)
             for other in dict.fromkeys(heard.unread):
-                self._objects.request(other, errand.now)
+                self._objects.request_read(other, errand.now)
                 self._read_onward([other], errand)
         return finished
 
@@ -190,16 +190,18 @@ class Workbench:
         """With an event is kept what a reader held before all of it, not before the last of several sources changed."""
         for reader, change in found.items():
             change[0] = errand.held_before.setdefault((event[1], reader), change[0])
-        self._inbox.note_changes(*event, found)
+        self._inbox.record_changes(*event, found)
 
 
-def _lags(told: Told, waiting: Sequence[Waiting]) -> bool:
+def _lags(told: Told, waiting: Sequence[PendingEvent]) -> bool:
     """Whether Stripe's answer is older than its own word: what an event says is final is so, and stays so."""
     final = (event.told for event in waiting if event.told is not None and event.told.terminal)
     return not told.terminal and any(other.ref == told.ref for other in final)
 
 
-def _done(event: Waiting, verdict: Verdict) -> Done:
+def _done(event: PendingEvent, verdict: Verdict) -> EventResult:
     if verdict in ("applied", "same"):
-        return Done(event.id, "applied")
-    return Done(event.id, "stale", "it has ended, and stays so" if verdict == "kept" else "a later reading is in force")
+        return EventResult(event.id, "applied")
+    return EventResult(
+        event.id, "stale", "it has ended, and stays so" if verdict == "kept" else "a later reading is in force"
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.readers.readers import alias_in
+from service.adapters.redis.readers.readers import merged_into
 from service.adapters.redis.stripe_objects.objects import StoredObject
 from service.domain.ownership import NOBODY, Owner, owner_of
 from service.domain.stripe_facts import Claims
@@ -84,7 +84,7 @@ class People:
     @staticmethod
     def _person(reader: str, hot: Any, erased: Any) -> tuple[Person, str | None]:
         pairs = dict(zip(hot[::2], hot[1::2], strict=True))
-        return Person(reader, pairs, int(erased) if erased else None), alias_in(hot)
+        return Person(reader, pairs, int(erased) if erased else None), merged_into(hot)
 
 
 def settled_on(owner: Owner, person: Person | None, created: int) -> Owner:

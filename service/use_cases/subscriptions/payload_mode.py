@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from service.adapters.redis.stripe_objects.inbox import Done, Waiting
+from service.adapters.redis.stripe_objects.inbox import EventResult, PendingEvent
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.domain.catalogue import Catalogue
 from service.domain.event_order import mark, newer
@@ -25,14 +25,14 @@ class Payloads:
         self._objects = objects
         self._catalogue = catalogue
 
-    def apply(self, name: str, waiting: list[Waiting], now: float) -> list[Done]:
+    def apply(self, name: str, waiting: list[PendingEvent], now: float) -> list[EventResult]:
         """What has become of each; those that say nothing wait until the object is read."""
         return [self._apply(name, event, now) for event in waiting]
 
-    def _apply(self, name: str, event: Waiting, now: float) -> Done:
+    def _apply(self, name: str, event: PendingEvent, now: float) -> EventResult:
         if event.told is None or event.told.ref.text != name:
             self._objects.apply(name, event.mark, None, now, read=False)
-            return Done(event.id, "pending", UNREAD)
+            return EventResult(event.id, "pending", UNREAD)
         incoming = mark(event.told, created=event.created, event_type=event.type, previous=event.previous)
         while True:
             stored = self._objects.load(name)
@@ -45,8 +45,8 @@ class Payloads:
             if done == "retry":
                 continue
             if done in ("applied", "same"):
-                return Done(event.id, "applied", FROM_PAYLOAD)
-            return Done(event.id, "stale", UNDECIDED if verdict == "undecided" else OLDER)
+                return EventResult(event.id, "applied", FROM_PAYLOAD)
+            return EventResult(event.id, "stale", UNDECIDED if verdict == "undecided" else OLDER)
 
 
 def merged(told: Told, stored: StoredObject) -> Told:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import reduce
 
 from service.adapters.redis.stripe_objects import facts_codec
-from service.adapters.redis.stripe_objects.inbox import Done, Waiting
+from service.adapters.redis.stripe_objects.inbox import EventResult, PendingEvent
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.domain.errors import NoSuchObject, StripeRefused, StripeUnavailable
 from service.domain.payments import joined, with_news
@@ -31,21 +31,26 @@ class Payments:
         self._gateway = gateway
         self._report = report
 
-    def follow(self, ref: PaymentRef, waiting: list[Waiting], number: int, errand: Errand) -> Look:
+    def follow(self, ref: PaymentRef, waiting: list[PendingEvent], number: int, errand: Errand) -> Look:
         """Keeps what the events say, and finds what has to be read on their account."""
         name = ref.text
         for news in [event.news for event in waiting if event.news is not None and ref.kind == "intent"]:
-            self._objects.tell(name, _field(news), 1, facts_codec.pack_row([facts_codec.news_row(news)]), errand.now)
+            self._objects.write_related(
+                name, _field(news), 1, facts_codec.pack_row([facts_codec.news_row(news)]), errand.now
+            )
         session = self._objects.load(name).fields.get(b"session")
         found = [session.decode()] if session else self._resolved(ref, errand)
         if found is None:
             self._objects.apply(name, number, None, errand.now, read=False)
-            return Look([Done(event.id, "pending", UNREAD) for event in waiting], [], failed=True)
+            return Look([EventResult(event.id, "pending", UNREAD) for event in waiting], [], failed=True)
         self._objects.apply(name, number, None, errand.now, read=True)
         if ref.kind == "intent" and not session:
             for other in found:
-                self._objects.tell(name, "session", 1, other.encode(), errand.now)
-        done = [Done(event.id, "applied") if found else Done(event.id, "ignored", NOT_OURS) for event in waiting]
+                self._objects.write_related(name, "session", 1, other.encode(), errand.now)
+        done = [
+            EventResult(event.id, "applied") if found else EventResult(event.id, "ignored", NOT_OURS)
+            for event in waiting
+        ]
         return Look(done, found)
 
     def _resolved(self, ref: PaymentRef, errand: Errand) -> list[str] | None:

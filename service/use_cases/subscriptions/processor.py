@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 from service.adapters.recent_entitlements import Known
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.reader_lifecycle.erasure import Erased
-from service.adapters.redis.readers.readers import Customers, Readers
-from service.adapters.redis.stripe_objects.inbox import Event, Inbox, Mode, Recorded
+from service.adapters.redis.reader_lifecycle.erasure import ErasedReaders
+from service.adapters.redis.readers.readers import ReaderCustomers, Readers
+from service.adapters.redis.stripe_objects.inbox import Inbox, InboxEvent, Mode, RecordOutcome
 from service.adapters.redis.stripe_objects.ledger import Ledger
-from service.adapters.redis.stripe_objects.objects import Marks, Objects, Watch
+from service.adapters.redis.stripe_objects.objects import ObjectListener, Objects, PendingWork
 from service.adapters.redis.stripe_objects.seats import Seats
 from service.adapters.stripe import events
 from service.adapters.stripe.webhook import Envelope
@@ -78,17 +78,17 @@ class Engine:
         *,
         gateway: Gateway | None,
         known: Known | None = None,
-        watch: Watch | None = None,
+        listener: ObjectListener | None = None,
         report: Callable[[str, str], None] = no_report,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.catalogue = catalogue
         self.gateway = gateway
         self.readers = readers
-        blind = Erased(store).blind
-        self.objects = Objects(store, blind, watch)
+        blind = ErasedReaders(store).hide_ids
+        self.objects = Objects(store, blind, listener)
         self.inbox = Inbox(store, blind)
-        self.marks = Marks(store)
+        self.marks = PendingWork(store)
         self.seats = Seats(store)
         self.people = People(store)
         self.report = report
@@ -96,7 +96,7 @@ class Engine:
         self._lock = threading.Lock()
         self._left: dict[str, _Left] = {}
         self.ledger = Ledger(store)
-        self.customers = Customers(store)
+        self.customers = ReaderCustomers(store)
         telling = Telling(self.objects)
         putting = Putting(self.objects, readers, self.people, self.customers, catalogue, known)
         self.merged = putting.merged
@@ -118,17 +118,17 @@ class Engine:
         done = self._try(event.name, now, recorded)
         return Receipt(event.id, "done" if done else "pending", known, prices)
 
-    def _try(self, name: str, now: float, recorded: Recorded) -> bool:
+    def _try(self, name: str, now: float, recorded: RecordOutcome) -> bool:
         """Works on it inline. What fails now is remembered, and somebody finishes it."""
         errand = self.errand(now, "stripe", inline=True)
         number, leased = recorded.mark, recorded.leased
         return self._or_later(name, lambda: leased and self.workbench.work(name, errand, number=number))
 
-    def event_of(self, envelope: Envelope) -> Event:
+    def event_of(self, envelope: Envelope) -> InboxEvent:
         """An event as it is recorded."""
         signal = events.signal(envelope)
         named = envelope.object.get("id") if not envelope.thin else (envelope.related or ("", None))[1]
-        return Event(
+        return InboxEvent(
             id=envelope.id,
             type=envelope.type,
             object=named if isinstance(named, str) else None,
@@ -159,7 +159,7 @@ class Engine:
 
     def work_soon(self, name: str, now: float, cause: str = "admin") -> bool:
         """Brings an object up to date while somebody waits; what cannot be done at once is finished afterwards."""
-        self.objects.request(name, now)
+        self.objects.request_read(name, now)
         return self._or_later(name, lambda: self.workbench.work(name, self.errand(now, cause, inline=True)))
 
     def spread_soon(self, names: Sequence[str], now: float, cause: str) -> bool:
@@ -189,7 +189,7 @@ class Engine:
             due = [(name, left) for name, left in self._left.items() if now >= left.due]
         for name, left in due:
             errand = self.errand(now, "stripe")
-            waits = self.inbox.waiting_ids(name, 1 << 53)
+            waits = self.inbox.list_pending_ids(name, 1 << 53)
             done = self.workbench.work(name, errand) if waits else self.workbench.spread([name], errand)
             left.due, left.pause = now + left.pause, min(left.pause * 2, LONGEST_PAUSE)
             if done:

@@ -36,10 +36,10 @@ class Telling:
         known = customer_of(obj)
         if obj.ref.kind == "customer" or told.customer is None or (known and known.customer == told.customer):
             return False
-        self._objects.join(told.customer, obj.name)
+        self._objects.add_customer_object(told.customer, obj.name)
         customer = self._objects.load(f"customer:{told.customer}")
         value = pack_about(about_customer(customer), whole=obj.ref.kind == "entitlements")
-        return self._objects.tell(obj.name, "customer", customer.rev, value, now)
+        return self._objects.write_related(obj.name, "customer", customer.rev, value, now)
 
     def pass_on(self, obj: StoredObject, owner: Owner, rev: int, now: float, heard: Heard) -> None:
         """Tells other objects what this one says about them."""
@@ -73,7 +73,7 @@ class Telling:
     def _tell_belongings(self, obj: StoredObject, rev: int, now: float, heard: Heard) -> None:
         """What is a deleted customer's is over; Stripe is asked how exactly."""
         about = about_customer(obj)
-        for name in self._objects.belongings(obj.ref.id):
+        for name in self._objects.list_customer_objects(obj.ref.id):
             value = pack_about(about, whole=name.startswith("entitlements:"))
             told = self._tell(name, "customer", rev, value, now, heard)
             if told and about.deleted_at is not None:
@@ -86,12 +86,12 @@ class Telling:
             return
         told = self._objects.load(session.text).told
         value, new = facts_codec.pack_payment(news), adds_to(told.payment if told else None, news)
-        if self._objects.tell(session.text, "payment", rev, value, now, from_payload=new):
+        if self._objects.write_related(session.text, "payment", rev, value, now, from_payload=new):
             heard.next.append(session.text)
             heard.unread += [session.text] if new else []
 
     def _tell(self, name: str, about: str, number: int, value: bytes, now: float, heard: Heard) -> bool:
-        new = self._objects.tell(name, about, number, value, now)
+        new = self._objects.write_related(name, about, number, value, now)
         if new:
             heard.next.append(name)
         return new

@@ -39,10 +39,10 @@ class Chores:
         done = 0
         names: Callable[[], Sequence[str]]
         for names, work in (
-            (lambda: inbox.left(now, all_of_them=everything), partial(self._finish, by_hand=everything)),
-            (lambda: marks.unread(ALL if everything else now), partial(self._read, by_hand=everything)),
-            (lambda: marks.unspread(ALL if everything else now - BEHIND_FOR), self._spread),
-            (lambda: marks.due(now), self._look),
+            (lambda: inbox.list_abandoned(now, all_of_them=everything), partial(self._finish, by_hand=everything)),
+            (lambda: marks.list_to_refresh(ALL if everything else now), partial(self._read, by_hand=everything)),
+            (lambda: marks.list_to_fan_out(ALL if everything else now - BEHIND_FOR), self._spread),
+            (lambda: marks.list_to_recheck(now), self._look),
         ):
             taken: set[str] = set()
             # A place gives some hundreds at a time; what could not be done now is not taken up again.
@@ -70,7 +70,7 @@ class Chores:
         if self._engine.gateway is None:
             return False
         done = self._engine.work([name], now, "worker", force=True, gives_up=by_hand, away=self._away) == 1
-        self._engine.marks.put_off(name, now + AGAIN_AFTER)
+        self._engine.marks.postpone_refresh(name, now + AGAIN_AFTER)
         return done
 
     def _spread(self, name: str, now: float) -> bool:
@@ -81,10 +81,10 @@ class Chores:
         engine = self._engine
         if not name.startswith("session:") and engine.gateway is not None:
             engine.work([name], now, "boundary", force=True, away=self._away)
-        engine.objects.touch(name, now)
+        engine.objects.request_fan_out(name, now)
         done = engine.workbench.spread([name], engine.errand(now, "boundary"))
         stored = engine.objects.load(name)
         told = stored.told
         ahead = next_look(told, engine.catalogue, now) if told else NEVER
-        engine.marks.put_off_due(name, ahead if stored.confirmed or told is None else min(ahead, now + RETRY))
+        engine.marks.schedule_recheck(name, ahead if stored.confirmed or told is None else min(ahead, now + RETRY))
         return done

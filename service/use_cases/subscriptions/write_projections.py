@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from service.adapters.recent_entitlements import Held, Known
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.readers import source_codec
-from service.adapters.redis.readers.readers import Customers, Readers
+from service.adapters.redis.readers.readers import ReaderCustomers, Readers
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.domain.catalogue import Catalogue
 from service.domain.sources import Source
@@ -50,7 +50,7 @@ class Putting:
         objects: Objects,
         readers: Readers,
         people: People,
-        customers: Customers,
+        customers: ReaderCustomers,
         catalogue: Catalogue,
         known: Known | None,
     ) -> None:
@@ -70,7 +70,7 @@ class Putting:
         changes = {person.reader: self._change(turn, person, source, past) for person, source, past in puts}
         turn.tell(changes)
         for person, source, past in puts:
-            outcome = self._readers.put(
+            outcome = self._readers.write_source(
                 person.reader, source, turn.rev, rule="higher", ended=past, now=turn.now, cause=turn.cause
             )
             if outcome.verdict == "merged" or (outcome.verdict == "stale" and outcome.number != turn.rev):
@@ -79,7 +79,7 @@ class Putting:
             if past or changes[person.reader].takes_away:
                 self._look_again(person.reader, turn.now)
         self._list_customer(turn, wanted)
-        return self._objects.shown(turn.obj.name, turn.rev, list(wanted), [], last=False)
+        return self._objects.record_copies(turn.obj.name, turn.rev, list(wanted), [], last=False)
 
     def take(self, turn: Turn, gone: Sequence[str]) -> None:
         """Leaves a numbered tombstone with whoever holds a copy no more."""
@@ -89,10 +89,10 @@ class Putting:
             if letter != "c":
                 field = f"{letter}:{turn.obj.ref.id}".encode()
                 turn.tell({reader: self._entitled.change(people[reader], field, None, turn.now)})
-                self._readers.leave_tombstone(reader, field, turn.rev, now=turn.now, cause=turn.cause)
+                self._readers.write_tombstone(reader, field, turn.rev, now=turn.now, cause=turn.cause)
                 self._look_again(reader, turn.now)
             if letter not in NO_CUSTOMER:
-                self._customers.put(reader, turn.obj.name, turn.rev, None)
+                self._customers.write_customer(reader, turn.obj.name, turn.rev, None)
 
     def _people_of(self, turn: Turn, sources: Mapping[str, Source]) -> dict[str, Person]:
         missing = [reader for holder in sources if (reader := holder[2:]) not in turn.people]
@@ -120,7 +120,7 @@ class Putting:
     def _look_behind(self, turn: Turn, stands: int) -> None:
         """A copy has a higher number: by a later state that is there now, or the counter has lost its last numbers."""
         if self._objects.load(turn.obj.name).rev < stands:
-            self._objects.touch(turn.obj.name, turn.now, above=stands)
+            self._objects.request_fan_out(turn.obj.name, turn.now, above=stands)
 
     def _list_customer(self, turn: Turn, wanted: Mapping[str, Source | None]) -> None:
         """The owner's record lists the customer; a seat's and a gift's does not, it is another's."""
@@ -128,4 +128,4 @@ class Putting:
         customer = turn.obj.ref.id if turn.obj.ref.kind == "customer" else told.customer if told else None
         for holder in wanted:
             if customer and holder[0] not in NO_CUSTOMER and not turn.obj.held.get(holder):
-                self._customers.put(holder[2:], turn.obj.name, turn.rev, customer)
+                self._customers.write_customer(holder[2:], turn.obj.name, turn.rev, customer)

@@ -18,8 +18,8 @@ import pytest
 
 from service.adapters.redis.client.errors import EmbeddedStoreError, FolderInUse
 from service.adapters.redis.embedded import valkey
-from service.adapters.redis.embedded.embedded_store import EmbeddedStore, joined
-from service.adapters.redis.embedded.folder_lock import Ownership, owner_of
+from service.adapters.redis.embedded.embedded_store import EmbeddedStore, joined_store
+from service.adapters.redis.embedded.folder_lock import FolderLock, read_owner
 
 Start = Callable[..., EmbeddedStore]
 ROOT = Path(__file__).parents[3]
@@ -176,7 +176,7 @@ def test_damaged_file_is_reported_with_the_log_to_read(stores: Start, folder: Pa
     file.write_bytes(b"nonsense" * 20)
     with pytest.raises(EmbeddedStoreError, match=rf"{folder}.*log.* ends: "):
         store.start()
-    assert Ownership(folder, "serve").try_take(), "the folder is free again"
+    assert FolderLock(folder, "serve").try_acquire(), "the folder is free again"
 
 
 @linux
@@ -222,18 +222,18 @@ def test_invalid_pid_file_is_ignored(stores: Start, folder: Path, said: str) -> 
 def test_command_joins_the_running_service(owner_process: Any, folder: Path, connect: Any) -> None:
     owner = owner_process(folder)
     url = owner.stdout.readline().split()[0]
-    with joined(folder) as theirs, joined(folder) as again:
+    with joined_store(folder) as theirs, joined_store(folder) as again:
         assert theirs == again == url
     assert connect(url).call(b"k", "SET", "k", "still there") == b"OK"
 
 
 def test_command_alone_starts_the_store_while_it_runs(folder: Path, connect: Any) -> None:
     for number in (1, 2):
-        with joined(folder) as url:
+        with joined_store(folder) as url:
             assert connect(url).call(b"n", "INCR", "n") == number
-            assert owner_of(folder).kind == "command"
-        assert not valkey.answers(url.removeprefix("unix://"))
-    assert owner_of(folder).pid == 0
+            assert read_owner(folder).kind == "command"
+        assert not valkey.responds(url.removeprefix("unix://"))
+    assert read_owner(folder).pid == 0
 
 
 def test_concurrent_commands_wait_for_each_other(folder: Path, connect: Any) -> None:
@@ -241,7 +241,7 @@ def test_concurrent_commands_wait_for_each_other(folder: Path, connect: Any) -> 
 
     def command() -> None:
         try:
-            with joined(folder) as url:
+            with joined_store(folder) as url:
                 link = connect(url)
                 assert link.wait(5)
                 link.call(b"n", "INCR", "n")
@@ -255,19 +255,19 @@ def test_concurrent_commands_wait_for_each_other(folder: Path, connect: Any) -> 
     for thread in threads:
         thread.join()
     assert failures == []
-    with joined(folder) as url:
+    with joined_store(folder) as url:
         assert connect(url).call(b"n", "GET", "n") == b"4"
 
 
 def test_service_waits_for_a_running_command(stores: Start, folder: Path, until: Any) -> None:
     service = stores(folder)
-    with joined(folder):
-        begun = threading.Thread(target=lambda: service.owner.take(5))
+    with joined_store(folder):
+        begun = threading.Thread(target=lambda: service.owner.acquire(5))
         begun.start()
-        assert owner_of(folder).kind == "command"
+        assert read_owner(folder).kind == "command"
         assert begun.is_alive()
     begun.join()
-    assert owner_of(folder).kind == "serve"
+    assert read_owner(folder).kind == "serve"
 
 
 def test_path_too_long_for_a_socket_gets_a_shorter_one(stores: Start, short_folder: Path, connect: Any) -> None:
@@ -278,7 +278,7 @@ def test_path_too_long_for_a_socket_gets_a_shorter_one(stores: Start, short_fold
     assert str(deep) not in url
     assert stat.S_IMODE(Path(url.removeprefix("unix://")).parent.stat().st_mode) == 0o700
     assert connect(url).call(b"k", "SET", "k", "kept") == b"OK"
-    with joined(deep) as theirs:
+    with joined_store(deep) as theirs:
         assert theirs == url
     store.stop()
     assert connect(store.start()).call(b"k", "GET", "k") == b"kept"
@@ -342,7 +342,7 @@ def test_forked_child_does_not_hold_the_folder(stores: Start, folder: Path) -> N
         signal.pause()
     try:
         store.stop()
-        assert Ownership(folder, "serve").try_take()
+        assert FolderLock(folder, "serve").try_acquire()
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

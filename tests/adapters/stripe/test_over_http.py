@@ -179,14 +179,14 @@ def test_empty_entitlement_summary_is_listed_and_gives_nothing(app: DeskApp, del
 def test_price_event_of_our_account_refreshes_prices(
     change: Json, asked: bool, app: DeskApp, deliver: Deliver, made: Any
 ) -> None:
-    before = app.service.prices_changed.value()
+    before = app.service.prices_changed.read()
     deliver(made.event("price.updated", {"id": "price_month", "object": "price"}, **change))
-    assert app.service.prices_changed.value() == before + asked
+    assert app.service.prices_changed.read() == before + asked
 
 
 def test_background_tasks_run_once_at_start(app: DeskApp, until: Until) -> None:
     looked: list[int] = []
-    care = BackgroundTasks([lambda: looked.append(app.service.prices_changed.value())], every=3_600)
+    care = BackgroundTasks([lambda: looked.append(app.service.prices_changed.read())], every=3_600)
     care.start()
     try:
         until(lambda: looked == [0])

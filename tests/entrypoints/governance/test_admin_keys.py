@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.adapters.redis.staff.admin_keys import LOOKS, KeyBook
+from service.adapters.redis.staff.admin_keys import LOOKS, AdminKeyCache
 from service.entrypoints.http import guards
 from tests.adapters.redis.conftest import Launch, Until
 from tests.entrypoints.governance.conftest import House
@@ -163,7 +163,7 @@ def test_unknown_keys_cause_few_store_lookups(house: House) -> None:
         return int(line.partition(b"calls=")[2].partition(b",")[0])
 
     keys = house.app.service.admin_keys
-    book, ended = KeyBook(keys), keys.new_key()
+    book, ended = AdminKeyCache(keys), keys.generate_key()
     assert book.find(os.urandom(32)) is None
     before = asked()
     for _ in range(1_000):

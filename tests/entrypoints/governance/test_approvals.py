@@ -10,8 +10,8 @@ import pytest
 
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.keys import reader_hash
-from service.adapters.redis.staff.approvals import WAITS
-from service.adapters.redis.staff.idempotency import AT_WORK, Idempotency
+from service.adapters.redis.staff.approvals import EXPIRES_AFTER
+from service.adapters.redis.staff.idempotency import AT_WORK, IdempotencyStore
 from tests.entrypoints.governance.conftest import CONFIRM, House, MakeHouse
 
 LONG, SHORT = "2083-12-01T00:00:00Z", "2082-12-24T00:00:00Z"
@@ -152,10 +152,10 @@ def test_confirming_admin_can_retry_an_interrupted_confirmation(house: House) ->
 def test_approval_of_a_grant_past_its_end_expires(house: House) -> None:
     asked = house.grant("r-1", until=LONG, status=202)
     assert asked["expires_at"] == "2082-12-20T10:00:00Z"
-    house.app.clock.now += WAITS
+    house.app.clock.now += EXPIRES_AFTER
     assert house.done("ben", "GET", "/v1/approvals")["items"] == []
     confirm(house, "ben", asked["approval"], 404)
-    assert house.app.service.approvals.tidy(house.app.clock.now) == 1
+    assert house.app.service.approvals.prune(house.app.clock.now) == 1
 
 
 def test_approval_that_violates_the_policy_is_409_with_its_field(house: House, make_house: MakeHouse) -> None:
@@ -228,12 +228,12 @@ def test_approval_whose_answer_was_lost_is_not_requested_twice(
     house: House, path: str, body: bytes, content_type: str
 ) -> None:
     service = house.app.service
-    repeated = Idempotency(service.store, lambda: service.secrets.sealer("idempotency"), AT_WORK)
+    repeated = IdempotencyStore(service.store, lambda: service.secrets.sealer("idempotency"), AT_WORK)
     scope, token = f"owner\nann\nPOST\n{path}?\nk", f"{1:014x}0123456789"
     told = []
     for _ in range(2):
         assert repeated.claim(scope, body, token).token == token
-        repeated.leave(scope)
+        repeated.abandon(scope)
         headers = {"Idempotency-Key": "k"}
         answer = house.call("ann", "POST", path, headers=headers, data=body, content_type=content_type)
         told.append((answer.status_code, answer.get_json()["approval"]))
@@ -279,5 +279,5 @@ def test_store_contains_no_plain_reader_id_of_an_approval(house: House) -> None:
     kept = link.call(key, b"HGETALL", key)
     assert kept
     assert b"the-reader-who-waits" not in b"".join(kept)
-    assert house.app.service.approvals.forget([reader_hash("the-reader-who-waits")]) == 1
+    assert house.app.service.approvals.remove_readers([reader_hash("the-reader-who-waits")]) == 1
     assert house.done("ben", "GET", "/v1/approvals")["items"] == []

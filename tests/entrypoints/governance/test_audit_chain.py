@@ -11,7 +11,7 @@ import pytest
 from service.adapters.redis.audit import chain
 from service.adapters.redis.audit.audit import Actor, audit_entry
 from service.adapters.redis.audit.chain import Head
-from service.adapters.redis.audit.verification import BrokenChain, Verdict
+from service.adapters.redis.audit.verification import BrokenChain, ChainVerdict
 from service.adapters.redis.client.keys import reader_hash
 from tests.entrypoints.governance.conftest import House, MakeHouse
 
@@ -44,7 +44,7 @@ class Log:
         now = self.service.clock() if at is None else at
         self.service.audit.append([audit_entry(Actor("ann", "192.0.2.1"), fields.pop("action"), now=now, **fields)])
 
-    def verify(self, known: Head | None = None) -> Verdict:
+    def verify(self, known: Head | None = None) -> ChainVerdict:
         return self.service.audit_check.verify(known)
 
     def first_bad(self, known: Head | None = None) -> int | None:
@@ -100,7 +100,7 @@ def test_empty_chain_verifies(house: House) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("field", [*chain.SAYS, "digest", "prev", "hash", "seq", "id"])
+@pytest.mark.parametrize("field", [*chain.CONTENT, "digest", "prev", "hash", "seq", "id"])
 def test_changed_field_is_detected_at_its_record(log: Log, field: str) -> None:
     record = log.get(5)
     was = record[field]
@@ -193,7 +193,7 @@ def cut_at_the_front(log: Log) -> None:
 
 
 def emptied(log: Log) -> None:
-    log.put(8, chain.blanked(log.get(8)))
+    log.put(8, chain.erase_content(log.get(8)))
 
 
 def no_json(log: Log) -> None:
@@ -313,7 +313,7 @@ def test_forged_outbox_entry_is_refused(log: Log) -> None:
     outbox = log.service.store.keys.outbox(b"admin")
     for text in (chain.pack(written), b"0" * 64 + b" " + chain.pack(written), b"nonsense"):
         log.link.call(outbox, b"RPUSH", outbox, text)
-    assert log.service.audit.settle_all() == 0
+    assert log.service.audit.flush_all() == 0
     verdict = log.verify()
     assert (verdict.fault, verdict.checked, verdict.refused) == (None, 12, 3)
     assert log.link.call(outbox, b"LLEN", outbox) == 0
@@ -353,7 +353,7 @@ def test_pruned_chain_verifies_from_its_checkpoint(log: Log) -> None:
         log.append(at=now + 500 * DAY, reason=f"later {number}")
     known = log.head()
     assert check.prune(now + 100 * DAY, now + 500 * DAY) == 12
-    assert check.checkpoint().first == 13
+    assert check.load_checkpoint().first == 13
     verdict = log.verify(known)
     assert (verdict.fault, verdict.checked) == (None, 3)
     log.grow(1)
@@ -426,10 +426,10 @@ def test_erased_reader_leaves_a_valid_chain_with_an_erasure_record(log: Log) -> 
     assert record["after"] == {"sources": 2, "audit": [[4, 4], [13, 14]]}
     kept = [bytes(text).decode() for text in log.link.call(log.log, b"HVALS", log.log)]
     assert not any('"r3"' in text or "r3," in text for text in kept)
-    shown = log.service.audit_log.records([4])[0]
-    assert {name: shown[name] for name in chain.SAYS} == dict.fromkeys(chain.SAYS)
+    shown = log.service.audit_log.load_records([4])[0]
+    assert {name: shown[name] for name in chain.CONTENT} == dict.fromkeys(chain.CONTENT)
     assert len(shown["digest"]) == len(shown["hash"]) == 64
-    log.put(5, chain.blanked(log.get(5)))
+    log.put(5, chain.erase_content(log.get(5)))
     assert log.first_bad() == 5
 
 
@@ -457,15 +457,15 @@ def test_verify_succeeds_while_the_chain_grows_and_is_pruned(log: Log, all_at_on
 def test_settling_between_intent_and_change_loses_no_entry(house: House) -> None:
     """Who dies right after the change has left an entry; whoever looked before it came must not have forgotten it."""
     service, clock = house.app.service, house.app.clock
-    service.audit.intend("r-1")
-    service.audit.settle_all()
+    service.audit.announce("r-1")
+    service.audit.flush_all()
     written = audit_entry(Actor("ann"), "link", now=0, reader="r-1", target=None, before=None, after=None, reason=None)
     outbox = service.store.keys.outbox(reader_hash("r-1"))
-    service.store.link.call(outbox, b"RPUSH", outbox, service.audit.packed(written))
-    assert service.audit.settle_all() == 1
+    service.store.link.call(outbox, b"RPUSH", outbox, service.audit.sign_entry(written))
+    assert service.audit.flush_all() == 1
     assert service.store.link.call(service.store.keys.audit_intents, b"SCARD", service.store.keys.audit_intents) == 1
     clock.now += 61
-    assert service.audit.settle_all() == 0
+    assert service.audit.flush_all() == 0
     assert service.store.link.call(service.store.keys.audit_intents, b"SCARD", service.store.keys.audit_intents) == 0
 
 
@@ -483,9 +483,9 @@ def test_concurrent_changes_are_recorded_once_and_in_order(house: House, all_at_
         for turn in range(10):
             house.grant(f"r-{(number + turn) % 3}", who=("ann", "ben", "cyd")[number % 3])
             if turn == 5:
-                house.app.service.audit.settle_all()
+                house.app.service.audit.flush_all()
 
     all_at_once(6, work)
     verdict = house.app.service.audit_check.verify()
     assert (verdict.fault, verdict.checked) == (None, 60)
-    assert sum(len(house.app.service.audit_log.of(f"r-{n}")) for n in range(3)) == 60
+    assert sum(len(house.app.service.audit_log.list_for_reader(f"r-{n}")) for n in range(3)) == 60

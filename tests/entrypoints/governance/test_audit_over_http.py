@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.adapters.redis.audit.chain import SHOWN
+from service.adapters.redis.audit.chain import PUBLIC_FIELDS
 from service.entrypoints.http import csv_output as csv_out
 from tests.entrypoints.governance.conftest import House
 
@@ -39,7 +39,7 @@ def pages(house: House, **query: Any) -> list[dict[str, Any]]:
 def test_audit_entries_are_newest_first_with_all_fields(busy: House) -> None:
     found = busy.audit()
     assert [entry["seq"] for entry in found] == list(range(12, 0, -1))
-    assert all(tuple(entry) == SHOWN for entry in found)
+    assert all(tuple(entry) == PUBLIC_FIELDS for entry in found)
     assert found[-1]["from_ip"] == "127.0.0.1"
     assert (found[-1]["prev"], found[-2]["prev"]) == ("0" * 64, found[-1]["hash"])
 
@@ -113,7 +113,7 @@ def test_audit_is_sent_as_csv_when_accepted(busy: House) -> None:
     assert answer.content_type.startswith("text/csv; charset=utf-8")
     rows = table(answer.text)
     assert [row["seq"] for row in rows] == ["12", "11", "10", "9", "8"]
-    assert list(rows[0]) == list(SHOWN)
+    assert list(rows[0]) == list(PUBLIC_FIELDS)
     assert rows[1]["after"] == '{"role":"viewer"}'
     assert 'rel="next"' in answer.headers["Link"]
     following = answer.headers["Link"].partition("<")[2].partition(">")[0]

@@ -177,7 +177,7 @@ def test_decision_history_is_explained_with_its_own_policy(
     for status, price in (("trialing", "price_quiet"), ("active", "price_month"), ("past_due", "price_year")):
         items = (Item(price, None, None, 1, now, now + DAY),)
         sold = Subscription(f"sub_{status}", status, items, created=now, trial_end=now + DAY)
-        house.app.service.readers.put("r-1", sold, 1, rule="higher", ended=False, now=now, cause="event:evt_1")
+        house.app.service.readers.write_source("r-1", sold, 1, rule="higher", ended=False, now=now, cause="event:evt_1")
     decision = ask(house, reader="r-1")["decision_id"]
     before = told(house, decision)
     assert len(before["explain"][-1]["values"]["changes"]) == 4
@@ -202,8 +202,8 @@ def test_policy_unused_for_long_is_deleted(house: House, until: Until) -> None:
     service = house.app.service
     policies = service.policies
     until(lambda: policies.find(service.settings.catalogue.revision))
-    assert policies.tidy(house.app.clock.now - DAY) == 0
-    assert policies.tidy(house.app.clock.now + DAY) == 1
+    assert policies.prune(house.app.clock.now - DAY) == 0
+    assert policies.prune(house.app.clock.now + DAY) == 1
 
 
 # ---------------------------------------------------------------------------------------------------- another moment

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.adapters.redis.readers.history import Retention
+from service.adapters.redis.readers.history import HistoryRetention
 from service.use_cases.privacy.retention import DAILY, UNFINISHED
 from tests.entrypoints.governance.conftest import House, MakeHouse
 from tests.serving import POLICY
@@ -45,7 +45,7 @@ def test_retention_removes_old_changes_and_keeps_the_state_at_its_start(old: Hou
     assert ends(old, "moved", 850) == [None]
     assert list(service.letting_go.steps(old.app.clock.now))
     readers = service.readers
-    assert [change.cause[:6] for change in readers.history("moved")] == ["audit:"] * 2
+    assert [change.cause[:6] for change in readers.load_history("moved")] == ["audit:"] * 2
     assert ends(old, "moved", 1000) == []
     assert ends(old, "moved", 850) == []
     assert ends(old, "moved", 399) == ["2027-02-01T00:00:00Z"]
@@ -98,7 +98,7 @@ def test_unfinished_retention_continues_where_it_stopped(old: House) -> None:
         steps += 1
         assert steps < 50
     assert steps > 1
-    assert old.app.service.audit_check.checkpoint().first == 6
+    assert old.app.service.audit_check.load_checkpoint().first == 6
 
 
 def test_maintenance_reports_how_much_it_did(old: House) -> None:
@@ -107,5 +107,5 @@ def test_maintenance_reports_how_much_it_did(old: House) -> None:
 
 def test_histories_are_trimmed_in_pages(old: House) -> None:
     service = old.app.service
-    steps: Iterator[int] = Retention(service.store).trim_histories(old.app.clock.now - 400 * DAY)
+    steps: Iterator[int] = HistoryRetention(service.store).trim_histories(old.app.clock.now - 400 * DAY)
     assert sum(steps) == 3

@@ -13,7 +13,7 @@ from service.adapters.crypto import Sealer
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.keys import Keys
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.grants.grants import Wanted
+from service.adapters.redis.grants.grants import GrantRequest
 from service.adapters.redis.service_state.snapshot import Snapshot
 from service.use_cases.operations import backup
 from service.use_cases.operations.backup import BadBackup
@@ -46,7 +46,7 @@ def with_a_past(house: House) -> dict[str, Any]:
     house.done(
         "ann", "POST", "/v1/passes", {"story": "s", "openings": 3, "until": "2033-06-01T00:00:00Z", "reason": "x"}, 201
     )
-    house.app.service.audit.settle_all()
+    house.app.service.audit.flush_all()
     return {"key": key, "decision": decision}
 
 
@@ -91,7 +91,7 @@ def test_restored_service_continues_normally_under_another_prefix(
     assert len(other.audit(limit=100)) == before + 1
     assert other.app.service.audit_check.verify().fault is None
     stage = Stage(other.app.service.store.link, other.app.service.settings.catalogue)
-    stage.store = other.app.service.store
+    stage.keys = other.app.service.store.keys
     told_again = Maker(stage).event("customer.subscription.created", Maker(stage).subscription(reader="r-2"))
     stage.engine = stage.make()
     assert stage.tell(told_again).known, "an event seen already is known"
@@ -109,10 +109,10 @@ def test_backup_ignores_a_prefix_that_starts_with_ours(house: House, make_house:
         return {key for page in link.scan_nodes(b"*") for key in page if key.startswith((b"pw:b:", b"pw:new:"))}
 
     before = theirs()
-    assert not [part.key for part in snapshot.read() if part.key.startswith((b"b:", b"new:"))]
-    assert snapshot.holds() > 0
-    snapshot.clear()
-    assert snapshot.holds() == 0
+    assert not [part.key for part in snapshot.read_parts() if part.key.startswith((b"b:", b"new:"))]
+    assert snapshot.count_keys() > 0
+    snapshot.delete_all()
+    assert snapshot.count_keys() == 0
     assert theirs() == before
 
 
@@ -171,10 +171,10 @@ def test_large_collection_is_backed_up_in_parts(house: House, tmp_path: Path) ->
         link.call(big, b"HSET", big, *pairs)
         link.call(scored, b"ZADD", scored, *[part for n in range(start, start + 500) for part in (n, f"m{n}")])
     link.call(scored, b"ZADD", scored, b"inf", b"last")
-    parts = [part for part in snapshot_of(house).read() if part.key.startswith(b"{big}")]
+    parts = [part for part in snapshot_of(house).read_parts() if part.key.startswith(b"{big}")]
     assert sum(part.kind == "hash" for part in parts) > 1
     copy = Snapshot(Store(link, Keys("copy")))
-    copy.write(parts)
+    copy.write_parts(parts)
     for name in ("{big}hash", "{big}zset"):
         mine, theirs = keys.shared(name), b"copy:" + name.encode()
         kind = b"HGETALL" if name.endswith("hash") else b"ZRANGE"
@@ -188,7 +188,7 @@ def test_backup_keeps_expiry_and_omits_keys_about_to_expire(house: House) -> Non
     soon, later = keys.shared("{t}soon"), keys.shared("{t}later")
     link.call(soon, b"SET", soon, b"1", b"EX", 60)
     link.call(later, b"SET", later, b"1", b"EXAT", int(now[0]) + 5_000)
-    found = {part.key: part.expires for part in snapshot_of(house).read()}
+    found = {part.key: part.expires for part in snapshot_of(house).read_parts()}
     assert b"{t}soon" not in found
     assert found[b"{t}later"] == (int(now[0]) + 5_000) * 1000
 
@@ -205,8 +205,8 @@ def test_backup_beside_a_running_service_loses_no_earlier_change(
         count = 0
         while not stop.is_set():
             reader = f"busy-{number}-{count % 40}"
-            wanted = Wanted("vip", (), "busy", int(house.app.clock()), None)
-            grant = service.grants.give(reader, wanted, Actor("ann"), house.app.clock())
+            wanted = GrantRequest("vip", (), "busy", int(house.app.clock()), None)
+            grant = service.grants.create(reader, wanted, Actor("ann"), house.app.clock())
             done.append(reader)
             if count % 3 == 0:
                 service.grants.revoke(reader, grant.id, "busy", Actor("ann"), house.app.clock())
@@ -229,10 +229,10 @@ def test_backup_beside_a_running_service_loses_no_earlier_change(
     before, file = files[-1]
     other = other_house()
     restored(file, other)
-    other.app.service.audit.settle_all()
+    other.app.service.audit.flush_all()
     assert other.app.service.audit_check.verify().fault is None
     recorded = {record["target"] for record in pages(other, "/v1/audit") if record["action"] == "grant.create"}
     for reader in set(before):
-        grants = other.app.service.grants.of(reader)
+        grants = other.app.service.grants.list_for_reader(reader)
         assert len(grants) >= before.count(reader) - 1
         assert {grant.id for grant in grants} <= recorded

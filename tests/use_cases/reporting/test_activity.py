@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.adapters.redis.reporting.usage_counts import Bucket, Part
+from service.adapters.redis.reporting.usage_counts import UsageBatch, UsageBucket
 from service.domain.catalogue import DAY, Story
 from service.domain.sources import Item, Subscription
 from service.use_cases.access.check import Question
@@ -42,7 +42,9 @@ def subscription(app: DeskApp, status: str = "active", name: str = "sub_1", **mo
 
 def begins(app: DeskApp, reader: str, number: int = 1, **more: Any) -> None:
     source = subscription(app, **more)
-    app.service.readers.put(reader, source, number, rule="higher", ended=False, now=app.clock(), cause="event:evt")
+    app.service.readers.write_source(
+        reader, source, number, rule="higher", ended=False, now=app.clock(), cause="event:evt"
+    )
 
 
 def test_checks_are_counted_by_answer_reason_local_day_and_hour(desk_app: DeskApp) -> None:
@@ -143,11 +145,13 @@ def test_batch_of_counts_sent_twice_counts_once(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     store, now = desk_app.service.activity.store, desk_app.clock()
     day = date(2026, 11, 24)
-    part = Part(1, {Bucket(day, int(now) // 3600): {"c:full:free": 3}}, [(b"tag", int(now))], [(b"tag", int(now))])
-    assert [store.add("p", part, day, now), store.add("p", part, day, now)] == [True, False]
-    assert store.days([day]) == [{"c:full:free": 3, "shown_readers": 1, "begun": 1}]
-    assert store.add("another", part, day, now)
-    assert store.days([day])[0]["c:full:free"] == 6
+    part = UsageBatch(
+        1, {UsageBucket(day, int(now) // 3600): {"c:full:free": 3}}, [(b"tag", int(now))], [(b"tag", int(now))]
+    )
+    assert [store.add_batch("p", part, day, now), store.add_batch("p", part, day, now)] == [True, False]
+    assert store.load_days([day]) == [{"c:full:free": 3, "shown_readers": 1, "begun": 1}]
+    assert store.add_batch("another", part, day, now)
+    assert store.load_days([day])[0]["c:full:free"] == 6
 
 
 def test_many_readers_are_sent_in_small_batches(desk_app: DeskApp) -> None:

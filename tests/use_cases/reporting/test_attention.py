@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.adapters.redis.stripe_objects.inbox import Done
+from service.adapters.redis.stripe_objects.inbox import EventResult
 from service.domain.catalogue import DAY
 from service.domain.sources import Grant
 from service.use_cases.subscriptions.catch_up import CaughtUp
@@ -143,15 +143,15 @@ def test_shortened_grant_is_listed_as_ending(app: DeskApp) -> None:
 
 def test_crash_between_list_and_record_hides_no_ending_grant(app: DeskApp) -> None:
     given = app.grant("a", until="2083-06-01T00:00:00Z")
-    (grant,) = app.service.grants.of("a")
+    (grant,) = app.service.grants.list_for_reader("a")
     ends, end = app.service.grant_ends, int(app.clock()) + 3 * DAY
     shorter = Grant(grant.id, "vip", (), "why", grant.start, end, "ann", grant.created_at)
-    ends.expect("a", shorter)  # A change to an earlier end, and a crash before it was written.
-    ends.expect("ghost", Grant("gr_ghost", "vip", (), "why", grant.start, end, "ann", grant.created_at))
+    ends.announce("a", shorter)  # A change to an earlier end, and a crash before it was written.
+    ends.announce("ghost", Grant("gr_ghost", "vip", (), "why", grant.start, end, "ann", grant.created_at))
     assert ends.count(app.clock(), end) == 2
     assert ids(app, "grants_ending") == (0, [])
     assert ends.count(app.clock(), end) == 0
-    assert [e.grant for page in ends.everything(app.clock()) for e in page] == [given["id"]]
+    assert [e.grant for page in ends.iterate_active(app.clock()) for e in page] == [given["id"]]
 
 
 def test_ended_grant_leaves_the_list(app: DeskApp) -> None:
@@ -159,8 +159,8 @@ def test_ended_grant_leaves_the_list(app: DeskApp) -> None:
     app.grant("b")
     ends = app.service.grant_ends
     app.clock.now += 2 * DAY
-    assert [ends.tidy(app.clock()), ends.tidy(app.clock())] == [1, 0]
-    assert [e.reader for page in ends.everything(app.clock()) for e in page] == ["b"]
+    assert [ends.prune(app.clock()), ends.prune(app.clock())] == [1, 0]
+    assert [e.reader for page in ends.iterate_active(app.clock()) for e in page] == ["b"]
 
 
 def test_ending_grants_of_an_import_are_listed_with_the_import(app: DeskApp, until: Until) -> None:
@@ -241,12 +241,12 @@ def test_dead_letter_event_needs_action_until_replayed(app: DeskApp) -> None:
     inbox, name = app.service.engine.inbox, "subscription:sub_1"
     inbox.replay("evt_1", name, app.clock())
     for _ in range(10):
-        inbox.fail(name, ["evt_1"], app.clock(), "failed: KeyError")
+        inbox.record_failure(name, ["evt_1"], app.clock(), "failed: KeyError")
     told = item(app, "dead_letters")
     assert (told["count"], told["needs_hand"], told["where"]) == (1, True, "/v1/events")
     assert (told["examples"][0]["id"], told["examples"][0]["at"]) == ("evt_1", NOON)
     replayed = inbox.replay("evt_1", name, app.clock())
-    inbox.finish(name, replayed.mark, 0, [Done("evt_1", "applied")])
+    inbox.finish(name, replayed.mark, 0, [EventResult("evt_1", "applied")])
     assert ids(app, "dead_letters") == (0, [])
 
 

@@ -12,7 +12,7 @@ import requests
 
 from service.adapters.redis.audit.audit import Actor, audit_entry
 from service.adapters.redis.client.keys import pass_tag
-from service.adapters.redis.story_passes.passes import Wanted
+from service.adapters.redis.story_passes.passes import PassRequest
 from tests.serving import ADMIN_KEY
 
 if TYPE_CHECKING:
@@ -105,16 +105,16 @@ def test_crash_between_change_and_chain_leaves_no_audit_gap(make_desk: MakeDesk,
     app = make_desk(store_url)
     audit, passes, keys = app.service.audit, app.service.passes, app.service.store.keys
     now = app.clock()
-    made = passes.create(Wanted("s", 1, int(now) + 60, "why"), Actor("ann"), now)
+    made = passes.create(PassRequest("s", 1, int(now) + 60, "why"), Actor("ann"), now)
     # What the process would have left that died after the change: an intention and an entry, not yet in the chain.
     tag = pass_tag(made.id)
     left = audit_entry(
         Actor("ann"), "pass.revoke", now=now, reader=None, target=made.id, before=None, after=None, reason="x"
     )
-    audit.intend_at(tag)
-    app.service.store.link.call(keys.outbox(tag), b"RPUSH", keys.outbox(tag), audit.packed(left))
+    audit.announce_at(tag)
+    app.service.store.link.call(keys.outbox(tag), b"RPUSH", keys.outbox(tag), audit.sign_entry(left))
     another = make_desk(store_url)
-    another.service.audit.settle_all()
+    another.service.audit.flush_all()
     actions = [record["action"] for record in app.call("GET", "/v1/audit", admin=True).get_json()["items"]]
     assert actions == ["pass.revoke", "pass.create"]
 

@@ -237,8 +237,8 @@ def test_passes_are_listed_newest_first_in_pages_without_deleted_ones(desk_app: 
     link.call(gone, b"DEL", gone)
     page = desk_app.call("GET", "/v1/passes?limit=6", admin=True).get_json()
     assert ([item["id"] for item in page["items"]], page["next"]) == ([n for n in names[::-1] if n != names[3]], None)
-    assert passes.tidy(start + DAY) == 1
-    assert passes.tidy(start + DAY) == 0
+    assert passes.prune_list(start + DAY) == 1
+    assert passes.prune_list(start + DAY) == 0
 
 
 def test_passes_are_sent_as_csv_when_accepted(desk_app: DeskApp) -> None:

@@ -227,7 +227,7 @@ class Stage:
 
     def held(self, reader: str, now: float) -> Held:
         """Features with their ends."""
-        kept = self.readers.hot(self.readers.resolve(reader))
+        kept = self.readers.load_active(self.readers.resolve_merged(reader))
         holdings = [holding for one in kept if one.source for holding in one.source.holdings(self.catalogue)]
         found = resolve_entitlements(holdings, self.catalogue.features, now).by_feature
         return {name: holding.until for name, holding in found.items()}
@@ -472,19 +472,19 @@ class Notebook:
         self._link, self._keys = link, keys
         self.tags: set[bytes] = set()
 
-    def packed(self, written: dict[str, Any]) -> bytes:
+    def sign_entry(self, written: dict[str, Any]) -> bytes:
         return json.dumps(written).encode()
 
-    def intend(self, reader: str) -> None:
+    def announce(self, reader: str) -> None:
         self.tags.add(reader_hash(reader))
 
-    def intend_at(self, tag: bytes) -> None:
+    def announce_at(self, tag: bytes) -> None:
         self.tags.add(tag)
 
-    def settle(self, reader: str) -> int:
+    def flush(self, reader: str) -> int:
         return 0
 
-    def settle_soon(self, tag: bytes) -> int:
+    def flush_quietly(self, tag: bytes) -> int:
         return 0
 
     def entries(self) -> list[dict[str, Any]]:

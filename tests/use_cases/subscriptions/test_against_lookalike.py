@@ -31,7 +31,7 @@ def engine(stage: Any, lookalike: RunningLookalike) -> Any:
 def check(stage: Any, engine: Any, story: Any) -> None:
     now = story["events"][-1]["created"] + 1
     assert stage.held(story["reader"], now) == stage.expected(story["final"], paid_times(story), now)
-    counts = engine.marks.counts()
+    counts = engine.marks.count()
     assert (counts["pending"], counts["unread"], counts["unspread"]) == (0, 0, 0)
 
 
@@ -82,4 +82,4 @@ def test_webhook_is_acknowledged_in_time_while_stripe_hangs(
     control.ask("DELETE", "/faults")
     Chores(engine).run(now, everything=True)
     check(stage, engine, story)
-    assert all(kept.source.confirmed for kept in stage.readers.hot(story["reader"]))
+    assert all(kept.source.confirmed for kept in stage.readers.load_active(story["reader"]))

@@ -14,7 +14,7 @@ BOTH = ["notebook", "no_ads"]
 
 
 def source(stage: Any, reader: str = "r-1") -> Any:
-    (kept,) = stage.readers.everything(reader)
+    (kept,) = stage.readers.load_all(reader)
     return kept.source
 
 
@@ -27,7 +27,7 @@ def test_payload_counts_unconfirmed_and_is_confirmed_later(stage: Any, make: Any
     stage.stripe.away = False
     come(NOW + 90)
     assert source(stage).confirmed is True
-    assert stage.engine.marks.counts()["unread"] == 0
+    assert stage.engine.marks.count()["unread"] == 0
 
 
 def test_without_a_stripe_key_only_payloads_count(stage: Any, make: Any, come: Any) -> None:
@@ -79,7 +79,7 @@ def given_up(stage: Any, make: Any, come: Any) -> Any:
         assert entry.attempts == tried
         come(NOW + tried)
     assert stage.engine.ledger.find(invoice["id"]).state == "dead"
-    assert [entry.id for entry in stage.engine.ledger.page(9, dead=True)[0]] == [invoice["id"]]
+    assert [entry.id for entry in stage.engine.ledger.load_page(9, dead=True)[0]] == [invoice["id"]]
     return invoice
 
 
@@ -88,7 +88,7 @@ def test_event_dead_after_ten_attempts_can_be_replayed(stage: Any, make: Any, co
     stage.stripe.away = False
     admin.replay(invoice["id"], Actor("ada", "203.0.113.1"), NOW + 100)
     assert stage.engine.ledger.find(invoice["id"]).state == "applied"
-    assert stage.engine.marks.counts()["dead"] == 0
+    assert stage.engine.marks.count()["dead"] == 0
     assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 42 * DAY)
 
 
@@ -99,7 +99,7 @@ def test_event_dead_because_of_an_outage_is_finished_when_stripe_answers(stage: 
     stage.stripe.away = False
     come(NOW + 200, everything=False)
     assert stage.engine.ledger.find(invoice["id"]).state == "applied"
-    assert stage.engine.marks.counts()["dead"] == 0
+    assert stage.engine.marks.count()["dead"] == 0
     assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 42 * DAY)
 
 

@@ -92,11 +92,11 @@ class Run:
             if event["type"] == "checkout.session.completed"
         }
         assert stage.held(self.story["reader"], now) == stage.expected(self.story["final"], paid, now)
-        counts = stage.make().marks.counts()
+        counts = stage.make().marks.count()
         assert (counts["pending"], counts["unread"], counts["unspread"], counts["dead"]) == (0, 0, 0, 0)
-        states = {entry.state for entry in stage.make().ledger.page(100)[0]}
+        states = {entry.state for entry in stage.make().ledger.load_page(100)[0]}
         assert states <= {"applied", "stale", "ignored"}
-        assert all(kept.source.confirmed for kept in stage.readers.everything(self.story["reader"]) if kept.source)
+        assert all(kept.source.confirmed for kept in stage.readers.load_all(self.story["reader"]) if kept.source)
 
 
 def play(stage: Any, stepped: Stepped, story: dict[str, Any], seed: int, *, smooth: bool) -> None:

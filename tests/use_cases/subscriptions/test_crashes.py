@@ -75,9 +75,9 @@ def right(stage: Any) -> None:
     held = stage.held("r-1", NOW + 2 * DAY)
     assert held == dict.fromkeys(["notebook", "no_ads"], NOW + 12 * DAY)
     assert stage.held("r-0", NOW) == {}
-    counts = stage.engine.marks.counts()
+    counts = stage.engine.marks.count()
     assert (counts["pending"], counts["unread"], counts["unspread"]) == (0, 0, 0)
-    assert {entry.state for entry in stage.engine.ledger.page(100)[0]} <= {"applied", "stale"}
+    assert {entry.state for entry in stage.engine.ledger.load_page(100)[0]} <= {"applied", "stale"}
 
 
 @pytest.mark.full

@@ -95,7 +95,7 @@ def test_unhandled_or_foreign_event_is_ignored_with_its_reason(stage: Any, make:
     assert stage.tell(event, NOW).state == "ignored"
     entry = stage.engine.ledger.find(event["id"])
     assert (entry.state, entry.why) == ("ignored", why)
-    assert stage.readers.everything("r-1") == []
+    assert stage.readers.load_all("r-1") == []
 
 
 def test_ignored_event_counts_when_it_is_ours_at_the_next_delivery(stage: Any, make: Any) -> None:
@@ -121,7 +121,7 @@ def test_events_are_listed_newest_first_in_pages(stage: Any, make: Any) -> None:
         stage.tell(make.event("customer.updated", make.customer(f"cus_{number}")), NOW + number // 5)
     found, cursor = [], None
     while True:
-        page, cursor = stage.engine.ledger.page(4, cursor)
+        page, cursor = stage.engine.ledger.load_page(4, cursor)
         found += page
         if cursor is None:
             break
@@ -133,7 +133,7 @@ def test_events_are_listed_newest_first_in_pages(stage: Any, make: Any) -> None:
 @pytest.mark.parametrize("cursor", ["", "x", "é", "MTIz", "AAAA", "MTIz\n"])
 def test_invalid_cursor_is_rejected(stage: Any, cursor: str) -> None:
     with pytest.raises(BadCursor):
-        stage.engine.ledger.page(4, cursor)
+        stage.engine.ledger.load_page(4, cursor)
 
 
 def broken(stage: Any, make: Any) -> Any:
@@ -157,13 +157,13 @@ def test_event_is_dead_after_ten_attempts_and_can_be_replayed(
         assert (entry.state, entry.attempts, entry.why) == ("pending", tried, "failed: ValueError")
         come(NOW + tried * 4000)
     assert state(stage, event) == "dead"
-    assert [entry.id for entry in stage.engine.ledger.page(9, dead=True)[0]] == [event["id"]]
-    assert stage.engine.marks.counts()["dead"] == 1
+    assert [entry.id for entry in stage.engine.ledger.load_page(9, dead=True)[0]] == [event["id"]]
+    assert stage.engine.marks.count()["dead"] == 1
     stage.stripe.on_read = lambda name: None
     admin.replay(event["id"], ADMIN, NOW + 50_000)
     assert state(stage, event) == "applied"
     assert stage.held("r-1", NOW)
-    assert stage.engine.marks.counts()["dead"] == 0
+    assert stage.engine.marks.count()["dead"] == 0
     (entry,) = notebook.entries()
     assert (entry["action"], entry["reader"], entry["target"]) == ("event.replay", None, event["id"])
 
@@ -213,7 +213,7 @@ def test_old_events_and_those_above_the_limit_are_deleted(stage: Any, make: Any)
     assert ledger.trim(NOW + 40, most=20) == 10
     assert [ledger.find(event["id"]) is None for event in events] == [True] * 10 + [False] * 20
     assert ledger.trim(NOW + 35 * DAY + 15, most=20) == 5
-    assert len(ledger.page(100)[0]) == 15
+    assert len(ledger.load_page(100)[0]) == 15
 
 
 def test_processed_event_keeps_nothing_of_its_payload(stage: Any, make: Any) -> None:

@@ -26,7 +26,7 @@ ADMIN = Actor("ada", "203.0.113.1")
 
 def grant(stage: Any, reader: str, name: str = "gr_1") -> None:
     given = Grant(name, None, ("newsmaker_events",), "why", NOW - DAY, None, "ada", NOW - DAY)
-    stage.readers.put(reader, given, 1, rule="next", ended=False, now=NOW, cause="test")
+    stage.readers.write_source(reader, given, 1, rule="next", ended=False, now=NOW, cause="test")
 
 
 def read(stage: Any, reader: str, *stories: str) -> None:
@@ -60,7 +60,7 @@ def two(stage: Any, make: Any, admin: Any) -> None:
 
 
 def fields(stage: Any, reader: str) -> set[bytes]:
-    return {kept.field for kept in stage.readers.everything(reader) if kept.source}
+    return {kept.field for kept in stage.readers.load_all(reader) if kept.source}
 
 
 ALL = {b"s:sub_1", b"p:cs_1", b"t:sub_g", b"g:gr_1"}
@@ -71,10 +71,10 @@ def test_merge_moves_sources_reads_customers_and_seats(stage: Any, admin: Any, n
     assert admin.merge("r-new", "r-old", ADMIN, NOW + 5) == "r-new"
     assert fields(stage, "r-new") == ALL
     assert fields(stage, "r-old") == set()
-    assert stage.readers.resolve("r-old") == "r-new"
+    assert stage.readers.resolve_merged("r-old") == "r-new"
     assert set(stage.held("r-old", NOW + 6)) == {"notebook", "no_ads", "newsmaker_events"}
     assert stories_read(stage, "r-new") == 3
-    assert stage.readers.customers("r-new") == ["cus_1"]
+    assert stage.readers.list_customers("r-new") == ["cus_1"]
     assert [seat.reader for seat in admin.group("sub_g", NOW).seats] == ["r-new"]
     (entry,) = [entry for entry in notebook.entries() if entry["action"] == "merge"]
     assert (entry["reader"], entry["target"]) == ("r-new", "r-old")
@@ -135,7 +135,7 @@ def test_merge_into_itself_or_in_a_circle_is_rejected(stage: Any, admin: Any) ->
             admin.merge(reader, gone, ADMIN, NOW)
     for reader, gone in (("r-2", "r-1"), ("r-3", "r-1"), ("r-3", "r-2")):
         assert admin.merge(reader, gone, ADMIN, NOW) == "r-3"  # It is so already.
-    assert [stage.readers.resolve(reader) for reader in ("r-1", "r-2", "r-3")] == ["r-3", "r-3", "r-3"]
+    assert [stage.readers.resolve_merged(reader) for reader in ("r-1", "r-2", "r-3")] == ["r-3", "r-3", "r-3"]
 
 
 def test_repeated_merge_changes_nothing(stage: Any, admin: Any, notebook: Any) -> None:
@@ -187,7 +187,7 @@ def test_merge_killed_before_any_command_is_rolled_forward(
         with suppress(Killed):
             dying.merge(new, old, ADMIN, NOW)
         admin.finish_merges(NOW + 1)
-        if stage.readers.resolve(old) != new:  # Killed before it was committed: it never was.
+        if stage.readers.resolve_merged(old) != new:  # Killed before it was committed: it never was.
             assert fields(stage, new) == set()
             continue
         committed += 1
@@ -196,6 +196,6 @@ def test_merge_killed_before_any_command_is_rolled_forward(
         assert stories_read(stage, new) == 1
     assert number > 8
     come(NOW + 70)
-    assert stage.engine.marks.counts()["unspread"] == 0
+    assert stage.engine.marks.count()["unspread"] == 0
     merges = [entry for entry in notebook.entries() if entry["action"] == "merge"]
     assert len({entry["id"] for entry in merges}) == len(merges) == committed

@@ -28,7 +28,7 @@ def test_concurrent_deliveries_of_one_event_count_once(stage: Any, make: Any) ->
     entry = stage.engine.ledger.find(event["id"])
     assert (entry.state, entry.duplicates) == ("applied", 1)
     assert set(stage.held("r-1", NOW)) == {"notebook", "no_ads"}
-    assert len(stage.readers.history("r-1")) == 1
+    assert len(stage.readers.load_history("r-1")) == 1
 
 
 def test_slow_worker_with_an_old_read_changes_nothing(stage: Any, make: Any) -> None:
@@ -66,11 +66,11 @@ def test_read_older_than_the_deletion_does_not_undo_it(stage: Any, make: Any, co
     assert stage.engine.ledger.find(ended["id"]).state == "applied"
     come(NOW + 200)
     assert stage.held("r-1", NOW + 200) == {}
-    assert stage.engine.marks.counts()["unread"] == 1
+    assert stage.engine.marks.count()["unread"] == 1
     stage.stripe.put(ended["data"]["object"])
     come(NOW + 9_000)
-    assert stage.engine.marks.counts()["unread"] == 0
-    (kept,) = stage.readers.everything("r-1")
+    assert stage.engine.marks.count()["unread"] == 0
+    (kept,) = stage.readers.load_all("r-1")
     assert (kept.source.status, kept.source.confirmed) == ("canceled", True)
 
 
@@ -91,23 +91,23 @@ def test_cancelling_one_of_two_subscriptions_ends_it_alone(stage: Any, make: Any
 def test_older_successful_read_keeps_the_mark_of_a_newer_failed_one(stage: Any, make: Any) -> None:
     objects, name = stage.engine.objects, "subscription:sub_1"
     stage.stripe.put(make.subscription())
-    old, _ = objects.begin(name, NOW)
-    newer, _ = objects.begin(name, NOW, force=True)
+    old, _ = objects.begin_read(name, NOW)
+    newer, _ = objects.begin_read(name, NOW, force=True)
     objects.apply(name, newer, None, NOW, read=False)
     told = stage.stripe._told(stage.engine.objects.load(name).ref, None)
     assert objects.apply(name, old, told, NOW, read=True)[0] == "applied"
-    assert stage.engine.marks.unread(NOW) == [name]
-    last, _ = objects.begin(name, NOW, force=True)
+    assert stage.engine.marks.list_to_refresh(NOW) == [name]
+    last, _ = objects.begin_read(name, NOW, force=True)
     assert objects.apply(name, last, told, NOW, read=True)[0] == "same"
-    assert stage.engine.marks.unread(NOW) == []
+    assert stage.engine.marks.list_to_refresh(NOW) == []
 
 
 def test_payload_replaces_only_the_revision_it_was_compared_with(stage: Any, make: Any) -> None:
     objects, name = stage.engine.objects, "subscription:sub_1"
     make.tell("customer.subscription.created", make.subscription())
     seen = objects.load(name)
-    objects.touch(name, NOW)
-    number, _ = objects.begin(name, NOW)
+    objects.request_fan_out(name, NOW)
+    number, _ = objects.begin_read(name, NOW)
     assert objects.apply(name, number, seen.told, NOW, read=False, rev=seen.rev)[0] == "retry"
 
 
@@ -137,7 +137,7 @@ def test_object_unknown_to_stripe_stays_until_its_known_end(stage: Any, make: An
     del stage.stripe.objects["subscription", "sub_1"]
     stage.tell(make.event("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_1"}), NOW)
     assert stage.held("r-1", NOW + 1) == dict.fromkeys(["notebook", "no_ads"], NOW + 12 * DAY)
-    assert stage.engine.marks.counts()["unread"] == 0
+    assert stage.engine.marks.count()["unread"] == 0
 
 
 def test_event_of_an_unknown_object_is_applied_from_its_payload(stage: Any, make: Any) -> None:
@@ -145,7 +145,7 @@ def test_event_of_an_unknown_object_is_applied_from_its_payload(stage: Any, make
     stage.tell(event, NOW)
     entry = stage.engine.ledger.find(event["id"])
     assert (entry.state, entry.why) == ("applied", "from the payload: Stripe does not know it any more")
-    assert stage.engine.marks.counts()["unread"] == 0
+    assert stage.engine.marks.count()["unread"] == 0
 
 
 def test_counter_behind_its_copies_is_raised_and_read_again(stage: Any, make: Any) -> None:

@@ -25,7 +25,7 @@ def test_unassigned_object_is_assigned_when_the_customer_names_a_reader(stage: A
     assert stage.engine.objects.load("subscription:sub_1").owner.reader is None
     make.tell("customer.updated", make.customer(reader="r-7"))
     assert held(stage, "r-7") == BOTH
-    assert stage.readers.customers("r-7") == ["cus_1"]
+    assert stage.readers.list_customers("r-7") == ["cus_1"]
 
 
 def test_deciding_customer_is_read_without_an_event(stage: Any, make: Any) -> None:
@@ -72,9 +72,9 @@ def test_changed_owner_gets_the_source_and_the_old_one_loses_it(stage: Any, make
     make.tell("customer.subscription.created", make.subscription(reader="r-1"))
     make.tell("customer.subscription.updated", make.subscription(reader="r-2"), NOW + 1)
     assert (held(stage, "r-1"), held(stage, "r-2")) == (set(), BOTH)
-    (left,) = stage.readers.everything("r-1")
+    (left,) = stage.readers.load_all("r-1")
     assert left.source is None
-    assert stage.readers.customers("r-1") == []
+    assert stage.readers.list_customers("r-1") == []
     make.tell("customer.subscription.updated", make.subscription(reader="r-1"), NOW + 2)
     assert (held(stage, "r-1"), held(stage, "r-2")) == (BOTH, set())
 
@@ -90,8 +90,8 @@ def test_gift_belongs_to_the_recipient_and_lists_no_customer(stage: Any, make: A
     gift = make.subscription(reader="r-1", metadata={"reader_id": "r-1", "gift_recipient": "r-2"})
     make.tell("customer.subscription.created", gift)
     assert (held(stage, "r-1"), held(stage, "r-2")) == (set(), BOTH)
-    assert stage.readers.customers("r-2") == []
-    (kept,) = stage.readers.hot("r-2")
+    assert stage.readers.list_customers("r-2") == []
+    (kept,) = stage.readers.load_active("r-2")
     assert kept.field == b"f:sub_1"
 
 
@@ -125,9 +125,9 @@ def test_link_of_a_customer_moves_all_its_objects(stage: Any, make: Any, admin: 
     make.tell("checkout.session.completed", make.session(reader="r-1"))
     admin.link("r-2", customer="cus_1", actor=ADMIN, now=NOW)
     assert held(stage, "r-1") == set()
-    assert {kept.field for kept in stage.readers.hot("r-2")} == {b"s:sub_1", b"p:cs_1"}
+    assert {kept.field for kept in stage.readers.load_active("r-2")} == {b"s:sub_1", b"p:cs_1"}
     make.tell("customer.subscription.created", make.subscription("sub_2", reader="r-1"))
-    assert b"s:sub_2" in [kept.field for kept in stage.readers.hot("r-2")]
+    assert b"s:sub_2" in [kept.field for kept in stage.readers.load_active("r-2")]
 
 
 @pytest.mark.parametrize("what", ["subscription", "customer"])
@@ -150,9 +150,9 @@ def test_stripe_does_not_restore_an_erased_reader(stage: Any, make: Any, admin: 
     make.tell("customer.subscription.created", make.subscription(reader="r-1"))
     assert held(stage, "r-1") == set()
     make.tell("customer.subscription.created", make.subscription("sub_2", reader="r-1", created=NOW))
-    assert [kept.field for kept in stage.readers.hot("r-1")] == [b"s:sub_2"]
+    assert [kept.field for kept in stage.readers.load_active("r-1")] == [b"s:sub_2"]
     admin.link("r-1", subscription="sub_1", actor=ADMIN, now=NOW)
-    assert {kept.field for kept in stage.readers.hot("r-1")} == {b"s:sub_1", b"s:sub_2"}
+    assert {kept.field for kept in stage.readers.load_active("r-1")} == {b"s:sub_1", b"s:sub_2"}
 
 
 def test_deleted_customer_ends_its_subscriptions_without_their_events(stage: Any, make: Any) -> None:
@@ -161,7 +161,7 @@ def test_deleted_customer_ends_its_subscriptions_without_their_events(stage: Any
     stage.stripe.away = True
     make.tell("customer.deleted", make.customer(), NOW + 5)
     assert held(stage, "r-1") == set()
-    ends = {kept.source.ended_at for kept in stage.readers.everything("r-1")}
+    ends = {kept.source.ended_at for kept in stage.readers.load_all("r-1")}
     assert ends == {NOW + 5}
 
 

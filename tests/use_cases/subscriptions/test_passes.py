@@ -16,7 +16,7 @@ def held(stage: Any, at: int = NOW + 10) -> Any:
 
 
 def told(stage: Any) -> Any:
-    (kept,) = stage.readers.everything("r-1")
+    (kept,) = stage.readers.load_all("r-1")
     return kept.source
 
 
@@ -39,7 +39,7 @@ def test_earliest_paid_event_counts_in_any_order(stage: Any, make: Any, order: t
     for at in order:
         stage.tell(events[at], NOW + 10)
     assert held(stage) == {"notebook": NOW + 3 + 24 * HOUR}
-    assert len(stage.readers.everything("r-1")) == 1
+    assert len(stage.readers.load_all("r-1")) == 1
 
 
 def test_paid_session_never_becomes_unpaid(stage: Any, make: Any) -> None:
@@ -68,7 +68,7 @@ def test_line_items_stay_known_after_a_webhook_without_them(stage: Any, make: An
 
 def test_setup_session_gives_nothing(stage: Any, make: Any) -> None:
     make.tell("checkout.session.completed", make.session(mode="setup", payment_intent=None), NOW)
-    assert stage.readers.everything("r-1") == []
+    assert stage.readers.load_all("r-1") == []
 
 
 def test_only_a_full_refund_ends_a_pass_and_a_failed_one_restores_it(stage: Any, make: Any) -> None:
@@ -135,7 +135,7 @@ def test_refund_before_its_session_counts(stage: Any, make: Any, come: Any, away
     stage.stripe.away = False
     come(NOW + 100)
     assert held(stage) == {}
-    assert stage.engine.marks.counts()["unread"] == 0
+    assert stage.engine.marks.count()["unread"] == 0
 
 
 def test_refund_finds_a_session_stripe_never_reported(stage: Any, make: Any) -> None:

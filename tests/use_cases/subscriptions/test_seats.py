@@ -29,7 +29,7 @@ def test_assigned_seat_opens_and_removed_seat_locks(stage: Any, make: Any, admin
     given = admin.give_seat("sub_1", "r-5", ADMIN, NOW + 1)
     assert (given.quantity, readers(given.seats), given.seats[0].since) == (2, ["r-5"], NOW + 1)
     assert stage.held("r-5", NOW + 2) == {"notebook": NOW + 12 * DAY}
-    (kept,) = stage.readers.hot("r-5")
+    (kept,) = stage.readers.load_active("r-5")
     assert (kept.field, kept.source.since) == (b"t:sub_1", NOW + 1)
     taken = admin.take_seat("sub_1", "r-5", ADMIN, NOW + 3)
     assert taken.seats == ()
@@ -132,7 +132,7 @@ def test_renewal_reaches_a_thousand_seats_in_time(stage: Any, make: Any, admin: 
     make.tell("customer.subscription.created", group(make, 1_001))
     for number in range(1_000):
         rev = stage.engine.objects.load("subscription:sub_1").rev
-        assert stage.engine.seats.give("subscription:sub_1", rev, 1_001, f"r-{number}", NOW, b"{}") == "given"
+        assert stage.engine.seats.assign("subscription:sub_1", rev, 1_001, f"r-{number}", NOW, b"{}") == "given"
     stage.engine.spread_soon(["subscription:sub_1"], NOW, "test")
     begun = time.monotonic()
     event = make.tell("customer.subscription.updated", group(make, 1_001, end=NOW + 40 * DAY), NOW + 5)

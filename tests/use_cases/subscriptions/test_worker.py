@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.adapters.redis.service_state.coordination import LEADS_FOR, Leader
+from service.adapters.redis.service_state.coordination import LEADS_FOR, LeaderElection
 from service.use_cases.operations.worker import SWEEP_AGAIN, Worker
 from service.use_cases.subscriptions.catch_up import CatchUp
 
@@ -56,7 +56,7 @@ def worker_of(stage: Any, admin: Any, clock: Clock, **options: Any) -> Worker:
         engine,
         admin,
         CatchUp(engine, stage.store),
-        Leader(stage.store, LEADS_FOR),
+        LeaderElection(stage.store, LEADS_FOR),
         settle_audit=lambda: 0,
         clock=clock,
         **options,
@@ -247,19 +247,19 @@ def test_recheck_during_a_stripe_outage_is_repeated(stage: Any, make: Any, come:
 
 def test_source_ended_long_ago_leaves_the_hot_record(stage: Any, make: Any, come: Any) -> None:
     make.tell("checkout.session.completed", make.session())
-    assert len(stage.readers.hot("r-1")) == 1
+    assert len(stage.readers.load_active("r-1")) == 1
     come(NOW + 32 * DAY)
-    assert stage.readers.hot("r-1") == []
-    assert len(stage.readers.everything("r-1")) == 1
+    assert stage.readers.load_active("r-1") == []
+    assert len(stage.readers.load_all("r-1")) == 1
 
 
 def test_unfinished_fan_out_is_completed_by_the_worker(stage: Any, make: Any, come: Any) -> None:
     make.tell("customer.subscription.created", make.subscription())
-    stage.engine.objects.touch("subscription:sub_1", NOW)
+    stage.engine.objects.request_fan_out("subscription:sub_1", NOW)
     come(NOW + 3, everything=False)
-    assert stage.engine.marks.counts()["unspread"] == 1
+    assert stage.engine.marks.count()["unspread"] == 1
     come(NOW + 10, everything=False)
-    assert stage.engine.marks.counts()["unspread"] == 0
+    assert stage.engine.marks.count()["unspread"] == 0
 
 
 def test_process_without_worker_finishes_its_own_events(stage: Any, make: Any) -> None:
@@ -277,16 +277,16 @@ def test_process_without_worker_finishes_its_own_events(stage: Any, make: Any) -
 
 
 def test_only_one_worker_leads_until_it_releases_the_lease(stage: Any) -> None:
-    one, other = Leader(stage.store, LEADS_FOR), Leader(stage.store, LEADS_FOR)
-    assert (one.leads(), other.leads(), one.leads()) == (True, False, True)
-    one.let_go()
-    assert (other.leads(), one.leads()) == (True, False)
+    one, other = LeaderElection(stage.store, LEADS_FOR), LeaderElection(stage.store, LEADS_FOR)
+    assert (one.acquire(), other.acquire(), one.acquire()) == (True, False, True)
+    one.release()
+    assert (other.acquire(), one.acquire()) == (True, False)
 
 
 def test_lease_of_a_dead_leader_expires(stage: Any, until: Any) -> None:
-    dead, other = Leader(stage.store, 0.2), Leader(stage.store, LEADS_FOR)
-    assert dead.leads()
-    assert 0.1 < until(other.leads, 5) < 2
+    dead, other = LeaderElection(stage.store, 0.2), LeaderElection(stage.store, LEADS_FOR)
+    assert dead.acquire()
+    assert 0.1 < until(other.acquire, 5) < 2
 
 
 def test_running_worker_works_until_stopped(stage: Any, make: Any, admin: Any, clock: Clock, until: Any) -> None:
@@ -300,7 +300,7 @@ def test_running_worker_works_until_stopped(stage: Any, make: Any, admin: Any, c
     worker.stop()
     thread.join(10)
     assert not thread.is_alive()
-    assert Leader(stage.store, LEADS_FOR).leads()
+    assert LeaderElection(stage.store, LEADS_FOR).acquire()
 
 
 @pytest.mark.full  # Bids are a second apart.

@@ -24,7 +24,7 @@ from service.adapters.redis.audit.chain import AuditLog
 from service.adapters.redis.client.keys import ADMIN, reader_hash
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.readers.readers import pairs_in
+from service.adapters.redis.readers.readers import field_pairs
 from service.domain.errors import StoreUnavailable
 from service.domain.times import utc
 
@@ -99,7 +99,7 @@ class _Own(threading.local):
         return self._by_tag.pop(tag, [])
 
 
-class Audit:
+class AuditWriter:
     """The chain, and the way of entries into it. Every method raises `StoreUnavailable` where the store is away."""
 
     def __init__(
@@ -119,7 +119,7 @@ class Audit:
         self._clock = clock
         self._own = _Own()
 
-    def packed(self, written: dict[str, Any]) -> bytes:
+    def sign_entry(self, written: dict[str, Any]) -> bytes:
         """An entry as it lies in an outbox: our mark, a blank, the entry."""
         text = chain.pack(written)
         return self._signer().mark(b"outbox:" + text).encode() + b" " + text
@@ -129,11 +129,11 @@ class Audit:
         ours = self._signer().made(b"outbox:" + text, mark.decode("latin-1"))
         return chain.unpack(text) if ours else None
 
-    def intend(self, reader: str) -> None:
+    def announce(self, reader: str) -> None:
         """Puts a reader on the list of outboxes to look into; before the change, so that no entry can be missed."""
-        self.intend_at(reader_hash(reader))
+        self.announce_at(reader_hash(reader))
 
-    def intend_at(self, tag: bytes) -> None:
+    def announce_at(self, tag: bytes) -> None:
         """The same for an outbox by its tag (`keys.ADMIN`: what is about no reader).
 
         Each intention has a name of its own, which only its thread takes off the list again, after the change; or whoever
@@ -143,21 +143,21 @@ class Audit:
         self._own.note(tag, intention)
         self._link.call(self._keys.audit_intents, b"SADD", self._keys.audit_intents, intention)
 
-    def settle(self, reader: str) -> int:
+    def flush(self, reader: str) -> int:
         """Moves a reader's entries to the chain, after a change of hers. Gives how many.
 
         The change stands and is recorded; where the store goes away now, the worker moves the record.
         """
-        return self.settle_soon(reader_hash(reader))
+        return self.flush_quietly(reader_hash(reader))
 
-    def settle_soon(self, tag: bytes) -> int:
+    def flush_quietly(self, tag: bytes) -> int:
         """The same for an outbox by its tag."""
         try:
-            return self.settle_at(tag)
+            return self.flush_outbox(tag)
         except StoreUnavailable:
             return 0
 
-    def settle_all(self) -> int:
+    def flush_all(self) -> int:
         """Moves whatever entries were left behind. Gives how many."""
         intents = self._keys.audit_intents
         found = cast("list[bytes]", self._link.call(intents, b"SMEMBERS", intents))
@@ -168,7 +168,7 @@ class Audit:
             self._link.call(intents, b"SREM", intents, *over)
         return moved
 
-    def settle_at(self, tag: bytes) -> int:
+    def flush_outbox(self, tag: bytes) -> int:
         """Moves the entries of one outbox to the chain, after this thread's own change. Gives how many."""
         moved = self._move(tag)
         own = self._own.take(tag)
@@ -215,7 +215,7 @@ class Audit:
         state = self._log.state()
         end = state.head
         for _ in range(2):
-            records = chain.link(entries, end, self._signer())
+            records = chain.link_records(entries, end, self._signer())
             arguments: list[bytes | int | str] = [state.seq, end.seq, records[-1]["hash"]]
             for record in records:
                 arguments += [record["id"], chain.pack(record)]
@@ -223,17 +223,17 @@ class Audit:
             if verdict != -2:
                 break
             # The head was tampered with. Writing where it points would destroy what proves that.
-            end = self._log.last()
+            end = self._log.newest_head()
         return verdict
 
     def _unseen(self, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        seqs = self._log.seqs(written["id"] for written in entries)
+        seqs = self._log.numbers_of_entries(written["id"] for written in entries)
         return [written for written, seq in zip(entries, seqs, strict=True) if seq is None]
 
     def _index(self, entries: Sequence[dict[str, Any]]) -> None:
         """Notes with each reader which records are about her; before the entry leaves its outbox, so never missed."""
         named = [written for written in entries if written.get("reader") is not None]
-        seqs = self._log.seqs(written["id"] for written in named)
+        seqs = self._log.numbers_of_entries(written["id"] for written in named)
         commands: list[tuple[bytes, tuple[bytes | int | str, ...]]] = []
         for written, seq in zip(named, seqs, strict=True):
             readers = {written["reader"]} | ({written["target"]} if written["action"] == "merge" else set())
@@ -245,31 +245,33 @@ class Audit:
 PUT = load("put_shared")
 
 
-class Registry:
+class AuditedHash:
     """One such hash. Every method raises `StoreUnavailable` where the store is away."""
 
-    def __init__(self, store: Store, audit: Audit, name: str) -> None:
+    def __init__(self, store: Store, audit: AuditWriter, name: str) -> None:
         self._link = store.link
         self._key = store.keys.admin(name)
         self._outbox = store.keys.outbox(ADMIN)
         self._audit = audit
 
-    def all(self) -> dict[str, bytes]:
+    def load_all(self) -> dict[str, bytes]:
         """Everything in it, by field."""
         reply = self._link.call(self._key, b"HGETALL", self._key)
-        return {bytes(field).decode(): bytes(value) for field, value in pairs_in(reply)}
+        return {bytes(field).decode(): bytes(value) for field, value in field_pairs(reply)}
 
-    def get(self, field: str) -> bytes | None:
+    def load(self, field: str) -> bytes | None:
         """One field's value."""
         found: bytes | None = self._link.call(self._key, b"HGET", self._key, field)
         return found
 
-    def put(self, field: str, seen: bytes | None, value: bytes | None, written: dict[str, Any] | None) -> bool:
+    def replace_field(
+        self, field: str, seen: bytes | None, value: bytes | None, written: dict[str, Any] | None
+    ) -> bool:
         """Puts a value where `seen` was (`None`: nothing), with its audit entry. False: it is something else by now."""
         if written is not None:
-            self._audit.intend_at(ADMIN)
-        entry = self._audit.packed(written) if written is not None else b""
+            self._audit.announce_at(ADMIN)
+        entry = self._audit.sign_entry(written) if written is not None else b""
         done = self._link.run(PUT, [self._key, self._outbox], [field, seen or b"", value or b"", entry])
         if done and written is not None:
-            self._audit.settle_soon(ADMIN)
+            self._audit.flush_quietly(ADMIN)
         return bool(done)

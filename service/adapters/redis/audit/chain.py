@@ -2,7 +2,7 @@
 
 A record as it is kept: `{"seq", "id", "at", "actor", "from_ip", "action", "reader", "target", "before", "after", "reason",
 "digest", "prev", "hash"}`. `digest` is an HMAC of the entry's id and of what it says, `hash` one of `seq`, `prev` and
-`digest`. So what an entry says can be erased (its id and every field of `SAYS` null) and the chain still holds; that it was
+`digest`. So what an entry says can be erased (its id and every field of `CONTENT` null) and the chain still holds; that it was
 erased, and not merely emptied, a later record says: a `reader.erase` whose `after.audit` lists the erased seqs as ranges.
 """
 
@@ -21,16 +21,16 @@ from service.adapters.redis.client.store import Store
 START = "0" * 64
 """`prev` of the first record ever."""
 
-SAYS = ("at", "actor", "from_ip", "action", "reader", "target", "before", "after", "reason")
+CONTENT = ("at", "actor", "from_ip", "action", "reader", "target", "before", "after", "reason")
 """What an entry says; `digest` is made from these and the entry's id."""
 
-SHOWN = ("seq", *SAYS, "digest", "prev", "hash")
+PUBLIC_FIELDS = ("seq", *CONTENT, "digest", "prev", "hash")
 """A record as the contract shows it."""
 
-KEPT = ("seq", "id", *SAYS, "digest", "prev", "hash")
+STORED_FIELDS = ("seq", "id", *CONTENT, "digest", "prev", "hash")
 """A record as it is kept, in this order."""
 
-ERASE = "reader.erase"
+ERASE_ACTION = "reader.erase"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,13 @@ class Fault:
     why: str
 
 
-def canonical(record: dict[str, Any]) -> bytes:
+def digest_input(record: dict[str, Any]) -> bytes:
     """What `digest` is made from: id and saying fields, in one order, in one spelling."""
-    values = [record.get(name) for name in ("id", *SAYS)]
+    values = [record.get(name) for name in ("id", *CONTENT)]
     return json.dumps(values, separators=(",", ":"), sort_keys=True).encode()
 
 
-def chained(seq: int, prev: str, digest: str) -> bytes:
+def hash_input(seq: int, prev: str, digest: str) -> bytes:
     """What `hash` is made from."""
     return f"{seq}:{prev}:{digest}".encode()
 
@@ -91,31 +91,31 @@ def unpack(text: bytes | None) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def link(entries: Iterable[dict[str, Any]], head: Head, signer: Signer) -> list[dict[str, Any]]:
+def link_records(entries: Iterable[dict[str, Any]], head: Head, signer: Signer) -> list[dict[str, Any]]:
     """The records that these entries become behind `head`."""
     records, seq, prev = [], head.seq, head.hash
     for written in entries:
         seq += 1
-        record: dict[str, Any] = {"seq": seq, "id": written["id"], **{name: written.get(name) for name in SAYS}}
-        record["digest"] = signer.mark(canonical(record))
+        record: dict[str, Any] = {"seq": seq, "id": written["id"], **{name: written.get(name) for name in CONTENT}}
+        record["digest"] = signer.mark(digest_input(record))
         record["prev"] = prev
-        record["hash"] = prev = signer.mark(chained(seq, prev, record["digest"]))
+        record["hash"] = prev = signer.mark(hash_input(seq, prev, record["digest"]))
         records.append(record)
     return records
 
 
-def blanked(record: dict[str, Any]) -> dict[str, Any]:
+def erase_content(record: dict[str, Any]) -> dict[str, Any]:
     """The record with what it said erased."""
-    return {**record, **dict.fromkeys(("id", *SAYS))}
+    return {**record, **dict.fromkeys(("id", *CONTENT))}
 
 
-def is_blank(record: dict[str, Any]) -> bool:
-    return all(record.get(name) is None for name in ("id", *SAYS))
+def is_erased(record: dict[str, Any]) -> bool:
+    return all(record.get(name) is None for name in ("id", *CONTENT))
 
 
-def shown(seq: int, record: dict[str, Any] | None) -> dict[str, Any]:
+def public_record(seq: int, record: dict[str, Any] | None) -> dict[str, Any]:
     """A record as the contract shows it; one that cannot be read shows its number alone, and `verify` says why."""
-    return {name: (record or {}).get(name) for name in SHOWN} | {"seq": seq}
+    return {name: (record or {}).get(name) for name in PUBLIC_FIELDS} | {"seq": seq}
 
 
 def ranges(seqs: Iterable[int]) -> list[list[int]]:
@@ -147,7 +147,7 @@ class Walk:
         seq = self.seq
         record = unpack(text)
         why = self._wrong(seq, record, missing=text is None)
-        if why is None and record is not None and pack({name: record.get(name) for name in KEPT}) != text:
+        if why is None and record is not None and pack({name: record.get(name) for name in STORED_FIELDS}) != text:
             why = "was changed: it holds what no record of ours holds, or is spelled in another way"
         if why:
             self.faults.append(Fault(seq, why))
@@ -167,20 +167,20 @@ class Walk:
         expected, self.prev = self.prev, mark
         if record.get("seq") != seq or type(record["seq"]) is not int:  # 2.0 and true are equal to numbers, too.
             return f"stands where it does not belong: it says that it is record {record.get('seq')}"
-        if not self.signer.made(chained(seq, prev, digest), mark):
+        if not self.signer.made(hash_input(seq, prev, digest), mark):
             return "was changed, moved or put in: its hash was not made by us (with a secret in PAYWALL_SECRETS)"
         if expected and prev != expected:
             return "does not follow the record before it: something was dropped or put in there"
-        if is_blank(record):
+        if is_erased(record):
             self._blank.append(seq)
             return None
-        if not self.signer.made(canonical(record), digest):
+        if not self.signer.made(digest_input(record), digest):
             return "was changed: what it says is not what was signed"
         self._prove(record)
         return self._again(seq, str(record.get("id")))
 
     def _prove(self, record: dict[str, Any]) -> None:
-        if record["action"] == ERASE:
+        if record["action"] == ERASE_ACTION:
             self._erased += [(first, last) for first, last in (record["after"] or {}).get("audit", [])]
 
     def _again(self, seq: int, entry_id: str) -> str | None:
@@ -199,13 +199,13 @@ def chunks(first: int, last: int, size: int = 500) -> Iterable[Sequence[int]]:
 
 STATE = load("audit_state")
 
-LOOKED_AT = 5_000
+MOST_SEARCHED = 5_000
 """The most records that one page looks through; where a filter leaves few, `next` goes on from there."""
 _BATCH = 100
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ChainState:
     """What the chain says of itself; `records` is how many the store holds. Unproven: `audit_check` proves it."""
 
     head: Head
@@ -216,7 +216,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AuditFilter:
     """Which records: all that is given must hold."""
 
     reader: str | None = None
@@ -228,11 +228,11 @@ class Wanted:
         asked = {"actor": self.actor, "action": self.action, "target": self.target}
         return {name: value for name, value in asked.items() if value is not None}
 
-    def fits(self, record: dict[str, Any]) -> bool:
+    def matches(self, record: dict[str, Any]) -> bool:
         """Whether a record is one of those."""
         return all(record.get(name) == value for name, value in self._asked().items())
 
-    def needles(self) -> list[bytes]:
+    def fragments(self) -> list[bytes]:
         """What stands in every record that fits, as `chain.pack` writes it."""
         return [pack({name: value})[1:-1] for name, value in self._asked().items()]
 
@@ -244,43 +244,45 @@ class AuditLog:
         self._link = store.link
         self._keys = store.keys
 
-    def state(self) -> State:
+    def state(self) -> ChainState:
         """The chain's end, its checkpoint, its length, at one moment."""
         seq, mark, checkpoint, records = self._link.run(STATE, [self._keys.audit_log, self._keys.audit_head], [])
         number = int(seq) if bytes(seq).isdigit() else 0
         head = Head(number, bytes(mark).decode("latin-1") or START)
-        return State(head, bytes(seq), bytes(checkpoint), int(records))
+        return ChainState(head, bytes(seq), bytes(checkpoint), int(records))
 
-    def numbers(self) -> set[int]:
+    def stored_numbers(self) -> set[int]:
         """The numbers of all records that the store holds; for whoever cannot rely on the head. What is none is -1."""
         log = self._keys.audit_log
         found = cast("list[bytes]", self._link.call(log, b"HKEYS", log))
         return {int(name) if name.isdigit() else -1 for name in found}
 
-    def last(self) -> Head:
+    def newest_head(self) -> Head:
         """The end of the chain by its records, whatever the head says."""
-        seq = max(self.numbers(), default=0)
-        (text,) = self.texts([seq])
+        seq = max(self.stored_numbers(), default=0)
+        (text,) = self.load_packed([seq])
         return Head(seq, str((unpack(text) or {}).get("hash", "")))
 
-    def texts(self, seqs: Sequence[int]) -> list[bytes | None]:
+    def load_packed(self, seqs: Sequence[int]) -> list[bytes | None]:
         """Records as they lie in the store; `None` where there is none."""
         log = self._keys.audit_log
         found = self._link.call(log, b"HMGET", log, *seqs) if seqs else []
         return cast("list[bytes | None]", found)
 
-    def records(self, seqs: Sequence[int]) -> list[dict[str, Any]]:
+    def load_records(self, seqs: Sequence[int]) -> list[dict[str, Any]]:
         """Records as the contract shows them, without those that are gone."""
-        texts = self.texts(seqs)
-        return [shown(seq, unpack(text)) for seq, text in zip(seqs, texts, strict=True) if text is not None]
+        texts = self.load_packed(seqs)
+        return [public_record(seq, unpack(text)) for seq, text in zip(seqs, texts, strict=True) if text is not None]
 
-    def page(self, wanted: Wanted, *, limit: int, after: int | None) -> tuple[list[dict[str, Any]], int | None]:
+    def load_page(
+        self, wanted: AuditFilter, *, limit: int, after: int | None
+    ) -> tuple[list[dict[str, Any]], int | None]:
         """Records, newest first, and from which number the next page goes on (`None`: there is no more)."""
         found: list[dict[str, Any]] = []
         looked, last = 0, None
-        needles = wanted.needles()
+        needles = wanted.fragments()
         for seqs in self._downwards(wanted, after):
-            for seq, text in zip(seqs, self.texts(seqs), strict=True):
+            for seq, text in zip(seqs, self.load_packed(seqs), strict=True):
                 if text is None:
                     continue
                 if len(found) == limit:
@@ -288,15 +290,15 @@ class AuditLog:
                 last = seq
                 # A record that does not even hold the words need not be read; five thousand of them take a while.
                 if all(needle in text for needle in needles):
-                    record = shown(seq, unpack(text))
-                    if wanted.fits(record):
+                    record = public_record(seq, unpack(text))
+                    if wanted.matches(record):
                         found.append(record)
             looked += len(seqs)
-            if looked >= LOOKED_AT:
+            if looked >= MOST_SEARCHED:
                 return found, seqs[-1] if seqs[-1] > 1 else None
         return found, None
 
-    def _downwards(self, wanted: Wanted, after: int | None) -> Iterator[Sequence[int]]:
+    def _downwards(self, wanted: AuditFilter, after: int | None) -> Iterator[Sequence[int]]:
         head = self.state().head.seq
         top = head if after is None else min(head, after - 1)
         if wanted.reader is None:
@@ -312,24 +314,24 @@ class AuditLog:
             yield seqs
             top = seqs[-1] - 1
 
-    def of(self, reader: str) -> list[dict[str, Any]]:
+    def list_for_reader(self, reader: str) -> list[dict[str, Any]]:
         """Every record about a reader, oldest first."""
         key = self._keys.audited(reader_hash(reader))
         seqs = [int(seq) for seq in self._link.call(key, b"ZRANGE", key, 0, -1)]
-        return [record for start in range(0, len(seqs), 500) for record in self.records(seqs[start : start + 500])]
+        return [record for start in range(0, len(seqs), 500) for record in self.load_records(seqs[start : start + 500])]
 
-    def everything(self, first: int, last: int) -> Iterator[dict[str, Any]]:
+    def iterate_records(self, first: int, last: int) -> Iterator[dict[str, Any]]:
         """The records of these numbers, oldest first, without those that are gone."""
         for seqs in chunks(first, last):
-            yield from self.records(seqs)
+            yield from self.load_records(seqs)
 
-    def by_entry(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    def find_by_entry(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Records by the ids of their entries, as a reader's history names them; without those no longer known."""
-        seqs = {entry_id: seq for entry_id, seq in zip(ids, self.seqs(ids), strict=True) if seq}
-        found = {record["seq"]: record for record in self.records(list(seqs.values()))}
+        seqs = {entry_id: seq for entry_id, seq in zip(ids, self.numbers_of_entries(ids), strict=True) if seq}
+        found = {record["seq"]: record for record in self.load_records(list(seqs.values()))}
         return {entry_id: found[seq] for entry_id, seq in seqs.items() if seq in found}
 
-    def seqs(self, ids: Iterable[str]) -> list[int | None]:
+    def numbers_of_entries(self, ids: Iterable[str]) -> list[int | None]:
         """The numbers that entries have in the chain; `None`: not there, or not known any more."""
         seen = self._keys.audit_seen
         commands = [(seen, (b"ZSCORE", seen, entry_id.encode())) for entry_id in ids]

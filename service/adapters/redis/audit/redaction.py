@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any
 
 from service.adapters.redis.audit import chain
-from service.adapters.redis.audit.audit import Actor, Audit, audit_entry
+from service.adapters.redis.audit.audit import Actor, AuditWriter, audit_entry
 from service.adapters.redis.audit.chain import AuditLog
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.readers.id_mentions import INSTEAD, word
+from service.adapters.redis.readers.id_mentions import REPLACEMENT, name_pattern
 
 BLANK = load("blank_audit")
 _BATCH = 500
@@ -22,7 +22,7 @@ _BATCH = 500
 class AuditErasure:
     """Erases readers. Every method raises `StoreUnavailable` where the store is away; what was begun may be repeated."""
 
-    def __init__(self, store: Store, audit: Audit, log: AuditLog) -> None:
+    def __init__(self, store: Store, audit: AuditWriter, log: AuditLog) -> None:
         self._link = store.link
         self._keys = store.keys
         self._audit = audit
@@ -36,12 +36,12 @@ class AuditErasure:
         The record that says so comes first, so that a crash leaves none emptied without proof; a repeat empties what is
         left. `counts` go into it: what was erased elsewhere.
         """
-        self._audit.settle_all()
+        self._audit.flush_all()
         seqs = list(self._naming(names))
         after = {**counts, "audit": chain.ranges(seqs)}
-        said = word(names).sub(INSTEAD, reason) if reason else reason
+        said = name_pattern(names).sub(REPLACEMENT, reason) if reason else reason
         written = audit_entry(
-            actor, chain.ERASE, now=now, reader=None, target=None, before=None, after=after, reason=said
+            actor, chain.ERASE_ACTION, now=now, reader=None, target=None, before=None, after=after, reason=said
         )
         self._audit.append([written])
         for start in range(0, len(seqs), _BATCH):
@@ -53,16 +53,16 @@ class AuditErasure:
 
     def _blank(self, seqs: Sequence[int]) -> None:
         arguments: list[bytes | int | str] = []
-        for seq, text in zip(seqs, self._log.texts(seqs), strict=True):
+        for seq, text in zip(seqs, self._log.load_packed(seqs), strict=True):
             if record := chain.unpack(text):
-                arguments += [seq, chain.pack(chain.blanked(record))]
+                arguments += [seq, chain.pack(chain.erase_content(record))]
         self._link.run(BLANK, [self._keys.audit_log], arguments)
 
     def _naming(self, names: Sequence[str]) -> Iterator[int]:
         """Records in which one of the names stands: the whole log is looked through, so that none is missed."""
-        found = partial(_names_one, tuple(names), word(names))
+        found = partial(_names_one, tuple(names), name_pattern(names))
         for seqs in chain.chunks(1, self._log.state().head.seq):
-            for seq, text in zip(seqs, self._log.texts(seqs), strict=True):
+            for seq, text in zip(seqs, self._log.load_packed(seqs), strict=True):
                 if (record := chain.unpack(text)) and found(record):
                     yield seq
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from service.adapters.crypto import Signer
 from service.adapters.redis.audit import chain
-from service.adapters.redis.audit.chain import AuditLog, Fault, Head, State, Walk
+from service.adapters.redis.audit.chain import AuditLog, ChainState, Fault, Head, Walk
 from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
@@ -36,7 +36,7 @@ BEGINNING = Checkpoint(1, chain.START)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ChainVerdict:
     """What a check found. `fault` is `None` where the chain is sound from `checkpoint` to `head`."""
 
     fault: Fault | None
@@ -50,12 +50,12 @@ class Verdict:
 class BrokenChain(Exception):
     """Records that are not sound do not go behind a checkpoint: it would vouch for them. Holds the verdict."""
 
-    def __init__(self, verdict: Verdict) -> None:
+    def __init__(self, verdict: ChainVerdict) -> None:
         super().__init__(f"Record {verdict.fault.seq} {verdict.fault.why}." if verdict.fault else "")
         self.verdict = verdict
 
 
-class AuditCheck:
+class AuditVerifier:
     """Checks the chain, and cuts it. Every method raises `StoreUnavailable` where the store is away."""
 
     def __init__(self, store: Store, log: AuditLog, signer: Callable[[], Signer]) -> None:
@@ -64,19 +64,19 @@ class AuditCheck:
         self._log = log
         self._signer = signer
 
-    def checkpoint(self) -> Checkpoint:
+    def load_checkpoint(self) -> Checkpoint:
         """The checkpoint in force, unproven."""
         return self._opened(self._log.state().checkpoint)[0]
 
-    def verify(self, known: Head | None = None) -> Verdict:
+    def verify(self, known: Head | None = None) -> ChainVerdict:
         """Walks the whole chain. `known` is a head that an export or a listing printed: nothing up to it may be gone."""
         try:
             return self._verdict(known)
         except StoreError:  # The store has no hash there to read from.
             fault = Fault(1, "cannot be read: in the place of the log, or of its head, something else was put")
-            return Verdict(fault, Head(0, chain.START), BEGINNING, 0, 0)
+            return ChainVerdict(fault, Head(0, chain.START), BEGINNING, 0, 0)
 
-    def _verdict(self, known: Head | None) -> Verdict:
+    def _verdict(self, known: Head | None) -> ChainVerdict:
         walked = None
         while walked is None:
             walked = self._walked(self._log.state())
@@ -86,7 +86,7 @@ class AuditCheck:
         if known is not None and (gone := self._known_fault(known, state, checkpoint)):
             faults.append(gone)
         refused = self._link.call(self._keys.audit_refused, b"LLEN", self._keys.audit_refused)
-        return Verdict(
+        return ChainVerdict(
             fault=min(faults, key=lambda found: found.seq, default=None),
             head=state.head,
             checkpoint=checkpoint,
@@ -94,7 +94,7 @@ class AuditCheck:
             refused=int(refused),
         )
 
-    def _walked(self, state: State) -> tuple[Walk, Checkpoint, Fault | None, State] | None:
+    def _walked(self, state: ChainState) -> tuple[Walk, Checkpoint, Fault | None, ChainState] | None:
         """A walk to the end, also when that moves meanwhile; `None` where records went behind a checkpoint meanwhile."""
         checkpoint, fault = self._opened(state.checkpoint)
         walk = Walk(self._signer(), checkpoint.first, checkpoint.prev)
@@ -102,7 +102,7 @@ class AuditCheck:
             # A head that points far beyond what there is would have us walk for ever.
             last = min(state.head.seq, checkpoint.first + state.records)
             for seqs in chain.chunks(walk.seq, last, _BATCH):
-                for text in self._log.texts(seqs):
+                for text in self._log.load_packed(seqs):
                     walk.step(text)
             newer = self._log.state()
             if newer.checkpoint != state.checkpoint:
@@ -126,7 +126,7 @@ class AuditCheck:
             checkpoint.first, "follows a checkpoint that was not made by us: it was changed or put in"
         )
 
-    def _end_fault(self, state: State, walk: Walk, checkpoint: Checkpoint) -> Fault | None:
+    def _end_fault(self, state: ChainState, walk: Walk, checkpoint: Checkpoint) -> Fault | None:
         """What is wrong behind the last record, or with what the head says of it."""
         expected = max(0, state.head.seq - checkpoint.first + 1)
         if state.records > expected or (state.records and not state.head.seq):
@@ -138,8 +138,8 @@ class AuditCheck:
             return Fault(last, "is not the one that the head names: the head was changed")
         return None
 
-    def _beyond(self, state: State, checkpoint: Checkpoint) -> Fault:
-        numbers = self._log.numbers()
+    def _beyond(self, state: ChainState, checkpoint: Checkpoint) -> Fault:
+        numbers = self._log.stored_numbers()
         if -1 in numbers:
             return Fault(state.head.seq + 1, "is followed by something that has no number: it was put in")
         before = [seq for seq in numbers if seq < checkpoint.first]
@@ -151,7 +151,7 @@ class AuditCheck:
             where, "stands behind the end that the head names: it was put in, or the head was changed or dropped"
         )
 
-    def _known_fault(self, known: Head, state: State, checkpoint: Checkpoint) -> Fault | None:
+    def _known_fault(self, known: Head, state: ChainState, checkpoint: Checkpoint) -> Fault | None:
         if known.seq == 0:
             return None
         if known.seq > state.head.seq:
@@ -161,7 +161,7 @@ class AuditCheck:
             if known.seq == checkpoint.first - 1 and known.hash != checkpoint.prev:
                 return Fault(known.seq, "is another one than the head that you gave: the chain was written anew")
             return None
-        (text,) = self._log.texts([known.seq])
+        (text,) = self._log.load_packed([known.seq])
         record = chain.unpack(text)
         if record is not None and record.get("hash") != known.hash:
             return Fault(
@@ -182,7 +182,7 @@ class AuditCheck:
             state = self._log.state()
             checkpoint, _ = self._opened(state.checkpoint)
             seqs = range(checkpoint.first, min(checkpoint.first + _BATCH, state.head.seq))
-            old, prev = _older(self._log.records(seqs), cut)
+            old, prev = _older(self._log.load_records(seqs), cut)
             if not old:
                 return gone
             gone += len(old) * self._set(state.checkpoint, Checkpoint(old[-1] + 1, prev), old, now)

@@ -18,8 +18,8 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from service.adapters.redis.client.errors import EmbeddedStoreError, FolderInUse
-from service.adapters.redis.embedded.folder_lock import Kind, Ownership, in_use, owner_of
-from service.adapters.redis.embedded.valkey import answers, command_line, end_orphan, socket_path, turn_over
+from service.adapters.redis.embedded.folder_lock import FolderLock, Kind, in_use_message, read_owner
+from service.adapters.redis.embedded.valkey import command_line, end_orphan, responds, rotate_log, socket_path
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class EmbeddedStore:
         self.folder = folder.absolute()
         self._kind: Kind = kind
         self._home = self.folder / "store"
-        self.owner = Ownership(self.folder, kind)
+        self.owner = FolderLock(self.folder, kind)
         self._lock = threading.Lock()  # no server is started once the end has begun
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: threading.Thread | None = None
@@ -54,7 +54,7 @@ class EmbeddedStore:
         Comes back when the store answers, or, for a service, after 1.5 s while it still reads its file. Raises
         FolderInUse.
         """
-        self.owner.take(_WAIT[self._kind])
+        self.owner.acquire(_WAIT[self._kind])
         return self.begin()
 
     def begin(self) -> str:
@@ -63,7 +63,7 @@ class EmbeddedStore:
         try:
             self._home.mkdir(mode=0o700, exist_ok=True)
             end_orphan(self._home / "pid")
-            turn_over(self._home / "log")
+            rotate_log(self._home / "log")
             self._socket = socket_path(self._home)
             self._process = self._spawn()
             self._await_answer()
@@ -74,7 +74,7 @@ class EmbeddedStore:
             self.stop()
             raise
         url = f"unix://{quote(self._socket)}"
-        self.owner.announce(url)
+        self.owner.write_owner(url)
         return url
 
     def stop(self) -> None:
@@ -124,7 +124,7 @@ class EmbeddedStore:
         while process is not None and time.monotonic() < deadline:
             if process.poll() is not None:
                 raise EmbeddedStoreError(self._obituary(process.returncode))
-            if answers(self._socket):
+            if responds(self._socket):
                 return
             time.sleep(_POLL)
         if self._kind == "command":
@@ -161,7 +161,7 @@ class EmbeddedStore:
 
 
 @contextmanager
-def joined(folder: Path) -> Iterator[str]:
+def joined_store(folder: Path) -> Iterator[str]:
     """The folder's store for the length of a command: the running `serve`'s, or one of our own.
 
     Yields its address. Waits for another command to finish, and for a `serve` whose store still loads. Raises
@@ -169,13 +169,15 @@ def joined(folder: Path) -> Iterator[str]:
     """
     store = EmbeddedStore(folder, kind="command")
     deadline = time.monotonic() + _WAIT["command"]
-    while not store.owner.try_take():
-        owner = owner_of(store.folder)
-        if owner.kind == "serve" and owner.url and answers(unquote(owner.url.removeprefix("unix://"))):
+    while not store.owner.try_acquire():
+        owner = read_owner(store.folder)
+        if owner.kind == "serve" and owner.url and responds(unquote(owner.url.removeprefix("unix://"))):
             yield owner.url
             return
         if time.monotonic() > deadline:
-            raise FolderInUse(in_use(store.folder, owner) + ", and its store does not answer" * (owner.kind == "serve"))
+            raise FolderInUse(
+                in_use_message(store.folder, owner) + ", and its store does not answer" * (owner.kind == "serve")
+            )
         time.sleep(_POLL)
     try:
         yield store.begin()

@@ -24,7 +24,7 @@ _UNNAMED = 1.0  # seconds that an owner has to write its name after taking the l
 
 
 @dataclass(frozen=True)
-class Owner:
+class FolderOwner:
     """Who holds a folder, as far as it has said: pid 0 while it has not."""
 
     pid: int = 0
@@ -32,7 +32,7 @@ class Owner:
     url: str = ""
 
 
-class Ownership:
+class FolderLock:
     """The lock on a folder, held from `take` until `release` or the end of the process."""
 
     def __init__(self, folder: Path, kind: Kind) -> None:
@@ -40,7 +40,7 @@ class Ownership:
         self.kind = kind
         self._fd = -1
 
-    def try_take(self) -> bool:
+    def try_acquire(self) -> bool:
         """Take the lock if it is free. Raises EmbeddedStoreError where the folder cannot be written."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -57,19 +57,19 @@ class Ownership:
             raise EmbeddedStoreError(f"PAYWALL_DATA: {self.folder} cannot be locked: {error.strerror}") from None
         self._fd = fd
         _HELD.add(self)
-        self.announce("")
+        self.write_owner("")
         return True
 
-    def take(self, seconds: float) -> None:
+    def acquire(self, seconds: float) -> None:
         """Take the lock; wait so long for a command to finish, but not for another `serve`. Raises FolderInUse."""
         begun = time.monotonic()
-        while not self.try_take():
-            owner, waited = owner_of(self.folder), time.monotonic() - begun
+        while not self.try_acquire():
+            owner, waited = read_owner(self.folder), time.monotonic() - begun
             if waited > seconds or owner.kind == "serve" or (not owner.pid and waited > _UNNAMED):
-                raise FolderInUse(in_use(self.folder, owner))
+                raise FolderInUse(in_use_message(self.folder, owner))
             time.sleep(_PAUSE)
 
-    def announce(self, url: str) -> None:
+    def write_owner(self, url: str) -> None:
         """Say in the file who we are and where the store answers. Raises EmbeddedStoreError, as on a full disk."""
         said = json.dumps({"pid": os.getpid(), "kind": self.kind, "url": url}).encode()
         try:
@@ -82,9 +82,9 @@ class Ownership:
         """Let go. Safe to call twice."""
         if self._fd >= 0:
             os.ftruncate(self._fd, 0)
-        self.forget()
+        self.close()
 
-    def forget(self) -> None:
+    def close(self) -> None:
         """Close our copy of the lock; in a forked child that leaves the parent's in force."""
         if self._fd >= 0:
             os.close(self._fd)
@@ -92,28 +92,28 @@ class Ownership:
         _HELD.discard(self)
 
 
-def owner_of(folder: Path) -> Owner:
+def read_owner(folder: Path) -> FolderOwner:
     """What the owner's file says. It holds true only while somebody has the lock."""
     try:
         said = json.loads((folder / "owner").read_bytes())
-        return Owner(int(said["pid"]), str(said["kind"]), str(said["url"]))
+        return FolderOwner(int(said["pid"]), str(said["kind"]), str(said["url"]))
     except (OSError, ValueError, KeyError, TypeError):
-        return Owner()
+        return FolderOwner()
 
 
-def in_use(folder: Path, owner: Owner) -> str:
+def in_use_message(folder: Path, owner: FolderOwner) -> str:
     who = {"serve": "a running `paywall serve`", "command": "a running `paywall` command"}.get(
         owner.kind, "another process"
     )
     return f"PAYWALL_DATA: {folder} is in use by {who}" + (f" (process {owner.pid})" if owner.pid else "")
 
 
-_HELD: weakref.WeakSet[Ownership] = weakref.WeakSet()
+_HELD: weakref.WeakSet[FolderLock] = weakref.WeakSet()
 
 
 def _forked() -> None:
     for held in list(_HELD):
-        held.forget()
+        held.close()
 
 
 os.register_at_fork(after_in_child=_forked)

@@ -67,7 +67,7 @@ def command_line(home: Path, socket_path: str) -> list[str]:
     return command
 
 
-def answers(path: str) -> bool:
+def responds(path: str) -> bool:
     """Whether a store answers PING with PONG on this socket, now; not while it loads."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(0.25)
@@ -130,7 +130,7 @@ def _is_server(pid: int, pidfile: Path) -> bool:
     return os.fsencode(pidfile) in line
 
 
-def turn_over(log: Path) -> None:
+def rotate_log(log: Path) -> None:
     if log.exists() and log.stat().st_size > _LOG_BYTES:
         log.replace(log.with_suffix(".old"))
 

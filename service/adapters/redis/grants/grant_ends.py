@@ -32,7 +32,7 @@ Commands = list[tuple[bytes, tuple[bytes | int | str, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class GrantExpiry:
     """A grant that ends: of what plan (`None`: single features), whose (`None`: only an import knew), until when."""
 
     grant: str
@@ -43,7 +43,7 @@ class Ending:
     import_id: str | None = None
 
 
-class GrantEnds:
+class GrantEndIndex:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
     def __init__(self, store: Store) -> None:
@@ -52,7 +52,7 @@ class GrantEnds:
         self._key = store.keys.grant_ends
         self._about = store.keys.grant_details
 
-    def expect(self, reader: str, grant: Grant) -> None:
+    def announce(self, reader: str, grant: Grant) -> None:
         """This grant is about to be written: whichever of its ends is the earlier stands here meanwhile."""
         if grant.revoked_at is None:
             member = _member(grant, reader_hash(reader))
@@ -63,7 +63,7 @@ class GrantEnds:
                 ]
             )
 
-    def settle(self, reader: str, grant: Grant) -> None:
+    def confirm(self, reader: str, grant: Grant) -> None:
         """This grant was written: its end is this, or it gives nothing more."""
         member = _member(grant, reader_hash(reader))
         if grant.revoked_at is not None:
@@ -71,7 +71,7 @@ class GrantEnds:
         else:
             self._link.call(self._key, b"ZADD", self._key, _score(grant.until), member)
 
-    def imported(self, grants: Iterable[tuple[bytes, Grant]], import_id: str) -> None:
+    def add_imported(self, grants: Iterable[tuple[bytes, Grant]], import_id: str) -> None:
         """An import wrote these, by the readers' hashes. A few at a time: hundreds in one command hold up checks."""
         left = iter(grants)
         while some := list(islice(left, _IMPORTED)):
@@ -102,13 +102,13 @@ class GrantEnds:
         """How many end within this time; what a crash left behind may be among them, until somebody looks."""
         return int(self._link.call(self._key, b"ZCOUNT", self._key, b"(%d" % int(after), int(upto)))
 
-    def ending(self, after: float, upto: float, limit: int) -> list[Ending]:
+    def list_ending(self, after: float, upto: float, limit: int) -> list[GrantExpiry]:
         """The grants that end within this time, the first to end first; each as the reader's record has it now."""
         limits = (b"(%d" % int(after), int(upto), b"BYSCORE", b"LIMIT", 0, limit)
         found = cast("list[bytes]", self._link.call(self._key, b"ZRANGE", self._key, *limits))
         return [e for e in self._checked(found) if e is not None and e.until is not None and after < e.until <= upto]
 
-    def everything(self, now: float) -> Iterator[list[Ending]]:
+    def iterate_active(self, now: float) -> Iterator[list[GrantExpiry]]:
         """All grants that have begun and not ended, a page at a time, as they are listed here; one may come twice."""
         cursor = b"0"
         while True:
@@ -121,7 +121,7 @@ class GrantEnds:
             if cursor == b"0":
                 return
 
-    def tidy(self, now: float) -> int:
+    def prune(self, now: float) -> int:
         """Drops what has ended; grants that were given more time meanwhile stay. Gives how many went."""
         gone = 0
         while True:
@@ -134,7 +134,7 @@ class GrantEnds:
             if len(found) < _A_TIME:
                 return gone
 
-    def forget(self, tag: bytes, grants: Sequence[Grant]) -> None:
+    def remove_reader(self, tag: bytes, grants: Sequence[Grant]) -> None:
         """These grants are a reader's who is erased, by her hash: nothing here names her any more."""
         self._drop([_member(grant, tag) for grant in grants])
 
@@ -144,12 +144,12 @@ class GrantEnds:
                 [(self._key, (b"ZREM", self._key, *members)), (self._about, (b"HDEL", self._about, *members))]
             )
 
-    def _checked(self, members: Sequence[bytes]) -> list[Ending | None]:
+    def _checked(self, members: Sequence[bytes]) -> list[GrantExpiry | None]:
         """The entries as the readers' records have them; mended here where they were left behind."""
         if not members:
             return []
         told = self._link.call(self._about, b"HMGET", self._about, *members)
-        checked: list[Ending | None] = []
+        checked: list[GrantExpiry | None] = []
         gone: list[bytes] = []
         mended: Commands = []
         for member, about, grant in zip(members, told, self._grants(members), strict=True):
@@ -159,7 +159,7 @@ class GrantEnds:
                 continue
             mended.append((self._key, (b"ZADD", self._key, b"XX", _score(grant.until), member)))
             _, _, reader = cast("tuple[Any, Any, str | None]", _decode(about))
-            checked.append(Ending(grant.id, grant.plan, reader, grant.start, grant.until, grant.import_id))
+            checked.append(GrantExpiry(grant.id, grant.plan, reader, grant.start, grant.until, grant.import_id))
         self._drop(gone)
         self._link.pipeline(mended)
         return checked
@@ -191,7 +191,7 @@ def _score(until: int | None) -> bytes:
     return b"+inf" if until is None else b"%d" % until
 
 
-def _ending(member: bytes, about: bytes, score: float) -> Ending:
+def _ending(member: bytes, about: bytes, score: float) -> GrantExpiry:
     plan, start, reader = _decode(about)
     grant = member.partition(b" ")[0].decode()
-    return Ending(grant, plan, reader, start, None if score == float("inf") else int(score))
+    return GrantExpiry(grant, plan, reader, start, None if score == float("inf") else int(score))

@@ -13,9 +13,9 @@ from typing import Any
 
 from service.adapters.identifiers import new_id
 from service.adapters.recent_entitlements import Held, Known
-from service.adapters.redis.audit.audit import Actor, Audit, audit_entry
+from service.adapters.redis.audit.audit import Actor, AuditWriter, audit_entry
 from service.adapters.redis.client.keys import reader_hash
-from service.adapters.redis.readers.readers import Kept, Readers
+from service.adapters.redis.readers.readers import Readers, StoredSource
 from service.domain.catalogue import Catalogue
 from service.domain.decision import resolve_entitlements
 from service.domain.errors import RevokedGrant, StoreUnavailable, UnknownGrant
@@ -24,7 +24,7 @@ from service.domain.times import write_time
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class GrantRequest:
     """What an admin asks for: a plan or features, why, from when, until when (`None`: no end)."""
 
     plan: str | None
@@ -37,16 +37,16 @@ class Wanted:
 class Grants:
     """Gives, changes and revokes grants. Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, readers: Readers, catalogue: Catalogue, audit: Audit, known: Known) -> None:
+    def __init__(self, readers: Readers, catalogue: Catalogue, audit: AuditWriter, known: Known) -> None:
         self._readers = readers
         self._catalogue = catalogue
         self._audit = audit
         self._known = known
 
-    def give(
+    def create(
         self,
         reader: str,
-        wanted: Wanted,
+        wanted: GrantRequest,
         actor: Actor,
         now: float,
         *,
@@ -74,7 +74,7 @@ class Grants:
             reader=reader,
             target=grant.id,
             before=None,
-            after={**described(grant, now), **_confirmed(approval)},
+            after={**describe_grant(grant, now), **_confirmed(approval)},
             reason=wanted.reason,
         )
         outcome = self._write(reader, grant, 1, written, now)
@@ -108,9 +108,9 @@ class Grants:
 
         return self._alter(reader, grant_id, revoked, "grant.revoke", reason, actor, now)
 
-    def of(self, reader: str) -> list[Grant]:
+    def list_for_reader(self, reader: str) -> list[Grant]:
         """All grants of a reader, also those that have ended, newest first."""
-        found = [kept.source for kept in self._readers.everything(reader) if isinstance(kept.source, Grant)]
+        found = [kept.source for kept in self._readers.load_all(reader) if isinstance(kept.source, Grant)]
         return sorted(found, key=lambda grant: (grant.created_at, grant.id), reverse=True)
 
     def _alter(
@@ -128,23 +128,23 @@ class Grants:
             changed = change(grant)
             if changed == grant:
                 return grant
-            before, after = differences(described(grant, now), described(changed, now))
+            before, after = differences(describe_grant(grant, now), describe_grant(changed, now))
             written = audit_entry(
                 actor, action, now=now, reader=reader, target=grant_id, before=before, after=after, reason=reason
             )
             if self._write(reader, changed, kept.number + 1, written, now) is not None:
                 return changed
 
-    def _found(self, reader: str, grant_id: str) -> tuple[Kept, Grant]:
-        kept = self._readers.find(reader, f"g:{grant_id}".encode())
+    def _found(self, reader: str, grant_id: str) -> tuple[StoredSource, Grant]:
+        kept = self._readers.find_source(reader, f"g:{grant_id}".encode())
         if kept is None or not isinstance(kept.source, Grant):
             raise UnknownGrant
         return kept, kept.source
 
     def _write(self, reader: str, grant: Grant, number: int, written: dict[str, Any], now: float) -> Grant | None:
         """Writes a grant with its trace; `None` if somebody else wrote it meanwhile."""
-        self._audit.intend(reader)
-        outcome = self._readers.put(
+        self._audit.announce(reader)
+        outcome = self._readers.write_source(
             reader,
             grant,
             number,
@@ -152,18 +152,18 @@ class Grants:
             ended=grant.revoked_at is not None,
             now=now,
             cause=f"audit:{written['id']}",
-            audit=self._audit.packed(written),
+            audit=self._audit.sign_entry(written),
         )
         if outcome.verdict == "conflict":
             return None
         if _less(outcome.before, grant):
             self._known.look_again(reader_hash(reader), lambda: self._held(reader, now))
         with suppress(StoreUnavailable):  # It is done, and says so; the entry lies beside it, and is moved later.
-            self._audit.settle(reader)
+            self._audit.flush(reader)
         return grant
 
     def _held(self, reader: str, now: float) -> Held:
-        sources = [kept.source for kept in self._readers.hot(reader) if kept.source is not None]
+        sources = [kept.source for kept in self._readers.load_active(reader) if kept.source is not None]
         holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]
         found = resolve_entitlements(holdings, self._catalogue.features, now).by_feature
         return tuple((name, holding.until) for name, holding in found.items())
@@ -177,7 +177,7 @@ def _less(before: Source | None, after: Grant) -> bool:
     return sooner or (after.revoked_at is not None and before.revoked_at is None)
 
 
-def described(grant: Grant, now: float) -> dict[str, Any]:
+def describe_grant(grant: Grant, now: float) -> dict[str, Any]:
     """A grant as the audit tells it; its reason stands in the entry's own field, and so does when it began, unless it waits."""
     what: dict[str, Any] = {"plan": grant.plan} if grant.plan else {"features": list(grant.features)}
     start = {"from": write_time(grant.start)} if grant.start != grant.created_at else {}

@@ -27,7 +27,7 @@ from service.adapters.redis.client.keys import import_tag
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec
-from service.adapters.redis.readers.readers import HISTORY_ENTRIES, pairs_in
+from service.adapters.redis.readers.readers import HISTORY_ENTRIES, field_pairs
 from service.domain.errors import NewerSchema
 
 TURN, STATE, KEEP, PUT = load("import_turn"), load("import_state"), load("import_keep"), load("import_put")
@@ -40,14 +40,14 @@ KEPT_FOR = 400 * 86_400
 
 State = Literal["staged", "applying", "done", "undoing", "undone"]
 Action = Literal["new", "extended", "unchanged", "skipped"]
-TOGETHER = 20
+GRANTS_A_SCRIPT = 20
 """Grants put by one script, in one wait: with more of them checks beside it wait longer, with fewer there are more flushes."""
 COUNTERS = ("new", "extended", "unchanged", "skipped", "taken_back", "left_alone")
 
 _json = msgspec.json.Encoder()
 
 
-class Row(msgspec.Struct, array_like=True):
+class ImportRow(msgspec.Struct, array_like=True):
     """What is to be done, or was done, for one reader."""
 
     tag: str
@@ -60,11 +60,11 @@ class Row(msgspec.Struct, array_like=True):
     reason: str | None = None
 
 
-_rows = msgspec.json.Decoder(list[Row])
+_rows = msgspec.json.Decoder(list[ImportRow])
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class ImportManifest:
     """An import as a whole. `planned` counts what was planned, `counted` what was done; `entry` is its audit entry's id."""
 
     id: str
@@ -82,7 +82,7 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ImportTurn:
     """What there is to do now: the chunk, and until when (the store's milliseconds) it is ours to do."""
 
     state: Literal["applying", "undoing", "busy", "idle"]
@@ -92,7 +92,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Put:
+class GrantWrite:
     """One grant's record to be put in the place of its predecessor."""
 
     tag: bytes
@@ -103,14 +103,14 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class GrantWriteOutcome:
     """What became of a put; `stands` is the record there, or of a merged reader the heir's id."""
 
     verdict: Literal["applied", "conflict", "merged", "erased", "late"]
     stands: bytes
 
 
-class Imports:
+class ImportStore:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
     def __init__(self, store: Store, sealer: Callable[[], Sealer]) -> None:
@@ -121,13 +121,13 @@ class Imports:
 
     # Staging: nothing of it shows.
 
-    def put_chunk(self, import_id: str, chunk: int, rows: Sequence[Row]) -> None:
+    def stage_chunk(self, import_id: str, chunk: int, rows: Sequence[ImportRow]) -> None:
         """Stages a chunk of a new import."""
         key = self._keys.import_rows(import_id)
         sealed = self._sealed(rows)
         self._link.pipeline([(key, (b"HSET", key, chunk, sealed)), (key, (b"EXPIRE", key, STAGED_FOR))])
 
-    def put_manifest(self, manifest: Manifest) -> None:
+    def stage_manifest(self, manifest: ImportManifest) -> None:
         """Stages the whole: the last step before it may be committed."""
         key = self._keys.grant_import(manifest.id)
         said: dict[str, Any] = {
@@ -146,13 +146,13 @@ class Imports:
         # From here on whoever looks for work, or for a reader who is to be erased, finds it.
         self._link.call(self._open, b"SADD", self._open, manifest.id)
 
-    def drop(self, import_id: str) -> None:
+    def discard(self, import_id: str) -> None:
         """Lets go of what was staged and will never be committed."""
         for key in (self._keys.grant_import(import_id), self._keys.import_rows(import_id)):
             self._link.call(key, b"DEL", key)
-        self.close(import_id)
+        self.mark_finished(import_id)
 
-    def note_approval(self, import_id: str, approval: str) -> None:
+    def save_approval(self, import_id: str, approval: str) -> None:
         """Notes what it waits for."""
         key = self._keys.grant_import(import_id)
         self._link.call(key, b"HSET", key, b"approval", approval)
@@ -163,7 +163,7 @@ class Imports:
         """Commits. Gives whether it was done now, and the state before (`None`: unknown)."""
         return self._to("applying", import_id, entry_id, entry)
 
-    def undo(self, import_id: str, entry_id: str, entry: bytes) -> tuple[bool, State | None]:
+    def commit_undo(self, import_id: str, entry_id: str, entry: bytes) -> tuple[bool, State | None]:
         """Commits its undoing, in whatever state it is."""
         self.reopen(import_id)
         return self._to("undoing", import_id, entry_id, entry)
@@ -177,15 +177,15 @@ class Imports:
         done, before = self._link.run(STATE, keys, [state, entry_id, entry, KEPT_FOR])
         return bool(done), cast(Any, before.decode() or None)
 
-    def find(self, import_id: str) -> Manifest | None:
+    def find(self, import_id: str) -> ImportManifest | None:
         """An import; `None` if there is none of that id, or none any more."""
         key = self._keys.grant_import(import_id)
-        said = dict(pairs_in(self._link.call(key, b"HGETALL", key)))
+        said = dict(field_pairs(self._link.call(key, b"HGETALL", key)))
         if b"state" not in said:
             return None
         if int(said[b"schema"]) != SCHEMA:
             raise NewerSchema(f"an import of schema {int(said[b'schema'])}, this service knows {SCHEMA}")
-        return Manifest(
+        return ImportManifest(
             id=import_id,
             state=cast(State, said[b"state"].decode()),
             rows=int(said[b"rows"]),
@@ -200,7 +200,7 @@ class Imports:
             approval=said[b"approval"].decode() if b"approval" in said else None,
         )
 
-    def open_ids(self) -> list[str]:
+    def list_open(self) -> list[str]:
         """Imports that are staged or not finished; among them some that have finished or gone."""
         return sorted(bytes(name).decode() for name in self._link.call(self._open, b"SMEMBERS", self._open))
 
@@ -208,21 +208,21 @@ class Imports:
         """There is something to be done for it again."""
         self._link.call(self._open, b"SADD", self._open, import_id)
 
-    def close(self, import_id: str) -> None:
+    def mark_finished(self, import_id: str) -> None:
         """Nothing is left to be done for it, unless it is undone one day."""
         self._link.call(self._open, b"SREM", self._open, import_id)
 
     # The work.
 
-    def turn(
+    def acquire_turn(
         self,
         import_id: str,
         holder: str,
         lease: float,
         done: tuple[str, int] | None = None,
-        rows: Sequence[Row] | None = None,
+        rows: Sequence[ImportRow] | None = None,
         counted: dict[str, int] | None = None,
-    ) -> Turn:
+    ) -> ImportTurn:
         """Takes or renews the lease and says what to do. `done`: the state and the chunk that were worked on, `rows` that
         chunk as it is to be kept, `counted` what came of it."""
         state, chunk = done or ("", "")
@@ -230,40 +230,42 @@ class Imports:
         sealed = self._sealed(rows) if rows is not None else ""
         arguments: list[bytes | int | str] = [holder, int(lease * 1000), KEPT_FOR, state, chunk, sealed, *counters]
         reply = self._link.run(TURN, [self._keys.grant_import(import_id), self._keys.import_rows(import_id)], arguments)
-        return Turn(cast(Any, reply[0].decode()), int(reply[1]), int(reply[2]), reply[3])
+        return ImportTurn(cast(Any, reply[0].decode()), int(reply[1]), int(reply[2]), reply[3])
 
-    def release(self, import_id: str, holder: str) -> None:
+    def release_turn(self, import_id: str, holder: str) -> None:
         """Gives the lease back early; another may go on at once."""
         key = self._keys.grant_import(import_id)
         if self._link.call(key, b"HGET", key, b"holder") == holder.encode():
             self._link.call(key, b"HDEL", key, b"holder", b"lease")
 
-    def chunk(self, import_id: str, chunk: int) -> list[Row]:
+    def load_chunk(self, import_id: str, chunk: int) -> list[ImportRow]:
         """The rows of a chunk."""
         key = self._keys.import_rows(import_id)
-        return self.rows_in(self._link.call(key, b"HGET", key, chunk))
+        return self.unpack_rows(self._link.call(key, b"HGET", key, chunk))
 
-    def rows_in(self, sealed: bytes | None) -> list[Row]:
+    def unpack_rows(self, sealed: bytes | None) -> list[ImportRow]:
         """The rows in a chunk as it is kept. `StoreError` where it is gone, or was sealed under a secret that is."""
         text = self._sealer().open(bytes(sealed).decode("ascii", "replace")) if sealed else None
         if text is None:
             raise StoreError("a chunk of an import is missing, or was sealed under a secret that is gone")
         return _rows.decode(zlib.decompress(text))
 
-    def keep_chunk(self, import_id: str, holder: str, state: State, chunk: int, rows: Sequence[Row]) -> bool:
+    def rewrite_chunk(self, import_id: str, holder: str, state: State, chunk: int, rows: Sequence[ImportRow]) -> bool:
         """Writes a chunk anew. `False`: it is not ours any more, or in another state."""
         keys = [self._keys.grant_import(import_id), self._keys.import_rows(import_id)]
         return bool(self._link.run(KEEP, keys, [holder, state, chunk, self._sealed(rows)]))
 
-    def put(self, puts: Sequence[Put], turn: Turn, staged_at: int, cause: str, now: float) -> list[Outcome]:
+    def write_grants(
+        self, puts: Sequence[GrantWrite], turn: ImportTurn, staged_at: int, cause: str, now: float
+    ) -> list[GrantWriteOutcome]:
         """Puts grants' records, each by itself; `cause` names the audit entry that brought them."""
         said: list[bytes | int | str] = [source_codec.SCHEMA, int(now), int(now * 1000) % 1000, cause]
         said += [HISTORY_ENTRIES, turn.until_ms, staged_at]
-        parts = [puts[start : start + TOGETHER] for start in range(0, len(puts), TOGETHER)]
+        parts = [puts[start : start + GRANTS_A_SCRIPT] for start in range(0, len(puts), GRANTS_A_SCRIPT)]
         replies = [verdict for part in parts for verdict in self._put(part, said)]
-        return [Outcome(cast(Any, verdict.decode()), stands) for verdict, stands in replies]
+        return [GrantWriteOutcome(cast(Any, verdict.decode()), stands) for verdict, stands in replies]
 
-    def _put(self, puts: Sequence[Put], said: Sequence[bytes | int | str]) -> list[Any]:
+    def _put(self, puts: Sequence[GrantWrite], said: Sequence[bytes | int | str]) -> list[Any]:
         """By one script; of a cluster by one a reader, as they lie in different slots."""
         if self._link.address.kind != "cluster":
             return cast("list[Any]", self._link.run(PUT, *self._asked(puts, said)))
@@ -276,7 +278,7 @@ class Imports:
         return [verdict for reply in replies for verdict in reply]
 
     def _asked(
-        self, puts: Sequence[Put], said: Sequence[bytes | int | str]
+        self, puts: Sequence[GrantWrite], said: Sequence[bytes | int | str]
     ) -> tuple[list[bytes], list[bytes | int | str]]:
         named: list[bytes] = []
         arguments = list(said)
@@ -286,5 +288,5 @@ class Imports:
             arguments += [put.field, put.number, put.record, put.place]
         return named, arguments
 
-    def _sealed(self, rows: Sequence[Row]) -> str:
+    def _sealed(self, rows: Sequence[ImportRow]) -> str:
         return self._sealer().seal(zlib.compress(_json.encode(rows), 1))

@@ -17,8 +17,8 @@ from service.adapters.redis.client.keys import READER_TAG, reader_hash
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.readers.id_mentions import Mentions
-from service.adapters.redis.readers.readers import pairs_in
+from service.adapters.redis.readers.id_mentions import IdMentions
+from service.adapters.redis.readers.readers import field_pairs
 from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.inbox import ref_from
 from service.domain.errors import NewerSchema, StoreUnavailable
@@ -44,12 +44,12 @@ class Eraser:
         self._todo = store.keys.merge("todo")
         self._names = store.keys.merge("names")
 
-    def names(self, tags: Collection[bytes]) -> list[str]:
+    def merged_ids(self, tags: Collection[bytes]) -> list[str]:
         """The ids of those of these readers that were merged into another."""
         (found,) = self._link.read([(self._names, (b"HMGET", self._names, *sorted(tags)))])
         return [name.decode() for name in found if name is not None]
 
-    def merged_into(self, tag: bytes) -> list[bytes]:
+    def merged_tags(self, tag: bytes) -> list[bytes]:
         """The tags of all that were merged into this reader."""
         (tags,) = self._link.read([(self._members, (b"HGET", self._members, tag))])
         return [tags[at : at + READER_TAG] for at in range(0, len(tags or b""), READER_TAG)]
@@ -59,12 +59,12 @@ class Eraser:
     ) -> dict[str, int]:
         """Erases whatever is a reader's, or names her. Gives how many keys, objects, events and reasons there were of it."""
         self._link.call(self._todo, b"HDEL", self._todo, *tags)
-        mentions = Mentions(self._link, names)
+        mentions = IdMentions(self._link, names)
         counts = {"keys": 0, "stripe_objects": 0, "stripe_events": 0, "reasons": 0}
         for page in self._link.scan_nodes(self._keys.shared("{*")):
             for name, number in self._page(page, tags).items():
                 counts[name] += number
-            counts["reasons"] += mentions.clean(*self._wordy(page, tags))
+            counts["reasons"] += mentions.redact(*self._wordy(page, tags))
             step()
         return counts
 
@@ -112,14 +112,14 @@ class Eraser:
     def _naming(self, keys: Sequence[bytes], tags: Collection[bytes], clean: _Clean) -> Iterator[bytes]:
         commands: list[Command] = [(key, (b"HGETALL", key)) for key in keys]
         for key, reply in zip(keys, self._link.read(commands) if commands else [], strict=True):
-            if any(clean(key, field, value, tags) is not None for field, value in pairs_in(reply)):
+            if any(clean(key, field, value, tags) is not None for field, value in field_pairs(reply)):
                 yield key
 
     def _hash(self, key: bytes, tags: Collection[bytes], clean: _Clean) -> int:
         """Cleans a hash field by field; one that somebody writes at the same moment is looked at again."""
         for _ in range(_TRIES):
             (reply,) = self._link.read([(key, (b"HGETALL", key))])
-            due = [(field, value, clean(key, field, value, tags)) for field, value in pairs_in(reply)]
+            due = [(field, value, clean(key, field, value, tags)) for field, value in field_pairs(reply)]
             due = [change for change in due if change[2] is not None]
             if not due:
                 return 1
@@ -133,7 +133,7 @@ class Eraser:
         for key in (self._heirs, self._members, self._names):
             self._link.call(key, b"HDEL", key, *tags, *above)
 
-    def rewrite_files(self) -> bool:
+    def start_file_rewrite(self) -> bool:
         """Has the store write its append-only file anew, so that what was erased is in no file of its either.
 
         `False` where it keeps none, or where we may not; then that is the operator's to do.
@@ -146,7 +146,7 @@ class Eraser:
             return False
         return True
 
-    def await_files(self, patience: float) -> bool:
+    def wait_for_file_rewrite(self, patience: float) -> bool:
         """Waits until the files are written anew; `False` where that takes longer than `patience` (s), or fails.
 
         For whoever ends the store afterwards: a rewrite would end with it, and the old file stay.
@@ -216,7 +216,7 @@ def _without_told(name: str, text: bytes, tags: Collection[bytes]) -> bytes | No
         told = facts_codec.unpack_told(ref_from(name), text)  # type: ignore[arg-type]  # what has a doc is kept, so a Ref
     except (NewerSchema, ValueError):
         return None
-    claims = without(told.claims, lambda reader: _is(reader, tags))
+    claims = without_ids(told.claims, lambda reader: _is(reader, tags))
     if claims == told.claims:
         return None
     return facts_codec.pack_told(replace(told, claims=claims))
@@ -224,7 +224,7 @@ def _without_told(name: str, text: bytes, tags: Collection[bytes]) -> bytes | No
 
 def _claims(row: Any, tags: Collection[bytes]) -> list[Any]:
     claims: Claims = facts_codec.claims_from(row)
-    return [facts_codec.claims_row(without(claims, lambda reader: _is(reader, tags)))]
+    return [facts_codec.claims_row(without_ids(claims, lambda reader: _is(reader, tags)))]
 
 
 def _if_changed(row: list[Any], value: bytes) -> bytes | None:
@@ -236,7 +236,7 @@ Hidden = Callable[[str], bool]
 """Whether a reader's id must not be kept."""
 
 
-class Erased:
+class ErasedReaders:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
     def __init__(self, store: Store) -> None:
@@ -248,22 +248,22 @@ class Erased:
         keys = [self._keys.erased(tag) for tag in tags]
         self._link.pipeline([(key, (b"SET", key, int(now))) for key in keys])
 
-    def moments(self, readers: Iterable[str]) -> dict[str, int]:
+    def erased_at(self, readers: Iterable[str]) -> dict[str, int]:
         """Those of these readers who were erased, and when."""
         asked = list(dict.fromkeys(readers))
         keys = [self._keys.erased(reader_hash(reader)) for reader in asked]
         found = self._link.read([(key, (b"GET", key)) for key in keys]) if keys else []
         return {reader: int(moment) for reader, moment in zip(asked, found, strict=True) if moment}
 
-    def blind(self, told: Told) -> Told:
+    def hide_ids(self, told: Told) -> Told:
         """What Stripe tells, without the ids of readers who were erased after the object was made."""
         named = [name for name in _named(told.claims) if name]
-        erased = self.moments(named) if named else {}
+        erased = self.erased_at(named) if named else {}
         hidden = {reader for reader, moment in erased.items() if told.created <= moment}
-        return replace(told, claims=without(told.claims, hidden.__contains__)) if hidden else told
+        return replace(told, claims=without_ids(told.claims, hidden.__contains__)) if hidden else told
 
 
-def without(claims: Claims, hidden: Hidden) -> Claims:
+def without_ids(claims: Claims, hidden: Hidden) -> Claims:
     """Claims without ids that must not be kept. A gift whose recipient goes is nobody's, not the payer's."""
     recipient_goes = claims.gift_recipient is not None and hidden(claims.gift_recipient)
     return Claims(

@@ -15,8 +15,8 @@ from service.adapters.redis.client.keys import READER_TAG, owner_mark, reader_ha
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters, source_codec
-from service.adapters.redis.readers.readers import ALIAS, Kept, Readers
-from service.adapters.redis.story_passes.passes import Gifts, carry_openings
+from service.adapters.redis.readers.readers import ALIAS, Readers, StoredSource
+from service.adapters.redis.story_passes.passes import GiftAllowances, carry_openings
 from service.domain.catalogue import Catalogue
 
 COMMIT, INHERIT = load("merge_commit"), load("merge_inherit")
@@ -45,7 +45,7 @@ class Merges:
         self._keys = store.keys
         self._readers = readers
         self._catalogue = catalogue
-        self._gifts = Gifts(store)
+        self._gifts = GiftAllowances(store)
         self._heirs = store.keys.merge("heirs")
         self._members = store.keys.merge("members")
         self._todo = store.keys.merge("todo")
@@ -60,7 +60,7 @@ class Merges:
         verdict, _, stays = cast("tuple[bytes, bytes, bytes]", reply)
         return cast(Verdict, verdict.decode()), stays.decode()
 
-    def unfinished(self) -> list[Merge]:
+    def list_unfinished(self) -> list[Merge]:
         """Merges that still have to be rolled forward."""
         (row,) = self._link.read([(self._todo, (b"HGETALL", self._todo))])
         found = []
@@ -70,19 +70,19 @@ class Merges:
             found.append(Merge(gone, heir[READER_TAG:].decode(), audit, at))
         return found
 
-    def finished(self, gone: str) -> None:
+    def mark_finished(self, gone: str) -> None:
         """Nothing is left to be done."""
         self._link.call(self._todo, b"HDEL", self._todo, reader_hash(gone))
 
-    def carry(self, merge: Merge, now: float) -> None:
+    def carry_over(self, merge: Merge, now: float) -> None:
         """Puts all that the one had with the other, under the same numbers: what is newer there stays."""
         for place, kept in self._sources(merge.gone):
             if kept.source is not None:
-                self._readers.put(
+                self._readers.write_source(
                     merge.stays, kept.source, kept.number, rule="higher", ended=place == "past", now=now, cause="merge"
                 )
         self._carry_meters(merge, now)
-        self._gifts.carry(merge.gone, merge.stays)
+        self._gifts.move_to(merge.gone, merge.stays)
         carry_openings(self._store, merge.gone, merge.stays)
 
     def _carry_meters(self, merge: Merge, now: float) -> None:
@@ -104,7 +104,7 @@ class Merges:
         keys = [self._keys.reader(tag), self._keys.outbox(tag)]
         return bool(self._link.run(INHERIT, keys, [inherited, merge.audit]))
 
-    def answer_as(self, merge: Merge) -> None:
+    def redirect(self, merge: Merge) -> None:
         """From now on the one, and whoever was merged into it before, is answered as the other.
 
         Its id is kept for as long as the other's facts are: to export and erase them under all ids they went by.
@@ -115,13 +115,13 @@ class Merges:
             key = self._keys.reader(tags[at : at + READER_TAG])
             self._link.call(key, b"HSET", key, ALIAS, merge.stays)
 
-    def leave(self, merge: Merge, now: float) -> None:
+    def write_tombstones(self, merge: Merge, now: float) -> None:
         """What was carried over by value is the other's alone now; Stripe's objects see to theirs."""
         for _, kept in self._sources(merge.gone):
             if kept.source is not None and kept.field[:1].decode() not in STRIPES:
-                self._readers.leave_tombstone(merge.gone, kept.field, kept.number + 1, now=now, cause="merge")
+                self._readers.write_tombstone(merge.gone, kept.field, kept.number + 1, now=now, cause="merge")
 
-    def stripe_objects(self, reader: str) -> list[str]:
+    def list_stripe_objects(self, reader: str) -> list[str]:
         """The names of Stripe's objects of which this reader holds copies."""
         kinds = {"s": "subscription", "f": "subscription", "t": "subscription", "p": "session", "e": "entitlements"}
         names = []
@@ -131,7 +131,7 @@ class Merges:
                 names.append(f"{kinds[letter]}:{name}")
         return list(dict.fromkeys(names))
 
-    def _sources(self, reader: str) -> list[tuple[str, Kept]]:
+    def _sources(self, reader: str) -> list[tuple[str, StoredSource]]:
         tag = reader_hash(reader)
         hot, past = self._keys.reader(tag), self._keys.past(tag)
         replies: list[Any] = self._link.read([(hot, (b"HGETALL", hot)), (past, (b"HGETALL", past))])
@@ -139,7 +139,7 @@ class Merges:
         for place, row in zip(("reader", "past"), replies, strict=True):
             for field, record in zip(row[::2], row[1::2], strict=True):
                 if field[1:2] == b":":
-                    found.append((place, Kept(field, record, source_codec.decode(field, record))))
+                    found.append((place, StoredSource(field, record, source_codec.decode(field, record))))
         return found
 
     def _field(self, reader: str, field: bytes) -> tuple[bytes, tuple[bytes, ...]]:

@@ -13,11 +13,11 @@ from service.adapters.redis.client.keys import READER_TAG, reader_hash
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec
-from service.adapters.redis.readers.readers import Change, change_in
+from service.adapters.redis.readers.readers import ReaderChange, unpack_change
 from service.domain.sources import Source
 
 
-class Past:
+class ReaderHistory:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
     def __init__(self, store: Store) -> None:
@@ -28,7 +28,7 @@ class Past:
 
     def sources_at(self, reader: str, moment: float) -> list[Source]:
         """The sources as they stood: of each the last change that was known then."""
-        found: dict[bytes, Change] = {}
+        found: dict[bytes, ReaderChange] = {}
         for changes in self._histories(self._family(reader, None)):
             last = {change.field: change for change in changes if change.at <= moment}
             # The one that stays comes first: while a merge is under way both may have it.
@@ -36,7 +36,7 @@ class Past:
         decoded = (source_codec.decode(change.field, change.record or b"") for change in found.values())
         return [source for source in decoded if source is not None]
 
-    def changes(self, reader: str, at: float | None = None) -> list[Change]:
+    def changes(self, reader: str, at: float | None = None) -> list[ReaderChange]:
         """All changes kept, oldest first. `at`: of those who were one with this reader at that moment, until then."""
         family = self._family(reader, at)
         histories = self._histories(family)
@@ -66,10 +66,10 @@ class Past:
             member: edge[:READER_TAG] for member, edge in edges if edge and int(edge[READER_TAG:] or 0) <= at * 1000
         }
 
-    def _histories(self, family: Sequence[bytes]) -> list[list[Change]]:
+    def _histories(self, family: Sequence[bytes]) -> list[list[ReaderChange]]:
         keys = [self._keys.history(tag) for tag in family]
         found = self._link.read([(key, (b"LRANGE", key, b"0", b"-1")) for key in keys])
-        return [[change_in(entry) for entry in cast("list[bytes]", entries)] for entries in found]
+        return [[unpack_change(entry) for entry in cast("list[bytes]", entries)] for entries in found]
 
 
 def _root(tag: bytes, above: dict[bytes, bytes]) -> bytes:
@@ -78,7 +78,7 @@ def _root(tag: bytes, above: dict[bytes, bytes]) -> bytes:
     return tag
 
 
-def _handed_on(change: Change) -> bool:
+def _handed_on(change: ReaderChange) -> bool:
     """Whether it says no more than that a source of the one is the other's since the merge."""
     return change.record is None and change.cause == "merge"
 
@@ -86,19 +86,19 @@ def _handed_on(change: Change) -> bool:
 TRIM = load("trim_history")
 
 
-class Retention:
+class HistoryRetention:
     """Every method raises `StoreUnavailable` where the store is away; what was begun may be repeated."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
         self._keys = store.keys
 
-    def claim(self, seconds: int) -> bool:
+    def acquire_turn(self, seconds: int) -> bool:
         """Whether it is this process's turn: it is somebody's once in so many seconds."""
         key = self._keys.shared("retention")
         return bool(self._link.call(key, b"SET", key, b"1", b"NX", b"EX", seconds))
 
-    def rest(self, seconds: int) -> None:
+    def postpone(self, seconds: int) -> None:
         """It is nobody's turn for so many seconds."""
         key = self._keys.shared("retention")
         self._link.call(key, b"SET", key, b"1", b"EX", seconds)

@@ -15,39 +15,39 @@ import msgspec
 from service.adapters.redis.client.link import Command, Link
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.readers import source_codec
-from service.adapters.redis.readers.readers import pairs_in
+from service.adapters.redis.readers.readers import field_pairs
 from service.domain.errors import NewerSchema
 from service.domain.sources import Grant
 
 FIELD, ITEM = load("erase_field"), load("erase_item")
-INSTEAD = "(erased)"
+REPLACEMENT = "(erased)"
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list).decode
 
 
-def word(names: Sequence[str]) -> re.Pattern[str]:
+def name_pattern(names: Sequence[str]) -> re.Pattern[str]:
     """Finds a name where it stands as a word of its own, so that the reader `7` is not found in every date."""
     return re.compile(r"(?<![\w-])(?:" + "|".join(map(re.escape, names)) + r")(?![\w-])")
 
 
-class Mentions:
+class IdMentions:
     """Takes names out of reasons. Every method raises `StoreUnavailable`; to do it again finishes what was begun."""
 
     def __init__(self, link: Link, names: Sequence[str]) -> None:
         self._link = link
-        self._word = word(names)
+        self._word = name_pattern(names)
         # What JSON spells as it is: most of what is looked through names nobody, and is not taken apart to see that.
         self._plain = [max(re.split(r'["\\\\]', name), key=len).encode() for name in names]
 
-    def clean(self, hashes: Sequence[bytes], lists: Sequence[bytes]) -> int:
+    def redact(self, hashes: Sequence[bytes], lists: Sequence[bytes]) -> int:
         """Cleans readers' records and passes (hashes), and histories (lists). Gives how many reasons there were."""
         commands: list[Command] = [(key, (b"HGETALL", key)) for key in hashes]
         commands += [(key, (b"LRANGE", key, b"0", b"-1")) for key in lists]
         replies = self._link.read(commands) if commands else []
         done = 0
         for key, reply in zip(hashes, replies[: len(hashes)], strict=True):
-            for field, value in pairs_in(reply):
+            for field, value in field_pairs(reply):
                 if (cleaned := self._record(field, value)) is not None:
                     done += self._link.run(FIELD, [key], [field, value, cleaned])
         for key, entries in zip(lists, replies[len(hashes) :], strict=True):
@@ -70,12 +70,12 @@ class Mentions:
         if not isinstance(grant, Grant) or not self._word.search(grant.reason):
             return None
         return source_codec.encode(
-            replace(grant, reason=self._word.sub(INSTEAD, grant.reason)), source_codec.number_of(value)
+            replace(grant, reason=self._word.sub(REPLACEMENT, grant.reason)), source_codec.number_of(value)
         )
 
     def _pass(self, value: bytes) -> bytes | None:
         schema, story, reason, *rest = _decode(value)
-        cleaned = self._word.sub(INSTEAD, reason)
+        cleaned = self._word.sub(REPLACEMENT, reason)
         return None if cleaned == reason else _encode([schema, story, cleaned, *rest])
 
     def _entries(self, entries: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:

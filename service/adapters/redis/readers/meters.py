@@ -29,7 +29,7 @@ _ENTRY = Struct(">8sI")
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class MeterFrame:
     """A policy at a moment, as the scripts want it; worked out once a window, not once a request."""
 
     policy: MeterPolicy
@@ -43,17 +43,17 @@ class Frame:
     """Until when this frame may be used again."""
 
 
-def frame_at(policy: MeterPolicy, now: float) -> Frame:
+def frame_at(policy: MeterPolicy, now: float) -> MeterFrame:
     """The frame of `now`. A rolling one holds for this second only."""
     code, kind = meter_code(policy.name), KIND[policy.window]
     window = window_at(policy, now)
     if policy.rolling:
         second = int(now)
-        return Frame(policy, code, kind, window, second, second + policy.length, second + 1)
-    return Frame(policy, code, kind, window, window.start, window.end, window.end)
+        return MeterFrame(policy, code, kind, window, second, second + policy.length, second + 1)
+    return MeterFrame(policy, code, kind, window, window.start, window.end, window.end)
 
 
-def unpack(frame: Frame, value: bytes | None) -> Tally:
+def unpack(frame: MeterFrame, value: bytes | None) -> Tally:
     """What a stored meter says at the frame's moment. What is of an earlier window, or of another kind, says nothing."""
     if value is None or value[:1] != frame.kind:
         return EMPTY_TALLY
@@ -70,7 +70,7 @@ def unpack(frame: Frame, value: bytes | None) -> Tally:
     return Tally(read, owner if frame.start < stamp + length else None)
 
 
-def pack(frame: Frame, read: Mapping[bytes, int]) -> bytes:
+def pack(frame: MeterFrame, read: Mapping[bytes, int]) -> bytes:
     """Entries as the scripts take them to join."""
     if frame.policy.rolling:
         return b"".join(_ENTRY.pack(mark, at) for mark, at in read.items())
@@ -78,20 +78,20 @@ def pack(frame: Frame, read: Mapping[bytes, int]) -> bytes:
 
 
 def count_for_reader(
-    store: Store, frame: Frame, reader: str, story: str, limit: int, joining: Mapping[bytes, int]
+    store: Store, frame: MeterFrame, reader: str, story: str, limit: int, joining: Mapping[bytes, int]
 ) -> tuple[bool, Tally]:
     """Counts a story for a reader while the limit allows, joining the visitor's. Gives whether it was counted now."""
     key = store.keys.reader_meter(reader_hash(reader), frame.code)
     return _count(store, frame, key, story, limit, pack(frame, joining))
 
 
-def count_for_visitor(store: Store, frame: Frame, visitor: str, story: str, limit: int) -> tuple[bool, Tally]:
+def count_for_visitor(store: Store, frame: MeterFrame, visitor: str, story: str, limit: int) -> tuple[bool, Tally]:
     """Counts a story for a visitor while the limit allows. Gives whether it was counted now, and the meter after."""
     return _count(store, frame, store.keys.visitor_meter(visitor_hash(visitor), frame.code), story, limit, b"")
 
 
 def claim_and_count(
-    store: Store, frame: Frame, visitor: str, reader: str, story: str, limit: int
+    store: Store, frame: MeterFrame, visitor: str, reader: str, story: str, limit: int
 ) -> tuple[bool, Tally]:
     """Claims a visitor that has read nothing for a reader, and counts the reader's story, in one wait.
 
@@ -112,7 +112,7 @@ def claim_and_count(
     return verdict == 1, unpack(frame, value)
 
 
-def _count(store: Store, frame: Frame, key: bytes, story: str, limit: int, joining: bytes) -> tuple[bool, Tally]:
+def _count(store: Store, frame: MeterFrame, key: bytes, story: str, limit: int, joining: bytes) -> tuple[bool, Tally]:
     length = frame.policy.length
     arguments: list[bytes | int | str] = [
         frame.kind,
@@ -127,7 +127,7 @@ def _count(store: Store, frame: Frame, key: bytes, story: str, limit: int, joini
     return verdict == 1, unpack(frame, value)
 
 
-def join_visitor(store: Store, frame: Frame, visitor: str, reader: str) -> Tally | None:
+def join_visitor(store: Store, frame: MeterFrame, visitor: str, reader: str) -> Tally | None:
     """Claims a visitor's stories for a reader: the visitor's meter, or `None` if they have joined another reader.
 
     The claim comes before the union, so that a crash in between loses the reader nothing: the next request finds the

@@ -31,7 +31,7 @@ HISTORY_ENTRIES = 2_000
 ALIAS = b">"
 """Field of a reader that was merged into another: the id it is answered as."""
 
-HEIR_OF = b"<"
+MERGED_MARKS = b"<"
 """Field of a reader that others were merged into: the marks (8 bytes each) that visitors who had joined them carry."""
 
 Rule = Literal["higher", "next"]
@@ -42,7 +42,7 @@ _decoder = msgspec.json.Decoder(list)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredSource:
     """A source as it is kept: the field, the record's bytes, and what they say (`None`: a tombstone)."""
 
     field: bytes
@@ -55,7 +55,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ReaderChange:
     """One entry of a reader's history; `record` is `None` where the source went to another reader."""
 
     at: int
@@ -67,7 +67,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class WriteOutcome:
     """What became of a put. `before` is the source as it stood (`None`: unknown until now)."""
 
     verdict: Literal["applied", "same", "stale", "conflict", "merged"]
@@ -75,64 +75,64 @@ class Outcome:
     before: Source | None
 
 
-class Watch(Protocol):
+class ReaderListener(Protocol):
     """Who keeps figures of what readers hold, told before and after a source is put."""
 
-    def putting(self, reader: str, source: Source) -> None:
+    def before_write(self, reader: str, source: Source) -> None:
         """May raise `StoreUnavailable`: then nothing is put."""
 
-    def put(self, reader: str, source: Source, outcome: Outcome, now: float) -> None:
+    def after_write(self, reader: str, source: Source, outcome: WriteOutcome, now: float) -> None:
         """It stands. Raises nothing for a store that is away."""
 
 
 class Readers:
     """Reads and writes readers' sources. Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, store: Store, watch: Watch | None = None) -> None:
+    def __init__(self, store: Store, listener: ReaderListener | None = None) -> None:
         self._link = store.link
         self.keys = store.keys
-        self._watch = watch
+        self._listener = listener
 
-    def command(self, reader: str) -> Command:
+    def read_command(self, reader: str) -> Command:
         """The command that fetches the hot record; its reply goes to `sources_in`."""
         key = self.keys.reader(reader_hash(reader))
         return key, (b"HGETALL", key)
 
-    def hot(self, reader: str) -> list[Kept]:
+    def load_active(self, reader: str) -> list[StoredSource]:
         """What can still open something for this reader."""
-        return kept_in(self._link.read([self.command(reader)])[0])
+        return stored_sources(self._link.read([self.read_command(reader)])[0])
 
-    def everything(self, reader: str) -> list[Kept]:
+    def load_all(self, reader: str) -> list[StoredSource]:
         """The hot record and the past."""
         past = self.keys.past(reader_hash(reader))
-        hot, ended = self._link.read([self.command(reader), (past, (b"HGETALL", past))])
-        return kept_in(hot) + kept_in(ended)
+        hot, ended = self._link.read([self.read_command(reader), (past, (b"HGETALL", past))])
+        return stored_sources(hot) + stored_sources(ended)
 
-    def find(self, reader: str, field: bytes) -> Kept | None:
+    def find_source(self, reader: str, field: bytes) -> StoredSource | None:
         """One source, wherever it lies."""
         tag = reader_hash(reader)
         hot, past = self.keys.reader(tag), self.keys.past(tag)
         here, ended = self._link.read([(hot, (b"HGET", hot, field)), (past, (b"HGET", past, field))])
         record = here or ended
-        return Kept(field, record, source_codec.decode(field, record)) if record else None
+        return StoredSource(field, record, source_codec.decode(field, record)) if record else None
 
-    def resolve(self, reader: str) -> str:
+    def resolve_merged(self, reader: str) -> str:
         """The reader that this one is answered as: itself, unless it was merged into another."""
         key = self.keys.reader(reader_hash(reader))
         (alias,) = self._link.read([(key, (b"HGET", key, ALIAS))])
         return alias.decode() if alias else reader
 
-    def customers(self, reader: str) -> list[str]:
+    def list_customers(self, reader: str) -> list[str]:
         """Stripe's customers that are this reader's, by id."""
         key = self.keys.customers(reader_hash(reader))
         (found,) = self._link.read([(key, (b"HVALS", key))])
         return sorted({customer.decode() for value in found if (customer := value.partition(b" ")[2])})
 
-    def history(self, reader: str) -> list[Change]:
+    def load_history(self, reader: str) -> list[ReaderChange]:
         """All changes kept, oldest first."""
         key = self.keys.history(reader_hash(reader))
         (entries,) = self._link.read([(key, (b"LRANGE", key, b"0", b"-1"))])
-        return [change_in(entry) for entry in cast("list[bytes]", entries)]
+        return [unpack_change(entry) for entry in cast("list[bytes]", entries)]
 
     def erased_at(self, *readers: str) -> float | None:
         """When one of these readers was erased last; `None` if never."""
@@ -140,7 +140,7 @@ class Readers:
         found = self._link.read([(key, (b"GET", key)) for key in keys])
         return max((float(moment) for moment in found if moment is not None), default=None)
 
-    def put(
+    def write_source(
         self,
         reader: str,
         source: Source,
@@ -151,21 +151,21 @@ class Readers:
         now: float,
         cause: str,
         audit: bytes = b"",
-    ) -> Outcome:
+    ) -> WriteOutcome:
         """Puts a source in one step with its history and its audit entry.
 
         `rule` `higher` takes any number above the one that stands, `next` only its successor. `ended` sources lie in the
         past. `cause` names the event or the audit entry that brought the change.
         """
         field, record = source_codec.field_of(source), source_codec.encode(source, number)
-        if self._watch is not None:
-            self._watch.putting(reader, source)
+        if self._listener is not None:
+            self._listener.before_write(reader, source)
         outcome = self._put(reader, field, number, rule, ended, record, now, cause, audit)
-        if self._watch is not None:
-            self._watch.put(reader, source, outcome, now)
+        if self._listener is not None:
+            self._listener.after_write(reader, source, outcome, now)
         return outcome
 
-    def leave_tombstone(self, reader: str, field: bytes, number: int, *, now: float, cause: str) -> Outcome:
+    def write_tombstone(self, reader: str, field: bytes, number: int, *, now: float, cause: str) -> WriteOutcome:
         """Marks a source as another reader's, so that a late write cannot bring it back here."""
         return self._put(reader, field, number, "higher", True, source_codec.tombstone(number), now, cause, b"")
 
@@ -180,17 +180,17 @@ class Readers:
         now: float,
         cause: str,
         audit: bytes,
-    ) -> Outcome:
+    ) -> WriteOutcome:
         tag = reader_hash(reader)
         keys = [self.keys.reader(tag), self.keys.past(tag), self.keys.history(tag), self.keys.outbox(tag)]
-        entry = history_entry(now, field, record, cause)
+        entry = pack_change(now, field, record, cause)
         place = b"past" if ended else b"reader"
         arguments: list[bytes | int | str] = [field, number, rule, place, record, entry, audit, HISTORY_ENTRIES]
         verdict, stands, before = cast("tuple[bytes, int, bytes]", self._link.run(PUT, keys, arguments))
         if verdict == b"merged":
             return self._put_with_heir(before.decode(), field, number, rule, ended, record, now, cause, audit)
         known = source_codec.decode(field, before) if before else None
-        return Outcome(cast(Any, verdict.decode()), stands, known)
+        return WriteOutcome(cast(Any, verdict.decode()), stands, known)
 
     def _put_with_heir(
         self,
@@ -203,58 +203,58 @@ class Readers:
         now: float,
         cause: str,
         audit: bytes,
-    ) -> Outcome:
+    ) -> WriteOutcome:
         """The reader was merged into another meanwhile. What an admin gives goes there; Stripe's has to be settled anew."""
         if rule == "higher":
-            return Outcome("merged", number, None)
+            return WriteOutcome("merged", number, None)
         intention = b"%b:heir:%d" % (reader_hash(heir), int(now))
         self._link.call(self.keys.audit_intents, b"SADD", self.keys.audit_intents, intention)
         return self._put(heir, field, number, rule, ended, record, now, cause, audit)
 
 
-def history_entry(now: float, field: bytes, record: bytes, cause: str) -> bytes:
+def pack_change(now: float, field: bytes, record: bytes, cause: str) -> bytes:
     """An entry of the history, in whole seconds; a tombstone's record is null."""
     text = None if len(_decoder.decode(record)) == 2 else record.decode()
     return _encoder.encode([source_codec.SCHEMA, int(now), field.decode(), text, cause, int(now * 1000) % 1000])
 
 
-def change_in(entry: bytes) -> Change:
+def unpack_change(entry: bytes) -> ReaderChange:
     """An entry of a history, read. `NewerSchema` if a newer service wrote it."""
     schema, at, field, record, cause, ms = _decoder.decode(entry)
     if schema != source_codec.SCHEMA:
         raise NewerSchema(f"a history entry of schema {schema}, this service knows {source_codec.SCHEMA}")
     kept = record.encode() if record is not None else None
-    return Change(at, field.encode(), kept, cause, at + ms / 1000)
+    return ReaderChange(at, field.encode(), kept, cause, at + ms / 1000)
 
 
-def pairs_in(reply: Any) -> Iterable[tuple[bytes, bytes]]:
+def field_pairs(reply: Any) -> Iterable[tuple[bytes, bytes]]:
     """Fields and values of an HGETALL reply, whichever protocol it came by."""
     if isinstance(reply, Mapping):
         return reply.items()
     return zip(reply[::2], reply[1::2], strict=True)
 
 
-def kept_in(reply: Any) -> list[Kept]:
+def stored_sources(reply: Any) -> list[StoredSource]:
     """The sources in an HGETALL reply; fields that are no sources are left out."""
     found = []
-    for field, record in pairs_in(reply):
+    for field, record in field_pairs(reply):
         if field[1:2] == b":":
-            found.append(Kept(field, record, source_codec.decode(field, record)))
+            found.append(StoredSource(field, record, source_codec.decode(field, record)))
     return found
 
 
-def alias_in(reply: Any) -> str | None:
+def merged_into(reply: Any) -> str | None:
     """The reader that this one was merged into, of an HGETALL reply of its hot record."""
-    for field, value in pairs_in(reply):
+    for field, value in field_pairs(reply):
         if field == ALIAS:
             return value.decode()
     return None
 
 
-def marks_in(reply: Any) -> tuple[bytes, ...]:
+def merged_marks(reply: Any) -> tuple[bytes, ...]:
     """The marks of those merged into this reader, of an HGETALL reply of its hot record."""
-    for field, value in pairs_in(reply):
-        if field == HEIR_OF:
+    for field, value in field_pairs(reply):
+        if field == MERGED_MARKS:
             return tuple(value[at : at + 8] for at in range(0, len(value), 8))
     return ()
 
@@ -273,7 +273,7 @@ class HoldingsCache:
         """The holdings of an HGETALL reply of a hot record."""
         found: list[Holding] = []
         known = self._known
-        for pair in pairs_in(reply):
+        for pair in field_pairs(reply):
             holdings = known.get(pair)
             if holdings is None:
                 holdings = self._work_out(pair)
@@ -293,19 +293,19 @@ class HoldingsCache:
 PUT_CUSTOMER = load("put_customer")
 
 
-class Customers:
+class ReaderCustomers:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
         self._keys = store.keys
 
-    def put(self, reader: str, name: str, number: int, customer: str | None) -> None:
+    def write_customer(self, reader: str, name: str, number: int, customer: str | None) -> None:
         """The object `name`, of this customer, is the reader's; `None`: it is no more."""
         key = self._keys.customers(reader_hash(reader))
         self._link.run(PUT_CUSTOMER, [key], [name, number, customer or ""])
 
-    def objects(self, reader: str) -> list[str]:
+    def list_objects(self, reader: str) -> list[str]:
         """The names of all objects that are or were the reader's; `Readers.customers` has the customers."""
         key = self._keys.customers(reader_hash(reader))
         (row,) = self._link.read([(key, (b"HKEYS", key))])

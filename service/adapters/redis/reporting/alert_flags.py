@@ -18,19 +18,19 @@ import msgspec
 
 from service.adapters.redis.client.keys import PARTITIONS
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.readers.readers import pairs_in
+from service.adapters.redis.readers.readers import field_pairs
 
 MOST_PRICES = 200
 MOST_OWNERLESS = 10_000
 
-Flagged = Literal["drift", "event_gap", "clock", "caught_up", "mended"]
+FlagName = Literal["drift", "event_gap", "clock", "caught_up", "mended"]
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list).decode
 
 
 @dataclass(frozen=True, slots=True)
-class Bought:
+class UnknownPrice:
     """A price that was bought and that no plan had then; `name` is an object that it was met with in."""
 
     price: str
@@ -40,7 +40,7 @@ class Bought:
 
 
 @dataclass(frozen=True, slots=True)
-class Flag:
+class AlertFlag:
     """Something that was noted: when (epoch seconds), how much, and what is known of it."""
 
     at: int
@@ -48,14 +48,14 @@ class Flag:
     detail: str
 
 
-class AttentionStore:
+class AlertStore:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
         self._keys = store.keys
 
-    def note_price(self, bought: Bought, now: float) -> None:
+    def add_price(self, bought: UnknownPrice, now: float) -> None:
         """A price was met with that no plan has."""
         prices, names, what = self._keys.alert("prices"), self._keys.alert("bought"), _what(bought)
         self._link.pipeline(
@@ -65,16 +65,16 @@ class AttentionStore:
             ]
         )
 
-    def prices(self) -> list[Bought]:
+    def list_prices(self) -> list[UnknownPrice]:
         """The prices noted, the latest first."""
         prices, names = self._keys.alert("prices"), self._keys.alert("bought")
         listed, known = self._link.read(
             [(prices, (b"ZRANGE", prices, b"0", b"-1", b"REV")), (names, (b"HGETALL", names))]
         )
-        found = dict(pairs_in(known))
+        found = dict(field_pairs(known))
         return [_bought(what, bytes(found.get(what, b"")).decode()) for what in listed]
 
-    def drop_prices(self, gone: Sequence[Bought]) -> None:
+    def remove_prices(self, gone: Sequence[UnknownPrice]) -> None:
         """These are some plan's by now."""
         if gone:
             prices, names, what = (
@@ -84,12 +84,12 @@ class AttentionStore:
             )
             self._link.pipeline([(prices, (b"ZREM", prices, *what)), (names, (b"HDEL", names, *what))])
 
-    def note_ownerless(self, name: str, now: float) -> None:
+    def add_unassigned(self, name: str, now: float) -> None:
         """A paid object is nobody's."""
         key = self._keys.alert("ownerless")
         self._link.call(key, b"ZADD", key, b"NX", int(now), name)
 
-    def ownerless(self, limit: int) -> tuple[int, list[str]]:
+    def list_unassigned(self, limit: int) -> tuple[int, list[str]]:
         """How many there may be, and the names of the latest."""
         key = self._keys.alert("ownerless")
         count, names = self._link.read(
@@ -97,7 +97,7 @@ class AttentionStore:
         )
         return int(count), [bytes(name).decode() for name in names]
 
-    def all_ownerless(self) -> Iterator[list[str]]:
+    def iterate_unassigned(self) -> Iterator[list[str]]:
         """The names of all, some at a time; one may come twice."""
         key, cursor = self._keys.alert("ownerless"), b"0"
         while True:
@@ -106,13 +106,13 @@ class AttentionStore:
             if cursor == b"0":
                 return
 
-    def drop_ownerless(self, names: Sequence[str]) -> None:
+    def remove_unassigned(self, names: Sequence[str]) -> None:
         """These have an owner by now, or are over."""
         if names:
             key = self._keys.alert("ownerless")
             self._link.call(key, b"ZREM", key, *names)
 
-    def tidy(self) -> None:
+    def trim(self) -> None:
         """Keeps both bounded; the oldest go."""
         prices, names, ownerless = self._keys.alert("prices"), self._keys.alert("bought"), self._keys.alert("ownerless")
         old = self._link.call(prices, b"ZRANGE", prices, 0, -MOST_PRICES - 1)
@@ -120,23 +120,23 @@ class AttentionStore:
             self._link.pipeline([(prices, (b"ZREM", prices, *old)), (names, (b"HDEL", names, *old))])
         self._link.call(ownerless, b"ZREMRANGEBYRANK", ownerless, 0, -MOST_OWNERLESS - 1)
 
-    def raise_flag(self, what: Flagged, count: int, detail: str, now: float) -> None:
+    def raise_flag(self, what: FlagName, count: int, detail: str, now: float) -> None:
         """Notes something of which there is one."""
         key = self._keys.alert("flags")
         self._link.call(key, b"HSET", key, what, _encode([int(now), count, detail]))
 
-    def lower_flag(self, what: Flagged) -> None:
+    def clear_flag(self, what: FlagName) -> None:
         """It is over."""
         key = self._keys.alert("flags")
         self._link.call(key, b"HDEL", key, what)
 
-    def flags(self) -> dict[str, Flag]:
+    def load_flags(self) -> dict[str, AlertFlag]:
         """Whatever is noted, by what it is."""
         key = self._keys.alert("flags")
         reply = self._link.call(key, b"HGETALL", key)
-        return {bytes(what).decode(): Flag(*_decode(value)) for what, value in pairs_in(reply)}
+        return {bytes(what).decode(): AlertFlag(*_decode(value)) for what, value in field_pairs(reply)}
 
-    def dead_letters(self, limit: int) -> tuple[int, list[tuple[str, float]]]:
+    def list_dead_events(self, limit: int) -> tuple[int, list[tuple[str, float]]]:
         """How many events were given up, and the latest of them with the moment (epoch seconds)."""
         keys = [self._keys.dead_events(place) for place in range(PARTITIONS)]
         part = (b"0", b"%d" % (limit - 1), b"REV", b"WITHSCORES")
@@ -150,10 +150,10 @@ def _both(key: bytes, part: tuple[bytes, ...]) -> list[tuple[bytes, ...]]:
     return [(b"ZCARD", key), (b"ZRANGE", key, *part)]
 
 
-def _what(bought: Bought) -> bytes:
+def _what(bought: UnknownPrice) -> bytes:
     return _encode([bought.price, bought.lookup_key, bought.product])
 
 
-def _bought(what: bytes, name: str) -> Bought:
+def _bought(what: bytes, name: str) -> UnknownPrice:
     price, lookup_key, product = _decode(what)
-    return Bought(price, lookup_key, product, name)
+    return UnknownPrice(price, lookup_key, product, name)

@@ -21,12 +21,12 @@ import msgspec
 
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.readers.readers import pairs_in
+from service.adapters.redis.readers.readers import field_pairs
 
 ADD = load("activity_add")
 
 DAYS_KEPT, HOURS_KEPT = 40, 50
-WITHIN = 7 * 86_400
+UPSELL_WINDOW = 7 * 86_400
 """Seconds after an upsell box within which a subscription counts as begun after it."""
 MOST_READERS = 200_000
 """Readers remembered as having seen the box, some 20 MB; with more, the oldest go."""
@@ -36,7 +36,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
+class UsageBucket:
     """Where something is counted: the day in the site's zone, and the hour since the epoch."""
 
     day: date
@@ -44,23 +44,23 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class UsageBatch:
     """What a process tells in one step: counts by bucket, readers shown the box and when, readers who subscribed and when."""
 
     number: int
-    counts: Mapping[Bucket, Mapping[str, int]]
+    counts: Mapping[UsageBucket, Mapping[str, int]]
     shown: Sequence[tuple[bytes, int]] = ()
     begun: Sequence[tuple[bytes, int]] = ()
 
 
-class ActivityStore:
+class UsageStore:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
         self._keys = store.keys
 
-    def add(self, process: str, part: Part, today: date, now: float) -> bool:
+    def add_batch(self, process: str, part: UsageBatch, today: date, now: float) -> bool:
         """Adds a part; `False`: it was added before."""
         days, hours = dict[date, dict[str, int]](), dict[int, Mapping[str, int]]()
         for bucket, counts in part.counts.items():
@@ -83,17 +83,24 @@ class ActivityStore:
             self._day(today),
             *(key for key, _ in added),
         ]
-        arguments: list[bytes | int | str] = [part.number, _MARK_KEPT, int(now), WITHIN, MOST_READERS, _encode(told)]
+        arguments: list[bytes | int | str] = [
+            part.number,
+            _MARK_KEPT,
+            int(now),
+            UPSELL_WINDOW,
+            MOST_READERS,
+            _encode(told),
+        ]
         return bool(self._link.run(ADD, keys, arguments))
 
-    def put_gauge(self, name: str, values: Mapping[str, int], bucket: Bucket, now: float) -> None:
+    def write_gauge(self, name: str, values: Mapping[str, int], bucket: UsageBucket, now: float) -> None:
         """How many there are of each now; of a day and of an hour the last ones stay."""
         wanted = {f"{name}:{kind}".encode(): b"%d" % number for kind, number in values.items()}
         for key, forget in [
             (self._day(bucket.day), int(now) + DAYS_KEPT * 86_400),
             (self._hour(bucket.hour), (bucket.hour + HOURS_KEPT) * 3_600),
         ]:
-            known = [bytes(field) for field, _ in pairs_in(self._link.call(key, b"HGETALL", key))]
+            known = [bytes(field) for field, _ in field_pairs(self._link.call(key, b"HGETALL", key))]
             gone = [field for field in known if field.startswith(name.encode() + b":") and field not in wanted]
             commands: list[tuple[bytes, tuple[bytes | int | str, ...]]] = []
             if wanted:
@@ -103,21 +110,21 @@ class ActivityStore:
             commands.append((key, (b"EXPIREAT", key, forget)))
             self._link.pipeline(commands)
 
-    def days(self, days: Sequence[date]) -> list[dict[str, int]]:
+    def load_days(self, days: Sequence[date]) -> list[dict[str, int]]:
         """The fields of these days, in their order."""
         return self._read([self._day(day) for day in days])
 
-    def hours(self, hours: Sequence[int]) -> list[dict[str, int]]:
+    def load_hours(self, hours: Sequence[int]) -> list[dict[str, int]]:
         """The fields of these hours, in their order."""
         return self._read([self._hour(hour) for hour in hours])
 
-    def forget(self, tag: bytes) -> None:
+    def forget_reader(self, tag: bytes) -> None:
         """A reader is erased: that she saw the upsell box is forgotten."""
         self._link.call(self._keys.usage("upsold"), b"ZREM", self._keys.usage("upsold"), tag)
 
     def _read(self, keys: Sequence[bytes]) -> list[dict[str, int]]:
         replies: list[Any] = self._link.read([(key, (b"HGETALL", key)) for key in keys]) if keys else []
-        return [{bytes(field).decode(): int(value) for field, value in pairs_in(reply)} for reply in replies]
+        return [{bytes(field).decode(): int(value) for field, value in field_pairs(reply)} for reply in replies]
 
     def _day(self, day: date) -> bytes:
         return self._keys.usage(f"d:{day.isoformat()}")

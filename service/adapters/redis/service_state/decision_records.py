@@ -1,6 +1,6 @@
 """The policies by which decisions were made, by revision, so that a decision can be told in the words of its own policy.
 
-Kept once a revision, not once a decision: `[1, last used, document]`. The document is the whole policy, as `document_of`
+Kept once a revision, not once a decision: `[1, last used, document]`. The document is the whole policy, as `policy_document`
 writes it; what is read of it again are the tiers, the order of the features, and what says until when sources hold.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.readers.readers import pairs_in
+from service.adapters.redis.readers.readers import field_pairs
 from service.domain.catalogue import Catalogue, Plan, Tier
 
 SCHEMA = 1
@@ -24,7 +24,7 @@ _decode = msgspec.json.Decoder(list).decode
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class RecordedPolicy:
     """Of a policy, what a decision is told by."""
 
     features: tuple[str, ...]
@@ -37,12 +37,12 @@ class Policy:
         return replace(catalogue, features=dict.fromkeys(self.features, ""), plans=self.plans, leeway=self.leeway)
 
 
-def policy_of(catalogue: Catalogue) -> Policy:
+def recorded_policy(catalogue: Catalogue) -> RecordedPolicy:
     """Of the policy in force."""
-    return Policy(tuple(catalogue.features), catalogue.tiers, catalogue.plans, catalogue.leeway)
+    return RecordedPolicy(tuple(catalogue.features), catalogue.tiers, catalogue.plans, catalogue.leeway)
 
 
-def document_of(catalogue: Catalogue) -> dict[str, Any]:
+def policy_document(catalogue: Catalogue) -> dict[str, Any]:
     """A policy as plain data: what `paywall.toml` meant."""
     names = ("plans", "tiers", "meters", "offers")
     return {
@@ -61,20 +61,20 @@ def _plain(value: Any) -> dict[str, Any]:
     return {name: part if name != "zone" else str(part) for name, part in asdict(value).items()}
 
 
-class Policies:
+class PolicyStore:
     """Keeps them. Every method raises `StoreUnavailable` where the store is away."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
         self._key = store.keys.shared("policies")
-        self._known: dict[str, Policy] = {}
+        self._known: dict[str, RecordedPolicy] = {}
 
-    def keep(self, catalogue: Catalogue, now: float) -> None:
+    def save(self, catalogue: Catalogue, now: float) -> None:
         """Keeps the policy in force, and that it is in use."""
-        record = _encode([SCHEMA, int(now), document_of(catalogue)])
+        record = _encode([SCHEMA, int(now), policy_document(catalogue)])
         self._link.call(self._key, b"HSET", self._key, catalogue.revision, record)
 
-    def find(self, revision: str) -> Policy | None:
+    def find(self, revision: str) -> RecordedPolicy | None:
         """The policy of a revision; `None` if it was never kept, or is gone."""
         if revision not in self._known:
             kept = self._link.call(self._key, b"HGET", self._key, revision)
@@ -89,19 +89,19 @@ class Policies:
             }
             plans = msgspec.convert(document["plans"], dict[str, Plan])
             features = tuple(name for name, _ in document["features"])
-            self._known[revision] = Policy(features, tiers, plans, document["stripe"]["leeway"])
+            self._known[revision] = RecordedPolicy(features, tiers, plans, document["stripe"]["leeway"])
         return self._known[revision]
 
-    def tidy(self, before: float) -> int:
+    def prune(self, before: float) -> int:
         """Drops policies that nobody has used since. Gives how many."""
-        kept = pairs_in(self._link.call(self._key, b"HGETALL", self._key))
+        kept = field_pairs(self._link.call(self._key, b"HGETALL", self._key))
         old = [revision for revision, record in kept if _decode(record)[1] < before]
         if old:
             self._link.call(self._key, b"HDEL", self._key, *old)
         return len(old)
 
 
-class Spill:
+class DecisionOverflow:
     """Keeps sealed texts by a random name."""
 
     def __init__(self, store: Store, seconds: int) -> None:
@@ -109,14 +109,14 @@ class Spill:
         self._keys = store.keys
         self._seconds = seconds
 
-    def put(self, sealed: str) -> str:
+    def save(self, sealed: str) -> str:
         """Keeps a text and gives its name."""
         name = urandom(12).hex()
         key = self._keys.shared(f"decision:{name}")
         self._link.call(key, b"SET", key, sealed, b"EX", self._seconds)
         return name
 
-    def get(self, name: str) -> str | None:
+    def load(self, name: str) -> str | None:
         """The text of a name; `None` when it is gone."""
         key = self._keys.shared(f"decision:{name}")
         kept = self._link.call(key, b"GET", key)

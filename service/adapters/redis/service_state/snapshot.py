@@ -16,13 +16,13 @@ from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.keys import READER_TAG
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.readers.readers import pairs_in
+from service.adapters.redis.readers.readers import field_pairs
 
 READER = load("snapshot_reader")
 
 Kind = Literal["string", "hash", "list", "set", "zset"]
 
-LASTS = 120_000
+LEAST_LIFETIME = 120_000
 """Milliseconds; what ends sooner is a lease, a turn, a mark of the moment, and stays where it is."""
 _NOT_KEPT = (b"probe", b"secret", b"leader", b"retention", b"wrong:")
 _OF_EVERY_TITLE = (b":policies", b":secret")
@@ -31,7 +31,7 @@ _COUNT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SnapshotPart:
     """Some or all of a key's content. `key` is without the prefix; `expires` in epoch milliseconds, 0 = never."""
 
     key: bytes
@@ -53,10 +53,10 @@ class Snapshot:
 
     # Reading.
 
-    def read(self) -> Iterator[Part]:
+    def read_parts(self) -> Iterator[SnapshotPart]:
         """Everything that does not end within two minutes, in the order that the module's words give."""
         _, (seconds, _) = self._link.each_master(b"TIME")[0]
-        least, others = int(seconds) * 1000 + LASTS, self._others()
+        least, others = int(seconds) * 1000 + LEAST_LIFETIME, self._others()
         for phase in range(len(_PHASES)):
             for page in self._link.scan_nodes(self._start + b"*"):
                 mine = [key for key in page if self._kept(key, others) and self._phase(key) == phase]
@@ -67,7 +67,7 @@ class Snapshot:
         for name in (b"{merge}heirs", b"{merge}members", b"{merge}todo", b"{merge}names", b"imports"):
             # What was committed meanwhile is known too, and what was finished meanwhile is done again.
             for part in self._whole([self._start + name], least):
-                yield Part(part.key, part.kind, part.expires, False, part.values)
+                yield SnapshotPart(part.key, part.kind, part.expires, False, part.values)
         yield from self._audit()
 
     def _others(self) -> tuple[bytes, ...]:
@@ -93,7 +93,7 @@ class Snapshot:
     def _phase(self, key: bytes) -> int:
         return _PHASES.index(_phase_of(*self._keys.split(key)))
 
-    def _whole(self, keys: Sequence[bytes], least: int) -> Iterator[Part]:
+    def _whole(self, keys: Sequence[bytes], least: int) -> Iterator[SnapshotPart]:
         """Keys one by one, each complete."""
         if not keys:
             return
@@ -126,7 +126,7 @@ class Snapshot:
         else:
             raise StoreError(f"a key of the kind {kind}, of which this service has none")
 
-    def _readers(self, keys: Sequence[bytes]) -> Iterator[Part]:
+    def _readers(self, keys: Sequence[bytes]) -> Iterator[SnapshotPart]:
         """Readers, each of one moment; the history's key, which every reader with sources has, brings the rest along."""
         asked = [self._asked(*self._keys.split(key)) for key in keys]
         try:
@@ -143,11 +143,11 @@ class Snapshot:
         keys = self._keys
         return [keys.reader(tag), keys.past(tag), keys.history(tag), keys.outbox(tag)], int(rest != b"history")
 
-    def _audit(self) -> Iterator[Part]:
+    def _audit(self) -> Iterator[SnapshotPart]:
         """The chain up to the end that it has now; entries behind it are still in their outboxes as well."""
         key = self._keys.audit_head
         while True:
-            said = dict(pairs_in(self._link.call(key, b"HGETALL", key)))
+            said = dict(field_pairs(self._link.call(key, b"HGETALL", key)))
             if not said:
                 return
             yield self._part(key, "hash", 0, True, [part for pair in said.items() for part in pair])
@@ -157,7 +157,7 @@ class Snapshot:
             if self._link.call(key, b"HGET", key, b"checkpoint") == said.get(b"checkpoint"):
                 return
 
-    def _upto(self, key: bytes, kind: Kind, place: int, last: int) -> Iterator[Part]:
+    def _upto(self, key: bytes, kind: Kind, place: int, last: int) -> Iterator[SnapshotPart]:
         """A hash or sorted set without what is numbered higher; `place`: where in a pair the number stands."""
         first = True
         for row in self._content(key, kind):
@@ -166,24 +166,24 @@ class Snapshot:
                 yield self._part(key, kind, 0, first, [part for pair in pairs for part in pair])
                 first = False
 
-    def _part(self, key: bytes, kind: Kind, expires: int, first: bool, values: list[Any]) -> Part:
-        return Part(key[len(self._start) :], kind, expires, first, values)
+    def _part(self, key: bytes, kind: Kind, expires: int, first: bool, values: list[Any]) -> SnapshotPart:
+        return SnapshotPart(key[len(self._start) :], kind, expires, first, values)
 
     # Writing.
 
-    def holds(self) -> int:
+    def count_keys(self) -> int:
         """How many keys lie under the prefix, apart from marks of the moment."""
         others = self._others()
         return sum(self._kept(key, others) for page in self._link.scan_nodes(self._start + b"*") for key in page)
 
-    def clear(self) -> None:
+    def delete_all(self) -> None:
         """Deletes them."""
         others = self._others()
         for page in self._link.scan_nodes(self._start + b"*"):
             mine = [key for key in page if self._ours(key, others)]
             self._link.pipeline([(key, (b"UNLINK", key)) for key in mine])
 
-    def write(self, found: Sequence[Part]) -> None:
+    def write_parts(self, found: Sequence[SnapshotPart]) -> None:
         """Puts parts where they belong."""
         commands: list[tuple[bytes, tuple[Any, ...]]] = []
         for part in found:

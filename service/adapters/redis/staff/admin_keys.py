@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from service.adapters.crypto import Signer
-from service.adapters.redis.audit.audit import Actor, Registry, audit_entry
+from service.adapters.redis.audit.audit import Actor, AuditedHash, audit_entry
 from service.adapters.redis.client.store import Store
 from service.domain.errors import NameInUse, NewerSchema, StoreUnavailable, UnknownKey
 
@@ -55,17 +55,17 @@ class AdminKey:
 class AdminKeys:
     """Makes, lists and ends keys. `taken` are the names of the environment's. `StoreUnavailable` while it is away."""
 
-    def __init__(self, registry: Registry, signer: Callable[[], Signer], taken: Collection[str] = ()) -> None:
+    def __init__(self, registry: AuditedHash, signer: Callable[[], Signer], taken: Collection[str] = ()) -> None:
         self._registry = registry
         self._signer = signer
         self._taken = frozenset(taken)
 
-    def new_key(self) -> str:
+    def generate_key(self) -> str:
         """A key: 43 characters of chance behind a word by which scanners for leaked secrets find it, and our mark."""
         chance = WORD + secrets.token_urlsafe(32)
         return chance + self._mark(chance)
 
-    def made(self, key: str) -> bool:
+    def is_genuine(self, key: str) -> bool:
         """Whether this key was made by us, by its mark; it may be over. Those from before there were marks have none."""
         if not key.startswith(WORD) or not key.isascii():
             return False
@@ -77,25 +77,25 @@ class AdminKeys:
     def _mark(self, chance: str) -> str:
         return self._signer().mark(chance.encode())[:MARK]
 
-    def add(self, name: str, role: str, mark: bytes, reason: str | None, actor: Actor, now: float) -> AdminKey:
+    def create(self, name: str, role: str, mark: bytes, reason: str | None, actor: Actor, now: float) -> AdminKey:
         """Keeps a new key by its hash. `NameInUse`."""
         key = AdminKey(name, role, mark.hex(), round(now, 6), actor.name)
         written = audit_entry(
             actor, "key.create", now=now, reader=None, target=name, before=None, after={"role": role}, reason=reason
         )
-        if self.is_taken(name) or not self._registry.put(name, None, _packed(key), written):
+        if self.is_taken(name) or not self._registry.replace_field(name, None, _packed(key), written):
             raise NameInUse(name)
         return key
 
     def end(self, name: str, reason: str | None, actor: Actor, now: float) -> AdminKey:
         """Ends a key. `UnknownKey`."""
-        while (kept := self._registry.get(name)) is not None:
+        while (kept := self._registry.load(name)) is not None:
             key = _unpacked(name, kept)
             before: dict[str, Any] = {"role": key.role}
             written = audit_entry(
                 actor, "key.end", now=now, reader=None, target=name, before=before, after=None, reason=reason
             )
-            if self._registry.put(name, kept, None, written):
+            if self._registry.replace_field(name, kept, None, written):
                 return key
         raise UnknownKey
 
@@ -103,9 +103,9 @@ class AdminKeys:
         """Whether a key of the environment has this name."""
         return name in self._taken
 
-    def all(self) -> list[AdminKey]:
+    def list_all(self) -> list[AdminKey]:
         """Every key, newest first."""
-        found = [_unpacked(name, kept) for name, kept in self._registry.all().items()]
+        found = [_unpacked(name, kept) for name, kept in self._registry.load_all().items()]
         return sorted(found, key=lambda key: (key.created_at, key.name), reverse=True)
 
 
@@ -121,7 +121,7 @@ def _unpacked(name: str, kept: bytes) -> AdminKey:
     return AdminKey(name, role, mark, created_at, actor)
 
 
-class KeyBook:
+class AdminKeyCache:
     """This process's copy of the keys, by their hashes."""
 
     def __init__(self, keys: AdminKeys) -> None:
@@ -148,7 +148,7 @@ class KeyBook:
 
     def _may_be_new(self, mark: bytes, key: str) -> bool:
         """Whether it is one of ours that was not looked for since the copy was read anew: later ones are over."""
-        if mark in self._over or not self._keys.made(key):
+        if mark in self._over or not self._keys.is_genuine(key):
             return False
         self._over.add(mark)
         return True
@@ -162,7 +162,7 @@ class KeyBook:
         self._looks -= 1
         return True
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """The next question is answered by the store: this process has just changed a key."""
         with self._lock:
             self._read_at = float("-inf")
@@ -170,7 +170,7 @@ class KeyBook:
     def _read(self) -> None:
         self._read_at = time.monotonic()
         try:
-            self._by_mark = {key.mark: key for key in self._keys.all()}
+            self._by_mark = {key.mark: key for key in self._keys.list_all()}
         except StoreUnavailable:
             if self._by_mark is None:
                 raise
@@ -180,7 +180,7 @@ WINDOW = 60
 _MOST = 10_000
 
 
-class WrongKeys:
+class WrongKeyCounter:
     """Counts them."""
 
     def __init__(self, store: Store, *, enough: int = 1 << 31) -> None:
@@ -190,7 +190,7 @@ class WrongKeys:
         self._keys = store.keys
         self._own: dict[str, tuple[float, int]] = {}
 
-    def count(self, address: str) -> int:
+    def increment(self, address: str) -> int:
         """One more of this address: how many there were within the minute."""
         begun, count = self._own.get(address, (0.0, 0))
         if time.monotonic() - begun >= WINDOW:

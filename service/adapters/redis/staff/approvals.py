@@ -13,12 +13,12 @@ from typing import Any, Literal
 
 from service.adapters.crypto import Sealer
 from service.adapters.identifiers import new_id
-from service.adapters.redis.audit.audit import Actor, Registry, audit_entry
+from service.adapters.redis.audit.audit import Actor, AuditedHash, audit_entry
 from service.adapters.redis.client.keys import reader_hash
 from service.domain.errors import NewerSchema, OwnApproval, UnknownApproval
 
 SCHEMA = 1
-WAITS = 30 * 86_400
+EXPIRES_AFTER = 30 * 86_400
 """Seconds after which nobody is asked any more; sooner where what is asked for would be over by then."""
 
 
@@ -47,11 +47,11 @@ class Approval:
 class Approvals:
     """Keeps them. Every method raises `StoreUnavailable` where the store is away."""
 
-    def __init__(self, registry: Registry, sealer: Callable[[], Sealer]) -> None:
+    def __init__(self, registry: AuditedHash, sealer: Callable[[], Sealer]) -> None:
         self._registry = registry
         self._sealer = sealer
 
-    def ask(
+    def request(
         self,
         kind: str,
         payload: Mapping[str, Any],
@@ -68,7 +68,7 @@ class Approvals:
 
         `named` is the same for a repeat of it, which finds what the first asked.
         """
-        expires = int(now) + WAITS if over_at is None else min(over_at, int(now) + WAITS)
+        expires = int(now) + EXPIRES_AFTER if over_at is None else min(over_at, int(now) + EXPIRES_AFTER)
         name = new_id("ap", now, named)
         asked = Approval(name, kind, reader, payload, wants, reason, actor.name, actor.from_ip, int(now), expires)
         written = audit_entry(
@@ -81,9 +81,13 @@ class Approvals:
             after={"kind": kind, **wants},
             reason=reason,
         )
-        return asked if self._registry.put(asked.id, None, self._packed(asked), written) else self.find(asked.id, now)
+        return (
+            asked
+            if self._registry.replace_field(asked.id, None, self._packed(asked), written)
+            else self.find(asked.id, now)
+        )
 
-    def waiting(self, now: float) -> list[Approval]:
+    def list_waiting(self, now: float) -> list[Approval]:
         """All that waits, newest first."""
         found = [approval for approval in self._all() if _waits(approval, now)]
         return sorted(found, key=lambda approval: (approval.asked_at, approval.id), reverse=True)
@@ -107,7 +111,7 @@ class Approvals:
                 raise OwnApproval
             claimed = replace(approval, state="confirming", settled_by=actor.name)
             written = _settled(approval, actor, "approval.confirm", "confirmed", None, now)
-            if self._registry.put(approval_id, kept, self._packed(claimed), written):
+            if self._registry.replace_field(approval_id, kept, self._packed(claimed), written):
                 return claimed
 
     def refuse(self, approval_id: str, actor: Actor, reason: str | None, now: float) -> Approval:
@@ -117,42 +121,42 @@ class Approvals:
             if approval.state != "waiting":
                 raise UnknownApproval
             written = _settled(approval, actor, "approval.refuse", "refused", reason, now)
-            if self._registry.put(approval_id, kept, None, written):
+            if self._registry.replace_field(approval_id, kept, None, written):
                 return replace(approval, settled_by=actor.name)
 
-    def done(self, approval_id: str) -> None:
+    def remove(self, approval_id: str) -> None:
         """What was claimed is done, or cannot be done any more."""
-        kept = self._registry.get(approval_id)
+        kept = self._registry.load(approval_id)
         if kept is not None:
-            self._registry.put(approval_id, kept, None, None)
+            self._registry.replace_field(approval_id, kept, None, None)
 
-    def claimed(self) -> list[Approval]:
+    def list_claimed(self) -> list[Approval]:
         """What was confirmed and not done yet: somebody is at it, or died at it."""
         return [approval for approval in self._all() if approval.state == "confirming"]
 
-    def tidy(self, now: float) -> int:
+    def prune(self, now: float) -> int:
         """Drops those whose time is over. Gives how many."""
         over = [a for a in self._all() if a.state == "waiting" and not _waits(a, now)]
         for approval in over:
-            self.done(approval.id)
+            self.remove(approval.id)
         return len(over)
 
-    def forget(self, tags: Collection[bytes]) -> int:
+    def remove_readers(self, tags: Collection[bytes]) -> int:
         """Drops whatever is about one of these readers, who are being erased, by their hashes. Gives how many."""
         about = [found for found in self._all() if found.reader is not None and reader_hash(found.reader) in tags]
         for approval in about:
-            self.done(approval.id)
+            self.remove(approval.id)
         return len(about)
 
     def _found(self, approval_id: str, now: float) -> tuple[bytes, Approval]:
-        kept = self._registry.get(approval_id)
+        kept = self._registry.load(approval_id)
         approval = self._opened(kept) if kept is not None else None
         if kept is None or approval is None or not (approval.state == "confirming" or _waits(approval, now)):
             raise UnknownApproval
         return kept, approval
 
     def _all(self) -> list[Approval]:
-        found = (self._opened(kept) for kept in self._registry.all().values())
+        found = (self._opened(kept) for kept in self._registry.load_all().values())
         return [approval for approval in found if approval is not None]
 
     def _packed(self, approval: Approval) -> bytes:

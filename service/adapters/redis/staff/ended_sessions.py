@@ -12,7 +12,7 @@ import threading
 import time
 
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.readers.readers import pairs_in
+from service.adapters.redis.readers.readers import field_pairs
 from service.domain.errors import StoreUnavailable
 
 FRESH = 1.0
@@ -31,7 +31,7 @@ class EndedSessions:
         self._out: frozenset[str] = frozenset()
         self._read_at = float("-inf")
 
-    def holds(self, session: str, whose: str, epoch: int) -> bool:
+    def is_valid(self, session: str, whose: str, epoch: int) -> bool:
         """Whether a session that began in this epoch of its owner is neither signed out nor ended with all others."""
         with self._lock:
             if self._epochs is None or time.monotonic() - self._read_at >= FRESH:
@@ -39,12 +39,12 @@ class EndedSessions:
             epochs = self._epochs or {}
             return session not in self._out and epochs.get(whose, 0) == epoch
 
-    def epoch(self, whose: str) -> int:
+    def current_epoch(self, whose: str) -> int:
         """The epoch in which a session that begins now begins; read from the store."""
         found = self._link.call(self._epochs_key, b"HGET", self._epochs_key, whose)
         return int(found or 0)
 
-    def end(self, session: str, over_at: float, now: float) -> None:
+    def end_session(self, session: str, over_at: float, now: float) -> None:
         """Signs one session out; it would have ended at `over_at`, and need not be remembered any longer."""
         key = self._out_key
         self._link.pipeline(
@@ -52,7 +52,7 @@ class EndedSessions:
         )
         self._forget()
 
-    def end_all(self, whose: str) -> None:
+    def end_all_sessions(self, whose: str) -> None:
         """Signs out everywhere: whatever began until now is over, within a second on every worker."""
         self._link.call(self._epochs_key, b"HINCRBY", self._epochs_key, whose, 1)
         self._forget()
@@ -74,5 +74,5 @@ class EndedSessions:
             if self._epochs is None:
                 raise
             return
-        self._epochs = {bytes(name).decode(): int(value) for name, value in pairs_in(epochs)}
+        self._epochs = {bytes(name).decode(): int(value) for name, value in field_pairs(epochs)}
         self._out = frozenset(bytes(session).decode() for session in out)

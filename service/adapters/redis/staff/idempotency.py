@@ -20,7 +20,7 @@ AT_WORK = 6
 
 
 @dataclass(frozen=True, slots=True)
-class First:
+class FirstRequest:
     """What is known of the first request with a key: no answer yet, still at work, other words, or its answer."""
 
     state: Literal["new", "at_work", "other", "done"]
@@ -29,7 +29,7 @@ class First:
     token: str = ""
 
 
-class Idempotency:
+class IdempotencyStore:
     """Remembers answers by caller, route and key.
 
     A key holds what was sent, a token, and in the end the sealed answer; beside it lies who is at work. Whoever finds a
@@ -46,7 +46,7 @@ class Idempotency:
         name = "idem:" + blake2b(scope.encode(), digest_size=16).hexdigest()
         return self._keys.shared(name), self._keys.shared(name + ":at_work")
 
-    def claim(self, scope: str, body: bytes, token: str) -> First:
+    def claim(self, scope: str, body: bytes, token: str) -> FirstRequest:
         """Takes the key for this body, with this token if it is new, or tells what the first request with it came to."""
         (key, working), mine = self._names(scope), _mark(body)
         ours = self._link.call(working, b"SET", working, b"1", b"NX", b"EX", self.at_work)
@@ -54,35 +54,35 @@ class Idempotency:
         kept = bytes(self._link.call(key, b"GET", key) or b"").decode()
         first = self._first(kept, mine)
         if ours and first.state != "new":
-            self.leave(scope)
-        return first if ours or first.state != "new" else First("at_work")
+            self.abandon(scope)
+        return first if ours or first.state != "new" else FirstRequest("at_work")
 
-    def _first(self, kept: str, mine: str) -> First:
+    def _first(self, kept: str, mine: str) -> FirstRequest:
         theirs, _, rest = kept.partition(" ")
         token, _, sealed = rest.partition(" ")
         if theirs != mine:
-            return First("other" if kept else "at_work")
+            return FirstRequest("other" if kept else "at_work")
         if not sealed:
-            return First("new", token=token)
+            return FirstRequest("new", token=token)
         opened = self._sealer().open(sealed)
         if opened is None:
-            return First("other")
+            return FirstRequest("other")
         status, answer = json.loads(opened)
-        return First("done", status, answer.encode(), token)
+        return FirstRequest("done", status, answer.encode(), token)
 
-    def keep(self, scope: str, body: bytes, token: str, status: int, answer: bytes) -> None:
+    def save_answer(self, scope: str, body: bytes, token: str, status: int, answer: bytes) -> None:
         """Keeps the first answer."""
         key, _ = self._names(scope)
         sealed = self._sealer().seal(json.dumps([status, answer.decode()]).encode())
         self._link.call(key, b"SET", key, f"{_mark(body)} {token} {sealed}", b"EX", KEPT)
-        self.leave(scope)
+        self.abandon(scope)
 
     def renew(self, scope: str) -> None:
         """Whoever is at work still is. Nothing where nobody is."""
         _, working = self._names(scope)
         self._link.call(working, b"SET", working, b"1", b"XX", b"EX", self.at_work)
 
-    def leave(self, scope: str) -> None:
+    def abandon(self, scope: str) -> None:
         """Nobody is at work any more, and what came of it is not known: the next with this key carries on."""
         _, working = self._names(scope)
         self._link.call(working, b"DEL", working)
@@ -91,7 +91,7 @@ class Idempotency:
         """Gives the key back: the request was refused, and may be sent again in other words."""
         key, _ = self._names(scope)
         self._link.call(key, b"DEL", key)
-        self.leave(scope)
+        self.abandon(scope)
 
 
 def _mark(body: bytes) -> str:

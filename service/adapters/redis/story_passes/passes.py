@@ -19,7 +19,7 @@ from typing import Any, cast
 import msgspec
 
 from service.adapters.identifiers import new_id
-from service.adapters.redis.audit.audit import Actor, Audit, audit_entry
+from service.adapters.redis.audit.audit import Actor, AuditWriter, audit_entry
 from service.adapters.redis.client.keys import pass_tag, reader_hash, visitor_hash
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
@@ -41,7 +41,7 @@ _decode = msgspec.json.Decoder(list).decode
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PassRequest:
     """What is asked for: one story, for so many people, until when (epoch seconds), and why."""
 
     story: str
@@ -63,13 +63,13 @@ class Admission:
 class Passes:
     """Keeps passes. Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, store: Store, audit: Audit) -> None:
+    def __init__(self, store: Store, audit: AuditWriter) -> None:
         self._link = store.link
         self._keys = store.keys
         self._audit = audit
 
     def create(
-        self, wanted: Wanted, actor: Actor, now: float, *, pass_id: str | None = None, giver: str | None = None
+        self, wanted: PassRequest, actor: Actor, now: float, *, pass_id: str | None = None, giver: str | None = None
     ) -> StoryPass:
         """Makes a pass; one of that id that is there already is what a repeat gets.
 
@@ -123,10 +123,10 @@ class Passes:
 
     def _write(self, pass_id: str, script: Any, arguments: list[bytes | int | str], written: dict[str, Any]) -> None:
         tag = pass_tag(pass_id)
-        self._audit.intend_at(tag)
+        self._audit.announce_at(tag)
         keys = [self._keys.story_pass(pass_id), self._keys.outbox(tag)]
-        self._link.run(script, keys, [*arguments, self._audit.packed(written)])
-        self._audit.settle_soon(tag)
+        self._link.run(script, keys, [*arguments, self._audit.sign_entry(written)])
+        self._audit.flush_quietly(tag)
 
     def find(self, pass_id: str) -> StoryPass:
         """A pass as it stands. `UnknownPass`."""
@@ -142,7 +142,7 @@ class Passes:
         replies = self._link.read([(key, (b"HMGET", key, *fields)) for key in keys])
         return [_pass_of(pass_id, reply) for pass_id, reply in zip(pass_ids, replies, strict=True)]
 
-    def page(self, limit: int, after: str | None) -> tuple[list[StoryPass], str | None]:
+    def load_page(self, limit: int, after: str | None) -> tuple[list[StoryPass], str | None]:
         """Passes, newest first, from behind a place, and the place that the next page goes on from (`None`: the end)."""
         listed, found, last = self._keys.listed_passes, list[StoryPass](), after
         while True:
@@ -161,7 +161,7 @@ class Passes:
     def _known(self, places: Sequence[str]) -> list[StoryPass | None]:
         return self.find_all([place.partition(" ")[2] for place in places]) if places else []
 
-    def tidy(self, now: float) -> int:
+    def prune_list(self, now: float) -> int:
         """Takes out of the list what is gone; hourly, by the worker. Gives how many."""
         listed, last, gone = self._keys.listed_passes, b"-", 0
         made_before = b"%013d" % int((now - 60) * 1000)  # A pass just listed is about to be written.
@@ -177,7 +177,7 @@ class Passes:
                 gone += cast(int, self._link.call(listed, b"ZREM", listed, *old))
             last = b"(" + places[-1]
 
-    def command(self, pass_id: str, reader: str | None, visitor: str | None) -> Command:
+    def read_command(self, pass_id: str, reader: str | None, visitor: str | None) -> Command:
         """The command by which a check reads a pass; its reply goes to `admission_in`."""
         key = self._keys.story_pass(pass_id)
         own = (_reader_field(reader) or b"-", _visitor_field(visitor) or b"-")
@@ -257,7 +257,7 @@ UNMADE_AFTER = 60
 _KEPT = 62 * 86_400
 
 
-class Gifts:
+class GiftAllowances:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
     def __init__(self, store: Store) -> None:
@@ -270,19 +270,19 @@ class Gifts:
         arguments: list[bytes | int | str] = [pass_id, at, month.start * 1000, most, at - _KEPT * 1000]
         return bool(self._link.run(CLAIM, [self._key(reader)], [*arguments, int(now) + _KEPT]))
 
-    def give_back(self, reader: str, *pass_ids: str) -> None:
+    def release(self, reader: str, *pass_ids: str) -> None:
         """These were claimed and never made."""
         if pass_ids:
             self._link.call(self._key(reader), b"ZREM", self._key(reader), *pass_ids)
 
-    def given(self, reader: str, since: int, before: float | None = None) -> list[str]:
+    def list_given(self, reader: str, since: int, before: float | None = None) -> list[str]:
         """The passes that a reader gave since a moment (epoch seconds), newest first."""
         key = self._key(reader)
         upto = b"+inf" if before is None else b"%d" % int(before * 1000)
         found = self._link.call(key, b"ZRANGE", key, upto, since * 1000, b"BYSCORE", b"REV")
         return [pass_id.decode() for pass_id in cast("list[bytes]", found)]
 
-    def carry(self, gone: str, stays: str) -> None:
+    def move_to(self, gone: str, stays: str) -> None:
         """A reader was merged into another: what the one gave counts for the other. May be repeated."""
         (row,) = self._link.read([(self._key(gone), (b"ZRANGE", self._key(gone), b"0", b"-1", b"WITHSCORES"))])
         if row:
@@ -290,7 +290,7 @@ class Gifts:
             key = self._key(stays)
             self._link.pipeline([(key, (b"ZADD", key, *pairs)), (key, (b"EXPIRE", key, _KEPT))])
 
-    def forget(self, reader: str) -> bool:
+    def delete(self, reader: str) -> bool:
         """A reader is erased: nobody knows any more what she gave; the passes themselves name nobody. Gives whether any."""
         return bool(self._link.call(self._key(reader), b"DEL", self._key(reader)))
 

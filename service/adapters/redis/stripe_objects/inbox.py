@@ -28,10 +28,10 @@ RECORD, FINISH, FAIL = load("stripe_record"), load("stripe_finish"), load("strip
 KEPT_FOR = 35 * 86_400
 """Seconds for which an event is known, so that a repeat is only counted."""
 MOST_EVENTS = 1_000_000
-LEFT_AFTER = 60.0
+ABANDONED_AFTER = 60.0
 """Seconds after which an event that somebody took up counts as left."""
 MOST_TRIES = 10
-GIVEN_UP = "Stripe could not be read in ten tries; it is finished once it can be, or replay it"
+GAVE_UP = "Stripe could not be read in ten tries; it is finished once it can be, or replay it"
 
 State = Literal["pending", "applied", "stale", "ignored", "dead"]
 Mode = Literal["deliver", "list", "replay"]
@@ -40,7 +40,7 @@ _json = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class InboxEvent:
     """An event as it comes in: what the ledger tells of it, what it points at and says. `why` names a reason to ignore it."""
 
     id: str
@@ -57,7 +57,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordOutcome:
     """What recording gave: the state before (`None`: new), the number taken, whether the object is ours to read."""
 
     before: State | None
@@ -66,7 +66,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class PendingEvent:
     """An event that is not done: its number, and what it says."""
 
     id: str
@@ -81,7 +81,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class EventResult:
     """What has become of an event; `pending` leaves it waiting for the object to be read."""
 
     id: str
@@ -98,7 +98,7 @@ class Inbox:
         self.keys = store.keys
         self._blind = blind
 
-    def record(self, event: Event, now: float, *, mode: Mode = "deliver", lease: bool = True) -> Recorded:
+    def record(self, event: InboxEvent, now: float, *, mode: Mode = "deliver", lease: bool = True) -> RecordOutcome:
         """Records an event durably; of one that is known only that it came again. Safe to repeat."""
         pairs: dict[str, bytes | str | int] = {
             "type": event.type,
@@ -112,13 +112,13 @@ class Inbox:
         fields = [part for pair in pairs.items() for part in pair]
         return self._record(event.id, event.name, now, mode, lease, event.why, fields)
 
-    def replay(self, event: str, name: str, now: float) -> Recorded:
+    def replay(self, event: str, name: str, now: float) -> RecordOutcome:
         """Puts a known event back into the inbox, whatever has become of it."""
         return self._record(event, name, now, "replay", False, "", [])
 
     def _record(
         self, event: str, name: str, now: float, mode: Mode, lease: bool, why: str, fields: Sequence[bytes | str | int]
-    ) -> Recorded:
+    ) -> RecordOutcome:
         partition, keys = partition_of(name), self.keys
         names = [
             keys.stripe_event(partition, event),
@@ -127,13 +127,13 @@ class Inbox:
             keys.dead_events(partition),
         ]
         until = ms(now + LEASE) if lease else 0
-        arguments: list[bytes | int | str] = [event, ms(now), KEPT_FOR, ms(now + LEFT_AFTER), until, mode]
+        arguments: list[bytes | int | str] = [event, ms(now), KEPT_FOR, ms(now + ABANDONED_AFTER), until, mode]
         arguments += [ms(now - KEPT_FOR), why, *fields]
         reply = self._link.run(RECORD, [*names, keys.stripe_object(name), keys.pending_events(name)], arguments)
         before, mark, leased = cast("tuple[bytes, int, int]", reply)
-        return Recorded(cast(Any, before.decode() or None), mark, leased == 1)
+        return RecordOutcome(cast(Any, before.decode() or None), mark, leased == 1)
 
-    def waiting(self, name: str, upto: int) -> list[Waiting]:
+    def load_pending(self, name: str, upto: int) -> list[PendingEvent]:
         """The events about an object that are not done and have at most this number, in their order."""
         partition, key = partition_of(name), self.keys.pending_events(name)
         (row,) = self._link.read([(key, (b"ZRANGEBYSCORE", key, b"-inf", b"%d" % upto, b"WITHSCORES"))])
@@ -146,13 +146,13 @@ class Inbox:
             for event, mark, fields in zip(row[::2], row[1::2], found, strict=True)
         ]
 
-    def waiting_ids(self, name: str, upto: int) -> list[str]:
+    def list_pending_ids(self, name: str, upto: int) -> list[str]:
         """Only the ids of those."""
         key = self.keys.pending_events(name)
         (row,) = self._link.read([(key, (b"ZRANGEBYSCORE", key, b"-inf", b"%d" % upto))])
         return [event.decode() for event in row]
 
-    def release(self, name: str, holder: int) -> None:
+    def release_lease(self, name: str, holder: int) -> None:
         """Gives the lease back, whatever else there is to do."""
         self.finish(name, 1 << 53, holder, [])
 
@@ -161,7 +161,7 @@ class Inbox:
         name: str,
         number: int,
         holder: int,
-        done: Sequence[Done],
+        done: Sequence[EventResult],
         *,
         failed: bool = False,
         now: float = 0.0,
@@ -178,13 +178,13 @@ class Inbox:
             self.keys.inbox(partition),
             self.keys.dead_events(partition),
         ]
-        arguments: list[bytes | int | str] = [number, holder, int(failed), ms(now), most, GIVEN_UP]
+        arguments: list[bytes | int | str] = [number, holder, int(failed), ms(now), most, GAVE_UP]
         for one in done:
             keys.append(self.keys.stripe_event(partition, one.id))
             arguments += [one.id, one.state, one.why]
         return bool(self._link.run(FINISH, keys, arguments))
 
-    def fail(self, name: str, events: Sequence[str], now: float, why: str) -> int:
+    def record_failure(self, name: str, events: Sequence[str], now: float, why: str) -> int:
         """Work on these has failed by our own fault: try again later, up to ten times. Gives how many were given up."""
         partition, keys = partition_of(name), self.keys
         names = [
@@ -197,23 +197,23 @@ class Inbox:
         names += [keys.stripe_event(partition, event) for event in events]
         return cast(int, self._link.run(FAIL, names, [ms(now), name, MOST_TRIES, why, *events]))
 
-    def note_changes(self, name: str, event: str, changes: Mapping[str, object]) -> None:
+    def record_changes(self, name: str, event: str, changes: Mapping[str, object]) -> None:
         """Adds to what an event changes, by reader, before it is changed: a crash in between loses the change, not the note."""
         key = self.keys.stripe_event(partition_of(name), event)
         pairs = [part for reader, change in changes.items() for part in (f"c:{reader}", _json.encode(change))]
         self._link.call(key, b"HSET", key, *pairs)
 
-    def note(self, outbox: bytes, audit: bytes) -> None:
+    def write_audit_entry(self, outbox: bytes, audit: bytes) -> None:
         """Puts an audit entry into an outbox."""
         self._link.call(outbox, b"RPUSH", outbox, audit)
 
-    def knows(self, name: str, event: str) -> State | None:
+    def find_state(self, name: str, event: str) -> State | None:
         """The state of an event, if it is known."""
         key = self.keys.stripe_event(partition_of(name), event)
         (state,) = self._link.read([(key, (b"HGET", key, b"state"))])
         return cast(Any, state.decode()) if state else None
 
-    def left(self, now: float, *, all_of_them: bool = False) -> list[str]:
+    def list_abandoned(self, now: float, *, all_of_them: bool = False) -> list[str]:
         """The objects with events that nobody works on; with `all_of_them` whatever is not done."""
         upto = b"+inf" if all_of_them else b"%d" % ms(now)
         keys = [self.keys.inbox(partition) for partition in range(PARTITIONS)]
@@ -247,14 +247,14 @@ def ref_from(name: str) -> Ref | PaymentRef:
 KEPT_KINDS = frozenset({"subscription", "session", "customer", "entitlements"})
 
 
-def _waiting(event: str, mark: int, fields: Sequence[bytes | None]) -> Waiting:
+def _waiting(event: str, mark: int, fields: Sequence[bytes | None]) -> PendingEvent:
     kind, created, says = fields
     refs, told, news, previous, paid_at = facts_codec.unpack_row(says) if says else ([], None, None, {}, None)
     found = None
     if told:
         ref = ref_from(told[0])
         found = facts_codec.unpack_told(ref, told[1].encode()) if isinstance(ref, Ref) else None
-    return Waiting(
+    return PendingEvent(
         id=event,
         mark=mark,
         type=(kind or b"").decode(),

@@ -19,7 +19,7 @@ _json = msgspec.json.Decoder(list)
 AT_A_TIME = 5_000
 """Events forgotten in one go."""
 
-Spot = tuple[int, str]
+LedgerPosition = tuple[int, str]
 """When an event was received (milliseconds), and its id: its partition in the order."""
 
 
@@ -28,7 +28,7 @@ class BadCursor(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class EntitlementChange:
     """Entitlements of a reader: `[feature, until, source]` each, before and after."""
 
     reader: str
@@ -37,7 +37,7 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LedgerEntry:
     """An event in the ledger. `created` in epoch seconds, `received_at` with its milliseconds."""
 
     id: str
@@ -49,7 +49,7 @@ class Entry:
     why: str | None
     attempts: int
     duplicates: int
-    changes: tuple[Changed, ...]
+    changes: tuple[EntitlementChange, ...]
     name: str
     """The object in whose slot it lies."""
 
@@ -61,13 +61,15 @@ class Ledger:
         self._link = store.link
         self.keys = store.keys
 
-    def find(self, event: str) -> Entry | None:
+    def find(self, event: str) -> LedgerEntry | None:
         """One event, wherever it lies."""
         keys = [self.keys.stripe_event(partition, event) for partition in range(PARTITIONS)]
         found = self._link.read([(key, (b"HGETALL", key)) for key in keys])
         return next((_entry(event, row) for row in found if row), None)
 
-    def page(self, limit: int, after: str | None = None, *, dead: bool = False) -> tuple[list[Entry], str | None]:
+    def load_page(
+        self, limit: int, after: str | None = None, *, dead: bool = False
+    ) -> tuple[list[LedgerEntry], str | None]:
         """Entries, the newest first, and the cursor of the next page (`None`: no more). Raises `BadCursor`.
 
         With `dead` those that were given up, by when that was.
@@ -79,7 +81,9 @@ class Ledger:
         more = write_cursor(spots[limit - 1][0]) if len(spots) > limit else None
         return entries, more
 
-    def _spots(self, key_at: Callable[[int], bytes], last: Spot | None, most: int) -> list[tuple[Spot, int]]:
+    def _spots(
+        self, key_at: Callable[[int], bytes], last: LedgerPosition | None, most: int
+    ) -> list[tuple[LedgerPosition, int]]:
         """Of every partition its newest before `last`: those of the same millisecond by id, then the older ones."""
         keys = [key_at(partition) for partition in range(PARTITIONS)]
         below = b"(%d" % last[0] if last else b"+inf"
@@ -88,14 +92,14 @@ class Ledger:
         if last:
             same = b"%d" % last[0]
             commands += [(key, (b"ZRANGE", key, same, same, b"BYSCORE", b"WITHSCORES")) for key in keys]
-        found: list[tuple[Spot, int]] = []
+        found: list[tuple[LedgerPosition, int]] = []
         for at, row in enumerate(self._link.read(commands)):
             pairs = zip(row[::2], row[1::2], strict=True)
             spots = [(int(float(score)), name.decode()) for name, score in pairs]
             found += [(spot, at % PARTITIONS) for spot in spots if last is None or spot < last]
         return found
 
-    def _entries(self, spots: Sequence[tuple[str, int]]) -> list[Entry]:
+    def _entries(self, spots: Sequence[tuple[str, int]]) -> list[LedgerEntry]:
         keys = [(name, self.keys.stripe_event(partition, name)) for name, partition in spots]
         rows = self._link.read([(key, (b"HGETALL", key)) for _, key in keys]) if keys else []
         return [_entry(name, row) for (name, _), row in zip(keys, rows, strict=True) if row]
@@ -126,11 +130,11 @@ class Ledger:
         return len(gone)
 
 
-def write_cursor(spot: Spot) -> str:
+def write_cursor(spot: LedgerPosition) -> str:
     return urlsafe_b64encode(f"{spot[0]} {spot[1]}".encode()).rstrip(b"=").decode()
 
 
-def read_cursor(text: str) -> Spot:
+def read_cursor(text: str) -> LedgerPosition:
     try:
         at, _, name = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)).decode().partition(" ")
         spot = int(at), name
@@ -141,10 +145,10 @@ def read_cursor(text: str) -> Spot:
     return spot
 
 
-def _entry(name: str, row: Sequence[bytes]) -> Entry:
+def _entry(name: str, row: Sequence[bytes]) -> LedgerEntry:
     fields = {key.decode(): value.decode() for key, value in zip(row[::2], row[1::2], strict=True)}
     changes = [(key[2:], _json.decode(value)) for key, value in fields.items() if key.startswith("c:")]
-    return Entry(
+    return LedgerEntry(
         id=name,
         type=fields["type"],
         object=fields["object"] or None,
@@ -154,6 +158,8 @@ def _entry(name: str, row: Sequence[bytes]) -> Entry:
         why=fields["why"] or None,
         attempts=int(fields["attempts"]),
         duplicates=int(fields["duplicates"]),
-        changes=tuple(Changed(reader, before, after) for reader, (before, after) in sorted(changes) if before != after),
+        changes=tuple(
+            EntitlementChange(reader, before, after) for reader, (before, after) in sorted(changes) if before != after
+        ),
         name=fields["name"],
     )

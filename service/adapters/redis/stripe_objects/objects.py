@@ -83,7 +83,7 @@ class StoredObject:
         return self.number(b"rev")
 
     @property
-    def is_shown(self) -> bool:
+    def is_fanned_out(self) -> bool:
         return self.rev == self.number(b"shown")
 
 
@@ -95,13 +95,13 @@ def pack_owner(owner: Owner) -> bytes:
     return facts_codec.pack_row([owner.reader, owner.how, owner.as_gift]) if owner.reader else b""
 
 
-class Watch(Protocol):
+class ObjectListener(Protocol):
     """Who notes what needs a hand. Raises nothing for a store that is away: what is noted is no part of the work."""
 
-    def applied(self, name: str, told: Told, now: float) -> None:
+    def object_applied(self, name: str, told: Told, now: float) -> None:
         """This is what an object says now."""
 
-    def settled(self, seen: StoredObject, owner: Owner) -> None:
+    def owner_saved(self, seen: StoredObject, owner: Owner) -> None:
         """This is whose an object is now."""
 
 
@@ -109,13 +109,13 @@ class Objects:
     """Reads and writes objects. Every method raises `StoreUnavailable` where the store cannot be reached."""
 
     def __init__(
-        self, store: Store, blind: Callable[[Told], Told] = lambda told: told, watch: Watch | None = None
+        self, store: Store, blind: Callable[[Told], Told] = lambda told: told, listener: ObjectListener | None = None
     ) -> None:
         """`blind` leaves out the ids that must not be kept (`erased`)."""
         self._link = store.link
         self.keys = store.keys
         self.blind = blind
-        self._watch = watch
+        self._listener = listener
 
     def load(self, name: str) -> StoredObject:
         """All of an object; without fields if nothing is known of it."""
@@ -137,7 +137,7 @@ class Objects:
             found.append(StoredObject(name, pairs, scores(held_row), scores(seats_row)))
         return found
 
-    def begin(
+    def begin_read(
         self, name: str, now: float, *, force: bool = False, wanted: bool = False, holding: int = 0
     ) -> tuple[int, bool]:
         """Takes a number before a read. Gives it, and whether the lease is ours.
@@ -150,7 +150,7 @@ class Objects:
         number, leased = self._link.run(BEGIN, keys, [ms(now), until, int(force), int(wanted), name, holding])
         return number, leased == 1
 
-    def request(self, name: str, now: float) -> None:
+    def request_read(self, name: str, now: float) -> None:
         """Somebody has to read this object; whoever does so next."""
         keys = [self.keys.stripe_object(name), self.keys.refresh_queue(partition_of(name))]
         self._link.run(BEGIN, keys, [ms(now), 0, 0, 1, name, 0])
@@ -189,32 +189,34 @@ class Objects:
             "" if due is None else "inf" if due == float("inf") else ms(due),
         ]
         verdict, stands = self._link.run(APPLY, keys, arguments)
-        if self._watch is not None and told is not None and verdict == b"applied":
-            self._watch.applied(name, told, now)
+        if self._listener is not None and told is not None and verdict == b"applied":
+            self._listener.object_applied(name, told, now)
         return cast(Verdict, verdict.decode()), stands
 
-    def tell(self, name: str, about: str, number: int, value: bytes, now: float, *, from_payload: bool = False) -> bool:
+    def write_related(
+        self, name: str, about: str, number: int, value: bytes, now: float, *, from_payload: bool = False
+    ) -> bool:
         """Tells an object what another one, at that number, says about it. Gives whether that was new."""
         partition = partition_of(name)
         keys = [self.keys.stripe_object(name), self.keys.fan_out_queue(partition), self.keys.refresh_queue(partition)]
         changed, _ = self._link.run(ABOUT, keys, [about, number, value, ms(now), name, int(from_payload)])
         return bool(changed)
 
-    def link(self, name: str, reader: str, now: float, audit: bytes, outbox: bytes) -> tuple[bool, Owner]:
+    def link_to_reader(self, name: str, reader: str, now: float, audit: bytes, outbox: bytes) -> tuple[bool, Owner]:
         """An admin's word on whose it is, with its audit entry. Gives whether it is new, and the owner before."""
         keys = [self.keys.stripe_object(name), self.keys.fan_out_queue(partition_of(name)), outbox]
         new, owner = self._link.run(LINK, keys, [reader, ms(now), name, audit])
         return bool(new), owner_from(owner)
 
-    def settle(self, seen: StoredObject, owner: Owner, holders: Sequence[str]) -> int:
+    def save_owner(self, seen: StoredObject, owner: Owner, holders: Sequence[str]) -> int:
         """Settles whose it is, and who is about to hold a copy. Gives the rev; 0 if it was changed meanwhile."""
         keys = [self.keys.stripe_object(seen.name), self.keys.copy_holders(seen.name)]
         rev = cast(int, self._link.run(SETTLE, keys, [seen.rev, pack_owner(owner), *holders]))
-        if self._watch is not None and rev:
-            self._watch.settled(seen, owner)
+        if self._listener is not None and rev:
+            self._listener.owner_saved(seen, owner)
         return rev
 
-    def shown(self, name: str, rev: int, put: Sequence[str], let_go: Sequence[str], *, last: bool) -> bool:
+    def record_copies(self, name: str, rev: int, put: Sequence[str], let_go: Sequence[str], *, last: bool) -> bool:
         """Notes which copies were put at this rev. Gives `False` if the object was changed meanwhile."""
         keys = [
             self.keys.stripe_object(name),
@@ -223,18 +225,18 @@ class Objects:
         ]
         return bool(self._link.run(SHOWN, keys, [rev, name, int(last), len(put), *put, *let_go]))
 
-    def touch(self, name: str, now: float, *, above: int = 0) -> int:
+    def request_fan_out(self, name: str, now: float, *, above: int = 0) -> int:
         """Gives an object a fresh number, so that its copies are put again; `above` what a copy has, if it fell behind."""
         partition = partition_of(name)
         keys = [self.keys.stripe_object(name), self.keys.fan_out_queue(partition), self.keys.refresh_queue(partition)]
         return cast(int, self._link.run(TOUCH, keys, [ms(now), name, above]))
 
-    def join(self, customer: str, name: str) -> None:
+    def add_customer_object(self, customer: str, name: str) -> None:
         """Puts an object among the customer's belongings; before the customer is asked whose it is, so none is missed."""
         key = self.keys.customer_objects(customer)
         self._link.call(key, b"SADD", key, name)
 
-    def belongings(self, customer: str) -> list[str]:
+    def list_customer_objects(self, customer: str) -> list[str]:
         """The names of the objects of a customer."""
         key = self.keys.customer_objects(customer)
         (found,) = self._link.read([(key, (b"SMEMBERS", key))])
@@ -251,57 +253,57 @@ def scores(row: Sequence[Any]) -> dict[str, int]:
     return {member.decode(): int(float(score)) for member, score in zip(row[::2], row[1::2], strict=True)}
 
 
-A_TIME = 200
+NAMES_A_PARTITION = 200
 """The most names taken from one partition at a time."""
 
 
-class Marks:
+class PendingWork:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
         self.keys = store.keys
 
-    def unread(self, now: float) -> list[str]:
+    def list_to_refresh(self, now: float) -> list[str]:
         """Objects that have to be read from Stripe and whose next try is due; `now` may be infinite."""
         return self._names(self.keys.refresh_queue, now)
 
-    def is_unread(self, name: str) -> bool:
+    def needs_refresh(self, name: str) -> bool:
         """Whether this object has still to be read."""
         key = self.keys.refresh_queue(partition_of(name))
         (score,) = self._link.read([(key, (b"ZSCORE", key, name.encode()))])
         return score is not None
 
-    def unspread(self, now: float) -> list[str]:
+    def list_to_fan_out(self, now: float) -> list[str]:
         """Objects whose copies are behind since before `now`."""
         return self._names(self.keys.fan_out_queue, now)
 
-    def due(self, now: float) -> list[str]:
+    def list_to_recheck(self, now: float) -> list[str]:
         """Objects that change by themselves about now."""
         return self._names(self.keys.recheck_queue, now)
 
-    def put_off(self, name: str, until: float) -> None:
+    def postpone_refresh(self, name: str, until: float) -> None:
         """The next try to read this object; it only moves what is still to be read."""
         key = self.keys.refresh_queue(partition_of(name))
         self._link.call(key, b"ZADD", key, b"XX", ms(until), name)
 
-    def put_off_due(self, name: str, until: float) -> None:
+    def schedule_recheck(self, name: str, until: float) -> None:
         """When this object is to be looked at again."""
         key = self.keys.recheck_queue(partition_of(name))
         self._link.call(key, b"ZADD", key, b"XX", "inf" if until == float("inf") else ms(until), name)
 
-    def remember(self, what: str, moment: int) -> None:
+    def save_moment(self, what: str, moment: int) -> None:
         """Keeps when something of which there is one was done last (epoch seconds)."""
         key = self.keys.shared(what)
         self._link.call(key, b"SET", key, moment)
 
-    def recall(self, what: str) -> int | None:
+    def load_moment(self, what: str) -> int | None:
         """When that was, if ever."""
         key = self.keys.shared(what)
         (text,) = self._link.read([(key, (b"GET", key))])
         return int(text) if text else None
 
-    def counts(self) -> dict[str, int]:
+    def count(self) -> dict[str, int]:
         """How many objects are unread, unspread and kept, and how many events wait or were given up."""
         kinds = {
             "unread": self.keys.refresh_queue,
@@ -316,7 +318,7 @@ class Marks:
             found[name] += reply
         return found
 
-    def all_objects(self) -> Iterator[list[str]]:
+    def iterate_objects(self) -> Iterator[list[str]]:
         """The names of all objects kept, a page at a time; one may come twice."""
         for partition in range(PARTITIONS):
             key, cursor = self.keys.recheck_queue(partition), b"0"
@@ -330,6 +332,6 @@ class Marks:
     def _names(self, key_at: Callable[[int], bytes], upto: float) -> list[str]:
         limit = b"+inf" if upto == float("inf") else b"%d" % ms(upto)
         keys = [key_at(partition) for partition in range(PARTITIONS)]
-        part = (b"-inf", limit, b"LIMIT", b"0", b"%d" % A_TIME)
+        part = (b"-inf", limit, b"LIMIT", b"0", b"%d" % NAMES_A_PARTITION)
         rows = self._link.read([(key, (b"ZRANGEBYSCORE", key, *part)) for key in keys])
         return [name.decode() for row in rows for name in row]

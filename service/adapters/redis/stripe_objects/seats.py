@@ -15,7 +15,7 @@ GIVE, TAKE, TRIM, MOVE = load("seat_give"), load("seat_take"), load("seat_trim")
 MOST_REMOVED = 1_000
 """Readers remembered as having lost their seats when fewer were paid for."""
 
-Given = Literal["given", "again", "full", "retry"]
+SeatVerdict = Literal["given", "again", "full", "retry"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,13 @@ class Seats:
         self._keys = store.keys
         self._store_keys = store.keys
 
-    def give(self, name: str, rev: int, quantity: int, reader: str, now: float, audit: bytes) -> Given:
+    def assign(self, name: str, rev: int, quantity: int, reader: str, now: float, audit: bytes) -> SeatVerdict:
         """Gives a seat if one is free. `retry`: the quantity was worked out from what is no longer so."""
         keys = [*self._keys_of(name), self._outbox(name)]
         verdict, _ = self._link.run(GIVE, keys, [rev, quantity, reader, ms(now), name, audit])
-        return cast(Given, verdict.decode())
+        return cast(SeatVerdict, verdict.decode())
 
-    def take(self, name: str, reader: str, now: float, audit: bytes) -> bool:
+    def release(self, name: str, reader: str, now: float, audit: bytes) -> bool:
         """Takes a seat back. Gives whether there was one."""
         keys = [*self._keys_of(name), self._outbox(name)]
         return bool(self._link.run(TAKE, keys, [reader, ms(now), name, audit]))
@@ -52,12 +52,12 @@ class Seats:
         """Takes the newest away, down to the quantity. Gives how many went."""
         return cast(int, self._link.run(TRIM, self._keys_of(name), [rev, quantity, ms(now), name, MOST_REMOVED]))
 
-    def move(self, name: str, reader: str, heir: str, now: float) -> bool:
+    def move_to_heir(self, name: str, reader: str, heir: str, now: float) -> bool:
         """A reader was merged into another: so is the seat."""
         keys = [self._keys.stripe_object(name), self._keys.seats(name), self._keys.fan_out_queue(partition_of(name))]
         return bool(self._link.run(MOVE, keys, [reader, heir, ms(now), name]))
 
-    def removed(self, name: str) -> list[Seat]:
+    def list_removed(self, name: str) -> list[Seat]:
         """Who lost a seat because fewer were paid for, and has got none since, the newest first."""
         key = self._keys.removed_seats(name)
         (row,) = self._link.read([(key, (b"ZRANGE", key, b"0", b"-1", b"REV", b"WITHSCORES"))])

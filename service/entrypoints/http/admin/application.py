@@ -18,7 +18,7 @@ from service.adapters.observability.logs import where
 from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.openid.sign_in import SignIn
 from service.adapters.redis.staff.ended_sessions import EndedSessions
-from service.adapters.redis.staff.idempotency import AT_WORK, Idempotency
+from service.adapters.redis.staff.idempotency import AT_WORK, IdempotencyStore
 from service.bootstrap import Service
 from service.domain.errors import NewerSchema, StoreUnavailable
 from service.entrypoints.http.admin import (
@@ -102,7 +102,7 @@ def mount(
         time.time,
         openid.fingerprint if openid is not None else None,
     )
-    submissions = Idempotency(service.store, lambda: service.secrets.sealer("idempotency"), AT_WORK)
+    submissions = IdempotencyStore(service.store, lambda: service.secrets.sealer("idempotency"), AT_WORK)
     provider = SignIn(openid, time.time) if openid is not None else None
     pages = _build(PageContext(service, sessions, submissions, on_keys_changed), keyring, log, provider)
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/admin": pages})  # type: ignore[method-assign]  # Flask's own way

@@ -51,7 +51,7 @@ def register(app: Flask, context: PageContext) -> None:
             return show_list(problem)
 
     def show_list(problem: Problem | None = None) -> Response:
-        found = [told_of(approval) for approval in approving.approvals.waiting(context.now)]
+        found = [told_of(approval) for approval in approving.approvals.list_waiting(context.now)]
         status = problem.status if problem is not None else 200
         return render(
             "approvals.html", status=status, approvals=found[:FIRST_APPROVALS], total=len(found), problem=problem

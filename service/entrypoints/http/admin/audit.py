@@ -39,4 +39,4 @@ def register(app: Flask, context: PageContext) -> None:
     @requires("viewer")
     def audit_csv() -> Response:
         found, following = listing(log, requested_page(LIST, FILTERS, limit=100))
-        return csv_output.answer(chain.SHOWN, found, LIST, following)
+        return csv_output.answer(chain.PUBLIC_FIELDS, found, LIST, following)

@@ -13,7 +13,7 @@ from typing import Any
 
 from flask import Flask, Response, request, url_for
 
-from service.adapters.redis.audit.chain import Wanted
+from service.adapters.redis.audit.chain import AuditFilter
 from service.adapters.redis.grants.imports import Action
 from service.entrypoints.http import idempotency
 from service.entrypoints.http.admin.page_context import (
@@ -101,7 +101,7 @@ def _show_form(
     if is_htmx():
         return render("imports_part.html", status=status, validation=validation, problem=problem)
     log = context.service.audit_log
-    recent, _ = log.page(Wanted(action="import.apply"), limit=RECENT_IMPORTS, after=None)
+    recent, _ = log.load_page(AuditFilter(action="import.apply"), limit=RECENT_IMPORTS, after=None)
     return render("imports.html", status=status, recent=recent, validation=validation, problem=problem)
 
 

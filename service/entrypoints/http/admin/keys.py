@@ -53,7 +53,7 @@ def register(app: Flask, context: PageContext) -> None:
             return show_list(problem)
 
     def show_list(problem: Problem | None = None) -> Response:
-        found = [told_of(key) for key in admin_keys.all()]
+        found = [told_of(key) for key in admin_keys.list_all()]
         status = problem.status if problem is not None else 200
         return render(
             "keys.html", status=status, keys=found, roles=ADMIN_ROLES, problem=problem, fields=submitted_fields()

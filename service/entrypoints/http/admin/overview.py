@@ -27,7 +27,7 @@ def register(app: Flask, context: PageContext) -> None:
     def overview() -> Response:
         now = context.now
         items = [item for item in service.attention.items(now) if item.count]
-        pending = len(service.approving.approvals.waiting(now))
+        pending = len(service.approving.approvals.list_waiting(now))
         alerts = [_alert(item, catalogue.livemode) for item in items]
         return render(
             "overview.html", alerts=alerts, pending=pending, charts=charts.all_charts(read_figures(), catalogue)

@@ -16,7 +16,7 @@ from flask import Response, g, make_response, redirect, render_template, request
 
 from service.adapters.identifiers import new_token
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.staff.idempotency import Idempotency
+from service.adapters.redis.staff.idempotency import IdempotencyStore
 from service.bootstrap import Service
 from service.domain.errors import StoreUnavailable
 from service.domain.roles import RANKS, Role
@@ -37,7 +37,7 @@ class PageContext:
 
     service: Service
     sessions: Sessions
-    submissions: Idempotency
+    submissions: IdempotencyStore
     on_keys_changed: Callable[[], None]
 
     @property
@@ -158,8 +158,8 @@ def submit_once(context: PageContext, work: Callable[[], tuple[str, str]]) -> Re
     except BaseException as error:
         # After an outage the outcome is unknown: keep the claim, so that sending the form again resumes the work.
         with suppress(StoreUnavailable):
-            (context.submissions.release if isinstance(error, Problem) else context.submissions.leave)(scope)
+            (context.submissions.release if isinstance(error, Problem) else context.submissions.abandon)(scope)
         raise
     with suppress(StoreUnavailable):
-        context.submissions.keep(scope, b"", first.token, 303, f"{message}\n{to}".encode())
+        context.submissions.save_answer(scope, b"", first.token, 303, f"{message}\n{to}".encode())
     return redirect_with_message(context, message, to)

@@ -48,7 +48,7 @@ def render_reader(
 ) -> Response:
     """Render a reader's page, now or at another time; with a rejected form still open and filled in."""
     service, now, catalogue = context.service, context.now, context.service.desk.catalogue
-    resolved = service.readers.resolve(reader)
+    resolved = service.readers.resolve_merged(reader)
     entries = timeline.read_timeline(service, reader, resolved, complete=all_entries or at is not None)
     profile, erased_at = tell(service.profiles, reader, at, now), service.readers.erased_at(reader, resolved)
     has_data = profile["sources"] or profile["customers"] or any(meter["used"] for meter in profile["meters"])

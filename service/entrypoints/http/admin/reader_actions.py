@@ -100,7 +100,7 @@ def _register_grants(app: Flask, context: PageContext) -> None:
         reader, name = reader_id(form_field("id")), form_field("grant") or ""
 
         def work() -> str:
-            reason, resolved = required_reason(), service.readers.resolve(reader)
+            reason, resolved = required_reason(), service.readers.resolve_merged(reader)
             return _change(
                 lambda: service.grants.revoke(resolved, name, reason, current_actor(), context.now), "Grant revoked."
             )

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from flask import Flask, Response, redirect, url_for
 
-from service.adapters.redis.audit.chain import AuditLog, Wanted
+from service.adapters.redis.audit.chain import AuditFilter, AuditLog
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.bootstrap import Service
 from service.domain import ids
@@ -80,7 +80,7 @@ def _find_target(service: Service, query: str, now: float) -> str | None:
 
 def _is_known(objects: Objects, stored: StoredObject) -> bool:
     # A customer may be known only from the subscriptions and payments that name it.
-    pays = stored.ref.kind == "customer" and objects.belongings(stored.ref.id)
+    pays = stored.ref.kind == "customer" and objects.list_customer_objects(stored.ref.id)
     return stored.told is not None or bool(pays)
 
 
@@ -94,7 +94,7 @@ def _linkable_id(stored: StoredObject) -> str | None:
 
 def _grant_target(log: AuditLog, grant: str) -> str:
     """Return the page of a grant's reader, as the audit log names them; else the grant's audit records."""
-    found, _ = log.page(Wanted(target=grant), limit=1, after=None)
+    found, _ = log.load_page(AuditFilter(target=grant), limit=1, after=None)
     reader = found[0]["reader"] if found else None
     return reader_url(reader) if reader else url_for("audit", target=grant)
 

@@ -94,7 +94,7 @@ class Sessions:
         now = int(self._clock())
         settings = self._openid_settings if key is None else None
         new = Session(token_hex(16), name, key.hex() if key is not None else None, role, now, now, 0, settings)
-        return replace(new, epoch=self._ended.epoch(new.owner))
+        return replace(new, epoch=self._ended.current_epoch(new.owner))
 
     def encode_cookie(self, session: Session) -> str:
         """Return the cookie's value for a session."""
@@ -113,7 +113,7 @@ class Sessions:
 
     def find_principal(self, session: Session) -> Principal | None:
         """Return who is signed in; `None` if nobody is, or the session was ended."""
-        if session.name is None or not self._ended.holds(session.id, session.owner, session.epoch):
+        if session.name is None or not self._ended.is_valid(session.id, session.owner, session.epoch):
             return None
         if session.key_digest is None:
             settings = session.openid_settings
@@ -129,11 +129,11 @@ class Sessions:
 
     def sign_out(self, session: Session) -> None:
         """End this session, also for a copy of its cookie."""
-        self._ended.end(session.id, session.started_at + TOTAL_LIMIT, self._clock())
+        self._ended.end_session(session.id, session.started_at + TOTAL_LIMIT, self._clock())
 
     def sign_out_everywhere(self, session: Session) -> None:
         """End every session of this session's user."""
-        self._ended.end_all(session.owner)
+        self._ended.end_all_sessions(session.owner)
 
     def form_token(self, session: Session) -> str:
         """Return the token that every form of this session carries."""

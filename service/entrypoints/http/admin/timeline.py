@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from service.adapters.redis.audit.chain import AuditLog, Wanted
+from service.adapters.redis.audit.chain import AuditFilter, AuditLog
 from service.adapters.redis.readers import source_codec
-from service.adapters.redis.readers.readers import Change
+from service.adapters.redis.readers.readers import ReaderChange
 from service.bootstrap import Service
 from service.domain.catalogue import Catalogue
 from service.domain.sources import Holding
@@ -51,13 +51,17 @@ def read_timeline(service: Service, reader: str, resolved: str, *, complete: boo
     With `complete`, the cause of the oldest entries is looked up, too.
     """
     log = service.audit_log
-    changes = service.readers.history(resolved)
+    changes = service.readers.load_history(resolved)
     causes = [change.cause.partition(":")[2] for change in changes if change.cause.startswith("audit:")]
     records = _read_records(log, causes if complete else causes[-RECORDS_READ:])
     entries = _changes(changes, records, service.desk.catalogue)
     seen = {record["seq"] for record in records.values()}
     for name in dict.fromkeys((resolved, reader)):
-        found = log.of(name) if complete else log.page(Wanted(reader=name), limit=RECORDS_READ, after=None)[0]
+        found = (
+            log.list_for_reader(name)
+            if complete
+            else log.load_page(AuditFilter(reader=name), limit=RECORDS_READ, after=None)[0]
+        )
         entries += _staff_actions(record for record in found if record["seq"] not in seen)
         seen |= {record["seq"] for record in found}
     return sorted(entries, key=lambda entry: (entry.at, entry.audit_number or 0), reverse=True)
@@ -66,12 +70,12 @@ def read_timeline(service: Service, reader: str, resolved: str, *, complete: boo
 def _read_records(log: AuditLog, entries: Sequence[str]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for start in range(0, len(entries), _BATCH):
-        found |= log.by_entry(entries[start : start + _BATCH])
+        found |= log.find_by_entry(entries[start : start + _BATCH])
     return found
 
 
 def _changes(
-    changes: Sequence[Change], records: Mapping[str, Mapping[str, Any]], catalogue: Catalogue
+    changes: Sequence[ReaderChange], records: Mapping[str, Mapping[str, Any]], catalogue: Catalogue
 ) -> list[TimelineEntry]:
     previous: dict[bytes, tuple[Holding | None, TimelineEntry]] = {}
     entries = []
@@ -94,7 +98,7 @@ def _differs(entry: TimelineEntry, last: TimelineEntry) -> bool:
 
 
 def _change(
-    change: Change,
+    change: ReaderChange,
     was: Holding | None,
     now: Holding | None,
     plans: list[str],

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, jsonify
 
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.staff.approvals import Approval
-from service.adapters.redis.staff.idempotency import Idempotency
+from service.adapters.redis.staff.idempotency import IdempotencyStore
 from service.domain.errors import NoLongerPossible, OwnApproval, UnknownApproval
 from service.domain.sources import Grant
 from service.domain.times import write_time
@@ -29,7 +29,7 @@ LIST = "approvals"
 COLUMNS = ("approval", "state", "kind", "reader", "wants", "reason", "asked_by", "asked_at", "expires_at")
 
 
-def blueprint(approving: Approving, repeated: Idempotency, clock: Callable[[], float]) -> Blueprint:
+def blueprint(approving: Approving, repeated: IdempotencyStore, clock: Callable[[], float]) -> Blueprint:
     """What waits."""
     blp = Blueprint("approvals", __name__)
     nothing_in, reason_in = NothingIn(), ReasonMaybeIn()
@@ -40,7 +40,7 @@ def blueprint(approving: Approving, repeated: Idempotency, clock: Callable[[], f
     def list_approvals() -> Response:
         """What waits for a second admin, newest first; CSV where Accept asks for text/csv."""
         page = paging.asked(LIST)
-        waiting = [(_place(approval), approval) for approval in approving.approvals.waiting(clock())]
+        waiting = [(_place(approval), approval) for approval in approving.approvals.list_waiting(clock())]
         chosen, following = paging.cut(LIST, waiting, page)
         found = [told_of(approval) for approval in chosen]
         if csv_out.wanted():

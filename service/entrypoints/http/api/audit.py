@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response
 
 from service.adapters.redis.audit import chain
-from service.adapters.redis.audit.chain import AuditLog, Wanted
+from service.adapters.redis.audit.chain import AuditFilter, AuditLog
 from service.entrypoints.http import csv_output as csv_out
 from service.entrypoints.http import guards, paging
 from service.entrypoints.http.api.access import private
@@ -39,7 +39,7 @@ def blueprint(log: AuditLog) -> Blueprint:
         head = log.state().head
         found, following = listing(log, page)
         if csv_out.wanted():
-            answer = csv_out.answer(chain.SHOWN, found, LIST, following)
+            answer = csv_out.answer(chain.PUBLIC_FIELDS, found, LIST, following)
         else:
             answer = private(paging.listed(found, following))
         answer.headers[HEAD] = str(head)
@@ -55,5 +55,5 @@ def listing(log: AuditLog, page: paging.Page) -> tuple[list[dict[str, Any]], str
         if not (page.after.isascii() and page.after.isdigit() and len(page.after) < 16):
             raise invalid([("after", "is not a `next` of this list")])
         after = int(page.after)
-    found, last = log.page(Wanted(**page.filters), limit=page.limit, after=after)
+    found, last = log.load_page(AuditFilter(**page.filters), limit=page.limit, after=after)
     return found, paging.cursor(LIST, str(last)) if last is not None else None

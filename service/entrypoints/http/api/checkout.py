@@ -53,7 +53,7 @@ class Shop:
                 tag = self._tag(word)
                 sold = checkout.plan_sold(self._catalogue, tag)
                 self._refuse_holder(reader, sold, now)
-                customer = next(iter(self._readers.customers(self._readers.resolve(reader))), None)
+                customer = next(iter(self._readers.list_customers(self._readers.resolve_merged(reader))), None)
                 return checkout.open_checkout(
                     gateway,
                     reader=reader,
@@ -68,7 +68,7 @@ class Shop:
 
     def portal(self, reader: str, return_url: str) -> str:
         """The address of a portal page; `return_url` is not `astray`. `Problem` 404 without a customer, 503."""
-        customers = self._readers.customers(self._readers.resolve(reader))
+        customers = self._readers.list_customers(self._readers.resolve_merged(reader))
         if not customers:
             raise Problem(404, "This reader is no customer at Stripe.")
         gateway = self._stripe()
@@ -133,7 +133,7 @@ class Shop:
 
     def _refuse_holder(self, reader: str, plan: Plan, now: float) -> None:
         """`Problem` 409 for who holds the plan by a running subscription; a grant or a pass hinders no purchase."""
-        for kept in self._readers.hot(self._readers.resolve(reader)):
+        for kept in self._readers.load_active(self._readers.resolve_merged(reader)):
             if not isinstance(kept.source, Subscription) or kept.source.role != "subscription":
                 continue
             for holding in kept.source.holdings(self._catalogue):

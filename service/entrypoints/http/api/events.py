@@ -7,8 +7,8 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from service.adapters.redis.staff.idempotency import Idempotency
-from service.adapters.redis.stripe_objects.ledger import BadCursor, Entry, Ledger
+from service.adapters.redis.staff.idempotency import IdempotencyStore
+from service.adapters.redis.stripe_objects.ledger import BadCursor, Ledger, LedgerEntry
 from service.domain.errors import UnknownEvent
 from service.domain.times import write_time
 from service.entrypoints.http import csv_output as csv_out
@@ -27,7 +27,7 @@ COLUMNS = ("id", "type", "object", "created", "received_at", "state", "why", "at
 STATE = query("state", "`dead`: only those that were given up.", {"type": "string", "enum": ["dead"]})
 
 
-def blueprint(ledger: Ledger, admin: Admin, repeated: Idempotency, clock: Callable[[], float]) -> Blueprint:
+def blueprint(ledger: Ledger, admin: Admin, repeated: IdempotencyStore, clock: Callable[[], float]) -> Blueprint:
     """The ledger."""
     blp = Blueprint("events", __name__)
     nothing_in = NoFieldsIn()
@@ -88,13 +88,13 @@ def blueprint(ledger: Ledger, admin: Admin, repeated: Idempotency, clock: Callab
 def listing(ledger: Ledger, page: paging.Page) -> tuple[list[dict[str, Any]], str | None]:
     """A page of the ledger. `Problem` 422 for an `after` that is none of its own."""
     try:
-        found, last = ledger.page(page.limit, page.after, dead="state" in page.filters)
+        found, last = ledger.load_page(page.limit, page.after, dead="state" in page.filters)
     except BadCursor:
         raise invalid([("after", "is not a `next` of this list")]) from None
     return [event_told(entry) for entry in found], paging.cursor(LIST, last) if last is not None else None
 
 
-def event_told(entry: Entry) -> dict[str, Any]:
+def event_told(entry: LedgerEntry) -> dict[str, Any]:
     """An event as admins see it."""
     return {
         "id": entry.id,

@@ -7,8 +7,8 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from service.adapters.redis.staff.idempotency import Idempotency
-from service.adapters.redis.story_passes.passes import Wanted
+from service.adapters.redis.staff.idempotency import IdempotencyStore
+from service.adapters.redis.story_passes.passes import PassRequest
 from service.bootstrap import Service
 from service.domain.errors import GiftsUsed, NoGifts
 from service.domain.times import write_time
@@ -28,7 +28,7 @@ USUAL, LONGEST = 30 * DAY, 90 * DAY
 """Seconds for which a gift opens its story, where the website names no end, and at most."""
 
 
-def blueprint(service: Service, repeated: Idempotency, clock: Callable[[], float]) -> Blueprint:
+def blueprint(service: Service, repeated: IdempotencyStore, clock: Callable[[], float]) -> Blueprint:
     """Gifts of readers."""
     blp = Blueprint("gifts", __name__)
     gift_in = GiftIn()
@@ -66,7 +66,7 @@ def _given(service: Service, data: dict[str, Any], now: float) -> dict[str, Any]
     until = int(now) + USUAL if data.get("until") is None else int(data["until"])
     if not now < until <= now + LONGEST:
         raise invalid([("until", f"must lie ahead, at most {LONGEST // DAY} days")])
-    wanted = Wanted(data["story"], data.get("openings") or 1, until, REASON)
+    wanted = PassRequest(data["story"], data.get("openings") or 1, until, REASON)
     try:
         made, allowance = service.gifts.give(data["reader"], wanted, guards.actor(), now)
     except NoGifts:

@@ -7,10 +7,10 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from service.adapters.redis.grants.grants import Grants, Wanted
+from service.adapters.redis.grants.grants import GrantRequest, Grants
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.staff.approvals import Approval
-from service.adapters.redis.staff.idempotency import Idempotency
+from service.adapters.redis.staff.idempotency import IdempotencyStore
 from service.domain import grant_rules as granting
 from service.domain.catalogue import Catalogue
 from service.domain.errors import RevokedGrant, UnknownGrant
@@ -28,7 +28,7 @@ from service.entrypoints.responses.schemas import GrantChangeIn, GrantIn, GrantO
 from service.use_cases.grants.manage import Giving, WrongEnd
 
 
-def wanted_of(data: dict[str, Any], catalogue: Catalogue, now: float) -> Wanted:
+def wanted_of(data: dict[str, Any], catalogue: Catalogue, now: float) -> GrantRequest:
     """What loaded request data asks for. `Problem` 422 with everything that speaks against it."""
     plan, features = data.get("plan"), tuple(data.get("features") or ())
     start = int(now if data.get("from_") is None else data["from_"])
@@ -36,7 +36,7 @@ def wanted_of(data: dict[str, Any], catalogue: Catalogue, now: float) -> Wanted:
     mistakes = granting.find_mistakes(catalogue, plan=plan, features=features, start=start, until=until, now=now)
     if mistakes:
         raise invalid(mistakes)
-    return Wanted(plan, tuple(dict.fromkeys(features)), data["reason"], start, until)
+    return GrantRequest(plan, tuple(dict.fromkeys(features)), data["reason"], start, until)
 
 
 def unfit(body: dict[str, Any], catalogue: Catalogue) -> list[tuple[str, str]]:
@@ -55,7 +55,7 @@ def blueprint(
     readers: Readers,
     grants: Grants,
     giving: Giving,
-    repeated: Idempotency,
+    repeated: IdempotencyStore,
     clock: Callable[[], float],
 ) -> Blueprint:
     """Grants of one reader."""
@@ -112,7 +112,7 @@ def blueprint(
         """Takes a grant back, at once; one that is revoked already stays as it is."""
         name, now = path_reader(reader), clock()
         reason = bodies.reason(reason_in) or ""
-        return _told(name, now, lambda: grants.revoke(readers.resolve(name), grant, reason, guards.actor(), now))
+        return _told(name, now, lambda: grants.revoke(readers.resolve_merged(name), grant, reason, guards.actor(), now))
 
     return blp
 

@@ -10,8 +10,8 @@ from flask import Blueprint, Response, jsonify, request
 from marshmallow import fields
 
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.grants.imports import Action, Manifest
-from service.adapters.redis.staff.idempotency import Idempotency
+from service.adapters.redis.grants.imports import Action, ImportManifest
+from service.adapters.redis.staff.idempotency import IdempotencyStore
 from service.domain.catalogue import Catalogue
 from service.domain.errors import UndoneImport, UnknownImport
 from service.entrypoints.http import errors, guards
@@ -71,7 +71,7 @@ class ImportOut(Answer):
 
 
 def blueprint(
-    imports: GrantImports, catalogue: Catalogue, repeated: Idempotency, clock: Callable[[], float]
+    imports: GrantImports, catalogue: Catalogue, repeated: IdempotencyStore, clock: Callable[[], float]
 ) -> Blueprint:
     """Imports of grants."""
     blp = Blueprint("imports", __name__)
@@ -145,7 +145,7 @@ def checked(
     return {"id": None, "state": "staged", "rows": sheet.rows, **counts, "errors": mistakes(sheet.mistakes)}
 
 
-def known(find: Callable[[], Manifest]) -> Manifest:
+def known(find: Callable[[], ImportManifest]) -> ImportManifest:
     """The import. `Problem` 404, 409."""
     try:
         return find()

@@ -8,8 +8,8 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.staff.admin_keys import AdminKey, AdminKeys, KeyBook
-from service.adapters.redis.staff.idempotency import Idempotency
+from service.adapters.redis.staff.admin_keys import AdminKey, AdminKeyCache, AdminKeys
+from service.adapters.redis.staff.idempotency import IdempotencyStore
 from service.domain.errors import NameInUse, UnknownKey
 from service.domain.ids import read_key_name
 from service.domain.times import write_time
@@ -27,7 +27,9 @@ LIST = "keys"
 COLUMNS = ("name", "role", "created_at", "actor")
 
 
-def blueprint(keys: AdminKeys, book: KeyBook, repeated: Idempotency, clock: Callable[[], float]) -> Blueprint:
+def blueprint(
+    keys: AdminKeys, book: AdminKeyCache, repeated: IdempotencyStore, clock: Callable[[], float]
+) -> Blueprint:
     """Keys made at run time."""
     blp = Blueprint("keys", __name__)
     key_in, reason_in = KeyIn(), ReasonMaybeIn()
@@ -41,7 +43,7 @@ def blueprint(keys: AdminKeys, book: KeyBook, repeated: Idempotency, clock: Call
 
         def make() -> Response:
             told = made(keys, data["name"], data["role"], data.get("reason"), guards.actor(), clock())
-            book.forget()
+            book.invalidate()
             answer = private(told)
             answer.status_code = 201
             return answer
@@ -54,7 +56,7 @@ def blueprint(keys: AdminKeys, book: KeyBook, repeated: Idempotency, clock: Call
     def list_keys() -> Response:
         """The admin keys made at run time, newest first, without the keys themselves; CSV where Accept asks for text/csv."""
         page = paging.asked(LIST)
-        chosen, following = paging.cut(LIST, [(_place(key), key) for key in keys.all()], page)
+        chosen, following = paging.cut(LIST, [(_place(key), key) for key in keys.list_all()], page)
         found = [told_of(key) for key in chosen]
         if csv_out.wanted():
             return csv_out.answer(COLUMNS, found, LIST, following)
@@ -77,7 +79,7 @@ def blueprint(keys: AdminKeys, book: KeyBook, repeated: Idempotency, clock: Call
         except ValueError as error:
             raise invalid([("name", str(error))]) from None
         ended = ended_key(keys, checked, bodies.reason(reason_in), guards.actor(), clock())
-        book.forget()
+        book.invalidate()
         return jsonify(ended)
 
     return blp
@@ -85,9 +87,9 @@ def blueprint(keys: AdminKeys, book: KeyBook, repeated: Idempotency, clock: Call
 
 def made(keys: AdminKeys, name: str, role: str, reason: str | None, actor: Actor, now: float) -> dict[str, Any]:
     """A new key, with the key itself. `Problem` 409 where the name is in use, also by a key of the environment."""
-    key = keys.new_key()
+    key = keys.generate_key()
     try:
-        kept = keys.add(name, role, guards.digest(key), reason, actor, now)
+        kept = keys.create(name, role, guards.digest(key), reason, actor, now)
     except NameInUse:
         detail = f"The name {name} is in use; end that key first, or take another name."
         raise Problem(409, detail, kind="name-in-use", title="The name is in use") from None

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.staff.idempotency import Idempotency
+from service.adapters.redis.staff.idempotency import IdempotencyStore
 from service.adapters.redis.stripe_objects.seats import Seat
 from service.domain import ids
 from service.domain.errors import CannotMerge, NoSeats, SeatsFull, UnknownSubscription
@@ -32,7 +32,7 @@ def path_id(name: str, value: str) -> str:
         raise invalid([(name, str(error))]) from None
 
 
-def blueprint(admin: Admin, repeated: Idempotency, clock: Callable[[], float]) -> Blueprint:
+def blueprint(admin: Admin, repeated: IdempotencyStore, clock: Callable[[], float]) -> Blueprint:
     """What admins say about whose things are."""
     blp = Blueprint("belonging", __name__)
     _add_links(blp, admin, repeated, clock)
@@ -40,7 +40,7 @@ def blueprint(admin: Admin, repeated: Idempotency, clock: Callable[[], float]) -
     return blp
 
 
-def _add_links(blp: Blueprint, admin: Admin, repeated: Idempotency, clock: Callable[[], float]) -> None:
+def _add_links(blp: Blueprint, admin: Admin, repeated: IdempotencyStore, clock: Callable[[], float]) -> None:
     link_in, merge_in = LinkIn(), MergeIn()
 
     @blp.post("/v1/readers/<reader>/links")

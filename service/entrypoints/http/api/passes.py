@@ -9,8 +9,8 @@ from urllib.parse import quote
 from flask import Blueprint, Response, jsonify
 
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.staff.idempotency import Idempotency
-from service.adapters.redis.story_passes.passes import Wanted
+from service.adapters.redis.staff.idempotency import IdempotencyStore
+from service.adapters.redis.story_passes.passes import PassRequest
 from service.bootstrap import Service
 from service.domain import ids
 from service.domain.catalogue import Catalogue
@@ -33,7 +33,7 @@ KEYS_KEPT = 300
 """Seconds for which an edge may keep the public keys; when secrets are rotated, the old ones go on verifying."""
 
 
-def blueprint(service: Service, repeated: Idempotency, clock: Callable[[], float]) -> Blueprint:
+def blueprint(service: Service, repeated: IdempotencyStore, clock: Callable[[], float]) -> Blueprint:
     """Story passes."""
     blp = Blueprint("passes", __name__)
     pass_in, reason_in = PassIn(), ReasonMaybeIn()
@@ -112,13 +112,13 @@ def made(
     until = int(data["until"])
     if until <= now:
         raise invalid([("until", "must lie ahead")])
-    wanted = Wanted(data["story"], data["openings"], until, data["reason"])
+    wanted = PassRequest(data["story"], data["openings"], until, data["reason"])
     return told_of(service, service.passes.create(wanted, actor, now, pass_id=f"sp_{named}" if named else None), now)
 
 
 def listing(service: Service, page: paging.Page, now: float) -> tuple[list[dict[str, Any]], str | None]:
     """A page of the passes, and the cursor of the next."""
-    found, last = service.passes.page(page.limit, page.after)
+    found, last = service.passes.load_page(page.limit, page.after)
     return [told_of(service, one, now) for one in found], paging.cursor(LIST, last) if last is not None else None
 
 

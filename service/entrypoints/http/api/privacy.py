@@ -11,7 +11,7 @@ from marshmallow import fields
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.audit.chain import AuditLog
 from service.adapters.redis.readers import source_codec
-from service.adapters.redis.readers.readers import Change, Customers, Readers
+from service.adapters.redis.readers.readers import ReaderChange, ReaderCustomers, Readers
 from service.domain.errors import LiveSubscription
 from service.domain.sources import Source
 from service.domain.times import write_time
@@ -57,7 +57,7 @@ class Export:
     """Tells everything that is kept of a reader."""
 
     def __init__(
-        self, profiles: Profiles, readers: Readers, customers: Customers, audit_log: AuditLog, erasure: Erasure
+        self, profiles: Profiles, readers: Readers, customers: ReaderCustomers, audit_log: AuditLog, erasure: Erasure
     ) -> None:
         self._profiles = profiles
         self._readers = readers
@@ -73,14 +73,14 @@ class Export:
             **tell(self._profiles, reader, None, now),
             "merged": [name for name in person.names if name != reader],
             "history": [_change(change) for change in self._profiles.past.changes(person.reader)],
-            "stripe_objects": sorted({name for own in person.names for name in self._customers.objects(own)}),
+            "stripe_objects": sorted({name for own in person.names for name in self._customers.list_objects(own)}),
             "erased_at": write_time(erased),
             "audit": self._audit(person),
             "head": str(self._audit_log.state().head),
         }
 
     def _audit(self, person: Person) -> list[dict[str, Any]]:
-        found = {record["seq"]: record for name in person.names for record in self._audit_log.of(name)}
+        found = {record["seq"]: record for name in person.names for record in self._audit_log.list_for_reader(name)}
         return [found[seq] for seq in sorted(found)]
 
 
@@ -129,7 +129,7 @@ def told_of(done: Erasing) -> dict[str, Any]:
     return {"erased": done.counts, "files_rewritten": done.files_rewritten}
 
 
-def _change(change: Change) -> dict[str, Any]:
+def _change(change: ReaderChange) -> dict[str, Any]:
     letter, _, name = change.field.decode().partition(":")
     source = source_codec.decode(change.field, change.record) if change.record else None
     return {

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from service.adapters.redis.reporting.usage_counts import WITHIN
+from service.adapters.redis.reporting.usage_counts import UPSELL_WINDOW
 from service.bootstrap import Service
 from service.domain.catalogue import DAY
 from service.domain.times import write_time
@@ -77,7 +77,7 @@ def told(found: Figures) -> dict[str, Any]:
             "share": share.share,
             "low": share.low,
             "high": share.high,
-            "within_days": WITHIN // DAY,
+            "within_days": UPSELL_WINDOW // DAY,
         },
     }
 

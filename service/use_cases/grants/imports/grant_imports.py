@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.adapters.identifiers import new_id
-from service.adapters.redis.audit.audit import Actor, Audit, audit_entry
+from service.adapters.redis.audit.audit import Actor, AuditWriter, audit_entry
 from service.adapters.redis.client.keys import import_tag
-from service.adapters.redis.grants.imports import Action, Imports, Manifest
+from service.adapters.redis.grants.imports import Action, ImportManifest, ImportStore
 from service.adapters.redis.staff.approvals import Approval
 from service.domain import grant_rules as granting
 from service.domain.catalogue import Catalogue
@@ -35,7 +35,7 @@ Counts = dict[str, int]
 class Waiting:
     """An import that a second admin has to confirm."""
 
-    manifest: Manifest
+    manifest: ImportManifest
     approval: Approval
 
 
@@ -44,13 +44,13 @@ class GrantImports:
 
     def __init__(
         self,
-        store: Imports,
+        store: ImportStore,
         staging: Staging,
         roller: Roller,
         background: Background,
         *,
         catalogue: Catalogue,
-        audit: Audit,
+        audit: AuditWriter,
         approving: Approving,
         clock: Callable[[], float],
     ) -> None:
@@ -78,7 +78,7 @@ class GrantImports:
 
     def submit(
         self, sheet: Sheet, actor: Actor, now: float, pace: Pace = HASTE, *, named: str | None = None
-    ) -> Manifest | Waiting:
+    ) -> ImportManifest | Waiting:
         """Stages the sheet and commits it, or asks for a second admin where `[grants]` wants one. `WrongRows`.
 
         `named` is the same for a repeat of it, which finds what the first came to.
@@ -100,9 +100,9 @@ class GrantImports:
             for end in changes.ends
         )
 
-    def _ask(self, manifest: Manifest, sheet: Sheet, actor: Actor, now: float, named: str | None) -> Waiting:
+    def _ask(self, manifest: ImportManifest, sheet: Sheet, actor: Actor, now: float, named: str | None) -> Waiting:
         ends = [entry.until for entry in sheet.entries]
-        approval = self._approvals.ask(
+        approval = self._approvals.request(
             KIND,
             {"import": manifest.id},
             wants={"import": manifest.id, "rows": manifest.rows, **manifest.planned},
@@ -113,10 +113,10 @@ class GrantImports:
             over_at=None if None in ends else max(end for end in ends if end is not None),
             named=named,
         )
-        self._store.note_approval(manifest.id, approval.id)
+        self._store.save_approval(manifest.id, approval.id)
         return Waiting(manifest, approval)
 
-    def _commit(self, manifest: Manifest, approval: str | None, now: float) -> Manifest:
+    def _commit(self, manifest: ImportManifest, approval: str | None, now: float) -> ImportManifest:
         """Commits, once; from then on it will be done, by whoever."""
         after: dict[str, Any] = {"rows": manifest.rows, **manifest.planned}
         if approval is not None:
@@ -125,9 +125,9 @@ class GrantImports:
             manifest.actor, KIND, now=now, reader=None, target=manifest.id, before=None, after=after, reason=None
         )
         written["id"] = manifest.entry
-        self._audit.intend_at(import_tag(manifest.id))
-        self._store.commit(manifest.id, manifest.entry, self._audit.packed(written))
-        self._audit.settle_soon(import_tag(manifest.id))
+        self._audit.announce_at(import_tag(manifest.id))
+        self._store.commit(manifest.id, manifest.entry, self._audit.sign_entry(written))
+        self._audit.flush_quietly(import_tag(manifest.id))
         self.background.wake()
         return self.find(manifest.id)
 
@@ -139,9 +139,9 @@ class GrantImports:
             return [("import", "was undone meanwhile, or is no longer kept")]
         return self._no_longer_granted(manifest, now) if manifest.state == "staged" else []
 
-    def _no_longer_granted(self, manifest: Manifest, now: float) -> Mistakes:
+    def _no_longer_granted(self, manifest: ImportManifest, now: float) -> Mistakes:
         """What speaks against its plans and ends by now: the configuration may be another since it was staged."""
-        rows = [row for number in range(manifest.chunks) for row in self._store.chunk(manifest.id, number)]
+        rows = [row for number in range(manifest.chunks) for row in self._store.load_chunk(manifest.id, number)]
         asked = {(row.plan, row.until) for row in rows if row.until is None or row.until > now}
         found = [
             granting.find_mistakes(self._catalogue, plan=plan, features=(), start=int(now), until=until, now=now)
@@ -159,14 +159,14 @@ class GrantImports:
 
     # Afterwards.
 
-    def find(self, import_id: str) -> Manifest:
+    def find(self, import_id: str) -> ImportManifest:
         """An import. `UnknownImport`."""
         manifest = self._store.find(import_id)
         if manifest is None:
             raise UnknownImport
         return manifest
 
-    def undo(self, import_id: str, reason: str, actor: Actor, now: float) -> Manifest:
+    def undo(self, import_id: str, reason: str, actor: Actor, now: float) -> ImportManifest:
         """Commits its undoing: what it gave is taken back, and nothing else. `UnknownImport`, `UndoneImport`."""
         manifest = self.find(import_id)
         if manifest.state == "undone":
@@ -182,13 +182,13 @@ class GrantImports:
             reason=reason,
         )
         written["id"] = undo_entry_of(import_id)
-        self._audit.intend_at(import_tag(import_id))
-        self._store.undo(import_id, written["id"], self._audit.packed(written))
-        self._audit.settle_soon(import_tag(import_id))
+        self._audit.announce_at(import_tag(import_id))
+        self._store.commit_undo(import_id, written["id"], self._audit.sign_entry(written))
+        self._audit.flush_quietly(import_tag(import_id))
         self.background.wake()
         return self.find(import_id)
 
-    def roll(self, import_id: str, progress: Progress | None = None) -> Manifest:
+    def roll(self, import_id: str, progress: Progress | None = None) -> ImportManifest:
         """Does what is committed here and now, or waits for whoever is at it. For who has nothing else to do."""
         begun = time.monotonic()
         while (
@@ -202,7 +202,7 @@ class GrantImports:
 
     def finish_all(self) -> int:
         """Finishes whatever was committed and left. Gives how many."""
-        found = [self._store.find(import_id) for import_id in self._store.open_ids()]
+        found = [self._store.find(import_id) for import_id in self._store.list_open()]
         left = [manifest.id for manifest in found if manifest and manifest.state in ("applying", "undoing")]
         for import_id in left:
             self.roll(import_id)
@@ -214,7 +214,7 @@ class GrantImports:
         What is under way is finished first: then its rows hold neither reasons nor anything else that is not a hash.
         """
         names, gone = {tag.decode() for tag in tags}, 0
-        for import_id in self._store.open_ids():
+        for import_id in self._store.list_open():
             manifest = self._store.find(import_id)
             rows, whole = self._staging.forget(manifest, names) if manifest is not None else (0, True)
             gone += rows

@@ -11,7 +11,7 @@ import msgspec
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.grants.imports import Row
+from service.adapters.redis.grants.imports import ImportRow
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import ALIAS
 from service.domain.sources import Grant
@@ -46,11 +46,11 @@ class Standings:
         self._link = store.link
         self._keys = store.keys
 
-    def of(self, rows: Sequence[Row]) -> list[Standing]:
+    def of(self, rows: Sequence[ImportRow]) -> list[Standing]:
         """The grant of each row."""
         return self._read([(row.tag.encode(), _field(row)) for row in rows])
 
-    def briefly(self, rows: Sequence[Row]) -> list[Standing]:
+    def briefly(self, rows: Sequence[ImportRow]) -> list[Standing]:
         """The same without its changes, for grants that can still open something; a third of the work."""
         asked = [(self._keys.reader(row.tag.encode()), _field(row)) for row in rows]
         replies = self._link.read([(hot, (b"HMGET", hot, ALIAS, field)) for hot, field in asked]) if asked else []
@@ -61,7 +61,7 @@ class Standings:
             for row, (_, field), (alias, here) in zip(rows, asked, replies, strict=True)
         ]
 
-    def was_put(self, row: Row, entry: str) -> bool:
+    def was_put(self, row: ImportRow, entry: str) -> bool:
         """Whether this row was put before, by the import whose audit entry this is; also if it was changed since."""
         if row.action not in ("new", "extended"):
             return False
@@ -96,7 +96,7 @@ class Standings:
         )
 
 
-def _field(row: Row) -> bytes:
+def _field(row: ImportRow) -> bytes:
     return f"g:{row.grant}".encode()
 
 

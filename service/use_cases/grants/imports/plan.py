@@ -12,8 +12,8 @@ from typing import Any
 
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.grants.imports import Row
-from service.adapters.redis.readers.readers import Kept, alias_in, kept_in
+from service.adapters.redis.grants.imports import ImportRow
+from service.adapters.redis.readers.readers import StoredSource, merged_into, stored_sources
 from service.domain.sources import Grant
 from service.use_cases.grants.imports.pacing import HASTE, Pace, patiently
 from service.use_cases.grants.imports.rows import Entry, Mistake
@@ -30,7 +30,7 @@ class Planner:
 
     def plan(
         self, entries: Sequence[Entry], import_id: str, now: float, mistakes: list[Mistake], pace: Pace = HASTE
-    ) -> Iterator[tuple[int, Row]]:
+    ) -> Iterator[tuple[int, ImportRow]]:
         """The line and the row of each entry; where two turn out to be the same reader's by a merge, a mistake in its place."""
         seen: dict[tuple[bytes, str], int] = {}
         for start in range(0, len(entries), _BATCH):
@@ -44,37 +44,39 @@ class Planner:
                 yield entry.line, planned(entry, tag, kept, import_id, now)
                 pace.step()
 
-    def look(self, tags: Sequence[bytes]) -> list[tuple[bytes, list[Kept]]]:
+    def look(self, tags: Sequence[bytes]) -> list[tuple[bytes, list[StoredSource]]]:
         """For each tag the tag that it is answered as, and what lies in that reader's hot record."""
         keys = [self._keys.reader(tag) for tag in tags]
         replies = patiently(lambda: self._link.read([(key, (b"HGETALL", key)) for key in keys]))
         return [self._resolved(tag, reply) for tag, reply in zip(tags, replies, strict=True)]
 
-    def _resolved(self, tag: bytes, reply: Any) -> tuple[bytes, list[Kept]]:
-        heir = alias_in(reply) if reply else None
+    def _resolved(self, tag: bytes, reply: Any) -> tuple[bytes, list[StoredSource]]:
+        heir = merged_into(reply) if reply else None
         if heir is None:
-            return tag, kept_in(reply)
+            return tag, stored_sources(reply)
         return self.look([reader_hash(heir)])[0]
 
 
-def planned(entry: Entry, tag: bytes, kept: Sequence[Kept], import_id: str, now: float) -> Row:
+def planned(entry: Entry, tag: bytes, kept: Sequence[StoredSource], import_id: str, now: float) -> ImportRow:
     """What one row does to a reader who holds this."""
     standing = held(kept, entry.plan, now)
     name = tag.decode()
     if standing is None:
-        return Row(name, "new", grant_id(import_id, tag, entry.plan), 0, None, entry.plan, entry.until, entry.reason)
+        return ImportRow(
+            name, "new", grant_id(import_id, tag, entry.plan), 0, None, entry.plan, entry.until, entry.reason
+        )
     number, grant = standing
     if not later(entry.until, grant.until):
-        return Row(name, "unchanged", None, 0, None, entry.plan, entry.until, entry.reason)
-    return Row(name, "extended", grant.id, number, grant.until, entry.plan, entry.until, entry.reason)
+        return ImportRow(name, "unchanged", None, 0, None, entry.plan, entry.until, entry.reason)
+    return ImportRow(name, "extended", grant.id, number, grant.until, entry.plan, entry.until, entry.reason)
 
 
-def replanned(row: Row, tag: bytes, kept: Sequence[Kept], import_id: str, now: float) -> Row:
+def replanned(row: ImportRow, tag: bytes, kept: Sequence[StoredSource], import_id: str, now: float) -> ImportRow:
     """The same of a row that was planned before."""
     return planned(Entry(0, tag, row.plan or "", row.until, row.reason or ""), tag, kept, import_id, now)
 
 
-def held(kept: Sequence[Kept], plan: str, now: float) -> tuple[int, Grant] | None:
+def held(kept: Sequence[StoredSource], plan: str, now: float) -> tuple[int, Grant] | None:
     """The active grant of this plan that ends last, and its number."""
     best: tuple[int, Grant] | None = None
     for one in kept:

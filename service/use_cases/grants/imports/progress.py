@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.adapters.redis.grants.imports import Manifest
+from service.adapters.redis.grants.imports import ImportManifest
 from service.domain.times import write_time
 
 
@@ -13,7 +13,7 @@ def public(state: str) -> str:
     return "applying" if state == "undoing" else state
 
 
-def told_of(manifest: Manifest) -> dict[str, Any]:
+def told_of(manifest: ImportManifest) -> dict[str, Any]:
     """An import as admins see it. What was planned is told until it is done, then what was done."""
     counts = manifest.planned if manifest.state in ("staged", "applying") else manifest.counted
     undoing = manifest.undo is not None

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Literal
 
 from service.adapters.recent_entitlements import Known
-from service.adapters.redis.grants.grant_ends import GrantEnds
-from service.adapters.redis.grants.imports import Imports, Manifest, Row, Turn
+from service.adapters.redis.grants.grant_ends import GrantEndIndex
+from service.adapters.redis.grants.imports import ImportManifest, ImportRow, ImportStore, ImportTurn
 from service.domain.errors import StoreUnavailable
 from service.use_cases.grants.imports.apply import Applying, Late
 from service.use_cases.grants.imports.grant_states import Standings
@@ -31,10 +31,10 @@ class Roller:
 
     def __init__(
         self,
-        store: Imports,
+        store: ImportStore,
         planner: Planner,
         standings: Standings,
-        ends: GrantEnds,
+        ends: GrantEndIndex,
         known: Known | None,
         clock: Callable[[], float],
         *,
@@ -65,10 +65,10 @@ class Roller:
         return "busy"
 
     def _roll(self, import_id: str, holder: str, progress: Progress | None) -> Literal["idle", "busy"]:
-        turn, manifest = self._store.turn(import_id, holder, self._lease), None
+        turn, manifest = self._store.acquire_turn(import_id, holder, self._lease), None
         while turn.state in ("applying", "undoing"):
             if self._ending.is_set():
-                self._store.release(import_id, holder)
+                self._store.release_turn(import_id, holder)
                 return "busy"
             if manifest is None or manifest.state != turn.state:
                 manifest = self._store.find(import_id)
@@ -76,7 +76,7 @@ class Roller:
                     break
             kept, counted = self._do(manifest, turn, holder)
             done = (turn.state, turn.chunk)
-            turn = self._store.turn(import_id, holder, self._lease, done, kept, counted)
+            turn = self._store.acquire_turn(import_id, holder, self._lease, done, kept, counted)
             if progress is not None:
                 progress(done[1] + 1, manifest.chunks)
         if turn.state == "busy":
@@ -84,8 +84,10 @@ class Roller:
         self._close(import_id)
         return "idle"
 
-    def _do(self, manifest: Manifest, turn: Turn, holder: str) -> tuple[list[Row] | None, dict[str, int]]:
-        rows = self._store.rows_in(turn.sealed)
+    def _do(
+        self, manifest: ImportManifest, turn: ImportTurn, holder: str
+    ) -> tuple[list[ImportRow] | None, dict[str, int]]:
+        rows = self._store.unpack_rows(turn.sealed)
         if turn.state == "applying":
             return self._applying.chunk(manifest, turn, holder, rows, self._clock())
         return None, self._undoing.chunk(manifest, turn, rows, self._clock())
@@ -94,7 +96,7 @@ class Roller:
         """Takes it off the list; it goes back on it if its undoing was committed meanwhile."""
         if self._is_open(import_id):
             return
-        self._store.close(import_id)
+        self._store.mark_finished(import_id)
         if self._is_open(import_id):
             self._store.reopen(import_id)
 
@@ -106,7 +108,7 @@ class Roller:
 class Background:
     """A thread that rolls what this process has committed, at once, and what another has left, soon."""
 
-    def __init__(self, roller: Roller, store: Imports, report: Callable[[str, Exception], None]) -> None:
+    def __init__(self, roller: Roller, store: ImportStore, report: Callable[[str, Exception], None]) -> None:
         self._roller = roller
         self._store = store
         self._report = report
@@ -142,7 +144,7 @@ class Background:
             self._wake.wait(LOOK_EVERY)
             self._wake.clear()
             try:
-                for import_id in self._store.open_ids():
+                for import_id in self._store.list_open():
                     self._one(import_id)
             except StoreUnavailable:
                 continue

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.grants.imports import Imports, Manifest, Row
+from service.adapters.redis.grants.imports import ImportManifest, ImportRow, ImportStore
 from service.use_cases.grants.imports.attribution import entry_of
 from service.use_cases.grants.imports.pacing import Pace, patiently
 from service.use_cases.grants.imports.plan import Planner, replanned
@@ -36,20 +36,22 @@ class Changes:
 class Staging:
     """Every method raises `StoreUnavailable` where the store is away for longer than patience lasts."""
 
-    def __init__(self, store: Imports, planner: Planner, rows_a_chunk: int) -> None:
+    def __init__(self, store: ImportStore, planner: Planner, rows_a_chunk: int) -> None:
         self._store = store
         self._planner = planner
         self._rows_a_chunk = rows_a_chunk
 
-    def plan(self, sheet: Sheet, import_id: str, now: float, pace: Pace) -> Iterator[tuple[int, Row]]:
+    def plan(self, sheet: Sheet, import_id: str, now: float, pace: Pace) -> Iterator[tuple[int, ImportRow]]:
         """The line of each entry and what it would do; mistakes that only show beside what readers hold join the sheet's."""
         return self._planner.plan(sheet.entries, import_id, now, sheet.mistakes, pace)
 
-    def stage(self, import_id: str, sheet: Sheet, actor: Actor, now: float, pace: Pace) -> tuple[Manifest, Changes]:
+    def stage(
+        self, import_id: str, sheet: Sheet, actor: Actor, now: float, pace: Pace
+    ) -> tuple[ImportManifest, Changes]:
         """Stages it all under this id. Gives it, and what it would change. `WrongRows`."""
         counts, changes = dict.fromkeys(PLANNED, 0), Changes()
 
-        def counted() -> Iterator[Row]:
+        def counted() -> Iterator[ImportRow]:
             for _, row in self.plan(sheet, import_id, now, pace):
                 counts[row.action] += 1
                 if row.action != "unchanged":
@@ -59,9 +61,9 @@ class Staging:
 
         chunks = self._put(import_id, counted())
         if sheet.mistakes:
-            self._store.drop(import_id)
+            self._store.discard(import_id)
             raise WrongRows(sheet.mistakes)
-        manifest = Manifest(
+        manifest = ImportManifest(
             id=import_id,
             state="staged",
             rows=sheet.rows,
@@ -75,12 +77,12 @@ class Staging:
             counted={},
             approval=None,
         )
-        self._store.put_manifest(manifest)
+        self._store.stage_manifest(manifest)
         return manifest, changes
 
-    def _put(self, import_id: str, rows: Iterator[Row]) -> int:
+    def _put(self, import_id: str, rows: Iterator[ImportRow]) -> int:
         """Keeps the rows in chunks. Gives how many."""
-        chunk, number = list[Row](), 0
+        chunk, number = list[ImportRow](), 0
         for row in rows:
             chunk.append(row)
             if len(chunk) == self._rows_a_chunk:
@@ -91,34 +93,34 @@ class Staging:
             number += 1
         return number
 
-    def anew(self, manifest: Manifest, now: float) -> Manifest:
+    def anew(self, manifest: ImportManifest, now: float) -> ImportManifest:
         """Plans again what has waited for days: readers may hold something else by now."""
         counts = dict.fromkeys((*PLANNED, "skipped"), 0)
         for number in range(manifest.chunks):
-            rows = self._store.chunk(manifest.id, number)
+            rows = self._store.load_chunk(manifest.id, number)
             looked = self._planner.look([row.tag.encode() for row in rows])
             for at, (tag, kept) in enumerate(looked):
                 if rows[at].action != "skipped":
                     rows[at] = replanned(rows[at], tag, kept, manifest.id, now)
                 counts[rows[at].action] += 1
-            if not self._store.keep_chunk(manifest.id, "", "staged", number, rows):
+            if not self._store.rewrite_chunk(manifest.id, "", "staged", number, rows):
                 break
         return replace(manifest, planned=counts)
 
-    def forget(self, manifest: Manifest, tags: Collection[str]) -> tuple[int, bool]:
+    def forget(self, manifest: ImportManifest, tags: Collection[str]) -> tuple[int, bool]:
         """Takes a reader out of what is staged. Gives how many rows went, and whether it was staged to the end."""
         if manifest.state != "staged":
             return 0, False
         gone, whole = 0, True
         for number in range(manifest.chunks):
-            rows = self._store.chunk(manifest.id, number)
+            rows = self._store.load_chunk(manifest.id, number)
             hers = [row for row in rows if row.tag in tags and row.action != "skipped"]
             for row in hers:
                 row.action, row.reason = "skipped", None
             gone += len(hers)
-            whole = whole and not (hers and not self._store.keep_chunk(manifest.id, "", "staged", number, rows))
+            whole = whole and not (hers and not self._store.rewrite_chunk(manifest.id, "", "staged", number, rows))
         return gone, whole
 
 
-def _keeping(store: Imports, import_id: str, number: int, rows: Sequence[Row]) -> Callable[[], None]:
-    return lambda: store.put_chunk(import_id, number, rows)
+def _keeping(store: ImportStore, import_id: str, number: int, rows: Sequence[ImportRow]) -> Callable[[], None]:
+    return lambda: store.stage_chunk(import_id, number, rows)

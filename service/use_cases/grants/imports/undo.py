@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Literal
 
 from service.adapters.recent_entitlements import Known
-from service.adapters.redis.grants.grant_ends import GrantEnds
-from service.adapters.redis.grants.imports import Imports, Manifest, Put, Row, Turn
+from service.adapters.redis.grants.grant_ends import GrantEndIndex
+from service.adapters.redis.grants.imports import GrantWrite, ImportManifest, ImportRow, ImportStore, ImportTurn
 from service.adapters.redis.readers import source_codec
 from service.domain.sources import Grant
 from service.use_cases.grants.imports.apply import BATCH, GIVEN, Late, cause_of
@@ -28,9 +28,9 @@ class Undoing:
 
     def __init__(
         self,
-        store: Imports,
+        store: ImportStore,
         standings: Standings,
-        ends: GrantEnds,
+        ends: GrantEndIndex,
         known: Known | None,
         pace: Pace,
     ) -> None:
@@ -41,7 +41,7 @@ class Undoing:
         self._pace = pace
         self._undone: dict[str, bool] = {}
 
-    def chunk(self, manifest: Manifest, turn: Turn, rows: list[Row], now: float) -> dict[str, int]:
+    def chunk(self, manifest: ImportManifest, turn: ImportTurn, rows: list[ImportRow], now: float) -> dict[str, int]:
         """Does a chunk. Gives what was done how often."""
         given = [row for row in rows if row.action in GIVEN]
         counted = {"taken_back": 0, "left_alone": 0}
@@ -56,7 +56,9 @@ class Undoing:
             self._known.forget_all(ended)
         return counted
 
-    def _batch(self, manifest: Manifest, turn: Turn, rows: list[Row], now: float, ended: set[bytes]) -> list[str]:
+    def _batch(
+        self, manifest: ImportManifest, turn: ImportTurn, rows: list[ImportRow], now: float, ended: set[bytes]
+    ) -> list[str]:
         words: list[str] = []
         for _ in range(_TRIES):
             untouched, rows = self._untouched(manifest, turn, rows)
@@ -72,8 +74,8 @@ class Undoing:
         raise Late  # Somebody changes these readers all the time; the whole chunk is taken up again.
 
     def _untouched(
-        self, manifest: Manifest, turn: Turn, rows: list[Row]
-    ) -> tuple[list[tuple[Row, Standing]], list[Row]]:
+        self, manifest: ImportManifest, turn: ImportTurn, rows: list[ImportRow]
+    ) -> tuple[list[tuple[ImportRow, Standing]], list[ImportRow]]:
         """Grants whose number says that nobody else has touched them, and the rows of which more has to be known.
 
         Of the last chunk more has to be known: the import may have been undone while it was at it. Likewise of what it
@@ -82,7 +84,7 @@ class Undoing:
         if turn.chunk == manifest.chunks - 1:
             return [], rows
         new = [row for row in rows if row.action == "new"]
-        sure: list[tuple[Row, Standing]] = []
+        sure: list[tuple[ImportRow, Standing]] = []
         unsure = [row for row in rows if row.action != "new"]
         for row, standing in zip(new, self._standings.briefly(new), strict=True):
             if standing.grant is not None and standing.number == row.number + 1:
@@ -92,13 +94,13 @@ class Undoing:
         return sure, unsure
 
     def _take(
-        self, manifest: Manifest, turn: Turn, due: Sequence[tuple[Row, Standing]], now: float
-    ) -> tuple[list[Row], int]:
+        self, manifest: ImportManifest, turn: ImportTurn, due: Sequence[tuple[ImportRow, Standing]], now: float
+    ) -> tuple[list[ImportRow], int]:
         """Takes grants back. Gives the rows whose grant somebody changed at the same moment, and how many were taken."""
         changed = [(standing.tag, self._taken(manifest, row, standing, now)) for row, standing in due]
         puts = [_put(tag, grant, standing) for (tag, grant), (_, standing) in zip(changed, due, strict=True)]
-        outcomes = self._store.put(puts, turn, manifest.created_at, f"audit:{manifest.undo}", now)
-        again: list[Row] = []
+        outcomes = self._store.write_grants(puts, turn, manifest.created_at, f"audit:{manifest.undo}", now)
+        again: list[ImportRow] = []
         ended: list[tuple[bytes, Grant]] = []
         for (row, _), one, outcome in zip(due, changed, outcomes, strict=True):
             if outcome.verdict == "late":
@@ -107,10 +109,10 @@ class Undoing:
                 again.append(row)
             elif outcome.verdict == "applied":
                 ended.append(one)
-        self._ends.imported(ended, manifest.id)
+        self._ends.add_imported(ended, manifest.id)
         return again, len(ended)
 
-    def _verdict(self, manifest: Manifest, row: Row, now: Standing) -> str | None:
+    def _verdict(self, manifest: ImportManifest, row: ImportRow, now: Standing) -> str | None:
         """`take`, or how it counts; `None`: the import did not get this far."""
         grant = now.grant
         if grant is None or (row.action == "extended" and now.number == row.number):
@@ -126,7 +128,7 @@ class Undoing:
         as_given = grant.revoked_at is None and grant.until == row.until
         return "take" if as_given and not known else "left_alone"
 
-    def _taken(self, manifest: Manifest, row: Row, standing: Standing, now: float) -> Grant:
+    def _taken(self, manifest: ImportManifest, row: ImportRow, standing: Standing, now: float) -> Grant:
         grant = standing.grant
         assert grant is not None  # What is due was found.
         if row.action == "new":
@@ -140,7 +142,7 @@ class Undoing:
             return replace(grant, revoked_at=int(now))
         return replace(grant, until=row.old)
 
-    def _in_force(self, manifest: Manifest, standing: Standing) -> list[Change]:
+    def _in_force(self, manifest: ImportManifest, standing: Standing) -> list[Change]:
         """What still counts of a grant's changes, with ours."""
         return in_force(standing.changes, lambda name: name != manifest.id and self._was_undone(name))
 
@@ -151,7 +153,7 @@ class Undoing:
         return self._undone[import_id]
 
 
-def _put(tag: bytes, grant: Grant, standing: Standing) -> Put:
+def _put(tag: bytes, grant: Grant, standing: Standing) -> GrantWrite:
     number = standing.number + 1
     place: Literal["reader", "past"] = "reader" if grant.revoked_at is None else "past"
-    return Put(tag, source_codec.field_of(grant), number, source_codec.encode(grant, number), place)
+    return GrantWrite(tag, source_codec.field_of(grant), number, source_codec.encode(grant, number), place)

@@ -89,7 +89,7 @@ def test_group_buyer_is_not_shown_as_having_access(staff: MakeStaff, admin_desk:
 def test_activity_omits_rereads_without_changes(staff: MakeStaff, admin_desk: DeskApp) -> None:
     deliver_subscription(admin_desk, "sub_1", "price_month", "r-1")
     readers, now = admin_desk.service.readers, admin_desk.clock()
-    (change,) = readers.history("r-1")
+    (change,) = readers.load_history("r-1")
     assert change.record is not None
     source = source_codec.decode(change.field, change.record)
     assert isinstance(source, Subscription)
@@ -97,8 +97,8 @@ def test_activity_omits_rereads_without_changes(staff: MakeStaff, admin_desk: De
         (50, replace(source, confirmed=not source.confirmed)),
         (51, replace(source, status="past_due")),
     ):
-        readers.put("r-1", again, number, rule="higher", ended=False, now=now, cause="")
-    assert len(readers.history("r-1")) == 3
+        readers.write_source("r-1", again, number, rule="higher", ended=False, now=now, cause="")
+    assert len(readers.load_history("r-1")) == 3
     assert staff().get("/reader?id=r-1").text.partition('class="timeline"')[2].count("<li") == 2
 
 

@@ -16,7 +16,7 @@ SENT = "reader-in-the-message"
 def test_crash_is_reported_and_logged_without_request_data(
     desk: DeskApp, capfd: pytest.CaptureFixture[str], hot: bool
 ) -> None:
-    key = desk.service.readers.command(SENT)[0]
+    key = desk.service.readers.read_command(SENT)[0]
     desk.service.store.link.call(key, b"HSET", key, b"g:x", SENT.encode())
     answer = desk.call("POST", "/v1/access", {"story": {"id": "a"}, "reader": SENT}, hot=hot)
     assert (answer.status_code, answer.content_type) == (500, "application/problem+json")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.adapters.redis.staff.idempotency import AT_WORK, Idempotency
+from service.adapters.redis.staff.idempotency import AT_WORK, IdempotencyStore
 from service.entrypoints.http.idempotency import at_work
 
 if TYPE_CHECKING:
@@ -18,30 +18,32 @@ GOOD = {"plan": "vip", "reason": "press card", "until": None}
 
 
 @pytest.fixture
-def repeated(desk_app: DeskApp) -> Idempotency:
+def repeated(desk_app: DeskApp) -> IdempotencyStore:
     service = desk_app.service
-    return Idempotency(service.store, lambda: service.secrets.sealer("idempotency"), 1)
+    return IdempotencyStore(service.store, lambda: service.secrets.sealer("idempotency"), 1)
 
 
-def test_second_claim_of_an_idempotency_key_waits(repeated: Idempotency) -> None:
+def test_second_claim_of_an_idempotency_key_waits(repeated: IdempotencyStore) -> None:
     assert repeated.claim("s", b"body", "t1").state == "new"
     assert repeated.claim("s", b"body", "t2").state == "at_work"
     assert repeated.claim("s", b"other", "t2").state == "other"
-    repeated.keep("s", b"body", "t1", 201, b"{}")
+    repeated.save_answer("s", b"body", "t1", 201, b"{}")
     done = repeated.claim("s", b"body", "t2")
     assert (done.state, done.status, done.body) == ("done", 201, b"{}")
     assert repeated.claim("s", b"other", "t2").state == "other"
 
 
-def test_claim_after_a_dead_worker_continues_with_its_token(repeated: Idempotency, until: Callable[..., float]) -> None:
+def test_claim_after_a_dead_worker_continues_with_its_token(
+    repeated: IdempotencyStore, until: Callable[..., float]
+) -> None:
     assert repeated.claim("s", b"body", "t1").token == "t1"
     until(lambda: repeated.claim("s", b"body", "t2").state == "new", 5)
-    repeated.leave("s")
+    repeated.abandon("s")
     again = repeated.claim("s", b"body", "t3")
     assert (again.state, again.token) == ("new", "t1")
 
 
-def test_long_running_worker_keeps_its_claim(repeated: Idempotency, until: Callable[..., float]) -> None:
+def test_long_running_worker_keeps_its_claim(repeated: IdempotencyStore, until: Callable[..., float]) -> None:
     repeated.claim("s", b"body", "t1")
     link, (_, working) = repeated._link, repeated._names("s")
     with at_work(repeated, "s"):
@@ -51,7 +53,7 @@ def test_long_running_worker_keeps_its_claim(repeated: Idempotency, until: Calla
 
 
 @pytest.mark.full
-def test_repeat_right_after_a_crash_is_answered(desk_app: DeskApp, repeated: Idempotency) -> None:
+def test_repeat_right_after_a_crash_is_answered(desk_app: DeskApp, repeated: IdempotencyStore) -> None:
     """Nobody told that the first one died; for a while it counts as at work."""
     repeated.at_work = AT_WORK
     scope, token = "owner\nann\nPOST\n/v1/readers/r/grants?\nk", f"{1:014x}0123456789"
@@ -61,13 +63,13 @@ def test_repeat_right_after_a_crash_is_answered(desk_app: DeskApp, repeated: Ide
     assert (answer.status_code, answer.get_json()["id"]) == (201, f"gr_{token}")
 
 
-def test_released_idempotency_key_can_be_claimed(repeated: Idempotency) -> None:
+def test_released_idempotency_key_can_be_claimed(repeated: IdempotencyStore) -> None:
     repeated.claim("s", b"body", "t1")
     repeated.release("s")
     assert repeated.claim("s", b"other", "t2").token == "t2"
 
 
-def test_grant_whose_answer_was_lost_is_not_created_twice(desk_app: DeskApp, repeated: Idempotency) -> None:
+def test_grant_whose_answer_was_lost_is_not_created_twice(desk_app: DeskApp, repeated: IdempotencyStore) -> None:
     """The first request died after its work: its key has a token and no answer."""
     headers = {"Idempotency-Key": "k"}
 
@@ -80,7 +82,7 @@ def test_grant_whose_answer_was_lost_is_not_created_twice(desk_app: DeskApp, rep
     repeated.release(scope)
     token = first["id"].removeprefix("gr_")
     assert repeated.claim(scope, json.dumps(GOOD).encode(), token).state == "new"
-    repeated.leave(scope)
+    repeated.abandon(scope)
     again = give()
     assert (again.status_code, again.get_json()) == (201, first)
     assert len(desk_app.reader("r")["sources"]) == 1
@@ -99,7 +101,7 @@ FILE = b"reader,plan,until,reason\nr-1,vip,never,press card\n"
     ids=["pass", "import"],
 )
 def test_object_whose_answer_was_lost_is_not_created_twice(
-    desk_app: DeskApp, repeated: Idempotency, path: str, prefix: str, sent: dict[str, Any]
+    desk_app: DeskApp, repeated: IdempotencyStore, path: str, prefix: str, sent: dict[str, Any]
 ) -> None:
     def make() -> Any:
         return desk_app.call("POST", path, admin=True, headers={"Idempotency-Key": "k"}, **sent)
@@ -111,7 +113,7 @@ def test_object_whose_answer_was_lost_is_not_created_twice(
     repeated.release(scope)
     token = first.get_json()["id"].removeprefix(prefix)
     assert repeated.claim(scope, body if isinstance(body, bytes) else body.encode(), token).state == "new"
-    repeated.leave(scope)
+    repeated.abandon(scope)
     again = make()
     assert (again.status_code, again.get_json()["id"]) == (first.status_code, first.get_json()["id"])
     entries = desk_app.call("GET", "/v1/audit", admin=True).get_json()["items"]

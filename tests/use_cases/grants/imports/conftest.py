@@ -14,7 +14,7 @@ from service.adapters.observability import logs
 from service.adapters.observability.metrics import Metrics
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.link import Link
-from service.adapters.redis.grants.imports import Imports, Manifest
+from service.adapters.redis.grants.imports import ImportManifest, ImportStore
 from service.bootstrap import Service, assemble
 from service.domain.sources import Grant
 from service.settings.settings import load_settings
@@ -86,7 +86,7 @@ class Bench:
         """The imports of a process of its own, which dies where its link says; seven rows are three chunks."""
         service = self.service
         process = assemble(service.settings, link or service.store.link, self.clock, Metrics())
-        imports, planner = Imports(process.store, lambda: process.secrets.sealer("import")), Planner(process.store)
+        imports, planner = ImportStore(process.store, lambda: process.secrets.sealer("import")), Planner(process.store)
         roller = Roller(
             imports,
             planner,
@@ -108,18 +108,18 @@ class Bench:
             clock=self.clock,
         )
 
-    def submit(self, imports: GrantImports, body: bytes) -> Manifest:
+    def submit(self, imports: GrantImports, body: bytes) -> ImportManifest:
         read = import_sheet.read(body, self.service.settings.catalogue, self.clock())
         found = imports.submit(read, ANN, self.clock())
-        assert isinstance(found, Manifest)
+        assert isinstance(found, ImportManifest)
         return found
 
-    def take(self, *rows: str) -> Manifest:
+    def take(self, *rows: str) -> ImportManifest:
         imports = self.imports()
         return imports.roll(self.submit(imports, sheet(*rows)).id)
 
     def grants(self, reader: str) -> list[Grant]:
-        return self.service.grants.of(reader)
+        return self.service.grants.list_for_reader(reader)
 
     def active(self, reader: str) -> bool:
         return any(grant.status_at(self.clock()) == "active" for grant in self.grants(reader))

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from service.adapters.redis.grants.grants import Wanted
-from service.adapters.redis.grants.imports import Manifest
+from service.adapters.redis.grants.grants import GrantRequest
+from service.adapters.redis.grants.imports import ImportManifest
 from service.use_cases.grants.imports.grant_imports import GrantImports
 from tests.stepped_link import Failure, Killed, Step
 from tests.use_cases.grants.imports.conftest import ANN, BEN, Bench, sheet
@@ -41,7 +41,9 @@ def die() -> None:
 
 def prepared(bench: Bench) -> None:
     for reader in EXTENDED:
-        bench.service.grants.give(reader, Wanted("vip", (), "before", int(bench.clock()), SOON_AT), BEN, bench.clock())
+        bench.service.grants.create(
+            reader, GrantRequest("vip", (), "before", int(bench.clock()), SOON_AT), BEN, bench.clock()
+        )
 
 
 def whole(bench: Bench) -> bool:
@@ -56,14 +58,14 @@ def as_before(bench: Bench) -> bool:
 
 
 def imported(bench: Bench) -> Work:
-    def work(imports: GrantImports) -> Manifest:
+    def work(imports: GrantImports) -> ImportManifest:
         return imports.roll(bench.submit(imports, sheet(*ROWS)).id)
 
     return work
 
 
 def undone(bench: Bench, import_id: str) -> Work:
-    def work(imports: GrantImports) -> Manifest:
+    def work(imports: GrantImports) -> ImportManifest:
         imports.undo(import_id, "wrong file", ANN, bench.clock())
         return imports.roll(import_id)
 
@@ -71,9 +73,9 @@ def undone(bench: Bench, import_id: str) -> Work:
 
 
 def records(bench: Bench, action: str) -> int:
-    bench.service.audit.settle_all()
+    bench.service.audit.flush_all()
     head = bench.service.audit_log.state().head.seq
-    found = bench.service.audit_log.everything(1, head)
+    found = bench.service.audit_log.iterate_records(1, head)
     return sum(record["action"] == action for record in found)
 
 
@@ -112,7 +114,7 @@ def test_undo_killed_at_any_command_is_nothing_or_complete(bench: Bench) -> None
     while step == 0 or failure.struck:
         step += 1
         told = imported(bench)(surviving)
-        assert isinstance(told, Manifest)
+        assert isinstance(told, ImportManifest)
         before = records(bench, "import.undo")
         failure.arm(step)
         with suppress(Killed):
@@ -172,7 +174,7 @@ def test_worker_slower_than_its_lease_writes_nothing(bench: Bench) -> None:
         undone(bench, overtaken[0])(bench.imports())
 
     told = imported(bench)(bench.imports(bench.link(before=once("import_put", undo_it))))
-    assert isinstance(told, Manifest)
+    assert isinstance(told, ImportManifest)
     assert overtaken == [told.id]
     assert told.state == "undone"
     assert not any(bench.active(reader) for reader in READERS)
@@ -184,11 +186,11 @@ def test_change_between_plan_and_execution_is_planned_again(bench: Bench) -> Non
 
     def change_by_hand() -> None:
         bench.service.grants.revoke("r-1", first.id, "by hand", BEN, bench.clock())
-        wanted = Wanted("vip", (), "by hand", int(bench.clock()), LATE_AT)
-        bench.service.grants.give("r-2", wanted, BEN, bench.clock())
+        wanted = GrantRequest("vip", (), "by hand", int(bench.clock()), LATE_AT)
+        bench.service.grants.create("r-2", wanted, BEN, bench.clock())
 
     told = imported(bench)(bench.imports(bench.link(after=once("import_state", change_by_hand))))
-    assert isinstance(told, Manifest)
+    assert isinstance(told, ImportManifest)
     assert (told.counted["new"], told.counted["extended"], told.counted["unchanged"]) == (5, 1, 1) or (
         told.counted["new"],
         told.counted["extended"],

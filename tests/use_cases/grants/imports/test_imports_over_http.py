@@ -31,7 +31,7 @@ def ends(house: House, reader: str) -> list[tuple[str | None, str]]:
 def test_imported_grant_has_reason_actor_and_import_id(house: House) -> None:
     told = take(house, f"r-1,vip,{SOON},press card", "r-2,vip,never,juror")
     assert (told["state"], counts(told), told["errors"]) == ("done", (2, 2, 0, 0), [])
-    (grant,) = house.app.service.grants.of("r-2")
+    (grant,) = house.app.service.grants.list_for_reader("r-2")
     assert (grant.plan, grant.until, grant.reason, grant.actor, grant.import_id) == (
         "vip",
         None,
@@ -67,7 +67,7 @@ def test_shorter_grant_is_extended_and_keeps_its_id(house: House) -> None:
     grant = house.grant("r-1", until=SOON)
     told = take(house, f"r-1,vip,{LATE},longer")
     assert counts(told) == (1, 0, 1, 0)
-    (found,) = house.app.service.grants.of("r-1")
+    (found,) = house.app.service.grants.list_for_reader("r-1")
     assert (found.id, found.import_id) == (grant["id"], None)
     assert ends(house, "r-1") == [(LATE, "active")]
 

@@ -12,7 +12,7 @@ from tests.use_cases.grants.imports.test_imports_over_http import LATE, SOON, en
 
 
 def changed(house: House, reader: str, until: str) -> None:
-    (grant,) = house.app.service.grants.of(reader)
+    (grant,) = house.app.service.grants.list_for_reader(reader)
     house.done("ben", "PATCH", f"/v1/readers/{reader}/grants/{grant.id}", {"until": until, "reason": "by hand"})
 
 
@@ -21,7 +21,7 @@ def test_undo_revokes_new_grants_and_restores_extended_ones(house: House) -> Non
     told = undo(house, take(house, f"r-1,vip,{LATE},a", "r-2,vip,never,b"))
     assert (told["state"], told["undo"]) == ("undone", {"taken_back": 2, "left_alone": 0})
     assert ends(house, "r-1") == [(SOON, "active")]
-    assert house.app.service.grants.of("r-1")[0].id == grant["id"]
+    assert house.app.service.grants.list_for_reader("r-1")[0].id == grant["id"]
     assert ends(house, "r-2") == [("never", "revoked")]
     assert not house.app.reader("r-2")["access"]
 
@@ -34,7 +34,7 @@ def test_undo_keeps_grants_changed_or_revoked_since(house: House) -> None:
         ("r-2", "PATCH", {"until": SOON, "reason": "by hand"}),
         ("r-3", "DELETE", {"reason": "by hand"}),
     ]:
-        (grant,) = house.app.service.grants.of(reader)
+        (grant,) = house.app.service.grants.list_for_reader(reader)
         house.done("ben", method, f"/v1/readers/{reader}/grants/{grant.id}", body)
     assert undo(house, told)["undo"] == {"taken_back": 0, "left_alone": 3}
     assert ends(house, "r-1") == [("2085-01-01T00:00:00Z", "active")]
