@@ -31,10 +31,12 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS known (reader BLOB PRIMARY KEY, seen REAL NOT NULL, held TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS known_seen ON known (seen);
 """
-_UPSERT = """
+_NOTE = """
 INSERT INTO known (reader, seen, held) VALUES (?, ?, ?)
 ON CONFLICT (reader) DO UPDATE SET seen = excluded.seen, held = excluded.held WHERE excluded.seen > known.seen
 """
+_SETTLE = _NOTE.replace(">", ">=")
+"""A revocation also replaces a sighting of the same moment."""
 
 MOST_MERGES = 8
 """How many merges in a row are followed; who was merged more often is as unknown as a stranger."""
@@ -120,7 +122,7 @@ class Known:
         self._settle(readers, (), self._clock())
 
     def _settle(self, readers: Collection[bytes], held: Held | bytes, now: float) -> None:
-        """Writes at once what no sighting of before `now` can undo, wherever it still waits to be written."""
+        """Writes at once what no sighting of up to `now` can undo, wherever it still waits to be written."""
         with self._lock:
             for reader in readers:
                 for seen in (self._noted, self._writing, self._written):
@@ -128,7 +130,7 @@ class Known:
         try:
             # Not closed each time: the last one to close the file writes all of it out, which an undone import would do often.
             with self._own() as base:
-                base.executemany(_UPSERT, [(reader, now, _packed(held)) for reader in readers])
+                base.executemany(_SETTLE, [(reader, now, _packed(held)) for reader in readers])
         except _UNWRITABLE as error:
             self._report(error)
 
@@ -197,7 +199,7 @@ class Known:
         rows = [(reader, seen, _packed(held)) for reader, (seen, held) in noted.items()]
         try:
             with closing(self._open()) as base, base:
-                base.executemany(_UPSERT, rows)
+                base.executemany(_NOTE, rows)
                 self._clean(base, max(seen for seen, _ in noted.values()))
         except _UNWRITABLE as error:
             self._report(error)

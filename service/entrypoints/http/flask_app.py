@@ -54,6 +54,9 @@ def flask_app(metrics: Metrics, keyring: guards.Keyring, requests_log: RequestLo
         begun = g.get("begun") or requests_log.begin()
         given = request.headers.get("X-Request-Id")
         response.headers["X-Request-Id"] = requests_log.end(begun, rule, request.method, response.status_code, given)
+        if "body" not in g and (request.content_length or "Transfer-Encoding" in request.headers):
+            # The server closes a connection whose request body nobody has read; without this, a client may reuse it.
+            response.headers["Connection"] = "close"
         return response
 
     def crashed(error: Exception) -> None:

@@ -67,6 +67,15 @@ def test_forgotten_reader_does_not_return_by_a_late_write(make: Callable[..., Kn
     assert there.features(b"r", later) == HELD
 
 
+def test_revocation_removes_a_reader_noted_at_the_same_moment(tmp_path: Path) -> None:
+    known = Known(tmp_path / "data", 60, clock=lambda: 1_000.0)
+    known.note(b"r", HELD, 1_000.0)
+    known.close()
+    assert known.features(b"r", 1_000.0) == HELD
+    known.forget(b"r")
+    assert known.features(b"r", 1_000.0) == ()
+
+
 def test_unwritable_folder_is_reported_and_readers_stay_known_in_memory(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file, not a folder")
     told: list[Exception] = []

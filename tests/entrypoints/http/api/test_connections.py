@@ -66,6 +66,21 @@ def is_refused_alone(one: Raw, body: bytes, headers: list[bytes], status: int) -
     assert told["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("size", [b"Content-Length: 9", b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize(
+    ("path", "status"), [(b"/v1/readers/%FF/grants", 422), (b"/v1/nothing", 404), (b"/v1/access", 403)]
+)
+def test_answer_before_the_body_announces_that_the_connection_closes(
+    raw: Callable[[], Raw], path: bytes, status: int, size: bytes
+) -> None:
+    one = raw()
+    top = [b"POST " + path + b" HTTP/1.1", b"Host: x", b"Authorization: Bearer admin-key-of-the-tests", size]
+    answered, headers, _ = one.send(b"\r\n".join(top), b"\r\n\r\n").answer()
+    assert (answered, headers["connection"]) == (status, "close")
+    with pytest.raises(EOFError):
+        one.answer()
+
+
 def test_pipelined_requests_are_answered_in_order(raw: Callable[[], Raw]) -> None:
     one = raw()
     for _ in range(20):
