@@ -111,7 +111,7 @@ def make_desk(tmp_path: Path) -> Iterator[MakeDesk]:
         service = service_over(settings, url, clock, patience)
         service.start()
         made.append(service)
-        assert service.store.link.wait(5)
+        assert service.store.link.wait(60)
         return DeskApp(service, Client(wsgi(service)), clock)
 
     yield make
@@ -154,7 +154,7 @@ def all_at_once() -> Callable[[int, Callable[[int], Any]], list[Any]]:
         barrier = threading.Barrier(times)
 
         def one(number: int) -> None:
-            barrier.wait(20)
+            barrier.wait(60)
             try:
                 found[number] = work(number)
             except BaseException as error:

@@ -57,7 +57,7 @@ class Visit:
         return self.post(page.url, **more, **form).text
 
     def _answer(self, method: str, url: str, data: dict[str, str] | None = None) -> requests.Response:
-        answer = self.session.request(method, url, data=data, timeout=30)
+        answer = self.session.request(method, url, data=data, timeout=60)
         assert answer.status_code == 200, f"{url} answered {answer.status_code}"
         return answer
 
@@ -109,13 +109,13 @@ class Demo:
 
     def pull(self, **strings: str | int) -> str:
         """Presses a button backstage; the page that follows."""
-        answer = requests.post(self.backstage, data={name: str(value) for name, value in strings.items()}, timeout=30)
+        answer = requests.post(self.backstage, data={name: str(value) for name, value in strings.items()}, timeout=60)
         assert answer.status_code == 200, answer.text
         return answer.text
 
     def button(self, name: str, reader: str) -> str:
         """The value of a reader's button backstage, such as `refund`."""
-        page = requests.get(self.backstage, timeout=30).text
+        page = requests.get(self.backstage, timeout=60).text
         rows = [row for row in page.split('class="row"') if f"<p>{reader}:" in row]
         return next(found.group(1) for row in rows if (found := re.search(rf'name="{name}" value="(\w+)"', row)))
 
@@ -128,7 +128,7 @@ class Demo:
     def end(self, sign: int = signal.SIGTERM, *, group: bool = False) -> int:
         if self.process.poll() is None:
             (os.killpg if group else os.kill)(self.process.pid, sign)
-        return self.process.wait(10)
+        return self.process.wait(60)
 
 
 def begun(folder: Path) -> Demo:

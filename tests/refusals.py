@@ -38,4 +38,4 @@ def fields(answer: requests.Response) -> list[str]:
 
 def send(paywall: Paywall, body: bytes | str, path: str = "/v1/access", **headers: str) -> requests.Response:
     content = body if isinstance(body, bytes) else body.encode()
-    return requests.post(paywall.url + path, data=content, headers={**paywall.as_site, **JSON, **headers}, timeout=20)
+    return requests.post(paywall.url + path, data=content, headers={**paywall.as_site, **JSON, **headers}, timeout=60)

@@ -81,18 +81,18 @@ class Paywall:
                 start_new_session=True,
             )
         if wait:
-            wait_until(lambda: self.answers(wait), 30)
+            wait_until(lambda: self.answers(wait))
         return self
 
     def answers(self, path: str) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.log[-2000:]
         try:
-            return requests.get(self.url + path, timeout=5).status_code == 200
+            return requests.get(self.url + path, timeout=60).status_code == 200
         except requests.ConnectionError:
             return False
 
-    def end(self, sign: int = signal.SIGTERM, *, group: bool = False, within: float = 10) -> int:
+    def end(self, sign: int = signal.SIGTERM, *, group: bool = False, within: float = 60) -> int:
         """Ends it and gives its exit status."""
         assert self.process is not None
         if self.process.poll() is None:
@@ -117,7 +117,7 @@ class Paywall:
     def call(self, method: str, path: str, body: Any, key: str, **more: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {key}", **more.pop("headers", {})}
         content: dict[str, Any] = {} if body is None else {"json": body}
-        return self.session.request(method, self.url + path, headers=headers, timeout=20, **content, **more)
+        return self.session.request(method, self.url + path, headers=headers, timeout=60, **content, **more)
 
     def ask(self, story: str | dict[str, Any], **more: Any) -> dict[str, Any]:
         """The answer to a question; it must be a 200."""
@@ -198,7 +198,7 @@ class Raw:
     rest: bytes = b""
 
     def __post_init__(self) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        self.sock = socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
     def send(self, *parts: bytes) -> Raw:
         self.sock.sendall(b"".join(parts))

@@ -23,17 +23,17 @@ class Service:
         self.url = url
 
     def reset(self) -> None:
-        requests.post(f"{self.url}/_/reset", json={}, timeout=5)
+        requests.post(f"{self.url}/_/reset", json={}, timeout=60)
 
     def gives(self, reader: str, plan: str) -> None:
-        requests.post(f"{self.url}/_/plan", json={"reader": reader, "plan": plan}, timeout=5)
+        requests.post(f"{self.url}/_/plan", json={"reader": reader, "plan": plan}, timeout=60)
 
     def is_now(self, **settings: Any) -> None:
         """mode: normal, degraded, garbage or broken; late: how many questions a payment stays unknown."""
-        requests.post(f"{self.url}/_/settings", json=settings, timeout=5)
+        requests.post(f"{self.url}/_/settings", json=settings, timeout=60)
 
     def asked(self, path: str) -> list[dict[str, Any]]:
-        entries: list[dict[str, Any]] = requests.get(f"{self.url}/_/asked", timeout=5).json()
+        entries: list[dict[str, Any]] = requests.get(f"{self.url}/_/asked", timeout=60).json()
         return [entry for entry in entries if entry["path"] == path]
 
 
@@ -46,10 +46,10 @@ class Browser(requests.Session):
         self.trust_env = False
 
     def open(self, path: str, **more: Any) -> requests.Response:
-        return self.get(self.paper + path, timeout=20, **more)
+        return self.get(self.paper + path, timeout=60, **more)
 
     def submit(self, path: str, form: dict[str, str] | None = None, **more: Any) -> requests.Response:
-        return self.post(self.paper + path, data=form or {}, timeout=20, **more)
+        return self.post(self.paper + path, data=form or {}, timeout=60, **more)
 
     def sign_in(self, reader: str, next_: str = "/") -> requests.Response:
         return self.submit("/sign-in", {"reader": reader, "next": next_})

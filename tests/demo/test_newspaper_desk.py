@@ -20,7 +20,7 @@ def test_subscribe_button_leads_to_checkout_and_back_to_the_open_story(browser: 
     first = browser.submit("/subscribe", BUY, allow_redirects=False)
     assert first.status_code == 303
     assert first.headers["Location"].startswith(f"{service.url}/pay?")
-    page = browser.get(first.headers["Location"], timeout=20)
+    page = browser.get(first.headers["Location"], timeout=60)
     assert page.url == f"{browser.paper}/story/coopers-row"
     assert "COOPERS ROW — A.V. — AGE 9" in page.text
     assert "Thank you for supporting the Ledger" in page.text

@@ -90,7 +90,7 @@ def test_every_page_has_strict_csp_and_is_never_cached(browser: Browser, path: s
 
 
 def test_cookies_are_http_only(paper: str) -> None:
-    answer = requests.post(f"{paper}/sign-in", data={"reader": "r-1042"}, allow_redirects=False, timeout=20)
+    answer = requests.post(f"{paper}/sign-in", data={"reader": "r-1042"}, allow_redirects=False, timeout=60)
     cookies = answer.raw.headers.getlist("Set-Cookie")
     assert len(cookies) == 2
     assert all("HttpOnly" in cookie and "SameSite=Lax" in cookie for cookie in cookies)
@@ -100,7 +100,7 @@ def test_cookies_are_http_only(paper: str) -> None:
     ("method", "path", "status"), [("GET", "/story/nope", 404), ("GET", "/subscribe", 405), ("POST", "/", 405)]
 )
 def test_wrong_path_or_method_gets_a_newspaper_page(browser: Browser, method: str, path: str, status: int) -> None:
-    answer = browser.request(method, browser.paper + path, timeout=20)
+    answer = browser.request(method, browser.paper + path, timeout=60)
     assert answer.status_code == status
     assert "The Daily Ledger" in answer.text
 
@@ -183,16 +183,16 @@ def test_newspaper_ends_on_signal(ending: signal.Signals, free_port: int) -> Non
         assert process.stdout
         assert process.stdout.readline() == f"The Daily Ledger: http://127.0.0.1:{free_port}\n"
         process.send_signal(ending)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0
 
 
 def test_missing_key_and_port_in_use_are_reported_in_one_line(paper: str) -> None:
     with start() as process:
-        assert process.wait(timeout=10) == 1
+        assert process.wait(timeout=60) == 1
         assert process.stderr
         assert process.stderr.read().startswith("LEDGER_KEY is not set")
     port = urlsplit(paper).port
     with start("--port", str(port), LEDGER_KEY="k") as process:
-        assert process.wait(timeout=10) == 1
+        assert process.wait(timeout=60) == 1
         assert process.stderr
         assert f"Port {port} is in use" in process.stderr.read()

@@ -54,12 +54,12 @@ def test_locked_text_never_leaves_the_newspaper(paper: str, service: Service, st
     """Nobody's cookie, no free story left: only the public-safety story is whole."""
     visitor = requests.Session()
     for used in METERED[:2]:
-        visitor.get(f"{paper}/story/{used}", timeout=20)
+        visitor.get(f"{paper}/story/{used}", timeout=60)
     if story_id in METERED[:2]:
         visitor = requests.Session()
         for used in METERED[2:4]:
-            visitor.get(f"{paper}/story/{used}", timeout=20)
-    page = visitor.get(f"{paper}/story/{story_id}", timeout=20)
+            visitor.get(f"{paper}/story/{used}", timeout=60)
+    page = visitor.get(f"{paper}/story/{story_id}", timeout=60)
     visitor.close()
     assert page.status_code == 200
     assert all(shows(page, text) for text in facts(story_id))
@@ -117,7 +117,7 @@ def test_sign_in_raises_the_limit_to_five_and_keeps_visitor_reads(browser: Brows
 
 
 def test_prefetch_and_head_requests_are_not_counted(browser: Browser, service: Service) -> None:
-    browser.head(f"{browser.paper}/story/{METERED[0]}", timeout=20)
+    browser.head(f"{browser.paper}/story/{METERED[0]}", timeout=60)
     browser.open(f"/story/{METERED[1]}", headers={"Sec-Purpose": "prefetch;prerender"})
     browser.open("/")
     assert [entry["count"] for entry in service.asked("/v1/access")] == [False, False]

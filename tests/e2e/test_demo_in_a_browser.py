@@ -112,7 +112,7 @@ class Walk:
 
     def reloaded(self, until: Until, condition: Callable[[], bool]) -> None:
         """The page as it is once Stripe's news has come."""
-        until(lambda: self.page.reload() is not None and condition(), 30)
+        until(lambda: self.page.reload() is not None and condition())
 
     def keep(self, name: str) -> None:
         SHOTS.mkdir(parents=True, exist_ok=True)

@@ -64,7 +64,7 @@ def held(case: Any, paywall: Paywall) -> None:
     """Sends a case with the right key, and holds its answer to the description."""
     security = case.operation.definition.raw.get("security", [{}])[0]
     headers = paywall.as_site if "site_key" in security else paywall.as_admin if security else {}
-    answer = case.call(base_url=paywall.url, headers=headers, timeout=20)
+    answer = case.call(base_url=paywall.url, headers=headers, timeout=60)
     assert answer.status_code < 500 or (answer.status_code == 503 and case.path in SELLING), answer.text
     case.validate_response(answer, checks=CHECKS)
 

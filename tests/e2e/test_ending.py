@@ -30,7 +30,7 @@ def test_waiting_process_ends_after_repeated_signals() -> None:
             assert waiting.stdout.readline() == b"on\n"
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
                 waiting.send_signal(number)
-            assert waiting.wait(10) == 0
+            assert waiting.wait(60) == 0
 
 
 def test_stop_request_during_a_signal_handler_is_safe() -> None:
@@ -42,4 +42,4 @@ def test_stop_request_during_a_signal_handler_is_safe() -> None:
         ending.set()
     assert ending.is_set()
     assert ending.wait()
-    assert done.wait(5)
+    assert done.wait(60)

@@ -74,14 +74,14 @@ def started() -> Iterator[tuple[str, str]]:
 @pytest.fixture
 def paper(started: tuple[str, str]) -> str:
     """The newspaper's address, with a service that knows nobody yet."""
-    requests.post(f"{started[1]}/_/reset", json={}, timeout=5)
+    requests.post(f"{started[1]}/_/reset", json={}, timeout=60)
     return started[0]
 
 
 @pytest.fixture
 def gives(started: tuple[str, str], paper: str) -> Callable[[str, str], None]:
     def give(reader: str, plan: str) -> None:
-        requests.post(f"{started[1]}/_/plan", json={"reader": reader, "plan": plan}, timeout=5)
+        requests.post(f"{started[1]}/_/plan", json={"reader": reader, "plan": plan}, timeout=60)
 
     return give
 

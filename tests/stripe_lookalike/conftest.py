@@ -28,7 +28,7 @@ class Control:
         self._session = session
 
     def _ask(self, method: str, path: str, body: Any, expect: int, /, **query: Any) -> Any:
-        answer = self._session.request(method, f"{self.url}/_lookalike{path}", json=body, params=query, timeout=30)
+        answer = self._session.request(method, f"{self.url}/_lookalike{path}", json=body, params=query, timeout=60)
         assert answer.status_code == expect, answer.text
         return answer.json()
 

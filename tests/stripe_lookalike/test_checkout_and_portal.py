@@ -28,14 +28,14 @@ def _open(client: stripe.StripeClient, mode: str = "subscription", price: str = 
 
 
 def _press(http: requests.Session, url: str, **form: str) -> requests.Response:
-    return http.post(url, data=form, allow_redirects=False, timeout=10)
+    return http.post(url, data=form, allow_redirects=False, timeout=60)
 
 
 def test_paying_for_a_subscription_completes_the_session_and_redirects(
     client: stripe.StripeClient, http: requests.Session
 ) -> None:
     session = _open(client)
-    page = http.get(session.url, timeout=10)
+    page = http.get(session.url, timeout=60)
     assert page.status_code == 200
     assert "$5.00" in page.text
     assert "no money moves" in page.text
@@ -109,7 +109,7 @@ def test_unsettled_bank_debit_succeeds_after_three_days(
 
 def test_trial_session_needs_no_payment(client: stripe.StripeClient, http: requests.Session) -> None:
     session = _open(client, subscription_data={"trial_period_days": 14})
-    assert "Start the trial" in http.get(session.url, timeout=10).text
+    assert "Start the trial" in http.get(session.url, timeout=60).text
     _press(http, session.url, choice="pay")
     done = client.v1.checkout.sessions.retrieve(session.id, {"expand": ["subscription"]})
     assert done.payment_status == "no_payment_required"
@@ -119,7 +119,7 @@ def test_trial_session_needs_no_payment(client: stripe.StripeClient, http: reque
 def test_session_expires_after_a_day(client: stripe.StripeClient, http: requests.Session, control: Any) -> None:
     session = _open(client)
     control.advance(DAY)
-    assert "has expired" in http.get(session.url, timeout=10).text
+    assert "has expired" in http.get(session.url, timeout=60).text
     assert client.v1.checkout.sessions.retrieve(session.id).status == "expired"
     assert client.v1.events.list({"type": "checkout.session.expired"}).data
 
@@ -166,7 +166,7 @@ def portal(
         )
 
         def press(action: str, **form: str) -> requests.Response:
-            return http.post(session.url, data={"action": action, "subscription": subscription, **form}, timeout=10)
+            return http.post(session.url, data={"action": action, "subscription": subscription, **form}, timeout=60)
 
         return subscription, press
 

@@ -32,7 +32,7 @@ def test_clock_follows_the_wall_clock_until_frozen(control: Any, wait: Any) -> N
 def test_answer_date_follows_the_wall_clock_or_the_clock_file(followed: bool, tmp_path: Path) -> None:
     """By the wall, unless others follow its clock: the doctor holds it against their own."""
     with serve_lookalike(clock_file=tmp_path / "clock" if followed else None) as running:
-        requests.post(f"{running.url}/_lookalike/clock", json={"advance": 86_400}, timeout=10)
+        requests.post(f"{running.url}/_lookalike/clock", json={"advance": 86_400}, timeout=60)
         ahead = Gateway("sk_test_x", running.url, Allowance()).account().clock_ahead
     assert ahead is not None
     assert abs(-ahead - (86_400 if followed else 0)) < 600
@@ -99,8 +99,8 @@ def test_hanging_request_continues_when_the_fault_is_removed(
         client.v1.customers.list()
         assert not hanging.done(), "others are served meanwhile"
         control.delete("/faults")
-        hanging.result(timeout=10)
-    assert time.monotonic() - begun < 10
+        hanging.result(timeout=40)
+    assert time.monotonic() - begun < 50
 
 
 def test_exceeded_rate_limit_is_429_with_the_reason_of_stripe(client: stripe.StripeClient, control: Any) -> None:
@@ -221,7 +221,7 @@ def test_command_serves_and_ends_on_sigterm() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[-1]
-        answer = requests.get(f"{url}/v1/prices", headers={"Authorization": "Bearer sk_test_x"}, timeout=5)
+        answer = requests.get(f"{url}/v1/prices", headers={"Authorization": "Bearer sk_test_x"}, timeout=60)
         assert len(answer.json()["data"]) == 5
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0

@@ -58,7 +58,7 @@ class Teller:
         if mode == "subscription":
             params["subscription_data"] = {"metadata": {"reader_id": self.reader}, "billing_mode": {"type": "classic"}}
         session = self.client.v1.checkout.sessions.create(params)
-        answer = requests.post(str(session.url), data={"choice": "pay"}, allow_redirects=False, timeout=10)
+        answer = requests.post(str(session.url), data={"choice": "pay"}, allow_redirects=False, timeout=60)
         assert answer.headers["Location"] == f"https://www.example.news/thanks?session={session.id}"
         paid = self.client.v1.checkout.sessions.retrieve(session.id)
         self.subscription = str(paid.subscription or "")

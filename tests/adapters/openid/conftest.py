@@ -35,7 +35,7 @@ class Identities:
     def answers(self) -> bool:
         assert self.process.poll() is None
         try:
-            return requests.get(f"{self.issuer}/.well-known/openid-configuration", timeout=5).status_code == 200
+            return requests.get(f"{self.issuer}/.well-known/openid-configuration", timeout=60).status_code == 200
         except requests.ConnectionError:
             return False
 
@@ -49,7 +49,7 @@ class Identities:
             "scope": "openid profile email groups",
             "token_endpoint_auth_method": "client_secret_basic",
         }
-        answer = requests.post(f"{self.issuer}/oauth/register", json=asked, timeout=10)
+        answer = requests.post(f"{self.issuer}/oauth/register", json=asked, timeout=60)
         assert answer.status_code == 201, answer.text
         told = answer.json()
         return {
@@ -71,11 +71,11 @@ def identities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Identities]
         )
     try:
         found = Identities(f"http://127.0.0.1:{port}", process)
-        wait_until(found.answers, 60)
+        wait_until(found.answers)
         yield found
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ class Forger:
         if self._thread.is_alive():
             self._server.shutdown()
             self._server.server_close()
-            self._thread.join(5)
+            self._thread.join(60)
 
     def signed(self, claims: dict[str, Any], key: Any = None, alg: str = "RS256", **header: Any) -> str:
         key = key or self.key

@@ -96,18 +96,18 @@ def test_at_most_two_threads_wait_for_the_provider(provider: Provider, forger: F
 
     def wait() -> None:
         with provider.request_slot():
-            inside.wait(10)
-            over.wait(10)
+            inside.wait(60)
+            over.wait(60)
 
     threads = [threading.Thread(target=wait) for _ in range(MAX_WAITING_THREADS)]
     for thread in threads:
         thread.start()
-    inside.wait(10)
+    inside.wait(60)
     with pytest.raises(SignInFailed, match="away: busy"):
         provider.metadata()
     over.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert provider.metadata().token_endpoint == f"{forger.issuer}/token"
 
 

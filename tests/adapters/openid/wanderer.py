@@ -49,7 +49,7 @@ class Wanderer:
     def go(self, address: str, **form: str) -> Wanderer:
         """Goes to an address, or sends a form there, and on to where that leads."""
         target = urljoin(self.at.url, address) if self.at is not None else address
-        self.at = self.session.request("POST" if form else "GET", target, data=form or None, timeout=20)
+        self.at = self.session.request("POST" if form else "GET", target, data=form or None, timeout=60)
         self.been += [answer.url for answer in (*self.at.history, self.at)]
         return self
 

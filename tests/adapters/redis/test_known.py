@@ -41,7 +41,7 @@ def test_noted_reader_is_found_at_any_time_during_the_write(
         assert known.features(readers[-1], now) == HELD
         return other.features(readers[-1], now) == HELD
 
-    until(written, 20)
+    until(written)
 
 
 def test_noted_reader_is_found_by_another_process_and_after_a_restart(make: Callable[..., Known]) -> None:

@@ -137,7 +137,7 @@ def test_user_without_config_permission_can_use_the_store(launch: Any, connect: 
     server = launch()
     server.admin().execute_command("ACL", "SETUSER", "u", "on", ">p@:/s", "~pw:*", "+@all", "-config")
     link = connect(server.url.replace("unix://", "unix://u:p%40%3A%2Fs@"))
-    assert link.wait(5)
+    assert link.wait(60)
     assert link.info()["server"] == "valkey"
     assert "appendonly" not in link.info()
     with pytest.raises(StoreUnavailable) as refused:
@@ -152,7 +152,7 @@ def test_database_and_password_of_the_url_are_used(launch: Any, connect: Any, tc
     server = launch(tcp=tcp, requirepass="s3/cr:t")
     url = server.url.replace("://", "://:s3%2Fcr%3At@") + ("/2" if tcp else "?db=2")
     link = connect(url)
-    assert link.wait(5)
+    assert link.wait(60)
     link.call(b"k", "SET", "k", "1")
     assert server.admin().info("keyspace").keys() == {"db2"}
 
@@ -167,7 +167,7 @@ def test_closed_link_answers_nothing(connect: Any, valkey_url: str) -> None:
     link = connect(valkey_url)
     link.start()
     link.start()
-    assert link.wait(5)
+    assert link.wait(60)
     link.close()
     link.close()
     with pytest.raises(StoreUnavailable) as closed:
@@ -178,7 +178,7 @@ def test_closed_link_answers_nothing(connect: Any, valkey_url: str) -> None:
 
 
 def _child(link: Link, pipe: Pipe) -> None:
-    pipe.send([link.wait(5), link.call(b"n", "INCR", "n"), link.call(b"n", "CLIENT", "ID")])
+    pipe.send([link.wait(60), link.call(b"n", "INCR", "n"), link.call(b"n", "CLIENT", "ID")])
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # Python 3.12 and later: it is what we test
@@ -201,7 +201,7 @@ def test_idle_connection_closed_by_the_store_is_replaced(link: Link, store_url: 
     for _ in range(3):
         link.call(b"n", "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     other = Link(parse_address(store_url), on_change=lambda *change: changes.append(change))
-    assert other.wait(5)
+    assert other.wait(60)
     assert other.call(b"n", "GET", "n") == b"0"
     for number in range(1, 6):
         link.call(b"n", "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")

@@ -74,7 +74,7 @@ def build(launch: Any, until: Any) -> Build:
             ask(node, "CLUSTER SET-CONFIG-EPOCH", number + 1)
         for node in nodes[1:]:
             ask(node, "CLUSTER MEET", "127.0.0.1", nodes[0].port)
-        until(cluster.settled, 20)
+        until(cluster.settled)
         for number, node in enumerate(cluster.replicas):
             master = cluster.masters[number % 3]
             ask(node, "CLUSTER REPLICATE", ask(master, "CLUSTER MYID"))
@@ -103,7 +103,7 @@ def move(cluster: Cluster, key: bytes, until: Any, *, finish: bool = True) -> tu
 def test_cluster_keys_are_spread_and_read_in_one_wait(build: Build, connect: Any, kind: str) -> None:
     cluster = build(kind)
     link = connect(cluster.url)
-    assert link.wait(5)
+    assert link.wait(60)
     link.pipeline([(key, ("SET", key, key)) for key in KEYS])
     assert link.read([(key, (b"GET", key)) for key in KEYS]) == KEYS
     assert all(node.admin().dbsize() > 50 for node in cluster.masters)
@@ -127,7 +127,7 @@ def test_cluster_keys_are_spread_and_read_in_one_wait(build: Build, connect: Any
 def test_one_seed_node_is_enough_and_dead_ones_are_ignored(build: Build, connect: Any) -> None:
     cluster = build("valkey")
     link = connect(f"redis+cluster://127.0.0.1:1,127.0.0.1:{cluster.masters[2].port}")
-    assert link.wait(5)
+    assert link.wait(60)
     link.pipeline([(key, ("SET", key, "1")) for key in KEYS])
 
 
@@ -136,7 +136,7 @@ def test_moving_slot_is_followed_without_an_outage(build: Build, connect: Any, u
     changes: list[Any] = []
     cluster = build(kind)
     link = connect(cluster.url, on_change=lambda *change: changes.append(change))
-    assert link.wait(5)
+    assert link.wait(60)
     link.pipeline([(key, ("SET", key, key)) for key in KEYS])
 
     # Half way: some keys of the slot are here, some there, and one question may be about both.
@@ -168,14 +168,14 @@ def test_moving_slot_is_followed_without_an_outage(build: Build, connect: Any, u
 def test_read_divided_by_a_moving_slot_succeeds_after_the_move(build: Build, connect: Any, until: Any) -> None:
     cluster = build("valkey")
     link = connect(cluster.url)
-    assert link.wait(5)
+    assert link.wait(60)
     here, there = b"{u}1", b"{u}2"
     link.pipeline([(here, ("SET", here, "a")), (there, ("SET", there, "b"))])
     source, target = move(cluster, here, until, finish=False)
     ask(source, "MIGRATE", "127.0.0.1", target.port, there, 0, 1000)
     finishing = threading.Timer(0.01, lambda: ask(source, "MIGRATE", "127.0.0.1", target.port, here, 0, 1000))
     finishing.start()
-    until(lambda: _both(link, here, there) == [b"a", b"b"], 2)
+    until(lambda: _both(link, here, there) == [b"a", b"b"])
     finishing.join()
 
 
@@ -189,8 +189,8 @@ def _both(link: Any, here: bytes, there: bytes) -> Any:
 def test_one_unavailable_master_is_an_outage_of_the_whole_cluster(build: Build, connect: Any, until: Any) -> None:
     """Half a store would be full stories for some readers and walls for others, by the hash of their names."""
     cluster = build("valkey")
-    link = connect(cluster.url)
-    assert link.wait(5)
+    link = connect(cluster.url, timeout=1.0)
+    assert link.wait(60)
     cluster.masters[1].freeze()
     with pytest.raises(StoreUnavailable, match="timeout"):
         link.read([(key, (b"GET", key)) for key in KEYS])
@@ -198,7 +198,7 @@ def test_one_unavailable_master_is_an_outage_of_the_whole_cluster(build: Build, 
         link.read([(b"k1", (b"GET", b"k1"))])
     assert not link.available
     cluster.masters[1].thaw()
-    assert until(lambda: link.available, 15)
+    assert until(lambda: link.available)
 
 
 @pytest.mark.full
@@ -208,8 +208,8 @@ def test_cluster_is_available_15_seconds_after_a_failover(
     build: Build, connect: Any, until: Any, kind: str, how: str
 ) -> None:
     cluster = build(kind, replicas=3, node_timeout=2000)
-    link = connect(cluster.url)
-    assert link.wait(5)
+    link = connect(cluster.url, timeout=0.5)
+    assert link.wait(60)
     link.pipeline([(key, ("SET", key, key)) for key in KEYS])
     until(lambda: all(node.admin().info("replication")["master_link_status"] == "up" for node in cluster.replicas))
     until(lambda: sum(node.admin().dbsize() for node in cluster.replicas) >= len(KEYS))
@@ -229,12 +229,12 @@ def test_cluster_is_available_15_seconds_after_a_failover(
 def test_planned_cluster_failover_is_followed(build: Build, connect: Any, until: Any, kind: str) -> None:
     cluster = build(kind, replicas=3)
     link = connect(cluster.url)
-    assert link.wait(5)
+    assert link.wait(60)
     until(lambda: all(node.admin().info("replication")["master_link_status"] == "up" for node in cluster.replicas))
     ask(cluster.replicas[0], "CLUSTER FAILOVER")
     until(lambda: cluster.replicas[0].admin().info("replication")["role"] == "master")
     for key in KEYS:
-        until(lambda key=key: _sets(link, key), 5)
+        until(lambda key=key: _sets(link, key))
     assert f"127.0.0.1:{cluster.replicas[0].port}" in dict(link.each_master("PING"))
 
 
@@ -248,5 +248,5 @@ def _sets(link: Any, key: bytes) -> bool:
 def test_cluster_with_a_password_is_joined(build: Build, connect: Any) -> None:
     cluster = build("valkey", requirepass="s3cret")
     link = connect(cluster.url.replace("://", "://:s3cret@"))
-    assert link.wait(5)
+    assert link.wait(60)
     link.pipeline([(key, ("SET", key, "1")) for key in KEYS])

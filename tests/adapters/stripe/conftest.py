@@ -171,7 +171,7 @@ class Control:
         self.url, self._session = url, session
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        answer = self._session.request(method, f"{self.url}/_lookalike{path}", json=body, timeout=30)
+        answer = self._session.request(method, f"{self.url}/_lookalike{path}", json=body, timeout=60)
         assert answer.status_code == 200, answer.text
         return answer.json()
 

@@ -151,7 +151,7 @@ def test_answer_sent_byte_by_byte_times_out(begins: bytes) -> None:
         with pytest.raises(StripeUnavailable, match="unreachable"):
             Gateway("sk_test_x", f"http://127.0.0.1:{server.getsockname()[1]}", Allowance()).read(SUBSCRIPTION)
         assert time.monotonic() - begun < 4.5
-        dripping.join(10)
+        dripping.join(60)
         assert not dripping.is_alive()
 
 

@@ -34,7 +34,7 @@ def sold(service: Paywall, made: Any, sign: Callable[..., str]) -> Sold:
         bought["items"]["data"][0] |= {"price": price, "quantity": quantity, "current_period_end": 4_000_000_000}
         body = json.dumps(made.event("customer.subscription.updated", bought, id=f"evt_{subscription}")).encode()
         signed = {"Stripe-Signature": sign(body, at=int(time.time()))}
-        sent = service.session.post(f"{service.url}/v1/stripe/webhook", data=body, headers=signed, timeout=20)
+        sent = service.session.post(f"{service.url}/v1/stripe/webhook", data=body, headers=signed, timeout=60)
         assert sent.status_code == 200, sent.text
 
     return tell

@@ -175,7 +175,7 @@ def test_outage_loses_no_counts(launch: Launch, make_desk: MakeDesk) -> None:
         app.ask("a", visitor="v")
     assert not app.service.activity.flush()
     store.start()
-    assert app.service.store.link.wait(5)
+    assert app.service.store.link.wait(60)
     (today,) = figures(app, 1)["days"]
     assert sum(checks(today).values()) == 4
 

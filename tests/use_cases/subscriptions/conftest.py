@@ -254,7 +254,7 @@ class Stage:
 def link(store_url: str) -> Iterator[Link]:
     """A link to an empty store, up already."""
     found = Link(parse_address(store_url), timeout=PATIENT)
-    assert found.wait(5)
+    assert found.wait(60)
     yield found
     found.close()
 

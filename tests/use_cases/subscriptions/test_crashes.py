@@ -149,7 +149,7 @@ def test_store_killed_between_any_two_commands_loses_nothing(
             server.start()
 
     link = SteppedLink(parse_address(server.url), before=restart)
-    assert link.wait(5)
+    assert link.wait(60)
     while struck:
         at += 1
         link.each_master("FLUSHALL")
@@ -163,9 +163,9 @@ def test_store_killed_between_any_two_commands_loses_nothing(
                     stage.engine.receive(envelope(event), NOW + 5)
                     acknowledged = True
                 except StoreUnavailable:
-                    assert link.wait(10)
+                    assert link.wait(60)
         struck, left = left <= 0, 0
-        assert link.wait(10)
+        assert link.wait(60)
         Chores(stage.make()).run(NOW + 70, everything=True)
         right(stage)
     link.close()
@@ -183,7 +183,7 @@ class OneSlot(Link):
 @pytest.mark.parametrize("story", STORIES)
 def test_keys_of_every_script_share_a_slot(story: Story, store_url: str, catalogue: Any, connect: Any) -> None:
     link = OneSlot(parse_address(store_url), timeout=PATIENT)
-    assert link.wait(5)
+    assert link.wait(60)
     stage = playing.Stage(link, catalogue)
     make = playing.Maker(stage)
     for event in story(stage, make):
@@ -207,7 +207,7 @@ def test_no_key_contains_personal_data(stage: Any, make: Any, admin: Any) -> Non
 @pytest.mark.full
 def test_cluster_serves_events_merges_and_refunds(build: Any, catalogue: Any, connect: Any) -> None:
     link = connect(build("valkey").url)
-    assert link.wait(10)
+    assert link.wait(60)
     stage = playing.Stage(link, catalogue)
     make = playing.Maker(stage)
     for event in a_refund_given_back(stage, make):

@@ -17,14 +17,14 @@ def test_concurrent_deliveries_of_one_event_count_once(stage: Any, make: Any) ->
     gate = threading.Barrier(2)
 
     def deliver(engine: Any) -> None:
-        gate.wait(5)
+        gate.wait(60)
         engine.receive(envelope(event), NOW)
 
     threads = [threading.Thread(target=deliver, args=(engine,)) for engine in engines]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     entry = stage.engine.ledger.find(event["id"])
     assert (entry.state, entry.duplicates) == ("applied", 1)
     assert set(stage.held("r-1", NOW)) == {"notebook", "no_ads"}
@@ -118,16 +118,16 @@ def test_burst_of_events_of_one_object_costs_at_most_two_reads(stage: Any, make:
 
     def wait_for_the_rest(name: str) -> None:
         started.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
 
     stage.stripe.on_read = wait_for_the_rest
     holder = threading.Thread(target=stage.tell, args=(burst[0], NOW))
     holder.start()
-    assert started.wait(10)
+    assert started.wait(60)
     for event in burst[1:]:
         assert stage.tell(event, NOW, stage.make()).state == "pending"
     go_on.set()
-    holder.join(10)
+    holder.join(60)
     assert stage.stripe.reads.count("subscription:sub_1") == 2
     assert {stage.engine.ledger.find(event["id"]).state for event in burst} == {"applied"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -285,8 +286,10 @@ def test_only_one_worker_leads_until_it_releases_the_lease(stage: Any) -> None:
 
 def test_lease_of_a_dead_leader_expires(stage: Any, until: Any) -> None:
     dead, other = LeaderElection(stage.store, 0.2), LeaderElection(stage.store, LEADS_FOR)
+    begun = time.monotonic()
     assert dead.acquire()
-    assert 0.1 < until(other.acquire, 5) < 2
+    until(other.acquire)
+    assert time.monotonic() - begun > 0.1
 
 
 def test_running_worker_works_until_stopped(stage: Any, make: Any, admin: Any, clock: Clock, until: Any) -> None:
@@ -295,10 +298,10 @@ def test_running_worker_works_until_stopped(stage: Any, make: Any, admin: Any, c
     worker = worker_of(stage, admin, clock)
     thread = threading.Thread(target=worker.run)
     thread.start()
-    until(lambda: set(stage.held("r-1", NOW)) == BOTH, 10)
-    until(lambda: set(stage.held("r-2", NOW)) == BOTH, 10)  # The first sweep finds what no event tells.
+    until(lambda: set(stage.held("r-1", NOW)) == BOTH)
+    until(lambda: set(stage.held("r-2", NOW)) == BOTH)  # The first sweep finds what no event tells.
     worker.stop()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert LeaderElection(stage.store, LEADS_FOR).acquire()
 
@@ -311,12 +314,12 @@ def test_failed_leader_election_is_tried_again(stage: Any, admin: Any, clock: Cl
     worker = worker_of(stage, admin, clock, aside=rounds, report=lambda what, why: told.append((what, why)))
     thread = threading.Thread(target=worker.run)
     thread.start()
-    until(lambda: told, 10)
+    until(lambda: told)
     assert (set(told), rounds.ended) == ({("worker_failed", "StoreError")}, 0)
     stage.link.call(leads_key, "DEL", leads_key)
-    until(lambda: rounds.ended, 10)
+    until(lambda: rounds.ended)
     worker.stop()
-    thread.join(10)
+    thread.join(60)
 
 
 @pytest.mark.full  # Rounds are a second apart.
@@ -329,13 +332,13 @@ def test_interrupted_full_sync_waits_before_it_runs_again(
     worker = worker_of(stage, admin, clock, timer=timer, aside=rounds, report=lambda what, why: told.append(what))
     thread = threading.Thread(target=worker.run)
     thread.start()
-    until(lambda: rounds.ended >= 3, 10)
+    until(lambda: rounds.ended >= 3)
     assert told.count("sweep_failed") == 1
     stage.stripe.away = False
     timer.now += SWEEP_AGAIN
-    until(lambda: set(stage.held("r-1", NOW)) == BOTH, 10)
+    until(lambda: set(stage.held("r-1", NOW)) == BOTH)
     worker.stop()
-    thread.join(10)
+    thread.join(60)
 
 
 def test_event_a_process_cannot_finish_is_retried_less_and_less_often(stage: Any, make: Any) -> None:

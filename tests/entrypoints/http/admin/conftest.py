@@ -140,7 +140,7 @@ def lived(serve: Serve, valkey_url: str) -> Iterator[Paywall]:
         service = build(load_settings(running.env), valkey_url)
         service.start()
         try:
-            assert service.store.link.wait(5)
+            assert service.store.link.wait(60)
             past.remember(service)
         finally:
             service.close()

@@ -82,7 +82,7 @@ def test_reader_is_found_and_granted_access(open_browser: OpenBrowser, lived: Pa
 def test_unassigned_payment_is_linked(open_browser: OpenBrowser, lived: Paywall) -> None:
     ann = open_browser().press("main a[href*='sub_demo095']").sees("not linked to a reader")
     ann.type("#whose", "r-nadia").send("form.card button", "Subscription linked.")
-    wait_until(lambda: show(lived, "r-nadia") == "full", 10)
+    wait_until(lambda: show(lived, "r-nadia") == "full")
 
 
 def test_readers_are_merged_exported_and_erased(open_browser: OpenBrowser, lived: Paywall) -> None:
@@ -104,10 +104,10 @@ def test_readers_are_merged_exported_and_erased(open_browser: OpenBrowser, lived
 def test_seats_are_assigned_and_removed(open_browser: OpenBrowser, lived: Paywall) -> None:
     ann = open_browser().open("/admin/reader?id=r-school").press("a[href*='/seats']").sees("3 of 5 seats assigned")
     ann.type("#reader", "r-new-teacher").send("form[action$='/give'] button", "Seat assigned.")
-    wait_until(lambda: show(lived, "r-new-teacher") == "full", 10)
+    wait_until(lambda: show(lived, "r-new-teacher") == "full")
     shot(ann, "walk-seats")
     ann.send("form:has(input[value='r-new-teacher']) button", "Seat removed.")
-    wait_until(lambda: show(lived, "r-new-teacher") == "upsell", 10)
+    wait_until(lambda: show(lived, "r-new-teacher") == "upsell")
 
 
 def test_file_is_validated_imported_and_undone(open_browser: OpenBrowser, lived: Paywall, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_api_key_is_created_used_and_revoked(open_browser: OpenBrowser, lived: P
     assert key not in lived.log
     assert key not in ann.page.url
     ann.press("main a.button").fold("Revoke").send("button.danger", "API key revoked.")
-    wait_until(lambda: new.open("/admin/audit").page.url.endswith("over=1"), 5)
+    wait_until(lambda: new.open("/admin/audit").page.url.endswith("over=1"))
 
 
 def test_gift_link_is_created_and_revoked_in_browser(open_browser: OpenBrowser, lived: Paywall) -> None:
@@ -185,7 +185,7 @@ def test_gift_link_is_created_and_revoked_in_browser(open_browser: OpenBrowser, 
 def test_sign_out_everywhere_ends_other_browser(open_browser: OpenBrowser) -> None:
     here, there = open_browser(), open_browser()
     here.press(".menu summary").send("form[action$='everywhere'] button", "You are signed out on every device.")
-    wait_until(lambda: "sign-in" in there.open("/admin/keys").page.url, 5)
+    wait_until(lambda: "sign-in" in there.open("/admin/keys").page.url)
 
 
 VIEWS = {

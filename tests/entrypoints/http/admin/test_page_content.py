@@ -104,7 +104,7 @@ def test_activity_omits_rereads_without_changes(staff: MakeStaff, admin_desk: De
 
 def test_grant_id_leads_to_its_reader(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann, grant = staff(), granted(admin_desk, "r-1")["id"]
-    wait_until(lambda: ann.get(f"/readers?q={grant}").headers["Location"] == "/admin/reader?id=r-1", 5)
+    wait_until(lambda: ann.get(f"/readers?q={grant}").headers["Location"] == "/admin/reader?id=r-1")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_pending_approval_is_shown_in_words(staff: MakeStaff, admin_desk: DeskAp
     assert "Grant access" in page
     assert "Access granted" not in page
     assert "Expires no expiry" in page
-    wait_until(lambda: "Request Grant access" in plain(ann.get("/audit")), 5)
+    wait_until(lambda: "Request Grant access" in plain(ann.get("/audit")))
 
 
 def test_reader_page_at_another_time_is_labeled(staff: MakeStaff, admin_desk: DeskApp) -> None:
@@ -183,7 +183,7 @@ def test_recent_import_is_listed(staff: MakeStaff, admin_desk: DeskApp) -> None:
         headers={"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "text/csv"},
     )
     name = done.get_json()["id"]
-    wait_until(lambda: f'href="/admin/import?id={name}"' in ann.get("/imports").text, 10)
+    wait_until(lambda: f'href="/admin/import?id={name}"' in ann.get("/imports").text)
     assert f'href="/admin/readers?q={name}"' in ann.get("/audit").text
 
 
@@ -280,7 +280,7 @@ def test_activity_shows_actor_of_oldest_change(staff: MakeStaff, admin_desk: Des
         assert admin_desk.call("PATCH", path, {"until": end, "reason": "a day more"}, admin=True).status_code == 200
     later = f"/reader?id=r-1&at={datetime.fromtimestamp(admin_desk.clock() + 60, UTC):%Y-%m-%dT%H:%M}&zone=UTC&all=1"
     for page in ("/reader?id=r-1&all=1", later):
-        wait_until(lambda page=page: plain(ann.get(page)).count("a day more") == len(ends), 5)  # type: ignore[misc]
+        wait_until(lambda page=page: plain(ann.get(page)).count("a day more") == len(ends))  # type: ignore[misc]
         assert "“ the very first ” · by" in plain(ann.get(page)).partition("Activity")[2]
 
 

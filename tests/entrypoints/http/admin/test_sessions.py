@@ -126,7 +126,7 @@ def test_revoked_key_ends_its_sessions(staff: MakeStaff, admin_desk: DeskApp) ->
     viewer = staff("viewer")
     assert viewer.get("/audit").status_code == 200
     assert admin_desk.call("DELETE", "/v1/keys/the-viewer", admin=True).status_code == 200
-    wait_until(lambda: viewer.get("/audit").status_code == 303, 2)
+    wait_until(lambda: viewer.get("/audit").status_code == 303)
     again = staff("viewer")
     assert again.get("/audit").status_code == 200
     assert viewer.get("/audit").status_code == 303
@@ -148,7 +148,7 @@ def test_sign_out_everywhere_ends_only_sessions_of_that_user(staff: MakeStaff, m
     there.sign_in()
     assert there.get("/readers").status_code == 200
     assert here.post("/sign-out-everywhere").status_code == 303
-    wait_until(lambda: there.get("/readers").status_code == 303, 2)
+    wait_until(lambda: there.get("/readers").status_code == 303)
     assert ben.get("/readers").status_code == 200
     assert here.sign_in().status_code == 303
     assert here.get("/readers").status_code == 200

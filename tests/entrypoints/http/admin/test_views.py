@@ -252,7 +252,7 @@ def test_api_key_is_shown_once_and_signs_in(staff: MakeStaff) -> None:
     someone = staff(key=key)
     assert someone.get("/imports").status_code == 200
     assert ann.post("/keys/end", name="desk").status_code == 303
-    wait_until(lambda: someone.get("/imports").status_code == 303, 2)
+    wait_until(lambda: someone.get("/imports").status_code == 303)
     assert ann.post("/keys/end", name="ann").status_code == 409
 
 
@@ -311,14 +311,14 @@ def test_import_takes_only_the_validated_file(staff: MakeStaff, admin_desk: Desk
     assert not admin_desk.reader("r-1")["access"]
     done = sent(ann, right, go="1", mark=mark)
     assert done.status_code == 303
-    wait_until(lambda: admin_desk.reader("r-2")["access"], 10)
+    wait_until(lambda: admin_desk.reader("r-2")["access"])
     place = done.headers["Location"].removeprefix("/admin")
-    wait_until(lambda: "Done" in plain(ann.get(place)), 10)
+    wait_until(lambda: "Done" in plain(ann.get(place)))
     name = place.partition("id=")[2]
     assert ann.post("/import/undo", id=name, reason="").status_code == 422
     assert ann.post("/import/undo", id=name, reason="the wrong list").status_code == 303
-    wait_until(lambda: not admin_desk.reader("r-2")["access"], 10)
-    wait_until(lambda: "Undone" in plain(ann.get(place)), 10)
+    wait_until(lambda: not admin_desk.reader("r-2")["access"])
+    wait_until(lambda: "Undone" in plain(ann.get(place)))
 
 
 def test_import_with_errors_names_every_line_and_is_refused(staff: MakeStaff) -> None:

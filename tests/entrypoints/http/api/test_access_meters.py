@@ -318,7 +318,7 @@ def test_last_free_story_is_given_once_to_fifty_clients_of_two_workers(
 
             def last(number: int, name: str = name, who: str = who) -> Any:
                 body = {"story": {"id": f"last{number}"}, who: name}
-                return requests.post(f"{paywall.url}/v1/access", json=body, headers=paywall.as_site, timeout=20).json()
+                return requests.post(f"{paywall.url}/v1/access", json=body, headers=paywall.as_site, timeout=60).json()
 
             reasons = [answer["reason"] for answer in all_at_once(50, last)]
             assert reasons.count("metered") == 1

@@ -85,7 +85,7 @@ def test_other_or_missing_content_type_is_415(paywall: Paywall, kind: str | None
         if kind is not None:
             prepared.headers["Content-Type"] = kind
         with requests.Session() as session:
-            problem(session.send(prepared, timeout=20), 415)
+            problem(session.send(prepared, timeout=60), 415)
 
 
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/json;a=b"])
@@ -107,7 +107,7 @@ def test_body_above_256_kib_is_413(paywall: Paywall) -> None:
 
     headers = {**paywall.as_site, **JSON}
     for size, status in ((MOST, 200), (MOST + 1, 413), (1_000_000, 413)):
-        answer = requests.post(paywall.url + "/v1/access", data=chunks(size), headers=headers, timeout=20)
+        answer = requests.post(paywall.url + "/v1/access", data=chunks(size), headers=headers, timeout=60)
         assert answer.status_code == status, answer.text
 
 
@@ -133,7 +133,7 @@ def test_bearer_scheme_is_case_insensitive(paywall: Paywall, scheme: str) -> Non
 
 def test_unknown_route_is_404_or_405(paywall: Paywall) -> None:
     for path in ("/", "/v1", "/v2/access", "/v1//access", "/healthz/x", "/v1/readers", "/v1/readers/", "/v1/access/"):
-        answer = requests.post(paywall.url + path, data=b"{}", headers={**paywall.as_site, **JSON}, timeout=20)
+        answer = requests.post(paywall.url + path, data=b"{}", headers={**paywall.as_site, **JSON}, timeout=60)
         assert answer.status_code in (404, 405), path
         problem(answer, answer.status_code)
 
@@ -154,17 +154,17 @@ def test_wrong_method_is_405_with_allow_header(paywall: Paywall) -> None:
 
 def test_head_and_options_are_answered(paywall: Paywall) -> None:
     for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"):
-        answer = requests.head(paywall.url + path, timeout=20)
+        answer = requests.head(paywall.url + path, timeout=60)
         assert (answer.status_code, answer.content) == (200, b"")
-    assert requests.head(paywall.url + "/v1/readers/r", headers=paywall.as_admin, timeout=20).status_code == 200
-    assert requests.head(paywall.url + "/v1/readers/r", timeout=20).status_code == 401
-    assert "POST" in requests.options(paywall.url + "/v1/access", headers=paywall.as_site, timeout=20).headers["Allow"]
+    assert requests.head(paywall.url + "/v1/readers/r", headers=paywall.as_admin, timeout=60).status_code == 200
+    assert requests.head(paywall.url + "/v1/readers/r", timeout=60).status_code == 401
+    assert "POST" in requests.options(paywall.url + "/v1/access", headers=paywall.as_site, timeout=60).headers["Allow"]
 
 
 def test_unknown_methods_are_one_label_in_the_metrics(paywall: Paywall) -> None:
     for number in range(5):
-        requests.request(f"ODD{number}", paywall.url + "/healthz", timeout=20)
-    shown = requests.get(paywall.url + "/metrics", timeout=20).text
+        requests.request(f"ODD{number}", paywall.url + "/healthz", timeout=60)
+    shown = requests.get(paywall.url + "/metrics", timeout=60).text
     assert 'method="ODD' not in shown
     assert 'method="other",route="unknown",status="405"' in shown
 

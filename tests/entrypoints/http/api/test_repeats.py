@@ -37,7 +37,7 @@ def test_claim_after_a_dead_worker_continues_with_its_token(
     repeated: IdempotencyStore, until: Callable[..., float]
 ) -> None:
     assert repeated.claim("s", b"body", "t1").token == "t1"
-    until(lambda: repeated.claim("s", b"body", "t2").state == "new", 5)
+    until(lambda: repeated.claim("s", b"body", "t2").state == "new")
     repeated.abandon("s")
     again = repeated.claim("s", b"body", "t3")
     assert (again.state, again.token) == ("new", "t1")
@@ -48,7 +48,7 @@ def test_long_running_worker_keeps_its_claim(repeated: IdempotencyStore, until: 
     link, (_, working) = repeated._link, repeated._names("s")
     with at_work(repeated, "s"):
         link.call(working, b"EXPIRE", working, 600)
-        until(lambda: link.call(working, b"TTL", working) < 10, 5)
+        until(lambda: link.call(working, b"TTL", working) < 10)
         assert repeated.claim("s", b"body", "t2").state == "at_work"
 
 
@@ -136,6 +136,6 @@ def test_outage_during_a_grant_makes_no_second_grant(
     store.freeze()
     assert give() == 503
     store.thaw()
-    until(lambda: give() == 201, 30)  # what was written unheard counts as at work for some seconds
+    until(lambda: give() == 201)  # what was written unheard counts as at work for some seconds
     assert give() == 201
     assert len(desk.reader("r")["sources"]) == 1

@@ -140,7 +140,7 @@ def bench_at(folder: Path, url: str) -> Bench:
     clock = Clock()
     clock.now = float(int(clock.now))
     service = service_over(load_settings(environment(place, POLICY, {"REDIS_URL": url})), url, clock)
-    assert service.store.link.wait(5)
+    assert service.store.link.wait(60)
     return Bench(service, clock)
 
 
