@@ -231,7 +231,7 @@ def _given_up(month: _Invented, at: float) -> None:
 def _grants(month: _Invented) -> Iterator[Dated]:
     plans = month.catalogue.grants.plans or tuple(month.catalogue.plans)
     plan = "vip" if "vip" in plans else plans[-1]
-    given = month.service.giving
+    given = month.service.grant_changes
     for reader, ago, days, why, actor in GRANTS:
         yield (
             month.ago(ago),
@@ -249,8 +249,8 @@ def _grants(month: _Invented) -> Iterator[Dated]:
 
 
 def _grant(month: _Invented, reader: str, wanted: GrantRequest, actor: Actor) -> Deed:
-    giving, named = month.service.giving, sha256(reader.encode()).hexdigest()[:24]
-    return lambda at: giving.give(reader, replace(wanted, start=int(at)), actor, at, named=named)
+    changes, named = month.service.grant_changes, sha256(reader.encode()).hexdigest()[:24]
+    return lambda at: changes.create(reader, replace(wanted, start=int(at)), actor, at, named=named)
 
 
 def _first(month: _Invented, reader: str, work: Callable[[str], Any]) -> None:

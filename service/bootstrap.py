@@ -39,7 +39,6 @@ from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.story_passes.passes import GiftAllowances, Passes
 from service.adapters.stripe.gateway import Gateway
 from service.adapters.stripe.rate_limit import Allowance
-from service.entrypoints.http.api.privacy import Export
 from service.settings.settings import Settings
 from service.use_cases.access.causes import Traces
 from service.use_cases.access.check import Desk
@@ -48,6 +47,7 @@ from service.use_cases.access.explain import Why
 from service.use_cases.access.policy_revisions import PolicyKeeper
 from service.use_cases.access.reader_profile import Profiles
 from service.use_cases.checkout.price_cache import Prices
+from service.use_cases.checkout.purchases import Purchases
 from service.use_cases.grants.approvals import Approving
 from service.use_cases.grants.imports.grant_imports import GrantImports
 from service.use_cases.grants.imports.grant_states import Standings
@@ -55,19 +55,20 @@ from service.use_cases.grants.imports.pacing import Pace
 from service.use_cases.grants.imports.plan import Planner
 from service.use_cases.grants.imports.roll_forward import LEASE, Background, Roller
 from service.use_cases.grants.imports.staging import CHUNK, Staging
-from service.use_cases.grants.manage import Giving
+from service.use_cases.grants.manage import GrantChanges
 from service.use_cases.operations.background_tasks import BackgroundTasks, OnChange
 from service.use_cases.operations.doctor import Doctor
 from service.use_cases.operations.maintenance import Maintenance
 from service.use_cases.operations.worker import Worker
 from service.use_cases.privacy.erasure import Erasure
+from service.use_cases.privacy.export import Export
 from service.use_cases.privacy.retention import LettingGo
 from service.use_cases.reporting.alerts import Attention
 from service.use_cases.reporting.change_listeners import ObjectChangeListener, ReaderChangeListener
 from service.use_cases.reporting.deliveries import DeliveryReceiver
 from service.use_cases.reporting.entitlement_counts import Stocktaking
 from service.use_cases.reporting.usage_counters import Activity
-from service.use_cases.story_passes.gifts import Giving as GiftGiving
+from service.use_cases.story_passes.gifts import ReaderGifts
 from service.use_cases.story_passes.validation import Gate
 from service.use_cases.subscriptions.administration import Admin
 from service.use_cases.subscriptions.catch_up import CatchUp
@@ -123,15 +124,16 @@ class Service(Adapters):
     profiles: Profiles
     policy_keeper: PolicyKeeper
     why: Why
-    giving: Giving
+    grant_changes: GrantChanges
     approving: Approving
     imports: GrantImports
     engine: Engine
     deliveries: DeliveryReceiver
     stripe_admin: Admin
     prices: Prices
+    purchases: Purchases
     pass_tokens: PassTokens
-    gifts: GiftGiving
+    gifts: ReaderGifts
     erasure: Erasure
     export: Export
     letting_go: LettingGo
@@ -242,15 +244,16 @@ def _service(adapters: Adapters) -> Service:
         profiles=profiles,
         policy_keeper=PolicyKeeper(a.policies, catalogue, a.store.link, a.clock),
         why=_explain(a, desk, decision_ids),
-        giving=Giving(catalogue, a.readers, a.grants, approving),
+        grant_changes=GrantChanges(catalogue, a.readers, a.grants, approving),
         approving=approving,
         imports=imports,
         engine=engine,
         deliveries=DeliveryReceiver(engine, a.activity, attention),
         stripe_admin=stripe_admin,
         prices=prices,
+        purchases=Purchases(catalogue, a.readers, a.gateway, prices, engine.work_soon),
         pass_tokens=pass_tokens,
-        gifts=GiftGiving(catalogue, a.readers, a.passes, a.gift_allowances),
+        gifts=ReaderGifts(catalogue, a.readers, a.passes, a.gift_allowances),
         erasure=erasure,
         export=Export(profiles, a.readers, ReaderCustomers(a.store), a.audit_log, erasure),
         letting_go=letting_go,

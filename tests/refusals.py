@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from service.entrypoints.http.errors import TYPES
+from service.entrypoints.responses.errors import STATUSES
 
 if TYPE_CHECKING:
     from tests.serving import Paywall
@@ -20,7 +20,7 @@ def problem(answer: requests.Response, status: int) -> dict[str, Any]:
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["Cache-Control"] == "private, no-store"
     told: dict[str, Any] = answer.json()
-    kind, _title = TYPES[status]
+    kind, _title = STATUSES[status]
     assert told["type"].startswith("urn:paywall:problem:")
     assert told["status"] == status
     assert kind

@@ -3,7 +3,7 @@
 `service/entrypoints/responses/errors.py` holds one row for each: its status, problem type, title and message.
 
 DomainError
-├── InvalidFields           fields of a request are wrong; NotForSale, TooManyRows and WrongRows are of their own kind
+├── InvalidFields           fields of a request are wrong; NotForSale, FileTooLarge and WrongRows are of their own kind
 ├── Unknown…                nothing has that ID
 ├── …                       the request does not fit the current state
 └── unavailable: StoreUnavailable, NewerSchema, StripeFailure (StripeUnavailable, StripeRefused, NoSuchObject)
@@ -38,6 +38,23 @@ class NotForSale(DomainError):
         super().__init__(message)
         self.field, self.message = field, message
         self.errors = [(field, message)]
+
+
+class FileTooLarge(DomainError):
+    """A file has more than `most`: `50000 rows`, `16 MiB`."""
+
+    def __init__(self, most: str) -> None:
+        super().__init__(most)
+        self.most = most
+
+
+class WrongRows(DomainError):
+    """Rows of a file are wrong, so nothing was imported. `rows`: line, field and message of each mistake, by line."""
+
+    def __init__(self, rows: Iterable[tuple[int, str, str]]) -> None:
+        self.rows = sorted(rows, key=lambda row: row[0])
+        self.errors = [(f"line {line}, {field}", message) for line, field, message in self.rows]
+        super().__init__(f"{len(self.rows)} mistakes")
 
 
 class UnknownGrant(DomainError):

@@ -1,4 +1,4 @@
-"""The `paywall` command. Each command is a few lines over the same functions as the web.
+"""The `paywall` command. Each command calls the same use cases as the API and the staff pages.
 
 Exit status: 0 done, 1 refused or found wrong, 2 usage. Every command has `--help` and `--json`.
 """
@@ -12,17 +12,23 @@ from typing import Any
 
 import click
 
+from service.domain.errors import DomainError, StoreUnavailable
+from service.entrypoints.responses.errors import problem_of
+
 _WHERE = {
     "serve": ("serve", "check-config", "demo"),
-    "readers": ("explain", "readers"),
+    "explain": ("explain",),
+    "readers": ("readers",),
     "grants": ("grants",),
     "seats": ("seats",),
     "passes": ("passes",),
     "audit": ("audit",),
     "digest": ("digest",),
-    "keys": ("keys", "approvals"),
+    "keys": ("keys",),
+    "approvals": ("approvals",),
     "doctor": ("doctor",),
-    "worker": ("worker", "reconcile", "events"),
+    "worker": ("worker", "reconcile"),
+    "events": ("events",),
     "backup": ("backup", "restore"),
 }
 """Module → the commands that its `add_to` adds."""
@@ -41,14 +47,24 @@ class _AsAsked(click.Group):
         return super().get_command(ctx, cmd_name)
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """What cannot be written where it was sent, to a full disk say, is told in a line."""
+        """Print a refusal, and what cannot be written where it was sent, as a message, and exit with status 1."""
         try:
             return super().main(*args, **extra)
+        except DomainError as error:
+            click.echo(_message(error), err=True)
+            sys.exit(1)
         except OSError as error:
             what = error.filename or "The answer"
             click.echo(f"{what} could not be written: {error.strerror or type(error).__name__}", err=True)
             _drop_what_is_unwritten()
             sys.exit(1)
+
+
+def _message(error: DomainError) -> str:
+    problem = problem_of(error)
+    if isinstance(error, StoreUnavailable):
+        return f"{problem.detail} Cause: {error.cause}."
+    return "\n".join(f"{field}: {message}" for field, message in problem.errors) or problem.detail
 
 
 def _drop_what_is_unwritten() -> None:

@@ -9,40 +9,26 @@ from typing import Any
 import click
 import orjson
 
-from service.adapters.redis.audit.chain import AuditFilter, Head, parse_head
+from service.adapters.redis.audit.chain import Head, parse_head
 from service.adapters.redis.audit.verification import BrokenChain, ChainVerdict
 from service.adapters.redis.client.errors import StoreError
 from service.entrypoints.cli import context as session
-from service.entrypoints.http import paging
-from service.entrypoints.http.api.audit import LIST
+from service.entrypoints.responses.lists import AUDIT, list_audit
 
 _UNITS = {"h": 3_600, "d": 86_400}
 
 
-class HeadParam(click.ParamType[Head]):
-    """`SEQ:HASH`, as an export or a listing printed it."""
-
-    name = "seq:hash"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Head:
-        try:
-            return value if isinstance(value, Head) else parse_head(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+def _age(text: str) -> int:
+    """Return a length of time such as 400d in seconds. `ValueError` with a sentence."""
+    number, unit = text[:-1], text[-1:]
+    if not (number.isascii() and number.isdigit() and len(number) < 7 and unit in _UNITS and int(number)):
+        raise ValueError("must be a number of days or hours, such as 400d")
+    return int(number) * _UNITS[unit]
 
 
-class Age(click.ParamType[int]):
-    """A length of time such as 400d, in seconds."""
-
-    name = "age"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        number, unit = value[:-1], value[-1:]
-        if not (number.isascii() and number.isdigit() and len(number) < 7 and unit in _UNITS and int(number)):
-            self.fail("must be a number of days or hours, such as 400d", param, ctx)
-        return int(number) * _UNITS[unit]
+HEAD = session.Parsed("seq:hash", parse_head)
+"""`SEQ:HASH`, as an export or a listing printed it."""
+AGE = session.Parsed("age", _age)
 
 
 def add_to(main: click.Group) -> None:
@@ -52,34 +38,25 @@ def add_to(main: click.Group) -> None:
 
 @click.group()
 def audit() -> None:
-    """The audit log: every admin change, in a chain that nobody can mend unseen."""
+    """The audit log: every admin change, in a chain that shows any tampering."""
 
 
 @audit.command("list")
-@click.option("--limit", type=click.IntRange(1, paging.MOST), default=paging.USUAL, help="How many, the newest first.")
-@click.option("--after", help="The last answer's next.")
-@click.option("--reader", type=session.ReaderId(), help="Only about this reader.")
+@session.limit_option
+@session.after_option
+@click.option("--reader", type=session.READER_ID, help="Only about this reader.")
 @click.option("--actor", help="Only by this key's name, or cli:USER.")
 @click.option("--action", help="Only of this kind, like grant.create.")
 @click.option("--target", help="Only about this grant, key, import ….")
 @session.json_option
-@session.refusals
-def show(limit: int, after: str | None, as_json: bool, **filters: str | None) -> None:
+def show(limit: int, as_json: bool, **given: str | None) -> None:
     """List the log, newest first, and its head."""
-    place = None
-    if after is not None:
-        try:
-            place = int(paging.place_in(after, LIST))
-        except ValueError:
-            raise click.UsageError("--after: is not a next of this list") from None
+    page = session.read_list_page(AUDIT, limit, **given)
     with session.service() as service:
-        log = service.audit_log
-        head = log.state().head
-        found, last = log.load_page(AuditFilter(**filters), limit=limit, after=place)
-        following = paging.cursor(LIST, str(last)) if last is not None else None
-        told = {**paging.listed(found, following), "head": str(head)}
-        lines = [_line(record) for record in found]
-        session.show(told, as_json, lambda: "\n".join([*lines, f"head {head}"]))
+        head = str(service.audit_log.state().head)
+        found = list_audit(service.audit_log, page)
+        lines = [_line(record) for record in found.items]
+        session.show({**found.as_json(), "head": head}, as_json, lambda: "\n".join([*lines, f"head {head}"]))
 
 
 def _line(record: dict[str, Any]) -> str:
@@ -92,7 +69,6 @@ def _line(record: dict[str, Any]) -> str:
 @audit.command("export")
 @click.argument("file", type=click.File("wb", lazy=False), default="-")
 @session.json_option
-@session.refusals
 def export(file: Any, as_json: bool) -> None:
     """Write the whole log as JSON lines, oldest first; the head goes to standard error.
 
@@ -110,9 +86,8 @@ def export(file: Any, as_json: bool) -> None:
 
 
 @audit.command("verify")
-@click.option("--head", type=HeadParam(), help="The head that an export or a listing printed: finds a cut end too.")
+@click.option("--head", type=HEAD, help="The head that an export or a listing printed: finds a cut end too.")
 @session.json_option
-@session.refusals
 def verify(head: Head | None, as_json: bool) -> None:
     """Check the chain; name the first record that was changed, dropped, put in or moved."""
     with session.service() as service:
@@ -156,9 +131,8 @@ def _verdict(told: dict[str, Any]) -> str:
 
 
 @audit.command("prune")
-@click.option("--older-than", "age", type=Age(), required=True, help="Like 400d.")
+@click.option("--older-than", "age", type=AGE, required=True, help="Like 400d.")
 @session.json_option
-@session.refusals
 def prune(age: int, as_json: bool) -> None:
     """Let records go that are older, behind a signed checkpoint; verify then begins there. Export them first."""
     with session.service() as service:

@@ -11,8 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import wraps
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 import orjson
@@ -22,15 +21,15 @@ from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.client.errors import EmbeddedStoreError
 from service.adapters.redis.embedded.embedded_store import joined_store
 from service.domain import ids, times
-from service.domain.errors import StoreUnavailable
+from service.domain.errors import InvalidFields
+from service.entrypoints.responses import paging
+from service.entrypoints.responses.validation import read_field
 from service.settings.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
     from service.adapters.redis.audit.audit import Actor
     from service.bootstrap import Service
-
-P = ParamSpec("P")
-R = TypeVar("R")
+    from service.entrypoints.responses.lists import ListKind
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -65,8 +64,6 @@ def service(*, patient: bool = False) -> Iterator[Service]:
                 yield from _around(_in_demo_time(chosen), url, patient)
     except EmbeddedStoreError as error:
         fail(str(error))
-    except StoreUnavailable as error:
-        fail(f"The store cannot be reached or written now ({error.cause}); nothing was changed.")
 
 
 def _in_demo_time(chosen: Settings) -> Settings:
@@ -87,22 +84,6 @@ def _around(chosen: Settings, url: str, patient: bool) -> Iterator[Service]:
         built.close()
 
 
-def refusals(command: Callable[P, R]) -> Callable[P, R]:
-    """Tells a refusal as the API would, and ends with status 1."""
-
-    @wraps(command)
-    def told(*args: P.args, **kwargs: P.kwargs) -> R:
-        from service.entrypoints.http.errors import Problem
-
-        try:
-            return command(*args, **kwargs)
-        except Problem as problem:
-            lines = [f"{field}: {message}" for field, message in problem.errors] or [problem.detail]
-            fail("\n".join(lines))
-
-    return told
-
-
 def actor() -> Actor:
     """Who types: `cli:<system user>`."""
     from service.adapters.redis.audit.audit import Actor
@@ -114,43 +95,49 @@ def actor() -> Actor:
 
 
 def show(value: Any, as_json: bool, text: Callable[[], str]) -> None:
-    """Prints JSON, or the text that tells the same; what a reason holds does nothing to the terminal."""
+    """Print JSON, or a text with the same content, in which no escape sequence reaches the terminal."""
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() if as_json else ids.escape_invisible(text()))
 
 
-class ReaderId(click.ParamType[str]):
-    """A reader's id on the command line."""
+class Parsed(click.ParamType[Any]):
+    """A parameter that `read` turns into its value; `ValueError` becomes a usage error."""
 
-    name = "reader"
+    def __init__(self, name: str, read: Callable[[str], Any]) -> None:
+        self.name = name
+        self._read = read
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value of what was typed; a default is one already."""
         try:
-            return ids.read_reader(value)
+            return self._read(value) if isinstance(value, str) else value
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
 
-class AnyId(click.ParamType[str]):
-    """Any other id on the command line."""
+READER_ID = Parsed("reader", ids.read_reader)
+ANY_ID = Parsed("id", ids.read_id)
+KEY_NAME = Parsed("name", ids.read_key_name)
+MOMENT = Parsed("time", times.read_time)
+"""A time with an offset."""
+REASON = Parsed("text", lambda text: read_field("reason", ids.read_reason, text))
 
-    name = "id"
+reason_option = click.option("--reason", type=REASON, help="Why; it stands in the audit log.")
+required_reason_option = click.option("--reason", required=True, type=REASON, help="Why; it stands in the audit log.")
+limit_option = click.option(
+    "--limit", type=click.IntRange(1, paging.MOST), default=paging.USUAL, show_default=True, help="How many."
+)
+after_option = click.option("--after", help="The last answer's next.")
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            return ids.read_id(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+
+def read_list_page(kind: ListKind, limit: int, **given: str | None) -> paging.Page:
+    """Return the page of a list that options ask for; a wrong one is a usage error."""
+    try:
+        return paging.read_page(kind.name, given, kind.filters, usual=limit)
+    except InvalidFields as error:
+        raise click.UsageError("; ".join(f"--{field} {message}" for field, message in error.errors)) from None
 
 
-class Moment(click.ParamType[float]):
-    """A time with an offset on the command line."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        try:
-            return times.read_time(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+def show_list(found: paging.Listing, as_json: bool, line: Callable[[dict[str, Any]], str], empty: str) -> None:
+    """Print a page of a list: a line for each item, or `empty`."""
+    lines = [line(item) for item in found.items] + ([f"More: --after {found.next}"] if found.next else [])
+    show(found.as_json(), as_json, lambda: "\n".join(lines) or empty)

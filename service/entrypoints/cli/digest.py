@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from service.entrypoints.cli import context as session
-from service.entrypoints.http.api.reporting import attention
+from service.entrypoints.responses import admin_encoder as encode
 
 
 def add_to(main: click.Group) -> None:
@@ -19,7 +19,6 @@ def add_to(main: click.Group) -> None:
 @click.command()
 @click.option("--check", is_flag=True, help="Exit with status 1 if something needs attention.")
 @session.json_option
-@session.refusals
 def digest(check: bool, as_json: bool) -> None:
     """Write what needs attention and which grants expire soon, for cron and email.
 
@@ -27,7 +26,8 @@ def digest(check: bool, as_json: bool) -> None:
     attention; grants that expire soon do not count.
     """
     with session.service() as service:
-        found = attention(service.attention, service.clock())
+        now = service.clock()
+        found = encode.alerts(service.attention.items(now), now)
         session.show(found, as_json, lambda: as_text(found))
     if check and found["needs_hand"]:
         sys.exit(1)

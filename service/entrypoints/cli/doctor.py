@@ -18,7 +18,6 @@ def add_to(main: click.Group) -> None:
 
 @click.command()
 @session.json_option
-@session.refusals
 def doctor(as_json: bool) -> None:
     """Check the settings, the store and Stripe; exit with status 1 if action is required."""
     with session.service() as service:

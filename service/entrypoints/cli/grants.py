@@ -1,30 +1,34 @@
-"""`paywall grants …`: access that admins give, from the command line."""
+"""`paywall grants …`: access that admins give, one reader at a time or from a CSV file."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
+from service.adapters.redis.grants.imports import ImportManifest
 from service.adapters.redis.staff.approvals import Approval
-from service.domain import ids
-from service.domain.errors import RevokedGrant, UnknownGrant
+from service.bootstrap import Service
+from service.domain.errors import WrongRows
 from service.domain.sources import Grant
 from service.entrypoints.cli import context as session
-from service.entrypoints.cli import grant_imports as importing
-from service.entrypoints.http.api import approvals
-from service.entrypoints.http.api.grants import wanted_of
-from service.entrypoints.http.errors import invalid
-from service.entrypoints.responses import encoder as encode
-from service.use_cases.grants.manage import WrongEnd
+from service.entrypoints.responses import admin_encoder, encoder
+from service.use_cases.grants.imports import csv_file
+from service.use_cases.grants.imports.grant_imports import Waiting
+from service.use_cases.grants.imports.pacing import HASTE
+from service.use_cases.grants.manage import wanted_of
 
-reader_option = click.option("--reader", required=True, type=session.ReaderId(), help="The reader's id.")
-reason_option = click.option("--reason", required=True, help="Why; it stands in the audit log.")
+_SHOWN = 50
+"""Mistakes of a file printed; `--json` prints all of them."""
+
+reader_option = click.option("--reader", required=True, type=session.READER_ID, help="The reader's id.")
 
 
 def add_to(main: click.Group) -> None:
-    """Adds these commands."""
-    importing.add_to(grants)
+    """Add `paywall grants`."""
     main.add_command(grants)
 
 
@@ -33,118 +37,184 @@ def grants() -> None:
     """Give VIP access, list it, take it back."""
 
 
-def _reason(text: str) -> str:
-    try:
-        return ids.read_reason(text)
-    except ValueError as error:
-        raise invalid([("reason", str(error))]) from None
-
-
 @grants.command("add")
 @reader_option
-@click.option("--plan", type=session.AnyId(), help="The plan to grant.")
-@click.option("--feature", "features", multiple=True, type=session.AnyId(), help="A single feature; may be repeated.")
-@reason_option
-@click.option("--until", type=session.Moment(), help="The end, like 2027-01-01T00:00:00Z.")
+@click.option("--plan", type=session.ANY_ID, help="The plan to grant.")
+@click.option("--feature", "features", multiple=True, type=session.ANY_ID, help="A single feature; may be repeated.")
+@session.required_reason_option
+@click.option("--until", type=session.MOMENT, help="The end, like 2027-01-01T00:00:00Z.")
 @click.option("--no-end", is_flag=True, help="Grant it without an end.")
-@click.option("--from", "start", type=session.Moment(), help="The start; now if it is not given.")
+@click.option("--from", "from_", type=session.MOMENT, help="The start; now if it is not given.")
 @session.json_option
-@session.refusals
-def add(
-    reader: str,
-    plan: str | None,
-    features: tuple[str, ...],
-    reason: str,
-    until: float | None,
-    no_end: bool,
-    start: float | None,
-    as_json: bool,
-) -> None:
+def add(reader: str, no_end: bool, as_json: bool, **fields: Any) -> None:
     """Give a reader a plan or single features, with a reason and an end."""
-    if (until is None) != no_end:
-        raise click.UsageError("Give either --until or --no-end.")
-    if (plan is None) == (not features):
+    _require_end(fields["until"], no_end)
+    if (fields["plan"] is None) == (not fields["features"]):
         raise click.UsageError("Give either --plan or --feature.")
-    data = {"plan": plan, "features": list(features), "reason": _reason(reason), "from_": start, "until": until}
     with session.service() as service:
         now = service.clock()
-        wanted = wanted_of(data, service.settings.catalogue, now)
-        _show(service.giving.give(reader, wanted, session.actor(), now), "Granted", reader, now, as_json)
+        done = service.grant_changes.create(reader, wanted_of(fields, now), session.actor(), now)
+        _show(done, "Granted", reader, now, as_json)
 
 
 @grants.command("change")
 @reader_option
-@reason_option
-@click.option("--until", type=session.Moment(), help="The new end, like 2027-01-01T00:00:00Z.")
+@session.required_reason_option
+@click.option("--until", type=session.MOMENT, help="The new end, like 2027-01-01T00:00:00Z.")
 @click.option("--no-end", is_flag=True, help="Let it go on without an end.")
 @click.argument("grant_id", metavar="ID")
 @session.json_option
-@session.refusals
 def change(reader: str, reason: str, until: float | None, no_end: bool, grant_id: str, as_json: bool) -> None:
     """Give a grant another end: extend it or shorten it."""
-    if (until is None) != no_end:
-        raise click.UsageError("Give either --until or --no-end.")
-    why, end = _reason(reason), None if until is None else int(until)
+    _require_end(until, no_end)
+    end = None if until is None else int(until)
     with session.service() as service:
         now = service.clock()
-        try:
-            changed = service.giving.change(reader, grant_id, end, why, session.actor(), now)
-        except UnknownGrant:
-            session.fail(f"{reader} has no grant {grant_id}.")
-        except RevokedGrant:
-            session.fail(f"{grant_id} was revoked, and stays so; give a new one.")
-        except WrongEnd as error:
-            raise invalid(error.mistakes) from None
-        _show(changed, "Changed", reader, now, as_json)
+        done = service.grant_changes.change(reader, grant_id, end, reason, session.actor(), now)
+        _show(done, "Changed", reader, now, as_json)
 
 
-def _show(given: Grant | Approval, verb: str, reader: str, now: float, as_json: bool) -> None:
-    if isinstance(given, Approval):
-        waits = approvals.told_of(given)
-        hint = f"paywall approvals confirm {given.id}"
-        session.show(
-            waits, as_json, lambda: f"{given.id} waits for a second admin, until {waits['expires_at']}: {hint}"
-        )
+def _require_end(until: float | None, no_end: bool) -> None:
+    if (until is None) != no_end:
+        raise click.UsageError("Give either --until or --no-end.")
+
+
+def _show(done: Grant | Approval, verb: str, reader: str, now: float, as_json: bool) -> None:
+    if isinstance(done, Approval):
+        waits = admin_encoder.approval(done)
+        hint = f"paywall approvals confirm {done.id}"
+        text = f"{done.id} waits for a second admin, until {waits['expires_at']}: {hint}"
+        session.show(waits, as_json, lambda: text)
         return
-    told = encode.grant(given, reader, now)
-    session.show(told, as_json, lambda: f"{verb} {given.id}: {_line(told)}")
+    found = encoder.grant(done, reader, now)
+    session.show(found, as_json, lambda: f"{verb} {done.id}: {_line(found)}")
 
 
 @grants.command("list")
 @reader_option
 @session.json_option
-@session.refusals
 def show(reader: str, as_json: bool) -> None:
     """List a reader's grants, the newest first."""
     with session.service() as service:
         now = service.clock()
         found = [
-            encode.grant(grant, reader, now)
+            encoder.grant(grant, reader, now)
             for grant in service.grants.list_for_reader(service.readers.resolve_merged(reader))
         ]
-        lines = [f"{told['id']}  {_line(told)}  ({told['actor']}: {told['reason']})" for told in found]
+        lines = [f"{one['id']}  {_line(one)}  ({one['actor']}: {one['reason']})" for one in found]
         session.show({"items": found}, as_json, lambda: "\n".join(lines) or "No grants.")
 
 
 @grants.command("revoke")
 @reader_option
-@reason_option
+@session.required_reason_option
 @click.argument("grant_id", metavar="ID")
 @session.json_option
-@session.refusals
 def revoke(reader: str, reason: str, grant_id: str, as_json: bool) -> None:
     """Take a grant back, at once."""
-    why = _reason(reason)
     with session.service() as service:
         now = service.clock()
+        _show(
+            service.grant_changes.revoke(reader, grant_id, reason, session.actor(), now),
+            "Revoked",
+            reader,
+            now,
+            as_json,
+        )
+
+
+def _line(grant: dict[str, Any]) -> str:
+    what = grant["plan"] or ", ".join(grant["features"])
+    return f"{what} for {grant['reader']}, {grant['status']}, from {grant['from']} until {grant['until'] or 'no end'}"
+
+
+# ---------------------------------------------------------------------------------------------------- bulk imports
+
+
+@grants.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Only say what it would do.")
+@session.json_option
+def import_file(file: Path, dry_run: bool, as_json: bool) -> None:
+    """Give grants to many readers, all or none, from a CSV: reader,plan,until,reason (until: a time, or never)."""
+    with file.open("rb") as opened:
+        body = opened.read(csv_file.MOST_BYTES + 1)
+    with session.service() as service:
+        now = service.clock()
+        sheet = csv_file.read(body, service.settings.catalogue, now, HASTE)
+        if dry_run:
+            counts = service.imports.dry_run(sheet, now, HASTE)
+            found = admin_encoder.dry_run(sheet, counts)
+            session.show(found, as_json, lambda: _counted(found))
+            sys.exit(1 if found["errors"] else 0)
         try:
-            taken = service.grants.revoke(service.readers.resolve_merged(reader), grant_id, why, session.actor(), now)
-        except UnknownGrant:
-            session.fail(f"{reader} has no grant {grant_id}.")
-        told = encode.grant(taken, reader, now)
-        session.show(told, as_json, lambda: f"Revoked {taken.id}: {_line(told)}")
+            done = service.imports.submit(sheet, session.actor(), now)
+        except WrongRows as wrong:
+            errors = admin_encoder.row_errors(wrong.rows)
+            if not as_json:
+                session.fail("\n".join([*_lines(errors), "Nothing was imported."]))
+            session.show({"errors": errors}, True, str)
+            sys.exit(1)
+        if isinstance(done, Waiting):
+            found, text = admin_encoder.submitted(done), f"{done.approval.id} waits for a second admin"
+        else:
+            found = admin_encoder.grant_import(_finished(service, done, as_json))
+            text = f"{found['id']} is {found['state']}"
+        session.show(found, as_json, lambda: f"{text}: {_counted(found)}")
 
 
-def _line(told: dict[str, Any]) -> str:
-    what = told["plan"] or ", ".join(told["features"])
-    return f"{what} for {told['reader']}, {told['status']}, from {told['from']} until {told['until'] or 'no end'}"
+@grants.command("import-show")
+@click.argument("import_id", metavar="ID")
+@session.json_option
+def show_import(import_id: str, as_json: bool) -> None:
+    """Show how far an import is, or its undoing."""
+    with session.service() as service:
+        found = admin_encoder.grant_import(service.imports.find(import_id))
+        session.show(found, as_json, lambda: f"{found['id']} is {found['state']}: {_counted(found)}{_undone(found)}")
+
+
+@grants.command("import-undo")
+@click.argument("import_id", metavar="ID")
+@session.required_reason_option
+@session.json_option
+def undo_import(import_id: str, reason: str, as_json: bool) -> None:
+    """Undo an import: take back what it gave, and nothing that an admin changed since."""
+    with session.service() as service:
+        begun = service.imports.undo(import_id, reason, session.actor(), service.clock())
+        found = admin_encoder.grant_import(_finished(service, begun, as_json))
+        session.show(found, as_json, lambda: f"{found['id']} is {found['state']}{_undone(found)}")
+
+
+def _finished(service: Service, manifest: ImportManifest, quiet: bool) -> ImportManifest:
+    """Does what was committed, with a bar; a crash or Ctrl-C leaves the rest to a running `serve` or worker."""
+    if quiet:
+        return service.imports.roll(manifest.id)
+    with click.progressbar(length=max(manifest.chunks, 1), label=manifest.id, file=sys.stderr) as bar:
+        done = service.imports.roll(manifest.id, _to(bar))
+        bar.update(bar.length - bar.pos if bar.length else 0)
+        return done
+
+
+def _to(bar: Any) -> Callable[[int, int], None]:
+    def moved(done: int, of: int) -> None:
+        bar.length = of
+        bar.update(done - bar.pos)
+
+    return moved
+
+
+def _counted(found: dict[str, Any]) -> str:
+    counts = f"{found['rows']} rows, {found['new']} new, {found['extended']} extended, {found['unchanged']} unchanged"
+    return "\n".join(
+        [counts + (f", {len(found['errors'])} wrong" if found["errors"] else ""), *_lines(found["errors"])]
+    )
+
+
+def _undone(found: dict[str, Any]) -> str:
+    counts = found["undo"]
+    return f"; {counts['taken_back']} taken back, {counts['left_alone']} changed since and left" if counts else ""
+
+
+def _lines(wrong: list[dict[str, Any]]) -> list[str]:
+    lines = [f"line {each['line']}, {each['field']}: {each['message']}" for each in wrong[:_SHOWN]]
+    return lines + ([f"… and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else [])

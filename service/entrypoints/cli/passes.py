@@ -1,4 +1,4 @@
-"""`paywall passes …`: links that open one story, from the command line."""
+"""`paywall passes …`: links that open one story."""
 
 from __future__ import annotations
 
@@ -6,91 +6,80 @@ from typing import Any
 
 import click
 
-from service.domain import ids
+from service.bootstrap import Service
+from service.domain.story_passes import StoryPass
 from service.entrypoints.cli import context as session
-from service.entrypoints.http import paging
-from service.entrypoints.http import request_bodies as bodies
-from service.entrypoints.http.api import passes as routes
-from service.entrypoints.http.errors import invalid
+from service.entrypoints.responses import admin_encoder as encode
+from service.entrypoints.responses.lists import PASSES, list_passes
 from service.entrypoints.responses.pass_schemas import PassIn
+from service.entrypoints.responses.validation import check
+from service.use_cases.story_passes.passes import create_story_pass
 
 
 def add_to(main: click.Group) -> None:
-    """Adds these commands."""
+    """Add `paywall passes`."""
     main.add_command(passes)
 
 
 @click.group()
 def passes() -> None:
-    """Links that open one story for whoever has them: make, list, show and revoke them."""
+    """Links that open one story for everyone who has them: make, list, show and revoke them."""
 
 
 @passes.command("add")
-@click.option("--story", required=True, type=session.AnyId(), help="The story's id.")
+@click.option("--story", required=True, type=session.ANY_ID, help="The story's id.")
 @click.option("--openings", required=True, type=int, help="How many people may read by it.")
 @click.option("--until", required=True, help="The end, like 2027-01-01T00:00:00Z.")
-@click.option("--reason", required=True, help="Why; it stands in the audit log.")
+@session.required_reason_option
 @session.json_option
-@session.refusals
 def add(story: str, openings: int, until: str, reason: str, as_json: bool) -> None:
     """Make a link that opens a story; without story_url in paywall.toml, the token that the website takes as "pass"."""
     # The schema of the route is the rule here too.
-    data = bodies.check(PassIn(), {"story": story, "openings": openings, "until": until, "reason": reason})
+    data = check(PassIn(), {"story": story, "openings": openings, "until": until, "reason": reason})
     with session.service() as service:
-        told = routes.made(service, data, session.actor(), service.clock())
-        catalogue = service.settings.catalogue
-        session.show(told, as_json, lambda: f"{_line(told)}\n{routes.link_of(catalogue, told) or told['pass']}")
+        _show(service, create_story_pass(service.passes, data, session.actor(), service.clock()), as_json)
 
 
 @passes.command("list")
-@click.option("--limit", type=click.IntRange(1, paging.MOST), default=paging.USUAL, show_default=True, help="How many.")
-@click.option("--after", help="The last answer's next.")
+@session.limit_option
+@session.after_option
 @session.json_option
-@session.refusals
 def show_all(limit: int, after: str | None, as_json: bool) -> None:
     """List the passes, newest first."""
-    try:
-        place = None if after is None else paging.place_in(after, routes.LIST)
-    except ValueError as error:
-        raise invalid([("after", str(error))]) from None
+    page = session.read_list_page(PASSES, limit, after=after)
     with session.service() as service:
-        found, following = routes.listing(service, paging.Page(limit, place, {}), service.clock())
-        lines = [_line(told) for told in found] + ([f"More: --after {following}"] if following else [])
-        session.show(paging.listed(found, following), as_json, lambda: "\n".join(lines) or "No passes.")
+        found = list_passes(service.passes, service.pass_tokens, page, service.clock())
+        session.show_list(found, as_json, _line, "No passes.")
 
 
 @passes.command("show")
-@click.argument("pass_id", metavar="ID", type=session.AnyId())
+@click.argument("pass_id", metavar="ID", type=session.ANY_ID)
 @session.json_option
-@session.refusals
 def show(pass_id: str, as_json: bool) -> None:
     """Show a pass, with its link's token."""
     with session.service() as service:
-        told = routes.shown(service, pass_id, service.clock())
-        catalogue = service.settings.catalogue
-        session.show(told, as_json, lambda: f"{_line(told)}\n{routes.link_of(catalogue, told) or told['pass']}")
+        _show(service, service.passes.find(pass_id), as_json)
 
 
 @passes.command("revoke")
-@click.argument("pass_id", metavar="ID", type=session.AnyId())
-@click.option("--reason", help="Why; it stands in the audit log.")
+@click.argument("pass_id", metavar="ID", type=session.ANY_ID)
+@session.reason_option
 @session.json_option
-@session.refusals
 def revoke(pass_id: str, reason: str | None, as_json: bool) -> None:
-    """Take a pass back, at once, from everybody who has the link."""
-    why = _reason(reason)
+    """Take a pass back, at once, from everyone who has the link."""
     with session.service() as service:
-        told = routes.revoked(service, pass_id, why, session.actor(), service.clock())
-        session.show(told, as_json, lambda: f"Revoked: {_line(told)}")
+        now = service.clock()
+        revoked = service.passes.revoke(pass_id, reason, session.actor(), now)
+        found = encode.story_pass(revoked, service.pass_tokens, now)
+        session.show(found, as_json, lambda: f"Revoked: {_line(found)}")
 
 
-def _reason(text: str | None) -> str | None:
-    try:
-        return None if text is None else ids.read_reason(text)
-    except ValueError as error:
-        raise invalid([("reason", str(error))]) from None
+def _show(service: Service, story_pass: StoryPass, as_json: bool) -> None:
+    found = encode.story_pass(story_pass, service.pass_tokens, service.clock())
+    link = encode.pass_link(service.settings.catalogue, found) or found["pass"]
+    session.show(found, as_json, lambda: f"{_line(found)}\n{link}")
 
 
-def _line(told: dict[str, Any]) -> str:
-    spent = f"{told['used']} of {told['openings']} openings used"
-    return f"{told['id']}  {told['story']}  {told['status']}, {spent}, until {told['until']}  ({told['actor']})"
+def _line(found: dict[str, Any]) -> str:
+    spent = f"{found['used']} of {found['openings']} openings used"
+    return f"{found['id']}  {found['story']}  {found['status']}, {spent}, until {found['until']}  ({found['actor']})"

@@ -1,99 +1,26 @@
-"""`paywall explain`, `paywall readers …`: what a reader holds, and why she sees what she sees."""
+"""`paywall readers …`: what a reader holds; links, merges; export and erasure."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
+import orjson
 
-from service.bootstrap import Service
-from service.domain.catalogue import Story
-from service.domain.reader_sentences import reader_sentence
-from service.domain.times import write_time
 from service.entrypoints.cli import context as session
-from service.entrypoints.cli import privacy
-from service.entrypoints.cli import seats as belonging
-from service.entrypoints.http.api.decisions import encoded
-from service.entrypoints.http.api.readers import tell
-from service.use_cases.access.explain import Told
+from service.entrypoints.responses import admin_encoder as encode
+
+_PATIENCE = 300.0
+"""Seconds for the store to rewrite its files, which takes minutes for a large one."""
+_BY_HAND = (
+    "\nThe store's files still hold the erased data: have it rewrite them (BGREWRITEAOF), and delete old snapshots."
+)
 
 
 def add_to(main: click.Group) -> None:
-    """Adds these commands."""
-    main.add_command(explain)
-    privacy.add_to(readers)
-    belonging.add_to_readers(readers)
+    """Add `paywall readers`."""
     main.add_command(readers)
-
-
-@click.command()
-@click.option("--reader", type=session.ReaderId(), help="The reader's id.")
-@click.option("--story", type=session.AnyId(), help="The story's id; it counts as of the default tier.")
-@click.option(
-    "--at", type=session.Moment(), help="Another moment: a past one as it stood, a future one if nothing changes."
-)
-@click.option("--decision", help="A decision's id instead: what was answered then.")
-@session.json_option
-@session.refusals
-def explain(reader: str | None, story: str | None, at: float | None, decision: str | None, as_json: bool) -> None:
-    """Tell why a reader sees what she sees: each step, and what led there. Nothing is counted."""
-    if decision is not None and (reader or story or at is not None):
-        raise click.UsageError("Give either --decision, or --reader and --story.")
-    if decision is None and (reader is None or story is None):
-        raise click.UsageError("Give --reader and --story, or --decision.")
-    with session.service() as service:
-        told = _told(service, reader or "", story or "", at, decision)
-        if told is None:
-            session.fail("No decision of the last seven days has this id.")
-        session.show(encoded(told), as_json, lambda: as_text(service, told))
-
-
-def _told(service: Service, reader: str, story: str, at: float | None, decision: str | None) -> Told | None:
-    now, why = service.clock(), service.why
-    if decision is not None:
-        return why.decision(decision, now)
-    return why.now(reader, Story(story), now) if at is None else why.at(reader, Story(story), at, now)
-
-
-def as_text(service: Service, told: Told) -> str:
-    """The same for people: a sentence that may be sent to the reader, then the trace for staff."""
-    shown = {"full": "the full story", "upsell": "the upsell box", None: "something that is not known for certain"}
-    who = told.reader or (f"the visitor {told.visitor}" if told.visitor else "somebody unknown")
-    when = write_time(told.at)
-    reason = told.reason.value if told.reason else "the meter decided"
-    lines = [f"{who}, {told.story} ({told.tier}), at {when}: {shown[told.show]}: {reason}"]
-    if told.reason is not None:
-        lines.append(f"To the reader: {reader_sentence(told.decision, service.settings.catalogue)}")
-    for step in encoded(told)["explain"]:
-        changes = step["values"].get("changes")
-        values = {
-            name: value for name, value in step["values"].items() if value not in (None, [], {}) and name != "changes"
-        }
-        text = ", ".join(f"{name} {_value(value)}" for name, value in values.items())
-        lines.append(f"  {step['step']}: {step['verdict']}" + (f"  [{text}]" if text else ""))
-        lines += [f"    {_change(change)}" for change in changes or ()]
-    return "\n".join(lines)
-
-
-def _value(value: Any) -> str:
-    """A value of a step in a line: what is held with its end, lists with a blank between."""
-    if isinstance(value, list):
-        return " ".join(_value(part) for part in value)
-    if isinstance(value, dict) and "feature" in value:
-        return f"{value['feature']} (until {value['until'] or 'no end'})"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _change(change: dict[str, Any]) -> str:
-    audit = change.get("audit")
-    by = f"audit {audit['seq']}: {audit['action']} by {audit['actor']}" if audit else ""
-    by += f": {audit['reason']}" if audit and audit["reason"] else ""
-    others = [
-        f"{name} {value}" for name, value in change.items() if name in ("event", "sweep", "catchup", "import") and value
-    ]
-    end = f" until {change['until']}" if change["until"] else ""
-    cause = by or ", ".join(others) or "cause not kept"
-    return f"{change['at']} {change['source']} {change['status']}{end} ({cause})"
 
 
 @click.group()
@@ -102,23 +29,80 @@ def readers() -> None:
 
 
 @readers.command("show")
-@click.argument("reader", type=session.ReaderId())
-@click.option("--at", type=session.Moment(), help="Another moment, past or future.")
+@click.argument("reader", type=session.READER_ID)
+@click.option("--at", type=session.MOMENT, help="Another moment, past or future.")
 @session.json_option
-@session.refusals
 def show(reader: str, at: float | None, as_json: bool) -> None:
     """Show what a reader holds, from what, and until when."""
     with session.service() as service:
-        told = tell(service.profiles, reader, at, service.clock())
-        session.show(told, as_json, lambda: _profile(told))
+        found = encode.reader(service.profiles.of(reader, at, service.clock()))
+        session.show(found, as_json, lambda: _profile(found))
 
 
-def _profile(told: dict[str, Any]) -> str:
-    lines = [f"{told['reader']}: {'has access' if told['access'] else 'has no access'}"]
-    lines += [f"  {f['feature']} until {f['until'] or 'no end'} ({f['source']})" for f in told["features"]]
+def _profile(found: dict[str, Any]) -> str:
+    lines = [f"{found['reader']}: {'has access' if found['access'] else 'has no access'}"]
+    lines += [f"  {f['feature']} until {f['until'] or 'no end'} ({f['source']})" for f in found["features"]]
     lines += [
         f"  {s['type']} {s['id']}: {s['plan'] or '-'}, {s['status']}, {s['standing']}, until {s['until'] or 'no end'}"
-        for s in told["sources"]
+        for s in found["sources"]
     ]
-    lines += [f"  {m['name']}: {m['used']} of {m['limit']} used" for m in told["meters"]]
+    lines += [f"  {m['name']}: {m['used']} of {m['limit']} used" for m in found["meters"]]
     return "\n".join(lines)
+
+
+@readers.command("link")
+@click.argument("reader", type=session.READER_ID)
+@click.option("--customer", type=session.ANY_ID, help="A customer of Stripe's, with everything that the customer owns.")
+@click.option("--subscription", type=session.ANY_ID, help="A single subscription.")
+@session.reason_option
+@session.json_option
+def link(reader: str, customer: str | None, subscription: str | None, reason: str | None, as_json: bool) -> None:
+    """Link a customer or a subscription of Stripe's to this reader, above all metadata."""
+    if (customer is None) == (subscription is None):
+        raise click.UsageError("Give either --customer or --subscription.")
+    target = {"customer": customer} if customer is not None else {"subscription": subscription}
+    with session.service() as service:
+        linked = service.stripe_admin.link(reader, **target, actor=session.actor(), now=service.clock(), reason=reason)
+        was = f"; it was {linked.was}'s" if linked.was not in (None, reader) else ""
+        text = f"{customer or subscription} is {reader}'s now{was}."
+        session.show({"reader": reader, **target, "was": linked.was}, as_json, lambda: text)
+
+
+@readers.command("merge")
+@click.argument("reader", type=session.READER_ID)
+@click.option("--from", "gone", required=True, type=session.READER_ID, help="The reader that goes.")
+@session.reason_option
+@session.json_option
+def merge(reader: str, gone: str, reason: str | None, as_json: bool) -> None:
+    """Merge another reader into READER: what was the other's is READER's. It cannot be undone."""
+    with session.service() as service:
+        service.stripe_admin.merge(reader, gone, session.actor(), service.clock(), reason=reason)
+        session.show(
+            {"reader": reader, "from": gone}, as_json, lambda: f"{gone} is answered as {reader} everywhere now."
+        )
+
+
+@readers.command("export")
+@click.argument("reader", type=session.READER_ID)
+@session.json_option
+def export(reader: str, as_json: bool) -> None:
+    """Print everything that is kept of a reader, as JSON."""
+    with session.service() as service:
+        found = encode.reader_export(service.export.collect(reader, service.clock()))
+        session.show(found, as_json, lambda: orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+
+
+@readers.command("erase")
+@click.argument("reader", type=session.READER_ID)
+@click.option("--reason", required=True, type=session.REASON, help="Why; it stands in the audit log, without the id.")
+@click.option("--force", is_flag=True, help="Also while a subscription pays for this reader.")
+@session.json_option
+def erase(reader: str, reason: str, force: bool, as_json: bool) -> None:
+    """Erase a reader everywhere; a hash of the id stays, so that Stripe does not bring them back."""
+    with session.service() as service:
+        done = service.erasure.erase(reader, reason, session.actor(), service.clock(), force=force)
+        if done.files_rewritten:  # A store of this command's own ends with it.
+            done = replace(done, files_rewritten=service.erasure.await_files(_PATIENCE))
+        counts = ", ".join(f"{name} {count}" for name, count in done.counts.items())
+        text = f"Erased: {counts}.{'' if done.files_rewritten else _BY_HAND}"
+        session.show(encode.erasing(done), as_json, lambda: text)

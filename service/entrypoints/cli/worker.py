@@ -1,4 +1,4 @@
-"""`paywall worker`, `reconcile`, `events …`: Stripe's facts kept right, by themselves and on demand."""
+"""`paywall worker`, `paywall reconcile`: keep the store in step with Stripe."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from typing import Any
 import click
 
 from service.adapters.observability.logs import configure_logs, log
-from service.adapters.redis.stripe_objects.ledger import BadCursor
 from service.bootstrap import Service
-from service.domain.errors import StoreUnavailable, StripeFailure, UnknownEvent
+from service.domain.errors import StripeFailure
 from service.entrypoints.cli import context as session
-from service.entrypoints.http.api.events import event_told
 from service.entrypoints.processes.shutdown import heard
 from service.entrypoints.processes.web_server import follow_parent, leave
 from service.use_cases.subscriptions.catch_up import CaughtUp
@@ -26,7 +24,7 @@ LEFT = "{} objects could not be read from Stripe; nothing is lost, try again lat
 
 def add_to(main: click.Group) -> None:
     """Adds these commands."""
-    for command in (worker, reconcile, events):
+    for command in (worker, reconcile):
         main.add_command(command)
 
 
@@ -128,60 +126,3 @@ def _as_text(told: dict[str, Any], without_key: bool) -> str:
 
 def _drift(row: dict[str, Any]) -> str:
     return f"{row['name']}: {row['what']}{', mended' if row['mended'] else ''}"
-
-
-@click.group()
-def events() -> None:
-    """Look at Stripe's events, and replay them."""
-
-
-@events.command("list")
-@click.option("--limit", type=click.IntRange(1, 100), default=50, show_default=True, help="How many.")
-@click.option("--after", help="The last answer's `next`.")
-@click.option("--dead", is_flag=True, help="Only those that were given up.")
-@session.json_option
-def list_events(limit: int, after: str | None, dead: bool, as_json: bool) -> None:
-    """List Stripe's events, the newest first."""
-    with session.service() as service:
-        try:
-            found, following = service.engine.ledger.load_page(limit, after, dead=dead)
-        except BadCursor:
-            raise click.UsageError("--after is not a `next` of this list.") from None
-        items = [event_told(entry) for entry in found]
-        lines = [f"{e['received_at']}  {e['state']:8}{e['id']}  {e['type']}  {e['object'] or ''}" for e in items]
-        told = {"items": items, "next": following}
-        session.show(told, as_json, lambda: "\n".join(lines) or "No events.")
-
-
-@events.command("show")
-@click.argument("event", metavar="ID", type=session.AnyId())
-@session.json_option
-def show_event(event: str, as_json: bool) -> None:
-    """Show one event, with the entitlements that it changed."""
-    with session.service() as service:
-        found = service.engine.ledger.find(event)
-        if found is None:
-            session.fail(f"{event} is not in the ledger.")
-        told = event_told(found)
-        lines = [f"{name}: {value}" for name, value in told.items()]
-        session.show(told, as_json, lambda: "\n".join(lines))
-
-
-@events.command("replay")
-@click.argument("event", metavar="ID", type=session.AnyId())
-@session.json_option
-def replay(event: str, as_json: bool) -> None:
-    """Put an event back into the inbox, and work on it."""
-    with session.service() as service:
-        now = service.clock()
-        try:
-            service.stripe_admin.replay(event, session.actor(), now)
-        except UnknownEvent:
-            session.fail(f"{event} is not in the ledger.")
-        try:
-            service.engine.finish_own(now)
-        except StoreUnavailable:
-            log().warning("left_to_the_worker")
-        found = service.engine.ledger.find(event)
-        told = event_told(found) if found else {"id": event}
-        session.show(told, as_json, lambda: f"Replayed {event}: {told.get('state')}")

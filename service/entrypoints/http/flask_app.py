@@ -13,6 +13,11 @@ from service.adapters.observability.metrics import Metrics
 from service.entrypoints.http import errors, guards
 from service.entrypoints.http.request_log import RequestLog
 
+DETAILS = {
+    404: "There is no such route; see /openapi.json.",
+    500: "The service failed; its log has more under this request's ID.",
+}
+
 
 class _Orjson(JSONProvider):
     """Flask's JSON by orjson: the same bytes as the hot route's."""
@@ -59,9 +64,5 @@ def flask_app(metrics: Metrics, keyring: guards.Keyring, requests_log: RequestLo
             response.headers["Connection"] = "close"
         return response
 
-    def crashed(error: Exception) -> None:
-        metrics.crashes.inc()
-        log().error("crash", error=type(error).__name__, where=where(error))
-
-    errors.register(app, crashed)
+    errors.register(app, errors.response, DETAILS, metrics)
     return app

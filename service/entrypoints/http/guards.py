@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any, TypeVar, cast
 
 from flask import current_app, g, request
@@ -17,10 +16,10 @@ from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import MapAdapter
 
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.staff.admin_keys import AdminKeyCache
+from service.adapters.redis.staff.admin_keys import AdminKeyCache, key_digest
 from service.domain.errors import StoreUnavailable
 from service.domain.roles import RANKS, Role
-from service.entrypoints.http.errors import Problem
+from service.entrypoints.responses.errors import Problem
 from service.settings.settings import NamedKey
 
 WRONG_KEYS = 30
@@ -37,11 +36,6 @@ class Principal:
     role: Role
 
 
-def digest(secret: str) -> bytes:
-    """What a key is known by; the key itself is kept nowhere."""
-    return blake2b(secret.encode("utf-8", "surrogateescape"), digest_size=32, person=b"key").digest()
-
-
 class Keyring:
     """Who a key belongs to: those of the settings, and those that owners made at run time (`stored`)."""
 
@@ -53,14 +47,14 @@ class Keyring:
         stored: Callable[[bytes, str], Principal | None] = lambda *_: None,
         wrong: Callable[[str], int] = lambda _: 0,
     ) -> None:
-        self._known = {digest(key.secret): Principal(key.name, "site") for key in site}
-        self._known |= {digest(key.secret): Principal(key.name, "owner") for key in admin}
+        self._known = {key_digest(key.secret): Principal(key.name, "site") for key in site}
+        self._known |= {key_digest(key.secret): Principal(key.name, "owner") for key in admin}
         self._stored = stored
         self._wrong = wrong
 
     def site_headers(self, header: str) -> bool:
         """Whether this Authorization header carries a site key of the settings; for the hot route."""
-        principal = self._known.get(digest(header[7:])) if header[:7] == "Bearer " else None
+        principal = self._known.get(key_digest(header[7:])) if header[:7] == "Bearer " else None
         return principal is not None and principal.role == "site"
 
     def of_digest(self, hashed: bytes, key: str = "") -> Principal | None:
@@ -80,7 +74,7 @@ class Keyring:
         secret = secret.strip()
         if scheme.lower() != "bearer" or not secret:
             raise Problem(401, "Send a key: Authorization: Bearer <key>.")
-        hashed = digest(secret)
+        hashed = key_digest(secret)
         try:
             found = self.of_digest(hashed, secret)
         except StoreUnavailable:

@@ -7,16 +7,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import cast
+from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
 
 from flask import Response, g, request
 
 from service.adapters.identifiers import new_token
 from service.adapters.redis.staff.idempotency import FirstRequest, IdempotencyStore
-from service.domain.errors import StoreUnavailable
+from service.domain.errors import DomainError, InvalidFields, StoreUnavailable
 from service.entrypoints.http import request_bodies as bodies
-from service.entrypoints.http.errors import Problem, invalid
 from service.entrypoints.http.guards import Principal
+from service.entrypoints.responses.errors import Problem, problem_of
 
 _PLAIN = re.compile(r"[!-~]{1,255}")
 _WAIT = 3.0
@@ -27,53 +28,70 @@ _patient = threading.BoundedSemaphore(4)
 
 
 def once(store: IdempotencyStore, work: Callable[[], Response], *, most: int = bodies.MOST) -> Response:
-    """Does the work, unless this key has its answer already. Refusals are not kept: they changed nothing."""
+    """Do the work of an admin POST, unless its `Idempotency-Key` has an answer already."""
     given = request.headers.get("Idempotency-Key")
     if given is None:
         return work()
     if not _PLAIN.fullmatch(given):
-        raise invalid([("Idempotency-Key", "must be 1 to 255 visible ASCII characters")])
+        raise InvalidFields([("Idempotency-Key", "must be 1 to 255 visible ASCII characters")])
     principal = cast(Principal, g.principal)
     scope = "\n".join([principal.role, principal.name, request.method, request.full_path, given])
-    body = bodies.raw(most)
+    return run_once(store, scope, bodies.raw(most), work, _ANSWERS)
+
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Form(Generic[Result]):
+    """How a result is kept: as a status and bytes."""
+
+    pack: Callable[[Result], tuple[int, bytes]]
+    unpack: Callable[[int, bytes], Result]
+
+
+_ANSWERS: Form[Response] = Form(
+    lambda answer: (answer.status_code, answer.get_data()),
+    lambda status, body: Response(body, status, content_type="application/json"),
+)
+
+
+def run_once(
+    store: IdempotencyStore, scope: str, body: bytes, work: Callable[[], Result], form: Form[Result]
+) -> Result:
+    """Do the work, or return the result of the first request with this scope and body.
+
+    Refusals are not kept, since they changed nothing. When the store becomes unavailable during the work, the claim
+    stays: nobody knows what was done, and the next request continues with the same token. Raises: `Problem` 409.
+    """
     first = _settled(store, scope, body)
     if first.state == "done":
-        return Response(first.body, first.status, content_type="application/json")
+        return form.unpack(first.status, first.body)
     if first.state == "other":
         raise Problem(409, "This Idempotency-Key was used with another body.", kind="idempotency-key-reused")
     if first.state == "at_work":
-        raise Problem(
-            409, "The first request with this Idempotency-Key is still at work.", headers={"Retry-After": "1"}
-        )
+        raise Problem(409, "The first such request is still being processed.", headers={"Retry-After": "1"})
     g.repeat_token = first.token
-    return _worked(store, scope, body, first.token, work)
+    try:
+        with at_work(store, scope):
+            result = work()
+    except BaseException as error:
+        with suppress(StoreUnavailable):
+            (store.release if _is_refusal(error) else store.abandon)(scope)
+        raise
+    with suppress(StoreUnavailable):
+        store.save_answer(scope, body, first.token, *form.pack(result))
+    return result
+
+
+def _is_refusal(error: BaseException) -> bool:
+    return isinstance(error, Problem) or (isinstance(error, DomainError) and problem_of(error).status < 500)
 
 
 def token() -> str | None:
-    """What a repeat of this request finds again, also after a crash or an outage in its midst: name by it what you make."""
+    """Return what a repeat of this request finds again, also after a crash or an outage: name by it what you create."""
     found: str | None = g.get("repeat_token")
     return found
-
-
-def _worked(store: IdempotencyStore, scope: str, body: bytes, named: str, work: Callable[[], Response]) -> Response:
-    """Does the work. A store that goes away in its midst leaves the key as it is: what was done is not known."""
-    try:
-        with at_work(store, scope):
-            answer = work()
-    except Problem:
-        with suppress(StoreUnavailable):
-            store.release(scope)
-        raise
-    except BaseException:
-        with suppress(StoreUnavailable):
-            store.abandon(scope)
-        raise
-    with suppress(StoreUnavailable):
-        if answer.status_code < 300:
-            store.save_answer(scope, body, named, answer.status_code, answer.get_data())
-        else:
-            store.release(scope)
-    return answer
 
 
 @contextmanager

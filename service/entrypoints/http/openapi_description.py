@@ -15,7 +15,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Flask
 from marshmallow import Schema, fields
 
-from service.entrypoints.http.errors import TYPES
+from service.entrypoints.responses.errors import STATUSES
 from service.entrypoints.responses.fields import Read
 from service.entrypoints.responses.schemas import ProblemOut
 
@@ -172,4 +172,4 @@ def _answer(status: int, given: type[Schema] | Mapping[str, Any]) -> dict[str, A
 
 def _refusal(status: int) -> dict[str, Any]:
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {"description": TYPES[status][1], "content": content}
+    return {"description": STATUSES[status][1], "content": content}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any
 
 from flask import g, request
-from marshmallow import Schema, ValidationError
+from marshmallow import Schema
 
-from service.entrypoints.http.errors import Problem, field_errors, invalid
 from service.entrypoints.http.query_parameters import taken
 from service.entrypoints.http.strict_json import NotJson, loads
+from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.schemas import ReasonMaybeIn
+from service.entrypoints.responses.validation import Check, check
 
 MOST = 256 * 1024
 """Bytes of a body; the webhook and the import have limits of their own."""
@@ -46,11 +47,7 @@ def is_json(content_type: str | None) -> bool:
     return (content_type or "").partition(";")[0].strip().lower() == "application/json"
 
 
-Mistakes = Callable[[dict[str, Any]], list[tuple[str, str]]]
-"""What a schema cannot know, said of a body as it came: fields and messages."""
-
-
-def load(schema: Schema, *, optional: bool = False, further: Mistakes | None = None) -> dict[str, Any]:
+def load(schema: Schema, *, optional: bool = False, further: Check | None = None) -> dict[str, Any]:
     """The body by a schema. With `optional`, and from admins, no body is an empty object and needs no Content-Type.
 
     `Problem` 415, 413, 400, 422.
@@ -72,23 +69,6 @@ def load(schema: Schema, *, optional: bool = False, further: Mistakes | None = N
 def _bare() -> bool:
     """Whether an admin sent no Content-Type: without a body none is needed, and what is then missing are the fields."""
     return not request.content_type and g.principal.role != "site"
-
-
-def check(schema: Schema, value: Any, further: Mistakes | None = None) -> dict[str, Any]:
-    """A value by a schema, and by what it cannot know. `Problem` 422 with every field at fault, each once."""
-    if not isinstance(value, dict):
-        raise invalid([("body", "must be an object")])
-    loaded: dict[str, Any] = {}
-    wrong: list[tuple[str, str]] = []
-    try:
-        loaded = schema.load(value)
-    except ValidationError as error:
-        wrong = field_errors(error.messages)
-    named = {field for field, _ in wrong}
-    wrong += [mistake for mistake in (further(value) if further else ()) if mistake[0] not in named]
-    if wrong:
-        raise invalid(wrong)
-    return loaded
 
 
 def reason(schema: Schema, *, also: Collection[str] = ()) -> str | None:

@@ -192,21 +192,6 @@ ROLE_DESCRIPTIONS: Mapping[str, str] = {
     "owner": "Owner – can do everything, including merge, erase, export, replay and API keys",
 }
 
-ERROR_TITLES: Mapping[int, str] = {
-    400: "Bad request",
-    401: "Sign-in required",
-    403: "Permission denied",
-    404: "Not found",
-    405: "Page not found",
-    409: "Conflict",
-    413: "Upload too large",
-    422: "Check your input",
-    429: "Too many attempts",
-    500: "Service error",
-    503: "Service unavailable",
-}
-"""HTTP status → title of the error page."""
-
 SIGN_IN_ERRORS: Mapping[str, tuple[int, str]] = {
     "lost": (
         400,

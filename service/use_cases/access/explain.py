@@ -20,6 +20,7 @@ from service.adapters.redis.service_state.decision_records import PolicyStore, R
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, MeterPolicy, Story, Tier
 from service.domain.decision import Decision, Step, decide, explain, resolve_entitlements
+from service.domain.errors import UnknownDecision
 from service.domain.meter import MeterStanding
 from service.domain.sources import Holding, Reason, Standing
 from service.use_cases.access.causes import Traces
@@ -68,14 +69,14 @@ class Why:
         self._policies = policies
         self._traces = traces
 
-    def decision(self, decision_id: str, now: float) -> Told | None:
-        """What was answered then; `None` for an id that is none of ours, too old, or of an erased reader."""
+    def decision(self, decision_id: str, now: float) -> Told:
+        """Return what was answered then. Raises: `UnknownDecision`, also if it is too old or of an erased reader."""
         values = self._ids.open(decision_id)
         if values is None:
-            return None
+            raise UnknownDecision
         at, revision, reader = values[1], values[2], values[3]
         if now >= at + KEPT or (reader is not None and self._erased(reader, at)):
-            return None
+            raise UnknownDecision
         policy = self._policy(revision)
         decision = _decision(values, policy)
         tier = policy.tiers.get(decision.tier) if policy else None
@@ -105,6 +106,10 @@ class Why:
         if not answer.decision.degraded:
             steps += self._traces.steps(reader, now)
         return self._told(reader, story, answer.decision, now, steps, decision_id=sealed)
+
+    def explain(self, reader: str, story: Story, at: float | None, now: float) -> Told:
+        """Explain what the website would be answered at a moment, or now for `None`."""
+        return self.now(reader, story, now) if at is None else self.at(reader, story, at, now)
 
     def at(self, reader: str, story: Story, at: float, now: float) -> Told:
         """The same at another moment: a past one as it stood, a future one if nothing changes.

@@ -30,6 +30,7 @@ class Profile:
     holdings: Sequence[Holding]
     customers: Sequence[str]
     meters: Sequence[MeterStanding]
+    at: float
 
 
 class Profiles:
@@ -41,8 +42,9 @@ class Profiles:
         self._readers = readers
         self.past = ReaderHistory(store)
 
-    def of(self, reader: str, at: float, now: float) -> Profile:
-        """The profile at `at`; a merged reader's is the one it is answered as."""
+    def of(self, reader: str, at: float | None, now: float) -> Profile:
+        """Return the profile at a moment, or now for `None`; of a merged reader it is that of the reader who stays."""
+        at = now if at is None else at
         name = self._readers.resolve_merged(reader)
         sources = self._sources(name, at, now)
         holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]
@@ -54,6 +56,7 @@ class Profiles:
             holdings,
             self._readers.list_customers(name),
             self._standings(name, min(max(at, now), LAST_WINDOW)) if at >= int(now) else (),
+            at,
         )
 
     def _sources(self, reader: str, at: float, now: float) -> list[Source]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.grants.imports import ImportManifest
 from service.adapters.redis.staff.approvals import Approval, Approvals
 from service.domain.errors import NoLongerPossible
 from service.domain.sources import Grant
 
-Outcome = Grant | dict[str, Any]
-"""What came of confirmed work, for the surface to tell."""
+Outcome = Grant | ImportManifest
+"""The result of confirmed work."""
 
 Mistakes = Sequence[tuple[str, str]]
 

@@ -1,7 +1,8 @@
-"""Giving and changing grants, or asking for a second admin where `[grants]` wants one; for every surface."""
+"""Create, change and revoke grants, or ask for a second admin where `[grants]` requires one."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from service.adapters.identifiers import new_id
@@ -11,7 +12,7 @@ from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.staff.approvals import Approval
 from service.domain import grant_rules as granting
 from service.domain.catalogue import Catalogue
-from service.domain.errors import NoLongerPossible, RevokedGrant, UnknownGrant
+from service.domain.errors import InvalidFields, NoLongerPossible, RevokedGrant, UnknownGrant
 from service.domain.sources import Grant
 from service.domain.times import write_time
 from service.use_cases.grants.approvals import Approving, Work
@@ -19,16 +20,17 @@ from service.use_cases.grants.approvals import Approving, Work
 CREATE, CHANGE = "grant.create", "grant.change"
 
 
-class WrongEnd(Exception):
-    """A grant cannot have this end. `mistakes`: pairs of a field and what is wrong with it."""
+def wanted_of(data: Mapping[str, Any], now: float) -> GrantRequest:
+    """Return what the loaded fields of a request ask for; without `from_` it begins now."""
+    start = int(now if data.get("from_") is None else data["from_"])
+    until = None if data["until"] is None else int(data["until"])
+    return GrantRequest(
+        data.get("plan"), tuple(dict.fromkeys(data.get("features") or ())), data["reason"], start, until
+    )
 
-    def __init__(self, mistakes: granting.Mistakes) -> None:
-        super().__init__(str(mistakes))
-        self.mistakes = mistakes
 
-
-class Giving:
-    """Every method raises `StoreUnavailable` where the store is away. `reader` is the id as the admin writes it."""
+class GrantChanges:
+    """Changes grants for every entrypoint. `reader` is the ID as the admin writes it. Raises: `StoreUnavailable`."""
 
     def __init__(self, catalogue: Catalogue, readers: Readers, grants: Grants, approving: Approving) -> None:
         self._catalogue = catalogue
@@ -38,10 +40,12 @@ class Giving:
         approving.add(CREATE, Work(self._check_create, self._create))
         approving.add(CHANGE, Work(self._check_change, self._change))
 
-    def give(
+    def create(
         self, reader: str, wanted: GrantRequest, actor: Actor, now: float, *, named: str | None = None
     ) -> Grant | Approval:
-        """Gives what `wanted_of` found nothing wrong with; `named` is the same for a repeat of it."""
+        """Create a grant, or ask for approval. `named` is the same for a repeat of it. Raises: `InvalidFields`."""
+        if mistakes := self._mistakes(wanted, now):
+            raise InvalidFields(mistakes)
         grant_id = new_id("gr", now, named)
         start, until = wanted.start, wanted.until
         if not granting.needs_second_admin(self._catalogue, start=start, until=until, now=now):
@@ -69,12 +73,12 @@ class Giving:
     def change(
         self, reader: str, grant_id: str, until: int | None, reason: str, actor: Actor, now: float
     ) -> Grant | Approval:
-        """Gives a grant another end. `UnknownGrant`, `RevokedGrant`, `WrongEnd`."""
+        """Gives a grant another end. `UnknownGrant`, `RevokedGrant`, `InvalidFields`."""
         current = self._current(reader, grant_id)
         if current.revoked_at is not None:
             raise RevokedGrant
         if mistakes := granting.find_end_mistakes(self._catalogue, start=current.start, until=until, now=now):
-            raise WrongEnd(mistakes)
+            raise InvalidFields(mistakes)
         longer = current.until is not None and (until is None or until > current.until)
         beyond = granting.needs_second_admin(self._catalogue, start=current.start, until=until, now=now)
         if not (longer and beyond):
@@ -90,6 +94,10 @@ class Giving:
             over_at=until,
         )
 
+    def revoke(self, reader: str, grant_id: str, reason: str, actor: Actor, now: float) -> Grant:
+        """Revoke a grant at once; one that is revoked already stays as it is. Raises: `UnknownGrant`."""
+        return self._grants.revoke(self._readers.resolve_merged(reader), grant_id, reason, actor, now)
+
     def _current(self, reader: str, grant_id: str) -> Grant:
         found = next(
             (g for g in self._grants.list_for_reader(self._readers.resolve_merged(reader)) if g.id == grant_id), None
@@ -103,7 +111,9 @@ class Giving:
         return GrantRequest(said["plan"], tuple(said["features"]), approval.reason or "", said["from"], said["until"])
 
     def _check_create(self, approval: Approval, now: float) -> granting.Mistakes:
-        wanted = self._wanted(approval)
+        return self._mistakes(self._wanted(approval), now)
+
+    def _mistakes(self, wanted: GrantRequest, now: float) -> granting.Mistakes:
         return granting.find_mistakes(
             self._catalogue, plan=wanted.plan, features=wanted.features, start=wanted.start, until=wanted.until, now=now
         )

@@ -23,6 +23,10 @@ from service.domain.catalogue import Catalogue
 from service.domain.errors import LiveSubscription
 from service.domain.sources import Grant, Standing, Subscription
 from service.use_cases.grants.imports.grant_imports import GrantImports
+from service.use_cases.grants.imports.pacing import Pace
+
+_REST = 1.0
+"""Seconds of rest for each second of work: the same process answers checks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +112,9 @@ class Erasure:
         now: float,
         *,
         force: bool = False,
-        step: Callable[[], None] = lambda: None,
+        step: Callable[[], None] | None = None,
     ) -> Erasing:
-        """Erases a reader, under every id that they went by; `step` rests between two pages. `LiveSubscription`."""
+        """Erase a reader, under every ID that they had. `step` is called between two pages. Raises: `LiveSubscription`."""
         self._settle(reader)
         person = self.person(reader)
         if not force and (ids := self.live(person, now)):
@@ -119,7 +123,7 @@ class Erasure:
         counts = self._count(person)
         self._forget(person)
         counts["import_rows"] = self._imports.forget(person.tags)
-        counts |= self._eraser.erase(person.tags, person.names, step)
+        counts |= self._eraser.erase(person.tags, person.names, step or Pace(_REST).step)
         counts["approvals"] = self._approvals.remove_readers(person.tags)
         counts["audit"] = self._audit_erasure.erase(person.names, counts, reason, actor, now)
         for name in person.tags:

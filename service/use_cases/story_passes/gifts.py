@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from service.adapters.identifiers import new_id
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.story_passes.passes import UNMADE_AFTER, GiftAllowances, Passes, PassRequest
 from service.domain import meter as metering
-from service.domain.catalogue import Catalogue, MeterPolicy
-from service.domain.errors import GiftsUsed, NoGifts
+from service.domain.catalogue import DAY, Catalogue, MeterPolicy
+from service.domain.errors import GiftsUsed, InvalidFields, NoGifts
 from service.domain.meter import Window
 from service.domain.story_passes import StoryPass, gifts_per_month
 
 REASON = "a gift of a reader"
+USUAL, LONGEST = 30 * DAY, 90 * DAY
+"""Seconds for which a gift opens its story, where the website names no end, and at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Allowance:
         return max(0, self.limit - self.used)
 
 
-class Giving:
+class ReaderGifts:
     """Gifts of readers. Every method raises `StoreUnavailable` where the store cannot be reached."""
 
     def __init__(self, catalogue: Catalogue, readers: Readers, passes: Passes, gifts: GiftAllowances) -> None:
@@ -40,9 +44,16 @@ class Giving:
         self._gifts = gifts
         self._months = MeterPolicy("gifts", 0, 0, "month", catalogue.zone)
 
-    def give(self, reader: str, wanted: PassRequest, actor: Actor, now: float) -> tuple[StoryPass, Allowance]:
-        """Makes a pass that a reader gives. `NoGifts`, `GiftsUsed`."""
-        name = self._readers.resolve_merged(reader)
+    def create(self, data: Mapping[str, Any], actor: Actor, now: float) -> tuple[StoryPass, Allowance]:
+        """Create a pass as a reader's gift, from a request's loaded fields.
+
+        Raises: `InvalidFields`, `NoGifts`, `GiftsUsed`.
+        """
+        until = int(now) + USUAL if data.get("until") is None else int(data["until"])
+        if not now < until <= now + LONGEST:
+            raise InvalidFields([("until", f"must lie ahead, at most {LONGEST // DAY} days")])
+        wanted = PassRequest(data["story"], data.get("openings") or 1, until, REASON)
+        name = self._readers.resolve_merged(data["reader"])
         most, month = self._most(name, now), self._month(now)
         if most == 0:
             raise NoGifts
@@ -56,7 +67,7 @@ class Giving:
             raise
         return made, self._allowance(name, most, month)
 
-    def of(self, reader: str, now: float) -> tuple[Allowance, list[StoryPass]]:
+    def list_gifts(self, reader: str, now: float) -> tuple[Allowance, Sequence[StoryPass]]:
         """What a reader may give this month, and the passes that she gave in it, newest first."""
         name = self._readers.resolve_merged(reader)
         month = self._month(now)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from service.adapters.redis.audit.audit import Actor, audit_entry
 from service.adapters.redis.client.keys import partition_of, partition_tag
 from service.adapters.redis.reader_lifecycle.merges import Merge, Merges
+from service.adapters.redis.stripe_objects.ledger import LedgerEntry
 from service.adapters.redis.stripe_objects.objects import StoredObject
 from service.adapters.redis.stripe_objects.seats import Seat
 from service.domain.errors import CannotMerge, NoSeats, SeatsFull, UnknownEvent, UnknownSubscription
@@ -136,17 +137,23 @@ class Admin:
         self.finish_merges(now)
         return stays
 
-    def replay(self, event: str, actor: Actor, now: float) -> None:
-        """Puts an event back into the inbox, and works on it. `UnknownEvent`."""
+    def event(self, event: str) -> LedgerEntry:
+        """Return an event of the ledger. Raises: `UnknownEvent`."""
         found = self._engine.ledger.find(event)
         if found is None:
             raise UnknownEvent
+        return found
+
+    def replay(self, event: str, actor: Actor, now: float) -> LedgerEntry:
+        """Put an event back into the inbox, and process it. Raises: `UnknownEvent`."""
+        found = self.event(event)
         entry = self._entry(actor, "event.replay", now, reader=None, target=event, before={"state": found.state})
         tag = partition_tag(partition_of(found.name))
         self._audit.announce_at(tag)
         self._engine.inbox.write_audit_entry(self._outbox(tag), self._audit.sign_entry(entry))
         self._engine.replay(found.id, found.name, now)
         self._audit.flush_quietly(tag)
+        return self.event(event)
 
     def finish_merges(self, now: float) -> int:
         """Rolls every committed merge forward to its end, also another's; each step can be repeated. Gives how many."""

@@ -110,7 +110,7 @@ def test_all_mistakes_of_a_checkout_request_are_reported_at_once(shop: DeskApp) 
 
 def test_checkout_without_stripe_key_is_503(app: DeskApp) -> None:
     answer = buying(app, "https://www.example.news/")
-    assert (answer.status_code, answer.get_json()["title"]) == (503, "Stripe is out of reach")
+    assert (answer.status_code, answer.get_json()["title"]) == (503, "Stripe is unavailable")
 
 
 def test_doctor_without_stripe_key_reports_last_event(app: DeskApp, deliver: Deliver, made: Any) -> None:

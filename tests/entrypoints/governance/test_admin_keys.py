@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from service.adapters.redis.staff.admin_keys import LOOKS, AdminKeyCache
-from service.entrypoints.http import guards
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.staff.admin_keys import LOOKS, AdminKeyCache, key_digest
 from tests.adapters.redis.conftest import Launch, Until
 from tests.entrypoints.governance.conftest import House
 from tests.serving import Paywall, Serve
@@ -162,12 +162,13 @@ def test_unknown_keys_cause_few_store_lookups(house: House) -> None:
         return int(line.partition(b"calls=")[2].partition(b",")[0])
 
     keys = house.app.service.admin_keys
-    book, ended = AdminKeyCache(keys), keys.generate_key()
+    book, ended = AdminKeyCache(keys), keys.create("ended", "viewer", None, Actor("ann"), 0)
+    keys.end("ended", None, Actor("ann"), 0)
     assert book.find(os.urandom(32)) is None
     before = asked()
     for _ in range(1_000):
         assert book.find(os.urandom(32), "paywall_" + os.urandom(40).hex()) is None
-        assert book.find(guards.digest(ended), ended) is None
+        assert book.find(key_digest(ended), ended) is None
     assert asked() - before < 5 * LOOKS
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.adapters.redis.audit.chain import PUBLIC_FIELDS
-from service.entrypoints.http import csv_output as csv_out
+from service.entrypoints.responses import csv_output as csv_out
 from tests.entrypoints.governance.conftest import House
 
 

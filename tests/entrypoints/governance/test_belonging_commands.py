@@ -88,9 +88,9 @@ def test_seats_commands_assign_list_and_remove_seats(service: Paywall, sold: Sol
     assert given == service.get("/v1/subscriptions/sub_g/seats").json() == told(service, "seats", "list", "sub_g")
     assert [seat["reader"] for seat in given["seats"]] == ["r-2"]
     assert service.reader("r-2")["access"] is True
-    assert "given" in run(service, "seats", "give", "sub_g", "r-3", status=1).stderr
+    assert "seats are assigned" in run(service, "seats", "give", "sub_g", "r-3", status=1).stderr
     assert "no plan with seats" in run(service, "seats", "give", "sub_1", "r-3", status=1).stderr
-    assert "not known" in run(service, "seats", "list", "sub_no", status=1).stderr
+    assert "knows this subscription" in run(service, "seats", "list", "sub_no", status=1).stderr
     text = run(service, "seats", "take", "sub_g", "r-2", "--reason", "left us").stdout
     assert text == "sub_g: 0 of 1 seats given\n"
     assert [entry["reason"] for entry in entries(service, "seat.take")] == ["left us"]

@@ -9,7 +9,7 @@ import pytest
 from service.adapters.redis.client.keys import reader_hash
 from service.domain.catalogue import Story
 from service.domain.sources import Item, Subscription
-from service.entrypoints.http.api.decisions import encoded
+from service.entrypoints.responses.admin_encoder import decision as encoded
 from tests.adapters.redis.conftest import Until
 from tests.entrypoints.governance.conftest import House, MakeHouse
 from tests.serving import POLICY, story_of

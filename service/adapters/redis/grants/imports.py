@@ -80,6 +80,11 @@ class ImportManifest:
     counted: dict[str, int]
     approval: str | None
 
+    @property
+    def public_state(self) -> str:
+        """The state in the contract's words: what is being undone is applied in reverse."""
+        return "applying" if self.state == "undoing" else self.state
+
 
 @dataclass(frozen=True, slots=True)
 class ImportTurn:

@@ -23,7 +23,7 @@ import msgspec
 from service.adapters.crypto import Signer
 from service.adapters.redis.audit.audit import Actor, AuditedHash, audit_entry
 from service.adapters.redis.client.store import Store
-from service.domain.errors import NameInUse, NewerSchema, StoreUnavailable, UnknownKey
+from service.domain.errors import EnvironmentKey, NameInUse, NewerSchema, StoreUnavailable, UnknownKey
 
 SCHEMA = 1
 FRESH = 1.0
@@ -36,6 +36,11 @@ WORD, MARK = "paywall_", 16
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list).decode
+
+
+def key_digest(secret: str) -> bytes:
+    """Return what a key is known by; the key itself is kept nowhere."""
+    return blake2b(secret.encode("utf-8", "surrogateescape"), digest_size=32, person=b"key").digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +65,6 @@ class AdminKeys:
         self._signer = signer
         self._taken = frozenset(taken)
 
-    def generate_key(self) -> str:
-        """A key: 43 characters of chance behind a word by which scanners for leaked secrets find it, and our mark."""
-        chance = WORD + secrets.token_urlsafe(32)
-        return chance + self._mark(chance)
-
     def is_genuine(self, key: str) -> bool:
         """Whether this key was made by us, by its mark; it may be over. Those from before there were marks have none."""
         if not key.startswith(WORD) or not key.isascii():
@@ -77,18 +77,23 @@ class AdminKeys:
     def _mark(self, chance: str) -> str:
         return self._signer().mark(chance.encode())[:MARK]
 
-    def create(self, name: str, role: str, mark: bytes, reason: str | None, actor: Actor, now: float) -> AdminKey:
-        """Keeps a new key by its hash. `NameInUse`."""
-        key = AdminKey(name, role, mark.hex(), round(now, 6), actor.name)
+    def create(self, name: str, role: str, reason: str | None, actor: Actor, now: float) -> str:
+        """Create a key, which the store keeps by its hash. Raises: `NameInUse`, also for a name of the environment's.
+
+        The key is 43 random characters after a word by which scanners for leaked secrets find it, and a mark.
+        """
+        random = WORD + secrets.token_urlsafe(32)
+        secret = random + self._mark(random)
+        key = AdminKey(name, role, key_digest(secret).hex(), round(now, 6), actor.name)
         written = audit_entry(
             actor, "key.create", now=now, reader=None, target=name, before=None, after={"role": role}, reason=reason
         )
-        if self.is_taken(name) or not self._registry.replace_field(name, None, _packed(key), written):
+        if name in self._taken or not self._registry.replace_field(name, None, _packed(key), written):
             raise NameInUse(name)
-        return key
+        return secret
 
     def end(self, name: str, reason: str | None, actor: Actor, now: float) -> AdminKey:
-        """Ends a key. `UnknownKey`."""
+        """End a key. Raises: `UnknownKey`, `EnvironmentKey`."""
         while (kept := self._registry.load(name)) is not None:
             key = _unpacked(name, kept)
             before: dict[str, Any] = {"role": key.role}
@@ -97,11 +102,7 @@ class AdminKeys:
             )
             if self._registry.replace_field(name, kept, None, written):
                 return key
-        raise UnknownKey
-
-    def is_taken(self, name: str) -> bool:
-        """Whether a key of the environment has this name."""
-        return name in self._taken
+        raise EnvironmentKey(name) if name in self._taken else UnknownKey
 
     def list_all(self) -> list[AdminKey]:
         """Every key, newest first."""

@@ -13,14 +13,13 @@ from flask import Flask, Response, current_app, g, redirect, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from service.adapters.observability.logs import log as application_log
-from service.adapters.observability.logs import where
 from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.openid.sign_in import SignIn
 from service.adapters.redis.staff.ended_sessions import EndedSessions
 from service.adapters.redis.staff.idempotency import AT_WORK, IdempotencyStore
 from service.bootstrap import Service
-from service.domain.errors import NewerSchema, StoreUnavailable
+from service.domain.errors import StoreUnavailable
+from service.entrypoints.http import errors
 from service.entrypoints.http.admin import (
     approvals,
     audit,
@@ -37,19 +36,12 @@ from service.entrypoints.http.admin import (
     seats,
     sign_in,
 )
-from service.entrypoints.http.admin.page_context import (
-    FLASH_COOKIE,
-    PageContext,
-    has_role,
-    is_htmx,
-    is_secure,
-    render,
-)
+from service.entrypoints.http.admin.page_context import FLASH_COOKIE, PageContext, has_role, is_htmx, is_secure, render
 from service.entrypoints.http.admin.sessions import COOKIE, Sessions
-from service.entrypoints.http.errors import Problem
 from service.entrypoints.http.guards import Keyring
 from service.entrypoints.http.request_log import RequestLog
-from service.entrypoints.responses.labels import ERROR_TITLES, ROLES, TYPED_FIELDS
+from service.entrypoints.responses.errors import Problem
+from service.entrypoints.responses.labels import ROLES, TYPED_FIELDS
 from service.use_cases.grants.imports.csv_file import MOST_BYTES
 
 VIEWS = (overview, search, reader, reader_actions, explain, seats, imports, approvals, passes, events, audit, keys)
@@ -63,6 +55,7 @@ HTTP_DETAILS = {
     404: "This page does not exist.",
     405: "This address only accepts a form. Go back to the page that has the form.",
     413: "The upload is too large. A file may have up to 16 MiB and 50 000 rows, a form up to 256 KiB.",
+    500: "The service failed. Its log has the details under this request’s ID.",
 }
 
 HEADERS = {
@@ -135,7 +128,7 @@ def _build(context: PageContext, keyring: Keyring, log: RequestLog, provider: Si
         response.headers["X-Request-Id"] = log.end(begun, rule, request.method, response.status_code, request_id)
         return response
 
-    _register_error_pages(app)
+    errors.register(app, _error_page, HTTP_DETAILS, context.service.metrics)
     return app
 
 
@@ -150,7 +143,7 @@ def _authorize(app: Flask, context: PageContext) -> Response | None:
     g.principal = context.sessions.find_principal(session) if session is not None else None
     if view is None:
         return None if g.principal is not None else _redirect_to_sign_in()
-    role = view.required_role
+    role = view.demands
     if role is not None and g.principal is None:
         return _redirect_to_sign_in()
     if role is not None and not has_role(role):
@@ -209,40 +202,12 @@ def _update_cookies(response: Response, context: PageContext) -> None:
             response.set_cookie(COOKIE, sealed, path="/admin", httponly=True, secure=is_secure(), samesite="Lax")
 
 
-def _register_error_pages(app: Flask) -> None:
-    @app.errorhandler(Problem)
-    def refused(error: Problem) -> Response:
-        return _error_page(error)
-
-    @app.errorhandler(StoreUnavailable)
-    def unavailable(_: StoreUnavailable) -> Response:
-        # The store may have taken a write that timed out.
-        advice = "Try again in a moment." if request.method == "GET" else "Check whether it was done before you retry."
-        return _error_page(Problem(503, f"The store is unavailable, so nothing can be read or changed. {advice}"))
-
-    @app.errorhandler(NewerSchema)
-    def newer_schema(_: NewerSchema) -> Response:
-        return _error_page(Problem(503, "A newer version of this service wrote to the store. Finish the upgrade."))
-
-    @app.errorhandler(HTTPException)
-    def http_error(error: HTTPException) -> Response:
-        status = error.code or 500
-        title = "Page not found" if status == 404 else None
-        return _error_page(Problem(status, HTTP_DETAILS.get(status) or error.description or error.name, title=title))
-
-    @app.errorhandler(Exception)
-    def crash(error: Exception) -> Response:
-        application_log().error("crash", error=type(error).__name__, where=where(error))
-        return _error_page(Problem(500, "The service failed. Its log has the details under this request’s ID."))
-
-
 def _error_page(problem: Problem) -> Response:
     """Render an error with what was typed into the form, and a link back to the form's page."""
-    title = problem.title or ERROR_TITLES.get(problem.status, "Request refused")
     if is_htmx():
-        return render("error_part.html", status=problem.status, problem=problem, title=title)
+        return render("error_part.html", status=problem.status, problem=problem, title=problem.title)
     back, typed = _page_of_form(current_app), _typed_fields()
-    return render("error.html", status=problem.status, problem=problem, title=title, back=back, typed=typed)
+    return render("error.html", status=problem.status, problem=problem, title=problem.title, back=back, typed=typed)
 
 
 def _typed_fields() -> list[tuple[str, str]]:

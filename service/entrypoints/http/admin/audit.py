@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from flask import Flask, Response
 
-from service.adapters.redis.audit import chain
-from service.entrypoints.http import csv_output
-from service.entrypoints.http.admin.page_context import PageContext, render, requires
-from service.entrypoints.http.admin.request_inputs import PAGE_SIZE, filters_in_address, requested_page
-from service.entrypoints.http.api.audit import FILTERS, LIST, listing
+from service.entrypoints.http import guards
+from service.entrypoints.http.admin.page_context import PageContext, render
+from service.entrypoints.http.admin.request_inputs import filters_in_address, requested_page
+from service.entrypoints.http.lists import csv_file
 from service.entrypoints.responses.labels import ACTIONS
+from service.entrypoints.responses.lists import AUDIT, list_audit
 
 LINKED_ACTIONS = ("import.apply", "import.undo", "pass.create", "pass.revoke", "event.replay")
 """Actions whose object has a page of its own, which the search finds."""
@@ -20,14 +20,14 @@ def register(app: Flask, context: PageContext) -> None:
     log = context.service.audit_log
 
     @app.get("/audit")
-    @requires("viewer")
+    @guards.admin("viewer")
     def audit() -> Response:
-        page = requested_page(LIST, FILTERS, limit=PAGE_SIZE)
-        found, following = listing(log, page)
+        page = requested_page(AUDIT)
+        found = list_audit(log, page)
         return render(
             "audit.html",
-            records=found,
-            following=following,
+            records=found.items,
+            following=found.next,
             wanted=page.filters,
             actions=ACTIONS,
             linked_actions=LINKED_ACTIONS,
@@ -36,7 +36,7 @@ def register(app: Flask, context: PageContext) -> None:
         )
 
     @app.get("/audit.csv")
-    @requires("viewer")
+    @guards.admin("viewer")
     def audit_csv() -> Response:
-        found, following = listing(log, requested_page(LIST, FILTERS, limit=100))
-        return csv_output.answer(chain.PUBLIC_FIELDS, found, LIST, following)
+        found = list_audit(log, requested_page(AUDIT, limit=100))
+        return csv_file(AUDIT.columns, found.items, AUDIT.name, found.next)

@@ -7,11 +7,12 @@ from typing import Any, cast
 from flask import Flask, Response, redirect, request, url_for
 
 from service.domain.catalogue import Story
+from service.domain.errors import InvalidFields
 from service.domain.reader_sentences import reader_sentence
-from service.entrypoints.http.admin.page_context import PageContext, is_htmx, render, requires
+from service.entrypoints.http import guards
+from service.entrypoints.http.admin.page_context import PageContext, is_htmx, render
 from service.entrypoints.http.admin.request_inputs import checked_id, query_field, read_time, reader_id
-from service.entrypoints.http.api.decisions import encoded
-from service.entrypoints.http.errors import Problem, invalid
+from service.entrypoints.responses import admin_encoder as encode
 from service.use_cases.access.explain import Told
 
 
@@ -20,31 +21,28 @@ def register(app: Flask, context: PageContext) -> None:
     catalogue, explanations = context.service.desk.catalogue, context.service.why
 
     @app.get("/why")
-    @requires("viewer")
+    @guards.admin("viewer")
     def check_access() -> Response:
         reader = reader_id(request.args.get("id"))
         now, at = context.now, read_time(query_field("at"), query_field("zone"), catalogue.zone, "at")
         tier = query_field("tier")
         if tier is not None and tier not in catalogue.tiers:
-            raise invalid([("tier", "is not a tier of the configuration")])
+            raise InvalidFields([("tier", "is not a tier of the configuration")])
         story = Story(checked_id(query_field("story"), "story"), tier=tier)
-        found = explanations.now(reader, story, now) if at is None else explanations.at(reader, story, at, now)
-        return show(found, reader)
+        return show(explanations.explain(reader, story, at, now), reader)
 
     @app.get("/decision")
-    @requires("viewer")
+    @guards.admin("viewer")
     def decision() -> Response:
         """Show a decision of the last seven days as it was returned."""
         if query_field("id") is None:
             return cast(Response, redirect(url_for("readers"), 303))
         found = explanations.decision(query_field("id") or "", context.now)
-        if found is None:
-            raise Problem(404, "No decision of the last seven days has this ID.")
         return show(found, found.reader)
 
     def show(found: Told, reader: str | None) -> Response:
         values: dict[str, Any] = {
-            "decision": encoded(found),
+            "decision": encode.decision(found),
             "reader": reader,
             "at": query_field("at"),
             "tier": query_field("tier"),

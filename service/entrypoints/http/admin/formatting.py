@@ -20,12 +20,12 @@ from markupsafe import Markup, escape
 
 from service.domain.errors import StoreUnavailable
 from service.domain.times import LAST_SECOND
+from service.entrypoints.http import guards
 from service.entrypoints.http.admin.page_context import (
     PageContext,
     current_principal,
     has_role,
     new_form_token,
-    public,
     read_flash_message,
 )
 from service.entrypoints.responses import labels
@@ -59,7 +59,7 @@ def register(app: Flask, context: PageContext) -> None:
     _register_static_files(app)
 
     def may_open(view: str) -> bool:
-        return has_role(cast(Any, app.view_functions[view]).required_role)
+        return has_role(cast(Any, app.view_functions[view]).demands)
 
     @app.context_processor
     def page_variables() -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _register_static_files(app: Flask) -> None:
     digests = {name: sha256(content).hexdigest()[:12] for name, content in files.items()}
 
     @app.get("/static/<digest>/<name>")
-    @public
+    @guards.open_to_all
     def static_file(digest: str, name: str) -> Response:
         if digests.get(name) != digest:
             abort(404)

@@ -15,25 +15,24 @@ from flask import Flask, Response, request, url_for
 
 from service.adapters.redis.audit.chain import AuditFilter
 from service.adapters.redis.grants.imports import Action
-from service.entrypoints.http import idempotency
+from service.domain.errors import DomainError, InvalidFields
+from service.entrypoints.http import guards, idempotency
 from service.entrypoints.http.admin.page_context import (
     PageContext,
-    current_actor,
     current_session,
     is_htmx,
+    refusal_of,
     render,
-    requires,
+    submit,
     submit_once,
 )
 from service.entrypoints.http.admin.request_inputs import checked_id, form_field, required_reason
-from service.entrypoints.http.api.imports import checked, known, mistakes, sheet_of
-from service.entrypoints.http.errors import Problem, invalid
+from service.entrypoints.responses import admin_encoder as encode
+from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.labels import APPROVAL_REQUESTED
 from service.use_cases.grants.imports import csv_file
 from service.use_cases.grants.imports.grant_imports import Waiting
 from service.use_cases.grants.imports.pacing import Pace
-from service.use_cases.grants.imports.progress import told_of
-from service.use_cases.grants.imports.staging import WrongRows
 
 PREVIEW_LINES = 50
 """Lines of a file that the validation shows, those with errors first."""
@@ -52,12 +51,12 @@ def _register_upload(app: Flask, context: PageContext) -> None:
     imports, catalogue = context.service.imports, context.service.desk.catalogue
 
     @app.get("/imports")
-    @requires("granter")
+    @guards.admin("granter")
     def imports_form() -> Response:
         return _show_form(context)
 
     @app.post("/imports")
-    @requires("granter")
+    @guards.admin("granter")
     def upload_file() -> Response:
         """Validate a file; import it if it is the one that was validated."""
         try:
@@ -66,13 +65,14 @@ def _register_upload(app: Flask, context: PageContext) -> None:
             if form_field("go") is not None and hmac.compare_digest(form_field("mark") or "", signature):
                 return submit_once(context, lambda: start_import(body))
             return show_validation(body, signature)
-        except Problem as problem:
-            return _show_form(context, problem=problem)
+        except (DomainError, Problem) as error:
+            return _show_form(context, problem=refusal_of(error))
 
     def show_validation(body: bytes, signature: str) -> Response:
         now, pace = context.now, Pace(_REST)
         actions: dict[int, Action] = {}
-        found = checked(imports, sheet_of(body, catalogue, now, pace), now, pace, actions)
+        sheet = csv_file.read(body, catalogue, now, pace)
+        found = encode.dry_run(sheet, imports.dry_run(sheet, now, pace, actions))
         lines = _preview(body, found["errors"], actions)
         is_changed = form_field("go") is not None
         return _show_form(
@@ -81,13 +81,8 @@ def _register_upload(app: Flask, context: PageContext) -> None:
 
     def start_import(body: bytes) -> tuple[str, str]:
         now, pace = context.now, Pace(_REST)
-        sheet = sheet_of(body, catalogue, now, pace)
-        try:
-            done = imports.submit(sheet, current_actor(), now, pace, named=idempotency.token())
-        except WrongRows as wrong:
-            raise invalid(
-                [(f"line {m['line']}, {m['field']}", m["message"]) for m in mistakes(wrong.mistakes)]
-            ) from None
+        sheet = csv_file.read(body, catalogue, now, pace)
+        done = imports.submit(sheet, guards.actor(), now, pace, named=idempotency.token())
         if isinstance(done, Waiting):
             return APPROVAL_REQUESTED, url_for("import_progress", id=done.manifest.id)
         return "The import has started.", url_for("import_progress", id=done.id)
@@ -109,31 +104,25 @@ def _register_progress(app: Flask, context: PageContext) -> None:
     imports = context.service.imports
 
     @app.get("/import")
-    @requires("viewer")
+    @guards.admin("viewer")
     def import_progress() -> Response:
         return show(checked_id(request.args.get("id"), "import"))
 
     @app.post("/import/undo")
-    @requires("granter")
+    @guards.admin("granter")
     def undo_import() -> Response:
         name = checked_id(form_field("id"), "import")
 
         def work() -> tuple[str, str]:
-            reason = required_reason()
-            known(lambda: imports.undo(name, reason, current_actor(), context.now))
+            imports.undo(name, required_reason(), guards.actor(), context.now)
             return "The undo has started. It removes only what this import granted.", url_for(
                 "import_progress", id=name
             )
 
-        try:
-            return submit_once(context, work)
-        except Problem as problem:
-            if problem.status == 404:
-                raise
-            return show(name, problem)
+        return submit(context, work, lambda problem: show(name, problem))
 
     def show(name: str, problem: Problem | None = None) -> Response:
-        found = told_of(known(lambda: imports.find(name)))
+        found = encode.grant_import(imports.find(name))
         status = problem.status if problem is not None else 200
         return render(
             "import_part.html" if is_htmx() else "import.html", status=status, progress=found, problem=problem
@@ -141,13 +130,11 @@ def _register_progress(app: Flask, context: PageContext) -> None:
 
 
 def _read_file() -> bytes:
-    """Return the uploaded file. `Problem` 413, 422."""
+    """Return the uploaded file. Raises: `InvalidFields`."""
     upload = request.files.get("file")
     body = upload.stream.read(csv_file.MOST_BYTES + 1) if upload is not None else b""
     if not body:
-        raise invalid([("file", "choose a file that is not empty")])
-    if len(body) > csv_file.MOST_BYTES:
-        raise Problem(413, "The file is larger than 16 MiB. Split it.")
+        raise InvalidFields([("file", "choose a file that is not empty")])
     return body
 
 

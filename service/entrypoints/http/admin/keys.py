@@ -6,13 +6,15 @@ from typing import Any
 
 from flask import Flask, Response, request, url_for
 
+from service.domain.errors import DomainError
 from service.domain.roles import ADMIN_ROLES
-from service.entrypoints.http import request_bodies as bodies
-from service.entrypoints.http.admin.page_context import PageContext, current_actor, render, requires, submit_once
+from service.entrypoints.http import guards
+from service.entrypoints.http.admin.page_context import PageContext, refusal_of, render, submit
 from service.entrypoints.http.admin.request_inputs import form_field, optional_reason, submitted_fields
-from service.entrypoints.http.api.keys import ended_key, made, told_of
-from service.entrypoints.http.errors import Problem
+from service.entrypoints.responses import admin_encoder as encode
+from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.governance_schemas import KeyIn
+from service.entrypoints.responses.validation import check
 
 
 def register(app: Flask, context: PageContext) -> None:
@@ -20,40 +22,38 @@ def register(app: Flask, context: PageContext) -> None:
     admin_keys = context.service.admin_keys
 
     @app.get("/keys")
-    @requires("viewer")
+    @guards.admin("viewer")
     def keys() -> Response:
         return show_list()
 
     @app.post("/keys")
-    @requires("owner")
+    @guards.admin("owner")
     def create_key() -> Response:
         """Create a key and show it. No other page shows a key."""
         body: dict[str, Any] = {name: form_field(name) for name in ("name", "role", "reason")}
         try:
-            data = bodies.check(KeyIn(), body)
-            key = made(admin_keys, data["name"], data["role"], data.get("reason"), current_actor(), context.now)
-        except Problem as problem:
-            return show_list(problem)
+            data = check(KeyIn(), body)
+            name, role = data["name"], data["role"]
+            secret = admin_keys.create(name, role, data.get("reason"), guards.actor(), context.now)
+        except DomainError as error:
+            return show_list(refusal_of(error))
         context.on_keys_changed()
-        return render("key.html", key=key)
+        return render("key.html", key={"name": name, "role": role, "key": secret})
 
     @app.post("/keys/end")
-    @requires("owner")
+    @guards.admin("owner")
     def revoke_key() -> Response:
         name = request.form.get("name", "")
 
         def work() -> tuple[str, str]:
-            ended_key(admin_keys, name, optional_reason(), current_actor(), context.now)
+            admin_keys.end(name, optional_reason(), guards.actor(), context.now)
             context.on_keys_changed()
             return "API key revoked. Everyone who signed in with it is signed out.", url_for("keys")
 
-        try:
-            return submit_once(context, work)
-        except Problem as problem:
-            return show_list(problem)
+        return submit(context, work, show_list)
 
     def show_list(problem: Problem | None = None) -> Response:
-        found = [told_of(key) for key in admin_keys.list_all()]
+        found = [encode.key(key) for key in admin_keys.list_all()]
         status = problem.status if problem is not None else 200
         return render(
             "keys.html", status=status, keys=found, roles=ADMIN_ROLES, problem=problem, fields=submitted_fields()

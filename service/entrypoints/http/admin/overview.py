@@ -6,9 +6,10 @@ from typing import Any
 
 from flask import Flask, Response, abort, url_for
 
-from service.entrypoints.http import csv_output
+from service.entrypoints.http import guards
 from service.entrypoints.http.admin import charts
-from service.entrypoints.http.admin.page_context import PageContext, reader_url, render, requires
+from service.entrypoints.http.admin.page_context import PageContext, reader_url, render
+from service.entrypoints.http.lists import csv_file
 from service.use_cases.reporting.alerts import Example, Item
 from service.use_cases.reporting.statistics import USUAL_DAYS, Figures, figures
 
@@ -23,23 +24,23 @@ def register(app: Flask, context: PageContext) -> None:
     app.template_filter("share")(lambda share: "–" if share is None else charts.percent(share))
 
     @app.get("/")
-    @requires("viewer")
+    @guards.admin("viewer")
     def overview() -> Response:
         now = context.now
         items = [item for item in service.attention.items(now) if item.count]
-        pending = len(service.approving.approvals.list_waiting(now))
+        pending = len(service.approvals.list_waiting(now))
         alerts = [_alert(item, catalogue.livemode) for item in items]
         return render(
             "overview.html", alerts=alerts, pending=pending, charts=charts.all_charts(read_figures(), catalogue)
         )
 
     @app.get("/plots/<name>.csv")
-    @requires("viewer")
+    @guards.admin("viewer")
     def chart_csv(name: str) -> Response:
         chart = next((chart for chart in charts.all_charts(read_figures(), catalogue) if chart.name == name), None)
         if chart is None:
             abort(404)
-        return csv_output.answer(chart.columns, chart.rows, chart.name, None)
+        return csv_file(chart.columns, chart.rows, chart.name)
 
     def read_figures() -> Figures:
         return figures(service.activity.store, catalogue.zone, USUAL_DAYS, context.now)

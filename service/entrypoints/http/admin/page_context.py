@@ -1,28 +1,26 @@
 """What every page uses: the current session and role, rendering, flash messages, and forms that take effect once.
 
-A view declares the role it requires with `@requires(role)` or `@public`. `application` checks it before every request.
+A view declares its guard as the API's views do: `guards.admin(role)` or `guards.open_to_all`. `application` checks it
+before every request.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from secrets import token_urlsafe
 from typing import Any, TypeVar, cast
 
 from flask import Response, g, make_response, redirect, render_template, request, url_for
 
-from service.adapters.identifiers import new_token
-from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.staff.idempotency import IdempotencyStore
 from service.bootstrap import Service
-from service.domain.errors import StoreUnavailable
+from service.domain.errors import DomainError
 from service.domain.roles import RANKS, Role
+from service.entrypoints.http import idempotency
 from service.entrypoints.http.admin.sessions import Session, Sessions
-from service.entrypoints.http.errors import Problem
 from service.entrypoints.http.guards import Principal
+from service.entrypoints.responses.errors import Problem, problem_of
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -46,22 +44,6 @@ class PageContext:
         return self.service.clock()
 
 
-def requires(role: Role) -> Callable[[View], View]:
-    """Mark a view that needs a signed-in user with at least this role."""
-
-    def mark(view: View) -> View:
-        cast(Any, view).required_role = role
-        return view
-
-    return mark
-
-
-def public(view: View) -> View:
-    """Mark a view that needs no sign-in."""
-    cast(Any, view).required_role = None
-    return view
-
-
 def current_principal() -> Principal | None:
     """Return who is signed in."""
     return cast("Principal | None", g.get("principal"))
@@ -76,11 +58,6 @@ def has_role(role: Role) -> bool:
     """Return whether the signed-in user has at least this role."""
     principal = current_principal()
     return principal is not None and RANKS[principal.role] >= RANKS[role]
-
-
-def current_actor() -> Actor:
-    """Return the signed-in user and the connection's address, for the audit log."""
-    return Actor(cast(Principal, g.principal).name, request.remote_addr)
 
 
 def is_htmx() -> bool:
@@ -136,9 +113,6 @@ def submit_once(context: PageContext, work: Callable[[], tuple[str, str]]) -> Re
     """Do a form's work, unless the same form was sent before; then repeat its outcome.
 
     `work` returns the message to show and the address to go to.
-
-    Raises:
-        Problem: as `work` raises it; the form may then be sent again. 409 while the first submission is in progress.
     """
     form_token = request.form.get("once", "")
     if not form_token:
@@ -146,20 +120,28 @@ def submit_once(context: PageContext, work: Callable[[], tuple[str, str]]) -> Re
     # A page has one token and many forms (a grant has its own), so the fields are part of the scope.
     fields = repr(sorted(request.form.items(multi=True)))
     scope = "\n".join(["page", current_session().id, request.path, form_token[:64], fields])
-    first = context.submissions.claim(scope, b"", new_token(time.time()))
-    if first.state == "done":
-        message, _, to = first.body.decode().partition("\n")
-        return redirect_with_message(context, message, to)
-    if first.state == "at_work":
-        raise Problem(409, "This form was just sent and is still in progress. Reload the page in a moment.")
-    g.repeat_token = first.token
+    return redirect_with_message(context, *idempotency.run_once(context.submissions, scope, b"", work, _OUTCOME))
+
+
+_OUTCOME: idempotency.Form[tuple[str, str]] = idempotency.Form(
+    lambda outcome: (303, "\n".join(outcome).encode()),
+    lambda _, kept: (kept.decode().partition("\n")[0], kept.decode().partition("\n")[2]),
+)
+
+
+def submit(
+    context: PageContext, work: Callable[[], tuple[str, str]], show_again: Callable[[Problem], Response]
+) -> Response:
+    """Do a form's work once; if it is refused, show the form again with the reason."""
     try:
-        message, to = work()
-    except BaseException as error:
-        # After an outage the outcome is unknown: keep the claim, so that sending the form again resumes the work.
-        with suppress(StoreUnavailable):
-            (context.submissions.release if isinstance(error, Problem) else context.submissions.abandon)(scope)
-        raise
-    with suppress(StoreUnavailable):
-        context.submissions.save_answer(scope, b"", first.token, 303, f"{message}\n{to}".encode())
-    return redirect_with_message(context, message, to)
+        return submit_once(context, work)
+    except (DomainError, Problem) as error:
+        return show_again(refusal_of(error))
+
+
+def refusal_of(error: DomainError | Problem) -> Problem:
+    """Return why a form was refused. Raise an outage again, which the form cannot help."""
+    problem = problem_of(error)
+    if problem.status >= 500:
+        raise error
+    return problem

@@ -6,12 +6,10 @@ from typing import Any
 
 from flask import Flask, Response, request, url_for
 
-from service.entrypoints.http import idempotency
-from service.entrypoints.http import request_bodies as bodies
-from service.entrypoints.http.admin.page_context import PageContext, current_actor, render, requires, submit_once
+from service.entrypoints.http import guards, idempotency
+from service.entrypoints.http.admin.page_context import PageContext, render, submit, submit_once
 from service.entrypoints.http.admin.request_inputs import (
     EXPIRIES,
-    PAGE_SIZE,
     checked_id,
     filters_in_address,
     form_field,
@@ -20,9 +18,12 @@ from service.entrypoints.http.admin.request_inputs import (
     requested_page,
     submitted_fields,
 )
-from service.entrypoints.http.api.passes import LIST, link_of, listing, made, revoked, shown
-from service.entrypoints.http.errors import Problem
+from service.entrypoints.responses import admin_encoder as encode
+from service.entrypoints.responses.errors import Problem
+from service.entrypoints.responses.lists import PASSES, list_passes
 from service.entrypoints.responses.pass_schemas import PassIn
+from service.entrypoints.responses.validation import check
+from service.use_cases.story_passes.passes import create_story_pass
 
 
 def register(app: Flask, context: PageContext) -> None:
@@ -31,18 +32,19 @@ def register(app: Flask, context: PageContext) -> None:
     catalogue = service.desk.catalogue
 
     @app.get("/passes")
-    @requires("viewer")
+    @guards.admin("viewer")
     def passes() -> Response:
         return show_list()
 
     @app.get("/pass")
-    @requires("viewer")
+    @guards.admin("viewer")
     def story_pass() -> Response:
-        one = shown(service, checked_id(request.args.get("id"), "id"), context.now)
-        return render("pass.html", one=one, link=link_of(catalogue, one))
+        found = service.passes.find(checked_id(request.args.get("id"), "id"))
+        one = encode.story_pass(found, service.pass_tokens, context.now)
+        return render("pass.html", one=one, link=encode.pass_link(catalogue, one))
 
     @app.post("/passes")
-    @requires("granter")
+    @guards.admin("granter")
     def create_pass() -> Response:
         def work() -> tuple[str, str]:
             openings = form_field("openings") or ""
@@ -53,33 +55,30 @@ def register(app: Flask, context: PageContext) -> None:
                 "until": read_expiry(context.now, catalogue.zone),
                 "reason": request.form.get("reason", ""),
             }
-            data = bodies.check(PassIn(), body)
-            one = made(service, data, current_actor(), context.now, named=idempotency.token())
-            return "Gift link created. Copy it below.", url_for("story_pass", id=one["id"])
+            data, token = check(PassIn(), body), idempotency.token()
+            created = create_story_pass(service.passes, data, guards.actor(), context.now, named=token)
+            return "Gift link created. Copy it below.", url_for("story_pass", id=created.id)
 
-        try:
-            return submit_once(context, work)
-        except Problem as problem:
-            return show_list(problem)
+        return submit(context, work, show_list)
 
     @app.post("/pass/revoke")
-    @requires("granter")
+    @guards.admin("granter")
     def revoke_pass() -> Response:
         name = checked_id(form_field("id"), "id")
 
         def work() -> tuple[str, str]:
-            revoked(service, name, optional_reason(), current_actor(), context.now)
+            service.passes.revoke(name, optional_reason(), guards.actor(), context.now)
             return "Gift link revoked. It no longer opens the story.", url_for("story_pass", id=name)
 
         return submit_once(context, work)
 
     def show_list(problem: Problem | None = None) -> Response:
-        found, following = listing(service, requested_page(LIST, limit=PAGE_SIZE), context.now)
+        found = list_passes(service.passes, service.pass_tokens, requested_page(PASSES), context.now)
         return render(
             "passes.html",
             status=problem.status if problem is not None else 200,
-            passes=found,
-            following=following,
+            passes=found.items,
+            following=found.next,
             expiries=[choice for choice in EXPIRIES if choice[0] != "never"],
             problem=problem,
             fields=submitted_fields(),

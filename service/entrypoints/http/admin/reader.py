@@ -9,11 +9,12 @@ from flask import Flask, Response, redirect, request, url_for
 
 from service.domain.catalogue import DAY, Catalogue
 from service.domain.times import write_time
+from service.entrypoints.http import guards
 from service.entrypoints.http.admin import timeline
-from service.entrypoints.http.admin.page_context import PageContext, render, requires
+from service.entrypoints.http.admin.page_context import PageContext, render
 from service.entrypoints.http.admin.request_inputs import EXPIRIES, query_field, read_time, reader_id
-from service.entrypoints.http.api.readers import tell
-from service.entrypoints.http.errors import Problem
+from service.entrypoints.responses import admin_encoder as encode
+from service.entrypoints.responses.errors import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ def register(app: Flask, context: PageContext) -> None:
     """Add the reader's page."""
 
     @app.get("/reader")
-    @requires("viewer")
+    @guards.admin("viewer")
     def reader() -> Response:
         if query_field("id") is None:
             return cast(Response, redirect(url_for("readers"), 303))
@@ -50,7 +51,10 @@ def render_reader(
     service, now, catalogue = context.service, context.now, context.service.desk.catalogue
     resolved = service.readers.resolve_merged(reader)
     entries = timeline.read_timeline(service, reader, resolved, complete=all_entries or at is not None)
-    profile, erased_at = tell(service.profiles, reader, at, now), service.readers.erased_at(reader, resolved)
+    profile, erased_at = (
+        encode.reader(service.profiles.of(reader, at, now)),
+        service.readers.erased_at(reader, resolved),
+    )
     has_data = profile["sources"] or profile["customers"] or any(meter["used"] for meter in profile["meters"])
     entries = entries if at is None else [entry for entry in entries if entry.at <= at]
     return render(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,11 +11,12 @@ from flask import request
 
 from service.domain import ids
 from service.domain.catalogue import DAY
+from service.domain.errors import InvalidFields
 from service.domain.times import write_time
-from service.entrypoints.http import paging
-from service.entrypoints.http import request_bodies as bodies
-from service.entrypoints.http.errors import invalid
+from service.entrypoints.responses.lists import ListKind
+from service.entrypoints.responses.paging import Page, read_page
 from service.entrypoints.responses.schemas import ReasonIn, ReasonMaybeIn
+from service.entrypoints.responses.validation import check, read_field
 
 EXPIRIES = (
     ("7", "in 7 days"),
@@ -47,47 +48,32 @@ def submitted_fields() -> dict[str, Any]:
 
 
 def optional_reason() -> str | None:
-    """Return the reason in a form that asks for one. `Problem` 422 if it is too long."""
-    reason: str | None = bodies.check(ReasonMaybeIn(), {"reason": form_field("reason")}).get("reason")
+    """Return the reason in a form that asks for one. Raises: `InvalidFields`."""
+    reason: str | None = check(ReasonMaybeIn(), {"reason": form_field("reason")}).get("reason")
     return reason
 
 
 def required_reason() -> str:
-    """Return the reason in a form. `Problem` 422 if it is missing or too long."""
-    reason: str = bodies.check(ReasonIn(), {"reason": request.form.get("reason", "")})["reason"]
+    """Return the reason in a form. Raises: `InvalidFields`."""
+    reason: str = check(ReasonIn(), {"reason": request.form.get("reason", "")})["reason"]
     return reason
 
 
-def checked_id(value: str | None, field: str, check: Callable[[str], str] = ids.read_id) -> str:
-    """Return an ID as it was typed or linked. `Problem` 422 that names `field` if it is not an ID."""
-    try:
-        return check((value or "").strip())
-    except ValueError as error:
-        raise invalid([(field, str(error))]) from None
+def checked_id(value: str | None, field: str, read: Callable[[object], str] = ids.read_id) -> str:
+    """Return an ID as it was typed or linked. Raises: `InvalidFields` that names `field`."""
+    return read_field(field, read, (value or "").strip())
 
 
 def reader_id(value: str | None, field: str = "reader") -> str:
-    """Return a reader's ID as it was typed or linked. `Problem` 422 that names `field` if it is not an ID."""
+    """Return a reader's ID as it was typed or linked. Raises: `InvalidFields` that names `field`."""
     return checked_id(value, field, ids.read_reader)
 
 
-def requested_page(name: str, filters: Collection[str] = (), limit: int = paging.USUAL) -> paging.Page:
-    """Return the part of the list `name` that the address asks for; ignore other parameters. `Problem` 422."""
-    wrong: list[tuple[str, str]] = []
-
-    def read(field: str, parse: Callable[[str], str]) -> str | None:
-        value = query_field(field)
-        try:
-            return parse(value) if value is not None else None
-        except ValueError as error:
-            wrong.append((field, str(error)))
-            return None
-
-    found = {field: value for field in filters if (value := read(field, ids.read_id)) is not None}
-    after = read("after", lambda value: paging.place_in(value, name))
-    if wrong:
-        raise invalid(wrong)
-    return paging.Page(limit, after, found)
+def requested_page(kind: ListKind, limit: int = PAGE_SIZE) -> Page:
+    """Return the part of a list that the address asks for; ignore other parameters. Raises: `InvalidFields`."""
+    return read_page(
+        kind.name, {name: query_field(name) for name in (*kind.filters, "after")}, kind.filters, usual=limit
+    )
 
 
 def filters_in_address() -> dict[str, str]:
@@ -96,17 +82,17 @@ def filters_in_address() -> dict[str, str]:
 
 
 def read_expiry(now: float, site_zone: tzinfo) -> str | None:
-    """Return the expiry that a form chose, as the API writes times; `None` for never. `Problem` 422."""
+    """Return the expiry that a form chose, as the API writes times; `None` for never. Raises: `InvalidFields`."""
     chosen = request.form.get("ends", "")
     if chosen == "never":
         return None
     if chosen == "date":
         found = read_time(request.form.get("until"), request.form.get("zone"), site_zone, "until")
         if found is None:
-            raise invalid([("until", "choose the date on which it expires")])
+            raise InvalidFields([("until", "choose the date on which it expires")])
         return write_time(found)
     if chosen not in dict(EXPIRIES):
-        raise invalid([("until", "choose when it expires")])
+        raise InvalidFields([("until", "choose when it expires")])
     return write_time(now + int(chosen) * DAY)
 
 
@@ -116,7 +102,7 @@ def read_time(typed: str | None, zone: str | None, site_zone: tzinfo, field: str
     A time without an offset is in the browser's `zone`, or in the site's if the browser names none.
 
     Raises:
-        Problem: 422 that names `field` if this is not a date and a time.
+        InvalidFields: names `field` if this is not a date and a time.
     """
     if not typed or not typed.strip():
         return None
@@ -125,7 +111,7 @@ def read_time(typed: str | None, zone: str | None, site_zone: tzinfo, field: str
         aware = found if found.tzinfo is not None else found.replace(tzinfo=_find_zone(zone, site_zone))
         return aware.astimezone(UTC).timestamp()
     except (ValueError, OverflowError):
-        raise invalid([(field, "must be a date and a time, like 2026-11-20 09:00")]) from None
+        raise InvalidFields([(field, "must be a date and a time, like 2026-11-20 09:00")]) from None
 
 
 def _find_zone(name: str | None, site_zone: tzinfo) -> tzinfo:

@@ -6,6 +6,7 @@ The search never scans the store's keys. An index resolves an ID; any other ID i
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import cast
 from urllib.parse import urlencode
 
@@ -15,7 +16,9 @@ from service.adapters.redis.audit.chain import AuditFilter, AuditLog
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.bootstrap import Service
 from service.domain import ids
-from service.entrypoints.http.admin.page_context import PageContext, reader_url, render, requires
+from service.domain.errors import UnknownDecision
+from service.entrypoints.http import guards
+from service.entrypoints.http.admin.page_context import PageContext, reader_url, render
 from service.entrypoints.http.admin.request_inputs import query_field
 
 STRIPE_KINDS = {"cus": "customer", "sub": "subscription", "cs": "session"}
@@ -38,7 +41,7 @@ def register(app: Flask, context: PageContext) -> None:
     service = context.service
 
     @app.get("/readers")
-    @requires("viewer")
+    @guards.admin("viewer")
     def readers() -> Response:
         query = query_field("q")
         if query is None:
@@ -49,7 +52,7 @@ def register(app: Flask, context: PageContext) -> None:
         kind = STRIPE_KINDS.get(query.partition("_")[0])
         stored = service.engine.objects.load(f"{kind}:{query}") if kind is not None else None
         is_known = stored is not None and _is_known(service.engine.objects, stored)
-        error = _id_error(query)
+        error = ids.wrong_reader_id(query)
         return render(
             "search.html",
             status=422 if error else 200,
@@ -73,9 +76,11 @@ def _find_target(service: Service, query: str, now: float) -> str | None:
     if prefix in STRIPE_KINDS:
         owner = service.engine.objects.load(f"{STRIPE_KINDS[prefix]}:{query}").owner.reader
         return reader_url(owner) if owner else None
-    if len(query) > 128 and service.why.decision(query, now) is not None:
-        return url_for("decision", id=query)
-    return None if _id_error(query) or UNSUPPORTED_ID.fullmatch(query) else reader_url(query)
+    if len(query) > ids.LONGEST_ID:
+        with suppress(UnknownDecision):
+            service.why.decision(query, now)
+            return url_for("decision", id=query)
+    return None if ids.wrong_reader_id(query) or UNSUPPORTED_ID.fullmatch(query) else reader_url(query)
 
 
 def _is_known(objects: Objects, stored: StoredObject) -> bool:
@@ -97,11 +102,3 @@ def _grant_target(log: AuditLog, grant: str) -> str:
     found, _ = log.load_page(AuditFilter(target=grant), limit=1, after=None)
     reader = found[0]["reader"] if found else None
     return reader_url(reader) if reader else url_for("audit", target=grant)
-
-
-def _id_error(query: str) -> str | None:
-    try:
-        ids.read_reader(query)
-    except ValueError as error:
-        return str(error)
-    return None

@@ -16,21 +16,21 @@ from service.adapters.observability.logs import log
 from service.adapters.openid.errors import SignInFailed
 from service.adapters.openid.identity import StaffIdentity
 from service.adapters.openid.sign_in import ATTEMPT_SECONDS, SignIn, SignInAttempt
+from service.adapters.redis.staff.admin_keys import key_digest
 from service.domain import ids
 from service.domain.errors import StoreUnavailable
+from service.entrypoints.http import guards
 from service.entrypoints.http.admin.page_context import (
     PageContext,
     current_session,
     is_secure,
-    public,
     redirect_with_message,
     render,
-    requires,
 )
 from service.entrypoints.http.admin.request_inputs import form_field, query_field
 from service.entrypoints.http.admin.sessions import COOKIE
-from service.entrypoints.http.errors import Problem
-from service.entrypoints.http.guards import Keyring, Principal, digest
+from service.entrypoints.http.guards import Keyring, Principal
+from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.labels import SIGN_IN_ERRORS
 
 ATTEMPT_COOKIE = "paywall_sign_in"
@@ -53,7 +53,7 @@ def _register_key_sign_in(app: Flask, context: PageContext, keyring: Keyring, pr
     settings = provider.settings if provider is not None else None
 
     @app.get("/sign-in")
-    @public
+    @guards.open_to_all
     def sign_in() -> Response:
         if g.principal is not None:
             return cast(Response, redirect(_local_path(query_field("then")), 303))
@@ -68,7 +68,7 @@ def _register_key_sign_in(app: Flask, context: PageContext, keyring: Keyring, pr
         return render("sign_in.html", status=status, openid=settings, then=then, error=error, expired=expired)
 
     @app.post("/sign-in")
-    @public
+    @guards.open_to_all
     def sign_in_with_key() -> Response:
         key = form_field("key") or ""
         try:
@@ -77,7 +77,7 @@ def _register_key_sign_in(app: Flask, context: PageContext, keyring: Keyring, pr
             error = "This key is unknown or was revoked." if problem.status == 401 else problem.detail
             then, status = form_field("then"), problem.status
             return render("sign_in.html", status=status, openid=settings, then=then, error=error, key_error=True)
-        g.started_session = context.sessions.create(principal.name, key=digest(key))
+        g.started_session = context.sessions.create(principal.name, key=key_digest(key))
         return cast(Response, redirect(_local_path(form_field("then")), 303))
 
 
@@ -98,13 +98,13 @@ def _local_path(path: str | None) -> str:
 
 def _register_sign_out(app: Flask, context: PageContext) -> None:
     @app.post("/sign-out")
-    @requires("viewer")
+    @guards.admin("viewer")
     def sign_out() -> Response:
         context.sessions.sign_out(current_session())
         return signed_out("You are signed out.")
 
     @app.post("/sign-out-everywhere")
-    @requires("viewer")
+    @guards.admin("viewer")
     def sign_out_everywhere() -> Response:
         context.sessions.sign_out_everywhere(current_session())
         return signed_out("You are signed out on every device.")
@@ -123,7 +123,7 @@ def _register_openid_sign_in(app: Flask, context: PageContext, provider: SignIn 
         return provider
 
     @app.get("/sign-in/begin")
-    @public
+    @guards.open_to_all
     def begin_at_provider() -> Response:
         then = query_field("then")
         try:
@@ -145,7 +145,7 @@ def _register_openid_sign_in(app: Flask, context: PageContext, provider: SignIn 
         return answer
 
     @app.get("/sign-in/return")
-    @public
+    @guards.open_to_all
     def return_from_provider() -> Response:
         sign_in = required_provider()
         attempt = _read_attempt(context)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response
 
 from service.domain.catalogue import Story
 from service.entrypoints.http import guards
 from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http.lists import private
 from service.entrypoints.http.openapi_description import described
 from service.entrypoints.responses.encoder import Encoder
 from service.entrypoints.responses.schemas import AccessIn, AccessOut, BatchIn, BatchOut
@@ -83,10 +84,3 @@ def blueprint(
 def _placed(stories: object) -> dict[str, object]:
     """A batch's stories by their places in it, as far as they were sent as a list."""
     return {f"stories.{place}": story for place, story in enumerate(stories if isinstance(stories, list) else ())}
-
-
-def private(body: dict[str, Any]) -> Response:
-    """An answer that no cache may keep."""
-    response = jsonify(body)
-    response.headers["Cache-Control"] = "private, no-store"
-    return response

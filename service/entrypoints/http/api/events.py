@@ -1,59 +1,42 @@
-"""`/v1/events`: the ledger of what Stripe sent, what became of it, what it changed; and once more, please."""
+"""`/v1/events`: what Stripe sent, how it was processed, what it changed; and a replay."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response
 
 from service.adapters.redis.staff.idempotency import IdempotencyStore
-from service.adapters.redis.stripe_objects.ledger import BadCursor, Ledger, LedgerEntry
-from service.domain.errors import UnknownEvent
-from service.domain.times import write_time
-from service.entrypoints.http import csv_output as csv_out
-from service.entrypoints.http import guards, paging
+from service.bootstrap import Service
+from service.domain.ids import read_id
+from service.entrypoints.http import guards, lists
 from service.entrypoints.http import idempotency as repeats
 from service.entrypoints.http import request_bodies as bodies
-from service.entrypoints.http.api.access import private
-from service.entrypoints.http.api.links_and_seats import path_id
-from service.entrypoints.http.errors import Problem, invalid
 from service.entrypoints.http.openapi_description import AFTER, IDEMPOTENCY_KEY, LIMIT, described, query
+from service.entrypoints.responses import admin_encoder as encode
+from service.entrypoints.responses.lists import EVENTS, list_events
 from service.entrypoints.responses.stripe_schemas import EventOut, EventsOut, NoFieldsIn
-from service.use_cases.subscriptions.administration import Admin
+from service.entrypoints.responses.validation import read_field
 
-LIST = "events"
-COLUMNS = ("id", "type", "object", "created", "received_at", "state", "why", "attempts", "duplicates", "changes")
 STATE = query("state", "`dead`: only those that were given up.", {"type": "string", "enum": ["dead"]})
 
 
-def blueprint(ledger: Ledger, admin: Admin, repeated: IdempotencyStore, clock: Callable[[], float]) -> Blueprint:
-    """The ledger."""
+def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
+    """Return the routes of the ledger."""
     blp = Blueprint("events", __name__)
-    nothing_in = NoFieldsIn()
+    admin, nothing_in = service.stripe_admin, NoFieldsIn()
 
     @blp.get("/v1/events")
-    @described(gives={200: csv_out.or_csv(EventsOut)}, parameters=(LIMIT, AFTER, STATE), tag="events")
+    @described(gives={200: lists.or_csv(EventsOut)}, parameters=(LIMIT, AFTER, STATE), tag="events")
     @guards.admin("viewer")
-    def list_events() -> Response:
+    def show_events() -> Response:
         """Stripe's events, newest first; CSV where Accept asks for text/csv."""
-        page = paging.asked(LIST, ("state",))
-        if page.filters.get("state", "dead") != "dead":
-            raise invalid([("state", "only dead can be asked for")])
-        found, following = listing(ledger, page)
-        if csv_out.wanted():
-            return csv_out.answer(COLUMNS, found, LIST, following)
-        return private(paging.listed(found, following))
+        return lists.answer(EVENTS, list_events(service.engine.ledger, lists.asked(EVENTS)))
 
     @blp.get("/v1/events/<event>")
     @described(gives={200: EventOut}, refuses=(404,), tag="events")
     @guards.admin("viewer")
     def show_event(event: str) -> Response:
         """One event of Stripe's, with the entitlements that it changed."""
-        found = ledger.find(path_id("event", event))
-        if found is None:
-            raise Problem(404, "This event is not in the ledger.")
-        return private(event_told(found))
+        return lists.private(encode.event(admin.event(read_field("event", read_id, event))))
 
     @blp.post("/v1/events/<event>/replay")
     @described(
@@ -66,52 +49,13 @@ def blueprint(ledger: Ledger, admin: Admin, repeated: IdempotencyStore, clock: C
     )
     @guards.admin("owner")
     def replay_event(event: str) -> Response:
-        """Puts an event back into the inbox, to be worked on again."""
-        name = path_id("event", event)
+        """Put an event back into the inbox, to be processed again."""
+        name = read_field("event", read_id, event)
         bodies.load(nothing_in, optional=True)
 
         def replay() -> Response:
-            try:
-                admin.replay(name, guards.actor(), clock())
-            except UnknownEvent:
-                raise Problem(404, "This event is not in the ledger.") from None
-            found = ledger.find(name)
-            answer = jsonify(event_told(found) if found else {})
-            answer.status_code = 202
-            return answer
+            return lists.answered(encode.event(admin.replay(name, guards.actor(), service.clock())), 202)
 
         return repeats.once(repeated, replay)
 
     return blp
-
-
-def listing(ledger: Ledger, page: paging.Page) -> tuple[list[dict[str, Any]], str | None]:
-    """A page of the ledger. `Problem` 422 for an `after` that is none of its own."""
-    try:
-        found, last = ledger.load_page(page.limit, page.after, dead="state" in page.filters)
-    except BadCursor:
-        raise invalid([("after", "is not a `next` of this list")]) from None
-    return [event_told(entry) for entry in found], paging.cursor(LIST, last) if last is not None else None
-
-
-def event_told(entry: LedgerEntry) -> dict[str, Any]:
-    """An event as admins see it."""
-    return {
-        "id": entry.id,
-        "type": entry.type,
-        "object": entry.object,
-        "created": write_time(entry.created),
-        "received_at": write_time(entry.received_at),
-        "state": entry.state,
-        "why": entry.why,
-        "attempts": entry.attempts,
-        "duplicates": entry.duplicates,
-        "changes": [
-            {"reader": change.reader, "before": _held(change.before), "after": _held(change.after)}
-            for change in entry.changes
-        ],
-    }
-
-
-def _held(rows: list[list[Any]]) -> list[dict[str, Any]]:
-    return [{"feature": feature, "until": write_time(until), "source": source} for feature, until, source in rows]

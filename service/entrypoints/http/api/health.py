@@ -8,8 +8,8 @@ from flask import Blueprint, Response, current_app, jsonify, render_template
 
 from service.adapters.observability.metrics import Metrics
 from service.entrypoints.http import guards
-from service.entrypoints.http.errors import Problem
 from service.entrypoints.http.openapi_description import Description, described
+from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.schemas import StatusOut
 
 TEXT = {"text/plain": {"schema": {"type": "string"}}}

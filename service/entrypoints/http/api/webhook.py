@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from flask import Blueprint, Response, jsonify, request
 
 from service.adapters.observability.logs import log
-from service.adapters.observability.metrics import Metrics
 from service.adapters.stripe.webhook import NotStripe, verify
+from service.bootstrap import Service
 from service.domain.errors import StoreUnavailable
 from service.entrypoints.http import guards
 from service.entrypoints.http import request_bodies as bodies
-from service.entrypoints.http.errors import Problem
 from service.entrypoints.http.openapi_description import described
+from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.schemas import ReceiptOut
-from service.use_cases.reporting.deliveries import DeliveryReceiver
 
 MOST = 1024 * 1024
 ANY_BODY = {"application/json": {"schema": {"type": "object"}}}
 
 
-def blueprint(
-    receiver: DeliveryReceiver,
-    secrets: Sequence[str],
-    metrics: Metrics,
-    prices_changed: Callable[[], None],
-    clock: Callable[[], float],
-) -> Blueprint:
-    """The route that only Stripe calls."""
+def blueprint(service: Service) -> Blueprint:
+    """Return the route that only Stripe calls."""
+    metrics = service.metrics
     blp = Blueprint("webhook", __name__)
 
     @blp.post("/v1/stripe/webhook")
@@ -36,22 +28,24 @@ def blueprint(
     @guards.open_to_all  # Stripe's signature is the key; it is looked at here.
     def stripe_webhook() -> Response:
         """Takes an event of Stripe's; 200 means that it is recorded durably, or is not ours."""
-        now = clock()
+        now = service.clock()
         raw = bodies.raw(MOST)
         try:
-            envelope = verify(raw, request.headers.get("Stripe-Signature"), secrets, now)
+            envelope = verify(
+                raw, request.headers.get("Stripe-Signature"), service.settings.stripe_webhook_secrets, now
+            )
         except NotStripe as error:
             metrics.webhooks.labels(error.why).inc()
             log().warning("webhook_refused", why=error.why)
             detail = f"This was not signed by Stripe, or is not an event ({error.why})."
             raise Problem(400, detail, kind="not-stripe", title="Not from Stripe") from None
         try:
-            receipt = receiver.receive(envelope, now)
+            receipt = service.deliveries.receive(envelope, now)
         except StoreUnavailable:
             metrics.webhooks.labels("unrecorded").inc()
             raise
         if receipt.prices:
-            prices_changed()
+            service.prices_changed.increment()
         metrics.webhooks.labels("repeat" if receipt.known else receipt.state).inc()
         return jsonify({"id": receipt.id, "state": receipt.state})
 

@@ -14,8 +14,9 @@ from service.adapters.redis.client.keys import reader_hash
 from service.domain import grant_rules as granting
 from service.domain import ids, times
 from service.domain.catalogue import Catalogue
+from service.domain.errors import FileTooLarge
 from service.use_cases.grants.imports.pacing import HASTE, Pace
-from service.use_cases.grants.imports.rows import Entry, Mistake, Sheet, TooManyRows
+from service.use_cases.grants.imports.rows import Entry, Mistake, Sheet
 
 COLUMNS = ["reader", "plan", "until", "reason"]
 MOST_ROWS = 50_000
@@ -28,7 +29,9 @@ csv.field_size_limit(MOST_BYTES)
 
 
 def read(body: bytes, catalogue: Catalogue, now: float, pace: Pace = HASTE) -> Sheet:
-    """The sheet in a file's bytes (UTF-8, with or without a byte order mark). `TooManyRows`."""
+    """Return the sheet in a file's bytes (UTF-8, with or without a byte order mark). Raises: `FileTooLarge`."""
+    if len(body) > MOST_BYTES:
+        raise FileTooLarge(f"{MOST_BYTES // 1024**2} MiB")
     sheet = Sheet()
     lines = _rows(body.removeprefix(_BOM), sheet)
     header = next(lines, (1, []))[1]
@@ -40,7 +43,7 @@ def read(body: bytes, catalogue: Catalogue, now: float, pace: Pace = HASTE) -> S
     for line, cells in lines:
         sheet.rows += 1
         if sheet.rows > MOST_ROWS:
-            raise TooManyRows
+            raise FileTooLarge(f"{MOST_ROWS} rows")
         found = reader.entry(line, cells)
         if isinstance(found, Entry):
             sheet.entries.append(found)

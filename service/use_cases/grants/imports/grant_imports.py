@@ -15,14 +15,13 @@ from service.adapters.redis.grants.imports import Action, ImportManifest, Import
 from service.adapters.redis.staff.approvals import Approval
 from service.domain import grant_rules as granting
 from service.domain.catalogue import Catalogue
-from service.domain.errors import NoLongerPossible, UndoneImport, UnknownImport
+from service.domain.errors import NoLongerPossible, UndoneImport, UnknownImport, WrongRows
 from service.use_cases.grants.approvals import Approving, Mistakes, Work
 from service.use_cases.grants.imports.attribution import undo_entry_of
 from service.use_cases.grants.imports.pacing import HASTE, Pace, patiently
-from service.use_cases.grants.imports.progress import public, told_of
 from service.use_cases.grants.imports.roll_forward import Background, Progress, Roller
 from service.use_cases.grants.imports.rows import Sheet
-from service.use_cases.grants.imports.staging import PLANNED, Changes, Staging, WrongRows
+from service.use_cases.grants.imports.staging import PLANNED, Changes, Staging
 
 KIND = "import.apply"
 _ENOUGH = 60.0
@@ -149,13 +148,13 @@ class GrantImports:
         ]
         return list(dict.fromkeys(mistake for mistakes in found for mistake in mistakes))
 
-    def _confirmed(self, approval: Approval, now: float) -> dict[str, Any]:
+    def _confirmed(self, approval: Approval, now: float) -> ImportManifest:
         if mistakes := self._check(approval, now):
             raise NoLongerPossible(mistakes)
         manifest = self.find(approval.payload["import"])
         if manifest.state == "staged":
             manifest = self._commit(self._staging.anew(manifest, now), approval.id, now)
-        return {"import": told_of(manifest)}
+        return manifest
 
     # Afterwards.
 
@@ -177,7 +176,7 @@ class GrantImports:
             now=now,
             reader=None,
             target=import_id,
-            before={"state": public(manifest.state)},
+            before={"state": manifest.public_state},
             after={"state": "undone"},
             reason=reason,
         )

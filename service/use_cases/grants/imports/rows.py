@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-class TooManyRows(Exception):
-    """The file has more rows than are taken at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
+class Mistake(NamedTuple):
     """What is wrong with one field of one line."""
 
     line: int

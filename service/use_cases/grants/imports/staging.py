@@ -7,22 +7,15 @@ from dataclasses import dataclass, field, replace
 
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.grants.imports import ImportManifest, ImportRow, ImportStore
+from service.domain.errors import WrongRows
 from service.use_cases.grants.imports.attribution import entry_of
 from service.use_cases.grants.imports.pacing import Pace, patiently
 from service.use_cases.grants.imports.plan import Planner, replanned
-from service.use_cases.grants.imports.rows import Mistake, Sheet
+from service.use_cases.grants.imports.rows import Sheet
 
 CHUNK = 500
 """Rows staged together, and counted together when they are done."""
 PLANNED = ("new", "extended", "unchanged")
-
-
-class WrongRows(Exception):
-    """Rows are wrong; nothing of the file was taken."""
-
-    def __init__(self, mistakes: Sequence[Mistake]) -> None:
-        super().__init__(f"{len(mistakes)} mistakes")
-        self.mistakes = mistakes
 
 
 @dataclass(frozen=True, slots=True)

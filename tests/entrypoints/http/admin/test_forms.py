@@ -39,7 +39,7 @@ def test_grant_form_after_revocation_is_refused(staff: MakeStaff, admin_desk: De
     assert revoked.status_code == 200
     late = ann.post("/reader/extend", id="r-1", grant=grant, ends="90", reason="longer")
     assert late.status_code == 409
-    assert plain(late).count("This grant was revoked and can’t be changed. Create a new grant.") == 1
+    assert plain(late).count("This grant was revoked and cannot be changed. Create a new grant.") == 1
     gone = ann.post("/reader/revoke", id="r-1", grant="gr_none", reason="left")
     assert plain(gone).count("This reader has no grant with this ID.") == 1
 

@@ -81,7 +81,7 @@ def calls(page: Flask) -> Iterable[tuple[str, str, Any]]:
 
 
 def test_every_route_requires_the_role_in_the_table(page: Flask) -> None:
-    found = {(method, path): view.required_role or "everyone" for method, path, view in calls(page)}
+    found = {(method, path): view.demands or "everyone" for method, path, view in calls(page)}
     assert found == REQUIRED_ROLES
 
 
@@ -89,7 +89,7 @@ def test_routes_that_change_something_need_more_than_viewer(page: Flask) -> None
     own = {"/sign-in", "/sign-out", "/sign-out-everywhere"}
     for method, path, view in calls(page):
         if method != "GET" and path not in own:
-            assert RANKS[view.required_role] >= RANKS["granter"], path
+            assert RANKS[view.demands] >= RANKS["granter"], path
 
 
 def asked(someone: Staff, method: str, path: str) -> int:

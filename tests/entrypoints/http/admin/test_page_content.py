@@ -128,7 +128,7 @@ def test_alerts_link_to_stripe_or_command(staff: MakeStaff, admin_desk: DeskApp)
 def test_error_page_shows_its_title_once(staff: MakeStaff) -> None:
     assert plain(staff().get("/event?id=evt_1")).count("Not found") == 2  # the title, the heading
     part = staff().client.get("/admin/why?id=r-1&story=", headers={"HX-Request": "true"})
-    assert "Check your input." in part.text
+    assert "Invalid input." in part.text
 
 
 def test_pending_approval_is_shown_in_words(staff: MakeStaff, admin_desk: DeskApp) -> None:
@@ -192,7 +192,7 @@ def test_erasing_paying_reader_needs_confirmation(staff: MakeStaff, admin_desk: 
     ann = staff()
     refused = ann.post("/reader/erase", id="r-1", typed="r-1", reason="asked")
     assert refused.status_code == 409
-    assert "(sub_1): cancel it in Stripe first, or tick the box below" in plain(refused)
+    assert "(sub_1). End it at Stripe first, or force the erasure." in plain(refused)
     assert ann.post("/reader/erase", id="r-1", typed="r-1", reason="asked", force="1").status_code == 303
 
 

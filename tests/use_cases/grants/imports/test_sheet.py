@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.adapters.redis.client.keys import reader_hash
+from service.domain.errors import FileTooLarge
 from service.settings.policy_file import parse_catalogue
 from service.use_cases.grants.imports import csv_file as import_sheet
-from service.use_cases.grants.imports.rows import Sheet, TooManyRows
+from service.use_cases.grants.imports.rows import Sheet
 from tests.serving import POLICY
 
 NOW = 1_795_000_000.0
@@ -102,7 +103,7 @@ def test_grant_policy_limits_plans_and_length_of_rows() -> None:
 @pytest.mark.full
 def test_more_than_50000_rows_are_rejected() -> None:
     assert read(HEADER + "x,y\n" * 50_000).rows == 50_000
-    with pytest.raises(TooManyRows):
+    with pytest.raises(FileTooLarge):
         read(HEADER + "x,y\n" * 50_001)
 
 

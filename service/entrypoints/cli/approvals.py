@@ -1,0 +1,60 @@
+"""`paywall approvals …`: what waits for a second admin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from service.entrypoints.cli import context as session
+from service.entrypoints.responses import admin_encoder as encode
+
+
+def add_to(main: click.Group) -> None:
+    """Add `paywall approvals`."""
+    main.add_command(approvals)
+
+
+@click.group()
+def approvals() -> None:
+    """What waits for a second admin, where [grants] in paywall.toml requires one."""
+
+
+@approvals.command("list")
+@session.json_option
+def show(as_json: bool) -> None:
+    """List what waits, newest first."""
+    with session.service() as service:
+        found = [encode.approval(one) for one in service.approvals.list_waiting(service.clock())]
+        session.show({"items": found}, as_json, lambda: "\n".join(map(_line, found)) or "Nothing waits.")
+
+
+@approvals.command("confirm")
+@click.argument("approval_id", metavar="ID")
+@session.json_option
+def confirm(approval_id: str, as_json: bool) -> None:
+    """Confirm what another admin asked for, and do it."""
+    with session.service() as service:
+        now = service.clock()
+        approval, outcome = service.approving.confirm(approval_id, session.actor(), now)
+        done = encode.approval(approval, "confirmed", outcome, now)
+        session.show(done, as_json, lambda: f"Confirmed: {_line(done)}")
+
+
+@approvals.command("refuse")
+@click.argument("approval_id", metavar="ID")
+@session.reason_option
+@session.json_option
+def refuse(approval_id: str, reason: str | None, as_json: bool) -> None:
+    """Refuse what another admin asked for, or withdraw what you asked for."""
+    with session.service() as service:
+        refused = service.approvals.refuse(approval_id, session.actor(), reason, service.clock())
+        done = encode.approval(refused, "refused")
+        session.show(done, as_json, lambda: f"Refused: {_line(done)}")
+
+
+def _line(approval: dict[str, Any]) -> str:
+    wants = ", ".join("no end" if value is None else f"{name} {value}" for name, value in approval["wants"].items())
+    whom = f" for {approval['reader']}" if approval["reader"] else ""
+    why = f": {approval['reason']}" if approval["reason"] else ""
+    return f"{approval['approval']}  {approval['kind']}{whom}: {wants}  ({approval['asked_by']}{why})"

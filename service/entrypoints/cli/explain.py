@@ -1,0 +1,81 @@
+"""`paywall explain`: why a reader sees a story as they do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from service.domain.catalogue import Catalogue, Story
+from service.domain.reader_sentences import reader_sentence
+from service.domain.times import write_time
+from service.entrypoints.cli import context as session
+from service.entrypoints.responses import admin_encoder as encode
+from service.use_cases.access.explain import Told
+
+
+def add_to(main: click.Group) -> None:
+    """Add `paywall explain`."""
+    main.add_command(explain)
+
+
+@click.command()
+@click.option("--reader", type=session.READER_ID, help="The reader's id.")
+@click.option("--story", type=session.ANY_ID, help="The story's id; it counts as of the default tier.")
+@click.option(
+    "--at", type=session.MOMENT, help="Another moment: a past one as it stood, a future one if nothing changes."
+)
+@click.option("--decision", help="A decision's id instead: what was answered then.")
+@session.json_option
+def explain(reader: str | None, story: str | None, at: float | None, decision: str | None, as_json: bool) -> None:
+    """Explain why a reader sees a story as they do: each step, and what led there. Nothing is counted."""
+    if decision is not None and (reader or story or at is not None):
+        raise click.UsageError("Give either --decision, or --reader and --story.")
+    if decision is None and (reader is None or story is None):
+        raise click.UsageError("Give --reader and --story, or --decision.")
+    with session.service() as service:
+        why, now = service.why, service.clock()
+        asked = Story(story or "")
+        found = why.decision(decision, now) if decision else why.explain(reader or "", asked, at, now)
+        session.show(encode.decision(found), as_json, lambda: _as_text(found, service.settings.catalogue))
+
+
+def _as_text(told: Told, catalogue: Catalogue) -> str:
+    """Return the explanation for people: a sentence that may be sent to the reader, then the steps for staff."""
+    shown = {"full": "the full story", "upsell": "the upsell box", None: "not known for certain"}
+    who = told.reader or (f"the visitor {told.visitor}" if told.visitor else "somebody unknown")
+    when = write_time(told.at)
+    reason = told.reason.value if told.reason else "the meter decided"
+    lines = [f"{who}, {told.story} ({told.tier}), at {when}: {shown[told.show]}: {reason}"]
+    if told.reason is not None:
+        lines.append(f"To the reader: {reader_sentence(told.decision, catalogue)}")
+    for step in encode.decision(told)["explain"]:
+        changes = step["values"].get("changes")
+        values = {
+            name: value for name, value in step["values"].items() if value not in (None, [], {}) and name != "changes"
+        }
+        text = ", ".join(f"{name} {_value(value)}" for name, value in values.items())
+        lines.append(f"  {step['step']}: {step['verdict']}" + (f"  [{text}]" if text else ""))
+        lines += [f"    {_change(change)}" for change in changes or ()]
+    return "\n".join(lines)
+
+
+def _value(value: Any) -> str:
+    """A value of a step in a line: what is held with its end, lists with a blank between."""
+    if isinstance(value, list):
+        return " ".join(_value(part) for part in value)
+    if isinstance(value, dict) and "feature" in value:
+        return f"{value['feature']} (until {value['until'] or 'no end'})"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _change(change: dict[str, Any]) -> str:
+    audit = change.get("audit")
+    by = f"audit {audit['seq']}: {audit['action']} by {audit['actor']}" if audit else ""
+    by += f": {audit['reason']}" if audit and audit["reason"] else ""
+    others = [
+        f"{name} {value}" for name, value in change.items() if name in ("event", "sweep", "catchup", "import") and value
+    ]
+    end = f" until {change['until']}" if change["until"] else ""
+    cause = by or ", ".join(others) or "cause not kept"
+    return f"{change['at']} {change['source']} {change['status']}{end} ({cause})"

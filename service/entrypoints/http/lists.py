@@ -1,0 +1,70 @@
+"""Lists over HTTP: the page that a request asks for, and a page as JSON or, where Accept asks for it, as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Response, jsonify, request
+from marshmallow import Schema
+from werkzeug.datastructures import MIMEAccept
+
+from service.entrypoints.http.query_parameters import wrong_names
+from service.entrypoints.responses.csv_output import written
+from service.entrypoints.responses.lists import ListKind
+from service.entrypoints.responses.paging import Listing, Page, read_page
+
+
+def or_csv(schema: type[Schema]) -> Mapping[str, Any]:
+    """Describe the answer in `/openapi.json`: this schema, or a file."""
+    return {"application/json": {"schema": schema}, "text/csv": {"schema": {"type": "string"}}}
+
+
+def asked(kind: ListKind) -> Page:
+    """Return the page that this request asks for. Raises: `InvalidFields` with every parameter at fault."""
+    wrong = wrong_names(("limit", "after", *kind.filters))
+    named = {name for name, _ in wrong}
+    given = {name: value for name, value in request.args.items() if name not in named}
+    return read_page(kind.name, given, kind.filters, wrong=wrong)
+
+
+def answer(kind: ListKind, found: Listing) -> Response:
+    """Return a page as JSON or CSV."""
+    if wants_csv():
+        return csv_file(kind.columns, found.items, kind.name, found.next)
+    return private(found.as_json())
+
+
+def answered(body: dict[str, Any], status: int) -> Response:
+    """Return JSON with this status."""
+    response = jsonify(body)
+    response.status_code = status
+    return response
+
+
+def private(body: dict[str, Any], status: int = 200) -> Response:
+    """Return JSON that no cache may keep."""
+    response = answered(body, status)
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
+
+
+def wants_csv() -> bool:
+    """Return whether this request prefers CSV to JSON; `text/csv; charset=utf-8` counts too."""
+    accepted: MIMEAccept = request.accept_mimetypes
+    with_parameters = (quality for kind, quality in accepted if kind.lower().startswith("text/csv;"))
+    return max(accepted["text/csv"], *with_parameters, 0) > accepted["application/json"]
+
+
+def csv_file(
+    columns: Sequence[str], rows: Iterable[Mapping[str, Any]], name: str, following: str | None = None
+) -> Response:
+    """Return rows as a file; a `Link` header leads to the next page, which has no place in CSV."""
+    response = Response(written(columns, rows), content_type="text/csv; charset=utf-8; header=present")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    response.headers["Cache-Control"] = "private, no-store"
+    if following is not None:
+        arguments = {**request.args.to_dict(), "after": following}
+        response.headers["Link"] = f'<{request.path}?{urlencode(arguments)}>; rel="next"'
+    return response

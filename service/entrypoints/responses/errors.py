@@ -1,0 +1,227 @@
+"""The error table: status, problem type, title and message of each exception of the domain, for every entrypoint.
+
+HTTP answers an error as an RFC 9457 problem, the staff pages show its title and message, and the command line prints the
+message and exits with status 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.domain import errors
+from service.domain.errors import DomainError
+from service.domain.times import write_time
+
+STATUSES: dict[int, tuple[str, str]] = {
+    400: ("not-json", "Bad request"),
+    401: ("no-key", "Authentication required"),
+    403: ("forbidden", "Permission denied"),
+    404: ("not-found", "Not found"),
+    405: ("method-not-allowed", "Method not allowed"),
+    409: ("conflict", "Conflict"),
+    413: ("too-large", "Too large"),
+    415: ("not-json-type", "Unsupported content type"),
+    422: ("invalid", "Invalid input"),
+    429: ("too-many", "Too many attempts"),
+    500: ("internal", "Service error"),
+    503: ("store-unavailable", "Service unavailable"),
+}
+"""Status → the problem's stable type and title, where an error has none of its own."""
+
+MOST_ERRORS = 500
+"""Fields at fault that an answer names one by one."""
+_IN_THE_MESSAGE = 5
+_LONGEST_NAME = 200
+
+
+class Problem(Exception):
+    """A refusal as an entrypoint shows it.
+
+    `errors` are pairs of a field (`story.parts.0`) and what is wrong with it; of a file, `rows` have the line too.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        errors: Iterable[tuple[str, str]] = (),
+        kind: str | None = None,
+        title: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        rows: Sequence[tuple[int, str, str]] = (),
+    ) -> None:
+        super().__init__(detail)
+        usual_kind, usual_title = STATUSES.get(status, ("error", "The request was refused"))
+        self.status = status
+        self.detail = detail
+        self.errors = list(errors)
+        self.kind = kind or usual_kind
+        self.title = title or usual_title
+        self.headers = dict(headers or {})
+        self.rows = rows
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """One exception: `message` is a text, or a function of the exception; without a type or title the status' own."""
+
+    error: type[DomainError]
+    status: int
+    message: str | Callable[[Any], str]
+    kind: str | None = None
+    title: str | None = None
+
+
+def shown_name(name: str) -> str:
+    """Return a field's name as it can be shown: the caller chose it, so it may be endless or hold half a surrogate pair."""
+    return name[:_LONGEST_NAME].encode("utf-8", "backslashreplace").decode()
+
+
+def _summary(error: DomainError) -> str:
+    text = "; ".join(f"{shown_name(field or 'body')}: {message}" for field, message in error.errors[:_IN_THE_MESSAGE])
+    more = len(error.errors) - MOST_ERRORS
+    return f"{text}; and {more} more than are named" if more > 0 else text
+
+
+def _wrong_rows(error: errors.WrongRows) -> str:
+    lines = len({line for line, _, _ in error.rows})
+    line, field, message = error.rows[0]
+    return f"{lines} lines are wrong; nothing was imported. Line {line}, {field}: {message}"
+
+
+def _gifts_used(error: errors.GiftsUsed) -> str:
+    return f"All {error.limit} gifts of this month are used; the next month begins at {write_time(error.resets_at)}."
+
+
+def _live_subscription(error: errors.LiveSubscription) -> str:
+    ids = ", ".join(error.ids)
+    return f"A subscription pays for this reader ({ids}). End it at Stripe first, or force the erasure."
+
+
+def _stripe_unavailable(error: errors.StripeUnavailable) -> str:
+    return "No Stripe key is set, so nothing can be sold here." if error.why == "no_key" else _TRY_STRIPE_AGAIN
+
+
+def _stripe_refused(error: errors.StripeFailure) -> str:
+    return f"Stripe refused the request ({error.why}); `paywall doctor` reports more."
+
+
+_TRY_STRIPE_AGAIN = "Stripe cannot be reached now; try again."
+_STRIPE_REFUSED = ("stripe-refused", "Stripe refused the request")
+
+ERRORS: tuple[ErrorRow, ...] = (
+    ErrorRow(errors.InvalidFields, 422, _summary),
+    ErrorRow(errors.NotForSale, 422, _summary),
+    ErrorRow(errors.FileTooLarge, 413, lambda e: f"The file has more than {e.most}; import it in parts."),
+    ErrorRow(errors.WrongRows, 422, _wrong_rows, "wrong-rows", "Rows are wrong"),
+    ErrorRow(errors.UnknownGrant, 404, "This reader has no grant with this ID."),
+    ErrorRow(
+        errors.RevokedGrant,
+        409,
+        "This grant was revoked and cannot be changed. Create a new grant.",
+        "grant-revoked",
+        "The grant was revoked",
+    ),
+    ErrorRow(errors.UnknownApproval, 404, "No pending approval has this ID. It was already settled, or it expired."),
+    ErrorRow(
+        errors.OwnApproval,
+        409,
+        "You asked for this yourself; another admin has to confirm it.",
+        "own-approval",
+        "Another admin has to confirm this",
+    ),
+    ErrorRow(
+        errors.NoLongerPossible,
+        409,
+        "This is no longer possible. Refuse it and ask again.",
+        "no-longer-possible",
+        "The request is no longer possible",
+    ),
+    ErrorRow(errors.UnknownImport, 404, "No import has this ID, or it is no longer kept."),
+    ErrorRow(
+        errors.UndoneImport,
+        409,
+        "This import was undone and cannot be changed. Import the file again.",
+        "import-undone",
+        "The import was undone",
+    ),
+    ErrorRow(errors.UnknownSubscription, 404, "Neither this service nor Stripe knows this subscription."),
+    ErrorRow(errors.NoSeats, 409, "This subscription has no plan with seats.", "no-seats"),
+    ErrorRow(errors.SeatsFull, 409, "All seats are assigned. Remove one first, or buy more seats.", "seats-full"),
+    ErrorRow(errors.CannotMerge, 409, lambda e: f"{e.why[:1].upper()}{e.why[1:]}.", "cannot-merge"),
+    ErrorRow(errors.UnknownEvent, 404, "No event of the last 35 days has this ID."),
+    ErrorRow(errors.UnknownPass, 404, "No story pass has this ID, or it expired more than 90 days ago."),
+    ErrorRow(
+        errors.NoGifts,
+        409,
+        "No plan that this reader holds includes gifts (gifts_per_month).",
+        "no-gifts",
+        "This reader has no gifts",
+    ),
+    ErrorRow(errors.GiftsUsed, 409, _gifts_used, "gifts-used", "This month's gifts are used"),
+    ErrorRow(
+        errors.NameInUse,
+        409,
+        lambda e: f"The name {e.name} is in use; end that key first, or choose another name.",
+        "name-in-use",
+        "The name is in use",
+    ),
+    ErrorRow(errors.UnknownKey, 404, "No key has this name."),
+    ErrorRow(
+        errors.EnvironmentKey,
+        409,
+        lambda e: f"{e.name} is set in the environment: remove it from PAYWALL_ADMIN_KEYS or PAYWALL_SITE_KEYS.",
+        "environment-key",
+        "The key is set in the environment",
+    ),
+    ErrorRow(errors.LiveSubscription, 409, _live_subscription, "live-subscription", "A subscription is live"),
+    ErrorRow(errors.UnknownDecision, 404, "No decision of the last seven days has this ID."),
+    ErrorRow(
+        errors.AlreadySubscribed,
+        409,
+        lambda e: f"This reader already holds {e.plan} by a running subscription.",
+        "already-subscribed",
+        "Already subscribed",
+    ),
+    ErrorRow(errors.NoCustomer, 404, "This reader has no customer at Stripe."),
+    ErrorRow(errors.UnknownSession, 404, "Stripe has no Checkout session with this ID."),
+    ErrorRow(
+        errors.StoreUnavailable,
+        503,
+        "The store cannot be reached or written now; try again. After a change, check first whether it was made.",
+    ),
+    ErrorRow(
+        errors.NewerSchema,
+        503,
+        "The store holds records of a newer version of this service; finish the upgrade and try again.",
+        "newer-schema",
+        "The store is newer than this service",
+    ),
+    ErrorRow(errors.StripeUnavailable, 503, _stripe_unavailable, "stripe-unavailable", "Stripe is unavailable"),
+    ErrorRow(errors.StripeRefused, 503, _stripe_refused, *_STRIPE_REFUSED),
+    ErrorRow(errors.NoSuchObject, 503, _stripe_refused, *_STRIPE_REFUSED),
+)
+
+_ROWS = {row.error: row for row in ERRORS}
+
+
+def problem_of(error: DomainError | Problem) -> Problem:
+    """Return an exception of the domain as it is shown; a `Problem` is that already."""
+    if isinstance(error, Problem):
+        return error
+    row = next(_ROWS[kind] for kind in type(error).__mro__ if kind in _ROWS)
+    headers = (
+        {"Retry-After": f"{max(1, round(error.retry_after))}"} if isinstance(error, errors.StripeUnavailable) else {}
+    )
+    return Problem(
+        row.status,
+        row.message if isinstance(row.message, str) else row.message(error),
+        errors=[(field or "body", message) for field, message in error.errors],
+        kind=row.kind,
+        title=row.title,
+        headers=headers,
+        rows=error.rows if isinstance(error, errors.WrongRows) else (),
+    )

@@ -1,0 +1,106 @@
+"""Lists in pages, newest first: `limit`, `after` and filters, and the `next` of an answer.
+
+`after` is opaque: the list's name and the place in it, in base64url. One that is invented, changed or of another list
+is refused.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from service.domain.errors import InvalidFields
+from service.domain.ids import read_id
+
+MOST = 100
+USUAL = 50
+FOREIGN_CURSOR = ("after", "is not a `next` of this list")
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """How many items are wanted, behind which place (`None`: from the newest), and the list's own filters."""
+
+    limit: int = USUAL
+    after: str | None = None
+    filters: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The items of a page as JSON, and the cursor of the next page, if there is one."""
+
+    items: list[dict[str, Any]]
+    next: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the page as the contract has it."""
+        return {"items": self.items, "next": self.next}
+
+
+def read_page(
+    name: str,
+    given: Mapping[str, str | None],
+    filters: Collection[str] = (),
+    *,
+    usual: int = USUAL,
+    wrong: Iterable[tuple[str, str]] = (),
+) -> Page:
+    """Return the page of the list `name` that these parameters ask for; others than its own are ignored.
+
+    `wrong`: what is already known to be wrong. Raises: `InvalidFields` with all of it.
+    """
+    errors, limit, after = list(wrong), usual, None
+    found: dict[str, str] = {}
+    for field_name, value in given.items():
+        try:
+            if value is None:
+                continue
+            if field_name == "limit":
+                limit = _read_limit(value)
+            elif field_name == "after":
+                after = _place_in(value, name)
+            elif field_name in filters:
+                found[field_name] = read_id(value)
+        except ValueError as error:
+            errors.append((field_name, str(error)))
+    if errors:
+        raise InvalidFields(errors)
+    return Page(limit, after, found)
+
+
+def _read_limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MOST):
+        raise ValueError(f"must be a whole number from 1 to {MOST}")
+    return int(text)
+
+
+def cursor(name: str, place: str | int | None) -> str | None:
+    """Return the `next` that leads behind this place of the list `name`; `None` for no place."""
+    return None if place is None else urlsafe_b64encode(f"{name}:{place}".encode()).rstrip(b"=").decode()
+
+
+def _place_in(text: str, name: str) -> str:
+    try:
+        plain = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)).decode()
+    except ValueError:
+        plain = ""
+    kind, _, place = plain.partition(":")
+    if kind != name or not place or cursor(name, place) != text:
+        raise ValueError(FOREIGN_CURSOR[1])
+    return place
+
+
+def cut(name: str, found: Sequence[tuple[str, Item]], page: Page) -> tuple[list[Item], str | None]:
+    """Return a page of a short list that is there as a whole, each item with its place; places sort descending.
+
+    So a page continues at the right place even when the item that `after` names no longer exists.
+    """
+    left = [(place, item) for place, item in found if page.after is None or place < page.after]
+    chosen = left[: page.limit]
+    following = cursor(name, chosen[-1][0]) if len(left) > len(chosen) else None
+    return [item for _, item in chosen], following

@@ -1,0 +1,60 @@
+"""Validate what a request, a form or a command brings; `InvalidFields` names every field at fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from marshmallow import Schema, ValidationError
+
+from service.domain.errors import InvalidFields
+from service.domain.ids import read_reader
+
+Value = TypeVar("Value")
+Check = Callable[[dict[str, Any]], list[tuple[str, str]]]
+"""What a schema cannot know about a body as it came: pairs of a field and a message."""
+
+
+def read_field(name: str, read: Callable[[object], Value], value: object) -> Value:
+    """Return one value by its reader, which raises `ValueError`. Raises: `InvalidFields`."""
+    try:
+        return read(value)
+    except ValueError as error:
+        raise InvalidFields([(name, str(error))]) from None
+
+
+def reader_id(value: object, name: str = "reader") -> str:
+    """Return a reader's ID. Raises: `InvalidFields`."""
+    return read_field(name, read_reader, value)
+
+
+def check(schema: Schema, value: Any, further: Check | None = None) -> dict[str, Any]:
+    """Return a value as a schema loads it. Raises: `InvalidFields` with each field at fault once."""
+    if not isinstance(value, dict):
+        raise InvalidFields([("body", "must be an object")])
+    loaded: dict[str, Any] = {}
+    wrong: list[tuple[str, str]] = []
+    try:
+        loaded = schema.load(value)
+    except ValidationError as error:
+        wrong = _field_errors(error.messages)
+    named = {field for field, _ in wrong}
+    wrong += [pair for pair in (further(value) if further else ()) if pair[0] not in named]
+    if wrong:
+        raise InvalidFields(wrong)
+    return loaded
+
+
+def _field_errors(messages: Any, place: str = "") -> list[tuple[str, str]]:
+    """Return marshmallow's nested messages as pairs of a dotted field and a sentence."""
+    if isinstance(messages, str):
+        return [(place, messages)]
+    if isinstance(messages, Mapping):
+        found = []
+        for name, inner in messages.items():
+            # `_schema` stands for the whole, unless the caller sent a field with that name.
+            whole = name == "_schema" and inner != ["Unknown field."]
+            inside = place if whole else f"{place}.{name}" if place else str(name)
+            found += _field_errors(inner, inside)
+        return found
+    return [pair for inner in messages for pair in _field_errors(inner, place)]

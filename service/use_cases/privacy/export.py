@@ -1,0 +1,52 @@
+"""Export everything that is kept of a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.adapters.redis.audit.chain import AuditLog
+from service.adapters.redis.readers.readers import ReaderChange, ReaderCustomers, Readers
+from service.use_cases.access.reader_profile import Profile, Profiles
+from service.use_cases.privacy.erasure import Erasure
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderExport:
+    """What is kept under every ID that a reader had. `head` is the end of the audit chain."""
+
+    profile: Profile
+    merged: Sequence[str]
+    history: Sequence[ReaderChange]
+    stripe_objects: Sequence[str]
+    erased_at: float | None
+    audit: Sequence[Mapping[str, Any]]
+    head: str
+
+
+class Export:
+    """Collects what is kept of a reader."""
+
+    def __init__(
+        self, profiles: Profiles, readers: Readers, customers: ReaderCustomers, audit_log: AuditLog, erasure: Erasure
+    ) -> None:
+        self._profiles = profiles
+        self._readers = readers
+        self._customers = customers
+        self._audit_log = audit_log
+        self._erasure = erasure
+
+    def collect(self, reader: str, now: float) -> ReaderExport:
+        """Return everything that is kept of a reader. Raises: `StoreUnavailable`."""
+        person = self._erasure.person(reader)
+        records = {record["seq"]: record for name in person.names for record in self._audit_log.list_for_reader(name)}
+        return ReaderExport(
+            profile=self._profiles.of(reader, None, now),
+            merged=[name for name in person.names if name != reader],
+            history=self._profiles.past.changes(person.reader),
+            stripe_objects=sorted({name for own in person.names for name in self._customers.list_objects(own)}),
+            erased_at=self._readers.erased_at(*person.names),
+            audit=[records[seq] for seq in sorted(records)],
+            head=str(self._audit_log.state().head),
+        )
