@@ -84,11 +84,11 @@ def test_staff_page_shows_the_demo_month(demo: Demo, until: Until) -> None:
         assert token is not None
         overview = desk.post(f"{page}sign-in", data={"key": key, "token": token[1]}, timeout=60).text
         assert "Stripe event failed" in overview
-        assert re.search(r"\d+ of [\d\W]+signed-in readers who saw the box", overview)
+        assert re.search(r"\d+ of [\d\W]+signed-in readers who saw the paywall", overview)
         reader = desk.get(f"{page}reader", params={"id": "r-maya"}, timeout=60).text
-        assert "In grace" in reader
+        assert "Grace period" in reader
         assert "Her card was declined" in reader
-        until(lambda: "Not read from Stripe yet" not in desk.get(f"{page}reader?id=r-jonas", timeout=60).text)
+        until(lambda: "Not confirmed by Stripe yet" not in desk.get(f"{page}reader?id=r-jonas", timeout=60).text)
 
 
 def test_purchase_opens_before_its_webhook_and_ends_after_cancellation(demo: Demo, until: Until) -> None:

@@ -14,7 +14,7 @@ REASONS: Mapping[str, str] = {
     "grant": "Grant",
     "gift": "Gift or gift link",
     "institution": "Institution",
-    "metered": "Free story of the meter",
+    "metered": "Metered (free story)",
     "no_entitlement": "No subscription",
     "meter_used_up": "Free stories used up",
     "sign_in_required": "Sign-in required",

@@ -116,7 +116,7 @@ def test_file_is_validated_imported_and_undone(open_browser: OpenBrowser, lived:
     sheet.write_text("\n".join(["reader,plan,until,reason", "r-bad,none,,x", *rows]))
     ann = open_browser().press("nav a[href$='/imports']").to("#file")
     ann.page.set_input_files("#file", sheet)
-    ann.press("#import .row button").sees("Fix this error")
+    ann.press("#import .row button").sees("Fix these errors")
     shot(ann, "walk-import-mistakes")
     sheet.write_text("\n".join(["reader,plan,until,reason", *rows]))
     ann.page.set_input_files("#file", sheet)

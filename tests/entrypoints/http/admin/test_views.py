@@ -153,7 +153,7 @@ def test_decision_is_found_by_id(staff: MakeStaff, admin_desk: DeskApp) -> None:
     decision = admin_desk.ask("s-1", reader="r-7")["decision_id"]
     answer = ann.get(f"/readers?q={decision}")
     assert answer.headers["Location"].startswith("/admin/decision?id=")
-    assert "Free story of the meter" in plain(ann.get(answer.headers["Location"].removeprefix("/admin")))
+    assert "Metered (free story)" in plain(ann.get(answer.headers["Location"].removeprefix("/admin")))
     assert ann.get("/decision?id=none").status_code == 404
 
 
@@ -344,7 +344,7 @@ def test_each_chart_has_table_and_csv(staff: MakeStaff, admin_desk: DeskApp) -> 
         assert answer.mimetype == "text/csv"
         assert len(answer.text.splitlines()) == 31
     assert "1 checks" in plain(ann.get("/")) or "1 check" in plain(ann.get("/"))
-    assert "Full story: free story of the meter" in ann.get("/plots/checks.csv").text
+    assert "Full story: metered (free story)" in ann.get("/plots/checks.csv").text
     assert ann.get("/plots/none.csv").status_code == 404
 
 
