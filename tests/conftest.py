@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from werkzeug.test import Client
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that tests may import what they share, as `tests.…`
@@ -29,6 +30,14 @@ short_folder, launch, until = stores.short_folder, stores.launch, stores.until
 valkey, redis8, valkey_url, redis8_url = stores.valkey, stores.redis8, stores.valkey_url, stores.redis8_url
 store_url = stores.store_url
 
+
+settings.register_profile(
+    "quick", max_examples=100, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("full", settings.get_profile("quick"), max_examples=1_000)
+settings.register_profile("random", settings.get_profile("full"), max_examples=5_000, derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "quick")
+"""`quick` and `full` try the same examples each time; `random` looks for new ones."""
 
 ONLY_IN_FULL = {
     "test_link_cluster",

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as run
 from hypothesis import strategies as st
 
 from service.settings.policy_file import parse_catalogue
@@ -118,7 +117,6 @@ def test_value_of_wrong_type_is_named_with_its_place(path: Path_) -> None:
         assert place(path) in found, (wrong, found)
 
 
-@run(deadline=None)
 @given(path=st.sampled_from(PATHS), wrong=st.sampled_from(WRONG) | st.text() | st.integers() | st.lists(st.text()))
 def test_single_change_raises_only_settings_error(path: Path_, wrong: object) -> None:
     document = copy.deepcopy(whole())
@@ -136,7 +134,6 @@ VALUES = st.recursive(
 DOCUMENTS = st.dictionaries(KEYS, VALUES, max_size=6)
 
 
-@run(deadline=None)
 @given(DOCUMENTS)
 def test_random_document_raises_only_settings_error(document: dict[str, Any]) -> None:
     found = found_in(written(document))
@@ -144,7 +141,6 @@ def test_random_document_raises_only_settings_error(document: dict[str, Any]) ->
     assert is_printable(found)
 
 
-@run(deadline=None)
 @given(st.text() | st.text("[]{}=\"'#\n.abc1-:"))
 def test_random_text_raises_only_settings_error(text: str) -> None:
     found = found_in(text)

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as run
 from hypothesis import strategies as st
 
 from service.domain.catalogue import DAY, HOUR, GrantPolicy, Rule
@@ -277,7 +276,6 @@ def test_unreadable_policy_file_gives_a_readable_message(tmp_path: Path) -> None
     assert "is a file" in said(file)
 
 
-@run(deadline=None)
 @given(st.binary())
 def test_random_file_raises_only_settings_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     folder = tmp_path_factory.getbasetemp()

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as run
 from hypothesis import strategies as st
 
 from service.settings.policy_file import load_catalogue
@@ -220,7 +219,6 @@ def test_settings_error_has_one_line_per_mistake() -> None:
 VALUES = st.text(st.characters(blacklist_characters="\0")) | st.text("abc:,. {}@/-019").map(lambda text: text[:40])
 
 
-@run(deadline=None)
 @given(st.dictionaries(st.sampled_from([name for name in EVERYTHING if name != "PAYWALL_CONFIG"]), VALUES))
 def test_random_environment_raises_only_settings_error(env: dict[str, str]) -> None:
     try:

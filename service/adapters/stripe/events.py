@@ -145,7 +145,7 @@ def signal(event: Envelope) -> Signal:
     refs = tuple(find(obj))
     if event.type == "customer.deleted":
         obj = {**obj, "deleted": True}  # The event carries the customer as it was.
-    if event.type == "customer.subscription.deleted" and obj.get("status") not in TERMINAL:
+    if event.type == "customer.subscription.deleted" and str(obj.get("status")) not in TERMINAL:
         obj = {**obj, "status": "canceled"}  # What was deleted is over, whatever else an old version says of it.
     news = translate.payment_news(obj) if refs and find is _payment else None
     read = translate.KINDS.get(str(obj.get("object"))) if find not in (_invoice, _payment) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.ownership import NOBODY, ORDER, Owner, is_reader_id, owner_of
@@ -97,7 +97,6 @@ def test_valid_reader_id_is_taken_unchanged(word: str) -> None:
     assert is_reader_id(word)
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_random_text_is_a_reader_id_or_no_owner(word: str) -> None:
     assert owner_of(Claims(reader_id=word)).reader in (word, None)

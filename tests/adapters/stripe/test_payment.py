@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import stripe
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.adapters.stripe.events import signal
@@ -107,14 +107,12 @@ NEWS = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(NEWS, max_size=8).flatmap(lambda news: st.tuples(st.just(news), st.permutations(news * 2))))
 def test_payment_does_not_depend_on_order_or_repeats(told: tuple[list[PaymentNews], list[PaymentNews]]) -> None:
     once, shuffled = told
     assert after(*once) == after(*shuffled)
 
 
-@settings(deadline=None)
 @given(st.lists(NEWS, max_size=6), st.lists(NEWS, max_size=6))
 def test_joined_halves_of_a_payment_equal_the_whole(one: list[PaymentNews], other: list[PaymentNews]) -> None:
     assert joined(after(*one), after(*other)) == after(*one, *other) == joined(after(*other), after(*one))
