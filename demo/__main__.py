@@ -9,7 +9,7 @@ from demo import run
 from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.client.errors import EmbeddedStoreError
 from service.entrypoints.cli import context
-from service.entrypoints.processes.supervisor import CannotServe
+from service.entrypoints.processes.listening import CannotServe
 
 if __name__ == "__main__":
     settings = context.settings()

@@ -17,8 +17,8 @@ from pathlib import Path
 from service.adapters.clock import DEMO_MARK
 from service.adapters.redis.embedded.folder_lock import FolderLock, in_use_message, read_owner
 from service.adapters.redis.embedded.valkey import end_orphan
-from service.entrypoints.processes.shutdown import Ending
-from service.entrypoints.processes.supervisor import CannotServe
+from service.entrypoints.processes.lifecycle import ShutdownSignal
+from service.entrypoints.processes.listening import CannotServe
 
 _PATIENCE = 10.0
 """Seconds that the service of a killed demo has to notice, and a command to finish."""
@@ -48,7 +48,7 @@ def taken(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def alone(ended: Ending) -> Iterator[None]:
+def alone(ended: ShutdownSignal) -> Iterator[None]:
     """The only demo of this user on this machine that is about to listen: of two at once both would find a port free.
 
     Waits for another to be ready, no longer than until `ended`.

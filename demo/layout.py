@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.adapters.clock import DEMO_CLOCK
-from service.entrypoints.processes.supervisor import CannotServe
+from service.entrypoints.processes.listening import CannotServe
 
 HOST = "127.0.0.1"
 NEWSPAPER_PORT, STRIPE_PORT = 8080, 12111

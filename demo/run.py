@@ -20,8 +20,9 @@ from pathlib import Path
 from demo import folder
 from demo.layout import HOST, Layout, laid_out
 from demo.welcome import grant_command, told, welcome
-from service.entrypoints.processes.shutdown import Ending, done, heard
-from service.entrypoints.processes.supervisor import CannotServe, Child, watch
+from service.entrypoints.processes.lifecycle import ShutdownSignal, handle_shutdown_signals, ignore_shutdown_signals
+from service.entrypoints.processes.listening import CannotServe
+from service.entrypoints.processes.supervisor import Child, supervise
 from service.settings.settings import Settings
 
 START_WITHIN = 90.0
@@ -31,7 +32,7 @@ MOST_WORKERS = 2
 
 def run(settings: Settings, env: Mapping[str, str], *, as_json: bool = False) -> int:
     """Runs the demo until SIGTERM or Ctrl-C. Gives the exit status; raises `CannotServe`."""
-    ended = heard()
+    ended = handle_shutdown_signals()
     with folder.taken(settings.data), ExitStack() as parts:
         with folder.alone(ended):
             layout = laid_out(settings.data, settings.port)
@@ -40,12 +41,12 @@ def run(settings: Settings, env: Mapping[str, str], *, as_json: bool = False) ->
             ready = _begun(layout, children, _own(settings, layout, env), ended)
         if ready:
             _say(layout, grant_command(env), as_json)
-            watch(children, ended)
-    done()
+            supervise(children, ended)
+    ignore_shutdown_signals()
     return 0
 
 
-def _begun(layout: Layout, children: list[Child], own: Mapping[str, str], ended: Ending) -> bool:
+def _begun(layout: Layout, children: list[Child], own: Mapping[str, str], ended: ShutdownSignal) -> bool:
     """Whether all parts answer, `False` where the end came first. `CannotServe` for a part that does not start.
 
     The service comes last: it finds a store, and a Stripe, that look back on a month.
@@ -68,18 +69,18 @@ def _say(layout: Layout, command: str, as_json: bool) -> None:
 def _end(children: list[Child]) -> None:
     deadline = time.monotonic() + STOP_WITHIN
     for child in reversed(children):
-        child.ask_to_end()
+        child.terminate()
     for child in reversed(children):
-        child.end(deadline - time.monotonic())
+        child.stop(deadline - time.monotonic())
 
 
-def _remembered(env: Mapping[str, str], layout: Layout, ended: Ending) -> bool:
+def _remembered(env: Mapping[str, str], layout: Layout, ended: ShutdownSignal) -> bool:
     """Whether the store holds a month of invented life, `False` where the end came first. `CannotServe` where that fails."""
     writer = _part("month before", ["demo.past"], env, log=layout.log)
     writer.start()
     while not writer.ended:
         if ended.wait(0.05):
-            writer.end(0)
+            writer.stop(0)
             return False
     if writer.process is None or writer.process.returncode:
         raise CannotServe(f"the month before could not be written; see {layout.log}")
@@ -149,7 +150,7 @@ def _part(name: str, arguments: list[str], env: Mapping[str, str], log: Path | N
     return Child(name, ["demo.part", str(os.getpid()), *arguments], env, log=log, quiet=log is None)
 
 
-def _answering(waiting: list[str], children: list[Child], layout: Layout, ended: Ending) -> bool:
+def _answering(waiting: list[str], children: list[Child], layout: Layout, ended: ShutdownSignal) -> bool:
     """Whether these addresses answer, `False` where the end came first. `CannotServe` for a part that does not start."""
     deadline = time.monotonic() + START_WITHIN
     while waiting and not ended.is_set():

@@ -1,4 +1,4 @@
-"""The call to end, at any moment and as often as it comes."""
+"""Shutdown signals, at any moment and any number of times."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import sys
 import threading
 from pathlib import Path
 
-from service.entrypoints.processes.shutdown import Ending
+from service.entrypoints.processes.lifecycle import ShutdownSignal
 
 ROOT = Path(__file__).parents[2]
 WAITS = """
-from service.entrypoints.processes.shutdown import done, heard
-e = heard()
+from service.entrypoints.processes.lifecycle import handle_shutdown_signals, ignore_shutdown_signals
+e = handle_shutdown_signals()
 print('on', flush=True)
 while not e.wait(0.0001): pass
-done()
+ignore_shutdown_signals()
 """
 
 
 def test_waiting_process_ends_after_repeated_signals() -> None:
-    """A lock that whoever waits holds would be taken by the handler, sooner or later: and then nothing ends it."""
+    """With a lock, the handler would sooner or later wait for the one that the waiting thread holds, for ever."""
     for _ in range(20):
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         with subprocess.Popen([sys.executable, "-c", WAITS], env=env, stdout=subprocess.PIPE) as waiting:
@@ -34,12 +34,12 @@ def test_waiting_process_ends_after_repeated_signals() -> None:
 
 
 def test_stop_request_during_a_signal_handler_is_safe() -> None:
-    ending, done = Ending(), threading.Event()
-    ending.then(done.set)
-    assert not ending.is_set()
-    assert not ending.wait(0.01)
+    shutdown, done = ShutdownSignal(), threading.Event()
+    shutdown.on_set(done.set)
+    assert not shutdown.is_set()
+    assert not shutdown.wait(0.01)
     for _ in range(100_000):  # more than a pipe holds
-        ending.set()
-    assert ending.is_set()
-    assert ending.wait()
+        shutdown.set()
+    assert shutdown.is_set()
+    assert shutdown.wait()
     assert done.wait(60)

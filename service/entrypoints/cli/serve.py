@@ -11,7 +11,8 @@ import click
 from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.client.errors import EmbeddedStoreError
 from service.entrypoints.cli import context as session
-from service.entrypoints.processes import supervisor as serving
+from service.entrypoints.processes import supervisor
+from service.entrypoints.processes.listening import CannotServe
 from service.settings.policy_file import check_config
 
 _CHECKOUT = Path(__file__).parents[3]
@@ -34,8 +35,8 @@ def serve(no_worker: bool, as_json: bool) -> None:
     chosen = session.settings()
     configure_logs()
     try:
-        sys.exit(serving.run(chosen, dict(os.environ), worker=not no_worker))
-    except (serving.CannotServe, EmbeddedStoreError) as error:
+        sys.exit(supervisor.run(chosen, dict(os.environ), worker=not no_worker))
+    except (CannotServe, EmbeddedStoreError) as error:
         session.fail(str(error))
 
 

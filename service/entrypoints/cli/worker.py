@@ -13,8 +13,7 @@ from service.adapters.observability.logs import configure_logs, log
 from service.bootstrap import Service
 from service.domain.errors import StripeFailure
 from service.entrypoints.cli import context as session
-from service.entrypoints.processes.shutdown import heard
-from service.entrypoints.processes.web_server import follow_parent, leave
+from service.entrypoints.processes.lifecycle import exit_now, follow_parent, handle_shutdown_signals
 from service.use_cases.subscriptions.catch_up import CaughtUp
 from service.use_cases.subscriptions.full_sync import Swept
 
@@ -41,13 +40,13 @@ def worker(once: bool, as_json: bool) -> None:
         service.store.link.start()
         service.imports.background.start()
         working = service.worker
-        heard().then(working.stop)
+        handle_shutdown_signals().on_set(working.stop)
         if os.environ.get("PAYWALL_SERVED"):
             follow_parent(signal.SIGTERM)
         log().info("worker_started")
         working.run()
     if os.environ.get("PAYWALL_SERVED"):
-        leave(0)
+        exit_now(0)
 
 
 def _work_once(as_json: bool) -> None:

@@ -1,14 +1,12 @@
-"""`paywall serve`: the store, the web processes and the worker, started and ended together, in the right order.
+"""`paywall serve`: start the store, the web processes and the worker, restart what dies, and end them in the right order.
 
-The store comes first and goes last; the web answers what was asked before it ends; whatever dies is started again.
+The store starts first and ends last; the web answers the requests under way before it ends.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,65 +19,61 @@ from pathlib import Path
 from service.adapters.clock import DEMO_MARK
 from service.adapters.observability.logs import log
 from service.adapters.redis.embedded.embedded_store import EmbeddedStore
-from service.entrypoints.processes.listen_address import address_of
-from service.entrypoints.processes.shutdown import Ending, done, heard
+from service.entrypoints.processes.lifecycle import ShutdownSignal, handle_shutdown_signals, ignore_shutdown_signals
+from service.entrypoints.processes.listening import CannotServe, check_port
 from service.settings.settings import Settings
 
 RESTART_AFTER = 0.5
-LIVES = 10.0
-"""Seconds after which a process counts as having lived."""
 LONGEST_PAUSE = 30.0
-LET_GO = 1.5
-"""Seconds that the processes of a `serve` that was killed may take to let go of its port."""
-_GRACE = 8.0
-
-
-class CannotServe(Exception):
-    """The service cannot start; `str()` is a sentence that says why and names the setting."""
+"""Seconds before a restart: the first, and the longest of those that double."""
+LONG_RUN = 10.0
+"""Seconds after which an end is not counted as a failed start."""
+_END_WITHIN = 8.0
+"""Seconds for the child processes to end."""
 
 
 @dataclass
 class Child:
-    """A process that belongs to the service, started again when it ends by itself."""
+    """A process of the service, started again when it ends by itself."""
 
     name: str
     arguments: list[str]
     env: Mapping[str, str]
     log: Path | None = None
-    """A file for what it prints; its parent's own output where there is none."""
+    """A file for its output; without one it writes to its parent's."""
     quiet: bool = False
     process: subprocess.Popen[bytes] | None = None
-    born: float = 0.0
-    short_lives: int = 0
+    started_at: float = 0.0
+    short_runs: int = 0
 
     def start(self) -> None:
-        """Starts it."""
-        self.born = time.monotonic()
+        """Start it."""
+        self.started_at = time.monotonic()
         with ExitStack() as stack:
             out = stack.enter_context(self.log.open("ab")) if self.log else subprocess.DEVNULL if self.quiet else None
-            self.process = subprocess.Popen(  # noqa: S603  our own modules
+            self.process = subprocess.Popen(  # noqa: S603  modules of this service
                 [sys.executable, "-m", *self.arguments], env=dict(self.env), stdout=out
             )
 
     def pause(self) -> float:
-        """Seconds until it is worth another start: more each time that it ends soon after one."""
-        lived = time.monotonic() - self.born
-        self.short_lives = self.short_lives + 1 if lived < LIVES else 0
-        return min(LONGEST_PAUSE, RESTART_AFTER * 2.0**self.short_lives) - min(lived, RESTART_AFTER)
+        """Return the seconds to wait before a restart, which double each time that it ends soon after a start."""
+        ran = time.monotonic() - self.started_at
+        self.short_runs = self.short_runs + 1 if ran < LONG_RUN else 0
+        return min(LONGEST_PAUSE, RESTART_AFTER * 2.0**self.short_runs) - min(ran, RESTART_AFTER)
 
     @property
     def ended(self) -> bool:
-        """Whether it has ended, by itself or not."""
+        """Whether it was started and has ended."""
         return self.process is not None and self.process.poll() is not None
 
-    def ask_to_end(self) -> None:
-        """Asks it to end."""
+    def terminate(self) -> None:
+        """Ask it to end."""
         if self.process is not None and not self.ended:
             self.process.terminate()
 
-    def end(self, within: float) -> None:
-        """Asks it to end, and makes it after `within` seconds."""
-        self.ask_to_end()
+    def stop(self, within: float) -> None:
+        """Ask it to end, and kill it after `within` seconds."""
+        self.terminate()
         if self.process is None:
             return
         try:
@@ -90,62 +84,13 @@ class Child:
             self.process.wait()
 
 
-@contextmanager
-def store_of(settings: Settings) -> Iterator[str]:
-    """The store's address for the length of a `serve`: `REDIS_URL`'s, or that of the embedded one, started here.
-
-    Nothing is started before the folder is ours and the port free.
-    """
-    store = EmbeddedStore(settings.data)
-    store.owner.acquire(10.0)
-    try:
-        check_port(settings)
-        if settings.redis_url is not None:
-            yield settings.redis_url
-        else:
-            url = store.begin()
-            store.watch()
-            yield url
-    finally:
-        store.stop()
-
-
-def check_port(settings: Settings) -> None:
-    """`CannotServe` where nobody can listen there."""
-    deadline = time.monotonic() + LET_GO
-    while error := _not_bound(settings.host, settings.port):
-        if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
-            where = f"{settings.host}:{settings.port}"
-            raise CannotServe(f"PAYWALL_HOST, PAYWALL_PORT: cannot listen on {where}: {error.strerror}")
-        time.sleep(0.05)
-
-
-def _not_bound(host: str, port: int) -> OSError | None:
-    try:
-        address = address_of(host)
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind((address, port))
-    except OSError as error:
-        return error
-    return None
-
-
-def check_folder(settings: Settings) -> None:
-    """`CannotServe` where a demo's folder would be served: the next demo clears it."""
-    if settings.demo_clock is None and (settings.data / DEMO_MARK).exists():
-        left = f"PAYWALL_DATA: {settings.data} is a `paywall demo`'s, and the next demo clears it"
-        raise CannotServe(f"{left}: remove it, or name another folder")
-
-
 def run(settings: Settings, env: Mapping[str, str], *, worker: bool) -> int:
-    """Serves until SIGTERM or SIGINT. Gives the exit status."""
-    ended = heard()
-    check_folder(settings)
+    """Serve until SIGTERM or SIGINT. Return the exit status. Raises: `CannotServe`, `EmbeddedStoreError`."""
+    shutdown = handle_shutdown_signals()
+    _refuse_folder_of_demo(settings)
     if settings.demo_clock is not None:
         log().warning("clock_can_be_moved", by="PAYWALL_DEMO_CLOCK")
-    with store_of(settings) as url:
+    with _store(settings) as url:
         metrics = tempfile.mkdtemp(prefix="paywall-metrics-")
         inner = {**env, "REDIS_URL": url, "PROMETHEUS_MULTIPROC_DIR": metrics, "PAYWALL_SERVED": str(os.getpid())}
         children = [Child("web", ["service.entrypoints.processes.web_server"], inner)]
@@ -154,23 +99,49 @@ def run(settings: Settings, env: Mapping[str, str], *, worker: bool) -> int:
         try:
             for child in children:
                 child.start()
-            watch(children, ended)
+            supervise(children, shutdown)
         finally:
-            deadline = time.monotonic() + _GRACE
+            deadline = time.monotonic() + _END_WITHIN
             for child in children:
-                child.end(deadline - time.monotonic())
+                child.stop(deadline - time.monotonic())
             shutil.rmtree(metrics, ignore_errors=True)
-    done()
+    ignore_shutdown_signals()
     return 0
 
 
-def watch(children: list[Child], ended: Ending) -> None:
-    """Starts again what ends by itself, until the end is called for."""
-    while not ended.wait(0.2):
+def supervise(children: list[Child], shutdown: ShutdownSignal) -> None:
+    """Restart children that end by themselves, until the shutdown."""
+    while not shutdown.wait(0.2):
         for child in children:
             if child.process is None or not child.ended:
                 continue
             log().error("process_ended", process=child.name, status=child.process.returncode)
-            if ended.wait(child.pause()):
+            if shutdown.wait(child.pause()):
                 return
             child.start()
+
+
+def _refuse_folder_of_demo(settings: Settings) -> None:
+    if settings.demo_clock is None and (settings.data / DEMO_MARK).exists():
+        found = f"PAYWALL_DATA: {settings.data} is the folder of a `paywall demo`, and the next demo clears it"
+        raise CannotServe(f"{found}: remove it, or name another folder")
+
+
+@contextmanager
+def _store(settings: Settings) -> Iterator[str]:
+    """Yield the store's address for the run: `REDIS_URL`, or that of the embedded store, which starts here.
+
+    Nothing starts before this process owns the folder and the port is free.
+    """
+    store = EmbeddedStore(settings.data)
+    store.owner.acquire(10.0)
+    try:
+        check_port(settings.host, settings.port)
+        if settings.redis_url is not None:
+            yield settings.redis_url
+        else:
+            url = store.begin()
+            store.watch()
+            yield url
+    finally:
+        store.stop()

@@ -1,22 +1,19 @@
-"""The web processes: granian with one process a core, each with a service of its own around the same store.
+"""The web processes: granian with one process a core, each with its own `Service` around the same store.
 
-The supervisor, which also starts the store and the worker, runs it as `python -m service.entrypoints.processes.web_server`.
+The supervisor runs it as `python -m service.entrypoints.processes.web_server`.
 """
 
 from __future__ import annotations
 
-import ctypes
 import gc
-import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from multiprocessing.util import Finalize
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
@@ -26,34 +23,43 @@ from prometheus_client import multiprocess as metrics_of_processes
 from service.adapters.observability.logs import configure_logs, log
 from service.bootstrap import build
 from service.entrypoints.http.wsgi import wsgi
-from service.entrypoints.processes.listen_address import address_of
+from service.entrypoints.processes.lifecycle import SHUTDOWN_SIGNALS, exit_now, follow_parent
+from service.entrypoints.processes.listening import numeric_address
 from service.settings.settings import load_settings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 THREADS = 16
-"""Threads a process: requests that wait for the store or for Stripe side by side."""
+"""Threads a process, for requests that wait for the store or for Stripe at the same time."""
 
 STOP_WITHIN = 7
-"""Seconds for requests under way to finish; the contract ends everything within ten."""
+"""Seconds for requests under way to finish; by the contract, everything ends within ten."""
 
-TAKEN_WITHIN = 0.25
-"""Seconds between the call to end and the last connection that is taken: what was asked before it may still wait to be."""
+ACCEPT_FOR = 0.25
+"""Seconds after the signal in which connections are still accepted: earlier requests may wait to be."""
 
-_PR_SET_PDEATHSIG = 1
-_ENDINGS = {signal.SIGINT, signal.SIGTERM}
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "PROMETHEUS_MULTIPROC_DIR", "TMPDIR")
+_PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "PROMETHEUS_MULTIPROC_DIR",
+    "TMPDIR",
+)
 
 
 def load() -> WSGIApplication:
-    """One process's app, made after the fork; closed when the process ends."""
-    _hear_the_parent()
+    """Build the app of one process, after the fork; it closes when the process ends."""
+    _handle_parents_signal()
     follow_parent(signal.SIGKILL)
     configure_logs()
     settings = load_settings(os.environ)
-    # The server copies the environment into every request; nothing secret should travel there, nor anything needless.
-    for name in set(os.environ) - set(_KEPT):
+    # The server copies the environment into every request, which should contain no secret and nothing needless.
+    for name in set(os.environ) - set(_PASSED_ON):
         del os.environ[name]
     if settings.redis_url is None:
         raise RuntimeError("the web process was started without a store; use `paywall serve`")
@@ -69,31 +75,13 @@ def load() -> WSGIApplication:
 
     Finalize(None, end, exitpriority=10)
     app = wsgi(service)
-    # What is here now stays: looked through again by every full collection, it would hold up requests for tens of milliseconds.
+    # What exists now stays: if every full collection examined it again, requests would wait for tens of milliseconds.
     gc.freeze()
     return app
 
 
-def follow_parent(sign: signal.Signals) -> None:
-    """Sends this process a signal when the one that started it is gone, however it went; at once where the kernel can.
-
-    To be called by the main thread. A web process is best killed: if it answered on, it would hold the port of the next.
-    """
-    started_by = multiprocessing.parent_process()
-    parent = started_by.pid if started_by else int(os.environ.get("PAYWALL_SERVED") or os.getppid())
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, sign)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os.kill(os.getpid(), sign)
-
-    threading.Thread(target=watch, name="parent", daemon=True).start()
-
-
 def web_server(host: str, port: int, workers: int) -> MPServer:
-    """The server as the service runs it; the benchmark's baselines run under the same."""
+    """Return the server as the service runs it; the benchmark runs its baselines with the same one."""
     return MPServer(
         "service.entrypoints.processes.web_server:load",
         address=host,
@@ -110,57 +98,50 @@ def web_server(host: str, port: int, workers: int) -> MPServer:
 
 
 def main() -> int:
-    """Serves until SIGTERM or SIGINT; requests under way are answered first."""
+    """Serve until SIGTERM or SIGINT. Requests under way are answered first."""
     configure_logs()
     settings = load_settings(os.environ)
-    server = web_server(address_of(settings.host), settings.port, settings.workers)
+    server = web_server(numeric_address(settings.host), settings.port, settings.workers)
     server.on_startup(partial(follow_parent, signal.SIGKILL))
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)  # the processes that it starts inherit this
-    hear(_ENDINGS, server.signal_handler_interrupt)
+    signal.pthread_sigmask(signal.SIG_BLOCK, SHUTDOWN_SIGNALS)  # the processes that it starts inherit this
+    call_once_on(SHUTDOWN_SIGNALS, server.signal_handler_interrupt)
     log().info("listening", host=settings.host, port=settings.port, workers=settings.workers)
     server.serve(target_loader=_loader, wrap_loader=False)
     return 0
 
 
-def hear(signals: set[signal.Signals], told: Callable[[], object]) -> None:
-    """Calls `told` at the first of these signals, which all threads have to block, and never again.
+def call_once_on(signals: Iterable[signal.Signals], act: Callable[[], object]) -> None:
+    """Call `act` at the first of these signals, which all threads must block, and never again.
 
-    A call to end often comes twice, to the whole group and from the parent. Of two at once, granian's process that leads
-    can miss both, and one that serves does not end after the second.
+    A shutdown signal often comes twice, to the whole group and from the parent. Granian's main process can miss two at
+    once, and its serving processes do not end after a second one.
     """
 
     def wait() -> None:
         signal.sigwait(signals)
-        told()
+        act()
 
-    threading.Thread(target=wait, name="endings", daemon=True).start()
+    threading.Thread(target=wait, name="signals", daemon=True).start()
 
 
-def _hear_the_parent() -> None:
-    """SIGINT is the parent's to pass on, as SIGTERM. Before granian's own handler is there nothing has been served."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
+def _handle_parents_signal() -> None:
+    """End on SIGTERM, which the parent sends for a SIGINT too. Before granian installs its handler, exit at once."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SHUTDOWN_SIGNALS)
     inherited = signal.getsignal(signal.SIGTERM)
 
     def end() -> None:
         handler = signal.getsignal(signal.SIGTERM)
         if not callable(handler) or handler == inherited:
             os._exit(0)
-        time.sleep(TAKEN_WITHIN)
+        time.sleep(ACCEPT_FOR)
         handler(signal.SIGTERM, None)
 
-    hear({signal.SIGTERM}, end)
+    call_once_on({signal.SIGTERM}, end)
 
 
 def _loader(*_: object) -> WSGIApplication:
     return load()
 
 
-def leave(status: int) -> NoReturn:
-    """Ends this process, whose work is done, without taking its modules apart: on a busy machine that takes seconds."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
-
-
 if __name__ == "__main__":
-    leave(main())
+    exit_now(main())
