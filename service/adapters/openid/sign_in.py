@@ -38,9 +38,9 @@ class SignInAttempt:
 class SignIn:
     """Sign-in by one provider. `clock` returns Unix time, because tokens carry dates."""
 
-    def __init__(self, settings: OpenIdSettings, clock: Callable[[], float], provider: Provider | None = None) -> None:
+    def __init__(self, settings: OpenIdSettings, clock: Callable[[], float], provider: Provider) -> None:
         self.settings = settings
-        self._provider = provider or Provider(settings)
+        self._provider = provider
         self.clock = clock
 
     def begin(self, then: str | None) -> tuple[str, SignInAttempt]:

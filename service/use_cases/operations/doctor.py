@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from service.adapters.openid.errors import SignInFailed
+from service.adapters.openid.provider import Provider
 from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.openid.sign_in import SignIn
 from service.adapters.redis.client.store import Store
@@ -143,7 +144,7 @@ def openid_findings(openid: OpenIdSettings | None, clock: Callable[[], float]) -
     if openid is None:
         return
     try:
-        SignIn(openid, clock).check_provider()
+        SignIn(openid, clock, Provider(openid)).check_provider()
     except SignInFailed as error:
         cause = (
             f"its issuer differs from PAYWALL_OIDC_ISSUER ({openid.issuer}); a trailing slash counts"

@@ -9,7 +9,6 @@ mark       [created, type, facts, previous, terminal]
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, cast
 
 import msgspec
@@ -113,15 +112,6 @@ def pack_row(values: list[Any]) -> bytes:
 
 def unpack_row(text: bytes) -> list[Any]:
     return _read(text)
-
-
-def pack_map(values: Mapping[str, Any]) -> bytes:
-    """A map behind the schema's number."""
-    return _encoder.encode([SCHEMA, values])
-
-
-def unpack_map(text: bytes | None) -> dict[str, Any]:
-    return cast("dict[str, Any]", _read(text)[0]) if text else {}
 
 
 def _read(text: bytes) -> list[Any]:

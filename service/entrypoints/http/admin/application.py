@@ -13,6 +13,7 @@ from flask import Flask, Response, current_app, g, redirect, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
+from service.adapters.openid.provider import Provider
 from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.openid.sign_in import SignIn
 from service.adapters.redis.staff.ended_sessions import EndedSessions
@@ -96,7 +97,7 @@ def mount(
         openid.fingerprint if openid is not None else None,
     )
     submissions = IdempotencyStore(service.store, lambda: service.secrets.sealer("idempotency"), AT_WORK)
-    provider = SignIn(openid, time.time) if openid is not None else None
+    provider = SignIn(openid, time.time, Provider(openid)) if openid is not None else None
     pages = _build(PageContext(service, sessions, submissions, on_keys_changed), keyring, log, provider)
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/admin": pages})  # type: ignore[method-assign]  # Flask's own way
     return pages
