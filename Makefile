@@ -45,7 +45,7 @@ test: .venv/testing ## Run the tests (what takes long is in check)
 
 check: .venv/developing lint types ## Lint, types and all the tests: what CI runs
 	HYPOTHESIS_PROFILE=full $(PYTEST) -m "not browser and not load" --cov --cov-report=term:skip-covered --cov-report=json:test-output/coverage.json
-	$(BIN)/python tests/rules_coverage.py test-output/coverage.json
+	$(BIN)/python tests/domain_coverage.py test-output/coverage.json
 	@# A process each: Playwright's synchronous browsers do not share one.
 	for file in $$(grep -rl 'mark.browser' tests --include='test_*.py'); do $(BIN)/python -m pytest -m browser $$file || [ $$? = 5 ] || exit 1; done
 

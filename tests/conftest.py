@@ -9,26 +9,23 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from werkzeug.test import Client
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that tests may import what they share, as `tests.…`
 
-from service.bootstrap import Service
-from service.entrypoints.http.wsgi import wsgi
-from service.settings.settings import load_settings
-from tests.adapters.redis import conftest as stores
-from tests.serving import POLICY, Paywall, Raw, Serve, environment, serving
-from tests.within import Clock, DeskApp, MakeDesk, service_over
 
-short_folder, launch, until = stores.short_folder, stores.launch, stores.until
-valkey, redis8, valkey_url, redis8_url = stores.valkey, stores.redis8, stores.valkey_url, stores.redis8_url
-store_url = stores.store_url
+pytest_plugins = [
+    "tests.store_servers",
+    "tests.running_service",
+    "tests.in_process_app",
+    "tests.admin_app",
+    "tests.stripe_fixtures",
+]
 
 
 settings.register_profile(
@@ -42,26 +39,26 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "quick")
 ONLY_IN_FULL = {
     "test_link_cluster",
     "test_link_sentinel",
-    "test_life_stories",
+    "test_recorded_lifecycles",
     "test_against_openapi",
     "test_control",
     "test_pages_in_a_browser",
     "test_api",
-    "test_billing_life",
+    "test_billing",
     "test_checkout_and_portal",
     "test_webhooks_and_events",
     "test_newspaper_outage",
     "test_newspaper_site",
-    "test_walks_by_openid",
-    "test_passes_served",
-    "test_belonging_commands",
-    "test_refusals_of_openid",
-    "test_stripe_errors",
+    "test_sign_in_end_to_end",
+    "test_story_passes",
+    "test_readers_and_seats",
+    "test_rejected_sign_ins",
+    "test_gateway_errors",
     "test_newspaper_pages",
-    "test_newspaper_wall",
-    "test_newspaper_desk",
-    "test_stripe_lists",
-    "test_embedded",
+    "test_newspaper_paywall",
+    "test_newspaper_checkout",
+    "test_list_requests",
+    "test_embedded_store",
 }
 """Files of tests that start many servers, or try the demo's own parts rather than the service."""
 
@@ -73,85 +70,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.full)
 
 
-@pytest.fixture(scope="session")
-def policy() -> str:
-    """The paywall.toml that services are started with where a test says nothing else."""
-    return POLICY
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Start services of this test's own: `serve(policy, REDIS_URL=…)`; ended with it."""
-    running: list[Paywall] = []
-    yield serving(tmp_path, running)
-    for one in running:
-        one.close()
-
-
-@pytest.fixture(scope="session")
-def paywall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paywall]:
-    """One service for all tests that do not mind each other: each uses readers, visitors and stories of its own."""
-    running: list[Paywall] = []
-    yield serving(tmp_path_factory.mktemp("paywall"), running)()
-    for one in running:
-        one.close()
-        assert "Traceback" not in one.log
-        assert '"level":"error"' not in one.log
-
-
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
     """A name that no other test uses, for readers, visitors and stories."""
     return f"{request.node.name[:40].strip('[]-')}-{os.urandom(4).hex()}".replace("[", "-").replace("]", "")
-
-
-@pytest.fixture
-def make_desk(tmp_path: Path) -> Iterator[MakeDesk]:
-    """Apps of a test's own: `make_desk(store_url, policy=…)`."""
-    made: list[Service] = []
-
-    def make(
-        url: str, policy: str = POLICY, *, clock: Clock | None = None, patience: float = 5.0, **env: str
-    ) -> DeskApp:
-        folder = tmp_path / f"desk{len(made)}"
-        folder.mkdir()
-        settings = load_settings(environment(folder, policy, {"REDIS_URL": url, **env}))
-        clock = clock or Clock()
-        service = service_over(settings, url, clock, patience)
-        service.start()
-        made.append(service)
-        assert service.store.link.wait(60)
-        return DeskApp(service, Client(wsgi(service)), clock)
-
-    yield make
-    for service in made:
-        service.close()
-
-
-@pytest.fixture
-def desk_app(make_desk: MakeDesk, store_url: str) -> DeskApp:
-    """The app over an empty store, on Valkey and on Redis 8 alike."""
-    return make_desk(store_url)
-
-
-@pytest.fixture
-def desk(make_desk: MakeDesk, valkey_url: str) -> DeskApp:
-    """The app over an empty Valkey, where the store makes no difference to what is tested."""
-    return make_desk(valkey_url)
-
-
-@pytest.fixture
-def raw(paywall: Paywall) -> Iterator[Callable[[], Raw]]:
-    """Open raw connections to the shared service."""
-    opened: list[Raw] = []
-
-    def connect() -> Raw:
-        opened.append(Raw(paywall.port))
-        return opened[-1]
-
-    yield connect
-    for one in opened:
-        one.close()
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 from demo import month
 from demo.newspaper.stories import read_stories
-from tests.serving import POLICY
-from tests.within import DeskApp, MakeDesk
+from tests.in_process_app import DeskApp, MakeDesk
+from tests.running_service import POLICY
 
 HOURS = ("2082-11-25T05:00:01Z", "2082-11-25T09:30:00Z", "2082-11-26T04:59:59Z")
 """The beginning, the morning and the end of one day of the newspaper's."""

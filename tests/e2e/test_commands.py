@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from service.entrypoints.cli import main
 
 if TYPE_CHECKING:
-    from tests.serving import Paywall, Serve
+    from tests.running_service import Paywall, Serve
 
 Done = subprocess.CompletedProcess
 Typed = Callable[..., "Done[str]"]

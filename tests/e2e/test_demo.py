@@ -16,10 +16,10 @@ import requests
 
 from demo.layout import laid_out
 from demo.welcome import grant_command
-from tests.demonstration import DAY, MONTH, begun, running
+from tests.running_demo import DAY, MONTH, begun, running
 
 if TYPE_CHECKING:
-    from tests.demonstration import Demo, Visit
+    from tests.running_demo import Demo, Visit
 
 Until = Callable[..., float]
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.demonstration import running
+from tests.running_demo import running
 
 if TYPE_CHECKING:
-    from tests.demonstration import Demo
+    from tests.running_demo import Demo
 
 SHOTS = Path(__file__).parents[2] / "test-output" / "screenshots"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -15,8 +15,8 @@ import requests
 from service.bootstrap import STORE_TIMEOUT
 
 if TYPE_CHECKING:
-    from tests.serving import Paywall, Serve
-    from tests.within import DeskApp, MakeDesk
+    from tests.in_process_app import DeskApp, MakeDesk
+    from tests.running_service import Paywall, Serve
 
 Until = Callable[..., float]
 ALL = ["notebook", "no_ads", "no_autoplay", "newsmaker_events"]

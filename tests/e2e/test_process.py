@@ -18,7 +18,7 @@ import pytest
 import requests
 
 if TYPE_CHECKING:
-    from tests.serving import Paywall, Serve
+    from tests.running_service import Paywall, Serve
 
 Until = Callable[..., float]
 

@@ -13,12 +13,12 @@ import pytest
 import requests
 from werkzeug.test import Client, TestResponse
 
-from tests.adapters.openid.forger import CLIENT, SECRET, Forger
-from tests.adapters.redis.conftest import free_port, wait_until
+from tests.adapters.openid.fake_provider import CLIENT, SECRET, Forger
 from tests.entrypoints.http.admin import conftest as pages
 from tests.entrypoints.http.admin.conftest import Staff
-from tests.serving import Paywall, Serve
-from tests.within import DeskApp, MakeDesk
+from tests.in_process_app import DeskApp, MakeDesk
+from tests.running_service import Paywall, Serve
+from tests.store_servers import free_port, wait_until
 
 browser = pages.browser
 PASSWORD = "correct horse battery"

@@ -19,8 +19,8 @@ from service.adapters.openid.provider import (
 )
 from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.openid.sign_in import ATTEMPT_SECONDS, SignIn, SignInAttempt
-from tests.adapters.openid.forger import CLIENT, SECRET, Forger
-from tests.within import Clock
+from tests.adapters.openid.fake_provider import CLIENT, SECRET, Forger
+from tests.in_process_app import Clock
 
 SETTINGS = OpenIdSettings(
     issuer="https://login.example.news",

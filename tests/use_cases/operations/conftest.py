@@ -11,12 +11,9 @@ import pytest
 from service.adapters.crypto import Sealer
 from service.adapters.redis.service_state.snapshot import Snapshot
 from service.use_cases.operations import backup
-from tests.entrypoints.governance import conftest as governance
-from tests.entrypoints.governance.conftest import ADMINS, SECRETS, House
-from tests.serving import POLICY
-from tests.within import MakeDesk
-
-make_house, house, strict = governance.make_house, governance.house, governance.strict
+from tests.admin_app import ADMINS, SECRETS, House
+from tests.in_process_app import MakeDesk
+from tests.running_service import POLICY
 
 SEALER = Sealer([SECRETS], "backup")
 OTHER = {"valkey": "redis8", "redis8": "valkey"}

@@ -17,7 +17,7 @@ from service.adapters.redis.grants.grants import GrantRequest
 from service.adapters.redis.service_state.snapshot import Snapshot
 from service.use_cases.operations import backup
 from service.use_cases.operations.backup import BadBackup
-from tests.entrypoints.governance.conftest import House
+from tests.admin_app import House
 from tests.use_cases.operations.conftest import SEALER, backed_up, pages, restored, snapshot_of
 from tests.use_cases.subscriptions.conftest import NOW, Maker, Stage
 

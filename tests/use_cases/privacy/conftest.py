@@ -8,11 +8,8 @@ from typing import Any
 import pytest
 
 from service.adapters.redis.client.link import Link
-from tests.entrypoints.governance import conftest as governance
-from tests.entrypoints.governance.conftest import House
+from tests.admin_app import House
 from tests.use_cases.subscriptions.conftest import NOW, Maker, Stage
-
-make_house, house, strict = governance.make_house, governance.house, governance.strict
 
 READS = {"string": ("GET",), "list": ("LRANGE", 0, -1), "set": ("SMEMBERS",), "hash": ("HGETALL",)}
 

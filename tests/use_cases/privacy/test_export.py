@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.entrypoints.governance.conftest import House
+from tests.admin_app import House
 from tests.use_cases.subscriptions.conftest import NOW, Maker
 
 

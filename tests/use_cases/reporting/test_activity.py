@@ -16,8 +16,8 @@ from service.domain.sources import Item, Subscription
 from service.use_cases.access.check import Question
 
 if TYPE_CHECKING:
-    from tests.adapters.redis.conftest import Launch
-    from tests.within import DeskApp, MakeDesk
+    from tests.in_process_app import DeskApp, MakeDesk
+    from tests.store_servers import Launch
 
 NOON = "2082-11-24T12:00:00Z"
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from service.domain.meter import Window
-from tests.serving import ADMIN_KEY, POLICY
+from tests.running_service import ADMIN_KEY, POLICY
 
 if TYPE_CHECKING:
-    from tests.serving import Serve
-    from tests.within import DeskApp, MakeDesk
+    from tests.in_process_app import DeskApp, MakeDesk
+    from tests.running_service import Serve
 
 AtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
 GENEROUS = POLICY.replace("[plans.vip]\n", "[plans.vip]\ngifts_per_month = 2\n")

@@ -33,10 +33,7 @@ from service.settings.policy_file import read_folder
 from service.use_cases.subscriptions.administration import Admin
 from service.use_cases.subscriptions.processor import Engine
 from service.use_cases.subscriptions.scheduled_jobs import Chores
-from tests.adapters.redis import conftest as stores
 from tests.stepped_link import PATIENT, Killed, Step, SteppedLink, go_on
-
-connect = stores.connect
 
 POLICY = """
 [site]

@@ -14,10 +14,7 @@ from service.use_cases.subscriptions.catch_up import CatchUp
 from service.use_cases.subscriptions.full_sync import Sweep
 from service.use_cases.subscriptions.scheduled_jobs import Chores
 from stripe_lookalike import RunningLookalike
-from tests.adapters.stripe import conftest as billing
 from tests.use_cases.subscriptions.test_lifecycles import paid_times
-
-lookalike, control = billing.lookalike, billing.control
 
 NOW = 2_000_000_000
 

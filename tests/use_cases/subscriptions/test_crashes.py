@@ -14,7 +14,7 @@ from service.adapters.redis.client.link import Link
 from service.adapters.stripe.webhook import envelope
 from service.domain.errors import StoreUnavailable
 from service.use_cases.subscriptions.scheduled_jobs import Chores
-from tests.adapters.redis.test_link_cluster import build
+from tests.adapters.redis.client.test_link_cluster import build
 from tests.stepped_link import PATIENT, Failure, Killed, SteppedLink
 from tests.use_cases.subscriptions import conftest as playing
 

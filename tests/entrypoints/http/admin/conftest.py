@@ -19,8 +19,8 @@ from demo import past
 from service.bootstrap import build
 from service.settings.settings import load_settings
 from stripe_lookalike import serve_lookalike
-from tests.serving import ADMIN_KEY, POLICY, Paywall, Serve
-from tests.within import Clock, DeskApp, MakeDesk
+from tests.in_process_app import Clock, DeskApp, MakeDesk
+from tests.running_service import ADMIN_KEY, POLICY, Paywall, Serve
 
 SHOTS = Path(__file__).parents[4] / "test-output" / "screenshots"
 ADMINS = f"ann:{ADMIN_KEY},ben:key-of-ben"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext
 
-from tests.adapters.redis.conftest import wait_until
 from tests.entrypoints.http.admin.conftest import SHOTS
 from tests.entrypoints.http.admin.keyboard_user import KeyboardUser, accessibility_errors
-from tests.serving import ADMIN_KEY, Paywall, in_days
+from tests.running_service import ADMIN_KEY, Paywall, in_days
+from tests.store_servers import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.full]
 

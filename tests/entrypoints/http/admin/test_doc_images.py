@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.entrypoints.http.admin.conftest import SHOTS
 from tests.entrypoints.http.admin.keyboard_user import KeyboardUser
-from tests.serving import ADMIN_KEY, Paywall
+from tests.running_service import ADMIN_KEY, Paywall
 
 DOCS = Path(__file__).parents[4] / "docs"
 PAGES = ("support-desk.md", "audience-team.md")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from tests.entrypoints.http.admin.conftest import MakeStaff, granted, plain
-from tests.serving import ADMIN_KEY, in_days
-from tests.within import DeskApp
+from tests.in_process_app import DeskApp
+from tests.running_service import ADMIN_KEY, in_days
 
 
 def test_forms_of_one_page_sent_together_both_take_effect(staff: MakeStaff, admin_desk: DeskApp) -> None:

@@ -12,7 +12,7 @@ from werkzeug.test import Client
 
 from service.domain.roles import RANKS
 from tests.entrypoints.http.admin.conftest import MakeStaff, Staff, granted
-from tests.within import DeskApp
+from tests.in_process_app import DeskApp
 
 RequiredRole = Literal["everyone", "viewer", "granter", "owner"]
 

@@ -17,10 +17,10 @@ from service.domain.sources import Subscription
 from service.entrypoints.http.admin import charts
 from service.use_cases.reporting.statistics import Delay, Figures, Point
 from service.use_cases.subscriptions.catch_up import CaughtUp
-from tests.adapters.redis.conftest import wait_until
 from tests.entrypoints.http.admin.conftest import MakeStaff, granted, plain
-from tests.serving import ADMIN_KEY, in_days
-from tests.within import DeskApp
+from tests.in_process_app import DeskApp
+from tests.running_service import ADMIN_KEY, in_days
+from tests.store_servers import wait_until
 
 SUBSCRIPTION: dict[str, Any] = {
     "object": "subscription",

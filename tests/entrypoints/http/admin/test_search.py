@@ -9,7 +9,7 @@ import pytest
 
 from service.adapters.stripe.webhook import Envelope
 from tests.entrypoints.http.admin.conftest import MakeStaff, plain
-from tests.within import DeskApp
+from tests.in_process_app import DeskApp
 
 
 def bought(desk: DeskApp, name: str, customer: str | None) -> None:

@@ -10,10 +10,10 @@ from werkzeug.test import Client
 from service.adapters.redis.staff.ended_sessions import EndedSessions
 from service.entrypoints.http.admin.sessions import IDLE_LIMIT, TOTAL_LIMIT, Session, Sessions
 from service.entrypoints.http.guards import Principal
-from tests.adapters.redis.conftest import wait_until
 from tests.entrypoints.http.admin.conftest import ADMINS, POLICY_WITH_APPROVALS, MakeStaff, Staff, plain
-from tests.serving import ADMIN_KEY, SITE_KEY
-from tests.within import Clock, DeskApp, MakeDesk
+from tests.in_process_app import Clock, DeskApp, MakeDesk
+from tests.running_service import ADMIN_KEY, SITE_KEY
+from tests.store_servers import wait_until
 
 
 def sessions(desk: DeskApp, clock: Clock, known: dict[bytes, Principal] | None = None) -> Sessions:

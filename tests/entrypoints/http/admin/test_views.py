@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from tests.adapters.redis.conftest import wait_until
 from tests.entrypoints.http.admin.conftest import MakeStaff, Staff, granted, plain
-from tests.serving import POLICY, SITE_KEY, in_days
-from tests.within import Clock, DeskApp, MakeDesk
+from tests.in_process_app import Clock, DeskApp, MakeDesk
+from tests.running_service import POLICY, SITE_KEY, in_days
+from tests.store_servers import wait_until
 
 GRANT: dict[str, Any] = {"what": "plan:vip", "ends": "30", "reason": "press card"}
 

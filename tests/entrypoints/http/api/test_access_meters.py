@@ -11,8 +11,8 @@ import requests
 from service.domain.catalogue import DAY
 
 if TYPE_CHECKING:
-    from tests.serving import Serve
-    from tests.within import DeskApp, MakeDesk
+    from tests.in_process_app import DeskApp, MakeDesk
+    from tests.running_service import Serve
 
 AtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
 

@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 from service.domain.catalogue import DAY
 
 if TYPE_CHECKING:
-    from tests.within import DeskApp, MakeDesk
+    from tests.in_process_app import DeskApp, MakeDesk
 
 AtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
 GOOD = {"plan": "vip", "reason": "press card", "until": "2083-01-01T00:00:00Z"}

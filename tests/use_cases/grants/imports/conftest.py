@@ -25,14 +25,11 @@ from service.use_cases.grants.imports.pacing import HASTE
 from service.use_cases.grants.imports.plan import Planner
 from service.use_cases.grants.imports.roll_forward import Background, Roller
 from service.use_cases.grants.imports.staging import Staging
-from tests.adapters.redis.conftest import wait_until
-from tests.entrypoints.governance import conftest as governance
-from tests.entrypoints.governance.conftest import House
-from tests.serving import POLICY, environment
+from tests.admin_app import House
+from tests.in_process_app import Clock, service_over
+from tests.running_service import POLICY, environment
 from tests.stepped_link import Step, SteppedLink, go_on
-from tests.within import Clock, service_over
-
-make_house, house, strict = governance.make_house, governance.house, governance.strict
+from tests.store_servers import wait_until
 
 HEADER = "reader,plan,until,reason\n"
 ANN, BEN = Actor("ann", "127.0.0.1"), Actor("ben", "127.0.0.1")

@@ -1,0 +1,76 @@
+"""What these tests share: an app over a real store in which three admins of the environment may act, and keys of each role."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from tests.in_process_app import DeskApp, MakeDesk
+from tests.running_service import ADMIN_KEY, POLICY, SITE_KEY
+
+ADMINS = f"ann:key-of-ann,ann:{ADMIN_KEY},ben:key-of-ben,cyd:key-of-cyd"
+CONFIRM = POLICY + '\n[grants]\nconfirm_above = { readers = 100, length = "90d" }\n'
+SECRETS = "secret-of-the-tests-0123456789abcdef"
+
+
+@dataclass
+class House:
+    """An app and its admins, by name; `ann`, `ben` and `cyd` are owners."""
+
+    app: DeskApp
+
+    def call(self, who: str, method: str, path: str, body: Any = None, **more: Any) -> TestResponse:
+        key = SITE_KEY if who == "site" else f"key-of-{who}" if who in ("ann", "ben", "cyd") else who
+        headers = {"Authorization": f"Bearer {key}", **more.pop("headers", {})}
+        if body is not None:
+            more |= {"data": json.dumps(body), "content_type": "application/json"}
+        more["environ_overrides"] = {"REMOTE_ADDR": "127.0.0.1", **more.get("environ_overrides", {})}
+        return self.app.client.open(path, method=method, headers=headers, **more)
+
+    def done(
+        self, who: str, method: str, path: str, body: Any = None, status: int = 200, **more: Any
+    ) -> dict[str, Any]:
+        answer = self.call(who, method, path, body, **more)
+        assert answer.status_code == status, answer.text
+        found: dict[str, Any] = answer.get_json()
+        return found
+
+    def grant(self, reader: str, who: str = "ann", status: int = 201, **more: Any) -> dict[str, Any]:
+        body = {"plan": "vip", "reason": "press card", "until": None, **more}
+        return self.done(who, "POST", f"/v1/readers/{reader}/grants", body, status)
+
+    def make_key(self, name: str, role: str) -> str:
+        return str(self.done("ann", "POST", "/v1/keys", {"name": name, "role": role}, 201)["key"])
+
+    def audit(self, **query: Any) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.done("ann", "GET", "/v1/audit", query_string=query)["items"]
+        return found
+
+
+MakeHouse = Callable[..., House]
+
+
+@pytest.fixture
+def make_house(make_desk: MakeDesk, store_url: str) -> MakeHouse:
+    """Houses over the same store, on Valkey and on Redis 8 alike: `make_house(policy, PAYWALL_SECRETS=…)`."""
+
+    def make(policy: str = POLICY, **env: str) -> House:
+        return House(make_desk(store_url, policy, PAYWALL_ADMIN_KEYS=ADMINS, **{"PAYWALL_SECRETS": SECRETS, **env}))
+
+    return make
+
+
+@pytest.fixture
+def house(make_house: MakeHouse) -> House:
+    return make_house()
+
+
+@pytest.fixture
+def approval_house(make_house: MakeHouse) -> House:
+    """A house where a second admin confirms what is longer than 90 days."""
+    return make_house(CONFIRM)

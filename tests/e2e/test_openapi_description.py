@@ -1,0 +1,82 @@
+"""Whatever `/openapi.json` allows to be sent, and much that it does not: no 5xx, and no answer that it does not describe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import CheckFunction
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from werkzeug.test import Client
+
+from service.bootstrap import build
+from service.entrypoints.http.wsgi import wsgi
+from service.settings.settings import load_settings
+
+if TYPE_CHECKING:
+    from tests.running_service import Paywall
+
+SELLING = {"/v1/checkout", "/v1/checkout/returned", "/v1/portal"}
+"""These ask Stripe, for which no key is set here: they may say 503, which the description says too."""
+CHECKS: list[CheckFunction] = [
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+
+def described() -> dict[str, Any]:
+    """The description, before any service runs: pytest wants to know at once which operations there are."""
+    settings_ = load_settings({"PAYWALL_CONFIG": str(Path(__file__).parents[2] / "config")})
+    app = wsgi(build(settings_, "redis://127.0.0.1:1"))
+    found: dict[str, Any] = Client(app).get("/openapi.json").get_json()
+    return found
+
+
+DESCRIPTION = described()
+PATHS: dict[str, Any] = DESCRIPTION["paths"]
+schema = schemathesis.openapi.from_dict(DESCRIPTION)
+COMMON = settings(
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.mark.parametrize("path", [path for path, told in PATHS.items() if "get" in told])
+def test_csv_answer_is_in_the_openapi_description(path: str, paywall: Paywall) -> None:
+    answer = paywall.get(path, headers={"Accept": "text/csv"})
+    told = PATHS[path]["get"]["responses"][str(answer.status_code)]["content"]
+    assert answer.headers["Content-Type"].partition(";")[0] in told
+
+
+def held(case: Any, paywall: Paywall) -> None:
+    """Sends a case with the right key, and holds its answer to the description."""
+    security = case.operation.definition.raw.get("security", [{}])[0]
+    headers = paywall.as_site if "site_key" in security else paywall.as_admin if security else {}
+    answer = case.call(base_url=paywall.url, headers=headers, timeout=60)
+    assert answer.status_code < 500 or (answer.status_code == 503 and case.path in SELLING), answer.text
+    case.validate_response(answer, checks=CHECKS)
+
+
+@schema.parametrize()
+@settings(COMMON, max_examples=3)
+def test_every_answer_matches_the_openapi_description(case: Any, paywall: Paywall) -> None:
+    held(case, paywall)
+
+
+@pytest.mark.full
+@schema.parametrize()
+@settings(COMMON, max_examples=100)
+def test_every_answer_matches_the_openapi_description_in_a_long_run(case: Any, paywall: Paywall) -> None:
+    held(case, paywall)

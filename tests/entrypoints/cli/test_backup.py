@@ -1,0 +1,123 @@
+"""`paywall backup` and `paywall restore`, as an operator uses them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.running_service import Paywall, Serve
+
+pytestmark = pytest.mark.full
+
+
+@pytest.fixture
+def used(serve: Serve) -> Paywall:
+    paywall = serve()
+    paywall.grant("r-1")
+    paywall.ask("s-1", reader="r-2")
+    return paywall
+
+
+def backup(paywall: Paywall, file: Path) -> dict[str, object]:
+    done = paywall.command("backup", str(file), "--json")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def test_restore_into_an_empty_store_while_the_old_one_runs(used: Paywall, serve: Serve, tmp_path: Path) -> None:
+    file = tmp_path / "b"
+    told = backup(used, file)
+    assert told["keys"]
+    other = serve(start=False)
+    done = other.command("restore", str(file))
+    assert done.returncode == 0, done.stderr
+    other.start()
+    for reader in ("r-1", "r-2"):
+        assert other.reader(reader) == used.reader(reader)
+    assert other.get("/v1/audit").json() == used.get("/v1/audit").json()
+    assert other.command("audit", "verify").returncode == 0
+
+
+def test_restore_into_a_running_service_is_refused(used: Paywall, tmp_path: Path) -> None:
+    backup(used, tmp_path / "b")
+    done = used.command("restore", str(tmp_path / "b"), "--replace")
+    assert (done.returncode, "running `paywall serve`" in done.stderr) == (1, True)
+    assert used.reader("r-1")["access"]
+
+
+def test_restore_over_existing_data_needs_replace(used: Paywall, tmp_path: Path) -> None:
+    file = tmp_path / "b"
+    backup(used, file)
+    used.grant("r-9")
+    assert used.end(signal.SIGTERM) == 0
+    refused = used.command("restore", str(file))
+    assert (refused.returncode, "--replace" in refused.stderr) == (1, True)
+    used.start()
+    assert used.reader("r-9")["access"], "nothing was written"
+    used.end(signal.SIGKILL, group=True)
+    done = used.command("restore", str(file), "--replace", "--json")
+    assert (done.returncode, json.loads(done.stdout)["prefix"]) == (0, "pw"), done.stderr
+    used.start()
+    assert [used.reader(reader)["access"] for reader in ("r-1", "r-9")] == [True, False]
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "none"])
+def test_damaged_backup_is_refused_and_nothing_is_written(
+    used: Paywall, serve: Serve, tmp_path: Path, damage: str
+) -> None:
+    file = tmp_path / "b"
+    backup(used, file)
+    content = file.read_bytes()
+    changed = content.replace(content[200:210], b"AAAAAAAAAA", 1)
+    file.write_bytes({"cut": content[:-100], "changed": changed, "none": b"hello\n"}[damage])
+    other = serve(start=False)
+    done = other.command("restore", str(file), "--replace")
+    assert (done.returncode, "Traceback" in done.stderr, str(file) in done.stderr) == (1, False, True)
+    other.start()
+    assert not other.reader("r-1")["access"]
+
+
+def test_backup_and_restore_without_secrets_name_the_variable(serve: Serve, tmp_path: Path) -> None:
+    paywall = serve(start=False, PAYWALL_SECRETS="")
+    for command in (["backup", str(tmp_path / "b")], ["restore", __file__]):
+        done = paywall.command(*command)
+        assert (done.returncode, "PAYWALL_SECRETS" in done.stderr) == (1, True)
+    assert not (tmp_path / "b").exists()
+
+
+def test_backup_and_restore_work_on_an_external_store(
+    serve: Serve, valkey_url: str, redis8_url: str, tmp_path: Path
+) -> None:
+    paywall = serve(REDIS_URL=valkey_url, worker=True)
+    paywall.grant("r-1")
+    backup(paywall, tmp_path / "b")
+    other = serve(start=False, REDIS_URL=redis8_url)
+    done = other.command("restore", str(tmp_path / "b"))
+    assert done.returncode == 0, done.stderr
+    other.start()
+    assert other.reader("r-1")["access"]
+    # Another machine's folder, the same store: the worker that leads there is in the way.
+    elsewhere = serve(start=False, REDIS_URL=valkey_url)
+    refused = elsewhere.command("restore", str(tmp_path / "b"), "--replace")
+    assert (refused.returncode, "stop it first" in refused.stderr) == (1, True)
+    assert paywall.reader("r-1")["access"]
+
+
+def test_unwritable_or_unreadable_file_gives_no_traceback(used: Paywall, tmp_path: Path) -> None:
+    done = used.command("backup", str(tmp_path / "none" / "b"))
+    assert (done.returncode, "cannot be written" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
+    assert used.command("restore", str(tmp_path / "none")).returncode == 2
+
+
+def test_backup_does_not_replace_a_device(used: Paywall, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    done = used.command("backup", str(pipe))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"{pipe}: cannot be written: it exists, and is not a regular file\n"
+    assert pipe.is_fifo()

@@ -1,0 +1,96 @@
+"""Links, merges and seats by the command line: by the same functions as the API, each with its audit entry."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.entrypoints.cli.test_audit_keys_and_approvals import run, told
+from tests.running_service import POLICY, Paywall, Serve
+from tests.stripe_fixtures import PRICE, SECRET
+
+GROUPS = POLICY + '\n[plans.newsroom]\nname = "Group"\nfeatures = ["notebook"]\nprices = ["price_seat"]\nseats = true\n'
+SEAT: dict[str, Any] = {**PRICE, "id": "price_seat", "lookup_key": None, "product": "prod_newsroom"}
+
+Sold = Callable[..., None]
+
+
+@pytest.fixture
+def service(serve: Serve, valkey_url: str) -> Paywall:
+    return serve(GROUPS, REDIS_URL=valkey_url, PAYWALL_WORKERS="1", STRIPE_WEBHOOK_SECRETS=SECRET)
+
+
+@pytest.fixture
+def sold(service: Paywall, made: Any, sign: Callable[..., str]) -> Sold:
+    """Stripe tells of a subscription."""
+
+    def tell(subscription: str, price: dict[str, Any] = PRICE, quantity: int = 1, **metadata: str) -> None:
+        bought = made.subscription(id=subscription, metadata=metadata, customer=f"cus_{subscription}")
+        bought["items"]["data"][0] |= {"price": price, "quantity": quantity, "current_period_end": 4_000_000_000}
+        body = json.dumps(made.event("customer.subscription.updated", bought, id=f"evt_{subscription}")).encode()
+        signed = {"Stripe-Signature": sign(body, at=int(time.time()))}
+        sent = service.session.post(f"{service.url}/v1/stripe/webhook", data=body, headers=signed, timeout=60)
+        assert sent.status_code == 200, sent.text
+
+    return tell
+
+
+def entries(service: Paywall, action: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = service.get(f"/v1/audit?action={action}").json()["items"]
+    return found
+
+
+def test_link_command_overrides_the_metadata(service: Paywall, sold: Sold) -> None:
+    sold("sub_1", reader_id="r-1")
+    answer = told(service, "readers", "link", "r-2", "--subscription", "sub_1", "--reason", "wrong account")
+    assert answer == {"reader": "r-2", "subscription": "sub_1", "was": "r-1"}
+    assert (service.reader("r-1")["access"], service.reader("r-2")["access"]) == (False, True)
+    (entry,) = entries(service, "link")
+    assert entry["actor"].startswith("cli:")
+    assert (entry["from_ip"], entry["reason"], entry["target"]) == (None, "wrong account", "sub_1")
+    assert (entry["before"], entry["after"]) == ({"reader": "r-1"}, {"reader": "r-2"})
+    text = run(service, "readers", "link", "r-3", "--customer", "cus_later").stdout
+    assert text == "cus_later is r-3's now.\n"
+    run(service, "readers", "link", "r-3", status=2)
+    run(service, "readers", "link", "r-3", "--customer", "cus_1", "--subscription", "sub_1", status=2)
+
+
+def test_link_by_api_keeps_its_reason_in_the_audit(service: Paywall) -> None:
+    body = {"customer": "cus_9", "reason": "she wrote to us"}
+    assert service.post("/v1/readers/r-1/links", body, service.admin).status_code == 200
+    assert [entry["reason"] for entry in entries(service, "link")] == ["she wrote to us"]
+
+
+def test_merge_command_moves_sources_and_is_audited(service: Paywall, sold: Sold) -> None:
+    sold("sub_1", reader_id="r-old")
+    assert told(service, "readers", "merge", "r-new", "--from", "r-old", "--reason", "one person") == {
+        "reader": "r-new",
+        "from": "r-old",
+    }
+    assert service.reader("r-new")["sources"] == service.reader("r-old")["sources"] != []
+    (entry,) = entries(service, "merge")
+    assert (entry["reader"], entry["target"], entry["reason"]) == ("r-new", "r-old", "one person")
+    assert "merged" in run(service, "readers", "merge", "r-new", "--from", "r-new", status=1).stderr
+    assert "merged" in run(service, "readers", "merge", "r-old", "--from", "r-new", status=1).stderr
+    run(service, "readers", "merge", "r-new", "--from", "r-old", "--reason", " ", status=1)
+    run(service, "readers", "merge", "r-new", status=2)
+
+
+def test_seats_commands_assign_list_and_remove_seats(service: Paywall, sold: Sold) -> None:
+    sold("sub_g", SEAT, 1)
+    sold("sub_1", reader_id="r-1")
+    given = told(service, "seats", "give", "sub_g", "r-2")
+    assert given == service.get("/v1/subscriptions/sub_g/seats").json() == told(service, "seats", "list", "sub_g")
+    assert [seat["reader"] for seat in given["seats"]] == ["r-2"]
+    assert service.reader("r-2")["access"] is True
+    assert "seats are assigned" in run(service, "seats", "give", "sub_g", "r-3", status=1).stderr
+    assert "no plan with seats" in run(service, "seats", "give", "sub_1", "r-3", status=1).stderr
+    assert "knows this subscription" in run(service, "seats", "list", "sub_no", status=1).stderr
+    text = run(service, "seats", "take", "sub_g", "r-2", "--reason", "left us").stdout
+    assert text == "sub_g: 0 of 1 seats given\n"
+    assert [entry["reason"] for entry in entries(service, "seat.take")] == ["left us"]
+    assert service.reader("r-2")["access"] is False

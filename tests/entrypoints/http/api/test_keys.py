@@ -1,0 +1,213 @@
+"""Admin keys made at run time: shown once, kept as a hash, ended on every worker within two seconds."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.staff.admin_keys import LOOKS, AdminKeyCache, key_digest
+from tests.admin_app import House
+from tests.running_service import Paywall, Serve
+from tests.store_servers import Launch, Until
+
+
+def test_new_key_is_shown_once_and_has_its_role(house: House) -> None:
+    made = house.done("ann", "POST", "/v1/keys", {"name": "desk", "role": "granter"}, 201)
+    assert made == {"name": "desk", "role": "granter", "key": made["key"]}
+    given = house.grant("r-1", who=made["key"])
+    assert given["actor"] == "desk"
+    house.done(made["key"], "POST", "/v1/keys", {"name": "more", "role": "owner"}, 403)
+    (listed,) = house.done("ann", "GET", "/v1/keys")["items"]
+    assert listed == {"name": "desk", "role": "granter", "created_at": listed["created_at"], "actor": "ann"}
+
+
+def test_only_a_hash_of_the_key_is_stored(house: House) -> None:
+    key = house.make_key("desk", "viewer").encode()
+    service = house.app.service
+    for page in service.store.link.scan_nodes(b"*"):
+        for name in page:
+            assert key not in name
+            kind = service.store.link.call(name, b"TYPE", name)
+            if kind == b"hash":
+                assert key not in b"".join(service.store.link.call(name, b"HGETALL", name))
+            elif kind == b"string":
+                assert key not in service.store.link.call(name, b"GET", name)
+
+
+@pytest.mark.parametrize("role", ["viewer", "granter", "owner"])
+def test_every_role_may_read_the_audit(house: House, role: str) -> None:
+    assert house.call(house.make_key("desk", role), "GET", "/v1/audit").status_code == 200
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"name": "x", "role": "site"}, "role"),
+        ({"name": "x", "role": "Owner"}, "role"),
+        ({"name": "x", "role": None}, "role"),
+        ({"name": "x", "role": 1}, "role"),
+        ({"name": "x"}, "role"),
+        ({"role": "viewer"}, "name"),
+        ({"name": "", "role": "viewer"}, "name"),
+        ({"name": "a/b", "role": "viewer"}, "name"),
+        ({"name": " x", "role": "viewer"}, "name"),
+        ({"name": "cli:root", "role": "viewer"}, "name"),
+        ({"name": "x" * 129, "role": "viewer"}, "name"),
+        ({"name": "x", "role": "viewer", "key": "my own"}, "key"),
+        ({"name": "x", "role": "viewer", "reason": " "}, "reason"),
+    ],
+)
+def test_invalid_key_request_is_422_with_its_field(house: House, body: dict[str, Any], field: str) -> None:
+    told = house.done("ann", "POST", "/v1/keys", body, 422)
+    assert [error["field"] for error in told["errors"]] == [field]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["ann", "ben", "web", "desk"])
+def test_key_name_in_use_is_409_also_for_environment_keys(house: House, name: str) -> None:
+    house.make_key("desk", "viewer")
+    told = house.done("ann", "POST", "/v1/keys", {"name": name, "role": "viewer"}, 409)
+    assert told["type"] == "urn:paywall:problem:name-in-use"
+
+
+def test_deleted_key_stops_working_and_its_name_is_free(house: House) -> None:
+    key = house.make_key("desk", "viewer")
+    assert house.call(key, "GET", "/v1/audit").status_code == 200
+    ended = house.done("ann", "DELETE", "/v1/keys/desk?reason=left")
+    assert ended["name"] == "desk"
+    assert house.call(key, "GET", "/v1/audit").status_code == 401
+    house.done("ann", "DELETE", "/v1/keys/desk", status=404)
+    assert house.call(house.make_key("desk", "viewer"), "GET", "/v1/audit").status_code == 200
+    assert house.call(key, "GET", "/v1/audit").status_code == 401
+
+
+def test_environment_key_cannot_be_deleted_by_the_api(house: House) -> None:
+    assert "PAYWALL_ADMIN_KEYS" in house.done("ann", "DELETE", "/v1/keys/ben", status=409)["detail"]
+
+
+def test_key_creation_and_deletion_are_in_the_audit(house: House) -> None:
+    house.done("ann", "POST", "/v1/keys", {"name": "desk", "role": "viewer", "reason": "new desk"}, 201)
+    house.done("ben", "DELETE", "/v1/keys/desk", {"reason": "desk closed"})
+    ended, made = house.audit()
+    assert (made["action"], made["actor"], made["target"], made["reason"]) == ("key.create", "ann", "desk", "new desk")
+    assert (made["reader"], made["before"], made["after"]) == (None, None, {"role": "viewer"})
+    assert (ended["action"], ended["actor"], ended["target"], ended["reason"]) == (
+        "key.end",
+        "ben",
+        "desk",
+        "desk closed",
+    )
+    assert (ended["before"], ended["after"]) == ({"role": "viewer"}, None)
+
+
+def test_repeated_key_request_gets_the_same_key(house: House) -> None:
+    body, headers = {"name": "desk", "role": "viewer"}, {"Idempotency-Key": "k-1"}
+    first, again = (house.done("ann", "POST", "/v1/keys", body, 201, headers=headers) for _ in range(2))
+    assert first == again
+    assert house.call(first["key"], "GET", "/v1/audit").status_code == 200
+
+
+def test_keys_are_listed_in_pages(house: House) -> None:
+    for number in range(5):
+        house.app.clock.now += 1
+        house.make_key(f"desk-{number}", "viewer")
+    first = house.done("ann", "GET", "/v1/keys", query_string={"limit": 3})
+    rest = house.done("ann", "GET", "/v1/keys", query_string={"limit": 3, "after": first["next"]})
+    assert [item["name"] for item in first["items"] + rest["items"]] == [f"desk-{n}" for n in (4, 3, 2, 1, 0)]
+    assert rest["next"] is None
+
+
+def test_keys_of_one_second_are_listed_newest_first(house: House) -> None:
+    house.app.clock.now = float(int(house.app.clock.now))
+    for name in ("mia", "zoe", "abe", "ned"):
+        house.app.clock.now += 0.1
+        house.make_key(name, "viewer")
+    first = house.done("ann", "GET", "/v1/keys", query_string={"limit": 2})
+    rest = house.done("ann", "GET", "/v1/keys", query_string={"limit": 2, "after": first["next"]})
+    assert [item["name"] for item in first["items"] + rest["items"]] == ["ned", "abe", "zoe", "mia"]
+
+
+def test_new_key_works_on_every_worker_at_once(serve: Serve) -> None:
+    paywall = serve(PAYWALL_WORKERS="3")
+
+    def status(key: str) -> int:
+        # A connection each, so that all workers are met.
+        return paywall.get("/v1/audit", key, headers={"Connection": "close"}).status_code
+
+    for name in "abcdef":
+        made = paywall.post("/v1/keys", {"name": name, "role": "viewer"}, "admin-key-of-the-tests")
+        assert [status(made.json()["key"]) for _ in range(6)] == [200] * 6
+
+
+def test_new_key_works_on_every_worker_after_many_wrong_keys(serve: Serve) -> None:
+    paywall = serve(PAYWALL_WORKERS="2")
+
+    def status(key: str) -> int:
+        return paywall.get("/v1/audit", key, headers={"Connection": "close"}).status_code
+
+    for name in "abc":
+        assert {status(os.urandom(8).hex()) for _ in range(60)} <= {401, 429}
+        made = paywall.post("/v1/keys", {"name": name, "role": "viewer"}, "admin-key-of-the-tests")
+        assert [status(made.json()["key"]) for _ in range(10)] == [200] * 10
+
+
+def test_unknown_keys_cause_few_store_lookups(house: House) -> None:
+    def asked() -> int:
+        told = bytes(house.app.service.store.link.call(b"x", b"INFO", b"commandstats"))
+        (line,) = [line for line in told.splitlines() if line.startswith(b"cmdstat_hgetall:")]
+        return int(line.partition(b"calls=")[2].partition(b",")[0])
+
+    keys = house.app.service.admin_keys
+    book, ended = AdminKeyCache(keys), keys.create("ended", "viewer", None, Actor("ann"), 0)
+    keys.end("ended", None, Actor("ann"), 0)
+    assert book.find(os.urandom(32)) is None
+    before = asked()
+    for _ in range(1_000):
+        assert book.find(os.urandom(32), "paywall_" + os.urandom(40).hex()) is None
+        assert book.find(key_digest(ended), ended) is None
+    assert asked() - before < 5 * LOOKS
+
+
+def test_key_starts_and_stops_working_on_every_worker(paywall: Paywall, until: Until, name: str) -> None:
+    body = {"name": name, "role": "viewer"}
+    key = paywall.post("/v1/keys", body, "admin-key-of-the-tests").json()["key"]
+
+    def statuses() -> set[int]:
+        # A connection each, so that both workers are met.
+        found = set()
+        for _ in range(12):
+            answer = paywall.get("/v1/audit", key, headers={"Connection": "close"})
+            found.add(answer.status_code)
+        return found
+
+    until(lambda: statuses() == {200})
+    paywall.call("DELETE", f"/v1/keys/{name}", None, "admin-key-of-the-tests")
+    until(lambda: statuses() <= {401, 429})  # so many wrong keys of one address are told 429
+    assert key not in paywall.log
+
+
+@pytest.mark.full
+def test_known_key_is_503_not_401_while_the_store_is_unavailable(serve: Serve, launch: Launch, until: Until) -> None:
+    store = launch(tcp=True)
+    service = serve(REDIS_URL=store.url, PAYWALL_WORKERS="1")
+    key = service.post("/v1/keys", {"name": "desk", "role": "viewer"}, "admin-key-of-the-tests").json()["key"]
+    assert service.get("/v1/audit", key).status_code == 200
+    store.freeze()
+    until(lambda: service.get("/v1/audit", key).status_code == 503)
+    assert service.get("/v1/audit", os.urandom(8).hex()).status_code == 401
+    assert service.ask("s-1", reader="r-1")["degraded"]
+    store.thaw()
+    until(lambda: service.get("/v1/audit", key).status_code == 200)
+
+
+@pytest.mark.full
+def test_unknown_admin_key_is_503_when_the_store_was_never_available(serve: Serve, launch: Launch) -> None:
+    store = launch(tcp=True, start=False)
+    service = serve(REDIS_URL=store.url, PAYWALL_WORKERS="1", start=False).start(wait="/healthz")
+    assert service.get("/v1/audit", "made-at-run-time").status_code == 503
+    assert service.post("/v1/access", {"story": {"id": "s"}}, "no-key").status_code == 401
+    assert service.get("/v1/audit", "site-key-of-the-tests").status_code == 403

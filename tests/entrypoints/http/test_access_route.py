@@ -1,0 +1,150 @@
+"""The hot route and Flask's view answer alike: the same status, the same body, whatever is sent.
+
+`Bearer` takes the hot route, `bearer` is left to Flask; nothing else differs.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from werkzeug.test import TestResponse
+
+if TYPE_CHECKING:
+    from tests.in_process_app import DeskApp
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=8)
+    | st.sampled_from(["", " a", "a/b", "\ud800", "a\u202e", "é" * 65, "2026-11-20T09:00:00Z", "metered", "facts"])
+)
+anything = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+ids = st.sampled_from(["a", "b", "r-1042", "é", "x" * 128])
+stories = st.fixed_dictionaries(
+    {"id": ids},
+    optional={
+        "section": st.none() | st.sampled_from(["public-safety", "city"]),
+        "tags": st.none() | st.lists(st.sampled_from(["archive", "harbour"]), max_size=3),
+        "tier": st.none() | st.sampled_from(["free", "metered", "supporters", "slow", "events", "weekly", "signed_in"]),
+        "published_at": st.none() | st.datetimes().map(lambda moment: moment.isoformat() + "Z"),
+        "parts": st.none() | st.lists(st.sampled_from(["facts", "notebook", "docs"]), max_size=4),
+    },
+)
+questions = st.fixed_dictionaries(
+    {"story": stories},
+    optional={
+        "reader": st.none() | st.sampled_from(["entitled", "r", "s", "é"]),
+        "visitor": st.none() | st.sampled_from(["v", "w"]),
+        "count": st.none() | st.booleans(),
+        "explain": st.none() | st.booleans(),
+        "context": st.none() | st.dictionaries(st.sampled_from(["ip", "country"]), st.none() | st.text(max_size=5)),
+        "pass": st.none() | st.text(max_size=5),
+    },
+)
+
+
+@st.composite
+def spoiled(draw: st.DrawFn) -> Any:
+    """A question in which one thing, anywhere, is replaced by another."""
+    question = draw(questions)
+    place: Any = question if draw(st.booleans()) else question["story"]
+    key = draw(st.sampled_from([*place, "more", "\ud800"]) if draw(st.booleans()) else st.sampled_from(list(place)))
+    value = draw(anything)
+    if isinstance(place.get(key), list) and draw(st.booleans()):
+        place[key] = [*place[key], value]
+    else:
+        place[key] = value
+    return question
+
+
+def told(answer: TestResponse) -> tuple[int, Any, str | None, str | None]:
+    body = answer.get_json(force=True)
+    body.pop("decision_id", None)
+    if isinstance(body.get("meter"), dict):
+        body["meter"].pop("counted")  # the second to ask finds it counted
+    return answer.status_code, body, answer.headers.get("Content-Type"), answer.headers.get("Cache-Control")
+
+
+def both(desk: DeskApp, body: bytes, kind: str = "application/json") -> tuple[int, Any, str | None, str | None]:
+    asked: dict[str, Any] = {"data": body, "headers": {"Content-Type": kind}}
+    hot = told(desk.call("POST", "/v1/access", **asked))
+    asked["headers"] = {"Content-Type": kind}
+    assert told(desk.call("POST", "/v1/access", hot=False, **asked)) == hot
+    assert hot[0] < 500
+    return hot
+
+
+QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FULL = settings(QUICK, max_examples=5_000)
+
+
+def _readers(desk: DeskApp) -> None:
+    if not desk.reader("entitled")["access"]:
+        desk.grant("entitled")
+
+
+@given(questions)
+@QUICK
+def test_valid_request_gets_the_same_answer_from_both_routes(desk: DeskApp, question: dict[str, Any]) -> None:
+    _readers(desk)
+    # Meters as they come: what the first counts the second finds counted, unless explained (which says so).
+    question.pop("explain", None)
+    assert both(desk, json.dumps(question).encode())[0] == 200
+
+
+@given(questions)
+@QUICK
+def test_explained_request_gets_the_same_answer_from_both_routes(desk: DeskApp, question: dict[str, Any]) -> None:
+    _readers(desk)
+    assert both(desk, json.dumps(question | {"count": False, "explain": True}).encode())[1]["explain"]
+
+
+@given(spoiled())
+@QUICK
+def test_mutated_request_gets_the_same_answer_from_both_routes(desk: DeskApp, question: Any) -> None:
+    if isinstance(question.get("explain"), bool):
+        question["explain"] = False
+    both(desk, json.dumps(question).encode())
+
+
+@given(anything)
+@QUICK
+def test_random_json_gets_the_same_answer_from_both_routes(desk: DeskApp, value: Any) -> None:
+    assert both(desk, json.dumps(value).encode())[0] in (400, 422)
+
+
+@given(st.binary(max_size=60) | st.sampled_from([b"", b"{", b'{"story": {"id": "a"}, "story": {}}', b"[" * 5_000]))
+@QUICK
+def test_random_bytes_get_the_same_answer_from_both_routes(desk: DeskApp, body: bytes) -> None:
+    both(desk, body)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["application/json; charset=utf-8", "Application/JSON", "text/plain", "", "application/json x", ";", "a/b;c"],
+)
+def test_any_content_type_gets_the_same_answer_from_both_routes(desk: DeskApp, kind: str) -> None:
+    both(desk, b'{"story": {"id": "a"}, "visitor": "v"}', kind)
+
+
+def test_oversized_body_gets_the_same_answer_from_both_routes(desk: DeskApp) -> None:
+    assert both(desk, b'{"story": {"id": "a"}}' + b" " * 262_144)[0] == 413
+
+
+@pytest.mark.full
+@given(spoiled() | questions.map(lambda question: {**question, "explain": None}))
+@FULL
+def test_mutated_request_gets_the_same_answer_in_a_long_run(desk: DeskApp, question: Any) -> None:
+    if isinstance(question.get("explain"), bool):
+        question["explain"] = False
+    both(desk, json.dumps(question).encode())

@@ -1,0 +1,138 @@
+"""What one connection carries: request after request, also after a refused body, chunked, or without any."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.running_service import Raw
+
+if TYPE_CHECKING:
+    from tests.running_service import Paywall, Serve
+
+PLAIN = b'{"story": {"id": "a"}, "count": false}'
+
+
+def http(raw: Raw, body: bytes, *more: bytes, path: bytes = b"/v1/access", length: int | None = None) -> Raw:
+    top = [b"POST " + path + b" HTTP/1.1", b"Host: x", b"Authorization: Bearer site-key-of-the-tests", *more]
+    top.append(b"Content-Length: %d" % (len(body) if length is None else length))
+    return raw.send(b"\r\n".join(top), b"\r\n\r\n", body)
+
+
+@pytest.mark.parametrize(
+    ("body", "header", "status"),
+    [
+        (b"x" * 1_000_000, b"Content-Type: application/json", 413),
+        (b"x" * 1_000_000, b"Content-Type: text/plain", 415),
+        (b"{}", b"Content-Type: application/json", 400),
+        (b"x" * 200_000, b"Content-Type: text/plain", 415),
+        (b"x" * 10, b"X-Nothing: said", 415),
+    ],
+)
+def test_connection_is_usable_after_a_rejected_body(
+    raw: Callable[[], Raw], body: bytes, header: bytes, status: int
+) -> None:
+    is_refused_alone(raw(), body, [header, b"Authorization: Bearer site-key-of-the-tests"], status)
+
+
+@pytest.mark.parametrize(("size", "given"), [(1_000_000, b"Bearer nope"), (200_000, b"Basic nope")])
+def test_connection_is_usable_after_a_wrong_key(serve: Serve, size: int, given: bytes) -> None:
+    """On a service of its own: of many wrong keys within a minute, other tests' among them, the later ones are 429."""
+    with closing(Raw(serve().port)) as one:
+        is_refused_alone(one, b"x" * size, [b"Authorization: " + given], 401)
+
+
+def is_refused_alone(one: Raw, body: bytes, headers: list[bytes], status: int) -> None:
+    """What was not read of a refused body must not be taken for the next request."""
+    smuggled = b"POST /v1/access HTTP/1.1\r\nHost: x\r\n\r\n"
+    top = [b"POST /v1/access HTTP/1.1", b"Host: x", b"Content-Length: %d" % (len(body) + len(smuggled)), *headers]
+    try:
+        one.send(b"\r\n".join(top) + b"\r\n\r\n", body, smuggled)
+        http(one, PLAIN, b"Content-Type: application/json")
+    except OSError:
+        return  # closed while we wrote: no desync possible
+    first, told, _ = one.answer()
+    assert first == status
+    try:
+        second, _, answer = one.answer()
+    except (EOFError, OSError):
+        return
+    assert (second, json.loads(answer)["reason"]) == (200, "sign_in_required")
+    assert told["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("size", [b"Content-Length: 9", b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize(
+    ("path", "status"), [(b"/v1/readers/%FF/grants", 422), (b"/v1/nothing", 404), (b"/v1/access", 403)]
+)
+def test_answer_before_the_body_announces_that_the_connection_closes(
+    raw: Callable[[], Raw], path: bytes, status: int, size: bytes
+) -> None:
+    one = raw()
+    top = [b"POST " + path + b" HTTP/1.1", b"Host: x", b"Authorization: Bearer admin-key-of-the-tests", size]
+    answered, headers, _ = one.send(b"\r\n".join(top), b"\r\n\r\n").answer()
+    assert (answered, headers["connection"]) == (status, "close")
+    with pytest.raises(EOFError):
+        one.answer()
+
+
+def test_pipelined_requests_are_answered_in_order(raw: Callable[[], Raw]) -> None:
+    one = raw()
+    for _ in range(20):
+        http(one, PLAIN, b"Content-Type: application/json")
+    http(one, b"{", b"Content-Type: application/json")
+    http(one, PLAIN, b"Content-Type: application/json")
+    assert [one.answer()[0] for _ in range(22)] == [200] * 20 + [400, 200]
+
+
+def test_chunked_body_is_read_completely(raw: Callable[[], Raw]) -> None:
+    one = raw()
+    top = b"POST /v1/access HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer site-key-of-the-tests\r\n"
+    top += b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    one.send(top)
+    for byte in PLAIN:
+        one.send(b"1\r\n", bytes([byte]), b"\r\n")
+    one.send(b"0\r\n\r\n")
+    assert one.answer()[0] == 200
+    assert http(one, PLAIN, b"Content-Type: application/json").answer()[0] == 200
+
+
+def test_head_answer_has_no_body(raw: Callable[[], Raw]) -> None:
+    one = raw()
+    one.send(b"HEAD /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert one.answer(head=True)[0] == 200
+    one.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert one.answer()[0] == 200
+
+
+ROWS = b"reader,plan,until,reason\nr-cut-1,vip,never,press card\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "kind", "body"),
+    [
+        (b"/v1/access", b"site-key-of-the-tests", b"application/json", PLAIN),
+        (b"/v1/access/batch", b"site-key-of-the-tests", b"application/json", b'{"stories": [{"id": "a"}]}'),
+        (b"/v1/grants/import", b"admin-key-of-the-tests", b"text/csv", ROWS),
+        (b"/v1/stripe/webhook", b"", b"application/json", b"{}"),
+    ],
+)
+def test_truncated_body_is_rejected(
+    raw: Callable[[], Raw], paywall: Paywall, path: bytes, key: bytes, kind: bytes, body: bytes
+) -> None:
+    one = raw()
+    top = [b"POST " + path + b" HTTP/1.1", b"Host: x", b"Authorization: Bearer " + key, b"Content-Type: " + kind]
+    one.send(b"\r\n".join([*top, b"Content-Length: %d" % (len(body) + 100)]), b"\r\n\r\n", body)
+    one.sock.shutdown(socket.SHUT_WR)
+    try:
+        status, _, answer = one.answer()
+    except (EOFError, OSError):
+        pass  # closed without an answer: nothing was taken either
+    else:
+        assert (status, json.loads(answer)["status"]) == (400, 400)
+    assert not paywall.reader("r-cut-1")["access"]

@@ -1,0 +1,211 @@
+"""Every route and every role, as a table: who gets through, who is told 401 or 403. A route without a row fails the test."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import pytest
+from flask import Flask
+
+from service.entrypoints.http.access_route import HotRoute
+from tests.admin_app import House, MakeHouse
+
+Demand = Literal["everybody", "site", "viewer", "granter", "owner"]
+
+RIGHTS: dict[tuple[str, str], Demand] = {
+    ("GET", "/healthz"): "everybody",
+    ("GET", "/readyz"): "everybody",
+    ("GET", "/metrics"): "everybody",
+    ("GET", "/openapi.json"): "everybody",
+    ("GET", "/docs"): "everybody",
+    ("GET", "/docs.css"): "everybody",
+    ("GET", "/.well-known/jwks.json"): "everybody",
+    ("POST", "/v1/stripe/webhook"): "everybody",  # signed by Stripe, which has no key of ours
+    ("POST", "/v1/access"): "site",
+    ("POST", "/v1/access/batch"): "site",
+    ("POST", "/v1/checkout"): "site",
+    ("POST", "/v1/checkout/returned"): "site",
+    ("POST", "/v1/portal"): "site",
+    ("POST", "/v1/gifts"): "site",
+    ("GET", "/v1/gifts/<reader>"): "site",
+    ("GET", "/v1/readers/<reader>"): "viewer",
+    ("GET", "/v1/readers/<reader>/export"): "owner",
+    ("DELETE", "/v1/readers/<reader>"): "owner",
+    ("POST", "/v1/readers/<reader>/grants"): "granter",
+    ("PATCH", "/v1/readers/<reader>/grants/<grant>"): "granter",
+    ("DELETE", "/v1/readers/<reader>/grants/<grant>"): "granter",
+    ("POST", "/v1/grants/import"): "granter",
+    ("GET", "/v1/grants/import/<import_id>"): "viewer",
+    ("DELETE", "/v1/grants/import/<import_id>"): "granter",
+    ("POST", "/v1/readers/<reader>/links"): "granter",
+    ("POST", "/v1/readers/<reader>/merge"): "owner",
+    ("GET", "/v1/subscriptions/<subscription>/seats"): "viewer",
+    ("PUT", "/v1/subscriptions/<subscription>/seats/<reader>"): "granter",
+    ("DELETE", "/v1/subscriptions/<subscription>/seats/<reader>"): "granter",
+    ("GET", "/v1/events"): "viewer",
+    ("GET", "/v1/events/<event>"): "viewer",
+    ("POST", "/v1/events/<event>/replay"): "owner",
+    ("GET", "/v1/activity"): "viewer",
+    ("GET", "/v1/attention"): "viewer",
+    ("GET", "/v1/audit"): "viewer",
+    ("GET", "/v1/decisions/<decision>"): "viewer",
+    ("GET", "/v1/keys"): "viewer",
+    ("POST", "/v1/keys"): "owner",
+    ("DELETE", "/v1/keys/<name>"): "owner",
+    ("GET", "/v1/approvals"): "viewer",
+    ("POST", "/v1/approvals/<approval>"): "granter",
+    ("DELETE", "/v1/approvals/<approval>"): "granter",
+    ("GET", "/v1/passes"): "viewer",
+    ("POST", "/v1/passes"): "granter",
+    ("GET", "/v1/passes/<story_pass>"): "viewer",
+    ("DELETE", "/v1/passes/<story_pass>"): "granter",
+}
+"""Who may call a route: a key of this role, or of a higher one. The names in a path are not compared."""
+
+ROLES = ("none", "wrong", "site", "viewer", "granter", "owner")
+
+ALLOWED: dict[Demand, frozenset[str]] = {
+    "everybody": frozenset(ROLES),
+    "site": frozenset({"site"}),
+    "viewer": frozenset({"viewer", "granter", "owner"}),
+    "granter": frozenset({"granter", "owner"}),
+    "owner": frozenset({"owner"}),
+}
+
+Call = tuple[str, str]
+
+
+def shape(rule: str) -> str:
+    return re.sub(r"<[^>]*>", "<>", rule)
+
+
+def routes(house: House) -> dict[Call, str]:
+    """Every method and rule of the app, with the view's own demand."""
+    hot = house.app.client.application
+    assert isinstance(hot, HotRoute)
+    app = hot._app
+    assert isinstance(app, Flask)
+    return {
+        (method, rule.rule): getattr(app.view_functions[rule.endpoint], "demands", None) or "everybody"
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+
+@pytest.fixture
+def keys(house: House) -> dict[str, str]:
+    """A key of each role; those of admins made at run time, so that both kinds are known to keep the table."""
+    return {"none": "", "wrong": "no-key-of-ours", "site": "site"} | {
+        role: house.make_key(f"the-{role}", role) for role in ("viewer", "granter", "owner")
+    }
+
+
+def rights() -> dict[Call, Demand]:
+    return {(method, shape(rule)): demand for (method, rule), demand in RIGHTS.items()}
+
+
+def test_every_route_has_a_row(house: House) -> None:
+    table = rights()
+    assert [call for call in routes(house) if (call[0], shape(call[1])) not in table] == []
+
+
+def test_every_route_and_role_follows_the_table(house: House, keys: dict[str, str]) -> None:
+    table, wrong = rights(), []
+    for place, (method, rule) in enumerate(routes(house)):
+        demand = table[method, shape(rule)]
+        for role in ROLES:
+            status = called(house, method, rule, keys[role], f"192.0.2.{place}")
+            expected = "through" if role in ALLOWED[demand] else 401 if role in ("none", "wrong") else 403
+            if (status if status in (401, 403) else "through") != expected:
+                wrong.append((method, rule, role, status))
+    assert wrong == []
+
+
+def test_permission_is_checked_before_a_slash_in_a_reader_id(house: House, keys: dict[str, str]) -> None:
+    table, wrong = rights(), []
+    of_readers = [call for call in routes(house) if "<reader>" in call[1]]
+    assert len(of_readers) > 8
+    for method, rule in of_readers:
+        demand = table[method, shape(rule)]
+        for role in ("site", "viewer", "granter", "owner"):
+            status = called(house, method, rule.replace("<reader>", "a%2Fb"), keys[role], "192.0.2.1")
+            if status != (422 if role in ALLOWED[demand] else 403):
+                wrong.append((method, rule, role, status))
+    assert wrong == []
+
+
+def test_permission_is_checked_before_a_slash_in_any_other_name(house: House, keys: dict[str, str]) -> None:
+    table, wrong = rights(), []
+    named = [call for call in routes(house) if re.search("/v1/.*<", call[1]) and "<reader>" not in call[1]]
+    assert len(named) > 10
+    for method, rule in named:
+        demand = table[method, shape(rule)]
+        for role in ("none", "site", "viewer", "granter", "owner"):
+            status = called(house, method, re.sub("<[^>]*>", "a%2Fb", rule), keys[role], "192.0.2.1")
+            if status != (404 if role in ALLOWED[demand] else 401 if role == "none" else 403):
+                wrong.append((method, rule, role, status))
+    assert wrong == []
+
+
+def called(house: House, method: str, rule: str, key: str, address: str) -> int:
+    """The status for a path, a body and a content type that are all wrong: rights are looked at before them."""
+    path = re.sub(r"<path:[^>]*>", "nothing", rule)
+    path = re.sub(r"<[^>]*>", "%20wrong", path)
+    more: dict[str, Any] = {"environ_overrides": {"REMOTE_ADDR": address}}
+    if method != "GET":
+        more |= {"data": b"{", "content_type": "text/plain"}
+    if not key:
+        return house.app.client.open(path, method=method, **more).status_code
+    return house.call(key, method, path, **more).status_code
+
+
+def test_views_demand_what_the_table_says(house: House) -> None:
+    table = rights()
+    assert {
+        call: demand for call, demand in routes(house).items() if table.get((call[0], shape(call[1])), demand) != demand
+    } == {}
+
+
+def test_environment_keys_are_owners(make_house: MakeHouse) -> None:
+    assert make_house().call("ann", "GET", "/v1/keys").status_code == 200
+
+
+def test_wrong_keys_are_rate_limited_and_right_ones_never(house: House) -> None:
+    statuses = [house.call("wrong-key", "GET", "/v1/audit").status_code for _ in range(31)]
+    assert statuses == [401] * 29 + [429] * 2
+    assert house.call("wrong-key", "GET", "/v1/audit").headers["Retry-After"] == "60"
+    assert house.call("ann", "GET", "/v1/audit").status_code == 200
+    assert house.call("site", "GET", "/v1/audit").status_code == 403
+    assert house.app.client.get("/v1/audit").status_code == 401
+    assert house.call("wrong-key", "POST", "/v1/access", {"story": {"id": "s"}}).status_code == 429
+    assert house.call("site", "POST", "/v1/access", {"story": {"id": "s"}}).status_code == 200
+    other = house.call("wrong-key", "GET", "/v1/audit", environ_overrides={"REMOTE_ADDR": "192.0.2.7"})
+    assert other.status_code == 401
+
+
+def test_missing_key_and_key_of_another_role_are_not_wrong_keys(house: House) -> None:
+    for _ in range(40):
+        assert house.app.client.get("/v1/audit").status_code == 401
+        assert house.call("site", "GET", "/v1/audit").status_code == 403
+    assert house.call("wrong-key", "GET", "/v1/audit").status_code == 401
+
+
+def test_wrong_keys_cause_few_store_commands(house: House) -> None:
+    link = house.app.service.store.link
+
+    def commands() -> int:
+        (_, told), *_ = link.each_master(b"INFO", b"stats")
+        return int(re.search(rb"total_commands_processed:(\d+)", told).group(1))  # type: ignore[union-attr]  # it is there
+
+    for _ in range(40):
+        house.call("wrong-key", "GET", "/v1/audit")
+    before = commands()
+    for _ in range(100):
+        house.call("wrong-key", "GET", "/v1/audit")
+    assert commands() - before < 20
+
+
+def test_every_row_has_a_route(house: House) -> None:
+    there = {(method, shape(rule)) for method, rule in routes(house)}
+    assert [call for call in RIGHTS if (call[0], shape(call[1])) not in there] == []

@@ -1,0 +1,37 @@
+"""A failure that nobody foresaw: a problem document for the caller, one line for the operator, nothing of what was sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.in_process_app import DeskApp
+
+SENT = "reader-in-the-message"
+
+
+@pytest.mark.parametrize("hot", [True, False])
+def test_crash_is_reported_and_logged_without_request_data(
+    desk: DeskApp, capfd: pytest.CaptureFixture[str], hot: bool
+) -> None:
+    key = desk.service.readers.read_command(SENT)[0]
+    desk.service.store.link.call(key, b"HSET", key, b"g:x", SENT.encode())
+    answer = desk.call("POST", "/v1/access", {"story": {"id": "a"}, "reader": SENT}, hot=hot)
+    assert (answer.status_code, answer.content_type) == (500, "application/problem+json")
+    assert SENT not in answer.text
+    said = "".join(capfd.readouterr())
+    assert "crash" in said
+    assert SENT not in said
+
+
+def test_failing_error_handler_is_logged_without_its_message(desk: DeskApp, capfd: pytest.CaptureFixture[str]) -> None:
+    found: Any = desk.client.application
+    try:
+        raise ValueError(SENT)
+    except ValueError as error:
+        found._app.log_exception((ValueError, error, error.__traceback__))
+    said = "".join(capfd.readouterr())
+    assert "ValueError" in said
+    assert SENT not in said

@@ -1,0 +1,123 @@
+"""The service within the test's process, for what depends on the time: its clock is an argument."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.test import Client, TestResponse
+
+from service.adapters.observability.metrics import Metrics
+from service.adapters.redis.client.address import parse_address
+from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.link import Link
+from service.bootstrap import Service, assemble
+from service.entrypoints.http.wsgi import wsgi
+from service.settings.settings import Settings, load_settings
+from tests.running_service import ADMIN_KEY, POLICY, SITE_KEY, environment, story_of
+
+
+class Clock:
+    """The time, as a test has set it: `clock.at("2026-12-01T05:00:00Z")`."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        return self.now
+
+    def at(self, moment: str) -> float:
+        self.now = datetime.fromisoformat(moment).timestamp()
+        return self.now
+
+
+def service_over(settings: Settings, url: str, clock: Clock, timeout: float = 5.0) -> Service:
+    """The service on the store at `url`. A busy machine is no outage here, unless `timeout` (seconds) is short."""
+    metrics, probe_key = Metrics(), Keys(settings.prefix).shared("probe")
+    link = Link(parse_address(url), timeout=timeout, on_change=metrics.report_store_change, probe_key=probe_key)
+    return assemble(settings, link, clock, metrics)
+
+
+@dataclass
+class DeskApp:
+    """The service's WSGI app within this process. `ask` goes by the hot route, or with `hot=False` by Flask's view."""
+
+    service: Service
+    client: Client
+    clock: Clock
+
+    def call(
+        self, method: str, path: str, body: Any = None, *, hot: bool = True, admin: bool = False, **more: Any
+    ) -> TestResponse:
+        scheme = "Bearer" if hot else "bearer"
+        headers = {"Authorization": f"{scheme} {ADMIN_KEY if admin else SITE_KEY}", **more.pop("headers", {})}
+        if body is not None:
+            more |= {"data": json.dumps(body), "content_type": "application/json"}
+        return self.client.open(path, method=method, headers=headers, **more)
+
+    def ask(self, story: str | dict[str, Any], **more: Any) -> dict[str, Any]:
+        named = story if isinstance(story, dict) else story_of(story)
+        answer = self.call("POST", "/v1/access", {"story": named, **more})
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.get_json()
+        return found
+
+    def grant(self, reader: str, **more: Any) -> dict[str, Any]:
+        body = {"plan": "vip", "reason": "press card", "until": None, **more}
+        if "features" in more:
+            del body["plan"]
+        answer = self.call("POST", f"/v1/readers/{reader}/grants", body, admin=True)
+        assert answer.status_code == 201, answer.text
+        found: dict[str, Any] = answer.get_json()
+        return found
+
+    def reader(self, reader: str, at: str | None = None) -> dict[str, Any]:
+        query = {} if at is None else {"at": at}
+        answer = self.call("GET", f"/v1/readers/{reader}", admin=True, query_string=query)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.get_json()
+        return found
+
+
+MakeDesk = Callable[..., DeskApp]
+
+
+@pytest.fixture
+def make_desk(tmp_path: Path) -> Iterator[MakeDesk]:
+    """Apps of a test's own: `make_desk(store_url, policy=…)`."""
+    made: list[Service] = []
+
+    def make(
+        url: str, policy: str = POLICY, *, clock: Clock | None = None, patience: float = 5.0, **env: str
+    ) -> DeskApp:
+        folder = tmp_path / f"desk{len(made)}"
+        folder.mkdir()
+        settings = load_settings(environment(folder, policy, {"REDIS_URL": url, **env}))
+        clock = clock or Clock()
+        service = service_over(settings, url, clock, patience)
+        service.start()
+        made.append(service)
+        assert service.store.link.wait(60)
+        return DeskApp(service, Client(wsgi(service)), clock)
+
+    yield make
+    for service in made:
+        service.close()
+
+
+@pytest.fixture
+def desk_app(make_desk: MakeDesk, store_url: str) -> DeskApp:
+    """The app over an empty store, on Valkey and on Redis 8 alike."""
+    return make_desk(store_url)
+
+
+@pytest.fixture
+def desk(make_desk: MakeDesk, valkey_url: str) -> DeskApp:
+    """The app over an empty Valkey, where the store makes no difference to what is tested."""
+    return make_desk(valkey_url)

@@ -1,0 +1,268 @@
+"""The service as a process of its own, and a newsroom's way of asking it. Fixtures for it are in `conftest`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import requests
+
+from tests.store_servers import free_port, wait_until
+
+SITE_KEY = "site-key-of-the-tests"
+ADMIN_KEY = "admin-key-of-the-tests"
+PARTS = ["facts", "notebook"]
+POLICY = (Path(__file__).parent / "policy.toml").read_text()
+
+
+def story_of(name: str, **more: Any) -> dict[str, Any]:
+    return {"id": name, "parts": PARTS, **more}
+
+
+@dataclass
+class Paywall:
+    """A `paywall serve` and a newsroom's way of asking it. `log` is all that it printed."""
+
+    folder: Path
+    env: dict[str, str]
+    port: int
+    arguments: tuple[str, ...] = ("--no-worker",)
+    process: subprocess.Popen[bytes] | None = None
+    session: requests.Session = field(default_factory=requests.Session)
+    site: str = SITE_KEY
+    admin: str = ADMIN_KEY
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def as_site(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {SITE_KEY}"}
+
+    @property
+    def as_admin(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {ADMIN_KEY}"}
+
+    @property
+    def data(self) -> Path:
+        return Path(self.env["PAYWALL_DATA"])
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A `paywall` command in the same environment."""
+        return subprocess.run(
+            [sys.executable, "-m", "service.entrypoints.cli", *arguments],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def start(self, *, wait: str = "/readyz") -> Paywall:
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "service.entrypoints.cli", "serve", *self.arguments],
+                env=self.env,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        if wait:
+            wait_until(lambda: self.answers(wait))
+        return self
+
+    def answers(self, path: str) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log[-2000:]
+        try:
+            return requests.get(self.url + path, timeout=60).status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def end(self, sign: int = signal.SIGTERM, *, group: bool = False, within: float = 60) -> int:
+        """Ends it and gives its exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            (os.killpg if group else os.kill)(self.process.pid, sign)
+        return self.process.wait(within)
+
+    def close(self) -> None:
+        self.session.close()
+        if self.process is not None and self.process.poll() is None:
+            try:
+                self.end()
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+
+    def post(self, path: str, body: Any = None, key: str = SITE_KEY, **more: Any) -> requests.Response:
+        return self.call("POST", path, body, key, **more)
+
+    def get(self, path: str, key: str = ADMIN_KEY, **more: Any) -> requests.Response:
+        return self.call("GET", path, None, key, **more)
+
+    def call(self, method: str, path: str, body: Any, key: str, **more: Any) -> requests.Response:
+        headers = {"Authorization": f"Bearer {key}", **more.pop("headers", {})}
+        content: dict[str, Any] = {} if body is None else {"json": body}
+        return self.session.request(method, self.url + path, headers=headers, timeout=60, **content, **more)
+
+    def ask(self, story: str | dict[str, Any], **more: Any) -> dict[str, Any]:
+        """The answer to a question; it must be a 200."""
+        named = story if isinstance(story, dict) else story_of(story)
+        answer = self.post("/v1/access", {"story": named, **more})
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def grant(self, reader: str, **more: Any) -> dict[str, Any]:
+        body = {"plan": "vip", "reason": "press card", "until": None, **more}
+        if "features" in more:
+            del body["plan"]
+        answer = self.post(f"/v1/readers/{reader}/grants", body, ADMIN_KEY)
+        assert answer.status_code == 201, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def revoke(self, reader: str, grant: str) -> dict[str, Any]:
+        answer = self.call("DELETE", f"/v1/readers/{reader}/grants/{grant}?reason=over", None, ADMIN_KEY)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def reader(self, reader: str, **more: Any) -> dict[str, Any]:
+        answer = self.get(f"/v1/readers/{reader}", **more)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+def in_days(days: int) -> str:
+    """A moment so many days ahead, for what may not be longer than the approvals allow."""
+    return (datetime.now(UTC) + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def environment(folder: Path, policy: str, more: Mapping[str, str]) -> dict[str, str]:
+    """The settings of a service in a folder of its own, and nothing of this process's settings."""
+    config = folder / "config"
+    config.mkdir(exist_ok=True)
+    (config / "paywall.toml").write_text(policy)
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR", "USER")}
+    return {
+        **kept,
+        "PAYWALL_CONFIG": str(config),
+        "PAYWALL_DATA": str(folder / "data"),
+        "PAYWALL_SITE_KEYS": f"web:{SITE_KEY}",
+        "PAYWALL_ADMIN_KEYS": f"ann:{ADMIN_KEY}",
+        "PAYWALL_WORKERS": "2",
+        "PAYWALL_SECRETS": "secret-of-the-tests-0123456789abcdef",
+        **more,
+    }
+
+
+class Serve(Protocol):
+    def __call__(self, policy: str = POLICY, *, start: bool = True, worker: bool = False, **env: str) -> Paywall: ...
+
+
+def serving(root: Path, running: list[Paywall]) -> Serve:
+    def serve(policy: str = POLICY, *, start: bool = True, worker: bool = False, **env: str) -> Paywall:
+        folder = root / str(len(running))
+        folder.mkdir()
+        port = free_port()
+        settings = environment(folder, policy, {"PAYWALL_PORT": str(port), **env})
+        running.append(Paywall(folder, settings, port, () if worker else ("--no-worker",)))
+        running[-1].session.trust_env = False
+        return running[-1].start() if start else running[-1]
+
+    return serve
+
+
+@dataclass
+class Raw:
+    """A connection of one's own, to say what no HTTP library would."""
+
+    port: int
+    sock: socket.socket = field(init=False)
+    rest: bytes = b""
+
+    def __post_init__(self) -> None:
+        self.sock = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+
+    def send(self, *parts: bytes) -> Raw:
+        self.sock.sendall(b"".join(parts))
+        return self
+
+    def answer(self, *, head: bool = False) -> tuple[int, dict[str, str], bytes]:
+        """The next answer: status, headers (in lower case), body. EOFError where the other side has closed."""
+        while b"\r\n\r\n" not in self.rest:
+            self._more()
+        top, _, self.rest = self.rest.partition(b"\r\n\r\n")
+        lines = top.decode("latin-1").split("\r\n")
+        headers = {k.strip().lower(): v.strip() for k, _, v in (line.partition(":") for line in lines[1:])}
+        length = 0 if head else int(headers.get("content-length", "0"))
+        while len(self.rest) < length:
+            self._more()
+        body, self.rest = self.rest[:length], self.rest[length:]
+        return int(lines[0].split()[1]), headers, body
+
+    def _more(self) -> None:
+        got = self.sock.recv(65_536)
+        if not got:
+            raise EOFError
+        self.rest += got
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+@pytest.fixture(scope="session")
+def policy() -> str:
+    """The paywall.toml that services are started with where a test says nothing else."""
+    return POLICY
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Start services of this test's own: `serve(policy, REDIS_URL=…)`; ended with it."""
+    running: list[Paywall] = []
+    yield serving(tmp_path, running)
+    for one in running:
+        one.close()
+
+
+@pytest.fixture(scope="session")
+def paywall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paywall]:
+    """One service for all tests that do not mind each other: each uses readers, visitors and stories of its own."""
+    running: list[Paywall] = []
+    yield serving(tmp_path_factory.mktemp("paywall"), running)()
+    for one in running:
+        one.close()
+        assert "Traceback" not in one.log
+        assert '"level":"error"' not in one.log
+
+
+@pytest.fixture
+def raw(paywall: Paywall) -> Iterator[Callable[[], Raw]]:
+    """Open raw connections to the shared service."""
+    opened: list[Raw] = []
+
+    def connect() -> Raw:
+        opened.append(Raw(paywall.port))
+        return opened[-1]
+
+    yield connect
+    for one in opened:
+        one.close()

@@ -1,0 +1,113 @@
+"""The file of an import: what is right, and every mistake with its line and field."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.adapters.redis.client.keys import reader_hash
+from service.domain.errors import FileTooLarge
+from service.settings.policy_file import parse_catalogue
+from service.use_cases.grants.imports import csv_file as import_sheet
+from service.use_cases.grants.imports.rows import Sheet
+from tests.running_service import POLICY
+
+NOW = 1_795_000_000.0
+CATALOGUE = parse_catalogue(POLICY)
+LIMITED = parse_catalogue(POLICY + '\n[grants]\nplans = ["vip"]\nlongest = "400d"\n')
+HEADER = "reader,plan,until,reason\n"
+
+
+def read(text: str | bytes, catalogue: object = CATALOGUE) -> Sheet:
+    body = text if isinstance(text, bytes) else text.encode()
+    return import_sheet.read(body, catalogue, NOW)  # type: ignore[arg-type]  # object only spares the tests a name
+
+
+def wrong(text: str | bytes, catalogue: object = CATALOGUE) -> list[tuple[int, str]]:
+    return [(mistake.line, mistake.field) for mistake in read(text, catalogue).mistakes]
+
+
+def test_row_has_reader_plan_end_and_reason() -> None:
+    (entry,) = read(HEADER + 'r-1,vip,2027-01-01T01:00:00+01:00,"press, card"\n').entries
+    assert (entry.line, entry.tag, entry.plan) == (2, reader_hash("r-1"), "vip")
+    assert (entry.until, entry.reason) == (1_798_761_600, "press, card")
+
+
+def test_never_means_no_end_and_an_empty_end_is_rejected() -> None:
+    assert read(HEADER + "r-1,vip,never,why\n").entries[0].until is None
+    assert wrong(HEADER + "r-1,vip,,why\n") == [(2, "until")]
+
+
+@pytest.mark.parametrize("end", ["tomorrow", "2027-01-01", "2027-01-01T00:00:00", "Never", "2020-01-01T00:00:00Z"])
+def test_end_must_be_a_future_time_with_offset(end: str) -> None:
+    assert wrong(HEADER + f"r-1,vip,{end},why\n") == [(2, "until")]
+
+
+def test_all_mistakes_of_a_row_are_reported() -> None:
+    assert wrong(HEADER + "a/b,nothing,,  \n") == [(2, "reader"), (2, "plan"), (2, "until"), (2, "reason")]
+
+
+def test_row_with_other_columns_is_reported_and_the_rest_read() -> None:
+    sheet = read(HEADER + "r-1,vip,never\nr-2,vip,never,why,more\nr-3,vip,never,why\n")
+    assert [(m.line, m.field) for m in sheet.mistakes] == [(2, "row"), (3, "row")]
+    assert (len(sheet.entries), sheet.rows) == (1, 3)
+
+
+def test_repeated_reader_and_plan_is_reported_with_the_first_line() -> None:
+    sheet = read(HEADER + "r-1,vip,never,why\nr-1,quiet,never,why\nr-1,vip,2027-01-01T00:00:00Z,why\n")
+    (mistake,) = sheet.mistakes
+    assert (mistake.line, mistake.field) == (4, "reader")
+    assert "line 2" in mistake.message
+
+
+@pytest.mark.parametrize(
+    "header", ["", "reader;plan;until;reason\n", "plan,reader,until,reason\n", "r-1,vip,never,why\n"]
+)
+def test_another_header_is_reported_on_line_1(header: str) -> None:
+    assert wrong(header) == [(1, "header")]
+
+
+def test_byte_order_mark_and_crlf_are_accepted() -> None:
+    text = b"\xef\xbb\xbf" + (HEADER + "r-1,vip,never,why\n").replace("\n", "\r\n").encode()
+    assert len(read(text).entries) == 1
+
+
+def test_empty_lines_are_skipped_but_counted_as_lines() -> None:
+    sheet = read(HEADER + "\nr-1,vip,never,why\n\n,vip,never,why\n\n")
+    assert (sheet.rows, [(m.line, m.field) for m in sheet.mistakes]) == (2, [(5, "reader")])
+
+
+def test_row_over_several_lines_has_the_number_of_its_first() -> None:
+    assert wrong(HEADER + 'r-1,vip,never,"two\nlines"\nr-2,vip,,why\n') == [(4, "until")]
+
+
+def test_file_that_is_not_utf8_is_reported_with_its_line() -> None:
+    assert wrong((HEADER + "r-1,vip,never,why\nr-2,vip,never,caf").encode() + b"\xe9\n") == [(3, "row")]
+
+
+def test_unclosed_quote_is_reported() -> None:
+    assert wrong(HEADER + 'r-1,vip,never,"why\nr-2,vip,never,why\n') == [(2, "row")]
+
+
+def test_oversized_cell_is_reported_and_the_rest_read() -> None:
+    assert wrong(HEADER + f"r-1,vip,never,{'x' * 200_000}\nr-2,vip,,why\n") == [(2, "reason"), (3, "until")]
+
+
+def test_grant_policy_limits_plans_and_length_of_rows() -> None:
+    rows = HEADER + "r-1,quiet,2027-01-01T00:00:00Z,why\nr-2,vip,never,why\nr-3,vip,2030-01-01T00:00:00Z,why\n"
+    assert wrong(rows, LIMITED) == [(2, "plan"), (3, "until"), (4, "until")]
+    assert wrong(rows) == []
+
+
+@pytest.mark.full
+def test_more_than_50000_rows_are_rejected() -> None:
+    assert read(HEADER + "x,y\n" * 50_000).rows == 50_000
+    with pytest.raises(FileTooLarge):
+        read(HEADER + "x,y\n" * 50_001)
+
+
+@given(st.binary(max_size=400))
+def test_random_file_is_read_without_an_exception(body: bytes) -> None:
+    read(HEADER.encode() + body)
+    read(body)

@@ -1,0 +1,341 @@
+"""What needs a hand: noted as it is met with, gone when it was mended; over the whole app, on Valkey and Redis 8 alike."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from service.adapters.redis.stripe_objects.inbox import EventResult
+from service.domain.catalogue import DAY
+from service.domain.sources import Grant
+from service.use_cases.subscriptions.catch_up import CaughtUp
+from service.use_cases.subscriptions.full_sync import Drift, Swept
+from tests.running_service import POLICY
+
+if TYPE_CHECKING:
+    from tests.in_process_app import DeskApp, MakeDesk
+    from tests.running_service import Serve
+    from tests.store_servers import Until
+
+NOON = "2082-11-24T12:00:00Z"
+SECRET = "whsec_of_the_tests"
+KINDS = [
+    "dead_letters", "unknown_prices", "ownerless", "event_gap", "catch_up_late", "drift", "clock", "grants_ending",
+]  # fmt: skip
+
+
+@pytest.fixture
+def app(make_desk: MakeDesk, store_url: str) -> DeskApp:
+    made = make_desk(store_url, STRIPE_WEBHOOK_SECRETS=SECRET)
+    made.clock.at(NOON)
+    return made
+
+
+def attention(app: DeskApp) -> dict[str, Any]:
+    answer = app.call("GET", "/v1/attention", admin=True)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.get_json()
+    assert [item["kind"] for item in found["items"]] == KINDS
+    return found
+
+
+def item(app: DeskApp, kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(one for one in attention(app)["items"] if one["kind"] == kind)
+    return found
+
+
+def ids(app: DeskApp, kind: str) -> tuple[int, list[str]]:
+    found = item(app, kind)
+    return found["count"], [example["id"] for example in found["examples"]]
+
+
+def deliver(
+    app: DeskApp,
+    event: str,
+    obj: dict[str, Any],
+    created: float | None = None,
+    kind: str = "customer.subscription.updated",
+) -> None:
+    now = int(app.clock())
+    body = json.dumps(
+        {
+            "id": event,
+            "object": "event",
+            "type": kind,
+            "created": int(created or now),
+            "livemode": False,
+            "data": {"object": obj},
+        }
+    )
+    mark = hmac.new(SECRET.encode(), f"{now}.{body}".encode(), sha256).hexdigest()
+    answer = app.client.post("/v1/stripe/webhook", data=body, headers={"Stripe-Signature": f"t={now},v1={mark}"})
+    assert answer.status_code == 200, answer.text
+
+
+def subscription(app: DeskApp, name: str, price: str = "price_month", reader: str | None = "r", **more: Any) -> Any:
+    now = int(app.clock())
+    line = {
+        "id": f"si_{name}",
+        "object": "subscription_item",
+        "price": {"id": price, "lookup_key": None, "product": "prod_of_nobody"},
+        "quantity": 1,
+        "current_period_start": now,
+        "current_period_end": now + 30 * DAY,
+    }
+    return {
+        "id": name,
+        "object": "subscription",
+        "status": "active",
+        "customer": f"cus_{name}",
+        "created": now,
+        "items": {"object": "list", "data": [line], "has_more": False},
+        "metadata": {"reader_id": reader} if reader else {},
+        "cancel_at": None,
+        "cancel_at_period_end": False,
+        "ended_at": None,
+        "trial_end": None,
+        **more,
+    }
+
+
+def test_attention_lists_every_kind_as_fine_when_all_is_well(app: DeskApp) -> None:
+    deliver(app, "evt_1", subscription(app, "sub_1"))
+    found = attention(app)
+    assert [(one["count"], one["needs_hand"], one["examples"]) for one in found["items"]] == [(0, False, [])] * 8
+    assert (found["at"], found["needs_hand"]) == (NOON, False)
+    assert all(one["title"] and one["mend"] and one["where"] for one in found["items"])
+
+
+def test_grants_ending_within_fourteen_days_are_listed_soonest_first(app: DeskApp) -> None:
+    soon = app.grant("a", until="2082-12-08T12:00:00Z")
+    sooner = app.grant("b", until="2082-11-25T00:00:00Z")
+    app.grant("c", until="2082-12-08T12:00:01Z")
+    app.grant("d")
+    told = item(app, "grants_ending")
+    assert (told["count"], told["needs_hand"]) == (2, False)
+    assert told["examples"] == [
+        {"id": sooner["id"], "reader": "b", "at": "2082-11-25T00:00:00Z", "text": "vip"},
+        {"id": soon["id"], "reader": "a", "at": "2082-12-08T12:00:00Z", "text": "vip"},
+    ]
+    app.clock.at("2082-11-25T00:00:00Z")
+    assert ids(app, "grants_ending") == (2, [soon["id"], ids(app, "grants_ending")[1][1]])
+
+
+def test_extended_or_revoked_grant_is_not_listed_as_ending(app: DeskApp) -> None:
+    given = [app.grant(reader, until="2082-11-30T00:00:00Z")["id"] for reader in "abc"]
+    for reader, grant, until in [("a", given[0], None), ("b", given[1], "2083-01-01T00:00:00Z")]:
+        change = {"until": until, "reason": "goes on"}
+        assert app.call("PATCH", f"/v1/readers/{reader}/grants/{grant}", change, admin=True).status_code == 200
+    app.call("DELETE", f"/v1/readers/c/grants/{given[2]}?reason=over", admin=True)
+    assert ids(app, "grants_ending") == (0, [])
+
+
+def test_shortened_grant_is_listed_as_ending(app: DeskApp) -> None:
+    given = app.grant("a")["id"]
+    app.call("PATCH", f"/v1/readers/a/grants/{given}", {"until": "2082-11-30T00:00:00Z", "reason": "x"}, admin=True)
+    assert ids(app, "grants_ending") == (1, [given])
+
+
+def test_crash_between_list_and_record_hides_no_ending_grant(app: DeskApp) -> None:
+    given = app.grant("a", until="2083-06-01T00:00:00Z")
+    (grant,) = app.service.grants.list_for_reader("a")
+    ends, end = app.service.grant_ends, int(app.clock()) + 3 * DAY
+    shorter = Grant(grant.id, "vip", (), "why", grant.start, end, "ann", grant.created_at)
+    ends.announce("a", shorter)  # A change to an earlier end, and a crash before it was written.
+    ends.announce("ghost", Grant("gr_ghost", "vip", (), "why", grant.start, end, "ann", grant.created_at))
+    assert ends.count(app.clock(), end) == 2
+    assert ids(app, "grants_ending") == (0, [])
+    assert ends.count(app.clock(), end) == 0
+    assert [e.grant for page in ends.iterate_active(app.clock()) for e in page] == [given["id"]]
+
+
+def test_ended_grant_leaves_the_list(app: DeskApp) -> None:
+    app.grant("a", until="2082-11-25T00:00:00Z")
+    app.grant("b")
+    ends = app.service.grant_ends
+    app.clock.now += 2 * DAY
+    assert [ends.prune(app.clock()), ends.prune(app.clock())] == [1, 0]
+    assert [e.reader for page in ends.iterate_active(app.clock()) for e in page] == ["b"]
+
+
+def test_ending_grants_of_an_import_are_listed_with_the_import(app: DeskApp, until: Until) -> None:
+    sheet = "reader,plan,until,reason\na,vip,2082-11-30T00:00:00Z,press\nb,vip,never,press\n"
+    answer = app.call("POST", "/v1/grants/import", admin=True, data=sheet, content_type="text/csv")
+    assert answer.status_code == 202, answer.text
+    # A thread of the service's own does it as well; whoever comes second finds nothing left.
+    until(lambda: app.service.imports.finish_all() >= 0 and item(app, "grants_ending")["count"] == 1)
+    told = item(app, "grants_ending")
+    assert (told["count"], told["examples"][0]["reader"]) == (1, None)
+    assert told["examples"][0]["text"] == f"vip, from import {answer.get_json()['id']}"
+
+
+def test_unmapped_price_needs_action_until_a_plan_has_it(app: DeskApp, make_desk: MakeDesk, store_url: str) -> None:
+    deliver(app, "evt_1", subscription(app, "sub_1", "price_of_nobody"))
+    told = item(app, "unknown_prices")
+    assert (told["count"], told["needs_hand"], told["where"]) == (1, True, "paywall.toml")
+    assert told["examples"][0]["id"] == "price_of_nobody"
+    assert told["examples"][0]["text"] == "product prod_of_nobody, in subscription:sub_1"
+    mended = make_desk(
+        store_url, POLICY.replace('prices = ["price_month"', 'prices = ["price_of_nobody", "price_month"')
+    )
+    mended.clock.at(NOON)
+    assert ids(mended, "unknown_prices") == (0, [])
+
+
+def test_unmapped_price_of_an_ended_subscription_needs_no_action(app: DeskApp) -> None:
+    deliver(app, "evt_1", subscription(app, "sub_1", "price_of_nobody"))
+    over = subscription(app, "sub_1", "price_of_nobody", status="canceled", ended_at=int(app.clock()))
+    app.clock.now += 60
+    deliver(app, "evt_2", over)
+    assert ids(app, "unknown_prices") == (0, [])
+
+
+def test_unassigned_payment_needs_action_until_it_is_linked(app: DeskApp) -> None:
+    deliver(app, "evt_1", subscription(app, "sub_1", reader=None))
+    told = item(app, "ownerless")
+    assert (told["count"], told["needs_hand"]) == (1, True)
+    assert (told["examples"][0]["id"], told["examples"][0]["text"]) == ("sub_1", "customer cus_sub_1")
+    assert attention(app)["needs_hand"]
+    answer = app.call("POST", "/v1/readers/r/links", {"subscription": "sub_1"}, admin=True)
+    assert answer.status_code == 200, answer.text
+    assert ids(app, "ownerless") == (0, [])
+    assert not attention(app)["needs_hand"]
+
+
+def test_unassigned_pass_needs_action_until_it_expires(app: DeskApp) -> None:
+    """Nothing is left to be mended then, least of all where it names no customer."""
+    paid = {
+        "id": "cs_test_1",
+        "object": "checkout.session",
+        "mode": "payment",
+        "status": "complete",
+        "payment_status": "paid",
+        "customer": None,
+        "client_reference_id": None,
+        "metadata": {"price_id": "price_day"},
+        "payment_intent": "pi_1",
+        "subscription": None,
+        "created": int(app.clock()),
+    }
+    deliver(app, "evt_1", paid, kind="checkout.session.completed")
+    app.clock.now += 24 * 3_600 - 1
+    assert ids(app, "ownerless") == (1, ["cs_test_1"])
+    app.clock.now += 1
+    assert ids(app, "ownerless") == (0, [])
+    assert not attention(app)["needs_hand"]
+
+
+def test_pending_gift_and_unpaid_subscription_need_no_action(app: DeskApp) -> None:
+    deliver(app, "evt_1", subscription(app, "sub_1", reader=None, metadata={"gift": "pending"}))
+    deliver(app, "evt_2", subscription(app, "sub_2", reader=None, status="incomplete"))
+    assert ids(app, "ownerless") == (0, [])
+
+
+def test_dead_letter_event_needs_action_until_replayed(app: DeskApp) -> None:
+    deliver(app, "evt_1", subscription(app, "sub_1"))
+    inbox, name = app.service.engine.inbox, "subscription:sub_1"
+    inbox.replay("evt_1", name, app.clock())
+    for _ in range(10):
+        inbox.record_failure(name, ["evt_1"], app.clock(), "failed: KeyError")
+    told = item(app, "dead_letters")
+    assert (told["count"], told["needs_hand"], told["where"]) == (1, True, "/v1/events")
+    assert (told["examples"][0]["id"], told["examples"][0]["at"]) == ("evt_1", NOON)
+    replayed = inbox.replay("evt_1", name, app.clock())
+    inbox.finish(name, replayed.mark, 0, [EventResult("evt_1", "applied")])
+    assert ids(app, "dead_letters") == (0, [])
+
+
+def test_late_events_found_by_catch_up_are_a_gap_for_a_day(app: DeskApp) -> None:
+    keep = app.service.maintenance
+    keep.caught_up(CaughtUp(listed=9, missed=4, prices=False, late=0))
+    assert item(app, "event_gap")["count"] == 0
+    keep.caught_up(CaughtUp(listed=9, missed=4, prices=False, late=3))
+    keep.caught_up(CaughtUp(listed=9, missed=2, prices=False, late=2))
+    assert (item(app, "event_gap")["count"], item(app, "event_gap")["needs_hand"]) == (5, True)
+    app.clock.now += DAY + 1
+    assert item(app, "event_gap")["count"] == 0
+
+
+def test_drift_found_by_a_full_sync_is_listed_until_one_finds_none(app: DeskApp) -> None:
+    keep = app.service.maintenance
+    drift = [Drift("a", "differs", True), Drift("b", "differs", False), Drift("c", "unknown", True)]
+    keep.swept(Swept(drift=drift))
+    told = item(app, "drift")
+    assert (told["count"], told["examples"][0]["text"]) == (3, "2 differs, 1 unknown; 1 not corrected")
+    keep.swept(Swept())
+    assert item(app, "drift")["count"] == 0
+
+
+def test_events_from_the_future_report_our_clock_as_behind(app: DeskApp) -> None:
+    deliver(app, "evt_1", subscription(app, "sub_1"), created=app.clock() + 30)
+    assert item(app, "clock")["count"] == 0
+    deliver(app, "evt_2", subscription(app, "sub_2"), created=app.clock() + 90)
+    assert (item(app, "clock")["count"], item(app, "clock")["examples"][0]["text"]) == (1, "at least 90 s behind")
+
+
+def test_deliveries_are_in_the_activity_figures(app: DeskApp) -> None:
+    for _ in range(2):
+        deliver(app, "evt_1", subscription(app, "sub_1"), created=app.clock() - 3)
+    app.service.activity.flush()
+    (today,) = app.call("GET", "/v1/activity?days=1", admin=True).get_json()["days"]
+    assert sum(one["count"] for one in today["webhooks"]) == 2
+    assert today["delay"] == {"events": 1, "mean": 3.0, "half_within": 5, "most_within": 5}
+
+
+def test_stripe_subscriptions_are_counted_by_plan(app: DeskApp) -> None:
+    for number in range(3):
+        deliver(app, f"evt_{number}", subscription(app, f"sub_{number}", reader=f"r{number}"))
+    deliver(app, "evt_9", subscription(app, "sub_9", reader="r9", status="canceled", ended_at=int(app.clock())))
+    app.service.maintenance.everything()
+    (today,) = app.call("GET", "/v1/activity?days=1", admin=True).get_json()["days"]
+    assert today["entitlements"] == [{"plan": "supporter", "count": 3}]
+
+
+@pytest.mark.full
+def test_digest_command_lists_every_kind_as_json_and_text(serve: Serve) -> None:
+    paywall = serve(STRIPE_WEBHOOK_SECRETS=SECRET)
+    quiet = paywall.command("digest")
+    assert (quiet.returncode, "All clear" in quiet.stdout, "Soon" in quiet.stdout) == (0, True, False)
+    assert paywall.command("digest", "--check").returncode == 0
+    told = json.loads(paywall.command("digest", "--json").stdout)
+    assert [one["kind"] for one in told["items"]] == KINDS
+    assert paywall.command("digest", "--what").returncode == 2
+
+
+@pytest.mark.full
+def test_digest_check_exits_1_when_action_is_needed(serve: Serve) -> None:
+    paywall = serve(STRIPE_WEBHOOK_SECRETS=SECRET)
+    answer = paywall.get("/v1/attention").json()
+    assert answer["needs_hand"] is False
+    body = json.dumps(
+        {
+            "id": "evt_1",
+            "object": "event",
+            "type": "customer.subscription.updated",
+            "created": 1_700_000_000,
+            "livemode": False,
+            "data": {"object": {"id": "sub_1", "object": "subscription", "status": "active", "customer": "cus_1",
+                                "created": 1_700_000_000, "metadata": {}, "items": {"object": "list", "data": [{
+                                    "id": "si_1", "object": "subscription_item", "quantity": 1,
+                                    "price": {"id": "price_x", "lookup_key": None, "product": "prod_x"},
+                                    "current_period_start": 1_700_000_000, "current_period_end": 4_000_000_000,
+                                }], "has_more": False}}},
+        }
+    )  # fmt: skip
+    now = int(time.time())
+    mark = hmac.new(SECRET.encode(), f"{now}.{body}".encode(), sha256).hexdigest()
+    sent = paywall.session.post(
+        f"{paywall.url}/v1/stripe/webhook", data=body, headers={"Stripe-Signature": f"t={now},v1={mark}"}, timeout=20
+    )
+    assert sent.status_code == 200
+    done = paywall.command("digest", "--check")
+    assert done.returncode == 1
+    assert "Needs attention\n  1 purchased price isn't in any plan" in done.stdout
+    assert "- price_x, product prod_x, in subscription:sub_1" in done.stdout
+    assert "- sub_1, 2023-11-14T22:13:20Z, customer cus_1" in done.stdout
+    assert paywall.command("digest").returncode == 0
