@@ -41,6 +41,7 @@ class Workbench:
         inbox: Inbox,
         spreader: Spreader,
         payments: Payments,
+        *,
         gateway: Gateway | None,
         catalogue: Catalogue,
         report: Callable[[str, str], None],

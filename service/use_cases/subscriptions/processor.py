@@ -102,7 +102,9 @@ class Engine:
         self.merged = putting.merged
         spreader = Spreader(self.objects, self.seats, self.people, telling, putting, catalogue)
         payments = Payments(self.objects, gateway, report)
-        self.workbench = Workbench(self.objects, self.inbox, spreader, payments, gateway, catalogue, report)
+        self.workbench = Workbench(
+            self.objects, self.inbox, spreader, payments, gateway=gateway, catalogue=catalogue, report=report
+        )
 
     def receive(self, envelope: Envelope, now: float) -> Receipt:
         """Records a verified event durably, then works on it within the deadline. After this it may be answered 200.

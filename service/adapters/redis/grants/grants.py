@@ -98,7 +98,7 @@ class Grants:
                 raise RevokedGrant
             return replace(grant, until=until)
 
-        return self._alter(reader, grant_id, extended, "grant.change", reason, actor, now)
+        return self._alter(reader, grant_id, extended, "grant.change", reason=reason, actor=actor, now=now)
 
     def revoke(self, reader: str, grant_id: str, reason: str, actor: Actor, now: float) -> Grant:
         """Takes a grant back, at once and on every worker; one that is revoked stays as it is. `UnknownGrant`."""
@@ -106,7 +106,7 @@ class Grants:
         def revoked(grant: Grant) -> Grant:
             return grant if grant.revoked_at is not None else replace(grant, revoked_at=int(now))
 
-        return self._alter(reader, grant_id, revoked, "grant.revoke", reason, actor, now)
+        return self._alter(reader, grant_id, revoked, "grant.revoke", reason=reason, actor=actor, now=now)
 
     def list_for_reader(self, reader: str) -> list[Grant]:
         """All grants of a reader, also those that have ended, newest first."""
@@ -119,6 +119,7 @@ class Grants:
         grant_id: str,
         change: Callable[[Grant], Grant],
         action: str,
+        *,
         reason: str,
         actor: Actor,
         now: float,

@@ -85,6 +85,20 @@ class ReaderListener(Protocol):
         """It stands. Raises nothing for a store that is away."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """A record to put into a field of a reader."""
+
+    field: bytes
+    number: int
+    rule: Rule
+    ended: bool
+    record: bytes
+    now: float
+    cause: str
+    audit: bytes = b""
+
+
 class Readers:
     """Reads and writes readers' sources. Every method raises `StoreUnavailable` where the store cannot be reached."""
 
@@ -160,56 +174,35 @@ class Readers:
         field, record = source_codec.field_of(source), source_codec.encode(source, number)
         if self._listener is not None:
             self._listener.before_write(reader, source)
-        outcome = self._put(reader, field, number, rule, ended, record, now, cause, audit)
+        outcome = self._put(reader, _Write(field, number, rule, ended, record, now, cause, audit))
         if self._listener is not None:
             self._listener.after_write(reader, source, outcome, now)
         return outcome
 
     def write_tombstone(self, reader: str, field: bytes, number: int, *, now: float, cause: str) -> WriteOutcome:
         """Marks a source as another reader's, so that a late write cannot bring it back here."""
-        return self._put(reader, field, number, "higher", True, source_codec.tombstone(number), now, cause, b"")
+        return self._put(reader, _Write(field, number, "higher", True, source_codec.tombstone(number), now, cause))
 
-    def _put(
-        self,
-        reader: str,
-        field: bytes,
-        number: int,
-        rule: Rule,
-        ended: bool,
-        record: bytes,
-        now: float,
-        cause: str,
-        audit: bytes,
-    ) -> WriteOutcome:
+    def _put(self, reader: str, write: _Write) -> WriteOutcome:
         tag = reader_hash(reader)
         keys = [self.keys.reader(tag), self.keys.past(tag), self.keys.history(tag), self.keys.outbox(tag)]
-        entry = pack_change(now, field, record, cause)
-        place = b"past" if ended else b"reader"
-        arguments: list[bytes | int | str] = [field, number, rule, place, record, entry, audit, HISTORY_ENTRIES]
+        entry = pack_change(write.now, write.field, write.record, write.cause)
+        place = b"past" if write.ended else b"reader"
+        arguments: list[bytes | int | str] = [write.field, write.number, write.rule, place, write.record]
+        arguments += [entry, write.audit, HISTORY_ENTRIES]
         verdict, stands, before = cast("tuple[bytes, int, bytes]", self._link.run(PUT, keys, arguments))
         if verdict == b"merged":
-            return self._put_with_heir(before.decode(), field, number, rule, ended, record, now, cause, audit)
-        known = source_codec.decode(field, before) if before else None
+            return self._put_with_heir(before.decode(), write)
+        known = source_codec.decode(write.field, before) if before else None
         return WriteOutcome(cast(Any, verdict.decode()), stands, known)
 
-    def _put_with_heir(
-        self,
-        heir: str,
-        field: bytes,
-        number: int,
-        rule: Rule,
-        ended: bool,
-        record: bytes,
-        now: float,
-        cause: str,
-        audit: bytes,
-    ) -> WriteOutcome:
-        """The reader was merged into another meanwhile. What an admin gives goes there; Stripe's has to be settled anew."""
-        if rule == "higher":
-            return WriteOutcome("merged", number, None)
-        intention = b"%b:heir:%d" % (reader_hash(heir), int(now))
+    def _put_with_heir(self, heir: str, write: _Write) -> WriteOutcome:
+        """Write a grant of a reader who was merged into another to that one; Stripe's sources must be settled again."""
+        if write.rule == "higher":
+            return WriteOutcome("merged", write.number, None)
+        intention = b"%b:heir:%d" % (reader_hash(heir), int(write.now))
         self._link.call(self.keys.audit_intents, b"SADD", self.keys.audit_intents, intention)
-        return self._put(heir, field, number, rule, ended, record, now, cause, audit)
+        return self._put(heir, write)
 
 
 def pack_change(now: float, field: bytes, record: bytes, cause: str) -> bytes:

@@ -110,14 +110,22 @@ class Inbox:
             told = event.signal.told
             pairs["says"] = pack_signal(replace(event.signal, told=self._blind(told)) if told else event.signal)
         fields = [part for pair in pairs.items() for part in pair]
-        return self._record(event.id, event.name, now, mode, lease, event.why, fields)
+        return self._record(event.id, event.name, now, mode, lease=lease, why=event.why, fields=fields)
 
     def replay(self, event: str, name: str, now: float) -> RecordOutcome:
         """Puts a known event back into the inbox, whatever has become of it."""
-        return self._record(event, name, now, "replay", False, "", [])
+        return self._record(event, name, now, "replay")
 
     def _record(
-        self, event: str, name: str, now: float, mode: Mode, lease: bool, why: str, fields: Sequence[bytes | str | int]
+        self,
+        event: str,
+        name: str,
+        now: float,
+        mode: Mode,
+        *,
+        lease: bool = False,
+        why: str = "",
+        fields: Sequence[bytes | str | int] = (),
     ) -> RecordOutcome:
         partition, keys = partition_of(name), self.keys
         names = [
