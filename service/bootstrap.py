@@ -40,12 +40,12 @@ from service.adapters.redis.story_passes.passes import GiftAllowances, Passes
 from service.adapters.stripe.gateway import Gateway
 from service.adapters.stripe.rate_limit import Allowance
 from service.settings.settings import Settings
-from service.use_cases.access.causes import Traces
-from service.use_cases.access.check import Desk
-from service.use_cases.access.decision_ids import KEPT, DecisionIds
-from service.use_cases.access.explain import Why
-from service.use_cases.access.policy_revisions import PolicyKeeper
-from service.use_cases.access.reader_profile import Profiles
+from service.use_cases.access.check import AccessCheck
+from service.use_cases.access.decision_ids import VALID_FOR, DecisionIds
+from service.use_cases.access.explain import Explainer
+from service.use_cases.access.policy_revisions import PolicyRevisionTask
+from service.use_cases.access.reader_profile import ReaderProfiles
+from service.use_cases.access.source_history import SourceHistory
 from service.use_cases.checkout.price_cache import Prices
 from service.use_cases.checkout.purchases import Purchases
 from service.use_cases.grants.approvals import Approving
@@ -69,7 +69,7 @@ from service.use_cases.reporting.deliveries import DeliveryReceiver
 from service.use_cases.reporting.entitlement_counts import Stocktaking
 from service.use_cases.reporting.usage_counters import Activity
 from service.use_cases.story_passes.gifts import ReaderGifts
-from service.use_cases.story_passes.validation import Gate
+from service.use_cases.story_passes.validation import PassValidator
 from service.use_cases.subscriptions.administration import Admin
 from service.use_cases.subscriptions.catch_up import CatchUp
 from service.use_cases.subscriptions.processor import Engine
@@ -119,11 +119,11 @@ class Adapters:
 class Service(Adapters):
     """The adapters and the use cases of one process."""
 
-    desk: Desk
+    access_check: AccessCheck
     decision_ids: DecisionIds
-    profiles: Profiles
-    policy_keeper: PolicyKeeper
-    why: Why
+    profiles: ReaderProfiles
+    policy_revisions: PolicyRevisionTask
+    explainer: Explainer
     grant_changes: GrantChanges
     approving: Approving
     imports: GrantImports
@@ -148,13 +148,13 @@ class Service(Adapters):
         self.store.link.start()
         self.known.start()
         self.prices.start()
-        self.policy_keeper.start()
+        self.policy_revisions.start()
         self.imports.background.start()
 
     def close(self) -> None:
         """Write what is still to be written, stop the threads and close the connections."""
         self.imports.background.close()
-        self.policy_keeper.close()
+        self.policy_revisions.close()
         self.prices.stop()
         self.known.close()
         self.activity.flush()
@@ -185,7 +185,7 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, store: Store) 
         store, lambda: secrets.signer("audit"), audit_log, on_refused=logs.report_foreign_audit_entries, clock=clock
     )
     known = Known(settings.data, catalogue.failure.known_for, clock=clock, on_error=logs.report_unwritten_entitlements)
-    activity, grant_ends = Activity(UsageStore(store), catalogue.zone, clock), GrantEndIndex(store)
+    activity, grant_ends = Activity(UsageStore(store), metrics, catalogue.zone, clock), GrantEndIndex(store)
     readers = Readers(store, ReaderChangeListener(activity, grant_ends))
     configured_keys = {key.name for key in (*settings.site_keys, *settings.admin_keys)}
     return Adapters(
@@ -224,9 +224,9 @@ def _service(adapters: Adapters) -> Service:
     a, catalogue = adapters, adapters.settings.catalogue
     engine = _engine(a)
     pass_tokens = PassTokens(lambda: a.secrets.signing_keys("pass"))
-    desk = Desk(catalogue, a.store, a.readers, a.known, Gate(pass_tokens, a.passes))
-    decision_ids = DecisionIds(lambda: a.secrets.sealer("decision"), catalogue, DecisionOverflow(a.store, KEPT))
-    profiles = Profiles(catalogue, a.store, a.readers)
+    access_check = AccessCheck(catalogue, a.store, a.readers, a.known, PassValidator(pass_tokens, a.passes))
+    decision_ids = DecisionIds(lambda: a.secrets.sealer("decision"), catalogue, DecisionOverflow(a.store, VALID_FOR))
+    profiles = ReaderProfiles(catalogue, a.store, a.readers)
     approving = Approving(a.approvals)
     imports = _imports(a, approving)
     prices = Prices(a.gateway, catalogue)
@@ -239,11 +239,11 @@ def _service(adapters: Adapters) -> Service:
     maintenance = _maintenance(a, engine, attention, approving, letting_go)
     return Service(
         **{field.name: getattr(a, field.name) for field in fields(a)},
-        desk=desk,
+        access_check=access_check,
         decision_ids=decision_ids,
         profiles=profiles,
-        policy_keeper=PolicyKeeper(a.policies, catalogue, a.store.link, a.clock),
-        why=_explain(a, desk, decision_ids),
+        policy_revisions=PolicyRevisionTask(a.policies, catalogue, a.store.link, a.clock),
+        explainer=_explainer(a, access_check, decision_ids),
         grant_changes=GrantChanges(catalogue, a.readers, a.grants, approving),
         approving=approving,
         imports=imports,
@@ -277,15 +277,15 @@ def _engine(a: Adapters) -> Engine:
     )
 
 
-def _explain(a: Adapters, desk: Desk, decision_ids: DecisionIds) -> Why:
-    return Why(
+def _explainer(a: Adapters, access_check: AccessCheck, decision_ids: DecisionIds) -> Explainer:
+    return Explainer(
         a.settings.catalogue,
         a.store,
-        desk,
-        a.readers,
+        access_check=access_check,
+        readers=a.readers,
         decision_ids=decision_ids,
         policies=a.policies,
-        traces=Traces(a.settings.catalogue, ReaderHistory(a.store), a.audit_log),
+        history=SourceHistory(a.settings.catalogue, ReaderHistory(a.store), a.audit_log),
     )
 
 

@@ -208,11 +208,16 @@ def decide_degraded(
     )
 
 
-Step = Mapping[str, Any]
-"""One step of an explanation: `{"step", "values", "verdict"}`."""
+@dataclass(frozen=True, slots=True)
+class DecisionStep:
+    """One step of an explanation: which rule, the values it compared, and its verdict. Moments are epoch seconds."""
+
+    step: str
+    values: Mapping[str, Any]
+    verdict: str
 
 
-def explain(decision: Decision, tier: Tier) -> list[Step]:
+def explain(decision: Decision, tier: Tier) -> list[DecisionStep]:
     """Return the steps that led to a decision, in order, from the decision alone."""
     steps = [_free_step(decision, tier)]
     if decision.reason is Reason.FREE:
@@ -226,38 +231,34 @@ def explain(decision: Decision, tier: Tier) -> list[Step]:
     if tier.meter is not None:
         steps.append(_meter_step(decision, tier.meter))
     if decision.reason not in OPEN_REASONS:
-        steps.append(_step("locked", {}, decision.reason.value))
+        steps.append(DecisionStep("locked", {}, decision.reason.value))
     return steps
-
-
-def _step(name: str, values: dict[str, Any], verdict: str) -> Step:
-    return {"step": name, "values": values, "verdict": verdict}
 
 
 def _is_story_pass(source: Holding) -> bool:
     return source.type == "gift" and source.plan is None
 
 
-def _free_step(decision: Decision, tier: Tier) -> Step:
+def _free_step(decision: Decision, tier: Tier) -> DecisionStep:
     values = {
         "tier": tier.name,
         "requires": list(tier.requires),
         "open_parts": list(tier.open_parts),
         "parts": [part for part, _ in decision.parts],
     }
-    return _step("free", values, "free" if decision.reason is Reason.FREE else "not free")
+    return DecisionStep("free", values, "free" if decision.reason is Reason.FREE else "not free")
 
 
 def _held(decision: Decision) -> list[dict[str, Any]]:
     return [{"feature": name, "until": until} for name, until in decision.held]
 
 
-def _store_step(decision: Decision, tier: Tier) -> Step:
+def _store_step(decision: Decision, tier: Tier) -> DecisionStep:
     values = {"requires": list(tier.requires), "known_features": _held(decision)}
-    return _step("store", values, f"unreachable: {decision.show}")
+    return DecisionStep("store", values, f"unreachable: {decision.show}")
 
 
-def _entitlement_step(decision: Decision, tier: Tier, source: Holding | None) -> Step:
+def _entitlement_step(decision: Decision, tier: Tier, source: Holding | None) -> DecisionStep:
     values = {
         "requires": list(tier.requires),
         "held": _held(decision),
@@ -265,17 +266,17 @@ def _entitlement_step(decision: Decision, tier: Tier, source: Holding | None) ->
         "plan": source.plan if source else None,
         "until": source.until if source else None,
     }
-    return _step("entitlement", values, decision.reason.value if source else "none opens it")
+    return DecisionStep("entitlement", values, decision.reason.value if source else "none opens it")
 
 
-def _pass_step(story_pass: Holding) -> Step:
-    return _step("pass", {"id": story_pass.id, "until": story_pass.until}, Reason.GIFT.value)
+def _pass_step(story_pass: Holding) -> DecisionStep:
+    return DecisionStep("pass", {"id": story_pass.id, "until": story_pass.until}, Reason.GIFT.value)
 
 
-def _meter_step(decision: Decision, name: str) -> Step:
+def _meter_step(decision: Decision, name: str) -> DecisionStep:
     meter = decision.meter
     if meter is None:
-        return _step("meter", {"meter": name}, "nobody to meter")
+        return DecisionStep("meter", {"meter": name}, "nobody to meter")
     values = {
         "meter": meter.name,
         "limit": meter.limit,
@@ -284,4 +285,4 @@ def _meter_step(decision: Decision, name: str) -> Step:
         "counted": meter.counted,
         "resets_at": meter.resets_at,
     }
-    return _step("meter", values, "metered" if decision.reason is Reason.METERED else "used up")
+    return DecisionStep("meter", values, "metered" if decision.reason is Reason.METERED else "used up")

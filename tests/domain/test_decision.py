@@ -16,6 +16,7 @@ from service.domain.decision import (
     NO_ENTITLEMENTS,
     OPEN_REASONS,
     Decision,
+    DecisionStep,
     Entitlements,
     decide,
     decide_degraded,
@@ -279,7 +280,7 @@ def test_degraded_decision_has_refresh_after() -> None:
 
 
 def rungs(decision: Decision, tier: Tier) -> list[tuple[str, str]]:
-    return [(step["step"], step["verdict"]) for step in explain(decision, tier)]
+    return [(step.step, step.verdict) for step in explain(decision, tier)]
 
 
 USED = Meter("stories", 2, 2, seen=False, resets_at=NOW + 50)
@@ -337,33 +338,33 @@ def test_explanation_lists_the_values_of_every_step() -> None:
     held = [{"feature": "notebook", "until": NOW + 99}]
     entitlement = explain(asked(METERED, SUPPORTER, None, "facts", "notebook"), METERED)
     assert entitlement == [
-        {
-            "step": "free",
-            "values": {
+        DecisionStep(
+            "free",
+            {
                 "tier": "metered",
                 "requires": ["notebook", "events"],
                 "open_parts": ["facts", "summary"],
                 "parts": ["facts", "notebook"],
             },
-            "verdict": "not free",
-        },
-        {
-            "step": "entitlement",
-            "values": {
+            "not free",
+        ),
+        DecisionStep(
+            "entitlement",
+            {
                 "requires": ["notebook", "events"],
                 "held": held,
                 "source": "subscription:sub_1",
                 "plan": "supporter",
                 "until": NOW + 99,
             },
-            "verdict": "subscription",
-        },
+            "subscription",
+        ),
     ]
     by_pass = explain(asked(METERED, NO_ENTITLEMENTS, None, story_pass=STORY_PASS), METERED)
-    assert by_pass[-1]["values"] == {"id": "p_1", "until": NOW + 9}
-    assert by_pass[-2]["values"]["source"] is None
+    assert by_pass[-1].values == {"id": "p_1", "until": NOW + 9}
+    assert by_pass[-2].values["source"] is None
     outage = explain(degraded(story(), CLOSED, (("notebook", NOW + 99),), FailurePolicy(), True), CLOSED)
-    assert outage[-1]["values"] == {"requires": ["no_ads"], "known_features": held}
+    assert outage[-1].values == {"requires": ["no_ads"], "known_features": held}
 
 
 @pytest.mark.parametrize(
@@ -373,7 +374,7 @@ def test_meter_step_reports_whether_this_or_an_earlier_read_was_counted(
     seen: bool, now_counted: bool, already: bool
 ) -> None:
     meter = Meter("stories", 5, 3, seen, NOW + 50, now_counted)
-    values = explain(asked(METERED, NO_ENTITLEMENTS, meter), METERED)[-1]["values"]
+    values = explain(asked(METERED, NO_ENTITLEMENTS, meter), METERED)[-1].values
     assert values == {
         "meter": "stories",
         "limit": 5,
@@ -390,11 +391,11 @@ def test_explanation_ends_with_the_reason_and_uses_the_decision_values(
 ) -> None:
     decision = decide(asked_of, tier, held, meter, now=NOW, catalogue=catalogue(), story_pass=story_pass)
     steps = explain(decision, tier)
-    assert steps[-1]["verdict"] == decision.reason.value
-    names = [step["step"] for step in steps]
+    assert steps[-1].verdict == decision.reason.value
+    names = [step.step for step in steps]
     assert names == [name for name in ("free", "entitlement", "pass", "meter", "locked") if name in names]
     figures = {None, decision.refresh_after, *(until for _, until in decision.held)}
     figures |= {decision.source.until} if decision.source else set()
     figures |= {decision.meter.resets_at} if decision.meter else set()
     for step in steps:
-        assert {step["values"].get("until"), step["values"].get("resets_at")} <= figures
+        assert {step.values.get("until"), step.values.get("resets_at")} <= figures

@@ -11,7 +11,7 @@ from service.domain.reader_sentences import reader_sentence
 from service.domain.times import write_time
 from service.entrypoints.cli import context as session
 from service.entrypoints.responses import admin_encoder as encode
-from service.use_cases.access.explain import Told
+from service.use_cases.access.explain import Explanation
 
 
 def add_to(main: click.Group) -> None:
@@ -34,19 +34,22 @@ def explain(reader: str | None, story: str | None, at: float | None, decision: s
     if decision is None and (reader is None or story is None):
         raise click.UsageError("Give --reader and --story, or --decision.")
     with session.service() as service:
-        why, now = service.why, service.clock()
+        explainer, now = service.explainer, service.clock()
         asked = Story(story or "")
-        found = why.decision(decision, now) if decision else why.explain(reader or "", asked, at, now)
+        if decision:
+            found = explainer.explain_decision(decision, now)
+        else:
+            found = explainer.explain_access(reader or "", asked, at, now)
         session.show(encode.decision(found), as_json, lambda: _as_text(found, service.settings.catalogue))
 
 
-def _as_text(told: Told, catalogue: Catalogue) -> str:
+def _as_text(told: Explanation, catalogue: Catalogue) -> str:
     """Return the explanation for people: a sentence that may be sent to the reader, then the steps for staff."""
     shown = {"full": "the full story", "upsell": "the upsell box", None: "not known for certain"}
     who = told.reader or (f"the visitor {told.visitor}" if told.visitor else "somebody unknown")
     when = write_time(told.at)
     reason = told.reason.value if told.reason else "the meter decided"
-    lines = [f"{who}, {told.story} ({told.tier}), at {when}: {shown[told.show]}: {reason}"]
+    lines = [f"{who}, {told.story} ({told.decision.tier}), at {when}: {shown[told.show]}: {reason}"]
     if told.reason is not None:
         lines.append(f"To the reader: {reader_sentence(told.decision, catalogue)}")
     for step in encode.decision(told)["explain"]:

@@ -15,7 +15,7 @@ from service.bootstrap import Service
 from service.domain.errors import WrongRows
 from service.domain.sources import Grant
 from service.entrypoints.cli import context as session
-from service.entrypoints.responses import admin_encoder, encoder
+from service.entrypoints.responses import admin_encoder
 from service.use_cases.grants.imports import csv_file
 from service.use_cases.grants.imports.grant_imports import Waiting
 from service.use_cases.grants.imports.pacing import HASTE
@@ -86,7 +86,7 @@ def _show(done: Grant | Approval, verb: str, reader: str, now: float, as_json: b
         text = f"{done.id} waits for a second admin, until {waits['expires_at']}: {hint}"
         session.show(waits, as_json, lambda: text)
         return
-    found = encoder.grant(done, reader, now)
+    found = admin_encoder.grant(done, reader, now)
     session.show(found, as_json, lambda: f"{verb} {done.id}: {_line(found)}")
 
 
@@ -98,7 +98,7 @@ def show(reader: str, as_json: bool) -> None:
     with session.service() as service:
         now = service.clock()
         found = [
-            encoder.grant(grant, reader, now)
+            admin_encoder.grant(grant, reader, now)
             for grant in service.grants.list_for_reader(service.readers.resolve_merged(reader))
         ]
         lines = [f"{one['id']}  {_line(one)}  ({one['actor']}: {one['reason']})" for one in found]

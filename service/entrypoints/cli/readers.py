@@ -35,7 +35,7 @@ def readers() -> None:
 def show(reader: str, at: float | None, as_json: bool) -> None:
     """Show what a reader holds, from what, and until when."""
     with session.service() as service:
-        found = encode.reader(service.profiles.of(reader, at, service.clock()))
+        found = encode.reader(service.profiles.load_profile(reader, at, service.clock()))
         session.show(found, as_json, lambda: _profile(found))
 
 

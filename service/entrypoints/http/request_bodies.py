@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from typing import Any
 
@@ -9,13 +10,58 @@ from flask import g, request
 from marshmallow import Schema
 
 from service.entrypoints.http.query_parameters import taken
-from service.entrypoints.http.strict_json import NotJson, loads
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.schemas import ReasonMaybeIn
 from service.entrypoints.responses.validation import Check, check
 
 MOST = 256 * 1024
 """Bytes of a body; the webhook and the import have limits of their own."""
+
+
+class NotJson(ValueError):
+    """The body is not JSON as the contract defines it; the message says why without repeating it."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise NotJson(f"the key {name[:40]!r} is given twice in one object")
+            seen.add(name)
+    return found
+
+
+def _no_constant(word: str) -> Any:
+    raise NotJson(f"{word} is not JSON")
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+
+
+def parse_json(body: bytes) -> Any:
+    """Return the JSON value of a UTF-8 body: no NaN, no key twice in an object, no endless nesting.
+
+    Raises:
+        NotJson: The body is not such JSON.
+    """
+    if not body:
+        raise NotJson("the body is empty")
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise NotJson(f"the body is not UTF-8 (byte {error.start})") from None
+    try:
+        return _decoder.decode(text)
+    except json.JSONDecodeError as error:
+        raise NotJson(f"{error.msg} (line {error.lineno}, column {error.colno})") from None
+    except RecursionError:
+        raise NotJson("it is nested too deep") from None
+    except NotJson:
+        raise
+    except ValueError:
+        raise NotJson("a number in it is too long") from None
 
 
 def raw(most: int = MOST) -> bytes:
@@ -60,7 +106,7 @@ def load(schema: Schema, *, optional: bool = False, further: Check | None = None
     if optional and not body:
         return check(schema, {})
     try:
-        value = loads(body)
+        value = parse_json(body)
     except NotJson as error:
         raise Problem(400, f"The body is not JSON: {error}.") from None
     return check(schema, value, further)

@@ -1,4 +1,4 @@
-"""One line and one observation a request, whichever way it was answered."""
+"""Log and count every request, whether the access route or Flask answers it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from service.adapters.observability.logs import log
 from service.adapters.observability.metrics import Metrics
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-"""What is counted by name. The caller may send any word, and metrics must not grow with each."""
+"""Methods with a metric of their own; any other is `other`, so that callers cannot create metrics."""
 
 _GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestLog:
-    """Logs and counts requests. Routes are patterns, never paths: a path may hold a reader's id."""
+    """Logs and counts requests. A route is a pattern, never a path, which can contain a reader's ID."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -27,20 +27,20 @@ class RequestLog:
 
     @staticmethod
     def begin() -> float:
-        """A mark to give to `end`."""
+        """Return the start time to pass to `end`."""
         return time.perf_counter()
 
     def end(
         self, begun: float, route: str, method: str, status: int, given: str | None, **more: str | bool | None
     ) -> str:
-        """Logs the request and gives its id: the caller's own X-Request-Id if it is a plain one, else a new one."""
+        """Log the request and return its ID: the caller's X-Request-Id if it is valid, else a new one."""
         seconds = time.perf_counter() - begun
         request_id = given if given and _GIVEN.fullmatch(given) else urandom(8).hex()
         method = method if method in METHODS else "other"
         key = (route, method, status)
         counter = self._requests.get(key)
         if counter is None:
-            # The seconds first: another thread that finds the counter relies on them.
+            # The histogram first: another thread that finds the counter also needs the histogram.
             self._seconds[route] = self._metrics.seconds.labels(route)
             counter = self._requests[key] = self._metrics.requests.labels(route, method, str(status))
         counter.inc()

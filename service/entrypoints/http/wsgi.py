@@ -9,8 +9,7 @@ from service.adapters.redis.staff.idempotency import AT_WORK, IdempotencyStore
 from service.bootstrap import Service
 from service.entrypoints.http import guards
 from service.entrypoints.http import openapi_description as describe
-from service.entrypoints.http.access_counters import counter
-from service.entrypoints.http.access_route import HotRoute
+from service.entrypoints.http.access_route import AccessRoute
 from service.entrypoints.http.admin.application import mount as mount_page
 from service.entrypoints.http.api import (
     access,
@@ -32,9 +31,9 @@ from service.entrypoints.http.api import (
     webhook,
 )
 from service.entrypoints.http.flask_app import flask_app
-from service.entrypoints.http.offer_prices import OfferPrices
 from service.entrypoints.http.request_log import RequestLog
-from service.entrypoints.responses.encoder import Encoder
+from service.entrypoints.responses.access import AccessWriter
+from service.use_cases.checkout.offer_boxes import OfferBoxes
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -46,13 +45,13 @@ def wsgi(service: Service) -> WSGIApplication:
     book = AdminKeyCache(service.admin_keys)
     wrong = WrongKeyCounter(service.store, enough=guards.WRONG_KEYS).increment
     keyring = guards.Keyring(settings.site_keys, settings.admin_keys, stored=guards.made_at_run_time(book), wrong=wrong)
-    encoder = Encoder(settings.catalogue, service.decision_ids.seal, OfferPrices(settings.catalogue, service.prices))
+    writer = AccessWriter(service.decision_ids.seal, OfferBoxes(settings.catalogue, service.prices))
     requests_log = RequestLog(service.metrics)
-    answered = counter(service.metrics, service.activity)
+    count = service.activity.count_answer
     app = flask_app(service.metrics, keyring, requests_log)
     repeated = IdempotencyStore(service.store, lambda: service.secrets.sealer("idempotency"), AT_WORK)
     description = describe.Description(f"{settings.catalogue.site_name}: paywall", "1")
-    app.register_blueprint(access.blueprint(service.desk, encoder, service.clock, answered))
+    app.register_blueprint(access.blueprint(service.access_check, writer, service.clock, count))
     for api in (audit, checkout, decisions, privacy, readers, reporting, webhook):
         app.register_blueprint(api.blueprint(service))
     for idempotent in (approvals, events, gifts, grants, imports, links_and_seats, passes):
@@ -60,4 +59,12 @@ def wsgi(service: Service) -> WSGIApplication:
     app.register_blueprint(keys.blueprint(service, repeated, book))
     app.register_blueprint(health.blueprint(service.store.link.ready, service.metrics, description))
     mount_page(app, service, keyring, requests_log, book.invalidate, openid=settings.openid)
-    return HotRoute(app, service.desk, encoder, keyring, requests_log, service.clock, answered)
+    return AccessRoute(
+        app,
+        access_check=service.access_check,
+        writer=writer,
+        keyring=keyring,
+        log=requests_log,
+        clock=service.clock,
+        count=count,
+    )

@@ -19,10 +19,11 @@ from service.domain.catalogue import DAY, Catalogue
 from service.domain.sources import Grant
 from service.domain.story_passes import StoryPass
 from service.domain.times import write_time
-from service.entrypoints.responses import encoder as encode
-from service.use_cases.access.causes import TYPES
-from service.use_cases.access.explain import Told
-from service.use_cases.access.reader_profile import Profile
+from service.entrypoints.responses.access import write_decision
+from service.entrypoints.responses.readers import write_grant, write_reader
+from service.use_cases.access.explain import Explanation
+from service.use_cases.access.reader_profile import ReaderProfile
+from service.use_cases.access.source_history import SOURCE_TYPES
 from service.use_cases.grants.approvals import Outcome
 from service.use_cases.grants.imports.grant_imports import Counts, Waiting
 from service.use_cases.grants.imports.rows import Sheet
@@ -36,30 +37,19 @@ from service.use_cases.subscriptions.administration import Group
 # ------------------------------------------------------------------------------------------------ readers, decisions
 
 
-def reader(profile: Profile) -> dict[str, Any]:
+def reader(profile: ReaderProfile) -> dict[str, Any]:
     """Return a reader's profile."""
-    held = profile.features
-    return encode.reader(profile.reader, held, profile.holdings, profile.customers, profile.meters, profile.at)
+    return write_reader(profile)
 
 
-def decision(told: Told) -> dict[str, Any]:
+def decision(explanation: Explanation) -> dict[str, Any]:
     """Return an explained decision."""
-    source = told.decision.source
-    return {
-        "decision_id": told.decision_id,
-        "at": write_time(told.at),
-        "reader": told.reader,
-        "visitor": told.visitor,
-        "story": told.story,
-        "show": told.show,
-        "reason": told.reason.value if told.reason else None,
-        "tier": told.tier,
-        "parts": {part: "open" if opened else "locked" for part, opened in told.decision.parts},
-        "meter": encode.meter(told.meter) if told.meter else None,
-        "source": {"type": source.type, "id": source.id, "plan": source.plan} if source else None,
-        "policy_revision": told.policy_revision,
-        "explain": [{**step, "values": encode.timed(step["values"])} for step in told.steps],
-    }
+    return write_decision(explanation)
+
+
+def grant(given: Grant, reader: str, now: float) -> dict[str, Any]:
+    """Return a grant."""
+    return write_grant(given, reader, now)
 
 
 def reader_export(found: ReaderExport) -> dict[str, Any]:
@@ -81,7 +71,7 @@ def _change(change: ReaderChange) -> dict[str, Any]:
     fields = source.__dataclass_fields__ if source is not None else {}
     return {
         "at": write_time(change.at),
-        "type": TYPES.get(letter, letter),
+        "type": SOURCE_TYPES.get(letter, letter),
         "id": name,
         "facts": {name: _plain(getattr(source, name)) for name in fields if name != "id"} if source else None,
         "cause": change.cause,
@@ -114,7 +104,7 @@ def approval(
     """Return an approval; `outcome` is the result of what was confirmed, at `now`."""
     result: dict[str, Any] | None = None
     if isinstance(outcome, Grant):
-        result = {"grant": encode.grant(outcome, asked.reader or "", now)}
+        result = {"grant": grant(outcome, asked.reader or "", now)}
     elif outcome is not None:
         result = {"import": grant_import(outcome)}
     return {

@@ -1,22 +1,48 @@
-"""The types of the contract as marshmallow fields, strict: `"yes"` is no boolean and 7 is no id.
+"""The types of the contract as marshmallow fields, and readers and writers compiled from a schema of them.
 
-Each has a `read` that returns a value of the domain or raises `ValueError` with a sentence. marshmallow calls it, and so
-does the access route (`compiled`), so that both accept the same and read it alike.
+Requests are strict: `"yes"` is not a boolean and 7 is not an ID. A field of a request has a `read`, which returns a value
+of the domain or raises `ValueError` with a sentence; a field of an answer that is not written as it is has a `write`.
+marshmallow calls them, and so do `compile_reader` and `compile_writer` for the access route, so that both do the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, missing
 
 from service.domain.ids import read_id, read_reader, read_reason, read_text
-from service.domain.times import read_time
+from service.domain.times import read_time, write_time
+
+
+class RequestSchema(Schema):
+    """A request body; an unknown field is an error."""
+
+    class Meta:
+        unknown = RAISE
+
+
+class ResponseSchema(Schema):
+    """An answer: `dump` writes it from an object that has its fields as attributes, and `/openapi.json` describes it."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
+        """Return an attribute of the object; a missing one is an error, not a field that is left out."""
+        value = super().get_attribute(obj, attr, default)
+        if value is missing:
+            raise AttributeError(f"{type(obj).__name__} has no {attr} for {type(self).__name__}")
+        return value
+
+
+# ------------------------------------------------------------------------------------------------------ of requests
 
 
 def read_bool(value: object) -> bool:
-    """`true` or `false`, nothing that looks like it."""
+    """Return `true` or `false`; nothing else is a boolean."""
     if type(value) is not bool:
         raise ValueError("must be true or false")
     return value
@@ -26,11 +52,15 @@ Reader = Callable[[object], Any]
 
 
 class Read(fields.Field[Any]):
-    """A field whose values are read by one function; the function is the rule."""
+    """A field whose values one function reads; `spec` is its type in `/openapi.json`.
 
-    def __init__(self, read: Reader, spec: Mapping[str, Any], **options: Any) -> None:
+    The compiled reader remembers what it read where values `repeat` (short ones that come with many requests).
+    """
+
+    def __init__(self, read: Reader, spec: Mapping[str, Any], *, repeat: bool = False, **options: Any) -> None:
         super().__init__(metadata=dict(spec), **options)
         self.read = read
+        self.repeat = repeat
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         try:
@@ -43,43 +73,47 @@ _ID = {"type": "string", "minLength": 1, "maxLength": 128}
 
 
 def identifier(**options: Any) -> Read:
-    """A story's, a visitor's, a section's … id."""
-    return Read(read_id, {**_ID, "example": "2026-harbour-contract"}, **options)
+    """Return a field for the ID of a story, a visitor, a section, …"""
+    return Read(read_id, {**_ID, "example": "2026-harbour-contract"}, repeat=True, **options)
 
 
 def reader_id(**options: Any) -> Read:
-    """A reader's id."""
-    return Read(read_reader, {**_ID, "example": "r-1042"}, **options)
+    """Return a field for the ID of a reader."""
+    return Read(read_reader, {**_ID, "example": "r-1042"}, repeat=True, **options)
 
 
 def moment(**options: Any) -> Read:
-    """A time with an offset."""
-    return Read(read_time, {"type": "string", "format": "date-time", "example": "2026-11-20T09:00:00Z"}, **options)
+    """Return a field for a time with an offset."""
+    spec = {"type": "string", "format": "date-time", "example": "2026-11-20T09:00:00Z"}
+    return Read(read_time, spec, repeat=True, **options)
 
 
 def flag(**options: Any) -> Read:
-    """A boolean."""
+    """Return a field for a boolean."""
     return Read(read_bool, {"type": "boolean"}, **options)
 
 
 def text(**options: Any) -> Read:
-    """Any text."""
+    """Return a field for any text."""
     return Read(read_text, {"type": "string", "maxLength": 8_192}, **options)
 
 
 def reason(**options: Any) -> Read:
-    """A reason for an admin change."""
+    """Return a field for an admin's reason."""
     return Read(read_reason, {"type": "string", "minLength": 1, "maxLength": 1_000, "example": "press card"}, **options)
 
 
 class Unsure(Exception):
-    """The quick reader met what it does not take; the schema will say what it is."""
+    """The compiled reader met a value that may be wrong; the schema finds out and explains."""
 
 
-def compiled(schema: Schema) -> Callable[[object], dict[str, Any]]:
-    """A quick reader of what a schema of `Read`, lists of them and nested such schemas takes.
+def compile_reader(schema: Schema) -> Callable[[object], dict[str, Any]]:
+    """Return a fast reader for a schema of `Read` fields, lists of them and nested schemas.
 
-    It gives what `schema.load` gives, without the fields that are null; `Unsure` for all that is not plainly right.
+    It returns what `schema.load` returns, without the fields that are null.
+
+    Raises:
+        Unsure: Anything is not plainly right (raised by the reader).
     """
     named = [(field.data_key or name, name, field) for name, field in schema.fields.items()]
     readers = {given: (name, _reader_of(field)) for given, name, field in named}
@@ -98,7 +132,7 @@ def compiled(schema: Schema) -> Callable[[object], dict[str, Any]]:
                 raise Unsure
             try:
                 found[known[0]] = known[1](part)
-            except ValueError:
+            except (ValueError, TypeError):  # TypeError: what cannot be hashed is not remembered, and is no ID.
                 raise Unsure from None
         for name in required:
             if name not in found:
@@ -108,11 +142,17 @@ def compiled(schema: Schema) -> Callable[[object], dict[str, Any]]:
     return read
 
 
+@lru_cache
+def _remembering(read: Reader) -> Reader:
+    """Return the reader with a memory, which fields with the same reader share."""
+    return lru_cache(maxsize=32_768, typed=True)(read)
+
+
 def _reader_of(field: fields.Field[Any]) -> Reader:
     if isinstance(field, Read):
-        return field.read
+        return _remembering(field.read) if field.repeat else field.read
     if isinstance(field, fields.Nested):
-        return compiled(field.schema)
+        return compile_reader(field.schema)
     if isinstance(field, fields.List):
         inner = _reader_of(field.inner)
 
@@ -122,4 +162,125 @@ def _reader_of(field: fields.Field[Any]) -> Reader:
             return [inner(part) for part in value]
 
         return read_list
-    raise TypeError(f"{type(field).__name__} has no quick reader")
+    raise TypeError(f"{type(field).__name__} has no compiled reader")
+
+
+# ------------------------------------------------------------------------------------------------------- of answers
+
+Writer = Callable[[Any], Any]
+
+
+class UtcTime(fields.String):
+    """A moment in epoch seconds, written as `2026-11-20T09:00:00Z`."""
+
+    write = staticmethod(lru_cache(maxsize=65_536)(write_time))
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(metadata={"format": "date-time", "example": "2026-11-20T09:00:00Z"}, **options)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return None if value is None else self.write(value)
+
+
+class Parts(fields.Dict):
+    """The parts of a story: pairs of a name and whether it is open, written as `{"facts": "open", "photos": "locked"}`."""
+
+    @staticmethod
+    def write(parts: Any) -> dict[str, str]:
+        """Return the parts as the contract writes them."""
+        return {part: "open" if opened else "locked" for part, opened in parts}
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return self.write(value)
+
+
+class FeatureNames(fields.List[str]):
+    """The features held: pairs of a name and an end, of which the names are written."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(fields.String(), **options)
+
+    @staticmethod
+    def write(held: Any) -> list[str]:
+        """Return the names."""
+        return [name for name, _ in held]
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return self.write(value)
+
+
+_MOMENTS = frozenset({"until", "resets_at", "at", "from"})
+
+
+class StepValues(fields.Dict):
+    """The values of a step of an explanation; those named `until`, `resets_at`, `at` and `from` are moments."""
+
+    @classmethod
+    def write(cls, values: Any) -> Any:
+        """Return the values with every moment written as a time."""
+        if isinstance(values, dict):
+            return {
+                name: UtcTime.write(value) if name in _MOMENTS and isinstance(value, int | float) else cls.write(value)
+                for name, value in values.items()
+            }
+        return [cls.write(value) for value in values] if isinstance(values, list) else values
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return self.write(value)
+
+
+class Shared(fields.Nested):
+    """A nested answer that many answers share, such as an offer: the compiled writer writes each object once.
+
+    The objects are compared by identity, so their class has `eq=False`.
+    """
+
+
+def compile_writer(schema: Schema) -> Callable[[Any], dict[str, Any]]:
+    """Return a fast writer for a schema of answers: it returns what `schema.dump` returns.
+
+    The writer is one Python expression, as one would write it by hand: `lambda value: {"show": value.show, …}`. A field
+    without a `write` of its own is written as it is.
+    """
+    names: dict[str, Any] = {}
+    source = f"lambda value: {_dict_of(schema, 'value', names)}"
+    write: Writer = eval(source, names)  # noqa: S307 - the source holds only names of the schema's fields
+    return write
+
+
+def _dict_of(schema: Schema, value: str, names: dict[str, Any]) -> str:
+    """Return the expression of an object; a prefix that attributes share (`decision.`) is looked up once."""
+    pairs, prefixes = [], dict[str, str]()
+    for name, field in schema.fields.items():
+        prefix, _, attribute = (field.attribute or name).rpartition(".")
+        owner = prefixes.get(prefix, value)
+        if prefix and prefix not in prefixes:
+            prefixes[prefix] = _name(names)
+            owner = f"({prefixes[prefix]} := {value}.{prefix})"
+        pairs.append(f"{field.data_key or name!r}: {_expression(field, f'{owner}.{attribute}', names)}")
+    return f"{{{', '.join(pairs)}}}"
+
+
+def _expression(field: fields.Field[Any], value: str, names: dict[str, Any]) -> str:
+    """Return the expression that writes a field's value. `names` are those that it uses: functions and variables."""
+    if isinstance(field, UtcTime | Parts | FeatureNames | StepValues):
+        return f"{_name(names, field.write)}({value})"
+    part = _name(names)
+    if isinstance(field, Shared):
+        written = f"{_name(names, lru_cache(maxsize=1_024)(compile_writer(field.schema)))}({part})"
+    elif isinstance(field, fields.Nested):
+        written = _dict_of(field.schema, part, names)
+    elif isinstance(field, fields.List):
+        one = _name(names)
+        inner = field.inner
+        element = _dict_of(inner.schema, one, names) if isinstance(inner, fields.Nested) else one
+        written = f"[{element} for {one} in {part}]"
+    else:
+        return value
+    return f"None if ({part} := {value}) is None else {written}"
+
+
+def _name(names: dict[str, Any], function: Writer | None = None) -> str:
+    name = f"_{len(names)}"
+    names[name] = function
+    return name

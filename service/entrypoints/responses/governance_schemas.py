@@ -7,7 +7,8 @@ from marshmallow import fields, validate
 from service.domain.ids import read_key_name
 from service.domain.roles import ADMIN_ROLES
 from service.entrypoints.responses import fields as types
-from service.entrypoints.responses.schemas import Answer, MeterOut, ReasonMaybeIn, Request, SourceRefOut, StepOut
+from service.entrypoints.responses.fields import RequestSchema, ResponseSchema
+from service.entrypoints.responses.schemas import ReasonMaybeIn
 
 
 def read_role(value: object) -> str:
@@ -24,29 +25,29 @@ class KeyIn(ReasonMaybeIn):
     role = types.Read(read_role, {"type": "string", "enum": list(ADMIN_ROLES)}, required=True)
 
 
-class NothingIn(Request):
+class NothingIn(RequestSchema):
     """A body that may be left out; nothing may stand in it."""
 
 
-class KeyOut(Answer):
+class KeyOut(ResponseSchema):
     name = fields.String(required=True)
     role = fields.String(required=True, validate=validate.OneOf(ADMIN_ROLES))
     created_at = types.moment(required=True)
     actor = fields.String(required=True)
 
 
-class NewKeyOut(Answer):
+class NewKeyOut(ResponseSchema):
     name = fields.String(required=True)
     role = fields.String(required=True, validate=validate.OneOf(ADMIN_ROLES))
     key = fields.String(required=True)
 
 
-class KeysOut(Answer):
+class KeysOut(ResponseSchema):
     items = fields.List(fields.Nested(KeyOut), required=True)
     next = fields.String(required=True, allow_none=True)
 
 
-class AuditRecordOut(Answer):
+class AuditRecordOut(ResponseSchema):
     seq = fields.Integer(required=True)
     at = types.moment(required=True, allow_none=True)
     actor = fields.String(required=True, allow_none=True)
@@ -62,12 +63,12 @@ class AuditRecordOut(Answer):
     hash = fields.String(required=True)
 
 
-class AuditOut(Answer):
+class AuditOut(ResponseSchema):
     items = fields.List(fields.Nested(AuditRecordOut), required=True)
     next = fields.String(required=True, allow_none=True)
 
 
-class ApprovalOut(Answer):
+class ApprovalOut(ResponseSchema):
     approval = fields.String(required=True)
     state = fields.String(required=True, validate=validate.OneOf(["waiting", "confirmed", "refused"]))
     kind = fields.String(required=True)
@@ -81,22 +82,6 @@ class ApprovalOut(Answer):
     outcome = fields.Dict(required=True, allow_none=True)
 
 
-class ApprovalsOut(Answer):
+class ApprovalsOut(ResponseSchema):
     items = fields.List(fields.Nested(ApprovalOut), required=True)
     next = fields.String(required=True, allow_none=True)
-
-
-class DecisionOut(Answer):
-    decision_id = fields.String(required=True, allow_none=True)
-    at = types.moment(required=True)
-    reader = fields.String(required=True, allow_none=True)
-    visitor = fields.String(required=True, allow_none=True)
-    story = fields.String(required=True)
-    show = fields.String(required=True, allow_none=True)
-    reason = fields.String(required=True, allow_none=True)
-    tier = fields.String(required=True)
-    parts = fields.Dict(required=True)
-    meter = fields.Nested(MeterOut, required=True, allow_none=True)
-    source = fields.Nested(SourceRefOut, required=True, allow_none=True)
-    policy_revision = fields.String(required=True)
-    explain = fields.List(fields.Nested(StepOut), required=True)

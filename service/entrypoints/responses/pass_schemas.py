@@ -6,7 +6,7 @@ from marshmallow import fields, validate
 
 from service.domain.story_passes import MOST_OPENINGS
 from service.entrypoints.responses import fields as types
-from service.entrypoints.responses.schemas import Answer, Request
+from service.entrypoints.responses.fields import RequestSchema, ResponseSchema
 
 MOST_OPENINGS_OF_A_GIFT = 100
 
@@ -27,7 +27,7 @@ def read_openings_of_a_gift(value: object) -> int:
     return _whole(value, MOST_OPENINGS_OF_A_GIFT)
 
 
-class PassIn(Request):
+class PassIn(RequestSchema):
     story = types.identifier(required=True)
     openings = types.Read(
         read_openings, {"type": "integer", "minimum": 1, "maximum": MOST_OPENINGS, "example": 500}, required=True
@@ -36,7 +36,7 @@ class PassIn(Request):
     reason = types.reason(required=True)
 
 
-class GiftIn(Request):
+class GiftIn(RequestSchema):
     reader = types.reader_id(required=True)
     story = types.identifier(required=True)
     openings = types.Read(
@@ -47,7 +47,7 @@ class GiftIn(Request):
     until = types.moment(allow_none=True)
 
 
-class PassOut(Answer):
+class PassOut(ResponseSchema):
     id = fields.String(required=True)
     pass_ = fields.String(required=True, data_key="pass")
     story = fields.String(required=True)
@@ -58,12 +58,12 @@ class PassOut(Answer):
     actor = fields.String(required=True)
 
 
-class PassesOut(Answer):
+class PassesOut(ResponseSchema):
     items = fields.List(fields.Nested(PassOut), required=True)
     next = fields.String(required=True, allow_none=True)
 
 
-class AllowanceOut(Answer):
+class AllowanceOut(ResponseSchema):
     limit = fields.Integer(required=True)
     used = fields.Integer(required=True)
     left = fields.Integer(required=True)
@@ -79,7 +79,7 @@ class GiftsOut(AllowanceOut):
     items = fields.List(fields.Nested(PassOut), required=True)
 
 
-class JwkOut(Answer):
+class JwkOut(ResponseSchema):
     kty = fields.String(required=True)
     crv = fields.String(required=True)
     x = fields.String(required=True)
@@ -88,5 +88,5 @@ class JwkOut(Answer):
     alg = fields.String(required=True)
 
 
-class JwksOut(Answer):
+class JwksOut(ResponseSchema):
     keys = fields.List(fields.Nested(JwkOut), required=True)

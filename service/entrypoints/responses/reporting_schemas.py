@@ -5,33 +5,33 @@ from __future__ import annotations
 from marshmallow import fields
 
 from service.entrypoints.responses import fields as types
-from service.entrypoints.responses.schemas import Answer
+from service.entrypoints.responses.fields import ResponseSchema
 
 
-class CheckCountOut(Answer):
+class CheckCountOut(ResponseSchema):
     show = fields.String(required=True)
     reason = fields.String(required=True)
     count = fields.Integer(required=True)
 
 
-class PlanCountOut(Answer):
+class PlanCountOut(ResponseSchema):
     plan = fields.String(required=True, allow_none=True)
     count = fields.Integer(required=True)
 
 
-class OutcomeCountOut(Answer):
+class OutcomeCountOut(ResponseSchema):
     outcome = fields.String(required=True)
     count = fields.Integer(required=True)
 
 
-class DelayOut(Answer):
+class DelayOut(ResponseSchema):
     events = fields.Integer(required=True)
     mean = fields.Float(required=True, allow_none=True)
     half_within = fields.Integer(required=True, allow_none=True)
     most_within = fields.Integer(required=True, allow_none=True)
 
 
-class PointOut(Answer):
+class PointOut(ResponseSchema):
     when = fields.String(required=True)
     checks = fields.List(fields.Nested(CheckCountOut), required=True)
     upsells = fields.Integer(required=True)
@@ -42,7 +42,7 @@ class PointOut(Answer):
     delay = fields.Nested(DelayOut, required=True)
 
 
-class ShareOut(Answer):
+class ShareOut(ResponseSchema):
     begun = fields.Integer(required=True)
     readers = fields.Integer(required=True)
     share = fields.Float(required=True, allow_none=True)
@@ -51,21 +51,21 @@ class ShareOut(Answer):
     within_days = fields.Integer(required=True)
 
 
-class ActivityOut(Answer):
+class ActivityOut(ResponseSchema):
     zone = fields.String(required=True)
     days = fields.List(fields.Nested(PointOut), required=True)
     hours = fields.List(fields.Nested(PointOut), required=True)
     upsell = fields.Nested(ShareOut, required=True)
 
 
-class ExampleOut(Answer):
+class ExampleOut(ResponseSchema):
     id = fields.String(required=True)
     reader = fields.String(required=True, allow_none=True)
     at = types.moment(required=True, allow_none=True)
     text = fields.String(required=True)
 
 
-class ItemOut(Answer):
+class ItemOut(ResponseSchema):
     kind = fields.String(required=True)
     count = fields.Integer(required=True)
     needs_hand = fields.Boolean(required=True)
@@ -75,7 +75,7 @@ class ItemOut(Answer):
     examples = fields.List(fields.Nested(ExampleOut), required=True)
 
 
-class AttentionOut(Answer):
+class AttentionOut(ResponseSchema):
     at = types.moment(required=True)
     needs_hand = fields.Boolean(required=True)
     items = fields.List(fields.Nested(ItemOut), required=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from marshmallow import fields, validate
 
 from service.entrypoints.responses import fields as types
-from service.entrypoints.responses.schemas import Answer, ReasonMaybeIn, Request
+from service.entrypoints.responses.fields import RequestSchema, ResponseSchema
+from service.entrypoints.responses.schemas import ReasonMaybeIn
 
 STATES = ("pending", "applied", "stale", "ignored", "dead")
 
@@ -15,7 +16,7 @@ class LinkIn(ReasonMaybeIn):
     subscription = types.identifier(allow_none=True)
 
 
-class LinkedOut(Answer):
+class LinkedOut(ResponseSchema):
     reader = fields.String(required=True)
     customer = fields.String()
     subscription = fields.String()
@@ -26,21 +27,21 @@ class MergeIn(ReasonMaybeIn):
     from_ = types.reader_id(required=True, data_key="from")
 
 
-class MergedOut(Answer):
+class MergedOut(ResponseSchema):
     reader = fields.String(required=True)
     from_ = fields.String(required=True, data_key="from")
 
 
-class NoFieldsIn(Request):
+class NoFieldsIn(RequestSchema):
     """A body that may be left out; no field may stand in it."""
 
 
-class SeatOut(Answer):
+class SeatOut(ResponseSchema):
     reader = fields.String(required=True)
     since = types.moment(required=True)
 
 
-class GroupOut(Answer):
+class GroupOut(ResponseSchema):
     subscription = fields.String(required=True)
     quantity = fields.Integer(required=True)
     used = fields.Integer(required=True)
@@ -48,19 +49,19 @@ class GroupOut(Answer):
     removed = fields.List(fields.Nested(SeatOut), required=True)
 
 
-class HeldOut(Answer):
+class HeldOut(ResponseSchema):
     feature = fields.String(required=True)
     until = types.moment(required=True, allow_none=True)
     source = fields.String(required=True)
 
 
-class ChangeOut(Answer):
+class ChangeOut(ResponseSchema):
     reader = fields.String(required=True, allow_none=True)
     before = fields.List(fields.Nested(HeldOut), required=True)
     after = fields.List(fields.Nested(HeldOut), required=True)
 
 
-class EventOut(Answer):
+class EventOut(ResponseSchema):
     id = fields.String(required=True)
     type = fields.String(required=True)
     object = fields.String(required=True, allow_none=True)
@@ -73,6 +74,6 @@ class EventOut(Answer):
     changes = fields.List(fields.Nested(ChangeOut), required=True)
 
 
-class EventsOut(Answer):
+class EventsOut(ResponseSchema):
     items = fields.List(fields.Nested(EventOut), required=True)
     next = fields.String(required=True, allow_none=True)

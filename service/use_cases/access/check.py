@@ -1,7 +1,7 @@
-"""The desk where a question is answered: read the store once, decide, count if need be.
+"""Check access: read the store once, decide, and count the read where needed.
 
-Every surface asks here: the hot route, the batch, the page, the command line. The rules are `service.domain`'s; the desk
-only brings them what they weigh, in one wait, and sees to it that a counted read is counted exactly once.
+The access route, the batch, the staff pages and the command line all call `AccessCheck`. The rules are in
+`service.domain.decision`; this file reads what they need in one round trip and counts each read exactly once.
 """
 
 from __future__ import annotations
@@ -15,10 +15,18 @@ from service.adapters.redis.client.keys import owner_mark, reader_hash, story_ma
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
 from service.adapters.redis.readers.meters import MeterFrame
-from service.adapters.redis.readers.readers import Command, Readers
+from service.adapters.redis.readers.readers import (
+    Command,
+    HoldingsCache,
+    Readers,
+    field_pairs,
+    merged_into,
+    merged_marks,
+)
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, Story, Tier
 from service.domain.decision import (
+    FOREVER,
     NO_ENTITLEMENTS,
     Decision,
     Entitlements,
@@ -26,18 +34,18 @@ from service.domain.decision import (
     decide_degraded,
     is_free,
     mark_counted,
+    resolve_entitlements,
 )
 from service.domain.errors import NewerSchema, StoreUnavailable
 from service.domain.meter import EMPTY_TALLY, Tally
-from service.use_cases.access.entitlement_cache import Holders
-from service.use_cases.story_passes.validation import Entry, Gate, Ticket
+from service.use_cases.story_passes.validation import PassClaim, PassValidator, ValidPass
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What the website asks. `count` spends a free story where one is needed; without it nothing ever changes.
+class AccessQuestion:
+    """What the website asks. Only with `count` does an answer use a free story or an opening of a story pass.
 
-    `token` is a story pass's link, `user_agent` who brought it.
+    `token` is a story pass's link; `user_agent` is the browser that brought it.
     """
 
     story: Story
@@ -49,153 +57,219 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A decision with what it was asked about; `reader` is as asked, also where it was merged into another."""
+class AccessAnswer:
+    """A decision and its question. `question.reader` is the ID as asked, also after a merge into another reader."""
 
-    question: Question
+    question: AccessQuestion
     tier: Tier
     decision: Decision
     at: float
 
 
-Metered = tuple[MeterFrame, bytes | None]
-"""A meter as the store keeps it, and the frame to read it in."""
+@dataclass(frozen=True, slots=True)
+class ReaderEntitlements:
+    """The meaning of a reader's hot record: the reader that this one was merged into, or what they hold.
+
+    It is valid from `since` until `changes_at` (epoch seconds).
+    """
+
+    alias: str | None
+    entitlements: Entitlements
+    held: tuple[tuple[str, int | None], ...]
+    since: float
+    changes_at: float
+    merged_marks: tuple[bytes, ...] = ()
+    """Marks of the readers merged into this one; a visitor that was joined with them counts for this reader."""
+
+
+NO_READER = ReaderEntitlements(None, NO_ENTITLEMENTS, (), 0.0, FOREVER)
+
+
+class EntitlementCache:
+    """Entitlements under one catalogue, by the bytes of the reader's record. Thread-safe: entries are only replaced.
+
+    The bytes and the moment determine the result: a changed record has other bytes, and an entry is used only until its
+    next change. So an entry is never out of date.
+    """
+
+    def __init__(self, catalogue: Catalogue, max_entries: int = 20_000) -> None:
+        self._features = tuple(catalogue.features)
+        self._holdings = HoldingsCache(catalogue)
+        self._max_entries = max_entries
+        self._entries: dict[tuple[bytes, ...], ReaderEntitlements] = {}
+
+    def entitlements_in(self, reply: Any, now: float) -> ReaderEntitlements:
+        """Return what an HGETALL reply of a hot record means at `now`."""
+        if not reply:
+            return NO_READER
+        record = (
+            tuple(reply) if reply.__class__ is list else tuple(part for pair in field_pairs(reply) for part in pair)
+        )
+        entry = self._entries.get(record)
+        if entry is not None and entry.since <= now < entry.changes_at:
+            return entry
+        return self._resolve(record, now)
+
+    def _resolve(self, record: tuple[bytes, ...], now: float) -> ReaderEntitlements:
+        entitlements = resolve_entitlements(self._holdings.holdings(record), self._features, now)
+        held = tuple((name, holding.until) for name, holding in entitlements.by_feature.items())
+        changes_at = FOREVER if entitlements.changes_at is None else entitlements.changes_at
+        entry = ReaderEntitlements(merged_into(record), entitlements, held, now, changes_at, merged_marks(record))
+        if len(self._entries) >= self._max_entries:
+            self._entries.clear()
+        self._entries[record] = entry
+        return entry
+
+
+StoredMeter = tuple[MeterFrame, bytes | None]
+"""A meter's value in the store, and the frame to unpack it with."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What the store said about who asks: the reader as it is answered, its entitlements, the meters, a story pass."""
+class StoredFacts:
+    """What the store returned for a question: the reader after merges, their entitlements, meters, and a story pass."""
 
     reader: str | None
     entitlements: Entitlements
-    readers: Mapping[str, Metered]
-    visitors: Mapping[str, Metered]
-    entry: Entry | None = None
+    readers: Mapping[str, StoredMeter]
+    visitors: Mapping[str, StoredMeter]
+    story_pass: ValidPass | None = None
     marks: tuple[bytes, ...] = ()
-    """What visitors carry that have joined the reader, or one that was merged into it."""
+    """The marks that a visitor carries who was joined with the reader, or with one that was merged into them."""
 
-    def of_reader(self, meter: str) -> Tally:
-        """What the reader has read by this meter."""
+    def reader_tally(self, meter: str) -> Tally:
+        """Return the stories that count for the reader in this meter."""
         found = self.readers.get(meter)
         return meters.unpack(*found) if found is not None else EMPTY_TALLY
 
-    def of_visitor(self, meter: str) -> Tally:
-        """What the visitor has read by this meter."""
+    def visitor_tally(self, meter: str) -> Tally:
+        """Return the stories that count for the visitor in this meter."""
         found = self.visitors.get(meter)
         return meters.unpack(*found) if found is not None else EMPTY_TALLY
 
 
-class Desk:
-    """Answers questions from one store under one catalogue. Thread-safe."""
+class AccessCheck:
+    """Answers access questions from one store under one catalogue. Thread-safe."""
 
     def __init__(
-        self, catalogue: Catalogue, store: Store, readers: Readers, known: Known, gate: Gate | None = None
+        self,
+        catalogue: Catalogue,
+        store: Store,
+        readers: Readers,
+        known: Known,
+        pass_validator: PassValidator | None = None,
     ) -> None:
         self.catalogue = catalogue
         self._store = store
         self._link = store.link
-        self._readers = readers
         self._keys = store.keys
+        self._readers = readers
         self._known = known
-        self._gate = gate
-        self._holders = Holders(catalogue)
+        self._pass_validator = pass_validator
+        self._entitlement_cache = EntitlementCache(catalogue)
         self._frames: dict[str, MeterFrame] = {}
 
-    def ask(self, question: Question, now: float) -> Answer:
-        """One answer. Never raises for a store that is away: `[failure]` says what is shown then."""
+    def check(self, question: AccessQuestion, now: float) -> AccessAnswer:
+        """Answer one question. If the store is unavailable, `[failure]` decides; this method does not raise then."""
         tier = self.catalogue.tier_of(question.story, now)
         try:
             decision = self._decide(question, tier, now)
         except (StoreUnavailable, NewerSchema):
-            decision = self._degraded(question, tier, now)
-        return Answer(question, tier, decision, now)
+            decision = self._decide_degraded(question, tier, now)
+        return AccessAnswer(question, tier, decision, now)
 
-    def ask_all(self, stories: Sequence[Story], reader: str | None, visitor: str | None, now: float) -> list[Answer]:
-        """An answer for each story, as if asked alone without counting; the store is read once for all of them."""
-        questions = [Question(story, reader, visitor, count=False) for story in stories]
+    def check_all(
+        self, stories: Sequence[Story], reader: str | None, visitor: str | None, now: float
+    ) -> list[AccessAnswer]:
+        """Answer for each story as if asked alone without counting; one read of the store serves all."""
+        questions = [AccessQuestion(story, reader, visitor, count=False) for story in stories]
         tiers = [self.catalogue.tier_of(story, now) for story in stories]
         metered = dict.fromkeys(tier.meter for tier in tiers if tier.meter)
         needed = reader is not None or not all(map(is_free, stories, tiers))
         try:
             frames = [self._frame(name, now) for name in metered]
-            seen = self._look(reader, visitor, frames, now) if needed else Seen(None, NO_ENTITLEMENTS, {}, {})
-            decisions = [self._weigh(q, tier, seen, now) for q, tier in zip(questions, tiers, strict=True)]
+            facts = self._read(reader, visitor, frames, now) if needed else StoredFacts(None, NO_ENTITLEMENTS, {}, {})
+            decisions = [self._apply_rules(q, tier, facts, now) for q, tier in zip(questions, tiers, strict=True)]
         except (StoreUnavailable, NewerSchema):
-            decisions = [self._degraded(q, tier, now) for q, tier in zip(questions, tiers, strict=True)]
-        return [Answer(q, t, d, now) for q, t, d in zip(questions, tiers, decisions, strict=True)]
+            decisions = [self._decide_degraded(q, tier, now) for q, tier in zip(questions, tiers, strict=True)]
+        return [AccessAnswer(q, t, d, now) for q, t, d in zip(questions, tiers, decisions, strict=True)]
 
-    def _decide(self, question: Question, tier: Tier, now: float) -> Decision:
+    def _decide(self, question: AccessQuestion, tier: Tier, now: float) -> Decision:
         free = is_free(question.story, tier)
         frames = [] if free or tier.meter is None else [self._frame(tier.meter, now)]
-        ticket = None if question.token is None or free else self._ticket(question, question.token, now)
+        claim = None if question.token is None or free else self._pass_claim(question, question.token, now)
         if question.reader is None and free:
             return decide(question.story, tier, NO_ENTITLEMENTS, None, now=now, catalogue=self.catalogue)
-        seen = self._look(question.reader, question.visitor, frames, now, ticket)
-        decision = self._weigh(question, tier, seen, now)
-        if question.count and ticket is not None and seen.entry is not None and decision.source is seen.entry.holding:
-            if self._let_in(replace(ticket, reader=seen.reader), seen.entry, now):
+        facts = self._read(question.reader, question.visitor, frames, now, claim)
+        decision = self._apply_rules(question, tier, facts, now)
+        story_pass = facts.story_pass
+        if question.count and claim is not None and story_pass is not None and decision.source is story_pass.holding:
+            if self._use_pass(replace(claim, reader=facts.reader), story_pass, now):
                 return decision
-            seen = replace(seen, entry=None)
-            decision = self._weigh(question, tier, seen, now)
+            facts = replace(facts, story_pass=None)
+            decision = self._apply_rules(question, tier, facts, now)
         if question.count and decision.meter is not None and frames:
-            return self._count(question, tier, frames[0], seen, decision, now)
+            return self._count(question, tier, frames[0], facts, decision, now)
         return decision
 
-    def _ticket(self, question: Question, token: str, now: float) -> Ticket | None:
-        if self._gate is None:
+    def _pass_claim(self, question: AccessQuestion, token: str, now: float) -> PassClaim | None:
+        if self._pass_validator is None:
             return None
-        return self._gate.ticket(token, question.story.id, question.reader, question.visitor, question.user_agent, now)
+        return self._pass_validator.claim(
+            token, question.story.id, question.reader, question.visitor, question.user_agent, now
+        )
 
-    def _let_in(self, ticket: Ticket, entry: Entry, now: float) -> bool:
-        return not entry.writes or (self._gate is not None and self._gate.open(ticket, now))
+    def _use_pass(self, claim: PassClaim, story_pass: ValidPass, now: float) -> bool:
+        return not story_pass.uses_opening or (
+            self._pass_validator is not None and self._pass_validator.use_opening(claim, now)
+        )
 
-    def _look(
+    def _read(
         self,
         reader: str | None,
         visitor: str | None,
         frames: Sequence[MeterFrame],
         now: float,
-        ticket: Ticket | None = None,
-    ) -> Seen:
-        """Reads all that a decision can weigh, in one wait; in a second one for a reader that was merged."""
+        claim: PassClaim | None = None,
+    ) -> StoredFacts:
+        """Read all that a decision depends on in one round trip; a merged reader takes a second one."""
         commands = self._commands(reader, visitor, frames)
-        entry = None
-        if ticket is not None:
-            replies, entry = self._read(commands, ticket)
+        story_pass = None
+        if claim is not None:
+            replies, story_pass = self._read_with_pass(commands, claim)
         elif commands:
             replies = self._link.read(commands)
         else:
-            # There is nobody to look up; but whether the store is there decides whether `[failure]` answers.
+            # Nothing is to be read, but whether the store is available decides whether `[failure]` answers.
             self._link.read([(self._keys.shared("probe"), (b"PING",))])
-            return Seen(None, NO_ENTITLEMENTS, {}, {})
+            return StoredFacts(None, NO_ENTITLEMENTS, {}, {})
         entitlements, place, of_reader = NO_ENTITLEMENTS, 0, {}
         marks: tuple[bytes, ...] = ()
         if reader is not None:
-            asked, holder = reader, self._holders.of(replies[0], now)
-            if holder.alias is not None:
-                reader = holder.alias
+            asked, found = reader, self._entitlement_cache.entitlements_in(replies[0], now)
+            if found.alias is not None:
+                reader = found.alias
                 commands = self._commands(reader, visitor, frames)
-                if ticket is not None:
-                    replies, entry = self._read(commands, replace(ticket, reader=reader))
+                if claim is not None:
+                    replies, story_pass = self._read_with_pass(commands, replace(claim, reader=reader))
                 else:
                     replies = self._link.read(commands)
-                holder = self._holders.of(replies[0], now)
-            entitlements, marks = holder.entitlements, (owner_mark(reader), *holder.heir_of)
-            if holder.held:
-                self._known.note(reader_hash(reader), holder.held, now)
+                found = self._entitlement_cache.entitlements_in(replies[0], now)
+            entitlements, marks = found.entitlements, (owner_mark(reader), *found.merged_marks)
+            if found.held:
+                self._known.note(reader_hash(reader), found.held, now)
                 if reader != asked:
                     self._known.note(reader_hash(asked), reader_hash(reader), now)
             place = 1 + len(frames)
-            of_reader = self._values(frames, replies[1:place])
-        of_visitor = self._values(frames, replies[place:]) if visitor is not None else {}
-        return Seen(reader, entitlements, of_reader, of_visitor, entry, marks)
+            of_reader = self._by_meter(frames, replies[1:place])
+        of_visitor = self._by_meter(frames, replies[place:]) if visitor is not None else {}
+        return StoredFacts(reader, entitlements, of_reader, of_visitor, story_pass, marks)
 
-    def _read(self, commands: list[Command], ticket: Ticket) -> tuple[list[Any], Entry | None]:
-        """What the store says to these, and whether it lets in who holds the ticket."""
-        if self._gate is None:
+    def _read_with_pass(self, commands: list[Command], claim: PassClaim) -> tuple[list[Any], ValidPass | None]:
+        if self._pass_validator is None:
             return self._link.read(commands), None
-        *replies, found = self._link.read([*commands, self._gate.command(ticket)])
-        return replies, self._gate.entry(ticket, found)
+        *replies, found = self._link.read([*commands, self._pass_validator.command(claim)])
+        return replies, self._pass_validator.valid_pass(claim, found)
 
     def _commands(self, reader: str | None, visitor: str | None, frames: Sequence[MeterFrame]) -> list[Command]:
         commands: list[Command] = []
@@ -213,29 +287,29 @@ class Desk:
         return commands
 
     @staticmethod
-    def _values(
-        frames: Sequence[MeterFrame], values: Sequence[bytes | None]
-    ) -> dict[str, tuple[MeterFrame, bytes | None]]:
+    def _by_meter(frames: Sequence[MeterFrame], values: Sequence[bytes | None]) -> dict[str, StoredMeter]:
         return {frame.policy.name: (frame, value) for frame, value in zip(frames, values, strict=True)}
 
-    def _weigh(self, question: Question, tier: Tier, seen: Seen, now: float) -> Decision:
-        # What an entitlement opens needs no meter; it is unpacked for the others.
-        metered = tier.meter is not None and not seen.entitlements.opens(tier.requires)
-        meter = self._standing(question, tier, seen, now) if metered else None
-        story_pass = seen.entry.holding if seen.entry is not None else None
+    def _apply_rules(self, question: AccessQuestion, tier: Tier, facts: StoredFacts, now: float) -> Decision:
+        # An entitlement needs no meter: it is unpacked only for the others.
+        metered = tier.meter is not None and not facts.entitlements.opens(tier.requires)
+        meter = self._meter_standing(question, tier, facts, now) if metered else None
+        story_pass = facts.story_pass.holding if facts.story_pass is not None else None
         return decide(
-            question.story, tier, seen.entitlements, meter, now=now, catalogue=self.catalogue, story_pass=story_pass
+            question.story, tier, facts.entitlements, meter, now=now, catalogue=self.catalogue, story_pass=story_pass
         )
 
-    def _standing(self, question: Question, tier: Tier, seen: Seen, now: float) -> metering.MeterStanding | None:
-        """Where the reader, else the visitor, stands with the tier's meter; `None`: there is nobody to meter."""
+    def _meter_standing(
+        self, question: AccessQuestion, tier: Tier, facts: StoredFacts, now: float
+    ) -> metering.MeterStanding | None:
+        """Return the standing of the reader, else of the visitor; `None` where there is neither to meter."""
         policy = self.catalogue.meters[tier.meter or ""]
         window = self._frame(policy.name, now).window
-        visitor = seen.of_visitor(policy.name)
+        visitor = facts.visitor_tally(policy.name)
         mark = story_mark(question.story.id)
-        if seen.reader is not None:
-            read = seen.of_reader(policy.name).read
-            if visitor.read and visitor.joined in (None, *seen.marks):
+        if facts.reader is not None:
+            read = facts.reader_tally(policy.name).read
+            if visitor.read and visitor.joined in (None, *facts.marks):
                 read = metering.merge_counted(policy, read, visitor.read)
             return metering.meter_standing(policy, policy.readers, read, mark, window)
         if question.visitor is None or policy.visitors == 0:
@@ -243,54 +317,60 @@ class Desk:
         return metering.meter_standing(policy, policy.visitors, visitor.read, mark, window)
 
     def _count(
-        self, question: Question, tier: Tier, frame: MeterFrame, seen: Seen, decision: Decision, now: float
+        self,
+        question: AccessQuestion,
+        tier: Tier,
+        frame: MeterFrame,
+        facts: StoredFacts,
+        decision: Decision,
+        now: float,
     ) -> Decision:
-        """Counts the read where it has to be, joins the visitor's stories where that is due, and says what holds now."""
+        """Count the read if it is new, add the visitor's stories to the reader's, and return the decision after that."""
         meter = decision.meter
         if meter is None:
             return decision
-        counting = self._counting(question, frame, seen, meter)
-        if counting is None:
+        written = self._write_meter(question, frame, facts, meter)
+        if written is None:
             return decision
-        done, tally = counting
-        limit = frame.policy.visitors if seen.reader is None else frame.policy.readers
+        was_counted, tally = written
+        limit = frame.policy.visitors if facts.reader is None else frame.policy.readers
         after = metering.meter_standing(frame.policy, limit, tally.read, story_mark(question.story.id), frame.window)
-        again = decide(question.story, tier, seen.entitlements, after, now=now, catalogue=self.catalogue)
-        return mark_counted(again, after) if done else again
+        again = decide(question.story, tier, facts.entitlements, after, now=now, catalogue=self.catalogue)
+        return mark_counted(again, after) if was_counted else again
 
-    def _counting(
-        self, question: Question, frame: MeterFrame, seen: Seen, meter: metering.MeterStanding
+    def _write_meter(
+        self, question: AccessQuestion, frame: MeterFrame, facts: StoredFacts, meter: metering.MeterStanding
     ) -> tuple[bool, Tally] | None:
-        """Whether the story was counted now, and the meter after; `None` where nothing was to be written."""
+        """Return whether this request counted the story, and the meter after; `None` where nothing had to be written."""
         store, policy, story = self._store, frame.policy, question.story.id
         needed = meter.opens and not meter.seen
-        if seen.reader is None:
+        if facts.reader is None:
             if not needed or question.visitor is None:
                 return None
             return meters.count_for_visitor(store, frame, question.visitor, story, policy.visitors)
-        visitor = seen.of_visitor(policy.name)
+        visitor = facts.visitor_tally(policy.name)
         if needed and question.visitor is not None and visitor.joined is None and not visitor.read:
-            # Nothing to join yet: the visitor is claimed and the story counted in one wait.
-            return meters.claim_and_count(store, frame, question.visitor, seen.reader, story, policy.readers)
-        joining = self._joining(question.visitor, visitor, frame, seen.reader, seen)
-        if not joining and not needed:
+            # The visitor has no stories to add: one round trip joins them with the reader and counts the story.
+            return meters.claim_and_count(store, frame, question.visitor, facts.reader, story, policy.readers)
+        stories = self._stories_to_add(question.visitor, visitor, frame, facts.reader, facts)
+        if not stories and not needed:
             return None
-        return meters.count_for_reader(store, frame, seen.reader, story, policy.readers, joining)
+        return meters.count_for_reader(store, frame, facts.reader, story, policy.readers, stories)
 
-    def _joining(
-        self, visitor: str | None, found: Tally, frame: MeterFrame, reader: str, seen: Seen
+    def _stories_to_add(
+        self, visitor: str | None, tally: Tally, frame: MeterFrame, reader: str, facts: StoredFacts
     ) -> Mapping[bytes, int]:
-        """The visitor's stories that are still to join the reader's; claims the visitor where nobody has yet."""
+        """Return the visitor's stories that the reader's meter lacks; join the visitor with the reader if they are not yet."""
         if visitor is None:
             return {}
-        claimed = found if found.joined else meters.join_visitor(self._store, frame, visitor, reader)
-        if claimed is None or claimed.joined not in seen.marks:
+        joined = tally if tally.joined else meters.join_visitor(self._store, frame, visitor, reader)
+        if joined is None or joined.joined not in facts.marks:
             return {}
-        own = seen.of_reader(frame.policy.name).read
-        joining = {mark: at for mark, at in claimed.read.items() if at > own.get(mark, -1)}
-        if joining and frame.policy.rolling and found.joined == owner_mark(reader):
+        own = facts.reader_tally(frame.policy.name).read
+        stories = {mark: at for mark, at in joined.read.items() if at > own.get(mark, -1)}
+        if stories and frame.policy.rolling and tally.joined == owner_mark(reader):
             meters.join_visitor(self._store, frame, visitor, reader)
-        return joining
+        return stories
 
     def _frame(self, name: str, now: float) -> MeterFrame:
         frame = self._frames.get(name)
@@ -298,9 +378,9 @@ class Desk:
             frame = self._frames[name] = meters.frame_at(self.catalogue.meters[name], now)
         return frame
 
-    def _degraded(self, question: Question, tier: Tier, now: float) -> Decision:
+    def _decide_degraded(self, question: AccessQuestion, tier: Tier, now: float) -> Decision:
         signed_in = question.reader is not None
-        if not signed_in and is_free(question.story, tier):  # It needs no store, so there is nothing amiss with it.
+        if not signed_in and is_free(question.story, tier):  # This decision needs no store, so it is not degraded.
             return decide(question.story, tier, NO_ENTITLEMENTS, None, now=now, catalogue=self.catalogue)
         known = self._known.lasting(reader_hash(question.reader), now) if question.reader else ()
         return decide_degraded(question.story, tier, known, signed_in=signed_in, catalogue=self.catalogue, now=now)

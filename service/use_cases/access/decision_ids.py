@@ -1,89 +1,169 @@
-"""Decision ids: an answer, sealed into its own id, so that it can be told later and a check writes nothing for it.
+"""Decision IDs: each answer is sealed into its own ID, so that a check writes nothing and staff can explain it later.
 
-An id holds who, what, when and the figures, as a compact JSON array, encrypted and authenticated (`sealing`): who has an
-id learns nothing from it, and one changed in a single character is none. Features are kept by their place in the
-catalogue, which the policy's revision names. An answer too long for an id (many long names) is kept sealed elsewhere for
-as long as ids are told, and its id names the place.
+An ID holds who asked, about what, when, and the decision: a `SealedDecision` as a compact JSON array, encrypted and
+authenticated. An ID reveals nothing to whoever has it, and a changed character makes it invalid. Features are kept as
+their position in the catalogue that `policy_revision` names. A decision too long for an ID (many long names) is kept
+sealed in the store for as long as IDs are valid, and its ID names the record.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
 from service.adapters.crypto import Sealer
 from service.adapters.redis.service_state.decision_records import DecisionOverflow
 from service.domain.catalogue import Catalogue
+from service.domain.decision import Decision
 from service.domain.errors import StoreUnavailable
-from service.use_cases.access.check import Answer
+from service.domain.meter import MeterStanding
+from service.domain.sources import Holding, Reason, SourceType, Standing
+from service.use_cases.access.check import AccessAnswer
 
 FORMAT = 1
-KEPT = 7 * 86_400
-"""Seconds for which an id tells its decision."""
-LONGEST = 1_000
-_SHORT = 500
-_LONGEST_RAW = (LONGEST * 3) // 4 - 29
+"""Raise it only for a change that an older service would misread; a new field with a default, at the end, is none."""
+VALID_FOR = 7 * 86_400
+"""Seconds for which an ID can be explained."""
+MAX_LENGTH = 1_000
+_UNCOMPRESSED = 500
+_MAX_SEALED = (MAX_LENGTH * 3) // 4 - 29
+
+
+class SealedSource(msgspec.Struct, frozen=True, array_like=True):
+    """The source that opened the story."""
+
+    type: SourceType
+    id: str
+    plan: str | None
+    until: int | None
+
+
+class SealedMeter(msgspec.Struct, frozen=True, array_like=True):
+    """The meter that decided. `seen` and `counted` are 0 or 1, which is shorter in JSON."""
+
+    name: str
+    limit: int
+    used: int
+    seen: int
+    counted: int
+    resets_at: int | None
+
+
+class SealedDecision(msgspec.Struct, frozen=True, array_like=True):
+    """What an ID holds. The order of the fields is the format: add a field at the end, with a default."""
+
+    format: int
+    at: float
+    policy_revision: str
+    reader: str | None
+    visitor: str | None
+    story: str
+    show: Literal["full", "upsell"]
+    reason: Reason
+    tier: str
+    parts: Sequence[tuple[str, int]]
+    held: Sequence[tuple[int | str, int | None]]
+    source: SealedSource | None
+    meter: SealedMeter | None
+    refresh_after: int | None
+    degraded: int
+
+    def decision(self, features: Sequence[str] | None) -> Decision:
+        """Return the decision. `features` are those of the policy it was made by; `None`: that policy is not kept."""
+        source, meter = self.source, self.meter
+        return Decision(
+            show=self.show,
+            reason=self.reason,
+            tier=self.tier,
+            parts=tuple((part, bool(opened)) for part, opened in self.parts),
+            held=tuple((_feature_name(place, features), until) for place, until in self.held),
+            source=Holding(source.type, source.id, source.plan, (), "", Standing.GOOD, self.reason, None, source.until)
+            if source
+            else None,
+            meter=MeterStanding(
+                meter.name, meter.limit, meter.used, bool(meter.seen), meter.resets_at, bool(meter.counted)
+            )
+            if meter
+            else None,
+            refresh_after=self.refresh_after,
+            degraded=bool(self.degraded),
+        )
+
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(list).decode
+_decode = msgspec.json.Decoder(SealedDecision).decode
 
 
-def figures(answer: Answer, catalogue: Catalogue) -> list[Any]:
-    """All that an answer rests on, in the order of `Record`."""
+def _feature_name(place: int | str, features: Sequence[str] | None) -> str:
+    if isinstance(place, str):
+        return place
+    return features[place] if features is not None else f"feature {place}"
+
+
+def _record(answer: AccessAnswer, revision: str, places: Mapping[str, int]) -> SealedDecision:
     decision, question = answer.decision, answer.question
-    places = {name: place for place, name in enumerate(catalogue.features)}
     source, meter = decision.source, decision.meter
-    return [
+    return SealedDecision(
         FORMAT,
         round(answer.at, 3),
-        catalogue.revision,
+        revision,
         question.reader,
         question.visitor,
         question.story.id,
         decision.show,
-        decision.reason.value,
+        decision.reason,
         decision.tier,
-        [[part, int(opened)] for part, opened in decision.parts],
-        [[places.get(name, name), until] for name, until in decision.held],
-        [source.type, source.id, source.plan, source.until] if source else None,
-        [meter.name, meter.limit, meter.used, int(meter.seen), int(meter.counted), meter.resets_at] if meter else None,
+        [(part, int(opened)) for part, opened in decision.parts],
+        [(places.get(name, name), until) for name, until in decision.held],
+        SealedSource(source.type, source.id, source.plan, source.until) if source else None,
+        SealedMeter(meter.name, meter.limit, meter.used, int(meter.seen), int(meter.counted), meter.resets_at)
+        if meter
+        else None,
         decision.refresh_after,
         int(decision.degraded),
-    ]
+    )
 
 
 class DecisionIds:
-    """Seals answers into ids and opens them again."""
+    """Seals answers into IDs and opens them again. `overflow` keeps what is too long for an ID."""
 
-    def __init__(self, sealer: Callable[[], Sealer], catalogue: Catalogue, spill: DecisionOverflow) -> None:
-        self._sealer = sealer
-        self._catalogue = catalogue
-        self._spill = spill
+    def __init__(self, sealer: Callable[[], Sealer], catalogue: Catalogue, overflow: DecisionOverflow) -> None:
+        self._get_sealer = sealer
+        self._revision = catalogue.revision
+        self._places = {name: place for place, name in enumerate(catalogue.features)}
+        self._overflow = overflow
+        self._sealer: Sealer | None = None
 
-    def seal(self, answer: Answer) -> str | None:
-        """The id of an answer, at most 1 000 characters; `None` where none can be made while the store is away."""
-        text = _encode(figures(answer, self._catalogue))
+    def seal(self, answer: AccessAnswer) -> str | None:
+        """Return the ID of an answer, at most 1,000 characters; `None` where it needs the store, which is unavailable."""
+        text = _encode(_record(answer, self._revision, self._places))
         try:
-            sealer = self._sealer()
-            if len(text) <= _SHORT:
+            # The sealer comes from the store where PAYWALL_SECRETS is not set, so it is not there at construction.
+            sealer = self._sealer = self._sealer or self._get_sealer()
+            if len(text) <= _UNCOMPRESSED:
                 return sealer.seal(b"j" + text)
             packed = b"z" + zlib.compress(text, 1)
-            if len(packed) > _LONGEST_RAW:
-                packed = b"e" + self._spill.save(sealer.seal(packed)).encode()
+            if len(packed) > _MAX_SEALED:
+                packed = b"e" + self._overflow.save(sealer.seal(packed)).encode()
             return sealer.seal(packed)
         except StoreUnavailable:
             return None
 
-    def open(self, decision_id: str) -> list[Any] | None:
-        """The figures of an id; `None` if it is none of ours, or was kept elsewhere and is gone."""
-        packed = self._sealer().open(decision_id) if len(decision_id) <= LONGEST else None
+    def open(self, decision_id: str) -> SealedDecision | None:
+        """Return what an ID holds; `None` if it is not an ID of this service, or its record in the store has expired.
+
+        Raises:
+            StoreUnavailable: The store is needed for it and cannot be reached.
+        """
+        sealer = self._get_sealer()
+        packed = sealer.open(decision_id) if len(decision_id) <= MAX_LENGTH else None
         if packed is not None and packed[:1] == b"e":
-            sealed = self._spill.load(packed[1:].decode())
-            packed = self._sealer().open(sealed) if sealed is not None else None
+            sealed = self._overflow.load(packed[1:].decode())
+            packed = sealer.open(sealed) if sealed is not None else None
         if packed is None:
             return None
-        values: list[Any] = _decode(zlib.decompress(packed[1:]) if packed[:1] == b"z" else packed[1:])
-        return values if values[0] == FORMAT else None
+        record = _decode(zlib.decompress(packed[1:]) if packed[:1] == b"z" else packed[1:])
+        return record if record.format == FORMAT else None

@@ -1,8 +1,8 @@
-"""Why: a decision as it was made, a reader and a story now or at a past moment, and what led there.
+"""Explain access: a decision by its ID, or a reader and a story now or at another moment, and what led there.
 
-A decision is told from the figures sealed in its id, in the words of the policy that it was made by; nothing is worked out
-anew. A past moment is told from the history of sources. What stories somebody had read by then is not kept, so the meter
-is told only as far as it is certain; where it decides and is not certain, the answer says so (`show` is then `None`).
+A decision is explained from what its ID holds, with the policy that it was made by; it is not decided again. A past moment
+is explained from the history of sources. Which stories a reader had read by then is not kept, so the explanation of the
+meter includes only what is certain; where the meter decides and is not certain, `show` is `None`.
 """
 
 from __future__ import annotations
@@ -19,102 +19,107 @@ from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.service_state.decision_records import PolicyStore, RecordedPolicy, recorded_policy
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, MeterPolicy, Story, Tier
-from service.domain.decision import Decision, Step, decide, explain, resolve_entitlements
+from service.domain.decision import Decision, DecisionStep, decide, explain, resolve_entitlements
 from service.domain.errors import UnknownDecision
 from service.domain.meter import MeterStanding
-from service.domain.sources import Holding, Reason, Standing
-from service.use_cases.access.causes import Traces
-from service.use_cases.access.check import Desk, Question
-from service.use_cases.access.decision_ids import KEPT, DecisionIds
+from service.domain.sources import Reason
+from service.use_cases.access.check import AccessCheck, AccessQuestion
+from service.use_cases.access.decision_ids import VALID_FOR, DecisionIds
+from service.use_cases.access.source_history import SourceHistory
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A decision, told. `show` and `reason` are `None` where a past moment cannot be told for certain."""
+class Explanation:
+    """An explained decision. `show`, `reason` and `meter` are the decision's, or `None` where a past moment is uncertain."""
 
     decision_id: str | None
     at: float
     reader: str | None
     visitor: str | None
     story: str
-    tier: str
     show: Literal["full", "upsell"] | None
     reason: Reason | None
-    decision: Decision
     meter: MeterStanding | None
+    decision: Decision
     policy_revision: str
-    steps: Sequence[Step]
+    steps: Sequence[DecisionStep]
 
 
-class Why:
-    """Tells decisions. Every method raises `StoreUnavailable` where the store is needed and away."""
+class Explainer:
+    """Explains decisions.
+
+    Raises:
+        StoreUnavailable: In every method, where it needs the store and cannot reach it.
+    """
 
     def __init__(
         self,
         catalogue: Catalogue,
         store: Store,
-        desk: Desk,
-        readers: Readers,
         *,
+        access_check: AccessCheck,
+        readers: Readers,
         decision_ids: DecisionIds,
         policies: PolicyStore,
-        traces: Traces,
+        history: SourceHistory,
     ) -> None:
         self._catalogue = catalogue
         self._link = store.link
-        self._desk = desk
+        self._access_check = access_check
         self._readers = readers
         self._past = ReaderHistory(store)
         self._ids = decision_ids
         self._policies = policies
-        self._traces = traces
+        self._history = history
 
-    def decision(self, decision_id: str, now: float) -> Told:
-        """Return what was answered then. Raises: `UnknownDecision`, also if it is too old or of an erased reader."""
-        values = self._ids.open(decision_id)
-        if values is None:
+    def explain_decision(self, decision_id: str, now: float) -> Explanation:
+        """Explain a decision by its ID.
+
+        Raises:
+            UnknownDecision: The ID is invalid or expired, or the reader was erased since.
+        """
+        record = self._ids.open(decision_id)
+        if record is None or now >= record.at + VALID_FOR:
             raise UnknownDecision
-        at, revision, reader = values[1], values[2], values[3]
-        if now >= at + KEPT or (reader is not None and self._erased(reader, at)):
+        reader, at = record.reader, record.at
+        if reader is not None and self._was_erased(reader, at):
             raise UnknownDecision
-        policy = self._policy(revision)
-        decision = _decision(values, policy)
+        policy = self._policy(record.policy_revision)
+        decision = record.decision(policy.features if policy else None)
         tier = policy.tiers.get(decision.tier) if policy else None
-        steps = list(explain(decision, tier or _unknown(decision)))
+        steps = list(explain(decision, tier or _unknown_tier(decision)))
         if tier is None:
-            steps = [{**step, "values": {**step["values"], "requires": None}} for step in steps]
-        return Told(
+            steps = [replace(step, values={**step.values, "requires": None}) for step in steps]
+        return Explanation(
             decision_id=decision_id,
             at=at,
             reader=reader,
-            visitor=values[4],
-            story=values[5],
-            tier=decision.tier,
+            visitor=record.visitor,
+            story=record.story,
             show=decision.show,
             reason=decision.reason,
-            decision=decision,
             meter=decision.meter,
-            policy_revision=revision,
-            steps=[*steps, *self._traces.steps(reader, at, policy, as_then=True)],
+            decision=decision,
+            policy_revision=record.policy_revision,
+            steps=[*steps, *self._history.steps(reader, at, policy, as_then=True)],
         )
 
-    def now(self, reader: str, story: Story, now: float) -> Told:
-        """What the website would be answered now; nothing is counted."""
-        answer = self._desk.ask(Question(story, reader, count=False), now)
-        sealed = self._ids.seal(answer)
+    def explain_access(self, reader: str, story: Story, at: float | None, now: float) -> Explanation:
+        """Explain what the website would be answered at a moment, or now for `None`. Nothing is counted."""
+        return self._explain_now(reader, story, now) if at is None else self._explain_at(reader, story, at, now)
+
+    def _explain_now(self, reader: str, story: Story, now: float) -> Explanation:
+        answer = self._access_check.check(AccessQuestion(story, reader, count=False), now)
+        decision_id = self._ids.seal(answer)
         steps = list(explain(answer.decision, answer.tier))
         if not answer.decision.degraded:
-            steps += self._traces.steps(reader, now)
-        return self._told(reader, story, answer.decision, now, steps, decision_id=sealed)
+            steps += self._history.steps(reader, now)
+        return self._explanation(reader, story, answer.decision, now, steps, decision_id=decision_id)
 
-    def explain(self, reader: str, story: Story, at: float | None, now: float) -> Told:
-        """Explain what the website would be answered at a moment, or now for `None`."""
-        return self.now(reader, story, now) if at is None else self.at(reader, story, at, now)
+    def _explain_at(self, reader: str, story: Story, at: float, now: float) -> Explanation:
+        """Explain another moment: a past one from history, a future one as if nothing changes.
 
-    def at(self, reader: str, story: Story, at: float, now: float) -> Told:
-        """The same at another moment: a past one as it stood, a future one if nothing changes.
-
-        Under the policy in force now, which `policy_revision` names.
+        Both use the policy in force now, which `policy_revision` names.
         """
         name = self._readers.resolve_merged(reader)
         past = at < int(now)
@@ -125,38 +130,40 @@ class Why:
         holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]
         held = resolve_entitlements(holdings, self._catalogue.features, at)
         tier = self._catalogue.tier_of(story, at)
-        meter = self._standing(self._catalogue.meters[tier.meter], name, story, at) if tier.meter else None
+        meter = self._meter_standing(self._catalogue.meters[tier.meter], name, story, at) if tier.meter else None
         decision = decide(story, tier, held, meter, now=at, catalogue=self._catalogue)
         if past and decision.meter is not None:
-            return self._past_meter(reader, story, tier, decision, at, now)
-        return self._told(reader, story, decision, at, [*explain(decision, tier), *self._traces.steps(reader, at)])
+            return self._explain_past_meter(reader, story, tier, decision, at, now)
+        steps = [*explain(decision, tier), *self._history.steps(reader, at)]
+        return self._explanation(reader, story, decision, at, steps)
 
-    def _told(
+    def _explanation(
         self,
         reader: str,
         story: Story,
         decision: Decision,
         at: float,
-        steps: Sequence[Step],
+        steps: Sequence[DecisionStep],
         decision_id: str | None = None,
-    ) -> Told:
-        return Told(
+    ) -> Explanation:
+        return Explanation(
             decision_id=decision_id,
             at=at,
             reader=reader,
             visitor=None,
             story=story.id,
-            tier=decision.tier,
             show=decision.show,
             reason=decision.reason,
-            decision=decision,
             meter=decision.meter,
+            decision=decision,
             policy_revision=self._catalogue.revision,
             steps=steps,
         )
 
-    def _past_meter(self, reader: str, story: Story, tier: Tier, decision: Decision, at: float, now: float) -> Told:
-        """Where the meter decides: what had been read by then is at most what has been read in that window since."""
+    def _explain_past_meter(
+        self, reader: str, story: Story, tier: Tier, decision: Decision, at: float, now: float
+    ) -> Explanation:
+        """Explain a decision by the meter: the use in the window until now is an upper bound of the use until then."""
         policy = self._catalogue.meters[tier.meter or ""]
         meter = decision.meter
         same = not policy.rolling and metering.window_at(policy, at) == metering.window_at(policy, now)
@@ -164,22 +171,22 @@ class Why:
         values: dict[str, Any] = {"meter": policy.name, "limit": policy.readers}
         values["used_at_most"] = meter.used if same and meter is not None else None
         verdict = "metered" if certain else "not known: what had been read by then is not kept"
-        steps = [*explain(decision, tier)[:2], {"step": "meter", "values": values, "verdict": verdict}]
-        told = self._told(reader, story, decision, at, [*steps, *self._traces.steps(reader, at)])
+        steps = [*explain(decision, tier)[:2], DecisionStep("meter", values, verdict)]
+        found = self._explanation(reader, story, decision, at, [*steps, *self._history.steps(reader, at)])
         none_read = same and meter is not None and meter.used == 0
-        known = replace(told, meter=meter if none_read else None)
-        return known if certain else replace(known, show=None, reason=None)
+        found = replace(found, meter=meter if none_read else None)
+        return found if certain else replace(found, show=None, reason=None)
 
-    def _standing(self, policy: MeterPolicy, reader: str, story: Story, at: float) -> MeterStanding:
+    def _meter_standing(self, policy: MeterPolicy, reader: str, story: Story, at: float) -> MeterStanding:
         frame = meters.frame_at(policy, at)
         key = self._readers.keys.reader_meter(reader_hash(reader), frame.code)
         (value,) = self._link.read([(key, (b"GET", key))])
         tally = meters.unpack(frame, value)
         return metering.meter_standing(policy, policy.readers, tally.read, story_mark(story.id), frame.window)
 
-    def _erased(self, reader: str, at: float) -> bool:
+    def _was_erased(self, reader: str, at: float) -> bool:
         erased = self._readers.erased_at(reader, self._readers.resolve_merged(reader))
-        # The moment of an erasure is kept in whole seconds: what was answered within that second was answered before it.
+        # The moment of an erasure is kept in whole seconds: a decision of that second was made before it.
         return erased is not None and int(at) <= erased
 
     def _policy(self, revision: str) -> RecordedPolicy | None:
@@ -188,39 +195,7 @@ class Why:
         return self._policies.find(revision)
 
 
-def _decision(values: Sequence[Any], policy: RecordedPolicy | None) -> Decision:
-    """The decision of an id's figures (`decision_ids.figures` has their order)."""
-    show, reason, tier, parts, held, source, meter, refresh_after, degraded = values[6:15]
-    return Decision(
-        show=show,
-        reason=Reason(reason),
-        tier=tier,
-        parts=tuple((part, bool(opened)) for part, opened in parts),
-        held=tuple((_feature(name, policy), until) for name, until in held),
-        source=_source(source, Reason(reason)) if source else None,
-        meter=_meter(meter) if meter else None,
-        refresh_after=refresh_after,
-        degraded=bool(degraded),
-    )
-
-
-def _feature(place: int | str, policy: RecordedPolicy | None) -> str:
-    if isinstance(place, str):
-        return place
-    return policy.features[place] if policy else f"feature {place}"
-
-
-def _source(values: Sequence[Any], reason: Reason) -> Holding:
-    kind, source_id, plan, until = values
-    return Holding(kind, source_id, plan, (), "", Standing.GOOD, reason, None, until)
-
-
-def _meter(values: Sequence[Any]) -> MeterStanding:
-    name, limit, used, seen, was_counted, resets_at = values
-    return MeterStanding(name, limit, used, bool(seen), resets_at, bool(was_counted))
-
-
-def _unknown(decision: Decision) -> Tier:
-    """Stands in for a tier whose policy was never kept: the ladder's shape is known from the figures alone."""
+def _unknown_tier(decision: Decision) -> Tier:
+    """Return a stand-in for a tier whose policy is not kept: the decision alone determines which steps there are."""
     metered = decision.meter is not None or decision.reason is Reason.SIGN_IN_REQUIRED
     return Tier(decision.tier, meter=(decision.meter.name if decision.meter else "") if metered else None)

@@ -1,4 +1,4 @@
-"""Keeps the policy in force in the store: as soon as the store is there, and daily, so that it counts as in use."""
+"""Store the policy in force when the store is available, and again daily, so that retention keeps it while it is used."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from service.adapters.redis.service_state.decision_records import PolicyStore
 from service.domain.catalogue import Catalogue
 from service.domain.errors import StoreUnavailable
 
-EVERY = 86_400.0
-AGAIN = 1.0
-"""Seconds until the next try, while the store cannot be written."""
+INTERVAL = 86_400.0
+RETRY_AFTER = 1.0
+"""Seconds until the next try while the store is unavailable."""
 
 
-class PolicyKeeper:
-    """A thread of its own, so that no request ever waits for this."""
+class PolicyRevisionTask:
+    """Stores the policy in a thread of its own, so that no request waits for it."""
 
     def __init__(self, policies: PolicyStore, catalogue: Catalogue, link: Link, clock: Callable[[], float]) -> None:
         self._policies = policies
@@ -26,20 +26,20 @@ class PolicyKeeper:
         self._ended = threading.Event()
 
     def start(self) -> None:
-        """Starts the thread. Once a process, after any fork."""
-        threading.Thread(target=self._run, name="policy-keeper", daemon=True).start()
+        """Start the thread. Call it once in each process, after a fork."""
+        threading.Thread(target=self._run, name="policy-revisions", daemon=True).start()
 
     def close(self) -> None:
-        """Ends it, soon."""
+        """Ask the thread to end; do not wait for it."""
         self._ended.set()
 
     def _run(self) -> None:
         pause = 0.0
         while not self._ended.wait(pause):
-            pause = AGAIN
-            if self._link.wait(AGAIN):
+            pause = RETRY_AFTER
+            if self._link.wait(RETRY_AFTER):
                 try:
                     self._policies.save(self._catalogue, self._clock())
-                    pause = EVERY
+                    pause = INTERVAL
                 except StoreUnavailable:
                     continue

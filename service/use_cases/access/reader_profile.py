@@ -1,6 +1,6 @@
-"""Everything that is known of a reader, at a moment: features, sources, customers, meters.
+"""A reader's profile at a moment: features, sources, customers and meters.
 
-Now and in the future it is what holds if nothing changes; in the past it is what was known then, from the history.
+The present and the future are what holds if nothing changes. The past is what was known then, from the history.
 """
 
 from __future__ import annotations
@@ -17,24 +17,55 @@ from service.domain import meter as metering
 from service.domain.catalogue import Catalogue
 from service.domain.decision import resolve_entitlements
 from service.domain.meter import MeterStanding
-from service.domain.sources import Holding, Source
+from service.domain.sources import Holding, Source, Standing
 from service.domain.times import LAST_WINDOW
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
-    """A reader at a moment. `features` are what is held, `holdings` everything known, the best first."""
+class HeldFeature:
+    """A feature that a reader holds, and the holding that keeps it longest."""
+
+    feature: str
+    holding: Holding
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """A source's holding by one plan, and its state at the profile's moment."""
+
+    holding: Holding
+    status: str
+    standing: Standing
+
+    @property
+    def reason(self) -> str | None:
+        """Return the admin's reason of a grant; of other sources the reason code that they open stories with."""
+        holding = self.holding
+        return holding.note if holding.type == "grant" else holding.reason and holding.reason.value
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderProfile:
+    """A reader at a moment. `sources` are all that are kept, active ones first."""
 
     reader: str
-    features: Sequence[tuple[str, Holding]]
-    holdings: Sequence[Holding]
+    features: Sequence[HeldFeature]
+    sources: Sequence[SourceState]
     customers: Sequence[str]
     meters: Sequence[MeterStanding]
-    at: float
+
+    @property
+    def access(self) -> bool:
+        """Return whether the reader holds any feature."""
+        return bool(self.features)
 
 
-class Profiles:
-    """Tells readers' profiles. `StoreUnavailable` where the store cannot be reached."""
+class ReaderProfiles:
+    """Builds profiles of readers.
+
+    Raises:
+        StoreUnavailable: The store cannot be reached.
+    """
 
     def __init__(self, catalogue: Catalogue, store: Store, readers: Readers) -> None:
         self._catalogue = catalogue
@@ -42,30 +73,28 @@ class Profiles:
         self._readers = readers
         self.past = ReaderHistory(store)
 
-    def of(self, reader: str, at: float | None, now: float) -> Profile:
+    def load_profile(self, reader: str, at: float | None, now: float) -> ReaderProfile:
         """Return the profile at a moment, or now for `None`; of a merged reader it is that of the reader who stays."""
         at = now if at is None else at
         name = self._readers.resolve_merged(reader)
-        sources = self._sources(name, at, now)
-        holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]
+        holdings = [h for source in self._sources(name, at, now) for h in source.holdings(self._catalogue)]
         held = resolve_entitlements(holdings, self._catalogue.features, at)
         holdings.sort(key=lambda holding: (not holding.is_active_at(at), holding.type, holding.id, holding.plan or ""))
-        return Profile(
+        return ReaderProfile(
             reader,
-            tuple(held.by_feature.items()),
-            holdings,
+            [HeldFeature(feature, holding) for feature, holding in held.by_feature.items()],
+            [SourceState(holding, holding.status_at(at), holding.standing_at(at)) for holding in holdings],
             self._readers.list_customers(name),
-            self._standings(name, min(max(at, now), LAST_WINDOW)) if at >= int(now) else (),
-            at,
+            self._meter_standings(name, min(max(at, now), LAST_WINDOW)) if at >= int(now) else (),
         )
 
     def _sources(self, reader: str, at: float, now: float) -> list[Source]:
-        # Whole seconds are what the contract writes, so a moment of this second is no past.
+        # The contract writes whole seconds, so a moment of the current second is not past.
         if at < int(now):
             return self.past.sources_at(reader, at)
         return [kept.source for kept in self._readers.load_all(reader) if kept.source is not None]
 
-    def _standings(self, reader: str, now: float) -> list[MeterStanding]:
+    def _meter_standings(self, reader: str, now: float) -> list[MeterStanding]:
         policies = list(self._catalogue.meters.values())
         if not policies:
             return []

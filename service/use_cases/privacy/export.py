@@ -8,7 +8,7 @@ from typing import Any
 
 from service.adapters.redis.audit.chain import AuditLog
 from service.adapters.redis.readers.readers import ReaderChange, ReaderCustomers, Readers
-from service.use_cases.access.reader_profile import Profile, Profiles
+from service.use_cases.access.reader_profile import ReaderProfile, ReaderProfiles
 from service.use_cases.privacy.erasure import Erasure
 
 
@@ -16,7 +16,7 @@ from service.use_cases.privacy.erasure import Erasure
 class ReaderExport:
     """What is kept under every ID that a reader had. `head` is the end of the audit chain."""
 
-    profile: Profile
+    profile: ReaderProfile
     merged: Sequence[str]
     history: Sequence[ReaderChange]
     stripe_objects: Sequence[str]
@@ -29,7 +29,12 @@ class Export:
     """Collects what is kept of a reader."""
 
     def __init__(
-        self, profiles: Profiles, readers: Readers, customers: ReaderCustomers, audit_log: AuditLog, erasure: Erasure
+        self,
+        profiles: ReaderProfiles,
+        readers: Readers,
+        customers: ReaderCustomers,
+        audit_log: AuditLog,
+        erasure: Erasure,
     ) -> None:
         self._profiles = profiles
         self._readers = readers
@@ -42,7 +47,7 @@ class Export:
         person = self._erasure.person(reader)
         records = {record["seq"]: record for name in person.names for record in self._audit_log.list_for_reader(name)}
         return ReaderExport(
-            profile=self._profiles.of(reader, None, now),
+            profile=self._profiles.load_profile(reader, None, now),
             merged=[name for name in person.names if name != reader],
             history=self._profiles.past.changes(person.reader),
             stripe_objects=sorted({name for own in person.names for name in self._customers.list_objects(own)}),

@@ -15,11 +15,14 @@ from collections import Counter, deque
 from collections.abc import Callable
 from datetime import datetime, tzinfo
 from os import urandom
+from typing import Any
 
+from service.adapters.observability.metrics import Metrics
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.reporting.usage_counts import UsageBatch, UsageBucket, UsageStore
 from service.domain.errors import StoreUnavailable
-from service.use_cases.access.check import Answer
+from service.domain.sources import Reason
+from service.use_cases.access.check import AccessAnswer
 
 EVERY = 5.0
 """Seconds between two flushes."""
@@ -37,13 +40,15 @@ _REMEMBERED = 3_600.0
 class Activity:
     """Counts. Safe for many threads; nothing here raises for a store that is away."""
 
-    def __init__(self, store: UsageStore, zone: tzinfo, clock: Callable[[], float]) -> None:
+    def __init__(self, store: UsageStore, metrics: Metrics, zone: tzinfo, clock: Callable[[], float]) -> None:
         self.store = store
+        self._metrics = metrics
+        self._decisions: dict[tuple[str, Reason], Any] = {}
         self._zone = zone
         self._clock = clock
         self._process = urandom(8).hex()
         # A deque's append is one step under the interpreter's lock; beyond its length the oldest go.
-        self._answers: deque[tuple[str, str, str | None]] = deque(maxlen=_MOST_WAITING)
+        self._answers: deque[tuple[str, Reason, str | None]] = deque(maxlen=_MOST_WAITING)
         self._others: deque[tuple[str, int]] = deque(maxlen=_MOST_WAITING)
         self._begun: deque[tuple[str, int]] = deque(maxlen=_MOST_SHOWN)
         self._lock = threading.Lock()
@@ -54,11 +59,18 @@ class Activity:
         self._number = 0
         self._next = 0.0
 
-    def answered(self, answer: Answer) -> None:
-        """A check was answered; on the hot path."""
+    def count_answer(self, answer: AccessAnswer) -> None:
+        """Count an answer of the access route: for Prometheus now, for the dashboard with the next flush."""
         decision, question = answer.decision, answer.question
+        pair = (decision.show, decision.reason)
+        counter = self._decisions.get(pair)
+        if counter is None:
+            counter = self._decisions[pair] = self._metrics.decisions.labels(*pair)
+        counter.inc()
+        if decision.degraded:
+            self._metrics.degraded.inc()
         box = decision.show == "upsell" and question.count
-        self._answers.append((decision.show, decision.reason.value, (question.reader or "") if box else None))
+        self._answers.append((*pair, (question.reader or "") if box else None))
 
     def delivered(self, outcome: str, delay: float | None = None) -> None:
         """Stripe delivered an event; `delay` seconds after it was made, if it came for the first time."""

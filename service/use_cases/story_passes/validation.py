@@ -1,7 +1,8 @@
-"""The gate of story passes: from the link in a request to the pass in the store, for the desk.
+"""Validate story passes for an access check: from the link in a request to the pass in the store.
 
-What cannot open anything is turned away before the store is asked: no link of ours, another story's, one that is over, a
-bot, somebody who could not be recognised again. It is all the same to the answer: it is that of a request without a link.
+A link that cannot open the story is rejected before the store is asked: it is not one of this service, it is for another
+story, it has expired, a program brought it, or the request names neither a reader nor a visitor. The request is then
+answered as if it had no link.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from service.domain.story_passes import pass_holding
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
-    """A link that may open the story: its pass, and for whom."""
+class PassClaim:
+    """A valid link in a request: the pass it names, and for whom it would open the story."""
 
     pass_id: str
     story: str
@@ -28,43 +29,48 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A pass that lets in. `writes`: a counting read has to say so to the store first."""
+class ValidPass:
+    """A pass that opens the story. With `uses_opening` a counted read must write that to the store first."""
 
     holding: Holding
-    writes: bool
+    uses_opening: bool
 
 
-class Gate:
-    """Looks at links. Raises `StoreUnavailable` where the store cannot be reached, and `NewerSchema`."""
+class PassValidator:
+    """Validates links.
+
+    Raises:
+        StoreUnavailable: In every method, where it needs the store and cannot reach it.
+        NewerSchema: A newer service wrote the pass.
+    """
 
     def __init__(self, tokens: PassTokens, passes: Passes) -> None:
         self._tokens = tokens
         self._passes = passes
 
-    def ticket(
+    def claim(
         self, token: str, story: str, reader: str | None, visitor: str | None, user_agent: str | None, now: float
-    ) -> Ticket | None:
-        """The ticket of a request's link; `None` where the store need not be asked."""
+    ) -> PassClaim | None:
+        """Return the claim of a request's link; `None` if it cannot open the story, whatever the store holds."""
         if (reader is None and visitor is None) or (user_agent is not None and is_bot(user_agent)):
             return None
         claims = self._tokens.read(token)
         if claims is None or claims.story != story or now >= claims.until:
             return None
-        return Ticket(claims.id, story, reader, visitor)
+        return PassClaim(claims.id, story, reader, visitor)
 
-    def command(self, ticket: Ticket) -> Command:
-        """What a check reads of the pass, in its one wait."""
-        return self._passes.read_command(ticket.pass_id, ticket.reader, ticket.visitor)
+    def command(self, claim: PassClaim) -> Command:
+        """Return the command that reads the pass in the check's one round trip."""
+        return self._passes.read_command(claim.pass_id, claim.reader, claim.visitor)
 
     @staticmethod
-    def entry(ticket: Ticket, reply: Sequence[bytes | None]) -> Entry | None:
-        """What the reply means for the one who holds the ticket; `None`: it does not open."""
-        admission = admission_in(reply, reader=ticket.reader is not None)
-        if admission is None or not admission.lets_in or admission.story != ticket.story:
+    def valid_pass(claim: PassClaim, reply: Sequence[bytes | None]) -> ValidPass | None:
+        """Return the pass that a reply to `command` holds; `None` if it does not open the story."""
+        admission = admission_in(reply, reader=claim.reader is not None)
+        if admission is None or not admission.lets_in or admission.story != claim.story:
             return None
-        return Entry(pass_holding(ticket.pass_id, admission.until), admission.writes)
+        return ValidPass(pass_holding(claim.pass_id, admission.until), admission.writes)
 
-    def open(self, ticket: Ticket, now: float) -> bool:
-        """Spends an opening where one is due; `False`: it was used up, or revoked, since it was looked at."""
-        return self._passes.open(ticket.pass_id, ticket.reader, ticket.visitor, now)
+    def use_opening(self, claim: PassClaim, now: float) -> bool:
+        """Use an opening if needed; return `False` if the pass was used up or revoked since it was read."""
+        return self._passes.open(claim.pass_id, claim.reader, claim.visitor, now)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 from flask import Flask
 
-from service.entrypoints.http.access_route import HotRoute
+from service.entrypoints.http.access_route import AccessRoute
 from tests.admin_app import House, MakeHouse
 
 Demand = Literal["everybody", "site", "viewer", "granter", "owner"]
@@ -83,7 +83,7 @@ def shape(rule: str) -> str:
 def routes(house: House) -> dict[Call, str]:
     """Every method and rule of the app, with the view's own demand."""
     hot = house.app.client.application
-    assert isinstance(hot, HotRoute)
+    assert isinstance(hot, AccessRoute)
     app = hot._app
     assert isinstance(app, Flask)
     return {

@@ -13,7 +13,7 @@ import pytest
 from service.adapters.redis.reporting.usage_counts import UsageBatch, UsageBucket
 from service.domain.catalogue import DAY, Story
 from service.domain.sources import Item, Subscription
-from service.use_cases.access.check import Question
+from service.use_cases.access.check import AccessQuestion
 
 if TYPE_CHECKING:
     from tests.in_process_app import DeskApp, MakeDesk
@@ -156,10 +156,10 @@ def test_batch_of_counts_sent_twice_counts_once(desk_app: DeskApp) -> None:
 
 def test_many_readers_are_sent_in_small_batches(desk_app: DeskApp) -> None:
     now = desk_app.clock.at(NOON)
-    answer = desk_app.service.desk.ask(Question(Story("s", tier="supporters"), "r"), now)
+    answer = desk_app.service.access_check.check(AccessQuestion(Story("s", tier="supporters"), "r"), now)
     for number in range(1_100):
         asked = replace(answer.question, reader=f"r{number}")
-        desk_app.service.activity.answered(replace(answer, question=asked))
+        desk_app.service.activity.count_answer(replace(answer, question=asked))
     (today,) = figures(desk_app, 1)["days"]
     assert (today["upsells"], today["upsell_readers"]) == (1_100, 1_100)
 

@@ -15,7 +15,7 @@ from service.adapters.redis.readers import meters
 from service.domain.catalogue import Story
 from service.domain.errors import CannotMerge
 from service.domain.sources import Grant
-from service.use_cases.access.check import Desk, Question
+from service.use_cases.access.check import AccessCheck, AccessQuestion
 from tests.stepped_link import Failure, Killed
 from tests.use_cases.subscriptions import conftest as playing
 
@@ -106,10 +106,10 @@ def test_visitors_of_a_merged_reader_count_for_the_remaining_one(stage: Any, adm
 
 def test_later_reads_of_a_joined_visitor_count_for_the_remaining_reader(stage: Any, admin: Any, tmp_path: Path) -> None:
     known = Known(tmp_path, DAY, clock=lambda: NOW)
-    desk = Desk(stage.catalogue, stage.store, stage.readers, known)
+    desk = AccessCheck(stage.catalogue, stage.store, stage.readers, known)
 
     def ask(story: str, reader: str | None = None) -> Any:
-        return desk.ask(Question(Story(story), reader, "v-1"), NOW).decision.meter
+        return desk.check(AccessQuestion(Story(story), reader, "v-1"), NOW).decision.meter
 
     assert ask("s1").used == 1
     assert ask("s2", "r-old").used == 2

@@ -13,12 +13,12 @@ from service.entrypoints.http import guards
 from service.entrypoints.http.admin.page_context import PageContext, is_htmx, render
 from service.entrypoints.http.admin.request_inputs import checked_id, query_field, read_time, reader_id
 from service.entrypoints.responses import admin_encoder as encode
-from service.use_cases.access.explain import Told
+from service.use_cases.access.explain import Explanation
 
 
 def register(app: Flask, context: PageContext) -> None:
     """Add the access check and the decisions."""
-    catalogue, explanations = context.service.desk.catalogue, context.service.why
+    catalogue, explanations = context.service.access_check.catalogue, context.service.explainer
 
     @app.get("/why")
     @guards.admin("viewer")
@@ -29,7 +29,7 @@ def register(app: Flask, context: PageContext) -> None:
         if tier is not None and tier not in catalogue.tiers:
             raise InvalidFields([("tier", "is not a tier of the configuration")])
         story = Story(checked_id(query_field("story"), "story"), tier=tier)
-        return show(explanations.explain(reader, story, at, now), reader)
+        return show(explanations.explain_access(reader, story, at, now), reader)
 
     @app.get("/decision")
     @guards.admin("viewer")
@@ -37,10 +37,10 @@ def register(app: Flask, context: PageContext) -> None:
         """Show a decision of the last seven days as it was returned."""
         if query_field("id") is None:
             return cast(Response, redirect(url_for("readers"), 303))
-        found = explanations.decision(query_field("id") or "", context.now)
+        found = explanations.explain_decision(query_field("id") or "", context.now)
         return show(found, found.reader)
 
-    def show(found: Told, reader: str | None) -> Response:
+    def show(found: Explanation, reader: str | None) -> Response:
         values: dict[str, Any] = {
             "decision": encode.decision(found),
             "reader": reader,

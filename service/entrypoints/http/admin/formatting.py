@@ -77,14 +77,14 @@ def register(app: Flask, context: PageContext) -> None:
             "token": token,
             "once": new_form_token(),
             "navigation": menu,
-            "site": context.service.desk.catalogue.site_name,
-            "zone": str(context.service.desk.catalogue.zone),
+            "site": context.service.access_check.catalogue.site_name,
+            "zone": str(context.service.access_check.catalogue.zone),
             "flash": message,
         }
 
 
 def _register_filters(app: Flask, context: PageContext) -> None:
-    catalogue = context.service.desk.catalogue
+    catalogue = context.service.access_check.catalogue
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters |= {"time": format_time, "text": format_text, "number": format_number, "value": format_value}
     for name, table in labels.TABLES.items():

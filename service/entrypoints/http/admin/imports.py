@@ -48,7 +48,7 @@ def register(app: Flask, context: PageContext) -> None:
 
 
 def _register_upload(app: Flask, context: PageContext) -> None:
-    imports, catalogue = context.service.imports, context.service.desk.catalogue
+    imports, catalogue = context.service.imports, context.service.access_check.catalogue
 
     @app.get("/imports")
     @guards.admin("granter")

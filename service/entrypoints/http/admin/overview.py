@@ -20,7 +20,7 @@ STRIPE_WEBHOOKS = ("https://dashboard.stripe.com/test/webhooks", "https://dashbo
 def register(app: Flask, context: PageContext) -> None:
     """Add the overview."""
     service = context.service
-    catalogue = service.desk.catalogue
+    catalogue = service.access_check.catalogue
     app.template_filter("share")(lambda share: "–" if share is None else charts.percent(share))
 
     @app.get("/")

@@ -29,7 +29,7 @@ from service.use_cases.story_passes.passes import create_story_pass
 def register(app: Flask, context: PageContext) -> None:
     """Add the gift links."""
     service = context.service
-    catalogue = service.desk.catalogue
+    catalogue = service.access_check.catalogue
 
     @app.get("/passes")
     @guards.admin("viewer")

@@ -34,7 +34,7 @@ def register(app: Flask, context: PageContext) -> None:
     def reader() -> Response:
         if query_field("id") is None:
             return cast(Response, redirect(url_for("readers"), 303))
-        at = read_time(query_field("at"), query_field("zone"), context.service.desk.catalogue.zone, "at")
+        at = read_time(query_field("at"), query_field("zone"), context.service.access_check.catalogue.zone, "at")
         name = reader_id(request.args.get("id"))
         return render_reader(context, name, at=at, all_entries=query_field("all") is not None)
 
@@ -48,11 +48,11 @@ def render_reader(
     rejected: RejectedForm | None = None,
 ) -> Response:
     """Render a reader's page, now or at another time; with a rejected form still open and filled in."""
-    service, now, catalogue = context.service, context.now, context.service.desk.catalogue
+    service, now, catalogue = context.service, context.now, context.service.access_check.catalogue
     resolved = service.readers.resolve_merged(reader)
     entries = timeline.read_timeline(service, reader, resolved, complete=all_entries or at is not None)
     profile, erased_at = (
-        encode.reader(service.profiles.of(reader, at, now)),
+        encode.reader(service.profiles.load_profile(reader, at, now)),
         service.readers.erased_at(reader, resolved),
     )
     has_data = profile["sources"] or profile["customers"] or any(meter["used"] for meter in profile["meters"])

@@ -24,7 +24,7 @@ from service.entrypoints.http.admin.request_inputs import (
 from service.entrypoints.responses import admin_encoder as encode
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.labels import APPROVAL_REQUESTED
-from service.entrypoints.responses.schemas import GrantChangeIn, GrantIn
+from service.entrypoints.responses.readers import GrantChangeIn, GrantIn
 from service.entrypoints.responses.stripe_schemas import LinkIn, MergeIn
 from service.entrypoints.responses.validation import check
 from service.use_cases.grants.manage import wanted_of
@@ -153,7 +153,7 @@ def _register_merges(app: Flask, context: PageContext) -> None:
 
     def comparison(reader: str, removed: str, problem: Problem | None = None) -> Response:
         now = context.now
-        profiles = [encode.reader(service.profiles.of(name, None, now)) for name in (reader, removed)]
+        profiles = [encode.reader(service.profiles.load_profile(name, None, now)) for name in (reader, removed)]
         status = problem.status if problem is not None else 200
         return render("merge.html", status=status, reader=reader, removed=removed, profiles=profiles, problem=problem)
 

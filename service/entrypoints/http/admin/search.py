@@ -78,7 +78,7 @@ def _find_target(service: Service, query: str, now: float) -> str | None:
         return reader_url(owner) if owner else None
     if len(query) > ids.LONGEST_ID:
         with suppress(UnknownDecision):
-            service.why.decision(query, now)
+            service.explainer.explain_decision(query, now)
             return url_for("decision", id=query)
     return None if ids.wrong_reader_id(query) or UNSUPPORTED_ID.fullmatch(query) else reader_url(query)
 

@@ -60,7 +60,7 @@ def register(app: Flask, context: PageContext) -> None:
             status=problem.status if problem is not None else 200,
             group=group,
             owner=stored.owner.reader,
-            inactive_status=_inactive_status(stored, context.service.desk.catalogue, context.now),
+            inactive_status=_inactive_status(stored, context.service.access_check.catalogue, context.now),
             problem=problem,
             typed=form_field("reader") or "",
         )

@@ -14,7 +14,7 @@ from service.bootstrap import Service
 from service.domain.catalogue import Catalogue
 from service.domain.sources import Holding
 from service.entrypoints.responses.labels import ACTIONS, SOURCES
-from service.use_cases.access.causes import TYPES
+from service.use_cases.access.source_history import SOURCE_TYPES
 
 FIRST_ENTRIES = 30
 """Entries that the page shows at first."""
@@ -54,7 +54,7 @@ def read_timeline(service: Service, reader: str, resolved: str, *, complete: boo
     changes = service.readers.load_history(resolved)
     causes = [change.cause.partition(":")[2] for change in changes if change.cause.startswith("audit:")]
     records = _read_records(log, causes if complete else causes[-RECORDS_READ:])
-    entries = _changes(changes, records, service.desk.catalogue)
+    entries = _changes(changes, records, service.access_check.catalogue)
     seen = {record["seq"] for record in records.values()}
     for name in dict.fromkeys((resolved, reader)):
         found = (
@@ -105,7 +105,7 @@ def _change(
     records: Mapping[str, Mapping[str, Any]],
 ) -> TimelineEntry:
     letter, _, name = change.field.decode().partition(":")
-    kind = TYPES.get(letter, letter)
+    kind = SOURCE_TYPES.get(letter, letter)
     status = now.status_at(change.moment) if now else None
     earlier = was.status_at(change.moment) if was else None
     only_end = was is not None and now is not None and earlier == status and was.until != now.until

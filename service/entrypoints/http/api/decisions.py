@@ -9,7 +9,7 @@ from service.entrypoints.http import guards
 from service.entrypoints.http.lists import private
 from service.entrypoints.http.openapi_description import described
 from service.entrypoints.responses import admin_encoder as encode
-from service.entrypoints.responses.governance_schemas import DecisionOut
+from service.entrypoints.responses.access import DecisionOut
 
 
 def blueprint(service: Service) -> Blueprint:
@@ -21,6 +21,6 @@ def blueprint(service: Service) -> Blueprint:
     @guards.admin("viewer")
     def show_decision(decision: str) -> Response:
         """A decision of the last seven days, as it was answered, with each step that led there."""
-        return private(encode.decision(service.why.decision(decision, service.clock())))
+        return private(encode.decision(service.explainer.explain_decision(decision, service.clock())))
 
     return blp

@@ -15,7 +15,8 @@ from service.entrypoints.http.openapi_description import IDEMPOTENCY_KEY, REASON
 from service.entrypoints.http.query_parameters import flag
 from service.entrypoints.responses import admin_encoder as encode
 from service.entrypoints.responses.errors import Problem
-from service.entrypoints.responses.schemas import Answer, ReasonIn
+from service.entrypoints.responses.fields import ResponseSchema
+from service.entrypoints.responses.schemas import ReasonIn
 from service.use_cases.grants.imports import csv_file
 from service.use_cases.grants.imports.pacing import Pace, short_turns
 
@@ -27,23 +28,23 @@ _REST = 1.0
 """Seconds of rest for each second of work: the same process answers checks."""
 
 
-class MistakeOut(Answer):
+class MistakeOut(ResponseSchema):
     line = fields.Integer(required=True)
     field = fields.String(required=True)
     message = fields.String(required=True)
 
 
-class ProgressOut(Answer):
+class ProgressOut(ResponseSchema):
     done = fields.Integer(required=True)
     of = fields.Integer(required=True)
 
 
-class UndoOut(Answer):
+class UndoOut(ResponseSchema):
     taken_back = fields.Integer(required=True)
     left_alone = fields.Integer(required=True)
 
 
-class ImportOut(Answer):
+class ImportOut(ResponseSchema):
     id = fields.String(required=True, allow_none=True)
     state = fields.String(required=True)
     rows = fields.Integer(required=True)

@@ -12,13 +12,15 @@ from service.entrypoints.http.lists import private
 from service.entrypoints.http.openapi_description import REASON, described, query
 from service.entrypoints.http.query_parameters import flag
 from service.entrypoints.responses import admin_encoder as encode
-from service.entrypoints.responses.schemas import Answer, ReaderOut, ReasonIn
+from service.entrypoints.responses.fields import ResponseSchema
+from service.entrypoints.responses.readers import ReaderOut
+from service.entrypoints.responses.schemas import ReasonIn
 from service.entrypoints.responses.validation import reader_id
 
 FORCE = query("force", "Erase although a subscription pays for this reader.", {"type": "boolean", "default": False})
 
 
-class HistoryEntryOut(Answer):
+class HistoryEntryOut(ResponseSchema):
     at = fields.String(required=True, metadata={"format": "date-time"})
     type = fields.String(required=True)
     id = fields.String(required=True)
@@ -35,7 +37,7 @@ class ReaderExportOut(ReaderOut):
     head = fields.String(required=True)
 
 
-class ErasedOut(Answer):
+class ErasedOut(ResponseSchema):
     erased = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
     files_rewritten = fields.Boolean(required=True)
 

@@ -213,7 +213,7 @@ def at(house: House, moment: str, reader: str = "r-1", story: str = "s-1", tier:
     now, clock = house.app.clock.now, house.app.clock
     wanted = clock.at(moment)
     clock.now = now
-    return encoded(house.app.service.why.at(reader, Story(story, tier=tier), wanted, now))
+    return encoded(house.app.service.explainer.explain_access(reader, Story(story, tier=tier), wanted, now))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What led there: the Stripe events and admin changes behind what a reader held at a moment, for staff."""
+"""The history of a reader's sources: the Stripe events and admin changes behind what they held at a moment, for staff."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from service.adapters.redis.readers.history import ReaderHistory
 from service.adapters.redis.readers.readers import ReaderChange
 from service.adapters.redis.service_state.decision_records import RecordedPolicy
 from service.domain.catalogue import Catalogue
-from service.domain.decision import Step
+from service.domain.decision import DecisionStep
 
-MOST = 20
-"""Changes told; a reader has a few a year."""
+MAX_CHANGES = 20
+"""Changes in an explanation; a reader has a few a year."""
 
-TYPES = {"p": "pass", "g": "grant", "e": "stripe_entitlement", **source_codec.ROLES}
+SOURCE_TYPES = {"p": "pass", "g": "grant", "e": "stripe_entitlement", **source_codec.ROLES}
 """A record's letter → the source's type."""
 
 
-class Traces:
-    """Tells readers' traces."""
+class SourceHistory:
+    """Explains what changed a reader's sources."""
 
     def __init__(self, catalogue: Catalogue, past: ReaderHistory, log: AuditLog) -> None:
         self._catalogue = catalogue
@@ -30,27 +30,30 @@ class Traces:
 
     def steps(
         self, reader: str | None, at: float, policy: RecordedPolicy | None = None, *, as_then: bool = False
-    ) -> list[Step]:
-        """A step `history` with the newest changes until then, oldest first; none for who never held anything.
+    ) -> list[DecisionStep]:
+        """Return a step `history` with the newest changes until `at`, oldest first; an empty list if there are none.
 
-        Told by that policy, else by the one in force. `as_then`: without what others held who were merged with this reader
-        since. `StoreUnavailable` where the store is away.
+        The plans are those of `policy`, else those of the policy in force. `as_then` leaves out what other readers held
+        who were merged with this one later.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
         """
         if reader is None:
             return []
         changes = [c for c in self._past.changes(reader, at if as_then else None) if c.moment <= at]
         if not changes:
             return []
-        told = changes[-MOST:]
-        ids = [change.cause.partition(":")[2] for change in told if change.cause.startswith("audit:")]
+        newest = changes[-MAX_CHANGES:]
+        ids = [change.cause.partition(":")[2] for change in newest if change.cause.startswith("audit:")]
         records = self._log.find_by_entry(ids)
         catalogue = policy.over(self._catalogue) if policy is not None else self._catalogue
-        values = {"changes": [self._told(change, records, catalogue) for change in told]}
-        left = f", the newest {MOST} told" if len(changes) > MOST else ""
+        values = {"changes": [self._describe(change, records, catalogue) for change in newest]}
+        left_out = f", the newest {MAX_CHANGES} shown" if len(changes) > MAX_CHANGES else ""
         many = f"{len(changes)} change{'s' if len(changes) != 1 else ''} of sources"
-        return [{"step": "history", "values": values, "verdict": f"{many}{left}"}]
+        return [DecisionStep("history", values, f"{many}{left_out}")]
 
-    def _told(
+    def _describe(
         self, change: ReaderChange, records: Mapping[str, Mapping[str, Any]], catalogue: Catalogue
     ) -> dict[str, Any]:
         letter, _, name = change.field.decode().partition(":")
@@ -59,7 +62,7 @@ class Traces:
         first = holdings[0] if holdings else None
         return {
             "at": change.at,
-            "source": f"{TYPES.get(letter, letter)}:{name}",
+            "source": f"{SOURCE_TYPES.get(letter, letter)}:{name}",
             "plans": [holding.plan for holding in holdings if holding.plan],
             "status": first.status_at(change.at) if first else "went to another reader",
             "until": first.until if first else None,

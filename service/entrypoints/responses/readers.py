@@ -1,0 +1,105 @@
+"""Readers and grants: `/v1/readers/{reader}` and `/v1/readers/{reader}/grants`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from marshmallow import fields, validate
+
+from service.domain.sources import Grant
+from service.entrypoints.responses import fields as types
+from service.entrypoints.responses.fields import RequestSchema, ResponseSchema
+from service.use_cases.access.reader_profile import ReaderProfile
+
+
+class GrantIn(RequestSchema):
+    plan = types.identifier(allow_none=True)
+    features = fields.List(
+        types.identifier(), allow_none=True, validate=validate.Length(1, error="must name a feature")
+    )
+    reason = types.reason(required=True)
+    # `from` is a word of the language, so the attribute has another name.
+    from_ = types.moment(allow_none=True, data_key="from")
+    until = types.moment(required=True, allow_none=True)
+
+
+class GrantChangeIn(RequestSchema):
+    until = types.moment(required=True, allow_none=True)
+    reason = types.reason(required=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _GrantRow:
+    grant: Grant
+    reader: str
+    status: str
+
+
+class GrantOut(ResponseSchema):
+    id = fields.String(attribute="grant.id", required=True)
+    reader = fields.String(required=True)
+    plan = fields.String(attribute="grant.plan", required=True, allow_none=True)
+    features = fields.List(fields.String(), attribute="grant.features", required=True)
+    reason = fields.String(attribute="grant.reason", required=True)
+    from_ = types.UtcTime(attribute="grant.start", required=True, data_key="from")
+    until = types.UtcTime(attribute="grant.until", required=True, allow_none=True)
+    status = fields.String(required=True, validate=validate.OneOf(["active", "scheduled", "expired", "revoked"]))
+    actor = fields.String(attribute="grant.actor", required=True)
+    created_at = types.UtcTime(attribute="grant.created_at", required=True)
+    import_ = fields.String(attribute="grant.import_id", required=True, allow_none=True, data_key="import")
+
+
+class FeatureOut(ResponseSchema):
+    feature = fields.String(required=True)
+    until = types.UtcTime(attribute="holding.until", required=True, allow_none=True)
+    source = fields.String(attribute="holding.key", required=True)
+
+
+class SourceOut(ResponseSchema):
+    type = fields.String(attribute="holding.type", required=True)
+    id = fields.String(attribute="holding.id", required=True)
+    plan = fields.String(attribute="holding.plan", required=True, allow_none=True)
+    features = fields.List(fields.String(), attribute="holding.features", required=True)
+    status = fields.String(required=True)
+    standing = fields.String(required=True, validate=validate.OneOf(["good", "grace", "ended", "none"]))
+    from_ = types.UtcTime(attribute="holding.start", required=True, allow_none=True, data_key="from")
+    until = types.UtcTime(attribute="holding.until", required=True, allow_none=True)
+    ending = fields.Boolean(attribute="holding.ending", required=True)
+    confirmed = fields.Boolean(attribute="holding.confirmed", required=True)
+    reason = fields.String(required=True, allow_none=True)
+    actor = fields.String(attribute="holding.actor", required=True, allow_none=True)
+
+
+class ReaderMeterOut(ResponseSchema):
+    name = fields.String(required=True)
+    limit = fields.Integer(required=True)
+    used = fields.Integer(required=True)
+    left = fields.Integer(required=True)
+    resets_at = types.UtcTime(required=True, allow_none=True)
+
+
+class ReaderOut(ResponseSchema):
+    """Written from a `ReaderProfile`."""
+
+    reader = fields.String(required=True)
+    access = fields.Boolean(required=True)
+    features = fields.List(fields.Nested(FeatureOut), required=True)
+    sources = fields.List(fields.Nested(SourceOut), required=True)
+    customers = fields.List(fields.String(), required=True)
+    meters = fields.List(fields.Nested(ReaderMeterOut), required=True)
+
+
+_grant_out, _reader_out = GrantOut(), ReaderOut()
+
+
+def write_grant(grant: Grant, reader: str, now: float) -> dict[str, Any]:
+    """Return a grant as admins see it."""
+    row: dict[str, Any] = _grant_out.dump(_GrantRow(grant, reader, grant.status_at(now)))
+    return row
+
+
+def write_reader(profile: ReaderProfile) -> dict[str, Any]:
+    """Return a reader as admins see them."""
+    row: dict[str, Any] = _reader_out.dump(profile)
+    return row
