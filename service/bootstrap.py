@@ -28,7 +28,7 @@ from service.adapters.redis.grants.imports import ImportStore
 from service.adapters.redis.reader_lifecycle.erasure import ErasedReaders, Eraser
 from service.adapters.redis.reader_lifecycle.merges import Merges
 from service.adapters.redis.readers.history import HistoryRetention, ReaderHistory
-from service.adapters.redis.readers.readers import ReaderCustomers, Readers
+from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.reporting.alert_flags import AlertStore
 from service.adapters.redis.reporting.usage_counts import UsageStore
 from service.adapters.redis.service_state.coordination import LEADS_FOR, ChangeCounter, LeaderElection
@@ -255,7 +255,7 @@ def _service(adapters: Adapters) -> Service:
         pass_tokens=pass_tokens,
         gifts=ReaderGifts(catalogue, a.readers, a.passes, a.gift_allowances),
         erasure=erasure,
-        export=Export(profiles, a.readers, ReaderCustomers(a.store), a.audit_log, erasure),
+        export=Export(profiles, a.readers, a.audit_log, erasure),
         letting_go=letting_go,
         attention=attention,
         maintenance=maintenance,

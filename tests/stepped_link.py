@@ -1,7 +1,7 @@
 """A link to a real store on which a test can stop a process, lose a reply, or let another process go first.
 
 The link calls `before` ahead of each command and script, and `after` behind it, with the name of the script or the
-command ("stripe_apply", "HGETALL"). Whatever these callbacks raise reaches the code under test as if the store had failed,
+command ("apply_object", "HGETALL"). Whatever these callbacks raise reaches the code under test as if the store had failed,
 or the process had died, at exactly that point. So each point between two store operations is a crash point. A pipeline
 runs command by command, since a process can also die between two of its commands.
 """

@@ -12,17 +12,11 @@ from typing import Any
 
 from service.adapters.recent_entitlements import Known
 from service.adapters.redis.client.keys import owner_mark, reader_hash, story_mark, visitor_hash
+from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
 from service.adapters.redis.readers.meters import MeterFrame
-from service.adapters.redis.readers.readers import (
-    Command,
-    HoldingsCache,
-    Readers,
-    field_pairs,
-    merged_into,
-    merged_marks,
-)
+from service.adapters.redis.readers.readers import HoldingsCache, Readers, field_pairs, merged_into, merged_marks
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, Story, Tier
 from service.domain.decision import (

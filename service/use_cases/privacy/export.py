@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.adapters.redis.audit.chain import AuditLog
-from service.adapters.redis.readers.readers import ReaderChange, ReaderCustomers, Readers
+from service.adapters.redis.readers.readers import ReaderChange, Readers
 from service.use_cases.access.reader_profile import ReaderProfile, ReaderProfiles
 from service.use_cases.privacy.erasure import Erasure
 
@@ -32,13 +32,11 @@ class Export:
         self,
         profiles: ReaderProfiles,
         readers: Readers,
-        customers: ReaderCustomers,
         audit_log: AuditLog,
         erasure: Erasure,
     ) -> None:
         self._profiles = profiles
         self._readers = readers
-        self._customers = customers
         self._audit_log = audit_log
         self._erasure = erasure
 
@@ -50,7 +48,7 @@ class Export:
             profile=self._profiles.load_profile(reader, None, now),
             merged=[name for name in person.names if name != reader],
             history=self._profiles.past.changes(person.reader),
-            stripe_objects=sorted({name for own in person.names for name in self._customers.list_objects(own)}),
+            stripe_objects=sorted({name for own in person.names for name in self._readers.list_owned_objects(own)}),
             erased_at=self._readers.erased_at(*person.names),
             audit=[records[seq] for seq in sorted(records)],
             head=str(self._audit_log.state().head),

@@ -170,7 +170,10 @@ class Admin:
         # Once more: what came in between. From now on nothing can be put with the one that goes.
         self._merges.carry_over(merge, now)
         self._merges.write_tombstones(merge, now)
-        for name in {*self._merges.list_stripe_objects(merge.gone), *self._engine.customers.list_objects(merge.gone)}:
+        for name in {
+            *self._merges.list_stripe_objects(merge.gone),
+            *self._engine.readers.list_owned_objects(merge.gone),
+        }:
             self._engine.seats.move_to_heir(name, merge.gone, merge.stays, now)
             self._engine.objects.request_fan_out(name, now)
             self._engine.spread_soon([name], now, "merge")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from service.adapters.recent_entitlements import Known
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_lifecycle.erasure import ErasedReaders
-from service.adapters.redis.readers.readers import ReaderCustomers, Readers
+from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.stripe_objects.inbox import Inbox, InboxEvent, Mode, RecordOutcome
 from service.adapters.redis.stripe_objects.ledger import Ledger
 from service.adapters.redis.stripe_objects.objects import ObjectListener, Objects, PendingWork
@@ -96,9 +96,8 @@ class Engine:
         self._lock = threading.Lock()
         self._left: dict[str, _Left] = {}
         self.ledger = Ledger(store)
-        self.customers = ReaderCustomers(store)
         telling = Telling(self.objects)
-        putting = Putting(self.objects, readers, self.people, self.customers, catalogue, known)
+        putting = Putting(self.objects, readers, self.people, catalogue, known)
         self.merged = putting.merged
         spreader = Spreader(self.objects, self.seats, self.people, telling, putting, catalogue)
         payments = Payments(self.objects, gateway, report)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from service.adapters.recent_entitlements import Held, Known
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.readers import source_codec
-from service.adapters.redis.readers.readers import ReaderCustomers, Readers
+from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.domain.catalogue import Catalogue
 from service.domain.sources import Source
@@ -50,14 +50,12 @@ class Putting:
         objects: Objects,
         readers: Readers,
         people: People,
-        customers: ReaderCustomers,
         catalogue: Catalogue,
         known: Known | None,
     ) -> None:
         self._objects = objects
         self._readers = readers
         self._people = people
-        self._customers = customers
         self._catalogue = catalogue
         self._known = known
         self._entitled = Entitled(catalogue)
@@ -92,7 +90,7 @@ class Putting:
                 self._readers.write_tombstone(reader, field, turn.rev, now=turn.now, cause=turn.cause)
                 self._look_again(reader, turn.now)
             if letter not in NO_CUSTOMER:
-                self._customers.write_customer(reader, turn.obj.name, turn.rev, None)
+                self._readers.write_customer(reader, turn.obj.name, turn.rev, None)
 
     def _people_of(self, turn: Turn, sources: Mapping[str, Source]) -> dict[str, Person]:
         missing = [reader for holder in sources if (reader := holder[2:]) not in turn.people]
@@ -128,4 +126,4 @@ class Putting:
         customer = turn.obj.ref.id if turn.obj.ref.kind == "customer" else told.customer if told else None
         for holder in wanted:
             if customer and holder[0] not in NO_CUSTOMER and not turn.obj.held.get(holder):
-                self._customers.write_customer(holder[2:], turn.obj.name, turn.rev, customer)
+                self._readers.write_customer(holder[2:], turn.obj.name, turn.rev, customer)

@@ -1,6 +1,6 @@
 """The audit log: every admin change, in a chain that nobody can mend unseen.
 
-An entry is written to the reader's outbox by the very script that makes the change (`lua/put_source.lua`), and moved from
+An entry is written to the reader's outbox by the very script that makes the change (`lua/write_source.lua`), and moved from
 there to the chain. Before the change the reader is put on a list of outboxes to look into, so that whoever comes after a
 crash finds what was left. Moving is safe to repeat: the chain knows the ids that it holds. An entry in an outbox is
 signed, or whoever can write to the store could have the service put its signature to whatever he likes.
@@ -28,7 +28,7 @@ from service.adapters.redis.readers.readers import field_pairs
 from service.domain.errors import StoreUnavailable
 from service.domain.times import utc
 
-APPEND = load("append_audit")
+APPEND = load("append_audit_records")
 
 IDS_KEPT = 100_000
 """Ids of the newest entries, by which a repeat is known; it comes seconds later, or after an outage."""
@@ -242,7 +242,7 @@ class AuditWriter:
         self._link.pipeline(commands)
 
 
-PUT = load("put_shared")
+PUT = load("replace_audited_field")
 
 
 class AuditedHash:

@@ -197,7 +197,7 @@ def chunks(first: int, last: int, size: int = 500) -> Iterable[Sequence[int]]:
         yield range(start, min(start + size, last + 1))
 
 
-STATE = load("audit_state")
+STATE = load("read_audit_state")
 
 MOST_SEARCHED = 5_000
 """The most records that one page looks through; where a filter leaves few, `next` goes on from there."""

@@ -15,7 +15,7 @@ from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.id_mentions import REPLACEMENT, name_pattern
 
-BLANK = load("blank_audit")
+BLANK = load("erase_audit_content")
 _BATCH = 500
 
 

@@ -19,7 +19,7 @@ from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.domain.times import utc
 
-PRUNE = load("prune_audit")
+PRUNE = load("prune_audit_records")
 _BATCH = 500
 
 

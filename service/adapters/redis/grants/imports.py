@@ -30,7 +30,12 @@ from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import HISTORY_ENTRIES, field_pairs
 from service.domain.errors import NewerSchema
 
-TURN, STATE, KEEP, PUT = load("import_turn"), load("import_state"), load("import_keep"), load("import_put")
+TURN, STATE, KEEP, PUT = (
+    load("acquire_import_turn"),
+    load("commit_import"),
+    load("rewrite_import_chunk"),
+    load("write_import_grants"),
+)
 
 SCHEMA = 1
 STAGED_FOR = 31 * 86_400

@@ -1,12 +1,11 @@
--- Claims a visitor's meter for a reader: from now on its stories join this reader's, and no other's.
+-- Claim a visitor's meter for a reader: from now on its stories join this reader's, and no other's.
 --
 -- KEYS  1 the visitor's meter
 -- ARGV  1 kind   2 window's start, or for a rolling window the moment now   3 the reader's mark (8 bytes)
 --       4 expire at   5 length of a rolling window, else 0
--- gives {1 it is this reader's, 0 it is another's; the meter as it is now}
+-- Returns {1 = the meter is this reader's | 0 = it is another's, the meter as it is now}
 --
--- In a rolling window the claim lasts for the window's length from the last time that it was made: by then whatever has
--- joined has ended.
+-- In a rolling window the claim lasts one window's length from when it was last made: by then every joined story has expired.
 local kind, start, mine = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local length = tonumber(ARGV[5])
 local value = redis.call('GET', KEYS[1])

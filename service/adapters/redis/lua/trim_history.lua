@@ -1,8 +1,8 @@
--- Lets go of a reader's old changes, except the last old one of each source: it says how the source stood ever since.
+-- Delete a reader's old changes, except the last old one of each source: it states how the source has been ever since.
 --
 -- KEYS  1 history
--- ARGV  1 the moment before which a change is old
--- gives how many went
+-- ARGV  1 changes before this moment are old (s)
+-- Returns how many were deleted
 local cutoff = tonumber(ARGV[1])
 local function at(entry) return tonumber(string.match(entry, '^%[%d+,(%d+)')) end
 local oldest = redis.call('LINDEX', KEYS[1], 0)

@@ -24,7 +24,7 @@ from service.adapters.redis.stripe_objects.inbox import ref_from
 from service.domain.errors import NewerSchema, StoreUnavailable
 from service.domain.stripe_facts import Claims, Told
 
-FIELD = load("erase_field")
+FIELD = load("replace_field")
 
 _CHANGE = b"c:"
 """Field of an event: what it changed for a reader."""

@@ -7,19 +7,19 @@ own record (`readers.ALIAS`, `readers.HEIR_OF`), where a check finds it in its o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import msgspec
 
 from service.adapters.redis.client.keys import READER_TAG, owner_mark, reader_hash
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.readers import meters, source_codec
-from service.adapters.redis.readers.readers import ALIAS, Readers, StoredSource
+from service.adapters.redis.readers import meters
+from service.adapters.redis.readers.readers import ALIAS, Readers
 from service.adapters.redis.story_passes.passes import GiftAllowances, carry_openings
 from service.domain.catalogue import Catalogue
 
-COMMIT, INHERIT = load("merge_commit"), load("merge_inherit")
+COMMIT, INHERIT = load("commit_merge"), load("inherit_visitors")
 
 Verdict = Literal["done", "again", "circle", "elsewhere"]
 STRIPES = frozenset({"s", "f", "t", "p", "e"})
@@ -76,10 +76,17 @@ class Merges:
 
     def carry_over(self, merge: Merge, now: float) -> None:
         """Puts all that the one had with the other, under the same numbers: what is newer there stays."""
-        for place, kept in self._sources(merge.gone):
-            if kept.source is not None:
+        active, past = self._readers.load_active_and_past(merge.gone)
+        for stored in active + past:
+            if stored.source is not None:
                 self._readers.write_source(
-                    merge.stays, kept.source, kept.number, rule="higher", ended=place == "past", now=now, cause="merge"
+                    merge.stays,
+                    stored.source,
+                    stored.number,
+                    rule="higher",
+                    ended=stored in past,
+                    now=now,
+                    cause="merge",
                 )
         self._carry_meters(merge, now)
         self._gifts.move_to(merge.gone, merge.stays)
@@ -117,7 +124,7 @@ class Merges:
 
     def write_tombstones(self, merge: Merge, now: float) -> None:
         """What was carried over by value is the other's alone now; Stripe's objects see to theirs."""
-        for _, kept in self._sources(merge.gone):
+        for kept in self._readers.load_all(merge.gone):
             if kept.source is not None and kept.field[:1].decode() not in STRIPES:
                 self._readers.write_tombstone(merge.gone, kept.field, kept.number + 1, now=now, cause="merge")
 
@@ -125,22 +132,11 @@ class Merges:
         """The names of Stripe's objects of which this reader holds copies."""
         kinds = {"s": "subscription", "f": "subscription", "t": "subscription", "p": "session", "e": "entitlements"}
         names = []
-        for _, kept in self._sources(reader):
+        for kept in self._readers.load_all(reader):
             letter, _, name = kept.field.decode().partition(":")
             if letter in kinds and kept.source is not None:
                 names.append(f"{kinds[letter]}:{name}")
         return list(dict.fromkeys(names))
-
-    def _sources(self, reader: str) -> list[tuple[str, StoredSource]]:
-        tag = reader_hash(reader)
-        hot, past = self._keys.reader(tag), self._keys.past(tag)
-        replies: list[Any] = self._link.read([(hot, (b"HGETALL", hot)), (past, (b"HGETALL", past))])
-        found = []
-        for place, row in zip(("reader", "past"), replies, strict=True):
-            for field, record in zip(row[::2], row[1::2], strict=True):
-                if field[1:2] == b":":
-                    found.append((place, StoredSource(field, record, source_codec.decode(field, record))))
-        return found
 
     def _field(self, reader: str, field: bytes) -> tuple[bytes, tuple[bytes, ...]]:
         key = self._keys.reader(reader_hash(reader))

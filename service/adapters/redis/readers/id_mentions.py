@@ -19,7 +19,7 @@ from service.adapters.redis.readers.readers import field_pairs
 from service.domain.errors import NewerSchema
 from service.domain.sources import Grant
 
-FIELD, ITEM = load("erase_field"), load("erase_item")
+FIELD, ITEM = load("replace_field"), load("replace_list_item")
 REPLACEMENT = "(erased)"
 
 _encode = msgspec.json.Encoder().encode

@@ -1,6 +1,6 @@
 """Meters in the store: how counted stories are packed, and the two scripts that change them.
 
-The bytes of a meter are described in `lua/count_read.lua`. A reader's and a visitor's meter look alike; only a visitor's
+The bytes of a meter are described in `lua/count_story.lua`. A reader's and a visitor's meter look alike; only a visitor's
 can be joined to a reader. Both live as long as their window.
 """
 
@@ -21,7 +21,7 @@ from service.domain.meter import EMPTY_TALLY, Tally, Window, window_at
 KIND = {"day": b"\x11", "week": b"\x12", "month": b"\x13", "rolling": b"\x14"}
 """First byte of a meter: schema 1 in its high half, the window in its low half."""
 
-COUNT = load("count_read")
+COUNT = load("count_story")
 JOIN = load("join_visitor")
 
 _STAMP = Struct(">I")

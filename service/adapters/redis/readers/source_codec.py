@@ -9,7 +9,7 @@
     tombstone                  [1, n]        (it belongs to another reader now)
 
 Empty values at the end are left off. The field's first letter says what it is; the rest is the id. `n` orders writes: a
-lower one never overwrites a higher (`lua/put_source.lua` reads it from the text).
+lower one never overwrites a higher (`lua/write_source.lua` reads it from the text).
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import field_pairs
 
-ADD = load("activity_add")
+ADD = load("add_usage_batch")
 
 DAYS_KEPT, HOURS_KEPT = 40, 50
 UPSELL_WINDOW = 7 * 86_400

@@ -7,7 +7,7 @@ import secrets
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 
-TAKE_LEAD = load("take_lead")
+TAKE_LEAD = load("acquire_leadership")
 
 LEADS_FOR = 15.0
 """Seconds after which a dead leader's place is free."""

@@ -18,7 +18,7 @@ from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import field_pairs
 
-READER = load("snapshot_reader")
+READER = load("read_reader")
 
 Kind = Literal["string", "hash", "list", "set", "zset"]
 

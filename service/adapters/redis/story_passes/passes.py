@@ -29,7 +29,7 @@ from service.domain.meter import Window
 from service.domain.story_passes import StoryPass
 from service.domain.times import write_time
 
-CREATE, REVOKE, OPEN = load("pass_create"), load("pass_revoke"), load("pass_open")
+CREATE, REVOKE, OPEN = load("create_pass"), load("revoke_pass"), load("open_pass")
 
 SCHEMA = 1
 KEPT = 90 * 86_400
@@ -250,7 +250,7 @@ def _pass_of(pass_id: str, reply: Sequence[bytes | None]) -> StoryPass | None:
     return StoryPass(pass_id, story, int(openings), int(until), reason, actor, created_at, taken_back, int(used or 0))
 
 
-CLAIM = load("gift_claim")
+CLAIM = load("claim_gift")
 
 UNMADE_AFTER = 60
 """Seconds after which a claim without its pass was left by a crash, and is free again."""

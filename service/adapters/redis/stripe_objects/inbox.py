@@ -23,7 +23,7 @@ from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.objects import LEASE, ms
 from service.domain.stripe_facts import Facts, PaymentNews, PaymentRef, Ref, Signal, Told
 
-RECORD, FINISH, FAIL = load("stripe_record"), load("stripe_finish"), load("stripe_fail")
+RECORD, FINISH, FAIL = load("record_event"), load("finish_events"), load("record_event_failure")
 
 KEPT_FOR = 35 * 86_400
 """Seconds for which an event is known, so that a repeat is only counted."""

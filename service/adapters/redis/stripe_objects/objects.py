@@ -29,8 +29,13 @@ from service.domain.event_order import Mark
 from service.domain.ownership import NOBODY, Owner
 from service.domain.stripe_facts import Ref, Told
 
-BEGIN, APPLY, ABOUT = load("stripe_begin"), load("stripe_apply"), load("stripe_about")
-SETTLE, SHOWN, TOUCH, LINK = load("stripe_settle"), load("stripe_shown"), load("stripe_touch"), load("stripe_link")
+BEGIN, APPLY, ABOUT = load("begin_object_read"), load("apply_object"), load("write_related_fact")
+SETTLE, SHOWN, TOUCH, LINK = (
+    load("save_object_owner"),
+    load("record_copies"),
+    load("request_fan_out"),
+    load("link_object"),
+)
 
 LEASE = 8.0
 """Seconds for which one that reads an object is alone with it, so that a burst costs one read or two."""
@@ -167,7 +172,7 @@ class Objects:
         due: float | None = None,
         rev: int | None = None,
     ) -> tuple[Verdict, int]:
-        """Applies what was read from Stripe, or what a payload says. Gives the verdict (`lua/stripe_apply.lua`) and the rev."""
+        """Applies what was read from Stripe, or what a payload says. Gives the verdict (`lua/apply_object.lua`) and the rev."""
         told = self.blind(told) if told is not None else None
         partition = partition_of(name)
         keys = [

@@ -10,7 +10,7 @@ from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.stripe_objects.objects import ms, scores
 
-GIVE, TAKE, TRIM, MOVE = load("seat_give"), load("seat_take"), load("seat_trim"), load("seat_move")
+GIVE, TAKE, TRIM, MOVE = load("assign_seat"), load("release_seat"), load("trim_seats"), load("move_seat")
 
 MOST_REMOVED = 1_000
 """Readers remembered as having lost their seats when fewer were paid for."""

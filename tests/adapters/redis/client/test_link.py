@@ -17,7 +17,7 @@ from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.scripts import Script, load, registered
 from service.domain.errors import StoreUnavailable
 
-PUT = load("put_source")
+PUT = load("write_source")
 ECHO = Script("echo", b"return {KEYS[1], ARGV[1], redis.call('INCR', KEYS[1])}")
 
 
@@ -64,7 +64,7 @@ def test_unknown_script_is_loaded_and_run_once(link: Link) -> None:
 
 def test_every_script_is_loaded_before_the_store_is_available(link: Link) -> None:
     assert PUT in registered()
-    assert load("put_source") is PUT
+    assert load("write_source") is PUT
     known = link.call(b"k", "SCRIPT", "EXISTS", *(script.sha for script in registered()))
     assert known == [1] * len(registered())
 

@@ -14,7 +14,7 @@ from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.scripts import Script, load, registered
 from service.domain.errors import StoreUnavailable
 
-PUT = load("put_source")
+PUT = load("write_source")
 COUNT = Script("count", b"return redis.call('INCR', KEYS[1])")
 BOTH = Script("both", b"return {redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])}")
 KINDS = pytest.mark.parametrize("kind", ["valkey", "redis8"])

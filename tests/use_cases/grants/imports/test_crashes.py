@@ -101,7 +101,7 @@ def test_import_killed_at_any_command_is_nothing_or_complete(bench: Bench) -> No
         for import_id in _all(bench):
             undone(bench, import_id)(surviving)
         assert as_before(bench), failure.passed
-    assert {"import_state", "import_turn", "import_put"} <= names
+    assert {"commit_import", "acquire_import_turn", "write_import_grants"} <= names
     assert committed > 8
     assert bench.service.audit_check.verify().fault is None
 
@@ -126,7 +126,7 @@ def test_undo_killed_at_any_command_is_nothing_or_complete(bench: Bench) -> None
             undone(bench, told.id)(surviving)
         assert as_before(bench), failure.passed
         assert surviving.find(told.id).counted["taken_back"] == len(READERS), failure.passed
-    assert {"import_state", "import_turn", "import_put"} <= names
+    assert {"commit_import", "acquire_import_turn", "write_import_grants"} <= names
     assert step > 8
 
 
@@ -153,7 +153,7 @@ def test_manual_change_during_an_import_is_kept(bench: Bench, changed: int | Non
     """Killed when the first rows are given and not yet counted, and then somebody was quicker than who went on."""
     prepared(bench)
     with pytest.raises(Killed):
-        imported(bench)(bench.imports(bench.link(after=once("import_put", die))))
+        imported(bench)(bench.imports(bench.link(after=once("write_import_grants", die))))
     (grant,) = bench.grants("r-1")
     assert grant.until == LATE_AT
     bench.service.grants.change("r-1", grant.id, changed, "by hand", BEN, bench.clock())
@@ -173,7 +173,7 @@ def test_worker_slower_than_its_lease_writes_nothing(bench: Bench) -> None:
         overtaken.extend(_all(bench))
         undone(bench, overtaken[0])(bench.imports())
 
-    told = imported(bench)(bench.imports(bench.link(before=once("import_put", undo_it))))
+    told = imported(bench)(bench.imports(bench.link(before=once("write_import_grants", undo_it))))
     assert isinstance(told, ImportManifest)
     assert overtaken == [told.id]
     assert told.state == "undone"
@@ -189,7 +189,7 @@ def test_change_between_plan_and_execution_is_planned_again(bench: Bench) -> Non
         wanted = GrantRequest("vip", (), "by hand", int(bench.clock()), LATE_AT)
         bench.service.grants.create("r-2", wanted, BEN, bench.clock())
 
-    told = imported(bench)(bench.imports(bench.link(after=once("import_state", change_by_hand))))
+    told = imported(bench)(bench.imports(bench.link(after=once("commit_import", change_by_hand))))
     assert isinstance(told, ImportManifest)
     assert (told.counted["new"], told.counted["extended"], told.counted["unchanged"]) == (5, 1, 1) or (
         told.counted["new"],

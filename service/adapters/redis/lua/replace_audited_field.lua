@@ -1,0 +1,9 @@
+-- Replace one field of a hash if it is still what the caller saw, with an audit entry.
+--
+-- KEYS  1 hash   2 outbox            (one slot)
+-- ARGV  1 field  2 value that was seen ('' = none)   3 new value ('' = delete)   4 audit entry ('' = none)
+-- Returns 1 replaced | 0 the field has changed meanwhile
+if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
+if ARGV[3] == '' then redis.call('HDEL', KEYS[1], ARGV[1]) else redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end
+if ARGV[4] ~= '' then redis.call('RPUSH', KEYS[2], ARGV[4]) end
+return 1
