@@ -367,7 +367,7 @@ def _worker(a: Adapters, engine: Engine, stripe_admin: Admin, maintenance: Maint
         LeaderElection(a.store, LEADS_FOR),
         settle_audit=lambda: maintenance.settle(a.clock()),
         clock=a.clock,
-        aside=maintenance,
+        maintenance=maintenance,
         prices_changed=a.prices_changed.increment,
         report=logs.report_worker_trouble,
     )

@@ -1,7 +1,7 @@
-"""What time it is: the wall's time, or, in `paywall demo` alone, a time that has been moved ahead.
+"""The service's clock: the system's time, or, in `paywall demo` only, a time that was moved ahead.
 
-The demo has a time machine, so that a newcomer can see a month go by. It keeps in a file, `PAYWALL_DEMO_CLOCK`, how many
-seconds it is ahead; all parts of that one demo follow it. Settings refuse such a file where real money moves.
+The demo can move its clock, so that you see a month pass. The file `PAYWALL_DEMO_CLOCK` holds how many seconds it is ahead,
+and all processes of the demo follow it. The settings refuse such a file where real money moves.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 DEMO_MARK = "demo"
-"""The file by which a folder is known as the demo's, which clears it."""
+"""The file that marks a folder as a demo's, which the next demo clears."""
 DEMO_CLOCK = "demo-clock"
-"""The time machine's file, in the same folder."""
+"""The file with the offset, in the same folder."""
 
 
 def clock_of(demo_clock: Path | None) -> Callable[[], float]:
-    """Gives epoch seconds, ahead by what `demo_clock` says at that moment."""
+    """Return a function that returns epoch seconds, plus the offset that `demo_clock` holds at that moment."""
     if demo_clock is None:
         return time.time
     return lambda: time.time() + ahead(demo_clock)
 
 
 def ahead(demo_clock: Path) -> int:
-    """Seconds that a demo's clock is ahead; 0 while its file says nothing."""
+    """Return the seconds that a demo's clock is ahead; 0 without a readable file."""
     try:
         return int(demo_clock.read_text("ascii"))
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
-"""What `PAYWALL_SECRETS` are for: sealed texts that only we can read, marks and signatures that only we can make.
+"""Encryption and signatures with `PAYWALL_SECRETS`.
 
-The first secret seals and signs; all of them open and verify, so that a secret can be rotated. Each purpose has a key of
-its own, derived from the secret, so that what was sealed for one never opens for another.
+The first secret seals and signs; all of them open and verify, so that you can rotate a secret. Each purpose has its own key,
+derived from the secret, so that a text sealed for one purpose does not open for another.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NONCE = 12
 
 
 def _derive(secret: str, purpose: str) -> bytes:
-    """32 bytes of this secret for this purpose alone."""
+    """Return 32 bytes, derived from this secret for this purpose."""
     return blake2b(purpose.encode(), key=sha256(secret.encode()).digest(), digest_size=32).digest()
 
 
@@ -32,17 +32,17 @@ class Sealer:
         self._first = self._ciphers[0]
 
     def seal(self, text: bytes) -> str:
-        """A URL-safe text without padding; 4/3 of the length and 38 characters more."""
+        """Encrypt a text. The result is URL-safe, without padding, 4/3 as long and 38 characters more."""
         nonce = urandom(NONCE)
         return urlsafe_b64encode(nonce + self._first.encrypt(nonce, text, None)).rstrip(b"=").decode()
 
     def open(self, sealed: str) -> bytes | None:
-        """What was sealed; `None` for anything that was not sealed by us for this purpose, or was changed since."""
+        """Decrypt a sealed text; return `None` if it was sealed elsewhere or for another purpose, or was changed."""
         try:
             raw = urlsafe_b64decode(sealed.encode("ascii") + b"=" * (-len(sealed) % 4))
         except ValueError:
             return None
-        # A text that base64 reads leniently (stray bits, odd characters) is a changed text.
+        # base64 ignores stray bits and foreign characters; such a text was changed.
         if urlsafe_b64encode(raw).rstrip(b"=") != sealed.encode("ascii") or len(raw) < NONCE:
             return None
         for cipher in self._ciphers:
@@ -54,18 +54,18 @@ class Sealer:
 
 
 class Signer:
-    """Makes and checks marks (HMAC-SHA-256, hex) for one purpose."""
+    """Makes and checks MACs (HMAC-SHA-256, hex) for one purpose."""
 
     def __init__(self, secrets: Sequence[str], purpose: str) -> None:
         self._keys = [_derive(secret, purpose) for secret in secrets]
 
-    def mark(self, text: bytes) -> str:
-        """64 hex characters."""
+    def sign(self, text: bytes) -> str:
+        """Return the MAC of a text, 64 hex characters."""
         return hmac.new(self._keys[0], text, sha256).hexdigest()
 
-    def made(self, text: bytes, mark: str) -> bool:
-        """Whether any of our secrets made this mark of this text."""
-        return any(hmac.compare_digest(hmac.new(key, text, sha256).hexdigest(), mark) for key in self._keys)
+    def verify(self, text: bytes, mac: str) -> bool:
+        """Return whether this is the MAC of the text by any of the secrets."""
+        return any(hmac.compare_digest(hmac.new(key, text, sha256).hexdigest(), mac) for key in self._keys)
 
 
 def derive_signing_keys(secrets: Sequence[str], purpose: str) -> list[Ed25519PrivateKey]:

@@ -84,7 +84,7 @@ def reconcile(catching: bool, sweeping: bool, dry_run: bool, as_json: bool) -> N
         working = service.worker
         try:
             caught = working.catch_up(dry_run=dry_run) if both or catching else None
-            swept = working.sweep(dry_run=dry_run) if both or sweeping else None
+            swept = working.full_sync(dry_run=dry_run) if both or sweeping else None
         except StripeFailure as trouble:
             session.fail(CANNOT.format(trouble.why))
         if not dry_run:

@@ -1,7 +1,7 @@
-"""The worker: catch-up, sweep, boundaries, unfinished and unconfirmed, audit entries and merges left behind.
+"""The worker: catch-up, full sync, scheduled jobs, and the audit entries and merges that other processes left unfinished.
 
-Many may run, one works: the lead lies in the store. All that it does can be done twice, or by the web processes at the
-same time. Without a Stripe key it finishes what payloads allow.
+Several may run; a lease in the store elects the one that works. Everything it does is idempotent, also beside the web
+processes. Without a Stripe key it finishes what payloads allow.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from service.use_cases.subscriptions.processor import Engine
 from service.use_cases.subscriptions.scheduled_jobs import Chores
 
 TICK = 1.0
-"""Seconds between two rounds, and between two bids for the lead."""
-KEEP_EVERY = 4.0
-"""Seconds between two renewals of the lead."""
+"""Seconds between two rounds, and between two tries to become the leader."""
+RENEW_EVERY = 4.0
+"""Seconds between two renewals of the lease."""
 ROUND = 4.0
 """Seconds that the parts of a round may take together, where they can be interrupted."""
-SWEEP_AGAIN = 60.0
-"""Seconds until a sweep that Stripe broke off begins again."""
+SYNC_AGAIN_AFTER = 60.0
+"""Seconds until a full sync that Stripe interrupted starts again."""
 TRIM_EVERY = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """What a round has done: objects taken up, audit entries and merges moved on, what catch-up and sweep found."""
+class RoundResult:
+    """What a round did: objects processed, audit entries and merges finished, what catch-up and full sync found."""
 
     objects: int = 0
     audit: int = 0
@@ -43,29 +43,29 @@ class Round:
     swept: Swept | None = None
     """`None`: it was not due."""
     left: int = 0
-    """Objects that have still to be read from Stripe."""
+    """Objects that are still to be read from Stripe."""
     trouble: str | None = None
-    """Why Stripe could not be asked."""
+    """Why requests to Stripe failed; `None` if they did not."""
 
 
-class Aside(Protocol):
-    """What is kept in order beside Stripe's facts, and hears what was found."""
+class MaintenanceTasks(Protocol):
+    """What the worker maintains beside Stripe's facts; it also records the results of catch-up and full sync."""
 
     def round(self, goes_on: Callable[[], bool]) -> None:
-        """Does what is due, as far as there is time."""
+        """Do what is due, as long as `goes_on` returns true."""
 
     def everything(self) -> None:
-        """Does all of it."""
+        """Do all of it."""
 
     def caught_up(self, found: CaughtUp) -> None:
-        """A catch-up ended."""
+        """Record a finished catch-up."""
 
     def swept(self, found: Swept) -> None:
-        """A sweep ended."""
+        """Record a finished full sync."""
 
 
 class Worker:
-    """One a process. `settle_audit` moves audit entries that were left behind; `prices_changed` is told of price events."""
+    """One a process. `settle_audit` moves pending audit entries into the chain; price events call `prices_changed`."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Worker:
         *,
         settle_audit: Callable[[], int],
         clock: Callable[[], float],
-        aside: Aside | None = None,
+        maintenance: MaintenanceTasks | None = None,
         prices_changed: Callable[[], None] = lambda: None,
         report: Callable[[str, str], None] = lambda what, why: None,
         timer: Callable[[], float] = time.monotonic,
@@ -85,101 +85,100 @@ class Worker:
         self._admin = admin
         self._catch_up = catch_up
         self._leader = leader
-        self._chores = Chores(engine)
+        self._scheduled_jobs = Chores(engine)
         self._sweep = Sweep(engine)
         self._settle_audit = settle_audit
         self._clock = clock
-        self._aside = aside
+        self._maintenance = maintenance
         self._prices_changed = prices_changed
         self._report = report
         self._timer = timer
-        self._next_catch_up = self._next_trim = self._next_sweep = 0.0
+        self._next_catch_up = self._next_trim = self._next_sync = 0.0
         self._sweeping: Iterator[None] | None = None
         self._swept = Swept()
         self._stop = threading.Event()
-        self._leads = threading.Event()
+        self._is_leader = threading.Event()
 
     def run(self) -> None:
-        """Works until `stop`, whenever it leads."""
-        keeper = threading.Thread(target=self._keep_lead, name="lead", daemon=True)
-        keeper.start()
+        """Work while this process is the leader, until `stop`."""
+        election = threading.Thread(target=self._stay_leader, name="leader", daemon=True)
+        election.start()
         while not self._stop.is_set():
             try:
-                if self._leads.is_set():
+                if self._is_leader.is_set():
                     self._round()
             except StoreUnavailable:
-                pass  # It is told of elsewhere; the next round finds out whether it is back.
-            except Exception as error:  # One round's fault must not end the worker.
+                pass  # The breaker logs it; the next round tries again.
+            except Exception as error:  # A failed round must not end the worker.
                 self._report("worker_failed", type(error).__name__)
             self._stop.wait(TICK)
-        keeper.join(KEEP_EVERY)
+        election.join(RENEW_EVERY)
         try:
             self._leader.release()
         except StoreUnavailable:
-            return  # The lead runs off by itself.
+            return  # The lease expires by itself.
 
-    def _keep_lead(self) -> None:
-        """Keeps the lead also while a round takes long, as a first catch-up does."""
+    def _stay_leader(self) -> None:
+        """Renew the lease in a thread of its own: a round may take long, as a first catch-up does."""
         while not self._stop.is_set():
             try:
                 leads = self._leader.acquire()
             except StoreUnavailable:
                 leads = False
-            except Exception as error:  # Without this thread the worker would lead for ever, or never again.
+            except Exception as error:  # Without this thread the worker would lead for ever, or never.
                 self._report("worker_failed", type(error).__name__)
                 leads = False
             if leads:
-                self._leads.set()
+                self._is_leader.set()
             else:
-                self._leads.clear()
-                self._next_catch_up = 0.0  # Who takes over begins with what was missed.
-            self._stop.wait(KEEP_EVERY if leads else TICK)
+                self._is_leader.clear()
+                self._next_catch_up = 0.0  # A new leader starts with a catch-up.
+            self._stop.wait(RENEW_EVERY if leads else TICK)
 
     def stop(self) -> None:
-        """Ends `run` after the object under way."""
+        """End `run` after the object in progress."""
         self._stop.set()
 
-    def run_once(self) -> Round:
-        """Everything that is due, recorded or unconfirmed, whatever its back-off; with a key also a catch-up, and the sweep
-        where it is due. Needs no lead.
+    def run_once(self) -> RoundResult:
+        """Process everything that is due, pending or unconfirmed, whatever its back-off, without being the leader.
 
-        Raises `StoreUnavailable`.
+        With a Stripe key it also catches up, and runs the full sync if that is due. Raises: `StoreUnavailable`.
         """
         now = self._clock()
-        caught_up, trouble = self._caught_up()
+        caught_up, trouble = self._try_catch_up()
         swept = None
         if trouble is None and self._sweep.is_due(now):
-            swept, trouble = self._swept_once()
+            swept, trouble = self._try_full_sync()
         unread = set(self._engine.marks.list_to_refresh(float("inf")))
-        merges, objects = self._admin.finish_merges(now), self._all_chores(now, trouble)
+        merges, objects = self._admin.finish_merges(now), self._run_all_jobs(now, trouble)
         self._engine.ledger.trim(now)
         audit = self._settle_audit()
-        if self._aside is not None:
-            self._aside.everything()
+        if self._maintenance is not None:
+            self._maintenance.everything()
         left = (
             0
             if self._engine.gateway is None
             else len(unread.intersection(self._engine.marks.list_to_refresh(float("inf"))))
         )
-        return Round(objects, audit, merges, caught_up, swept, left, trouble)
+        return RoundResult(objects, audit, merges, caught_up, swept, left, trouble)
 
     def catch_up(self, *, dry_run: bool = False) -> CaughtUp | None:
-        """Only the catch-up; `None` without a key. Raises `StripeFailure`, `StoreUnavailable`."""
+        """Catch up with Stripe's events; return `None` without a key. Raises: `StripeFailure`, `StoreUnavailable`."""
         if self._engine.gateway is None:
             return None
         now = self._clock()
         found = self._catch_up.run(self._engine.gateway, now, dry_run=dry_run)
-        if self._aside is not None and not dry_run:
-            self._aside.caught_up(found)
+        if self._maintenance is not None and not dry_run:
+            self._maintenance.caught_up(found)
         return found
 
-    def sweep(self, *, dry_run: bool = False) -> Swept | None:
-        """Only a sweep; `None` without a key. Raises `StripeFailure`, `StoreUnavailable`."""
+    def full_sync(self, *, dry_run: bool = False) -> Swept | None:
+        """Compare every object with Stripe's; return `None` without a key. Raises: `StripeFailure`, `StoreUnavailable`."""
         if self._engine.gateway is None:
             return None
         found = self._sweep.run(self._engine.gateway, self._clock(), dry_run=dry_run)
-        if self._aside is not None and not dry_run:
-            self._aside.swept(found)
+        if self._maintenance is not None and not dry_run:
+            self._maintenance.swept(found)
         return found
 
     def _round(self) -> None:
@@ -187,44 +186,44 @@ class Worker:
         now = self._clock()
         if begun >= self._next_catch_up:
             self._next_catch_up = begun + EVERY
-            self._caught_up()
+            self._try_catch_up()
         self._settle_audit()
         self._admin.finish_merges(now)
-        self._chores.run(now, goes_on=lambda: self._goes_on(begun))
+        self._scheduled_jobs.run(now, goes_on=lambda: self._has_time(begun))
         if begun >= self._next_trim:
             self._next_trim = begun + TRIM_EVERY
             self._engine.ledger.trim(now)
-        self._sweep_on(begun)
-        if self._aside is not None:
-            self._aside.round(lambda: self._goes_on(begun))
+        self._continue_full_sync(begun)
+        if self._maintenance is not None:
+            self._maintenance.round(lambda: self._has_time(begun))
 
-    def _goes_on(self, begun: float) -> bool:
+    def _has_time(self, begun: float) -> bool:
         return not self._stop.is_set() and self._timer() - begun < ROUND
 
-    def _caught_up(self) -> tuple[CaughtUp | None, str | None]:
+    def _try_catch_up(self) -> tuple[CaughtUp | None, str | None]:
         try:
             found = self.catch_up()
-        except StripeFailure as trouble:
-            self._report("catch_up_failed", trouble.why)
-            return None, trouble.why
+        except StripeFailure as failure:
+            self._report("catch_up_failed", failure.why)
+            return None, failure.why
         if found is not None and found.prices:
             self._prices_changed()
         return found, None
 
-    def _all_chores(self, now: float, trouble: str | None) -> int:
-        return self._chores.run(now, everything=True, away=trouble == UNREACHABLE)
+    def _run_all_jobs(self, now: float, trouble: str | None) -> int:
+        return self._scheduled_jobs.run(now, everything=True, away=trouble == UNREACHABLE)
 
-    def _swept_once(self) -> tuple[Swept | None, str | None]:
+    def _try_full_sync(self) -> tuple[Swept | None, str | None]:
         try:
-            return self.sweep(), None
-        except StripeFailure as trouble:
-            self._report("sweep_failed", trouble.why)
-            return None, trouble.why
+            return self.full_sync(), None
+        except StripeFailure as failure:
+            self._report("sweep_failed", failure.why)
+            return None, failure.why
 
-    def _sweep_on(self, begun: float) -> None:
-        """A part of the nightly sweep, as far as there is time in this round."""
+    def _continue_full_sync(self, begun: float) -> None:
+        """Run a part of the nightly full sync, as far as there is time in this round."""
         gateway, now = self._engine.gateway, self._clock()
-        if gateway is None or begun < self._next_sweep:
+        if gateway is None or begun < self._next_sync:
             return
         if self._sweeping is None:
             if not self._sweep.is_due(now):
@@ -232,12 +231,12 @@ class Worker:
             self._swept = Swept()
             self._sweeping = self._sweep.steps(gateway, now, self._swept)
         try:
-            while self._goes_on(begun):
+            while self._has_time(begun):
                 if next(self._sweeping, self) is self:
                     self._sweeping = None
-                    if self._aside is not None:
-                        self._aside.swept(self._swept)
+                    if self._maintenance is not None:
+                        self._maintenance.swept(self._swept)
                     return
-        except StripeFailure as trouble:
-            self._sweeping, self._next_sweep = None, begun + SWEEP_AGAIN
-            self._report("sweep_failed", trouble.why)
+        except StripeFailure as failure:
+            self._sweeping, self._next_sync = None, begun + SYNC_AGAIN_AFTER
+            self._report("sweep_failed", failure.why)

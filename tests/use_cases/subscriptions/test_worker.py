@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.adapters.redis.service_state.coordination import LEADS_FOR, LeaderElection
-from service.use_cases.operations.worker import SWEEP_AGAIN, Worker
+from service.use_cases.operations.worker import SYNC_AGAIN_AFTER, Worker
 from service.use_cases.subscriptions.catch_up import CatchUp
 
 DAY = 86_400
@@ -145,7 +145,7 @@ def test_worker_without_a_stripe_key_does_what_it_can(stage: Any, make: Any, adm
     stage.tell(make.event("customer.subscription.created", make.subscription()), NOW, engine)
     worker = worker_of(stage, admin, clock, engine=engine)
     assert worker.run_once().caught_up is None
-    assert worker.sweep() is None
+    assert worker.full_sync() is None
     assert worker.catch_up() is None
 
 
@@ -154,7 +154,7 @@ def test_full_sync_finds_and_fixes_unreported_changes(stage: Any, make: Any, wor
     stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
     stage.stripe.put(make.subscription("sub_2", reader="r-2"))
     stage.stripe.put(make.session("cs_1", reader="r-3", created=NOW - HOUR))
-    dry = worker.sweep(dry_run=True)
+    dry = worker.full_sync(dry_run=True)
     found = {(drift.name, drift.what, drift.mended) for drift in dry.drift}  # type: ignore[union-attr]
     unmended = {
         ("subscription:sub_1", "differs", False),
@@ -163,12 +163,12 @@ def test_full_sync_finds_and_fixes_unreported_changes(stage: Any, make: Any, wor
     }
     assert found == unmended
     assert stage.held("r-2", NOW) == {}
-    swept = worker.sweep()
+    swept = worker.full_sync()
     assert {(d.name, d.what) for d in swept.drift if d.mended} == {(name, what) for name, what, _ in unmended}  # type: ignore[union-attr]
     assert stage.held("r-1", NOW)["notebook"] == NOW + 42 * DAY
     assert set(stage.held("r-2", NOW)) == BOTH
     assert stage.held("r-3", NOW) == {"notebook": NOW + 23 * HOUR}
-    assert worker.sweep().drift == []  # type: ignore[union-attr]
+    assert worker.full_sync().drift == []  # type: ignore[union-attr]
 
 
 def test_dry_full_sync_also_reports_unlisted_objects(stage: Any, make: Any, worker: Worker) -> None:
@@ -176,17 +176,17 @@ def test_dry_full_sync_also_reports_unlisted_objects(stage: Any, make: Any, work
     make.tell("customer.subscription.created", make.subscription(reader=None))
     stage.stripe.put(make.customer(reader="r-2"))
     for dry, holder in ((True, "r-1"), (False, "r-2")):
-        swept = worker.sweep(dry_run=dry)
+        swept = worker.full_sync(dry_run=dry)
         assert [(drift.name, drift.mended) for drift in swept.drift] == [("customer:cus_1", not dry)]  # type: ignore[union-attr]
         assert set(stage.held(holder, NOW)) == BOTH
-    assert worker.sweep(dry_run=True).drift == []  # type: ignore[union-attr]
+    assert worker.full_sync(dry_run=True).drift == []  # type: ignore[union-attr]
 
 
 def test_object_that_cannot_be_read_is_not_reported_as_fixed(stage: Any, make: Any, worker: Worker) -> None:
     make.tell("customer.subscription.created", make.subscription())
     stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
     stage.stripe.unreadable.add("subscription:sub_1")
-    swept = worker.sweep()
+    swept = worker.full_sync()
     assert [(drift.what, drift.mended) for drift in swept.drift] == [("differs", False)]  # type: ignore[union-attr]
     assert worker.run_once().left == 1
     stage.stripe.unreadable.clear()
@@ -205,7 +205,7 @@ def test_full_sync_runs_once_a_day(stage: Any, make: Any, worker: Worker, clock:
 def test_full_sync_reads_objects_that_stripe_does_not_list(stage: Any, make: Any, worker: Worker) -> None:
     make.tell("customer.subscription.created", make.subscription())
     obj = stage.stripe.objects.pop(("subscription", "sub_1"))
-    swept = worker.sweep()
+    swept = worker.full_sync()
     assert [(drift.name, drift.what) for drift in swept.drift] == [("subscription:sub_1", "not listed")]  # type: ignore[union-attr]
     assert set(stage.held("r-1", NOW)) == BOTH  # A 404 keeps it until its known end.
     assert stage.held("r-1", NOW + 13 * DAY) == {}
@@ -218,7 +218,7 @@ def test_full_sync_detects_a_lost_reader_copy(stage: Any, make: Any, worker: Wor
 
     key = stage.keys.reader(reader_hash("r-1"))
     stage.link.call(key, b"DEL", key)
-    swept = worker.sweep()
+    swept = worker.full_sync()
     assert [(drift.what, drift.mended) for drift in swept.drift] == [("copy lost", True)]  # type: ignore[union-attr]
     assert set(stage.held("r-1", NOW)) == BOTH
 
@@ -311,7 +311,7 @@ def test_failed_leader_election_is_tried_again(stage: Any, admin: Any, clock: Cl
     leads_key = stage.keys.shared("leader")
     stage.link.call(leads_key, "LPUSH", leads_key, "no lead")
     rounds, told = Rounds(), []
-    worker = worker_of(stage, admin, clock, aside=rounds, report=lambda what, why: told.append((what, why)))
+    worker = worker_of(stage, admin, clock, maintenance=rounds, report=lambda what, why: told.append((what, why)))
     thread = threading.Thread(target=worker.run)
     thread.start()
     until(lambda: told)
@@ -329,13 +329,13 @@ def test_interrupted_full_sync_waits_before_it_runs_again(
     stage.stripe.put(make.subscription())
     stage.stripe.away = True
     timer, rounds, told = Clock(), Rounds(), []
-    worker = worker_of(stage, admin, clock, timer=timer, aside=rounds, report=lambda what, why: told.append(what))
+    worker = worker_of(stage, admin, clock, timer=timer, maintenance=rounds, report=lambda what, why: told.append(what))
     thread = threading.Thread(target=worker.run)
     thread.start()
     until(lambda: rounds.ended >= 3)
     assert told.count("sweep_failed") == 1
     stage.stripe.away = False
-    timer.now += SWEEP_AGAIN
+    timer.now += SYNC_AGAIN_AFTER
     until(lambda: set(stage.held("r-1", NOW)) == BOTH)
     worker.stop()
     thread.join(60)

@@ -122,11 +122,11 @@ class AuditWriter:
     def sign_entry(self, written: dict[str, Any]) -> bytes:
         """An entry as it lies in an outbox: our mark, a blank, the entry."""
         text = chain.pack(written)
-        return self._signer().mark(b"outbox:" + text).encode() + b" " + text
+        return self._signer().sign(b"outbox:" + text).encode() + b" " + text
 
     def _opened(self, packed: bytes) -> dict[str, Any] | None:
         mark, _, text = packed.partition(b" ")
-        ours = self._signer().made(b"outbox:" + text, mark.decode("latin-1"))
+        ours = self._signer().verify(b"outbox:" + text, mark.decode("latin-1"))
         return chain.unpack(text) if ours else None
 
     def announce(self, reader: str) -> None:

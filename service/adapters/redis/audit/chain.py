@@ -97,9 +97,9 @@ def link_records(entries: Iterable[dict[str, Any]], head: Head, signer: Signer) 
     for written in entries:
         seq += 1
         record: dict[str, Any] = {"seq": seq, "id": written["id"], **{name: written.get(name) for name in CONTENT}}
-        record["digest"] = signer.mark(digest_input(record))
+        record["digest"] = signer.sign(digest_input(record))
         record["prev"] = prev
-        record["hash"] = prev = signer.mark(hash_input(seq, prev, record["digest"]))
+        record["hash"] = prev = signer.sign(hash_input(seq, prev, record["digest"]))
         records.append(record)
     return records
 
@@ -167,14 +167,14 @@ class Walk:
         expected, self.prev = self.prev, mark
         if record.get("seq") != seq or type(record["seq"]) is not int:  # 2.0 and true are equal to numbers, too.
             return f"stands where it does not belong: it says that it is record {record.get('seq')}"
-        if not self.signer.made(hash_input(seq, prev, digest), mark):
+        if not self.signer.verify(hash_input(seq, prev, digest), mark):
             return "was changed, moved or put in: its hash was not made by us (with a secret in PAYWALL_SECRETS)"
         if expected and prev != expected:
             return "does not follow the record before it: something was dropped or put in there"
         if is_erased(record):
             self._blank.append(seq)
             return None
-        if not self.signer.made(digest_input(record), digest):
+        if not self.signer.verify(digest_input(record), digest):
             return "was changed: what it says is not what was signed"
         self._prove(record)
         return self._again(seq, str(record.get("id")))

@@ -117,7 +117,7 @@ class AuditVerifier:
         found = chain.unpack(text) or {}
         try:
             checkpoint = Checkpoint(int(found["first"]), str(found["prev"]), found["at"])
-            sound = self._signer().made(_signed(found), str(found["mark"]))
+            sound = self._signer().verify(_signed(found), str(found["mark"]))
         except (KeyError, TypeError, ValueError):
             return BEGINNING, Fault(1, "is behind a checkpoint that is none any more: it was changed")
         if sound:
@@ -190,7 +190,7 @@ class AuditVerifier:
     def _set(self, seen: bytes, checkpoint: Checkpoint, seqs: list[int], now: float) -> int:
         at = utc(int(now))
         said: dict[str, Any] = {"first": checkpoint.first, "prev": checkpoint.prev, "at": at}
-        said["mark"] = self._signer().mark(_signed(said))
+        said["mark"] = self._signer().sign(_signed(said))
         return int(
             self._link.run(PRUNE, [self._keys.audit_log, self._keys.audit_head], [seen, chain.pack(said), *seqs])
         )

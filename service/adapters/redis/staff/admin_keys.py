@@ -75,7 +75,7 @@ class AdminKeys:
             return False
 
     def _mark(self, chance: str) -> str:
-        return self._signer().mark(chance.encode())[:MARK]
+        return self._signer().sign(chance.encode())[:MARK]
 
     def create(self, name: str, role: str, reason: str | None, actor: Actor, now: float) -> str:
         """Create a key, which the store keeps by its hash. Raises: `NameInUse`, also for a name of the environment's.

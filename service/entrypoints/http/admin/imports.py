@@ -140,7 +140,7 @@ def _read_file() -> bytes:
 
 def _sign_file(context: PageContext, body: bytes) -> str:
     """Return a signature that shows that this session has had this file validated."""
-    return context.service.secrets.signer("session").mark(b"file:" + current_session().id.encode() + b":" + body)
+    return context.service.secrets.signer("session").sign(b"file:" + current_session().id.encode() + b":" + body)
 
 
 def _preview(body: bytes, errors: list[dict[str, Any]], actions: Mapping[int, Action]) -> list[dict[str, Any]]:

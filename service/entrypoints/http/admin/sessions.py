@@ -137,8 +137,8 @@ class Sessions:
 
     def form_token(self, session: Session) -> str:
         """Return the token that every form of this session carries."""
-        return self._signer().mark(b"form:" + session.id.encode())
+        return self._signer().sign(b"form:" + session.id.encode())
 
     def is_form_token(self, session: Session, token: str) -> bool:
         """Return whether a form's token belongs to this session."""
-        return self._signer().made(b"form:" + session.id.encode(), token)
+        return self._signer().verify(b"form:" + session.id.encode(), token)
