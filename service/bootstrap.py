@@ -63,7 +63,7 @@ from service.use_cases.operations.worker import Worker
 from service.use_cases.privacy.erasure import Erasure
 from service.use_cases.privacy.export import Export
 from service.use_cases.privacy.retention import LettingGo
-from service.use_cases.reporting.alerts import Attention
+from service.use_cases.reporting.alerts import Alerts
 from service.use_cases.reporting.change_listeners import ObjectChangeListener, ReaderChangeListener
 from service.use_cases.reporting.deliveries import DeliveryReceiver
 from service.use_cases.reporting.entitlement_counts import Stocktaking
@@ -137,7 +137,7 @@ class Service(Adapters):
     erasure: Erasure
     export: Export
     letting_go: LettingGo
-    attention: Attention
+    alerts: Alerts
     maintenance: Maintenance
     background_tasks: BackgroundTasks
     worker: Worker
@@ -234,9 +234,9 @@ def _service(adapters: Adapters) -> Service:
     letting_go = LettingGo(
         catalogue, HistoryRetention(a.store), a.policies, a.audit_check, on_broken=logs.report_broken_audit_chain
     )
-    attention = Attention(catalogue, engine, a.alert_flags, a.grant_ends)
+    alerts = Alerts(catalogue, engine, a.alert_flags, a.grant_ends)
     stripe_admin = Admin(engine, a.audit, Merges(a.store, a.readers, catalogue))
-    maintenance = _maintenance(a, engine, attention, approving, letting_go)
+    maintenance = _maintenance(a, engine, alerts, approving, letting_go)
     return Service(
         **{field.name: getattr(a, field.name) for field in fields(a)},
         access_check=access_check,
@@ -248,7 +248,7 @@ def _service(adapters: Adapters) -> Service:
         approving=approving,
         imports=imports,
         engine=engine,
-        deliveries=DeliveryReceiver(engine, a.activity, attention),
+        deliveries=DeliveryReceiver(engine, a.activity, alerts),
         stripe_admin=stripe_admin,
         prices=prices,
         purchases=Purchases(catalogue, a.readers, a.gateway, prices, engine.work_soon),
@@ -257,7 +257,7 @@ def _service(adapters: Adapters) -> Service:
         erasure=erasure,
         export=Export(profiles, a.readers, a.audit_log, erasure),
         letting_go=letting_go,
-        attention=attention,
+        alerts=alerts,
         maintenance=maintenance,
         background_tasks=_background_tasks(a, engine, maintenance, prices),
         worker=_worker(a, engine, stripe_admin, maintenance),
@@ -331,14 +331,14 @@ def _erasure(a: Adapters, imports: GrantImports) -> Erasure:
 
 
 def _maintenance(
-    a: Adapters, engine: Engine, attention: Attention, approving: Approving, letting_go: LettingGo
+    a: Adapters, engine: Engine, alerts: Alerts, approving: Approving, letting_go: LettingGo
 ) -> Maintenance:
     return Maintenance(
         audit=a.audit,
         approving=approving,
         retention=letting_go,
         activity=a.activity,
-        attention=attention,
+        alerts=alerts,
         entitlement_counts=Stocktaking(engine, a.grant_ends, a.activity.store),
         passes=a.passes,
         grant_ends=a.grant_ends,

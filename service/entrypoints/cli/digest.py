@@ -27,7 +27,7 @@ def digest(check: bool, as_json: bool) -> None:
     """
     with session.service() as service:
         now = service.clock()
-        found = encode.alerts(service.attention.items(now), now)
+        found = encode.alerts(service.alerts.current(now), now)
         session.show(found, as_json, lambda: as_text(found))
     if check and found["needs_hand"]:
         sys.exit(1)

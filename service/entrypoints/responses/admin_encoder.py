@@ -29,7 +29,7 @@ from service.use_cases.grants.imports.grant_imports import Counts, Waiting
 from service.use_cases.grants.imports.rows import Sheet
 from service.use_cases.privacy.erasure import Erasing
 from service.use_cases.privacy.export import ReaderExport
-from service.use_cases.reporting.alerts import Item
+from service.use_cases.reporting.alerts import Alert
 from service.use_cases.reporting.statistics import Figures, Point
 from service.use_cases.story_passes.gifts import Allowance
 from service.use_cases.subscriptions.administration import Group
@@ -293,24 +293,24 @@ def _measures(point: Point) -> Iterator[tuple[str, str, float]]:
         yield "webhooks", "mean delay in seconds", point.delay.mean
 
 
-def alerts(items: Sequence[Item], now: float) -> dict[str, Any]:
+def alerts(found: Sequence[Alert], now: float) -> dict[str, Any]:
     """Return what needs attention."""
     return {
         "at": write_time(now),
-        "needs_hand": any(item.count and item.hand for item in items),
-        "items": [_alert(item) for item in items],
+        "needs_hand": any(alert.count and alert.requires_action for alert in found),
+        "items": [_alert(alert) for alert in found],
     }
 
 
-def _alert(item: Item) -> dict[str, Any]:
+def _alert(alert: Alert) -> dict[str, Any]:
     return {
-        "kind": item.kind,
-        "count": item.count,
-        "needs_hand": item.hand and item.count > 0,
-        "title": item.title,
-        "mend": item.mend,
-        "where": item.where,
+        "kind": alert.kind,
+        "count": alert.count,
+        "needs_hand": alert.requires_action and alert.count > 0,
+        "title": alert.title,
+        "mend": alert.advice,
+        "where": alert.where,
         "examples": [
-            {"id": one.id, "reader": one.reader, "at": write_time(one.at), "text": one.text} for one in item.examples
+            {"id": one.id, "reader": one.reader, "at": write_time(one.at), "text": one.text} for one in alert.examples
         ],
     }

@@ -129,14 +129,14 @@ ERRORS: tuple[ErrorRow, ...] = (
     ErrorRow(
         errors.OwnApproval,
         409,
-        "You asked for this yourself; another admin has to confirm it.",
+        "You requested this yourself. Another admin must approve it.",
         "own-approval",
-        "Another admin has to confirm this",
+        "Another admin must approve this",
     ),
     ErrorRow(
         errors.NoLongerPossible,
         409,
-        "This is no longer possible. Refuse it and ask again.",
+        "This is no longer possible. Reject it and make a new request.",
         "no-longer-possible",
         "The request is no longer possible",
     ),
@@ -165,7 +165,7 @@ ERRORS: tuple[ErrorRow, ...] = (
     ErrorRow(
         errors.NameInUse,
         409,
-        lambda e: f"The name {e.name} is in use; end that key first, or choose another name.",
+        lambda e: f"The name {e.name} is in use. Revoke that key first, or choose another name.",
         "name-in-use",
         "The name is in use",
     ),

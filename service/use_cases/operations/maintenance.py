@@ -10,7 +10,7 @@ from service.adapters.redis.grants.grant_ends import GrantEndIndex
 from service.adapters.redis.story_passes.passes import Passes
 from service.use_cases.grants.approvals import Approving
 from service.use_cases.privacy.retention import LettingGo
-from service.use_cases.reporting.alerts import Attention
+from service.use_cases.reporting.alerts import Alerts
 from service.use_cases.reporting.entitlement_counts import Stocktaking
 from service.use_cases.reporting.usage_counters import Activity
 from service.use_cases.subscriptions.catch_up import CaughtUp
@@ -33,7 +33,7 @@ class Maintenance:
         approving: Approving,
         retention: LettingGo,
         activity: Activity,
-        attention: Attention,
+        alerts: Alerts,
         entitlement_counts: Stocktaking,
         passes: Passes,
         grant_ends: GrantEndIndex,
@@ -44,7 +44,7 @@ class Maintenance:
         self._approving = approving
         self._retention = retention
         self._activity = activity
-        self._attention = attention
+        self._alerts = alerts
         self._entitlement_counts = entitlement_counts
         self._passes = passes
         self._grant_ends = grant_ends
@@ -88,15 +88,15 @@ class Maintenance:
 
     def caught_up(self, found: CaughtUp) -> None:
         """Record the result of a catch-up for the alerts."""
-        self._attention.caught_up(found, self._clock())
+        self._alerts.record_catch_up(found, self._clock())
 
     def swept(self, found: Swept) -> None:
         """Record the result of a full sync for the alerts."""
-        self._attention.swept(found, self._clock())
+        self._alerts.record_full_sync(found, self._clock())
 
     def tidy(self) -> None:
         """Remove from the lists what has expired."""
         now = self._clock()
         self._passes.prune_list(now)
         self._grant_ends.prune(now)
-        self._attention.tidy(now)
+        self._alerts.remove_resolved(now)

@@ -46,13 +46,13 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """An alert: how many cases, some of them, what to do and where. `hand`: whether action is required."""
+class Alert:
+    """An alert: how many cases, some of them, what to do and where. `requires_action` is false for a reminder."""
 
     kind: Kind
     count: int
-    hand: bool
-    mend: str
+    requires_action: bool
+    advice: str
     where: str
     examples: Sequence[Example] = field(default_factory=tuple)
 
@@ -87,7 +87,7 @@ TITLES: Mapping[Kind, tuple[str, str]] = {
 """Title of one case, and of several."""
 
 
-class Attention:
+class Alerts:
     """Reads and records alerts.
 
     Raises:
@@ -100,7 +100,7 @@ class Attention:
         self._notes = notes
         self._ends = ends
 
-    def items(self, now: float) -> list[Item]:
+    def current(self, now: float) -> list[Alert]:
         """Return every kind of alert in a fixed order; the count is 0 if there is none."""
         flags = self._notes.load_flags()
         return [
@@ -114,9 +114,9 @@ class Attention:
             self._grants_ending(now),
         ]
 
-    def _dead_letters(self) -> Item:
+    def _dead_letters(self) -> Alert:
         count, latest = self._notes.list_dead_events(EXAMPLES)
-        return Item(
+        return Alert(
             "dead_letters",
             count,
             True,
@@ -125,7 +125,7 @@ class Attention:
             [Example(event, at=at) for event, at in latest],
         )
 
-    def _unknown_prices(self) -> Item:
+    def _unknown_prices(self) -> Alert:
         found = self._notes.list_prices()
         stored = self._engine.objects.load_all([bought.name for bought in found])
         left = [
@@ -134,7 +134,7 @@ class Attention:
             if obj.told is not None and bought in unknown_prices(obj.name, obj.told, self._catalogue)
         ]
         self._notes.remove_prices([bought for bought in found if bought not in left])
-        return Item(
+        return Alert(
             "unknown_prices",
             len(left),
             True,
@@ -143,10 +143,10 @@ class Attention:
             [Example(b.price, text=f"product {b.product or '-'}, in {b.name}") for b in left[:EXAMPLES]],
         )
 
-    def _ownerless(self, now: float) -> Item:
+    def _ownerless(self, now: float) -> Alert:
         count, names = self._notes.list_unassigned(_CHECKED)
-        left = self._still_ownerless(names, now)
-        return Item(
+        left = self._still_unassigned(names, now)
+        return Alert(
             "ownerless",
             count - len(names) + len(left),
             True,
@@ -158,7 +158,7 @@ class Attention:
             ],
         )
 
-    def _still_ownerless(self, names: Sequence[str], now: float) -> list[Told]:
+    def _still_unassigned(self, names: Sequence[str], now: float) -> list[Told]:
         """Return which of these are still paid for and unassigned; remove the others from the list."""
         left: list[Told] = []
         resolved: list[str] = []
@@ -171,15 +171,15 @@ class Attention:
         self._notes.remove_unassigned(resolved)
         return left
 
-    def tidy(self, now: float) -> None:
+    def remove_resolved(self, now: float) -> None:
         """Remove resolved and expired entries from the lists; the worker calls this hourly."""
         self._notes.trim()
         for names in self._notes.iterate_unassigned():
-            self._still_ownerless(names, now)
+            self._still_unassigned(names, now)
 
-    def _grants_ending(self, now: float) -> Item:
+    def _grants_ending(self, now: float) -> Alert:
         soon = self._ends.list_ending(now, now + ENDS_WITHIN, EXAMPLES)
-        return Item(
+        return Alert(
             "grants_ending",
             self._ends.count(now, now + ENDS_WITHIN),
             False,
@@ -193,22 +193,22 @@ class Attention:
             ],
         )
 
-    def _event_gap(self, flags: dict[str, AlertFlag], now: float) -> Item:
+    def _event_gap(self, flags: dict[str, AlertFlag], now: float) -> Alert:
         flag = _recent(flags.get("event_gap"), now, FLAG_SHOWN_FOR)
-        return Item(
+        return Alert(
             "event_gap",
             flag.count if flag else 0,
             True,
             "Check in the Stripe Dashboard why deliveries fail: the endpoint's address, its signing secret or a firewall.",
             "paywall doctor",
-            _of(flag, "events"),
+            _flag_example(flag, "events"),
         )
 
-    def _catch_up_late(self, flags: dict[str, AlertFlag], now: float) -> Item:
+    def _catch_up_late(self, flags: dict[str, AlertFlag], now: float) -> Alert:
         # Without a Stripe API key there is no catch-up.
         flag = flags.get("caught_up")
         late = self._engine.gateway is not None and flag is not None and now - flag.at > CATCH_UP_LIMIT
-        return Item(
+        return Alert(
             "catch_up_late",
             1 if late else 0,
             True,
@@ -217,31 +217,31 @@ class Attention:
             [Example("catch-up", at=flag.at, text="last run")] if late and flag else [],
         )
 
-    def _drift(self, flags: dict[str, AlertFlag], now: float) -> Item:
+    def _drift(self, flags: dict[str, AlertFlag], now: float) -> Alert:
         flag = _recent(flags.get("drift"), now, DRIFT_SHOWN_FOR)
-        return Item(
+        return Alert(
             "drift",
             flag.count if flag else 0,
             True,
             "Objects that could be read from Stripe are corrected. Check that webhooks arrive, then run the sync again.",
             "paywall reconcile --sweep",
-            _of(flag, "sweep"),
+            _flag_example(flag, "sweep"),
         )
 
-    def _clock(self, flags: dict[str, AlertFlag], now: float) -> Item:
+    def _clock(self, flags: dict[str, AlertFlag], now: float) -> Alert:
         flag = _recent(flags.get("clock"), now, FLAG_SHOWN_FOR)
-        return Item(
+        return Alert(
             "clock",
             1 if flag else 0,
             True,
             "Synchronize the clock with NTP. Signatures older than five minutes are rejected.",
             "paywall doctor",
-            _of(flag, "clock"),
+            _flag_example(flag, "clock"),
         )
 
     # Recorded by the worker and the webhook.
 
-    def caught_up(self, found: CaughtUp, now: float) -> None:
+    def record_catch_up(self, found: CaughtUp, now: float) -> None:
         """Record the result of a catch-up."""
         self._notes.raise_flag("caught_up", found.listed, "", now)
         if found.late:
@@ -249,7 +249,7 @@ class Attention:
             count = found.late + (before.count if before else 0)
             self._notes.raise_flag("event_gap", count, "found by the catch-up", now)
 
-    def swept(self, found: Swept, now: float) -> None:
+    def record_full_sync(self, found: Swept, now: float) -> None:
         """Record the result of a full sync."""
         if not found.drift:
             self._notes.clear_flag("drift")
@@ -259,7 +259,7 @@ class Attention:
         summary = ", ".join(f"{count} {what}" for what, count in counts.items())
         self._notes.raise_flag("drift", len(found.drift), f"{summary}; {uncorrected} not corrected", now)
 
-    def clock_behind(self, seconds: float, now: float) -> None:
+    def record_clock_delay(self, seconds: float, now: float) -> None:
         """Record that an event was created in our future."""
         if seconds > CLOCK_TOLERANCE:
             self._notes.raise_flag("clock", round(seconds), f"at least {round(seconds)} s behind", now)
@@ -269,5 +269,5 @@ def _recent(flag: AlertFlag | None, now: float, within: float) -> AlertFlag | No
     return flag if flag is not None and now - flag.at <= within else None
 
 
-def _of(flag: AlertFlag | None, name: str) -> list[Example]:
+def _flag_example(flag: AlertFlag | None, name: str) -> list[Example]:
     return [Example(name, at=flag.at, text=flag.detail)] if flag else []

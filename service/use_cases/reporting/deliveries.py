@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from service.adapters.stripe.webhook import Envelope
 from service.domain.errors import StoreUnavailable
-from service.use_cases.reporting.alerts import Attention
+from service.use_cases.reporting.alerts import Alerts
 from service.use_cases.reporting.usage_counters import Activity
 from service.use_cases.subscriptions.processor import Engine, Receipt
 
@@ -14,10 +14,10 @@ from service.use_cases.subscriptions.processor import Engine, Receipt
 class DeliveryReceiver:
     """Hands deliveries to the engine and counts them for the statistics."""
 
-    def __init__(self, engine: Engine, activity: Activity, attention: Attention) -> None:
+    def __init__(self, engine: Engine, activity: Activity, alerts: Alerts) -> None:
         self._engine = engine
         self._activity = activity
-        self._attention = attention
+        self._alerts = alerts
 
     def receive(self, envelope: Envelope, now: float) -> Receipt:
         """Record a verified event as `Engine.receive` does, and count it. Raises: `StoreUnavailable`."""
@@ -28,5 +28,5 @@ class DeliveryReceiver:
             self._activity.delivered(receipt.state, now - envelope.created)
             if envelope.created > now:
                 with suppress(StoreUnavailable):
-                    self._attention.clock_behind(envelope.created - now, now)
+                    self._alerts.record_clock_delay(envelope.created - now, now)
         return receipt

@@ -10,7 +10,7 @@ from service.entrypoints.http import guards
 from service.entrypoints.http.admin import charts
 from service.entrypoints.http.admin.page_context import PageContext, reader_url, render
 from service.entrypoints.http.lists import csv_file
-from service.use_cases.reporting.alerts import Example, Item
+from service.use_cases.reporting.alerts import Alert, Example
 from service.use_cases.reporting.statistics import USUAL_DAYS, Figures, figures
 
 STRIPE_WEBHOOKS = ("https://dashboard.stripe.com/test/webhooks", "https://dashboard.stripe.com/webhooks")
@@ -27,9 +27,8 @@ def register(app: Flask, context: PageContext) -> None:
     @guards.admin("viewer")
     def overview() -> Response:
         now = context.now
-        items = [item for item in service.attention.items(now) if item.count]
         pending = len(service.approvals.list_waiting(now))
-        alerts = [_alert(item, catalogue.livemode) for item in items]
+        alerts = [_view(alert, catalogue.livemode) for alert in service.alerts.current(now) if alert.count]
         return render(
             "overview.html", alerts=alerts, pending=pending, charts=charts.all_charts(read_figures(), catalogue)
         )
@@ -46,22 +45,22 @@ def register(app: Flask, context: PageContext) -> None:
         return figures(service.activity.store, catalogue.zone, USUAL_DAYS, context.now)
 
 
-def _alert(item: Item, livemode: bool) -> dict[str, Any]:
+def _view(alert: Alert, livemode: bool) -> dict[str, Any]:
     """Return an alert for the template, with the addresses at which it and its examples are fixed."""
     return {
-        "item": item,
-        "stripe_url": STRIPE_WEBHOOKS[livemode] if item.kind in ("event_gap", "drift") else None,
-        "command": item.where if item.where.startswith("paywall ") else None,
-        "url": url_for("events", state="dead") if item.kind == "dead_letters" else None,
-        "examples": [{"example": example, "url": _example_url(item, example)} for example in item.examples],
+        "alert": alert,
+        "stripe_url": STRIPE_WEBHOOKS[livemode] if alert.kind in ("event_gap", "drift") else None,
+        "command": alert.where if alert.where.startswith("paywall ") else None,
+        "url": url_for("events", state="dead") if alert.kind == "dead_letters" else None,
+        "examples": [{"example": example, "url": _example_url(alert, example)} for example in alert.examples],
     }
 
 
-def _example_url(item: Item, example: Example) -> str | None:
+def _example_url(alert: Alert, example: Example) -> str | None:
     if example.reader is not None:
         return reader_url(example.reader)
-    if item.kind == "dead_letters":
+    if alert.kind == "dead_letters":
         return url_for("event", id=example.id)
-    if item.kind == "unknown_prices":  # The buyer, who may need access until a plan has the price.
+    if alert.kind == "unknown_prices":  # The buyer, who may need access until a plan has the price.
         return url_for("readers", q=example.text.rpartition(":")[2])
-    return url_for("readers", q=example.id) if item.kind == "ownerless" else None
+    return url_for("readers", q=example.id) if alert.kind == "ownerless" else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from secrets import token_urlsafe
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from flask import Response, g, make_response, redirect, render_template, request, url_for
 
@@ -21,8 +21,6 @@ from service.entrypoints.http import idempotency
 from service.entrypoints.http.admin.sessions import Session, Sessions
 from service.entrypoints.http.guards import Principal
 from service.entrypoints.responses.errors import Problem, problem_of
-
-View = TypeVar("View", bound=Callable[..., Any])
 
 FLASH_COOKIE = "paywall_said"
 """Cookie with the message that the next page shows once; sealed."""

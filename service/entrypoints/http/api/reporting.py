@@ -44,7 +44,7 @@ def blueprint(service: Service) -> Blueprint:
         """What needs attention, each kind with its count, some cases, and where to fix it; 0 where all is well."""
         taken()
         now = service.clock()
-        return lists.private(encode.alerts(service.attention.items(now), now))
+        return lists.private(encode.alerts(service.alerts.current(now), now))
 
     return blp
 

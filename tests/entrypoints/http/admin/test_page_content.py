@@ -117,9 +117,9 @@ def test_unsupported_stripe_ids_show_advice(staff: MakeStaff, query: str) -> Non
 
 
 def test_alerts_link_to_stripe_or_command(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    attention = admin_desk.service.attention
-    attention.caught_up(CaughtUp(listed=5, missed=2, prices=False, late=2), admin_desk.clock())
-    attention.clock_behind(90, admin_desk.clock())
+    alerts = admin_desk.service.alerts
+    alerts.record_catch_up(CaughtUp(listed=5, missed=2, prices=False, late=2), admin_desk.clock())
+    alerts.record_clock_delay(90, admin_desk.clock())
     page = staff().get("/").text
     assert 'href="https://dashboard.stripe.com/test/webhooks"' in page
     assert "<code>paywall doctor</code>" in page
