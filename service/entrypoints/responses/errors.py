@@ -191,7 +191,7 @@ ERRORS: tuple[ErrorRow, ...] = (
     ErrorRow(
         errors.StoreUnavailable,
         503,
-        "The store cannot be reached or written now; try again. After a change, check first whether it was made.",
+        "The store is unavailable, so nothing can be read or changed. Try again; after a change, check first whether it was made.",
     ),
     ErrorRow(
         errors.NewerSchema,
