@@ -97,7 +97,7 @@ def fill(service: Service, now: float, tell: Tell | None = None) -> None:
         if at <= now:
             # Each can be repeated: a machine that is just starting everything may keep the store waiting.
             patiently(partial(deed, at))
-    store, lives, came = service.activity.store, _lives(month), sorted(month.delivered)
+    store, lives, came = service.usage_counters.store, _lives(month), sorted(month.delivered)
     patiently(lambda: write(store, month.catalogue, lives, came, chance, now))
 
 

@@ -13,7 +13,7 @@ from service.adapters.clock import clock_of
 from service.adapters.observability import logs
 from service.adapters.observability.metrics import Metrics
 from service.adapters.pass_tokens import PassTokens
-from service.adapters.recent_entitlements import Known
+from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.audit.audit import AuditedHash, AuditWriter
 from service.adapters.redis.audit.chain import AuditLog
 from service.adapters.redis.audit.redaction import AuditErasure
@@ -62,12 +62,12 @@ from service.use_cases.operations.maintenance import Maintenance
 from service.use_cases.operations.worker import Worker
 from service.use_cases.privacy.erasure import Erasure
 from service.use_cases.privacy.export import Export
-from service.use_cases.privacy.retention import LettingGo
+from service.use_cases.privacy.retention import RetentionTask
 from service.use_cases.reporting.alerts import Alerts
 from service.use_cases.reporting.change_listeners import ObjectChangeListener, ReaderChangeListener
 from service.use_cases.reporting.deliveries import DeliveryReceiver
-from service.use_cases.reporting.entitlement_counts import Stocktaking
-from service.use_cases.reporting.usage_counters import Activity
+from service.use_cases.reporting.entitlement_counts import EntitlementCounts
+from service.use_cases.reporting.usage_counters import UsageCounters
 from service.use_cases.story_passes.gifts import ReaderGifts
 from service.use_cases.story_passes.validation import PassValidator
 from service.use_cases.subscriptions.administration import Admin
@@ -96,7 +96,7 @@ class Adapters:
     secrets: Secrets
     gateway: Gateway | None
     """`None` without a Stripe key."""
-    known: Known
+    recent_entitlements: RecentEntitlements
 
     readers: Readers
     grants: Grants
@@ -105,13 +105,13 @@ class Adapters:
     gift_allowances: GiftAllowances
     audit: AuditWriter
     audit_log: AuditLog
-    audit_check: AuditVerifier
+    audit_verifier: AuditVerifier
     audit_erasure: AuditErasure
     admin_keys: AdminKeys
     approvals: Approvals
     policies: PolicyStore
     prices_changed: ChangeCounter
-    activity: Activity
+    usage_counters: UsageCounters
     alert_flags: AlertStore
 
 
@@ -136,7 +136,7 @@ class Service(Adapters):
     gifts: ReaderGifts
     erasure: Erasure
     export: Export
-    letting_go: LettingGo
+    retention: RetentionTask
     alerts: Alerts
     maintenance: Maintenance
     background_tasks: BackgroundTasks
@@ -146,7 +146,7 @@ class Service(Adapters):
     def start(self) -> None:
         """Start the threads that a web process needs. Call it once a process, after any fork."""
         self.store.link.start()
-        self.known.start()
+        self.recent_entitlements.start()
         self.prices.start()
         self.policy_revisions.start()
         self.imports.background.start()
@@ -156,8 +156,8 @@ class Service(Adapters):
         self.imports.background.close()
         self.policy_revisions.close()
         self.prices.stop()
-        self.known.close()
-        self.activity.flush()
+        self.recent_entitlements.close()
+        self.usage_counters.flush()
         self.store.link.close()
 
 
@@ -184,9 +184,11 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, store: Store) 
     audit = AuditWriter(
         store, lambda: secrets.signer("audit"), audit_log, on_refused=logs.report_foreign_audit_entries, clock=clock
     )
-    known = Known(settings.data, catalogue.failure.known_for, clock=clock, on_error=logs.report_unwritten_entitlements)
-    activity, grant_ends = Activity(UsageStore(store), metrics, catalogue.zone, clock), GrantEndIndex(store)
-    readers = Readers(store, ReaderChangeListener(activity, grant_ends))
+    recent_entitlements = RecentEntitlements(
+        settings.data, catalogue.failure.known_for, clock=clock, on_error=logs.report_unwritten_entitlements
+    )
+    usage_counters, grant_ends = UsageCounters(UsageStore(store), metrics, catalogue.zone, clock), GrantEndIndex(store)
+    readers = Readers(store, ReaderChangeListener(usage_counters, grant_ends))
     configured_keys = {key.name for key in (*settings.site_keys, *settings.admin_keys)}
     return Adapters(
         settings=settings,
@@ -195,21 +197,21 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, store: Store) 
         store=store,
         secrets=secrets,
         gateway=_gateway(settings),
-        known=known,
+        recent_entitlements=recent_entitlements,
         readers=readers,
-        grants=Grants(readers, catalogue, audit, known),
+        grants=Grants(readers, catalogue, audit, recent_entitlements),
         grant_ends=grant_ends,
         passes=Passes(store, audit),
         gift_allowances=GiftAllowances(store),
         audit=audit,
         audit_log=audit_log,
-        audit_check=AuditVerifier(store, audit_log, lambda: secrets.signer("audit")),
+        audit_verifier=AuditVerifier(store, audit_log, lambda: secrets.signer("audit")),
         audit_erasure=AuditErasure(store, audit, audit_log),
         admin_keys=AdminKeys(AuditedHash(store, audit, "keys"), lambda: secrets.signer("key"), configured_keys),
         approvals=Approvals(AuditedHash(store, audit, "approvals"), lambda: secrets.sealer("approval")),
         policies=PolicyStore(store),
         prices_changed=ChangeCounter(store, "prices"),
-        activity=activity,
+        usage_counters=usage_counters,
         alert_flags=AlertStore(store),
     )
 
@@ -224,19 +226,21 @@ def _service(adapters: Adapters) -> Service:
     a, catalogue = adapters, adapters.settings.catalogue
     engine = _engine(a)
     pass_tokens = PassTokens(lambda: a.secrets.signing_keys("pass"))
-    access_check = AccessCheck(catalogue, a.store, a.readers, a.known, PassValidator(pass_tokens, a.passes))
+    access_check = AccessCheck(
+        catalogue, a.store, a.readers, a.recent_entitlements, PassValidator(pass_tokens, a.passes)
+    )
     decision_ids = DecisionIds(lambda: a.secrets.sealer("decision"), catalogue, DecisionOverflow(a.store, VALID_FOR))
     profiles = ReaderProfiles(catalogue, a.store, a.readers)
     approving = Approving(a.approvals)
     imports = _imports(a, approving)
     prices = Prices(a.gateway, catalogue)
     erasure = _erasure(a, imports)
-    letting_go = LettingGo(
-        catalogue, HistoryRetention(a.store), a.policies, a.audit_check, on_broken=logs.report_broken_audit_chain
+    retention = RetentionTask(
+        catalogue, HistoryRetention(a.store), a.policies, a.audit_verifier, on_broken=logs.report_broken_audit_chain
     )
     alerts = Alerts(catalogue, engine, a.alert_flags, a.grant_ends)
     stripe_admin = Admin(engine, a.audit, Merges(a.store, a.readers, catalogue))
-    maintenance = _maintenance(a, engine, alerts, approving, letting_go)
+    maintenance = _maintenance(a, engine, alerts, approving, retention)
     return Service(
         **{field.name: getattr(a, field.name) for field in fields(a)},
         access_check=access_check,
@@ -248,7 +252,7 @@ def _service(adapters: Adapters) -> Service:
         approving=approving,
         imports=imports,
         engine=engine,
-        deliveries=DeliveryReceiver(engine, a.activity, alerts),
+        deliveries=DeliveryReceiver(engine, a.usage_counters, alerts),
         stripe_admin=stripe_admin,
         prices=prices,
         purchases=Purchases(catalogue, a.readers, a.gateway, prices, engine.work_soon),
@@ -256,7 +260,7 @@ def _service(adapters: Adapters) -> Service:
         gifts=ReaderGifts(catalogue, a.readers, a.passes, a.gift_allowances),
         erasure=erasure,
         export=Export(profiles, a.readers, a.audit_log, erasure),
-        letting_go=letting_go,
+        retention=retention,
         alerts=alerts,
         maintenance=maintenance,
         background_tasks=_background_tasks(a, engine, maintenance, prices),
@@ -271,7 +275,7 @@ def _engine(a: Adapters) -> Engine:
         a.readers,
         a.settings.catalogue,
         gateway=a.gateway,
-        known=a.known,
+        known=a.recent_entitlements,
         listener=ObjectChangeListener(a.settings.catalogue, a.alert_flags, a.clock),
         report=logs.report_stripe_trouble,
     )
@@ -296,7 +300,7 @@ def _imports(a: Adapters, approving: Approving) -> GrantImports:
         planner,
         Standings(a.store),
         a.grant_ends,
-        a.known,
+        a.recent_entitlements,
         a.clock,
         pace=Pace(IMPORT_REST),
         lease=LEASE,
@@ -325,21 +329,21 @@ def _erasure(a: Adapters, imports: GrantImports) -> Erasure:
         erased=ErasedReaders(a.store),
         eraser=Eraser(a.store),
         ends=a.grant_ends,
-        activity=a.activity.store,
-        known=a.known,
+        usage=a.usage_counters.store,
+        known=a.recent_entitlements,
     )
 
 
 def _maintenance(
-    a: Adapters, engine: Engine, alerts: Alerts, approving: Approving, letting_go: LettingGo
+    a: Adapters, engine: Engine, alerts: Alerts, approving: Approving, retention: RetentionTask
 ) -> Maintenance:
     return Maintenance(
         audit=a.audit,
         approving=approving,
-        retention=letting_go,
-        activity=a.activity,
+        retention=retention,
+        usage_counters=a.usage_counters,
         alerts=alerts,
-        entitlement_counts=Stocktaking(engine, a.grant_ends, a.activity.store),
+        entitlement_counts=EntitlementCounts(engine, a.grant_ends, a.usage_counters.store),
         passes=a.passes,
         grant_ends=a.grant_ends,
         clock=a.clock,
@@ -353,7 +357,7 @@ def _background_tasks(a: Adapters, engine: Engine, maintenance: Maintenance, pri
             lambda: engine.finish_own(a.clock()),
             lambda: maintenance.finish_pending(a.clock()),
             OnChange(a.prices_changed.read, prices.changed),
-            a.activity.tick,
+            a.usage_counters.tick,
         ],
         every=BACKGROUND_EVERY,
     )

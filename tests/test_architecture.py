@@ -367,6 +367,21 @@ def lines(node: ast.stmt) -> int:
     return (node.end_lineno or node.lineno) - node.lineno + 1
 
 
+def test_no_function_takes_more_than_six_positional_parameters() -> None:
+    assert [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in FILES
+        for node in functions(path)
+        if positional(node) > POSITIONAL and not node.decorator_list
+    ] == []
+
+
+def positional(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Count the positional parameters of a function, `self` and `cls` left out."""
+    names = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
+    return len(names) - (names[:1] in (["self"], ["cls"]))
+
+
 def test_every_public_module_class_and_function_has_a_docstring() -> None:
     silent = [str(path.relative_to(ROOT)) for path in OWN if not ast.get_docstring(tree(path))]
     for path in OWN:
@@ -402,21 +417,6 @@ def test_paths_in_contributing_exist() -> None:
 
 
 # -------------------------------------------------------------------- held as far as each part of the redesign is done
-
-
-def positional(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Count the positional parameters of a function, `self` and `cls` left out."""
-    names = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
-    return len(names) - (names[:1] in (["self"], ["cls"]))
-
-
-def wide_functions() -> list[str]:
-    return [
-        f"{path.relative_to(ROOT)}: {node.name}"
-        for path in FILES
-        for node in functions(path)
-        if positional(node) > POSITIONAL and not node.decorator_list
-    ]
 
 
 def repeated_class_names() -> set[str]:

@@ -1,9 +1,9 @@
-"""Who was seen as entitled lately, for the hours in which the store cannot be reached.
+"""Cache of recent entitlements, used while the store is unavailable.
 
-A small SQLite file in `PAYWALL_DATA`, shared by this machine's workers and found again after a restart. A check only
-notes what it saw in memory; a thread writes what is new, a moment later and in one go, and the file is read only while
-the store is away. A revocation leaves a mark that any older sighting, still unwritten in another worker, cannot undo.
-Nobody's id is in it, only the hash that the store's keys carry.
+It is a small SQLite file in `PAYWALL_DATA`, shared by the processes of this machine and kept over a restart. A check only
+records what it saw in memory; a thread writes what is new some moments later, and the file is read only during an outage. A
+revocation writes an entry that no older sighting, still unwritten in another process, replaces. The file holds no reader
+ID, only the hash that the store's keys contain.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Held = tuple[tuple[str, int | None], ...]
 """Features with their ends (epoch seconds; `None`: no end)."""
 
 Sighting = tuple[float, Held | bytes]
-"""When, and what was held; or the hash of the reader into whom this one was merged, and as whom it is answered."""
+"""When, and what the reader held; or the hash of the reader that this one was merged into."""
 
 WRITE_EVERY = 0.4
 """Seconds between writes; the contract allows one."""
@@ -39,14 +39,14 @@ _SETTLE = _NOTE.replace(">", ">=")
 """A revocation also replaces a sighting of the same moment."""
 
 MOST_MERGES = 8
-"""How many merges in a row are followed; who was merged more often is as unknown as a stranger."""
+"""How many merges in a row are followed; a reader who was merged more often is unknown."""
 
 _UNWRITABLE = (sqlite3.Error, OSError)
-"""The file or its folder cannot be used: what is known is then this process's own, and no answer fails for it."""
+"""Errors of the file or its folder: each process then uses its own memory, and no answer fails."""
 
 
-class Known:
-    """Readers seen as entitled within `known_for` seconds. Safe to share between threads; one a process."""
+class RecentEntitlements:
+    """Readers seen as entitled within `known_for` seconds. One a process; threads share it."""
 
     def __init__(
         self,
@@ -71,13 +71,13 @@ class Known:
         self._cleaned = 0.0
 
     def start(self) -> None:
-        """Starts writing; once a process, after the fork."""
+        """Start the thread that writes. Call it once a process, after the fork."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._write_on, name="known-readers", daemon=True)
             self._thread.start()
 
     def close(self) -> None:
-        """Writes what is still to be written."""
+        """Write what is still to be written, and stop."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
@@ -85,9 +85,9 @@ class Known:
         self._try_to_write()
 
     def note(self, reader: bytes, held: Held | bytes, now: float) -> None:
-        """Notes that a reader (by its hash) held these features at `now`, the moment before the store was asked.
+        """Record that a reader (by their hash) held these features at `now`, the moment before the store was read.
 
-        Of one that was merged it notes into whom: what is taken from that one is then known of neither.
+        For a merged reader, `held` is the hash of the other one: what that one loses, both lose.
         """
         last = self._written.get(reader)
         if last is None or last[1] != held or now - last[0] >= self._again_after:
@@ -95,51 +95,51 @@ class Known:
                 self._noted[reader] = (now, held)
 
     def merge(self, gone: bytes, stays: bytes, held: Callable[[], Held]) -> None:
-        """What was seen of the one is the other's: `held` is what that one holds now. Safe to repeat."""
+        """Move what was seen of one reader to another; `held` returns what that one holds now. Idempotent."""
         now = self._clock()
         was_seen = bool(self.features(gone, now))
-        self._settle([gone], stays, now)
+        self._replace([gone], stays, now)
         if was_seen:
             with suppress(StoreUnavailable):
                 self.note(stays, held(), now)
 
-    def look_again(self, reader: bytes, held: Callable[[], Held]) -> None:
-        """Forgets a reader whose access was ended, or ends sooner; of one that was seen, notes what is held still."""
+    def refresh(self, reader: bytes, held: Callable[[], Held]) -> None:
+        """Forget a reader whose access changed; of one that was seen, record what `held` returns now."""
         reader = self._followed(reader)[0]
         was_seen = bool(self.features(reader, self._clock()))
         self.forget(reader)
         if was_seen:
             now = self._clock()
-            with suppress(StoreUnavailable):  # Then nothing is known, until the reader is seen again.
+            with suppress(StoreUnavailable):  # Then nothing is known until the next check.
                 self.note(reader, held(), now)
 
     def forget(self, reader: bytes) -> None:
-        """Takes back at once whatever was seen until this moment: this reader's access was ended."""
+        """Forget at once what was seen of a reader until now: their access ended."""
         self.forget_all([reader])
 
     def forget_all(self, readers: Collection[bytes]) -> None:
-        """The same for several, in one go."""
-        self._settle(readers, (), self._clock())
+        """Forget several readers in one transaction."""
+        self._replace(readers, (), self._clock())
 
-    def _settle(self, readers: Collection[bytes], held: Held | bytes, now: float) -> None:
+    def _replace(self, readers: Collection[bytes], held: Held | bytes, now: float) -> None:
         """Writes at once what no sighting of up to `now` can undo, wherever it still waits to be written."""
         with self._lock:
             for reader in readers:
                 for seen in (self._noted, self._writing, self._written):
                     seen.pop(reader, None)
         try:
-            # Not closed each time: the last one to close the file writes all of it out, which an undone import would do often.
+            # It stays open: the last connection to close writes a checkpoint, which undoing an import would cause often.
             with self._own() as base:
                 base.executemany(_SETTLE, [(reader, now, _packed(held)) for reader in readers])
         except _UNWRITABLE as error:
             self._report(error)
 
     def features(self, reader: bytes, now: float) -> Held:
-        """The features that a reader was lately seen to hold, and that have not ended since; `()` for a stranger."""
+        """Return the features that a reader was recently seen to hold and that have not expired; `()` if unknown."""
         return self._lately(reader, now)[1]
 
     def lasting(self, reader: bytes, now: float) -> Held:
-        """The same, each with the end of its being known: its own, or the moment at which the sighting is too old."""
+        """Return the same, each with the earlier of its own end and the moment when the sighting is too old."""
         seen, held = self._lately(reader, now)
         forgotten = ceil(seen + self._known_for)
         return tuple((name, forgotten if until is None else min(until, forgotten)) for name, until in held)
@@ -151,7 +151,7 @@ class Known:
         return seen, tuple((name, until) for name, until in held if until is None or now < until)
 
     def _followed(self, reader: bytes) -> tuple[bytes, Sighting]:
-        """A reader's sighting; of one that was merged, the one as whom it is answered, and that one's."""
+        """Return the reader that a reader was merged into, or the reader, and the sighting of that one."""
         sighting = self._sighting(reader)
         for _ in range(MOST_MERGES):
             if not isinstance(sighting[1], bytes):
@@ -161,7 +161,7 @@ class Known:
         return reader, sighting
 
     def _sighting(self, reader: bytes) -> Sighting:
-        # In the order in which a sighting moves on: noted, being written, in the file; so none is missed on its way.
+        # In the order in which a sighting moves (noted, being written, in the file), so that none is missed.
         noted = self._noted.get(reader) or self._writing.get(reader) or (0.0, ())
         try:
             row = self._own().execute("SELECT seen, held FROM known WHERE reader = ?", (reader,)).fetchone()
@@ -171,7 +171,7 @@ class Known:
         return (row[0], _unpacked(row[1])) if row is not None and row[0] >= noted[0] else noted
 
     def _own(self) -> sqlite3.Connection:
-        """This thread's connection; SQLite's do not like to be shared."""
+        """Return the connection of this thread; threads must not share one."""
         base: sqlite3.Connection | None = getattr(self._local, "base", None)
         if base is None:
             base = self._local.base = self._open()
@@ -211,7 +211,7 @@ class Known:
             self._writing = {}
 
     def _clean(self, base: sqlite3.Connection, newest: float) -> None:
-        """Drops, once a minute, who was seen too long ago to count."""
+        """Delete, once a minute, sightings that are too old."""
         if newest - self._cleaned >= 60:
             self._cleaned = newest
             base.execute("DELETE FROM known WHERE seen < ?", (newest - self._known_for - 60,))

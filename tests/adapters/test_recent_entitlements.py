@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from service.adapters.recent_entitlements import Known
+from service.adapters.recent_entitlements import RecentEntitlements
 
 HELD = (("notebook", None), ("no_ads", 4_000_000_000))
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., Known]]:
-    made: list[Known] = []
+def make(tmp_path: Path) -> Iterator[Callable[..., RecentEntitlements]]:
+    made: list[RecentEntitlements] = []
 
-    def known(known_for: float = 86_400) -> Known:
-        made.append(Known(tmp_path / "data", known_for, clock=time.time))
+    def known(known_for: float = 86_400) -> RecentEntitlements:
+        made.append(RecentEntitlements(tmp_path / "data", known_for, clock=time.time))
         return made[-1]
 
     yield known
@@ -27,7 +27,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Known]]:
 
 
 def test_noted_reader_is_found_at_any_time_during_the_write(
-    make: Callable[..., Known], until: Callable[..., float]
+    make: Callable[..., RecentEntitlements], until: Callable[..., float]
 ) -> None:
     known, now = make(), time.time()
     readers = [b"reader%d" % number for number in range(30_000)]
@@ -44,7 +44,7 @@ def test_noted_reader_is_found_at_any_time_during_the_write(
     until(written)
 
 
-def test_noted_reader_is_found_by_another_process_and_after_a_restart(make: Callable[..., Known]) -> None:
+def test_noted_reader_is_found_by_another_process_and_after_a_restart(make: Callable[..., RecentEntitlements]) -> None:
     known, now = make(), time.time()
     known.note(b"r", HELD, now)
     known.close()
@@ -53,7 +53,7 @@ def test_noted_reader_is_found_by_another_process_and_after_a_restart(make: Call
     assert make().features(b"stranger", now) == ()
 
 
-def test_forgotten_reader_does_not_return_by_a_late_write(make: Callable[..., Known]) -> None:
+def test_forgotten_reader_does_not_return_by_a_late_write(make: Callable[..., RecentEntitlements]) -> None:
     here, there, now = make(), make(), time.time()
     for known in (here, there):
         known.note(b"r", HELD, now)
@@ -68,7 +68,7 @@ def test_forgotten_reader_does_not_return_by_a_late_write(make: Callable[..., Kn
 
 
 def test_revocation_removes_a_reader_noted_at_the_same_moment(tmp_path: Path) -> None:
-    known = Known(tmp_path / "data", 60, clock=lambda: 1_000.0)
+    known = RecentEntitlements(tmp_path / "data", 60, clock=lambda: 1_000.0)
     known.note(b"r", HELD, 1_000.0)
     known.close()
     assert known.features(b"r", 1_000.0) == HELD
@@ -79,7 +79,7 @@ def test_revocation_removes_a_reader_noted_at_the_same_moment(tmp_path: Path) ->
 def test_unwritable_folder_is_reported_and_readers_stay_known_in_memory(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file, not a folder")
     told: list[Exception] = []
-    known, now = Known(tmp_path / "data", 60, clock=time.time, on_error=told.append), time.time()
+    known, now = RecentEntitlements(tmp_path / "data", 60, clock=time.time, on_error=told.append), time.time()
     known.note(b"r", HELD, now)
     known.close()
     assert told

@@ -75,7 +75,7 @@ def export(file: Any, as_json: bool) -> None:
     Keep the head elsewhere: `paywall audit verify --head` then finds out if the end is cut off one day.
     """
     with session.service() as service:
-        first, head, count = service.audit_check.load_checkpoint().first, service.audit_log.state().head, 0
+        first, head, count = service.audit_verifier.load_checkpoint().first, service.audit_log.state().head, 0
         for record in service.audit_log.iterate_records(first, head.seq):
             file.write(orjson.dumps(record) + b"\n")
             count += 1
@@ -93,7 +93,7 @@ def verify(head: Head | None, as_json: bool) -> None:
     with session.service() as service:
         with suppress(StoreError):  # What is no outbox any more, or no log, has nothing to be moved from or to.
             service.audit.flush_all()
-        verdict = service.audit_check.verify(head)
+        verdict = service.audit_verifier.verify(head)
         told = told_of(verdict)
         told["secrets"] = "configured" if service.secrets.configured else "kept in the store"
         session.show(told, as_json, lambda: _verdict(told))
@@ -136,7 +136,7 @@ def _verdict(told: dict[str, Any]) -> str:
 def prune(age: int, as_json: bool) -> None:
     """Let records go that are older, behind a signed checkpoint; verify then begins there. Export them first."""
     with session.service() as service:
-        now, check = service.clock(), service.audit_check
+        now, check = service.clock(), service.audit_verifier
         try:
             gone = check.prune(now - age, now)
         except BrokenChain as broken:

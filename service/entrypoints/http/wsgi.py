@@ -47,7 +47,7 @@ def wsgi(service: Service) -> WSGIApplication:
     keyring = guards.Keyring(settings.site_keys, settings.admin_keys, stored=guards.made_at_run_time(book), wrong=wrong)
     writer = AccessWriter(service.decision_ids.seal, OfferBoxes(settings.catalogue, service.prices))
     requests_log = RequestLog(service.metrics)
-    count = service.activity.count_answer
+    count = service.usage_counters.count_answer
     app = flask_app(service.metrics, keyring, requests_log)
     repeated = IdempotencyStore(service.store, lambda: service.secrets.sealer("idempotency"), AT_WORK)
     description = describe.Description(f"{settings.catalogue.site_name}: paywall", "1")

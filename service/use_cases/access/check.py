@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from service.adapters.recent_entitlements import Known
+from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.client.keys import owner_mark, reader_hash, story_mark, visitor_hash
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.store import Store
@@ -150,7 +150,7 @@ class AccessCheck:
         catalogue: Catalogue,
         store: Store,
         readers: Readers,
-        known: Known,
+        known: RecentEntitlements,
         pass_validator: PassValidator | None = None,
     ) -> None:
         self.catalogue = catalogue

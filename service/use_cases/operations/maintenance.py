@@ -9,10 +9,10 @@ from service.adapters.redis.audit.audit import AuditWriter
 from service.adapters.redis.grants.grant_ends import GrantEndIndex
 from service.adapters.redis.story_passes.passes import Passes
 from service.use_cases.grants.approvals import Approving
-from service.use_cases.privacy.retention import LettingGo
+from service.use_cases.privacy.retention import RetentionTask
 from service.use_cases.reporting.alerts import Alerts
-from service.use_cases.reporting.entitlement_counts import Stocktaking
-from service.use_cases.reporting.usage_counters import Activity
+from service.use_cases.reporting.entitlement_counts import EntitlementCounts
+from service.use_cases.reporting.usage_counters import UsageCounters
 from service.use_cases.subscriptions.catch_up import CaughtUp
 from service.use_cases.subscriptions.full_sync import Swept
 
@@ -31,10 +31,10 @@ class Maintenance:
         *,
         audit: AuditWriter,
         approving: Approving,
-        retention: LettingGo,
-        activity: Activity,
+        retention: RetentionTask,
+        usage_counters: UsageCounters,
         alerts: Alerts,
-        entitlement_counts: Stocktaking,
+        entitlement_counts: EntitlementCounts,
         passes: Passes,
         grant_ends: GrantEndIndex,
         clock: Callable[[], float],
@@ -43,7 +43,7 @@ class Maintenance:
         self._audit = audit
         self._approving = approving
         self._retention = retention
-        self._activity = activity
+        self._usage_counters = usage_counters
         self._alerts = alerts
         self._entitlement_counts = entitlement_counts
         self._passes = passes
@@ -67,7 +67,7 @@ class Maintenance:
 
     def round(self, goes_on: Callable[[], bool]) -> None:
         """Do what is due, as long as `goes_on` returns true."""
-        self._activity.tick()
+        self._usage_counters.tick()
         begun = self._timer()
         if begun >= self._next_tidy:
             self.tidy()
@@ -84,7 +84,7 @@ class Maintenance:
         """Do all of it, whether it is due or not."""
         self.tidy()
         self._entitlement_counts.run(self._clock())
-        self._activity.flush()
+        self._usage_counters.flush()
 
     def caught_up(self, found: CaughtUp) -> None:
         """Record the result of a catch-up for the alerts."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from service.adapters.recent_entitlements import Known
+from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.audit.audit import Actor, AuditWriter
 from service.adapters.redis.audit.chain import AuditLog
 from service.adapters.redis.audit.redaction import AuditErasure
@@ -62,8 +62,8 @@ class Erasure:
         erased: ErasedReaders,
         eraser: Eraser,
         ends: GrantEndIndex,
-        activity: UsageStore,
-        known: Known,
+        usage: UsageStore,
+        known: RecentEntitlements,
     ) -> None:
         self._catalogue = catalogue
         self._readers = readers
@@ -75,7 +75,7 @@ class Erasure:
         self._erased = erased
         self._eraser = eraser
         self._ends = ends
-        self._activity = activity
+        self._usage = usage
         self._known = known
 
     def person(self, reader: str) -> Person:
@@ -153,5 +153,5 @@ class Erasure:
         grants = [kept.source for kept in self._readers.load_all(person.reader) if isinstance(kept.source, Grant)]
         for tag in person.tags:
             self._ends.remove_reader(tag, grants)
-            self._activity.forget_reader(tag)
+            self._usage.forget_reader(tag)
             self._known.forget(tag)

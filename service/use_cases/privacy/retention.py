@@ -15,7 +15,7 @@ UNFINISHED = 600
 """Seconds after which somebody else begins anew what one began and did not finish."""
 
 
-class LettingGo:
+class RetentionTask:
     """One a process; it remembers how far it is. `StoreUnavailable` while the store is away; it then begins anew later."""
 
     def __init__(

@@ -19,13 +19,13 @@ from service.domain.errors import StoreUnavailable
 from service.domain.ownership import Owner
 from service.domain.sources import STANDING, Grant, Pass, Source, Standing, Subscription
 from service.domain.stripe_facts import Told
-from service.use_cases.reporting.usage_counters import Activity
+from service.use_cases.reporting.usage_counters import UsageCounters
 
 
 class ReaderChangeListener:
     """Hears of sources (`store.readers.Watch`): subscriptions that begin, grants that end."""
 
-    def __init__(self, activity: Activity, ends: GrantEndIndex) -> None:
+    def __init__(self, activity: UsageCounters, ends: GrantEndIndex) -> None:
         self._activity = activity
         self._ends = ends
 

@@ -7,14 +7,14 @@ from contextlib import suppress
 from service.adapters.stripe.webhook import Envelope
 from service.domain.errors import StoreUnavailable
 from service.use_cases.reporting.alerts import Alerts
-from service.use_cases.reporting.usage_counters import Activity
+from service.use_cases.reporting.usage_counters import UsageCounters
 from service.use_cases.subscriptions.processor import Engine, Receipt
 
 
 class DeliveryReceiver:
     """Hands deliveries to the engine and counts them for the statistics."""
 
-    def __init__(self, engine: Engine, activity: Activity, alerts: Alerts) -> None:
+    def __init__(self, engine: Engine, activity: UsageCounters, alerts: Alerts) -> None:
         self._engine = engine
         self._activity = activity
         self._alerts = alerts

@@ -23,7 +23,7 @@ SINGLE = ""
 _A_TIME = 100
 
 
-class Stocktaking:
+class EntitlementCounts:
     """Raises `StoreUnavailable`; what was counted until then is dropped."""
 
     def __init__(self, engine: Engine, ends: GrantEndIndex, store: UsageStore) -> None:

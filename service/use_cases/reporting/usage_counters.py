@@ -37,7 +37,7 @@ _REMEMBERED = 3_600.0
 """Seconds for which this process does not tell again of a reader that it has told of."""
 
 
-class Activity:
+class UsageCounters:
     """Counts. Safe for many threads; nothing here raises for a store that is away."""
 
     def __init__(self, store: UsageStore, metrics: Metrics, zone: tzinfo, clock: Callable[[], float]) -> None:

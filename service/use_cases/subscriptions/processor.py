@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from service.adapters.recent_entitlements import Known
+from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_lifecycle.erasure import ErasedReaders
 from service.adapters.redis.readers.readers import Readers
@@ -77,7 +77,7 @@ class Engine:
         catalogue: Catalogue,
         *,
         gateway: Gateway | None,
-        known: Known | None = None,
+        known: RecentEntitlements | None = None,
         listener: ObjectListener | None = None,
         report: Callable[[str, str], None] = no_report,
         timer: Callable[[], float] = time.monotonic,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from service.adapters.recent_entitlements import Held, Known
+from service.adapters.recent_entitlements import Held, RecentEntitlements
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import Readers
@@ -51,7 +51,7 @@ class Putting:
         readers: Readers,
         people: People,
         catalogue: Catalogue,
-        known: Known | None,
+        known: RecentEntitlements | None,
     ) -> None:
         self._objects = objects
         self._readers = readers
@@ -109,7 +109,7 @@ class Putting:
     def _look_again(self, reader: str, now: float) -> None:
         """What this machine saw of the reader no longer holds."""
         if self._known is not None:
-            self._known.look_again(reader_hash(reader), lambda: self._held(reader, now))
+            self._known.refresh(reader_hash(reader), lambda: self._held(reader, now))
 
     def _held(self, reader: str, now: float) -> Held:
         (person,) = self._people.find_all([reader])

@@ -74,7 +74,7 @@ def test_restore_on_another_engine_brings_everything_back(
     restored(file, other)
     assert told(other, known) == before
     other.done(known["key"], "GET", "/v1/readers/reader-1")
-    assert other.app.service.audit_check.verify().fault is None
+    assert other.app.service.audit_verifier.verify().fault is None
     assert other.app.service.engine.finish_own(other.app.clock()) == 0
 
 
@@ -89,7 +89,7 @@ def test_restored_service_continues_normally_under_another_prefix(
     before = len(other.audit(limit=100))
     other.grant("reader-1")
     assert len(other.audit(limit=100)) == before + 1
-    assert other.app.service.audit_check.verify().fault is None
+    assert other.app.service.audit_verifier.verify().fault is None
     stage = Stage(other.app.service.store.link, other.app.service.settings.catalogue)
     stage.keys = other.app.service.store.keys
     told_again = Maker(stage).event("customer.subscription.created", Maker(stage).subscription(reader="r-2"))
@@ -230,7 +230,7 @@ def test_backup_beside_a_running_service_loses_no_earlier_change(
     other = other_house()
     restored(file, other)
     other.app.service.audit.flush_all()
-    assert other.app.service.audit_check.verify().fault is None
+    assert other.app.service.audit_verifier.verify().fault is None
     recorded = {record["target"] for record in pages(other, "/v1/audit") if record["action"] == "grant.create"}
     for reader in set(before):
         grants = other.app.service.grants.list_for_reader(reader)

@@ -71,7 +71,7 @@ def test_audit_records_the_erasure_without_personal_data(at_noon: House, make: M
     (record,) = [record for record in at_noon.audit() if record["action"] == "reader.erase"]
     assert (record["reader"], record["target"], record["actor"], record["reason"]) == (None, None, "ann", "she asked")
     assert record["after"]["sources"] >= 4
-    assert at_noon.app.service.audit_check.verify().fault is None
+    assert at_noon.app.service.audit_verifier.verify().fault is None
 
 
 def test_repeated_erasure_or_unknown_reader_erases_nothing(at_noon: House, make: Maker, erase: Erase) -> None:
@@ -209,7 +209,7 @@ def test_merged_ids_are_known_after_the_audit_was_pruned(at_noon: House, erase: 
     at_noon.app.clock.now += 10
     at_noon.grant("friend")
     now = at_noon.app.clock.now
-    assert at_noon.app.service.audit_check.prune(now - 5, now) == 2
+    assert at_noon.app.service.audit_verifier.prune(now - 5, now) == 2
     assert at_noon.done("ann", "GET", f"/v1/readers/{ZOE}/export")["merged"] == ["old-zoe-5a"]
     erase(ZOE)
     assert holding(at_noon.app.service.store.link, ZOE, "old-zoe-5a") == []

@@ -43,7 +43,7 @@ def ends(house: House, reader: str, days: int) -> list[str | None]:
 def test_retention_removes_old_changes_and_keeps_the_state_at_its_start(old: House) -> None:
     service = old.app.service
     assert ends(old, "moved", 850) == [None]
-    assert list(service.letting_go.steps(old.app.clock.now))
+    assert list(service.retention.steps(old.app.clock.now))
     readers = service.readers
     assert [change.cause[:6] for change in readers.load_history("moved")] == ["audit:"] * 2
     assert ends(old, "moved", 1000) == []
@@ -52,14 +52,14 @@ def test_retention_removes_old_changes_and_keeps_the_state_at_its_start(old: Hou
     assert ends(old, "moved", 0) == ["2027-03-01T00:00:00Z"]
     assert ends(old, "still", 10) == [None]
     assert old.app.reader("still")["access"]
-    assert sum(service.letting_go.steps(old.app.clock.now)) == 0
+    assert sum(service.retention.steps(old.app.clock.now)) == 0
 
 
 def test_retention_prunes_the_audit_behind_a_checkpoint(old: House) -> None:
     service = old.app.service
     known = service.audit_log.state().head
-    list(service.letting_go.steps(old.app.clock.now))
-    verdict = service.audit_check.verify(known)
+    list(service.retention.steps(old.app.clock.now))
+    verdict = service.audit_verifier.verify(known)
     assert (verdict.fault, verdict.checkpoint.first, verdict.checked) == (None, 6, 2)
     assert [entry["seq"] for entry in old.audit()] == [7, 6]
 
@@ -67,8 +67,8 @@ def test_retention_prunes_the_audit_behind_a_checkpoint(old: House) -> None:
 def test_retention_leaves_and_logs_a_broken_audit_chain(old: House, capfd: pytest.CaptureFixture[str]) -> None:
     service = old.app.service
     service.store.link.call(service.store.keys.audit_log, b"HSET", service.store.keys.audit_log, 2, b"{}")
-    list(service.letting_go.steps(old.app.clock.now))
-    assert service.audit_check.verify().fault is not None
+    list(service.retention.steps(old.app.clock.now))
+    assert service.audit_verifier.verify().fault is not None
     assert len(old.audit()) == 7
     assert "audit_chain_broken" in capfd.readouterr().out
 
@@ -77,28 +77,28 @@ def test_audit_is_kept_without_audit_days(make_house: MakeHouse) -> None:
     house = make_house()
     house.grant("r-1")
     house.app.clock.now += 3_000 * DAY
-    list(house.app.service.letting_go.steps(house.app.clock.now))
+    list(house.app.service.retention.steps(house.app.clock.now))
     assert len(house.audit()) == 1
 
 
 def test_retention_runs_once_a_day_on_one_worker(old: House, make_house: MakeHouse) -> None:
     first, second = old.app.service, make_house().app.service
     now = old.app.clock.now
-    assert first.letting_go.go_on(now, 60) > 0
-    assert second.letting_go.go_on(now, 60) == 0
+    assert first.retention.go_on(now, 60) > 0
+    assert second.retention.go_on(now, 60) == 0
     link, key = old.app.service.store.link, old.app.service.store.keys.shared("retention")
     assert DAILY - 60 < int(link.call(key, b"TTL", key)) <= DAILY
 
 
 def test_unfinished_retention_continues_where_it_stopped(old: House) -> None:
-    going = old.app.service.letting_go
+    going = old.app.service.retention
     steps, now = 0, old.app.clock.now
     link, key = old.app.service.store.link, old.app.service.store.keys.shared("retention")
     while going.go_on(now, 0) or int(link.call(key, b"TTL", key)) <= UNFINISHED:
         steps += 1
         assert steps < 50
     assert steps > 1
-    assert old.app.service.audit_check.load_checkpoint().first == 6
+    assert old.app.service.audit_verifier.load_checkpoint().first == 6
 
 
 def test_maintenance_reports_how_much_it_did(old: House) -> None:

@@ -23,7 +23,7 @@ NOON = "2082-11-24T12:00:00Z"
 
 
 def figures(app: DeskApp, days: int = 30) -> dict[str, Any]:
-    assert app.service.activity.flush()
+    assert app.service.usage_counters.flush()
     answer = app.call("GET", f"/v1/activity?days={days}", admin=True)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.get_json()
@@ -51,7 +51,7 @@ def test_checks_are_counted_by_answer_reason_local_day_and_hour(desk_app: DeskAp
     desk_app.clock.at("2082-11-24T04:59:00Z")
     for story in "abc":
         desk_app.ask(story, visitor="v")
-    assert desk_app.service.activity.flush()
+    assert desk_app.service.usage_counters.flush()
     desk_app.clock.at("2082-11-24T05:00:00Z")
     desk_app.ask("d", visitor="v", count=False)
     found = figures(desk_app, 2)
@@ -143,7 +143,7 @@ def test_uncounted_check_shows_no_box_and_visitors_are_not_counted(desk: DeskApp
 
 def test_batch_of_counts_sent_twice_counts_once(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
-    store, now = desk_app.service.activity.store, desk_app.clock()
+    store, now = desk_app.service.usage_counters.store, desk_app.clock()
     day = date(2026, 11, 24)
     part = UsageBatch(
         1, {UsageBucket(day, int(now) // 3600): {"c:full:free": 3}}, [(b"tag", int(now))], [(b"tag", int(now))]
@@ -159,7 +159,7 @@ def test_many_readers_are_sent_in_small_batches(desk_app: DeskApp) -> None:
     answer = desk_app.service.access_check.check(AccessQuestion(Story("s", tier="supporters"), "r"), now)
     for number in range(1_100):
         asked = replace(answer.question, reader=f"r{number}")
-        desk_app.service.activity.count_answer(replace(answer, question=asked))
+        desk_app.service.usage_counters.count_answer(replace(answer, question=asked))
     (today,) = figures(desk_app, 1)["days"]
     assert (today["upsells"], today["upsell_readers"]) == (1_100, 1_100)
 
@@ -170,10 +170,10 @@ def test_outage_loses_no_counts(launch: Launch, make_desk: MakeDesk) -> None:
     app.clock.at(NOON)
     app.ask("a", visitor="v")
     store.end()
-    assert not app.service.activity.flush()
+    assert not app.service.usage_counters.flush()
     for _ in range(3):
         app.ask("a", visitor="v")
-    assert not app.service.activity.flush()
+    assert not app.service.usage_counters.flush()
     store.start()
     assert app.service.store.link.wait(60)
     (today,) = figures(app, 1)["days"]
@@ -184,7 +184,7 @@ def test_stored_counts_are_bounded_and_expire(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
     locked(desk_app, "r")
     begins(desk_app, "r")
-    desk_app.service.activity.delivered("done", 3.0)
+    desk_app.service.usage_counters.delivered("done", 3.0)
     figures(desk_app)
     link = desk_app.service.store.link
     keys = [key for page in link.scan_nodes(b"pw:{activity}*") for key in page]
@@ -196,7 +196,7 @@ def test_stored_counts_are_bounded_and_expire(desk_app: DeskApp) -> None:
 
 def test_webhook_deliveries_are_counted_with_their_delay(desk_app: DeskApp) -> None:
     desk_app.clock.at(NOON)
-    activity = desk_app.service.activity
+    activity = desk_app.service.usage_counters
     for delay in [0.4] * 12 + [4.0] * 7 + [100.0]:
         activity.delivered("done", delay)
     activity.delivered("repeat")
@@ -249,7 +249,7 @@ def test_site_key_is_403_for_activity_and_attention(desk: DeskApp) -> None:
 
 def test_counting_from_many_threads_loses_nothing(desk: DeskApp, all_at_once: Any) -> None:
     desk.clock.at(NOON)
-    activity = desk.service.activity
+    activity = desk.service.usage_counters
 
     def count(_: int) -> None:
         for _ in range(2_000):

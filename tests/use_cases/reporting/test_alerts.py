@@ -281,7 +281,7 @@ def test_events_from_the_future_report_our_clock_as_behind(app: DeskApp) -> None
 def test_deliveries_are_in_the_activity_figures(app: DeskApp) -> None:
     for _ in range(2):
         deliver(app, "evt_1", subscription(app, "sub_1"), created=app.clock() - 3)
-    app.service.activity.flush()
+    app.service.usage_counters.flush()
     (today,) = app.call("GET", "/v1/activity?days=1", admin=True).get_json()["days"]
     assert sum(one["count"] for one in today["webhooks"]) == 2
     assert today["delay"] == {"events": 1, "mean": 3.0, "half_within": 5, "most_within": 5}

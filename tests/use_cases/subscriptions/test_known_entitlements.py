@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.adapters.recent_entitlements import Known
+from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.client.keys import reader_hash
 
 DAY = 86_400
@@ -23,7 +23,7 @@ class Seen:
 
     def __init__(self, stage: Any, make: Any, folder: Path) -> None:
         ticks = count(NOW)
-        self.known = Known(folder, DAY, clock=lambda: float(next(ticks)))
+        self.known = RecentEntitlements(folder, DAY, clock=lambda: float(next(ticks)))
         self.engine = stage.make(known=self.known)
         self.stage, self.make = stage, make
 

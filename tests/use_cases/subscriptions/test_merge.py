@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.adapters.recent_entitlements import Known
+from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.keys import owner_mark, reader_hash
 from service.adapters.redis.readers import meters
@@ -105,7 +105,7 @@ def test_visitors_of_a_merged_reader_count_for_the_remaining_one(stage: Any, adm
 
 
 def test_later_reads_of_a_joined_visitor_count_for_the_remaining_reader(stage: Any, admin: Any, tmp_path: Path) -> None:
-    known = Known(tmp_path, DAY, clock=lambda: NOW)
+    known = RecentEntitlements(tmp_path, DAY, clock=lambda: NOW)
     desk = AccessCheck(stage.catalogue, stage.store, stage.readers, known)
 
     def ask(story: str, reader: str | None = None) -> Any:

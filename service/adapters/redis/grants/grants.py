@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from service.adapters.identifiers import new_id
-from service.adapters.recent_entitlements import Held, Known
+from service.adapters.recent_entitlements import Held, RecentEntitlements
 from service.adapters.redis.audit.audit import Actor, AuditWriter, audit_entry
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.readers.readers import Readers, StoredSource
@@ -37,7 +37,7 @@ class GrantRequest:
 class Grants:
     """Gives, changes and revokes grants. Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, readers: Readers, catalogue: Catalogue, audit: AuditWriter, known: Known) -> None:
+    def __init__(self, readers: Readers, catalogue: Catalogue, audit: AuditWriter, known: RecentEntitlements) -> None:
         self._readers = readers
         self._catalogue = catalogue
         self._audit = audit
@@ -158,7 +158,7 @@ class Grants:
         if outcome.verdict == "conflict":
             return None
         if _less(outcome.before, grant):
-            self._known.look_again(reader_hash(reader), lambda: self._held(reader, now))
+            self._known.refresh(reader_hash(reader), lambda: self._held(reader, now))
         with suppress(StoreUnavailable):  # It is done, and says so; the entry lies beside it, and is moved later.
             self._audit.flush(reader)
         return grant

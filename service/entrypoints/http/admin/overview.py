@@ -42,7 +42,7 @@ def register(app: Flask, context: PageContext) -> None:
         return csv_file(chart.columns, chart.rows, chart.name)
 
     def read_figures() -> Figures:
-        return figures(service.activity.store, catalogue.zone, USUAL_DAYS, context.now)
+        return figures(service.usage_counters.store, catalogue.zone, USUAL_DAYS, context.now)
 
 
 def _view(alert: Alert, livemode: bool) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def blueprint(service: Service) -> Blueprint:
 
         Days are the site's own. CSV where Accept asks for text/csv: a line a figure, days only.
         """
-        found = figures(service.activity.store, service.settings.catalogue.zone, _days(), service.clock())
+        found = figures(service.usage_counters.store, service.settings.catalogue.zone, _days(), service.clock())
         if lists.wants_csv():
             return lists.csv_file(encode.FIGURE_COLUMNS, encode.figure_rows(found), "activity")
         return lists.private(encode.figures(found))

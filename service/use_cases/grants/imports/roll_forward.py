@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Literal
 
-from service.adapters.recent_entitlements import Known
+from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.grants.grant_ends import GrantEndIndex
 from service.adapters.redis.grants.imports import ImportManifest, ImportRow, ImportStore, ImportTurn
 from service.domain.errors import StoreUnavailable
@@ -35,7 +35,7 @@ class Roller:
         planner: Planner,
         standings: Standings,
         ends: GrantEndIndex,
-        known: Known | None,
+        known: RecentEntitlements | None,
         clock: Callable[[], float],
         *,
         pace: Pace,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from service.adapters.recent_entitlements import Known
+from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.grants.grant_ends import GrantEndIndex
 from service.adapters.redis.grants.imports import GrantWrite, ImportManifest, ImportRow, ImportStore, ImportTurn
 from service.adapters.redis.readers import source_codec
@@ -31,7 +31,7 @@ class Undoing:
         store: ImportStore,
         standings: Standings,
         ends: GrantEndIndex,
-        known: Known | None,
+        known: RecentEntitlements | None,
         pace: Pace,
     ) -> None:
         self._store = store

@@ -45,7 +45,7 @@ class Log:
         self.service.audit.append([audit_entry(Actor("ann", "192.0.2.1"), fields.pop("action"), now=now, **fields)])
 
     def verify(self, known: Head | None = None) -> ChainVerdict:
-        return self.service.audit_check.verify(known)
+        return self.service.audit_verifier.verify(known)
 
     def first_bad(self, known: Head | None = None) -> int | None:
         fault = self.verify(known).fault
@@ -348,7 +348,7 @@ def test_appending_after_an_inserted_record_keeps_the_evidence(log: Log) -> None
 
 def test_pruned_chain_verifies_from_its_checkpoint(log: Log) -> None:
     now = log.service.clock()
-    check = log.service.audit_check
+    check = log.service.audit_verifier
     for number in range(3):
         log.append(at=now + 500 * DAY, reason=f"later {number}")
     known = log.head()
@@ -363,7 +363,7 @@ def test_pruned_chain_verifies_from_its_checkpoint(log: Log) -> None:
 
 def test_newest_record_survives_pruning(log: Log) -> None:
     now = log.service.clock()
-    assert log.service.audit_check.prune(now + 900 * DAY, now) == 11
+    assert log.service.audit_verifier.prune(now + 900 * DAY, now) == 11
     assert log.verify().checked == 1
     log.grow(3)
     assert log.verify().fault is None
@@ -373,7 +373,7 @@ def pruned(log: Log) -> None:
     now = log.service.clock()
     log.append(at=now + 500 * DAY)
     log.append(at=now + 500 * DAY)
-    log.service.audit_check.prune(now + 100 * DAY, now)
+    log.service.audit_verifier.prune(now + 100 * DAY, now)
 
 
 def test_record_dropped_after_a_checkpoint_is_detected(log: Log) -> None:
@@ -392,7 +392,7 @@ def test_restored_old_checkpoint_is_detected(log: Log) -> None:
     now = log.service.clock()
     log.append(at=now + 500 * DAY)
     log.append(at=now + 900 * DAY)
-    check = log.service.audit_check
+    check = log.service.audit_verifier
     check.prune(now + 100 * DAY, now)
     old = log.link.call(log.headkey, b"HGET", log.headkey, b"checkpoint")
     check.prune(now + 600 * DAY, now)
@@ -410,7 +410,7 @@ def test_record_inserted_before_the_checkpoint_is_detected(log: Log) -> None:
 def test_broken_chain_is_not_pruned(log: Log) -> None:
     log.put(2, {**log.get(2), "actor": "somebody"})
     with pytest.raises(BrokenChain, match="Record 2 was changed"):
-        log.service.audit_check.prune(log.service.clock() + DAY, log.service.clock())
+        log.service.audit_verifier.prune(log.service.clock() + DAY, log.service.clock())
     assert log.link.call(log.log, b"HLEN", log.log) == 12
 
 
@@ -442,7 +442,7 @@ def test_reader_with_a_short_id_is_erased_alone(log: Log) -> None:
 def test_verify_succeeds_while_the_chain_grows_and_is_pruned(log: Log, all_at_once: Callable[..., list[Any]]) -> None:
     def work(number: int) -> int | None:
         if number == 0:
-            log.service.audit_check.prune(log.service.clock() + 100 * DAY, 0)
+            log.service.audit_verifier.prune(log.service.clock() + 100 * DAY, 0)
         elif number % 2:
             log.grow(10)
         return log.first_bad()
@@ -486,6 +486,6 @@ def test_concurrent_changes_are_recorded_once_and_in_order(house: House, all_at_
                 house.app.service.audit.flush_all()
 
     all_at_once(6, work)
-    verdict = house.app.service.audit_check.verify()
+    verdict = house.app.service.audit_verifier.verify()
     assert (verdict.fault, verdict.checked) == (None, 60)
     assert sum(len(house.app.service.audit_log.list_for_reader(f"r-{n}")) for n in range(3)) == 60

@@ -336,7 +336,7 @@ def test_import_with_errors_names_every_line_and_is_refused(staff: MakeStaff) ->
 def test_each_chart_has_table_and_csv(staff: MakeStaff, admin_desk: DeskApp) -> None:
     ann = staff()
     admin_desk.ask("s-1", reader="r-1")
-    admin_desk.service.activity.flush()
+    admin_desk.service.usage_counters.flush()
     shown = ann.get("/").text
     for name in ("checks", "upsell", "entitlements", "webhooks", "delay"):
         assert f"/admin/plots/{name}.csv" in shown

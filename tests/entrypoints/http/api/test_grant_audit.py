@@ -71,7 +71,7 @@ def test_audit_chain_of_grants_verifies(desk: DeskApp) -> None:
     for before, after in pairwise(found):
         assert after["prev"] == before["hash"]
     assert len({each["digest"] for each in found}) == 5
-    assert desk.service.audit_check.verify().fault is None
+    assert desk.service.audit_verifier.verify().fault is None
 
 
 def test_request_that_changes_nothing_leaves_no_audit_entry(desk: DeskApp) -> None:

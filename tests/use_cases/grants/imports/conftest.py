@@ -89,7 +89,7 @@ class Bench:
             planner,
             Standings(process.store),
             process.grant_ends,
-            service.known,
+            service.recent_entitlements,
             self.clock,
             pace=HASTE,
             lease=0.04,

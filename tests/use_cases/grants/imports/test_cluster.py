@@ -41,5 +41,5 @@ def test_import_erasure_and_backup_work_on_a_cluster(
     restored(file, other)
     assert other.app.reader("r-7") == house.app.reader("r-7")
     assert other.audit() == house.audit()
-    assert other.app.service.audit_check.verify().fault is None
+    assert other.app.service.audit_verifier.verify().fault is None
     assert backup.check_backup(file, SEALER).keys > 240

@@ -103,7 +103,7 @@ def test_import_killed_at_any_command_is_nothing_or_complete(bench: Bench) -> No
         assert as_before(bench), failure.passed
     assert {"commit_import", "acquire_import_turn", "write_import_grants"} <= names
     assert committed > 8
-    assert bench.service.audit_check.verify().fault is None
+    assert bench.service.audit_verifier.verify().fault is None
 
 
 @pytest.mark.full
