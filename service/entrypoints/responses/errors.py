@@ -191,7 +191,7 @@ ERRORS: tuple[ErrorRow, ...] = (
     ErrorRow(
         errors.StoreUnavailable,
         503,
-        "The store is unavailable, so nothing can be read or changed. Try again; after a change, check first whether it was made.",
+        "The store is unavailable, so nothing can be read or changed. Check whether a change was made before you retry it.",
     ),
     ErrorRow(
         errors.NewerSchema,
