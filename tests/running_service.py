@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from typing import Any, Protocol
 import pytest
 import requests
 
-from tests.store_servers import free_port, wait_until
+from tests.store_servers import free_port, server, wait_until
 
 SITE_KEY = "site-key-of-the-tests"
 ADMIN_KEY = "admin-key-of-the-tests"
@@ -121,7 +122,21 @@ class Paywall:
         return self.session.request(method, self.url + path, headers=headers, timeout=60, **content, **more)
 
     def ask(self, story: str | dict[str, Any], **more: Any) -> dict[str, Any]:
-        """The answer to a question; it must be a 200."""
+        """The answer to an access check; it must be a 200, and not degraded.
+
+        On a busy machine the store takes longer than the service waits. A degraded answer changes nothing, so ask again.
+        """
+        found: dict[str, Any] = {}
+
+        def is_normal() -> bool:
+            found.update(self.ask_once(story, **more))
+            return not found["degraded"]
+
+        wait_until(is_normal)
+        return found
+
+    def ask_once(self, story: str | dict[str, Any], **more: Any) -> dict[str, Any]:
+        """The same; without a store it is a degraded answer."""
         named = story if isinstance(story, dict) else story_of(story)
         answer = self.post("/v1/access", {"story": named, **more})
         assert answer.status_code == 200, answer.text
@@ -244,12 +259,18 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 
 @pytest.fixture(scope="session")
-def paywall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paywall]:
-    """One service for all tests that do not mind each other: each uses readers, visitors and stories of its own."""
+def paywall(tmp_path_factory: pytest.TempPathFactory, short_folder: Path) -> Iterator[Paywall]:
+    """One service for all tests that do not mind each other: each uses readers, visitors and stories of its own.
+
+    Its store keeps nothing on disk, so no busy disk holds it up.
+    """
     running: list[Paywall] = []
-    yield serving(tmp_path_factory.mktemp("paywall"), running)()
+    store = server("valkey", Path(tempfile.mkdtemp(dir=short_folder)), tcp=False, settings={}).start()
+    yield serving(tmp_path_factory.mktemp("paywall"), running)(REDIS_URL=store.url)
     for one in running:
         one.close()
+    store.close()
+    for one in running:
         assert "Traceback" not in one.log
         assert '"level":"error"' not in one.log
 
