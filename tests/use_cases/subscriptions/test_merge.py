@@ -159,7 +159,7 @@ def test_seat_assigned_during_a_merge_goes_to_the_remaining_reader(
     make.tell("customer.subscription.created", make.subscription("sub_g", price="price_seat_month", quantity=3))
 
     def merge_meanwhile(name: str) -> None:
-        if name == "seat_give":
+        if name == "assign_seat":
             admin.merge("r-new", "r-old", ADMIN, NOW)
 
     giving = playing.admin_of(stage, notebook, stage.make(stepped(after=merge_meanwhile)))
