@@ -1,4 +1,4 @@
-"""Retention: once a day what `[retention]` keeps no longer is let go, a little at a time, by whoever comes first."""
+"""Retention: delete once a day what `[retention]` no longer keeps, a little at a time, in one process of all."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from service.domain.catalogue import Catalogue
 
 DAILY = 86_400
 UNFINISHED = 600
-"""Seconds after which somebody else begins anew what one began and did not finish."""
+"""Seconds after which another process may start again what one did not finish."""
 
 
 class RetentionTask:
-    """One a process; it remembers how far it is. `StoreUnavailable` while the store is away; it then begins anew later."""
+    """One a process, with its progress. Methods raise `StoreUnavailable`; a later call then starts again."""
 
     def __init__(
         self,
         catalogue: Catalogue,
         retention: HistoryRetention,
         policies: PolicyStore,
-        check: AuditVerifier,
+        verifier: AuditVerifier,
         *,
         on_broken: Callable[[int], None] = lambda seq: None,
         timer: Callable[[], float] = time.monotonic,
@@ -31,41 +31,41 @@ class RetentionTask:
         self._catalogue = catalogue
         self._retention = retention
         self._policies = policies
-        self._check = check
+        self._verifier = verifier
         self._on_broken = on_broken
         self._timer = timer
-        self._under_way: Iterator[int] | None = None
+        self._steps: Iterator[int] | None = None
 
     def go_on(self, now: float, seconds: float) -> int:
-        """Goes on with what is under way, or begins where it is due. Gives how much was let go."""
-        if self._under_way is None:
+        """Continue for so many seconds, or start if it is due. Return how many records were deleted."""
+        if self._steps is None:
             if not self._retention.acquire_turn(UNFINISHED):
                 return 0
-            self._under_way = self.steps(now)
-        begun, gone = self._timer(), 0
+            self._steps = self.steps(now)
+        begun, deleted = self._timer(), 0
         try:
-            for count in self._under_way:
-                gone += count
+            for count in self._steps:
+                deleted += count
                 if self._timer() - begun >= seconds:
                     self._retention.postpone(UNFINISHED)
-                    return gone
+                    return deleted
         except BaseException:
-            self._under_way = None
+            self._steps = None
             raise
-        self._under_way = None
+        self._steps = None
         self._retention.postpone(DAILY)
-        return gone
+        return deleted
 
     def steps(self, now: float) -> Iterator[int]:
-        """Everything that is kept no longer, in steps; each gives how much went.
+        """Delete everything that has expired, in steps; yield how many records each one deleted.
 
-        An audit chain that is not sound is left as it is, for `paywall audit verify` to tell.
+        A broken audit chain stays as it is, so that `paywall audit verify` reports it.
         """
         kept = self._catalogue.retention
         yield from self._retention.trim_histories(now - kept.history)
         yield self._policies.prune(now - kept.history)
         if kept.audit is not None:
             try:
-                yield self._check.prune(now - kept.audit, now)
+                yield self._verifier.prune(now - kept.audit, now)
             except BrokenChain as broken:
                 self._on_broken(broken.verdict.fault.seq if broken.verdict.fault else 0)

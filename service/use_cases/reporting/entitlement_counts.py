@@ -1,4 +1,4 @@
-"""How many entitlements hold now, by plan: counted by the worker once an hour, from the lists of what is kept.
+"""Count the active entitlements by plan. The worker counts once an hour, from the lists of what the store holds.
 
 Stripe's objects are listed at their places (`store.marks`), grants by their ends (`store.grant_ends`), so no key is ever
 searched for. Counted anew each time, the figure is right however many processes write, and what ends by time alone is
@@ -24,7 +24,7 @@ _A_TIME = 100
 
 
 class EntitlementCounts:
-    """Raises `StoreUnavailable`; what was counted until then is dropped."""
+    """Methods raise `StoreUnavailable`, and then drop what they have counted."""
 
     def __init__(self, engine: Engine, ends: GrantEndIndex, store: UsageStore) -> None:
         self._engine = engine
@@ -32,7 +32,7 @@ class EntitlementCounts:
         self._store = store
 
     def steps(self, now: float) -> Iterator[None]:
-        """Counts in small steps, for a worker that has other things to do meanwhile, and keeps the figures at the end."""
+        """Count in small steps, so that the worker can do other work between them, and store the figures at the end."""
         counts: Counter[str] = Counter()
         seen: set[str] = set()
         for names in self._engine.marks.iterate_objects():
@@ -51,7 +51,7 @@ class EntitlementCounts:
         self._store.write_gauge(GAUGE, counts, UsageBucket(day, int(now) // 3_600), now)
 
     def run(self, now: float) -> None:
-        """All of it at once."""
+        """Count everything at once."""
         for _ in self.steps(now):
             continue
 

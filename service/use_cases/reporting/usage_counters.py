@@ -1,10 +1,10 @@
-"""What this process answers and receives, counted; told to the store every few seconds, in parts that count once.
+"""Count what this process answers and receives, and send the counts to the store in batches that count once.
 
-A check adds one entry to a queue, which takes no lock; the rest is done by whoever flushes. While the store is away the
-counts wait here, added up by hour, so that an outage costs no figure and little memory.
+A check appends one entry to a queue, which takes no lock; flushing does the rest. During an outage of the store the counts
+stay here, added up by hour, so that no figure is lost and little memory is used.
 
-Which upsell boxes led to a subscription is known of signed-in readers alone: a reader who is shown the box by a counting
-read is remembered (by her hash) for seven days, and is one case; a subscription of hers that begins within them is a hit.
+Only for signed-in readers can a subscription be attributed to an upsell box. A reader who sees the box in a counting read
+is remembered (by their hash) for seven days, and is one case; a subscription of theirs that begins within them is a hit.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ DELAYS = (1, 2, 5, 15, 60, 300, 3_600)
 _MOST_WAITING = 500_000
 _MOST_SHOWN = 20_000
 _A_TIME = 500
-"""Readers told in one part: no script runs long enough to hold up a check."""
+"""Readers in one batch: no script runs long enough to delay a check."""
 _REMEMBERED = 3_600.0
-"""Seconds for which this process does not tell again of a reader that it has told of."""
+"""Seconds for which this process does not send the same reader again."""
 
 
 class UsageCounters:
-    """Counts. Safe for many threads; nothing here raises for a store that is away."""
+    """The counters of one process; threads share them. No method raises `StoreUnavailable`."""
 
     def __init__(self, store: UsageStore, metrics: Metrics, zone: tzinfo, clock: Callable[[], float]) -> None:
         self.store = store
@@ -47,15 +47,15 @@ class UsageCounters:
         self._zone = zone
         self._clock = clock
         self._process = urandom(8).hex()
-        # A deque's append is one step under the interpreter's lock; beyond its length the oldest go.
+        # A deque's append is atomic under the interpreter's lock; a full one drops its oldest entry.
         self._answers: deque[tuple[str, Reason, str | None]] = deque(maxlen=_MOST_WAITING)
         self._others: deque[tuple[str, int]] = deque(maxlen=_MOST_WAITING)
         self._begun: deque[tuple[str, int]] = deque(maxlen=_MOST_SHOWN)
         self._lock = threading.Lock()
         self._counts: dict[UsageBucket, Counter[str]] = {}
         self._shown: dict[bytes, int] = {}
-        self._told: dict[bytes, float] = {}
-        self._parts: deque[UsageBatch] = deque()
+        self._sent: dict[bytes, float] = {}
+        self._batches: deque[UsageBatch] = deque()
         self._number = 0
         self._next = 0.0
 
@@ -73,7 +73,7 @@ class UsageCounters:
         self._answers.append((*pair, (question.reader or "") if box else None))
 
     def delivered(self, outcome: str, delay: float | None = None) -> None:
-        """Stripe delivered an event; `delay` seconds after it was made, if it came for the first time."""
+        """Count a delivery from Stripe; `delay`: seconds after the event was created, for a first delivery."""
         self._others.append((f"w:{outcome}", 1))
         if delay is not None:
             late = max(0.0, delay)
@@ -82,11 +82,11 @@ class UsageCounters:
             self._others.append(("d:sum", round(late * 1000)))
 
     def begun(self, reader: str, at: int) -> None:
-        """A subscription of this reader began."""
+        """Count a subscription of this reader that began at `at` (epoch seconds)."""
         self._begun.append((reader, at))
 
     def tick(self) -> None:
-        """Adds up what has come, a little at a time so that no check waits for it; flushes when it is time again. A chore."""
+        """Add up the queue, or flush if that is due; called often, so that no check waits for a long run."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + EVERY
             self.flush()
@@ -95,15 +95,15 @@ class UsageCounters:
             self._drain(self._clock())
 
     def flush(self) -> bool:
-        """Tells the store what was counted. Gives whether everything was told; what was not waits for the next time."""
+        """Send the counts to the store. Return whether all were sent; the next call sends the rest."""
         with self._lock:
             now = self._clock()
             self._drain(now)
             try:
-                # A part whose fate is unknown is told again as it was, before what has come since is cut.
-                while self._parts or self._cut():
-                    self.store.add_batch(self._process, self._parts[0], self._bucket(now).day, now)
-                    self._parts.popleft()
+                # A batch with an unknown result is sent again unchanged, before a new one is made.
+                while self._batches or self._make_batches():
+                    self.store.add_batch(self._process, self._batches[0], self._bucket(now).day, now)
+                    self._batches.popleft()
             except StoreUnavailable:
                 return False
             return True
@@ -112,7 +112,7 @@ class UsageCounters:
         return UsageBucket(datetime.fromtimestamp(now, self._zone).date(), int(now) // 3_600)
 
     def _drain(self, now: float) -> None:
-        """Adds up what has come since the last time; it counts for this hour."""
+        """Add up the queue; its entries count for the current hour."""
         if not (self._answers or self._others):
             return
         counts = self._counts.setdefault(self._bucket(now), Counter())
@@ -128,15 +128,15 @@ class UsageCounters:
             counts[name] += number
 
     def _note_shown(self, tag: bytes, now: float) -> None:
-        if now - self._told.get(tag, 0.0) < _REMEMBERED or len(self._shown) >= _MOST_SHOWN:
+        if now - self._sent.get(tag, 0.0) < _REMEMBERED or len(self._shown) >= _MOST_SHOWN:
             return
-        if len(self._told) >= _MOST_SHOWN:
-            self._told.clear()
-        self._told[tag] = now
+        if len(self._sent) >= _MOST_SHOWN:
+            self._sent.clear()
+        self._sent[tag] = now
         self._shown[tag] = int(now)
 
-    def _cut(self) -> bool:
-        """Cuts what waits into parts, each with its number. Gives whether there are any."""
+    def _make_batches(self) -> bool:
+        """Make numbered batches of the counts. Return whether there are any."""
         if not (self._counts or self._shown or self._begun):
             return False
         shown = list(self._shown.items())
@@ -145,8 +145,8 @@ class UsageCounters:
             self._number += 1
             last = start + _A_TIME >= len(shown)
             counts = self._counts if start == 0 else {}
-            # A subscription comes last: who was shown the box in the same seconds is known by then.
+            # Subscriptions come last, after the readers who saw the box in the same seconds.
             part = UsageBatch(self._number, counts, shown[start : start + _A_TIME], begun if last else [])
-            self._parts.append(part)
+            self._batches.append(part)
         self._counts, self._shown = {}, {}
         return True
