@@ -1,5 +1,5 @@
-"""The store: the only room that imports redis.
+"""The store: the only package that imports redis.
 
-`keys` names every key, `codec` says what a record looks like, `link` is the one wait of a check, `readers` and `meters`
-are what is done with them. The Lua scripts beside (`lua/`) are what has to be atomic; each names its KEYS and ARGV.
+`client` connects, runs commands and names keys. One package for each kind of record defines how it is stored, read and changed.
+What has to be atomic is a Lua script in `lua/`; its header lists its keys, its arguments and its results.
 """

@@ -1,12 +1,11 @@
-"""The audit log: every admin change, in a chain that nobody can mend unseen.
+"""Admin changes with their audit entries, and the way of entries into the audit chain.
 
-An entry is written to the reader's outbox by the very script that makes the change (`lua/write_source.lua`), and moved from
-there to the chain. Before the change the reader is put on a list of outboxes to look into, so that whoever comes after a
-crash finds what was left. Moving is safe to repeat: the chain knows the ids that it holds. An entry in an outbox is
-signed, or whoever can write to the store could have the service put its signature to whatever he likes.
+The script that changes a reader also writes the audit entry to the outbox in the reader's slot (`lua/write_source.lua`).
+Before the change, the writer adds its intent to a list of outboxes, so that after a crash another process finds the entry.
+Moving entries from an outbox to the chain is safe to repeat, because the chain knows the IDs of the entries in it. Entries
+in outboxes are signed: otherwise anyone who can write to the store could get this service to sign an entry of theirs.
 
-What is about no reader (keys, approvals) has an outbox of its own, under `keys.ADMIN`; see `registry`. How a record is
-made is told in `chain`, how a chain is checked and cut in `audit_check`.
+Changes that belong to no reader, such as run-time keys and approvals, use the outbox of `keys.ADMIN` (`AuditedHash`).
 """
 
 from __future__ import annotations
@@ -31,17 +30,17 @@ from service.domain.times import utc
 APPEND = load("append_audit_records")
 
 IDS_KEPT = 100_000
-"""Ids of the newest entries, by which a repeat is known; it comes seconds later, or after an outage."""
+"""The newest entry IDs that are kept to detect a repeat, which comes seconds later or after an outage."""
 REFUSED_KEPT = 1_000
 LEFT = 60
-"""Seconds after which an intention counts as left by somebody who died."""
+"""Seconds after which an intent counts as left by a process that has crashed."""
 _MOST_OWN = 1_000
 _BATCH = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks for an admin change: the key's name (or `cli:<user>`), and the connection's address if there is one."""
+    """Who makes an admin change: the key's name (or `cli:<user>`), and the address of the connection if there is one."""
 
     name: str
     from_ip: str | None = None
@@ -58,7 +57,7 @@ def audit_entry(
     after: dict[str, Any] | None,
     reason: str | None,
 ) -> dict[str, Any]:
-    """An audit entry before it is in the chain; `id` makes moving it safe to repeat."""
+    """Return an audit entry that is not in the chain yet; its `id` makes moving it safe to repeat."""
     return {
         "id": secrets.token_hex(12),
         "at": utc(int(now)),
@@ -74,7 +73,7 @@ def audit_entry(
 
 
 def _tag_of(intention: bytes) -> bytes:
-    """The outbox of an intention; a tag such as `s:7` has a colon itself."""
+    """Return the outbox tag of an intent; a tag such as `s:7` contains a colon itself."""
     return intention.rsplit(b":", 2)[0]
 
 
@@ -84,13 +83,13 @@ def _made_at(intention: bytes) -> int:
 
 
 class _Own(threading.local):
-    """The intentions that this thread has put on the list and not yet taken off."""
+    """The intents that this thread has announced and not yet withdrawn."""
 
     def __init__(self) -> None:
         self._by_tag: dict[bytes, list[bytes]] = {}
 
     def note(self, tag: bytes, intention: bytes) -> None:
-        # Changes that failed leave theirs here; in the store those go after a minute.
+        # Failed changes leave their intents here; in the store they expire after a minute.
         if len(self._by_tag) >= _MOST_OWN:
             self._by_tag.clear()
         self._by_tag.setdefault(tag, []).append(intention)
@@ -100,7 +99,7 @@ class _Own(threading.local):
 
 
 class AuditWriter:
-    """The chain, and the way of entries into it. Every method raises `StoreUnavailable` where the store is away."""
+    """Appends audit entries to the chain. Raises: StoreUnavailable from every method, unless it says otherwise."""
 
     def __init__(
         self,
@@ -120,7 +119,7 @@ class AuditWriter:
         self._own = _Own()
 
     def sign_entry(self, written: dict[str, Any]) -> bytes:
-        """An entry as it lies in an outbox: our mark, a blank, the entry."""
+        """Return an entry as stored in an outbox: its signature, a space, the entry."""
         text = chain.pack(written)
         return self._signer().sign(b"outbox:" + text).encode() + b" " + text
 
@@ -130,35 +129,35 @@ class AuditWriter:
         return chain.unpack(text) if ours else None
 
     def announce(self, reader: str) -> None:
-        """Puts a reader on the list of outboxes to look into; before the change, so that no entry can be missed."""
+        """Announce a change of this reader before it is made, so that its audit entry cannot be missed."""
         self.announce_at(reader_hash(reader))
 
     def announce_at(self, tag: bytes) -> None:
-        """The same for an outbox by its tag (`keys.ADMIN`: what is about no reader).
+        """Announce a change in the slot of this tag (`keys.ADMIN`: of no reader).
 
-        Each intention has a name of its own, which only its thread takes off the list again, after the change; or whoever
-        finds it there a minute later. Or a look into the outbox between intention and change would forget it.
+        Each intent has a name of its own. Only its thread withdraws it, after the change, or any process a minute later.
+        Without names, a process that empties the outbox between announcement and change would remove the intent.
         """
         intention = b"%b:%b:%d" % (tag, secrets.token_hex(6).encode(), int(self._clock()))
         self._own.note(tag, intention)
         self._link.call(self._keys.audit_intents, b"SADD", self._keys.audit_intents, intention)
 
     def flush(self, reader: str) -> int:
-        """Moves a reader's entries to the chain, after a change of hers. Gives how many.
+        """Move a reader's entries to the chain after a change, and return their number.
 
-        The change stands and is recorded; where the store goes away now, the worker moves the record.
+        It raises nothing: if the store is unavailable, the change is still recorded and the worker moves its entry later.
         """
         return self.flush_quietly(reader_hash(reader))
 
     def flush_quietly(self, tag: bytes) -> int:
-        """The same for an outbox by its tag."""
+        """Move the entries of one outbox to the chain as `flush` does."""
         try:
             return self.flush_outbox(tag)
         except StoreUnavailable:
             return 0
 
     def flush_all(self) -> int:
-        """Moves whatever entries were left behind. Gives how many."""
+        """Move all entries that are still in outboxes to the chain, and return their number."""
         intents = self._keys.audit_intents
         found = cast("list[bytes]", self._link.call(intents, b"SMEMBERS", intents))
         moved = sum(self._move(tag) for tag in {ADMIN, *(_tag_of(intention) for intention in found)})
@@ -169,7 +168,7 @@ class AuditWriter:
         return moved
 
     def flush_outbox(self, tag: bytes) -> int:
-        """Moves the entries of one outbox to the chain, after this thread's own change. Gives how many."""
+        """Move the entries of one outbox to the chain, withdraw this thread's intents, and return the number of entries."""
         moved = self._move(tag)
         own = self._own.take(tag)
         if own:
@@ -183,7 +182,7 @@ class AuditWriter:
             opened = [self._opened(packed) for packed in waiting]
             self._refuse([packed for packed, found in zip(waiting, opened, strict=True) if found is None])
             moved += self.append([found for found in opened if found is not None])
-            # By value, not by place: another process may be moving the same entries.
+            # By value, not by position: another process can move the same entries.
             self._link.pipeline([(outbox, (b"LREM", outbox, 1, packed)) for packed in waiting])
         return moved
 
@@ -196,7 +195,7 @@ class AuditWriter:
         self._on_refused(len(found))
 
     def append(self, entries: Sequence[dict[str, Any]]) -> int:
-        """Appends entries that are not in the chain yet, in this order. Gives how many were not."""
+        """Append the entries that are not in the chain yet, in this order, and return their number."""
         left, appended = self._unseen(entries), 0
         while left:
             verdict = self._append(left)
@@ -210,7 +209,7 @@ class AuditWriter:
         return appended
 
     def _append(self, entries: Sequence[dict[str, Any]]) -> int:
-        """Tries once; the script's verdict."""
+        """Try to append once, and return the verdict of the script."""
         keys = [self._keys.audit_log, self._keys.audit_head, self._keys.audit_seen]
         state = self._log.state()
         end = state.head
@@ -222,7 +221,7 @@ class AuditWriter:
             verdict = cast(int, self._link.run(APPEND, keys, arguments))
             if verdict != -2:
                 break
-            # The head was tampered with. Writing where it points would destroy what proves that.
+            # The head was tampered with. Writing where it points would destroy the proof.
             end = self._log.newest_head()
         return verdict
 
@@ -231,7 +230,7 @@ class AuditWriter:
         return [written for written, seq in zip(entries, seqs, strict=True) if seq is None]
 
     def _index(self, entries: Sequence[dict[str, Any]]) -> None:
-        """Notes with each reader which records are about her; before the entry leaves its outbox, so never missed."""
+        """Record with each reader which records are about them; before an entry leaves its outbox, so that none is missed."""
         named = [written for written in entries if written.get("reader") is not None]
         seqs = self._log.numbers_of_entries(written["id"] for written in named)
         commands: list[tuple[bytes, tuple[bytes | int | str, ...]]] = []
@@ -246,7 +245,11 @@ PUT = load("replace_audited_field")
 
 
 class AuditedHash:
-    """One such hash. Every method raises `StoreUnavailable` where the store is away."""
+    """A hash that exists once, whose fields change together with an audit entry: run-time keys and approvals.
+
+    It lies in one slot with the admins' outbox, so no change lacks its entry and no entry its change. Of two concurrent changes
+    of one field, the second is refused. Raises: StoreUnavailable from every method.
+    """
 
     def __init__(self, store: Store, audit: AuditWriter, name: str) -> None:
         self._link = store.link
@@ -255,19 +258,22 @@ class AuditedHash:
         self._audit = audit
 
     def load_all(self) -> dict[str, bytes]:
-        """Everything in it, by field."""
+        """Return all fields and values."""
         reply = self._link.call(self._key, b"HGETALL", self._key)
         return {bytes(field).decode(): bytes(value) for field, value in field_pairs(reply)}
 
     def load(self, field: str) -> bytes | None:
-        """One field's value."""
+        """Return the value of a field, or `None`."""
         found: bytes | None = self._link.call(self._key, b"HGET", self._key, field)
         return found
 
     def replace_field(
         self, field: str, seen: bytes | None, value: bytes | None, written: dict[str, Any] | None
     ) -> bool:
-        """Puts a value where `seen` was (`None`: nothing), with its audit entry. False: it is something else by now."""
+        """Replace the value `seen` (`None`: none) by `value` (`None`: delete the field), with an audit entry.
+
+        Returns `False` if the field is no longer what was seen.
+        """
         if written is not None:
             self._audit.announce_at(ADMIN)
         entry = self._audit.sign_entry(written) if written is not None else b""

@@ -1,9 +1,9 @@
-"""The audit chain's arithmetic: what a record's digest and hash are made from, and walking a chain to its first fault.
+"""The audit chain: how records are made and linked, how a walk finds the first fault, and how records are read.
 
-A record as it is kept: `{"seq", "id", "at", "actor", "from_ip", "action", "reader", "target", "before", "after", "reason",
-"digest", "prev", "hash"}`. `digest` is an HMAC of the entry's id and of what it says, `hash` one of `seq`, `prev` and
-`digest`. So what an entry says can be erased (its id and every field of `CONTENT` null) and the chain still holds; that it was
-erased, and not merely emptied, a later record says: a `reader.erase` whose `after.audit` lists the erased seqs as ranges.
+A stored record is `{"seq", "id", "at", "actor", "from_ip", "action", "reader", "target", "before", "after", "reason",
+"digest", "prev", "hash"}`. `digest` is an HMAC of the entry's ID and content, `hash` an HMAC of `seq`, `prev` and `digest`.
+So the content of a record can be erased (its ID and every field of `CONTENT` become null) and the chain stays valid. A later
+record proves the erasure: a `reader.erase` whose `after.audit` lists the erased numbers as ranges.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 
 START = "0" * 64
-"""`prev` of the first record ever."""
+"""The `prev` of the very first record."""
 
 CONTENT = ("at", "actor", "from_ip", "action", "reader", "target", "before", "after", "reason")
-"""What an entry says; `digest` is made from these and the entry's id."""
+"""The content of an entry; `digest` is computed from these fields and the entry's ID."""
 
 PUBLIC_FIELDS = ("seq", *CONTENT, "digest", "prev", "hash")
-"""A record as the contract shows it."""
+"""The fields of a record as the contract shows it."""
 
 STORED_FIELDS = ("seq", "id", *CONTENT, "digest", "prev", "hash")
-"""A record as it is kept, in this order."""
+"""The fields of a stored record, in this order."""
 
 ERASE_ACTION = "reader.erase"
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The end of a chain: the newest record's number, which is also the count of all ever made, and its hash."""
+    """The end of a chain: the number of the newest record, which is also the count of all records ever made, and its hash."""
 
     seq: int
     hash: str
@@ -45,7 +45,10 @@ class Head:
 
 
 def parse_head(text: str) -> Head:
-    """`SEQ:HASH`, as every export and every listing prints it. `ValueError` with a sentence."""
+    """Return the head of the text `SEQ:HASH`, which every export and every listing prints.
+
+    Raises: ValueError with a sentence for the user.
+    """
     seq, _, mark = text.strip().partition(":")
     if not (
         seq.isascii() and seq.isdigit() and len(seq) < 16 and len(mark) == 64 and set(mark) <= set("0123456789abcdef")
@@ -56,30 +59,33 @@ def parse_head(text: str) -> Head:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """The first record that is not as it was made. `seq` may be one past the end: something there was cut off."""
+    """The first record that is not as it was made. `seq` can be one past the end: then records were cut off there."""
 
     seq: int
     why: str
 
 
 def digest_input(record: dict[str, Any]) -> bytes:
-    """What `digest` is made from: id and saying fields, in one order, in one spelling."""
+    """Return the bytes that `digest` is computed from: ID and content, in a fixed order and spelling."""
     values = [record.get(name) for name in ("id", *CONTENT)]
     return json.dumps(values, separators=(",", ":"), sort_keys=True).encode()
 
 
 def hash_input(seq: int, prev: str, digest: str) -> bytes:
-    """What `hash` is made from."""
+    """Return the bytes that `hash` is computed from."""
     return f"{seq}:{prev}:{digest}".encode()
 
 
 def pack(value: dict[str, Any]) -> bytes:
-    """An entry or a record as it is kept."""
+    """Return an entry or a record as stored."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def unpack(text: bytes | None) -> dict[str, Any] | None:
-    """A record of the store; `None` for what is missing or is none, also for half a character, which cannot be shown."""
+    """Return a record of the store, or `None` for one that is missing or unreadable.
+
+    Text with half a surrogate pair counts as unreadable, because it cannot be encoded for output.
+    """
     if text is None:
         return None
     try:
@@ -92,7 +98,7 @@ def unpack(text: bytes | None) -> dict[str, Any] | None:
 
 
 def link_records(entries: Iterable[dict[str, Any]], head: Head, signer: Signer) -> list[dict[str, Any]]:
-    """The records that these entries become behind `head`."""
+    """Return the records that these entries become behind `head`."""
     records, seq, prev = [], head.seq, head.hash
     for written in entries:
         seq += 1
@@ -105,7 +111,7 @@ def link_records(entries: Iterable[dict[str, Any]], head: Head, signer: Signer) 
 
 
 def erase_content(record: dict[str, Any]) -> dict[str, Any]:
-    """The record with what it said erased."""
+    """Return the record without its ID and content."""
     return {**record, **dict.fromkeys(("id", *CONTENT))}
 
 
@@ -114,12 +120,12 @@ def is_erased(record: dict[str, Any]) -> bool:
 
 
 def public_record(seq: int, record: dict[str, Any] | None) -> dict[str, Any]:
-    """A record as the contract shows it; one that cannot be read shows its number alone, and `verify` says why."""
+    """Return a record as the contract shows it; one that is unreadable has its number only, and `verify` reports why."""
     return {name: (record or {}).get(name) for name in PUBLIC_FIELDS} | {"seq": seq}
 
 
 def ranges(seqs: Iterable[int]) -> list[list[int]]:
-    """Numbers as pairs of first and last: `[[3, 3], [7, 9]]`."""
+    """Return numbers as pairs of first and last: `[[3, 3], [7, 9]]`."""
     found: list[list[int]] = []
     for seq in sorted(set(seqs)):
         if found and found[-1][1] == seq - 1:
@@ -131,7 +137,10 @@ def ranges(seqs: Iterable[int]) -> list[list[int]]:
 
 @dataclass
 class Walk:
-    """A walk along a chain, record by record. It goes on behind the first fault, for what later records prove."""
+    """A walk along a chain, record by record.
+
+    It continues behind the first fault, because later records can prove an erasure.
+    """
 
     signer: Signer
     seq: int
@@ -143,7 +152,7 @@ class Walk:
     _ids: dict[str, int] = field(default_factory=dict)
 
     def step(self, text: bytes | None) -> None:
-        """The next record, as the store has it."""
+        """Check the next record, as it is stored."""
         seq = self.seq
         record = unpack(text)
         why = self._wrong(seq, record, missing=text is None)
@@ -154,7 +163,7 @@ class Walk:
         self.seq += 1
 
     def first_fault(self) -> Fault | None:
-        """The first record at fault, of all walked."""
+        """Return the first record at fault of all that were checked."""
         unproven = [seq for seq in self._blank if not any(first <= seq <= last for first, last in self._erased)]
         faults = [*self.faults[:1], *(Fault(seq, _EMPTIED) for seq in unproven[:1])]
         return min(faults, key=lambda fault: fault.seq, default=None)
@@ -192,7 +201,7 @@ _EMPTIED = "was emptied, and no later record says that its reader was erased"
 
 
 def chunks(first: int, last: int, size: int = 500) -> Iterable[Sequence[int]]:
-    """The numbers from `first` to `last`, some at a time."""
+    """Yield the numbers from `first` to `last` in chunks."""
     for start in range(first, last + 1, size):
         yield range(start, min(start + size, last + 1))
 
@@ -200,13 +209,13 @@ def chunks(first: int, last: int, size: int = 500) -> Iterable[Sequence[int]]:
 STATE = load("read_audit_state")
 
 MOST_SEARCHED = 5_000
-"""The most records that one page looks through; where a filter leaves few, `next` goes on from there."""
+"""The most records that one page searches; if a filter matches few, `next` continues from there."""
 _BATCH = 100
 
 
 @dataclass(frozen=True, slots=True)
 class ChainState:
-    """What the chain says of itself; `records` is how many the store holds. Unproven: `audit_check` proves it."""
+    """What the chain states of itself; `records` is how many the store holds. `verification` proves or refutes it."""
 
     head: Head
     seq: bytes
@@ -217,7 +226,7 @@ class ChainState:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which records: all that is given must hold."""
+    """Which records to list: every field that is given must match."""
 
     reader: str | None = None
     actor: str | None = None
@@ -229,55 +238,57 @@ class AuditFilter:
         return {name: value for name, value in asked.items() if value is not None}
 
     def matches(self, record: dict[str, Any]) -> bool:
-        """Whether a record is one of those."""
+        """Return whether a record matches."""
         return all(record.get(name) == value for name, value in self._asked().items())
 
     def fragments(self) -> list[bytes]:
-        """What stands in every record that fits, as `chain.pack` writes it."""
+        """Return bytes that every matching record contains, as `pack` writes them."""
         return [pack({name: value})[1:-1] for name, value in self._asked().items()]
 
 
 class AuditLog:
-    """The records of the chain. Every method raises `StoreUnavailable` where the store is away."""
+    """Reads the records of the chain. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
         self._keys = store.keys
 
     def state(self) -> ChainState:
-        """The chain's end, its checkpoint, its length, at one moment."""
+        """Return the chain's end, its checkpoint and its length, at one moment."""
         seq, mark, checkpoint, records = self._link.run(STATE, [self._keys.audit_log, self._keys.audit_head], [])
         number = int(seq) if bytes(seq).isdigit() else 0
         head = Head(number, bytes(mark).decode("latin-1") or START)
         return ChainState(head, bytes(seq), bytes(checkpoint), int(records))
 
     def stored_numbers(self) -> set[int]:
-        """The numbers of all records that the store holds; for whoever cannot rely on the head. What is none is -1."""
+        """Return the numbers of all stored records, for callers that cannot trust the head; a field that is no number is -1."""
         log = self._keys.audit_log
         found = cast("list[bytes]", self._link.call(log, b"HKEYS", log))
         return {int(name) if name.isdigit() else -1 for name in found}
 
     def newest_head(self) -> Head:
-        """The end of the chain by its records, whatever the head says."""
+        """Return the end of the chain according to its records, whatever the head states."""
         seq = max(self.stored_numbers(), default=0)
         (text,) = self.load_packed([seq])
         return Head(seq, str((unpack(text) or {}).get("hash", "")))
 
     def load_packed(self, seqs: Sequence[int]) -> list[bytes | None]:
-        """Records as they lie in the store; `None` where there is none."""
+        """Return records as stored; `None` for one that is missing."""
         log = self._keys.audit_log
         found = self._link.call(log, b"HMGET", log, *seqs) if seqs else []
         return cast("list[bytes | None]", found)
 
     def load_records(self, seqs: Sequence[int]) -> list[dict[str, Any]]:
-        """Records as the contract shows them, without those that are gone."""
+        """Return records as the contract shows them, without those that are missing."""
         texts = self.load_packed(seqs)
         return [public_record(seq, unpack(text)) for seq, text in zip(seqs, texts, strict=True) if text is not None]
 
     def load_page(
         self, wanted: AuditFilter, *, limit: int, after: int | None
     ) -> tuple[list[dict[str, Any]], int | None]:
-        """Records, newest first, and from which number the next page goes on (`None`: there is no more)."""
+        """Return matching records, newest first, and the number that the next page starts below (`None`: this is the last
+        page).
+        """
         found: list[dict[str, Any]] = []
         looked, last = 0, None
         needles = wanted.fragments()
@@ -288,7 +299,7 @@ class AuditLog:
                 if len(found) == limit:
                     return found, last
                 last = seq
-                # A record that does not even hold the words need not be read; five thousand of them take a while.
+                # A record without these fragments is not decoded: decoding five thousand takes long.
                 if all(needle in text for needle in needles):
                     record = public_record(seq, unpack(text))
                     if wanted.matches(record):
@@ -315,24 +326,24 @@ class AuditLog:
             top = seqs[-1] - 1
 
     def list_for_reader(self, reader: str) -> list[dict[str, Any]]:
-        """Every record about a reader, oldest first."""
+        """Return every record about a reader, oldest first."""
         key = self._keys.audited(reader_hash(reader))
         seqs = [int(seq) for seq in self._link.call(key, b"ZRANGE", key, 0, -1)]
         return [record for start in range(0, len(seqs), 500) for record in self.load_records(seqs[start : start + 500])]
 
     def iterate_records(self, first: int, last: int) -> Iterator[dict[str, Any]]:
-        """The records of these numbers, oldest first, without those that are gone."""
+        """Yield the records with these numbers, oldest first, without those that are missing."""
         for seqs in chunks(first, last):
             yield from self.load_records(seqs)
 
     def find_by_entry(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Records by the ids of their entries, as a reader's history names them; without those no longer known."""
+        """Return records by the IDs of their entries, as a reader's history names them, without those that are unknown."""
         seqs = {entry_id: seq for entry_id, seq in zip(ids, self.numbers_of_entries(ids), strict=True) if seq}
         found = {record["seq"]: record for record in self.load_records(list(seqs.values()))}
         return {entry_id: found[seq] for entry_id, seq in seqs.items() if seq in found}
 
     def numbers_of_entries(self, ids: Iterable[str]) -> list[int | None]:
-        """The numbers that entries have in the chain; `None`: not there, or not known any more."""
+        """Return the numbers of entries in the chain; `None` for one that is not in it or is too old to be known."""
         seen = self._keys.audit_seen
         commands = [(seen, (b"ZSCORE", seen, entry_id.encode())) for entry_id in ids]
         scores = self._link.read(commands) if commands else []

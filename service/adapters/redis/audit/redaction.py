@@ -1,4 +1,4 @@
-"""Erasing a reader from the audit log: what the records say goes, that they were made stays, and a new one says so."""
+"""Erasing a reader from the audit log: the content of records goes, the records stay, and a new record states the erasure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BATCH = 500
 
 
 class AuditErasure:
-    """Erases readers. Every method raises `StoreUnavailable` where the store is away; what was begun may be repeated."""
+    """Erases readers from the log. Raises: StoreUnavailable from every method; a call can be repeated after a failure."""
 
     def __init__(self, store: Store, audit: AuditWriter, log: AuditLog) -> None:
         self._link = store.link
@@ -31,10 +31,11 @@ class AuditErasure:
     def erase(
         self, names: Sequence[str], counts: Mapping[str, int], reason: str | None, actor: Actor, now: float
     ) -> int:
-        """Erases what the log says of a reader, under each of these names. Gives how many records were emptied.
+        """Erase what the log holds of a reader under each of these names, and return the number of records that were
+        emptied.
 
-        The record that says so comes first, so that a crash leaves none emptied without proof; a repeat empties what is
-        left. `counts` go into it: what was erased elsewhere.
+        The record of the erasure comes first, so that a crash leaves no emptied record without its proof; a repeat
+        empties the rest. `counts` go into that record: what was erased elsewhere.
         """
         self._audit.flush_all()
         seqs = list(self._naming(names))
@@ -59,7 +60,7 @@ class AuditErasure:
         self._link.run(BLANK, [self._keys.audit_log], arguments)
 
     def _naming(self, names: Sequence[str]) -> Iterator[int]:
-        """Records in which one of the names stands: the whole log is looked through, so that none is missed."""
+        """Yield the numbers of records with one of the names; the whole log is read, so that none is missed."""
         found = partial(_names_one, tuple(names), name_pattern(names))
         for seqs in chain.chunks(1, self._log.state().head.seq):
             for seq, text in zip(seqs, self._log.load_packed(seqs), strict=True):
@@ -68,9 +69,9 @@ class AuditErasure:
 
 
 def _names_one(names: Sequence[str], in_words: re.Pattern[str], record: Mapping[str, Any]) -> bool:
-    """A reader stands in `reader`, in `target` of a merge, in `before` and `after` of a link or a merge, and in a reason.
+    """Return whether a record names the reader: in `reader`, `target` of a merge, `before` or `after`, or the reason.
 
-    Not anywhere else: the reader `30` is not in every time, nor the reader `vip` in every grant of that plan.
+    No other field is searched: the reader `30` is not in every time, and the reader `vip` not in every grant of that plan.
     """
     said = [record.get("reader")]
     if record.get("action") == "merge":

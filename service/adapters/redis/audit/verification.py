@@ -1,7 +1,8 @@
-"""Whether the audit chain is what was written: the first record at fault, a cut tail, a head or checkpoint that was changed.
+"""Verifying and pruning the audit chain: the first record at fault, a cut end, a changed head or checkpoint.
 
-A checkpoint lets old records go: `{"first", "prev", "at", "count", "mark"}`, signed. It names the first record left and the
-hash of the one before it, so that a walk can begin there; a chain that begins later without one was cut at the front.
+A checkpoint allows old records to be deleted: `{"first", "prev", "at", "count", "mark"}`, signed. It names the first record
+left and the hash of the one before it, so that a walk can begin there. A chain that begins later without a checkpoint was
+cut at the front.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The first record left, the hash before it, when it was set, and how many records have gone in all."""
+    """The first record left, the hash of the record before it, and when the checkpoint was set."""
 
     first: int
     prev: str
@@ -37,7 +38,7 @@ BEGINNING = Checkpoint(1, chain.START)
 
 @dataclass(frozen=True, slots=True)
 class ChainVerdict:
-    """What a check found. `fault` is `None` where the chain is sound from `checkpoint` to `head`."""
+    """The result of a verification. `fault` is `None` if the chain is valid from `checkpoint` to `head`."""
 
     fault: Fault | None
     head: Head
@@ -48,7 +49,7 @@ class ChainVerdict:
 
 
 class BrokenChain(Exception):
-    """Records that are not sound do not go behind a checkpoint: it would vouch for them. Holds the verdict."""
+    """The chain is not valid, so no records are pruned: a checkpoint would vouch for them. Holds the verdict."""
 
     def __init__(self, verdict: ChainVerdict) -> None:
         super().__init__(f"Record {verdict.fault.seq} {verdict.fault.why}." if verdict.fault else "")
@@ -56,7 +57,7 @@ class BrokenChain(Exception):
 
 
 class AuditVerifier:
-    """Checks the chain, and cuts it. Every method raises `StoreUnavailable` where the store is away."""
+    """Verifies and prunes the chain. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store, log: AuditLog, signer: Callable[[], Signer]) -> None:
         self._link = store.link
@@ -65,14 +66,14 @@ class AuditVerifier:
         self._signer = signer
 
     def load_checkpoint(self) -> Checkpoint:
-        """The checkpoint in force, unproven."""
+        """Return the checkpoint in force; its signature is not checked."""
         return self._opened(self._log.state().checkpoint)[0]
 
     def verify(self, known: Head | None = None) -> ChainVerdict:
-        """Walks the whole chain. `known` is a head that an export or a listing printed: nothing up to it may be gone."""
+        """Walk the whole chain. `known` is a head that an export or a listing printed: no record up to it may be missing."""
         try:
             return self._verdict(known)
-        except StoreError:  # The store has no hash there to read from.
+        except StoreError:  # The key does not hold a hash.
             fault = Fault(1, "cannot be read: in the place of the log, or of its head, something else was put")
             return ChainVerdict(fault, Head(0, chain.START), BEGINNING, 0, 0)
 
@@ -95,11 +96,11 @@ class AuditVerifier:
         )
 
     def _walked(self, state: ChainState) -> tuple[Walk, Checkpoint, Fault | None, ChainState] | None:
-        """A walk to the end, also when that moves meanwhile; `None` where records went behind a checkpoint meanwhile."""
+        """Walk to the end, also when it moves meanwhile; return `None` if records were pruned meanwhile."""
         checkpoint, fault = self._opened(state.checkpoint)
         walk = Walk(self._signer(), checkpoint.first, checkpoint.prev)
         while True:
-            # A head that points far beyond what there is would have us walk for ever.
+            # A forged head that points far beyond the last record must not make this walk endless.
             last = min(state.head.seq, checkpoint.first + state.records)
             for seqs in chain.chunks(walk.seq, last, _BATCH):
                 for text in self._log.load_packed(seqs):
@@ -127,7 +128,7 @@ class AuditVerifier:
         )
 
     def _end_fault(self, state: ChainState, walk: Walk, checkpoint: Checkpoint) -> Fault | None:
-        """What is wrong behind the last record, or with what the head says of it."""
+        """Return what is wrong behind the last record, or with what the head states of it."""
         expected = max(0, state.head.seq - checkpoint.first + 1)
         if state.records > expected or (state.records and not state.head.seq):
             return self._beyond(state, checkpoint)
@@ -170,9 +171,11 @@ class AuditVerifier:
         return None
 
     def prune(self, before: float, now: float) -> int:
-        """Lets the records go that are older than this moment, behind a signed checkpoint. Gives how many.
+        """Delete records older than `before`, behind a signed checkpoint, and return their number.
 
-        `BrokenChain` where the chain is not sound: nothing goes then. The newest record always stays.
+        The newest record always stays.
+
+        Raises: BrokenChain if the chain is not valid; then nothing is deleted.
         """
         verdict = self.verify()
         if verdict.fault is not None:
@@ -201,7 +204,10 @@ def _signed(said: dict[str, Any]) -> bytes:
 
 
 def _older(records: list[dict[str, Any]], cut: str) -> tuple[list[int], str]:
-    """The numbers of the oldest records that are older, in a row, and the last one's hash. Erased ones go along."""
+    """Return the numbers of the oldest records that are older, without a gap, and the hash of the last.
+
+    Erased ones are included.
+    """
     old: list[int] = []
     prev = ""
     for record in records:

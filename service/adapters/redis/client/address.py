@@ -6,8 +6,8 @@
     redis+sentinel://[user:pass@]host[:26379][,host2…]/SERVICE[/db]
     redis+cluster://[user:pass@]host[:6379][,host2…]
 
-The last two speak TLS as `rediss+sentinel` and `rediss+cluster`, with the same `ssl_…` options. User and password are
-percent-decoded. No error text repeats any part of the address: a password with an unescaped `/` or `@` would be in it.
+The last two use TLS as `rediss+sentinel` and `rediss+cluster`, with the same `ssl_…` options. User and password are
+percent-decoded. No error text repeats a part of the address: a password with an unescaped `/` or `@` could be in it.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _SCHEMES: dict[str, tuple[Kind, bool, int]] = {  # scheme → kind, TLS, default
 _TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _TLS_OPTIONS = {*_TLS_FILES, "ssl_ca_path", "ssl_password", "ssl_cert_reqs", "ssl_check_hostname"}
 _OPTIONS = {"db", "username", "password"}
-_SOCKET_BYTES = 107  # what the kernel has room for (104 on macOS, which then says so itself)
+_SOCKET_BYTES = 107  # the kernel's limit (104 on macOS, where connecting then fails)
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?")
 
 
 @dataclass(frozen=True)
 class Tls:
-    """Where trust comes from, by redis-py's names; the system's own and `SSL_CERT_FILE` count besides."""
+    """Certificate options under redis-py's names; the system's certificates and `SSL_CERT_FILE` count too."""
 
     ca_certs: str | None = None
     ca_path: str | None = None
@@ -51,9 +51,9 @@ class Tls:
 
 @dataclass(frozen=True)
 class Address:
-    """Where the store is. `str()` is safe to log: it has no user and no password.
+    """Where the store is. `str()` omits user and password, so it is safe to log.
 
-    `hosts` are (name or IP, port): the server, the sentinels, or some nodes of the cluster. `path` is a unix socket's.
+    `hosts` are (name or IP, port): the server, the sentinels, or some nodes of the cluster. `path` is that of a unix socket.
     """
 
     kind: Kind
@@ -75,7 +75,10 @@ class Address:
 
 
 def parse_address(url: str) -> Address:
-    """Parse the store's address. Raises ValueError with a sentence for the operator that repeats no part of it."""
+    """Parse the store's address.
+
+    Raises: ValueError with a sentence for the operator that repeats no part of the address.
+    """
     scheme, separator, rest = url.strip().partition("://")
     if not separator or scheme.lower() not in _SCHEMES:
         raise ValueError(
@@ -136,7 +139,7 @@ def _options(query: str, secure: bool) -> dict[str, str]:
 
 
 def _login(login: str, options: dict[str, str]) -> tuple[str | None, str | None]:
-    """User and password, from before the @ or (as redis-py has it, for sockets) from the query."""
+    """Return user and password from before the @ or, as in redis-py for sockets, from the query."""
     user, colon, secret = login.partition(":")
     if login and not colon:
         raise ValueError("names a user without a password: it is user:password@, or :password@ alone")
@@ -173,7 +176,7 @@ def _port(text: str) -> int:
 
 
 def _db(path: str, options: dict[str, str]) -> int:
-    """The database's number, from the path or, as redis-py has it, from `?db=`."""
+    """Return the number of the database from the path or, as in redis-py, from `?db=`."""
     text = path.strip("/")
     if text and "db" in options:
         raise ValueError("names the database twice, in its path and as db=")
@@ -186,7 +189,10 @@ def _db(path: str, options: dict[str, str]) -> int:
 
 
 def _tls(options: dict[str, str]) -> Tls:
-    """Certificate and host are always verified: asking for less is refused, not obeyed."""
+    """Return the certificate options.
+
+    Certificate and host name are always verified: an option that asks for less is an error.
+    """
     if options.get("ssl_cert_reqs", "required") != "required":
         raise ValueError("has ssl_cert_reqs: the store's certificate is always verified; name its CA as ssl_ca_certs")
     if options.get("ssl_check_hostname", "true").lower() not in ("true", "1", "yes"):

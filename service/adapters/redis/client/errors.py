@@ -18,7 +18,7 @@ class ConnectionLost(StoreUnavailable):
 
 
 class StoreError(RuntimeError):
-    """The store's own refusal of a command or a script, in its words (which hold no reader data of ours)."""
+    """The store's refusal of a command or a script, in its own words, which hold no reader data."""
 
 
 class EmbeddedStoreError(RuntimeError):
@@ -29,7 +29,7 @@ class FolderInUse(EmbeddedStoreError):
     """Another process owns the folder of the embedded store."""
 
 
-# First word of an error reply → why. Whatever else a store says is a mistake in what we asked: StoreError.
+# The first word of an error reply → why. Any other error reply is a defect in the command: StoreError.
 _OUTAGES = {
     "READONLY": "readonly",
     "NOREPLICAS": "noreplicas",
@@ -48,7 +48,7 @@ _OUTAGES = {
     "TRYAGAIN": "tryagain",
 }
 
-# Error replies that share the word ERR and are no mistake of ours either.
+# Error replies that begin with ERR and mean an outage too.
 _OUTAGE_TEXTS = {
     "ERR max number of clients reached": "clients",
     "ERR max number of clients + cluster connections reached": "clients",
@@ -61,7 +61,7 @@ _OUTAGE_TEXTS = {
 
 
 def outage_in(reply: str) -> str | None:
-    """The word for an error reply that means "cannot be reached", or None where the reply is our own mistake."""
+    """Return the word for an error reply that means "unavailable", or `None` if the command itself was wrong."""
     why = _OUTAGES.get(reply.split(" ", 1)[0])
     if why is None and reply.startswith("ERR "):
         why = next((word for start, word in _OUTAGE_TEXTS.items() if reply.startswith(start)), None)

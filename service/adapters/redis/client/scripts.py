@@ -1,7 +1,7 @@
-"""The scripts that run inside the store: files in `service/adapters/redis/lua/`, each known by its SHA-1, as EVALSHA wants it.
+"""Lua scripts that run in the store: files in `service/adapters/redis/lua/`, each known by its SHA-1, as EVALSHA needs it.
 
-The registry is filled at import, by the modules that use a script. The prober loads all of it before it calls a store
-reachable, so that no check ever pays for it; a server that has lost them since is told again in `Link.run`.
+Modules register their scripts at import. The prober loads all of them before it reports a store as available, so an access
+check never has to; `Link.run` handles a server that has lost them since.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ _REGISTRY: dict[str, Script] = {}
 
 @dataclass(frozen=True)
 class Script:
-    """A Lua script: its name in logs and metrics, its text, and the SHA-1 that the store knows it by."""
+    """A Lua script: its name in logs and metrics, its text, and the SHA-1 by which the store knows it."""
 
     name: str
     text: bytes
     sha: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        # SHA-1 is the store's own name for a script; nothing rests on its strength.
+        # SHA-1 is how the store names a script; no security depends on it.
         object.__setattr__(self, "sha", hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode())
 
 
 def load(name: str) -> Script:
-    """Read `lua/<name>.lua` and register it. Call it once, at the top of the module that runs it.
+    """Read `lua/<name>.lua` and register it. Call it once, at the top of the module that runs the script.
 
-    Raises FileNotFoundError at import where the file is missing: a broken installation, not an outage.
+    Raises: FileNotFoundError at import if the file is missing: the installation is broken.
     """
     script = _REGISTRY.get(name)
     if script is None:
@@ -39,5 +39,5 @@ def load(name: str) -> Script:
 
 
 def registered() -> tuple[Script, ...]:
-    """All scripts that have been loaded so far, in the order of their loading."""
+    """Return all scripts that were loaded so far, in order."""
     return tuple(_REGISTRY.values())

@@ -1,4 +1,4 @@
-"""The store as record classes take it: the link to it and the names of its keys, in one value."""
+"""One title's store: its client and the names of its keys, which every record class takes."""
 
 from __future__ import annotations
 

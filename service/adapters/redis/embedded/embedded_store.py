@@ -1,9 +1,9 @@
-"""The embedded store: a Valkey of our own, on a socket, kept in `PAYWALL_DATA/store` with an append-only file.
+"""The embedded store: a Valkey process on a unix socket, with its data and append-only file in `PAYWALL_DATA/store`.
 
-It is set up as `config/valkey.conf` says a store should be (a reply means "on disk"; nothing is ever evicted). It has
-no TCP port, its folder and socket are ours alone. It sits in a session of its own, so that Ctrl-C reaches it only
-through us, after what was asked has been answered; and where the kernel can (Linux), it ends when we are killed. What
-is left behind elsewhere is ended by whoever owns the folder next.
+Its settings are those of `config/valkey.conf`: a reply means "on disk", and nothing is evicted. It has no TCP port, and its
+folder and socket belong to this user alone. It runs in a session of its own, so that Ctrl-C reaches it only through this
+process, after open requests are answered. On Linux the kernel ends it if this process is killed. On other systems the next
+owner of the folder ends it.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from service.adapters.redis.embedded.valkey import command_line, end_orphan, res
 
 _log = logging.getLogger(__name__)
 
-# A service has ten seconds to end, most of which are for requests under way; all that was answered is on disk already.
+# A service has ten seconds to stop, most of them for open requests; what was answered is on disk already.
 _STOP_SECONDS = {"serve": 1.5, "command": 5.0}
 _PATIENCE = {"serve": 1.5, "command": 60.0}  # a service answers degraded while a large store loads; a command waits
-_WAIT = {"serve": 10.0, "command": 30.0}  # for another's command to finish
+_WAIT = {"serve": 10.0, "command": 30.0}  # for another process's command to finish
 _POLL = 0.005
 
 
 class EmbeddedStore:
-    """A store of our own in a folder, from `start` to `stop`. One owner at a time.
+    """An embedded store in a folder, from `start` to `stop`, with one owner at a time.
 
-    Start it on a thread that lives as long as it should (the main one): Linux ends it with that thread. Both raise
-    EmbeddedStoreError, with a sentence for the operator.
+    Start it on a thread that lives as long as the store should (the main thread): Linux ends it with that thread.
+    Raises: EmbeddedStoreError with a sentence for the operator.
     """
 
     def __init__(self, folder: Path, *, kind: Kind = "serve") -> None:
@@ -42,23 +42,22 @@ class EmbeddedStore:
         self._kind: Kind = kind
         self._home = self.folder / "store"
         self.owner = FolderLock(self.folder, kind)
-        self._lock = threading.Lock()  # no server is started once the end has begun
+        self._lock = threading.Lock()  # no server is started once `stop` has begun
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: threading.Thread | None = None
         self._ending = threading.Event()
         self._socket = ""
 
     def start(self) -> str:
-        """Own the folder, start the server, and say where it is: `unix:///…`.
+        """Acquire the folder, start the server, and return its address: `unix:///…`.
 
-        Comes back when the store answers, or, for a service, after 1.5 s while it still reads its file. Raises
-        FolderInUse.
+        Returns when the store responds or, for a service, after 1.5 s while it still loads. Raises: FolderInUse.
         """
         self.owner.acquire(_WAIT[self._kind])
         return self.begin()
 
     def begin(self) -> str:
-        """The rest of `start`, for who owns the folder already."""
+        """Start the server for a process that owns the folder already."""
         self._ending.clear()
         try:
             self._home.mkdir(mode=0o700, exist_ok=True)
@@ -78,7 +77,7 @@ class EmbeddedStore:
         return url
 
     def stop(self) -> None:
-        """End the server, with everything on disk, and let go of the folder. Safe to call twice."""
+        """Stop the server, with everything on disk, and release the folder. Safe to call twice."""
         self._ending.set()
         with self._lock:
             process = self._process
@@ -94,18 +93,18 @@ class EmbeddedStore:
         self.owner.release()
 
     def watch(self) -> None:
-        """From now on start the server again when it dies. Returns at once."""
+        """Start the server again whenever it dies. Returns at once."""
         self._watcher = threading.Thread(target=self._watch, name="embedded-store", daemon=True)
         self._watcher.start()
 
     @property
     def running(self) -> bool:
-        """Whether the server's process lives."""
+        """Return whether the server's process is alive."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
-        """The server's process, 0 where there is none."""
+        """Return the process ID of the server, or 0."""
         return self._process.pid if self._process is not None else 0
 
     def _spawn(self) -> subprocess.Popen[bytes]:
@@ -162,10 +161,9 @@ class EmbeddedStore:
 
 @contextmanager
 def joined_store(folder: Path) -> Iterator[str]:
-    """The folder's store for the length of a command: the running `serve`'s, or one of our own.
+    """Yield the address of the folder's store for a command: the running `serve`'s, or one started for it.
 
-    Yields its address. Waits for another command to finish, and for a `serve` whose store still loads. Raises
-    EmbeddedStoreError.
+    Waits for another command to finish, and for a `serve` whose store is still loading. Raises: EmbeddedStoreError.
     """
     store = EmbeddedStore(folder, kind="command")
     deadline = time.monotonic() + _WAIT["command"]

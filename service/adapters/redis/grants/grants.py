@@ -1,7 +1,7 @@
-"""Grants: access that admins give, change and take back, each time with a reason and a trace.
+"""Grants: access that admins give, change and revoke, each time with a reason and an audit entry.
 
-The page, the API and the command line all come through here. What may be granted at all is `service.domain.grant_rules`'s
-to say; here a grant is written, in one step with its history and its audit entry.
+Pages, API and command line all use this module. `service.domain.grant_rules` decides what may be granted; this module writes
+a grant in one step with its history and its audit entry.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from service.domain.times import write_time
 
 @dataclass(frozen=True, slots=True)
 class GrantRequest:
-    """What an admin asks for: a plan or features, why, from when, until when (`None`: no end)."""
+    """A request for a grant: a plan or features, a reason, a start, and an end (`None`: no end); both in epoch seconds."""
 
     plan: str | None
     features: tuple[str, ...]
@@ -35,7 +35,7 @@ class GrantRequest:
 
 
 class Grants:
-    """Gives, changes and revokes grants. Every method raises `StoreUnavailable` where the store cannot be reached."""
+    """Creates, changes and revokes grants. Raises: StoreUnavailable from every method."""
 
     def __init__(self, readers: Readers, catalogue: Catalogue, audit: AuditWriter, known: RecentEntitlements) -> None:
         self._readers = readers
@@ -53,9 +53,9 @@ class Grants:
         grant_id: str | None = None,
         approval: str | None = None,
     ) -> Grant:
-        """Gives a grant. With a `grant_id` that exists already, gives that grant as it stands: safe to repeat.
+        """Create a grant. If one with this `grant_id` exists, return it as it is: the call can be repeated.
 
-        `approval` names what a second admin confirmed, for the audit.
+        `approval` names the approval that a second admin confirmed, for the audit entry.
         """
         grant = Grant(
             id=grant_id or new_id("gr", now),
@@ -91,7 +91,7 @@ class Grants:
         actor: Actor,
         now: float,
     ) -> Grant:
-        """Gives a grant another end. `UnknownGrant`, `RevokedGrant`."""
+        """Change the end of a grant. Raises: UnknownGrant, RevokedGrant."""
 
         def extended(grant: Grant) -> Grant:
             if grant.revoked_at is not None:
@@ -101,7 +101,7 @@ class Grants:
         return self._alter(reader, grant_id, extended, "grant.change", reason=reason, actor=actor, now=now)
 
     def revoke(self, reader: str, grant_id: str, reason: str, actor: Actor, now: float) -> Grant:
-        """Takes a grant back, at once and on every worker; one that is revoked stays as it is. `UnknownGrant`."""
+        """Revoke a grant at once and for every worker; a revoked grant stays as it is. Raises: UnknownGrant."""
 
         def revoked(grant: Grant) -> Grant:
             return grant if grant.revoked_at is not None else replace(grant, revoked_at=int(now))
@@ -109,7 +109,7 @@ class Grants:
         return self._alter(reader, grant_id, revoked, "grant.revoke", reason=reason, actor=actor, now=now)
 
     def list_for_reader(self, reader: str) -> list[Grant]:
-        """All grants of a reader, also those that have ended, newest first."""
+        """Return all grants of a reader, newest first, including expired ones."""
         found = [kept.source for kept in self._readers.load_all(reader) if isinstance(kept.source, Grant)]
         return sorted(found, key=lambda grant: (grant.created_at, grant.id), reverse=True)
 
@@ -143,7 +143,7 @@ class Grants:
         return kept, kept.source
 
     def _write(self, reader: str, grant: Grant, number: int, written: dict[str, Any], now: float) -> Grant | None:
-        """Writes a grant with its trace; `None` if somebody else wrote it meanwhile."""
+        """Write a grant with its audit entry; return `None` if another process wrote it meanwhile."""
         self._audit.announce(reader)
         outcome = self._readers.write_source(
             reader,
@@ -159,7 +159,7 @@ class Grants:
             return None
         if _less(outcome.before, grant):
             self._known.refresh(reader_hash(reader), lambda: self._held(reader, now))
-        with suppress(StoreUnavailable):  # It is done, and says so; the entry lies beside it, and is moved later.
+        with suppress(StoreUnavailable):  # The grant is written; the worker moves its audit entry later.
             self._audit.flush(reader)
         return grant
 
@@ -171,7 +171,7 @@ class Grants:
 
 
 def _less(before: Source | None, after: Grant) -> bool:
-    """Whether a change takes access away: a revocation, or an earlier end."""
+    """Return whether a change takes access away: a revocation, or an earlier end."""
     if not isinstance(before, Grant):
         return False
     sooner = after.until is not None and (before.until is None or after.until < before.until)
@@ -179,7 +179,7 @@ def _less(before: Source | None, after: Grant) -> bool:
 
 
 def describe_grant(grant: Grant, now: float) -> dict[str, Any]:
-    """A grant as the audit tells it; its reason stands in the entry's own field, and so does when it began, unless it waits."""
+    """Return a grant as the audit log records it. The entry has fields of its own for the reason and the usual start."""
     what: dict[str, Any] = {"plan": grant.plan} if grant.plan else {"features": list(grant.features)}
     start = {"from": write_time(grant.start)} if grant.start != grant.created_at else {}
     return {**what, **start, "until": write_time(grant.until), "status": grant.status_at(now)}
@@ -190,6 +190,6 @@ def _confirmed(approval: str | None) -> dict[str, Any]:
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Only the fields that differ, before and after."""
+    """Return only the fields that differ, before and after."""
     names = [name for name in after if before.get(name) != after[name]]
     return {name: before.get(name) for name in names}, {name: after[name] for name in names}

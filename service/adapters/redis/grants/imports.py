@@ -1,14 +1,14 @@
 """Imports in the store: rows staged in chunks, one key that commits, a lease on the work, and what an undo needs.
 
-All of an import lies in one slot, with an audit outbox of its own. A chunk is sealed: a row names its reader by the hash
-that the store's keys carry, but its reason may name anybody. Once a chunk is done the reasons go. What an undo needs stays.
+All of an import lies in one slot, with an audit outbox of its own. A chunk is sealed: a row names its reader by the hash in
+the store's keys, but its reason can name anybody. When a chunk is done, the reasons are deleted and what an undo needs stays.
 
     row      [tag, action, grant, number, old end, plan, end, reason]
     action   "new" | "extended" | "unchanged" | "skipped"
-    number   of the grant before the import touches it (0: there is none), so that only its successor is ever put
+    number   of the grant before the import changes it (0: there is none), so that only its successor is ever written
 
-Who does the work holds a lease by the store's own clock, and every put carries its end: one that comes late is refused, so
-that two never work on the same import, whoever was stopped for how long.
+The process that does the work holds a lease by the store's own clock, and every write carries the end of the lease: a late one
+is refused. So two processes never work on the same import, however long one of them was stopped.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ TURN, STATE, KEEP, PUT = (
 
 SCHEMA = 1
 STAGED_FOR = 31 * 86_400
-"""Seconds for which what is not committed is kept: a second admin may take 30 days."""
+"""Seconds for which an uncommitted import is kept: a second admin has 30 days to approve it."""
 KEPT_FOR = 400 * 86_400
-"""Seconds for which an import can be told of and undone."""
+"""Seconds for which an import can be shown and undone."""
 
 State = Literal["staged", "applying", "done", "undoing", "undone"]
 Action = Literal["new", "extended", "unchanged", "skipped"]
 GRANTS_A_SCRIPT = 20
-"""Grants put by one script, in one wait: with more of them checks beside it wait longer, with fewer there are more flushes."""
+"""Grants written by one script: more of them delay access checks, fewer cost more flushes to disk."""
 COUNTERS = ("new", "extended", "unchanged", "skipped", "taken_back", "left_alone")
 
 _json = msgspec.json.Encoder()
@@ -70,7 +70,10 @@ _rows = msgspec.json.Decoder(list[ImportRow])
 
 @dataclass(frozen=True, slots=True)
 class ImportManifest:
-    """An import as a whole. `planned` counts what was planned, `counted` what was done; `entry` is its audit entry's id."""
+    """An import as a whole.
+
+    `planned` counts what was planned, `counted` what was done; `entry` is the ID of its audit entry.
+    """
 
     id: str
     state: State
@@ -93,7 +96,7 @@ class ImportManifest:
 
 @dataclass(frozen=True, slots=True)
 class ImportTurn:
-    """What there is to do now: the chunk, and until when (the store's milliseconds) it is ours to do."""
+    """What there is to do now: the chunk, and the end of the lease (the store's clock, milliseconds)."""
 
     state: Literal["applying", "undoing", "busy", "idle"]
     chunk: int
@@ -103,7 +106,7 @@ class ImportTurn:
 
 @dataclass(frozen=True, slots=True)
 class GrantWrite:
-    """One grant's record to be put in the place of its predecessor."""
+    """A grant's record that is to replace its predecessor."""
 
     tag: bytes
     field: bytes
@@ -114,14 +117,14 @@ class GrantWrite:
 
 @dataclass(frozen=True, slots=True)
 class GrantWriteOutcome:
-    """What became of a put; `stands` is the record there, or of a merged reader the heir's id."""
+    """The result of a write; `stands` is the record in force, or for a merged reader the heir's ID."""
 
     verdict: Literal["applied", "conflict", "merged", "erased", "late"]
     stands: bytes
 
 
 class ImportStore:
-    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+    """Stores imports. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store, sealer: Callable[[], Sealer]) -> None:
         self._link = store.link
@@ -129,16 +132,16 @@ class ImportStore:
         self._sealer = sealer
         self._open = store.keys.shared("imports")
 
-    # Staging: nothing of it shows.
+    # Staging, before anything takes effect.
 
     def stage_chunk(self, import_id: str, chunk: int, rows: Sequence[ImportRow]) -> None:
-        """Stages a chunk of a new import."""
+        """Store a chunk of a new import."""
         key = self._keys.import_rows(import_id)
         sealed = self._sealed(rows)
         self._link.pipeline([(key, (b"HSET", key, chunk, sealed)), (key, (b"EXPIRE", key, STAGED_FOR))])
 
     def stage_manifest(self, manifest: ImportManifest) -> None:
-        """Stages the whole: the last step before it may be committed."""
+        """Store the manifest: the last step before the import can be committed."""
         key = self._keys.grant_import(manifest.id)
         said: dict[str, Any] = {
             "schema": SCHEMA,
@@ -153,28 +156,28 @@ class ImportStore:
         }
         parts = [part for pair in said.items() for part in pair]
         self._link.pipeline([(key, (b"HSET", key, *parts)), (key, (b"EXPIRE", key, STAGED_FOR))])
-        # From here on whoever looks for work, or for a reader who is to be erased, finds it.
+        # From here on the search for work finds the import, and so does the erasure of a reader.
         self._link.call(self._open, b"SADD", self._open, manifest.id)
 
     def discard(self, import_id: str) -> None:
-        """Lets go of what was staged and will never be committed."""
+        """Delete what was staged and will not be committed."""
         for key in (self._keys.grant_import(import_id), self._keys.import_rows(import_id)):
             self._link.call(key, b"DEL", key)
         self.mark_finished(import_id)
 
     def save_approval(self, import_id: str, approval: str) -> None:
-        """Notes what it waits for."""
+        """Record the approval that the import waits for."""
         key = self._keys.grant_import(import_id)
         self._link.call(key, b"HSET", key, b"approval", approval)
 
-    # Committing, and telling.
+    # Committing and reading.
 
     def commit(self, import_id: str, entry_id: str, entry: bytes) -> tuple[bool, State | None]:
-        """Commits. Gives whether it was done now, and the state before (`None`: unknown)."""
+        """Commit an import. Returns whether it was committed now, and the state before (`None`: unknown import)."""
         return self._to("applying", import_id, entry_id, entry)
 
     def commit_undo(self, import_id: str, entry_id: str, entry: bytes) -> tuple[bool, State | None]:
-        """Commits its undoing, in whatever state it is."""
+        """Commit the undo of an import, whatever its state."""
         self.reopen(import_id)
         return self._to("undoing", import_id, entry_id, entry)
 
@@ -188,7 +191,7 @@ class ImportStore:
         return bool(done), cast(Any, before.decode() or None)
 
     def find(self, import_id: str) -> ImportManifest | None:
-        """An import; `None` if there is none of that id, or none any more."""
+        """Return an import, or `None` if there is none with this ID. Raises: NewerSchema."""
         key = self._keys.grant_import(import_id)
         said = dict(field_pairs(self._link.call(key, b"HGETALL", key)))
         if b"state" not in said:
@@ -211,15 +214,15 @@ class ImportStore:
         )
 
     def list_open(self) -> list[str]:
-        """Imports that are staged or not finished; among them some that have finished or gone."""
+        """Return the imports that are staged or unfinished; finished or deleted ones can be among them."""
         return sorted(bytes(name).decode() for name in self._link.call(self._open, b"SMEMBERS", self._open))
 
     def reopen(self, import_id: str) -> None:
-        """There is something to be done for it again."""
+        """Record that there is work to do for an import again."""
         self._link.call(self._open, b"SADD", self._open, import_id)
 
     def mark_finished(self, import_id: str) -> None:
-        """Nothing is left to be done for it, unless it is undone one day."""
+        """Record that nothing is left to do for an import, unless it is undone later."""
         self._link.call(self._open, b"SREM", self._open, import_id)
 
     # The work.
@@ -233,8 +236,10 @@ class ImportStore:
         rows: Sequence[ImportRow] | None = None,
         counted: dict[str, int] | None = None,
     ) -> ImportTurn:
-        """Takes or renews the lease and says what to do. `done`: the state and the chunk that were worked on, `rows` that
-        chunk as it is to be kept, `counted` what came of it."""
+        """Acquire or renew the lease, and return what to do next.
+
+        `done` is the state and the chunk that were worked on, `rows` that chunk as it is to be stored, `counted` its result.
+        """
         state, chunk = done or ("", "")
         counters = [part for pair in (counted or {}).items() for part in pair]
         sealed = self._sealed(rows) if rows is not None else ""
@@ -243,32 +248,32 @@ class ImportStore:
         return ImportTurn(cast(Any, reply[0].decode()), int(reply[1]), int(reply[2]), reply[3])
 
     def release_turn(self, import_id: str, holder: str) -> None:
-        """Gives the lease back early; another may go on at once."""
+        """Release the lease early, so that another process can continue at once."""
         key = self._keys.grant_import(import_id)
         if self._link.call(key, b"HGET", key, b"holder") == holder.encode():
             self._link.call(key, b"HDEL", key, b"holder", b"lease")
 
     def load_chunk(self, import_id: str, chunk: int) -> list[ImportRow]:
-        """The rows of a chunk."""
+        """Return the rows of a chunk."""
         key = self._keys.import_rows(import_id)
         return self.unpack_rows(self._link.call(key, b"HGET", key, chunk))
 
     def unpack_rows(self, sealed: bytes | None) -> list[ImportRow]:
-        """The rows in a chunk as it is kept. `StoreError` where it is gone, or was sealed under a secret that is."""
+        """Return the rows of a stored chunk. Raises: StoreError if it is missing, or was sealed with a secret that is gone."""
         text = self._sealer().open(bytes(sealed).decode("ascii", "replace")) if sealed else None
         if text is None:
             raise StoreError("a chunk of an import is missing, or was sealed under a secret that is gone")
         return _rows.decode(zlib.decompress(text))
 
     def rewrite_chunk(self, import_id: str, holder: str, state: State, chunk: int, rows: Sequence[ImportRow]) -> bool:
-        """Writes a chunk anew. `False`: it is not ours any more, or in another state."""
+        """Rewrite a chunk; return `False` if the lease is lost or the state is another one."""
         keys = [self._keys.grant_import(import_id), self._keys.import_rows(import_id)]
         return bool(self._link.run(KEEP, keys, [holder, state, chunk, self._sealed(rows)]))
 
     def write_grants(
         self, puts: Sequence[GrantWrite], turn: ImportTurn, staged_at: int, cause: str, now: float
     ) -> list[GrantWriteOutcome]:
-        """Puts grants' records, each by itself; `cause` names the audit entry that brought them."""
+        """Write grants, each independently; `cause` names the audit entry."""
         said: list[bytes | int | str] = [source_codec.SCHEMA, int(now), int(now * 1000) % 1000, cause]
         said += [HISTORY_ENTRIES, turn.until_ms, staged_at]
         parts = [puts[start : start + GRANTS_A_SCRIPT] for start in range(0, len(puts), GRANTS_A_SCRIPT)]
@@ -276,14 +281,14 @@ class ImportStore:
         return [GrantWriteOutcome(cast(Any, verdict.decode()), stands) for verdict, stands in replies]
 
     def _put(self, puts: Sequence[GrantWrite], said: Sequence[bytes | int | str]) -> list[Any]:
-        """By one script; of a cluster by one a reader, as they lie in different slots."""
+        """Write by one script; in a cluster by one script a reader, because they lie in different slots."""
         if self._link.address.kind != "cluster":
             return cast("list[Any]", self._link.run(PUT, *self._asked(puts, said)))
         asked = [self._asked([put], said) for put in puts]
         try:
             replies = self._link.pipeline([(keys[0], (b"EVALSHA", PUT.sha, 4, *keys, *args)) for keys, args in asked])
         except StoreError:
-            # A server that was restarted does not know the script; one by one it is told. Each put may be repeated.
+            # A restarted server does not know the script; `run` loads it. Each write can be repeated.
             replies = [self._link.run(PUT, keys, args) for keys, args in asked]
         return [verdict for reply in replies for verdict in reply]
 

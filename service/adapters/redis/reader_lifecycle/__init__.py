@@ -1,1 +1,1 @@
-"""Changes to everything that is kept of a reader: merges and erasure."""
+"""Merges and erasure of readers."""

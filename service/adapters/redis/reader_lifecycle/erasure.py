@@ -1,8 +1,11 @@
-"""Erasing a reader from the store: the reader's own keys, and every record of others in which the id stands.
+"""Erasing a reader: their own keys, every record of others that names them, and a mark against older Stripe facts.
 
-What is not the reader's own is found by looking at all of it: a gift's payer, an old session, an event's note of what it
-changed name a reader in places that no index knows. Ids are compared by their hash, so that those merged into the reader
-are found too.
+Records of others are found by scanning all of them: a gift's payer, an old session or an event's list of changes can name a
+reader, and no index knows those places. IDs are compared by their hash, so readers merged into this one are found too.
+
+The mark is a hash of the ID with the moment of the erasure. It is never removed. What Stripe created after it belongs to the
+reader again by its own metadata, and an admin's link is stronger than the mark (`settled_on` in
+`use_cases/subscriptions/owner_resolution.py`). Older objects are stored without the ID (`hide_ids`).
 """
 
 from __future__ import annotations
@@ -27,14 +30,14 @@ from service.domain.stripe_facts import Claims, Told
 FIELD = load("replace_field")
 
 _CHANGE = b"c:"
-"""Field of an event: what it changed for a reader."""
+"""The prefix of an event's field with a reader's entitlements before and after."""
 _STAYS = (b"erased", b"audited")
-"""Of a reader's keys: the mark, and the list that the audit's own erasure needs."""
+"""The keys of a reader that stay: the mark, and the index that erasing the audit log needs."""
 _TRIES = 20
 
 
 class Eraser:
-    """Every method raises `StoreUnavailable`; what was begun may be repeated."""
+    """Erases a reader's data. Raises: StoreUnavailable from every method; a call can be repeated after a failure."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
@@ -45,19 +48,19 @@ class Eraser:
         self._names = store.keys.merge("names")
 
     def merged_ids(self, tags: Collection[bytes]) -> list[str]:
-        """The ids of those of these readers that were merged into another."""
+        """Return the IDs of those of these readers who were merged into another."""
         (found,) = self._link.read([(self._names, (b"HMGET", self._names, *sorted(tags)))])
         return [name.decode() for name in found if name is not None]
 
     def merged_tags(self, tag: bytes) -> list[bytes]:
-        """The tags of all that were merged into this reader."""
+        """Return the tags of all readers who were merged into this one."""
         (tags,) = self._link.read([(self._members, (b"HGET", self._members, tag))])
         return [tags[at : at + READER_TAG] for at in range(0, len(tags or b""), READER_TAG)]
 
     def erase(
         self, tags: Collection[bytes], names: Sequence[str], step: Callable[[], None] = lambda: None
     ) -> dict[str, int]:
-        """Erases whatever is a reader's, or names her. Gives how many keys, objects, events and reasons there were of it."""
+        """Erase everything that belongs to a reader or names them, and count the keys, objects, events and reasons."""
         self._link.call(self._todo, b"HDEL", self._todo, *tags)
         mentions = IdMentions(self._link, names)
         counts = {"keys": 0, "stripe_objects": 0, "stripe_events": 0, "reasons": 0}
@@ -69,7 +72,7 @@ class Eraser:
         return counts
 
     def _wordy(self, page: Sequence[bytes], tags: Collection[bytes]) -> tuple[list[bytes], list[bytes]]:
-        """Where reasons stand that others gave: records and passes, and histories."""
+        """Return the keys with reasons that concern other readers: records and passes (hashes), and histories (lists)."""
         hashes, lists = list[bytes](), list[bytes]()
         for key in page:
             tag, rest = self._keys.split(key)
@@ -102,7 +105,7 @@ class Eraser:
         return self._link.read([(key, (b"ZRANGE", key, b"0", b"-1")) for key in keys]) if keys else []
 
     def _list(self, key: bytes, row: Sequence[bytes], tags: Collection[bytes]) -> int:
-        """Who holds a copy (`letter:reader`), has a seat or lost one."""
+        """Remove the reader from a list of copy holders (`letter:reader`), seats or removed seats."""
         start = 2 if self._keys.split(key)[1][:2] == b"h:" else 0
         gone = [member for member in row if _is(member[start:], tags)]
         if gone:
@@ -116,7 +119,7 @@ class Eraser:
                 yield key
 
     def _hash(self, key: bytes, tags: Collection[bytes], clean: _Clean) -> int:
-        """Cleans a hash field by field; one that somebody writes at the same moment is looked at again."""
+        """Redact a hash field by field; repeat if another process writes it at the same moment."""
         for _ in range(_TRIES):
             (reply,) = self._link.read([(key, (b"HGETALL", key))])
             due = [(field, value, clean(key, field, value, tags)) for field, value in field_pairs(reply)]
@@ -128,15 +131,15 @@ class Eraser:
         return 1
 
     def forget_merges(self, tags: Collection[bytes]) -> None:
-        """The last step: until then whoever repeats what was cut off finds all ids by which she went."""
+        """Delete the record of merges, as the last step: until then a repeat finds all IDs that the reader had."""
         above = [b">" + tag for tag in tags]
         for key in (self._heirs, self._members, self._names):
             self._link.call(key, b"HDEL", key, *tags, *above)
 
     def start_file_rewrite(self) -> bool:
-        """Has the store write its append-only file anew, so that what was erased is in no file of its either.
+        """Make the store rewrite its append-only file, so that no file holds what was erased.
 
-        `False` where it keeps none, or where we may not; then that is the operator's to do.
+        Returns `False` if the store has no such file or forbids the command; then the operator has to do it.
         """
         try:
             if self._link.info().get("appendonly") != "yes":
@@ -147,9 +150,9 @@ class Eraser:
         return True
 
     def wait_for_file_rewrite(self, patience: float) -> bool:
-        """Waits until the files are written anew; `False` where that takes longer than `patience` (s), or fails.
+        """Wait until the files are rewritten; return `False` if that fails or takes longer than `patience` seconds.
 
-        For whoever ends the store afterwards: a rewrite would end with it, and the old file stay.
+        A caller that stops the store afterwards needs this: a rewrite would end with it, and the old file stay.
         """
         until = time.monotonic() + patience
         while time.monotonic() < until:
@@ -164,7 +167,7 @@ _REWRITING = (b"aof_rewrite_in_progress:1", b"aof_rewrite_scheduled:1")
 _POLL = 0.02
 
 _Clean = Callable[[bytes, bytes, bytes, Collection[bytes]], bytes | None]
-"""Key, field, value, tags → the value without the reader's id (`b""`: nothing), `None` where it is not in it."""
+"""Key, field, value, tags → the value without the reader's ID (`b""`: delete it), or `None` if the ID is not in it."""
 
 _LISTS = (b"h:", b"t:", b"r:")
 
@@ -175,7 +178,7 @@ def _is(reader: bytes | str | None, tags: Collection[bytes]) -> bool:
 
 
 def _without_object(key: bytes, field: bytes, value: bytes, tags: Collection[bytes]) -> bytes | None:
-    """A field of an object (`objects`)."""
+    """Return a field of an object (`objects`) without the reader."""
     if field in (b"link", b"known"):
         return b"" if _is(value, tags) else None
     if field == b"owner":
@@ -199,7 +202,7 @@ def _without_object(key: bytes, field: bytes, value: bytes, tags: Collection[byt
 
 
 def _without_event(key: bytes, field: bytes, value: bytes, tags: Collection[bytes]) -> bytes | None:
-    """A field of an event (`inbox`)."""
+    """Return a field of an event (`inbox`) without the reader."""
     if field.startswith(_CHANGE):
         return b"" if _is(field[2:], tags) else None
     if field != b"says" or not value:
@@ -233,30 +236,30 @@ def _if_changed(row: list[Any], value: bytes) -> bytes | None:
 
 
 Hidden = Callable[[str], bool]
-"""Whether a reader's id must not be kept."""
+"""Return whether a reader's ID must not be stored."""
 
 
 class ErasedReaders:
-    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+    """The marks of erased readers. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
         self._keys = store.keys
 
     def mark(self, tags: Collection[bytes], now: float) -> None:
-        """From now on nothing older than this moment is theirs."""
+        """Mark readers as erased: from now on no older Stripe object belongs to them."""
         keys = [self._keys.erased(tag) for tag in tags]
         self._link.pipeline([(key, (b"SET", key, int(now))) for key in keys])
 
     def erased_at(self, readers: Iterable[str]) -> dict[str, int]:
-        """Those of these readers who were erased, and when."""
+        """Return which of these readers were erased, and when (epoch seconds)."""
         asked = list(dict.fromkeys(readers))
         keys = [self._keys.erased(reader_hash(reader)) for reader in asked]
         found = self._link.read([(key, (b"GET", key)) for key in keys]) if keys else []
         return {reader: int(moment) for reader, moment in zip(asked, found, strict=True) if moment}
 
     def hide_ids(self, told: Told) -> Told:
-        """What Stripe tells, without the ids of readers who were erased after the object was made."""
+        """Return Stripe's facts without the IDs of readers who were erased after the object was created."""
         named = [name for name in _named(told.claims) if name]
         erased = self.erased_at(named) if named else {}
         hidden = {reader for reader, moment in erased.items() if told.created <= moment}
@@ -264,7 +267,7 @@ class ErasedReaders:
 
 
 def without_ids(claims: Claims, hidden: Hidden) -> Claims:
-    """Claims without ids that must not be kept. A gift whose recipient goes is nobody's, not the payer's."""
+    """Return claims without hidden IDs. A gift whose recipient is hidden becomes unassigned; it does not go to the payer."""
     recipient_goes = claims.gift_recipient is not None and hidden(claims.gift_recipient)
     return Claims(
         gift_recipient=None if recipient_goes else claims.gift_recipient,

@@ -1,7 +1,7 @@
-"""Merges of readers: one step commits, the rest is rolled forward by whoever comes, and can be repeated.
+"""Merges of readers: one step commits a merge, then any process rolls it forward in steps that can be repeated.
 
-Who was merged into whom is kept here in full, so that no two merges can ever make a circle, and beside it in the reader's
-own record (`readers.ALIAS`, `readers.HEIR_OF`), where a check finds it in its one wait.
+Who was merged into whom is stored here in full, so that merges never form a circle. It also stands in the reader's own record
+(`readers.ALIAS`, `readers.MERGED_MARKS`), where an access check finds it in its one round trip.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ COMMIT, INHERIT = load("commit_merge"), load("inherit_visitors")
 
 Verdict = Literal["done", "again", "circle", "elsewhere"]
 STRIPES = frozenset({"s", "f", "t", "p", "e"})
-"""Letters of sources that follow an object of Stripe's; the others are carried over here."""
+"""Letters of sources that are copies of Stripe objects; `carry_over` copies the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """A merge that is committed and not yet rolled forward to its end. `audit` is the entry, as an outbox takes it."""
+    """A committed merge that is not rolled forward to its end. `audit` is its signed entry for the outbox."""
 
     gone: str
     stays: str
@@ -37,7 +37,7 @@ class Merge:
 
 
 class Merges:
-    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+    """Commits merges and rolls them forward. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store, readers: Readers, catalogue: Catalogue) -> None:
         self._store = store
@@ -52,7 +52,9 @@ class Merges:
         self._names = store.keys.merge("names")
 
     def commit(self, merge: Merge) -> tuple[Verdict, str]:
-        """Commits a merge, or says why not. Gives who stays: where that one was merged itself, its heir."""
+        """Commit a merge or return why not, and the reader that stays: the heir of `merge.stays` if that one was merged
+        itself.
+        """
         tags = [reader_hash(merge.gone), reader_hash(merge.stays)]
         todo = msgspec.json.encode([merge.gone, merge.audit, merge.at])
         keys = [self._heirs, self._members, self._todo]
@@ -61,7 +63,7 @@ class Merges:
         return cast(Verdict, verdict.decode()), stays.decode()
 
     def list_unfinished(self) -> list[Merge]:
-        """Merges that still have to be rolled forward."""
+        """Return the merges that still have to be rolled forward."""
         (row,) = self._link.read([(self._todo, (b"HGETALL", self._todo))])
         found = []
         for tag, todo in zip(row[::2], row[1::2], strict=True):
@@ -71,11 +73,11 @@ class Merges:
         return found
 
     def mark_finished(self, gone: str) -> None:
-        """Nothing is left to be done."""
+        """Record that nothing is left to do."""
         self._link.call(self._todo, b"HDEL", self._todo, reader_hash(gone))
 
     def carry_over(self, merge: Merge, now: float) -> None:
-        """Puts all that the one had with the other, under the same numbers: what is newer there stays."""
+        """Copy all that the merged reader had to the remaining one under the same numbers; newer data there stays."""
         active, past = self._readers.load_active_and_past(merge.gone)
         for stored in active + past:
             if stored.source is not None:
@@ -93,7 +95,7 @@ class Merges:
         carry_openings(self._store, merge.gone, merge.stays)
 
     def _carry_meters(self, merge: Merge, now: float) -> None:
-        """Stories that the one has read count for the other: a set union."""
+        """Count the stories that the merged reader has read for the remaining one: a set union."""
         tag = reader_hash(merge.gone)
         for policy in self._catalogue.meters.values():
             frame = meters.frame_at(policy, now)
@@ -104,7 +106,7 @@ class Merges:
                 meters.count_for_reader(self._store, frame, merge.stays, "", -1, read)
 
     def inherit(self, merge: Merge) -> bool:
-        """Makes visitors of the one count for the other, with the audit entry. Gives `False` if that was done before."""
+        """Let the merged reader's visitors count for the remaining one, with the audit entry. Returns `False` on a repeat."""
         (marks,) = self._link.read([self._field(merge.gone, b"<")])
         tag = reader_hash(merge.stays)
         inherited = owner_mark(merge.gone) + (marks or b"")
@@ -112,9 +114,9 @@ class Merges:
         return bool(self._link.run(INHERIT, keys, [inherited, merge.audit]))
 
     def redirect(self, merge: Merge) -> None:
-        """From now on the one, and whoever was merged into it before, is answered as the other.
+        """Make the merged reader, and all who were merged into them before, an alias of the remaining one.
 
-        Its id is kept for as long as the other's facts are: to export and erase them under all ids they went by.
+        Their IDs are stored as long as the remaining reader's data, to export and erase it under every ID.
         """
         self._link.call(self._names, b"HSET", self._names, reader_hash(merge.gone), merge.gone)
         (tags,) = self._link.read([(self._members, (b"HGET", self._members, reader_hash(merge.stays)))])
@@ -123,13 +125,13 @@ class Merges:
             self._link.call(key, b"HSET", key, ALIAS, merge.stays)
 
     def write_tombstones(self, merge: Merge, now: float) -> None:
-        """What was carried over by value is the other's alone now; Stripe's objects see to theirs."""
+        """Replace what `carry_over` copied by tombstones; the copies of Stripe objects follow with their fan-out."""
         for kept in self._readers.load_all(merge.gone):
             if kept.source is not None and kept.field[:1].decode() not in STRIPES:
                 self._readers.write_tombstone(merge.gone, kept.field, kept.number + 1, now=now, cause="merge")
 
     def list_stripe_objects(self, reader: str) -> list[str]:
-        """The names of Stripe's objects of which this reader holds copies."""
+        """Return the names of the Stripe objects of which this reader holds copies."""
         kinds = {"s": "subscription", "f": "subscription", "t": "subscription", "p": "session", "e": "entitlements"}
         names = []
         for kept in self._readers.load_all(reader):

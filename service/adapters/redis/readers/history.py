@@ -1,7 +1,7 @@
-"""What a reader held at a past moment, and what changed it: from the history of the reader and of whoever was merged into it.
+"""What a reader held at a past moment and what changed it, from the histories of the reader and of those merged into them.
 
-A merge leaves the histories where they are. So all that the one held before the merge is found with the one that stays, as
-it is with every question about either; what a decision was made by is found as it was before the merge (`at`).
+A merge leaves the histories where they are. A question about either reader finds what both held before the merge. What led
+to a decision is found as it was before the merge (`at`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from service.domain.sources import Source
 
 
 class ReaderHistory:
-    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+    """Reads histories. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
@@ -27,17 +27,17 @@ class ReaderHistory:
         self._members = store.keys.merge("members")
 
     def sources_at(self, reader: str, moment: float) -> list[Source]:
-        """The sources as they stood: of each the last change that was known then."""
+        """Return the sources as they were at a moment (epoch seconds): of each the last change up to then."""
         found: dict[bytes, ReaderChange] = {}
         for changes in self._histories(self._family(reader, None)):
             last = {change.field: change for change in changes if change.at <= moment}
-            # The one that stays comes first: while a merge is under way both may have it.
+            # The remaining reader comes first: while a merge is under way both can have the source.
             found = {field: change for field, change in last.items() if change.record is not None} | found
         decoded = (source_codec.decode(change.field, change.record or b"") for change in found.values())
         return [source for source in decoded if source is not None]
 
     def changes(self, reader: str, at: float | None = None) -> list[ReaderChange]:
-        """All changes kept, oldest first. `at`: of those who were one with this reader at that moment, until then."""
+        """Return all recorded changes, oldest first. With `at`: those up to that moment of readers who were merged by then."""
         family = self._family(reader, at)
         histories = self._histories(family)
         merged = [change for changes in histories for change in changes if not _handed_on(change)]
@@ -45,7 +45,9 @@ class ReaderHistory:
         return sorted((c for c in found if at is None or c.moment <= at), key=lambda change: change.moment)
 
     def _family(self, reader: str, at: float | None) -> list[bytes]:
-        """The hashes of all who are one with this reader, the one that stays first; or who were at that moment."""
+        """Return the hashes of all readers that are one with this one now, or were at `at`; the remaining reader comes
+        first.
+        """
         tag = reader_hash(reader)
         (heir,) = self._link.read([(self._heirs, (b"HGET", self._heirs, tag))])
         stays = bytes(heir[:READER_TAG]) if heir else tag
@@ -58,7 +60,7 @@ class ReaderHistory:
         return [root, *(member for member in family if member != root and _root(member, above) == root)]
 
     def _above(self, members: Sequence[bytes], at: float) -> dict[bytes, bytes]:
-        """Whom each was merged into, as far as that was so at the moment."""
+        """Return whom each reader was merged into, as of the moment."""
         fields = [b">" + member for member in members]
         (found,) = self._link.read([(self._heirs, (b"HMGET", self._heirs, *fields))])
         edges = zip(members, found, strict=True)
@@ -79,7 +81,7 @@ def _root(tag: bytes, above: dict[bytes, bytes]) -> bytes:
 
 
 def _handed_on(change: ReaderChange) -> bool:
-    """Whether it says no more than that a source of the one is the other's since the merge."""
+    """Return whether a change only records that the merge moved a source to the other reader."""
     return change.record is None and change.cause == "merge"
 
 
@@ -87,26 +89,26 @@ TRIM = load("trim_history")
 
 
 class HistoryRetention:
-    """Every method raises `StoreUnavailable` where the store is away; what was begun may be repeated."""
+    """Deletes old history. Raises: StoreUnavailable from every method; a call can be repeated after a failure."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
         self._keys = store.keys
 
     def acquire_turn(self, seconds: int) -> bool:
-        """Whether it is this process's turn: it is somebody's once in so many seconds."""
+        """Return whether this process may start; one process may within so many seconds."""
         key = self._keys.shared("retention")
         return bool(self._link.call(key, b"SET", key, b"1", b"NX", b"EX", seconds))
 
     def postpone(self, seconds: int) -> None:
-        """It is nobody's turn for so many seconds."""
+        """Let no process start for so many seconds."""
         key = self._keys.shared("retention")
         self._link.call(key, b"SET", key, b"1", b"EX", seconds)
 
     def trim_histories(self, before: float) -> Iterator[int]:
-        """Drops changes older than this moment, a page of readers a step; how each source stood then stays.
+        """Delete changes older than `before` (epoch seconds), one page of readers a step, and yield how many were deleted.
 
-        Gives how many went, step by step.
+        The last old change of each source stays, because it states how the source has been since.
         """
         for page in self._link.scan_nodes(self._keys.history(b"*")):
             yield sum(int(self._link.run(TRIM, [key], [int(before)])) for key in page)

@@ -1,7 +1,7 @@
-"""A reader's id where it stands in words about somebody else: the reason of another's grant, or of a story pass.
+"""A reader's ID in text about somebody else: in the reason of another reader's grant, or of a story pass.
 
-These go with the reader who is erased as far as they name her: `(erased)` stands there then. Nothing but reasons is free
-text; grants keep theirs in the record and in the history, a pass in its `doc`.
+Erasing a reader replaces the ID by `(erased)` there. Reasons are the only free text. Grants keep them in the record and in
+the history, a pass in its `doc`.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ _decode = msgspec.json.Decoder(list).decode
 
 
 def name_pattern(names: Sequence[str]) -> re.Pattern[str]:
-    """Finds a name where it stands as a word of its own, so that the reader `7` is not found in every date."""
+    """Return a pattern that matches a name as a whole word, so that the reader `7` is not found in every date."""
     return re.compile(r"(?<![\w-])(?:" + "|".join(map(re.escape, names)) + r")(?![\w-])")
 
 
 class IdMentions:
-    """Takes names out of reasons. Every method raises `StoreUnavailable`; to do it again finishes what was begun."""
+    """Removes names from reasons. Raises: StoreUnavailable; a call can be repeated after a failure."""
 
     def __init__(self, link: Link, names: Sequence[str]) -> None:
         self._link = link
         self._word = name_pattern(names)
-        # What JSON spells as it is: most of what is looked through names nobody, and is not taken apart to see that.
+        # The part of each name that JSON does not escape: most records do not contain it and need no decoding.
         self._plain = [max(re.split(r'["\\\\]', name), key=len).encode() for name in names]
 
     def redact(self, hashes: Sequence[bytes], lists: Sequence[bytes]) -> int:
-        """Cleans readers' records and passes (hashes), and histories (lists). Gives how many reasons there were."""
+        """Redact records and passes (hashes) and histories (lists), and return the number of reasons that were changed."""
         commands: list[Command] = [(key, (b"HGETALL", key)) for key in hashes]
         commands += [(key, (b"LRANGE", key, b"0", b"-1")) for key in lists]
         replies = self._link.read(commands) if commands else []
@@ -56,7 +56,7 @@ class IdMentions:
         return done
 
     def _record(self, field: bytes, value: bytes) -> bytes | None:
-        """The record without a name in its reason; `None` where there is none in it."""
+        """Return the record with the names replaced in its reason, or `None` if no name is in it."""
         if not any(part in value for part in self._plain):
             return None
         if field == b"doc":

@@ -1,7 +1,7 @@
 """Meters in the store: how counted stories are packed, and the two scripts that change them.
 
-The bytes of a meter are described in `lua/count_story.lua`. A reader's and a visitor's meter look alike; only a visitor's
-can be joined to a reader. Both live as long as their window.
+`lua/count_story.lua` describes the bytes of a meter. Meters of readers and visitors look alike; only a visitor's can join a
+reader's. Both expire with their window.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from service.domain.catalogue import MeterPolicy
 from service.domain.meter import EMPTY_TALLY, Tally, Window, window_at
 
 KIND = {"day": b"\x11", "week": b"\x12", "month": b"\x13", "rolling": b"\x14"}
-"""First byte of a meter: schema 1 in its high half, the window in its low half."""
+"""The first byte of a meter: schema 1 in the high half, the window in the low half."""
 
 COUNT = load("count_story")
 JOIN = load("join_visitor")
@@ -30,7 +30,10 @@ _ENTRY = Struct(">8sI")
 
 @dataclass(frozen=True, slots=True)
 class MeterFrame:
-    """A policy at a moment, as the scripts want it; worked out once a window, not once a request."""
+    """A meter's policy at a moment, in the form that the scripts need.
+
+    A calendar window computes it once, not once a request.
+    """
 
     policy: MeterPolicy
     code: bytes
@@ -44,7 +47,7 @@ class MeterFrame:
 
 
 def frame_at(policy: MeterPolicy, now: float) -> MeterFrame:
-    """The frame of `now`. A rolling one holds for this second only."""
+    """Return the frame of `now` (epoch seconds). The frame of a rolling window is valid for one second."""
     code, kind = meter_code(policy.name), KIND[policy.window]
     window = window_at(policy, now)
     if policy.rolling:
@@ -54,7 +57,7 @@ def frame_at(policy: MeterPolicy, now: float) -> MeterFrame:
 
 
 def unpack(frame: MeterFrame, value: bytes | None) -> Tally:
-    """What a stored meter says at the frame's moment. What is of an earlier window, or of another kind, says nothing."""
+    """Return what a stored meter counts in the frame; a meter of an earlier window or of another kind counts nothing."""
     if value is None or value[:1] != frame.kind:
         return EMPTY_TALLY
     (stamp,) = _STAMP.unpack_from(value, 1)
@@ -71,7 +74,7 @@ def unpack(frame: MeterFrame, value: bytes | None) -> Tally:
 
 
 def pack(frame: MeterFrame, read: Mapping[bytes, int]) -> bytes:
-    """Entries as the scripts take them to join."""
+    """Return entries in the form in which the scripts join them."""
     if frame.policy.rolling:
         return b"".join(_ENTRY.pack(mark, at) for mark, at in read.items())
     return b"".join(read)
@@ -80,22 +83,25 @@ def pack(frame: MeterFrame, read: Mapping[bytes, int]) -> bytes:
 def count_for_reader(
     store: Store, frame: MeterFrame, reader: str, story: str, limit: int, joining: Mapping[bytes, int]
 ) -> tuple[bool, Tally]:
-    """Counts a story for a reader while the limit allows, joining the visitor's. Gives whether it was counted now."""
+    """Count a story for a reader while the limit allows it, and join the visitor's stories.
+
+    Returns whether the story was counted now, and the meter afterwards.
+    """
     key = store.keys.reader_meter(reader_hash(reader), frame.code)
     return _count(store, frame, key, story, limit, pack(frame, joining))
 
 
 def count_for_visitor(store: Store, frame: MeterFrame, visitor: str, story: str, limit: int) -> tuple[bool, Tally]:
-    """Counts a story for a visitor while the limit allows. Gives whether it was counted now, and the meter after."""
+    """Count a story for a visitor while the limit allows it. Returns whether it was counted now, and the meter afterwards."""
     return _count(store, frame, store.keys.visitor_meter(visitor_hash(visitor), frame.code), story, limit, b"")
 
 
 def claim_and_count(
     store: Store, frame: MeterFrame, visitor: str, reader: str, story: str, limit: int
 ) -> tuple[bool, Tally]:
-    """Claims a visitor that has read nothing for a reader, and counts the reader's story, in one wait.
+    """Claim a visitor who has read nothing for a reader, and count the reader's story, in one round trip.
 
-    What the visitor reads meanwhile joins with the next request, as all that it reads later does.
+    What the visitor reads meanwhile joins with the next request, like everything that they read later.
     """
     claimed = store.keys.visitor_meter(visitor_hash(visitor), frame.code)
     counted = store.keys.reader_meter(reader_hash(reader), frame.code)
@@ -106,7 +112,7 @@ def claim_and_count(
     try:
         _, (verdict, value) = store.link.pipeline([(claimed, join), (counted, count)])
     except StoreError:
-        # A store that was restarted does not know the scripts; one by one they are loaded.
+        # A restarted store does not know the scripts; `run` loads them.
         join_visitor(store, frame, visitor, reader)
         return count_for_reader(store, frame, reader, story, limit, {})
     return verdict == 1, unpack(frame, value)
@@ -128,10 +134,9 @@ def _count(store: Store, frame: MeterFrame, key: bytes, story: str, limit: int, 
 
 
 def join_visitor(store: Store, frame: MeterFrame, visitor: str, reader: str) -> Tally | None:
-    """Claims a visitor's stories for a reader: the visitor's meter, or `None` if they have joined another reader.
+    """Claim a visitor's stories for a reader. Returns the visitor's meter, or `None` if it has joined another reader.
 
-    The claim comes before the union, so that a crash in between loses the reader nothing: the next request finds the
-    claim and makes the union.
+    The claim comes before the union, so that a crash in between loses nothing: the next request finds the claim and joins.
     """
     key = store.keys.visitor_meter(visitor_hash(visitor), frame.code)
     arguments: list[bytes | int | str] = [

@@ -1,4 +1,4 @@
-"""How a source is kept: a compact JSON array, its schema's number first, then its own number.
+"""The stored form of a source: a compact JSON array, with the schema's number first and then the number of the write.
 
     subscription, seat, gift   [1, n, status, confirmed, items, created, trial_end, cancel_at, at_period_end, ended_at, since]
                                items: [[price, lookup_key, product, quantity, start, end], …]
@@ -6,10 +6,10 @@
                                others: [[price, lookup_key, product], …]
     grant                      [1, n, plan, features, reason, start, until, actor, created_at, revoked_at, import]
     Stripe's entitlements      [1, n, lookup_keys, confirmed]
-    tombstone                  [1, n]        (it belongs to another reader now)
+    tombstone                  [1, n]        (the source belongs to another reader now)
 
-Empty values at the end are left off. The field's first letter says what it is; the rest is the id. `n` orders writes: a
-lower one never overwrites a higher (`lua/write_source.lua` reads it from the text).
+Empty values at the end are omitted. The first letter of the field is the type, the rest is the ID. `n` orders writes: a lower
+number never overwrites a higher (`lua/write_source.lua` reads it from the text).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LETTERS = {role: letter for letter, role in ROLES.items()}
 
 
 def field_of(source: Source) -> bytes:
-    """The hash field that a source is kept under: a letter for its type, a colon, its id."""
+    """Return the hash field of a source: a letter for its type, a colon, its ID."""
     match source:
         case Subscription():
             return f"{LETTERS[source.role]}:{source.id}".encode()
@@ -45,17 +45,19 @@ def field_of(source: Source) -> bytes:
 
 
 def encode(source: Source, number: int) -> bytes:
-    """The record of a source; `number` orders its writes."""
+    """Return the record of a source; `number` orders its writes."""
     return _pack([SCHEMA, number, *_values(source)], least=3)
 
 
 def tombstone(number: int) -> bytes:
-    """What stays with a reader whose source went to another."""
+    """Return the record that stays with a reader whose source went to another."""
     return _pack([SCHEMA, number])
 
 
 def _pack(values: list[Any], least: int = 2) -> bytes:
-    """`least`: of a source, one value stays also where all are empty, so that it is no tombstone."""
+    """Encode without empty values at the end, but with `least` values: so a source whose values are all empty is no
+    tombstone.
+    """
     while values and not values[-1] and values[-1] is not True and len(values) > least:
         values.pop()
     return _encoder.encode(values)
@@ -77,13 +79,13 @@ def _values(source: Source) -> list[Any]:
 
 
 def number_of(record: bytes) -> int:
-    """The number of a record, whatever it holds."""
+    """Return the number of any record."""
     return int(_read(record)[1])
 
 
 @lru_cache(maxsize=32_768)
 def decode(field: bytes, record: bytes) -> Source | None:
-    """The source kept under a field; `None` for a tombstone. `NewerSchema` if a newer service wrote it."""
+    """Return the source of a record, or `None` for a tombstone. Raises: NewerSchema if a newer service wrote it."""
     values = _read(record)
     if len(values) == 2:
         return None

@@ -1,11 +1,11 @@
-"""What may need somebody's hand, noted when it is met with: prices that no plan has, objects that are nobody's, and flags.
+"""Possible alerts, recorded when they occur: prices that no plan has, unassigned purchases, and flags.
 
-    prices     sorted set: [price, lookup key, product] of what was bought, by when it was met with last; at most 200
-    bought     hash: the same → the object that it was met with in
-    ownerless  sorted set: names of paid objects that are nobody's, by since when; at most 10 000
-    flags      hash: what → [at, count, detail]; one of a kind, a later one takes its place
+    prices     sorted set: [price, lookup key, product] of what was bought, by when it was last seen; at most 200
+    bought     hash: the same → an object with that price
+    ownerless  sorted set: names of paid objects without an owner, by since when; at most 10,000
+    flags      hash: name → [at, count, detail]; a later flag replaces an earlier one
 
-Whoever looks asks whether it still is so, and takes out what was mended; so mending costs nothing where it is done.
+Whoever reads an alert checks whether it still applies and removes it if not; so fixing the cause needs no code of its own.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _decode = msgspec.json.Decoder(list).decode
 
 @dataclass(frozen=True, slots=True)
 class UnknownPrice:
-    """A price that was bought and that no plan had then; `name` is an object that it was met with in."""
+    """A price that was bought while no plan had it; `name` is an object with that price."""
 
     price: str
     lookup_key: str | None
@@ -41,7 +41,7 @@ class UnknownPrice:
 
 @dataclass(frozen=True, slots=True)
 class AlertFlag:
-    """Something that was noted: when (epoch seconds), how much, and what is known of it."""
+    """A recorded condition: when (epoch seconds), how many, and details."""
 
     at: int
     count: int
@@ -49,14 +49,14 @@ class AlertFlag:
 
 
 class AlertStore:
-    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+    """Stores possible alerts. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
         self._keys = store.keys
 
     def add_price(self, bought: UnknownPrice, now: float) -> None:
-        """A price was met with that no plan has."""
+        """Record a price that no plan has."""
         prices, names, what = self._keys.alert("prices"), self._keys.alert("bought"), _what(bought)
         self._link.pipeline(
             [
@@ -66,7 +66,7 @@ class AlertStore:
         )
 
     def list_prices(self) -> list[UnknownPrice]:
-        """The prices noted, the latest first."""
+        """Return the recorded prices, the latest first."""
         prices, names = self._keys.alert("prices"), self._keys.alert("bought")
         listed, known = self._link.read(
             [(prices, (b"ZRANGE", prices, b"0", b"-1", b"REV")), (names, (b"HGETALL", names))]
@@ -75,7 +75,7 @@ class AlertStore:
         return [_bought(what, bytes(found.get(what, b"")).decode()) for what in listed]
 
     def remove_prices(self, gone: Sequence[UnknownPrice]) -> None:
-        """These are some plan's by now."""
+        """Remove prices that a plan has by now."""
         if gone:
             prices, names, what = (
                 self._keys.alert("prices"),
@@ -85,12 +85,12 @@ class AlertStore:
             self._link.pipeline([(prices, (b"ZREM", prices, *what)), (names, (b"HDEL", names, *what))])
 
     def add_unassigned(self, name: str, now: float) -> None:
-        """A paid object is nobody's."""
+        """Record a paid object without an owner."""
         key = self._keys.alert("ownerless")
         self._link.call(key, b"ZADD", key, b"NX", int(now), name)
 
     def list_unassigned(self, limit: int) -> tuple[int, list[str]]:
-        """How many there may be, and the names of the latest."""
+        """Return how many there can be, and the names of the latest."""
         key = self._keys.alert("ownerless")
         count, names = self._link.read(
             [(key, (b"ZCARD", key)), (key, (b"ZRANGE", key, b"0", b"%d" % (limit - 1), b"REV"))]
@@ -98,7 +98,7 @@ class AlertStore:
         return int(count), [bytes(name).decode() for name in names]
 
     def iterate_unassigned(self) -> Iterator[list[str]]:
-        """The names of all, some at a time; one may come twice."""
+        """Yield all names in pages; one can occur twice."""
         key, cursor = self._keys.alert("ownerless"), b"0"
         while True:
             cursor, row = self._link.call(key, b"ZSCAN", key, cursor, b"COUNT", 100)
@@ -107,13 +107,13 @@ class AlertStore:
                 return
 
     def remove_unassigned(self, names: Sequence[str]) -> None:
-        """These have an owner by now, or are over."""
+        """Remove objects that have an owner by now, or have ended."""
         if names:
             key = self._keys.alert("ownerless")
             self._link.call(key, b"ZREM", key, *names)
 
     def trim(self) -> None:
-        """Keeps both bounded; the oldest go."""
+        """Delete the oldest prices and objects beyond the limits."""
         prices, names, ownerless = self._keys.alert("prices"), self._keys.alert("bought"), self._keys.alert("ownerless")
         old = self._link.call(prices, b"ZRANGE", prices, 0, -MOST_PRICES - 1)
         if old:
@@ -121,23 +121,23 @@ class AlertStore:
         self._link.call(ownerless, b"ZREMRANGEBYRANK", ownerless, 0, -MOST_OWNERLESS - 1)
 
     def raise_flag(self, what: FlagName, count: int, detail: str, now: float) -> None:
-        """Notes something of which there is one."""
+        """Record a condition that exists once."""
         key = self._keys.alert("flags")
         self._link.call(key, b"HSET", key, what, _encode([int(now), count, detail]))
 
     def clear_flag(self, what: FlagName) -> None:
-        """It is over."""
+        """Remove a flag."""
         key = self._keys.alert("flags")
         self._link.call(key, b"HDEL", key, what)
 
     def load_flags(self) -> dict[str, AlertFlag]:
-        """Whatever is noted, by what it is."""
+        """Return all flags by name."""
         key = self._keys.alert("flags")
         reply = self._link.call(key, b"HGETALL", key)
         return {bytes(what).decode(): AlertFlag(*_decode(value)) for what, value in field_pairs(reply)}
 
     def list_dead_events(self, limit: int) -> tuple[int, list[tuple[str, float]]]:
-        """How many events were given up, and the latest of them with the moment (epoch seconds)."""
+        """Return how many events were given up, and the latest of them with the moment (epoch seconds)."""
         keys = [self._keys.dead_events(place) for place in range(PARTITIONS)]
         part = (b"0", b"%d" % (limit - 1), b"REV", b"WITHSCORES")
         replies = self._link.read([(key, command) for key in keys for command in _both(key, part)])

@@ -1,13 +1,13 @@
-"""What happened, counted: a hash a day for 40 days, a hash an hour for 50 hours, and who saw the upsell box lately.
+"""Usage counters: a hash a day for 40 days, a hash an hour for 50 hours, and who saw the upsell box lately.
 
-All of it lies in one slot (`{activity}`), so that a process adds what it counted in one step, and a part told twice counts
-once. Fields of a hash:
+All of them lie in one slot (`{activity}`), so that a process adds its counters in one step, and a batch sent twice counts once.
+Fields of a hash:
 
-    c:<show>:<reason>   answers                                  upsells         upsell boxes shown by counting reads
-    w:<outcome>         deliveries from Stripe                   d:<seconds>     events, by the delay they stayed within
-    d:sum               their delays together (ms)               g:<plan>        entitlements that held when last counted
-    shown_readers       readers that were shown the box, each once in seven days
-    begun               of those, who began a subscription within that time
+    c:<show>:<reason>   answers                                  upsells         upsell boxes shown by metered reads
+    w:<outcome>         deliveries from Stripe                   d:<seconds>     events, by the delay that they stayed within
+    d:sum               the sum of their delays (ms)             g:<plan>        entitlements at the last count
+    shown_readers       readers who saw the box, each once in seven days
+    begun               those of them who began a subscription within that time
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ ADD = load("add_usage_batch")
 
 DAYS_KEPT, HOURS_KEPT = 40, 50
 UPSELL_WINDOW = 7 * 86_400
-"""Seconds after an upsell box within which a subscription counts as begun after it."""
+"""Seconds after an upsell box in which a new subscription counts as its result."""
 MOST_READERS = 200_000
-"""Readers remembered as having seen the box, some 20 MB; with more, the oldest go."""
+"""The most readers remembered as having seen the box, some 20 MB; beyond that the oldest are deleted."""
 _MARK_KEPT = 3_600
 
 _encode = msgspec.json.Encoder().encode
@@ -37,7 +37,7 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class UsageBucket:
-    """Where something is counted: the day in the site's zone, and the hour since the epoch."""
+    """Where something is counted: the day in the site's time zone, and the hour since the epoch."""
 
     day: date
     hour: int
@@ -45,7 +45,7 @@ class UsageBucket:
 
 @dataclass(frozen=True, slots=True)
 class UsageBatch:
-    """What a process tells in one step: counts by bucket, readers shown the box and when, readers who subscribed and when."""
+    """Counters of one process: counts by bucket, readers who saw the box and when, readers who subscribed and when (s)."""
 
     number: int
     counts: Mapping[UsageBucket, Mapping[str, int]]
@@ -54,14 +54,14 @@ class UsageBatch:
 
 
 class UsageStore:
-    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+    """Stores usage counters. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
         self._keys = store.keys
 
     def add_batch(self, process: str, part: UsageBatch, today: date, now: float) -> bool:
-        """Adds a part; `False`: it was added before."""
+        """Add a batch; `False` if it was added before."""
         days, hours = dict[date, dict[str, int]](), dict[int, Mapping[str, int]]()
         for bucket, counts in part.counts.items():
             day = days.setdefault(bucket.day, {})
@@ -94,7 +94,7 @@ class UsageStore:
         return bool(self._link.run(ADD, keys, arguments))
 
     def write_gauge(self, name: str, values: Mapping[str, int], bucket: UsageBucket, now: float) -> None:
-        """How many there are of each now; of a day and of an hour the last ones stay."""
+        """Write how many there are of each kind now; a day and an hour keep the last value."""
         wanted = {f"{name}:{kind}".encode(): b"%d" % number for kind, number in values.items()}
         for key, forget in [
             (self._day(bucket.day), int(now) + DAYS_KEPT * 86_400),
@@ -111,15 +111,15 @@ class UsageStore:
             self._link.pipeline(commands)
 
     def load_days(self, days: Sequence[date]) -> list[dict[str, int]]:
-        """The fields of these days, in their order."""
+        """Return the fields of these days, in order."""
         return self._read([self._day(day) for day in days])
 
     def load_hours(self, hours: Sequence[int]) -> list[dict[str, int]]:
-        """The fields of these hours, in their order."""
+        """Return the fields of these hours (since the epoch), in order."""
         return self._read([self._hour(hour) for hour in hours])
 
     def forget_reader(self, tag: bytes) -> None:
-        """A reader is erased: that she saw the upsell box is forgotten."""
+        """Delete that an erased reader saw the upsell box."""
         self._link.call(self._keys.usage("upsold"), b"ZREM", self._keys.usage("upsold"), tag)
 
     def _read(self, keys: Sequence[bytes]) -> list[dict[str, int]]:

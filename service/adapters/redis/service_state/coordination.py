@@ -1,4 +1,4 @@
-"""Of many workers one works: the lead lies in the store, and runs off by the store's own clock."""
+"""Coordination of processes: which worker leads, and what has changed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from service.adapters.redis.client.store import Store
 TAKE_LEAD = load("acquire_leadership")
 
 LEADS_FOR = 15.0
-"""Seconds after which a dead leader's place is free."""
+"""Seconds after which the lease of a dead leader expires."""
 
 
 class LeaderElection:
-    """One worker's bid for the lead, which lasts for `seconds`. Methods raise `StoreUnavailable` while the store is down.
+    """Leader election with a lease in Redis. Raises: StoreUnavailable from every method.
 
-    Two may work for a moment, one of them long stopped and just woken: all that workers do can be done twice.
+    Two workers can lead for a moment if one was stopped and resumes: everything that workers do can be done twice.
     """
 
     def __init__(self, store: Store, seconds: float) -> None:
@@ -26,25 +26,25 @@ class LeaderElection:
         self._me = secrets.token_hex(8)
 
     def acquire(self) -> bool:
-        """Takes the lead or keeps it; call it well within the time that it lasts."""
+        """Acquire or renew the lease; return whether this process leads. Call it well within the length of the lease."""
         return bool(self._link.run(TAKE_LEAD, [self._key], [self._me, self._milliseconds, 0]))
 
     def release(self) -> None:
-        """Leaves the place to the next one."""
+        """Release the lease for the next worker."""
         self._link.run(TAKE_LEAD, [self._key], [self._me, self._milliseconds, 1])
 
 
 class ChangeCounter:
-    """One such number. `StoreUnavailable` where the store cannot be reached."""
+    """A number that rises when something has changed, so that every process notices. Raises: StoreUnavailable."""
 
     def __init__(self, store: Store, name: str) -> None:
         self._link = store.link
         self._key = store.keys.shared(f"signal:{name}")
 
     def increment(self) -> None:
-        """Something has changed."""
+        """Record a change."""
         self._link.call(self._key, b"INCR", self._key)
 
     def read(self) -> int:
-        """The number as it is; 0 if nothing has changed yet."""
+        """Return the number; 0 if nothing has changed yet."""
         return int(self._link.call(self._key, b"GET", self._key) or 0)

@@ -1,7 +1,7 @@
-"""The policies by which decisions were made, by revision, so that a decision can be told in the words of its own policy.
+"""What decision IDs refer to: the policies that decisions were made by, and sealed answers that are too long for an ID.
 
-Kept once a revision, not once a decision: `[1, last used, document]`. The document is the whole policy, as `policy_document`
-writes it; what is read of it again are the tiers, the order of the features, and what says until when sources hold.
+A policy is stored once a revision, not once a decision: `[1, last used, document]`. The document is the whole policy
+(`policy_document`). Reading it back takes the tiers, the order of the features, and the rules for when sources end.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _decode = msgspec.json.Decoder(list).decode
 
 @dataclass(frozen=True, slots=True)
 class RecordedPolicy:
-    """Of a policy, what a decision is told by."""
+    """The part of a policy that explains a decision."""
 
     features: tuple[str, ...]
     tiers: Mapping[str, Tier]
@@ -33,17 +33,17 @@ class RecordedPolicy:
     leeway: int
 
     def over(self, catalogue: Catalogue) -> Catalogue:
-        """The policy in force with what this one said of sources: how they are told by it."""
+        """Return the catalogue in force with this policy's rules for sources."""
         return replace(catalogue, features=dict.fromkeys(self.features, ""), plans=self.plans, leeway=self.leeway)
 
 
 def recorded_policy(catalogue: Catalogue) -> RecordedPolicy:
-    """Of the policy in force."""
+    """Return that part of the policy in force."""
     return RecordedPolicy(tuple(catalogue.features), catalogue.tiers, catalogue.plans, catalogue.leeway)
 
 
 def policy_document(catalogue: Catalogue) -> dict[str, Any]:
-    """A policy as plain data: what `paywall.toml` meant."""
+    """Return a policy as plain data: the meaning of `paywall.toml`."""
     names = ("plans", "tiers", "meters", "offers")
     return {
         "site": {"name": catalogue.site_name, "timezone": str(catalogue.zone), "origins": list(catalogue.origins)},
@@ -62,7 +62,7 @@ def _plain(value: Any) -> dict[str, Any]:
 
 
 class PolicyStore:
-    """Keeps them. Every method raises `StoreUnavailable` where the store is away."""
+    """Stores policies by revision. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
@@ -70,12 +70,12 @@ class PolicyStore:
         self._known: dict[str, RecordedPolicy] = {}
 
     def save(self, catalogue: Catalogue, now: float) -> None:
-        """Keeps the policy in force, and that it is in use."""
+        """Store the policy in force, and that it is in use."""
         record = _encode([SCHEMA, int(now), policy_document(catalogue)])
         self._link.call(self._key, b"HSET", self._key, catalogue.revision, record)
 
     def find(self, revision: str) -> RecordedPolicy | None:
-        """The policy of a revision; `None` if it was never kept, or is gone."""
+        """Return the policy of a revision, or `None` if it is unknown."""
         if revision not in self._known:
             kept = self._link.call(self._key, b"HGET", self._key, revision)
             if kept is None:
@@ -93,7 +93,7 @@ class PolicyStore:
         return self._known[revision]
 
     def prune(self, before: float) -> int:
-        """Drops policies that nobody has used since. Gives how many."""
+        """Delete policies that were not used since `before` (epoch seconds), and return their number."""
         kept = field_pairs(self._link.call(self._key, b"HGETALL", self._key))
         old = [revision for revision, record in kept if _decode(record)[1] < before]
         if old:
@@ -102,7 +102,10 @@ class PolicyStore:
 
 
 class DecisionOverflow:
-    """Keeps sealed texts by a random name."""
+    """Stores sealed answers that are too long for a decision ID, under a random name, for as long as IDs are valid.
+
+    Only a request with many long names needs it; any other check writes nothing. Raises: StoreUnavailable.
+    """
 
     def __init__(self, store: Store, seconds: int) -> None:
         self._link = store.link
@@ -110,14 +113,14 @@ class DecisionOverflow:
         self._seconds = seconds
 
     def save(self, sealed: str) -> str:
-        """Keeps a text and gives its name."""
+        """Store a text and return its name."""
         name = urandom(12).hex()
         key = self._keys.shared(f"decision:{name}")
         self._link.call(key, b"SET", key, sealed, b"EX", self._seconds)
         return name
 
     def load(self, name: str) -> str | None:
-        """The text of a name; `None` when it is gone."""
+        """Return the text of a name, or `None` if it has expired."""
         key = self._keys.shared(f"decision:{name}")
         kept = self._link.call(key, b"GET", key)
         return bytes(kept).decode() if kept is not None else None

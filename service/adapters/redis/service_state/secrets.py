@@ -1,4 +1,4 @@
-"""The secrets that seal and sign: those of `PAYWALL_SECRETS`, else one that is made once and kept in the store."""
+"""The secrets that seal and sign: `PAYWALL_SECRETS`, or one that is generated once and stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.adapters.redis.client.store import Store
 
 
 class Secrets:
-    """Hands out sealers, signers and signing keys by purpose. `StoreUnavailable` while the kept secret cannot be read."""
+    """Returns sealers, signers and key pairs by purpose. Raises: StoreUnavailable if the stored secret cannot be read."""
 
     def __init__(self, store: Store, configured: Sequence[str]) -> None:
         self._link = store.link
@@ -24,8 +24,10 @@ class Secrets:
 
     @property
     def configured(self) -> bool:
-        """Whether `PAYWALL_SECRETS` is set: only then does a backup restore elsewhere, and the audit hold against
-        whoever can write to the store."""
+        """Return whether `PAYWALL_SECRETS` is set.
+
+        Only then can a backup be restored elsewhere, and the audit log detects changes by anyone who can write to the store.
+        """
         return bool(self._configured)
 
     @cached_property
@@ -36,14 +38,14 @@ class Secrets:
         return (bytes(self._link.call(self._key, b"GET", self._key)).decode(),)
 
     def sealer(self, purpose: str) -> Sealer:
-        """The sealer of a purpose."""
+        """Return the sealer of a purpose."""
         found = self._sealers.get(purpose)
         if found is None:
             found = self._sealers[purpose] = Sealer(self._all, purpose)
         return found
 
     def signer(self, purpose: str) -> Signer:
-        """The signer of a purpose."""
+        """Return the signer of a purpose."""
         found = self._signers.get(purpose)
         if found is None:
             found = self._signers[purpose] = Signer(self._all, purpose)

@@ -1,9 +1,9 @@
-"""All that the store holds under our prefix, as plain values: read beside a running service, and written back.
+"""All data under the prefix as plain values: read beside a running service, and written back.
 
-What is read while others write is of no single moment, so the order of reading is such that nothing is lost and nothing
-counts as done that is not: the catch-up's cursor first, then events, then Stripe's objects, then what has to be done about
-them, then readers (each of one moment, with history and outbox), and the audit log last, up to the end that it had then.
-Restored, it is as after a crash: what was under way is finished, and Stripe's facts are caught up from the cursor.
+Data that is read while others write is of no single moment. The order of reading makes sure that nothing is lost and that
+nothing counts as done that is not: first the catch-up's cursor, then events, then Stripe's objects, then the queues, then
+readers (each at one moment, with history and outbox), and last the audit log, up to the end that it has then. A restored store
+is as after a crash: unfinished work is finished, and Stripe's events are caught up from the cursor.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ READER = load("read_reader")
 Kind = Literal["string", "hash", "list", "set", "zset"]
 
 LEAST_LIFETIME = 120_000
-"""Milliseconds; what ends sooner is a lease, a turn, a mark of the moment, and stays where it is."""
+"""Milliseconds; a key that expires sooner is a lease or another short-lived mark, and is left out."""
 _NOT_KEPT = (b"probe", b"secret", b"leader", b"retention", b"wrong:")
 _OF_EVERY_TITLE = (b":policies", b":secret")
-"""By these, and by its keys with a hash tag, a title is known whose prefix begins with ours and a colon."""
+"""Keys by which another title is recognized whose prefix begins with this one and a colon; besides keys with a hash tag."""
 _COUNT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPart:
-    """Some or all of a key's content. `key` is without the prefix; `expires` in epoch milliseconds, 0 = never."""
+    """Some or all content of a key. `key` is without the prefix; `expires` is in epoch milliseconds, 0 = never."""
 
     key: bytes
     kind: Kind
@@ -44,7 +44,7 @@ class SnapshotPart:
 
 
 class Snapshot:
-    """Reads and writes. Every method raises `StoreUnavailable` where the store cannot be reached."""
+    """Reads and writes snapshots. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
@@ -54,7 +54,7 @@ class Snapshot:
     # Reading.
 
     def read_parts(self) -> Iterator[SnapshotPart]:
-        """Everything that does not end within two minutes, in the order that the module's words give."""
+        """Yield everything that does not expire within two minutes, in the order that the module describes."""
         _, (seconds, _) = self._link.each_master(b"TIME")[0]
         least, others = int(seconds) * 1000 + LEAST_LIFETIME, self._others()
         for phase in range(len(_PHASES)):
@@ -65,13 +65,13 @@ class Snapshot:
                 else:
                     yield from self._whole(mine, least)
         for name in (b"{merge}heirs", b"{merge}members", b"{merge}todo", b"{merge}names", b"imports"):
-            # What was committed meanwhile is known too, and what was finished meanwhile is done again.
+            # Read again: a merge that was committed meanwhile is included, one that was finished is repeated.
             for part in self._whole([self._start + name], least):
                 yield SnapshotPart(part.key, part.kind, part.expires, False, part.values)
         yield from self._audit()
 
     def _others(self) -> tuple[bytes, ...]:
-        """What follows our prefix in the keys of other titles whose own begins with it: `b:` of `pw:b`, for `pw`."""
+        """Return what follows the prefix in the keys of other titles whose prefix begins with it: `b:` of `pw:b`, for `pw`."""
         found = set()
         for page in self._link.scan_nodes(self._start + b"*"):
             for key in page:
@@ -87,14 +87,14 @@ class Snapshot:
         return b":{" not in rest and not rest.startswith(others)
 
     def _kept(self, key: bytes, others: tuple[bytes, ...]) -> bool:
-        """Whether it is kept: ours, and no mark of the moment."""
+        """Return whether a key belongs to a snapshot: it is this title's, and not short-lived."""
         return self._ours(key, others) and not key[len(self._start) :].startswith(_NOT_KEPT)
 
     def _phase(self, key: bytes) -> int:
         return _PHASES.index(_phase_of(*self._keys.split(key)))
 
     def _whole(self, keys: Sequence[bytes], least: int) -> Iterator[SnapshotPart]:
-        """Keys one by one, each complete."""
+        """Yield each key with its complete content."""
         if not keys:
             return
         asked = [(key, (word, key)) for key in keys for word in (b"TYPE", b"PEXPIRETIME")]
@@ -127,12 +127,14 @@ class Snapshot:
             raise StoreError(f"a key of the kind {kind}, of which this service has none")
 
     def _readers(self, keys: Sequence[bytes]) -> Iterator[SnapshotPart]:
-        """Readers, each of one moment; the history's key, which every reader with sources has, brings the rest along."""
+        """Yield readers, each at one moment; a reader's history key, which every reader with sources has, includes the other
+        keys.
+        """
         asked = [self._asked(*self._keys.split(key)) for key in keys]
         try:
             replies = self._link.pipeline([(n[0], (b"EVALSHA", READER.sha, 4, *n, only)) for n, only in asked])
         except StoreError:
-            # A store that was restarted does not know the script; one by one it is told.
+            # A restarted store does not know the script; `run` loads it.
             replies = [self._link.run(READER, names, [only]) for names, only in asked]
         for (names, _), rows in zip(asked, replies, strict=True):
             for name, kind, row in zip(names, ("hash", "hash", "list", "list"), rows, strict=True):
@@ -144,7 +146,7 @@ class Snapshot:
         return [keys.reader(tag), keys.past(tag), keys.history(tag), keys.outbox(tag)], int(rest != b"history")
 
     def _audit(self) -> Iterator[SnapshotPart]:
-        """The chain up to the end that it has now; entries behind it are still in their outboxes as well."""
+        """Yield the chain up to its present end; later entries are still in their outboxes too."""
         key = self._keys.audit_head
         while True:
             said = dict(field_pairs(self._link.call(key, b"HGETALL", key)))
@@ -153,12 +155,12 @@ class Snapshot:
             yield self._part(key, "hash", 0, True, [part for pair in said.items() for part in pair])
             yield from self._upto(self._keys.audit_log, "hash", 0, int(said[b"seq"]))
             yield from self._upto(self._keys.audit_seen, "zset", 1, int(said[b"seq"]))
-            # Where records went behind a checkpoint meanwhile, all of it is read again.
+            # If records were pruned meanwhile, all of it is read again.
             if self._link.call(key, b"HGET", key, b"checkpoint") == said.get(b"checkpoint"):
                 return
 
     def _upto(self, key: bytes, kind: Kind, place: int, last: int) -> Iterator[SnapshotPart]:
-        """A hash or sorted set without what is numbered higher; `place`: where in a pair the number stands."""
+        """Yield a hash or sorted set without what is numbered higher; `place` is where in a pair the number stands."""
         first = True
         for row in self._content(key, kind):
             pairs = [pair for pair in zip(row[::2], row[1::2], strict=True) if float(pair[place]) <= last]
@@ -172,19 +174,19 @@ class Snapshot:
     # Writing.
 
     def count_keys(self) -> int:
-        """How many keys lie under the prefix, apart from marks of the moment."""
+        """Return how many keys lie under the prefix, without short-lived ones."""
         others = self._others()
         return sum(self._kept(key, others) for page in self._link.scan_nodes(self._start + b"*") for key in page)
 
     def delete_all(self) -> None:
-        """Deletes them."""
+        """Delete all keys of this title."""
         others = self._others()
         for page in self._link.scan_nodes(self._start + b"*"):
             mine = [key for key in page if self._ours(key, others)]
             self._link.pipeline([(key, (b"UNLINK", key)) for key in mine])
 
     def write_parts(self, found: Sequence[SnapshotPart]) -> None:
-        """Puts parts where they belong."""
+        """Write parts to their keys."""
         commands: list[tuple[bytes, tuple[Any, ...]]] = []
         for part in found:
             key = self._start + part.key
@@ -196,7 +198,7 @@ class Snapshot:
                 commands.append((key, (b"PEXPIREAT", key, part.expires)))
             tag, rest = self._keys.split(key)
             if rest == b"audit":
-                # Whoever moves entries to the chain has to look into this outbox.
+                # The worker has to move the entries of this outbox to the chain.
                 intents = self._keys.audit_intents
                 commands.append((intents, (b"SADD", intents, b"%b:restored:0" % tag)))
         self._link.pipeline(commands)
@@ -208,14 +210,14 @@ _PUTS: dict[Kind, bytes] = {"string": b"SET", "hash": b"HSET", "list": b"RPUSH",
 
 
 def _in_order(kind: Kind, values: list[Any]) -> list[Any]:
-    """As the command takes them: ZADD wants the score first."""
+    """Return values in the order of the command's arguments: ZADD takes the score first."""
     if kind != "zset":
         return values
     return [part for member, score in zip(values[::2], values[1::2], strict=True) for part in (score, member)]
 
 
 def _phase_of(tag: bytes, rest: bytes) -> str:
-    """When a key is read; what is of no moment of its own goes first."""
+    """Return in which phase a key is read; keys that are independent of all others come first."""
     if tag == b"audit" and rest in (b"log", b"head", b"seen"):
         return "audit"
     if tag.startswith(b"s:"):

@@ -1,10 +1,10 @@
-"""Admin keys that owners made at run time: who, which role, and a hash of the key. The key itself is shown once.
+"""Run-time admin keys, each process's cache of them, and the counter of wrong keys.
 
-Every process keeps a copy and looks again after a second: an ended key is unknown everywhere within that second. For a key
-that it does not know it looks again at once, so that a new key works everywhere as soon as it was shown; but only so many
-times a second, so that wrong keys cost the store next to nothing. A key carries a mark that only we can make: for one of
-ours it looks in any case, so that a flood of wrong keys never turns a new key away. While the store is away the copy stays
-in force, so that a known key is told "503" by the route it asks and not "401" by the door.
+A key is stored as a hash, with its name and role; the key itself is shown once. Each process caches all keys for a second, so
+an ended key is refused everywhere within that second. For an unknown key the process reads again at once, so a new key works
+everywhere immediately; the number of such reads is limited, so wrong keys cost the store next to nothing. A key ends with a
+mark that only this service can compute. A key with a valid mark is always looked up, so a flood of wrong keys never locks out
+a new one. While the store is unavailable the cache stays in force, so a known key gets 503 from the route, not 401.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from service.domain.errors import EnvironmentKey, NameInUse, NewerSchema, StoreU
 
 SCHEMA = 1
 FRESH = 1.0
-"""Seconds for which a process answers from its copy."""
+"""Seconds for which a process answers from its cache."""
 LOOKS, LOOKS_A_SECOND = 20, 5
-"""How often a process looks again for keys that its copy does not know: at once, and from then on."""
+"""How often a process reads again for unknown keys: at once, and from then on per second."""
 
 WORD, MARK = "paywall_", 16
-"""How a key begins, and the length of the mark with which it ends."""
+"""The prefix of a key, and the length of the mark at its end."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list).decode
@@ -45,9 +45,9 @@ def key_digest(secret: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class AdminKey:
-    """A key made at run time. `mark` is the hash that it is known by, in hex.
+    """A run-time key. `mark` is the hash that it is known by, in hex.
 
-    `created_at` is to the microsecond, so that keys of one second stand in their order.
+    `created_at` is precise to the microsecond, so that keys of one second stay in order.
     """
 
     name: str
@@ -58,7 +58,7 @@ class AdminKey:
 
 
 class AdminKeys:
-    """Makes, lists and ends keys. `taken` are the names of the environment's. `StoreUnavailable` while it is away."""
+    """Creates, lists and ends run-time keys. `taken` are the names of environment keys. Raises: StoreUnavailable."""
 
     def __init__(self, registry: AuditedHash, signer: Callable[[], Signer], taken: Collection[str] = ()) -> None:
         self._registry = registry
@@ -66,22 +66,19 @@ class AdminKeys:
         self._taken = frozenset(taken)
 
     def is_genuine(self, key: str) -> bool:
-        """Whether this key was made by us, by its mark; it may be over. Those from before there were marks have none."""
+        """Return whether this service made the key, by its mark; it can have ended. Keys older than marks return `False`."""
         if not key.startswith(WORD) or not key.isascii():
             return False
         try:
             return hmac.compare_digest(self._mark(key[:-MARK]), key[-MARK:])
-        except StoreUnavailable:  # Where our secret lies in the store.
+        except StoreUnavailable:  # The secret itself can be in the store.
             return False
 
     def _mark(self, chance: str) -> str:
         return self._signer().sign(chance.encode())[:MARK]
 
     def create(self, name: str, role: str, reason: str | None, actor: Actor, now: float) -> str:
-        """Create a key, which the store keeps by its hash. Raises: `NameInUse`, also for a name of the environment's.
-
-        The key is 43 random characters after a word by which scanners for leaked secrets find it, and a mark.
-        """
+        """Store a new key by its hash. Raises: NameInUse."""
         random = WORD + secrets.token_urlsafe(32)
         secret = random + self._mark(random)
         key = AdminKey(name, role, key_digest(secret).hex(), round(now, 6), actor.name)
@@ -93,7 +90,7 @@ class AdminKeys:
         return secret
 
     def end(self, name: str, reason: str | None, actor: Actor, now: float) -> AdminKey:
-        """End a key. Raises: `UnknownKey`, `EnvironmentKey`."""
+        """End a key. Raises: UnknownKey."""
         while (kept := self._registry.load(name)) is not None:
             key = _unpacked(name, kept)
             before: dict[str, Any] = {"role": key.role}
@@ -105,7 +102,7 @@ class AdminKeys:
         raise EnvironmentKey(name) if name in self._taken else UnknownKey
 
     def list_all(self) -> list[AdminKey]:
-        """Every key, newest first."""
+        """Return every key, newest first."""
         found = [_unpacked(name, kept) for name, kept in self._registry.load_all().items()]
         return sorted(found, key=lambda key: (key.created_at, key.name), reverse=True)
 
@@ -123,7 +120,7 @@ def _unpacked(name: str, kept: bytes) -> AdminKey:
 
 
 class AdminKeyCache:
-    """This process's copy of the keys, by their hashes."""
+    """This process's cache of the keys, by their hashes."""
 
     def __init__(self, keys: AdminKeys) -> None:
         self._keys = keys
@@ -134,9 +131,9 @@ class AdminKeyCache:
         self._looks, self._counted_at = float(LOOKS), time.monotonic()
 
     def find(self, mark: bytes, key: str = "") -> AdminKey | None:
-        """The key of this hash; `key` itself where it is known, to tell whether it may be a new one.
+        """Return the key with this hash, or `None`; `key` itself, where it is known, decides whether it can be a new one.
 
-        `StoreUnavailable` where the store was never reached yet and so nothing is known.
+        Raises: StoreUnavailable if the keys were never read.
         """
         with self._lock:
             if self._by_mark is None or time.monotonic() - self._read_at >= FRESH:
@@ -148,7 +145,7 @@ class AdminKeyCache:
         return known.get(mark.hex())
 
     def _may_be_new(self, mark: bytes, key: str) -> bool:
-        """Whether it is one of ours that was not looked for since the copy was read anew: later ones are over."""
+        """Return whether the key is genuine and not yet looked up since the last read; if it was, it has ended."""
         if mark in self._over or not self._keys.is_genuine(key):
             return False
         self._over.add(mark)
@@ -164,7 +161,7 @@ class AdminKeyCache:
         return True
 
     def invalidate(self) -> None:
-        """The next question is answered by the store: this process has just changed a key."""
+        """Read the keys again at the next use: this process has just changed one."""
         with self._lock:
             self._read_at = float("-inf")
 
@@ -182,17 +179,17 @@ _MOST = 10_000
 
 
 class WrongKeyCounter:
-    """Counts them."""
+    """Counts wrong keys by address within a minute, over all workers; in this process alone while the store is unavailable."""
 
     def __init__(self, store: Store, *, enough: int = 1 << 31) -> None:
-        """From `enough` on no more are counted in the store: the answer is the same, and costs it nothing."""
+        """Stop counting in the store at `enough`: the answer is the same, and costs the store nothing."""
         self._enough = enough
         self._link = store.link
         self._keys = store.keys
         self._own: dict[str, tuple[float, int]] = {}
 
     def increment(self, address: str) -> int:
-        """One more of this address: how many there were within the minute."""
+        """Count one more wrong key of this address, and return the number within the minute."""
         begun, count = self._own.get(address, (0.0, 0))
         if time.monotonic() - begun >= WINDOW:
             begun, count = time.monotonic(), 0
@@ -203,7 +200,7 @@ class WrongKeyCounter:
             return count + 1
         key = self._keys.shared("wrong:" + blake2b(address.encode(), digest_size=16).hexdigest())
         try:
-            # The time limit comes first and with the key, so that no crash leaves an address locked out for good.
+            # The key is created with its expiry first, so that a crash never locks out an address for good.
             begin = (b"SET", key, b"0", b"EX", WINDOW, b"NX")
             shared = int(self._link.pipeline([(key, begin), (key, (b"INCR", key))])[1])
         except StoreUnavailable:

@@ -1,7 +1,7 @@
-"""What waits for a second admin: asked by one, confirmed or refused by another, once.
+"""Approvals: what one admin requests and another confirms or refuses, once.
 
-What is asked for may name readers, so it lies sealed. Confirming has two steps, so that a crash in between loses nothing
-and does nothing twice: the claim (with its audit entry), then the work, which must be safe to repeat, then it is gone.
+A request can name readers, so it is stored sealed. Confirming has two steps, so that a crash in between loses nothing and does
+nothing twice: the claim (with its audit entry), then the work, which can be repeated, then the approval is removed.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from service.domain.errors import NewerSchema, OwnApproval, UnknownApproval
 
 SCHEMA = 1
 EXPIRES_AFTER = 30 * 86_400
-"""Seconds after which nobody is asked any more; sooner where what is asked for would be over by then."""
+"""Seconds after which an approval expires; sooner if what it asks for ends before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """Something that waits. `payload` is for whoever does the work, `wants` what admins are shown of it."""
+    """A request that waits. `payload` is for the code that does the work, `wants` is what admins are shown."""
 
     id: str
     kind: str
@@ -45,7 +45,7 @@ class Approval:
 
 
 class Approvals:
-    """Keeps them. Every method raises `StoreUnavailable` where the store is away."""
+    """Stores approvals. Raises: StoreUnavailable from every method."""
 
     def __init__(self, registry: AuditedHash, sealer: Callable[[], Sealer]) -> None:
         self._registry = registry
@@ -64,9 +64,9 @@ class Approvals:
         over_at: int | None = None,
         named: str | None = None,
     ) -> Approval:
-        """Asks for a second admin. After `over_at` there would be nothing left to confirm.
+        """Request the confirmation of a second admin. After `over_at` there is nothing left to confirm.
 
-        `named` is the same for a repeat of it, which finds what the first asked.
+        `named` is the same for a repeat, which returns the first request.
         """
         expires = int(now) + EXPIRES_AFTER if over_at is None else min(over_at, int(now) + EXPIRES_AFTER)
         name = new_id("ap", now, named)
@@ -88,18 +88,18 @@ class Approvals:
         )
 
     def list_waiting(self, now: float) -> list[Approval]:
-        """All that waits, newest first."""
+        """Return all that wait, newest first."""
         found = [approval for approval in self._all() if _waits(approval, now)]
         return sorted(found, key=lambda approval: (approval.asked_at, approval.id), reverse=True)
 
     def find(self, approval_id: str, now: float) -> Approval:
-        """One that waits, or that is claimed and not done yet. `UnknownApproval`."""
+        """Return one that waits, or that is claimed and not done. Raises: UnknownApproval."""
         return self._found(approval_id, now)[1]
 
     def claim(self, approval_id: str, actor: Actor, now: float) -> Approval:
-        """Confirms, by the first who does; the work comes next, then `done`. `UnknownApproval`, `OwnApproval`.
+        """Confirm an approval, as the first admin who does; the work comes next, then `remove`.
 
-        Who claimed it may do so again: the work was not done then.
+        The admin who claimed it can do so again: then the work was not done. Raises: UnknownApproval, OwnApproval.
         """
         while True:
             kept, approval = self._found(approval_id, now)
@@ -115,7 +115,7 @@ class Approvals:
                 return claimed
 
     def refuse(self, approval_id: str, actor: Actor, reason: str | None, now: float) -> Approval:
-        """Refuses it, or withdraws one's own. `UnknownApproval`."""
+        """Refuse an approval, or withdraw one's own. Raises: UnknownApproval."""
         while True:
             kept, approval = self._found(approval_id, now)
             if approval.state != "waiting":
@@ -125,24 +125,24 @@ class Approvals:
                 return replace(approval, settled_by=actor.name)
 
     def remove(self, approval_id: str) -> None:
-        """What was claimed is done, or cannot be done any more."""
+        """Remove an approval whose work is done, or can no longer be done."""
         kept = self._registry.load(approval_id)
         if kept is not None:
             self._registry.replace_field(approval_id, kept, None, None)
 
     def list_claimed(self) -> list[Approval]:
-        """What was confirmed and not done yet: somebody is at it, or died at it."""
+        """Return what was confirmed and is not done: a process works on it, or died doing so."""
         return [approval for approval in self._all() if approval.state == "confirming"]
 
     def prune(self, now: float) -> int:
-        """Drops those whose time is over. Gives how many."""
+        """Remove expired approvals, and return their number."""
         over = [a for a in self._all() if a.state == "waiting" and not _waits(a, now)]
         for approval in over:
             self.remove(approval.id)
         return len(over)
 
     def remove_readers(self, tags: Collection[bytes]) -> int:
-        """Drops whatever is about one of these readers, who are being erased, by their hashes. Gives how many."""
+        """Remove the approvals about these readers, who are being erased, by their hashes. Returns their number."""
         about = [found for found in self._all() if found.reader is not None and reader_hash(found.reader) in tags]
         for approval in about:
             self.remove(approval.id)
@@ -163,7 +163,7 @@ class Approvals:
         return self._sealer().seal(json.dumps([SCHEMA, asdict(approval)]).encode()).encode()
 
     def _opened(self, kept: bytes) -> Approval | None:
-        """`None` for what was sealed under a secret that is gone, or not by us."""
+        """Return an approval, or `None` if it was sealed with a secret that is gone, or not by this service."""
         text = self._sealer().open(kept.decode("ascii", "replace"))
         if text is None:
             return None

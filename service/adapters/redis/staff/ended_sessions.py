@@ -1,9 +1,9 @@
-"""Which sessions of staff are over before their time: one that was signed out, or all of somebody's at once.
+"""Staff sessions that ended early: one that was signed out, or all of a person's at once.
 
-    sessions    hash: whose → how often "sign out everywhere" was asked for; a session holds while that is as it was
-    signed_out  sorted set: ids of sessions that were signed out, by when they would have ended by themselves
+    sessions    hash: person → epoch, the number of times they signed out everywhere; a session is valid in its own epoch
+    signed_out  sorted set: IDs of sessions that were signed out, by when they would have expired
 
-Every process keeps a copy and looks again at most once a second. While the store is away the copy stays in force.
+Each process caches both for a second. While the store is unavailable the cache stays in force.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from service.adapters.redis.readers.readers import field_pairs
 from service.domain.errors import StoreUnavailable
 
 FRESH = 1.0
-"""Seconds for which a process answers from its copy."""
+"""Seconds for which a process answers from its cache."""
 
 
 class EndedSessions:
-    """Every method raises `StoreUnavailable` where the store cannot be reached (`holds` only if it never was)."""
+    """Ends sessions early. Raises: StoreUnavailable from every method; from `is_valid` only if the store was never read."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
@@ -32,7 +32,7 @@ class EndedSessions:
         self._read_at = float("-inf")
 
     def is_valid(self, session: str, whose: str, epoch: int) -> bool:
-        """Whether a session that began in this epoch of its owner is neither signed out nor ended with all others."""
+        """Return whether a session that began in this epoch of its person was ended neither alone nor with all others."""
         with self._lock:
             if self._epochs is None or time.monotonic() - self._read_at >= FRESH:
                 self._read()
@@ -40,12 +40,12 @@ class EndedSessions:
             return session not in self._out and epochs.get(whose, 0) == epoch
 
     def current_epoch(self, whose: str) -> int:
-        """The epoch in which a session that begins now begins; read from the store."""
+        """Return the epoch for a session that begins now, from the store."""
         found = self._link.call(self._epochs_key, b"HGET", self._epochs_key, whose)
         return int(found or 0)
 
     def end_session(self, session: str, over_at: float, now: float) -> None:
-        """Signs one session out; it would have ended at `over_at`, and need not be remembered any longer."""
+        """End one session; it would have expired at `over_at` (epoch seconds) and need not be remembered longer."""
         key = self._out_key
         self._link.pipeline(
             [(key, (b"ZREMRANGEBYSCORE", key, b"-inf", int(now))), (key, (b"ZADD", key, int(over_at) + 1, session))]
@@ -53,7 +53,7 @@ class EndedSessions:
         self._forget()
 
     def end_all_sessions(self, whose: str) -> None:
-        """Signs out everywhere: whatever began until now is over, within a second on every worker."""
+        """End all sessions of a person, within a second on every worker."""
         self._link.call(self._epochs_key, b"HINCRBY", self._epochs_key, whose, 1)
         self._forget()
 

@@ -1,6 +1,6 @@
-"""Idempotency keys: a repeated admin POST gets the first answer, whoever answers it, for 24 hours.
+"""Idempotency keys: a repeated admin POST gets the first answer, from any worker, for 24 hours.
 
-The first answer is kept sealed, since it may name a reader. While the first request is at work a second one waits for it.
+The first answer is stored sealed, because it can name a reader. While the first request is in progress, a second one waits.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from service.adapters.redis.client.store import Store
 
 KEPT = 86_400
 AT_WORK = 6
-"""Seconds after which a request that left no answer and is not renewed counts as dead; it may have died unheard."""
+"""Seconds after which a request without an answer or a renewal counts as dead."""
 
 
 @dataclass(frozen=True, slots=True)
 class FirstRequest:
-    """What is known of the first request with a key: no answer yet, still at work, other words, or its answer."""
+    """What is known of the first request with a key.
+
+    `new`, `at_work`, `other` (a different body), or `done` with its answer.
+    """
 
     state: Literal["new", "at_work", "other", "done"]
     status: int = 0
@@ -30,10 +33,11 @@ class FirstRequest:
 
 
 class IdempotencyStore:
-    """Remembers answers by caller, route and key.
+    """Stores answers by caller, route and key. Raises: StoreUnavailable from every method.
 
-    A key holds what was sent, a token, and in the end the sealed answer; beside it lies who is at work. Whoever finds a
-    key without an answer and nobody at work carries on with the first one's token: what is named by it is not done twice.
+    A key holds a hash of the body, a token, and in the end the sealed answer; a second key marks the request in progress.
+    Whoever finds a key without an answer and no request in progress continues with the first one's token, so nothing is
+    done twice.
     """
 
     def __init__(self, store: Store, sealer: Callable[[], Sealer], at_work: int) -> None:
@@ -47,7 +51,7 @@ class IdempotencyStore:
         return self._keys.shared(name), self._keys.shared(name + ":at_work")
 
     def claim(self, scope: str, body: bytes, token: str) -> FirstRequest:
-        """Takes the key for this body, with this token if it is new, or tells what the first request with it came to."""
+        """Claim the key for this body, with this token if the key is new, and return what became of the first request."""
         (key, working), mine = self._names(scope), _mark(body)
         ours = self._link.call(working, b"SET", working, b"1", b"NX", b"EX", self.at_work)
         self._link.call(key, b"SET", key, f"{mine} {token}", b"NX", b"EX", KEPT)
@@ -71,24 +75,24 @@ class IdempotencyStore:
         return FirstRequest("done", status, answer.encode(), token)
 
     def save_answer(self, scope: str, body: bytes, token: str, status: int, answer: bytes) -> None:
-        """Keeps the first answer."""
+        """Store the first answer."""
         key, _ = self._names(scope)
         sealed = self._sealer().seal(json.dumps([status, answer.decode()]).encode())
         self._link.call(key, b"SET", key, f"{_mark(body)} {token} {sealed}", b"EX", KEPT)
         self.abandon(scope)
 
     def renew(self, scope: str) -> None:
-        """Whoever is at work still is. Nothing where nobody is."""
+        """Extend the mark of a request in progress; without one, do nothing."""
         _, working = self._names(scope)
         self._link.call(working, b"SET", working, b"1", b"XX", b"EX", self.at_work)
 
     def abandon(self, scope: str) -> None:
-        """Nobody is at work any more, and what came of it is not known: the next with this key carries on."""
+        """Remove the mark of a request whose result is unknown: the next request with this key continues."""
         _, working = self._names(scope)
         self._link.call(working, b"DEL", working)
 
     def release(self, scope: str) -> None:
-        """Gives the key back: the request was refused, and may be sent again in other words."""
+        """Delete the key: the request was refused, and may be sent again with another body."""
         key, _ = self._names(scope)
         self._link.call(key, b"DEL", key)
         self.abandon(scope)

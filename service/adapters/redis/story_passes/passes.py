@@ -1,12 +1,12 @@
-"""Story passes in the store: made, revoked and listed by admins, opened by whoever has the link.
+"""Story passes in the store, and the gift allowances of readers.
 
-A hash a pass, in a slot of its own, so that an opening is counted in one step however many come at once:
+A pass is a hash in a slot of its own, so that an opening is counted in one step however many come at once:
 
-    doc       [schema, story, reason, actor, created (s, with ms)]      openings, until (s)   what it gives
-    used      openings spent                                            revoked (s)           when it was taken back
-    r<hash>   a reader that was let in                                  v<hash>   a visitor, and the reader it joined
+    doc       [schema, story, reason, actor, created (s, with ms)]      openings, until (s)   what it admits
+    used      openings used                                             revoked (s)           when it was revoked
+    r<hash>   a reader who was admitted                                 v<hash>   a visitor, and the reader it joined
 
-It is kept 90 days beyond its end. The list beside it may name what is gone; whoever reads it takes that out.
+It is kept for 90 days after its end. The list of passes can name expired ones; `prune_list` removes them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CREATE, REVOKE, OPEN = load("create_pass"), load("revoke_pass"), load("open_pass
 
 SCHEMA = 1
 KEPT = 90 * 86_400
-"""Seconds for which a pass that is over is still told of."""
+"""Seconds for which an expired pass is still listed."""
 _TIDY_BY = 500
 
 _encode = msgspec.json.Encoder().encode
@@ -42,7 +42,7 @@ _decode = msgspec.json.Decoder(list).decode
 
 @dataclass(frozen=True, slots=True)
 class PassRequest:
-    """What is asked for: one story, for so many people, until when (epoch seconds), and why."""
+    """A request for a pass: one story, a number of openings, an end (epoch seconds), and a reason."""
 
     story: str
     openings: int
@@ -52,7 +52,7 @@ class PassRequest:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A pass as a check finds it: whether this reader or visitor may come in, and whether that has to be written."""
+    """A pass as an access check finds it: whether it admits this reader or visitor, and whether that has to be written."""
 
     story: str
     until: int
@@ -61,7 +61,7 @@ class Admission:
 
 
 class Passes:
-    """Keeps passes. Every method raises `StoreUnavailable` where the store cannot be reached."""
+    """Stores passes. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store, audit: AuditWriter) -> None:
         self._link = store.link
@@ -71,9 +71,9 @@ class Passes:
     def create(
         self, wanted: PassRequest, actor: Actor, now: float, *, pass_id: str | None = None, giver: str | None = None
     ) -> StoryPass:
-        """Makes a pass; one of that id that is there already is what a repeat gets.
+        """Create a pass; if one with this ID exists, return that one.
 
-        `giver`: the reader who gives it; only the audit log tells.
+        `giver` is the reader who gives it away; only the audit log records them.
         """
         if pass_id is not None:
             with suppress(UnknownPass):
@@ -97,7 +97,7 @@ class Passes:
             after={"story": made.story, "openings": made.openings, "until": write_time(made.until), "status": "active"},
             reason=made.reason,
         )
-        # The list first: what it names and is not there is taken out again, what it does not name would never be found.
+        # The list comes first: `prune_list` removes an entry without a pass, but nothing finds a pass without an entry.
         self._link.call(self._keys.listed_passes, b"ZADD", self._keys.listed_passes, 0, _place(made))
         doc = _encode([SCHEMA, made.story, made.reason, made.actor, made.created_at])
         arguments: list[bytes | int | str] = [doc, made.openings, made.until, made.until + KEPT]
@@ -105,7 +105,7 @@ class Passes:
         return made
 
     def revoke(self, pass_id: str, reason: str | None, actor: Actor, now: float) -> StoryPass:
-        """Takes a pass back, at once; one that is revoked stays as it is. `UnknownPass`."""
+        """Revoke a pass at once; a revoked pass stays as it is. Raises: UnknownPass."""
         found = self.find(pass_id)
         if found.revoked_at is None:
             written = audit_entry(
@@ -129,21 +129,23 @@ class Passes:
         self._audit.flush_quietly(tag)
 
     def find(self, pass_id: str) -> StoryPass:
-        """A pass as it stands. `UnknownPass`."""
+        """Return a pass. Raises: UnknownPass."""
         (found,) = self.find_all([pass_id])
         if found is None:
             raise UnknownPass
         return found
 
     def find_all(self, pass_ids: Sequence[str]) -> list[StoryPass | None]:
-        """Several in one wait; `None` for what is not there."""
+        """Return several passes in one round trip; `None` for one that is missing."""
         keys = [self._keys.story_pass(pass_id) for pass_id in pass_ids]
         fields = (b"doc", b"openings", b"until", b"used", b"revoked")
         replies = self._link.read([(key, (b"HMGET", key, *fields)) for key in keys])
         return [_pass_of(pass_id, reply) for pass_id, reply in zip(pass_ids, replies, strict=True)]
 
     def load_page(self, limit: int, after: str | None) -> tuple[list[StoryPass], str | None]:
-        """Passes, newest first, from behind a place, and the place that the next page goes on from (`None`: the end)."""
+        """Return passes, newest first, from behind `after`, and the `after` of the next page (`None`: this is the last
+        page).
+        """
         listed, found, last = self._keys.listed_passes, list[StoryPass](), after
         while True:
             start = b"+" if last is None else b"(" + last.encode()
@@ -162,9 +164,9 @@ class Passes:
         return self.find_all([place.partition(" ")[2] for place in places]) if places else []
 
     def prune_list(self, now: float) -> int:
-        """Takes out of the list what is gone; hourly, by the worker. Gives how many."""
+        """Remove expired passes from the list, and return their number. The worker calls it hourly."""
         listed, last, gone = self._keys.listed_passes, b"-", 0
-        made_before = b"%013d" % int((now - 60) * 1000)  # A pass just listed is about to be written.
+        made_before = b"%013d" % int((now - 60) * 1000)  # A pass that was just listed is about to be written.
         while True:
             upto = b"(" + made_before
             reply = self._link.call(listed, b"ZRANGE", listed, last, upto, b"BYLEX", b"LIMIT", 0, _TIDY_BY)
@@ -178,21 +180,24 @@ class Passes:
             last = b"(" + places[-1]
 
     def read_command(self, pass_id: str, reader: str | None, visitor: str | None) -> Command:
-        """The command by which a check reads a pass; its reply goes to `admission_in`."""
+        """Return the command by which an access check reads a pass; `admission_in` takes its reply."""
         key = self._keys.story_pass(pass_id)
         own = (_reader_field(reader) or b"-", _visitor_field(visitor) or b"-")
         return key, (b"HMGET", key, b"doc", b"openings", b"until", b"used", b"revoked", *own)
 
     def open(self, pass_id: str, reader: str | None, visitor: str | None, now: float) -> bool:
-        """Lets them in and spends an opening if need be, in one step; `False`: it was used up or revoked meanwhile."""
+        """Admit the reader or visitor and use an opening if necessary, in one step.
+
+        Returns `False` if the pass was used up or revoked meanwhile.
+        """
         arguments: list[bytes | int | str] = [_reader_field(reader), _visitor_field(visitor), int(now)]
         return bool(self._link.run(OPEN, [self._keys.story_pass(pass_id)], arguments))
 
 
 def carry_openings(store: Store, gone: str, stays: str) -> None:
-    """A reader was merged into another: whoever let in the one has let in the other, and spends no second opening.
+    """Admit the remaining reader by every pass that admitted the merged one, so that they use no second opening.
 
-    No index says which passes those are, so all of them are looked at, some at a time. May be repeated.
+    No index lists those passes, so all of them are read in chunks. The call can be repeated.
     """
     own, had, has = store.keys, _reader_field(gone), _reader_field(stays)
     last = b"-"
@@ -210,7 +215,10 @@ def carry_openings(store: Store, gone: str, stays: str) -> None:
 
 
 def admission_in(reply: Sequence[bytes | None], *, reader: bool) -> Admission | None:
-    """What the reply to `Passes.command` says; `None` for a pass that is unknown or revoked. `reader`: one was named."""
+    """Return what the reply to `Passes.read_command` means, or `None` for a pass that is unknown or revoked.
+
+    `reader`: the request named a reader.
+    """
     doc, openings, until, used, revoked, by_reader, by_visitor = reply
     if doc is None or openings is None or until is None or revoked is not None:
         return None
@@ -253,37 +261,37 @@ def _pass_of(pass_id: str, reply: Sequence[bytes | None]) -> StoryPass | None:
 CLAIM = load("claim_gift")
 
 UNMADE_AFTER = 60
-"""Seconds after which a claim without its pass was left by a crash, and is free again."""
+"""Seconds after which a claim without its pass was left by a crash, and counts as free again."""
 _KEPT = 62 * 86_400
 
 
 class GiftAllowances:
-    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+    """The gifts that readers gave, in the reader's own slot. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
         self._keys = store.keys
 
     def claim(self, reader: str, pass_id: str, month: Window, most: int, now: float) -> bool:
-        """Takes one of the month's gifts for a pass that is about to be made; `False`: all are used."""
+        """Claim one of the month's gifts for a pass that is about to be created; `False` if all are used."""
         at = int(now * 1000)
         arguments: list[bytes | int | str] = [pass_id, at, month.start * 1000, most, at - _KEPT * 1000]
         return bool(self._link.run(CLAIM, [self._key(reader)], [*arguments, int(now) + _KEPT]))
 
     def release(self, reader: str, *pass_ids: str) -> None:
-        """These were claimed and never made."""
+        """Release claims whose passes were not created."""
         if pass_ids:
             self._link.call(self._key(reader), b"ZREM", self._key(reader), *pass_ids)
 
     def list_given(self, reader: str, since: int, before: float | None = None) -> list[str]:
-        """The passes that a reader gave since a moment (epoch seconds), newest first."""
+        """Return the passes that a reader gave since a moment (epoch seconds), newest first."""
         key = self._key(reader)
         upto = b"+inf" if before is None else b"%d" % int(before * 1000)
         found = self._link.call(key, b"ZRANGE", key, upto, since * 1000, b"BYSCORE", b"REV")
         return [pass_id.decode() for pass_id in cast("list[bytes]", found)]
 
     def move_to(self, gone: str, stays: str) -> None:
-        """A reader was merged into another: what the one gave counts for the other. May be repeated."""
+        """Count what a merged reader gave for the remaining one. The call can be repeated."""
         (row,) = self._link.read([(self._key(gone), (b"ZRANGE", self._key(gone), b"0", b"-1", b"WITHSCORES"))])
         if row:
             pairs = [part for at in range(0, len(row), 2) for part in (row[at + 1], row[at])]
@@ -291,7 +299,7 @@ class GiftAllowances:
             self._link.pipeline([(key, (b"ZADD", key, *pairs)), (key, (b"EXPIRE", key, _KEPT))])
 
     def delete(self, reader: str) -> bool:
-        """A reader is erased: nobody knows any more what she gave; the passes themselves name nobody. Gives whether any."""
+        """Delete what an erased reader gave, and return whether there was any; the passes themselves name nobody."""
         return bool(self._link.call(self._key(reader), b"DEL", self._key(reader)))
 
     def _key(self, reader: str) -> bytes:

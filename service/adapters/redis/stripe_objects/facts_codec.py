@@ -1,7 +1,7 @@
-"""How what Stripe tells is kept: compact JSON arrays, the schema's number first.
+"""The stored form of Stripe's facts: compact JSON arrays with the schema's number first.
 
 told       [1, field, source, customer, claims, created, subscription, payment, deleted, terminal, partial, quantity, facts]
-           field and source as in `codec` (empty where it gives nothing)
+           field and source as in `source_codec` (empty for an object that grants nothing)
 claims     [gift_recipient, gift_pending, reader_id, client_reference_id]
 payment    [intent, amount, refunds, disputes, charged_back]
 mark       [created, type, facts, previous, terminal]
@@ -106,7 +106,7 @@ def news_from(row: list[Any] | None) -> PaymentNews | None:
 
 
 def pack_row(values: list[Any]) -> bytes:
-    """Anything else that is kept as an array behind the schema's number."""
+    """Return any other row, behind the schema's number."""
     return _encoder.encode([SCHEMA, *values])
 
 

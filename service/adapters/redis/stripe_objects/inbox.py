@@ -1,11 +1,11 @@
-"""The inbox of Stripe's events: recorded before anybody works on them, worked on by whoever comes, done at the very end.
+"""The inbox of Stripe's events: an event is recorded before it is processed, by any process, and marked done at the very end.
 
-An event lies in the slot of the object that it is about, together with the inbox, so recording it, taking the object's
-number for it, and saying that it is done are one step each. Its hash is kept 35 days (Stripe resends for 30):
+An event lies in the partition of its first object, together with the inbox. So recording it, taking the object's number for
+it and marking it done are one step each. Its hash is kept for 35 days, because Stripe resends for 30:
 
-    type, object, created, received (ms), state, why, attempts, duplicates, mark     what the ledger tells
-    name      the object that it is about first        says     what its payload said, until it is done
-    changes   entitlements before and after (`note_changes`)
+    type, object, created, received (ms), state, why, attempts, duplicates     what the ledger shows
+    name      its first object        says     the facts of its payload, until it is done
+    c:…       a reader's entitlements before and after (`record_changes`)
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from service.domain.stripe_facts import Facts, PaymentNews, PaymentRef, Ref, Sig
 RECORD, FINISH, FAIL = load("record_event"), load("finish_events"), load("record_event_failure")
 
 KEPT_FOR = 35 * 86_400
-"""Seconds for which an event is known, so that a repeat is only counted."""
+"""Seconds for which an event is known, so that a duplicate is only counted."""
 MOST_EVENTS = 1_000_000
 ABANDONED_AFTER = 60.0
-"""Seconds after which an event that somebody took up counts as left."""
+"""Seconds after which an event that a process works on counts as abandoned."""
 MOST_TRIES = 10
 GAVE_UP = "Stripe could not be read in ten tries; it is finished once it can be, or replay it"
 
@@ -41,7 +41,7 @@ _json = msgspec.json.Encoder()
 
 @dataclass(frozen=True, slots=True)
 class InboxEvent:
-    """An event as it comes in: what the ledger tells of it, what it points at and says. `why` names a reason to ignore it."""
+    """An event as received: what the ledger shows, and its signal. `why` is a reason to ignore it."""
 
     id: str
     type: str
@@ -52,13 +52,13 @@ class InboxEvent:
 
     @property
     def name(self) -> str:
-        """The object in whose slot the event lies; its own id where it is about none that we keep."""
+        """Return the object in whose partition the event lies; for an event about no stored object, a name of its own."""
         return self.signal.refs[0].text if self.signal.refs else f"event:{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
 class RecordOutcome:
-    """What recording gave: the state before (`None`: new), the number taken, whether the object is ours to read."""
+    """The result of recording: the state before (`None`: new), the number taken, and whether this process has the lease."""
 
     before: State | None
     mark: int
@@ -67,7 +67,7 @@ class RecordOutcome:
 
 @dataclass(frozen=True, slots=True)
 class PendingEvent:
-    """An event that is not done: its number, and what it says."""
+    """An event that is not done: its number, and the facts of its payload."""
 
     id: str
     mark: int
@@ -82,7 +82,7 @@ class PendingEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventResult:
-    """What has become of an event; `pending` leaves it waiting for the object to be read."""
+    """What has become of an event; `pending` means that it waits for the object to be read."""
 
     id: str
     state: State
@@ -90,7 +90,7 @@ class EventResult:
 
 
 class Inbox:
-    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+    """Records events and their results. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store, blind: Callable[[Told], Told] = lambda told: told) -> None:
         """`blind` leaves out the ids that must not be kept (`erased`)."""
@@ -99,7 +99,7 @@ class Inbox:
         self._blind = blind
 
     def record(self, event: InboxEvent, now: float, *, mode: Mode = "deliver", lease: bool = True) -> RecordOutcome:
-        """Records an event durably; of one that is known only that it came again. Safe to repeat."""
+        """Record an event durably; of a known event count the duplicate. The call can be repeated."""
         pairs: dict[str, bytes | str | int] = {
             "type": event.type,
             "object": event.object or "",
@@ -113,7 +113,7 @@ class Inbox:
         return self._record(event.id, event.name, now, mode, lease=lease, why=event.why, fields=fields)
 
     def replay(self, event: str, name: str, now: float) -> RecordOutcome:
-        """Puts a known event back into the inbox, whatever has become of it."""
+        """Put a known event back into the inbox, whatever its state."""
         return self._record(event, name, now, "replay")
 
     def _record(
@@ -142,7 +142,7 @@ class Inbox:
         return RecordOutcome(cast(Any, before.decode() or None), mark, leased == 1)
 
     def load_pending(self, name: str, upto: int) -> list[PendingEvent]:
-        """The events about an object that are not done and have at most this number, in their order."""
+        """Return the events about an object that are not done and have at most this number, in order."""
         partition, key = partition_of(name), self.keys.pending_events(name)
         (row,) = self._link.read([(key, (b"ZRANGEBYSCORE", key, b"-inf", b"%d" % upto, b"WITHSCORES"))])
         if not row:
@@ -155,13 +155,13 @@ class Inbox:
         ]
 
     def list_pending_ids(self, name: str, upto: int) -> list[str]:
-        """Only the ids of those."""
+        """Return only the IDs of those events."""
         key = self.keys.pending_events(name)
         (row,) = self._link.read([(key, (b"ZRANGEBYSCORE", key, b"-inf", b"%d" % upto))])
         return [event.decode() for event in row]
 
     def release_lease(self, name: str, holder: int) -> None:
-        """Gives the lease back, whatever else there is to do."""
+        """Release the lease, whatever else there is to do."""
         self.finish(name, 1 << 53, holder, [])
 
     def finish(
@@ -175,9 +175,9 @@ class Inbox:
         now: float = 0.0,
         gives_up: bool = False,
     ) -> bool:
-        """Says what has become of events. Gives whether more has come meanwhile, for the one who holds the lease.
+        """Record the results of events. Returns whether more have arrived meanwhile, for the holder of the lease.
 
-        `gives_up`: what still waits for a read is dead after ten tries.
+        `gives_up`: an event that still waits for a read is given up after ten attempts.
         """
         partition, most = partition_of(name), MOST_TRIES if gives_up else 0
         keys = [
@@ -193,7 +193,10 @@ class Inbox:
         return bool(self._link.run(FINISH, keys, arguments))
 
     def record_failure(self, name: str, events: Sequence[str], now: float, why: str) -> int:
-        """Work on these has failed by our own fault: try again later, up to ten times. Gives how many were given up."""
+        """Record that processing these events failed here: they are retried later, up to ten times.
+
+        Returns how many were given up.
+        """
         partition, keys = partition_of(name), self.keys
         names = [
             keys.stripe_object(name),
@@ -206,23 +209,25 @@ class Inbox:
         return cast(int, self._link.run(FAIL, names, [ms(now), name, MOST_TRIES, why, *events]))
 
     def record_changes(self, name: str, event: str, changes: Mapping[str, object]) -> None:
-        """Adds to what an event changes, by reader, before it is changed: a crash in between loses the change, not the note."""
+        """Record what an event changes, by reader, before it is changed: a crash in between leaves the record, not an
+        unknown change.
+        """
         key = self.keys.stripe_event(partition_of(name), event)
         pairs = [part for reader, change in changes.items() for part in (f"c:{reader}", _json.encode(change))]
         self._link.call(key, b"HSET", key, *pairs)
 
     def write_audit_entry(self, outbox: bytes, audit: bytes) -> None:
-        """Puts an audit entry into an outbox."""
+        """Append an audit entry to an outbox."""
         self._link.call(outbox, b"RPUSH", outbox, audit)
 
     def find_state(self, name: str, event: str) -> State | None:
-        """The state of an event, if it is known."""
+        """Return the state of an event, or `None` if it is unknown."""
         key = self.keys.stripe_event(partition_of(name), event)
         (state,) = self._link.read([(key, (b"HGET", key, b"state"))])
         return cast(Any, state.decode()) if state else None
 
     def list_abandoned(self, now: float, *, all_of_them: bool = False) -> list[str]:
-        """The objects with events that nobody works on; with `all_of_them` whatever is not done."""
+        """Return the objects with events that no process works on; with `all_of_them`, with any event that is not done."""
         upto = b"+inf" if all_of_them else b"%d" % ms(now)
         keys = [self.keys.inbox(partition) for partition in range(PARTITIONS)]
         rows = self._link.read([(key, (b"ZRANGEBYSCORE", key, b"-inf", upto, b"LIMIT", b"0", b"500")) for key in keys])
@@ -234,7 +239,7 @@ class Inbox:
         return list(dict.fromkeys(name.decode() for name in names if name))
 
     def _drop_forgotten(self, rows: Sequence[Sequence[bytes]], names: Sequence[bytes | None]) -> None:
-        """An event whose hash has expired is nothing that anybody could work on."""
+        """Remove events whose hash has expired: no process can work on them."""
         places = [(partition, event) for partition, row in enumerate(rows) for event in row]
         gone = [(partition, event) for (partition, event), name in zip(places, names, strict=True) if not name]
         for partition, event in gone:

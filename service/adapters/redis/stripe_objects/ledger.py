@@ -1,4 +1,4 @@
-"""The ledger of Stripe's events: what came, what has become of it, what it changed. Newest first, over all places."""
+"""The ledger of Stripe's events: what arrived, its result, and what it changed. Newest first, over all partitions."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from service.adapters.redis.stripe_objects.objects import ms
 
 _json = msgspec.json.Decoder(list)
 AT_A_TIME = 5_000
-"""Events forgotten in one go."""
+"""The most events deleted by one call."""
 
 LedgerPosition = tuple[int, str]
-"""When an event was received (milliseconds), and its id: its partition in the order."""
+"""The position of an event in the order: when it was received (milliseconds), and its ID."""
 
 
 class BadCursor(ValueError):
-    """Not a cursor of ours."""
+    """The cursor was not made by this service."""
 
 
 @dataclass(frozen=True, slots=True)
 class EntitlementChange:
-    """Entitlements of a reader: `[feature, until, source]` each, before and after."""
+    """A reader's entitlements before and after an event: `[feature, until, source]` each."""
 
     reader: str
     before: list[list[Any]]
@@ -38,7 +38,7 @@ class EntitlementChange:
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """An event in the ledger. `created` in epoch seconds, `received_at` with its milliseconds."""
+    """An event in the ledger. `created` is in epoch seconds, `received_at` includes milliseconds."""
 
     id: str
     type: str
@@ -55,14 +55,14 @@ class LedgerEntry:
 
 
 class Ledger:
-    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+    """Reads the ledger. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
         self.keys = store.keys
 
     def find(self, event: str) -> LedgerEntry | None:
-        """One event, wherever it lies."""
+        """Return one event from any partition, or `None`."""
         keys = [self.keys.stripe_event(partition, event) for partition in range(PARTITIONS)]
         found = self._link.read([(key, (b"HGETALL", key)) for key in keys])
         return next((_entry(event, row) for row in found if row), None)
@@ -70,9 +70,9 @@ class Ledger:
     def load_page(
         self, limit: int, after: str | None = None, *, dead: bool = False
     ) -> tuple[list[LedgerEntry], str | None]:
-        """Entries, the newest first, and the cursor of the next page (`None`: no more). Raises `BadCursor`.
+        """Return entries, newest first, and the cursor of the next page (`None`: this is the last page).
 
-        With `dead` those that were given up, by when that was.
+        With `dead`, only events that were given up, in the order of that moment. Raises: BadCursor.
         """
         last = read_cursor(after) if after is not None else None
         key_at = self.keys.dead_events if dead else self.keys.ledger
@@ -84,7 +84,9 @@ class Ledger:
     def _spots(
         self, key_at: Callable[[int], bytes], last: LedgerPosition | None, most: int
     ) -> list[tuple[LedgerPosition, int]]:
-        """Of every partition its newest before `last`: those of the same millisecond by id, then the older ones."""
+        """Return the newest positions before `last` of every partition: those of the same millisecond by ID, then older
+        ones.
+        """
         keys = [key_at(partition) for partition in range(PARTITIONS)]
         below = b"(%d" % last[0] if last else b"+inf"
         part = (b"-inf", b"BYSCORE", b"REV", b"LIMIT", b"0", b"%d" % most, b"WITHSCORES")
@@ -105,12 +107,12 @@ class Ledger:
         return [_entry(name, row) for (name, _), row in zip(keys, rows, strict=True) if row]
 
     def newest_at(self) -> float | None:
-        """When the last event came."""
+        """Return when the last event was received (epoch seconds), or `None`."""
         spots = self._spots(self.keys.ledger, None, 1)
         return max(spots)[0][0] / 1000 if spots else None
 
     def trim(self, now: float, most: int = MOST_EVENTS) -> int:
-        """Forgets what is older than 35 days, and beyond `most` the oldest. Gives how many, at most some thousands."""
+        """Delete events older than 35 days, and the oldest beyond `most`. Returns how many, at most a few thousand."""
         keys = [self.keys.ledger(partition) for partition in range(PARTITIONS)]
         sizes = cast("list[int]", self._link.read([(key, (b"ZCARD", key)) for key in keys]))
         beyond = max(sum(sizes) - most, 0)

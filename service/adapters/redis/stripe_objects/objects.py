@@ -1,17 +1,17 @@
-"""Stripe's objects in the store: what was told of each, whose it is, who holds copies of it.
+"""Stripe's objects in the store: the facts, the owner and the copies of each, and the queues of objects that need work.
 
-One hash an object, `n` its counter. Everything that changes it takes the next number: a read before it asks Stripe
-(`begin`), a change when it is made (`rev`). Copies carry `rev`, so a late writer never undoes a later one. `unspread` names
-the objects whose copies are behind, `unread` those that have to be read from Stripe; both are written by the very scripts
-that make it so, and hence survive any crash.
+An object is one hash, and `n` is its counter. Everything that changes the object takes the next number: a read before it asks
+Stripe (`begin_read`), a change when it is made (`rev`). Copies carry `rev`, so a late writer never undoes a later one. Scripts
+add an object to a queue in the same step that makes the work necessary, so a crash loses no work: the fan-out queue names
+objects whose copies are out of date, the refresh queue those that have to be read from Stripe.
 
-    n         the counter                        doc        what was told last (`told_codec`)
-    applied   number of the read in force        mark       of which event or read that was, for `newer`
+    n         the counter                        doc        the latest facts (`facts_codec`)
+    applied   number of the read in force        mark       which event or read they are from (`domain.event_order`)
     want      a read must have this number       confirmed  1 read from Stripe, 0 from a payload
-    rev       number of the last change          final      1 = never gives way (ended, deleted, paid)
-    facts     … that every copy must show        owner      whose it is: [reader, how, as_gift]
-    shown     rev that all copies show           link       the reader that an admin named
-    lease     a read is under way until (ms)     session:…, customer, payment, known, paid: what others say about it (`tell`)
+    rev       number of the last change          final      1 = never replaced (ended, deleted, paid)
+    facts     … that every copy must have        owner      [reader, how, as_gift]
+    shown     rev that all copies have           link       the reader whom an admin named
+    lease     a read is under way until (ms)     session:…, customer, payment, known, paid: from related objects
 """
 
 from __future__ import annotations
@@ -38,14 +38,16 @@ SETTLE, SHOWN, TOUCH, LINK = (
 )
 
 LEASE = 8.0
-"""Seconds for which one that reads an object is alone with it, so that a burst costs one read or two."""
+"""Seconds for which one process reads an object alone, so that a burst of events costs one or two reads."""
 
 Verdict = Literal["applied", "same", "stale", "kept", "marked", "retry"]
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object as it is kept. `held` maps `letter:reader` to the number of the copy there, `seats` readers to since when."""
+    """An object as stored. `held` maps `letter:reader` to the number of the copy there, `seats` a reader to when the seat
+    began.
+    """
 
     name: str
     fields: dict[bytes, bytes]
@@ -101,17 +103,17 @@ def pack_owner(owner: Owner) -> bytes:
 
 
 class ObjectListener(Protocol):
-    """Who notes what needs a hand. Raises nothing for a store that is away: what is noted is no part of the work."""
+    """Is called after changes, to maintain alerts. It raises nothing if the store is unavailable."""
 
     def object_applied(self, name: str, told: Told, now: float) -> None:
-        """This is what an object says now."""
+        """Handle the new facts of an object."""
 
     def owner_saved(self, seen: StoredObject, owner: Owner) -> None:
-        """This is whose an object is now."""
+        """Handle the new owner of an object."""
 
 
 class Objects:
-    """Reads and writes objects. Every method raises `StoreUnavailable` where the store cannot be reached."""
+    """Reads and writes objects. Raises: StoreUnavailable from every method."""
 
     def __init__(
         self, store: Store, blind: Callable[[Told], Told] = lambda told: told, listener: ObjectListener | None = None
@@ -123,11 +125,11 @@ class Objects:
         self._listener = listener
 
     def load(self, name: str) -> StoredObject:
-        """All of an object; without fields if nothing is known of it."""
+        """Return an object; it has no fields if nothing is known of it."""
         return self.load_all([name])[0]
 
     def load_all(self, names: Sequence[str]) -> list[StoredObject]:
-        """Several in one wait."""
+        """Return several objects in one round trip."""
         commands: list[Command] = []
         for name in names:
             key, held, seats = self.keys.stripe_object(name), self.keys.copy_holders(name), self.keys.seats(name)
@@ -145,9 +147,10 @@ class Objects:
     def begin_read(
         self, name: str, now: float, *, force: bool = False, wanted: bool = False, holding: int = 0
     ) -> tuple[int, bool]:
-        """Takes a number before a read. Gives it, and whether the lease is ours.
+        """Take a number before a read from Stripe. Returns the number, and whether this process has the lease.
 
-        `wanted`: somebody must read after this, be it the one who holds the lease. `holding`: we are that one.
+        `wanted`: the object must be read after this, by this process or the holder of the lease. `holding`: the number
+        under which this process holds the lease already.
         """
         partition = partition_of(name)
         keys = [self.keys.stripe_object(name), self.keys.refresh_queue(partition)]
@@ -156,7 +159,7 @@ class Objects:
         return number, leased == 1
 
     def request_read(self, name: str, now: float) -> None:
-        """Somebody has to read this object; whoever does so next."""
+        """Request a read of this object by any process."""
         keys = [self.keys.stripe_object(name), self.keys.refresh_queue(partition_of(name))]
         self._link.run(BEGIN, keys, [ms(now), 0, 0, 1, name, 0])
 
@@ -172,7 +175,7 @@ class Objects:
         due: float | None = None,
         rev: int | None = None,
     ) -> tuple[Verdict, int]:
-        """Applies what was read from Stripe, or what a payload says. Gives the verdict (`lua/apply_object.lua`) and the rev."""
+        """Apply what was read from Stripe, or a payload. Returns the verdict of `lua/apply_object.lua`, and the rev."""
         told = self.blind(told) if told is not None else None
         partition = partition_of(name)
         keys = [
@@ -201,20 +204,23 @@ class Objects:
     def write_related(
         self, name: str, about: str, number: int, value: bytes, now: float, *, from_payload: bool = False
     ) -> bool:
-        """Tells an object what another one, at that number, says about it. Gives whether that was new."""
+        """Write what another object, at that number, states about this one. Returns whether it is new."""
         partition = partition_of(name)
         keys = [self.keys.stripe_object(name), self.keys.fan_out_queue(partition), self.keys.refresh_queue(partition)]
         changed, _ = self._link.run(ABOUT, keys, [about, number, value, ms(now), name, int(from_payload)])
         return bool(changed)
 
     def link_to_reader(self, name: str, reader: str, now: float, audit: bytes, outbox: bytes) -> tuple[bool, Owner]:
-        """An admin's word on whose it is, with its audit entry. Gives whether it is new, and the owner before."""
+        """Link an object to a reader by an admin's decision, with its audit entry.
+
+        Returns whether it is new, and the owner before.
+        """
         keys = [self.keys.stripe_object(name), self.keys.fan_out_queue(partition_of(name)), outbox]
         new, owner = self._link.run(LINK, keys, [reader, ms(now), name, audit])
         return bool(new), owner_from(owner)
 
     def save_owner(self, seen: StoredObject, owner: Owner, holders: Sequence[str]) -> int:
-        """Settles whose it is, and who is about to hold a copy. Gives the rev; 0 if it was changed meanwhile."""
+        """Save the owner and who is about to hold a copy. Returns the rev, or 0 if the object has changed meanwhile."""
         keys = [self.keys.stripe_object(seen.name), self.keys.copy_holders(seen.name)]
         rev = cast(int, self._link.run(SETTLE, keys, [seen.rev, pack_owner(owner), *holders]))
         if self._listener is not None and rev:
@@ -222,7 +228,7 @@ class Objects:
         return rev
 
     def record_copies(self, name: str, rev: int, put: Sequence[str], let_go: Sequence[str], *, last: bool) -> bool:
-        """Notes which copies were put at this rev. Gives `False` if the object was changed meanwhile."""
+        """Record which copies were written at this rev; return `False` if the object has changed meanwhile."""
         keys = [
             self.keys.stripe_object(name),
             self.keys.copy_holders(name),
@@ -231,85 +237,87 @@ class Objects:
         return bool(self._link.run(SHOWN, keys, [rev, name, int(last), len(put), *put, *let_go]))
 
     def request_fan_out(self, name: str, now: float, *, above: int = 0) -> int:
-        """Gives an object a fresh number, so that its copies are put again; `above` what a copy has, if it fell behind."""
+        """Give an object a new number, so that its copies are written again; `above` is the number of a copy that is ahead
+        of it.
+        """
         partition = partition_of(name)
         keys = [self.keys.stripe_object(name), self.keys.fan_out_queue(partition), self.keys.refresh_queue(partition)]
         return cast(int, self._link.run(TOUCH, keys, [ms(now), name, above]))
 
     def add_customer_object(self, customer: str, name: str) -> None:
-        """Puts an object among the customer's belongings; before the customer is asked whose it is, so none is missed."""
+        """Add an object to those of its customer, before the customer's owner is looked up, so that none is missed."""
         key = self.keys.customer_objects(customer)
         self._link.call(key, b"SADD", key, name)
 
     def list_customer_objects(self, customer: str) -> list[str]:
-        """The names of the objects of a customer."""
+        """Return the names of the objects of a customer."""
         key = self.keys.customer_objects(customer)
         (found,) = self._link.read([(key, (b"SMEMBERS", key))])
         return sorted(name.decode() for name in found)
 
 
 def ms(moment: float) -> int:
-    """Milliseconds, as scores and leases have them."""
+    """Return milliseconds, the unit of scores and leases."""
     return int(moment * 1000)
 
 
 def scores(row: Sequence[Any]) -> dict[str, int]:
-    """A reply WITHSCORES: member → score."""
+    """Return a reply WITHSCORES as member → score."""
     return {member.decode(): int(float(score)) for member, score in zip(row[::2], row[1::2], strict=True)}
 
 
 NAMES_A_PARTITION = 200
-"""The most names taken from one partition at a time."""
+"""The most names read from one partition at a time."""
 
 
 class PendingWork:
-    """Every method raises `StoreUnavailable` where the store cannot be reached."""
+    """The queues of work about objects, read over all 64 partitions in one round trip. Raises: StoreUnavailable."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
         self.keys = store.keys
 
     def list_to_refresh(self, now: float) -> list[str]:
-        """Objects that have to be read from Stripe and whose next try is due; `now` may be infinite."""
+        """Return the objects that have to be read from Stripe and whose next try is due; `now` can be infinite."""
         return self._names(self.keys.refresh_queue, now)
 
     def needs_refresh(self, name: str) -> bool:
-        """Whether this object has still to be read."""
+        """Return whether this object has to be read from Stripe."""
         key = self.keys.refresh_queue(partition_of(name))
         (score,) = self._link.read([(key, (b"ZSCORE", key, name.encode()))])
         return score is not None
 
     def list_to_fan_out(self, now: float) -> list[str]:
-        """Objects whose copies are behind since before `now`."""
+        """Return the objects whose copies have been out of date since before `now`."""
         return self._names(self.keys.fan_out_queue, now)
 
     def list_to_recheck(self, now: float) -> list[str]:
-        """Objects that change by themselves about now."""
+        """Return the objects that change by themselves about now."""
         return self._names(self.keys.recheck_queue, now)
 
     def postpone_refresh(self, name: str, until: float) -> None:
-        """The next try to read this object; it only moves what is still to be read."""
+        """Set the next try to read this object, if it is in the queue."""
         key = self.keys.refresh_queue(partition_of(name))
         self._link.call(key, b"ZADD", key, b"XX", ms(until), name)
 
     def schedule_recheck(self, name: str, until: float) -> None:
-        """When this object is to be looked at again."""
+        """Set when this object is to be checked again."""
         key = self.keys.recheck_queue(partition_of(name))
         self._link.call(key, b"ZADD", key, b"XX", "inf" if until == float("inf") else ms(until), name)
 
     def save_moment(self, what: str, moment: int) -> None:
-        """Keeps when something of which there is one was done last (epoch seconds)."""
+        """Store when a job that exists once was last done (epoch seconds)."""
         key = self.keys.shared(what)
         self._link.call(key, b"SET", key, moment)
 
     def load_moment(self, what: str) -> int | None:
-        """When that was, if ever."""
+        """Return when that was, or `None`."""
         key = self.keys.shared(what)
         (text,) = self._link.read([(key, (b"GET", key))])
         return int(text) if text else None
 
     def count(self) -> dict[str, int]:
-        """How many objects are unread, unspread and kept, and how many events wait or were given up."""
+        """Return the lengths of all queues: objects `unread`, `unspread` and `kept`, events `pending` and `dead`."""
         kinds = {
             "unread": self.keys.refresh_queue,
             "unspread": self.keys.fan_out_queue,
@@ -324,7 +332,7 @@ class PendingWork:
         return found
 
     def iterate_objects(self) -> Iterator[list[str]]:
-        """The names of all objects kept, a page at a time; one may come twice."""
+        """Yield the names of all stored objects in pages; one can occur twice."""
         for partition in range(PARTITIONS):
             key, cursor = self.keys.recheck_queue(partition), b"0"
             while True:
