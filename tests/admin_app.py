@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from tests.in_process_app import DeskApp, MakeDesk
+from tests.in_process_app import InProcessApp, MakeApp
 from tests.running_service import ADMIN_KEY, POLICY, SITE_KEY
 
 ADMINS = f"ann:key-of-ann,ann:{ADMIN_KEY},ben:key-of-ben,cyd:key-of-cyd"
@@ -19,10 +19,10 @@ SECRETS = "secret-of-the-tests-0123456789abcdef"
 
 
 @dataclass
-class House:
+class Admins:
     """An app and its admins, by name; `ann`, `ben` and `cyd` are owners."""
 
-    app: DeskApp
+    app: InProcessApp
 
     def call(self, who: str, method: str, path: str, body: Any = None, **more: Any) -> TestResponse:
         key = SITE_KEY if who == "site" else f"key-of-{who}" if who in ("ann", "ben", "cyd") else who
@@ -32,7 +32,7 @@ class House:
         more["environ_overrides"] = {"REMOTE_ADDR": "127.0.0.1", **more.get("environ_overrides", {})}
         return self.app.client.open(path, method=method, headers=headers, **more)
 
-    def done(
+    def call_json(
         self, who: str, method: str, path: str, body: Any = None, status: int = 200, **more: Any
     ) -> dict[str, Any]:
         answer = self.call(who, method, path, body, **more)
@@ -42,35 +42,35 @@ class House:
 
     def grant(self, reader: str, who: str = "ann", status: int = 201, **more: Any) -> dict[str, Any]:
         body = {"plan": "vip", "reason": "press card", "until": None, **more}
-        return self.done(who, "POST", f"/v1/readers/{reader}/grants", body, status)
+        return self.call_json(who, "POST", f"/v1/readers/{reader}/grants", body, status)
 
     def make_key(self, name: str, role: str) -> str:
-        return str(self.done("ann", "POST", "/v1/keys", {"name": name, "role": role}, 201)["key"])
+        return str(self.call_json("ann", "POST", "/v1/keys", {"name": name, "role": role}, 201)["key"])
 
     def audit(self, **query: Any) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.done("ann", "GET", "/v1/audit", query_string=query)["items"]
+        found: list[dict[str, Any]] = self.call_json("ann", "GET", "/v1/audit", query_string=query)["items"]
         return found
 
 
-MakeHouse = Callable[..., House]
+MakeAdmins = Callable[..., Admins]
 
 
 @pytest.fixture
-def make_house(make_desk: MakeDesk, store_url: str) -> MakeHouse:
-    """Houses over the same store, on Valkey and on Redis 8 alike: `make_house(policy, PAYWALL_SECRETS=…)`."""
+def make_admins(make_app: MakeApp, store_url: str) -> MakeAdmins:
+    """Houses over the same store, on Valkey and on Redis 8 alike: `make_admins(policy, PAYWALL_SECRETS=…)`."""
 
-    def make(policy: str = POLICY, **env: str) -> House:
-        return House(make_desk(store_url, policy, PAYWALL_ADMIN_KEYS=ADMINS, **{"PAYWALL_SECRETS": SECRETS, **env}))
+    def make(policy: str = POLICY, **env: str) -> Admins:
+        return Admins(make_app(store_url, policy, PAYWALL_ADMIN_KEYS=ADMINS, **{"PAYWALL_SECRETS": SECRETS, **env}))
 
     return make
 
 
 @pytest.fixture
-def house(make_house: MakeHouse) -> House:
-    return make_house()
+def admins(make_admins: MakeAdmins) -> Admins:
+    return make_admins()
 
 
 @pytest.fixture
-def approval_house(make_house: MakeHouse) -> House:
-    """A house where a second admin confirms what is longer than 90 days."""
-    return make_house(CONFIRM)
+def admins_with_approvals(make_admins: MakeAdmins) -> Admins:
+    """An app where a second admin confirms what is longer than 90 days."""
+    return make_admins(CONFIRM)

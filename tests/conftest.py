@@ -1,7 +1,7 @@
 """What all tests share: real stores, the service as a process of its own, and the service within the test's process.
 
 `paywall` is the real `paywall serve`, two workers, over real HTTP; `serve` starts more of them, each set up as a test
-wants. `desk_app` is the same WSGI app within this process, for what depends on the time: its clock is an argument.
+wants. `service_app` is the same WSGI app within this process, for what depends on the time: its clock is an argument.
 """
 
 from __future__ import annotations

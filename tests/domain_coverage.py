@@ -10,14 +10,14 @@ from pathlib import Path
 def main() -> int:
     """Names each file of `service/domain/` with a line or branch that no test takes."""
     files = json.loads(Path(sys.argv[1]).read_text())["files"]
-    rules = {name: told["summary"] for name, told in files.items() if name.startswith("service/domain/")}
+    rules = {name: found["summary"] for name, found in files.items() if name.startswith("service/domain/")}
     if not rules:
         print("service/domain/ was not measured")
         return 1
     bare = [
-        f"{name}: {told['missing_lines']} lines, {told['missing_branches']} branches"
-        for name, told in rules.items()
-        if told["missing_lines"] or told["missing_branches"]
+        f"{name}: {found['missing_lines']} lines, {found['missing_branches']} branches"
+        for name, found in rules.items()
+        if found["missing_lines"] or found["missing_branches"]
     ]
     print("\n".join(["not covered:", *bare]) if bare else f"every branch of {len(rules)} files of rules is covered")
     return 1 if bare else 0

@@ -45,7 +45,7 @@ def service_over(settings: Settings, url: str, clock: Clock, timeout: float = 5.
 
 
 @dataclass
-class DeskApp:
+class InProcessApp:
     """The service's WSGI app within this process. `ask` goes by the hot route, or with `hot=False` by Flask's view."""
 
     service: Service
@@ -85,17 +85,17 @@ class DeskApp:
         return found
 
 
-MakeDesk = Callable[..., DeskApp]
+MakeApp = Callable[..., InProcessApp]
 
 
 @pytest.fixture
-def make_desk(tmp_path: Path) -> Iterator[MakeDesk]:
-    """Apps of a test's own: `make_desk(store_url, policy=…)`."""
+def make_app(tmp_path: Path) -> Iterator[MakeApp]:
+    """Apps of a test's own: `make_app(store_url, policy=…)`."""
     made: list[Service] = []
 
     def make(
         url: str, policy: str = POLICY, *, clock: Clock | None = None, patience: float = 5.0, **env: str
-    ) -> DeskApp:
+    ) -> InProcessApp:
         folder = tmp_path / f"desk{len(made)}"
         folder.mkdir()
         settings = load_settings(environment(folder, policy, {"REDIS_URL": url, **env}))
@@ -104,7 +104,7 @@ def make_desk(tmp_path: Path) -> Iterator[MakeDesk]:
         service.start()
         made.append(service)
         assert service.store.link.wait(60)
-        return DeskApp(service, Client(wsgi(service)), clock)
+        return InProcessApp(service, Client(wsgi(service)), clock)
 
     yield make
     for service in made:
@@ -112,12 +112,12 @@ def make_desk(tmp_path: Path) -> Iterator[MakeDesk]:
 
 
 @pytest.fixture
-def desk_app(make_desk: MakeDesk, store_url: str) -> DeskApp:
+def service_app(make_app: MakeApp, store_url: str) -> InProcessApp:
     """The app over an empty store, on Valkey and on Redis 8 alike."""
-    return make_desk(store_url)
+    return make_app(store_url)
 
 
 @pytest.fixture
-def desk(make_desk: MakeDesk, valkey_url: str) -> DeskApp:
+def valkey_app(make_app: MakeApp, valkey_url: str) -> InProcessApp:
     """The app over an empty Valkey, where the store makes no difference to what is tested."""
-    return make_desk(valkey_url)
+    return make_app(valkey_url)

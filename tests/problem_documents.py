@@ -19,17 +19,17 @@ def problem(answer: requests.Response, status: int) -> dict[str, Any]:
     assert answer.status_code == status, answer.text
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["Cache-Control"] == "private, no-store"
-    told: dict[str, Any] = answer.json()
+    body: dict[str, Any] = answer.json()
     kind, _title = STATUSES[status]
-    assert told["type"].startswith("urn:paywall:problem:")
-    assert told["status"] == status
+    assert body["type"].startswith("urn:paywall:problem:")
+    assert body["status"] == status
     assert kind
-    assert isinstance(told["title"], str)
-    assert isinstance(told["detail"], str)
-    assert set(told) == {"type", "title", "status", "detail", "errors"}
-    for error in told["errors"]:
+    assert isinstance(body["title"], str)
+    assert isinstance(body["detail"], str)
+    assert set(body) == {"type", "title", "status", "detail", "errors"}
+    for error in body["errors"]:
         assert set(error) == {"field", "message"}
-    return told
+    return body
 
 
 def fields(answer: requests.Response) -> list[str]:

@@ -192,7 +192,7 @@ class Serve(Protocol):
     def __call__(self, policy: str = POLICY, *, start: bool = True, worker: bool = False, **env: str) -> Paywall: ...
 
 
-def serving(root: Path, running: list[Paywall]) -> Serve:
+def make_serve(root: Path, running: list[Paywall]) -> Serve:
     def serve(policy: str = POLICY, *, start: bool = True, worker: bool = False, **env: str) -> Paywall:
         folder = root / str(len(running))
         folder.mkdir()
@@ -253,7 +253,7 @@ def policy() -> str:
 def serve(tmp_path: Path) -> Iterator[Serve]:
     """Start services of this test's own: `serve(policy, REDIS_URL=…)`; ended with it."""
     running: list[Paywall] = []
-    yield serving(tmp_path, running)
+    yield make_serve(tmp_path, running)
     for one in running:
         one.close()
 
@@ -266,7 +266,7 @@ def paywall(tmp_path_factory: pytest.TempPathFactory, short_folder: Path) -> Ite
     """
     running: list[Paywall] = []
     store = server("valkey", Path(tempfile.mkdtemp(dir=short_folder)), tcp=False, settings={}).start()
-    yield serving(tmp_path_factory.mktemp("paywall"), running)(REDIS_URL=store.url)
+    yield make_serve(tmp_path_factory.mktemp("paywall"), running)(REDIS_URL=store.url)
     for one in running:
         one.close()
     store.close()

@@ -131,7 +131,7 @@ def catalogue() -> Catalogue:
 
 
 @pytest.fixture(scope="session")
-def stripe_papers() -> Path:
+def stripe_reference() -> Path:
     folder = Path(os.environ.get("PAYWALL_SHARED", ROOT.parent / "shared")) / "stripe"
     if not folder.is_dir():
         pytest.skip("the Stripe reference data is not here: set PAYWALL_SHARED, or put it into ../shared")
@@ -139,14 +139,14 @@ def stripe_papers() -> Path:
 
 
 @pytest.fixture(scope="session")
-def stories(stripe_papers: Path) -> list[Json]:
-    return [json.loads(path.read_text("utf-8")) for path in sorted((stripe_papers / "lifecycles").glob("*.json"))]
+def stories(stripe_reference: Path) -> list[Json]:
+    return [json.loads(path.read_text("utf-8")) for path in sorted((stripe_reference / "lifecycles").glob("*.json"))]
 
 
 @pytest.fixture
-def template(stripe_papers: Path) -> Callable[[str], Json]:
+def template(stripe_reference: Path) -> Callable[[str], Json]:
     def load(name: str) -> Json:
-        found: Json = json.loads((stripe_papers / "templates" / f"{name}.json").read_text("utf-8"))["template"]
+        found: Json = json.loads((stripe_reference / "templates" / f"{name}.json").read_text("utf-8"))["template"]
         return found
 
     return load
@@ -159,7 +159,7 @@ def lookalike() -> Iterator[RunningLookalike]:
 
 
 @pytest.fixture
-def stripe_itself(lookalike: RunningLookalike) -> stripe.StripeClient:
+def stripe_client(lookalike: RunningLookalike) -> stripe.StripeClient:
     """To make objects with."""
     return stripe.StripeClient("sk_test_x", base_addresses={"api": lookalike.url})
 
@@ -203,11 +203,11 @@ Buy = Callable[..., str]
 
 
 @pytest.fixture
-def day_pass(stripe_itself: stripe.StripeClient, control: Control) -> Buy:
+def day_pass(stripe_client: stripe.StripeClient, control: Control) -> Buy:
     """Buys a day pass through Checkout, by `card` or `debit`, with this metadata; gives the session's id."""
 
     def buy(how: str = "card", **metadata: str) -> str:
-        session = stripe_itself.v1.checkout.sessions.create(
+        session = stripe_client.v1.checkout.sessions.create(
             {
                 "mode": "payment",
                 "line_items": [{"price": "price_day", "quantity": 1}],
@@ -251,7 +251,7 @@ def wait() -> Callable[..., Any]:
     return waiting
 
 
-class Canned:
+class CannedServer:
     """A server that answers every request alike: what a proxy, a stranger or an ailing Stripe might say."""
 
     def __init__(self) -> None:
@@ -297,7 +297,7 @@ class Canned:
 
 
 @pytest.fixture
-def canned() -> Iterator[Canned]:
-    server = Canned()
+def canned() -> Iterator[CannedServer]:
+    server = CannedServer()
     yield server
     server.stop()

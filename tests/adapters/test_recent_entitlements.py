@@ -78,9 +78,9 @@ def test_revocation_removes_a_reader_noted_at_the_same_moment(tmp_path: Path) ->
 
 def test_unwritable_folder_is_reported_and_readers_stay_known_in_memory(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file, not a folder")
-    told: list[Exception] = []
-    known, now = RecentEntitlements(tmp_path / "data", 60, clock=time.time, on_error=told.append), time.time()
+    reports: list[Exception] = []
+    known, now = RecentEntitlements(tmp_path / "data", 60, clock=time.time, on_error=reports.append), time.time()
     known.note(b"r", HELD, now)
     known.close()
-    assert told
+    assert reports
     assert known.features(b"r", now) == HELD

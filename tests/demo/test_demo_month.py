@@ -9,7 +9,7 @@ import pytest
 
 from demo import month
 from demo.newspaper.stories import read_stories
-from tests.in_process_app import DeskApp, MakeDesk
+from tests.in_process_app import InProcessApp, MakeApp
 from tests.running_service import POLICY
 
 HOURS = ("2082-11-25T05:00:01Z", "2082-11-25T09:30:00Z", "2082-11-26T04:59:59Z")
@@ -17,23 +17,25 @@ HOURS = ("2082-11-25T05:00:01Z", "2082-11-25T09:30:00Z", "2082-11-26T04:59:59Z")
 
 
 @pytest.fixture
-def told() -> list[dict[str, Any]]:
+def stripe_objects() -> list[dict[str, Any]]:
     return []
 
 
 @pytest.fixture(params=HOURS)
-def lived(make_desk: MakeDesk, valkey_url: str, request: pytest.FixtureRequest, told: list[dict[str, Any]]) -> DeskApp:
-    desk = make_desk(valkey_url, POLICY)
-    desk.clock.at(request.param)
-    month.fill(desk.service, desk.clock(), told.append)
-    return desk
+def lived(
+    make_app: MakeApp, valkey_url: str, request: pytest.FixtureRequest, stripe_objects: list[dict[str, Any]]
+) -> InProcessApp:
+    app = make_app(valkey_url, POLICY)
+    app.clock.at(request.param)
+    month.fill(app.service, app.clock(), stripe_objects.append)
+    return app
 
 
-def got(desk: DeskApp, path: str) -> Any:
-    return desk.call("GET", path, admin=True).get_json()
+def got(app: InProcessApp, path: str) -> Any:
+    return app.call("GET", path, admin=True).get_json()
 
 
-def test_figures_of_the_demo_month_are_consistent(lived: DeskApp) -> None:
+def test_figures_of_the_demo_month_are_consistent(lived: InProcessApp) -> None:
     days = got(lived, "/v1/activity?days=30")["days"]
     counted = sum(one["count"] for day in days for one in day["webhooks"])
     assert counted == len(got(lived, "/v1/events?limit=100")["items"])
@@ -42,18 +44,18 @@ def test_figures_of_the_demo_month_are_consistent(lived: DeskApp) -> None:
     assert all(checks[:-1])
 
 
-def test_pass_link_of_the_demo_month_opens_an_existing_story(lived: DeskApp) -> None:
+def test_pass_link_of_the_demo_month_opens_an_existing_story(lived: InProcessApp) -> None:
     for one in got(lived, "/v1/passes")["items"]:
         assert one["story"] in read_stories(datetime.now(UTC))
         assert 0 < one["used"] < one["openings"]
 
 
-def test_lookalike_has_each_object_before_its_event(lived: DeskApp, told: list[dict[str, Any]]) -> None:
-    known = {each["id"] for each in told}
+def test_lookalike_has_each_object_before_its_event(lived: InProcessApp, stripe_objects: list[dict[str, Any]]) -> None:
+    known = {each["id"] for each in stripe_objects}
     assert {event["object"] for event in got(lived, "/v1/events?limit=100")["items"]} == known
 
 
-def test_demo_entitlement_counts_match_the_worker_counts(lived: DeskApp) -> None:
+def test_demo_entitlement_counts_match_the_worker_counts(lived: InProcessApp) -> None:
     def held() -> Any:
         return got(lived, "/v1/activity?days=1")["days"][-1]["entitlements"]
 

@@ -91,14 +91,14 @@ def test_first_state_is_always_taken() -> None:
 
 
 def test_read_state_yields_to_a_later_event_and_not_to_an_earlier_one() -> None:
-    read = mark_of_read(_told(status="active"), created=JULY)
+    read = mark_of_read(_read_facts(status="active"), created=JULY)
     assert newer(state(JULY + 1, status="past_due"), read) == "take"
     assert newer(state(JULY - 1, status="past_due"), read) == "keep"
     assert newer(state(JULY, kind="customer.subscription.created", status="incomplete"), read) == "keep"
     assert newer(state(JULY, status="past_due", previous={"status": "active"}), read) == "take"
 
 
-def _told(**facts: Any) -> Told:
+def _read_facts(**facts: Any) -> Told:
     return Told(Ref("subscription", "sub_1"), None, None, Claims(), 0, facts=facts)
 
 
@@ -116,11 +116,11 @@ def deliver(kept: Kept, event: Envelope) -> None:
         kept[name] = said.told, incoming
 
 
-def told_by(events: list[dict[str, Any]]) -> dict[str, Facts]:
+def state_after(events: list[dict[str, Any]]) -> dict[str, Facts]:
     kept: Kept = {}
     for event in events:
         deliver(kept, envelope(event))
-    return {name: told.facts for name, (told, _) in kept.items()}
+    return {name: found.facts for name, (found, _) in kept.items()}
 
 
 @pytest.mark.full
@@ -133,16 +133,16 @@ def test_shuffled_and_repeated_events_end_in_the_same_state(
     events = events[: max(1, round(cut * len(events)))]
     shuffled = events + chance.sample(events, len(events) // 2)
     chance.shuffle(shuffled)
-    assert told_by(shuffled) == told_by(events)
+    assert state_after(shuffled) == state_after(events)
 
 
 def test_ordered_events_end_in_the_recorded_final_objects(stories: list[dict[str, Any]]) -> None:
     for story in stories:
-        ended = told_by(story["events"])
+        ended = state_after(story["events"])
         for name, obj in story["final"]["subscriptions"].items():
-            told = translate.subscription(obj)
-            assert told is not None
-            assert ended[f"subscription:{name}"] == told.facts
+            facts = translate.subscription(obj)
+            assert facts is not None
+            assert ended[f"subscription:{name}"] == facts.facts
 
 
 def test_signup_and_cancellation_in_one_second_end_right_in_any_order(made: Any) -> None:
@@ -159,7 +159,7 @@ def test_signup_and_cancellation_in_one_second_end_right_in_any_order(made: Any)
         chance = random.Random(seed)
         alive = chance.choices(events[:2], k=2) + events[:2]
         chance.shuffle(alive)
-        assert told_by(alive)["subscription:sub_1"]["status"] == "active"
+        assert state_after(alive)["subscription:sub_1"]["status"] == "active"
         everything = [*alive, events[2]]
         chance.shuffle(everything)
-        assert told_by(everything)["subscription:sub_1"]["status"] == "canceled"
+        assert state_after(everything)["subscription:sub_1"]["status"] == "canceled"

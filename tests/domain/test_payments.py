@@ -108,8 +108,8 @@ NEWS = st.one_of(
 
 
 @given(st.lists(NEWS, max_size=8).flatmap(lambda news: st.tuples(st.just(news), st.permutations(news * 2))))
-def test_payment_does_not_depend_on_order_or_repeats(told: tuple[list[PaymentNews], list[PaymentNews]]) -> None:
-    once, shuffled = told
+def test_payment_does_not_depend_on_order_or_repeats(expected: tuple[list[PaymentNews], list[PaymentNews]]) -> None:
+    once, shuffled = expected
     assert after(*once) == after(*shuffled)
 
 
@@ -125,11 +125,11 @@ def test_recorded_payments_end_the_same_in_any_order(
     name: str, refunded: int, disputed: int, stories: list[dict[str, Any]]
 ) -> None:
     story = next(story for story in stories if story["name"] == name)
-    told = [news for event in story["events"] if (news := signal(envelope(event)).news)]
-    assert told
+    reports = [news for event in story["events"] if (news := signal(envelope(event)).news)]
+    assert reports
     for seed in range(100):
         chance = random.Random(seed)
-        shuffled = told + chance.choices(told, k=len(told))
+        shuffled = reports + chance.choices(reports, k=len(reports))
         chance.shuffle(shuffled)
         payment = after(*shuffled)
         assert (payment.refunded, payment.disputed) == (refunded, bool(disputed))
@@ -137,6 +137,6 @@ def test_recorded_payments_end_the_same_in_any_order(
 
 def test_recorded_dispute_counts_while_it_is_open(stories: list[dict[str, Any]]) -> None:
     events = next(story for story in stories if story["name"] == "dispute_won")["events"]
-    told = [news for event in events if (news := signal(envelope(event)).news)]
-    states = [after(*told[: n + 1]).disputed for n in range(len(told))]
+    reports = [news for event in events if (news := signal(envelope(event)).news)]
+    states = [after(*reports[: n + 1]).disputed for n in range(len(reports))]
     assert states == [True, True, True, False, False, False]

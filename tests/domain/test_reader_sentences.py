@@ -40,9 +40,9 @@ def decision(
 
 @pytest.mark.parametrize("reason", [Reason.METERED, Reason.METER_USED_UP])
 def test_meter_sentence_without_meter_names_no_number(reason: Reason) -> None:
-    told = reader_sentence(replace(decision(reason), meter=None), CATALOGUE)
-    assert "free stories" in told
-    assert not any(character.isdigit() for character in told)
+    sentence = reader_sentence(replace(decision(reason), meter=None), CATALOGUE)
+    assert "free stories" in sentence
+    assert not any(character.isdigit() for character in sentence)
 
 
 def test_every_reason_has_its_sentence() -> None:
@@ -89,5 +89,5 @@ def test_meter_sentence_without_figures_omits_them() -> None:
 @pytest.mark.parametrize("zone", ["America/New_York", "UTC", "Asia/Tokyo", "Pacific/Kiritimati"])
 def test_sentence_with_last_representable_date_works_in_every_zone(zone: str) -> None:
     for end in (253_402_300_799, 253_402_300_799 + 48 * 3_600):
-        told = reader_sentence(decision(Reason.GRANT, until=end), replace(CATALOGUE, zone=ZoneInfo(zone)))
-        assert told.endswith(" December 9999.")
+        sentence = reader_sentence(decision(Reason.GRANT, until=end), replace(CATALOGUE, zone=ZoneInfo(zone)))
+        assert sentence.endswith(" December 9999.")

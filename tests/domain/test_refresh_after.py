@@ -152,13 +152,13 @@ def starts(world: World, now: int) -> set[int | None]:
 
 @given(WORLDS, SECONDS)
 def test_refresh_after_is_the_first_change_or_a_scheduled_start(world: World, now: int) -> None:
-    told = world.answer(now).refresh_after
+    reported = world.answer(now).refresh_after
     changes = first_change(world.answer, now)
-    if told is None or told >= LAST:
+    if reported is None or reported >= LAST:
         assert changes is None
     else:
-        assert told > now
-        assert changes == told or (told in starts(world, now) and (changes is None or changes > told))
+        assert reported > now
+        assert changes == reported or (reported in starts(world, now) and (changes is None or changes > reported))
 
 
 @given(WORLDS, SECONDS)
@@ -170,12 +170,12 @@ def test_answer_and_refresh_after_stay_the_same_until_refresh_after(world: World
 
 @given(WORLDS, SECONDS)
 def test_degraded_refresh_after_is_the_first_change(world: World, now: int) -> None:
-    told = world.outage(now).refresh_after
+    reported = world.outage(now).refresh_after
     changes = first_change(world.outage, now)
-    assert changes == (None if told is None or told >= LAST else told)
+    assert changes == (None if reported is None or reported >= LAST else reported)
 
 
 @given(WORLDS, SECONDS)
 def test_refresh_after_between_two_seconds_is_not_in_the_past(world: World, now: int) -> None:
-    told = world.answer(now + 0.5).refresh_after
-    assert told is None or told > now + 0.5
+    reported = world.answer(now + 0.5).refresh_after
+    assert reported is None or reported > now + 0.5

@@ -276,14 +276,14 @@ def test_new_subscription_ahead_of_our_clock_is_active_at_once() -> None:
 
 @pytest.mark.parametrize("confirmed", [True, False])
 def test_holding_is_as_confirmed_as_its_source(confirmed: bool) -> None:
-    told: list[Subscription | Pass | StripeEntitlements] = [
+    reports: list[Subscription | Pass | StripeEntitlements] = [
         subscription(),
         subscription("active", item("price_seat"), role="seat"),
         subscription(role="gift"),
         Pass("cs_1", "price_day", None, None, NOW),
         StripeEntitlements("cus_1", ("notebook",)),
     ]
-    for source in told:
+    for source in reports:
         assert only(source if confirmed else unconfirmed(source)).confirmed is confirmed
 
 

@@ -60,7 +60,7 @@ def typed() -> Iterator[Typed]:
     structlog.reset_defaults()
 
 
-def told(done: Done[str]) -> Any:
+def parse_json(done: Done[str]) -> Any:
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -145,7 +145,7 @@ def test_answer_that_cannot_be_written_exits_1_with_one_line(alone: Paywall, wor
 
 def test_grants_are_added_listed_and_revoked_without_a_running_service(alone: Paywall, typed: Typed) -> None:
     add = ("grants", "add", "--reader", "r", "--plan", "vip", "--reason", "press card")
-    first = told(typed(alone, *add, "--no-end", "--json"))
+    first = parse_json(typed(alone, *add, "--no-end", "--json"))
     assert (first["reader"], first["status"], first["until"]) == ("r", "active", None)
     assert first["actor"] == f"cli:{getpass.getuser()}"
     done = typed(
@@ -155,10 +155,10 @@ def test_grants_are_added_listed_and_revoked_without_a_running_service(alone: Pa
     )
     assert done.returncode == 0
     assert "no_ads, notebook for r, scheduled" in done.stdout
-    listed = told(typed(alone, "grants", "list", "--reader", "r", "--json"))["items"]
+    listed = parse_json(typed(alone, "grants", "list", "--reader", "r", "--json"))["items"]
     assert [grant["status"] for grant in listed] == ["scheduled", "active"]
     assert listed[0]["until"] == "2098-12-31T23:00:00Z"
-    taken = told(typed(alone, "grants", "revoke", "--reader", "r", "--reason", "over", "--json", first["id"]))
+    taken = parse_json(typed(alone, "grants", "revoke", "--reader", "r", "--reason", "over", "--json", first["id"]))
     assert taken["status"] == "revoked"
     again = typed(alone, "grants", "revoke", "--reader", "r", "--reason", "over", first["id"])
     assert again.returncode == 0
@@ -183,12 +183,12 @@ def test_command_rejects_what_the_service_rejects_and_names_the_field(alone: Pay
 def test_commands_use_the_store_of_a_running_service(paywall: Paywall, name: str, typed: Typed) -> None:
     assert paywall.ask("a", reader=name, count=False)["reason"] == "metered"
     add = ("grants", "add", "--reader", name, "--plan", "vip", "--reason", "press card", "--no-end", "--json")
-    grant = told(typed(paywall, *add))
+    grant = parse_json(typed(paywall, *add))
     assert paywall.ask("a", reader=name)["source"]["id"] == grant["id"]
     other = paywall.grant(name, plan="quiet")
-    listed = told(typed(paywall, "grants", "list", "--reader", name, "--json"))["items"]
+    listed = parse_json(typed(paywall, "grants", "list", "--reader", name, "--json"))["items"]
     assert {each["id"] for each in listed} == {grant["id"], other["id"]}
-    shown = told(typed(paywall, "readers", "show", name, "--json"))
+    shown = parse_json(typed(paywall, "readers", "show", name, "--json"))
     assert shown == paywall.reader(name)
     typed(paywall, "grants", "revoke", "--reader", name, "--reason", "over", grant["id"])
     assert paywall.ask("a", reader=name, count=False)["reason"] == "metered"
@@ -196,7 +196,7 @@ def test_commands_use_the_store_of_a_running_service(paywall: Paywall, name: str
 
 def test_explain_command_matches_the_answer_of_the_service(paywall: Paywall, name: str, typed: Typed) -> None:
     paywall.ask("a", reader=name)
-    steps = told(typed(paywall, "explain", "--reader", name, "--story", "a", "--json"))
+    steps = parse_json(typed(paywall, "explain", "--reader", name, "--story", "a", "--json"))
     assert set(steps) >= {
         *("decision_id", "at", "reader", "visitor", "story", "show", "reason", "tier"),
         *("parts", "meter", "source", "policy_revision", "explain"),
@@ -210,7 +210,9 @@ def test_explain_command_matches_the_answer_of_the_service(paywall: Paywall, nam
     in_words = typed(paywall, "explain", "--reader", name, "--story", "b")
     assert in_words.returncode == 0
     assert "grant" in in_words.stdout
-    later = told(typed(paywall, "explain", "--reader", name, "--story", "b", "--at", "2098-01-01T00:00:00Z", "--json"))
+    later = parse_json(
+        typed(paywall, "explain", "--reader", name, "--story", "b", "--at", "2098-01-01T00:00:00Z", "--json")
+    )
     assert later["reason"] == "metered"
 
 

@@ -78,17 +78,17 @@ def test_printed_grant_command_opens_the_story_after_the_meter(demo: Demo, until
 
 def test_staff_page_shows_the_demo_month(demo: Demo, until: Until) -> None:
     page, key = demo.newsroom
-    with requests.Session() as desk:
-        desk.trust_env = False
-        token = re.search(r'name="token" value="(\w+)"', desk.get(f"{page}sign-in", timeout=60).text)
+    with requests.Session() as app:
+        app.trust_env = False
+        token = re.search(r'name="token" value="(\w+)"', app.get(f"{page}sign-in", timeout=60).text)
         assert token is not None
-        overview = desk.post(f"{page}sign-in", data={"key": key, "token": token[1]}, timeout=60).text
+        overview = app.post(f"{page}sign-in", data={"key": key, "token": token[1]}, timeout=60).text
         assert "Stripe event failed" in overview
         assert re.search(r"\d+ of [\d\W]+signed-in readers who saw the paywall", overview)
-        reader = desk.get(f"{page}reader", params={"id": "r-maya"}, timeout=60).text
+        reader = app.get(f"{page}reader", params={"id": "r-maya"}, timeout=60).text
         assert "Grace period" in reader
         assert "Her card was declined" in reader
-        until(lambda: "Not confirmed by Stripe yet" not in desk.get(f"{page}reader?id=r-jonas", timeout=60).text)
+        until(lambda: "Not confirmed by Stripe yet" not in app.get(f"{page}reader?id=r-jonas", timeout=60).text)
 
 
 def test_purchase_opens_before_its_webhook_and_ends_after_cancellation(demo: Demo, until: Until) -> None:

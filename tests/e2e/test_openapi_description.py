@@ -53,11 +53,11 @@ COMMON = settings(
 )
 
 
-@pytest.mark.parametrize("path", [path for path, told in PATHS.items() if "get" in told])
+@pytest.mark.parametrize("path", [path for path, found in PATHS.items() if "get" in found])
 def test_csv_answer_is_in_the_openapi_description(path: str, paywall: Paywall) -> None:
     answer = paywall.get(path, headers={"Accept": "text/csv"})
-    told = PATHS[path]["get"]["responses"][str(answer.status_code)]["content"]
-    assert answer.headers["Content-Type"].partition(";")[0] in told
+    found = PATHS[path]["get"]["responses"][str(answer.status_code)]["content"]
+    assert answer.headers["Content-Type"].partition(";")[0] in found
 
 
 def held(case: Any, paywall: Paywall) -> None:

@@ -16,7 +16,7 @@ from service.adapters.redis.story_passes.passes import PassRequest
 from tests.running_service import ADMIN_KEY
 
 if TYPE_CHECKING:
-    from tests.in_process_app import MakeDesk
+    from tests.in_process_app import MakeApp
     from tests.running_service import Paywall, Serve
     from tests.store_servers import Launch, Until
 
@@ -42,8 +42,8 @@ def test_fifty_concurrent_readers_never_exceed_the_openings(paywall: Paywall, na
 
     reasons = all_at_once(50, ask)
     assert sorted(reasons) == ["gift"] * 7 + ["metered"] * 43
-    told = paywall.get(f"/v1/passes/{made['id']}").json()
-    assert (told["used"], told["status"]) == (7, "used_up")
+    body = paywall.get(f"/v1/passes/{made['id']}").json()
+    assert (body["used"], body["status"]) == (7, "used_up")
     assert [ask(number) == "gift" for number in range(50)] == [reason == "gift" for reason in reasons]
 
 
@@ -77,7 +77,7 @@ def test_public_keys_are_served_without_a_key(paywall: Paywall) -> None:
     assert [sorted(key) for key in answer.json()["keys"]] == [["alg", "crv", "kid", "kty", "use", "x"]]
 
 
-def told(done: subprocess.CompletedProcess[str]) -> Any:
+def parse_json(done: subprocess.CompletedProcess[str]) -> Any:
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -86,13 +86,13 @@ def told(done: subprocess.CompletedProcess[str]) -> Any:
 def test_passes_commands_match_the_api(serve: Serve) -> None:
     paywall = serve()
     wanted = ("--story", "s", "--openings", "2", "--until", "2099-01-01T00:00:00Z", "--reason", "why")
-    made = told(paywall.command("passes", "add", *wanted, "--json"))
+    made = parse_json(paywall.command("passes", "add", *wanted, "--json"))
     assert paywall.ask("s", visitor="v", **{"pass": made["pass"]})["reason"] == "gift"
-    assert told(paywall.command("passes", "show", made["id"], "--json"))["used"] == 1
-    assert [item["id"] for item in told(paywall.command("passes", "list", "--json"))["items"]] == [made["id"]]
+    assert parse_json(paywall.command("passes", "show", made["id"], "--json"))["used"] == 1
+    assert [item["id"] for item in parse_json(paywall.command("passes", "list", "--json"))["items"]] == [made["id"]]
     plain = paywall.command("passes", "list").stdout
     assert "1 of 2 openings used" in plain
-    assert told(paywall.command("passes", "revoke", made["id"], "--json"))["status"] == "revoked"
+    assert parse_json(paywall.command("passes", "revoke", made["id"], "--json"))["status"] == "revoked"
     assert paywall.ask("s", visitor="v", **{"pass": made["pass"]})["reason"] == "metered"
     unknown = paywall.command("passes", "show", "sp_none")
     assert (unknown.returncode, unknown.stderr) == (
@@ -104,8 +104,8 @@ def test_passes_commands_match_the_api(serve: Serve) -> None:
     assert paywall.command("passes", "add").returncode == 2
 
 
-def test_crash_between_change_and_chain_leaves_no_audit_gap(make_desk: MakeDesk, store_url: str) -> None:
-    app = make_desk(store_url)
+def test_crash_between_change_and_chain_leaves_no_audit_gap(make_app: MakeApp, store_url: str) -> None:
+    app = make_app(store_url)
     audit, passes, keys = app.service.audit, app.service.passes, app.service.store.keys
     now = app.clock()
     made = passes.create(PassRequest("s", 1, int(now) + 60, "why"), Actor("ann"), now)
@@ -116,7 +116,7 @@ def test_crash_between_change_and_chain_leaves_no_audit_gap(make_desk: MakeDesk,
     )
     audit.announce_at(tag)
     app.service.store.link.call(keys.outbox(tag), b"RPUSH", keys.outbox(tag), audit.sign_entry(left))
-    another = make_desk(store_url)
+    another = make_app(store_url)
     another.service.audit.flush_all()
     actions = [record["action"] for record in app.call("GET", "/v1/audit", admin=True).get_json()["items"]]
     assert actions == ["pass.revoke", "pass.create"]

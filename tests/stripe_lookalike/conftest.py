@@ -155,7 +155,7 @@ def wait() -> Callable[[Callable[[], Any]], Any]:
 
 
 @pytest.fixture(scope="session")
-def stripe_papers() -> Path:
+def stripe_reference() -> Path:
     """The folder with Stripe's OpenAPI description and the recorded life stories."""
     root = Path(__file__).parents[2]
     folder = Path(os.environ.get("PAYWALL_SHARED", root.parent / "shared")) / "stripe"
@@ -165,8 +165,8 @@ def stripe_papers() -> Path:
 
 
 @pytest.fixture(scope="session")
-def openapi(stripe_papers: Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((stripe_papers / "openapi.json").read_text("utf-8"))
+def openapi(stripe_reference: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((stripe_reference / "openapi.json").read_text("utf-8"))
     return document
 
 

@@ -133,8 +133,8 @@ def test_deleting_a_customer_cancels_subscriptions_and_keeps_them_readable(
     gone = client.v1.customers.retrieve(customer.id)
     assert gone.to_dict() == {"id": customer.id, "object": "customer", "deleted": True}
     assert client.v1.subscriptions.retrieve(subscription.id).status == "canceled"
-    told = [event.type for event in client.v1.events.list({"limit": 2}).data]
-    assert told == ["customer.deleted", "customer.subscription.deleted"]
+    reports = [event.type for event in client.v1.events.list({"limit": 2}).data]
+    assert reports == ["customer.deleted", "customer.subscription.deleted"]
 
 
 def test_canceled_subscription_accepts_only_metadata(client: stripe.StripeClient, new_customer: Customers) -> None:
@@ -159,10 +159,10 @@ def test_entitlements_follow_subscriptions_and_summary_holds_ten(
     held = client.v1.entitlements.active_entitlements.list({"customer": customer, "limit": 5}).auto_paging_iter()
     assert {row.lookup_key for row in held} == {f"feature_{n}" for n in range(12)}
     kind = "entitlements.active_entitlement_summary.updated"
-    told = client.v1.events.list({"type": kind}).data[0].to_dict()["data"]["object"]
-    assert "id" not in told
-    assert (len(told["entitlements"]["data"]), told["entitlements"]["has_more"]) == (10, True)
-    assert told["entitlements"]["url"] == f"/v1/customer/{customer}/entitlements"
+    found = client.v1.events.list({"type": kind}).data[0].to_dict()["data"]["object"]
+    assert "id" not in found
+    assert (len(found["entitlements"]["data"]), found["entitlements"]["has_more"]) == (10, True)
+    assert found["entitlements"]["url"] == f"/v1/customer/{customer}/entitlements"
     client.v1.subscriptions.cancel(subscription.id)
     assert not client.v1.entitlements.active_entitlements.list({"customer": customer}).data
     assert len(client.v1.events.list({"type": kind}).data) == 2
@@ -206,7 +206,7 @@ def test_refund_above_the_paid_amount_is_rejected(client: stripe.StripeClient, c
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "expected"),
     [
         ("won", ["updated", "funds_reinstated", "closed"]),
         ("lost", ["updated", "closed"]),
@@ -214,13 +214,13 @@ def test_refund_above_the_paid_amount_is_rejected(client: stripe.StripeClient, c
     ],
 )
 def test_closed_dispute_sends_the_events_of_stripe(
-    client: stripe.StripeClient, control: Any, status: str, told: list[str]
+    client: stripe.StripeClient, control: Any, status: str, expected: list[str]
 ) -> None:
     dispute = control.post("/disputes", {"payment_intent": _buy_a_pass(client, control)})
     control.post(f"/disputes/{dispute['id']}", {"status": status})
     assert client.v1.disputes.retrieve(dispute["id"]).status == status
     kinds = [event.type for event in client.v1.events.list({"type": "charge.dispute.*"}).data][::-1]
-    assert kinds == [f"charge.dispute.{word}" for word in ["created", "funds_withdrawn", *told]]
+    assert kinds == [f"charge.dispute.{word}" for word in ["created", "funds_withdrawn", *expected]]
 
 
 def test_inquiry_withdraws_no_money(client: stripe.StripeClient, control: Any) -> None:

@@ -133,10 +133,10 @@ def _story(papers: Path, name: str) -> dict[str, Any]:
 
 
 def test_recorded_lifecycle_is_served_with_final_objects_and_events(
-    client: stripe.StripeClient, control: Any, stripe_papers: Path
+    client: stripe.StripeClient, control: Any, stripe_reference: Path
 ) -> None:
-    names = [file.stem for file in sorted((stripe_papers / "lifecycles").iterdir())]
-    stories = [_story(stripe_papers, name) for name in names]
+    names = [file.stem for file in sorted((stripe_reference / "lifecycles").iterdir())]
+    stories = [_story(stripe_reference, name) for name in names]
     for story in stories:
         control.post("/load", story)
     for story in stories:
@@ -149,16 +149,18 @@ def test_recorded_lifecycle_is_served_with_final_objects_and_events(
 
 
 def test_recorded_lifecycle_can_be_loaded_partially(
-    client: stripe.StripeClient, control: Any, stripe_papers: Path
+    client: stripe.StripeClient, control: Any, stripe_reference: Path
 ) -> None:
-    story = _story(stripe_papers, "dunning_to_canceled")
+    story = _story(stripe_reference, "dunning_to_canceled")
     (subscription,) = story["final"]["subscriptions"]
     control.post("/load", story, upto=20)
     assert client.v1.subscriptions.retrieve(subscription).status == "past_due"
 
 
-def test_loaded_lifecycle_continues_when_live(client: stripe.StripeClient, control: Any, stripe_papers: Path) -> None:
-    story = _story(stripe_papers, "signup_active")
+def test_loaded_lifecycle_continues_when_live(
+    client: stripe.StripeClient, control: Any, stripe_reference: Path
+) -> None:
+    story = _story(stripe_reference, "signup_active")
     (subscription,) = story["final"]["subscriptions"]
     end = story["final"]["subscriptions"][subscription]["items"]["data"][0]["current_period_end"]
     control.post("/clock", {"to": story["events"][-1]["created"], "frozen": True})
@@ -170,9 +172,9 @@ def test_loaded_lifecycle_continues_when_live(client: stripe.StripeClient, contr
 
 
 def test_loaded_lifecycle_sends_its_events_when_asked(
-    control: Any, receiver: Any, wait: Any, stripe_papers: Path
+    control: Any, receiver: Any, wait: Any, stripe_reference: Path
 ) -> None:
-    story = _story(stripe_papers, "signup_active")
+    story = _story(stripe_reference, "signup_active")
     control.post("/load", story, send=1)
     wait(lambda: len(receiver.taken) == len(story["events"]))
     assert {event["id"] for event in receiver.events} == {event["id"] for event in story["events"]}

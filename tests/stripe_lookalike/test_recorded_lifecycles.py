@@ -14,7 +14,7 @@ import stripe
 DAY = 86_400
 
 
-class Teller:
+class LifecyclePlayer:
     """Tells a story: at a second of it, something is done through the API."""
 
     def __init__(self, client: stripe.StripeClient, control: Any, start: int, reader: str) -> None:
@@ -64,17 +64,17 @@ class Teller:
         self.subscription = str(paid.subscription or "")
         return str(paid.payment_intent)
 
-    def told(self) -> Sequence[tuple[int, str]]:
+    def sent_events(self) -> Sequence[tuple[int, str]]:
         newest_first = self.client.v1.events.list({"limit": 100}).auto_paging_iter()
         return [(event.created - self.start, event.type) for event in newest_first][::-1]
 
 
-def signup_active(t: Teller) -> None:
+def signup_active(t: LifecyclePlayer) -> None:
     t.joins()
     t.checks_out("subscription", "price_month")
 
 
-def incomplete_then_active(t: Teller) -> None:
+def incomplete_then_active(t: LifecyclePlayer) -> None:
     t.joins("pm_card_chargeCustomerFail")
     t.subscribes()
     t.at(7234)
@@ -83,31 +83,31 @@ def incomplete_then_active(t: Teller) -> None:
     t.client.v1.invoices.pay(str(t.client.v1.subscriptions.retrieve(t.subscription).latest_invoice))
 
 
-def trial_to_active(t: Teller) -> None:
+def trial_to_active(t: LifecyclePlayer) -> None:
     t.joins()
     t.subscribes(trial_period_days=14)
     t.at(15 * DAY)
 
 
-def two_renewals(t: Teller) -> None:
+def two_renewals(t: LifecyclePlayer) -> None:
     t.joins()
     t.subscribes()
     t.at(5_274_007)
 
 
-def _card_turns_bad(t: Teller, at: int) -> None:
+def _card_turns_bad(t: LifecyclePlayer, at: int) -> None:
     t.joins()
     t.subscribes()
     t.at(at)
     t.takes_card("pm_card_chargeCustomerFail")
 
 
-def renewal_fails_past_due(t: Teller) -> None:
+def renewal_fails_past_due(t: LifecyclePlayer) -> None:
     _card_turns_bad(t, 1_728_003)
     t.at(2_941_207)
 
 
-def past_due_recovered(t: Teller) -> None:
+def past_due_recovered(t: LifecyclePlayer) -> None:
     t.control.post("/policy", {"retry_days": [5]})  # the recorder's first retry comes late
     _card_turns_bad(t, 1_036_803)
     t.at(3_027_684)
@@ -116,12 +116,12 @@ def past_due_recovered(t: Teller) -> None:
     t.client.v1.invoices.pay(str(t.client.v1.subscriptions.retrieve(t.subscription).latest_invoice))
 
 
-def dunning_to_canceled(t: Teller) -> None:
+def dunning_to_canceled(t: LifecyclePlayer) -> None:
     _card_turns_bad(t, 1_296_003)
     t.at(3_900_000)
 
 
-def cancel_at_period_end(t: Teller) -> None:
+def cancel_at_period_end(t: LifecyclePlayer) -> None:
     t.joins()
     t.subscribes()
     t.at(781_924)
@@ -129,14 +129,14 @@ def cancel_at_period_end(t: Teller) -> None:
     t.at(2_678_403)
 
 
-def cancel_now(t: Teller) -> None:
+def cancel_now(t: LifecyclePlayer) -> None:
     t.joins()
     t.subscribes()
     t.at(432_003)
     t.client.v1.subscriptions.cancel(t.subscription)
 
 
-def upgrade_midcycle(t: Teller) -> None:
+def upgrade_midcycle(t: LifecyclePlayer) -> None:
     t.joins()
     t.subscribes()
     t.at(950_403)
@@ -145,7 +145,7 @@ def upgrade_midcycle(t: Teller) -> None:
     t.at(2_682_007)
 
 
-def refund_partial_then_full(t: Teller) -> None:
+def refund_partial_then_full(t: LifecyclePlayer) -> None:
     t.joins()
     intent = t.checks_out("payment", "price_day")
     t.at(3604)
@@ -154,7 +154,7 @@ def refund_partial_then_full(t: Teller) -> None:
     t.client.v1.refunds.create({"payment_intent": intent})
 
 
-def dispute_won(t: Teller) -> None:
+def dispute_won(t: LifecyclePlayer) -> None:
     t.joins()
     intent = t.checks_out("payment", "price_day")
     t.at(172_804)
@@ -165,7 +165,7 @@ def dispute_won(t: Teller) -> None:
     t.control.post(f"/disputes/{dispute}", {"status": "won"})
 
 
-STORIES: list[Callable[[Teller], None]] = [
+STORIES: list[Callable[[LifecyclePlayer], None]] = [
     signup_active,
     incomplete_then_active,
     trial_to_active,
@@ -181,27 +181,27 @@ STORIES: list[Callable[[Teller], None]] = [
 ]
 
 
-def test_every_recorded_lifecycle_is_replayed_here(stripe_papers: Path) -> None:
-    assert {story.__name__ for story in STORIES} == {file.stem for file in (stripe_papers / "lifecycles").iterdir()}
+def test_every_recorded_lifecycle_is_replayed_here(stripe_reference: Path) -> None:
+    assert {story.__name__ for story in STORIES} == {file.stem for file in (stripe_reference / "lifecycles").iterdir()}
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
 def test_replayed_lifecycle_sends_the_recorded_events_in_order(
-    story: Callable[[Teller], None], client: stripe.StripeClient, control: Any, stripe_papers: Path
+    story: Callable[[LifecyclePlayer], None], client: stripe.StripeClient, control: Any, stripe_reference: Path
 ) -> None:
-    recorded = json.loads((stripe_papers / "lifecycles" / f"{story.__name__}.json").read_text("utf-8"))
+    recorded = json.loads((stripe_reference / "lifecycles" / f"{story.__name__}.json").read_text("utf-8"))
     start = recorded["events"][0]["created"]
     control.post("/policy", {"keep_events_for": 365 * DAY})
-    teller = Teller(client, control, start, recorded["reader"])
-    story(teller)
+    player = LifecyclePlayer(client, control, start, recorded["reader"])
+    story(player)
     expected = [(event["created"] - start, event["type"]) for event in recorded["events"]]
-    told = teller.told()
-    assert [kind for _, kind in told] == [kind for _, kind in expected]
+    found = player.sent_events()
+    assert [kind for _, kind in found] == [kind for _, kind in expected]
     # The recorder completes a session a second after its payment.
-    assert all(abs(mine - theirs) <= 1 for (mine, _), (theirs, _) in zip(told, expected, strict=True))
+    assert all(abs(mine - theirs) <= 1 for (mine, _), (theirs, _) in zip(found, expected, strict=True))
     if recorded["final"]["subscriptions"]:
         (theirs,) = recorded["final"]["subscriptions"].values()
-        mine = client.v1.subscriptions.retrieve(teller.subscription).to_dict(for_json=True)
+        mine = client.v1.subscriptions.retrieve(player.subscription).to_dict(for_json=True)
         assert _gist(mine) == _gist(theirs)
     _same_shapes(client, recorded)
 
@@ -241,10 +241,12 @@ def _had_previous(recorded: dict[str, Any], kind: str) -> bool:
     return any("previous_attributes" in event["data"] for event in recorded["events"] if event["type"] == kind)
 
 
-def test_prorations_are_rounded_as_stripe_does(client: stripe.StripeClient, control: Any, stripe_papers: Path) -> None:
-    recorded = json.loads((stripe_papers / "lifecycles" / "upgrade_midcycle.json").read_text("utf-8"))
-    teller = Teller(client, control, recorded["events"][0]["created"], recorded["reader"])
-    upgrade_midcycle(teller)
-    invoice = client.v1.invoices.list({"subscription": teller.subscription, "limit": 1}).data[0]
+def test_prorations_are_rounded_as_stripe_does(
+    client: stripe.StripeClient, control: Any, stripe_reference: Path
+) -> None:
+    recorded = json.loads((stripe_reference / "lifecycles" / "upgrade_midcycle.json").read_text("utf-8"))
+    player = LifecyclePlayer(client, control, recorded["events"][0]["created"], recorded["reader"])
+    upgrade_midcycle(player)
+    invoice = client.v1.invoices.list({"subscription": player.subscription, "limit": 1}).data[0]
     assert [line.amount for line in invoice.lines.data] == [-323, 967, 1500]
     assert invoice.amount_paid == 2144

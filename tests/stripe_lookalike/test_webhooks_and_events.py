@@ -136,7 +136,7 @@ def old_world(receiver: Any) -> Iterator[RunningLookalike]:
 
 
 def test_endpoint_with_an_old_api_version_receives_old_shapes(
-    old_world: RunningLookalike, receiver: Any, wait: Wait, stripe_papers: Any
+    old_world: RunningLookalike, receiver: Any, wait: Wait, stripe_reference: Any
 ) -> None:
     client = stripe.StripeClient("sk_test_x", base_addresses={"api": old_world.url})
     card = "pm_card_visa"
@@ -150,7 +150,9 @@ def test_endpoint_with_an_old_api_version_receives_old_shapes(
     assert events["customer.subscription.updated"]["api_version"] == "2020-03-02"
     assert events["customer.subscription.updated"]["data"]["previous_attributes"]["current_period_end"]
     for kind, name in (("customer.subscription.created", "subscription"), ("invoice.paid", "invoice")):
-        template = json.loads((stripe_papers / "templates" / f"{name}_pre_basil.json").read_text("utf-8"))["template"]
+        template = json.loads((stripe_reference / "templates" / f"{name}_pre_basil.json").read_text("utf-8"))[
+            "template"
+        ]
         sent = events[kind]["data"]["object"]
         assert template.keys() - sent.keys() <= {
             "tax_percent",

@@ -31,7 +31,7 @@ class _Forms(HTMLParser):
 
 
 @dataclass
-class Wanderer:
+class BrowserSession:
     """`been` are all addresses that the browser went to, in order."""
 
     at: requests.Response | None = None
@@ -46,18 +46,18 @@ class Wanderer:
         assert self.at is not None
         return self.at
 
-    def go(self, address: str, **form: str) -> Wanderer:
+    def go(self, address: str, **form: str) -> BrowserSession:
         """Goes to an address, or sends a form there, and on to where that leads."""
         target = urljoin(self.at.url, address) if self.at is not None else address
         self.at = self.session.request("POST" if form else "GET", target, data=form or None, timeout=60)
         self.been += [answer.url for answer in (*self.at.history, self.at)]
         return self
 
-    def follow(self, part: str) -> Wanderer:
+    def follow(self, part: str) -> BrowserSession:
         """The first link whose address has this in it."""
         return self.go(next(link for link in self._page().links if part in link))
 
-    def send(self, having: str, **values: str) -> Wanderer:
+    def send(self, having: str, **values: str) -> BrowserSession:
         """The form that has this field or button, or leads there, with these values in it."""
         page = self._page()
         about, fields = next(

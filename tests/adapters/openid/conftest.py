@@ -13,10 +13,10 @@ import pytest
 import requests
 from werkzeug.test import Client, TestResponse
 
-from tests.adapters.openid.fake_provider import CLIENT, SECRET, Forger
+from tests.adapters.openid.fake_provider import CLIENT, SECRET, FakeProvider
 from tests.entrypoints.http.admin import conftest as pages
 from tests.entrypoints.http.admin.conftest import Staff
-from tests.in_process_app import DeskApp, MakeDesk
+from tests.in_process_app import InProcessApp, MakeApp
 from tests.running_service import Paywall, Serve
 from tests.store_servers import free_port, wait_until
 
@@ -26,7 +26,7 @@ ROLES = "library:viewer,desk:granter,chiefs:owner"
 
 
 @dataclass
-class Identities:
+class IdentityProvider:
     """Canaille, running."""
 
     issuer: str
@@ -51,26 +51,26 @@ class Identities:
         }
         answer = requests.post(f"{self.issuer}/oauth/register", json=asked, timeout=60)
         assert answer.status_code == 201, answer.text
-        told = answer.json()
+        body = answer.json()
         return {
             "PAYWALL_OIDC_ISSUER": self.issuer,
-            "PAYWALL_OIDC_CLIENT_ID": told["client_id"],
-            "PAYWALL_OIDC_CLIENT_SECRET": told["client_secret"],
+            "PAYWALL_OIDC_CLIENT_ID": body["client_id"],
+            "PAYWALL_OIDC_CLIENT_SECRET": body["client_secret"],
             "PAYWALL_OIDC_ROLES": ROLES,
             "PAYWALL_PUBLIC_URL": public_url,
         }
 
 
 @pytest.fixture(scope="session")
-def identities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Identities]:
-    port, folder = free_port(), tmp_path_factory.mktemp("identities")
+def identity_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IdentityProvider]:
+    port, folder = free_port(), tmp_path_factory.mktemp("identity_provider")
     program = Path(__file__).with_name("identity_provider.py")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, str(program), str(port), PASSWORD], stdout=log, stderr=log, cwd=folder
         )
     try:
-        found = Identities(f"http://127.0.0.1:{port}", process)
+        found = IdentityProvider(f"http://127.0.0.1:{port}", process)
         wait_until(found.answers)
         yield found
     finally:
@@ -79,24 +79,24 @@ def identities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Identities]
 
 
 @pytest.fixture
-def trusting(serve: Serve, identities: Identities, valkey_url: str) -> Paywall:
+def openid_service(serve: Serve, identity_provider: IdentityProvider, valkey_url: str) -> Paywall:
     """A service that takes people of the identity provider, with two owners by key."""
     running = serve(pages.POLICY_WITH_APPROVALS, start=False, REDIS_URL=valkey_url, PAYWALL_ADMIN_KEYS=pages.ADMINS)
-    running.env.update(identities.register(running.url))
+    running.env.update(identity_provider.register(running.url))
     return running.start()
 
 
 @pytest.fixture
-def forger() -> Iterator[Forger]:
+def fake_provider() -> Iterator[FakeProvider]:
     """A provider that says what a test wants."""
-    made = Forger()
+    made = FakeProvider()
     yield made
     made.close()
 
 
-def settings_of(forger: Forger) -> dict[str, str]:
+def settings_of(fake_provider: FakeProvider) -> dict[str, str]:
     return {
-        "PAYWALL_OIDC_ISSUER": forger.issuer,
+        "PAYWALL_OIDC_ISSUER": fake_provider.issuer,
         "PAYWALL_OIDC_CLIENT_ID": CLIENT,
         "PAYWALL_OIDC_CLIENT_SECRET": SECRET,
         "PAYWALL_OIDC_ROLES": ROLES,
@@ -106,10 +106,10 @@ def settings_of(forger: Forger) -> dict[str, str]:
 
 @dataclass
 class Visitor:
-    """Somebody at a page that trusts the forger; `Staff` has her browser."""
+    """Somebody at a page that trusts the fake_provider; `Staff` has her browser."""
 
     staff: Staff
-    forger: Forger
+    fake_provider: FakeProvider
 
     def begin(self, then: str = "") -> str:
         """To the provider's address, as the page gives it."""
@@ -119,7 +119,7 @@ class Visitor:
 
     def come_back(self, address: str, **changed: str | None) -> TestResponse:
         """With a code, and all else as the provider adds it."""
-        sent = {"code": self.forger.grants(address), "state": self.state(address), **changed}
+        sent = {"code": self.fake_provider.grants(address), "state": self.state(address), **changed}
         return self.staff.get("/sign-in/return", query_string={k: v for k, v in sent.items() if v is not None})
 
     def sign_in(self, then: str = "") -> TestResponse:
@@ -134,11 +134,11 @@ class Visitor:
 
 
 @pytest.fixture
-def forged(make_desk: MakeDesk, valkey_url: str, forger: Forger) -> DeskApp:
-    """The service within this process, set up to trust the forger."""
-    return make_desk(valkey_url, pages.POLICY_WITH_APPROVALS, **settings_of(forger))
+def openid_app(make_app: MakeApp, valkey_url: str, fake_provider: FakeProvider) -> InProcessApp:
+    """The service within this process, set up to trust the fake_provider."""
+    return make_app(valkey_url, pages.POLICY_WITH_APPROVALS, **settings_of(fake_provider))
 
 
 @pytest.fixture
-def visitor(forged: DeskApp, forger: Forger) -> Visitor:
-    return Visitor(Staff(Client(forged.client.application)), forger)
+def visitor(openid_app: InProcessApp, fake_provider: FakeProvider) -> Visitor:
+    return Visitor(Staff(Client(openid_app.client.application)), fake_provider)

@@ -42,7 +42,7 @@ class _Unchecked(JWSRegistry):
         """Check nothing."""
 
 
-class Forger:
+class FakeProvider:
     """Everything that it says may be changed: `claims`, `sign`, `keys`, `userinfo`, `described`, `broken` (paths)."""
 
     def __init__(self) -> None:
@@ -105,14 +105,14 @@ class Forger:
         return 200, {"access_token": self.access_token, "token_type": "Bearer", "id_token": self.sign(claims)}
 
     def _discovery(self) -> dict[str, Any]:
-        told = {
+        found = {
             "issuer": self.issuer,
             "authorization_endpoint": f"{self.issuer}/authorize",
             "token_endpoint": f"{self.issuer}/token",
             "jwks_uri": f"{self.issuer}/keys",
             "userinfo_endpoint": f"{self.issuer}/userinfo",
         } | self.described
-        return {name: value for name, value in told.items() if value is not None}
+        return {name: value for name, value in found.items() if value is not None}
 
     def _answer(self, path: str, form: dict[str, str], header: str | None) -> tuple[int, Any]:
         self.asked.append(path)
@@ -128,14 +128,16 @@ class Forger:
         return self._token(form, header) if path == "/token" else (404, {})
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
-        forger = self
+        fake_provider = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 form = {name: values[0] for name, values in parse_qs(self.rfile.read(length).decode()).items()}
-                status, told = forger._answer(urlsplit(self.path).path, form, self.headers.get("Authorization"))
-                body = json.dumps(told).encode()
+                status, answer = fake_provider._answer(
+                    urlsplit(self.path).path, form, self.headers.get("Authorization")
+                )
+                body = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))

@@ -19,7 +19,7 @@ from service.adapters.openid.provider import (
 )
 from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.openid.sign_in import ATTEMPT_SECONDS, SignIn, SignInAttempt
-from tests.adapters.openid.fake_provider import CLIENT, SECRET, Forger
+from tests.adapters.openid.fake_provider import CLIENT, SECRET, FakeProvider
 from tests.in_process_app import Clock
 
 SETTINGS = OpenIdSettings(
@@ -38,51 +38,63 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def provider(forger: Forger, clock: Clock) -> Provider:
-    return Provider(replace(SETTINGS, issuer=forger.issuer), clock)
+def provider(fake_provider: FakeProvider, clock: Clock) -> Provider:
+    return Provider(replace(SETTINGS, issuer=fake_provider.issuer), clock)
 
 
 @pytest.fixture
-def sign_in(forger: Forger, provider: Provider) -> SignIn:
-    return SignIn(replace(SETTINGS, issuer=forger.issuer), time.time, provider)
+def sign_in(fake_provider: FakeProvider, provider: Provider) -> SignIn:
+    return SignIn(replace(SETTINGS, issuer=fake_provider.issuer), time.time, provider)
 
 
-def one_comes(sign_in: SignIn, forger: Forger) -> str:
+def one_comes(sign_in: SignIn, fake_provider: FakeProvider) -> str:
     address, attempt = sign_in.begin(None)
-    return sign_in.finish(attempt, forger.grants(address), None, None).name
+    return sign_in.finish(attempt, fake_provider.grants(address), None, None).name
 
 
-def changes_its_key(forger: Forger, kid: str) -> None:
-    forger.key = RSAKey.generate_key(2048, {"kid": kid})
-    forger.keys = [forger.key]
+def changes_its_key(fake_provider: FakeProvider, kid: str) -> None:
+    fake_provider.key = RSAKey.generate_key(2048, {"kid": kid})
+    fake_provider.keys = [fake_provider.key]
 
 
-def test_provider_metadata_and_keys_are_cached_for_an_hour(sign_in: SignIn, forger: Forger, clock: Clock) -> None:
-    one_comes(sign_in, forger)
+def test_provider_metadata_and_keys_are_cached_for_an_hour(
+    sign_in: SignIn, fake_provider: FakeProvider, clock: Clock
+) -> None:
+    one_comes(sign_in, fake_provider)
     clock.now += CACHE_SECONDS - 1
-    one_comes(sign_in, forger)
-    assert (forger.asked.count("/keys"), len([path for path in forger.asked if "well-known" in path])) == (1, 1)
+    one_comes(sign_in, fake_provider)
+    assert (
+        fake_provider.asked.count("/keys"),
+        len([path for path in fake_provider.asked if "well-known" in path]),
+    ) == (1, 1)
     clock.now += 2
-    one_comes(sign_in, forger)
-    assert (forger.asked.count("/keys"), len([path for path in forger.asked if "well-known" in path])) == (2, 2)
+    one_comes(sign_in, fake_provider)
+    assert (
+        fake_provider.asked.count("/keys"),
+        len([path for path in fake_provider.asked if "well-known" in path]),
+    ) == (2, 2)
 
 
-def test_new_signing_key_is_read_at_once_then_once_a_minute(sign_in: SignIn, forger: Forger, clock: Clock) -> None:
-    one_comes(sign_in, forger)
-    changes_its_key(forger, "second")
-    assert one_comes(sign_in, forger) == "ann@example.news"
-    assert forger.asked.count("/keys") == 2
-    changes_its_key(forger, "third")
+def test_new_signing_key_is_read_at_once_then_once_a_minute(
+    sign_in: SignIn, fake_provider: FakeProvider, clock: Clock
+) -> None:
+    one_comes(sign_in, fake_provider)
+    changes_its_key(fake_provider, "second")
+    assert one_comes(sign_in, fake_provider) == "ann@example.news"
+    assert fake_provider.asked.count("/keys") == 2
+    changes_its_key(fake_provider, "third")
     for _ in range(3):
         with pytest.raises(SignInFailed, match="id_token_invalid_key_id"):
-            one_comes(sign_in, forger)
-    assert forger.asked.count("/keys") == 2
+            one_comes(sign_in, fake_provider)
+    assert fake_provider.asked.count("/keys") == 2
     clock.now += KEY_REFRESH_INTERVAL
-    assert one_comes(sign_in, forger) == "ann@example.news"
+    assert one_comes(sign_in, fake_provider) == "ann@example.news"
 
 
-def test_unreachable_provider_is_not_retried_for_some_seconds(provider: Provider, forger: Forger, clock: Clock) -> None:
-    forger.close()
+def test_unreachable_provider_is_not_retried_for_some_seconds(
+    provider: Provider, fake_provider: FakeProvider, clock: Clock
+) -> None:
+    fake_provider.close()
     for why in ("ConnectionError", "resting"):
         with pytest.raises(SignInFailed, match=f"away: {why}"):
             provider.metadata()
@@ -91,7 +103,7 @@ def test_unreachable_provider_is_not_retried_for_some_seconds(provider: Provider
         provider.metadata()
 
 
-def test_at_most_two_threads_wait_for_the_provider(provider: Provider, forger: Forger) -> None:
+def test_at_most_two_threads_wait_for_the_provider(provider: Provider, fake_provider: FakeProvider) -> None:
     inside, over = threading.Barrier(MAX_WAITING_THREADS + 1), threading.Event()
 
     def wait() -> None:
@@ -108,22 +120,22 @@ def test_at_most_two_threads_wait_for_the_provider(provider: Provider, forger: F
     over.set()
     for thread in threads:
         thread.join(60)
-    assert provider.metadata().token_endpoint == f"{forger.issuer}/token"
+    assert provider.metadata().token_endpoint == f"{fake_provider.issuer}/token"
 
 
-def test_groups_scope_is_requested_when_the_provider_has_it(sign_in: SignIn, forger: Forger) -> None:
-    forger.described["scopes_supported"] = ["openid", "groups", "phone"]
+def test_groups_scope_is_requested_when_the_provider_has_it(sign_in: SignIn, fake_provider: FakeProvider) -> None:
+    fake_provider.described["scopes_supported"] = ["openid", "groups", "phone"]
     assert "scope=openid+email+groups+profile" in sign_in.begin(None)[0]
 
 
-def test_configured_scopes_are_requested_and_no_others(forger: Forger, provider: Provider) -> None:
-    settings = replace(SETTINGS, issuer=forger.issuer, scopes=("email", "roles"))
+def test_configured_scopes_are_requested_and_no_others(fake_provider: FakeProvider, provider: Provider) -> None:
+    settings = replace(SETTINGS, issuer=fake_provider.issuer, scopes=("email", "roles"))
     assert "scope=openid+email+roles&" in SignIn(settings, time.time, provider).begin(None)[0]
 
 
-def test_client_secret_post_is_used_when_it_is_the_only_method(sign_in: SignIn, forger: Forger) -> None:
-    forger.described["token_endpoint_auth_methods_supported"] = ["client_secret_post"]
-    assert one_comes(sign_in, forger) == "ann@example.news"
+def test_client_secret_post_is_used_when_it_is_the_only_method(sign_in: SignIn, fake_provider: FakeProvider) -> None:
+    fake_provider.described["token_endpoint_auth_methods_supported"] = ["client_secret_post"]
+    assert one_comes(sign_in, fake_provider) == "ann@example.news"
 
 
 def test_sign_in_attempt_lasts_ten_minutes_and_matches_its_state() -> None:

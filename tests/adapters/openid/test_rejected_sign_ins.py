@@ -12,12 +12,12 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from werkzeug.test import Client
 
 from tests.adapters.openid.conftest import Visitor, settings_of
-from tests.adapters.openid.fake_provider import SECRET, Forger, b64, hs256, unsigned
+from tests.adapters.openid.fake_provider import SECRET, FakeProvider, b64, hs256, unsigned
 from tests.entrypoints.http.admin.conftest import POLICY_WITH_APPROVALS, Staff, plain
-from tests.in_process_app import DeskApp, MakeDesk
+from tests.in_process_app import InProcessApp, MakeApp
 from tests.running_service import ADMIN_KEY
 
-Lie = Callable[[Forger], object]
+Lie = Callable[[FakeProvider], object]
 
 
 def half_hash(token: str) -> str:
@@ -25,30 +25,30 @@ def half_hash(token: str) -> str:
 
 
 def says(**claims: Any) -> Lie:
-    return lambda forger: forger.claims.update(claims)
+    return lambda fake_provider: fake_provider.claims.update(claims)
 
 
-def signs(sign: Callable[[Forger, dict[str, Any]], str]) -> Lie:
-    def lie(forger: Forger) -> None:
-        forger.sign = lambda claims: sign(forger, claims)
+def signs(sign: Callable[[FakeProvider, dict[str, Any]], str]) -> Lie:
+    def lie(fake_provider: FakeProvider) -> None:
+        fake_provider.sign = lambda claims: sign(fake_provider, claims)
 
     return lie
 
 
-def public_key_as_secret(forger: Forger, claims: dict[str, Any]) -> str:
+def public_key_as_secret(fake_provider: FakeProvider, claims: dict[str, Any]) -> str:
     """The old trick: what everybody has of a key is used as if it were a secret of both."""
-    return hs256(claims, forger.key.as_pem(private=False))
+    return hs256(claims, fake_provider.key.as_pem(private=False))
 
 
-def signed_by_own_key(forger: Forger, claims: dict[str, Any]) -> str:
+def signed_by_own_key(fake_provider: FakeProvider, claims: dict[str, Any]) -> str:
     """Sign with a key that the provider does not publish, and send it along."""
     key = RSAKey.generate_key(2048, {"kid": "first"})
-    return forger.signed(claims, key, jwk=key.as_dict(private=False))
+    return fake_provider.signed(claims, key, jwk=key.as_dict(private=False))
 
 
-def _published_okp(forger: Forger) -> OKPKey:
+def _published_okp(fake_provider: FakeProvider) -> OKPKey:
     key = OKPKey.generate_key("Ed25519", {"kid": "okp"})
-    forger.keys.append(key)
+    fake_provider.keys.append(key)
     return key
 
 
@@ -69,40 +69,45 @@ LIES: dict[str, Lie] = {
     "of another attempt": says(nonce="of-another-attempt"),
     "of no attempt": says(nonce=None),
     "of this attempt and another": signs(
-        lambda forger, claims: forger.signed(claims | {"nonce": [claims["nonce"], "of-another-attempt"]})
+        lambda fake_provider, claims: fake_provider.signed(claims | {"nonce": [claims["nonce"], "of-another-attempt"]})
     ),
     "of a number as its subject": says(sub=7),
     "with the hash of no access token": says(at_hash="é"),
     "with a header that must be understood": signs(
-        lambda forger, claims: forger.signed(claims, crit=["unknown"], unknown=1)
+        lambda fake_provider, claims: fake_provider.signed(claims, crit=["unknown"], unknown=1)
     ),
-    "signed by the key in its header": signs(lambda forger, claims: signed_by_own_key(forger, claims)),
-    "signed by EdDSA": signs(lambda forger, claims: forger.signed(claims, _published_okp(forger), "Ed25519")),
+    "signed by the key in its header": signs(lambda fake_provider, claims: signed_by_own_key(fake_provider, claims)),
+    "signed by EdDSA": signs(
+        lambda fake_provider, claims: fake_provider.signed(claims, _published_okp(fake_provider), "Ed25519")
+    ),
     "of no subject": says(sub=None),
     "with another access token": says(at_hash=half_hash("another-token")),
-    "unsigned": signs(lambda forger, claims: unsigned(claims)),
-    "signed with the client's secret": signs(lambda forger, claims: hs256(claims, SECRET.encode())),
+    "unsigned": signs(lambda fake_provider, claims: unsigned(claims)),
+    "signed with the client's secret": signs(lambda fake_provider, claims: hs256(claims, SECRET.encode())),
     "signed with the public key as a secret": signs(public_key_as_secret),
     "signed by another key of that name": signs(
-        lambda forger, claims: forger.signed(claims, RSAKey.generate_key(2048, {"kid": "first"}))
+        lambda fake_provider, claims: fake_provider.signed(claims, RSAKey.generate_key(2048, {"kid": "first"}))
     ),
     "signed by an unknown key": signs(
-        lambda forger, claims: forger.signed(claims, RSAKey.generate_key(2048, {"kid": "unknown"}))
+        lambda fake_provider, claims: fake_provider.signed(claims, RSAKey.generate_key(2048, {"kid": "unknown"}))
     ),
-    "not a token": signs(lambda forger, claims: "not.a.token"),
-    "no text": signs(lambda forger, claims: None),  # type: ignore[arg-type,return-value]  # that is the lie
-    "told by another at userinfo": lambda forger: (says(groups=None)(forger), forger.userinfo.update(sub="8")),
+    "not a token": signs(lambda fake_provider, claims: "not.a.token"),
+    "no text": signs(lambda fake_provider, claims: None),  # type: ignore[arg-type,return-value]  # that is the lie
+    "told by another at userinfo": lambda fake_provider: (
+        says(groups=None)(fake_provider),
+        fake_provider.userinfo.update(sub="8"),
+    ),
 }
 
 
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
-def test_invalid_id_token_signs_in_no_admin(visitor: Visitor, forger: Forger, lie: Lie) -> None:
-    lie(forger)
+def test_invalid_id_token_signs_in_no_admin(visitor: Visitor, fake_provider: FakeProvider, lie: Lie) -> None:
+    lie(fake_provider)
     answer = visitor.sign_in()
     assert (answer.status_code, answer.headers["Location"]) == (303, "/admin/sign-in?refused=unaccepted")
-    told = visitor.staff.get("/sign-in?refused=unaccepted")
-    assert told.status_code == 403
-    assert f"The response of {forger.issuer[7:]} is not valid" in plain(told)
+    response = visitor.staff.get("/sign-in?refused=unaccepted")
+    assert response.status_code == 403
+    assert f"The response of {fake_provider.issuer[7:]} is not valid" in plain(response)
     assert not visitor.inside()
 
 
@@ -110,31 +115,35 @@ TRUTHS: dict[str, Lie] = {
     "as it comes": says(),
     "for two, by us": says(aud=["another", "paywall"], azp="paywall"),
     "with the access token's hash": says(at_hash=half_hash("an-access-token-of-the-tests")),
-    "over since some seconds": lambda forger: says(exp=int(time.time()) - 5)(forger),
+    "over since some seconds": lambda fake_provider: says(exp=int(time.time()) - 5)(fake_provider),
     "with one group as a text": says(groups="desk"),
     "with more groups": says(groups=["everybody", "library", "desk", 7]),
     "with an e-mail address in capitals": says(email="ANN@Example.news", email_verified=True),
-    "with the rest at userinfo": lambda forger: (
-        says(groups=None, email=None)(forger),
-        forger.userinfo.update(groups=["desk"], email="ann@example.news", email_verified=True),
+    "with the rest at userinfo": lambda fake_provider: (
+        says(groups=None, email=None)(fake_provider),
+        fake_provider.userinfo.update(groups=["desk"], email="ann@example.news", email_verified=True),
     ),
-    "signed by PS256": signs(lambda forger, claims: forger.signed(claims, _taken(forger, RSAKey), "PS256")),
-    "signed by ES256": signs(lambda forger, claims: forger.signed(claims, _taken(forger, ECKey), "ES256")),
-    "signed with headers of its own": signs(lambda forger, claims: forger.signed(claims, x5t="abc")),
+    "signed by PS256": signs(
+        lambda fake_provider, claims: fake_provider.signed(claims, _taken(fake_provider, RSAKey), "PS256")
+    ),
+    "signed by ES256": signs(
+        lambda fake_provider, claims: fake_provider.signed(claims, _taken(fake_provider, ECKey), "ES256")
+    ),
+    "signed with headers of its own": signs(lambda fake_provider, claims: fake_provider.signed(claims, x5t="abc")),
 }
 
 
-def _taken(forger: Forger, kind: type[RSAKey] | type[ECKey]) -> RSAKey | ECKey:
+def _taken(fake_provider: FakeProvider, kind: type[RSAKey] | type[ECKey]) -> RSAKey | ECKey:
     made: RSAKey | ECKey = (
         RSAKey.generate_key(2048, {"kid": "other"}) if kind is RSAKey else ECKey.generate_key("P-256", {"kid": "other"})
     )
-    forger.keys.append(made)
+    fake_provider.keys.append(made)
     return made
 
 
 @pytest.mark.parametrize("truth", TRUTHS.values(), ids=TRUTHS.keys())
-def test_valid_id_token_signs_in_with_name_and_role(visitor: Visitor, forger: Forger, truth: Lie) -> None:
-    truth(forger)
+def test_valid_id_token_signs_in_with_name_and_role(visitor: Visitor, fake_provider: FakeProvider, truth: Lie) -> None:
+    truth(fake_provider)
     answer = visitor.sign_in("/reader?id=r-1")
     assert answer.headers["Location"] == "/admin/reader?id=r-1"
     page = visitor.staff.get("/readers").text
@@ -161,9 +170,9 @@ def test_valid_id_token_signs_in_with_name_and_role(visitor: Visitor, forger: Fo
     ],
 )
 def test_user_without_role_or_name_is_refused_with_the_reason(
-    visitor: Visitor, forger: Forger, claims: dict[str, Any], userinfo: dict[str, Any], kind: str
+    visitor: Visitor, fake_provider: FakeProvider, claims: dict[str, Any], userinfo: dict[str, Any], kind: str
 ) -> None:
-    forger.claims, forger.userinfo = claims, userinfo
+    fake_provider.claims, fake_provider.userinfo = claims, userinfo
     assert visitor.sign_in().headers["Location"] == f"/admin/sign-in?refused={kind}"
     assert visitor.staff.get(f"/sign-in?refused={kind}").status_code == 403
     assert not visitor.inside()
@@ -178,43 +187,45 @@ def test_callback_with_another_state_is_refused_and_the_attempt_kept(visitor: Vi
     assert visitor.inside()
 
 
-def test_callback_in_another_browser_is_refused(visitor: Visitor, forged: DeskApp) -> None:
-    victim = Visitor(Staff(Client(forged.client.application)), visitor.forger)
+def test_callback_in_another_browser_is_refused(visitor: Visitor, openid_app: InProcessApp) -> None:
+    victim = Visitor(Staff(Client(openid_app.client.application)), visitor.fake_provider)
     assert "refused=lost" in victim.come_back(visitor.begin()).headers["Location"]
     victim.begin()
     assert "refused=lost" in victim.come_back(visitor.begin()).headers["Location"]
     assert not victim.inside()
 
 
-def test_callback_counts_once_even_with_a_copied_cookie(visitor: Visitor, forged: DeskApp) -> None:
+def test_callback_counts_once_even_with_a_copied_cookie(visitor: Visitor, openid_app: InProcessApp) -> None:
     address = visitor.begin()
     cookie = visitor.staff.client.get_cookie("paywall_sign_in", path="/admin/sign-in")
     assert cookie is not None
     assert (cookie.http_only, cookie.same_site, cookie.max_age) == (True, "Lax", 600)
-    code, state = visitor.forger.grants(address), visitor.state(address)
+    code, state = visitor.fake_provider.grants(address), visitor.state(address)
     sent = {"code": code, "state": state}
     assert visitor.staff.get("/sign-in/return", query_string=sent).headers["Location"] == "/admin/"
     assert visitor.staff.client.get_cookie("paywall_sign_in", path="/admin/sign-in") is None
-    thief = Staff(Client(forged.client.application))
+    thief = Staff(Client(openid_app.client.application))
     thief.client.set_cookie("paywall_sign_in", cookie.value, path="/admin/sign-in")
     assert "refused=unaccepted" in thief.get("/sign-in/return", query_string=sent).headers["Location"]
     assert thief.get("/readers").status_code == 303
 
 
-def test_code_of_another_attempt_is_refused(visitor: Visitor, forged: DeskApp) -> None:
-    other = Visitor(Staff(Client(forged.client.application)), visitor.forger)
-    stolen = visitor.forger.grants(other.begin())
+def test_code_of_another_attempt_is_refused(visitor: Visitor, openid_app: InProcessApp) -> None:
+    other = Visitor(Staff(Client(openid_app.client.application)), visitor.fake_provider)
+    stolen = visitor.fake_provider.grants(other.begin())
     assert "refused=unaccepted" in visitor.come_back(visitor.begin(), code=stolen).headers["Location"]
     assert not visitor.inside()
 
 
-def test_callback_of_another_issuer_is_refused(visitor: Visitor, forger: Forger) -> None:
+def test_callback_of_another_issuer_is_refused(visitor: Visitor, fake_provider: FakeProvider) -> None:
     assert "unaccepted" in visitor.come_back(visitor.begin(), iss="https://login.example.org").headers["Location"]
-    assert visitor.come_back(visitor.begin(), iss=forger.issuer).headers["Location"] == "/admin/"
+    assert visitor.come_back(visitor.begin(), iss=fake_provider.issuer).headers["Location"] == "/admin/"
 
 
-def test_callback_without_issuer_is_refused_when_the_provider_sends_it(visitor: Visitor, forger: Forger) -> None:
-    forger.described["authorization_response_iss_parameter_supported"] = True
+def test_callback_without_issuer_is_refused_when_the_provider_sends_it(
+    visitor: Visitor, fake_provider: FakeProvider
+) -> None:
+    fake_provider.described["authorization_response_iss_parameter_supported"] = True
     assert "unaccepted" in visitor.sign_in().headers["Location"]
 
 
@@ -222,9 +233,9 @@ def test_callback_without_issuer_is_refused_when_the_provider_sends_it(visitor: 
 def test_provider_error_is_shown_in_our_words(visitor: Visitor, error: str) -> None:
     answer = visitor.come_back(visitor.begin(), code=None, error=error)
     assert answer.headers["Location"] == "/admin/sign-in?refused=denied"
-    told = visitor.staff.get("/sign-in?refused=denied")
-    assert told.status_code == 403
-    assert error not in told.text
+    response = visitor.staff.get("/sign-in?refused=denied")
+    assert response.status_code == 403
+    assert error not in response.text
 
 
 def test_provider_error_without_state_is_ignored(visitor: Visitor) -> None:
@@ -233,13 +244,13 @@ def test_provider_error_without_state_is_ignored(visitor: Visitor) -> None:
     assert "refused=lost" in answer.headers["Location"]
 
 
-def test_unreachable_provider_leaves_sign_in_by_key(visitor: Visitor, forger: Forger) -> None:
-    forger.close()
+def test_unreachable_provider_leaves_sign_in_by_key(visitor: Visitor, fake_provider: FakeProvider) -> None:
+    fake_provider.close()
     answer = visitor.staff.get("/sign-in/begin?then=/audit")
     assert answer.headers["Location"] == "/admin/sign-in?refused=away&then=/audit"
-    told = visitor.staff.get("/sign-in?refused=away&then=/audit")
-    assert told.status_code == 503
-    assert "is unavailable" in plain(told)
+    response = visitor.staff.get("/sign-in?refused=away&then=/audit")
+    assert response.status_code == 503
+    assert "is unavailable" in plain(response)
     assert visitor.staff.sign_in().status_code == 303
     assert visitor.inside()
     assert ADMIN_KEY not in visitor.staff.here
@@ -247,15 +258,17 @@ def test_unreachable_provider_leaves_sign_in_by_key(visitor: Visitor, forger: Fo
 
 @pytest.mark.parametrize("path", ["/token", "/keys", "/.well-known/openid-configuration"])
 @pytest.mark.parametrize("status", [302, 500])
-def test_failing_provider_request_signs_in_no_admin(visitor: Visitor, forger: Forger, path: str, status: int) -> None:
+def test_failing_provider_request_signs_in_no_admin(
+    visitor: Visitor, fake_provider: FakeProvider, path: str, status: int
+) -> None:
     if "well-known" in path:
-        forger.broken[path] = status
+        fake_provider.broken[path] = status
         assert "refused=away" in visitor.begin()
         return
     address = visitor.begin()
-    forger.broken[path] = status
-    told = visitor.come_back(address).headers["Location"]
-    assert "refused=away" in told or (path, status, told[-10:]) == ("/token", 302, "unaccepted")
+    fake_provider.broken[path] = status
+    found = visitor.come_back(address).headers["Location"]
+    assert "refused=away" in found or (path, status, found[-10:]) == ("/token", 302, "unaccepted")
     assert not visitor.inside()
 
 
@@ -271,9 +284,9 @@ def test_failing_provider_request_signs_in_no_admin(visitor: Visitor, forger: Fo
     ],
 )
 def test_unusable_provider_metadata_refuses_sign_in(
-    visitor: Visitor, forger: Forger, described: dict[str, Any]
+    visitor: Visitor, fake_provider: FakeProvider, described: dict[str, Any]
 ) -> None:
-    forger.described = described
+    fake_provider.described = described
     assert visitor.begin() == "/admin/sign-in?refused=away"
 
 
@@ -283,15 +296,15 @@ def test_redirect_after_sign_in_stays_within_the_staff_page(visitor: Visitor) ->
 
 
 def test_sessions_end_when_the_openid_settings_change(
-    visitor: Visitor, forger: Forger, make_desk: MakeDesk, forged: DeskApp
+    visitor: Visitor, fake_provider: FakeProvider, make_app: MakeApp, openid_app: InProcessApp
 ) -> None:
     visitor.sign_in()
     cookie = visitor.staff.cookie()
-    same = settings_of(forger)
+    same = settings_of(fake_provider)
 
     def inside(**env: str) -> bool:
-        url = forged.service.settings.redis_url
-        other = Staff(Client(make_desk(url or "", POLICY_WITH_APPROVALS, **env).client.application))
+        url = openid_app.service.settings.redis_url
+        other = Staff(Client(make_app(url or "", POLICY_WITH_APPROVALS, **env).client.application))
         other.client.set_cookie("paywall_session", cookie, path="/admin")
         return other.get("/readers").status_code == 200
 
@@ -302,11 +315,11 @@ def test_sessions_end_when_the_openid_settings_change(
     assert not inside(**same | {"PAYWALL_OIDC_ISSUER": "https://login.example.org"})
 
 
-def test_sign_out_everywhere_ends_all_sessions_of_that_admin_only(visitor: Visitor, forged: DeskApp) -> None:
-    again = Visitor(Staff(Client(forged.client.application)), visitor.forger)
+def test_sign_out_everywhere_ends_all_sessions_of_that_admin_only(visitor: Visitor, openid_app: InProcessApp) -> None:
+    again = Visitor(Staff(Client(openid_app.client.application)), visitor.fake_provider)
     visitor.sign_in()
     again.sign_in()
-    ann = Staff(Client(forged.client.application))
+    ann = Staff(Client(openid_app.client.application))
     ann.sign_in()
     assert visitor.inside()
     assert again.inside()
@@ -317,24 +330,26 @@ def test_sign_out_everywhere_ends_all_sessions_of_that_admin_only(visitor: Visit
     assert visitor.inside()
 
 
-def test_key_name_in_the_form_of_a_user_name_is_422(forged: DeskApp) -> None:
+def test_key_name_in_the_form_of_a_user_name_is_422(openid_app: InProcessApp) -> None:
     for name in ("oidc:ann@example.news", "cli:ann"):
-        assert forged.call("POST", "/v1/keys", {"name": name, "role": "owner"}, admin=True).status_code == 422
+        assert openid_app.call("POST", "/v1/keys", {"name": name, "role": "owner"}, admin=True).status_code == 422
 
 
-def test_sign_in_button_is_shown_only_when_configured(visitor: Visitor, make_desk: MakeDesk, forged: DeskApp) -> None:
-    assert f"Sign in with {visitor.forger.issuer[7:]}" in visitor.staff.get("/sign-in").text
-    without = Staff(Client(make_desk(forged.service.settings.redis_url or "").client.application))
+def test_sign_in_button_is_shown_only_when_configured(
+    visitor: Visitor, make_app: MakeApp, openid_app: InProcessApp
+) -> None:
+    assert f"Sign in with {visitor.fake_provider.issuer[7:]}" in visitor.staff.get("/sign-in").text
+    without = Staff(Client(make_app(openid_app.service.settings.redis_url or "").client.application))
     assert "Sign in with" not in without.get("/sign-in?refused=away").text
     for path in ("/sign-in/begin", "/sign-in/return?code=1&state=2"):
         assert without.get(path).status_code == 404
 
 
-def test_provider_is_asked_only_when_sign_in_begins(visitor: Visitor, forger: Forger) -> None:
+def test_provider_is_asked_only_when_sign_in_begins(visitor: Visitor, fake_provider: FakeProvider) -> None:
     visitor.staff.get("/sign-in")
-    assert forger.asked == []
+    assert fake_provider.asked == []
     for _ in range(3):
         visitor.sign_in()
-    assert forger.asked.count("/.well-known/openid-configuration") == 1
-    assert forger.asked.count("/keys") == 1
-    assert "/userinfo" not in forger.asked
+    assert fake_provider.asked.count("/.well-known/openid-configuration") == 1
+    assert fake_provider.asked.count("/keys") == 1
+    assert "/userinfo" not in fake_provider.asked

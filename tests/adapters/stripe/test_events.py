@@ -195,10 +195,11 @@ def test_random_event_payload_never_raises(event_type: str, obj: dict[str, Any],
 
 
 @pytest.mark.parametrize(
-    ("status", "told"), [("active", "canceled"), ("canceled", "canceled"), ("incomplete_expired", "incomplete_expired")]
+    ("status", "expected"),
+    [("active", "canceled"), ("canceled", "canceled"), ("incomplete_expired", "incomplete_expired")],
 )
-def test_deleted_subscription_event_is_terminal_whatever_its_status(status: str, told: str, made: Any) -> None:
+def test_deleted_subscription_event_is_terminal_whatever_its_status(status: str, expected: str, made: Any) -> None:
     deleted = signal(envelope(made.event("customer.subscription.deleted", made.subscription(status=status))))
     assert deleted.told is not None
     assert deleted.told.terminal
-    assert getattr(deleted.told.source, "status", None) == told
+    assert getattr(deleted.told.source, "status", None) == expected

@@ -26,9 +26,9 @@ def the_pass(gateway: Gateway, session: str, **how: Any) -> Pass:
 
 def test_subscription_is_read_in_one_request(gateway: Gateway, strict: Any, made: Any) -> None:
     strict.put(made.subscription())
-    told = gateway.read(Ref("subscription", "sub_1"))
-    assert isinstance(told.source, Subscription)
-    assert (told.source.status, told.customer, told.claims.reader_id) == ("active", "cus_1", "r-1")
+    facts = gateway.read(Ref("subscription", "sub_1"))
+    assert isinstance(facts.source, Subscription)
+    assert (facts.source.status, facts.customer, facts.claims.reader_id) == ("active", "cus_1", "r-1")
     assert strict.asked() == [("GET", "/v1/subscriptions/sub_1")]
 
 
@@ -41,10 +41,10 @@ def test_items_beyond_the_embedded_list_are_read_to_the_last_page(gateway: Gatew
         "data": [{**row, "id": f"si_{n}", "price": {**row["price"], "id": f"price_{n}"}} for n in range(130)],
     }
     strict.put(obj)
-    told = gateway.read(Ref("subscription", "sub_1"))
-    assert not told.partial
-    assert isinstance(told.source, Subscription)
-    assert {item.price for item in told.source.items} == {f"price_{n}" for n in range(130)}
+    facts = gateway.read(Ref("subscription", "sub_1"))
+    assert not facts.partial
+    assert isinstance(facts.source, Subscription)
+    assert {item.price for item in facts.source.items} == {f"price_{n}" for n in range(130)}
     assert strict.asked().count(("GET", "/v1/subscription_items")) == 2
 
 
@@ -59,21 +59,21 @@ def test_object_unknown_to_stripe_raises_no_such_object(gateway: Gateway, strict
             gateway.read(ref)
 
 
-def test_deleted_customer_is_read_as_deleted(gateway: Gateway, strict: Any, stripe_itself: stripe.StripeClient) -> None:
-    customer = stripe_itself.v1.customers.create({"metadata": {"reader_id": "r-1"}})
+def test_deleted_customer_is_read_as_deleted(gateway: Gateway, strict: Any, stripe_client: stripe.StripeClient) -> None:
+    customer = stripe_client.v1.customers.create({"metadata": {"reader_id": "r-1"}})
     assert not gateway.read(Ref("customer", customer.id)).deleted
     assert gateway.read(Ref("customer", customer.id)).claims.reader_id == "r-1"
-    stripe_itself.v1.customers.delete(customer.id)
+    stripe_client.v1.customers.delete(customer.id)
     assert gateway.read(Ref("customer", customer.id)).deleted
 
 
 def test_pass_starts_at_paid_at_or_else_at_its_charge(
-    gateway: Gateway, strict: Any, stripe_itself: stripe.StripeClient, day_pass: Callable[..., str]
+    gateway: Gateway, strict: Any, stripe_client: stripe.StripeClient, day_pass: Callable[..., str]
 ) -> None:
     session = day_pass(price_id="price_day")
     assert the_pass(gateway, session, paid_at=BORN) == Pass(session, "price_day", None, "prod_day_pass", paid_at=BORN)
     without = the_pass(gateway, session)
-    charge = stripe_itself.v1.charges.list({}).data[0]
+    charge = stripe_client.v1.charges.list({}).data[0]
     assert without.paid_at == charge.created
 
 
@@ -99,15 +99,15 @@ def test_unpaid_session_costs_one_request_and_is_no_pass(
 
 
 def test_refunds_add_up_and_a_failed_refund_restores_the_pass(
-    gateway: Gateway, strict: Any, stripe_itself: stripe.StripeClient, day_pass: Callable[..., str]
+    gateway: Gateway, strict: Any, stripe_client: stripe.StripeClient, day_pass: Callable[..., str]
 ) -> None:
     session = day_pass(price_id="price_day")
     intent = gateway.read(Ref("session", session)).payment.intent  # type: ignore[union-attr] # of mode payment
     assert intent is not None
-    stripe_itself.v1.refunds.create({"payment_intent": intent, "amount": 100})
+    stripe_client.v1.refunds.create({"payment_intent": intent, "amount": 100})
     assert not the_pass(gateway, session).refunded
     strict.ask("POST", "/policy", {"refund_status": "pending"})
-    rest = stripe_itself.v1.refunds.create({"payment_intent": intent})
+    rest = stripe_client.v1.refunds.create({"payment_intent": intent})
     assert the_pass(gateway, session).refunded
     strict.ask("POST", f"/refunds/{rest.id}", {"status": "failed"})
     assert not the_pass(gateway, session).refunded
@@ -138,11 +138,11 @@ def test_dispute_counts_while_it_is_open_or_lost(
 
 
 def test_every_payment_reference_leads_to_its_session(
-    gateway: Gateway, strict: Any, stripe_itself: stripe.StripeClient, day_pass: Callable[..., str]
+    gateway: Gateway, strict: Any, stripe_client: stripe.StripeClient, day_pass: Callable[..., str]
 ) -> None:
     session = day_pass(price_id="price_day")
-    charge = stripe_itself.v1.charges.list({}).data[0]
-    refund = stripe_itself.v1.refunds.create({"charge": charge.id, "amount": 1})
+    charge = stripe_client.v1.charges.list({}).data[0]
+    refund = stripe_client.v1.refunds.create({"charge": charge.id, "amount": 1})
     dispute = strict.ask("POST", "/disputes", {"charge": charge.id})
     intent = str(charge.payment_intent)
     for ref in (
@@ -157,31 +157,31 @@ def test_every_payment_reference_leads_to_its_session(
 
 
 def test_payment_of_a_subscription_leads_to_it_only_by_its_invoice(
-    gateway: Gateway, strict: Any, stripe_itself: stripe.StripeClient
+    gateway: Gateway, strict: Any, stripe_client: stripe.StripeClient
 ) -> None:
-    customer = stripe_itself.v1.customers.create(
+    customer = stripe_client.v1.customers.create(
         {"payment_method": "pm_card_visa", "invoice_settings": {"default_payment_method": "pm_card_visa"}}
     )
-    begun = stripe_itself.v1.subscriptions.create({"customer": customer.id, "items": [{"price": "price_month"}]})
-    charge = stripe_itself.v1.charges.list({}).data[0]
+    begun = stripe_client.v1.subscriptions.create({"customer": customer.id, "items": [{"price": "price_month"}]})
+    charge = stripe_client.v1.charges.list({}).data[0]
     assert gateway.resolve(PaymentRef("charge", charge.id)) == ()
     assert gateway.resolve(PaymentRef("invoice", str(begun.latest_invoice))) == (Ref("subscription", begun.id),)
 
 
 def test_entitlements_are_read_to_the_last_page(
-    gateway: Gateway, strict: Any, stripe_itself: stripe.StripeClient
+    gateway: Gateway, strict: Any, stripe_client: stripe.StripeClient
 ) -> None:
-    customer = stripe_itself.v1.customers.create(
+    customer = stripe_client.v1.customers.create(
         {"payment_method": "pm_card_visa", "invoice_settings": {"default_payment_method": "pm_card_visa"}}
     )
     for n in range(13):
-        feature = stripe_itself.v1.entitlements.features.create({"name": f"F{n}", "lookup_key": f"feature_{n}"})
-        stripe_itself.v1.products.features.create("prod_supporter", {"entitlement_feature": feature.id})
-    stripe_itself.v1.subscriptions.create({"customer": customer.id, "items": [{"price": "price_month"}]})
-    told = gateway.read(Ref("entitlements", customer.id))
-    assert not told.partial
-    assert isinstance(told.source, StripeEntitlements)
-    assert set(told.source.lookup_keys) == {f"feature_{n}" for n in range(13)}
+        feature = stripe_client.v1.entitlements.features.create({"name": f"F{n}", "lookup_key": f"feature_{n}"})
+        stripe_client.v1.products.features.create("prod_supporter", {"entitlement_feature": feature.id})
+    stripe_client.v1.subscriptions.create({"customer": customer.id, "items": [{"price": "price_month"}]})
+    facts = gateway.read(Ref("entitlements", customer.id))
+    assert not facts.partial
+    assert isinstance(facts.source, StripeEntitlements)
+    assert set(facts.source.lookup_keys) == {f"feature_{n}" for n in range(13)}
 
 
 def test_recorded_lifecycles_are_read_as_their_final_objects(
@@ -193,11 +193,11 @@ def test_recorded_lifecycles_are_read_as_their_final_objects(
         for name, obj in story["final"]["subscriptions"].items():
             assert gateway.read(Ref("subscription", name)) == translate.subscription(obj)
         for name, obj in story["final"]["checkout_sessions"].items():
-            told = gateway.read(Ref("session", name), paid_at=BORN)
+            facts = gateway.read(Ref("session", name), paid_at=BORN)
             if obj["mode"] == "payment":
-                assert isinstance(told.source, Pass)
-                assert told.source.refunded == (story["name"] == "refund_partial_then_full")
-                assert not told.source.disputed
+                assert isinstance(facts.source, Pass)
+                assert facts.source.refunded == (story["name"] == "refund_partial_then_full")
+                assert not facts.source.disputed
 
 
 def test_forked_child_opens_its_own_connections(gateway: Gateway, control: Any, made: Any) -> None:

@@ -93,10 +93,12 @@ def test_rate_limit_error_has_its_limit_and_retry_after(canned: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "least", "most"), [("7", 6, 7), ("86400", 59, LONGEST_TOLD), ("tomorrow", 0, FIRST_PAUSE)]
+    ("retry_after", "least", "most"), [("7", 6, 7), ("86400", 59, LONGEST_TOLD), ("tomorrow", 0, FIRST_PAUSE)]
 )
-def test_retry_after_of_stripe_is_followed_within_bounds(told: str, least: float, most: float, canned: Any) -> None:
-    canned.says(429, problem("invalid_request_error"), **{"Retry-After": told})
+def test_retry_after_of_stripe_is_followed_within_bounds(
+    retry_after: str, least: float, most: float, canned: Any
+) -> None:
+    canned.says(429, problem("invalid_request_error"), **{"Retry-After": retry_after})
     found = trouble(canned)
     assert isinstance(found, StripeUnavailable)
     assert least < found.retry_after <= most

@@ -77,20 +77,20 @@ def test_malformed_event_is_skipped(gateway: Gateway, canned: Any, made: Any) ->
 def test_full_sync_lists_subscriptions_of_every_status(gateway: Gateway, strict: Any, made: Any) -> None:
     for n, status in enumerate(("active", "canceled", "incomplete_expired", "paused")):
         strict.put(made.subscription(id=f"sub_{n}", status=status))
-    found = {told.ref.id: told.source.status for told in gateway.all_subscriptions()}  # type: ignore[union-attr] # subscriptions all
+    found = {facts.ref.id: facts.source.status for facts in gateway.all_subscriptions()}  # type: ignore[union-attr] # subscriptions all
     assert found == {"sub_0": "active", "sub_1": "canceled", "sub_2": "incomplete_expired", "sub_3": "paused"}
 
 
 def test_full_sync_lists_sessions_with_refunds_and_disputes(
-    gateway: Gateway, strict: Any, stripe_itself: stripe.StripeClient, day_pass: Callable[..., str]
+    gateway: Gateway, strict: Any, stripe_client: stripe.StripeClient, day_pass: Callable[..., str]
 ) -> None:
     kept, refunded, disputed = (day_pass(price_id="price_day") for _ in range(3))
     day_pass(how="debit", price_id="price_day")
     intents = {name: gateway.read(Ref("session", name)).payment.intent for name in (refunded, disputed)}  # type: ignore[union-attr] # of mode payment
-    stripe_itself.v1.refunds.create({"payment_intent": str(intents[refunded])})
+    stripe_client.v1.refunds.create({"payment_intent": str(intents[refunded])})
     strict.ask("POST", "/disputes", {"payment_intent": intents[disputed]})
     strict.forget()
-    found = {told.ref.id: told.source for told in gateway.sessions(0)}
+    found = {facts.ref.id: facts.source for facts in gateway.sessions(0)}
     assert len(found) == 4
     passes = {name: (source.refunded, source.disputed) for name, source in found.items() if isinstance(source, Pass)}
     assert passes == {kept: (False, False), refunded: (True, False), disputed: (False, True)}
@@ -98,9 +98,9 @@ def test_full_sync_lists_sessions_with_refunds_and_disputes(
 
 
 def test_prices_are_found_by_id_and_by_lookup_key(
-    gateway: Gateway, strict: Any, stripe_itself: stripe.StripeClient
+    gateway: Gateway, strict: Any, stripe_client: stripe.StripeClient
 ) -> None:
-    made = stripe_itself.v1.prices.create(
+    made = stripe_client.v1.prices.create(
         {
             "product": "prod_supporter",
             "currency": "eur",
@@ -141,4 +141,4 @@ def test_webhook_endpoints_are_listed_as_registered(gateway: Gateway, strict: An
 
 def test_full_sync_lists_customers_with_their_owner_claims(gateway: Gateway, strict: Any) -> None:
     made, _ = gateway.new_customer({"metadata": {"reader_id": "r-1"}}, "once")
-    assert [(told.ref.id, told.claims.reader_id) for told in gateway.customers()] == [(made, "r-1")]
+    assert [(facts.ref.id, facts.claims.reader_id) for facts in gateway.customers()] == [(made, "r-1")]

@@ -19,10 +19,10 @@ PAID_FOR = Item("price_month", "monthly", "prod_supporter", 1, BORN, BORN + MONT
 
 
 def subscription(obj: Any) -> tuple[Told, Subscription]:
-    told = translate.subscription(obj)
-    assert told is not None
-    assert isinstance(told.source, Subscription)
-    return told, told.source
+    facts = translate.subscription(obj)
+    assert facts is not None
+    assert isinstance(facts.source, Subscription)
+    return facts, facts.source
 
 
 def item(**changes: Any) -> dict[str, Any]:
@@ -41,17 +41,17 @@ def with_items(made: Any, *items_of: dict[str, Any], **changes: Any) -> Subscrip
 
 
 def test_subscription_is_translated_with_items_customer_and_claims(made: Any) -> None:
-    told, source = subscription(made.subscription())
+    facts, source = subscription(made.subscription())
     assert source == Subscription("sub_1", "active", (PAID_FOR,), BORN)
-    assert (told.ref.text, told.customer, told.claims) == ("subscription:sub_1", "cus_1", Claims(reader_id="r-1"))
-    assert (told.terminal, told.partial, told.quantity) == (False, False, 1)
+    assert (facts.ref.text, facts.customer, facts.claims) == ("subscription:sub_1", "cus_1", Claims(reader_id="r-1"))
+    assert (facts.terminal, facts.partial, facts.quantity) == (False, False, 1)
 
 
 @pytest.mark.parametrize("status", [*STANDING, "something_new"])
 def test_every_status_keeps_the_name_of_stripe(status: str, made: Any) -> None:
-    told, source = subscription(made.subscription(status=status))
+    facts, source = subscription(made.subscription(status=status))
     assert source.status == status
-    assert told.terminal == (status in ("canceled", "incomplete_expired"))
+    assert facts.terminal == (status in ("canceled", "incomplete_expired"))
 
 
 @pytest.mark.parametrize("status", [None, 7, "", [], ...])
@@ -88,12 +88,12 @@ def test_item_period_takes_precedence_over_the_top_level_period(made: Any) -> No
 def test_several_items_keep_their_periods_and_quantities(made: Any) -> None:
     year = item(id="si_2", price={"id": "price_year"}, quantity=5, current_period_end=BORN + 365 * 86_400)
     obj = made.subscription(items={"data": [item(), year]})
-    told, source = subscription(obj)
+    facts, source = subscription(obj)
     assert [(one.price, one.quantity, one.end) for one in source.items] == [
         ("price_month", 1, BORN + MONTH),
         ("price_year", 5, BORN + 365 * 86_400),
     ]
-    assert told.quantity == 6
+    assert facts.quantity == 6
 
 
 @pytest.mark.parametrize(
@@ -167,9 +167,9 @@ def test_object_without_id_is_ignored(read: Callable[[Any], Told | None], obj: A
 def test_claims_are_read_from_metadata_and_never_from_email(made: Any) -> None:
     metadata = {"reader_id": "r-1", "gift_recipient": "r-2", "gift": "pending", "email": "r@example.org"}
     obj = made.session(metadata=metadata, customer_details={"email": "r@example.org"}, client_reference_id="r-3")
-    told = translate.session(obj)
-    assert told is not None
-    assert told.claims == Claims("r-2", True, "r-1", "r-3")
+    facts = translate.session(obj)
+    assert facts is not None
+    assert facts.claims == Claims("r-2", True, "r-1", "r-3")
     odd: Any
     for odd in (None, [], "x", {"reader_id": 7, "gift_recipient": "", "gift": True}):
         assert translate.claims({"metadata": odd}) == Claims()
@@ -182,15 +182,15 @@ PASSES = [("complete", "paid"), ("complete", "no_payment_required")]
 @pytest.mark.parametrize("status", ["open", "complete", "expired"])
 @pytest.mark.parametrize("payment_status", ["paid", "unpaid", "no_payment_required", None])
 def test_session_is_a_pass_only_when_paid_and_complete(mode: Any, status: str, payment_status: Any, made: Any) -> None:
-    told = translate.session(made.session(mode=mode, status=status, payment_status=payment_status), paid_at=BORN + 5)
-    assert told is not None
+    facts = translate.session(made.session(mode=mode, status=status, payment_status=payment_status), paid_at=BORN + 5)
+    assert facts is not None
     if mode == "payment" and (status, payment_status) in PASSES:
-        assert told.source == Pass("cs_test_1", "price_day", None, None, paid_at=BORN + 5)
-        assert told.terminal
+        assert facts.source == Pass("cs_test_1", "price_day", None, None, paid_at=BORN + 5)
+        assert facts.terminal
     else:
-        assert told.source is None
-        assert not told.terminal
-    assert (told.payment is not None) == (mode == "payment")
+        assert facts.source is None
+        assert not facts.terminal
+    assert (facts.payment is not None) == (mode == "payment")
 
 
 def test_pass_has_the_price_of_our_checkout_or_of_all_line_items(made: Any) -> None:
@@ -221,15 +221,15 @@ def test_refund_and_dispute_of_the_payment_are_in_the_pass(made: Any) -> None:
 
 
 def test_subscription_session_names_its_subscription(made: Any) -> None:
-    told = translate.session(made.session(mode="subscription", subscription={"id": "sub_1"}))
-    assert told is not None
-    assert told.subscription == "sub_1"
+    facts = translate.session(made.session(mode="subscription", subscription={"id": "sub_1"}))
+    assert facts is not None
+    assert facts.subscription == "sub_1"
 
 
 def test_customer_has_its_claims_and_deleted_flag() -> None:
-    told = translate.customer({"id": "cus_1", "metadata": {"reader_id": "r-1"}, "email": "r@example.org"})
-    assert told is not None
-    assert (told.customer, told.claims, told.deleted) == ("cus_1", Claims(reader_id="r-1"), False)
+    facts = translate.customer({"id": "cus_1", "metadata": {"reader_id": "r-1"}, "email": "r@example.org"})
+    assert facts is not None
+    assert (facts.customer, facts.claims, facts.deleted) == ("cus_1", Claims(reader_id="r-1"), False)
     gone = translate.customer({"id": "cus_1", "object": "customer", "deleted": True})
     assert gone is not None
     assert gone.deleted
@@ -245,10 +245,10 @@ def test_entitlement_summary_is_complete_or_partial() -> None:
         7,
     ]
     summary = {"customer": "cus_1", "entitlements": {"data": rows_of, "has_more": False}}
-    told = translate.entitlements(summary)
-    assert told is not None
-    assert (told.ref.text, told.partial) == ("entitlements:cus_1", False)
-    assert told.source == StripeEntitlements("cus_1", ("notebook", "no_ads"))
+    facts = translate.entitlements(summary)
+    assert facts is not None
+    assert (facts.ref.text, facts.partial) == ("entitlements:cus_1", False)
+    assert facts.source == StripeEntitlements("cus_1", ("notebook", "no_ads"))
     cut = translate.entitlements({"customer": "cus_1", "entitlements": {"data": rows_of, "has_more": True}})
     assert cut is not None
     assert cut.partial
@@ -259,14 +259,14 @@ def test_entitlement_summary_is_complete_or_partial() -> None:
 def test_old_and_new_subscription_shapes_translate_the_same(
     name: str, template: Callable[[str], dict[str, Any]]
 ) -> None:
-    told, source = subscription(template(name))
+    facts, source = subscription(template(name))
     assert source == Subscription(
         "sub_TEMPLATE",
         "active",
         (Item("price_TEMPLATE", None, "prod_TEMPLATE", 1, BORN, BORN + MONTH),),
         BORN,
     )
-    assert told.customer == "cus_TEMPLATE"
+    assert facts.customer == "cus_TEMPLATE"
 
 
 @pytest.mark.parametrize("name", ["invoice", "invoice_pre_basil"])
@@ -282,9 +282,9 @@ def test_recorded_final_objects_are_translated(stories: list[dict[str, Any]]) ->
         for obj in final["subscriptions"].values():
             assert all(one.end > one.start for one in subscription(obj)[1].items)
         for name, obj in final["checkout_sessions"].items():
-            told = translate.session(obj, lines=final["checkout_line_items"].get(name))
-            assert told is not None
-            assert isinstance(told.source, Pass) == (obj["mode"] == "payment")
+            answer = translate.session(obj, lines=final["checkout_line_items"].get(name))
+            assert answer is not None
+            assert isinstance(answer.source, Pass) == (obj["mode"] == "payment")
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def run(service: Paywall, *arguments: str, status: int = 0) -> subprocess.Comple
     return done
 
 
-def told(service: Paywall, *arguments: str, status: int = 0) -> Any:
+def run_json(service: Paywall, *arguments: str, status: int = 0) -> Any:
     return json.loads(run(service, *arguments, "--json", status=status).stdout)
 
 
@@ -47,8 +47,8 @@ def test_audit_commands_list_export_and_verify_the_chain(service: Paywall, valke
     records = [json.loads(line) for line in export.stdout.splitlines()]
     assert [record["seq"] for record in records] == [1, 2, 3]
     assert export.stderr.splitlines()[-1] == f"head {head}"
-    assert told(service, "audit", "list", "--limit", "1")["head"] == head
-    assert told(service, "audit", "verify", "--head", head) == {
+    assert run_json(service, "audit", "list", "--limit", "1")["head"] == head
+    assert run_json(service, "audit", "verify", "--head", head) == {
         "ok": True,
         "first_bad": None,
         "why": None,
@@ -67,7 +67,7 @@ def test_audit_commands_list_export_and_verify_the_chain(service: Paywall, valke
         store.hset(
             "pw:{audit}log", "2", json.dumps({**json.loads(store.hget("pw:{audit}log", "2") or b""), "actor": "x"})
         )
-    assert told(service, "audit", "verify", status=1)["first_bad"] == 2
+    assert run_json(service, "audit", "verify", status=1)["first_bad"] == 2
     run(service, "audit", "prune", "--older-than", "1h", status=1)
 
 
@@ -97,12 +97,12 @@ def test_wrong_command_usage_exits_with_status_2(serve: Serve, valkey_url: str, 
 
 @pytest.mark.full
 def test_keys_commands_add_list_and_end_keys(service: Paywall) -> None:
-    key = told(service, "keys", "add", "desk", "--role", "viewer", "--reason", "new desk")["key"]
+    key = run_json(service, "keys", "add", "desk", "--role", "viewer", "--reason", "new desk")["key"]
     assert service.get("/v1/audit", key).status_code == 200
     assert "desk" in run(service, "keys", "add", "desk", "--role", "viewer", status=1).stderr
     run(service, "keys", "add", "ann", "--role", "viewer", status=1)
     assert key not in run(service, "keys", "list").stdout
-    assert [item["name"] for item in told(service, "keys", "list")["items"]] == ["desk"]
+    assert [item["name"] for item in run_json(service, "keys", "list")["items"]] == ["desk"]
     run(service, "keys", "end", "desk")
     run(service, "keys", "end", "desk", status=1)
     ended, made = service.get("/v1/audit").json()["items"]
@@ -112,7 +112,7 @@ def test_keys_commands_add_list_and_end_keys(service: Paywall) -> None:
 
 @pytest.mark.full
 def test_approvals_commands_list_confirm_and_refuse(service: Paywall) -> None:
-    waits = told(service, "grants", "add", "--reader", "r-1", "--plan", "vip", "--reason", "press", "--no-end")
+    waits = run_json(service, "grants", "add", "--reader", "r-1", "--plan", "vip", "--reason", "press", "--no-end")
     assert waits["state"] == "waiting"
     assert (
         "waits for a second admin"
@@ -129,11 +129,11 @@ def test_approvals_commands_list_confirm_and_refuse(service: Paywall) -> None:
     assert asked.status_code == 200
     longer = service.call("PATCH", f"/v1/readers/r-1/grants/{grant}", {"until": None, "reason": "x"}, ANN).json()
     assert grant in run(service, "approvals", "list").stdout
-    assert told(service, "approvals", "confirm", longer["approval"])["outcome"]["grant"]["until"] is None
-    (left,) = told(service, "approvals", "list")["items"]
+    assert run_json(service, "approvals", "confirm", longer["approval"])["outcome"]["grant"]["until"] is None
+    (left,) = run_json(service, "approvals", "list")["items"]
     run(service, "approvals", "refuse", left["approval"], "--reason", "no")
     assert run(service, "approvals", "list").stdout == "Nothing waits.\n"
-    changed = told(service, "grants", "change", "--reader", "r-1", "--until", SOONER, "--reason", "y", grant)
+    changed = run_json(service, "grants", "change", "--reader", "r-1", "--until", SOONER, "--reason", "y", grant)
     assert changed["until"] == SOONER
     run(
         service,
@@ -156,8 +156,8 @@ def test_explain_command_prints_the_decision_of_the_api(service: Paywall) -> Non
     service.grant("r-1", until=END, reason="a secret of the newsroom")
     answer = service.ask("s-1", reader="r-1")
     by_api = service.get(f"/v1/decisions/{answer['decision_id']}").json()
-    assert told(service, "explain", "--decision", answer["decision_id"]) == by_api
-    now = told(service, "explain", "--reader", "r-1", "--story", "s-1")
+    assert run_json(service, "explain", "--decision", answer["decision_id"]) == by_api
+    now = run_json(service, "explain", "--reader", "r-1", "--story", "s-1")
     assert set(now) == set(by_api)
     assert service.get(f"/v1/decisions/{now['decision_id']}").json() == now
     text = run(service, "explain", "--reader", "r-1", "--story", "s-1").stdout.splitlines()
@@ -166,6 +166,6 @@ def test_explain_command_prints_the_decision_of_the_api(service: Paywall) -> Non
     assert any(f"held notebook (until {END})" in line for line in text)
     assert any("history: 1 change of sources" in line for line in text)
     assert any("grant.create by ann: a secret of the newsroom" in line for line in text)
-    before = told(service, "explain", "--reader", "r-1", "--story", "s-1", "--at", "2026-11-02T00:00:00Z")
+    before = run_json(service, "explain", "--reader", "r-1", "--story", "s-1", "--at", "2026-11-02T00:00:00Z")
     assert (before["source"], before["decision_id"], before["at"]) == (None, None, "2026-11-02T00:00:00Z")
     run(service, "explain", "--decision", "x", status=1)

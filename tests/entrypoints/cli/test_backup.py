@@ -31,8 +31,8 @@ def backup(paywall: Paywall, file: Path) -> dict[str, object]:
 
 def test_restore_into_an_empty_store_while_the_old_one_runs(used: Paywall, serve: Serve, tmp_path: Path) -> None:
     file = tmp_path / "b"
-    told = backup(used, file)
-    assert told["keys"]
+    found = backup(used, file)
+    assert found["keys"]
     other = serve(start=False)
     done = other.command("restore", str(file))
     assert done.returncode == 0, done.stderr

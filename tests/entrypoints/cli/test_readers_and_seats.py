@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.entrypoints.cli.test_audit_keys_and_approvals import run, told
+from tests.entrypoints.cli.test_audit_keys_and_approvals import run, run_json
 from tests.running_service import POLICY, Paywall, Serve
 from tests.stripe_fixtures import PRICE, SECRET
 
@@ -46,7 +46,7 @@ def entries(service: Paywall, action: str) -> list[dict[str, Any]]:
 
 def test_link_command_overrides_the_metadata(service: Paywall, sold: Sold) -> None:
     sold("sub_1", reader_id="r-1")
-    answer = told(service, "readers", "link", "r-2", "--subscription", "sub_1", "--reason", "wrong account")
+    answer = run_json(service, "readers", "link", "r-2", "--subscription", "sub_1", "--reason", "wrong account")
     assert answer == {"reader": "r-2", "subscription": "sub_1", "was": "r-1"}
     assert (service.reader("r-1")["access"], service.reader("r-2")["access"]) == (False, True)
     (entry,) = entries(service, "link")
@@ -67,7 +67,7 @@ def test_link_by_api_keeps_its_reason_in_the_audit(service: Paywall) -> None:
 
 def test_merge_command_moves_sources_and_is_audited(service: Paywall, sold: Sold) -> None:
     sold("sub_1", reader_id="r-old")
-    assert told(service, "readers", "merge", "r-new", "--from", "r-old", "--reason", "one person") == {
+    assert run_json(service, "readers", "merge", "r-new", "--from", "r-old", "--reason", "one person") == {
         "reader": "r-new",
         "from": "r-old",
     }
@@ -83,8 +83,8 @@ def test_merge_command_moves_sources_and_is_audited(service: Paywall, sold: Sold
 def test_seats_commands_assign_list_and_remove_seats(service: Paywall, sold: Sold) -> None:
     sold("sub_g", SEAT, 1)
     sold("sub_1", reader_id="r-1")
-    given = told(service, "seats", "give", "sub_g", "r-2")
-    assert given == service.get("/v1/subscriptions/sub_g/seats").json() == told(service, "seats", "list", "sub_g")
+    given = run_json(service, "seats", "give", "sub_g", "r-2")
+    assert given == service.get("/v1/subscriptions/sub_g/seats").json() == run_json(service, "seats", "list", "sub_g")
     assert [seat["reader"] for seat in given["seats"]] == ["r-2"]
     assert service.reader("r-2")["access"] is True
     assert "seats are assigned" in run(service, "seats", "give", "sub_g", "r-3", status=1).stderr

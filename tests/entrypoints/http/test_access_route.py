@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
 if TYPE_CHECKING:
-    from tests.in_process_app import DeskApp
+    from tests.in_process_app import InProcessApp
 
 scalars = (
     st.none()
@@ -67,7 +67,7 @@ def spoiled(draw: st.DrawFn) -> Any:
     return question
 
 
-def told(answer: TestResponse) -> tuple[int, Any, str | None, str | None]:
+def summary_of(answer: TestResponse) -> tuple[int, Any, str | None, str | None]:
     body = answer.get_json(force=True)
     body.pop("decision_id", None)
     if isinstance(body.get("meter"), dict):
@@ -75,11 +75,11 @@ def told(answer: TestResponse) -> tuple[int, Any, str | None, str | None]:
     return answer.status_code, body, answer.headers.get("Content-Type"), answer.headers.get("Cache-Control")
 
 
-def both(desk: DeskApp, body: bytes, kind: str = "application/json") -> tuple[int, Any, str | None, str | None]:
+def both(app: InProcessApp, body: bytes, kind: str = "application/json") -> tuple[int, Any, str | None, str | None]:
     asked: dict[str, Any] = {"data": body, "headers": {"Content-Type": kind}}
-    hot = told(desk.call("POST", "/v1/access", **asked))
+    hot = summary_of(app.call("POST", "/v1/access", **asked))
     asked["headers"] = {"Content-Type": kind}
-    assert told(desk.call("POST", "/v1/access", hot=False, **asked)) == hot
+    assert summary_of(app.call("POST", "/v1/access", hot=False, **asked)) == hot
     assert hot[0] < 500
     return hot
 
@@ -88,63 +88,67 @@ QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 FULL = settings(QUICK, max_examples=5_000)
 
 
-def _readers(desk: DeskApp) -> None:
-    if not desk.reader("entitled")["access"]:
-        desk.grant("entitled")
+def _readers(app: InProcessApp) -> None:
+    if not app.reader("entitled")["access"]:
+        app.grant("entitled")
 
 
 @given(questions)
 @QUICK
-def test_valid_request_gets_the_same_answer_from_both_routes(desk: DeskApp, question: dict[str, Any]) -> None:
-    _readers(desk)
+def test_valid_request_gets_the_same_answer_from_both_routes(
+    valkey_app: InProcessApp, question: dict[str, Any]
+) -> None:
+    _readers(valkey_app)
     # Meters as they come: what the first counts the second finds counted, unless explained (which says so).
     question.pop("explain", None)
-    assert both(desk, json.dumps(question).encode())[0] == 200
+    assert both(valkey_app, json.dumps(question).encode())[0] == 200
 
 
 @given(questions)
 @QUICK
-def test_explained_request_gets_the_same_answer_from_both_routes(desk: DeskApp, question: dict[str, Any]) -> None:
-    _readers(desk)
-    assert both(desk, json.dumps(question | {"count": False, "explain": True}).encode())[1]["explain"]
+def test_explained_request_gets_the_same_answer_from_both_routes(
+    valkey_app: InProcessApp, question: dict[str, Any]
+) -> None:
+    _readers(valkey_app)
+    assert both(valkey_app, json.dumps(question | {"count": False, "explain": True}).encode())[1]["explain"]
 
 
 @given(spoiled())
 @QUICK
-def test_mutated_request_gets_the_same_answer_from_both_routes(desk: DeskApp, question: Any) -> None:
+def test_mutated_request_gets_the_same_answer_from_both_routes(valkey_app: InProcessApp, question: Any) -> None:
     if isinstance(question.get("explain"), bool):
         question["explain"] = False
-    both(desk, json.dumps(question).encode())
+    both(valkey_app, json.dumps(question).encode())
 
 
 @given(anything)
 @QUICK
-def test_random_json_gets_the_same_answer_from_both_routes(desk: DeskApp, value: Any) -> None:
-    assert both(desk, json.dumps(value).encode())[0] in (400, 422)
+def test_random_json_gets_the_same_answer_from_both_routes(valkey_app: InProcessApp, value: Any) -> None:
+    assert both(valkey_app, json.dumps(value).encode())[0] in (400, 422)
 
 
 @given(st.binary(max_size=60) | st.sampled_from([b"", b"{", b'{"story": {"id": "a"}, "story": {}}', b"[" * 5_000]))
 @QUICK
-def test_random_bytes_get_the_same_answer_from_both_routes(desk: DeskApp, body: bytes) -> None:
-    both(desk, body)
+def test_random_bytes_get_the_same_answer_from_both_routes(valkey_app: InProcessApp, body: bytes) -> None:
+    both(valkey_app, body)
 
 
 @pytest.mark.parametrize(
     "kind",
     ["application/json; charset=utf-8", "Application/JSON", "text/plain", "", "application/json x", ";", "a/b;c"],
 )
-def test_any_content_type_gets_the_same_answer_from_both_routes(desk: DeskApp, kind: str) -> None:
-    both(desk, b'{"story": {"id": "a"}, "visitor": "v"}', kind)
+def test_any_content_type_gets_the_same_answer_from_both_routes(valkey_app: InProcessApp, kind: str) -> None:
+    both(valkey_app, b'{"story": {"id": "a"}, "visitor": "v"}', kind)
 
 
-def test_oversized_body_gets_the_same_answer_from_both_routes(desk: DeskApp) -> None:
-    assert both(desk, b'{"story": {"id": "a"}}' + b" " * 262_144)[0] == 413
+def test_oversized_body_gets_the_same_answer_from_both_routes(valkey_app: InProcessApp) -> None:
+    assert both(valkey_app, b'{"story": {"id": "a"}}' + b" " * 262_144)[0] == 413
 
 
 @pytest.mark.full
 @given(spoiled() | questions.map(lambda question: {**question, "explain": None}))
 @FULL
-def test_mutated_request_gets_the_same_answer_in_a_long_run(desk: DeskApp, question: Any) -> None:
+def test_mutated_request_gets_the_same_answer_in_a_long_run(valkey_app: InProcessApp, question: Any) -> None:
     if isinstance(question.get("explain"), bool):
         question["explain"] = False
-    both(desk, json.dumps(question).encode())
+    both(valkey_app, json.dumps(question).encode())

@@ -56,14 +56,14 @@ def is_refused_alone(one: Raw, body: bytes, headers: list[bytes], status: int) -
         http(one, PLAIN, b"Content-Type: application/json")
     except OSError:
         return  # closed while we wrote: no desync possible
-    first, told, _ = one.answer()
+    first, found, _ = one.answer()
     assert first == status
     try:
         second, _, answer = one.answer()
     except (EOFError, OSError):
         return
     assert (second, json.loads(answer)["reason"]) == (200, "sign_in_required")
-    assert told["content-type"] == "application/problem+json"
+    assert found["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("size", [b"Content-Length: 9", b"Transfer-Encoding: chunked"])

@@ -11,7 +11,7 @@ import requests
 from tests.problem_documents import JSON, fields, problem, send
 
 if TYPE_CHECKING:
-    from tests.in_process_app import DeskApp
+    from tests.in_process_app import InProcessApp
     from tests.running_service import Paywall
 
 MOST = 256 * 1024
@@ -46,8 +46,8 @@ MOST = 256 * 1024
 )
 def test_body_that_is_not_json_is_400(paywall: Paywall, body: bytes) -> None:
     for path in ("/v1/access", "/v1/access/batch"):
-        told = problem(send(paywall, body, path), 400)
-        assert told["type"] == "urn:paywall:problem:not-json"
+        answer = problem(send(paywall, body, path), 400)
+        assert answer["type"] == "urn:paywall:problem:not-json"
 
 
 @pytest.mark.parametrize("value", ["[]", "1", "null", "true", '"x"', "1e999", "[{}]"])
@@ -56,9 +56,9 @@ def test_body_that_is_no_object_is_422(paywall: Paywall, value: str) -> None:
 
 
 def test_error_answer_is_short_for_any_request(paywall: Paywall) -> None:
-    told = send(paywall, json.dumps({"story": {"id": "a"}, "k" * 200_000: 1}))
-    assert told.status_code == 422
-    assert len(told.content) < 2_000
+    answer = send(paywall, json.dumps({"story": {"id": "a"}, "k" * 200_000: 1}))
+    assert answer.status_code == 422
+    assert len(answer.content) < 2_000
     many = send(paywall, json.dumps({"story": {"id": "a", "tags": [""] * 20_000}}))
     assert many.status_code == 422
     assert len(many.content) < 100_000
@@ -169,22 +169,22 @@ def test_unknown_methods_are_one_label_in_the_metrics(paywall: Paywall) -> None:
     assert 'method="other",route="unknown",status="405"' in shown
 
 
-def test_thirtieth_wrong_key_is_429_and_a_right_one_never(desk_app: DeskApp) -> None:
+def test_thirtieth_wrong_key_is_429_and_a_right_one_never(service_app: InProcessApp) -> None:
     def wrong(address: str = "192.0.2.7") -> Any:
         headers = {"Authorization": "Bearer wrong"}
         body = {"data": b"{}", "content_type": "application/json", "environ_base": {"REMOTE_ADDR": address}}
-        return desk_app.client.post("/v1/access", headers=headers, **body)
+        return service_app.client.post("/v1/access", headers=headers, **body)
 
     def right(**more: Any) -> int:
-        return desk_app.call(
+        return service_app.call(
             "POST", "/v1/access", {"story": {"id": "a"}}, environ_base={"REMOTE_ADDR": "192.0.2.7"}, **more
         ).status_code
 
     def admin(path: str) -> int:
-        return desk_app.call("GET", path, admin=True, environ_base={"REMOTE_ADDR": "192.0.2.7"}).status_code
+        return service_app.call("GET", path, admin=True, environ_base={"REMOTE_ADDR": "192.0.2.7"}).status_code
 
     def missing() -> int:
-        return desk_app.client.post("/v1/access", environ_base={"REMOTE_ADDR": "192.0.2.7"}).status_code
+        return service_app.client.post("/v1/access", environ_base={"REMOTE_ADDR": "192.0.2.7"}).status_code
 
     for number in range(29):
         assert wrong().status_code == 401, number

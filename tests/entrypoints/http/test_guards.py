@@ -10,7 +10,7 @@ from flask import Flask
 from service.domain.roles import RANKS
 
 if TYPE_CHECKING:
-    from tests.in_process_app import DeskApp
+    from tests.in_process_app import InProcessApp
 
 OPEN = {
     "/healthz",
@@ -34,8 +34,8 @@ WEBSITE = {
 
 
 @pytest.fixture
-def app(desk: DeskApp) -> Flask:
-    found: Any = desk.client.application
+def app(valkey_app: InProcessApp) -> Flask:
+    found: Any = valkey_app.client.application
     flask: Flask = found._app
     return flask
 
@@ -77,15 +77,15 @@ def test_every_route_is_described(app: Flask) -> None:
         assert (view.__doc__ or "").strip(), f"{path} has no summary"
 
 
-def test_openapi_description_lists_every_route_and_its_key(desk: DeskApp, app: Flask) -> None:
-    told = desk.client.get("/openapi.json").get_json()
-    assert told["openapi"].startswith("3.1")
+def test_openapi_description_lists_every_route_and_its_key(valkey_app: InProcessApp, app: Flask) -> None:
+    body = valkey_app.client.get("/openapi.json").get_json()
+    assert body["openapi"].startswith("3.1")
     for rule in app.url_map.iter_rules():
         path = str(rule).replace("<path:", "<").replace("<", "{").replace(">", "}")
         if path == "/docs.css" or rule.endpoint == "static":
             continue
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
-            operation = told["paths"][path][method.lower()]
+            operation = body["paths"][path][method.lower()]
             view: Any = app.view_functions[rule.endpoint]
             demand = view.demands
             assert operation.get("security") == (
@@ -112,18 +112,18 @@ ADMIN_ROUTES = [
 
 
 @pytest.mark.parametrize(("method", "path"), ADMIN_ROUTES)
-def test_site_key_on_an_admin_route_is_403_before_validation(desk: DeskApp, method: str, path: str) -> None:
+def test_site_key_on_an_admin_route_is_403_before_validation(valkey_app: InProcessApp, method: str, path: str) -> None:
     for more in BODIES:
-        answer = desk.call(method, path, **more)
+        answer = valkey_app.call(method, path, **more)
         assert answer.status_code == 403
         assert answer.content_type == "application/problem+json"
-        assert desk.client.open(path, method=method, **more).status_code == 401
+        assert valkey_app.client.open(path, method=method, **more).status_code == 401
 
 
 @pytest.mark.parametrize("path", sorted(path for path in WEBSITE if "<" not in path))
-def test_admin_key_on_a_website_route_is_403_before_validation(desk: DeskApp, path: str) -> None:
+def test_admin_key_on_a_website_route_is_403_before_validation(valkey_app: InProcessApp, path: str) -> None:
     for more in BODIES:
         for hot in (True, False):
-            answer = desk.call("POST", path, admin=True, hot=hot, **more)
+            answer = valkey_app.call("POST", path, admin=True, hot=hot, **more)
             assert answer.status_code == 403
             assert answer.content_type == "application/problem+json"

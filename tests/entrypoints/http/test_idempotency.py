@@ -12,14 +12,14 @@ from service.adapters.redis.staff.idempotency import AT_WORK, IdempotencyStore
 from service.entrypoints.http.idempotency import at_work
 
 if TYPE_CHECKING:
-    from tests.in_process_app import DeskApp, MakeDesk
+    from tests.in_process_app import InProcessApp, MakeApp
 
 GOOD = {"plan": "vip", "reason": "press card", "until": None}
 
 
 @pytest.fixture
-def repeated(desk_app: DeskApp) -> IdempotencyStore:
-    service = desk_app.service
+def repeated(service_app: InProcessApp) -> IdempotencyStore:
+    service = service_app.service
     return IdempotencyStore(service.store, lambda: service.secrets.sealer("idempotency"), 1)
 
 
@@ -53,13 +53,13 @@ def test_long_running_worker_keeps_its_claim(repeated: IdempotencyStore, until: 
 
 
 @pytest.mark.full
-def test_repeat_right_after_a_crash_is_answered(desk_app: DeskApp, repeated: IdempotencyStore) -> None:
+def test_repeat_right_after_a_crash_is_answered(service_app: InProcessApp, repeated: IdempotencyStore) -> None:
     """Nobody told that the first one died; for a while it counts as at work."""
     repeated.at_work = AT_WORK
     scope, token = "owner\nann\nPOST\n/v1/readers/r/grants?\nk", f"{1:014x}0123456789"
     assert repeated.claim(scope, json.dumps(GOOD).encode(), token).state == "new"
     headers = {"Idempotency-Key": "k"}
-    answer = desk_app.call("POST", "/v1/readers/r/grants", GOOD, admin=True, headers=headers)
+    answer = service_app.call("POST", "/v1/readers/r/grants", GOOD, admin=True, headers=headers)
     assert (answer.status_code, answer.get_json()["id"]) == (201, f"gr_{token}")
 
 
@@ -69,12 +69,14 @@ def test_released_idempotency_key_can_be_claimed(repeated: IdempotencyStore) -> 
     assert repeated.claim("s", b"other", "t2").token == "t2"
 
 
-def test_grant_whose_answer_was_lost_is_not_created_twice(desk_app: DeskApp, repeated: IdempotencyStore) -> None:
+def test_grant_whose_answer_was_lost_is_not_created_twice(
+    service_app: InProcessApp, repeated: IdempotencyStore
+) -> None:
     """The first request died after its work: its key has a token and no answer."""
     headers = {"Idempotency-Key": "k"}
 
     def give() -> Any:
-        return desk_app.call("POST", "/v1/readers/r/grants", GOOD, admin=True, headers=headers)
+        return service_app.call("POST", "/v1/readers/r/grants", GOOD, admin=True, headers=headers)
 
     first = give().get_json()
     scope = "owner\nann\nPOST\n/v1/readers/r/grants?\nk"
@@ -85,7 +87,7 @@ def test_grant_whose_answer_was_lost_is_not_created_twice(desk_app: DeskApp, rep
     repeated.abandon(scope)
     again = give()
     assert (again.status_code, again.get_json()) == (201, first)
-    assert len(desk_app.reader("r")["sources"]) == 1
+    assert len(service_app.reader("r")["sources"]) == 1
 
 
 SHARED = {"story": "a", "openings": 3, "until": "2099-01-01T00:00:00Z", "reason": "newsletter"}
@@ -101,10 +103,10 @@ FILE = b"reader,plan,until,reason\nr-1,vip,never,press card\n"
     ids=["pass", "import"],
 )
 def test_object_whose_answer_was_lost_is_not_created_twice(
-    desk_app: DeskApp, repeated: IdempotencyStore, path: str, prefix: str, sent: dict[str, Any]
+    service_app: InProcessApp, repeated: IdempotencyStore, path: str, prefix: str, sent: dict[str, Any]
 ) -> None:
     def make() -> Any:
-        return desk_app.call("POST", path, admin=True, headers={"Idempotency-Key": "k"}, **sent)
+        return service_app.call("POST", path, admin=True, headers={"Idempotency-Key": "k"}, **sent)
 
     first = make()
     assert first.status_code in (201, 202), first.text
@@ -116,7 +118,7 @@ def test_object_whose_answer_was_lost_is_not_created_twice(
     repeated.abandon(scope)
     again = make()
     assert (again.status_code, again.get_json()["id"]) == (first.status_code, first.get_json()["id"])
-    entries = desk_app.call("GET", "/v1/audit", admin=True).get_json()["items"]
+    entries = service_app.call("GET", "/v1/audit", admin=True).get_json()["items"]
     assert [entry["target"] for entry in entries if entry["action"] in ("pass.create", "import.apply")] == [
         first.get_json()["id"]
     ]
@@ -124,18 +126,18 @@ def test_object_whose_answer_was_lost_is_not_created_twice(
 
 @pytest.mark.full
 def test_outage_during_a_grant_makes_no_second_grant(
-    make_desk: MakeDesk, launch: Any, until: Callable[..., float]
+    make_app: MakeApp, launch: Any, until: Callable[..., float]
 ) -> None:
     store = launch("valkey", tcp=True, appendonly="yes", appendfsync="always")
-    desk = make_desk(store.url)
+    app = make_app(store.url)
     headers = {"Idempotency-Key": "k"}
 
     def give() -> int:
-        return desk.call("POST", "/v1/readers/r/grants", GOOD, admin=True, headers=headers).status_code
+        return app.call("POST", "/v1/readers/r/grants", GOOD, admin=True, headers=headers).status_code
 
     store.freeze()
     assert give() == 503
     store.thaw()
     until(lambda: give() == 201)  # what was written unheard counts as at work for some seconds
     assert give() == 201
-    assert len(desk.reader("r")["sources"]) == 1
+    assert len(app.reader("r")["sources"]) == 1

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from service.entrypoints.http.access_route import AccessRoute
-from tests.admin_app import House, MakeHouse
+from tests.admin_app import Admins, MakeAdmins
 
 Demand = Literal["everybody", "site", "viewer", "granter", "owner"]
 
@@ -80,9 +80,9 @@ def shape(rule: str) -> str:
     return re.sub(r"<[^>]*>", "<>", rule)
 
 
-def routes(house: House) -> dict[Call, str]:
+def routes(admins: Admins) -> dict[Call, str]:
     """Every method and rule of the app, with the view's own demand."""
-    hot = house.app.client.application
+    hot = admins.app.client.application
     assert isinstance(hot, AccessRoute)
     app = hot._app
     assert isinstance(app, Flask)
@@ -94,10 +94,10 @@ def routes(house: House) -> dict[Call, str]:
 
 
 @pytest.fixture
-def keys(house: House) -> dict[str, str]:
+def keys(admins: Admins) -> dict[str, str]:
     """A key of each role; those of admins made at run time, so that both kinds are known to keep the table."""
     return {"none": "", "wrong": "no-key-of-ours", "site": "site"} | {
-        role: house.make_key(f"the-{role}", role) for role in ("viewer", "granter", "owner")
+        role: admins.make_key(f"the-{role}", role) for role in ("viewer", "granter", "owner")
     }
 
 
@@ -105,50 +105,50 @@ def rights() -> dict[Call, Demand]:
     return {(method, shape(rule)): demand for (method, rule), demand in RIGHTS.items()}
 
 
-def test_every_route_has_a_row(house: House) -> None:
+def test_every_route_has_a_row(admins: Admins) -> None:
     table = rights()
-    assert [call for call in routes(house) if (call[0], shape(call[1])) not in table] == []
+    assert [call for call in routes(admins) if (call[0], shape(call[1])) not in table] == []
 
 
-def test_every_route_and_role_follows_the_table(house: House, keys: dict[str, str]) -> None:
+def test_every_route_and_role_follows_the_table(admins: Admins, keys: dict[str, str]) -> None:
     table, wrong = rights(), []
-    for place, (method, rule) in enumerate(routes(house)):
+    for place, (method, rule) in enumerate(routes(admins)):
         demand = table[method, shape(rule)]
         for role in ROLES:
-            status = called(house, method, rule, keys[role], f"192.0.2.{place}")
+            status = called(admins, method, rule, keys[role], f"192.0.2.{place}")
             expected = "through" if role in ALLOWED[demand] else 401 if role in ("none", "wrong") else 403
             if (status if status in (401, 403) else "through") != expected:
                 wrong.append((method, rule, role, status))
     assert wrong == []
 
 
-def test_permission_is_checked_before_a_slash_in_a_reader_id(house: House, keys: dict[str, str]) -> None:
+def test_permission_is_checked_before_a_slash_in_a_reader_id(admins: Admins, keys: dict[str, str]) -> None:
     table, wrong = rights(), []
-    of_readers = [call for call in routes(house) if "<reader>" in call[1]]
+    of_readers = [call for call in routes(admins) if "<reader>" in call[1]]
     assert len(of_readers) > 8
     for method, rule in of_readers:
         demand = table[method, shape(rule)]
         for role in ("site", "viewer", "granter", "owner"):
-            status = called(house, method, rule.replace("<reader>", "a%2Fb"), keys[role], "192.0.2.1")
+            status = called(admins, method, rule.replace("<reader>", "a%2Fb"), keys[role], "192.0.2.1")
             if status != (422 if role in ALLOWED[demand] else 403):
                 wrong.append((method, rule, role, status))
     assert wrong == []
 
 
-def test_permission_is_checked_before_a_slash_in_any_other_name(house: House, keys: dict[str, str]) -> None:
+def test_permission_is_checked_before_a_slash_in_any_other_name(admins: Admins, keys: dict[str, str]) -> None:
     table, wrong = rights(), []
-    named = [call for call in routes(house) if re.search("/v1/.*<", call[1]) and "<reader>" not in call[1]]
+    named = [call for call in routes(admins) if re.search("/v1/.*<", call[1]) and "<reader>" not in call[1]]
     assert len(named) > 10
     for method, rule in named:
         demand = table[method, shape(rule)]
         for role in ("none", "site", "viewer", "granter", "owner"):
-            status = called(house, method, re.sub("<[^>]*>", "a%2Fb", rule), keys[role], "192.0.2.1")
+            status = called(admins, method, re.sub("<[^>]*>", "a%2Fb", rule), keys[role], "192.0.2.1")
             if status != (404 if role in ALLOWED[demand] else 401 if role == "none" else 403):
                 wrong.append((method, rule, role, status))
     assert wrong == []
 
 
-def called(house: House, method: str, rule: str, key: str, address: str) -> int:
+def called(admins: Admins, method: str, rule: str, key: str, address: str) -> int:
     """The status for a path, a body and a content type that are all wrong: rights are looked at before them."""
     path = re.sub(r"<path:[^>]*>", "nothing", rule)
     path = re.sub(r"<[^>]*>", "%20wrong", path)
@@ -156,56 +156,58 @@ def called(house: House, method: str, rule: str, key: str, address: str) -> int:
     if method != "GET":
         more |= {"data": b"{", "content_type": "text/plain"}
     if not key:
-        return house.app.client.open(path, method=method, **more).status_code
-    return house.call(key, method, path, **more).status_code
+        return admins.app.client.open(path, method=method, **more).status_code
+    return admins.call(key, method, path, **more).status_code
 
 
-def test_views_demand_what_the_table_says(house: House) -> None:
+def test_views_demand_what_the_table_says(admins: Admins) -> None:
     table = rights()
     assert {
-        call: demand for call, demand in routes(house).items() if table.get((call[0], shape(call[1])), demand) != demand
+        call: demand
+        for call, demand in routes(admins).items()
+        if table.get((call[0], shape(call[1])), demand) != demand
     } == {}
 
 
-def test_environment_keys_are_owners(make_house: MakeHouse) -> None:
-    assert make_house().call("ann", "GET", "/v1/keys").status_code == 200
+def test_environment_keys_are_owners(make_admins: MakeAdmins) -> None:
+    assert make_admins().call("ann", "GET", "/v1/keys").status_code == 200
 
 
-def test_wrong_keys_are_rate_limited_and_right_ones_never(house: House) -> None:
-    statuses = [house.call("wrong-key", "GET", "/v1/audit").status_code for _ in range(31)]
+def test_wrong_keys_are_rate_limited_and_right_ones_never(admins: Admins) -> None:
+    statuses = [admins.call("wrong-key", "GET", "/v1/audit").status_code for _ in range(31)]
     assert statuses == [401] * 29 + [429] * 2
-    assert house.call("wrong-key", "GET", "/v1/audit").headers["Retry-After"] == "60"
-    assert house.call("ann", "GET", "/v1/audit").status_code == 200
-    assert house.call("site", "GET", "/v1/audit").status_code == 403
-    assert house.app.client.get("/v1/audit").status_code == 401
-    assert house.call("wrong-key", "POST", "/v1/access", {"story": {"id": "s"}}).status_code == 429
-    assert house.call("site", "POST", "/v1/access", {"story": {"id": "s"}}).status_code == 200
-    other = house.call("wrong-key", "GET", "/v1/audit", environ_overrides={"REMOTE_ADDR": "192.0.2.7"})
+    assert admins.call("wrong-key", "GET", "/v1/audit").headers["Retry-After"] == "60"
+    assert admins.call("ann", "GET", "/v1/audit").status_code == 200
+    assert admins.call("site", "GET", "/v1/audit").status_code == 403
+    assert admins.app.client.get("/v1/audit").status_code == 401
+    assert admins.call("wrong-key", "POST", "/v1/access", {"story": {"id": "s"}}).status_code == 429
+    assert admins.call("site", "POST", "/v1/access", {"story": {"id": "s"}}).status_code == 200
+    other = admins.call("wrong-key", "GET", "/v1/audit", environ_overrides={"REMOTE_ADDR": "192.0.2.7"})
     assert other.status_code == 401
 
 
-def test_missing_key_and_key_of_another_role_are_not_wrong_keys(house: House) -> None:
+def test_missing_key_and_key_of_another_role_are_not_wrong_keys(admins: Admins) -> None:
     for _ in range(40):
-        assert house.app.client.get("/v1/audit").status_code == 401
-        assert house.call("site", "GET", "/v1/audit").status_code == 403
-    assert house.call("wrong-key", "GET", "/v1/audit").status_code == 401
+        assert admins.app.client.get("/v1/audit").status_code == 401
+        assert admins.call("site", "GET", "/v1/audit").status_code == 403
+    assert admins.call("wrong-key", "GET", "/v1/audit").status_code == 401
 
 
-def test_wrong_keys_cause_few_store_commands(house: House) -> None:
-    link = house.app.service.store.link
+def test_wrong_keys_cause_few_store_commands(admins: Admins) -> None:
+    link = admins.app.service.store.link
 
     def commands() -> int:
-        (_, told), *_ = link.each_master(b"INFO", b"stats")
-        return int(re.search(rb"total_commands_processed:(\d+)", told).group(1))  # type: ignore[union-attr]  # it is there
+        (_, found), *_ = link.each_master(b"INFO", b"stats")
+        return int(re.search(rb"total_commands_processed:(\d+)", found).group(1))  # type: ignore[union-attr]  # it is there
 
     for _ in range(40):
-        house.call("wrong-key", "GET", "/v1/audit")
+        admins.call("wrong-key", "GET", "/v1/audit")
     before = commands()
     for _ in range(100):
-        house.call("wrong-key", "GET", "/v1/audit")
+        admins.call("wrong-key", "GET", "/v1/audit")
     assert commands() - before < 20
 
 
-def test_every_row_has_a_route(house: House) -> None:
-    there = {(method, shape(rule)) for method, rule in routes(house)}
+def test_every_row_has_a_route(admins: Admins) -> None:
+    there = {(method, shape(rule)) for method, rule in routes(admins)}
     assert [call for call in RIGHTS if (call[0], shape(call[1])) not in there] == []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.in_process_app import DeskApp
+    from tests.in_process_app import InProcessApp
 
 MOMENT = "2082-12-01T00:00:00Z"
 
@@ -26,10 +26,10 @@ MOMENT = "2082-12-01T00:00:00Z"
     ],
 )
 def test_repeated_or_unknown_query_parameter_is_422(
-    desk: DeskApp, method: str, path: str, name: str, value: str
+    valkey_app: InProcessApp, method: str, path: str, name: str, value: str
 ) -> None:
     for query in (f"{name}={value}&{name}={value}", f"{name}={value}&{name}=", "when=now"):
-        answer = desk.call(method, f"{path}?{query}", admin=True, data=b"", content_type="text/csv")
+        answer = valkey_app.call(method, f"{path}?{query}", admin=True, data=b"", content_type="text/csv")
         assert answer.status_code == 422, (query, answer.text)
         assert [error["field"] for error in answer.get_json()["errors"]] == [query.partition("=")[0]]
 
@@ -37,7 +37,7 @@ def test_repeated_or_unknown_query_parameter_is_422(
 @pytest.mark.parametrize(
     "moment", [MOMENT, "2082-12-01t00:00:00z", "2082-12-01T01:00:00.5%2B01:00", "20821201T000000Z"]
 )
-def test_time_in_iso_8601_or_rfc_3339_is_accepted(desk: DeskApp, moment: str) -> None:
-    desk.grant("r", until="2083-01-01T00:00:00Z")
-    answer = desk.call("GET", f"/v1/readers/r?at={moment}", admin=True)
+def test_time_in_iso_8601_or_rfc_3339_is_accepted(valkey_app: InProcessApp, moment: str) -> None:
+    valkey_app.grant("r", until="2083-01-01T00:00:00Z")
+    answer = valkey_app.call("GET", f"/v1/readers/r?at={moment}", admin=True)
     assert (answer.status_code, answer.get_json()["access"]) == (200, True)

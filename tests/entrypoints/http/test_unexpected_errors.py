@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.in_process_app import DeskApp
+    from tests.in_process_app import InProcessApp
 
 SENT = "reader-in-the-message"
 
 
 @pytest.mark.parametrize("hot", [True, False])
 def test_crash_is_reported_and_logged_without_request_data(
-    desk: DeskApp, capfd: pytest.CaptureFixture[str], hot: bool
+    valkey_app: InProcessApp, capfd: pytest.CaptureFixture[str], hot: bool
 ) -> None:
-    key = desk.service.readers.read_command(SENT)[0]
-    desk.service.store.link.call(key, b"HSET", key, b"g:x", SENT.encode())
-    answer = desk.call("POST", "/v1/access", {"story": {"id": "a"}, "reader": SENT}, hot=hot)
+    key = valkey_app.service.readers.read_command(SENT)[0]
+    valkey_app.service.store.link.call(key, b"HSET", key, b"g:x", SENT.encode())
+    answer = valkey_app.call("POST", "/v1/access", {"story": {"id": "a"}, "reader": SENT}, hot=hot)
     assert (answer.status_code, answer.content_type) == (500, "application/problem+json")
     assert SENT not in answer.text
     said = "".join(capfd.readouterr())
@@ -26,8 +26,10 @@ def test_crash_is_reported_and_logged_without_request_data(
     assert SENT not in said
 
 
-def test_failing_error_handler_is_logged_without_its_message(desk: DeskApp, capfd: pytest.CaptureFixture[str]) -> None:
-    found: Any = desk.client.application
+def test_failing_error_handler_is_logged_without_its_message(
+    valkey_app: InProcessApp, capfd: pytest.CaptureFixture[str]
+) -> None:
+    found: Any = valkey_app.client.application
     try:
         raise ValueError(SENT)
     except ValueError as error:

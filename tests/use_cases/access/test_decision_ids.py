@@ -8,7 +8,7 @@ from service.domain.decision import Decision
 from service.domain.meter import MeterStanding
 from service.domain.sources import Holding, Reason, Standing
 from service.use_cases.access.decision_ids import VALID_FOR, DecisionIds, SealedDecision
-from tests.in_process_app import DeskApp
+from tests.in_process_app import InProcessApp
 
 AT = 3_562_394_400
 """20 November 2082, 10:00 UTC."""
@@ -101,8 +101,8 @@ DECISIONS = {
 
 
 @pytest.fixture
-def decision_ids(desk: DeskApp) -> DecisionIds:
-    return desk.service.decision_ids
+def decision_ids(valkey_app: InProcessApp) -> DecisionIds:
+    return valkey_app.service.decision_ids
 
 
 def opened(decision_ids: DecisionIds, decision_id: str) -> SealedDecision:
@@ -123,14 +123,14 @@ def test_id_of_earlier_version_names_who_asked(decision_ids: DecisionIds) -> Non
     assert asked == [("r-1", "v-1"), ("r-1", None), (None, "v-2"), ("r-1", "v-1"), ("r-1", None)]
 
 
-def test_route_explains_id_of_earlier_version_until_it_expires(desk: DeskApp) -> None:
-    desk.clock.now = AT + VALID_FOR - 1
-    answer = desk.call("GET", f"/v1/decisions/{ENTITLED}", admin=True).get_json()
+def test_route_explains_id_of_earlier_version_until_it_expires(valkey_app: InProcessApp) -> None:
+    valkey_app.clock.now = AT + VALID_FOR - 1
+    answer = valkey_app.call("GET", f"/v1/decisions/{ENTITLED}", admin=True).get_json()
     assert (answer["at"], answer["show"], answer["reason"]) == ("2082-11-20T10:00:00Z", "full", "subscription")
     assert answer["source"] == {"type": "subscription", "id": SOURCE_ID, "plan": "supporter"}
     assert [step["step"] for step in answer["explain"]] == ["free", "entitlement"]
-    desk.clock.now = AT + VALID_FOR
-    assert desk.call("GET", f"/v1/decisions/{ENTITLED}", admin=True).status_code == 404
+    valkey_app.clock.now = AT + VALID_FOR
+    assert valkey_app.call("GET", f"/v1/decisions/{ENTITLED}", admin=True).status_code == 404
 
 
 def test_feature_of_policy_that_is_not_kept_is_named_by_its_place(decision_ids: DecisionIds) -> None:

@@ -47,9 +47,9 @@ def test_subscription_purchase_writes_the_reader_on_every_object(
 ) -> None:
     session = session_of(buy(gateway, catalogue, MONTH))
     strict.pay(session)
-    told = gateway.read(Ref("session", session))
-    assert (told.claims.reader_id, told.claims.client_reference_id) == ("r-1", "r-1")
-    subscription = gateway.read(Ref("subscription", str(told.subscription)))
+    facts = gateway.read(Ref("session", session))
+    assert (facts.claims.reader_id, facts.claims.client_reference_id) == ("r-1", "r-1")
+    subscription = gateway.read(Ref("subscription", str(facts.subscription)))
     assert isinstance(subscription.source, Subscription)
     assert subscription.claims.reader_id == "r-1"
     customer = gateway.read(Ref("customer", str(subscription.customer)))
@@ -59,10 +59,10 @@ def test_subscription_purchase_writes_the_reader_on_every_object(
 def test_pass_purchase_has_its_price_in_the_metadata(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
     session = session_of(buy(gateway, catalogue, DAY))
     strict.pay(session)
-    told = gateway.read(Ref("session", session))
-    assert isinstance(told.source, Pass)
-    assert told.source.price == "price_day"
-    assert gateway.read(Ref("customer", str(told.customer))).claims.reader_id == "r-1"
+    facts = gateway.read(Ref("session", session))
+    assert isinstance(facts.source, Pass)
+    assert facts.source.price == "price_day"
+    assert gateway.read(Ref("customer", str(facts.customer))).claims.reader_id == "r-1"
 
 
 def test_group_purchase_allows_choosing_seats(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:

@@ -1,4 +1,4 @@
-"""What these tests share: a house with a past, and the same house over another store."""
+"""What these tests share: an app with a past, and the same admins over another store."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from service.adapters.crypto import Sealer
 from service.adapters.redis.service_state.snapshot import Snapshot
 from service.use_cases.operations import backup
-from tests.admin_app import ADMINS, SECRETS, House
-from tests.in_process_app import MakeDesk
+from tests.admin_app import ADMINS, SECRETS, Admins
+from tests.in_process_app import MakeApp
 from tests.running_service import POLICY
 
 SEALER = Sealer([SECRETS], "backup")
@@ -20,40 +20,40 @@ OTHER = {"valkey": "redis8", "redis8": "valkey"}
 
 
 @pytest.fixture
-def other_house(make_desk: MakeDesk, request: pytest.FixtureRequest) -> Callable[..., House]:
-    """A house over an empty store of the other kind: Redis for Valkey, Valkey for Redis."""
+def other_admins(make_app: MakeApp, request: pytest.FixtureRequest) -> Callable[..., Admins]:
+    """An app over an empty store of the other kind: Redis for Valkey, Valkey for Redis."""
 
-    def made(**env: str) -> House:
+    def made(**env: str) -> Admins:
         kind = OTHER[request.node.callspec.params["store_url"]]
         url: str = request.getfixturevalue(f"{kind}_url")
-        return House(make_desk(url, POLICY, PAYWALL_ADMIN_KEYS=ADMINS, **{"PAYWALL_SECRETS": SECRETS, **env}))
+        return Admins(make_app(url, POLICY, PAYWALL_ADMIN_KEYS=ADMINS, **{"PAYWALL_SECRETS": SECRETS, **env}))
 
     return made
 
 
-def snapshot_of(house: House) -> Snapshot:
-    return Snapshot(house.app.service.store)
+def snapshot_of(admins: Admins) -> Snapshot:
+    return Snapshot(admins.app.service.store)
 
 
-def backed_up(house: House, folder: Path) -> Path:
-    """A backup of the house as it is."""
+def backed_up(admins: Admins, folder: Path) -> Path:
+    """A backup of the app as it is."""
     file = folder / "paywall.backup"
-    backup.write_backup(file, house.app.service.store, SEALER, house.app.clock())
+    backup.write_backup(file, admins.app.service.store, SEALER, admins.app.clock())
     return file
 
 
-def restored(file: Path, into: House) -> None:
+def restored(file: Path, into: Admins) -> None:
     backup.restore_backup(file, into.app.service.store, SEALER, replace=True, progress=lambda _: None)
 
 
-def pages(house: House, path: str) -> list[Any]:
+def pages(admins: Admins, path: str) -> list[Any]:
     """All of a list, page by page."""
     items: list[Any] = []
     after: str | None = None
     while True:
         query = {"limit": "100"} if after is None else {"limit": "100", "after": after}
-        told = house.done("ann", "GET", path, query_string=query)
-        items += told["items"]
-        after = told["next"]
+        body = admins.call_json("ann", "GET", path, query_string=query)
+        items += body["items"]
+        after = body["next"]
         if after is None:
             return items

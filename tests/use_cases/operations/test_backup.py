@@ -17,74 +17,74 @@ from service.adapters.redis.grants.grants import GrantRequest
 from service.adapters.redis.service_state.snapshot import Snapshot
 from service.use_cases.operations import backup
 from service.use_cases.operations.backup import BadBackup
-from tests.admin_app import House
+from tests.admin_app import Admins
 from tests.use_cases.operations.conftest import SEALER, backed_up, pages, restored, snapshot_of
 from tests.use_cases.subscriptions.conftest import NOW, Maker, Stage
 
 READERS = ["reader-1", "r-2", "r-3", "old", "heir", "stranger"]
 
 
-def with_a_past(house: House) -> dict[str, Any]:
-    """A house in which everything was used. Gives what has to be the same afterwards."""
-    house.app.clock.now = float(NOW)
-    stage = Stage(house.app.service.store.link, house.app.service.settings.catalogue)
+def with_a_past(admins: Admins) -> dict[str, Any]:
+    """An app in which everything was used. Gives what has to be the same afterwards."""
+    admins.app.clock.now = float(NOW)
+    stage = Stage(admins.app.service.store.link, admins.app.service.settings.catalogue)
     make = Maker(stage)
-    grant = house.grant("reader-1", until="2034-01-01T00:00:00Z")
-    house.app.clock.now += 60
-    house.done("ann", "DELETE", f"/v1/readers/reader-1/grants/{grant['id']}?reason=over")
-    make.tell("customer.subscription.created", make.subscription(reader="r-2"))
-    make.tell("checkout.session.completed", make.session(reader="r-3", customer="cus_3"))
+    grant = admins.grant("reader-1", until="2034-01-01T00:00:00Z")
+    admins.app.clock.now += 60
+    admins.call_json("ann", "DELETE", f"/v1/readers/reader-1/grants/{grant['id']}?reason=over")
+    make.deliver("customer.subscription.created", make.subscription(reader="r-2"))
+    make.deliver("checkout.session.completed", make.session(reader="r-3", customer="cus_3"))
     rows = b"reader,plan,until,reason\nr-3,vip,never,press\n"
-    house.call("ann", "POST", "/v1/grants/import", data=rows, content_type="text/csv")
-    house.app.service.imports.finish_all()
-    house.grant("old")
-    house.done("ann", "POST", "/v1/readers/heir/merge", {"from": "old"})
-    key = house.make_key("gina", "granter")
-    house.app.ask("s-1", reader="reader-1")
-    house.app.ask("s-2", visitor="v-1")
-    decision = house.app.ask("s-9", reader="r-2")["decision_id"]
-    house.done(
+    admins.call("ann", "POST", "/v1/grants/import", data=rows, content_type="text/csv")
+    admins.app.service.imports.finish_all()
+    admins.grant("old")
+    admins.call_json("ann", "POST", "/v1/readers/heir/merge", {"from": "old"})
+    key = admins.make_key("gina", "granter")
+    admins.app.ask("s-1", reader="reader-1")
+    admins.app.ask("s-2", visitor="v-1")
+    decision = admins.app.ask("s-9", reader="r-2")["decision_id"]
+    admins.call_json(
         "ann", "POST", "/v1/passes", {"story": "s", "openings": 3, "until": "2033-06-01T00:00:00Z", "reason": "x"}, 201
     )
-    house.app.service.audit.flush_all()
+    admins.app.service.audit.flush_all()
     return {"key": key, "decision": decision}
 
 
-def told(house: House, known: dict[str, Any]) -> dict[str, Any]:
+def observed_state(admins: Admins, known: dict[str, Any]) -> dict[str, Any]:
     """All that admins are told."""
     return {
-        "readers": [house.app.reader(reader) for reader in READERS],
-        "then": [house.app.reader(reader, at="2033-05-18T03:33:50Z") for reader in READERS],
-        "audit": pages(house, "/v1/audit"),
-        "events": pages(house, "/v1/events"),
-        "keys": house.done("ann", "GET", "/v1/keys")["items"],
-        "decision": house.done("ann", "GET", f"/v1/decisions/{known['decision']}"),
-        "visitor": house.app.ask("s-2", visitor="v-1", count=False)["meter"],
+        "readers": [admins.app.reader(reader) for reader in READERS],
+        "then": [admins.app.reader(reader, at="2033-05-18T03:33:50Z") for reader in READERS],
+        "audit": pages(admins, "/v1/audit"),
+        "events": pages(admins, "/v1/events"),
+        "keys": admins.call_json("ann", "GET", "/v1/keys")["items"],
+        "decision": admins.call_json("ann", "GET", f"/v1/decisions/{known['decision']}"),
+        "visitor": admins.app.ask("s-2", visitor="v-1", count=False)["meter"],
     }
 
 
 def test_restore_on_another_engine_brings_everything_back(
-    house: House, other_house: Callable[..., House], tmp_path: Path
+    admins: Admins, other_admins: Callable[..., Admins], tmp_path: Path
 ) -> None:
-    known = with_a_past(house)
-    before = told(house, known)
-    file = backed_up(house, tmp_path)
-    other = other_house()
-    other.app.clock.now = house.app.clock()
+    known = with_a_past(admins)
+    before = observed_state(admins, known)
+    file = backed_up(admins, tmp_path)
+    other = other_admins()
+    other.app.clock.now = admins.app.clock()
     restored(file, other)
-    assert told(other, known) == before
-    other.done(known["key"], "GET", "/v1/readers/reader-1")
+    assert observed_state(other, known) == before
+    other.call_json(known["key"], "GET", "/v1/readers/reader-1")
     assert other.app.service.audit_verifier.verify().fault is None
     assert other.app.service.engine.finish_own(other.app.clock()) == 0
 
 
 def test_restored_service_continues_normally_under_another_prefix(
-    house: House, other_house: Callable[..., House], tmp_path: Path
+    admins: Admins, other_admins: Callable[..., Admins], tmp_path: Path
 ) -> None:
-    known = with_a_past(house)
-    file = backed_up(house, tmp_path)
-    other = other_house(PAYWALL_PREFIX="elsewhere")
-    other.app.clock.now = house.app.clock() + 60
+    known = with_a_past(admins)
+    file = backed_up(admins, tmp_path)
+    other = other_admins(PAYWALL_PREFIX="elsewhere")
+    other.app.clock.now = admins.app.clock() + 60
     restored(file, other)
     before = len(other.audit(limit=100))
     other.grant("reader-1")
@@ -92,16 +92,16 @@ def test_restored_service_continues_normally_under_another_prefix(
     assert other.app.service.audit_verifier.verify().fault is None
     stage = Stage(other.app.service.store.link, other.app.service.settings.catalogue)
     stage.keys = other.app.service.store.keys
-    told_again = Maker(stage).event("customer.subscription.created", Maker(stage).subscription(reader="r-2"))
+    repeated_event = Maker(stage).event("customer.subscription.created", Maker(stage).subscription(reader="r-2"))
     stage.engine = stage.make()
-    assert stage.tell(told_again).known, "an event seen already is known"
+    assert stage.deliver(repeated_event).known, "an event seen already is known"
     assert known["key"]
 
 
-def test_backup_ignores_a_prefix_that_starts_with_ours(house: House, make_house: Callable[..., House]) -> None:
-    link, snapshot = house.app.service.store.link, snapshot_of(house)
-    make_house(PAYWALL_PREFIX="pw:b").grant("r-9")
-    house.grant("r-1")
+def test_backup_ignores_a_prefix_that_starts_with_ours(admins: Admins, make_admins: Callable[..., Admins]) -> None:
+    link, snapshot = admins.app.service.store.link, snapshot_of(admins)
+    make_admins(PAYWALL_PREFIX="pw:b").grant("r-9")
+    admins.grant("r-1")
     for name in (b"b:secret", b"b:idem:00", b"new:secret", b"new:imports"):
         link.call(b"pw:" + name, b"SET", b"pw:" + name, b"theirs")
 
@@ -116,9 +116,9 @@ def test_backup_ignores_a_prefix_that_starts_with_ours(house: House, make_house:
     assert theirs() == before
 
 
-def test_backup_file_is_private_and_encrypted(house: House, tmp_path: Path) -> None:
-    known = with_a_past(house)
-    file = backed_up(house, tmp_path)
+def test_backup_file_is_private_and_encrypted(admins: Admins, tmp_path: Path) -> None:
+    known = with_a_past(admins)
+    file = backed_up(admins, tmp_path)
     assert file.stat().st_mode & 0o777 == 0o600
     content = file.read_bytes()
     for word in ("reader-1", "press", known["key"], "sub_1", "granter"):
@@ -126,8 +126,8 @@ def test_backup_file_is_private_and_encrypted(house: House, tmp_path: Path) -> N
     assert list(tmp_path.glob(".*")) == []
 
 
-def test_backup_does_not_open_with_other_secrets(house: House, tmp_path: Path) -> None:
-    file = backed_up(house, tmp_path)
+def test_backup_does_not_open_with_other_secrets(admins: Admins, tmp_path: Path) -> None:
+    file = backed_up(admins, tmp_path)
     with pytest.raises(BadBackup, match="PAYWALL_SECRETS"):
         backup.check_backup(file, Sealer(["another-secret"], "backup"))
     assert (
@@ -135,9 +135,9 @@ def test_backup_does_not_open_with_other_secrets(house: House, tmp_path: Path) -
     )
 
 
-def test_every_damage_to_a_backup_is_detected(house: House, tmp_path: Path) -> None:
-    with_a_past(house)
-    file = backed_up(house, tmp_path)
+def test_every_damage_to_a_backup_is_detected(admins: Admins, tmp_path: Path) -> None:
+    with_a_past(admins)
+    file = backed_up(admins, tmp_path)
     good = file.read_bytes()
     lines = good.splitlines(keepends=True)
     assert backup.check_backup(file, SEALER).keys > 20
@@ -153,25 +153,25 @@ def test_every_damage_to_a_backup_is_detected(house: House, tmp_path: Path) -> N
             backup.check_backup(file, SEALER)
 
 
-def test_record_of_another_backup_is_rejected(house: House, tmp_path: Path) -> None:
-    with_a_past(house)
-    first = backed_up(house, tmp_path).read_bytes().splitlines(keepends=True)
-    file = backed_up(house, tmp_path)
+def test_record_of_another_backup_is_rejected(admins: Admins, tmp_path: Path) -> None:
+    with_a_past(admins)
+    first = backed_up(admins, tmp_path).read_bytes().splitlines(keepends=True)
+    file = backed_up(admins, tmp_path)
     second = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join([second[0], first[1], *second[2:]]))
     with pytest.raises(BadBackup, match="does not belong there"):
         backup.check_backup(file, SEALER)
 
 
-def test_large_collection_is_backed_up_in_parts(house: House, tmp_path: Path) -> None:
-    link, keys = house.app.service.store.link, house.app.service.store.keys
+def test_large_collection_is_backed_up_in_parts(admins: Admins, tmp_path: Path) -> None:
+    link, keys = admins.app.service.store.link, admins.app.service.store.keys
     big, scored = keys.shared("{big}hash"), keys.shared("{big}zset")
     for start in range(0, 5_000, 500):
         pairs = [part for n in range(start, start + 500) for part in (f"f{n}", f"v{n}")]
         link.call(big, b"HSET", big, *pairs)
         link.call(scored, b"ZADD", scored, *[part for n in range(start, start + 500) for part in (n, f"m{n}")])
     link.call(scored, b"ZADD", scored, b"inf", b"last")
-    parts = [part for part in snapshot_of(house).read_parts() if part.key.startswith(b"{big}")]
+    parts = [part for part in snapshot_of(admins).read_parts() if part.key.startswith(b"{big}")]
     assert sum(part.kind == "hash" for part in parts) > 1
     copy = Snapshot(Store(link, Keys("copy")))
     copy.write_parts(parts)
@@ -182,34 +182,34 @@ def test_large_collection_is_backed_up_in_parts(house: House, tmp_path: Path) ->
         assert sorted(link.call(mine, kind, mine, *rest)) == sorted(link.call(theirs, kind, theirs, *rest))
 
 
-def test_backup_keeps_expiry_and_omits_keys_about_to_expire(house: House) -> None:
-    link, keys = house.app.service.store.link, house.app.service.store.keys
+def test_backup_keeps_expiry_and_omits_keys_about_to_expire(admins: Admins) -> None:
+    link, keys = admins.app.service.store.link, admins.app.service.store.keys
     (now,) = link.read([(b"", (b"TIME",))])
     soon, later = keys.shared("{t}soon"), keys.shared("{t}later")
     link.call(soon, b"SET", soon, b"1", b"EX", 60)
     link.call(later, b"SET", later, b"1", b"EXAT", int(now[0]) + 5_000)
-    found = {part.key: part.expires for part in snapshot_of(house).read_parts()}
+    found = {part.key: part.expires for part in snapshot_of(admins).read_parts()}
     assert b"{t}soon" not in found
     assert found[b"{t}later"] == (int(now[0]) + 5_000) * 1000
 
 
 @pytest.mark.full
 def test_backup_beside_a_running_service_loses_no_earlier_change(
-    house: House, other_house: Callable[..., House], tmp_path: Path
+    admins: Admins, other_admins: Callable[..., Admins], tmp_path: Path
 ) -> None:
     """Grants are given and taken back all the while; every record of the chain that comes back is sound."""
-    service = house.app.service
+    service = admins.app.service
     stop, done = threading.Event(), list[str]()
 
     def busy(number: int) -> None:
         count = 0
         while not stop.is_set():
             reader = f"busy-{number}-{count % 40}"
-            wanted = GrantRequest("vip", (), "busy", int(house.app.clock()), None)
-            grant = service.grants.create(reader, wanted, Actor("ann"), house.app.clock())
+            wanted = GrantRequest("vip", (), "busy", int(admins.app.clock()), None)
+            grant = service.grants.create(reader, wanted, Actor("ann"), admins.app.clock())
             done.append(reader)
             if count % 3 == 0:
-                service.grants.revoke(reader, grant.id, "busy", Actor("ann"), house.app.clock())
+                service.grants.revoke(reader, grant.id, "busy", Actor("ann"), admins.app.clock())
             count += 1
 
     threads = [threading.Thread(target=busy, args=(number,)) for number in range(3)]
@@ -221,13 +221,13 @@ def test_backup_beside_a_running_service_loses_no_earlier_change(
             folder = tmp_path / str(number)
             folder.mkdir()
             before = list(done)
-            files.append((before, backed_up(house, folder)))
+            files.append((before, backed_up(admins, folder)))
     finally:
         stop.set()
         for thread in threads:
             thread.join()
     before, file = files[-1]
-    other = other_house()
+    other = other_admins()
     restored(file, other)
     other.app.service.audit.flush_all()
     assert other.app.service.audit_verifier.verify().fault is None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.adapters.redis.client.link import Link
-from tests.admin_app import House
+from tests.admin_app import Admins
 from tests.use_cases.subscriptions.conftest import NOW, Maker, Stage
 
 READS = {"string": ("GET",), "list": ("LRANGE", 0, -1), "set": ("SMEMBERS",), "hash": ("HGETALL",)}
@@ -39,14 +39,14 @@ def holding(link: Link, *words: str) -> list[bytes]:
 
 
 @pytest.fixture
-def at_noon(house: House) -> House:
+def at_noon(admins: Admins) -> Admins:
     """An app at the moment at which Stripe is played."""
-    house.app.clock.now = float(NOW)
-    return house
+    admins.app.clock.now = float(NOW)
+    return admins
 
 
 @pytest.fixture
-def stage(at_noon: House) -> Stage:
+def stage(at_noon: Admins) -> Stage:
     """An engine with a Stripe to play on, over the app's store."""
     return Stage(at_noon.app.service.store.link, at_noon.app.service.settings.catalogue)
 
@@ -60,13 +60,13 @@ Erase = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def erase(at_noon: House) -> Erase:
+def erase(at_noon: Admins) -> Erase:
     """Erases a reader, and gives the counts."""
 
     def erased(reader: str, status: int = 200, **query: str) -> dict[str, Any]:
         asked = {"reason": "she asked", **query}
-        told = at_noon.done("ann", "DELETE", f"/v1/readers/{reader}", status=status, query_string=asked)
-        found: dict[str, Any] = told.get("erased", told)
+        body = at_noon.call_json("ann", "DELETE", f"/v1/readers/{reader}", status=status, query_string=asked)
+        found: dict[str, Any] = body.get("erased", body)
         return found
 
     return erased

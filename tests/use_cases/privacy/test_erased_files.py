@@ -26,8 +26,8 @@ def test_no_file_contains_the_erased_id_after_the_rewrite(serve: Serve) -> None:
     assert files_with(paywall, ZOE)
     done = paywall.command("readers", "erase", ZOE, "--reason", "she asked", "--json")
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["erased"]["sources"], told["files_rewritten"]) == (1, True)
+    body = json.loads(done.stdout)
+    assert (body["erased"]["sources"], body["files_rewritten"]) == (1, True)
     wait_until(lambda: not files_with(paywall, ZOE))  # Old files go a moment after they were let go of.
     assert not paywall.reader(ZOE)["access"]
     assert ZOE not in paywall.log

@@ -10,7 +10,7 @@ from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.keys import reader_hash
 from service.use_cases.subscriptions.full_sync import Sweep
 from service.use_cases.subscriptions.scheduled_jobs import Chores
-from tests.admin_app import House
+from tests.admin_app import Admins
 from tests.use_cases.privacy.conftest import Erase, holding
 from tests.use_cases.subscriptions.conftest import DAY, NOW, Maker, Stage
 
@@ -19,29 +19,31 @@ ZOE = "zoe-7f31"
 CANCELED: dict[str, Any] = {"status": "canceled", "ended_at": NOW - DAY}
 
 
-def full_life(house: House, make: Maker, reader: str = ZOE) -> None:
+def full_life(admins: Admins, make: Maker, reader: str = ZOE) -> None:
     """Everything that can be kept of a reader: grants by hand and import, Stripe's objects, a meter, an audit trail."""
-    grant = house.grant(reader, reason=f"because {reader} asked")
-    house.done(
+    grant = admins.grant(reader, reason=f"because {reader} asked")
+    admins.call_json(
         "ann", "PATCH", f"/v1/readers/{reader}/grants/{grant['id']}", {"until": None, "reason": f"{reader} again"}
     )
     rows = f"reader,plan,until,reason\n{reader},quiet,never,for {reader}\n".encode()
-    assert house.call("ann", "POST", "/v1/grants/import", data=rows, content_type="text/csv").status_code == 202
-    make.tell("customer.created", make.customer("cus_9", reader=reader))
-    make.tell("customer.subscription.updated", make.subscription("sub_9", reader=reader, customer="cus_9", **CANCELED))
-    make.tell(
+    assert admins.call("ann", "POST", "/v1/grants/import", data=rows, content_type="text/csv").status_code == 202
+    make.deliver("customer.created", make.customer("cus_9", reader=reader))
+    make.deliver(
+        "customer.subscription.updated", make.subscription("sub_9", reader=reader, customer="cus_9", **CANCELED)
+    )
+    make.deliver(
         "checkout.session.completed", make.session("cs_9", reader=reader, customer="cus_9", client_reference_id=reader)
     )
-    house.app.ask("s-1", reader=reader)
-    house.app.ask("s-2", reader=reader, visitor="v-1")
-    house.done("ann", "POST", f"/v1/readers/{reader}/links", {"subscription": "sub_8"})
+    admins.app.ask("s-1", reader=reader)
+    admins.app.ask("s-2", reader=reader, visitor="v-1")
+    admins.call_json("ann", "POST", f"/v1/readers/{reader}/links", {"subscription": "sub_8"})
 
 
-def imports_done(house: House) -> None:
-    house.app.service.imports.finish_all()
+def imports_done(admins: Admins) -> None:
+    admins.app.service.imports.finish_all()
 
 
-def test_erased_id_is_in_no_key_and_no_value(at_noon: House, make: Maker, erase: Erase) -> None:
+def test_erased_id_is_in_no_key_and_no_value(at_noon: Admins, make: Maker, erase: Erase) -> None:
     full_life(at_noon, make)
     imports_done(at_noon)
     link = at_noon.app.service.store.link
@@ -51,21 +53,21 @@ def test_erased_id_is_in_no_key_and_no_value(at_noon: House, make: Maker, erase:
     assert counts["sources"] >= 4
     assert counts["stripe_objects"] >= 3
     assert counts["audit"] >= 2
-    told = at_noon.app.reader(ZOE)
-    assert (told["access"], told["sources"], told["customers"]) == (False, [], [])
+    found = at_noon.app.reader(ZOE)
+    assert (found["access"], found["sources"], found["customers"]) == (False, [], [])
     left = [key for key in holding(link, reader_hash(ZOE).decode()) if b"erased" not in key]
     assert all(b"}rows" in key or b"{i:" in key or b"intents" in key for key in left), left
 
 
-def test_erasure_removes_the_reader_from_stripe_events(at_noon: House, make: Maker, erase: Erase) -> None:
-    event = make.tell("customer.subscription.created", make.subscription(reader=ZOE))
+def test_erasure_removes_the_reader_from_stripe_events(at_noon: Admins, make: Maker, erase: Erase) -> None:
+    event = make.deliver("customer.subscription.created", make.subscription(reader=ZOE))
     path = f"/v1/events/{event['id']}"
-    assert [change["reader"] for change in at_noon.done("ann", "GET", path)["changes"]] == [ZOE]
+    assert [change["reader"] for change in at_noon.call_json("ann", "GET", path)["changes"]] == [ZOE]
     assert erase(ZOE, force="true")["stripe_events"] == 1
-    assert at_noon.done("ann", "GET", path)["changes"] == []
+    assert at_noon.call_json("ann", "GET", path)["changes"] == []
 
 
-def test_audit_records_the_erasure_without_personal_data(at_noon: House, make: Maker, erase: Erase) -> None:
+def test_audit_records_the_erasure_without_personal_data(at_noon: Admins, make: Maker, erase: Erase) -> None:
     full_life(at_noon, make)
     erase(ZOE)
     (record,) = [record for record in at_noon.audit() if record["action"] == "reader.erase"]
@@ -74,24 +76,26 @@ def test_audit_records_the_erasure_without_personal_data(at_noon: House, make: M
     assert at_noon.app.service.audit_verifier.verify().fault is None
 
 
-def test_repeated_erasure_or_unknown_reader_erases_nothing(at_noon: House, make: Maker, erase: Erase) -> None:
+def test_repeated_erasure_or_unknown_reader_erases_nothing(at_noon: Admins, make: Maker, erase: Erase) -> None:
     full_life(at_noon, make)
     erase(ZOE)
     assert erase(ZOE)["sources"] == 0
     assert erase("never-seen")["sources"] == 0
 
 
-def test_erasure_needs_a_reason_and_does_not_keep_the_id_in_it(at_noon: House, erase: Erase) -> None:
+def test_erasure_needs_a_reason_and_does_not_keep_the_id_in_it(at_noon: Admins, erase: Erase) -> None:
     at_noon.grant(ZOE)
-    at_noon.done("ann", "DELETE", f"/v1/readers/{ZOE}", status=422)
+    at_noon.call_json("ann", "DELETE", f"/v1/readers/{ZOE}", status=422)
     erase(ZOE, reason=f"{ZOE} asked")
     assert holding(at_noon.app.service.store.link, ZOE) == []
 
 
 @pytest.mark.parametrize("status", ["active", "trialing", "past_due"])
-def test_live_subscription_blocks_erasure_unless_forced(at_noon: House, make: Maker, erase: Erase, status: str) -> None:
+def test_live_subscription_blocks_erasure_unless_forced(
+    at_noon: Admins, make: Maker, erase: Erase, status: str
+) -> None:
     subscription = make.subscription(reader=ZOE, status=status, start=NOW - DAY, trial_end=NOW + DAY)
-    make.tell("customer.subscription.updated", subscription)
+    make.deliver("customer.subscription.updated", subscription)
     refused = erase(ZOE, 409)
     assert refused["type"] == "urn:paywall:problem:live-subscription"
     assert at_noon.app.reader(ZOE)["access"]
@@ -101,16 +105,16 @@ def test_live_subscription_blocks_erasure_unless_forced(at_noon: House, make: Ma
 
 
 def test_event_and_full_sync_do_not_restore_an_erased_reader(
-    at_noon: House, stage: Stage, make: Maker, erase: Erase
+    at_noon: Admins, stage: Stage, make: Maker, erase: Erase
 ) -> None:
     subscription = make.subscription(reader=ZOE)
-    make.tell("customer.subscription.created", subscription)
-    make.tell("customer.updated", make.customer(reader=ZOE))
+    make.deliver("customer.subscription.created", subscription)
+    make.deliver("customer.updated", make.customer(reader=ZOE))
     erase(ZOE, force="true")
-    make.tell("customer.subscription.updated", subscription, NOW + 60)
-    make.tell("customer.updated", make.customer(reader=ZOE), NOW + 60)
+    make.deliver("customer.subscription.updated", subscription, NOW + 60)
+    make.deliver("customer.updated", make.customer(reader=ZOE), NOW + 60)
     stage.stripe.away = True
-    make.tell("customer.subscription.updated", subscription, NOW + 120)
+    make.deliver("customer.subscription.updated", subscription, NOW + 120)
     stage.stripe.away = False
     Sweep(stage.make()).run(stage.stripe, NOW + 180)
     Chores(stage.make()).run(NOW + 240, everything=True)
@@ -119,7 +123,7 @@ def test_event_and_full_sync_do_not_restore_an_erased_reader(
 
 
 def test_full_sync_finds_no_difference_for_erased_objects(stage: Stage, make: Maker, erase: Erase) -> None:
-    make.tell("customer.subscription.created", make.subscription(reader=ZOE))
+    make.deliver("customer.subscription.created", make.subscription(reader=ZOE))
     erase(ZOE, force="true")
     swept = Sweep(stage.make()).run(stage.stripe, NOW + 60)
     assert [drift.what for drift in swept.drift] in ([], ["differs"])
@@ -127,30 +131,30 @@ def test_full_sync_finds_no_difference_for_erased_objects(stage: Stage, make: Ma
 
 
 def test_subscription_created_after_the_erasure_belongs_to_the_reader(
-    at_noon: House, make: Maker, erase: Erase
+    at_noon: Admins, make: Maker, erase: Erase
 ) -> None:
-    make.tell("customer.subscription.created", make.subscription("sub_1", reader=ZOE))
+    make.deliver("customer.subscription.created", make.subscription("sub_1", reader=ZOE))
     erase(ZOE, force="true")
-    make.tell("customer.subscription.created", make.subscription("sub_2", reader=ZOE, created=NOW + 60), NOW + 60)
+    make.deliver("customer.subscription.created", make.subscription("sub_2", reader=ZOE, created=NOW + 60), NOW + 60)
     assert [source["id"] for source in at_noon.app.reader(ZOE)["sources"]] == ["sub_2"]
 
 
-def test_reader_merged_into_an_erased_id_brings_all_their_sources(at_noon: House, make: Maker, erase: Erase) -> None:
+def test_reader_merged_into_an_erased_id_brings_all_their_sources(at_noon: Admins, make: Maker, erase: Erase) -> None:
     erase(ZOE)
-    at_noon.done("ann", "POST", f"/v1/readers/{ZOE}/merge", {"from": "her-other-id"})
-    make.tell("customer.subscription.created", make.subscription("sub_1", reader=ZOE))
-    make.tell("customer.subscription.created", make.subscription("sub_2", reader="her-other-id"))
+    at_noon.call_json("ann", "POST", f"/v1/readers/{ZOE}/merge", {"from": "her-other-id"})
+    make.deliver("customer.subscription.created", make.subscription("sub_1", reader=ZOE))
+    make.deliver("customer.subscription.created", make.subscription("sub_2", reader="her-other-id"))
     assert [source["id"] for source in at_noon.app.reader(ZOE)["sources"]] == ["sub_2"]
 
 
-def test_link_after_the_erasure_restores_the_linked_object(at_noon: House, make: Maker, erase: Erase) -> None:
-    make.tell("customer.subscription.created", make.subscription("sub_1", reader=ZOE))
+def test_link_after_the_erasure_restores_the_linked_object(at_noon: Admins, make: Maker, erase: Erase) -> None:
+    make.deliver("customer.subscription.created", make.subscription("sub_1", reader=ZOE))
     erase(ZOE, force="true")
-    at_noon.done("ann", "POST", f"/v1/readers/{ZOE}/links", {"subscription": "sub_1"})
+    at_noon.call_json("ann", "POST", f"/v1/readers/{ZOE}/links", {"subscription": "sub_1"})
     assert at_noon.app.reader(ZOE)["access"]
 
 
-def test_grant_after_the_erasure_is_a_new_one(at_noon: House, make: Maker, erase: Erase) -> None:
+def test_grant_after_the_erasure_is_a_new_one(at_noon: Admins, make: Maker, erase: Erase) -> None:
     at_noon.grant(ZOE)
     erase(ZOE)
     at_noon.app.clock.now += 60
@@ -158,31 +162,31 @@ def test_grant_after_the_erasure_is_a_new_one(at_noon: House, make: Maker, erase
     assert len(at_noon.app.reader(ZOE)["sources"]) == 1
 
 
-def test_gift_of_an_erased_recipient_is_unassigned(at_noon: House, make: Maker, erase: Erase) -> None:
+def test_gift_of_an_erased_recipient_is_unassigned(at_noon: Admins, make: Maker, erase: Erase) -> None:
     gift = make.subscription("sub_g", reader="payer")
     gift["metadata"]["gift_recipient"] = ZOE
-    make.tell("customer.subscription.created", gift)
+    make.deliver("customer.subscription.created", gift)
     assert at_noon.app.reader(ZOE)["access"]
     erase(ZOE, force="true")
-    make.tell("customer.subscription.updated", gift, NOW + 60)
+    make.deliver("customer.subscription.updated", gift, NOW + 60)
     assert not at_noon.app.reader("payer")["access"]
     assert holding(at_noon.app.service.store.link, ZOE) == []
 
 
-def test_erasing_the_payer_keeps_the_gift_of_the_recipient(at_noon: House, make: Maker, erase: Erase) -> None:
+def test_erasing_the_payer_keeps_the_gift_of_the_recipient(at_noon: Admins, make: Maker, erase: Erase) -> None:
     gift = make.subscription("sub_g", reader=ZOE)
     gift["metadata"]["gift_recipient"] = "lucky"
-    make.tell("customer.subscription.created", gift)
+    make.deliver("customer.subscription.created", gift)
     erase(ZOE)
     assert holding(at_noon.app.service.store.link, ZOE) == []
-    make.tell("customer.subscription.updated", gift, NOW + 60)
+    make.deliver("customer.subscription.updated", gift, NOW + 60)
     assert at_noon.app.reader("lucky")["access"]
 
 
-def test_erasure_covers_all_merged_ids(at_noon: House, make: Maker, erase: Erase) -> None:
+def test_erasure_covers_all_merged_ids(at_noon: Admins, make: Maker, erase: Erase) -> None:
     full_life(at_noon, make, "old-zoe-5a")
     imports_done(at_noon)
-    at_noon.done("ann", "POST", f"/v1/readers/{ZOE}/merge", {"from": "old-zoe-5a"})
+    at_noon.call_json("ann", "POST", f"/v1/readers/{ZOE}/merge", {"from": "old-zoe-5a"})
     assert at_noon.app.reader("old-zoe-5a")["access"]
     erase("old-zoe-5a")
     assert holding(at_noon.app.service.store.link, ZOE, "old-zoe-5a") == []
@@ -190,120 +194,122 @@ def test_erasure_covers_all_merged_ids(at_noon: House, make: Maker, erase: Erase
         assert at_noon.app.reader(name)["sources"] == []
 
 
-def test_erasure_covers_ids_merged_through_another(at_noon: House, erase: Erase) -> None:
+def test_erasure_covers_ids_merged_through_another(at_noon: Admins, erase: Erase) -> None:
     for stays, gone in (("middle-zoe-5b", "old-zoe-5a"), (ZOE, "middle-zoe-5b")):
         at_noon.grant(gone, reason=f"{gone} asked")
-        at_noon.done("ann", "POST", f"/v1/readers/{stays}/merge", {"from": gone})
-    told = at_noon.done("ann", "GET", f"/v1/readers/{ZOE}/export")
-    assert set(told["merged"]) == {"middle-zoe-5b", "old-zoe-5a"}
-    assert [entry["seq"] for entry in told["audit"]] == [1, 2, 3, 4]
+        at_noon.call_json("ann", "POST", f"/v1/readers/{stays}/merge", {"from": gone})
+    body = at_noon.call_json("ann", "GET", f"/v1/readers/{ZOE}/export")
+    assert set(body["merged"]) == {"middle-zoe-5b", "old-zoe-5a"}
+    assert [entry["seq"] for entry in body["audit"]] == [1, 2, 3, 4]
     erase(ZOE)
     assert holding(at_noon.app.service.store.link, ZOE, "middle-zoe-5b", "old-zoe-5a") == []
     assert at_noon.grant("old-zoe-5a")["status"] == "active"
     assert at_noon.app.reader(ZOE)["sources"] == []  # Who is erased is merged with nobody any more.
 
 
-def test_merged_ids_are_known_after_the_audit_was_pruned(at_noon: House, erase: Erase) -> None:
+def test_merged_ids_are_known_after_the_audit_was_pruned(at_noon: Admins, erase: Erase) -> None:
     at_noon.grant("friend", reason="cousin of old-zoe-5a")
-    at_noon.done("ann", "POST", f"/v1/readers/{ZOE}/merge", {"from": "old-zoe-5a"})
+    at_noon.call_json("ann", "POST", f"/v1/readers/{ZOE}/merge", {"from": "old-zoe-5a"})
     at_noon.app.clock.now += 10
     at_noon.grant("friend")
     now = at_noon.app.clock.now
     assert at_noon.app.service.audit_verifier.prune(now - 5, now) == 2
-    assert at_noon.done("ann", "GET", f"/v1/readers/{ZOE}/export")["merged"] == ["old-zoe-5a"]
+    assert at_noon.call_json("ann", "GET", f"/v1/readers/{ZOE}/export")["merged"] == ["old-zoe-5a"]
     erase(ZOE)
     assert holding(at_noon.app.service.store.link, ZOE, "old-zoe-5a") == []
 
 
-def test_interrupted_erasure_is_finished_by_a_repeat(at_noon: House, make: Maker, erase: Erase) -> None:
+def test_interrupted_erasure_is_finished_by_a_repeat(at_noon: Admins, make: Maker, erase: Erase) -> None:
     class Cut(Exception):
         pass
 
     def cut() -> None:
         raise Cut
 
-    make.tell("customer.subscription.updated", make.subscription(reader="old-zoe-5a", **CANCELED))
+    make.deliver("customer.subscription.updated", make.subscription(reader="old-zoe-5a", **CANCELED))
     at_noon.grant("friend", reason="cousin of old-zoe-5a")
-    at_noon.done("ann", "POST", f"/v1/readers/{ZOE}/merge", {"from": "old-zoe-5a"})
+    at_noon.call_json("ann", "POST", f"/v1/readers/{ZOE}/merge", {"from": "old-zoe-5a"})
     with pytest.raises(Cut):
         at_noon.app.service.erasure.erase(ZOE, "she asked", Actor("ann"), NOW, step=cut)
     erase(ZOE)
     assert holding(at_noon.app.service.store.link, ZOE, "old-zoe-5a") == []
 
 
-def test_reader_whose_id_contains_the_erased_id_keeps_everything(at_noon: House, make: Maker, erase: Erase) -> None:
+def test_reader_whose_id_contains_the_erased_id_keeps_everything(at_noon: Admins, make: Maker, erase: Erase) -> None:
     for name in ("r-1", "r-10"):
-        make.tell("customer.created", make.customer(f"cus_{name}", reader=name))
+        make.deliver("customer.created", make.customer(f"cus_{name}", reader=name))
         subscription = make.subscription(f"sub_{name}", reader=name, customer=f"cus_{name}")
-        make.tell("customer.subscription.created", subscription)
+        make.deliver("customer.subscription.created", subscription)
     before = at_noon.app.reader("r-10")
     erase("r-1", force="true")
     assert at_noon.app.reader("r-10") == before
 
 
 @pytest.mark.parametrize("name", [ZOE, 'zoe-7f31 "Z"\\'])
-def test_erased_id_is_removed_from_texts_about_others(at_noon: House, erase: Erase, name: str) -> None:
+def test_erased_id_is_removed_from_texts_about_others(at_noon: Admins, erase: Erase, name: str) -> None:
     """In reasons of another's grants, also of one that is over, and of a story pass; nothing else about them goes."""
     until: dict[str, Any] = {"until": "2033-06-01T00:00:00Z"}
     over = at_noon.grant("friend", reason="before", **until)
-    at_noon.done("ann", "DELETE", f"/v1/readers/friend/grants/{over['id']}", {"reason": f"{name} asked"})
+    at_noon.call_json("ann", "DELETE", f"/v1/readers/friend/grants/{over['id']}", {"reason": f"{name} asked"})
     kept = at_noon.grant("friend", reason=f"as {name} asked", **until)
     ended = at_noon.grant("friend", reason=f"{name}'s cousin", **until)
-    at_noon.done("ann", "DELETE", f"/v1/readers/friend/grants/{ended['id']}?reason=over")
+    at_noon.call_json("ann", "DELETE", f"/v1/readers/friend/grants/{ended['id']}?reason=over")
     gift = {"story": "s-1", "openings": 1, "reason": f"for {name}", **until}
-    story_pass = at_noon.done("ann", "POST", "/v1/passes", gift, 201)
+    story_pass = at_noon.call_json("ann", "POST", "/v1/passes", gift, 201)
     erase(name)
     link = at_noon.app.service.store.link
     assert holding(link, ZOE) == []
     reasons = {source["id"]: source["reason"] for source in at_noon.app.reader("friend")["sources"]}
     assert reasons == {over["id"]: "before", kept["id"]: "as (erased) asked", ended["id"]: "(erased)'s cousin"}
-    assert at_noon.done("ann", "GET", f"/v1/passes/{story_pass['id']}")["status"] == "active"
-    history = at_noon.done("ann", "GET", "/v1/readers/friend/export")["history"]
+    assert at_noon.call_json("ann", "GET", f"/v1/passes/{story_pass['id']}")["status"] == "active"
+    history = at_noon.call_json("ann", "GET", "/v1/readers/friend/export")["history"]
     assert [change["facts"]["reason"] for change in history][2:] == ["as (erased) asked", *["(erased)'s cousin"] * 2]
-    again = at_noon.done("ann", "PATCH", f"/v1/readers/friend/grants/{kept['id']}", {"until": None, "reason": "longer"})
+    again = at_noon.call_json(
+        "ann", "PATCH", f"/v1/readers/friend/grants/{kept['id']}", {"until": None, "reason": "longer"}
+    )
     assert (again["until"], again["reason"]) == (None, "as (erased) asked")
 
 
-def test_reader_named_like_a_plan_or_a_minute_is_erased_alone(at_noon: House, erase: Erase) -> None:
+def test_reader_named_like_a_plan_or_a_minute_is_erased_alone(at_noon: Admins, erase: Erase) -> None:
     at_noon.grant("friend", until="2033-06-01T09:30:00Z")
     assert erase("vip")["audit"] == erase("30")["audit"] == 0
     assert [entry["reader"] for entry in at_noon.audit(action="grant.create")] == ["friend"]
 
 
-def test_erasure_removes_rows_of_a_waiting_import(approval_house: House) -> None:
-    approval_house.app.clock.now = float(NOW)
+def test_erasure_removes_rows_of_a_waiting_import(admins_with_approvals: Admins) -> None:
+    admins_with_approvals.app.clock.now = float(NOW)
     rows = f"reader,plan,until,reason\n{ZOE},vip,never,for {ZOE}\nr-2,vip,never,why\n".encode()
-    told = approval_house.call("ann", "POST", "/v1/grants/import", data=rows, content_type="text/csv").get_json()
-    assert told["state"] == "waiting"
-    erased = approval_house.done("ann", "DELETE", f"/v1/readers/{ZOE}?reason=asked")
+    body = admins_with_approvals.call("ann", "POST", "/v1/grants/import", data=rows, content_type="text/csv").get_json()
+    assert body["state"] == "waiting"
+    erased = admins_with_approvals.call_json("ann", "DELETE", f"/v1/readers/{ZOE}?reason=asked")
     assert erased["erased"]["import_rows"] == 1
-    approval_house.done("ben", "POST", f"/v1/approvals/{told['approval']}")
-    imports_done(approval_house)
-    assert approval_house.app.reader("r-2")["access"]
-    assert not approval_house.app.reader(ZOE)["access"]
+    admins_with_approvals.call_json("ben", "POST", f"/v1/approvals/{body['approval']}")
+    imports_done(admins_with_approvals)
+    assert admins_with_approvals.app.reader("r-2")["access"]
+    assert not admins_with_approvals.app.reader(ZOE)["access"]
 
 
-def test_erasure_drops_waiting_approvals(approval_house: House) -> None:
-    asked = approval_house.grant(ZOE, status=202)
-    approval_house.done("ann", "DELETE", f"/v1/readers/{ZOE}?reason=asked")
-    approval_house.done("ben", "POST", f"/v1/approvals/{asked['approval']}", status=404)
+def test_erasure_drops_waiting_approvals(admins_with_approvals: Admins) -> None:
+    asked = admins_with_approvals.grant(ZOE, status=202)
+    admins_with_approvals.call_json("ann", "DELETE", f"/v1/readers/{ZOE}?reason=asked")
+    admins_with_approvals.call_json("ben", "POST", f"/v1/approvals/{asked['approval']}", status=404)
 
 
-def test_only_owners_erase_and_export(house: House) -> None:
+def test_only_owners_erase_and_export(admins: Admins) -> None:
     for role in ("viewer", "granter"):
-        key = house.make_key(f"a-{role}", role)
-        house.done(key, "DELETE", f"/v1/readers/{ZOE}?reason=x", status=403)
-        house.done(key, "GET", f"/v1/readers/{ZOE}/export", status=403)
+        key = admins.make_key(f"a-{role}", role)
+        admins.call_json(key, "DELETE", f"/v1/readers/{ZOE}?reason=x", status=403)
+        admins.call_json(key, "GET", f"/v1/readers/{ZOE}/export", status=403)
 
 
-def test_decision_of_an_erased_reader_is_404(at_noon: House, erase: Erase) -> None:
+def test_decision_of_an_erased_reader_is_404(at_noon: Admins, erase: Erase) -> None:
     asked: dict[str, Any] = at_noon.app.ask("s-1", reader=ZOE)
-    at_noon.done("ann", "GET", f"/v1/decisions/{asked['decision_id']}")
+    at_noon.call_json("ann", "GET", f"/v1/decisions/{asked['decision_id']}")
     erase(ZOE)
-    at_noon.done("ann", "GET", f"/v1/decisions/{asked['decision_id']}", status=404)
+    at_noon.call_json("ann", "GET", f"/v1/decisions/{asked['decision_id']}", status=404)
 
 
-def test_erasure_resets_the_meter(at_noon: House, erase: Erase) -> None:
+def test_erasure_resets_the_meter(at_noon: Admins, erase: Erase) -> None:
     at_noon.app.ask("s-1", reader=ZOE)
     erase(ZOE)
     assert at_noon.app.reader(ZOE)["meters"][0]["used"] == 0

@@ -8,39 +8,39 @@ import pytest
 
 from service.adapters.redis.readers.history import HistoryRetention
 from service.use_cases.privacy.retention import DAILY, UNFINISHED
-from tests.admin_app import House, MakeHouse
+from tests.admin_app import Admins, MakeAdmins
 from tests.running_service import POLICY
 
 DAY = 86_400
 
 
 @pytest.fixture
-def old(make_house: MakeHouse) -> House:
+def old(make_admins: MakeAdmins) -> Admins:
     """Two readers: one whose only grant is 900 days old, one whose grant was changed 800 and 500 days ago and yesterday."""
-    house = make_house(POLICY + "\n[retention]\nhistory_days = 400\naudit_days = 600\n")
-    clock = house.app.clock
+    admins = make_admins(POLICY + "\n[retention]\nhistory_days = 400\naudit_days = 600\n")
+    clock = admins.app.clock
     now = clock.now
     clock.now = now - 900 * DAY
-    house.grant("still")
-    gone = house.grant("gone")["id"]
-    grant = house.grant("moved")["id"]
+    admins.grant("still")
+    gone = admins.grant("gone")["id"]
+    grant = admins.grant("moved")["id"]
     for days, until in ((800, "2027-01-01T00:00:00Z"), (500, "2027-02-01T00:00:00Z"), (1, "2027-03-01T00:00:00Z")):
         clock.now = now - days * DAY
-        house.done("ann", "PATCH", f"/v1/readers/moved/grants/{grant}", {"until": until, "reason": "x"})
+        admins.call_json("ann", "PATCH", f"/v1/readers/moved/grants/{grant}", {"until": until, "reason": "x"})
         if days == 800:
-            house.done("ann", "DELETE", f"/v1/readers/gone/grants/{gone}?reason=x")
+            admins.call_json("ann", "DELETE", f"/v1/readers/gone/grants/{gone}?reason=x")
     clock.now = now
-    return house
+    return admins
 
 
-def ends(house: House, reader: str, days: int) -> list[str | None]:
+def ends(admins: Admins, reader: str, days: int) -> list[str | None]:
     from service.domain.times import write_time
 
-    moment = write_time(house.app.clock.now - days * DAY)
-    return [source["until"] for source in house.app.reader(reader, at=moment)["sources"]]
+    moment = write_time(admins.app.clock.now - days * DAY)
+    return [source["until"] for source in admins.app.reader(reader, at=moment)["sources"]]
 
 
-def test_retention_removes_old_changes_and_keeps_the_state_at_its_start(old: House) -> None:
+def test_retention_removes_old_changes_and_keeps_the_state_at_its_start(old: Admins) -> None:
     service = old.app.service
     assert ends(old, "moved", 850) == [None]
     assert list(service.retention.steps(old.app.clock.now))
@@ -55,7 +55,7 @@ def test_retention_removes_old_changes_and_keeps_the_state_at_its_start(old: Hou
     assert sum(service.retention.steps(old.app.clock.now)) == 0
 
 
-def test_retention_prunes_the_audit_behind_a_checkpoint(old: House) -> None:
+def test_retention_prunes_the_audit_behind_a_checkpoint(old: Admins) -> None:
     service = old.app.service
     known = service.audit_log.state().head
     list(service.retention.steps(old.app.clock.now))
@@ -64,7 +64,7 @@ def test_retention_prunes_the_audit_behind_a_checkpoint(old: House) -> None:
     assert [entry["seq"] for entry in old.audit()] == [7, 6]
 
 
-def test_retention_leaves_and_logs_a_broken_audit_chain(old: House, capfd: pytest.CaptureFixture[str]) -> None:
+def test_retention_leaves_and_logs_a_broken_audit_chain(old: Admins, capfd: pytest.CaptureFixture[str]) -> None:
     service = old.app.service
     service.store.link.call(service.store.keys.audit_log, b"HSET", service.store.keys.audit_log, 2, b"{}")
     list(service.retention.steps(old.app.clock.now))
@@ -73,16 +73,16 @@ def test_retention_leaves_and_logs_a_broken_audit_chain(old: House, capfd: pytes
     assert "audit_chain_broken" in capfd.readouterr().out
 
 
-def test_audit_is_kept_without_audit_days(make_house: MakeHouse) -> None:
-    house = make_house()
-    house.grant("r-1")
-    house.app.clock.now += 3_000 * DAY
-    list(house.app.service.retention.steps(house.app.clock.now))
-    assert len(house.audit()) == 1
+def test_audit_is_kept_without_audit_days(make_admins: MakeAdmins) -> None:
+    admins = make_admins()
+    admins.grant("r-1")
+    admins.app.clock.now += 3_000 * DAY
+    list(admins.app.service.retention.steps(admins.app.clock.now))
+    assert len(admins.audit()) == 1
 
 
-def test_retention_runs_once_a_day_on_one_worker(old: House, make_house: MakeHouse) -> None:
-    first, second = old.app.service, make_house().app.service
+def test_retention_runs_once_a_day_on_one_worker(old: Admins, make_admins: MakeAdmins) -> None:
+    first, second = old.app.service, make_admins().app.service
     now = old.app.clock.now
     assert first.retention.go_on(now, 60) > 0
     assert second.retention.go_on(now, 60) == 0
@@ -90,7 +90,7 @@ def test_retention_runs_once_a_day_on_one_worker(old: House, make_house: MakeHou
     assert DAILY - 60 < int(link.call(key, b"TTL", key)) <= DAILY
 
 
-def test_unfinished_retention_continues_where_it_stopped(old: House) -> None:
+def test_unfinished_retention_continues_where_it_stopped(old: Admins) -> None:
     going = old.app.service.retention
     steps, now = 0, old.app.clock.now
     link, key = old.app.service.store.link, old.app.service.store.keys.shared("retention")
@@ -101,11 +101,11 @@ def test_unfinished_retention_continues_where_it_stopped(old: House) -> None:
     assert old.app.service.audit_verifier.load_checkpoint().first == 6
 
 
-def test_maintenance_reports_how_much_it_did(old: House) -> None:
+def test_maintenance_reports_how_much_it_did(old: Admins) -> None:
     assert old.app.service.maintenance.settle(old.app.clock.now) > 0
 
 
-def test_histories_are_trimmed_in_pages(old: House) -> None:
+def test_histories_are_trimmed_in_pages(old: Admins) -> None:
     service = old.app.service
     steps: Iterator[int] = HistoryRetention(service.store).trim_histories(old.app.clock.now - 400 * DAY)
     assert sum(steps) == 3

@@ -16,13 +16,13 @@ from service.domain.sources import Item, Subscription
 from service.use_cases.access.check import AccessQuestion
 
 if TYPE_CHECKING:
-    from tests.in_process_app import DeskApp, MakeDesk
+    from tests.in_process_app import InProcessApp, MakeApp
     from tests.store_servers import Launch
 
 NOON = "2082-11-24T12:00:00Z"
 
 
-def figures(app: DeskApp, days: int = 30) -> dict[str, Any]:
+def figures(app: InProcessApp, days: int = 30) -> dict[str, Any]:
     assert app.service.usage_counters.flush()
     answer = app.call("GET", f"/v1/activity?days={days}", admin=True)
     assert answer.status_code == 200, answer.text
@@ -34,27 +34,27 @@ def checks(point: dict[str, Any]) -> dict[str, int]:
     return {f"{one['show']} {one['reason']}": one["count"] for one in point["checks"]}
 
 
-def subscription(app: DeskApp, status: str = "active", name: str = "sub_1", **more: Any) -> Subscription:
+def subscription(app: InProcessApp, status: str = "active", name: str = "sub_1", **more: Any) -> Subscription:
     now = int(app.clock())
     item = Item("price_month", None, None, 1, now, now + 30 * DAY)
     return Subscription(name, status, (item,), more.pop("created", now), **more)
 
 
-def begins(app: DeskApp, reader: str, number: int = 1, **more: Any) -> None:
+def begins(app: InProcessApp, reader: str, number: int = 1, **more: Any) -> None:
     source = subscription(app, **more)
     app.service.readers.write_source(
         reader, source, number, rule="higher", ended=False, now=app.clock(), cause="event:evt"
     )
 
 
-def test_checks_are_counted_by_answer_reason_local_day_and_hour(desk_app: DeskApp) -> None:
-    desk_app.clock.at("2082-11-24T04:59:00Z")
+def test_checks_are_counted_by_answer_reason_local_day_and_hour(service_app: InProcessApp) -> None:
+    service_app.clock.at("2082-11-24T04:59:00Z")
     for story in "abc":
-        desk_app.ask(story, visitor="v")
-    assert desk_app.service.usage_counters.flush()
-    desk_app.clock.at("2082-11-24T05:00:00Z")
-    desk_app.ask("d", visitor="v", count=False)
-    found = figures(desk_app, 2)
+        service_app.ask(story, visitor="v")
+    assert service_app.service.usage_counters.flush()
+    service_app.clock.at("2082-11-24T05:00:00Z")
+    service_app.ask("d", visitor="v", count=False)
+    found = figures(service_app, 2)
     assert found["zone"] == "America/New_York"
     assert [(day["when"], checks(day), day["upsells"]) for day in found["days"]] == [
         ("2082-11-23", {"full metered": 2, "upsell meter_used_up": 1}, 1),
@@ -68,9 +68,9 @@ def test_checks_are_counted_by_answer_reason_local_day_and_hour(desk_app: DeskAp
     assert len(found["hours"]) == 48
 
 
-def test_days_without_activity_are_listed_as_empty(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
-    found = figures(desk_app)
+def test_days_without_activity_are_listed_as_empty(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    found = figures(service_app)
     assert [len(found["days"]), found["days"][0]["when"], found["days"][-1]["when"]] == [30, "2082-10-26", "2082-11-24"]
     assert found["days"][0] == {
         "when": "2082-10-26",
@@ -87,63 +87,63 @@ def test_days_without_activity_are_listed_as_empty(desk_app: DeskApp) -> None:
     }  # fmt: skip
 
 
-def locked(app: DeskApp, *readers: str) -> None:
+def locked(app: InProcessApp, *readers: str) -> None:
     for reader in readers:
         app.ask({"id": "s", "tier": "supporters"}, reader=reader)
 
 
-def test_subscription_within_seven_days_of_the_box_counts_once(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
-    locked(desk_app, *"abcd", "a", "a")
-    figures(desk_app)
-    desk_app.clock.now += 3 * DAY
-    begins(desk_app, "a")
-    begins(desk_app, "stranger", name="sub_2")
-    begins(desk_app, "a", name="sub_3")
-    figures(desk_app)
-    desk_app.clock.now += 5 * DAY
-    begins(desk_app, "b", name="sub_4")
-    found = figures(desk_app)
+def test_subscription_within_seven_days_of_the_box_counts_once(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    locked(service_app, *"abcd", "a", "a")
+    figures(service_app)
+    service_app.clock.now += 3 * DAY
+    begins(service_app, "a")
+    begins(service_app, "stranger", name="sub_2")
+    begins(service_app, "a", name="sub_3")
+    figures(service_app)
+    service_app.clock.now += 5 * DAY
+    begins(service_app, "b", name="sub_4")
+    found = figures(service_app)
     assert (found["upsell"]["readers"], found["upsell"]["begun"], found["upsell"]["share"]) == (4, 1, 0.25)
     assert 0 < found["upsell"]["low"] < 0.25 < found["upsell"]["high"] < 1
     assert [day["begun"] for day in found["days"] if day["begun"]] == [1]
 
 
 @pytest.mark.parametrize("status", ["incomplete", "past_due", "canceled", "unpaid", "paused", "a_new_word"])
-def test_only_a_status_that_gives_access_counts_as_begun(desk: DeskApp, status: str) -> None:
-    desk.clock.at(NOON)
-    locked(desk, "r")
-    figures(desk)
-    begins(desk, "r", status=status)
-    assert figures(desk)["upsell"]["begun"] == 0
-    begins(desk, "r", 2, status="active")
-    assert figures(desk)["upsell"]["begun"] == 1
+def test_only_a_status_that_gives_access_counts_as_begun(valkey_app: InProcessApp, status: str) -> None:
+    valkey_app.clock.at(NOON)
+    locked(valkey_app, "r")
+    figures(valkey_app)
+    begins(valkey_app, "r", status=status)
+    assert figures(valkey_app)["upsell"]["begun"] == 0
+    begins(valkey_app, "r", 2, status="active")
+    assert figures(valkey_app)["upsell"]["begun"] == 1
 
 
-def test_renewal_seat_gift_and_old_subscription_do_not_count_as_begun(desk: DeskApp) -> None:
-    desk.clock.at(NOON)
-    begins(desk, "r")
-    locked(desk, "other", "third", "fourth")
-    figures(desk)
-    begins(desk, "r", 2)
-    begins(desk, "other", role="seat")
-    begins(desk, "third", role="gift")
-    begins(desk, "fourth", created=int(desk.clock()) - 8 * DAY)
-    assert figures(desk)["upsell"]["begun"] == 0
+def test_renewal_seat_gift_and_old_subscription_do_not_count_as_begun(valkey_app: InProcessApp) -> None:
+    valkey_app.clock.at(NOON)
+    begins(valkey_app, "r")
+    locked(valkey_app, "other", "third", "fourth")
+    figures(valkey_app)
+    begins(valkey_app, "r", 2)
+    begins(valkey_app, "other", role="seat")
+    begins(valkey_app, "third", role="gift")
+    begins(valkey_app, "fourth", created=int(valkey_app.clock()) - 8 * DAY)
+    assert figures(valkey_app)["upsell"]["begun"] == 0
 
 
-def test_uncounted_check_shows_no_box_and_visitors_are_not_counted(desk: DeskApp) -> None:
-    desk.clock.at(NOON)
-    desk.ask({"id": "s", "tier": "supporters"}, reader="r", count=False)
-    desk.call("POST", "/v1/access/batch", {"reader": "r", "stories": [{"id": "s", "tier": "supporters"}]})
-    desk.ask({"id": "s", "tier": "supporters"}, visitor="v")
-    (today,) = figures(desk, 1)["days"]
+def test_uncounted_check_shows_no_box_and_visitors_are_not_counted(valkey_app: InProcessApp) -> None:
+    valkey_app.clock.at(NOON)
+    valkey_app.ask({"id": "s", "tier": "supporters"}, reader="r", count=False)
+    valkey_app.call("POST", "/v1/access/batch", {"reader": "r", "stories": [{"id": "s", "tier": "supporters"}]})
+    valkey_app.ask({"id": "s", "tier": "supporters"}, visitor="v")
+    (today,) = figures(valkey_app, 1)["days"]
     assert (checks(today), today["upsells"], today["upsell_readers"]) == ({"upsell no_entitlement": 3}, 1, 0)
 
 
-def test_batch_of_counts_sent_twice_counts_once(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
-    store, now = desk_app.service.usage_counters.store, desk_app.clock()
+def test_batch_of_counts_sent_twice_counts_once(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    store, now = service_app.service.usage_counters.store, service_app.clock()
     day = date(2026, 11, 24)
     part = UsageBatch(
         1, {UsageBucket(day, int(now) // 3600): {"c:full:free": 3}}, [(b"tag", int(now))], [(b"tag", int(now))]
@@ -154,19 +154,19 @@ def test_batch_of_counts_sent_twice_counts_once(desk_app: DeskApp) -> None:
     assert store.load_days([day])[0]["c:full:free"] == 6
 
 
-def test_many_readers_are_sent_in_small_batches(desk_app: DeskApp) -> None:
-    now = desk_app.clock.at(NOON)
-    answer = desk_app.service.access_check.check(AccessQuestion(Story("s", tier="supporters"), "r"), now)
+def test_many_readers_are_sent_in_small_batches(service_app: InProcessApp) -> None:
+    now = service_app.clock.at(NOON)
+    answer = service_app.service.access_check.check(AccessQuestion(Story("s", tier="supporters"), "r"), now)
     for number in range(1_100):
         asked = replace(answer.question, reader=f"r{number}")
-        desk_app.service.usage_counters.count_answer(replace(answer, question=asked))
-    (today,) = figures(desk_app, 1)["days"]
+        service_app.service.usage_counters.count_answer(replace(answer, question=asked))
+    (today,) = figures(service_app, 1)["days"]
     assert (today["upsells"], today["upsell_readers"]) == (1_100, 1_100)
 
 
-def test_outage_loses_no_counts(launch: Launch, make_desk: MakeDesk) -> None:
+def test_outage_loses_no_counts(launch: Launch, make_app: MakeApp) -> None:
     store = launch("valkey", tcp=True)
-    app = make_desk(store.url)
+    app = make_app(store.url)
     app.clock.at(NOON)
     app.ask("a", visitor="v")
     store.end()
@@ -180,56 +180,56 @@ def test_outage_loses_no_counts(launch: Launch, make_desk: MakeDesk) -> None:
     assert sum(checks(today).values()) == 4
 
 
-def test_stored_counts_are_bounded_and_expire(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
-    locked(desk_app, "r")
-    begins(desk_app, "r")
-    desk_app.service.usage_counters.delivered("done", 3.0)
-    figures(desk_app)
-    link = desk_app.service.store.link
+def test_stored_counts_are_bounded_and_expire(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    locked(service_app, "r")
+    begins(service_app, "r")
+    service_app.service.usage_counters.delivered("done", 3.0)
+    figures(service_app)
+    link = service_app.service.store.link
     keys = [key for page in link.scan_nodes(b"pw:{activity}*") for key in page]
     kept = {bytes(key).rpartition(b"}")[2][:1]: link.call(key, b"EXPIRETIME", key) for key in keys}
     assert set(kept) == {b"d", b"h", b"p"}, "the mark of the reader who subscribed is gone with her subscription"
-    assert kept[b"d"] == int(desk_app.clock()) + 40 * DAY
-    assert 0 < kept[b"h"] <= int(desk_app.clock()) + 51 * 3600
+    assert kept[b"d"] == int(service_app.clock()) + 40 * DAY
+    assert 0 < kept[b"h"] <= int(service_app.clock()) + 51 * 3600
 
 
-def test_webhook_deliveries_are_counted_with_their_delay(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
-    activity = desk_app.service.usage_counters
+def test_webhook_deliveries_are_counted_with_their_delay(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    activity = service_app.service.usage_counters
     for delay in [0.4] * 12 + [4.0] * 7 + [100.0]:
         activity.delivered("done", delay)
     activity.delivered("repeat")
-    (today,) = figures(desk_app, 1)["days"]
+    (today,) = figures(service_app, 1)["days"]
     assert today["webhooks"] == [{"outcome": "done", "count": 20}, {"outcome": "repeat", "count": 1}]
     assert today["delay"] == {"events": 20, "mean": 6.64, "half_within": 1, "most_within": 5}
 
 
-def test_entitlements_are_counted_by_plan_as_of_now(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
-    keep = desk_app.service.maintenance
+def test_entitlements_are_counted_by_plan_as_of_now(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    keep = service_app.service.maintenance
     for reader, until in [("a", None), ("b", "2082-11-25T12:00:00Z"), ("c", "2082-12-25T12:00:00Z")]:
-        desk_app.grant(reader, until=until)
-    desk_app.grant("d", features=["no_ads"])
+        service_app.grant(reader, until=until)
+    service_app.grant("d", features=["no_ads"])
     later = {"from": "2082-12-01T00:00:00Z"}
-    desk_app.grant("e", **later)
+    service_app.grant("e", **later)
     keep.everything()
-    (today,) = figures(desk_app, 1)["days"]
+    (today,) = figures(service_app, 1)["days"]
     assert today["entitlements"] == [{"plan": None, "count": 1}, {"plan": "vip", "count": 3}]
-    desk_app.clock.now += 2 * DAY
+    service_app.clock.now += 2 * DAY
     keep.everything()
-    found = figures(desk_app, 3)
+    found = figures(service_app, 3)
     assert [day["entitlements"] for day in found["days"]][1:] == [
         [],
         [{"plan": None, "count": 1}, {"plan": "vip", "count": 2}],
     ]
 
 
-def test_activity_is_sent_as_csv_when_accepted(desk: DeskApp) -> None:
-    desk.clock.at(NOON)
-    desk.ask("a", visitor="v")
-    figures(desk)
-    answer = desk.call("GET", "/v1/activity?days=1", admin=True, headers={"Accept": "text/csv"})
+def test_activity_is_sent_as_csv_when_accepted(valkey_app: InProcessApp) -> None:
+    valkey_app.clock.at(NOON)
+    valkey_app.ask("a", visitor="v")
+    figures(valkey_app)
+    answer = valkey_app.call("GET", "/v1/activity?days=1", admin=True, headers={"Accept": "text/csv"})
     assert answer.content_type == "text/csv; charset=utf-8; header=present"
     rows = list(csv.reader(io.StringIO(answer.text)))
     assert rows[0] == ["day", "measure", "name", "value"]
@@ -238,18 +238,18 @@ def test_activity_is_sent_as_csv_when_accepted(desk: DeskApp) -> None:
 
 
 @pytest.mark.parametrize("query", ["days=0", "days=41", "days=x", "days=", "days=1&days=2", "more=1", "days=1e1"])
-def test_invalid_number_of_days_is_422(desk: DeskApp, query: str) -> None:
-    assert desk.call("GET", f"/v1/activity?{query}", admin=True).status_code == 422
+def test_invalid_number_of_days_is_422(valkey_app: InProcessApp, query: str) -> None:
+    assert valkey_app.call("GET", f"/v1/activity?{query}", admin=True).status_code == 422
 
 
-def test_site_key_is_403_for_activity_and_attention(desk: DeskApp) -> None:
-    assert desk.call("GET", "/v1/activity").status_code == 403
-    assert desk.call("GET", "/v1/attention").status_code == 403
+def test_site_key_is_403_for_activity_and_attention(valkey_app: InProcessApp) -> None:
+    assert valkey_app.call("GET", "/v1/activity").status_code == 403
+    assert valkey_app.call("GET", "/v1/attention").status_code == 403
 
 
-def test_counting_from_many_threads_loses_nothing(desk: DeskApp, all_at_once: Any) -> None:
-    desk.clock.at(NOON)
-    activity = desk.service.usage_counters
+def test_counting_from_many_threads_loses_nothing(valkey_app: InProcessApp, all_at_once: Any) -> None:
+    valkey_app.clock.at(NOON)
+    activity = valkey_app.service.usage_counters
 
     def count(_: int) -> None:
         for _ in range(2_000):
@@ -257,4 +257,4 @@ def test_counting_from_many_threads_loses_nothing(desk: DeskApp, all_at_once: An
         activity.flush()
 
     all_at_once(8, count)
-    assert figures(desk, 1)["days"][0]["webhooks"] == [{"outcome": "done", "count": 16_000}]
+    assert figures(valkey_app, 1)["days"][0]["webhooks"] == [{"outcome": "done", "count": 16_000}]

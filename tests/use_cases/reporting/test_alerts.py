@@ -18,7 +18,7 @@ from service.use_cases.subscriptions.full_sync import Drift, Swept
 from tests.running_service import POLICY
 
 if TYPE_CHECKING:
-    from tests.in_process_app import DeskApp, MakeDesk
+    from tests.in_process_app import InProcessApp, MakeApp
     from tests.running_service import Serve
     from tests.store_servers import Until
 
@@ -30,13 +30,13 @@ KINDS = [
 
 
 @pytest.fixture
-def app(make_desk: MakeDesk, store_url: str) -> DeskApp:
-    made = make_desk(store_url, STRIPE_WEBHOOK_SECRETS=SECRET)
+def app(make_app: MakeApp, store_url: str) -> InProcessApp:
+    made = make_app(store_url, STRIPE_WEBHOOK_SECRETS=SECRET)
     made.clock.at(NOON)
     return made
 
 
-def attention(app: DeskApp) -> dict[str, Any]:
+def attention(app: InProcessApp) -> dict[str, Any]:
     answer = app.call("GET", "/v1/attention", admin=True)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.get_json()
@@ -44,18 +44,18 @@ def attention(app: DeskApp) -> dict[str, Any]:
     return found
 
 
-def item(app: DeskApp, kind: str) -> dict[str, Any]:
+def item(app: InProcessApp, kind: str) -> dict[str, Any]:
     found: dict[str, Any] = next(one for one in attention(app)["items"] if one["kind"] == kind)
     return found
 
 
-def ids(app: DeskApp, kind: str) -> tuple[int, list[str]]:
+def ids(app: InProcessApp, kind: str) -> tuple[int, list[str]]:
     found = item(app, kind)
     return found["count"], [example["id"] for example in found["examples"]]
 
 
 def deliver(
-    app: DeskApp,
+    app: InProcessApp,
     event: str,
     obj: dict[str, Any],
     created: float | None = None,
@@ -77,7 +77,9 @@ def deliver(
     assert answer.status_code == 200, answer.text
 
 
-def subscription(app: DeskApp, name: str, price: str = "price_month", reader: str | None = "r", **more: Any) -> Any:
+def subscription(
+    app: InProcessApp, name: str, price: str = "price_month", reader: str | None = "r", **more: Any
+) -> Any:
     now = int(app.clock())
     line = {
         "id": f"si_{name}",
@@ -103,7 +105,7 @@ def subscription(app: DeskApp, name: str, price: str = "price_month", reader: st
     }
 
 
-def test_attention_lists_every_kind_as_fine_when_all_is_well(app: DeskApp) -> None:
+def test_attention_lists_every_kind_as_fine_when_all_is_well(app: InProcessApp) -> None:
     deliver(app, "evt_1", subscription(app, "sub_1"))
     found = attention(app)
     assert [(one["count"], one["needs_hand"], one["examples"]) for one in found["items"]] == [(0, False, [])] * 8
@@ -111,14 +113,14 @@ def test_attention_lists_every_kind_as_fine_when_all_is_well(app: DeskApp) -> No
     assert all(one["title"] and one["mend"] and one["where"] for one in found["items"])
 
 
-def test_grants_ending_within_fourteen_days_are_listed_soonest_first(app: DeskApp) -> None:
+def test_grants_ending_within_fourteen_days_are_listed_soonest_first(app: InProcessApp) -> None:
     soon = app.grant("a", until="2082-12-08T12:00:00Z")
     sooner = app.grant("b", until="2082-11-25T00:00:00Z")
     app.grant("c", until="2082-12-08T12:00:01Z")
     app.grant("d")
-    told = item(app, "grants_ending")
-    assert (told["count"], told["needs_hand"]) == (2, False)
-    assert told["examples"] == [
+    body = item(app, "grants_ending")
+    assert (body["count"], body["needs_hand"]) == (2, False)
+    assert body["examples"] == [
         {"id": sooner["id"], "reader": "b", "at": "2082-11-25T00:00:00Z", "text": "vip"},
         {"id": soon["id"], "reader": "a", "at": "2082-12-08T12:00:00Z", "text": "vip"},
     ]
@@ -126,7 +128,7 @@ def test_grants_ending_within_fourteen_days_are_listed_soonest_first(app: DeskAp
     assert ids(app, "grants_ending") == (2, [soon["id"], ids(app, "grants_ending")[1][1]])
 
 
-def test_extended_or_revoked_grant_is_not_listed_as_ending(app: DeskApp) -> None:
+def test_extended_or_revoked_grant_is_not_listed_as_ending(app: InProcessApp) -> None:
     given = [app.grant(reader, until="2082-11-30T00:00:00Z")["id"] for reader in "abc"]
     for reader, grant, until in [("a", given[0], None), ("b", given[1], "2083-01-01T00:00:00Z")]:
         change = {"until": until, "reason": "goes on"}
@@ -135,13 +137,13 @@ def test_extended_or_revoked_grant_is_not_listed_as_ending(app: DeskApp) -> None
     assert ids(app, "grants_ending") == (0, [])
 
 
-def test_shortened_grant_is_listed_as_ending(app: DeskApp) -> None:
+def test_shortened_grant_is_listed_as_ending(app: InProcessApp) -> None:
     given = app.grant("a")["id"]
     app.call("PATCH", f"/v1/readers/a/grants/{given}", {"until": "2082-11-30T00:00:00Z", "reason": "x"}, admin=True)
     assert ids(app, "grants_ending") == (1, [given])
 
 
-def test_crash_between_list_and_record_hides_no_ending_grant(app: DeskApp) -> None:
+def test_crash_between_list_and_record_hides_no_ending_grant(app: InProcessApp) -> None:
     given = app.grant("a", until="2083-06-01T00:00:00Z")
     (grant,) = app.service.grants.list_for_reader("a")
     ends, end = app.service.grant_ends, int(app.clock()) + 3 * DAY
@@ -154,7 +156,7 @@ def test_crash_between_list_and_record_hides_no_ending_grant(app: DeskApp) -> No
     assert [e.grant for page in ends.iterate_active(app.clock()) for e in page] == [given["id"]]
 
 
-def test_ended_grant_leaves_the_list(app: DeskApp) -> None:
+def test_ended_grant_leaves_the_list(app: InProcessApp) -> None:
     app.grant("a", until="2082-11-25T00:00:00Z")
     app.grant("b")
     ends = app.service.grant_ends
@@ -163,31 +165,31 @@ def test_ended_grant_leaves_the_list(app: DeskApp) -> None:
     assert [e.reader for page in ends.iterate_active(app.clock()) for e in page] == ["b"]
 
 
-def test_ending_grants_of_an_import_are_listed_with_the_import(app: DeskApp, until: Until) -> None:
+def test_ending_grants_of_an_import_are_listed_with_the_import(app: InProcessApp, until: Until) -> None:
     sheet = "reader,plan,until,reason\na,vip,2082-11-30T00:00:00Z,press\nb,vip,never,press\n"
     answer = app.call("POST", "/v1/grants/import", admin=True, data=sheet, content_type="text/csv")
     assert answer.status_code == 202, answer.text
     # A thread of the service's own does it as well; whoever comes second finds nothing left.
     until(lambda: app.service.imports.finish_all() >= 0 and item(app, "grants_ending")["count"] == 1)
-    told = item(app, "grants_ending")
-    assert (told["count"], told["examples"][0]["reader"]) == (1, None)
-    assert told["examples"][0]["text"] == f"vip, from import {answer.get_json()['id']}"
+    body = item(app, "grants_ending")
+    assert (body["count"], body["examples"][0]["reader"]) == (1, None)
+    assert body["examples"][0]["text"] == f"vip, from import {answer.get_json()['id']}"
 
 
-def test_unmapped_price_needs_action_until_a_plan_has_it(app: DeskApp, make_desk: MakeDesk, store_url: str) -> None:
+def test_unmapped_price_needs_action_until_a_plan_has_it(app: InProcessApp, make_app: MakeApp, store_url: str) -> None:
     deliver(app, "evt_1", subscription(app, "sub_1", "price_of_nobody"))
-    told = item(app, "unknown_prices")
-    assert (told["count"], told["needs_hand"], told["where"]) == (1, True, "paywall.toml")
-    assert told["examples"][0]["id"] == "price_of_nobody"
-    assert told["examples"][0]["text"] == "product prod_of_nobody, in subscription:sub_1"
-    mended = make_desk(
+    body = item(app, "unknown_prices")
+    assert (body["count"], body["needs_hand"], body["where"]) == (1, True, "paywall.toml")
+    assert body["examples"][0]["id"] == "price_of_nobody"
+    assert body["examples"][0]["text"] == "product prod_of_nobody, in subscription:sub_1"
+    mended = make_app(
         store_url, POLICY.replace('prices = ["price_month"', 'prices = ["price_of_nobody", "price_month"')
     )
     mended.clock.at(NOON)
     assert ids(mended, "unknown_prices") == (0, [])
 
 
-def test_unmapped_price_of_an_ended_subscription_needs_no_action(app: DeskApp) -> None:
+def test_unmapped_price_of_an_ended_subscription_needs_no_action(app: InProcessApp) -> None:
     deliver(app, "evt_1", subscription(app, "sub_1", "price_of_nobody"))
     over = subscription(app, "sub_1", "price_of_nobody", status="canceled", ended_at=int(app.clock()))
     app.clock.now += 60
@@ -195,11 +197,11 @@ def test_unmapped_price_of_an_ended_subscription_needs_no_action(app: DeskApp) -
     assert ids(app, "unknown_prices") == (0, [])
 
 
-def test_unassigned_payment_needs_action_until_it_is_linked(app: DeskApp) -> None:
+def test_unassigned_payment_needs_action_until_it_is_linked(app: InProcessApp) -> None:
     deliver(app, "evt_1", subscription(app, "sub_1", reader=None))
-    told = item(app, "ownerless")
-    assert (told["count"], told["needs_hand"]) == (1, True)
-    assert (told["examples"][0]["id"], told["examples"][0]["text"]) == ("sub_1", "customer cus_sub_1")
+    body = item(app, "ownerless")
+    assert (body["count"], body["needs_hand"]) == (1, True)
+    assert (body["examples"][0]["id"], body["examples"][0]["text"]) == ("sub_1", "customer cus_sub_1")
     assert attention(app)["needs_hand"]
     answer = app.call("POST", "/v1/readers/r/links", {"subscription": "sub_1"}, admin=True)
     assert answer.status_code == 200, answer.text
@@ -207,7 +209,7 @@ def test_unassigned_payment_needs_action_until_it_is_linked(app: DeskApp) -> Non
     assert not attention(app)["needs_hand"]
 
 
-def test_unassigned_pass_needs_action_until_it_expires(app: DeskApp) -> None:
+def test_unassigned_pass_needs_action_until_it_expires(app: InProcessApp) -> None:
     """Nothing is left to be mended then, least of all where it names no customer."""
     paid = {
         "id": "cs_test_1",
@@ -230,27 +232,27 @@ def test_unassigned_pass_needs_action_until_it_expires(app: DeskApp) -> None:
     assert not attention(app)["needs_hand"]
 
 
-def test_pending_gift_and_unpaid_subscription_need_no_action(app: DeskApp) -> None:
+def test_pending_gift_and_unpaid_subscription_need_no_action(app: InProcessApp) -> None:
     deliver(app, "evt_1", subscription(app, "sub_1", reader=None, metadata={"gift": "pending"}))
     deliver(app, "evt_2", subscription(app, "sub_2", reader=None, status="incomplete"))
     assert ids(app, "ownerless") == (0, [])
 
 
-def test_dead_letter_event_needs_action_until_replayed(app: DeskApp) -> None:
+def test_dead_letter_event_needs_action_until_replayed(app: InProcessApp) -> None:
     deliver(app, "evt_1", subscription(app, "sub_1"))
     inbox, name = app.service.engine.inbox, "subscription:sub_1"
     inbox.replay("evt_1", name, app.clock())
     for _ in range(10):
         inbox.record_failure(name, ["evt_1"], app.clock(), "failed: KeyError")
-    told = item(app, "dead_letters")
-    assert (told["count"], told["needs_hand"], told["where"]) == (1, True, "/v1/events")
-    assert (told["examples"][0]["id"], told["examples"][0]["at"]) == ("evt_1", NOON)
+    body = item(app, "dead_letters")
+    assert (body["count"], body["needs_hand"], body["where"]) == (1, True, "/v1/events")
+    assert (body["examples"][0]["id"], body["examples"][0]["at"]) == ("evt_1", NOON)
     replayed = inbox.replay("evt_1", name, app.clock())
     inbox.finish(name, replayed.mark, 0, [EventResult("evt_1", "applied")])
     assert ids(app, "dead_letters") == (0, [])
 
 
-def test_late_events_found_by_catch_up_are_a_gap_for_a_day(app: DeskApp) -> None:
+def test_late_events_found_by_catch_up_are_a_gap_for_a_day(app: InProcessApp) -> None:
     keep = app.service.maintenance
     keep.caught_up(CaughtUp(listed=9, missed=4, prices=False, late=0))
     assert item(app, "event_gap")["count"] == 0
@@ -261,24 +263,24 @@ def test_late_events_found_by_catch_up_are_a_gap_for_a_day(app: DeskApp) -> None
     assert item(app, "event_gap")["count"] == 0
 
 
-def test_drift_found_by_a_full_sync_is_listed_until_one_finds_none(app: DeskApp) -> None:
+def test_drift_found_by_a_full_sync_is_listed_until_one_finds_none(app: InProcessApp) -> None:
     keep = app.service.maintenance
     drift = [Drift("a", "differs", True), Drift("b", "differs", False), Drift("c", "unknown", True)]
     keep.swept(Swept(drift=drift))
-    told = item(app, "drift")
-    assert (told["count"], told["examples"][0]["text"]) == (3, "2 differs, 1 unknown; 1 not corrected")
+    body = item(app, "drift")
+    assert (body["count"], body["examples"][0]["text"]) == (3, "2 differs, 1 unknown; 1 not corrected")
     keep.swept(Swept())
     assert item(app, "drift")["count"] == 0
 
 
-def test_events_from_the_future_report_our_clock_as_behind(app: DeskApp) -> None:
+def test_events_from_the_future_report_our_clock_as_behind(app: InProcessApp) -> None:
     deliver(app, "evt_1", subscription(app, "sub_1"), created=app.clock() + 30)
     assert item(app, "clock")["count"] == 0
     deliver(app, "evt_2", subscription(app, "sub_2"), created=app.clock() + 90)
     assert (item(app, "clock")["count"], item(app, "clock")["examples"][0]["text"]) == (1, "at least 90 s behind")
 
 
-def test_deliveries_are_in_the_activity_figures(app: DeskApp) -> None:
+def test_deliveries_are_in_the_activity_figures(app: InProcessApp) -> None:
     for _ in range(2):
         deliver(app, "evt_1", subscription(app, "sub_1"), created=app.clock() - 3)
     app.service.usage_counters.flush()
@@ -287,7 +289,7 @@ def test_deliveries_are_in_the_activity_figures(app: DeskApp) -> None:
     assert today["delay"] == {"events": 1, "mean": 3.0, "half_within": 5, "most_within": 5}
 
 
-def test_stripe_subscriptions_are_counted_by_plan(app: DeskApp) -> None:
+def test_stripe_subscriptions_are_counted_by_plan(app: InProcessApp) -> None:
     for number in range(3):
         deliver(app, f"evt_{number}", subscription(app, f"sub_{number}", reader=f"r{number}"))
     deliver(app, "evt_9", subscription(app, "sub_9", reader="r9", status="canceled", ended_at=int(app.clock())))
@@ -302,8 +304,8 @@ def test_digest_command_lists_every_kind_as_json_and_text(serve: Serve) -> None:
     quiet = paywall.command("digest")
     assert (quiet.returncode, "All clear" in quiet.stdout, "Soon" in quiet.stdout) == (0, True, False)
     assert paywall.command("digest", "--check").returncode == 0
-    told = json.loads(paywall.command("digest", "--json").stdout)
-    assert [one["kind"] for one in told["items"]] == KINDS
+    body = json.loads(paywall.command("digest", "--json").stdout)
+    assert [one["kind"] for one in body["items"]] == KINDS
     assert paywall.command("digest", "--what").returncode == 2
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from service.domain.catalogue import DAY
 
 if TYPE_CHECKING:
-    from tests.in_process_app import DeskApp, MakeDesk
+    from tests.in_process_app import InProcessApp, MakeApp
 
 NOON = "2082-11-24T12:00:00Z"
 CRAWLER = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 
 
-def give(app: DeskApp, story: str = "s", openings: int = 1, until: str = "2082-12-01T00:00:00Z") -> dict[str, Any]:
+def give(app: InProcessApp, story: str = "s", openings: int = 1, until: str = "2082-12-01T00:00:00Z") -> dict[str, Any]:
     body = {"story": story, "openings": openings, "until": until, "reason": "the newsletter"}
     answer = app.call("POST", "/v1/passes", body, admin=True)
     assert answer.status_code == 201, answer.text
@@ -23,7 +23,7 @@ def give(app: DeskApp, story: str = "s", openings: int = 1, until: str = "2082-1
     return found
 
 
-def shown(app: DeskApp, pass_id: str) -> dict[str, Any]:
+def shown(app: InProcessApp, pass_id: str) -> dict[str, Any]:
     found: dict[str, Any] = app.call("GET", f"/v1/passes/{pass_id}", admin=True).get_json()
     return found
 
@@ -32,14 +32,14 @@ def opened(answer: dict[str, Any]) -> bool:
     return bool(answer["reason"] == "gift")
 
 
-def without(app: DeskApp, **more: Any) -> Any:
+def without(app: InProcessApp, **more: Any) -> Any:
     """What the same question is answered without a pass, but for the decision's own id."""
     return {name: value for name, value in app.ask("s", **more).items() if name != "decision_id"}
 
 
-def test_created_pass_has_the_fields_of_the_contract(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
-    made = give(desk_app, openings=3)
+def test_created_pass_has_the_fields_of_the_contract(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    made = give(service_app, openings=3)
     assert list(made) == ["id", "pass", "story", "openings", "used", "until", "status", "actor"]
     assert (made["story"], made["openings"], made["used"], made["status"], made["actor"]) == (
         "s",
@@ -49,13 +49,13 @@ def test_created_pass_has_the_fields_of_the_contract(desk_app: DeskApp) -> None:
         "ann",
     )
     assert made["until"] == "2082-12-01T00:00:00Z"
-    assert shown(desk_app, made["id"]) == made
+    assert shown(service_app, made["id"]) == made
 
 
-def test_pass_opens_its_story_with_reason_gift_and_counts_nothing(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
-    made = give(desk_app)
-    answer = desk_app.ask("s", visitor="v", **{"pass": made["pass"]}, explain=True)
+def test_pass_opens_its_story_with_reason_gift_and_counts_nothing(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    made = give(service_app)
+    answer = service_app.ask("s", visitor="v", **{"pass": made["pass"]}, explain=True)
     assert (answer["show"], answer["reason"], answer["meter"], answer["offer"]) == ("full", "gift", None, None)
     assert answer["source"] == {"type": "gift", "id": made["id"], "plan": None}
     assert answer["until"] == answer["refresh_after"] == "2082-12-01T00:00:00Z"
@@ -67,144 +67,144 @@ def test_pass_opens_its_story_with_reason_gift_and_counts_nothing(desk_app: Desk
         "values": {"id": made["id"], "until": "2082-12-01T00:00:00Z"},
         "verdict": "gift",
     }
-    assert desk_app.ask("other", visitor="v")["meter"]["used"] == 1
+    assert service_app.ask("other", visitor="v")["meter"]["used"] == 1
 
 
-def test_decision_by_a_pass_is_returned_unchanged_later(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
-    answer = desk_app.ask("s", visitor="v", **{"pass": give(desk_app)["pass"]})
-    told = desk_app.call("GET", f"/v1/decisions/{answer['decision_id']}", admin=True).get_json()
-    assert (told["reason"], told["explain"][-1]["step"]) == ("gift", "pass")
+def test_decision_by_a_pass_is_returned_unchanged_later(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    answer = service_app.ask("s", visitor="v", **{"pass": give(service_app)["pass"]})
+    body = service_app.call("GET", f"/v1/decisions/{answer['decision_id']}", admin=True).get_json()
+    assert (body["reason"], body["explain"][-1]["step"]) == ("gift", "pass")
 
 
-def test_pass_comes_after_an_entitlement_and_before_the_meter(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
-    made = give(desk_app)
-    desk_app.grant("entitled", until=None)
-    assert desk_app.ask("s", reader="entitled", **{"pass": made["pass"]})["reason"] == "grant"
-    assert shown(desk_app, made["id"])["used"] == 0
-    assert opened(desk_app.ask("s", reader="other", **{"pass": made["pass"]}))
+def test_pass_comes_after_an_entitlement_and_before_the_meter(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    made = give(service_app)
+    service_app.grant("entitled", until=None)
+    assert service_app.ask("s", reader="entitled", **{"pass": made["pass"]})["reason"] == "grant"
+    assert shown(service_app, made["id"])["used"] == 0
+    assert opened(service_app.ask("s", reader="other", **{"pass": made["pass"]}))
 
 
-def test_opening_is_counted_once_per_person(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
-    made = give(desk_app, openings=2)
+def test_opening_is_counted_once_per_person(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    made = give(service_app, openings=2)
     for _ in range(3):
-        assert opened(desk_app.ask("s", visitor="v", **{"pass": made["pass"]}))
-    assert shown(desk_app, made["id"])["used"] == 1
-    assert opened(desk_app.ask("s", reader="r", **{"pass": made["pass"]}))
-    assert (shown(desk_app, made["id"])["used"], shown(desk_app, made["id"])["status"]) == (2, "used_up")
-    late = desk_app.ask("s", visitor="late", **{"pass": made["pass"]})
+        assert opened(service_app.ask("s", visitor="v", **{"pass": made["pass"]}))
+    assert shown(service_app, made["id"])["used"] == 1
+    assert opened(service_app.ask("s", reader="r", **{"pass": made["pass"]}))
+    assert (shown(service_app, made["id"])["used"], shown(service_app, made["id"])["status"]) == (2, "used_up")
+    late = service_app.ask("s", visitor="late", **{"pass": made["pass"]})
     assert (late["reason"], late["meter"]["used"]) == ("metered", 1)
-    assert opened(desk_app.ask("s", visitor="v", **{"pass": made["pass"]})), "who was let in stays in"
+    assert opened(service_app.ask("s", visitor="v", **{"pass": made["pass"]})), "who was let in stays in"
 
 
-def test_reader_let_in_before_a_merge_stays_the_same_person(desk_app: DeskApp) -> None:
-    given = give(desk_app, openings=3)
+def test_reader_let_in_before_a_merge_stays_the_same_person(service_app: InProcessApp) -> None:
+    given = give(service_app, openings=3)
     for reader in ("old", "older", "new"):
-        assert opened(desk_app.ask("s", reader=reader, **{"pass": given["pass"]}))
+        assert opened(service_app.ask("s", reader=reader, **{"pass": given["pass"]}))
     for stays, gone in (("old", "older"), ("heir", "old"), ("new", "heir")):
-        merged = desk_app.call("POST", f"/v1/readers/{stays}/merge", {"from": gone}, admin=True)
+        merged = service_app.call("POST", f"/v1/readers/{stays}/merge", {"from": gone}, admin=True)
         assert merged.status_code == 200, merged.text
     for reader in ("old", "older", "heir", "new"):
-        assert opened(desk_app.ask("s", reader=reader, **{"pass": given["pass"]}))
-    assert shown(desk_app, given["id"])["used"] == 3
+        assert opened(service_app.ask("s", reader=reader, **{"pass": given["pass"]}))
+    assert shown(service_app, given["id"])["used"] == 3
 
 
-def test_reader_let_in_after_a_merge_counts_once_for_both_ids(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
-    merged = desk_app.call("POST", "/v1/readers/stays/merge", {"from": "gone"}, admin=True)
+def test_reader_let_in_after_a_merge_counts_once_for_both_ids(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    merged = service_app.call("POST", "/v1/readers/stays/merge", {"from": "gone"}, admin=True)
     assert merged.status_code == 200, merged.text
     for first, second in (("gone", "stays"), ("stays", "gone")):
-        made = give(desk_app)
+        made = give(service_app)
         for reader, count in ((first, True), (second, False), (second, True)):
-            assert opened(desk_app.ask("s", reader=reader, count=count, **{"pass": made["pass"]}))
-        assert shown(desk_app, made["id"])["used"] == 1
-        assert not opened(desk_app.ask("s", reader="another", **{"pass": made["pass"]}))
+            assert opened(service_app.ask("s", reader=reader, count=count, **{"pass": made["pass"]}))
+        assert shown(service_app, made["id"])["used"] == 1
+        assert not opened(service_app.ask("s", reader="another", **{"pass": made["pass"]}))
 
 
-def test_visitor_who_signs_in_keeps_the_opening_alone(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
-    made = give(desk_app, openings=1)
+def test_visitor_who_signs_in_keeps_the_opening_alone(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    made = give(service_app, openings=1)
     link = {"pass": made["pass"]}
-    assert opened(desk_app.ask("s", visitor="v", **link))
-    assert opened(desk_app.ask("s", visitor="v", reader="r", **link))
-    assert opened(desk_app.ask("s", reader="r", **link)), "at home, on another device"
-    assert opened(desk_app.ask("s", visitor="v", reader="r2", **link)), "the same browser"
-    assert not opened(desk_app.ask("s", reader="r2", **link)), "but its second reader takes nothing along"
-    assert not opened(desk_app.ask("s", visitor="v3", **link))
-    assert shown(desk_app, made["id"])["used"] == 1
+    assert opened(service_app.ask("s", visitor="v", **link))
+    assert opened(service_app.ask("s", visitor="v", reader="r", **link))
+    assert opened(service_app.ask("s", reader="r", **link)), "at home, on another device"
+    assert opened(service_app.ask("s", visitor="v", reader="r2", **link)), "the same browser"
+    assert not opened(service_app.ask("s", reader="r2", **link)), "but its second reader takes nothing along"
+    assert not opened(service_app.ask("s", visitor="v3", **link))
+    assert shown(service_app, made["id"])["used"] == 1
 
 
-def test_uncounted_check_with_a_pass_opens_and_counts_nothing(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
-    made = give(desk_app)
+def test_uncounted_check_with_a_pass_opens_and_counts_nothing(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    made = give(service_app)
     for visitor in "abc":
-        assert opened(desk_app.ask("s", visitor=visitor, count=False, **{"pass": made["pass"]}))
-    assert shown(desk_app, made["id"])["used"] == 0
-    desk_app.ask("s", visitor="a", **{"pass": made["pass"]})
-    assert not opened(desk_app.ask("s", visitor="b", count=False, **{"pass": made["pass"]}))
-    assert opened(desk_app.ask("s", visitor="a", count=False, **{"pass": made["pass"]}))
+        assert opened(service_app.ask("s", visitor=visitor, count=False, **{"pass": made["pass"]}))
+    assert shown(service_app, made["id"])["used"] == 0
+    service_app.ask("s", visitor="a", **{"pass": made["pass"]})
+    assert not opened(service_app.ask("s", visitor="b", count=False, **{"pass": made["pass"]}))
+    assert opened(service_app.ask("s", visitor="a", count=False, **{"pass": made["pass"]}))
 
 
-def test_bot_or_anonymous_request_is_answered_as_without_the_pass(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
-    made = give(desk_app)
+def test_bot_or_anonymous_request_is_answered_as_without_the_pass(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    made = give(service_app)
     link = {"pass": made["pass"]}
     for agent in (CRAWLER, "WhatsApp/2.23.20.0", "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)"):
         context = {"context": {"user_agent": agent}}
-        answer = desk_app.ask("s", visitor="v", count=False, **link, **context)
+        answer = service_app.ask("s", visitor="v", count=False, **link, **context)
         del answer["decision_id"]
-        assert answer == without(desk_app, visitor="v", count=False, **context)
-    assert desk_app.ask("s", **link)["reason"] == "sign_in_required"
-    assert shown(desk_app, made["id"])["used"] == 0
+        assert answer == without(service_app, visitor="v", count=False, **context)
+    assert service_app.ask("s", **link)["reason"] == "sign_in_required"
+    assert shown(service_app, made["id"])["used"] == 0
 
 
-def test_invalid_pass_changes_nothing_in_the_answer(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
-    good, other = give(desk_app), give(desk_app, "other")
-    revoked, ended = give(desk_app), give(desk_app, until="2082-11-24T13:00:00Z")
-    assert desk_app.call("DELETE", f"/v1/passes/{revoked['id']}", admin=True).status_code == 200
-    desk_app.clock.at("2082-11-24T13:00:00Z")
+def test_invalid_pass_changes_nothing_in_the_answer(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    good, other = give(service_app), give(service_app, "other")
+    revoked, ended = give(service_app), give(service_app, until="2082-11-24T13:00:00Z")
+    assert service_app.call("DELETE", f"/v1/passes/{revoked['id']}", admin=True).status_code == 200
+    service_app.clock.at("2082-11-24T13:00:00Z")
     token = good["pass"]
     changed = [token[:at] + ("A" if token[at] != "A" else "B") + token[at + 1 :] for at in range(0, len(token), 7)]
     last = token[:-1] + ("A" if token[-1] != "A" else "B")
     odd = ["", "x", "a.b.c", "é" * 10, token + "=", token + " ", token.rsplit(".", 1)[0] + ".", "." * 40, "x" * 8000]
     for bad in [other["pass"], revoked["pass"], ended["pass"], *changed, last, *odd]:
-        answer = desk_app.ask("s", visitor="v", count=False, **{"pass": bad})
+        answer = service_app.ask("s", visitor="v", count=False, **{"pass": bad})
         del answer["decision_id"]
-        assert answer == without(desk_app, visitor="v", count=False), bad
-    assert opened(desk_app.ask("s", visitor="v", count=False, **{"pass": token}))
+        assert answer == without(service_app, visitor="v", count=False), bad
+    assert opened(service_app.ask("s", visitor="v", count=False, **{"pass": token}))
 
 
-def test_pass_opens_until_its_exact_end(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
-    made = give(desk_app, until="2082-11-24T13:00:00Z")
-    desk_app.clock.at("2082-11-24T12:59:59Z")
-    assert opened(desk_app.ask("s", visitor="v", **{"pass": made["pass"]}))
-    desk_app.clock.at("2082-11-24T13:00:00Z")
-    assert not opened(desk_app.ask("s", visitor="v", **{"pass": made["pass"]}))
-    assert shown(desk_app, made["id"])["status"] == "expired"
+def test_pass_opens_until_its_exact_end(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    made = give(service_app, until="2082-11-24T13:00:00Z")
+    service_app.clock.at("2082-11-24T12:59:59Z")
+    assert opened(service_app.ask("s", visitor="v", **{"pass": made["pass"]}))
+    service_app.clock.at("2082-11-24T13:00:00Z")
+    assert not opened(service_app.ask("s", visitor="v", **{"pass": made["pass"]}))
+    assert shown(service_app, made["id"])["status"] == "expired"
 
 
-def test_revoking_a_pass_is_immediate_and_repeatable(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
-    made = give(desk_app, openings=5)
-    assert opened(desk_app.ask("s", visitor="v", **{"pass": made["pass"]}))
+def test_revoking_a_pass_is_immediate_and_repeatable(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    made = give(service_app, openings=5)
+    assert opened(service_app.ask("s", visitor="v", **{"pass": made["pass"]}))
     for _ in range(2):
-        answer = desk_app.call("DELETE", f"/v1/passes/{made['id']}", {"reason": "a mistake"}, admin=True)
+        answer = service_app.call("DELETE", f"/v1/passes/{made['id']}", {"reason": "a mistake"}, admin=True)
         assert (answer.status_code, answer.get_json()["status"]) == (200, "revoked")
-    assert not opened(desk_app.ask("s", visitor="v", **{"pass": made["pass"]}))
+    assert not opened(service_app.ask("s", visitor="v", **{"pass": made["pass"]}))
 
 
-def test_creating_and_revoking_a_pass_are_audited_once_each(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
-    made = give(desk_app)
+def test_creating_and_revoking_a_pass_are_audited_once_each(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    made = give(service_app)
     for _ in range(2):
-        desk_app.call("DELETE", f"/v1/passes/{made['id']}?reason=over", admin=True)
-    records = desk_app.call("GET", "/v1/audit", admin=True).get_json()["items"]
-    told = [(r["action"], r["target"], r["reader"], r["before"], r["after"], r["reason"]) for r in records]
-    assert told == [
+        service_app.call("DELETE", f"/v1/passes/{made['id']}?reason=over", admin=True)
+    records = service_app.call("GET", "/v1/audit", admin=True).get_json()["items"]
+    reports = [(r["action"], r["target"], r["reader"], r["before"], r["after"], r["reason"]) for r in records]
+    assert reports == [
         ("pass.revoke", made["id"], None, {"status": "active"}, {"status": "revoked"}, "over"),
         (
             "pass.create",
@@ -217,84 +217,84 @@ def test_creating_and_revoking_a_pass_are_audited_once_each(desk_app: DeskApp) -
     ]
 
 
-def test_passes_are_listed_newest_first_in_pages_without_deleted_ones(desk_app: DeskApp) -> None:
-    start = desk_app.clock.at(NOON)
+def test_passes_are_listed_newest_first_in_pages_without_deleted_ones(service_app: InProcessApp) -> None:
+    start = service_app.clock.at(NOON)
     names = []
     for number in range(7):
-        desk_app.clock.now = start + number
-        names.append(give(desk_app, f"s{number}")["id"])
+        service_app.clock.now = start + number
+        names.append(give(service_app, f"s{number}")["id"])
     found, after = [], ""
     while True:
-        page = desk_app.call("GET", f"/v1/passes?limit=3{after}", admin=True).get_json()
+        page = service_app.call("GET", f"/v1/passes?limit=3{after}", admin=True).get_json()
         found += [item["id"] for item in page["items"]]
         if page["next"] is None:
             break
         after = f"&after={page['next']}"
     assert found == names[::-1]
-    passes = desk_app.service.passes
-    link = desk_app.service.store.link
+    passes = service_app.service.passes
+    link = service_app.service.store.link
     gone = passes._keys.story_pass(names[3])
     link.call(gone, b"DEL", gone)
-    page = desk_app.call("GET", "/v1/passes?limit=6", admin=True).get_json()
+    page = service_app.call("GET", "/v1/passes?limit=6", admin=True).get_json()
     assert ([item["id"] for item in page["items"]], page["next"]) == ([n for n in names[::-1] if n != names[3]], None)
     assert passes.prune_list(start + DAY) == 1
     assert passes.prune_list(start + DAY) == 0
 
 
-def test_passes_are_sent_as_csv_when_accepted(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
-    give(desk_app, "=1+1")
-    answer = desk_app.call("GET", "/v1/passes", admin=True, headers={"Accept": "text/csv"})
+def test_passes_are_sent_as_csv_when_accepted(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    give(service_app, "=1+1")
+    answer = service_app.call("GET", "/v1/passes", admin=True, headers={"Accept": "text/csv"})
     assert answer.mimetype == "text/csv"
     (row,) = csv.DictReader(io.StringIO(answer.text))
     assert (row["story"], row["openings"], row["until"]) == ("'=1+1", "1", "2082-12-01T00:00:00Z")
 
 
-def test_repeat_with_the_same_idempotency_key_is_the_same_pass(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
+def test_repeat_with_the_same_idempotency_key_is_the_same_pass(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
     body = {"story": "s", "openings": 1, "until": "2082-12-01T00:00:00Z", "reason": "why"}
     answers = [
-        desk_app.call("POST", "/v1/passes", body, admin=True, headers={"Idempotency-Key": "k"}) for _ in range(2)
+        service_app.call("POST", "/v1/passes", body, admin=True, headers={"Idempotency-Key": "k"}) for _ in range(2)
     ]
     assert [answer.status_code for answer in answers] == [201, 201]
     assert answers[0].get_json() == answers[1].get_json()
     body["openings"] = 2
-    again = desk_app.call("POST", "/v1/passes", body, admin=True, headers={"Idempotency-Key": "k"})
+    again = service_app.call("POST", "/v1/passes", body, admin=True, headers={"Idempotency-Key": "k"})
     assert again.status_code == 409
 
 
-def test_invalid_pass_request_is_422_with_its_field(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
+def test_invalid_pass_request_is_422_with_its_field(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
     good = {"story": "s", "openings": 1, "until": "2082-12-01T00:00:00Z", "reason": "why"}
     for field, bad in [
         ("openings", 0), ("openings", True), ("openings", "1"), ("openings", 100_001), ("until", NOON),
         ("until", None), ("until", "2083-01-01T00:00:00"), ("story", ""), ("reason", " "), ("more", 1),
     ]:  # fmt: skip
-        answer = desk_app.call("POST", "/v1/passes", {**good, field: bad}, admin=True)
+        answer = service_app.call("POST", "/v1/passes", {**good, field: bad}, admin=True)
         assert (answer.status_code, [e["field"] for e in answer.get_json()["errors"]]) == (422, [field]), (field, bad)
-    assert desk_app.call("GET", "/v1/passes/sp_unknown", admin=True).status_code == 404
-    assert desk_app.call("DELETE", "/v1/passes/sp_unknown", admin=True).status_code == 404
-    assert desk_app.call("POST", "/v1/passes", good).status_code == 403
+    assert service_app.call("GET", "/v1/passes/sp_unknown", admin=True).status_code == 404
+    assert service_app.call("DELETE", "/v1/passes/sp_unknown", admin=True).status_code == 404
+    assert service_app.call("POST", "/v1/passes", good).status_code == 403
 
 
-def test_fast_route_and_flask_view_answer_alike_with_a_pass(desk_app: DeskApp) -> None:
-    desk_app.clock.at(NOON)
-    made = give(desk_app)
+def test_fast_route_and_flask_view_answer_alike_with_a_pass(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    made = give(service_app)
     body = {"story": {"id": "s"}, "visitor": "v", "pass": made["pass"], "count": False, "context": {"user_agent": "M"}}
-    hot, cold = (desk_app.call("POST", "/v1/access", body, hot=hot).get_json() for hot in (True, False))
+    hot, cold = (service_app.call("POST", "/v1/access", body, hot=hot).get_json() for hot in (True, False))
     assert hot.pop("decision_id") != cold.pop("decision_id")
     assert hot == cold
     assert opened(hot)
 
 
-def test_pass_of_a_rotated_secret_still_opens(make_desk: MakeDesk, valkey_url: str) -> None:
-    old = make_desk(valkey_url, PAYWALL_SECRETS="the-first-secret")
+def test_pass_of_a_rotated_secret_still_opens(make_app: MakeApp, valkey_url: str) -> None:
+    old = make_app(valkey_url, PAYWALL_SECRETS="the-first-secret")
     old.clock.at(NOON)
     made = give(old, openings=9)
-    new = make_desk(valkey_url, PAYWALL_SECRETS="the-second-secret,the-first-secret")
+    new = make_app(valkey_url, PAYWALL_SECRETS="the-second-secret,the-first-secret")
     new.clock.at(NOON)
     assert opened(new.ask("s", visitor="v", **{"pass": made["pass"]}))
     assert len(new.call("GET", "/.well-known/jwks.json").get_json()["keys"]) == 2
-    gone = make_desk(valkey_url, PAYWALL_SECRETS="the-second-secret")
+    gone = make_app(valkey_url, PAYWALL_SECRETS="the-second-secret")
     gone.clock.at(NOON)
     assert not opened(gone.ask("s", visitor="w", **{"pass": made["pass"]}))

@@ -103,9 +103,9 @@ class RecordedStripe:
 
     def read(self, ref: Ref, *, patience: Patience = "inline", paid_at: int | None = None) -> Told:
         self._answer(ref.text)
-        told = self._told(ref, paid_at)
+        facts = self._read_facts(ref, paid_at)
         self.on_read(ref.text)
-        return told
+        return facts
 
     def _answer(self, name: str) -> None:
         self.reads.append(name)
@@ -113,7 +113,7 @@ class RecordedStripe:
             self.on_read(name)
             raise StripeUnavailable("unreachable")
 
-    def _told(self, ref: Ref, paid_at: int | None) -> Told:
+    def _read_facts(self, ref: Ref, paid_at: int | None) -> Told:
         kinds = {
             "subscription": "subscription",
             "session": "checkout.session",
@@ -127,9 +127,9 @@ class RecordedStripe:
             raise NoSuchObject
         if ref.kind == "session":
             return self._session(obj, paid_at)
-        told = translate.KINDS[kinds[ref.kind]](obj)
-        assert told is not None
-        return told
+        facts = translate.KINDS[kinds[ref.kind]](obj)
+        assert facts is not None
+        return facts
 
     def _session(self, obj: dict[str, Any], paid_at: int | None) -> Told:
         intent = obj.get("payment_intent")
@@ -137,9 +137,9 @@ class RecordedStripe:
         refunds: Any = [o for o in of_intent if o["object"] == "refund"]
         disputes: Any = [o for o in of_intent if o["object"] == "dispute"]
         payment = reading.payment_from(intent, obj.get("amount_total") or 0, refunds, disputes)
-        told = translate.session(obj, paid_at=paid_at, payment=payment, lines=self.lines.get(obj["id"]))
-        assert told is not None
-        return told
+        answer = translate.session(obj, paid_at=paid_at, payment=payment, lines=self.lines.get(obj["id"]))
+        assert answer is not None
+        return answer
 
     def resolve(self, ref: PaymentRef, *, patience: Patience = "inline") -> tuple[Ref, ...]:
         self._answer(ref.text)
@@ -155,13 +155,13 @@ class RecordedStripe:
         self._answer("subscriptions")
         for (kind, name), _ in list(self.objects.items()):
             if kind == "subscription":
-                yield self._told(Ref("subscription", name), None)
+                yield self._read_facts(Ref("subscription", name), None)
 
     def sessions(self, since: int) -> Iterator[Told]:
         self._answer("sessions")
         for (kind, name), _ in list(self.objects.items()):
             if kind == "checkout.session":
-                yield self._told(Ref("session", name), None)
+                yield self._read_facts(Ref("session", name), None)
 
 
 def shared() -> Path | None:
@@ -219,7 +219,7 @@ class Stage:
         store = Store(link or self.link, self.keys)
         return Engine(store, Readers(store), self.catalogue, **chosen)
 
-    def tell(self, event: dict[str, Any], now: float | None = None, engine: Engine | None = None) -> Any:
+    def deliver(self, event: dict[str, Any], now: float | None = None, engine: Engine | None = None) -> Any:
         return (engine or self.engine).receive(envelope(event), event["created"] + 2 if now is None else now)
 
     def held(self, reader: str, now: float) -> Held:
@@ -233,16 +233,16 @@ class Stage:
         """What follows from the final objects alone."""
         holdings: list[Holding] = []
         for obj in final["subscriptions"].values():
-            told = translate.subscription(obj)
-            assert told is not None
-            assert told.source is not None
-            holdings += told.source.holdings(self.catalogue)
+            facts = translate.subscription(obj)
+            assert facts is not None
+            assert facts.source is not None
+            holdings += facts.source.holdings(self.catalogue)
         for obj in final["checkout_sessions"].values():
             refunds, disputes = list(final["refunds"].values()), list(final["disputes"].values())
             payment = reading.payment_from(obj["payment_intent"], obj["amount_total"] or 0, refunds, disputes)
-            told = translate.session(obj, paid_at=paid.get(obj["id"]), payment=payment)
-            assert told is not None
-            holdings += told.source.holdings(self.catalogue) if told.source else ()
+            facts = translate.session(obj, paid_at=paid.get(obj["id"]), payment=payment)
+            assert facts is not None
+            holdings += facts.source.holdings(self.catalogue) if facts.source else ()
         found = resolve_entitlements(holdings, self.catalogue.features, now).by_feature
         return {name: holding.until for name, holding in found.items()}
 
@@ -450,10 +450,10 @@ class Maker:
         }
         return event | fields
 
-    def tell(self, kind: str, obj: dict[str, Any], at: int = NOW, **fields: Any) -> dict[str, Any]:
+    def deliver(self, kind: str, obj: dict[str, Any], at: int = NOW, **fields: Any) -> dict[str, Any]:
         """It happens at Stripe, and Stripe tells of it."""
         event = self._stage.stripe.happen(self.event(kind, obj, at, **fields))
-        self._stage.tell(event, at)
+        self._stage.deliver(event, at)
         return event
 
 

@@ -64,7 +64,7 @@ class Run:
             self._happen(self.events.index(event))
             self.stage.stripe.away = self.random.random() < self.away
             try:
-                self.stage.tell(event, self.clock, engine)
+                self.stage.deliver(event, self.clock, engine)
             except Killed:
                 engine = self.stage.make(link)
 

@@ -31,7 +31,7 @@ def a_new_subscription(stage: Any, make: Any) -> list[dict[str, Any]]:
 
 
 def a_change_of_owner(stage: Any, make: Any) -> list[dict[str, Any]]:
-    make.tell("customer.subscription.created", make.subscription(reader="r-0"))
+    make.deliver("customer.subscription.created", make.subscription(reader="r-0"))
     return [make.event("customer.subscription.updated", make.subscription(), NOW + 1)]
 
 
@@ -44,7 +44,7 @@ def a_session_and_its_subscription(stage: Any, make: Any) -> list[dict[str, Any]
 
 
 def a_refund_given_back(stage: Any, make: Any) -> list[dict[str, Any]]:
-    make.tell("checkout.session.completed", make.session())
+    make.deliver("checkout.session.completed", make.session())
     return [
         make.event("refund.created", make.refund(300)),
         make.event("refund.failed", make.refund(300, status="failed"), NOW + 1),
@@ -53,8 +53,8 @@ def a_refund_given_back(stage: Any, make: Any) -> list[dict[str, Any]]:
 
 
 def a_customer_that_is_deleted(stage: Any, make: Any) -> list[dict[str, Any]]:
-    make.tell("customer.subscription.created", make.subscription("sub_0", customer="cus_0", end=NOW + DAY))
-    make.tell("customer.subscription.created", make.subscription())
+    make.deliver("customer.subscription.created", make.subscription("sub_0", customer="cus_0", end=NOW + DAY))
+    make.deliver("customer.subscription.created", make.subscription())
     return [
         make.event("customer.deleted", make.customer("cus_0")),
         make.event("customer.subscription.updated", make.subscription(), NOW + 2),
@@ -95,12 +95,12 @@ def test_process_killed_before_any_command_loses_nothing(stage_of: Any, stepped:
         failure.arm(at)
         for event in events:
             try:
-                stage.tell(event, NOW + 5, stage.make(link))
+                stage.deliver(event, NOW + 5, stage.make(link))
             except Killed:
                 died = True
                 failure.disarm()
                 if stage.engine.ledger.find(event["id"]) is None:  # Never acknowledged: Stripe sends it again.
-                    stage.tell(event, NOW + 6)
+                    stage.deliver(event, NOW + 6)
         stage.stripe.away = False
         Chores(stage.make()).run(NOW + 70 + 8, everything=away)
         right(stage)
@@ -121,9 +121,9 @@ def test_lost_reply_to_any_command_loses_nothing(stage_of: Any, stepped: Any, st
         failure.arm(at)
         for event in events:
             try:
-                stage.tell(event, NOW + 5, engine)
+                stage.deliver(event, NOW + 5, engine)
             except StoreUnavailable:  # Never acknowledged: Stripe sends it again.
-                stage.tell(event, NOW + 6, engine)
+                stage.deliver(event, NOW + 6, engine)
         with suppress(StoreUnavailable):
             engine.finish_own(NOW + 10)
         Chores(stage.make()).run(NOW + 70, everything=True)
@@ -187,7 +187,7 @@ def test_keys_of_every_script_share_a_slot(story: Story, store_url: str, catalog
     stage = playing.Stage(link, catalogue)
     make = playing.Maker(stage)
     for event in story(stage, make):
-        stage.tell(stage.stripe.happen(event), NOW + 5)
+        stage.deliver(stage.stripe.happen(event), NOW + 5)
     admin = playing.admin_of(stage, playing.Notebook(link, stage.keys), stage.engine)
     admin.link("r-1", subscription="sub_1", actor=playing.ADA, now=NOW)
     admin.merge("r-2", "r-1", playing.ADA, NOW)
@@ -196,7 +196,7 @@ def test_keys_of_every_script_share_a_slot(story: Story, store_url: str, catalog
 
 
 def test_no_key_contains_personal_data(stage: Any, make: Any, admin: Any) -> None:
-    make.tell("customer.subscription.created", make.subscription(reader="r-personal", price="price_seat_month"))
+    make.deliver("customer.subscription.created", make.subscription(reader="r-personal", price="price_seat_month"))
     admin.give_seat("sub_1", "r-personal-2", playing.ADA, NOW)
     keys = [key for page in stage.link.scan_nodes(b"*") for key in page]
     assert keys
@@ -211,7 +211,7 @@ def test_cluster_serves_events_merges_and_refunds(build: Any, catalogue: Any, co
     stage = playing.Stage(link, catalogue)
     make = playing.Maker(stage)
     for event in a_refund_given_back(stage, make):
-        stage.tell(stage.stripe.happen(event), NOW + 5)
+        stage.deliver(stage.stripe.happen(event), NOW + 5)
     right(stage)
     admin = playing.admin_of(stage, playing.Notebook(link, stage.keys), stage.engine)
     admin.merge("r-2", "r-1", playing.ADA, NOW)

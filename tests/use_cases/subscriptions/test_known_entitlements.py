@@ -28,7 +28,7 @@ class Seen:
         self.stage, self.make = stage, make
 
     def happen(self, sort: str, obj: dict[str, Any], now: int = NOW) -> None:
-        self.stage.tell(self.stage.stripe.happen(self.make.event(sort, obj, now)), now, self.engine)
+        self.stage.deliver(self.stage.stripe.happen(self.make.event(sort, obj, now)), now, self.engine)
 
     def look(self) -> None:
         """As a check does."""

@@ -22,7 +22,7 @@ def state(stage: Any, event: Any) -> Any:
 
 
 def test_event_record_lists_its_change(stage: Any, make: Any) -> None:
-    event = make.tell("customer.subscription.created", make.subscription())
+    event = make.deliver("customer.subscription.created", make.subscription())
     entry = stage.engine.ledger.find(event["id"])
     assert (entry.type, entry.object, entry.created) == ("customer.subscription.created", "sub_1", NOW)
     assert (entry.state, entry.why, entry.attempts, entry.duplicates) == ("applied", None, 1, 0)
@@ -31,21 +31,23 @@ def test_event_record_lists_its_change(stage: Any, make: Any) -> None:
     assert (change.reader, change.before) == ("r-1", [])
     held = [["notebook", until, "subscription:sub_1"], ["no_ads", until, "subscription:sub_1"]]
     assert change.after == held
-    over = make.tell("customer.subscription.deleted", make.subscription(status="canceled", ended_at=NOW + 1), NOW + 1)
+    over = make.deliver(
+        "customer.subscription.deleted", make.subscription(status="canceled", ended_at=NOW + 1), NOW + 1
+    )
     (change,) = stage.engine.ledger.find(over["id"]).changes
     assert (change.before, change.after) == (held, [])
 
 
 def test_event_without_effect_lists_no_change(stage: Any, make: Any) -> None:
-    make.tell("customer.subscription.created", make.subscription())
-    again = make.tell("customer.subscription.updated", make.subscription(), NOW + 1)
+    make.deliver("customer.subscription.created", make.subscription())
+    again = make.deliver("customer.subscription.updated", make.subscription(), NOW + 1)
     entry = stage.engine.ledger.find(again["id"])
     assert (entry.state, entry.changes) == ("applied", ())
 
 
 def test_change_of_owner_lists_both_readers(stage: Any, make: Any) -> None:
-    make.tell("customer.subscription.created", make.subscription(reader="r-1"))
-    event = make.tell("customer.subscription.updated", make.subscription(reader="r-2"), NOW + 1)
+    make.deliver("customer.subscription.created", make.subscription(reader="r-1"))
+    event = make.deliver("customer.subscription.updated", make.subscription(reader="r-2"), NOW + 1)
     changes = {
         change.reader: (bool(change.before), bool(change.after))
         for change in stage.engine.ledger.find(event["id"]).changes
@@ -54,8 +56,8 @@ def test_change_of_owner_lists_both_readers(stage: Any, make: Any) -> None:
 
 
 def test_refund_event_lists_the_pass_it_ended(stage: Any, make: Any) -> None:
-    make.tell("checkout.session.completed", make.session(), NOW)
-    event = make.tell("refund.created", make.refund(300), NOW + 1)
+    make.deliver("checkout.session.completed", make.session(), NOW)
+    event = make.deliver("refund.created", make.refund(300), NOW + 1)
     (change,) = stage.engine.ledger.find(event["id"]).changes
     assert (change.reader, bool(change.before), change.after) == ("r-1", True, [])
 
@@ -63,7 +65,7 @@ def test_refund_event_lists_the_pass_it_ended(stage: Any, make: Any) -> None:
 def test_session_event_lists_the_subscription_it_started(stage: Any, make: Any) -> None:
     stage.stripe.put(make.subscription())
     begun = make.session(mode="subscription", subscription="sub_1", payment_intent=None)
-    event = make.tell("checkout.session.completed", begun)
+    event = make.deliver("checkout.session.completed", begun)
     (change,) = stage.engine.ledger.find(event["id"]).changes
     assert (change.reader, change.before) == ("r-1", [])
     assert [row[0] for row in change.after] == ["notebook", "no_ads"]
@@ -71,8 +73,8 @@ def test_session_event_lists_the_subscription_it_started(stage: Any, make: Any) 
 
 def test_event_changing_several_sources_lists_the_whole_change(stage: Any, make: Any) -> None:
     for name in ("sub_1", "sub_2"):
-        make.tell("customer.subscription.created", make.subscription(name, reader=None))
-    event = make.tell("customer.updated", make.customer(reader="r-1"), NOW + 1)
+        make.deliver("customer.subscription.created", make.subscription(name, reader=None))
+    event = make.deliver("customer.updated", make.customer(reader="r-1"), NOW + 1)
     (change,) = stage.engine.ledger.find(event["id"]).changes
     assert change.before == []
     assert [row[0] for row in change.after] == ["notebook", "no_ads"]
@@ -92,7 +94,7 @@ def test_event_changing_several_sources_lists_the_whole_change(stage: Any, make:
 )
 def test_unhandled_or_foreign_event_is_ignored_with_its_reason(stage: Any, make: Any, fields: Any, why: str) -> None:
     event = make.event("customer.subscription.created", make.subscription()) | fields
-    assert stage.tell(event, NOW).state == "ignored"
+    assert stage.deliver(event, NOW).state == "ignored"
     entry = stage.engine.ledger.find(event["id"])
     assert (entry.state, entry.why) == ("ignored", why)
     assert stage.readers.load_all("r-1") == []
@@ -101,16 +103,16 @@ def test_unhandled_or_foreign_event_is_ignored_with_its_reason(stage: Any, make:
 def test_ignored_event_counts_when_it_is_ours_at_the_next_delivery(stage: Any, make: Any) -> None:
     event = make.event("customer.subscription.created", make.subscription())
     stage.stripe.happen(event)
-    stage.tell(event | {"livemode": True}, NOW)
-    assert stage.tell(event, NOW + 5).state == "done"
+    stage.deliver(event | {"livemode": True}, NOW)
+    assert stage.deliver(event, NOW + 5).state == "done"
     assert stage.engine.ledger.find(event["id"]).state == "applied"
-    assert stage.tell(event | {"livemode": True}, NOW + 6).state == "applied"
+    assert stage.deliver(event | {"livemode": True}, NOW + 6).state == "applied"
 
 
 def test_repeated_event_is_counted_and_processed_once(stage: Any, make: Any) -> None:
-    event = make.tell("customer.subscription.created", make.subscription())
+    event = make.deliver("customer.subscription.created", make.subscription())
     for _ in range(3):
-        assert stage.tell(event, NOW + 5).known
+        assert stage.deliver(event, NOW + 5).known
     entry = stage.engine.ledger.find(event["id"])
     assert (entry.duplicates, entry.attempts) == (3, 1)
     assert stage.stripe.reads == ["subscription:sub_1"]
@@ -118,7 +120,7 @@ def test_repeated_event_is_counted_and_processed_once(stage: Any, make: Any) -> 
 
 def test_events_are_listed_newest_first_in_pages(stage: Any, make: Any) -> None:
     for number in range(25):
-        stage.tell(make.event("customer.updated", make.customer(f"cus_{number}")), NOW + number // 5)
+        stage.deliver(make.event("customer.updated", make.customer(f"cus_{number}")), NOW + number // 5)
     found, cursor = [], None
     while True:
         page, cursor = stage.engine.ledger.load_page(4, cursor)
@@ -151,7 +153,7 @@ def test_event_is_dead_after_ten_attempts_and_can_be_replayed(
     stage: Any, make: Any, come: Any, admin: Any, notebook: Any
 ) -> None:
     event = broken(stage, make)
-    stage.tell(event, NOW)
+    stage.deliver(event, NOW)
     for tried in range(1, 10):
         entry = stage.engine.ledger.find(event["id"])
         assert (entry.state, entry.attempts, entry.why) == ("pending", tried, "failed: ValueError")
@@ -170,17 +172,17 @@ def test_event_is_dead_after_ten_attempts_and_can_be_replayed(
 
 def test_dead_event_sent_again_by_stripe_is_processed(stage: Any, make: Any, come: Any) -> None:
     event = broken(stage, make)
-    stage.tell(event, NOW)
+    stage.deliver(event, NOW)
     for tried in range(1, 10):
         come(NOW + tried * 4000)
     stage.stripe.on_read = lambda name: None
-    stage.tell(event, NOW + 50_000)
+    stage.deliver(event, NOW + 50_000)
     assert state(stage, event) == "applied"
 
 
 def test_object_of_a_dead_event_is_still_read_by_the_worker(stage: Any, make: Any, come: Any) -> None:
     event = broken(stage, make)
-    stage.tell(event, NOW)
+    stage.deliver(event, NOW)
     for tried in range(1, 10):
         come(NOW + tried * 4000)
     stage.stripe.on_read = lambda name: None
@@ -190,14 +192,14 @@ def test_object_of_a_dead_event_is_still_read_by_the_worker(stage: Any, make: An
 
 def test_unfinished_event_is_retried_after_growing_pauses(stage: Any, make: Any, come: Any) -> None:
     event = broken(stage, make)
-    stage.tell(event, NOW)
+    stage.deliver(event, NOW)
     for pause, attempts in ((59, 1), (61, 2), (120, 2), (190, 3)):
         come(NOW + pause, everything=False)
         assert stage.engine.ledger.find(event["id"]).attempts == attempts
 
 
 def test_replayed_event_is_read_again_in_any_state(stage: Any, make: Any, admin: Any) -> None:
-    event = make.tell("customer.subscription.created", make.subscription())
+    event = make.deliver("customer.subscription.created", make.subscription())
     stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
     admin.replay(event["id"], ADMIN, NOW + 5)
     assert stage.held("r-1", NOW)["notebook"] == NOW + 42 * DAY
@@ -208,7 +210,7 @@ def test_replayed_event_is_read_again_in_any_state(stage: Any, make: Any, admin:
 def test_old_events_and_those_above_the_limit_are_deleted(stage: Any, make: Any) -> None:
     events = [make.event("customer.updated", make.customer(f"cus_{number}")) for number in range(30)]
     for number, event in enumerate(events):
-        stage.tell(event, NOW + number)
+        stage.deliver(event, NOW + number)
     ledger = stage.engine.ledger
     assert ledger.trim(NOW + 40, most=20) == 10
     assert [ledger.find(event["id"]) is None for event in events] == [True] * 10 + [False] * 20
@@ -219,7 +221,7 @@ def test_old_events_and_those_above_the_limit_are_deleted(stage: Any, make: Any)
 def test_processed_event_keeps_nothing_of_its_payload(stage: Any, make: Any) -> None:
     event = make.event("customer.subscription.created", make.subscription(reader="r-secret"))
     stage.stripe.happen(event)
-    stage.tell(event, NOW)
+    stage.deliver(event, NOW)
     entry = stage.engine.ledger.find(event["id"])
     key = stage.engine.inbox.keys.stripe_event(partition_of(entry.name), event["id"])
     assert b"says" not in stage.link.call(key, b"HKEYS", key)

@@ -32,7 +32,7 @@ def test_ordered_lifecycle_gives_what_stripe_reports(stage: Any, stories: Any, n
     story = stories[name]
     for event in story["events"]:
         stage.stripe.happen(event)
-        stage.tell(event)
+        stage.deliver(event)
     now = story["events"][-1]["created"] + 1
     assert stage.held(story["reader"], now) == stage.expected(story["final"], paid_times(story), now)
 
@@ -42,6 +42,6 @@ def test_lifecycle_by_payloads_alone_gives_the_same(stage: Any, stories: Any, na
     story = stories[name]
     stage.stripe.away = True
     for event in reversed(story["events"]):
-        stage.tell(event)
+        stage.deliver(event)
     now = story["events"][-1]["created"] + 1
     assert stage.held(story["reader"], now) == stage.expected(story["final"], paid_times(story), now)

@@ -50,9 +50,9 @@ def marks(stage: Any, reader: str) -> Any:
 @pytest.fixture
 def two(stage: Any, make: Any, admin: Any) -> None:
     """`r-old` has a subscription, a pass, a seat, a grant, and has read; `r-new` has read one of the same stories."""
-    make.tell("customer.subscription.created", make.subscription(reader="r-old"))
-    make.tell("checkout.session.completed", make.session(reader="r-old"))
-    make.tell("customer.subscription.created", make.subscription("sub_g", reader="r-x", price="price_seat_month"))
+    make.deliver("customer.subscription.created", make.subscription(reader="r-old"))
+    make.deliver("checkout.session.completed", make.session(reader="r-old"))
+    make.deliver("customer.subscription.created", make.subscription("sub_g", reader="r-x", price="price_seat_month"))
     admin.give_seat("sub_g", "r-old", ADMIN, NOW)
     grant(stage, "r-old")
     read(stage, "r-old", "s1", "s2")
@@ -83,8 +83,8 @@ def test_merge_moves_sources_reads_customers_and_seats(stage: Any, admin: Any, n
 @pytest.mark.usefixtures("two")
 def test_later_events_of_a_merged_reader_go_to_the_remaining_one(stage: Any, make: Any, admin: Any) -> None:
     admin.merge("r-new", "r-old", ADMIN, NOW + 5)
-    make.tell("customer.subscription.updated", make.subscription(reader="r-old", end=NOW + 40 * DAY), NOW + 6)
-    make.tell("customer.subscription.created", make.subscription("sub_2", reader="r-old"), NOW + 7)
+    make.deliver("customer.subscription.updated", make.subscription(reader="r-old", end=NOW + 40 * DAY), NOW + 6)
+    make.deliver("customer.subscription.created", make.subscription("sub_2", reader="r-old"), NOW + 7)
     assert stage.held("r-new", NOW + 8)["notebook"] == NOW + 42 * DAY
     assert fields(stage, "r-new") == {*ALL, b"s:sub_2"}
     assert fields(stage, "r-old") == set()
@@ -106,10 +106,10 @@ def test_visitors_of_a_merged_reader_count_for_the_remaining_one(stage: Any, adm
 
 def test_later_reads_of_a_joined_visitor_count_for_the_remaining_reader(stage: Any, admin: Any, tmp_path: Path) -> None:
     known = RecentEntitlements(tmp_path, DAY, clock=lambda: NOW)
-    desk = AccessCheck(stage.catalogue, stage.store, stage.readers, known)
+    app = AccessCheck(stage.catalogue, stage.store, stage.readers, known)
 
     def ask(story: str, reader: str | None = None) -> Any:
-        return desk.check(AccessQuestion(Story(story), reader, "v-1"), NOW).decision.meter
+        return app.check(AccessQuestion(Story(story), reader, "v-1"), NOW).decision.meter
 
     assert ask("s1").used == 1
     assert ask("s2", "r-old").used == 2
@@ -145,7 +145,7 @@ def test_repeated_merge_changes_nothing(stage: Any, admin: Any, notebook: Any) -
 
 
 def test_merge_of_two_seat_holders_frees_one_seat(stage: Any, make: Any, admin: Any) -> None:
-    make.tell("customer.subscription.created", make.subscription("sub_g", price="price_seat_month", quantity=2))
+    make.deliver("customer.subscription.created", make.subscription("sub_g", price="price_seat_month", quantity=2))
     for reader in ("r-old", "r-new"):
         admin.give_seat("sub_g", reader, ADMIN, NOW)
     admin.merge("r-new", "r-old", ADMIN, NOW)
@@ -156,7 +156,7 @@ def test_merge_of_two_seat_holders_frees_one_seat(stage: Any, make: Any, admin: 
 def test_seat_assigned_during_a_merge_goes_to_the_remaining_reader(
     stage: Any, stepped: Any, make: Any, admin: Any, notebook: Any
 ) -> None:
-    make.tell("customer.subscription.created", make.subscription("sub_g", price="price_seat_month", quantity=3))
+    make.deliver("customer.subscription.created", make.subscription("sub_g", price="price_seat_month", quantity=3))
 
     def merge_meanwhile(name: str) -> None:
         if name == "assign_seat":
@@ -179,7 +179,7 @@ def test_merge_killed_before_any_command_is_rolled_forward(
     while number == 0 or failure.struck:
         number += 1
         old, new = f"old-{number}", f"new-{number}"
-        make.tell("customer.subscription.created", make.subscription(f"sub_{number}", reader=old, customer=None))
+        make.deliver("customer.subscription.created", make.subscription(f"sub_{number}", reader=old, customer=None))
         grant(stage, old)
         read(stage, old, "s1")
         dying = playing.admin_of(stage, notebook, stage.make(link), link)

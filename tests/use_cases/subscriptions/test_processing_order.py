@@ -40,28 +40,30 @@ def test_slow_worker_with_an_old_read_changes_nothing(stage: Any, make: Any) -> 
     def overtaken(name: str) -> None:
         """While the answer is on its way the subscription is cancelled, and another process is told."""
         stage.stripe.on_read = lambda name: None
-        stage.tell(stage.stripe.happen(make.event("customer.subscription.deleted", canceled, NOW + 30)), NOW + 30, fast)
+        stage.deliver(
+            stage.stripe.happen(make.event("customer.subscription.deleted", canceled, NOW + 30)), NOW + 30, fast
+        )
 
     stage.stripe.on_read = overtaken
-    stage.tell(first, NOW, slow)
+    stage.deliver(first, NOW, slow)
     assert stage.held("r-1", NOW + 31) == {}
     assert stage.engine.objects.load("subscription:sub_1").told.source.status == "canceled"
 
 
 def test_update_after_a_deletion_leaves_it_ended(stage: Any, make: Any) -> None:
-    make.tell("customer.subscription.created", make.subscription())
-    make.tell("customer.subscription.deleted", make.subscription(status="canceled", ended_at=NOW + 5), NOW + 5)
+    make.deliver("customer.subscription.created", make.subscription())
+    make.deliver("customer.subscription.deleted", make.subscription(status="canceled", ended_at=NOW + 5), NOW + 5)
     stage.stripe.away = True
     late = make.event("customer.subscription.updated", make.subscription(), NOW + 90)
-    stage.tell(late, NOW + 90)
+    stage.deliver(late, NOW + 90)
     assert stage.held("r-1", NOW + 91) == {}
     assert stage.engine.ledger.find(late["id"]).state == "stale"
 
 
 def test_read_older_than_the_deletion_does_not_undo_it(stage: Any, make: Any, come: Any) -> None:
-    make.tell("customer.subscription.created", make.subscription())
+    make.deliver("customer.subscription.created", make.subscription())
     ended = make.event("customer.subscription.deleted", make.subscription(status="canceled", ended_at=NOW + 5), NOW + 5)
-    stage.tell(ended, NOW + 5)  # Stripe itself still answers as before.
+    stage.deliver(ended, NOW + 5)  # Stripe itself still answers as before.
     assert stage.held("r-1", NOW + 6) == {}
     assert stage.engine.ledger.find(ended["id"]).state == "applied"
     come(NOW + 200)
@@ -77,14 +79,14 @@ def test_read_older_than_the_deletion_does_not_undo_it(stage: Any, make: Any, co
 def test_read_older_than_the_payment_does_not_delay_the_pass(stage: Any, make: Any) -> None:
     paid = make.session()
     stage.stripe.put({**paid, "payment_status": "unpaid"})
-    stage.tell(make.event("checkout.session.completed", paid, NOW), NOW)
+    stage.deliver(make.event("checkout.session.completed", paid, NOW), NOW)
     assert set(stage.held("r-1", NOW + 1)) == {"notebook"}
 
 
 def test_cancelling_one_of_two_subscriptions_ends_it_alone(stage: Any, make: Any) -> None:
-    make.tell("customer.subscription.created", make.subscription("sub_1"))
-    make.tell("customer.subscription.created", make.subscription("sub_2", end=NOW + 3 * DAY))
-    make.tell("customer.subscription.deleted", make.subscription("sub_1", status="canceled", ended_at=NOW), NOW)
+    make.deliver("customer.subscription.created", make.subscription("sub_1"))
+    make.deliver("customer.subscription.created", make.subscription("sub_2", end=NOW + 3 * DAY))
+    make.deliver("customer.subscription.deleted", make.subscription("sub_1", status="canceled", ended_at=NOW), NOW)
     assert stage.held("r-1", NOW + 1) == dict.fromkeys(["notebook", "no_ads"], NOW + 5 * DAY)
 
 
@@ -94,17 +96,17 @@ def test_older_successful_read_keeps_the_mark_of_a_newer_failed_one(stage: Any, 
     old, _ = objects.begin_read(name, NOW)
     newer, _ = objects.begin_read(name, NOW, force=True)
     objects.apply(name, newer, None, NOW, read=False)
-    told = stage.stripe._told(stage.engine.objects.load(name).ref, None)
-    assert objects.apply(name, old, told, NOW, read=True)[0] == "applied"
+    facts = stage.stripe._read_facts(stage.engine.objects.load(name).ref, None)
+    assert objects.apply(name, old, facts, NOW, read=True)[0] == "applied"
     assert stage.engine.marks.list_to_refresh(NOW) == [name]
     last, _ = objects.begin_read(name, NOW, force=True)
-    assert objects.apply(name, last, told, NOW, read=True)[0] == "same"
+    assert objects.apply(name, last, facts, NOW, read=True)[0] == "same"
     assert stage.engine.marks.list_to_refresh(NOW) == []
 
 
 def test_payload_replaces_only_the_revision_it_was_compared_with(stage: Any, make: Any) -> None:
     objects, name = stage.engine.objects, "subscription:sub_1"
-    make.tell("customer.subscription.created", make.subscription())
+    make.deliver("customer.subscription.created", make.subscription())
     seen = objects.load(name)
     objects.request_fan_out(name, NOW)
     number, _ = objects.begin_read(name, NOW)
@@ -121,11 +123,11 @@ def test_burst_of_events_of_one_object_costs_at_most_two_reads(stage: Any, make:
         assert go_on.wait(60)
 
     stage.stripe.on_read = wait_for_the_rest
-    holder = threading.Thread(target=stage.tell, args=(burst[0], NOW))
+    holder = threading.Thread(target=stage.deliver, args=(burst[0], NOW))
     holder.start()
     assert started.wait(60)
     for event in burst[1:]:
-        assert stage.tell(event, NOW, stage.make()).state == "pending"
+        assert stage.deliver(event, NOW, stage.make()).state == "pending"
     go_on.set()
     holder.join(60)
     assert stage.stripe.reads.count("subscription:sub_1") == 2
@@ -133,16 +135,16 @@ def test_burst_of_events_of_one_object_costs_at_most_two_reads(stage: Any, make:
 
 
 def test_object_unknown_to_stripe_stays_until_its_known_end(stage: Any, make: Any) -> None:
-    make.tell("customer.subscription.created", make.subscription())
+    make.deliver("customer.subscription.created", make.subscription())
     del stage.stripe.objects["subscription", "sub_1"]
-    stage.tell(make.event("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_1"}), NOW)
+    stage.deliver(make.event("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_1"}), NOW)
     assert stage.held("r-1", NOW + 1) == dict.fromkeys(["notebook", "no_ads"], NOW + 12 * DAY)
     assert stage.engine.marks.count()["unread"] == 0
 
 
 def test_event_of_an_unknown_object_is_applied_from_its_payload(stage: Any, make: Any) -> None:
     event = make.event("customer.subscription.created", make.subscription())
-    stage.tell(event, NOW)
+    stage.deliver(event, NOW)
     entry = stage.engine.ledger.find(event["id"])
     assert (entry.state, entry.why) == ("applied", "from the payload: Stripe does not know it any more")
     assert stage.engine.marks.count()["unread"] == 0
@@ -150,10 +152,10 @@ def test_event_of_an_unknown_object_is_applied_from_its_payload(stage: Any, make
 
 def test_counter_behind_its_copies_is_raised_and_read_again(stage: Any, make: Any) -> None:
     for at in range(9):
-        make.tell("customer.subscription.updated", make.subscription(end=NOW + (10 + at) * DAY), NOW + at)
+        make.deliver("customer.subscription.updated", make.subscription(end=NOW + (10 + at) * DAY), NOW + at)
     key = stage.engine.objects.keys.stripe_object("subscription:sub_1")
     stage.link.call(key, b"DEL", key)  # The server with the object lost its last writes; the reader's did not.
-    make.tell("customer.subscription.updated", make.subscription(end=NOW + 40 * DAY), NOW + 20)
+    make.deliver("customer.subscription.updated", make.subscription(end=NOW + 40 * DAY), NOW + 20)
     assert stage.held("r-1", NOW + 21) == dict.fromkeys(["notebook", "no_ads"], NOW + 42 * DAY)
 
 
@@ -162,5 +164,5 @@ def test_subscription_payload_is_read_in_both_shapes(stage: Any, make: Any) -> N
     old = make.subscription(current_period_start=NOW - DAY, current_period_end=NOW + 4 * DAY)
     for item in old["items"]["data"]:
         del item["current_period_start"], item["current_period_end"]
-    stage.tell(make.event("customer.subscription.created", old), NOW)
+    stage.deliver(make.event("customer.subscription.created", old), NOW)
     assert stage.held("r-1", NOW) == dict.fromkeys(["notebook", "no_ads"], NOW + 6 * DAY)

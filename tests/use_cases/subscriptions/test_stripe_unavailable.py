@@ -20,7 +20,7 @@ def source(stage: Any, reader: str = "r-1") -> Any:
 
 def test_payload_counts_unconfirmed_and_is_confirmed_later(stage: Any, make: Any, come: Any) -> None:
     stage.stripe.away = True
-    event = make.tell("customer.subscription.created", make.subscription())
+    event = make.deliver("customer.subscription.created", make.subscription())
     assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 12 * DAY)
     assert source(stage).confirmed is False
     assert stage.engine.ledger.find(event["id"]).state == "applied"
@@ -32,17 +32,17 @@ def test_payload_counts_unconfirmed_and_is_confirmed_later(stage: Any, make: Any
 
 def test_without_a_stripe_key_only_payloads_count(stage: Any, make: Any, come: Any) -> None:
     engine = stage.make(gateway=None)
-    stage.tell(make.event("customer.subscription.created", make.subscription()), NOW, engine)
+    stage.deliver(make.event("customer.subscription.created", make.subscription()), NOW, engine)
     assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 12 * DAY)
     assert source(stage).confirmed is False
 
 
 def test_event_without_own_data_waits_until_stripe_answers(stage: Any, make: Any, come: Any) -> None:
-    make.tell("customer.subscription.created", make.subscription())
+    make.deliver("customer.subscription.created", make.subscription())
     stage.stripe.away = True
     stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
     invoice = make.event("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_1"})
-    stage.tell(invoice, NOW)
+    stage.deliver(invoice, NOW)
     assert stage.engine.ledger.find(invoice["id"]).state == "pending"
     assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 12 * DAY)
     assert source(stage).confirmed is True
@@ -55,10 +55,10 @@ def test_event_without_own_data_waits_until_stripe_answers(stage: Any, make: Any
 
 
 def test_long_stripe_outage_makes_no_event_dead(stage: Any, make: Any, come: Any) -> None:
-    make.tell("customer.subscription.created", make.subscription())
+    make.deliver("customer.subscription.created", make.subscription())
     stage.stripe.away = True
     invoice = make.event("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_1"})
-    stage.tell(invoice, NOW)
+    stage.deliver(invoice, NOW)
     for hour in range(1, 30):
         come(NOW + hour * 3600, everything=False)
     assert stage.engine.ledger.find(invoice["id"]).state == "pending"
@@ -69,11 +69,11 @@ def test_long_stripe_outage_makes_no_event_dead(stage: Any, make: Any, come: Any
 
 def given_up(stage: Any, make: Any, come: Any) -> Any:
     """An event that says nothing by itself, tried ten times at somebody's wish while Stripe is away."""
-    make.tell("customer.subscription.created", make.subscription())
+    make.deliver("customer.subscription.created", make.subscription())
     stage.stripe.away = True
     stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
     invoice = make.event("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_1"})
-    stage.tell(invoice, NOW)
+    stage.deliver(invoice, NOW)
     for tried in range(1, 10):
         assert (entry := stage.engine.ledger.find(invoice["id"])).state == "pending"
         assert entry.attempts == tried
@@ -109,7 +109,7 @@ def test_newer_payload_is_kept_in_any_order(stage: Any, make: Any, first: str) -
     older = make.event("customer.subscription.created", make.subscription(status="incomplete"), NOW)
     newer = make.event("customer.subscription.updated", make.subscription(), NOW + 3)
     for event in [older, newer] if first == "older" else [newer, older]:
-        stage.tell(event, NOW + 5)
+        stage.deliver(event, NOW + 5)
     assert set(stage.held("r-1", NOW + 5)) == set(BOTH)
     states = {stage.engine.ledger.find(event["id"]).state for event in (older, newer)}
     assert states == ({"applied"} if first == "older" else {"applied", "stale"})
@@ -125,20 +125,20 @@ def test_payload_received_during_a_read_is_not_lost(stage: Any, make: Any, come:
         stage.stripe.away = True
         now = make.event("customer.subscription.updated", make.subscription(status="unpaid"), NOW + 20)
         stage.stripe.put(now["data"]["object"])
-        stage.tell(now, NOW + 20, stage.make())
+        stage.deliver(now, NOW + 20, stage.make())
         stage.stripe.away = False
 
     stage.stripe.on_read = cancelled_meanwhile
-    stage.tell(first, NOW)
+    stage.deliver(first, NOW)
     come(NOW + 100)
     assert stage.held("r-1", NOW + 101) == {}
     assert source(stage).confirmed is True
 
 
 def test_truncated_item_list_adds_items_and_removes_none(stage: Any, make: Any) -> None:
-    make.tell("customer.subscription.created", make.subscription())
+    make.deliver("customer.subscription.created", make.subscription())
     stage.stripe.away = True
     part = make.subscription(price="price_all_month")
     part["items"]["has_more"] = True
-    stage.tell(make.event("customer.subscription.updated", part, NOW + 5), NOW + 5)
+    stage.deliver(make.event("customer.subscription.updated", part, NOW + 5), NOW + 5)
     assert set(stage.held("r-1", NOW + 6)) == {"notebook", "no_ads", "newsmaker_events"}

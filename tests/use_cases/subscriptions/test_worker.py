@@ -81,7 +81,7 @@ def test_event_never_delivered_is_caught_up(stage: Any, make: Any, worker: Worke
 def test_catch_up_cursor_does_not_follow_newer_webhooks(stage: Any, make: Any, worker: Worker) -> None:
     worker.run_once()
     lost = happens(stage, make, "customer.subscription.created", make.subscription(), NOW + 100)
-    make.tell("customer.updated", make.customer("cus_9"), NOW + 5 * DAY)
+    make.deliver("customer.updated", make.customer("cus_9"), NOW + 5 * DAY)
     worker.run_once()
     assert stage.engine.ledger.find(lost["id"]).state == "applied"
 
@@ -107,8 +107,8 @@ def test_interrupted_catch_up_starts_again_where_it_started(stage: Any, make: An
 
 def test_unreachable_stripe_is_asked_once_not_per_waiting_object(stage: Any, make: Any, worker: Worker) -> None:
     stage.stripe.away = True
-    events = [make.tell("customer.subscription.created", make.subscription(f"sub_{n}")) for n in range(3)]
-    events.append(make.tell("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_4"}))
+    events = [make.deliver("customer.subscription.created", make.subscription(f"sub_{n}")) for n in range(3)]
+    events.append(make.deliver("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_4"}))
     before = len(stage.stripe.reads)
     done = worker.run_once()
     assert (done.trouble, done.left, stage.stripe.reads[before:]) == ("unreachable", 4, ["events"])
@@ -125,7 +125,7 @@ def test_dry_catch_up_counts_and_changes_nothing(stage: Any, make: Any, worker: 
 
 
 def test_processed_events_cost_no_read(stage: Any, make: Any, worker: Worker) -> None:
-    make.tell("customer.subscription.created", make.subscription())
+    make.deliver("customer.subscription.created", make.subscription())
     before = len(stage.stripe.reads)
     worker.catch_up()
     assert stage.stripe.reads[before:] == ["events"]
@@ -142,7 +142,7 @@ def test_price_event_triggers_a_price_refresh_once(stage: Any, make: Any, admin:
 
 def test_worker_without_a_stripe_key_does_what_it_can(stage: Any, make: Any, admin: Any, clock: Clock) -> None:
     engine = stage.make(gateway=None)
-    stage.tell(make.event("customer.subscription.created", make.subscription()), NOW, engine)
+    stage.deliver(make.event("customer.subscription.created", make.subscription()), NOW, engine)
     worker = worker_of(stage, admin, clock, engine=engine)
     assert worker.run_once().caught_up is None
     assert worker.full_sync() is None
@@ -150,7 +150,7 @@ def test_worker_without_a_stripe_key_does_what_it_can(stage: Any, make: Any, adm
 
 
 def test_full_sync_finds_and_fixes_unreported_changes(stage: Any, make: Any, worker: Worker) -> None:
-    make.tell("customer.subscription.created", make.subscription())
+    make.deliver("customer.subscription.created", make.subscription())
     stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
     stage.stripe.put(make.subscription("sub_2", reader="r-2"))
     stage.stripe.put(make.session("cs_1", reader="r-3", created=NOW - HOUR))
@@ -172,8 +172,8 @@ def test_full_sync_finds_and_fixes_unreported_changes(stage: Any, make: Any, wor
 
 
 def test_dry_full_sync_also_reports_unlisted_objects(stage: Any, make: Any, worker: Worker) -> None:
-    make.tell("customer.created", make.customer(reader="r-1"))
-    make.tell("customer.subscription.created", make.subscription(reader=None))
+    make.deliver("customer.created", make.customer(reader="r-1"))
+    make.deliver("customer.subscription.created", make.subscription(reader=None))
     stage.stripe.put(make.customer(reader="r-2"))
     for dry, holder in ((True, "r-1"), (False, "r-2")):
         swept = worker.full_sync(dry_run=dry)
@@ -183,7 +183,7 @@ def test_dry_full_sync_also_reports_unlisted_objects(stage: Any, make: Any, work
 
 
 def test_object_that_cannot_be_read_is_not_reported_as_fixed(stage: Any, make: Any, worker: Worker) -> None:
-    make.tell("customer.subscription.created", make.subscription())
+    make.deliver("customer.subscription.created", make.subscription())
     stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
     stage.stripe.unreadable.add("subscription:sub_1")
     swept = worker.full_sync()
@@ -203,7 +203,7 @@ def test_full_sync_runs_once_a_day(stage: Any, make: Any, worker: Worker, clock:
 
 
 def test_full_sync_reads_objects_that_stripe_does_not_list(stage: Any, make: Any, worker: Worker) -> None:
-    make.tell("customer.subscription.created", make.subscription())
+    make.deliver("customer.subscription.created", make.subscription())
     obj = stage.stripe.objects.pop(("subscription", "sub_1"))
     swept = worker.full_sync()
     assert [(drift.name, drift.what) for drift in swept.drift] == [("subscription:sub_1", "not listed")]  # type: ignore[union-attr]
@@ -213,7 +213,7 @@ def test_full_sync_reads_objects_that_stripe_does_not_list(stage: Any, make: Any
 
 
 def test_full_sync_detects_a_lost_reader_copy(stage: Any, make: Any, worker: Worker) -> None:
-    make.tell("customer.subscription.created", make.subscription())
+    make.deliver("customer.subscription.created", make.subscription())
     from service.adapters.redis.client.keys import reader_hash
 
     key = stage.keys.reader(reader_hash("r-1"))
@@ -226,7 +226,7 @@ def test_full_sync_detects_a_lost_reader_copy(stage: Any, make: Any, worker: Wor
 def test_renewal_whose_event_was_lost_is_found_before_access_ends(
     stage: Any, make: Any, worker: Worker, clock: Clock, come: Any
 ) -> None:
-    make.tell("customer.subscription.created", make.subscription(end=NOW + 10 * DAY))
+    make.deliver("customer.subscription.created", make.subscription(end=NOW + 10 * DAY))
     stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
     before = len(stage.stripe.reads)
     come(NOW + 9 * DAY)
@@ -237,7 +237,7 @@ def test_renewal_whose_event_was_lost_is_found_before_access_ends(
 
 
 def test_recheck_during_a_stripe_outage_is_repeated(stage: Any, make: Any, come: Any) -> None:
-    make.tell("customer.subscription.created", make.subscription(end=NOW + 10 * DAY))
+    make.deliver("customer.subscription.created", make.subscription(end=NOW + 10 * DAY))
     stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
     stage.stripe.away = True
     come(NOW + 10 * DAY + 301, everything=False)
@@ -247,7 +247,7 @@ def test_recheck_during_a_stripe_outage_is_repeated(stage: Any, make: Any, come:
 
 
 def test_source_ended_long_ago_leaves_the_hot_record(stage: Any, make: Any, come: Any) -> None:
-    make.tell("checkout.session.completed", make.session())
+    make.deliver("checkout.session.completed", make.session())
     assert len(stage.readers.load_active("r-1")) == 1
     come(NOW + 32 * DAY)
     assert stage.readers.load_active("r-1") == []
@@ -255,7 +255,7 @@ def test_source_ended_long_ago_leaves_the_hot_record(stage: Any, make: Any, come
 
 
 def test_unfinished_fan_out_is_completed_by_the_worker(stage: Any, make: Any, come: Any) -> None:
-    make.tell("customer.subscription.created", make.subscription())
+    make.deliver("customer.subscription.created", make.subscription())
     stage.engine.objects.request_fan_out("subscription:sub_1", NOW)
     come(NOW + 3, everything=False)
     assert stage.engine.marks.count()["unspread"] == 1
@@ -271,7 +271,7 @@ def test_process_without_worker_finishes_its_own_events(stage: Any, make: Any) -
         raise ValueError
 
     stage.stripe.on_read = fails
-    assert stage.tell(event, NOW).state == "pending"
+    assert stage.deliver(event, NOW).state == "pending"
     stage.stripe.on_read = lambda name: None
     assert stage.engine.finish_own(NOW + 1) == 0
     assert stage.engine.ledger.find(event["id"]).state == "applied"
@@ -310,12 +310,12 @@ def test_running_worker_works_until_stopped(stage: Any, make: Any, admin: Any, c
 def test_failed_leader_election_is_tried_again(stage: Any, admin: Any, clock: Clock, until: Any) -> None:
     leads_key = stage.keys.shared("leader")
     stage.link.call(leads_key, "LPUSH", leads_key, "no lead")
-    rounds, told = Rounds(), []
-    worker = worker_of(stage, admin, clock, maintenance=rounds, report=lambda what, why: told.append((what, why)))
+    rounds, reports = Rounds(), []
+    worker = worker_of(stage, admin, clock, maintenance=rounds, report=lambda what, why: reports.append((what, why)))
     thread = threading.Thread(target=worker.run)
     thread.start()
-    until(lambda: told)
-    assert (set(told), rounds.ended) == ({("worker_failed", "StoreError")}, 0)
+    until(lambda: reports)
+    assert (set(reports), rounds.ended) == ({("worker_failed", "StoreError")}, 0)
     stage.link.call(leads_key, "DEL", leads_key)
     until(lambda: rounds.ended)
     worker.stop()
@@ -328,12 +328,14 @@ def test_interrupted_full_sync_waits_before_it_runs_again(
 ) -> None:
     stage.stripe.put(make.subscription())
     stage.stripe.away = True
-    timer, rounds, told = Clock(), Rounds(), []
-    worker = worker_of(stage, admin, clock, timer=timer, maintenance=rounds, report=lambda what, why: told.append(what))
+    timer, rounds, reports = Clock(), Rounds(), []
+    worker = worker_of(
+        stage, admin, clock, timer=timer, maintenance=rounds, report=lambda what, why: reports.append(what)
+    )
     thread = threading.Thread(target=worker.run)
     thread.start()
     until(lambda: rounds.ended >= 3)
-    assert told.count("sweep_failed") == 1
+    assert reports.count("sweep_failed") == 1
     stage.stripe.away = False
     timer.now += SYNC_AGAIN_AFTER
     until(lambda: set(stage.held("r-1", NOW)) == BOTH)
@@ -348,7 +350,7 @@ def test_event_a_process_cannot_finish_is_retried_less_and_less_often(stage: Any
         raise ValueError
 
     stage.stripe.on_read = fails
-    stage.tell(event, NOW)
+    stage.deliver(event, NOW)
     for second in range(1, 60):
         assert stage.engine.finish_own(NOW + second) == 1
     assert stage.engine.ledger.find(event["id"]).attempts == 6

@@ -13,16 +13,16 @@ from service.adapters.redis.audit.audit import Actor, audit_entry
 from service.adapters.redis.audit.chain import Head
 from service.adapters.redis.audit.verification import BrokenChain, ChainVerdict
 from service.adapters.redis.client.keys import reader_hash
-from tests.admin_app import House, MakeHouse
+from tests.admin_app import Admins, MakeAdmins
 
 DAY = 86_400
 
 
 class Log:
-    """The chain of a house, and hands on the store that are not the service's."""
+    """The chain of an app, and hands on the store that are not the service's."""
 
-    def __init__(self, house: House, records: int = 12) -> None:
-        self.service = house.app.service
+    def __init__(self, admins: Admins, records: int = 12) -> None:
+        self.service = admins.app.service
         self.link, keys = self.service.store.link, self.service.store.keys
         self.log, self.headkey, self.seen = keys.audit_log, keys.audit_head, keys.audit_seen
         self.grow(records)
@@ -85,8 +85,8 @@ class Log:
 
 
 @pytest.fixture
-def log(house: House) -> Log:
-    return Log(house)
+def log(admins: Admins) -> Log:
+    return Log(admins)
 
 
 def test_untouched_chain_verifies(log: Log) -> None:
@@ -95,8 +95,8 @@ def test_untouched_chain_verifies(log: Log) -> None:
     assert verdict.head == log.head()
 
 
-def test_empty_chain_verifies(house: House) -> None:
-    assert Log(house, 0).verify().fault is None
+def test_empty_chain_verifies(admins: Admins) -> None:
+    assert Log(admins, 0).verify().fault is None
 
 
 @pytest.mark.full
@@ -128,10 +128,10 @@ def test_any_changed_byte_of_a_record_is_detected(log: Log, seq: int) -> None:
     [b"[" * 100_000, b'{"seq":1,"reason":"\\ud800"}', b'{"seq":1,"reason":"\xff"}', b"null", b"1e999"],
     ids=["deep", "half a character", "no text", "null", "number"],
 )
-def test_unreadable_record_is_detected_and_listed_by_its_number(log: Log, house: House, text: bytes) -> None:
+def test_unreadable_record_is_detected_and_listed_by_its_number(log: Log, admins: Admins, text: bytes) -> None:
     log.put(5, text)
     assert log.first_bad() == 5
-    listed = {record["seq"]: record for record in house.audit()}
+    listed = {record["seq"]: record for record in admins.audit()}
     assert (sorted(listed), listed[5]["reason"]) == (list(range(1, 13)), None)
 
 
@@ -294,21 +294,21 @@ def test_deleted_chain_is_detected_by_a_known_head(log: Log) -> None:
     assert log.first_bad(known) == 1
 
 
-def test_record_signed_with_another_secret_is_detected(log: Log, make_house: MakeHouse) -> None:
-    forger = Log(make_house(PAYWALL_SECRETS="another-secret-of-somebody-else"), 0)
-    forger.append(reader="r-9", action="grant.create", reason="forged")
+def test_record_signed_with_another_secret_is_detected(log: Log, make_admins: MakeAdmins) -> None:
+    fake_provider = Log(make_admins(PAYWALL_SECRETS="another-secret-of-somebody-else"), 0)
+    fake_provider.append(reader="r-9", action="grant.create", reason="openid_app")
     assert log.first_bad() == 13
 
 
-def test_records_signed_with_a_rotated_secret_verify(log: Log, make_house: MakeHouse) -> None:
-    rotated = Log(make_house(PAYWALL_SECRETS=f"the-new-secret-0123456789,{log.service.settings.secrets[0]}"), 3)
+def test_records_signed_with_a_rotated_secret_verify(log: Log, make_admins: MakeAdmins) -> None:
+    rotated = Log(make_admins(PAYWALL_SECRETS=f"the-new-secret-0123456789,{log.service.settings.secrets[0]}"), 3)
     assert rotated.verify(rotated.head()).fault is None
     assert log.first_bad() == 13  # to who does not have the new one yet
 
 
 def test_forged_outbox_entry_is_refused(log: Log) -> None:
     written = audit_entry(
-        Actor("ann"), "grant.create", now=0, reader="r-9", target=None, before=None, after=None, reason="forged"
+        Actor("ann"), "grant.create", now=0, reader="r-9", target=None, before=None, after=None, reason="openid_app"
     )
     outbox = log.service.store.keys.outbox(b"admin")
     for text in (chain.pack(written), b"0" * 64 + b" " + chain.pack(written), b"nonsense"):
@@ -454,9 +454,9 @@ def test_verify_succeeds_while_the_chain_grows_and_is_pruned(log: Log, all_at_on
 # ------------------------------------------------------------------------------------------------------ no entry is lost
 
 
-def test_settling_between_intent_and_change_loses_no_entry(house: House) -> None:
+def test_settling_between_intent_and_change_loses_no_entry(admins: Admins) -> None:
     """Who dies right after the change has left an entry; whoever looked before it came must not have forgotten it."""
-    service, clock = house.app.service, house.app.clock
+    service, clock = admins.app.service, admins.app.clock
     service.audit.announce("r-1")
     service.audit.flush_all()
     written = audit_entry(Actor("ann"), "link", now=0, reader="r-1", target=None, before=None, after=None, reason=None)
@@ -469,23 +469,25 @@ def test_settling_between_intent_and_change_loses_no_entry(house: House) -> None
     assert service.store.link.call(service.store.keys.audit_intents, b"SCARD", service.store.keys.audit_intents) == 0
 
 
-def test_changes_leave_no_audit_intents(house: House) -> None:
+def test_changes_leave_no_audit_intents(admins: Admins) -> None:
     for number in range(5):
-        house.grant(f"r-{number}")
-    house.make_key("desk", "viewer")
-    keys = house.app.service.store.keys
-    assert house.app.service.store.link.call(keys.audit_intents, b"SCARD", keys.audit_intents) == 0
-    assert len(house.audit()) == 6
+        admins.grant(f"r-{number}")
+    admins.make_key("desk", "viewer")
+    keys = admins.app.service.store.keys
+    assert admins.app.service.store.link.call(keys.audit_intents, b"SCARD", keys.audit_intents) == 0
+    assert len(admins.audit()) == 6
 
 
-def test_concurrent_changes_are_recorded_once_and_in_order(house: House, all_at_once: Callable[..., list[Any]]) -> None:
+def test_concurrent_changes_are_recorded_once_and_in_order(
+    admins: Admins, all_at_once: Callable[..., list[Any]]
+) -> None:
     def work(number: int) -> None:
         for turn in range(10):
-            house.grant(f"r-{(number + turn) % 3}", who=("ann", "ben", "cyd")[number % 3])
+            admins.grant(f"r-{(number + turn) % 3}", who=("ann", "ben", "cyd")[number % 3])
             if turn == 5:
-                house.app.service.audit.flush_all()
+                admins.app.service.audit.flush_all()
 
     all_at_once(6, work)
-    verdict = house.app.service.audit_verifier.verify()
+    verdict = admins.app.service.audit_verifier.verify()
     assert (verdict.fault, verdict.checked) == (None, 60)
-    assert sum(len(house.app.service.audit_log.list_for_reader(f"r-{n}")) for n in range(3)) == 60
+    assert sum(len(admins.app.service.audit_log.list_for_reader(f"r-{n}")) for n in range(3)) == 60

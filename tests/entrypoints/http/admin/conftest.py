@@ -19,7 +19,7 @@ from demo import past
 from service.bootstrap import build
 from service.settings.settings import load_settings
 from stripe_lookalike import serve_lookalike
-from tests.in_process_app import Clock, DeskApp, MakeDesk
+from tests.in_process_app import Clock, InProcessApp, MakeApp
 from tests.running_service import ADMIN_KEY, POLICY, Paywall, Serve
 
 SHOTS = Path(__file__).parents[4] / "test-output" / "screenshots"
@@ -92,21 +92,21 @@ MakeStaff = Callable[..., Staff]
 
 
 @pytest.fixture
-def admin_desk(make_desk: MakeDesk, valkey_url: str) -> DeskApp:
+def admin_app(make_app: MakeApp, valkey_url: str) -> InProcessApp:
     """The application with two owners, and a policy that needs approval beyond 400 days."""
-    return make_desk(valkey_url, POLICY_WITH_APPROVALS, PAYWALL_ADMIN_KEYS=ADMINS)
+    return make_app(valkey_url, POLICY_WITH_APPROVALS, PAYWALL_ADMIN_KEYS=ADMINS)
 
 
 @pytest.fixture
-def staff(admin_desk: DeskApp) -> MakeStaff:
+def staff(admin_app: InProcessApp) -> MakeStaff:
     """Return a user: `staff()` is an owner, `staff("granter")` has a key of that role, `staff(None)` is not signed in."""
 
     def make(role: str | None = "owner", *, key: str | None = None) -> Staff:
-        one = Staff(Client(admin_desk.client.application))
+        one = Staff(Client(admin_app.client.application))
         if role is None:
             return one
         if role != "owner" and key is None:
-            made = admin_desk.call("POST", "/v1/keys", {"name": f"the-{role}", "role": role}, admin=True)
+            made = admin_app.call("POST", "/v1/keys", {"name": f"the-{role}", "role": role}, admin=True)
             assert made.status_code == 201, made.text
             key = made.get_json()["key"]
         assert one.sign_in(key or ADMIN_KEY).status_code == 303
@@ -116,14 +116,14 @@ def staff(admin_desk: DeskApp) -> MakeStaff:
 
 
 @pytest.fixture
-def clock(admin_desk: DeskApp) -> Clock:
-    return admin_desk.clock
+def clock(admin_app: InProcessApp) -> Clock:
+    return admin_app.clock
 
 
-def granted(desk: DeskApp, reader: str, **more: Any) -> dict[str, Any]:
+def granted(app: InProcessApp, reader: str, **more: Any) -> dict[str, Any]:
     """Create a grant with the API that is short enough to need no approval."""
-    end = datetime.fromtimestamp(desk.clock.now + 90 * 86_400, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return desk.grant(reader, **{"until": end, **more})
+    end = datetime.fromtimestamp(app.clock.now + 90 * 86_400, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return app.grant(reader, **{"until": end, **more})
 
 
 @pytest.fixture

@@ -234,8 +234,8 @@ def test_times_are_in_browser_zone_or_utc_without_scripts(
 ) -> None:
     ann = open_browser().open("/admin/audit")
     one = "document.querySelector('time')"
-    told, moment = ann.page.evaluate(f"[{one}.textContent, {one}.dateTime]")
-    assert not told.endswith("UTC")
+    text, moment = ann.page.evaluate(f"[{one}.textContent, {one}.dateTime]")
+    assert not text.endswith("UTC")
     assert moment.endswith("Z")
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()

@@ -12,7 +12,7 @@ from werkzeug.test import Client
 
 from service.domain.roles import RANKS
 from tests.entrypoints.http.admin.conftest import MakeStaff, Staff, granted
-from tests.in_process_app import DeskApp
+from tests.in_process_app import InProcessApp
 
 RequiredRole = Literal["everyone", "viewer", "granter", "owner"]
 
@@ -65,8 +65,8 @@ REQUIRED_ROLES: dict[tuple[str, str], RequiredRole] = {
 
 
 @pytest.fixture
-def page(admin_desk: DeskApp) -> Flask:
-    hot: Any = admin_desk.client.application
+def page(admin_app: InProcessApp) -> Flask:
+    hot: Any = admin_app.client.application
     mounted: Any = hot._app.wsgi_app
     assert isinstance(mounted, DispatcherMiddleware)
     found = mounted.mounts["/admin"]
@@ -110,10 +110,10 @@ def test_every_route_refuses_lower_roles(staff: MakeStaff) -> None:
     assert wrong == []
 
 
-def test_every_route_without_session_is_refused(admin_desk: DeskApp) -> None:
+def test_every_route_without_session_is_refused(admin_app: InProcessApp) -> None:
     for (method, path), role_needed in REQUIRED_ROLES.items():
         if role_needed != "everyone":
-            stranger = Staff(Client(admin_desk.client.application))
+            stranger = Staff(Client(admin_app.client.application))
             assert asked(stranger, method, path) == (303 if method == "GET" else 401), path
 
 
@@ -137,8 +137,8 @@ SHOWN: list[tuple[str, str, str]] = [
 ]
 
 
-def test_actions_are_shown_only_to_roles_that_may_do_them(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    granted(admin_desk, "r-1")
+def test_actions_are_shown_only_to_roles_that_may_do_them(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    granted(admin_app, "r-1")
     people = {role: staff(role) for role in ("viewer", "granter", "owner")}
     for path, words, least in SHOWN:
         for role, someone in people.items():

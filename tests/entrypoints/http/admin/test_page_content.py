@@ -18,7 +18,7 @@ from service.entrypoints.http.admin import charts
 from service.use_cases.reporting.statistics import Delay, Figures, Point
 from service.use_cases.subscriptions.catch_up import CaughtUp
 from tests.entrypoints.http.admin.conftest import MakeStaff, granted, plain
-from tests.in_process_app import DeskApp
+from tests.in_process_app import InProcessApp
 from tests.running_service import ADMIN_KEY, in_days
 from tests.store_servers import wait_until
 
@@ -33,10 +33,10 @@ SUBSCRIPTION: dict[str, Any] = {
 
 
 def deliver_subscription(
-    desk: DeskApp, name: str, price: str, reader: str | None, event: str = "evt_1", **more: Any
+    app: InProcessApp, name: str, price: str, reader: str | None, event: str = "evt_1", **more: Any
 ) -> None:
     """Deliver an event about a subscription."""
-    now = int(desk.clock())
+    now = int(app.clock())
     line = {
         "id": f"si_{name}",
         "price": {"id": price, "lookup_key": None, "product": "prod_of_nobody"},
@@ -53,25 +53,25 @@ def deliver_subscription(
         "metadata": {"reader_id": reader} if reader else {},
         **more,
     }
-    desk.service.engine.receive(Envelope(event, "customer.subscription.updated", now, False, None, obj), desk.clock())
+    app.service.engine.receive(Envelope(event, "customer.subscription.updated", now, False, None, obj), app.clock())
 
 
-def test_access_check_lists_entitlements_in_words(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    granted(admin_desk, "r-1")
+def test_access_check_lists_entitlements_in_words(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    granted(admin_app, "r-1")
     page = staff().get("/why?id=r-1&story=s-1")
     assert '"feature"' not in plain(page)
     assert "notebook (until " in plain(page)
 
 
-def test_unknown_reader_differs_from_reader_without_access(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_unknown_reader_differs_from_reader_without_access(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann = staff()
     assert "No reader found with this ID" in plain(ann.get("/reader?id=r-1"))
-    admin_desk.ask("s-1", reader="r-1")
+    admin_app.ask("s-1", reader="r-1")
     assert "No reader found with this ID" not in plain(ann.get("/reader?id=r-1"))
 
 
-def test_purchase_without_plan_is_shown_as_no_access(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    deliver_subscription(admin_desk, "sub_odd", "price_odd", "r-1")
+def test_purchase_without_plan_is_shown_as_no_access(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    deliver_subscription(admin_app, "sub_odd", "price_odd", "r-1")
     ann = staff()
     page = plain(ann.get("/reader?id=r-1"))
     assert "The purchased price isn’t in any plan" in page
@@ -79,16 +79,16 @@ def test_purchase_without_plan_is_shown_as_no_access(staff: MakeStaff, admin_des
     assert 'href="/admin/readers?q=sub_odd"' in ann.get("/").text
 
 
-def test_group_buyer_is_not_shown_as_having_access(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    deliver_subscription(admin_desk, "sub_group", "price_seat_month", "r-school")
+def test_group_buyer_is_not_shown_as_having_access(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    deliver_subscription(admin_app, "sub_group", "price_seat_month", "r-school")
     page = plain(staff().get("/reader?id=r-school"))
     assert "Pays for a group" in page
     assert "Active" not in page
 
 
-def test_activity_omits_rereads_without_changes(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    deliver_subscription(admin_desk, "sub_1", "price_month", "r-1")
-    readers, now = admin_desk.service.readers, admin_desk.clock()
+def test_activity_omits_rereads_without_changes(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    deliver_subscription(admin_app, "sub_1", "price_month", "r-1")
+    readers, now = admin_app.service.readers, admin_app.clock()
     (change,) = readers.load_history("r-1")
     assert change.record is not None
     source = source_codec.decode(change.field, change.record)
@@ -102,8 +102,8 @@ def test_activity_omits_rereads_without_changes(staff: MakeStaff, admin_desk: De
     assert staff().get("/reader?id=r-1").text.partition('class="timeline"')[2].count("<li") == 2
 
 
-def test_grant_id_leads_to_its_reader(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    ann, grant = staff(), granted(admin_desk, "r-1")["id"]
+def test_grant_id_leads_to_its_reader(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    ann, grant = staff(), granted(admin_app, "r-1")["id"]
     wait_until(lambda: ann.get(f"/readers?q={grant}").headers["Location"] == "/admin/reader?id=r-1")
 
 
@@ -116,10 +116,10 @@ def test_unsupported_stripe_ids_show_advice(staff: MakeStaff, query: str) -> Non
     assert "Open it at Stripe, and search for its customer" in plain(page)
 
 
-def test_alerts_link_to_stripe_or_command(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    alerts = admin_desk.service.alerts
-    alerts.record_catch_up(CaughtUp(listed=5, missed=2, prices=False, late=2), admin_desk.clock())
-    alerts.record_clock_delay(90, admin_desk.clock())
+def test_alerts_link_to_stripe_or_command(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    alerts = admin_app.service.alerts
+    alerts.record_catch_up(CaughtUp(listed=5, missed=2, prices=False, late=2), admin_app.clock())
+    alerts.record_clock_delay(90, admin_app.clock())
     page = staff().get("/").text
     assert 'href="https://dashboard.stripe.com/test/webhooks"' in page
     assert "<code>paywall doctor</code>" in page
@@ -131,7 +131,7 @@ def test_error_page_shows_its_title_once(staff: MakeStaff) -> None:
     assert "Invalid input." in part.text
 
 
-def test_pending_approval_is_shown_in_words(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_pending_approval_is_shown_in_words(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann = staff()
     ann.post("/reader/grant", id="r-1", what="plan:vip", ends="never", reason="for life")
     page = plain(ann.get("/approvals"))
@@ -141,8 +141,8 @@ def test_pending_approval_is_shown_in_words(staff: MakeStaff, admin_desk: DeskAp
     wait_until(lambda: "Request Grant access" in plain(ann.get("/audit")))
 
 
-def test_reader_page_at_another_time_is_labeled(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    granted(admin_desk, "r-1")
+def test_reader_page_at_another_time_is_labeled(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    granted(admin_app, "r-1")
     for moment, said in (("2036-01-01T00:00:00Z", "Forecast for"), ("2024-01-01T00:00:00Z", "As of")):
         page = plain(staff().get(f"/reader?id=r-1&at={moment}"))
         assert "Access on that date" in page
@@ -174,10 +174,10 @@ def test_import_file_too_large_shows_limit(staff: MakeStaff) -> None:
     assert "16 MiB" in plain(answer)
 
 
-def test_recent_import_is_listed(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_recent_import_is_listed(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann = staff()
     row = f"reader,plan,until,reason\nr-1,vip,{in_days(30)},press\n"
-    done = admin_desk.client.post(
+    done = admin_app.client.post(
         "/v1/grants/import",
         data=row,
         headers={"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "text/csv"},
@@ -187,8 +187,8 @@ def test_recent_import_is_listed(staff: MakeStaff, admin_desk: DeskApp) -> None:
     assert f'href="/admin/readers?q={name}"' in ann.get("/audit").text
 
 
-def test_erasing_paying_reader_needs_confirmation(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    deliver_subscription(admin_desk, "sub_1", "price_month", "r-1")
+def test_erasing_paying_reader_needs_confirmation(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    deliver_subscription(admin_app, "sub_1", "price_month", "r-1")
     ann = staff()
     refused = ann.post("/reader/erase", id="r-1", typed="r-1", reason="asked")
     assert refused.status_code == 409
@@ -204,11 +204,11 @@ def test_forged_form_is_not_reported_as_missing_permission(staff: MakeStaff) -> 
         assert "Permission denied" not in page
 
 
-def test_chart_with_many_series_keeps_them_apart_in_table(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_chart_with_many_series_keeps_them_apart_in_table(staff: MakeStaff, admin_app: InProcessApp) -> None:
     day, checks = datetime.now(UTC).date().isoformat(), {("full", f"reason-{n}"): n + 1 for n in range(12)}
     point = Point(day, checks, 9, 3, 1, {}, {}, Delay(0, None, None, None))
     found = Figures("UTC", [point] * 5, [], wilson(1, 3))
-    plot, upsell = charts.all_charts(found, admin_desk.service.settings.catalogue)[:2]
+    plot, upsell = charts.all_charts(found, admin_app.service.settings.catalogue)[:2]
     assert "Others" in [name for _, name in plot.legend]
     assert len(plot.legend) == 8
     assert "Others" not in plot.columns
@@ -230,13 +230,13 @@ def test_form_address_opened_as_page_shows_advice(staff: MakeStaff) -> None:
     assert "Go back to the page that has the form" in plain(page)
 
 
-def test_many_ended_sources_are_folded(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_many_ended_sources_are_folded(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann = staff()
     for number in range(4):
         assert " ended Subscription" not in plain(ann.get("/reader?id=r-1")), number
-        grant = granted(admin_desk, "r-1")["id"]
+        grant = granted(admin_app, "r-1")["id"]
         ann.post("/reader/revoke", id="r-1", grant=grant, reason="over")
-    granted(admin_desk, "r-1")
+    granted(admin_app, "r-1")
     page = ann.get("/reader?id=r-1").text.partition('id="h-sources"')[2].partition('id="h-actions"')[0]
     assert "4 ended" in page
     assert "Active" in page.partition("<summary>4 ended")[0]
@@ -245,51 +245,51 @@ def test_many_ended_sources_are_folded(staff: MakeStaff, admin_desk: DeskApp) ->
     assert "revoked until" not in lines
 
 
-def test_elapsed_cancellation_is_not_shown_as_scheduled(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    soon = int(admin_desk.clock()) + 3_600
-    deliver_subscription(admin_desk, "sub_1", "price_month", "r-1", cancel_at=soon)
+def test_elapsed_cancellation_is_not_shown_as_scheduled(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    soon = int(admin_app.clock()) + 3_600
+    deliver_subscription(admin_app, "sub_1", "price_month", "r-1", cancel_at=soon)
     ann = staff()
     assert "Cancellation scheduled" in plain(ann.get("/reader?id=r-1"))
-    admin_desk.clock.now += 7_200
+    admin_app.clock.now += 7_200
     assert "Cancellation scheduled" not in plain(ann.get("/reader?id=r-1"))
 
 
-def test_gift_link_page_shows_who_can_use_it(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_gift_link_page_shows_who_can_use_it(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann = staff()
     page = ann.post("/passes", story="s-1", openings="1", ends="7", reason="the jury").headers["Location"]
     page = page.removeprefix("/admin")
-    told = ann.get(page)
-    assert "Anyone with this link can read the story." in plain(told)
-    token = told.text.partition('data-copy="')[2].partition('"')[0]
+    answer = ann.get(page)
+    assert "Anyone with this link can read the story." in plain(answer)
+    token = answer.text.partition('data-copy="')[2].partition('"')[0]
     question = {"story": {"id": "s-1", "tier": "supporters"}, "reader": "r-9", "pass": token}
-    assert admin_desk.call("POST", "/v1/access", question).get_json()["reason"] == "gift"
-    told = ann.get(page)
-    assert "People who used the link keep access to the story until it expires." in plain(told)
-    assert "Anyone with" not in plain(told)
+    assert admin_app.call("POST", "/v1/access", question).get_json()["reason"] == "gift"
+    answer = ann.get(page)
+    assert "People who used the link keep access to the story until it expires." in plain(answer)
+    assert "Anyone with" not in plain(answer)
     assert ann.post("/pass/revoke", id=page.partition("id=")[2]).status_code == 303
-    told = ann.get(page)
-    assert "This link no longer opens the story." in plain(told)
-    assert "Anyone with" not in plain(told)
+    answer = ann.get(page)
+    assert "This link no longer opens the story." in plain(answer)
+    assert "Anyone with" not in plain(answer)
 
 
-def test_activity_shows_actor_of_oldest_change(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_activity_shows_actor_of_oldest_change(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann = staff()
-    path = f"/v1/readers/r-1/grants/{granted(admin_desk, 'r-1', reason='the very first')['id']}"
-    ends = [datetime.fromtimestamp(admin_desk.clock() + day * 86_400, UTC).isoformat() for day in range(50, 255)]
+    path = f"/v1/readers/r-1/grants/{granted(admin_app, 'r-1', reason='the very first')['id']}"
+    ends = [datetime.fromtimestamp(admin_app.clock() + day * 86_400, UTC).isoformat() for day in range(50, 255)]
     for end in ends:
-        assert admin_desk.call("PATCH", path, {"until": end, "reason": "a day more"}, admin=True).status_code == 200
-    later = f"/reader?id=r-1&at={datetime.fromtimestamp(admin_desk.clock() + 60, UTC):%Y-%m-%dT%H:%M}&zone=UTC&all=1"
+        assert admin_app.call("PATCH", path, {"until": end, "reason": "a day more"}, admin=True).status_code == 200
+    later = f"/reader?id=r-1&at={datetime.fromtimestamp(admin_app.clock() + 60, UTC):%Y-%m-%dT%H:%M}&zone=UTC&all=1"
     for page in ("/reader?id=r-1&all=1", later):
         wait_until(lambda page=page: plain(ann.get(page)).count("a day more") == len(ends))  # type: ignore[misc]
         assert "“ the very first ” · by" in plain(ann.get(page)).partition("Activity")[2]
 
 
-def test_seats_of_ended_group_are_shown_as_inactive(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_seats_of_ended_group_are_shown_as_inactive(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann = staff()
-    deliver_subscription(admin_desk, "sub_1", "price_seat_month", "r-1")
+    deliver_subscription(admin_app, "sub_1", "price_seat_month", "r-1")
     assert "These seats give no access" not in plain(ann.get("/seats?id=sub_1"))
-    over = int(admin_desk.clock())
-    deliver_subscription(admin_desk, "sub_1", "price_seat_month", "r-1", "evt_2", status="canceled", ended_at=over)
+    over = int(admin_app.clock())
+    deliver_subscription(admin_app, "sub_1", "price_seat_month", "r-1", "evt_2", status="canceled", ended_at=over)
     assert "These seats give no access now. The subscription’s status at Stripe is “ canceled ”" in plain(
         ann.get("/seats?id=sub_1")
     )

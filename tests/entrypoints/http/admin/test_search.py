@@ -9,12 +9,12 @@ import pytest
 
 from service.adapters.stripe.webhook import Envelope
 from tests.entrypoints.http.admin.conftest import MakeStaff, plain
-from tests.in_process_app import DeskApp
+from tests.in_process_app import InProcessApp
 
 
-def bought(desk: DeskApp, name: str, customer: str | None) -> None:
+def bought(app: InProcessApp, name: str, customer: str | None) -> None:
     """Deliver the event of a day pass whose Checkout session names no reader."""
-    now = int(desk.clock())
+    now = int(app.clock())
     session: dict[str, Any] = {
         "id": name,
         "object": "checkout.session",
@@ -29,39 +29,39 @@ def bought(desk: DeskApp, name: str, customer: str | None) -> None:
         "created": now,
     }
     event = Envelope(f"evt_{name}", "checkout.session.completed", now, False, None, session)
-    desk.service.engine.receive(event, desk.clock())
+    app.service.engine.receive(event, app.clock())
 
 
 @pytest.mark.parametrize("query", ["cs_test_1", "cus_payer"])
-def test_unassigned_pass_is_linked_from_search_result(staff: MakeStaff, admin_desk: DeskApp, query: str) -> None:
-    bought(admin_desk, "cs_test_1", "cus_payer")
+def test_unassigned_pass_is_linked_from_search_result(staff: MakeStaff, admin_app: InProcessApp, query: str) -> None:
+    bought(admin_app, "cs_test_1", "cus_payer")
     ann = staff()
     page = ann.get(f"/readers?q={query}").text
     assert "not linked to a reader" in page
     linked = re.search(r'name="object" value="([^"]+)"', page)
     assert linked is not None
     assert ann.post("/reader/link", id="r-1", object=linked.group(1)).status_code == 303
-    assert [source["id"] for source in admin_desk.reader("r-1")["sources"]] == ["cs_test_1"]
+    assert [source["id"] for source in admin_app.reader("r-1")["sources"]] == ["cs_test_1"]
     assert ann.get(f"/readers?q={query}").headers["Location"] == "/admin/reader?id=r-1"
 
 
-def test_unassigned_pass_without_customer_shows_advice(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    bought(admin_desk, "cs_test_1", None)
+def test_unassigned_pass_without_customer_shows_advice(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    bought(admin_app, "cs_test_1", None)
     ann = staff()
     page = plain(ann.get("/readers?q=cs_test_1"))
     assert "names no customer" in page
     assert "grant access on their page" in page
 
 
-def test_viewer_sees_no_link_form(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    bought(admin_desk, "cs_test_1", "cus_payer")
+def test_viewer_sees_no_link_form(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    bought(admin_app, "cs_test_1", "cus_payer")
     assert 'name="object"' not in staff("viewer").get("/readers?q=cs_test_1").text
 
 
-def test_mistyped_decision_id_is_named_in_search_error(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_mistyped_decision_id_is_named_in_search_error(staff: MakeStaff, admin_app: InProcessApp) -> None:
     """Staff search for the decision ID of a page a week later, or with a letter missing."""
     question = {"story": {"id": "s-1"}, "reader": "r-1"}
-    name = admin_desk.call("POST", "/v1/access", question).get_json()["decision_id"]
+    name = admin_app.call("POST", "/v1/access", question).get_json()["decision_id"]
     ann = staff()
     assert ann.get(f"/readers?q={name}").status_code == 303
     page = ann.get(f"/readers?q={name[:-1]}")

@@ -1,4 +1,4 @@
-"""Sign-in with a key, the end of a session, and protection against forged forms."""
+"""Sign-in with a key, the end of a session, and protection against openid_app forms."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from service.adapters.redis.staff.ended_sessions import EndedSessions
 from service.entrypoints.http.admin.sessions import IDLE_LIMIT, TOTAL_LIMIT, Session, Sessions
 from service.entrypoints.http.guards import Principal
 from tests.entrypoints.http.admin.conftest import ADMINS, POLICY_WITH_APPROVALS, MakeStaff, Staff, plain
-from tests.in_process_app import Clock, DeskApp, MakeDesk
+from tests.in_process_app import Clock, InProcessApp, MakeApp
 from tests.running_service import ADMIN_KEY, SITE_KEY
 from tests.store_servers import wait_until
 
 
-def sessions(desk: DeskApp, clock: Clock, known: dict[bytes, Principal] | None = None) -> Sessions:
-    service = desk.service
+def sessions(app: InProcessApp, clock: Clock, known: dict[bytes, Principal] | None = None) -> Sessions:
+    service = app.service
     return Sessions(
         lambda: service.secrets.sealer("session"),
         lambda: service.secrets.signer("session"),
@@ -66,7 +66,7 @@ def test_session_cookie_over_https_is_secure(staff: MakeStaff) -> None:
     assert cookie.secure
 
 
-def test_wrong_keys_at_sign_in_count_toward_the_api_limit(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_wrong_keys_at_sign_in_count_toward_the_api_limit(staff: MakeStaff, admin_app: InProcessApp) -> None:
     someone = staff(None)
     someone.address = "192.0.2.9"
     someone.get("/sign-in")
@@ -76,8 +76,8 @@ def test_wrong_keys_at_sign_in_count_toward_the_api_limit(staff: MakeStaff, admi
     statuses = [someone.post("/sign-in", key=f"wrong-{n}").status_code for n in range(30)]
     assert statuses[-1] == 429
     headers = {"Authorization": "Bearer wrong"}
-    told = admin_desk.client.get("/v1/audit", headers=headers, environ_overrides={"REMOTE_ADDR": "192.0.2.9"})
-    assert told.status_code == 429
+    response = admin_app.client.get("/v1/audit", headers=headers, environ_overrides={"REMOTE_ADDR": "192.0.2.9"})
+    assert response.status_code == 429
     assert someone.post("/sign-in", key=ADMIN_KEY).status_code == 303
 
 
@@ -87,9 +87,9 @@ def test_sign_in_with_site_key_is_refused(staff: MakeStaff) -> None:
     assert someone.post("/sign-in", key=SITE_KEY).status_code == 403
 
 
-def test_session_expires_after_idle_and_total_limit(desk: DeskApp) -> None:
+def test_session_expires_after_idle_and_total_limit(valkey_app: InProcessApp) -> None:
     clock = Clock()
-    kept = sessions(desk, clock)
+    kept = sessions(valkey_app, clock)
     cookie = kept.encode_cookie(kept.create("ann", role="owner"))
     clock.now += IDLE_LIMIT - 2
     session = kept.decode_cookie(cookie)
@@ -110,31 +110,31 @@ def test_session_expires_after_idle_and_total_limit(desk: DeskApp) -> None:
     assert clock.now - started < TOTAL_LIMIT
 
 
-def test_changed_or_foreign_cookie_is_not_a_session(desk: DeskApp) -> None:
-    kept = sessions(desk, Clock())
+def test_changed_or_foreign_cookie_is_not_a_session(valkey_app: InProcessApp) -> None:
+    kept = sessions(valkey_app, Clock())
     cookie = kept.encode_cookie(kept.create("ann", role="owner"))
     other = "B" if cookie[20] == "A" else "A"
     assert kept.decode_cookie(cookie[:20] + other + cookie[21:]) is None
     assert kept.decode_cookie("x" * 80) is None
     assert kept.decode_cookie("ä") is None
     assert kept.decode_cookie(None) is None
-    forged = desk.service.secrets.sealer("decision").seal(b"[1]")
-    assert kept.decode_cookie(forged) is None
+    openid_app = valkey_app.service.secrets.sealer("decision").seal(b"[1]")
+    assert kept.decode_cookie(openid_app) is None
 
 
-def test_revoked_key_ends_its_sessions(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_revoked_key_ends_its_sessions(staff: MakeStaff, admin_app: InProcessApp) -> None:
     viewer = staff("viewer")
     assert viewer.get("/audit").status_code == 200
-    assert admin_desk.call("DELETE", "/v1/keys/the-viewer", admin=True).status_code == 200
+    assert admin_app.call("DELETE", "/v1/keys/the-viewer", admin=True).status_code == 200
     wait_until(lambda: viewer.get("/audit").status_code == 303)
     again = staff("viewer")
     assert again.get("/audit").status_code == 200
     assert viewer.get("/audit").status_code == 303
 
 
-def test_sign_out_ends_copied_cookie(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_sign_out_ends_copied_cookie(staff: MakeStaff, admin_app: InProcessApp) -> None:
     someone = staff()
-    thief = Client(admin_desk.client.application)
+    thief = Client(admin_app.client.application)
     thief.set_cookie("paywall_session", someone.cookie(), path="/admin")
     copied = Staff(thief)
     assert copied.get("/readers").status_code == 200
@@ -143,7 +143,7 @@ def test_sign_out_ends_copied_cookie(staff: MakeStaff, admin_desk: DeskApp) -> N
     assert copied.get("/readers").status_code == 303
 
 
-def test_sign_out_everywhere_ends_only_sessions_of_that_user(staff: MakeStaff, make_other: DeskApp) -> None:
+def test_sign_out_everywhere_ends_only_sessions_of_that_user(staff: MakeStaff, make_other: InProcessApp) -> None:
     here, there, ben = staff(), Staff(Client(make_other.client.application)), staff(key="key-of-ben")
     there.sign_in()
     assert there.get("/readers").status_code == 200
@@ -155,22 +155,22 @@ def test_sign_out_everywhere_ends_only_sessions_of_that_user(staff: MakeStaff, m
 
 
 @pytest.fixture
-def make_other(make_desk: MakeDesk, admin_desk: DeskApp, valkey_url: str) -> DeskApp:
+def make_other(make_app: MakeApp, admin_app: InProcessApp, valkey_url: str) -> InProcessApp:
     """Another worker over the same store."""
-    return make_desk(valkey_url, POLICY_WITH_APPROVALS, PAYWALL_ADMIN_KEYS=ADMINS)
+    return make_app(valkey_url, POLICY_WITH_APPROVALS, PAYWALL_ADMIN_KEYS=ADMINS)
 
 
-def test_form_without_session_token_is_refused(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_form_without_session_token_is_refused(staff: MakeStaff, admin_app: InProcessApp) -> None:
     someone, other = staff(), staff(key="key-of-ben")
     given: dict[str, Any] = {"id": "r-1", "what": "plan:vip", "ends": "30", "reason": "press card"}
     for token in ("", "0" * 64, other.token()):
         assert someone.post("/reader/grant", token=token, **given).status_code == 403
-    assert not admin_desk.reader("r-1")["access"]
+    assert not admin_app.reader("r-1")["access"]
     assert someone.post("/reader/grant", **given).status_code == 303
-    assert admin_desk.reader("r-1")["access"]
+    assert admin_app.reader("r-1")["access"]
 
 
-def test_cross_site_form_is_refused(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_cross_site_form_is_refused(staff: MakeStaff, admin_app: InProcessApp) -> None:
     someone = staff()
     given: dict[str, Any] = {"id": "r-1", "what": "plan:vip", "ends": "30", "reason": "press card"}
     for headers in (
@@ -181,7 +181,7 @@ def test_cross_site_form_is_refused(staff: MakeStaff, admin_desk: DeskApp) -> No
     ):
         answer = someone.post("/reader/grant", headers=headers, **given)
         assert answer.status_code == 403, headers
-    assert not admin_desk.reader("r-1")["access"]
+    assert not admin_app.reader("r-1")["access"]
     same = {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
     assert someone.post("/reader/grant", headers=same, **given).status_code == 303
 
@@ -194,20 +194,20 @@ def test_sign_in_with_forged_form_is_refused(staff: MakeStaff) -> None:
     assert victim.post("/sign-in", token=other.token(), key=ADMIN_KEY).status_code == 403
 
 
-def test_form_after_session_end_changes_nothing(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_form_after_session_end_changes_nothing(staff: MakeStaff, admin_app: InProcessApp) -> None:
     someone = staff()
     token = someone.token()
     someone.client.delete_cookie("paywall_session", path="/admin")
     answer = someone.post("/reader/grant", token=token, id="r-1", what="plan:vip", ends="30", reason="x")
     assert answer.status_code == 401
     assert "Nothing was changed" in plain(answer)
-    assert not admin_desk.reader("r-1")["access"]
+    assert not admin_app.reader("r-1")["access"]
 
 
-def test_session_and_api_key_do_not_authorize_each_other(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_session_and_api_key_do_not_authorize_each_other(staff: MakeStaff, admin_app: InProcessApp) -> None:
     someone = staff()
     assert someone.client.get("/v1/audit").status_code == 401
-    answer = admin_desk.call("GET", "/admin/audit", admin=True)
+    answer = admin_app.call("GET", "/admin/audit", admin=True)
     assert answer.status_code == 303
 
 
@@ -225,21 +225,21 @@ def test_every_page_has_strict_security_headers(staff: MakeStaff) -> None:
             assert inline not in answer.text.replace("http://www.w3.org/2000/svg", ""), (path, inline)
 
 
-def test_cookie_with_older_schema_is_not_a_session(desk: DeskApp) -> None:
-    kept = sessions(desk, Clock())
-    assert kept.decode_cookie(desk.service.secrets.sealer("session").seal(b'[0,"x"]')) is None
+def test_cookie_with_older_schema_is_not_a_session(valkey_app: InProcessApp) -> None:
+    kept = sessions(valkey_app, Clock())
+    assert kept.decode_cookie(valkey_app.service.secrets.sealer("session").seal(b'[0,"x"]')) is None
     assert kept.find_principal(Session("x", None, None, None, 0, 0, 0)) is None
 
 
-def test_pages_during_store_outage_answer_503(make_desk: MakeDesk, valkey_url: str) -> None:
-    desk = make_desk(valkey_url, PAYWALL_SECRETS="")
-    someone = Staff(Client(desk.client.application))
+def test_pages_during_store_outage_answer_503(make_app: MakeApp, valkey_url: str) -> None:
+    app = make_app(valkey_url, PAYWALL_SECRETS="")
+    someone = Staff(Client(app.client.application))
     someone.sign_in()
-    desk.service.store.link.close()
+    app.service.store.link.close()
     for path in ("/", "/reader?id=r-1", "/keys", "/events"):
         answer = someone.get(path)
         assert answer.status_code == 503
         assert "store cannot be reached" in plain(answer)
         assert answer.headers["Content-Security-Policy"]
-    stranger = Staff(Client(desk.client.application))
+    stranger = Staff(Client(app.client.application))
     assert stranger.get("/sign-in").status_code in (200, 503)

@@ -11,36 +11,36 @@ import pytest
 from werkzeug.test import Client
 
 from tests.entrypoints.http.admin.conftest import MakeStaff, Staff, granted, plain
-from tests.in_process_app import Clock, DeskApp, MakeDesk
+from tests.in_process_app import Clock, InProcessApp, MakeApp
 from tests.running_service import POLICY, SITE_KEY, in_days
 from tests.store_servers import wait_until
 
 GRANT: dict[str, Any] = {"what": "plan:vip", "ends": "30", "reason": "press card"}
 
 
-def opened(desk: DeskApp, reader: str) -> bool:
-    return bool(desk.ask("a-story", reader=reader, count=False)["show"] == "full")
+def opened(app: InProcessApp, reader: str) -> bool:
+    return bool(app.ask("a-story", reader=reader, count=False)["show"] == "full")
 
 
-def test_grant_form_opens_story_immediately(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_grant_form_opens_story_immediately(staff: MakeStaff, admin_app: InProcessApp) -> None:
     for number in range(9):
-        admin_desk.ask(f"s-{number}", reader="r-1")
-    assert not opened(admin_desk, "r-1")
+        admin_app.ask(f"s-{number}", reader="r-1")
+    assert not opened(admin_app, "r-1")
     ann = staff()
     answer = ann.post("/reader/grant", id="r-1", **GRANT)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/admin/reader?id=r-1")
-    assert opened(admin_desk, "r-1")
-    told = plain(ann.get("/reader?id=r-1"))
-    assert "Access granted." in told
-    assert "Has access" in told
+    assert opened(admin_app, "r-1")
+    text = plain(ann.get("/reader?id=r-1"))
+    assert "Access granted." in text
+    assert "Has access" in text
     assert "Access granted." not in plain(ann.get("/reader?id=r-1"))
 
 
-def test_grant_form_records_actor_and_address(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_grant_form_records_actor_and_address(staff: MakeStaff, admin_app: InProcessApp) -> None:
     staff("granter").post("/reader/grant", id="r-1", **GRANT)
-    (source,) = admin_desk.reader("r-1")["sources"]
+    (source,) = admin_app.reader("r-1")["sources"]
     assert source["actor"] == "the-granter"
-    record = admin_desk.call("GET", "/v1/audit", admin=True).get_json()["items"][0]
+    record = admin_app.call("GET", "/v1/audit", admin=True).get_json()["items"][0]
     assert (record["action"], record["actor"], record["from_ip"]) == ("grant.create", "the-granter", "127.0.0.1")
 
 
@@ -58,7 +58,7 @@ def test_grant_form_records_actor_and_address(staff: MakeStaff, admin_desk: Desk
     ],
 )
 def test_invalid_grant_form_is_refused_and_stays_filled_in(
-    staff: MakeStaff, admin_desk: DeskApp, changed: dict[str, str], said: str
+    staff: MakeStaff, admin_app: InProcessApp, changed: dict[str, str], said: str
 ) -> None:
     ann = staff()
     answer = ann.post("/reader/grant", id="r-1", **{**GRANT, **changed})
@@ -66,78 +66,78 @@ def test_invalid_grant_form_is_refused_and_stays_filled_in(
     assert said in plain(answer)
     if "reason" not in changed:
         assert "press card" in answer.text
-    assert admin_desk.reader("r-1")["sources"] == []
+    assert admin_app.reader("r-1")["sources"] == []
 
 
-def test_typed_date_is_in_browser_zone_or_site_zone(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_typed_date_is_in_browser_zone_or_site_zone(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann = staff()
     day = {**GRANT, "ends": "date", "until": "2031-06-30T12:00"}
     ann.post("/reader/grant", id="r-1", zone="Asia/Tokyo", **day)
     ann.post("/reader/grant", id="r-2", zone="Not/AZone", **day)
     ann.post("/reader/grant", id="r-3", zone="../etc/passwd", **day)
-    ends = [admin_desk.reader(f"r-{n}")["sources"] for n in (1, 2, 3)]
-    asked = admin_desk.call("GET", "/v1/approvals", admin=True).get_json()["items"]
+    ends = [admin_app.reader(f"r-{n}")["sources"] for n in (1, 2, 3)]
+    asked = admin_app.call("GET", "/v1/approvals", admin=True).get_json()["items"]
     found = {one["reader"]: one["wants"]["until"] for one in asked}
     assert ends == [[], [], []]  # beyond 400 days a second admin confirms
     assert found["r-1"] == "2031-06-30T03:00:00Z"
-    zone = admin_desk.service.settings.catalogue.zone
+    zone = admin_app.service.settings.catalogue.zone
     here = datetime(2031, 6, 30, 12, tzinfo=zone).timestamp()
     assert datetime.fromisoformat(found["r-2"]).timestamp() == here
     assert found["r-3"] == found["r-2"]
 
 
-def test_grant_form_sent_twice_creates_one_grant(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_grant_form_sent_twice_creates_one_grant(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann = staff()
     ann.get("/reader?id=r-1")
     mark = ann.mark()
     first, second = (ann.post("/reader/grant", id="r-1", once=mark, **GRANT) for _ in range(2))
     assert (first.status_code, second.status_code) == (303, 303)
-    assert len(admin_desk.reader("r-1")["sources"]) == 1
+    assert len(admin_app.reader("r-1")["sources"]) == 1
     ann.get("/reader?id=r-1")
     ann.post("/reader/grant", id="r-1", once=ann.mark(), **GRANT)
-    assert len(admin_desk.reader("r-1")["sources"]) == 2
+    assert len(admin_app.reader("r-1")["sources"]) == 2
 
 
-def test_grant_is_extended_and_revoked(staff: MakeStaff, admin_desk: DeskApp) -> None:
-    ann, grant = staff(), granted(admin_desk, "r-1")["id"]
+def test_grant_is_extended_and_revoked(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    ann, grant = staff(), granted(admin_app, "r-1")["id"]
     assert ann.post("/reader/extend", id="r-1", grant=grant, ends="90", reason="longer").status_code == 303
-    assert admin_desk.reader("r-1")["sources"][0]["until"] is not None
+    assert admin_app.reader("r-1")["sources"][0]["until"] is not None
     assert ann.post("/reader/revoke", id="r-1", grant=grant, reason="").status_code == 422
     assert ann.post("/reader/revoke", id="r-1", grant=grant, reason="left").status_code == 303
-    assert not admin_desk.reader("r-1")["access"]
+    assert not admin_app.reader("r-1")["access"]
     assert ann.post("/reader/extend", id="r-1", grant=grant, ends="90", reason="x").status_code == 409
     assert ann.post("/reader/revoke", id="r-1", grant="gr_none", reason="x").status_code == 404
-    told = plain(ann.get("/reader?id=r-1"))
-    assert "revoked" in told
-    assert "“ left ”" in told
+    text = plain(ann.get("/reader?id=r-1"))
+    assert "revoked" in text
+    assert "“ left ”" in text
 
 
-def test_long_grant_needs_approval_by_another_admin(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_long_grant_needs_approval_by_another_admin(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann, ben = staff(), staff(key="key-of-ben")
     ann.post("/reader/grant", id="r-1", **{**GRANT, "ends": "never"})
     assert "A second admin must approve this" in plain(ann.get("/reader?id=r-1"))
-    assert not admin_desk.reader("r-1")["access"]
-    approval = admin_desk.call("GET", "/v1/approvals", admin=True).get_json()["items"][0]["approval"]
+    assert not admin_app.reader("r-1")["access"]
+    approval = admin_app.call("GET", "/v1/approvals", admin=True).get_json()["items"][0]["approval"]
     assert "You requested this yourself" in plain(ann.get("/approvals"))
     assert ann.post("/approvals/confirm", approval=approval).status_code == 409
     assert "1 pending" not in plain(ben.get("/approvals"))
     assert "pending approval" in plain(ben.get("/"))
     assert ben.post("/approvals/confirm", approval=approval).status_code == 303
-    assert admin_desk.reader("r-1")["access"]
+    assert admin_app.reader("r-1")["access"]
     assert ben.post("/approvals/refuse", approval=approval).status_code == 404
 
 
-def test_access_check_explains_now_and_past(staff: MakeStaff, admin_desk: DeskApp, clock: Clock) -> None:
+def test_access_check_explains_now_and_past(staff: MakeStaff, admin_app: InProcessApp, clock: Clock) -> None:
     ann = staff()
     for number in range(9):
-        admin_desk.ask(f"s-{number}", reader="r-1")
-    told = plain(ann.get("/why?id=r-1&story=s-new"))
-    assert "Paywall" in told
-    assert "Free stories used up" in told
-    assert "Answer for the reader" in told
+        admin_app.ask(f"s-{number}", reader="r-1")
+    text = plain(ann.get("/why?id=r-1&story=s-new"))
+    assert "Paywall" in text
+    assert "Free stories used up" in text
+    assert "Answer for the reader" in text
     before = clock.now
     clock.now += 3_600
-    granted(admin_desk, "r-1")
+    granted(admin_app, "r-1")
     assert "Full story" in plain(ann.get("/why?id=r-1&story=s-new"))
     past = datetime.fromtimestamp(before).astimezone().isoformat(timespec="seconds").replace("+", "%2B")
     assert "Full story" not in plain(ann.get(f"/why?id=r-1&story=s-new&at={past}"))
@@ -148,9 +148,9 @@ def test_access_check_explains_now_and_past(staff: MakeStaff, admin_desk: DeskAp
     assert ann.get("/why?id=r-1&story=s&tier=none").status_code == 422
 
 
-def test_decision_is_found_by_id(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_decision_is_found_by_id(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann = staff()
-    decision = admin_desk.ask("s-1", reader="r-7")["decision_id"]
+    decision = admin_app.ask("s-1", reader="r-7")["decision_id"]
     answer = ann.get(f"/readers?q={decision}")
     assert answer.headers["Location"].startswith("/admin/decision?id=")
     assert "Metered (free story)" in plain(ann.get(answer.headers["Location"].removeprefix("/admin")))
@@ -188,7 +188,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 FORMULA = "=HYPERLINK(1)"
 
 
-def test_text_from_outside_is_escaped(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_text_from_outside_is_escaped(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann, turned = staff(), "right\u202eleft"
     for reader, reason in ((HOSTILE, HOSTILE), ("r-2", turned), ("r-3", FORMULA)):
         assert ann.post("/reader/grant", id=reader, **{**GRANT, "reason": reason}).status_code == 303
@@ -206,7 +206,7 @@ def test_text_from_outside_is_escaped(staff: MakeStaff, admin_desk: DeskApp) -> 
     assert {row["reason"] for row in rows} == {HOSTILE, turned, f"'{FORMULA}"}
 
 
-def test_customer_is_linked_to_reader(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_customer_is_linked_to_reader(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann = staff()
     assert ann.post("/reader/link", id="r-1", object="cus_77").status_code == 303
     assert ann.get("/readers?q=cus_77").headers["Location"] == "/admin/reader?id=r-1"
@@ -214,32 +214,32 @@ def test_customer_is_linked_to_reader(staff: MakeStaff, admin_desk: DeskApp) -> 
     assert "Linked to Stripe" in plain(ann.get("/reader?id=r-1"))
 
 
-def test_merge_shows_comparison_before_it_takes_effect(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_merge_shows_comparison_before_it_takes_effect(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann = staff()
-    granted(admin_desk, "r-old")
-    told = plain(ann.get("/reader/merge?id=r-new&from=r-old"))
-    assert "You can’t undo this" in told
+    granted(admin_app, "r-old")
+    text = plain(ann.get("/reader/merge?id=r-new&from=r-old"))
+    assert "You can’t undo this" in text
     assert ann.post("/reader/merge", id="r-new", from_="r-old").status_code == 422
-    assert not admin_desk.reader("r-new")["access"]
+    assert not admin_app.reader("r-new")["access"]
     assert ann.post("/reader/merge", id="r-new", from_="r-old", sure="1", reason="twice").status_code == 303
-    assert admin_desk.reader("r-new")["access"]
+    assert admin_app.reader("r-new")["access"]
     assert "This reader was merged into" in plain(ann.get("/reader?id=r-old"))
     assert ann.post("/reader/merge", id="r-old", from_="r-new", sure="1").status_code == 409
     assert ann.get("/reader/merge?id=r-new&from=r-new").status_code == 422
 
 
-def test_reader_is_erased_only_with_typed_id(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_reader_is_erased_only_with_typed_id(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann = staff()
-    granted(admin_desk, "r-1")
+    granted(admin_app, "r-1")
     export = ann.get("/reader/export?id=r-1")
     assert export.headers["Content-Disposition"].startswith("attachment")
     assert export.get_json()["reader"] == "r-1"
     assert ann.post("/reader/erase", id="r-1", typed="r-2", reason="asked").status_code == 422
-    assert admin_desk.reader("r-1")["access"]
+    assert admin_app.reader("r-1")["access"]
     assert ann.post("/reader/erase", id="r-1", typed="r-1", reason="asked").status_code == 303
-    told = plain(ann.get("/reader?id=r-1"))
-    assert "Erased" in told
-    assert not admin_desk.reader("r-1")["access"]
+    text = plain(ann.get("/reader?id=r-1"))
+    assert "Erased" in text
+    assert not admin_app.reader("r-1")["access"]
 
 
 def test_api_key_is_shown_once_and_signs_in(staff: MakeStaff) -> None:
@@ -263,29 +263,27 @@ def test_api_key_is_shown_once_and_signs_in(staff: MakeStaff) -> None:
         ("https://www.example.news/read?id={story}", "https://www.example.news/read?id=a%2Fb%20%26c&pass="),
     ],
 )
-def test_gift_link_with_story_url_is_shown_whole(
-    make_desk: MakeDesk, valkey_url: str, story_url: str, link: str
-) -> None:
-    desk = make_desk(valkey_url, POLICY.replace("[site]", f'[site]\nstory_url = "{story_url}"', 1))
-    ann = Staff(Client(desk.client.application))
+def test_gift_link_with_story_url_is_shown_whole(make_app: MakeApp, valkey_url: str, story_url: str, link: str) -> None:
+    app = make_app(valkey_url, POLICY.replace("[site]", f'[site]\nstory_url = "{story_url}"', 1))
+    ann = Staff(Client(app.client.application))
     ann.sign_in()
     made = ann.post("/passes", story="a/b &c", openings="3", ends="7", reason="newsletter")
     page = plain(ann.get(made.headers["Location"].removeprefix("/admin")))
-    carried = desk.call("GET", "/v1/passes", admin=True).get_json()["items"][0]["pass"]
+    carried = app.call("GET", "/v1/passes", admin=True).get_json()["items"][0]["pass"]
     assert f"{link}{carried}" in page
 
 
-def test_gift_link_is_created_and_revoked(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_gift_link_is_created_and_revoked(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann = staff()
     made = ann.post("/passes", story="s-gift", openings="3", ends="7", reason="newsletter")
     assert made.status_code == 303
-    told = ann.get(made.headers["Location"].removeprefix("/admin")).text
-    link = told.partition('data-copy="')[2].partition('"')[0]
+    text = ann.get(made.headers["Location"].removeprefix("/admin")).text
+    link = text.partition('data-copy="')[2].partition('"')[0]
     question = {"story": {"id": "s-gift", "tier": "supporters"}, "reader": "r-9", "pass": link}
-    assert admin_desk.call("POST", "/v1/access", question).get_json()["show"] == "full"
+    assert admin_app.call("POST", "/v1/access", question).get_json()["show"] == "full"
     name = made.headers["Location"].partition("id=")[2]
     assert ann.post("/pass/revoke", id=name).status_code == 303
-    assert admin_desk.call("POST", "/v1/access", question).get_json()["show"] == "upsell"
+    assert admin_app.call("POST", "/v1/access", question).get_json()["show"] == "upsell"
     assert ann.post("/passes", story="s", openings="many", ends="7", reason="x").status_code == 422
     assert ann.post("/passes", story="s", openings="3", ends="never", reason="x").status_code == 422
 
@@ -297,46 +295,46 @@ def sent(someone: Staff, text: str, **form: Any) -> Any:
     return someone.post("/imports", file=(io.BytesIO(text.encode()), "grants.csv"), **form)
 
 
-def test_import_takes_only_the_validated_file(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_import_takes_only_the_validated_file(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann = staff()
     ann.get("/imports")
     end = in_days(30)
     right = SHEET.format(f"r-1,vip,{end},press\r\nr-2,vip,{end},press\r\n")
-    told = sent(ann, right)
-    mark = told.text.partition('name="mark" value="')[2].partition('"')[0]
-    assert "Import 2 rows" in plain(told)
-    assert not admin_desk.reader("r-1")["access"]
+    found = sent(ann, right)
+    mark = found.text.partition('name="mark" value="')[2].partition('"')[0]
+    assert "Import 2 rows" in plain(found)
+    assert not admin_app.reader("r-1")["access"]
     other = sent(ann, right + f"r-3,vip,{end},press\r\n", go="1", mark=mark)
     assert "This is not the file that you validated" in plain(other)
-    assert not admin_desk.reader("r-1")["access"]
+    assert not admin_app.reader("r-1")["access"]
     done = sent(ann, right, go="1", mark=mark)
     assert done.status_code == 303
-    wait_until(lambda: admin_desk.reader("r-2")["access"])
+    wait_until(lambda: admin_app.reader("r-2")["access"])
     place = done.headers["Location"].removeprefix("/admin")
     wait_until(lambda: "Done" in plain(ann.get(place)))
     name = place.partition("id=")[2]
     assert ann.post("/import/undo", id=name, reason="").status_code == 422
     assert ann.post("/import/undo", id=name, reason="the wrong list").status_code == 303
-    wait_until(lambda: not admin_desk.reader("r-2")["access"])
+    wait_until(lambda: not admin_app.reader("r-2")["access"])
     wait_until(lambda: "Undone" in plain(ann.get(place)))
 
 
 def test_import_with_errors_names_every_line_and_is_refused(staff: MakeStaff) -> None:
     ann = staff()
     ann.get("/imports")
-    told = sent(ann, SHEET.format("r-1,vip,,press\r\nr/2,none,never,\r\nr-3,vip,2083-01-01T00:00:00Z,<b>x</b>\r\n"))
-    assert "Fix these errors" in plain(told)
-    assert 'name="go"' not in told.text
-    assert "<b>x</b>" not in told.text
+    found = sent(ann, SHEET.format("r-1,vip,,press\r\nr/2,none,never,\r\nr-3,vip,2083-01-01T00:00:00Z,<b>x</b>\r\n"))
+    assert "Fix these errors" in plain(found)
+    assert 'name="go"' not in found.text
+    assert "<b>x</b>" not in found.text
     assert sent(ann, "").status_code == 422
     assert "Line 1: header" in plain(sent(ann, "a,b\r\n1,2\r\n"))
     assert sent(ann, "reader,plan,until,reason\r\n\xff".encode("latin-1").decode("latin-1")).status_code == 200
 
 
-def test_each_chart_has_table_and_csv(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_each_chart_has_table_and_csv(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann = staff()
-    admin_desk.ask("s-1", reader="r-1")
-    admin_desk.service.usage_counters.flush()
+    admin_app.ask("s-1", reader="r-1")
+    admin_app.service.usage_counters.flush()
     shown = ann.get("/").text
     for name in ("checks", "upsell", "entitlements", "webhooks", "delay"):
         assert f"/admin/plots/{name}.csv" in shown
@@ -348,13 +346,13 @@ def test_each_chart_has_table_and_csv(staff: MakeStaff, admin_desk: DeskApp) -> 
     assert ann.get("/plots/none.csv").status_code == 404
 
 
-def test_audit_log_is_filtered(staff: MakeStaff, admin_desk: DeskApp) -> None:
+def test_audit_log_is_filtered(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann = staff()
-    granted(admin_desk, "r-1", reason="the first")
-    granted(admin_desk, "r-2", reason="the second")
-    told = plain(ann.get("/audit?reader=r-2&actor=&action=&target="))
-    assert "the second" in told
-    assert "the first" not in told
+    granted(admin_app, "r-1", reason="the first")
+    granted(admin_app, "r-2", reason="the second")
+    text = plain(ann.get("/audit?reader=r-2&actor=&action=&target="))
+    assert "the second" in text
+    assert "the first" not in text
     assert "No matching records" in plain(ann.get("/audit?action=merge"))
     assert ann.get("/audit?after=nonsense").status_code == 422
 
@@ -363,6 +361,6 @@ def test_log_contains_no_key_and_no_reader(staff: MakeStaff, capfd: pytest.Captu
     ann = staff()
     ann.post("/reader/grant", id="r-secret-reader", **GRANT)
     ann.get("/reader?id=r-secret-reader")
-    told = "".join(capfd.readouterr())
-    assert "r-secret-reader" not in told
-    assert SITE_KEY not in told
+    text = "".join(capfd.readouterr())
+    assert "r-secret-reader" not in text
+    assert SITE_KEY not in text

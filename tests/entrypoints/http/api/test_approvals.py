@@ -12,29 +12,29 @@ from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.staff.approvals import EXPIRES_AFTER
 from service.adapters.redis.staff.idempotency import AT_WORK, IdempotencyStore
-from tests.admin_app import CONFIRM, House, MakeHouse
+from tests.admin_app import CONFIRM, Admins, MakeAdmins
 
 LONG, SHORT = "2083-12-01T00:00:00Z", "2082-12-24T00:00:00Z"
 AllAtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
 
 
 @pytest.fixture
-def house(approval_house: House) -> House:
-    approval_house.app.clock.at("2082-11-20T10:00:00Z")
-    return approval_house
+def admins(admins_with_approvals: Admins) -> Admins:
+    admins_with_approvals.app.clock.at("2082-11-20T10:00:00Z")
+    return admins_with_approvals
 
 
-def has_access(house: House, reader: str = "r-1") -> bool:
-    return bool(house.app.reader(reader)["access"])
+def has_access(admins: Admins, reader: str = "r-1") -> bool:
+    return bool(admins.app.reader(reader)["access"])
 
 
-def confirm(house: House, who: str, approval: str, status: int = 200) -> dict[str, Any]:
-    return house.done(who, "POST", f"/v1/approvals/{approval}", status=status)
+def confirm(admins: Admins, who: str, approval: str, status: int = 200) -> dict[str, Any]:
+    return admins.call_json(who, "POST", f"/v1/approvals/{approval}", status=status)
 
 
 @pytest.mark.parametrize("until", [LONG, None])
-def test_long_grant_opens_nothing_until_another_admin_confirms(house: House, until: str | None) -> None:
-    asked = house.grant("r-1", until=until, status=202)
+def test_long_grant_opens_nothing_until_another_admin_confirms(admins: Admins, until: str | None) -> None:
+    asked = admins.grant("r-1", until=until, status=202)
     assert asked["state"] == "waiting"
     assert (asked["kind"], asked["reader"], asked["asked_by"], asked["reason"]) == (
         "grant.create",
@@ -42,52 +42,52 @@ def test_long_grant_opens_nothing_until_another_admin_confirms(house: House, unt
         "ann",
         "press card",
     )
-    assert not has_access(house)
-    assert house.done("ben", "GET", "/v1/approvals")["items"] == [asked]
-    confirmed = confirm(house, "ben", asked["approval"])
+    assert not has_access(admins)
+    assert admins.call_json("ben", "GET", "/v1/approvals")["items"] == [asked]
+    confirmed = confirm(admins, "ben", asked["approval"])
     assert (confirmed["state"], confirmed["settled_by"]) == ("confirmed", "ben")
-    assert has_access(house)
-    (source,) = house.app.reader("r-1")["sources"]
+    assert has_access(admins)
+    (source,) = admins.app.reader("r-1")["sources"]
     assert (source["id"], source["actor"], source["until"]) == (confirmed["outcome"]["grant"]["id"], "ann", until)
-    assert house.done("ben", "GET", "/v1/approvals") == {"items": [], "next": None}
+    assert admins.call_json("ben", "GET", "/v1/approvals") == {"items": [], "next": None}
 
 
-def test_short_grant_needs_no_confirmation(house: House) -> None:
-    house.grant("r-1", until=SHORT)
-    assert has_access(house)
+def test_short_grant_needs_no_confirmation(admins: Admins) -> None:
+    admins.grant("r-1", until=SHORT)
+    assert has_access(admins)
 
 
-def test_own_approval_cannot_be_confirmed(house: House) -> None:
-    asked = house.grant("r-1", status=202)["approval"]
-    told = confirm(house, "ann", asked, 409)
-    assert told["type"] == "urn:paywall:problem:own-approval"
-    assert not has_access(house)
-    confirm(house, "ben", asked)
+def test_own_approval_cannot_be_confirmed(admins: Admins) -> None:
+    asked = admins.grant("r-1", status=202)["approval"]
+    found = confirm(admins, "ann", asked, 409)
+    assert found["type"] == "urn:paywall:problem:own-approval"
+    assert not has_access(admins)
+    confirm(admins, "ben", asked)
 
 
-def test_settled_or_unknown_approval_is_404(house: House) -> None:
-    one, two = (house.grant("r-1", status=202)["approval"] for _ in range(2))
-    confirm(house, "ben", one)
-    assert house.done("ben", "DELETE", f"/v1/approvals/{two}")["state"] == "refused"
+def test_settled_or_unknown_approval_is_404(admins: Admins) -> None:
+    one, two = (admins.grant("r-1", status=202)["approval"] for _ in range(2))
+    confirm(admins, "ben", one)
+    assert admins.call_json("ben", "DELETE", f"/v1/approvals/{two}")["state"] == "refused"
     for who in ("ann", "ben", "cyd"):
         for approval in (one, two, "ap_0"):
-            confirm(house, who, approval, 404)
-            house.done(who, "DELETE", f"/v1/approvals/{approval}", status=404)
-    assert len(house.app.reader("r-1")["sources"]) == 1
+            confirm(admins, who, approval, 404)
+            admins.call_json(who, "DELETE", f"/v1/approvals/{approval}", status=404)
+    assert len(admins.app.reader("r-1")["sources"]) == 1
 
 
-def test_requesting_admin_can_withdraw_the_approval(house: House) -> None:
-    asked = house.grant("r-1", status=202)["approval"]
-    assert house.done("ann", "DELETE", f"/v1/approvals/{asked}?reason=mistaken")["settled_by"] == "ann"
-    confirm(house, "ben", asked, 404)
+def test_requesting_admin_can_withdraw_the_approval(admins: Admins) -> None:
+    asked = admins.grant("r-1", status=202)["approval"]
+    assert admins.call_json("ann", "DELETE", f"/v1/approvals/{asked}?reason=mistaken")["settled_by"] == "ann"
+    confirm(admins, "ben", asked, 404)
 
 
-def test_both_approval_steps_are_in_the_audit(house: House) -> None:
-    one, two = (house.grant("r-1", status=202)["approval"] for _ in range(2))
-    confirm(house, "ben", one)
-    house.done("cyd", "DELETE", f"/v1/approvals/{two}", {"reason": "once is enough"})
-    entries = [(e["action"], e["actor"], e["target"], e["reason"]) for e in reversed(house.audit())]
-    grant = house.app.reader("r-1")["sources"][0]["id"]
+def test_both_approval_steps_are_in_the_audit(admins: Admins) -> None:
+    one, two = (admins.grant("r-1", status=202)["approval"] for _ in range(2))
+    confirm(admins, "ben", one)
+    admins.call_json("cyd", "DELETE", f"/v1/approvals/{two}", {"reason": "once is enough"})
+    entries = [(e["action"], e["actor"], e["target"], e["reason"]) for e in reversed(admins.audit())]
+    grant = admins.app.reader("r-1")["sources"][0]["id"]
     assert entries == [
         ("approval.ask", "ann", one, "press card"),
         ("approval.ask", "ann", two, "press card"),
@@ -95,124 +95,126 @@ def test_both_approval_steps_are_in_the_audit(house: House) -> None:
         ("grant.create", "ann", grant, "press card"),
         ("approval.refuse", "cyd", two, "once is enough"),
     ]
-    assert house.audit(action="grant.create")[0]["after"]["approval"] == one
+    assert admins.audit(action="grant.create")[0]["after"]["approval"] == one
 
 
-def test_concurrent_confirmations_make_one_grant(house: House, all_at_once: AllAtOnce) -> None:
+def test_concurrent_confirmations_make_one_grant(admins: Admins, all_at_once: AllAtOnce) -> None:
     for turn in range(5):
         reader = f"r-{turn}"
-        asked = house.grant(reader, status=202)["approval"]
+        asked = admins.grant(reader, status=202)["approval"]
 
         def work(number: int, asked: str = asked) -> int:
-            return house.call(("ben", "cyd")[number % 2], "POST", f"/v1/approvals/{asked}").status_code
+            return admins.call(("ben", "cyd")[number % 2], "POST", f"/v1/approvals/{asked}").status_code
 
         statuses = all_at_once(6, work)
         assert statuses.count(200) >= 1
         assert set(statuses) <= {200, 404}
-        assert len(house.app.reader(reader)["sources"]) == 1
-        assert len(house.audit(action="approval.confirm", reader=reader)) == 1
-        assert len(house.audit(action="grant.create", reader=reader)) == 1
+        assert len(admins.app.reader(reader)["sources"]) == 1
+        assert len(admins.audit(action="approval.confirm", reader=reader)) == 1
+        assert len(admins.audit(action="grant.create", reader=reader)) == 1
 
 
-def test_concurrent_confirm_and_refuse_do_one_of_them(house: House, all_at_once: AllAtOnce) -> None:
+def test_concurrent_confirm_and_refuse_do_one_of_them(admins: Admins, all_at_once: AllAtOnce) -> None:
     for turn in range(5):
         reader = f"r-{turn}"
-        asked = house.grant(reader, status=202)["approval"]
+        asked = admins.grant(reader, status=202)["approval"]
 
         def work(number: int, asked: str = asked) -> int:
             who, method = (("ben", "POST"), ("cyd", "DELETE"))[number]
-            return house.call(who, method, f"/v1/approvals/{asked}").status_code
+            return admins.call(who, method, f"/v1/approvals/{asked}").status_code
 
         statuses = all_at_once(2, work)
         assert sorted(statuses) == [200, 404]
-        assert has_access(house, reader) == (statuses[0] == 200)
+        assert has_access(admins, reader) == (statuses[0] == 200)
 
 
-def test_interrupted_confirmation_is_finished_by_maintenance(house: House) -> None:
-    service, now = house.app.service, house.app.clock.now
-    asked = house.grant("r-1", status=202)["approval"]
+def test_interrupted_confirmation_is_finished_by_maintenance(admins: Admins) -> None:
+    service, now = admins.app.service, admins.app.clock.now
+    asked = admins.grant("r-1", status=202)["approval"]
     service.approvals.claim(asked, Actor("ben"), now)
-    assert not has_access(house)
-    confirm(house, "cyd", asked, 404)
+    assert not has_access(admins)
+    confirm(admins, "cyd", asked, 404)
     assert service.maintenance.finish_pending(now)["approvals_finished"] == 1
-    assert has_access(house)
+    assert has_access(admins)
     assert service.maintenance.finish_pending(now)["approvals_finished"] == 0
-    assert len(house.app.reader("r-1")["sources"]) == 1
+    assert len(admins.app.reader("r-1")["sources"]) == 1
 
 
-def test_confirming_admin_can_retry_an_interrupted_confirmation(house: House) -> None:
-    service = house.app.service
-    asked = house.grant("r-1", status=202)["approval"]
-    service.approvals.claim(asked, Actor("ben"), house.app.clock.now)
-    confirm(house, "ben", asked)
-    assert has_access(house)
-    assert len(house.audit(action="approval.confirm")) == 1
+def test_confirming_admin_can_retry_an_interrupted_confirmation(admins: Admins) -> None:
+    service = admins.app.service
+    asked = admins.grant("r-1", status=202)["approval"]
+    service.approvals.claim(asked, Actor("ben"), admins.app.clock.now)
+    confirm(admins, "ben", asked)
+    assert has_access(admins)
+    assert len(admins.audit(action="approval.confirm")) == 1
 
 
-def test_approval_of_a_grant_past_its_end_expires(house: House) -> None:
-    asked = house.grant("r-1", until=LONG, status=202)
+def test_approval_of_a_grant_past_its_end_expires(admins: Admins) -> None:
+    asked = admins.grant("r-1", until=LONG, status=202)
     assert asked["expires_at"] == "2082-12-20T10:00:00Z"
-    house.app.clock.now += EXPIRES_AFTER
-    assert house.done("ben", "GET", "/v1/approvals")["items"] == []
-    confirm(house, "ben", asked["approval"], 404)
-    assert house.app.service.approvals.prune(house.app.clock.now) == 1
+    admins.app.clock.now += EXPIRES_AFTER
+    assert admins.call_json("ben", "GET", "/v1/approvals")["items"] == []
+    confirm(admins, "ben", asked["approval"], 404)
+    assert admins.app.service.approvals.prune(admins.app.clock.now) == 1
 
 
-def test_approval_that_violates_the_policy_is_409_with_its_field(house: House, make_house: MakeHouse) -> None:
-    asked = house.grant("r-1", status=202)["approval"]
-    other = make_house(CONFIRM.replace("[grants]", '[grants]\nplans = ["supporter"]'))
-    told = confirm(other, "ben", asked, 409)
-    assert told["errors"][0]["field"] == "plan"
-    confirm(house, "ben", asked)
+def test_approval_that_violates_the_policy_is_409_with_its_field(admins: Admins, make_admins: MakeAdmins) -> None:
+    asked = admins.grant("r-1", status=202)["approval"]
+    other = make_admins(CONFIRM.replace("[grants]", '[grants]\nplans = ["supporter"]'))
+    found = confirm(other, "ben", asked, 409)
+    assert found["errors"][0]["field"] == "plan"
+    confirm(admins, "ben", asked)
 
 
-def change(house: House, grant: str, until: str | None, status: int) -> dict[str, Any]:
+def change(admins: Admins, grant: str, until: str | None, status: int) -> dict[str, Any]:
     body = {"until": until, "reason": "another end"}
-    return house.done("ann", "PATCH", f"/v1/readers/r-1/grants/{grant}", body, status)
+    return admins.call_json("ann", "PATCH", f"/v1/readers/r-1/grants/{grant}", body, status)
 
 
-def test_lengthening_beyond_the_limit_needs_approval_and_shortening_not(house: House) -> None:
-    grant = house.grant("r-1", until=SHORT)["id"]
+def test_lengthening_beyond_the_limit_needs_approval_and_shortening_not(admins: Admins) -> None:
+    grant = admins.grant("r-1", until=SHORT)["id"]
     for was, until in ((SHORT, LONG), (LONG, None)):
-        asked = change(house, grant, until, 202)
+        asked = change(admins, grant, until, 202)
         assert (asked["kind"], asked["wants"]) == ("grant.change", {"grant": grant, "until": until})
-        assert house.app.reader("r-1")["sources"][0]["until"] == was
-        confirmed = confirm(house, "ben", asked["approval"])
+        assert admins.app.reader("r-1")["sources"][0]["until"] == was
+        confirmed = confirm(admins, "ben", asked["approval"])
         assert confirmed["outcome"]["grant"]["until"] == until
-        assert house.app.reader("r-1")["sources"][0]["until"] == until
-    assert change(house, grant, LONG, 200)["until"] == LONG
-    assert change(house, grant, SHORT, 200)["until"] == SHORT
+        assert admins.app.reader("r-1")["sources"][0]["until"] == until
+    assert change(admins, grant, LONG, 200)["until"] == LONG
+    assert change(admins, grant, SHORT, 200)["until"] == SHORT
 
 
-def test_audit_entry_of_an_approved_change_has_only_the_change(house: House) -> None:
-    grant = house.grant("r-1", until=SHORT)["id"]
-    confirm(house, "ben", change(house, grant, None, 202)["approval"])
-    (entry,) = house.audit(action="grant.change")
+def test_audit_entry_of_an_approved_change_has_only_the_change(admins: Admins) -> None:
+    grant = admins.grant("r-1", until=SHORT)["id"]
+    confirm(admins, "ben", change(admins, grant, None, 202)["approval"])
+    (entry,) = admins.audit(action="grant.change")
     assert (entry["actor"], entry["target"]) == ("ann", grant)
     assert (entry["before"], entry["after"]) == ({"until": SHORT}, {"until": None})
 
 
-def test_approved_change_of_a_revoked_grant_is_rejected(house: House) -> None:
-    grant = house.grant("r-1", until=SHORT)["id"]
-    asked = change(house, grant, None, 202)["approval"]
-    house.done("ann", "DELETE", f"/v1/readers/r-1/grants/{grant}?reason=over")
-    confirm(house, "ben", asked, 409)
-    assert not has_access(house)
-    change(house, grant, None, 409)
+def test_approved_change_of_a_revoked_grant_is_rejected(admins: Admins) -> None:
+    grant = admins.grant("r-1", until=SHORT)["id"]
+    asked = change(admins, grant, None, 202)["approval"]
+    admins.call_json("ann", "DELETE", f"/v1/readers/r-1/grants/{grant}?reason=over")
+    confirm(admins, "ben", asked, 409)
+    assert not has_access(admins)
+    change(admins, grant, None, 409)
 
 
-def test_invalid_end_is_rejected_without_approval(house: House) -> None:
-    grant = house.grant("r-1", until=SHORT)["id"]
-    assert change(house, grant, "2020-01-01T00:00:00Z", 422)["errors"][0]["field"] == "until"
-    change(house, "gr_0", LONG, 404)
+def test_invalid_end_is_rejected_without_approval(admins: Admins) -> None:
+    grant = admins.grant("r-1", until=SHORT)["id"]
+    assert change(admins, grant, "2020-01-01T00:00:00Z", 422)["errors"][0]["field"] == "until"
+    change(admins, "gr_0", LONG, 404)
 
 
-def test_repeated_request_makes_one_approval(house: House) -> None:
+def test_repeated_request_makes_one_approval(admins: Admins) -> None:
     headers = {"Idempotency-Key": "k-1"}
     body = {"plan": "vip", "reason": "press", "until": None}
-    first, again = (house.done("ann", "POST", "/v1/readers/r-1/grants", body, 202, headers=headers) for _ in range(2))
+    first, again = (
+        admins.call_json("ann", "POST", "/v1/readers/r-1/grants", body, 202, headers=headers) for _ in range(2)
+    )
     assert first == again
-    assert len(house.done("ben", "GET", "/v1/approvals")["items"]) == 1
+    assert len(admins.call_json("ben", "GET", "/v1/approvals")["items"]) == 1
 
 
 BODY = json.dumps({"plan": "vip", "reason": "press card", "until": None}).encode()
@@ -225,39 +227,39 @@ FILE = b"reader,plan,until,reason\nr-1,vip,never,press card\n"
     ids=["grant", "import"],
 )
 def test_approval_whose_answer_was_lost_is_not_requested_twice(
-    house: House, path: str, body: bytes, content_type: str
+    admins: Admins, path: str, body: bytes, content_type: str
 ) -> None:
-    service = house.app.service
+    service = admins.app.service
     repeated = IdempotencyStore(service.store, lambda: service.secrets.sealer("idempotency"), AT_WORK)
     scope, token = f"owner\nann\nPOST\n{path}?\nk", f"{1:014x}0123456789"
-    told = []
+    reports = []
     for _ in range(2):
         assert repeated.claim(scope, body, token).token == token
         repeated.abandon(scope)
         headers = {"Idempotency-Key": "k"}
-        answer = house.call("ann", "POST", path, headers=headers, data=body, content_type=content_type)
-        told.append((answer.status_code, answer.get_json()["approval"]))
+        answer = admins.call("ann", "POST", path, headers=headers, data=body, content_type=content_type)
+        reports.append((answer.status_code, answer.get_json()["approval"]))
         repeated.release(scope)
-    assert told == [(202, f"ap_{token}")] * 2
-    assert [item["approval"] for item in house.done("ben", "GET", "/v1/approvals")["items"]] == [f"ap_{token}"]
-    assert [entry["action"] for entry in house.audit()] == ["approval.ask"]
+    assert reports == [(202, f"ap_{token}")] * 2
+    assert [item["approval"] for item in admins.call_json("ben", "GET", "/v1/approvals")["items"]] == [f"ap_{token}"]
+    assert [entry["action"] for entry in admins.audit()] == ["approval.ask"]
 
 
-def test_confirmation_with_unknown_field_is_422(house: House) -> None:
-    asked = house.grant("r-1", status=202)["approval"]
-    house.done("ben", "POST", f"/v1/approvals/{asked}", {"yes": True}, 422)
-    house.done("ben", "POST", f"/v1/approvals/{asked}", {}, 200)
+def test_confirmation_with_unknown_field_is_422(admins: Admins) -> None:
+    asked = admins.grant("r-1", status=202)["approval"]
+    admins.call_json("ben", "POST", f"/v1/approvals/{asked}", {"yes": True}, 422)
+    admins.call_json("ben", "POST", f"/v1/approvals/{asked}", {}, 200)
 
 
-def test_approvals_are_listed_in_pages(house: House) -> None:
+def test_approvals_are_listed_in_pages(admins: Admins) -> None:
     asked = []
     for number in range(5):
-        house.app.clock.now += 1
-        asked.append(house.grant(f"r-{number}", status=202)["approval"])
+        admins.app.clock.now += 1
+        asked.append(admins.grant(f"r-{number}", status=202)["approval"])
     seen: list[str] = []
     query: dict[str, Any] = {"limit": 2}
     while True:
-        page = house.done("ben", "GET", "/v1/approvals", query_string=query)
+        page = admins.call_json("ben", "GET", "/v1/approvals", query_string=query)
         seen += [item["approval"] for item in page["items"]]
         if page["next"] is None:
             break
@@ -265,19 +267,19 @@ def test_approvals_are_listed_in_pages(house: House) -> None:
     assert seen == asked[::-1]
 
 
-def test_approvals_of_one_second_are_listed_newest_first(house: House) -> None:
+def test_approvals_of_one_second_are_listed_newest_first(admins: Admins) -> None:
     asked = []
     for number in range(8):
-        house.app.clock.now += 0.01
-        asked.append(house.grant(f"r-{number}", status=202)["approval"])
-    assert [item["approval"] for item in house.done("ben", "GET", "/v1/approvals")["items"]] == asked[::-1]
+        admins.app.clock.now += 0.01
+        asked.append(admins.grant(f"r-{number}", status=202)["approval"])
+    assert [item["approval"] for item in admins.call_json("ben", "GET", "/v1/approvals")["items"]] == asked[::-1]
 
 
-def test_store_contains_no_plain_reader_id_of_an_approval(house: House) -> None:
-    house.grant("the-reader-who-waits", status=202)
-    link, key = house.app.service.store.link, house.app.service.store.keys.admin("approvals")
+def test_store_contains_no_plain_reader_id_of_an_approval(admins: Admins) -> None:
+    admins.grant("the-reader-who-waits", status=202)
+    link, key = admins.app.service.store.link, admins.app.service.store.keys.admin("approvals")
     kept = link.call(key, b"HGETALL", key)
     assert kept
     assert b"the-reader-who-waits" not in b"".join(kept)
-    assert house.app.service.approvals.remove_readers([reader_hash("the-reader-who-waits")]) == 1
-    assert house.done("ben", "GET", "/v1/approvals")["items"] == []
+    assert admins.app.service.approvals.remove_readers([reader_hash("the-reader-who-waits")]) == 1
+    assert admins.call_json("ben", "GET", "/v1/approvals")["items"] == []

@@ -10,25 +10,25 @@ import pytest
 
 from service.adapters.redis.audit.chain import PUBLIC_FIELDS
 from service.entrypoints.responses import csv_output as csv_out
-from tests.admin_app import House
+from tests.admin_app import Admins
 
 
 @pytest.fixture
-def busy(house: House) -> House:
+def busy(admins: Admins) -> Admins:
     """Twelve entries: ten grants to three readers by two admins, a key, a revocation."""
     for number in range(10):
-        house.app.clock.now += 1
-        house.grant(f"r-{number % 3}", who=("ann", "ben")[number % 2], reason=f"reason {number}")
-    house.make_key("desk", "viewer")
-    grant = house.app.reader("r-1")["sources"][0]["id"]
-    house.done("cyd", "DELETE", f"/v1/readers/r-1/grants/{grant}?reason=over")
-    return house
+        admins.app.clock.now += 1
+        admins.grant(f"r-{number % 3}", who=("ann", "ben")[number % 2], reason=f"reason {number}")
+    admins.make_key("desk", "viewer")
+    grant = admins.app.reader("r-1")["sources"][0]["id"]
+    admins.call_json("cyd", "DELETE", f"/v1/readers/r-1/grants/{grant}?reason=over")
+    return admins
 
 
-def pages(house: House, **query: Any) -> list[dict[str, Any]]:
+def pages(admins: Admins, **query: Any) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     while True:
-        page = house.done("ann", "GET", "/v1/audit", query_string=query)
+        page = admins.call_json("ann", "GET", "/v1/audit", query_string=query)
         assert set(page) == {"items", "next"}
         found += page["items"]
         if page["next"] is None:
@@ -36,7 +36,7 @@ def pages(house: House, **query: Any) -> list[dict[str, Any]]:
         query["after"] = page["next"]
 
 
-def test_audit_entries_are_newest_first_with_all_fields(busy: House) -> None:
+def test_audit_entries_are_newest_first_with_all_fields(busy: Admins) -> None:
     found = busy.audit()
     assert [entry["seq"] for entry in found] == list(range(12, 0, -1))
     assert all(tuple(entry) == PUBLIC_FIELDS for entry in found)
@@ -45,14 +45,14 @@ def test_audit_entries_are_newest_first_with_all_fields(busy: House) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 5, 11, 12, 13, 100])
-def test_audit_pages_are_complete_and_end(busy: House, limit: int) -> None:
+def test_audit_pages_are_complete_and_end(busy: Admins, limit: int) -> None:
     assert [entry["seq"] for entry in pages(busy, limit=limit)] == list(range(12, 0, -1))
 
 
-def test_audit_page_is_stable_while_the_log_grows(busy: House) -> None:
-    first = busy.done("ann", "GET", "/v1/audit", query_string={"limit": 5})
+def test_audit_page_is_stable_while_the_log_grows(busy: Admins) -> None:
+    first = busy.call_json("ann", "GET", "/v1/audit", query_string={"limit": 5})
     busy.grant("r-9")
-    rest = busy.done("ann", "GET", "/v1/audit", query_string={"limit": 5, "after": first["next"]})
+    rest = busy.call_json("ann", "GET", "/v1/audit", query_string={"limit": 5, "after": first["next"]})
     assert [entry["seq"] for entry in rest["items"]] == [7, 6, 5, 4, 3]
 
 
@@ -67,7 +67,7 @@ def test_audit_page_is_stable_while_the_log_grows(busy: House) -> None:
         ({"reader": "nobody"}, []),
     ],
 )
-def test_audit_filters_select_the_matching_entries(busy: House, query: dict[str, str], seqs: list[int]) -> None:
+def test_audit_filters_select_the_matching_entries(busy: Admins, query: dict[str, str], seqs: list[int]) -> None:
     assert [entry["seq"] for entry in pages(busy, limit=2, **query)] == seqs
 
 
@@ -92,12 +92,12 @@ def test_audit_filters_select_the_matching_entries(busy: House, query: dict[str,
         ("colour=red", "colour"),
     ],
 )
-def test_invalid_audit_parameter_is_422_with_its_name(busy: House, query: str, field: str) -> None:
-    told = busy.done("ann", "GET", f"/v1/audit?{query}", status=422)
-    assert [error["field"] for error in told["errors"]] == [field]
+def test_invalid_audit_parameter_is_422_with_its_name(busy: Admins, query: str, field: str) -> None:
+    body = busy.call_json("ann", "GET", f"/v1/audit?{query}", status=422)
+    assert [error["field"] for error in body["errors"]] == [field]
 
 
-def test_audit_answer_has_the_head_for_verify(busy: House) -> None:
+def test_audit_answer_has_the_head_for_verify(busy: Admins) -> None:
     answer = busy.call("ann", "GET", "/v1/audit?limit=1")
     (newest,) = answer.get_json()["items"]
     assert answer.headers["X-Audit-Head"] == f"{newest['seq']}:{newest['hash']}"
@@ -108,7 +108,7 @@ def table(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def test_audit_is_sent_as_csv_when_accepted(busy: House) -> None:
+def test_audit_is_sent_as_csv_when_accepted(busy: Admins) -> None:
     answer = busy.call("ann", "GET", "/v1/audit?limit=5", headers={"Accept": "text/csv"})
     assert answer.content_type.startswith("text/csv; charset=utf-8")
     rows = table(answer.text)
@@ -123,7 +123,7 @@ def test_audit_is_sent_as_csv_when_accepted(busy: House) -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize("accept", ["text/csv; charset=utf-8", "Text/CSV;header=present, application/json;q=0.9"])
-def test_csv_accept_header_may_have_parameters(busy: House, accept: str) -> None:
+def test_csv_accept_header_may_have_parameters(busy: Admins, accept: str) -> None:
     assert busy.call("ann", "GET", "/v1/audit", headers={"Accept": accept}).mimetype == "text/csv"
 
 
@@ -138,14 +138,14 @@ def test_csv_accept_header_may_have_parameters(busy: House, accept: str) -> None
         "text/html,*/*;q=0.8",
     ],
 )
-def test_audit_is_sent_as_json_when_csv_is_not_preferred(busy: House, accept: str) -> None:
+def test_audit_is_sent_as_json_when_csv_is_not_preferred(busy: Admins, accept: str) -> None:
     assert busy.call("ann", "GET", "/v1/audit", headers={"Accept": accept}).is_json
 
 
 @pytest.mark.parametrize("reason", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x";"y")'])
-def test_no_csv_cell_is_a_formula(house: House, reason: str) -> None:
-    house.grant(f"={reason.strip()[:3]}", reason=reason)
-    (row,) = table(house.call("ann", "GET", "/v1/audit", headers={"Accept": "text/csv"}).text)
+def test_no_csv_cell_is_a_formula(admins: Admins, reason: str) -> None:
+    admins.grant(f"={reason.strip()[:3]}", reason=reason)
+    (row,) = table(admins.call("ann", "GET", "/v1/audit", headers={"Accept": "text/csv"}).text)
     assert row["reason"] == f"'{reason}"
     assert row["reader"].startswith("'=")
 
@@ -168,14 +168,14 @@ def test_csv_cell_is_escaped_by_its_type() -> None:
     ]
 
 
-def test_keys_and_approvals_are_sent_as_csv(house: House) -> None:
-    house.make_key("=desk", "viewer")
-    (row,) = table(house.call("ann", "GET", "/v1/keys", headers={"Accept": "text/csv"}).text)
+def test_keys_and_approvals_are_sent_as_csv(admins: Admins) -> None:
+    admins.make_key("=desk", "viewer")
+    (row,) = table(admins.call("ann", "GET", "/v1/keys", headers={"Accept": "text/csv"}).text)
     assert (row["name"], row["role"]) == ("'=desk", "viewer")
-    assert house.call("ann", "GET", "/v1/approvals", headers={"Accept": "text/csv"}).text.startswith("approval,state,")
+    assert admins.call("ann", "GET", "/v1/approvals", headers={"Accept": "text/csv"}).text.startswith("approval,state,")
 
 
-def test_damaged_audit_record_is_listed(busy: House) -> None:
+def test_damaged_audit_record_is_listed(busy: Admins) -> None:
     service = busy.app.service
     service.store.link.call(service.store.keys.audit_log, b"HSET", service.store.keys.audit_log, 3, b"{")
     service.store.link.call(service.store.keys.audit_log, b"HDEL", service.store.keys.audit_log, 5)

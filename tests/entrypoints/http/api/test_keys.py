@@ -9,24 +9,24 @@ import pytest
 
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.staff.admin_keys import LOOKS, AdminKeyCache, key_digest
-from tests.admin_app import House
+from tests.admin_app import Admins
 from tests.running_service import Paywall, Serve
 from tests.store_servers import Launch, Until
 
 
-def test_new_key_is_shown_once_and_has_its_role(house: House) -> None:
-    made = house.done("ann", "POST", "/v1/keys", {"name": "desk", "role": "granter"}, 201)
+def test_new_key_is_shown_once_and_has_its_role(admins: Admins) -> None:
+    made = admins.call_json("ann", "POST", "/v1/keys", {"name": "desk", "role": "granter"}, 201)
     assert made == {"name": "desk", "role": "granter", "key": made["key"]}
-    given = house.grant("r-1", who=made["key"])
+    given = admins.grant("r-1", who=made["key"])
     assert given["actor"] == "desk"
-    house.done(made["key"], "POST", "/v1/keys", {"name": "more", "role": "owner"}, 403)
-    (listed,) = house.done("ann", "GET", "/v1/keys")["items"]
+    admins.call_json(made["key"], "POST", "/v1/keys", {"name": "more", "role": "owner"}, 403)
+    (listed,) = admins.call_json("ann", "GET", "/v1/keys")["items"]
     assert listed == {"name": "desk", "role": "granter", "created_at": listed["created_at"], "actor": "ann"}
 
 
-def test_only_a_hash_of_the_key_is_stored(house: House) -> None:
-    key = house.make_key("desk", "viewer").encode()
-    service = house.app.service
+def test_only_a_hash_of_the_key_is_stored(admins: Admins) -> None:
+    key = admins.make_key("desk", "viewer").encode()
+    service = admins.app.service
     for page in service.store.link.scan_nodes(b"*"):
         for name in page:
             assert key not in name
@@ -38,8 +38,8 @@ def test_only_a_hash_of_the_key_is_stored(house: House) -> None:
 
 
 @pytest.mark.parametrize("role", ["viewer", "granter", "owner"])
-def test_every_role_may_read_the_audit(house: House, role: str) -> None:
-    assert house.call(house.make_key("desk", role), "GET", "/v1/audit").status_code == 200
+def test_every_role_may_read_the_audit(admins: Admins, role: str) -> None:
+    assert admins.call(admins.make_key("desk", role), "GET", "/v1/audit").status_code == 200
 
 
 @pytest.mark.full
@@ -61,38 +61,38 @@ def test_every_role_may_read_the_audit(house: House, role: str) -> None:
         ({"name": "x", "role": "viewer", "reason": " "}, "reason"),
     ],
 )
-def test_invalid_key_request_is_422_with_its_field(house: House, body: dict[str, Any], field: str) -> None:
-    told = house.done("ann", "POST", "/v1/keys", body, 422)
-    assert [error["field"] for error in told["errors"]] == [field]
+def test_invalid_key_request_is_422_with_its_field(admins: Admins, body: dict[str, Any], field: str) -> None:
+    found = admins.call_json("ann", "POST", "/v1/keys", body, 422)
+    assert [error["field"] for error in found["errors"]] == [field]
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", ["ann", "ben", "web", "desk"])
-def test_key_name_in_use_is_409_also_for_environment_keys(house: House, name: str) -> None:
-    house.make_key("desk", "viewer")
-    told = house.done("ann", "POST", "/v1/keys", {"name": name, "role": "viewer"}, 409)
-    assert told["type"] == "urn:paywall:problem:name-in-use"
+def test_key_name_in_use_is_409_also_for_environment_keys(admins: Admins, name: str) -> None:
+    admins.make_key("desk", "viewer")
+    body = admins.call_json("ann", "POST", "/v1/keys", {"name": name, "role": "viewer"}, 409)
+    assert body["type"] == "urn:paywall:problem:name-in-use"
 
 
-def test_deleted_key_stops_working_and_its_name_is_free(house: House) -> None:
-    key = house.make_key("desk", "viewer")
-    assert house.call(key, "GET", "/v1/audit").status_code == 200
-    ended = house.done("ann", "DELETE", "/v1/keys/desk?reason=left")
+def test_deleted_key_stops_working_and_its_name_is_free(admins: Admins) -> None:
+    key = admins.make_key("desk", "viewer")
+    assert admins.call(key, "GET", "/v1/audit").status_code == 200
+    ended = admins.call_json("ann", "DELETE", "/v1/keys/desk?reason=left")
     assert ended["name"] == "desk"
-    assert house.call(key, "GET", "/v1/audit").status_code == 401
-    house.done("ann", "DELETE", "/v1/keys/desk", status=404)
-    assert house.call(house.make_key("desk", "viewer"), "GET", "/v1/audit").status_code == 200
-    assert house.call(key, "GET", "/v1/audit").status_code == 401
+    assert admins.call(key, "GET", "/v1/audit").status_code == 401
+    admins.call_json("ann", "DELETE", "/v1/keys/desk", status=404)
+    assert admins.call(admins.make_key("desk", "viewer"), "GET", "/v1/audit").status_code == 200
+    assert admins.call(key, "GET", "/v1/audit").status_code == 401
 
 
-def test_environment_key_cannot_be_deleted_by_the_api(house: House) -> None:
-    assert "PAYWALL_ADMIN_KEYS" in house.done("ann", "DELETE", "/v1/keys/ben", status=409)["detail"]
+def test_environment_key_cannot_be_deleted_by_the_api(admins: Admins) -> None:
+    assert "PAYWALL_ADMIN_KEYS" in admins.call_json("ann", "DELETE", "/v1/keys/ben", status=409)["detail"]
 
 
-def test_key_creation_and_deletion_are_in_the_audit(house: House) -> None:
-    house.done("ann", "POST", "/v1/keys", {"name": "desk", "role": "viewer", "reason": "new desk"}, 201)
-    house.done("ben", "DELETE", "/v1/keys/desk", {"reason": "desk closed"})
-    ended, made = house.audit()
+def test_key_creation_and_deletion_are_in_the_audit(admins: Admins) -> None:
+    admins.call_json("ann", "POST", "/v1/keys", {"name": "desk", "role": "viewer", "reason": "new desk"}, 201)
+    admins.call_json("ben", "DELETE", "/v1/keys/desk", {"reason": "desk closed"})
+    ended, made = admins.audit()
     assert (made["action"], made["actor"], made["target"], made["reason"]) == ("key.create", "ann", "desk", "new desk")
     assert (made["reader"], made["before"], made["after"]) == (None, None, {"role": "viewer"})
     assert (ended["action"], ended["actor"], ended["target"], ended["reason"]) == (
@@ -104,30 +104,30 @@ def test_key_creation_and_deletion_are_in_the_audit(house: House) -> None:
     assert (ended["before"], ended["after"]) == ({"role": "viewer"}, None)
 
 
-def test_repeated_key_request_gets_the_same_key(house: House) -> None:
+def test_repeated_key_request_gets_the_same_key(admins: Admins) -> None:
     body, headers = {"name": "desk", "role": "viewer"}, {"Idempotency-Key": "k-1"}
-    first, again = (house.done("ann", "POST", "/v1/keys", body, 201, headers=headers) for _ in range(2))
+    first, again = (admins.call_json("ann", "POST", "/v1/keys", body, 201, headers=headers) for _ in range(2))
     assert first == again
-    assert house.call(first["key"], "GET", "/v1/audit").status_code == 200
+    assert admins.call(first["key"], "GET", "/v1/audit").status_code == 200
 
 
-def test_keys_are_listed_in_pages(house: House) -> None:
+def test_keys_are_listed_in_pages(admins: Admins) -> None:
     for number in range(5):
-        house.app.clock.now += 1
-        house.make_key(f"desk-{number}", "viewer")
-    first = house.done("ann", "GET", "/v1/keys", query_string={"limit": 3})
-    rest = house.done("ann", "GET", "/v1/keys", query_string={"limit": 3, "after": first["next"]})
+        admins.app.clock.now += 1
+        admins.make_key(f"desk-{number}", "viewer")
+    first = admins.call_json("ann", "GET", "/v1/keys", query_string={"limit": 3})
+    rest = admins.call_json("ann", "GET", "/v1/keys", query_string={"limit": 3, "after": first["next"]})
     assert [item["name"] for item in first["items"] + rest["items"]] == [f"desk-{n}" for n in (4, 3, 2, 1, 0)]
     assert rest["next"] is None
 
 
-def test_keys_of_one_second_are_listed_newest_first(house: House) -> None:
-    house.app.clock.now = float(int(house.app.clock.now))
+def test_keys_of_one_second_are_listed_newest_first(admins: Admins) -> None:
+    admins.app.clock.now = float(int(admins.app.clock.now))
     for name in ("mia", "zoe", "abe", "ned"):
-        house.app.clock.now += 0.1
-        house.make_key(name, "viewer")
-    first = house.done("ann", "GET", "/v1/keys", query_string={"limit": 2})
-    rest = house.done("ann", "GET", "/v1/keys", query_string={"limit": 2, "after": first["next"]})
+        admins.app.clock.now += 0.1
+        admins.make_key(name, "viewer")
+    first = admins.call_json("ann", "GET", "/v1/keys", query_string={"limit": 2})
+    rest = admins.call_json("ann", "GET", "/v1/keys", query_string={"limit": 2, "after": first["next"]})
     assert [item["name"] for item in first["items"] + rest["items"]] == ["ned", "abe", "zoe", "mia"]
 
 
@@ -155,13 +155,13 @@ def test_new_key_works_on_every_worker_after_many_wrong_keys(serve: Serve) -> No
         assert [status(made.json()["key"]) for _ in range(10)] == [200] * 10
 
 
-def test_unknown_keys_cause_few_store_lookups(house: House) -> None:
+def test_unknown_keys_cause_few_store_lookups(admins: Admins) -> None:
     def asked() -> int:
-        told = bytes(house.app.service.store.link.call(b"x", b"INFO", b"commandstats"))
-        (line,) = [line for line in told.splitlines() if line.startswith(b"cmdstat_hgetall:")]
+        answer = bytes(admins.app.service.store.link.call(b"x", b"INFO", b"commandstats"))
+        (line,) = [line for line in answer.splitlines() if line.startswith(b"cmdstat_hgetall:")]
         return int(line.partition(b"calls=")[2].partition(b",")[0])
 
-    keys = house.app.service.admin_keys
+    keys = admins.app.service.admin_keys
     book, ended = AdminKeyCache(keys), keys.create("ended", "viewer", None, Actor("ann"), 0)
     keys.end("ended", None, Actor("ann"), 0)
     assert book.find(os.urandom(32)) is None

@@ -25,7 +25,7 @@ from service.use_cases.grants.imports.pacing import HASTE
 from service.use_cases.grants.imports.plan import Planner
 from service.use_cases.grants.imports.roll_forward import Background, Roller
 from service.use_cases.grants.imports.staging import Staging
-from tests.admin_app import House
+from tests.admin_app import Admins
 from tests.in_process_app import Clock, service_over
 from tests.running_service import POLICY, environment
 from tests.stepped_link import Step, SteppedLink, go_on
@@ -40,29 +40,29 @@ def sheet(*rows: str) -> bytes:
     return (HEADER + "".join(f"{row}\n" for row in rows)).encode()
 
 
-def send(house: House, body: bytes, who: str = "ann", **more: Any) -> Any:
-    return house.call(
+def send(admins: Admins, body: bytes, who: str = "ann", **more: Any) -> Any:
+    return admins.call(
         who, "POST", "/v1/grants/import", data=body, content_type=more.pop("content_type", "text/csv"), **more
     )
 
 
-def settled(house: House, told: dict[str, Any], state: str = "done") -> dict[str, Any]:
+def settled(admins: Admins, imported: dict[str, Any], state: str = "done") -> dict[str, Any]:
     """The import once it is done, or undone."""
-    path = f"/v1/grants/import/{told['id']}"
-    wait_until(lambda: house.done("ann", "GET", path)["state"] == state)
-    return house.done("ann", "GET", path)
+    path = f"/v1/grants/import/{imported['id']}"
+    wait_until(lambda: admins.call_json("ann", "GET", path)["state"] == state)
+    return admins.call_json("ann", "GET", path)
 
 
-def take(house: House, *rows: str, who: str = "ann") -> dict[str, Any]:
+def take(admins: Admins, *rows: str, who: str = "ann") -> dict[str, Any]:
     """Imports these rows, and waits until it is done."""
-    answer = send(house, sheet(*rows), who)
+    answer = send(admins, sheet(*rows), who)
     assert answer.status_code == 202, answer.text
-    return settled(house, answer.get_json())
+    return settled(admins, answer.get_json())
 
 
-def undo(house: House, told: dict[str, Any], who: str = "ann") -> dict[str, Any]:
-    house.done(who, "DELETE", f"/v1/grants/import/{told['id']}?reason=wrong+file", status=202)
-    return settled(house, told, "undone")
+def undo(admins: Admins, imported: dict[str, Any], who: str = "ann") -> dict[str, Any]:
+    admins.call_json(who, "DELETE", f"/v1/grants/import/{imported['id']}?reason=wrong+file", status=202)
+    return settled(admins, imported, "undone")
 
 
 @dataclass

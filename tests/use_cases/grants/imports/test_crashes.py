@@ -113,19 +113,19 @@ def test_undo_killed_at_any_command_is_nothing_or_complete(bench: Bench) -> None
     link, surviving = bench.link(failure), bench.imports()
     while step == 0 or failure.struck:
         step += 1
-        told = imported(bench)(surviving)
-        assert isinstance(told, ImportManifest)
+        result = imported(bench)(surviving)
+        assert isinstance(result, ImportManifest)
         before = records(bench, "import.undo")
         failure.arm(step)
         with suppress(Killed):
-            undone(bench, told.id)(bench.imports(link))
+            undone(bench, result.id)(bench.imports(link))
         names |= set(failure.passed)
         surviving.finish_all()
         if records(bench, "import.undo") == before:
             assert whole(bench), failure.passed
-            undone(bench, told.id)(surviving)
+            undone(bench, result.id)(surviving)
         assert as_before(bench), failure.passed
-        assert surviving.find(told.id).counted["taken_back"] == len(READERS), failure.passed
+        assert surviving.find(result.id).counted["taken_back"] == len(READERS), failure.passed
     assert {"commit_import", "acquire_import_turn", "write_import_grants"} <= names
     assert step > 8
 
@@ -173,10 +173,10 @@ def test_worker_slower_than_its_lease_writes_nothing(bench: Bench) -> None:
         overtaken.extend(_all(bench))
         undone(bench, overtaken[0])(bench.imports())
 
-    told = imported(bench)(bench.imports(bench.link(before=once("write_import_grants", undo_it))))
-    assert isinstance(told, ImportManifest)
-    assert overtaken == [told.id]
-    assert told.state == "undone"
+    result = imported(bench)(bench.imports(bench.link(before=once("write_import_grants", undo_it))))
+    assert isinstance(result, ImportManifest)
+    assert overtaken == [result.id]
+    assert result.state == "undone"
     assert not any(bench.active(reader) for reader in READERS)
 
 
@@ -189,15 +189,15 @@ def test_change_between_plan_and_execution_is_planned_again(bench: Bench) -> Non
         wanted = GrantRequest("vip", (), "by hand", int(bench.clock()), LATE_AT)
         bench.service.grants.create("r-2", wanted, BEN, bench.clock())
 
-    told = imported(bench)(bench.imports(bench.link(after=once("commit_import", change_by_hand))))
-    assert isinstance(told, ImportManifest)
-    assert (told.counted["new"], told.counted["extended"], told.counted["unchanged"]) == (5, 1, 1) or (
-        told.counted["new"],
-        told.counted["extended"],
-        told.counted["unchanged"],
+    result = imported(bench)(bench.imports(bench.link(after=once("commit_import", change_by_hand))))
+    assert isinstance(result, ImportManifest)
+    assert (result.counted["new"], result.counted["extended"], result.counted["unchanged"]) == (5, 1, 1) or (
+        result.counted["new"],
+        result.counted["extended"],
+        result.counted["unchanged"],
     ) == (6, 1, 0)
     assert bench.active("r-1")
-    undone(bench, told.id)(bench.imports())
+    undone(bench, result.id)(bench.imports())
     assert not bench.active("r-1")
 
 

@@ -36,7 +36,7 @@ def post(paywall: Paywall, body: bytes, **query: str) -> dict[str, Any]:
     return found
 
 
-def told(paywall: Paywall, import_id: str) -> dict[str, Any]:
+def get_import(paywall: Paywall, import_id: str) -> dict[str, Any]:
     answer = paywall.get(f"/v1/grants/import/{import_id}")
     found: dict[str, Any] = answer.json()
     # On a machine that is busy with other tests the store is slow now and then, and says so.
@@ -98,14 +98,14 @@ def test_import_of_50000_rows_takes_less_than_20_seconds(serve: Serve) -> None:
     with Checks(paywall) as checks:
         begun = time.monotonic()
         found = post(paywall, FILE)
-        wait_until(lambda: told(paywall, found["id"])["state"] == "done", 120)
+        wait_until(lambda: get_import(paywall, found["id"])["state"] == "done", 120)
         took = time.monotonic() - begun
     assert active(paywall, 0, 777, ROWS - 1) == [True] * 3
     begun = time.monotonic()
     paywall.call("DELETE", f"/v1/grants/import/{found['id']}?reason=x", None, ADMIN_KEY)
-    wait_until(lambda: told(paywall, found["id"])["state"] == "undone", 120)
+    wait_until(lambda: get_import(paywall, found["id"])["state"] == "undone", 120)
     undo = time.monotonic() - begun
-    assert told(paywall, found["id"])["undo"] == {"taken_back": ROWS, "left_alone": 0}
+    assert get_import(paywall, found["id"])["undo"] == {"taken_back": ROWS, "left_alone": 0}
     assert active(paywall, 0, 777, ROWS - 1) == [False] * 3
     figures = {"dry": dry, "import": took, "undo": undo, "p50": checks.slowest(0.5), "p99": checks.slowest(0.99)}
     print({name: round(value, 4) for name, value in figures.items()})
@@ -121,15 +121,15 @@ def test_killed_import_is_complete_15_seconds_after_restart(serve: Serve, undoin
     paywall = serve()
     found = post(paywall, FILE)
     if undoing:
-        wait_until(lambda: told(paywall, found["id"])["state"] == "done", 120)
+        wait_until(lambda: get_import(paywall, found["id"])["state"] == "done", 120)
         paywall.call("DELETE", f"/v1/grants/import/{found['id']}?reason=x", None, ADMIN_KEY)
-    progress = wait_until(lambda: told(paywall, found["id"])["progress"]["done"] >= 3)
+    progress = wait_until(lambda: get_import(paywall, found["id"])["progress"]["done"] >= 3)
     assert progress >= 0
     paywall.end(signal.SIGKILL, group=True)
     paywall.start()
-    wait_until(lambda: told(paywall, found["id"])["state"] == ("undone" if undoing else "done"))
+    wait_until(lambda: get_import(paywall, found["id"])["state"] == ("undone" if undoing else "done"))
     assert active(paywall, 0, ROWS // 2, ROWS - 1) == [not undoing] * 3
-    counts = told(paywall, found["id"])
+    counts = get_import(paywall, found["id"])
     assert (counts["undo"]["taken_back"] if undoing else counts["new"]) == ROWS
 
 
