@@ -6,6 +6,7 @@ each test; `launch` starts a server of a test's own, ended with it.
 
 from __future__ import annotations
 
+import random
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -108,13 +110,16 @@ class Launch(Protocol):
 
 
 def free_port() -> int:
-    """A port that is free now, and whose cluster port (10 000 above) is one."""
+    """A port that is free, together with its cluster port (10,000 above).
+
+    Both are below those that the kernel gives to outgoing connections: none of these takes one before a server does.
+    """
     while True:
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            port = int(sock.getsockname()[1])
-            if port < 55_000:
-                return port
+        port = random.randrange(10_000, 22_000)
+        with socket.socket() as plain, socket.socket() as cluster, suppress(OSError):
+            plain.bind(("127.0.0.1", port))
+            cluster.bind(("127.0.0.1", port + 10_000))
+            return port
 
 
 def server(kind: str, folder: Path, *, tcp: bool, settings: dict[str, str]) -> Server:

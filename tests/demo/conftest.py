@@ -1,7 +1,6 @@
 """The newspaper as its readers have it: its own process, asking a fake of the service that is a process too."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,8 @@ from typing import Any
 
 import pytest
 import requests
+
+from tests.store_servers import free_port
 
 FAKE = Path(__file__).with_name("fake_service.py")
 SITE_KEY = "site-key-of-the-fake"
@@ -70,21 +71,10 @@ def running(*command: str, **environment: str) -> Iterator[str]:
 
 @contextmanager
 def newspaper(service: str, site_key: str = SITE_KEY) -> Iterator[str]:
-    port = str(unused_port())
+    port = str(free_port())
     command = ("-m", "demo.newspaper", "--service", service, "--site-key-env", "LEDGER_KEY", "--port", port)
     with running(*command, LEDGER_KEY=site_key) as url:
         yield url
-
-
-def unused_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
-@pytest.fixture
-def free_port() -> int:
-    return unused_port()
 
 
 @pytest.fixture(scope="session")
@@ -115,7 +105,7 @@ def browser(paper: str, service: Service) -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def alone() -> Iterator[str]:
     """A newspaper whose service cannot be reached."""
-    with newspaper(f"http://127.0.0.1:{unused_port()}") as url:
+    with newspaper(f"http://127.0.0.1:{free_port()}") as url:
         yield url
 
 

@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from demo.newspaper import wording
+from tests.store_servers import free_port
 
 if TYPE_CHECKING:
     from tests.demo.conftest import Browser
@@ -178,10 +179,11 @@ def start(*more: str, **environment: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
-def test_newspaper_ends_on_signal(ending: signal.Signals, free_port: int) -> None:
-    with start("--port", str(free_port), LEDGER_KEY="k") as process:
+def test_newspaper_ends_on_signal(ending: signal.Signals) -> None:
+    port = free_port()
+    with start("--port", str(port), LEDGER_KEY="k") as process:
         assert process.stdout
-        assert process.stdout.readline() == f"The Daily Ledger: http://127.0.0.1:{free_port}\n"
+        assert process.stdout.readline() == f"The Daily Ledger: http://127.0.0.1:{port}\n"
         process.send_signal(ending)
         assert process.wait(timeout=60) == 0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.store_servers import free_port
 
 ROOT = Path(__file__).parents[2]
 FAKE = ROOT / "tests" / "demo" / "fake_service.py"
@@ -49,9 +50,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def started() -> Iterator[tuple[str, str]]:
     """(newspaper, service): both as processes of their own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     with ExitStack() as running:
 
         def run(*command: str) -> str:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
+from tests.store_servers import free_port
+
 if TYPE_CHECKING:
     from tests.running_service import Paywall, Serve
 
@@ -131,7 +133,7 @@ def test_no_request_is_lost_while_the_service_stops(serve: Serve) -> None:
 @pytest.mark.full
 def test_second_serve_on_the_same_folder_is_rejected_with_its_name(serve: Serve) -> None:
     paywall = serve()
-    env = {**paywall.env, "PAYWALL_PORT": str(_free())}
+    env = {**paywall.env, "PAYWALL_PORT": str(free_port())}
     with_store = {**env, "REDIS_URL": "redis://127.0.0.1:1"}
     for settings in (env, with_store, paywall.env):
         second = subprocess.run(
@@ -371,12 +373,6 @@ def _has_ipv6() -> bool:
             return True
     except OSError:
         return False
-
-
-def _free() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def _command() -> list[str]:
