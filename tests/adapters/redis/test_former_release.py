@@ -1,0 +1,83 @@
+"""Data of a former release is read with the same answers.
+
+`former_release.json` holds a store that the service wrote at commit 5f2dcd8, before the redesign: every key with its type and
+content, and the answers that the service gave then. It contains grants, an import, subscriptions and a session that arrived
+as webhooks without access to Stripe, seats, a link, a merge, an erasure, meters, story passes, a run-time key, an approval,
+audit records, policies and decision IDs. Do not record it again: old data must stay readable.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.in_process_app import DeskApp, MakeDesk
+from tests.running_service import SITE_KEY
+
+FORMER: dict[str, Any] = json.loads((Path(__file__).parent / "former_release.json").read_text("utf-8"))
+WRITE = {"string": "SET", "hash": "HSET", "list": "RPUSH", "set": "SADD"}
+
+
+def unpacked(value: Any) -> bytes:
+    return base64.b64decode(value["base64"]) if isinstance(value, dict) else str(value).encode()
+
+
+@pytest.fixture
+def restored(make_desk: MakeDesk, store_url: str) -> DeskApp:
+    """The service on the former release's store, at the moment when it was recorded."""
+    app = make_desk(store_url, FORMER["policy"], **FORMER["env"])
+    link = app.service.store.link
+    for name, kind, content in FORMER["keys"]:
+        key = unpacked(name)
+        values = [unpacked(value) for value in (content if isinstance(content, list) else [content])]
+        link.call(key, "DEL", key)
+        if kind == "zset":
+            pairs = [part for at in range(0, len(values), 2) for part in (values[at + 1], values[at])]
+            link.call(key, "ZADD", key, *pairs)
+        else:
+            link.call(key, WRITE[kind], key, *values)
+    app.clock.now = FORMER["now"]
+    return app
+
+
+def call(app: DeskApp, who: str, method: str, path: str, body: Any = None) -> dict[str, Any]:
+    key = {"site": SITE_KEY, "ann": "key-of-ann", "ben": "key-of-ben"}.get(who, who)
+    content: dict[str, Any] = {"data": json.dumps(body), "content_type": "application/json"} if body else {}
+    headers = {"Authorization": f"Bearer {key}"}
+    answer = app.client.open(path, method=method, headers=headers, environ_base={"REMOTE_ADDR": "127.0.0.1"}, **content)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.get_json()
+    return found
+
+
+def test_every_answer_is_the_same(restored: DeskApp) -> None:
+    for asked in FORMER["requests"]:
+        answer = call(restored, asked["who"], asked["method"], asked["path"], asked["body"])
+        if asked["path"] == "/v1/access":
+            answer = {name: answer[name] for name in asked["answer"]}
+        assert answer == asked["answer"], asked["path"]
+
+
+def test_audit_chain_is_valid_and_grows(restored: DeskApp) -> None:
+    service = restored.service
+    verdict = service.audit_verifier.verify()
+    assert (verdict.fault, verdict.refused) == (None, 0)
+    call(restored, "ben", "POST", f"/v1/approvals/{FORMER['approval']}")
+    assert call(restored, "ann", "GET", "/v1/readers/r-long")["access"] is True
+    after = service.audit_verifier.verify()
+    assert after.fault is None
+    assert after.checked > verdict.checked
+
+
+def test_stored_subscriptions_take_seats_and_merges(restored: DeskApp) -> None:
+    group = call(restored, "ann", "PUT", "/v1/subscriptions/sub_group/seats/r-new")
+    assert [seat["reader"] for seat in group["seats"]] == ["r-seat", "r-new"]
+    assert call(restored, "ann", "GET", "/v1/readers/r-new")["access"] is True
+    call(restored, "ann", "POST", "/v1/readers/r-heir/merge", {"from": "r-sub"})
+    sources = call(restored, "ann", "GET", "/v1/readers/r-heir")["sources"]
+    assert {source["type"] for source in sources} == {"subscription", "grant"}
+    assert call(restored, "ann", "GET", "/v1/readers/r-sub")["sources"] == sources
