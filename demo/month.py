@@ -43,7 +43,7 @@ GRANTS = (
     ("r-jury", 15, 18, "Jury of the local news prize", DESK),
     ("r-amira", 9, 16, "Paid twice; two weeks on us", DESK),
     ("r-source-7", 6, 14, "Helped us with the harbour story", EVA),
-    ("r-maya", 1, 30, "Her card was declined, she waits for a new one", DESK),
+    ("r-maya", 1, 30, "Card declined, a new one is on its way", DESK),
 )
 """Who was given something: days ago, for how many days, why, by whom."""
 
