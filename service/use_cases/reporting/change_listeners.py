@@ -1,7 +1,7 @@
-"""Watches what is written about readers and Stripe's objects, for figures and for what needs a hand.
+"""Listeners to writes about readers and Stripe objects, which feed the figures and the alerts.
 
-It hears of writes, and never holds one up: where the store is away for its own notes, they are made later or not at all,
-and whoever reads them asks the records themselves.
+A listener never blocks a write. If the store is unavailable for its own records, it makes them later or not at all; whoever
+reads them checks the records of readers and objects again.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from service.use_cases.reporting.usage_counters import UsageCounters
 
 
 class ReaderChangeListener:
-    """Hears of sources (`store.readers.Watch`): subscriptions that begin, grants that end."""
+    """Listens to changes of sources, for subscriptions that start and grants that expire."""
 
     def __init__(self, activity: UsageCounters, ends: GrantEndIndex) -> None:
         self._activity = activity
         self._ends = ends
 
     def before_write(self, reader: str, source: Source) -> None:
-        """A grant's earlier end is noted before it is written, so that a crash in between hides none."""
+        """Record a grant's expiry before it is written, so that a crash in between hides none."""
         if isinstance(source, Grant):
             self._ends.announce(reader, source)
 
     def after_write(self, reader: str, source: Source, outcome: WriteOutcome, now: float) -> None:
-        """A grant's end is this now; a subscription that gives something and gave nothing before has begun."""
+        """Confirm a grant's expiry; count a subscription that gives access now and gave none before."""
         if isinstance(source, Grant) and outcome.verdict in ("applied", "same"):
             with suppress(StoreUnavailable):
                 self._ends.confirm(reader, source)
@@ -44,19 +44,19 @@ class ReaderChangeListener:
 
 
 def began(source: Subscription, before: Source | None, now: float) -> bool:
-    """Whether this is a subscription that has just begun: paid for, or on trial, and of these days."""
+    """Return whether a subscription, paid or on trial, started within the last days."""
     if source.role != "subscription" or not gives(source) or now - source.created > UPSELL_WINDOW:
         return False
     return before is None or (isinstance(before, Subscription) and not gives(before))
 
 
 def gives(source: Subscription) -> bool:
-    """Whether its status gives access."""
+    """Return whether a subscription's status gives access."""
     return STANDING.get(source.status, (Standing.NONE, None))[0] is Standing.GOOD
 
 
 class ObjectChangeListener:
-    """Hears of Stripe's objects (`store.objects.Watch`): prices that no plan has, payments that are nobody's."""
+    """Listens to changes of Stripe objects, for prices without a plan and payments without a reader."""
 
     def __init__(self, catalogue: Catalogue, notes: AlertStore, clock: Callable[[], float]) -> None:
         self._catalogue = catalogue
@@ -64,13 +64,13 @@ class ObjectChangeListener:
         self._clock = clock
 
     def object_applied(self, name: str, told: Told, now: float) -> None:
-        """What was bought is some plan's, or is noted."""
+        """Record the purchased prices that are in no plan."""
         for bought in unknown_prices(name, told, self._catalogue):
             with suppress(StoreUnavailable):
                 self._notes.add_price(bought, now)
 
     def owner_saved(self, seen: StoredObject, owner: Owner) -> None:
-        """What was paid is somebody's, or is noted; what has become somebody's is noted no more."""
+        """Record a payment without a reader; remove it when it has one."""
         told = seen.told
         if owner.reader is None and told is not None and is_paid_for(told, self._catalogue, self._clock()):
             with suppress(StoreUnavailable):
@@ -81,7 +81,7 @@ class ObjectChangeListener:
 
 
 def unknown_prices(name: str, told: Told, catalogue: Catalogue) -> list[UnknownPrice]:
-    """The prices in an object that still gives something, or will, and that no plan has."""
+    """Return the prices without a plan in an object that gives access now or later."""
     source = told.source
     if isinstance(source, Subscription):
         if told.terminal:
@@ -90,7 +90,7 @@ def unknown_prices(name: str, told: Told, catalogue: Catalogue) -> list[UnknownP
     elif isinstance(source, Pass):
         bought = ((source.price, source.lookup_key, source.product), *source.others)
         items = [(price or "", lookup_key, product) for price, lookup_key, product in bought]
-        if source.plan_in(catalogue) is not None:  # What is bought along with a pass is a mug, and no mistake.
+        if source.plan_in(catalogue) is not None:  # Other items beside a pass, such as a mug, need no plan.
             return []
     else:
         return []
@@ -98,10 +98,10 @@ def unknown_prices(name: str, told: Told, catalogue: Catalogue) -> list[UnknownP
 
 
 def is_paid_for(told: Told, catalogue: Catalogue, now: float) -> bool:
-    """Whether this gives somebody something, if it is known whom. What waits as a gift is meant to be nobody's yet.
+    """Return whether this object would give a reader access. A gift that waits for its recipient does not count.
 
-    A one-time payment counts if it is for a plan, since a shop may sell mugs by the same account; and until its pass has
-    run out, since nothing opens by linking it then.
+    A one-time payment counts if it is for a plan, because a shop can sell other things with the same account, and until
+    its pass expires, because linking it then opens nothing.
     """
     source = told.source
     if told.claims.gift_pending:

@@ -114,7 +114,7 @@ class _Reader:
         except ValueError as error:
             found.append(Mistake(line, "reason", str(error)))
         if tag and (first := self._seen.setdefault((tag, plan), line)) != line:
-            found.append(Mistake(line, "reader", f"stands with this plan in line {first} already"))
+            found.append(Mistake(line, "reader", f"duplicate of line {first}"))
         return found or Entry(line, tag, plan, end, reason)
 
     def _wrong_plan(self, plan: str) -> str | None:

@@ -46,7 +46,7 @@ def test_doc_images_are_made(page: Page, lived: Paywall, tmp_path: Path) -> None
     ann.press("main form[action$='/why'] button").sees("Answer for the reader")
     picture("access-check", 760)
     ann.open("/admin/reader?id=r-maya")
-    picture("reader", 1640)
+    picture("reader", 1480)
     ann.open("/admin/reader?id=r-nadia").fold("Grant access").type("#reason-new", "Press card, checked by phone")
     page.locator("#h-actions").scroll_into_view_if_needed()
     page.locator("section:has(#h-actions)").screenshot(path=MADE / "grant-access.png")
