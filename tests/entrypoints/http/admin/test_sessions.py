@@ -239,7 +239,7 @@ def test_pages_during_store_outage_answer_503(make_app: MakeApp, valkey_url: str
     for path in ("/", "/reader?id=r-1", "/keys", "/events"):
         answer = someone.get(path)
         assert answer.status_code == 503
-        assert "store cannot be reached" in plain(answer)
+        assert "nothing can be read or changed" in plain(answer)
         assert answer.headers["Content-Security-Policy"]
     stranger = Staff(Client(app.client.application))
     assert stranger.get("/sign-in").status_code in (200, 503)

@@ -167,7 +167,7 @@ def test_import_command_shows_progress_and_import_undo_revokes(serve: Serve, tmp
     dry = paywall.command("grants", "import", str(bad), "--dry-run")
     assert (dry.returncode, "line 3, until" in dry.stdout) == (1, True)
     refused = paywall.command("grants", "import", str(bad))
-    assert (refused.returncode, "line 3, until" in refused.stderr, "Nothing was taken" in refused.stderr) == (
+    assert (refused.returncode, "line 3, until" in refused.stderr, "Nothing was imported" in refused.stderr) == (
         1,
         True,
         True,
