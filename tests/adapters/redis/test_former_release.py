@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.in_process_app import DeskApp, MakeDesk
+from tests.in_process_app import InProcessApp, MakeApp
 from tests.running_service import SITE_KEY
 
 FORMER: dict[str, Any] = json.loads((Path(__file__).parent / "former_release.json").read_text("utf-8"))
@@ -27,9 +27,9 @@ def unpacked(value: Any) -> bytes:
 
 
 @pytest.fixture
-def restored(make_desk: MakeDesk, store_url: str) -> DeskApp:
+def restored(make_app: MakeApp, store_url: str) -> InProcessApp:
     """The service on the former release's store, at the moment when it was recorded."""
-    app = make_desk(store_url, FORMER["policy"], **FORMER["env"])
+    app = make_app(store_url, FORMER["policy"], **FORMER["env"])
     link = app.service.store.link
     for name, kind, content in FORMER["keys"]:
         key = unpacked(name)
@@ -44,7 +44,7 @@ def restored(make_desk: MakeDesk, store_url: str) -> DeskApp:
     return app
 
 
-def call(app: DeskApp, who: str, method: str, path: str, body: Any = None) -> dict[str, Any]:
+def call(app: InProcessApp, who: str, method: str, path: str, body: Any = None) -> dict[str, Any]:
     key = {"site": SITE_KEY, "ann": "key-of-ann", "ben": "key-of-ben"}.get(who, who)
     content: dict[str, Any] = {"data": json.dumps(body), "content_type": "application/json"} if body else {}
     headers = {"Authorization": f"Bearer {key}"}
@@ -54,7 +54,7 @@ def call(app: DeskApp, who: str, method: str, path: str, body: Any = None) -> di
     return found
 
 
-def test_every_answer_is_the_same(restored: DeskApp) -> None:
+def test_every_answer_is_the_same(restored: InProcessApp) -> None:
     for asked in FORMER["requests"]:
         answer = call(restored, asked["who"], asked["method"], asked["path"], asked["body"])
         if asked["path"] == "/v1/access":
@@ -62,7 +62,7 @@ def test_every_answer_is_the_same(restored: DeskApp) -> None:
         assert answer == asked["answer"], asked["path"]
 
 
-def test_audit_chain_is_valid_and_grows(restored: DeskApp) -> None:
+def test_audit_chain_is_valid_and_grows(restored: InProcessApp) -> None:
     service = restored.service
     verdict = service.audit_verifier.verify()
     assert (verdict.fault, verdict.refused) == (None, 0)
@@ -73,7 +73,7 @@ def test_audit_chain_is_valid_and_grows(restored: DeskApp) -> None:
     assert after.checked > verdict.checked
 
 
-def test_stored_subscriptions_take_seats_and_merges(restored: DeskApp) -> None:
+def test_stored_subscriptions_take_seats_and_merges(restored: InProcessApp) -> None:
     group = call(restored, "ann", "PUT", "/v1/subscriptions/sub_group/seats/r-new")
     assert [seat["reader"] for seat in group["seats"]] == ["r-seat", "r-new"]
     assert call(restored, "ann", "GET", "/v1/readers/r-new")["access"] is True
