@@ -80,9 +80,9 @@ def export(file: Any, as_json: bool) -> None:
             file.write(orjson.dumps(record) + b"\n")
             count += 1
         file.flush()
-    told = {"records": count, "first": first, "head": str(head)}
+    found = {"records": count, "first": first, "head": str(head)}
     text = f"{count} records, from {first}\nhead {head}"
-    click.echo(orjson.dumps(told).decode() if as_json else text, err=True)
+    click.echo(orjson.dumps(found).decode() if as_json else text, err=True)
 
 
 @audit.command("verify")
@@ -94,14 +94,14 @@ def verify(head: Head | None, as_json: bool) -> None:
         with suppress(StoreError):  # What is no outbox any more, or no log, has nothing to be moved from or to.
             service.audit.flush_all()
         verdict = service.audit_verifier.verify(head)
-        told = told_of(verdict)
-        told["secrets"] = "configured" if service.secrets.configured else "kept in the store"
-        session.show(told, as_json, lambda: _verdict(told))
+        found = _encoded(verdict)
+        found["secrets"] = "configured" if service.secrets.configured else "kept in the store"
+        session.show(found, as_json, lambda: _verdict(found))
     if verdict.fault is not None:
         sys.exit(1)
 
 
-def told_of(verdict: ChainVerdict) -> dict[str, Any]:
+def _encoded(verdict: ChainVerdict) -> dict[str, Any]:
     """What a check found, as JSON."""
     return {
         "ok": verdict.fault is None,
@@ -114,20 +114,20 @@ def told_of(verdict: ChainVerdict) -> dict[str, Any]:
     }
 
 
-def _verdict(told: dict[str, Any]) -> str:
-    if told["ok"]:
-        lines = [f"The chain is sound: {told['checked']} records, from {told['first']}."]
+def _verdict(found: dict[str, Any]) -> str:
+    if found["ok"]:
+        lines = [f"The chain is sound: {found['checked']} records, from {found['first']}."]
     else:
-        lines = [f"Record {told['first_bad']} {told['why']}."]
-    if told["refused"]:
+        lines = [f"Record {found['first_bad']} {found['why']}."]
+    if found["refused"]:
         lines.append(
-            f"{told['refused']} entries lay in outboxes that this service had not put there; none got into the chain."
+            f"{found['refused']} entries lay in outboxes that this service had not put there; none got into the chain."
         )
-    if told["secrets"] != "configured":
+    if found["secrets"] != "configured":
         lines.append(
             "PAYWALL_SECRETS is not set: who can write to the store could also sign. Set it to make this a proof."
         )
-    return "\n".join([*lines, f"head {told['head']}"])
+    return "\n".join([*lines, f"head {found['head']}"])
 
 
 @audit.command("prune")
@@ -142,9 +142,9 @@ def prune(age: int, as_json: bool) -> None:
         except BrokenChain as broken:
             session.fail(f"Nothing was let go. {broken}")
         checkpoint = check.load_checkpoint()
-        told = {"gone": gone, "first": checkpoint.first, "head": str(service.audit_log.state().head)}
+        found = {"gone": gone, "first": checkpoint.first, "head": str(service.audit_log.state().head)}
         session.show(
-            told,
+            found,
             as_json,
-            lambda: f"{gone} records went; the first one left is {checkpoint.first}.\nhead {told['head']}",
+            lambda: f"{gone} records went; the first one left is {checkpoint.first}.\nhead {found['head']}",
         )

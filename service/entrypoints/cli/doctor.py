@@ -22,8 +22,8 @@ def doctor(as_json: bool) -> None:
     """Check the settings, the store and Stripe; exit with status 1 if action is required."""
     with session.service() as service:
         found = service.doctor.findings()
-    told = [{"level": item.level, "subject": item.subject, "message": item.message} for item in found]
+    encoded = [{"level": item.level, "subject": item.subject, "message": item.message} for item in found]
     wrong = any(item.level == "wrong" for item in found)
     lines = [f"{MARKS[item.level]}  {item.subject}: {item.message}" for item in found]
-    session.show({"ok": not wrong, "findings": told}, as_json, lambda: "\n".join(lines))
+    session.show({"ok": not wrong, "findings": encoded}, as_json, lambda: "\n".join(lines))
     sys.exit(1 if wrong else 0)

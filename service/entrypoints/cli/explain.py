@@ -43,16 +43,16 @@ def explain(reader: str | None, story: str | None, at: float | None, decision: s
         session.show(encode.decision(found), as_json, lambda: _as_text(found, service.settings.catalogue))
 
 
-def _as_text(told: Explanation, catalogue: Catalogue) -> str:
+def _as_text(found: Explanation, catalogue: Catalogue) -> str:
     """Return the explanation for people: a sentence that may be sent to the reader, then the steps for staff."""
     shown = {"full": "the full story", "upsell": "the upsell box", None: "not known for certain"}
-    who = told.reader or (f"the visitor {told.visitor}" if told.visitor else "somebody unknown")
-    when = write_time(told.at)
-    reason = told.reason.value if told.reason else "the meter decided"
-    lines = [f"{who}, {told.story} ({told.decision.tier}), at {when}: {shown[told.show]}: {reason}"]
-    if told.reason is not None:
-        lines.append(f"To the reader: {reader_sentence(told.decision, catalogue)}")
-    for step in encode.decision(told)["explain"]:
+    who = found.reader or (f"the visitor {found.visitor}" if found.visitor else "an unknown visitor")
+    when = write_time(found.at)
+    reason = found.reason.value if found.reason else "the meter decided"
+    lines = [f"{who}, {found.story} ({found.decision.tier}), at {when}: {shown[found.show]}: {reason}"]
+    if found.reason is not None:
+        lines.append(f"To the reader: {reader_sentence(found.decision, catalogue)}")
+    for step in encode.decision(found)["explain"]:
         changes = step["values"].get("changes")
         values = {
             name: value for name, value in step["values"].items() if value not in (None, [], {}) and name != "changes"

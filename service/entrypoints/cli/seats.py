@@ -32,7 +32,7 @@ def show(subscription: str, as_json: bool) -> None:
 @click.argument("subscription", type=session.ANY_ID)
 @click.argument("reader", type=session.READER_ID)
 @session.json_option
-def give(subscription: str, reader: str, as_json: bool) -> None:
+def assign(subscription: str, reader: str, as_json: bool) -> None:
     """Give READER a seat; given again, nothing changes."""
     with session.service() as service:
         _show(service.stripe_admin.give_seat(subscription, reader, session.actor(), service.clock()), as_json)
@@ -43,7 +43,7 @@ def give(subscription: str, reader: str, as_json: bool) -> None:
 @click.argument("reader", type=session.READER_ID)
 @session.reason_option
 @session.json_option
-def take(subscription: str, reader: str, reason: str | None, as_json: bool) -> None:
+def remove(subscription: str, reader: str, reason: str | None, as_json: bool) -> None:
     """Take READER's seat back; taken again, nothing changes."""
     with session.service() as service:
         admin, now = service.stripe_admin, service.clock()

@@ -47,9 +47,9 @@ def check(folder: Path | None, as_json: bool) -> None:
     """Check paywall.toml in DIR (default: PAYWALL_CONFIG or config): every mistake, each with its place."""
     place = folder or Path(os.environ.get("PAYWALL_CONFIG", "").strip() or "config")
     mistakes = check_config(place)
-    told = [{"where": mistake.where, "message": mistake.message} for mistake in mistakes]
+    encoded = [{"where": mistake.where, "message": mistake.message} for mistake in mistakes]
     session.show(
-        {"ok": not mistakes, "mistakes": told},
+        {"ok": not mistakes, "mistakes": encoded},
         as_json,
         lambda: "\n".join(map(str, mistakes)) or f"{place / 'paywall.toml'}: no mistakes.",
     )

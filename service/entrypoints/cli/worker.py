@@ -54,7 +54,7 @@ def _work_once(as_json: bool) -> None:
         done = service.worker.run_once()
         imports = service.imports.finish_all()
         service.audit.flush_all()
-    told = {
+    found = {
         "objects": done.objects,
         "imports": imports,
         "audit": done.audit,
@@ -65,7 +65,7 @@ def _work_once(as_json: bool) -> None:
         "trouble": done.trouble,
     }
     text = f"Done: {done.objects} objects, {done.audit} audit entries, {done.merges} merges, {imports} imports."
-    session.show(told, as_json, lambda: text)
+    session.show(found, as_json, lambda: text)
     if done.trouble:
         session.fail(CANNOT.format(done.trouble))
     if done.left:
@@ -89,8 +89,8 @@ def reconcile(catching: bool, sweeping: bool, dry_run: bool, as_json: bool) -> N
             session.fail(CANNOT.format(trouble.why))
         if not dry_run:
             _finish(service)
-        told = {"catch_up": _caught(caught), "sweep": _swept(swept), "dry_run": dry_run}
-        session.show(told, as_json, lambda: _as_text(told, service.gateway is None))
+        found = {"catch_up": _caught(caught), "sweep": _swept(swept), "dry_run": dry_run}
+        session.show(found, as_json, lambda: _as_text(found, service.gateway is None))
         left = (caught.left if caught else 0) + sum(not drift.mended for drift in (swept.drift if swept else ()))
         if left and not dry_run:
             session.fail(LEFT.format(left))
@@ -111,16 +111,18 @@ def _swept(found: Swept | None) -> dict[str, Any] | None:
     return None if found is None else asdict(found)
 
 
-def _as_text(told: dict[str, Any], without_key: bool) -> str:
+def _as_text(found: dict[str, Any], without_key: bool) -> str:
     if without_key:
         return "No STRIPE_API_KEY is set: there is nothing to compare with."
     lines = []
     for name in ("catch_up", "sweep"):
-        if told[name] is not None:
-            figures = ", ".join(f"{word}: {value}" for word, value in told[name].items() if not isinstance(value, list))
+        if found[name] is not None:
+            figures = ", ".join(
+                f"{word}: {value}" for word, value in found[name].items() if not isinstance(value, list)
+            )
             lines.append(f"{name.replace('_', '-')}: {figures}")
-            lines += [f"  {_drift(row)}" for value in told[name].values() if isinstance(value, list) for row in value]
-    return "\n".join(lines + (["Nothing was changed (--dry-run)."] if told["dry_run"] else []))
+            lines += [f"  {_drift(row)}" for value in found[name].values() if isinstance(value, list) for row in value]
+    return "\n".join(lines + (["Nothing was changed (--dry-run)."] if found["dry_run"] else []))
 
 
 def _drift(row: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The Flask app before it has routes: its JSON, who may, what is logged of each request, how errors are told."""
+"""The Flask app before it has routes: JSON, authorization, the request log and errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DETAILS = {
 
 
 class _Orjson(JSONProvider):
-    """Flask's JSON by orjson: the same bytes as the hot route's."""
+    """Flask's JSON by orjson: the same bytes as the access route's."""
 
     def dumps(self, obj: Any, **_: Any) -> str:
         return orjson.dumps(obj).decode()
@@ -30,20 +30,20 @@ class _Orjson(JSONProvider):
 
 
 class _Web(Flask):
-    """Flask, which must not tell a failure in its own words: those would quote what was sent."""
+    """Flask with a log line of its own for failures: Flask's would quote what was sent."""
 
     def log_exception(self, exc_info: Any) -> None:
-        """A failure that even the error handlers did not survive."""
+        """Log a failure of an error handler."""
         log().error("crash", error=exc_info[0].__name__, where=where(exc_info[1]))
 
 
 def flask_app(metrics: Metrics, keyring: guards.Keyring, requests_log: RequestLog) -> Flask:
-    """An app without routes."""
+    """Return an app without routes."""
     app = _Web("service.entrypoints.http", static_folder=None)
     app.json = _Orjson(app)
-    # An id in a path may hold what looks like two slashes; a redirect would be a failure to Stripe.
+    # An ID in a path may hold two slashes in a row; a redirect would be a failure for Stripe.
     app.url_map.merge_slashes = False
-    # No route ends with a slash, so this redirects nobody; lax, an id that ends with one (`a%2F`) would be taken for another.
+    # No route ends with a slash, so nothing is redirected. If lax, an ID that ends with one (`a%2F`) would match another.
     app.url_map.strict_slashes = True
 
     @app.before_request
@@ -54,13 +54,13 @@ def flask_app(metrics: Metrics, keyring: guards.Keyring, requests_log: RequestLo
         guards.check_path(request.environ["PATH_INFO"])
 
     @app.after_request
-    def tell(response: Any) -> Any:
+    def finish(response: Any) -> Any:
         rule = request.url_rule.rule if request.url_rule is not None else "unknown"
         begun = g.get("begun") or requests_log.begin()
         given = request.headers.get("X-Request-Id")
         response.headers["X-Request-Id"] = requests_log.end(begun, rule, request.method, response.status_code, given)
         if "body" not in g and (request.content_length or "Transfer-Encoding" in request.headers):
-            # The server closes a connection whose request body nobody has read; without this, a client may reuse it.
+            # The server closes a connection whose request body was not read; without this, a client may reuse it.
             response.headers["Connection"] = "close"
         return response
 

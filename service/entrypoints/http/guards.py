@@ -1,7 +1,7 @@
-"""Who may: keys, roles, and what a route demands. Looked at before path, body or content type.
+"""Authorization: keys, roles, and what a view demands. It comes before path, body and content type.
 
-A view says what it demands with `@site` or `@admin(role)`; `check` runs before every request, and a test sees to it that
-no route under `/v1` is without. Keys are compared by their hash, so that how long a comparison takes says nothing.
+A view declares its demand with `@site`, `@admin(role)` or `@open_to_all`; `check` runs before every request of the API, and
+a test checks that every view has one. Keys are compared by their hash, so the time of a comparison reveals nothing.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from werkzeug.routing import MapAdapter
 
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.staff.admin_keys import AdminKeyCache, key_digest
-from service.domain.errors import StoreUnavailable
+from service.domain.errors import InvalidFields, StoreUnavailable
 from service.domain.roles import RANKS, Role
 from service.entrypoints.responses.errors import Problem
 from service.settings.settings import NamedKey
 
 WRONG_KEYS = 30
-"""From this many wrong keys of one address within a minute on they are answered 429."""
+"""Wrong keys of one address within a minute from which on the answer is 429."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whose key it is. `site` keys ask for readers, the other roles are admins'."""
+    """The owner of a key: a `site` key asks on behalf of readers, the other roles are admins'."""
 
     name: str
     role: Role
 
 
 class Keyring:
-    """Who a key belongs to: those of the settings, and those that owners made at run time (`stored`)."""
+    """Finds the owner of a key: of the settings, or created at run time (`stored`)."""
 
     def __init__(
         self,
@@ -53,22 +53,22 @@ class Keyring:
         self._wrong = wrong
 
     def site_headers(self, header: str) -> bool:
-        """Whether this Authorization header carries a site key of the settings; for the hot route."""
+        """Return whether this Authorization header carries a site key of the settings; for the access route."""
         principal = self._known.get(key_digest(header[7:])) if header[:7] == "Bearer " else None
         return principal is not None and principal.role == "site"
 
     def of_digest(self, hashed: bytes, key: str = "") -> Principal | None:
-        """Whose key has this digest now; `None` for one that is unknown or ended. `StoreUnavailable` as in `principal`.
+        """Return the owner of the key with this digest; `None` if it is unknown or ended.
 
-        With the key itself one that was made a moment ago is known whatever else is asked.
+        With the key itself, one that was created a moment ago is found in any case. Raises: `StoreUnavailable`.
         """
         return self._known.get(hashed) or self._stored(hashed, key)
 
     def principal(self, header: str | None, address: str, *, to_admins: bool = True) -> Principal:
-        """Whose key this header carries. `Problem` 401 without a valid one, 429 after too many wrong ones.
+        """Return the owner of the key in this header.
 
-        `StoreUnavailable` on a route for admins where the keys made at run time were never read yet; the website's routes
-        know their keys without them.
+        Raises: `Problem` 401 without a valid key, 429 after too many wrong ones; `StoreUnavailable` on a route for admins
+        if this process has never read the keys created at run time, which the website's routes do not need.
         """
         scheme, _, secret = (header or "").partition(" ")
         secret = secret.strip()
@@ -94,7 +94,7 @@ _UNKNOWN = (
 
 
 def made_at_run_time(book: AdminKeyCache) -> Callable[[bytes, str], Principal | None]:
-    """Looks up the keys that owners made, for a `Keyring`."""
+    """Return a lookup of the keys that owners created, for a `Keyring`."""
 
     def stored(hashed: bytes, secret: str) -> Principal | None:
         key = book.find(hashed, secret)
@@ -104,13 +104,13 @@ def made_at_run_time(book: AdminKeyCache) -> Callable[[bytes, str], Principal | 
 
 
 def site(view: View) -> View:
-    """The route takes a site key."""
+    """Mark a view that takes a site key."""
     cast(Any, view).demands = "site"
     return view
 
 
 def admin(role: Role) -> Callable[[View], View]:
-    """The route takes an admin key of at least this role."""
+    """Mark a view that takes an admin of at least this role."""
 
     def mark(view: View) -> View:
         cast(Any, view).demands = role
@@ -120,13 +120,13 @@ def admin(role: Role) -> Callable[[View], View]:
 
 
 def open_to_all(view: View) -> View:
-    """The route takes no key, and that is meant."""
+    """Mark a view that takes no key on purpose."""
     cast(Any, view).demands = None
     return view
 
 
 def check(keyring: Keyring) -> None:
-    """Before every request: the route's demand against the request's key. `Problem` 401, 403, 429."""
+    """Check the request's key against the view's demand. Raises: `Problem` 401, 403, 429."""
     view = current_app.view_functions.get(request.endpoint or "")
     demand = getattr(view, "demands", None)
     if demand is not None:
@@ -146,7 +146,7 @@ def _admit(keyring: Keyring, demand: Role) -> None:
 
 
 def actor() -> Actor:
-    """Who asks, for the audit log: the key's name and the connection's address."""
+    """Return who sent this request, for the audit log: the key's name and the connection's address."""
     return Actor(cast(Principal, g.principal).name, request.remote_addr)
 
 
@@ -157,9 +157,9 @@ _NAME_AND_SLASH = re.compile(
 
 
 def check_slash(keyring: Keyring) -> None:
-    """No route fits because an id holds a slash (`a%2Fb`; the server hands it on decoded).
+    """Handle a path that no route matches because an ID holds a slash (`a%2Fb`, which the server decodes).
 
-    Rights come first all the same. A reader's id with a slash is `Problem` 422; other things of such a name are not there.
+    Authorization comes first here too. Raises: `InvalidFields` for a reader's ID; anything else with such a name is 404.
     """
     path = request.environ["PATH_INFO"]
     reader = _READER_AND_SLASH.fullmatch(path)
@@ -168,12 +168,11 @@ def check_slash(keyring: Keyring) -> None:
         return
     _admit(keyring, _demand_without_slash(found[1], found[2].split("/")))
     if reader:
-        message = "must not hold a slash, and nothing else is under this path"
-        raise Problem(422, f"reader: {message}", errors=[("reader", message)])
+        raise InvalidFields([("reader", "must not hold a slash, and nothing else is under this path")])
 
 
 def _demand_without_slash(before: str, after: list[str]) -> Role:
-    """What the route demands that would fit if the reader's id held no slash; rights come before what is wrong with a path."""
+    """Return what the route demands that would match if the reader's ID held no slash."""
     adapter = current_app.create_url_adapter(request)
     for parts in range(1, len(after) + 1):
         try:
@@ -185,8 +184,8 @@ def _demand_without_slash(before: str, after: list[str]) -> Role:
 
 
 def check_path(path: str) -> None:
-    """A path must be UTF-8: an id that is not would otherwise be read as another. `Problem` 422."""
+    """Refuse a path that is not UTF-8: an ID in it would be read as another one. Raises: `InvalidFields`."""
     try:
         path.encode("latin-1").decode()
     except UnicodeError:
-        raise Problem(422, "The path is not UTF-8.", errors=[("path", "is not UTF-8")]) from None
+        raise InvalidFields([("path", "is not UTF-8")]) from None

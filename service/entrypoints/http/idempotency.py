@@ -1,4 +1,4 @@
-"""`Idempotency-Key` on admin POSTs: a repeat gets the first answer, other words under the same key are refused."""
+"""Repeated requests: a repeat of an admin POST or of a form gets the first result, once it is there."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from service.entrypoints.responses.errors import Problem, problem_of
 _PLAIN = re.compile(r"[!-~]{1,255}")
 _WAIT = 3.0
 _LONG = 30.0
-"""Seconds for which the first is waited for where it takes its time, as a large import does, or died at it."""
+"""Seconds to wait for a first request that takes long, as a large import does, or that crashed."""
 _patient = threading.BoundedSemaphore(4)
-"""How many of a process's threads may wait for long: the others answer readers."""
+"""Threads of a process that may wait for long; the others answer readers."""
 
 
 def once(store: IdempotencyStore, work: Callable[[], Response], *, most: int = bodies.MOST) -> Response:
@@ -62,7 +62,7 @@ def run_once(
     """Do the work, or return the result of the first request with this scope and body.
 
     Refusals are not kept, since they changed nothing. When the store becomes unavailable during the work, the claim
-    stays: nobody knows what was done, and the next request continues with the same token. Raises: `Problem` 409.
+    stays: the outcome is unknown, and the next request continues with the same token. Raises: `Problem` 409.
     """
     first = _settled(store, scope, body)
     if first.state == "done":
@@ -96,7 +96,7 @@ def token() -> str | None:
 
 @contextmanager
 def at_work(store: IdempotencyStore, scope: str) -> Iterator[None]:
-    """While this lasts nobody takes the request for dead, however long it takes."""
+    """Renew the claim as long as the work lasts, so that no other request takes it over."""
     over = threading.Event()
 
     def renew() -> None:
@@ -112,7 +112,7 @@ def at_work(store: IdempotencyStore, scope: str) -> Iterator[None]:
 
 
 def _settled(store: IdempotencyStore, scope: str, body: bytes) -> FirstRequest:
-    """The key's state, once the first request is done with it or has been given time enough."""
+    """Return the state of the scope once the first request is done, or after a wait."""
     fresh = new_token(time.time())
 
     def waited(seconds: float) -> FirstRequest:

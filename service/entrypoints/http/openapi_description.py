@@ -29,7 +29,7 @@ STORE_REFUSALS = (503,)
 
 @dataclass(frozen=True)
 class Described:
-    """What is told of a route: `gives` maps a status to a schema, or to a media type with an example's schema."""
+    """The description of a route: `gives` maps a status to a schema, or to a media type with an example's schema."""
 
     gives: Mapping[int, type[Schema] | Mapping[str, Any]]
     takes: type[Schema] | Mapping[str, Any] | None = None
@@ -48,11 +48,11 @@ def described(
     parameters: tuple[Parameter, ...] = (),
     tag: str = "service",
 ) -> Callable[[View], View]:
-    """Marks a view with what `/openapi.json` says of it; its docstring's first line is the summary."""
-    told = Described(gives, takes, body_required, refuses, parameters, tag)
+    """Mark a view with its description in `/openapi.json`; its docstring's first line is the summary."""
+    description = Described(gives, takes, body_required, refuses, parameters, tag)
 
     def mark(view: View) -> View:
-        cast(Any, view).described = told
+        cast(Any, view).described = description
         return view
 
     return mark
@@ -89,10 +89,10 @@ class _ReadPlugin(MarshmallowPlugin):
 def _read_field(_: Any, item: fields.Field[Any], **__: Any) -> dict[str, Any]:
     if not isinstance(item, Read):
         return {}
-    told = dict(item.metadata)
+    spec = dict(item.metadata)
     if item.allow_none:
-        told["type"] = [told["type"], "null"]
-    return told
+        spec["type"] = [spec["type"], "null"]
+    return spec
 
 
 @dataclass
@@ -128,32 +128,32 @@ class Description:
 
 
 def _operation(view: Any, names: list[str]) -> dict[str, Any]:
-    told: Described = view.described
+    route: Described = view.described
     demands = getattr(view, "demands", None)
     summary, _, more = (view.__doc__ or "").strip().partition("\n")
     operation: dict[str, Any] = {
-        "tags": [told.tag],
+        "tags": [route.tag],
         "operationId": view.__name__,
         "summary": summary,
-        "parameters": [*(_path_parameter(name) for name in names), *told.parameters],
-        "responses": {str(status): _answer(status, given) for status, given in told.gives.items()},
+        "parameters": [*(_path_parameter(name) for name in names), *route.parameters],
+        "responses": {str(status): _answer(status, given) for status, given in route.gives.items()},
     }
     if more.strip():
         operation["description"] = more.strip()
-    statuses = set(told.refuses)
+    statuses = set(route.refuses)
     if names:
         statuses.add(422)
-    if told.parameters:
+    if route.parameters:
         statuses.add(422)
-    if IDEMPOTENCY_KEY in told.parameters:
+    if IDEMPOTENCY_KEY in route.parameters:
         statuses.add(409)
     if demands is not None:
         statuses |= {*GUARD_REFUSALS, *STORE_REFUSALS}
         operation["security"] = [{"site_key" if demands == "site" else "admin_key": []}]
-    if told.takes is not None:
+    if route.takes is not None:
         statuses |= set(BODY_REFUSALS)
-        content = told.takes if isinstance(told.takes, Mapping) else {"application/json": {"schema": told.takes}}
-        operation["requestBody"] = {"required": told.body_required, "content": content}
+        content = route.takes if isinstance(route.takes, Mapping) else {"application/json": {"schema": route.takes}}
+        operation["requestBody"] = {"required": route.body_required, "content": content}
     for status in sorted(statuses):
         operation["responses"].setdefault(str(status), _refusal(status))
     return operation

@@ -1,4 +1,4 @@
-"""Reading a request's body: its type, its size, its JSON, its schema; each refused in that order."""
+"""Read a request's body: its type, size, JSON and schema are checked in that order."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ def parse_json(body: bytes) -> Any:
 
 
 def raw(most: int = MOST) -> bytes:
-    """The body as it came, also a chunked one; asked for again, the same.
+    """Return the body as it came, also a chunked one; a second call returns the same.
 
-    `Problem` 413 beyond `most` bytes, 400 for one that ends before its Content-Length. Of a chunked one that was cut the
-    server does not tell.
+    Raises: `Problem` 413 beyond `most` bytes, 400 for a body that ends before its Content-Length. The server does not
+    report a chunked body that was cut.
     """
     kept: bytes | None = g.get("body")
     if kept is None:
@@ -89,14 +89,14 @@ def _read(most: int) -> bytes:
 
 
 def is_json(content_type: str | None) -> bool:
-    """Whether a Content-Type says JSON, with whatever parameters."""
+    """Return whether a Content-Type is JSON, whatever its parameters."""
     return (content_type or "").partition(";")[0].strip().lower() == "application/json"
 
 
 def load(schema: Schema, *, optional: bool = False, further: Check | None = None) -> dict[str, Any]:
-    """The body by a schema. With `optional`, and from admins, no body is an empty object and needs no Content-Type.
+    """Return the body as a schema loads it. With `optional`, and from admins, a missing body is an empty object.
 
-    `Problem` 415, 413, 400, 422.
+    Raises: `Problem` 415, 413, 400; `InvalidFields`.
     """
     if not is_json(request.content_type):
         if not (optional or _bare()) or raw():
@@ -113,12 +113,12 @@ def load(schema: Schema, *, optional: bool = False, further: Check | None = None
 
 
 def _bare() -> bool:
-    """Whether an admin sent no Content-Type: without a body none is needed, and what is then missing are the fields."""
+    """Return whether an admin sent no Content-Type, which a missing body does not need: then the fields are missing."""
     return not request.content_type and g.principal.role != "site"
 
 
 def reason(schema: Schema, *, also: Collection[str] = ()) -> str | None:
-    """A `reason` from the body or from `?reason=`; what the schema demands of it holds for both.
+    """Return a `reason` from the body or from `?reason=`; the schema applies to both.
 
     `also`: other parameters that the route takes.
     """

@@ -88,7 +88,7 @@ class Prices:
             self._wake.clear()
             try:
                 self.refresh()
-            except StripeFailure:  # The box shows what was known; the next try tells.
+            except StripeFailure:  # The upsell box shows the last known prices until the next try.
                 self._stopped.wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             else:

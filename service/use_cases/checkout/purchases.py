@@ -82,10 +82,10 @@ class Purchases:
         kept of invented ones.
         """
         try:
-            told = self._stripe().read(Ref("session", session))
+            facts = self._stripe().read(Ref("session", session))
         except NoSuchObject:
             raise UnknownSession from None
-        bought = [told.ref, *([Ref("subscription", told.subscription)] if told.subscription else [])]
+        bought = [facts.ref, *([Ref("subscription", facts.subscription)] if facts.subscription else [])]
         settled = [self._refresh(ref.text, now, "checkout") for ref in bought]
         return all(settled)
 
@@ -133,14 +133,14 @@ class Purchases:
 
     def _refuse_new_holder(self, gateway: Gateway, reader: str, plan: Plan, payer: str, now: float) -> None:
         """Do the same where no webhook has come yet: a reader who has just paid and clicks again would pay twice."""
-        running = [told for told in gateway.subscriptions_of(payer) if self._gives(told, plan, now)]
-        for told in running:
-            self._refresh(told.ref.text, now, "checkout")
+        running = [one for one in gateway.subscriptions_of(payer) if self._includes(one, plan, now)]
+        for one in running:
+            self._refresh(one.ref.text, now, "checkout")
         if running:
             self._refuse_holder(reader, plan, now)
 
-    def _gives(self, told: Told, plan: Plan, now: float) -> bool:
-        return isinstance(told.source, Subscription) and self._holds(told.source, plan, now)
+    def _includes(self, facts: Told, plan: Plan, now: float) -> bool:
+        return isinstance(facts.source, Subscription) and self._holds(facts.source, plan, now)
 
     def _holds(self, source: Subscription, plan: Plan, now: float) -> bool:
         holdings = source.holdings(self._catalogue)

@@ -1,4 +1,4 @@
-"""Confirming: whatever kind of work waits for a second admin is done here, once, and finished after a crash."""
+"""Confirm what waits for a second admin, do it once, and finish it after a crash."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ class Work:
 
 
 class Approving:
-    """Confirms and refuses. `kinds` may be added to by whoever has work that waits (`add`)."""
+    """Confirms approvals. A use case whose work can wait registers its kind with `add`."""
 
     def __init__(self, approvals: Approvals) -> None:
         self.approvals = approvals
         self._kinds: dict[str, Work] = {}
 
     def add(self, kind: str, work: Work) -> None:
-        """Makes a kind of work known."""
+        """Register a kind of work."""
         self._kinds[kind] = work
 
     def confirm(self, approval_id: str, actor: Actor, now: float) -> tuple[Approval, Outcome]:
-        """Confirms and does it. `UnknownApproval`, `OwnApproval`, `NoLongerPossible` (it then goes on waiting)."""
+        """Confirm a request and do it. Raises: `UnknownApproval`, `OwnApproval`, `NoLongerPossible` (it then stays pending)."""
         approval = self.approvals.find(approval_id, now)
         if approval.asked_by != actor.name and (mistakes := self._kinds[approval.kind].check(approval, now)):
             raise NoLongerPossible(mistakes)
@@ -48,7 +48,7 @@ class Approving:
         return claimed, self._do(claimed, now)
 
     def finish_all(self, now: float) -> int:
-        """Does what was confirmed by somebody who died before it was done. Gives how many."""
+        """Do what was confirmed in a process that stopped before it was done. Return how many there were."""
         claimed = [approval for approval in self.approvals.list_claimed() if approval.kind in self._kinds]
         for approval in claimed:
             try:
@@ -59,9 +59,9 @@ class Approving:
 
     def _do(self, approval: Approval, now: float) -> Outcome:
         try:
-            told = self._kinds[approval.kind].do(approval, now)
+            outcome = self._kinds[approval.kind].do(approval, now)
         except NoLongerPossible:
             self.approvals.remove(approval.id)
             raise
         self.approvals.remove(approval.id)
-        return told
+        return outcome

@@ -73,7 +73,7 @@ class GrantChanges:
     def change(
         self, reader: str, grant_id: str, until: int | None, reason: str, actor: Actor, now: float
     ) -> Grant | Approval:
-        """Gives a grant another end. `UnknownGrant`, `RevokedGrant`, `InvalidFields`."""
+        """Give a grant another end. Raises: `UnknownGrant`, `RevokedGrant`, `InvalidFields`."""
         current = self._current(reader, grant_id)
         if current.revoked_at is not None:
             raise RevokedGrant

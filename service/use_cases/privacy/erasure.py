@@ -1,4 +1,4 @@
-"""Erasing a reader everywhere, as the reader's right: what was kept goes, that it went stays in the audit log.
+"""Erase a reader everywhere, which is the reader's right; the audit log keeps that it was done.
 
 The order is such that a crash leaves nothing half hidden: first the mark, so that Stripe brings nothing back; then all that
 is kept; the audit log last, with the record that says so. To do it again finishes what was begun.
@@ -31,7 +31,7 @@ _REST = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A reader with all ids that she goes or went by, as far as they are known, and the hashes of all of them."""
+    """A reader with all known IDs that they have or had, and the hashes of those IDs."""
 
     reader: str
     names: tuple[str, ...]
@@ -79,7 +79,7 @@ class Erasure:
         self._known = known
 
     def person(self, reader: str) -> Person:
-        """Who goes by this id: the one it was merged into, and whoever else was."""
+        """Return the person behind an ID: with the ID it was merged into, and all others that were."""
         heir = self._readers.resolve_merged(reader)
         tags = {reader_hash(reader), reader_hash(heir), *self._eraser.merged_tags(reader_hash(heir))}
         names = list(dict.fromkeys((heir, reader, *self._eraser.merged_ids(tags))))
@@ -94,7 +94,7 @@ class Erasure:
                 yield from filter(None, (record["reader"], record["target"]))
 
     def live(self, person: Person, now: float) -> list[str]:
-        """Subscriptions of hers, or given to her, that somebody pays for now. A seat is the group's."""
+        """Return the IDs of the reader's subscriptions, also gifts, that are paid for now. A seat is the group's."""
         found = []
         for kept in self._readers.load_active(person.reader):
             source = kept.source
@@ -132,7 +132,7 @@ class Erasure:
         return Erasing(counts, self._eraser.start_file_rewrite())
 
     def await_files(self, patience: float) -> bool:
-        """Waits until the store has written its files anew, for at most `patience` seconds. Gives whether it has."""
+        """Wait until the store has rewritten its files, for at most `patience` seconds. Return whether it has."""
         return self._eraser.wait_for_file_rewrite(patience)
 
     def _settle(self, reader: str) -> None:
@@ -149,7 +149,7 @@ class Erasure:
         }
 
     def _forget(self, person: Person) -> None:
-        """Whatever names her beside her own keys, and is found by what those still say."""
+        """Delete what names the reader outside their own keys, as long as those still lead to it."""
         grants = [kept.source for kept in self._readers.load_all(person.reader) if isinstance(kept.source, Grant)]
         for tag in person.tags:
             self._ends.remove_reader(tag, grants)

@@ -23,7 +23,7 @@ USUAL, LONGEST = 30 * DAY, 90 * DAY
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """How many passes a reader may give this month, how many she gave, and when the next month begins."""
+    """How many gifts a reader may make this month, how many they made, and when the next month begins."""
 
     limit: int
     used: int
@@ -68,7 +68,7 @@ class ReaderGifts:
         return made, self._allowance(name, most, month)
 
     def list_gifts(self, reader: str, now: float) -> tuple[Allowance, Sequence[StoryPass]]:
-        """What a reader may give this month, and the passes that she gave in it, newest first."""
+        """Return how many gifts a reader may make this month, and the passes of this month, newest first."""
         name = self._readers.resolve_merged(reader)
         month = self._month(now)
         given = self._passes.find_all(self._gifts.list_given(name, month.start))
