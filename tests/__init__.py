@@ -1,1 +1,1 @@
-"""A package, since some distribution that is needed here brings a package of this very name along."""
+"""Make `tests` a package, since an installed distribution brings a package of the same name."""

@@ -1,4 +1,4 @@
-"""What these tests share: an app over a real store in which three admins of the environment may act, and keys of each role."""
+"""Fixtures: an in-process app with three admin keys of the environment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECRETS = "secret-of-the-tests-0123456789abcdef"
 
 @dataclass
 class Admins:
-    """An app and its admins, by name; `ann`, `ben` and `cyd` are owners."""
+    """An app with named admins: `ann`, `ben` and `cyd` are owners. Requests are sent with their keys."""
 
     app: InProcessApp
 
@@ -57,7 +57,7 @@ MakeAdmins = Callable[..., Admins]
 
 @pytest.fixture
 def make_admins(make_app: MakeApp, store_url: str) -> MakeAdmins:
-    """Houses over the same store, on Valkey and on Redis 8 alike: `make_admins(policy, PAYWALL_SECRETS=…)`."""
+    """Make apps over the same store, on Valkey and on Redis 8: `make_admins(policy, PAYWALL_SECRETS=…)`."""
 
     def make(policy: str = POLICY, **env: str) -> Admins:
         return Admins(make_app(store_url, policy, PAYWALL_ADMIN_KEYS=ADMINS, **{"PAYWALL_SECRETS": SECRETS, **env}))
@@ -72,5 +72,5 @@ def admins(make_admins: MakeAdmins) -> Admins:
 
 @pytest.fixture
 def admins_with_approvals(make_admins: MakeAdmins) -> Admins:
-    """An app where a second admin confirms what is longer than 90 days."""
+    """Return an app where a second admin confirms grants longer than 90 days."""
     return make_admins(CONFIRM)

@@ -1,7 +1,7 @@
-"""What all tests share: real stores, the service as a process of its own, and the service within the test's process.
+"""Shared by all tests: fixture plugins, the quick profile, and Hypothesis profiles.
 
-`paywall` is the real `paywall serve`, two workers, over real HTTP; `serve` starts more of them, each set up as a test
-wants. `service_app` is the same WSGI app within this process, for what depends on the time: its clock is an argument.
+`paywall` is one `paywall serve` with two workers over real HTTP, and `serve` starts others. `service_app` is the same WSGI
+app in this process, for tests that depend on the time: its clock is an argument.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # so that tests may import what they share, as `tests.…`
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that tests can import `tests.…`
 
 
 pytest_plugins = [
@@ -64,7 +64,7 @@ ONLY_IN_FULL = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The quick profile leaves to `make check`: Redis 8 where Valkey runs the same, failovers, the look-alike's own stories."""
+    """Leave to `make check`: Redis 8 where Valkey runs the same test, failovers, and tests of the look-alike."""
     for item in items:
         if "redis8" in item.name.partition("[")[2] or item.path.stem in ONLY_IN_FULL:
             item.add_marker(pytest.mark.full)
@@ -72,13 +72,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    """A name that no other test uses, for readers, visitors and stories."""
+    """Return a name that no other test uses, for readers, visitors and stories."""
     return f"{request.node.name[:40].strip('[]-')}-{os.urandom(4).hex()}".replace("[", "-").replace("]", "")
 
 
 @pytest.fixture
 def all_at_once() -> Callable[[int, Callable[[int], Any]], list[Any]]:
-    """Do something many times at the same moment; what each came to."""
+    """Run a function in many threads at the same moment and return the results."""
 
     def run(times: int, work: Callable[[int], Any]) -> list[Any]:
         found: list[Any] = [None] * times

@@ -1,4 +1,4 @@
-"""Fails unless every branch of the rules is covered: `python tests/domain_coverage.py coverage.json`."""
+"""Fail unless tests cover every branch of the domain: `python tests/domain_coverage.py coverage.json`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def main() -> int:
-    """Names each file of `service/domain/` with a line or branch that no test takes."""
+    """Print each file of `service/domain/` with an uncovered line or branch; return 1 if there is one."""
     files = json.loads(Path(sys.argv[1]).read_text())["files"]
     rules = {name: found["summary"] for name, found in files.items() if name.startswith("service/domain/")}
     if not rules:

@@ -1,4 +1,4 @@
-"""The service within the test's process, for what depends on the time: its clock is an argument."""
+"""Run the service in the test's process, with a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.running_service import ADMIN_KEY, POLICY, SITE_KEY, environment, stor
 
 
 class Clock:
-    """The time, as a test has set it: `clock.at("2026-12-01T05:00:00Z")`."""
+    """A clock that a test sets: `clock.at("2026-12-01T05:00:00Z")`."""
 
     def __init__(self) -> None:
         self.now = time.time()
@@ -38,7 +38,7 @@ class Clock:
 
 
 def service_over(settings: Settings, url: str, clock: Clock, timeout: float = 5.0) -> Service:
-    """The service on the store at `url`. A busy machine is no outage here, unless `timeout` (seconds) is short."""
+    """Assemble the service on the store at `url`. `timeout` is in seconds, and long, so that a busy machine is no outage."""
     metrics, probe_key = Metrics(), Keys(settings.prefix).shared("probe")
     link = Link(parse_address(url), timeout=timeout, on_change=metrics.report_store_change, probe_key=probe_key)
     return assemble(settings, link, clock, metrics)
@@ -46,7 +46,7 @@ def service_over(settings: Settings, url: str, clock: Clock, timeout: float = 5.
 
 @dataclass
 class InProcessApp:
-    """The service's WSGI app within this process. `ask` goes by the hot route, or with `hot=False` by Flask's view."""
+    """The service's WSGI app in this process. `call` uses the access route, or Flask's view with `hot=False`."""
 
     service: Service
     client: Client
@@ -90,7 +90,7 @@ MakeApp = Callable[..., InProcessApp]
 
 @pytest.fixture
 def make_app(tmp_path: Path) -> Iterator[MakeApp]:
-    """Apps of a test's own: `make_app(store_url, policy=…)`."""
+    """Make apps that close after the test: `make_app(store_url, policy=…)`."""
     made: list[Service] = []
 
     def make(
@@ -113,11 +113,11 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
 
 @pytest.fixture
 def service_app(make_app: MakeApp, store_url: str) -> InProcessApp:
-    """The app over an empty store, on Valkey and on Redis 8 alike."""
+    """Return an app over an empty store; the test runs on Valkey and on Redis 8."""
     return make_app(store_url)
 
 
 @pytest.fixture
 def valkey_app(make_app: MakeApp, valkey_url: str) -> InProcessApp:
-    """The app over an empty Valkey, where the store makes no difference to what is tested."""
+    """Return an app over an empty Valkey, for tests that do not depend on the store."""
     return make_app(valkey_url)

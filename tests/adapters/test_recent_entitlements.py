@@ -1,4 +1,4 @@
-"""Who was seen as entitled lately: written a moment later, found by every process, never missed on its way to the file."""
+"""Test the cache of recent entitlements: written later, shared by processes, complete at any time."""
 
 from __future__ import annotations
 

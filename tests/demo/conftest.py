@@ -1,4 +1,4 @@
-"""The newspaper as its readers have it: its own process, asking a fake of the service that is a process too."""
+"""Fixtures: the newspaper and a fake service, each as a process."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ SITE_KEY = "site-key-of-the-fake"
 
 
 class Service:
-    """The fake, and what a test may set up in it."""
+    """The fake service and its settings."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -30,7 +30,7 @@ class Service:
         requests.post(f"{self.url}/_/plan", json={"reader": reader, "plan": plan}, timeout=60)
 
     def is_now(self, **settings: Any) -> None:
-        """mode: normal, degraded, garbage or broken; late: how many questions a payment stays unknown."""
+        """Set `mode` (normal, degraded, garbage or broken) and `late` (checks during which a payment stays unknown)."""
         requests.post(f"{self.url}/_/settings", json=settings, timeout=60)
 
     def asked(self, path: str) -> list[dict[str, Any]]:
@@ -39,7 +39,7 @@ class Service:
 
 
 class Browser(requests.Session):
-    """Keeps cookies and follows redirects, as a browser does; addresses are the paper's own."""
+    """A session that keeps cookies and follows redirects; paths belong to the newspaper."""
 
     def __init__(self, paper: str) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Browser(requests.Session):
 
 @contextmanager
 def running(*command: str, **environment: str) -> Iterator[str]:
-    """A process, until the end of the block; gives the address at the end of its first line."""
+    """Run a process for the block and yield the URL at the end of its first line."""
     with subprocess.Popen(
         [sys.executable, *command], stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
     ) as process:
@@ -97,20 +97,20 @@ def paper(fake: Service) -> Iterator[str]:
 
 @pytest.fixture
 def browser(paper: str, service: Service) -> Iterator[Browser]:
-    """A browser that was never here before, and a service that knows nobody."""
+    """Return a new browser, with a service that knows no reader."""
     with Browser(paper) as one:
         yield one
 
 
 @pytest.fixture(scope="session")
 def alone() -> Iterator[str]:
-    """A newspaper whose service cannot be reached."""
+    """Run a newspaper whose service is unreachable."""
     with newspaper(f"http://127.0.0.1:{free_port()}") as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def locked_out(fake: Service) -> Iterator[str]:
-    """A newspaper with a wrong site key."""
+    """Run a newspaper with a wrong site key."""
     with newspaper(fake.url, site_key="not-the-key") as url:
         yield url

@@ -1,4 +1,4 @@
-"""A small server that answers as the contract says, so that the newspaper can be tried without the service.
+"""Run a small server that answers as the contract says, to test the newspaper without the service.
 
 Run as a script: prints its address, then serves until it is ended. What a test may set up goes through `POST /_/…`:
 `/_/plan` {"reader", "plan"}, `/_/mode` {"mode"}, `/_/late` {"asks"}; `GET /_/asked` lists what was asked, newest last.
@@ -37,7 +37,7 @@ LIMITS = {"reader": 5, "visitor": 2}
 
 lock = threading.RLock()
 held: dict[str, str] = {}  # reader → plan
-paid_late: dict[str, tuple[str, int]] = {}  # reader → plan, and how many more questions it stays unknown
+paid_late: dict[str, tuple[str, int]] = {}  # reader → plan, and how many checks it stays unknown
 read: dict[str, set[str]] = {}  # "reader:…" or "visitor:…" → stories counted
 asked: list[dict[str, Any]] = []
 settings: dict[str, Any] = {"mode": "normal", "late": 0}
@@ -45,11 +45,11 @@ numbers = itertools.count(1)
 
 
 class Problem(Exception):
-    """An answer that is none: its status."""
+    """An error answer with this status."""
 
 
 def access(body: dict[str, Any], *, count: bool) -> dict[str, Any]:
-    """`POST /v1/access` by the rules of the sample configuration."""
+    """Answer `POST /v1/access` by the rules of the sample configuration."""
     story, reader, visitor = body["story"], body.get("reader"), body.get("visitor")
     tier = _tier(story)
     plan = _plan(reader)
@@ -142,7 +142,7 @@ def _offer() -> dict[str, Any]:
 
 
 def checkout(body: dict[str, Any], base: str) -> dict[str, Any]:
-    """A page to pay on, at this server."""
+    """Return the URL of a payment page on this server."""
     plan = body.get("plan") or next(
         (p for p, prices in PRICES.items() if body["price"] in {x["id"] for x in prices}), None
     )
@@ -223,7 +223,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(payload)
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Log nothing."""
 
 
 if __name__ == "__main__":

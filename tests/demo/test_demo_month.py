@@ -1,4 +1,4 @@
-"""The invented month that a demo begins with holds together: its figures, its ledger, its links."""
+"""Test that the data of the demo month is consistent: counts, events and links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signing in, paying, coming back from paying, and seeing what one holds."""
+"""Test sign-in, checkout, the return from checkout, and the account page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever becomes of the service, the facts are shown and nothing else slips out."""
+"""Test the newspaper while the service fails: it shows the facts and no locked text."""
 
 from __future__ import annotations
 

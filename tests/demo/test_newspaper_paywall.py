@@ -1,4 +1,4 @@
-"""What is behind the wall stays at the newspaper's server until the service opens it."""
+"""Test that locked text stays on the newspaper's server until the service opens it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ METERED = [
 
 
 def texts(node: Any) -> Iterator[str]:
-    """Every sentence of a table, however deep."""
+    """Yield every text of a nested table."""
     if isinstance(node, str):
         yield node
     elif isinstance(node, dict):
@@ -51,7 +51,7 @@ def shows(page: requests.Response, text: str) -> bool:
 
 @pytest.mark.parametrize("story_id", STORIES)
 def test_locked_text_never_leaves_the_newspaper(paper: str, service: Service, story_id: str) -> None:
-    """Nobody's cookie, no free story left: only the public-safety story is whole."""
+    """Without a cookie and free stories, only the public-safety story is complete."""
     visitor = requests.Session()
     for used in METERED[:2]:
         visitor.get(f"{paper}/story/{used}", timeout=60)

@@ -1,4 +1,4 @@
-"""The site itself: nothing from elsewhere, nothing kept by caches, readable colours, an orderly end."""
+"""Test the site: nothing external, no caching, sufficient contrast, and a clean stop."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SOURCES = {"subscription", "stripe_entitlement", "pass", "seat", "grant", "gift"
 
 
 class Page(HTMLParser):
-    """What a browser would load, what is inline, the order of headings, and ids."""
+    """Collect what a browser loads, inline code, heading levels and IDs."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

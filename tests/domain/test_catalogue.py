@@ -1,4 +1,4 @@
-"""What is sold: which plan a price buys, which tier a story has and when age changes it, which offer is shown."""
+"""Test the catalogue: the plan of a price, the tier of a story and its changes, and the offer."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_tier_in_the_request_beats_every_rule(rules: tuple[Rule, ...], story: St
 
 
 def holds(rule: Rule, story: Story, now: float) -> bool:
-    """The contract's sentence, condition by condition."""
+    """Return whether a rule matches, condition by condition as in the contract."""
     conditions = []
     if rule.sections:
         conditions.append(story.section in rule.sections)
@@ -142,7 +142,7 @@ def test_rule_with_age_never_matches_without_published_at(rule: Rule) -> None:
 def test_tier_turns_at_is_the_first_moment_the_tier_differs(rules: tuple[Rule, ...], story: Story) -> None:
     sold = catalogue(rules=rules)
     current, turns_at = sold.tier_of(story, NOW), sold.tier_turns_at(story, NOW)
-    # Rules can only turn where an age is reached; scanning each such second, and the ones beside it, misses none.
+    # A rule can only change where an age is reached, so scanning these seconds and their neighbors is enough.
     born = story.published_at or 0
     scanned = sorted({born + age + off for age in (0, DAY, 2 * DAY, 30 * DAY) for off in (-1, 0, 1)} | {NOW + 50 * DAY})
     differing = [at for at in scanned if at > NOW and sold.tier_of(story, at) != current]

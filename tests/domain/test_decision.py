@@ -1,4 +1,4 @@
-"""The ladder: free, entitled, a story pass, the meter, locked; each with its reason, in an outage too; and explained."""
+"""Test the decision ladder (free, entitlement, story pass, meter, locked), its reasons and its explanation."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_every_reason_opens_or_locks_as_in_the_contract() -> None:
 def expected(
     asked_of: Story, tier: Tier, held: Entitlements, meter: Meter | None, story_pass: Holding | None
 ) -> tuple[str, object, object]:
-    """The ladder in the contract's words: the reason, the source, the meter."""
+    """Return the reason, source and meter that the contract's ladder gives."""
     if not tier.requires or (asked_of.parts and set(asked_of.parts) <= set(tier.open_parts)):
         return "free", None, None
     opener = held.opener(tier.requires)

@@ -1,4 +1,4 @@
-"""From holdings to features: which source wins, and when that can change."""
+"""Test which source gives each feature, and when that can change."""
 
 from __future__ import annotations
 

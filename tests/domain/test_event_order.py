@@ -1,4 +1,4 @@
-"""Payloads alone, in any order and repeated: each object ends as it really ended."""
+"""Test the order of payloads: shuffled and repeated, they end in the same state."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ CASES: list[tuple[str, Mark, Mark, Verdict]] = [
         "keep",
     ),
     (
-        "a change and its undoing cannot be told apart",
+        "a change and its reversal cannot be distinguished",
         state(cancel_at=None, previous={"cancel_at": 5}),
         state(cancel_at=5, previous={"cancel_at": None}),
         "undecided",
@@ -106,7 +106,7 @@ Kept = dict[str, tuple[Told, Mark]]
 
 
 def deliver(kept: Kept, event: Envelope) -> None:
-    """What the store does while Stripe is out of reach."""
+    """Apply an event as the store does while Stripe is unreachable."""
     said: Signal = signal(event)
     if said.told is None:
         return
@@ -146,7 +146,7 @@ def test_ordered_events_end_in_the_recorded_final_objects(stories: list[dict[str
 
 
 def test_signup_and_cancellation_in_one_second_end_right_in_any_order(made: Any) -> None:
-    """Without the recorded stories: a signup within one second, in every order."""
+    """Deliver a signup within one second in every order; this needs no recorded lifecycle."""
     begun = made.subscription(status="incomplete")
     paid = made.subscription()
     ended = made.subscription(status="canceled", ended_at=JULY)

@@ -1,4 +1,4 @@
-"""What admins may give away, by `[grants]`."""
+"""Test what `[grants]` allows admins to grant."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_grant_end_is_after_now_and_start_and_within_the_longest(
 
 
 def now_or(start: int) -> int:
-    """A grant from the past gives nothing for the past: it is as long as it still holds."""
+    """Return the later of `start` and now: the length of a grant does not include the past."""
     return max(NOW, start)
 
 

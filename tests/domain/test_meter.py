@@ -1,4 +1,4 @@
-"""Free stories in a window: calendar windows at local midnight whatever the clocks do, rolling ones story by story."""
+"""Test meter windows: calendar windows start at local midnight, rolling windows count each story separately."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def rolling(length: int = 30 * DAY) -> MeterPolicy:
 
 @cache
 def begins(zone: str, day: str) -> int:
-    """Slowly: the first quarter of a minute, then the first second, at which the local date is this day or a later one."""
+    """Search for the first second at which the local date is this day or later."""
     wanted, there = date.fromisoformat(day), ZoneInfo(zone)
     utc_midnight = int(datetime(wanted.year, wanted.month, wanted.day, tzinfo=UTC).timestamp())
 

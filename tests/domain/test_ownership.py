@@ -1,4 +1,4 @@
-"""Whose an object is: the contract's order, and who is nobody."""
+"""Test the owner of a Stripe object: the contract's order of evidence, and unassigned objects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.domain.stripe_facts import Claims
 
 
 def test_each_owner_evidence_yields_to_every_better_one() -> None:
-    """Read as the contract's sentence: link, gift, own, session, reference, customer, last."""
+    """The contract's order is: link, gift, own, session, reference, customer, last."""
     for present in itertools.product([False, True], repeat=len(ORDER) - 1):
         has = dict(zip(ORDER, present, strict=False))
         own = Claims(gift_recipient="gift" if has["gift"] else None, reader_id="own" if has["own"] else None)

@@ -1,4 +1,4 @@
-"""Refunds and disputes: told in any order and any number of times, the same payment comes out."""
+"""Test refunds and disputes: order and repeats do not change the payment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wilson's interval: right where it is known, and within its bounds everywhere."""
+"""Test Wilson's interval against published values and its bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the reader herself is told: a sentence for each reason, in the site's dates, with nothing of the newsroom's own."""
+"""Test the sentence that readers see for each reason: dates in the site's zone, no internal data."""
 
 from __future__ import annotations
 

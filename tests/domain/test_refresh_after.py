@@ -1,4 +1,4 @@
-"""`refresh_after` is the first moment at which an answer changes by itself: tried on random worlds, second by second."""
+"""Test that `refresh_after` is the first moment an answer changes, on random facts, second by second."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ STORIES = [
 
 @dataclass(frozen=True)
 class World:
-    """Facts that stay as they are while time passes. `read`: mark → when it was counted; `metered`: somebody is asking."""
+    """Facts that stay the same while time passes. `read`: mark → time counted; `metered`: there is a reader or visitor."""
 
     sources: Sequence[Source]
     rules: tuple[Rule, ...]
@@ -121,7 +121,7 @@ class World:
         return decide(self.story, tier, held, meter, now=now, catalogue=catalogue)
 
     def outage(self, now: float) -> Decision:
-        """The answer with what was known at `NOW`, the store being away since."""
+        """Return the degraded answer with what was known at `NOW`."""
         known = self.answer(NOW).held
         tier = self.catalogue.tier_of(self.story, now)
         return decide_degraded(self.story, tier, known, signed_in=True, catalogue=self.catalogue, now=now)
@@ -139,13 +139,13 @@ SECONDS = st.integers(NOW - 12, NOW + 12)
 
 
 def first_change(answer: Callable[[float], Decision], now: int) -> int | None:
-    """Slowly: the first second at which the answer is another one."""
+    """Search for the first second at which the answer differs."""
     before = replace(answer(now), refresh_after=None)
     return next((at for at in range(now + 1, LAST) if replace(answer(at), refresh_after=None) != before), None)
 
 
 def starts(world: World, now: int) -> set[int | None]:
-    """The scheduled starts ahead: at those an answer can change, but where something better is held it does not."""
+    """Return the scheduled starts ahead. The answer changes at a start unless a better source is active."""
     holdings = [holding for source in world.sources for holding in source.holdings(world.catalogue)]
     return {holding.start for holding in holdings if holding.becomes_active_after(now)}
 

@@ -1,4 +1,4 @@
-"""What each source gives, until when, and how it stands: to the second."""
+"""Test what each source gives, until when, and its standing, to the second."""
 
 from __future__ import annotations
 
@@ -298,7 +298,7 @@ def test_group_owner_holds_no_seat_unless_assigned_one() -> None:
     seat = only(subscription("active", item("price_seat"), role="seat"))
     assert (seat.type, seat.id, seat.features, seat.reason) == ("seat", "sub_1", ("notebook",), Reason.SEAT)
     assert (seat.start, seat.until) == (NOW + 5, NOW + MONTH + LEEWAY), "from when it was given, until its group ends"
-    assert seat.is_active_at(NOW), "a seat is held from the moment it is told of"
+    assert seat.is_active_at(NOW), "a seat counts from the moment it is reported"
 
 
 def test_seat_gives_only_the_group_plan() -> None:

@@ -1,4 +1,4 @@
-"""The commands as an operator types them: exit status, `--json`, `--help`; beside a running `serve` and without one."""
+"""Test the commands: exit status, `--json` and `--help`, with and without a running `serve`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CONTRACT = {
 
 
 def children(command: click.Command) -> dict[str, click.Command]:
-    """The commands of a group; of a plain command none."""
+    """Return the commands of a group; a plain command has none."""
     if not isinstance(command, click.Group):
         return {}
     context = click.Context(command)
@@ -43,13 +43,13 @@ def children(command: click.Command) -> dict[str, click.Command]:
 
 
 def paths(command: click.Command, *names: str) -> list[tuple[str, ...]]:
-    """Every command there is, by the words that one types."""
+    """Return every command, as the words to type."""
     return [names, *(path for name, child in children(command).items() for path in paths(child, *names, name))]
 
 
 @pytest.fixture
 def typed() -> Iterator[Typed]:
-    """A command in this process: as typed, but without the second that a new process takes."""
+    """Run a command in this process, which saves the second that a new process takes."""
 
     def run(service: Paywall, *words: str) -> Done[str]:
         done = CliRunner().invoke(main, words, env=service.env, prog_name="paywall")
@@ -75,7 +75,7 @@ def refused(done: Done[str], status: int = 1) -> str:
 
 @pytest.fixture
 def alone(serve: Serve) -> Paywall:
-    """An environment in which nothing runs."""
+    """Return an environment in which no service runs."""
     return serve(start=False)
 
 

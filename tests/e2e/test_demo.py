@@ -1,4 +1,4 @@
-"""`paywall demo`, step by step as a newcomer goes through it, over HTTP alone."""
+"""Test `paywall demo` step by step over HTTP."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ AUTOPLAY = "autoplay muted"
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """One for all tests of this file, which go on from each other's time: it only moves forward."""
+    """Run one demo for all tests of this file. Its clock only moves forward."""
     with running(tmp_path_factory.mktemp("demo")) as demo:
         yield demo
 
@@ -152,7 +152,7 @@ def test_second_demo_in_the_folder_reports_what_blocks_it(demo: Demo) -> None:
 
 
 def begun_beside(demo: Demo) -> Demo:
-    """Another one in the same folder; what the first has printed stays as it is."""
+    """Start another demo in the same folder and keep the output of the first."""
     kept = {name: (demo.folder / name).rename(demo.folder / f"{name}.first") for name in ("out", "err")}
     try:
         second = begun(demo.folder)
@@ -168,7 +168,7 @@ def begun_beside(demo: Demo) -> Demo:
 
 
 def test_sigint_ends_the_demo_within_ten_seconds_without_leftovers(demo: Demo, until: Until) -> None:
-    """The last of this file: it ends the demo that the others share."""
+    """This test is the last of this file, since it ends the shared demo."""
     ports = [int(url.rsplit(":", 1)[1].partition("/")[0]) for url in (demo.paper, demo.backstage)]
     connected = [socket.create_connection(("127.0.0.1", port), timeout=60) for port in ports]
     struck = time.monotonic()

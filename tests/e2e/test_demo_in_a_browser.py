@@ -1,4 +1,4 @@
-"""`paywall demo`, click by click in a real browser; what it shows is kept in `test-output/screenshots/demo-*.png`."""
+"""Test `paywall demo` in a real browser; screenshots are in `test-output/screenshots/demo-*.png`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 @pytest.fixture(scope="module")
 def visit() -> Iterator[Callable[[], Page]]:
-    """Pages of browsers that were never here; at the end none may have complained."""
+    """Open pages in new browsers; at the end none may have reported an error."""
     complaints: list[str] = []
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
@@ -62,7 +62,7 @@ def walk(demo: Demo, visit: Callable[[], Page]) -> Walk:
 
 
 class Walk:
-    """A newcomer's clicks."""
+    """The clicks of a new user."""
 
     def __init__(self, demo: Demo, page: Page) -> None:
         self.demo, self.page = demo, page
@@ -95,7 +95,7 @@ class Walk:
         self.page.get_by_role("button", name="Pay $").click()
 
     def backstage(self, *buttons: str) -> None:
-        """From the foot of the page to the strings, and back to the paper."""
+        """Press buttons on the backstage page and return to the newspaper."""
         self.page.get_by_role("link", name="Backstage").click()
         for button in buttons:
             self.page.get_by_role("button", name=button).first.click()
@@ -111,7 +111,7 @@ class Walk:
         return self.page.get_by_role("complementary", name="Advertisement")
 
     def reloaded(self, until: Until, condition: Callable[[], bool]) -> None:
-        """The page as it is once Stripe's news has come."""
+        """Reload the page until the Stripe event has arrived."""
         until(lambda: self.page.reload() is not None and condition())
 
     def keep(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The newspaper in a real browser; its pages are kept as pictures in `test-output/screenshots/`."""
+"""Test the newspaper in a real browser; screenshots are in `test-output/screenshots/`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def started() -> Iterator[tuple[str, str]]:
-    """(newspaper, service): both as processes of their own."""
+    """Run the newspaper and the service as processes; yield their URLs."""
     port = str(free_port())
     with ExitStack() as running:
 
@@ -72,7 +72,7 @@ def started() -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 def paper(started: tuple[str, str]) -> str:
-    """The newspaper's address, with a service that knows nobody yet."""
+    """Return the newspaper's URL, with a service that knows no reader."""
     requests.post(f"{started[1]}/_/reset", json={}, timeout=60)
     return started[0]
 
@@ -95,7 +95,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(chromium: Browser) -> Iterator[Callable[..., Page]]:
-    """A page of a browser that was never here; at the end nothing may have been complained about or fetched elsewhere."""
+    """Open a page in a new browser; at the end there may be no error and no external request."""
     complaints: list[str] = []
     hosts: set[str] = set()
     with ExitStack() as contexts:
@@ -121,8 +121,8 @@ def sign_in(page: Page, paper: str, name: str) -> None:
 
 
 def keep(page: Page, name: str) -> None:
-    """A picture of the whole page, with every picture on it loaded; and nothing may stick out of its width."""
-    # Waiting is done by promises in the page: Playwright's own wait_for_function needs the eval that our policy forbids.
+    """Take a screenshot of the whole page with all images loaded, and check that nothing exceeds its width."""
+    # Wait by promises in the page: Playwright's wait_for_function needs eval, which the content policy forbids.
     page.evaluate("Promise.all([...document.images].map(image => { image.loading = 'eager'; return image.decode() }))")
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / f"newspaper-{name}.png", full_page=True)
@@ -202,7 +202,7 @@ def test_clip_does_not_autoplay_with_reduced_motion(visit: Callable[..., Page], 
 
 
 def test_keyboard_alone_pays_and_returns_to_the_open_story(visit: Callable[..., Page], paper: str) -> None:
-    """Also shows that our content policy lets the form through to the page to pay on."""
+    """This also shows that the content security policy allows the form to lead to the payment page."""
     page = visit()
     sign_in(page, paper, "Maya")
     page.goto(f"{paper}/story/coopers-row")

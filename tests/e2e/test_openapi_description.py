@@ -1,4 +1,4 @@
-"""Whatever `/openapi.json` allows to be sent, and much that it does not: no 5xx, and no answer that it does not describe."""
+"""Test the API against `/openapi.json`: valid and invalid requests get no 5xx and only described answers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CHECKS: list[CheckFunction] = [
 
 
 def described() -> dict[str, Any]:
-    """The description, before any service runs: pytest wants to know at once which operations there are."""
+    """Return the description without a running service, since pytest needs the operations at collection."""
     settings_ = load_settings({"PAYWALL_CONFIG": str(Path(__file__).parents[2] / "config")})
     app = wsgi(build(settings_, "redis://127.0.0.1:1"))
     found: dict[str, Any] = Client(app).get("/openapi.json").get_json()
@@ -61,7 +61,7 @@ def test_csv_answer_is_in_the_openapi_description(path: str, paywall: Paywall) -
 
 
 def held(case: Any, paywall: Paywall) -> None:
-    """Sends a case with the right key, and holds its answer to the description."""
+    """Send a case with the right key and check its answer against the description."""
     security = case.operation.definition.raw.get("security", [{}])[0]
     headers = paywall.as_site if "site_key" in security else paywall.as_admin if security else {}
     answer = case.call(base_url=paywall.url, headers=headers, timeout=60)

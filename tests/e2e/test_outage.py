@@ -1,4 +1,4 @@
-"""While the store is away: `[failure]` decides, who was seen lately stays in, nothing is a 5xx, and it passes by itself."""
+"""Test checks while the store is unavailable: `[failure]` decides, known readers keep access, and it recovers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALL = ["notebook", "no_ads", "no_autoplay", "newsmaker_events"]
 
 
 def degraded(app: InProcessApp, story: str | dict[str, Any] = "a", **more: Any) -> dict[str, Any]:
-    """A degraded answer's own fields; what must be null is held to be."""
+    """Check access and return the degraded answer, whose other fields must be null."""
     answer = app.ask(story, **more)
     assert answer["degraded"] is True
     if answer["reason"] != "free":
@@ -35,7 +35,7 @@ def degraded(app: InProcessApp, story: str | dict[str, Any] = "a", **more: Any) 
 
 @pytest.fixture
 def broken(make_app: MakeApp, launch: Any, until: Until) -> tuple[InProcessApp, Any]:
-    """An app that has seen an entitled reader, and its store, which a test then ends."""
+    """Return an app that has seen an entitled reader, and its store, which the test ends."""
     store = launch("valkey")
     app = make_app(store.url)
     app.grant("entitled")
@@ -297,7 +297,7 @@ def test_outage_under_load_gives_only_fast_200_answers(serve: Serve, launch: Any
     during = [took for begun, took, _, _ in found if struck + 0.6 < begun < back]
     assert all(away for begun, _, _, away in found if struck + 0.6 < begun < back)
     before = [took for begun, took, _, _ in found if begun < struck]
-    # 50 ms; where the machine is so busy that even a store at hand takes as long, no longer than that.
+    # 50 ms, or the time with an available store where a busy machine makes that longer.
     assert _p99(during) < max(0.05, _p99(before))
 
 

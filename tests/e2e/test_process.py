@@ -1,4 +1,4 @@
-"""`paywall serve` as operators have it: how it starts, stops, is refused, is killed, and what its log says."""
+"""Test `paywall serve` as a process: start, stop, refusals, kills and its log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Until = Callable[..., float]
 
 
 def children(pid: int) -> set[int]:
-    """Every process that descends from this one, and those of its session."""
+    """Return every descendant of a process, and the processes of its session."""
     found: set[int] = set()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -52,7 +52,7 @@ def alive(pids: set[int]) -> set[int]:
 
 
 def slow_request(port: int, key: str) -> socket.socket:
-    """A request that has begun and of whose body one byte is still to come."""
+    """Open a request whose body still lacks one byte."""
     sock = socket.create_connection(("127.0.0.1", port), timeout=60)
     body = b'{"story": {"id": "a"}, "visitor": "slow"}'
     head = f"POST /v1/access HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\nContent-Type: application/json\r\n"
@@ -101,7 +101,7 @@ def test_sigint_to_the_group_ends_cleanly_and_keeps_data(serve: Serve) -> None:
 @pytest.mark.load
 @pytest.mark.full
 def test_no_request_is_lost_while_the_service_stops(serve: Serve) -> None:
-    """Whatever was asked before the signal is answered; later each is answered whole or not taken; never a 5xx."""
+    """Requests before the signal are answered. Later ones are answered completely or not accepted; none gets a 5xx."""
     paywall = serve()
     asked: list[tuple[float, int | None]] = []
     ready = threading.Barrier(5)
@@ -187,7 +187,7 @@ def test_restart_after_sigkill_finds_all_data(serve: Serve) -> None:
     started = children(paywall.process.pid)
     paywall.process.kill()
     paywall.process.wait()
-    paywall.start()  # at once, as a supervisor would: nothing left behind may hold the port, or answer in its stead
+    paywall.start()  # at once, as a supervisor would: no leftover process may hold the port or answer instead
     assert not alive(started)
     assert paywall.ask("b", reader="r")["reason"] == "grant"
     assert paywall.ask("b", visitor="v")["meter"]["used"] == 2
@@ -248,7 +248,7 @@ def test_change_is_visible_on_every_worker(serve: Serve, until: Until) -> None:
 
 
 def _ask_anew(paywall: Paywall, reader: str) -> requests.Response:
-    """A question on a connection of its own."""
+    """Check access on a new connection."""
     body = {"story": {"id": "a"}, "reader": reader, "count": False}
     return requests.post(f"{paywall.url}/v1/access", json=body, headers=paywall.as_site, timeout=60)
 

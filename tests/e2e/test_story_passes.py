@@ -1,4 +1,4 @@
-"""Story passes from a real `paywall serve`: many at once, an outage, the command line, the public keys."""
+"""Test story passes on a real `paywall serve`: concurrency, an outage, the commands and the public keys."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_crash_between_change_and_chain_leaves_no_audit_gap(make_app: MakeApp, s
     audit, passes, keys = app.service.audit, app.service.passes, app.service.store.keys
     now = app.clock()
     made = passes.create(PassRequest("s", 1, int(now) + 60, "why"), Actor("ann"), now)
-    # What the process would have left that died after the change: an intention and an entry, not yet in the chain.
+    # A process that died after the change leaves an intent and an entry that is not in the chain yet.
     tag = pass_tag(made.id)
     left = audit_entry(
         Actor("ann"), "pass.revoke", now=now, reader=None, target=made.id, before=None, after=None, reason="x"

@@ -1,4 +1,4 @@
-"""The variables of sign-in by OpenID Connect: what they mean, what is refused, and that the needed ones come together."""
+"""Test the OpenID Connect variables: their meaning, validation, and that the required ones come together."""
 
 from __future__ import annotations
 

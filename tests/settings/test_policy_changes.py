@@ -1,4 +1,4 @@
-"""The whole of `paywall.toml`, changed in every single place: what becomes of it is a policy or a list of places."""
+"""Change a full `paywall.toml` in every place: the result is a policy or a list of mistakes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def whole() -> dict[str, Any]:
 
 
 def toml(value: object) -> str:
-    """A document as TOML, each top-level table inline: enough of a writer to test a reader with."""
+    """Return a document as TOML with inline tables."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{json.dumps(key)} = {toml(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list):
@@ -64,7 +64,7 @@ def place(path: Path_) -> str:
 
 
 def found_in(text: str) -> dict[str, str]:
-    """Place → message of all mistakes, empty where there are none; anything else that is raised fails the test."""
+    """Return the mistakes as place → message. Any exception but `SettingsError` fails the test."""
     try:
         parse_catalogue(text)
     except SettingsError as error:
@@ -81,7 +81,7 @@ WRONG = [7, -1, 1.5, True, "no such thing!\n", [], {}, datetime.date(2026, 12, 1
 
 
 def places_after_dropping(path: Path_) -> list[str]:
-    """Where a mistake is to be named once what lies at `path` is gone."""
+    """Return the places of the mistakes that follow from dropping `path`."""
     key, parent = path[-1], at(whole(), path[:-1])
     if path == ("meters",) or path[:3] == ("tiers", "metered", "requires"):
         return ["paywall.toml: tiers.metered.meter"]
@@ -100,7 +100,7 @@ def test_dropped_key_is_accepted_or_named(path: Path_) -> None:
     del at(document, path[:-1])[path[-1]]
     expected = places_after_dropping(path)
     found = found_in(written(document))
-    # What hangs on a whole table that is gone is named beside it.
+    # A missing table also causes mistakes where others refer to it.
     assert set(expected) <= set(found) if len(path) == 1 else expected == list(found), found
 
 
@@ -149,7 +149,7 @@ def test_random_text_raises_only_settings_error(text: str) -> None:
 
 
 def shuffled(value: Any) -> Any:
-    """The same tables with their keys backwards, but where their order is what readers see."""
+    """Return the document with reversed keys, except where readers see the order."""
     if isinstance(value, list):
         return [shuffled(each) for each in value]
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""`paywall.toml`: what it means, what is refused, and that every mistake is named with its place."""
+"""Test `paywall.toml`: its meaning, its validation, and the place of every mistake."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ WHOLE = Path(__file__).with_name("whole.toml").read_text("utf-8")
 
 
 def mistakes(text: str) -> dict[str, str]:
-    """Place → message."""
+    """Return the mistakes as place → message."""
     with pytest.raises(SettingsError) as caught:
         parse_catalogue(text)
     return {mistake.where: mistake.message for mistake in caught.value.mistakes}
 
 
 def refused(old: str, new: str, where: str) -> str:
-    """The message about `where` after the sample's `old` became `new`; there must be no other mistake."""
+    """Return the message at `where` after replacing `old` by `new` in the sample; there must be no other mistake."""
     assert old in WHOLE
     found = mistakes(WHOLE.replace(old, new, 1))
     assert list(found) == [f"paywall.toml: {where}"]

@@ -1,4 +1,4 @@
-"""The environment: what it means, what is refused, that every mistake names its variable and none tells a secret."""
+"""Test the environment variables: their meaning, validation, and messages that name the variable and no secret."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ EVERYTHING = CONFIG | {
 
 
 def mistakes(env: dict[str, str]) -> dict[str, str]:
-    """Variable or place → message, on top of a configuration that is good."""
+    """Return the mistakes of these variables, added to a valid configuration, as variable or place → message."""
     with pytest.raises(SettingsError) as caught:
         load_settings(CONFIG | env)
     return {mistake.where: mistake.message for mistake in caught.value.mistakes}
@@ -98,7 +98,7 @@ def test_blank_variable_counts_as_unset() -> None:
 def test_settings_are_frozen_picklable_and_hide_secrets() -> None:
     settings = load_settings(EVERYTHING)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        settings.port = 1  # type: ignore[misc]  # That it is refused is what is tested.
+        settings.port = 1  # type: ignore[misc]  # The test is about this error.
     assert pickle.loads(pickle.dumps(settings)) == settings
     assert SECRET not in repr(settings)
     assert SECRET not in str(settings)

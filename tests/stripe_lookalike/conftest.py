@@ -1,4 +1,4 @@
-"""A look-alike being served, the real SDK talking to it, an endpoint that takes its webhooks, and Stripe's own papers."""
+"""Fixtures: a look-alike, the real SDK, a webhook endpoint, and Stripe's reference data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECRET = "whsec_test"
 
 
 class Control:
-    """The look-alike's own routes."""
+    """A client for the look-alike's control routes."""
 
     def __init__(self, url: str, session: requests.Session) -> None:
         self.url = url
@@ -52,11 +52,11 @@ class Control:
 
 
 class Receiver:
-    """A webhook endpoint on a real port: keeps what it gets, and answers as told."""
+    """A webhook endpoint on a real port that keeps requests and answers as configured."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[bytes, str]] = []
-        self.refuse = 0  # how many requests to come are answered 500
+        self.refuse = 0  # how many coming requests get a 500
         self._lock = threading.Lock()
         receiver = self
 
@@ -71,7 +71,7 @@ class Receiver:
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
-                """Quiet."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -119,7 +119,7 @@ def control(lookalike: RunningLookalike, http: requests.Session) -> Control:
 
 @pytest.fixture
 def client(lookalike: RunningLookalike) -> Iterator[stripe.StripeClient]:
-    """The real SDK, pointed at the look-alike and otherwise unchanged."""
+    """Return the real SDK's client, with the look-alike's URL."""
     stripe.enable_telemetry = False
     with requests.Session() as session:
         yield stripe.StripeClient(
@@ -131,7 +131,7 @@ def client(lookalike: RunningLookalike) -> Iterator[stripe.StripeClient]:
 
 @pytest.fixture
 def receiver(control: Control) -> Iterator[Receiver]:
-    """An endpoint, registered with the look-alike."""
+    """Run a webhook endpoint that is registered with the look-alike."""
     taking = Receiver()
     control.post("/webhook_endpoints", {"url": taking.url, "secret": SECRET})
     yield taking
@@ -140,7 +140,7 @@ def receiver(control: Control) -> Iterator[Receiver]:
 
 @pytest.fixture
 def wait() -> Callable[[Callable[[], Any]], Any]:
-    """Wait until the condition holds; its value, or a failure after ten seconds."""
+    """Wait until a condition is true and return its value."""
 
     def waiting(condition: Callable[[], Any], seconds: float = 10) -> Any:
         deadline = time.monotonic() + seconds
@@ -156,7 +156,7 @@ def wait() -> Callable[[Callable[[], Any]], Any]:
 
 @pytest.fixture(scope="session")
 def stripe_reference() -> Path:
-    """The folder with Stripe's OpenAPI description and the recorded life stories."""
+    """Return the folder with Stripe's OpenAPI description and the recorded lifecycles."""
     root = Path(__file__).parents[2]
     folder = Path(os.environ.get("PAYWALL_SHARED", root.parent / "shared")) / "stripe"
     if not folder.is_dir():
@@ -172,7 +172,7 @@ def openapi(stripe_reference: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def new_customer(client: stripe.StripeClient) -> Callable[..., stripe.Customer]:
-    """A customer with a card: `pm_card_visa` pays, `pm_card_chargeCustomerFail` does not."""
+    """Create customers with a card: `pm_card_visa` pays, `pm_card_chargeCustomerFail` does not."""
 
     def create(card: str = "pm_card_visa", **params: Any) -> stripe.Customer:
         given: Any = {

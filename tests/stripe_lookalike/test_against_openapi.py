@@ -1,4 +1,4 @@
-"""What the look-alike takes and answers is what Stripe's OpenAPI description says."""
+"""Test the look-alike's requests and answers against Stripe's OpenAPI description."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # it
 
 from stripe_lookalike import RunningLookalike
 
-# What API 2026-10-28.endive, or Stripe always, sends beyond the description of 2026-08-26.dahlia.
+# Fields that API 2026-10-28.endive sends beyond the description of 2026-08-26.dahlia.
 BEYOND = {
     "subscription": {"status_details"},
     "subscription_item": {"plan"},
@@ -27,7 +27,7 @@ NOT_DESCRIBED = re.compile(r"/v1/(payment_methods/.*|customers/[^/]+/payment_met
 
 
 def _with_nulls(node: Any) -> Any:
-    """OpenAPI 3.0's `nullable` as JSON Schema has it."""
+    """Translate OpenAPI 3.0's `nullable` to JSON Schema."""
     if isinstance(node, list):
         return [_with_nulls(inner) for inner in node]
     if not isinstance(node, dict):
@@ -37,7 +37,7 @@ def _with_nulls(node: Any) -> Any:
 
 
 class Answers:
-    """Keeps every answer, and says what is wrong with them."""
+    """Keep every answer and list its problems."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.seen: list[tuple[str, str, Any]] = []
@@ -70,7 +70,7 @@ class Answers:
                 yield f"{method} {path}: {kind} has {names}"
 
     def _unknown(self, node: Any) -> Iterator[tuple[str, set[str]]]:
-        """Fields that the description of an object does not have."""
+        """Yield the fields that the description of an object lacks."""
         if isinstance(node, list):
             for inner in node:
                 yield from self._unknown(inner)
@@ -92,7 +92,7 @@ def answers(openapi: dict[str, Any]) -> Answers:
 
 @pytest.fixture
 def strict(lookalike: RunningLookalike, openapi: dict[str, Any], answers: Answers) -> Iterator[stripe.StripeClient]:
-    """The SDK, a look-alike that refuses what the description does not allow, and a record of the answers."""
+    """Return the SDK's client for a strict look-alike that records its answers."""
     lookalike.lookalike.be_strict(openapi)
     with requests.Session() as session:
         session.hooks["response"].append(answers.keep)

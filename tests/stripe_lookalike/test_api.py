@@ -1,4 +1,4 @@
-"""The API as the SDK meets it: keys, errors, idempotency, lists, expansion, and many at once."""
+"""Test the look-alike's API with the SDK: keys, errors, idempotency, lists, expansion and concurrency."""
 
 from __future__ import annotations
 

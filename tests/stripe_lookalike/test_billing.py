@@ -1,4 +1,4 @@
-"""What becomes of subscriptions, entitlements, refunds and disputes as time passes and things go wrong."""
+"""Test the look-alike's subscriptions, entitlements, refunds and disputes over time."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def test_trial_ending_without_card_follows_its_end_behavior(
     customer = client.v1.customers.create({"email": "a@example.org"})
     settings = {"end_behavior": {"missing_payment_method": wish}}
     subscription = _subscribe(client, customer.id, trial_period_days=2, trial_settings=settings)
-    assert client.v1.events.list({"type": "customer.subscription.trial_will_end"}).data, "short trials are told at once"
+    assert client.v1.events.list({"type": "customer.subscription.trial_will_end"}).data, (
+        "short trials are reported at once"
+    )
     control.advance(2 * DAY + 60)
     assert client.v1.subscriptions.retrieve(subscription.id).status == status
 

@@ -1,4 +1,4 @@
-"""The pages: paying, being declined, coming late; cancelling, coming back, another card, another plan."""
+"""Test the look-alike's Checkout and portal pages."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_invalid_session_is_rejected_with_its_parameter(
 def portal(
     client: stripe.StripeClient, http: requests.Session, new_customer: Callable[..., stripe.Customer]
 ) -> Callable[..., tuple[str, Callable[..., requests.Response]]]:
-    """A subscriber's portal: the subscription's id, and a way to press a button."""
+    """Open portals for new subscribers: the subscription's ID, and a function to press a button."""
 
     def enter(mode: str = "flexible") -> tuple[str, Callable[..., requests.Response]]:
         customer = new_customer().id

@@ -1,4 +1,4 @@
-"""What a test can pull: the clock, faults, limits, the journal, recorded stories, single objects."""
+"""Test the control routes: clock, faults, limits, journal, recorded lifecycles and single objects."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_clock_follows_the_wall_clock_until_frozen(control: Any, wait: Any) -> N
 
 @pytest.mark.parametrize("followed", [True, False])
 def test_answer_date_follows_the_wall_clock_or_the_clock_file(followed: bool, tmp_path: Path) -> None:
-    """By the wall, unless others follow its clock: the doctor holds it against their own."""
+    """Without a clock file, dates follow the wall clock, since the doctor compares them with its own."""
     with serve_lookalike(clock_file=tmp_path / "clock" if followed else None) as running:
         requests.post(f"{running.url}/_lookalike/clock", json={"advance": 86_400}, timeout=60)
         ahead = Gateway("sk_test_x", running.url, Allowance()).account().clock_ahead

@@ -1,4 +1,4 @@
-"""The look-alike's pages in a real browser: by keyboard, on a phone, in the dark, with nothing fetched from elsewhere."""
+"""Test the look-alike's pages in a real browser: keyboard, phone, dark mode and no external requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(params=["light", "dark"])
 def page(browser: Browser, lookalike: RunningLookalike, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A phone's page; it fails the test that fetches anything from elsewhere."""
+    """Open a page on a phone; an external request fails the test."""
     opened = browser.new_page(viewport={"width": 320, "height": 640}, color_scheme=request.param)
     asked: list[str] = []
     opened.on("request", lambda sent: asked.append(sent.url))
@@ -42,7 +42,7 @@ def _fits(page: Page) -> bool:
 
 
 def _contrasts(page: Page) -> list[float]:
-    """The contrast of each text with what is behind it, by the WCAG formula."""
+    """Return the contrast of each text with its background, by the WCAG formula."""
     found: list[float] = page.evaluate("""() => {
       const light = c => { const v = c.map(x => (x /= 255) <= .04045 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4);
         return .2126 * v[0] + .7152 * v[1] + .0722 * v[2] };

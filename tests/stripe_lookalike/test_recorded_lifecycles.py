@@ -1,4 +1,4 @@
-"""The same story makes the same events, at the same times, as in the twelve that were recorded."""
+"""Test that replayed lifecycles send the same events at the same times as the twelve recorded ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DAY = 86_400
 
 
 class LifecyclePlayer:
-    """Tells a story: at a second of it, something is done through the API."""
+    """Plays a lifecycle: calls the API at given seconds."""
 
     def __init__(self, client: stripe.StripeClient, control: Any, start: int, reader: str) -> None:
         self.client, self.control, self.start, self.reader = client, control, start, reader
@@ -221,7 +221,7 @@ def _gist(subscription: dict[str, Any]) -> dict[str, Any]:
 
 
 def _same_shapes(client: stripe.StripeClient, recorded: dict[str, Any]) -> None:
-    """No field that the recorded objects have is missing from ours."""
+    """Check that no field of the recorded objects is missing."""
     theirs = {event["type"]: event["data"]["object"] for event in recorded["events"]}
     for event in client.v1.events.list({"limit": 100}).auto_paging_iter():
         ours = event.data.object.to_dict(for_json=True)

@@ -1,4 +1,4 @@
-"""Webhooks: signed, tried again, doubled, shuffled, lost, in the endpoint's own version; and the list of events."""
+"""Test webhooks and the event list: signatures, retries, duplicates, order, losses and API versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Somebody with a browser that has no scripts: follows links and redirects, keeps cookies, fills in forms of any site."""
+"""Browse any site without scripts: follow links and redirects, keep cookies, fill in forms."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import requests
 
 
 class _Forms(HTMLParser):
-    """Every form of a page: its action, method, fields with their values, and buttons by what they send."""
+    """Collect the forms of a page: attributes, fields with values, and named buttons."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class _Forms(HTMLParser):
 
 @dataclass
 class BrowserSession:
-    """`been` are all addresses that the browser went to, in order."""
+    """A browser session. `been` lists every URL it visited, in order."""
 
     at: requests.Response | None = None
     been: list[str] = field(default_factory=list)
@@ -47,18 +47,18 @@ class BrowserSession:
         return self.at
 
     def go(self, address: str, **form: str) -> BrowserSession:
-        """Goes to an address, or sends a form there, and on to where that leads."""
+        """Open a URL, or send a form there, and follow redirects."""
         target = urljoin(self.at.url, address) if self.at is not None else address
         self.at = self.session.request("POST" if form else "GET", target, data=form or None, timeout=60)
         self.been += [answer.url for answer in (*self.at.history, self.at)]
         return self
 
     def follow(self, part: str) -> BrowserSession:
-        """The first link whose address has this in it."""
+        """Follow the first link whose URL contains `part`."""
         return self.go(next(link for link in self._page().links if part in link))
 
     def send(self, having: str, **values: str) -> BrowserSession:
-        """The form that has this field or button, or leads there, with these values in it."""
+        """Send the form that has this field, button or action, with these values."""
         page = self._page()
         about, fields = next(
             form
@@ -68,7 +68,7 @@ class BrowserSession:
         return self.go(about.get("action") or self.here.url, **{**fields, **values})
 
     def forms(self) -> list[tuple[dict[str, str], dict[str, str]]]:
-        """Every form of the page: its attributes, and its fields with their values."""
+        """Return every form of the page: its attributes, and its fields with their values."""
         return self._page().forms
 
     def _page(self) -> _Forms:

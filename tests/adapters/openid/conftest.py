@@ -1,4 +1,4 @@
-"""What these tests share: a real identity provider as a process, one that lies, and a service that trusts either."""
+"""Fixtures: a real identity provider as a process, a fake one, and a service that trusts either."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROLES = "library:viewer,desk:granter,chiefs:owner"
 
 @dataclass
 class IdentityProvider:
-    """Canaille, running."""
+    """A running Canaille process."""
 
     issuer: str
     process: subprocess.Popen[bytes]
@@ -40,7 +40,7 @@ class IdentityProvider:
             return False
 
     def register(self, public_url: str) -> dict[str, str]:
-        """Makes the service known there, by dynamic registration; gives the settings to start it with."""
+        """Register the service dynamically (RFC 7591) and return the settings to start it with."""
         asked = {
             "client_name": "The Ledger's paywall",
             "redirect_uris": [f"{public_url}/admin/sign-in/return"],
@@ -80,7 +80,7 @@ def identity_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iden
 
 @pytest.fixture
 def openid_service(serve: Serve, identity_provider: IdentityProvider, valkey_url: str) -> Paywall:
-    """A service that takes people of the identity provider, with two owners by key."""
+    """Start a service that trusts the identity provider, with two owners by key."""
     running = serve(pages.POLICY_WITH_APPROVALS, start=False, REDIS_URL=valkey_url, PAYWALL_ADMIN_KEYS=pages.ADMINS)
     running.env.update(identity_provider.register(running.url))
     return running.start()
@@ -88,7 +88,7 @@ def openid_service(serve: Serve, identity_provider: IdentityProvider, valkey_url
 
 @pytest.fixture
 def fake_provider() -> Iterator[FakeProvider]:
-    """A provider that says what a test wants."""
+    """Run a provider whose answers a test chooses."""
     made = FakeProvider()
     yield made
     made.close()
@@ -106,19 +106,19 @@ def settings_of(fake_provider: FakeProvider) -> dict[str, str]:
 
 @dataclass
 class Visitor:
-    """Somebody at a page that trusts the fake_provider; `Staff` has her browser."""
+    """A user who signs in to the staff page through the fake provider; `staff` has their browser."""
 
     staff: Staff
     fake_provider: FakeProvider
 
     def begin(self, then: str = "") -> str:
-        """To the provider's address, as the page gives it."""
+        """Begin a sign-in and return the URL of the provider."""
         answer = self.staff.get("/sign-in/begin", query_string={"then": then} if then else {})
         assert answer.status_code == 303
         return str(answer.headers["Location"])
 
     def come_back(self, address: str, **changed: str | None) -> TestResponse:
-        """With a code, and all else as the provider adds it."""
+        """Return from the provider with a code and the state, changed as asked."""
         sent = {"code": self.fake_provider.grants(address), "state": self.state(address), **changed}
         return self.staff.get("/sign-in/return", query_string={k: v for k, v in sent.items() if v is not None})
 
@@ -135,7 +135,7 @@ class Visitor:
 
 @pytest.fixture
 def openid_app(make_app: MakeApp, valkey_url: str, fake_provider: FakeProvider) -> InProcessApp:
-    """The service within this process, set up to trust the fake_provider."""
+    """Return an in-process app that trusts the fake provider."""
     return make_app(valkey_url, pages.POLICY_WITH_APPROVALS, **settings_of(fake_provider))
 
 

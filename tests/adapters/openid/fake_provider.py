@@ -1,4 +1,4 @@
-"""A provider over real HTTP that says what a test wants: wrong tokens, other keys, nothing at all. It speaks the wire."""
+"""A fake OpenID provider over real HTTP: a test chooses its tokens, keys and failures."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ def b64(text: bytes) -> str:
 
 
 def unsigned(claims: dict[str, Any]) -> str:
-    """A token of `alg: none`."""
+    """Return a token with `alg: none`."""
     return ".".join([*(b64(json.dumps(part).encode()) for part in ({"alg": "none"}, claims)), ""])
 
 
 def hs256(claims: dict[str, Any], secret: bytes) -> str:
-    """A token signed with a secret; made by hand, as libraries refuse to take a public key for one."""
+    """Return a token signed with HS256. Libraries refuse a public key as the secret, so this does not use one."""
     text = ".".join(b64(json.dumps(part).encode()) for part in ({"alg": "HS256", "kid": "first"}, claims))
     return f"{text}.{b64(hmac.new(secret, text.encode(), sha256).digest())}"
 
 
 class _Unchecked(JWSRegistry):
-    """Signs under any header."""
+    """A registry that signs with any header."""
 
     def check_header(self, header: dict[str, Any]) -> None:
         """Check nothing."""
 
 
 class FakeProvider:
-    """Everything that it says may be changed: `claims`, `sign`, `keys`, `userinfo`, `described`, `broken` (paths)."""
+    """A provider whose `claims`, `sign`, `keys`, `userinfo`, `described` and `broken` (paths) a test may change."""
 
     def __init__(self) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -74,7 +74,7 @@ class FakeProvider:
         return jwt.encode(given, claims, key, registry=_Unchecked(algorithms=[alg]))
 
     def grants(self, address: str) -> str:
-        """What a person's consent comes to: the code that goes with what was asked at this address."""
+        """Consent to the authorization request in this URL and return its code."""
         asked = dict(parse_qsl(urlsplit(address).query))
         assert (asked["client_id"], asked["response_type"]) == (CLIENT, "code")
         code = f"code-{len(self.granted)}"
@@ -144,9 +144,9 @@ class FakeProvider:
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_POST = do_GET  # noqa: N815  # the server's own way of naming them
+            do_POST = do_GET  # noqa: N815  # http.server requires these names
 
             def log_message(self, *_: Any) -> None:
-                """Says nothing on standard error."""
+                """Log nothing."""
 
         return Handler

@@ -1,4 +1,4 @@
-"""A real identity provider (Canaille) with people in groups, as a process: `python identity_provider.py PORT PASSWORD`.
+"""Run a real identity provider (Canaille) with users in groups: `python identity_provider.py PORT PASSWORD`.
 
 Nothing of the tests imports this file: what Canaille brings along stays in a process of its own.
 """
@@ -18,7 +18,7 @@ PEOPLE = sorted({name for members in GROUPS.values() for name in members})
 
 
 def provider(port: int, password: str) -> Flask:
-    """The provider, where everybody has the same password; whoever asks may register a client (RFC 7591), as the tests do."""
+    """Return the provider. All users have the same password, and anyone may register a client (RFC 7591)."""
     app: Flask = create_app(
         {
             "SECRET_KEY": "of-the-tests-" * 3,

@@ -1,4 +1,4 @@
-"""How a provider is asked: what is kept and for how long, keys that change, and that nobody waits for it in a crowd."""
+"""Test requests to an OpenID provider: caching, changed keys, and the limit on waiting threads."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SETTINGS = OpenIdSettings(
 
 @pytest.fixture
 def clock() -> Clock:
-    """The time that only goes forward, by which things are kept."""
+    """Return the monotonic clock that caching uses."""
     return Clock()
 
 

@@ -1,4 +1,4 @@
-"""What a provider may say, and what signs nobody in: forged and stale tokens, answers of others, people without a role."""
+"""Test which provider answers sign in nobody: openid_app and stale tokens, foreign callbacks, users without a role."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def signs(sign: Callable[[FakeProvider, dict[str, Any]], str]) -> Lie:
 
 
 def public_key_as_secret(fake_provider: FakeProvider, claims: dict[str, Any]) -> str:
-    """The old trick: what everybody has of a key is used as if it were a secret of both."""
+    """Sign with HS256 and the provider's public key as the secret."""
     return hs256(claims, fake_provider.key.as_pem(private=False))
 
 
@@ -56,7 +56,7 @@ LIES: dict[str, Lie] = {
     "for another audience": says(aud="another"),
     "for another audience in a list": says(aud=["another"]),
     "for another audience, by us": says(aud=["another"], azp="paywall"),
-    "for two, and not told by whom": says(aud=["another", "paywall"]),
+    "for two audiences without azp": says(aud=["another", "paywall"]),
     "for two, by the other": says(aud=["another", "paywall"], azp="another"),
     "of another issuer": says(iss="https://login.example.org"),
     "of nobody": says(iss=None),
@@ -93,7 +93,7 @@ LIES: dict[str, Lie] = {
     ),
     "not a token": signs(lambda fake_provider, claims: "not.a.token"),
     "no text": signs(lambda fake_provider, claims: None),  # type: ignore[arg-type,return-value]  # that is the lie
-    "told by another at userinfo": lambda fake_provider: (
+    "with userinfo of another subject": lambda fake_provider: (
         says(groups=None)(fake_provider),
         fake_provider.userinfo.update(sub="8"),
     ),

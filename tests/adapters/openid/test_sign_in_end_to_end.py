@@ -1,4 +1,4 @@
-"""Signing in by a real identity provider, from the door to a changed story: without a browser, and in one."""
+"""Test sign-in with a real identity provider, from the sign-in page to a grant, with and without a browser."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.running_service import Paywall
 
 
 def signed_in(openid_service: Paywall, name: str, path: str = "/admin") -> BrowserSession:
-    """From a page that asks for a sign-in, through the provider's forms, to where that leads."""
+    """Sign in through the provider's forms, starting at a page that requires it."""
     one = BrowserSession().go(openid_service.url + path).follow("/admin/sign-in/begin")
     one.send("login", login=name).send("password", password=PASSWORD)
-    # The provider asks for her consent once for each service.
+    # The provider asks for consent once for each service.
     return one.send("answer", answer="accept") if "/oauth/authorize" in one.here.url else one
 
 
@@ -28,7 +28,7 @@ def grant(one: BrowserSession, reader: str, ends: str) -> BrowserSession:
 
 
 def asked(one: BrowserSession, beginning: str) -> dict[str, list[str]]:
-    """The query of the first address that the browser went to there."""
+    """Return the query of the first visited URL that starts with `prefix`."""
     return parse_qs(urlsplit(next(each for each in one.been if each.startswith(beginning))).query)
 
 
@@ -117,7 +117,7 @@ def test_doctor_checks_the_provider(openid_service: Paywall, identity_provider: 
 
 @pytest.fixture
 def by_name(openid_service: Paywall, identity_provider: IdentityProvider) -> Paywall:
-    """The service at another site than the provider, as browsers see it: `localhost` and `127.0.0.1` are two."""
+    """Start the service on another site than the provider: browsers treat `localhost` and `127.0.0.1` as two sites."""
     openid_service.end()
     openid_service.env.update(identity_provider.register(f"http://localhost:{openid_service.port}"))
     return openid_service.start()

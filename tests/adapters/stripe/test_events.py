@@ -1,4 +1,4 @@
-"""The table of event types: each is tried, and points where it says."""
+"""Test the table of event types: each type refers to its object."""
 
 from __future__ import annotations
 

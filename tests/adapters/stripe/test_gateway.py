@@ -1,4 +1,4 @@
-"""The real SDK asks a look-alike over HTTP; what comes back is ours, whole, and costs few requests."""
+"""Test the gateway with the real SDK against the look-alike: complete results with few requests."""
 
 from __future__ import annotations
 

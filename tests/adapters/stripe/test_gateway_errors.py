@@ -1,4 +1,4 @@
-"""Whatever Stripe, a proxy or the network answers means one of three things, and no message repeats a parameter."""
+"""Test gateway errors: every answer becomes one of three exceptions, and no message repeats a parameter."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_answer_sent_byte_by_byte_times_out(begins: bytes) -> None:
 
 
 def drip(server: socket.socket, begins: bytes) -> None:
-    """Answers one request, without end and ever so slowly, until whoever asked has gone."""
+    """Answer one request endlessly and slowly until the client disconnects."""
     taken, _ = server.accept()
     gone = threading.Event()
     with taken, suppress(OSError):

@@ -1,4 +1,4 @@
-"""Many objects of Stripe's: each once, in order, to the last page, for the catch-up, the sweep and the offer."""
+"""Test lists of Stripe objects: each object once, in order, to the last page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_list_that_repeats_its_page_stops_with_an_error(canned: Any, made: Any) 
 
 
 def events_at(control: Any, *moments: int) -> list[str]:
-    """Events in the look-alike's books, at these seconds; their ids."""
+    """Create events in the look-alike at these times and return their IDs."""
     for n, moment in enumerate(moments):
         control.ask(
             "POST",
@@ -51,7 +51,7 @@ def test_events_are_listed_oldest_first_from_a_given_time(gateway: Gateway, stri
 
 @pytest.mark.full
 def test_many_events_are_listed_once_each_in_order(gateway: Gateway, strict: Any) -> None:
-    """Crowded seconds, a gap of weeks, and what Stripe keeps longer than it promises."""
+    """Include many events in one second, a gap of weeks, and events older than the 30 days that Stripe promises."""
     moments = [BORN - 40 * 86_400 + n for n in range(5)] + [BORN + n // 9 for n in range(600)] + [BORN + 1_000] * 250
     names = events_at(strict, *moments)
     found = list(gateway.events_since(None))

@@ -1,4 +1,4 @@
-"""Stripe's objects in every shape that a webhook or an answer may have, in our words."""
+"""Test the translation of Stripe objects in every shape a webhook or an answer may have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is Stripe's, and what is not: every way in which the SDK can fail is a `NotStripe` with a word, nothing more."""
+"""Test webhook verification: every failure is a `NotStripe` with a one-word reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same by the command line: audit, keys, approvals, explain; exit status 0 done, 1 refused or found wrong, 2 usage."""
+"""Test the audit, keys, approvals and explain commands and their exit status: 0 done, 1 refused, 2 usage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`paywall backup` and `paywall restore`, as an operator uses them."""
+"""Test `paywall backup` and `paywall restore`."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_backup_and_restore_work_on_an_external_store(
     assert done.returncode == 0, done.stderr
     other.start()
     assert other.reader("r-1")["access"]
-    # Another machine's folder, the same store: the worker that leads there is in the way.
+    # With another folder and the same store, the leading worker blocks the restore.
     elsewhere = serve(start=False, REDIS_URL=valkey_url)
     refused = elsewhere.command("restore", str(tmp_path / "b"), "--replace")
     assert (refused.returncode, "stop it first" in refused.stderr) == (1, True)

@@ -1,4 +1,4 @@
-"""Links, merges and seats by the command line: by the same functions as the API, each with its audit entry."""
+"""Test the link, merge and seat commands and their audit entries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def service(serve: Serve, valkey_url: str) -> Paywall:
 
 @pytest.fixture
 def sold(service: Paywall, made: Any, sign: Callable[..., str]) -> Sold:
-    """Stripe tells of a subscription."""
+    """Deliver a subscription event."""
 
     def tell(subscription: str, price: dict[str, Any] = PRICE, quantity: int = 1, **metadata: str) -> None:
         bought = made.subscription(id=subscription, metadata=metadata, customer=f"cus_{subscription}")

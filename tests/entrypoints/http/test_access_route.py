@@ -1,4 +1,4 @@
-"""The hot route and Flask's view answer alike: the same status, the same body, whatever is sent.
+"""Test that the access route and Flask's view give the same status and body for any request.
 
 `Bearer` takes the hot route, `bearer` is left to Flask; nothing else differs.
 """
@@ -55,7 +55,7 @@ questions = st.fixed_dictionaries(
 
 @st.composite
 def spoiled(draw: st.DrawFn) -> Any:
-    """A question in which one thing, anywhere, is replaced by another."""
+    """Return a request in which one value, anywhere, is replaced."""
     question = draw(questions)
     place: Any = question if draw(st.booleans()) else question["story"]
     key = draw(st.sampled_from([*place, "more", "\ud800"]) if draw(st.booleans()) else st.sampled_from(list(place)))
@@ -71,7 +71,7 @@ def summary_of(answer: TestResponse) -> tuple[int, Any, str | None, str | None]:
     body = answer.get_json(force=True)
     body.pop("decision_id", None)
     if isinstance(body.get("meter"), dict):
-        body["meter"].pop("counted")  # the second to ask finds it counted
+        body["meter"].pop("counted")  # the second request finds the story counted
     return answer.status_code, body, answer.headers.get("Content-Type"), answer.headers.get("Cache-Control")
 
 
@@ -99,7 +99,7 @@ def test_valid_request_gets_the_same_answer_from_both_routes(
     valkey_app: InProcessApp, question: dict[str, Any]
 ) -> None:
     _readers(valkey_app)
-    # Meters as they come: what the first counts the second finds counted, unless explained (which says so).
+    # The second request finds the story counted by the first; only an explanation shows the difference.
     question.pop("explain", None)
     assert both(valkey_app, json.dumps(question).encode())[0] == 200
 

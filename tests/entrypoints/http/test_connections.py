@@ -1,4 +1,4 @@
-"""What one connection carries: request after request, also after a refused body, chunked, or without any."""
+"""Test connections: several requests in a row, also after a rejected, chunked or missing body."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def test_connection_is_usable_after_a_rejected_body(
 
 @pytest.mark.parametrize(("size", "given"), [(1_000_000, b"Bearer nope"), (200_000, b"Basic nope")])
 def test_connection_is_usable_after_a_wrong_key(serve: Serve, size: int, given: bytes) -> None:
-    """On a service of its own: of many wrong keys within a minute, other tests' among them, the later ones are 429."""
+    """Use a separate service: with the wrong keys of other tests, later ones within a minute would be 429."""
     with closing(Raw(serve().port)) as one:
         is_refused_alone(one, b"x" * size, [b"Authorization: " + given], 401)
 
 
 def is_refused_alone(one: Raw, body: bytes, headers: list[bytes], status: int) -> None:
-    """What was not read of a refused body must not be taken for the next request."""
+    """Check that the unread rest of a rejected body is not read as the next request."""
     smuggled = b"POST /v1/access HTTP/1.1\r\nHost: x\r\n\r\n"
     top = [b"POST /v1/access HTTP/1.1", b"Host: x", b"Content-Length: %d" % (len(body) + len(smuggled)), *headers]
     try:
@@ -132,7 +132,7 @@ def test_truncated_body_is_rejected(
     try:
         status, _, answer = one.answer()
     except (EOFError, OSError):
-        pass  # closed without an answer: nothing was taken either
+        pass  # closed without an answer, so nothing was accepted
     else:
         assert (status, json.loads(answer)["status"]) == (400, 400)
     assert not paywall.reader("r-cut-1")["access"]

@@ -1,4 +1,4 @@
-"""Every refusal: its status, its problem document, the fields at fault; over real HTTP and over a raw socket."""
+"""Test error answers: status, problem document and fields, over real HTTP."""
 
 from __future__ import annotations
 

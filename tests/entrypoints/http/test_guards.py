@@ -1,4 +1,4 @@
-"""Every route says who may, and every route is described; keys and roles come before anything else of a request."""
+"""Test that every route has a guard and a description, and that permission is checked first."""
 
 from __future__ import annotations
 

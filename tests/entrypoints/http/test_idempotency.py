@@ -1,4 +1,4 @@
-"""`Idempotency-Key` when something goes wrong in the midst: what was done is not done again, and nobody waits for the dead."""
+"""Test `Idempotency-Key` with failures in between: nothing is done twice, and a dead worker blocks nothing."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_long_running_worker_keeps_its_claim(repeated: IdempotencyStore, until: 
 
 @pytest.mark.full
 def test_repeat_right_after_a_crash_is_answered(service_app: InProcessApp, repeated: IdempotencyStore) -> None:
-    """Nobody told that the first one died; for a while it counts as at work."""
+    """The first request died unnoticed, so it counts as running for a while."""
     repeated.at_work = AT_WORK
     scope, token = "owner\nann\nPOST\n/v1/readers/r/grants?\nk", f"{1:014x}0123456789"
     assert repeated.claim(scope, json.dumps(GOOD).encode(), token).state == "new"
@@ -138,6 +138,6 @@ def test_outage_during_a_grant_makes_no_second_grant(
     store.freeze()
     assert give() == 503
     store.thaw()
-    until(lambda: give() == 201)  # what was written unheard counts as at work for some seconds
+    until(lambda: give() == 201)  # a claim whose reply was lost counts as running for some seconds
     assert give() == 201
     assert len(app.reader("r")["sources"]) == 1

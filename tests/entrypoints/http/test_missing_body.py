@@ -1,4 +1,4 @@
-"""Requests without a body."""
+"""Test requests without a body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every route and every role, as a table: who gets through, who is told 401 or 403. A route without a row fails the test."""
+"""Test the permission of every route for every role. A route without a row fails the test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RIGHTS: dict[tuple[str, str], Demand] = {
     ("GET", "/docs"): "everybody",
     ("GET", "/docs.css"): "everybody",
     ("GET", "/.well-known/jwks.json"): "everybody",
-    ("POST", "/v1/stripe/webhook"): "everybody",  # signed by Stripe, which has no key of ours
+    ("POST", "/v1/stripe/webhook"): "everybody",  # Stripe signs its requests and has no key of the service
     ("POST", "/v1/access"): "site",
     ("POST", "/v1/access/batch"): "site",
     ("POST", "/v1/checkout"): "site",
@@ -81,7 +81,7 @@ def shape(rule: str) -> str:
 
 
 def routes(admins: Admins) -> dict[Call, str]:
-    """Every method and rule of the app, with the view's own demand."""
+    """Return every method and rule of the app, with the role that its view demands."""
     hot = admins.app.client.application
     assert isinstance(hot, AccessRoute)
     app = hot._app
@@ -95,7 +95,7 @@ def routes(admins: Admins) -> dict[Call, str]:
 
 @pytest.fixture
 def keys(admins: Admins) -> dict[str, str]:
-    """A key of each role; those of admins made at run time, so that both kinds are known to keep the table."""
+    """Return a key of each role; the admin keys are made at run time."""
     return {"none": "", "wrong": "no-key-of-ours", "site": "site"} | {
         role: admins.make_key(f"the-{role}", role) for role in ("viewer", "granter", "owner")
     }
@@ -149,7 +149,7 @@ def test_permission_is_checked_before_a_slash_in_any_other_name(admins: Admins, 
 
 
 def called(admins: Admins, method: str, rule: str, key: str, address: str) -> int:
-    """The status for a path, a body and a content type that are all wrong: rights are looked at before them."""
+    """Return the status for an invalid path, body and content type: permission is checked before them."""
     path = re.sub(r"<path:[^>]*>", "nothing", rule)
     path = re.sub(r"<[^>]*>", "%20wrong", path)
     more: dict[str, Any] = {"environ_overrides": {"REMOTE_ADDR": address}}

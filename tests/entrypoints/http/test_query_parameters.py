@@ -1,4 +1,4 @@
-"""422: parameters in the query that a route does not take, or that are given more than once; of two it takes neither."""
+"""Test query parameters: unknown and repeated ones are 422."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""422: every field of a request, and every id, whatever nonsense it is sent; over real HTTP."""
+"""Test invalid request fields and IDs: each is 422 with its name."""
 
 from __future__ import annotations
 

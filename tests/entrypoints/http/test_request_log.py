@@ -1,4 +1,4 @@
-"""One line and one observation a request, also for the very first ones, which come on many threads at once."""
+"""Test the request log: one line and one observation for each request, also from many threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.entrypoints.http.request_log import RequestLog
 
 @pytest.fixture
 def _restless() -> Iterator[None]:
-    """Threads take turns as often as they can."""
+    """Switch threads as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield

@@ -1,4 +1,4 @@
-"""A failure that nobody foresaw: a problem document for the caller, one line for the operator, nothing of what was sent."""
+"""Test unexpected errors: a problem document, one log line, and no request data in either."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who was seen as entitled lately: what an admin takes away an outage does not bring back, and what is left it leaves."""
+"""Test known entitlements after changes by admins: an outage never restores what was revoked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ALL = ["notebook", "no_ads", "no_autoplay", "newsmaker_events"]
 
 
 class Ticking(Clock):
-    """Each look at it is a moment later, as with any clock."""
+    """A clock that advances at each reading."""
 
     def __call__(self) -> float:
         self.now += 0.001

@@ -1,4 +1,4 @@
-"""Selling: what is asked of Stripe, that a double click buys once, and where a reader may return to."""
+"""Test checkout: requests to Stripe, double clicks, and allowed return URLs."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def test_return_url_on_another_origin_is_rejected(url: str) -> None:
 
 
 def asked_for(prices: Prices, catalogue: Catalogue, *, plan: str | None, price: str | None) -> tuple[PriceTag, Plan]:
-    """As the web asks: the word, the price of it at Stripe, the plan."""
+    """Return the price and plan that the checkout route would sell."""
     tag = prices.find(chosen_price(catalogue, plan=plan, price=price, prices=prices))
     if tag is None:
         raise NotForSale("price", "unknown")

@@ -1,4 +1,4 @@
-"""The offer's prices: in the background, never waited for, kept when Stripe fails, asked for again when they change."""
+"""Test the price cache: refreshed in the background, kept when Stripe fails, refreshed on changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What these tests share: an app with a past, and the same admins over another store."""
+"""Fixtures: an app with data, and the same app over another store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OTHER = {"valkey": "redis8", "redis8": "valkey"}
 
 @pytest.fixture
 def other_admins(make_app: MakeApp, request: pytest.FixtureRequest) -> Callable[..., Admins]:
-    """An app over an empty store of the other kind: Redis for Valkey, Valkey for Redis."""
+    """Make apps over an empty store of the other kind: Redis for Valkey, Valkey for Redis."""
 
     def made(**env: str) -> Admins:
         kind = OTHER[request.node.callspec.params["store_url"]]
@@ -36,7 +36,7 @@ def snapshot_of(admins: Admins) -> Snapshot:
 
 
 def backed_up(admins: Admins, folder: Path) -> Path:
-    """A backup of the app as it is."""
+    """Write a backup of the app."""
     file = folder / "paywall.backup"
     backup.write_backup(file, admins.app.service.store, SEALER, admins.app.clock())
     return file
@@ -47,7 +47,7 @@ def restored(file: Path, into: Admins) -> None:
 
 
 def pages(admins: Admins, path: str) -> list[Any]:
-    """All of a list, page by page."""
+    """Return all items of a list, page by page."""
     items: list[Any] = []
     after: str | None = None
     while True:

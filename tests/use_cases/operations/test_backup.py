@@ -1,4 +1,4 @@
-"""A backup brings everything back as it was: on another store, of another maker, under another prefix."""
+"""Test that a backup restores everything on another store, engine or prefix."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ READERS = ["reader-1", "r-2", "r-3", "old", "heir", "stranger"]
 
 
 def with_a_past(admins: Admins) -> dict[str, Any]:
-    """An app in which everything was used. Gives what has to be the same afterwards."""
+    """Use every part of the app, and return what must be the same afterwards."""
     admins.app.clock.now = float(NOW)
     stage = Stage(admins.app.service.store.link, admins.app.service.settings.catalogue)
     make = Maker(stage)
@@ -51,7 +51,7 @@ def with_a_past(admins: Admins) -> dict[str, Any]:
 
 
 def observed_state(admins: Admins, known: dict[str, Any]) -> dict[str, Any]:
-    """All that admins are told."""
+    """Return what admins can see."""
     return {
         "readers": [admins.app.reader(reader) for reader in READERS],
         "then": [admins.app.reader(reader, at="2033-05-18T03:33:50Z") for reader in READERS],
@@ -197,7 +197,7 @@ def test_backup_keeps_expiry_and_omits_keys_about_to_expire(admins: Admins) -> N
 def test_backup_beside_a_running_service_loses_no_earlier_change(
     admins: Admins, other_admins: Callable[..., Admins], tmp_path: Path
 ) -> None:
-    """Grants are given and taken back all the while; every record of the chain that comes back is sound."""
+    """Create and revoke grants during the backup; every restored audit record must verify."""
     service = admins.app.service
     stop, done = threading.Event(), list[str]()
 

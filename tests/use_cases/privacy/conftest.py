@@ -1,4 +1,4 @@
-"""What these tests share: an app, Stripe beside it, and a look at every byte that the store holds."""
+"""Fixtures: an app, a played Stripe, and every byte that the store holds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ READS = {"string": ("GET",), "list": ("LRANGE", 0, -1), "set": ("SMEMBERS",), "h
 
 
 def everything(link: Link) -> dict[bytes, bytes]:
-    """Every key with all of its content."""
+    """Return every key with its content."""
     found: dict[bytes, bytes] = {}
     for page in link.scan_nodes(b"*"):
         for key in page:
@@ -33,21 +33,21 @@ def _bytes(value: Any) -> bytes:
 
 
 def holding(link: Link, *words: str) -> list[bytes]:
-    """The keys in which, or in whose content, one of these words stands."""
+    """Return the keys that contain one of these words in their name or content."""
     wanted = [word.encode() for word in words]
     return [key for key, content in everything(link).items() if any(word in key + content for word in wanted)]
 
 
 @pytest.fixture
 def at_noon(admins: Admins) -> Admins:
-    """An app at the moment at which Stripe is played."""
+    """Return an app whose clock shows the time of the played Stripe."""
     admins.app.clock.now = float(NOW)
     return admins
 
 
 @pytest.fixture
 def stage(at_noon: Admins) -> Stage:
-    """An engine with a Stripe to play on, over the app's store."""
+    """Return an engine with a played Stripe over the app's store."""
     return Stage(at_noon.app.service.store.link, at_noon.app.service.settings.catalogue)
 
 
@@ -61,7 +61,7 @@ Erase = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def erase(at_noon: Admins) -> Erase:
-    """Erases a reader, and gives the counts."""
+    """Erase readers and return the counts."""
 
     def erased(reader: str, status: int = 200, **query: str) -> dict[str, Any]:
         asked = {"reason": "she asked", **query}

@@ -1,4 +1,4 @@
-"""After a reader was erased no file of the service holds her id, and the command does what the route does."""
+"""Test that no file contains an erased ID, and that the command does what the route does."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_no_file_contains_the_erased_id_after_the_rewrite(serve: Serve) -> None:
     assert done.returncode == 0, done.stderr
     body = json.loads(done.stdout)
     assert (body["erased"]["sources"], body["files_rewritten"]) == (1, True)
-    wait_until(lambda: not files_with(paywall, ZOE))  # Old files go a moment after they were let go of.
+    wait_until(lambda: not files_with(paywall, ZOE))  # The store deletes old files a moment after the rewrite.
     assert not paywall.reader(ZOE)["access"]
     assert ZOE not in paywall.log
     again = paywall.command("readers", "export", ZOE)

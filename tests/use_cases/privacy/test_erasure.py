@@ -1,4 +1,4 @@
-"""A reader is erased everywhere; that it was done stays, and nobody brings her back but a link or what is new."""
+"""Test erasure: the reader is gone everywhere, and only links or new objects return them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CANCELED: dict[str, Any] = {"status": "canceled", "ended_at": NOW - DAY}
 
 
 def full_life(admins: Admins, make: Maker, reader: str = ZOE) -> None:
-    """Everything that can be kept of a reader: grants by hand and import, Stripe's objects, a meter, an audit trail."""
+    """Make everything that can be stored of a reader: grants, imports, Stripe objects, a meter and audit entries."""
     grant = admins.grant(reader, reason=f"because {reader} asked")
     admins.call_json(
         "ann", "PATCH", f"/v1/readers/{reader}/grants/{grant['id']}", {"until": None, "reason": f"{reader} again"}
@@ -204,7 +204,7 @@ def test_erasure_covers_ids_merged_through_another(at_noon: Admins, erase: Erase
     erase(ZOE)
     assert holding(at_noon.app.service.store.link, ZOE, "middle-zoe-5b", "old-zoe-5a") == []
     assert at_noon.grant("old-zoe-5a")["status"] == "active"
-    assert at_noon.app.reader(ZOE)["sources"] == []  # Who is erased is merged with nobody any more.
+    assert at_noon.app.reader(ZOE)["sources"] == []  # An erased reader has no merged IDs any more.
 
 
 def test_merged_ids_are_known_after_the_audit_was_pruned(at_noon: Admins, erase: Erase) -> None:
@@ -247,7 +247,7 @@ def test_reader_whose_id_contains_the_erased_id_keeps_everything(at_noon: Admins
 
 @pytest.mark.parametrize("name", [ZOE, 'zoe-7f31 "Z"\\'])
 def test_erased_id_is_removed_from_texts_about_others(at_noon: Admins, erase: Erase, name: str) -> None:
-    """In reasons of another's grants, also of one that is over, and of a story pass; nothing else about them goes."""
+    """Check the reasons of another reader's grants, also ended ones, and of a story pass; nothing else changes."""
     until: dict[str, Any] = {"until": "2033-06-01T00:00:00Z"}
     over = at_noon.grant("friend", reason="before", **until)
     at_noon.call_json("ann", "DELETE", f"/v1/readers/friend/grants/{over['id']}", {"reason": f"{name} asked"})

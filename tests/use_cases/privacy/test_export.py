@@ -1,4 +1,4 @@
-"""An export is everything that is kept of one reader."""
+"""Test that an export has everything stored of one reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `[retention]` keeps no longer goes; how things stood when that time began stays."""
+"""Test retention: old changes go, and the state at the start of the kept time stays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DAY = 86_400
 
 @pytest.fixture
 def old(make_admins: MakeAdmins) -> Admins:
-    """Two readers: one whose only grant is 900 days old, one whose grant was changed 800 and 500 days ago and yesterday."""
+    """Make two readers: one grant is 900 days old, the other was changed 800 and 500 days ago and yesterday."""
     admins = make_admins(POLICY + "\n[retention]\nhistory_days = 400\naudit_days = 600\n")
     clock = admins.app.clock
     now = clock.now

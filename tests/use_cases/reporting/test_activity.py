@@ -1,4 +1,4 @@
-"""What happened, counted: over the whole app, on Valkey and Redis 8 alike."""
+"""Test the usage counters over the whole app, on Valkey and Redis 8."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What needs a hand: noted as it is met with, gone when it was mended; over the whole app, on Valkey and Redis 8 alike."""
+"""Test alerts: they appear when found and disappear when fixed, on Valkey and Redis 8."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_crash_between_list_and_record_hides_no_ending_grant(app: InProcessApp) 
     (grant,) = app.service.grants.list_for_reader("a")
     ends, end = app.service.grant_ends, int(app.clock()) + 3 * DAY
     shorter = Grant(grant.id, "vip", (), "why", grant.start, end, "ann", grant.created_at)
-    ends.announce("a", shorter)  # A change to an earlier end, and a crash before it was written.
+    ends.announce("a", shorter)  # Simulate a crash before a change to an earlier end was written.
     ends.announce("ghost", Grant("gr_ghost", "vip", (), "why", grant.start, end, "ann", grant.created_at))
     assert ends.count(app.clock(), end) == 2
     assert ids(app, "grants_ending") == (0, [])
@@ -169,7 +169,7 @@ def test_ending_grants_of_an_import_are_listed_with_the_import(app: InProcessApp
     sheet = "reader,plan,until,reason\na,vip,2082-11-30T00:00:00Z,press\nb,vip,never,press\n"
     answer = app.call("POST", "/v1/grants/import", admin=True, data=sheet, content_type="text/csv")
     assert answer.status_code == 202, answer.text
-    # A thread of the service's own does it as well; whoever comes second finds nothing left.
+    # A thread of the service does the same; the second one finds nothing left.
     until(lambda: app.service.imports.finish_all() >= 0 and item(app, "grants_ending")["count"] == 1)
     body = item(app, "grants_ending")
     assert (body["count"], body["examples"][0]["reader"]) == (1, None)
@@ -210,7 +210,7 @@ def test_unassigned_payment_needs_action_until_it_is_linked(app: InProcessApp) -
 
 
 def test_unassigned_pass_needs_action_until_it_expires(app: InProcessApp) -> None:
-    """Nothing is left to be mended then, least of all where it names no customer."""
+    """After that there is nothing to fix, even without a customer."""
     paid = {
         "id": "cs_test_1",
         "object": "checkout.session",

@@ -1,4 +1,4 @@
-"""Gifts of readers: as many a calendar month, in the site's zone, as their plan says; on Valkey and Redis 8 alike."""
+"""Test gifts: the plan limits them for each calendar month in the site's zone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Story passes over the whole app, on Valkey and Redis 8 alike: one story, for so many people, until an end."""
+"""Test story passes over the whole app, on Valkey and Redis 8."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def opened(answer: dict[str, Any]) -> bool:
 
 
 def without(app: InProcessApp, **more: Any) -> Any:
-    """What the same question is answered without a pass, but for the decision's own id."""
+    """Return the answer to the same request without a pass and without the decision ID."""
     return {name: value for name, value in app.ask("s", **more).items() if name != "decision_id"}
 
 

@@ -1,4 +1,4 @@
-"""An engine on a real store, and Stripe played from recorded objects: a second implementation of the gateway, in memory."""
+"""Fixtures: an engine on a real store, and an in-memory gateway that plays Stripe from recorded objects."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ window = "month"
 
 
 class RecordedStripe:
-    """Stripe's state as recorded objects have it; can be away, and be stopped in the middle of an answer."""
+    """Stripe's state as recorded objects; it can be unavailable, and be stopped during an answer."""
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
@@ -93,7 +93,7 @@ class RecordedStripe:
         return obj
 
     def happen(self, event: dict[str, Any]) -> dict[str, Any]:
-        """An event, and with it the state that it tells of."""
+        """Apply an event to Stripe's state and return it."""
         obj = event["data"]["object"]
         if event["type"] == "customer.deleted":
             obj = {"id": obj["id"], "object": "customer", "deleted": True}
@@ -165,7 +165,7 @@ class RecordedStripe:
 
 
 def shared() -> Path | None:
-    """The folder with reference data, where there is one."""
+    """Return the folder with reference data, if there is one."""
     here = Path(__file__).parents[3]
     found = [Path(place) for place in (os.environ.get("PAYWALL_SHARED"), here.parent / "shared") if place]
     return next((place for place in found if (place / "stripe").is_dir()), None)
@@ -199,7 +199,7 @@ Held = dict[str, int | None]
 
 
 class Stage:
-    """An engine on an empty store, with a Stripe to play on."""
+    """An engine on an empty store, with a played Stripe."""
 
     def __init__(self, link: Link, catalogue: Catalogue) -> None:
         self.link = link
@@ -211,7 +211,7 @@ class Stage:
         self.engine = self.make()
 
     def make(self, link: Link | None = None, **options: Any) -> Engine:
-        """Another engine on the same store, as another process has it; there is always time left.
+        """Make another engine on the same store, as another process has it. Its time never runs out.
 
         `link` is the process's own, on which a test stops it.
         """
@@ -223,14 +223,14 @@ class Stage:
         return (engine or self.engine).receive(envelope(event), event["created"] + 2 if now is None else now)
 
     def held(self, reader: str, now: float) -> Held:
-        """Features with their ends."""
+        """Return features with their ends."""
         kept = self.readers.load_active(self.readers.resolve_merged(reader))
         holdings = [holding for one in kept if one.source for holding in one.source.holdings(self.catalogue)]
         found = resolve_entitlements(holdings, self.catalogue.features, now).by_feature
         return {name: holding.until for name, holding in found.items()}
 
     def expected(self, final: dict[str, Any], paid: dict[str, int], now: float) -> Held:
-        """What follows from the final objects alone."""
+        """Return the features that follow from the final objects."""
         holdings: list[Holding] = []
         for obj in final["subscriptions"].values():
             facts = translate.subscription(obj)
@@ -249,7 +249,7 @@ class Stage:
 
 @pytest.fixture
 def link(store_url: str) -> Iterator[Link]:
-    """A link to an empty store, up already."""
+    """Return an available link to an empty store."""
     found = Link(parse_address(store_url), timeout=PATIENT)
     assert found.wait(60)
     yield found
@@ -262,7 +262,7 @@ def stage(link: Link, catalogue: Catalogue) -> Stage:
 
 
 class Lockstep:
-    """Runs several pieces of work at once, one step at a time, in an order that a seed decides.
+    """Runs several jobs at once, one step at a time, in an order that a seed decides.
 
     Each thread stops before every operation on the store; then the seed decides who goes on, and who is killed right
     there. So one seed is one interleaving, and can be repeated.
@@ -279,7 +279,7 @@ class Lockstep:
         self.killed = 0
 
     def step(self, name: str = "") -> None:
-        """Another may go on first; or this is where it ends."""
+        """Let another thread continue first, or be killed here."""
         me: int | None = getattr(self._me, "number", None)
         if me is None:
             return
@@ -327,7 +327,7 @@ Stepped = Callable[..., SteppedLink]
 
 @pytest.fixture
 def stepped(store_url: str) -> Iterator[Stepped]:
-    """Links of further processes to the same store, up already: `stepped(before=…, after=…)`."""
+    """Make available links of other processes to the same store: `stepped(before=…, after=…)`."""
     made: list[SteppedLink] = []
 
     def make(before: Step = go_on, after: Step = go_on) -> SteppedLink:
@@ -342,7 +342,7 @@ def stepped(store_url: str) -> Iterator[Stepped]:
 
 @pytest.fixture
 def stage_of(link: Link, catalogue: Catalogue) -> Callable[[], Stage]:
-    """Stages one after the other, each on an empty store."""
+    """Make stages one after the other, each on an empty store."""
 
     def emptied() -> Stage:
         link.each_master("FLUSHALL")
@@ -357,14 +357,14 @@ NOW = 2_000_000_000
 
 
 class Maker:
-    """Stripe's objects and events, as small as they may be."""
+    """Makes minimal Stripe objects and events."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._count = 0
 
     def subscription(self, name: str = "sub_1", *, reader: str | None = "r-1", **fields: Any) -> dict[str, Any]:
-        """Active, monthly, paid until ten days from now."""
+        """Return an active monthly subscription, paid for ten more days."""
         price, quantity = fields.pop("price", "price_month"), fields.pop("quantity", 1)
         start, end = fields.pop("start", NOW - 20 * DAY), fields.pop("end", NOW + 10 * DAY)
         item = {
@@ -392,7 +392,7 @@ class Maker:
         return obj | fields
 
     def session(self, name: str = "cs_1", *, reader: str | None = "r-1", **fields: Any) -> dict[str, Any]:
-        """A day pass, paid."""
+        """Return the session of a paid day pass."""
         obj: dict[str, Any] = {
             "id": name,
             "object": "checkout.session",
@@ -434,7 +434,7 @@ class Maker:
         }
 
     def event(self, kind: str, obj: dict[str, Any], at: int = NOW, **fields: Any) -> dict[str, Any]:
-        """An event about the object as it is now; Stripe's state is the object's."""
+        """Return an event with the object as it is now, without changing Stripe's state."""
         self._count += 1
         data: dict[str, Any] = {"object": copy.deepcopy(obj)}
         if "previous" in fields:
@@ -451,7 +451,7 @@ class Maker:
         return event | fields
 
     def deliver(self, kind: str, obj: dict[str, Any], at: int = NOW, **fields: Any) -> dict[str, Any]:
-        """It happens at Stripe, and Stripe tells of it."""
+        """Change Stripe's state and deliver the event."""
         event = self._stage.stripe.happen(self.event(kind, obj, at, **fields))
         self._stage.deliver(event, at)
         return event
@@ -463,7 +463,7 @@ def make(stage: Stage) -> Maker:
 
 
 class Notebook:
-    """The audit log as the engine sees it; what is settled stays in the outboxes, for the test to read."""
+    """The audit log as the engine uses it. Entries stay in the outboxes, where the test reads them."""
 
     def __init__(self, link: Link, keys: Keys) -> None:
         self._link, self._keys = link, keys
@@ -508,7 +508,7 @@ def admin_of(stage: Stage, notebook: Notebook, engine: Engine, link: Link | None
 
 @pytest.fixture
 def come(stage: Stage) -> Callable[..., int]:
-    """The worker comes once and does all that is to be done."""
+    """Run the worker's jobs once."""
     return lambda now, everything=True: Chores(stage.make()).run(now, everything=everything)
 
 

@@ -1,4 +1,4 @@
-"""The engine with the real gateway and SDK, over HTTP, against the look-alike of Stripe."""
+"""Test the engine with the real gateway and SDK against the look-alike."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_webhooks_alone_apply_every_lifecycle(stage: Any, engine: Any, control: 
 
 
 def test_full_sync_alone_finds_all_subscriptions(stage: Any, engine: Any, control: Any, stories: Any) -> None:
-    """As on the day that a site with subscribers sets the service up."""
+    """Start without events, as a site with subscribers does when it sets up the service."""
     for story in stories.values():
         control.load({**story, "events": []})
     now = max(story["events"][-1]["created"] for story in stories.values())

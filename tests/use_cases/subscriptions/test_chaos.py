@@ -1,4 +1,4 @@
-"""Any permutation, with duplicates and losses, worked by two at once, killed anywhere: right after one catch-up."""
+"""Test random orders with duplicates, losses, two workers and kills: one catch-up makes it right."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.use_cases.subscriptions.conftest import Lockstep, Stepped
 
 
 class Run:
-    """One run: a seed decides everything. A smooth one loses nothing and nobody dies, but all are slow, at the same time."""
+    """One run; a seed decides everything. A smooth run loses nothing and kills nothing, but all workers are slow."""
 
     def __init__(self, stage: Any, story: dict[str, Any], seed: int, *, smooth: bool) -> None:
         self.stage, self.story, self.smooth = stage, story, smooth
@@ -25,13 +25,13 @@ class Run:
         self.clock = float(story["events"][-1]["created"])
         self.events = list(story["events"])
         self.happened = 0
-        # Seconds between deliveries; beyond a lease the others read as well.
+        # Seconds between deliveries; after a lease expires the others read as well.
         self.leaps = [10, 70] if smooth else self.random.choice([[0, 0, 1, 5, 70], [10, 70]])
         self.ahead = [0] if smooth else self.random.choice([[0], [0, 0, 3, 100]])
         self.todo = self._deliveries(0.0 if smooth else self.random.choice([0.0, 0.2, 0.6]))
 
     def _deliveries(self, lost: float) -> list[dict[str, Any]]:
-        """In an order of chance: some not at all, some twice."""
+        """Return the events in random order: some lost, some repeated."""
         kept = [event for event in self.events if self.random.random() >= lost]
         again = [event for event in kept if self.random.random() < 0.3]
         order = kept + again
@@ -52,7 +52,7 @@ class Run:
         link.close()
 
     def _slow_answer(self) -> None:
-        """What was read is old by the time that it arrives."""
+        """Let a read be outdated when it arrives."""
         for _ in range(self.random.choice([1, 1, 5, 60])):
             self.lockstep.step()
 
@@ -69,14 +69,14 @@ class Run:
                 engine = self.stage.make(link)
 
     def _happen(self, upto: int) -> None:
-        """Stripe's state is at least so far; often further than what is being told."""
+        """Advance Stripe's state at least to this event; often it is further."""
         further = self.random.choice(self.ahead) + upto
         while self.happened <= min(further, len(self.events) - 1):
             self.stage.stripe.happen(self.events[self.happened])
             self.happened += 1
 
     def recover(self) -> None:
-        """Stripe is back, and a worker comes once."""
+        """Make Stripe available and run the worker once."""
         self._happen(len(self.events) - 1)
         self.stage.stripe.away = False
         engine = self.stage.make()
@@ -103,7 +103,7 @@ def play(stage: Any, stepped: Stepped, story: dict[str, Any], seed: int, *, smoo
     run = Run(stage, story, seed, smooth=smooth)
     try:
         run.play(stepped)
-        if not smooth:  # Else there is nothing to recover from: the numbers alone have to see to it.
+        if not smooth:  # Otherwise there is nothing to recover from: the sequence numbers alone must be enough.
             run.recover()
         run.check()
     except BaseException as error:

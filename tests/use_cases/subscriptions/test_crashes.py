@@ -1,4 +1,4 @@
-"""Crashes: a process that dies before any of its commands, and a store that is killed between any two of them."""
+"""Test crashes: a process that dies before any command, and a store killed between any two."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ STORIES: list[Story] = [
 
 
 def right(stage: Any) -> None:
-    """What all of these end in."""
+    """Check the state that all of these end in."""
     held = stage.held("r-1", NOW + 2 * DAY)
     assert held == dict.fromkeys(["notebook", "no_ads"], NOW + 12 * DAY)
     assert stage.held("r-0", NOW) == {}
@@ -84,7 +84,7 @@ def right(stage: Any) -> None:
 @pytest.mark.parametrize("away", [False, True])
 @pytest.mark.parametrize("story", STORIES)
 def test_process_killed_before_any_command_loses_nothing(stage_of: Any, stepped: Any, story: Story, away: bool) -> None:
-    """`kill -9` at every point between receiving and done; the worker comes a minute later."""
+    """Kill the process at every point between receiving and done; the worker runs a minute later."""
     failure, at, died = Failure(), 0, True
     link = stepped(failure)
     while died:
@@ -110,7 +110,7 @@ def test_process_killed_before_any_command_loses_nothing(stage_of: Any, stepped:
 @pytest.mark.full
 @pytest.mark.parametrize("story", STORIES)
 def test_lost_reply_to_any_command_loses_nothing(stage_of: Any, stepped: Any, story: Story) -> None:
-    """The store has done what it was asked, and the process hears of an outage."""
+    """The store has done the command, and the process sees an outage."""
     failure, at = Failure(replies_only=True), 0
     link = stepped(after=failure)
     while at == 0 or failure.struck:
@@ -173,7 +173,7 @@ def test_store_killed_between_any_two_commands_loses_nothing(
 
 
 class OneSlot(Link):
-    """A link that holds every script to one slot, as a cluster does."""
+    """A link that requires one slot for each script, as a cluster does."""
 
     def run(self, script: Any, keys: Any, args: Any) -> Any:
         assert len({key_slot(key) for key in keys}) == 1, script.name

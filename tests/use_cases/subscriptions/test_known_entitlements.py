@@ -1,4 +1,4 @@
-"""Who was seen as entitled lately: what Stripe takes away, or ends sooner, an outage does not bring back."""
+"""Test known entitlements after Stripe events: an outage never restores what ended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BOTH = {"notebook": PAID_UNTIL, "no_ads": PAID_UNTIL}
 
 
 class Seen:
-    """An engine, and what is known beside it of `r-1`."""
+    """An engine, and the known entitlements of `r-1`."""
 
     def __init__(self, stage: Any, make: Any, folder: Path) -> None:
         ticks = count(NOW)
@@ -31,7 +31,7 @@ class Seen:
         self.stage.deliver(self.stage.stripe.happen(self.make.event(sort, obj, now)), now, self.engine)
 
     def look(self) -> None:
-        """As a check does."""
+        """Note the entitlements as an access check does."""
         held = tuple(self.stage.held("r-1", NOW).items())
         self.known.note(reader_hash("r-1"), held, NOW)
 

@@ -1,4 +1,4 @@
-"""The ledger: every event, what has become of it, what it changed; and that none is ever lost or done half."""
+"""Test the event ledger: every event with its state and its changes."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_invalid_cursor_is_rejected(stage: Any, cursor: str) -> None:
 
 
 def broken(stage: Any, make: Any) -> Any:
-    """An event whose object cannot be read for a reason of ours."""
+    """Make an event whose object cannot be read because of an internal error."""
     event = stage.stripe.happen(make.event("customer.subscription.created", make.subscription()))
 
     def fails(name: str) -> None:

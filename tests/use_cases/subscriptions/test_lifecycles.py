@@ -1,4 +1,4 @@
-"""The twelve recorded lifecycles: whatever the order, what holds at the end is what Stripe's final objects say."""
+"""Test the twelve recorded lifecycles: the result is what Stripe's final objects say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Merging two readers: all that the one had and will get is the other's, whatever happens on the way."""
+"""Test merges: the remaining reader gets all that the other has and will get."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def marks(stage: Any, reader: str) -> Any:
 
 @pytest.fixture
 def two(stage: Any, make: Any, admin: Any) -> None:
-    """`r-old` has a subscription, a pass, a seat, a grant, and has read; `r-new` has read one of the same stories."""
+    """Give `r-old` a subscription, a pass, a seat, a grant and reads; `r-new` has read one of the same stories."""
     make.deliver("customer.subscription.created", make.subscription(reader="r-old"))
     make.deliver("checkout.session.completed", make.session(reader="r-old"))
     make.deliver("customer.subscription.created", make.subscription("sub_g", reader="r-x", price="price_seat_month"))
@@ -114,7 +114,7 @@ def test_later_reads_of_a_joined_visitor_count_for_the_remaining_reader(stage: A
     assert ask("s1").used == 1
     assert ask("s2", "r-old").used == 2
     admin.merge("r-new", "r-old", ADMIN, NOW)
-    assert ask("s3").used == 2  # The visitor's own meter; signed out again.
+    assert ask("s3").used == 2  # The visitor's own meter, after signing out.
     assert ask("s4", "r-new").used == 4
     assert ask("s4", "r-old").used == 4
 
@@ -173,7 +173,7 @@ def test_seat_assigned_during_a_merge_goes_to_the_remaining_reader(
 def test_merge_killed_before_any_command_is_rolled_forward(
     stage: Any, stepped: Any, make: Any, admin: Any, notebook: Any, come: Any
 ) -> None:
-    """One try more than there are commands, each on its own two readers."""
+    """Try once more than there are commands, each time with two new readers."""
     failure, number, committed = Failure(), 0, 0
     link = stepped(failure)
     while number == 0 or failure.struck:
@@ -187,7 +187,7 @@ def test_merge_killed_before_any_command_is_rolled_forward(
         with suppress(Killed):
             dying.merge(new, old, ADMIN, NOW)
         admin.finish_merges(NOW + 1)
-        if stage.readers.resolve_merged(old) != new:  # Killed before it was committed: it never was.
+        if stage.readers.resolve_merged(old) != new:  # Killed before the commit, so the merge never happened.
             assert fields(stage, new) == set()
             continue
         committed += 1

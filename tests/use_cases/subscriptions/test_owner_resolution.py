@@ -1,4 +1,4 @@
-"""Whose an object is, and that only that reader has it: claims, customers, sessions, links, and what changes them."""
+"""Test owner resolution: claims, customers, sessions, links, and changes of owner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passes: one a session, from the moment that it was first told to be paid; refunds and disputes, early or late."""
+"""Test passes: one for each session, from the first paid event; refunds and disputes in any order."""
 
 from __future__ import annotations
 

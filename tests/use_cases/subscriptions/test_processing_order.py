@@ -1,4 +1,4 @@
-"""Order: the newest reading of an object counts, however late, doubled or crossed its events are."""
+"""Test processing order: the newest read of an object counts, with late, repeated or crossed events."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_slow_worker_with_an_old_read_changes_nothing(stage: Any, make: Any) -> 
     canceled = make.subscription(status="canceled", ended_at=NOW + 30)
 
     def overtaken(name: str) -> None:
-        """While the answer is on its way the subscription is cancelled, and another process is told."""
+        """Cancel the subscription during the read, and deliver the event to another process."""
         stage.stripe.on_read = lambda name: None
         stage.deliver(
             stage.stripe.happen(make.event("customer.subscription.deleted", canceled, NOW + 30)), NOW + 30, fast

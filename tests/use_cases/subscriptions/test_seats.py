@@ -1,4 +1,4 @@
-"""Seats of a group: never more than are paid for, the newest go first, and a renewal reaches everybody."""
+"""Test seats: never more than paid for, the newest are removed first, and renewals reach all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""While Stripe cannot be read: the payload counts, unconfirmed, and is confirmed as soon as Stripe answers."""
+"""Test an unavailable Stripe: payloads count unconfirmed and are confirmed when Stripe answers."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_long_stripe_outage_makes_no_event_dead(stage: Any, make: Any, come: Any
 
 
 def given_up(stage: Any, make: Any, come: Any) -> Any:
-    """An event that says nothing by itself, tried ten times at somebody's wish while Stripe is away."""
+    """Make an event without own data dead: ten forced attempts while Stripe is unavailable."""
     make.deliver("customer.subscription.created", make.subscription())
     stage.stripe.away = True
     stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
@@ -116,7 +116,7 @@ def test_newer_payload_is_kept_in_any_order(stage: Any, make: Any, first: str) -
 
 
 def test_payload_received_during_a_read_is_not_lost(stage: Any, make: Any, come: Any) -> None:
-    """An answer on its way is older than a payload that was told since: it does not count, and Stripe is asked again."""
+    """A read that started before a later payload does not count, and Stripe is read again."""
     stage.stripe.put(make.subscription())
     first = make.event("customer.subscription.created", make.subscription())
 

@@ -1,4 +1,4 @@
-"""The worker: what was never sent is found, what drifted is mended, what ends by itself is looked at; and only one works."""
+"""Test the worker: catch-up, full sync, rechecks and leader election."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Clock:
 
 
 class Rounds:
-    """Beside the worker, counting its rounds."""
+    """A background job that counts the worker's rounds."""
 
     ended = 0
 
@@ -65,7 +65,7 @@ def worker_of(stage: Any, admin: Any, clock: Clock, **options: Any) -> Worker:
 
 
 def happens(stage: Any, make: Any, kind: str, obj: Any, at: int = NOW) -> Any:
-    """At Stripe; nobody is told."""
+    """Change Stripe's state without delivering the event."""
     return stage.stripe.happen(make.event(kind, obj, at))
 
 
@@ -264,7 +264,7 @@ def test_unfinished_fan_out_is_completed_by_the_worker(stage: Any, make: Any, co
 
 
 def test_process_without_worker_finishes_its_own_events(stage: Any, make: Any) -> None:
-    """Without any worker: `serve --no-worker` looks after its own."""
+    """`serve --no-worker` finishes its own events."""
     event = stage.stripe.happen(make.event("customer.subscription.created", make.subscription()))
 
     def fails(name: str) -> None:
@@ -299,7 +299,7 @@ def test_running_worker_works_until_stopped(stage: Any, make: Any, admin: Any, c
     thread = threading.Thread(target=worker.run)
     thread.start()
     until(lambda: set(stage.held("r-1", NOW)) == BOTH)
-    until(lambda: set(stage.held("r-2", NOW)) == BOTH)  # The first sweep finds what no event tells.
+    until(lambda: set(stage.held("r-2", NOW)) == BOTH)  # The first full sync finds what no event reports.
     worker.stop()
     thread.join(60)
     assert not thread.is_alive()

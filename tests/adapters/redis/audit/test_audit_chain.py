@@ -1,4 +1,4 @@
-"""Whoever can write to the store changes, drops, puts in, moves, cuts and appends records; `verify` names the first bad one."""
+"""Test that `verify` finds the first bad record after any change to the stored audit chain."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAY = 86_400
 
 
 class Log:
-    """The chain of an app, and hands on the store that are not the service's."""
+    """The audit chain of an app, with direct write access to its store."""
 
     def __init__(self, admins: Admins, records: int = 12) -> None:
         self.service = admins.app.service
@@ -70,13 +70,13 @@ class Log:
             self.link.call(self.headkey, b"HSET", self.headkey, name, str(value))
 
     def move_up(self, first: int) -> None:
-        """Makes room at `first`, with the numbers written anew."""
+        """Make room at `first` and renumber the later records."""
         for seq in range(self.head().seq, first - 1, -1):
             self.put(seq + 1, {**self.get(seq), "seq": seq + 1})
         self.set_head(seq=self.head().seq + 1)
 
     def close_gap(self, gone: int) -> None:
-        """Drops a record and moves the later ones down, with the numbers written anew."""
+        """Drop a record and renumber the later ones."""
         last = self.head().seq
         for seq in range(gone, last):
             self.put(seq, {**self.get(seq + 1), "seq": seq})
@@ -111,7 +111,7 @@ def test_changed_field_is_detected_at_its_record(log: Log, field: str) -> None:
 
 @pytest.mark.parametrize("seq", [2, 5])
 def test_any_changed_byte_of_a_record_is_detected(log: Log, seq: int) -> None:
-    """Neither in the name of a field that says nothing, nor between fields, nor by a field more; nor where it was erased."""
+    """Change every byte: also in the name of an empty field, between fields, in an added field and in an erased record."""
     assert log.service.audit_erasure.erase(["r1"], {}, None, Actor("ann"), 0) == 1
     text = chain.pack(log.get(seq))
     others = [text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :] for at in range(len(text))]
@@ -303,7 +303,7 @@ def test_record_signed_with_another_secret_is_detected(log: Log, make_admins: Ma
 def test_records_signed_with_a_rotated_secret_verify(log: Log, make_admins: MakeAdmins) -> None:
     rotated = Log(make_admins(PAYWALL_SECRETS=f"the-new-secret-0123456789,{log.service.settings.secrets[0]}"), 3)
     assert rotated.verify(rotated.head()).fault is None
-    assert log.first_bad() == 13  # to who does not have the new one yet
+    assert log.first_bad() == 13  # without the new secret the record is invalid
 
 
 def test_forged_outbox_entry_is_refused(log: Log) -> None:
@@ -455,7 +455,7 @@ def test_verify_succeeds_while_the_chain_grows_and_is_pruned(log: Log, all_at_on
 
 
 def test_settling_between_intent_and_change_loses_no_entry(admins: Admins) -> None:
-    """Who dies right after the change has left an entry; whoever looked before it came must not have forgotten it."""
+    """A process that dies after the change leaves an entry. An earlier settling must not remove its intent."""
     service, clock = admins.app.service, admins.app.clock
     service.audit.announce("r-1")
     service.audit.flush_all()

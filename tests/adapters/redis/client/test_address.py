@@ -1,4 +1,4 @@
-"""The store's address: five schemes, and no part of a bad one in the complaint."""
+"""Test the store URL: five schemes, and no part of a bad URL in the error."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_invalid_store_url_is_rejected_with_the_mistake(url: str, says: str) -> 
     rest=st.sampled_from(["h", "h:1", "h/1", "h:x", "/run/s", ""]),
 )
 def test_password_is_in_no_error_and_no_repr(password: str, scheme: str, rest: str) -> None:
-    """Whatever stands in a password unescaped, and wherever the address is cut because of it."""
+    """Passwords may contain unescaped characters that end the password early."""
     secret = f"Q{password}Q"
     url = f"{scheme}://user:{secret}@{rest}"
     assert "Q" not in _complaint(url)

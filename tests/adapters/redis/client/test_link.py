@@ -1,4 +1,4 @@
-"""The link: what it sends arrives, what it reads is what redis-py reads, and what is no outage is not called one."""
+"""Test the link: it reads what redis-py reads, and an error of one command is no outage."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_refused_command_is_a_store_error_and_no_outage(link: Link, again: int) 
 
 
 def test_replies_match_their_commands_after_a_refused_command(link: Link) -> None:
-    """A refused command in the middle leaves nothing unread behind it."""
+    """A refused command in the middle leaves no unread reply."""
     link.call(b"s", "SET", "s", "1")
     with pytest.raises(StoreError):
         link.read([(b"s", (b"GET", b"s")), (b"s", (b"LLEN", b"s")), (b"s", (b"GET", b"s"))])
@@ -181,7 +181,9 @@ def _child(link: Link, pipe: Pipe) -> None:
     pipe.send([link.wait(60), link.call(b"n", "INCR", "n"), link.call(b"n", "CLIENT", "ID")])
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # Python 3.12 and later: it is what we test
+@pytest.mark.filterwarnings(
+    "ignore:.*multi-threaded.*:DeprecationWarning"
+)  # Python 3.12 and later warn; the test is about exactly this
 def test_forked_child_opens_its_own_connections(link: Link) -> None:
     link.call(b"n", "SET", "n", "1")
     ours, theirs = multiprocessing.Pipe()

@@ -1,4 +1,4 @@
-"""A cluster: keys spread over all masters, one wait for several of them, and a master's failover survived."""
+"""Test the link to a cluster: keys on all masters, one wait for several, and failovers."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ Build = Callable[..., Cluster]
 
 @pytest.fixture
 def build(launch: Any, until: Any) -> Build:
-    """Three masters, each with a third of the slots, and as many replicas as asked for."""
+    """Build clusters of three masters and any number of replicas."""
 
     def built(kind: str, *, replicas: int = 0, node_timeout: int = 1000, **settings: str) -> Cluster:
         options = {"cluster_enabled": "yes", "cluster_node_timeout": str(node_timeout), **settings}
@@ -85,7 +85,7 @@ def build(launch: Any, until: Any) -> Build:
 
 
 def move(cluster: Cluster, key: bytes, until: Any, *, finish: bool = True) -> tuple[Any, Any]:
-    """Give a key's slot to another master, or begin to."""
+    """Move a key's slot to another master, or begin to."""
     slot, source = key_slot(key), cluster.owner(key)
     target = next(node for node in cluster.masters if node is not source)
     source_id, target_id = ask(source, "CLUSTER MYID"), ask(target, "CLUSTER MYID")
@@ -139,7 +139,7 @@ def test_moving_slot_is_followed_without_an_outage(build: Build, connect: Any, u
     assert link.wait(60)
     link.pipeline([(key, ("SET", key, key)) for key in KEYS])
 
-    # Half way: some keys of the slot are here, some there, and one question may be about both.
+    # Halfway, the keys of the slot are on two nodes, and one read may need both.
     source, target = move(cluster, b"{t}1", until, finish=False)
     link.call(b"{t}2", "SET", "{t}2", "new")
     assert target.admin().dbsize() > 0
@@ -187,7 +187,7 @@ def _both(link: Any, here: bytes, there: bytes) -> Any:
 
 
 def test_one_unavailable_master_is_an_outage_of_the_whole_cluster(build: Build, connect: Any, until: Any) -> None:
-    """Half a store would be full stories for some readers and walls for others, by the hash of their names."""
+    """With half a store, the hash of the ID would decide which readers have access."""
     cluster = build("valkey")
     link = connect(cluster.url, timeout=1.0)
     assert link.wait(60)

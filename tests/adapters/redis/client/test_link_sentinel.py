@@ -1,4 +1,4 @@
-"""Sentinel: the master is whom the sentinels name, and after a failover somebody else, within 15 s, by itself."""
+"""Test the link with Sentinel: it follows the named master, and a new one within 15 s after a failover."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KINDS = pytest.mark.parametrize("kind", ["valkey", "redis8"])
 
 @dataclass
 class Watched:
-    """A master and its replicas under three sentinels, the service named `main`."""
+    """A master and its replicas, watched by three sentinels as service `main`."""
 
     data: list[Any]
     sentinels: list[Any]
@@ -33,7 +33,7 @@ class Watched:
         return f"redis+sentinel://{self.login}{hosts}/main"
 
     def master(self) -> Any:
-        """The server that the first sentinel names."""
+        """Return the server that the first sentinel names."""
         named = self.sentinels[-1].admin().sentinel_get_master_addr_by_name("main")
         return next(server for server in self.data if named and server.port == int(named[1]))
 
@@ -79,7 +79,7 @@ def _knows(sentinel: Any, replicas: int) -> bool:
 
 
 def counted(link: Any) -> int:
-    """What the count stands at now, 0 while the store is away."""
+    """Count once and return the count; 0 while the store is unavailable."""
     try:
         return int(link.run(COUNT, [b"n"], []))
     except StoreUnavailable:
@@ -124,7 +124,7 @@ def test_working_master_is_kept_without_sentinels(watch: Watch, connect: Any) ->
     for sentinel in watched.sentinels:
         sentinel.end()
     pause, begun = threading.Event(), time.monotonic()
-    while time.monotonic() - begun < 2.5:  # the prober looks every second
+    while time.monotonic() - begun < 2.5:  # the prober asks every second
         assert counted(link)
         pause.wait(0.05)
     assert link.available
@@ -151,7 +151,7 @@ def test_sentinel_store_is_available_15_seconds_after_a_failover(
 @pytest.mark.full
 @KINDS
 def test_demoted_master_is_left_while_it_still_answers(watch: Watch, connect: Any, until: Any, kind: str) -> None:
-    """A planned failover: nothing fails, yet reads must not go on from the old master, now a replica."""
+    """In a planned failover nothing fails, yet reads must not continue on the old master, now a replica."""
     watched = watch(kind, replicas=2)
     link = connect(watched.url)
     assert link.wait(60)

@@ -1,4 +1,4 @@
-"""TLS to the store: only with a certificate that a known authority signed, for the host that was asked for."""
+"""Test TLS to the store: only a certificate of a known authority for the requested host is trusted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from service.domain.errors import StoreUnavailable
 
 
 def _speaks_tls(binary: str) -> bool:
-    """A server with TLS misses a certificate here, one without misses the means."""
+    """Return whether the server supports TLS. One that does complains about the missing certificate."""
     command = [binary, "--port", "0", "--tls-port", "1"]
     said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     return "Failed to configure TLS" in said.stdout + said.stderr
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.skipif(BINARY is None, reason="no redis-server or valke
 
 
 class Authority:
-    """A certificate authority of the test's own."""
+    """A certificate authority for tests."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -50,7 +50,7 @@ class Authority:
         self.file.write_bytes(certificate.public_bytes(Encoding.PEM))
 
     def issue(self, name: str, *names: x509.GeneralName) -> tuple[Path, Path]:
-        """Certificate and key for these hosts."""
+        """Issue a certificate and key for these hosts."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = self._certificate(subject, key, x509.SubjectAlternativeName(names))
@@ -85,7 +85,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 def serve(launch: Any, authority: Authority, *names: x509.GeneralName, clients: str = "no") -> Any:
-    """A server that speaks TLS alone."""
+    """Start a server that accepts only TLS."""
     certificate, key = authority.issue("store", *names)
     server = launch(tcp=True, start=False)
     server.command = [BINARY, *server.command[1:]]
@@ -141,7 +141,7 @@ def test_certificate_for_a_host_name_is_trusted_under_that_name(
 def test_untrusted_certificate_is_an_outage(
     launch: Any, connect: Any, until: Any, authority: Authority, tmp_path: Path, signer: str
 ) -> None:
-    """Signed by nobody that is known; by another than the one named; or by the right one for another host."""
+    """The signer is unknown, is another than the configured one, or signed for another host."""
     names = [x509.DNSName("elsewhere.example")] if signer == "ourselves" else [LOOPBACK]
     server = serve(launch, authority, *names)
     trusted = {
@@ -196,7 +196,7 @@ def test_outage_over_tls_recovers(launch: Any, connect: Any, until: Any, authori
 
 
 def test_redis_py_trusts_the_same_certificates(launch: Any, authority: Authority) -> None:
-    """redis-py, asked with the same options, trusts and distrusts the same."""
+    """redis-py with the same options trusts and rejects the same certificates."""
     server = serve(launch, authority, LOOPBACK)
     openid_service = redis.Redis.from_url(f"{server.url}?ssl_ca_certs={authority.file}")
     assert openid_service.ping()

@@ -1,4 +1,4 @@
-"""A store that is gone, hangs, or may not be written: said at once, waited for once, and over by itself."""
+"""Test a store that is down, hangs or rejects writes: fast errors, one timeout, and recovery."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KINDS = pytest.mark.parametrize("kind", ["valkey", "redis8"])
 
 
 def refusal(ask: Callable[[], Any]) -> tuple[str, float]:
-    """Why a call failed, and how long that took."""
+    """Return the reason why a call failed, and its duration in seconds."""
     begun = time.monotonic()
     with pytest.raises(StoreUnavailable) as refused:
         ask()
@@ -127,7 +127,7 @@ def test_store_missing_at_start_is_found_when_it_comes(launch: Any, connect: Any
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port that drops what comes: its queue is full, so the kernel answers nothing more."""
+    """Return a port that drops connections: its queue is full, so the kernel no longer answers."""
     with socket.socket() as full, socket.socket() as one, socket.socket() as two:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -336,7 +336,7 @@ def test_server_that_is_no_store_is_an_outage(connect: Any, until: Any) -> None:
 
 
 class Forgetful:
-    """Between us and the store: passes the next question on, and then hangs up without the answer."""
+    """A proxy that forwards the next command to the store and then disconnects without the reply."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -416,7 +416,7 @@ def _answers(link: Link) -> bool:
 
 
 def test_late_failure_of_an_ended_outage_starts_no_new_one() -> None:
-    """A thread that waited on a hung connection reports it after the store is back on new ones."""
+    """A thread that waited on a hanging connection reports its failure after the store has recovered."""
     views = [Topology(()), Topology(())]
     breaker = CircuitBreaker(lambda: views.pop(), timeout=1, probe_every=0.01)
     first = breaker.require_topology()
@@ -435,7 +435,7 @@ def test_unexpected_probe_error_is_followed_by_another_probe() -> None:
         result = results.pop(0)
         if isinstance(result, Exception):
             raise result
-        return result  # type: ignore[no-any-return]  # the list holds views beside errors
+        return result  # type: ignore[no-any-return]  # the list holds topologies and errors
 
     breaker = CircuitBreaker(probe, timeout=1, probe_every=0.01)
     assert breaker.wait_until_available(60)
@@ -443,7 +443,7 @@ def test_unexpected_probe_error_is_followed_by_another_probe() -> None:
 
 
 def test_open_breaker_sends_only_probes(connect: Any) -> None:
-    """Only the prober knocks, one at a time, about every 100 ms."""
+    """Only the prober connects, one attempt at a time, about every 100 ms."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         knocks = list[float]()
 

@@ -1,4 +1,4 @@
-"""The embedded store: one owner, nothing lost by a crash of it or of us, nothing left running, joined by commands."""
+"""Test the embedded store: one owner, no loss after crashes, no leftover processes, shared by commands."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def folder(short_folder: Path, request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture
 def stores() -> Iterator[Start]:
-    """Embedded stores, stopped with the test."""
+    """Make embedded stores that stop after the test."""
     made: list[EmbeddedStore] = []
 
     def store(folder: Path, **options: Any) -> EmbeddedStore:
@@ -46,7 +46,7 @@ def stores() -> Iterator[Start]:
 
 @pytest.fixture
 def owner_process() -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
-    """Another process that owns a folder's store until it is killed; says its address and its server's pid."""
+    """Start a process that owns a folder's store until killed; it prints the URL and the server's PID."""
     running: list[subprocess.Popen[str]] = []
     code = """if True:
         import sys
@@ -195,7 +195,7 @@ def test_store_of_a_killed_owner_is_taken_over_completely(
     owner = owner_process(folder)
     url, pid = owner.stdout.readline().split()
     assert connect(url).call(b"k", "SET", "k", "kept") == b"OK"
-    os.kill(int(pid), signal.SIGSTOP)  # it hangs, and so does not end by itself
+    os.kill(int(pid), signal.SIGSTOP)  # a hanging server does not end by itself
     owner.kill()
     owner.wait()
     assert not gone(int(pid))
@@ -304,7 +304,7 @@ def test_folder_on_a_full_disk_is_reported(folder: Path) -> None:
         from pathlib import Path
         from service.adapters.redis.embedded.embedded_store import EmbeddedStore
         from service.adapters.redis.client.errors import EmbeddedStoreError
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # as on a full disk: files may be made, and not be filled
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # as on a full disk: empty files can be created but not written
         try:
             EmbeddedStore(Path(sys.argv[1])).start()
         except EmbeddedStoreError as error:
@@ -333,7 +333,9 @@ def test_sigint_does_not_reach_the_server(owner_process: Any, folder: Path) -> N
     assert os.getpgid(pid) == pid
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # Python 3.12 and later: it is what we test
+@pytest.mark.filterwarnings(
+    "ignore:.*multi-threaded.*:DeprecationWarning"
+)  # Python 3.12 and later warn; the test is about exactly this
 def test_forked_child_does_not_hold_the_folder(stores: Start, folder: Path) -> None:
     store = stores(folder)
     store.start()

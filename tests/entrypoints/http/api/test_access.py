@@ -1,4 +1,4 @@
-"""`POST /v1/access`: what each answer says, and why; sentence by sentence of the contract."""
+"""Test the answers of `POST /v1/access` sentence by sentence of the contract."""
 
 from __future__ import annotations
 

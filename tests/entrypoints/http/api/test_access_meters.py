@@ -1,4 +1,4 @@
-"""Whose meter it is, what joins it, when it turns; on Valkey and Redis 8 alike."""
+"""Test meters: whose they are, how visitors join readers, and when windows turn."""
 
 from __future__ import annotations
 

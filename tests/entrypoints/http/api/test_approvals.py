@@ -1,4 +1,4 @@
-"""A second admin: beyond `confirm_above` nothing opens before another one has confirmed; nobody confirms their own."""
+"""Test approvals: beyond `confirm_above` another admin must confirm before access opens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`GET /v1/audit`: newest first, in pages, filtered, as JSON or as CSV without formulas."""
+"""Test `GET /v1/audit`: newest first, in pages, filtered, as JSON or as CSV without formulas."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.admin_app import Admins
 
 @pytest.fixture
 def busy(admins: Admins) -> Admins:
-    """Twelve entries: ten grants to three readers by two admins, a key, a revocation."""
+    """Make twelve entries: ten grants to three readers by two admins, a key, and a revocation."""
     for number in range(10):
         admins.app.clock.now += 1
         admins.grant(f"r-{number % 3}", who=("ann", "ben")[number % 2], reason=f"reason {number}")

@@ -1,4 +1,4 @@
-"""`GET /v1/decisions/{id}` and `explain`: what was answered then, what led there, and what a past moment can honestly tell."""
+"""Test `GET /v1/decisions/{id}` and `explain`: decisions as answered, their history, and other times."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def at(admins: Admins, moment: str, reader: str = "r-1", story: str = "s-1", tie
 
 @pytest.fixture
 def past(admins: Admins) -> Admins:
-    """A grant from the 3rd to its revocation on the 10th; it is the 20th now."""
+    """Make a grant on the 3rd that was revoked on the 10th; now is the 20th."""
     clock = admins.app.clock
     clock.at("2082-11-03T10:00:00Z")
     given = admins.grant("r-1", until="2082-12-24T00:00:00Z")

@@ -1,4 +1,4 @@
-"""Every change of a grant leaves its entry in the audit chain, with what changed and nothing else."""
+"""Test the audit entries of grants: one for each change, with only what changed."""
 
 from __future__ import annotations
 

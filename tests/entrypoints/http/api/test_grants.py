@@ -1,4 +1,4 @@
-"""Grants: what may be given, from when, until when, and why; changed, taken back, told, and left in the audit."""
+"""Test grants: create, change and revoke, validation, and readers at other times."""
 
 from __future__ import annotations
 

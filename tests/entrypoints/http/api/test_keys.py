@@ -1,4 +1,4 @@
-"""Admin keys made at run time: shown once, kept as a hash, ended on every worker within two seconds."""
+"""Test admin keys made at run time: shown once, stored as a hash, and ended on every worker within two seconds."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_new_key_works_on_every_worker_at_once(serve: Serve) -> None:
     paywall = serve(PAYWALL_WORKERS="3")
 
     def status(key: str) -> int:
-        # A connection each, so that all workers are met.
+        # Use new connections, which reach all workers.
         return paywall.get("/v1/audit", key, headers={"Connection": "close"}).status_code
 
     for name in "abcdef":
@@ -177,7 +177,7 @@ def test_key_starts_and_stops_working_on_every_worker(paywall: Paywall, until: U
     key = paywall.post("/v1/keys", body, "admin-key-of-the-tests").json()["key"]
 
     def statuses() -> set[int]:
-        # A connection each, so that both workers are met.
+        # Use new connections, which reach both workers.
         found = set()
         for _ in range(12):
             answer = paywall.get("/v1/audit", key, headers={"Connection": "close"})
@@ -186,7 +186,7 @@ def test_key_starts_and_stops_working_on_every_worker(paywall: Paywall, until: U
 
     until(lambda: statuses() == {200})
     paywall.call("DELETE", f"/v1/keys/{name}", None, "admin-key-of-the-tests")
-    until(lambda: statuses() <= {401, 429})  # so many wrong keys of one address are told 429
+    until(lambda: statuses() <= {401, 429})  # so many wrong keys of one address get 429
     assert key not in paywall.log
 
 

@@ -1,4 +1,4 @@
-"""What was true before a merge, asked after it: a reader's past goes with the sources; a decision is told as it was made."""
+"""Test history after a merge: it moves with the sources, and decisions stay as they were made."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def held(admins: Admins, reader: str, at: str) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def merged(admins: Admins) -> dict[str, Any]:
-    """Day by day: a grant each to the oldest (20th) and the middle (21st), both merged into the newest (22nd, 23rd)."""
+    """Grant to the oldest (20th) and the middle reader (21st), and merge both into the newest (22nd, 23rd)."""
     found: dict[str, Any] = {}
     for day, reader in ((20, "oldest"), (21, "middle")):
         admins.app.clock.at(f"2082-11-{day}T10:00:00.000Z")
@@ -35,7 +35,7 @@ def merged(admins: Admins) -> dict[str, Any]:
     merge(admins, "middle", "oldest")
     admins.app.clock.now += 1
     found["between"] = ask(admins, reader="oldest")["decision_id"]
-    found["told between"] = get_decision(admins, found["between"])
+    found["between decided"] = get_decision(admins, found["between"])
     admins.app.clock.at("2082-11-23T10:00:00Z")
     merge(admins, "newest", "middle")
     admins.call_json("ann", "DELETE", f"/v1/readers/newest/grants/{found['oldest']}?reason=over")
@@ -60,7 +60,7 @@ def test_history_of_a_reader_moves_with_a_merge(admins: Admins, merged: dict[str
 
 def test_decision_from_before_a_merge_is_unchanged(admins: Admins, merged: dict[str, Any]) -> None:
     assert [get_decision(admins, merged[f"{reader} decided"]) for reader in ("oldest", "middle")] == merged["before"]
-    assert get_decision(admins, merged["between"]) == merged["told between"]
+    assert get_decision(admins, merged["between"]) == merged["between decided"]
     for reader, decided in zip(("oldest", "middle"), merged["before"], strict=True):
         (change,) = decided["explain"][-1]["values"]["changes"]
         assert change["source"] == f"grant:{merged[reader]}"

@@ -1,4 +1,4 @@
-"""What Stripe tells and what is sold, over the whole app: as the website and admins see it."""
+"""Test webhooks and checkout over the whole app."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Deliver = Callable[[Json], Any]
 
 @pytest.fixture
 def app(make_app: MakeApp, valkey_url: str) -> InProcessApp:
-    """Without a key: payloads are all there is."""
+    """Return an app without a Stripe key, which has only payloads."""
     made = make_app(valkey_url, STRIPE_WEBHOOK_SECRETS=SECRET)
     made.clock.now = BORN + 60
     return made
@@ -73,7 +73,7 @@ def test_time_outside_the_calendar_does_not_fail_the_reader(
 
 @pytest.fixture
 def shop(make_app: MakeApp, valkey_url: str, lookalike: RunningLookalike) -> InProcessApp:
-    """With Stripe to sell through."""
+    """Return an app that sells through the look-alike."""
     return make_app(valkey_url, STRIPE_API_KEY="sk_test_x", STRIPE_API_BASE=lookalike.url)
 
 

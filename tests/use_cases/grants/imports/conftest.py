@@ -1,4 +1,4 @@
-"""What these tests share: imports over HTTP within the test's process, and imports that a test stops at any step."""
+"""Fixtures: imports over HTTP in the test's process, and imports that a test stops at any step."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ANN, BEN = Actor("ann", "127.0.0.1"), Actor("ben", "127.0.0.1")
 
 
 def sheet(*rows: str) -> bytes:
-    """A file of these rows."""
+    """Return a CSV file of these rows."""
     return (HEADER + "".join(f"{row}\n" for row in rows)).encode()
 
 
@@ -47,14 +47,14 @@ def send(admins: Admins, body: bytes, who: str = "ann", **more: Any) -> Any:
 
 
 def settled(admins: Admins, imported: dict[str, Any], state: str = "done") -> dict[str, Any]:
-    """The import once it is done, or undone."""
+    """Wait until the import has this state and return it."""
     path = f"/v1/grants/import/{imported['id']}"
     wait_until(lambda: admins.call_json("ann", "GET", path)["state"] == state)
     return admins.call_json("ann", "GET", path)
 
 
 def take(admins: Admins, *rows: str, who: str = "ann") -> dict[str, Any]:
-    """Imports these rows, and waits until it is done."""
+    """Import these rows and wait until it is done."""
     answer = send(admins, sheet(*rows), who)
     assert answer.status_code == 202, answer.text
     return settled(admins, answer.get_json())
@@ -67,20 +67,20 @@ def undo(admins: Admins, imported: dict[str, Any], who: str = "ann") -> dict[str
 
 @dataclass
 class Bench:
-    """A service of which nothing runs but what a test calls."""
+    """A service that runs only what a test calls."""
 
     service: Service
     clock: Clock
     links: list[SteppedLink] = field(default_factory=list)
 
     def link(self, before: Step = go_on, after: Step = go_on) -> SteppedLink:
-        """The link of a process of its own, up already."""
+        """Return the available link of another process."""
         self.links.append(SteppedLink(self.service.store.link.address, before=before, after=after))
         assert self.links[-1].wait(5)
         return self.links[-1]
 
     def imports(self, link: Link | None = None) -> GrantImports:
-        """The imports of a process of its own, which dies where its link says; seven rows are three chunks."""
+        """Return the imports of another process, which dies where its link says; seven rows are three chunks."""
         service = self.service
         process = assemble(service.settings, link or service.store.link, self.clock, Metrics())
         imports, planner = ImportStore(process.store, lambda: process.secrets.sealer("import")), Planner(process.store)

@@ -1,4 +1,4 @@
-"""Imports, erasing and backups where keys are spread over several masters."""
+"""Test imports, erasure and backups on a cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An import, or its undoing, killed at any step: nothing before the commit, everything after it, by whoever comes."""
+"""Test imports and undo killed at any step: nothing before the commit, everything after it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Work = Callable[[GrantImports], object]
 
 
 def once(name: str, work: Callable[[], object]) -> Step:
-    """A callback in which another process does its work at the first operation of this name."""
+    """Return a callback that runs another process's work at the first operation of this name."""
     done: list[str] = []
 
     def step(operation: str) -> None:
@@ -132,7 +132,7 @@ def test_undo_killed_at_any_command_is_nothing_or_complete(bench: Bench) -> None
 
 @pytest.mark.full
 def test_import_undone_while_being_applied_leaves_nothing(bench: Bench) -> None:
-    """Killed at any command, and then undone before anybody finishes it."""
+    """Kill an import at any command and undo it before another process finishes it."""
     prepared(bench)
     failure, step, left = Failure(), 0, 0
     link, surviving = bench.link(failure), bench.imports()
@@ -150,7 +150,7 @@ def test_import_undone_while_being_applied_leaves_nothing(bench: Bench) -> None:
 
 @pytest.mark.parametrize("changed", [None, SOON_AT, LATE_AT + 5])
 def test_manual_change_during_an_import_is_kept(bench: Bench, changed: int | None) -> None:
-    """Killed when the first rows are given and not yet counted, and then somebody was quicker than who went on."""
+    """Kill an import after its first grants, and change them before another process continues."""
     prepared(bench)
     with pytest.raises(Killed):
         imported(bench)(bench.imports(bench.link(after=once("write_import_grants", die))))
@@ -166,7 +166,7 @@ def test_manual_change_during_an_import_is_kept(bench: Bench, changed: int | Non
 
 
 def test_worker_slower_than_its_lease_writes_nothing(bench: Bench) -> None:
-    """Stopped with a chunk in hand for longer than its lease; another has undone the whole import meanwhile."""
+    """Hold a worker within a chunk for longer than its lease while another process undoes the import."""
     overtaken: list[str] = []
 
     def undo_it() -> None:
@@ -202,7 +202,7 @@ def test_change_between_plan_and_execution_is_planned_again(bench: Bench) -> Non
 
 
 def _all(bench: Bench) -> list[str]:
-    """Imports that are committed and not undone."""
+    """Return the imports that are committed and not undone."""
     keys = bench.service.store.link.call(b"", b"KEYS", b"*}import")
     ids = [bytes(key).decode().split("{i:")[1].split("}")[0] for key in keys]
     imports = bench.imports()

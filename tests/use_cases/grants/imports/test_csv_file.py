@@ -1,4 +1,4 @@
-"""The file of an import: what is right, and every mistake with its line and field."""
+"""Test the CSV file of an import: valid files, and every mistake with its line and field."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADER = "reader,plan,until,reason\n"
 
 def read(text: str | bytes, catalogue: object = CATALOGUE) -> Sheet:
     body = text if isinstance(text, bytes) else text.encode()
-    return import_sheet.read(body, catalogue, NOW)  # type: ignore[arg-type]  # object only spares the tests a name
+    return import_sheet.read(body, catalogue, NOW)  # type: ignore[arg-type]  # object avoids a separate type name in the tests
 
 
 def wrong(text: str | bytes, catalogue: object = CATALOGUE) -> list[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""Imports over HTTP: what is told, what is given, who may, what a repeat and a second admin make of it."""
+"""Test imports over HTTP: answers, grants, permission, repeats and approvals."""
 
 from __future__ import annotations
 

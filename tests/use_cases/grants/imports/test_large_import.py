@@ -1,4 +1,4 @@
-"""50 000 rows on a real service: how long, how much memory, what checks beside it notice, and killed in the middle."""
+"""Test an import of 50 000 rows on a real service: duration, memory, checks meanwhile, and kills."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def post(paywall: Paywall, body: bytes, **query: str) -> dict[str, Any]:
 def get_import(paywall: Paywall, import_id: str) -> dict[str, Any]:
     answer = paywall.get(f"/v1/grants/import/{import_id}")
     found: dict[str, Any] = answer.json()
-    # On a machine that is busy with other tests the store is slow now and then, and says so.
+    # On a busy machine the store is sometimes slow, and the answer is a 503.
     return found if answer.status_code == 200 else {"state": "unknown", "progress": {"done": 0}}
 
 
@@ -48,20 +48,20 @@ def active(paywall: Paywall, *numbers: int) -> list[bool]:
 
 
 def memory_of(paywall: Paywall) -> int:
-    """The most that any of the service's processes ever held, in MiB."""
+    """Return the peak memory of the service's largest process, in MiB."""
     assert paywall.process is not None
     most, waiting = 0, [paywall.process.pid]
     while waiting:
         pid = waiting.pop()
         status = Path(f"/proc/{pid}/status").read_text()
-        held = status.partition("VmHWM:")[2].split()  # Nothing is told of one that has just ended.
+        held = status.partition("VmHWM:")[2].split()  # A process that has just ended reports nothing.
         most = max(most, int(held[0]) // 1024 if held else 0)
         waiting += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
     return most
 
 
 class Checks:
-    """Asks for access, over and over, beside what else happens; `slowest(share)` in seconds."""
+    """Checks access repeatedly in a thread; `slowest(share)` returns seconds."""
 
     def __init__(self, paywall: Paywall) -> None:
         self.seconds: list[float] = []

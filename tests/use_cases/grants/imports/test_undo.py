@@ -1,4 +1,4 @@
-"""Undoing an import, over HTTP: it takes back what the import gave, and nothing else."""
+"""Test undo over HTTP: it revokes only what the import gave."""
 
 from __future__ import annotations
 
