@@ -89,7 +89,7 @@ def export(file: Any, as_json: bool) -> None:
 @click.option("--head", type=HEAD, help="The head that an export or a listing printed: finds a cut end too.")
 @session.json_option
 def verify(head: Head | None, as_json: bool) -> None:
-    """Check the chain; name the first record that was changed, dropped, put in or moved."""
+    """Check the chain; name the first record that was changed, removed, inserted or moved."""
     with session.service() as service:
         with suppress(StoreError):  # What is no outbox any more, or no log, has nothing to be moved from or to.
             service.audit.flush_all()

@@ -131,7 +131,7 @@ class Alerts:
         left = [
             bought
             for bought, obj in zip(found, stored, strict=True)
-            if obj.told is not None and bought in unknown_prices(obj.name, obj.told, self._catalogue)
+            if obj.facts is not None and bought in unknown_prices(obj.name, obj.facts, self._catalogue)
         ]
         self._notes.remove_prices([bought for bought in found if bought not in left])
         return Alert(
@@ -163,7 +163,7 @@ class Alerts:
         left: list[Told] = []
         resolved: list[str] = []
         for stored in self._engine.objects.load_all(names):
-            told = stored.told
+            told = stored.facts
             if stored.owner.reader is not None or told is None or not is_paid_for(told, self._catalogue, now):
                 resolved.append(stored.name)
             else:

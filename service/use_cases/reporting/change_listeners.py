@@ -71,7 +71,7 @@ class ObjectChangeListener:
 
     def owner_saved(self, seen: StoredObject, owner: Owner) -> None:
         """Record a payment without a reader; remove it when it has one."""
-        told = seen.told
+        told = seen.facts
         if owner.reader is None and told is not None and is_paid_for(told, self._catalogue, self._clock()):
             with suppress(StoreUnavailable):
                 self._notes.add_unassigned(seen.name, self._clock())

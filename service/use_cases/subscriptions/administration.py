@@ -80,7 +80,7 @@ class Admin:
         new, owner = self._engine.objects.link_to_reader(
             name, heir, now, self._audit.sign_entry(entry), self._outbox(tag)
         )
-        if before.told is None:
+        if before.facts is None:
             self._engine.work_soon(name, now)
         self._engine.spread_soon([name], now, f"audit:{entry['id']}")
         if new:
@@ -185,12 +185,12 @@ class Admin:
         """The subscription and its quantity; one that was never told of is looked up at Stripe, once."""
         name = f"subscription:{subscription}"
         obj = self._engine.objects.load(name)
-        if obj.told is None:
+        if obj.facts is None:
             self._engine.work_soon(name, now)
             obj = self._engine.objects.load(name)
-        if obj.told is None:
+        if obj.facts is None:
             raise UnknownSubscription
-        quantity = seats_paid_for(obj.told, self._engine.catalogue)
+        quantity = seats_paid_for(obj.facts, self._engine.catalogue)
         if quantity is None:
             raise NoSeats
         return obj, quantity

@@ -58,7 +58,7 @@ class Spreader:
                 return True
             if obj.number(b"behind"):  # Its copies are newer than it is; only Stripe can tell.
                 return False
-            told = obj.told
+            told = obj.facts
             if self._changed_first(obj, told, now, heard):
                 continue
             owner, person = self._owner(obj, told)

@@ -114,12 +114,12 @@ class Sweep:
         self._engine.workbench.spread([stored.name], self._engine.errand(now, "sweep"))
 
     def _drift(self, told: Told, stored: StoredObject) -> What | None:
-        known = stored.told
+        known = stored.facts
         if known is None:
             return "unknown"
         if not stored.confirmed:
             return "unconfirmed"
-        if _says(told) != _says(known) and _says(self._engine.objects.blind(told)) != _says(known):
+        if _says(told) != _says(known) and _says(self._engine.objects.hide_erased(told)) != _says(known):
             return "differs"
         if not stored.is_fanned_out:
             return "not shown"
@@ -138,7 +138,7 @@ class Sweep:
     def _not_listed(self, gateway: Gateway, name: str, now: float, swept: Swept, dry_run: bool) -> None:
         """Customers and entitlements are in no list; a subscription that is in none may have lost its last events."""
         stored = self._engine.objects.load(name)
-        known = stored.told
+        known = stored.facts
         if known is None or (stored.confirmed and stored.is_fanned_out and (known.terminal or known.deleted)):
             return
         before = stored.fields.get(b"doc")

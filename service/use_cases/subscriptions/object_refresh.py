@@ -145,7 +145,7 @@ class Workbench:
 
     def _gone(self, name: str, waiting: list[PendingEvent], number: int, now: float) -> list[EventResult]:
         """404: what is known stays until its known end; what the events say is better than nothing."""
-        told = self._payloads.apply(name, [event for event in waiting if event.told], now)
+        told = self._payloads.apply(name, [event for event in waiting if event.facts], now)
         self._objects.apply(name, number, None, now, read=True)
         done = {one.id: replace(one, why=LAST_HEARD) if one.why == FROM_PAYLOAD else one for one in told}
         return [done.get(event.id, EventResult(event.id, "ignored", GONE)) for event in waiting]
@@ -196,7 +196,7 @@ class Workbench:
 
 def _lags(told: Told, waiting: Sequence[PendingEvent]) -> bool:
     """Whether Stripe's answer is older than its own word: what an event says is final is so, and stays so."""
-    final = (event.told for event in waiting if event.told is not None and event.told.terminal)
+    final = (event.facts for event in waiting if event.facts is not None and event.facts.terminal)
     return not told.terminal and any(other.ref == told.ref for other in final)
 
 

@@ -18,7 +18,7 @@ WEAKER_THAN_CUSTOMER = frozenset({"customer", "last", "nobody"})
 
 def by_claims(obj: StoredObject) -> Owner:
     """Whose it is by claims and links alone; the id may be one that was merged into another since."""
-    about, told = customer_of(obj), obj.told
+    about, told = customer_of(obj), obj.facts
     link = obj.link or (about.link if about else None)
     if obj.ref.kind == "subscription" or obj.ref.kind == "session":
         own = told.claims if told else Claims()
@@ -29,7 +29,7 @@ def by_claims(obj: StoredObject) -> Owner:
 
 def _by_customer(obj: StoredObject, about: AboutCustomer | None, link: str | None) -> Owner:
     """Of a customer, and of its entitlements: by link and claims, else by its other objects, else as it was."""
-    told = obj.told
+    told = obj.facts
     claims = about.claims if about else told.claims if told and not told.deleted else Claims()
     owner = owner_of(Claims(), link=link, customer=claims)
     if owner.reader is not None:

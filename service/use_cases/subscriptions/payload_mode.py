@@ -30,14 +30,14 @@ class Payloads:
         return [self._apply(name, event, now) for event in waiting]
 
     def _apply(self, name: str, event: PendingEvent, now: float) -> EventResult:
-        if event.told is None or event.told.ref.text != name:
+        if event.facts is None or event.facts.ref.text != name:
             self._objects.apply(name, event.mark, None, now, read=False)
             return EventResult(event.id, "pending", UNREAD)
-        incoming = mark(event.told, created=event.created, event_type=event.type, previous=event.previous)
+        incoming = mark(event.facts, created=event.created, event_type=event.type, previous=event.previous)
         while True:
             stored = self._objects.load(name)
-            verdict = newer(incoming, stored.mark) if stored.told else "take"
-            told = merged(event.told, stored) if verdict == "take" else None
+            verdict = newer(incoming, stored.mark) if stored.facts else "take"
+            told = merged(event.facts, stored) if verdict == "take" else None
             due = next_look(told, self._catalogue, now) if told else None
             done, _ = self._objects.apply(
                 name, event.mark, told, now, read=False, mark=incoming if told else None, due=due, rev=stored.rev
@@ -51,7 +51,7 @@ class Payloads:
 
 def merged(told: Told, stored: StoredObject) -> Told:
     """What was told, with what was known before where a list in it was cut off: it adds and never takes away."""
-    before = stored.told
+    before = stored.facts
     if before is None:
         return told
     if isinstance(told.source, Pass) and isinstance(before.source, Pass):

@@ -38,7 +38,7 @@ class AboutCustomer:
 
 def about_customer(customer: StoredObject) -> AboutCustomer:
     """What a customer's record says to its belongings."""
-    told, mark = customer.told, customer.mark
+    told, mark = customer.facts, customer.mark
     gone = told is not None and told.deleted
     return AboutCustomer(
         customer=customer.ref.id,
@@ -89,7 +89,7 @@ def seats_paid_for(told: Told | None, catalogue: Catalogue) -> int | None:
 
 def copies_of(obj: StoredObject, owner: Owner) -> dict[str, Source | None]:
     """Who holds what: `letter:reader` → the source (`None`: the customer itself, which gives nothing)."""
-    told = obj.told
+    told = obj.facts
     if obj.ref.kind == "customer":
         return {f"c:{owner.reader}": None} if owner.reader else {}
     if told is None:
@@ -118,7 +118,7 @@ def _of_subscription(obj: StoredObject, source: Subscription, owner: Owner) -> d
 
 def _as_it_stands(source: Subscription, obj: StoredObject) -> Subscription:
     """With the customer's end as its own: what belongs to a deleted customer is over, also if nobody says so."""
-    about, told = customer_of(obj), obj.told
+    about, told = customer_of(obj), obj.facts
     if about is not None and about.deleted_at is not None and told is not None and not told.terminal:
         source = replace(source, status="canceled", ended_at=about.deleted_at)
     return replace(source, confirmed=obj.confirmed)

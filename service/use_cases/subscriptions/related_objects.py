@@ -43,7 +43,7 @@ class Telling:
 
     def pass_on(self, obj: StoredObject, owner: Owner, rev: int, now: float, heard: Heard) -> None:
         """Tells other objects what this one says about them."""
-        told = obj.told
+        told = obj.facts
         if obj.ref.kind == "customer":
             self._tell_belongings(obj, rev, now, heard)
         elif session := session_of(obj):
@@ -84,7 +84,7 @@ class Telling:
         news = news_of(obj)
         if news is None:
             return
-        told = self._objects.load(session.text).told
+        told = self._objects.load(session.text).facts
         value, new = facts_codec.pack_payment(news), adds_to(told.payment if told else None, news)
         if self._objects.write_related(session.text, "payment", rev, value, now, from_payload=new):
             heard.next.append(session.text)

@@ -84,7 +84,7 @@ class Chores:
         engine.objects.request_fan_out(name, now)
         done = engine.workbench.spread([name], engine.errand(now, "boundary"))
         stored = engine.objects.load(name)
-        told = stored.told
+        told = stored.facts
         ahead = next_look(told, engine.catalogue, now) if told else NEVER
         engine.marks.schedule_recheck(name, ahead if stored.confirmed or told is None else min(ahead, now + RETRY))
         return done

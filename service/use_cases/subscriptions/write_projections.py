@@ -122,7 +122,7 @@ class Putting:
 
     def _list_customer(self, turn: Turn, wanted: Mapping[str, Source | None]) -> None:
         """The owner's record lists the customer; a seat's and a gift's does not, it is another's."""
-        told = turn.obj.told
+        told = turn.obj.facts
         customer = turn.obj.ref.id if turn.obj.ref.kind == "customer" else told.customer if told else None
         for holder in wanted:
             if customer and holder[0] not in NO_CUSTOMER and not turn.obj.held.get(holder):

@@ -47,7 +47,7 @@ def test_slow_worker_with_an_old_read_changes_nothing(stage: Any, make: Any) -> 
     stage.stripe.on_read = overtaken
     stage.deliver(first, NOW, slow)
     assert stage.held("r-1", NOW + 31) == {}
-    assert stage.engine.objects.load("subscription:sub_1").told.source.status == "canceled"
+    assert stage.engine.objects.load("subscription:sub_1").facts.source.status == "canceled"
 
 
 def test_update_after_a_deletion_leaves_it_ended(stage: Any, make: Any) -> None:
@@ -110,7 +110,7 @@ def test_payload_replaces_only_the_revision_it_was_compared_with(stage: Any, mak
     seen = objects.load(name)
     objects.request_fan_out(name, NOW)
     number, _ = objects.begin_read(name, NOW)
-    assert objects.apply(name, number, seen.told, NOW, read=False, rev=seen.rev)[0] == "retry"
+    assert objects.apply(name, number, seen.facts, NOW, read=False, rev=seen.rev)[0] == "retry"
 
 
 def test_burst_of_events_of_one_object_costs_at_most_two_reads(stage: Any, make: Any) -> None:

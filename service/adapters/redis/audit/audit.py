@@ -32,7 +32,7 @@ APPEND = load("append_audit_records")
 IDS_KEPT = 100_000
 """The newest entry IDs that are kept to detect a repeat, which comes seconds later or after an outage."""
 REFUSED_KEPT = 1_000
-LEFT = 60
+INTENT_LASTS = 60
 """Seconds after which an intent counts as left by a process that has crashed."""
 _MOST_OWN = 1_000
 _BATCH = 100
@@ -72,29 +72,29 @@ def audit_entry(
     }
 
 
-def _tag_of(intention: bytes) -> bytes:
+def _tag_of(intent: bytes) -> bytes:
     """Return the outbox tag of an intent; a tag such as `s:7` contains a colon itself."""
-    return intention.rsplit(b":", 2)[0]
+    return intent.rsplit(b":", 2)[0]
 
 
-def _made_at(intention: bytes) -> int:
-    moment = intention.rpartition(b":")[2]
+def _made_at(intent: bytes) -> int:
+    moment = intent.rpartition(b":")[2]
     return int(moment) if moment.isdigit() else 0
 
 
-class _Own(threading.local):
+class _OwnIntents(threading.local):
     """The intents that this thread has announced and not yet withdrawn."""
 
     def __init__(self) -> None:
         self._by_tag: dict[bytes, list[bytes]] = {}
 
-    def note(self, tag: bytes, intention: bytes) -> None:
+    def add(self, tag: bytes, intent: bytes) -> None:
         # Failed changes leave their intents here; in the store they expire after a minute.
         if len(self._by_tag) >= _MOST_OWN:
             self._by_tag.clear()
-        self._by_tag.setdefault(tag, []).append(intention)
+        self._by_tag.setdefault(tag, []).append(intent)
 
-    def take(self, tag: bytes) -> list[bytes]:
+    def pop(self, tag: bytes) -> list[bytes]:
         return self._by_tag.pop(tag, [])
 
 
@@ -116,7 +116,7 @@ class AuditWriter:
         self._log = log
         self._on_refused = on_refused
         self._clock = clock
-        self._own = _Own()
+        self._own = _OwnIntents()
 
     def sign_entry(self, written: dict[str, Any]) -> bytes:
         """Return an entry as stored in an outbox: its signature, a space, the entry."""
@@ -138,9 +138,9 @@ class AuditWriter:
         Each intent has a name of its own. Only its thread withdraws it, after the change, or any process a minute later.
         Without names, a process that empties the outbox between announcement and change would remove the intent.
         """
-        intention = b"%b:%b:%d" % (tag, secrets.token_hex(6).encode(), int(self._clock()))
-        self._own.note(tag, intention)
-        self._link.call(self._keys.audit_intents, b"SADD", self._keys.audit_intents, intention)
+        intent = b"%b:%b:%d" % (tag, secrets.token_hex(6).encode(), int(self._clock()))
+        self._own.add(tag, intent)
+        self._link.call(self._keys.audit_intents, b"SADD", self._keys.audit_intents, intent)
 
     def flush(self, reader: str) -> int:
         """Move a reader's entries to the chain after a change, and return their number.
@@ -160,9 +160,9 @@ class AuditWriter:
         """Move all entries that are still in outboxes to the chain, and return their number."""
         intents = self._keys.audit_intents
         found = cast("list[bytes]", self._link.call(intents, b"SMEMBERS", intents))
-        moved = sum(self._move(tag) for tag in {ADMIN, *(_tag_of(intention) for intention in found)})
-        old = self._clock() - LEFT
-        over = [intention for intention in found if _made_at(intention) < old]
+        moved = sum(self._move(tag) for tag in {ADMIN, *(_tag_of(intent) for intent in found)})
+        old = self._clock() - INTENT_LASTS
+        over = [intent for intent in found if _made_at(intent) < old]
         if over:
             self._link.call(intents, b"SREM", intents, *over)
         return moved
@@ -170,7 +170,7 @@ class AuditWriter:
     def flush_outbox(self, tag: bytes) -> int:
         """Move the entries of one outbox to the chain, withdraw this thread's intents, and return the number of entries."""
         moved = self._move(tag)
-        own = self._own.take(tag)
+        own = self._own.pop(tag)
         if own:
             self._link.call(self._keys.audit_intents, b"SREM", self._keys.audit_intents, *own)
         return moved

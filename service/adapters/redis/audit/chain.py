@@ -177,9 +177,9 @@ class Walk:
         if record.get("seq") != seq or type(record["seq"]) is not int:  # 2.0 and true are equal to numbers, too.
             return f"stands where it does not belong: it says that it is record {record.get('seq')}"
         if not self.signer.verify(hash_input(seq, prev, digest), mark):
-            return "was changed, moved or put in: its hash was not made by us (with a secret in PAYWALL_SECRETS)"
+            return "was changed, moved or inserted: its hash was not made by this service (with a secret in PAYWALL_SECRETS)"
         if expected and prev != expected:
-            return "does not follow the record before it: something was dropped or put in there"
+            return "does not follow the record before it: a record was removed or inserted there"
         if is_erased(record):
             self._blank.append(seq)
             return None
@@ -194,7 +194,7 @@ class Walk:
 
     def _again(self, seq: int, entry_id: str) -> str | None:
         before = self._ids.setdefault(entry_id, seq)
-        return None if before == seq else f"tells again what record {before} tells: it was put in"
+        return None if before == seq else f"repeats the entry of record {before}: it was inserted"
 
 
 _EMPTIED = "was emptied, and no later record says that its reader was erased"

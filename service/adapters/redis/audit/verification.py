@@ -142,14 +142,14 @@ class AuditVerifier:
     def _beyond(self, state: ChainState, checkpoint: Checkpoint) -> Fault:
         numbers = self._log.stored_numbers()
         if -1 in numbers:
-            return Fault(state.head.seq + 1, "is followed by something that has no number: it was put in")
+            return Fault(state.head.seq + 1, "is followed by a record without a number: it was inserted")
         before = [seq for seq in numbers if seq < checkpoint.first]
         if before:
-            return Fault(min(before), f"should be gone: the chain begins with {checkpoint.first}; it was put in")
+            return Fault(min(before), f"should be gone: the chain begins with {checkpoint.first}; it was inserted")
         beyond = [seq for seq in numbers if seq > state.head.seq]
         where = min(beyond, default=state.head.seq + 1)
         return Fault(
-            where, "stands behind the end that the head names: it was put in, or the head was changed or dropped"
+            where, "stands behind the end that the head names: it was inserted, or the head was changed or removed"
         )
 
     def _known_fault(self, known: Head, state: ChainState, checkpoint: Checkpoint) -> Fault | None:

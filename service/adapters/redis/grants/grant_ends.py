@@ -58,7 +58,7 @@ class GrantEndIndex:
             member = _member(grant, reader_hash(reader))
             self._link.pipeline(
                 [
-                    (self._about, (b"HSET", self._about, member, _what(grant, reader))),
+                    (self._about, (b"HSET", self._about, member, _details(grant, reader))),
                     (self._key, (b"ZADD", self._key, b"LT", _score(grant.until), member)),
                 ]
             )
@@ -92,9 +92,9 @@ class GrantEndIndex:
                 continue
             scored += [_score(grant.until), member]
             if grant.import_id == import_id:
-                about += [member, _what(grant, None)]
+                about += [member, _details(grant, None)]
             else:  # A grant that the import extended or restored can be in the index already, with the reader's ID.
-                commands.append((self._about, (b"HSETNX", self._about, member, _what(grant, None))))
+                commands.append((self._about, (b"HSETNX", self._about, member, _details(grant, None))))
         if about:
             commands.append((self._about, (b"HSET", self._about, *about)))
         if scored:
@@ -118,8 +118,8 @@ class GrantEndIndex:
             cursor, row = self._link.call(self._key, b"ZSCAN", self._key, cursor, b"COUNT", _A_TIME)
             scores = {bytes(member): float(score) for member, score in zip(row[::2], row[1::2], strict=True)}
             members = [member for member, score in scores.items() if score > now]
-            told = self._link.call(self._about, b"HMGET", self._about, *members) if members else []
-            found = [_ending(m, about, scores[m]) for m, about in zip(members, told, strict=True) if about]
+            details = self._link.call(self._about, b"HMGET", self._about, *members) if members else []
+            found = [_ending(m, about, scores[m]) for m, about in zip(members, details, strict=True) if about]
             yield [ending for ending in found if ending.start <= now]
             if cursor == b"0":
                 return
@@ -151,20 +151,20 @@ class GrantEndIndex:
         """Return the entries as the readers' records have them, and correct the index where it differs."""
         if not members:
             return []
-        told = self._link.call(self._about, b"HMGET", self._about, *members)
+        details = self._link.call(self._about, b"HMGET", self._about, *members)
         checked: list[GrantExpiry | None] = []
         gone: list[bytes] = []
-        mended: Commands = []
-        for member, about, grant in zip(members, told, self._grants(members), strict=True):
+        corrections: Commands = []
+        for member, about, grant in zip(members, details, self._grants(members), strict=True):
             if grant is None or about is None or grant.revoked_at is not None:
                 gone.append(member)
                 checked.append(None)
                 continue
-            mended.append((self._key, (b"ZADD", self._key, b"XX", _score(grant.until), member)))
+            corrections.append((self._key, (b"ZADD", self._key, b"XX", _score(grant.until), member)))
             _, _, reader = cast("tuple[Any, Any, str | None]", _decode(about))
             checked.append(GrantExpiry(grant.id, grant.plan, reader, grant.start, grant.until, grant.import_id))
         self._drop(gone)
-        self._link.pipeline(mended)
+        self._link.pipeline(corrections)
         return checked
 
     def _grants(self, members: Sequence[bytes]) -> list[Grant | None]:
@@ -186,7 +186,7 @@ def _member(grant: Grant, tag: bytes) -> bytes:
     return grant.id.encode() + b" " + tag
 
 
-def _what(grant: Grant, reader: str | None) -> bytes:
+def _details(grant: Grant, reader: str | None) -> bytes:
     return _encode([grant.plan, grant.start, reader])
 
 

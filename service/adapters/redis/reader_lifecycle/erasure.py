@@ -67,11 +67,11 @@ class Eraser:
         for page in self._link.scan_nodes(self._keys.shared("{*")):
             for name, number in self._page(page, tags).items():
                 counts[name] += number
-            counts["reasons"] += mentions.redact(*self._wordy(page, tags))
+            counts["reasons"] += mentions.redact(*self._with_reasons(page, tags))
             step()
         return counts
 
-    def _wordy(self, page: Sequence[bytes], tags: Collection[bytes]) -> tuple[list[bytes], list[bytes]]:
+    def _with_reasons(self, page: Sequence[bytes], tags: Collection[bytes]) -> tuple[list[bytes], list[bytes]]:
         """Return the keys with reasons that concern other readers: records and passes (hashes), and histories (lists)."""
         hashes, lists = list[bytes](), list[bytes]()
         for key in page:
@@ -107,7 +107,7 @@ class Eraser:
     def _list(self, key: bytes, row: Sequence[bytes], tags: Collection[bytes]) -> int:
         """Remove the reader from a list of copy holders (`letter:reader`), seats or removed seats."""
         start = 2 if self._keys.split(key)[1][:2] == b"h:" else 0
-        gone = [member for member in row if _is(member[start:], tags)]
+        gone = [member for member in row if _names_reader(member[start:], tags)]
         if gone:
             self._link.call(key, b"ZREM", key, *gone)
         return 1 if gone else 0
@@ -156,9 +156,9 @@ class Eraser:
         """
         until = time.monotonic() + patience
         while time.monotonic() < until:
-            told = [reply for _, reply in self._link.each_master(b"INFO", b"persistence")]
-            if not any(busy in facts for facts in told for busy in _REWRITING):
-                return all(b"aof_last_bgrewrite_status:ok" in facts for facts in told)
+            replies = [reply for _, reply in self._link.each_master(b"INFO", b"persistence")]
+            if not any(busy in reply for reply in replies for busy in _REWRITING):
+                return all(b"aof_last_bgrewrite_status:ok" in reply for reply in replies)
             time.sleep(_POLL)
         return False
 
@@ -172,7 +172,7 @@ _Clean = Callable[[bytes, bytes, bytes, Collection[bytes]], bytes | None]
 _LISTS = (b"h:", b"t:", b"r:")
 
 
-def _is(reader: bytes | str | None, tags: Collection[bytes]) -> bool:
+def _names_reader(reader: bytes | str | None, tags: Collection[bytes]) -> bool:
     name = reader.decode() if isinstance(reader, bytes) else reader
     return bool(name) and reader_hash(name or "") in tags
 
@@ -180,17 +180,17 @@ def _is(reader: bytes | str | None, tags: Collection[bytes]) -> bool:
 def _without_object(key: bytes, field: bytes, value: bytes, tags: Collection[bytes]) -> bytes | None:
     """Return a field of an object (`objects`) without the reader."""
     if field in (b"link", b"known"):
-        return b"" if _is(value, tags) else None
+        return b"" if _names_reader(value, tags) else None
     if field == b"owner":
-        return b"" if value and _is(facts_codec.unpack_row(value)[0], tags) else None
+        return b"" if value and _names_reader(facts_codec.unpack_row(value)[0], tags) else None
     if field == b"doc" and value:
         name = key.rpartition(b"}o:")[2].decode()
-        return _without_told(name, value, tags)
+        return _without_reader(name, value, tags)
     if field == b"customer" and value:
         customer, link, claims, *rest = facts_codec.unpack_row(value)
         known = rest[1]
-        kept = [None if _is(link, tags) else link, *_claims(claims, tags)]
-        row = [customer, *kept, rest[0], None if _is(known, tags) else known, *rest[2:]]
+        kept = [None if _names_reader(link, tags) else link, *_claims(claims, tags)]
+        row = [customer, *kept, rest[0], None if _names_reader(known, tags) else known, *rest[2:]]
         return _if_changed(row, value)
     if field.startswith(b"session:") and not field.endswith(b"#"):
         row = facts_codec.unpack_row(value)
@@ -204,30 +204,30 @@ def _without_object(key: bytes, field: bytes, value: bytes, tags: Collection[byt
 def _without_event(key: bytes, field: bytes, value: bytes, tags: Collection[bytes]) -> bytes | None:
     """Return a field of an event (`inbox`) without the reader."""
     if field.startswith(_CHANGE):
-        return b"" if _is(field[2:], tags) else None
+        return b"" if _names_reader(field[2:], tags) else None
     if field != b"says" or not value:
         return None
-    refs, told, *rest = facts_codec.unpack_row(value)
-    if not told:
+    refs, facts, *rest = facts_codec.unpack_row(value)
+    if not facts:
         return None
-    cleaned = _without_told(told[0], told[1].encode(), tags)
-    return None if cleaned is None else facts_codec.pack_row([refs, [told[0], cleaned.decode()], *rest])
+    cleaned = _without_reader(facts[0], facts[1].encode(), tags)
+    return None if cleaned is None else facts_codec.pack_row([refs, [facts[0], cleaned.decode()], *rest])
 
 
-def _without_told(name: str, text: bytes, tags: Collection[bytes]) -> bytes | None:
+def _without_reader(name: str, text: bytes, tags: Collection[bytes]) -> bytes | None:
     try:
-        told = facts_codec.unpack_told(ref_from(name), text)  # type: ignore[arg-type]  # what has a doc is kept, so a Ref
+        facts = facts_codec.unpack_facts(ref_from(name), text)  # type: ignore[arg-type]  # what has a doc is kept, so a Ref
     except (NewerSchema, ValueError):
         return None
-    claims = without_ids(told.claims, lambda reader: _is(reader, tags))
-    if claims == told.claims:
+    claims = without_ids(facts.claims, lambda reader: _names_reader(reader, tags))
+    if claims == facts.claims:
         return None
-    return facts_codec.pack_told(replace(told, claims=claims))
+    return facts_codec.pack_facts(replace(facts, claims=claims))
 
 
 def _claims(row: Any, tags: Collection[bytes]) -> list[Any]:
     claims: Claims = facts_codec.claims_from(row)
-    return [facts_codec.claims_row(without_ids(claims, lambda reader: _is(reader, tags)))]
+    return [facts_codec.claims_row(without_ids(claims, lambda reader: _names_reader(reader, tags)))]
 
 
 def _if_changed(row: list[Any], value: bytes) -> bytes | None:
@@ -258,12 +258,12 @@ class ErasedReaders:
         found = self._link.read([(key, (b"GET", key)) for key in keys]) if keys else []
         return {reader: int(moment) for reader, moment in zip(asked, found, strict=True) if moment}
 
-    def hide_ids(self, told: Told) -> Told:
+    def hide_ids(self, facts: Told) -> Told:
         """Return Stripe's facts without the IDs of readers who were erased after the object was created."""
-        named = [name for name in _named(told.claims) if name]
+        named = [name for name in _named(facts.claims) if name]
         erased = self.erased_at(named) if named else {}
-        hidden = {reader for reader, moment in erased.items() if told.created <= moment}
-        return replace(told, claims=without_ids(told.claims, hidden.__contains__)) if hidden else told
+        hidden = {reader for reader, moment in erased.items() if facts.created <= moment}
+        return replace(facts, claims=without_ids(facts.claims, hidden.__contains__)) if hidden else facts
 
 
 def without_ids(claims: Claims, hidden: Hidden) -> Claims:
@@ -272,12 +272,12 @@ def without_ids(claims: Claims, hidden: Hidden) -> Claims:
     return Claims(
         gift_recipient=None if recipient_goes else claims.gift_recipient,
         gift_pending=claims.gift_pending or recipient_goes,
-        reader_id=_kept(claims.reader_id, hidden),
-        client_reference_id=_kept(claims.client_reference_id, hidden),
+        reader_id=_unless_hidden(claims.reader_id, hidden),
+        client_reference_id=_unless_hidden(claims.client_reference_id, hidden),
     )
 
 
-def _kept(reader: str | None, hidden: Hidden) -> str | None:
+def _unless_hidden(reader: str | None, hidden: Hidden) -> str | None:
     return None if reader is not None and hidden(reader) else reader
 
 

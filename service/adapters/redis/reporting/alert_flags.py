@@ -57,7 +57,7 @@ class AlertStore:
 
     def add_price(self, bought: UnknownPrice, now: float) -> None:
         """Record a price that no plan has."""
-        prices, names, what = self._keys.alert("prices"), self._keys.alert("bought"), _what(bought)
+        prices, names, what = self._keys.alert("prices"), self._keys.alert("bought"), _member(bought)
         self._link.pipeline(
             [
                 (prices, (b"ZADD", prices, int(now), what)),
@@ -72,7 +72,7 @@ class AlertStore:
             [(prices, (b"ZRANGE", prices, b"0", b"-1", b"REV")), (names, (b"HGETALL", names))]
         )
         found = dict(field_pairs(known))
-        return [_bought(what, bytes(found.get(what, b"")).decode()) for what in listed]
+        return [_unknown_price(what, bytes(found.get(what, b"")).decode()) for what in listed]
 
     def remove_prices(self, gone: Sequence[UnknownPrice]) -> None:
         """Remove prices that a plan has by now."""
@@ -80,7 +80,7 @@ class AlertStore:
             prices, names, what = (
                 self._keys.alert("prices"),
                 self._keys.alert("bought"),
-                [_what(bought) for bought in gone],
+                [_member(bought) for bought in gone],
             )
             self._link.pipeline([(prices, (b"ZREM", prices, *what)), (names, (b"HDEL", names, *what))])
 
@@ -150,10 +150,10 @@ def _both(key: bytes, part: tuple[bytes, ...]) -> list[tuple[bytes, ...]]:
     return [(b"ZCARD", key), (b"ZRANGE", key, *part)]
 
 
-def _what(bought: UnknownPrice) -> bytes:
+def _member(bought: UnknownPrice) -> bytes:
     return _encode([bought.price, bought.lookup_key, bought.product])
 
 
-def _bought(what: bytes, name: str) -> UnknownPrice:
+def _unknown_price(what: bytes, name: str) -> UnknownPrice:
     price, lookup_key, product = _decode(what)
     return UnknownPrice(price, lookup_key, product, name)

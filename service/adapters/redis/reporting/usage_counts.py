@@ -71,7 +71,7 @@ class UsageStore:
         forget = int(now) + DAYS_KEPT * 86_400
         added = [(self._day(day), [forget, counts]) for day, counts in days.items()]
         added += [(self._hour(hour), [(hour + HOURS_KEPT) * 3_600, counts]) for hour, counts in hours.items()]
-        told = {
+        content = {
             "add": [value for _, value in added],
             "keep": forget,
             "shown": [[tag.decode(), at] for tag, at in part.shown],
@@ -89,7 +89,7 @@ class UsageStore:
             int(now),
             UPSELL_WINDOW,
             MOST_READERS,
-            _encode(told),
+            _encode(content),
         ]
         return bool(self._link.run(ADD, keys, arguments))
 

@@ -98,8 +98,8 @@ class Snapshot:
         if not keys:
             return
         asked = [(key, (word, key)) for key in keys for word in (b"TYPE", b"PEXPIRETIME")]
-        told = self._link.read(asked)
-        for key, kind, expires in zip(keys, told[::2], told[1::2], strict=True):
+        replies = self._link.read(asked)
+        for key, kind, expires in zip(keys, replies[::2], replies[1::2], strict=True):
             if kind == b"none" or 0 <= expires < least:
                 continue
             first = True

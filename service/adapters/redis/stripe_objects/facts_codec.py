@@ -25,17 +25,17 @@ _encoder = msgspec.json.Encoder(order="sorted")
 _decoder = msgspec.json.Decoder(list)
 
 
-def pack_told(told: Told) -> bytes:
-    """The same facts always give the same bytes, so that bytes tell whether anything has changed."""
-    field = source_codec.field_of(told.source).decode() if told.source else ""
-    record = source_codec.encode(told.source, 0).decode() if told.source else ""
-    rest = [told.customer, claims_row(told.claims), told.created, told.subscription, payment_row(told.payment)]
-    flags = [told.deleted, told.terminal, told.partial, told.quantity]
-    return _encoder.encode([SCHEMA, field, record, *rest, *flags, told.facts])
+def pack_facts(facts: Told) -> bytes:
+    """Return facts as stored; equal facts have equal bytes, so bytes show whether anything has changed."""
+    field = source_codec.field_of(facts.source).decode() if facts.source else ""
+    record = source_codec.encode(facts.source, 0).decode() if facts.source else ""
+    rest = [facts.customer, claims_row(facts.claims), facts.created, facts.subscription, payment_row(facts.payment)]
+    flags = [facts.deleted, facts.terminal, facts.partial, facts.quantity]
+    return _encoder.encode([SCHEMA, field, record, *rest, *flags, facts.facts])
 
 
-def unpack_told(ref: Ref, text: bytes) -> Told:
-    """`NewerSchema` if a newer service wrote it."""
+def unpack_facts(ref: Ref, text: bytes) -> Told:
+    """Return the facts of an object. Raises: NewerSchema if a newer service wrote them."""
     row = _read(text)
     field, record, customer, claims, created, subscription, payment, deleted, terminal, partial, quantity, facts = row
     source = source_codec.decode(field.encode(), record.encode()) if field else None
@@ -73,8 +73,8 @@ def payment_from(row: list[Any] | None) -> Payment | None:
     if row is None:
         return None
     intent, amount, refunds, disputes, charged_back = row
-    told = {name: (int(sum_), str(status)) for name, (sum_, status) in refunds.items()}
-    return payments.settled(Payment(intent, amount, refunds=told, disputes=disputes, charged_back=charged_back))
+    sums = {name: (int(sum_), str(status)) for name, (sum_, status) in refunds.items()}
+    return payments.settled(Payment(intent, amount, refunds=sums, disputes=disputes, charged_back=charged_back))
 
 
 def pack_payment(payment: Payment) -> bytes:

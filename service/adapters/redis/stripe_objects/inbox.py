@@ -74,7 +74,7 @@ class PendingEvent:
     type: str
     created: int
     refs: tuple[Ref | PaymentRef, ...]
-    told: Told | None
+    facts: Told | None
     news: PaymentNews | None
     previous: Facts = field(default_factory=dict)
     paid_at: int | None = None
@@ -92,11 +92,11 @@ class EventResult:
 class Inbox:
     """Records events and their results. Raises: StoreUnavailable from every method."""
 
-    def __init__(self, store: Store, blind: Callable[[Told], Told] = lambda told: told) -> None:
-        """`blind` leaves out the ids that must not be kept (`erased`)."""
+    def __init__(self, store: Store, hide_erased: Callable[[Told], Told] = lambda facts: facts) -> None:
+        """`hide_erased` removes the IDs of erased readers (`ErasedReaders.hide_ids`)."""
         self._link = store.link
         self.keys = store.keys
-        self._blind = blind
+        self._hide_erased = hide_erased
 
     def record(self, event: InboxEvent, now: float, *, mode: Mode = "deliver", lease: bool = True) -> RecordOutcome:
         """Record an event durably; of a known event count the duplicate. The call can be repeated."""
@@ -107,8 +107,8 @@ class Inbox:
             "name": event.name,
         }
         if event.signal.refs and not event.why:
-            told = event.signal.told
-            pairs["says"] = pack_signal(replace(event.signal, told=self._blind(told)) if told else event.signal)
+            facts = event.signal.told
+            pairs["says"] = pack_signal(replace(event.signal, told=self._hide_erased(facts)) if facts else event.signal)
         fields = [part for pair in pairs.items() for part in pair]
         return self._record(event.id, event.name, now, mode, lease=lease, why=event.why, fields=fields)
 
@@ -248,8 +248,8 @@ class Inbox:
 
 def pack_signal(signal: Signal) -> bytes:
     refs = [ref.text for ref in signal.refs]
-    told = [signal.told.ref.text, facts_codec.pack_told(signal.told).decode()] if signal.told else None
-    return facts_codec.pack_row([refs, told, facts_codec.news_row(signal.news), signal.previous, signal.paid_at])
+    facts = [signal.told.ref.text, facts_codec.pack_facts(signal.told).decode()] if signal.told else None
+    return facts_codec.pack_row([refs, facts, facts_codec.news_row(signal.news), signal.previous, signal.paid_at])
 
 
 def ref_from(name: str) -> Ref | PaymentRef:
@@ -262,18 +262,18 @@ KEPT_KINDS = frozenset({"subscription", "session", "customer", "entitlements"})
 
 def _waiting(event: str, mark: int, fields: Sequence[bytes | None]) -> PendingEvent:
     kind, created, says = fields
-    refs, told, news, previous, paid_at = facts_codec.unpack_row(says) if says else ([], None, None, {}, None)
+    refs, packed, news, previous, paid_at = facts_codec.unpack_row(says) if says else ([], None, None, {}, None)
     found = None
-    if told:
-        ref = ref_from(told[0])
-        found = facts_codec.unpack_told(ref, told[1].encode()) if isinstance(ref, Ref) else None
+    if packed:
+        ref = ref_from(packed[0])
+        found = facts_codec.unpack_facts(ref, packed[1].encode()) if isinstance(ref, Ref) else None
     return PendingEvent(
         id=event,
         mark=mark,
         type=(kind or b"").decode(),
         created=int(created or 0),
         refs=tuple(ref_from(name) for name in refs),
-        told=found,
+        facts=found,
         news=facts_codec.news_from(news),
         previous=previous,
         paid_at=paid_at,

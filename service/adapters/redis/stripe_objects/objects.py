@@ -60,9 +60,9 @@ class StoredObject:
         return Ref(cast(Any, kind), name)
 
     @property
-    def told(self) -> Told | None:
+    def facts(self) -> Told | None:
         doc = self.fields.get(b"doc")
-        return facts_codec.unpack_told(self.ref, doc) if doc else None
+        return facts_codec.unpack_facts(self.ref, doc) if doc else None
 
     @property
     def mark(self) -> Mark | None:
@@ -105,7 +105,7 @@ def pack_owner(owner: Owner) -> bytes:
 class ObjectListener(Protocol):
     """Is called after changes, to maintain alerts. It raises nothing if the store is unavailable."""
 
-    def object_applied(self, name: str, told: Told, now: float) -> None:
+    def object_applied(self, name: str, facts: Told, now: float) -> None:
         """Handle the new facts of an object."""
 
     def owner_saved(self, seen: StoredObject, owner: Owner) -> None:
@@ -116,12 +116,15 @@ class Objects:
     """Reads and writes objects. Raises: StoreUnavailable from every method."""
 
     def __init__(
-        self, store: Store, blind: Callable[[Told], Told] = lambda told: told, listener: ObjectListener | None = None
+        self,
+        store: Store,
+        hide_erased: Callable[[Told], Told] = lambda facts: facts,
+        listener: ObjectListener | None = None,
     ) -> None:
-        """`blind` leaves out the ids that must not be kept (`erased`)."""
+        """`hide_erased` removes the IDs of erased readers (`ErasedReaders.hide_ids`)."""
         self._link = store.link
         self.keys = store.keys
-        self.blind = blind
+        self.hide_erased = hide_erased
         self._listener = listener
 
     def load(self, name: str) -> StoredObject:
@@ -167,7 +170,7 @@ class Objects:
         self,
         name: str,
         number: int,
-        told: Told | None,
+        facts: Told | None,
         now: float,
         *,
         read: bool,
@@ -176,7 +179,7 @@ class Objects:
         rev: int | None = None,
     ) -> tuple[Verdict, int]:
         """Apply what was read from Stripe, or a payload. Returns the verdict of `lua/apply_object.lua`, and the rev."""
-        told = self.blind(told) if told is not None else None
+        facts = self.hide_erased(facts) if facts is not None else None
         partition = partition_of(name)
         keys = [
             self.keys.stripe_object(name),
@@ -184,10 +187,10 @@ class Objects:
             self.keys.fan_out_queue(partition),
             self.keys.recheck_queue(partition),
         ]
-        final = told is not None and (told.terminal or told.deleted)
+        final = facts is not None and (facts.terminal or facts.deleted)
         arguments: list[bytes | int | str] = [
             number,
-            facts_codec.pack_told(told) if told else b"",
+            facts_codec.pack_facts(facts) if facts else b"",
             int(read),
             int(final),
             ms(now),
@@ -197,8 +200,8 @@ class Objects:
             "" if due is None else "inf" if due == float("inf") else ms(due),
         ]
         verdict, stands = self._link.run(APPLY, keys, arguments)
-        if self._listener is not None and told is not None and verdict == b"applied":
-            self._listener.object_applied(name, told, now)
+        if self._listener is not None and facts is not None and verdict == b"applied":
+            self._listener.object_applied(name, facts, now)
         return cast(Verdict, verdict.decode()), stands
 
     def write_related(

@@ -86,14 +86,14 @@ def _find_target(service: Service, query: str, now: float) -> str | None:
 def _is_known(objects: Objects, stored: StoredObject) -> bool:
     # A customer may be known only from the subscriptions and payments that name it.
     pays = stored.ref.kind == "customer" and objects.list_customer_objects(stored.ref.id)
-    return stored.told is not None or bool(pays)
+    return stored.facts is not None or bool(pays)
 
 
 def _linkable_id(stored: StoredObject) -> str | None:
     """Return the customer or subscription by which an object can be linked to a reader; `None` if it names none."""
     if stored.ref.kind != "session":
         return stored.ref.id
-    facts = stored.told
+    facts = stored.facts
     return (facts.customer or facts.subscription) if facts is not None else None
 
 

@@ -68,7 +68,7 @@ def register(app: Flask, context: PageContext) -> None:
 
 def _inactive_status(stored: StoredObject, catalogue: Catalogue, now: float) -> str | None:
     """Return Stripe's status of a group whose seats give no access now; `None` if they do."""
-    source = stored.told.source if stored.told is not None else None
+    source = stored.facts.source if stored.facts is not None else None
     held = [one for one in source.holdings(catalogue) if one.plan and catalogue.plans[one.plan].seats] if source else []
     is_active = any(one.standing_at(now) in (Standing.GOOD, Standing.GRACE) for one in held)
     return held[0].status if held and not is_active else None
