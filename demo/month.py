@@ -1,7 +1,7 @@
 """A month of invented life for a demo's store, so that the staff page has something to show from its first minute.
 
 Everything is written by the functions that would have written it, with the clock of the day on which it happened: events of
-Stripe's go through the engine, which reads what they are about where somebody tells the look-alike first; grants and
+Stripe's go through the processor, which reads what they are about where somebody tells the look-alike first; grants and
 passes go through the same doors as an admin's. Only what readers did is added up here, as no process counted it. The same
 month each time.
 """
@@ -27,7 +27,7 @@ from service.bootstrap import Service
 from service.domain.catalogue import DAY, Catalogue
 from service.use_cases.grants.imports.pacing import patiently
 from service.use_cases.reporting.change_listeners import ObjectChangeListener
-from service.use_cases.subscriptions.processor import Engine
+from service.use_cases.subscriptions.processor import EventProcessor
 
 DECLINED, ON_TRIAL, LEFT, LEAVING = 1, 3, 5, 6
 """The numbers of the one whose card was declined, is on trial, left, and will."""
@@ -64,7 +64,7 @@ class _Invented:
     """What the month is made with."""
 
     service: Service
-    engine: Engine
+    processor: EventProcessor
     chance: Random
     now: float
     numbers: Iterator[int]
@@ -89,7 +89,7 @@ def fill(service: Service, now: float, tell: Tell | None = None) -> None:
     gateway = service.gateway if tell is not None else None
     catalogue = service.settings.catalogue
     watch = ObjectChangeListener(catalogue, service.alert_flags, service.clock)
-    quiet = Engine(service.store, service.readers, catalogue, gateway=gateway, listener=watch)
+    quiet = EventProcessor(service.store, service.readers, catalogue, gateway=gateway, listener=watch)
     chance = Random(1042)  # noqa: S311 - an invented month is no secret
     month = _Invented(service, quiet, chance, now, count(1), tell, [])
     deeds = [*_subscribers(month), *_group(month), *_trouble(month), *_grants(month), *_passes(month)]
@@ -111,7 +111,7 @@ def _told(month: _Invented, kind: str, at: float, obj: Object, late: float = 0.0
 
     def arrives(moment: float) -> None:
         _knows(month, obj)
-        month.engine.receive(envelope, moment)
+        month.processor.receive_event(envelope, moment)
 
     if at + late <= month.now:
         month.delivered.append(Delivery(at + late, late))
@@ -198,7 +198,7 @@ def _group(month: _Invented) -> Iterator[Dated]:
 
 
 def _seat(month: _Invented, reader: str) -> Deed:
-    return lambda at: month.service.stripe_admin.give_seat("sub_demo090", reader, DESK, at)
+    return lambda at: month.service.subscription_admin.assign_seat("sub_demo090", reader, DESK, at)
 
 
 def _trouble(month: _Invented) -> Iterator[Dated]:
@@ -216,8 +216,8 @@ def _trouble(month: _Invented) -> Iterator[Dated]:
 def _given_up(month: _Invented, at: float) -> None:
     obj = subscription(97, "r-lost", "incomplete_expired", monthly(at), SALE)
     _knows(month, obj)
-    inbox = month.engine.inbox
-    event = month.engine.event_of(
+    inbox = month.processor.inbox
+    event = month.processor.to_inbox_event(
         Envelope("evt_demo_given_up", "customer.subscription.created", int(at), month.catalogue.livemode, None, obj)
     )
     inbox.record(event, at, lease=False)

@@ -38,7 +38,7 @@ from service.adapters.redis.staff.admin_keys import AdminKeys
 from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.story_passes.passes import GiftAllowances, Passes
 from service.adapters.stripe.gateway import Gateway
-from service.adapters.stripe.rate_limit import Allowance
+from service.adapters.stripe.rate_limit import RateLimit
 from service.settings.settings import Settings
 from service.use_cases.access.check import AccessCheck
 from service.use_cases.access.decision_ids import VALID_FOR, DecisionIds
@@ -70,9 +70,9 @@ from service.use_cases.reporting.entitlement_counts import EntitlementCounts
 from service.use_cases.reporting.usage_counters import UsageCounters
 from service.use_cases.story_passes.gifts import ReaderGifts
 from service.use_cases.story_passes.validation import PassValidator
-from service.use_cases.subscriptions.administration import Admin
+from service.use_cases.subscriptions.administration import SubscriptionAdmin
 from service.use_cases.subscriptions.catch_up import CatchUp
-from service.use_cases.subscriptions.processor import Engine
+from service.use_cases.subscriptions.processor import EventProcessor
 
 Clock = Callable[[], float]
 
@@ -127,9 +127,9 @@ class Service(Adapters):
     grant_changes: GrantChanges
     approving: Approving
     imports: GrantImports
-    engine: Engine
+    event_processor: EventProcessor
     deliveries: DeliveryReceiver
-    stripe_admin: Admin
+    subscription_admin: SubscriptionAdmin
     prices: Prices
     purchases: Purchases
     pass_tokens: PassTokens
@@ -219,12 +219,12 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, store: Store) 
 def _gateway(settings: Settings) -> Gateway | None:
     if settings.stripe_api_key is None:
         return None
-    return Gateway(settings.stripe_api_key, settings.stripe_api_base, Allowance())
+    return Gateway(settings.stripe_api_key, settings.stripe_api_base, RateLimit())
 
 
 def _service(adapters: Adapters) -> Service:
     a, catalogue = adapters, adapters.settings.catalogue
-    engine = _engine(a)
+    event_processor = _event_processor(a)
     pass_tokens = PassTokens(lambda: a.secrets.signing_keys("pass"))
     access_check = AccessCheck(
         catalogue, a.store, a.readers, a.recent_entitlements, PassValidator(pass_tokens, a.passes)
@@ -238,9 +238,9 @@ def _service(adapters: Adapters) -> Service:
     retention = RetentionTask(
         catalogue, HistoryRetention(a.store), a.policies, a.audit_verifier, on_broken=logs.report_broken_audit_chain
     )
-    alerts = Alerts(catalogue, engine, a.alert_flags, a.grant_ends)
-    stripe_admin = Admin(engine, a.audit, Merges(a.store, a.readers, catalogue))
-    maintenance = _maintenance(a, engine, alerts, approving, retention)
+    alerts = Alerts(catalogue, event_processor, a.alert_flags, a.grant_ends)
+    subscription_admin = SubscriptionAdmin(event_processor, a.audit, Merges(a.store, a.readers, catalogue))
+    maintenance = _maintenance(a, event_processor, alerts, approving, retention)
     return Service(
         **{field.name: getattr(a, field.name) for field in fields(a)},
         access_check=access_check,
@@ -251,11 +251,11 @@ def _service(adapters: Adapters) -> Service:
         grant_changes=GrantChanges(catalogue, a.readers, a.grants, approving),
         approving=approving,
         imports=imports,
-        engine=engine,
-        deliveries=DeliveryReceiver(engine, a.usage_counters, alerts),
-        stripe_admin=stripe_admin,
+        event_processor=event_processor,
+        deliveries=DeliveryReceiver(event_processor, a.usage_counters, alerts),
+        subscription_admin=subscription_admin,
         prices=prices,
-        purchases=Purchases(catalogue, a.readers, a.gateway, prices, engine.work_soon),
+        purchases=Purchases(catalogue, a.readers, a.gateway, prices, event_processor.refresh_soon),
         pass_tokens=pass_tokens,
         gifts=ReaderGifts(catalogue, a.readers, a.passes, a.gift_allowances),
         erasure=erasure,
@@ -263,14 +263,14 @@ def _service(adapters: Adapters) -> Service:
         retention=retention,
         alerts=alerts,
         maintenance=maintenance,
-        background_tasks=_background_tasks(a, engine, maintenance, prices),
-        worker=_worker(a, engine, stripe_admin, maintenance),
-        doctor=Doctor(a.settings, a.store, engine.ledger, a.gateway, a.clock),
+        background_tasks=_background_tasks(a, event_processor, maintenance, prices),
+        worker=_worker(a, event_processor, subscription_admin, maintenance),
+        doctor=Doctor(a.settings, a.store, event_processor.ledger, a.gateway, a.clock),
     )
 
 
-def _engine(a: Adapters) -> Engine:
-    return Engine(
+def _event_processor(a: Adapters) -> EventProcessor:
+    return EventProcessor(
         a.store,
         a.readers,
         a.settings.catalogue,
@@ -335,7 +335,7 @@ def _erasure(a: Adapters, imports: GrantImports) -> Erasure:
 
 
 def _maintenance(
-    a: Adapters, engine: Engine, alerts: Alerts, approving: Approving, retention: RetentionTask
+    a: Adapters, event_processor: EventProcessor, alerts: Alerts, approving: Approving, retention: RetentionTask
 ) -> Maintenance:
     return Maintenance(
         audit=a.audit,
@@ -343,18 +343,20 @@ def _maintenance(
         retention=retention,
         usage_counters=a.usage_counters,
         alerts=alerts,
-        entitlement_counts=EntitlementCounts(engine, a.grant_ends, a.usage_counters.store),
+        entitlement_counts=EntitlementCounts(event_processor, a.grant_ends, a.usage_counters.store),
         passes=a.passes,
         grant_ends=a.grant_ends,
         clock=a.clock,
     )
 
 
-def _background_tasks(a: Adapters, engine: Engine, maintenance: Maintenance, prices: Prices) -> BackgroundTasks:
+def _background_tasks(
+    a: Adapters, event_processor: EventProcessor, maintenance: Maintenance, prices: Prices
+) -> BackgroundTasks:
     """Assemble what a web process does beside its requests."""
     return BackgroundTasks(
         [
-            lambda: engine.finish_own(a.clock()),
+            lambda: event_processor.finish_postponed(a.clock()),
             lambda: maintenance.finish_pending(a.clock()),
             OnChange(a.prices_changed.read, prices.changed),
             a.usage_counters.tick,
@@ -363,11 +365,13 @@ def _background_tasks(a: Adapters, engine: Engine, maintenance: Maintenance, pri
     )
 
 
-def _worker(a: Adapters, engine: Engine, stripe_admin: Admin, maintenance: Maintenance) -> Worker:
+def _worker(
+    a: Adapters, event_processor: EventProcessor, subscription_admin: SubscriptionAdmin, maintenance: Maintenance
+) -> Worker:
     return Worker(
-        engine,
-        stripe_admin,
-        CatchUp(engine, a.store),
+        event_processor,
+        subscription_admin,
+        CatchUp(event_processor, a.store),
         LeaderElection(a.store, LEADS_FOR),
         settle_audit=lambda: maintenance.settle(a.clock()),
         clock=a.clock,

@@ -17,7 +17,7 @@ import requests
 import stripe
 
 from service.adapters.stripe.gateway import Gateway
-from service.adapters.stripe.rate_limit import Allowance
+from service.adapters.stripe.rate_limit import RateLimit
 from service.domain.catalogue import Catalogue
 from service.settings.policy_file import read_folder
 from stripe_lookalike import RunningLookalike, serve_lookalike
@@ -232,7 +232,7 @@ def strict(control: Control) -> Control:
 
 @pytest.fixture
 def gateway(lookalike: RunningLookalike) -> Gateway:
-    return Gateway("sk_test_x", lookalike.url, Allowance(per_second=1_000, burst=1_000))
+    return Gateway("sk_test_x", lookalike.url, RateLimit(per_second=1_000, burst=1_000))
 
 
 @pytest.fixture

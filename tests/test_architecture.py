@@ -89,7 +89,7 @@ LIBRARIES = {
 
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 45
-"""Lines, without those of the functions within it: of a blueprint's views each counts on its own."""
+"""ConcurrencyLimit, without those of the functions within it: of a blueprint's views each counts on its own."""
 POSITIONAL = 6
 SILENT = 4
 """Statements up to which a function's name and types may document it."""

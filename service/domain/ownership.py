@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from service.domain.ids import wrong_reader_id
-from service.domain.stripe_facts import Claims
+from service.domain.stripe_facts import OwnerClaims
 
 How = Literal["link", "gift", "own", "session", "reference", "customer", "last", "nobody"]
 
@@ -28,11 +28,11 @@ NOBODY = Owner(None, "nobody")
 
 
 def owner_of(
-    own: Claims,
+    own: OwnerClaims,
     *,
     link: str | None = None,
-    sessions: Sequence[Claims] = (),
-    customer: Claims | None = None,
+    sessions: Sequence[OwnerClaims] = (),
+    customer: OwnerClaims | None = None,
     last: Owner = NOBODY,
 ) -> Owner:
     """Whose an object is.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from service.domain.sources import Pass
-from service.domain.stripe_facts import Payment, PaymentNews
+from service.domain.stripe_facts import Payment, PaymentUpdate
 
 REFUND_ENDS = frozenset({"failed", "canceled"})
 """Statuses of a refund that give the money back to us; with any other word the refund counts."""
@@ -31,7 +31,7 @@ DISPUTES: dict[str, tuple[int, bool]] = {
 _REFUNDS = {"requires_action": 1, "pending": 2, "succeeded": 3, "failed": 4, "canceled": 4}
 
 
-def with_news(payment: Payment, news: PaymentNews) -> Payment:
+def with_news(payment: Payment, news: PaymentUpdate) -> Payment:
     """The payment after this was told."""
     refunds, disputes, charged_back = dict(payment.refunds), dict(payment.disputes), payment.charged_back
     if news.what == "refund":
@@ -79,10 +79,10 @@ def with_payment(source: Pass, payment: Payment | None) -> Pass:
     return replace(source, refunded=0 < payment.amount <= payment.refunded, disputed=payment.disputed)
 
 
-def _later_refund(known: tuple[int, str] | None, told: tuple[int, str]) -> tuple[int, str]:
+def _later_refund(known: tuple[int, str] | None, later: tuple[int, str]) -> tuple[int, str]:
     """The later of two states; of the same place in the order always the same one, whichever came first."""
-    return max(known or told, told, key=lambda refund: (_REFUNDS.get(refund[1], 0), refund))
+    return max(known or later, later, key=lambda refund: (_REFUNDS.get(refund[1], 0), refund))
 
 
-def _later_dispute(known: str | None, told: str) -> str:
-    return max(known or told, told, key=lambda status: (DISPUTES.get(status, (0, False))[0], status))
+def _later_dispute(known: str | None, later: str) -> str:
+    return max(known or later, later, key=lambda status: (DISPUTES.get(status, (0, False))[0], status))

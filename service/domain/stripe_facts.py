@@ -17,7 +17,7 @@ Kind = Literal["subscription", "session", "customer", "entitlements"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ref:
+class ObjectRef:
     """Names one object that is kept. `entitlements` are named by their customer."""
 
     kind: Kind
@@ -47,7 +47,7 @@ class PaymentRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
+class OwnerClaims:
     """Everything in Stripe's object that says whose it is; `service.domain.ownership` weighs them. Never an e-mail."""
 
     gift_recipient: str | None = None
@@ -76,7 +76,7 @@ class Payment:
 
 
 @dataclass(frozen=True, slots=True)
-class PaymentNews:
+class PaymentUpdate:
     """What one event says of a payment; `service.domain.payments` adds it to what is known, in any order."""
 
     what: Literal["charge", "refund", "dispute"]
@@ -90,18 +90,18 @@ class PaymentNews:
     """Stripe's own word; of a charge it means nothing here."""
 
 
-Facts = Mapping[str, object]
+Fingerprint = Mapping[str, object]
 """Of one object, what tells two of its states apart (JSON values): what `service.domain.event_order` compares."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class StripeFacts:
     """One object as Stripe tells it. `source` is what it gives whoever it belongs to; `None` if it can give nothing."""
 
-    ref: Ref
+    ref: ObjectRef
     source: Subscription | Pass | StripeEntitlements | None
     customer: str | None
-    claims: Claims
+    claims: OwnerClaims
     created: int
     subscription: str | None = None
     """Of a session in mode subscription: which one it began; the session's claims count for it."""
@@ -114,19 +114,19 @@ class Told:
     """A list in it was cut off: of entitlements, or the items of a subscription. It adds and never takes away."""
     quantity: int = 0
     """Of a subscription: seats that it pays for (the sum over items of plans with seats is taken by the store)."""
-    facts: Facts = field(default_factory=dict)
+    fingerprint: Fingerprint = field(default_factory=dict)
     """For `service.domain.event_order`, should Stripe be out of reach when the next event comes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Signal:
+class EventContent:
     """What an event points at, and what its payload says, should Stripe be out of reach."""
 
-    refs: tuple[Ref | PaymentRef, ...] = ()
-    told: Told | None = None
-    news: PaymentNews | None = None
-    previous: Facts = field(default_factory=dict)
-    """`previous_attributes`, in the form of `Told.facts`."""
+    refs: tuple[ObjectRef | PaymentRef, ...] = ()
+    facts: StripeFacts | None = None
+    news: PaymentUpdate | None = None
+    previous: Fingerprint = field(default_factory=dict)
+    """`previous_attributes`, in the form of `StripeFacts.fingerprint`."""
     paid_at: int | None = None
     """Of a one-time session: this event says that it is paid, since this moment. The earliest one told counts."""
     prices: bool = False

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from service.adapters.stripe import translate
 from service.adapters.stripe.events import signal
 from service.adapters.stripe.webhook import Envelope, envelope
-from service.domain.event_order import Mark, Verdict, mark, mark_of_read, newer
-from service.domain.stripe_facts import Claims, Facts, Ref, Signal, Told
+from service.domain.event_order import StateVersion, Verdict, mark, mark_of_read, newer
+from service.domain.stripe_facts import EventContent, Fingerprint, ObjectRef, OwnerClaims, StripeFacts
 
 JULY = 1_783_000_000
 
@@ -24,12 +24,12 @@ def state(
     *,
     previous: Any = None,
     end: bool = False,
-    **facts: Any,
-) -> Mark:
-    return Mark(created, kind, facts, previous or {}, end)
+    **fingerprint: Any,
+) -> StateVersion:
+    return StateVersion(created, kind, fingerprint, previous or {}, end)
 
 
-CASES: list[tuple[str, Mark, Mark, Verdict]] = [
+CASES: list[tuple[str, StateVersion, StateVersion, Verdict]] = [
     ("terminal beats what is not, whatever the time", state(JULY - 9, end=True), state(JULY), "take"),
     ("what is not terminal never gives way to it", state(JULY + 9), state(JULY, end=True), "keep"),
     ("the later second wins", state(JULY + 1, status="unpaid"), state(JULY, status="active"), "take"),
@@ -82,7 +82,9 @@ CASES: list[tuple[str, Mark, Mark, Verdict]] = [
 
 
 @pytest.mark.parametrize(("rule", "incoming", "applied", "verdict"), CASES, ids=[case[0] for case in CASES])
-def test_newer_event_rule_gives_its_verdict(rule: str, incoming: Mark, applied: Mark, verdict: Verdict) -> None:
+def test_newer_event_rule_gives_its_verdict(
+    rule: str, incoming: StateVersion, applied: StateVersion, verdict: Verdict
+) -> None:
     assert newer(incoming, applied) == verdict
 
 
@@ -98,29 +100,29 @@ def test_read_state_yields_to_a_later_event_and_not_to_an_earlier_one() -> None:
     assert newer(state(JULY, status="past_due", previous={"status": "active"}), read) == "take"
 
 
-def _read_facts(**facts: Any) -> Told:
-    return Told(Ref("subscription", "sub_1"), None, None, Claims(), 0, facts=facts)
+def _read_facts(**fingerprint: Any) -> StripeFacts:
+    return StripeFacts(ObjectRef("subscription", "sub_1"), None, None, OwnerClaims(), 0, fingerprint=fingerprint)
 
 
-Kept = dict[str, tuple[Told, Mark]]
+Kept = dict[str, tuple[StripeFacts, StateVersion]]
 
 
 def deliver(kept: Kept, event: Envelope) -> None:
     """Apply an event as the store does while Stripe is unreachable."""
-    said: Signal = signal(event)
-    if said.told is None:
+    said: EventContent = signal(event)
+    if said.facts is None:
         return
-    incoming = mark(said.told, created=event.created, event_type=event.type, previous=said.previous)
-    name = said.told.ref.text
+    incoming = mark(said.facts, created=event.created, event_type=event.type, previous=said.previous)
+    name = said.facts.ref.text
     if newer(incoming, kept[name][1] if name in kept else None) == "take":
-        kept[name] = said.told, incoming
+        kept[name] = said.facts, incoming
 
 
-def state_after(events: list[dict[str, Any]]) -> dict[str, Facts]:
+def state_after(events: list[dict[str, Any]]) -> dict[str, Fingerprint]:
     kept: Kept = {}
     for event in events:
         deliver(kept, envelope(event))
-    return {name: found.facts for name, (found, _) in kept.items()}
+    return {name: found.fingerprint for name, (found, _) in kept.items()}
 
 
 @pytest.mark.full
@@ -142,7 +144,7 @@ def test_ordered_events_end_in_the_recorded_final_objects(stories: list[dict[str
         for name, obj in story["final"]["subscriptions"].items():
             facts = translate.subscription(obj)
             assert facts is not None
-            assert ended[f"subscription:{name}"] == facts.facts
+            assert ended[f"subscription:{name}"] == facts.fingerprint
 
 
 def test_signup_and_cancellation_in_one_second_end_right_in_any_order(made: Any) -> None:

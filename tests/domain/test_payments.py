@@ -16,7 +16,7 @@ from service.adapters.stripe.events import signal
 from service.adapters.stripe.webhook import envelope
 from service.domain.payments import DISPUTES, REFUND_ENDS, joined, with_news, with_payment
 from service.domain.sources import Pass
-from service.domain.stripe_facts import Payment, PaymentNews
+from service.domain.stripe_facts import Payment, PaymentUpdate
 
 BOUGHT = Payment("pi_1", 300)
 PASS = Pass("cs_1", "price_day", None, None, paid_at=0)
@@ -35,19 +35,19 @@ DISPUTED = {
 }
 
 
-def refund(name: str, amount: int, status: str = "succeeded") -> PaymentNews:
-    return PaymentNews("refund", name, "pi_1", "ch_1", amount, status)
+def refund(name: str, amount: int, status: str = "succeeded") -> PaymentUpdate:
+    return PaymentUpdate("refund", name, "pi_1", "ch_1", amount, status)
 
 
-def dispute(status: str, name: str = "dp_1") -> PaymentNews:
-    return PaymentNews("dispute", name, "pi_1", "ch_1", 0, status)
+def dispute(status: str, name: str = "dp_1") -> PaymentUpdate:
+    return PaymentUpdate("dispute", name, "pi_1", "ch_1", 0, status)
 
 
-def charge(amount: int) -> PaymentNews:
-    return PaymentNews("charge", "ch_1", "pi_1", "ch_1", amount, "succeeded")
+def charge(amount: int) -> PaymentUpdate:
+    return PaymentUpdate("charge", "ch_1", "pi_1", "ch_1", amount, "succeeded")
 
 
-def after(*news: PaymentNews) -> Payment:
+def after(*news: PaymentUpdate) -> Payment:
     payment = BOUGHT
     for one in news:
         payment = with_news(payment, one)
@@ -108,13 +108,13 @@ NEWS = st.one_of(
 
 
 @given(st.lists(NEWS, max_size=8).flatmap(lambda news: st.tuples(st.just(news), st.permutations(news * 2))))
-def test_payment_does_not_depend_on_order_or_repeats(expected: tuple[list[PaymentNews], list[PaymentNews]]) -> None:
+def test_payment_does_not_depend_on_order_or_repeats(expected: tuple[list[PaymentUpdate], list[PaymentUpdate]]) -> None:
     once, shuffled = expected
     assert after(*once) == after(*shuffled)
 
 
 @given(st.lists(NEWS, max_size=6), st.lists(NEWS, max_size=6))
-def test_joined_halves_of_a_payment_equal_the_whole(one: list[PaymentNews], other: list[PaymentNews]) -> None:
+def test_joined_halves_of_a_payment_equal_the_whole(one: list[PaymentUpdate], other: list[PaymentUpdate]) -> None:
     assert joined(after(*one), after(*other)) == after(*one, *other) == joined(after(*other), after(*one))
 
 

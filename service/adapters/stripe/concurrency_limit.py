@@ -13,7 +13,7 @@ SLOW = 0.5
 """Seconds without an answer after which it is no use to wait for a line that is taken."""
 
 
-class Lines:
+class ConcurrencyLimit:
     """`most` at once. Who finds all of them taken waits a little, unless Stripe is slow: then not at all."""
 
     def __init__(self, most: int, timer: Callable[[], float] = time.monotonic) -> None:

@@ -1,6 +1,6 @@
 """What an event points at. `HANDLED` is the only place that says which types matter, and where each leads.
 
-An event is a signal that something changed. What to read is named by `Signal.refs`; what its payload says, for the time
+An event is a signal that something changed. What to read is named by `EventContent.refs`; what its payload says, for the time
 that Stripe cannot be read, by `told` and `news`.
 """
 
@@ -8,33 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from service.adapters.stripe import fingerprints as facts
-from service.adapters.stripe import translate
+from service.adapters.stripe import fingerprints, translate
 from service.adapters.stripe.json_fields import Json, ident, text
 from service.adapters.stripe.webhook import Envelope
 from service.domain.sources import TERMINAL
-from service.domain.stripe_facts import PaymentRef, Ref, Signal
+from service.domain.stripe_facts import EventContent, ObjectRef, PaymentRef
 
-Finder = Callable[[Json], Sequence[Ref | PaymentRef]]
+Finder = Callable[[Json], Sequence[ObjectRef | PaymentRef]]
 
 TYPES_A_CALL = 20
 """Stripe lists events of at most so many types at once."""
 
 
-def _subscription(obj: Json) -> list[Ref]:
-    return [Ref("subscription", name)] if (name := ident(obj)) else []
+def _subscription(obj: Json) -> list[ObjectRef]:
+    return [ObjectRef("subscription", name)] if (name := ident(obj)) else []
 
 
-def _invoice(obj: Json) -> list[Ref]:
+def _invoice(obj: Json) -> list[ObjectRef]:
     """The subscription that was billed."""
-    return [Ref("subscription", name)] if (name := translate.subscription_billed_by(obj)) else []
+    return [ObjectRef("subscription", name)] if (name := translate.subscription_billed_by(obj)) else []
 
 
-def _session(obj: Json) -> list[Ref]:
+def _session(obj: Json) -> list[ObjectRef]:
     """The session, and the subscription that it began: the session's claims count for that too."""
     begun = ident(obj.get("subscription"))
-    found = [Ref("session", name)] if (name := ident(obj)) else []
-    return [*found, Ref("subscription", begun)] if found and begun else found
+    found = [ObjectRef("session", name)] if (name := ident(obj)) else []
+    return [*found, ObjectRef("subscription", begun)] if found and begun else found
 
 
 def _payment(obj: Json) -> list[PaymentRef]:
@@ -45,17 +44,17 @@ def _payment(obj: Json) -> list[PaymentRef]:
     return [PaymentRef("charge", charge)] if charge else []
 
 
-def _customer(obj: Json) -> list[Ref]:
-    return [Ref("customer", name)] if (name := ident(obj)) else []
+def _customer(obj: Json) -> list[ObjectRef]:
+    return [ObjectRef("customer", name)] if (name := ident(obj)) else []
 
 
-def _entitlements(obj: Json) -> list[Ref]:
+def _entitlements(obj: Json) -> list[ObjectRef]:
     """A summary has no id: it is its customer's."""
-    return [Ref("entitlements", name)] if (name := translate.customer_of(obj)) else []
+    return [ObjectRef("entitlements", name)] if (name := translate.customer_of(obj)) else []
 
 
-def _prices(obj: Json) -> list[Ref]:
-    """Nothing that is kept for a reader; `Signal.prices` says what to do."""
+def _prices(obj: Json) -> list[ObjectRef]:
+    """Nothing that is kept for a reader; `EventContent.prices` says what to do."""
     return []
 
 
@@ -99,11 +98,11 @@ HANDLED: dict[str, Finder] = {
 }
 """Event type → what it points at. `invoice.created` is left out on purpose: it waits for a quick 200, nothing else."""
 
-RELATED: dict[str, Callable[[str], Ref | PaymentRef]] = {
-    "subscription": lambda name: Ref("subscription", name),
-    "checkout.session": lambda name: Ref("session", name),
-    "customer": lambda name: Ref("customer", name),
-    "entitlements.active_entitlement_summary": lambda name: Ref("entitlements", name),
+RELATED: dict[str, Callable[[str], ObjectRef | PaymentRef]] = {
+    "subscription": lambda name: ObjectRef("subscription", name),
+    "checkout.session": lambda name: ObjectRef("session", name),
+    "customer": lambda name: ObjectRef("customer", name),
+    "entitlements.active_entitlement_summary": lambda name: ObjectRef("entitlements", name),
     "invoice": lambda name: PaymentRef("invoice", name),
     "charge": lambda name: PaymentRef("charge", name),
     "refund": lambda name: PaymentRef("refund", name),
@@ -132,15 +131,15 @@ def is_handled(event: Envelope) -> bool:
     return event.type.startswith(_THIN) and (name in HANDLED or name.startswith(_THIN_FAMILIES))
 
 
-def signal(event: Envelope) -> Signal:
+def signal(event: Envelope) -> EventContent:
     """What an event points at and says; for what does not concern us an empty one (`handled` is false)."""
     if event.thin:
         return _thin(event)
     find = HANDLED.get(event.type)
     if find is None:
-        return Signal()
+        return EventContent()
     if find is _prices:
-        return Signal(prices=True)
+        return EventContent(prices=True)
     obj: Json = event.object
     refs = tuple(find(obj))
     if event.type == "customer.deleted":
@@ -149,23 +148,23 @@ def signal(event: Envelope) -> Signal:
         obj = {**obj, "status": "canceled"}  # What was deleted is over, whatever else an old version says of it.
     news = translate.payment_news(obj) if refs and find is _payment else None
     read = translate.KINDS.get(str(obj.get("object"))) if find not in (_invoice, _payment) else None
-    told = read(obj) if read and refs else None
-    if told is None:
-        return Signal(refs, news=news)
-    paid_at = event.created if told.payment is not None and told.source is not None else None
+    facts = read(obj) if read and refs else None
+    if facts is None:
+        return EventContent(refs, news=news)
+    paid_at = event.created if facts.payment is not None and facts.source is not None else None
     if paid_at is not None:
-        told = translate.session(obj, paid_at=paid_at)
-    previous = facts.previous(refs[0].kind, event.previous_attributes)
-    return Signal(refs, told=told, previous=previous, paid_at=paid_at)
+        facts = translate.session(obj, paid_at=paid_at)
+    previous = fingerprints.previous(refs[0].kind, event.previous_attributes)
+    return EventContent(refs, facts=facts, previous=previous, paid_at=paid_at)
 
 
-def _thin(event: Envelope) -> Signal:
+def _thin(event: Envelope) -> EventContent:
     """A thin event names its object, and says nothing of it."""
     if not is_handled(event):
-        return Signal()
+        return EventContent()
     name = event.type.removeprefix(_THIN)
     if name.startswith(("price.", "product.")):
-        return Signal(prices=True)
+        return EventContent(prices=True)
     kind, related = event.related or ("", "")
     point = RELATED.get(kind)
-    return Signal((point(related),)) if point and text(related) else Signal()
+    return EventContent((point(related),)) if point and text(related) else EventContent()

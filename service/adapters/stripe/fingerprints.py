@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import Any
 
 from service.adapters.stripe.json_fields import Json, fields, ident, rows, text, whole
-from service.domain.stripe_facts import Facts
+from service.domain.stripe_facts import Fingerprint
 
 _OF_SUBSCRIPTION: dict[str, Callable[[Any], object]] = {
     "status": text,
@@ -30,7 +30,7 @@ _OF_SESSION: dict[str, Callable[[Any], object]] = {"status": text, "payment_stat
 _CLAIMS = ("reader_id", "gift_recipient", "gift")
 
 
-def subscription(obj: Json) -> Facts:
+def subscription(obj: Json) -> Fingerprint:
     found = _named(obj, _OF_SUBSCRIPTION)
     if "items" in obj:
         found["items"] = [_item(row) for row in rows(obj["items"])]
@@ -43,23 +43,23 @@ def _item(row: Json) -> list[object]:
     return [ident(row), price, whole(row.get("quantity")), *period]
 
 
-def session(obj: Json) -> Facts:
+def session(obj: Json) -> Fingerprint:
     return _named(obj, _OF_SESSION)
 
 
-def customer(obj: Json) -> Facts:
+def customer(obj: Json) -> Fingerprint:
     return _named(obj, {"deleted": bool})
 
 
-def entitlements(held: Sequence[Json]) -> Facts:
+def entitlements(held: Sequence[Json]) -> Fingerprint:
     return {"lookup_keys": sorted({key for row in held if (key := text(row.get("lookup_key")))})}
 
 
-def _summary(obj: Json) -> Facts:
+def _summary(obj: Json) -> Fingerprint:
     return entitlements(rows(obj["entitlements"])) if "entitlements" in obj else {}
 
 
-def previous(kind: str, attributes: Json) -> Facts:
+def previous(kind: str, attributes: Json) -> Fingerprint:
     """`previous_attributes` of an object of this kind."""
     of = {"subscription": subscription, "session": session, "customer": customer, "entitlements": _summary}
     return of[kind](attributes)

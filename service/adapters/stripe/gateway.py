@@ -1,4 +1,4 @@
-"""Asking Stripe. Answers are ours (`Told`, `PriceTag`, …), never the SDK's objects; errors are those of `errors`."""
+"""Asking Stripe. Answers are ours (`StripeFacts`, `PriceTag`, …), never the SDK's objects; errors are those of `errors`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import stripe
 from service.adapters.stripe import list_requests as lists
 from service.adapters.stripe import object_requests as objects
 from service.adapters.stripe.json_fields import fields, ident, text
-from service.adapters.stripe.rate_limit import Allowance
+from service.adapters.stripe.rate_limit import RateLimit
 from service.adapters.stripe.transport import Patience, Transport
 from service.adapters.stripe.webhook import Envelope
 from service.domain.errors import NoSuchObject, StripeUnavailable
 from service.domain.prices import PriceTag
-from service.domain.stripe_facts import PaymentRef, Ref, Told
+from service.domain.stripe_facts import ObjectRef, PaymentRef, StripeFacts
 
 _STEPS = 3
 """From a refund over its charge and intent to the session."""
@@ -60,21 +60,21 @@ class Gateway:
     patience gives up within 5 s, since Stripe waits for a 200; `click` is for a reader who waits; a `worker` waits its turn.
     """
 
-    def __init__(self, key: str, base: str | None, allowance: Allowance) -> None:
+    def __init__(self, key: str, base: str | None, allowance: RateLimit) -> None:
         self._transport = Transport(key, base, allowance)
 
-    def read(self, ref: Ref, *, patience: Patience = "inline", paid_at: int | None = None) -> Told:
+    def read(self, ref: ObjectRef, *, patience: Patience = "inline", paid_at: int | None = None) -> StripeFacts:
         """An object as it is now. `paid_at`: of a one-time session, since when events said that it is paid.
 
         Without `paid_at` a pass starts when its charge was made, or with the session; it costs a request more.
         """
         with self._transport.client(patience) as client:
-            told = objects.READERS[ref.kind](client, ref.id, paid_at)
-        if told.ref != ref:  # Whoever answers with another object than the one asked for is not Stripe.
+            facts = objects.READERS[ref.kind](client, ref.id, paid_at)
+        if facts.ref != ref:  # Whoever answers with another object than the one asked for is not Stripe.
             raise StripeUnavailable("odd_answer")
-        return told
+        return facts
 
-    def resolve(self, ref: PaymentRef, *, patience: Patience = "inline") -> tuple[Ref, ...]:
+    def resolve(self, ref: PaymentRef, *, patience: Patience = "inline") -> tuple[ObjectRef, ...]:
         """What a payment or an invoice leads to; empty where it has nothing to do with us (a subscription's payment)."""
         with self._transport.client(patience) as client:
             return _resolved(client, ref)
@@ -89,22 +89,22 @@ class Gateway:
         with self._transport.client("worker") as client:
             return lists.newest_event(client)
 
-    def all_subscriptions(self) -> Iterator[Told]:
+    def all_subscriptions(self) -> Iterator[StripeFacts]:
         """For the sweep: every subscription, whatever its status."""
         with self._transport.client("worker") as client:
             yield from lists.all_subscriptions(client)
 
-    def subscriptions_of(self, customer: str) -> list[Told]:
+    def subscriptions_of(self, customer: str) -> list[StripeFacts]:
         """What a customer has running, for who is about to buy."""
         with self._transport.client("click") as client:
             return list(lists.subscriptions_of(client, customer))
 
-    def sessions(self, since: int) -> Iterator[Told]:
+    def sessions(self, since: int) -> Iterator[StripeFacts]:
         """For the sweep: completed Checkout sessions of this time; see `lists.sessions`."""
         with self._transport.client("worker") as client:
             yield from lists.sessions(client, since)
 
-    def customers(self) -> Iterator[Told]:
+    def customers(self) -> Iterator[StripeFacts]:
         """For the sweep: every customer that was not deleted, with whose it says it is."""
         with self._transport.client("worker") as client:
             yield from lists.customers(client)
@@ -156,11 +156,11 @@ class Gateway:
             before = clock()
             found = client.v1.accounts.retrieve_current()
             between = (before + clock()) / 2
-            told = objects.plain(found)
+            facts = objects.plain(found)
             answer = found.last_response
             date = answer.headers.get("Date") if answer is not None else None
-        name = text(fields(fields(told.get("settings")).get("dashboard")).get("display_name"))
-        return Account(ident(told) or "", name, between - moment if date and (moment := _moment(date)) else None)
+        name = text(fields(fields(facts.get("settings")).get("dashboard")).get("display_name"))
+        return Account(ident(facts) or "", name, between - moment if date and (moment := _moment(date)) else None)
 
     def _post(
         self, make: Callable[[stripe.StripeClient, stripe.RequestOptions], stripe.StripeObject], idempotency_key: str
@@ -186,15 +186,15 @@ class Gateway:
 _TURNS = 10
 
 
-def _resolved(client: stripe.StripeClient, ref: PaymentRef) -> tuple[Ref, ...]:
-    found: list[Ref | PaymentRef] = [ref]
+def _resolved(client: stripe.StripeClient, ref: PaymentRef) -> tuple[ObjectRef, ...]:
+    found: list[ObjectRef | PaymentRef] = [ref]
     for _ in range(_STEPS):
         found = [
             onward
             for step in found
             for onward in (objects.leads_to(client, step) if isinstance(step, PaymentRef) else [step])
         ]
-    return tuple(step for step in found if isinstance(step, Ref))
+    return tuple(step for step in found if isinstance(step, ObjectRef))
 
 
 def _address(made: dict[str, Any]) -> str:

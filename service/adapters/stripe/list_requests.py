@@ -16,7 +16,7 @@ from service.adapters.stripe.json_fields import Json, cut_off, fields, ident, te
 from service.adapters.stripe.object_requests import PAGE, named, pages, payment_from, plain, subscription
 from service.adapters.stripe.webhook import Envelope, NotStripe, envelope
 from service.domain.prices import PriceTag
-from service.domain.stripe_facts import Told
+from service.domain.stripe_facts import StripeFacts
 
 KEPT = 30 * 86_400
 """Seconds that Stripe keeps events."""
@@ -67,31 +67,31 @@ def newest_event(client: stripe.StripeClient) -> int | None:
     return max((rows[0].created for rows in found if rows), default=None)
 
 
-def all_subscriptions(client: stripe.StripeClient) -> Iterator[Told]:
+def all_subscriptions(client: stripe.StripeClient) -> Iterator[StripeFacts]:
     """Every subscription, also those that have ended: without a status Stripe leaves them out."""
     for row in pages(client.v1.subscriptions.list({"status": "all", "limit": PAGE})):
-        told = translate.subscription(row)
-        if told is not None:
-            yield subscription(client, told.ref.id) if cut_off(row.get("items")) else told
+        facts = translate.subscription(row)
+        if facts is not None:
+            yield subscription(client, facts.ref.id) if cut_off(row.get("items")) else facts
 
 
-def subscriptions_of(client: stripe.StripeClient, customer: str) -> Iterator[Told]:
+def subscriptions_of(client: stripe.StripeClient, customer: str) -> Iterator[StripeFacts]:
     """A customer's subscriptions that have not ended; none where Stripe does not know the customer."""
     asked: Any = {"customer": named(customer), "limit": PAGE}
     for row in unless_missing(lambda: list(pages(client.v1.subscriptions.list(asked)))) or []:
-        told = translate.subscription(row)
-        if told is not None and told.customer == customer:
-            yield told
+        facts = translate.subscription(row)
+        if facts is not None and facts.customer == customer:
+            yield facts
 
 
-def customers(client: stripe.StripeClient) -> Iterator[Told]:
+def customers(client: stripe.StripeClient) -> Iterator[StripeFacts]:
     """Every customer; Stripe leaves out those that were deleted."""
     for row in pages(client.v1.customers.list({"limit": PAGE})):
-        if told := translate.customer(row):
-            yield told
+        if facts := translate.customer(row):
+            yield facts
 
 
-def sessions(client: stripe.StripeClient, since: int) -> Iterator[Told]:
+def sessions(client: stripe.StripeClient, since: int) -> Iterator[StripeFacts]:
     """Completed Checkout sessions begun at `since` or later, the newest first, with what has become of the payments.
 
     Those of mode subscription too: what they say of their reader counts for the subscription. A pass's `paid_at` is the
@@ -104,9 +104,9 @@ def sessions(client: stripe.StripeClient, since: int) -> Iterator[Told]:
     for row in pages(client.v1.checkout.sessions.list(complete)):
         intent, amount = ident(row.get("payment_intent")), whole(row.get("amount_total")) or 0
         payment = payment_from(intent, amount, refunds.get(intent, []), disputes.get(intent, []))
-        told = translate.session(row, payment=payment)
-        if told is not None:
-            yield told
+        facts = translate.session(row, payment=payment)
+        if facts is not None:
+            yield facts
 
 
 def _by_intent(found: Iterable[Json]) -> dict[str | None, list[Json]]:

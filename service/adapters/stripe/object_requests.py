@@ -12,7 +12,7 @@ from service.adapters.stripe.errors import unless_missing
 from service.adapters.stripe.json_fields import Json, cut_off, ident, moment, rows, whole
 from service.domain.errors import NoSuchObject, StripeUnavailable
 from service.domain.payments import settled
-from service.domain.stripe_facts import Kind, Payment, PaymentKind, PaymentRef, Ref, Told
+from service.domain.stripe_facts import Kind, ObjectRef, Payment, PaymentKind, PaymentRef, StripeFacts
 
 PAGE = 100
 LONGEST_NAME = 255
@@ -43,7 +43,7 @@ def named(name: str) -> str:
     return name
 
 
-def subscription(client: stripe.StripeClient, name: str, paid_at: int | None = None) -> Told:
+def subscription(client: stripe.StripeClient, name: str, paid_at: int | None = None) -> StripeFacts:
     found = plain(client.v1.subscriptions.retrieve(named(name)))
     items = None
     if cut_off(found.get("items")):
@@ -51,12 +51,12 @@ def subscription(client: stripe.StripeClient, name: str, paid_at: int | None = N
     return _told(translate.subscription(found, items))
 
 
-def session(client: stripe.StripeClient, name: str, paid_at: int | None = None) -> Told:
+def session(client: stripe.StripeClient, name: str, paid_at: int | None = None) -> StripeFacts:
     """A session; of a paid one-time payment also what was bought, and what has become of the money."""
     found = plain(client.v1.checkout.sessions.retrieve(named(name), {"expand": ["line_items"]}))
-    told = _told(translate.session(found, paid_at=paid_at))
-    if told.source is None:
-        return told
+    facts = _told(translate.session(found, paid_at=paid_at))
+    if facts.source is None:
+        return facts
     lines = _lines(client, name, found)
     payment = payment_of(client, found)
     moment = paid_moment(client, found) if paid_at is None else paid_at
@@ -111,17 +111,17 @@ def paid_moment(client: stripe.StripeClient, found: Json) -> int | None:
     return max((when for row in good if (when := moment(row.get("created")))), default=None)
 
 
-def customer(client: stripe.StripeClient, name: str, paid_at: int | None = None) -> Told:
+def customer(client: stripe.StripeClient, name: str, paid_at: int | None = None) -> StripeFacts:
     return _told(translate.customer(plain(client.v1.customers.retrieve(named(name)))))
 
 
-def entitlements(client: stripe.StripeClient, name: str, paid_at: int | None = None) -> Told:
+def entitlements(client: stripe.StripeClient, name: str, paid_at: int | None = None) -> StripeFacts:
     """All of a customer's, by the API's own list: the `url` in a summary is no path of the API."""
     listed = client.v1.entitlements.active_entitlements.list({"customer": named(name), "limit": PAGE})
     return translate.entitlements_of(name, list(pages(listed)))
 
 
-READERS: dict[Kind, Callable[[stripe.StripeClient, str, int | None], Told]] = {
+READERS: dict[Kind, Callable[[stripe.StripeClient, str, int | None], StripeFacts]] = {
     "subscription": subscription,
     "session": session,
     "customer": customer,
@@ -130,15 +130,15 @@ READERS: dict[Kind, Callable[[stripe.StripeClient, str, int | None], Told]] = {
 """How each kind is read."""
 
 
-def leads_to(client: stripe.StripeClient, ref: PaymentRef) -> list[Ref | PaymentRef]:
+def leads_to(client: stripe.StripeClient, ref: PaymentRef) -> list[ObjectRef | PaymentRef]:
     """One step from an object that is not kept towards one that is."""
     obj = plain(_RETRIEVE[ref.kind](client, named(ref.id))) if ref.kind != "intent" else {}
     if ref.kind == "intent":
         listed = client.v1.checkout.sessions.list({"payment_intent": named(ref.id), "limit": PAGE})
-        return [Ref("session", name) for row in pages(listed) if (name := ident(row))]
+        return [ObjectRef("session", name) for row in pages(listed) if (name := ident(row))]
     if ref.kind == "invoice":
         billed = translate.subscription_billed_by(obj)
-        return [Ref("subscription", billed)] if billed else []
+        return [ObjectRef("subscription", billed)] if billed else []
     if intent := ident(obj.get("payment_intent")):
         return [PaymentRef("intent", intent)]
     charge = ident(obj.get("charge"))
@@ -153,8 +153,8 @@ _RETRIEVE: dict[PaymentKind, Callable[[stripe.StripeClient, str], stripe.StripeO
 }
 
 
-def _told(told: Told | None) -> Told:
+def _told(facts: StripeFacts | None) -> StripeFacts:
     """An answer without an id is no object of Stripe's."""
-    if told is None:
+    if facts is None:
         raise StripeUnavailable("odd_answer")
-    return told
+    return facts

@@ -11,11 +11,11 @@ BURST = 20
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
 """Seconds after a first 429, and at most; it doubles from one to the next."""
-LONGEST_TOLD = 60.0
+LONGEST_RETRY_AFTER = 60.0
 """Seconds that Stripe's own `Retry-After` is followed, at most."""
 
 
-class Allowance:
+class RateLimit:
     """Far below Stripe's own limits (100 a second, 25 for each endpoint), for there may be many processes."""
 
     def __init__(
@@ -44,14 +44,14 @@ class Allowance:
             self._refill(now)
             return max(self._closed_until - now, (1 - self._tokens) / self._rate, 0.0)
 
-    def refused(self, told: float = 0.0) -> float:
+    def refused(self, retry_after: float = 0.0) -> float:
         """Stripe answered 429: nobody asks for a while, at least the seconds that it told. Seconds until then."""
         with self._lock:
             now = self._timer()
             if now >= self._closed_until:  # Of many that were under way only the first one counts.
                 self._pause = min(max(self._pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
                 self._closed_until = now + self._pause
-            self._closed_until = max(self._closed_until, now + min(told, LONGEST_TOLD))
+            self._closed_until = max(self._closed_until, now + min(retry_after, LONGEST_RETRY_AFTER))
             return self._closed_until - now
 
     def answered(self) -> None:

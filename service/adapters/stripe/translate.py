@@ -1,4 +1,4 @@
-"""Stripe's objects → `Told`: of old API versions (before 2025-03-31.basil) and new ones, expanded or not.
+"""Stripe's objects → `StripeFacts`: of old API versions (before 2025-03-31.basil) and new ones, expanded or not.
 
 An object's shape depends on the version of the webhook endpoint that sent it, not on ours. Nothing in an object raises:
 what cannot be read is unknown. An object without an id tells nothing: `None`.
@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from service.adapters.stripe import fingerprints as facts
+from service.adapters.stripe import fingerprints
 from service.adapters.stripe.json_fields import Json, cut_off, fields, ident, moment, rows, text, whole
 from service.domain.payments import with_payment
 from service.domain.sources import TERMINAL, Item, Pass, StripeEntitlements, Subscription
-from service.domain.stripe_facts import Claims, Payment, PaymentNews, Ref, Told
+from service.domain.stripe_facts import ObjectRef, OwnerClaims, Payment, PaymentUpdate, StripeFacts
 
 PAID = frozenset({"paid", "no_payment_required"})
 """`payment_status` of a session that may be fulfilled."""
 
 
-def claims(obj: Json) -> Claims:
+def claims(obj: Json) -> OwnerClaims:
     """Everything in an object that says whose it is. Never an e-mail address."""
     metadata = fields(obj.get("metadata"))
-    return Claims(
+    return OwnerClaims(
         gift_recipient=text(metadata.get("gift_recipient")),
         gift_pending=metadata.get("gift") == "pending",
         reader_id=text(metadata.get("reader_id")),
@@ -41,7 +41,7 @@ def subscription_billed_by(invoice: Json) -> str | None:
     return ident(details.get("subscription")) or ident(invoice.get("subscription"))
 
 
-def subscription(obj: Json, items: Sequence[Json] | None = None) -> Told | None:
+def subscription(obj: Json, items: Sequence[Json] | None = None) -> StripeFacts | None:
     """`items`: all of them, where the embedded list was cut off and has been read to its end."""
     name = ident(obj)
     if name is None:
@@ -59,8 +59,8 @@ def subscription(obj: Json, items: Sequence[Json] | None = None) -> Told | None:
         cancel_at_period_end=obj.get("cancel_at_period_end") is True,
         ended_at=moment(obj.get("ended_at")),
     )
-    return Told(
-        ref=Ref("subscription", name),
+    return StripeFacts(
+        ref=ObjectRef("subscription", name),
         source=source,
         customer=customer_of(obj),
         claims=claims(obj),
@@ -68,7 +68,7 @@ def subscription(obj: Json, items: Sequence[Json] | None = None) -> Told | None:
         terminal=status in TERMINAL,
         partial=items is None and cut_off(obj.get("items")),
         quantity=sum(item.quantity for item in source.items),
-        facts=facts.subscription(obj),
+        fingerprint=fingerprints.subscription(obj),
     )
 
 
@@ -108,7 +108,7 @@ def _only_item(obj: Json) -> tuple[Item, ...]:
 
 def session(
     obj: Json, *, paid_at: int | None = None, payment: Payment | None = None, lines: Sequence[Json] | None = None
-) -> Told | None:
+) -> StripeFacts | None:
     """A Checkout session: in mode payment a pass once it is paid, in mode subscription its claims, in setup nothing.
 
     `paid_at` is `created` of the event that first said it was paid; without one the pass starts with the session.
@@ -126,8 +126,8 @@ def session(
         first, *others = _bought(obj, lines) or [(None, None, None)]
         moment_paid = created if paid_at is None else paid_at
         source = with_payment(Pass(name, *first, paid_at=moment_paid, others=tuple(others)), payment)
-    return Told(
-        ref=Ref("session", name),
+    return StripeFacts(
+        ref=ObjectRef("session", name),
         source=source,
         customer=customer_of(obj),
         claims=claims(obj),
@@ -135,7 +135,7 @@ def session(
         subscription=ident(obj.get("subscription")),
         payment=payment if mode == "payment" else None,
         terminal=source is not None,
-        facts=facts.session(obj),
+        fingerprint=fingerprints.session(obj),
     )
 
 
@@ -149,51 +149,51 @@ def _bought(obj: Json, lines: Sequence[Json] | None) -> list[tuple[str | None, s
     return [line for line in bought if named in line[:2]][:1] or [(named, None, None)]
 
 
-def customer(obj: Json) -> Told | None:
+def customer(obj: Json) -> StripeFacts | None:
     name = ident(obj)
     if name is None:
         return None
     deleted = obj.get("deleted") is True
-    return Told(
-        ref=Ref("customer", name),
+    return StripeFacts(
+        ref=ObjectRef("customer", name),
         source=None,
         customer=name,
         claims=claims(obj),
         created=moment(obj.get("created")) or 0,
         deleted=deleted,
         terminal=deleted,
-        facts=facts.customer(obj),
+        fingerprint=fingerprints.customer(obj),
     )
 
 
-def entitlements(obj: Json) -> Told | None:
+def entitlements(obj: Json) -> StripeFacts | None:
     """A summary as an event carries it: at most ten, and then it is no longer the whole set."""
     name = customer_of(obj)
     held = obj.get("entitlements")
     return entitlements_of(name, rows(held), partial=cut_off(held)) if name else None
 
 
-def entitlements_of(name: str, held: Sequence[Json], partial: bool = False) -> Told:
+def entitlements_of(name: str, held: Sequence[Json], partial: bool = False) -> StripeFacts:
     """The active entitlements of a customer."""
     keys = tuple(dict.fromkeys(key for row in held if (key := text(row.get("lookup_key")))))
-    return Told(
-        ref=Ref("entitlements", name),
+    return StripeFacts(
+        ref=ObjectRef("entitlements", name),
         source=StripeEntitlements(name, keys),
         customer=name,
-        claims=Claims(),
+        claims=OwnerClaims(),
         created=0,
         partial=partial,
-        facts=facts.entitlements(held),
+        fingerprint=fingerprints.entitlements(held),
     )
 
 
-def payment_news(obj: Json) -> PaymentNews | None:
+def payment_news(obj: Json) -> PaymentUpdate | None:
     """What a charge, a refund or a dispute says about its payment."""
     what, name = obj.get("object"), ident(obj)
     if name is None or what not in ("charge", "refund", "dispute"):
         return None
     amount = {"charge": "amount_refunded", "refund": "amount"}.get(what)
-    return PaymentNews(
+    return PaymentUpdate(
         what=what,
         id=name,
         intent=ident(obj.get("payment_intent")),
@@ -203,7 +203,7 @@ def payment_news(obj: Json) -> PaymentNews | None:
     )
 
 
-KINDS: dict[str, Callable[[Any], Told | None]] = {
+KINDS: dict[str, Callable[[Any], StripeFacts | None]] = {
     "subscription": subscription,
     "checkout.session": session,
     "customer": customer,

@@ -15,10 +15,10 @@ from typing import Any, Literal
 import requests
 import stripe
 
-from service.adapters.stripe.concurrency_limit import SLOW, Lines
+from service.adapters.stripe.concurrency_limit import SLOW, ConcurrencyLimit
 from service.adapters.stripe.deadlines import Adapter
 from service.adapters.stripe.errors import asking
-from service.adapters.stripe.rate_limit import Allowance
+from service.adapters.stripe.rate_limit import RateLimit
 from service.domain.errors import StripeUnavailable
 
 API_VERSION = "2026-10-28.endive"
@@ -32,7 +32,7 @@ class Patient:
     """Seconds: to connect, to wait for the next byte of an answer, for the whole of it, within which the last request may
     begin, to wait for its turn.
 
-    `lines`: how many threads of a process may be at it at once. `slow`: see `lines.Lines`. `again`: for how many seconds
+    `lines`: how many threads of a process may be at it at once. `slow`: see `ConcurrencyLimit`. `again`: for how many seconds
     what was answered 429 is asked again, when Stripe wants to be asked again.
     """
 
@@ -63,7 +63,7 @@ _CONNECTIONS = 32
 class Transport:
     """The clients of one process: made at the first use, and anew after a fork, as sockets must not be shared."""
 
-    def __init__(self, key: str, base: str | None, allowance: Allowance) -> None:
+    def __init__(self, key: str, base: str | None, allowance: RateLimit) -> None:
         stripe.enable_telemetry = False  # It also writes an id into the user's home directory.
         logging.getLogger("stripe").setLevel(logging.WARNING)  # At DEBUG it logs parameters: readers' ids.
         self._key, self._base = key, base
@@ -99,10 +99,10 @@ class Transport:
 class _Paced(stripe.RequestsClient):
     """The SDK's own client over `requests`, which keeps to the allowance and to the errand's time."""
 
-    def __init__(self, patient: Patient, allowance: Allowance) -> None:
+    def __init__(self, patient: Patient, allowance: RateLimit) -> None:
         super().__init__(timeout=(patient.connect, patient.read), session=_session(patient.whole))
         self._patient, self._allowance = patient, allowance
-        self._lines = Lines(patient.lines)
+        self._lines = ConcurrencyLimit(patient.lines)
         self._errand = threading.local()
 
     @contextmanager

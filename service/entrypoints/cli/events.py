@@ -32,7 +32,7 @@ def list_all(limit: int, after: str | None, dead: bool, as_json: bool) -> None:
     """List Stripe's events, the newest first."""
     page = session.read_list_page(EVENTS, limit, after=after, state="dead" if dead else None)
     with session.service() as service:
-        session.show_list(list_events(service.engine.ledger, page), as_json, _line, "No events.")
+        session.show_list(list_events(service.event_processor.ledger, page), as_json, _line, "No events.")
 
 
 def _line(event: dict[str, Any]) -> str:
@@ -45,7 +45,7 @@ def _line(event: dict[str, Any]) -> str:
 def show(event: str, as_json: bool) -> None:
     """Show one event, with the entitlements that it changed."""
     with session.service() as service:
-        found = encode.event(service.stripe_admin.event(event))
+        found = encode.event(service.subscription_admin.find_event(event))
         session.show(found, as_json, lambda: "\n".join(f"{name}: {value}" for name, value in found.items()))
 
 
@@ -56,10 +56,10 @@ def replay(event: str, as_json: bool) -> None:
     """Put an event back into the inbox, and process it."""
     with session.service() as service:
         now = service.clock()
-        service.stripe_admin.replay(event, session.actor(), now)
+        service.subscription_admin.replay_event(event, session.actor(), now)
         try:
-            service.engine.finish_own(now)
+            service.event_processor.finish_postponed(now)
         except StoreUnavailable:
             log().warning("left_to_the_worker")
-        found = encode.event(service.stripe_admin.event(event))
+        found = encode.event(service.subscription_admin.find_event(event))
         session.show(found, as_json, lambda: f"Replayed {event}: {found['state']}")

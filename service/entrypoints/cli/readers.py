@@ -62,7 +62,9 @@ def link(reader: str, customer: str | None, subscription: str | None, reason: st
         raise click.UsageError("Give either --customer or --subscription.")
     target = {"customer": customer} if customer is not None else {"subscription": subscription}
     with session.service() as service:
-        linked = service.stripe_admin.link(reader, **target, actor=session.actor(), now=service.clock(), reason=reason)
+        linked = service.subscription_admin.link_to_reader(
+            reader, **target, actor=session.actor(), now=service.clock(), reason=reason
+        )
         was = f"; it was {linked.was}'s" if linked.was not in (None, reader) else ""
         text = f"{customer or subscription} is {reader}'s now{was}."
         session.show({"reader": reader, **target, "was": linked.was}, as_json, lambda: text)
@@ -76,7 +78,7 @@ def link(reader: str, customer: str | None, subscription: str | None, reason: st
 def merge(reader: str, gone: str, reason: str | None, as_json: bool) -> None:
     """Merge another reader into READER: what was the other's is READER's. It cannot be undone."""
     with session.service() as service:
-        service.stripe_admin.merge(reader, gone, session.actor(), service.clock(), reason=reason)
+        service.subscription_admin.merge_readers(reader, gone, session.actor(), service.clock(), reason=reason)
         session.show(
             {"reader": reader, "from": gone}, as_json, lambda: f"{gone} is answered as {reader} everywhere now."
         )

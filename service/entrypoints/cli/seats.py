@@ -6,7 +6,7 @@ import click
 
 from service.entrypoints.cli import context as session
 from service.entrypoints.responses import admin_encoder as encode
-from service.use_cases.subscriptions.administration import Group
+from service.use_cases.subscriptions.administration import SeatGroup
 
 
 def add_to(main: click.Group) -> None:
@@ -25,7 +25,7 @@ def seats() -> None:
 def show(subscription: str, as_json: bool) -> None:
     """List who has a seat, since when, and who lost one when fewer were paid for."""
     with session.service() as service:
-        _show(service.stripe_admin.group(subscription, service.clock()), as_json)
+        _show(service.subscription_admin.load_seats(subscription, service.clock()), as_json)
 
 
 @seats.command("give")
@@ -35,7 +35,7 @@ def show(subscription: str, as_json: bool) -> None:
 def assign(subscription: str, reader: str, as_json: bool) -> None:
     """Give READER a seat; given again, nothing changes."""
     with session.service() as service:
-        _show(service.stripe_admin.give_seat(subscription, reader, session.actor(), service.clock()), as_json)
+        _show(service.subscription_admin.assign_seat(subscription, reader, session.actor(), service.clock()), as_json)
 
 
 @seats.command("take")
@@ -46,11 +46,11 @@ def assign(subscription: str, reader: str, as_json: bool) -> None:
 def remove(subscription: str, reader: str, reason: str | None, as_json: bool) -> None:
     """Take READER's seat back; taken again, nothing changes."""
     with session.service() as service:
-        admin, now = service.stripe_admin, service.clock()
-        _show(admin.take_seat(subscription, reader, session.actor(), now, reason=reason), as_json)
+        admin, now = service.subscription_admin, service.clock()
+        _show(admin.release_seat(subscription, reader, session.actor(), now, reason=reason), as_json)
 
 
-def _show(group: Group, as_json: bool) -> None:
+def _show(group: SeatGroup, as_json: bool) -> None:
     found = encode.group(group)
     lines = [f"{found['subscription']}: {found['used']} of {found['quantity']} seats given"]
     lines += [f"  {seat['reader']} since {seat['since']}" for seat in found["seats"]]

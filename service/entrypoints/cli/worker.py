@@ -14,8 +14,8 @@ from service.bootstrap import Service
 from service.domain.errors import StripeFailure
 from service.entrypoints.cli import context as session
 from service.entrypoints.processes.lifecycle import exit_now, follow_parent, handle_shutdown_signals
-from service.use_cases.subscriptions.catch_up import CaughtUp
-from service.use_cases.subscriptions.full_sync import Swept
+from service.use_cases.subscriptions.catch_up import CatchUpResult
+from service.use_cases.subscriptions.full_sync import FullSyncResult
 
 CANNOT = "Stripe cannot be asked ({}); nothing is lost, try again later."
 LEFT = "{} objects could not be read from Stripe; nothing is lost, try again later."
@@ -99,15 +99,15 @@ def reconcile(catching: bool, sweeping: bool, dry_run: bool, as_json: bool) -> N
 def _finish(service: Service) -> None:
     """What the reconciliation set off is in force when the command exits."""
     now = service.clock()
-    service.engine.finish_own(now)
+    service.event_processor.finish_postponed(now)
     service.audit.flush_all()
 
 
-def _caught(found: CaughtUp | None) -> dict[str, Any] | None:
+def _caught(found: CatchUpResult | None) -> dict[str, Any] | None:
     return None if found is None else asdict(found)
 
 
-def _swept(found: Swept | None) -> dict[str, Any] | None:
+def _swept(found: FullSyncResult | None) -> dict[str, Any] | None:
     return None if found is None else asdict(found)
 
 

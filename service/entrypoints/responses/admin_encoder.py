@@ -32,7 +32,7 @@ from service.use_cases.privacy.export import ReaderExport
 from service.use_cases.reporting.alerts import Alert
 from service.use_cases.reporting.statistics import Figures, Point
 from service.use_cases.story_passes.gifts import Allowance
-from service.use_cases.subscriptions.administration import Group
+from service.use_cases.subscriptions.administration import SeatGroup
 
 # ------------------------------------------------------------------------------------------------ readers, decisions
 
@@ -162,7 +162,7 @@ def row_errors(rows: Sequence[tuple[int, str, str]]) -> list[dict[str, Any]]:
 # ------------------------------------------------------------------------------------------- Stripe: links, seats, events
 
 
-def group(found: Group) -> dict[str, Any]:
+def group(found: SeatGroup) -> dict[str, Any]:
     """Return the seats of a subscription."""
     return {
         "subscription": found.subscription,

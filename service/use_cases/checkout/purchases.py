@@ -18,7 +18,7 @@ from service.domain.errors import (
 )
 from service.domain.prices import PriceTag
 from service.domain.sources import Standing, Subscription
-from service.domain.stripe_facts import Ref, Told
+from service.domain.stripe_facts import ObjectRef, StripeFacts
 from service.use_cases.checkout import checkout
 from service.use_cases.checkout.price_cache import Prices
 
@@ -82,10 +82,10 @@ class Purchases:
         kept of invented ones.
         """
         try:
-            facts = self._stripe().read(Ref("session", session))
+            facts = self._stripe().read(ObjectRef("session", session))
         except NoSuchObject:
             raise UnknownSession from None
-        bought = [facts.ref, *([Ref("subscription", facts.subscription)] if facts.subscription else [])]
+        bought = [facts.ref, *([ObjectRef("subscription", facts.subscription)] if facts.subscription else [])]
         settled = [self._refresh(ref.text, now, "checkout") for ref in bought]
         return all(settled)
 
@@ -139,7 +139,7 @@ class Purchases:
         if running:
             self._refuse_holder(reader, plan, now)
 
-    def _includes(self, facts: Told, plan: Plan, now: float) -> bool:
+    def _includes(self, facts: StripeFacts, plan: Plan, now: float) -> bool:
         return isinstance(facts.source, Subscription) and self._holds(facts.source, plan, now)
 
     def _holds(self, source: Subscription, plan: Plan, now: float) -> bool:

@@ -13,8 +13,8 @@ from service.use_cases.privacy.retention import RetentionTask
 from service.use_cases.reporting.alerts import Alerts
 from service.use_cases.reporting.entitlement_counts import EntitlementCounts
 from service.use_cases.reporting.usage_counters import UsageCounters
-from service.use_cases.subscriptions.catch_up import CaughtUp
-from service.use_cases.subscriptions.full_sync import Swept
+from service.use_cases.subscriptions.catch_up import CatchUpResult
+from service.use_cases.subscriptions.full_sync import FullSyncResult
 
 COUNT_EVERY = 3_600.0
 TIDY_EVERY = 3_600.0
@@ -86,11 +86,11 @@ class Maintenance:
         self._entitlement_counts.run(self._clock())
         self._usage_counters.flush()
 
-    def caught_up(self, found: CaughtUp) -> None:
+    def caught_up(self, found: CatchUpResult) -> None:
         """Record the result of a catch-up for the alerts."""
         self._alerts.record_catch_up(found, self._clock())
 
-    def swept(self, found: Swept) -> None:
+    def swept(self, found: FullSyncResult) -> None:
         """Record the result of a full sync for the alerts."""
         self._alerts.record_full_sync(found, self._clock())
 

@@ -15,11 +15,11 @@ from typing import Protocol
 from service.adapters.redis.service_state.coordination import LeaderElection
 from service.adapters.stripe.errors import UNREACHABLE
 from service.domain.errors import StoreUnavailable, StripeFailure
-from service.use_cases.subscriptions.administration import Admin
-from service.use_cases.subscriptions.catch_up import EVERY, CatchUp, CaughtUp
-from service.use_cases.subscriptions.full_sync import Sweep, Swept
-from service.use_cases.subscriptions.processor import Engine
-from service.use_cases.subscriptions.scheduled_jobs import Chores
+from service.use_cases.subscriptions.administration import SubscriptionAdmin
+from service.use_cases.subscriptions.catch_up import EVERY, CatchUp, CatchUpResult
+from service.use_cases.subscriptions.full_sync import FullSync, FullSyncResult
+from service.use_cases.subscriptions.processor import EventProcessor
+from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
 
 TICK = 1.0
 """Seconds between two rounds, and between two tries to become the leader."""
@@ -39,8 +39,8 @@ class RoundResult:
     objects: int = 0
     audit: int = 0
     merges: int = 0
-    caught_up: CaughtUp | None = None
-    swept: Swept | None = None
+    caught_up: CatchUpResult | None = None
+    swept: FullSyncResult | None = None
     """`None`: it was not due."""
     left: int = 0
     """Objects that are still to be read from Stripe."""
@@ -57,10 +57,10 @@ class MaintenanceTasks(Protocol):
     def everything(self) -> None:
         """Do all of it."""
 
-    def caught_up(self, found: CaughtUp) -> None:
+    def caught_up(self, found: CatchUpResult) -> None:
         """Record a finished catch-up."""
 
-    def swept(self, found: Swept) -> None:
+    def swept(self, found: FullSyncResult) -> None:
         """Record a finished full sync."""
 
 
@@ -69,8 +69,8 @@ class Worker:
 
     def __init__(
         self,
-        engine: Engine,
-        admin: Admin,
+        processor: EventProcessor,
+        admin: SubscriptionAdmin,
         catch_up: CatchUp,
         leader: LeaderElection,
         *,
@@ -81,12 +81,12 @@ class Worker:
         report: Callable[[str, str], None] = lambda what, why: None,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._engine = engine
+        self._processor = processor
         self._admin = admin
         self._catch_up = catch_up
         self._leader = leader
-        self._scheduled_jobs = Chores(engine)
-        self._sweep = Sweep(engine)
+        self._scheduled_jobs = ScheduledJobs(processor)
+        self._sweep = FullSync(processor)
         self._settle_audit = settle_audit
         self._clock = clock
         self._maintenance = maintenance
@@ -95,7 +95,7 @@ class Worker:
         self._timer = timer
         self._next_catch_up = self._next_trim = self._next_sync = 0.0
         self._sweeping: Iterator[None] | None = None
-        self._swept = Swept()
+        self._swept = FullSyncResult()
         self._stop = threading.Event()
         self._is_leader = threading.Event()
 
@@ -149,34 +149,34 @@ class Worker:
         swept = None
         if trouble is None and self._sweep.is_due(now):
             swept, trouble = self._try_full_sync()
-        unread = set(self._engine.marks.list_to_refresh(float("inf")))
+        unread = set(self._processor.pending_work.list_to_refresh(float("inf")))
         merges, objects = self._admin.finish_merges(now), self._run_all_jobs(now, trouble)
-        self._engine.ledger.trim(now)
+        self._processor.ledger.trim(now)
         audit = self._settle_audit()
         if self._maintenance is not None:
             self._maintenance.everything()
         left = (
             0
-            if self._engine.gateway is None
-            else len(unread.intersection(self._engine.marks.list_to_refresh(float("inf"))))
+            if self._processor.gateway is None
+            else len(unread.intersection(self._processor.pending_work.list_to_refresh(float("inf"))))
         )
         return RoundResult(objects, audit, merges, caught_up, swept, left, trouble)
 
-    def catch_up(self, *, dry_run: bool = False) -> CaughtUp | None:
+    def catch_up(self, *, dry_run: bool = False) -> CatchUpResult | None:
         """Catch up with Stripe's events; return `None` without a key. Raises: `StripeFailure`, `StoreUnavailable`."""
-        if self._engine.gateway is None:
+        if self._processor.gateway is None:
             return None
         now = self._clock()
-        found = self._catch_up.run(self._engine.gateway, now, dry_run=dry_run)
+        found = self._catch_up.run(self._processor.gateway, now, dry_run=dry_run)
         if self._maintenance is not None and not dry_run:
             self._maintenance.caught_up(found)
         return found
 
-    def full_sync(self, *, dry_run: bool = False) -> Swept | None:
+    def full_sync(self, *, dry_run: bool = False) -> FullSyncResult | None:
         """Compare every object with Stripe's; return `None` without a key. Raises: `StripeFailure`, `StoreUnavailable`."""
-        if self._engine.gateway is None:
+        if self._processor.gateway is None:
             return None
-        found = self._sweep.run(self._engine.gateway, self._clock(), dry_run=dry_run)
+        found = self._sweep.run(self._processor.gateway, self._clock(), dry_run=dry_run)
         if self._maintenance is not None and not dry_run:
             self._maintenance.swept(found)
         return found
@@ -192,7 +192,7 @@ class Worker:
         self._scheduled_jobs.run(now, goes_on=lambda: self._has_time(begun))
         if begun >= self._next_trim:
             self._next_trim = begun + TRIM_EVERY
-            self._engine.ledger.trim(now)
+            self._processor.ledger.trim(now)
         self._continue_full_sync(begun)
         if self._maintenance is not None:
             self._maintenance.round(lambda: self._has_time(begun))
@@ -200,7 +200,7 @@ class Worker:
     def _has_time(self, begun: float) -> bool:
         return not self._stop.is_set() and self._timer() - begun < ROUND
 
-    def _try_catch_up(self) -> tuple[CaughtUp | None, str | None]:
+    def _try_catch_up(self) -> tuple[CatchUpResult | None, str | None]:
         try:
             found = self.catch_up()
         except StripeFailure as failure:
@@ -213,7 +213,7 @@ class Worker:
     def _run_all_jobs(self, now: float, trouble: str | None) -> int:
         return self._scheduled_jobs.run(now, everything=True, away=trouble == UNREACHABLE)
 
-    def _try_full_sync(self) -> tuple[Swept | None, str | None]:
+    def _try_full_sync(self) -> tuple[FullSyncResult | None, str | None]:
         try:
             return self.full_sync(), None
         except StripeFailure as failure:
@@ -222,13 +222,13 @@ class Worker:
 
     def _continue_full_sync(self, begun: float) -> None:
         """Run a part of the nightly full sync, as far as there is time in this round."""
-        gateway, now = self._engine.gateway, self._clock()
+        gateway, now = self._processor.gateway, self._clock()
         if gateway is None or begun < self._next_sync:
             return
         if self._sweeping is None:
             if not self._sweep.is_due(now):
                 return
-            self._swept = Swept()
+            self._swept = FullSyncResult()
             self._sweeping = self._sweep.steps(gateway, now, self._swept)
         try:
             while self._has_time(begun):

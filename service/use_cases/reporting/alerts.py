@@ -14,11 +14,11 @@ from typing import Literal
 from service.adapters.redis.grants.grant_ends import GrantEndIndex
 from service.adapters.redis.reporting.alert_flags import AlertFlag, AlertStore
 from service.domain.catalogue import DAY, HOUR, Catalogue
-from service.domain.stripe_facts import Told
+from service.domain.stripe_facts import StripeFacts
 from service.use_cases.reporting.change_listeners import is_paid_for, unknown_prices
-from service.use_cases.subscriptions.catch_up import CaughtUp
-from service.use_cases.subscriptions.full_sync import Swept
-from service.use_cases.subscriptions.processor import Engine
+from service.use_cases.subscriptions.catch_up import CatchUpResult
+from service.use_cases.subscriptions.full_sync import FullSyncResult
+from service.use_cases.subscriptions.processor import EventProcessor
 
 ENDS_WITHIN = 14 * DAY
 FLAG_SHOWN_FOR = DAY
@@ -94,9 +94,9 @@ class Alerts:
         StoreUnavailable: from every method, if the store is unavailable.
     """
 
-    def __init__(self, catalogue: Catalogue, engine: Engine, notes: AlertStore, ends: GrantEndIndex) -> None:
+    def __init__(self, catalogue: Catalogue, processor: EventProcessor, notes: AlertStore, ends: GrantEndIndex) -> None:
         self._catalogue = catalogue
-        self._engine = engine
+        self._processor = processor
         self._notes = notes
         self._ends = ends
 
@@ -127,7 +127,7 @@ class Alerts:
 
     def _unknown_prices(self) -> Alert:
         found = self._notes.list_prices()
-        stored = self._engine.objects.load_all([bought.name for bought in found])
+        stored = self._processor.objects.load_all([bought.name for bought in found])
         left = [
             bought
             for bought, obj in zip(found, stored, strict=True)
@@ -153,21 +153,21 @@ class Alerts:
             "Link the customer or the subscription to a reader.",
             "/v1/readers/{reader}/links",
             [
-                Example(told.ref.id, at=told.created, text=f"customer {told.customer or '-'}")
-                for told in left[:EXAMPLES]
+                Example(facts.ref.id, at=facts.created, text=f"customer {facts.customer or '-'}")
+                for facts in left[:EXAMPLES]
             ],
         )
 
-    def _still_unassigned(self, names: Sequence[str], now: float) -> list[Told]:
+    def _still_unassigned(self, names: Sequence[str], now: float) -> list[StripeFacts]:
         """Return which of these are still paid for and unassigned; remove the others from the list."""
-        left: list[Told] = []
+        left: list[StripeFacts] = []
         resolved: list[str] = []
-        for stored in self._engine.objects.load_all(names):
-            told = stored.facts
-            if stored.owner.reader is not None or told is None or not is_paid_for(told, self._catalogue, now):
+        for stored in self._processor.objects.load_all(names):
+            facts = stored.facts
+            if stored.owner.reader is not None or facts is None or not is_paid_for(facts, self._catalogue, now):
                 resolved.append(stored.name)
             else:
-                left.append(told)
+                left.append(facts)
         self._notes.remove_unassigned(resolved)
         return left
 
@@ -207,7 +207,7 @@ class Alerts:
     def _catch_up_late(self, flags: dict[str, AlertFlag], now: float) -> Alert:
         # Without a Stripe API key there is no catch-up.
         flag = flags.get("caught_up")
-        late = self._engine.gateway is not None and flag is not None and now - flag.at > CATCH_UP_LIMIT
+        late = self._processor.gateway is not None and flag is not None and now - flag.at > CATCH_UP_LIMIT
         return Alert(
             "catch_up_late",
             1 if late else 0,
@@ -241,7 +241,7 @@ class Alerts:
 
     # Recorded by the worker and the webhook.
 
-    def record_catch_up(self, found: CaughtUp, now: float) -> None:
+    def record_catch_up(self, found: CatchUpResult, now: float) -> None:
         """Record the result of a catch-up."""
         self._notes.raise_flag("caught_up", found.listed, "", now)
         if found.late:
@@ -249,7 +249,7 @@ class Alerts:
             count = found.late + (before.count if before else 0)
             self._notes.raise_flag("event_gap", count, "found by the catch-up", now)
 
-    def record_full_sync(self, found: Swept, now: float) -> None:
+    def record_full_sync(self, found: FullSyncResult, now: float) -> None:
         """Record the result of a full sync."""
         if not found.drift:
             self._notes.clear_flag("drift")

@@ -18,7 +18,7 @@ from service.domain.catalogue import Catalogue
 from service.domain.errors import StoreUnavailable
 from service.domain.ownership import Owner
 from service.domain.sources import STANDING, Grant, Pass, Source, Standing, Subscription
-from service.domain.stripe_facts import Told
+from service.domain.stripe_facts import StripeFacts
 from service.use_cases.reporting.usage_counters import UsageCounters
 
 
@@ -63,16 +63,16 @@ class ObjectChangeListener:
         self._notes = notes
         self._clock = clock
 
-    def object_applied(self, name: str, told: Told, now: float) -> None:
+    def object_applied(self, name: str, facts: StripeFacts, now: float) -> None:
         """Record the purchased prices that are in no plan."""
-        for bought in unknown_prices(name, told, self._catalogue):
+        for bought in unknown_prices(name, facts, self._catalogue):
             with suppress(StoreUnavailable):
                 self._notes.add_price(bought, now)
 
     def owner_saved(self, seen: StoredObject, owner: Owner) -> None:
         """Record a payment without a reader; remove it when it has one."""
-        told = seen.facts
-        if owner.reader is None and told is not None and is_paid_for(told, self._catalogue, self._clock()):
+        facts = seen.facts
+        if owner.reader is None and facts is not None and is_paid_for(facts, self._catalogue, self._clock()):
             with suppress(StoreUnavailable):
                 self._notes.add_unassigned(seen.name, self._clock())
         elif owner.reader is not None and seen.owner.reader is None:
@@ -80,11 +80,11 @@ class ObjectChangeListener:
                 self._notes.remove_unassigned([seen.name])
 
 
-def unknown_prices(name: str, told: Told, catalogue: Catalogue) -> list[UnknownPrice]:
+def unknown_prices(name: str, facts: StripeFacts, catalogue: Catalogue) -> list[UnknownPrice]:
     """Return the prices without a plan in an object that gives access now or later."""
-    source = told.source
+    source = facts.source
     if isinstance(source, Subscription):
-        if told.terminal:
+        if facts.terminal:
             return []
         items = [(item.price, item.lookup_key, item.product) for item in source.items]
     elif isinstance(source, Pass):
@@ -97,17 +97,17 @@ def unknown_prices(name: str, told: Told, catalogue: Catalogue) -> list[UnknownP
     return [UnknownPrice(*item, name) for item in items if item[0] and catalogue.plan_for(*item) is None]
 
 
-def is_paid_for(told: Told, catalogue: Catalogue, now: float) -> bool:
+def is_paid_for(facts: StripeFacts, catalogue: Catalogue, now: float) -> bool:
     """Return whether this object would give a reader access. A gift that waits for its recipient does not count.
 
     A one-time payment counts if it is for a plan, because a shop can sell other things with the same account, and until
     its pass expires, because linking it then opens nothing.
     """
-    source = told.source
-    if told.claims.gift_pending:
+    source = facts.source
+    if facts.claims.gift_pending:
         return False
     if isinstance(source, Pass):
         (held,) = source.holdings(catalogue)
         over = source.refunded or source.disputed or (held.until is not None and held.until <= now)
         return held.plan is not None and not over
-    return isinstance(source, Subscription) and not told.terminal and (gives(source) or source.status == "past_due")
+    return isinstance(source, Subscription) and not facts.terminal and (gives(source) or source.status == "past_due")

@@ -8,20 +8,20 @@ from service.adapters.stripe.webhook import Envelope
 from service.domain.errors import StoreUnavailable
 from service.use_cases.reporting.alerts import Alerts
 from service.use_cases.reporting.usage_counters import UsageCounters
-from service.use_cases.subscriptions.processor import Engine, Receipt
+from service.use_cases.subscriptions.processor import DeliveryResult, EventProcessor
 
 
 class DeliveryReceiver:
-    """Hands deliveries to the engine and counts them for the statistics."""
+    """Hands deliveries to the processor and counts them for the statistics."""
 
-    def __init__(self, engine: Engine, activity: UsageCounters, alerts: Alerts) -> None:
-        self._engine = engine
+    def __init__(self, processor: EventProcessor, activity: UsageCounters, alerts: Alerts) -> None:
+        self._processor = processor
         self._activity = activity
         self._alerts = alerts
 
-    def receive(self, envelope: Envelope, now: float) -> Receipt:
-        """Record a verified event as `Engine.receive` does, and count it. Raises: `StoreUnavailable`."""
-        receipt = self._engine.receive(envelope, now)
+    def receive_event(self, envelope: Envelope, now: float) -> DeliveryResult:
+        """Record a verified event as `EventProcessor.receive` does, and count it. Raises: `StoreUnavailable`."""
+        receipt = self._processor.receive_event(envelope, now)
         if receipt.known:
             self._activity.delivered("repeat")
         else:

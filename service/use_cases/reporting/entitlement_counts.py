@@ -14,7 +14,7 @@ from datetime import datetime
 from service.adapters.redis.grants.grant_ends import GrantEndIndex
 from service.adapters.redis.reporting.usage_counts import UsageBucket, UsageStore
 from service.domain.sources import Source
-from service.use_cases.subscriptions.processor import Engine
+from service.use_cases.subscriptions.processor import EventProcessor
 from service.use_cases.subscriptions.projections import copies_of
 
 GAUGE = "g"
@@ -26,8 +26,8 @@ _A_TIME = 100
 class EntitlementCounts:
     """Methods raise `StoreUnavailable`, and then drop what they have counted."""
 
-    def __init__(self, engine: Engine, ends: GrantEndIndex, store: UsageStore) -> None:
-        self._engine = engine
+    def __init__(self, processor: EventProcessor, ends: GrantEndIndex, store: UsageStore) -> None:
+        self._processor = processor
         self._ends = ends
         self._store = store
 
@@ -35,7 +35,7 @@ class EntitlementCounts:
         """Count in small steps, so that the worker can do other work between them, and store the figures at the end."""
         counts: Counter[str] = Counter()
         seen: set[str] = set()
-        for names in self._engine.marks.iterate_objects():
+        for names in self._processor.pending_work.iterate_objects():
             fresh = [name for name in names if name not in seen]
             seen.update(fresh)
             for start in range(0, len(fresh), _A_TIME):
@@ -47,7 +47,7 @@ class EntitlementCounts:
                     seen.add(ending.grant)
                     counts[ending.plan or SINGLE] += 1
             yield
-        day = datetime.fromtimestamp(now, self._engine.catalogue.zone).date()
+        day = datetime.fromtimestamp(now, self._processor.catalogue.zone).date()
         self._store.write_gauge(GAUGE, counts, UsageBucket(day, int(now) // 3_600), now)
 
     def run(self, now: float) -> None:
@@ -56,12 +56,12 @@ class EntitlementCounts:
             continue
 
     def _objects(self, names: list[str], counts: Counter[str], now: float) -> None:
-        for stored in self._engine.objects.load_all(names):
+        for stored in self._processor.objects.load_all(names):
             for source in copies_of(stored, stored.owner).values():
                 if source is not None:
                     self._source(source, counts, now)
 
     def _source(self, source: Source, counts: Counter[str], now: float) -> None:
-        for holding in source.holdings(self._engine.catalogue):
+        for holding in source.holdings(self._processor.catalogue):
             if holding.is_active_at(now):
                 counts[holding.plan or SINGLE] += 1

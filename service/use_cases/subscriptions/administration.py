@@ -16,7 +16,7 @@ from service.adapters.redis.stripe_objects.objects import StoredObject
 from service.adapters.redis.stripe_objects.seats import Seat
 from service.domain.errors import CannotMerge, NoSeats, SeatsFull, UnknownEvent, UnknownSubscription
 from service.domain.times import write_time
-from service.use_cases.subscriptions.processor import Engine
+from service.use_cases.subscriptions.processor import EventProcessor
 from service.use_cases.subscriptions.projections import seats_paid_for
 
 
@@ -31,7 +31,7 @@ class AuditOutboxes(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Linked:
+class LinkResult:
     """Whose it is now, by an admin's word, and whose it was."""
 
     reader: str
@@ -39,7 +39,7 @@ class Linked:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class SeatGroup:
     """The seats of a subscription: how many are paid for, who has one, who lost one when there were fewer."""
 
     subscription: str
@@ -48,15 +48,15 @@ class Group:
     removed: tuple[Seat, ...]
 
 
-class Admin:
+class SubscriptionAdmin:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""
 
-    def __init__(self, engine: Engine, audit: AuditOutboxes, merges: Merges) -> None:
-        self._engine = engine
+    def __init__(self, processor: EventProcessor, audit: AuditOutboxes, merges: Merges) -> None:
+        self._processor = processor
         self._audit = audit
         self._merges = merges
 
-    def link(
+    def link_to_reader(
         self,
         reader: str,
         *,
@@ -65,38 +65,38 @@ class Admin:
         actor: Actor,
         now: float,
         reason: str | None = None,
-    ) -> Linked:
+    ) -> LinkResult:
         """This is whose it is, above all metadata; also of one that Stripe has not told of yet."""
         name = f"customer:{customer}" if customer is not None else f"subscription:{subscription}"
         target = customer if customer is not None else subscription
-        heir = self._engine.people.find(reader).reader
-        before = self._engine.objects.load(name)
+        heir = self._processor.owners.find(reader).reader
+        before = self._processor.objects.load(name)
         was = before.owner.reader
         known = {"reader": was} if was else None
         after = {"reader": heir}
         entry = self._entry(actor, "link", now, reader=heir, target=target, before=known, after=after, reason=reason)
         tag = partition_tag(partition_of(name))
         self._audit.announce_at(tag)
-        new, owner = self._engine.objects.link_to_reader(
+        new, owner = self._processor.objects.link_to_reader(
             name, heir, now, self._audit.sign_entry(entry), self._outbox(tag)
         )
         if before.facts is None:
-            self._engine.work_soon(name, now)
-        self._engine.spread_soon([name], now, f"audit:{entry['id']}")
+            self._processor.refresh_soon(name, now)
+        self._processor.fan_out_soon([name], now, f"audit:{entry['id']}")
         if new:
             self._audit.flush_quietly(tag)
-        return Linked(heir, owner.reader)
+        return LinkResult(heir, owner.reader)
 
-    def group(self, subscription: str, now: float) -> Group:
+    def load_seats(self, subscription: str, now: float) -> SeatGroup:
         """The seats of a subscription. `UnknownSubscription`, `NoSeats`."""
         obj, quantity = self._group(subscription, now)
         seats = sorted(obj.seats.items(), key=lambda seat: (seat[1], seat[0]))
         given = tuple(Seat(reader, since // 1000) for reader, since in seats)
-        return Group(subscription, quantity, given, tuple(self._engine.seats.list_removed(obj.name)))
+        return SeatGroup(subscription, quantity, given, tuple(self._processor.seats.list_removed(obj.name)))
 
-    def give_seat(self, subscription: str, reader: str, actor: Actor, now: float) -> Group:
+    def assign_seat(self, subscription: str, reader: str, actor: Actor, now: float) -> SeatGroup:
         """Gives a seat; given again it stays as it is. `UnknownSubscription`, `NoSeats`, `SeatsFull`."""
-        heir = self._engine.people.find(reader).reader
+        heir = self._processor.owners.find(reader).reader
         after = {"subscription": subscription, "since": write_time(now)}
         entry = self._entry(actor, "seat.give", now, reader=heir, target=subscription, after=after)
         packed, name = self._audit.sign_entry(entry), f"subscription:{subscription}"
@@ -104,30 +104,32 @@ class Admin:
         self._audit.announce_at(tag)
         while True:
             obj, quantity = self._group(subscription, now)
-            given = self._engine.seats.assign(name, obj.rev, quantity, heir, now, packed)
+            given = self._processor.seats.assign(name, obj.rev, quantity, heir, now, packed)
             if given == "full":
                 raise SeatsFull
             if given != "retry":
                 break
         self._show(name, tag, now, entry)
-        return self.group(subscription, now)
+        return self.load_seats(subscription, now)
 
-    def take_seat(self, subscription: str, reader: str, actor: Actor, now: float, reason: str | None = None) -> Group:
+    def release_seat(
+        self, subscription: str, reader: str, actor: Actor, now: float, reason: str | None = None
+    ) -> SeatGroup:
         """Takes a seat back; taken again nothing changes. `UnknownSubscription`, `NoSeats`."""
         obj, _ = self._group(subscription, now)
-        heir = self._engine.people.find(reader).reader
+        heir = self._processor.owners.find(reader).reader
         since = obj.seats.get(heir)
         before = {"subscription": subscription, "since": write_time(since / 1000)} if since else None
         entry = self._entry(actor, "seat.take", now, reader=heir, target=subscription, before=before, reason=reason)
         tag = partition_tag(partition_of(obj.name))
         self._audit.announce_at(tag)
-        self._engine.seats.release(obj.name, heir, now, self._audit.sign_entry(entry))
+        self._processor.seats.release(obj.name, heir, now, self._audit.sign_entry(entry))
         self._show(obj.name, tag, now, entry)
-        return self.group(subscription, now)
+        return self.load_seats(subscription, now)
 
-    def merge(self, reader: str, gone: str, actor: Actor, now: float, reason: str | None = None) -> str:
+    def merge_readers(self, reader: str, gone: str, actor: Actor, now: float, reason: str | None = None) -> str:
         """Makes two readers one, and gives the id that stays. `CannotMerge`."""
-        stays = self._engine.people.find(reader).reader
+        stays = self._processor.owners.find(reader).reader
         entry = self._entry(actor, "merge", now, reader=stays, target=gone, after={"from": gone}, reason=reason)
         verdict, stays = self._merges.commit(Merge(gone, reader, self._audit.sign_entry(entry).decode(), now))
         if verdict == "circle":
@@ -137,23 +139,23 @@ class Admin:
         self.finish_merges(now)
         return stays
 
-    def event(self, event: str) -> LedgerEntry:
+    def find_event(self, event: str) -> LedgerEntry:
         """Return an event of the ledger. Raises: `UnknownEvent`."""
-        found = self._engine.ledger.find(event)
+        found = self._processor.ledger.find(event)
         if found is None:
             raise UnknownEvent
         return found
 
-    def replay(self, event: str, actor: Actor, now: float) -> LedgerEntry:
+    def replay_event(self, event: str, actor: Actor, now: float) -> LedgerEntry:
         """Put an event back into the inbox, and process it. Raises: `UnknownEvent`."""
-        found = self.event(event)
+        found = self.find_event(event)
         entry = self._entry(actor, "event.replay", now, reader=None, target=event, before={"state": found.state})
         tag = partition_tag(partition_of(found.name))
         self._audit.announce_at(tag)
-        self._engine.inbox.write_audit_entry(self._outbox(tag), self._audit.sign_entry(entry))
-        self._engine.replay(found.id, found.name, now)
+        self._processor.inbox.write_audit_entry(self._outbox(tag), self._audit.sign_entry(entry))
+        self._processor.replay(found.id, found.name, now)
         self._audit.flush_quietly(tag)
-        return self.event(event)
+        return self.find_event(event)
 
     def finish_merges(self, now: float) -> int:
         """Rolls every committed merge forward to its end, also another's; each step can be repeated. Gives how many."""
@@ -172,35 +174,35 @@ class Admin:
         self._merges.write_tombstones(merge, now)
         for name in {
             *self._merges.list_stripe_objects(merge.gone),
-            *self._engine.readers.list_owned_objects(merge.gone),
+            *self._processor.readers.list_owned_objects(merge.gone),
         }:
-            self._engine.seats.move_to_heir(name, merge.gone, merge.stays, now)
-            self._engine.objects.request_fan_out(name, now)
-            self._engine.spread_soon([name], now, "merge")
-        self._engine.merged(merge.gone, merge.stays, now)
+            self._processor.seats.move_to_heir(name, merge.gone, merge.stays, now)
+            self._processor.objects.request_fan_out(name, now)
+            self._processor.fan_out_soon([name], now, "merge")
+        self._processor.merged(merge.gone, merge.stays, now)
         self._merges.mark_finished(merge.gone)
         self._audit.flush(merge.stays)
 
     def _group(self, subscription: str, now: float) -> tuple[StoredObject, int]:
         """The subscription and its quantity; one that was never told of is looked up at Stripe, once."""
         name = f"subscription:{subscription}"
-        obj = self._engine.objects.load(name)
+        obj = self._processor.objects.load(name)
         if obj.facts is None:
-            self._engine.work_soon(name, now)
-            obj = self._engine.objects.load(name)
+            self._processor.refresh_soon(name, now)
+            obj = self._processor.objects.load(name)
         if obj.facts is None:
             raise UnknownSubscription
-        quantity = seats_paid_for(obj.facts, self._engine.catalogue)
+        quantity = seats_paid_for(obj.facts, self._processor.catalogue)
         if quantity is None:
             raise NoSeats
         return obj, quantity
 
     def _show(self, name: str, tag: bytes, now: float, entry: dict[str, Any]) -> None:
-        self._engine.spread_soon([name], now, f"audit:{entry['id']}")
+        self._processor.fan_out_soon([name], now, f"audit:{entry['id']}")
         self._audit.flush_quietly(tag)
 
     def _outbox(self, tag: bytes) -> bytes:
-        return self._engine.readers.keys.outbox(tag)
+        return self._processor.readers.keys.outbox(tag)
 
     @staticmethod
     def _entry(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from service.adapters.redis.client.store import Store
 from service.use_cases.subscriptions.ports import Gateway
-from service.use_cases.subscriptions.processor import FOR_PRICES, Engine
+from service.use_cases.subscriptions.processor import FOR_PRICES, EventProcessor
 
 OVERLAP = 600
 """Seconds before the cursor that are listed again: Stripe may list an event later than a younger one."""
@@ -22,7 +22,7 @@ LATE = 300
 
 
 @dataclass(frozen=True, slots=True)
-class CaughtUp:
+class CatchUpResult:
     """How many events Stripe listed, and how many of them were not known or not done."""
 
     listed: int
@@ -37,8 +37,8 @@ class CaughtUp:
 class CatchUp:
     """Raises what the gateway raises (the cursor stays then), and `StoreUnavailable`."""
 
-    def __init__(self, engine: Engine, store: Store) -> None:
-        self._engine = engine
+    def __init__(self, processor: EventProcessor, store: Store) -> None:
+        self._processor = processor
         self._link = store.link
         self._key = store.keys.shared("catchup")
 
@@ -47,18 +47,18 @@ class CatchUp:
         (text,) = self._link.read([(self._key, (b"GET", self._key))])
         return int(text) if text else None
 
-    def run(self, gateway: Gateway, now: float, *, dry_run: bool = False) -> CaughtUp:
+    def run(self, gateway: Gateway, now: float, *, dry_run: bool = False) -> CatchUpResult:
         """Lists, records and works. With `dry_run` it only counts what it would take up."""
         cursor = self.cursor()
         newest, listed, missed, prices, late, left = cursor or 0, 0, 0, False, 0, 0
         names: dict[str, None] = {}
         for envelope in gateway.events_since(None if cursor is None else cursor - OVERLAP):
-            event = self._engine.event_of(envelope)
+            event = self._processor.to_inbox_event(envelope)
             listed, newest = listed + 1, max(newest, envelope.created)
             if dry_run:
-                missed += self._engine.inbox.find_state(event.name, event.id) in (None, "pending")
+                missed += self._processor.inbox.find_state(event.name, event.id) in (None, "pending")
                 continue
-            recorded = self._engine.inbox.record(event, now, mode="list", lease=False)
+            recorded = self._processor.inbox.record(event, now, mode="list", lease=False)
             prices = prices or (event.why == FOR_PRICES and recorded.before is None)
             if recorded.mark:
                 missed += 1
@@ -69,11 +69,11 @@ class CatchUp:
         left += self._work(names, now)
         if newest and not dry_run:
             self._link.call(self._key, b"SET", self._key, newest)
-        return CaughtUp(listed, missed, prices, late, left)
+        return CatchUpResult(listed, missed, prices, late, left)
 
     def _work(self, names: dict[str, None], now: float) -> int:
         """Recorded is safe: an object that cannot be brought up to date now waits. Gives how many do."""
-        self._engine.work(list(names), now, "catch-up", force=True)
-        left = sum(self._engine.marks.needs_refresh(name) for name in names)
+        self._processor.work(list(names), now, "catch-up", force=True)
+        left = sum(self._processor.pending_work.needs_refresh(name) for name in names)
         names.clear()
         return left

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from service.adapters.redis.readers.readers import HoldingsCache
 from service.domain.catalogue import Catalogue
 from service.domain.decision import FOREVER, Entitlements, resolve_entitlements
-from service.use_cases.subscriptions.owner_resolution import Person
+from service.use_cases.subscriptions.owner_resolution import StoredReader
 
 MOST_NOTED = 100
 """Readers noted with one event: a group's renewal changes thousands alike."""
@@ -26,7 +26,7 @@ class Entitled:
     def by(self, hot: Mapping[bytes, bytes], now: float) -> Entitlements:
         return resolve_entitlements(self._holdings.holdings(hot), self._catalogue.features, now)
 
-    def change(self, person: Person, field: bytes, record: bytes | None, now: float) -> Change:
+    def change(self, person: StoredReader, field: bytes, record: bytes | None, now: float) -> Change:
         """What putting this record (`None`: none that opens anything) under the field changes."""
         after = {name: value for name, value in person.hot.items() if name != field}
         if record is not None:

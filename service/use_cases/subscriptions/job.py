@@ -10,7 +10,7 @@ from service.adapters.stripe.transport import Patience
 
 
 @dataclass(slots=True)
-class Errand:
+class Job:
     """Why something is done, until when it may go on, and how long it waits for Stripe."""
 
     now: float
@@ -41,7 +41,7 @@ class Errand:
 
 
 @dataclass(slots=True)
-class Look:
+class RefreshResult:
     """One look at an object: what has become of the events that waited, what else has to be read, whether Stripe failed."""
 
     done: list[EventResult]

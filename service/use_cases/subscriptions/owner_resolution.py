@@ -10,28 +10,28 @@ from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import merged_into
 from service.adapters.redis.stripe_objects.objects import StoredObject
 from service.domain.ownership import NOBODY, Owner, owner_of
-from service.domain.stripe_facts import Claims
-from service.use_cases.subscriptions.projections import AboutCustomer, customer_of, sessions_of
+from service.domain.stripe_facts import OwnerClaims
+from service.use_cases.subscriptions.projections import CustomerClaims, customer_of, sessions_of
 
 WEAKER_THAN_CUSTOMER = frozenset({"customer", "last", "nobody"})
 
 
 def by_claims(obj: StoredObject) -> Owner:
     """Whose it is by claims and links alone; the id may be one that was merged into another since."""
-    about, told = customer_of(obj), obj.facts
+    about, facts = customer_of(obj), obj.facts
     link = obj.link or (about.link if about else None)
     if obj.ref.kind == "subscription" or obj.ref.kind == "session":
-        own = told.claims if told else Claims()
+        own = facts.claims if facts else OwnerClaims()
         claims = about.claims if about else None
         return owner_of(own, link=link, sessions=sessions_of(obj), customer=claims, last=obj.owner)
     return _by_customer(obj, about, link)
 
 
-def _by_customer(obj: StoredObject, about: AboutCustomer | None, link: str | None) -> Owner:
+def _by_customer(obj: StoredObject, about: CustomerClaims | None, link: str | None) -> Owner:
     """Of a customer, and of its entitlements: by link and claims, else by its other objects, else as it was."""
-    told = obj.facts
-    claims = about.claims if about else told.claims if told and not told.deleted else Claims()
-    owner = owner_of(Claims(), link=link, customer=claims)
+    facts = obj.facts
+    claims = about.claims if about else facts.claims if facts and not facts.deleted else OwnerClaims()
+    owner = owner_of(OwnerClaims(), link=link, customer=claims)
     if owner.reader is not None:
         return replace(owner, as_gift=False)
     known = about.known if about else (obj.fields.get(b"known") or b"").decode()
@@ -41,11 +41,11 @@ def _by_customer(obj: StoredObject, about: AboutCustomer | None, link: str | Non
 def needs_customer(obj: StoredObject) -> bool:
     """Whether what its customer says decides, and Stripe has not told of the customer yet."""
     about = customer_of(obj)
-    return about is not None and not about.told and by_claims(obj).how in WEAKER_THAN_CUSTOMER
+    return about is not None and not about.facts and by_claims(obj).how in WEAKER_THAN_CUSTOMER
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class StoredReader:
     """A reader as the store has it: the id it goes by now, its hot record, and when the id asked for was erased.
 
     That of the id it goes by is not meant: who was merged into an erased reader later was not erased.
@@ -56,19 +56,19 @@ class Person:
     erased_at: int | None
 
 
-class People:
+class OwnerResolver:
     """Reads readers. Raises `StoreUnavailable` where the store cannot be reached."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
         self._keys = store.keys
 
-    def find(self, reader: str) -> Person:
+    def find(self, reader: str) -> StoredReader:
         """A reader, or the one into which it was merged."""
         (person,) = self.find_all([reader])
         return person
 
-    def find_all(self, readers: list[str]) -> list[Person]:
+    def find_all(self, readers: list[str]) -> list[StoredReader]:
         """Several in one wait; in another one for those that were merged."""
         commands = []
         for reader in readers:
@@ -82,12 +82,12 @@ class People:
         ]
 
     @staticmethod
-    def _person(reader: str, hot: Any, erased: Any) -> tuple[Person, str | None]:
+    def _person(reader: str, hot: Any, erased: Any) -> tuple[StoredReader, str | None]:
         pairs = dict(zip(hot[::2], hot[1::2], strict=True))
-        return Person(reader, pairs, int(erased) if erased else None), merged_into(hot)
+        return StoredReader(reader, pairs, int(erased) if erased else None), merged_into(hot)
 
 
-def settled_on(owner: Owner, person: Person | None, created: int) -> Owner:
+def settled_on(owner: Owner, person: StoredReader | None, created: int) -> Owner:
     """The owner under the id that holds now; nobody where that reader was erased after the object was made.
 
     A link says it anew, and so does what Stripe made after the erasure.

@@ -9,7 +9,7 @@ from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.domain.catalogue import Catalogue
 from service.domain.event_order import mark, newer
 from service.domain.sources import Pass, StripeEntitlements, Subscription
-from service.domain.stripe_facts import Told
+from service.domain.stripe_facts import StripeFacts
 from service.use_cases.subscriptions.recheck_schedule import next_look
 
 UNREAD = "Stripe cannot be read now; it will be"
@@ -37,10 +37,10 @@ class Payloads:
         while True:
             stored = self._objects.load(name)
             verdict = newer(incoming, stored.mark) if stored.facts else "take"
-            told = merged(event.facts, stored) if verdict == "take" else None
-            due = next_look(told, self._catalogue, now) if told else None
+            facts = merged(event.facts, stored) if verdict == "take" else None
+            due = next_look(facts, self._catalogue, now) if facts else None
             done, _ = self._objects.apply(
-                name, event.mark, told, now, read=False, mark=incoming if told else None, due=due, rev=stored.rev
+                name, event.mark, facts, now, read=False, mark=incoming if facts else None, due=due, rev=stored.rev
             )
             if done == "retry":
                 continue
@@ -49,27 +49,29 @@ class Payloads:
             return EventResult(event.id, "stale", UNDECIDED if verdict == "undecided" else OLDER)
 
 
-def merged(told: Told, stored: StoredObject) -> Told:
-    """What was told, with what was known before where a list in it was cut off: it adds and never takes away."""
+def merged(facts: StripeFacts, stored: StoredObject) -> StripeFacts:
+    """What was facts, with what was known before where a list in it was cut off: it adds and never takes away."""
     before = stored.facts
     if before is None:
-        return told
-    if isinstance(told.source, Pass) and isinstance(before.source, Pass):
-        return replace(told, source=_as_bought(told.source, before.source))
-    if not told.partial:
-        return told
-    if isinstance(told.source, StripeEntitlements) and isinstance(before.source, StripeEntitlements):
-        keys = dict.fromkeys((*before.source.lookup_keys, *told.source.lookup_keys))
-        return replace(told, source=replace(told.source, lookup_keys=tuple(keys)))
-    if isinstance(told.source, Subscription) and isinstance(before.source, Subscription):
-        named = {item.price for item in told.source.items}
+        return facts
+    if isinstance(facts.source, Pass) and isinstance(before.source, Pass):
+        return replace(facts, source=_as_bought(facts.source, before.source))
+    if not facts.partial:
+        return facts
+    if isinstance(facts.source, StripeEntitlements) and isinstance(before.source, StripeEntitlements):
+        keys = dict.fromkeys((*before.source.lookup_keys, *facts.source.lookup_keys))
+        return replace(facts, source=replace(facts.source, lookup_keys=tuple(keys)))
+    if isinstance(facts.source, Subscription) and isinstance(before.source, Subscription):
+        named = {item.price for item in facts.source.items}
         kept = tuple(item for item in before.source.items if item.price not in named)
-        return replace(told, source=replace(told.source, items=told.source.items + kept))
-    return told
+        return replace(facts, source=replace(facts.source, items=facts.source.items + kept))
+    return facts
 
 
-def _as_bought(told: Pass, before: Pass) -> Pass:
+def _as_bought(facts: Pass, before: Pass) -> Pass:
     """A webhook carries no line items: what they said of the same session stays known."""
-    if (told.lookup_key, told.product) != (None, None) or told.price not in (None, before.price):
-        return told
-    return replace(told, price=before.price, lookup_key=before.lookup_key, product=before.product, others=before.others)
+    if (facts.lookup_key, facts.product) != (None, None) or facts.price not in (None, before.price):
+        return facts
+    return replace(
+        facts, price=before.price, lookup_key=before.lookup_key, product=before.product, others=before.others
+    )

@@ -14,8 +14,8 @@ from service.adapters.redis.stripe_objects.inbox import EventResult, PendingEven
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.domain.errors import NoSuchObject, StripeRefused, StripeUnavailable
 from service.domain.payments import joined, with_news
-from service.domain.stripe_facts import Payment, PaymentNews, PaymentRef, Ref
-from service.use_cases.subscriptions.job import Errand, Look
+from service.domain.stripe_facts import ObjectRef, Payment, PaymentRef, PaymentUpdate
+from service.use_cases.subscriptions.job import Job, RefreshResult
 from service.use_cases.subscriptions.payload_mode import UNREAD
 from service.use_cases.subscriptions.ports import Gateway
 
@@ -31,7 +31,7 @@ class Payments:
         self._gateway = gateway
         self._report = report
 
-    def follow(self, ref: PaymentRef, waiting: list[PendingEvent], number: int, errand: Errand) -> Look:
+    def follow(self, ref: PaymentRef, waiting: list[PendingEvent], number: int, errand: Job) -> RefreshResult:
         """Keeps what the events say, and finds what has to be read on their account."""
         name = ref.text
         for news in [event.news for event in waiting if event.news is not None and ref.kind == "intent"]:
@@ -42,7 +42,7 @@ class Payments:
         found = [session.decode()] if session else self._resolved(ref, errand)
         if found is None:
             self._objects.apply(name, number, None, errand.now, read=False)
-            return Look([EventResult(event.id, "pending", UNREAD) for event in waiting], [], failed=True)
+            return RefreshResult([EventResult(event.id, "pending", UNREAD) for event in waiting], [], failed=True)
         self._objects.apply(name, number, None, errand.now, read=True)
         if ref.kind == "intent" and not session:
             for other in found:
@@ -51,9 +51,9 @@ class Payments:
             EventResult(event.id, "applied") if found else EventResult(event.id, "ignored", NOT_OURS)
             for event in waiting
         ]
-        return Look(done, found)
+        return RefreshResult(done, found)
 
-    def _resolved(self, ref: PaymentRef, errand: Errand) -> list[str] | None:
+    def _resolved(self, ref: PaymentRef, errand: Job) -> list[str] | None:
         """What Stripe says that this leads to; `None` if Stripe cannot be asked now."""
         if self._gateway is None or errand.away:
             return None
@@ -67,15 +67,15 @@ class Payments:
             return None
 
 
-def _field(news: PaymentNews) -> str:
+def _field(news: PaymentUpdate) -> str:
     return f"news:{news.what}:{news.id}:{news.status}:{news.amount}"
 
 
 def news_of(intent: StoredObject) -> Payment | None:
     """All that events have said of a payment; `None` if nothing."""
     rows = [row for name, row in intent.fields.items() if name.startswith(NEWS) and not name.endswith(b"#")]
-    told = [news for row in rows if (news := facts_codec.news_from(facts_codec.unpack_row(row)[0])) is not None]
-    return reduce(with_news, told, Payment(intent.ref.id, 0)) if told else None
+    facts = [news for row in rows if (news := facts_codec.news_from(facts_codec.unpack_row(row)[0])) is not None]
+    return reduce(with_news, facts, Payment(intent.ref.id, 0)) if facts else None
 
 
 def adds_to(payment: Payment | None, news: Payment) -> bool:
@@ -86,7 +86,7 @@ def adds_to(payment: Payment | None, news: Payment) -> bool:
     return (both.refunded, both.disputed) != (payment.refunded, payment.disputed)
 
 
-def session_of(intent: StoredObject) -> Ref | None:
+def session_of(intent: StoredObject) -> ObjectRef | None:
     """The session that the payment was for."""
     session = (intent.fields.get(b"session") or b"").decode()
-    return Ref("session", session.partition(":")[2]) if session.startswith("session:") else None
+    return ObjectRef("session", session.partition(":")[2]) if session.startswith("session:") else None

@@ -19,14 +19,14 @@ from service.adapters.stripe import events
 from service.adapters.stripe.webhook import Envelope
 from service.domain.catalogue import Catalogue
 from service.domain.errors import StoreUnavailable
-from service.use_cases.subscriptions.fan_out import Spreader
-from service.use_cases.subscriptions.job import Errand
-from service.use_cases.subscriptions.object_refresh import Workbench
-from service.use_cases.subscriptions.owner_resolution import People
+from service.use_cases.subscriptions.fan_out import FanOut
+from service.use_cases.subscriptions.job import Job
+from service.use_cases.subscriptions.object_refresh import ObjectRefresh
+from service.use_cases.subscriptions.owner_resolution import OwnerResolver
 from service.use_cases.subscriptions.payments import NOT_OURS, Payments
 from service.use_cases.subscriptions.ports import Gateway
-from service.use_cases.subscriptions.related_objects import Telling
-from service.use_cases.subscriptions.write_projections import Putting
+from service.use_cases.subscriptions.related_objects import RelatedObjects
+from service.use_cases.subscriptions.write_projections import ProjectionWriter
 
 DEADLINE = 3.0
 """Seconds that work may take while Stripe waits for its answer; then it is left to be finished afterwards."""
@@ -42,7 +42,7 @@ FOR_PRICES = "prices of the offer"
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class DeliveryResult:
     """What became of a delivery: recorded, and perhaps done. `known` tells a repeat, `prices` that the offer's changed."""
 
     id: str
@@ -63,7 +63,7 @@ def no_report(what: str, why: str) -> None:
     """For whoever does not want to hear of troubles."""
 
 
-class Engine:
+class EventProcessor:
     """One for a process; threads share it. Methods raise `StoreUnavailable` where the store cannot be reached.
 
     `gateway` is `None` without a Stripe key: then payloads are all there is. `report` is told of troubles by constant
@@ -88,44 +88,44 @@ class Engine:
         blind = ErasedReaders(store).hide_ids
         self.objects = Objects(store, blind, listener)
         self.inbox = Inbox(store, blind)
-        self.marks = PendingWork(store)
+        self.pending_work = PendingWork(store)
         self.seats = Seats(store)
-        self.people = People(store)
+        self.owners = OwnerResolver(store)
         self.report = report
         self._timer = timer
         self._lock = threading.Lock()
         self._left: dict[str, _Left] = {}
         self.ledger = Ledger(store)
-        telling = Telling(self.objects)
-        putting = Putting(self.objects, readers, self.people, catalogue, known)
+        telling = RelatedObjects(self.objects)
+        putting = ProjectionWriter(self.objects, readers, self.owners, catalogue, known)
         self.merged = putting.merged
-        spreader = Spreader(self.objects, self.seats, self.people, telling, putting, catalogue)
+        spreader = FanOut(self.objects, self.seats, self.owners, telling, putting, catalogue)
         payments = Payments(self.objects, gateway, report)
-        self.workbench = Workbench(
+        self.object_refresh = ObjectRefresh(
             self.objects, self.inbox, spreader, payments, gateway=gateway, catalogue=catalogue, report=report
         )
 
-    def receive(self, envelope: Envelope, now: float) -> Receipt:
+    def receive_event(self, envelope: Envelope, now: float) -> DeliveryResult:
         """Records a verified event durably, then works on it within the deadline. After this it may be answered 200.
 
         Raises `StoreUnavailable` only where it could not be recorded: then Stripe has to send it again.
         """
-        event = self.event_of(envelope)
+        event = self.to_inbox_event(envelope)
         recorded = self.inbox.record(event, now)
         prices = event.why == FOR_PRICES
         known = recorded.before is not None
         if not recorded.mark:
-            return Receipt(event.id, recorded.before or "ignored", known, prices)
+            return DeliveryResult(event.id, recorded.before or "ignored", known, prices)
         done = self._try(event.name, now, recorded)
-        return Receipt(event.id, "done" if done else "pending", known, prices)
+        return DeliveryResult(event.id, "done" if done else "pending", known, prices)
 
     def _try(self, name: str, now: float, recorded: RecordOutcome) -> bool:
         """Works on it inline. What fails now is remembered, and somebody finishes it."""
         errand = self.errand(now, "stripe", inline=True)
         number, leased = recorded.mark, recorded.leased
-        return self._or_later(name, lambda: leased and self.workbench.work(name, errand, number=number))
+        return self._or_later(name, lambda: leased and self.object_refresh.work(name, errand, number=number))
 
-    def event_of(self, envelope: Envelope) -> InboxEvent:
+    def to_inbox_event(self, envelope: Envelope) -> InboxEvent:
         """An event as it is recorded."""
         signal = events.signal(envelope)
         named = envelope.object.get("id") if not envelope.thin else (envelope.related or ("", None))[1]
@@ -149,24 +149,24 @@ class Engine:
 
     def record(self, envelope: Envelope, now: float, mode: Mode = "list") -> str | None:
         """Records an event that was found in Stripe's list. Gives the object to work on, if it is not done already."""
-        event = self.event_of(envelope)
+        event = self.to_inbox_event(envelope)
         recorded = self.inbox.record(event, now, mode=mode, lease=False)
         return event.name if recorded.mark else None
 
     def replay(self, event: str, name: str, now: float) -> bool:
         """Takes a known event up again, whatever has become of it. Gives whether it is done."""
         recorded = self.inbox.replay(event, name, now)
-        return bool(recorded.mark) and self.work_soon(name, now)
+        return bool(recorded.mark) and self.refresh_soon(name, now)
 
-    def work_soon(self, name: str, now: float, cause: str = "admin") -> bool:
+    def refresh_soon(self, name: str, now: float, cause: str = "admin") -> bool:
         """Brings an object up to date while somebody waits; what cannot be done at once is finished afterwards."""
         self.objects.request_read(name, now)
-        return self._or_later(name, lambda: self.workbench.work(name, self.errand(now, cause, inline=True)))
+        return self._or_later(name, lambda: self.object_refresh.work(name, self.errand(now, cause, inline=True)))
 
-    def spread_soon(self, names: Sequence[str], now: float, cause: str) -> bool:
+    def fan_out_soon(self, names: Sequence[str], now: float, cause: str) -> bool:
         """Gives everybody what is theirs while somebody waits; a large group's last seats come afterwards."""
         errand = self.errand(now, cause, inline=True)
-        return self._or_later(names[0], lambda: self.workbench.spread(names, errand))
+        return self._or_later(names[0], lambda: self.object_refresh.spread(names, errand))
 
     def _or_later(self, name: str, work: Callable[[], bool]) -> bool:
         try:
@@ -181,7 +181,7 @@ class Engine:
                 self._left.setdefault(name, _Left())
         return done
 
-    def finish_own(self, now: float) -> int:
+    def finish_postponed(self, now: float) -> int:
         """Finishes what this process has begun and could not finish at once. Gives how much is left.
 
         What fails again is tried ever more seldom: it is given up after ten tries, and they must not pass in seconds.
@@ -191,7 +191,7 @@ class Engine:
         for name, left in due:
             errand = self.errand(now, "stripe")
             waits = self.inbox.list_pending_ids(name, 1 << 53)
-            done = self.workbench.work(name, errand) if waits else self.workbench.spread([name], errand)
+            done = self.object_refresh.work(name, errand) if waits else self.object_refresh.spread([name], errand)
             left.due, left.pause = now + left.pause, min(left.pause * 2, LONGEST_PAUSE)
             if done:
                 with self._lock:
@@ -199,12 +199,12 @@ class Engine:
         with self._lock:
             return len(self._left)
 
-    def errand(self, now: float, cause: str, *, inline: bool = False, force: bool = False) -> Errand:
+    def errand(self, now: float, cause: str, *, inline: bool = False, force: bool = False) -> Job:
         """What a piece of work carries along; an inline one keeps to the deadline."""
         begun = self._timer()
         if not inline:
-            return Errand(now, cause, _always, _always, "worker", force)
-        return Errand(
+            return Job(now, cause, _always, _always, "worker", force)
+        return Job(
             now,
             cause,
             in_time=lambda: self._timer() - begun < DEADLINE,
@@ -224,7 +224,7 @@ class Engine:
     ) -> int:
         """Brings objects up to date, each by its own errand. Gives how many are done. `away`: without asking Stripe."""
         return sum(
-            self.workbench.work(name, replace(self.errand(now, cause, force=force), gives_up=gives_up, away=away))
+            self.object_refresh.work(name, replace(self.errand(now, cause, force=force), gives_up=gives_up, away=away))
             for name in names
         )
 

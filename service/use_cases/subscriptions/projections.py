@@ -8,11 +8,11 @@ from service.adapters.redis.readers.source_codec import LETTERS
 from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.objects import StoredObject
 from service.domain.catalogue import DAY, Catalogue
-from service.domain.event_order import Mark
+from service.domain.event_order import StateVersion
 from service.domain.ownership import Owner
 from service.domain.payments import joined, with_payment
 from service.domain.sources import Pass, Source, Standing, StripeEntitlements, Subscription
-from service.domain.stripe_facts import Claims, Told
+from service.domain.stripe_facts import OwnerClaims, StripeFacts
 
 HOT_FOR = 30 * DAY
 """Seconds for which what has ended by time alone stays where a check sees it: a longer grace in the configuration counts
@@ -23,84 +23,84 @@ SESSION = b"session:"
 
 
 @dataclass(frozen=True, slots=True)
-class AboutCustomer:
+class CustomerClaims:
     """What an object's customer says of whose it is: an admin's link, its own claims, whether it was deleted, and by its
     other objects whose it is known to be (which counts for Stripe's Entitlements alone)."""
 
     customer: str
     link: str | None
-    claims: Claims
+    claims: OwnerClaims
     deleted_at: int | None
     known: str | None
-    told: bool = True
+    facts: bool = True
     """Whether Stripe has told of the customer at all."""
 
 
-def about_customer(customer: StoredObject) -> AboutCustomer:
+def about_customer(customer: StoredObject) -> CustomerClaims:
     """What a customer's record says to its belongings."""
-    told, mark = customer.facts, customer.mark
-    gone = told is not None and told.deleted
-    return AboutCustomer(
+    facts, mark = customer.facts, customer.mark
+    gone = facts is not None and facts.deleted
+    return CustomerClaims(
         customer=customer.ref.id,
         link=customer.link,
-        claims=told.claims if told and not gone else Claims(),
+        claims=facts.claims if facts and not gone else OwnerClaims(),
         deleted_at=_moment(mark, customer) if gone else None,
         known=(customer.fields.get(b"known") or b"").decode() or None,
-        told=told is not None or customer.number(b"applied") > 0,
+        facts=facts is not None or customer.number(b"applied") > 0,
     )
 
 
-def _moment(mark: Mark | None, customer: StoredObject) -> int:
+def _moment(mark: StateVersion | None, customer: StoredObject) -> int:
     return mark.created if mark and mark.created else customer.number(b"at") // 1000
 
 
-def pack_about(about: AboutCustomer, *, whole: bool) -> bytes:
+def pack_about(about: CustomerClaims, *, whole: bool) -> bytes:
     """`whole`: with what only entitlements are told."""
     known = about.known if whole else None
-    row = [about.customer, about.link, facts_codec.claims_row(about.claims), about.deleted_at, known, about.told]
+    row = [about.customer, about.link, facts_codec.claims_row(about.claims), about.deleted_at, known, about.facts]
     return facts_codec.pack_row(row)
 
 
-def customer_of(obj: StoredObject) -> AboutCustomer | None:
+def customer_of(obj: StoredObject) -> CustomerClaims | None:
     """What the object was told of its customer last."""
     text = obj.fields.get(b"customer")
     if not text:
         return None
-    customer, link, claims, deleted_at, known, told = facts_codec.unpack_row(text)
-    return AboutCustomer(customer, link, facts_codec.claims_from(claims), deleted_at, known, told)
+    customer, link, claims, deleted_at, known, facts = facts_codec.unpack_row(text)
+    return CustomerClaims(customer, link, facts_codec.claims_from(claims), deleted_at, known, facts)
 
 
-def sessions_of(obj: StoredObject) -> list[Claims]:
+def sessions_of(obj: StoredObject) -> list[OwnerClaims]:
     """The claims of the sessions that began a subscription, the oldest first."""
-    told = [
+    facts = [
         facts_codec.unpack_row(row) for name, row in obj.fields.items() if name.startswith(SESSION) and name[-1] != 35
     ]
-    return [facts_codec.claims_from(claims) for _, claims in sorted(told, key=lambda row: (row[0], str(row[1])))]
+    return [facts_codec.claims_from(claims) for _, claims in sorted(facts, key=lambda row: (row[0], str(row[1])))]
 
 
-def seats_paid_for(told: Told | None, catalogue: Catalogue) -> int | None:
+def seats_paid_for(facts: StripeFacts | None, catalogue: Catalogue) -> int | None:
     """The sum over items of plans with seats; `None` where there is no such plan."""
-    if told is None or not isinstance(told.source, Subscription):
+    if facts is None or not isinstance(facts.source, Subscription):
         return None
-    plans = [(catalogue.plan_for(i.price, i.lookup_key, i.product), i.quantity) for i in told.source.items]
+    plans = [(catalogue.plan_for(i.price, i.lookup_key, i.product), i.quantity) for i in facts.source.items]
     seats = [quantity for plan, quantity in plans if plan is not None and plan.seats]
     return sum(seats) if seats else None
 
 
 def copies_of(obj: StoredObject, owner: Owner) -> dict[str, Source | None]:
     """Who holds what: `letter:reader` → the source (`None`: the customer itself, which gives nothing)."""
-    told = obj.facts
+    facts = obj.facts
     if obj.ref.kind == "customer":
         return {f"c:{owner.reader}": None} if owner.reader else {}
-    if told is None:
+    if facts is None:
         return {}
-    source = told.source
+    source = facts.source
     if isinstance(source, Subscription):
         return _of_subscription(obj, _as_it_stands(source, obj), owner)
     if source is None or owner.reader is None:
         return {}
     if isinstance(source, Pass):
-        return {f"p:{owner.reader}": _pass(obj, told, source, owner)}
+        return {f"p:{owner.reader}": _pass(obj, facts, source, owner)}
     gone = (about := customer_of(obj)) is not None and about.deleted_at is not None
     keys = () if gone else source.lookup_keys
     return {f"e:{owner.reader}": StripeEntitlements(source.customer, keys, obj.confirmed)}
@@ -118,8 +118,8 @@ def _of_subscription(obj: StoredObject, source: Subscription, owner: Owner) -> d
 
 def _as_it_stands(source: Subscription, obj: StoredObject) -> Subscription:
     """With the customer's end as its own: what belongs to a deleted customer is over, also if nobody says so."""
-    about, told = customer_of(obj), obj.facts
-    if about is not None and about.deleted_at is not None and told is not None and not told.terminal:
+    about, facts = customer_of(obj), obj.facts
+    if about is not None and about.deleted_at is not None and facts is not None and not facts.terminal:
         source = replace(source, status="canceled", ended_at=about.deleted_at)
     return replace(source, confirmed=obj.confirmed)
 
@@ -130,8 +130,8 @@ def paid_at_of(obj: StoredObject) -> int | None:
     return int(paid) if paid else None
 
 
-def _pass(obj: StoredObject, told: Told, source: Pass, owner: Owner) -> Pass:
-    payment = told.payment
+def _pass(obj: StoredObject, facts: StripeFacts, source: Pass, owner: Owner) -> Pass:
+    payment = facts.payment
     if text := obj.fields.get(b"payment"):
         news = facts_codec.unpack_payment(text)
         payment = joined(payment, news) if payment else news

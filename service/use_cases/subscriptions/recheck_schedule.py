@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.domain.catalogue import HOUR, Catalogue
 from service.domain.sources import Pass, Standing, Subscription
-from service.domain.stripe_facts import Told
+from service.domain.stripe_facts import StripeFacts
 from service.use_cases.subscriptions.projections import HOT_FOR
 
 NEVER = float("inf")
@@ -17,9 +17,9 @@ RETRY = 300.0
 """Seconds until the next look where this one failed."""
 
 
-def next_look(told: Told, catalogue: Catalogue, now: float) -> float:
+def next_look(facts: StripeFacts, catalogue: Catalogue, now: float) -> float:
     """The next moment to look; `NEVER` where nothing is ahead. What has ended is looked at once more, to be put away."""
-    source = told.source
+    source = facts.source
     if not isinstance(source, Subscription | Pass):
         return NEVER
     holdings = source.holdings(catalogue)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from service.use_cases.subscriptions.processor import Engine
+from service.use_cases.subscriptions.processor import EventProcessor
 from service.use_cases.subscriptions.recheck_schedule import NEVER, RETRY, next_look
 
 AGAIN_AFTER = 60.0
@@ -15,11 +15,11 @@ BEHIND_FOR = 5.0
 ALL = float("inf")
 
 
-class Chores:
+class ScheduledJobs:
     """Raises `StoreUnavailable`. With `everything` no back-off counts: what is unfinished is tried now."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, processor: EventProcessor) -> None:
+        self._processor = processor
         self._away = False
 
     def run(
@@ -35,7 +35,7 @@ class Chores:
         `away`: Stripe has just been found out of reach. It is not asked again for each of what may be hundreds.
         """
         self._away = away
-        marks, inbox = self._engine.marks, self._engine.inbox
+        marks, inbox = self._processor.pending_work, self._processor.inbox
         done = 0
         names: Callable[[], Sequence[str]]
         for names, work in (
@@ -63,28 +63,30 @@ class Chores:
         return done
 
     def _finish(self, name: str, now: float, by_hand: bool) -> bool:
-        return self._engine.work([name], now, "worker", force=True, gives_up=by_hand, away=self._away) == 1
+        return self._processor.work([name], now, "worker", force=True, gives_up=by_hand, away=self._away) == 1
 
     def _read(self, name: str, now: float, by_hand: bool) -> bool:
         """Without a key nothing can be read; without Stripe it is tried again after a while."""
-        if self._engine.gateway is None:
+        if self._processor.gateway is None:
             return False
-        done = self._engine.work([name], now, "worker", force=True, gives_up=by_hand, away=self._away) == 1
-        self._engine.marks.postpone_refresh(name, now + AGAIN_AFTER)
+        done = self._processor.work([name], now, "worker", force=True, gives_up=by_hand, away=self._away) == 1
+        self._processor.pending_work.postpone_refresh(name, now + AGAIN_AFTER)
         return done
 
     def _spread(self, name: str, now: float) -> bool:
-        return self._engine.workbench.spread([name], self._engine.errand(now, "worker"))
+        return self._processor.object_refresh.spread([name], self._processor.errand(now, "worker"))
 
     def _look(self, name: str, now: float) -> bool:
         """A look at Stripe before access changes by itself; what has long ended is put away."""
-        engine = self._engine
-        if not name.startswith("session:") and engine.gateway is not None:
-            engine.work([name], now, "boundary", force=True, away=self._away)
-        engine.objects.request_fan_out(name, now)
-        done = engine.workbench.spread([name], engine.errand(now, "boundary"))
-        stored = engine.objects.load(name)
-        told = stored.facts
-        ahead = next_look(told, engine.catalogue, now) if told else NEVER
-        engine.marks.schedule_recheck(name, ahead if stored.confirmed or told is None else min(ahead, now + RETRY))
+        processor = self._processor
+        if not name.startswith("session:") and processor.gateway is not None:
+            processor.work([name], now, "boundary", force=True, away=self._away)
+        processor.objects.request_fan_out(name, now)
+        done = processor.object_refresh.spread([name], processor.errand(now, "boundary"))
+        stored = processor.objects.load(name)
+        facts = stored.facts
+        ahead = next_look(facts, processor.catalogue, now) if facts else NEVER
+        processor.pending_work.schedule_recheck(
+            name, ahead if stored.confirmed or facts is None else min(ahead, now + RETRY)
+        )
         return done

@@ -1,4 +1,4 @@
-"""Putting copies with readers, and leaving tombstones with those that hold one no more."""
+"""ProjectionWriter copies with readers, and leaving tombstones with those that hold one no more."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.domain.catalogue import Catalogue
 from service.domain.sources import Source
 from service.use_cases.subscriptions.entitlement_changes import MOST_NOTED, Change, Entitled
-from service.use_cases.subscriptions.owner_resolution import People, Person
+from service.use_cases.subscriptions.owner_resolution import OwnerResolver, StoredReader
 from service.use_cases.subscriptions.projections import is_past
 
 NoteChanges = Callable[[dict[str, list[object]]], None]
@@ -23,7 +23,7 @@ NO_CUSTOMER = frozenset("tf")
 
 
 @dataclass(slots=True)
-class Turn:
+class FanOutAttempt:
     """What one turn of spreading carries along: the object as it was seen, the rev that its copies get, why it is done."""
 
     obj: StoredObject
@@ -31,7 +31,7 @@ class Turn:
     now: float
     cause: str
     note: NoteChanges | None
-    people: dict[str, Person]
+    people: dict[str, StoredReader]
     noted: int = 0
 
     def tell(self, changes: Mapping[str, Change]) -> None:
@@ -42,14 +42,14 @@ class Turn:
             self.note(found)
 
 
-class Putting:
+class ProjectionWriter:
     """Raises `StoreUnavailable` where the store cannot be reached."""
 
     def __init__(
         self,
         objects: Objects,
         readers: Readers,
-        people: People,
+        people: OwnerResolver,
         catalogue: Catalogue,
         known: RecentEntitlements | None,
     ) -> None:
@@ -60,7 +60,7 @@ class Putting:
         self._known = known
         self._entitled = Entitled(catalogue)
 
-    def put(self, turn: Turn, wanted: Mapping[str, Source | None]) -> bool:
+    def put(self, turn: FanOutAttempt, wanted: Mapping[str, Source | None]) -> bool:
         """Puts copies, the changes noted before. `False`: a reader was merged or a later state was put meanwhile."""
         sources = {holder: source for holder, source in wanted.items() if source is not None}
         people = self._people_of(turn, sources)
@@ -79,7 +79,7 @@ class Putting:
         self._list_customer(turn, wanted)
         return self._objects.record_copies(turn.obj.name, turn.rev, list(wanted), [], last=False)
 
-    def take(self, turn: Turn, gone: Sequence[str]) -> None:
+    def take(self, turn: FanOutAttempt, gone: Sequence[str]) -> None:
         """Leaves a numbered tombstone with whoever holds a copy no more."""
         readers = list(dict.fromkeys(holder[2:] for holder in gone if holder[0] != "c"))
         people = dict(zip(readers, self._people.find_all(readers), strict=True))
@@ -92,12 +92,12 @@ class Putting:
             if letter not in NO_CUSTOMER:
                 self._readers.write_customer(reader, turn.obj.name, turn.rev, None)
 
-    def _people_of(self, turn: Turn, sources: Mapping[str, Source]) -> dict[str, Person]:
+    def _people_of(self, turn: FanOutAttempt, sources: Mapping[str, Source]) -> dict[str, StoredReader]:
         missing = [reader for holder in sources if (reader := holder[2:]) not in turn.people]
         turn.people |= dict(zip(missing, self._people.find_all(missing), strict=True))
         return {holder: turn.people[holder[2:]] for holder in sources}
 
-    def _change(self, turn: Turn, person: Person, source: Source, past: bool) -> Change:
+    def _change(self, turn: FanOutAttempt, person: StoredReader, source: Source, past: bool) -> Change:
         record = None if past else source_codec.encode(source, turn.rev)
         return self._entitled.change(person, source_codec.field_of(source), record, turn.now)
 
@@ -115,15 +115,15 @@ class Putting:
         (person,) = self._people.find_all([reader])
         return tuple((name, found.until) for name, found in self._entitled.by(person.hot, now).by_feature.items())
 
-    def _look_behind(self, turn: Turn, stands: int) -> None:
+    def _look_behind(self, turn: FanOutAttempt, stands: int) -> None:
         """A copy has a higher number: by a later state that is there now, or the counter has lost its last numbers."""
         if self._objects.load(turn.obj.name).rev < stands:
             self._objects.request_fan_out(turn.obj.name, turn.now, above=stands)
 
-    def _list_customer(self, turn: Turn, wanted: Mapping[str, Source | None]) -> None:
+    def _list_customer(self, turn: FanOutAttempt, wanted: Mapping[str, Source | None]) -> None:
         """The owner's record lists the customer; a seat's and a gift's does not, it is another's."""
-        told = turn.obj.facts
-        customer = turn.obj.ref.id if turn.obj.ref.kind == "customer" else told.customer if told else None
+        facts = turn.obj.facts
+        customer = turn.obj.ref.id if turn.obj.ref.kind == "customer" else facts.customer if facts else None
         for holder in wanted:
             if customer and holder[0] not in NO_CUSTOMER and not turn.obj.held.get(holder):
                 self._readers.write_customer(holder[2:], turn.obj.name, turn.rev, customer)

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from service.adapters.stripe import events
 from service.adapters.stripe.events import HANDLED, HANDLED_TYPES, RELATED, signal, type_groups
 from service.adapters.stripe.webhook import Envelope, envelope
-from service.domain.stripe_facts import PaymentRef, Ref
+from service.domain.stripe_facts import ObjectRef, PaymentRef
 
-SUBSCRIPTION, SESSION = Ref("subscription", "sub_1"), Ref("session", "cs_test_1")
+SUBSCRIPTION, SESSION = ObjectRef("subscription", "sub_1"), ObjectRef("session", "cs_test_1")
 INTENT, CHARGE = PaymentRef("intent", "pi_1"), PaymentRef("charge", "ch_1")
 
-OBJECTS: dict[str, tuple[dict[str, Any], tuple[Ref | PaymentRef, ...]]] = {
+OBJECTS: dict[str, tuple[dict[str, Any], tuple[ObjectRef | PaymentRef, ...]]] = {
     "_subscription": ({"object": "subscription", "id": "sub_1"}, (SUBSCRIPTION,)),
     "_invoice": (
         {"object": "invoice", "id": "in_1", "parent": {"subscription_details": {"subscription": "sub_1"}}},
@@ -27,10 +27,10 @@ OBJECTS: dict[str, tuple[dict[str, Any], tuple[Ref | PaymentRef, ...]]] = {
     ),
     "_session": ({"object": "checkout.session", "id": "cs_test_1", "subscription": "sub_1"}, (SESSION, SUBSCRIPTION)),
     "_payment": ({"object": "charge", "id": "ch_1", "payment_intent": "pi_1"}, (INTENT,)),
-    "_customer": ({"object": "customer", "id": "cus_1"}, (Ref("customer", "cus_1"),)),
+    "_customer": ({"object": "customer", "id": "cus_1"}, (ObjectRef("customer", "cus_1"),)),
     "_entitlements": (
         {"object": "entitlements.active_entitlement_summary", "customer": "cus_1"},
-        (Ref("entitlements", "cus_1"),),
+        (ObjectRef("entitlements", "cus_1"),),
     ),
     "_prices": ({"object": "price", "id": "price_1"}, ()),
 }
@@ -124,11 +124,11 @@ def test_money_event_payload_has_amount_and_status(made: Any) -> None:
 def test_session_event_sets_the_time_of_payment(event_type: str, status: str, paid: bool, made: Any) -> None:
     session = made.session(payment_status=status)
     found = signal(envelope(made.event(event_type, session, created=session["created"] + 77)))
-    assert found.told is not None
+    assert found.facts is not None
     assert found.paid_at == (session["created"] + 77 if paid else None)
-    assert (found.told.source is not None) == paid
+    assert (found.facts.source is not None) == paid
     if paid:
-        assert found.told.source.paid_at == found.paid_at  # type: ignore[union-attr] # a Pass, as of mode payment
+        assert found.facts.source.paid_at == found.paid_at  # type: ignore[union-attr] # a Pass, as of mode payment
 
 
 def test_subscription_session_is_paid_for_by_its_subscription(made: Any) -> None:
@@ -136,14 +136,14 @@ def test_subscription_session_is_paid_for_by_its_subscription(made: Any) -> None
     found = signal(envelope(made.event("checkout.session.completed", session)))
     assert found.refs == (SESSION, SUBSCRIPTION)
     assert found.paid_at is None
-    assert found.told is not None
-    assert found.told.source is None
-    assert found.told.subscription == "sub_1"
+    assert found.facts is not None
+    assert found.facts.source is None
+    assert found.facts.subscription == "sub_1"
 
 
 def test_deleted_customer_event_reports_deleted(made: Any) -> None:
-    gone = signal(envelope(made.event("customer.deleted", {"object": "customer", "id": "cus_1"}))).told
-    there = signal(envelope(made.event("customer.updated", {"object": "customer", "id": "cus_1"}))).told
+    gone = signal(envelope(made.event("customer.deleted", {"object": "customer", "id": "cus_1"}))).facts
+    there = signal(envelope(made.event("customer.updated", {"object": "customer", "id": "cus_1"}))).facts
     assert gone is not None
     assert there is not None
     assert (gone.deleted, there.deleted) == (True, False)
@@ -155,7 +155,7 @@ def test_thin_event_refers_to_its_related_object(kind: str, made: Any) -> None:
     thin = "v1." + family.get(kind, "invoice.paid")
     found = signal(envelope(made.thin(thin, {"id": "x_1", "type": kind, "url": "/v1/x"})))
     assert found.refs == (RELATED[kind]("x_1"),)
-    assert found.told is None
+    assert found.facts is None
 
 
 @pytest.mark.parametrize(
@@ -200,6 +200,6 @@ def test_random_event_payload_never_raises(event_type: str, obj: dict[str, Any],
 )
 def test_deleted_subscription_event_is_terminal_whatever_its_status(status: str, expected: str, made: Any) -> None:
     deleted = signal(envelope(made.event("customer.subscription.deleted", made.subscription(status=status))))
-    assert deleted.told is not None
-    assert deleted.told.terminal
-    assert getattr(deleted.told.source, "status", None) == expected
+    assert deleted.facts is not None
+    assert deleted.facts.terminal
+    assert getattr(deleted.facts.source, "status", None) == expected

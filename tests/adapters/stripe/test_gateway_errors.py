@@ -15,16 +15,16 @@ import stripe
 
 from service.adapters.stripe.errors import MEANING, meaning
 from service.adapters.stripe.gateway import Gateway
-from service.adapters.stripe.rate_limit import FIRST_PAUSE, LONGEST_PAUSE, LONGEST_TOLD, Allowance
+from service.adapters.stripe.rate_limit import FIRST_PAUSE, LONGEST_PAUSE, LONGEST_RETRY_AFTER, RateLimit
 from service.adapters.stripe.transport import PATIENCE
 from service.domain.errors import NoSuchObject, StripeFailure, StripeRefused, StripeUnavailable
-from service.domain.stripe_facts import Ref
+from service.domain.stripe_facts import ObjectRef
 
-SUBSCRIPTION = Ref("subscription", "sub_1")
+SUBSCRIPTION = ObjectRef("subscription", "sub_1")
 
 
 def trouble(canned: Any, **how: Any) -> StripeFailure:
-    gateway = Gateway("sk_test_x", canned.url, Allowance(per_second=1_000, burst=1_000))
+    gateway = Gateway("sk_test_x", canned.url, RateLimit(per_second=1_000, burst=1_000))
     with pytest.raises(StripeFailure) as caught:
         gateway.read(SUBSCRIPTION, **how)
     assert caught.value.why == str(caught.value)
@@ -93,7 +93,7 @@ def test_rate_limit_error_has_its_limit_and_retry_after(canned: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("retry_after", "least", "most"), [("7", 6, 7), ("86400", 59, LONGEST_TOLD), ("tomorrow", 0, FIRST_PAUSE)]
+    ("retry_after", "least", "most"), [("7", 6, 7), ("86400", 59, LONGEST_RETRY_AFTER), ("tomorrow", 0, FIRST_PAUSE)]
 )
 def test_retry_after_of_stripe_is_followed_within_bounds(
     retry_after: str, least: float, most: float, canned: Any
@@ -111,7 +111,7 @@ def test_worker_read_retries_after_429(control: Any, gateway: Gateway) -> None:
 
 
 def test_inline_reads_pause_after_429(canned: Any) -> None:
-    gateway = Gateway("sk_test_x", canned.url, Allowance())
+    gateway = Gateway("sk_test_x", canned.url, RateLimit())
     canned.says(429, problem("invalid_request_error"))
     for expected in ("rate_limited", "busy", "busy"):
         with pytest.raises(StripeUnavailable) as caught:
@@ -131,7 +131,7 @@ def test_closed_port_is_unreachable() -> None:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     with pytest.raises(StripeUnavailable, match="unreachable"):
-        Gateway("sk_test_x", url, Allowance()).read(SUBSCRIPTION)
+        Gateway("sk_test_x", url, RateLimit()).read(SUBSCRIPTION)
 
 
 @pytest.mark.full
@@ -151,7 +151,7 @@ def test_answer_sent_byte_by_byte_times_out(begins: bytes) -> None:
         dripping.start()
         begun = time.monotonic()
         with pytest.raises(StripeUnavailable, match="unreachable"):
-            Gateway("sk_test_x", f"http://127.0.0.1:{server.getsockname()[1]}", Allowance()).read(SUBSCRIPTION)
+            Gateway("sk_test_x", f"http://127.0.0.1:{server.getsockname()[1]}", RateLimit()).read(SUBSCRIPTION)
         assert time.monotonic() - begun < 4.5
         dripping.join(60)
         assert not dripping.is_alive()
@@ -194,20 +194,20 @@ def test_every_request_has_the_api_version_and_no_telemetry(canned: Any) -> None
 
 
 def test_unsafe_object_id_is_no_such_object(canned: Any) -> None:
-    gateway = Gateway("sk_test_x", canned.url, Allowance())
+    gateway = Gateway("sk_test_x", canned.url, RateLimit())
     for name in ("", ".", "..", "a" * 256, "a\nb"):
         with pytest.raises(NoSuchObject):
-            gateway.read(Ref("customer", name))
+            gateway.read(ObjectRef("customer", name))
     assert canned.requests == []
     canned.says(404, problem("invalid_request_error"))
     with pytest.raises(NoSuchObject):
-        gateway.read(Ref("customer", "../../account?x=/y#z"))
+        gateway.read(ObjectRef("customer", "../../account?x=/y#z"))
     assert canned.requests == ["GET /v1/customers/..%2F..%2Faccount%3Fx%3D%2Fy%23z"]
 
 
 def test_request_parameters_never_reach_the_log(canned: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    gateway = Gateway("sk_test_secret", canned.url, Allowance())
+    gateway = Gateway("sk_test_secret", canned.url, RateLimit())
     canned.says(400, problem("invalid_request_error", param="metadata"))
     with pytest.raises(StripeRefused):
         gateway.new_customer({"metadata": {"reader_id": "r-secret"}}, "key")
@@ -225,7 +225,7 @@ class Timer:
 
 def test_rate_limiter_allows_a_burst_then_a_steady_rate() -> None:
     timer = Timer()
-    allowance = Allowance(per_second=10, burst=20, timer=timer)
+    allowance = RateLimit(per_second=10, burst=20, timer=timer)
     assert [allowance.take(0) for _ in range(20)] == [0.0] * 20
     assert allowance.take(0) is None
     assert allowance.take(1) == pytest.approx(0.1)
@@ -237,7 +237,7 @@ def test_rate_limiter_allows_a_burst_then_a_steady_rate() -> None:
 
 def test_rejected_request_consumes_no_allowance() -> None:
     timer = Timer()
-    allowance = Allowance(per_second=10, burst=1, timer=timer)
+    allowance = RateLimit(per_second=10, burst=1, timer=timer)
     assert allowance.take(0) == 0
     assert [allowance.take(0.05) for _ in range(100)] == [None] * 100
     timer.now += 0.1
@@ -246,7 +246,7 @@ def test_rejected_request_consumes_no_allowance() -> None:
 
 def test_pauses_double_until_stripe_answers() -> None:
     timer = Timer()
-    allowance = Allowance(timer=timer)
+    allowance = RateLimit(timer=timer)
     pauses = []
     for _ in range(7):
         pauses.append(allowance.refused())
@@ -259,7 +259,7 @@ def test_pauses_double_until_stripe_answers() -> None:
 
 
 def test_threads_share_one_rate_limiter() -> None:
-    allowance = Allowance(per_second=0.001, burst=50)
+    allowance = RateLimit(per_second=0.001, burst=50)
     let_in: list[bool] = []
     threads = [
         threading.Thread(target=lambda: let_in.extend(allowance.take(0) is not None for _ in range(20)))

@@ -10,10 +10,10 @@ import pytest
 import stripe
 
 from service.adapters.stripe.gateway import Gateway
-from service.adapters.stripe.rate_limit import Allowance
+from service.adapters.stripe.rate_limit import RateLimit
 from service.domain.errors import StripeUnavailable
 from service.domain.sources import Pass
-from service.domain.stripe_facts import Ref
+from service.domain.stripe_facts import ObjectRef
 
 BORN = 1_793_491_200
 
@@ -21,7 +21,7 @@ BORN = 1_793_491_200
 def test_list_that_repeats_its_page_stops_with_an_error(canned: Any, made: Any) -> None:
     canned.says(200, {"object": "list", "data": [made.subscription()], "has_more": True, "url": "/v1/subscriptions"})
     with pytest.raises(StripeUnavailable, match="odd_answer"):
-        list(Gateway("sk_test_x", canned.url, Allowance()).all_subscriptions())
+        list(Gateway("sk_test_x", canned.url, RateLimit()).all_subscriptions())
 
 
 def events_at(control: Any, *moments: int) -> list[str]:
@@ -70,7 +70,7 @@ def test_malformed_event_is_skipped(gateway: Gateway, canned: Any, made: Any) ->
     good = made.event("invoice.paid", {"object": "invoice"})
     rows = [good, {"id": "evt_2", "object": "event", "created": 1}]
     canned.says(200, {"object": "list", "data": rows, "has_more": False, "url": "/v1/events"})
-    found = Gateway("sk_test_x", canned.url, Allowance()).events_since(None)
+    found = Gateway("sk_test_x", canned.url, RateLimit()).events_since(None)
     assert {event.id for event in found} == {"evt_1"}
 
 
@@ -86,7 +86,7 @@ def test_full_sync_lists_sessions_with_refunds_and_disputes(
 ) -> None:
     kept, refunded, disputed = (day_pass(price_id="price_day") for _ in range(3))
     day_pass(how="debit", price_id="price_day")
-    intents = {name: gateway.read(Ref("session", name)).payment.intent for name in (refunded, disputed)}  # type: ignore[union-attr] # of mode payment
+    intents = {name: gateway.read(ObjectRef("session", name)).payment.intent for name in (refunded, disputed)}  # type: ignore[union-attr] # of mode payment
     stripe_client.v1.refunds.create({"payment_intent": str(intents[refunded])})
     strict.ask("POST", "/disputes", {"payment_intent": intents[disputed]})
     strict.forget()
@@ -123,7 +123,7 @@ def test_prices_are_found_by_id_and_by_lookup_key(
 def test_price_without_whole_amount_has_none(canned: Any) -> None:
     price = {"id": "price_1", "object": "price", "unit_amount": None, "unit_amount_decimal": "0.5", "currency": "usd"}
     canned.says(200, {"object": "list", "data": [price], "has_more": False, "url": "/v1/prices"})
-    assert Gateway("sk_test_x", canned.url, Allowance()).active_prices()[0].amount is None
+    assert Gateway("sk_test_x", canned.url, RateLimit()).active_prices()[0].amount is None
 
 
 def test_account_has_its_id_and_the_clock_difference(gateway: Gateway, strict: Any) -> None:

@@ -12,13 +12,13 @@ import pytest
 from service.adapters.stripe import translate
 from service.adapters.stripe.json_fields import ident, rows, text, whole
 from service.domain.sources import STANDING, Item, Pass, StripeEntitlements, Subscription
-from service.domain.stripe_facts import Claims, Payment, Told
+from service.domain.stripe_facts import OwnerClaims, Payment, StripeFacts
 
 BORN, MONTH = 1_793_491_200, 30 * 86_400
 PAID_FOR = Item("price_month", "monthly", "prod_supporter", 1, BORN, BORN + MONTH)
 
 
-def subscription(obj: Any) -> tuple[Told, Subscription]:
+def subscription(obj: Any) -> tuple[StripeFacts, Subscription]:
     facts = translate.subscription(obj)
     assert facts is not None
     assert isinstance(facts.source, Subscription)
@@ -43,7 +43,11 @@ def with_items(made: Any, *items_of: dict[str, Any], **changes: Any) -> Subscrip
 def test_subscription_is_translated_with_items_customer_and_claims(made: Any) -> None:
     facts, source = subscription(made.subscription())
     assert source == Subscription("sub_1", "active", (PAID_FOR,), BORN)
-    assert (facts.ref.text, facts.customer, facts.claims) == ("subscription:sub_1", "cus_1", Claims(reader_id="r-1"))
+    assert (facts.ref.text, facts.customer, facts.claims) == (
+        "subscription:sub_1",
+        "cus_1",
+        OwnerClaims(reader_id="r-1"),
+    )
     assert (facts.terminal, facts.partial, facts.quantity) == (False, False, 1)
 
 
@@ -160,7 +164,7 @@ def test_customer_is_read_from_id_object_or_account(changes: Any, customer: str 
 
 @pytest.mark.parametrize("read", [translate.subscription, translate.session, translate.customer])
 @pytest.mark.parametrize("obj", [{}, {"id": None}, {"id": 7}, {"id": ""}, {"id": "\ud800"}])
-def test_object_without_id_is_ignored(read: Callable[[Any], Told | None], obj: Any) -> None:
+def test_object_without_id_is_ignored(read: Callable[[Any], StripeFacts | None], obj: Any) -> None:
     assert read(obj) is None
 
 
@@ -169,10 +173,10 @@ def test_claims_are_read_from_metadata_and_never_from_email(made: Any) -> None:
     obj = made.session(metadata=metadata, customer_details={"email": "r@example.org"}, client_reference_id="r-3")
     facts = translate.session(obj)
     assert facts is not None
-    assert facts.claims == Claims("r-2", True, "r-1", "r-3")
+    assert facts.claims == OwnerClaims("r-2", True, "r-1", "r-3")
     odd: Any
     for odd in (None, [], "x", {"reader_id": 7, "gift_recipient": "", "gift": True}):
-        assert translate.claims({"metadata": odd}) == Claims()
+        assert translate.claims({"metadata": odd}) == OwnerClaims()
 
 
 PASSES = [("complete", "paid"), ("complete", "no_payment_required")]
@@ -229,7 +233,7 @@ def test_subscription_session_names_its_subscription(made: Any) -> None:
 def test_customer_has_its_claims_and_deleted_flag() -> None:
     facts = translate.customer({"id": "cus_1", "metadata": {"reader_id": "r-1"}, "email": "r@example.org"})
     assert facts is not None
-    assert (facts.customer, facts.claims, facts.deleted) == ("cus_1", Claims(reader_id="r-1"), False)
+    assert (facts.customer, facts.claims, facts.deleted) == ("cus_1", OwnerClaims(reader_id="r-1"), False)
     gone = translate.customer({"id": "cus_1", "object": "customer", "deleted": True})
     assert gone is not None
     assert gone.deleted

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from service.adapters.stripe.gateway import Gateway
-from service.adapters.stripe.rate_limit import Allowance
+from service.adapters.stripe.rate_limit import RateLimit
 from service.domain.catalogue import Catalogue, Plan
 from service.domain.errors import NoSuchObject, NotForSale, StripeUnavailable
 from service.domain.prices import PriceTag
 from service.domain.sources import Pass, Subscription
-from service.domain.stripe_facts import Ref
+from service.domain.stripe_facts import ObjectRef
 from service.use_cases.checkout.checkout import (
     checkout_params,
     chosen_price,
@@ -47,22 +47,22 @@ def test_subscription_purchase_writes_the_reader_on_every_object(
 ) -> None:
     session = session_of(buy(gateway, catalogue, MONTH))
     strict.pay(session)
-    facts = gateway.read(Ref("session", session))
+    facts = gateway.read(ObjectRef("session", session))
     assert (facts.claims.reader_id, facts.claims.client_reference_id) == ("r-1", "r-1")
-    subscription = gateway.read(Ref("subscription", str(facts.subscription)))
+    subscription = gateway.read(ObjectRef("subscription", str(facts.subscription)))
     assert isinstance(subscription.source, Subscription)
     assert subscription.claims.reader_id == "r-1"
-    customer = gateway.read(Ref("customer", str(subscription.customer)))
+    customer = gateway.read(ObjectRef("customer", str(subscription.customer)))
     assert customer.claims.reader_id == "r-1"
 
 
 def test_pass_purchase_has_its_price_in_the_metadata(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
     session = session_of(buy(gateway, catalogue, DAY))
     strict.pay(session)
-    facts = gateway.read(Ref("session", session))
+    facts = gateway.read(ObjectRef("session", session))
     assert isinstance(facts.source, Pass)
     assert facts.source.price == "price_day"
-    assert gateway.read(Ref("customer", str(facts.customer))).claims.reader_id == "r-1"
+    assert gateway.read(ObjectRef("customer", str(facts.customer))).claims.reader_id == "r-1"
 
 
 def test_group_purchase_allows_choosing_seats(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
@@ -80,13 +80,13 @@ def test_purchase_uses_the_customer_of_the_reader(gateway: Gateway, strict: Any,
     customer, _ = gateway.new_customer({"metadata": {"reader_id": "r-1"}}, "once")
     session = session_of(buy(gateway, catalogue, MONTH, customer=customer))
     strict.pay(session)
-    assert gateway.read(Ref("session", session)).customer == customer
+    assert gateway.read(ObjectRef("session", session)).customer == customer
 
 
 def test_purchase_replaces_a_customer_unknown_to_stripe(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
     session = session_of(buy(gateway, catalogue, MONTH, customer="cus_gone"))
     strict.pay(session)
-    assert gateway.read(Ref("session", session)).customer not in (None, "cus_gone")
+    assert gateway.read(ObjectRef("session", session)).customer not in (None, "cus_gone")
 
 
 def test_concurrent_identical_purchases_get_the_same_page(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
@@ -127,13 +127,13 @@ def test_paid_or_expired_page_is_replaced_by_a_new_one(gateway: Gateway, strict:
 def test_idempotency_key_in_use_is_retried_then_unavailable(canned: Any, catalogue: Catalogue) -> None:
     canned.says(409, {"error": {"type": "idempotency_error", "code": "idempotency_key_in_use", "message": "busy"}})
     with pytest.raises(StripeUnavailable, match="in_use"):
-        buy(Gateway("sk_test_x", canned.url, Allowance()), catalogue, MONTH, customer="cus_1")
+        buy(Gateway("sk_test_x", canned.url, RateLimit()), catalogue, MONTH, customer="cus_1")
     assert len(canned.requests) > 1
 
 
 def test_idempotency_key_is_specific_to_the_request(canned: Any, catalogue: Catalogue) -> None:
     canned.says(200, {"id": "cs_1", "object": "checkout.session", "status": "open", "url": "https://pay.example/1"})
-    gateway = Gateway("sk_test_x", canned.url, Allowance())
+    gateway = Gateway("sk_test_x", canned.url, RateLimit())
     for how in ({}, {}, {"reader": "r-2"}):
         assert buy(gateway, catalogue, MONTH, customer="cus_1", **how) == "https://pay.example/1"
     keys = [seen["Idempotency-Key"] for seen in canned.seen]

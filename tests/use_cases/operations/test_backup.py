@@ -75,7 +75,7 @@ def test_restore_on_another_engine_brings_everything_back(
     assert observed_state(other, known) == before
     other.call_json(known["key"], "GET", "/v1/readers/reader-1")
     assert other.app.service.audit_verifier.verify().fault is None
-    assert other.app.service.engine.finish_own(other.app.clock()) == 0
+    assert other.app.service.event_processor.finish_postponed(other.app.clock()) == 0
 
 
 def test_restored_service_continues_normally_under_another_prefix(
@@ -93,7 +93,7 @@ def test_restored_service_continues_normally_under_another_prefix(
     stage = Stage(other.app.service.store.link, other.app.service.settings.catalogue)
     stage.keys = other.app.service.store.keys
     repeated_event = Maker(stage).event("customer.subscription.created", Maker(stage).subscription(reader="r-2"))
-    stage.engine = stage.make()
+    stage.processor = stage.make()
     assert stage.deliver(repeated_event).known, "an event seen already is known"
     assert known["key"]
 

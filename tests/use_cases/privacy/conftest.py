@@ -47,7 +47,7 @@ def at_noon(admins: Admins) -> Admins:
 
 @pytest.fixture
 def stage(at_noon: Admins) -> Stage:
-    """Return an engine with a played Stripe over the app's store."""
+    """Return a processor with a played Stripe over the app's store."""
     return Stage(at_noon.app.service.store.link, at_noon.app.service.settings.catalogue)
 
 

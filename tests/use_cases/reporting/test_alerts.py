@@ -13,8 +13,8 @@ import pytest
 from service.adapters.redis.stripe_objects.inbox import EventResult
 from service.domain.catalogue import DAY
 from service.domain.sources import Grant
-from service.use_cases.subscriptions.catch_up import CaughtUp
-from service.use_cases.subscriptions.full_sync import Drift, Swept
+from service.use_cases.subscriptions.catch_up import CatchUpResult
+from service.use_cases.subscriptions.full_sync import Drift, FullSyncResult
 from tests.running_service import POLICY
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ def test_pending_gift_and_unpaid_subscription_need_no_action(app: InProcessApp) 
 
 def test_dead_letter_event_needs_action_until_replayed(app: InProcessApp) -> None:
     deliver(app, "evt_1", subscription(app, "sub_1"))
-    inbox, name = app.service.engine.inbox, "subscription:sub_1"
+    inbox, name = app.service.event_processor.inbox, "subscription:sub_1"
     inbox.replay("evt_1", name, app.clock())
     for _ in range(10):
         inbox.record_failure(name, ["evt_1"], app.clock(), "failed: KeyError")
@@ -254,10 +254,10 @@ def test_dead_letter_event_needs_action_until_replayed(app: InProcessApp) -> Non
 
 def test_late_events_found_by_catch_up_are_a_gap_for_a_day(app: InProcessApp) -> None:
     keep = app.service.maintenance
-    keep.caught_up(CaughtUp(listed=9, missed=4, prices=False, late=0))
+    keep.caught_up(CatchUpResult(listed=9, missed=4, prices=False, late=0))
     assert item(app, "event_gap")["count"] == 0
-    keep.caught_up(CaughtUp(listed=9, missed=4, prices=False, late=3))
-    keep.caught_up(CaughtUp(listed=9, missed=2, prices=False, late=2))
+    keep.caught_up(CatchUpResult(listed=9, missed=4, prices=False, late=3))
+    keep.caught_up(CatchUpResult(listed=9, missed=2, prices=False, late=2))
     assert (item(app, "event_gap")["count"], item(app, "event_gap")["needs_hand"]) == (5, True)
     app.clock.now += DAY + 1
     assert item(app, "event_gap")["count"] == 0
@@ -266,10 +266,10 @@ def test_late_events_found_by_catch_up_are_a_gap_for_a_day(app: InProcessApp) ->
 def test_drift_found_by_a_full_sync_is_listed_until_one_finds_none(app: InProcessApp) -> None:
     keep = app.service.maintenance
     drift = [Drift("a", "differs", True), Drift("b", "differs", False), Drift("c", "unknown", True)]
-    keep.swept(Swept(drift=drift))
+    keep.swept(FullSyncResult(drift=drift))
     body = item(app, "drift")
     assert (body["count"], body["examples"][0]["text"]) == (3, "2 differs, 1 unknown; 1 not corrected")
-    keep.swept(Swept())
+    keep.swept(FullSyncResult())
     assert item(app, "drift")["count"] == 0
 
 

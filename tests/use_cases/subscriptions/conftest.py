@@ -1,4 +1,4 @@
-"""Fixtures: an engine on a real store, and an in-memory gateway that plays Stripe from recorded objects."""
+"""Fixtures: a processor on a real store, and an in-memory gateway that plays Stripe from recorded objects."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from service.domain.catalogue import Catalogue
 from service.domain.decision import resolve_entitlements
 from service.domain.errors import NoSuchObject, StripeUnavailable
 from service.domain.sources import Holding
-from service.domain.stripe_facts import PaymentRef, Ref, Told
+from service.domain.stripe_facts import ObjectRef, PaymentRef, StripeFacts
 from service.settings.policy_file import read_folder
-from service.use_cases.subscriptions.administration import Admin
-from service.use_cases.subscriptions.processor import Engine
-from service.use_cases.subscriptions.scheduled_jobs import Chores
+from service.use_cases.subscriptions.administration import SubscriptionAdmin
+from service.use_cases.subscriptions.processor import EventProcessor
+from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
 from tests.stepped_link import PATIENT, Killed, Step, SteppedLink, go_on
 
 POLICY = """
@@ -53,7 +53,7 @@ name = "All access"
 features = ["notebook", "no_ads", "newsmaker_events"]
 prices = ["price_all_month"]
 [plans.newsroom]
-name = "Group"
+name = "SeatGroup"
 features = ["notebook"]
 prices = ["price_seat_month"]
 seats = true
@@ -101,7 +101,7 @@ class RecordedStripe:
         self.events.append(event)
         return event
 
-    def read(self, ref: Ref, *, patience: Patience = "inline", paid_at: int | None = None) -> Told:
+    def read(self, ref: ObjectRef, *, patience: Patience = "inline", paid_at: int | None = None) -> StripeFacts:
         self._answer(ref.text)
         facts = self._read_facts(ref, paid_at)
         self.on_read(ref.text)
@@ -113,7 +113,7 @@ class RecordedStripe:
             self.on_read(name)
             raise StripeUnavailable("unreachable")
 
-    def _read_facts(self, ref: Ref, paid_at: int | None) -> Told:
+    def _read_facts(self, ref: ObjectRef, paid_at: int | None) -> StripeFacts:
         kinds = {
             "subscription": "subscription",
             "session": "checkout.session",
@@ -131,7 +131,7 @@ class RecordedStripe:
         assert facts is not None
         return facts
 
-    def _session(self, obj: dict[str, Any], paid_at: int | None) -> Told:
+    def _session(self, obj: dict[str, Any], paid_at: int | None) -> StripeFacts:
         intent = obj.get("payment_intent")
         of_intent = [o for o in self.objects.values() if intent and o.get("payment_intent") == intent]
         refunds: Any = [o for o in of_intent if o["object"] == "refund"]
@@ -141,27 +141,27 @@ class RecordedStripe:
         assert answer is not None
         return answer
 
-    def resolve(self, ref: PaymentRef, *, patience: Patience = "inline") -> tuple[Ref, ...]:
+    def resolve(self, ref: PaymentRef, *, patience: Patience = "inline") -> tuple[ObjectRef, ...]:
         self._answer(ref.text)
         found = [o for o in self.objects.values() if o["object"] == "checkout.session"]
-        return tuple(Ref("session", o["id"]) for o in found if o.get("payment_intent") == ref.id)
+        return tuple(ObjectRef("session", o["id"]) for o in found if o.get("payment_intent") == ref.id)
 
     def events_since(self, since: int | None) -> Iterator[Envelope]:
         self._answer("events")
         kept = sorted(self.events, key=lambda event: int(event["created"]))
         yield from [envelope(event) for event in kept if since is None or event["created"] >= since]
 
-    def all_subscriptions(self) -> Iterator[Told]:
+    def all_subscriptions(self) -> Iterator[StripeFacts]:
         self._answer("subscriptions")
         for (kind, name), _ in list(self.objects.items()):
             if kind == "subscription":
-                yield self._read_facts(Ref("subscription", name), None)
+                yield self._read_facts(ObjectRef("subscription", name), None)
 
-    def sessions(self, since: int) -> Iterator[Told]:
+    def sessions(self, since: int) -> Iterator[StripeFacts]:
         self._answer("sessions")
         for (kind, name), _ in list(self.objects.items()):
             if kind == "checkout.session":
-                yield self._read_facts(Ref("session", name), None)
+                yield self._read_facts(ObjectRef("session", name), None)
 
 
 def shared() -> Path | None:
@@ -199,7 +199,7 @@ Held = dict[str, int | None]
 
 
 class Stage:
-    """An engine on an empty store, with a played Stripe."""
+    """A processor on an empty store, with a played Stripe."""
 
     def __init__(self, link: Link, catalogue: Catalogue) -> None:
         self.link = link
@@ -208,19 +208,21 @@ class Stage:
         self.keys = Keys("pw")
         self.store = Store(link, self.keys)
         self.readers = Readers(self.store)
-        self.engine = self.make()
+        self.processor = self.make()
 
-    def make(self, link: Link | None = None, **options: Any) -> Engine:
-        """Make another engine on the same store, as another process has it. Its time never runs out.
+    def make(self, link: Link | None = None, **options: Any) -> EventProcessor:
+        """Make another processor on the same store, as another process has it. Its time never runs out.
 
         `link` is the process's own, on which a test stops it.
         """
         chosen: dict[str, Any] = {"gateway": self.stripe, "timer": lambda: 0.0} | options
         store = Store(link or self.link, self.keys)
-        return Engine(store, Readers(store), self.catalogue, **chosen)
+        return EventProcessor(store, Readers(store), self.catalogue, **chosen)
 
-    def deliver(self, event: dict[str, Any], now: float | None = None, engine: Engine | None = None) -> Any:
-        return (engine or self.engine).receive(envelope(event), event["created"] + 2 if now is None else now)
+    def deliver(self, event: dict[str, Any], now: float | None = None, processor: EventProcessor | None = None) -> Any:
+        return (processor or self.processor).receive_event(
+            envelope(event), event["created"] + 2 if now is None else now
+        )
 
     def held(self, reader: str, now: float) -> Held:
         """Return features with their ends."""
@@ -463,7 +465,7 @@ def make(stage: Stage) -> Maker:
 
 
 class Notebook:
-    """The audit log as the engine uses it. Entries stay in the outboxes, where the test reads them."""
+    """The audit log as the processor uses it. Entries stay in the outboxes, where the test reads them."""
 
     def __init__(self, link: Link, keys: Keys) -> None:
         self._link, self._keys = link, keys
@@ -498,18 +500,22 @@ def notebook(stage: Stage) -> Notebook:
 
 
 @pytest.fixture
-def admin(stage: Stage, notebook: Notebook) -> Admin:
-    return admin_of(stage, notebook, stage.engine)
+def admin(stage: Stage, notebook: Notebook) -> SubscriptionAdmin:
+    return admin_of(stage, notebook, stage.processor)
 
 
-def admin_of(stage: Stage, notebook: Notebook, engine: Engine, link: Link | None = None) -> Admin:
-    return Admin(engine, notebook, Merges(Store(link or stage.link, stage.keys), engine.readers, stage.catalogue))
+def admin_of(
+    stage: Stage, notebook: Notebook, processor: EventProcessor, link: Link | None = None
+) -> SubscriptionAdmin:
+    return SubscriptionAdmin(
+        processor, notebook, Merges(Store(link or stage.link, stage.keys), processor.readers, stage.catalogue)
+    )
 
 
 @pytest.fixture
 def come(stage: Stage) -> Callable[..., int]:
     """Run the worker's jobs once."""
-    return lambda now, everything=True: Chores(stage.make()).run(now, everything=everything)
+    return lambda now, everything=True: ScheduledJobs(stage.make()).run(now, everything=everything)
 
 
 ADA = Actor("ada", "203.0.113.1")

@@ -1,4 +1,4 @@
-"""Test the engine with the real gateway and SDK against the look-alike."""
+"""Test the processor with the real gateway and SDK against the look-alike."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from service.adapters.stripe.gateway import Gateway
-from service.adapters.stripe.rate_limit import Allowance
+from service.adapters.stripe.rate_limit import RateLimit
 from service.adapters.stripe.webhook import envelope
 from service.use_cases.subscriptions.catch_up import CatchUp
-from service.use_cases.subscriptions.full_sync import Sweep
-from service.use_cases.subscriptions.scheduled_jobs import Chores
+from service.use_cases.subscriptions.full_sync import FullSync
+from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
 from stripe_lookalike import RunningLookalike
 from tests.use_cases.subscriptions.test_lifecycles import paid_times
 
@@ -20,63 +20,63 @@ NOW = 2_000_000_000
 
 
 @pytest.fixture
-def engine(stage: Any, lookalike: RunningLookalike) -> Any:
-    gateway = Gateway("sk_test_x", lookalike.url, Allowance(per_second=1_000, burst=1_000))
+def processor(stage: Any, lookalike: RunningLookalike) -> Any:
+    gateway = Gateway("sk_test_x", lookalike.url, RateLimit(per_second=1_000, burst=1_000))
     return stage.make(gateway=gateway, timer=time.monotonic)
 
 
-def check(stage: Any, engine: Any, story: Any) -> None:
+def check(stage: Any, processor: Any, story: Any) -> None:
     now = story["events"][-1]["created"] + 1
     assert stage.held(story["reader"], now) == stage.expected(story["final"], paid_times(story), now)
-    counts = engine.marks.count()
+    counts = processor.pending_work.count()
     assert (counts["pending"], counts["unread"], counts["unspread"]) == (0, 0, 0)
 
 
-def test_catch_up_alone_applies_every_lifecycle(stage: Any, engine: Any, control: Any, stories: Any) -> None:
+def test_catch_up_alone_applies_every_lifecycle(stage: Any, processor: Any, control: Any, stories: Any) -> None:
     for story in stories.values():
         control.load(story)
     now = max(story["events"][-1]["created"] for story in stories.values())
-    CatchUp(engine, stage.store).run(engine.gateway, now)
+    CatchUp(processor, stage.store).run(processor.gateway, now)
     for story in stories.values():
-        check(stage, engine, story)
+        check(stage, processor, story)
 
 
-def test_webhooks_alone_apply_every_lifecycle(stage: Any, engine: Any, control: Any, stories: Any) -> None:
+def test_webhooks_alone_apply_every_lifecycle(stage: Any, processor: Any, control: Any, stories: Any) -> None:
     for story in stories.values():
         control.load(story)
     for story in stories.values():
         for event in reversed(story["events"]):
-            engine.receive(envelope(event), story["events"][-1]["created"])
-        check(stage, engine, story)
+            processor.receive_event(envelope(event), story["events"][-1]["created"])
+        check(stage, processor, story)
 
 
-def test_full_sync_alone_finds_all_subscriptions(stage: Any, engine: Any, control: Any, stories: Any) -> None:
+def test_full_sync_alone_finds_all_subscriptions(stage: Any, processor: Any, control: Any, stories: Any) -> None:
     """Start without events, as a site with subscribers does when it sets up the service."""
     for story in stories.values():
         control.load({**story, "events": []})
     now = max(story["events"][-1]["created"] for story in stories.values())
-    swept = Sweep(engine).run(engine.gateway, now)
+    swept = FullSync(processor).run(processor.gateway, now)
     assert {drift.what for drift in swept.drift} == {"unknown"}
     for story in stories.values():
         if not story["final"]["checkout_sessions"]:
-            check(stage, engine, story)
-    assert Sweep(engine).run(engine.gateway, now).drift == []
+            check(stage, processor, story)
+    assert FullSync(processor).run(processor.gateway, now).drift == []
 
 
 @pytest.mark.full
 def test_webhook_is_acknowledged_in_time_while_stripe_hangs(
-    stage: Any, engine: Any, control: Any, stories: Any
+    stage: Any, processor: Any, control: Any, stories: Any
 ) -> None:
     story = stories["signup_active"]
     control.load(story)
     control.ask("POST", "/faults", {"hang": 60})
     for event in story["events"]:
         begun = time.monotonic()
-        engine.receive(envelope(event), event["created"])
+        processor.receive_event(envelope(event), event["created"])
         assert time.monotonic() - begun < 5
     now = story["events"][-1]["created"] + 1
     assert stage.held(story["reader"], now) == stage.expected(story["final"], {}, now)
     control.ask("DELETE", "/faults")
-    Chores(engine).run(now, everything=True)
-    check(stage, engine, story)
+    ScheduledJobs(processor).run(now, everything=True)
+    check(stage, processor, story)
     assert all(kept.source.confirmed for kept in stage.readers.load_active(story["reader"]))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.use_cases.subscriptions.catch_up import CatchUp
-from service.use_cases.subscriptions.scheduled_jobs import Chores
+from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
 from tests.stepped_link import Killed, SteppedLink
 from tests.use_cases.subscriptions.conftest import Lockstep, Stepped
 
@@ -57,16 +57,16 @@ class Run:
             self.lockstep.step()
 
     def one_process(self, link: SteppedLink) -> None:
-        engine = self.stage.make(link)
+        processor = self.stage.make(link)
         while self.todo:
             event = self.todo.pop(0)
             self.clock += self.random.choice(self.leaps)
             self._happen(self.events.index(event))
             self.stage.stripe.away = self.random.random() < self.away
             try:
-                self.stage.deliver(event, self.clock, engine)
+                self.stage.deliver(event, self.clock, processor)
             except Killed:
-                engine = self.stage.make(link)
+                processor = self.stage.make(link)
 
     def _happen(self, upto: int) -> None:
         """Advance Stripe's state at least to this event; often it is further."""
@@ -79,10 +79,10 @@ class Run:
         """Make Stripe available and run the worker once."""
         self._happen(len(self.events) - 1)
         self.stage.stripe.away = False
-        engine = self.stage.make()
+        processor = self.stage.make()
         self.clock += 61
-        CatchUp(engine, self.stage.store).run(self.stage.stripe, self.clock)
-        Chores(engine).run(self.clock, everything=True)
+        CatchUp(processor, self.stage.store).run(self.stage.stripe, self.clock)
+        ScheduledJobs(processor).run(self.clock, everything=True)
 
     def check(self) -> None:
         stage, now = self.stage, self.story["events"][-1]["created"] + 1
@@ -92,7 +92,7 @@ class Run:
             if event["type"] == "checkout.session.completed"
         }
         assert stage.held(self.story["reader"], now) == stage.expected(self.story["final"], paid, now)
-        counts = stage.make().marks.count()
+        counts = stage.make().pending_work.count()
         assert (counts["pending"], counts["unread"], counts["unspread"], counts["dead"]) == (0, 0, 0, 0)
         states = {entry.state for entry in stage.make().ledger.load_page(100)[0]}
         assert states <= {"applied", "stale", "ignored"}

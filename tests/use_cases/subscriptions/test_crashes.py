@@ -13,7 +13,7 @@ from service.adapters.redis.client.address import parse_address
 from service.adapters.redis.client.link import Link
 from service.adapters.stripe.webhook import envelope
 from service.domain.errors import StoreUnavailable
-from service.use_cases.subscriptions.scheduled_jobs import Chores
+from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
 from tests.adapters.redis.client.test_link_cluster import build
 from tests.stepped_link import PATIENT, Failure, Killed, SteppedLink
 from tests.use_cases.subscriptions import conftest as playing
@@ -75,9 +75,9 @@ def right(stage: Any) -> None:
     held = stage.held("r-1", NOW + 2 * DAY)
     assert held == dict.fromkeys(["notebook", "no_ads"], NOW + 12 * DAY)
     assert stage.held("r-0", NOW) == {}
-    counts = stage.engine.marks.count()
+    counts = stage.processor.pending_work.count()
     assert (counts["pending"], counts["unread"], counts["unspread"]) == (0, 0, 0)
-    assert {entry.state for entry in stage.engine.ledger.load_page(100)[0]} <= {"applied", "stale"}
+    assert {entry.state for entry in stage.processor.ledger.load_page(100)[0]} <= {"applied", "stale"}
 
 
 @pytest.mark.full
@@ -99,10 +99,10 @@ def test_process_killed_before_any_command_loses_nothing(stage_of: Any, stepped:
             except Killed:
                 died = True
                 failure.disarm()
-                if stage.engine.ledger.find(event["id"]) is None:  # Never acknowledged: Stripe sends it again.
+                if stage.processor.ledger.find(event["id"]) is None:  # Never acknowledged: Stripe sends it again.
                     stage.deliver(event, NOW + 6)
         stage.stripe.away = False
-        Chores(stage.make()).run(NOW + 70 + 8, everything=away)
+        ScheduledJobs(stage.make()).run(NOW + 70 + 8, everything=away)
         right(stage)
     assert at > 8
 
@@ -116,17 +116,17 @@ def test_lost_reply_to_any_command_loses_nothing(stage_of: Any, stepped: Any, st
     while at == 0 or failure.struck:
         at += 1
         stage = stage_of()
-        engine = stage.make(link)
+        processor = stage.make(link)
         events = [stage.stripe.happen(event) for event in story(stage, playing.Maker(stage))]
         failure.arm(at)
         for event in events:
             try:
-                stage.deliver(event, NOW + 5, engine)
+                stage.deliver(event, NOW + 5, processor)
             except StoreUnavailable:  # Never acknowledged: Stripe sends it again.
-                stage.deliver(event, NOW + 6, engine)
+                stage.deliver(event, NOW + 6, processor)
         with suppress(StoreUnavailable):
-            engine.finish_own(NOW + 10)
-        Chores(stage.make()).run(NOW + 70, everything=True)
+            processor.finish_postponed(NOW + 10)
+        ScheduledJobs(stage.make()).run(NOW + 70, everything=True)
         right(stage)
     assert at > 8
 
@@ -160,13 +160,13 @@ def test_store_killed_between_any_two_commands_loses_nothing(
             acknowledged = False
             while not acknowledged:
                 try:
-                    stage.engine.receive(envelope(event), NOW + 5)
+                    stage.processor.receive_event(envelope(event), NOW + 5)
                     acknowledged = True
                 except StoreUnavailable:
                     assert link.wait(60)
         struck, left = left <= 0, 0
         assert link.wait(60)
-        Chores(stage.make()).run(NOW + 70, everything=True)
+        ScheduledJobs(stage.make()).run(NOW + 70, everything=True)
         right(stage)
     link.close()
     assert at > 8
@@ -188,16 +188,16 @@ def test_keys_of_every_script_share_a_slot(story: Story, store_url: str, catalog
     make = playing.Maker(stage)
     for event in story(stage, make):
         stage.deliver(stage.stripe.happen(event), NOW + 5)
-    admin = playing.admin_of(stage, playing.Notebook(link, stage.keys), stage.engine)
-    admin.link("r-1", subscription="sub_1", actor=playing.ADA, now=NOW)
-    admin.merge("r-2", "r-1", playing.ADA, NOW)
-    Chores(stage.engine).run(NOW + 70, everything=True)
+    admin = playing.admin_of(stage, playing.Notebook(link, stage.keys), stage.processor)
+    admin.link_to_reader("r-1", subscription="sub_1", actor=playing.ADA, now=NOW)
+    admin.merge_readers("r-2", "r-1", playing.ADA, NOW)
+    ScheduledJobs(stage.processor).run(NOW + 70, everything=True)
     link.close()
 
 
 def test_no_key_contains_personal_data(stage: Any, make: Any, admin: Any) -> None:
     make.deliver("customer.subscription.created", make.subscription(reader="r-personal", price="price_seat_month"))
-    admin.give_seat("sub_1", "r-personal-2", playing.ADA, NOW)
+    admin.assign_seat("sub_1", "r-personal-2", playing.ADA, NOW)
     keys = [key for page in stage.link.scan_nodes(b"*") for key in page]
     assert keys
     assert not [key for key in keys if b"personal" in key]
@@ -213,7 +213,7 @@ def test_cluster_serves_events_merges_and_refunds(build: Any, catalogue: Any, co
     for event in a_refund_given_back(stage, make):
         stage.deliver(stage.stripe.happen(event), NOW + 5)
     right(stage)
-    admin = playing.admin_of(stage, playing.Notebook(link, stage.keys), stage.engine)
-    admin.merge("r-2", "r-1", playing.ADA, NOW)
+    admin = playing.admin_of(stage, playing.Notebook(link, stage.keys), stage.processor)
+    admin.merge_readers("r-2", "r-1", playing.ADA, NOW)
     assert set(stage.held("r-2", NOW + 2 * DAY)) == {"notebook", "no_ads"}
-    Chores(stage.engine).run(NOW + 70, everything=True)
+    ScheduledJobs(stage.processor).run(NOW + 70, everything=True)

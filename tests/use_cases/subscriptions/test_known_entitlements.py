@@ -19,16 +19,16 @@ BOTH = {"notebook": PAID_UNTIL, "no_ads": PAID_UNTIL}
 
 
 class Seen:
-    """An engine, and the known entitlements of `r-1`."""
+    """A processor, and the known entitlements of `r-1`."""
 
     def __init__(self, stage: Any, make: Any, folder: Path) -> None:
         ticks = count(NOW)
         self.known = RecentEntitlements(folder, DAY, clock=lambda: float(next(ticks)))
-        self.engine = stage.make(known=self.known)
+        self.processor = stage.make(known=self.known)
         self.stage, self.make = stage, make
 
     def happen(self, sort: str, obj: dict[str, Any], now: int = NOW) -> None:
-        self.stage.deliver(self.stage.stripe.happen(self.make.event(sort, obj, now)), now, self.engine)
+        self.stage.deliver(self.stage.stripe.happen(self.make.event(sort, obj, now)), now, self.processor)
 
     def look(self) -> None:
         """Note the entitlements as an access check does."""

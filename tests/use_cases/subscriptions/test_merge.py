@@ -53,7 +53,7 @@ def two(stage: Any, make: Any, admin: Any) -> None:
     make.deliver("customer.subscription.created", make.subscription(reader="r-old"))
     make.deliver("checkout.session.completed", make.session(reader="r-old"))
     make.deliver("customer.subscription.created", make.subscription("sub_g", reader="r-x", price="price_seat_month"))
-    admin.give_seat("sub_g", "r-old", ADMIN, NOW)
+    admin.assign_seat("sub_g", "r-old", ADMIN, NOW)
     grant(stage, "r-old")
     read(stage, "r-old", "s1", "s2")
     read(stage, "r-new", "s2", "s3")
@@ -68,21 +68,21 @@ ALL = {b"s:sub_1", b"p:cs_1", b"t:sub_g", b"g:gr_1"}
 
 @pytest.mark.usefixtures("two")
 def test_merge_moves_sources_reads_customers_and_seats(stage: Any, admin: Any, notebook: Any) -> None:
-    assert admin.merge("r-new", "r-old", ADMIN, NOW + 5) == "r-new"
+    assert admin.merge_readers("r-new", "r-old", ADMIN, NOW + 5) == "r-new"
     assert fields(stage, "r-new") == ALL
     assert fields(stage, "r-old") == set()
     assert stage.readers.resolve_merged("r-old") == "r-new"
     assert set(stage.held("r-old", NOW + 6)) == {"notebook", "no_ads", "newsmaker_events"}
     assert stories_read(stage, "r-new") == 3
     assert stage.readers.list_customers("r-new") == ["cus_1"]
-    assert [seat.reader for seat in admin.group("sub_g", NOW).seats] == ["r-new"]
+    assert [seat.reader for seat in admin.load_seats("sub_g", NOW).seats] == ["r-new"]
     (entry,) = [entry for entry in notebook.entries() if entry["action"] == "merge"]
     assert (entry["reader"], entry["target"]) == ("r-new", "r-old")
 
 
 @pytest.mark.usefixtures("two")
 def test_later_events_of_a_merged_reader_go_to_the_remaining_one(stage: Any, make: Any, admin: Any) -> None:
-    admin.merge("r-new", "r-old", ADMIN, NOW + 5)
+    admin.merge_readers("r-new", "r-old", ADMIN, NOW + 5)
     make.deliver("customer.subscription.updated", make.subscription(reader="r-old", end=NOW + 40 * DAY), NOW + 6)
     make.deliver("customer.subscription.created", make.subscription("sub_2", reader="r-old"), NOW + 7)
     assert stage.held("r-new", NOW + 8)["notebook"] == NOW + 42 * DAY
@@ -92,15 +92,15 @@ def test_later_events_of_a_merged_reader_go_to_the_remaining_one(stage: Any, mak
 
 @pytest.mark.usefixtures("two")
 def test_late_grant_to_a_merged_reader_goes_to_the_remaining_one(stage: Any, admin: Any) -> None:
-    admin.merge("r-new", "r-old", ADMIN, NOW + 5)
+    admin.merge_readers("r-new", "r-old", ADMIN, NOW + 5)
     grant(stage, "r-old", "gr_2")
     assert b"g:gr_2" in fields(stage, "r-new")
 
 
 def test_visitors_of_a_merged_reader_count_for_the_remaining_one(stage: Any, admin: Any) -> None:
-    admin.merge("r-new", "r-old", ADMIN, NOW)
+    admin.merge_readers("r-new", "r-old", ADMIN, NOW)
     assert marks(stage, "r-new") == owner_mark("r-old")
-    admin.merge("r-last", "r-new", ADMIN, NOW)
+    admin.merge_readers("r-last", "r-new", ADMIN, NOW)
     assert marks(stage, "r-last") == owner_mark("r-new") + owner_mark("r-old")
 
 
@@ -113,7 +113,7 @@ def test_later_reads_of_a_joined_visitor_count_for_the_remaining_reader(stage: A
 
     assert ask("s1").used == 1
     assert ask("s2", "r-old").used == 2
-    admin.merge("r-new", "r-old", ADMIN, NOW)
+    admin.merge_readers("r-new", "r-old", ADMIN, NOW)
     assert ask("s3").used == 2  # The visitor's own meter, after signing out.
     assert ask("s4", "r-new").used == 4
     assert ask("s4", "r-old").used == 4
@@ -121,35 +121,35 @@ def test_later_reads_of_a_joined_visitor_count_for_the_remaining_reader(stage: A
 
 def test_merge_into_itself_or_in_a_circle_is_rejected(stage: Any, admin: Any) -> None:
     with pytest.raises(CannotMerge):
-        admin.merge("r-1", "r-1", ADMIN, NOW)
-    admin.merge("r-2", "r-1", ADMIN, NOW)
+        admin.merge_readers("r-1", "r-1", ADMIN, NOW)
+    admin.merge_readers("r-2", "r-1", ADMIN, NOW)
     with pytest.raises(CannotMerge):
-        admin.merge("r-1", "r-2", ADMIN, NOW)
-    admin.merge("r-3", "r-2", ADMIN, NOW)
+        admin.merge_readers("r-1", "r-2", ADMIN, NOW)
+    admin.merge_readers("r-3", "r-2", ADMIN, NOW)
     with pytest.raises(CannotMerge):
-        admin.merge("r-1", "r-3", ADMIN, NOW)
+        admin.merge_readers("r-1", "r-3", ADMIN, NOW)
     with pytest.raises(CannotMerge):
-        admin.merge("r-9", "r-1", ADMIN, NOW)
+        admin.merge_readers("r-9", "r-1", ADMIN, NOW)
     for reader, gone in (("r-1", "r-1"), ("r-2", "r-2"), ("r-1", "r-2"), ("r-2", "r-3"), ("r-3", "r-3")):
         with pytest.raises(CannotMerge):
-            admin.merge(reader, gone, ADMIN, NOW)
+            admin.merge_readers(reader, gone, ADMIN, NOW)
     for reader, gone in (("r-2", "r-1"), ("r-3", "r-1"), ("r-3", "r-2")):
-        assert admin.merge(reader, gone, ADMIN, NOW) == "r-3"  # It is so already.
+        assert admin.merge_readers(reader, gone, ADMIN, NOW) == "r-3"  # It is so already.
     assert [stage.readers.resolve_merged(reader) for reader in ("r-1", "r-2", "r-3")] == ["r-3", "r-3", "r-3"]
 
 
 def test_repeated_merge_changes_nothing(stage: Any, admin: Any, notebook: Any) -> None:
     for _ in range(2):
-        admin.merge("r-2", "r-1", ADMIN, NOW)
+        admin.merge_readers("r-2", "r-1", ADMIN, NOW)
     assert len(notebook.entries()) == 1
 
 
 def test_merge_of_two_seat_holders_frees_one_seat(stage: Any, make: Any, admin: Any) -> None:
     make.deliver("customer.subscription.created", make.subscription("sub_g", price="price_seat_month", quantity=2))
     for reader in ("r-old", "r-new"):
-        admin.give_seat("sub_g", reader, ADMIN, NOW)
-    admin.merge("r-new", "r-old", ADMIN, NOW)
-    assert [seat.reader for seat in admin.group("sub_g", NOW).seats] == ["r-new"]
+        admin.assign_seat("sub_g", reader, ADMIN, NOW)
+    admin.merge_readers("r-new", "r-old", ADMIN, NOW)
+    assert [seat.reader for seat in admin.load_seats("sub_g", NOW).seats] == ["r-new"]
     assert set(stage.held("r-new", NOW)) == {"notebook"}
 
 
@@ -160,14 +160,14 @@ def test_seat_assigned_during_a_merge_goes_to_the_remaining_reader(
 
     def merge_meanwhile(name: str) -> None:
         if name == "assign_seat":
-            admin.merge("r-new", "r-old", ADMIN, NOW)
+            admin.merge_readers("r-new", "r-old", ADMIN, NOW)
 
     giving = playing.admin_of(stage, notebook, stage.make(stepped(after=merge_meanwhile)))
-    giving.give_seat("sub_g", "r-old", ADMIN, NOW)
-    assert [seat.reader for seat in admin.group("sub_g", NOW).seats] == ["r-new"]
+    giving.assign_seat("sub_g", "r-old", ADMIN, NOW)
+    assert [seat.reader for seat in admin.load_seats("sub_g", NOW).seats] == ["r-new"]
     assert set(stage.held("r-new", NOW)) == {"notebook"}
-    admin.take_seat("sub_g", "r-new", ADMIN, NOW)
-    assert (admin.group("sub_g", NOW).seats, stage.held("r-new", NOW)) == ((), {})
+    admin.release_seat("sub_g", "r-new", ADMIN, NOW)
+    assert (admin.load_seats("sub_g", NOW).seats, stage.held("r-new", NOW)) == ((), {})
 
 
 def test_merge_killed_before_any_command_is_rolled_forward(
@@ -185,7 +185,7 @@ def test_merge_killed_before_any_command_is_rolled_forward(
         dying = playing.admin_of(stage, notebook, stage.make(link), link)
         failure.arm(number)
         with suppress(Killed):
-            dying.merge(new, old, ADMIN, NOW)
+            dying.merge_readers(new, old, ADMIN, NOW)
         admin.finish_merges(NOW + 1)
         if stage.readers.resolve_merged(old) != new:  # Killed before the commit, so the merge never happened.
             assert fields(stage, new) == set()
@@ -196,6 +196,6 @@ def test_merge_killed_before_any_command_is_rolled_forward(
         assert stories_read(stage, new) == 1
     assert number > 8
     come(NOW + 70)
-    assert stage.engine.marks.count()["unspread"] == 0
+    assert stage.processor.pending_work.count()["unspread"] == 0
     merges = [entry for entry in notebook.entries() if entry["action"] == "merge"]
     assert len({entry["id"] for entry in merges}) == len(merges) == committed

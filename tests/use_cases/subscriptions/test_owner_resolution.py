@@ -22,7 +22,7 @@ def held(stage: Any, reader: str) -> set[str]:
 def test_unassigned_object_is_assigned_when_the_customer_names_a_reader(stage: Any, make: Any) -> None:
     stage.stripe.put(make.customer())
     make.deliver("customer.subscription.created", make.subscription(reader=None))
-    assert stage.engine.objects.load("subscription:sub_1").owner.reader is None
+    assert stage.processor.objects.load("subscription:sub_1").owner.reader is None
     make.deliver("customer.updated", make.customer(reader="r-7"))
     assert held(stage, "r-7") == BOTH
     assert stage.readers.list_customers("r-7") == ["cus_1"]
@@ -98,13 +98,13 @@ def test_gift_belongs_to_the_recipient_and_lists_no_customer(stage: Any, make: A
 def test_pending_gift_is_unassigned_until_linked(stage: Any, make: Any, admin: Any) -> None:
     make.deliver("customer.subscription.created", make.subscription(metadata={"reader_id": "r-1", "gift": "pending"}))
     assert held(stage, "r-1") == set()
-    assert admin.link("r-2", subscription="sub_1", actor=ADMIN, now=NOW).was is None
+    assert admin.link_to_reader("r-2", subscription="sub_1", actor=ADMIN, now=NOW).was is None
     assert held(stage, "r-2") == BOTH
 
 
 def test_link_overrides_all_metadata_and_is_audited(stage: Any, make: Any, admin: Any, notebook: Any) -> None:
     make.deliver("customer.subscription.created", make.subscription(reader="r-1"))
-    linked = admin.link("r-2", subscription="sub_1", actor=ADMIN, now=NOW)
+    linked = admin.link_to_reader("r-2", subscription="sub_1", actor=ADMIN, now=NOW)
     assert (linked.reader, linked.was) == ("r-2", "r-1")
     make.deliver("customer.subscription.updated", make.subscription(reader="r-1", end=NOW + 50 * DAY), NOW + 1)
     assert (held(stage, "r-1"), held(stage, "r-2")) == (set(), BOTH)
@@ -116,14 +116,14 @@ def test_link_overrides_all_metadata_and_is_audited(stage: Any, make: Any, admin
 def test_repeated_link_changes_nothing(stage: Any, make: Any, admin: Any, notebook: Any) -> None:
     make.deliver("customer.subscription.created", make.subscription(reader="r-1"))
     for _ in range(2):
-        admin.link("r-2", subscription="sub_1", actor=ADMIN, now=NOW)
+        admin.link_to_reader("r-2", subscription="sub_1", actor=ADMIN, now=NOW)
     assert len(notebook.entries()) == 1
 
 
 def test_link_of_a_customer_moves_all_its_objects(stage: Any, make: Any, admin: Any) -> None:
     make.deliver("customer.subscription.created", make.subscription(reader="r-1"))
     make.deliver("checkout.session.completed", make.session(reader="r-1"))
-    admin.link("r-2", customer="cus_1", actor=ADMIN, now=NOW)
+    admin.link_to_reader("r-2", customer="cus_1", actor=ADMIN, now=NOW)
     assert held(stage, "r-1") == set()
     assert {kept.field for kept in stage.readers.load_active("r-2")} == {b"s:sub_1", b"p:cs_1"}
     make.deliver("customer.subscription.created", make.subscription("sub_2", reader="r-1"))
@@ -133,14 +133,14 @@ def test_link_of_a_customer_moves_all_its_objects(stage: Any, make: Any, admin: 
 @pytest.mark.parametrize("what", ["subscription", "customer"])
 def test_link_of_an_unreported_object_applies_when_it_arrives(stage: Any, make: Any, admin: Any, what: str) -> None:
     name = {"subscription": "sub_1", "customer": "cus_1"}[what]
-    assert admin.link("r-2", **{what: name}, actor=ADMIN, now=NOW).was is None
+    assert admin.link_to_reader("r-2", **{what: name}, actor=ADMIN, now=NOW).was is None
     make.deliver("customer.subscription.created", make.subscription(reader="r-1"))
     assert (held(stage, "r-1"), held(stage, "r-2")) == (set(), BOTH)
 
 
 def test_link_of_an_object_stripe_knows_applies_at_once(stage: Any, make: Any, admin: Any) -> None:
     stage.stripe.put(make.subscription(reader=None))
-    admin.link("r-2", subscription="sub_1", actor=ADMIN, now=NOW)
+    admin.link_to_reader("r-2", subscription="sub_1", actor=ADMIN, now=NOW)
     assert held(stage, "r-2") == BOTH
 
 
@@ -151,7 +151,7 @@ def test_stripe_does_not_restore_an_erased_reader(stage: Any, make: Any, admin: 
     assert held(stage, "r-1") == set()
     make.deliver("customer.subscription.created", make.subscription("sub_2", reader="r-1", created=NOW))
     assert [kept.field for kept in stage.readers.load_active("r-1")] == [b"s:sub_2"]
-    admin.link("r-1", subscription="sub_1", actor=ADMIN, now=NOW)
+    admin.link_to_reader("r-1", subscription="sub_1", actor=ADMIN, now=NOW)
     assert {kept.field for kept in stage.readers.load_active("r-1")} == {b"s:sub_1", b"s:sub_2"}
 
 

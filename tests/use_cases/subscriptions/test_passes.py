@@ -135,7 +135,7 @@ def test_refund_before_its_session_counts(stage: Any, make: Any, come: Any, away
     stage.stripe.away = False
     come(NOW + 100)
     assert held(stage) == {}
-    assert stage.engine.marks.count()["unread"] == 0
+    assert stage.processor.pending_work.count()["unread"] == 0
 
 
 def test_refund_finds_a_session_stripe_never_reported(stage: Any, make: Any) -> None:
@@ -146,7 +146,7 @@ def test_refund_finds_a_session_stripe_never_reported(stage: Any, make: Any) -> 
 
 def test_refund_of_a_subscription_payment_is_ignored(stage: Any, make: Any) -> None:
     event = make.deliver("charge.refunded", {"id": "ch_9", "object": "charge", "payment_intent": "pi_9"}, NOW)
-    entry = stage.engine.ledger.find(event["id"])
+    entry = stage.processor.ledger.find(event["id"])
     assert (entry.state, entry.why) == ("ignored", "about nothing that is kept here")
 
 

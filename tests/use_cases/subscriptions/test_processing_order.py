@@ -16,16 +16,16 @@ def test_concurrent_deliveries_of_one_event_count_once(stage: Any, make: Any) ->
     engines = [stage.make(), stage.make()]
     gate = threading.Barrier(2)
 
-    def deliver(engine: Any) -> None:
+    def deliver(processor: Any) -> None:
         gate.wait(60)
-        engine.receive(envelope(event), NOW)
+        processor.receive_event(envelope(event), NOW)
 
-    threads = [threading.Thread(target=deliver, args=(engine,)) for engine in engines]
+    threads = [threading.Thread(target=deliver, args=(processor,)) for processor in engines]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    entry = stage.engine.ledger.find(event["id"])
+    entry = stage.processor.ledger.find(event["id"])
     assert (entry.state, entry.duplicates) == ("applied", 1)
     assert set(stage.held("r-1", NOW)) == {"notebook", "no_ads"}
     assert len(stage.readers.load_history("r-1")) == 1
@@ -47,7 +47,7 @@ def test_slow_worker_with_an_old_read_changes_nothing(stage: Any, make: Any) -> 
     stage.stripe.on_read = overtaken
     stage.deliver(first, NOW, slow)
     assert stage.held("r-1", NOW + 31) == {}
-    assert stage.engine.objects.load("subscription:sub_1").facts.source.status == "canceled"
+    assert stage.processor.objects.load("subscription:sub_1").facts.source.status == "canceled"
 
 
 def test_update_after_a_deletion_leaves_it_ended(stage: Any, make: Any) -> None:
@@ -57,7 +57,7 @@ def test_update_after_a_deletion_leaves_it_ended(stage: Any, make: Any) -> None:
     late = make.event("customer.subscription.updated", make.subscription(), NOW + 90)
     stage.deliver(late, NOW + 90)
     assert stage.held("r-1", NOW + 91) == {}
-    assert stage.engine.ledger.find(late["id"]).state == "stale"
+    assert stage.processor.ledger.find(late["id"]).state == "stale"
 
 
 def test_read_older_than_the_deletion_does_not_undo_it(stage: Any, make: Any, come: Any) -> None:
@@ -65,13 +65,13 @@ def test_read_older_than_the_deletion_does_not_undo_it(stage: Any, make: Any, co
     ended = make.event("customer.subscription.deleted", make.subscription(status="canceled", ended_at=NOW + 5), NOW + 5)
     stage.deliver(ended, NOW + 5)  # Stripe itself still answers as before.
     assert stage.held("r-1", NOW + 6) == {}
-    assert stage.engine.ledger.find(ended["id"]).state == "applied"
+    assert stage.processor.ledger.find(ended["id"]).state == "applied"
     come(NOW + 200)
     assert stage.held("r-1", NOW + 200) == {}
-    assert stage.engine.marks.count()["unread"] == 1
+    assert stage.processor.pending_work.count()["unread"] == 1
     stage.stripe.put(ended["data"]["object"])
     come(NOW + 9_000)
-    assert stage.engine.marks.count()["unread"] == 0
+    assert stage.processor.pending_work.count()["unread"] == 0
     (kept,) = stage.readers.load_all("r-1")
     assert (kept.source.status, kept.source.confirmed) == ("canceled", True)
 
@@ -91,21 +91,21 @@ def test_cancelling_one_of_two_subscriptions_ends_it_alone(stage: Any, make: Any
 
 
 def test_older_successful_read_keeps_the_mark_of_a_newer_failed_one(stage: Any, make: Any) -> None:
-    objects, name = stage.engine.objects, "subscription:sub_1"
+    objects, name = stage.processor.objects, "subscription:sub_1"
     stage.stripe.put(make.subscription())
     old, _ = objects.begin_read(name, NOW)
     newer, _ = objects.begin_read(name, NOW, force=True)
     objects.apply(name, newer, None, NOW, read=False)
-    facts = stage.stripe._read_facts(stage.engine.objects.load(name).ref, None)
+    facts = stage.stripe._read_facts(stage.processor.objects.load(name).ref, None)
     assert objects.apply(name, old, facts, NOW, read=True)[0] == "applied"
-    assert stage.engine.marks.list_to_refresh(NOW) == [name]
+    assert stage.processor.pending_work.list_to_refresh(NOW) == [name]
     last, _ = objects.begin_read(name, NOW, force=True)
     assert objects.apply(name, last, facts, NOW, read=True)[0] == "same"
-    assert stage.engine.marks.list_to_refresh(NOW) == []
+    assert stage.processor.pending_work.list_to_refresh(NOW) == []
 
 
 def test_payload_replaces_only_the_revision_it_was_compared_with(stage: Any, make: Any) -> None:
-    objects, name = stage.engine.objects, "subscription:sub_1"
+    objects, name = stage.processor.objects, "subscription:sub_1"
     make.deliver("customer.subscription.created", make.subscription())
     seen = objects.load(name)
     objects.request_fan_out(name, NOW)
@@ -131,7 +131,7 @@ def test_burst_of_events_of_one_object_costs_at_most_two_reads(stage: Any, make:
     go_on.set()
     holder.join(60)
     assert stage.stripe.reads.count("subscription:sub_1") == 2
-    assert {stage.engine.ledger.find(event["id"]).state for event in burst} == {"applied"}
+    assert {stage.processor.ledger.find(event["id"]).state for event in burst} == {"applied"}
 
 
 def test_object_unknown_to_stripe_stays_until_its_known_end(stage: Any, make: Any) -> None:
@@ -139,21 +139,21 @@ def test_object_unknown_to_stripe_stays_until_its_known_end(stage: Any, make: An
     del stage.stripe.objects["subscription", "sub_1"]
     stage.deliver(make.event("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_1"}), NOW)
     assert stage.held("r-1", NOW + 1) == dict.fromkeys(["notebook", "no_ads"], NOW + 12 * DAY)
-    assert stage.engine.marks.count()["unread"] == 0
+    assert stage.processor.pending_work.count()["unread"] == 0
 
 
 def test_event_of_an_unknown_object_is_applied_from_its_payload(stage: Any, make: Any) -> None:
     event = make.event("customer.subscription.created", make.subscription())
     stage.deliver(event, NOW)
-    entry = stage.engine.ledger.find(event["id"])
+    entry = stage.processor.ledger.find(event["id"])
     assert (entry.state, entry.why) == ("applied", "from the payload: Stripe does not know it any more")
-    assert stage.engine.marks.count()["unread"] == 0
+    assert stage.processor.pending_work.count()["unread"] == 0
 
 
 def test_counter_behind_its_copies_is_raised_and_read_again(stage: Any, make: Any) -> None:
     for at in range(9):
         make.deliver("customer.subscription.updated", make.subscription(end=NOW + (10 + at) * DAY), NOW + at)
-    key = stage.engine.objects.keys.stripe_object("subscription:sub_1")
+    key = stage.processor.objects.keys.stripe_object("subscription:sub_1")
     stage.link.call(key, b"DEL", key)  # The server with the object lost its last writes; the reader's did not.
     make.deliver("customer.subscription.updated", make.subscription(end=NOW + 40 * DAY), NOW + 20)
     assert stage.held("r-1", NOW + 21) == dict.fromkeys(["notebook", "no_ads"], NOW + 42 * DAY)

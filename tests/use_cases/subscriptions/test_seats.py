@@ -26,12 +26,12 @@ def readers(seats: Any) -> list[str]:
 
 def test_assigned_seat_opens_and_removed_seat_locks(stage: Any, make: Any, admin: Any, notebook: Any) -> None:
     make.deliver("customer.subscription.created", group(make, 2))
-    given = admin.give_seat("sub_1", "r-5", ADMIN, NOW + 1)
+    given = admin.assign_seat("sub_1", "r-5", ADMIN, NOW + 1)
     assert (given.quantity, readers(given.seats), given.seats[0].since) == (2, ["r-5"], NOW + 1)
     assert stage.held("r-5", NOW + 2) == {"notebook": NOW + 12 * DAY}
     (kept,) = stage.readers.load_active("r-5")
     assert (kept.field, kept.source.since) == (b"t:sub_1", NOW + 1)
-    taken = admin.take_seat("sub_1", "r-5", ADMIN, NOW + 3)
+    taken = admin.release_seat("sub_1", "r-5", ADMIN, NOW + 3)
     assert taken.seats == ()
     assert stage.held("r-5", NOW + 4) == {}
     entries = sorted(notebook.entries(), key=lambda entry: entry["at"])
@@ -44,34 +44,34 @@ def test_assigned_seat_opens_and_removed_seat_locks(stage: Any, make: Any, admin
 def test_repeated_seat_assignment_or_removal_changes_nothing(stage: Any, make: Any, admin: Any, notebook: Any) -> None:
     make.deliver("customer.subscription.created", group(make, 2))
     for at in range(3):
-        assert admin.give_seat("sub_1", "r-5", ADMIN, NOW + at).seats[0].since == NOW
+        assert admin.assign_seat("sub_1", "r-5", ADMIN, NOW + at).seats[0].since == NOW
     for at in range(3):
-        admin.take_seat("sub_1", "r-5", ADMIN, NOW + 5 + at)
+        admin.release_seat("sub_1", "r-5", ADMIN, NOW + 5 + at)
     assert len(notebook.entries()) == 2
 
 
 def test_group_owner_holds_no_seat_unless_assigned_one(stage: Any, make: Any, admin: Any) -> None:
     make.deliver("customer.subscription.created", group(make, 2))
     assert stage.held("r-1", NOW) == {}
-    admin.give_seat("sub_1", "r-1", ADMIN, NOW)
+    admin.assign_seat("sub_1", "r-1", ADMIN, NOW)
     assert set(stage.held("r-1", NOW)) == {"notebook"}
 
 
 def test_impossible_seat_assignment_is_rejected_with_its_reason(stage: Any, make: Any, admin: Any) -> None:
     with pytest.raises(UnknownSubscription):
-        admin.give_seat("sub_9", "r-5", ADMIN, NOW)
+        admin.assign_seat("sub_9", "r-5", ADMIN, NOW)
     make.deliver("customer.subscription.created", make.subscription())
     with pytest.raises(NoSeats):
-        admin.give_seat("sub_1", "r-5", ADMIN, NOW)
+        admin.assign_seat("sub_1", "r-5", ADMIN, NOW)
     make.deliver("customer.subscription.created", group(make, 1, id="sub_2"))
-    admin.give_seat("sub_2", "r-5", ADMIN, NOW)
+    admin.assign_seat("sub_2", "r-5", ADMIN, NOW)
     with pytest.raises(SeatsFull):
-        admin.give_seat("sub_2", "r-6", ADMIN, NOW)
+        admin.assign_seat("sub_2", "r-6", ADMIN, NOW)
 
 
 def test_unreported_group_is_read_from_stripe(stage: Any, make: Any, admin: Any) -> None:
     stage.stripe.put(group(make, 3))
-    assert admin.group("sub_1", NOW).quantity == 3
+    assert admin.load_seats("sub_1", NOW).quantity == 3
 
 
 def test_seat_quantity_is_the_sum_over_items_of_seat_plans(stage: Any, make: Any, admin: Any) -> None:
@@ -80,7 +80,7 @@ def test_seat_quantity_is_the_sum_over_items_of_seat_plans(stage: Any, make: Any
     more = group(make, 3)["items"]["data"]
     mixed["items"]["data"] += [*other, {**more[0], "id": "si_3"}]
     make.deliver("customer.subscription.created", mixed)
-    assert admin.group("sub_1", NOW).quantity == 5
+    assert admin.load_seats("sub_1", NOW).quantity == 5
 
 
 def test_concurrent_seat_assignments_never_exceed_the_paid_quantity(
@@ -93,7 +93,7 @@ def test_concurrent_seat_assignments_never_exceed_the_paid_quantity(
         gate.wait(60)
         for at in range(5):
             try:
-                admin.give_seat("sub_1", f"r-{number}-{at}", ADMIN, NOW)
+                admin.assign_seat("sub_1", f"r-{number}-{at}", ADMIN, NOW)
                 given.append(1)
             except SeatsFull:
                 continue
@@ -104,26 +104,26 @@ def test_concurrent_seat_assignments_never_exceed_the_paid_quantity(
     for thread in threads:
         thread.join(60)
     assert len(given) == 5
-    assert len(admin.group("sub_1", NOW).seats) == 5
+    assert len(admin.load_seats("sub_1", NOW).seats) == 5
     assert len(notebook.entries()) == 5
 
 
 def test_reduced_quantity_removes_the_newest_seats(stage: Any, make: Any, admin: Any) -> None:
     make.deliver("customer.subscription.created", group(make, 4))
     for at, reader in enumerate(["r-a", "r-b", "r-c", "r-d"]):
-        admin.give_seat("sub_1", reader, ADMIN, NOW + (at > 2))
+        admin.assign_seat("sub_1", reader, ADMIN, NOW + (at > 2))
     make.deliver("customer.subscription.updated", group(make, 2), NOW + 9)
-    left = admin.group("sub_1", NOW + 10)
+    left = admin.load_seats("sub_1", NOW + 10)
     assert (left.quantity, readers(left.seats), readers(left.removed)) == (2, ["r-a", "r-b"], ["r-d", "r-c"])
     assert [bool(stage.held(reader, NOW + 10)) for reader in ("r-a", "r-b", "r-c", "r-d")] == [True, True, False, False]
     make.deliver("customer.subscription.updated", group(make, 3), NOW + 11)
-    again = admin.give_seat("sub_1", "r-d", ADMIN, NOW + 12)
+    again = admin.assign_seat("sub_1", "r-d", ADMIN, NOW + 12)
     assert (readers(again.seats), readers(again.removed)) == (["r-a", "r-b", "r-d"], ["r-c"])
 
 
 def test_seat_ends_with_its_group(stage: Any, make: Any, admin: Any) -> None:
     make.deliver("customer.subscription.created", group(make, 2))
-    admin.give_seat("sub_1", "r-5", ADMIN, NOW)
+    admin.assign_seat("sub_1", "r-5", ADMIN, NOW)
     make.deliver("customer.subscription.deleted", group(make, 2, status="canceled", ended_at=NOW + 5), NOW + 5)
     assert stage.held("r-5", NOW + 6) == {}
 
@@ -131,16 +131,16 @@ def test_seat_ends_with_its_group(stage: Any, make: Any, admin: Any) -> None:
 def test_renewal_reaches_a_thousand_seats_in_time(stage: Any, make: Any, admin: Any) -> None:
     make.deliver("customer.subscription.created", group(make, 1_001))
     for number in range(1_000):
-        rev = stage.engine.objects.load("subscription:sub_1").rev
-        assert stage.engine.seats.assign("subscription:sub_1", rev, 1_001, f"r-{number}", NOW, b"{}") == "given"
-    stage.engine.spread_soon(["subscription:sub_1"], NOW, "test")
+        rev = stage.processor.objects.load("subscription:sub_1").rev
+        assert stage.processor.seats.assign("subscription:sub_1", rev, 1_001, f"r-{number}", NOW, b"{}") == "given"
+    stage.processor.fan_out_soon(["subscription:sub_1"], NOW, "test")
     begun = time.monotonic()
     event = make.deliver("customer.subscription.updated", group(make, 1_001, end=NOW + 40 * DAY), NOW + 5)
     assert time.monotonic() - begun < 60
     assert {stage.held(f"r-{number}", NOW + 6)["notebook"] for number in range(1_000)} == {NOW + 42 * DAY}
-    assert len(stage.engine.ledger.find(event["id"]).changes) <= 150
+    assert len(stage.processor.ledger.find(event["id"]).changes) <= 150
     begun = time.monotonic()
-    admin.give_seat("sub_1", "r-new", ADMIN, NOW + 7)
+    admin.assign_seat("sub_1", "r-new", ADMIN, NOW + 7)
     assert time.monotonic() - begun < 10
     assert stage.held("r-new", NOW + 8) == {"notebook": NOW + 42 * DAY}
 
@@ -148,14 +148,14 @@ def test_renewal_reaches_a_thousand_seats_in_time(stage: Any, make: Any, admin: 
 def test_renewal_that_runs_out_of_time_continues_where_it_stopped(stage: Any, make: Any, admin: Any, come: Any) -> None:
     make.deliver("customer.subscription.created", group(make, 200))
     for number in range(200):
-        admin.give_seat("sub_1", f"r-{number}", ADMIN, NOW)
+        admin.assign_seat("sub_1", f"r-{number}", ADMIN, NOW)
     ticks = iter(range(10_000))
     hasty = stage.make(timer=lambda: float(next(ticks)))
     event = stage.stripe.happen(make.event("customer.subscription.updated", group(make, 200, end=NOW + 40 * DAY)))
     stage.deliver(event, NOW + 5, hasty)
     renewed = [number for number in range(200) if stage.held(f"r-{number}", NOW + 6)["notebook"] == NOW + 42 * DAY]
     assert 0 < len(renewed) < 200
-    assert stage.engine.ledger.find(event["id"]).state == "pending"
+    assert stage.processor.ledger.find(event["id"]).state == "pending"
     come(NOW + 70, everything=False)
     assert {stage.held(f"r-{number}", NOW + 6)["notebook"] for number in range(200)} == {NOW + 42 * DAY}
-    assert stage.engine.ledger.find(event["id"]).state == "applied"
+    assert stage.processor.ledger.find(event["id"]).state == "applied"

@@ -23,16 +23,16 @@ def test_payload_counts_unconfirmed_and_is_confirmed_later(stage: Any, make: Any
     event = make.deliver("customer.subscription.created", make.subscription())
     assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 12 * DAY)
     assert source(stage).confirmed is False
-    assert stage.engine.ledger.find(event["id"]).state == "applied"
+    assert stage.processor.ledger.find(event["id"]).state == "applied"
     stage.stripe.away = False
     come(NOW + 90)
     assert source(stage).confirmed is True
-    assert stage.engine.marks.count()["unread"] == 0
+    assert stage.processor.pending_work.count()["unread"] == 0
 
 
 def test_without_a_stripe_key_only_payloads_count(stage: Any, make: Any, come: Any) -> None:
-    engine = stage.make(gateway=None)
-    stage.deliver(make.event("customer.subscription.created", make.subscription()), NOW, engine)
+    processor = stage.make(gateway=None)
+    stage.deliver(make.event("customer.subscription.created", make.subscription()), NOW, processor)
     assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 12 * DAY)
     assert source(stage).confirmed is False
 
@@ -43,14 +43,14 @@ def test_event_without_own_data_waits_until_stripe_answers(stage: Any, make: Any
     stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
     invoice = make.event("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_1"})
     stage.deliver(invoice, NOW)
-    assert stage.engine.ledger.find(invoice["id"]).state == "pending"
+    assert stage.processor.ledger.find(invoice["id"]).state == "pending"
     assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 12 * DAY)
     assert source(stage).confirmed is True
     come(NOW + 60, everything=False)
-    assert stage.engine.ledger.find(invoice["id"]).state == "pending"
+    assert stage.processor.ledger.find(invoice["id"]).state == "pending"
     stage.stripe.away = False
     come(NOW + 200, everything=False)
-    assert stage.engine.ledger.find(invoice["id"]).state == "applied"
+    assert stage.processor.ledger.find(invoice["id"]).state == "applied"
     assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 42 * DAY)
 
 
@@ -61,10 +61,10 @@ def test_long_stripe_outage_makes_no_event_dead(stage: Any, make: Any, come: Any
     stage.deliver(invoice, NOW)
     for hour in range(1, 30):
         come(NOW + hour * 3600, everything=False)
-    assert stage.engine.ledger.find(invoice["id"]).state == "pending"
+    assert stage.processor.ledger.find(invoice["id"]).state == "pending"
     stage.stripe.away = False
     come(NOW + 31 * 3600, everything=False)
-    assert stage.engine.ledger.find(invoice["id"]).state == "applied"
+    assert stage.processor.ledger.find(invoice["id"]).state == "applied"
 
 
 def given_up(stage: Any, make: Any, come: Any) -> Any:
@@ -75,31 +75,31 @@ def given_up(stage: Any, make: Any, come: Any) -> Any:
     invoice = make.event("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_1"})
     stage.deliver(invoice, NOW)
     for tried in range(1, 10):
-        assert (entry := stage.engine.ledger.find(invoice["id"])).state == "pending"
+        assert (entry := stage.processor.ledger.find(invoice["id"])).state == "pending"
         assert entry.attempts == tried
         come(NOW + tried)
-    assert stage.engine.ledger.find(invoice["id"]).state == "dead"
-    assert [entry.id for entry in stage.engine.ledger.load_page(9, dead=True)[0]] == [invoice["id"]]
+    assert stage.processor.ledger.find(invoice["id"]).state == "dead"
+    assert [entry.id for entry in stage.processor.ledger.load_page(9, dead=True)[0]] == [invoice["id"]]
     return invoice
 
 
 def test_event_dead_after_ten_attempts_can_be_replayed(stage: Any, make: Any, come: Any, admin: Any) -> None:
     invoice = given_up(stage, make, come)
     stage.stripe.away = False
-    admin.replay(invoice["id"], Actor("ada", "203.0.113.1"), NOW + 100)
-    assert stage.engine.ledger.find(invoice["id"]).state == "applied"
-    assert stage.engine.marks.count()["dead"] == 0
+    admin.replay_event(invoice["id"], Actor("ada", "203.0.113.1"), NOW + 100)
+    assert stage.processor.ledger.find(invoice["id"]).state == "applied"
+    assert stage.processor.pending_work.count()["dead"] == 0
     assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 42 * DAY)
 
 
 def test_event_dead_because_of_an_outage_is_finished_when_stripe_answers(stage: Any, make: Any, come: Any) -> None:
     invoice = given_up(stage, make, come)
     come(NOW + 100)
-    assert stage.engine.ledger.find(invoice["id"]).state == "dead"
+    assert stage.processor.ledger.find(invoice["id"]).state == "dead"
     stage.stripe.away = False
     come(NOW + 200, everything=False)
-    assert stage.engine.ledger.find(invoice["id"]).state == "applied"
-    assert stage.engine.marks.count()["dead"] == 0
+    assert stage.processor.ledger.find(invoice["id"]).state == "applied"
+    assert stage.processor.pending_work.count()["dead"] == 0
     assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 42 * DAY)
 
 
@@ -111,7 +111,7 @@ def test_newer_payload_is_kept_in_any_order(stage: Any, make: Any, first: str) -
     for event in [older, newer] if first == "older" else [newer, older]:
         stage.deliver(event, NOW + 5)
     assert set(stage.held("r-1", NOW + 5)) == set(BOTH)
-    states = {stage.engine.ledger.find(event["id"]).state for event in (older, newer)}
+    states = {stage.processor.ledger.find(event["id"]).state for event in (older, newer)}
     assert states == ({"applied"} if first == "older" else {"applied", "stale"})
 
 

@@ -52,11 +52,11 @@ def worker(stage: Any, admin: Any, clock: Clock) -> Worker:
 
 
 def worker_of(stage: Any, admin: Any, clock: Clock, **options: Any) -> Worker:
-    engine = options.pop("engine", stage.engine)
+    processor = options.pop("processor", stage.processor)
     return Worker(
-        engine,
+        processor,
         admin,
-        CatchUp(engine, stage.store),
+        CatchUp(processor, stage.store),
         LeaderElection(stage.store, LEADS_FOR),
         settle_audit=lambda: 0,
         clock=clock,
@@ -74,7 +74,7 @@ def test_event_never_delivered_is_caught_up(stage: Any, make: Any, worker: Worke
     found = worker.run_once()
     assert (found.caught_up.listed, found.caught_up.missed) == (1, 1)  # type: ignore[union-attr]
     assert set(stage.held("r-1", NOW)) == BOTH
-    entry = stage.engine.ledger.find(event["id"])
+    entry = stage.processor.ledger.find(event["id"])
     assert (entry.state, entry.duplicates) == ("applied", 0)
 
 
@@ -83,7 +83,7 @@ def test_catch_up_cursor_does_not_follow_newer_webhooks(stage: Any, make: Any, w
     lost = happens(stage, make, "customer.subscription.created", make.subscription(), NOW + 100)
     make.deliver("customer.updated", make.customer("cus_9"), NOW + 5 * DAY)
     worker.run_once()
-    assert stage.engine.ledger.find(lost["id"]).state == "applied"
+    assert stage.processor.ledger.find(lost["id"]).state == "applied"
 
 
 def test_catch_up_starts_ten_minutes_before_its_newest_event(stage: Any, make: Any, worker: Worker) -> None:
@@ -102,7 +102,7 @@ def test_interrupted_catch_up_starts_again_where_it_started(stage: Any, make: An
     assert worker.run_once().trouble == "unreachable"
     stage.stripe.away = False
     worker.run_once()
-    assert stage.engine.ledger.find(lost["id"]).state == "applied"
+    assert stage.processor.ledger.find(lost["id"]).state == "applied"
 
 
 def test_unreachable_stripe_is_asked_once_not_per_waiting_object(stage: Any, make: Any, worker: Worker) -> None:
@@ -112,7 +112,7 @@ def test_unreachable_stripe_is_asked_once_not_per_waiting_object(stage: Any, mak
     before = len(stage.stripe.reads)
     done = worker.run_once()
     assert (done.trouble, done.left, stage.stripe.reads[before:]) == ("unreachable", 4, ["events"])
-    assert stage.engine.ledger.find(events[-1]["id"]).attempts == 2
+    assert stage.processor.ledger.find(events[-1]["id"]).attempts == 2
     stage.stripe.away = False
     assert worker.run_once().left == 0
 
@@ -120,7 +120,7 @@ def test_unreachable_stripe_is_asked_once_not_per_waiting_object(stage: Any, mak
 def test_dry_catch_up_counts_and_changes_nothing(stage: Any, make: Any, worker: Worker) -> None:
     event = happens(stage, make, "customer.subscription.created", make.subscription())
     assert worker.catch_up(dry_run=True).missed == 1  # type: ignore[union-attr]
-    assert stage.engine.ledger.find(event["id"]) is None
+    assert stage.processor.ledger.find(event["id"]) is None
     assert stage.held("r-1", NOW) == {}
 
 
@@ -141,9 +141,9 @@ def test_price_event_triggers_a_price_refresh_once(stage: Any, make: Any, admin:
 
 
 def test_worker_without_a_stripe_key_does_what_it_can(stage: Any, make: Any, admin: Any, clock: Clock) -> None:
-    engine = stage.make(gateway=None)
-    stage.deliver(make.event("customer.subscription.created", make.subscription()), NOW, engine)
-    worker = worker_of(stage, admin, clock, engine=engine)
+    processor = stage.make(gateway=None)
+    stage.deliver(make.event("customer.subscription.created", make.subscription()), NOW, processor)
+    worker = worker_of(stage, admin, clock, processor=processor)
     assert worker.run_once().caught_up is None
     assert worker.full_sync() is None
     assert worker.catch_up() is None
@@ -256,11 +256,11 @@ def test_source_ended_long_ago_leaves_the_hot_record(stage: Any, make: Any, come
 
 def test_unfinished_fan_out_is_completed_by_the_worker(stage: Any, make: Any, come: Any) -> None:
     make.deliver("customer.subscription.created", make.subscription())
-    stage.engine.objects.request_fan_out("subscription:sub_1", NOW)
+    stage.processor.objects.request_fan_out("subscription:sub_1", NOW)
     come(NOW + 3, everything=False)
-    assert stage.engine.marks.count()["unspread"] == 1
+    assert stage.processor.pending_work.count()["unspread"] == 1
     come(NOW + 10, everything=False)
-    assert stage.engine.marks.count()["unspread"] == 0
+    assert stage.processor.pending_work.count()["unspread"] == 0
 
 
 def test_process_without_worker_finishes_its_own_events(stage: Any, make: Any) -> None:
@@ -273,8 +273,8 @@ def test_process_without_worker_finishes_its_own_events(stage: Any, make: Any) -
     stage.stripe.on_read = fails
     assert stage.deliver(event, NOW).state == "pending"
     stage.stripe.on_read = lambda name: None
-    assert stage.engine.finish_own(NOW + 1) == 0
-    assert stage.engine.ledger.find(event["id"]).state == "applied"
+    assert stage.processor.finish_postponed(NOW + 1) == 0
+    assert stage.processor.ledger.find(event["id"]).state == "applied"
 
 
 def test_only_one_worker_leads_until_it_releases_the_lease(stage: Any) -> None:
@@ -352,5 +352,5 @@ def test_event_a_process_cannot_finish_is_retried_less_and_less_often(stage: Any
     stage.stripe.on_read = fails
     stage.deliver(event, NOW)
     for second in range(1, 60):
-        assert stage.engine.finish_own(NOW + second) == 1
-    assert stage.engine.ledger.find(event["id"]).attempts == 6
+        assert stage.processor.finish_postponed(NOW + second) == 1
+    assert stage.processor.ledger.find(event["id"]).attempts == 6

@@ -25,7 +25,7 @@ from service.adapters.redis.readers.readers import field_pairs
 from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.inbox import ref_from
 from service.domain.errors import NewerSchema, StoreUnavailable
-from service.domain.stripe_facts import Claims, Told
+from service.domain.stripe_facts import OwnerClaims, StripeFacts
 
 FIELD = load("replace_field")
 
@@ -216,7 +216,7 @@ def _without_event(key: bytes, field: bytes, value: bytes, tags: Collection[byte
 
 def _without_reader(name: str, text: bytes, tags: Collection[bytes]) -> bytes | None:
     try:
-        facts = facts_codec.unpack_facts(ref_from(name), text)  # type: ignore[arg-type]  # what has a doc is kept, so a Ref
+        facts = facts_codec.unpack_facts(ref_from(name), text)  # type: ignore[arg-type]  # what has a doc is kept, so a ObjectRef
     except (NewerSchema, ValueError):
         return None
     claims = without_ids(facts.claims, lambda reader: _names_reader(reader, tags))
@@ -226,7 +226,7 @@ def _without_reader(name: str, text: bytes, tags: Collection[bytes]) -> bytes | 
 
 
 def _claims(row: Any, tags: Collection[bytes]) -> list[Any]:
-    claims: Claims = facts_codec.claims_from(row)
+    claims: OwnerClaims = facts_codec.claims_from(row)
     return [facts_codec.claims_row(without_ids(claims, lambda reader: _names_reader(reader, tags)))]
 
 
@@ -247,7 +247,7 @@ class ErasedReaders:
         self._keys = store.keys
 
     def mark(self, tags: Collection[bytes], now: float) -> None:
-        """Mark readers as erased: from now on no older Stripe object belongs to them."""
+        """StateVersion readers as erased: from now on no older Stripe object belongs to them."""
         keys = [self._keys.erased(tag) for tag in tags]
         self._link.pipeline([(key, (b"SET", key, int(now))) for key in keys])
 
@@ -258,7 +258,7 @@ class ErasedReaders:
         found = self._link.read([(key, (b"GET", key)) for key in keys]) if keys else []
         return {reader: int(moment) for reader, moment in zip(asked, found, strict=True) if moment}
 
-    def hide_ids(self, facts: Told) -> Told:
+    def hide_ids(self, facts: StripeFacts) -> StripeFacts:
         """Return Stripe's facts without the IDs of readers who were erased after the object was created."""
         named = [name for name in _named(facts.claims) if name]
         erased = self.erased_at(named) if named else {}
@@ -266,10 +266,10 @@ class ErasedReaders:
         return replace(facts, claims=without_ids(facts.claims, hidden.__contains__)) if hidden else facts
 
 
-def without_ids(claims: Claims, hidden: Hidden) -> Claims:
+def without_ids(claims: OwnerClaims, hidden: Hidden) -> OwnerClaims:
     """Return claims without hidden IDs. A gift whose recipient is hidden becomes unassigned; it does not go to the payer."""
     recipient_goes = claims.gift_recipient is not None and hidden(claims.gift_recipient)
-    return Claims(
+    return OwnerClaims(
         gift_recipient=None if recipient_goes else claims.gift_recipient,
         gift_pending=claims.gift_pending or recipient_goes,
         reader_id=_unless_hidden(claims.reader_id, hidden),
@@ -281,5 +281,5 @@ def _unless_hidden(reader: str | None, hidden: Hidden) -> str | None:
     return None if reader is not None and hidden(reader) else reader
 
 
-def _named(claims: Claims) -> tuple[str | None, ...]:
+def _named(claims: OwnerClaims) -> tuple[str | None, ...]:
     return claims.gift_recipient, claims.reader_id, claims.client_reference_id

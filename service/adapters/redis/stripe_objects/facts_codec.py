@@ -16,8 +16,8 @@ import msgspec
 from service.adapters.redis.readers import source_codec
 from service.domain import payments as payments
 from service.domain.errors import NewerSchema
-from service.domain.event_order import Mark
-from service.domain.stripe_facts import Claims, Payment, PaymentNews, Ref, Told
+from service.domain.event_order import StateVersion
+from service.domain.stripe_facts import ObjectRef, OwnerClaims, Payment, PaymentUpdate, StripeFacts
 
 SCHEMA = 1
 
@@ -25,21 +25,34 @@ _encoder = msgspec.json.Encoder(order="sorted")
 _decoder = msgspec.json.Decoder(list)
 
 
-def pack_facts(facts: Told) -> bytes:
+def pack_facts(facts: StripeFacts) -> bytes:
     """Return facts as stored; equal facts have equal bytes, so bytes show whether anything has changed."""
     field = source_codec.field_of(facts.source).decode() if facts.source else ""
     record = source_codec.encode(facts.source, 0).decode() if facts.source else ""
     rest = [facts.customer, claims_row(facts.claims), facts.created, facts.subscription, payment_row(facts.payment)]
     flags = [facts.deleted, facts.terminal, facts.partial, facts.quantity]
-    return _encoder.encode([SCHEMA, field, record, *rest, *flags, facts.facts])
+    return _encoder.encode([SCHEMA, field, record, *rest, *flags, facts.fingerprint])
 
 
-def unpack_facts(ref: Ref, text: bytes) -> Told:
+def unpack_facts(ref: ObjectRef, text: bytes) -> StripeFacts:
     """Return the facts of an object. Raises: NewerSchema if a newer service wrote them."""
     row = _read(text)
-    field, record, customer, claims, created, subscription, payment, deleted, terminal, partial, quantity, facts = row
+    (
+        field,
+        record,
+        customer,
+        claims,
+        created,
+        subscription,
+        payment,
+        deleted,
+        terminal,
+        partial,
+        quantity,
+        fingerprint,
+    ) = row
     source = source_codec.decode(field.encode(), record.encode()) if field else None
-    return Told(
+    return StripeFacts(
         ref=ref,
         source=cast(Any, source),
         customer=customer,
@@ -51,16 +64,16 @@ def unpack_facts(ref: Ref, text: bytes) -> Told:
         terminal=terminal,
         partial=partial,
         quantity=quantity,
-        facts=facts,
+        fingerprint=fingerprint,
     )
 
 
-def claims_row(claims: Claims) -> list[Any]:
+def claims_row(claims: OwnerClaims) -> list[Any]:
     return [claims.gift_recipient, claims.gift_pending, claims.reader_id, claims.client_reference_id]
 
 
-def claims_from(row: list[Any]) -> Claims:
-    return Claims(*row)
+def claims_from(row: list[Any]) -> OwnerClaims:
+    return OwnerClaims(*row)
 
 
 def payment_row(payment: Payment | None) -> list[Any] | None:
@@ -87,22 +100,22 @@ def unpack_payment(text: bytes) -> Payment:
     return found
 
 
-def pack_mark(mark: Mark) -> bytes:
-    return _encoder.encode([SCHEMA, mark.created, mark.type, mark.facts, mark.previous, mark.terminal])
+def pack_mark(mark: StateVersion) -> bytes:
+    return _encoder.encode([SCHEMA, mark.created, mark.type, mark.fingerprint, mark.previous, mark.terminal])
 
 
-def unpack_mark(text: bytes) -> Mark:
-    return Mark(*_read(text))
+def unpack_mark(text: bytes) -> StateVersion:
+    return StateVersion(*_read(text))
 
 
-def news_row(news: PaymentNews | None) -> list[Any] | None:
+def news_row(news: PaymentUpdate | None) -> list[Any] | None:
     if news is None:
         return None
     return [news.what, news.id, news.intent, news.charge, news.amount, news.status]
 
 
-def news_from(row: list[Any] | None) -> PaymentNews | None:
-    return PaymentNews(*row) if row else None
+def news_from(row: list[Any] | None) -> PaymentUpdate | None:
+    return PaymentUpdate(*row) if row else None
 
 
 def pack_row(values: list[Any]) -> bytes:

@@ -21,7 +21,7 @@ from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.objects import LEASE, ms
-from service.domain.stripe_facts import Facts, PaymentNews, PaymentRef, Ref, Signal, Told
+from service.domain.stripe_facts import EventContent, Fingerprint, ObjectRef, PaymentRef, PaymentUpdate, StripeFacts
 
 RECORD, FINISH, FAIL = load("record_event"), load("finish_events"), load("record_event_failure")
 
@@ -47,7 +47,7 @@ class InboxEvent:
     type: str
     object: str | None
     created: int
-    signal: Signal
+    signal: EventContent
     why: str = ""
 
     @property
@@ -73,10 +73,10 @@ class PendingEvent:
     mark: int
     type: str
     created: int
-    refs: tuple[Ref | PaymentRef, ...]
-    facts: Told | None
-    news: PaymentNews | None
-    previous: Facts = field(default_factory=dict)
+    refs: tuple[ObjectRef | PaymentRef, ...]
+    facts: StripeFacts | None
+    news: PaymentUpdate | None
+    previous: Fingerprint = field(default_factory=dict)
     paid_at: int | None = None
 
 
@@ -92,7 +92,7 @@ class EventResult:
 class Inbox:
     """Records events and their results. Raises: StoreUnavailable from every method."""
 
-    def __init__(self, store: Store, hide_erased: Callable[[Told], Told] = lambda facts: facts) -> None:
+    def __init__(self, store: Store, hide_erased: Callable[[StripeFacts], StripeFacts] = lambda facts: facts) -> None:
         """`hide_erased` removes the IDs of erased readers (`ErasedReaders.hide_ids`)."""
         self._link = store.link
         self.keys = store.keys
@@ -107,8 +107,10 @@ class Inbox:
             "name": event.name,
         }
         if event.signal.refs and not event.why:
-            facts = event.signal.told
-            pairs["says"] = pack_signal(replace(event.signal, told=self._hide_erased(facts)) if facts else event.signal)
+            facts = event.signal.facts
+            pairs["says"] = pack_signal(
+                replace(event.signal, facts=self._hide_erased(facts)) if facts else event.signal
+            )
         fields = [part for pair in pairs.items() for part in pair]
         return self._record(event.id, event.name, now, mode, lease=lease, why=event.why, fields=fields)
 
@@ -246,15 +248,15 @@ class Inbox:
             self._link.call(self.keys.inbox(partition), b"ZREM", self.keys.inbox(partition), event)
 
 
-def pack_signal(signal: Signal) -> bytes:
+def pack_signal(signal: EventContent) -> bytes:
     refs = [ref.text for ref in signal.refs]
-    facts = [signal.told.ref.text, facts_codec.pack_facts(signal.told).decode()] if signal.told else None
+    facts = [signal.facts.ref.text, facts_codec.pack_facts(signal.facts).decode()] if signal.facts else None
     return facts_codec.pack_row([refs, facts, facts_codec.news_row(signal.news), signal.previous, signal.paid_at])
 
 
-def ref_from(name: str) -> Ref | PaymentRef:
+def ref_from(name: str) -> ObjectRef | PaymentRef:
     kind, _, ident = name.partition(":")
-    return Ref(cast(Any, kind), ident) if kind in KEPT_KINDS else PaymentRef(cast(Any, kind), ident)
+    return ObjectRef(cast(Any, kind), ident) if kind in KEPT_KINDS else PaymentRef(cast(Any, kind), ident)
 
 
 KEPT_KINDS = frozenset({"subscription", "session", "customer", "entitlements"})
@@ -266,7 +268,7 @@ def _waiting(event: str, mark: int, fields: Sequence[bytes | None]) -> PendingEv
     found = None
     if packed:
         ref = ref_from(packed[0])
-        found = facts_codec.unpack_facts(ref, packed[1].encode()) if isinstance(ref, Ref) else None
+        found = facts_codec.unpack_facts(ref, packed[1].encode()) if isinstance(ref, ObjectRef) else None
     return PendingEvent(
         id=event,
         mark=mark,

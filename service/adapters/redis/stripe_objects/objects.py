@@ -25,9 +25,9 @@ from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.stripe_objects import facts_codec
-from service.domain.event_order import Mark
+from service.domain.event_order import StateVersion
 from service.domain.ownership import NOBODY, Owner
-from service.domain.stripe_facts import Ref, Told
+from service.domain.stripe_facts import ObjectRef, StripeFacts
 
 BEGIN, APPLY, ABOUT = load("begin_object_read"), load("apply_object"), load("write_related_fact")
 SETTLE, SHOWN, TOUCH, LINK = (
@@ -55,17 +55,17 @@ class StoredObject:
     seats: dict[str, int]
 
     @property
-    def ref(self) -> Ref:
+    def ref(self) -> ObjectRef:
         kind, _, name = self.name.partition(":")
-        return Ref(cast(Any, kind), name)
+        return ObjectRef(cast(Any, kind), name)
 
     @property
-    def facts(self) -> Told | None:
+    def facts(self) -> StripeFacts | None:
         doc = self.fields.get(b"doc")
         return facts_codec.unpack_facts(self.ref, doc) if doc else None
 
     @property
-    def mark(self) -> Mark | None:
+    def mark(self) -> StateVersion | None:
         mark = self.fields.get(b"mark")
         return facts_codec.unpack_mark(mark) if mark else None
 
@@ -105,7 +105,7 @@ def pack_owner(owner: Owner) -> bytes:
 class ObjectListener(Protocol):
     """Is called after changes, to maintain alerts. It raises nothing if the store is unavailable."""
 
-    def object_applied(self, name: str, facts: Told, now: float) -> None:
+    def object_applied(self, name: str, facts: StripeFacts, now: float) -> None:
         """Handle the new facts of an object."""
 
     def owner_saved(self, seen: StoredObject, owner: Owner) -> None:
@@ -118,7 +118,7 @@ class Objects:
     def __init__(
         self,
         store: Store,
-        hide_erased: Callable[[Told], Told] = lambda facts: facts,
+        hide_erased: Callable[[StripeFacts], StripeFacts] = lambda facts: facts,
         listener: ObjectListener | None = None,
     ) -> None:
         """`hide_erased` removes the IDs of erased readers (`ErasedReaders.hide_ids`)."""
@@ -170,11 +170,11 @@ class Objects:
         self,
         name: str,
         number: int,
-        facts: Told | None,
+        facts: StripeFacts | None,
         now: float,
         *,
         read: bool,
-        mark: Mark | None = None,
+        mark: StateVersion | None = None,
         due: float | None = None,
         rev: int | None = None,
     ) -> tuple[Verdict, int]:

@@ -26,7 +26,7 @@ def register(app: Flask, context: PageContext) -> None:
     def events() -> Response:
         page = requested_page(EVENTS)
         is_failed_only = "state" in page.filters
-        found, filters = list_events(service.engine.ledger, page), filters_in_address()
+        found, filters = list_events(service.event_processor.ledger, page), filters_in_address()
         return render(
             "events.html", events=found.items, following=found.next, is_failed_only=is_failed_only, filters=filters
         )
@@ -34,7 +34,7 @@ def register(app: Flask, context: PageContext) -> None:
     @app.get("/event")
     @guards.admin("viewer")
     def event() -> Response:
-        found = service.stripe_admin.event(checked_id(request.args.get("id"), "event"))
+        found = service.subscription_admin.find_event(checked_id(request.args.get("id"), "event"))
         return render("event.html", event=encode.event(found))
 
     @app.post("/event/replay")
@@ -43,7 +43,7 @@ def register(app: Flask, context: PageContext) -> None:
         name = checked_id(form_field("id"), "event")
 
         def work() -> tuple[str, str]:
-            service.stripe_admin.replay(name, guards.actor(), context.now)
+            service.subscription_admin.replay_event(name, guards.actor(), context.now)
             to = url_for("events", state="dead") if query_field("list") else url_for("event", id=name)
             return "Event queued. Its object is read from Stripe again.", to
 

@@ -112,7 +112,9 @@ def _register_links(app: Flask, context: PageContext) -> None:
                 raise InvalidFields([("object", "must be a customer (cus_…) or a subscription (sub_…)")])
             check(LinkIn(), {kind: name})
             linked_object: dict[str, Any] = {kind: name}
-            linked = context.service.stripe_admin.link(reader, **linked_object, actor=guards.actor(), now=context.now)
+            linked = context.service.subscription_admin.link_to_reader(
+                reader, **linked_object, actor=guards.actor(), now=context.now
+            )
             moved = " It was linked to another reader before." if linked.was not in (None, linked.reader) else ""
             return f"{kind.capitalize()} linked.{moved}"
 
@@ -146,7 +148,7 @@ def _register_merges(app: Flask, context: PageContext) -> None:
                 raise InvalidFields([("sure", "tick the box to confirm; a merge can’t be undone")])
             reason = form_field("reason")
             check(MergeIn(), {"from": removed, "reason": reason})
-            service.stripe_admin.merge(reader, removed, guards.actor(), context.now, reason=reason)
+            service.subscription_admin.merge_readers(reader, removed, guards.actor(), context.now, reason=reason)
             return "Readers merged. Both IDs now lead to this reader.", reader_url(reader)
 
         return submit(context, work, lambda problem: comparison(reader, removed, problem))

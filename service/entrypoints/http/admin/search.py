@@ -50,8 +50,8 @@ def register(app: Flask, context: PageContext) -> None:
         if target is not None:
             return cast(Response, redirect(target, 303))
         kind = STRIPE_KINDS.get(query.partition("_")[0])
-        stored = service.engine.objects.load(f"{kind}:{query}") if kind is not None else None
-        is_known = stored is not None and _is_known(service.engine.objects, stored)
+        stored = service.event_processor.objects.load(f"{kind}:{query}") if kind is not None else None
+        is_known = stored is not None and _is_known(service.event_processor.objects, stored)
         error = ids.wrong_reader_id(query)
         return render(
             "search.html",
@@ -74,7 +74,7 @@ def _find_target(service: Service, query: str, now: float) -> str | None:
     if GRANT_ID.fullmatch(query):
         return _grant_target(service.audit_log, query)
     if prefix in STRIPE_KINDS:
-        owner = service.engine.objects.load(f"{STRIPE_KINDS[prefix]}:{query}").owner.reader
+        owner = service.event_processor.objects.load(f"{STRIPE_KINDS[prefix]}:{query}").owner.reader
         return reader_url(owner) if owner else None
     if len(query) > ids.LONGEST_ID:
         with suppress(UnknownDecision):

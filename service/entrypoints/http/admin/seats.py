@@ -18,7 +18,7 @@ from service.entrypoints.responses.errors import Problem
 
 def register(app: Flask, context: PageContext) -> None:
     """Add the seats of a group."""
-    admin = context.service.stripe_admin
+    admin = context.service.subscription_admin
 
     @app.get("/seats")
     @guards.admin("viewer")
@@ -32,7 +32,7 @@ def register(app: Flask, context: PageContext) -> None:
 
         def work() -> str:
             reader = reader_id(form_field("reader"))
-            admin.give_seat(name, reader, guards.actor(), context.now)
+            admin.assign_seat(name, reader, guards.actor(), context.now)
             return "Seat assigned."
 
         return submit_seat(name, work)
@@ -44,7 +44,7 @@ def register(app: Flask, context: PageContext) -> None:
 
         def work() -> str:
             reader = reader_id(form_field("reader"))
-            admin.take_seat(name, reader, guards.actor(), context.now, reason=optional_reason())
+            admin.release_seat(name, reader, guards.actor(), context.now, reason=optional_reason())
             return "Seat removed."
 
         return submit_seat(name, work)
@@ -53,8 +53,8 @@ def register(app: Flask, context: PageContext) -> None:
         return submit(context, lambda: (work(), url_for("seats", id=name)), lambda problem: show(name, problem))
 
     def show(name: str, problem: Problem | None = None) -> Response:
-        group = encode.group(admin.group(name, context.now))
-        stored = context.service.engine.objects.load(f"subscription:{name}")
+        group = encode.group(admin.load_seats(name, context.now))
+        stored = context.service.event_processor.objects.load(f"subscription:{name}")
         return render(
             "seats.html",
             status=problem.status if problem is not None else 200,

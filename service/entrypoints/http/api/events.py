@@ -22,21 +22,21 @@ STATE = query("state", "`dead`: only those that were given up.", {"type": "strin
 def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
     """Return the routes of the ledger."""
     blp = Blueprint("events", __name__)
-    admin, nothing_in = service.stripe_admin, NoFieldsIn()
+    admin, nothing_in = service.subscription_admin, NoFieldsIn()
 
     @blp.get("/v1/events")
     @described(gives={200: lists.or_csv(EventsOut)}, parameters=(LIMIT, AFTER, STATE), tag="events")
     @guards.admin("viewer")
     def show_events() -> Response:
         """Stripe's events, newest first; CSV where Accept asks for text/csv."""
-        return lists.answer(EVENTS, list_events(service.engine.ledger, lists.asked(EVENTS)))
+        return lists.answer(EVENTS, list_events(service.event_processor.ledger, lists.asked(EVENTS)))
 
     @blp.get("/v1/events/<event>")
     @described(gives={200: EventOut}, refuses=(404,), tag="events")
     @guards.admin("viewer")
     def show_event(event: str) -> Response:
         """One event of Stripe's, with the entitlements that it changed."""
-        return lists.private(encode.event(admin.event(read_field("event", read_id, event))))
+        return lists.private(encode.event(admin.find_event(read_field("event", read_id, event))))
 
     @blp.post("/v1/events/<event>/replay")
     @described(
@@ -54,7 +54,7 @@ def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
         bodies.load(nothing_in, optional=True)
 
         def replay() -> Response:
-            return lists.answered(encode.event(admin.replay(name, guards.actor(), service.clock())), 202)
+            return lists.answered(encode.event(admin.replay_event(name, guards.actor(), service.clock())), 202)
 
         return repeats.once(repeated, replay)
 

@@ -27,7 +27,7 @@ def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
 
 
 def _add_links(blp: Blueprint, service: Service, repeated: IdempotencyStore) -> None:
-    admin, link_in, merge_in = service.stripe_admin, LinkIn(), MergeIn()
+    admin, link_in, merge_in = service.subscription_admin, LinkIn(), MergeIn()
 
     @blp.post("/v1/readers/<reader>/links")
     @described(takes=LinkIn, gives={200: LinkedOut}, refuses=(409,), parameters=(IDEMPOTENCY_KEY,), tag="readers")
@@ -42,7 +42,9 @@ def _add_links(blp: Blueprint, service: Service, repeated: IdempotencyStore) -> 
             raise InvalidFields([("customer", message), ("subscription", message)])
 
         def link() -> Response:
-            linked = admin.link(name, **target, actor=guards.actor(), now=service.clock(), reason=data.get("reason"))
+            linked = admin.link_to_reader(
+                name, **target, actor=guards.actor(), now=service.clock(), reason=data.get("reason")
+            )
             return jsonify({"reader": name, **target, "was": linked.was})
 
         return repeats.once(repeated, link)
@@ -56,14 +58,14 @@ def _add_links(blp: Blueprint, service: Service, repeated: IdempotencyStore) -> 
         data = bodies.load(merge_in)
 
         def merge() -> Response:
-            admin.merge(name, data["from_"], guards.actor(), service.clock(), reason=data.get("reason"))
+            admin.merge_readers(name, data["from_"], guards.actor(), service.clock(), reason=data.get("reason"))
             return jsonify({"reader": name, "from": data["from_"]})
 
         return repeats.once(repeated, merge)
 
 
 def _add_seats(blp: Blueprint, service: Service) -> None:
-    admin, nothing_in, reason_in = service.stripe_admin, NoFieldsIn(), ReasonMaybeIn()
+    admin, nothing_in, reason_in = service.subscription_admin, NoFieldsIn(), ReasonMaybeIn()
 
     @blp.get("/v1/subscriptions/<subscription>/seats")
     @described(gives={200: GroupOut}, refuses=(404, 409), tag="seats")
@@ -71,16 +73,16 @@ def _add_seats(blp: Blueprint, service: Service) -> None:
     def show_seats(subscription: str) -> Response:
         """The seats of a group's subscription: how many are paid for, who has one, who lost one."""
         name = read_field("subscription", read_id, subscription)
-        return jsonify(encode.group(admin.group(name, service.clock())))
+        return jsonify(encode.group(admin.load_seats(name, service.clock())))
 
     @blp.put("/v1/subscriptions/<subscription>/seats/<reader>")
     @described(takes=NoFieldsIn, body_required=False, gives={200: GroupOut}, refuses=(404, 409), tag="seats")
     @guards.admin("granter")
-    def give_seat(subscription: str, reader: str) -> Response:
+    def assign_seat(subscription: str, reader: str) -> Response:
         """Give a reader a seat; a repeat changes nothing."""
         name, who = read_field("subscription", read_id, subscription), reader_id(reader)
         bodies.load(nothing_in, optional=True)
-        return jsonify(encode.group(admin.give_seat(name, who, guards.actor(), service.clock())))
+        return jsonify(encode.group(admin.assign_seat(name, who, guards.actor(), service.clock())))
 
     @blp.delete("/v1/subscriptions/<subscription>/seats/<reader>")
     @described(
@@ -92,8 +94,8 @@ def _add_seats(blp: Blueprint, service: Service) -> None:
         tag="seats",
     )
     @guards.admin("granter")
-    def take_seat(subscription: str, reader: str) -> Response:
+    def release_seat(subscription: str, reader: str) -> Response:
         """Free a reader's seat; a repeat changes nothing."""
         name, who = read_field("subscription", read_id, subscription), reader_id(reader)
         reason = bodies.reason(reason_in)
-        return jsonify(encode.group(admin.take_seat(name, who, guards.actor(), service.clock(), reason=reason)))
+        return jsonify(encode.group(admin.release_seat(name, who, guards.actor(), service.clock(), reason=reason)))

@@ -40,7 +40,7 @@ def blueprint(service: Service) -> Blueprint:
             detail = f"This was not signed by Stripe, or is not an event ({error.why})."
             raise Problem(400, detail, kind="not-stripe", title="Not from Stripe") from None
         try:
-            receipt = service.deliveries.receive(envelope, now)
+            receipt = service.deliveries.receive_event(envelope, now)
         except StoreUnavailable:
             metrics.webhooks.labels("unrecorded").inc()
             raise

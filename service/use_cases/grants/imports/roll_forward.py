@@ -23,7 +23,7 @@ LOOK_EVERY = 1.0
 """Seconds between two looks for what another has left."""
 
 Progress = Callable[[int, int], None]
-"""Told how many chunks of how many are done."""
+"""StripeFacts how many chunks of how many are done."""
 
 
 class Roller:

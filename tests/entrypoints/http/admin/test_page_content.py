@@ -16,7 +16,7 @@ from service.domain.proportions import wilson
 from service.domain.sources import Subscription
 from service.entrypoints.http.admin import charts
 from service.use_cases.reporting.statistics import Delay, Figures, Point
-from service.use_cases.subscriptions.catch_up import CaughtUp
+from service.use_cases.subscriptions.catch_up import CatchUpResult
 from tests.entrypoints.http.admin.conftest import MakeStaff, granted, plain
 from tests.in_process_app import InProcessApp
 from tests.running_service import ADMIN_KEY, in_days
@@ -53,7 +53,9 @@ def deliver_subscription(
         "metadata": {"reader_id": reader} if reader else {},
         **more,
     }
-    app.service.engine.receive(Envelope(event, "customer.subscription.updated", now, False, None, obj), app.clock())
+    app.service.event_processor.receive_event(
+        Envelope(event, "customer.subscription.updated", now, False, None, obj), app.clock()
+    )
 
 
 def test_access_check_lists_entitlements_in_words(staff: MakeStaff, admin_app: InProcessApp) -> None:
@@ -118,7 +120,7 @@ def test_unsupported_stripe_ids_show_advice(staff: MakeStaff, query: str) -> Non
 
 def test_alerts_link_to_stripe_or_command(staff: MakeStaff, admin_app: InProcessApp) -> None:
     alerts = admin_app.service.alerts
-    alerts.record_catch_up(CaughtUp(listed=5, missed=2, prices=False, late=2), admin_app.clock())
+    alerts.record_catch_up(CatchUpResult(listed=5, missed=2, prices=False, late=2), admin_app.clock())
     alerts.record_clock_delay(90, admin_app.clock())
     page = staff().get("/").text
     assert 'href="https://dashboard.stripe.com/test/webhooks"' in page

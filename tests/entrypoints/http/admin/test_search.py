@@ -29,7 +29,7 @@ def bought(app: InProcessApp, name: str, customer: str | None) -> None:
         "created": now,
     }
     event = Envelope(f"evt_{name}", "checkout.session.completed", now, False, None, session)
-    app.service.engine.receive(event, app.clock())
+    app.service.event_processor.receive_event(event, app.clock())
 
 
 @pytest.mark.parametrize("query", ["cs_test_1", "cus_payer"])
