@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from service.entrypoints.cli import context as session
-from service.entrypoints.responses import admin_encoder as encode
+from service.entrypoints.responses.administration import write_approval
 
 
 def add_to(main: click.Group) -> None:
@@ -25,7 +25,7 @@ def approvals() -> None:
 def show(as_json: bool) -> None:
     """List what waits, newest first."""
     with session.service() as service:
-        found = [encode.approval(one) for one in service.approvals.list_waiting(service.clock())]
+        found = [write_approval(one) for one in service.approvals.list_waiting(service.clock())]
         session.show({"items": found}, as_json, lambda: "\n".join(map(_line, found)) or "Nothing waits.")
 
 
@@ -37,7 +37,7 @@ def confirm(approval_id: str, as_json: bool) -> None:
     with session.service() as service:
         now = service.clock()
         approval, outcome = service.approving.confirm(approval_id, session.actor(), now)
-        done = encode.approval(approval, "confirmed", outcome, now)
+        done = write_approval(approval, "confirmed", outcome, now)
         session.show(done, as_json, lambda: f"Confirmed: {_line(done)}")
 
 
@@ -49,7 +49,7 @@ def refuse(approval_id: str, reason: str | None, as_json: bool) -> None:
     """Refuse what another admin asked for, or withdraw what you asked for."""
     with session.service() as service:
         refused = service.approvals.refuse(approval_id, session.actor(), reason, service.clock())
-        done = encode.approval(refused, "refused")
+        done = write_approval(refused, "refused")
         session.show(done, as_json, lambda: f"Refused: {_line(done)}")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from service.entrypoints.cli import context as session
-from service.entrypoints.responses import admin_encoder as encode
+from service.entrypoints.responses.reporting import write_alerts
 
 
 def add_to(main: click.Group) -> None:
@@ -27,7 +27,7 @@ def digest(check: bool, as_json: bool) -> None:
     """
     with session.service() as service:
         now = service.clock()
-        found = encode.alerts(service.alerts.current(now), now)
+        found = write_alerts(service.alerts.current(now), now)
         session.show(found, as_json, lambda: as_text(found))
     if check and found["needs_hand"]:
         sys.exit(1)

@@ -15,7 +15,14 @@ from service.bootstrap import Service
 from service.domain.errors import WrongRows
 from service.domain.sources import Grant
 from service.entrypoints.cli import context as session
-from service.entrypoints.responses import admin_encoder
+from service.entrypoints.responses.administration import (
+    write_approval,
+    write_dry_run,
+    write_import,
+    write_mistakes,
+    write_submitted_import,
+)
+from service.entrypoints.responses.readers import write_grant
 from service.use_cases.grants.imports import csv_file
 from service.use_cases.grants.imports.grant_imports import Waiting
 from service.use_cases.grants.imports.pacing import HASTE
@@ -81,12 +88,12 @@ def _require_end(until: float | None, no_end: bool) -> None:
 
 def _show(done: Grant | Approval, verb: str, reader: str, now: float, as_json: bool) -> None:
     if isinstance(done, Approval):
-        waits = admin_encoder.approval(done)
+        waits = write_approval(done)
         hint = f"paywall approvals confirm {done.id}"
         text = f"{done.id} waits for a second admin, until {waits['expires_at']}: {hint}"
         session.show(waits, as_json, lambda: text)
         return
-    found = admin_encoder.grant(done, reader, now)
+    found = write_grant(done, reader, now)
     session.show(found, as_json, lambda: f"{verb} {done.id}: {_line(found)}")
 
 
@@ -98,7 +105,7 @@ def show(reader: str, as_json: bool) -> None:
     with session.service() as service:
         now = service.clock()
         found = [
-            admin_encoder.grant(grant, reader, now)
+            write_grant(grant, reader, now)
             for grant in service.grants.list_for_reader(service.readers.resolve_merged(reader))
         ]
         lines = [f"{one['id']}  {_line(one)}  ({one['actor']}: {one['reason']})" for one in found]
@@ -144,21 +151,21 @@ def import_file(file: Path, dry_run: bool, as_json: bool) -> None:
         sheet = csv_file.read(body, service.settings.catalogue, now, HASTE)
         if dry_run:
             counts = service.imports.dry_run(sheet, now, HASTE)
-            found = admin_encoder.dry_run(sheet, counts)
+            found = write_dry_run(sheet, counts)
             session.show(found, as_json, lambda: _counted(found))
             sys.exit(1 if found["errors"] else 0)
         try:
             done = service.imports.submit(sheet, session.actor(), now)
         except WrongRows as wrong:
-            errors = admin_encoder.row_errors(wrong.rows)
+            errors = write_mistakes(wrong.rows)
             if not as_json:
                 session.fail("\n".join([*_lines(errors), "Nothing was imported."]))
             session.show({"errors": errors}, True, str)
             sys.exit(1)
         if isinstance(done, Waiting):
-            found, text = admin_encoder.submitted(done), f"{done.approval.id} waits for a second admin"
+            found, text = write_submitted_import(done), f"{done.approval.id} waits for a second admin"
         else:
-            found = admin_encoder.grant_import(_finished(service, done, as_json))
+            found = write_import(_finished(service, done, as_json))
             text = f"{found['id']} is {found['state']}"
         session.show(found, as_json, lambda: f"{text}: {_counted(found)}")
 
@@ -169,7 +176,7 @@ def import_file(file: Path, dry_run: bool, as_json: bool) -> None:
 def show_import(import_id: str, as_json: bool) -> None:
     """Show how far an import is, or its undoing."""
     with session.service() as service:
-        found = admin_encoder.grant_import(service.imports.find(import_id))
+        found = write_import(service.imports.find(import_id))
         session.show(found, as_json, lambda: f"{found['id']} is {found['state']}: {_counted(found)}{_undone(found)}")
 
 
@@ -181,7 +188,7 @@ def undo_import(import_id: str, reason: str, as_json: bool) -> None:
     """Undo an import: take back what it gave, and nothing that an admin changed since."""
     with session.service() as service:
         begun = service.imports.undo(import_id, reason, session.actor(), service.clock())
-        found = admin_encoder.grant_import(_finished(service, begun, as_json))
+        found = write_import(_finished(service, begun, as_json))
         session.show(found, as_json, lambda: f"{found['id']} is {found['state']}{_undone(found)}")
 
 

@@ -9,9 +9,8 @@ import click
 from service.bootstrap import Service
 from service.domain.story_passes import StoryPass
 from service.entrypoints.cli import context as session
-from service.entrypoints.responses import admin_encoder as encode
 from service.entrypoints.responses.lists import PASSES, list_passes
-from service.entrypoints.responses.pass_schemas import PassIn
+from service.entrypoints.responses.story_passes import PassIn, pass_link, write_pass
 from service.entrypoints.responses.validation import check
 from service.use_cases.story_passes.passes import create_story_pass
 
@@ -70,13 +69,13 @@ def revoke(pass_id: str, reason: str | None, as_json: bool) -> None:
     with session.service() as service:
         now = service.clock()
         revoked = service.passes.revoke(pass_id, reason, session.actor(), now)
-        found = encode.story_pass(revoked, service.pass_tokens, now)
+        found = write_pass(revoked, service.pass_tokens, now)
         session.show(found, as_json, lambda: f"Revoked: {_line(found)}")
 
 
 def _show(service: Service, story_pass: StoryPass, as_json: bool) -> None:
-    found = encode.story_pass(story_pass, service.pass_tokens, service.clock())
-    link = encode.pass_link(service.settings.catalogue, found) or found["pass"]
+    found = write_pass(story_pass, service.pass_tokens, service.clock())
+    link = pass_link(service.settings.catalogue, found) or found["pass"]
     session.show(found, as_json, lambda: f"{_line(found)}\n{link}")
 
 

@@ -9,7 +9,7 @@ import click
 import orjson
 
 from service.entrypoints.cli import context as session
-from service.entrypoints.responses import admin_encoder as encode
+from service.entrypoints.responses.readers import write_erasure, write_reader, write_reader_export
 
 _PATIENCE = 300.0
 """Seconds for the store to rewrite its files, which takes minutes for a large one."""
@@ -35,7 +35,7 @@ def readers() -> None:
 def show(reader: str, at: float | None, as_json: bool) -> None:
     """Show what a reader holds, from what, and until when."""
     with session.service() as service:
-        found = encode.reader(service.profiles.load_profile(reader, at, service.clock()))
+        found = write_reader(service.profiles.load_profile(reader, at, service.clock()))
         session.show(found, as_json, lambda: _profile(found))
 
 
@@ -90,7 +90,7 @@ def merge(reader: str, gone: str, reason: str | None, as_json: bool) -> None:
 def export(reader: str, as_json: bool) -> None:
     """Print everything that is kept of a reader, as JSON."""
     with session.service() as service:
-        found = encode.reader_export(service.export.collect(reader, service.clock()))
+        found = write_reader_export(service.export.collect(reader, service.clock()))
         session.show(found, as_json, lambda: orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
 
 
@@ -107,4 +107,4 @@ def erase(reader: str, reason: str, force: bool, as_json: bool) -> None:
             done = replace(done, files_rewritten=service.erasure.await_files(_PATIENCE))
         counts = ", ".join(f"{name} {count}" for name, count in done.counts.items())
         text = f"Erased: {counts}.{'' if done.files_rewritten else _BY_HAND}"
-        session.show(encode.erasing(done), as_json, lambda: text)
+        session.show(write_erasure(done), as_json, lambda: text)

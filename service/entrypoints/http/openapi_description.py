@@ -17,7 +17,7 @@ from marshmallow import Schema, fields
 
 from service.entrypoints.responses.errors import STATUSES
 from service.entrypoints.responses.fields import Read
-from service.entrypoints.responses.schemas import ProblemOut
+from service.entrypoints.responses.shared_schemas import ProblemOut
 
 View = TypeVar("View", bound=Callable[..., Any])
 Parameter = Mapping[str, Any]

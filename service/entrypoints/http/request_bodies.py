@@ -11,7 +11,7 @@ from marshmallow import Schema
 
 from service.entrypoints.http.query_parameters import taken
 from service.entrypoints.responses.errors import Problem
-from service.entrypoints.responses.schemas import ReasonMaybeIn
+from service.entrypoints.responses.shared_schemas import ReasonMaybeIn
 from service.entrypoints.responses.validation import Check, check
 
 MOST = 256 * 1024

@@ -12,7 +12,7 @@ from service.domain.catalogue import Story
 from service.domain.decision import Decision, DecisionStep, explain
 from service.domain.sources import Reason
 from service.entrypoints.responses import fields as types
-from service.entrypoints.responses.fields import RequestSchema, ResponseSchema
+from service.entrypoints.responses.fields import JsonObject, RequestSchema, ResponseSchema
 from service.use_cases.access.check import AccessAnswer, AccessQuestion
 from service.use_cases.access.explain import Explanation
 from service.use_cases.checkout.offer_boxes import OfferBox, OfferBoxes
@@ -173,13 +173,12 @@ class DecisionOut(ResponseSchema):
     explain = fields.List(fields.Nested(StepOut), attribute="steps", required=True)
 
 
-_decision_out = DecisionOut()
+_decision = DecisionOut()
 
 
-def write_decision(explanation: Explanation) -> dict[str, Any]:
+def write_decision(explanation: Explanation) -> JsonObject:
     """Return an explained decision as staff see it."""
-    row: dict[str, Any] = _decision_out.dump(explanation)
-    return row
+    return _decision.write(explanation)
 
 
 @dataclass(slots=True)
@@ -198,7 +197,7 @@ class AccessWriter:
         self._offers = offers
         self._write = types.compile_writer(AccessOut())
 
-    def write(self, answer: AccessAnswer, *, explained: bool = False) -> dict[str, Any]:
+    def write(self, answer: AccessAnswer, *, explained: bool = False) -> JsonObject:
         """Return the answer as JSON values; with the steps of the decision if they are asked for."""
         decision = answer.decision
         offer = self._offers.box_for(answer.tier) if decision.show == "upsell" else None

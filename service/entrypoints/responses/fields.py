@@ -24,16 +24,28 @@ class RequestSchema(Schema):
         unknown = RAISE
 
 
+JsonObject = dict[str, Any]
+
+
 class ResponseSchema(Schema):
-    """An answer: `dump` writes it from an object that has its fields as attributes, and `/openapi.json` describes it."""
+    """An answer: `write` returns it from an object that has its fields as attributes, and `/openapi.json` describes it."""
 
     class Meta:
         unknown = EXCLUDE
 
+    def write(self, value: Any) -> JsonObject:
+        """Return the answer as JSON values. A field that is not required is left out where the object lacks it."""
+        found: JsonObject = self.dump(value)
+        return found
+
     def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
-        """Return an attribute of the object; a missing one is an error, not a field that is left out."""
+        """Return an attribute of the object.
+
+        Raises:
+            AttributeError: The object lacks a required field; marshmallow alone would leave it out.
+        """
         value = super().get_attribute(obj, attr, default)
-        if value is missing:
+        if value is missing and any(f.required and attr == (f.attribute or name) for name, f in self.fields.items()):
             raise AttributeError(f"{type(obj).__name__} has no {attr} for {type(self).__name__}")
         return value
 
@@ -227,6 +239,21 @@ class StepValues(fields.Dict):
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         return self.write(value)
+
+
+class Rows(fields.List[Any]):
+    """Objects from rows of values, in the order of the schema's fields; or from a mapping of such values to a count."""
+
+    def __init__(self, schema: type[ResponseSchema], **options: Any) -> None:
+        super().__init__(fields.Nested(schema), **options)
+        self.schema = schema()
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> list[Any]:
+        rows = value
+        if isinstance(value, Mapping):
+            keys = (key if isinstance(key, tuple) else (key,) for key in value)
+            rows = [(*(part or None for part in key), count) for key, count in zip(keys, value.values(), strict=True)]
+        return [self.schema.write(dict(zip(self.schema.fields, row, strict=True))) for row in rows]
 
 
 class Shared(fields.Nested):

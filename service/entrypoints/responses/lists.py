@@ -12,8 +12,10 @@ from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.story_passes.passes import Passes
 from service.adapters.redis.stripe_objects.ledger import BadCursor, Ledger
 from service.domain.errors import InvalidFields
-from service.entrypoints.responses import admin_encoder as encode
+from service.entrypoints.responses.administration import write_approval, write_audit_record, write_key
 from service.entrypoints.responses.paging import FOREIGN_CURSOR, Listing, Page, cursor, cut
+from service.entrypoints.responses.story_passes import write_pass
+from service.entrypoints.responses.stripe_objects import write_event
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ def list_approvals(approvals: Approvals, page: Page, now: float) -> Listing:
     """Return what waits for a second admin, newest first."""
     waiting = [(f"{one.asked_at:012d} {one.id}", one) for one in approvals.list_waiting(now)]
     chosen, following = cut(APPROVALS.name, waiting, page)
-    return Listing([encode.approval(one) for one in chosen], following)
+    return Listing([write_approval(one) for one in chosen], following)
 
 
 def list_audit(log: AuditLog, page: Page) -> Listing:
@@ -53,7 +55,7 @@ def list_audit(log: AuditLog, page: Page) -> Listing:
             raise InvalidFields([FOREIGN_CURSOR])
         after = int(page.after)
     found, last = log.load_page(AuditFilter(**page.filters), limit=page.limit, after=after)
-    return Listing(found, cursor(AUDIT.name, last))
+    return Listing([write_audit_record(record) for record in found], cursor(AUDIT.name, last))
 
 
 def list_events(ledger: Ledger, page: Page) -> Listing:
@@ -64,16 +66,16 @@ def list_events(ledger: Ledger, page: Page) -> Listing:
         found, last = ledger.load_page(page.limit, page.after, dead="state" in page.filters)
     except BadCursor:
         raise InvalidFields([FOREIGN_CURSOR]) from None
-    return Listing([encode.event(entry) for entry in found], cursor(EVENTS.name, last))
+    return Listing([write_event(entry) for entry in found], cursor(EVENTS.name, last))
 
 
 def list_keys(keys: AdminKeys, page: Page) -> Listing:
     """Return the keys that owners created, newest first."""
     chosen, following = cut(KEYS.name, [(f"{key.created_at:019.6f} {key.name}", key) for key in keys.list_all()], page)
-    return Listing([encode.key(key) for key in chosen], following)
+    return Listing([write_key(key) for key in chosen], following)
 
 
 def list_passes(passes: Passes, tokens: PassTokens, page: Page, now: float) -> Listing:
     """Return the story passes, newest first, also those that expired within 90 days."""
     found, last = passes.load_page(page.limit, page.after)
-    return Listing([encode.story_pass(one, tokens, now) for one in found], cursor(PASSES.name, last))
+    return Listing([write_pass(one, tokens, now) for one in found], cursor(PASSES.name, last))

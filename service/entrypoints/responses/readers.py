@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from marshmallow import fields, validate
 
 from service.domain.sources import Grant
 from service.entrypoints.responses import fields as types
-from service.entrypoints.responses.fields import RequestSchema, ResponseSchema
+from service.entrypoints.responses.fields import JsonObject, RequestSchema, ResponseSchema
 from service.use_cases.access.reader_profile import ReaderProfile
+from service.use_cases.privacy.erasure import Erasing
+from service.use_cases.privacy.export import ReaderExport
 
 
 class GrantIn(RequestSchema):
@@ -90,16 +91,54 @@ class ReaderOut(ResponseSchema):
     meters = fields.List(fields.Nested(ReaderMeterOut), required=True)
 
 
-_grant_out, _reader_out = GrantOut(), ReaderOut()
+class HistoryEntryOut(ResponseSchema):
+    at = types.UtcTime(required=True)
+    type = fields.String(required=True)
+    id = fields.String(required=True)
+    facts = fields.Raw(required=True, allow_none=True)
+    cause = fields.String(required=True)
 
 
-def write_grant(grant: Grant, reader: str, now: float) -> dict[str, Any]:
+class ExportedOut(ResponseSchema):
+    """What an export has beside the profile, written from a `ReaderExport`."""
+
+    merged = fields.List(fields.String(), required=True)
+    history = fields.List(fields.Nested(HistoryEntryOut), required=True)
+    stripe_objects = fields.List(fields.String(), required=True)
+    erased_at = types.UtcTime(required=True, allow_none=True)
+    audit = fields.List(fields.Dict(), required=True)
+    head = fields.String(required=True)
+
+
+class ReaderExportOut(ExportedOut, ReaderOut):
+    """The profile, and what an export has beside it."""
+
+
+class ErasedOut(ResponseSchema):
+    """Written from an `Erasing`."""
+
+    erased = fields.Dict(keys=fields.String(), values=fields.Integer(), attribute="counts", required=True)
+    files_rewritten = fields.Boolean(required=True)
+
+
+_grant, _reader, _exported, _erased = GrantOut(), ReaderOut(), ExportedOut(), ErasedOut()
+
+
+def write_grant(grant: Grant, reader: str, now: float) -> JsonObject:
     """Return a grant as admins see it."""
-    row: dict[str, Any] = _grant_out.dump(_GrantRow(grant, reader, grant.status_at(now)))
-    return row
+    return _grant.write(_GrantRow(grant, reader, grant.status_at(now)))
 
 
-def write_reader(profile: ReaderProfile) -> dict[str, Any]:
+def write_reader(profile: ReaderProfile) -> JsonObject:
     """Return a reader as admins see them."""
-    row: dict[str, Any] = _reader_out.dump(profile)
-    return row
+    return _reader.write(profile)
+
+
+def write_reader_export(export: ReaderExport) -> JsonObject:
+    """Return everything that is kept of a reader."""
+    return {**write_reader(export.profile), **_exported.write(export)}
+
+
+def write_erasure(done: Erasing) -> JsonObject:
+    """Return what was erased."""
+    return _erased.write(done)

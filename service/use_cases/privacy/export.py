@@ -7,9 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.adapters.redis.audit.chain import AuditLog
+from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import ReaderChange, Readers
 from service.use_cases.access.reader_profile import ReaderProfile, ReaderProfiles
+from service.use_cases.access.source_history import SOURCE_TYPES
 from service.use_cases.privacy.erasure import Erasure
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedChange:
+    """A change of a source: `facts` is what the source was then, `None` where it was removed."""
+
+    at: int
+    type: str
+    id: str
+    facts: dict[str, Any] | None
+    cause: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +31,7 @@ class ReaderExport:
 
     profile: ReaderProfile
     merged: Sequence[str]
-    history: Sequence[ReaderChange]
+    history: Sequence[ExportedChange]
     stripe_objects: Sequence[str]
     erased_at: float | None
     audit: Sequence[Mapping[str, Any]]
@@ -47,9 +60,24 @@ class Export:
         return ReaderExport(
             profile=self._profiles.load_profile(reader, None, now),
             merged=[name for name in person.names if name != reader],
-            history=self._profiles.past.changes(person.reader),
+            history=[_exported(change) for change in self._profiles.past.changes(person.reader)],
             stripe_objects=sorted({name for own in person.names for name in self._readers.list_owned_objects(own)}),
             erased_at=self._readers.erased_at(*person.names),
             audit=[records[seq] for seq in sorted(records)],
             head=str(self._audit_log.state().head),
         )
+
+
+def _exported(change: ReaderChange) -> ExportedChange:
+    letter, _, name = change.field.decode().partition(":")
+    source = source_codec.decode(change.field, change.record) if change.record else None
+    fields = source.__dataclass_fields__ if source is not None else {}
+    facts = {name: _plain(getattr(source, name)) for name in fields if name != "id"}
+    return ExportedChange(change.at, SOURCE_TYPES.get(letter, letter), name, facts if source else None, change.cause)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    fields = getattr(value, "__dataclass_fields__", None)
+    return {name: getattr(value, name) for name in fields} if fields else value

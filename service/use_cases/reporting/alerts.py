@@ -57,6 +57,11 @@ class Alert:
     examples: Sequence[Example] = field(default_factory=tuple)
 
     @property
+    def needs_action(self) -> bool:
+        """Return whether someone has to act now."""
+        return self.requires_action and self.count > 0
+
+    @property
     def title(self) -> str:
         """What is wrong, to follow the count."""
         return TITLES[self.kind][self.count != 1]

@@ -47,6 +47,11 @@ class SeatGroup:
     seats: tuple[Seat, ...]
     removed: tuple[Seat, ...]
 
+    @property
+    def used(self) -> int:
+        """Return how many seats are assigned."""
+        return len(self.seats)
+
 
 class SubscriptionAdmin:
     """Every method raises `StoreUnavailable` where the store cannot be reached."""

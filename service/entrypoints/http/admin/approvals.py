@@ -7,7 +7,7 @@ from flask import Flask, Response, url_for
 from service.entrypoints.http import guards
 from service.entrypoints.http.admin.page_context import PageContext, render, submit
 from service.entrypoints.http.admin.request_inputs import form_field, optional_reason
-from service.entrypoints.responses import admin_encoder as encode
+from service.entrypoints.responses.administration import write_approval
 from service.entrypoints.responses.errors import Problem
 
 FIRST_APPROVALS = 100
@@ -44,7 +44,7 @@ def register(app: Flask, context: PageContext) -> None:
         return submit(context, work, show_list)
 
     def show_list(problem: Problem | None = None) -> Response:
-        found = [encode.approval(approval) for approval in service.approvals.list_waiting(context.now)]
+        found = [write_approval(approval) for approval in service.approvals.list_waiting(context.now)]
         status = problem.status if problem is not None else 200
         return render(
             "approvals.html", status=status, approvals=found[:FIRST_APPROVALS], total=len(found), problem=problem

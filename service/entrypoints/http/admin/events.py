@@ -13,8 +13,8 @@ from service.entrypoints.http.admin.request_inputs import (
     query_field,
     requested_page,
 )
-from service.entrypoints.responses import admin_encoder as encode
 from service.entrypoints.responses.lists import EVENTS, list_events
+from service.entrypoints.responses.stripe_objects import write_event
 
 
 def register(app: Flask, context: PageContext) -> None:
@@ -35,7 +35,7 @@ def register(app: Flask, context: PageContext) -> None:
     @guards.admin("viewer")
     def event() -> Response:
         found = service.subscription_admin.find_event(checked_id(request.args.get("id"), "event"))
-        return render("event.html", event=encode.event(found))
+        return render("event.html", event=write_event(found))
 
     @app.post("/event/replay")
     @guards.admin("owner")

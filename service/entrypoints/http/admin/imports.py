@@ -27,7 +27,7 @@ from service.entrypoints.http.admin.page_context import (
     submit_once,
 )
 from service.entrypoints.http.admin.request_inputs import checked_id, form_field, required_reason
-from service.entrypoints.responses import admin_encoder as encode
+from service.entrypoints.responses.administration import write_dry_run, write_import
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.labels import APPROVAL_REQUESTED
 from service.use_cases.grants.imports import csv_file
@@ -72,7 +72,7 @@ def _register_upload(app: Flask, context: PageContext) -> None:
         now, pace = context.now, Pace(_REST)
         actions: dict[int, Action] = {}
         sheet = csv_file.read(body, catalogue, now, pace)
-        found = encode.dry_run(sheet, imports.dry_run(sheet, now, pace, actions))
+        found = write_dry_run(sheet, imports.dry_run(sheet, now, pace, actions))
         lines = _preview(body, found["errors"], actions)
         is_changed = form_field("go") is not None
         return _show_form(
@@ -122,7 +122,7 @@ def _register_progress(app: Flask, context: PageContext) -> None:
         return submit(context, work, lambda problem: show(name, problem))
 
     def show(name: str, problem: Problem | None = None) -> Response:
-        found = encode.grant_import(imports.find(name))
+        found = write_import(imports.find(name))
         status = problem.status if problem is not None else 200
         return render(
             "import_part.html" if is_htmx() else "import.html", status=status, progress=found, problem=problem

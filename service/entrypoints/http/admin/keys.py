@@ -11,9 +11,8 @@ from service.domain.roles import ADMIN_ROLES
 from service.entrypoints.http import guards
 from service.entrypoints.http.admin.page_context import PageContext, refusal_of, render, submit
 from service.entrypoints.http.admin.request_inputs import form_field, optional_reason, submitted_fields
-from service.entrypoints.responses import admin_encoder as encode
+from service.entrypoints.responses.administration import KeyIn, write_key
 from service.entrypoints.responses.errors import Problem
-from service.entrypoints.responses.governance_schemas import KeyIn
 from service.entrypoints.responses.validation import check
 
 
@@ -53,7 +52,7 @@ def register(app: Flask, context: PageContext) -> None:
         return submit(context, work, show_list)
 
     def show_list(problem: Problem | None = None) -> Response:
-        found = [encode.key(key) for key in admin_keys.list_all()]
+        found = [write_key(key) for key in admin_keys.list_all()]
         status = problem.status if problem is not None else 200
         return render(
             "keys.html", status=status, keys=found, roles=ADMIN_ROLES, problem=problem, fields=submitted_fields()

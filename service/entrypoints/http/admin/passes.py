@@ -18,10 +18,9 @@ from service.entrypoints.http.admin.request_inputs import (
     requested_page,
     submitted_fields,
 )
-from service.entrypoints.responses import admin_encoder as encode
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.lists import PASSES, list_passes
-from service.entrypoints.responses.pass_schemas import PassIn
+from service.entrypoints.responses.story_passes import PassIn, pass_link, write_pass
 from service.entrypoints.responses.validation import check
 from service.use_cases.story_passes.passes import create_story_pass
 
@@ -40,8 +39,8 @@ def register(app: Flask, context: PageContext) -> None:
     @guards.admin("viewer")
     def story_pass() -> Response:
         found = service.passes.find(checked_id(request.args.get("id"), "id"))
-        one = encode.story_pass(found, service.pass_tokens, context.now)
-        return render("pass.html", one=one, link=encode.pass_link(catalogue, one))
+        one = write_pass(found, service.pass_tokens, context.now)
+        return render("pass.html", one=one, link=pass_link(catalogue, one))
 
     @app.post("/passes")
     @guards.admin("granter")

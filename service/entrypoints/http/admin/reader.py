@@ -13,8 +13,8 @@ from service.entrypoints.http import guards
 from service.entrypoints.http.admin import timeline
 from service.entrypoints.http.admin.page_context import PageContext, render
 from service.entrypoints.http.admin.request_inputs import EXPIRIES, query_field, read_time, reader_id
-from service.entrypoints.responses import admin_encoder as encode
 from service.entrypoints.responses.errors import Problem
+from service.entrypoints.responses.readers import write_reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def render_reader(
     resolved = service.readers.resolve_merged(reader)
     entries = timeline.read_timeline(service, reader, resolved, complete=all_entries or at is not None)
     profile, erased_at = (
-        encode.reader(service.profiles.load_profile(reader, at, now)),
+        write_reader(service.profiles.load_profile(reader, at, now)),
         service.readers.erased_at(reader, resolved),
     )
     has_data = profile["sources"] or profile["customers"] or any(meter["used"] for meter in profile["meters"])

@@ -21,11 +21,10 @@ from service.entrypoints.http.admin.request_inputs import (
     required_reason,
     submitted_fields,
 )
-from service.entrypoints.responses import admin_encoder as encode
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.labels import APPROVAL_REQUESTED
-from service.entrypoints.responses.readers import GrantChangeIn, GrantIn
-from service.entrypoints.responses.stripe_schemas import LinkIn, MergeIn
+from service.entrypoints.responses.readers import GrantChangeIn, GrantIn, write_reader, write_reader_export
+from service.entrypoints.responses.stripe_objects import LinkIn, MergeIn
 from service.entrypoints.responses.validation import check
 from service.use_cases.grants.manage import wanted_of
 
@@ -155,7 +154,7 @@ def _register_merges(app: Flask, context: PageContext) -> None:
 
     def comparison(reader: str, removed: str, problem: Problem | None = None) -> Response:
         now = context.now
-        profiles = [encode.reader(service.profiles.load_profile(name, None, now)) for name in (reader, removed)]
+        profiles = [write_reader(service.profiles.load_profile(name, None, now)) for name in (reader, removed)]
         status = problem.status if problem is not None else 200
         return render("merge.html", status=status, reader=reader, removed=removed, profiles=profiles, problem=problem)
 
@@ -166,7 +165,7 @@ def _register_privacy(app: Flask, context: PageContext) -> None:
     @app.get("/reader/export")
     @guards.admin("owner")
     def export() -> Response:
-        data = encode.reader_export(service.export.collect(reader_id(query_field("id")), context.now))
+        data = write_reader_export(service.export.collect(reader_id(query_field("id")), context.now))
         answer = app.response_class(app.json.dumps(data, indent=2, ensure_ascii=False), mimetype="application/json")
         # The file name is fixed because an ID can contain any character.
         answer.headers["Content-Disposition"] = 'attachment; filename="reader.json"'

@@ -15,7 +15,7 @@ from service.domain.errors import InvalidFields
 from service.domain.times import write_time
 from service.entrypoints.responses.lists import ListKind
 from service.entrypoints.responses.paging import Page, read_page
-from service.entrypoints.responses.schemas import ReasonIn, ReasonMaybeIn
+from service.entrypoints.responses.shared_schemas import ReasonIn, ReasonMaybeIn
 from service.entrypoints.responses.validation import check, read_field
 
 EXPIRIES = (

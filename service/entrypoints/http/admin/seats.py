@@ -12,8 +12,8 @@ from service.domain.sources import Standing
 from service.entrypoints.http import guards
 from service.entrypoints.http.admin.page_context import PageContext, render, submit
 from service.entrypoints.http.admin.request_inputs import checked_id, form_field, optional_reason, reader_id
-from service.entrypoints.responses import admin_encoder as encode
 from service.entrypoints.responses.errors import Problem
+from service.entrypoints.responses.stripe_objects import write_group
 
 
 def register(app: Flask, context: PageContext) -> None:
@@ -53,7 +53,7 @@ def register(app: Flask, context: PageContext) -> None:
         return submit(context, lambda: (work(), url_for("seats", id=name)), lambda problem: show(name, problem))
 
     def show(name: str, problem: Problem | None = None) -> Response:
-        group = encode.group(admin.load_seats(name, context.now))
+        group = write_group(admin.load_seats(name, context.now))
         stored = context.service.event_processor.objects.load(f"subscription:{name}")
         return render(
             "seats.html",

@@ -10,10 +10,9 @@ from service.entrypoints.http import guards, lists
 from service.entrypoints.http import idempotency as repeats
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.openapi_description import AFTER, IDEMPOTENCY_KEY, LIMIT, REASON, described
-from service.entrypoints.responses import admin_encoder as encode
-from service.entrypoints.responses.governance_schemas import ApprovalOut, ApprovalsOut, NothingIn
+from service.entrypoints.responses.administration import ApprovalOut, ApprovalsOut, write_approval
 from service.entrypoints.responses.lists import APPROVALS, list_approvals
-from service.entrypoints.responses.schemas import ReasonMaybeIn
+from service.entrypoints.responses.shared_schemas import NothingIn, ReasonMaybeIn
 
 
 def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
@@ -45,7 +44,7 @@ def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
         def confirm() -> Response:
             now = service.clock()
             asked, outcome = approving.confirm(approval, guards.actor(), now)
-            return jsonify(encode.approval(asked, "confirmed", outcome, now))
+            return jsonify(write_approval(asked, "confirmed", outcome, now))
 
         return repeats.once(repeated, confirm)
 
@@ -63,6 +62,6 @@ def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
         """Refuse what another admin asked for, or withdraw what you asked for yourself."""
         reason = bodies.reason(reason_in)
         refused = service.approvals.refuse(approval, guards.actor(), reason, service.clock())
-        return jsonify(encode.approval(refused, "refused"))
+        return jsonify(write_approval(refused, "refused"))
 
     return blp

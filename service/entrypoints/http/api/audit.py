@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from service.bootstrap import Service
 from service.entrypoints.http import guards, lists
 from service.entrypoints.http.openapi_description import AFTER, LIMIT, described, query
-from service.entrypoints.responses.governance_schemas import AuditOut
+from service.entrypoints.responses.administration import AuditOut
 from service.entrypoints.responses.lists import AUDIT, list_audit
 
 HEAD = "X-Audit-Head"

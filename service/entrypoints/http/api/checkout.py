@@ -8,7 +8,15 @@ from service.bootstrap import Service
 from service.entrypoints.http import guards
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.openapi_description import described
-from service.entrypoints.responses.schemas import CheckoutIn, PortalIn, ReturnedIn, ReturnedOut, UrlOut
+from service.entrypoints.responses.checkout import (
+    CheckoutIn,
+    PortalIn,
+    ReturnedIn,
+    ReturnedOut,
+    UrlOut,
+    write_returned,
+    write_url,
+)
 
 
 def blueprint(service: Service) -> Blueprint:
@@ -23,7 +31,7 @@ def blueprint(service: Service) -> Blueprint:
         """The address of a Checkout page for a plan or a price."""
         data = bodies.load(checkout_in, further=purchases.order_mistakes)
         plan, price, back = data.get("plan"), data.get("price"), data["return_url"]
-        return jsonify({"url": purchases.open_checkout(data["reader"], plan, price, back, service.clock())})
+        return jsonify(write_url(purchases.open_checkout(data["reader"], plan, price, back, service.clock())))
 
     @blp.post("/v1/checkout/returned")
     @described(takes=ReturnedIn, gives={200: ReturnedOut}, refuses=(404,), tag="website")
@@ -31,7 +39,7 @@ def blueprint(service: Service) -> Blueprint:
     def returned() -> Response:
         """A reader is back from the Checkout page: what they bought opens at once, even if the webhook is late."""
         session = bodies.load(returned_in)["session"]
-        return jsonify({"session": session, "settled": purchases.settle(session, service.clock())})
+        return jsonify(write_returned(session, settled=purchases.settle(session, service.clock())))
 
     @blp.post("/v1/portal")
     @described(takes=PortalIn, gives={200: UrlOut}, refuses=(404,), tag="website")
@@ -39,6 +47,6 @@ def blueprint(service: Service) -> Blueprint:
     def open_portal() -> Response:
         """The address of the page where a reader manages their subscription."""
         data = bodies.load(portal_in, further=purchases.return_url_mistakes)
-        return jsonify({"url": purchases.open_portal(data["reader"], data["return_url"])})
+        return jsonify(write_url(purchases.open_portal(data["reader"], data["return_url"])))
 
     return blp

@@ -8,8 +8,7 @@ from service.bootstrap import Service
 from service.entrypoints.http import guards
 from service.entrypoints.http.lists import private
 from service.entrypoints.http.openapi_description import described
-from service.entrypoints.responses import admin_encoder as encode
-from service.entrypoints.responses.access import DecisionOut
+from service.entrypoints.responses.access import DecisionOut, write_decision
 
 
 def blueprint(service: Service) -> Blueprint:
@@ -21,6 +20,6 @@ def blueprint(service: Service) -> Blueprint:
     @guards.admin("viewer")
     def show_decision(decision: str) -> Response:
         """A decision of the last seven days, as it was answered, with each step that led there."""
-        return private(encode.decision(service.explainer.explain_decision(decision, service.clock())))
+        return private(write_decision(service.explainer.explain_decision(decision, service.clock())))
 
     return blp

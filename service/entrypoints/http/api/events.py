@@ -11,9 +11,9 @@ from service.entrypoints.http import guards, lists
 from service.entrypoints.http import idempotency as repeats
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.openapi_description import AFTER, IDEMPOTENCY_KEY, LIMIT, described, query
-from service.entrypoints.responses import admin_encoder as encode
 from service.entrypoints.responses.lists import EVENTS, list_events
-from service.entrypoints.responses.stripe_schemas import EventOut, EventsOut, NoFieldsIn
+from service.entrypoints.responses.shared_schemas import NothingIn
+from service.entrypoints.responses.stripe_objects import EventOut, EventsOut, write_event
 from service.entrypoints.responses.validation import read_field
 
 STATE = query("state", "`dead`: only those that were given up.", {"type": "string", "enum": ["dead"]})
@@ -22,7 +22,7 @@ STATE = query("state", "`dead`: only those that were given up.", {"type": "strin
 def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
     """Return the routes of the ledger."""
     blp = Blueprint("events", __name__)
-    admin, nothing_in = service.subscription_admin, NoFieldsIn()
+    admin, nothing_in = service.subscription_admin, NothingIn()
 
     @blp.get("/v1/events")
     @described(gives={200: lists.or_csv(EventsOut)}, parameters=(LIMIT, AFTER, STATE), tag="events")
@@ -36,11 +36,11 @@ def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
     @guards.admin("viewer")
     def show_event(event: str) -> Response:
         """One event of Stripe's, with the entitlements that it changed."""
-        return lists.private(encode.event(admin.find_event(read_field("event", read_id, event))))
+        return lists.private(write_event(admin.find_event(read_field("event", read_id, event))))
 
     @blp.post("/v1/events/<event>/replay")
     @described(
-        takes=NoFieldsIn,
+        takes=NothingIn,
         body_required=False,
         gives={202: EventOut},
         refuses=(404, 409),
@@ -54,7 +54,7 @@ def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
         bodies.load(nothing_in, optional=True)
 
         def replay() -> Response:
-            return lists.answered(encode.event(admin.replay_event(name, guards.actor(), service.clock())), 202)
+            return lists.answered(write_event(admin.replay_event(name, guards.actor(), service.clock())), 202)
 
         return repeats.once(repeated, replay)
 

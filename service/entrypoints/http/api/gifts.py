@@ -11,8 +11,7 @@ from service.entrypoints.http import idempotency as repeats
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.lists import private
 from service.entrypoints.http.openapi_description import IDEMPOTENCY_KEY, described
-from service.entrypoints.responses import admin_encoder as encode
-from service.entrypoints.responses.pass_schemas import GiftIn, GiftOut, GiftsOut
+from service.entrypoints.responses.story_passes import GiftIn, GiftOut, GiftsOut, write_gift, write_gifts
 from service.entrypoints.responses.validation import reader_id
 
 
@@ -34,7 +33,7 @@ def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
         def create() -> Response:
             now = service.clock()
             made, allowance = service.gifts.create(data, guards.actor(), now)
-            return private({**encode.story_pass(made, tokens, now), "gifts": encode.allowance(allowance)}, 201)
+            return private(write_gift(made, tokens, now, allowance), 201)
 
         return repeats.once(repeated, create)
 
@@ -45,7 +44,6 @@ def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
         """What a reader may still give this month, and the gifts of this month; none for a stranger."""
         name, now = reader_id(reader), service.clock()
         allowance, given = service.gifts.list_gifts(name, now)
-        items = [encode.story_pass(one, tokens, now) for one in given]
-        return private({"reader": name, **encode.allowance(allowance), "items": items})
+        return private(write_gifts(name, allowance, given, tokens, now))
 
     return blp

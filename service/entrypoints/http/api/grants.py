@@ -17,10 +17,9 @@ from service.entrypoints.http import idempotency as repeats
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.lists import answered
 from service.entrypoints.http.openapi_description import IDEMPOTENCY_KEY, REASON, described
-from service.entrypoints.responses import admin_encoder
-from service.entrypoints.responses.governance_schemas import ApprovalOut
-from service.entrypoints.responses.readers import GrantChangeIn, GrantIn, GrantOut
-from service.entrypoints.responses.schemas import ReasonIn
+from service.entrypoints.responses.administration import ApprovalOut, write_approval
+from service.entrypoints.responses.readers import GrantChangeIn, GrantIn, GrantOut, write_grant
+from service.entrypoints.responses.shared_schemas import ReasonIn
 from service.entrypoints.responses.validation import reader_id
 from service.use_cases.grants.manage import wanted_of
 
@@ -92,5 +91,5 @@ def _not_grantable(body: dict[str, Any], catalogue: Catalogue) -> list[tuple[str
 
 def _answer(done: Grant | Approval, reader: str, now: float, status: int = 200) -> Response:
     if isinstance(done, Approval):
-        return answered(admin_encoder.approval(done), 202)
-    return answered(admin_encoder.grant(done, reader, now), status)
+        return answered(write_approval(done), 202)
+    return answered(write_grant(done, reader, now), status)

@@ -10,7 +10,7 @@ from service.adapters.observability.metrics import Metrics
 from service.entrypoints.http import guards
 from service.entrypoints.http.openapi_description import Description, described
 from service.entrypoints.responses.errors import Problem
-from service.entrypoints.responses.schemas import StatusOut
+from service.entrypoints.responses.shared_schemas import StatusOut, write_status
 
 TEXT = {"text/plain": {"schema": {"type": "string"}}}
 HTML = {"text/html": {"schema": {"type": "string"}}}
@@ -26,7 +26,7 @@ def blueprint(ready: Callable[[], bool], metrics: Metrics, description: Descript
     @guards.open_to_all
     def healthz() -> Response:
         """The process lives: balancers send traffic by this one."""
-        return jsonify({"status": "ok"})
+        return jsonify(write_status("ok"))
 
     @blp.get("/readyz")
     @described(gives={200: StatusOut}, refuses=(503,))
@@ -35,7 +35,7 @@ def blueprint(ready: Callable[[], bool], metrics: Metrics, description: Descript
         """The store is reachable and its scripts are loaded: for alerts and deploys, not for balancers."""
         if not ready():
             raise Problem(503, "The store cannot be reached; /v1/access answers as [failure] says.")
-        return jsonify({"status": "ready"})
+        return jsonify(write_status("ready"))
 
     @blp.get("/metrics")
     @described(gives={200: TEXT})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify, request
-from marshmallow import fields
 
 from service.adapters.redis.staff.idempotency import IdempotencyStore
 from service.bootstrap import Service
@@ -13,10 +12,15 @@ from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.lists import answered, private
 from service.entrypoints.http.openapi_description import IDEMPOTENCY_KEY, REASON, described, query
 from service.entrypoints.http.query_parameters import flag
-from service.entrypoints.responses import admin_encoder as encode
+from service.entrypoints.responses.administration import (
+    DryRunOut,
+    ImportOut,
+    write_dry_run,
+    write_import,
+    write_submitted_import,
+)
 from service.entrypoints.responses.errors import Problem
-from service.entrypoints.responses.fields import ResponseSchema
-from service.entrypoints.responses.schemas import ReasonIn
+from service.entrypoints.responses.shared_schemas import ReasonIn
 from service.use_cases.grants.imports import csv_file
 from service.use_cases.grants.imports.pacing import Pace, short_turns
 
@@ -28,45 +32,13 @@ _REST = 1.0
 """Seconds of rest for each second of work: the same process answers checks."""
 
 
-class MistakeOut(ResponseSchema):
-    line = fields.Integer(required=True)
-    field = fields.String(required=True)
-    message = fields.String(required=True)
-
-
-class ProgressOut(ResponseSchema):
-    done = fields.Integer(required=True)
-    of = fields.Integer(required=True)
-
-
-class UndoOut(ResponseSchema):
-    taken_back = fields.Integer(required=True)
-    left_alone = fields.Integer(required=True)
-
-
-class ImportOut(ResponseSchema):
-    id = fields.String(required=True, allow_none=True)
-    state = fields.String(required=True)
-    rows = fields.Integer(required=True)
-    new = fields.Integer(required=True)
-    extended = fields.Integer(required=True)
-    unchanged = fields.Integer(required=True)
-    skipped = fields.Integer()
-    errors = fields.List(fields.Nested(MistakeOut), required=True)
-    actor = fields.String()
-    created_at = fields.String(metadata={"format": "date-time"})
-    approval = fields.String(allow_none=True)
-    progress = fields.Nested(ProgressOut)
-    undo = fields.Nested(UndoOut, allow_none=True)
-
-
 def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
     """Return the routes of imports."""
     blp = Blueprint("imports", __name__)
     imports, reason_in = service.imports, ReasonIn()
 
     @blp.post("/v1/grants/import")
-    @described(takes=_CSV, gives={200: ImportOut, 202: ImportOut}, parameters=(IDEMPOTENCY_KEY, DRY_RUN), tag="grants")
+    @described(takes=_CSV, gives={200: DryRunOut, 202: ImportOut}, parameters=(IDEMPOTENCY_KEY, DRY_RUN), tag="grants")
     @guards.admin("granter")
     def import_grants() -> Response:
         """Give grants to many readers, all or none: `reader,plan,until,reason`, at most 50 000 rows and 16 MiB.
@@ -83,9 +55,9 @@ def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
                 sheet = csv_file.read(body, service.settings.catalogue, now, pace)
                 if dry_run:
                     counts = imports.dry_run(sheet, now, pace)
-                    return jsonify(encode.dry_run(sheet, counts))
+                    return jsonify(write_dry_run(sheet, counts))
                 done = imports.submit(sheet, guards.actor(), now, pace, named=repeats.token())
-            return answered(encode.submitted(done), 202)
+            return answered(write_submitted_import(done), 202)
 
         return repeats.once(repeated, work, most=csv_file.MOST_BYTES)
 
@@ -94,7 +66,7 @@ def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
     @guards.admin("viewer")
     def show_import(import_id: str) -> Response:
         """The progress of an import, or of its undoing."""
-        return private(encode.grant_import(imports.find(import_id)))
+        return private(write_import(imports.find(import_id)))
 
     @blp.delete("/v1/grants/import/<import_id>")
     @described(
@@ -112,7 +84,7 @@ def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
         What an admin changed or revoked since is left as it is.
         """
         reason = bodies.reason(reason_in) or ""
-        return answered(encode.grant_import(imports.undo(import_id, reason, guards.actor(), service.clock())), 202)
+        return answered(write_import(imports.undo(import_id, reason, guards.actor(), service.clock())), 202)
 
     return blp
 

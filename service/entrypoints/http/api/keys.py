@@ -12,10 +12,9 @@ from service.entrypoints.http import guards, lists
 from service.entrypoints.http import idempotency as repeats
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.openapi_description import AFTER, IDEMPOTENCY_KEY, LIMIT, REASON, described
-from service.entrypoints.responses import admin_encoder as encode
-from service.entrypoints.responses.governance_schemas import KeyIn, KeyOut, KeysOut, NewKeyOut
+from service.entrypoints.responses.administration import KeyIn, KeyOut, KeysOut, NewKeyOut, write_key, write_new_key
 from service.entrypoints.responses.lists import KEYS, list_keys
-from service.entrypoints.responses.schemas import ReasonMaybeIn
+from service.entrypoints.responses.shared_schemas import ReasonMaybeIn
 from service.entrypoints.responses.validation import read_field
 
 
@@ -35,7 +34,7 @@ def blueprint(service: Service, repeated: IdempotencyStore, book: AdminKeyCache)
             name, role = data["name"], data["role"]
             secret = keys.create(name, role, data.get("reason"), guards.actor(), service.clock())
             book.invalidate()
-            return lists.private({"name": name, "role": role, "key": secret}, 201)
+            return lists.private(write_new_key(name, role, secret), 201)
 
         return repeats.once(repeated, create)
 
@@ -61,6 +60,6 @@ def blueprint(service: Service, repeated: IdempotencyStore, book: AdminKeyCache)
         checked, reason = read_field("name", read_key_name, name), bodies.reason(reason_in)
         ended = keys.end(checked, reason, guards.actor(), service.clock())
         book.invalidate()
-        return jsonify(encode.key(ended))
+        return jsonify(write_key(ended))
 
     return blp

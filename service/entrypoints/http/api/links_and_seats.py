@@ -12,9 +12,17 @@ from service.entrypoints.http import guards
 from service.entrypoints.http import idempotency as repeats
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.openapi_description import IDEMPOTENCY_KEY, REASON, described
-from service.entrypoints.responses import admin_encoder as encode
-from service.entrypoints.responses.schemas import ReasonMaybeIn
-from service.entrypoints.responses.stripe_schemas import GroupOut, LinkedOut, LinkIn, MergedOut, MergeIn, NoFieldsIn
+from service.entrypoints.responses.shared_schemas import NothingIn, ReasonMaybeIn
+from service.entrypoints.responses.stripe_objects import (
+    GroupOut,
+    LinkedOut,
+    LinkIn,
+    MergedOut,
+    MergeIn,
+    write_group,
+    write_link,
+    write_merge,
+)
 from service.entrypoints.responses.validation import read_field, reader_id
 
 
@@ -45,7 +53,7 @@ def _add_links(blp: Blueprint, service: Service, repeated: IdempotencyStore) -> 
             linked = admin.link_to_reader(
                 name, **target, actor=guards.actor(), now=service.clock(), reason=data.get("reason")
             )
-            return jsonify({"reader": name, **target, "was": linked.was})
+            return jsonify(write_link(name, target, linked.was))
 
         return repeats.once(repeated, link)
 
@@ -59,13 +67,13 @@ def _add_links(blp: Blueprint, service: Service, repeated: IdempotencyStore) -> 
 
         def merge() -> Response:
             admin.merge_readers(name, data["from_"], guards.actor(), service.clock(), reason=data.get("reason"))
-            return jsonify({"reader": name, "from": data["from_"]})
+            return jsonify(write_merge(name, data["from_"]))
 
         return repeats.once(repeated, merge)
 
 
 def _add_seats(blp: Blueprint, service: Service) -> None:
-    admin, nothing_in, reason_in = service.subscription_admin, NoFieldsIn(), ReasonMaybeIn()
+    admin, nothing_in, reason_in = service.subscription_admin, NothingIn(), ReasonMaybeIn()
 
     @blp.get("/v1/subscriptions/<subscription>/seats")
     @described(gives={200: GroupOut}, refuses=(404, 409), tag="seats")
@@ -73,16 +81,16 @@ def _add_seats(blp: Blueprint, service: Service) -> None:
     def show_seats(subscription: str) -> Response:
         """The seats of a group's subscription: how many are paid for, who has one, who lost one."""
         name = read_field("subscription", read_id, subscription)
-        return jsonify(encode.group(admin.load_seats(name, service.clock())))
+        return jsonify(write_group(admin.load_seats(name, service.clock())))
 
     @blp.put("/v1/subscriptions/<subscription>/seats/<reader>")
-    @described(takes=NoFieldsIn, body_required=False, gives={200: GroupOut}, refuses=(404, 409), tag="seats")
+    @described(takes=NothingIn, body_required=False, gives={200: GroupOut}, refuses=(404, 409), tag="seats")
     @guards.admin("granter")
     def assign_seat(subscription: str, reader: str) -> Response:
         """Give a reader a seat; a repeat changes nothing."""
         name, who = read_field("subscription", read_id, subscription), reader_id(reader)
         bodies.load(nothing_in, optional=True)
-        return jsonify(encode.group(admin.assign_seat(name, who, guards.actor(), service.clock())))
+        return jsonify(write_group(admin.assign_seat(name, who, guards.actor(), service.clock())))
 
     @blp.delete("/v1/subscriptions/<subscription>/seats/<reader>")
     @described(
@@ -98,4 +106,4 @@ def _add_seats(blp: Blueprint, service: Service) -> None:
         """Free a reader's seat; a repeat changes nothing."""
         name, who = read_field("subscription", read_id, subscription), reader_id(reader)
         reason = bodies.reason(reason_in)
-        return jsonify(encode.group(admin.release_seat(name, who, guards.actor(), service.clock(), reason=reason)))
+        return jsonify(write_group(admin.release_seat(name, who, guards.actor(), service.clock(), reason=reason)))

@@ -12,10 +12,9 @@ from service.entrypoints.http import idempotency as repeats
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.lists import private
 from service.entrypoints.http.openapi_description import AFTER, IDEMPOTENCY_KEY, LIMIT, REASON, described
-from service.entrypoints.responses import admin_encoder as encode
 from service.entrypoints.responses.lists import PASSES, list_passes
-from service.entrypoints.responses.pass_schemas import JwksOut, PassesOut, PassIn, PassOut
-from service.entrypoints.responses.schemas import ReasonMaybeIn
+from service.entrypoints.responses.shared_schemas import ReasonMaybeIn
+from service.entrypoints.responses.story_passes import JwksOut, PassesOut, PassIn, PassOut, write_pass
 from service.entrypoints.responses.validation import read_field
 from service.use_cases.story_passes.passes import create_story_pass
 
@@ -38,7 +37,7 @@ def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
         def create() -> Response:
             now = service.clock()
             made = create_story_pass(passes, data, guards.actor(), now, named=repeats.token())
-            return private(encode.story_pass(made, tokens, now), 201)
+            return private(write_pass(made, tokens, now), 201)
 
         return repeats.once(repeated, create)
 
@@ -56,7 +55,7 @@ def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
     def show_pass(pass_id: str) -> Response:
         """A story pass, with its link."""
         found = passes.find(read_field("id", read_id, pass_id))
-        return private(encode.story_pass(found, tokens, service.clock()))
+        return private(write_pass(found, tokens, service.clock()))
 
     @blp.delete("/v1/passes/<pass_id>")
     @described(
@@ -72,7 +71,7 @@ def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
         """Revoke a story pass at once, for everyone; one that is revoked already stays as it is."""
         name, now = read_field("id", read_id, pass_id), service.clock()
         revoked = passes.revoke(name, bodies.reason(reason_in), guards.actor(), now)
-        return private(encode.story_pass(revoked, tokens, now))
+        return private(write_pass(revoked, tokens, now))
 
     @blp.get("/.well-known/jwks.json")
     @described(gives={200: JwksOut}, refuses=(503,), tag="service")

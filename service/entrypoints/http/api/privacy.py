@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify
-from marshmallow import fields
 
 from service.bootstrap import Service
 from service.entrypoints.http import guards
@@ -11,35 +10,11 @@ from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.lists import private
 from service.entrypoints.http.openapi_description import REASON, described, query
 from service.entrypoints.http.query_parameters import flag
-from service.entrypoints.responses import admin_encoder as encode
-from service.entrypoints.responses.fields import ResponseSchema
-from service.entrypoints.responses.readers import ReaderOut
-from service.entrypoints.responses.schemas import ReasonIn
+from service.entrypoints.responses.readers import ErasedOut, ReaderExportOut, write_erasure, write_reader_export
+from service.entrypoints.responses.shared_schemas import ReasonIn
 from service.entrypoints.responses.validation import reader_id
 
 FORCE = query("force", "Erase although a subscription pays for this reader.", {"type": "boolean", "default": False})
-
-
-class HistoryEntryOut(ResponseSchema):
-    at = fields.String(required=True, metadata={"format": "date-time"})
-    type = fields.String(required=True)
-    id = fields.String(required=True)
-    facts = fields.Raw(required=True, allow_none=True)
-    cause = fields.String(required=True)
-
-
-class ReaderExportOut(ReaderOut):
-    merged = fields.List(fields.String(), required=True)
-    history = fields.List(fields.Nested(HistoryEntryOut), required=True)
-    stripe_objects = fields.List(fields.String(), required=True)
-    erased_at = fields.String(required=True, allow_none=True)
-    audit = fields.List(fields.Dict(), required=True)
-    head = fields.String(required=True)
-
-
-class ErasedOut(ResponseSchema):
-    erased = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
-    files_rewritten = fields.Boolean(required=True)
 
 
 def blueprint(service: Service) -> Blueprint:
@@ -52,7 +27,7 @@ def blueprint(service: Service) -> Blueprint:
     @guards.admin("owner")
     def export_reader(reader: str) -> Response:
         """Everything that is kept of a reader: what they hold, its history, the audit records about them."""
-        return private(encode.reader_export(service.export.collect(reader_id(reader), service.clock())))
+        return private(write_reader_export(service.export.collect(reader_id(reader), service.clock())))
 
     @blp.delete("/v1/readers/<reader>")
     @described(
@@ -68,8 +43,6 @@ def blueprint(service: Service) -> Blueprint:
         """Erase a reader everywhere; only a hash of the ID stays, so that Stripe does not bring them back."""
         name, force = reader_id(reader), flag("force", "reason")
         reason = bodies.reason(reason_in, also=("force",)) or ""
-        return jsonify(
-            encode.erasing(service.erasure.erase(name, reason, guards.actor(), service.clock(), force=force))
-        )
+        return jsonify(write_erasure(service.erasure.erase(name, reason, guards.actor(), service.clock(), force=force)))
 
     return blp

@@ -10,8 +10,7 @@ from service.entrypoints.http import guards
 from service.entrypoints.http.lists import private
 from service.entrypoints.http.openapi_description import described, query
 from service.entrypoints.http.query_parameters import taken
-from service.entrypoints.responses import admin_encoder as encode
-from service.entrypoints.responses.readers import ReaderOut
+from service.entrypoints.responses.readers import ReaderOut, write_reader
 from service.entrypoints.responses.validation import read_field, reader_id
 
 AT = query("at", "Another moment: a past one as it stood, a future one if nothing changes.", {"type": "string"})
@@ -29,6 +28,6 @@ def blueprint(service: Service) -> Blueprint:
         name, now = reader_id(reader), service.clock()
         given = taken("at").get("at")
         at = None if given is None else read_field("at", read_time, given)
-        return private(encode.reader(service.profiles.load_profile(name, at, now)))
+        return private(write_reader(service.profiles.load_profile(name, at, now)))
 
     return blp

@@ -9,8 +9,14 @@ from service.domain.errors import InvalidFields
 from service.entrypoints.http import guards, lists
 from service.entrypoints.http.openapi_description import described, query
 from service.entrypoints.http.query_parameters import taken
-from service.entrypoints.responses import admin_encoder as encode
-from service.entrypoints.responses.reporting_schemas import ActivityOut, AttentionOut
+from service.entrypoints.responses.reporting import (
+    FIGURE_COLUMNS,
+    ActivityOut,
+    AttentionOut,
+    figure_rows,
+    write_alerts,
+    write_figures,
+)
 from service.use_cases.reporting.statistics import MOST_DAYS, USUAL_DAYS, figures
 
 DAYS = query(
@@ -34,8 +40,8 @@ def blueprint(service: Service) -> Blueprint:
         """
         found = figures(service.usage_counters.store, service.settings.catalogue.zone, _days(), service.clock())
         if lists.wants_csv():
-            return lists.csv_file(encode.FIGURE_COLUMNS, encode.figure_rows(found), "activity")
-        return lists.private(encode.figures(found))
+            return lists.csv_file(FIGURE_COLUMNS, figure_rows(found), "activity")
+        return lists.private(write_figures(found))
 
     @blp.get("/v1/attention")
     @described(gives={200: AttentionOut}, tag="overview")
@@ -44,7 +50,7 @@ def blueprint(service: Service) -> Blueprint:
         """What needs attention, each kind with its count, some cases, and where to fix it; 0 where all is well."""
         taken()
         now = service.clock()
-        return lists.private(encode.alerts(service.alerts.current(now), now))
+        return lists.private(write_alerts(service.alerts.current(now), now))
 
     return blp
 

@@ -12,7 +12,7 @@ from service.entrypoints.http import guards
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.openapi_description import described
 from service.entrypoints.responses.errors import Problem
-from service.entrypoints.responses.schemas import ReceiptOut
+from service.entrypoints.responses.stripe_objects import ReceiptOut, write_receipt
 
 MOST = 1024 * 1024
 ANY_BODY = {"application/json": {"schema": {"type": "object"}}}
@@ -47,6 +47,6 @@ def blueprint(service: Service) -> Blueprint:
         if receipt.prices:
             service.prices_changed.increment()
         metrics.webhooks.labels("repeat" if receipt.known else receipt.state).inc()
-        return jsonify({"id": receipt.id, "state": receipt.state})
+        return jsonify(write_receipt(receipt))
 
     return blp

@@ -1,0 +1,246 @@
+"""What admins govern: `/v1/keys`, `/v1/audit`, `/v1/approvals` and `/v1/grants/import`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from marshmallow import fields, validate
+
+from service.adapters.redis.grants.imports import ImportManifest
+from service.adapters.redis.staff.admin_keys import AdminKey
+from service.adapters.redis.staff.approvals import Approval
+from service.domain.ids import read_key_name
+from service.domain.roles import ADMIN_ROLES
+from service.domain.sources import Grant
+from service.entrypoints.responses import fields as types
+from service.entrypoints.responses.fields import JsonObject, ResponseSchema
+from service.entrypoints.responses.readers import write_grant
+from service.entrypoints.responses.shared_schemas import ReasonMaybeIn
+from service.use_cases.grants.approvals import Outcome
+from service.use_cases.grants.imports.grant_imports import Counts, Waiting
+from service.use_cases.grants.imports.rows import Mistake, Sheet
+
+# ------------------------------------------------------------------------------------------------------------- keys
+
+
+def read_role(value: object) -> str:
+    """Return a role that a key created at run time can have."""
+    if type(value) is not str or value not in ADMIN_ROLES:
+        raise ValueError(f"must be one of {', '.join(ADMIN_ROLES)}")
+    return value
+
+
+class KeyIn(ReasonMaybeIn):
+    name = types.Read(
+        read_key_name, {"type": "string", "minLength": 1, "maxLength": 128, "example": "newsroom-desk"}, required=True
+    )
+    role = types.Read(read_role, {"type": "string", "enum": list(ADMIN_ROLES)}, required=True)
+
+
+class KeyOut(ResponseSchema):
+    name = fields.String(required=True)
+    role = fields.String(required=True, validate=validate.OneOf(ADMIN_ROLES))
+    created_at = types.UtcTime(required=True)
+    actor = fields.String(required=True)
+
+
+class NewKeyOut(ResponseSchema):
+    name = fields.String(required=True)
+    role = fields.String(required=True, validate=validate.OneOf(ADMIN_ROLES))
+    key = fields.String(required=True)
+
+
+class KeysOut(ResponseSchema):
+    items = fields.List(fields.Nested(KeyOut), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
+# -------------------------------------------------------------------------------------------------------- audit log
+
+
+class AuditRecordOut(ResponseSchema):
+    """Written from a record of the audit log, which holds its time as text: the chain's hash covers it."""
+
+    seq = fields.Integer(required=True)
+    at = fields.String(required=True, allow_none=True, metadata={"format": "date-time"})
+    actor = fields.String(required=True, allow_none=True)
+    from_ip = fields.String(required=True, allow_none=True)
+    action = fields.String(required=True, allow_none=True)
+    reader = fields.String(required=True, allow_none=True)
+    target = fields.String(required=True, allow_none=True)
+    before = fields.Dict(required=True, allow_none=True)
+    after = fields.Dict(required=True, allow_none=True)
+    reason = fields.String(required=True, allow_none=True)
+    digest = fields.String(required=True)
+    prev = fields.String(required=True)
+    hash = fields.String(required=True)
+
+
+class AuditOut(ResponseSchema):
+    items = fields.List(fields.Nested(AuditRecordOut), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
+# ---------------------------------------------------------------------------------------------------------- imports
+
+
+class MistakeOut(ResponseSchema):
+    line = fields.Integer(required=True)
+    field = fields.String(required=True)
+    message = fields.String(required=True)
+
+
+class ProgressOut(ResponseSchema):
+    done = fields.Integer(attribute="cursor", required=True)
+    of = fields.Integer(attribute="chunks", required=True)
+
+
+class UndoOut(ResponseSchema):
+    taken_back = fields.Integer(required=True)
+    left_alone = fields.Integer(required=True)
+
+
+class ImportOut(ResponseSchema):
+    """Written from an `_ImportRow`."""
+
+    id = fields.String(attribute="manifest.id", required=True)
+    state = fields.String(attribute="manifest.public_state", required=True)
+    rows = fields.Integer(attribute="manifest.rows", required=True)
+    new = fields.Integer(attribute="counts.new", required=True)
+    extended = fields.Integer(attribute="counts.extended", required=True)
+    unchanged = fields.Integer(attribute="counts.unchanged", required=True)
+    skipped = fields.Integer(required=True)
+    errors = fields.List(fields.Nested(MistakeOut), required=True)
+    actor = fields.String(attribute="manifest.actor.name", required=True)
+    created_at = types.UtcTime(attribute="manifest.created_at", required=True)
+    approval = fields.String(attribute="manifest.approval", required=True, allow_none=True)
+    progress = fields.Nested(ProgressOut, attribute="manifest", required=True)
+    undo = fields.Nested(UndoOut, required=True, allow_none=True)
+
+
+class DryRunOut(ResponseSchema):
+    """Written from a `_DryRunRow`."""
+
+    id = fields.String(required=True, allow_none=True)
+    state = fields.String(required=True)
+    rows = fields.Integer(attribute="sheet.rows", required=True)
+    new = fields.Integer(attribute="counts.new", required=True)
+    extended = fields.Integer(attribute="counts.extended", required=True)
+    unchanged = fields.Integer(attribute="counts.unchanged", required=True)
+    errors = fields.List(fields.Nested(MistakeOut), required=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _ImportRow:
+    manifest: ImportManifest
+    counts: Counts
+    skipped: int
+    undo: Counts | None
+    errors: tuple[()] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _DryRunRow:
+    sheet: Sheet
+    counts: Counts
+    errors: Sequence[Mistake]
+    id: None = None
+    state: str = "staged"
+
+
+# -------------------------------------------------------------------------------------------------------- approvals
+
+
+class ApprovalOut(ResponseSchema):
+    """Written from an `_ApprovalRow`."""
+
+    approval = fields.String(attribute="asked.id", required=True)
+    state = fields.String(required=True, validate=validate.OneOf(["waiting", "confirmed", "refused"]))
+    kind = fields.String(attribute="asked.kind", required=True)
+    reader = fields.String(attribute="asked.reader", required=True, allow_none=True)
+    wants = fields.Dict(attribute="asked.wants", required=True)
+    reason = fields.String(attribute="asked.reason", required=True, allow_none=True)
+    asked_by = fields.String(attribute="asked.asked_by", required=True)
+    asked_at = types.UtcTime(attribute="asked.asked_at", required=True)
+    expires_at = types.UtcTime(attribute="asked.expires_at", required=True)
+    settled_by = fields.String(attribute="asked.settled_by", required=True, allow_none=True)
+    outcome = fields.Dict(required=True, allow_none=True)
+
+
+class ApprovalsOut(ResponseSchema):
+    items = fields.List(fields.Nested(ApprovalOut), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _ApprovalRow:
+    asked: Approval
+    state: str
+    outcome: Mapping[str, Any] | None
+
+
+# ---------------------------------------------------------------------------------------------------------- writing
+
+_key, _new_key, _audit_record = KeyOut(), NewKeyOut(), AuditRecordOut()
+_approval, _import, _dry_run, _mistakes = ApprovalOut(), ImportOut(), DryRunOut(), MistakeOut(many=True)
+
+
+def write_key(key: AdminKey) -> JsonObject:
+    """Return a key, without its secret."""
+    return _key.write(key)
+
+
+def write_new_key(name: str, role: str, secret: str) -> JsonObject:
+    """Return a key that was just created, with its secret."""
+    return _new_key.write({"name": name, "role": role, "key": secret})
+
+
+def write_audit_record(record: Mapping[str, Any]) -> JsonObject:
+    """Return a record of the audit log."""
+    return _audit_record.write(record)
+
+
+def write_approval(
+    asked: Approval, state: str = "waiting", outcome: Outcome | None = None, now: float = 0.0
+) -> JsonObject:
+    """Return an approval; `outcome` is the result of confirmed work, at `now`."""
+    result: JsonObject | None = None
+    if isinstance(outcome, Grant):
+        result = {"grant": write_grant(outcome, asked.reader or "", now)}
+    elif outcome is not None:
+        result = {"import": write_import(outcome)}
+    return _approval.write(_ApprovalRow(asked, state, result))
+
+
+def write_import(manifest: ImportManifest) -> JsonObject:
+    """Return an import: its plan until it is done, then what was done."""
+    counts = manifest.planned if manifest.state in ("staged", "applying") else manifest.counted
+    undo = manifest.counted if manifest.undo is not None else None
+    return _import.write(_ImportRow(manifest, _NONE | counts, manifest.counted.get("skipped", 0), undo))
+
+
+def write_submitted_import(done: ImportManifest | Waiting) -> JsonObject:
+    """Return an import that has begun, or one that waits for an approval: then the approval's fields take precedence."""
+    if isinstance(done, Waiting):
+        return {**write_import(done.manifest), **write_approval(done.approval)}
+    return write_import(done)
+
+
+def write_dry_run(sheet: Sheet, counts: Counts) -> JsonObject:
+    """Return what an import would do, and the mistakes in its file."""
+    return _dry_run.write(_DryRunRow(sheet, counts, _by_line(sheet.mistakes)))
+
+
+def write_mistakes(rows: Sequence[tuple[int, str, str]]) -> list[JsonObject]:
+    """Return the mistakes in a file, by line."""
+    found: list[JsonObject] = _mistakes.dump(_by_line(rows))
+    return found
+
+
+def _by_line(rows: Sequence[tuple[int, str, str]]) -> list[Mistake]:
+    return sorted((Mistake(*row) for row in rows), key=lambda mistake: mistake.line)
+
+
+_NONE = dict.fromkeys(("new", "extended", "unchanged"), 0)
