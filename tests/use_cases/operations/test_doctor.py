@@ -1,4 +1,4 @@
-"""What the doctor reports about Stripe, and which findings require a fix."""
+"""Test what the doctor reports about Stripe, and which findings require a fix."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from service.adapters.stripe.gateway import Account, Gateway, WebhookEndpoint
 from service.domain.catalogue import Catalogue
 from service.domain.prices import PriceTag
 from service.use_cases.operations.doctor import Finding, StripeState, stripe_findings
+from stripe_lookalike import RunningLookalike
+from tests.in_process_app import MakeApp
 
 NOW = 1_793_491_200
 GOOD = WebhookEndpoint(
@@ -110,3 +112,13 @@ def test_state_is_read_from_stripe(gateway: Gateway, strict: Any, catalogue: Cat
         gateway.newest_event(),
     )
     assert wrong(state, catalogue) == []
+
+
+@pytest.mark.parametrize(("sold", "level"), [(True, "wrong"), (False, "note")])
+def test_doctor_reports_missing_webhook_secret_as_wrong_when_selling(
+    sold: bool, level: str, lookalike: RunningLookalike, make_app: MakeApp, valkey_url: str
+) -> None:
+    selling = {"STRIPE_API_KEY": "sk_test_x", "STRIPE_API_BASE": lookalike.url} if sold else {}
+    found = make_app(valkey_url, **selling).service.doctor.findings()
+    (webhook,) = [finding for finding in found if finding.subject == "webhook"]
+    assert webhook.level == level

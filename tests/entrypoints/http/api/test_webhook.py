@@ -1,4 +1,4 @@
-"""Test webhooks and checkout over the whole app."""
+"""Test webhooks over the whole app."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import stripe
 
-from service.use_cases.operations.background_tasks import BackgroundTasks
 from tests.stripe_fixtures import BORN, MONTH, SECRET
 
 if TYPE_CHECKING:
-    from stripe_lookalike import RunningLookalike
     from tests.in_process_app import InProcessApp, MakeApp
-    from tests.store_servers import Until
 
 Json = dict[str, Any]
 Deliver = Callable[[Json], Any]
@@ -71,88 +67,10 @@ def test_time_outside_the_calendar_does_not_fail_the_reader(
     assert app.call("GET", f"/v1/decisions/{answer['decision_id']}", admin=True).status_code == 200
 
 
-@pytest.fixture
-def shop(make_app: MakeApp, valkey_url: str, lookalike: RunningLookalike) -> InProcessApp:
-    """Return an app that sells through the look-alike."""
-    return make_app(valkey_url, STRIPE_API_KEY="sk_test_x", STRIPE_API_BASE=lookalike.url)
-
-
-def buying(shop: InProcessApp, return_url: str) -> Any:
-    body = {"reader": "r-1", "price": "price_month", "return_url": return_url}
-    return shop.call("POST", "/v1/checkout", body)
-
-
-def test_return_url_in_capitals_is_accepted(shop: InProcessApp) -> None:
-    assert buying(shop, "HTTPS://WWW.Example.news/Back?Yes#Top").status_code == 200
-
-
-@pytest.mark.parametrize("path", ["straße", "a b", "{CHECKOUT_SESSION_ID}", "a\\b"])
-def test_return_url_with_unencoded_characters_is_rejected_with_a_hint(shop: InProcessApp, path: str) -> None:
-    answer = buying(shop, f"https://www.example.news/{path}")
-    (error,) = answer.get_json()["errors"]
-    assert (answer.status_code, error["field"]) == (422, "return_url")
-    assert "percent-encoded" in error["message"]
-
-
-def test_all_mistakes_of_a_checkout_request_are_reported_at_once(shop: InProcessApp) -> None:
-    elsewhere = {"return_url": "https://www.example.org/"}
-    for path, body, wrong in (
-        ("checkout", {"reader": "a/b", "plan": "nope", **elsewhere}, ["reader", "return_url", "plan"]),
-        ("checkout", {"reader": "r", "plan": "supporter", **elsewhere}, ["return_url", "price"]),
-        ("checkout", {"reader": "r", "plan": 7, **elsewhere}, ["plan", "return_url"]),
-        ("checkout", {"reader": "r", "plan": "vip", "return_url": 7}, ["return_url", "plan"]),
-        ("portal", {"reader": 7, **elsewhere}, ["reader", "return_url"]),
-    ):
-        answer = shop.call("POST", f"/v1/{path}", body)
-        named = [error["field"] for error in answer.get_json()["errors"]]
-        assert (answer.status_code, named) == (422, wrong)
-
-
-def test_checkout_without_stripe_key_is_503(app: InProcessApp) -> None:
-    answer = buying(app, "https://www.example.news/")
-    assert (answer.status_code, answer.get_json()["title"]) == (503, "Stripe is unavailable")
-
-
 def test_doctor_without_stripe_key_reports_last_event(app: InProcessApp, deliver: Deliver, made: Any) -> None:
     assert app.service.doctor.findings()[-1].message == "no event has been received yet"
     deliver(made.event("customer.subscription.created", made.subscription()))
     assert app.service.doctor.findings()[-1].message == "the last event received is of 2026-11-01T00:01:00Z"
-
-
-@pytest.mark.parametrize("page", ["https://www.example.news/", "https://www.example.news/another-story"])
-def test_paid_reader_cannot_buy_again_before_the_webhook(page: str, shop: InProcessApp, control: Any) -> None:
-    paid = buying(shop, "https://www.example.news/").get_json()["url"].rsplit("/", 1)[1]
-    control.pay(paid)
-    assert shop.reader("r-1")["sources"] == []
-    assert buying(shop, page).status_code == 409
-    assert shop.reader("r-1")["access"]
-
-
-def test_first_purchase_makes_only_the_needed_stripe_requests(shop: InProcessApp, control: Any) -> None:
-    control.forget()
-    assert buying(shop, "https://www.example.news/").status_code == 200
-    assert [path for method, path in control.asked() if "prices" not in path] == [
-        "/v1/customers",
-        "/v1/checkout/sessions",
-    ]
-
-
-def test_gift_to_another_reader_does_not_block_a_purchase(
-    shop: InProcessApp, control: Any, stripe_client: stripe.StripeClient
-) -> None:
-    control.pay(buying(shop, "https://www.example.news/").get_json()["url"].rsplit("/", 1)[1])
-    (given,) = stripe_client.v1.subscriptions.list().data
-    stripe_client.v1.subscriptions.update(given.id, {"metadata": {"gift_recipient": "r-2"}})
-    assert buying(shop, "https://www.example.news/").status_code == 200
-
-
-@pytest.mark.parametrize(("sold", "level"), [(True, "wrong"), (False, "note")])
-def test_doctor_reports_missing_webhook_secret_as_wrong_when_selling(
-    sold: bool, level: str, shop: InProcessApp, make_app: MakeApp, valkey_url: str
-) -> None:
-    found = (shop if sold else make_app(valkey_url)).service.doctor.findings()
-    (webhook,) = [finding for finding in found if finding.subject == "webhook"]
-    assert webhook.level == level
 
 
 def test_empty_entitlement_summary_is_listed_and_gives_nothing(app: InProcessApp, deliver: Deliver, made: Any) -> None:
@@ -182,13 +100,3 @@ def test_price_event_of_our_account_refreshes_prices(
     before = app.service.prices_changed.read()
     deliver(made.event("price.updated", {"id": "price_month", "object": "price"}, **change))
     assert app.service.prices_changed.read() == before + asked
-
-
-def test_background_tasks_run_once_at_start(app: InProcessApp, until: Until) -> None:
-    looked: list[int] = []
-    care = BackgroundTasks([lambda: looked.append(app.service.prices_changed.read())], every=3_600)
-    care.start()
-    try:
-        until(lambda: looked == [0])
-    finally:
-        care.stop()
