@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 import pytest
 
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.staff.admin_keys import LOOKS, AdminKeyCache, key_digest
+from service.adapters.redis.staff.admin_keys import LOOKS, LOOKS_A_SECOND, AdminKeyCache, key_digest
 from tests.admin_app import Admins
-from tests.running_service import Paywall, Serve
+from tests.running_service import Serve
 from tests.store_servers import Launch, Until
 
 
@@ -165,15 +166,17 @@ def test_unknown_keys_cause_few_store_lookups(admins: Admins) -> None:
     book, ended = AdminKeyCache(keys), keys.create("ended", "viewer", None, Actor("ann"), 0)
     keys.end("ended", None, Actor("ann"), 0)
     assert book.find(os.urandom(32)) is None
-    before = asked()
+    before, begun = asked(), time.monotonic()
     for _ in range(1_000):
         assert book.find(os.urandom(32), "paywall_" + os.urandom(40).hex()) is None
         assert book.find(key_digest(ended), ended) is None
-    assert asked() - before < 5 * LOOKS
+    assert asked() - before <= LOOKS + LOOKS_A_SECOND * (time.monotonic() - begun) + 1
 
 
-def test_key_starts_and_stops_working_on_every_worker(paywall: Paywall, until: Until, name: str) -> None:
-    body = {"name": name, "role": "viewer"}
+def test_key_starts_and_stops_working_on_every_worker(serve: Serve, until: Until) -> None:
+    """Use a separate service: so many wrong keys make those of other tests 429."""
+    paywall = serve()
+    body = {"name": "desk", "role": "viewer"}
     key = paywall.post("/v1/keys", body, "admin-key-of-the-tests").json()["key"]
 
     def statuses() -> set[int]:
@@ -185,7 +188,7 @@ def test_key_starts_and_stops_working_on_every_worker(paywall: Paywall, until: U
         return found
 
     until(lambda: statuses() == {200})
-    paywall.call("DELETE", f"/v1/keys/{name}", None, "admin-key-of-the-tests")
+    paywall.call("DELETE", "/v1/keys/desk", None, "admin-key-of-the-tests")
     until(lambda: statuses() <= {401, 429})  # so many wrong keys of one address get 429
     assert key not in paywall.log
 
