@@ -1,4 +1,4 @@
-"""Encryption and signatures with `PAYWALL_SECRETS`.
+"""Encryption and signatures with `PAYWALL_SECRETS`, and the digest by which keys are known.
 
 The first secret seals and signs; all of them open and verify, so that you can rotate a secret. Each purpose has its own key,
 derived from the secret, so that a text sealed for one purpose does not open for another.
@@ -22,6 +22,11 @@ NONCE = 12
 def _derive(secret: str, purpose: str) -> bytes:
     """Return 32 bytes, derived from this secret for this purpose."""
     return blake2b(purpose.encode(), key=sha256(secret.encode()).digest(), digest_size=32).digest()
+
+
+def key_digest(secret: str) -> bytes:
+    """Return the digest by which a key is known; the key itself is not stored."""
+    return blake2b(secret.encode("utf-8", "surrogateescape"), digest_size=32, person=b"key").digest()
 
 
 class Sealer:

@@ -1,5 +1,6 @@
-"""HTTP: parse, call, answer. No rules live here.
+"""HTTP: parse a request, call a use case, write the answer. This package contains no rules.
 
-One file a resource; `guards` says who may, `schemas` what a request looks like, `errors` how a refusal is answered. The hot
-route is answered ahead of Flask by `hot_route`, from the same schema and the same access_check as the Flask view beside it.
+`api/` has one file per resource and `admin/` the staff pages. `guards` authorizes, `request_bodies` validates, and the
+schemas in `service.entrypoints.responses` define what is accepted and sent. `access_route` answers `POST /v1/access` ahead
+of Flask, with the schemas and the access check that Flask's view also uses.
 """

@@ -15,8 +15,9 @@ from flask import current_app, g, request
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import MapAdapter
 
+from service.adapters.crypto import key_digest
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.staff.admin_keys import AdminKeyCache, key_digest
+from service.adapters.redis.staff.admin_keys import AdminKeyCache
 from service.domain.errors import InvalidFields, StoreUnavailable
 from service.domain.roles import RANKS, Role
 from service.entrypoints.responses.errors import Problem

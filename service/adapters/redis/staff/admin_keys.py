@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from service.adapters.crypto import Signer
+from service.adapters.crypto import Signer, key_digest
 from service.adapters.redis.audit.audit import Actor, AuditedHash, audit_entry
 from service.adapters.redis.client.store import Store
 from service.domain.errors import EnvironmentKey, NameInUse, NewerSchema, StoreUnavailable, UnknownKey
@@ -36,11 +36,6 @@ WORD, MARK = "paywall_", 16
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list).decode
-
-
-def key_digest(secret: str) -> bytes:
-    """Return what a key is known by; the key itself is kept nowhere."""
-    return blake2b(secret.encode("utf-8", "surrogateescape"), digest_size=32, person=b"key").digest()
 
 
 @dataclass(frozen=True, slots=True)

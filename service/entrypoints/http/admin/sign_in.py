@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import msgspec
 from flask import Flask, Response, g, redirect, request, url_for
 
+from service.adapters.crypto import key_digest
 from service.adapters.observability.logs import log
 from service.adapters.openid.errors import SignInFailed
 from service.adapters.openid.identity import StaffIdentity
 from service.adapters.openid.sign_in import ATTEMPT_SECONDS, SignIn, SignInAttempt
-from service.adapters.redis.staff.admin_keys import key_digest
 from service.domain import ids
 from service.domain.errors import StoreUnavailable
 from service.entrypoints.http import guards

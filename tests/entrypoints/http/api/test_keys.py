@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from service.adapters.crypto import key_digest
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.staff.admin_keys import LOOKS, LOOKS_A_SECOND, AdminKeyCache, key_digest
+from service.adapters.redis.staff.admin_keys import LOOKS, LOOKS_A_SECOND, AdminKeyCache
 from tests.admin_app import Admins
 from tests.running_service import Serve
 from tests.store_servers import Launch, Until
