@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 AtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
 
 
-def give(paywall: Paywall, story: str, openings: int) -> dict[str, Any]:
+def create_pass(paywall: Paywall, story: str, openings: int) -> dict[str, Any]:
     body = {"story": story, "openings": openings, "until": "2099-01-01T00:00:00Z", "reason": "the newsletter"}
     answer = paywall.post("/v1/passes", body, ADMIN_KEY)
     assert answer.status_code == 201, answer.text
@@ -32,7 +32,7 @@ def give(paywall: Paywall, story: str, openings: int) -> dict[str, Any]:
 
 
 def test_fifty_concurrent_readers_never_exceed_the_openings(paywall: Paywall, name: str, all_at_once: AtOnce) -> None:
-    made = give(paywall, name, 7)
+    made = create_pass(paywall, name, 7)
 
     def ask(number: int) -> str:
         body = {"story": {"id": name}, "visitor": f"{name}-{number}", "pass": made["pass"]}
@@ -49,7 +49,7 @@ def test_fifty_concurrent_readers_never_exceed_the_openings(paywall: Paywall, na
 
 @pytest.mark.full
 def test_concurrent_openings_of_one_reader_count_once(paywall: Paywall, name: str, all_at_once: AtOnce) -> None:
-    made = give(paywall, name, 7)
+    made = create_pass(paywall, name, 7)
     body = {"story": {"id": name}, "reader": name, "pass": made["pass"]}
     url, headers = f"{paywall.url}/v1/access", paywall.as_site
     reasons = all_at_once(50, lambda _: requests.post(url, json=body, headers=headers, timeout=60).json()["reason"])
@@ -60,7 +60,7 @@ def test_concurrent_openings_of_one_reader_count_once(paywall: Paywall, name: st
 def test_pass_does_not_open_in_an_outage(serve: Serve, launch: Launch, until: Until) -> None:
     store = launch("valkey", tcp=True)
     paywall = serve(REDIS_URL=store.url)
-    made = give(paywall, "s", 5)
+    made = create_pass(paywall, "s", 5)
     assert paywall.ask("s", visitor="v", **{"pass": made["pass"]})["reason"] == "gift"
     store.end()
     until(lambda: paywall.ask_once("s", visitor="v")["degraded"])

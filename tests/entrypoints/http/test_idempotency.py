@@ -75,17 +75,17 @@ def test_grant_whose_answer_was_lost_is_not_created_twice(
     """The first request died after its work: its key has a token and no answer."""
     headers = {"Idempotency-Key": "k"}
 
-    def give() -> Any:
+    def create_grant() -> Any:
         return service_app.call("POST", "/v1/readers/r/grants", GOOD, admin=True, headers=headers)
 
-    first = give().get_json()
+    first = create_grant().get_json()
     scope = "owner\nann\nPOST\n/v1/readers/r/grants?\nk"
     assert repeated.claim(scope, b"another body", "t").state == "other", "the scope is the service's own"
     repeated.release(scope)
     token = first["id"].removeprefix("gr_")
     assert repeated.claim(scope, json.dumps(GOOD).encode(), token).state == "new"
     repeated.abandon(scope)
-    again = give()
+    again = create_grant()
     assert (again.status_code, again.get_json()) == (201, first)
     assert len(service_app.reader("r")["sources"]) == 1
 
@@ -132,12 +132,12 @@ def test_outage_during_a_grant_makes_no_second_grant(
     app = make_app(store.url)
     headers = {"Idempotency-Key": "k"}
 
-    def give() -> int:
+    def create_grant() -> int:
         return app.call("POST", "/v1/readers/r/grants", GOOD, admin=True, headers=headers).status_code
 
     store.freeze()
-    assert give() == 503
+    assert create_grant() == 503
     store.thaw()
-    until(lambda: give() == 201)  # a claim whose reply was lost counts as running for some seconds
-    assert give() == 201
+    until(lambda: create_grant() == 201)  # a claim whose reply was lost counts as running for some seconds
+    assert create_grant() == 201
     assert len(app.reader("r")["sources"]) == 1

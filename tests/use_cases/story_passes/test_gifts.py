@@ -27,13 +27,13 @@ def app(make_app: MakeApp, store_url: str) -> InProcessApp:
     return made
 
 
-def give(app: InProcessApp, reader: str = "r", story: str = "s", **more: Any) -> tuple[int, dict[str, Any]]:
+def give_gift(app: InProcessApp, reader: str = "r", story: str = "s", **more: Any) -> tuple[int, dict[str, Any]]:
     answer = app.call("POST", "/v1/gifts", {"reader": reader, "story": story, **more})
     return answer.status_code, answer.get_json()
 
 
 def test_gift_is_a_pass_for_one_for_thirty_days_with_allowance(app: InProcessApp) -> None:
-    status, gift = give(app)
+    status, gift = give_gift(app)
     assert (status, gift["openings"], gift["until"], gift["actor"]) == (201, 1, "2082-12-24T12:00:00Z", "web")
     assert gift["gifts"] == {"limit": 2, "used": 1, "left": 1, "resets_at": "2082-12-01T05:00:00Z"}
     assert app.ask("s", visitor="friend", **{"pass": gift["pass"]})["reason"] == "gift"
@@ -45,30 +45,30 @@ def test_gift_is_a_pass_for_one_for_thirty_days_with_allowance(app: InProcessApp
 
 
 def test_gift_beyond_the_monthly_allowance_is_409_until_next_month(app: InProcessApp) -> None:
-    assert [give(app)[0] for _ in range(3)] == [201, 201, 409]
-    assert give(app)[1]["type"] == "urn:paywall:problem:gifts-used"
+    assert [give_gift(app)[0] for _ in range(3)] == [201, 201, 409]
+    assert give_gift(app)[1]["type"] == "urn:paywall:problem:gifts-used"
     app.clock.at("2082-12-01T04:59:59Z")
-    assert give(app)[0] == 409
+    assert give_gift(app)[0] == 409
     app.clock.at("2082-12-01T05:00:00Z")
-    assert give(app)[0] == 201
+    assert give_gift(app)[0] == 201
 
 
 def test_revoked_gift_still_counts_for_the_month(app: InProcessApp) -> None:
-    _, gift = give(app)
+    _, gift = give_gift(app)
     app.call("DELETE", f"/v1/passes/{gift['id']}", admin=True)
-    assert [give(app)[0], give(app)[0]] == [201, 409]
+    assert [give_gift(app)[0], give_gift(app)[0]] == [201, 409]
 
 
 def test_reader_without_a_gift_plan_is_409(app: InProcessApp) -> None:
-    status, found = give(app, "stranger")
+    status, found = give_gift(app, "stranger")
     assert (status, found["type"]) == (409, "urn:paywall:problem:no-gifts")
     app.grant("supporter", plan="supporter")
-    assert give(app, "supporter")[0] == 409
+    assert give_gift(app, "supporter")[0] == 409
     assert app.call("GET", "/v1/gifts/stranger").get_json()["limit"] == 0
 
 
 def test_audit_names_the_reader_who_gave_the_gift(app: InProcessApp) -> None:
-    _, gift = give(app)
+    _, gift = give_gift(app)
     record = app.call("GET", "/v1/audit", admin=True).get_json()["items"][0]
     assert (record["action"], record["reader"], record["target"], record["actor"]) == (
         "pass.create", "r", gift["id"], "web",
@@ -76,17 +76,17 @@ def test_audit_names_the_reader_who_gave_the_gift(app: InProcessApp) -> None:
 
 
 def test_gifts_of_a_merged_id_count_for_both_ids(app: InProcessApp) -> None:
-    assert give(app)[0] == 201
+    assert give_gift(app)[0] == 201
     app.grant("stays")
     merged = app.call("POST", "/v1/readers/stays/merge", {"from": "r"}, admin=True)
     assert merged.status_code == 200, merged.text
-    assert [give(app, "stays")[0], give(app, "r")[0]] == [201, 409]
+    assert [give_gift(app, "stays")[0], give_gift(app, "r")[0]] == [201, 409]
 
 
 def test_invalid_gift_request_is_422_with_its_field(app: InProcessApp) -> None:
     for field, bad in [("openings", 0), ("openings", 101), ("until", NOON), ("until", "2083-06-01T00:00:00Z")]:
         wrong: dict[str, Any] = {field: bad}
-        status, found = give(app, **wrong)
+        status, found = give_gift(app, **wrong)
         assert (status, found["errors"][0]["field"]) == (422, field)
     assert app.call("POST", "/v1/gifts", {"reader": "r", "story": "s"}, admin=True).status_code == 403
     assert app.call("GET", "/v1/gifts/r").get_json()["used"] == 0
@@ -97,9 +97,9 @@ def test_gift_claim_left_by_a_crash_is_released(app: InProcessApp) -> None:
     gifts = app.service.gift_allowances
     month = Window(int(now) - 86_400, int(now) + 86_400)
     assert gifts.claim("r", "sp_never_made", month, 2, now)
-    assert [give(app)[0], give(app)[0]] == [201, 409]
+    assert [give_gift(app)[0], give_gift(app)[0]] == [201, 409]
     app.clock.now += 61
-    assert [give(app)[0], give(app)[0]] == [201, 409]
+    assert [give_gift(app)[0], give_gift(app)[0]] == [201, 409]
 
 
 @pytest.mark.full

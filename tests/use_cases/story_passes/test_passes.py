@@ -15,7 +15,9 @@ NOON = "2082-11-24T12:00:00Z"
 CRAWLER = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 
 
-def give(app: InProcessApp, story: str = "s", openings: int = 1, until: str = "2082-12-01T00:00:00Z") -> dict[str, Any]:
+def create_pass(
+    app: InProcessApp, story: str = "s", openings: int = 1, until: str = "2082-12-01T00:00:00Z"
+) -> dict[str, Any]:
     body = {"story": story, "openings": openings, "until": until, "reason": "the newsletter"}
     answer = app.call("POST", "/v1/passes", body, admin=True)
     assert answer.status_code == 201, answer.text
@@ -39,7 +41,7 @@ def without(app: InProcessApp, **more: Any) -> Any:
 
 def test_created_pass_has_the_fields_of_the_contract(service_app: InProcessApp) -> None:
     service_app.clock.at(NOON)
-    made = give(service_app, openings=3)
+    made = create_pass(service_app, openings=3)
     assert list(made) == ["id", "pass", "story", "openings", "used", "until", "status", "actor"]
     assert (made["story"], made["openings"], made["used"], made["status"], made["actor"]) == (
         "s",
@@ -54,7 +56,7 @@ def test_created_pass_has_the_fields_of_the_contract(service_app: InProcessApp) 
 
 def test_pass_opens_its_story_with_reason_gift_and_counts_nothing(service_app: InProcessApp) -> None:
     service_app.clock.at(NOON)
-    made = give(service_app)
+    made = create_pass(service_app)
     answer = service_app.ask("s", visitor="v", **{"pass": made["pass"]}, explain=True)
     assert (answer["show"], answer["reason"], answer["meter"], answer["offer"]) == ("full", "gift", None, None)
     assert answer["source"] == {"type": "gift", "id": made["id"], "plan": None}
@@ -72,14 +74,14 @@ def test_pass_opens_its_story_with_reason_gift_and_counts_nothing(service_app: I
 
 def test_decision_by_a_pass_is_returned_unchanged_later(service_app: InProcessApp) -> None:
     service_app.clock.at(NOON)
-    answer = service_app.ask("s", visitor="v", **{"pass": give(service_app)["pass"]})
+    answer = service_app.ask("s", visitor="v", **{"pass": create_pass(service_app)["pass"]})
     body = service_app.call("GET", f"/v1/decisions/{answer['decision_id']}", admin=True).get_json()
     assert (body["reason"], body["explain"][-1]["step"]) == ("gift", "pass")
 
 
 def test_pass_comes_after_an_entitlement_and_before_the_meter(service_app: InProcessApp) -> None:
     service_app.clock.at(NOON)
-    made = give(service_app)
+    made = create_pass(service_app)
     service_app.grant("entitled", until=None)
     assert service_app.ask("s", reader="entitled", **{"pass": made["pass"]})["reason"] == "grant"
     assert shown(service_app, made["id"])["used"] == 0
@@ -88,7 +90,7 @@ def test_pass_comes_after_an_entitlement_and_before_the_meter(service_app: InPro
 
 def test_opening_is_counted_once_per_person(service_app: InProcessApp) -> None:
     service_app.clock.at(NOON)
-    made = give(service_app, openings=2)
+    made = create_pass(service_app, openings=2)
     for _ in range(3):
         assert opened(service_app.ask("s", visitor="v", **{"pass": made["pass"]}))
     assert shown(service_app, made["id"])["used"] == 1
@@ -100,7 +102,7 @@ def test_opening_is_counted_once_per_person(service_app: InProcessApp) -> None:
 
 
 def test_reader_let_in_before_a_merge_stays_the_same_person(service_app: InProcessApp) -> None:
-    given = give(service_app, openings=3)
+    given = create_pass(service_app, openings=3)
     for reader in ("old", "older", "new"):
         assert opened(service_app.ask("s", reader=reader, **{"pass": given["pass"]}))
     for stays, gone in (("old", "older"), ("heir", "old"), ("new", "heir")):
@@ -116,7 +118,7 @@ def test_reader_let_in_after_a_merge_counts_once_for_both_ids(service_app: InPro
     merged = service_app.call("POST", "/v1/readers/stays/merge", {"from": "gone"}, admin=True)
     assert merged.status_code == 200, merged.text
     for first, second in (("gone", "stays"), ("stays", "gone")):
-        made = give(service_app)
+        made = create_pass(service_app)
         for reader, count in ((first, True), (second, False), (second, True)):
             assert opened(service_app.ask("s", reader=reader, count=count, **{"pass": made["pass"]}))
         assert shown(service_app, made["id"])["used"] == 1
@@ -125,7 +127,7 @@ def test_reader_let_in_after_a_merge_counts_once_for_both_ids(service_app: InPro
 
 def test_visitor_who_signs_in_keeps_the_opening_alone(service_app: InProcessApp) -> None:
     service_app.clock.at(NOON)
-    made = give(service_app, openings=1)
+    made = create_pass(service_app, openings=1)
     link = {"pass": made["pass"]}
     assert opened(service_app.ask("s", visitor="v", **link))
     assert opened(service_app.ask("s", visitor="v", reader="r", **link))
@@ -138,7 +140,7 @@ def test_visitor_who_signs_in_keeps_the_opening_alone(service_app: InProcessApp)
 
 def test_uncounted_check_with_a_pass_opens_and_counts_nothing(service_app: InProcessApp) -> None:
     service_app.clock.at(NOON)
-    made = give(service_app)
+    made = create_pass(service_app)
     for visitor in "abc":
         assert opened(service_app.ask("s", visitor=visitor, count=False, **{"pass": made["pass"]}))
     assert shown(service_app, made["id"])["used"] == 0
@@ -149,7 +151,7 @@ def test_uncounted_check_with_a_pass_opens_and_counts_nothing(service_app: InPro
 
 def test_bot_or_anonymous_request_is_answered_as_without_the_pass(service_app: InProcessApp) -> None:
     service_app.clock.at(NOON)
-    made = give(service_app)
+    made = create_pass(service_app)
     link = {"pass": made["pass"]}
     for agent in (CRAWLER, "WhatsApp/2.23.20.0", "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)"):
         context = {"context": {"user_agent": agent}}
@@ -162,8 +164,8 @@ def test_bot_or_anonymous_request_is_answered_as_without_the_pass(service_app: I
 
 def test_invalid_pass_changes_nothing_in_the_answer(service_app: InProcessApp) -> None:
     service_app.clock.at(NOON)
-    good, other = give(service_app), give(service_app, "other")
-    revoked, ended = give(service_app), give(service_app, until="2082-11-24T13:00:00Z")
+    good, other = create_pass(service_app), create_pass(service_app, "other")
+    revoked, ended = create_pass(service_app), create_pass(service_app, until="2082-11-24T13:00:00Z")
     assert service_app.call("DELETE", f"/v1/passes/{revoked['id']}", admin=True).status_code == 200
     service_app.clock.at("2082-11-24T13:00:00Z")
     token = good["pass"]
@@ -179,7 +181,7 @@ def test_invalid_pass_changes_nothing_in_the_answer(service_app: InProcessApp) -
 
 def test_pass_opens_until_its_exact_end(service_app: InProcessApp) -> None:
     service_app.clock.at(NOON)
-    made = give(service_app, until="2082-11-24T13:00:00Z")
+    made = create_pass(service_app, until="2082-11-24T13:00:00Z")
     service_app.clock.at("2082-11-24T12:59:59Z")
     assert opened(service_app.ask("s", visitor="v", **{"pass": made["pass"]}))
     service_app.clock.at("2082-11-24T13:00:00Z")
@@ -189,7 +191,7 @@ def test_pass_opens_until_its_exact_end(service_app: InProcessApp) -> None:
 
 def test_revoking_a_pass_is_immediate_and_repeatable(service_app: InProcessApp) -> None:
     service_app.clock.at(NOON)
-    made = give(service_app, openings=5)
+    made = create_pass(service_app, openings=5)
     assert opened(service_app.ask("s", visitor="v", **{"pass": made["pass"]}))
     for _ in range(2):
         answer = service_app.call("DELETE", f"/v1/passes/{made['id']}", {"reason": "a mistake"}, admin=True)
@@ -199,7 +201,7 @@ def test_revoking_a_pass_is_immediate_and_repeatable(service_app: InProcessApp) 
 
 def test_creating_and_revoking_a_pass_are_audited_once_each(service_app: InProcessApp) -> None:
     service_app.clock.at(NOON)
-    made = give(service_app)
+    made = create_pass(service_app)
     for _ in range(2):
         service_app.call("DELETE", f"/v1/passes/{made['id']}?reason=over", admin=True)
     records = service_app.call("GET", "/v1/audit", admin=True).get_json()["items"]
@@ -222,7 +224,7 @@ def test_passes_are_listed_newest_first_in_pages_without_deleted_ones(service_ap
     names = []
     for number in range(7):
         service_app.clock.now = start + number
-        names.append(give(service_app, f"s{number}")["id"])
+        names.append(create_pass(service_app, f"s{number}")["id"])
     found, after = [], ""
     while True:
         page = service_app.call("GET", f"/v1/passes?limit=3{after}", admin=True).get_json()
@@ -243,7 +245,7 @@ def test_passes_are_listed_newest_first_in_pages_without_deleted_ones(service_ap
 
 def test_passes_are_sent_as_csv_when_accepted(service_app: InProcessApp) -> None:
     service_app.clock.at(NOON)
-    give(service_app, "=1+1")
+    create_pass(service_app, "=1+1")
     answer = service_app.call("GET", "/v1/passes", admin=True, headers={"Accept": "text/csv"})
     assert answer.mimetype == "text/csv"
     (row,) = csv.DictReader(io.StringIO(answer.text))
@@ -279,7 +281,7 @@ def test_invalid_pass_request_is_422_with_its_field(service_app: InProcessApp) -
 
 def test_fast_route_and_flask_view_answer_alike_with_a_pass(service_app: InProcessApp) -> None:
     service_app.clock.at(NOON)
-    made = give(service_app)
+    made = create_pass(service_app)
     body = {"story": {"id": "s"}, "visitor": "v", "pass": made["pass"], "count": False, "context": {"user_agent": "M"}}
     hot, cold = (service_app.call("POST", "/v1/access", body, hot=hot).get_json() for hot in (True, False))
     assert hot.pop("decision_id") != cold.pop("decision_id")
@@ -290,7 +292,7 @@ def test_fast_route_and_flask_view_answer_alike_with_a_pass(service_app: InProce
 def test_pass_of_a_rotated_secret_still_opens(make_app: MakeApp, valkey_url: str) -> None:
     old = make_app(valkey_url, PAYWALL_SECRETS="the-first-secret")
     old.clock.at(NOON)
-    made = give(old, openings=9)
+    made = create_pass(old, openings=9)
     new = make_app(valkey_url, PAYWALL_SECRETS="the-second-secret,the-first-secret")
     new.clock.at(NOON)
     assert opened(new.ask("s", visitor="v", **{"pass": made["pass"]}))

@@ -513,7 +513,7 @@ def admin_of(
 
 
 @pytest.fixture
-def come(stage: Stage) -> Callable[..., int]:
+def run_jobs(stage: Stage) -> Callable[..., int]:
     """Run the worker's jobs once."""
     return lambda now, everything=True: ScheduledJobs(stage.make()).run(now, everything=everything)
 

@@ -150,14 +150,14 @@ def broken(stage: Any, make: Any) -> Any:
 
 
 def test_event_is_dead_after_ten_attempts_and_can_be_replayed(
-    stage: Any, make: Any, come: Any, admin: Any, notebook: Any
+    stage: Any, make: Any, run_jobs: Any, admin: Any, notebook: Any
 ) -> None:
     event = broken(stage, make)
     stage.deliver(event, NOW)
     for tried in range(1, 10):
         entry = stage.processor.ledger.find(event["id"])
         assert (entry.state, entry.attempts, entry.why) == ("pending", tried, "failed: ValueError")
-        come(NOW + tried * 4000)
+        run_jobs(NOW + tried * 4000)
     assert state(stage, event) == "dead"
     assert [entry.id for entry in stage.processor.ledger.load_page(9, dead=True)[0]] == [event["id"]]
     assert stage.processor.pending_work.count()["dead"] == 1
@@ -170,31 +170,31 @@ def test_event_is_dead_after_ten_attempts_and_can_be_replayed(
     assert (entry["action"], entry["reader"], entry["target"]) == ("event.replay", None, event["id"])
 
 
-def test_dead_event_sent_again_by_stripe_is_processed(stage: Any, make: Any, come: Any) -> None:
+def test_dead_event_sent_again_by_stripe_is_processed(stage: Any, make: Any, run_jobs: Any) -> None:
     event = broken(stage, make)
     stage.deliver(event, NOW)
     for tried in range(1, 10):
-        come(NOW + tried * 4000)
+        run_jobs(NOW + tried * 4000)
     stage.stripe.on_read = lambda name: None
     stage.deliver(event, NOW + 50_000)
     assert state(stage, event) == "applied"
 
 
-def test_object_of_a_dead_event_is_still_read_by_the_worker(stage: Any, make: Any, come: Any) -> None:
+def test_object_of_a_dead_event_is_still_read_by_the_worker(stage: Any, make: Any, run_jobs: Any) -> None:
     event = broken(stage, make)
     stage.deliver(event, NOW)
     for tried in range(1, 10):
-        come(NOW + tried * 4000)
+        run_jobs(NOW + tried * 4000)
     stage.stripe.on_read = lambda name: None
-    come(NOW + 60_000)
+    run_jobs(NOW + 60_000)
     assert stage.held("r-1", NOW)
 
 
-def test_unfinished_event_is_retried_after_growing_pauses(stage: Any, make: Any, come: Any) -> None:
+def test_unfinished_event_is_retried_after_growing_pauses(stage: Any, make: Any, run_jobs: Any) -> None:
     event = broken(stage, make)
     stage.deliver(event, NOW)
     for pause, attempts in ((59, 1), (61, 2), (120, 2), (190, 3)):
-        come(NOW + pause, everything=False)
+        run_jobs(NOW + pause, everything=False)
         assert stage.processor.ledger.find(event["id"]).attempts == attempts
 
 

@@ -171,7 +171,7 @@ def test_seat_assigned_during_a_merge_goes_to_the_remaining_reader(
 
 
 def test_merge_killed_before_any_command_is_rolled_forward(
-    stage: Any, stepped: Any, make: Any, admin: Any, notebook: Any, come: Any
+    stage: Any, stepped: Any, make: Any, admin: Any, notebook: Any, run_jobs: Any
 ) -> None:
     """Try once more than there are commands, each time with two new readers."""
     failure, number, committed = Failure(), 0, 0
@@ -195,7 +195,7 @@ def test_merge_killed_before_any_command_is_rolled_forward(
         assert fields(stage, old) == set()
         assert stories_read(stage, new) == 1
     assert number > 8
-    come(NOW + 70)
+    run_jobs(NOW + 70)
     assert stage.processor.pending_work.count()["unspread"] == 0
     merges = [entry for entry in notebook.entries() if entry["action"] == "merge"]
     assert len({entry["id"] for entry in merges}) == len(merges) == committed

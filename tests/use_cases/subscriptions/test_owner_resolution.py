@@ -34,13 +34,13 @@ def test_deciding_customer_is_read_without_an_event(stage: Any, make: Any) -> No
     assert held(stage, "r-7") == BOTH
 
 
-def test_deciding_customer_that_cannot_be_read_is_read_later(stage: Any, make: Any, come: Any) -> None:
+def test_deciding_customer_that_cannot_be_read_is_read_later(stage: Any, make: Any, run_jobs: Any) -> None:
     stage.stripe.put(make.customer(reader="r-7"))
     stage.stripe.away = True
     make.deliver("customer.subscription.created", make.subscription(reader=None))
     assert held(stage, "r-7") == set()
     stage.stripe.away = False
-    come(NOW + 100)
+    run_jobs(NOW + 100)
     assert held(stage, "r-7") == BOTH
 
 

@@ -126,14 +126,14 @@ def test_pass_is_locked_while_a_dispute_is_open_or_lost(
 
 
 @pytest.mark.parametrize("away", [False, True])
-def test_refund_before_its_session_counts(stage: Any, make: Any, come: Any, away: bool) -> None:
+def test_refund_before_its_session_counts(stage: Any, make: Any, run_jobs: Any, away: bool) -> None:
     stage.stripe.away = away
     stage.deliver(make.event("refund.created", stage.stripe.put(make.refund(300)), NOW), NOW)
     make.deliver("checkout.session.completed", make.session(), NOW + 1)
     assert held(stage) == {}
     assert stored_pass(stage).refunded
     stage.stripe.away = False
-    come(NOW + 100)
+    run_jobs(NOW + 100)
     assert held(stage) == {}
     assert stage.processor.pending_work.count()["unread"] == 0
 

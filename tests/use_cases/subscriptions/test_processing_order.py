@@ -60,17 +60,17 @@ def test_update_after_a_deletion_leaves_it_ended(stage: Any, make: Any) -> None:
     assert stage.processor.ledger.find(late["id"]).state == "stale"
 
 
-def test_read_older_than_the_deletion_does_not_undo_it(stage: Any, make: Any, come: Any) -> None:
+def test_read_older_than_the_deletion_does_not_undo_it(stage: Any, make: Any, run_jobs: Any) -> None:
     make.deliver("customer.subscription.created", make.subscription())
     ended = make.event("customer.subscription.deleted", make.subscription(status="canceled", ended_at=NOW + 5), NOW + 5)
     stage.deliver(ended, NOW + 5)  # Stripe itself still answers as before.
     assert stage.held("r-1", NOW + 6) == {}
     assert stage.processor.ledger.find(ended["id"]).state == "applied"
-    come(NOW + 200)
+    run_jobs(NOW + 200)
     assert stage.held("r-1", NOW + 200) == {}
     assert stage.processor.pending_work.count()["unread"] == 1
     stage.stripe.put(ended["data"]["object"])
-    come(NOW + 9_000)
+    run_jobs(NOW + 9_000)
     assert stage.processor.pending_work.count()["unread"] == 0
     (kept,) = stage.readers.load_all("r-1")
     assert (kept.source.status, kept.source.confirmed) == ("canceled", True)

@@ -145,7 +145,9 @@ def test_renewal_reaches_a_thousand_seats_in_time(stage: Any, make: Any, admin: 
     assert stage.held("r-new", NOW + 8) == {"notebook": NOW + 42 * DAY}
 
 
-def test_renewal_that_runs_out_of_time_continues_where_it_stopped(stage: Any, make: Any, admin: Any, come: Any) -> None:
+def test_renewal_that_runs_out_of_time_continues_where_it_stopped(
+    stage: Any, make: Any, admin: Any, run_jobs: Any
+) -> None:
     make.deliver("customer.subscription.created", group(make, 200))
     for number in range(200):
         admin.assign_seat("sub_1", f"r-{number}", ADMIN, NOW)
@@ -156,6 +158,6 @@ def test_renewal_that_runs_out_of_time_continues_where_it_stopped(stage: Any, ma
     renewed = [number for number in range(200) if stage.held(f"r-{number}", NOW + 6)["notebook"] == NOW + 42 * DAY]
     assert 0 < len(renewed) < 200
     assert stage.processor.ledger.find(event["id"]).state == "pending"
-    come(NOW + 70, everything=False)
+    run_jobs(NOW + 70, everything=False)
     assert {stage.held(f"r-{number}", NOW + 6)["notebook"] for number in range(200)} == {NOW + 42 * DAY}
     assert stage.processor.ledger.find(event["id"]).state == "applied"

@@ -18,26 +18,26 @@ def source(stage: Any, reader: str = "r-1") -> Any:
     return kept.source
 
 
-def test_payload_counts_unconfirmed_and_is_confirmed_later(stage: Any, make: Any, come: Any) -> None:
+def test_payload_counts_unconfirmed_and_is_confirmed_later(stage: Any, make: Any, run_jobs: Any) -> None:
     stage.stripe.away = True
     event = make.deliver("customer.subscription.created", make.subscription())
     assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 12 * DAY)
     assert source(stage).confirmed is False
     assert stage.processor.ledger.find(event["id"]).state == "applied"
     stage.stripe.away = False
-    come(NOW + 90)
+    run_jobs(NOW + 90)
     assert source(stage).confirmed is True
     assert stage.processor.pending_work.count()["unread"] == 0
 
 
-def test_without_a_stripe_key_only_payloads_count(stage: Any, make: Any, come: Any) -> None:
+def test_without_a_stripe_key_only_payloads_count(stage: Any, make: Any, run_jobs: Any) -> None:
     processor = stage.make(gateway=None)
     stage.deliver(make.event("customer.subscription.created", make.subscription()), NOW, processor)
     assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 12 * DAY)
     assert source(stage).confirmed is False
 
 
-def test_event_without_own_data_waits_until_stripe_answers(stage: Any, make: Any, come: Any) -> None:
+def test_event_without_own_data_waits_until_stripe_answers(stage: Any, make: Any, run_jobs: Any) -> None:
     make.deliver("customer.subscription.created", make.subscription())
     stage.stripe.away = True
     stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
@@ -46,28 +46,28 @@ def test_event_without_own_data_waits_until_stripe_answers(stage: Any, make: Any
     assert stage.processor.ledger.find(invoice["id"]).state == "pending"
     assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 12 * DAY)
     assert source(stage).confirmed is True
-    come(NOW + 60, everything=False)
+    run_jobs(NOW + 60, everything=False)
     assert stage.processor.ledger.find(invoice["id"]).state == "pending"
     stage.stripe.away = False
-    come(NOW + 200, everything=False)
+    run_jobs(NOW + 200, everything=False)
     assert stage.processor.ledger.find(invoice["id"]).state == "applied"
     assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 42 * DAY)
 
 
-def test_long_stripe_outage_makes_no_event_dead(stage: Any, make: Any, come: Any) -> None:
+def test_long_stripe_outage_makes_no_event_dead(stage: Any, make: Any, run_jobs: Any) -> None:
     make.deliver("customer.subscription.created", make.subscription())
     stage.stripe.away = True
     invoice = make.event("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_1"})
     stage.deliver(invoice, NOW)
     for hour in range(1, 30):
-        come(NOW + hour * 3600, everything=False)
+        run_jobs(NOW + hour * 3600, everything=False)
     assert stage.processor.ledger.find(invoice["id"]).state == "pending"
     stage.stripe.away = False
-    come(NOW + 31 * 3600, everything=False)
+    run_jobs(NOW + 31 * 3600, everything=False)
     assert stage.processor.ledger.find(invoice["id"]).state == "applied"
 
 
-def given_up(stage: Any, make: Any, come: Any) -> Any:
+def given_up(stage: Any, make: Any, run_jobs: Any) -> Any:
     """Make an event without own data dead: ten forced attempts while Stripe is unavailable."""
     make.deliver("customer.subscription.created", make.subscription())
     stage.stripe.away = True
@@ -77,14 +77,14 @@ def given_up(stage: Any, make: Any, come: Any) -> Any:
     for tried in range(1, 10):
         assert (entry := stage.processor.ledger.find(invoice["id"])).state == "pending"
         assert entry.attempts == tried
-        come(NOW + tried)
+        run_jobs(NOW + tried)
     assert stage.processor.ledger.find(invoice["id"]).state == "dead"
     assert [entry.id for entry in stage.processor.ledger.load_page(9, dead=True)[0]] == [invoice["id"]]
     return invoice
 
 
-def test_event_dead_after_ten_attempts_can_be_replayed(stage: Any, make: Any, come: Any, admin: Any) -> None:
-    invoice = given_up(stage, make, come)
+def test_event_dead_after_ten_attempts_can_be_replayed(stage: Any, make: Any, run_jobs: Any, admin: Any) -> None:
+    invoice = given_up(stage, make, run_jobs)
     stage.stripe.away = False
     admin.replay_event(invoice["id"], Actor("ada", "203.0.113.1"), NOW + 100)
     assert stage.processor.ledger.find(invoice["id"]).state == "applied"
@@ -92,12 +92,12 @@ def test_event_dead_after_ten_attempts_can_be_replayed(stage: Any, make: Any, co
     assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 42 * DAY)
 
 
-def test_event_dead_because_of_an_outage_is_finished_when_stripe_answers(stage: Any, make: Any, come: Any) -> None:
-    invoice = given_up(stage, make, come)
-    come(NOW + 100)
+def test_event_dead_because_of_an_outage_is_finished_when_stripe_answers(stage: Any, make: Any, run_jobs: Any) -> None:
+    invoice = given_up(stage, make, run_jobs)
+    run_jobs(NOW + 100)
     assert stage.processor.ledger.find(invoice["id"]).state == "dead"
     stage.stripe.away = False
-    come(NOW + 200, everything=False)
+    run_jobs(NOW + 200, everything=False)
     assert stage.processor.ledger.find(invoice["id"]).state == "applied"
     assert stage.processor.pending_work.count()["dead"] == 0
     assert stage.held("r-1", NOW) == dict.fromkeys(BOTH, NOW + 42 * DAY)
@@ -115,7 +115,7 @@ def test_newer_payload_is_kept_in_any_order(stage: Any, make: Any, first: str) -
     assert states == ({"applied"} if first == "older" else {"applied", "stale"})
 
 
-def test_payload_received_during_a_read_is_not_lost(stage: Any, make: Any, come: Any) -> None:
+def test_payload_received_during_a_read_is_not_lost(stage: Any, make: Any, run_jobs: Any) -> None:
     """A read that started before a later payload does not count, and Stripe is read again."""
     stage.stripe.put(make.subscription())
     first = make.event("customer.subscription.created", make.subscription())
@@ -130,7 +130,7 @@ def test_payload_received_during_a_read_is_not_lost(stage: Any, make: Any, come:
 
     stage.stripe.on_read = cancelled_meanwhile
     stage.deliver(first, NOW)
-    come(NOW + 100)
+    run_jobs(NOW + 100)
     assert stage.held("r-1", NOW + 101) == {}
     assert source(stage).confirmed is True
 

@@ -224,42 +224,42 @@ def test_full_sync_detects_a_lost_reader_copy(stage: Any, make: Any, worker: Wor
 
 
 def test_renewal_whose_event_was_lost_is_found_before_access_ends(
-    stage: Any, make: Any, worker: Worker, clock: Clock, come: Any
+    stage: Any, make: Any, worker: Worker, clock: Clock, run_jobs: Any
 ) -> None:
     make.deliver("customer.subscription.created", make.subscription(end=NOW + 10 * DAY))
     stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
     before = len(stage.stripe.reads)
-    come(NOW + 9 * DAY)
+    run_jobs(NOW + 9 * DAY)
     assert stage.stripe.reads[before:] == []
-    come(NOW + 10 * DAY + 301)
+    run_jobs(NOW + 10 * DAY + 301)
     assert stage.stripe.reads[before:] == ["subscription:sub_1"]
     assert stage.held("r-1", NOW + 11 * DAY)["notebook"] == NOW + 42 * DAY
 
 
-def test_recheck_during_a_stripe_outage_is_repeated(stage: Any, make: Any, come: Any) -> None:
+def test_recheck_during_a_stripe_outage_is_repeated(stage: Any, make: Any, run_jobs: Any) -> None:
     make.deliver("customer.subscription.created", make.subscription(end=NOW + 10 * DAY))
     stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
     stage.stripe.away = True
-    come(NOW + 10 * DAY + 301, everything=False)
+    run_jobs(NOW + 10 * DAY + 301, everything=False)
     stage.stripe.away = False
-    come(NOW + 10 * DAY + 301 + 400, everything=False)
+    run_jobs(NOW + 10 * DAY + 301 + 400, everything=False)
     assert stage.held("r-1", NOW + 11 * DAY)["notebook"] == NOW + 42 * DAY
 
 
-def test_source_ended_long_ago_leaves_the_hot_record(stage: Any, make: Any, come: Any) -> None:
+def test_source_ended_long_ago_leaves_the_hot_record(stage: Any, make: Any, run_jobs: Any) -> None:
     make.deliver("checkout.session.completed", make.session())
     assert len(stage.readers.load_active("r-1")) == 1
-    come(NOW + 32 * DAY)
+    run_jobs(NOW + 32 * DAY)
     assert stage.readers.load_active("r-1") == []
     assert len(stage.readers.load_all("r-1")) == 1
 
 
-def test_unfinished_fan_out_is_completed_by_the_worker(stage: Any, make: Any, come: Any) -> None:
+def test_unfinished_fan_out_is_completed_by_the_worker(stage: Any, make: Any, run_jobs: Any) -> None:
     make.deliver("customer.subscription.created", make.subscription())
     stage.processor.objects.request_fan_out("subscription:sub_1", NOW)
-    come(NOW + 3, everything=False)
+    run_jobs(NOW + 3, everything=False)
     assert stage.processor.pending_work.count()["unspread"] == 1
-    come(NOW + 10, everything=False)
+    run_jobs(NOW + 10, everything=False)
     assert stage.processor.pending_work.count()["unspread"] == 0
 
 

@@ -23,7 +23,7 @@ def _at_noon(valkey_app: InProcessApp) -> None:
     valkey_app.clock.at("2082-12-10T12:00:00Z")
 
 
-def give(app: InProcessApp, body: Any, reader: str = "r", **more: Any) -> TestResponse:
+def create_grant(app: InProcessApp, body: Any, reader: str = "r", **more: Any) -> TestResponse:
     return app.call("POST", f"/v1/readers/{reader}/grants", body, admin=True, **more)
 
 
@@ -42,7 +42,7 @@ def fields(answer: TestResponse) -> list[str]:
 
 
 def test_created_grant_is_returned_with_all_fields(valkey_app: InProcessApp) -> None:
-    answer = give(valkey_app, GOOD)
+    answer = create_grant(valkey_app, GOOD)
     assert answer.status_code == 201
     body = answer.get_json()
     assert set(body) == FIELDS
@@ -105,24 +105,26 @@ def test_grant_of_single_features_gives_them(valkey_app: InProcessApp) -> None:
     ],
 )
 def test_invalid_grant_is_422_with_its_fields(valkey_app: InProcessApp, body: Any, at_fault: list[str]) -> None:
-    assert fields(give(valkey_app, body)) == at_fault
+    assert fields(create_grant(valkey_app, body)) == at_fault
     assert valkey_app.reader("r")["sources"] == []
 
 
 def test_grant_with_long_reason_and_extreme_dates_is_accepted(valkey_app: InProcessApp) -> None:
-    body = give(valkey_app, {**GOOD, "reason": "é" * 1_000, "from": None, "until": "9999-12-31T23:59:59Z"}).get_json()
+    body = create_grant(
+        valkey_app, {**GOOD, "reason": "é" * 1_000, "from": None, "until": "9999-12-31T23:59:59Z"}
+    ).get_json()
     assert (body["reason"], body["until"]) == ("é" * 1_000, "9999-12-31T23:59:59Z")
     assert valkey_app.ask("a", reader="r")["until"] == "9999-12-31T23:59:59Z"
-    long_ago = give(valkey_app, {**GOOD, "from": "0001-01-01T00:00:00Z"}).get_json()
+    long_ago = create_grant(valkey_app, {**GOOD, "from": "0001-01-01T00:00:00Z"}).get_json()
     assert (long_ago["from"], long_ago["status"]) == ("0001-01-01T00:00:00Z", "active")
 
 
 def test_grant_without_end_needs_until_null(valkey_app: InProcessApp) -> None:
-    assert give(valkey_app, {"plan": "vip", "reason": "x", "until": None}).get_json()["until"] is None
+    assert create_grant(valkey_app, {"plan": "vip", "reason": "x", "until": None}).get_json()["until"] is None
 
 
 def test_scheduled_grant_starts_to_the_second(valkey_app: InProcessApp) -> None:
-    body = give(valkey_app, {**GOOD, "from": "2082-12-20T00:00:00+01:00"}).get_json()
+    body = create_grant(valkey_app, {**GOOD, "from": "2082-12-20T00:00:00+01:00"}).get_json()
     assert (body["status"], body["from"]) == ("scheduled", "2082-12-19T23:00:00Z")
     assert valkey_app.reader("r")["sources"][0]["standing"] == "none"
     assert not valkey_app.reader("r")["access"]
@@ -304,34 +306,36 @@ def test_time_without_offset_is_422(valkey_app: InProcessApp, at: str) -> None:
 
 def test_repeat_with_the_same_idempotency_key_gets_the_first_answer(valkey_app: InProcessApp) -> None:
     headers = {"Idempotency-Key": "k-1"}
-    first = give(valkey_app, GOOD, headers=headers)
+    first = create_grant(valkey_app, GOOD, headers=headers)
     valkey_app.clock.now += 3_600
-    again = give(valkey_app, GOOD, headers=headers)
+    again = create_grant(valkey_app, GOOD, headers=headers)
     assert (again.status_code, again.get_json()) == (201, first.get_json())
     assert again.content_type == first.content_type
     assert len(valkey_app.reader("r")["sources"]) == 1
-    other = give(valkey_app, {**GOOD, "reason": "another"}, headers=headers)
+    other = create_grant(valkey_app, {**GOOD, "reason": "another"}, headers=headers)
     assert (other.status_code, other.content_type) == (409, "application/problem+json")
-    assert give(valkey_app, GOOD, "s", headers=headers).get_json()["reader"] == "s", "another path is another request"
-    assert give(valkey_app, GOOD, headers={"Idempotency-Key": "k-2"}).get_json()["id"] != first.get_json()["id"]
+    assert create_grant(valkey_app, GOOD, "s", headers=headers).get_json()["reader"] == "s", (
+        "another path is another request"
+    )
+    assert create_grant(valkey_app, GOOD, headers={"Idempotency-Key": "k-2"}).get_json()["id"] != first.get_json()["id"]
 
 
 def test_rejected_request_leaves_its_idempotency_key_free(valkey_app: InProcessApp) -> None:
     headers = {"Idempotency-Key": "k"}
-    assert give(valkey_app, {**GOOD, "plan": "nope"}, headers=headers).status_code == 422
-    assert give(valkey_app, GOOD, headers=headers).status_code == 201
+    assert create_grant(valkey_app, {**GOOD, "plan": "nope"}, headers=headers).status_code == 422
+    assert create_grant(valkey_app, GOOD, headers=headers).status_code == 201
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "é", "x" * 256])
 def test_invalid_idempotency_key_is_422(valkey_app: InProcessApp, key: str) -> None:
-    assert fields(give(valkey_app, GOOD, headers={"Idempotency-Key": key})) == ["Idempotency-Key"]
+    assert fields(create_grant(valkey_app, GOOD, headers={"Idempotency-Key": key})) == ["Idempotency-Key"]
 
 
 def test_concurrent_requests_with_one_idempotency_key_make_one_grant(
     service_app: InProcessApp, all_at_once: AtOnce
 ) -> None:
     service_app.clock.at("2082-12-10T12:00:00Z")
-    answers = all_at_once(8, lambda _: give(service_app, GOOD, headers={"Idempotency-Key": "k"}))
+    answers = all_at_once(8, lambda _: create_grant(service_app, GOOD, headers={"Idempotency-Key": "k"}))
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.get_json()["id"] for answer in answers}) == 1
     assert len(service_app.reader("r")["sources"]) == 1
@@ -354,8 +358,10 @@ def test_concurrent_grant_changes_are_all_applied(service_app: InProcessApp, all
 def test_grant_beyond_the_policy_is_422_with_its_field(make_app: MakeApp, valkey_url: str, policy: str) -> None:
     app = make_app(valkey_url, policy + '\n[grants]\nplans = ["vip"]\nlongest = "30d"\n')
     app.clock.at("2082-12-10T12:00:00Z")
-    assert fields(give(app, {**GOOD, "plan": "supporter"})) == ["plan"]
-    assert fields(give(app, {"features": ["no_ads"], "reason": "x", "until": "2083-01-01T00:00:00Z"})) == ["features"]
-    assert fields(give(app, {**GOOD, "until": None})) == ["until"]
-    assert fields(give(app, {**GOOD, "until": "2083-01-09T12:00:01Z"})) == ["until"]
-    assert give(app, {**GOOD, "until": "2083-01-09T12:00:00Z"}).status_code == 201
+    assert fields(create_grant(app, {**GOOD, "plan": "supporter"})) == ["plan"]
+    assert fields(create_grant(app, {"features": ["no_ads"], "reason": "x", "until": "2083-01-01T00:00:00Z"})) == [
+        "features"
+    ]
+    assert fields(create_grant(app, {**GOOD, "until": None})) == ["until"]
+    assert fields(create_grant(app, {**GOOD, "until": "2083-01-09T12:00:01Z"})) == ["until"]
+    assert create_grant(app, {**GOOD, "until": "2083-01-09T12:00:00Z"}).status_code == 201

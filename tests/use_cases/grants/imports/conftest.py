@@ -46,23 +46,23 @@ def send(admins: Admins, body: bytes, who: str = "ann", **more: Any) -> Any:
     )
 
 
-def settled(admins: Admins, imported: dict[str, Any], state: str = "done") -> dict[str, Any]:
+def wait_for_import(admins: Admins, imported: dict[str, Any], state: str = "done") -> dict[str, Any]:
     """Wait until the import has this state and return it."""
     path = f"/v1/grants/import/{imported['id']}"
     wait_until(lambda: admins.call_json("ann", "GET", path)["state"] == state)
     return admins.call_json("ann", "GET", path)
 
 
-def take(admins: Admins, *rows: str, who: str = "ann") -> dict[str, Any]:
+def import_rows(admins: Admins, *rows: str, who: str = "ann") -> dict[str, Any]:
     """Import these rows and wait until it is done."""
     answer = send(admins, sheet(*rows), who)
     assert answer.status_code == 202, answer.text
-    return settled(admins, answer.get_json())
+    return wait_for_import(admins, answer.get_json())
 
 
 def undo(admins: Admins, imported: dict[str, Any], who: str = "ann") -> dict[str, Any]:
     admins.call_json(who, "DELETE", f"/v1/grants/import/{imported['id']}?reason=wrong+file", status=202)
-    return settled(admins, imported, "undone")
+    return wait_for_import(admins, imported, "undone")
 
 
 @dataclass
@@ -110,10 +110,6 @@ class Bench:
         found = imports.submit(read, ANN, self.clock())
         assert isinstance(found, ImportManifest)
         return found
-
-    def take(self, *rows: str) -> ImportManifest:
-        imports = self.imports()
-        return imports.roll(self.submit(imports, sheet(*rows)).id)
 
     def grants(self, reader: str) -> list[Grant]:
         return self.service.grants.list_for_reader(reader)

@@ -12,7 +12,7 @@ from tests.adapters.redis.client import test_link_cluster as clusters
 from tests.admin_app import ADMINS, SECRETS, Admins
 from tests.in_process_app import MakeApp
 from tests.running_service import POLICY
-from tests.use_cases.grants.imports.conftest import take, undo
+from tests.use_cases.grants.imports.conftest import import_rows, undo
 from tests.use_cases.operations.conftest import SEALER, backed_up, restored
 from tests.use_cases.privacy.conftest import holding
 
@@ -29,8 +29,8 @@ def test_import_erasure_and_backup_work_on_a_cluster(
     cluster = build(kind)
     settings = {"PAYWALL_ADMIN_KEYS": ADMINS, "PAYWALL_SECRETS": SECRETS}
     admins = Admins(make_app(cluster.url, POLICY, **settings))
-    assert take(admins, *ROWS)["new"] == 120
-    assert undo(admins, take(admins, "r-500,vip,never,x"))["undo"]["taken_back"] == 1
+    assert import_rows(admins, *ROWS)["new"] == 120
+    assert undo(admins, import_rows(admins, "r-500,vip,never,x"))["undo"]["taken_back"] == 1
     assert all(admins.app.reader(f"r-{n}")["access"] for n in range(0, 120, 7))
     admins.grant("zoe-7f31", reason="for zoe-7f31")
     body = admins.call_json("ann", "DELETE", "/v1/readers/zoe-7f31?reason=asked")

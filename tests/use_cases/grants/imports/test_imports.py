@@ -8,7 +8,7 @@ import pytest
 
 from tests.admin_app import Admins, MakeAdmins
 from tests.running_service import POLICY
-from tests.use_cases.grants.imports.conftest import send, settled, sheet, take, undo
+from tests.use_cases.grants.imports.conftest import import_rows, send, sheet, undo, wait_for_import
 
 SOON, LATE = "2083-01-01T00:00:00Z", "2084-01-01T00:00:00Z"
 STRICT = POLICY + '\n[grants]\nconfirm_above = { readers = 2, length = "3660d" }\n'
@@ -29,7 +29,7 @@ def ends(admins: Admins, reader: str) -> list[tuple[str | None, str]]:
 
 
 def test_imported_grant_has_reason_actor_and_import_id(admins: Admins) -> None:
-    imported = take(admins, f"r-1,vip,{SOON},press card", "r-2,vip,never,juror")
+    imported = import_rows(admins, f"r-1,vip,{SOON},press card", "r-2,vip,never,juror")
     assert (imported["state"], counts(imported), imported["errors"]) == ("done", (2, 2, 0, 0), [])
     (grant,) = admins.app.service.grants.list_for_reader("r-2")
     assert (grant.plan, grant.until, grant.reason, grant.actor, grant.import_id) == (
@@ -65,7 +65,7 @@ def test_import_with_wrong_rows_is_422_with_all_mistakes(admins: Admins) -> None
 
 def test_shorter_grant_is_extended_and_keeps_its_id(admins: Admins) -> None:
     grant = admins.grant("r-1", until=SOON)
-    imported = take(admins, f"r-1,vip,{LATE},longer")
+    imported = import_rows(admins, f"r-1,vip,{LATE},longer")
     assert counts(imported) == (1, 0, 1, 0)
     (found,) = admins.app.service.grants.list_for_reader("r-1")
     assert (found.id, found.import_id) == (grant["id"], None)
@@ -75,7 +75,7 @@ def test_shorter_grant_is_extended_and_keeps_its_id(admins: Admins) -> None:
 @pytest.mark.parametrize("until", [SOON, "2082-12-01T00:00:00Z"])
 def test_reader_holding_the_plan_as_long_is_unchanged(admins: Admins, until: str) -> None:
     admins.grant("r-1", until=SOON)
-    assert counts(take(admins, f"r-1,vip,{until},same")) == (1, 0, 0, 1)
+    assert counts(import_rows(admins, f"r-1,vip,{until},same")) == (1, 0, 0, 1)
     assert ends(admins, "r-1") == [(SOON, "active")]
 
 
@@ -86,23 +86,23 @@ def test_scheduled_ended_and_revoked_grants_do_not_count_as_held(admins: Admins)
     grant = admins.grant("r-3", until=SOON)
     admins.call_json("ann", "DELETE", f"/v1/readers/r-3/grants/{grant['id']}?reason=over")
     admins.app.clock.at("2082-11-22T10:00:00Z")
-    imported = take(admins, *(f"r-{n},vip,{LATE},new" for n in (1, 2, 3)))
+    imported = import_rows(admins, *(f"r-{n},vip,{LATE},new" for n in (1, 2, 3)))
     assert counts(imported) == (3, 3, 0, 0)
 
 
 def test_grant_of_another_plan_does_not_count_as_held(admins: Admins) -> None:
     admins.grant("r-1", plan="quiet", until=LATE)
-    assert counts(take(admins, f"r-1,vip,{SOON},new")) == (1, 1, 0, 0)
+    assert counts(import_rows(admins, f"r-1,vip,{SOON},new")) == (1, 1, 0, 0)
 
 
 def test_same_file_again_changes_nothing(admins: Admins) -> None:
     rows = [f"r-1,vip,{SOON},a", "r-2,vip,never,b"]
-    take(admins, *rows)
-    assert counts(take(admins, *rows)) == (2, 0, 0, 2)
+    import_rows(admins, *rows)
+    assert counts(import_rows(admins, *rows)) == (2, 0, 0, 2)
 
 
 def test_import_and_its_undo_are_one_audit_entry_each(admins: Admins) -> None:
-    imported = take(admins, "r-1,vip,never,a", "r-2,vip,never,b")
+    imported = import_rows(admins, "r-1,vip,never,a", "r-2,vip,never,b")
     undo(admins, imported, "ben")
     undone, applied = admins.audit()
     assert (applied["action"], applied["reader"], applied["target"], applied["actor"]) == (
@@ -123,7 +123,7 @@ def test_import_and_its_undo_are_one_audit_entry_each(admins: Admins) -> None:
 
 
 def test_past_profile_shows_what_an_import_gave_and_revoked(admins: Admins) -> None:
-    imported = take(admins, "r-1,vip,never,a")
+    imported = import_rows(admins, "r-1,vip,never,a")
     admins.app.clock.at("2082-11-21T10:00:00Z")
     undo(admins, imported)
     admins.app.clock.at("2082-11-22T10:00:00Z")
@@ -162,7 +162,7 @@ def test_repeat_with_the_same_idempotency_key_gets_the_first_answer(admins: Admi
 def test_granter_may_import_and_viewer_may_only_read(admins: Admins) -> None:
     granter, viewer = admins.make_key("gina", "granter"), admins.make_key("vic", "viewer")
     assert send(admins, sheet("r-1,vip,never,a"), viewer).status_code == 403
-    imported = take(admins, "r-1,vip,never,a", who=granter)
+    imported = import_rows(admins, "r-1,vip,never,a", who=granter)
     admins.call_json(viewer, "GET", f"/v1/grants/import/{imported['id']}")
     admins.call_json(viewer, "DELETE", f"/v1/grants/import/{imported['id']}?reason=x", status=403)
 
@@ -195,7 +195,7 @@ def test_import_for_many_readers_waits_for_another_admin(strict_admins: Admins) 
     strict_admins.call_json("ann", "POST", f"/v1/approvals/{imported['approval']}", status=409)
     assert not strict_admins.app.reader("r-1")["access"]
     strict_admins.call_json("ben", "POST", f"/v1/approvals/{imported['approval']}")
-    assert counts(settled(strict_admins, imported)) == (3, 3, 0, 0)
+    assert counts(wait_for_import(strict_admins, imported)) == (3, 3, 0, 0)
     assert strict_admins.app.reader("r-3")["access"]
     applied = next(record for record in strict_admins.audit() if record["action"] == "import.apply")
     assert (applied["actor"], applied["after"]["approval"]) == ("ann", imported["approval"])
@@ -203,7 +203,7 @@ def test_import_for_many_readers_waits_for_another_admin(strict_admins: Admins) 
 
 @pytest.mark.parametrize("rows", [THREE[:2], ["r-1,vip,2082-12-01T00:00:00Z,x"]])
 def test_import_within_the_limits_does_not_wait(strict_admins: Admins, rows: list[str]) -> None:
-    assert take(strict_admins, *rows)["state"] == "done"
+    assert import_rows(strict_admins, *rows)["state"] == "done"
 
 
 def test_import_without_end_waits_for_another_admin(strict_admins: Admins) -> None:
@@ -212,13 +212,13 @@ def test_import_without_end_waits_for_another_admin(strict_admins: Admins) -> No
 
 def test_reader_of_several_plans_counts_once(strict_admins: Admins) -> None:
     rows = [f"{reader},{plan},{SOON},x" for reader in ("r-1", "r-2") for plan in ("vip", "quiet")]
-    assert take(strict_admins, *rows)["new"] == 4
+    assert import_rows(strict_admins, *rows)["new"] == 4
     asked(strict_admins, *rows, f"r-3,vip,{SOON},x", f"r-4,vip,{SOON},x", f"r-5,vip,{SOON},x")
 
 
 def test_only_changed_readers_count_towards_the_limit(strict_admins: Admins) -> None:
-    take(strict_admins, *THREE[:2])
-    assert take(strict_admins, *THREE)["unchanged"] == 2
+    import_rows(strict_admins, *THREE[:2])
+    assert import_rows(strict_admins, *THREE)["unchanged"] == 2
 
 
 def test_waiting_import_is_planned_again_when_confirmed(strict_admins: Admins) -> None:
@@ -226,7 +226,7 @@ def test_waiting_import_is_planned_again_when_confirmed(strict_admins: Admins) -
     strict_admins.grant("r-1", until=LATE)
     strict_admins.grant("r-2", until="2082-12-01T00:00:00Z")
     strict_admins.call_json("ben", "POST", f"/v1/approvals/{imported['approval']}")
-    assert counts(settled(strict_admins, imported)) == (3, 1, 1, 1)
+    assert counts(wait_for_import(strict_admins, imported)) == (3, 1, 1, 1)
     assert ends(strict_admins, "r-2") == [(SOON, "active")]
 
 
@@ -253,7 +253,7 @@ def test_waiting_import_of_a_forbidden_plan_cannot_be_confirmed(make_admins: Mak
 
 def test_row_of_a_merged_reader_goes_to_the_remaining_id(admins: Admins) -> None:
     admins.call_json("ann", "POST", "/v1/readers/heir/merge", {"from": "old"})
-    imported = take(admins, "old,vip,never,a")
+    imported = import_rows(admins, "old,vip,never,a")
     assert admins.app.reader("heir")["access"]
     wrong = send(admins, sheet("old,vip,never,a", "heir,vip,never,a"))
     assert [(e["line"], e["field"]) for e in wrong.get_json()["errors"]] == [(3, "reader")]

@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from tests.admin_app import Admins
-from tests.use_cases.grants.imports.conftest import take, undo
+from tests.use_cases.grants.imports.conftest import import_rows, undo
 from tests.use_cases.grants.imports.test_imports import LATE, SOON, ends
 
 
@@ -18,7 +18,7 @@ def changed(admins: Admins, reader: str, until: str) -> None:
 
 def test_undo_revokes_new_grants_and_restores_extended_ones(admins: Admins) -> None:
     grant = admins.grant("r-1", until=SOON)
-    imported = undo(admins, take(admins, f"r-1,vip,{LATE},a", "r-2,vip,never,b"))
+    imported = undo(admins, import_rows(admins, f"r-1,vip,{LATE},a", "r-2,vip,never,b"))
     assert (imported["state"], imported["undo"]) == ("undone", {"taken_back": 2, "left_alone": 0})
     assert ends(admins, "r-1") == [(SOON, "active")]
     assert admins.app.service.grants.list_for_reader("r-1")[0].id == grant["id"]
@@ -28,7 +28,7 @@ def test_undo_revokes_new_grants_and_restores_extended_ones(admins: Admins) -> N
 
 def test_undo_keeps_grants_changed_or_revoked_since(admins: Admins) -> None:
     admins.grant("r-1", until=SOON)
-    imported = take(admins, *(f"r-{n},vip,{LATE},a" for n in (1, 2, 3)))
+    imported = import_rows(admins, *(f"r-{n},vip,{LATE},a" for n in (1, 2, 3)))
     for reader, method, body in [
         ("r-1", "PATCH", {"until": "2085-01-01T00:00:00Z", "reason": "by hand"}),
         ("r-2", "PATCH", {"until": SOON, "reason": "by hand"}),
@@ -45,7 +45,7 @@ def test_undo_keeps_grants_changed_or_revoked_since(admins: Admins) -> None:
 def test_imports_of_the_same_readers_are_undone_in_any_order(admins: Admins, order: tuple[int, ...]) -> None:
     dates = ["2083-02-01T00:00:00Z", "2083-03-01T00:00:00Z", "2083-04-01T00:00:00Z"]
     admins.grant("r-had", until=SOON)
-    given = [take(admins, f"r-had,vip,{end},a", f"r-new,vip,{end},a") for end in dates]
+    given = [import_rows(admins, f"r-had,vip,{end},a", f"r-new,vip,{end},a") for end in dates]
     left = [SOON, *dates]
     for place in order:
         undo(admins, given[place])
@@ -57,10 +57,10 @@ def test_imports_of_the_same_readers_are_undone_in_any_order(admins: Admins, ord
 
 
 def test_undo_keeps_manual_changes_between_or_after_imports(admins: Admins) -> None:
-    first = take(admins, f"r-1,vip,{SOON},a", f"r-2,vip,{SOON},a")
+    first = import_rows(admins, f"r-1,vip,{SOON},a", f"r-2,vip,{SOON},a")
     for reader in ("r-1", "r-2"):
         changed(admins, reader, "2082-12-20T00:00:00Z")
-    second = take(admins, f"r-1,vip,{LATE},b", f"r-2,vip,{LATE},b")
+    second = import_rows(admins, f"r-1,vip,{LATE},b", f"r-2,vip,{LATE},b")
     for end in (SOON, LATE):
         changed(admins, "r-2", end)
     assert undo(admins, first)["undo"] == {"taken_back": 0, "left_alone": 2}
@@ -70,7 +70,7 @@ def test_undo_keeps_manual_changes_between_or_after_imports(admins: Admins) -> N
 
 
 def test_undo_needs_a_reason_and_a_known_import_and_works_once(admins: Admins) -> None:
-    imported = take(admins, "r-1,vip,never,a")
+    imported = import_rows(admins, "r-1,vip,never,a")
     admins.call_json("ann", "DELETE", f"/v1/grants/import/{imported['id']}", status=422)
     admins.call_json("ann", "DELETE", "/v1/grants/import/im_none?reason=x", status=404)
     admins.call_json("ann", "GET", "/v1/grants/import/im_none", status=404)
@@ -80,7 +80,7 @@ def test_undo_needs_a_reason_and_a_known_import_and_works_once(admins: Admins) -
 
 
 def test_undo_follows_a_reader_merged_since(admins: Admins) -> None:
-    imported = take(admins, "old,vip,never,a")
+    imported = import_rows(admins, "old,vip,never,a")
     admins.call_json("ann", "POST", "/v1/readers/heir/merge", {"from": "old"})
     assert admins.app.reader("heir")["access"]
     assert undo(admins, imported)["undo"] == {"taken_back": 1, "left_alone": 0}
