@@ -24,7 +24,7 @@ def old(make_admins: MakeAdmins) -> Admins:
     admins.grant("still")
     gone = admins.grant("gone")["id"]
     grant = admins.grant("moved")["id"]
-    for days, until in ((800, "2027-01-01T00:00:00Z"), (500, "2027-02-01T00:00:00Z"), (1, "2027-03-01T00:00:00Z")):
+    for days, until in ((800, "2082-01-01T00:00:00Z"), (500, "2082-02-01T00:00:00Z"), (1, "2082-03-01T00:00:00Z")):
         clock.now = now - days * DAY
         admins.call_json("ann", "PATCH", f"/v1/readers/moved/grants/{grant}", {"until": until, "reason": "x"})
         if days == 800:
@@ -48,8 +48,8 @@ def test_retention_removes_old_changes_and_keeps_the_state_at_its_start(old: Adm
     assert [change.cause[:6] for change in readers.load_history("moved")] == ["audit:"] * 2
     assert ends(old, "moved", 1000) == []
     assert ends(old, "moved", 850) == []
-    assert ends(old, "moved", 399) == ["2027-02-01T00:00:00Z"]
-    assert ends(old, "moved", 0) == ["2027-03-01T00:00:00Z"]
+    assert ends(old, "moved", 399) == ["2082-02-01T00:00:00Z"]
+    assert ends(old, "moved", 0) == ["2082-03-01T00:00:00Z"]
     assert ends(old, "still", 10) == [None]
     assert old.app.reader("still")["access"]
     assert sum(service.retention.steps(old.app.clock.now)) == 0
