@@ -25,7 +25,7 @@ from service.adapters.redis.story_passes.passes import PassRequest as WantedPass
 from service.adapters.stripe.webhook import Envelope
 from service.bootstrap import Service
 from service.domain.catalogue import DAY, Catalogue
-from service.use_cases.grants.imports.pacing import patiently
+from service.use_cases.grants.imports.pacing import retry_while_unavailable
 from service.use_cases.reporting.change_listeners import ObjectChangeListener
 from service.use_cases.subscriptions.processor import EventProcessor
 
@@ -96,9 +96,9 @@ def fill(service: Service, now: float, tell: Tell | None = None) -> None:
     for at, deed in sorted(deeds, key=lambda one: one[0]):
         if at <= now:
             # Each can be repeated: a machine that is just starting everything may keep the store waiting.
-            patiently(partial(deed, at))
+            retry_while_unavailable(partial(deed, at))
     store, lives, came = service.usage_counters.store, _lives(month), sorted(month.delivered)
-    patiently(lambda: write(store, month.catalogue, lives, came, chance, now))
+    retry_while_unavailable(lambda: write(store, month.catalogue, lives, came, chance, now))
 
 
 # ------------------------------------------------------------------------------------------------- Stripe's events

@@ -48,13 +48,13 @@ from service.use_cases.access.reader_profile import ReaderProfiles
 from service.use_cases.access.source_history import SourceHistory
 from service.use_cases.checkout.price_cache import Prices
 from service.use_cases.checkout.purchases import Purchases
-from service.use_cases.grants.approvals import Approving
+from service.use_cases.grants.approvals import ApprovalWorkflow
+from service.use_cases.grants.imports.apply import ChunkProcessor
 from service.use_cases.grants.imports.grant_imports import GrantImports
-from service.use_cases.grants.imports.grant_states import Standings
+from service.use_cases.grants.imports.grant_states import GrantStates
 from service.use_cases.grants.imports.pacing import Pace
-from service.use_cases.grants.imports.plan import Planner
-from service.use_cases.grants.imports.roll_forward import LEASE, Background, Roller
-from service.use_cases.grants.imports.staging import CHUNK, Staging
+from service.use_cases.grants.imports.plan import CHUNK_SIZE, ImportPlanner
+from service.use_cases.grants.imports.runner import LEASE, ImportRunner
 from service.use_cases.grants.manage import GrantChanges
 from service.use_cases.operations.background_tasks import BackgroundTasks, OnChange
 from service.use_cases.operations.doctor import Doctor
@@ -125,7 +125,7 @@ class Service(Adapters):
     policy_revisions: PolicyRevisionTask
     explainer: Explainer
     grant_changes: GrantChanges
-    approving: Approving
+    approval_workflow: ApprovalWorkflow
     imports: GrantImports
     event_processor: EventProcessor
     deliveries: DeliveryReceiver
@@ -149,11 +149,11 @@ class Service(Adapters):
         self.recent_entitlements.start()
         self.prices.start()
         self.policy_revisions.start()
-        self.imports.background.start()
+        self.imports.runner.start()
 
     def close(self) -> None:
         """Write what is still to be written, stop the threads and close the connections."""
-        self.imports.background.close()
+        self.imports.runner.close()
         self.policy_revisions.close()
         self.prices.stop()
         self.recent_entitlements.close()
@@ -231,8 +231,8 @@ def _service(adapters: Adapters) -> Service:
     )
     decision_ids = DecisionIds(lambda: a.secrets.sealer("decision"), catalogue, DecisionOverflow(a.store, VALID_FOR))
     profiles = ReaderProfiles(catalogue, a.store, a.readers)
-    approving = Approving(a.approvals)
-    imports = _imports(a, approving)
+    imports, grant_changes = _imports(a), GrantChanges(catalogue, a.readers, a.grants, a.approvals)
+    approval_workflow = ApprovalWorkflow(a.approvals, grant_changes.approval_kinds() | imports.approval_kinds())
     prices = Prices(a.gateway, catalogue)
     erasure = _erasure(a, imports)
     retention = RetentionTask(
@@ -240,7 +240,7 @@ def _service(adapters: Adapters) -> Service:
     )
     alerts = Alerts(catalogue, event_processor, a.alert_flags, a.grant_ends)
     subscription_admin = SubscriptionAdmin(event_processor, a.audit, Merges(a.store, a.readers, catalogue))
-    maintenance = _maintenance(a, event_processor, alerts, approving, retention)
+    maintenance = _maintenance(a, event_processor, alerts, approval_workflow, retention)
     return Service(
         **{field.name: getattr(a, field.name) for field in fields(a)},
         access_check=access_check,
@@ -248,8 +248,8 @@ def _service(adapters: Adapters) -> Service:
         profiles=profiles,
         policy_revisions=PolicyRevisionTask(a.policies, catalogue, a.store.link, a.clock),
         explainer=_explainer(a, access_check, decision_ids),
-        grant_changes=GrantChanges(catalogue, a.readers, a.grants, approving),
-        approving=approving,
+        grant_changes=grant_changes,
+        approval_workflow=approval_workflow,
         imports=imports,
         event_processor=event_processor,
         deliveries=DeliveryReceiver(event_processor, a.usage_counters, alerts),
@@ -293,28 +293,13 @@ def _explainer(a: Adapters, access_check: AccessCheck, decision_ids: DecisionIds
     )
 
 
-def _imports(a: Adapters, approving: Approving) -> GrantImports:
-    imports, planner = ImportStore(a.store, lambda: a.secrets.sealer("import")), Planner(a.store)
-    roller = Roller(
-        imports,
-        planner,
-        Standings(a.store),
-        a.grant_ends,
-        a.recent_entitlements,
-        a.clock,
-        pace=Pace(IMPORT_REST),
-        lease=LEASE,
-    )
-    return GrantImports(
-        imports,
-        Staging(imports, planner, CHUNK),
-        roller,
-        Background(roller, imports, logs.report_failed_import),
-        catalogue=a.settings.catalogue,
-        audit=a.audit,
-        approving=approving,
-        clock=a.clock,
-    )
+def _imports(a: Adapters) -> GrantImports:
+    imports = ImportStore(a.store, lambda: a.secrets.sealer("import"))
+    planner = ImportPlanner(a.store, imports, CHUNK_SIZE)
+    states, pace = GrantStates(a.store), Pace(IMPORT_REST)
+    processor = ChunkProcessor(imports, planner, states, a.grant_ends, a.recent_entitlements, pace)
+    runner = ImportRunner(imports, processor, a.clock, lease=LEASE, report=logs.report_failed_import)
+    return GrantImports(imports, planner, runner, catalogue=a.settings.catalogue, audit=a.audit, approvals=a.approvals)
 
 
 def _erasure(a: Adapters, imports: GrantImports) -> Erasure:
@@ -335,11 +320,16 @@ def _erasure(a: Adapters, imports: GrantImports) -> Erasure:
 
 
 def _maintenance(
-    a: Adapters, event_processor: EventProcessor, alerts: Alerts, approving: Approving, retention: RetentionTask
+    a: Adapters,
+    event_processor: EventProcessor,
+    alerts: Alerts,
+    approval_workflow: ApprovalWorkflow,
+    retention: RetentionTask,
 ) -> Maintenance:
     return Maintenance(
         audit=a.audit,
-        approving=approving,
+        approvals=a.approvals,
+        approval_workflow=approval_workflow,
         retention=retention,
         usage_counters=a.usage_counters,
         alerts=alerts,

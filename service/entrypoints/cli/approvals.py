@@ -36,7 +36,7 @@ def confirm(approval_id: str, as_json: bool) -> None:
     """Confirm what another admin asked for, and do it."""
     with session.service() as service:
         now = service.clock()
-        approval, outcome = service.approving.confirm(approval_id, session.actor(), now)
+        approval, outcome = service.approval_workflow.confirm(approval_id, session.actor(), now)
         done = write_approval(approval, "confirmed", outcome, now)
         session.show(done, as_json, lambda: f"Confirmed: {_line(done)}")
 

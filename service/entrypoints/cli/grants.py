@@ -24,9 +24,8 @@ from service.entrypoints.responses.administration import (
 )
 from service.entrypoints.responses.readers import write_grant
 from service.use_cases.grants.imports import csv_file
-from service.use_cases.grants.imports.grant_imports import Waiting
-from service.use_cases.grants.imports.pacing import HASTE
-from service.use_cases.grants.manage import wanted_of
+from service.use_cases.grants.imports.grant_imports import PendingImport
+from service.use_cases.grants.manage import to_grant_request
 
 _SHOWN = 50
 """Mistakes of a file printed; `--json` prints all of them."""
@@ -60,7 +59,7 @@ def add(reader: str, no_end: bool, as_json: bool, **fields: Any) -> None:
         raise click.UsageError("Give either --plan or --feature.")
     with session.service() as service:
         now = service.clock()
-        done = service.grant_changes.create(reader, wanted_of(fields, now), session.actor(), now)
+        done = service.grant_changes.create(reader, to_grant_request(fields, now), session.actor(), now)
         _show(done, "Granted", reader, now, as_json)
 
 
@@ -148,10 +147,9 @@ def import_file(file: Path, dry_run: bool, as_json: bool) -> None:
         body = opened.read(csv_file.MOST_BYTES + 1)
     with session.service() as service:
         now = service.clock()
-        sheet = csv_file.read(body, service.settings.catalogue, now, HASTE)
+        sheet = csv_file.read(body, service.settings.catalogue, now)
         if dry_run:
-            counts = service.imports.dry_run(sheet, now, HASTE)
-            found = write_dry_run(sheet, counts)
+            found = write_dry_run(sheet, service.imports.dry_run(sheet, now))
             session.show(found, as_json, lambda: _counted(found))
             sys.exit(1 if found["errors"] else 0)
         try:
@@ -162,7 +160,7 @@ def import_file(file: Path, dry_run: bool, as_json: bool) -> None:
                 session.fail("\n".join([*_lines(errors), "Nothing was imported."]))
             session.show({"errors": errors}, True, str)
             sys.exit(1)
-        if isinstance(done, Waiting):
+        if isinstance(done, PendingImport):
             found, text = write_submitted_import(done), f"{done.approval.id} waits for a second admin"
         else:
             found = write_import(_finished(service, done, as_json))
@@ -195,9 +193,9 @@ def undo_import(import_id: str, reason: str, as_json: bool) -> None:
 def _finished(service: Service, manifest: ImportManifest, quiet: bool) -> ImportManifest:
     """Does what was committed, with a bar; a crash or Ctrl-C leaves the rest to a running `serve` or worker."""
     if quiet:
-        return service.imports.roll(manifest.id)
+        return service.imports.finish(manifest.id)
     with click.progressbar(length=max(manifest.chunks, 1), label=manifest.id, file=sys.stderr) as bar:
-        done = service.imports.roll(manifest.id, _to(bar))
+        done = service.imports.finish(manifest.id, _to(bar))
         bar.update(bar.length - bar.pos if bar.length else 0)
         return done
 

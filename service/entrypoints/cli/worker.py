@@ -38,7 +38,7 @@ def worker(once: bool, as_json: bool) -> None:
     with session.service(patient=True) as service:
         configure_logs()
         service.store.link.start()
-        service.imports.background.start()
+        service.imports.runner.start()
         working = service.worker
         handle_shutdown_signals().on_set(working.stop)
         if os.environ.get("PAYWALL_SERVED"):

@@ -8,7 +8,7 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from service.adapters.redis.grants.imports import ImportManifest
+from service.adapters.redis.grants.imports import Action, ImportManifest
 from service.adapters.redis.staff.admin_keys import AdminKey
 from service.adapters.redis.staff.approvals import Approval
 from service.domain.ids import read_key_name
@@ -19,8 +19,9 @@ from service.entrypoints.responses.fields import JsonObject, ResponseSchema
 from service.entrypoints.responses.readers import write_grant
 from service.entrypoints.responses.shared_schemas import ReasonMaybeIn
 from service.use_cases.grants.approvals import Outcome
-from service.use_cases.grants.imports.grant_imports import Counts, Waiting
-from service.use_cases.grants.imports.rows import Mistake, Sheet
+from service.use_cases.grants.imports.csv_file import ImportSheet, RowMistake
+from service.use_cases.grants.imports.grant_imports import PendingImport
+from service.use_cases.grants.imports.plan import PLANNED
 
 # ------------------------------------------------------------------------------------------------------------- keys
 
@@ -135,17 +136,17 @@ class DryRunOut(ResponseSchema):
 @dataclass(frozen=True, slots=True)
 class _ImportRow:
     manifest: ImportManifest
-    counts: Counts
+    counts: dict[str, int]
     skipped: int
-    undo: Counts | None
+    undo: dict[str, int] | None
     errors: tuple[()] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _DryRunRow:
-    sheet: Sheet
-    counts: Counts
-    errors: Sequence[Mistake]
+    sheet: ImportSheet
+    counts: dict[str, int]
+    errors: Sequence[RowMistake]
     id: None = None
     state: str = "staged"
 
@@ -221,15 +222,17 @@ def write_import(manifest: ImportManifest) -> JsonObject:
     return _import.write(_ImportRow(manifest, _NONE | counts, manifest.counted.get("skipped", 0), undo))
 
 
-def write_submitted_import(done: ImportManifest | Waiting) -> JsonObject:
+def write_submitted_import(done: ImportManifest | PendingImport) -> JsonObject:
     """Return an import that has begun, or one that waits for an approval: then the approval's fields take precedence."""
-    if isinstance(done, Waiting):
+    if isinstance(done, PendingImport):
         return {**write_import(done.manifest), **write_approval(done.approval)}
     return write_import(done)
 
 
-def write_dry_run(sheet: Sheet, counts: Counts) -> JsonObject:
-    """Return what an import would do, and the mistakes in its file."""
+def write_dry_run(sheet: ImportSheet, actions: Mapping[int, Action]) -> JsonObject:
+    """Return what an import would do (`actions` by line), and the mistakes in its file."""
+    taken: list[str] = list(actions.values())
+    counts = {name: taken.count(name) for name in PLANNED}
     return _dry_run.write(_DryRunRow(sheet, counts, _by_line(sheet.mistakes)))
 
 
@@ -239,8 +242,8 @@ def write_mistakes(rows: Sequence[tuple[int, str, str]]) -> list[JsonObject]:
     return found
 
 
-def _by_line(rows: Sequence[tuple[int, str, str]]) -> list[Mistake]:
-    return sorted((Mistake(*row) for row in rows), key=lambda mistake: mistake.line)
+def _by_line(rows: Sequence[tuple[int, str, str]]) -> list[RowMistake]:
+    return sorted((RowMistake(*row) for row in rows), key=lambda mistake: mistake.line)
 
 
-_NONE = dict.fromkeys(("new", "extended", "unchanged"), 0)
+_NONE = dict.fromkeys(PLANNED, 0)

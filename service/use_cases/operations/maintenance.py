@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 
 from service.adapters.redis.audit.audit import AuditWriter
 from service.adapters.redis.grants.grant_ends import GrantEndIndex
+from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.story_passes.passes import Passes
-from service.use_cases.grants.approvals import Approving
+from service.use_cases.grants.approvals import ApprovalWorkflow
 from service.use_cases.privacy.retention import RetentionTask
 from service.use_cases.reporting.alerts import Alerts
 from service.use_cases.reporting.entitlement_counts import EntitlementCounts
@@ -30,7 +31,8 @@ class Maintenance:
         self,
         *,
         audit: AuditWriter,
-        approving: Approving,
+        approvals: Approvals,
+        approval_workflow: ApprovalWorkflow,
         retention: RetentionTask,
         usage_counters: UsageCounters,
         alerts: Alerts,
@@ -41,7 +43,8 @@ class Maintenance:
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._audit = audit
-        self._approving = approving
+        self._approvals = approvals
+        self._approval_workflow = approval_workflow
         self._retention = retention
         self._usage_counters = usage_counters
         self._alerts = alerts
@@ -57,12 +60,12 @@ class Maintenance:
         """Move audit entries into the chain and finish confirmed work. Return how many there were of each."""
         return {
             "audit_entries_moved": self._audit.flush_all(),
-            "approvals_finished": self._approving.finish_all(now),
+            "approvals_finished": self._approval_workflow.finish_all(now),
         }
 
     def settle(self, now: float) -> int:
         """Finish what is pending, drop expired approvals and apply retention. Return how much was done."""
-        done = sum(self.finish_pending(now).values()) + self._approving.approvals.prune(now)
+        done = sum(self.finish_pending(now).values()) + self._approvals.prune(now)
         return done + self._retention.go_on(now, RETENTION_SECONDS)
 
     def round(self, goes_on: Callable[[], bool]) -> None:

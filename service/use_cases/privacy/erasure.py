@@ -122,7 +122,7 @@ class Erasure:
         self._erased.mark(person.tags, now)
         counts = self._count(person)
         self._forget(person)
-        counts["import_rows"] = self._imports.forget(person.tags)
+        counts["import_rows"] = self._imports.remove_reader(person.tags)
         counts |= self._eraser.erase(person.tags, person.names, step or Pace(_REST).step)
         counts["approvals"] = self._approvals.remove_readers(person.tags)
         counts["audit"] = self._audit_erasure.erase(person.names, counts, reason, actor, now)

@@ -45,6 +45,7 @@ KEPT_FOR = 400 * 86_400
 
 State = Literal["staged", "applying", "done", "undoing", "undone"]
 Action = Literal["new", "extended", "unchanged", "skipped"]
+GrantVerdict = Literal["applied", "conflict", "merged", "erased", "late"]
 GRANTS_A_SCRIPT = 20
 """Grants written by one script: more of them delay access checks, fewer cost more flushes to disk."""
 COUNTERS = ("new", "extended", "unchanged", "skipped", "taken_back", "left_alone")
@@ -98,6 +99,7 @@ class ImportManifest:
 class ImportTurn:
     """What there is to do now: the chunk, and the end of the lease (the store's clock, milliseconds)."""
 
+    holder: str
     state: Literal["applying", "undoing", "busy", "idle"]
     chunk: int
     until_ms: int
@@ -113,14 +115,6 @@ class GrantWrite:
     number: int
     record: bytes
     place: Literal["reader", "past"]
-
-
-@dataclass(frozen=True, slots=True)
-class GrantWriteOutcome:
-    """The result of a write; `stands` is the record in force, or for a merged reader the heir's ID."""
-
-    verdict: Literal["applied", "conflict", "merged", "erased", "late"]
-    stands: bytes
 
 
 class ImportStore:
@@ -245,7 +239,7 @@ class ImportStore:
         sealed = self._sealed(rows) if rows is not None else ""
         arguments: list[bytes | int | str] = [holder, int(lease * 1000), KEPT_FOR, state, chunk, sealed, *counters]
         reply = self._link.run(TURN, [self._keys.grant_import(import_id), self._keys.import_rows(import_id)], arguments)
-        return ImportTurn(cast(Any, reply[0].decode()), int(reply[1]), int(reply[2]), reply[3])
+        return ImportTurn(holder, cast(Any, reply[0].decode()), int(reply[1]), int(reply[2]), reply[3])
 
     def release_turn(self, import_id: str, holder: str) -> None:
         """Release the lease early, so that another process can continue at once."""
@@ -272,13 +266,13 @@ class ImportStore:
 
     def write_grants(
         self, puts: Sequence[GrantWrite], turn: ImportTurn, staged_at: int, cause: str, now: float
-    ) -> list[GrantWriteOutcome]:
-        """Write grants, each independently; `cause` names the audit entry."""
+    ) -> list[GrantVerdict]:
+        """Write grants, each independently, and return the verdicts; `cause` names the audit entry."""
         said: list[bytes | int | str] = [source_codec.SCHEMA, int(now), int(now * 1000) % 1000, cause]
         said += [HISTORY_ENTRIES, turn.until_ms, staged_at]
         parts = [puts[start : start + GRANTS_A_SCRIPT] for start in range(0, len(puts), GRANTS_A_SCRIPT)]
         replies = [verdict for part in parts for verdict in self._put(part, said)]
-        return [GrantWriteOutcome(cast(Any, verdict.decode()), stands) for verdict, stands in replies]
+        return [cast(GrantVerdict, verdict.decode()) for verdict, _ in replies]
 
     def _put(self, puts: Sequence[GrantWrite], said: Sequence[bytes | int | str]) -> list[Any]:
         """Write by one script; in a cluster by one script a reader, because they lie in different slots."""

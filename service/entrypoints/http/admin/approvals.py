@@ -27,7 +27,7 @@ def register(app: Flask, context: PageContext) -> None:
     @guards.admin("granter")
     def approve() -> Response:
         def work() -> tuple[str, str]:
-            done, _ = service.approving.confirm(form_field("approval") or "", guards.actor(), context.now)
+            done, _ = service.approval_workflow.confirm(form_field("approval") or "", guards.actor(), context.now)
             if name := done.wants.get("import"):
                 return "Approved. The import has started.", url_for("import_progress", id=name)
             return "Approved. The change is in effect.", url_for("approvals")

@@ -31,7 +31,7 @@ from service.entrypoints.responses.administration import write_dry_run, write_im
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.labels import APPROVAL_REQUESTED
 from service.use_cases.grants.imports import csv_file
-from service.use_cases.grants.imports.grant_imports import Waiting
+from service.use_cases.grants.imports.grant_imports import PendingImport
 from service.use_cases.grants.imports.pacing import Pace
 
 PREVIEW_LINES = 50
@@ -70,9 +70,9 @@ def _register_upload(app: Flask, context: PageContext) -> None:
 
     def show_validation(body: bytes, signature: str) -> Response:
         now, pace = context.now, Pace(_REST)
-        actions: dict[int, Action] = {}
         sheet = csv_file.read(body, catalogue, now, pace)
-        found = write_dry_run(sheet, imports.dry_run(sheet, now, pace, actions))
+        actions = imports.dry_run(sheet, now, pace)
+        found = write_dry_run(sheet, actions)
         lines = _preview(body, found["errors"], actions)
         is_changed = form_field("go") is not None
         return _show_form(
@@ -83,7 +83,7 @@ def _register_upload(app: Flask, context: PageContext) -> None:
         now, pace = context.now, Pace(_REST)
         sheet = csv_file.read(body, catalogue, now, pace)
         done = imports.submit(sheet, guards.actor(), now, pace, named=idempotency.token())
-        if isinstance(done, Waiting):
+        if isinstance(done, PendingImport):
             return APPROVAL_REQUESTED, url_for("import_progress", id=done.manifest.id)
         return "The import has started.", url_for("import_progress", id=done.id)
 

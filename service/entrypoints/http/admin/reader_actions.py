@@ -26,7 +26,7 @@ from service.entrypoints.responses.labels import APPROVAL_REQUESTED
 from service.entrypoints.responses.readers import GrantChangeIn, GrantIn, write_reader, write_reader_export
 from service.entrypoints.responses.stripe_objects import LinkIn, MergeIn
 from service.entrypoints.responses.validation import check
-from service.use_cases.grants.manage import wanted_of
+from service.use_cases.grants.manage import to_grant_request
 
 
 def register(app: Flask, context: PageContext) -> None:
@@ -61,7 +61,7 @@ def _register_grants(app: Flask, context: PageContext) -> None:
                 raise InvalidFields([("what", "choose a plan or a feature")])
             body: dict[str, Any] = {"plan": what} if kind == "plan" else {"features": [what]}
             body |= {"until": read_expiry(now, catalogue.zone), "reason": request.form.get("reason", "")}
-            wanted = wanted_of(check(GrantIn(), body), now)
+            wanted = to_grant_request(check(GrantIn(), body), now)
             done = grants.create(reader, wanted, guards.actor(), now, named=idempotency.token())
             return _outcome(done, "Access granted.")
 

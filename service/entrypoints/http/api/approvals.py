@@ -18,7 +18,7 @@ from service.entrypoints.responses.shared_schemas import NothingIn, ReasonMaybeI
 def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
     """Return the routes of approvals."""
     blp = Blueprint("approvals", __name__)
-    approving, nothing_in, reason_in = service.approving, NothingIn(), ReasonMaybeIn()
+    workflow, nothing_in, reason_in = service.approval_workflow, NothingIn(), ReasonMaybeIn()
 
     @blp.get("/v1/approvals")
     @described(gives={200: lists.or_csv(ApprovalsOut)}, parameters=(LIMIT, AFTER), tag="approvals")
@@ -43,7 +43,7 @@ def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
 
         def confirm() -> Response:
             now = service.clock()
-            asked, outcome = approving.confirm(approval, guards.actor(), now)
+            asked, outcome = workflow.confirm(approval, guards.actor(), now)
             return jsonify(write_approval(asked, "confirmed", outcome, now))
 
         return repeats.once(repeated, confirm)

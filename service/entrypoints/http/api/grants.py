@@ -21,7 +21,7 @@ from service.entrypoints.responses.administration import ApprovalOut, write_appr
 from service.entrypoints.responses.readers import GrantChangeIn, GrantIn, GrantOut, write_grant
 from service.entrypoints.responses.shared_schemas import ReasonIn
 from service.entrypoints.responses.validation import reader_id
-from service.use_cases.grants.manage import wanted_of
+from service.use_cases.grants.manage import to_grant_request
 
 
 def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
@@ -46,7 +46,7 @@ def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
 
         def create() -> Response:
             now = service.clock()
-            done = changes.create(name, wanted_of(data, now), guards.actor(), now, named=repeats.token())
+            done = changes.create(name, to_grant_request(data, now), guards.actor(), now, named=repeats.token())
             return _answer(done, name, now, 201)
 
         return repeats.once(repeated, create)

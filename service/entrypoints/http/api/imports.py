@@ -22,7 +22,7 @@ from service.entrypoints.responses.administration import (
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.shared_schemas import ReasonIn
 from service.use_cases.grants.imports import csv_file
-from service.use_cases.grants.imports.pacing import Pace, short_turns
+from service.use_cases.grants.imports.pacing import Pace, short_switch_interval
 
 DRY_RUN = query("dry_run", "Only say what the import would do.", {"type": "boolean", "default": False})
 _CSV = {
@@ -51,11 +51,10 @@ def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
 
         def work() -> Response:
             now, pace = service.clock(), Pace(_REST)
-            with short_turns():
+            with short_switch_interval():
                 sheet = csv_file.read(body, service.settings.catalogue, now, pace)
                 if dry_run:
-                    counts = imports.dry_run(sheet, now, pace)
-                    return jsonify(write_dry_run(sheet, counts))
+                    return jsonify(write_dry_run(sheet, imports.dry_run(sheet, now, pace)))
                 done = imports.submit(sheet, guards.actor(), now, pace, named=repeats.token())
             return answered(write_submitted_import(done), 202)
 

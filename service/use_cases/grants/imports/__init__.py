@@ -1,6 +1,5 @@
-"""Grants for many readers at once, from a CSV: checked whole, staged, committed by one key, rolled forward, undone.
+"""Import grants for many readers from a CSV file: validate, stage in chunks, commit with one key, apply, undo.
 
-`csv_file` reads the file and names every mistake with its line; `plan` compares it with what readers hold; `grant_imports`
-is what web and command line call; `roll_forward` does what was committed (`apply`), or takes it back (`undo`), a chunk at a
-time, and whoever comes after a crash goes on where it stopped.
+`grant_imports` is what the entrypoints call. `csv_file`, `plan`, `grant_states` and `apply` are particular to grants; the
+staged chunks, the lease, the `runner` and the pacing suit an import of anything.
 """

@@ -1,144 +1,247 @@
-"""Giving what a chunk of an import says. Each put names the state that the plan saw, so a repeat changes nothing twice."""
+"""Apply a chunk of an import of grants, or undo it.
+
+Each write names the version of the grant that the plan was made for, so a repeat changes nothing twice. An undo revokes the
+grants that the import created, and gives those that it extended the end that they would have without it. It leaves alone
+what an admin has changed or revoked since, and what a later import granted until that one is undone as well.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
+from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.grants.grant_ends import GrantEndIndex
-from service.adapters.redis.grants.imports import GrantWrite, ImportManifest, ImportRow, ImportStore, ImportTurn
+from service.adapters.redis.grants.imports import (
+    GrantVerdict,
+    GrantWrite,
+    ImportManifest,
+    ImportRow,
+    ImportStore,
+    ImportTurn,
+)
 from service.adapters.redis.readers import source_codec
 from service.domain.sources import Grant
-from service.use_cases.grants.imports.grant_states import Standings
+from service.use_cases.grants.imports.grant_states import GrantState, GrantStates
 from service.use_cases.grants.imports.pacing import Pace
-from service.use_cases.grants.imports.plan import Planner, replanned
+from service.use_cases.grants.imports.plan import ImportPlanner
 
-GIVEN = ("new", "extended")
-BATCH = 200
-"""Rows worked out at a time."""
+GRANTING = ("new", "extended")
+"""Actions that write a grant."""
+_BATCH = 200
+"""Rows processed at a time."""
 _TRIES = 50
 
 
-class Late(Exception):
-    """The lease is another process's by now: whatever is left is for that one to do."""
+class LeaseLost(Exception):
+    """Another process has the lease now, and does the rest."""
 
 
-class Applying:
-    """Works for one process. `StoreUnavailable`; `Late` when the lease is gone."""
+class ChunkProcessor:
+    """Applies and undoes chunks, in one thread at a time. Raises: StoreUnavailable and LeaseLost from both."""
 
     def __init__(
         self,
         store: ImportStore,
-        planner: Planner,
-        standings: Standings,
+        planner: ImportPlanner,
+        states: GrantStates,
         ends: GrantEndIndex,
+        recent_entitlements: RecentEntitlements,
         pace: Pace,
     ) -> None:
         self._store = store
         self._planner = planner
-        self._standings = standings
+        self._states = states
         self._ends = ends
+        self._recent_entitlements = recent_entitlements
         self._pace = pace
+        self._undone: dict[str, bool] = {}
 
-    def chunk(
-        self, manifest: ImportManifest, turn: ImportTurn, holder: str, rows: list[ImportRow], now: float
+    def _write(
+        self, manifest: ImportManifest, turn: ImportTurn, writes: Sequence[GrantWrite], entry: str | None, now: float
+    ) -> list[GrantVerdict]:
+        """Write grants in the name of an audit entry, and return the verdict on each."""
+        verdicts = self._store.write_grants(writes, turn, manifest.created_at, f"audit:{entry}", now)
+        if "late" in verdicts:
+            raise LeaseLost
+        return verdicts
+
+    # Apply.
+
+    def apply(
+        self, manifest: ImportManifest, turn: ImportTurn, rows: list[ImportRow], now: float
     ) -> tuple[list[ImportRow], dict[str, int]]:
-        """Does a chunk. Gives it as an undo will need it, and what was done how often."""
-        for start in range(0, len(rows), BATCH):
-            self._batch(manifest, turn, holder, rows, range(start, min(start + BATCH, len(rows))), now)
+        """Apply a chunk. Return its rows as an undo needs them, and how often each action was taken."""
+        for start in range(0, len(rows), _BATCH):
+            for place in self._write_rows(manifest, turn, rows, range(start, min(start + _BATCH, len(rows))), now):
+                self._replan_and_write(manifest, turn, rows, place, now)
             self._pace.step()
-        self._ends.add_imported(_written(manifest, rows, now), manifest.id)
-        counted: dict[str, int] = {}
+        granted = [(row, _new_grant(manifest, row, now)) for row in rows if row.action in GRANTING]
+        written = [(row.tag.encode(), g if row.action == "new" else replace(g, import_id=None)) for row, g in granted]
+        self._ends.add_imported(written, manifest.id)
         for row in rows:
-            counted[row.action] = counted.get(row.action, 0) + 1
-        return [_kept(row) for row in rows], counted
+            row.reason = None  # It can name anybody, and the grant holds it now.
+        return rows, Counter(row.action for row in rows)
 
-    def _batch(
-        self,
-        manifest: ImportManifest,
-        turn: ImportTurn,
-        holder: str,
-        rows: list[ImportRow],
-        places: Sequence[int],
-        now: float,
-    ) -> None:
-        due = [place for place in places if rows[place].action in GIVEN]
-        over = [place for place in due if _is_over(rows[place], now)]
-        for place in over:
-            rows[place].action = "skipped"
-        due = [place for place in due if place not in over]
-        puts = self._puts(manifest, [rows[place] for place in due], now)
-        outcomes = self._store.write_grants(
-            [put for put in puts if put], turn, manifest.created_at, cause_of(manifest), now
-        )
-        answered = iter(outcomes)
-        for place, put in zip(due, puts, strict=True):
-            verdict = next(answered).verdict if put else "conflict"
-            if verdict == "late":
-                raise Late
+    def _write_rows(
+        self, manifest: ImportManifest, turn: ImportTurn, rows: list[ImportRow], places: Sequence[int], now: float
+    ) -> list[int]:
+        """Write the grants of the rows at these places. Return the places where the plan no longer fits."""
+        due: list[int] = []
+        for place in places:
+            row = rows[place]
+            if row.action in GRANTING:
+                if row.until is not None and row.until <= now:  # It ended while it waited for a second admin.
+                    row.action = "skipped"
+                else:
+                    due.append(place)
+        extended = [place for place in due if rows[place].action == "extended"]
+        states = dict(zip(extended, self._states.load([rows[place] for place in extended]), strict=True))
+        conflicts, writes = list[int](), dict[int, GrantWrite]()
+        for place in due:
+            row, state = rows[place], states.get(place)
+            if state is None:
+                writes[place] = _grant_write(row.tag.encode(), _new_grant(manifest, row, now), row.number + 1)
+            elif state.grant is None or state.number != row.number or state.merged:
+                conflicts.append(place)
+            else:
+                grant = replace(state.grant, until=row.until)
+                writes[place] = _grant_write(row.tag.encode(), grant, row.number + 1)
+        verdicts = self._write(manifest, turn, list(writes.values()), manifest.entry, now)
+        for place, verdict in zip(writes, verdicts, strict=True):
             if verdict == "erased":
                 rows[place].action = "skipped"
             elif verdict != "applied":
-                self._again(manifest, turn, holder, rows, place, now)
+                conflicts.append(place)
+        return sorted(conflicts)
 
-    def _puts(self, manifest: ImportManifest, rows: Sequence[ImportRow], now: float) -> list[GrantWrite | None]:
-        """What to put for each row; `None` where a grant to be extended is not as it was."""
-        extended = [row for row in rows if row.action == "extended"]
-        standing = dict(zip([id(row) for row in extended], self._standings.of(extended), strict=True))
-        puts: list[GrantWrite | None] = []
-        for row in rows:
-            if row.action == "new":
-                puts.append(_put(row, given(manifest, row, now)))
-                continue
-            seen = standing[id(row)]
-            if seen.grant is None or seen.number != row.number or seen.merged:
-                puts.append(None)
-            else:
-                puts.append(_put(row, replace(seen.grant, until=row.until)))
-        return puts
-
-    def _again(
-        self, manifest: ImportManifest, turn: ImportTurn, holder: str, rows: list[ImportRow], place: int, now: float
+    def _replan_and_write(
+        self, manifest: ImportManifest, turn: ImportTurn, rows: list[ImportRow], place: int, now: float
     ) -> None:
-        """The plan does not fit: by our own hand, before a crash, or by another's; then it is planned anew."""
+        """Plan a row again whose plan does not fit: this import has written it before a crash, or another has."""
         for _ in range(_TRIES):
-            row = rows[place]
-            if self._standings.was_put(row, manifest.entry):
+            if self._states.was_written(rows[place], manifest.entry):
                 return
-            ((tag, kept),) = self._planner.look([row.tag.encode()])
-            rows[place] = row = replanned(row, tag, kept, manifest.id, now)
-            if row.action == "unchanged":
+            rows[place] = self._planner.replan(rows[place], manifest.id, now)
+            # What an undo needs is stored before the grant is written.
+            if not self._store.rewrite_chunk(manifest.id, turn.holder, manifest.state, turn.chunk, rows):
+                raise LeaseLost
+            if not self._write_rows(manifest, turn, rows, [place], now):
                 return
-            # What an undo needs is written down before anything is put.
-            if not self._store.rewrite_chunk(manifest.id, holder, manifest.state, turn.chunk, rows):
-                raise Late
-            (put,) = self._puts(manifest, [row], now)
-            verdict = "conflict"
-            if put:
-                verdict = self._store.write_grants([put], turn, manifest.created_at, cause_of(manifest), now)[0].verdict
-            if verdict == "late":
-                raise Late
-            if verdict == "erased":
-                row.action = "skipped"
-            if verdict in ("applied", "erased"):
-                return
-        raise Late  # Somebody changes this reader all the time; the whole chunk is taken up again.
+        raise LeaseLost  # This reader changes all the time. The next turn repeats the chunk.
+
+    # Undo.
+
+    def undo(self, manifest: ImportManifest, turn: ImportTurn, rows: list[ImportRow], now: float) -> dict[str, int]:
+        """Undo a chunk. Return how many grants were taken back and left alone."""
+        granted = [row for row in rows if row.action in GRANTING]
+        counted = Counter(taken_back=0, left_alone=0)
+        ended = {row.tag.encode() for row in granted}
+        # Read again for each chunk: of two imports undone at once, at least one then knows of the other.
+        self._undone.clear()
+        for start in range(0, len(granted), _BATCH):
+            counted.update(self._undo_batch(manifest, turn, granted[start : start + _BATCH], now, ended))
+            self._pace.step()
+        if ended:
+            self._recent_entitlements.forget_all(ended)
+        return counted
+
+    def _undo_batch(
+        self, manifest: ImportManifest, turn: ImportTurn, rows: list[ImportRow], now: float, ended: set[bytes]
+    ) -> list[str]:
+        """Return the result for each row that the import had applied; add to `ended` the readers who lose a grant."""
+        results: list[str] = []
+        for _ in range(_TRIES):
+            due, unsure = self._untouched(manifest, turn, rows)
+            for row, state in zip(unsure, self._states.load(unsure), strict=True):
+                verdict = self._judge(manifest, row, state)
+                if verdict == "take_back":
+                    due.append((row, state))
+                elif verdict is not None:
+                    results.append(verdict)
+            ended |= {state.tag for _, state in due}
+            rows, taken = self._take_back(manifest, turn, due, now)
+            results += ["taken_back"] * taken
+            if not rows:
+                return results
+        raise LeaseLost  # These readers change all the time. The next turn repeats the chunk.
+
+    def _untouched(
+        self, manifest: ImportManifest, turn: ImportTurn, rows: list[ImportRow]
+    ) -> tuple[list[tuple[ImportRow, GrantState]], list[ImportRow]]:
+        """Return new grants whose number shows that only this import wrote them, and the rows that need more reading.
+
+        The last chunk always needs it, because the import may have been undone while that was being applied. So do
+        extended grants: their earlier end may come from another import that was undone since.
+        """
+        if turn.chunk == manifest.chunks - 1:
+            return [], rows
+        new = [row for row in rows if row.action == "new"]
+        untouched: list[tuple[ImportRow, GrantState]] = []
+        unsure = [row for row in rows if row.action != "new"]
+        for row, state in zip(new, self._states.load_hot(new), strict=True):
+            if state.grant is not None and state.number == row.number + 1:
+                untouched.append((row, state))
+            else:
+                unsure.append(row)
+        return untouched, unsure
+
+    def _judge(self, manifest: ImportManifest, row: ImportRow, state: GrantState) -> str | None:
+        """Return `take_back`, or the result if nothing is to be done; `None` if the import did not get this far."""
+        grant = state.grant
+        if grant is None or (row.action == "extended" and state.number == row.number):
+            return None
+        if state.changes and state.changes[-1].cause == f"audit:{manifest.undo}":
+            return "taken_back"
+        changes = state.effective_changes(lambda other: self._is_other_undone(manifest, other))
+        cause = changes[-1].cause if changes else None
+        if cause == f"audit:{manifest.entry}":
+            return "take_back"
+        # The history shows who changed it last, unless that change is no longer kept or came with a merge.
+        known = cause is not None and not (state.merged and cause == "merge")
+        as_granted = grant.revoked_at is None and grant.until == row.until
+        return "take_back" if as_granted and not known else "left_alone"
+
+    def _take_back(
+        self, manifest: ImportManifest, turn: ImportTurn, due: Sequence[tuple[ImportRow, GrantState]], now: float
+    ) -> tuple[list[ImportRow], int]:
+        """Take grants back. Return the rows whose grant changed at the same moment, and how many were taken back."""
+        grants = [self._without_import(manifest, row, state, now) for row, state in due]
+        pairs = list(zip(due, grants, strict=True))
+        writes = [_grant_write(state.tag, grant, state.number + 1) for (_, state), grant in pairs]
+        verdicts = self._write(manifest, turn, writes, manifest.undo, now)
+        judged = list(zip(pairs, verdicts, strict=True))
+        ended = [(state.tag, grant) for ((_, state), grant), verdict in judged if verdict == "applied"]
+        self._ends.add_imported(ended, manifest.id)
+        return [row for ((row, _), _), verdict in judged if verdict in ("conflict", "merged")], len(ended)
+
+    def _without_import(self, manifest: ImportManifest, row: ImportRow, state: GrantState, now: float) -> Grant:
+        """Return the grant as it is without this import."""
+        grant = state.grant
+        assert grant is not None  # `_judge` and `_untouched` return only grants that exist.
+        if row.action == "new":
+            return replace(grant, revoked_at=int(now))
+        changes = state.effective_changes(lambda other: self._is_other_undone(manifest, other))
+        if len(changes) > 1 and changes[-1].cause == f"audit:{manifest.entry}" and changes[-2].record is not None:
+            before = source_codec.decode(source_codec.field_of(grant), changes[-2].record.encode())
+            if isinstance(before, Grant):
+                return replace(grant, until=before.until)
+        if grant.import_id is not None and self._is_undone(grant.import_id):
+            return replace(grant, revoked_at=int(now))
+        return replace(grant, until=row.old)
+
+    def _is_other_undone(self, manifest: ImportManifest, import_id: str) -> bool:
+        return import_id != manifest.id and self._is_undone(import_id)
+
+    def _is_undone(self, import_id: str) -> bool:
+        if import_id not in self._undone:
+            found = self._store.find(import_id)
+            self._undone[import_id] = found is not None and found.state in ("undoing", "undone")
+        return self._undone[import_id]
 
 
-def _written(manifest: ImportManifest, rows: Sequence[ImportRow], now: float) -> Iterator[tuple[bytes, Grant]]:
-    for row in rows:
-        if row.action in GIVEN:
-            grant = given(manifest, row, now)
-            yield row.tag.encode(), grant if row.action == "new" else replace(grant, import_id=None)
-
-
-def cause_of(manifest: ImportManifest) -> str:
-    """What a reader's history names as the cause: the import's audit entry."""
-    return f"audit:{manifest.entry}"
-
-
-def given(manifest: ImportManifest, row: ImportRow, now: float) -> Grant:
-    """The grant that a row gives."""
+def _new_grant(manifest: ImportManifest, row: ImportRow, now: float) -> Grant:
     return Grant(
         id=row.grant or "",
         plan=row.plan,
@@ -152,17 +255,8 @@ def given(manifest: ImportManifest, row: ImportRow, now: float) -> Grant:
     )
 
 
-def _put(row: ImportRow, grant: Grant) -> GrantWrite:
-    field, number = source_codec.field_of(grant), row.number + 1
+def _grant_write(tag: bytes, grant: Grant, number: int) -> GrantWrite:
     record = source_codec.encode(grant, number)
-    return GrantWrite(row.tag.encode(), field, number, record, "reader")
-
-
-def _is_over(row: ImportRow, now: float) -> bool:
-    """Whether its end has come while it waited for a second admin."""
-    return row.until is not None and row.until <= now
-
-
-def _kept(row: ImportRow) -> ImportRow:
-    """The row without its reason, which may name somebody, and which the grant has now."""
-    return ImportRow(row.tag, row.action, row.grant, row.number, row.old, row.plan, row.until)
+    return GrantWrite(
+        tag, source_codec.field_of(grant), number, record, "reader" if grant.revoked_at is None else "past"
+    )

@@ -1,7 +1,7 @@
-"""The file of an import: `reader,plan,until,reason`, read whole, every mistake named with its line and field.
+"""Read and validate the CSV file of an import, `reader,plan,until,reason`, and report each mistake with line and field.
 
-A line's number is that of the file, as an editor shows it: the header is line 1, and a row that goes over several lines has
-the number of its first. Empty lines are none. `until` is a time with an offset, or `never`; an empty one is refused.
+Lines are numbered as in an editor: the header is line 1, and a row that spans lines has the number of its first. Empty lines
+are skipped. `until` is a time with an offset, or `never`; it cannot be empty.
 """
 
 from __future__ import annotations
@@ -9,43 +9,71 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
 
 from service.adapters.redis.client.keys import reader_hash
-from service.domain import grant_rules as granting
-from service.domain import ids, times
+from service.domain import grant_rules, ids, times
 from service.domain.catalogue import Catalogue
 from service.domain.errors import FileTooLarge
-from service.use_cases.grants.imports.pacing import HASTE, Pace
-from service.use_cases.grants.imports.rows import Entry, Mistake, Sheet
+from service.use_cases.grants.imports.pacing import UNPACED, Pace
 
 COLUMNS = ["reader", "plan", "until", "reason"]
 MOST_ROWS = 50_000
 MOST_BYTES = 16 * 1024 * 1024
 NEVER = "never"
 
-_BOM = b"\xef\xbb\xbf"
-# Python's own limit would end the reading at the first long cell, and hide what is wrong after it.
+# Python's own limit would stop at the first long cell and hide the mistakes after it.
 csv.field_size_limit(MOST_BYTES)
 
 
-def read(body: bytes, catalogue: Catalogue, now: float, pace: Pace = HASTE) -> Sheet:
+class RowMistake(NamedTuple):
+    """What is wrong with one field of one line."""
+
+    line: int
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportEntry:
+    """One valid row. `tag` is the reader's hash; `until` is in epoch seconds, `None` for no end."""
+
+    line: int
+    tag: bytes
+    plan: str
+    until: int | None
+    reason: str
+
+
+@dataclass
+class ImportSheet:
+    """The valid rows of a file, in order, and all mistakes; `rows` counts valid and wrong rows."""
+
+    entries: list[ImportEntry] = field(default_factory=list)
+    mistakes: list[RowMistake] = field(default_factory=list)
+    rows: int = 0
+
+
+def read(body: bytes, catalogue: Catalogue, now: float, pace: Pace = UNPACED) -> ImportSheet:
     """Return the sheet in a file's bytes (UTF-8, with or without a byte order mark). Raises: `FileTooLarge`."""
     if len(body) > MOST_BYTES:
         raise FileTooLarge(f"{MOST_BYTES // 1024**2} MiB")
-    sheet = Sheet()
-    lines = _rows(body.removeprefix(_BOM), sheet)
+    sheet = ImportSheet()
+    lines = _rows(body.removeprefix(b"\xef\xbb\xbf"), sheet)
     header = next(lines, (1, []))[1]
     if header != COLUMNS:
         if not sheet.mistakes:
-            sheet.mistakes.append(Mistake(1, "header", f"must be {','.join(COLUMNS)}"))
+            sheet.mistakes.append(RowMistake(1, "header", f"must be {','.join(COLUMNS)}"))
         return sheet
-    reader = _Reader(catalogue, now)
+    validator = _RowValidator(catalogue, now)
     for line, cells in lines:
         sheet.rows += 1
         if sheet.rows > MOST_ROWS:
             raise FileTooLarge(f"{MOST_ROWS} rows")
-        found = reader.entry(line, cells)
-        if isinstance(found, Entry):
+        found = validator.validate(line, cells)
+        if isinstance(found, ImportEntry):
             sheet.entries.append(found)
         else:
             sheet.mistakes += found
@@ -53,10 +81,9 @@ def read(body: bytes, catalogue: Catalogue, now: float, pace: Pace = HASTE) -> S
     return sheet
 
 
-def _rows(body: bytes, sheet: Sheet) -> Iterator[tuple[int, list[str]]]:
-    """Lines with their cells; what cannot be read any further is a mistake of the sheet, and its end."""
-    text = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8", newline="")
-    rows = csv.reader(text, strict=True)
+def _rows(body: bytes, sheet: ImportSheet) -> Iterator[tuple[int, list[str]]]:
+    """Yield each line's number and cells. Where the rest cannot be read, add a mistake to the sheet and stop."""
+    rows = csv.reader(io.TextIOWrapper(io.BytesIO(body), encoding="utf-8", newline=""), strict=True)
     while True:
         line = rows.line_num + 1
         try:
@@ -64,17 +91,18 @@ def _rows(body: bytes, sheet: Sheet) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except UnicodeDecodeError:
-            sheet.mistakes.append(Mistake(_line_of(body), "row", "is not UTF-8: save the file in UTF-8"))
+            sheet.mistakes.append(
+                RowMistake(_find_undecodable_line(body), "row", "is not UTF-8: save the file in UTF-8")
+            )
             return
         except csv.Error as error:
-            sheet.mistakes.append(Mistake(line, "row", f"cannot be read, nor what follows: {error}"))
+            sheet.mistakes.append(RowMistake(line, "row", f"cannot be read, nor what follows: {error}"))
             return
         if cells:
             yield line, cells
 
 
-def _line_of(body: bytes) -> int:
-    """The line of the first byte that is not UTF-8."""
+def _find_undecodable_line(body: bytes) -> int:
     try:
         body.decode()
     except UnicodeDecodeError as error:
@@ -82,64 +110,52 @@ def _line_of(body: bytes) -> int:
     return 1
 
 
-class _Reader:
-    """Reads rows, and knows which readers and plans have been."""
+class _RowValidator:
+    """Validates rows; remembers the readers with their plans, and what it found out about plans and ends."""
 
     def __init__(self, catalogue: Catalogue, now: float) -> None:
         self._catalogue = catalogue
         self._now = now
-        self._ends: dict[str, tuple[int | None, str | None]] = {}
-        self._plans: dict[str, str | None] = {}
-        self._seen: dict[tuple[bytes, str], int] = {}
+        self._first_lines: dict[tuple[bytes, str], int] = {}
+        self._plan_mistake = lru_cache(10_000)(self._find_plan_mistake)
+        self._read_end = lru_cache(10_000)(self._parse_end)
 
-    def entry(self, line: int, cells: list[str]) -> Entry | list[Mistake]:
-        """The row of a line, or all that is wrong with it."""
+    def validate(self, line: int, cells: list[str]) -> ImportEntry | list[RowMistake]:
+        """Return the row of a line, or everything that is wrong with it."""
         if len(cells) != len(COLUMNS):
             wanted = ", ".join(COLUMNS)
-            return [Mistake(line, "row", f"has {len(cells)} columns, and must have {len(COLUMNS)}: {wanted}")]
+            return [RowMistake(line, "row", f"has {len(cells)} columns, and must have {len(COLUMNS)}: {wanted}")]
         reader, plan, until, reason = cells
-        found: list[Mistake] = []
+        found: list[RowMistake] = []
+        tag = b""
         try:
             tag = reader_hash(ids.read_reader(reader))
         except ValueError as error:
-            tag = b""
-            found.append(Mistake(line, "reader", str(error)))
-        if wrong := self._wrong_plan(plan):
-            found.append(Mistake(line, "plan", wrong))
-        end, wrong = self._end(until)
+            found.append(RowMistake(line, "reader", str(error)))
+        if wrong := self._plan_mistake(plan[:128]):
+            found.append(RowMistake(line, "plan", wrong))
+        end, wrong = self._read_end(until)
         if wrong:
-            found.append(Mistake(line, "until", wrong))
+            found.append(RowMistake(line, "until", wrong))
         try:
             ids.read_reason(reason)
         except ValueError as error:
-            found.append(Mistake(line, "reason", str(error)))
-        if tag and (first := self._seen.setdefault((tag, plan), line)) != line:
-            found.append(Mistake(line, "reader", f"duplicate of line {first}"))
-        return found or Entry(line, tag, plan, end, reason)
+            found.append(RowMistake(line, "reason", str(error)))
+        if tag and (first := self._first_lines.setdefault((tag, plan), line)) != line:
+            found.append(RowMistake(line, "reader", f"duplicate of line {first}"))
+        return found or ImportEntry(line, tag, plan, end, reason)
 
-    def _wrong_plan(self, plan: str) -> str | None:
-        if plan not in self._plans:
-            said = granting.find_mistakes(
-                self._catalogue, plan=plan[:128], features=(), start=int(self._now), until=None, now=self._now
-            )
-            self._plans[plan] = next((message for name, message in said if name == "plan"), None)
-        return self._plans[plan]
+    def _find_plan_mistake(self, plan: str) -> str | None:
+        mistakes = grant_rules.find_plan_mistakes(self._catalogue, plan, ())
+        return mistakes[0][1] if mistakes else None
 
-    def _end(self, text: str) -> tuple[int | None, str | None]:
-        """The end that a cell names, and what is wrong with it."""
-        known = self._ends.get(text)
-        if known is None:
-            if len(self._ends) > 10_000:
-                self._ends.clear()
-            known = self._ends[text] = self._read_end(text)
-        return known
-
-    def _read_end(self, text: str) -> tuple[int | None, str | None]:
+    def _parse_end(self, text: str) -> tuple[int | None, str | None]:
+        """Return the end that a cell names, and what is wrong with it."""
         if not text:
             return None, "must not be empty: write a time, or never"
         try:
             end = None if text == NEVER else int(times.read_time(text))
         except ValueError as error:
             return None, f"{error}, or never"
-        said = granting.find_end_mistakes(self._catalogue, start=int(self._now), until=end, now=self._now)
-        return end, said[0][1] if said else None
+        mistakes = grant_rules.find_end_mistakes(self._catalogue, start=int(self._now), until=end, now=self._now)
+        return end, mistakes[0][1] if mistakes else None

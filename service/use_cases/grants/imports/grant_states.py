@@ -1,8 +1,13 @@
-"""How the grants that an import touches stand now, and who touched them last."""
+"""Read the current state of the grants that an import touches, and which changes led to it.
+
+A reader's history names the audit entry behind each change, and the entries of imports are named after the import. So an
+undo can tell what another import did from what an admin did, and what remains without the imports that were undone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -17,59 +22,71 @@ from service.adapters.redis.readers.readers import ALIAS
 from service.domain.sources import Grant
 
 _RECENT = b"-60"
-"""How far back the history is looked at for the changes of one grant."""
+"""The part of a reader's history that is searched for the changes of a grant: its last 60 entries."""
+_BY_IMPORT = re.compile(r"audit:(im_[^.]+)\.(given|undone)")
 
 
-class Change(NamedTuple):
-    """A change of a grant: what brought it, and the grant's record since; `None` where it went to another reader."""
+def apply_entry_id(import_id: str) -> str:
+    """Return the ID of the audit entry that records that an import was applied."""
+    return f"{import_id}.given"
+
+
+def undo_entry_id(import_id: str) -> str:
+    """Return the ID of the audit entry that records that an import was undone."""
+    return f"{import_id}.undone"
+
+
+class GrantChange(NamedTuple):
+    """A change of a grant: its cause, and the grant's record after it; `None` if the grant moved to another reader."""
 
     cause: str
     record: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """A grant now. `grant` is `None` where there is none; `changes` are those that are still known, oldest first."""
+class GrantState:
+    """A grant now, `None` if it does not exist, and the changes that are still kept, oldest first."""
 
     tag: bytes
     grant: Grant | None
     number: int
-    changes: tuple[Change, ...]
-    merged: bool
-    """Its reader was merged into another, whose `tag` this is."""
+    changes: tuple[GrantChange, ...] = ()
+    merged: bool = False
+    """Whether the reader was merged into another, whose hash `tag` is."""
+
+    def effective_changes(self, was_undone: Callable[[str], bool]) -> list[GrantChange]:
+        """Return the changes that still count, oldest first: no undo, and no change of an import that was undone."""
+        found = [(change, _BY_IMPORT.fullmatch(change.cause)) for change in self.changes]
+        return [change for change, by in found if by is None or (by[2] == "given" and not was_undone(by[1]))]
 
 
-class Standings:
-    """Raises `StoreUnavailable` where the store cannot be reached."""
+class GrantStates:
+    """Reads the states of grants. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
         self._keys = store.keys
 
-    def of(self, rows: Sequence[ImportRow]) -> list[Standing]:
-        """The grant of each row."""
-        return self._read([(row.tag.encode(), _field(row)) for row in rows])
+    def load(self, rows: Sequence[ImportRow]) -> list[GrantState]:
+        """Return the state of each row's grant."""
+        return self._load([(row.tag.encode(), _field(row)) for row in rows])
 
-    def briefly(self, rows: Sequence[ImportRow]) -> list[Standing]:
-        """The same without its changes, for grants that can still open something; a third of the work."""
+    def load_hot(self, rows: Sequence[ImportRow]) -> list[GrantState]:
+        """Return the states without changes, and only of grants in their readers' hot records: a third of the work."""
         asked = [(self._keys.reader(row.tag.encode()), _field(row)) for row in rows]
         replies = self._link.read([(hot, (b"HMGET", hot, ALIAS, field)) for hot, field in asked]) if asked else []
         return [
-            self._standing(row.tag.encode(), field, (None, here), None, ())
-            if not alias
-            else Standing(b"", None, 0, (), True)
-            for row, (_, field), (alias, here) in zip(rows, asked, replies, strict=True)
+            GrantState(b"", None, 0, merged=True) if alias else _state(row.tag.encode(), field, record, ())
+            for row, (_, field), (alias, record) in zip(rows, asked, replies, strict=True)
         ]
 
-    def was_put(self, row: ImportRow, entry: str) -> bool:
-        """Whether this row was put before, by the import whose audit entry this is; also if it was changed since."""
-        if row.action not in ("new", "extended"):
-            return False
-        key, field, cause = self._keys.history(row.tag.encode()), _field(row), f"audit:{entry}"
-        (changes,) = self._link.read([(key, (b"LRANGE", key, b"0", b"-1"))])
-        return any(change.cause == cause for change in _changes(changes, field))
+    def was_written(self, row: ImportRow, entry: str) -> bool:
+        """Return whether the import with this audit entry has written the row, even if it was changed since."""
+        key = self._keys.history(row.tag.encode())
+        (history,) = self._link.read([(key, (b"LRANGE", key, b"0", b"-1"))])
+        return any(change.cause == f"audit:{entry}" for change in _changes(history, _field(row)))
 
-    def _read(self, wanted: Sequence[tuple[bytes, bytes]]) -> list[Standing]:
+    def _load(self, wanted: Sequence[tuple[bytes, bytes]]) -> list[GrantState]:
         commands: list[Command] = []
         for tag, field in wanted:
             hot, past, history = self._keys.reader(tag), self._keys.past(tag), self._keys.history(tag)
@@ -78,22 +95,22 @@ class Standings:
                 (past, (b"HGET", past, field)),
                 (history, (b"LRANGE", history, _RECENT, b"-1")),
             ]
-        replies = self._link.read(commands) if commands else []
-        return [self._standing(tag, field, *replies[3 * at : 3 * at + 3]) for at, (tag, field) in enumerate(wanted)]
+        replies = iter(self._link.read(commands) if commands else ())
+        found = zip(wanted, replies, replies, replies, strict=True)
+        return [
+            replace(self._load([(reader_hash(alias.decode()), field)])[0], merged=True)
+            if alias
+            else _state(tag, field, record or past, history)
+            for (tag, field), (alias, record), past, history in found
+        ]
 
-    def _standing(self, tag: bytes, field: bytes, hot: Any, past: Any, history: Any) -> Standing:
-        alias, here = hot
-        if alias:
-            return replace(self._read([(reader_hash(alias.decode()), field)])[0], merged=True)
-        record = here or past
-        source = source_codec.decode(field, record) if record else None
-        return Standing(
-            tag,
-            source if isinstance(source, Grant) else None,
-            source_codec.number_of(record) if record else 0,
-            tuple(_changes(history, field)),
-            False,
-        )
+
+def _state(tag: bytes, field: bytes, record: Any, history: Sequence[bytes]) -> GrantState:
+    changes = tuple(_changes(history, field))
+    if not record:
+        return GrantState(tag, None, 0, changes)
+    source = source_codec.decode(field, record)
+    return GrantState(tag, source if isinstance(source, Grant) else None, source_codec.number_of(record), changes)
 
 
 def _field(row: ImportRow) -> bytes:
@@ -103,9 +120,9 @@ def _field(row: ImportRow) -> bytes:
 _decode = msgspec.json.Decoder(list).decode
 
 
-def _changes(history: Sequence[bytes], field: bytes) -> Iterator[Change]:
-    """Those of one field among the entries of a history (`store.readers`)."""
+def _changes(history: Sequence[bytes], field: bytes) -> Iterator[GrantChange]:
+    """Yield the changes of one field among the entries of a history."""
     for entry in history:
         _, _, name, record, cause, *_ = _decode(entry)
         if name == field.decode():
-            yield Change(cause, record)
+            yield GrantChange(cause, record)

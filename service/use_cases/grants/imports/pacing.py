@@ -1,4 +1,4 @@
-"""Keeping out of the way: bulk work in a process that answers requests rests as long as it works, in short turns."""
+"""Pace bulk work in a process that also answers requests, and retry it while the store is unavailable."""
 
 from __future__ import annotations
 
@@ -13,73 +13,72 @@ from service.domain.errors import StoreUnavailable
 
 T = TypeVar("T")
 
-_PATIENCE = 5.0
-_PAUSE = 0.1
+_RETRY_PAUSE = 0.1
+_SWITCH_INTERVAL = 0.0002
+"""Seconds that a thread waits for the interpreter. Python's default of 5 ms is as long as a whole access check."""
 
 
 class Pace:
-    """`rest` seconds of rest for each second of work; 0 never rests. A turn is about a millisecond. One for a thread.
+    """Rest `rest` seconds for each second of work; 0 never rests. Each thread needs its own.
 
-    While a thread works, Python's other threads wait for the interpreter: up to five milliseconds, a check's whole time.
-    Waiting for the store, or for a core, is rest already.
+    While one thread works, Python's other threads wait for the interpreter. Time spent waiting for the store or a core
+    counts as rest.
     """
 
-    TURN = 0.001
+    MIN_WORK = 0.001
+    """Seconds of work between two rests."""
 
     def __init__(self, rest: float) -> None:
         self._rest = rest
         self._worked = time.thread_time()
-        self._begun = time.perf_counter()
+        self._started = time.perf_counter()
 
     def step(self) -> None:
-        """Between two pieces of work."""
+        """Rest if it is time to; call this between two pieces of work."""
         if not self._rest:
             return
         worked = time.thread_time() - self._worked
-        if worked < self.TURN:
+        if worked < self.MIN_WORK:
             return
-        rested = time.perf_counter() - self._begun - worked
+        rested = time.perf_counter() - self._started - worked
         if (missing := worked * self._rest - rested) > 0:
             time.sleep(min(missing, 0.05))
-        self._worked, self._begun = time.thread_time(), time.perf_counter()
+        self._worked, self._started = time.thread_time(), time.perf_counter()
 
 
-_SHORT = 0.0002
-"""Seconds after which a thread that waits for the interpreter is given it; Python's own are 5 ms, of which a check has many."""
+UNPACED = Pace(0)
+"""For a process that answers no requests."""
+
 _lock = threading.Lock()
-_at_work: list[float] = []
+_intervals: list[float] = []
 
 
 @contextmanager
-def short_turns() -> Iterator[None]:
-    """While bulk work goes on in this process, its other threads wait for the interpreter a moment only."""
+def short_switch_interval() -> Iterator[None]:
+    """Let the other threads of this process run sooner while bulk work goes on."""
     with _lock:
-        _at_work.append(sys.getswitchinterval())
-        sys.setswitchinterval(_SHORT)
+        _intervals.append(sys.getswitchinterval())
+        sys.setswitchinterval(_SWITCH_INTERVAL)
     try:
         yield
     finally:
         with _lock:
-            before = _at_work.pop()
-            if not _at_work:
+            before = _intervals.pop()
+            if not _intervals:
                 sys.setswitchinterval(before)
 
 
-HASTE = Pace(0)
-"""For a process that answers nobody."""
-
-
-def patiently(work: Callable[[], T], patience: float = _PATIENCE) -> T:
-    """Work that may be repeated, once more while the store is away for a moment: it is one of thousands of steps."""
+def retry_while_unavailable(work: Callable[[], T], patience: float = 5.0) -> T:
+    """Repeat idempotent `work` until it succeeds, or the store has been unavailable for `patience` seconds."""
     first = last = float("-inf")
     while True:
         try:
             return work()
         except StoreUnavailable:
             failed = time.monotonic()
-            # What went well for a while before it failed again has got further meanwhile.
+            # A failure after a time without one starts a new outage: the work got further in between.
             first = failed if failed - last > patience else first
             last = failed
             if failed - first > patience:
                 raise
-        threading.Event().wait(_PAUSE)
+        threading.Event().wait(_RETRY_PAUSE)

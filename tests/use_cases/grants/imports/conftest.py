@@ -18,13 +18,13 @@ from service.adapters.redis.grants.imports import ImportManifest, ImportStore
 from service.bootstrap import Service, assemble
 from service.domain.sources import Grant
 from service.settings.settings import load_settings
-from service.use_cases.grants.imports import csv_file as import_sheet
+from service.use_cases.grants.imports import csv_file
+from service.use_cases.grants.imports.apply import ChunkProcessor
 from service.use_cases.grants.imports.grant_imports import GrantImports
-from service.use_cases.grants.imports.grant_states import Standings
-from service.use_cases.grants.imports.pacing import HASTE
-from service.use_cases.grants.imports.plan import Planner
-from service.use_cases.grants.imports.roll_forward import Background, Roller
-from service.use_cases.grants.imports.staging import Staging
+from service.use_cases.grants.imports.grant_states import GrantStates
+from service.use_cases.grants.imports.pacing import UNPACED
+from service.use_cases.grants.imports.plan import ImportPlanner
+from service.use_cases.grants.imports.runner import ImportRunner
 from tests.admin_app import Admins
 from tests.in_process_app import Clock, service_over
 from tests.running_service import POLICY, environment
@@ -83,30 +83,21 @@ class Bench:
         """Return the imports of another process, which dies where its link says; seven rows are three chunks."""
         service = self.service
         process = assemble(service.settings, link or service.store.link, self.clock, Metrics())
-        imports, planner = ImportStore(process.store, lambda: process.secrets.sealer("import")), Planner(process.store)
-        roller = Roller(
-            imports,
-            planner,
-            Standings(process.store),
-            process.grant_ends,
-            service.recent_entitlements,
-            self.clock,
-            pace=HASTE,
-            lease=0.04,
-        )
+        imports = ImportStore(process.store, lambda: process.secrets.sealer("import"))
+        planner, states = ImportPlanner(process.store, imports, chunk_size=3), GrantStates(process.store)
+        processor = ChunkProcessor(imports, planner, states, process.grant_ends, service.recent_entitlements, UNPACED)
+        runner = ImportRunner(imports, processor, self.clock, lease=0.04, report=logs.report_failed_import)
         return GrantImports(
             imports,
-            Staging(imports, planner, rows_a_chunk=3),
-            roller,
-            Background(roller, imports, logs.report_failed_import),
+            planner,
+            runner,
             catalogue=service.settings.catalogue,
             audit=process.audit,
-            approving=process.approving,
-            clock=self.clock,
+            approvals=process.approvals,
         )
 
     def submit(self, imports: GrantImports, body: bytes) -> ImportManifest:
-        read = import_sheet.read(body, self.service.settings.catalogue, self.clock())
+        read = csv_file.read(body, self.service.settings.catalogue, self.clock())
         found = imports.submit(read, ANN, self.clock())
         assert isinstance(found, ImportManifest)
         return found

@@ -59,7 +59,7 @@ def as_before(bench: Bench) -> bool:
 
 def imported(bench: Bench) -> Work:
     def work(imports: GrantImports) -> ImportManifest:
-        return imports.roll(bench.submit(imports, sheet(*ROWS)).id)
+        return imports.finish(bench.submit(imports, sheet(*ROWS)).id)
 
     return work
 
@@ -67,7 +67,7 @@ def imported(bench: Bench) -> Work:
 def undone(bench: Bench, import_id: str) -> Work:
     def work(imports: GrantImports) -> ImportManifest:
         imports.undo(import_id, "wrong file", ANN, bench.clock())
-        return imports.roll(import_id)
+        return imports.finish(import_id)
 
     return work
 
@@ -97,7 +97,7 @@ def test_import_killed_at_any_command_is_nothing_or_complete(bench: Bench) -> No
             continue
         committed = applied
         assert whole(bench), failure.passed
-        surviving.roll(_newest(bench))
+        surviving.finish(_newest(bench))
         for import_id in _all(bench):
             undone(bench, import_id)(surviving)
         assert as_before(bench), failure.passed

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from service.adapters.redis.client.keys import reader_hash
 from service.domain.errors import FileTooLarge
 from service.settings.policy_file import parse_catalogue
-from service.use_cases.grants.imports import csv_file as import_sheet
-from service.use_cases.grants.imports.rows import Sheet
+from service.use_cases.grants.imports import csv_file
+from service.use_cases.grants.imports.csv_file import ImportSheet
 from tests.running_service import POLICY
 
 NOW = 1_795_000_000.0
@@ -19,9 +19,9 @@ LIMITED = parse_catalogue(POLICY + '\n[grants]\nplans = ["vip"]\nlongest = "400d
 HEADER = "reader,plan,until,reason\n"
 
 
-def read(text: str | bytes, catalogue: object = CATALOGUE) -> Sheet:
+def read(text: str | bytes, catalogue: object = CATALOGUE) -> ImportSheet:
     body = text if isinstance(text, bytes) else text.encode()
-    return import_sheet.read(body, catalogue, NOW)  # type: ignore[arg-type]  # object avoids a separate type name in the tests
+    return csv_file.read(body, catalogue, NOW)  # type: ignore[arg-type]  # object avoids a separate type name in the tests
 
 
 def wrong(text: str | bytes, catalogue: object = CATALOGUE) -> list[tuple[int, str]]:

@@ -1,0 +1,119 @@
+"""Run committed imports and undos: a chunk at a time, by the process that holds the lease, until nothing is left."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable
+from typing import Literal
+
+from service.adapters.redis.grants.imports import ImportStore
+from service.domain.errors import StoreUnavailable
+from service.use_cases.grants.imports.apply import ChunkProcessor, LeaseLost
+from service.use_cases.grants.imports.pacing import short_switch_interval
+
+LEASE = 2.0
+"""Seconds without a renewal after which another process continues; a chunk takes some ten milliseconds."""
+POLL_EVERY = 1.0
+"""Seconds between two searches for imports that another process has left unfinished."""
+
+Progress = Callable[[int, int], None]
+"""Receives how many chunks are done, and of how many."""
+
+
+class ImportRunner:
+    """Runs imports for one process: in its own thread (`start`), and for a caller that waits (`run`)."""
+
+    def __init__(
+        self,
+        store: ImportStore,
+        processor: ChunkProcessor,
+        clock: Callable[[], float],
+        *,
+        lease: float,
+        report: Callable[[str, Exception], None],
+    ) -> None:
+        self._store = store
+        self._processor = processor
+        self._clock = clock
+        self._lease = lease
+        self._report = report
+        self._holder = secrets.token_hex(8)
+        self._running = threading.Lock()
+        self._stopping = threading.Event()
+        self._work = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread. Call it once a process, after the fork."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run_forever, name="imports", daemon=True)
+            self._thread.start()
+
+    def wake(self) -> None:
+        """Let the thread look for work now."""
+        self._work.set()
+
+    def close(self) -> None:
+        """Stop between two chunks, so that another process can continue at once."""
+        self._stopping.set()
+        self._work.set()
+        if self._thread is not None:
+            self._thread.join(5)
+            self._thread = None
+
+    def run(self, import_id: str, progress: Progress | None = None) -> Literal["idle", "busy"]:
+        """Run an import until nothing is left (`idle`), or another process runs it (`busy`). Raises: StoreUnavailable."""
+        with self._running, short_switch_interval():
+            while not self._stopping.is_set():
+                try:
+                    return self._run(import_id, progress)
+                except LeaseLost:
+                    continue
+        return "busy"
+
+    def _run(self, import_id: str, progress: Progress | None) -> Literal["idle", "busy"]:
+        turn, manifest = self._store.acquire_turn(import_id, self._holder, self._lease), None
+        while turn.state in ("applying", "undoing"):
+            if self._stopping.is_set():
+                self._store.release_turn(import_id, self._holder)
+                return "busy"
+            if manifest is None or manifest.state != turn.state:
+                manifest = self._store.find(import_id)
+                if manifest is None:
+                    break
+            rows, kept = self._store.unpack_rows(turn.sealed), None
+            if turn.state == "applying":
+                kept, counted = self._processor.apply(manifest, turn, rows, self._clock())
+            else:
+                counted = self._processor.undo(manifest, turn, rows, self._clock())
+            done = (turn.state, turn.chunk)
+            turn = self._store.acquire_turn(import_id, self._holder, self._lease, done, kept, counted)
+            if progress is not None:
+                progress(done[1] + 1, manifest.chunks)
+        if turn.state == "busy":
+            return "busy"
+        if not self._is_open(import_id):
+            self._store.mark_finished(import_id)
+            if self._is_open(import_id):  # Its undo was committed in between.
+                self._store.reopen(import_id)
+        return "idle"
+
+    def _is_open(self, import_id: str) -> bool:
+        manifest = self._store.find(import_id)
+        return manifest is not None and manifest.state not in ("done", "undone")
+
+    def _run_forever(self) -> None:
+        while not self._stopping.is_set():
+            self._work.wait(POLL_EVERY)
+            self._work.clear()
+            try:
+                for import_id in self._store.list_open():
+                    try:
+                        self.run(import_id)
+                    except StoreUnavailable:
+                        raise
+                    except Exception as error:  # An import that cannot be read must not stop the others.
+                        self._report("import_failed", error)
+            except StoreUnavailable:
+                continue
