@@ -46,7 +46,7 @@ from service.use_cases.access.explain import Explainer
 from service.use_cases.access.policy_revisions import PolicyRevisionTask
 from service.use_cases.access.reader_profile import ReaderProfiles
 from service.use_cases.access.source_history import SourceHistory
-from service.use_cases.checkout.price_cache import Prices
+from service.use_cases.checkout.price_cache import PriceCache
 from service.use_cases.checkout.purchases import Purchases
 from service.use_cases.grants.approvals import ApprovalWorkflow
 from service.use_cases.grants.imports.apply import ChunkProcessor
@@ -130,7 +130,7 @@ class Service(Adapters):
     event_processor: EventProcessor
     deliveries: DeliveryReceiver
     subscription_admin: SubscriptionAdmin
-    prices: Prices
+    prices: PriceCache
     purchases: Purchases
     pass_tokens: PassTokens
     gifts: ReaderGifts
@@ -233,7 +233,7 @@ def _service(adapters: Adapters) -> Service:
     profiles = ReaderProfiles(catalogue, a.store, a.readers)
     imports, grant_changes = _imports(a), GrantChanges(catalogue, a.readers, a.grants, a.approvals)
     approval_workflow = ApprovalWorkflow(a.approvals, grant_changes.approval_kinds() | imports.approval_kinds())
-    prices = Prices(a.gateway, catalogue)
+    prices = PriceCache(a.gateway, catalogue)
     erasure = _erasure(a, imports)
     retention = RetentionTask(
         catalogue, HistoryRetention(a.store), a.policies, a.audit_verifier, on_broken=logs.report_broken_audit_chain
@@ -341,7 +341,7 @@ def _maintenance(
 
 
 def _background_tasks(
-    a: Adapters, event_processor: EventProcessor, maintenance: Maintenance, prices: Prices
+    a: Adapters, event_processor: EventProcessor, maintenance: Maintenance, prices: PriceCache
 ) -> BackgroundTasks:
     """Assemble what a web process does beside its requests."""
     return BackgroundTasks(

@@ -21,25 +21,25 @@ _FIRST = int(datetime(2, 1, 1, tzinfo=UTC).timestamp())
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class MeterWindow:
     """`start` inclusive, `end` exclusive."""
 
     start: int
     end: int
 
 
-def window_at(policy: MeterPolicy, now: float) -> Window:
+def window_at(policy: MeterPolicy, now: float) -> MeterWindow:
     """Return the calendar window of `now`; of a rolling policy the time for which a story read now counts."""
     if policy.rolling:
-        return Window(int(now), int(now) + policy.length)
+        return MeterWindow(int(now), int(now) + policy.length)
     moment = min(max(floor(now), _FIRST), LAST_WINDOW)
     day = _first_day(policy, datetime.fromtimestamp(moment, policy.zone).date())
     start, end = _day_begins(policy.zone, day), _day_begins(policy.zone, _next_first_day(policy, day))
     if moment < end:
-        return Window(start, end)
+        return MeterWindow(start, end)
     # The clock was set back over midnight: the day before occurs a second time, and belongs to the new window.
     day = _next_first_day(policy, day)
-    return Window(end, _day_begins(policy.zone, _next_first_day(policy, day)))
+    return MeterWindow(end, _day_begins(policy.zone, _next_first_day(policy, day)))
 
 
 def _first_day(policy: MeterPolicy, day: date) -> date:
@@ -110,13 +110,13 @@ def merge_counted(policy: MeterPolicy, own: Mapping[bytes, int], joining: Mappin
 
 
 def meter_standing(
-    policy: MeterPolicy, limit: int, read: Mapping[bytes, int], story: bytes, window: Window
+    policy: MeterPolicy, limit: int, read: Mapping[bytes, int], story: bytes, window: MeterWindow
 ) -> MeterStanding:
     """Return how many free stories are used, whether this one is among them, and when the meter next resets."""
     return MeterStanding(policy.name, limit, len(read), story in read, resets_at(policy, read, window))
 
 
-def resets_at(policy: MeterPolicy, read: Mapping[bytes, int], window: Window) -> int | None:
+def resets_at(policy: MeterPolicy, read: Mapping[bytes, int], window: MeterWindow) -> int | None:
     """Return the calendar window's end; in a rolling window when the oldest story stops counting, `None` if none counts."""
     if not policy.rolling:
         return window.end

@@ -15,8 +15,8 @@ from service.domain.catalogue import DAY, HOUR, MeterPolicy
 from service.domain.meter import (
     EMPTY_TALLY,
     MeterStanding,
+    MeterWindow,
     Tally,
-    Window,
     drop_expired,
     meter_standing,
     resets_at,
@@ -151,7 +151,7 @@ def test_window_starts_at_local_midnight_where_it_exists(case: tuple[MeterPolicy
 )
 def test_day_window_length_follows_daylight_saving_changes(zone: str, at: str, start: str, end: str) -> None:
     moment, first, last = (datetime.fromisoformat(text).timestamp() for text in (at, start, end))
-    assert window_at(calendar("day", ZoneInfo(zone)), moment) == Window(int(first), int(last))
+    assert window_at(calendar("day", ZoneInfo(zone)), moment) == MeterWindow(int(first), int(last))
 
 
 def test_week_starts_on_monday_and_month_on_the_first() -> None:
@@ -177,7 +177,7 @@ def test_rolling_window_is_the_time_a_story_read_now_counts(now: int, days: int)
     policy = rolling(days * DAY)
     assert policy.rolling
     assert not calendar("month", ZoneInfo("UTC")).rolling
-    assert window_at(policy, now) == Window(now, now + days * DAY)
+    assert window_at(policy, now) == MeterWindow(now, now + days * DAY)
     assert drop_expired(policy, {b"s": now}, now + days * DAY - 1) == {b"s": now}
     assert drop_expired(policy, {b"s": now}, now + days * DAY) == {}
 

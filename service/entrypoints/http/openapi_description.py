@@ -103,7 +103,7 @@ class Description:
     version: str
     _built: dict[str, Any] | None = field(default=None, init=False)
 
-    def of(self, app: Flask) -> dict[str, Any]:
+    def document(self, app: Flask) -> dict[str, Any]:
         """The OpenAPI 3.1 document."""
         if self._built is None:
             self._built = self._build(app)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, missing
+from marshmallow import RAISE, Schema, ValidationError, fields, missing
 
 from service.domain.ids import read_id, read_reader, read_reason, read_text
 from service.domain.times import read_time, write_time
@@ -29,9 +29,6 @@ JsonObject = dict[str, Any]
 
 class ResponseSchema(Schema):
     """An answer: `write` returns it from an object that has its fields as attributes, and `/openapi.json` describes it."""
-
-    class Meta:
-        unknown = EXCLUDE
 
     def write(self, value: Any) -> JsonObject:
         """Return the answer as JSON values. A field that is not required is left out where the object lacks it."""

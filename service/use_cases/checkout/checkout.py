@@ -13,7 +13,7 @@ from service.adapters.stripe.gateway import Gateway
 from service.domain.catalogue import Catalogue, Plan
 from service.domain.errors import NoSuchObject, NotForSale
 from service.domain.prices import PriceTag
-from service.use_cases.checkout.price_cache import Prices
+from service.use_cases.checkout.price_cache import PriceCache
 
 MOST_SEATS = 1_000
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -21,7 +21,7 @@ _TRIES = 25
 """Sessions of the same reader, price and page that may be paid or over, within the day that Stripe keeps their keys."""
 
 
-def chosen_price(catalogue: Catalogue, *, plan: str | None, price: str | None, prices: Prices | None = None) -> str:
+def chosen_price(catalogue: Catalogue, *, plan: str | None, price: str | None, prices: PriceCache | None = None) -> str:
     """The price that is meant: its id, or the word that the configuration has for it. Raises `NotForSale`.
 
     `prices`: to know what a plan costs that has products and no prices of its own.
@@ -37,11 +37,11 @@ def chosen_price(catalogue: Catalogue, *, plan: str | None, price: str | None, p
     return price  # Where a plan takes any price of a product, only Stripe knows which those are.
 
 
-def _only_price(catalogue: Catalogue, name: str, prices: Prices | None) -> str:
+def _only_price(catalogue: Catalogue, name: str, prices: PriceCache | None) -> str:
     plan = catalogue.plans.get(name)
     if plan is None:
         raise NotForSale("plan", f"there is no such plan; there are {', '.join(catalogue.plans)}")
-    choice = plan.prices or tuple(tag.id for tag in (prices.of(plan) if prices else ()))
+    choice = plan.prices or tuple(tag.id for tag in (prices.list_prices(plan) if prices else ()))
     if len(choice) > 1:
         raise NotForSale("price", f"this plan has several prices, name one of {', '.join(choice)}")
     if not choice and plan.products:

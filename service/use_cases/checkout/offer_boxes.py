@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from service.domain.catalogue import Catalogue, Offer, Tier
 from service.domain.prices import PriceTag
-from service.use_cases.checkout.price_cache import Prices
+from service.use_cases.checkout.price_cache import PriceCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class OfferBox:
 class OfferBoxes:
     """The boxes of one catalogue, built again when prices change at Stripe. Safe to call in every access check."""
 
-    def __init__(self, catalogue: Catalogue, prices: Prices) -> None:
+    def __init__(self, catalogue: Catalogue, prices: PriceCache) -> None:
         self._catalogue = catalogue
         self._prices = prices
         self._tags: Mapping[str, PriceTag] | None = None
@@ -64,6 +64,6 @@ class OfferBoxes:
             heading=offer.heading,
             benefits=[self._catalogue.features[name] for name in offer.benefits],
             button=offer.button,
-            plans=[OfferedPlan(plan.id, plan.name, self._prices.of(plan)) for plan in plans],
+            plans=[OfferedPlan(plan.id, plan.name, self._prices.list_prices(plan)) for plan in plans],
             links=[OfferLink(text, url) for text, url in offer.links],
         )

@@ -1,4 +1,4 @@
-"""The prices that the upsell box shows: asked of Stripe in the background, kept in the process, never waited for."""
+"""Cache of Stripe prices for the upsell box: a thread reads them from Stripe, and no request waits for that."""
 
 from __future__ import annotations
 
@@ -12,17 +12,14 @@ from service.domain.errors import StripeFailure, StripeUnavailable
 from service.domain.prices import PriceTag
 
 LONGEST_AGE = 3_600.0
-"""Seconds after which they are asked for again, also without an event."""
+"""Seconds after which prices are read again, even without an event."""
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 300.0
-"""Seconds after a failure; it doubles up to the longest."""
+"""Seconds to wait after a failure; the pause doubles up to the longest."""
 
 
-class Prices:
-    """What Stripe says of the configured prices. Without a gateway, or until it has answered: nothing.
-
-    `changed()` is for price and product events; `start()` begins asking, `stop()` ends it.
-    """
+class PriceCache:
+    """The configured prices as Stripe has them. The cache is empty without a gateway, and until Stripe has answered."""
 
     def __init__(self, gateway: Gateway | None, catalogue: Catalogue) -> None:
         self._gateway, self._catalogue = gateway, catalogue
@@ -33,11 +30,11 @@ class Prices:
         self._thread: threading.Thread | None = None
 
     def tags(self) -> Mapping[str, PriceTag]:
-        """By the word that the configuration has: a price's id or its lookup key."""
+        """Return the prices by their name in the configuration, which is an ID or a lookup key."""
         return self._tags
 
-    def of(self, plan: Plan) -> tuple[PriceTag, ...]:
-        """What the plan can be bought for now, in the order of the configuration; its products' other prices last."""
+    def list_prices(self, plan: Plan) -> tuple[PriceTag, ...]:
+        """Return a plan's active prices in the order of the configuration, other prices of its products last."""
         named = [self._tags[word] for word in plan.prices if word in self._tags]
         others = [
             tag for product in plan.products for tag in self._of_product.get(product, ()) if self._buys(tag, plan)
@@ -46,7 +43,7 @@ class Prices:
         return tuple(found.values())
 
     def find(self, word: str) -> PriceTag | None:
-        """A price by id or lookup key, asked for now where it is not known yet. Raises as the gateway does."""
+        """Return a price by its ID or lookup key; read it from Stripe if it is not cached. Raises as the gateway does."""
         known = self._tags.get(word) or next((tag for tag in self._all() if word in (tag.id, tag.lookup_key)), None)
         if known is not None:
             return known
@@ -55,7 +52,7 @@ class Prices:
         return self._gateway.prices([word], patience="click").get(word)
 
     def refresh(self) -> None:
-        """Ask now. Raises as the gateway does, and then keeps what was known."""
+        """Read all prices now. Raises as the gateway does, and then keeps the prices of before."""
         if self._gateway is None:
             return
         plans = self._catalogue.plans.values()
@@ -65,17 +62,17 @@ class Prices:
         self._tags = MappingProxyType(tags)
 
     def changed(self) -> None:
-        """A price or a product has changed at Stripe; asked for again soon."""
+        """Read the prices again soon, because a price or a product changed at Stripe."""
         self._wake.set()
 
     def start(self) -> None:
-        """Begin asking, in a thread that ends with the process."""
+        """Start the thread that reads prices; it ends with the process."""
         if self._gateway is not None and self._thread is None:
             self._thread = threading.Thread(target=self._keep_fresh, name="prices", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """End the asking, and wait for a request that is under way."""
+        """Stop the thread, and wait for a request to Stripe that is in progress."""
         self._stopped.set()
         self._wake.set()
         if self._thread is not None:

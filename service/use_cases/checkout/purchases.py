@@ -20,7 +20,7 @@ from service.domain.prices import PriceTag
 from service.domain.sources import Standing, Subscription
 from service.domain.stripe_facts import ObjectRef, StripeFacts
 from service.use_cases.checkout import checkout
-from service.use_cases.checkout.price_cache import Prices
+from service.use_cases.checkout.price_cache import PriceCache
 
 RUNNING = (Standing.GOOD, Standing.GRACE)
 Refresh = Callable[[str, float, str], bool]
@@ -31,7 +31,7 @@ class Purchases:
     """Sells the catalogue's plans through Stripe. Raises: `StripeUnavailable`, `StripeRefused`, `StoreUnavailable`."""
 
     def __init__(
-        self, catalogue: Catalogue, readers: Readers, gateway: Gateway | None, prices: Prices, refresh: Refresh
+        self, catalogue: Catalogue, readers: Readers, gateway: Gateway | None, prices: PriceCache, refresh: Refresh
     ) -> None:
         self._catalogue = catalogue
         self._readers = readers

@@ -13,7 +13,7 @@ from service.adapters.redis.story_passes.passes import UNMADE_AFTER, GiftAllowan
 from service.domain import meter as metering
 from service.domain.catalogue import DAY, Catalogue, MeterPolicy
 from service.domain.errors import GiftsUsed, InvalidFields, NoGifts
-from service.domain.meter import Window
+from service.domain.meter import MeterWindow
 from service.domain.story_passes import StoryPass, gifts_per_month
 
 REASON = "a gift of a reader"
@@ -74,7 +74,7 @@ class ReaderGifts:
         given = self._passes.find_all(self._gifts.list_given(name, month.start))
         return self._allowance(name, self._most(name, now), month), [found for found in given if found is not None]
 
-    def _claim(self, reader: str, pass_id: str, month: Window, most: int, now: float) -> bool:
+    def _claim(self, reader: str, pass_id: str, month: MeterWindow, most: int, now: float) -> bool:
         if self._gifts.claim(reader, pass_id, month, most, now):
             return True
         # All are used; but one that a crash left without its pass was never given.
@@ -90,8 +90,8 @@ class ReaderGifts:
         holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]
         return gifts_per_month(holdings, self._catalogue, now)
 
-    def _allowance(self, reader: str, most: int, month: Window) -> Allowance:
+    def _allowance(self, reader: str, most: int, month: MeterWindow) -> Allowance:
         return Allowance(most, len(self._gifts.list_given(reader, month.start)), month.end)
 
-    def _month(self, now: float) -> Window:
+    def _month(self, now: float) -> MeterWindow:
         return metering.window_at(self._months, now)

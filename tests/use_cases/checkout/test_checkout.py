@@ -23,7 +23,7 @@ from service.use_cases.checkout.checkout import (
     plan_sold,
     with_session_id,
 )
-from service.use_cases.checkout.price_cache import Prices
+from service.use_cases.checkout.price_cache import PriceCache
 
 BACK = "https://www.example.news/story?from=box#notebook"
 MONTH = PriceTag("price_month", None, 500, "usd", "month", "prod_supporter", True)
@@ -213,7 +213,9 @@ def test_return_url_on_another_origin_is_rejected(url: str) -> None:
     assert not on_origin(url, ORIGINS)
 
 
-def asked_for(prices: Prices, catalogue: Catalogue, *, plan: str | None, price: str | None) -> tuple[PriceTag, Plan]:
+def asked_for(
+    prices: PriceCache, catalogue: Catalogue, *, plan: str | None, price: str | None
+) -> tuple[PriceTag, Plan]:
     """Return the price and plan that the checkout route would sell."""
     tag = prices.find(chosen_price(catalogue, plan=plan, price=price, prices=prices))
     if tag is None:
@@ -222,11 +224,11 @@ def asked_for(prices: Prices, catalogue: Catalogue, *, plan: str | None, price: 
 
 
 @pytest.fixture
-def prices(gateway: Gateway, catalogue: Catalogue) -> Prices:
-    return Prices(gateway, catalogue)
+def prices(gateway: Gateway, catalogue: Catalogue) -> PriceCache:
+    return PriceCache(gateway, catalogue)
 
 
-def test_price_or_plan_with_one_price_is_enough_to_buy(prices: Prices, catalogue: Catalogue, strict: Any) -> None:
+def test_price_or_plan_with_one_price_is_enough_to_buy(prices: PriceCache, catalogue: Catalogue, strict: Any) -> None:
     for asked, price, plan in (
         ({"plan": "day_pass", "price": None}, "price_day", "day_pass"),
         ({"plan": None, "price": "price_year"}, "price_year", "supporter"),
@@ -249,7 +251,7 @@ def test_price_or_plan_with_one_price_is_enough_to_buy(prices: Prices, catalogue
     ],
 )
 def test_purchase_that_is_not_for_sale_names_the_field(
-    plan: str | None, price: str | None, field: str, prices: Prices, catalogue: Catalogue, strict: Any
+    plan: str | None, price: str | None, field: str, prices: PriceCache, catalogue: Catalogue, strict: Any
 ) -> None:
     with pytest.raises(NotForSale) as refused:
         asked_for(prices, catalogue, plan=plan, price=price)
@@ -262,16 +264,16 @@ def test_archived_price_or_price_that_opens_nothing_is_not_sold(
     strict.put({"id": "price_year", "object": "price", "active": False})
     endless = replace(catalogue.plans["day_pass"], pass_hours=None)
     with pytest.raises(NotForSale, match="no longer sold"):
-        asked_for(Prices(gateway, catalogue), catalogue, plan=None, price="price_year")
+        asked_for(PriceCache(gateway, catalogue), catalogue, plan=None, price="price_year")
     changed = replace(catalogue, plans={**catalogue.plans, "day_pass": endless})
     with pytest.raises(NotForSale, match="pass_hours"):
-        asked_for(Prices(gateway, changed), changed, plan="day_pass", price=None)
+        asked_for(PriceCache(gateway, changed), changed, plan="day_pass", price=None)
 
 
 def test_plan_of_a_product_is_sold_by_its_only_price(gateway: Gateway, catalogue: Catalogue, strict: Any) -> None:
     by_product = Plan("group", "Group", ("notebook",), products=("prod_newsroom",))
     changed = replace(catalogue, plans={"group": by_product})
-    prices = Prices(gateway, changed)
+    prices = PriceCache(gateway, changed)
     prices.refresh()
     tag, sold = asked_for(prices, changed, plan="group", price=None)
     assert (tag.id, sold.id) == ("price_seat_month", "group")
@@ -280,4 +282,4 @@ def test_plan_of_a_product_is_sold_by_its_only_price(gateway: Gateway, catalogue
 
 def test_without_a_stripe_key_nothing_can_be_bought(catalogue: Catalogue) -> None:
     with pytest.raises(StripeUnavailable, match="no_key"):
-        asked_for(Prices(None, catalogue), catalogue, plan="day_pass", price=None)
+        asked_for(PriceCache(None, catalogue), catalogue, plan="day_pass", price=None)

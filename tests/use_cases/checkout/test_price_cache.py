@@ -11,35 +11,35 @@ import pytest
 from service.adapters.stripe.gateway import Gateway
 from service.domain.catalogue import Catalogue, Plan
 from service.domain.errors import StripeUnavailable
-from service.use_cases.checkout.price_cache import Prices
+from service.use_cases.checkout.price_cache import PriceCache
 
 
 @pytest.fixture
-def prices(gateway: Gateway, catalogue: Catalogue) -> Iterator[Prices]:
-    made = Prices(gateway, catalogue)
+def prices(gateway: Gateway, catalogue: Catalogue) -> Iterator[PriceCache]:
+    made = PriceCache(gateway, catalogue)
     yield made
     made.stop()
 
 
 def test_prices_are_unknown_until_stripe_answered(
-    prices: Prices, catalogue: Catalogue, strict: Any, wait: Callable[..., Any]
+    prices: PriceCache, catalogue: Catalogue, strict: Any, wait: Callable[..., Any]
 ) -> None:
     supporter = catalogue.plans["supporter"]
     assert prices.tags() == {}
-    assert prices.of(supporter) == ()
+    assert prices.list_prices(supporter) == ()
     assert strict.asked() == []
     prices.start()
     prices.start()
     wait(lambda: prices.tags())
-    assert [(tag.id, tag.amount, tag.currency, tag.interval) for tag in prices.of(supporter)] == [
+    assert [(tag.id, tag.amount, tag.currency, tag.interval) for tag in prices.list_prices(supporter)] == [
         ("price_month", 500, "usd", "month"),
         ("price_year", 5000, "usd", "year"),
     ]
-    assert prices.of(catalogue.plans["vip"]) == ()
+    assert prices.list_prices(catalogue.plans["vip"]) == ()
 
 
 def test_price_event_refreshes_prices(
-    prices: Prices, catalogue: Catalogue, strict: Any, wait: Callable[..., Any]
+    prices: PriceCache, catalogue: Catalogue, strict: Any, wait: Callable[..., Any]
 ) -> None:
     prices.start()
     wait(lambda: prices.tags())
@@ -48,22 +48,22 @@ def test_price_event_refreshes_prices(
     wait(lambda: prices.tags()["price_month"].amount == 700)
 
 
-def test_archived_price_is_not_offered(prices: Prices, catalogue: Catalogue, strict: Any) -> None:
+def test_archived_price_is_not_offered(prices: PriceCache, catalogue: Catalogue, strict: Any) -> None:
     strict.put({"id": "price_month", "object": "price", "active": False})
     prices.refresh()
-    assert [tag.id for tag in prices.of(catalogue.plans["supporter"])] == ["price_year"]
+    assert [tag.id for tag in prices.list_prices(catalogue.plans["supporter"])] == ["price_year"]
 
 
 def test_plan_of_a_product_omits_prices_of_other_plans(gateway: Gateway, catalogue: Catalogue, strict: Any) -> None:
     monthly = Plan("monthly", "Monthly", ("notebook",), prices=("price_month",))
     rest = Plan("rest", "Rest", ("notebook",), products=("prod_supporter",))
-    prices = Prices(gateway, replace(catalogue, plans={"monthly": monthly, "rest": rest}))
+    prices = PriceCache(gateway, replace(catalogue, plans={"monthly": monthly, "rest": rest}))
     prices.refresh()
-    assert [tag.id for tag in prices.of(monthly)] == ["price_month"]
-    assert [tag.id for tag in prices.of(rest)] == ["price_year"]
+    assert [tag.id for tag in prices.list_prices(monthly)] == ["price_month"]
+    assert [tag.id for tag in prices.list_prices(rest)] == ["price_year"]
 
 
-def test_known_prices_stay_while_stripe_fails(prices: Prices, strict: Any) -> None:
+def test_known_prices_stay_while_stripe_fails(prices: PriceCache, strict: Any) -> None:
     prices.refresh()
     known = prices.tags()
     strict.ask("POST", "/faults", {"status": 500})
@@ -73,7 +73,7 @@ def test_known_prices_stay_while_stripe_fails(prices: Prices, strict: Any) -> No
 
 
 def test_background_refresh_survives_a_stripe_failure_and_stops(
-    prices: Prices, strict: Any, wait: Callable[..., Any]
+    prices: PriceCache, strict: Any, wait: Callable[..., Any]
 ) -> None:
     strict.ask("POST", "/faults", {"status": 500})
     prices.start()
@@ -82,7 +82,7 @@ def test_background_refresh_survives_a_stripe_failure_and_stops(
     assert prices.tags() == {}
 
 
-def test_unknown_price_is_read_at_once(prices: Prices, strict: Any) -> None:
+def test_unknown_price_is_read_at_once(prices: PriceCache, strict: Any) -> None:
     found = prices.find("price_day")
     assert found is not None
     assert found.amount == 300
@@ -94,7 +94,7 @@ def test_unknown_price_is_read_at_once(prices: Prices, strict: Any) -> None:
 
 
 def test_without_a_stripe_key_there_are_no_prices(catalogue: Catalogue) -> None:
-    prices = Prices(None, catalogue)
+    prices = PriceCache(None, catalogue)
     prices.start()
     prices.refresh()
     assert prices.tags() == {}

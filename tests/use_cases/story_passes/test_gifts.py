@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.domain.meter import Window
+from service.domain.meter import MeterWindow
 from tests.running_service import ADMIN_KEY, POLICY
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def test_invalid_gift_request_is_422_with_its_field(app: InProcessApp) -> None:
 def test_gift_claim_left_by_a_crash_is_released(app: InProcessApp) -> None:
     now = app.clock()
     gifts = app.service.gift_allowances
-    month = Window(int(now) - 86_400, int(now) + 86_400)
+    month = MeterWindow(int(now) - 86_400, int(now) + 86_400)
     assert gifts.claim("r", "sp_never_made", month, 2, now)
     assert [give_gift(app)[0], give_gift(app)[0]] == [201, 409]
     app.clock.now += 61

@@ -16,7 +16,7 @@ from service.adapters.redis.client.keys import meter_code, owner_mark, reader_ha
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.domain.catalogue import MeterPolicy
-from service.domain.meter import EMPTY_TALLY, Tally, Window, window_at
+from service.domain.meter import EMPTY_TALLY, MeterWindow, Tally, window_at
 
 KIND = {"day": b"\x11", "week": b"\x12", "month": b"\x13", "rolling": b"\x14"}
 """The first byte of a meter: schema 1 in the high half, the window in the low half."""
@@ -38,7 +38,7 @@ class MeterFrame:
     policy: MeterPolicy
     code: bytes
     kind: bytes
-    window: Window
+    window: MeterWindow
     start: int
     """The calendar window's start; of a rolling window the moment now."""
     expires: int

@@ -25,7 +25,7 @@ from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.domain.errors import NewerSchema, UnknownPass
-from service.domain.meter import Window
+from service.domain.meter import MeterWindow
 from service.domain.story_passes import StoryPass
 from service.domain.times import write_time
 
@@ -272,7 +272,7 @@ class GiftAllowances:
         self._link = store.link
         self._keys = store.keys
 
-    def claim(self, reader: str, pass_id: str, month: Window, most: int, now: float) -> bool:
+    def claim(self, reader: str, pass_id: str, month: MeterWindow, most: int, now: float) -> bool:
         """Claim one of the month's gifts for a pass that is about to be created; `False` if all are used."""
         at = int(now * 1000)
         arguments: list[bytes | int | str] = [pass_id, at, month.start * 1000, most, at - _KEPT * 1000]

@@ -49,14 +49,14 @@ def blueprint(ready: Callable[[], bool], metrics: Metrics, description: Descript
     @guards.open_to_all
     def openapi() -> Response:
         """This description."""
-        return jsonify(description.of(current_app))
+        return jsonify(description.document(current_app))
 
     @blp.get("/docs")
     @described(gives={200: HTML})
     @guards.open_to_all
     def docs() -> Response:
         """The description as a page."""
-        page = Response(render_template("docs.html", spec=description.of(current_app)))
+        page = Response(render_template("docs.html", spec=description.document(current_app)))
         page.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'self'; frame-ancestors 'none'"
         return page
 
