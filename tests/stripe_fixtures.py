@@ -239,7 +239,7 @@ def gateway(lookalike: RunningLookalike) -> Gateway:
 def wait() -> Callable[..., Any]:
     """Wait until a condition is true and return its value."""
 
-    def waiting(condition: Callable[[], Any], seconds: float = 10) -> Any:
+    def waiting(condition: Callable[[], Any], seconds: float = 60) -> Any:
         deadline = time.monotonic() + seconds
         pause = threading.Event()
         while time.monotonic() < deadline:

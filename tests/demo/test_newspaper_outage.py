@@ -55,7 +55,7 @@ def test_hanging_service_delays_a_page_by_at_most_the_timeout() -> None:
         )
         begun = time.monotonic()
         page = app.test_client().get("/story/harbour-contract")
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 20
     assert page.status_code == 200
     assert FACT in page.text
     assert NOTE not in page.text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -136,22 +135,6 @@ def receiver(control: Control) -> Iterator[Receiver]:
     control.post("/webhook_endpoints", {"url": taking.url, "secret": SECRET})
     yield taking
     taking.stop()
-
-
-@pytest.fixture
-def wait() -> Callable[[Callable[[], Any]], Any]:
-    """Wait until a condition is true and return its value."""
-
-    def waiting(condition: Callable[[], Any], seconds: float = 10) -> Any:
-        deadline = time.monotonic() + seconds
-        pause = threading.Event()
-        while time.monotonic() < deadline:
-            if value := condition():
-                return value
-            pause.wait(0.02)
-        raise AssertionError(f"not within {seconds} s")
-
-    return waiting
 
 
 @pytest.fixture(scope="session")

@@ -334,7 +334,7 @@ def stepped(store_url: str) -> Iterator[Stepped]:
 
     def make(before: Step = go_on, after: Step = go_on) -> SteppedLink:
         made.append(SteppedLink(parse_address(store_url), before=before, after=after))
-        assert made[-1].wait(5)
+        assert made[-1].wait(60)
         return made[-1]
 
     yield make

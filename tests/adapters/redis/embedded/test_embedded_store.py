@@ -350,6 +350,7 @@ def test_forked_child_does_not_hold_the_folder(stores: Start, folder: Path) -> N
         os.waitpid(child, 0)
 
 
+@pytest.mark.load
 @pytest.mark.full
 def test_hundred_thousand_readers_load_within_two_seconds(
     stores: Start, folder: Path, connect: Any, until: Any

@@ -76,7 +76,7 @@ class Bench:
     def link(self, before: Step = go_on, after: Step = go_on) -> SteppedLink:
         """Return the available link of another process."""
         self.links.append(SteppedLink(self.service.store.link.address, before=before, after=after))
-        assert self.links[-1].wait(5)
+        assert self.links[-1].wait(60)
         return self.links[-1]
 
     def imports(self, link: Link | None = None) -> GrantImports:
