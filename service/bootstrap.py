@@ -348,7 +348,7 @@ def _background_tasks(
         [
             lambda: event_processor.finish_postponed(a.clock()),
             lambda: maintenance.finish_pending(a.clock()),
-            OnChange(a.prices_changed.read, prices.changed),
+            OnChange(a.prices_changed.read, prices.request_refresh),
             a.usage_counters.tick,
         ],
         every=BACKGROUND_EVERY,

@@ -60,5 +60,5 @@ def test_demo_entitlement_counts_match_the_worker_counts(lived: InProcessApp) ->
         return got(lived, "/v1/activity?days=1")["days"][-1]["entitlements"]
 
     invented = held()
-    lived.service.maintenance.everything()
+    lived.service.maintenance.run_all()
     assert held() == invented

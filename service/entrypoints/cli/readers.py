@@ -104,7 +104,7 @@ def erase(reader: str, reason: str, force: bool, as_json: bool) -> None:
     with session.service() as service:
         done = service.erasure.erase(reader, reason, session.actor(), service.clock(), force=force)
         if done.files_rewritten:  # A store of this command's own ends with it.
-            done = replace(done, files_rewritten=service.erasure.await_files(_PATIENCE))
+            done = replace(done, files_rewritten=service.erasure.wait_for_file_rewrite(_PATIENCE))
         counts = ", ".join(f"{name} {count}" for name, count in done.counts.items())
         text = f"Erased: {counts}.{'' if done.files_rewritten else _BY_HAND}"
         session.show(write_erasure(done), as_json, lambda: text)

@@ -10,7 +10,7 @@ from service.domain.sources import Grant
 from service.entrypoints.responses import fields as types
 from service.entrypoints.responses.fields import JsonObject, RequestSchema, ResponseSchema
 from service.use_cases.access.reader_profile import ReaderProfile
-from service.use_cases.privacy.erasure import Erasing
+from service.use_cases.privacy.erasure import ErasureResult
 from service.use_cases.privacy.export import ReaderExport
 
 
@@ -115,7 +115,7 @@ class ReaderExportOut(ExportedOut, ReaderOut):
 
 
 class ErasedOut(ResponseSchema):
-    """Written from an `Erasing`."""
+    """Written from an `ErasureResult`."""
 
     erased = fields.Dict(keys=fields.String(), values=fields.Integer(), attribute="counts", required=True)
     files_rewritten = fields.Boolean(required=True)
@@ -139,6 +139,6 @@ def write_reader_export(export: ReaderExport) -> JsonObject:
     return {**write_reader(export.profile), **_exported.write(export)}
 
 
-def write_erasure(done: Erasing) -> JsonObject:
+def write_erasure(done: ErasureResult) -> JsonObject:
     """Return what was erased."""
     return _erased.write(done)

@@ -21,7 +21,7 @@ _TRIES = 25
 """Sessions of the same reader, price and page that may be paid or over, within the day that Stripe keeps their keys."""
 
 
-def chosen_price(catalogue: Catalogue, *, plan: str | None, price: str | None, prices: PriceCache | None = None) -> str:
+def choose_price(catalogue: Catalogue, *, plan: str | None, price: str | None, prices: PriceCache | None = None) -> str:
     """The price that is meant: its id, or the word that the configuration has for it. Raises `NotForSale`.
 
     `prices`: to know what a plan costs that has products and no prices of its own.
@@ -51,7 +51,7 @@ def _only_price(catalogue: Catalogue, name: str, prices: PriceCache | None) -> s
     return choice[0]
 
 
-def plan_sold(catalogue: Catalogue, tag: PriceTag) -> Plan:
+def find_sold_plan(catalogue: Catalogue, tag: PriceTag) -> Plan:
     """The plan that this price buys. Raises `NotForSale`."""
     sold = catalogue.plan_for(tag.id, tag.lookup_key, tag.product)
     if sold is None:
@@ -142,23 +142,23 @@ def with_session_id(return_url: str) -> str:
     return urlunsplit(parts._replace(query="&".join([*kept, "session_id={CHECKOUT_SESSION_ID}"])))
 
 
-def as_stripe_takes_it(return_url: str) -> str:
+def lowercase_origin(return_url: str) -> str:
     """The same address with scheme and host in small letters: Stripe takes no others, and browsers mind neither."""
     parts = urlsplit(return_url)
     return urlunsplit(parts._replace(netloc=parts.netloc.lower()))
 
 
-def is_plain(return_url: str) -> bool:
+def is_plain_url(return_url: str) -> bool:
     """Whether an address is written in the characters of one. Browsers and `urlsplit` read all others differently, so
     that neither can vouch for the other."""
     return return_url.isascii() and return_url.isprintable() and not set(return_url) & set(' \\{}<>"^`|')
 
 
-def on_origin(return_url: str, origins: Sequence[str]) -> bool:
+def is_on_origin(return_url: str, origins: Sequence[str]) -> bool:
     """Whether an address lies on one of the site's origins, as a browser would understand it."""
     try:
         parts = urlsplit(return_url)
-        return is_plain(return_url) and _origin(parts) in origins and "@" not in parts.netloc
+        return is_plain_url(return_url) and _origin(parts) in origins and "@" not in parts.netloc
     except ValueError:
         return False
 

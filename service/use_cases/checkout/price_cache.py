@@ -61,7 +61,7 @@ class PriceCache:
         self._of_product = {product: tuple(self._gateway.prices_of(product)) for product in sorted(products)}
         self._tags = MappingProxyType(tags)
 
-    def changed(self) -> None:
+    def request_refresh(self) -> None:
         """Read the prices again soon, because a price or a product changed at Stripe."""
         self._wake.set()
 

@@ -44,12 +44,12 @@ class Purchases:
 
         `return_url` has passed `return_url_mistakes`.
         """
-        word = checkout.chosen_price(self._catalogue, plan=plan, price=price, prices=self._prices)
+        word = checkout.choose_price(self._catalogue, plan=plan, price=price, prices=self._prices)
         if plan is not None:
             self._refuse_holder(reader, self._catalogue.plans[plan], now)
         gateway = self._stripe()
         tag = self._tag(word)
-        sold = checkout.plan_sold(self._catalogue, tag)
+        sold = checkout.find_sold_plan(self._catalogue, tag)
         self._refuse_holder(reader, sold, now)
         customer = next(iter(self._readers.list_customers(self._readers.resolve_merged(reader))), None)
         return checkout.open_checkout(
@@ -57,7 +57,7 @@ class Purchases:
             reader=reader,
             tag=tag,
             plan=sold,
-            return_url=checkout.as_stripe_takes_it(return_url),
+            return_url=checkout.lowercase_origin(return_url),
             customer=customer,
             look_at=lambda payer: self._refuse_new_holder(gateway, reader, sold, payer, now),
         )
@@ -70,7 +70,7 @@ class Purchases:
         gateway = self._stripe()
         for customer in customers:
             try:
-                return gateway.open_portal(customer, checkout.as_stripe_takes_it(return_url))
+                return gateway.open_portal(customer, checkout.lowercase_origin(return_url))
             except NoSuchObject:
                 continue
         raise NoCustomer
@@ -95,7 +95,7 @@ class Purchases:
         plan, price = order.get("plan"), order.get("price")
         if isinstance(plan, str | None) and isinstance(price, str | None):
             try:
-                checkout.chosen_price(self._catalogue, plan=plan, price=price, prices=self._prices)
+                checkout.choose_price(self._catalogue, plan=plan, price=price, prices=self._prices)
             except NotForSale as error:
                 wrong += error.errors
         return wrong
@@ -105,10 +105,10 @@ class Purchases:
         url = order.get("return_url")
         if not isinstance(url, str):
             return []
-        if not checkout.is_plain(url):
+        if not checkout.is_plain_url(url):
             message = "must be a plain address: percent-encoded where not ASCII, blank, quote, brace or backslash"
             return [("return_url", message)]
-        if not checkout.on_origin(url, self._catalogue.origins):
+        if not checkout.is_on_origin(url, self._catalogue.origins):
             places = ", ".join(self._catalogue.origins) or "(none is configured)"
             return [("return_url", f"must be an address on one of site.origins: {places}")]
         return []

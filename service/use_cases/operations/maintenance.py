@@ -18,7 +18,7 @@ from service.use_cases.subscriptions.catch_up import CatchUpResult
 from service.use_cases.subscriptions.full_sync import FullSyncResult
 
 COUNT_EVERY = 3_600.0
-TIDY_EVERY = 3_600.0
+CLEAN_UP_EVERY = 3_600.0
 """Seconds between two counts of the entitlements, and between two clean-ups of the lists."""
 RETENTION_SECONDS = 1.0
 """The longest that one round of the worker spends on retention: it has other things to do."""
@@ -53,7 +53,7 @@ class Maintenance:
         self._grant_ends = grant_ends
         self._clock = clock
         self._timer = timer
-        self._next_count = self._next_tidy = 0.0
+        self._next_count = self._next_clean_up = 0.0
         self._counting: Iterator[None] | None = None
 
     def finish_pending(self, now: float) -> dict[str, int]:
@@ -66,38 +66,38 @@ class Maintenance:
     def settle(self, now: float) -> int:
         """Finish what is pending, drop expired approvals and apply retention. Return how much was done."""
         done = sum(self.finish_pending(now).values()) + self._approvals.prune(now)
-        return done + self._retention.go_on(now, RETENTION_SECONDS)
+        return done + self._retention.run_for(now, RETENTION_SECONDS)
 
-    def round(self, goes_on: Callable[[], bool]) -> None:
-        """Do what is due, as long as `goes_on` returns true."""
+    def run_due(self, has_time: Callable[[], bool]) -> None:
+        """Do what is due, as long as `has_time` returns true."""
         self._usage_counters.tick()
         begun = self._timer()
-        if begun >= self._next_tidy:
-            self.tidy()
-            self._next_tidy = begun + TIDY_EVERY
+        if begun >= self._next_clean_up:
+            self.clean_up()
+            self._next_clean_up = begun + CLEAN_UP_EVERY
         if self._counting is None and begun >= self._next_count:
             self._next_count = begun + COUNT_EVERY
             self._counting = self._entitlement_counts.steps(self._clock())
-        while self._counting is not None and goes_on():
+        while self._counting is not None and has_time():
             counting, self._counting = self._counting, None  # A count that fails does not continue.
             if next(counting, self) is not self:
                 self._counting = counting
 
-    def everything(self) -> None:
+    def run_all(self) -> None:
         """Do all of it, whether it is due or not."""
-        self.tidy()
+        self.clean_up()
         self._entitlement_counts.run(self._clock())
         self._usage_counters.flush()
 
-    def caught_up(self, found: CatchUpResult) -> None:
+    def record_catch_up(self, found: CatchUpResult) -> None:
         """Record the result of a catch-up for the alerts."""
         self._alerts.record_catch_up(found, self._clock())
 
-    def swept(self, found: FullSyncResult) -> None:
+    def record_full_sync(self, found: FullSyncResult) -> None:
         """Record the result of a full sync for the alerts."""
         self._alerts.record_full_sync(found, self._clock())
 
-    def tidy(self) -> None:
+    def clean_up(self) -> None:
         """Remove from the lists what has expired."""
         now = self._clock()
         self._passes.prune_list(now)

@@ -51,16 +51,16 @@ class RoundResult:
 class MaintenanceTasks(Protocol):
     """What the worker maintains beside Stripe's facts; it also records the results of catch-up and full sync."""
 
-    def round(self, goes_on: Callable[[], bool]) -> None:
-        """Do what is due, as long as `goes_on` returns true."""
+    def run_due(self, has_time: Callable[[], bool]) -> None:
+        """Do what is due, as long as `has_time` returns true."""
 
-    def everything(self) -> None:
+    def run_all(self) -> None:
         """Do all of it."""
 
-    def caught_up(self, found: CatchUpResult) -> None:
+    def record_catch_up(self, found: CatchUpResult) -> None:
         """Record a finished catch-up."""
 
-    def swept(self, found: FullSyncResult) -> None:
+    def record_full_sync(self, found: FullSyncResult) -> None:
         """Record a finished full sync."""
 
 
@@ -154,7 +154,7 @@ class Worker:
         self._processor.ledger.trim(now)
         audit = self._settle_audit()
         if self._maintenance is not None:
-            self._maintenance.everything()
+            self._maintenance.run_all()
         left = (
             0
             if self._processor.gateway is None
@@ -169,7 +169,7 @@ class Worker:
         now = self._clock()
         found = self._catch_up.run(self._processor.gateway, now, dry_run=dry_run)
         if self._maintenance is not None and not dry_run:
-            self._maintenance.caught_up(found)
+            self._maintenance.record_catch_up(found)
         return found
 
     def full_sync(self, *, dry_run: bool = False) -> FullSyncResult | None:
@@ -178,7 +178,7 @@ class Worker:
             return None
         found = self._sweep.run(self._processor.gateway, self._clock(), dry_run=dry_run)
         if self._maintenance is not None and not dry_run:
-            self._maintenance.swept(found)
+            self._maintenance.record_full_sync(found)
         return found
 
     def _round(self) -> None:
@@ -195,7 +195,7 @@ class Worker:
             self._processor.ledger.trim(now)
         self._continue_full_sync(begun)
         if self._maintenance is not None:
-            self._maintenance.round(lambda: self._has_time(begun))
+            self._maintenance.run_due(lambda: self._has_time(begun))
 
     def _has_time(self, begun: float) -> bool:
         return not self._stop.is_set() and self._timer() - begun < ROUND
@@ -235,7 +235,7 @@ class Worker:
                 if next(self._sweeping, self) is self:
                     self._sweeping = None
                     if self._maintenance is not None:
-                        self._maintenance.swept(self._swept)
+                        self._maintenance.record_full_sync(self._swept)
                     return
         except StripeFailure as failure:
             self._sweeping, self._next_sync = None, begun + SYNC_AGAIN_AFTER

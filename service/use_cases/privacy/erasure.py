@@ -30,7 +30,7 @@ _REST = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class ReaderIds:
     """A reader with all known IDs that they have or had, and the hashes of those IDs."""
 
     reader: str
@@ -39,7 +39,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Erasing:
+class ErasureResult:
     """What was erased, and whether the store writes its files anew now."""
 
     counts: dict[str, int]
@@ -78,14 +78,14 @@ class Erasure:
         self._usage = usage
         self._known = known
 
-    def person(self, reader: str) -> Person:
+    def find_ids(self, reader: str) -> ReaderIds:
         """Return the person behind an ID: with the ID it was merged into, and all others that were."""
         heir = self._readers.resolve_merged(reader)
         tags = {reader_hash(reader), reader_hash(heir), *self._eraser.merged_tags(reader_hash(heir))}
         names = list(dict.fromkeys((heir, reader, *self._eraser.merged_ids(tags))))
         for name in names:  # It grows: who was merged into one that was merged later is named with that one.
             names += [other for other in self._merged(name) if reader_hash(other) in tags and other not in names]
-        return Person(heir, tuple(names), frozenset(tags))
+        return ReaderIds(heir, tuple(names), frozenset(tags))
 
     def _merged(self, name: str) -> Iterator[str]:
         """The ids in the audit's records of merges about this one; for merges from before their names were kept."""
@@ -93,7 +93,7 @@ class Erasure:
             if record["action"] == "merge":
                 yield from filter(None, (record["reader"], record["target"]))
 
-    def live(self, person: Person, now: float) -> list[str]:
+    def list_running(self, person: ReaderIds, now: float) -> list[str]:
         """Return the IDs of the reader's subscriptions, also gifts, that are paid for now. A seat is the group's."""
         found = []
         for kept in self._readers.load_active(person.reader):
@@ -113,11 +113,11 @@ class Erasure:
         *,
         force: bool = False,
         step: Callable[[], None] | None = None,
-    ) -> Erasing:
+    ) -> ErasureResult:
         """Erase a reader, under every ID that they had. `step` is called between two pages. Raises: `LiveSubscription`."""
         self._settle(reader)
-        person = self.person(reader)
-        if not force and (ids := self.live(person, now)):
+        person = self.find_ids(reader)
+        if not force and (ids := self.list_running(person, now)):
             raise LiveSubscription(ids)
         self._erased.mark(person.tags, now)
         counts = self._count(person)
@@ -129,9 +129,9 @@ class Erasure:
         for name in person.tags:
             self._known.forget(name)
         self._eraser.forget_merges(person.tags)
-        return Erasing(counts, self._eraser.start_file_rewrite())
+        return ErasureResult(counts, self._eraser.start_file_rewrite())
 
-    def await_files(self, patience: float) -> bool:
+    def wait_for_file_rewrite(self, patience: float) -> bool:
         """Wait until the store has rewritten its files, for at most `patience` seconds. Return whether it has."""
         return self._eraser.wait_for_file_rewrite(patience)
 
@@ -140,7 +140,7 @@ class Erasure:
         for tag in {reader_hash(reader), reader_hash(self._readers.resolve_merged(reader))}:
             self._audit.flush_outbox(tag)
 
-    def _count(self, person: Person) -> dict[str, int]:
+    def _count(self, person: ReaderIds) -> dict[str, int]:
         sources = self._readers.load_all(person.reader)
         return {
             "sources": sum(kept.source is not None for kept in sources),
@@ -148,7 +148,7 @@ class Erasure:
             "customers": len(self._readers.list_customers(person.reader)),
         }
 
-    def _forget(self, person: Person) -> None:
+    def _forget(self, person: ReaderIds) -> None:
         """Delete what names the reader outside their own keys, as long as those still lead to it."""
         grants = [kept.source for kept in self._readers.load_all(person.reader) if isinstance(kept.source, Grant)]
         for tag in person.tags:

@@ -55,7 +55,7 @@ class Export:
 
     def collect(self, reader: str, now: float) -> ReaderExport:
         """Return everything that is kept of a reader. Raises: `StoreUnavailable`."""
-        person = self._erasure.person(reader)
+        person = self._erasure.find_ids(reader)
         records = {record["seq"]: record for name in person.names for record in self._audit_log.list_for_reader(name)}
         return ReaderExport(
             profile=self._profiles.load_profile(reader, None, now),

@@ -36,7 +36,7 @@ class RetentionTask:
         self._timer = timer
         self._steps: Iterator[int] | None = None
 
-    def go_on(self, now: float, seconds: float) -> int:
+    def run_for(self, now: float, seconds: float) -> int:
         """Continue for so many seconds, or start if it is due. Return how many records were deleted."""
         if self._steps is None:
             if not self._retention.acquire_turn(UNFINISHED):

@@ -25,8 +25,8 @@ from service.use_cases.reporting.usage_counters import UsageCounters
 class ReaderChangeListener:
     """Listens to changes of sources, for subscriptions that start and grants that expire."""
 
-    def __init__(self, activity: UsageCounters, ends: GrantEndIndex) -> None:
-        self._activity = activity
+    def __init__(self, usage_counters: UsageCounters, ends: GrantEndIndex) -> None:
+        self._usage_counters = usage_counters
         self._ends = ends
 
     def before_write(self, reader: str, source: Source) -> None:
@@ -39,18 +39,22 @@ class ReaderChangeListener:
         if isinstance(source, Grant) and outcome.verdict in ("applied", "same"):
             with suppress(StoreUnavailable):
                 self._ends.confirm(reader, source)
-        elif isinstance(source, Subscription) and outcome.verdict == "applied" and began(source, outcome.before, now):
-            self._activity.begun(reader, source.created)
+        elif (
+            isinstance(source, Subscription)
+            and outcome.verdict == "applied"
+            and is_new_subscription(source, outcome.before, now)
+        ):
+            self._usage_counters.count_started_subscription(reader, source.created)
 
 
-def began(source: Subscription, before: Source | None, now: float) -> bool:
+def is_new_subscription(source: Subscription, before: Source | None, now: float) -> bool:
     """Return whether a subscription, paid or on trial, started within the last days."""
-    if source.role != "subscription" or not gives(source) or now - source.created > UPSELL_WINDOW:
+    if source.role != "subscription" or not gives_access(source) or now - source.created > UPSELL_WINDOW:
         return False
-    return before is None or (isinstance(before, Subscription) and not gives(before))
+    return before is None or (isinstance(before, Subscription) and not gives_access(before))
 
 
-def gives(source: Subscription) -> bool:
+def gives_access(source: Subscription) -> bool:
     """Return whether a subscription's status gives access."""
     return STANDING.get(source.status, (Standing.NONE, None))[0] is Standing.GOOD
 
@@ -110,4 +114,8 @@ def is_paid_for(facts: StripeFacts, catalogue: Catalogue, now: float) -> bool:
         (held,) = source.holdings(catalogue)
         over = source.refunded or source.disputed or (held.until is not None and held.until <= now)
         return held.plan is not None and not over
-    return isinstance(source, Subscription) and not facts.terminal and (gives(source) or source.status == "past_due")
+    return (
+        isinstance(source, Subscription)
+        and not facts.terminal
+        and (gives_access(source) or source.status == "past_due")
+    )

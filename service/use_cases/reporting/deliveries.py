@@ -14,18 +14,18 @@ from service.use_cases.subscriptions.processor import DeliveryResult, EventProce
 class DeliveryReceiver:
     """Hands deliveries to the processor and counts them for the statistics."""
 
-    def __init__(self, processor: EventProcessor, activity: UsageCounters, alerts: Alerts) -> None:
+    def __init__(self, processor: EventProcessor, usage_counters: UsageCounters, alerts: Alerts) -> None:
         self._processor = processor
-        self._activity = activity
+        self._usage_counters = usage_counters
         self._alerts = alerts
 
     def receive_event(self, envelope: Envelope, now: float) -> DeliveryResult:
         """Record a verified event as `EventProcessor.receive` does, and count it. Raises: `StoreUnavailable`."""
         receipt = self._processor.receive_event(envelope, now)
         if receipt.known:
-            self._activity.delivered("repeat")
+            self._usage_counters.count_delivery("repeat")
         else:
-            self._activity.delivered(receipt.state, now - envelope.created)
+            self._usage_counters.count_delivery(receipt.state, now - envelope.created)
             if envelope.created > now:
                 with suppress(StoreUnavailable):
                     self._alerts.record_clock_delay(envelope.created - now, now)

@@ -72,7 +72,7 @@ class UsageCounters:
         box = decision.show == "upsell" and question.count
         self._answers.append((*pair, (question.reader or "") if box else None))
 
-    def delivered(self, outcome: str, delay: float | None = None) -> None:
+    def count_delivery(self, outcome: str, delay: float | None = None) -> None:
         """Count a delivery from Stripe; `delay`: seconds after the event was created, for a first delivery."""
         self._others.append((f"w:{outcome}", 1))
         if delay is not None:
@@ -81,7 +81,7 @@ class UsageCounters:
             self._others.append((f"d:{within}", 1))
             self._others.append(("d:sum", round(late * 1000)))
 
-    def begun(self, reader: str, at: int) -> None:
+    def count_started_subscription(self, reader: str, at: int) -> None:
         """Count a subscription of this reader that began at `at` (epoch seconds)."""
         self._begun.append((reader, at))
 

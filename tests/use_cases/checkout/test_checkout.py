@@ -17,10 +17,10 @@ from service.domain.sources import Pass, Subscription
 from service.domain.stripe_facts import ObjectRef
 from service.use_cases.checkout.checkout import (
     checkout_params,
-    chosen_price,
-    on_origin,
+    choose_price,
+    find_sold_plan,
+    is_on_origin,
     open_checkout,
-    plan_sold,
     with_session_id,
 )
 from service.use_cases.checkout.price_cache import PriceCache
@@ -178,7 +178,7 @@ ORIGINS = ["https://www.example.news", "http://localhost:3000", "http://[::1]:80
     ],
 )
 def test_return_url_on_an_allowed_origin_is_accepted(url: str) -> None:
-    assert on_origin(url, ORIGINS)
+    assert is_on_origin(url, ORIGINS)
 
 
 @pytest.mark.parametrize(
@@ -210,17 +210,17 @@ def test_return_url_on_an_allowed_origin_is_accepted(url: str) -> None:
     ],
 )
 def test_return_url_on_another_origin_is_rejected(url: str) -> None:
-    assert not on_origin(url, ORIGINS)
+    assert not is_on_origin(url, ORIGINS)
 
 
 def asked_for(
     prices: PriceCache, catalogue: Catalogue, *, plan: str | None, price: str | None
 ) -> tuple[PriceTag, Plan]:
     """Return the price and plan that the checkout route would sell."""
-    tag = prices.find(chosen_price(catalogue, plan=plan, price=price, prices=prices))
+    tag = prices.find(choose_price(catalogue, plan=plan, price=price, prices=prices))
     if tag is None:
         raise NotForSale("price", "unknown")
-    return tag, plan_sold(catalogue, tag)
+    return tag, find_sold_plan(catalogue, tag)
 
 
 @pytest.fixture

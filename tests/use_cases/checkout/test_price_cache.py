@@ -44,7 +44,7 @@ def test_price_event_refreshes_prices(
     prices.start()
     wait(lambda: prices.tags())
     strict.put({"id": "price_month", "object": "price", "unit_amount": 700})
-    prices.changed()
+    prices.request_refresh()
     wait(lambda: prices.tags()["price_month"].amount == 700)
 
 

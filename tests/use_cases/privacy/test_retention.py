@@ -84,8 +84,8 @@ def test_audit_is_kept_without_audit_days(make_admins: MakeAdmins) -> None:
 def test_retention_runs_once_a_day_on_one_worker(old: Admins, make_admins: MakeAdmins) -> None:
     first, second = old.app.service, make_admins().app.service
     now = old.app.clock.now
-    assert first.retention.go_on(now, 60) > 0
-    assert second.retention.go_on(now, 60) == 0
+    assert first.retention.run_for(now, 60) > 0
+    assert second.retention.run_for(now, 60) == 0
     link, key = old.app.service.store.link, old.app.service.store.keys.shared("retention")
     assert DAILY - 60 < int(link.call(key, b"TTL", key)) <= DAILY
 
@@ -94,7 +94,7 @@ def test_unfinished_retention_continues_where_it_stopped(old: Admins) -> None:
     going = old.app.service.retention
     steps, now = 0, old.app.clock.now
     link, key = old.app.service.store.link, old.app.service.store.keys.shared("retention")
-    while going.go_on(now, 0) or int(link.call(key, b"TTL", key)) <= UNFINISHED:
+    while going.run_for(now, 0) or int(link.call(key, b"TTL", key)) <= UNFINISHED:
         steps += 1
         assert steps < 50
     assert steps > 1

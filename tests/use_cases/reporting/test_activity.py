@@ -184,7 +184,7 @@ def test_stored_counts_are_bounded_and_expire(service_app: InProcessApp) -> None
     service_app.clock.at(NOON)
     locked(service_app, "r")
     begins(service_app, "r")
-    service_app.service.usage_counters.delivered("done", 3.0)
+    service_app.service.usage_counters.count_delivery("done", 3.0)
     figures(service_app)
     link = service_app.service.store.link
     keys = [key for page in link.scan_nodes(b"pw:{activity}*") for key in page]
@@ -198,8 +198,8 @@ def test_webhook_deliveries_are_counted_with_their_delay(service_app: InProcessA
     service_app.clock.at(NOON)
     activity = service_app.service.usage_counters
     for delay in [0.4] * 12 + [4.0] * 7 + [100.0]:
-        activity.delivered("done", delay)
-    activity.delivered("repeat")
+        activity.count_delivery("done", delay)
+    activity.count_delivery("repeat")
     (today,) = figures(service_app, 1)["days"]
     assert today["webhooks"] == [{"outcome": "done", "count": 20}, {"outcome": "repeat", "count": 1}]
     assert today["delay"] == {"events": 20, "mean": 6.64, "half_within": 1, "most_within": 5}
@@ -213,11 +213,11 @@ def test_entitlements_are_counted_by_plan_as_of_now(service_app: InProcessApp) -
     service_app.grant("d", features=["no_ads"])
     later = {"from": "2082-12-01T00:00:00Z"}
     service_app.grant("e", **later)
-    keep.everything()
+    keep.run_all()
     (today,) = figures(service_app, 1)["days"]
     assert today["entitlements"] == [{"plan": None, "count": 1}, {"plan": "vip", "count": 3}]
     service_app.clock.now += 2 * DAY
-    keep.everything()
+    keep.run_all()
     found = figures(service_app, 3)
     assert [day["entitlements"] for day in found["days"]][1:] == [
         [],
@@ -253,7 +253,7 @@ def test_counting_from_many_threads_loses_nothing(valkey_app: InProcessApp, all_
 
     def count(_: int) -> None:
         for _ in range(2_000):
-            activity.delivered("done")
+            activity.count_delivery("done")
         activity.flush()
 
     all_at_once(8, count)

@@ -254,10 +254,10 @@ def test_dead_letter_event_needs_action_until_replayed(app: InProcessApp) -> Non
 
 def test_late_events_found_by_catch_up_are_a_gap_for_a_day(app: InProcessApp) -> None:
     keep = app.service.maintenance
-    keep.caught_up(CatchUpResult(listed=9, missed=4, prices=False, late=0))
+    keep.record_catch_up(CatchUpResult(listed=9, missed=4, prices=False, late=0))
     assert item(app, "event_gap")["count"] == 0
-    keep.caught_up(CatchUpResult(listed=9, missed=4, prices=False, late=3))
-    keep.caught_up(CatchUpResult(listed=9, missed=2, prices=False, late=2))
+    keep.record_catch_up(CatchUpResult(listed=9, missed=4, prices=False, late=3))
+    keep.record_catch_up(CatchUpResult(listed=9, missed=2, prices=False, late=2))
     assert (item(app, "event_gap")["count"], item(app, "event_gap")["needs_hand"]) == (5, True)
     app.clock.now += DAY + 1
     assert item(app, "event_gap")["count"] == 0
@@ -266,10 +266,10 @@ def test_late_events_found_by_catch_up_are_a_gap_for_a_day(app: InProcessApp) ->
 def test_drift_found_by_a_full_sync_is_listed_until_one_finds_none(app: InProcessApp) -> None:
     keep = app.service.maintenance
     drift = [Drift("a", "differs", True), Drift("b", "differs", False), Drift("c", "unknown", True)]
-    keep.swept(FullSyncResult(drift=drift))
+    keep.record_full_sync(FullSyncResult(drift=drift))
     body = item(app, "drift")
     assert (body["count"], body["examples"][0]["text"]) == (3, "2 differs, 1 unknown; 1 not corrected")
-    keep.swept(FullSyncResult())
+    keep.record_full_sync(FullSyncResult())
     assert item(app, "drift")["count"] == 0
 
 
@@ -293,7 +293,7 @@ def test_stripe_subscriptions_are_counted_by_plan(app: InProcessApp) -> None:
     for number in range(3):
         deliver(app, f"evt_{number}", subscription(app, f"sub_{number}", reader=f"r{number}"))
     deliver(app, "evt_9", subscription(app, "sub_9", reader="r9", status="canceled", ended_at=int(app.clock())))
-    app.service.maintenance.everything()
+    app.service.maintenance.run_all()
     (today,) = app.call("GET", "/v1/activity?days=1", admin=True).get_json()["days"]
     assert today["entitlements"] == [{"plan": "supporter", "count": 3}]
 
