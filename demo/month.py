@@ -27,7 +27,7 @@ from service.bootstrap import Service
 from service.domain.catalogue import DAY, Catalogue
 from service.use_cases.grants.imports.pacing import retry_while_unavailable
 from service.use_cases.reporting.change_listeners import ObjectChangeListener
-from service.use_cases.subscriptions.processor import EventProcessor
+from service.use_cases.subscriptions.event_processor import EventProcessor
 
 DECLINED, ON_TRIAL, LEFT, LEAVING = 1, 3, 5, 6
 """The numbers of the one whose card was declined, is on trial, left, and will."""

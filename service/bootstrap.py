@@ -38,7 +38,7 @@ from service.adapters.redis.staff.admin_keys import AdminKeys
 from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.story_passes.passes import GiftAllowances, Passes
 from service.adapters.stripe.gateway import Gateway
-from service.adapters.stripe.rate_limit import RateLimit
+from service.adapters.stripe.transport import RateLimit
 from service.settings.settings import Settings
 from service.use_cases.access.check import AccessCheck
 from service.use_cases.access.decision_ids import VALID_FOR, DecisionIds
@@ -70,9 +70,9 @@ from service.use_cases.reporting.entitlement_counts import EntitlementCounts
 from service.use_cases.reporting.usage_counters import UsageCounters
 from service.use_cases.story_passes.gifts import ReaderGifts
 from service.use_cases.story_passes.validation import PassValidator
-from service.use_cases.subscriptions.administration import SubscriptionAdmin
 from service.use_cases.subscriptions.catch_up import CatchUp
-from service.use_cases.subscriptions.processor import EventProcessor
+from service.use_cases.subscriptions.event_processor import EventProcessor
+from service.use_cases.subscriptions.subscription_admin import SubscriptionAdmin
 
 Clock = Callable[[], float]
 

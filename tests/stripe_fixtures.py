@@ -17,7 +17,7 @@ import requests
 import stripe
 
 from service.adapters.stripe.gateway import Gateway
-from service.adapters.stripe.rate_limit import RateLimit
+from service.adapters.stripe.transport import RateLimit
 from service.domain.catalogue import Catalogue
 from service.settings.policy_file import read_folder
 from stripe_lookalike import RunningLookalike, serve_lookalike

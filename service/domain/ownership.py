@@ -1,4 +1,4 @@
-"""Whose an object of Stripe's is: the contract's order of precedence, as a ladder. Never by e-mail."""
+"""Which reader owns a Stripe object: the contract's order of precedence. An email address never counts."""
 
 from __future__ import annotations
 
@@ -9,51 +9,52 @@ from typing import Literal
 from service.domain.ids import wrong_reader_id
 from service.domain.stripe_facts import OwnerClaims
 
-How = Literal["link", "gift", "own", "session", "reference", "customer", "last", "nobody"]
+How = Literal["link", "gift", "own", "session", "reference", "customer", "last", "unassigned"]
 
-ORDER: tuple[How, ...] = ("link", "gift", "own", "session", "reference", "customer", "last", "nobody")
-"""The means by which an owner is known, best first."""
+ORDER: tuple[How, ...] = ("link", "gift", "own", "session", "reference", "customer", "last", "unassigned")
+"""How an owner is known, the strongest claim first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose it is (`None`: nobody's, parked), by what means that is known, and whether it came as a gift."""
+    """The reader who owns an object (`None`: unassigned), how that is known, and whether it is a gift."""
 
     reader: str | None
     how: How
     as_gift: bool = False
 
 
-NOBODY = Owner(None, "nobody")
+UNASSIGNED = Owner(None, "unassigned")
 
 
-def owner_of(
+def resolve_owner(
     own: OwnerClaims,
     *,
     link: str | None = None,
     sessions: Sequence[OwnerClaims] = (),
     customer: OwnerClaims | None = None,
-    last: Owner = NOBODY,
+    last: Owner = UNASSIGNED,
 ) -> Owner:
-    """Whose an object is.
+    """Return the owner of an object.
 
-    own: the object's own claims. link: an admin's, of the object, else of its customer. sessions: of a subscription the
-    claims of the Checkout sessions that began it, the oldest first. customer: its customer's claims. last: whose it was.
+    `own` are the object's claims, `link` is an admin's link of the object or else of its customer. `sessions` are the
+    claims of the Checkout sessions that started a subscription, the oldest first; `customer` are its customer's claims,
+    and `last` is the owner so far.
     """
     recipient = _first(claims.gift_recipient for claims in (own, *sessions))
     gift = recipient is not None
     if link is not None:
         return Owner(link, "link", gift)
-    if gift:  # A recipient who cannot be one is nobody; the payer is not meant.
-        return Owner(recipient, "gift", True) if is_reader_id(recipient) else Owner(None, "nobody", True)
+    if gift:  # An invalid recipient leaves it unassigned: the payer is not meant.
+        return Owner(recipient, "gift", True) if is_reader_id(recipient) else Owner(None, "unassigned", True)
     if own.gift_pending or any(claims.gift_pending for claims in sessions):
-        return NOBODY
+        return UNASSIGNED
     if found := _first_reader([own.reader_id]):
         return Owner(found, "own")
     if found := _first_reader(claims.reader_id for claims in sessions):
         return Owner(found, "session")
     if found := _first_reader(claims.client_reference_id for claims in (own, *sessions)):
-        return last if _better_known(last, than="reference") else Owner(found, "reference")
+        return last if _is_stronger(last, than="reference") else Owner(found, "reference")
     if customer is not None and (found := _first_reader([customer.reader_id])):
         return Owner(found, "customer")
     return last
@@ -64,7 +65,7 @@ def is_reader_id(word: str | None) -> bool:
     return word is not None and wrong_reader_id(word) is None
 
 
-def _better_known(last: Owner, than: How) -> bool:
+def _is_stronger(last: Owner, than: How) -> bool:
     return last.reader is not None and ORDER.index(last.how) < ORDER.index(than)
 
 

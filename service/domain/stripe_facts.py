@@ -1,26 +1,27 @@
-"""What Stripe tells of one object, in our words: the seam between the room that reads Stripe and the one that keeps it.
+"""What Stripe reports of one object, in the terms of this service.
 
-`service.adapters.stripe` makes these from payloads and from answers of the API, in whatever shape they come;
-`service.adapters.redis` keeps them and gives every reader what is theirs. Times are epoch seconds.
+`service.adapters.stripe` translates payloads and API responses of any version into these facts, and
+`service.adapters.redis` stores them. Times are epoch seconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from service.domain.payments import Payment, PaymentUpdate
 from service.domain.sources import Pass, StripeEntitlements, Subscription
 
-Kind = Literal["subscription", "session", "customer", "entitlements"]
-"""What is kept by itself. Invoices, charges, refunds and disputes only point at one of these."""
+ObjectKind = Literal["subscription", "session", "customer", "entitlements"]
+"""The objects that are stored. Invoices, charges, refunds and disputes only point at one of these."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectRef:
-    """Names one object that is kept. `entitlements` are named by their customer."""
+    """The name of a stored object. `entitlements` have the ID of their customer."""
 
-    kind: Kind
+    kind: ObjectKind
     id: str
 
     @property
@@ -33,9 +34,9 @@ PaymentKind = Literal["intent", "charge", "refund", "dispute", "invoice"]
 
 @dataclass(frozen=True, slots=True)
 class PaymentRef:
-    """Names what is not kept but leads to what is: a payment to its session, an invoice to its subscription.
+    """The name of an object that is not stored but leads to one: a payment to its session, an invoice to its subscription.
 
-    An intent leads there by what the store knows; the rest has to be asked of Stripe (`Gateway.resolve`).
+    The store knows where an intent leads; the others are resolved by `Gateway.resolve_payment`.
     """
 
     kind: PaymentKind
@@ -48,55 +49,23 @@ class PaymentRef:
 
 @dataclass(frozen=True, slots=True)
 class OwnerClaims:
-    """Everything in Stripe's object that says whose it is; `service.domain.ownership` weighs them. Never an e-mail."""
+    """Everything in an object that names its owner, in the order of `service.domain.ownership`; never an email address."""
 
     gift_recipient: str | None = None
     gift_pending: bool = False
     reader_id: str | None = None
-    """Of the object's own metadata."""
+    """From the object's own metadata."""
     client_reference_id: str | None = None
-    """Of a session; anybody can edit it in a Payment Link's URL."""
-
-
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """Of a one-time session: what was paid, and what has become of it."""
-
-    intent: str | None
-    amount: int
-    refunded: int = 0
-    disputed: bool = False
-    """A dispute is open or lost. Inquiries, won and prevented ones do not count."""
-    refunds: Mapping[str, tuple[int, str]] = field(default_factory=dict)
-    """Each refund told of: id → amount, Stripe's status. `refunded` and `disputed` are worked out from all these."""
-    disputes: Mapping[str, str] = field(default_factory=dict)
-    """Each dispute that was told of: id → Stripe's status."""
-    charged_back: int = 0
-    """The most that a charge of it said was refunded; counts for refunds that were not told of by themselves."""
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentUpdate:
-    """What one event says of a payment; `service.domain.payments` adds it to what is known, in any order."""
-
-    what: Literal["charge", "refund", "dispute"]
-    id: str
-    intent: str | None
-    """Which payment it is about; where only `charge` is known, the gateway finds the intent."""
-    charge: str | None
-    amount: int
-    """Of a refund its amount, of a charge what was refunded in all, of a dispute 0."""
-    status: str
-    """Stripe's own word; of a charge it means nothing here."""
+    """From a session; anyone can edit it in the URL of a Payment Link."""
 
 
 Fingerprint = Mapping[str, object]
-"""Of one object, what tells two of its states apart (JSON values): what `service.domain.event_order` compares."""
+"""The values (JSON) that distinguish two states of an object: `service.domain.event_order` compares them."""
 
 
 @dataclass(frozen=True, slots=True)
 class StripeFacts:
-    """One object as Stripe tells it. `source` is what it gives whoever it belongs to; `None` if it can give nothing."""
+    """One object as Stripe reports it. `source` is what its owner holds by it; `None` if it grants nothing."""
 
     ref: ObjectRef
     source: Subscription | Pass | StripeEntitlements | None
@@ -104,34 +73,61 @@ class StripeFacts:
     claims: OwnerClaims
     created: int
     subscription: str | None = None
-    """Of a session in mode subscription: which one it began; the session's claims count for it."""
+    """Of a session in mode subscription: the one that it started; the session's claims count for it."""
     payment: Payment | None = None
     deleted: bool = False
-    """Of a customer: its subscriptions are over, also when their own events never come."""
+    """Of a customer: its subscriptions are over, even if their own events never arrive."""
     terminal: bool = False
-    """Nothing that comes later may revive it; of a one-time session: it is paid, and never again unpaid."""
+    """Nothing later may revive the object; of a one-time session: it is paid, and never unpaid again."""
     partial: bool = False
-    """A list in it was cut off: of entitlements, or the items of a subscription. It adds and never takes away."""
+    """A list in it is cut off: entitlements, or items of a subscription. It adds to what is known and removes nothing."""
     quantity: int = 0
-    """Of a subscription: seats that it pays for (the sum over items of plans with seats is taken by the store)."""
+    """Of a subscription: the sum of its items' quantities."""
     fingerprint: Fingerprint = field(default_factory=dict)
-    """For `service.domain.event_order`, should Stripe be out of reach when the next event comes."""
+    """Compared with the next event's, should Stripe be unavailable then."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventContent:
-    """What an event points at, and what its payload says, should Stripe be out of reach."""
+    """What an event points at, and what its payload reports; the payload counts only while Stripe is unavailable."""
 
     refs: tuple[ObjectRef | PaymentRef, ...] = ()
     facts: StripeFacts | None = None
-    news: PaymentUpdate | None = None
+    payment_update: PaymentUpdate | None = None
     previous: Fingerprint = field(default_factory=dict)
     """`previous_attributes`, in the form of `StripeFacts.fingerprint`."""
     paid_at: int | None = None
-    """Of a one-time session: this event says that it is paid, since this moment. The earliest one told counts."""
+    """Of a one-time session: the event reports a payment since this moment. The earliest such event counts."""
     prices: bool = False
-    """The prices of the offer have to be asked for again."""
+    """The prices of the offer have to be read again."""
 
     @property
     def handled(self) -> bool:
         return bool(self.refs) or self.prices
+
+
+def keep_known_parts(facts: StripeFacts, before: StripeFacts | None) -> StripeFacts:
+    """Return the facts with what a payload leaves out: a list that is cut off adds to what is known, it removes nothing."""
+    if before is None:
+        return facts
+    if isinstance(facts.source, Pass) and isinstance(before.source, Pass):
+        return replace(facts, source=_keep_line_items(facts.source, before.source))
+    if not facts.partial:
+        return facts
+    if isinstance(facts.source, StripeEntitlements) and isinstance(before.source, StripeEntitlements):
+        keys = dict.fromkeys((*before.source.lookup_keys, *facts.source.lookup_keys))
+        return replace(facts, source=replace(facts.source, lookup_keys=tuple(keys)))
+    if isinstance(facts.source, Subscription) and isinstance(before.source, Subscription):
+        named = {item.price for item in facts.source.items}
+        kept = tuple(item for item in before.source.items if item.price not in named)
+        return replace(facts, source=replace(facts.source, items=facts.source.items + kept))
+    return facts
+
+
+def _keep_line_items(source: Pass, before: Pass) -> Pass:
+    """Return a pass with the line items that an earlier read found: a webhook carries none."""
+    if (source.lookup_key, source.product) != (None, None) or source.price not in (None, before.price):
+        return source
+    return replace(
+        source, price=before.price, lookup_key=before.lookup_key, product=before.product, others=before.others
+    )

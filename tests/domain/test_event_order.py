@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.adapters.stripe import translate
-from service.adapters.stripe.events import signal
-from service.adapters.stripe.webhook import Envelope, envelope
-from service.domain.event_order import StateVersion, Verdict, mark, mark_of_read, newer
+from service.adapters.stripe.events import event_content
+from service.adapters.stripe.webhook import Envelope, parse_api_event
+from service.domain.event_order import Order, StateVersion, compare_versions, version_of_payload, version_of_read
 from service.domain.stripe_facts import EventContent, Fingerprint, ObjectRef, OwnerClaims, StripeFacts
 
 JULY = 1_783_000_000
@@ -29,36 +29,36 @@ def state(
     return StateVersion(created, kind, fingerprint, previous or {}, end)
 
 
-CASES: list[tuple[str, StateVersion, StateVersion, Verdict]] = [
-    ("terminal beats what is not, whatever the time", state(JULY - 9, end=True), state(JULY), "take"),
-    ("what is not terminal never gives way to it", state(JULY + 9), state(JULY, end=True), "keep"),
-    ("the later second wins", state(JULY + 1, status="unpaid"), state(JULY, status="active"), "take"),
-    ("the earlier second loses", state(JULY - 1, status="active"), state(JULY, status="unpaid"), "keep"),
-    ("also between two terminal ones", state(JULY + 1, end=True, n=1), state(JULY, end=True), "take"),
-    ("the same state again changes nothing", state(status="active"), state(status="active"), "keep"),
+CASES: list[tuple[str, StateVersion, StateVersion, Order]] = [
+    ("terminal beats what is not, whatever the time", state(JULY - 9, end=True), state(JULY), "newer"),
+    ("what is not terminal never gives way to it", state(JULY + 9), state(JULY, end=True), "older"),
+    ("the later second wins", state(JULY + 1, status="unpaid"), state(JULY, status="active"), "newer"),
+    ("the earlier second loses", state(JULY - 1, status="active"), state(JULY, status="unpaid"), "older"),
+    ("also between two terminal ones", state(JULY + 1, end=True, n=1), state(JULY, end=True), "newer"),
+    ("the same state again changes nothing", state(status="active"), state(status="active"), "older"),
     (
         "of one second the creation is first",
         state(kind="customer.subscription.created", status="active"),
         state(status="incomplete"),
-        "keep",
+        "older",
     ),
     (
         "of one second whatever else comes after the creation",
         state(status="incomplete"),
         state(kind="customer.subscription.created", status="active"),
-        "take",
+        "newer",
     ),
     (
         "it says that before it there was what we have",
         state(cancel_at=5, status="active", previous={"cancel_at": None}),
         state(cancel_at=None, status="active"),
-        "take",
+        "newer",
     ),
     (
         "what we have says that before it there was this",
         state(cancel_at=None, status="active"),
         state(cancel_at=5, status="active", previous={"cancel_at": None}),
-        "keep",
+        "older",
     ),
     (
         "a change and its reversal cannot be distinguished",
@@ -70,34 +70,34 @@ CASES: list[tuple[str, StateVersion, StateVersion, Verdict]] = [
         "the later period",
         state(items=[["si", "p", 1, 10, 20]], x=1),
         state(items=[["si", "p", 1, 0, 10]], x=2),
-        "take",
+        "newer",
     ),
-    ("the earlier period", state(current_period_end=10, x=1), state(current_period_end=20, x=2), "keep"),
-    ("trialing comes after incomplete", state(status="trialing"), state(status="incomplete"), "take"),
-    ("active comes after trialing", state(status="active"), state(status="trialing"), "take"),
-    ("incomplete comes before all", state(status="incomplete"), state(status="past_due"), "keep"),
-    ("a payment comes in, and not out", state(payment_status="unpaid"), state(payment_status="paid"), "keep"),
+    ("the earlier period", state(current_period_end=10, x=1), state(current_period_end=20, x=2), "older"),
+    ("trialing comes after incomplete", state(status="trialing"), state(status="incomplete"), "newer"),
+    ("active comes after trialing", state(status="active"), state(status="trialing"), "newer"),
+    ("incomplete comes before all", state(status="incomplete"), state(status="past_due"), "older"),
+    ("a payment comes in, and not out", state(payment_status="unpaid"), state(payment_status="paid"), "older"),
     ("nothing tells", state(status="active"), state(status="past_due"), "undecided"),
 ]
 
 
-@pytest.mark.parametrize(("rule", "incoming", "applied", "verdict"), CASES, ids=[case[0] for case in CASES])
+@pytest.mark.parametrize(("rule", "incoming", "applied", "order"), CASES, ids=[case[0] for case in CASES])
 def test_newer_event_rule_gives_its_verdict(
-    rule: str, incoming: StateVersion, applied: StateVersion, verdict: Verdict
+    rule: str, incoming: StateVersion, applied: StateVersion, order: Order
 ) -> None:
-    assert newer(incoming, applied) == verdict
+    assert compare_versions(incoming, applied) == order
 
 
 def test_first_state_is_always_taken() -> None:
-    assert newer(state(), None) == "take"
+    assert compare_versions(state(), None) == "newer"
 
 
 def test_read_state_yields_to_a_later_event_and_not_to_an_earlier_one() -> None:
-    read = mark_of_read(_read_facts(status="active"), created=JULY)
-    assert newer(state(JULY + 1, status="past_due"), read) == "take"
-    assert newer(state(JULY - 1, status="past_due"), read) == "keep"
-    assert newer(state(JULY, kind="customer.subscription.created", status="incomplete"), read) == "keep"
-    assert newer(state(JULY, status="past_due", previous={"status": "active"}), read) == "take"
+    read = version_of_read(_read_facts(status="active"), created=JULY)
+    assert compare_versions(state(JULY + 1, status="past_due"), read) == "newer"
+    assert compare_versions(state(JULY - 1, status="past_due"), read) == "older"
+    assert compare_versions(state(JULY, kind="customer.subscription.created", status="incomplete"), read) == "older"
+    assert compare_versions(state(JULY, status="past_due", previous={"status": "active"}), read) == "newer"
 
 
 def _read_facts(**fingerprint: Any) -> StripeFacts:
@@ -109,19 +109,19 @@ Kept = dict[str, tuple[StripeFacts, StateVersion]]
 
 def deliver(kept: Kept, event: Envelope) -> None:
     """Apply an event as the store does while Stripe is unreachable."""
-    said: EventContent = signal(event)
+    said: EventContent = event_content(event)
     if said.facts is None:
         return
-    incoming = mark(said.facts, created=event.created, event_type=event.type, previous=said.previous)
+    incoming = version_of_payload(said.facts, created=event.created, event_type=event.type, previous=said.previous)
     name = said.facts.ref.text
-    if newer(incoming, kept[name][1] if name in kept else None) == "take":
+    if compare_versions(incoming, kept[name][1] if name in kept else None) == "newer":
         kept[name] = said.facts, incoming
 
 
 def state_after(events: list[dict[str, Any]]) -> dict[str, Fingerprint]:
     kept: Kept = {}
     for event in events:
-        deliver(kept, envelope(event))
+        deliver(kept, parse_api_event(event))
     return {name: found.fingerprint for name, (found, _) in kept.items()}
 
 
@@ -142,7 +142,7 @@ def test_ordered_events_end_in_the_recorded_final_objects(stories: list[dict[str
     for story in stories:
         ended = state_after(story["events"])
         for name, obj in story["final"]["subscriptions"].items():
-            facts = translate.subscription(obj)
+            facts = translate.subscription_facts(obj)
             assert facts is not None
             assert ended[f"subscription:{name}"] == facts.fingerprint
 

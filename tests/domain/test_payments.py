@@ -12,11 +12,18 @@ import stripe
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.adapters.stripe.events import signal
-from service.adapters.stripe.webhook import envelope
-from service.domain.payments import DISPUTES, REFUND_ENDS, joined, with_news, with_payment
+from service.adapters.stripe.events import event_content
+from service.adapters.stripe.webhook import parse_api_event
+from service.domain.payments import (
+    DISPUTES,
+    REFUND_ENDS,
+    Payment,
+    PaymentUpdate,
+    apply_payment,
+    apply_update,
+    merge_payments,
+)
 from service.domain.sources import Pass
-from service.domain.stripe_facts import Payment, PaymentUpdate
 
 BOUGHT = Payment("pi_1", 300)
 PASS = Pass("cs_1", "price_day", None, None, paid_at=0)
@@ -47,10 +54,10 @@ def charge(amount: int) -> PaymentUpdate:
     return PaymentUpdate("charge", "ch_1", "pi_1", "ch_1", amount, "succeeded")
 
 
-def after(*news: PaymentUpdate) -> Payment:
+def after(*updates: PaymentUpdate) -> Payment:
     payment = BOUGHT
-    for one in news:
-        payment = with_news(payment, one)
+    for one in updates:
+        payment = apply_update(payment, one)
     return payment
 
 
@@ -62,7 +69,7 @@ def test_dispute_table_has_every_status_of_the_sdk() -> None:
 
 @pytest.mark.parametrize("status", sorted(DISPUTED))
 def test_dispute_ends_a_pass_while_open_or_lost(status: str) -> None:
-    assert with_payment(PASS, after(dispute(status))).disputed == DISPUTED[status]
+    assert apply_payment(PASS, after(dispute(status))).disputed == DISPUTED[status]
     assert after(dispute(status)).disputed == DISPUTES[status][1]
 
 
@@ -77,10 +84,10 @@ def test_won_dispute_restores_the_pass_also_out_of_order() -> None:
 
 
 def test_refunds_add_up_and_only_the_full_amount_ends_a_pass() -> None:
-    assert not with_payment(PASS, after(refund("re_1", 100))).refunded
-    assert with_payment(PASS, after(refund("re_1", 100), refund("re_2", 200, "pending"))).refunded
-    assert not with_payment(PASS, Payment(None, 0)).refunded
-    assert with_payment(PASS, None) == PASS, "nothing is known of its payment"
+    assert not apply_payment(PASS, after(refund("re_1", 100))).refunded
+    assert apply_payment(PASS, after(refund("re_1", 100), refund("re_2", 200, "pending"))).refunded
+    assert not apply_payment(PASS, Payment(None, 0)).refunded
+    assert apply_payment(PASS, None) == PASS, "nothing is known of its payment"
 
 
 @pytest.mark.parametrize("status", sorted(REFUND_ENDS))
@@ -115,7 +122,9 @@ def test_payment_does_not_depend_on_order_or_repeats(expected: tuple[list[Paymen
 
 @given(st.lists(NEWS, max_size=6), st.lists(NEWS, max_size=6))
 def test_joined_halves_of_a_payment_equal_the_whole(one: list[PaymentUpdate], other: list[PaymentUpdate]) -> None:
-    assert joined(after(*one), after(*other)) == after(*one, *other) == joined(after(*other), after(*one))
+    assert (
+        merge_payments(after(*one), after(*other)) == after(*one, *other) == merge_payments(after(*other), after(*one))
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,7 +134,7 @@ def test_recorded_payments_end_the_same_in_any_order(
     name: str, refunded: int, disputed: int, stories: list[dict[str, Any]]
 ) -> None:
     story = next(story for story in stories if story["name"] == name)
-    reports = [news for event in story["events"] if (news := signal(envelope(event)).news)]
+    reports = [news for event in story["events"] if (news := event_content(parse_api_event(event)).payment_update)]
     assert reports
     for seed in range(100):
         chance = random.Random(seed)
@@ -137,6 +146,6 @@ def test_recorded_payments_end_the_same_in_any_order(
 
 def test_recorded_dispute_counts_while_it_is_open(stories: list[dict[str, Any]]) -> None:
     events = next(story for story in stories if story["name"] == "dispute_won")["events"]
-    reports = [news for event in events if (news := signal(envelope(event)).news)]
+    reports = [news for event in events if (news := event_content(parse_api_event(event)).payment_update)]
     states = [after(*reports[: n + 1]).disputed for n in range(len(reports))]
     assert states == [True, True, True, False, False, False]

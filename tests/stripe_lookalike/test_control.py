@@ -16,7 +16,7 @@ import requests
 import stripe
 
 from service.adapters.stripe.gateway import Gateway
-from service.adapters.stripe.rate_limit import RateLimit
+from service.adapters.stripe.transport import RateLimit
 from stripe_lookalike import RunningLookalike, serve_lookalike
 
 
@@ -33,7 +33,7 @@ def test_answer_date_follows_the_wall_clock_or_the_clock_file(followed: bool, tm
     """Without a clock file, dates follow the wall clock, since the doctor compares them with its own."""
     with serve_lookalike(clock_file=tmp_path / "clock" if followed else None) as running:
         requests.post(f"{running.url}/_lookalike/clock", json={"advance": 86_400}, timeout=60)
-        ahead = Gateway("sk_test_x", running.url, RateLimit()).account().clock_ahead
+        ahead = Gateway("sk_test_x", running.url, RateLimit()).read_account().clock_ahead
     assert ahead is not None
     assert abs(-ahead - (86_400 if followed else 0)) < 600
 

@@ -13,11 +13,11 @@ import stripe
 
 from service.domain.errors import NoSuchObject, StripeFailure, StripeRefused, StripeUnavailable
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 UNREACHABLE = "unreachable"
-"""Nobody answers, or not in time."""
+"""No response arrives, or not in time."""
 
 MEANING: tuple[tuple[type[stripe.StripeError], str, type[StripeFailure]], ...] = (
     (stripe.APIConnectionError, UNREACHABLE, StripeUnavailable),
@@ -29,40 +29,40 @@ MEANING: tuple[tuple[type[stripe.StripeError], str, type[StripeFailure]], ...] =
     (stripe.CardError, "card_declined", StripeRefused),
     (stripe.StripeError, "failing", StripeUnavailable),
 )
-"""The SDK's error → what it is called here, and what it means; the first that fits."""
+"""The SDK's error → its word in logs and metrics, and its failure; the first that fits."""
 
 IN_USE = "idempotency_key_in_use"
-"""The same request is under way at this moment; Stripe's own code for it, with status 409."""
+"""Stripe's code, with status 409, for a request whose idempotency key is in use by one under way."""
 
 
 @contextmanager
-def asking() -> Iterator[None]:
-    """Turns whatever the SDK raises into one of ours."""
+def domain_errors() -> Iterator[None]:
+    """Raise every error of the SDK as a StripeFailure."""
     try:
         yield
     except StripeFailure:
         raise
     except stripe.StripeError as error:
-        raise meaning(error) from None
+        raise failure_of(error) from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        # What answered is not Stripe: a proxy's page, or JSON of another shape, on which the SDK stumbles.
+        # The response is not Stripe's: a proxy's page, or JSON of another shape, on which the SDK fails.
         raise StripeUnavailable("odd_answer") from None
 
 
-def unless_missing(call: Callable[[], Answer]) -> Answer | None:
-    """What the call answers; `None` where Stripe has no such object."""
+def none_if_missing(call: Callable[[], Result]) -> Result | None:
+    """Return what the call returns, or `None` if Stripe has no such object."""
     try:
-        with asking():
+        with domain_errors():
             return call()
     except NoSuchObject:
         return None
 
 
-def meaning(error: stripe.StripeError) -> StripeFailure:
-    """What an error of the SDK means here."""
+def failure_of(error: stripe.StripeError) -> StripeFailure:
+    """Return the failure that an error of the SDK stands for."""
     status = error.http_status or 0
     if isinstance(error, stripe.InvalidRequestError) and (error.code == "resource_missing" or status == 404):
-        return NoSuchObject()  # Not any 404: a proxy's page says nothing about Stripe's objects.
+        return NoSuchObject()  # No other 404: a proxy's page says nothing about Stripe's objects.
     if status == 429 or error.code in ("rate_limit", "lock_timeout"):
         reason = (error.headers or {}).get("Stripe-Rate-Limited-Reason")
         return StripeUnavailable(f"rate_limited_{reason}" if reason else "rate_limited")
@@ -70,5 +70,5 @@ def meaning(error: stripe.StripeError) -> StripeFailure:
         return StripeUnavailable("in_use", retry_after=0.2)
     if status >= 500:
         return StripeUnavailable("failing")
-    word, kind = next((word, kind) for known, word, kind in MEANING if isinstance(error, known))
+    word, kind = next((word, kind) for sdk_error, word, kind in MEANING if isinstance(error, sdk_error))
     return kind(word)

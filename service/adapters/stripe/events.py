@@ -1,15 +1,15 @@
-"""What an event points at. `HANDLED` is the only place that says which types matter, and where each leads.
+"""What an event points at. `HANDLED` alone names the event types that matter, and where each leads.
 
-An event is a signal that something changed. What to read is named by `EventContent.refs`; what its payload says, for the time
-that Stripe cannot be read, by `told` and `news`.
+An event is a signal that something changed (design decision 4). `EventContent.refs` name what to read from Stripe. What
+the payload reports (`facts`, `payment_update`) counts only while Stripe cannot be read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from service.adapters.stripe import fingerprints, translate
-from service.adapters.stripe.json_fields import Json, ident, text
+from service.adapters.stripe import translate
+from service.adapters.stripe.translate import Json, id_of, text
 from service.adapters.stripe.webhook import Envelope
 from service.domain.sources import TERMINAL
 from service.domain.stripe_facts import EventContent, ObjectRef, PaymentRef
@@ -17,44 +17,44 @@ from service.domain.stripe_facts import EventContent, ObjectRef, PaymentRef
 Finder = Callable[[Json], Sequence[ObjectRef | PaymentRef]]
 
 TYPES_A_CALL = 20
-"""Stripe lists events of at most so many types at once."""
+"""The most types that one request for a list of events may name."""
 
 
 def _subscription(obj: Json) -> list[ObjectRef]:
-    return [ObjectRef("subscription", name)] if (name := ident(obj)) else []
+    return [ObjectRef("subscription", name)] if (name := id_of(obj)) else []
 
 
 def _invoice(obj: Json) -> list[ObjectRef]:
-    """The subscription that was billed."""
+    """Return the subscription that the invoice bills."""
     return [ObjectRef("subscription", name)] if (name := translate.subscription_billed_by(obj)) else []
 
 
 def _session(obj: Json) -> list[ObjectRef]:
-    """The session, and the subscription that it began: the session's claims count for that too."""
-    begun = ident(obj.get("subscription"))
-    found = [ObjectRef("session", name)] if (name := ident(obj)) else []
-    return [*found, ObjectRef("subscription", begun)] if found and begun else found
+    """Return the session and the subscription that it started, for which the session's claims count too."""
+    started = id_of(obj.get("subscription"))
+    found = [ObjectRef("session", name)] if (name := id_of(obj)) else []
+    return [*found, ObjectRef("subscription", started)] if found and started else found
 
 
 def _payment(obj: Json) -> list[PaymentRef]:
-    """Of a charge, refund or dispute the payment: by its intent, else by the charge, which then has to be asked for."""
-    if intent := ident(obj.get("payment_intent")):
+    """Return the payment of a charge, refund or dispute: its intent, else the charge, which then has to be read."""
+    if intent := id_of(obj.get("payment_intent")):
         return [PaymentRef("intent", intent)]
-    charge = ident(obj) if obj.get("object") == "charge" else ident(obj.get("charge"))
+    charge = id_of(obj) if obj.get("object") == "charge" else id_of(obj.get("charge"))
     return [PaymentRef("charge", charge)] if charge else []
 
 
 def _customer(obj: Json) -> list[ObjectRef]:
-    return [ObjectRef("customer", name)] if (name := ident(obj)) else []
+    return [ObjectRef("customer", name)] if (name := id_of(obj)) else []
 
 
 def _entitlements(obj: Json) -> list[ObjectRef]:
-    """A summary has no id: it is its customer's."""
+    """Return the customer's entitlements: a summary has no ID of its own."""
     return [ObjectRef("entitlements", name)] if (name := translate.customer_of(obj)) else []
 
 
 def _prices(obj: Json) -> list[ObjectRef]:
-    """Nothing that is kept for a reader; `EventContent.prices` says what to do."""
+    """Return nothing: prices are not stored. `EventContent.prices` makes the offer read them again."""
     return []
 
 
@@ -96,7 +96,7 @@ HANDLED: dict[str, Finder] = {
     "product.updated": _prices,
     "product.deleted": _prices,
 }
-"""Event type → what it points at. `invoice.created` is left out on purpose: it waits for a quick 200, nothing else."""
+"""Event type → what it points at. `invoice.created` is not handled: Stripe only waits for a quick 200 to it."""
 
 RELATED: dict[str, Callable[[str], ObjectRef | PaymentRef]] = {
     "subscription": lambda name: ObjectRef("subscription", name),
@@ -112,29 +112,29 @@ RELATED: dict[str, Callable[[str], ObjectRef | PaymentRef]] = {
 
 _THIN = "v1."
 _THIN_FAMILIES = ("customer.subscription.", "entitlements.active_entitlement_summary.", "price.", "product.")
-"""Thin events tell changes apart that share one snapshot type (`….past_due`, `….entitlement_added`)."""
+"""Thin events have more types than snapshot events (`….past_due`, `….entitlement_added`)."""
 
 HANDLED_TYPES = tuple(HANDLED)
-"""What a webhook endpoint has to be registered for."""
+"""The event types for which a webhook endpoint has to be registered."""
 
 
 def type_groups() -> list[list[str]]:
-    """The handled types, as Stripe's list of events takes them."""
+    """Return the handled types in groups that Stripe's list of events accepts."""
     return [list(HANDLED_TYPES[n : n + TYPES_A_CALL]) for n in range(0, len(HANDLED_TYPES), TYPES_A_CALL)]
 
 
 def is_handled(event: Envelope) -> bool:
-    """Whether its type is one that can concern us, whatever it is about."""
+    """Return whether the event has a handled type, whatever object it is about."""
     name = event.type.removeprefix(_THIN)
     if not event.thin:
         return event.type in HANDLED
     return event.type.startswith(_THIN) and (name in HANDLED or name.startswith(_THIN_FAMILIES))
 
 
-def signal(event: Envelope) -> EventContent:
-    """What an event points at and says; for what does not concern us an empty one (`handled` is false)."""
+def event_content(event: Envelope) -> EventContent:
+    """Return what an event points at and reports; an empty content for an event that is not handled."""
     if event.thin:
-        return _thin(event)
+        return _thin_content(event)
     find = HANDLED.get(event.type)
     if find is None:
         return EventContent()
@@ -143,28 +143,28 @@ def signal(event: Envelope) -> EventContent:
     obj: Json = event.object
     refs = tuple(find(obj))
     if event.type == "customer.deleted":
-        obj = {**obj, "deleted": True}  # The event carries the customer as it was.
+        obj = {**obj, "deleted": True}  # The event carries the customer as it was before.
     if event.type == "customer.subscription.deleted" and str(obj.get("status")) not in TERMINAL:
-        obj = {**obj, "status": "canceled"}  # What was deleted is over, whatever else an old version says of it.
-    news = translate.payment_news(obj) if refs and find is _payment else None
-    read = translate.KINDS.get(str(obj.get("object"))) if find not in (_invoice, _payment) else None
-    facts = read(obj) if read and refs else None
+        obj = {**obj, "status": "canceled"}  # An old API version may report another status with this event.
+    payment_update = translate.payment_update(obj) if refs and find is _payment else None
+    translator = translate.TRANSLATORS.get(str(obj.get("object"))) if find not in (_invoice, _payment) else None
+    facts = translator(obj) if translator and refs else None
     if facts is None:
-        return EventContent(refs, news=news)
+        return EventContent(refs, payment_update=payment_update)
     paid_at = event.created if facts.payment is not None and facts.source is not None else None
     if paid_at is not None:
-        facts = translate.session(obj, paid_at=paid_at)
-    previous = fingerprints.previous(refs[0].kind, event.previous_attributes)
+        facts = translate.session_facts(obj, paid_at=paid_at)
+    previous = translate.previous_fingerprint(refs[0].kind, event.previous_attributes)
     return EventContent(refs, facts=facts, previous=previous, paid_at=paid_at)
 
 
-def _thin(event: Envelope) -> EventContent:
-    """A thin event names its object, and says nothing of it."""
+def _thin_content(event: Envelope) -> EventContent:
+    """Return the content of a thin event, which only names its object."""
     if not is_handled(event):
         return EventContent()
     name = event.type.removeprefix(_THIN)
     if name.startswith(("price.", "product.")):
         return EventContent(prices=True)
     kind, related = event.related or ("", "")
-    point = RELATED.get(kind)
-    return EventContent((point(related),)) if point and text(related) else EventContent()
+    make_ref = RELATED.get(kind)
+    return EventContent((make_ref(related),)) if make_ref and text(related) else EventContent()

@@ -1,4 +1,4 @@
-"""Asking Stripe. Answers are ours (`StripeFacts`, `PriceTag`, …), never the SDK's objects; errors are those of `errors`."""
+"""Call Stripe's API. Results are domain values (`StripeFacts`, `PriceTag`, …), never objects of the SDK."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from typing import Any
 
 import stripe
 
-from service.adapters.stripe import list_requests as lists
-from service.adapters.stripe import object_requests as objects
-from service.adapters.stripe.json_fields import fields, ident, text
-from service.adapters.stripe.rate_limit import RateLimit
-from service.adapters.stripe.transport import Patience, Transport
+from service.adapters.stripe import api_requests as requests
+from service.adapters.stripe.api_requests import PAGE, checked_id, read_pages, to_json
+from service.adapters.stripe.translate import id_of, mapping, text
+from service.adapters.stripe.transport import Patience, RateLimit, Transport
 from service.adapters.stripe.webhook import Envelope
 from service.domain.errors import NoSuchObject, StripeUnavailable
 from service.domain.prices import PriceTag
 from service.domain.stripe_facts import ObjectRef, PaymentRef, StripeFacts
 
-_STEPS = 3
-"""From a refund over its charge and intent to the session."""
+_ATTEMPTS = 10
+"""Attempts to create an object while Stripe processes the same request."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookEndpoint:
-    """An endpoint as it is registered at Stripe. `types` may be `*`."""
+    """A webhook endpoint as it is registered at Stripe. `types` may hold `*`."""
 
     id: str
     url: str
@@ -37,8 +36,8 @@ class WebhookEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenSession:
-    """A Checkout session just asked for; without a `url` it can no longer be paid on."""
+class CheckoutPage:
+    """A Checkout session; without a `url` it can no longer be paid."""
 
     id: str
     url: str | None
@@ -46,7 +45,7 @@ class OpenSession:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose key it is, and how far our clock is ahead of Stripe's, in seconds (`None` if it did not say)."""
+    """The account of the key; `clock_ahead`: seconds by which this clock is ahead of Stripe's, `None` if unknown."""
 
     id: str
     name: str | None
@@ -54,150 +53,137 @@ class Account:
 
 
 class Gateway:
-    """One for a process; threads share it. Nothing is asked before the first call.
+    """Stripe's API, for all threads of a process. It connects with the first call.
 
-    Every call raises `StripeUnavailable` (later), `StripeRefused` (not without a person) or `NoSuchObject`. `inline`
-    patience gives up within 5 s, since Stripe waits for a 200; `click` is for a reader who waits; a `worker` waits its turn.
+    Every call raises `StripeUnavailable` (retry later), `StripeRefused` (a person must act) or `NoSuchObject`. The
+    patience `inline` fails within 5 s, the time in which Stripe wants a webhook answered; `click` is for a reader who
+    waits, `worker` for background work.
     """
 
-    def __init__(self, key: str, base: str | None, allowance: RateLimit) -> None:
-        self._transport = Transport(key, base, allowance)
+    def __init__(self, key: str, base: str | None, rate_limit: RateLimit) -> None:
+        self._transport = Transport(key, base, rate_limit)
 
-    def read(self, ref: ObjectRef, *, patience: Patience = "inline", paid_at: int | None = None) -> StripeFacts:
-        """An object as it is now. `paid_at`: of a one-time session, since when events said that it is paid.
+    def read_object(self, ref: ObjectRef, *, patience: Patience = "inline", paid_at: int | None = None) -> StripeFacts:
+        """Return an object as it is now. `paid_at`: of a one-time session, when an event first reported the payment.
 
-        Without `paid_at` a pass starts when its charge was made, or with the session; it costs a request more.
+        Without `paid_at` a pass starts when its charge was made, or with the session; that costs one more request.
         """
         with self._transport.client(patience) as client:
-            facts = objects.READERS[ref.kind](client, ref.id, paid_at)
-        if facts.ref != ref:  # Whoever answers with another object than the one asked for is not Stripe.
+            facts = requests.READERS[ref.kind](client, ref.id, paid_at)
+        if facts.ref != ref:  # A server that answers with another object is not Stripe.
             raise StripeUnavailable("odd_answer")
         return facts
 
-    def resolve(self, ref: PaymentRef, *, patience: Patience = "inline") -> tuple[ObjectRef, ...]:
-        """What a payment or an invoice leads to; empty where it has nothing to do with us (a subscription's payment)."""
+    def resolve_payment(self, ref: PaymentRef, *, patience: Patience = "inline") -> tuple[ObjectRef, ...]:
+        """Return the stored objects that a payment or an invoice leads to: none for a payment of something else."""
         with self._transport.client(patience) as client:
-            return _resolved(client, ref)
+            return requests.resolve_payment(client, ref)
 
-    def events_since(self, since: int | None) -> Iterator[Envelope]:
-        """Events of the handled types with `created` ≥ since, the oldest first, delivered or not; `None`: all kept."""
+    def list_events_since(self, since: int | None) -> Iterator[Envelope]:
+        """Yield events of the handled types with `created` ≥ since, the oldest first, delivered or not; `None`: all."""
         with self._transport.client("worker") as client:
-            yield from lists.events_since(client, since)
+            yield from requests.list_events_since(client, since)
 
-    def newest_event(self) -> int | None:
-        """When the last event of the handled types was made; `None` where there is none."""
+    def find_newest_event(self) -> int | None:
+        """Return `created` of the newest event of the handled types (epoch seconds), or `None`."""
         with self._transport.client("worker") as client:
-            return lists.newest_event(client)
+            return requests.find_newest_event(client)
 
-    def all_subscriptions(self) -> Iterator[StripeFacts]:
-        """For the sweep: every subscription, whatever its status."""
+    def list_subscriptions(self) -> Iterator[StripeFacts]:
+        """Yield every subscription, whatever its status."""
         with self._transport.client("worker") as client:
-            yield from lists.all_subscriptions(client)
+            yield from requests.list_subscriptions(client)
 
-    def subscriptions_of(self, customer: str) -> list[StripeFacts]:
-        """What a customer has running, for who is about to buy."""
+    def list_customer_subscriptions(self, customer: str) -> list[StripeFacts]:
+        """Return a customer's subscriptions that have not ended, for a reader who is about to buy."""
         with self._transport.client("click") as client:
-            return list(lists.subscriptions_of(client, customer))
+            return list(requests.list_customer_subscriptions(client, customer))
 
-    def sessions(self, since: int) -> Iterator[StripeFacts]:
-        """For the sweep: completed Checkout sessions of this time; see `lists.sessions`."""
+    def list_sessions(self, since: int) -> Iterator[StripeFacts]:
+        """Yield completed Checkout sessions; see `api_requests.list_sessions`."""
         with self._transport.client("worker") as client:
-            yield from lists.sessions(client, since)
+            yield from requests.list_sessions(client, since)
 
-    def customers(self) -> Iterator[StripeFacts]:
-        """For the sweep: every customer that was not deleted, with whose it says it is."""
+    def list_customers(self) -> Iterator[StripeFacts]:
+        """Yield every customer that is not deleted, with its claims."""
         with self._transport.client("worker") as client:
-            yield from lists.customers(client)
+            yield from requests.list_customers(client)
 
-    def prices(self, words: Sequence[str], *, patience: Patience = "worker") -> dict[str, PriceTag]:
-        """By price id or lookup key, as it was asked for."""
+    def find_prices(self, words: Sequence[str], *, patience: Patience = "worker") -> dict[str, PriceTag]:
+        """Return prices by the price ID or lookup key that was asked for."""
         with self._transport.client(patience) as client:
-            return lists.prices(client, words)
+            return requests.find_prices(client, words)
 
-    def prices_of(self, product: str) -> list[PriceTag]:
-        """A product's active prices."""
+    def list_product_prices(self, product: str) -> list[PriceTag]:
+        """Return a product's active prices."""
         with self._transport.client("worker") as client:
-            return lists.prices_of(client, product)
+            return requests.list_product_prices(client, product)
 
-    def active_prices(self) -> list[PriceTag]:
-        """Everything that can be bought at this account."""
+    def list_active_prices(self) -> list[PriceTag]:
+        """Return every price that can be bought at this account."""
         with self._transport.client("worker") as client:
-            return lists.active_prices(client)
+            return requests.list_active_prices(client)
 
-    def open_session(self, params: Mapping[str, Any], key: str) -> OpenSession:
-        """A Checkout page; for the same idempotency `key` the same one again, as long as it can still be paid on."""
-        asked: Any = params  # `checkout` builds it, and a test holds it to Stripe's OpenAPI description.
-        made, repeated = self._post(lambda client, options: client.v1.checkout.sessions.create(asked, options), key)
-        if repeated:  # Stripe repeats its first answer as it was; the session may be paid or over by now.
+    def create_checkout_session(self, params: Mapping[str, Any], key: str) -> CheckoutPage:
+        """Create a Checkout session; for the same idempotency `key` return the same one, while it can be paid."""
+        request: Any = params  # `checkout` builds it, and a test validates it against Stripe's OpenAPI description.
+        made, repeated = self._create(lambda client, options: client.v1.checkout.sessions.create(request, options), key)
+        if repeated:  # Stripe repeats its first response as it was; the session may be paid or expired by now.
             with self._transport.client("click") as client:
-                made = objects.plain(client.v1.checkout.sessions.retrieve(objects.named(ident(made) or "")))
-        return OpenSession(ident(made) or "", _address(made) if made.get("status") == "open" else None)
+                made = to_json(client.v1.checkout.sessions.retrieve(checked_id(id_of(made) or "")))
+        return CheckoutPage(id_of(made) or "", _url(made) if made.get("status") == "open" else None)
 
-    def new_customer(self, params: Mapping[str, Any], key: str) -> tuple[str, bool]:
-        """A customer's id; for the same idempotency `key` the same one again. And whether it is new."""
-        asked: Any = params
-        made, repeated = self._post(lambda client, options: client.v1.customers.create(asked, options), key)
-        return ident(made) or "", not repeated
+    def create_customer(self, params: Mapping[str, Any], key: str) -> tuple[str, bool]:
+        """Create a customer, one for each idempotency `key`. Return its ID, and whether it is new."""
+        request: Any = params
+        made, repeated = self._create(lambda client, options: client.v1.customers.create(request, options), key)
+        return id_of(made) or "", not repeated
 
-    def open_portal(self, customer: str, return_url: str) -> str:
-        """The address of a portal page for this customer."""
+    def create_portal_session(self, customer: str, return_url: str) -> str:
+        """Return the URL of a portal page for this customer."""
         with self._transport.client("click") as client:
             made = client.v1.billing_portal.sessions.create({"customer": customer, "return_url": return_url})
-            return _address(objects.plain(made))
+            return _url(to_json(made))
 
-    def webhook_endpoints(self) -> list[WebhookEndpoint]:
+    def list_webhook_endpoints(self) -> list[WebhookEndpoint]:
+        """Return the webhook endpoints that are registered at this account."""
         with self._transport.client("worker") as client:
-            listed = client.v1.webhook_endpoints.list({"limit": objects.PAGE})
-            return [_endpoint(row) for row in objects.pages(listed)]
+            return [_endpoint(row) for row in read_pages(client.v1.webhook_endpoints.list({"limit": PAGE}))]
 
-    def account(self, clock: Callable[[], float] = time.time) -> Account:
-        """The account of the key, and what the clocks say; `clock` is ours."""
+    def read_account(self, clock: Callable[[], float] = time.time) -> Account:
+        """Return the account of the key, and the difference of the clocks; `clock` is this machine's."""
         with self._transport.client("worker") as client:
             before = clock()
             found = client.v1.accounts.retrieve_current()
             between = (before + clock()) / 2
-            facts = objects.plain(found)
-            answer = found.last_response
-            date = answer.headers.get("Date") if answer is not None else None
-        name = text(fields(fields(facts.get("settings")).get("dashboard")).get("display_name"))
-        return Account(ident(facts) or "", name, between - moment if date and (moment := _moment(date)) else None)
+            account = to_json(found)
+            response = found.last_response
+            date = response.headers.get("Date") if response is not None else None
+        name = text(mapping(mapping(account.get("settings")).get("dashboard")).get("display_name"))
+        return Account(id_of(account) or "", name, between - moment if date and (moment := _moment(date)) else None)
 
-    def _post(
+    def _create(
         self, make: Callable[[stripe.StripeClient, stripe.RequestOptions], stripe.StripeObject], idempotency_key: str
     ) -> tuple[dict[str, Any], bool]:
-        """The answer, and whether it is the repeat of an earlier one.
+        """Return what Stripe created, and whether the response repeats an earlier one.
 
-        Asked again while the same request is under way: a double click arrives twice at once.
+        The request is repeated while the same one is under way: a double click sends two at once.
         """
-        for turn in range(_TURNS):
+        for attempt in range(_ATTEMPTS):
             try:
                 with self._transport.client("click") as client:
                     made = make(client, {"idempotency_key": idempotency_key})
-                    answer = made.last_response
-                    repeated = answer is not None and answer.headers.get("Idempotent-Replayed") == "true"
-                    return objects.plain(made), repeated
+                    response = made.last_response
+                    repeated = response is not None and response.headers.get("Idempotent-Replayed") == "true"
+                    return to_json(made), repeated
             except StripeUnavailable as trouble:
-                if trouble.why != "in_use" or turn == _TURNS - 1:
+                if trouble.why != "in_use" or attempt == _ATTEMPTS - 1:
                     raise
                 time.sleep(trouble.retry_after)
         raise AssertionError("unreachable")
 
 
-_TURNS = 10
-
-
-def _resolved(client: stripe.StripeClient, ref: PaymentRef) -> tuple[ObjectRef, ...]:
-    found: list[ObjectRef | PaymentRef] = [ref]
-    for _ in range(_STEPS):
-        found = [
-            onward
-            for step in found
-            for onward in (objects.leads_to(client, step) if isinstance(step, PaymentRef) else [step])
-        ]
-    return tuple(step for step in found if isinstance(step, ObjectRef))
-
-
-def _address(made: dict[str, Any]) -> str:
+def _url(made: dict[str, Any]) -> str:
     url = text(made.get("url"))
     if url is None:
         raise NoSuchObject
@@ -207,7 +193,7 @@ def _address(made: dict[str, Any]) -> str:
 def _endpoint(row: dict[str, Any]) -> WebhookEndpoint:
     types = row.get("enabled_events")
     return WebhookEndpoint(
-        id=ident(row) or "",
+        id=id_of(row) or "",
         url=text(row.get("url")) or "",
         enabled=row.get("status") == "enabled",
         livemode=row.get("livemode") is True,
@@ -218,6 +204,6 @@ def _endpoint(row: dict[str, Any]) -> WebhookEndpoint:
 
 def _moment(date: str) -> float | None:
     try:
-        return parsedate_to_datetime(date).timestamp() + 0.5  # It is in whole seconds, rounded down.
+        return parsedate_to_datetime(date).timestamp() + 0.5  # The header has whole seconds, rounded down.
     except ValueError:
         return None

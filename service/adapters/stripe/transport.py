@@ -1,163 +1,345 @@
-"""How Stripe is asked: the SDK's clients, which share one allowance, with the time-outs of whoever waits for the answer."""
+"""Send requests to Stripe: the SDK's clients, with the limits and deadlines that every request keeps.
+
+A call has a patience, which names who waits for it. From that follow its time-outs (`PATIENCE`), a deadline for each
+response, a limit of concurrent calls, and a rate limit that all threads of a process share. A 429 pauses them all.
+"""
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import os
+import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from http.client import HTTPResponse
 from typing import Any, Literal
 
 import requests
 import stripe
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from service.adapters.stripe.concurrency_limit import SLOW, ConcurrencyLimit
-from service.adapters.stripe.deadlines import Adapter
-from service.adapters.stripe.errors import asking
-from service.adapters.stripe.rate_limit import RateLimit
+from service.adapters.stripe.errors import domain_errors
 from service.domain.errors import StripeUnavailable
 
 API_VERSION = "2026-10-28.endive"
-"""What every call asks for; the version of the installed SDK."""
+"""The API version of every request; it is the version of the installed SDK."""
 
 Patience = Literal["inline", "click", "worker"]
 
+PER_SECOND = 10.0
+BURST = 20
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 30.0
+"""Seconds that requests pause after a first 429, and at most; the pause doubles from one 429 to the next."""
+LONGEST_RETRY_AFTER = 60.0
+"""The most seconds that Stripe's own `Retry-After` is followed."""
+
+SLOW = 0.5
+"""Seconds without a response after which a call does not wait for a free slot."""
+
 
 @dataclass(frozen=True, slots=True)
-class Patient:
-    """Seconds: to connect, to wait for the next byte of an answer, for the whole of it, within which the last request may
-    begin, to wait for its turn.
+class CallLimits:
+    """The limits of a call, in seconds.
 
-    `lines`: how many threads of a process may be at it at once. `slow`: see `ConcurrencyLimit`. `again`: for how many seconds
-    what was answered 429 is asked again, when Stripe wants to be asked again.
+    `connect` and `read` bound the connection and each wait for bytes, `whole` a whole response. No request of the call
+    starts later than `begin`. `queue` bounds the wait for a slot and for the rate limit. `concurrent` calls of a process
+    run at once; if the oldest takes longer than `slow`, further ones fail at once. A request that Stripe answers with
+    429 is repeated for `retry` seconds.
     """
 
     connect: float
     read: float
     whole: float
     begin: float
-    allowance: float
-    lines: int
+    queue: float
+    concurrent: int
     slow: float = SLOW
-    again: float = 0
+    retry: float = 0
 
 
-# A process has 16 threads (`server.THREADS`): with a Stripe that hangs, some are left for those who read.
-PATIENCE: dict[Patience, Patient] = {
-    # Somebody waits for a 200 that Stripe wants within 5 s: 1.5 + 1 + 2 is the worst case.
-    "inline": Patient(connect=1, read=2, whole=2, begin=1.5, allowance=0.2, lines=6),
-    # A reader has pressed a button, and looks at the page.
-    "click": Patient(connect=2, read=5, whole=5, begin=5, allowance=2, lines=6, slow=math.inf),
-    # A sweep takes as long as it takes.
-    "worker": Patient(connect=2, read=5, whole=30, begin=math.inf, allowance=60, lines=100, slow=math.inf, again=20),
+# A process has 16 threads (`web_server.THREADS`): when Stripe hangs, some are left for access checks.
+PATIENCE: dict[Patience, CallLimits] = {
+    # A webhook waits, which Stripe wants answered within 5 s: 1.5 + 1 + 2 is the worst case.
+    "inline": CallLimits(connect=1, read=2, whole=2, begin=1.5, queue=0.2, concurrent=6),
+    # A reader has pressed a button, and waits for the page.
+    "click": CallLimits(connect=2, read=5, whole=5, begin=5, queue=2, concurrent=6, slow=math.inf),
+    # Nobody waits for a full sync.
+    "worker": CallLimits(
+        connect=2, read=5, whole=30, begin=math.inf, queue=60, concurrent=100, slow=math.inf, retry=20
+    ),
 }
 
 _CONNECTIONS = 32
-"""Kept alive; as many threads as ask at once without opening new ones."""
+"""Connections that are kept alive; as many threads send requests at once without opening new ones."""
 
 
 class Transport:
-    """The clients of one process: made at the first use, and anew after a fork, as sockets must not be shared."""
+    """The SDK clients of one process. They are created at the first use, and again after a fork: sockets are not shared."""
 
-    def __init__(self, key: str, base: str | None, allowance: RateLimit) -> None:
-        stripe.enable_telemetry = False  # It also writes an id into the user's home directory.
-        logging.getLogger("stripe").setLevel(logging.WARNING)  # At DEBUG it logs parameters: readers' ids.
-        self._key, self._base = key, base
-        self.allowance = allowance
+    def __init__(self, key: str, base: str | None, rate_limit: RateLimit) -> None:
+        stripe.enable_telemetry = False  # It also writes an ID into the user's home directory.
+        logging.getLogger("stripe").setLevel(
+            logging.WARNING
+        )  # At DEBUG it logs parameters, which include readers' IDs.
+        self._key, self._base, self._rate_limit = key, base, rate_limit
         self._lock = threading.Lock()
-        self._clients: dict[Patience, tuple[stripe.StripeClient, _Paced]] = {}
+        self._clients: dict[Patience, tuple[stripe.StripeClient, _LimitedClient]] = {}
         self._pid = os.getpid()
 
     @contextmanager
     def client(self, patience: Patience) -> Iterator[stripe.StripeClient]:
-        """The SDK's client for one errand of one or several requests. Raises only what `errors` names."""
-        client, paced = self._made(patience)
-        with paced.errand(), asking():
+        """Yield the SDK's client for one call of one or more requests. Raises: StripeFailure."""
+        client, limited = self._client_for(patience)
+        with limited.start_call(), domain_errors():
             yield client
 
-    def _made(self, patience: Patience) -> tuple[stripe.StripeClient, _Paced]:
+    def _client_for(self, patience: Patience) -> tuple[stripe.StripeClient, _LimitedClient]:
         with self._lock:
             if self._pid != os.getpid():
                 self._clients, self._pid = {}, os.getpid()
             if patience not in self._clients:
-                paced = _Paced(PATIENCE[patience], self.allowance)
+                limited = _LimitedClient(PATIENCE[patience], self._rate_limit)
                 client = stripe.StripeClient(
                     self._key,
                     stripe_version=API_VERSION,
                     max_network_retries=0,
                     base_addresses={"api": self._base} if self._base else None,
-                    http_client=paced,
+                    http_client=limited,
                 )
-                self._clients[patience] = client, paced
+                self._clients[patience] = client, limited
             return self._clients[patience]
 
 
-class _Paced(stripe.RequestsClient):
-    """The SDK's own client over `requests`, which keeps to the allowance and to the errand's time."""
+class _LimitedClient(stripe.RequestsClient):
+    """The SDK's own HTTP client over `requests`, which keeps the limits of a call."""
 
-    def __init__(self, patient: Patient, allowance: RateLimit) -> None:
-        super().__init__(timeout=(patient.connect, patient.read), session=_session(patient.whole))
-        self._patient, self._allowance = patient, allowance
-        self._lines = ConcurrencyLimit(patient.lines)
-        self._errand = threading.local()
+    def __init__(self, limits: CallLimits, rate_limit: RateLimit) -> None:
+        super().__init__(timeout=(limits.connect, limits.read), session=_session(limits.whole))
+        self._limits, self._rate_limit = limits, rate_limit
+        self._concurrency = ConcurrencyLimit(limits.concurrent)
+        self._call = threading.local()
 
     @contextmanager
-    def errand(self) -> Iterator[None]:
-        """From now on the time of the errand runs."""
-        with self._lines.one(self._patient.allowance, slow=self._patient.slow):
-            self._errand.until = time.monotonic() + self._patient.begin
+    def start_call(self) -> Iterator[None]:
+        """Hold a slot for a call; the time of the call runs from then on."""
+        with self._concurrency.hold_slot(self._limits.queue, slow=self._limits.slow):
+            self._call.until = time.monotonic() + self._limits.begin
             yield
 
     def request(  # type: ignore[override] # RequestsClient itself differs from its base in the same way
         self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
-        until = time.monotonic() + self._patient.again
+        """Send a request, and repeat it after a 429 as long as the limits allow. Raises: StripeUnavailable."""
+        until = time.monotonic() + self._limits.retry
         while True:
-            self._wait_for_turn()
-            body, status, answered = super().request(method, url, headers, post_data)
+            self._wait_for_rate_limit()
+            body, status, response_headers = super().request(method, url, headers, post_data)
             if status != 429:
-                self._allowance.answered()
-                return body, status, answered
-            pause = self._allowance.refused(_told(answered))
+                self._rate_limit.record_success()
+                return body, status, response_headers
+            pause = self._rate_limit.record_refusal(_retry_after(response_headers))
             if time.monotonic() + pause > until:
-                raise StripeUnavailable(_limited(answered), retry_after=pause)
+                raise StripeUnavailable(_reason(response_headers), retry_after=pause)
 
-    def _wait_for_turn(self) -> None:
-        left = self._errand.until - time.monotonic()
+    def _wait_for_rate_limit(self) -> None:
+        left = self._call.until - time.monotonic()
         if left < 0:
             raise StripeUnavailable("slow")
-        wait = self._allowance.take(min(self._patient.allowance, left))
+        wait = self._rate_limit.reserve(min(self._limits.queue, left))
         if wait is None:
-            raise StripeUnavailable("busy", retry_after=self._allowance.wait())
+            raise StripeUnavailable("busy", retry_after=self._rate_limit.seconds_until_free())
         if wait:
             time.sleep(wait)
 
 
-def _told(headers: Mapping[str, str]) -> float:
-    """The seconds of a `Retry-After`; 0 without one, or where it is a date."""
+def _retry_after(headers: Mapping[str, str]) -> float:
+    """Return the seconds of a `Retry-After`; 0 if there is none, or if it is a date."""
     text = headers.get("Retry-After", "")
     return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0.0
 
 
-def _limited(headers: Mapping[str, str]) -> str:
+def _reason(headers: Mapping[str, str]) -> str:
     reason = headers.get("Stripe-Rate-Limited-Reason", "")
-    known = reason.replace("-", "").isalnum() and len(reason) <= 40  # It goes to a log and a metric.
-    return f"rate_limited_{reason}" if known else "rate_limited"
+    is_word = reason.replace("-", "").isalnum() and len(reason) <= 40  # It goes to a log and a metric.
+    return f"rate_limited_{reason}" if is_word else "rate_limited"
+
+
+# ------------------------------------------------------------------------------------------------------- limits
+
+
+class RateLimit:
+    """A token bucket for all threads of a process, closed for a while by a 429.
+
+    It stays far below Stripe's limits (100 requests a second, 25 for each endpoint), since there may be many processes.
+    """
+
+    def __init__(
+        self, per_second: float = PER_SECOND, burst: int = BURST, timer: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._rate, self._most, self._timer = per_second, float(burst), timer
+        self._lock = threading.Lock()
+        self._tokens, self._at = self._most, timer()
+        self._closed_until, self._pause = self._at, 0.0
+
+    def reserve(self, patience: float) -> float | None:
+        """Reserve a request, and return the seconds to wait before it. Return `None` if that is more than `patience`."""
+        with self._lock:
+            wait = self._wait()
+            if wait > patience:
+                return None
+            self._tokens -= 1
+            return wait
+
+    def seconds_until_free(self) -> float:
+        """Return the seconds until a request may be sent."""
+        with self._lock:
+            return self._wait()
+
+    def record_refusal(self, retry_after: float = 0.0) -> float:
+        """Pause all requests after a 429, at least for `retry_after` seconds. Return the seconds that the pause lasts."""
+        with self._lock:
+            now = self._timer()
+            if now >= self._closed_until:  # Of many requests under way only the first 429 counts.
+                self._pause = min(max(self._pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
+                self._closed_until = now + self._pause
+            self._closed_until = max(self._closed_until, now + min(retry_after, LONGEST_RETRY_AFTER))
+            return self._closed_until - now
+
+    def record_success(self) -> None:
+        """Let the next pause be short again."""
+        with self._lock:
+            if self._timer() >= self._closed_until:
+                self._pause = 0.0
+
+    def _wait(self) -> float:
+        now = self._timer()
+        self._tokens = min(self._most, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        return max(self._closed_until - now, (1 - self._tokens) / self._rate, 0.0)
+
+
+class ConcurrencyLimit:
+    """A limit of the threads of a process that wait for Stripe at once: the others answer access checks."""
+
+    def __init__(self, most: int, timer: Callable[[], float] = time.monotonic) -> None:
+        self._most, self._timer = most, timer
+        self._changed = threading.Condition()
+        self._started: dict[object, float] = {}
+
+    @contextmanager
+    def hold_slot(self, patience: float, *, slow: float = SLOW) -> Iterator[None]:
+        """Hold a slot. Raises: StripeUnavailable, if none is free within `patience` seconds, or at once if Stripe is slow."""
+        slot = object()
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_free() or self._is_slow(slow), patience)
+            if not self._is_free():
+                raise StripeUnavailable("busy")
+            self._started[slot] = self._timer()
+        try:
+            yield
+        finally:
+            with self._changed:
+                del self._started[slot]
+                self._changed.notify()
+
+    def _is_free(self) -> bool:
+        return len(self._started) < self._most
+
+    def _is_slow(self, slow: float) -> bool:
+        return self._timer() - min(self._started.values(), default=self._timer()) > slow
+
+
+# ---------------------------------------------------------------------------------------- a deadline for responses
 
 
 def _session(whole: float) -> requests.Session:
-    """One for all threads: the SDK alone would make one for each, which under gevent is one for each request."""
+    """Return a session for all threads; the SDK alone would make one for each, under gevent one for each request."""
     session = requests.Session()
-    session.mount("https://", Adapter(whole, _CONNECTIONS))
-    session.mount("http://", Adapter(whole, _CONNECTIONS))
-    session.auth = _as_it_is
+    session.mount("https://", DeadlineAdapter(whole, _CONNECTIONS))
+    session.mount("http://", DeadlineAdapter(whole, _CONNECTIONS))
+    session.auth = _keep_authorization
     return session
 
 
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keeps the key that the SDK put in: without this a `.netrc` on the machine would replace it."""
+def _keep_authorization(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Keep the key that the SDK has set: without this a `.netrc` on the machine would replace it."""
     return request
+
+
+class DeadlineAdapter(HTTPAdapter):
+    """An adapter of `requests` that bounds a whole response, head and body, to `within` seconds.
+
+    A socket's time-out bounds only the wait for the next byte: a server that sends one byte now and then could hold a
+    thread without end.
+    """
+
+    def __init__(self, within: float, connections: int) -> None:
+        # Set before the base class runs, which creates its pool manager at once.
+        self._pools = _pools(partial(_DeadlineResponse, within=within))
+        super().__init__(pool_maxsize=connections)
+
+    def init_poolmanager(self, *args: Any, **more: Any) -> None:
+        super().init_poolmanager(*args, **more)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **more)
+        manager.pool_classes_by_scheme = self._pools
+        return manager
+
+
+def _pools(response: Callable[..., HTTPResponse]) -> dict[str, type[HTTPConnectionPool]]:
+    class Plain(HTTPConnection):
+        response_class: Any = staticmethod(response)
+
+    class Secure(HTTPSConnection):
+        response_class: Any = staticmethod(response)
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    return {"http": PlainPool, "https": SecurePool}
+
+
+class _DeadlineResponse(HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, within: float, **more: Any) -> None:
+        super().__init__(sock, *args, **more)
+        reader: Any = self.fp
+        self.fp = io.BufferedReader(_DeadlineReader(sock, reader.detach(), time.monotonic() + within))
+
+
+class _DeadlineReader(io.RawIOBase):
+    """Reads from a socket until a moment; then it raises `TimeoutError`, as the socket itself would."""
+
+    def __init__(self, sock: socket.socket, raw: io.RawIOBase, until: float) -> None:
+        self._sock, self._raw, self._until = sock, raw, until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the response took too long")
+        before = self._sock.gettimeout()
+        self._sock.settimeout(left if before is None else min(left, before))
+        try:
+            return self._raw.readinto(buffer)
+        finally:
+            self._sock.settimeout(before)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()

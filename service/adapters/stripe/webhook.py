@@ -1,8 +1,8 @@
-"""Whether a delivery is Stripe's, and an event: raw bytes → `Envelope`, or `NotStripe` and nothing else.
+"""Verify that a delivery is Stripe's, and decode the event: raw bytes → `Envelope`, or `NotStripe`.
 
-The SDK checks the signature; the age is checked here against the caller's clock, and the envelope is decoded by
-msgspec: one strict, typed pass over the raw bytes that refuses NaN, half surrogates, a byte order mark and nesting
-without end, and leaves fields that it does not know aside (Stripe adds some every month).
+The SDK checks the signature. This module checks its age against the caller's clock, and decodes the envelope with
+msgspec: one strict, typed pass over the raw bytes. It refuses NaN, half surrogates, a byte order mark and endless
+nesting, and ignores unknown fields, since Stripe adds some every month.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ Why = Literal[
 
 
 TOLERANCE = 300
-"""Seconds after which a signature is too old, as in Stripe's own SDK."""
+"""Seconds after which a signature is too old; Stripe's SDK has the same default."""
 
 
 class NotStripe(Exception):
-    """Not signed by Stripe, too old, or not an event. `why` is a constant word; nothing of the delivery is repeated."""
+    """The delivery is not signed by Stripe, too old, or not an event. `why` is a constant word: no part of the body."""
 
     def __init__(self, why: Why) -> None:
         super().__init__(why)
@@ -36,9 +36,9 @@ class NotStripe(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """An event as it was delivered. `created` in epoch seconds; `object` is Stripe's object, as JSON.
+    """An event as delivered. `created` is in epoch seconds, `object` is Stripe's object as JSON.
 
-    A thin event (`thin`) has no object: only `related`, the type and the id of the object that it is about.
+    A thin event (`thin`) has no object, only `related`: the type and the ID of the object that it is about.
     """
 
     id: str
@@ -53,8 +53,8 @@ class Envelope:
     related: tuple[str, str] | None = None
 
 
-def verify(raw: bytes, header: str | None, secrets: Sequence[str], now: float) -> Envelope:
-    """The event, if any of `secrets` signed it at most `TOLERANCE` seconds before `now`. Raises `NotStripe`."""
+def verify_delivery(raw: bytes, header: str | None, secrets: Sequence[str], now: float) -> Envelope:
+    """Return the event, if one of `secrets` signed it at most `TOLERANCE` seconds before `now`. Raises: NotStripe."""
     if not secrets:
         raise NotStripe("no_secret")
     if not header:
@@ -70,11 +70,11 @@ def verify(raw: bytes, header: str | None, secrets: Sequence[str], now: float) -
         raise NotStripe("bad_signature")
     if signed_at < now - TOLERANCE:
         raise NotStripe("too_old")
-    return parse(raw)
+    return parse_delivery(raw)
 
 
-def parse(raw: bytes) -> Envelope:
-    """The event in a body that was verified before. Raises `NotStripe`."""
+def parse_delivery(raw: bytes) -> Envelope:
+    """Return the event in a verified body. Raises: NotStripe."""
     try:
         return _envelope(_decoder.decode(raw))
     except msgspec.ValidationError:
@@ -83,8 +83,8 @@ def parse(raw: bytes) -> Envelope:
         raise NotStripe("not_json") from None
 
 
-def envelope(event: dict[str, Any]) -> Envelope:
-    """An event that was read from Stripe's API. Raises `NotStripe`."""
+def parse_api_event(event: dict[str, Any]) -> Envelope:
+    """Return an event that was read from Stripe's API. Raises: NotStripe."""
     try:
         return _envelope(msgspec.convert(event, type=_Event | _ThinEvent))
     except msgspec.ValidationError:
@@ -92,7 +92,7 @@ def envelope(event: dict[str, Any]) -> Envelope:
 
 
 def _signed_at(header: str) -> int:
-    """The time that the SDK puts under its signature: the first `t`, read exactly as it does."""
+    """Return the time that the SDK signs: the first `t` of the header, parsed as the SDK does. Raises: NotStripe."""
     try:
         return next(int(value) for key, value in (part.split("=", 2)[:2] for part in header.split(",")) if key == "t")
     except (ValueError, StopIteration):
@@ -102,7 +102,7 @@ def _signed_at(header: str) -> int:
 def _signed_with(secret: str, body: str, header: str) -> bool:
     try:
         return bool(WebhookSignature.verify_header(body, header, secret, tolerance=None))
-    except Exception:  # The SDK raises whatever its parser, its HMAC or its own errors raise: each means "no".
+    except Exception:  # The SDK's parser, its HMAC and its checks raise many types; each means an invalid signature.
         return False
 
 
@@ -116,7 +116,7 @@ class _Data(msgspec.Struct):
 
 
 class _Event(msgspec.Struct, tag_field="object", tag="event"):
-    """A snapshot event: docs.stripe.com/api/events/object."""
+    """A snapshot event, see docs.stripe.com/api/events/object."""
 
     id: _Name
     type: _Name
@@ -133,7 +133,7 @@ class _Related(msgspec.Struct):
 
 
 class _ThinEvent(msgspec.Struct, tag_field="object", tag="v2.core.event"):
-    """A thin event notification: docs.stripe.com/api/v2/core/events/object, without its data."""
+    """A thin event notification without its data, see docs.stripe.com/api/v2/core/events/object."""
 
     id: _Name
     type: _Name

@@ -6,7 +6,7 @@ import click
 
 from service.entrypoints.cli import context as session
 from service.entrypoints.responses.stripe_objects import write_group
-from service.use_cases.subscriptions.administration import SeatGroup
+from service.use_cases.subscriptions.subscription_admin import SeatGroup
 
 
 def add_to(main: click.Group) -> None:

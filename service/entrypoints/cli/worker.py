@@ -91,7 +91,7 @@ def reconcile(catching: bool, sweeping: bool, dry_run: bool, as_json: bool) -> N
             _finish(service)
         found = {"catch_up": _caught(caught), "sweep": _swept(swept), "dry_run": dry_run}
         session.show(found, as_json, lambda: _as_text(found, service.gateway is None))
-        left = (caught.left if caught else 0) + sum(not drift.mended for drift in (swept.drift if swept else ()))
+        left = (caught.left if caught else 0) + sum(not drift.corrected for drift in (swept.drift if swept else ()))
         if left and not dry_run:
             session.fail(LEFT.format(left))
 
@@ -126,4 +126,4 @@ def _as_text(found: dict[str, Any], without_key: bool) -> str:
 
 
 def _drift(row: dict[str, Any]) -> str:
-    return f"{row['name']}: {row['what']}{', mended' if row['mended'] else ''}"
+    return f"{row['name']}: {row['what']}{', corrected' if row['corrected'] else ''}"

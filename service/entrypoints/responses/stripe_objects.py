@@ -10,8 +10,8 @@ from service.adapters.redis.stripe_objects.ledger import LedgerEntry
 from service.entrypoints.responses import fields as types
 from service.entrypoints.responses.fields import JsonObject, ResponseSchema
 from service.entrypoints.responses.shared_schemas import ReasonMaybeIn
-from service.use_cases.subscriptions.administration import SeatGroup
-from service.use_cases.subscriptions.processor import DeliveryResult
+from service.use_cases.subscriptions.event_processor import DeliveryResult
+from service.use_cases.subscriptions.subscription_admin import SeatGroup
 
 STATES = ("pending", "applied", "stale", "ignored", "dead")
 

@@ -115,10 +115,10 @@ def checkout_params(reader: str, tag: PriceTag, plan: Plan, return_url: str, cus
 def _open(gateway: Gateway, params: dict[str, Any]) -> str:
     """By a key made of everything that is asked for; its number rises once a session can no longer be paid on."""
     for number in range(_TRIES):
-        opened = gateway.open_session(params, _key("checkout", params, number))
+        opened = gateway.create_checkout_session(params, _key("checkout", params, number))
         if opened.url is not None:
             return opened.url
-    opened = gateway.open_session(params, token_hex(16))
+    opened = gateway.create_checkout_session(params, token_hex(16))
     if opened.url is None:
         raise NoSuchObject
     return opened.url
@@ -126,7 +126,7 @@ def _open(gateway: Gateway, params: dict[str, Any]) -> str:
 
 def _new_customer(gateway: Gateway, reader: str, instead_of: str | None = None) -> tuple[str, bool]:
     params = {"metadata": {"reader_id": reader}}
-    return gateway.new_customer(params, _key("customer", params, instead_of))
+    return gateway.create_customer(params, _key("customer", params, instead_of))
 
 
 def _key(what: str, params: dict[str, Any], more: object) -> str:

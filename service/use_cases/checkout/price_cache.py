@@ -49,16 +49,16 @@ class PriceCache:
             return known
         if self._gateway is None:
             raise StripeUnavailable("no_key")
-        return self._gateway.prices([word], patience="click").get(word)
+        return self._gateway.find_prices([word], patience="click").get(word)
 
     def refresh(self) -> None:
         """Read all prices now. Raises as the gateway does, and then keeps the prices of before."""
         if self._gateway is None:
             return
         plans = self._catalogue.plans.values()
-        tags = self._gateway.prices([word for plan in plans for word in plan.prices])
+        tags = self._gateway.find_prices([word for plan in plans for word in plan.prices])
         products = {product for plan in plans for product in plan.products}
-        self._of_product = {product: tuple(self._gateway.prices_of(product)) for product in sorted(products)}
+        self._of_product = {product: tuple(self._gateway.list_product_prices(product)) for product in sorted(products)}
         self._tags = MappingProxyType(tags)
 
     def request_refresh(self) -> None:

@@ -70,7 +70,7 @@ class Purchases:
         gateway = self._stripe()
         for customer in customers:
             try:
-                return gateway.open_portal(customer, checkout.lowercase_origin(return_url))
+                return gateway.create_portal_session(customer, checkout.lowercase_origin(return_url))
             except NoSuchObject:
                 continue
         raise NoCustomer
@@ -82,7 +82,7 @@ class Purchases:
         kept of invented ones.
         """
         try:
-            facts = self._stripe().read(ObjectRef("session", session))
+            facts = self._stripe().read_object(ObjectRef("session", session))
         except NoSuchObject:
             raise UnknownSession from None
         bought = [facts.ref, *([ObjectRef("subscription", facts.subscription)] if facts.subscription else [])]
@@ -133,7 +133,7 @@ class Purchases:
 
     def _refuse_new_holder(self, gateway: Gateway, reader: str, plan: Plan, payer: str, now: float) -> None:
         """Do the same where no webhook has come yet: a reader who has just paid and clicks again would pay twice."""
-        running = [one for one in gateway.subscriptions_of(payer) if self._includes(one, plan, now)]
+        running = [one for one in gateway.list_customer_subscriptions(payer) if self._includes(one, plan, now)]
         for one in running:
             self._refresh(one.ref.text, now, "checkout")
         if running:

@@ -102,12 +102,14 @@ class Doctor:
         catalogue = self.settings.catalogue
         try:
             state = StripeState(
-                account=self.gateway.account(self.clock),
-                endpoints=self.gateway.webhook_endpoints(),
-                configured=self.gateway.prices([name for plan in catalogue.plans.values() for name in plan.prices]),
-                on_sale=self.gateway.active_prices(),
+                account=self.gateway.read_account(self.clock),
+                endpoints=self.gateway.list_webhook_endpoints(),
+                configured=self.gateway.find_prices(
+                    [name for plan in catalogue.plans.values() for name in plan.prices]
+                ),
+                on_sale=self.gateway.list_active_prices(),
                 last_event=self._last_event(),
-                newest_at_stripe=self.gateway.newest_event(),
+                newest_at_stripe=self.gateway.find_newest_event(),
             )
         except StripeFailure as error:
             unavailable = Finding("wrong", "stripe", f"the request to Stripe failed ({error.why})")

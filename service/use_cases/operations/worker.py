@@ -15,11 +15,11 @@ from typing import Protocol
 from service.adapters.redis.service_state.coordination import LeaderElection
 from service.adapters.stripe.errors import UNREACHABLE
 from service.domain.errors import StoreUnavailable, StripeFailure
-from service.use_cases.subscriptions.administration import SubscriptionAdmin
 from service.use_cases.subscriptions.catch_up import EVERY, CatchUp, CatchUpResult
+from service.use_cases.subscriptions.event_processor import EventProcessor
 from service.use_cases.subscriptions.full_sync import FullSync, FullSyncResult
-from service.use_cases.subscriptions.processor import EventProcessor
 from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
+from service.use_cases.subscriptions.subscription_admin import SubscriptionAdmin
 
 TICK = 1.0
 """Seconds between two rounds, and between two tries to become the leader."""
@@ -167,7 +167,7 @@ class Worker:
         if self._processor.gateway is None:
             return None
         now = self._clock()
-        found = self._catch_up.run(self._processor.gateway, now, dry_run=dry_run)
+        found = self._catch_up.catch_up(self._processor.gateway, now, dry_run=dry_run)
         if self._maintenance is not None and not dry_run:
             self._maintenance.record_catch_up(found)
         return found
@@ -176,7 +176,7 @@ class Worker:
         """Compare every object with Stripe's; return `None` without a key. Raises: `StripeFailure`, `StoreUnavailable`."""
         if self._processor.gateway is None:
             return None
-        found = self._sweep.run(self._processor.gateway, self._clock(), dry_run=dry_run)
+        found = self._sweep.sync_all(self._processor.gateway, self._clock(), dry_run=dry_run)
         if self._maintenance is not None and not dry_run:
             self._maintenance.record_full_sync(found)
         return found
@@ -189,7 +189,7 @@ class Worker:
             self._try_catch_up()
         self._settle_audit()
         self._admin.finish_merges(now)
-        self._scheduled_jobs.run(now, goes_on=lambda: self._has_time(begun))
+        self._scheduled_jobs.run_due(now, goes_on=lambda: self._has_time(begun))
         if begun >= self._next_trim:
             self._next_trim = begun + TRIM_EVERY
             self._processor.ledger.trim(now)
@@ -211,7 +211,7 @@ class Worker:
         return found, None
 
     def _run_all_jobs(self, now: float, trouble: str | None) -> int:
-        return self._scheduled_jobs.run(now, everything=True, away=trouble == UNREACHABLE)
+        return self._scheduled_jobs.run_due(now, everything=True, stripe_unavailable=trouble == UNREACHABLE)
 
     def _try_full_sync(self) -> tuple[FullSyncResult | None, str | None]:
         try:
@@ -229,7 +229,7 @@ class Worker:
             if not self._sweep.is_due(now):
                 return
             self._swept = FullSyncResult()
-            self._sweeping = self._sweep.steps(gateway, now, self._swept)
+            self._sweeping = self._sweep.sync_steps(gateway, now, self._swept)
         try:
             while self._has_time(begun):
                 if next(self._sweeping, self) is self:

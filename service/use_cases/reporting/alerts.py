@@ -17,8 +17,8 @@ from service.domain.catalogue import DAY, HOUR, Catalogue
 from service.domain.stripe_facts import StripeFacts
 from service.use_cases.reporting.change_listeners import is_paid_for, unknown_prices
 from service.use_cases.subscriptions.catch_up import CatchUpResult
+from service.use_cases.subscriptions.event_processor import EventProcessor
 from service.use_cases.subscriptions.full_sync import FullSyncResult
-from service.use_cases.subscriptions.processor import EventProcessor
 
 ENDS_WITHIN = 14 * DAY
 FLAG_SHOWN_FOR = DAY
@@ -260,7 +260,7 @@ class Alerts:
             self._notes.clear_flag("drift")
             return
         counts = Counter(drift.what for drift in found.drift)
-        uncorrected = sum(not drift.mended for drift in found.drift)
+        uncorrected = sum(not drift.corrected for drift in found.drift)
         summary = ", ".join(f"{count} {what}" for what, count in counts.items())
         self._notes.raise_flag("drift", len(found.drift), f"{summary}; {uncorrected} not corrected", now)
 

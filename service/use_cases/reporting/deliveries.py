@@ -8,7 +8,7 @@ from service.adapters.stripe.webhook import Envelope
 from service.domain.errors import StoreUnavailable
 from service.use_cases.reporting.alerts import Alerts
 from service.use_cases.reporting.usage_counters import UsageCounters
-from service.use_cases.subscriptions.processor import DeliveryResult, EventProcessor
+from service.use_cases.subscriptions.event_processor import DeliveryResult, EventProcessor
 
 
 class DeliveryReceiver:

@@ -14,8 +14,8 @@ from datetime import datetime
 from service.adapters.redis.grants.grant_ends import GrantEndIndex
 from service.adapters.redis.reporting.usage_counts import UsageBucket, UsageStore
 from service.domain.sources import Source
-from service.use_cases.subscriptions.processor import EventProcessor
-from service.use_cases.subscriptions.projections import copies_of
+from service.use_cases.subscriptions.event_processor import EventProcessor
+from service.use_cases.subscriptions.projections import copies_by_holder
 
 GAUGE = "g"
 SINGLE = ""
@@ -57,7 +57,7 @@ class EntitlementCounts:
 
     def _objects(self, names: list[str], counts: Counter[str], now: float) -> None:
         for stored in self._processor.objects.load_all(names):
-            for source in copies_of(stored, stored.owner).values():
+            for source in copies_by_holder(stored, stored.owner).values():
                 if source is not None:
                     self._source(source, counts, now)
 

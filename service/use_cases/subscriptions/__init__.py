@@ -1,7 +1,7 @@
-"""The processor: takes what Stripe tells to the readers whose it is. It knows the store and billing, not Flask.
+"""Subscriptions: from what Stripe reports to what each reader holds. No Flask, and Stripe only as `StripeApi`.
 
-`work` is the one way of an event or of anything else that has changed: take a number, read, apply, spread, done.
-`spreading` gives every reader the copy that is theirs, `owning` says whose an object is, `payloads` stands in while Stripe
-cannot be read. `processor` is what web and command line call; `catchup`, `sweep` and `chores` are what the worker does. All
-of it can be repeated: whoever comes after a crash does the same again, and nothing is done twice with another result.
+`event_processor` receives events. `object_refresh` takes a number, reads the object from Stripe, applies it and finishes
+its events. `fan_out` writes a copy to each holder: `owner_resolution` finds the owner, `projections` what they hold, and
+`related_objects` what objects report about each other. The worker runs `scheduled_jobs`, `catch_up` and `full_sync`;
+admins use `subscription_admin`. Every step can be repeated after a crash with the same result.
 """

@@ -1,130 +1,280 @@
-"""Spreading: every reader gets the copy of an object that is theirs, and nobody keeps one that is not.
+"""Fan out an object: write its source to every reader who holds it, and a tombstone to those who no longer do.
 
-The object's `rev` goes with every copy, and a lower one never overwrites a higher. Who is about to hold a copy is noted
-with the object before it is put, so a crash leaves no copy that nobody knows of. The object counts as shown only if it is
-still what was shown; else it is done again.
+The object's `rev` goes with every copy, and a lower one never overwrites a higher. The holders are saved with the object
+before their copies are written, so a crash leaves no copy that the object does not know. The fan-out ends only if the
+object is still what was fanned out; otherwise it starts again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
+from service.adapters.recent_entitlements import Held, RecentEntitlements
+from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.readers import source_codec
+from service.adapters.redis.readers.readers import HoldingsCache, Readers
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.adapters.redis.stripe_objects.seats import Seats
 from service.domain.catalogue import Catalogue
+from service.domain.decision import FOREVER, Entitlements, resolve_entitlements
 from service.domain.ownership import Owner
 from service.domain.sources import Source
 from service.domain.stripe_facts import StripeFacts
-from service.use_cases.subscriptions.owner_resolution import (
-    OwnerResolver,
-    StoredReader,
-    by_claims,
-    needs_customer,
-    settled_on,
-)
-from service.use_cases.subscriptions.projections import copies_of, seats_paid_for
+from service.use_cases.subscriptions.owner_resolution import OwnerResolver, StoredReader, needs_customer
+from service.use_cases.subscriptions.projections import copies_by_holder, is_expired, seats_paid_for
 from service.use_cases.subscriptions.related_objects import FollowUps, RelatedObjects
-from service.use_cases.subscriptions.write_projections import FanOutAttempt, NoteChanges, ProjectionWriter
 
-TURNS = 20
-"""How often an object that keeps changing is taken up again; then it is left to the worker."""
+ATTEMPTS = 20
+"""Attempts for an object that keeps changing; then the worker continues."""
 CHUNK = 50
 """Copies between two looks at the time: a group can have thousands."""
+MOST_NOTED = 100
+"""The most readers whose changes are noted with one event: a group's renewal changes thousands alike."""
+
+OTHERS_CUSTOMER = frozenset("tf")
+"""Letters of copies whose holder is not the customer: a seat's and a gift's."""
+
+NoteChanges = Callable[[dict[str, list[object]]], None]
+Rows = list[tuple[str, int | None, str]]
+"""Feature, end and source of each entitlement."""
+
+
+@dataclass(frozen=True, slots=True)
+class FanOutRequest:
+    """`cause` goes to the readers' histories, `note` receives changed entitlements by reader."""
+
+    now: float
+    cause: str
+    has_time: Callable[[], bool]
+    note: NoteChanges | None
+
+
+@dataclass(slots=True)
+class FanOutAttempt:
+    """One attempt: the object as it was read, the `rev` of its copies, and the readers that were read for it."""
+
+    obj: StoredObject
+    rev: int
+    request: FanOutRequest
+    readers: dict[str, StoredReader]
+    noted: int = 0
+
+    def note(self, changes: Mapping[str, EntitlementDiff]) -> None:
+        """Note with the event what is about to change."""
+        found: dict[str, list[object]] = {reader: [c.before, c.after] for reader, c in changes.items() if c.differs}
+        if self.request.note is not None and found and self.noted < MOST_NOTED:
+            self.noted += len(found)
+            self.request.note(found)
 
 
 class FanOut:
-    """Raises `StoreUnavailable` where the store cannot be reached; what is not finished is marked in the store."""
+    """Fans out objects. Raises: StoreUnavailable; what is not finished is marked in the store."""
 
     def __init__(
         self,
         objects: Objects,
         seats: Seats,
-        people: OwnerResolver,
-        telling: RelatedObjects,
-        putting: ProjectionWriter,
+        owners: OwnerResolver,
+        related: RelatedObjects,
+        writer: ProjectionWriter,
         catalogue: Catalogue,
     ) -> None:
         self._objects = objects
         self._seats = seats
-        self._people = people
-        self._telling = telling
-        self._putting = putting
+        self._owners = owners
+        self._related = related
+        self._writer = writer
         self._catalogue = catalogue
 
-    def spread(
-        self, name: str, now: float, cause: str, heard: FollowUps, in_time: Callable[[], bool], note: NoteChanges | None
-    ) -> bool:
-        """Gives everybody what is theirs of this object. Gives whether all is done: there may be no time left.
-
-        `cause` goes to readers' histories, `note` gets the changes, `heard` what has to follow.
-        """
-        for _ in range(TURNS):
+    def fan_out_object(self, name: str, request: FanOutRequest, follow_ups: FollowUps) -> bool:
+        """Write and remove the copies of an object. Return whether all is done, and add to `follow_ups` what is next."""
+        for _ in range(ATTEMPTS):
             obj = self._objects.load(name)
             if obj.is_fanned_out:
                 return True
-            if obj.number(b"behind"):  # Its copies are newer than it is; only Stripe can tell.
+            if obj.number(b"behind"):  # Its copies are newer than it is; only a read from Stripe can decide.
                 return False
-            facts = obj.facts
-            if self._changed_first(obj, facts, now, heard):
+            if self._changed_before(obj, obj.facts, request.now, follow_ups):
                 continue
-            owner, person = self._owner(obj, facts)
-            wanted = copies_of(obj, owner)
-            behind, rev = self._settle(obj, owner, wanted)
+            owner, reader = self._owners.resolve_owner_of(obj)
+            wanted = copies_by_holder(obj, owner)
+            missing, rev = self._save_holders(obj, owner, wanted)
             if not rev:
                 continue
-            self._telling.pass_on(obj, owner, rev, now, heard)
-            turn = FanOutAttempt(obj, rev, now, cause, note, {person.reader: person} if person else {})
-            done = self._show(turn, wanted, behind, in_time)
+            self._related.update_related(obj, owner, rev, request.now, follow_ups)
+            attempt = FanOutAttempt(obj, rev, request, {reader.reader: reader} if reader else {})
+            done = self._write(attempt, wanted, missing)
             if done is not None:
                 return done
         return False
 
-    def _changed_first(self, obj: StoredObject, facts: StripeFacts | None, now: float, heard: FollowUps) -> bool:
-        """What has to be so before it is worked out whose it is. Gives whether the object has changed by that."""
+    def _changed_before(self, obj: StoredObject, facts: StripeFacts | None, now: float, follow_ups: FollowUps) -> bool:
+        """Do what has to precede the choice of the owner. Return whether that has changed the object."""
         if facts is None:
             return False
-        if self._telling.join(obj, facts, now):
+        if self._related.add_to_customer(obj, facts, now):
             return True
         if facts.source is not None and facts.customer and needs_customer(obj):
-            heard.unread.append(f"customer:{facts.customer}")
+            follow_ups.to_read.append(f"customer:{facts.customer}")
         paid = seats_paid_for(facts, self._catalogue) or 0
         return len(obj.seats) > paid and self._seats.trim(obj.name, obj.rev, paid, now) > 0
 
-    def _owner(self, obj: StoredObject, facts: StripeFacts | None) -> tuple[Owner, StoredReader | None]:
-        owner = by_claims(obj)
-        person = self._people.find(owner.reader) if owner.reader else None
-        return settled_on(owner, person, facts.created if facts else 0), person
-
-    def _settle(self, obj: StoredObject, owner: Owner, wanted: dict[str, Source | None]) -> tuple[list[str], int]:
-        """Notes the owner and whoever is about to hold a copy. Gives who has to get one, and the rev (0: again)."""
+    def _save_holders(self, obj: StoredObject, owner: Owner, wanted: dict[str, Source | None]) -> tuple[list[str], int]:
+        """Save the owner and the new holders. Return the holders without a current copy, and the rev (0: start again)."""
         rev = self._objects.save_owner(obj, owner, [holder for holder in wanted if holder not in obj.held])
         lowest = max(obj.number(b"facts") if rev == obj.rev else rev, 1)
-        # A number beyond the rev is of a counter that has lost its last numbers since: putting it finds out.
+        # A copy above the rev is of a counter that has lost its last numbers; writing the copy finds out.
         return [holder for holder in wanted if not lowest <= obj.held.get(holder, 0) <= rev], rev
 
-    def _show(
-        self, turn: FanOutAttempt, wanted: dict[str, Source | None], behind: Sequence[str], in_time: Callable[[], bool]
-    ) -> bool | None:
-        """Puts and takes copies. `None`: the object has changed meanwhile, so all of it again."""
-        for start in range(0, len(behind), CHUNK):
-            if start and not in_time():
+    def _write(self, attempt: FanOutAttempt, wanted: dict[str, Source | None], missing: Sequence[str]) -> bool | None:
+        """Write and remove copies. Return `None` if the object has changed meanwhile, so that all starts again."""
+        obj, has_time = attempt.obj, attempt.request.has_time
+        for start in range(0, len(missing), CHUNK):
+            if start and not has_time():
                 return False
-            chunk = behind[start : start + CHUNK]
-            if not self._putting.put(turn, {holder: wanted[holder] for holder in chunk}):
+            chunk = missing[start : start + CHUNK]
+            if not self._writer.write_copies(attempt, {holder: wanted[holder] for holder in chunk}):
                 return None
-            if self._seats_moved(turn, chunk):
+            if self._moved_seats(attempt, chunk):
                 return None
-        gone = [holder for holder in turn.obj.held if holder not in wanted]
-        for start in range(0, len(gone), CHUNK):
-            if start and not in_time():
+        former = [holder for holder in obj.held if holder not in wanted]
+        for start in range(0, len(former), CHUNK):
+            if start and not has_time():
                 return False
-            self._putting.take(turn, gone[start : start + CHUNK])
-        return True if self._objects.record_copies(turn.obj.name, turn.rev, [], gone, last=True) else None
+            self._writer.write_tombstones(attempt, former[start : start + CHUNK])
+        return True if self._objects.record_copies(obj.name, attempt.rev, [], former, last=True) else None
 
-    def _seats_moved(self, turn: FanOutAttempt, holders: Sequence[str]) -> bool:
-        """A seat given while its reader was merged into another is the other's: the merge may not have known of it."""
-        found = [(holder[2:], turn.people[holder[2:]].reader) for holder in holders if holder[2:] in turn.people]
-        merged = [(gone, stays) for gone, stays in found if gone != stays and gone in turn.obj.seats]
-        for gone, stays in merged:
-            self._seats.move_to_heir(turn.obj.name, gone, stays, turn.now)
+    def _moved_seats(self, attempt: FanOutAttempt, holders: Sequence[str]) -> bool:
+        """Move a seat that was assigned while its reader was merged: the merge may not have seen it."""
+        found = [
+            (holder[2:], attempt.readers[holder[2:]].reader) for holder in holders if holder[2:] in attempt.readers
+        ]
+        merged = [(removed, stays) for removed, stays in found if removed != stays and removed in attempt.obj.seats]
+        for removed, stays in merged:
+            self._seats.move_to_heir(attempt.obj.name, removed, stays, attempt.request.now)
         return bool(merged)
+
+
+class ProjectionWriter:
+    """Writes copies of an object to readers, and tombstones. Raises: StoreUnavailable."""
+
+    def __init__(
+        self,
+        objects: Objects,
+        readers: Readers,
+        owners: OwnerResolver,
+        catalogue: Catalogue,
+        known: RecentEntitlements | None,
+    ) -> None:
+        self._objects = objects
+        self._readers = readers
+        self._owners = owners
+        self._catalogue = catalogue
+        self._known = known
+        self._holdings = HoldingsCache(catalogue)
+
+    def write_copies(self, attempt: FanOutAttempt, wanted: Mapping[str, Source | None]) -> bool:
+        """Note changes and write copies. Return `False` if a reader was merged or a later state was written meanwhile."""
+        now, rev = attempt.request.now, attempt.rev
+        sources = {holder: source for holder, source in wanted.items() if source is not None}
+        readers = self._readers_of(attempt, sources)
+        copies = [(readers[h], source, is_expired(source, self._catalogue, now)) for h, source in sources.items()]
+        changes = {}
+        for reader, source, expired in copies:
+            record = None if expired else source_codec.encode(source, rev)
+            changes[reader.reader] = self._diff(reader, source_codec.field_of(source), record, now)
+        attempt.note(changes)
+        for reader, source, expired in copies:
+            outcome = self._readers.write_source(
+                reader.reader, source, rev, rule="higher", ended=expired, now=now, cause=attempt.request.cause
+            )
+            if outcome.verdict == "merged" or (outcome.verdict == "stale" and outcome.number != rev):
+                self._raise_counter(attempt, outcome.number)
+                return False
+            if expired or changes[reader.reader].removes_access:
+                self._refresh_known(reader.reader, now)
+        self._save_customer(attempt, wanted)
+        return self._objects.record_copies(attempt.obj.name, rev, list(wanted), [], last=False)
+
+    def write_tombstones(self, attempt: FanOutAttempt, holders: Sequence[str]) -> None:
+        """Write a numbered tombstone to every reader who no longer holds a copy."""
+        now, cause = attempt.request.now, attempt.request.cause
+        names = list(dict.fromkeys(holder[2:] for holder in holders if holder[0] != "c"))
+        readers = dict(zip(names, self._owners.find_readers(names), strict=True))
+        for letter, reader in [(holder[0], holder[2:]) for holder in holders]:
+            if letter != "c":
+                field = f"{letter}:{attempt.obj.ref.id}".encode()
+                attempt.note({reader: self._diff(readers[reader], field, None, now)})
+                self._readers.write_tombstone(reader, field, attempt.rev, now=now, cause=cause)
+                self._refresh_known(reader, now)
+            if letter not in OTHERS_CUSTOMER:
+                self._readers.write_customer(reader, attempt.obj.name, attempt.rev, None)
+
+    def move_known(self, removed: str, stays: str, now: float) -> None:
+        """After a merge move what this machine knows of the removed reader to the remaining one."""
+        if self._known is not None:
+            self._known.merge(reader_hash(removed), reader_hash(stays), lambda: self._held(stays, now))
+
+    def _readers_of(self, attempt: FanOutAttempt, sources: Mapping[str, Source]) -> dict[str, StoredReader]:
+        missing = [reader for holder in sources if (reader := holder[2:]) not in attempt.readers]
+        attempt.readers |= dict(zip(missing, self._owners.find_readers(missing), strict=True))
+        return {holder: attempt.readers[holder[2:]] for holder in sources}
+
+    def _entitlements(self, hot: Mapping[bytes, bytes], now: float) -> Entitlements:
+        return resolve_entitlements(self._holdings.holdings(hot), self._catalogue.features, now)
+
+    def _diff(self, reader: StoredReader, field: bytes, record: bytes | None, now: float) -> EntitlementDiff:
+        """Return what a new record under the field changes; `None`: no record that opens anything."""
+        after = {name: value for name, value in reader.hot.items() if name != field}
+        if record is not None:
+            after[field] = record
+        return EntitlementDiff(_rows(self._entitlements(reader.hot, now)), _rows(self._entitlements(after, now)))
+
+    def _refresh_known(self, reader: str, now: float) -> None:
+        """Replace what this machine knows of the reader, which no longer holds."""
+        if self._known is not None:
+            self._known.refresh(reader_hash(reader), lambda: self._held(reader, now))
+
+    def _held(self, reader: str, now: float) -> Held:
+        hot = self._owners.find_reader(reader).hot
+        return tuple((name, found.until) for name, found in self._entitlements(hot, now).by_feature.items())
+
+    def _raise_counter(self, attempt: FanOutAttempt, number: int) -> None:
+        """Raise the object's counter above a copy's number, unless a later state explains that number."""
+        if self._objects.load(attempt.obj.name).rev < number:
+            self._objects.request_fan_out(attempt.obj.name, attempt.request.now, above=number)
+
+    def _save_customer(self, attempt: FanOutAttempt, wanted: Mapping[str, Source | None]) -> None:
+        """List the customer with the owner, but not with the holder of a seat or a gift: another customer paid for it."""
+        obj = attempt.obj
+        customer = obj.ref.id if obj.ref.kind == "customer" else obj.facts.customer if obj.facts else None
+        for holder in wanted:
+            if customer and holder[0] not in OTHERS_CUSTOMER and not obj.held.get(holder):
+                self._readers.write_customer(holder[2:], obj.name, attempt.rev, customer)
+
+
+@dataclass(frozen=True, slots=True)
+class EntitlementDiff:
+    """A reader's entitlements before and after a change."""
+
+    before: Rows
+    after: Rows
+
+    @property
+    def differs(self) -> bool:
+        return self.before != self.after
+
+    @property
+    def removes_access(self) -> bool:
+        """Whether a feature is no longer held, or ends earlier."""
+        left = {name: _end(until) for name, until, _ in self.after}
+        return any(name not in left or left[name] < _end(until) for name, until, _ in self.before)
+
+
+def _rows(entitlements: Entitlements) -> Rows:
+    return [(name, holding.until, holding.key) for name, holding in entitlements.by_feature.items()]
+
+
+def _end(until: int | None) -> float:
+    return FOREVER if until is None else until

@@ -1,7 +1,7 @@
-"""The sweep: everything that Stripe has against everything that is kept, for changes of which no event ever came.
+"""Full sync: compare everything that Stripe has with everything that is stored, for changes that no event reported.
 
-A list is only a hint. What differs is read by itself, with a number, like everything else; of what was never known the
-list's word counts until then.
+A list is only a hint. An object that differs is read by itself, under a number, like after an event. Of an object that
+was unknown the list counts until then.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.objects import StoredObject
 from service.domain.catalogue import DAY
 from service.domain.errors import NoSuchObject
-from service.domain.event_order import mark_of_read
+from service.domain.event_order import version_of_read
 from service.domain.sources import Pass
 from service.domain.stripe_facts import StripeFacts
-from service.use_cases.subscriptions.ports import Gateway
-from service.use_cases.subscriptions.processor import EventProcessor
-from service.use_cases.subscriptions.projections import paid_at_of
-from service.use_cases.subscriptions.recheck_schedule import next_look
+from service.use_cases.subscriptions.event_processor import EventProcessor
+from service.use_cases.subscriptions.object_refresh import StripeApi
+from service.use_cases.subscriptions.projections import next_recheck, paid_at_of
 
 SESSIONS_BACK = 180 * DAY
-"""How far back Checkout sessions are listed: beyond it no refund or dispute changes what a pass opens."""
-
+"""Seconds back from now for which Checkout sessions are listed: no later refund or dispute changes what a pass opens."""
 EVERY = DAY
-"""Seconds between two sweeps; the first one begins at once, and finds what was there before the service."""
+"""Seconds between two full syncs; the first starts at once, and finds what is older than the service."""
+MOST_COPIES = 100
+"""The most copies of an object that are compared with their readers' records."""
 
-What = Literal["unknown", "differs", "unconfirmed", "not shown", "copy lost", "not listed"]
+DriftKind = Literal["unknown", "differs", "unconfirmed", "not shown", "copy lost", "not listed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """An object that is not kept as Stripe has it, or not shown as it is kept."""
+    """An object that is not stored as Stripe has it, or not fanned out as it is stored."""
 
     name: str
-    what: What
-    mended: bool
+    what: DriftKind
+    corrected: bool
 
 
 @dataclass(slots=True)
 class FullSyncResult:
-    """What a sweep has found so far. `listed` counts Stripe's objects, `read` those that were read one by one."""
+    """What a full sync has found so far. `listed` counts Stripe's objects, `read` those that were read one by one."""
 
     listed: int = 0
     read: int = 0
@@ -51,121 +51,123 @@ class FullSyncResult:
 
 
 class FullSync:
-    """Raises what the gateway raises, and `StoreUnavailable`: what was mended until then is."""
+    """Compares and corrects. Raises: StoreUnavailable, StripeFailure; what was corrected until then stays so."""
 
     def __init__(self, processor: EventProcessor) -> None:
         self._processor = processor
 
     def is_due(self, now: float) -> bool:
-        """Whether the last one that came to its end began a day ago; the first one is due at once."""
+        """Return whether the last finished full sync started a day ago; the first one is due at once."""
         last = self._processor.pending_work.load_moment("sweep")
         return last is None or now >= last + EVERY
 
-    def run(self, gateway: Gateway, now: float, *, dry_run: bool = False) -> FullSyncResult:
-        """All of it at once."""
-        swept = FullSyncResult()
-        for _ in self.steps(gateway, now, swept, dry_run=dry_run):
+    def sync_all(self, gateway: StripeApi, now: float, *, dry_run: bool = False) -> FullSyncResult:
+        """Compare all objects. With `dry_run` correct nothing."""
+        found = FullSyncResult()
+        for _ in self.sync_steps(gateway, now, found, dry_run=dry_run):
             continue
-        return swept
+        return found
 
-    def steps(self, gateway: Gateway, now: float, swept: FullSyncResult, *, dry_run: bool = False) -> Iterator[None]:
-        """The same in small steps, for a worker that has other things to do meanwhile."""
+    def sync_steps(
+        self, gateway: StripeApi, now: float, found: FullSyncResult, *, dry_run: bool = False
+    ) -> Iterator[None]:
+        """Compare one object a step, for a worker that does other work in between."""
         seen: set[str] = set()
-        for listing in (gateway.all_subscriptions(), gateway.sessions(int(now) - SESSIONS_BACK)):
+        for listing in (gateway.list_subscriptions(), gateway.list_sessions(int(now) - SESSIONS_BACK)):
             for facts in listing:
                 seen.add(facts.ref.text)
-                swept.listed += 1
-                self._compare(facts, now, swept, dry_run)
+                found.listed += 1
+                self._compare_listed(facts, now, found, dry_run)
                 yield
         for names in self._processor.pending_work.iterate_objects():
             for name in names:
                 if name not in seen:
                     seen.add(name)
-                    self._not_listed(gateway, name, now, swept, dry_run)
+                    self._compare_unlisted(gateway, name, now, found, dry_run)
                     yield
         if not dry_run:
             self._processor.pending_work.save_moment("sweep", int(now))
 
-    def _compare(self, facts: StripeFacts, now: float, swept: FullSyncResult, dry_run: bool) -> None:
+    def _compare_listed(self, facts: StripeFacts, now: float, found: FullSyncResult, dry_run: bool) -> None:
         stored = self._processor.objects.load(facts.ref.text)
         what = self._drift(facts, stored)
         if what is None:
             return
         if dry_run:
-            swept.drift.append(Drift(stored.name, what, False))
+            found.drift.append(Drift(stored.name, what, False))
             return
         if what == "unknown":
-            self._take(facts, stored, now)
+            self._apply_listed(facts, stored, now)
         if what == "copy lost":
             self._processor.objects.request_fan_out(stored.name, now)
-        swept.read += 1
-        mended = self._mend(stored.name, now)
-        swept.drift.append(Drift(stored.name, what, mended))
+        found.read += 1
+        found.drift.append(Drift(stored.name, what, self._read(stored.name, now)))
 
-    def _mend(self, name: str, now: float) -> bool:
-        """Reads it. Gives whether it could be read: done is also what has to wait for that."""
-        return self._processor.work(
-            [name], now, "sweep", force=True
-        ) == 1 and not self._processor.pending_work.needs_refresh(name)
+    def _compare_unlisted(
+        self, gateway: StripeApi, name: str, now: float, found: FullSyncResult, dry_run: bool
+    ) -> None:
+        """Compare an object that no list has: customers and entitlements, or a subscription that Stripe has deleted."""
+        stored = self._processor.objects.load(name)
+        known = stored.facts
+        if known is None or (stored.confirmed and stored.is_fanned_out and (known.terminal or known.deleted)):
+            return
+        what: DriftKind = "not listed" if known.ref.kind == "subscription" else "differs"
+        before = stored.fields.get(b"doc")
+        found.read += 1
+        if dry_run:
+            if what == "not listed" or self._differs(gateway, stored):
+                found.drift.append(Drift(name, what, False))
+            return
+        corrected = self._read(name, now)
+        if what == "not listed" or self._processor.objects.load(name).fields.get(b"doc") != before:
+            found.drift.append(Drift(name, what, corrected))
 
-    def _take(self, facts: StripeFacts, stored: StoredObject, now: float) -> None:
-        """Better than nothing, until it is read; an event that comes at the same time is better still."""
-        number, _ = self._processor.objects.begin_read(stored.name, now, wanted=True)
-        due, mark = next_look(facts, self._processor.catalogue, now), mark_of_read(facts, created=0)
-        self._processor.objects.apply(stored.name, number, facts, now, read=False, mark=mark, due=due, rev=stored.rev)
-        self._processor.object_refresh.spread([stored.name], self._processor.errand(now, "sweep"))
+    def _read(self, name: str, now: float) -> bool:
+        """Refresh an object. Return whether Stripe could be read: a refresh without that is done, too."""
+        done = self._processor.refresh_objects([name], now, "sweep", force=True)
+        return done == 1 and not self._processor.pending_work.needs_refresh(name)
 
-    def _drift(self, facts: StripeFacts, stored: StoredObject) -> What | None:
+    def _apply_listed(self, facts: StripeFacts, stored: StoredObject, now: float) -> None:
+        """Apply the facts of a list until the object is read, unless an event comes at the same time."""
+        processor = self._processor
+        number, _ = processor.objects.begin_read(stored.name, now, wanted=True)
+        due, version = next_recheck(facts, processor.catalogue, now), version_of_read(facts, created=0)
+        processor.objects.apply(stored.name, number, facts, now, read=False, version=version, due=due, rev=stored.rev)
+        processor.object_refresh.fan_out_objects([stored.name], processor.new_job(now, "sweep"))
+
+    def _drift(self, facts: StripeFacts, stored: StoredObject) -> DriftKind | None:
         known = stored.facts
         if known is None:
             return "unknown"
         if not stored.confirmed:
             return "unconfirmed"
-        if _says(facts) != _says(known) and _says(self._processor.objects.hide_erased(facts)) != _says(known):
+        if _comparable(known) not in (_comparable(facts), _comparable(self._processor.objects.hide_erased(facts))):
             return "differs"
         if not stored.is_fanned_out:
             return "not shown"
-        return "copy lost" if self._copy_lost(stored) else None
+        return "copy lost" if self._has_lost_copy(stored) else None
 
-    def _copy_lost(self, stored: StoredObject) -> bool:
-        """Whether a reader's record lacks the copy that the object knows of: another server may have lost its last writes."""
-        for holder, number in list(stored.held.items())[:100]:
+    def _has_lost_copy(self, stored: StoredObject) -> bool:
+        """Return whether a reader lacks a copy that the object knows of: another server may have lost its last writes."""
+        for holder, number in list(stored.held.items())[:MOST_COPIES]:
             if holder[0] == "c":
                 continue
-            kept = self._processor.readers.find_source(holder[2:], f"{holder[0]}:{stored.ref.id}".encode())
-            if kept is None or kept.number < number:
+            copy = self._processor.readers.find_source(holder[2:], f"{holder[0]}:{stored.ref.id}".encode())
+            if copy is None or copy.number < number:
                 return True
         return False
 
-    def _not_listed(self, gateway: Gateway, name: str, now: float, swept: FullSyncResult, dry_run: bool) -> None:
-        """Customers and entitlements are in no list; a subscription that is in none may have lost its last events."""
-        stored = self._processor.objects.load(name)
-        known = stored.facts
-        if known is None or (stored.confirmed and stored.is_fanned_out and (known.terminal or known.deleted)):
-            return
-        before = stored.fields.get(b"doc")
-        swept.read += 1
-        if dry_run:
-            if known.ref.kind == "subscription":
-                swept.drift.append(Drift(name, "not listed", False))
-            elif self._differs(gateway, stored):
-                swept.drift.append(Drift(name, "differs", False))
-            return
-        mended = self._mend(name, now)
-        if known.ref.kind == "subscription" or self._processor.objects.load(name).fields.get(b"doc") != before:
-            swept.drift.append(Drift(name, "not listed" if known.ref.kind == "subscription" else "differs", mended))
-
-    def _differs(self, gateway: Gateway, stored: StoredObject) -> bool:
-        """Whether Stripe says something else of it by now; what Stripe does not know any more stays."""
+    def _differs(self, gateway: StripeApi, stored: StoredObject) -> bool:
+        """Return whether Stripe reports something else now; an object that it no longer knows stays as it is."""
         try:
-            facts = gateway.read(stored.ref, patience="worker", paid_at=paid_at_of(stored))
+            facts = gateway.read_object(stored.ref, patience="worker", paid_at=paid_at_of(stored))
         except NoSuchObject:
             return False
         return self._drift(facts, stored) == "differs"
 
 
-def _says(facts: StripeFacts) -> object:
-    """What a listed object and one that was read by itself must agree on: of a pass neither its start nor its price."""
+def _comparable(facts: StripeFacts) -> object:
+    """Return what a listed object and a read one have in common: of a pass neither its start nor its price."""
     source = facts.source
     if isinstance(source, Pass):
         return facts.customer, facts.claims, source.refunded, source.disputed

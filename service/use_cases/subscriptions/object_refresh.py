@@ -1,208 +1,333 @@
-"""The one way of an event, and of anything else that calls for a look at an object: a number, a read, apply, spread, done.
+"""Refresh an object: take a number, read the object from Stripe, apply it, fan it out, finish its events.
 
-A number is taken before the read, so the highest number is the newest reading, whoever is late (design.md, decision 4).
-The lease only saves reads: of a burst one reads, and the others leave their events to it. "Done" comes last; everything
-before it can be repeated.
+The number is taken before the read, so the highest number is the newest read, whichever worker is late (design decision
+4). A lease only saves reads: of a burst of events one worker reads, and the others leave their events to it. Events are
+finished last, so every step before can be repeated. While Stripe cannot be read, payloads are applied instead: they stay
+unconfirmed until the object is read.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
+from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.inbox import EventResult, Inbox, PendingEvent, ref_from
 from service.adapters.redis.stripe_objects.objects import Objects, Verdict
+from service.adapters.stripe.transport import Patience
+from service.adapters.stripe.webhook import Envelope
 from service.domain.catalogue import Catalogue
 from service.domain.errors import NoSuchObject, StoreUnavailable, StripeRefused, StripeUnavailable
-from service.domain.event_order import mark_of_read
-from service.domain.stripe_facts import ObjectRef, PaymentRef, StripeFacts
-from service.use_cases.subscriptions.fan_out import FanOut
-from service.use_cases.subscriptions.job import Job, RefreshResult
-from service.use_cases.subscriptions.payload_mode import FROM_PAYLOAD, Payloads, merged
-from service.use_cases.subscriptions.payments import Payments
-from service.use_cases.subscriptions.ports import Gateway
-from service.use_cases.subscriptions.projections import paid_at_of
-from service.use_cases.subscriptions.recheck_schedule import next_look
-from service.use_cases.subscriptions.related_objects import FollowUps
+from service.domain.event_order import compare_versions, version_of_payload, version_of_read
+from service.domain.stripe_facts import ObjectRef, PaymentRef, StripeFacts, keep_known_parts
+from service.use_cases.subscriptions.fan_out import FanOut, FanOutRequest
+from service.use_cases.subscriptions.projections import next_recheck, paid_at_of
+from service.use_cases.subscriptions.related_objects import FollowUps, update_field
 
-GONE = "Stripe does not know it any more; what is known stays until its end"
-LAST_HEARD = "from the payload: Stripe does not know it any more"
-PAID_EARLIER = 100_000_000_000
-"""Less the moment of payment: the earliest that was told has the highest number."""
+NOT_STORED = "it concerns no object that is stored here"
+GONE = "Stripe no longer knows it; what is known counts until it expires"
+UNREAD = "Stripe is unavailable; the object is read later"
+FROM_PAYLOAD = "from the payload: Stripe was unavailable; the object is read later"
+FROM_PAYLOAD_OF_MISSING = "from the payload: Stripe no longer knows the object"
+TERMINAL = "the object has ended, which is final"
+NEWER_READ = "a later read is in force"
+OLDER = "what is known already is newer"
+UNDECIDED = "whether it is newer is known only after a read from Stripe"
+
+EARLIEST_PAYMENT = 100_000_000_000
+"""Minus the moment of payment: the number of a reported payment, so that the earliest report has the highest."""
+
+
+class StripeApi(Protocol):
+    """What these use cases need of Stripe. Raises: StripeUnavailable, StripeRefused or NoSuchObject, from every call."""
+
+    def read_object(self, ref: ObjectRef, *, patience: Patience = "inline", paid_at: int | None = None) -> StripeFacts:
+        """Return an object as it is now."""
+
+    def resolve_payment(self, ref: PaymentRef, *, patience: Patience = "inline") -> tuple[ObjectRef, ...]:
+        """Return the stored objects that a payment or an invoice leads to."""
+
+    def list_events_since(self, since: int | None) -> Iterator[Envelope]:
+        """Yield handled events with `created` ≥ since, the oldest first; `None`: all that Stripe keeps."""
+
+    def list_subscriptions(self) -> Iterator[StripeFacts]:
+        """Yield every subscription, whatever its status."""
+
+    def list_sessions(self, since: int) -> Iterator[StripeFacts]:
+        """Yield completed Checkout sessions created at `since` or later."""
+
+
+@dataclass(slots=True)
+class Job:
+    """Why objects are refreshed, how long the job may take, and what it has learned so far."""
+
+    now: float
+    cause: str
+    """What the readers' histories name as the cause, unless an event is."""
+    has_time: Callable[[], bool]
+    may_read: Callable[[], bool]
+    """Whether there is time for one more read from Stripe."""
+    patience: Patience = "worker"
+    force: bool = False
+    """Refresh an object even if another process holds its lease."""
+    limit_attempts: bool = False
+    """Whether an event fails after ten attempts to read from Stripe. Only a command sets it: an outage of Stripe may
+    last longer than ten attempts, and the worker retries until it ends."""
+    stripe_unavailable: bool = False
+    """Stripe could not be read; the rest of the job does not try again."""
+    in_progress: set[str] = field(default_factory=set)
+    """Objects under way, each because of the one before: none is refreshed within its own refresh."""
+    event: tuple[str, str] | None = None
+    """The object and the ID of the event that is the cause; the ledger notes its changes there."""
+    entitlements_before: dict[tuple[str, str], object] = field(default_factory=dict)
+    """By event and reader, the entitlements before the event: one event may change several sources of a reader."""
+
+
+@dataclass(slots=True)
+class RefreshResult:
+    """The results of the events that waited, the objects to read next, and whether Stripe was unavailable."""
+
+    results: list[EventResult]
+    next: list[str]
+    failed: bool = False
 
 
 class ObjectRefresh:
-    """Works on objects. Raises `StoreUnavailable`; any other failure goes to the event, which is tried again later."""
+    """Refreshes objects. Raises: StoreUnavailable. Any other failure is recorded with the events, which are retried."""
 
     def __init__(
         self,
         objects: Objects,
         inbox: Inbox,
-        spreader: FanOut,
-        payments: Payments,
+        fan_out: FanOut,
         *,
-        gateway: Gateway | None,
+        gateway: StripeApi | None,
         catalogue: Catalogue,
         report: Callable[[str, str], None],
     ) -> None:
         self._objects = objects
         self._inbox = inbox
-        self._spreader = spreader
-        self._payments = payments
-        self._payloads = Payloads(objects, catalogue)
+        self._fan_out = fan_out
         self._gateway = gateway
         self._catalogue = catalogue
         self._report = report
 
-    def work(self, name: str, errand: Job, *, number: int = 0) -> bool:
-        """Brings an object up to date and finishes its events. `number`: taken already, with the lease.
+    def refresh_object(self, name: str, job: Job, *, number: int = 0) -> bool:
+        """Refresh an object and finish its events. `number`: one that was taken already, with the lease.
 
-        Gives whether all is done; if not, somebody else is at it, or the store has a mark for what is left.
+        Return whether all is done. If not, another process holds the lease, or the store has a mark for what is left.
         """
         if not number:
-            number, leased = self._objects.begin_read(name, errand.now, force=errand.force)
+            number, leased = self._objects.begin_read(name, job.now, force=job.force)
             if not leased:
                 return False
-        errand.under_way.add(name)
+        job.in_progress.add(name)
         try:
-            return self._until_done(name, errand, number)
+            return self._refresh_until_done(name, job, number)
         except StoreUnavailable:
             raise
-        except Exception as error:  # Ours: the event is tried again later, and given up after ten times.
+        except Exception as error:  # A fault of this service: the events are retried, and fail after ten attempts.
             self._report("work_failed", type(error).__name__)
-            waiting = self._inbox.list_pending_ids(name, number)
-            self._inbox.record_failure(name, waiting, errand.now, f"failed: {type(error).__name__}")
+            pending = self._inbox.list_pending_ids(name, number)
+            self._inbox.record_failure(name, pending, job.now, f"failed: {type(error).__name__}")
             return False
         finally:
-            errand.under_way.discard(name)
+            job.in_progress.discard(name)
 
-    def spread(self, names: Sequence[str], errand: Job) -> bool:
-        """Gives everybody what is theirs of these objects, as they are known. Gives whether all is done."""
-        return self._spread(list(names), errand)
+    def fan_out_objects(self, names: Sequence[str], job: Job) -> bool:
+        """Fan out objects and all that depend on them. Return whether all is done."""
+        event = job.event
+        request = FanOutRequest(
+            now=job.now,
+            cause=f"event:{event[1]}" if event else job.cause,
+            has_time=job.has_time,
+            note=(lambda changes: self._note(event, changes, job)) if event else None,
+        )
+        queue, finished = deque(names), True
+        while queue:
+            follow_ups = FollowUps()
+            done = self._fan_out.fan_out_object(queue.popleft(), request, follow_ups)
+            finished = finished and done
+            queue.extend(name for name in follow_ups.to_fan_out if name not in queue)
+            for other in dict.fromkeys(follow_ups.to_read):
+                self._objects.request_read(other, job.now)
+                self._read_next([other], job)
+        return finished
 
-    def _until_done(self, name: str, errand: Job, number: int) -> bool:
+    def _refresh_until_done(self, name: str, job: Job, number: int) -> bool:
         while True:
-            finished, more = self._once(name, errand, number)
+            finished, more = self._refresh_once(name, job, number)
             if finished and not more:
                 return True
-            if not more or not errand.in_time():
+            if not more or not job.has_time():
                 self._inbox.release_lease(name, number)
                 return False
-            number, leased = self._objects.begin_read(name, errand.now, holding=number)
+            number, leased = self._objects.begin_read(name, job.now, holding=number)
             if not leased:
                 return False
 
-    def _once(self, name: str, errand: Job, number: int) -> tuple[bool, bool]:
-        """One look. Gives whether all that was waiting is done, and whether there is reason to look again at once."""
-        waiting = self._inbox.load_pending(name, number)
-        before = errand.under((name, waiting[-1].id) if waiting else None)
+    def _refresh_once(self, name: str, job: Job, number: int) -> tuple[bool, bool]:
+        """Return whether all that waited is done, and whether to refresh the object again at once."""
+        pending = self._inbox.load_pending(name, number)
+        outer_event = job.event
+        if pending:
+            job.event = (name, pending[-1].id)
         try:
-            return self._look(name, waiting, errand, number)
+            ref = ref_from(name)
+            if isinstance(ref, PaymentRef):
+                found = self._refresh_payment(ref, pending, job, number)
+            else:
+                found = self._refresh_stored(ref, pending, job, number)
+            return self._finish(name, found, job, number)
         finally:
-            errand.on_account_of = before
+            job.event = outer_event
 
-    def _look(self, name: str, waiting: list[PendingEvent], errand: Job, number: int) -> tuple[bool, bool]:
-        ref = ref_from(name)
-        if isinstance(ref, PaymentRef):
-            look = self._payments.follow(ref, waiting, number, errand)
-        else:
-            look = self._bring_up(ref, waiting, number, errand)
-        for other in look.onward:
-            self._objects.request_read(other, errand.now)
-        # What else has to be read is marked in the store: whether it is done now does not hold the event up.
-        self._read_onward(look.onward, errand)
-        if not self._spread([name], errand):
-            # Its copies had higher numbers: it is above them now, and has to be read once more.
-            return False, not errand.away and self._objects.load(name).number(b"behind") > 0
+    def _finish(self, name: str, found: RefreshResult, job: Job, number: int) -> tuple[bool, bool]:
+        for other in found.next:
+            self._objects.request_read(other, job.now)
+        # The store has a mark for each of these, so the event need not wait for them.
+        self._read_next(found.next, job)
+        if not self.fan_out_objects([name], job):
+            # If its copies had higher numbers, the counter is above them now, and the object has to be read again.
+            return False, not job.stripe_unavailable and self._objects.load(name).number(b"behind") > 0
         more = self._inbox.finish(
-            name, number, number, look.done, failed=look.failed, now=errand.now, gives_up=errand.gives_up
+            name, number, number, found.results, failed=found.failed, now=job.now, gives_up=job.limit_attempts
         )
         return True, more
 
-    def _read_onward(self, names: Sequence[str], errand: Job) -> None:
+    def _read_next(self, names: Sequence[str], job: Job) -> None:
         for name in names:
-            if name not in errand.under_way and not errand.away and errand.may_ask():
-                self.work(name, errand)
+            if name not in job.in_progress and not job.stripe_unavailable and job.may_read():
+                self.refresh_object(name, job)
 
-    def _bring_up(self, ref: ObjectRef, waiting: list[PendingEvent], number: int, errand: Job) -> RefreshResult:
-        """Reads the object and applies what was read; else what the payloads say."""
-        name, now = ref.text, errand.now
-        others = list(dict.fromkeys(other.text for event in waiting for other in event.refs if other.text != name))
-        for event in waiting:
+    def _note(self, event: tuple[str, str], changes: dict[str, list[object]], job: Job) -> None:
+        """Note changes with their event: from before the event, not from before the last of several sources."""
+        for reader, change in changes.items():
+            change[0] = job.entitlements_before.setdefault((event[1], reader), change[0])
+        self._inbox.record_changes(*event, changes)
+
+    # ------------------------------------------------------------------------------------------ stored objects
+
+    def _refresh_stored(self, ref: ObjectRef, pending: list[PendingEvent], job: Job, number: int) -> RefreshResult:
+        """Read the object and apply what was read, or else the payloads."""
+        name, now = ref.text, job.now
+        others = list(dict.fromkeys(other.text for event in pending for other in event.refs if other.text != name))
+        for event in pending:
             if event.paid_at is not None:
-                self._objects.write_related(name, "paid", PAID_EARLIER - event.paid_at, b"%d" % event.paid_at, now)
+                paid_number = EARLIEST_PAYMENT - event.paid_at
+                self._objects.write_related(name, "paid", paid_number, b"%d" % event.paid_at, now)
         try:
-            facts = self._read(ref, errand)
+            facts = self._read(ref, job)
         except NoSuchObject:
-            return RefreshResult(self._gone(name, waiting, number, now), others)
-        if facts is None or _lags(facts, waiting):
-            if not waiting:
+            return RefreshResult(self._keep_missing(name, pending, number, now), others)
+        if facts is None or _is_outdated(facts, pending):
+            if not pending:
                 self._objects.apply(name, number, None, now, read=False)
-            return RefreshResult(self._payloads.apply(name, waiting, now), others, failed=True)
-        verdict = self._apply(facts, waiting, number, now)
-        return RefreshResult([_done(event, verdict) for event in waiting], others)
+            return RefreshResult([self._apply_payload(name, event, now) for event in pending], others, failed=True)
+        verdict = self._apply_read(facts, pending, number, now)
+        return RefreshResult([_result(event, verdict) for event in pending], others)
 
-    def _gone(self, name: str, waiting: list[PendingEvent], number: int, now: float) -> list[EventResult]:
-        """404: what is known stays until its known end; what the events say is better than nothing."""
-        facts = self._payloads.apply(name, [event for event in waiting if event.facts], now)
-        self._objects.apply(name, number, None, now, read=True)
-        done = {one.id: replace(one, why=LAST_HEARD) if one.why == FROM_PAYLOAD else one for one in facts}
-        return [done.get(event.id, EventResult(event.id, "ignored", GONE)) for event in waiting]
-
-    def _read(self, ref: ObjectRef, errand: Job) -> StripeFacts | None:
-        """The object as Stripe has it; `None` if Stripe cannot be read now."""
-        if self._gateway is None or errand.away:
+    def _read(self, ref: ObjectRef, job: Job) -> StripeFacts | None:
+        """Return the object as Stripe has it, or `None` if Stripe is unavailable."""
+        if self._gateway is None or job.stripe_unavailable:
             return None
         paid_at = paid_at_of(self._objects.load(ref.text)) if ref.kind == "session" else None
         try:
-            return self._gateway.read(ref, patience=errand.patience, paid_at=paid_at)
+            return self._gateway.read_object(ref, patience=job.patience, paid_at=paid_at)
         except (StripeUnavailable, StripeRefused) as trouble:
             self._report("stripe_unread", trouble.why)
-            errand.away = True
+            job.stripe_unavailable = True
             return None
 
-    def _apply(self, facts: StripeFacts, waiting: list[PendingEvent], number: int, now: float) -> Verdict:
+    def _apply_read(self, facts: StripeFacts, pending: list[PendingEvent], number: int, now: float) -> Verdict:
         stored = self._objects.load(facts.ref.text)
-        facts = merged(facts, stored)
-        latest = max([event.created for event in waiting] + ([stored.mark.created] if stored.mark else []), default=0)
-        mark = mark_of_read(facts, created=latest)
-        due = next_look(facts, self._catalogue, now)
-        verdict, _ = self._objects.apply(facts.ref.text, number, facts, now, read=True, mark=mark, due=due)
+        facts = keep_known_parts(facts, stored.facts)
+        moments = [event.created for event in pending] + ([stored.version.created] if stored.version else [])
+        version = version_of_read(facts, created=max(moments, default=0))
+        due = next_recheck(facts, self._catalogue, now)
+        verdict, _ = self._objects.apply(facts.ref.text, number, facts, now, read=True, version=version, due=due)
         return verdict
 
-    def _spread(self, names: list[str], errand: Job) -> bool:
-        """Spreads objects and all that they tell on. Gives whether all is done."""
-        event = errand.on_account_of
-        cause = f"event:{event[1]}" if event else errand.cause
-        note = (lambda found: self._note(event, found, errand)) if event else None
-        queue, finished = deque(names), True
-        while queue:
-            heard = FollowUps()
-            done = self._spreader.spread(queue.popleft(), errand.now, cause, heard, errand.in_time, note)
-            finished = finished and done
-            queue.extend(name for name in heard.next if name not in queue)
-            for other in dict.fromkeys(heard.unread):
-                self._objects.request_read(other, errand.now)
-                self._read_onward([other], errand)
-        return finished
+    def _keep_missing(self, name: str, pending: list[PendingEvent], number: int, now: float) -> list[EventResult]:
+        """After a 404 keep what is known until it expires, and apply the payloads."""
+        applied = [self._apply_payload(name, event, now) for event in pending if event.facts]
+        self._objects.apply(name, number, None, now, read=True)
+        results = {
+            one.id: replace(one, why=FROM_PAYLOAD_OF_MISSING) if one.why == FROM_PAYLOAD else one for one in applied
+        }
+        return [results.get(event.id, EventResult(event.id, "ignored", GONE)) for event in pending]
 
-    def _note(self, event: tuple[str, str], found: dict[str, list[object]], errand: Job) -> None:
-        """With an event is kept what a reader held before all of it, not before the last of several sources changed."""
-        for reader, change in found.items():
-            change[0] = errand.held_before.setdefault((event[1], reader), change[0])
-        self._inbox.record_changes(*event, found)
+    def _apply_payload(self, name: str, event: PendingEvent, now: float) -> EventResult:
+        """Apply what an event's payload reports, if it is newer; without facts the event waits for a read."""
+        if event.facts is None or event.facts.ref.text != name:
+            self._objects.apply(name, event.number, None, now, read=False)
+            return EventResult(event.id, "pending", UNREAD)
+        incoming = version_of_payload(
+            event.facts, created=event.created, event_type=event.type, previous=event.previous
+        )
+        while True:
+            stored = self._objects.load(name)
+            order = compare_versions(incoming, stored.version) if stored.facts else "newer"
+            facts = keep_known_parts(event.facts, stored.facts) if order == "newer" else None
+            version, due = (incoming, next_recheck(facts, self._catalogue, now)) if facts else (None, None)
+            verdict, _ = self._objects.apply(
+                name, event.number, facts, now, read=False, version=version, due=due, rev=stored.rev
+            )
+            if verdict == "retry":
+                continue
+            if verdict in ("applied", "same"):
+                return EventResult(event.id, "applied", FROM_PAYLOAD)
+            return EventResult(event.id, "stale", UNDECIDED if order == "undecided" else OLDER)
+
+    # ------------------------------------------------------------------------------------------------ payments
+
+    def _refresh_payment(self, ref: PaymentRef, pending: list[PendingEvent], job: Job, number: int) -> RefreshResult:
+        """Store what events report of a payment, each update in a field of its own, and find the session to read.
+
+        A set of updates depends neither on their order nor on repeats, nor on whether the session is known already.
+        """
+        name = ref.text
+        for event in pending:
+            if event.payment_update is not None and ref.kind == "intent":
+                row = facts_codec.pack_row([facts_codec.payment_update_row(event.payment_update)])
+                self._objects.write_related(name, update_field(event.payment_update), 1, row, job.now)
+        session = self._objects.load(name).fields.get(b"session")
+        found = [session.decode()] if session else self._resolve_payment(ref, job)
+        self._objects.apply(name, number, None, job.now, read=found is not None)
+        if found is None:
+            return RefreshResult([EventResult(event.id, "pending", UNREAD) for event in pending], [], failed=True)
+        if ref.kind == "intent" and not session:
+            for other in found:
+                self._objects.write_related(name, "session", 1, other.encode(), job.now)
+        results = [
+            EventResult(event.id, "applied") if found else EventResult(event.id, "ignored", NOT_STORED)
+            for event in pending
+        ]
+        return RefreshResult(results, found)
+
+    def _resolve_payment(self, ref: PaymentRef, job: Job) -> list[str] | None:
+        """Return the names of the objects that the payment leads to, or `None` if Stripe is unavailable."""
+        if self._gateway is None or job.stripe_unavailable:
+            return None
+        try:
+            return [other.text for other in self._gateway.resolve_payment(ref, patience=job.patience)]
+        except NoSuchObject:
+            return []
+        except (StripeUnavailable, StripeRefused) as trouble:
+            self._report("stripe_unread", trouble.why)
+            job.stripe_unavailable = True
+            return None
 
 
-def _lags(facts: StripeFacts, waiting: Sequence[PendingEvent]) -> bool:
-    """Whether Stripe's answer is older than its own word: what an event says is final is so, and stays so."""
-    final = (event.facts for event in waiting if event.facts is not None and event.facts.terminal)
+def _is_outdated(facts: StripeFacts, pending: Sequence[PendingEvent]) -> bool:
+    """Return whether Stripe's response is older than an event: what an event reports as terminal stays so."""
+    final = (event.facts for event in pending if event.facts is not None and event.facts.terminal)
     return not facts.terminal and any(other.ref == facts.ref for other in final)
 
 
-def _done(event: PendingEvent, verdict: Verdict) -> EventResult:
+def _result(event: PendingEvent, verdict: Verdict) -> EventResult:
     if verdict in ("applied", "same"):
         return EventResult(event.id, "applied")
-    return EventResult(
-        event.id, "stale", "it has ended, and stays so" if verdict == "kept" else "a later reading is in force"
-    )
+    return EventResult(event.id, "stale", TERMINAL if verdict == "kept" else NEWER_READ)

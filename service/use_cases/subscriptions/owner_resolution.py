@@ -1,4 +1,4 @@
-"""Whose an object is, by all that is known of it, and under which id that reader goes now."""
+"""Resolve the owner of an object: by claims and links, and under the ID that the reader has after merges and erasures."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import merged_into
 from service.adapters.redis.stripe_objects.objects import StoredObject
-from service.domain.ownership import NOBODY, Owner, owner_of
+from service.domain.ownership import UNASSIGNED, Owner, resolve_owner
 from service.domain.stripe_facts import OwnerClaims
-from service.use_cases.subscriptions.projections import CustomerClaims, customer_of, sessions_of
+from service.use_cases.subscriptions.projections import CustomerClaims, customer_claims_of, session_claims_of
 
-WEAKER_THAN_CUSTOMER = frozenset({"customer", "last", "nobody"})
+WEAKER_THAN_CUSTOMER = frozenset({"customer", "last", "unassigned"})
 
 
-def by_claims(obj: StoredObject) -> Owner:
-    """Whose it is by claims and links alone; the id may be one that was merged into another since."""
-    about, facts = customer_of(obj), obj.facts
-    link = obj.link or (about.link if about else None)
-    if obj.ref.kind == "subscription" or obj.ref.kind == "session":
+def owner_by_claims(obj: StoredObject) -> Owner:
+    """Return the owner by claims and links alone; the reader may have been merged into another one since."""
+    customer, facts = customer_claims_of(obj), obj.facts
+    link = obj.link or (customer.link if customer else None)
+    if obj.ref.kind in ("subscription", "session"):
         own = facts.claims if facts else OwnerClaims()
-        claims = about.claims if about else None
-        return owner_of(own, link=link, sessions=sessions_of(obj), customer=claims, last=obj.owner)
-    return _by_customer(obj, about, link)
+        claims = customer.claims if customer else None
+        return resolve_owner(own, link=link, sessions=session_claims_of(obj), customer=claims, last=obj.owner)
+    return _owner_by_customer(obj, customer, link)
 
 
-def _by_customer(obj: StoredObject, about: CustomerClaims | None, link: str | None) -> Owner:
-    """Of a customer, and of its entitlements: by link and claims, else by its other objects, else as it was."""
+def _owner_by_customer(obj: StoredObject, customer: CustomerClaims | None, link: str | None) -> Owner:
+    """Return the owner of a customer or of its entitlements: by link and claims, else by its other objects."""
     facts = obj.facts
-    claims = about.claims if about else facts.claims if facts and not facts.deleted else OwnerClaims()
-    owner = owner_of(OwnerClaims(), link=link, customer=claims)
+    claims = customer.claims if customer else facts.claims if facts and not facts.deleted else OwnerClaims()
+    owner = resolve_owner(OwnerClaims(), link=link, customer=claims)
     if owner.reader is not None:
         return replace(owner, as_gift=False)
-    known = about.known if about else (obj.fields.get(b"known") or b"").decode()
+    known = customer.known_owner if customer else (obj.fields.get(b"known") or b"").decode()
     return Owner(known, "own") if known else obj.owner
 
 
 def needs_customer(obj: StoredObject) -> bool:
-    """Whether what its customer says decides, and Stripe has not told of the customer yet."""
-    about = customer_of(obj)
-    return about is not None and not about.facts and by_claims(obj).how in WEAKER_THAN_CUSTOMER
+    """Return whether the customer's claims decide, but Stripe has not reported the customer yet."""
+    customer = customer_claims_of(obj)
+    return customer is not None and not customer.is_read and owner_by_claims(obj).how in WEAKER_THAN_CUSTOMER
 
 
 @dataclass(frozen=True, slots=True)
 class StoredReader:
-    """A reader as the store has it: the id it goes by now, its hot record, and when the id asked for was erased.
+    """A reader as stored: the ID after merges, the hot record, and when the ID that was asked for was erased.
 
-    That of the id it goes by is not meant: who was merged into an erased reader later was not erased.
+    A reader who was merged into an erased one later was not erased.
     """
 
     reader: str
@@ -57,43 +57,42 @@ class StoredReader:
 
 
 class OwnerResolver:
-    """Reads readers. Raises `StoreUnavailable` where the store cannot be reached."""
+    """Finds owners in the store. Raises: StoreUnavailable."""
 
     def __init__(self, store: Store) -> None:
         self._link = store.link
         self._keys = store.keys
 
-    def find(self, reader: str) -> StoredReader:
-        """A reader, or the one into which it was merged."""
-        (person,) = self.find_all([reader])
-        return person
+    def resolve_owner_of(self, obj: StoredObject) -> tuple[Owner, StoredReader | None]:
+        """Return the owner of an object under the current ID, and that reader as stored.
 
-    def find_all(self, readers: list[str]) -> list[StoredReader]:
-        """Several in one wait; in another one for those that were merged."""
+        An object that was created before its reader was erased is unassigned, unless an admin has linked it since.
+        """
+        owner = owner_by_claims(obj)
+        if owner.reader is None:
+            return UNASSIGNED, None
+        reader = self.find_reader(owner.reader)
+        created = obj.facts.created if obj.facts else 0
+        if reader.erased_at is not None and owner.how != "link" and created <= reader.erased_at:
+            return UNASSIGNED, reader
+        return replace(owner, reader=reader.reader), reader
+
+    def find_reader(self, reader: str) -> StoredReader:
+        """Return a reader, or the one into whom they were merged."""
+        return self.find_readers([reader])[0]
+
+    def find_readers(self, readers: list[str]) -> list[StoredReader]:
+        """Return several readers in one round trip, and one more for each that was merged."""
         commands = []
         for reader in readers:
             tag = reader_hash(reader)
             hot, erased = self._keys.reader(tag), self._keys.erased(tag)
             commands += [(hot, (b"HGETALL", hot)), (erased, (b"GET", erased))]
         replies = self._link.read(commands)
-        found = [self._person(r, replies[2 * at], replies[2 * at + 1]) for at, r in enumerate(readers)]
-        return [
-            person if heir is None else replace(self.find(heir), erased_at=person.erased_at) for person, heir in found
-        ]
+        return [self._follow(r, replies[2 * at], replies[2 * at + 1]) for at, r in enumerate(readers)]
 
-    @staticmethod
-    def _person(reader: str, hot: Any, erased: Any) -> tuple[StoredReader, str | None]:
-        pairs = dict(zip(hot[::2], hot[1::2], strict=True))
-        return StoredReader(reader, pairs, int(erased) if erased else None), merged_into(hot)
-
-
-def settled_on(owner: Owner, person: StoredReader | None, created: int) -> Owner:
-    """The owner under the id that holds now; nobody where that reader was erased after the object was made.
-
-    A link says it anew, and so does what Stripe made after the erasure.
-    """
-    if owner.reader is None or person is None:
-        return NOBODY if owner.reader is None else owner
-    if person.erased_at is not None and owner.how != "link" and created <= person.erased_at:
-        return NOBODY
-    return replace(owner, reader=person.reader)
+    def _follow(self, reader: str, hot: Any, erased: Any) -> StoredReader:
+        erased_at, heir = int(erased) if erased else None, merged_into(hot)
+        if heir is not None:
+            return replace(self.find_reader(heir), erased_at=erased_at)
+        return StoredReader(reader, dict(zip(hot[::2], hot[1::2], strict=True)), erased_at)

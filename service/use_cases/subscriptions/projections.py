@@ -1,4 +1,4 @@
-"""What readers hold of an object: from its facts, whose it is and who has a seat to a source for each of them. Pure."""
+"""Who holds what of an object: its facts, its owner and its seats → a source for each holder, and when that changes. Pure."""
 
 from __future__ import annotations
 
@@ -7,79 +7,83 @@ from dataclasses import dataclass, replace
 from service.adapters.redis.readers.source_codec import LETTERS
 from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.objects import StoredObject
-from service.domain.catalogue import DAY, Catalogue
-from service.domain.event_order import StateVersion
+from service.domain.catalogue import DAY, HOUR, Catalogue
 from service.domain.ownership import Owner
-from service.domain.payments import joined, with_payment
+from service.domain.payments import apply_payment, merge_payments
 from service.domain.sources import Pass, Source, Standing, StripeEntitlements, Subscription
 from service.domain.stripe_facts import OwnerClaims, StripeFacts
 
 HOT_FOR = 30 * DAY
-"""Seconds for which what has ended by time alone stays where a check sees it: a longer grace in the configuration counts
-at once, without rewriting anything."""
+"""Seconds for which a source that has expired stays in the hot record, so that a longer grace in the configuration
+counts at once, without a rewrite."""
+
+NEVER = float("inf")
+AFTER_PERIOD = 300
+"""Seconds after a period, a trial or a scheduled end: by then Stripe has renewed or ended the subscription."""
+BEFORE_END = HOUR
+"""Seconds before access would end: a last read, should the renewal's event be lost."""
 
 SESSION = b"session:"
-"""Field of a subscription for each session that began it; its number lies beside it, with a `#` at the end."""
+"""The field of a subscription for each session that started it; the field's number has the same name with a `#`."""
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerClaims:
-    """What an object's customer says of whose it is: an admin's link, its own claims, whether it was deleted, and by its
-    other objects whose it is known to be (which counts for Stripe's Entitlements alone)."""
+    """What a customer reports to its objects: an admin's link, its own claims, when it was deleted, and its owner as
+    its other objects know it (for Stripe's Entitlements alone)."""
 
     customer: str
     link: str | None
     claims: OwnerClaims
     deleted_at: int | None
-    known: str | None
-    facts: bool = True
-    """Whether Stripe has told of the customer at all."""
+    known_owner: str | None
+    is_read: bool = True
+    """Whether Stripe has reported the customer at all."""
 
 
-def about_customer(customer: StoredObject) -> CustomerClaims:
-    """What a customer's record says to its belongings."""
-    facts, mark = customer.facts, customer.mark
-    gone = facts is not None and facts.deleted
+def claims_for_objects(customer: StoredObject) -> CustomerClaims:
+    """Return what a stored customer reports to its objects."""
+    facts, version = customer.facts, customer.version
+    deleted = facts is not None and facts.deleted
+    moment = version.created if version and version.created else customer.number(b"at") // 1000
     return CustomerClaims(
         customer=customer.ref.id,
         link=customer.link,
-        claims=facts.claims if facts and not gone else OwnerClaims(),
-        deleted_at=_moment(mark, customer) if gone else None,
-        known=(customer.fields.get(b"known") or b"").decode() or None,
-        facts=facts is not None or customer.number(b"applied") > 0,
+        claims=facts.claims if facts and not deleted else OwnerClaims(),
+        deleted_at=moment if deleted else None,
+        known_owner=(customer.fields.get(b"known") or b"").decode() or None,
+        is_read=facts is not None or customer.number(b"applied") > 0,
     )
 
 
-def _moment(mark: StateVersion | None, customer: StoredObject) -> int:
-    return mark.created if mark and mark.created else customer.number(b"at") // 1000
+def pack_customer_claims(claims: CustomerClaims, *, with_owner: bool) -> bytes:
+    """Return the claims as stored with an object; `with_owner`: with the known owner, for entitlements."""
+    known = claims.known_owner if with_owner else None
+    packed = facts_codec.claims_row(claims.claims)
+    return facts_codec.pack_row([claims.customer, claims.link, packed, claims.deleted_at, known, claims.is_read])
 
 
-def pack_about(about: CustomerClaims, *, whole: bool) -> bytes:
-    """`whole`: with what only entitlements are told."""
-    known = about.known if whole else None
-    row = [about.customer, about.link, facts_codec.claims_row(about.claims), about.deleted_at, known, about.facts]
-    return facts_codec.pack_row(row)
-
-
-def customer_of(obj: StoredObject) -> CustomerClaims | None:
-    """What the object was told of its customer last."""
+def customer_claims_of(obj: StoredObject) -> CustomerClaims | None:
+    """Return what the object's customer reported last."""
     text = obj.fields.get(b"customer")
     if not text:
         return None
-    customer, link, claims, deleted_at, known, facts = facts_codec.unpack_row(text)
-    return CustomerClaims(customer, link, facts_codec.claims_from(claims), deleted_at, known, facts)
+    customer, link, claims, deleted_at, known_owner, is_read = facts_codec.unpack_row(text)
+    return CustomerClaims(customer, link, facts_codec.claims_from(claims), deleted_at, known_owner, is_read)
 
 
-def sessions_of(obj: StoredObject) -> list[OwnerClaims]:
-    """The claims of the sessions that began a subscription, the oldest first."""
-    facts = [
-        facts_codec.unpack_row(row) for name, row in obj.fields.items() if name.startswith(SESSION) and name[-1] != 35
+def session_claims_of(obj: StoredObject) -> list[OwnerClaims]:
+    """Return the claims of the sessions that started a subscription, the oldest first."""
+    found = [
+        facts_codec.unpack_row(row)
+        for name, row in obj.fields.items()
+        if name.startswith(SESSION) and not name.endswith(b"#")
     ]
-    return [facts_codec.claims_from(claims) for _, claims in sorted(facts, key=lambda row: (row[0], str(row[1])))]
+    return [facts_codec.claims_from(claims) for _, claims in sorted(found, key=lambda row: (row[0], str(row[1])))]
 
 
 def seats_paid_for(facts: StripeFacts | None, catalogue: Catalogue) -> int | None:
-    """The sum over items of plans with seats; `None` where there is no such plan."""
+    """Return the sum over items of plans with seats; `None` if there is no such plan."""
     if facts is None or not isinstance(facts.source, Subscription):
         return None
     plans = [(catalogue.plan_for(i.price, i.lookup_key, i.product), i.quantity) for i in facts.source.items]
@@ -87,8 +91,8 @@ def seats_paid_for(facts: StripeFacts | None, catalogue: Catalogue) -> int | Non
     return sum(seats) if seats else None
 
 
-def copies_of(obj: StoredObject, owner: Owner) -> dict[str, Source | None]:
-    """Who holds what: `letter:reader` → the source (`None`: the customer itself, which gives nothing)."""
+def copies_by_holder(obj: StoredObject, owner: Owner) -> dict[str, Source | None]:
+    """Return the copies of an object: `letter:reader` → source (`None`: the customer itself, which grants nothing)."""
     facts = obj.facts
     if obj.ref.kind == "customer":
         return {f"c:{owner.reader}": None} if owner.reader else {}
@@ -96,36 +100,35 @@ def copies_of(obj: StoredObject, owner: Owner) -> dict[str, Source | None]:
         return {}
     source = facts.source
     if isinstance(source, Subscription):
-        return _of_subscription(obj, _as_it_stands(source, obj), owner)
+        return _subscription_copies(obj, facts, source, owner)
     if source is None or owner.reader is None:
         return {}
     if isinstance(source, Pass):
         return {f"p:{owner.reader}": _pass(obj, facts, source, owner)}
-    gone = (about := customer_of(obj)) is not None and about.deleted_at is not None
-    keys = () if gone else source.lookup_keys
+    deleted = (claims := customer_claims_of(obj)) is not None and claims.deleted_at is not None
+    keys = () if deleted else source.lookup_keys
     return {f"e:{owner.reader}": StripeEntitlements(source.customer, keys, obj.confirmed)}
 
 
-def _of_subscription(obj: StoredObject, source: Subscription, owner: Owner) -> dict[str, Source | None]:
-    held: dict[str, Source | None] = {}
+def _subscription_copies(
+    obj: StoredObject, facts: StripeFacts, source: Subscription, owner: Owner
+) -> dict[str, Source | None]:
+    claims = customer_claims_of(obj)
+    if claims is not None and claims.deleted_at is not None and not facts.terminal:
+        # The subscription of a deleted customer has ended, even if no event of its own reports that.
+        source = replace(source, status="canceled", ended_at=claims.deleted_at)
+    source = replace(source, confirmed=obj.confirmed)
+    copies: dict[str, Source | None] = {}
     if owner.reader:
         own = replace(source, role="gift" if owner.as_gift else "subscription")
-        held[f"{LETTERS[own.role]}:{owner.reader}"] = own
+        copies[f"{LETTERS[own.role]}:{owner.reader}"] = own
     for reader, since in obj.seats.items():
-        held[f"t:{reader}"] = replace(source, role="seat", since=since // 1000)
-    return held
-
-
-def _as_it_stands(source: Subscription, obj: StoredObject) -> Subscription:
-    """With the customer's end as its own: what belongs to a deleted customer is over, also if nobody says so."""
-    about, facts = customer_of(obj), obj.facts
-    if about is not None and about.deleted_at is not None and facts is not None and not facts.terminal:
-        source = replace(source, status="canceled", ended_at=about.deleted_at)
-    return replace(source, confirmed=obj.confirmed)
+        copies[f"t:{reader}"] = replace(source, role="seat", since=since // 1000)
+    return copies
 
 
 def paid_at_of(obj: StoredObject) -> int | None:
-    """When the earliest event that says so told that a session is paid."""
+    """Return when a session was paid, by the earliest event that reported it (epoch seconds)."""
     paid = obj.fields.get(b"paid")
     return int(paid) if paid else None
 
@@ -133,15 +136,15 @@ def paid_at_of(obj: StoredObject) -> int | None:
 def _pass(obj: StoredObject, facts: StripeFacts, source: Pass, owner: Owner) -> Pass:
     payment = facts.payment
     if text := obj.fields.get(b"payment"):
-        news = facts_codec.unpack_payment(text)
-        payment = joined(payment, news) if payment else news
+        reported = facts_codec.unpack_payment(text)
+        payment = merge_payments(payment, reported) if payment else reported
     paid_at = paid_at_of(obj)
     source = replace(source, paid_at=source.paid_at if paid_at is None else paid_at)
-    return replace(with_payment(source, payment), confirmed=obj.confirmed, gift=owner.as_gift)
+    return replace(apply_payment(source, payment), confirmed=obj.confirmed, gift=owner.as_gift)
 
 
-def is_past(source: Source, catalogue: Catalogue, now: float) -> bool:
-    """Whether it can open nothing any more: ended by its own word, or long ago by time."""
+def is_expired(source: Source, catalogue: Catalogue, now: float) -> bool:
+    """Return whether a source can open nothing any more: it has ended, or it expired more than `HOT_FOR` ago."""
     if isinstance(source, StripeEntitlements):
         return not source.lookup_keys
     holdings = source.holdings(catalogue)
@@ -149,3 +152,21 @@ def is_past(source: Source, catalogue: Catalogue, now: float) -> bool:
         holding.base is Standing.ENDED or (holding.until is not None and now >= holding.until + HOT_FOR)
         for holding in holdings
     )
+
+
+def next_recheck(facts: StripeFacts, catalogue: Catalogue, now: float) -> float:
+    """Return the next moment at which the object changes by itself and is read again; `NEVER` if there is none.
+
+    An expired source is read once more, when it leaves the hot record.
+    """
+    source = facts.source
+    if not isinstance(source, Subscription | Pass):
+        return NEVER
+    holdings = source.holdings(catalogue)
+    ends = [holding.until for holding in holdings if holding.until is not None]
+    moments = [end + HOT_FOR for end in ends]
+    if isinstance(source, Subscription) and any(h.base is not Standing.ENDED for h in holdings):
+        turns = [item.end for item in source.items] + [source.trial_end, source.scheduled_end]
+        moments += [turn + AFTER_PERIOD for turn in turns if turn is not None]
+        moments += [end - BEFORE_END for end in ends]
+    return min((moment for moment in moments if moment > now), default=NEVER)

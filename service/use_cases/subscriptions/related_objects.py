@@ -1,97 +1,132 @@
-"""What objects say about one another: a customer to its belongings, a session to its subscription and payment, and back.
+"""What objects report about one another: a customer about its objects, a session about its subscription and payment.
 
-Each saying is kept with the other object, under the number that the sayer had; so it survives, and a late one never
-overwrites a later one.
+Each report is stored with the object that it is about, under the number of the reporting one. So it does not matter
+which of the two is known first, and a late report never overwrites a later one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import reduce
 
 from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.domain.ownership import Owner
+from service.domain.payments import Payment, PaymentUpdate, apply_update, merge_payments
 from service.domain.stripe_facts import ObjectRef, StripeFacts
-from service.use_cases.subscriptions.payments import adds_to, news_of, session_of
-from service.use_cases.subscriptions.projections import about_customer, customer_of, pack_about
+from service.use_cases.subscriptions.projections import claims_for_objects, customer_claims_of, pack_customer_claims
 
 
 @dataclass(slots=True)
 class FollowUps:
-    """What has to follow: objects that were told something new, and those that Stripe has to be asked about."""
+    """Objects with a new report, which are fanned out next, and objects to read from Stripe."""
 
-    next: list[str] = field(default_factory=list)
-    unread: list[str] = field(default_factory=list)
-    """A customer, before it is known whose the object is; a session with news that Stripe has not confirmed."""
+    to_fan_out: list[str] = field(default_factory=list)
+    to_read: list[str] = field(default_factory=list)
+    """A customer who decides on an owner; a session with a payment update that Stripe has not confirmed."""
 
 
 class RelatedObjects:
-    """Raises `StoreUnavailable` where the store cannot be reached."""
+    """Stores reports about related objects. Raises: StoreUnavailable."""
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
 
-    def join(self, obj: StoredObject, facts: StripeFacts, now: float) -> bool:
-        """Asks the customer what it says about its object, once; later it tells by itself. Gives whether that was new."""
-        known = customer_of(obj)
+    def add_to_customer(self, obj: StoredObject, facts: StripeFacts, now: float) -> bool:
+        """Add an object to its customer, once, and store the customer's claims with it. Return whether they are new."""
+        known = customer_claims_of(obj)
         if obj.ref.kind == "customer" or facts.customer is None or (known and known.customer == facts.customer):
             return False
         self._objects.add_customer_object(facts.customer, obj.name)
         customer = self._objects.load(f"customer:{facts.customer}")
-        value = pack_about(about_customer(customer), whole=obj.ref.kind == "entitlements")
+        value = pack_customer_claims(claims_for_objects(customer), with_owner=obj.ref.kind == "entitlements")
         return self._objects.write_related(obj.name, "customer", customer.rev, value, now)
 
-    def pass_on(self, obj: StoredObject, owner: Owner, rev: int, now: float, heard: FollowUps) -> None:
-        """Tells other objects what this one says about them."""
+    def update_related(self, obj: StoredObject, owner: Owner, rev: int, now: float, follow_ups: FollowUps) -> None:
+        """Store with other objects what this one reports about them."""
         facts = obj.facts
         if obj.ref.kind == "customer":
-            self._tell_belongings(obj, rev, now, heard)
+            self._update_customer_objects(obj, rev, now, follow_ups)
         elif session := session_of(obj):
-            self._tell_session(obj, session, rev, now, heard)
+            self._update_session(obj, session, rev, now, follow_ups)
         elif facts is not None:
-            self._tell_of_session(facts, rev, now, heard)
-            self._tell_customer(facts, owner, rev, now, heard)
+            self._update_from_session(facts, rev, now, follow_ups)
+            self._update_customer(facts, owner, rev, now, follow_ups)
 
-    def _tell_of_session(self, facts: StripeFacts, rev: int, now: float, heard: FollowUps) -> None:
-        """A session's claims count for the subscription that it began (there may have been several sessions); its name
-        for the payment, so that what is told of that, earlier or later, finds it."""
+    def _update_from_session(self, facts: StripeFacts, rev: int, now: float, follow_ups: FollowUps) -> None:
+        """Store a session's claims with its subscription, which several sessions may have started, and its name with
+        its payment, so that payment updates find it."""
         if facts.ref.kind != "session":
             return
         if facts.subscription:
             row = facts_codec.pack_row([facts.created, facts_codec.claims_row(facts.claims)])
-            self._tell(f"subscription:{facts.subscription}", f"session:{facts.ref.id}", rev, row, now, heard)
+            name, about = f"subscription:{facts.subscription}", f"session:{facts.ref.id}"
+            self._write(name, about, rev, row, now, follow_ups)
         if facts.payment and facts.payment.intent:
-            self._tell(f"intent:{facts.payment.intent}", "session", 1, facts.ref.text.encode(), now, heard)
+            name = f"intent:{facts.payment.intent}"
+            self._write(name, "session", 1, facts.ref.text.encode(), now, follow_ups)
 
-    def _tell_customer(self, facts: StripeFacts, owner: Owner, rev: int, now: float, heard: FollowUps) -> None:
-        """Whose the customer is known to be; of several objects the youngest says so."""
-        gives = facts.source is not None and facts.ref.kind != "entitlements"
-        if gives and facts.customer and owner.reader and not owner.as_gift:
+    def _update_customer(self, facts: StripeFacts, owner: Owner, rev: int, now: float, follow_ups: FollowUps) -> None:
+        """Store the owner with the customer; of several objects the youngest counts."""
+        grants = facts.source is not None and facts.ref.kind != "entitlements"
+        if grants and facts.customer and owner.reader and not owner.as_gift:
             number = facts.created * 1_000_000 + min(rev, 999_999)
-            self._tell(f"customer:{facts.customer}", "known", number, owner.reader.encode(), now, heard)
+            self._write(f"customer:{facts.customer}", "known", number, owner.reader.encode(), now, follow_ups)
 
-    def _tell_belongings(self, obj: StoredObject, rev: int, now: float, heard: FollowUps) -> None:
-        """What is a deleted customer's is over; Stripe is asked how exactly."""
-        about = about_customer(obj)
+    def _update_customer_objects(self, obj: StoredObject, rev: int, now: float, follow_ups: FollowUps) -> None:
+        """Store a customer's claims with its objects. Those of a deleted customer have ended; Stripe reports when."""
+        claims = claims_for_objects(obj)
         for name in self._objects.list_customer_objects(obj.ref.id):
-            value = pack_about(about, whole=name.startswith("entitlements:"))
-            facts = self._tell(name, "customer", rev, value, now, heard)
-            if facts and about.deleted_at is not None:
-                heard.unread.append(name)
+            value = pack_customer_claims(claims, with_owner=name.startswith("entitlements:"))
+            new = self._write(name, "customer", rev, value, now, follow_ups)
+            if new and claims.deleted_at is not None:
+                follow_ups.to_read.append(name)
 
-    def _tell_session(self, obj: StoredObject, session: ObjectRef, rev: int, now: float, heard: FollowUps) -> None:
-        """What was told of a payment goes to its session; it rests on payloads where Stripe has not said so itself."""
-        news = news_of(obj)
-        if news is None:
+    def _update_session(
+        self, obj: StoredObject, session: ObjectRef, rev: int, now: float, follow_ups: FollowUps
+    ) -> None:
+        """Store a payment with its session, as unconfirmed where Stripe has not reported the same of the session."""
+        payment = reported_payment(obj)
+        if payment is None:
             return
         facts = self._objects.load(session.text).facts
-        value, new = facts_codec.pack_payment(news), adds_to(facts.payment if facts else None, news)
-        if self._objects.write_related(session.text, "payment", rev, value, now, from_payload=new):
-            heard.next.append(session.text)
-            heard.unread += [session.text] if new else []
+        unconfirmed = facts is not None and facts.payment is not None and _changes(facts.payment, payment)
+        value = facts_codec.pack_payment(payment)
+        if self._objects.write_related(session.text, "payment", rev, value, now, from_payload=unconfirmed):
+            follow_ups.to_fan_out.append(session.text)
+            follow_ups.to_read += [session.text] if unconfirmed else []
 
-    def _tell(self, name: str, about: str, number: int, value: bytes, now: float, heard: FollowUps) -> bool:
+    def _write(self, name: str, about: str, number: int, value: bytes, now: float, follow_ups: FollowUps) -> bool:
         new = self._objects.write_related(name, about, number, value, now)
         if new:
-            heard.next.append(name)
+            follow_ups.to_fan_out.append(name)
         return new
+
+
+# The updates of a payment are stored with its intent, each as a field of its own: a set needs no order.
+
+_UPDATE = b"news:"
+
+
+def update_field(update: PaymentUpdate) -> str:
+    """Return the name of the field of an intent that holds an update."""
+    return f"news:{update.kind}:{update.id}:{update.status}:{update.amount}"
+
+
+def reported_payment(intent: StoredObject) -> Payment | None:
+    """Return a payment as its updates report it, or `None` if there are none."""
+    rows = [row for name, row in intent.fields.items() if name.startswith(_UPDATE) and not name.endswith(b"#")]
+    found = [facts_codec.payment_update_from(facts_codec.unpack_row(row)[0]) for row in rows]
+    updates = [update for update in found if update is not None]
+    return reduce(apply_update, updates, Payment(intent.ref.id, 0)) if updates else None
+
+
+def session_of(intent: StoredObject) -> ObjectRef | None:
+    """Return the session that a payment was for."""
+    session = (intent.fields.get(b"session") or b"").decode()
+    return ObjectRef("session", session.partition(":")[2]) if session.startswith("session:") else None
+
+
+def _changes(known: Payment, reported: Payment) -> bool:
+    both = merge_payments(known, reported)
+    return (both.refunded, both.disputed) != (known.refunded, known.disputed)

@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.adapters.stripe import events
-from service.adapters.stripe.events import HANDLED, HANDLED_TYPES, RELATED, signal, type_groups
-from service.adapters.stripe.webhook import Envelope, envelope
+from service.adapters.stripe.events import HANDLED, HANDLED_TYPES, RELATED, event_content, type_groups
+from service.adapters.stripe.webhook import Envelope, parse_api_event
 from service.domain.stripe_facts import ObjectRef, PaymentRef
 
 SUBSCRIPTION, SESSION = ObjectRef("subscription", "sub_1"), ObjectRef("session", "cs_test_1")
@@ -40,7 +40,7 @@ OBJECTS: dict[str, tuple[dict[str, Any], tuple[ObjectRef | PaymentRef, ...]]] = 
 @pytest.mark.parametrize("event_type", HANDLED_TYPES)
 def test_every_handled_event_type_refers_to_its_object(event_type: str, made: Any) -> None:
     obj, refs = OBJECTS[HANDLED[event_type].__name__]
-    found = signal(envelope(made.event(event_type, obj)))
+    found = event_content(parse_api_event(made.event(event_type, obj)))
     assert found.handled
     assert found.refs == refs
     assert found.prices == event_type.startswith(("price.", "product."))
@@ -61,8 +61,8 @@ def test_event_types_are_requested_twenty_at_a_time() -> None:
     "event_type", ["invoice.created", "invoice.upcoming", "customer.subscription.trial_will_end", "payout.paid", "x.y"]
 )
 def test_event_type_outside_the_table_is_not_handled(event_type: str, made: Any) -> None:
-    assert not signal(
-        envelope(made.event(event_type, {"object": "invoice", "id": "in_1", "subscription": "sub_1"}))
+    assert not event_content(
+        parse_api_event(made.event(event_type, {"object": "invoice", "id": "in_1", "subscription": "sub_1"}))
     ).handled
 
 
@@ -76,12 +76,16 @@ def test_event_type_outside_the_table_is_not_handled(event_type: str, made: Any)
     ],
 )
 def test_invoice_leads_to_its_subscription_in_every_shape(invoice: dict[str, Any], made: Any) -> None:
-    assert signal(envelope(made.event("invoice.paid", {"object": "invoice", **invoice}))).refs == (SUBSCRIPTION,)
+    assert event_content(parse_api_event(made.event("invoice.paid", {"object": "invoice", **invoice}))).refs == (
+        SUBSCRIPTION,
+    )
 
 
 @pytest.mark.parametrize("invoice", [{}, {"parent": None}, {"parent": {"subscription_details": None}}, {"parent": []}])
 def test_invoice_without_subscription_is_not_handled(invoice: dict[str, Any], made: Any) -> None:
-    assert not signal(envelope(made.event("invoice.paid", {"object": "invoice", "id": "in_1", **invoice}))).handled
+    assert not event_content(
+        parse_api_event(made.event("invoice.paid", {"object": "invoice", "id": "in_1", **invoice}))
+    ).handled
 
 
 @pytest.mark.parametrize(
@@ -94,21 +98,27 @@ def test_invoice_without_subscription_is_not_handled(invoice: dict[str, Any], ma
     ],
 )
 def test_money_event_leads_to_its_payment_by_intent_or_charge(obj: dict[str, Any], ref: PaymentRef, made: Any) -> None:
-    found = signal(envelope(made.event("charge.dispute.created", obj)))
+    found = event_content(parse_api_event(made.event("charge.dispute.created", obj)))
     assert found.refs == (ref,)
-    assert found.news is not None
-    assert found.news.charge == (None if ref == INTENT and obj.get("charge") is None else "ch_1")
+    assert found.payment_update is not None
+    assert found.payment_update.charge == (None if ref == INTENT and obj.get("charge") is None else "ch_1")
 
 
 def test_money_event_payload_has_amount_and_status(made: Any) -> None:
     refund = {"object": "refund", "id": "re_1", "payment_intent": "pi_1", "amount": 100, "status": "failed"}
-    news = signal(envelope(made.event("refund.failed", refund))).news
-    assert news is not None
-    assert (news.what, news.id, news.intent, news.amount, news.status) == ("refund", "re_1", "pi_1", 100, "failed")
+    update = event_content(parse_api_event(made.event("refund.failed", refund))).payment_update
+    assert update is not None
+    assert (update.kind, update.id, update.intent, update.amount, update.status) == (
+        "refund",
+        "re_1",
+        "pi_1",
+        100,
+        "failed",
+    )
     charge = {"object": "charge", "id": "ch_1", "payment_intent": "pi_1", "amount": 300, "amount_refunded": 200}
-    news = signal(envelope(made.event("charge.refunded", charge))).news
-    assert news is not None
-    assert (news.what, news.charge, news.amount) == ("charge", "ch_1", 200)
+    update = event_content(parse_api_event(made.event("charge.refunded", charge))).payment_update
+    assert update is not None
+    assert (update.kind, update.charge, update.amount) == ("charge", "ch_1", 200)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +133,7 @@ def test_money_event_payload_has_amount_and_status(made: Any) -> None:
 )
 def test_session_event_sets_the_time_of_payment(event_type: str, status: str, paid: bool, made: Any) -> None:
     session = made.session(payment_status=status)
-    found = signal(envelope(made.event(event_type, session, created=session["created"] + 77)))
+    found = event_content(parse_api_event(made.event(event_type, session, created=session["created"] + 77)))
     assert found.facts is not None
     assert found.paid_at == (session["created"] + 77 if paid else None)
     assert (found.facts.source is not None) == paid
@@ -133,7 +143,7 @@ def test_session_event_sets_the_time_of_payment(event_type: str, status: str, pa
 
 def test_subscription_session_is_paid_for_by_its_subscription(made: Any) -> None:
     session = made.session(mode="subscription", subscription="sub_1", payment_intent=None)
-    found = signal(envelope(made.event("checkout.session.completed", session)))
+    found = event_content(parse_api_event(made.event("checkout.session.completed", session)))
     assert found.refs == (SESSION, SUBSCRIPTION)
     assert found.paid_at is None
     assert found.facts is not None
@@ -142,8 +152,8 @@ def test_subscription_session_is_paid_for_by_its_subscription(made: Any) -> None
 
 
 def test_deleted_customer_event_reports_deleted(made: Any) -> None:
-    gone = signal(envelope(made.event("customer.deleted", {"object": "customer", "id": "cus_1"}))).facts
-    there = signal(envelope(made.event("customer.updated", {"object": "customer", "id": "cus_1"}))).facts
+    gone = event_content(parse_api_event(made.event("customer.deleted", {"object": "customer", "id": "cus_1"}))).facts
+    there = event_content(parse_api_event(made.event("customer.updated", {"object": "customer", "id": "cus_1"}))).facts
     assert gone is not None
     assert there is not None
     assert (gone.deleted, there.deleted) == (True, False)
@@ -153,7 +163,7 @@ def test_deleted_customer_event_reports_deleted(made: Any) -> None:
 def test_thin_event_refers_to_its_related_object(kind: str, made: Any) -> None:
     family = {"subscription": "customer.subscription.past_due", "customer": "customer.updated"}
     thin = "v1." + family.get(kind, "invoice.paid")
-    found = signal(envelope(made.thin(thin, {"id": "x_1", "type": kind, "url": "/v1/x"})))
+    found = event_content(parse_api_event(made.thin(thin, {"id": "x_1", "type": kind, "url": "/v1/x"})))
     assert found.refs == (RELATED[kind]("x_1"),)
     assert found.facts is None
 
@@ -174,7 +184,7 @@ def test_thin_event_refers_to_its_related_object(kind: str, made: Any) -> None:
 def test_thin_event_is_handled_like_its_snapshot_event(
     event_type: str, related: dict[str, str] | None, handled: bool, made: Any
 ) -> None:
-    assert signal(envelope(made.thin(event_type, related))).handled == handled
+    assert event_content(parse_api_event(made.thin(event_type, related))).handled == handled
 
 
 JSON = st.recursive(
@@ -191,7 +201,7 @@ NAMES += ["payment_status", "payment_intent", "charge", "amount", "entitlements"
 def test_random_event_payload_never_raises(event_type: str, obj: dict[str, Any], previous: dict[str, Any]) -> None:
     for kind in ("subscription", "checkout.session", "customer", "charge", obj.get("object")):
         event = Envelope("evt_1", event_type, 0, False, None, {"id": "x_1", **obj, "object": kind}, previous)
-        events.signal(event)
+        events.event_content(event)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +209,9 @@ def test_random_event_payload_never_raises(event_type: str, obj: dict[str, Any],
     [("active", "canceled"), ("canceled", "canceled"), ("incomplete_expired", "incomplete_expired")],
 )
 def test_deleted_subscription_event_is_terminal_whatever_its_status(status: str, expected: str, made: Any) -> None:
-    deleted = signal(envelope(made.event("customer.subscription.deleted", made.subscription(status=status))))
+    deleted = event_content(
+        parse_api_event(made.event("customer.subscription.deleted", made.subscription(status=status)))
+    )
     assert deleted.facts is not None
     assert deleted.facts.terminal
     assert getattr(deleted.facts.source, "status", None) == expected

@@ -19,14 +19,14 @@ BORN = 1_793_491_200
 
 
 def the_pass(gateway: Gateway, session: str, **how: Any) -> Pass:
-    source = gateway.read(ObjectRef("session", session), **how).source
+    source = gateway.read_object(ObjectRef("session", session), **how).source
     assert isinstance(source, Pass)
     return source
 
 
 def test_subscription_is_read_in_one_request(gateway: Gateway, strict: Any, made: Any) -> None:
     strict.put(made.subscription())
-    facts = gateway.read(ObjectRef("subscription", "sub_1"))
+    facts = gateway.read_object(ObjectRef("subscription", "sub_1"))
     assert isinstance(facts.source, Subscription)
     assert (facts.source.status, facts.customer, facts.claims.reader_id) == ("active", "cus_1", "r-1")
     assert strict.asked() == [("GET", "/v1/subscriptions/sub_1")]
@@ -41,7 +41,7 @@ def test_items_beyond_the_embedded_list_are_read_to_the_last_page(gateway: Gatew
         "data": [{**row, "id": f"si_{n}", "price": {**row["price"], "id": f"price_{n}"}} for n in range(130)],
     }
     strict.put(obj)
-    facts = gateway.read(ObjectRef("subscription", "sub_1"))
+    facts = gateway.read_object(ObjectRef("subscription", "sub_1"))
     assert not facts.partial
     assert isinstance(facts.source, Subscription)
     assert {item.price for item in facts.source.items} == {f"price_{n}" for n in range(130)}
@@ -56,15 +56,15 @@ def test_object_unknown_to_stripe_raises_no_such_object(gateway: Gateway, strict
         ObjectRef("entitlements", "cus_x"),
     ):
         with pytest.raises(NoSuchObject):
-            gateway.read(ref)
+            gateway.read_object(ref)
 
 
 def test_deleted_customer_is_read_as_deleted(gateway: Gateway, strict: Any, stripe_client: stripe.StripeClient) -> None:
     customer = stripe_client.v1.customers.create({"metadata": {"reader_id": "r-1"}})
-    assert not gateway.read(ObjectRef("customer", customer.id)).deleted
-    assert gateway.read(ObjectRef("customer", customer.id)).claims.reader_id == "r-1"
+    assert not gateway.read_object(ObjectRef("customer", customer.id)).deleted
+    assert gateway.read_object(ObjectRef("customer", customer.id)).claims.reader_id == "r-1"
     stripe_client.v1.customers.delete(customer.id)
-    assert gateway.read(ObjectRef("customer", customer.id)).deleted
+    assert gateway.read_object(ObjectRef("customer", customer.id)).deleted
 
 
 def test_pass_starts_at_paid_at_or_else_at_its_charge(
@@ -92,17 +92,17 @@ def test_unpaid_session_costs_one_request_and_is_no_pass(
 ) -> None:
     session = day_pass(how="debit", price_id="price_day")
     strict.forget()
-    assert gateway.read(ObjectRef("session", session)).source is None
+    assert gateway.read_object(ObjectRef("session", session)).source is None
     assert len(strict.asked()) == 1
     strict.ask("POST", f"/checkout/{session}/settle", {"succeed": True})
-    assert isinstance(gateway.read(ObjectRef("session", session)).source, Pass)
+    assert isinstance(gateway.read_object(ObjectRef("session", session)).source, Pass)
 
 
 def test_refunds_add_up_and_a_failed_refund_restores_the_pass(
     gateway: Gateway, strict: Any, stripe_client: stripe.StripeClient, day_pass: Callable[..., str]
 ) -> None:
     session = day_pass(price_id="price_day")
-    intent = gateway.read(ObjectRef("session", session)).payment.intent  # type: ignore[union-attr] # of mode payment
+    intent = gateway.read_object(ObjectRef("session", session)).payment.intent  # type: ignore[union-attr] # of mode payment
     assert intent is not None
     stripe_client.v1.refunds.create({"payment_intent": intent, "amount": 100})
     assert not the_pass(gateway, session).refunded
@@ -130,7 +130,7 @@ def test_dispute_counts_while_it_is_open_or_lost(
     begun: str, ended: str | None, disputed: bool, gateway: Gateway, strict: Any, day_pass: Callable[..., str]
 ) -> None:
     session = day_pass(price_id="price_day")
-    intent = gateway.read(ObjectRef("session", session)).payment.intent  # type: ignore[union-attr] # of mode payment
+    intent = gateway.read_object(ObjectRef("session", session)).payment.intent  # type: ignore[union-attr] # of mode payment
     dispute = strict.ask("POST", "/disputes", {"payment_intent": intent, "status": begun})
     if ended:
         strict.ask("POST", f"/disputes/{dispute['id']}", {"status": ended})
@@ -151,9 +151,9 @@ def test_every_payment_reference_leads_to_its_session(
         PaymentRef("refund", refund.id),
         PaymentRef("dispute", dispute["id"]),
     ):
-        assert gateway.resolve(ref) == (ObjectRef("session", session),)
+        assert gateway.resolve_payment(ref) == (ObjectRef("session", session),)
     with pytest.raises(NoSuchObject):
-        gateway.resolve(PaymentRef("charge", "ch_x"))
+        gateway.resolve_payment(PaymentRef("charge", "ch_x"))
 
 
 def test_payment_of_a_subscription_leads_to_it_only_by_its_invoice(
@@ -164,8 +164,10 @@ def test_payment_of_a_subscription_leads_to_it_only_by_its_invoice(
     )
     begun = stripe_client.v1.subscriptions.create({"customer": customer.id, "items": [{"price": "price_month"}]})
     charge = stripe_client.v1.charges.list({}).data[0]
-    assert gateway.resolve(PaymentRef("charge", charge.id)) == ()
-    assert gateway.resolve(PaymentRef("invoice", str(begun.latest_invoice))) == (ObjectRef("subscription", begun.id),)
+    assert gateway.resolve_payment(PaymentRef("charge", charge.id)) == ()
+    assert gateway.resolve_payment(PaymentRef("invoice", str(begun.latest_invoice))) == (
+        ObjectRef("subscription", begun.id),
+    )
 
 
 def test_entitlements_are_read_to_the_last_page(
@@ -178,7 +180,7 @@ def test_entitlements_are_read_to_the_last_page(
         feature = stripe_client.v1.entitlements.features.create({"name": f"F{n}", "lookup_key": f"feature_{n}"})
         stripe_client.v1.products.features.create("prod_supporter", {"entitlement_feature": feature.id})
     stripe_client.v1.subscriptions.create({"customer": customer.id, "items": [{"price": "price_month"}]})
-    facts = gateway.read(ObjectRef("entitlements", customer.id))
+    facts = gateway.read_object(ObjectRef("entitlements", customer.id))
     assert not facts.partial
     assert isinstance(facts.source, StripeEntitlements)
     assert set(facts.source.lookup_keys) == {f"feature_{n}" for n in range(13)}
@@ -191,9 +193,9 @@ def test_recorded_lifecycles_are_read_as_their_final_objects(
         control.load(story)
     for story in stories:
         for name, obj in story["final"]["subscriptions"].items():
-            assert gateway.read(ObjectRef("subscription", name)) == translate.subscription(obj)
+            assert gateway.read_object(ObjectRef("subscription", name)) == translate.subscription_facts(obj)
         for name, obj in story["final"]["checkout_sessions"].items():
-            facts = gateway.read(ObjectRef("session", name), paid_at=BORN)
+            facts = gateway.read_object(ObjectRef("session", name), paid_at=BORN)
             if obj["mode"] == "payment":
                 assert isinstance(facts.source, Pass)
                 assert facts.source.refunded == (story["name"] == "refund_partial_then_full")
@@ -202,15 +204,15 @@ def test_recorded_lifecycles_are_read_as_their_final_objects(
 
 def test_forked_child_opens_its_own_connections(gateway: Gateway, control: Any, made: Any) -> None:
     control.put(made.subscription())
-    gateway.read(ObjectRef("subscription", "sub_1"))
+    gateway.read_object(ObjectRef("subscription", "sub_1"))
     child = os.fork()
     if child == 0:
         try:
             for _ in range(20):
-                gateway.read(ObjectRef("subscription", "sub_1"))
+                gateway.read_object(ObjectRef("subscription", "sub_1"))
             os._exit(0)
         except BaseException:
             os._exit(1)
     for _ in range(20):
-        gateway.read(ObjectRef("subscription", "sub_1"))
+        gateway.read_object(ObjectRef("subscription", "sub_1"))
     assert os.waitpid(child, 0)[1] == 0

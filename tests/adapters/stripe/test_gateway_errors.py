@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 import stripe
 
-from service.adapters.stripe.errors import MEANING, meaning
+from service.adapters.stripe.errors import MEANING, failure_of
 from service.adapters.stripe.gateway import Gateway
-from service.adapters.stripe.rate_limit import FIRST_PAUSE, LONGEST_PAUSE, LONGEST_RETRY_AFTER, RateLimit
-from service.adapters.stripe.transport import PATIENCE
+from service.adapters.stripe.transport import FIRST_PAUSE, LONGEST_PAUSE, LONGEST_RETRY_AFTER, PATIENCE, RateLimit
 from service.domain.errors import NoSuchObject, StripeFailure, StripeRefused, StripeUnavailable
 from service.domain.stripe_facts import ObjectRef
 
@@ -26,7 +25,7 @@ SUBSCRIPTION = ObjectRef("subscription", "sub_1")
 def trouble(canned: Any, **how: Any) -> StripeFailure:
     gateway = Gateway("sk_test_x", canned.url, RateLimit(per_second=1_000, burst=1_000))
     with pytest.raises(StripeFailure) as caught:
-        gateway.read(SUBSCRIPTION, **how)
+        gateway.read_object(SUBSCRIPTION, **how)
     assert caught.value.why == str(caught.value)
     assert "sub_1" not in str(caught.value)
     return caught.value
@@ -80,8 +79,8 @@ def test_every_sdk_error_has_a_meaning() -> None:
         tree += kind.__subclasses__()
     for kind in tree:
         assert any(issubclass(kind, known) for known, _, _ in MEANING)
-    assert type(meaning(stripe.StripeError("sub_1"))) is StripeUnavailable
-    assert type(meaning(stripe.APIError("sub_1"))) is StripeUnavailable
+    assert type(failure_of(stripe.StripeError("sub_1"))) is StripeUnavailable
+    assert type(failure_of(stripe.APIError("sub_1"))) is StripeUnavailable
 
 
 def test_rate_limit_error_has_its_limit_and_retry_after(canned: Any) -> None:
@@ -107,7 +106,7 @@ def test_retry_after_of_stripe_is_followed_within_bounds(
 def test_worker_read_retries_after_429(control: Any, gateway: Gateway) -> None:
     control.ask("POST", "/faults", {"status": 429, "times": 1})
     with pytest.raises(NoSuchObject):
-        gateway.read(SUBSCRIPTION, patience="worker")
+        gateway.read_object(SUBSCRIPTION, patience="worker")
 
 
 def test_inline_reads_pause_after_429(canned: Any) -> None:
@@ -115,7 +114,7 @@ def test_inline_reads_pause_after_429(canned: Any) -> None:
     canned.says(429, problem("invalid_request_error"))
     for expected in ("rate_limited", "busy", "busy"):
         with pytest.raises(StripeUnavailable) as caught:
-            gateway.read(SUBSCRIPTION)
+            gateway.read_object(SUBSCRIPTION)
         assert caught.value.why == expected
         assert caught.value.retry_after > 0
     assert len(canned.requests) == 1
@@ -131,7 +130,7 @@ def test_closed_port_is_unreachable() -> None:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     with pytest.raises(StripeUnavailable, match="unreachable"):
-        Gateway("sk_test_x", url, RateLimit()).read(SUBSCRIPTION)
+        Gateway("sk_test_x", url, RateLimit()).read_object(SUBSCRIPTION)
 
 
 @pytest.mark.full
@@ -139,7 +138,7 @@ def test_hanging_stripe_times_out_inline(control: Any, gateway: Gateway) -> None
     control.ask("POST", "/faults", {"hang": 20})
     begun = time.monotonic()
     with pytest.raises(StripeUnavailable, match="unreachable"):
-        gateway.read(SUBSCRIPTION)
+        gateway.read_object(SUBSCRIPTION)
     assert time.monotonic() - begun < 15
     control.ask("DELETE", "/faults")
 
@@ -151,7 +150,7 @@ def test_answer_sent_byte_by_byte_times_out(begins: bytes) -> None:
         dripping.start()
         begun = time.monotonic()
         with pytest.raises(StripeUnavailable, match="unreachable"):
-            Gateway("sk_test_x", f"http://127.0.0.1:{server.getsockname()[1]}", RateLimit()).read(SUBSCRIPTION)
+            Gateway("sk_test_x", f"http://127.0.0.1:{server.getsockname()[1]}", RateLimit()).read_object(SUBSCRIPTION)
         assert time.monotonic() - begun < 15
         dripping.join(60)
         assert not dripping.is_alive()
@@ -168,11 +167,11 @@ def drip(server: socket.socket, begins: bytes) -> None:
 
 
 def test_hanging_stripe_occupies_few_threads_and_others_continue(control: Any, gateway: Gateway, wait: Any) -> None:
-    lines, threads = PATIENCE["inline"].lines, 30
+    most, threads = PATIENCE["inline"].concurrent, 30
     control.ask("POST", "/faults", {"hang": 20})
     with ThreadPoolExecutor(threads) as pool:
-        reads = [pool.submit(gateway.read, SUBSCRIPTION) for _ in range(threads)]
-        wait(lambda: sum(read.done() for read in reads) == threads - lines)
+        reads = [pool.submit(gateway.read_object, SUBSCRIPTION) for _ in range(threads)]
+        wait(lambda: sum(read.done() for read in reads) == threads - most)
         assert {str(read.exception()) for read in reads if read.done()} == {"busy"}
         control.ask("DELETE", "/faults")
 
@@ -197,11 +196,11 @@ def test_unsafe_object_id_is_no_such_object(canned: Any) -> None:
     gateway = Gateway("sk_test_x", canned.url, RateLimit())
     for name in ("", ".", "..", "a" * 256, "a\nb"):
         with pytest.raises(NoSuchObject):
-            gateway.read(ObjectRef("customer", name))
+            gateway.read_object(ObjectRef("customer", name))
     assert canned.requests == []
     canned.says(404, problem("invalid_request_error"))
     with pytest.raises(NoSuchObject):
-        gateway.read(ObjectRef("customer", "../../account?x=/y#z"))
+        gateway.read_object(ObjectRef("customer", "../../account?x=/y#z"))
     assert canned.requests == ["GET /v1/customers/..%2F..%2Faccount%3Fx%3D%2Fy%23z"]
 
 
@@ -210,7 +209,7 @@ def test_request_parameters_never_reach_the_log(canned: Any, caplog: pytest.LogC
     gateway = Gateway("sk_test_secret", canned.url, RateLimit())
     canned.says(400, problem("invalid_request_error", param="metadata"))
     with pytest.raises(StripeRefused):
-        gateway.new_customer({"metadata": {"reader_id": "r-secret"}}, "key")
+        gateway.create_customer({"metadata": {"reader_id": "r-secret"}}, "key")
     assert "secret" not in caplog.text
     assert "sub_1" not in caplog.text
 
@@ -225,44 +224,44 @@ class Timer:
 
 def test_rate_limiter_allows_a_burst_then_a_steady_rate() -> None:
     timer = Timer()
-    allowance = RateLimit(per_second=10, burst=20, timer=timer)
-    assert [allowance.take(0) for _ in range(20)] == [0.0] * 20
-    assert allowance.take(0) is None
-    assert allowance.take(1) == pytest.approx(0.1)
-    assert allowance.take(1) == pytest.approx(0.2)
+    rate_limit = RateLimit(per_second=10, burst=20, timer=timer)
+    assert [rate_limit.reserve(0) for _ in range(20)] == [0.0] * 20
+    assert rate_limit.reserve(0) is None
+    assert rate_limit.reserve(1) == pytest.approx(0.1)
+    assert rate_limit.reserve(1) == pytest.approx(0.2)
     timer.now += 60
-    assert [allowance.take(0) for _ in range(20)] == [0.0] * 20
-    assert allowance.take(0) is None
+    assert [rate_limit.reserve(0) for _ in range(20)] == [0.0] * 20
+    assert rate_limit.reserve(0) is None
 
 
 def test_rejected_request_consumes_no_allowance() -> None:
     timer = Timer()
-    allowance = RateLimit(per_second=10, burst=1, timer=timer)
-    assert allowance.take(0) == 0
-    assert [allowance.take(0.05) for _ in range(100)] == [None] * 100
+    rate_limit = RateLimit(per_second=10, burst=1, timer=timer)
+    assert rate_limit.reserve(0) == 0
+    assert [rate_limit.reserve(0.05) for _ in range(100)] == [None] * 100
     timer.now += 0.1
-    assert allowance.take(0) == pytest.approx(0)
+    assert rate_limit.reserve(0) == pytest.approx(0)
 
 
 def test_pauses_double_until_stripe_answers() -> None:
     timer = Timer()
-    allowance = RateLimit(timer=timer)
+    rate_limit = RateLimit(timer=timer)
     pauses = []
     for _ in range(7):
-        pauses.append(allowance.refused())
-        assert allowance.refused() == pauses[-1]
-        assert allowance.take(0) is None
+        pauses.append(rate_limit.record_refusal())
+        assert rate_limit.record_refusal() == pauses[-1]
+        assert rate_limit.reserve(0) is None
         timer.now += pauses[-1]
     assert pauses == [FIRST_PAUSE, 2, 4, 8, 16, LONGEST_PAUSE, LONGEST_PAUSE]
-    allowance.answered()
-    assert allowance.refused() == FIRST_PAUSE
+    rate_limit.record_success()
+    assert rate_limit.record_refusal() == FIRST_PAUSE
 
 
 def test_threads_share_one_rate_limiter() -> None:
-    allowance = RateLimit(per_second=0.001, burst=50)
+    rate_limit = RateLimit(per_second=0.001, burst=50)
     let_in: list[bool] = []
     threads = [
-        threading.Thread(target=lambda: let_in.extend(allowance.take(0) is not None for _ in range(20)))
+        threading.Thread(target=lambda: let_in.extend(rate_limit.reserve(0) is not None for _ in range(20)))
         for _ in range(8)
     ]
     for thread in threads:

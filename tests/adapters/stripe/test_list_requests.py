@@ -10,7 +10,7 @@ import pytest
 import stripe
 
 from service.adapters.stripe.gateway import Gateway
-from service.adapters.stripe.rate_limit import RateLimit
+from service.adapters.stripe.transport import RateLimit
 from service.domain.errors import StripeUnavailable
 from service.domain.sources import Pass
 from service.domain.stripe_facts import ObjectRef
@@ -21,7 +21,7 @@ BORN = 1_793_491_200
 def test_list_that_repeats_its_page_stops_with_an_error(canned: Any, made: Any) -> None:
     canned.says(200, {"object": "list", "data": [made.subscription()], "has_more": True, "url": "/v1/subscriptions"})
     with pytest.raises(StripeUnavailable, match="odd_answer"):
-        list(Gateway("sk_test_x", canned.url, RateLimit()).all_subscriptions())
+        list(Gateway("sk_test_x", canned.url, RateLimit()).list_subscriptions())
 
 
 def events_at(control: Any, *moments: int) -> list[str]:
@@ -43,10 +43,10 @@ def events_at(control: Any, *moments: int) -> list[str]:
 
 def test_events_are_listed_oldest_first_from_a_given_time(gateway: Gateway, strict: Any) -> None:
     events_at(strict, BORN + 2, BORN, BORN + 1, BORN + 3)
-    assert [event.created - BORN for event in gateway.events_since(None)] == [0, 1, 2, 3]
-    assert [event.created - BORN for event in gateway.events_since(BORN + 2)] == [2, 3]
-    assert list(gateway.events_since(BORN + 4)) == []
-    assert gateway.newest_event() == BORN + 3
+    assert [event.created - BORN for event in gateway.list_events_since(None)] == [0, 1, 2, 3]
+    assert [event.created - BORN for event in gateway.list_events_since(BORN + 2)] == [2, 3]
+    assert list(gateway.list_events_since(BORN + 4)) == []
+    assert gateway.find_newest_event() == BORN + 3
 
 
 @pytest.mark.full
@@ -54,30 +54,30 @@ def test_many_events_are_listed_once_each_in_order(gateway: Gateway, strict: Any
     """Include many events in one second, a gap of weeks, and events older than the 30 days that Stripe promises."""
     moments = [BORN - 40 * 86_400 + n for n in range(5)] + [BORN + n // 9 for n in range(600)] + [BORN + 1_000] * 250
     names = events_at(strict, *moments)
-    found = list(gateway.events_since(None))
+    found = list(gateway.list_events_since(None))
     assert sorted(event.id for event in found) == sorted(names)
     assert [event.created for event in found] == sorted(moments)
-    assert len(list(gateway.events_since(BORN + 1_000))) == 250
+    assert len(list(gateway.list_events_since(BORN + 1_000))) == 250
 
 
 def test_unhandled_event_types_are_not_requested(gateway: Gateway, strict: Any) -> None:
     strict.ask("POST", "/event", {"type": "payout.paid", "object": {"object": "payout"}, "send": False})
-    assert list(gateway.events_since(None)) == []
-    assert gateway.newest_event() is None
+    assert list(gateway.list_events_since(None)) == []
+    assert gateway.find_newest_event() is None
 
 
 def test_malformed_event_is_skipped(gateway: Gateway, canned: Any, made: Any) -> None:
     good = made.event("invoice.paid", {"object": "invoice"})
     rows = [good, {"id": "evt_2", "object": "event", "created": 1}]
     canned.says(200, {"object": "list", "data": rows, "has_more": False, "url": "/v1/events"})
-    found = Gateway("sk_test_x", canned.url, RateLimit()).events_since(None)
+    found = Gateway("sk_test_x", canned.url, RateLimit()).list_events_since(None)
     assert {event.id for event in found} == {"evt_1"}
 
 
 def test_full_sync_lists_subscriptions_of_every_status(gateway: Gateway, strict: Any, made: Any) -> None:
     for n, status in enumerate(("active", "canceled", "incomplete_expired", "paused")):
         strict.put(made.subscription(id=f"sub_{n}", status=status))
-    found = {facts.ref.id: facts.source.status for facts in gateway.all_subscriptions()}  # type: ignore[union-attr] # subscriptions all
+    found = {facts.ref.id: facts.source.status for facts in gateway.list_subscriptions()}  # type: ignore[union-attr] # subscriptions all
     assert found == {"sub_0": "active", "sub_1": "canceled", "sub_2": "incomplete_expired", "sub_3": "paused"}
 
 
@@ -86,11 +86,11 @@ def test_full_sync_lists_sessions_with_refunds_and_disputes(
 ) -> None:
     kept, refunded, disputed = (day_pass(price_id="price_day") for _ in range(3))
     day_pass(how="debit", price_id="price_day")
-    intents = {name: gateway.read(ObjectRef("session", name)).payment.intent for name in (refunded, disputed)}  # type: ignore[union-attr] # of mode payment
+    intents = {name: gateway.read_object(ObjectRef("session", name)).payment.intent for name in (refunded, disputed)}  # type: ignore[union-attr] # of mode payment
     stripe_client.v1.refunds.create({"payment_intent": str(intents[refunded])})
     strict.ask("POST", "/disputes", {"payment_intent": intents[disputed]})
     strict.forget()
-    found = {facts.ref.id: facts.source for facts in gateway.sessions(0)}
+    found = {facts.ref.id: facts.source for facts in gateway.list_sessions(0)}
     assert len(found) == 4
     passes = {name: (source.refunded, source.disputed) for name, source in found.items() if isinstance(source, Pass)}
     assert passes == {kept: (False, False), refunded: (True, False), disputed: (False, True)}
@@ -109,36 +109,36 @@ def test_prices_are_found_by_id_and_by_lookup_key(
             "lookup_key": "quarterly",
         }
     )
-    found = gateway.prices(["quarterly", "price_day", "price_unheard_of"])
+    found = gateway.find_prices(["quarterly", "price_day", "price_unheard_of"])
     assert list(found) == ["quarterly", "price_day"]
     quarter, day = found["quarterly"], found["price_day"]
     assert (quarter.id, quarter.amount, quarter.currency) == (made.id, 1200, "eur")
     assert (quarter.interval, quarter.interval_count, quarter.recurring) == ("month", 3, True)
     assert (day.interval, day.recurring, day.active) == (None, False, True)
-    assert {tag.id for tag in gateway.prices_of("prod_supporter")} == {"price_month", "price_year", made.id}
-    assert gateway.prices_of("prod_unheard_of") == []
-    assert made.id in {tag.id for tag in gateway.active_prices()}
+    assert {tag.id for tag in gateway.list_product_prices("prod_supporter")} == {"price_month", "price_year", made.id}
+    assert gateway.list_product_prices("prod_unheard_of") == []
+    assert made.id in {tag.id for tag in gateway.list_active_prices()}
 
 
 def test_price_without_whole_amount_has_none(canned: Any) -> None:
     price = {"id": "price_1", "object": "price", "unit_amount": None, "unit_amount_decimal": "0.5", "currency": "usd"}
     canned.says(200, {"object": "list", "data": [price], "has_more": False, "url": "/v1/prices"})
-    assert Gateway("sk_test_x", canned.url, RateLimit()).active_prices()[0].amount is None
+    assert Gateway("sk_test_x", canned.url, RateLimit()).list_active_prices()[0].amount is None
 
 
 def test_account_has_its_id_and_the_clock_difference(gateway: Gateway, strict: Any) -> None:
-    assert gateway.account().id
-    assert abs(gateway.account().clock_ahead or 99) < 3
-    ahead = gateway.account(clock=lambda: time.time() + 500).clock_ahead
+    assert gateway.read_account().id
+    assert abs(gateway.read_account().clock_ahead or 99) < 3
+    ahead = gateway.read_account(clock=lambda: time.time() + 500).clock_ahead
     assert ahead == pytest.approx(500, abs=3)
 
 
 def test_webhook_endpoints_are_listed_as_registered(gateway: Gateway, strict: Any) -> None:
     strict.ask("POST", "/webhook_endpoints", {"url": "http://127.0.0.1:9/v1/stripe/webhook", "secret": "whsec_1"})
-    (endpoint,) = gateway.webhook_endpoints()
+    (endpoint,) = gateway.list_webhook_endpoints()
     assert (endpoint.url, endpoint.enabled, endpoint.types) == ("http://127.0.0.1:9/v1/stripe/webhook", True, ("*",))
 
 
 def test_full_sync_lists_customers_with_their_owner_claims(gateway: Gateway, strict: Any) -> None:
-    made, _ = gateway.new_customer({"metadata": {"reader_id": "r-1"}}, "once")
-    assert [(facts.ref.id, facts.claims.reader_id) for facts in gateway.customers()] == [(made, "r-1")]
+    made, _ = gateway.create_customer({"metadata": {"reader_id": "r-1"}}, "once")
+    assert [(facts.ref.id, facts.claims.reader_id) for facts in gateway.list_customers()] == [(made, "r-1")]

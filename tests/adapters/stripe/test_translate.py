@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 
 from service.adapters.stripe import translate
-from service.adapters.stripe.json_fields import ident, rows, text, whole
+from service.adapters.stripe.translate import id_of, integer, rows, text
+from service.domain.payments import Payment
 from service.domain.sources import STANDING, Item, Pass, StripeEntitlements, Subscription
-from service.domain.stripe_facts import OwnerClaims, Payment, StripeFacts
+from service.domain.stripe_facts import OwnerClaims, StripeFacts
 
 BORN, MONTH = 1_793_491_200, 30 * 86_400
 PAID_FOR = Item("price_month", "monthly", "prod_supporter", 1, BORN, BORN + MONTH)
 
 
 def subscription(obj: Any) -> tuple[StripeFacts, Subscription]:
-    facts = translate.subscription(obj)
+    facts = translate.subscription_facts(obj)
     assert facts is not None
     assert isinstance(facts.source, Subscription)
     return facts, facts.source
@@ -139,7 +140,7 @@ def test_unreadable_quantity_is_one(quantity: Any, taken: int, made: Any) -> Non
 def test_truncated_item_list_is_partial_unless_read_fully(made: Any) -> None:
     obj = made.subscription(items={"data": [item()], "has_more": True})
     assert subscription(obj)[0].partial
-    whole_list = translate.subscription(obj, [item(), item(price="price_year")])
+    whole_list = translate.subscription_facts(obj, [item(), item(price="price_year")])
     assert whole_list is not None
     assert not whole_list.partial
     assert whole_list.quantity == 2
@@ -162,7 +163,7 @@ def test_customer_is_read_from_id_object_or_account(changes: Any, customer: str 
     assert subscription(made.subscription(**changes))[0].customer == customer
 
 
-@pytest.mark.parametrize("read", [translate.subscription, translate.session, translate.customer])
+@pytest.mark.parametrize("read", [translate.subscription_facts, translate.session_facts, translate.customer_facts])
 @pytest.mark.parametrize("obj", [{}, {"id": None}, {"id": 7}, {"id": ""}, {"id": "\ud800"}])
 def test_object_without_id_is_ignored(read: Callable[[Any], StripeFacts | None], obj: Any) -> None:
     assert read(obj) is None
@@ -171,12 +172,12 @@ def test_object_without_id_is_ignored(read: Callable[[Any], StripeFacts | None],
 def test_claims_are_read_from_metadata_and_never_from_email(made: Any) -> None:
     metadata = {"reader_id": "r-1", "gift_recipient": "r-2", "gift": "pending", "email": "r@example.org"}
     obj = made.session(metadata=metadata, customer_details={"email": "r@example.org"}, client_reference_id="r-3")
-    facts = translate.session(obj)
+    facts = translate.session_facts(obj)
     assert facts is not None
     assert facts.claims == OwnerClaims("r-2", True, "r-1", "r-3")
     odd: Any
     for odd in (None, [], "x", {"reader_id": 7, "gift_recipient": "", "gift": True}):
-        assert translate.claims({"metadata": odd}) == OwnerClaims()
+        assert translate.owner_claims({"metadata": odd}) == OwnerClaims()
 
 
 PASSES = [("complete", "paid"), ("complete", "no_payment_required")]
@@ -186,7 +187,9 @@ PASSES = [("complete", "paid"), ("complete", "no_payment_required")]
 @pytest.mark.parametrize("status", ["open", "complete", "expired"])
 @pytest.mark.parametrize("payment_status", ["paid", "unpaid", "no_payment_required", None])
 def test_session_is_a_pass_only_when_paid_and_complete(mode: Any, status: str, payment_status: Any, made: Any) -> None:
-    facts = translate.session(made.session(mode=mode, status=status, payment_status=payment_status), paid_at=BORN + 5)
+    facts = translate.session_facts(
+        made.session(mode=mode, status=status, payment_status=payment_status), paid_at=BORN + 5
+    )
     assert facts is not None
     if mode == "payment" and (status, payment_status) in PASSES:
         assert facts.source == Pass("cs_test_1", "price_day", None, None, paid_at=BORN + 5)
@@ -203,38 +206,38 @@ def test_pass_has_the_price_of_our_checkout_or_of_all_line_items(made: Any) -> N
         {"price": {"id": "price_day", "lookup_key": "day", "product": "prod_day_pass"}},
         {"price": {"id": "price_tip"}},
     ]
-    named = translate.session(made.session(), lines=lines)
-    unnamed = translate.session(made.session(metadata={}), lines=lines)
-    unknown = translate.session(made.session(metadata={}))
+    named = translate.session_facts(made.session(), lines=lines)
+    unnamed = translate.session_facts(made.session(metadata={}), lines=lines)
+    unknown = translate.session_facts(made.session(metadata={}))
     assert named is not None
     assert unnamed is not None
     assert unknown is not None
     assert named.source == Pass("cs_test_1", "price_day", "day", "prod_day_pass", paid_at=BORN)
     assert unnamed.source == replace(named.source, others=(("price_tip", None, None),))
     assert unknown.source == Pass("cs_test_1", None, None, None, paid_at=BORN)
-    expanded = translate.session(made.session(metadata={}, line_items={"data": lines}))
+    expanded = translate.session_facts(made.session(metadata={}, line_items={"data": lines}))
     assert expanded is not None
     assert expanded.source == unnamed.source
 
 
 def test_refund_and_dispute_of_the_payment_are_in_the_pass(made: Any) -> None:
-    back = translate.session(made.session(), payment=Payment("pi_1", 300, refunded=300, disputed=True))
+    back = translate.session_facts(made.session(), payment=Payment("pi_1", 300, refunded=300, disputed=True))
     assert back is not None
     assert isinstance(back.source, Pass)
     assert (back.source.refunded, back.source.disputed) == (True, True)
 
 
 def test_subscription_session_names_its_subscription(made: Any) -> None:
-    facts = translate.session(made.session(mode="subscription", subscription={"id": "sub_1"}))
+    facts = translate.session_facts(made.session(mode="subscription", subscription={"id": "sub_1"}))
     assert facts is not None
     assert facts.subscription == "sub_1"
 
 
 def test_customer_has_its_claims_and_deleted_flag() -> None:
-    facts = translate.customer({"id": "cus_1", "metadata": {"reader_id": "r-1"}, "email": "r@example.org"})
+    facts = translate.customer_facts({"id": "cus_1", "metadata": {"reader_id": "r-1"}, "email": "r@example.org"})
     assert facts is not None
     assert (facts.customer, facts.claims, facts.deleted) == ("cus_1", OwnerClaims(reader_id="r-1"), False)
-    gone = translate.customer({"id": "cus_1", "object": "customer", "deleted": True})
+    gone = translate.customer_facts({"id": "cus_1", "object": "customer", "deleted": True})
     assert gone is not None
     assert gone.deleted
     assert gone.terminal
@@ -249,14 +252,14 @@ def test_entitlement_summary_is_complete_or_partial() -> None:
         7,
     ]
     summary = {"customer": "cus_1", "entitlements": {"data": rows_of, "has_more": False}}
-    facts = translate.entitlements(summary)
+    facts = translate.summary_facts(summary)
     assert facts is not None
     assert (facts.ref.text, facts.partial) == ("entitlements:cus_1", False)
     assert facts.source == StripeEntitlements("cus_1", ("notebook", "no_ads"))
-    cut = translate.entitlements({"customer": "cus_1", "entitlements": {"data": rows_of, "has_more": True}})
+    cut = translate.summary_facts({"customer": "cus_1", "entitlements": {"data": rows_of, "has_more": True}})
     assert cut is not None
     assert cut.partial
-    assert translate.entitlements({"customer": None}) is None
+    assert translate.summary_facts({"customer": None}) is None
 
 
 @pytest.mark.parametrize("name", ["subscription", "subscription_pre_basil"])
@@ -286,7 +289,7 @@ def test_recorded_final_objects_are_translated(stories: list[dict[str, Any]]) ->
         for obj in final["subscriptions"].values():
             assert all(one.end > one.start for one in subscription(obj)[1].items)
         for name, obj in final["checkout_sessions"].items():
-            answer = translate.session(obj, lines=final["checkout_line_items"].get(name))
+            answer = translate.session_facts(obj, lines=final["checkout_line_items"].get(name))
             assert answer is not None
             assert isinstance(answer.source, Pass) == (obj["mode"] == "payment")
 
@@ -296,12 +299,12 @@ def test_recorded_final_objects_are_translated(stories: list[dict[str, Any]]) ->
     [(1, 1), (1.0, 1), (Decimal("5"), 5), (True, None), ("5", None), (float("nan"), None), (float("inf"), None)],
 )
 def test_whole_number_is_read_or_none(value: Any, read: int | None) -> None:
-    assert whole(value) == read
+    assert integer(value) == read
 
 
 def test_oversized_or_malformed_values_are_none(made: Any) -> None:
-    assert whole(10**30) is None
-    assert whole(Decimal("NaN")) is None
-    assert ident({"id": {"id": "x"}}) is None
+    assert integer(10**30) is None
+    assert integer(Decimal("NaN")) is None
+    assert id_of({"id": {"id": "x"}}) is None
     assert text("\udc00") is None
     assert rows({"data": "x"}) == rows(None) == rows("x") == []

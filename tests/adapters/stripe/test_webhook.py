@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
-from service.adapters.stripe.webhook import NotStripe, Why, envelope, parse, verify
+from service.adapters.stripe.webhook import NotStripe, Why, parse_api_event, parse_delivery, verify_delivery
 
 NOW = 1_793_491_200
 SECRET = "whsec_test"
@@ -21,7 +21,7 @@ def body(**changes: Any) -> bytes:
 
 def refusal(raw: bytes, header: str | None, *, secrets: tuple[str, ...] = (SECRET,), now: float = NOW) -> str:
     with pytest.raises(NotStripe) as refused:
-        verify(raw, header, secrets, now)
+        verify_delivery(raw, header, secrets, now)
     assert str(refused.value) == refused.value.why
     assert refused.value.why in get_args(Why)
     return refused.value.why
@@ -29,7 +29,7 @@ def refusal(raw: bytes, header: str | None, *, secrets: tuple[str, ...] = (SECRE
 
 def test_signed_event_is_accepted_with_its_fields(sign: Callable[..., str]) -> None:
     raw = body(account="acct_2", api_version="2020-03-02", surprise={"deep": [1.5]})
-    event = verify(raw, sign(raw), [SECRET], NOW)
+    event = verify_delivery(raw, sign(raw), [SECRET], NOW)
     assert (event.id, event.type, event.created, event.livemode) == ("evt_1", "invoice.paid", NOW, False)
     assert (event.account, event.api_version, event.object) == ("acct_2", "2020-03-02", {"id": "in_1"})
     assert not event.thin
@@ -38,9 +38,9 @@ def test_signed_event_is_accepted_with_its_fields(sign: Callable[..., str]) -> N
 def test_any_of_several_secrets_is_accepted(sign: Callable[..., str]) -> None:
     raw = body()
     for secret in ("whsec_old", "whsec_new"):
-        assert verify(raw, sign(raw, secret=secret), ["whsec_old", "whsec_new"], NOW).id == "evt_1"
+        assert verify_delivery(raw, sign(raw, secret=secret), ["whsec_old", "whsec_new"], NOW).id == "evt_1"
     both = sign(raw, secret="whsec_old") + "," + sign(raw, secret="whsec_new").split(",")[1]
-    assert verify(raw, both, ["whsec_new"], NOW).id == "evt_1"
+    assert verify_delivery(raw, both, ["whsec_new"], NOW).id == "evt_1"
 
 
 def test_webhook_without_configured_secret_is_rejected(sign: Callable[..., str]) -> None:
@@ -97,14 +97,14 @@ def test_webhook_older_than_300_seconds_is_rejected_and_future_accepted(
     raw = body()
     header = sign(raw, at=NOW - age)
     if taken:
-        assert verify(raw, header, [SECRET], NOW).id == "evt_1"
+        assert verify_delivery(raw, header, [SECRET], NOW).id == "evt_1"
     else:
         assert refusal(raw, header) == "too_old"
 
 
 def test_webhook_with_huge_signed_time_counts_as_future(sign: Callable[..., str]) -> None:
     raw = body()
-    assert verify(raw, sign(raw, at=10**30), [SECRET], NOW).id == "evt_1"
+    assert verify_delivery(raw, sign(raw, at=10**30), [SECRET], NOW).id == "evt_1"
     assert refusal(raw, sign(raw, at=-(10**30))) == "too_old"
 
 
@@ -164,7 +164,7 @@ def test_signed_body_that_is_no_event_is_rejected(raw: bytes, why: str, sign: Ca
 
 def test_duplicate_json_key_and_huge_number_are_accepted(sign: Callable[..., str]) -> None:
     raw = body().replace(b'"id": "in_1"', b'"id": "in_0", "id": "in_1", "big": 99999999999999999999999999')
-    assert verify(raw, sign(raw), [SECRET], NOW).object["id"] == "in_1"
+    assert verify_delivery(raw, sign(raw), [SECRET], NOW).object["id"] == "in_1"
 
 
 def test_thin_event_names_its_object(sign: Callable[..., str]) -> None:
@@ -178,10 +178,12 @@ def test_thin_event_names_its_object(sign: Callable[..., str]) -> None:
         "related_object": {"id": "sub_1", "type": "subscription", "url": "/v1/subscriptions/sub_1"},
     }
     raw = json.dumps(thin).encode()
-    event = verify(raw, sign(raw), [SECRET], NOW)
+    event = verify_delivery(raw, sign(raw), [SECRET], NOW)
     assert event.thin
     assert (event.related, event.created, event.account, event.object) == (("subscription", "sub_1"), NOW, None, {})
-    assert parse(json.dumps({**thin, "context": "acct_2", "related_object": None}).encode()).account == "acct_2"
+    assert (
+        parse_delivery(json.dumps({**thin, "context": "acct_2", "related_object": None}).encode()).account == "acct_2"
+    )
     for wrong in (
         {"created": NOW},
         {"created": "soon"},
@@ -194,11 +196,11 @@ def test_thin_event_names_its_object(sign: Callable[..., str]) -> None:
 
 def test_event_from_the_api_equals_the_delivered_event() -> None:
     raw = body()
-    assert envelope(json.loads(raw)) == parse(raw)
+    assert parse_api_event(json.loads(raw)) == parse_delivery(raw)
     with pytest.raises(NotStripe):
-        envelope({"id": "evt_1"})
+        parse_api_event({"id": "evt_1"})
 
 
 def test_repr_of_an_event_omits_its_object() -> None:
     raw = body(data={"object": {"email": "reader@example.org"}, "previous_attributes": {"email": "old@example.org"}})
-    assert "example.org" not in repr(parse(raw))
+    assert "example.org" not in repr(parse_delivery(raw))

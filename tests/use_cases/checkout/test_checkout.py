@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.adapters.stripe.gateway import Gateway
-from service.adapters.stripe.rate_limit import RateLimit
+from service.adapters.stripe.transport import RateLimit
 from service.domain.catalogue import Catalogue, Plan
 from service.domain.errors import NoSuchObject, NotForSale, StripeUnavailable
 from service.domain.prices import PriceTag
@@ -47,22 +47,22 @@ def test_subscription_purchase_writes_the_reader_on_every_object(
 ) -> None:
     session = session_of(buy(gateway, catalogue, MONTH))
     strict.pay(session)
-    facts = gateway.read(ObjectRef("session", session))
+    facts = gateway.read_object(ObjectRef("session", session))
     assert (facts.claims.reader_id, facts.claims.client_reference_id) == ("r-1", "r-1")
-    subscription = gateway.read(ObjectRef("subscription", str(facts.subscription)))
+    subscription = gateway.read_object(ObjectRef("subscription", str(facts.subscription)))
     assert isinstance(subscription.source, Subscription)
     assert subscription.claims.reader_id == "r-1"
-    customer = gateway.read(ObjectRef("customer", str(subscription.customer)))
+    customer = gateway.read_object(ObjectRef("customer", str(subscription.customer)))
     assert customer.claims.reader_id == "r-1"
 
 
 def test_pass_purchase_has_its_price_in_the_metadata(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
     session = session_of(buy(gateway, catalogue, DAY))
     strict.pay(session)
-    facts = gateway.read(ObjectRef("session", session))
+    facts = gateway.read_object(ObjectRef("session", session))
     assert isinstance(facts.source, Pass)
     assert facts.source.price == "price_day"
-    assert gateway.read(ObjectRef("customer", str(facts.customer))).claims.reader_id == "r-1"
+    assert gateway.read_object(ObjectRef("customer", str(facts.customer))).claims.reader_id == "r-1"
 
 
 def test_group_purchase_allows_choosing_seats(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
@@ -77,16 +77,16 @@ def test_group_purchase_allows_choosing_seats(gateway: Gateway, strict: Any, cat
 
 
 def test_purchase_uses_the_customer_of_the_reader(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
-    customer, _ = gateway.new_customer({"metadata": {"reader_id": "r-1"}}, "once")
+    customer, _ = gateway.create_customer({"metadata": {"reader_id": "r-1"}}, "once")
     session = session_of(buy(gateway, catalogue, MONTH, customer=customer))
     strict.pay(session)
-    assert gateway.read(ObjectRef("session", session)).customer == customer
+    assert gateway.read_object(ObjectRef("session", session)).customer == customer
 
 
 def test_purchase_replaces_a_customer_unknown_to_stripe(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
     session = session_of(buy(gateway, catalogue, MONTH, customer="cus_gone"))
     strict.pay(session)
-    assert gateway.read(ObjectRef("session", session)).customer not in (None, "cus_gone")
+    assert gateway.read_object(ObjectRef("session", session)).customer not in (None, "cus_gone")
 
 
 def test_concurrent_identical_purchases_get_the_same_page(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
@@ -108,7 +108,7 @@ def test_different_purchases_get_different_pages(
     other: dict[str, Any], gateway: Gateway, strict: Any, catalogue: Catalogue
 ) -> None:
     if "customer" in other:
-        other = {"customer": gateway.new_customer({}, "another")[0]}
+        other = {"customer": gateway.create_customer({}, "another")[0]}
     assert buy(gateway, catalogue, MONTH) != buy(gateway, catalogue, MONTH, **other)
     assert buy(gateway, catalogue, MONTH) != buy(gateway, catalogue, DAY)
 
@@ -142,10 +142,10 @@ def test_idempotency_key_is_specific_to_the_request(canned: Any, catalogue: Cata
 
 
 def test_portal_opens_only_for_an_existing_customer(gateway: Gateway, strict: Any) -> None:
-    customer, _ = gateway.new_customer({"metadata": {"reader_id": "r-1"}}, "once")
-    assert gateway.open_portal(customer, BACK).startswith("http")
+    customer, _ = gateway.create_customer({"metadata": {"reader_id": "r-1"}}, "once")
+    assert gateway.create_portal_session(customer, BACK).startswith("http")
     with pytest.raises(NoSuchObject):
-        gateway.open_portal("cus_unheard_of", BACK)
+        gateway.create_portal_session("cus_unheard_of", BACK)
 
 
 @pytest.mark.parametrize(

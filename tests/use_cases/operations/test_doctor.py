@@ -104,12 +104,12 @@ def test_last_event_is_reported_where_stripe_lists_none(catalogue: Catalogue) ->
 def test_state_is_read_from_stripe(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
     strict.ask("POST", "/webhook_endpoints", {"url": "http://127.0.0.1:9/v1/stripe/webhook", "secret": "whsec_1"})
     state = StripeState(
-        gateway.account(),
-        gateway.webhook_endpoints(),
-        gateway.prices([word for plan in catalogue.plans.values() for word in plan.prices]),
-        gateway.active_prices(),
+        gateway.read_account(),
+        gateway.list_webhook_endpoints(),
+        gateway.find_prices([word for plan in catalogue.plans.values() for word in plan.prices]),
+        gateway.list_active_prices(),
         None,
-        gateway.newest_event(),
+        gateway.find_newest_event(),
     )
     assert wrong(state, catalogue) == []
 

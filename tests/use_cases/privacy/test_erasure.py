@@ -116,8 +116,8 @@ def test_event_and_full_sync_do_not_restore_an_erased_reader(
     stage.stripe.away = True
     make.deliver("customer.subscription.updated", subscription, NOW + 120)
     stage.stripe.away = False
-    FullSync(stage.make()).run(stage.stripe, NOW + 180)
-    ScheduledJobs(stage.make()).run(NOW + 240, everything=True)
+    FullSync(stage.make()).sync_all(stage.stripe, NOW + 180)
+    ScheduledJobs(stage.make()).run_due(NOW + 240, everything=True)
     assert holding(at_noon.app.service.store.link, ZOE) == []
     assert not at_noon.app.reader(ZOE)["access"]
 
@@ -125,9 +125,9 @@ def test_event_and_full_sync_do_not_restore_an_erased_reader(
 def test_full_sync_finds_no_difference_for_erased_objects(stage: Stage, make: Maker, erase: Erase) -> None:
     make.deliver("customer.subscription.created", make.subscription(reader=ZOE))
     erase(ZOE, force="true")
-    swept = FullSync(stage.make()).run(stage.stripe, NOW + 60)
+    swept = FullSync(stage.make()).sync_all(stage.stripe, NOW + 60)
     assert [drift.what for drift in swept.drift] in ([], ["differs"])
-    assert FullSync(stage.make()).run(stage.stripe, NOW + 120).drift == []
+    assert FullSync(stage.make()).sync_all(stage.stripe, NOW + 120).drift == []
 
 
 def test_subscription_created_after_the_erasure_belongs_to_the_reader(

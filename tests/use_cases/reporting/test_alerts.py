@@ -248,7 +248,7 @@ def test_dead_letter_event_needs_action_until_replayed(app: InProcessApp) -> Non
     assert (body["count"], body["needs_hand"], body["where"]) == (1, True, "/v1/events")
     assert (body["examples"][0]["id"], body["examples"][0]["at"]) == ("evt_1", NOON)
     replayed = inbox.replay("evt_1", name, app.clock())
-    inbox.finish(name, replayed.mark, 0, [EventResult("evt_1", "applied")])
+    inbox.finish(name, replayed.number, 0, [EventResult("evt_1", "applied")])
     assert ids(app, "dead_letters") == (0, [])
 
 

@@ -20,19 +20,18 @@ from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_lifecycle.merges import Merges
 from service.adapters.redis.readers.readers import Readers
-from service.adapters.stripe import object_requests as reading
-from service.adapters.stripe import translate
+from service.adapters.stripe import api_requests, translate
 from service.adapters.stripe.transport import Patience
-from service.adapters.stripe.webhook import Envelope, envelope
+from service.adapters.stripe.webhook import Envelope, parse_api_event
 from service.domain.catalogue import Catalogue
 from service.domain.decision import resolve_entitlements
 from service.domain.errors import NoSuchObject, StripeUnavailable
 from service.domain.sources import Holding
 from service.domain.stripe_facts import ObjectRef, PaymentRef, StripeFacts
 from service.settings.policy_file import read_folder
-from service.use_cases.subscriptions.administration import SubscriptionAdmin
-from service.use_cases.subscriptions.processor import EventProcessor
+from service.use_cases.subscriptions.event_processor import EventProcessor
 from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
+from service.use_cases.subscriptions.subscription_admin import SubscriptionAdmin
 from tests.stepped_link import PATIENT, Killed, Step, SteppedLink, go_on
 
 POLICY = """
@@ -101,7 +100,7 @@ class RecordedStripe:
         self.events.append(event)
         return event
 
-    def read(self, ref: ObjectRef, *, patience: Patience = "inline", paid_at: int | None = None) -> StripeFacts:
+    def read_object(self, ref: ObjectRef, *, patience: Patience = "inline", paid_at: int | None = None) -> StripeFacts:
         self._answer(ref.text)
         facts = self._read_facts(ref, paid_at)
         self.on_read(ref.text)
@@ -122,12 +121,12 @@ class RecordedStripe:
         }
         obj = self.objects.get((kinds[ref.kind], ref.id))
         if ref.kind == "entitlements" and obj is None:
-            return translate.entitlements_of(ref.id, [])
+            return translate.entitlements_facts(ref.id, [])
         if obj is None:
             raise NoSuchObject
         if ref.kind == "session":
             return self._session(obj, paid_at)
-        facts = translate.KINDS[kinds[ref.kind]](obj)
+        facts = translate.TRANSLATORS[kinds[ref.kind]](obj)
         assert facts is not None
         return facts
 
@@ -136,28 +135,28 @@ class RecordedStripe:
         of_intent = [o for o in self.objects.values() if intent and o.get("payment_intent") == intent]
         refunds: Any = [o for o in of_intent if o["object"] == "refund"]
         disputes: Any = [o for o in of_intent if o["object"] == "dispute"]
-        payment = reading.payment_from(intent, obj.get("amount_total") or 0, refunds, disputes)
-        answer = translate.session(obj, paid_at=paid_at, payment=payment, lines=self.lines.get(obj["id"]))
+        payment = api_requests.payment_from(intent, obj.get("amount_total") or 0, refunds, disputes)
+        answer = translate.session_facts(obj, paid_at=paid_at, payment=payment, lines=self.lines.get(obj["id"]))
         assert answer is not None
         return answer
 
-    def resolve(self, ref: PaymentRef, *, patience: Patience = "inline") -> tuple[ObjectRef, ...]:
+    def resolve_payment(self, ref: PaymentRef, *, patience: Patience = "inline") -> tuple[ObjectRef, ...]:
         self._answer(ref.text)
         found = [o for o in self.objects.values() if o["object"] == "checkout.session"]
         return tuple(ObjectRef("session", o["id"]) for o in found if o.get("payment_intent") == ref.id)
 
-    def events_since(self, since: int | None) -> Iterator[Envelope]:
+    def list_events_since(self, since: int | None) -> Iterator[Envelope]:
         self._answer("events")
         kept = sorted(self.events, key=lambda event: int(event["created"]))
-        yield from [envelope(event) for event in kept if since is None or event["created"] >= since]
+        yield from [parse_api_event(event) for event in kept if since is None or event["created"] >= since]
 
-    def all_subscriptions(self) -> Iterator[StripeFacts]:
+    def list_subscriptions(self) -> Iterator[StripeFacts]:
         self._answer("subscriptions")
         for (kind, name), _ in list(self.objects.items()):
             if kind == "subscription":
                 yield self._read_facts(ObjectRef("subscription", name), None)
 
-    def sessions(self, since: int) -> Iterator[StripeFacts]:
+    def list_sessions(self, since: int) -> Iterator[StripeFacts]:
         self._answer("sessions")
         for (kind, name), _ in list(self.objects.items()):
             if kind == "checkout.session":
@@ -221,7 +220,7 @@ class Stage:
 
     def deliver(self, event: dict[str, Any], now: float | None = None, processor: EventProcessor | None = None) -> Any:
         return (processor or self.processor).receive_event(
-            envelope(event), event["created"] + 2 if now is None else now
+            parse_api_event(event), event["created"] + 2 if now is None else now
         )
 
     def held(self, reader: str, now: float) -> Held:
@@ -235,14 +234,14 @@ class Stage:
         """Return the features that follow from the final objects."""
         holdings: list[Holding] = []
         for obj in final["subscriptions"].values():
-            facts = translate.subscription(obj)
+            facts = translate.subscription_facts(obj)
             assert facts is not None
             assert facts.source is not None
             holdings += facts.source.holdings(self.catalogue)
         for obj in final["checkout_sessions"].values():
             refunds, disputes = list(final["refunds"].values()), list(final["disputes"].values())
-            payment = reading.payment_from(obj["payment_intent"], obj["amount_total"] or 0, refunds, disputes)
-            facts = translate.session(obj, paid_at=paid.get(obj["id"]), payment=payment)
+            payment = api_requests.payment_from(obj["payment_intent"], obj["amount_total"] or 0, refunds, disputes)
+            facts = translate.session_facts(obj, paid_at=paid.get(obj["id"]), payment=payment)
             assert facts is not None
             holdings += facts.source.holdings(self.catalogue) if facts.source else ()
         found = resolve_entitlements(holdings, self.catalogue.features, now).by_feature
@@ -515,7 +514,7 @@ def admin_of(
 @pytest.fixture
 def run_jobs(stage: Stage) -> Callable[..., int]:
     """Run the worker's jobs once."""
-    return lambda now, everything=True: ScheduledJobs(stage.make()).run(now, everything=everything)
+    return lambda now, everything=True: ScheduledJobs(stage.make()).run_due(now, everything=everything)
 
 
 ADA = Actor("ada", "203.0.113.1")

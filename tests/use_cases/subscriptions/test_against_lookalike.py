@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from service.adapters.stripe.gateway import Gateway
-from service.adapters.stripe.rate_limit import RateLimit
-from service.adapters.stripe.webhook import envelope
+from service.adapters.stripe.transport import RateLimit
+from service.adapters.stripe.webhook import parse_api_event
 from service.use_cases.subscriptions.catch_up import CatchUp
 from service.use_cases.subscriptions.full_sync import FullSync
 from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
@@ -36,7 +36,7 @@ def test_catch_up_alone_applies_every_lifecycle(stage: Any, processor: Any, cont
     for story in stories.values():
         control.load(story)
     now = max(story["events"][-1]["created"] for story in stories.values())
-    CatchUp(processor, stage.store).run(processor.gateway, now)
+    CatchUp(processor, stage.store).catch_up(processor.gateway, now)
     for story in stories.values():
         check(stage, processor, story)
 
@@ -46,7 +46,7 @@ def test_webhooks_alone_apply_every_lifecycle(stage: Any, processor: Any, contro
         control.load(story)
     for story in stories.values():
         for event in reversed(story["events"]):
-            processor.receive_event(envelope(event), story["events"][-1]["created"])
+            processor.receive_event(parse_api_event(event), story["events"][-1]["created"])
         check(stage, processor, story)
 
 
@@ -55,12 +55,12 @@ def test_full_sync_alone_finds_all_subscriptions(stage: Any, processor: Any, con
     for story in stories.values():
         control.load({**story, "events": []})
     now = max(story["events"][-1]["created"] for story in stories.values())
-    swept = FullSync(processor).run(processor.gateway, now)
+    swept = FullSync(processor).sync_all(processor.gateway, now)
     assert {drift.what for drift in swept.drift} == {"unknown"}
     for story in stories.values():
         if not story["final"]["checkout_sessions"]:
             check(stage, processor, story)
-    assert FullSync(processor).run(processor.gateway, now).drift == []
+    assert FullSync(processor).sync_all(processor.gateway, now).drift == []
 
 
 @pytest.mark.full
@@ -72,11 +72,11 @@ def test_webhook_is_acknowledged_in_time_while_stripe_hangs(
     control.ask("POST", "/faults", {"hang": 60})
     for event in story["events"]:
         begun = time.monotonic()
-        processor.receive_event(envelope(event), event["created"])
+        processor.receive_event(parse_api_event(event), event["created"])
         assert time.monotonic() - begun < 20
     now = story["events"][-1]["created"] + 1
     assert stage.held(story["reader"], now) == stage.expected(story["final"], {}, now)
     control.ask("DELETE", "/faults")
-    ScheduledJobs(processor).run(now, everything=True)
+    ScheduledJobs(processor).run_due(now, everything=True)
     check(stage, processor, story)
     assert all(kept.source.confirmed for kept in stage.readers.load_active(story["reader"]))

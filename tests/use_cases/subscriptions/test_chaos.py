@@ -81,8 +81,8 @@ class Run:
         self.stage.stripe.away = False
         processor = self.stage.make()
         self.clock += 61
-        CatchUp(processor, self.stage.store).run(self.stage.stripe, self.clock)
-        ScheduledJobs(processor).run(self.clock, everything=True)
+        CatchUp(processor, self.stage.store).catch_up(self.stage.stripe, self.clock)
+        ScheduledJobs(processor).run_due(self.clock, everything=True)
 
     def check(self) -> None:
         stage, now = self.stage, self.story["events"][-1]["created"] + 1

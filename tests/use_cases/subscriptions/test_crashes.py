@@ -11,7 +11,7 @@ from redis.crc import key_slot
 
 from service.adapters.redis.client.address import parse_address
 from service.adapters.redis.client.link import Link
-from service.adapters.stripe.webhook import envelope
+from service.adapters.stripe.webhook import parse_api_event
 from service.domain.errors import StoreUnavailable
 from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
 from tests.adapters.redis.client.test_link_cluster import build
@@ -102,7 +102,7 @@ def test_process_killed_before_any_command_loses_nothing(stage_of: Any, stepped:
                 if stage.processor.ledger.find(event["id"]) is None:  # Never acknowledged: Stripe sends it again.
                     stage.deliver(event, NOW + 6)
         stage.stripe.away = False
-        ScheduledJobs(stage.make()).run(NOW + 70 + 8, everything=away)
+        ScheduledJobs(stage.make()).run_due(NOW + 70 + 8, everything=away)
         right(stage)
     assert at > 8
 
@@ -126,7 +126,7 @@ def test_lost_reply_to_any_command_loses_nothing(stage_of: Any, stepped: Any, st
                 stage.deliver(event, NOW + 6, processor)
         with suppress(StoreUnavailable):
             processor.finish_postponed(NOW + 10)
-        ScheduledJobs(stage.make()).run(NOW + 70, everything=True)
+        ScheduledJobs(stage.make()).run_due(NOW + 70, everything=True)
         right(stage)
     assert at > 8
 
@@ -160,13 +160,13 @@ def test_store_killed_between_any_two_commands_loses_nothing(
             acknowledged = False
             while not acknowledged:
                 try:
-                    stage.processor.receive_event(envelope(event), NOW + 5)
+                    stage.processor.receive_event(parse_api_event(event), NOW + 5)
                     acknowledged = True
                 except StoreUnavailable:
                     assert link.wait(60)
         struck, left = left <= 0, 0
         assert link.wait(60)
-        ScheduledJobs(stage.make()).run(NOW + 70, everything=True)
+        ScheduledJobs(stage.make()).run_due(NOW + 70, everything=True)
         right(stage)
     link.close()
     assert at > 8
@@ -191,7 +191,7 @@ def test_keys_of_every_script_share_a_slot(story: Story, store_url: str, catalog
     admin = playing.admin_of(stage, playing.Notebook(link, stage.keys), stage.processor)
     admin.link_to_reader("r-1", subscription="sub_1", actor=playing.ADA, now=NOW)
     admin.merge_readers("r-2", "r-1", playing.ADA, NOW)
-    ScheduledJobs(stage.processor).run(NOW + 70, everything=True)
+    ScheduledJobs(stage.processor).run_due(NOW + 70, everything=True)
     link.close()
 
 
@@ -216,4 +216,4 @@ def test_cluster_serves_events_merges_and_refunds(build: Any, catalogue: Any, co
     admin = playing.admin_of(stage, playing.Notebook(link, stage.keys), stage.processor)
     admin.merge_readers("r-2", "r-1", playing.ADA, NOW)
     assert set(stage.held("r-2", NOW + 2 * DAY)) == {"notebook", "no_ads"}
-    ScheduledJobs(stage.processor).run(NOW + 70, everything=True)
+    ScheduledJobs(stage.processor).run_due(NOW + 70, everything=True)

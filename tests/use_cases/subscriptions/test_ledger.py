@@ -86,9 +86,9 @@ def test_event_changing_several_sources_lists_the_whole_change(stage: Any, make:
         ({"type": "customer.discount.created"}, "this type is not handled"),
         ({"livemode": True}, "of the other mode"),
         ({"account": "acct_1"}, "of a connected account"),
-        ({"data": {"object": {"object": "subscription"}}}, "about nothing that is kept here"),
-        ({"type": "invoice.paid"}, "about nothing that is kept here"),
-        ({**THIN, "type": "v1.charge.refunded"}, "about nothing that is kept here"),
+        ({"data": {"object": {"object": "subscription"}}}, "it concerns no object that is stored here"),
+        ({"type": "invoice.paid"}, "it concerns no object that is stored here"),
+        ({**THIN, "type": "v1.charge.refunded"}, "it concerns no object that is stored here"),
         ({**THIN, "type": "v1.payout.paid"}, "this type is not handled"),
     ],
 )

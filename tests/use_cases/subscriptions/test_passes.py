@@ -147,7 +147,7 @@ def test_refund_finds_a_session_stripe_never_reported(stage: Any, make: Any) -> 
 def test_refund_of_a_subscription_payment_is_ignored(stage: Any, make: Any) -> None:
     event = make.deliver("charge.refunded", {"id": "ch_9", "object": "charge", "payment_intent": "pi_9"}, NOW)
     entry = stage.processor.ledger.find(event["id"])
-    assert (entry.state, entry.why) == ("ignored", "about nothing that is kept here")
+    assert (entry.state, entry.why) == ("ignored", "it concerns no object that is stored here")
 
 
 def test_gift_pass_belongs_to_the_recipient(stage: Any, make: Any) -> None:

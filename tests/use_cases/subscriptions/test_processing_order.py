@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from service.adapters.stripe.webhook import envelope
+from service.adapters.stripe.webhook import parse_api_event
 
 DAY = 86_400
 NOW = 2_000_000_000
@@ -18,7 +18,7 @@ def test_concurrent_deliveries_of_one_event_count_once(stage: Any, make: Any) ->
 
     def deliver(processor: Any) -> None:
         gate.wait(60)
-        processor.receive_event(envelope(event), NOW)
+        processor.receive_event(parse_api_event(event), NOW)
 
     threads = [threading.Thread(target=deliver, args=(processor,)) for processor in engines]
     for thread in threads:
@@ -146,7 +146,7 @@ def test_event_of_an_unknown_object_is_applied_from_its_payload(stage: Any, make
     event = make.event("customer.subscription.created", make.subscription())
     stage.deliver(event, NOW)
     entry = stage.processor.ledger.find(event["id"])
-    assert (entry.state, entry.why) == ("applied", "from the payload: Stripe does not know it any more")
+    assert (entry.state, entry.why) == ("applied", "from the payload: Stripe no longer knows the object")
     assert stage.processor.pending_work.count()["unread"] == 0
 
 

@@ -155,7 +155,7 @@ def test_full_sync_finds_and_fixes_unreported_changes(stage: Any, make: Any, wor
     stage.stripe.put(make.subscription("sub_2", reader="r-2"))
     stage.stripe.put(make.session("cs_1", reader="r-3", created=NOW - HOUR))
     dry = worker.full_sync(dry_run=True)
-    found = {(drift.name, drift.what, drift.mended) for drift in dry.drift}  # type: ignore[union-attr]
+    found = {(drift.name, drift.what, drift.corrected) for drift in dry.drift}  # type: ignore[union-attr]
     unmended = {
         ("subscription:sub_1", "differs", False),
         ("subscription:sub_2", "unknown", False),
@@ -177,7 +177,7 @@ def test_dry_full_sync_also_reports_unlisted_objects(stage: Any, make: Any, work
     stage.stripe.put(make.customer(reader="r-2"))
     for dry, holder in ((True, "r-1"), (False, "r-2")):
         swept = worker.full_sync(dry_run=dry)
-        assert [(drift.name, drift.mended) for drift in swept.drift] == [("customer:cus_1", not dry)]  # type: ignore[union-attr]
+        assert [(drift.name, drift.corrected) for drift in swept.drift] == [("customer:cus_1", not dry)]  # type: ignore[union-attr]
         assert set(stage.held(holder, NOW)) == BOTH
     assert worker.full_sync(dry_run=True).drift == []  # type: ignore[union-attr]
 
@@ -187,7 +187,7 @@ def test_object_that_cannot_be_read_is_not_reported_as_fixed(stage: Any, make: A
     stage.stripe.put(make.subscription(end=NOW + 40 * DAY))
     stage.stripe.unreadable.add("subscription:sub_1")
     swept = worker.full_sync()
-    assert [(drift.what, drift.mended) for drift in swept.drift] == [("differs", False)]  # type: ignore[union-attr]
+    assert [(drift.what, drift.corrected) for drift in swept.drift] == [("differs", False)]  # type: ignore[union-attr]
     assert worker.run_once().left == 1
     stage.stripe.unreadable.clear()
     assert worker.run_once().left == 0
@@ -219,7 +219,7 @@ def test_full_sync_detects_a_lost_reader_copy(stage: Any, make: Any, worker: Wor
     key = stage.keys.reader(reader_hash("r-1"))
     stage.link.call(key, b"DEL", key)
     swept = worker.full_sync()
-    assert [(drift.what, drift.mended) for drift in swept.drift] == [("copy lost", True)]  # type: ignore[union-attr]
+    assert [(drift.what, drift.corrected) for drift in swept.drift] == [("copy lost", True)]  # type: ignore[union-attr]
     assert set(stage.held("r-1", NOW)) == BOTH
 
 

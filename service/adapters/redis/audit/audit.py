@@ -53,9 +53,9 @@ def audit_entry(
     now: float,
     reader: str | None,
     target: str | None,
-    before: dict[str, Any] | None,
-    after: dict[str, Any] | None,
-    reason: str | None,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+    reason: str | None = None,
 ) -> dict[str, Any]:
     """Return an audit entry that is not in the chain yet; its `id` makes moving it safe to repeat."""
     return {

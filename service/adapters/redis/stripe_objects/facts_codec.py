@@ -17,7 +17,8 @@ from service.adapters.redis.readers import source_codec
 from service.domain import payments as payments
 from service.domain.errors import NewerSchema
 from service.domain.event_order import StateVersion
-from service.domain.stripe_facts import ObjectRef, OwnerClaims, Payment, PaymentUpdate, StripeFacts
+from service.domain.payments import Payment, PaymentUpdate
+from service.domain.stripe_facts import ObjectRef, OwnerClaims, StripeFacts
 
 SCHEMA = 1
 
@@ -87,7 +88,7 @@ def payment_from(row: list[Any] | None) -> Payment | None:
         return None
     intent, amount, refunds, disputes, charged_back = row
     sums = {name: (int(sum_), str(status)) for name, (sum_, status) in refunds.items()}
-    return payments.settled(Payment(intent, amount, refunds=sums, disputes=disputes, charged_back=charged_back))
+    return payments.with_totals(Payment(intent, amount, refunds=sums, disputes=disputes, charged_back=charged_back))
 
 
 def pack_payment(payment: Payment) -> bytes:
@@ -100,21 +101,23 @@ def unpack_payment(text: bytes) -> Payment:
     return found
 
 
-def pack_mark(mark: StateVersion) -> bytes:
-    return _encoder.encode([SCHEMA, mark.created, mark.type, mark.fingerprint, mark.previous, mark.terminal])
+def pack_version(version: StateVersion) -> bytes:
+    return _encoder.encode(
+        [SCHEMA, version.created, version.type, version.fingerprint, version.previous, version.terminal]
+    )
 
 
-def unpack_mark(text: bytes) -> StateVersion:
+def unpack_version(text: bytes) -> StateVersion:
     return StateVersion(*_read(text))
 
 
-def news_row(news: PaymentUpdate | None) -> list[Any] | None:
-    if news is None:
+def payment_update_row(update: PaymentUpdate | None) -> list[Any] | None:
+    if update is None:
         return None
-    return [news.what, news.id, news.intent, news.charge, news.amount, news.status]
+    return [update.kind, update.id, update.intent, update.charge, update.amount, update.status]
 
 
-def news_from(row: list[Any] | None) -> PaymentUpdate | None:
+def payment_update_from(row: list[Any] | None) -> PaymentUpdate | None:
     return PaymentUpdate(*row) if row else None
 
 

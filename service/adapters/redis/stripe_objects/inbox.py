@@ -21,7 +21,8 @@ from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.objects import LEASE, ms
-from service.domain.stripe_facts import EventContent, Fingerprint, ObjectRef, PaymentRef, PaymentUpdate, StripeFacts
+from service.domain.payments import PaymentUpdate
+from service.domain.stripe_facts import EventContent, Fingerprint, ObjectRef, PaymentRef, StripeFacts
 
 RECORD, FINISH, FAIL = load("record_event"), load("finish_events"), load("record_event_failure")
 
@@ -47,13 +48,13 @@ class InboxEvent:
     type: str
     object: str | None
     created: int
-    signal: EventContent
+    content: EventContent
     why: str = ""
 
     @property
     def name(self) -> str:
         """Return the object in whose partition the event lies; for an event about no stored object, a name of its own."""
-        return self.signal.refs[0].text if self.signal.refs else f"event:{self.id}"
+        return self.content.refs[0].text if self.content.refs else f"event:{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class RecordOutcome:
     """The result of recording: the state before (`None`: new), the number taken, and whether this process has the lease."""
 
     before: State | None
-    mark: int
+    number: int
     leased: bool
 
 
@@ -70,12 +71,12 @@ class PendingEvent:
     """An event that is not done: its number, and the facts of its payload."""
 
     id: str
-    mark: int
+    number: int
     type: str
     created: int
     refs: tuple[ObjectRef | PaymentRef, ...]
     facts: StripeFacts | None
-    news: PaymentUpdate | None
+    payment_update: PaymentUpdate | None
     previous: Fingerprint = field(default_factory=dict)
     paid_at: int | None = None
 
@@ -106,10 +107,10 @@ class Inbox:
             "created": event.created,
             "name": event.name,
         }
-        if event.signal.refs and not event.why:
-            facts = event.signal.facts
-            pairs["says"] = pack_signal(
-                replace(event.signal, facts=self._hide_erased(facts)) if facts else event.signal
+        if event.content.refs and not event.why:
+            facts = event.content.facts
+            pairs["says"] = pack_content(
+                replace(event.content, facts=self._hide_erased(facts)) if facts else event.content
             )
         fields = [part for pair in pairs.items() for part in pair]
         return self._record(event.id, event.name, now, mode, lease=lease, why=event.why, fields=fields)
@@ -140,8 +141,8 @@ class Inbox:
         arguments: list[bytes | int | str] = [event, ms(now), KEPT_FOR, ms(now + ABANDONED_AFTER), until, mode]
         arguments += [ms(now - KEPT_FOR), why, *fields]
         reply = self._link.run(RECORD, [*names, keys.stripe_object(name), keys.pending_events(name)], arguments)
-        before, mark, leased = cast("tuple[bytes, int, int]", reply)
-        return RecordOutcome(cast(Any, before.decode() or None), mark, leased == 1)
+        before, number, leased = cast("tuple[bytes, int, int]", reply)
+        return RecordOutcome(cast(Any, before.decode() or None), number, leased == 1)
 
     def load_pending(self, name: str, upto: int) -> list[PendingEvent]:
         """Return the events about an object that are not done and have at most this number, in order."""
@@ -152,8 +153,8 @@ class Inbox:
         keys = [self.keys.stripe_event(partition, event.decode()) for event in row[::2]]
         found = self._link.read([(key, (b"HMGET", key, b"type", b"created", b"says")) for key in keys])
         return [
-            _waiting(event.decode(), int(mark), fields)
-            for event, mark, fields in zip(row[::2], row[1::2], found, strict=True)
+            _waiting(event.decode(), int(number), fields)
+            for event, number, fields in zip(row[::2], row[1::2], found, strict=True)
         ]
 
     def list_pending_ids(self, name: str, upto: int) -> list[str]:
@@ -248,10 +249,12 @@ class Inbox:
             self._link.call(self.keys.inbox(partition), b"ZREM", self.keys.inbox(partition), event)
 
 
-def pack_signal(signal: EventContent) -> bytes:
-    refs = [ref.text for ref in signal.refs]
-    facts = [signal.facts.ref.text, facts_codec.pack_facts(signal.facts).decode()] if signal.facts else None
-    return facts_codec.pack_row([refs, facts, facts_codec.news_row(signal.news), signal.previous, signal.paid_at])
+def pack_content(content: EventContent) -> bytes:
+    refs = [ref.text for ref in content.refs]
+    facts = [content.facts.ref.text, facts_codec.pack_facts(content.facts).decode()] if content.facts else None
+    return facts_codec.pack_row(
+        [refs, facts, facts_codec.payment_update_row(content.payment_update), content.previous, content.paid_at]
+    )
 
 
 def ref_from(name: str) -> ObjectRef | PaymentRef:
@@ -262,21 +265,21 @@ def ref_from(name: str) -> ObjectRef | PaymentRef:
 KEPT_KINDS = frozenset({"subscription", "session", "customer", "entitlements"})
 
 
-def _waiting(event: str, mark: int, fields: Sequence[bytes | None]) -> PendingEvent:
+def _waiting(event: str, number: int, fields: Sequence[bytes | None]) -> PendingEvent:
     kind, created, says = fields
-    refs, packed, news, previous, paid_at = facts_codec.unpack_row(says) if says else ([], None, None, {}, None)
+    refs, packed, update, previous, paid_at = facts_codec.unpack_row(says) if says else ([], None, None, {}, None)
     found = None
     if packed:
         ref = ref_from(packed[0])
         found = facts_codec.unpack_facts(ref, packed[1].encode()) if isinstance(ref, ObjectRef) else None
     return PendingEvent(
         id=event,
-        mark=mark,
+        number=number,
         type=(kind or b"").decode(),
         created=int(created or 0),
         refs=tuple(ref_from(name) for name in refs),
         facts=found,
-        news=facts_codec.news_from(news),
+        payment_update=facts_codec.payment_update_from(update),
         previous=previous,
         paid_at=paid_at,
     )

@@ -26,7 +26,7 @@ from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.stripe_objects import facts_codec
 from service.domain.event_order import StateVersion
-from service.domain.ownership import NOBODY, Owner
+from service.domain.ownership import UNASSIGNED, Owner
 from service.domain.stripe_facts import ObjectRef, StripeFacts
 
 BEGIN, APPLY, ABOUT = load("begin_object_read"), load("apply_object"), load("write_related_fact")
@@ -65,9 +65,9 @@ class StoredObject:
         return facts_codec.unpack_facts(self.ref, doc) if doc else None
 
     @property
-    def mark(self) -> StateVersion | None:
-        mark = self.fields.get(b"mark")
-        return facts_codec.unpack_mark(mark) if mark else None
+    def version(self) -> StateVersion | None:
+        version = self.fields.get(b"mark")
+        return facts_codec.unpack_version(version) if version else None
 
     @property
     def owner(self) -> Owner:
@@ -95,7 +95,7 @@ class StoredObject:
 
 
 def owner_from(text: bytes) -> Owner:
-    return Owner(*facts_codec.unpack_row(text)) if text else NOBODY
+    return Owner(*facts_codec.unpack_row(text)) if text else UNASSIGNED
 
 
 def pack_owner(owner: Owner) -> bytes:
@@ -174,7 +174,7 @@ class Objects:
         now: float,
         *,
         read: bool,
-        mark: StateVersion | None = None,
+        version: StateVersion | None = None,
         due: float | None = None,
         rev: int | None = None,
     ) -> tuple[Verdict, int]:
@@ -196,7 +196,7 @@ class Objects:
             ms(now),
             name,
             "" if rev is None else rev,
-            facts_codec.pack_mark(mark) if mark else b"",
+            facts_codec.pack_version(version) if version else b"",
             "" if due is None else "inf" if due == float("inf") else ms(due),
         ]
         verdict, stands = self._link.run(APPLY, keys, arguments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, jsonify, request
 
 from service.adapters.observability.logs import log
-from service.adapters.stripe.webhook import NotStripe, verify
+from service.adapters.stripe.webhook import NotStripe, verify_delivery
 from service.bootstrap import Service
 from service.domain.errors import StoreUnavailable
 from service.entrypoints.http import guards
@@ -31,7 +31,7 @@ def blueprint(service: Service) -> Blueprint:
         now = service.clock()
         raw = bodies.raw(MOST)
         try:
-            envelope = verify(
+            envelope = verify_delivery(
                 raw, request.headers.get("Stripe-Signature"), service.settings.stripe_webhook_secrets, now
             )
         except NotStripe as error:

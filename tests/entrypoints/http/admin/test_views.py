@@ -259,8 +259,14 @@ def test_api_key_is_shown_once_and_signs_in(staff: MakeStaff) -> None:
 @pytest.mark.parametrize(
     ("story_url", "link"),
     [
-        ("https://www.example.news/story/{story}", "https://www.example.news/story/a%2Fb%20%26c?pass="),
-        ("https://www.example.news/read?id={story}", "https://www.example.news/read?id=a%2Fb%20%26c&pass="),
+        (
+            "https://www.example.news/story/{story}",
+            "https://www.example.news/story/a%2Fb%20%26c?pass=",
+        ),
+        (
+            "https://www.example.news/read?id={story}",
+            "https://www.example.news/read?id=a%2Fb%20%26c&pass=",
+        ),
     ],
 )
 def test_gift_link_with_story_url_is_shown_whole(make_app: MakeApp, valkey_url: str, story_url: str, link: str) -> None:

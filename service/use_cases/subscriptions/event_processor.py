@@ -1,0 +1,225 @@
+"""Receive events of Stripe, process them, and replay them. The web process, the worker and the commands call this."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from service.adapters.recent_entitlements import RecentEntitlements
+from service.adapters.redis.client.store import Store
+from service.adapters.redis.reader_lifecycle.erasure import ErasedReaders
+from service.adapters.redis.readers.readers import Readers
+from service.adapters.redis.stripe_objects.inbox import Inbox, InboxEvent, RecordOutcome
+from service.adapters.redis.stripe_objects.ledger import Ledger
+from service.adapters.redis.stripe_objects.objects import ObjectListener, Objects, PendingWork
+from service.adapters.redis.stripe_objects.seats import Seats
+from service.adapters.stripe import events
+from service.adapters.stripe.webhook import Envelope
+from service.domain.catalogue import Catalogue
+from service.domain.errors import StoreUnavailable
+from service.domain.stripe_facts import EventContent
+from service.use_cases.subscriptions.fan_out import FanOut, ProjectionWriter
+from service.use_cases.subscriptions.object_refresh import NOT_STORED, Job, ObjectRefresh, StripeApi
+from service.use_cases.subscriptions.owner_resolution import OwnerResolver
+from service.use_cases.subscriptions.related_objects import RelatedObjects
+
+DEADLINE = 3.0
+"""Seconds for which an event is processed before Stripe gets its response; the rest is finished afterwards."""
+LAST_READ = 1.0
+"""Seconds after which an inline job starts no further read from Stripe: a read can take up to four."""
+LONGEST_PAUSE = 600.0
+"""The most seconds between two attempts to finish what keeps failing."""
+
+UNHANDLED = "this type is not handled"
+OTHER_MODE = "of the other mode"
+OTHER_ACCOUNT = "of a connected account"
+FOR_PRICES = "prices of the offer"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryResult:
+    """The state of a delivered event. `known`: it was delivered before; `prices`: prices of the offer have changed."""
+
+    id: str
+    state: str
+    known: bool
+    prices: bool
+
+
+@dataclass(slots=True)
+class _Postponed:
+    """When an unfinished object is tried again (monotonic with the clock), and the pause after that."""
+
+    due: float = 0.0
+    pause: float = 2.0
+
+
+def no_report(what: str, why: str) -> None:
+    """Report a fault to nobody."""
+
+
+class EventProcessor:
+    """Processes events, for all threads of a process. Raises: StoreUnavailable.
+
+    Without a Stripe key `gateway` is `None`, and payloads alone are applied. `report` receives faults as constant words.
+    `timer` is monotonic; the time of day is an argument of every method.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        readers: Readers,
+        catalogue: Catalogue,
+        *,
+        gateway: StripeApi | None,
+        known: RecentEntitlements | None = None,
+        listener: ObjectListener | None = None,
+        report: Callable[[str, str], None] = no_report,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.catalogue = catalogue
+        self.gateway = gateway
+        self.readers = readers
+        hide_erased = ErasedReaders(store).hide_ids
+        self.objects = Objects(store, hide_erased, listener)
+        self.inbox = Inbox(store, hide_erased)
+        self.pending_work = PendingWork(store)
+        self.seats = Seats(store)
+        self.ledger = Ledger(store)
+        self.owners = OwnerResolver(store)
+        self._report = report
+        self._timer = timer
+        self._lock = threading.Lock()
+        self._postponed: dict[str, _Postponed] = {}
+        related = RelatedObjects(self.objects)
+        self.projections = ProjectionWriter(self.objects, readers, self.owners, catalogue, known)
+        fan_out = FanOut(self.objects, self.seats, self.owners, related, self.projections, catalogue)
+        self.object_refresh = ObjectRefresh(
+            self.objects, self.inbox, fan_out, gateway=gateway, catalogue=catalogue, report=report
+        )
+
+    def receive_event(self, envelope: Envelope, now: float) -> DeliveryResult:
+        """Record a verified event durably, then process it until the deadline. The webhook is then answered 200.
+
+        Raises: StoreUnavailable, only if the event could not be recorded: then Stripe has to send it again.
+        """
+        event = self.to_inbox_event(envelope)
+        recorded = self.inbox.record(event, now)
+        prices, known = event.why == FOR_PRICES, recorded.before is not None
+        if not recorded.number:
+            return DeliveryResult(event.id, recorded.before or "ignored", known, prices)
+        done = self._process_inline(event.name, now, recorded)
+        return DeliveryResult(event.id, "done" if done else "pending", known, prices)
+
+    def _process_inline(self, name: str, now: float, recorded: RecordOutcome) -> bool:
+        job = self.new_job(now, "stripe", inline=True)
+        refresh = self.object_refresh.refresh_object
+        return self._try_or_postpone(name, lambda: recorded.leased and refresh(name, job, number=recorded.number))
+
+    def to_inbox_event(self, envelope: Envelope) -> InboxEvent:
+        """Return an event as it is recorded."""
+        content = events.event_content(envelope)
+        name = envelope.object.get("id") if not envelope.thin else (envelope.related or ("", None))[1]
+        return InboxEvent(
+            id=envelope.id,
+            type=envelope.type,
+            object=name if isinstance(name, str) else None,
+            created=envelope.created,
+            content=content,
+            why=self._reason_to_ignore(envelope, content),
+        )
+
+    def _reason_to_ignore(self, envelope: Envelope, content: EventContent) -> str:
+        if envelope.livemode != self.catalogue.livemode:
+            return OTHER_MODE
+        if envelope.account:
+            return OTHER_ACCOUNT
+        if content.handled:
+            return "" if content.refs else FOR_PRICES
+        return NOT_STORED if events.is_handled(envelope) else UNHANDLED
+
+    def replay_event(self, event: str, name: str, now: float) -> bool:
+        """Process a recorded event again, whatever its state. Return whether it is done."""
+        recorded = self.inbox.replay(event, name, now)
+        return bool(recorded.number) and self.refresh_soon(name, now)
+
+    def refresh_soon(self, name: str, now: float, cause: str = "admin") -> bool:
+        """Refresh an object while a caller waits, and postpone what is not done in time. Return whether all is done."""
+        self.objects.request_read(name, now)
+        job = self.new_job(now, cause, inline=True)
+        return self._try_or_postpone(name, lambda: self.object_refresh.refresh_object(name, job))
+
+    def fan_out_soon(self, names: Sequence[str], now: float, cause: str) -> bool:
+        """Fan out objects while a caller waits, and postpone the rest, such as a large group's last seats."""
+        job = self.new_job(now, cause, inline=True)
+        return self._try_or_postpone(names[0], lambda: self.object_refresh.fan_out_objects(names, job))
+
+    def _try_or_postpone(self, name: str, work: Callable[[], bool]) -> bool:
+        try:
+            done = work()
+        except StoreUnavailable:
+            done = False
+        except Exception as error:  # What has to be done is marked in the store, so nothing is lost.
+            self._report("work_failed", type(error).__name__)
+            done = False
+        if not done:
+            with self._lock:
+                self._postponed.setdefault(name, _Postponed())
+        return done
+
+    def finish_postponed(self, now: float) -> int:
+        """Finish what this process started and could not finish at once. Return how many objects are left.
+
+        The pause doubles with each failure: an event fails after ten attempts, which must not pass within seconds.
+        """
+        with self._lock:
+            due = [(name, postponed) for name, postponed in self._postponed.items() if now >= postponed.due]
+        for name, postponed in due:
+            job = self.new_job(now, "stripe")
+            if self.inbox.list_pending_ids(name, 1 << 53):
+                done = self.object_refresh.refresh_object(name, job)
+            else:
+                done = self.object_refresh.fan_out_objects([name], job)
+            postponed.due, postponed.pause = now + postponed.pause, min(postponed.pause * 2, LONGEST_PAUSE)
+            if done:
+                with self._lock:
+                    self._postponed.pop(name, None)
+        with self._lock:
+            return len(self._postponed)
+
+    def new_job(self, now: float, cause: str, *, inline: bool = False, force: bool = False) -> Job:
+        """Return a new job; an inline one keeps the deadline."""
+        started = self._timer()
+        if not inline:
+            return Job(now, cause, _always, _always, "worker", force)
+        return Job(
+            now,
+            cause,
+            has_time=lambda: self._timer() - started < DEADLINE,
+            may_read=lambda: self._timer() - started < LAST_READ,
+            patience="inline",
+        )
+
+    def refresh_objects(
+        self,
+        names: Sequence[str],
+        now: float,
+        cause: str,
+        *,
+        force: bool = False,
+        limit_attempts: bool = False,
+        stripe_unavailable: bool = False,
+    ) -> int:
+        """Refresh objects, each with a job of its own. Return how many are done. The options are those of `Job`."""
+        done = 0
+        for name in names:
+            job = self.new_job(now, cause, force=force)
+            job.limit_attempts, job.stripe_unavailable = limit_attempts, stripe_unavailable
+            done += self.object_refresh.refresh_object(name, job)
+        return done
+
+
+def _always() -> bool:
+    return True
