@@ -68,7 +68,7 @@ from service.use_cases.reporting.change_listeners import ObjectChangeListener, R
 from service.use_cases.reporting.deliveries import DeliveryReceiver
 from service.use_cases.reporting.entitlement_counts import EntitlementCounts
 from service.use_cases.reporting.usage_counters import UsageCounters
-from service.use_cases.story_passes.gifts import ReaderGifts
+from service.use_cases.story_passes.passes import ReaderGifts
 from service.use_cases.story_passes.validation import PassValidator
 from service.use_cases.subscriptions.catch_up import CatchUp
 from service.use_cases.subscriptions.event_processor import EventProcessor

@@ -13,7 +13,7 @@ from service.domain.catalogue import Catalogue
 from service.domain.story_passes import MOST_OPENINGS, StoryPass
 from service.entrypoints.responses import fields as types
 from service.entrypoints.responses.fields import JsonObject, RequestSchema, ResponseSchema
-from service.use_cases.story_passes.gifts import Allowance
+from service.use_cases.story_passes.passes import Allowance
 
 MOST_OPENINGS_OF_A_GIFT = 100
 

@@ -1,4 +1,4 @@
-"""Selling: which price, with what parameters a Checkout page is opened, and where it may return to."""
+"""Open a Checkout page at Stripe: the price, the parameters of the session, and the URL to return to."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from service.use_cases.checkout.price_cache import PriceCache
 MOST_SEATS = 1_000
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _TRIES = 25
-"""Sessions of the same reader, price and page that may be paid or over, within the day that Stripe keeps their keys."""
+"""Paid or expired sessions of one reader, price and page that a new session steps over; Stripe keeps their keys for a day."""
 
 
 def choose_price(catalogue: Catalogue, *, plan: str | None, price: str | None, prices: PriceCache | None = None) -> str:
-    """The price that is meant: its id, or the word that the configuration has for it. Raises `NotForSale`.
+    """Return the price to sell: its ID, or its name in the configuration. Raises: NotForSale.
 
-    `prices`: to know what a plan costs that has products and no prices of its own.
+    `prices` knows the prices of a plan that has only products.
     """
     if (plan is None) == (price is None):
         raise NotForSale("plan", "give either plan or price")
@@ -34,7 +34,7 @@ def choose_price(catalogue: Catalogue, *, plan: str | None, price: str | None, p
     by_product = any(sold.products for sold in catalogue.plans.values())
     if not by_product and catalogue.plan_for(price, price, None) is None:
         raise NotForSale("price", "no plan has this price")
-    return price  # Where a plan takes any price of a product, only Stripe knows which those are.
+    return price  # Only Stripe knows the prices of a product.
 
 
 def _only_price(catalogue: Catalogue, name: str, prices: PriceCache | None) -> str:
@@ -52,7 +52,7 @@ def _only_price(catalogue: Catalogue, name: str, prices: PriceCache | None) -> s
 
 
 def find_sold_plan(catalogue: Catalogue, tag: PriceTag) -> Plan:
-    """The plan that this price buys. Raises `NotForSale`."""
+    """Return the plan that this price buys. Raises: NotForSale."""
     sold = catalogue.plan_for(tag.id, tag.lookup_key, tag.product)
     if sold is None:
         raise NotForSale("price", "no plan has this price")
@@ -71,17 +71,16 @@ def open_checkout(
     plan: Plan,
     return_url: str,
     customer: str | None,
-    look_at: Callable[[str], None] = lambda payer: None,
+    check_customer: Callable[[str], None] = lambda customer: None,
 ) -> str:
-    """The address of a Checkout page. Whoever asks twice gets the same page, until it is paid or over.
+    """Return the URL of a Checkout page. A repeat returns the same page until it is paid or expires.
 
-    customer: the reader's at Stripe; without one, or where Stripe has it no more, one is made that carries the reader's
-    id, so that whatever Stripe later does for this customer finds its reader. look_at: called with who pays by the
-    month or the like, before there is a page; not with a customer just made, who has bought nothing.
+    Without a `customer` of the reader, or where Stripe has deleted it, create one that carries the reader's ID. Call
+    `check_customer` with the existing customer of a subscription before opening the page; a new one has bought nothing.
     """
-    payer, fresh = (customer, False) if customer else _new_customer(gateway, reader)
-    if tag.recurring and not fresh:
-        look_at(payer)
+    payer, is_new = (customer, False) if customer else _new_customer(gateway, reader)
+    if tag.recurring and not is_new:
+        check_customer(payer)
     try:
         return _open(gateway, checkout_params(reader, tag, plan, return_url, payer))
     except NoSuchObject:
@@ -92,7 +91,7 @@ def open_checkout(
 
 
 def checkout_params(reader: str, tag: PriceTag, plan: Plan, return_url: str, customer: str) -> dict[str, Any]:
-    """What Stripe is asked for. The price of a single payment stands in the metadata: a webhook carries no line items."""
+    """Return the parameters of a session. Metadata holds the price of a single payment: a webhook carries no line items."""
     line: dict[str, Any] = {"price": tag.id, "quantity": 1}
     if plan.seats:
         line["adjustable_quantity"] = {"enabled": True, "minimum": 1, "maximum": MOST_SEATS}
@@ -113,7 +112,7 @@ def checkout_params(reader: str, tag: PriceTag, plan: Plan, return_url: str, cus
 
 
 def _open(gateway: Gateway, params: dict[str, Any]) -> str:
-    """By a key made of everything that is asked for; its number rises once a session can no longer be paid on."""
+    """Open a session under a key made of its parameters and a number, which rises once that session is paid or expired."""
     for number in range(_TRIES):
         opened = gateway.create_checkout_session(params, _key("checkout", params, number))
         if opened.url is not None:
@@ -130,32 +129,31 @@ def _new_customer(gateway: Gateway, reader: str, instead_of: str | None = None) 
 
 
 def _key(what: str, params: dict[str, Any], more: object) -> str:
-    """An idempotency key; hashed, since Stripe shows keys in its logs."""
-    said = json.dumps([what, params, more], sort_keys=True)
-    return f"{what}-{blake2b(said.encode(), digest_size=16).hexdigest()}"
+    """Return an idempotency key, hashed because Stripe shows keys in its logs."""
+    text = json.dumps([what, params, more], sort_keys=True)
+    return f"{what}-{blake2b(text.encode(), digest_size=16).hexdigest()}"
 
 
 def with_session_id(return_url: str) -> str:
-    """The address to return to after paying, with `session_id`, which Stripe fills in, in place of an older one."""
+    """Return the URL to return to after paying, with a `session_id` that Stripe fills in; an older one is replaced."""
     parts = urlsplit(return_url)
     kept = [pair for pair in parts.query.split("&") if pair and pair.split("=", 1)[0] != "session_id"]
     return urlunsplit(parts._replace(query="&".join([*kept, "session_id={CHECKOUT_SESSION_ID}"])))
 
 
 def lowercase_origin(return_url: str) -> str:
-    """The same address with scheme and host in small letters: Stripe takes no others, and browsers mind neither."""
+    """Return the URL with scheme and host in lower case, because Stripe accepts no others."""
     parts = urlsplit(return_url)
     return urlunsplit(parts._replace(netloc=parts.netloc.lower()))
 
 
 def is_plain_url(return_url: str) -> bool:
-    """Whether an address is written in the characters of one. Browsers and `urlsplit` read all others differently, so
-    that neither can vouch for the other."""
+    """Return whether a URL has only characters that browsers and `urlsplit` read in the same way."""
     return return_url.isascii() and return_url.isprintable() and not set(return_url) & set(' \\{}<>"^`|')
 
 
 def is_on_origin(return_url: str, origins: Sequence[str]) -> bool:
-    """Whether an address lies on one of the site's origins, as a browser would understand it."""
+    """Return whether a URL is on one of the site's origins, as a browser understands it."""
     try:
         parts = urlsplit(return_url)
         return is_plain_url(return_url) and _origin(parts) in origins and "@" not in parts.netloc

@@ -18,7 +18,7 @@ from service.domain.errors import (
 )
 from service.domain.prices import PriceTag
 from service.domain.sources import Standing, Subscription
-from service.domain.stripe_facts import ObjectRef, StripeFacts
+from service.domain.stripe_facts import ObjectRef
 from service.use_cases.checkout import checkout
 from service.use_cases.checkout.price_cache import PriceCache
 
@@ -59,7 +59,7 @@ class Purchases:
             plan=sold,
             return_url=checkout.lowercase_origin(return_url),
             customer=customer,
-            look_at=lambda payer: self._refuse_new_holder(gateway, reader, sold, payer, now),
+            check_customer=lambda payer: self._refuse_new_holder(gateway, reader, sold, payer, now),
         )
 
     def open_portal(self, reader: str, return_url: str) -> str:
@@ -78,8 +78,8 @@ class Purchases:
     def settle(self, session: str, now: float) -> bool:
         """Read a Checkout session and what it led to; return whether all of it is in force.
 
-        The session comes first: its word on the owner of the rest counts. Raises: `UnknownSession`, so that nothing is
-        kept of invented ones.
+        The session comes first, because it names the owner of the rest. Raises: `UnknownSession`, so that nothing is
+        stored for invented ones.
         """
         try:
             facts = self._stripe().read_object(ObjectRef("session", session))
@@ -133,14 +133,15 @@ class Purchases:
 
     def _refuse_new_holder(self, gateway: Gateway, reader: str, plan: Plan, payer: str, now: float) -> None:
         """Do the same where no webhook has come yet: a reader who has just paid and clicks again would pay twice."""
-        running = [one for one in gateway.list_customer_subscriptions(payer) if self._includes(one, plan, now)]
+        running = [
+            facts
+            for facts in gateway.list_customer_subscriptions(payer)
+            if isinstance(facts.source, Subscription) and self._holds(facts.source, plan, now)
+        ]
         for one in running:
             self._refresh(one.ref.text, now, "checkout")
         if running:
             self._refuse_holder(reader, plan, now)
-
-    def _includes(self, facts: StripeFacts, plan: Plan, now: float) -> bool:
-        return isinstance(facts.source, Subscription) and self._holds(facts.source, plan, now)
 
     def _holds(self, source: Subscription, plan: Plan, now: float) -> bool:
         holdings = source.holdings(self._catalogue)

@@ -1,1 +1,1 @@
-"""Give access, change it, take it back; approvals and bulk imports."""
+"""Create, change and revoke grants; approvals and bulk imports."""

@@ -25,7 +25,7 @@ RETENTION_SECONDS = 1.0
 
 
 class Maintenance:
-    """One a worker. Every method raises `StoreUnavailable`; the next round begins again what was not finished."""
+    """One per worker. Raises: StoreUnavailable from every method; the next round repeats what was not finished."""
 
     def __init__(
         self,
@@ -71,13 +71,13 @@ class Maintenance:
     def run_due(self, has_time: Callable[[], bool]) -> None:
         """Do what is due, as long as `has_time` returns true."""
         self._usage_counters.tick()
-        begun = self._timer()
-        if begun >= self._next_clean_up:
+        started = self._timer()
+        if started >= self._next_clean_up:
             self.clean_up()
-            self._next_clean_up = begun + CLEAN_UP_EVERY
-        if self._counting is None and begun >= self._next_count:
-            self._next_count = begun + COUNT_EVERY
-            self._counting = self._entitlement_counts.steps(self._clock())
+            self._next_clean_up = started + CLEAN_UP_EVERY
+        if self._counting is None and started >= self._next_count:
+            self._next_count = started + COUNT_EVERY
+            self._counting = self._entitlement_counts.iterate_steps(self._clock())
         while self._counting is not None and has_time():
             counting, self._counting = self._counting, None  # A count that fails does not continue.
             if next(counting, self) is not self:

@@ -1,7 +1,7 @@
-"""Erase a reader everywhere, which is the reader's right; the audit log keeps that it was done.
+"""Erase everything about a reader (GDPR, article 17); the audit log records that it was done.
 
-The order is such that a crash leaves nothing half hidden: first the mark, so that Stripe brings nothing back; then all that
-is kept; the audit log last, with the record that says so. To do it again finishes what was begun.
+The mark against older Stripe facts comes first, then the data, then the audit log with the record of the erasure. A repeat
+finishes what a crash interrupted.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class ReaderIds:
 
 @dataclass(frozen=True, slots=True)
 class ErasureResult:
-    """What was erased, and whether the store writes its files anew now."""
+    """How much was erased of each kind, and whether the store is rewriting its files."""
 
     counts: dict[str, int]
     files_rewritten: bool
 
 
 class Erasure:
-    """Erases. Every method raises `StoreUnavailable` where the store is away."""
+    """Erases readers. Raises: StoreUnavailable from every method."""
 
     def __init__(
         self,
@@ -79,24 +79,24 @@ class Erasure:
         self._known = known
 
     def find_ids(self, reader: str) -> ReaderIds:
-        """Return the person behind an ID: with the ID it was merged into, and all others that were."""
+        """Return all IDs of a reader: the one it was merged into, and all others that were merged into that."""
         heir = self._readers.resolve_merged(reader)
         tags = {reader_hash(reader), reader_hash(heir), *self._eraser.merged_tags(reader_hash(heir))}
         names = list(dict.fromkeys((heir, reader, *self._eraser.merged_ids(tags))))
-        for name in names:  # It grows: who was merged into one that was merged later is named with that one.
+        for name in names:  # The list grows: earlier merges are recorded under the ID that was merged later.
             names += [other for other in self._merged(name) if reader_hash(other) in tags and other not in names]
         return ReaderIds(heir, tuple(names), frozenset(tags))
 
     def _merged(self, name: str) -> Iterator[str]:
-        """The ids in the audit's records of merges about this one; for merges from before their names were kept."""
+        """Yield IDs from audit records of merges, for merges from before the store kept their IDs."""
         for record in self._audit_log.list_for_reader(name):
             if record["action"] == "merge":
                 yield from filter(None, (record["reader"], record["target"]))
 
-    def list_running(self, person: ReaderIds, now: float) -> list[str]:
+    def _list_running(self, ids: ReaderIds, now: float) -> list[str]:
         """Return the IDs of the reader's subscriptions, also gifts, that are paid for now. A seat is the group's."""
         found = []
-        for kept in self._readers.load_active(person.reader):
+        for kept in self._readers.load_active(ids.reader):
             source = kept.source
             if isinstance(source, Subscription) and source.role != "seat":
                 holdings = source.holdings(self._catalogue)
@@ -115,43 +115,43 @@ class Erasure:
         step: Callable[[], None] | None = None,
     ) -> ErasureResult:
         """Erase a reader, under every ID that they had. `step` is called between two pages. Raises: `LiveSubscription`."""
-        self._settle(reader)
-        person = self.find_ids(reader)
-        if not force and (ids := self.list_running(person, now)):
-            raise LiveSubscription(ids)
-        self._erased.mark(person.tags, now)
-        counts = self._count(person)
-        self._forget(person)
-        counts["import_rows"] = self._imports.remove_reader(person.tags)
-        counts |= self._eraser.erase(person.tags, person.names, step or Pace(_REST).step)
-        counts["approvals"] = self._approvals.remove_readers(person.tags)
-        counts["audit"] = self._audit_erasure.erase(person.names, counts, reason, actor, now)
-        for name in person.tags:
+        self._flush_audit(reader)
+        ids = self.find_ids(reader)
+        if not force and (running := self._list_running(ids, now)):
+            raise LiveSubscription(running)
+        self._erased.mark(ids.tags, now)
+        counts = self._count(ids)
+        self._forget(ids)
+        counts["import_rows"] = self._imports.remove_reader(ids.tags)
+        counts |= self._eraser.erase(ids.tags, ids.names, step or Pace(_REST).step)
+        counts["approvals"] = self._approvals.remove_readers(ids.tags)
+        counts["audit"] = self._audit_erasure.erase(ids.names, counts, reason, actor, now)
+        for name in ids.tags:
             self._known.forget(name)
-        self._eraser.forget_merges(person.tags)
+        self._eraser.forget_merges(ids.tags)
         return ErasureResult(counts, self._eraser.start_file_rewrite())
 
     def wait_for_file_rewrite(self, patience: float) -> bool:
         """Wait until the store has rewritten its files, for at most `patience` seconds. Return whether it has."""
         return self._eraser.wait_for_file_rewrite(patience)
 
-    def _settle(self, reader: str) -> None:
-        """What the audit log has yet to take goes into it first: it is erased there."""
+    def _flush_audit(self, reader: str) -> None:
+        """Move pending audit entries into the log, because they are erased there."""
         for tag in {reader_hash(reader), reader_hash(self._readers.resolve_merged(reader))}:
             self._audit.flush_outbox(tag)
 
-    def _count(self, person: ReaderIds) -> dict[str, int]:
-        sources = self._readers.load_all(person.reader)
+    def _count(self, ids: ReaderIds) -> dict[str, int]:
+        sources = self._readers.load_all(ids.reader)
         return {
             "sources": sum(kept.source is not None for kept in sources),
-            "changes": len(self._readers.load_history(person.reader)),
-            "customers": len(self._readers.list_customers(person.reader)),
+            "changes": len(self._readers.load_history(ids.reader)),
+            "customers": len(self._readers.list_customers(ids.reader)),
         }
 
-    def _forget(self, person: ReaderIds) -> None:
+    def _forget(self, ids: ReaderIds) -> None:
         """Delete what names the reader outside their own keys, as long as those still lead to it."""
-        grants = [kept.source for kept in self._readers.load_all(person.reader) if isinstance(kept.source, Grant)]
-        for tag in person.tags:
+        grants = [kept.source for kept in self._readers.load_all(ids.reader) if isinstance(kept.source, Grant)]
+        for tag in ids.tags:
             self._ends.remove_reader(tag, grants)
             self._usage.forget_reader(tag)
             self._known.forget(tag)

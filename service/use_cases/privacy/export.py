@@ -41,13 +41,7 @@ class ReaderExport:
 class Export:
     """Collects what is kept of a reader."""
 
-    def __init__(
-        self,
-        profiles: ReaderProfiles,
-        readers: Readers,
-        audit_log: AuditLog,
-        erasure: Erasure,
-    ) -> None:
+    def __init__(self, profiles: ReaderProfiles, readers: Readers, audit_log: AuditLog, erasure: Erasure) -> None:
         self._profiles = profiles
         self._readers = readers
         self._audit_log = audit_log
@@ -55,14 +49,14 @@ class Export:
 
     def collect(self, reader: str, now: float) -> ReaderExport:
         """Return everything that is kept of a reader. Raises: `StoreUnavailable`."""
-        person = self._erasure.find_ids(reader)
-        records = {record["seq"]: record for name in person.names for record in self._audit_log.list_for_reader(name)}
+        ids = self._erasure.find_ids(reader)
+        records = {record["seq"]: record for name in ids.names for record in self._audit_log.list_for_reader(name)}
         return ReaderExport(
             profile=self._profiles.load_profile(reader, None, now),
-            merged=[name for name in person.names if name != reader],
-            history=[_exported(change) for change in self._profiles.past.changes(person.reader)],
-            stripe_objects=sorted({name for own in person.names for name in self._readers.list_owned_objects(own)}),
-            erased_at=self._readers.erased_at(*person.names),
+            merged=[name for name in ids.names if name != reader],
+            history=[_exported(change) for change in self._profiles.past.changes(ids.reader)],
+            stripe_objects=sorted({name for own in ids.names for name in self._readers.list_owned_objects(own)}),
+            erased_at=self._readers.erased_at(*ids.names),
             audit=[records[seq] for seq in sorted(records)],
             head=str(self._audit_log.state().head),
         )

@@ -16,7 +16,7 @@ UNFINISHED = 600
 
 
 class RetentionTask:
-    """One a process, with its progress. Methods raise `StoreUnavailable`; a later call then starts again."""
+    """Deletes expired data; one per process. Raises: StoreUnavailable, after which a later call starts again."""
 
     def __init__(
         self,
@@ -41,12 +41,12 @@ class RetentionTask:
         if self._steps is None:
             if not self._retention.acquire_turn(UNFINISHED):
                 return 0
-            self._steps = self.steps(now)
-        begun, deleted = self._timer(), 0
+            self._steps = self.iterate_steps(now)
+        started, deleted = self._timer(), 0
         try:
             for count in self._steps:
                 deleted += count
-                if self._timer() - begun >= seconds:
+                if self._timer() - started >= seconds:
                     self._retention.postpone(UNFINISHED)
                     return deleted
         except BaseException:
@@ -56,7 +56,7 @@ class RetentionTask:
         self._retention.postpone(DAILY)
         return deleted
 
-    def steps(self, now: float) -> Iterator[int]:
+    def iterate_steps(self, now: float) -> Iterator[int]:
         """Delete everything that has expired, in steps; yield how many records each one deleted.
 
         A broken audit chain stays as it is, so that `paywall audit verify` reports it.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from service.adapters.redis.grants.grant_ends import GrantEndIndex
@@ -47,49 +47,84 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert: how many cases, some of them, what to do and where. `requires_action` is false for a reminder."""
+    """An alert: how many cases there are, and some of them."""
 
     kind: Kind
     count: int
-    requires_action: bool
-    advice: str
-    where: str
-    examples: Sequence[Example] = field(default_factory=tuple)
+    examples: Sequence[Example] = ()
 
     @property
     def needs_action(self) -> bool:
-        """Return whether someone has to act now."""
-        return self.requires_action and self.count > 0
+        """Return whether someone has to act now; `grants_ending` is only a reminder."""
+        return self.kind != "grants_ending" and self.count > 0
 
     @property
     def title(self) -> str:
-        """What is wrong, to follow the count."""
-        return TITLES[self.kind][self.count != 1]
+        """Return what is wrong, to follow the count."""
+        return ALERT_TEXTS[self.kind][self.count != 1]
+
+    @property
+    def advice(self) -> str:
+        """Return what to do."""
+        return ALERT_TEXTS[self.kind][2]
+
+    @property
+    def where(self) -> str:
+        """Return the route, file or command that helps."""
+        return ALERT_TEXTS[self.kind][3]
 
 
-TITLES: Mapping[Kind, tuple[str, str]] = {
-    "dead_letters": ("Stripe event failed after 10 attempts", "Stripe events failed after 10 attempts"),
+ALERT_TEXTS: Mapping[Kind, tuple[str, str, str, str]] = {
+    "dead_letters": (
+        "Stripe event failed after 10 attempts",
+        "Stripe events failed after 10 attempts",
+        "Check the error, fix its cause, and replay the event.",
+        "/v1/events",
+    ),
     "unknown_prices": (
         "purchased price isn't in any plan (buyer has no access)",
         "purchased prices aren't in any plan (buyers have no access)",
+        "Add the price to a plan in paywall.toml. The buyer then has access immediately.",
+        "paywall.toml",
     ),
-    "ownerless": ("payment not linked to a reader", "payments not linked to a reader"),
+    "ownerless": (
+        "payment not linked to a reader",
+        "payments not linked to a reader",
+        "Link the customer or the subscription to a reader.",
+        "/v1/readers/{reader}/links",
+    ),
     "event_gap": (
         "Stripe event was not delivered; the catch-up found it",
         "Stripe events were not delivered; the catch-up found them",
+        "Check in the Stripe Dashboard why deliveries fail: the endpoint's address, its signing secret or a firewall.",
+        "paywall doctor",
     ),
-    "catch_up_late": ("catch-up with Stripe is over an hour late", "catch-ups with Stripe are late"),
+    "catch_up_late": (
+        "catch-up with Stripe is over an hour late",
+        "catch-ups with Stripe are late",
+        "Check that a worker is running and that Stripe accepts the API key.",
+        "paywall doctor",
+    ),
     "drift": (
         "object differed from Stripe in the last full sync",
         "objects differed from Stripe in the last full sync",
+        "Objects that could be read from Stripe are corrected. Check that webhooks arrive, then run the sync again.",
+        "paywall reconcile --sweep",
     ),
-    "clock": ("server clock is behind Stripe's clock", "server clocks are behind Stripe's clock"),
+    "clock": (
+        "server clock is behind Stripe's clock",
+        "server clocks are behind Stripe's clock",
+        "Synchronize the clock with NTP. Signatures older than five minutes are rejected.",
+        "paywall doctor",
+    ),
     "grants_ending": (
         f"grant expires within {ENDS_WITHIN // DAY} days",
         f"grants expire within {ENDS_WITHIN // DAY} days",
+        "Extend the grant if it should continue.",
+        "/v1/readers/{reader}/grants/{grant}",
     ),
 }
-"""Title of one case, and of several."""
+"""The title for one case and for several, what to do, and where."""
 
 
 class Alerts:
@@ -108,27 +143,21 @@ class Alerts:
     def current(self, now: float) -> list[Alert]:
         """Return every kind of alert in a fixed order; the count is 0 if there is none."""
         flags = self._notes.load_flags()
+        clock = _from_flag("clock", _recent(flags.get("clock"), now, FLAG_SHOWN_FOR), "clock")
         return [
             self._dead_letters(),
             self._unknown_prices(),
             self._ownerless(now),
-            self._event_gap(flags, now),
-            self._catch_up_late(flags, now),
-            self._drift(flags, now),
-            self._clock(flags, now),
+            _from_flag("event_gap", _recent(flags.get("event_gap"), now, FLAG_SHOWN_FOR), "events"),
+            self._catch_up_late(flags.get("caught_up"), now),
+            _from_flag("drift", _recent(flags.get("drift"), now, DRIFT_SHOWN_FOR), "sweep"),
+            replace(clock, count=min(clock.count, 1)),  # Its flag counts seconds.
             self._grants_ending(now),
         ]
 
     def _dead_letters(self) -> Alert:
         count, latest = self._notes.list_dead_events(EXAMPLES)
-        return Alert(
-            "dead_letters",
-            count,
-            True,
-            "Check the error, fix its cause, and replay the event.",
-            "/v1/events",
-            [Example(event, at=at) for event, at in latest],
-        )
+        return Alert("dead_letters", count, [Example(event, at=at) for event, at in latest])
 
     def _unknown_prices(self) -> Alert:
         found = self._notes.list_prices()
@@ -139,29 +168,17 @@ class Alerts:
             if obj.facts is not None and bought in unknown_prices(obj.name, obj.facts, self._catalogue)
         ]
         self._notes.remove_prices([bought for bought in found if bought not in left])
-        return Alert(
-            "unknown_prices",
-            len(left),
-            True,
-            "Add the price to a plan in paywall.toml. The buyer then has access immediately.",
-            "paywall.toml",
-            [Example(b.price, text=f"product {b.product or '-'}, in {b.name}") for b in left[:EXAMPLES]],
-        )
+        examples = [Example(b.price, text=f"product {b.product or '-'}, in {b.name}") for b in left[:EXAMPLES]]
+        return Alert("unknown_prices", len(left), examples)
 
     def _ownerless(self, now: float) -> Alert:
         count, names = self._notes.list_unassigned(_CHECKED)
         left = self._still_unassigned(names, now)
-        return Alert(
-            "ownerless",
-            count - len(names) + len(left),
-            True,
-            "Link the customer or the subscription to a reader.",
-            "/v1/readers/{reader}/links",
-            [
-                Example(facts.ref.id, at=facts.created, text=f"customer {facts.customer or '-'}")
-                for facts in left[:EXAMPLES]
-            ],
-        )
+        examples = [
+            Example(facts.ref.id, at=facts.created, text=f"customer {facts.customer or '-'}")
+            for facts in left[:EXAMPLES]
+        ]
+        return Alert("ownerless", count - len(names) + len(left), examples)
 
     def _still_unassigned(self, names: Sequence[str], now: float) -> list[StripeFacts]:
         """Return which of these are still paid for and unassigned; remove the others from the list."""
@@ -183,66 +200,19 @@ class Alerts:
             self._still_unassigned(names, now)
 
     def _grants_ending(self, now: float) -> Alert:
-        soon = self._ends.list_ending(now, now + ENDS_WITHIN, EXAMPLES)
-        return Alert(
-            "grants_ending",
-            self._ends.count(now, now + ENDS_WITHIN),
-            False,
-            "Extend the grant if it should continue.",
-            "/v1/readers/{reader}/grants/{grant}",
-            [
-                Example(e.grant, e.reader, e.until, e.plan or "single features")
-                if e.import_id is None
-                else Example(e.grant, e.reader, e.until, f"{e.plan}, from import {e.import_id}")
-                for e in soon
-            ],
-        )
+        examples = [
+            Example(e.grant, e.reader, e.until, f"{e.plan}, from import {e.import_id}")
+            if e.import_id is not None
+            else Example(e.grant, e.reader, e.until, e.plan or "single features")
+            for e in self._ends.list_ending(now, now + ENDS_WITHIN, EXAMPLES)
+        ]
+        return Alert("grants_ending", self._ends.count(now, now + ENDS_WITHIN), examples)
 
-    def _event_gap(self, flags: dict[str, AlertFlag], now: float) -> Alert:
-        flag = _recent(flags.get("event_gap"), now, FLAG_SHOWN_FOR)
-        return Alert(
-            "event_gap",
-            flag.count if flag else 0,
-            True,
-            "Check in the Stripe Dashboard why deliveries fail: the endpoint's address, its signing secret or a firewall.",
-            "paywall doctor",
-            _flag_example(flag, "events"),
-        )
-
-    def _catch_up_late(self, flags: dict[str, AlertFlag], now: float) -> Alert:
+    def _catch_up_late(self, flag: AlertFlag | None, now: float) -> Alert:
         # Without a Stripe API key there is no catch-up.
-        flag = flags.get("caught_up")
-        late = self._processor.gateway is not None and flag is not None and now - flag.at > CATCH_UP_LIMIT
-        return Alert(
-            "catch_up_late",
-            1 if late else 0,
-            True,
-            "Check that a worker is running and that Stripe accepts the API key.",
-            "paywall doctor",
-            [Example("catch-up", at=flag.at, text="last run")] if late and flag else [],
-        )
-
-    def _drift(self, flags: dict[str, AlertFlag], now: float) -> Alert:
-        flag = _recent(flags.get("drift"), now, DRIFT_SHOWN_FOR)
-        return Alert(
-            "drift",
-            flag.count if flag else 0,
-            True,
-            "Objects that could be read from Stripe are corrected. Check that webhooks arrive, then run the sync again.",
-            "paywall reconcile --sweep",
-            _flag_example(flag, "sweep"),
-        )
-
-    def _clock(self, flags: dict[str, AlertFlag], now: float) -> Alert:
-        flag = _recent(flags.get("clock"), now, FLAG_SHOWN_FOR)
-        return Alert(
-            "clock",
-            1 if flag else 0,
-            True,
-            "Synchronize the clock with NTP. Signatures older than five minutes are rejected.",
-            "paywall doctor",
-            _flag_example(flag, "clock"),
-        )
+        if self._processor.gateway is None or flag is None or now - flag.at <= CATCH_UP_LIMIT:
+            return Alert("catch_up_late", 0)
+        return Alert("catch_up_late", 1, [Example("catch-up", at=flag.at, text="last run")])
 
     # Recorded by the worker and the webhook.
 
@@ -274,5 +244,5 @@ def _recent(flag: AlertFlag | None, now: float, within: float) -> AlertFlag | No
     return flag if flag is not None and now - flag.at <= within else None
 
 
-def _flag_example(flag: AlertFlag | None, name: str) -> list[Example]:
-    return [Example(name, at=flag.at, text=flag.detail)] if flag else []
+def _from_flag(kind: Kind, flag: AlertFlag | None, name: str) -> Alert:
+    return Alert(kind, flag.count, [Example(name, at=flag.at, text=flag.detail)]) if flag else Alert(kind, 0)

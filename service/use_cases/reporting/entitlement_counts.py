@@ -1,8 +1,7 @@
 """Count the active entitlements by plan. The worker counts once an hour, from the lists of what the store holds.
 
-Stripe's objects are listed at their places (`store.marks`), grants by their ends (`store.grant_ends`), so no key is ever
-searched for. Counted anew each time, the figure is right however many processes write, and what ends by time alone is
-gone from it; a number kept up to date by every write would need every end to be written too.
+The store has indexes of Stripe objects and of the ends of grants, so no scan is needed. Each run counts from zero: that is
+right however many processes write, and includes what expires without a write.
 """
 
 from __future__ import annotations
@@ -19,27 +18,27 @@ from service.use_cases.subscriptions.projections import copies_by_holder
 
 GAUGE = "g"
 SINGLE = ""
-"""Stands where a plan's name stands, for single features: granted, or held by Stripe's Entitlements."""
-_A_TIME = 100
+"""In place of a plan's name: single features, from a grant or from Stripe's Entitlements."""
+_BATCH = 100
 
 
 class EntitlementCounts:
-    """Methods raise `StoreUnavailable`, and then drop what they have counted."""
+    """Counts entitlements. Raises: StoreUnavailable from every method; the count is then dropped."""
 
     def __init__(self, processor: EventProcessor, ends: GrantEndIndex, store: UsageStore) -> None:
         self._processor = processor
         self._ends = ends
         self._store = store
 
-    def steps(self, now: float) -> Iterator[None]:
+    def iterate_steps(self, now: float) -> Iterator[None]:
         """Count in small steps, so that the worker can do other work between them, and store the figures at the end."""
         counts: Counter[str] = Counter()
         seen: set[str] = set()
         for names in self._processor.pending_work.iterate_objects():
             fresh = [name for name in names if name not in seen]
             seen.update(fresh)
-            for start in range(0, len(fresh), _A_TIME):
-                self._objects(fresh[start : start + _A_TIME], counts, now)
+            for start in range(0, len(fresh), _BATCH):
+                self._objects(fresh[start : start + _BATCH], counts, now)
                 yield
         for page in self._ends.iterate_active(now):
             for ending in page:
@@ -52,7 +51,7 @@ class EntitlementCounts:
 
     def run(self, now: float) -> None:
         """Count everything at once."""
-        for _ in self.steps(now):
+        for _ in self.iterate_steps(now):
             continue
 
     def _objects(self, names: list[str], counts: Counter[str], now: float) -> None:

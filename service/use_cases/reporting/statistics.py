@@ -1,26 +1,25 @@
-"""The figures of the first page: days and hours as series, from what was counted. Pure but for the reading."""
+"""Read the statistics of the overview: days and hours as series."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
-from service.adapters.redis.reporting.usage_counts import DAYS_KEPT, UsageStore
+from service.adapters.redis.reporting.usage_counts import UsageStore
 from service.domain.proportions import Share, wilson
 from service.domain.times import utc
 from service.use_cases.reporting.usage_counters import DELAYS
 
-MOST_DAYS = DAYS_KEPT
-USUAL_DAYS = 30
+DEFAULT_DAYS = 30
 HOURS = 48
 
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """How long after Stripe had made them events came: the mean, and within what half and 95 % of them did (seconds).
+    """Seconds between the creation of events at Stripe and their delivery: the mean, and bounds for half and 95 %.
 
-    The two are bounds (`activity.DELAYS`): `None` where nothing came, or beyond the last of them.
+    The bounds are among `usage_counters.DELAYS`; they are `None` without events, or beyond the last of them.
     """
 
     events: int
@@ -57,30 +56,22 @@ class Figures:
 
 
 def figures(store: UsageStore, zone: tzinfo, days: int, now: float) -> Figures:
-    """The last `days` days, today included, and the last 48 hours. `StoreUnavailable`."""
+    """Return the last `days` days, including today, and the last 48 hours. Raises: StoreUnavailable."""
     today = datetime.fromtimestamp(now, zone).date()
     wanted = [today - timedelta(days=back) for back in range(days - 1, -1, -1)]
     hours = list(range(int(now) // 3_600 - HOURS + 1, int(now) // 3_600 + 1))
-    points = [_point(_day(day), fields) for day, fields in zip(wanted, store.load_days(wanted), strict=True)]
+    points = [_point(day.isoformat(), fields) for day, fields in zip(wanted, store.load_days(wanted), strict=True)]
     return Figures(
         zone=str(zone),
         days=points,
-        hours=[_point(_hour(hour), fields) for hour, fields in zip(hours, store.load_hours(hours), strict=True)],
+        hours=[_point(utc(hour * 3_600), fields) for hour, fields in zip(hours, store.load_hours(hours), strict=True)],
         upsell=wilson(sum(point.begun for point in points), sum(point.upsell_readers for point in points)),
     )
 
 
-def _day(day: date) -> str:
-    return day.isoformat()
-
-
-def _hour(hour: int) -> str:
-    return utc(hour * 3_600)
-
-
 def _point(when: str, fields: Mapping[str, int]) -> Point:
     checks = {}
-    for name, number in _of(fields, "c:").items():
+    for name, number in _with_prefix(fields, "c:").items():
         show, _, reason = name.partition(":")
         checks[show, reason] = number
     return Point(
@@ -89,14 +80,14 @@ def _point(when: str, fields: Mapping[str, int]) -> Point:
         upsells=fields.get("upsells", 0),
         upsell_readers=fields.get("shown_readers", 0),
         begun=fields.get("begun", 0),
-        entitlements=_of(fields, "g:"),
-        webhooks=_of(fields, "w:"),
-        delay=_delay(_of(fields, "d:")),
+        entitlements=_with_prefix(fields, "g:"),
+        webhooks=_with_prefix(fields, "w:"),
+        delay=_delay(_with_prefix(fields, "d:")),
     )
 
 
-def _of(fields: Mapping[str, int], start: str) -> dict[str, int]:
-    return {name.removeprefix(start): fields[name] for name in sorted(fields) if name.startswith(start)}
+def _with_prefix(fields: Mapping[str, int], prefix: str) -> dict[str, int]:
+    return {name.removeprefix(prefix): fields[name] for name in sorted(fields) if name.startswith(prefix)}
 
 
 def _delay(fields: Mapping[str, int]) -> Delay:
@@ -107,7 +98,7 @@ def _delay(fields: Mapping[str, int]) -> Delay:
 
 
 def _bound(within: Sequence[tuple[int, int]], wanted: float) -> int | None:
-    """The least bound that at least so many stayed within."""
+    """Return the least bound that at least `wanted` events stayed within."""
     so_far = 0
     for most, number in within:
         so_far += number

@@ -31,7 +31,7 @@ DELAYS = (1, 2, 5, 15, 60, 300, 3_600)
 
 _MOST_WAITING = 500_000
 _MOST_SHOWN = 20_000
-_A_TIME = 500
+_BATCH = 500
 """Readers in one batch: no script runs long enough to delay a check."""
 _REMEMBERED = 3_600.0
 """Seconds for which this process does not send the same reader again."""
@@ -141,12 +141,12 @@ class UsageCounters:
             return False
         shown = list(self._shown.items())
         begun = [(reader_hash(reader), at) for reader, at in (self._begun.popleft() for _ in range(len(self._begun)))]
-        for start in range(0, max(len(shown), 1), _A_TIME):
+        for start in range(0, max(len(shown), 1), _BATCH):
             self._number += 1
-            last = start + _A_TIME >= len(shown)
+            last = start + _BATCH >= len(shown)
             counts = self._counts if start == 0 else {}
             # Subscriptions come last, after the readers who saw the box in the same seconds.
-            part = UsageBatch(self._number, counts, shown[start : start + _A_TIME], begun if last else [])
+            part = UsageBatch(self._number, counts, shown[start : start + _BATCH], begun if last else [])
             self._batches.append(part)
         self._counts, self._shown = {}, {}
         return True

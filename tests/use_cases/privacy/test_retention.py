@@ -43,7 +43,7 @@ def ends(admins: Admins, reader: str, days: int) -> list[str | None]:
 def test_retention_removes_old_changes_and_keeps_the_state_at_its_start(old: Admins) -> None:
     service = old.app.service
     assert ends(old, "moved", 850) == [None]
-    assert list(service.retention.steps(old.app.clock.now))
+    assert list(service.retention.iterate_steps(old.app.clock.now))
     readers = service.readers
     assert [change.cause[:6] for change in readers.load_history("moved")] == ["audit:"] * 2
     assert ends(old, "moved", 1000) == []
@@ -52,13 +52,13 @@ def test_retention_removes_old_changes_and_keeps_the_state_at_its_start(old: Adm
     assert ends(old, "moved", 0) == ["2082-03-01T00:00:00Z"]
     assert ends(old, "still", 10) == [None]
     assert old.app.reader("still")["access"]
-    assert sum(service.retention.steps(old.app.clock.now)) == 0
+    assert sum(service.retention.iterate_steps(old.app.clock.now)) == 0
 
 
 def test_retention_prunes_the_audit_behind_a_checkpoint(old: Admins) -> None:
     service = old.app.service
     known = service.audit_log.state().head
-    list(service.retention.steps(old.app.clock.now))
+    list(service.retention.iterate_steps(old.app.clock.now))
     verdict = service.audit_verifier.verify(known)
     assert (verdict.fault, verdict.checkpoint.first, verdict.checked) == (None, 6, 2)
     assert [entry["seq"] for entry in old.audit()] == [7, 6]
@@ -67,7 +67,7 @@ def test_retention_prunes_the_audit_behind_a_checkpoint(old: Admins) -> None:
 def test_retention_leaves_and_logs_a_broken_audit_chain(old: Admins, capfd: pytest.CaptureFixture[str]) -> None:
     service = old.app.service
     service.store.link.call(service.store.keys.audit_log, b"HSET", service.store.keys.audit_log, 2, b"{}")
-    list(service.retention.steps(old.app.clock.now))
+    list(service.retention.iterate_steps(old.app.clock.now))
     assert service.audit_verifier.verify().fault is not None
     assert len(old.audit()) == 7
     assert "audit_chain_broken" in capfd.readouterr().out
@@ -77,7 +77,7 @@ def test_audit_is_kept_without_audit_days(make_admins: MakeAdmins) -> None:
     admins = make_admins()
     admins.grant("r-1")
     admins.app.clock.now += 3_000 * DAY
-    list(admins.app.service.retention.steps(admins.app.clock.now))
+    list(admins.app.service.retention.iterate_steps(admins.app.clock.now))
     assert len(admins.audit()) == 1
 
 

@@ -11,7 +11,7 @@ from service.entrypoints.http.admin import charts
 from service.entrypoints.http.admin.page_context import PageContext, reader_url, render
 from service.entrypoints.http.lists import csv_file
 from service.use_cases.reporting.alerts import Alert, Example
-from service.use_cases.reporting.statistics import USUAL_DAYS, Figures, figures
+from service.use_cases.reporting.statistics import DEFAULT_DAYS, Figures, figures
 
 STRIPE_WEBHOOKS = ("https://dashboard.stripe.com/test/webhooks", "https://dashboard.stripe.com/webhooks")
 """Stripe's pages of webhook deliveries, in test mode and in live mode."""
@@ -42,7 +42,7 @@ def register(app: Flask, context: PageContext) -> None:
         return csv_file(chart.columns, chart.rows, chart.name)
 
     def read_figures() -> Figures:
-        return figures(service.usage_counters.store, catalogue.zone, USUAL_DAYS, context.now)
+        return figures(service.usage_counters.store, catalogue.zone, DEFAULT_DAYS, context.now)
 
 
 def _view(alert: Alert, livemode: bool) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
+from service.adapters.redis.reporting.usage_counts import DAYS_KEPT
 from service.bootstrap import Service
 from service.domain.errors import InvalidFields
 from service.entrypoints.http import guards, lists
@@ -17,12 +18,12 @@ from service.entrypoints.responses.reporting import (
     write_alerts,
     write_figures,
 )
-from service.use_cases.reporting.statistics import MOST_DAYS, USUAL_DAYS, figures
+from service.use_cases.reporting.statistics import DEFAULT_DAYS, figures
 
 DAYS = query(
     "days",
     "How many days, today included.",
-    {"type": "integer", "minimum": 1, "maximum": MOST_DAYS, "default": USUAL_DAYS},
+    {"type": "integer", "minimum": 1, "maximum": DAYS_KEPT, "default": DEFAULT_DAYS},
 )
 
 
@@ -56,7 +57,7 @@ def blueprint(service: Service) -> Blueprint:
 
 
 def _days() -> int:
-    text = taken("days").get("days", str(USUAL_DAYS))
-    if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= MOST_DAYS):
-        raise InvalidFields([("days", f"must be a whole number from 1 to {MOST_DAYS}")])
+    text = taken("days").get("days", str(DEFAULT_DAYS))
+    if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= DAYS_KEPT):
+        raise InvalidFields([("days", f"must be a whole number from 1 to {DAYS_KEPT}")])
     return int(text)
