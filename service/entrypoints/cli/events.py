@@ -10,7 +10,7 @@ from service.adapters.observability.logs import log
 from service.domain.errors import StoreUnavailable
 from service.entrypoints.cli import context as session
 from service.entrypoints.responses.lists import EVENTS, list_events
-from service.entrypoints.responses.stripe_objects import write_event
+from service.entrypoints.responses.stripe_objects import EventOut
 
 
 def add_to(main: click.Group) -> None:
@@ -45,7 +45,7 @@ def _line(event: dict[str, Any]) -> str:
 def show(event: str, as_json: bool) -> None:
     """Show one event, with the entitlements that it changed."""
     with session.service() as service:
-        found = write_event(service.subscription_admin.find_event(event))
+        found = EventOut.write(service.subscription_admin.find_event(event))
         session.show(found, as_json, lambda: "\n".join(f"{name}: {value}" for name, value in found.items()))
 
 
@@ -61,5 +61,5 @@ def replay(event: str, as_json: bool) -> None:
             service.event_processor.finish_postponed(now)
         except StoreUnavailable:
             log().warning("left_to_the_worker")
-        found = write_event(service.subscription_admin.find_event(event))
+        found = EventOut.write(service.subscription_admin.find_event(event))
         session.show(found, as_json, lambda: f"Replayed {event}: {found['state']}")

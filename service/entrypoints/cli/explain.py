@@ -10,7 +10,7 @@ from service.domain.catalogue import Catalogue, Story
 from service.domain.reader_sentences import reader_sentence
 from service.domain.times import write_time
 from service.entrypoints.cli import context as session
-from service.entrypoints.responses.access import write_decision
+from service.entrypoints.responses.access import DecisionOut
 from service.use_cases.access.explain import Explanation
 
 
@@ -40,7 +40,7 @@ def explain(reader: str | None, story: str | None, at: float | None, decision: s
             found = explainer.explain_decision(decision, now)
         else:
             found = explainer.explain_access(reader or "", asked, at, now)
-        session.show(write_decision(found), as_json, lambda: _as_text(found, service.settings.catalogue))
+        session.show(DecisionOut.write(found), as_json, lambda: _as_text(found, service.settings.catalogue))
 
 
 def _as_text(found: Explanation, catalogue: Catalogue) -> str:
@@ -52,7 +52,7 @@ def _as_text(found: Explanation, catalogue: Catalogue) -> str:
     lines = [f"{who}, {found.story} ({found.decision.tier}), at {when}: {shown[found.show]}: {reason}"]
     if found.reason is not None:
         lines.append(f"To the reader: {reader_sentence(found.decision, catalogue)}")
-    for step in write_decision(found)["explain"]:
+    for step in DecisionOut.write(found)["explain"]:
         changes = step["values"].get("changes")
         values = {
             name: value for name, value in step["values"].items() if value not in (None, [], {}) and name != "changes"

@@ -6,7 +6,7 @@ import click
 
 from service.domain.roles import ADMIN_ROLES
 from service.entrypoints.cli import context as session
-from service.entrypoints.responses.administration import write_key
+from service.entrypoints.responses.administration import KeyOut
 
 
 def add_to(main: click.Group) -> None:
@@ -37,7 +37,7 @@ def add(name: str, role: str, reason: str | None, as_json: bool) -> None:
 def show(as_json: bool) -> None:
     """List the keys made at run time, without the keys themselves."""
     with session.service() as service:
-        found = [write_key(key) for key in service.admin_keys.list_all()]
+        found = [KeyOut.write(key) for key in service.admin_keys.list_all()]
         lines = [f"{k['name']}  {k['role']}  since {k['created_at']} by {k['actor']}" for k in found]
         session.show({"items": found}, as_json, lambda: "\n".join(lines) or "No keys beside the environment's.")
 
@@ -50,4 +50,4 @@ def end(name: str, reason: str | None, as_json: bool) -> None:
     """End a key: within two seconds it opens nothing any more."""
     with session.service() as service:
         ended = service.admin_keys.end(name, reason, session.actor(), service.clock())
-        session.show(write_key(ended), as_json, lambda: f"{name} opens nothing any more.")
+        session.show(KeyOut.write(ended), as_json, lambda: f"{name} opens nothing any more.")

@@ -34,7 +34,7 @@ def passes() -> None:
 def add(story: str, openings: int, until: str, reason: str, as_json: bool) -> None:
     """Make a link that opens a story; without story_url in paywall.toml, the token that the website takes as "pass"."""
     # The schema of the route is the rule here too.
-    data = check(PassIn(), {"story": story, "openings": openings, "until": until, "reason": reason})
+    data = check(PassIn, {"story": story, "openings": openings, "until": until, "reason": reason})
     with session.service() as service:
         _show(service, create_story_pass(service.passes, data, session.actor(), service.clock()), as_json)
 

@@ -9,7 +9,7 @@ import click
 import orjson
 
 from service.entrypoints.cli import context as session
-from service.entrypoints.responses.readers import write_erasure, write_reader, write_reader_export
+from service.entrypoints.responses.readers import ErasedOut, ReaderOut, write_reader_export
 
 _PATIENCE = 300.0
 """Seconds for the store to rewrite its files, which takes minutes for a large one."""
@@ -35,7 +35,7 @@ def readers() -> None:
 def show(reader: str, at: float | None, as_json: bool) -> None:
     """Show what a reader holds, from what, and until when."""
     with session.service() as service:
-        found = write_reader(service.profiles.load_profile(reader, at, service.clock()))
+        found = ReaderOut.write(service.profiles.load_profile(reader, at, service.clock()))
         session.show(found, as_json, lambda: _profile(found))
 
 
@@ -107,4 +107,4 @@ def erase(reader: str, reason: str, force: bool, as_json: bool) -> None:
             done = replace(done, files_rewritten=service.erasure.wait_for_file_rewrite(_PATIENCE))
         counts = ", ".join(f"{name} {count}" for name, count in done.counts.items())
         text = f"Erased: {counts}.{'' if done.files_rewritten else _BY_HAND}"
-        session.show(write_erasure(done), as_json, lambda: text)
+        session.show(ErasedOut.write(done), as_json, lambda: text)

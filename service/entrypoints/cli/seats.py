@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from service.entrypoints.cli import context as session
-from service.entrypoints.responses.stripe_objects import write_group
+from service.entrypoints.responses.stripe_objects import GroupOut
 from service.use_cases.subscriptions.subscription_admin import SeatGroup
 
 
@@ -51,7 +51,7 @@ def remove(subscription: str, reader: str, reason: str | None, as_json: bool) ->
 
 
 def _show(group: SeatGroup, as_json: bool) -> None:
-    found = write_group(group)
+    found = GroupOut.write(group)
     lines = [f"{found['subscription']}: {found['used']} of {found['quantity']} seats given"]
     lines += [f"  {seat['reader']} since {seat['since']}" for seat in found["seats"]]
     lines += [f"  {seat['reader']} lost the seat given at {seat['since']}" for seat in found["removed"]]

@@ -7,17 +7,17 @@ with its body restored, and Flask's view answers what is wrong. A test holds bot
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from service.bootstrap import Service
 from service.entrypoints.http.guards import Keyring
 from service.entrypoints.http.request_bodies import MOST, NotJson, is_json, parse_json
 from service.entrypoints.http.request_log import RequestLog
 from service.entrypoints.responses.access import AccessIn, AccessWriter, question_of
 from service.entrypoints.responses.fields import Unsure, compile_reader
-from service.use_cases.access.check import AccessAnswer, AccessCheck
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -31,23 +31,15 @@ class AccessRoute:
     """WSGI middleware that answers the access route itself and passes everything else on."""
 
     def __init__(
-        self,
-        app: WSGIApplication,
-        *,
-        access_check: AccessCheck,
-        writer: AccessWriter,
-        keyring: Keyring,
-        log: RequestLog,
-        clock: Callable[[], float],
-        count: Callable[[AccessAnswer], None],
+        self, app: WSGIApplication, service: Service, writer: AccessWriter, keyring: Keyring, log: RequestLog
     ) -> None:
         self._app = app
-        self._access_check = access_check
+        self._access_check = service.access_check
         self._writer = writer
         self._keyring = keyring
         self._log = log
-        self._clock = clock
-        self._count = count
+        self._clock = service.clock
+        self._count = service.usage_counters.count_answer
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] != PATH or environ["REQUEST_METHOD"] != "POST":

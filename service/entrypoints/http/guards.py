@@ -1,7 +1,7 @@
 """Authorization: keys, roles, and what a view demands. It comes before path, body and content type.
 
-A view declares its demand with `@site`, `@admin(role)` or `@open_to_all`; `check` runs before every request of the API, and
-a test checks that every view has one. Keys are compared by their hash, so the time of a comparison reveals nothing.
+A route of the API has its demand from `ApiRoutes.add`, a page from `@admin(role)` or `@open_to_all`. `check` runs before
+every request of the API. Keys are compared by their hash, so the time of a comparison reveals nothing.
 """
 
 from __future__ import annotations
@@ -102,12 +102,6 @@ def made_at_run_time(book: AdminKeyCache) -> Callable[[bytes, str], Principal | 
         return None if key is None else Principal(key.name, cast(Role, key.role))
 
     return stored
-
-
-def site(view: View) -> View:
-    """Mark a view that takes a site key."""
-    cast(Any, view).demands = "site"
-    return view
 
 
 def admin(role: Role) -> Callable[[View], View]:

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from flask import Response, jsonify, request
-from marshmallow import Schema
+from marshmallow import Schema, fields
 from werkzeug.datastructures import MIMEAccept
 
 from service.entrypoints.http.query_parameters import wrong_names
-from service.entrypoints.responses.csv_output import written
+from service.entrypoints.responses.fields import ResponseSchema
 from service.entrypoints.responses.lists import ListKind
 from service.entrypoints.responses.paging import Listing, Page, read_page
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""Characters with which a formula begins in a spreadsheet."""
 
-def or_csv(schema: type[Schema]) -> Mapping[str, Any]:
+
+def or_csv(schema: type[Schema]) -> Mapping[int, Mapping[str, Any]]:
     """Describe the answer in `/openapi.json`: this schema, or a file."""
-    return {"application/json": {"schema": schema}, "text/csv": {"schema": {"type": "string"}}}
+    return {200: {"application/json": {"schema": schema}, "text/csv": {"schema": {"type": "string"}}}}
+
+
+def list_of(schema: type[Schema]) -> Mapping[int, Mapping[str, Any]]:
+    """Describe the answer in `/openapi.json`: a page of a list of this schema, or a file."""
+    items = fields.List(fields.Nested(schema), required=True)
+    following = fields.String(required=True, allow_none=True)
+    name = f"{schema.__name__.removesuffix('Out')}List"
+    return or_csv(ResponseSchema.from_dict({"items": items, "next": following}, name=name))
 
 
 def asked(kind: ListKind) -> Page:
@@ -61,10 +75,33 @@ def csv_file(
     columns: Sequence[str], rows: Iterable[Mapping[str, Any]], name: str, following: str | None = None
 ) -> Response:
     """Return rows as a file; a `Link` header leads to the next page, which has no place in CSV."""
-    response = Response(written(columns, rows), content_type="text/csv; charset=utf-8; header=present")
+    response = Response(write_csv(columns, rows), content_type="text/csv; charset=utf-8; header=present")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     response.headers["Cache-Control"] = "private, no-store"
     if following is not None:
         arguments = {**request.args.to_dict(), "after": following}
         response.headers["Link"] = f'<{request.path}?{urlencode(arguments)}>; rel="next"'
     return response
+
+
+def csv_cell(value: Any) -> str:
+    """Return a value as a cell: nothing for null, JSON for what has parts, and a `'` before what could be a formula."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        text = "true" if value else "false"
+    elif isinstance(value, dict | list):
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    else:
+        text = str(value)
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def write_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return a header and the rows (RFC 4180)."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([csv_cell(row.get(name)) for name in columns])
+    return out.getvalue()

@@ -11,7 +11,7 @@ from marshmallow import Schema
 
 from service.entrypoints.http.query_parameters import taken
 from service.entrypoints.responses.errors import Problem
-from service.entrypoints.responses.shared_schemas import ReasonMaybeIn
+from service.entrypoints.responses.fields import ReasonMaybeIn
 from service.entrypoints.responses.validation import Check, check
 
 MOST = 256 * 1024
@@ -93,7 +93,7 @@ def is_json(content_type: str | None) -> bool:
     return (content_type or "").partition(";")[0].strip().lower() == "application/json"
 
 
-def load(schema: Schema, *, optional: bool = False, further: Check | None = None) -> dict[str, Any]:
+def load(schema: type[Schema], *, optional: bool = False, further: Check | None = None) -> dict[str, Any]:
     """Return the body as a schema loads it. With `optional`, and from admins, a missing body is an empty object.
 
     Raises: `Problem` 415, 413, 400; `InvalidFields`.
@@ -117,7 +117,7 @@ def _bare() -> bool:
     return not request.content_type and g.principal.role != "site"
 
 
-def reason(schema: Schema, *, also: Collection[str] = ()) -> str | None:
+def reason(schema: type[Schema], *, also: Collection[str] = ()) -> str | None:
     """Return a `reason` from the body or from `?reason=`; the schema applies to both.
 
     `also`: other parameters that the route takes.
@@ -126,5 +126,5 @@ def reason(schema: Schema, *, also: Collection[str] = ()) -> str | None:
     if given is None:
         found: str | None = load(schema, optional=True).get("reason")
         return found
-    inside = load(ReasonMaybeIn(), optional=True).get("reason")
+    inside = load(ReasonMaybeIn, optional=True).get("reason")
     return str(check(schema, {"reason": given if inside is None else inside})["reason"])

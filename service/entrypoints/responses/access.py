@@ -14,7 +14,6 @@ from service.domain.sources import Reason
 from service.entrypoints.responses import fields as types
 from service.entrypoints.responses.fields import JsonObject, RequestSchema, ResponseSchema
 from service.use_cases.access.check import AccessAnswer, AccessQuestion
-from service.use_cases.access.explain import Explanation
 from service.use_cases.checkout.offer_boxes import OfferBox, OfferBoxes
 
 
@@ -171,14 +170,6 @@ class DecisionOut(ResponseSchema):
     source = fields.Nested(SourceRefOut, attribute="decision.source", required=True, allow_none=True)
     policy_revision = fields.String(required=True)
     explain = fields.List(fields.Nested(StepOut), attribute="steps", required=True)
-
-
-_decision = DecisionOut()
-
-
-def write_decision(explanation: Explanation) -> JsonObject:
-    """Return an explained decision as staff see it."""
-    return _decision.write(explanation)
 
 
 @dataclass(slots=True)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from operator import itemgetter
 
 from marshmallow import fields, validate
 
 from service.adapters.redis.grants.imports import Action, ImportManifest
-from service.adapters.redis.staff.admin_keys import AdminKey
 from service.adapters.redis.staff.approvals import Approval
 from service.domain.ids import read_key_name
 from service.domain.roles import ADMIN_ROLES
 from service.domain.sources import Grant
 from service.entrypoints.responses import fields as types
-from service.entrypoints.responses.fields import JsonObject, ResponseSchema
+from service.entrypoints.responses.fields import JsonObject, ReasonMaybeIn, ResponseSchema
 from service.entrypoints.responses.readers import write_grant
-from service.entrypoints.responses.shared_schemas import ReasonMaybeIn
 from service.use_cases.grants.approvals import Outcome
 from service.use_cases.grants.imports.csv_file import ImportSheet, RowMistake
 from service.use_cases.grants.imports.grant_imports import PendingImport
@@ -41,6 +38,8 @@ class KeyIn(ReasonMaybeIn):
 
 
 class KeyOut(ResponseSchema):
+    """Written from an `AdminKey`, without its secret."""
+
     name = fields.String(required=True)
     role = fields.String(required=True, validate=validate.OneOf(ADMIN_ROLES))
     created_at = types.UtcTime(required=True)
@@ -51,11 +50,6 @@ class NewKeyOut(ResponseSchema):
     name = fields.String(required=True)
     role = fields.String(required=True, validate=validate.OneOf(ADMIN_ROLES))
     key = fields.String(required=True)
-
-
-class KeysOut(ResponseSchema):
-    items = fields.List(fields.Nested(KeyOut), required=True)
-    next = fields.String(required=True, allow_none=True)
 
 
 # -------------------------------------------------------------------------------------------------------- audit log
@@ -79,11 +73,6 @@ class AuditRecordOut(ResponseSchema):
     hash = fields.String(required=True)
 
 
-class AuditOut(ResponseSchema):
-    items = fields.List(fields.Nested(AuditRecordOut), required=True)
-    next = fields.String(required=True, allow_none=True)
-
-
 # ---------------------------------------------------------------------------------------------------------- imports
 
 
@@ -104,8 +93,6 @@ class UndoOut(ResponseSchema):
 
 
 class ImportOut(ResponseSchema):
-    """Written from an `_ImportRow`."""
-
     id = fields.String(attribute="manifest.id", required=True)
     state = fields.String(attribute="manifest.public_state", required=True)
     rows = fields.Integer(attribute="manifest.rows", required=True)
@@ -122,8 +109,6 @@ class ImportOut(ResponseSchema):
 
 
 class DryRunOut(ResponseSchema):
-    """Written from a `_DryRunRow`."""
-
     id = fields.String(required=True, allow_none=True)
     state = fields.String(required=True)
     rows = fields.Integer(attribute="sheet.rows", required=True)
@@ -133,30 +118,10 @@ class DryRunOut(ResponseSchema):
     errors = fields.List(fields.Nested(MistakeOut), required=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _ImportRow:
-    manifest: ImportManifest
-    counts: dict[str, int]
-    skipped: int
-    undo: dict[str, int] | None
-    errors: tuple[()] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _DryRunRow:
-    sheet: ImportSheet
-    counts: dict[str, int]
-    errors: Sequence[RowMistake]
-    id: None = None
-    state: str = "staged"
-
-
 # -------------------------------------------------------------------------------------------------------- approvals
 
 
 class ApprovalOut(ResponseSchema):
-    """Written from an `_ApprovalRow`."""
-
     approval = fields.String(attribute="asked.id", required=True)
     state = fields.String(required=True, validate=validate.OneOf(["waiting", "confirmed", "refused"]))
     kind = fields.String(attribute="asked.kind", required=True)
@@ -170,39 +135,6 @@ class ApprovalOut(ResponseSchema):
     outcome = fields.Dict(required=True, allow_none=True)
 
 
-class ApprovalsOut(ResponseSchema):
-    items = fields.List(fields.Nested(ApprovalOut), required=True)
-    next = fields.String(required=True, allow_none=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _ApprovalRow:
-    asked: Approval
-    state: str
-    outcome: Mapping[str, Any] | None
-
-
-# ---------------------------------------------------------------------------------------------------------- writing
-
-_key, _new_key, _audit_record = KeyOut(), NewKeyOut(), AuditRecordOut()
-_approval, _import, _dry_run, _mistakes = ApprovalOut(), ImportOut(), DryRunOut(), MistakeOut(many=True)
-
-
-def write_key(key: AdminKey) -> JsonObject:
-    """Return a key, without its secret."""
-    return _key.write(key)
-
-
-def write_new_key(name: str, role: str, secret: str) -> JsonObject:
-    """Return a key that was just created, with its secret."""
-    return _new_key.write({"name": name, "role": role, "key": secret})
-
-
-def write_audit_record(record: Mapping[str, Any]) -> JsonObject:
-    """Return a record of the audit log."""
-    return _audit_record.write(record)
-
-
 def write_approval(
     asked: Approval, state: str = "waiting", outcome: Outcome | None = None, now: float = 0.0
 ) -> JsonObject:
@@ -212,14 +144,16 @@ def write_approval(
         result = {"grant": write_grant(outcome, asked.reader or "", now)}
     elif outcome is not None:
         result = {"import": write_import(outcome)}
-    return _approval.write(_ApprovalRow(asked, state, result))
+    return ApprovalOut.write({"asked": asked, "state": state, "outcome": result})
 
 
 def write_import(manifest: ImportManifest) -> JsonObject:
     """Return an import: its plan until it is done, then what was done."""
     counts = manifest.planned if manifest.state in ("staged", "applying") else manifest.counted
     undo = manifest.counted if manifest.undo is not None else None
-    return _import.write(_ImportRow(manifest, _NONE | counts, manifest.counted.get("skipped", 0), undo))
+    skipped = manifest.counted.get("skipped", 0)
+    row = {"manifest": manifest, "counts": _NONE | counts, "skipped": skipped, "errors": (), "undo": undo}
+    return ImportOut.write(row)
 
 
 def write_submitted_import(done: ImportManifest | PendingImport) -> JsonObject:
@@ -233,17 +167,14 @@ def write_dry_run(sheet: ImportSheet, actions: Mapping[int, Action]) -> JsonObje
     """Return what an import would do (`actions` by line), and the mistakes in its file."""
     taken: list[str] = list(actions.values())
     counts = {name: taken.count(name) for name in PLANNED}
-    return _dry_run.write(_DryRunRow(sheet, counts, _by_line(sheet.mistakes)))
+    row = {"id": None, "state": "staged", "sheet": sheet, "counts": counts, "errors": sorted(sheet.mistakes, key=_LINE)}
+    return DryRunOut.write(row)
 
 
 def write_mistakes(rows: Sequence[tuple[int, str, str]]) -> list[JsonObject]:
     """Return the mistakes in a file, by line."""
-    found: list[JsonObject] = _mistakes.dump(_by_line(rows))
-    return found
+    return [MistakeOut.write(RowMistake(*row)) for row in sorted(rows, key=_LINE)]
 
 
-def _by_line(rows: Sequence[tuple[int, str, str]]) -> list[RowMistake]:
-    return sorted((RowMistake(*row) for row in rows), key=lambda mistake: mistake.line)
-
-
+_LINE = itemgetter(0)
 _NONE = dict.fromkeys(PLANNED, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from marshmallow import fields, validate
 
 from service.entrypoints.responses import fields as types
-from service.entrypoints.responses.fields import JsonObject, RequestSchema, ResponseSchema
+from service.entrypoints.responses.fields import RequestSchema, ResponseSchema
 
 
 class CheckoutIn(RequestSchema):
@@ -31,16 +31,3 @@ class ReturnedIn(RequestSchema):
 class ReturnedOut(ResponseSchema):
     session = fields.String(required=True)
     settled = fields.Boolean(required=True)
-
-
-_url, _returned = UrlOut(), ReturnedOut()
-
-
-def write_url(url: str) -> JsonObject:
-    """Return the address of a Stripe page."""
-    return _url.write({"url": url})
-
-
-def write_returned(session: str, *, settled: bool) -> JsonObject:
-    """Return whether a Checkout session has given the reader access."""
-    return _returned.write({"session": session, "settled": settled})

@@ -28,11 +28,12 @@ JsonObject = dict[str, Any]
 
 
 class ResponseSchema(Schema):
-    """An answer: `write` returns it from an object that has its fields as attributes, and `/openapi.json` describes it."""
+    """An answer: `write` returns it from an object or a mapping that has its fields, and `/openapi.json` describes it."""
 
-    def write(self, value: Any) -> JsonObject:
+    @classmethod
+    def write(cls, value: Any) -> JsonObject:
         """Return the answer as JSON values. A field that is not required is left out where the object lacks it."""
-        found: JsonObject = self.dump(value)
+        found: JsonObject = schema_of(cls).dump(value)
         return found
 
     def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
@@ -45,6 +46,12 @@ class ResponseSchema(Schema):
         if value is missing and any(f.required and attr == (f.attribute or name) for name, f in self.fields.items()):
             raise AttributeError(f"{type(obj).__name__} has no {attr} for {type(self).__name__}")
         return value
+
+
+@lru_cache
+def schema_of(kind: type[Schema]) -> Schema:
+    """Return the instance of a schema that all of a process share."""
+    return kind()
 
 
 # ------------------------------------------------------------------------------------------------------ of requests
@@ -110,6 +117,18 @@ def text(**options: Any) -> Read:
 def reason(**options: Any) -> Read:
     """Return a field for an admin's reason."""
     return Read(read_reason, {"type": "string", "minLength": 1, "maxLength": 1_000, "example": "press card"}, **options)
+
+
+class ReasonIn(RequestSchema):
+    reason = reason(required=True)
+
+
+class ReasonMaybeIn(RequestSchema):
+    reason = reason(allow_none=True)
+
+
+class NothingIn(RequestSchema):
+    """A body without fields, which can be left out."""
 
 
 class Unsure(Exception):
@@ -243,14 +262,14 @@ class Rows(fields.List[Any]):
 
     def __init__(self, schema: type[ResponseSchema], **options: Any) -> None:
         super().__init__(fields.Nested(schema), **options)
-        self.schema = schema()
+        self.schema = schema_of(schema)
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> list[Any]:
         rows = value
         if isinstance(value, Mapping):
             keys = (key if isinstance(key, tuple) else (key,) for key in value)
             rows = [(*(part or None for part in key), count) for key, count in zip(keys, value.values(), strict=True)]
-        return [self.schema.write(dict(zip(self.schema.fields, row, strict=True))) for row in rows]
+        return [self.schema.dump(dict(zip(self.schema.fields, row, strict=True))) for row in rows]
 
 
 class Shared(fields.Nested):

@@ -12,10 +12,10 @@ from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.story_passes.passes import Passes
 from service.adapters.redis.stripe_objects.ledger import BadCursor, Ledger
 from service.domain.errors import InvalidFields
-from service.entrypoints.responses.administration import write_approval, write_audit_record, write_key
+from service.entrypoints.responses.administration import AuditRecordOut, KeyOut, write_approval
 from service.entrypoints.responses.paging import FOREIGN_CURSOR, Listing, Page, cursor, cut
 from service.entrypoints.responses.story_passes import write_pass
-from service.entrypoints.responses.stripe_objects import write_event
+from service.entrypoints.responses.stripe_objects import EventOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def list_audit(log: AuditLog, page: Page) -> Listing:
             raise InvalidFields([FOREIGN_CURSOR])
         after = int(page.after)
     found, last = log.load_page(AuditFilter(**page.filters), limit=page.limit, after=after)
-    return Listing([write_audit_record(record) for record in found], cursor(AUDIT.name, last))
+    return Listing([AuditRecordOut.write(record) for record in found], cursor(AUDIT.name, last))
 
 
 def list_events(ledger: Ledger, page: Page) -> Listing:
@@ -66,13 +66,13 @@ def list_events(ledger: Ledger, page: Page) -> Listing:
         found, last = ledger.load_page(page.limit, page.after, dead="state" in page.filters)
     except BadCursor:
         raise InvalidFields([FOREIGN_CURSOR]) from None
-    return Listing([write_event(entry) for entry in found], cursor(EVENTS.name, last))
+    return Listing([EventOut.write(entry) for entry in found], cursor(EVENTS.name, last))
 
 
 def list_keys(keys: AdminKeys, page: Page) -> Listing:
     """Return the keys that owners created, newest first."""
     chosen, following = cut(KEYS.name, [(f"{key.created_at:019.6f} {key.name}", key) for key in keys.list_all()], page)
-    return Listing([write_key(key) for key in chosen], following)
+    return Listing([KeyOut.write(key) for key in chosen], following)
 
 
 def list_passes(passes: Passes, tokens: PassTokens, page: Page, now: float) -> Listing:

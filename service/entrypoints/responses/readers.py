@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from marshmallow import fields, validate
 
 from service.domain.sources import Grant
 from service.entrypoints.responses import fields as types
 from service.entrypoints.responses.fields import JsonObject, RequestSchema, ResponseSchema
-from service.use_cases.access.reader_profile import ReaderProfile
-from service.use_cases.privacy.erasure import ErasureResult
 from service.use_cases.privacy.export import ReaderExport
 
 
@@ -28,13 +24,6 @@ class GrantIn(RequestSchema):
 class GrantChangeIn(RequestSchema):
     until = types.moment(required=True, allow_none=True)
     reason = types.reason(required=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _GrantRow:
-    grant: Grant
-    reader: str
-    status: str
 
 
 class GrantOut(ResponseSchema):
@@ -121,24 +110,11 @@ class ErasedOut(ResponseSchema):
     files_rewritten = fields.Boolean(required=True)
 
 
-_grant, _reader, _exported, _erased = GrantOut(), ReaderOut(), ExportedOut(), ErasedOut()
-
-
 def write_grant(grant: Grant, reader: str, now: float) -> JsonObject:
     """Return a grant as admins see it."""
-    return _grant.write(_GrantRow(grant, reader, grant.status_at(now)))
-
-
-def write_reader(profile: ReaderProfile) -> JsonObject:
-    """Return a reader as admins see them."""
-    return _reader.write(profile)
+    return GrantOut.write({"grant": grant, "reader": reader, "status": grant.status_at(now)})
 
 
 def write_reader_export(export: ReaderExport) -> JsonObject:
     """Return everything that is kept of a reader."""
-    return {**write_reader(export.profile), **_exported.write(export)}
-
-
-def write_erasure(done: ErasureResult) -> JsonObject:
-    """Return what was erased."""
-    return _erased.write(done)
+    return {**ReaderOut.write(export.profile), **ExportedOut.write(export)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from marshmallow import fields
 
@@ -92,27 +91,14 @@ class AttentionOut(ResponseSchema):
     items = fields.List(fields.Nested(ItemOut), required=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _AttentionRow:
-    at: float
-    needs_hand: bool
-    items: Sequence[Alert]
-
-
-_activity, _attention = ActivityOut(), AttentionOut()
-
 FIGURE_COLUMNS = ("day", "measure", "name", "value")
 """Columns of the statistics as CSV."""
 
 
-def write_figures(figures: Figures) -> JsonObject:
-    """Return the statistics by day and hour."""
-    return _activity.write(figures)
-
-
 def write_alerts(alerts: Sequence[Alert], now: float) -> JsonObject:
     """Return the alerts."""
-    return _attention.write(_AttentionRow(now, any(alert.needs_action for alert in alerts), alerts))
+    needs_action = any(alert.needs_action for alert in alerts)
+    return AttentionOut.write({"at": now, "needs_hand": needs_action, "items": alerts})
 
 
 def figure_rows(figures: Figures) -> Iterator[JsonObject]:

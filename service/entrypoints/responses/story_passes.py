@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import quote
 
 from marshmallow import fields, validate
@@ -18,27 +18,20 @@ from service.use_cases.story_passes.passes import Allowance
 MOST_OPENINGS_OF_A_GIFT = 100
 
 
-def _whole(value: object, most: int) -> int:
-    if type(value) is not int or not 1 <= value <= most:
-        raise ValueError(f"must be a whole number from 1 to {most}")
-    return value
+def openings(most: int, example: int, **options: Any) -> types.Read:
+    """Return a field for how many people a pass opens its story for."""
 
+    def read(value: object) -> int:
+        if type(value) is not int or not 1 <= value <= most:
+            raise ValueError(f"must be a whole number from 1 to {most}")
+        return value
 
-def read_openings(value: object) -> int:
-    """Return how many people a pass opens its story for."""
-    return _whole(value, MOST_OPENINGS)
-
-
-def read_openings_of_a_gift(value: object) -> int:
-    """Return how many people a reader's gift opens its story for."""
-    return _whole(value, MOST_OPENINGS_OF_A_GIFT)
+    return types.Read(read, {"type": "integer", "minimum": 1, "maximum": most, "example": example}, **options)
 
 
 class PassIn(RequestSchema):
     story = types.identifier(required=True)
-    openings = types.Read(
-        read_openings, {"type": "integer", "minimum": 1, "maximum": MOST_OPENINGS, "example": 500}, required=True
-    )
+    openings = openings(MOST_OPENINGS, example=500, required=True)
     until = types.moment(required=True)
     reason = types.reason(required=True)
 
@@ -46,17 +39,11 @@ class PassIn(RequestSchema):
 class GiftIn(RequestSchema):
     reader = types.reader_id(required=True)
     story = types.identifier(required=True)
-    openings = types.Read(
-        read_openings_of_a_gift,
-        {"type": "integer", "minimum": 1, "maximum": MOST_OPENINGS_OF_A_GIFT, "example": 1},
-        allow_none=True,
-    )
+    openings = openings(MOST_OPENINGS_OF_A_GIFT, example=1, allow_none=True)
     until = types.moment(allow_none=True)
 
 
 class PassOut(ResponseSchema):
-    """Written from a `_PassRow`."""
-
     id = fields.String(attribute="story_pass.id", required=True)
     pass_ = fields.String(attribute="token", required=True, data_key="pass")
     story = fields.String(attribute="story_pass.story", required=True)
@@ -65,11 +52,6 @@ class PassOut(ResponseSchema):
     until = types.UtcTime(attribute="story_pass.until", required=True)
     status = fields.String(required=True, validate=validate.OneOf(["active", "used_up", "expired", "revoked"]))
     actor = fields.String(attribute="story_pass.actor", required=True)
-
-
-class PassesOut(ResponseSchema):
-    items = fields.List(fields.Nested(PassOut), required=True)
-    next = fields.String(required=True, allow_none=True)
 
 
 class AllowanceOut(ResponseSchema):
@@ -84,8 +66,6 @@ class GiftOut(PassOut):
 
 
 class GiftsOut(ResponseSchema):
-    """Written from a `_GiftsRow`."""
-
     reader = fields.String(required=True)
     limit = fields.Integer(attribute="allowance.limit", required=True)
     used = fields.Integer(attribute="allowance.used", required=True)
@@ -107,39 +87,22 @@ class JwksOut(ResponseSchema):
     keys = fields.List(fields.Nested(JwkOut), required=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _PassRow:
-    story_pass: StoryPass
-    token: str
-    status: str
-    gifts: Allowance | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _GiftsRow:
-    reader: str
-    allowance: Allowance
-    items: Sequence[_PassRow]
-
-
-_pass, _gift, _gifts = PassOut(), GiftOut(), GiftsOut()
-
-
 def write_pass(story_pass: StoryPass, tokens: PassTokens, now: float) -> JsonObject:
     """Return a story pass, with its link's token."""
-    return _pass.write(_row(story_pass, tokens, now))
+    return PassOut.write(_row(story_pass, tokens, now))
 
 
 def write_gift(story_pass: StoryPass, tokens: PassTokens, now: float, allowance: Allowance) -> JsonObject:
     """Return a story pass that a reader gave, and what they can still give this month."""
-    return _gift.write(replace(_row(story_pass, tokens, now), gifts=allowance))
+    return GiftOut.write({**_row(story_pass, tokens, now), "gifts": allowance})
 
 
 def write_gifts(
     reader: str, allowance: Allowance, given: Sequence[StoryPass], tokens: PassTokens, now: float
 ) -> JsonObject:
     """Return what a reader can still give this month, and what they gave."""
-    return _gifts.write(_GiftsRow(reader, allowance, [_row(one, tokens, now) for one in given]))
+    items = [_row(one, tokens, now) for one in given]
+    return GiftsOut.write({"reader": reader, "allowance": allowance, "items": items})
 
 
 def pass_link(catalogue: Catalogue, written: JsonObject) -> str | None:
@@ -150,5 +113,5 @@ def pass_link(catalogue: Catalogue, written: JsonObject) -> str | None:
     return f"{address}{'&' if '?' in address else '?'}pass={quote(written['pass'], safe='')}"
 
 
-def _row(story_pass: StoryPass, tokens: PassTokens, now: float) -> _PassRow:
-    return _PassRow(story_pass, tokens.sign(story_pass), story_pass.status_at(now))
+def _row(story_pass: StoryPass, tokens: PassTokens, now: float) -> dict[str, Any]:
+    return {"story_pass": story_pass, "token": tokens.sign(story_pass), "status": story_pass.status_at(now)}

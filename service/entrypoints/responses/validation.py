@@ -9,6 +9,7 @@ from marshmallow import Schema, ValidationError
 
 from service.domain.errors import InvalidFields
 from service.domain.ids import read_reader
+from service.entrypoints.responses.fields import schema_of
 
 Value = TypeVar("Value")
 Check = Callable[[dict[str, Any]], list[tuple[str, str]]]
@@ -28,14 +29,14 @@ def reader_id(value: object, name: str = "reader") -> str:
     return read_field(name, read_reader, value)
 
 
-def check(schema: Schema, value: Any, further: Check | None = None) -> dict[str, Any]:
+def check(schema: type[Schema], value: Any, further: Check | None = None) -> dict[str, Any]:
     """Return a value as a schema loads it. Raises: `InvalidFields` with each field at fault once."""
     if not isinstance(value, dict):
         raise InvalidFields([("body", "must be an object")])
     loaded: dict[str, Any] = {}
     wrong: list[tuple[str, str]] = []
     try:
-        loaded = schema.load(value)
+        loaded = schema_of(schema).load(value)
     except ValidationError as error:
         wrong = _field_errors(error.messages)
     named = {field for field, _ in wrong}

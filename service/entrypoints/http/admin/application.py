@@ -206,9 +206,9 @@ def _update_cookies(response: Response, context: PageContext) -> None:
 def _error_page(problem: Problem) -> Response:
     """Render an error with what was typed into the form, and a link back to the form's page."""
     if is_htmx():
-        return render("error_part.html", status=problem.status, problem=problem, title=problem.title)
+        return render("error_part.html", problem=problem, title=problem.title)
     back, typed = _page_of_form(current_app), _typed_fields()
-    return render("error.html", status=problem.status, problem=problem, title=problem.title, back=back, typed=typed)
+    return render("error.html", problem=problem, title=problem.title, back=back, typed=typed)
 
 
 def _typed_fields() -> list[tuple[str, str]]:

@@ -45,7 +45,4 @@ def register(app: Flask, context: PageContext) -> None:
 
     def show_list(problem: Problem | None = None) -> Response:
         found = [write_approval(approval) for approval in service.approvals.list_waiting(context.now)]
-        status = problem.status if problem is not None else 200
-        return render(
-            "approvals.html", status=status, approvals=found[:FIRST_APPROVALS], total=len(found), problem=problem
-        )
+        return render("approvals.html", approvals=found[:FIRST_APPROVALS], total=len(found), problem=problem)

@@ -14,7 +14,7 @@ from service.entrypoints.http.admin.request_inputs import (
     requested_page,
 )
 from service.entrypoints.responses.lists import EVENTS, list_events
-from service.entrypoints.responses.stripe_objects import write_event
+from service.entrypoints.responses.stripe_objects import EventOut
 
 
 def register(app: Flask, context: PageContext) -> None:
@@ -35,7 +35,7 @@ def register(app: Flask, context: PageContext) -> None:
     @guards.admin("viewer")
     def event() -> Response:
         found = service.subscription_admin.find_event(checked_id(request.args.get("id"), "event"))
-        return render("event.html", event=write_event(found))
+        return render("event.html", event=EventOut.write(found))
 
     @app.post("/event/replay")
     @guards.admin("owner")

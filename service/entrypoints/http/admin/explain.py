@@ -12,7 +12,7 @@ from service.domain.reader_sentences import reader_sentence
 from service.entrypoints.http import guards
 from service.entrypoints.http.admin.page_context import PageContext, is_htmx, render
 from service.entrypoints.http.admin.request_inputs import checked_id, query_field, read_time, reader_id
-from service.entrypoints.responses.access import write_decision
+from service.entrypoints.responses.access import DecisionOut
 from service.use_cases.access.explain import Explanation
 
 
@@ -42,7 +42,7 @@ def register(app: Flask, context: PageContext) -> None:
 
     def show(found: Explanation, reader: str | None) -> Response:
         values: dict[str, Any] = {
-            "decision": write_decision(found),
+            "decision": DecisionOut.write(found),
             "reader": reader,
             "at": query_field("at"),
             "tier": query_field("tier"),

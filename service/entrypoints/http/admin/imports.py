@@ -92,12 +92,11 @@ def _show_form(
     context: PageContext, *, validation: Mapping[str, Any] | None = None, problem: Problem | None = None
 ) -> Response:
     """Render the form with the recent imports; for htmx, only the validation or the error."""
-    status = problem.status if problem is not None else 200
     if is_htmx():
-        return render("imports_part.html", status=status, validation=validation, problem=problem)
+        return render("imports_part.html", validation=validation, problem=problem)
     log = context.service.audit_log
     recent, _ = log.load_page(AuditFilter(action="import.apply"), limit=RECENT_IMPORTS, after=None)
-    return render("imports.html", status=status, recent=recent, validation=validation, problem=problem)
+    return render("imports.html", recent=recent, validation=validation, problem=problem)
 
 
 def _register_progress(app: Flask, context: PageContext) -> None:
@@ -123,10 +122,7 @@ def _register_progress(app: Flask, context: PageContext) -> None:
 
     def show(name: str, problem: Problem | None = None) -> Response:
         found = write_import(imports.find(name))
-        status = problem.status if problem is not None else 200
-        return render(
-            "import_part.html" if is_htmx() else "import.html", status=status, progress=found, problem=problem
-        )
+        return render("import_part.html" if is_htmx() else "import.html", progress=found, problem=problem)
 
 
 def _read_file() -> bytes:

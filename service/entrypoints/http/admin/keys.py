@@ -11,7 +11,7 @@ from service.domain.roles import ADMIN_ROLES
 from service.entrypoints.http import guards
 from service.entrypoints.http.admin.page_context import PageContext, refusal_of, render, submit
 from service.entrypoints.http.admin.request_inputs import form_field, optional_reason, submitted_fields
-from service.entrypoints.responses.administration import KeyIn, write_key
+from service.entrypoints.responses.administration import KeyIn, KeyOut
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.validation import check
 
@@ -31,7 +31,7 @@ def register(app: Flask, context: PageContext) -> None:
         """Create a key and show it. No other page shows a key."""
         body: dict[str, Any] = {name: form_field(name) for name in ("name", "role", "reason")}
         try:
-            data = check(KeyIn(), body)
+            data = check(KeyIn, body)
             name, role = data["name"], data["role"]
             secret = admin_keys.create(name, role, data.get("reason"), guards.actor(), context.now)
         except DomainError as error:
@@ -52,8 +52,5 @@ def register(app: Flask, context: PageContext) -> None:
         return submit(context, work, show_list)
 
     def show_list(problem: Problem | None = None) -> Response:
-        found = [write_key(key) for key in admin_keys.list_all()]
-        status = problem.status if problem is not None else 200
-        return render(
-            "keys.html", status=status, keys=found, roles=ADMIN_ROLES, problem=problem, fields=submitted_fields()
-        )
+        found = [KeyOut.write(key) for key in admin_keys.list_all()]
+        return render("keys.html", keys=found, roles=ADMIN_ROLES, problem=problem, fields=submitted_fields())

@@ -63,9 +63,10 @@ def is_htmx() -> bool:
     return "HX-Request" in request.headers
 
 
-def render(template: str, *, status: int = 200, **values: Any) -> Response:
-    """Render a page, or a part of one."""
-    return make_response(render_template(f"admin/{template}", **values), status)
+def render(template: str, *, status: int = 200, problem: Problem | None = None, **values: Any) -> Response:
+    """Render a page, or a part of one; with a problem, in the problem's status."""
+    page = render_template(f"admin/{template}", problem=problem, **values)
+    return make_response(page, problem.status if problem is not None else status)
 
 
 def redirect_with_message(context: PageContext, message: str, to: str) -> Response:

@@ -54,7 +54,7 @@ def register(app: Flask, context: PageContext) -> None:
                 "until": read_expiry(context.now, catalogue.zone),
                 "reason": request.form.get("reason", ""),
             }
-            data, token = check(PassIn(), body), idempotency.token()
+            data, token = check(PassIn, body), idempotency.token()
             created = create_story_pass(service.passes, data, guards.actor(), context.now, named=token)
             return "Gift link created. Copy it below.", url_for("story_pass", id=created.id)
 
@@ -75,7 +75,6 @@ def register(app: Flask, context: PageContext) -> None:
         found = list_passes(service.passes, service.pass_tokens, requested_page(PASSES), context.now)
         return render(
             "passes.html",
-            status=problem.status if problem is not None else 200,
             passes=found.items,
             following=found.next,
             expiries=[choice for choice in EXPIRIES if choice[0] != "never"],

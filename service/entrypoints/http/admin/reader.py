@@ -14,7 +14,7 @@ from service.entrypoints.http.admin import timeline
 from service.entrypoints.http.admin.page_context import PageContext, render
 from service.entrypoints.http.admin.request_inputs import EXPIRIES, query_field, read_time, reader_id
 from service.entrypoints.responses.errors import Problem
-from service.entrypoints.responses.readers import write_reader
+from service.entrypoints.responses.readers import ReaderOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def render_reader(
     resolved = service.readers.resolve_merged(reader)
     entries = timeline.read_timeline(service, reader, resolved, complete=all_entries or at is not None)
     profile, erased_at = (
-        write_reader(service.profiles.load_profile(reader, at, now)),
+        ReaderOut.write(service.profiles.load_profile(reader, at, now)),
         service.readers.erased_at(reader, resolved),
     )
     has_data = profile["sources"] or profile["customers"] or any(meter["used"] for meter in profile["meters"])

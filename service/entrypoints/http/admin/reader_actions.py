@@ -23,7 +23,7 @@ from service.entrypoints.http.admin.request_inputs import (
 )
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.labels import APPROVAL_REQUESTED
-from service.entrypoints.responses.readers import GrantChangeIn, GrantIn, write_reader, write_reader_export
+from service.entrypoints.responses.readers import GrantChangeIn, GrantIn, ReaderOut, write_reader_export
 from service.entrypoints.responses.stripe_objects import LinkIn, MergeIn
 from service.entrypoints.responses.validation import check
 from service.use_cases.grants.manage import to_grant_request
@@ -61,7 +61,7 @@ def _register_grants(app: Flask, context: PageContext) -> None:
                 raise InvalidFields([("what", "choose a plan or a feature")])
             body: dict[str, Any] = {"plan": what} if kind == "plan" else {"features": [what]}
             body |= {"until": read_expiry(now, catalogue.zone), "reason": request.form.get("reason", "")}
-            wanted = to_grant_request(check(GrantIn(), body), now)
+            wanted = to_grant_request(check(GrantIn, body), now)
             done = grants.create(reader, wanted, guards.actor(), now, named=idempotency.token())
             return _outcome(done, "Access granted.")
 
@@ -75,7 +75,7 @@ def _register_grants(app: Flask, context: PageContext) -> None:
         def work() -> str:
             now = context.now
             body = {"until": read_expiry(now, catalogue.zone), "reason": request.form.get("reason", "")}
-            data = check(GrantChangeIn(), body)
+            data = check(GrantChangeIn, body)
             until = None if data["until"] is None else int(data["until"])
             done = grants.change(reader, name, until, data["reason"], guards.actor(), now)
             return _outcome(done, "Expiry date changed.")
@@ -109,7 +109,7 @@ def _register_links(app: Flask, context: PageContext) -> None:
             kind = {"cus": "customer", "sub": "subscription"}.get(name.partition("_")[0])
             if kind is None:
                 raise InvalidFields([("object", "must be a customer (cus_…) or a subscription (sub_…)")])
-            check(LinkIn(), {kind: name})
+            check(LinkIn, {kind: name})
             linked_object: dict[str, Any] = {kind: name}
             linked = context.service.subscription_admin.link_to_reader(
                 reader, **linked_object, actor=guards.actor(), now=context.now
@@ -146,7 +146,7 @@ def _register_merges(app: Flask, context: PageContext) -> None:
             if form_field("sure") is None:
                 raise InvalidFields([("sure", "tick the box to confirm; a merge can’t be undone")])
             reason = form_field("reason")
-            check(MergeIn(), {"from": removed, "reason": reason})
+            check(MergeIn, {"from": removed, "reason": reason})
             service.subscription_admin.merge_readers(reader, removed, guards.actor(), context.now, reason=reason)
             return "Readers merged. Both IDs now lead to this reader.", reader_url(reader)
 
@@ -154,9 +154,8 @@ def _register_merges(app: Flask, context: PageContext) -> None:
 
     def comparison(reader: str, removed: str, problem: Problem | None = None) -> Response:
         now = context.now
-        profiles = [write_reader(service.profiles.load_profile(name, None, now)) for name in (reader, removed)]
-        status = problem.status if problem is not None else 200
-        return render("merge.html", status=status, reader=reader, removed=removed, profiles=profiles, problem=problem)
+        profiles = [ReaderOut.write(service.profiles.load_profile(name, None, now)) for name in (reader, removed)]
+        return render("merge.html", reader=reader, removed=removed, profiles=profiles, problem=problem)
 
 
 def _register_privacy(app: Flask, context: PageContext) -> None:

@@ -13,9 +13,9 @@ from service.domain import ids
 from service.domain.catalogue import DAY
 from service.domain.errors import InvalidFields
 from service.domain.times import write_time
+from service.entrypoints.responses.fields import ReasonIn, ReasonMaybeIn
 from service.entrypoints.responses.lists import ListKind
 from service.entrypoints.responses.paging import Page, read_page
-from service.entrypoints.responses.shared_schemas import ReasonIn, ReasonMaybeIn
 from service.entrypoints.responses.validation import check, read_field
 
 EXPIRIES = (
@@ -49,13 +49,13 @@ def submitted_fields() -> dict[str, Any]:
 
 def optional_reason() -> str | None:
     """Return the reason in a form that asks for one. Raises: `InvalidFields`."""
-    reason: str | None = check(ReasonMaybeIn(), {"reason": form_field("reason")}).get("reason")
+    reason: str | None = check(ReasonMaybeIn, {"reason": form_field("reason")}).get("reason")
     return reason
 
 
 def required_reason() -> str:
     """Return the reason in a form. Raises: `InvalidFields`."""
-    reason: str = check(ReasonIn(), {"reason": request.form.get("reason", "")})["reason"]
+    reason: str = check(ReasonIn, {"reason": request.form.get("reason", "")})["reason"]
     return reason
 
 

@@ -13,7 +13,7 @@ from service.entrypoints.http import guards
 from service.entrypoints.http.admin.page_context import PageContext, render, submit
 from service.entrypoints.http.admin.request_inputs import checked_id, form_field, optional_reason, reader_id
 from service.entrypoints.responses.errors import Problem
-from service.entrypoints.responses.stripe_objects import write_group
+from service.entrypoints.responses.stripe_objects import GroupOut
 
 
 def register(app: Flask, context: PageContext) -> None:
@@ -53,11 +53,10 @@ def register(app: Flask, context: PageContext) -> None:
         return submit(context, lambda: (work(), url_for("seats", id=name)), lambda problem: show(name, problem))
 
     def show(name: str, problem: Problem | None = None) -> Response:
-        group = write_group(admin.load_seats(name, context.now))
+        group = GroupOut.write(admin.load_seats(name, context.now))
         stored = context.service.event_processor.objects.load(f"subscription:{name}")
         return render(
             "seats.html",
-            status=problem.status if problem is not None else 200,
             group=group,
             owner=stored.owner.reader,
             inactive_status=_inactive_status(stored, context.service.access_check.catalogue, context.now),

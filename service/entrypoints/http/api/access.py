@@ -1,33 +1,28 @@
-"""`/v1/access` and `/v1/access/batch`: may this reader read this story?"""
+"""`/v1/access` and `/v1/access/batch`: may this reader read this story? `/v1/decisions/{id}`: what was answered, and why."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from flask import Response
 
-from flask import Blueprint, Response
-
-from service.entrypoints.http import guards
+from service.bootstrap import Service
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.lists import private
-from service.entrypoints.http.openapi_description import described
+from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.access import (
     AccessIn,
     AccessOut,
     AccessWriter,
     BatchIn,
     BatchOut,
+    DecisionOut,
     question_of,
     story_of,
 )
-from service.use_cases.access.check import AccessAnswer, AccessCheck
 
 
-def blueprint(
-    access_check: AccessCheck, writer: AccessWriter, clock: Callable[[], float], count: Callable[[AccessAnswer], None]
-) -> Blueprint:
-    """Return the routes that the website calls."""
-    blp = Blueprint("access", __name__)
-    access_in, batch_in = AccessIn(), BatchIn()
+def register(routes: ApiRoutes, service: Service, writer: AccessWriter) -> None:
+    """Add the routes that the website calls."""
+    access_check, count = service.access_check, service.usage_counters.count_answer
     tiers = access_check.catalogue.tiers
     unknown = f"there is no such tier; there are {', '.join(tiers)}"
 
@@ -36,29 +31,32 @@ def blueprint(
         named = {f"{place}.tier": story.get("tier") for place, story in stories.items() if isinstance(story, dict)}
         return [(place, unknown) for place, tier in named.items() if isinstance(tier, str) and tier not in tiers]
 
-    @blp.post("/v1/access")
-    @described(takes=AccessIn, gives={200: AccessOut}, tag="website")
-    @guards.site
+    @routes.add("POST /v1/access", "site", AccessOut, takes=AccessIn)
     def access() -> Response:
         """The full story or the upsell box, for one reader and one story, and why."""
-        data = bodies.load(access_in, further=lambda body: unknown_tiers({"story": body.get("story")}))
-        answer = access_check.check(question_of(data), clock())
+        data = bodies.load(AccessIn, further=lambda body: unknown_tiers({"story": body.get("story")}))
+        answer = access_check.check(question_of(data), service.clock())
         count(answer)
         return private(writer.write(answer, explained=data.get("explain") is True))
 
-    @blp.post("/v1/access/batch")
-    @described(takes=BatchIn, gives={200: BatchOut}, tag="website")
-    @guards.site
+    @routes.add("POST /v1/access/batch", "site", BatchOut, takes=BatchIn)
     def batch() -> Response:
         """Up to 100 stories at once, each as if asked alone without counting."""
-        data = bodies.load(batch_in, further=lambda body: unknown_tiers(_placed(body.get("stories"))))
+        data = bodies.load(BatchIn, further=lambda body: unknown_tiers(_placed(body.get("stories"))))
         stories = [story_of(story) for story in data["stories"]]
-        answers = access_check.check_all(stories, data.get("reader"), data.get("visitor"), clock())
+        answers = access_check.check_all(stories, data.get("reader"), data.get("visitor"), service.clock())
         for answer in answers:
             count(answer)
         return private({"decisions": [writer.write(answer) for answer in answers]})
 
-    return blp
+
+def register_decisions(routes: ApiRoutes, service: Service) -> None:
+    """Add the route of decisions."""
+
+    @routes.add("GET /v1/decisions/<decision>", "viewer", DecisionOut, refuses=(404,))
+    def show_decision(decision: str) -> Response:
+        """A decision of the last seven days, as it was answered, with each step that led there."""
+        return private(DecisionOut.write(service.explainer.explain_decision(decision, service.clock())))
 
 
 def _placed(stories: object) -> dict[str, object]:

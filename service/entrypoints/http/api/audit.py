@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Response
 
 from service.bootstrap import Service
-from service.entrypoints.http import guards, lists
-from service.entrypoints.http.openapi_description import AFTER, LIMIT, described, query
-from service.entrypoints.responses.administration import AuditOut
+from service.entrypoints.http import lists
+from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes, query
+from service.entrypoints.responses.administration import AuditRecordOut
 from service.entrypoints.responses.lists import AUDIT, list_audit
 
 HEAD = "X-Audit-Head"
@@ -16,13 +16,10 @@ HEAD = "X-Audit-Head"
 _FILTERS = tuple(query(name, f"Only records with this {name}.", {"type": "string"}) for name in AUDIT.filters)
 
 
-def blueprint(service: Service) -> Blueprint:
-    """Return the route of the audit log."""
-    blp = Blueprint("audit", __name__)
+def register(routes: ApiRoutes, service: Service) -> None:
+    """Add the route of the audit log."""
 
-    @blp.get("/v1/audit")
-    @described(gives={200: lists.or_csv(AuditOut)}, parameters=(LIMIT, AFTER, *_FILTERS), tag="audit")
-    @guards.admin("viewer")
+    @routes.add("GET /v1/audit", "viewer", lists.list_of(AuditRecordOut), parameters=(LIMIT, AFTER, *_FILTERS))
     def show_audit() -> Response:
         """The audit log, newest first; CSV where Accept asks for text/csv.
 
@@ -33,5 +30,3 @@ def blueprint(service: Service) -> Blueprint:
         answer = lists.answer(AUDIT, list_audit(service.audit_log, page))
         answer.headers[HEAD] = str(head)
         return answer
-
-    return blp

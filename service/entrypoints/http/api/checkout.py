@@ -2,51 +2,40 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, jsonify
+from flask import Response, jsonify
 
 from service.bootstrap import Service
-from service.entrypoints.http import guards
 from service.entrypoints.http import request_bodies as bodies
-from service.entrypoints.http.openapi_description import described
+from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.checkout import (
     CheckoutIn,
     PortalIn,
     ReturnedIn,
     ReturnedOut,
     UrlOut,
-    write_returned,
-    write_url,
 )
 
 
-def blueprint(service: Service) -> Blueprint:
-    """Return what the website calls to sell."""
-    blp = Blueprint("checkout", __name__)
-    purchases, checkout_in, returned_in, portal_in = service.purchases, CheckoutIn(), ReturnedIn(), PortalIn()
+def register(routes: ApiRoutes, service: Service) -> None:
+    """Add what the website calls to sell."""
+    purchases = service.purchases
 
-    @blp.post("/v1/checkout")
-    @described(takes=CheckoutIn, gives={200: UrlOut}, refuses=(409,), tag="website")
-    @guards.site
+    @routes.add("POST /v1/checkout", "site", UrlOut, takes=CheckoutIn, refuses=(409,))
     def open_checkout() -> Response:
         """The address of a Checkout page for a plan or a price."""
-        data = bodies.load(checkout_in, further=purchases.order_mistakes)
+        data = bodies.load(CheckoutIn, further=purchases.order_mistakes)
         plan, price, back = data.get("plan"), data.get("price"), data["return_url"]
-        return jsonify(write_url(purchases.open_checkout(data["reader"], plan, price, back, service.clock())))
+        url = purchases.open_checkout(data["reader"], plan, price, back, service.clock())
+        return jsonify(UrlOut.write({"url": url}))
 
-    @blp.post("/v1/checkout/returned")
-    @described(takes=ReturnedIn, gives={200: ReturnedOut}, refuses=(404,), tag="website")
-    @guards.site
+    @routes.add("POST /v1/checkout/returned", "site", ReturnedOut, takes=ReturnedIn, refuses=(404,))
     def returned() -> Response:
         """A reader is back from the Checkout page: what they bought opens at once, even if the webhook is late."""
-        session = bodies.load(returned_in)["session"]
-        return jsonify(write_returned(session, settled=purchases.settle(session, service.clock())))
+        session = bodies.load(ReturnedIn)["session"]
+        return jsonify(ReturnedOut.write({"session": session, "settled": purchases.settle(session, service.clock())}))
 
-    @blp.post("/v1/portal")
-    @described(takes=PortalIn, gives={200: UrlOut}, refuses=(404,), tag="website")
-    @guards.site
+    @routes.add("POST /v1/portal", "site", UrlOut, takes=PortalIn, refuses=(404,))
     def open_portal() -> Response:
         """The address of the page where a reader manages their subscription."""
-        data = bodies.load(portal_in, further=purchases.return_url_mistakes)
-        return jsonify(write_url(purchases.open_portal(data["reader"], data["return_url"])))
-
-    return blp
+        data = bodies.load(PortalIn, further=purchases.return_url_mistakes)
+        return jsonify(UrlOut.write({"url": purchases.open_portal(data["reader"], data["return_url"])}))

@@ -4,80 +4,63 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Response
 
 from service.adapters.redis.staff.approvals import Approval
-from service.adapters.redis.staff.idempotency import IdempotencyStore
 from service.bootstrap import Service
 from service.domain import grant_rules
 from service.domain.catalogue import Catalogue
 from service.domain.sources import Grant
-from service.entrypoints.http import guards
-from service.entrypoints.http import idempotency as repeats
+from service.entrypoints.http import guards, idempotency
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.lists import answered
-from service.entrypoints.http.openapi_description import IDEMPOTENCY_KEY, REASON, described
+from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.administration import ApprovalOut, write_approval
+from service.entrypoints.responses.fields import ReasonIn
 from service.entrypoints.responses.readers import GrantChangeIn, GrantIn, GrantOut, write_grant
-from service.entrypoints.responses.shared_schemas import ReasonIn
 from service.entrypoints.responses.validation import reader_id
 from service.use_cases.grants.manage import to_grant_request
 
 
-def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
-    """Return the routes of one reader's grants."""
-    blp = Blueprint("grants", __name__)
+def register(routes: ApiRoutes, service: Service) -> None:
+    """Add the routes of one reader's grants."""
     changes, catalogue = service.grant_changes, service.settings.catalogue
-    grant_in, change_in, reason_in = GrantIn(), GrantChangeIn(), ReasonIn()
 
-    @blp.post("/v1/readers/<reader>/grants")
-    @described(
-        takes=GrantIn,
-        gives={201: GrantOut, 202: ApprovalOut},
-        refuses=(409,),
-        parameters=(IDEMPOTENCY_KEY,),
-        tag="grants",
+    @routes.add(
+        "POST /v1/readers/<reader>/grants", "granter", {201: GrantOut, 202: ApprovalOut}, takes=GrantIn, repeatable=True
     )
-    @guards.admin("granter")
     def give_grant(reader: str) -> Response:
         """Give a reader a plan or single features, with a reason and an end (or, written out, none)."""
         name = reader_id(reader)
-        data = bodies.load(grant_in, further=lambda body: _not_grantable(body, catalogue))
+        data = bodies.load(GrantIn, further=lambda body: _not_grantable(body, catalogue))
 
         def create() -> Response:
             now = service.clock()
-            done = changes.create(name, to_grant_request(data, now), guards.actor(), now, named=repeats.token())
+            done = changes.create(name, to_grant_request(data, now), guards.actor(), now, named=idempotency.token())
             return _answer(done, name, now, 201)
 
-        return repeats.once(repeated, create)
+        return routes.once(create)
 
-    @blp.patch("/v1/readers/<reader>/grants/<grant>")
-    @described(takes=GrantChangeIn, gives={200: GrantOut, 202: ApprovalOut}, refuses=(404, 409), tag="grants")
-    @guards.admin("granter")
+    @routes.add(
+        "PATCH /v1/readers/<reader>/grants/<grant>",
+        "granter",
+        {200: GrantOut, 202: ApprovalOut},
+        takes=GrantChangeIn,
+        refuses=(404, 409),
+    )
     def change_grant(reader: str, grant: str) -> Response:
         """Give a grant another end."""
         name, now = reader_id(reader), service.clock()
-        data = bodies.load(change_in)
+        data = bodies.load(GrantChangeIn)
         until = None if data["until"] is None else int(data["until"])
         return _answer(changes.change(name, grant, until, data["reason"], guards.actor(), now), name, now)
 
-    @blp.delete("/v1/readers/<reader>/grants/<grant>")
-    @described(
-        takes=ReasonIn,
-        body_required=False,
-        gives={200: GrantOut},
-        refuses=(404,),
-        parameters=(REASON,),
-        tag="grants",
-    )
-    @guards.admin("granter")
+    @routes.add("DELETE /v1/readers/<reader>/grants/<grant>", "granter", GrantOut, reason=ReasonIn, refuses=(404,))
     def revoke_grant(reader: str, grant: str) -> Response:
         """Revoke a grant at once; one that is revoked already stays as it is."""
         name, now = reader_id(reader), service.clock()
-        reason = bodies.reason(reason_in) or ""
+        reason = bodies.reason(ReasonIn) or ""
         return _answer(changes.revoke(name, grant, reason, guards.actor(), now), name, now)
-
-    return blp
 
 
 def _not_grantable(body: dict[str, Any], catalogue: Catalogue) -> list[tuple[str, str]]:

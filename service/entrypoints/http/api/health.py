@@ -1,68 +1,78 @@
-"""`/healthz`, `/readyz`, `/metrics`, `/openapi.json`, `/docs`: for everybody who runs or reads the service."""
+"""`/healthz`, `/readyz`, `/metrics`, `/openapi.json`, `/docs` and the public keys: routes that take no key."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import cache
+from typing import Any
 
-from flask import Blueprint, Response, current_app, jsonify, render_template
+from flask import Response, jsonify, render_template
+from marshmallow import fields
 
-from service.adapters.observability.metrics import Metrics
+from service.bootstrap import Service
 from service.entrypoints.http import guards
-from service.entrypoints.http.openapi_description import Description, described
+from service.entrypoints.http.openapi_description import describe_api
+from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.errors import Problem
-from service.entrypoints.responses.shared_schemas import StatusOut, write_status
+from service.entrypoints.responses.fields import ResponseSchema
+from service.entrypoints.responses.story_passes import JwksOut
 
 TEXT = {"text/plain": {"schema": {"type": "string"}}}
 HTML = {"text/html": {"schema": {"type": "string"}}}
 ANY_JSON = {"application/json": {"schema": {"type": "object"}}}
 
 
-def blueprint(ready: Callable[[], bool], metrics: Metrics, description: Description) -> Blueprint:
-    """What takes no key."""
-    blp = Blueprint("health", __name__, template_folder="templates")
+class StatusOut(ResponseSchema):
+    status = fields.String(required=True)
 
-    @blp.get("/healthz")
-    @described(gives={200: StatusOut})
-    @guards.open_to_all
+
+KEYS_KEPT = 300
+"""Seconds for which an edge may cache the public keys; after a rotation of secrets the old ones still verify."""
+
+
+def register(routes: ApiRoutes, service: Service) -> None:
+    """Add the routes that take no key."""
+
+    @cache
+    def description() -> dict[str, Any]:
+        return describe_api(routes.app, f"{service.settings.catalogue.site_name}: paywall")
+
+    @routes.add("GET /healthz", None, StatusOut)
     def healthz() -> Response:
         """The process lives: balancers send traffic by this one."""
-        return jsonify(write_status("ok"))
+        return jsonify(StatusOut.write({"status": "ok"}))
 
-    @blp.get("/readyz")
-    @described(gives={200: StatusOut}, refuses=(503,))
-    @guards.open_to_all
+    @routes.add("GET /readyz", None, StatusOut, refuses=(503,))
     def readyz() -> Response:
         """The store is reachable and its scripts are loaded: for alerts and deploys, not for balancers."""
-        if not ready():
+        if not service.store.link.ready():
             raise Problem(503, "The store cannot be reached; /v1/access answers as [failure] says.")
-        return jsonify(write_status("ready"))
+        return jsonify(StatusOut.write({"status": "ready"}))
 
-    @blp.get("/metrics")
-    @described(gives={200: TEXT})
-    @guards.open_to_all
+    @routes.add("GET /metrics", None, {200: TEXT})
     def show_metrics() -> Response:
         """Prometheus metrics of all processes."""
-        return Response(metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(service.metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
-    @blp.get("/openapi.json")
-    @described(gives={200: ANY_JSON})
-    @guards.open_to_all
+    @routes.add("GET /openapi.json", None, {200: ANY_JSON})
     def openapi() -> Response:
         """This description."""
-        return jsonify(description.document(current_app))
+        return jsonify(description())
 
-    @blp.get("/docs")
-    @described(gives={200: HTML})
-    @guards.open_to_all
+    @routes.add("GET /docs", None, {200: HTML})
     def docs() -> Response:
         """The description as a page."""
-        page = Response(render_template("docs.html", spec=description.document(current_app)))
+        page = Response(render_template("docs.html", spec=description()))
         page.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'self'; frame-ancestors 'none'"
         return page
 
-    @blp.get("/docs.css")
+    @routes.app.get("/docs.css")
     @guards.open_to_all
     def docs_style() -> Response:
         return Response(render_template("docs.css"), content_type="text/css; charset=utf-8")
 
-    return blp
+    @routes.add("GET /.well-known/jwks.json", None, JwksOut, refuses=(503,))
+    def jwks() -> Response:
+        """The public keys of story passes, for an edge that rejects invented or expired links."""
+        answer = jsonify(service.pass_tokens.public_keys())
+        answer.headers["Cache-Control"] = f"public, max-age={KEYS_KEPT}"
+        return answer

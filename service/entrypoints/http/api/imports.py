@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Response, jsonify, request
 
-from service.adapters.redis.staff.idempotency import IdempotencyStore
 from service.bootstrap import Service
-from service.entrypoints.http import guards
-from service.entrypoints.http import idempotency as repeats
+from service.entrypoints.http import guards, idempotency
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.lists import answered, private
-from service.entrypoints.http.openapi_description import IDEMPOTENCY_KEY, REASON, described, query
 from service.entrypoints.http.query_parameters import flag
+from service.entrypoints.http.routes import ApiRoutes, query
 from service.entrypoints.responses.administration import (
     DryRunOut,
     ImportOut,
@@ -20,7 +18,7 @@ from service.entrypoints.responses.administration import (
     write_submitted_import,
 )
 from service.entrypoints.responses.errors import Problem
-from service.entrypoints.responses.shared_schemas import ReasonIn
+from service.entrypoints.responses.fields import ReasonIn
 from service.use_cases.grants.imports import csv_file
 from service.use_cases.grants.imports.pacing import Pace, short_switch_interval
 
@@ -32,14 +30,18 @@ _REST = 1.0
 """Seconds of rest for each second of work: the same process answers checks."""
 
 
-def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
-    """Return the routes of imports."""
-    blp = Blueprint("imports", __name__)
-    imports, reason_in = service.imports, ReasonIn()
+def register(routes: ApiRoutes, service: Service) -> None:
+    """Add the routes of imports."""
+    imports = service.imports
 
-    @blp.post("/v1/grants/import")
-    @described(takes=_CSV, gives={200: DryRunOut, 202: ImportOut}, parameters=(IDEMPOTENCY_KEY, DRY_RUN), tag="grants")
-    @guards.admin("granter")
+    @routes.add(
+        "POST /v1/grants/import",
+        "granter",
+        {200: DryRunOut, 202: ImportOut},
+        takes=_CSV,
+        parameters=(DRY_RUN,),
+        repeatable=True,
+    )
     def import_grants() -> Response:
         """Give grants to many readers, all or none: `reader,plan,until,reason`, at most 50 000 rows and 16 MiB.
 
@@ -55,37 +57,26 @@ def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
                 sheet = csv_file.read(body, service.settings.catalogue, now, pace)
                 if dry_run:
                     return jsonify(write_dry_run(sheet, imports.dry_run(sheet, now, pace)))
-                done = imports.submit(sheet, guards.actor(), now, pace, named=repeats.token())
+                done = imports.submit(sheet, guards.actor(), now, pace, named=idempotency.token())
             return answered(write_submitted_import(done), 202)
 
-        return repeats.once(repeated, work, most=csv_file.MOST_BYTES)
+        return routes.once(work, most=csv_file.MOST_BYTES)
 
-    @blp.get("/v1/grants/import/<import_id>")
-    @described(gives={200: ImportOut}, refuses=(404,), tag="grants")
-    @guards.admin("viewer")
+    @routes.add("GET /v1/grants/import/<import_id>", "viewer", ImportOut, refuses=(404,))
     def show_import(import_id: str) -> Response:
         """The progress of an import, or of its undoing."""
         return private(write_import(imports.find(import_id)))
 
-    @blp.delete("/v1/grants/import/<import_id>")
-    @described(
-        takes=ReasonIn,
-        body_required=False,
-        gives={202: ImportOut},
-        refuses=(404, 409),
-        parameters=(REASON,),
-        tag="grants",
+    @routes.add(
+        "DELETE /v1/grants/import/<import_id>", "granter", {202: ImportOut}, reason=ReasonIn, refuses=(404, 409)
     )
-    @guards.admin("granter")
     def undo_import(import_id: str) -> Response:
         """Undo an import: revoke what it gave, and restore the ends that it changed.
 
         What an admin changed or revoked since is left as it is.
         """
-        reason = bodies.reason(reason_in) or ""
+        reason = bodies.reason(ReasonIn) or ""
         return answered(write_import(imports.undo(import_id, reason, guards.actor(), service.clock())), 202)
-
-    return blp
 
 
 def _require_csv() -> None:

@@ -1,85 +1,89 @@
-"""`/v1/passes`: admins give a story to everyone who has the link; and the public keys that verify such a link."""
+"""`/v1/passes`: admins give a story to everyone who has the link. `/v1/gifts`: readers give stories away."""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, jsonify
+from flask import Response
 
-from service.adapters.redis.staff.idempotency import IdempotencyStore
 from service.bootstrap import Service
 from service.domain.ids import read_id
-from service.entrypoints.http import guards, lists
-from service.entrypoints.http import idempotency as repeats
+from service.entrypoints.http import guards, idempotency, lists
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.lists import private
-from service.entrypoints.http.openapi_description import AFTER, IDEMPOTENCY_KEY, LIMIT, REASON, described
+from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes
+from service.entrypoints.responses.fields import ReasonMaybeIn
 from service.entrypoints.responses.lists import PASSES, list_passes
-from service.entrypoints.responses.shared_schemas import ReasonMaybeIn
-from service.entrypoints.responses.story_passes import JwksOut, PassesOut, PassIn, PassOut, write_pass
-from service.entrypoints.responses.validation import read_field
+from service.entrypoints.responses.story_passes import (
+    GiftIn,
+    GiftOut,
+    GiftsOut,
+    PassIn,
+    PassOut,
+    write_gift,
+    write_gifts,
+    write_pass,
+)
+from service.entrypoints.responses.validation import read_field, reader_id
 from service.use_cases.story_passes.passes import create_story_pass
 
-KEYS_KEPT = 300
-"""Seconds for which an edge may cache the public keys; after a rotation of secrets the old ones still verify."""
 
+def register(routes: ApiRoutes, service: Service) -> None:
+    """Add the routes of story passes."""
+    passes, tokens = service.passes, service.pass_tokens
 
-def blueprint(service: Service, repeated: IdempotencyStore) -> Blueprint:
-    """Return the routes of story passes."""
-    blp = Blueprint("passes", __name__)
-    passes, tokens, pass_in, reason_in = service.passes, service.pass_tokens, PassIn(), ReasonMaybeIn()
-
-    @blp.post("/v1/passes")
-    @described(takes=PassIn, gives={201: PassOut}, refuses=(409,), parameters=(IDEMPOTENCY_KEY,), tag="passes")
-    @guards.admin("granter")
+    @routes.add("POST /v1/passes", "granter", {201: PassOut}, takes=PassIn, repeatable=True)
     def make_pass() -> Response:
         """Give one story to everyone who has the link: to so many people, until an end."""
-        data = bodies.load(pass_in)
+        data = bodies.load(PassIn)
 
         def create() -> Response:
             now = service.clock()
-            made = create_story_pass(passes, data, guards.actor(), now, named=repeats.token())
+            made = create_story_pass(passes, data, guards.actor(), now, named=idempotency.token())
             return private(write_pass(made, tokens, now), 201)
 
-        return repeats.once(repeated, create)
+        return routes.once(create)
 
-    @blp.get("/v1/passes")
-    @described(gives={200: lists.or_csv(PassesOut)}, parameters=(LIMIT, AFTER), tag="passes")
-    @guards.admin("viewer")
+    @routes.add("GET /v1/passes", "viewer", lists.list_of(PassOut), parameters=(LIMIT, AFTER))
     def show_passes() -> Response:
         """The story passes, newest first, also expired ones (for 90 days) and readers' gifts; CSV where Accept asks
         for text/csv."""
         return lists.answer(PASSES, list_passes(passes, tokens, lists.asked(PASSES), service.clock()))
 
-    @blp.get("/v1/passes/<pass_id>")
-    @described(gives={200: PassOut}, refuses=(404,), tag="passes")
-    @guards.admin("viewer")
+    @routes.add("GET /v1/passes/<pass_id>", "viewer", PassOut, refuses=(404,))
     def show_pass(pass_id: str) -> Response:
         """A story pass, with its link."""
         found = passes.find(read_field("id", read_id, pass_id))
         return private(write_pass(found, tokens, service.clock()))
 
-    @blp.delete("/v1/passes/<pass_id>")
-    @described(
-        takes=ReasonMaybeIn,
-        body_required=False,
-        gives={200: PassOut},
-        refuses=(404,),
-        parameters=(REASON,),
-        tag="passes",
-    )
-    @guards.admin("granter")
+    @routes.add("DELETE /v1/passes/<pass_id>", "granter", PassOut, reason=ReasonMaybeIn, refuses=(404,))
     def revoke_pass(pass_id: str) -> Response:
         """Revoke a story pass at once, for everyone; one that is revoked already stays as it is."""
         name, now = read_field("id", read_id, pass_id), service.clock()
-        revoked = passes.revoke(name, bodies.reason(reason_in), guards.actor(), now)
+        revoked = passes.revoke(name, bodies.reason(ReasonMaybeIn), guards.actor(), now)
         return private(write_pass(revoked, tokens, now))
 
-    @blp.get("/.well-known/jwks.json")
-    @described(gives={200: JwksOut}, refuses=(503,), tag="service")
-    @guards.open_to_all
-    def jwks() -> Response:
-        """The public keys of story passes, for an edge that rejects invented or expired links."""
-        answer = jsonify(tokens.public_keys())
-        answer.headers["Cache-Control"] = f"public, max-age={KEYS_KEPT}"
-        return answer
 
-    return blp
+def register_gifts(routes: ApiRoutes, service: Service) -> None:
+    """Add the routes of gifts: the website gives a story away for a reader whose plan includes gifts (`gifts_per_month`)."""
+    tokens = service.pass_tokens
+
+    @routes.add("POST /v1/gifts", "site", {201: GiftOut}, takes=GiftIn, repeatable=True)
+    def give_gift() -> Response:
+        """Give a story away as a reader's gift, as often a month as the reader's plan includes.
+
+        `openings` is how many people may read by it (1 where it is left out), `until` its end (30 days).
+        """
+        data = bodies.load(GiftIn)
+
+        def create() -> Response:
+            now = service.clock()
+            made, allowance = service.gifts.create(data, guards.actor(), now)
+            return private(write_gift(made, tokens, now, allowance), 201)
+
+        return routes.once(create)
+
+    @routes.add("GET /v1/gifts/<reader>", "site", GiftsOut)
+    def list_gifts(reader: str) -> Response:
+        """What a reader may still give this month, and the gifts of this month; none for a stranger."""
+        name, now = reader_id(reader), service.clock()
+        allowance, given = service.gifts.list_gifts(name, now)
+        return private(write_gifts(name, allowance, given, tokens, now))

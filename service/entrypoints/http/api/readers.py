@@ -1,33 +1,78 @@
-"""`/v1/readers/{reader}`: what a reader holds, from which sources; now or at another moment."""
+"""`/v1/readers/{reader}`: what a reader holds; links to Stripe and merges; export and erasure."""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Response, jsonify
 
 from service.bootstrap import Service
+from service.domain.errors import InvalidFields
 from service.domain.times import read_time
 from service.entrypoints.http import guards
+from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.lists import private
-from service.entrypoints.http.openapi_description import described, query
-from service.entrypoints.http.query_parameters import taken
-from service.entrypoints.responses.readers import ReaderOut, write_reader
+from service.entrypoints.http.query_parameters import flag, taken
+from service.entrypoints.http.routes import ApiRoutes, query
+from service.entrypoints.responses.fields import ReasonIn
+from service.entrypoints.responses.readers import ErasedOut, ReaderExportOut, ReaderOut, write_reader_export
+from service.entrypoints.responses.stripe_objects import LinkedOut, LinkIn, MergedOut, MergeIn
 from service.entrypoints.responses.validation import read_field, reader_id
 
 AT = query("at", "Another moment: a past one as it stood, a future one if nothing changes.", {"type": "string"})
+FORCE = query("force", "Erase although a subscription pays for this reader.", {"type": "boolean", "default": False})
 
 
-def blueprint(service: Service) -> Blueprint:
-    """Return the route of a reader's profile."""
-    blp = Blueprint("readers", __name__)
+def register(routes: ApiRoutes, service: Service) -> None:
+    """Add the routes of one reader."""
+    admin = service.subscription_admin
 
-    @blp.get("/v1/readers/<reader>")
-    @described(gives={200: ReaderOut}, parameters=(AT,), tag="readers")
-    @guards.admin("viewer")
+    @routes.add("GET /v1/readers/<reader>", "viewer", ReaderOut, parameters=(AT,))
     def show_reader(reader: str) -> Response:
         """A reader's access, features, sources and meters; empty for a stranger."""
         name, now = reader_id(reader), service.clock()
         given = taken("at").get("at")
         at = None if given is None else read_field("at", read_time, given)
-        return private(write_reader(service.profiles.load_profile(name, at, now)))
+        return private(ReaderOut.write(service.profiles.load_profile(name, at, now)))
 
-    return blp
+    @routes.add("POST /v1/readers/<reader>/links", "granter", LinkedOut, takes=LinkIn, repeatable=True)
+    def link_reader(reader: str) -> Response:
+        """Link a customer or a subscription of Stripe's to this reader, above all metadata."""
+        name = reader_id(reader)
+        data = bodies.load(LinkIn)
+        target = {kind: data[kind] for kind in ("customer", "subscription") if data.get(kind) is not None}
+        if len(target) != 1:
+            message = "give either customer or subscription"
+            raise InvalidFields([("customer", message), ("subscription", message)])
+
+        def link() -> Response:
+            linked = admin.link_to_reader(
+                name, **target, actor=guards.actor(), now=service.clock(), reason=data.get("reason")
+            )
+            return jsonify(LinkedOut.write({"reader": name, **target, "was": linked.was}))
+
+        return routes.once(link)
+
+    @routes.add("POST /v1/readers/<reader>/merge", "owner", MergedOut, takes=MergeIn, repeatable=True)
+    def merge_readers(reader: str) -> Response:
+        """Merge the reader `from` into this one, for good: `from` is answered as this reader everywhere."""
+        name = reader_id(reader)
+        data = bodies.load(MergeIn)
+
+        def merge() -> Response:
+            admin.merge_readers(name, data["from_"], guards.actor(), service.clock(), reason=data.get("reason"))
+            return jsonify(MergedOut.write({"reader": name, "from_": data["from_"]}))
+
+        return routes.once(merge)
+
+    @routes.add("GET /v1/readers/<reader>/export", "owner", ReaderExportOut)
+    def export_reader(reader: str) -> Response:
+        """Everything that is kept of a reader: what they hold, its history, the audit records about them."""
+        return private(write_reader_export(service.export.collect(reader_id(reader), service.clock())))
+
+    @routes.add("DELETE /v1/readers/<reader>", "owner", ErasedOut, reason=ReasonIn, refuses=(409,), parameters=(FORCE,))
+    def erase_reader(reader: str) -> Response:
+        """Erase a reader everywhere; only a hash of the ID stays, so that Stripe does not bring them back."""
+        name, force = reader_id(reader), flag("force", "reason")
+        reason = bodies.reason(ReasonIn, also=("force",)) or ""
+        return jsonify(
+            ErasedOut.write(service.erasure.erase(name, reason, guards.actor(), service.clock(), force=force))
+        )

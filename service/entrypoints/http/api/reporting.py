@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Response
 
 from service.adapters.redis.reporting.usage_counts import DAYS_KEPT
 from service.bootstrap import Service
 from service.domain.errors import InvalidFields
-from service.entrypoints.http import guards, lists
-from service.entrypoints.http.openapi_description import described, query
+from service.entrypoints.http import lists
 from service.entrypoints.http.query_parameters import taken
+from service.entrypoints.http.routes import ApiRoutes, query
 from service.entrypoints.responses.reporting import (
     FIGURE_COLUMNS,
     ActivityOut,
     AttentionOut,
     figure_rows,
     write_alerts,
-    write_figures,
 )
 from service.use_cases.reporting.statistics import DEFAULT_DAYS, figures
 
@@ -27,13 +26,10 @@ DAYS = query(
 )
 
 
-def blueprint(service: Service) -> Blueprint:
-    """Return the routes of statistics and alerts."""
-    blp = Blueprint("reporting", __name__)
+def register(routes: ApiRoutes, service: Service) -> None:
+    """Add the routes of statistics and alerts."""
 
-    @blp.get("/v1/activity")
-    @described(gives={200: lists.or_csv(ActivityOut)}, parameters=(DAYS,), tag="overview")
-    @guards.admin("viewer")
+    @routes.add("GET /v1/activity", "viewer", lists.or_csv(ActivityOut), parameters=(DAYS,))
     def show_activity() -> Response:
         """Checks, upsell boxes and what came of them, entitlements, deliveries: by day, and the last 48 hours by hour.
 
@@ -42,18 +38,14 @@ def blueprint(service: Service) -> Blueprint:
         found = figures(service.usage_counters.store, service.settings.catalogue.zone, _days(), service.clock())
         if lists.wants_csv():
             return lists.csv_file(FIGURE_COLUMNS, figure_rows(found), "activity")
-        return lists.private(write_figures(found))
+        return lists.private(ActivityOut.write(found))
 
-    @blp.get("/v1/attention")
-    @described(gives={200: AttentionOut}, tag="overview")
-    @guards.admin("viewer")
+    @routes.add("GET /v1/attention", "viewer", AttentionOut)
     def show_attention() -> Response:
         """What needs attention, each kind with its count, some cases, and where to fix it; 0 where all is well."""
         taken()
         now = service.clock()
         return lists.private(write_alerts(service.alerts.current(now), now))
-
-    return blp
 
 
 def _days() -> int:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Response, jsonify, request
 
 from service.adapters.observability.logs import log
 from service.adapters.stripe.webhook import NotStripe, verify_delivery
 from service.bootstrap import Service
 from service.domain.errors import StoreUnavailable
-from service.entrypoints.http import guards
 from service.entrypoints.http import request_bodies as bodies
-from service.entrypoints.http.openapi_description import described
+from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.errors import Problem
-from service.entrypoints.responses.stripe_objects import ReceiptOut, write_receipt
+from service.entrypoints.responses.stripe_objects import ReceiptOut
 
 MOST = 1024 * 1024
 ANY_BODY = {"application/json": {"schema": {"type": "object"}}}
 
 
-def blueprint(service: Service) -> Blueprint:
-    """Return the route that only Stripe calls."""
+def register(routes: ApiRoutes, service: Service) -> None:
+    """Add the route that only Stripe calls."""
     metrics = service.metrics
-    blp = Blueprint("webhook", __name__)
 
-    @blp.post("/v1/stripe/webhook")
-    @described(takes=ANY_BODY, gives={200: ReceiptOut}, refuses=(400, 413, 503), tag="stripe")
-    @guards.open_to_all  # Stripe's signature is the key; it is looked at here.
+    @routes.add("POST /v1/stripe/webhook", None, ReceiptOut, takes=ANY_BODY, refuses=(400, 413, 503))
     def stripe_webhook() -> Response:
         """Takes an event of Stripe's; 200 means that it is recorded durably, or is not ours."""
         now = service.clock()
@@ -47,6 +43,4 @@ def blueprint(service: Service) -> Blueprint:
         if receipt.prices:
             service.prices_changed.increment()
         metrics.webhooks.labels("repeat" if receipt.known else receipt.state).inc()
-        return jsonify(write_receipt(receipt))
-
-    return blp
+        return jsonify(ReceiptOut.write(receipt))

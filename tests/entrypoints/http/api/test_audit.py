@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.adapters.redis.audit.chain import PUBLIC_FIELDS
-from service.entrypoints.responses import csv_output as csv_out
+from service.entrypoints.http.lists import csv_cell
 from tests.admin_app import Admins
 
 
@@ -152,7 +152,7 @@ def test_no_csv_cell_is_a_formula(admins: Admins, reason: str) -> None:
 
 def test_csv_cell_is_escaped_by_its_type() -> None:
     values: list[Any] = [None, "", "a", 5, -5, True, {"a": [1]}, [], "=", "a=", "'=", 'ü,"\n']
-    assert [csv_out.cell(value) for value in values] == [
+    assert [csv_cell(value) for value in values] == [
         "",
         "",
         "a",

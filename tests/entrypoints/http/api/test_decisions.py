@@ -9,7 +9,7 @@ import pytest
 from service.adapters.redis.client.keys import reader_hash
 from service.domain.catalogue import Story
 from service.domain.sources import Item, Subscription
-from service.entrypoints.responses.access import write_decision
+from service.entrypoints.responses.access import DecisionOut
 from tests.admin_app import Admins, MakeAdmins
 from tests.running_service import POLICY, story_of
 from tests.store_servers import Until
@@ -227,7 +227,7 @@ def at(admins: Admins, moment: str, reader: str = "r-1", story: str = "s-1", tie
     now, clock = admins.app.clock.now, admins.app.clock
     wanted = clock.at(moment)
     clock.now = now
-    return write_decision(admins.app.service.explainer.explain_access(reader, Story(story, tier=tier), wanted, now))
+    return DecisionOut.write(admins.app.service.explainer.explain_access(reader, Story(story, tier=tier), wanted, now))
 
 
 @pytest.fixture

@@ -1,0 +1,99 @@
+"""Routes of the API: each with its guard, its description in `/openapi.json`, and repeats by `Idempotency-Key`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from flask import Flask, Response
+from marshmallow import Schema
+
+from service.adapters.redis.staff.idempotency import IdempotencyStore
+from service.domain.roles import Role
+from service.entrypoints.http import idempotency
+from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.responses.fields import NothingIn
+
+View = TypeVar("View", bound=Callable[..., Any])
+Parameter = Mapping[str, Any]
+Answer = type[Schema] | Mapping[str, Any]
+"""A schema, or a media type with an example's schema."""
+
+
+def query(name: str, description: str, schema: Mapping[str, Any]) -> Parameter:
+    """Return an optional parameter in the query."""
+    return {"in": "query", "name": name, "required": False, "description": description, "schema": dict(schema)}
+
+
+REASON = query("reason", "Why; may stand in the body instead.", {"type": "string", "minLength": 1, "maxLength": 1000})
+LIMIT = query("limit", "How many.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 50})
+AFTER = query("after", "The last answer's `next`.", {"type": "string"})
+IDEMPOTENCY_KEY: Parameter = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "required": False,
+    "description": "A repeat with the same key within 24 hours gets the first answer.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+}
+
+
+@dataclass(frozen=True)
+class RouteDescription:
+    """What `/openapi.json` reports of a route; `gives` maps a status to an answer."""
+
+    gives: Mapping[int, Answer]
+    takes: Answer | None
+    body_required: bool
+    refuses: tuple[int, ...]
+    parameters: tuple[Parameter, ...]
+    tag: str
+
+
+class ApiRoutes:
+    """Adds the routes of a resource, which `/openapi.json` lists under `tag`."""
+
+    def __init__(self, app: Flask, tag: str, repeated: IdempotencyStore) -> None:
+        self.app = app
+        self._tag = tag
+        self._repeated = repeated
+
+    def add(
+        self,
+        rule: str,
+        role: Role | None,
+        gives: type[Schema] | Mapping[int, Answer],
+        *,
+        takes: Answer | None = None,
+        reason: type[Schema] | None = None,
+        refuses: tuple[int, ...] = (),
+        parameters: tuple[Parameter, ...] = (),
+        repeatable: bool = False,
+    ) -> Callable[[View], View]:
+        """Add a view for a rule such as `POST /v1/passes`; its docstring's first line is the route's summary.
+
+        `role`: the least role of an admin, `site`, or `None` for a route without a key. `gives`: the answer of status 200, or
+        the answer of each status. `reason`: the schema of a reason in the body or in the query. `repeatable`: the view's
+        work runs by `once`.
+        """
+        method, path = rule.split(" ")
+        extra = ((REASON,) if reason is not None else ()) + ((IDEMPOTENCY_KEY,) if repeatable else ())
+        description = RouteDescription(
+            gives if isinstance(gives, Mapping) else {200: gives},
+            reason or takes,
+            reason is None and takes is not NothingIn,
+            refuses,
+            extra + parameters,
+            self._tag,
+        )
+
+        def register(view: View) -> View:
+            cast(Any, view).demands, cast(Any, view).described = role, description
+            self.app.add_url_rule(path, view_func=view, methods=[method])
+            return view
+
+        return register
+
+    def once(self, work: Callable[[], Response], *, most: int = bodies.MOST) -> Response:
+        """Do the work of an admin POST, unless its `Idempotency-Key` has an answer already."""
+        return idempotency.once(self._repeated, work, most=most)
