@@ -69,8 +69,9 @@ class Signer:
         return hmac.new(self._keys[0], text, sha256).hexdigest()
 
     def verify(self, text: bytes, mac: str) -> bool:
-        """Return whether this is the MAC of the text by any of the secrets."""
-        return any(hmac.compare_digest(hmac.new(key, text, sha256).hexdigest(), mac) for key in self._keys)
+        """Return whether this is the MAC of the text by any of the secrets; `mac` can be any text."""
+        given = mac.encode("utf-8", "surrogatepass")  # `compare_digest` takes text only if it is ASCII.
+        return any(hmac.compare_digest(hmac.new(key, text, sha256).hexdigest().encode(), given) for key in self._keys)
 
 
 def derive_signing_keys(secrets: Sequence[str], purpose: str) -> list[Ed25519PrivateKey]:

@@ -20,6 +20,7 @@ from typing import Any, cast
 from service.adapters.crypto import Signer
 from service.adapters.redis.audit import chain
 from service.adapters.redis.audit.chain import AuditLog
+from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.keys import ADMIN, reader_hash
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
@@ -145,7 +146,8 @@ class AuditWriter:
     def flush(self, reader: str) -> int:
         """Move a reader's entries to the chain after a change, and return their number.
 
-        It raises nothing: if the store is unavailable, the change is still recorded and the worker moves its entry later.
+        It raises nothing: if the store is unavailable or the chain is damaged, the entry of the change stays in its outbox,
+        and the worker moves it later.
         """
         return self.flush_quietly(reader_hash(reader))
 
@@ -153,7 +155,7 @@ class AuditWriter:
         """Move the entries of one outbox to the chain as `flush` does."""
         try:
             return self.flush_outbox(tag)
-        except StoreUnavailable:
+        except (StoreError, StoreUnavailable):  # A key of the chain can be of another type; `verify` reports it.
             return 0
 
     def flush_all(self) -> int:

@@ -8,15 +8,17 @@ local state = h[1]
 if not state then return {0, ''} end
 if ARGV[1] == 'applying' then
   if state ~= 'staged' then return {0, state} end
+  -- The entry comes first: if it cannot be written, nothing is changed.
+  redis.call('RPUSH', KEYS[3], ARGV[3])
   redis.call('HSET', KEYS[1], 'state', 'applying')
 else
   if state == 'undoing' or state == 'undone' then return {0, state} end
   -- The chunk at the cursor can be done in part.
   local begun = 0
   if state ~= 'staged' then begun = math.min(tonumber(h[2] or '0') + 1, tonumber(h[3])) end
+  redis.call('RPUSH', KEYS[3], ARGV[3])
   redis.call('HSET', KEYS[1], 'state', begun > 0 and 'undoing' or 'undone', 'cursor', 0, 'chunks', begun, 'undo', ARGV[2])
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
-redis.call('RPUSH', KEYS[3], ARGV[3])
 return {1, state}

@@ -4,7 +4,8 @@
 -- ARGV  1 doc    2 openings   3 until (s)   4 expire at (s)   5 audit entry
 -- Returns 1 stored | 0 a pass with this id exists
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+-- The entry comes first: if it cannot be written, nothing is changed.
+redis.call('RPUSH', KEYS[2], ARGV[5])
 redis.call('HSET', KEYS[1], 'doc', ARGV[1], 'openings', ARGV[2], 'until', ARGV[3], 'used', 0)
 redis.call('EXPIREAT', KEYS[1], ARGV[4])
-redis.call('RPUSH', KEYS[2], ARGV[5])
 return 1

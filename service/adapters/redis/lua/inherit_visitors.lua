@@ -10,6 +10,7 @@ for at = 1, #ARGV[1], 8 do
   if not known then new = new .. mark end
 end
 if new == '' then return 0 end
-redis.call('HSET', KEYS[1], '<', had .. new)
+-- The entry comes first: if it cannot be written, nothing is changed.
 redis.call('RPUSH', KEYS[2], ARGV[2])
+redis.call('HSET', KEYS[1], '<', had .. new)
 return 1

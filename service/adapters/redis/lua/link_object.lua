@@ -5,8 +5,9 @@
 -- Returns {1 = the link is new, the owner before (packed by `objects`; '' = unassigned)}
 local h = redis.call('HMGET', KEYS[1], 'link', 'owner')
 if h[1] == ARGV[1] then return {0, h[2] or ''} end
+-- The entry comes first: if it cannot be written, nothing is changed.
+redis.call('RPUSH', KEYS[3], ARGV[4])
 local rev = redis.call('HINCRBY', KEYS[1], 'n', 1)
 redis.call('HSET', KEYS[1], 'link', ARGV[1], 'rev', rev, 'facts', rev)
 redis.call('ZADD', KEYS[2], 'NX', ARGV[2], ARGV[3])
-redis.call('RPUSH', KEYS[3], ARGV[4])
 return {1, h[2] or ''}

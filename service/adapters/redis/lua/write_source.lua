@@ -20,9 +20,10 @@ if ARGV[3] == 'higher' and have >= n then return {'stale', have, before} end
 
 local to, from = KEYS[1], KEYS[2]
 if place == 'past' then to, from = KEYS[2], KEYS[1] end
+-- The entry comes first: if it cannot be written, nothing is changed.
+if ARGV[7] ~= '' then redis.call('RPUSH', KEYS[4], ARGV[7]) end
 redis.call('HSET', to, field, record)
 redis.call('HDEL', from, field)
-if ARGV[7] ~= '' then redis.call('RPUSH', KEYS[4], ARGV[7]) end
 if before ~= '' and facts(before) == facts(record) then return {'same', n, before} end
 if ARGV[6] ~= '' then
   redis.call('RPUSH', KEYS[3], ARGV[6])

@@ -491,3 +491,51 @@ def test_concurrent_changes_are_recorded_once_and_in_order(
     verdict = admins.app.service.audit_verifier.verify()
     assert (verdict.fault, verdict.checked) == (None, 60)
     assert sum(len(admins.app.service.audit_log.list_for_reader(f"r-{n}")) for n in range(3)) == 60
+
+
+# ------------------------------------------------------------------------------------------------- text that is not ASCII
+
+
+@pytest.mark.parametrize("field", ["digest", "hash", "prev"])
+def test_mark_that_is_not_ascii_is_detected_at_its_record(log: Log, field: str) -> None:
+    log.put(5, {**log.get(5), field: "é" * 64})
+    assert log.first_bad() == 5
+    with pytest.raises(BrokenChain, match="Record 5 "):
+        log.service.audit_verifier.prune(log.service.clock() + DAY, log.service.clock())
+
+
+def test_checkpoint_with_a_mark_that_is_not_ascii_is_detected(log: Log) -> None:
+    log.set_head(checkpoint=json.dumps({"first": 1, "prev": "0" * 64, "at": None, "mark": "é"}))
+    assert log.first_bad() == 1
+
+
+@pytest.mark.parametrize("mark", ["é" * 64, "\udcff", "…"], ids=["letters", "no UTF-8", "sign"])
+def test_foreign_outbox_entry_that_is_not_ascii_stops_no_change(admins: Admins, mark: str) -> None:
+    service = admins.app.service
+    outbox = service.store.keys.outbox(b"admin")
+    service.store.link.call(outbox, b"RPUSH", outbox, mark.encode("utf-8", "surrogateescape") + b" {}")
+    admins.make_key("desk", "viewer")
+    assert [record["action"] for record in admins.audit()] == ["key.create"]
+    verdict = service.audit_verifier.verify()
+    assert (verdict.fault, verdict.checked, verdict.refused) == (None, 1, 1)
+
+
+def test_change_whose_entry_cannot_be_written_does_not_happen(admins: Admins) -> None:
+    service = admins.app.service
+    for outbox in (service.store.keys.outbox(b"admin"), service.store.keys.outbox(reader_hash("r-1"))):
+        service.store.link.call(outbox, b"SET", outbox, b"no list")
+    assert admins.call("ann", "POST", "/v1/keys", {"name": "desk", "role": "owner"}).status_code == 500
+    assert [key["name"] for key in admins.call_json("ann", "GET", "/v1/keys")["items"] if key["name"] == "desk"] == []
+    body = {"plan": "vip", "reason": "press card", "until": None}
+    assert admins.call("ann", "POST", "/v1/readers/r-1/grants", body).status_code == 500
+    assert admins.app.reader("r-1")["sources"] == []
+
+
+def test_change_is_recorded_while_the_log_is_of_another_type(log: Log, admins: Admins) -> None:
+    text = log.link.call(log.headkey, b"DUMP", log.headkey)
+    log.link.call(log.headkey, b"DEL", log.headkey)
+    log.link.call(log.headkey, b"SET", log.headkey, b"x")
+    admins.make_key("desk", "viewer")
+    log.link.call(log.headkey, b"RESTORE", log.headkey, 0, text, b"REPLACE")
+    assert log.service.audit.flush_all() == 1
+    assert (log.verify().fault, log.get(13)["target"]) == (None, "desk")
