@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 from flask import Flask, Response
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, InternalServerError
 
 from service.adapters.observability.logs import log, where
 from service.adapters.observability.metrics import Metrics
@@ -56,6 +56,8 @@ def register(app: Flask, show: Callable[[Problem], Response], details: Mapping[i
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
+        if isinstance(error, InternalServerError) and error.original_exception is not None:
+            metrics.crashes.inc()  # An error of a handler, or after the view; Flask has logged it.
         status = error.code or 500
         kept = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
         return show(Problem(status, details.get(status) or error.description or error.name, headers=kept))

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from flask import Flask, Response
+
+from service.adapters.observability.metrics import Metrics
+from service.entrypoints.http import errors
 
 if TYPE_CHECKING:
     from tests.in_process_app import InProcessApp
@@ -37,3 +41,15 @@ def test_failing_error_handler_is_logged_without_its_message(
     said = "".join(capfd.readouterr())
     assert "ValueError" in said
     assert SENT not in said
+
+
+def test_crash_after_the_view_is_counted() -> None:
+    app, metrics = Flask("crashing"), Metrics()
+    errors.register(app, lambda problem: Response(status=problem.status), {500: "failed"}, metrics)
+
+    @app.after_request
+    def crash(_: Response) -> Response:
+        raise ValueError(SENT)
+
+    assert app.test_client().get("/").status_code == 500
+    assert metrics.registry.get_sample_value("paywall_crashes_total") == 1

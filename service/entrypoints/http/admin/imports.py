@@ -62,7 +62,9 @@ def _register_upload(app: Flask, context: PageContext) -> None:
         try:
             body = _read_file()
             signature = _sign_file(context, body)
-            if form_field("go") is not None and hmac.compare_digest(form_field("mark") or "", signature):
+            if form_field("go") is not None and hmac.compare_digest(
+                (form_field("mark") or "").encode(), signature.encode()
+            ):
                 return submit_once(context, lambda: start_import(body))
             return show_validation(body, signature)
         except (DomainError, Problem) as error:

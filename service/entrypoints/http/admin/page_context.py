@@ -24,7 +24,6 @@ from service.entrypoints.responses.errors import Problem, problem_of
 
 FLASH_COOKIE = "paywall_said"
 """Cookie with the message that the next page shows once; sealed."""
-_FLASH_PREFIX = b"said:"
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def redirect_with_message(context: PageContext, message: str, to: str) -> Respon
     """Redirect to another page, which shows the message once."""
     # htmx would follow an ordinary redirect and put the whole next page into this one.
     answer = Response(headers={"HX-Redirect": to}) if is_htmx() else cast(Response, redirect(to, 303))
-    sealed = context.service.secrets.sealer("session").seal(_FLASH_PREFIX + message.encode())
+    sealed = context.service.secrets.sealer("flash").seal(message.encode())
     answer.set_cookie(
         FLASH_COOKIE, sealed, max_age=60, path="/admin", httponly=True, secure=is_secure(), samesite="Lax"
     )
@@ -83,8 +82,8 @@ def redirect_with_message(context: PageContext, message: str, to: str) -> Respon
 def read_flash_message(context: PageContext) -> str | None:
     """Return the message that the previous page left for this one."""
     cookie = request.cookies.get(FLASH_COOKIE)
-    text = context.service.secrets.sealer("session").open(cookie) if cookie and cookie.isascii() else None
-    return text.removeprefix(_FLASH_PREFIX).decode() if text is not None and text.startswith(_FLASH_PREFIX) else None
+    text = context.service.secrets.sealer("flash").open(cookie) if cookie and cookie.isascii() else None
+    return text.decode() if text is not None else None
 
 
 def is_secure() -> bool:

@@ -105,7 +105,10 @@ class Sessions:
         text = self._sealer().open(cookie) if cookie and cookie.isascii() else None
         if text is None:
             return None
-        schema, *values = _decode(text)
+        try:
+            schema, *values = _decode(text)
+        except (msgspec.DecodeError, ValueError):  # An earlier release sealed its messages for this purpose too.
+            return None
         if schema != COOKIE_SCHEMA:
             return None
         session = Session(*values)

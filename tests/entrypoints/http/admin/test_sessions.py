@@ -243,3 +243,25 @@ def test_pages_during_store_outage_answer_503(make_app: MakeApp, valkey_url: str
         assert answer.headers["Content-Security-Policy"]
     stranger = Staff(Client(app.client.application))
     assert stranger.get("/sign-in").status_code in (200, 503)
+
+
+def test_form_token_that_is_not_ascii_is_403(staff: MakeStaff) -> None:
+    someone = staff(None)
+    someone.get("/sign-in")
+    assert someone.post("/sign-in", token="é", key=ADMIN_KEY).status_code == 403
+
+
+def test_cookie_for_another_purpose_is_no_session(staff: MakeStaff) -> None:
+    someone = staff()
+    assert someone.post("/sign-out").status_code == 303
+    thief = someone.client
+    thief.set_cookie("paywall_session", someone.cookie("paywall_said"), path="/admin")
+    assert someone.get("/readers").headers["Location"].startswith("/admin/sign-in")
+
+
+def test_crash_of_a_page_is_counted(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    someone = staff()
+    key = admin_app.service.readers.read_command("r-1")[0]
+    admin_app.service.store.link.call(key, b"HSET", key, b"g:x", b"no record")
+    assert someone.get("/reader?id=r-1").status_code == 500
+    assert "paywall_crashes_total 1.0" in admin_app.client.get("/metrics").text

@@ -370,3 +370,11 @@ def test_log_contains_no_key_and_no_reader(staff: MakeStaff, capfd: pytest.Captu
     text = "".join(capfd.readouterr())
     assert "r-secret-reader" not in text
     assert SITE_KEY not in text
+
+
+def test_import_with_a_mark_that_is_not_ascii_is_validated_again(staff: MakeStaff) -> None:
+    someone = staff("granter")
+    someone.get("/imports")
+    answer = sent(someone, SHEET.format("r-1,vip,never,press card"), go="1", mark="é")
+    assert answer.status_code == 200
+    assert "press card" in plain(answer)
