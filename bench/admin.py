@@ -21,7 +21,7 @@ from typing import Any
 
 from werkzeug.test import Client
 
-from demo import month
+from demo import sample_month
 from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.audit import chain
 from service.adapters.redis.audit.audit import Actor, audit_entry
@@ -107,7 +107,7 @@ def events(count: int, now: int) -> Iterator[Command]:
 def seed(service: Service, link: Link, sizes: tuple[int, int, int]) -> None:
     """Writes it all; `link` is one that waits long."""
     now, (people, entries, deliveries) = int(time.time()), sizes
-    month.fill(service, now)
+    sample_month.fill(service, now)
     for name, commands in (
         ("readers", readers(service, people, now)),
         ("audit records", records(service, entries, people, now)),

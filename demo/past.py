@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from demo.month import fill
+from demo.sample_month import fill
 from service.bootstrap import Service
 from service.entrypoints.cli import context as session
 from stripe_lookalike.domain.customers import BAD, GOOD

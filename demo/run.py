@@ -147,7 +147,7 @@ def _is_a_setting(name: str) -> bool:
 
 
 def _part(name: str, arguments: list[str], env: Mapping[str, str], log: Path | None = None) -> Child:
-    return Child(name, ["demo.part", str(os.getpid()), *arguments], env, log=log, quiet=log is None)
+    return Child(name, ["demo.run_with_parent", str(os.getpid()), *arguments], env, log=log, quiet=log is None)
 
 
 def _answering(waiting: list[str], children: list[Child], layout: Layout, ended: ShutdownSignal) -> bool:

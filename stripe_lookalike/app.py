@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flask import Flask, Response, abort, jsonify, request
 
-from stripe_lookalike import control, gateway
+from stripe_lookalike import control, request_pipeline
 from stripe_lookalike.domain.endpoints import Webhook
 from stripe_lookalike.errors import Json
 from stripe_lookalike.lookalike import Lookalike
@@ -36,7 +36,7 @@ def create_lookalike(
     lookalike = Lookalike(seed_catalog, webhooks, openapi, clock_file)
     app.extensions["lookalike"] = lookalike
     app.json.sort_keys = False  # type: ignore[attr-defined] # the default provider has it, its base class does not say so
-    gateway.install(app, lookalike)
+    request_pipeline.install(app, lookalike)
     app.register_blueprint(control.blueprint(lookalike))
     app.register_blueprint(checkout.blueprint(lookalike))
     app.register_blueprint(portal.blueprint(lookalike))

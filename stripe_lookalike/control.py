@@ -7,13 +7,13 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from stripe_lookalike.domain import checkout, cycle, disputes, entitlements, refunds
+from stripe_lookalike.domain import checkout, disputes, due_work, entitlements, refunds
 from stripe_lookalike.domain.endpoints import Webhook, register
 from stripe_lookalike.errors import ApiError, Json, invalid
 from stripe_lookalike.faults import Limits
 from stripe_lookalike.loading import load_event, load_lifecycle, put_object
 from stripe_lookalike.lookalike import Lookalike
-from stripe_lookalike.wishes import checked
+from stripe_lookalike.validation import checked
 from stripe_lookalike.world import Policy, World, public
 
 
@@ -67,7 +67,7 @@ def _clock(lookalike: Lookalike, body: Json) -> Json:
         to = body.get("to", world.now() + body.get("advance", 0))
         if "frozen" in body:
             world.clock.freeze(bool(body["frozen"]))
-        cycle.move(world, to)
+        due_work.move(world, to)
     return {"now": world.now(), "next_due": world.agenda.upcoming()}
 
 

@@ -9,9 +9,9 @@ import time
 import requests
 
 from stripe_lookalike import legacy, signature
-from stripe_lookalike.domain import cycle
+from stripe_lookalike.delivery_queue import Letter, Mailbag
+from stripe_lookalike.domain import due_work
 from stripe_lookalike.errors import Json
-from stripe_lookalike.mailbag import Letter, Mailbag
 from stripe_lookalike.world import World, public
 
 _SENDERS = 8
@@ -79,7 +79,7 @@ class Delivery:
         """What falls due with the passing of real time happens, also when nobody asks."""
         while not self._stopped.wait(0.5):
             with self.world.lock:
-                cycle.catch_up(self.world)
+                due_work.catch_up(self.world)
 
     def _send_all(self) -> None:
         with requests.Session() as session:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stripe_lookalike.errors import ApiError, Json
-from stripe_lookalike.wishes import checked
+from stripe_lookalike.validation import checked
 
 
 @dataclass

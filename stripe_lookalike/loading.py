@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from stripe_lookalike import ids
-from stripe_lookalike.domain import standing
+from stripe_lookalike.domain import lifecycle
 from stripe_lookalike.errors import Json, invalid
 from stripe_lookalike.world import World
 
@@ -37,7 +37,7 @@ def load_lifecycle(world: World, story: Json, *, send: bool, live: bool, upto: i
             world.on_event(made)
     if live:
         for subscription in world.table("subscription").values():
-            standing.plan(world, subscription)
+            lifecycle.plan(world, subscription)
     return {"events": len(told), "last": told[-1]["created"] if told else None}
 
 
@@ -79,7 +79,7 @@ def put_object(world: World, body: Json) -> Json:
             previous = {key: value for key, value in before.items() if found.get(key) != value}
             world.emit(body["event"], found, previous)
     if body.get("live") and found["object"] == "subscription":
-        standing.plan(world, found)
+        lifecycle.plan(world, found)
     return found
 
 

@@ -1,5 +1,5 @@
-"""The Daily Ledger: a small newspaper that uses the paywall exactly as a publisher's site would.
+"""The Daily Ledger: a small newspaper that uses the paywall as a publisher's site would.
 
-It talks to the service over HTTP with a site key and shares no code with it. What a publisher would copy is `client.py`
-(how to ask) and `visit.py` (who is asking), about 150 lines of code; `app.py` and `desk.py` show what to do with the answers.
+It calls the service over HTTP with a site key, and shares no code with it. Copy `client.py` (the calls) and `visit.py` (the
+reader and visitor behind a request) into a site of your own. `app.py` and `account_pages.py` show how to use the answers.
 """

@@ -8,7 +8,7 @@ from flask import Blueprint, Flask, Response, abort, current_app, render_templat
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from . import desk, wording
+from . import account_pages, wording
 from .client import Paywall
 from .events import read_events
 from .stories import read_stories
@@ -67,7 +67,7 @@ def create_newspaper(
     app.extensions["events"] = read_events(now)
     app.extensions["around"] = {"clock": clock, "backstage": backstage}
     app.register_blueprint(pages)
-    app.register_blueprint(desk.desk)
+    app.register_blueprint(account_pages.account_pages)
     app.before_request(meet_visitor)
     app.after_request(remember_visitor)
     app.after_request(lambda response: _guard(response, pay_at))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stripe_lookalike.domain import customers, standing
+from stripe_lookalike.domain import customers, lifecycle
 from stripe_lookalike.errors import Json
 from stripe_lookalike.lists import matching, newest_first, page
 from stripe_lookalike.params import Params
@@ -61,8 +61,8 @@ def delete(world: World, params: Params, customer: str) -> Json:
     """Ends the customer's subscriptions; both stay readable, the customer only as deleted."""
     found = customers.living(world, customer, "id", 404)
     for subscription in list(world.table("subscription").values()):
-        if subscription["customer"] == customer and subscription["status"] not in standing.TERMINAL:
-            standing.cancel(world, subscription, "cancellation_requested")
+        if subscription["customer"] == customer and subscription["status"] not in lifecycle.TERMINAL:
+            lifecycle.cancel(world, subscription, "cancellation_requested")
     world.emit("customer.deleted", found)
     gone = {"id": customer, "object": "customer", "deleted": True}
     # What was is kept beside it: the subscriptions' invoices still name this customer.

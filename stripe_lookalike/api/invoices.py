@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stripe_lookalike.domain import invoices, payments, standing
+from stripe_lookalike.domain import invoices, lifecycle, payments
 from stripe_lookalike.errors import Json, declined, invalid
 from stripe_lookalike.lists import matching, newest_first, page
 from stripe_lookalike.params import Params
@@ -46,7 +46,7 @@ def pay(world: World, params: Params, invoice: str) -> Json:
     card = params.text("payment_method")
     method = world.get("payment_method", card, "payment_method", 400) if card else None
     paid = found["status"] == "paid" or invoices.pay(world, found, method)
-    standing.after_invoice(world, found)
+    lifecycle.after_invoice(world, found)
     if not paid:
         intent = invoices.intent_of(world, found) or {}
         charge = payments.charge_of(world, intent)
@@ -58,7 +58,7 @@ def pay(world: World, params: Params, invoice: str) -> Json:
 def finalize(world: World, params: Params, invoice: str) -> Json:
     found = world.get("invoice", invoice)
     invoices.finalize(world, found)
-    standing.after_invoice(world, found)
+    lifecycle.after_invoice(world, found)
     return found
 
 
@@ -66,7 +66,7 @@ def finalize(world: World, params: Params, invoice: str) -> Json:
 def void(world: World, params: Params, invoice: str) -> Json:
     found = world.get("invoice", invoice)
     invoices.void(world, found)
-    standing.after_invoice(world, found)
+    lifecycle.after_invoice(world, found)
     return found
 
 
@@ -74,7 +74,7 @@ def void(world: World, params: Params, invoice: str) -> Json:
 def mark_uncollectible(world: World, params: Params, invoice: str) -> Json:
     found = world.get("invoice", invoice)
     invoices.write_off(world, found)
-    standing.after_invoice(world, found)
+    lifecycle.after_invoice(world, found)
     return found
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stripe_lookalike.api.catalogue import rhythm
-from stripe_lookalike.domain import catalogue, changes, customers, cycle, entitlements, items, standing, subscriptions
+from stripe_lookalike.domain import (
+    catalogue,
+    changes,
+    customers,
+    due_work,
+    entitlements,
+    items,
+    lifecycle,
+    subscriptions,
+)
 from stripe_lookalike.errors import Json, invalid
 from stripe_lookalike.lists import matching, newest_first, page, within
 from stripe_lookalike.params import Params
@@ -57,7 +66,7 @@ def _statuses(params: Params) -> Callable[[str], bool]:
     if asked == "all":
         return lambda status: True
     if asked == "ended":
-        return lambda status: status in standing.TERMINAL
+        return lambda status: status in lifecycle.TERMINAL
     return lambda status: status == asked if asked else status != "canceled"
 
 
@@ -138,7 +147,7 @@ def change_items(world: World, subscription: Json, asked: list[changes.Change], 
     with world.changing(subscription, "customer.subscription.updated"):
         changes.apply(world, subscription, asked, prorations)
     entitlements.refresh(world, subscription["customer"])
-    standing.plan(world, subscription)
+    lifecycle.plan(world, subscription)
 
 
 @routes.get("/v1/subscriptions/{subscription}")
@@ -160,8 +169,8 @@ def update(world: World, params: Params, subscription: str) -> Json:
         _set_trial(world, found, params)
         _set_end(world, found, params)
     entitlements.refresh(world, found["customer"])
-    standing.plan(world, found)
-    cycle.catch_up(world)  # a trial that ends now is over in this very answer
+    lifecycle.plan(world, found)
+    due_work.catch_up(world)  # a trial that ends now is over in this very answer
     return found
 
 
@@ -221,10 +230,10 @@ def _set_end(world: World, found: Json, params: Params) -> None:
 @routes.delete("/v1/subscriptions/{subscription}", "cancellation_details", "invoice_now", "prorate")
 def cancel(world: World, params: Params, subscription: str) -> Json:
     found = world.get("subscription", subscription)
-    if found["status"] in standing.TERMINAL:
+    if found["status"] in lifecycle.TERMINAL:
         raise invalid(f"No such subscription: '{subscription}'", "id", "resource_missing")
     details = params.inner("cancellation_details").values
-    standing.cancel(world, found, "cancellation_requested", details)
+    lifecycle.cancel(world, found, "cancellation_requested", details)
     return found
 
 

@@ -6,7 +6,7 @@ import copy
 import math
 from dataclasses import dataclass
 
-from stripe_lookalike.domain import invoices, items, periods, standing
+from stripe_lookalike.domain import invoices, items, lifecycle, periods
 from stripe_lookalike.errors import Json, invalid
 from stripe_lookalike.world import World
 
@@ -29,7 +29,7 @@ def apply(world: World, subscription: Json, asked: list[Change], prorations: str
     if not after:
         raise invalid("A subscription must have at least one active item.", "items")
     if subscription["status"] == "trialing":
-        standing.set_items(subscription, after)
+        lifecycle.set_items(subscription, after)
         return
     rhythm_changes = any(_rhythm(item) != _rhythm(before[item["id"]]) for item in after if item["id"] in before)
     if rhythm_changes:
@@ -37,7 +37,7 @@ def apply(world: World, subscription: Json, asked: list[Change], prorations: str
         return
     if prorations != "none":
         _prorate(world, subscription, before, after)
-    standing.set_items(subscription, after)
+    lifecycle.set_items(subscription, after)
     if prorations == "always_invoice":
         _bill_now(world, subscription, items.pending_lines(world, subscription))
 
@@ -112,7 +112,7 @@ def _restart(world: World, subscription: Json, before: dict[str, Json], after: l
         items.set_period(item, *period)
         lines.append(items.line(world, item, period))
     subscription["billing_cycle_anchor"] = now
-    standing.set_items(subscription, after)
+    lifecycle.set_items(subscription, after)
     _bill_now(world, subscription, lines)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stripe_lookalike import ids
-from stripe_lookalike.domain import invoices, standing
+from stripe_lookalike.domain import invoices, lifecycle
 from stripe_lookalike.errors import Json, invalid
 from stripe_lookalike.shapes import blank
 from stripe_lookalike.world import World
@@ -71,5 +71,5 @@ def _cancel_subscription(world: World, charge: Json) -> None:
     for payment in world.table("invoice_payment").values():
         if payment["payment"]["payment_intent"] == intent_id:
             subscription = invoices.subscription_of(world, world.get("invoice", payment["invoice"]))
-            if subscription is not None and subscription["status"] not in standing.TERMINAL:
-                standing.cancel(world, subscription, "payment_disputed")
+            if subscription is not None and subscription["status"] not in lifecycle.TERMINAL:
+                lifecycle.cancel(world, subscription, "payment_disputed")

@@ -1,4 +1,4 @@
-"""Invoices: drafted, finalized, paid or not, voided, written off. The subscription follows in `standing.py`."""
+"""Invoices: drafted, finalized, paid or not, voided, written off. The subscription follows in `lifecycle.py`."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from stripe_lookalike import ids
-from stripe_lookalike.domain import customers, entitlements, invoices, items, payments, periods, standing
+from stripe_lookalike.domain import customers, entitlements, invoices, items, lifecycle, payments, periods
 from stripe_lookalike.errors import Json, declined, invalid
 from stripe_lookalike.shapes import blank
 from stripe_lookalike.world import World
@@ -52,7 +52,7 @@ def begin(world: World, order: Order) -> Json:
         schedule_end(world, subscription, order.cancel_at, order.cancel_at_period_end)
     world.emit("customer.subscription.created", subscription)
     entitlements.refresh(world, subscription["customer"])
-    standing.plan(world, subscription)
+    lifecycle.plan(world, subscription)
     return subscription
 
 
@@ -93,7 +93,7 @@ def _draft(world: World, order: Order) -> Json:
     for row in order.rows:
         end = order.trial_end or periods.end(now, now, row.price["recurring"])
         made.append(items.new(world, subscription["id"], row, (now, end)))
-    standing.set_items(subscription, made)
+    lifecycle.set_items(subscription, made)
     return subscription
 
 
@@ -121,7 +121,7 @@ def unschedule_end(subscription: Json) -> None:
 def editable(world: World, subscription_id: str) -> Json:
     """The subscription, unless it is over."""
     subscription = world.get("subscription", subscription_id)
-    if subscription["status"] in standing.TERMINAL:
+    if subscription["status"] in lifecycle.TERMINAL:
         raise invalid(
             f"A {subscription['status']} subscription can only update its cancellation_details and metadata.",
         )
@@ -134,7 +134,7 @@ def pause(world: World, subscription: Json) -> None:
         raise invalid(f"A subscription that is {subscription['status']} cannot be paused.")
     for item in subscription["items"]["data"]:
         items.set_period(item, item["current_period_start"], world.now())
-    standing.paused(world, subscription, "pause_requested")
+    lifecycle.paused(world, subscription, "pause_requested")
 
 
 def resume(world: World, subscription: Json) -> None:
@@ -152,4 +152,4 @@ def resume(world: World, subscription: Json) -> None:
     invoices.finalize(world, invoice)
     if invoice["status"] == "open":
         invoices.pay(world, invoice)
-    standing.after_invoice(world, invoice)
+    lifecycle.after_invoice(world, invoice)

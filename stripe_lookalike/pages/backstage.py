@@ -7,12 +7,12 @@ from collections.abc import Callable
 from flask import Blueprint, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from stripe_lookalike.domain import catalogue, customers, cycle, refunds, standing
+from stripe_lookalike.delivery_queue import MODES
+from stripe_lookalike.domain import catalogue, customers, due_work, lifecycle, refunds
 from stripe_lookalike.errors import ApiError, Json, invalid
 from stripe_lookalike.lookalike import Lookalike
-from stripe_lookalike.mailbag import MODES
+from stripe_lookalike.pages.formatting import day
 from stripe_lookalike.pages.portal import told_of
-from stripe_lookalike.pages.wording import day
 from stripe_lookalike.world import World
 
 MONTH = 31 * 86_400 + 2 * 3_600  # a renewal is charged within the hour after
@@ -28,13 +28,13 @@ def blueprint(lookalike: Lookalike, site: str | None) -> Blueprint:
     @pages.get("/backstage")
     def show() -> tuple[str, int]:
         with lookalike.world.lock:
-            cycle.catch_up(lookalike.world)
+            due_work.catch_up(lookalike.world)
             return _page(lookalike, site)
 
     @pages.post("/backstage")
     def act() -> Response | tuple[str, int]:
         with lookalike.world.lock:
-            cycle.catch_up(lookalike.world)
+            due_work.catch_up(lookalike.world)
             try:
                 for name, value in request.form.items():
                     _pull(name)(lookalike, value)
@@ -55,7 +55,7 @@ def _pull(name: str) -> Pull:
 
 
 def _later(lookalike: Lookalike, seconds: str) -> None:
-    cycle.move(lookalike.world, lookalike.world.now() + max(0, int(seconds)))
+    due_work.move(lookalike.world, lookalike.world.now() + max(0, int(seconds)))
 
 
 def _card(last4: str) -> Pull:
@@ -123,7 +123,7 @@ def _subscription(world: World, subscription: Json, names: dict[str, str]) -> Js
         **told_of(world, subscription),
         "reader": names.get(subscription["customer"], subscription["customer"]),
         "customer": subscription["customer"],
-        "lives": subscription["status"] not in standing.TERMINAL and not customer.get("deleted"),
+        "lives": subscription["status"] not in lifecycle.TERMINAL and not customer.get("deleted"),
         "fails": card is None or not customers.pays(card),
     }
 

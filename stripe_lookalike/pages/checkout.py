@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from stripe_lookalike.domain import catalogue, checkout, customers, cycle
+from stripe_lookalike.domain import catalogue, checkout, customers, due_work
 from stripe_lookalike.errors import ApiError, Json
 from stripe_lookalike.lookalike import Lookalike
-from stripe_lookalike.pages.wording import rhythm
+from stripe_lookalike.pages.formatting import rhythm
 from stripe_lookalike.world import World
 
 _DECLINED = "Your card was declined. Nothing was paid; try another card."
@@ -22,7 +22,7 @@ def blueprint(lookalike: Lookalike) -> Blueprint:
     def show(session_id: str) -> tuple[str, int]:
         world = lookalike.world
         with world.lock:
-            cycle.catch_up(world)
+            due_work.catch_up(world)
             session = world.table("checkout.session").get(session_id)
             return _page(world, session)
 
@@ -30,7 +30,7 @@ def blueprint(lookalike: Lookalike) -> Blueprint:
     def act(session_id: str) -> Response | tuple[str, int]:
         world = lookalike.world
         with world.lock:
-            cycle.catch_up(world)
+            due_work.catch_up(world)
             session = world.table("checkout.session").get(session_id)
             if session is None:
                 return _page(world, session)

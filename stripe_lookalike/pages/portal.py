@@ -11,15 +11,15 @@ from stripe_lookalike.domain import (
     catalogue,
     changes,
     customers,
-    cycle,
+    due_work,
     entitlements,
     invoices,
-    standing,
+    lifecycle,
     subscriptions,
 )
 from stripe_lookalike.errors import ApiError, Json
 from stripe_lookalike.lookalike import Lookalike
-from stripe_lookalike.pages.wording import day, rhythm
+from stripe_lookalike.pages.formatting import day, rhythm
 from stripe_lookalike.world import World
 
 
@@ -31,14 +31,14 @@ def blueprint(lookalike: Lookalike) -> Blueprint:
     def show(session_id: str) -> tuple[str, int]:
         world = lookalike.world
         with world.lock:
-            cycle.catch_up(world)
+            due_work.catch_up(world)
             return _page(world, world.table("billing_portal.session").get(session_id))
 
     @pages.post("/p/session/<session_id>")
     def act(session_id: str) -> Response | tuple[str, int]:
         world = lookalike.world
         with world.lock:
-            cycle.catch_up(world)
+            due_work.catch_up(world)
             session = world.table("billing_portal.session").get(session_id)
             action = _ACTIONS.get(request.form.get("action", ""))
             if session is None or action is None:
@@ -71,11 +71,11 @@ def _cancel(world: World, customer: Json, form: dict[str, str]) -> None:
     end = subscriptions.last_period_end(subscription)
     with world.changing(subscription, "customer.subscription.updated"):
         subscriptions.schedule_end(world, subscription, end, at_period_end=classic)
-    standing.plan(world, subscription)
+    lifecycle.plan(world, subscription)
 
 
 def _cancel_now(world: World, customer: Json, form: dict[str, str]) -> None:
-    standing.cancel(world, _mine(world, customer, form), "cancellation_requested")
+    lifecycle.cancel(world, _mine(world, customer, form), "cancellation_requested")
 
 
 def _undo(world: World, customer: Json, form: dict[str, str]) -> None:
@@ -99,7 +99,7 @@ def _switch(world: World, customer: Json, form: dict[str, str]) -> None:
     with world.changing(subscription, "customer.subscription.updated"):
         changes.apply(world, subscription, [changes.Change(item=item, price=price)], "create_prorations")
     entitlements.refresh(world, customer["id"])
-    standing.plan(world, subscription)
+    lifecycle.plan(world, subscription)
 
 
 def _pay(world: World, customer: Json, form: dict[str, str]) -> str | None:
@@ -107,7 +107,7 @@ def _pay(world: World, customer: Json, form: dict[str, str]) -> str | None:
     if invoice["customer"] != customer["id"]:
         raise ApiError(404, "That invoice is somebody else's.")
     paid = invoices.pay(world, invoice)
-    standing.after_invoice(world, invoice)
+    lifecycle.after_invoice(world, invoice)
     return None if paid else "Your card was declined. Change the card and try again."
 
 
@@ -147,7 +147,7 @@ def told_of(world: World, subscription: Json) -> Json:
     """What the pages say of a subscription."""
     item = subscription["items"]["data"][0]
     invoice = world.table("invoice").get(subscription["latest_invoice"] or "", {})
-    owed = invoice.get("status") == "open" and subscription["status"] not in standing.TERMINAL
+    owed = invoice.get("status") == "open" and subscription["status"] not in lifecycle.TERMINAL
     return {
         "id": subscription["id"],
         "name": catalogue.title(world, item["price"]),
@@ -155,7 +155,7 @@ def told_of(world: World, subscription: Json) -> Json:
         "price_id": item["price"]["id"],
         "quantity": item["quantity"],
         "status": subscription["status"].replace("_", " "),
-        "over": subscription["status"] in standing.TERMINAL,
+        "over": subscription["status"] in lifecycle.TERMINAL,
         "ends": day(subscription["cancel_at"]) if subscription["cancel_at"] else None,
         "ended": day(subscription["ended_at"]) if subscription["ended_at"] else None,
         "renews": day(subscriptions.last_period_end(subscription)),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from demo import month
+from demo import sample_month
 from demo.newspaper.stories import read_stories
 from tests.in_process_app import InProcessApp, MakeApp
 from tests.running_service import POLICY
@@ -27,7 +27,7 @@ def lived(
 ) -> InProcessApp:
     app = make_app(valkey_url, POLICY)
     app.clock.at(request.param)
-    month.fill(app.service, app.clock(), stripe_objects.append)
+    sample_month.fill(app.service, app.clock(), stripe_objects.append)
     return app
 
 

@@ -10,7 +10,7 @@ from .client import Failed
 from .stories import Story
 from .visit import READERS, ask, paper, reader
 
-desk = Blueprint("desk", __name__)
+account_pages = Blueprint("account", __name__)
 
 SETTLE_SECONDS = 3.0  # a payment is usually told to the service within this time of the reader's coming back
 ASK_AGAIN_SECONDS = 0.3
@@ -24,7 +24,7 @@ SORRY = {
 UNPAID = "Payments cannot be reached at the moment. Nothing was charged; please try again in a few minutes."
 
 
-@desk.route("/sign-in", methods=["GET", "POST"])
+@account_pages.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> Response | str:
     """A real paper has accounts with passwords; here one picks who to be."""
     back = _own_path(request.values.get("next", ""))
@@ -36,13 +36,13 @@ def sign_in() -> Response | str:
     return render_template("sign_in.html", back=back)
 
 
-@desk.post("/sign-out")
+@account_pages.post("/sign-out")
 def sign_out() -> Response:
     session.clear()
     return redirect(url_for("pages.front"), 303)
 
 
-@desk.post("/subscribe")
+@account_pages.post("/subscribe")
 def subscribe() -> Response:
     """The box's button: to the page to pay on, and from there to `welcome`."""
     story = paper().stories.get(request.form.get("story", ""))
@@ -63,7 +63,7 @@ def subscribe() -> Response:
         return redirect(url_for(".account") if failed.status == 409 else box, 303)
 
 
-@desk.get("/welcome")
+@account_pages.get("/welcome")
 def welcome() -> Response | str:
     """Back from the page to pay on: the story opens at once, or a page waits for the news of the payment."""
     story = paper().stories.get(request.args.get("story", ""))
@@ -85,7 +85,7 @@ def welcome() -> Response | str:
     return render_template("wait.html", again=again, there=there)
 
 
-@desk.get("/account")
+@account_pages.get("/account")
 def account() -> Response | str:
     """What the reader holds, in the paywall's own words."""
     if not reader():
@@ -93,7 +93,7 @@ def account() -> Response | str:
     return render_template("account.html", answer=ask(paper().lead))
 
 
-@desk.post("/manage")
+@account_pages.post("/manage")
 def manage() -> Response:
     """To the page on which a subscription is changed or cancelled."""
     holder = reader()

@@ -1,4 +1,4 @@
-"""`python -m demo.part PARENT MODULE …`: runs a module as a part of the demo, which ends with it.
+"""`python -m demo.run_with_parent PARENT MODULE …`: runs a module as a part of the demo, which ends with it.
 
 However the demo ends, also killed: a part that outlived it would hold its port and its folder.
 """

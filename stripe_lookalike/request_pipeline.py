@@ -11,7 +11,7 @@ from werkzeug.http import http_date
 
 from stripe_lookalike import ids, render
 from stripe_lookalike.api import ROUTES
-from stripe_lookalike.domain import cycle
+from stripe_lookalike.domain import due_work
 from stripe_lookalike.errors import ApiError, Json
 from stripe_lookalike.idempotency import fingerprint
 from stripe_lookalike.lookalike import Lookalike
@@ -103,7 +103,7 @@ def _perform(
         kept = lookalike.keys.seen(key, mark) if key else None
         if kept is not None:
             return kept.status, kept.body, {**headers, "Idempotent-Replayed": "true"}
-        cycle.catch_up(world)
+        due_work.catch_up(world)
         world.cause = Cause(request_id, key, request.host_url.rstrip("/"))
         try:
             asked = Params({name: value for name, value in params.items() if name != "expand"})

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from stripe_lookalike.errors import Json, invalid
-from stripe_lookalike.wishes import checked
+from stripe_lookalike.validation import checked
 
 MODES = ("normal", "hold", "off")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from stripe_lookalike.domain import checkout, customers, entitlements, invoices, items, standing
+from stripe_lookalike.domain import checkout, customers, entitlements, invoices, items, lifecycle
 from stripe_lookalike.errors import ApiError, Json
 from stripe_lookalike.world import World
 
@@ -53,7 +53,7 @@ def _renew(world: World, sub_id: str) -> None:
             subscription["status"] = "active"
     entitlements.refresh(world, subscription["customer"])
     _advance(world, subscription, invoice)
-    standing.plan(world, subscription)
+    lifecycle.plan(world, subscription)
 
 
 def _advance(world: World, subscription: Json, invoice: Json) -> None:
@@ -72,18 +72,18 @@ def _trial_ends_without_card(world: World, subscription: Json) -> bool:
     if behavior == "create_invoice" or customers.card_of(world, customer, subscription):
         return False
     if behavior == "pause":
-        standing.paused(world, subscription, "trial_end_without_payment_method")
+        lifecycle.paused(world, subscription, "trial_end_without_payment_method")
     else:
-        standing.cancel(world, subscription, "cancellation_requested")
+        lifecycle.cancel(world, subscription, "cancellation_requested")
     return True
 
 
 def _end(world: World, sub_id: str) -> None:
     subscription = world.table("subscription").get(sub_id)
-    if subscription is None or subscription["status"] in standing.TERMINAL:
+    if subscription is None or subscription["status"] in lifecycle.TERMINAL:
         return
     if subscription["cancel_at"] and subscription["cancel_at"] <= world.now():
-        standing.cancel(world, subscription, "cancellation_requested")
+        lifecycle.cancel(world, subscription, "cancellation_requested")
 
 
 def _trial_will_end(world: World, sub_id: str) -> None:
@@ -103,7 +103,7 @@ def _expire_incomplete(world: World, sub_id: str) -> None:
     invoice = world.table("invoice").get(subscription["latest_invoice"] or "")
     if invoice is not None and invoice["status"] == "open":
         invoices.void(world, invoice)
-    standing.set_status(world, subscription, "incomplete_expired")
+    lifecycle.set_status(world, subscription, "incomplete_expired")
 
 
 def _resume_collection(world: World, sub_id: str) -> None:
@@ -128,7 +128,7 @@ def _finalize(world: World, invoice_id: str) -> None:
         (invoices.void if behavior == "void" else invoices.write_off)(world, invoice)
     elif invoice["status"] == "open":
         world.agenda.plan(world.now() + world.policy.pay_after, "attempt", invoice_id)
-    standing.after_invoice(world, invoice)
+    lifecycle.after_invoice(world, invoice)
 
 
 def _attempt(world: World, invoice_id: str) -> None:
@@ -138,7 +138,7 @@ def _attempt(world: World, invoice_id: str) -> None:
     if (invoice["next_payment_attempt"] or 0) > world.now():
         return
     paid = invoices.pay(world, invoice)
-    standing.after_invoice(world, invoice)
+    lifecycle.after_invoice(world, invoice)
     if not paid and invoice["next_payment_attempt"]:
         world.agenda.plan(invoice["next_payment_attempt"], "attempt", invoice_id)
     elif not paid:
@@ -151,10 +151,10 @@ def _give_up(world: World, invoice_id: str) -> None:
     if invoice["status"] != "open" or subscription is None or subscription["status"] != "past_due":
         return
     if world.policy.when_retries_fail == "cancel":
-        standing.cancel(world, subscription, "payment_failed")
+        lifecycle.cancel(world, subscription, "payment_failed")
     elif world.policy.when_retries_fail == "unpaid":
         invoice["auto_advance"] = False
-        standing.set_status(world, subscription, "unpaid")
+        lifecycle.set_status(world, subscription, "unpaid")
 
 
 _WORK: dict[str, Callable[[World, str], None]] = {

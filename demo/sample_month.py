@@ -16,8 +16,8 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from demo.readership import DAYS, Delivery, Life, write
-from demo.subscriptions import SALE, Object, monthly, price_of, subscription
+from demo.sample_subscriptions import SALE, Object, monthly, price_of, subscription
+from demo.sample_usage import DAYS, Delivery, Life, write
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.grants.grants import GrantRequest
 from service.adapters.redis.story_passes.passes import Passes
