@@ -1,8 +1,8 @@
-"""A look-alike of Stripe, for the demo and for tests: stateful, over HTTP, with a clock that can be moved.
+"""A Stripe look-alike for the demo and for tests: a stateful HTTP server with a clock that you can move.
 
-The real SDK talks to it: `stripe.StripeClient("sk_test_x", base_addresses={"api": running.url})`. Start reading in
-`app.py`; `request_pipeline.py` is the way of a request, `domain/` is what Stripe does, `control.py` what a test can pull. It is
-never part of `paywall serve`.
+The real SDK works with it: `stripe.StripeClient("sk_test_x", base_addresses={"api": running.url})`. Start reading in
+`app.py`. `request_pipeline.py` handles an API request, `domain/` holds Stripe's rules, and `control.py` holds the routes by
+which a test controls the look-alike. `paywall serve` never uses it.
 """
 
 from __future__ import annotations

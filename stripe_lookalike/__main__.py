@@ -12,19 +12,19 @@ from stripe_lookalike import Webhook, serve_lookalike
 
 
 @click.command()
-@click.option("--port", default=12111, show_default=True, help="Where to listen, on 127.0.0.1; 0 picks a free port.")
-@click.option("--webhook", "urls", multiple=True, help="Where to send events; may be given more than once.")
+@click.option("--port", default=12111, show_default=True, help="The port on 127.0.0.1; 0 picks a free one.")
+@click.option("--webhook", "urls", multiple=True, help="A URL that gets all events. Repeatable.")
 @click.option(
     "--secret",
     default="whsec_lookalike",
     envvar="LOOKALIKE_SECRET",
     show_default=True,
-    help="What webhooks are signed with.",
+    help="The signing secret of the webhooks.",
 )
-@click.option("--api-version", help="The version of the webhooks' shapes; the newest, if left out.")
+@click.option("--api-version", help="The API version of the webhooks. Default: the newest.")
 @click.option("--no-catalog", is_flag=True, help="Start without the demo newspaper's products and prices.")
-@click.option("--clock-file", type=click.Path(path_type=Path), help="Where to say how far the clock is ahead.")
-@click.option("--site", help="The address that the backstage page leads back to.")
+@click.option("--clock-file", type=click.Path(path_type=Path), help="A file to keep the clock's offset in, in seconds.")
+@click.option("--site", help="The URL that the backstage page links back to.")
 def main(
     port: int,
     urls: tuple[str, ...],
@@ -34,8 +34,8 @@ def main(
     clock_file: Path | None,
     site: str | None,
 ) -> None:
-    """A look-alike of Stripe for trying and testing. No money moves; nothing is kept when it ends."""
-    # A handler may run in the midst of anything and so may take no lock: this queue takes none.
+    """Run a Stripe look-alike for demos and tests. No money moves, and it keeps its state in memory only."""
+    # A signal handler can interrupt any code, so it must not take a lock. This queue takes none.
     called: SimpleQueue[None] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: called.put(None))

@@ -1,4 +1,4 @@
-"""The Flask app of a look-alike."""
+"""The Flask app of the look-alike."""
 
 from __future__ import annotations
 
@@ -24,28 +24,31 @@ def create_lookalike(
     clock_file: Path | None = None,
     site: str | None = None,
 ) -> Flask:
-    """A look-alike of Stripe (API 2026-10-28.endive) in memory.
+    """Create an in-memory look-alike of Stripe's API 2026-10-28.endive.
 
-    `seed_catalog`: with the demo newspaper's products and prices. `webhooks`: endpoints registered from the start.
-    `openapi`: Stripe's description, where every request's parameters are to be checked against it. `clock_file`: where
-    it writes by how many seconds its clock is ahead, for those who follow it; webhooks are then signed by it too.
-    `site`: the address that the backstage page leads back to. Deliveries begin with
-    `app.extensions["lookalike"].delivery.start()`, which `serve_lookalike` does.
+    - `seed_catalog`: start with the demo newspaper's products and prices.
+    - `webhooks`: endpoints to register at the start.
+    - `openapi`: Stripe's OpenAPI description; with it, every request's parameters are checked.
+    - `clock_file`: a file to keep the clock's offset in, in seconds, for processes that follow this clock. Webhooks are
+      then signed with this clock's time.
+    - `site`: the URL that the backstage page links back to.
+
+    `app.extensions["lookalike"].delivery.start()` starts the webhook deliveries; `serve_lookalike` calls it.
     """
     app = Flask(__name__)
     lookalike = Lookalike(seed_catalog, webhooks, openapi, clock_file)
     app.extensions["lookalike"] = lookalike
     app.json.sort_keys = False  # type: ignore[attr-defined] # the default provider has it, its base class does not say so
-    request_pipeline.install(app, lookalike)
+    request_pipeline.register_routes(app, lookalike)
     app.register_blueprint(control.blueprint(lookalike))
     app.register_blueprint(checkout.blueprint(lookalike))
     app.register_blueprint(portal.blueprint(lookalike))
     app.register_blueprint(backstage.blueprint(lookalike, site))
 
     @app.before_request
-    def stay_at_home() -> None:
-        """Refuses other names, so that no web page elsewhere reaches it through a visitor's browser."""
-        request.get_data()  # drained, or a connection that is kept alive would be out of step
+    def refuse_other_hosts() -> None:
+        """Refuse other host names, so that no foreign web page reaches it through your browser (DNS rebinding)."""
+        request.get_data()  # an unread body would corrupt the next request on this connection
         if request.host.rsplit(":", 1)[0] not in _LOOPBACK:
             abort(403)
 

@@ -1,4 +1,4 @@
-"""`/_lookalike/…`: the strings that a test or the demo pulls. JSON, no key, loopback only."""
+"""`/_lookalike/…`: the routes by which a test or the demo controls the look-alike. JSON, no key, loopback only."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from stripe_lookalike.errors import ApiError, Json, invalid
 from stripe_lookalike.faults import Limits
 from stripe_lookalike.loading import load_event, load_lifecycle, put_object
 from stripe_lookalike.lookalike import Lookalike
-from stripe_lookalike.validation import checked
+from stripe_lookalike.validation import validate_fields
 from stripe_lookalike.world import Policy, World, public
 
 
 def blueprint(lookalike: Lookalike) -> Blueprint:
-    """The control routes of this look-alike."""
+    """Return the control routes of this look-alike."""
     control = Blueprint("lookalike_control", __name__, url_prefix="/_lookalike")
 
     def on(method: str, rule: str, act: Callable[..., Any]) -> None:
@@ -39,9 +39,9 @@ def blueprint(lookalike: Lookalike) -> Blueprint:
     @control.errorhandler(ValueError)
     @control.errorhandler(LookupError)
     @control.errorhandler(AttributeError)
-    def misshapen(error: Exception) -> tuple[Response, int]:
-        """The bodies here are as free as the objects in them; what does not fit is the caller's to put right."""
-        return jsonify(invalid(f"That does not fit: {type(error).__name__}: {error}").body), 400
+    def bad_body(error: Exception) -> tuple[Response, int]:
+        """Answer 400: no schema checks these bodies, so a wrong one fails inside the handler."""
+        return jsonify(invalid(f"Invalid body: {type(error).__name__}: {error}").body), 400
 
     return control
 
@@ -53,7 +53,7 @@ def _body() -> Json:
     if isinstance(body, list):
         return {"rows": body}
     if not isinstance(body, dict):
-        raise invalid("The body has to be a JSON object.")
+        raise invalid("The body must be a JSON object.")
     return body
 
 
@@ -61,20 +61,20 @@ def _clock(lookalike: Lookalike, body: Json) -> Json:
     world = lookalike.world
     if request.method == "POST":
         if not body.keys() or body.keys() - {"advance", "to", "frozen"}:
-            raise invalid('Give {"advance": seconds} or {"to": seconds since 1970}, and "frozen" if it is to stand.')
+            raise invalid('Send {"advance": seconds} or {"to": epoch seconds}, and optionally "frozen".')
         if any(not isinstance(body.get(name, 0), int) for name in ("advance", "to")):
-            raise invalid("The clock knows whole seconds.")
+            raise invalid("The clock takes whole seconds.")
         to = body.get("to", world.now() + body.get("advance", 0))
         if "frozen" in body:
             world.clock.freeze(bool(body["frozen"]))
-        due_work.move(world, to)
-    return {"now": world.now(), "next_due": world.agenda.upcoming()}
+        due_work.move_clock(world, to)
+    return {"now": world.now(), "next_due": world.schedule.next_due()}
 
 
 def _delivery(lookalike: Lookalike, body: Json) -> Json:
     if request.method == "POST":
-        lookalike.delivery.bag.behave(body)
-    return lookalike.delivery.bag.state()
+        lookalike.delivery.queue.configure(body)
+    return lookalike.delivery.queue.state()
 
 
 def _faults(lookalike: Lookalike, body: Json) -> Json:
@@ -85,7 +85,7 @@ def _faults(lookalike: Lookalike, body: Json) -> Json:
 
 
 def _rate_limit(lookalike: Lookalike, body: Json) -> Json:
-    lookalike.rate_limit.set(Limits(**checked(Limits, body)))
+    lookalike.rate_limit.set(Limits(**validate_fields(Limits, body)))
     return body
 
 
@@ -98,13 +98,13 @@ def _requests(lookalike: Lookalike, body: Json) -> Json:
 
 
 def _strict(lookalike: Lookalike, body: Json) -> Json:
-    lookalike.be_strict(None if request.method == "DELETE" else body)
+    lookalike.set_openapi(None if request.method == "DELETE" else body)
     return {"strict": lookalike.strict is not None}
 
 
 def _policy(lookalike: Lookalike, body: Json) -> Json:
     policy = lookalike.world.policy
-    for name, value in checked(Policy, body).items():
+    for name, value in validate_fields(Policy, body).items():
         setattr(policy, name, value)
     return vars(policy)
 
@@ -150,12 +150,12 @@ def _json(value: Any) -> bytes:
 
 def _resend(lookalike: Lookalike, body: Json, event: str) -> Json:
     found = lookalike.world.get("event", event)
-    lookalike.delivery.send_again(found, int(body.get("times", 1)))
+    lookalike.delivery.resend(found, int(body.get("times", 1)))
     return found
 
 
 def _summary(lookalike: Lookalike, body: Json, customer: str) -> Json:
-    return entitlements.tell(lookalike.world, customer)
+    return entitlements.emit_summary(lookalike.world, customer)
 
 
 def _open_dispute(lookalike: Lookalike, body: Json) -> Json:
@@ -167,7 +167,7 @@ def _open_dispute(lookalike: Lookalike, body: Json) -> Json:
 
 def _decide_dispute(lookalike: Lookalike, body: Json, dispute: str) -> Json:
     found = lookalike.world.get("dispute", dispute)
-    disputes.decide(lookalike.world, found, str(body.get("status")))
+    disputes.set_status(lookalike.world, found, str(body.get("status")))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Webhooks: signs events and posts them to the registered endpoints, from its own threads, until they are taken."""
+"""Webhook delivery: threads that sign events and post them to the registered endpoints, with retries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 import requests
 
 from stripe_lookalike import legacy, signature
-from stripe_lookalike.delivery_queue import Letter, Mailbag
+from stripe_lookalike.delivery_queue import DeliveryQueue, PendingDelivery
 from stripe_lookalike.domain import due_work
 from stripe_lookalike.errors import Json
 from stripe_lookalike.world import World, public
@@ -18,44 +18,44 @@ _SENDERS = 8
 
 
 def wants(endpoint: Json, event_type: str) -> bool:
-    """Whether an endpoint is on and listens to this type."""
+    """Return whether an endpoint is enabled and subscribes to this event type."""
     listens = endpoint["enabled_events"]
     return endpoint["status"] == "enabled" and ("*" in listens or event_type in listens)
 
 
 class Delivery:
-    """Feeds the mailbag from the world's events and empties it into the endpoints."""
+    """Queues the world's events and sends them to the endpoints."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.bag = Mailbag(time.monotonic)
+        self.queue = DeliveryQueue(time.monotonic)
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    def watch(self, world: World) -> None:
-        """Deliver the events of this world from now on; what waited from another one is forgotten."""
-        self.bag.clear()
+    def attach(self, world: World) -> None:
+        """Deliver the events of this world from now on, and drop the queue of the former one."""
+        self.queue.clear()
         self.world = world
-        world.on_event = self.announce
+        world.on_event = self.enqueue_event
 
-    def announce(self, event: Json) -> None:
-        """An event has come to be: `pending_webhooks` counts the endpoints that are to get it."""
+    def enqueue_event(self, event: Json) -> None:
+        """Queue a new event for each endpoint that subscribes to it, and count these in `pending_webhooks`."""
         for endpoint in self.world.table("webhook_endpoint").values():
             if wants(endpoint, event["type"]):
                 event["pending_webhooks"] += 1
-                self.bag.post(event["id"], endpoint["id"])
+                self.queue.enqueue(event["id"], endpoint["id"])
 
-    def send_again(self, event: Json, times: int = 1) -> None:
-        """Somebody presses "resend": to every endpoint that listens, whatever was delivered before."""
+    def resend(self, event: Json, times: int = 1) -> None:
+        """Send an event again to every endpoint that subscribes to it, as "Resend" in the Dashboard does."""
         for endpoint in self.world.table("webhook_endpoint").values():
             if wants(endpoint, event["type"]):
                 for _ in range(times):
-                    self.bag.post(event["id"], endpoint["id"], faithful=True)
+                    self.queue.enqueue(event["id"], endpoint["id"], exact=True)
 
     def send_raw(self, body: bytes) -> None:
-        """Sign and send any body to every endpoint: a thin event, or nonsense."""
+        """Sign any body and send it to every endpoint, such as a thin event or invalid JSON."""
         for endpoint_id in self.world.table("webhook_endpoint"):
-            self.bag.post("", endpoint_id, body=body, faithful=True)
+            self.queue.enqueue("", endpoint_id, body=body, exact=True)
 
     def start(self) -> None:
         for n in range(_SENDERS):
@@ -67,65 +67,65 @@ class Delivery:
         self._threads.append(ticker)
 
     def stop(self) -> None:
-        """Ends the threads; what waits is not sent, and what hangs in an endpoint is left behind after two seconds."""
+        """Stop the threads, without sending what is queued. Wait at most two seconds for requests in progress."""
         self._stopped.set()
-        self.bag.close()
+        self.queue.close()
         deadline = time.monotonic() + 2
         for thread in self._threads:
             thread.join(timeout=max(0.0, deadline - time.monotonic()))
         self._threads.clear()
 
     def _tick(self) -> None:
-        """What falls due with the passing of real time happens, also when nobody asks."""
+        """Run due work twice a second, so that real time has its effect without any request."""
         while not self._stopped.wait(0.5):
             with self.world.lock:
-                due_work.catch_up(self.world)
+                due_work.run_due(self.world)
 
     def _send_all(self) -> None:
         with requests.Session() as session:
-            session.trust_env = False  # endpoints are on this machine: no proxy
+            session.trust_env = False  # endpoints are on this machine, so ignore proxies
             while not self._stopped.is_set():
-                letter = self.bag.take(patience=0.25)
-                if letter is not None:
-                    self.bag.done(letter, self._send(session, letter))
+                pending = self.queue.wait_for_due(timeout=0.25)
+                if pending is not None:
+                    self.queue.record_outcome(pending, self._send(session, pending))
 
-    def _send(self, session: requests.Session, letter: Letter) -> str:
-        prepared = self._prepare(letter)
-        if prepared is None:
+    def _send(self, session: requests.Session, pending: PendingDelivery) -> str:
+        request = self._prepare(pending)
+        if request is None:
             return "gone"
-        url, secrets, body = prepared
+        url, secrets, body = request
         headers = {
             "Content-Type": "application/json; charset=utf-8",
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-            "Stripe-Signature": signature.header(body, secrets, self.world.clock.stamp()),
+            "Stripe-Signature": signature.header(body, secrets, self.world.clock.signing_time()),
         }
-        timeout = self.bag.conduct.timeout
+        timeout = self.queue.settings.timeout
         try:
             answer = session.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False)
         except requests.RequestException:
             return "failed"
         if not 200 <= answer.status_code < 300:
             return "failed"
-        self._taken(letter)
+        self._mark_delivered(pending)
         return "delivered"
 
-    def _prepare(self, letter: Letter) -> tuple[str, list[str], bytes] | None:
-        """Where it goes, with which secrets, and the body in the endpoint's own API version."""
+    def _prepare(self, pending: PendingDelivery) -> tuple[str, list[str], bytes] | None:
+        """Return the URL, the secrets, and the body in the endpoint's API version."""
         with self.world.lock:
-            endpoint = self.world.table("webhook_endpoint").get(letter.endpoint)
-            event = self.world.table("event").get(letter.event)
-            if endpoint is None or endpoint["status"] != "enabled" or (event is None and letter.body is None):
+            endpoint = self.world.table("webhook_endpoint").get(pending.endpoint)
+            event = self.world.table("event").get(pending.event)
+            if endpoint is None or endpoint["status"] != "enabled" or (event is None and pending.body is None):
                 return None
-            body = letter.body
+            body = pending.body
             if body is None and event is not None:
                 shaped = legacy.event_in_version(public(event), endpoint["api_version"], self.world.find)
                 body = json.dumps(shaped, indent=2, ensure_ascii=False).encode()
             return endpoint["url"], endpoint["_secrets"], body or b""
 
-    def _taken(self, letter: Letter) -> None:
+    def _mark_delivered(self, pending: PendingDelivery) -> None:
         with self.world.lock:
-            event = self.world.table("event").get(letter.event)
-            key = (letter.event, letter.endpoint)
+            event = self.world.table("event").get(pending.event)
+            key = (pending.event, pending.endpoint)
             if event is not None and key not in self.world.delivered:
                 self.world.delivered.add(key)
                 event["pending_webhooks"] = max(0, event["pending_webhooks"] - 1)

@@ -1,6 +1,6 @@
-"""What is to be delivered when: the plan of the deliveries, with their mishaps. No I/O; `delivery.py` sends.
+"""The queue of webhook deliveries, with their faults. It does no I/O; `delivery.py` sends.
 
-Mishaps are drawn when an event is handed over, from one seeded source, so that a seed repeats them.
+Faults are drawn from one random source when an event is queued, so the same seed repeats them.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from stripe_lookalike.errors import Json, invalid
-from stripe_lookalike.validation import checked
+from stripe_lookalike.validation import validate_fields
 
 MODES = ("normal", "hold", "off")
 
 
 @dataclass
-class Conduct:
-    """How deliveries behave.
+class DeliverySettings:
+    """How to deliver webhooks.
 
-    `mode`: normal; hold (nothing is sent until it is normal again); off (what arises meanwhile is never sent).
-    `duplicates`, `drop`: the share of deliveries sent twice, and never. `delay`: seconds before each. `shuffle`: each
-    also waits a random part of `spread` seconds, so that the order is lost. `retries`: seconds before each next try.
+    - `mode`: normal; hold (send nothing until the mode is normal again); off (never send what is queued meanwhile).
+    - `duplicates`, `drop`: the share of deliveries to send twice, and to lose (0 to 1).
+    - `delay`: seconds before each delivery. `shuffle`: also wait up to `spread` seconds at random, which loses the order.
+    - `timeout`: seconds to wait for a response. `retries`: seconds before each retry.
     """
 
     mode: str = "normal"
@@ -40,112 +41,112 @@ class Conduct:
 
 
 @dataclass(order=True)
-class Letter:
-    """One event for one endpoint."""
+class PendingDelivery:
+    """One event for one endpoint. `due` is in seconds of the queue's timer."""
 
     due: float
     serial: int
     event: str = field(compare=False)
     endpoint: str = field(compare=False)
     attempts: int = field(compare=False, default=0)
-    body: bytes | None = field(compare=False, default=None)  # instead of the event: sent as it is
+    body: bytes | None = field(compare=False, default=None)  # sent in place of the event
 
 
-class Mailbag:
-    """Letters in order of their time. `timer` is monotonic."""
+class DeliveryQueue:
+    """Pending deliveries in order of their time. `timer` returns monotonic seconds."""
 
     def __init__(self, timer: Callable[[], float]) -> None:
         self.ready = threading.Condition()
-        self.conduct = Conduct()
+        self.settings = DeliverySettings()
         self.outcomes: Counter[str] = Counter()
         self._timer = timer
-        self._letters: list[Letter] = []
+        self._pending: list[PendingDelivery] = []
         self._serial = count()
-        self._under_way = 0
+        self._in_progress = 0
         self._closed = False
-        self._random = random.Random()  # noqa: S311 - mishaps for tests, not secrets
+        self._random = random.Random()  # noqa: S311 - no secret depends on it
 
-    def behave(self, wishes: Json) -> None:
-        """Set some of the conduct's fields; the others stay as they are."""
-        checked(Conduct, wishes)
-        if wishes.get("mode", "normal") not in MODES:
+    def configure(self, changes: Json) -> None:
+        """Change the settings named in `changes`. Raises: `ApiError` 400 for an unknown name or a wrong value."""
+        validate_fields(DeliverySettings, changes)
+        if changes.get("mode", "normal") not in MODES:
             raise invalid(f"mode must be one of {', '.join(MODES)}", "mode")
         with self.ready:
-            for name, value in wishes.items():
-                setattr(self.conduct, name, value)
-            if wishes.get("seed") is not None:
-                self._random.seed(wishes["seed"])
+            for name, value in changes.items():
+                setattr(self.settings, name, value)
+            if changes.get("seed") is not None:
+                self._random.seed(changes["seed"])
             self.ready.notify_all()
 
-    def post(self, event: str, endpoint: str, body: bytes | None = None, faithful: bool = False) -> None:
-        """Hand a letter over. `faithful`: exactly once and at once, whatever the conduct (but for hold)."""
+    def enqueue(self, event: str, endpoint: str, body: bytes | None = None, exact: bool = False) -> None:
+        """Queue a delivery. `exact`: deliver once and without delay, whatever the settings (except `hold`)."""
         with self.ready:
-            conduct, now = self.conduct, self._timer()
-            if faithful:
-                self._put(now, event, endpoint, body)
+            settings, now = self.settings, self._timer()
+            if exact:
+                self._add(now, event, endpoint, body)
                 return
-            if conduct.mode == "off" or self._random.random() < conduct.drop:
+            if settings.mode == "off" or self._random.random() < settings.drop:
                 self.outcomes["lost"] += 1
                 return
-            copies = 2 if self._random.random() < conduct.duplicates else 1
+            copies = 2 if self._random.random() < settings.duplicates else 1
             for _ in range(copies):
-                scatter = self._random.uniform(0, conduct.spread) if conduct.shuffle else 0.0
-                self._put(now + conduct.delay + scatter, event, endpoint, body)
+                scatter = self._random.uniform(0, settings.spread) if settings.shuffle else 0.0
+                self._add(now + settings.delay + scatter, event, endpoint, body)
 
-    def _put(self, due: float, event: str, endpoint: str, body: bytes | None = None) -> None:
-        heapq.heappush(self._letters, Letter(due, next(self._serial), event, endpoint, body=body))
+    def _add(self, due: float, event: str, endpoint: str, body: bytes | None = None) -> None:
+        heapq.heappush(self._pending, PendingDelivery(due, next(self._serial), event, endpoint, body=body))
         self.ready.notify()
 
-    def take(self, patience: float) -> Letter | None:
-        """The next letter that is due, waiting up to `patience` seconds for one."""
-        deadline = self._timer() + patience
+    def wait_for_due(self, timeout: float) -> PendingDelivery | None:
+        """Return the next due delivery, or `None` after `timeout` seconds without one."""
+        deadline = self._timer() + timeout
         with self.ready:
             while not self._closed:
                 now = self._timer()
-                first = self._letters[0] if self._letters and self.conduct.mode != "hold" else None
+                first = self._pending[0] if self._pending and self.settings.mode != "hold" else None
                 if first is not None and first.due <= now:
-                    self._under_way += 1
-                    return heapq.heappop(self._letters)
+                    self._in_progress += 1
+                    return heapq.heappop(self._pending)
                 if now >= deadline:
                     return None
                 self.ready.wait(min(deadline, first.due if first else deadline) - now)
         return None
 
-    def done(self, letter: Letter, outcome: str) -> None:
-        """`delivered`, `failed` (again later, or given up after the last retry), `gone` (the endpoint is)."""
+    def record_outcome(self, pending: PendingDelivery, outcome: str) -> None:
+        """Record `delivered`, `failed` (retried until the last retry), or `gone` (the endpoint no longer exists)."""
         with self.ready:
-            self._under_way -= 1
+            self._in_progress -= 1
             self.outcomes[outcome] += 1
             if outcome != "failed":
                 return
-            letter.attempts += 1
-            if letter.attempts > len(self.conduct.retries):
+            pending.attempts += 1
+            if pending.attempts > len(self.settings.retries):
                 self.outcomes["given_up"] += 1
                 return
-            letter.due = self._timer() + self.conduct.retries[letter.attempts - 1]
-            heapq.heappush(self._letters, letter)
+            pending.due = self._timer() + self.settings.retries[pending.attempts - 1]
+            heapq.heappush(self._pending, pending)
             self.ready.notify()
 
     def close(self) -> None:
-        """Nobody waits for a letter any more."""
+        """Release the threads that wait in `wait_for_due`."""
         with self.ready:
             self._closed = True
             self.ready.notify_all()
 
     def clear(self) -> None:
-        """Forget what waits, and how to behave."""
+        """Remove what is queued, and restore the default settings."""
         with self.ready:
-            self._letters.clear()
-            self.conduct = Conduct()
+            self._pending.clear()
+            self.settings = DeliverySettings()
             self.outcomes.clear()
 
     def state(self) -> Json:
-        """What waits and what became of the rest."""
+        """Return the settings, the number of pending deliveries, and the outcomes of the others."""
         with self.ready:
             return {
-                **vars(self.conduct),
-                "waiting": len(self._letters),
-                "under_way": self._under_way,
-                "pending": len(self._letters) + self._under_way,
+                **vars(self.settings),
+                "waiting": len(self._pending),
+                "under_way": self._in_progress,
+                "pending": len(self._pending) + self._in_progress,
                 "outcomes": dict(self.outcomes),
             }

@@ -1,6 +1,6 @@
-"""What Stripe answers when it refuses: one exception, and the shape it takes on the wire.
+"""Stripe's error responses: one exception that holds the status and body.
 
-The shape is `{"error": {"type", "code", "message", "param", …}}`, as in docs.stripe.com/api/errors.
+A body is `{"error": {"type", "code", "message", "param", …}}`, as in docs.stripe.com/api/errors.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 
 class ApiError(Exception):
-    """An answer other than 200. `extra` goes into the error object as it is (`decline_code`, `payment_intent`)."""
+    """An error response. `extra` adds fields to the error object, such as `decline_code` and `payment_intent`."""
 
     def __init__(
         self,
@@ -37,17 +37,17 @@ class ApiError(Exception):
 
 
 def invalid(message: str, param: str | None = None, code: str | None = None) -> ApiError:
-    """400: a parameter is wrong, or the object is in no state for this."""
+    """Return a 400: a parameter is wrong, or the object's state doesn't allow this."""
     return ApiError(400, message, param=param, code=code)
 
 
 def missing(kind: str, object_id: str, param: str = "id", status: int = 404) -> ApiError:
-    """404 `resource_missing`; Stripe uses 400 where the id came in a body rather than in the path."""
+    """Return a 404 `resource_missing`. Stripe answers 400 where the ID was a parameter and not in the path."""
     return ApiError(status, f"No such {kind}: '{object_id}'", code="resource_missing", param=param)
 
 
 def declined(charge: str, intent: Json) -> ApiError:
-    """402: the card was declined; the payment intent comes with the error."""
+    """Return a 402 for a declined card, with the payment intent in the error."""
     return ApiError(
         402,
         "Your card was declined.",

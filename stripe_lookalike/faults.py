@@ -1,4 +1,4 @@
-"""Trouble at will: failing, hanging and throttled requests, for tests that need an API in distress."""
+"""Faults on request: API calls that fail, hang or are rate limited, for tests of error handling."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stripe_lookalike.errors import ApiError, Json
-from stripe_lookalike.validation import checked
+from stripe_lookalike.validation import validate_fields
 
 
 @dataclass
 class Fault:
-    """One kind of trouble. It hits requests whose path begins with `match` (and, if given, with this method)."""
+    """One kind of fault, for requests whose path begins with `match` and, if set, that have this `method`."""
 
     match: str = "/v1/"
     method: str | None = None
     status: int | None = None
     fail_rate: float = 1.0
     hang: float = 0.0  # seconds
-    when: str = "before"  # before: nothing happens; after: it happens, and the answer is lost
-    times: int | None = None  # at most so often
-    reason: str | None = None  # of a 429: Stripe-Rate-Limited-Reason
+    when: str = "before"  # before: the call has no effect; after: it has its effect, and only the response is lost
+    times: int | None = None  # at most this many times
+    reason: str | None = None  # the Stripe-Rate-Limited-Reason of a 429
 
 
 class Faults:
-    """The faults in force. A change of them also frees the requests that hang."""
+    """The active faults. Changing them also releases the requests that hang."""
 
     def __init__(self, seed: int | None = None) -> None:
         self._lock = threading.Condition()
         self._faults: list[Fault] = []
         self._epoch = 0
-        self._random = random.Random(seed)  # noqa: S311 - chance for tests, not a secret
+        self._random = random.Random(seed)  # noqa: S311 - no secret depends on it
 
     def set(self, rules: list[Json], seed: int | None = None) -> None:
-        """Replace all faults; none lifts them."""
-        made = [Fault(**checked(Fault, rule)) for rule in rules]
+        """Replace all faults. An empty list removes them."""
+        made = [Fault(**validate_fields(Fault, rule)) for rule in rules]
         with self._lock:
             self._faults = made
             self._epoch += 1
@@ -45,8 +45,11 @@ class Faults:
                 self._random.seed(seed)
             self._lock.notify_all()
 
-    def strike(self, method: str, path: str, when: str) -> None:
-        """Hang, fail, or do nothing, as the faults have it for this request at this point."""
+    def apply(self, method: str, path: str, when: str) -> None:
+        """Hang or fail if a fault matches this request. `when` is `before` or `after` the call.
+
+        Raises: `ApiError` for a fault with a status.
+        """
         with self._lock:
             hit = [fault for fault in self._faults if self._hits(fault, method, path, when)]
             if not hit:
@@ -59,7 +62,7 @@ class Faults:
                 raise _failure(fault.status, fault.reason)
 
     def _hang(self, seconds: float) -> None:
-        """Waits with the lock let go, until the time is up or the faults change."""
+        """Wait, with the lock released, until the time is up or the faults change."""
         epoch = self._epoch
         self._lock.wait_for(lambda: self._epoch != epoch, timeout=seconds)
 
@@ -82,12 +85,12 @@ def _failure(status: int, reason: str | None = None) -> ApiError:
             headers={"Stripe-Rate-Limited-Reason": reason or "global-rate"},
         )
     kind = "api_error" if status >= 500 else "invalid_request_error"
-    return ApiError(status, "An unknown error occurred; the look-alike was told to fail.", kind=kind)
+    return ApiError(status, "An unknown error occurred: a fault is set in the look-alike.", kind=kind)
 
 
 @dataclass
 class Limits:
-    """Requests a second, over all and for each endpoint, and how many at once (a second's worth, if not told)."""
+    """Requests a second, in total and for each endpoint. `burst` is the bucket's size, by default one second's requests."""
 
     per_second: float | None = None
     endpoint_per_second: float | None = None
@@ -95,7 +98,7 @@ class Limits:
 
 
 class RateLimit:
-    """Token buckets: one for everything, one for each endpoint (method and first words of the path). Off at first."""
+    """Token buckets: one for all requests, and one for each endpoint (method and path). Off at first."""
 
     def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
         self._timer = timer
@@ -104,14 +107,14 @@ class RateLimit:
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def set(self, limits: Limits) -> None:
-        """From now on these, with full buckets."""
+        """Replace the limits and start with full buckets."""
         with self._lock:
             given = {"global-rate": limits.per_second, "endpoint-rate": limits.endpoint_per_second}
             self._rules = {name: (rate, limits.burst or rate) for name, rate in given.items() if rate}
             self._buckets = {}
 
-    def take(self, endpoint: str) -> None:
-        """429 with Stripe's reason when a bucket is empty."""
+    def check(self, endpoint: str) -> None:
+        """Take a token. Raises: `ApiError` 429 with Stripe's reason if a bucket is empty."""
         with self._lock:
             now = self._timer()
             for name, (rate, most) in self._rules.items():

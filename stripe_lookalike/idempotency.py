@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: the same key with the same request gets the first answer; with another request it is refused."""
+"""`Idempotency-Key`: a repeated request gets the first response; another request with the same key is an error."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from stripe_lookalike.errors import ApiError, Json
 
 
 @dataclass
-class Kept:
-    """The first answer to a key."""
+class KeptResponse:
+    """The first response to a key."""
 
     request: str
     status: int
@@ -19,13 +19,13 @@ class Kept:
 
 
 class IdempotencyKeys:
-    """Kept for as long as the process lives; Stripe keeps them for a day at least."""
+    """Keys and responses, kept until the process ends. Stripe keeps them for at least 24 hours."""
 
     def __init__(self) -> None:
-        self._answers: dict[str, Kept] = {}
+        self._answers: dict[str, KeptResponse] = {}
 
-    def seen(self, key: str, fingerprint: str) -> Kept | None:
-        """The kept answer; 400 where the key came with another request."""
+    def seen(self, key: str, fingerprint: str) -> KeptResponse | None:
+        """Return the kept response. Raises: `ApiError` 400 if the key belongs to another request."""
         kept = self._answers.get(key)
         if kept is not None and kept.request != fingerprint:
             raise ApiError(
@@ -37,10 +37,9 @@ class IdempotencyKeys:
         return kept
 
     def keep(self, key: str, fingerprint: str, status: int, body: bytes) -> None:
-        self._answers[key] = Kept(fingerprint, status, body)
+        self._answers[key] = KeptResponse(fingerprint, status, body)
 
 
 def fingerprint(method: str, path: str, params: Json) -> str:
-    """What makes two requests the same."""
-    said = json.dumps([method, path, params], sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()
+    """Return a hash of what makes two requests the same."""
+    return hashlib.sha256(json.dumps([method, path, params], sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Ids as Stripe makes them: a prefix that tells the kind, and letters nobody can guess."""
+"""IDs like Stripe's: a prefix that names the kind of object, and random letters."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _LETTERS = string.ascii_letters + string.digits
 
 
 def letters(length: int) -> str:
-    """Random letters and digits."""
+    """Return random letters and digits."""
     return "".join(secrets.choice(_LETTERS) for _ in range(length))
 
 
 def new(prefix: str) -> str:
-    """`new("sub_1")` → `sub_1` and 23 letters."""
+    """Return a new ID: `new("sub_1")` → `sub_1` and 23 random letters."""
     return prefix + letters(23)

@@ -1,4 +1,4 @@
-"""Which requests came: for tests that count reads, and for somebody who wonders what the service asks of Stripe."""
+"""The journal of API requests, for tests that count them and for debugging what the service asks of Stripe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _KEPT = 100_000
 
 
 class Journal:
-    """The last requests, and counts of all since the last `clear`."""
+    """The latest requests, and counts of all requests since the last `clear`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -20,8 +20,8 @@ class Journal:
         self._paths: Counter[str] = Counter()
         self._statuses: Counter[str] = Counter()
 
-    def note(self, row: Json) -> None:
-        """`row` has method, path, route, params, status, at, ms."""
+    def record(self, row: Json) -> None:
+        """Record a request: `row` has method, path, route, params, status, at (epoch seconds) and ms."""
         with self._lock:
             self._rows.append(row)
             self._routes[f"{row['method']} {row['route']}"] += 1
@@ -29,7 +29,7 @@ class Journal:
             self._statuses[str(row["status"])] += 1
 
     def read(self, path: str = "", method: str = "", limit: int = 1000) -> Json:
-        """Counts of everything, and the last `limit` requests whose path begins with `path`."""
+        """Return all counts, and the latest `limit` requests with this method whose path begins with `path`."""
         with self._lock:
             rows = [row for row in self._rows if row["path"].startswith(path) and method in ("", row["method"])]
             return {

@@ -1,7 +1,7 @@
-"""Shapes of before 2025-03-31.basil, which an endpoint pinned to an old version still gets.
+"""Object shapes before 2025-03-31.basil, for clients and endpoints that are pinned to an old API version.
 
-Basil moved the period from the subscription to its items, and on an invoice `subscription`, `charge`, `payment_intent`,
-`paid` and the lines' `price` into `parent`, `payments` and `pricing`.
+Basil moved the billing period from the subscription to its items. On an invoice, it moved `subscription`, `charge`,
+`payment_intent`, `paid` and the lines' `price` into `parent`, `payments` and `pricing`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ BASIL = "2025-03-31"
 
 
 def before_basil(version: str | None) -> bool:
-    """Versions begin with their date, so they compare as text."""
+    """Return whether a version is older than basil. Versions begin with their date, so they compare as text."""
     return bool(version) and str(version)[:10] < BASIL
 
 
 def in_version(value: Any, version: str | None, find: Callable[[str], Json | None] = lambda object_id: None) -> Any:
-    """`value` as that version has it. `find` looks up what the old shape holds and the new one does not."""
+    """Return `value` in the shape of that version. `find` returns an object by ID, for what only the old shape holds."""
     if not before_basil(version):
         return value
     if isinstance(value, list):
@@ -39,7 +39,7 @@ def in_version(value: Any, version: str | None, find: Callable[[str], Json | Non
 
 
 def event_in_version(event: Json, version: str | None, find: Callable[[str], Json | None]) -> Json:
-    """An event as an endpoint of that version gets it, with the period among the previous attributes where it moved."""
+    """Return an event in the shape of that version, with a changed period in `previous_attributes`."""
     if not before_basil(version):
         return event
     made: Json = in_version(event, version, find)

@@ -1,4 +1,4 @@
-"""Lists: newest first, filtered, paged by `starting_after` and `ending_before`."""
+"""Lists: newest first, filtered, and paged with `starting_after` and `ending_before`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ PAGING = ("limit", "starting_after", "ending_before")
 
 
 def newest_first(rows: Iterable[Json]) -> list[Json]:
-    """By `created`; of the same second the one that came last is first."""
+    """Sort rows by `created`, newest first; within a second, the one added last comes first."""
     return sorted(rows, key=lambda row: int(row.get("created", 0)))[::-1]
 
 
 def page(url: str, rows: list[Json], params: Params, keep: Callable[[Json], bool] = lambda row: True) -> Json:
-    """One page of `rows`, which are in the order of the whole list."""
+    """Return one page of `rows`, which are all rows in the list's order. `keep` filters them."""
     limit = params.integer("limit", 10) or 0
     if not 1 <= limit <= 100:
         raise invalid("Limit must be between 1 and 100", "limit", "parameter_invalid_integer")
@@ -37,7 +37,7 @@ def page(url: str, rows: list[Json], params: Params, keep: Callable[[Json], bool
 
 
 def _kept(rows: Iterable[Json], keep: Callable[[Json], bool], limit: int) -> list[Json]:
-    """The first `limit` rows that pass, and one more to tell whether there is more."""
+    """Return the first `limit` rows that pass, and one more as a sign for `has_more`."""
     found: list[Json] = []
     for row in rows:
         if keep(row):
@@ -54,8 +54,8 @@ def _place(rows: list[Json], object_id: str, param: str) -> int:
     raise invalid(f"No such object: '{object_id}'", param, "resource_missing")
 
 
-def within(params: Params, name: str) -> Callable[[int], bool]:
-    """The filter `created=…` or `created[gte]=…&created[lt]=…`."""
+def time_filter(params: Params, name: str) -> Callable[[int], bool]:
+    """Return the filter of a parameter such as `created=…` or `created[gte]=…&created[lt]=…`."""
     asked: Any = params.values.get(name)
     if asked is None or asked == "":
         return lambda moment: True
@@ -72,10 +72,15 @@ def within(params: Params, name: str) -> Callable[[int], bool]:
     )
 
 
-def matching(params: Params, *names: str) -> Callable[[Json], bool]:
-    """Rows whose fields equal the given parameters, and whose `created` is in the asked span."""
+def field_filter(params: Params, *names: str) -> Callable[[Json], bool]:
+    """Return a filter: the fields equal the parameters of the same names, and `created` is in the given range."""
     wanted = {name: value for name in names if (value := params.text(name)) is not None}
-    created = within(params, "created")
+    created = time_filter(params, "created")
     return lambda row: (
         created(int(row.get("created", 0))) and all(row.get(name) == value for name, value in wanted.items())
     )
+
+
+def filtered_page(url: str, rows: Iterable[Json], params: Params, *names: str) -> Json:
+    """Return a page of `rows`, newest first, filtered by `field_filter`."""
+    return page(url, newest_first(rows), params, field_filter(params, *names))

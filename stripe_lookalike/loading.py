@@ -1,4 +1,4 @@
-"""State from outside: a recorded life story, one object, one event."""
+"""Load state from outside: a recorded lifecycle, one object, or one event."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from stripe_lookalike.world import World
 
 
 def load_lifecycle(world: World, story: Json, *, send: bool, live: bool, upto: int | None) -> Json:
-    """Serve a story's `events` and its `final` objects, beside what there is.
+    """Add the `events` and the `final` objects of a recorded lifecycle.
 
-    `send`: the events also go to the webhook endpoints. `live`: its subscriptions go on living when the clock moves;
-    otherwise they stay as they are. `upto`: only the first so many events, and each object as the last of these has it.
+    - `send`: also send the events to the webhook endpoints.
+    - `live`: let the subscriptions renew when the clock moves. Otherwise they stay as they are.
+    - `upto`: add only the first `upto` events, and each object as the last of these shows it.
     """
     events = story.get("events")
     final = story.get("final")
     if not isinstance(events, list) or not isinstance(final, dict):
-        raise invalid("A lifecycle has `events` and `final`.")
-    told = events if upto is None else events[:upto]
-    for event in told:
+        raise invalid("A lifecycle needs `events` and `final`.")
+    loaded = events if upto is None else events[:upto]
+    for event in loaded:
         subject = copy.deepcopy(event["data"]["object"])
         if subject.get("id"):
             world.add(subject)
@@ -30,15 +31,15 @@ def load_lifecycle(world: World, story: Json, *, send: bool, live: bool, upto: i
         _load_final(world, final)
     else:
         _load_static(world, final)
-    for event in told:
+    for event in loaded:
         made = world.add({**copy.deepcopy(event), "pending_webhooks": 0})
-        world.kept.add(event["id"])
+        world.pinned_events.add(event["id"])
         if send:
             world.on_event(made)
     if live:
         for subscription in world.table("subscription").values():
-            lifecycle.plan(world, subscription)
-    return {"events": len(told), "last": told[-1]["created"] if told else None}
+            lifecycle.schedule(world, subscription)
+    return {"events": len(loaded), "last": loaded[-1]["created"] if loaded else None}
 
 
 def _load_final(world: World, final: Json) -> None:
@@ -50,7 +51,7 @@ def _load_final(world: World, final: Json) -> None:
 
 
 def _load_static(world: World, final: Json) -> None:
-    """What no event tells: the catalogue and the line items of sessions."""
+    """Add what no event carries: the catalogue and the line items of sessions."""
     for name in ("products", "prices"):
         for row in final.get(name, {}).values():
             world.add(copy.deepcopy(row))
@@ -59,13 +60,14 @@ def _load_static(world: World, final: Json) -> None:
 
 
 def put_object(world: World, body: Json) -> Json:
-    """`{"object": {…}, "merge": true, "event": type or null, "live": false}`: put an object, or change one.
+    """Add or change an object: `{"object": {…}, "merge": true, "event": type or null, "live": false}`.
 
-    Nested objects are merged, lists replaced. `event`: tell of it. `live`: a subscription lives on from here.
+    Nested objects are merged, and lists are replaced. `event`: emit an event of this type. `live`: let a subscription
+    renew when the clock moves.
     """
     given = body.get("object")
     if not isinstance(given, dict) or not given.get("id") or (not given.get("object")):
-        raise invalid('Give {"object": {…}} with its `id` and `object`.')
+        raise invalid('Send {"object": {…}} with its `id` and `object`.')
     known = world.table(given["object"]).get(given["id"])
     if known is None or not body.get("merge", True):
         found = world.add(copy.deepcopy(given))
@@ -79,7 +81,7 @@ def put_object(world: World, body: Json) -> Json:
             previous = {key: value for key, value in before.items() if found.get(key) != value}
             world.emit(body["event"], found, previous)
     if body.get("live") and found["object"] == "subscription":
-        lifecycle.plan(world, found)
+        lifecycle.schedule(world, found)
     return found
 
 
@@ -92,8 +94,11 @@ def _merge(node: Json, patch: dict[str, Any]) -> None:
 
 
 def load_event(world: World, body: Json) -> Json:
-    """`{"type", "object": {…}}`, and optionally `id`, `created`, `previous_attributes`, `api_version`, `livemode`,
-    `account`; `"listed": false` keeps it out of `/v1/events`, `"send": false` from the endpoints."""
+    """Add an event: `{"type", "object": {…}}`, and optionally the event's other fields.
+
+    These are `id`, `created`, `previous_attributes`, `api_version`, `livemode` and `account`. `"listed": false` keeps the
+    event out of `/v1/events`, and `"send": false` keeps it from the endpoints.
+    """
     if not isinstance(body.get("type"), str) or not isinstance(body.get("object"), dict):
         raise invalid("An event needs a `type` and an `object`.")
     data: Json = {"object": copy.deepcopy(body["object"])}
@@ -114,7 +119,7 @@ def load_event(world: World, body: Json) -> Json:
     if body.get("account"):
         event["account"] = body["account"]
     world.add(event)
-    world.kept.add(event["id"])
+    world.pinned_events.add(event["id"])
     if body.get("send", True):
         world.on_event(event)
     return event

@@ -1,4 +1,4 @@
-"""One look-alike: its world, and what stands around it. A reset gives it a new world."""
+"""The look-alike: the world and its delivery, faults, limits, keys and journal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stripe_lookalike.world import World
 
 
 class Lookalike:
-    """What the routes work with."""
+    """The components that the routes use."""
 
     def __init__(
         self, seed_catalog: bool, webhooks: Sequence[Webhook], openapi: Json | None, clock_file: Path | None = None
@@ -31,26 +31,26 @@ class Lookalike:
         self.journal = Journal()
         self.strict = ParameterCheck(openapi) if openapi else None
         self.keys = IdempotencyKeys()
-        self.world = World(Clock(told=self._clock_file))
+        self.world = World(Clock(offset_file=self._clock_file))
         self.delivery = Delivery(self.world)
         self.reset()
 
     def reset(self, seed_catalog: bool | None = None) -> None:
-        """As at the start: catalogue and endpoints of the start, the wall's time, nothing else. `strict` stays."""
+        """Restore the initial state: a new world with the first catalogue and endpoints. `strict` stays."""
         seed = self._seed_catalog if seed_catalog is None else seed_catalog
         self.faults.set([])
         self.rate_limit.set(Limits())
         self.journal.clear()
         self.keys = IdempotencyKeys()
-        self.world = World(Clock(told=self._clock_file))
-        self.delivery.watch(self.world)
+        self.world = World(Clock(offset_file=self._clock_file))
+        self.delivery.attach(self.world)
         if seed:
             catalogue.seed(self.world)
         for webhook in self._webhooks:
             register(self.world, webhook)
 
-    def be_strict(self, openapi: Json | None) -> None:
-        """Refuse from now on what this description does not allow; `None`: no longer."""
+    def set_openapi(self, openapi: Json | None) -> None:
+        """Check parameters against this OpenAPI description from now on; `None` ends the checks."""
         if openapi is not None and "paths" not in openapi:
-            raise invalid("That is no OpenAPI description: it has no paths.")
+            raise invalid("The body is not an OpenAPI description: it has no paths.")
         self.strict = ParameterCheck(openapi) if openapi else None

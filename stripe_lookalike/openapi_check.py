@@ -1,7 +1,7 @@
-"""A strict check of a request's parameters against Stripe's OpenAPI description: names, nesting, types, enums.
+"""A strict check of parameters against Stripe's OpenAPI description: names, nesting, types and enums.
 
-The description is given by the caller (a test): it is not part of the product. Values came form-encoded, so a number is
-checked as text that is one.
+The caller, a test, supplies the description; the repository doesn't contain it. Values are form-encoded, so a number is
+checked as text.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 from stripe_lookalike.errors import ApiError, Json, invalid
 
-# What API 2026-10-28.endive has and the description at hand (2026-08-26.dahlia, cut) lacks or has in an older form.
-_BEYOND: dict[tuple[str, str], frozenset[str]] = {
+# Parameters of API 2026-10-28.endive that the test's description (2026-08-26.dahlia, cut) lacks or has in an older form.
+_NEWER_PARAMETERS: dict[tuple[str, str], frozenset[str]] = {
     ("post", "/v1/subscriptions/{subscription}/pause"): frozenset({"bill_for", "expand", "invoicing_behavior", "type"}),
     ("post", "/v1/subscriptions/{subscription}/resume"): frozenset(
         {"billing_cycle_anchor", "expand", "payment_behavior", "proration_behavior", "proration_date"}
@@ -26,25 +26,27 @@ _BEYOND: dict[tuple[str, str], frozenset[str]] = {
 
 
 class ParameterCheck:
-    """Knows every operation of one description."""
+    """The operations of one OpenAPI description."""
 
     def __init__(self, document: Json) -> None:
         self._schemas: Json = document.get("components", {}).get("schemas", {})
         self._operations: list[tuple[str, re.Pattern[str], str, Json]] = []
-        # Literal paths first: `/v1/invoices/search` is not the invoice "search".
+        # Paths without placeholders come first: `/v1/invoices/search` is not the invoice "search".
         for path, methods in sorted(document["paths"].items(), key=lambda pair: pair[0].count("{")):
             pattern = _pattern(path)
             for method in ("get", "post", "delete"):
                 if method in methods:
                     self._operations.append((method, pattern, path, methods[method]))
-        self._beyond = {(method, _pattern(path)): names for (method, path), names in _BEYOND.items()}
+        self._newer_parameters = {
+            (method, _pattern(path)): names for (method, path), names in _NEWER_PARAMETERS.items()
+        }
 
     def check(self, method: str, path: str, params: Json) -> None:
-        """400 `parameter_unknown` and the like for what the description does not allow."""
-        for (known, pattern), names in self._beyond.items():
+        """Raise `ApiError` 400, such as `parameter_unknown`, for what the description doesn't allow."""
+        for (known, pattern), names in self._newer_parameters.items():
             if known == method.lower() and pattern.fullmatch(path):
                 for name in params.keys() - names:
-                    raise unknown(name)
+                    raise unknown_parameter(name)
                 return
         operation = self._operation(method.lower(), path)
         schema: Json = _body(operation) if method != "GET" else {}
@@ -73,7 +75,7 @@ class ParameterCheck:
             self._object(value, schema, name)
         elif kind == "array":
             if not isinstance(value, list):
-                # `""` empties a list only where the schema says so, by an enum beside it.
+                # `""` empties a list only where the schema allows it with an enum.
                 raise invalid("Invalid array", name)
             for n, inner in enumerate(value):
                 self._value(inner, schema["items"], f"{name}[{n}]")
@@ -90,11 +92,11 @@ class ParameterCheck:
                 problems.append((isinstance(value, fits), problem))
             else:
                 return
-        # The choice of the right kind tells best what is wrong.
+        # The error of the choice with the right type is the most helpful.
         raise max(problems, key=lambda pair: pair[0])[1]
 
     def _object(self, value: Any, schema: Json, name: str) -> None:
-        if isinstance(value, list):  # names that are all digits, as metadata may have
+        if isinstance(value, list):  # the decoder turns names that are all digits, as in metadata, into a list
             value = {str(n): inner for n, inner in enumerate(value)}
         if not isinstance(value, dict):
             raise invalid("Invalid object", name)
@@ -106,15 +108,15 @@ class ParameterCheck:
             elif isinstance(others, dict):
                 self._value(inner, others, full)
             else:
-                raise unknown(full)
+                raise unknown_parameter(full)
         for key in schema.get("required", []):
             if key not in value:
                 full = f"{name}[{key}]" if name else key
                 raise invalid(f"Missing required param: {full}.", full, "parameter_missing")
 
 
-def unknown(name: str) -> ApiError:
-    """Stripe's words for a parameter it does not know."""
+def unknown_parameter(name: str) -> ApiError:
+    """Return Stripe's error for an unknown parameter."""
     return invalid(f"Received unknown parameter: {name}", name, "parameter_unknown")
 
 

@@ -1,4 +1,4 @@
-"""Stripe's form encoding (`items[0][price]=…`, `expand[]=…`) as nested Python, and typed readers over it."""
+"""Decode Stripe's form encoding (`items[0][price]=…`, `expand[]=…`), and read the parameters with types."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NAME = re.compile(r"^([^\[\]]+)((?:\[[^\[\]]*\])*)$")
 
 
 def decode(pairs: Iterable[tuple[str, str]]) -> Json:
-    """`[("items[0][price]", "p")]` → `{"items": [{"price": "p"}]}`; the values stay text, as they came."""
+    """Decode pairs: `[("items[0][price]", "p")]` → `{"items": [{"price": "p"}]}`. Values stay text."""
     tree: Json = {}
     for name, value in pairs:
         match = _NAME.match(name)
@@ -46,8 +46,11 @@ def _lists(node: Any) -> Any:
 
 
 class Params:
-    """Typed access to decoded parameters. `""` is Stripe's way to unset: `text` and `integer` answer it as `None`,
-    `given` tells that the name was there."""
+    """Typed access to decoded parameters.
+
+    In Stripe's API `""` unsets a field: `text` and `integer` return it as `None`, and `given` is true for it. The readers
+    raise `ApiError` 400 for a value of the wrong type.
+    """
 
     def __init__(self, values: Json, path: str = "") -> None:
         self.values = values
@@ -57,11 +60,11 @@ class Params:
         return iter(self.values)
 
     def given(self, name: str) -> bool:
-        """Whether the caller sent this parameter at all, also as `""`."""
+        """Return whether the request has this parameter, also as `""`."""
         return name in self.values
 
     def name(self, name: str) -> str:
-        """The parameter's full name, for an error: `items[0][price]`."""
+        """Return the parameter's full name for an error: `items[0][price]`."""
         return f"{self._path}[{name}]" if self._path else name
 
     def text(self, name: str, default: str | None = None) -> str | None:
@@ -75,11 +78,11 @@ class Params:
     def required(self, name: str) -> str:
         value = self.text(name)
         if value is None:
-            raise self.absent(name)
+            raise self.missing_error(name)
         return value
 
-    def absent(self, name: str) -> ApiError:
-        """The 400 for a parameter that has to be there."""
+    def missing_error(self, name: str) -> ApiError:
+        """Return the 400 for a missing required parameter."""
         full = self.name(name)
         return invalid(f"Missing required param: {full}.", full, "parameter_missing")
 
@@ -106,21 +109,21 @@ class Params:
         return value
 
     def inner(self, name: str) -> Params:
-        """A nested object; empty where it was not given."""
+        """Return a nested object, empty if the request doesn't have it."""
         value = self.values.get(name) or {}
         if not isinstance(value, dict):
             raise invalid("Invalid object", self.name(name))
         return Params(value, self.name(name))
 
     def rows(self, name: str) -> list[Params]:
-        """A list of objects."""
+        """Return a list of objects."""
         values = self._list(name)
         if not all(isinstance(value, dict) for value in values):
             raise invalid("Invalid array", self.name(name))
         return [Params(value, f"{self.name(name)}[{n}]") for n, value in enumerate(values)]
 
     def texts(self, name: str) -> list[str]:
-        """A list of strings."""
+        """Return a list of strings."""
         values = self._list(name)
         if not all(isinstance(value, str) for value in values):
             raise invalid("Invalid array", self.name(name))
@@ -133,14 +136,14 @@ class Params:
         return value
 
     def metadata(self, before: Json | None = None, name: str = "metadata") -> Json:
-        """`before` with the given keys set, and those given as `""` taken out; a bare `""` empties it."""
+        """Return `before` with the request's keys set. A key with `""` is removed, and `metadata=""` removes all."""
         if self.values.get(name) == "":
             return {}
         merged = dict(before or {})
         given = self.values.get(name) or {}
         if isinstance(given, str):
             raise invalid("Invalid object", self.name(name))
-        # Keys that are all digits come out of the decoder as a list; in metadata they are names.
+        # The decoder turns keys that are all digits into a list; in metadata they are names.
         pairs = enumerate(given) if isinstance(given, list) else given.items()
         for key, value in pairs:
             if not isinstance(value, str):
@@ -152,8 +155,8 @@ class Params:
         return merged
 
 
-def web_address(params: Params, name: str) -> str | None:
-    """An `http` or `https` address; anything else, such as `javascript:`, would run on our pages."""
+def http_url(params: Params, name: str) -> str | None:
+    """Return an `http` or `https` URL. Another scheme, such as `javascript:`, would run on our pages."""
     value = params.text(name)
     if value is not None and not value.startswith(("http://", "https://")):
         raise invalid("Not a valid URL", params.name(name), "url_invalid")

@@ -1,4 +1,4 @@
-"""From kept objects to answers: without the look-alike's own fields, with `expand` filled in, in the asked version."""
+"""Responses from stored objects: without private fields, with `expand`, in the requested API version."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from stripe_lookalike.world import World, embedded, public
 _DEEPEST = 4
 
 
-def answer(world: World, found: Json, expand: list[str], version: str) -> Json:
-    """A copy of `found` that is safe to send."""
+def render_object(world: World, found: Json, expand: list[str], version: str) -> Json:
+    """Return a copy of `found` to send. Raises: `ApiError` 400 for an `expand` path that doesn't exist."""
     made: Json = public(found)
     for path in expand:
         steps = path.split(".")
@@ -53,7 +53,7 @@ def _cannot(path: str) -> Exception:
 
 
 def _included(world: World, node: Json, name: str) -> Json | None:
-    """Lists that Stripe leaves out unless they are asked for."""
+    """Return a list that Stripe includes only on request with `expand`."""
     kind, own = node.get("object"), node.get("id", "")
     if (kind, name) == ("checkout.session", "line_items"):
         rows = world.table("line_items").get(own, {}).get("data", [])

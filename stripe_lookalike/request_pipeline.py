@@ -1,4 +1,4 @@
-"""The way in for every API call: faults, key, limits, strictness, idempotency; then the handler; then the journal."""
+"""What every API call passes: API key, faults, rate limit, parameter checks, idempotency, handler, journal."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from stripe_lookalike.domain import due_work
 from stripe_lookalike.errors import ApiError, Json
 from stripe_lookalike.idempotency import fingerprint
 from stripe_lookalike.lookalike import Lookalike
-from stripe_lookalike.openapi_check import unknown
+from stripe_lookalike.openapi_check import unknown_parameter
 from stripe_lookalike.params import Params, decode
 from stripe_lookalike.routes import Route
 from stripe_lookalike.world import API_VERSION, Cause
 
-_SHOWN = 12  # of a wrong key, as Stripe shows it
+_SHOWN = 12  # characters of a wrong key in the error, as at Stripe
 
 
-def install(app: Flask, lookalike: Lookalike) -> None:
-    """Put all of `/v1/` into the app."""
+def register_routes(app: Flask, lookalike: Lookalike) -> None:
+    """Register every route of `/v1/` in the app."""
     for route in ROUTES:
         rule = route.path.replace("{", "<").replace("}", ">")
-        view = _view(lookalike, route.path, _answering(lookalike, route))
+        view = _view(lookalike, route.path, _checked(lookalike, route))
         app.add_url_rule(rule, f"{route.method} {route.path}", view, methods=[route.method])
-    strange = _view(lookalike, "(unknown)", _unrecognized)
-    app.add_url_rule("/v1/<path:rest>", "unknown", strange, methods=["GET", "POST", "DELETE", "PUT", "PATCH"])
+    unknown_path = _view(lookalike, "(unknown)", _unrecognized)
+    app.add_url_rule("/v1/<path:rest>", "unknown", unknown_path, methods=["GET", "POST", "DELETE", "PUT", "PATCH"])
 
 
-Answering = Callable[..., tuple[int, bytes, dict[str, str]]]
+Responder = Callable[..., tuple[int, bytes, dict[str, str]]]
 
 
-def _view(lookalike: Lookalike, path: str, answering: Answering) -> Callable[..., Response]:
+def _view(lookalike: Lookalike, path: str, responder: Responder) -> Callable[..., Response]:
     def view(**path_ids: str) -> Response:
         begun = time.monotonic()
         params: Json = {}
         try:
             params = _params(request)
-            status, body, headers = answering(params, **path_ids)
+            status, body, headers = responder(params, **path_ids)
         except ApiError as error:
             status, body, headers = error.status, json.dumps(error.body, indent=2).encode(), error.headers
-        lookalike.journal.note(
+        lookalike.journal.record(
             {
                 "method": request.method,
                 "path": request.path,
@@ -60,7 +60,7 @@ def _view(lookalike: Lookalike, path: str, answering: Answering) -> Callable[...
         answer = Response(body, status, content_type="application/json")
         answer.headers.update(headers)
         answer.headers.setdefault("Request-Id", ids.new("req_"))
-        answer.headers["Date"] = http_date(lookalike.world.clock.stamp())
+        answer.headers["Date"] = http_date(lookalike.world.clock.signing_time())
         answer.headers["Stripe-Version"] = request.headers.get("Stripe-Version", API_VERSION)
         return answer
 
@@ -72,27 +72,27 @@ def _params(asked: Request) -> Json:
     return decode(pairs)
 
 
-def _answering(lookalike: Lookalike, route: Route) -> Answering:
-    def answering(params: Json, **path_ids: str) -> tuple[int, bytes, dict[str, str]]:
+def _checked(lookalike: Lookalike, route: Route) -> Responder:
+    def responder(params: Json, **path_ids: str) -> tuple[int, bytes, dict[str, str]]:
         method, path = request.method, request.path
         _authorize(request)
-        lookalike.faults.strike(method, path, "before")
-        lookalike.rate_limit.take(f"{route.method} {route.path}")
+        lookalike.faults.apply(method, path, "before")
+        lookalike.rate_limit.check(f"{route.method} {route.path}")
         if lookalike.strict is not None:
             lookalike.strict.check(method, path, params)
-        for name in params.keys() - route.takes - {"expand"}:
-            raise unknown(name)
-        found = _perform(lookalike, route, params, path_ids)
-        lookalike.faults.strike(method, path, "after")
+        for name in params.keys() - route.parameters - {"expand"}:
+            raise unknown_parameter(name)
+        found = _call_handler(lookalike, route, params, path_ids)
+        lookalike.faults.apply(method, path, "after")
         return found
 
-    return answering
+    return responder
 
 
-def _perform(
+def _call_handler(
     lookalike: Lookalike, route: Route, params: Json, path_ids: dict[str, str]
 ) -> tuple[int, bytes, dict[str, str]]:
-    """Do it, or repeat the first answer to the same idempotency key."""
+    """Call the handler, or return the first response to the same idempotency key."""
     request_id = ids.new("req_")
     key = request.headers.get("Idempotency-Key") if route.method == "POST" else None
     headers = {"Request-Id": request_id, **({"Idempotency-Key": key} if key else {})}
@@ -103,15 +103,15 @@ def _perform(
         kept = lookalike.keys.seen(key, mark) if key else None
         if kept is not None:
             return kept.status, kept.body, {**headers, "Idempotent-Replayed": "true"}
-        due_work.catch_up(world)
+        due_work.run_due(world)
         world.cause = Cause(request_id, key, request.host_url.rstrip("/"))
         try:
             asked = Params({name: value for name, value in params.items() if name != "expand"})
             found = route.handler(world, asked, **path_ids)
             expand = Params(params).texts("expand")
-            status, body = 200, render.answer(world, found, expand, version)
+            status, body = 200, render.render_object(world, found, expand, version)
         except ApiError as error:
-            if error.status != 402:  # a declined card is an outcome, and kept; a refusal is not
+            if error.status != 402:  # Stripe keeps a declined card for the key, but no other error
                 raise
             status, body = error.status, error.body
         finally:

@@ -1,4 +1,4 @@
-"""How the API's modules say what they answer: method, path, parameters, function."""
+"""Decorators that register API routes: method, path, parameters and handler."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ H = TypeVar("H", bound=Handler)
 
 @dataclass(frozen=True)
 class Route:
-    """`handler(world, params, **ids)`; `takes` are the parameters it knows, `expand` aside."""
+    """One route, called as `handler(world, params, **ids)`. `parameters` are the accepted ones, besides `expand`."""
 
     method: str
     path: str
     handler: Handler
-    takes: frozenset[str]
+    parameters: frozenset[str]
 
 
 class Routes:
@@ -29,22 +29,22 @@ class Routes:
     def __init__(self) -> None:
         self.all: list[Route] = []
 
-    def get(self, path: str, *takes: str) -> Callable[[H], H]:
-        return self._on("GET", path, takes)
+    def get(self, path: str, *parameters: str) -> Callable[[H], H]:
+        return self._on("GET", path, parameters)
 
-    def list(self, path: str, *takes: str) -> Callable[[H], H]:
-        """A GET that pages."""
-        return self._on("GET", path, (*takes, *PAGING))
+    def list(self, path: str, *parameters: str) -> Callable[[H], H]:
+        """Register a GET with paging."""
+        return self._on("GET", path, (*parameters, *PAGING))
 
-    def post(self, path: str, *takes: str) -> Callable[[H], H]:
-        return self._on("POST", path, takes)
+    def post(self, path: str, *parameters: str) -> Callable[[H], H]:
+        return self._on("POST", path, parameters)
 
-    def delete(self, path: str, *takes: str) -> Callable[[H], H]:
-        return self._on("DELETE", path, takes)
+    def delete(self, path: str, *parameters: str) -> Callable[[H], H]:
+        return self._on("DELETE", path, parameters)
 
-    def _on(self, method: str, path: str, takes: tuple[str, ...]) -> Callable[[H], H]:
+    def _on(self, method: str, path: str, parameters: tuple[str, ...]) -> Callable[[H], H]:
         def register(handler: H) -> H:
-            self.all.append(Route(method, path, handler, frozenset(takes)))
+            self.all.append(Route(method, path, handler, frozenset(parameters)))
             return handler
 
         return register

@@ -1,4 +1,4 @@
-"""Serving a look-alike: one thread a connection, connections kept alive, on the loopback address only."""
+"""Serve a look-alike on the loopback address: keep-alive connections, with a thread for each."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _HOST = "127.0.0.1"
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """HTTP/1.1 with connections kept alive, as the SDK expects; Werkzeug's own server closes each after one answer."""
+    """HTTP/1.1 with keep-alive, as the SDK expects. Werkzeug's server closes each connection after one response."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # headers and body leave together
+    wbufsize = -1  # buffered: headers and body leave in one packet
     timeout = 60
     server: _Server
 
@@ -45,7 +45,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _environ(self) -> dict[str, Any]:
-        """The request as WSGI has it; the body is read whole, so that the connection can be used again."""
+        """Return the WSGI environment. Read the whole body, so that the connection can be reused."""
         path, _, query = self.path.partition("?")
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         environ: dict[str, Any] = {
@@ -71,14 +71,14 @@ class _Handler(BaseHTTPRequestHandler):
             environ.setdefault("HTTP_" + name.upper().replace("-", "_"), value)
         return environ
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - http.server finds them so
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - http.server requires these names
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
-        """Nothing: the journal has the requests."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class requires this name
+        """Log nothing: the journal has the requests."""
 
 
 class _Server(ThreadingHTTPServer):
-    """Remembers its open connections, so that stopping can close them."""
+    """A server that keeps its open connections, so that it can close them when it stops."""
 
     daemon_threads = True
     block_on_close = False
@@ -90,7 +90,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__((_HOST, port), _Handler)
 
     def server_bind(self) -> None:
-        """Without the look-up of the host's name, which may take seconds."""
+        """Bind without the base class's look-up of the host name, which can take seconds."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = _HOST, int(self.server_address[1])
 
@@ -103,13 +103,13 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news; anything else is."""
+        """Log all errors except a client's disconnect or timeout."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
-            logging.getLogger(__name__).exception("a request to the Stripe look-alike broke")
+            logging.getLogger(__name__).exception("a request to the Stripe look-alike failed")
 
 
 class RunningLookalike:
-    """A look-alike that is being served. `url` is its base address; `lookalike` what it is made of."""
+    """A running look-alike server. `url` is its base URL, and `lookalike` its state."""
 
     def __init__(self, port: int, app: Flask) -> None:
         self.lookalike: Lookalike = app.extensions["lookalike"]
@@ -121,11 +121,11 @@ class RunningLookalike:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the server, its connections and its deliveries."""
+        """Stop the server, its connections and its deliveries."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
-        self.lookalike.faults.set([])  # frees requests that hang
+        self.lookalike.faults.set([])  # releases requests that hang
         for connection in list(self._server.open):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
@@ -142,9 +142,9 @@ class RunningLookalike:
         self.stop()
 
 
-def serve_lookalike(port: int = 0, **chosen: Any) -> RunningLookalike:
-    """Serve one from this process, in threads; port 0 picks a free one. `chosen` as `create_lookalike` takes it.
+def serve_lookalike(port: int = 0, **options: Any) -> RunningLookalike:
+    """Serve a look-alike in threads of this process. Port 0 picks a free one; `options` go to `create_lookalike`.
 
-    `with serve_lookalike() as stripe: …`
+    Example: `with serve_lookalike() as stripe: client = StripeClient("sk_test_x", base_addresses={"api": stripe.url})`
     """
-    return RunningLookalike(port, create_lookalike(**chosen))
+    return RunningLookalike(port, create_lookalike(**options))

@@ -7,7 +7,7 @@ import hmac
 
 
 def header(payload: bytes, secrets: list[str], timestamp: int) -> str:
-    """The `Stripe-Signature` header, with one `v1` for each secret (two while one is rolled)."""
+    """Return the `Stripe-Signature` header, with a `v1` for each secret (two while a secret is being rotated)."""
     signed = f"{timestamp}.".encode() + payload
     marks = [hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest() for secret in secrets]
     return ",".join([f"t={timestamp}", *(f"v1={mark}" for mark in marks)])

@@ -1,4 +1,4 @@
-"""Checks of what somebody asks of the control routes, against the dataclass that will hold it."""
+"""Validate the bodies of the control routes against the dataclasses that hold them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from typing import Any
 from stripe_lookalike.errors import Json, invalid
 
 
-def checked(kind: type[Any], given: Json) -> Json:
-    """`given`, if each name is a field of `kind` and each value of its type; else a 400 that says which is not."""
+def validate_fields(kind: type[Any], given: Json) -> Json:
+    """Return `given` if each name is a field of `kind` and each value has its type.
+
+    Raises: `ApiError` 400 that names the field otherwise.
+    """
     annotations = {known.name: str(known.type) for known in fields(kind)}
-    strange = given.keys() - annotations.keys()
-    if strange:
-        raise invalid(f"Unknown: {', '.join(sorted(strange))}. Known: {', '.join(annotations)}.")
+    unknown = given.keys() - annotations.keys()
+    if unknown:
+        raise invalid(f"Unknown: {', '.join(sorted(unknown))}. Known: {', '.join(annotations)}.")
     for name, value in given.items():
         if not any(_fits(value, part.strip()) for part in annotations[name].split("|")):
-            raise invalid(f"{name} has to be {annotations[name]}.", name)
+            raise invalid(f"{name} must be {annotations[name]}.", name)
     return given
 
 

@@ -1,6 +1,6 @@
-"""The state of the look-alike: every object, by kind and id; the clock; what is due; what is told to whom.
+"""The look-alike's state: every object by kind and ID, the clock, the due work, and the deliveries.
 
-In memory, behind one lock that every request and every delivery takes for as long as it touches the state.
+It is in memory. Every request and delivery holds one lock while it uses the state.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stripe_lookalike import ids
-from stripe_lookalike.clock import Agenda, Clock
+from stripe_lookalike.clock import Clock, Schedule
 from stripe_lookalike.errors import Json, missing
 
 API_VERSION = "2026-10-28.endive"
@@ -21,14 +21,14 @@ API_VERSION = "2026-10-28.endive"
 
 @dataclass
 class Policy:
-    """What a publisher sets in Stripe's Dashboard, and what a test wants to choose."""
+    """Settings that a publisher has in Stripe's Dashboard, and timings that a test can choose."""
 
-    billing_mode: str = "flexible"  # of new subscriptions that name none
-    retry_days: list[int] = field(default_factory=lambda: [3, 4, 6])  # from each failed attempt to the next
+    billing_mode: str = "flexible"  # of new subscriptions that don't choose one
+    retry_days: list[int] = field(default_factory=lambda: [3, 4, 6])  # days from each failed attempt to the next
     when_retries_fail: str = "cancel"  # cancel, unpaid, past_due
     finalize_after: int = 3600  # seconds from a renewal's draft to its finalization
     pay_after: int = 4  # seconds from there to the attempt
-    refund_status: str = "succeeded"  # of new refunds; pending ones are settled by the control routes
+    refund_status: str = "succeeded"  # of new refunds; the control routes settle pending ones
     dispute_cancels_subscription: bool = False
     settle_debit_after: int = 3 * 86_400  # seconds until a bank debit is settled
     keep_events_for: int = 30 * 86_400
@@ -36,36 +36,36 @@ class Policy:
 
 @dataclass
 class Cause:
-    """The request behind an event; both `None` for what Stripe does by itself."""
+    """The request that causes an event. Without an ID, the event comes from due work."""
 
     id: str | None = None
     idempotency_key: str | None = None
-    base_url: str = ""  # under which the look-alike was asked: where its pages are
+    base_url: str = ""  # of the request, for links to the look-alike's pages
 
 
 class World:
-    """All objects and their changes. Use it with `lock` held."""
+    """All objects and their changes. Hold `lock` while you use it."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.lock = threading.RLock()
         self.clock = clock or Clock()
-        self.agenda = Agenda()
+        self.schedule = Schedule()
         self.policy = Policy()
         self.tables: dict[str, dict[str, Json]] = {}
         self.cause = Cause()
-        self.told: set[tuple[str, int]] = set()  # trials whose coming end was announced
+        self.announced_trials: set[tuple[str, int]] = set()  # subscription and trial end of each `trial_will_end` event
         self.delivered: set[tuple[str, str]] = set()  # event and endpoint
-        self.kept: set[str] = set()  # ids of events that were loaded, and are listed whatever their age
+        self.pinned_events: set[str] = set()  # loaded events, which are listed whatever their age
         self.on_event: Callable[[Json], None] = lambda event: None
         self._instant: int | None = None
 
     def now(self) -> int:
-        """The clock, or, while due work is done, the moment at which that was due."""
+        """Return the clock's time; while due work runs, return the moment at which it was due."""
         return self.clock.now() if self._instant is None else self._instant
 
     @contextmanager
-    def at(self, moment: int) -> Iterator[None]:
-        """Do the work inside as of `moment`, at nobody's request."""
+    def as_of(self, moment: int) -> Iterator[None]:
+        """Run the block as of `moment`, without a request as its cause."""
         before, cause, self._instant, self.cause = self._instant, self.cause, moment, Cause()
         try:
             yield
@@ -73,7 +73,7 @@ class World:
             self._instant, self.cause = before, cause
 
     def table(self, kind: str) -> dict[str, Json]:
-        """Objects of a kind (the word in their `object` field), by id, in order of arrival."""
+        """Return the objects of a kind (their `object` field) by ID, in order of creation."""
         return self.tables.setdefault(kind, {})
 
     def add(self, obj: Json) -> Json:
@@ -87,11 +87,11 @@ class World:
         return found
 
     def find(self, object_id: str) -> Json | None:
-        """An object of whatever kind, for `expand`."""
+        """Return an object of any kind by its ID."""
         return next((table[object_id] for table in self.tables.values() if object_id in table), None)
 
     def emit(self, event_type: str, obj: Json, previous: Json | None = None) -> Json:
-        """Record an event about `obj` as it stands, and hand it to the deliveries."""
+        """Record an event with the present state of `obj`, and queue its deliveries."""
         data: Json = {"object": public(obj)}
         if previous is not None:
             data["previous_attributes"] = previous
@@ -112,7 +112,7 @@ class World:
 
     @contextmanager
     def changing(self, obj: Json, event_type: str) -> Iterator[None]:
-        """Emit `event_type` with the previous attributes, if the block changed anything."""
+        """Emit `event_type` with the previous attributes if the block changes `obj`."""
         before = copy.deepcopy(obj)
         yield
         previous = _previous(before, obj)
@@ -121,7 +121,7 @@ class World:
 
 
 def _previous(before: Json, after: Json) -> Json:
-    """What changed, at its old value. Of metadata Stripe names only the changed keys."""
+    """Return the changed fields with their old values. For metadata, Stripe lists only the changed keys."""
     previous: Json = {key: value for key, value in before.items() if after.get(key) != value}
     previous.update(dict.fromkeys(after.keys() - before.keys()))
     if "metadata" in previous:
@@ -131,7 +131,7 @@ def _previous(before: Json, after: Json) -> Json:
 
 
 def public(value: Any) -> Any:
-    """A deep copy without the fields that begin with `_`, which are the look-alike's own."""
+    """Return a deep copy without the look-alike's private fields, whose names begin with `_`."""
     if isinstance(value, dict):
         return {key: public(inner) for key, inner in value.items() if not key.startswith("_")}
     if isinstance(value, list):
@@ -140,7 +140,7 @@ def public(value: Any) -> Any:
 
 
 def embedded(url: str, data: list[Any], total: bool = True) -> Json:
-    """A list inside an object."""
+    """Return a list object to embed in another object."""
     found: Json = {"object": "list", "data": data, "has_more": False, "url": url}
     if total:
         found["total_count"] = len(data)

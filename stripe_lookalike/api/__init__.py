@@ -1,4 +1,4 @@
-"""Stripe's API, a module a resource: parameters in, objects out. The rules are in `domain`."""
+"""Stripe's API routes, with one module for each resource. The rules are in `domain`."""
 
 from __future__ import annotations
 

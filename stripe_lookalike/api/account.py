@@ -1,4 +1,4 @@
-"""`/v1/account`: the one account there is."""
+"""`/v1/account`: the look-alike's only account."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stripe_lookalike import ids
 from stripe_lookalike.domain import catalogue
 from stripe_lookalike.errors import Json, invalid, missing
-from stripe_lookalike.lists import newest_first, page, within
+from stripe_lookalike.lists import newest_first, page, time_filter
 from stripe_lookalike.params import Params
 from stripe_lookalike.routes import Routes
 from stripe_lookalike.shapes import blank
@@ -20,7 +20,7 @@ _PRICE = ("active", "lookup_key", "metadata", "nickname", "tax_behavior", "trans
 @routes.list("/v1/products", "active", "created", "ids")
 def list_products(world: World, params: Params) -> Json:
     active = params.flag("active") if params.given("active") else None
-    wanted, created = params.texts("ids"), within(params, "created")
+    wanted, created = params.texts("ids"), time_filter(params, "created")
     rows = newest_first(row for row in world.table("product").values() if not row.get("deleted"))
     return page(
         "/v1/products",
@@ -82,7 +82,7 @@ def delete_product(world: World, params: Params, product: str) -> Json:
 
 @routes.list("/v1/prices", "active", "created", "currency", "lookup_keys", "product", "recurring", "type")
 def list_prices(world: World, params: Params) -> Json:
-    keys, created = params.texts("lookup_keys"), within(params, "created")
+    keys, created = params.texts("lookup_keys"), time_filter(params, "created")
     if len(keys) > 10:
         raise invalid("You may only specify up to 10 lookup_keys.", "lookup_keys")
     active = params.flag("active") if params.given("active") else None
@@ -105,14 +105,14 @@ def list_prices(world: World, params: Params) -> Json:
 def create_price(world: World, params: Params) -> Json:
     amount = params.integer("unit_amount")
     if amount is None:
-        raise params.absent("unit_amount")
+        raise params.missing_error("unit_amount")
     product = params.text("product")
     if product is None:
         made = create_product(world, Params({"name": params.inner("product_data").required("name")}))
         product = str(made["id"])
     world.get("product", product, "product", 400)
     price = catalogue.new_price(
-        ids.new("price_1"), product, params.required("currency").lower(), amount, world.now(), rhythm(params)
+        ids.new("price_1"), product, params.required("currency").lower(), amount, world.now(), recurring_params(params)
     )
     _set_price(world, price, params)
     world.add(price)
@@ -120,14 +120,14 @@ def create_price(world: World, params: Params) -> Json:
     return price
 
 
-def rhythm(params: Params) -> Json | None:
-    """The `recurring` part of a price's parameters."""
+def recurring_params(params: Params) -> Json | None:
+    """Return a price's `recurring` object from its parameters; `None` for a one-time price."""
     if not params.given("recurring"):
         return None
     recurring = params.inner("recurring")
     interval = recurring.choice("interval", ("day", "week", "month", "year"))
     if interval is None:
-        raise recurring.absent("interval")
+        raise recurring.missing_error("interval")
     return catalogue.recurring(interval, recurring.integer("interval_count", 1) or 1)
 
 
@@ -138,10 +138,10 @@ def _set_price(world: World, price: Json, params: Params) -> None:
     price["active"] = params.flag("active", price["active"])
     price["metadata"] = params.metadata(price["metadata"])
     if params.given("lookup_key"):
-        _take_lookup_key(world, price, params.text("lookup_key"), params.flag("transfer_lookup_key"))
+        _set_lookup_key(world, price, params.text("lookup_key"), params.flag("transfer_lookup_key"))
 
 
-def _take_lookup_key(world: World, price: Json, key: str | None, transfer: bool) -> None:
+def _set_lookup_key(world: World, price: Json, key: str | None, transfer: bool) -> None:
     holder = next((row for row in world.table("price").values() if key and row["lookup_key"] == key), None)
     if holder is not None and holder["id"] != price["id"]:
         if not transfer:

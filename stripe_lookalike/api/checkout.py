@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from stripe_lookalike.api.catalogue import rhythm
+from stripe_lookalike.api.catalogue import recurring_params
 from stripe_lookalike.domain import catalogue, checkout, customers, items
 from stripe_lookalike.errors import Json, invalid
-from stripe_lookalike.lists import matching, newest_first, page
-from stripe_lookalike.params import Params, web_address
+from stripe_lookalike.lists import filtered_page, page
+from stripe_lookalike.params import Params, http_url
 from stripe_lookalike.routes import Routes
 from stripe_lookalike.world import World
 
 routes = Routes()
 
-# Accepted, and without effect on a page that takes pretended cards only.
+# Accepted without effect: the payment page has two test cards and no such options.
 _COSMETIC = (
     "adaptive_pricing",
     "allow_promotion_codes",
@@ -33,7 +33,7 @@ _COSMETIC = (
     "submit_type",
     "tax_id_collection",
 )
-_TAKES = (
+_PARAMETERS = (
     "cancel_url",
     "client_reference_id",
     "currency",
@@ -56,32 +56,32 @@ _TAKES = (
 
 @routes.list("/v1/checkout/sessions", "created", "customer", "payment_intent", "status", "subscription")
 def list_sessions(world: World, params: Params) -> Json:
-    rows = newest_first(world.table("checkout.session").values())
-    keep = matching(params, "customer", "payment_intent", "status", "subscription")
-    return page("/v1/checkout/sessions", rows, params, keep)
+    sessions = world.table("checkout.session").values()
+    fields = ("customer", "payment_intent", "status", "subscription")
+    return filtered_page("/v1/checkout/sessions", sessions, params, *fields)
 
 
-@routes.post("/v1/checkout/sessions", *_TAKES, *_COSMETIC)
+@routes.post("/v1/checkout/sessions", *_PARAMETERS, *_COSMETIC)
 def create(world: World, params: Params) -> Json:
     mode = params.choice("mode", ("payment", "setup", "subscription"))
     if mode is None:
-        raise params.absent("mode")
+        raise params.missing_error("mode")
     if params.text("ui_mode", "hosted_page") not in ("hosted_page", "hosted"):
         raise invalid("The look-alike has hosted pages only.", "ui_mode")
     if params.text("customer"):
-        customers.living(world, params.required("customer"))
+        customers.existing(world, params.required("customer"))
         if params.text("customer_email"):
             raise invalid("You may only specify one of these parameters: customer, customer_email.", "customer")
     fields: dict[str, Any] = {
-        "cancel_url": web_address(params, "cancel_url"),
+        "cancel_url": http_url(params, "cancel_url"),
         "client_reference_id": _reference(params),
         "customer": params.text("customer"),
         "customer_creation": _customer_creation(params, mode),
         "customer_email": params.text("customer_email"),
         "metadata": params.metadata(),
         "mode": mode,
-        "success_url": web_address(params, "success_url") or params.required("success_url"),
-        **_promised(world, params, mode),
+        "success_url": http_url(params, "success_url") or params.required("success_url"),
+        **_deferred_fields(world, params, mode),
     }
     if params.given("expires_at"):
         fields["expires_at"] = _expiry(world, params)
@@ -111,13 +111,13 @@ def _expiry(world: World, params: Params) -> int:
     return moment
 
 
-def _promised(world: World, params: Params, mode: str) -> Json:
-    """What the payment is to make of the session, kept until then."""
+def _deferred_fields(world: World, params: Params, mode: str) -> Json:
+    """Return the private fields that the session keeps until it is paid."""
     for name, owner in (("subscription_data", "subscription"), ("payment_intent_data", "payment")):
         if params.given(name) and mode != owner:
             raise invalid(f"You can not pass `{name}` in `{mode}` mode.", name)
     data = params.inner("subscription_data")
-    without_card = data.inner("trial_settings").inner("end_behavior").text("missing_payment_method")
+    missing_card_behavior = data.inner("trial_settings").inner("end_behavior").text("missing_payment_method")
     days, until = data.integer("trial_period_days"), data.integer("trial_end")
     if until is not None and until < world.now() + 48 * 3600:
         raise invalid("The `trial_end` date has to be at least 2 days in the future.", "subscription_data[trial_end]")
@@ -127,7 +127,7 @@ def _promised(world: World, params: Params, mode: str) -> Json:
             "metadata": data.metadata(),
             "description": data.text("description"),
             "billing_mode": data.inner("billing_mode").text("type"),
-            "without_card": without_card or "create_invoice",
+            "missing_card_behavior": missing_card_behavior or "create_invoice",
         },
         "_trial_days": days,
         "_trial_end": until,
@@ -147,15 +147,15 @@ def _lines(world: World, params: Params, mode: str) -> list[items.Row]:
 def _line(world: World, row: Params, mode: str) -> items.Row:
     if row.given("price_data"):
         data = row.inner("price_data")
-        price = catalogue.adhoc(
+        price = catalogue.inline_price(
             world,
             data.required("currency").lower(),
             data.required("product"),
             data.integer("unit_amount", 0) or 0,
-            rhythm(data),
+            recurring_params(data),
         )
     else:
-        price = catalogue.price(world, row.required("price"), row.name("price"))
+        price = catalogue.active_price(world, row.required("price"), row.name("price"))
     if mode == "payment" and price["recurring"]:
         raise invalid(
             "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or use "

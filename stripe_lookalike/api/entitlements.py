@@ -1,4 +1,4 @@
-"""`/v1/entitlements`: features, and who holds which."""
+"""`/v1/entitlements`: features and active entitlements."""
 
 from __future__ import annotations
 

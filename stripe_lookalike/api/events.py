@@ -1,11 +1,11 @@
-"""`/v1/events`: what happened in the last thirty days, newest first."""
+"""`/v1/events`: the events of the last 30 days, newest first."""
 
 from __future__ import annotations
 
 import fnmatch
 
 from stripe_lookalike.errors import Json, invalid, missing
-from stripe_lookalike.lists import newest_first, page, within
+from stripe_lookalike.lists import newest_first, page, time_filter
 from stripe_lookalike.params import Params
 from stripe_lookalike.routes import Routes
 from stripe_lookalike.world import World
@@ -15,12 +15,12 @@ routes = Routes()
 
 def _kept(world: World, event: Json) -> bool:
     oldest = world.now() - world.policy.keep_events_for
-    return not event.get("_hidden") and (event["created"] >= oldest or event["id"] in world.kept)
+    return not event.get("_hidden") and (event["created"] >= oldest or event["id"] in world.pinned_events)
 
 
 @routes.list("/v1/events", "created", "delivery_success", "type", "types")
 def list_events(world: World, params: Params) -> Json:
-    pattern, types, created = params.text("type"), params.texts("types"), within(params, "created")
+    pattern, types, created = params.text("type"), params.texts("types"), time_filter(params, "created")
     if pattern and types:
         raise invalid("You may only specify one of these parameters: type, types.", "types")
     if len(types) > 20:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stripe_lookalike.domain import invoices, lifecycle, payments
 from stripe_lookalike.errors import Json, declined, invalid
-from stripe_lookalike.lists import matching, newest_first, page
+from stripe_lookalike.lists import field_filter, newest_first, page
 from stripe_lookalike.params import Params
 from stripe_lookalike.routes import Routes
 from stripe_lookalike.world import World
@@ -14,7 +14,7 @@ routes = Routes()
 
 @routes.list("/v1/invoices", "collection_method", "created", "customer", "status", "subscription")
 def list_invoices(world: World, params: Params) -> Json:
-    keep = matching(params, "collection_method", "customer", "status")
+    keep = field_filter(params, "collection_method", "customer", "status")
     wanted = params.text("subscription")
     rows = newest_first(world.table("invoice").values())
     return page("/v1/invoices", rows, params, lambda row: keep(row) and (not wanted or _is_for(row, wanted)))
@@ -37,7 +37,7 @@ def list_lines(world: World, params: Params, invoice: str) -> Json:
 
 @routes.post("/v1/invoices/{invoice}/pay", "off_session", "payment_method")
 def pay(world: World, params: Params, invoice: str) -> Json:
-    """Pays now, with the given card or the default one; 402 where it is declined."""
+    """Pay now with the given card or the default card. Raises: `ApiError` 402 if the card is declined."""
     found = world.get("invoice", invoice)
     if found["status"] == "paid":
         raise invalid("Invoice is already paid", code="invoice_already_paid")
@@ -46,10 +46,10 @@ def pay(world: World, params: Params, invoice: str) -> Json:
     card = params.text("payment_method")
     method = world.get("payment_method", card, "payment_method", 400) if card else None
     paid = found["status"] == "paid" or invoices.pay(world, found, method)
-    lifecycle.after_invoice(world, found)
+    lifecycle.update_after_invoice(world, found)
     if not paid:
         intent = invoices.intent_of(world, found) or {}
-        charge = payments.charge_of(world, intent)
+        charge = payments.latest_charge(world, intent)
         raise declined(charge["id"] if charge else "", intent)
     return found
 
@@ -58,7 +58,7 @@ def pay(world: World, params: Params, invoice: str) -> Json:
 def finalize(world: World, params: Params, invoice: str) -> Json:
     found = world.get("invoice", invoice)
     invoices.finalize(world, found)
-    lifecycle.after_invoice(world, found)
+    lifecycle.update_after_invoice(world, found)
     return found
 
 
@@ -66,21 +66,21 @@ def finalize(world: World, params: Params, invoice: str) -> Json:
 def void(world: World, params: Params, invoice: str) -> Json:
     found = world.get("invoice", invoice)
     invoices.void(world, found)
-    lifecycle.after_invoice(world, found)
+    lifecycle.update_after_invoice(world, found)
     return found
 
 
 @routes.post("/v1/invoices/{invoice}/mark_uncollectible")
 def mark_uncollectible(world: World, params: Params, invoice: str) -> Json:
     found = world.get("invoice", invoice)
-    invoices.write_off(world, found)
-    lifecycle.after_invoice(world, found)
+    invoices.mark_uncollectible(world, found)
+    lifecycle.update_after_invoice(world, found)
     return found
 
 
 @routes.list("/v1/invoice_payments", "created", "invoice", "payment", "status")
 def list_payments(world: World, params: Params) -> Json:
-    keep = matching(params, "invoice", "status")
+    keep = field_filter(params, "invoice", "status")
     asked = params.inner("payment")
     kind, intent = asked.text("type"), asked.text("payment_intent")
     rows = newest_first(world.table("invoice_payment").values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stripe_lookalike.domain import disputes, refunds
 from stripe_lookalike.errors import Json
-from stripe_lookalike.lists import matching, newest_first, page
+from stripe_lookalike.lists import filtered_page
 from stripe_lookalike.params import Params
 from stripe_lookalike.routes import Routes
 from stripe_lookalike.world import World
@@ -14,8 +14,7 @@ routes = Routes()
 
 @routes.list("/v1/payment_intents", "created", "customer")
 def list_intents(world: World, params: Params) -> Json:
-    rows = newest_first(world.table("payment_intent").values())
-    return page("/v1/payment_intents", rows, params, matching(params, "customer"))
+    return filtered_page("/v1/payment_intents", world.table("payment_intent").values(), params, "customer")
 
 
 @routes.get("/v1/payment_intents/{intent}")
@@ -25,8 +24,7 @@ def retrieve_intent(world: World, params: Params, intent: str) -> Json:
 
 @routes.list("/v1/charges", "created", "customer", "payment_intent")
 def list_charges(world: World, params: Params) -> Json:
-    rows = newest_first(world.table("charge").values())
-    return page("/v1/charges", rows, params, matching(params, "customer", "payment_intent"))
+    return filtered_page("/v1/charges", world.table("charge").values(), params, "customer", "payment_intent")
 
 
 @routes.get("/v1/charges/{charge}")
@@ -36,8 +34,7 @@ def retrieve_charge(world: World, params: Params, charge: str) -> Json:
 
 @routes.list("/v1/refunds", "charge", "created", "payment_intent")
 def list_refunds(world: World, params: Params) -> Json:
-    rows = newest_first(world.table("refund").values())
-    return page("/v1/refunds", rows, params, matching(params, "charge", "payment_intent"))
+    return filtered_page("/v1/refunds", world.table("refund").values(), params, "charge", "payment_intent")
 
 
 @routes.post("/v1/refunds", "amount", "charge", "metadata", "payment_intent", "reason")
@@ -62,8 +59,7 @@ def update_refund(world: World, params: Params, refund: str) -> Json:
 
 @routes.list("/v1/disputes", "charge", "created", "payment_intent")
 def list_disputes(world: World, params: Params) -> Json:
-    rows = newest_first(world.table("dispute").values())
-    return page("/v1/disputes", rows, params, matching(params, "charge", "payment_intent"))
+    return filtered_page("/v1/disputes", world.table("dispute").values(), params, "charge", "payment_intent")
 
 
 @routes.get("/v1/disputes/{dispute}")
@@ -73,19 +69,19 @@ def retrieve_dispute(world: World, params: Params, dispute: str) -> Json:
 
 @routes.post("/v1/disputes/{dispute}", "evidence", "metadata", "submit")
 def answer_dispute(world: World, params: Params, dispute: str) -> Json:
-    """Hands the evidence in, which is final, unless `submit=false`."""
+    """Update a dispute. Evidence is submitted for good, except with `submit=false`."""
     found = world.get("dispute", dispute)
     found["metadata"] = params.metadata(found["metadata"])
     if params.given("evidence"):
         found["evidence"] = {**found["evidence"], **params.inner("evidence").values}
         if params.flag("submit", True):
             inquiry = found["status"].startswith("warning_")
-            disputes.decide(world, found, "warning_under_review" if inquiry else "under_review")
+            disputes.set_status(world, found, "warning_under_review" if inquiry else "under_review")
     return found
 
 
 @routes.post("/v1/disputes/{dispute}/close")
 def close_dispute(world: World, params: Params, dispute: str) -> Json:
     found = world.get("dispute", dispute)
-    disputes.decide(world, found, "lost")
+    disputes.set_status(world, found, "lost")
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stripe_lookalike import ids
 from stripe_lookalike.domain import customers
 from stripe_lookalike.errors import Json
-from stripe_lookalike.params import Params, web_address
+from stripe_lookalike.params import Params, http_url
 from stripe_lookalike.routes import Routes
 from stripe_lookalike.shapes import blank
 from stripe_lookalike.world import World
@@ -15,7 +15,7 @@ routes = Routes()
 
 @routes.post("/v1/billing_portal/sessions", "configuration", "customer", "locale", "return_url")
 def create(world: World, params: Params) -> Json:
-    customer = customers.living(world, params.required("customer"))
+    customer = customers.existing(world, params.required("customer"))
     session_id = ids.new("bps_1")
     session = blank(
         "portal_session",
@@ -23,7 +23,7 @@ def create(world: World, params: Params) -> Json:
         created=world.now(),
         customer=customer["id"],
         locale=params.text("locale"),
-        return_url=web_address(params, "return_url"),
+        return_url=http_url(params, "return_url"),
         url=f"{world.cause.base_url}/p/session/{session_id}",
     )
     return world.add(session)

@@ -13,7 +13,7 @@ from stripe_lookalike.world import World
 
 routes = Routes()
 
-_TAKES = ("metadata", "payment_behavior", "price", "proration_behavior", "quantity")
+_PARAMETERS = ("metadata", "payment_behavior", "price", "proration_behavior", "quantity")
 
 
 def _owner(world: World, item_id: str) -> tuple[Json, Json]:
@@ -30,7 +30,7 @@ def list_items(world: World, params: Params) -> Json:
     return page("/v1/subscription_items", subscription["items"]["data"], params)
 
 
-@routes.post("/v1/subscription_items", *_TAKES, "subscription")
+@routes.post("/v1/subscription_items", *_PARAMETERS, "subscription")
 def create(world: World, params: Params) -> Json:
     subscription = subscriptions.editable(world, params.required("subscription"))
     known = {item["id"] for item in subscription["items"]["data"]}
@@ -44,7 +44,7 @@ def retrieve(world: World, params: Params, item: str) -> Json:
     return _owner(world, item)[1]
 
 
-@routes.post("/v1/subscription_items/{item}", *_TAKES)
+@routes.post("/v1/subscription_items/{item}", *_PARAMETERS)
 def update(world: World, params: Params, item: str) -> Json:
     subscription, _ = _owner(world, item)
     subscriptions.editable(world, subscription["id"])

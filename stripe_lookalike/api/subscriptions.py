@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stripe_lookalike.api.catalogue import rhythm
+from stripe_lookalike.api.catalogue import recurring_params
 from stripe_lookalike.domain import (
     catalogue,
     changes,
@@ -16,7 +16,7 @@ from stripe_lookalike.domain import (
     subscriptions,
 )
 from stripe_lookalike.errors import Json, invalid
-from stripe_lookalike.lists import matching, newest_first, page, within
+from stripe_lookalike.lists import field_filter, newest_first, page, time_filter
 from stripe_lookalike.params import Params
 from stripe_lookalike.routes import Routes
 from stripe_lookalike.world import World
@@ -44,10 +44,10 @@ _SHARED = (
 
 @routes.list("/v1/subscriptions", "created", "customer", "price", "status", "collection_method", "current_period_end")
 def list_subscriptions(world: World, params: Params) -> Json:
-    """Without `status`, all but the canceled ones."""
-    keep = matching(params, "customer", "collection_method")
+    """List subscriptions; without `status`, all except the canceled ones."""
+    keep = field_filter(params, "customer", "collection_method")
     shown, price = _statuses(params), params.text("price")
-    ends = within(params, "current_period_end")
+    ends = time_filter(params, "current_period_end")
 
     def wanted(row: Json) -> bool:
         rows = row["items"]["data"]
@@ -72,15 +72,15 @@ def _statuses(params: Params) -> Callable[[str], bool]:
 
 @routes.post("/v1/subscriptions", *_SHARED, "customer", "trial_period_days", "billing_mode", "collection_method")
 def create(world: World, params: Params) -> Json:
-    customer = customers.living(world, params.required("customer"))
+    customer = customers.existing(world, params.required("customer"))
     rows = params.rows("items")
     if not rows:
-        raise params.absent("items")
+        raise params.missing_error("items")
     if params.text("collection_method", "charge_automatically") != "charge_automatically":
         raise invalid("The look-alike charges automatically only.", "collection_method")
     behavior = params.choice("payment_behavior", _BEHAVIORS, "allow_incomplete")
-    without_card = params.inner("trial_settings").inner("end_behavior").text("missing_payment_method")
-    return subscriptions.begin(
+    missing_card_behavior = params.inner("trial_settings").inner("end_behavior").text("missing_payment_method")
+    return subscriptions.create(
         world,
         subscriptions.Order(
             customer=customer,
@@ -93,7 +93,7 @@ def create(world: World, params: Params) -> Json:
             default_payment_method=_card(world, params),
             billing_mode=params.inner("billing_mode").choice("type", ("classic", "flexible")),
             description=params.text("description"),
-            without_card=without_card or "create_invoice",
+            missing_card_behavior=missing_card_behavior or "create_invoice",
         ),
     )
 
@@ -119,9 +119,11 @@ def _price(world: World, row: Params) -> Json | None:
     if row.given("price_data"):
         data = row.inner("price_data")
         amount = data.integer("unit_amount", 0) or 0
-        return catalogue.adhoc(world, data.required("currency"), data.required("product"), amount, rhythm(data))
+        return catalogue.inline_price(
+            world, data.required("currency"), data.required("product"), amount, recurring_params(data)
+        )
     price_id = row.text("price")
-    price = catalogue.price(world, price_id, row.name("price")) if price_id else None
+    price = catalogue.active_price(world, price_id, row.name("price")) if price_id else None
     if price is not None and not price["recurring"]:
         raise invalid(f"The price specified is set to `type=one_time`: {price_id}.", row.name("price"))
     return price
@@ -130,24 +132,24 @@ def _price(world: World, row: Params) -> Json | None:
 def _row(world: World, row: Params) -> items.Row:
     price = _price(world, row)
     if price is None:
-        raise row.absent("price")
+        raise row.missing_error("price")
     quantity = row.integer("quantity", 1)
     return items.Row(price, 1 if quantity is None else quantity, row.metadata())
 
 
 def change_of(world: World, row: Params) -> changes.Change:
-    """One entry of `items[…]`, or the parameters of a subscription item."""
+    """Return the change that one entry of `items[…]`, or a subscription item's parameters, ask for."""
     metadata = row.metadata() if row.given("metadata") else None
     return changes.Change(row.text("id"), _price(world, row), row.integer("quantity"), metadata, row.flag("deleted"))
 
 
 def change_items(world: World, subscription: Json, asked: list[changes.Change], params: Params) -> None:
-    """Change items only, and tell of the subscription."""
+    """Change only the items, and emit the subscription's event."""
     prorations = params.choice("proration_behavior", _PRORATIONS, "create_prorations") or "none"
     with world.changing(subscription, "customer.subscription.updated"):
         changes.apply(world, subscription, asked, prorations)
     entitlements.refresh(world, subscription["customer"])
-    lifecycle.plan(world, subscription)
+    lifecycle.schedule(world, subscription)
 
 
 @routes.get("/v1/subscriptions/{subscription}")
@@ -169,8 +171,8 @@ def update(world: World, params: Params, subscription: str) -> Json:
         _set_trial(world, found, params)
         _set_end(world, found, params)
     entitlements.refresh(world, found["customer"])
-    lifecycle.plan(world, found)
-    due_work.catch_up(world)  # a trial that ends now is over in this very answer
+    lifecycle.schedule(world, found)
+    due_work.run_due(world)  # this response already shows the end of a trial that ends now
     return found
 
 
@@ -193,7 +195,7 @@ def _pause(params: Params) -> Json | None:
     asked = params.inner("pause_collection")
     behavior = asked.choice("behavior", ("keep_as_draft", "mark_uncollectible", "void"))
     if behavior is None:
-        raise asked.absent("behavior")
+        raise asked.missing_error("behavior")
     return {"behavior": behavior, "resumes_at": asked.integer("resumes_at")}
 
 

@@ -1,4 +1,4 @@
-"""`/v1/webhook_endpoints`. The secret is told once, in the answer to its creation."""
+"""`/v1/webhook_endpoints`. Only the response to the creation has the secret."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from stripe_lookalike import ids
 from stripe_lookalike.domain.endpoints import Webhook, register
 from stripe_lookalike.errors import Json
 from stripe_lookalike.lists import newest_first, page
-from stripe_lookalike.params import Params, web_address
+from stripe_lookalike.params import Params, http_url
 from stripe_lookalike.routes import Routes
 from stripe_lookalike.world import World
 
@@ -21,7 +21,7 @@ def list_endpoints(world: World, params: Params) -> Json:
 @routes.post("/v1/webhook_endpoints", "api_version", "connect", "description", "enabled_events", "metadata", "url")
 def create(world: World, params: Params) -> Json:
     secret = "whsec_" + ids.letters(32)
-    url = web_address(params, "url") or params.required("url")
+    url = http_url(params, "url") or params.required("url")
     webhook = Webhook(url, secret, params.text("api_version"), _events(params))
     endpoint = register(world, webhook)
     endpoint.update(description=params.text("description"), metadata=params.metadata())
@@ -31,7 +31,7 @@ def create(world: World, params: Params) -> Json:
 def _events(params: Params) -> list[str]:
     events = params.texts("enabled_events")
     if not events:
-        raise params.absent("enabled_events")
+        raise params.missing_error("enabled_events")
     return events
 
 
@@ -43,7 +43,7 @@ def retrieve(world: World, params: Params, endpoint: str) -> Json:
 @routes.post("/v1/webhook_endpoints/{endpoint}", "description", "disabled", "enabled_events", "metadata", "url")
 def update(world: World, params: Params, endpoint: str) -> Json:
     found = world.get("webhook_endpoint", endpoint)
-    found["url"] = web_address(params, "url") or found["url"]
+    found["url"] = http_url(params, "url") or found["url"]
     found["description"] = params.text("description") or found["description"]
     found["metadata"] = params.metadata(found["metadata"])
     if params.given("enabled_events"):

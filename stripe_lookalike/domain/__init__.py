@@ -1,1 +1,1 @@
-"""What Stripe does: how subscriptions, invoices and payments live. No HTTP here."""
+"""Stripe's rules for subscriptions, invoices and payments, without HTTP."""

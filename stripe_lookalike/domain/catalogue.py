@@ -1,4 +1,4 @@
-"""Products and prices, and the ones that the demo newspaper sells."""
+"""Products and prices, and the demo newspaper's catalogue."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from stripe_lookalike.errors import Json, invalid
 from stripe_lookalike.shapes import blank
 from stripe_lookalike.world import World
 
-_LONG_AGO = 1_767_225_600  # 2026-01-01: the catalogue is older than anything that happens in it
+_LONG_AGO = 1_767_225_600  # 2026-01-01: the catalogue is older than every subscription
 _PRODUCTS = {
     "prod_supporter": "Supporter",
     "prod_day_pass": "Day pass",
@@ -24,7 +24,7 @@ _PRICES = (  # id, product, cents, interval (None: once)
 
 
 def seed(world: World) -> None:
-    """Put the demo's catalogue in, without a word to anybody."""
+    """Add the demo's catalogue without emitting events."""
     for product_id, name in _PRODUCTS.items():
         world.add(blank("product", id=product_id, name=name, created=_LONG_AGO, updated=_LONG_AGO))
     for price_id, product, amount, interval in _PRICES:
@@ -43,7 +43,7 @@ def recurring(interval: str, interval_count: int = 1) -> Json:
     }
 
 
-def new_price(price_id: str, product: str, currency: str, amount: int, created: int, rhythm: Json | None) -> Json:
+def new_price(price_id: str, product: str, currency: str, amount: int, created: int, interval: Json | None) -> Json:
     return blank(
         "price",
         id=price_id,
@@ -52,29 +52,29 @@ def new_price(price_id: str, product: str, currency: str, amount: int, created: 
         unit_amount=amount,
         unit_amount_decimal=str(amount),
         created=created,
-        recurring=rhythm,
-        type="recurring" if rhythm else "one_time",
+        recurring=interval,
+        type="recurring" if interval else "one_time",
     )
 
 
-def price(world: World, price_id: str, param: str) -> Json:
-    """A price by its id; one that was archived cannot be sold any more."""
+def active_price(world: World, price_id: str, param: str) -> Json:
+    """Return a price by its ID. Raises: `ApiError` 400 if it doesn't exist or is archived."""
     found = world.get("price", price_id, param, 400)
     if not found["active"]:
         raise invalid(f"The price specified is inactive: {price_id}.", param)
     return found
 
 
-def adhoc(world: World, currency: str, product: str, amount: int, rhythm: Json | None) -> Json:
-    """A price made on the spot from `price_data`; like Stripe's it is archived at once."""
-    made = new_price(ids.new("price_1"), product, currency, amount, world.now(), rhythm)
+def inline_price(world: World, currency: str, product: str, amount: int, interval: Json | None) -> Json:
+    """Create a price from `price_data`. Like Stripe's, it is archived from the start."""
+    made = new_price(ids.new("price_1"), product, currency, amount, world.now(), interval)
     made["active"] = False
     return world.add(made)
 
 
-def plan_of(price: Json) -> Json:
-    """The price in the older shape that subscription items still carry beside it."""
-    rhythm = price["recurring"]
+def legacy_plan(price: Json) -> Json:
+    """Return the price as a `plan`, the older shape that subscription items still have."""
+    interval = price["recurring"]
     return blank(
         "plan",
         id=price["id"],
@@ -83,27 +83,31 @@ def plan_of(price: Json) -> Json:
         amount_decimal=price["unit_amount_decimal"],
         created=price["created"],
         currency=price["currency"],
-        interval=rhythm["interval"],
-        interval_count=rhythm["interval_count"],
+        interval=interval["interval"],
+        interval_count=interval["interval_count"],
         metadata=dict(price["metadata"]),
         nickname=price["nickname"],
         product=price["product"],
     )
 
 
-def title(world: World, price: Json) -> str:
-    """The product's name, as it stands on an invoice."""
+def product_name(world: World, price: Json) -> str:
+    """Return the name of a price's product, as an invoice shows it."""
     return str(world.table("product").get(price["product"], {}).get("name") or price["product"])
 
 
-def label(world: World, price: Json) -> str:
-    """`Supporter (at $5.00 / month)`."""
+def line_label(world: World, price: Json) -> str:
+    """Return an invoice line's text: `Supporter (at $5.00 / month)`."""
     amount = money(price["unit_amount"], price["currency"])
-    rhythm = price["recurring"]
-    return f"{title(world, price)} (at {amount} / {rhythm['interval']})" if rhythm else title(world, price)
+    interval = price["recurring"]
+    return (
+        f"{product_name(world, price)} (at {amount} / {interval['interval']})"
+        if interval
+        else product_name(world, price)
+    )
 
 
 def money(cents: int, currency: str) -> str:
-    """`$5.00`, `€5.00`, `CHF 5.00`."""
+    """Format an amount: `$5.00`, `€5.00`, `CHF 5.00`."""
     sign = {"usd": "$", "eur": "€", "gbp": "£"}.get(currency, currency.upper() + " ")
     return f"{'-' if cents < 0 else ''}{sign}{abs(cents) / 100:,.2f}"

@@ -1,4 +1,4 @@
-"""Changing a subscription's items: another price, another quantity, one more, one less; with prorations."""
+"""Change a subscription's items (price, quantity, added, deleted), with prorations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stripe_lookalike.world import World
 
 @dataclass
 class Change:
-    """One entry of `items[…]`: an item's id with what is new about it, or a new item."""
+    """One entry of `items[…]`: the changes of the item with this ID, or, without an ID, a new item."""
 
     item: str | None = None
     price: Json | None = None
@@ -23,7 +23,7 @@ class Change:
 
 
 def apply(world: World, subscription: Json, asked: list[Change], prorations: str) -> None:
-    """Change the items in place; the caller tells of it. `prorations` is Stripe's `proration_behavior`."""
+    """Change the items in place; the caller emits the event. `prorations` is Stripe's `proration_behavior`."""
     before = {item["id"]: copy.deepcopy(item) for item in subscription["items"]["data"]}
     after = _merge(world, subscription, asked)
     if not after:
@@ -31,8 +31,8 @@ def apply(world: World, subscription: Json, asked: list[Change], prorations: str
     if subscription["status"] == "trialing":
         lifecycle.set_items(subscription, after)
         return
-    rhythm_changes = any(_rhythm(item) != _rhythm(before[item["id"]]) for item in after if item["id"] in before)
-    if rhythm_changes:
+    interval_changes = any(_interval(item) != _interval(before[item["id"]]) for item in after if item["id"] in before)
+    if interval_changes:
         _restart(world, subscription, before, after)
         return
     if prorations != "none":
@@ -42,7 +42,7 @@ def apply(world: World, subscription: Json, asked: list[Change], prorations: str
         _bill_now(world, subscription, items.pending_lines(world, subscription))
 
 
-def _rhythm(item: Json) -> tuple[str, int]:
+def _interval(item: Json) -> tuple[str, int]:
     recurring = item["price"]["recurring"]
     return recurring["interval"], recurring["interval_count"]
 
@@ -61,7 +61,7 @@ def _merge(world: World, subscription: Json, asked: list[Change]) -> list[Json]:
             continue
         item = rows[change.item]
         if change.price is not None:
-            items.sell(item, change.price)
+            items.set_price(item, change.price)
         if change.quantity is not None:
             item["quantity"] = change.quantity
         if change.metadata is not None:
@@ -80,32 +80,32 @@ def _added(world: World, subscription: Json, change: Change) -> Json:
 
 
 def _prorate(world: World, subscription: Json, before: dict[str, Json], after: list[Json]) -> None:
-    """Charge the rest of the period at the new price, then credit it at the old one; rounded down, as Stripe does."""
+    """Charge the rest of the period at the new price, then credit it at the old price, rounded down like Stripe."""
     now = {item["id"]: item for item in after}
     for item_id in before.keys() | now.keys():
         old, new = before.get(item_id), now.get(item_id)
         if old and new and _cost(old) == _cost(new) and old["price"]["id"] == new["price"]["id"]:
             continue
         if new:
-            items.prorate(world, subscription, new, math.floor(_cost(new) * _rest(world, new)), credit=False)
+            items.prorate(world, subscription, new, math.floor(_cost(new) * _unused_share(world, new)), credit=False)
         if old:
-            items.prorate(world, subscription, old, math.floor(-_cost(old) * _rest(world, old)), credit=True)
+            items.prorate(world, subscription, old, math.floor(-_cost(old) * _unused_share(world, old)), credit=True)
 
 
 def _cost(item: Json) -> int:
     return int(item["price"]["unit_amount"] * item["quantity"])
 
 
-def _rest(world: World, item: Json) -> float:
+def _unused_share(world: World, item: Json) -> float:
     start, end = item["current_period_start"], item["current_period_end"]
     return max(0.0, (end - world.now()) / (end - start)) if end > start else 0.0
 
 
 def _restart(world: World, subscription: Json, before: dict[str, Json], after: list[Json]) -> None:
-    """Another interval: a new cycle begins now, the rest of the old one is credited, and the new one is billed."""
+    """Begin a new cycle now for a changed interval: credit the rest of the old cycle, and bill the new one."""
     now = world.now()
     for old in before.values():
-        items.prorate(world, subscription, old, math.floor(-_cost(old) * _rest(world, old)), credit=True)
+        items.prorate(world, subscription, old, math.floor(-_cost(old) * _unused_share(world, old)), credit=True)
     lines = items.pending_lines(world, subscription)
     for item in after:
         period = (now, periods.end(now, now, item["price"]["recurring"]))
@@ -119,7 +119,7 @@ def _restart(world: World, subscription: Json, before: dict[str, Json], after: l
 def _bill_now(world: World, subscription: Json, lines: list[Json]) -> None:
     if not lines:
         return
-    invoice = invoices.draft(world, subscription, lines, "subscription_update", (world.now(), world.now()))
+    invoice = invoices.create_draft(world, subscription, lines, "subscription_update", (world.now(), world.now()))
     subscription["latest_invoice"] = invoice["id"]
     invoices.finalize(world, invoice)
     if invoice["status"] == "open" and not invoices.pay(world, invoice):

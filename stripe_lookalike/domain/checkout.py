@@ -1,4 +1,4 @@
-"""Checkout sessions: what happens when somebody pays, is declined, pays by bank debit, or never comes back."""
+"""Checkout sessions: paid by card, declined, paid by bank debit, or expired."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from stripe_lookalike.world import World
 
 
 class DeclinedError(Exception):
-    """The card said no; the session stays open."""
+    """The card was declined. The session stays open."""
 
 
 def open_session(world: World, lines: list[items.Row], base_url: str, **fields: Any) -> Json:
-    """A session to pay for `lines`; `_`-fields are the look-alike's own and never leave it."""
+    """Create a session to pay for `lines`. Fields that begin with `_` are private and never sent."""
     session_id = "cs_test_" + ids.letters(40)
     now = world.now()
     private = {key: fields.pop(key) for key in list(fields) if key.startswith("_")}
@@ -38,7 +38,7 @@ def open_session(world: World, lines: list[items.Row], base_url: str, **fields: 
     session["payment_method_collection"] = "always" if fields["mode"] == "subscription" else "if_required"
     session.update(private, _rows=lines)
     world.table("line_items")[session_id] = {"data": [_line_item(world, row) for row in lines]}
-    world.agenda.plan(session["expires_at"], "expire_session", session_id)
+    world.schedule.add(session["expires_at"], "expire_session", session_id)
     return world.add(session)
 
 
@@ -61,10 +61,10 @@ def _still_open(session: Json) -> None:
         raise invalid(f"This Checkout session is {session['status']}.")
 
 
-def pay(world: World, session: Json, email: str | None = None, last4: str = customers.GOOD) -> None:
-    """Pay with a card. Raises `DeclinedError` for a card that is declined, after telling of the attempt."""
+def pay(world: World, session: Json, email: str | None = None, last4: str = customers.WORKING_CARD) -> None:
+    """Pay with a card. Raises: `DeclinedError` if it is declined, after emitting the events of the attempt."""
     _still_open(session)
-    if last4 != customers.GOOD and session["amount_total"]:
+    if last4 != customers.WORKING_CARD and session["amount_total"]:
         _decline(world, session, last4)
     customer = _customer(world, session, email)
     method = _card(world, customer, last4)
@@ -74,14 +74,14 @@ def pay(world: World, session: Json, email: str | None = None, last4: str = cust
         _subscribe(world, session, customer)
     elif session["mode"] == "payment" and session["amount_total"]:
         intent = _intent(world, session, customer, method)
-        payments.attempt(world, intent, method)
+        payments.attempt_payment(world, intent, method)
     elif session["mode"] == "setup":
         _set_up(world, session, customer, method)
     _complete(world, session, customer, email, "paid" if session["amount_total"] else "no_payment_required")
 
 
 def pay_later(world: World, session: Json, email: str | None = None) -> None:
-    """Pay by bank debit: the session completes unpaid, and is settled days later."""
+    """Pay by bank debit: the session completes unpaid, and the money arrives days later."""
     _still_open(session)
     if session["mode"] != "payment" or not session["amount_total"]:
         raise invalid("A bank debit is offered for one-time payments only.")
@@ -90,20 +90,20 @@ def pay_later(world: World, session: Json, email: str | None = None) -> None:
     intent = _intent(world, session, customer, world.add(debit))
     intent.update(status="processing", payment_method_types=["us_bank_account"])
     world.emit("payment_intent.processing", intent)
-    world.agenda.plan(world.now() + world.policy.settle_debit_after, "settle", session["id"])
+    world.schedule.add(world.now() + world.policy.settle_debit_after, "settle", session["id"])
     session["status"] = "complete"
     _complete(world, session, customer, email, "unpaid")
 
 
 def settle(world: World, session: Json, succeed: bool) -> None:
-    """The bank has answered for a session that was paid by debit."""
+    """Record the bank's answer for a session that was paid by debit."""
     intent = world.table("payment_intent").get(session["payment_intent"] or "")
     if intent is None or intent["status"] != "processing":
         raise invalid("No bank debit is under way for this session.")
     method = dict(world.get("payment_method", intent["payment_method"]))
     if not succeed:
-        method.update(type="card", card={"last4": customers.BAD, "fingerprint": ""})
-    payments.attempt(world, intent, method)
+        method.update(type="card", card={"last4": customers.DECLINED_CARD, "fingerprint": ""})
+    payments.attempt_payment(world, intent, method)
     if succeed:
         session["payment_status"] = "paid"
     outcome = "succeeded" if succeed else "failed"
@@ -111,7 +111,7 @@ def settle(world: World, session: Json, succeed: bool) -> None:
 
 
 def settle_due(world: World, session_id: str) -> None:
-    """On the agenda: an answer that nobody has given by hand is yes."""
+    """Settle a bank debit as succeeded when it is due, unless a control route settled it before."""
     session = world.table("checkout.session").get(session_id, {})
     intent = world.table("payment_intent").get(session.get("payment_intent") or "")
     if intent is not None and intent["status"] == "processing":
@@ -133,7 +133,7 @@ def expire_due(world: World, session_id: str) -> None:
 
 def _customer(world: World, session: Json, email: str | None) -> Json | None:
     if session["customer"]:
-        return customers.living(world, session["customer"])
+        return customers.existing(world, session["customer"])
     if session["mode"] != "subscription" and session["customer_creation"] != "always":
         return None
     return customers.create(world, email=session["customer_email"] or email, name="Robin Reader")
@@ -142,7 +142,7 @@ def _customer(world: World, session: Json, email: str | None) -> Json | None:
 def _card(world: World, customer: Json | None, last4: str) -> Json:
     if customer is None:
         return customers.new_card(world, last4)
-    held = customers.card_of(world, customer)
+    held = customers.default_card(world, customer)
     if held is not None and held["type"] == "card" and held["card"]["last4"] == last4:
         return held
     method = customers.attach(world, customers.new_card(world, last4)["id"], customer)
@@ -152,9 +152,9 @@ def _card(world: World, customer: Json | None, last4: str) -> Json:
 
 def _subscribe(world: World, session: Json, customer: Json) -> None:
     order = subscriptions.Order(customer=customer, rows=session["_rows"], **session["_order"])
-    days = session["_trial_days"]  # they count from the payment, not from the session
+    days = session["_trial_days"]  # they count from the payment, not from the session's creation
     order.trial_end = world.now() + days * 86_400 if days else session["_trial_end"]
-    subscription = subscriptions.begin(world, order)
+    subscription = subscriptions.create(world, order)
     session.update(subscription=subscription["id"], invoice=subscription["latest_invoice"])
 
 
@@ -178,7 +178,7 @@ def _intent(world: World, session: Json, customer: Json | None, method: Json) ->
     if known is not None:
         known.update(customer=customer_id, payment_method=method["id"])
         return known
-    intent = payments.intend(
+    intent = payments.create_intent(
         world,
         session["amount_total"],
         session["currency"],
@@ -197,8 +197,8 @@ def _decline(world: World, session: Json, last4: str) -> None:
     if session["mode"] == "payment":
         intent = _intent(world, session, None, card)
     else:
-        intent = payments.intend(world, session["amount_total"], session["currency"], session["customer"])
-    payments.attempt(world, intent, card)
+        intent = payments.create_intent(world, session["amount_total"], session["currency"], session["customer"])
+    payments.attempt_payment(world, intent, card)
     raise DeclinedError
 
 

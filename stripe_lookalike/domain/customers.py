@@ -8,17 +8,17 @@ from stripe_lookalike.shapes import blank
 from stripe_lookalike.world import World
 
 # Stripe's test cards: the last four digits, and whether a charge succeeds. All of them can be attached.
-GOOD, BAD = "4242", "0341"
+WORKING_CARD, DECLINED_CARD = "4242", "0341"
 TOKENS = {
-    "pm_card_visa": GOOD,
-    "pm_card_mastercard": GOOD,
-    "pm_card_chargeCustomerFail": BAD,
-    "pm_card_visa_chargeDeclined": BAD,
+    "pm_card_visa": WORKING_CARD,
+    "pm_card_mastercard": WORKING_CARD,
+    "pm_card_chargeCustomerFail": DECLINED_CARD,
+    "pm_card_visa_chargeDeclined": DECLINED_CARD,
 }
 
 
 def create(world: World, **fields: object) -> Json:
-    """A new customer, told to the world."""
+    """Create a customer and emit the event."""
     customer = blank(
         "customer", id="cus_" + ids.letters(14), created=world.now(), invoice_prefix=ids.letters(8).upper(), **fields
     )
@@ -27,23 +27,23 @@ def create(world: World, **fields: object) -> Json:
     return customer
 
 
-def living(world: World, customer_id: str, param: str = "customer", status: int = 400) -> Json:
-    """The customer, unless there is none or it was deleted."""
+def existing(world: World, customer_id: str, param: str = "customer", status: int = 400) -> Json:
+    """Return a customer. Raises: `ApiError` if there is none with this ID or it was deleted."""
     customer = world.get("customer", customer_id, param, status)
     if customer.get("deleted"):
         raise invalid(f"No such customer: '{customer_id}'", param, "resource_missing")
     return customer
 
 
-def new_card(world: World, last4: str = GOOD) -> Json:
-    """A card that belongs to nobody yet."""
+def new_card(world: World, last4: str = WORKING_CARD) -> Json:
+    """Create a card without a customer."""
     method = blank("payment_method", id=ids.new("pm_1"), created=world.now())
     method["card"].update(last4=last4, fingerprint=ids.letters(16))
     return world.add(method)
 
 
 def attach(world: World, method_id: str, customer: Json) -> Json:
-    """Give a card, or a card named by one of Stripe's test tokens, to a customer."""
+    """Attach a card to a customer. `method_id` is a card's ID or one of Stripe's test tokens."""
     if method_id in TOKENS:
         method = new_card(world, TOKENS[method_id])
     else:
@@ -55,18 +55,18 @@ def attach(world: World, method_id: str, customer: Json) -> Json:
 
 
 def set_default(world: World, customer: Json, method: Json) -> None:
-    """Invoices are charged to this card from now on."""
+    """Make this card the default for the customer's invoices."""
     with world.changing(customer, "customer.updated"):
         customer["invoice_settings"] = {**customer["invoice_settings"], "default_payment_method": method["id"]}
 
 
-def card_of(world: World, customer: Json, subscription: Json | None = None) -> Json | None:
-    """The card that pays: the subscription's, else the customer's; `None` where there is neither."""
+def default_card(world: World, customer: Json, subscription: Json | None = None) -> Json | None:
+    """Return the card that pays: the subscription's, else the customer's; `None` without either."""
     chosen = (subscription or {}).get("default_payment_method")
     chosen = chosen or customer["invoice_settings"]["default_payment_method"]
     return world.table("payment_method").get(chosen) if chosen else None
 
 
-def pays(method: Json) -> bool:
-    """Whether a charge to this card succeeds."""
-    return method.get("type") != "card" or method["card"]["last4"] == GOOD
+def accepts_charge(method: Json) -> bool:
+    """Return whether a charge to this payment method succeeds."""
+    return method.get("type") != "card" or method["card"]["last4"] == WORKING_CARD

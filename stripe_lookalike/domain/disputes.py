@@ -1,4 +1,4 @@
-"""Disputes: opened by the reader's bank, answered by the publisher, decided by the bank."""
+"""Disputes: the reader's bank opens and decides them, and the publisher submits evidence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STATUSES = (*_OPEN, "won", "lost", "prevented", "warning_closed")
 
 
 def open_dispute(world: World, charge: Json, reason: str, amount: int | None, status: str) -> Json:
-    """A new dispute; an inquiry (`warning_…`) takes no money, a prevented one is over before it begins."""
+    """Create a dispute. An inquiry (`warning_…`) and a prevented dispute withdraw no money."""
     if status not in STATUSES:
         raise invalid(f"A dispute cannot be {status}.", "status")
     now = world.now()
@@ -40,8 +40,8 @@ def open_dispute(world: World, charge: Json, reason: str, amount: int | None, st
     return dispute
 
 
-def decide(world: World, dispute: Json, status: str) -> None:
-    """The dispute's next status; won, lost and closed end it."""
+def set_status(world: World, dispute: Json, status: str) -> None:
+    """Set the dispute's next status; won, lost, prevented and closed are final."""
     if status not in STATUSES:
         raise invalid(f"A dispute cannot become {status}.", "status")
     charge = world.get("charge", dispute["charge"])
@@ -64,7 +64,7 @@ def decide(world: World, dispute: Json, status: str) -> None:
 
 
 def _cancel_subscription(world: World, charge: Json) -> None:
-    """A setting of the account: a dispute also ends the subscription that the charge was for."""
+    """Cancel the subscription of a disputed charge, if the account's settings say so."""
     if not world.policy.dispute_cancels_subscription:
         return
     intent_id = charge["payment_intent"]

@@ -1,4 +1,4 @@
-"""What happens by itself as time passes: renewals, ends of trials, scheduled ends, retries."""
+"""Work that falls due as time passes: renewals, ends of trials, scheduled cancellations, payment retries."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from stripe_lookalike.world import World
 _log = logging.getLogger(__name__)
 
 
-def catch_up(world: World, until: int | None = None) -> None:
-    """Work off what is due, in order, each thing as of its own moment."""
+def run_due(world: World, until: int | None = None) -> None:
+    """Run all due work in order, each entry as of the moment at which it was due."""
     limit = world.now() if until is None else until
-    while entry := world.agenda.pop(limit):
+    while entry := world.schedule.pop_due(limit):
         at, kind, object_id = entry
         try:
-            with world.at(at):
+            with world.as_of(at):
                 _WORK[kind](world, object_id)
         except (ApiError, LookupError, TypeError):
-            # An object that a test put in by hand may lack what this needs; nobody else's request fails for it.
-            _log.exception("the Stripe look-alike could not %s %s", kind, object_id)
+            # An object that a test added may be incomplete. Other requests must not fail because of it.
+            _log.exception("the Stripe look-alike could not run %s for %s", kind, object_id)
 
 
-def move(world: World, to: int) -> None:
-    """Set the clock. Forwards, everything due on the way happens; backwards, nothing does."""
+def move_clock(world: World, to: int) -> None:
+    """Set the clock. Forwards, run the work that falls due on the way; backwards, run nothing."""
     if to > world.clock.now():
-        catch_up(world, to)
+        run_due(world, to)
     world.clock.set(to)
 
 
@@ -39,40 +39,40 @@ def _renew(world: World, sub_id: str) -> None:
     due = [item for item in subscription["items"]["data"] if item["current_period_end"] <= world.now()]
     if not due or (subscription["status"] == "trialing" and _trial_ends_without_card(world, subscription)):
         return
-    was = (due[0]["current_period_start"], due[0]["current_period_end"])
+    last_period = (due[0]["current_period_start"], due[0]["current_period_end"])
     anchor = subscription["billing_cycle_anchor"]
-    coming = {item["id"]: items.next_period(item, anchor) for item in due}
+    next_periods = {item["id"]: items.next_period(item, anchor) for item in due}
     lines = items.pending_lines(world, subscription)
-    lines += [items.line(world, item, coming[item["id"]]) for item in due]
-    invoice = invoices.draft(world, subscription, lines, "subscription_cycle", was)
+    lines += [items.line(world, item, next_periods[item["id"]]) for item in due]
+    invoice = invoices.create_draft(world, subscription, lines, "subscription_cycle", last_period)
     with world.changing(subscription, "customer.subscription.updated"):
         for item in due:
-            items.set_period(item, *coming[item["id"]])
+            items.set_period(item, *next_periods[item["id"]])
         subscription["latest_invoice"] = invoice["id"]
         if subscription["status"] == "trialing":
             subscription["status"] = "active"
     entitlements.refresh(world, subscription["customer"])
     _advance(world, subscription, invoice)
-    lifecycle.plan(world, subscription)
+    lifecycle.schedule(world, subscription)
 
 
 def _advance(world: World, subscription: Json, invoice: Json) -> None:
-    """An unpaid subscription's drafts, and those kept by a pause of collection, stay drafts."""
+    """Schedule the invoice's finalization. Drafts of an unpaid or paused collection stay drafts."""
     kept = (subscription["pause_collection"] or {}).get("behavior") == "keep_as_draft"
     if kept or subscription["status"] == "unpaid":
         invoice.update(auto_advance=False, next_payment_attempt=None, automatically_finalizes_at=None)
     else:
-        world.agenda.plan(world.now() + world.policy.finalize_after, "finalize", invoice["id"])
+        world.schedule.add(world.now() + world.policy.finalize_after, "finalize", invoice["id"])
 
 
 def _trial_ends_without_card(world: World, subscription: Json) -> bool:
-    """Whether that was the end of it: by setting, a trial without a card pauses or cancels."""
+    """Pause or cancel a trial without a card, as its settings require. Return whether that happened."""
     customer = world.get("customer", subscription["customer"])
     behavior = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
-    if behavior == "create_invoice" or customers.card_of(world, customer, subscription):
+    if behavior == "create_invoice" or customers.default_card(world, customer, subscription):
         return False
     if behavior == "pause":
-        lifecycle.paused(world, subscription, "trial_end_without_payment_method")
+        lifecycle.pause(world, subscription, "trial_end_without_payment_method")
     else:
         lifecycle.cancel(world, subscription, "cancellation_requested")
     return True
@@ -91,8 +91,8 @@ def _trial_will_end(world: World, sub_id: str) -> None:
     if subscription is None or subscription["status"] != "trialing":
         return
     key = (sub_id, subscription["trial_end"])
-    if key not in world.told and subscription["trial_end"] - world.now() <= 3 * 86_400:
-        world.told.add(key)
+    if key not in world.announced_trials and subscription["trial_end"] - world.now() <= 3 * 86_400:
+        world.announced_trials.add(key)
         world.emit("customer.subscription.trial_will_end", subscription)
 
 
@@ -125,10 +125,10 @@ def _finalize(world: World, invoice_id: str) -> None:
         return
     invoices.finalize(world, invoice)
     if behavior and invoice["status"] == "open":
-        (invoices.void if behavior == "void" else invoices.write_off)(world, invoice)
+        (invoices.void if behavior == "void" else invoices.mark_uncollectible)(world, invoice)
     elif invoice["status"] == "open":
-        world.agenda.plan(world.now() + world.policy.pay_after, "attempt", invoice_id)
-    lifecycle.after_invoice(world, invoice)
+        world.schedule.add(world.now() + world.policy.pay_after, "attempt", invoice_id)
+    lifecycle.update_after_invoice(world, invoice)
 
 
 def _attempt(world: World, invoice_id: str) -> None:
@@ -138,11 +138,11 @@ def _attempt(world: World, invoice_id: str) -> None:
     if (invoice["next_payment_attempt"] or 0) > world.now():
         return
     paid = invoices.pay(world, invoice)
-    lifecycle.after_invoice(world, invoice)
+    lifecycle.update_after_invoice(world, invoice)
     if not paid and invoice["next_payment_attempt"]:
-        world.agenda.plan(invoice["next_payment_attempt"], "attempt", invoice_id)
+        world.schedule.add(invoice["next_payment_attempt"], "attempt", invoice_id)
     elif not paid:
-        world.agenda.plan(world.now() + 1, "give_up", invoice_id)
+        world.schedule.add(world.now() + 1, "give_up", invoice_id)
 
 
 def _give_up(world: World, invoice_id: str) -> None:

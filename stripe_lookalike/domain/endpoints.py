@@ -1,4 +1,4 @@
-"""Webhook endpoints: where events go, which, in which version, and signed with what."""
+"""Webhook endpoints: URL, event types, API version and signing secret."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stripe_lookalike.world import World
 
 @dataclass(frozen=True)
 class Webhook:
-    """An endpoint to register. With an `api_version` of before basil it gets the old shapes; without, the newest."""
+    """An endpoint to register. An `api_version` before basil gets the old shapes; without one, the newest."""
 
     url: str
     secret: str
@@ -22,7 +22,7 @@ class Webhook:
 
 
 def register(world: World, webhook: Webhook) -> Json:
-    """Events are posted there from now on."""
+    """Add an endpoint, which gets the events from now on."""
     endpoint = blank(
         "webhook_endpoint",
         id=ids.new("we_1"),

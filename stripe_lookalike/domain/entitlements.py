@@ -1,4 +1,4 @@
-"""Stripe's Entitlements: the features of the products that a customer's subscriptions are for."""
+"""Stripe's Entitlements: the features of the products in a customer's subscriptions."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from stripe_lookalike.errors import Json
 from stripe_lookalike.shapes import blank
 from stripe_lookalike.world import World, embedded
 
-_GIVING = ("active", "trialing", "past_due")
-_IN_AN_EVENT = 10  # a summary holds no more, whatever the customer has
+_ENTITLING_STATUSES = ("active", "trialing", "past_due")
+_MAX_IN_EVENT = 10  # Stripe cuts the list in an event after ten
 
 
 def refresh(world: World, customer_id: str) -> None:
-    """Bring the customer's entitlements in line with the subscriptions, and tell of it if the set changed.
+    """Update a customer's entitlements from their subscriptions, and emit the summary if the set changes.
 
-    Called when a subscription begins, ends, changes its items or enters a new period: a feature that a product gains
-    reaches its subscribers at the next of these, as at Stripe.
+    Call this when a subscription begins, ends, changes its items or enters a new period. As at Stripe, a product's new
+    feature reaches its subscribers at the next of these.
     """
     if not world.table("product_feature") and not world.table("entitlements.active_entitlement"):
-        return  # nobody uses them here
+        return  # this account doesn't use Entitlements
     wanted = _features(world, customer_id)
     held = world.table("entitlements.active_entitlement")
     mine = {row["feature"]: row for row in active(world, customer_id)}
@@ -37,25 +37,25 @@ def refresh(world: World, customer_id: str) -> None:
             lookup_key=wanted[feature_id]["lookup_key"],
         )
         held[row["id"]] = {**row, "_customer": customer_id}
-    tell(world, customer_id, before)
+    emit_summary(world, customer_id, before)
 
 
-def tell(world: World, customer_id: str, before: list[Json] | None = None) -> Json:
-    """Send the customer's summary: the whole set, cut at ten, with a `url` that is no path of the API."""
+def emit_summary(world: World, customer_id: str, before: list[Json] | None = None) -> Json:
+    """Emit the customer's summary: the set, cut after ten, with a `url` that isn't a path of the API, as at Stripe."""
     rows = [_public(row) for row in active(world, customer_id)]
     summary = blank("entitlement_summary", customer=customer_id)
-    summary["entitlements"] = embedded(f"/v1/customer/{customer_id}/entitlements", rows[:_IN_AN_EVENT], total=False)
-    summary["entitlements"]["has_more"] = len(rows) > _IN_AN_EVENT
+    summary["entitlements"] = embedded(f"/v1/customer/{customer_id}/entitlements", rows[:_MAX_IN_EVENT], total=False)
+    summary["entitlements"]["has_more"] = len(rows) > _MAX_IN_EVENT
     previous = None
     if before is not None:
-        previous = {"entitlements": {"data": before[:_IN_AN_EVENT], "has_more": len(before) > _IN_AN_EVENT}}
+        previous = {"entitlements": {"data": before[:_MAX_IN_EVENT], "has_more": len(before) > _MAX_IN_EVENT}}
     return world.emit("entitlements.active_entitlement_summary.updated", summary, previous)
 
 
 def active(world: World, customer_id: str) -> list[Json]:
-    """The rows of one customer, as they are kept."""
+    """Return the stored rows of one customer."""
     rows = world.table("entitlements.active_entitlement").values()
-    return [row for row in rows if row.get("_customer") == customer_id]  # One that was put by hand may be nobody's.
+    return [row for row in rows if row.get("_customer") == customer_id]  # one that a test added may have no customer
 
 
 def _public(row: Json) -> Json:
@@ -66,7 +66,7 @@ def _features(world: World, customer_id: str) -> dict[str, Json]:
     products = {
         item["price"]["product"]
         for subscription in world.table("subscription").values()
-        if subscription["customer"] == customer_id and subscription["status"] in _GIVING
+        if subscription["customer"] == customer_id and subscription["status"] in _ENTITLING_STATUSES
         for item in subscription["items"]["data"]
     }
     rows = [row for row in world.table("product_feature").values() if row["_product"] in products]

@@ -1,4 +1,4 @@
-"""Invoices: drafted, finalized, paid or not, voided, written off. The subscription follows in `lifecycle.py`."""
+"""Invoices: drafted, finalized, paid, voided, uncollectible. `lifecycle.py` then updates the subscription."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from stripe_lookalike.shapes import blank
 from stripe_lookalike.world import World, embedded
 
 
-def draft(world: World, subscription: Json, lines: list[Json], reason: str, period: tuple[int, int]) -> Json:
-    """A draft of `lines` for the subscription; `reason` is Stripe's `billing_reason`."""
+def create_draft(world: World, subscription: Json, lines: list[Json], reason: str, period: tuple[int, int]) -> Json:
+    """Create a draft invoice with `lines`. `reason` is Stripe's `billing_reason`; `period` is in epoch seconds."""
     now, invoice_id = world.now(), ids.new("in_1")
     customer = world.get("customer", subscription["customer"])
     total = sum(line["amount"] for line in lines)
@@ -51,7 +51,7 @@ def draft(world: World, subscription: Json, lines: list[Json], reason: str, peri
 
 
 def finalize(world: World, invoice: Json) -> None:
-    """Open the invoice: it gets its number and asks for money; with nothing to pay it is paid at once."""
+    """Finalize a draft: give it a number and open it for payment. An invoice of 0 is paid at once."""
     if invoice["status"] != "draft":
         raise invalid("This invoice is already finalized.", code="invoice_not_editable")
     now = world.now()
@@ -72,16 +72,16 @@ def finalize(world: World, invoice: Json) -> None:
     )
     invoice["status_transitions"] = {**invoice["status_transitions"], "finalized_at": now}
     if invoice["amount_due"] > 0:
-        _ask(world, invoice)
+        _request_payment(world, invoice)
     world.emit("invoice.finalized", invoice)
     if invoice["amount_due"] == 0:
-        _settle(world, invoice)
+        _mark_paid(world, invoice)
         world.emit("invoice.paid", invoice)
 
 
-def _ask(world: World, invoice: Json) -> None:
+def _request_payment(world: World, invoice: Json) -> None:
     first = invoice["billing_reason"] == "subscription_create"
-    intent = payments.intend(
+    intent = payments.create_intent(
         world,
         invoice["amount_due"],
         invoice["currency"],
@@ -102,7 +102,7 @@ def _ask(world: World, invoice: Json) -> None:
 
 
 def payment_of(world: World, invoice: Json) -> Json | None:
-    """The invoice's payment (there is one where money is asked for); like Stripe's, its id repeats the invoice's."""
+    """Return the invoice's payment; `None` for an invoice of 0. Like Stripe's, its ID repeats the invoice's."""
     return world.table("invoice_payment").get(_payment_id(invoice))
 
 
@@ -116,25 +116,28 @@ def intent_of(world: World, invoice: Json) -> Json | None:
 
 
 def pay(world: World, invoice: Json, method: Json | None = None) -> bool:
-    """Try to pay an open invoice with `method`, else with the card of the subscription or customer."""
+    """Try to pay an open invoice, and return whether that succeeds.
+
+    Without a `method`, use the card of the subscription or customer. Raises: `ApiError` 400 if the invoice isn't open.
+    """
     if invoice["status"] != "open":
         raise invalid(f"Invoice is not open, its status is {invoice['status']}.", code="invoice_not_open")
     customer = world.get("customer", invoice["customer"])
     if method is None:
-        method = customers.card_of(world, customer, subscription_of(world, invoice))
+        method = customers.default_card(world, customer, subscription_of(world, invoice))
     payment, intent = payment_of(world, invoice), intent_of(world, invoice)
-    if payment is None or intent is None:  # an invoice that was put here by hand brings neither
-        _ask(world, invoice)
+    if payment is None or intent is None:  # an invoice that a test added has neither
+        _request_payment(world, invoice)
         payment, intent = payment_of(world, invoice), intent_of(world, invoice)
     assert payment is not None
     assert intent is not None
-    paid = payments.attempt(world, intent, method)
+    paid = payments.attempt_payment(world, intent, method)
     invoice.update(attempted=True, attempt_count=invoice["attempt_count"] + 1)
     if not paid:
         invoice["next_payment_attempt"] = _next_attempt(world, invoice)
         world.emit("invoice.payment_failed", invoice)
         return False
-    _settle(world, invoice)
+    _mark_paid(world, invoice)
     world.emit("invoice.payment_succeeded", invoice)
     world.emit("invoice.paid", invoice)
     payment.update(status="paid", amount_paid=invoice["amount_due"])
@@ -150,7 +153,7 @@ def _next_attempt(world: World, invoice: Json) -> int | None:
     return world.now() + int(days[done - 1]) * 86_400
 
 
-def _settle(world: World, invoice: Json) -> None:
+def _mark_paid(world: World, invoice: Json) -> None:
     invoice.update(status="paid", auto_advance=False, amount_paid=invoice["amount_due"], amount_remaining=0)
     invoice["status_transitions"] = {**invoice["status_transitions"], "paid_at": world.now()}
 
@@ -163,7 +166,7 @@ def void(world: World, invoice: Json) -> None:
     world.emit("invoice.voided", invoice)
 
 
-def write_off(world: World, invoice: Json) -> None:
+def mark_uncollectible(world: World, invoice: Json) -> None:
     if invoice["status"] != "open":
         raise invalid("Only an open invoice can be marked uncollectible.", code="invoice_not_editable")
     invoice.update(status="uncollectible", auto_advance=False, next_payment_attempt=None)
@@ -172,6 +175,6 @@ def write_off(world: World, invoice: Json) -> None:
 
 
 def subscription_of(world: World, invoice: Json) -> Json | None:
-    """The subscription behind an invoice."""
+    """Return the subscription of an invoice."""
     details = (invoice.get("parent") or {}).get("subscription_details") or {}
     return world.table("subscription").get(details.get("subscription") or "")

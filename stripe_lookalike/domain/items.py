@@ -1,4 +1,4 @@
-"""Subscription items: which price, how many, and for which period; and the lines they put on an invoice."""
+"""Subscription items (price, quantity, period) and their invoice lines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Row:
 
 
 def new(world: World, subscription_id: str, row: Row, period: tuple[int, int]) -> Json:
-    """An item that begins its first period."""
+    """Return a new item in its first period (start and end in epoch seconds)."""
     item = blank(
         "subscription_item",
         id="si_" + ids.letters(14),
@@ -31,14 +31,14 @@ def new(world: World, subscription_id: str, row: Row, period: tuple[int, int]) -
         quantity=row.quantity,
         subscription=subscription_id,
     )
-    sell(item, row.price)
+    set_price(item, row.price)
     set_period(item, *period)
     return item
 
 
-def sell(item: Json, price: Json) -> None:
-    """The item is for this price from now on."""
-    item.update(price=copy.deepcopy(price), plan=catalogue.plan_of(price))
+def set_price(item: Json, price: Json) -> None:
+    """Set the item's price, and the `plan` that repeats it."""
+    item.update(price=copy.deepcopy(price), plan=catalogue.legacy_plan(price))
 
 
 def set_period(item: Json, start: int, end: int) -> None:
@@ -46,19 +46,19 @@ def set_period(item: Json, start: int, end: int) -> None:
 
 
 def next_period(item: Json, anchor: int) -> tuple[int, int]:
-    """The period after the item's current one."""
+    """Return the start and end of the period after the current one."""
     start = item["current_period_end"]
     return start, periods.end(anchor, start, item["price"]["recurring"])
 
 
 def line(world: World, item: Json, period: tuple[int, int], trial: bool = False) -> Json:
-    """What the item costs in `period`."""
+    """Return an invoice line for the item in `period`."""
     price, quantity = item["price"], item["quantity"]
     unit = 0 if trial else price["unit_amount"]
     amount = unit * quantity
-    text = f"{quantity} × {catalogue.label(world, price)}"
+    text = f"{quantity} × {catalogue.line_label(world, price)}"
     if trial:
-        text = f"Free trial for {quantity} × {catalogue.title(world, price)}"
+        text = f"Free trial for {quantity} × {catalogue.product_name(world, price)}"
     made = blank(
         "invoice_line",
         id=ids.new("il_1"),
@@ -81,8 +81,8 @@ def _pricing(price: Json, unit: str | None) -> Json:
 
 
 def prorate(world: World, subscription: Json, item: Json, amount: int, credit: bool) -> Json:
-    """An invoice item for the rest of the item's period: a credit for what was, or a charge for what is from now on."""
-    price, name = item["price"], catalogue.title(world, item["price"])
+    """Create an invoice item for the rest of the period: a credit for the old price, or a charge for the new one."""
+    price, name = item["price"], catalogue.product_name(world, item["price"])
     made = blank(
         "invoiceitem",
         id=ids.new("ii_1"),
@@ -104,7 +104,7 @@ def prorate(world: World, subscription: Json, item: Json, amount: int, credit: b
 
 
 def pending_lines(world: World, subscription: Json) -> list[Json]:
-    """The prorations that wait for the next invoice, as its lines; they are on it from here on."""
+    """Remove the prorations that wait for the next invoice, and return them as its lines."""
     rows = world.table("invoiceitem")
     waiting = [
         row
@@ -120,5 +120,5 @@ def pending_lines(world: World, subscription: Json) -> list[Json]:
             invoice_item=row["id"], proration=True, **row["parent"]["subscription_details"]
         )
         lines.append(made)
-        del rows[row["id"]]  # billed: nothing asks for it again
+        del rows[row["id"]]  # billed once
     return lines

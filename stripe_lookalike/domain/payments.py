@@ -1,4 +1,4 @@
-"""Payment intents and charges: money that is asked for, and the answer of the card."""
+"""Payment intents and charges."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stripe_lookalike.errors import Json
 from stripe_lookalike.shapes import blank
 from stripe_lookalike.world import World
 
-_DECLINE = {
+_DECLINED_ERROR = {
     "code": "card_declined",
     "decline_code": "generic_decline",
     "message": "Your card was declined.",
@@ -16,8 +16,8 @@ _DECLINE = {
 }
 
 
-def intend(world: World, amount: int, currency: str, customer: str | None, **fields: object) -> Json:
-    """A payment intent that nobody has paid yet. Says nothing to the world: Stripe tells of it only at Checkout."""
+def create_intent(world: World, amount: int, currency: str, customer: str | None, **fields: object) -> Json:
+    """Create an unpaid payment intent without an event: Stripe emits `payment_intent.created` only at Checkout."""
     intent_id = ids.new("pi_3")
     intent = blank(
         "payment_intent",
@@ -32,9 +32,9 @@ def intend(world: World, amount: int, currency: str, customer: str | None, **fie
     return world.add(intent)
 
 
-def attempt(world: World, intent: Json, method: Json | None) -> bool:
-    """Charge the card; tells of the charge and of the intent. Without a card there is no charge, and no success."""
-    succeeded = method is not None and customers.pays(method)
+def attempt_payment(world: World, intent: Json, method: Json | None) -> bool:
+    """Charge the card and emit the events; return whether it succeeds. Without a card, fail without a charge."""
+    succeeded = method is not None and customers.accepts_charge(method)
     charge = _charge(world, intent, method, succeeded) if method is not None else None
     if charge is not None:
         intent["latest_charge"] = charge["id"]
@@ -44,7 +44,7 @@ def attempt(world: World, intent: Json, method: Json | None) -> bool:
         )
         world.emit("payment_intent.succeeded", intent)
         return True
-    error = {**_DECLINE, "charge": charge["id"]} if charge else None
+    error = {**_DECLINED_ERROR, "charge": charge["id"]} if charge else None
     intent.update(status="requires_payment_method", payment_method=None, last_payment_error=error)
     world.emit("payment_intent.payment_failed", intent)
     return False
@@ -72,7 +72,7 @@ def _charge(world: World, intent: Json, method: Json, succeeded: bool) -> Json:
     if succeeded:
         charge["receipt_url"] = f"https://pay.stripe.com/receipts/payment/{charge['id']}"
     else:
-        charge.update(failure_code=_DECLINE["code"], failure_message=_DECLINE["message"])
+        charge.update(failure_code=_DECLINED_ERROR["code"], failure_message=_DECLINED_ERROR["message"])
         charge["outcome"].update(
             network_status="declined_by_network",
             reason="generic_decline",
@@ -94,6 +94,6 @@ def _describe_card(charge: Json, method: Json) -> None:
     card["overcapture"]["maximum_amount_capturable"] = charge["amount"]
 
 
-def charge_of(world: World, intent: Json) -> Json | None:
-    """The last charge of an intent."""
+def latest_charge(world: World, intent: Json) -> Json | None:
+    """Return the latest charge of an intent."""
     return world.table("charge").get(intent["latest_charge"] or "")

@@ -1,4 +1,4 @@
-"""Billing periods: month arithmetic as Stripe does it, anchored so that the 31st comes back after February."""
+"""Billing periods with Stripe's month arithmetic: the anchor keeps the 31st after a February."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stripe_lookalike.errors import Json
 
 
 def add(anchor: int, interval: str, times: int) -> int:
-    """`times` intervals after `anchor`; a day that a month lacks becomes its last."""
+    """Return `anchor` plus `times` intervals, in epoch seconds. A day that the month lacks becomes its last day."""
     start = datetime.fromtimestamp(anchor, UTC)
     if interval in ("day", "week"):
         return int((start + timedelta(days=times * (7 if interval == "week" else 1))).timestamp())
@@ -21,6 +21,6 @@ def add(anchor: int, interval: str, times: int) -> int:
 
 
 def end(anchor: int, start: int, recurring: Json) -> int:
-    """The end of the period that begins at `start`."""
+    """Return the end of the period that begins at `start`."""
     step = recurring["interval_count"]
     return next(moment for n in count(1) if (moment := add(anchor, recurring["interval"], n * step)) > start)

@@ -1,4 +1,4 @@
-"""Refunds: in part, in full, pending, failed. The charge carries their sum."""
+"""Refunds: partial, full, pending or failed. The charge has their sum."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from stripe_lookalike.errors import Json, invalid
 from stripe_lookalike.shapes import blank
 from stripe_lookalike.world import World
 
-_COUNTS = ("succeeded", "pending", "requires_action")
+_COUNTED_STATUSES = ("succeeded", "pending", "requires_action")
 
 
 def charge_for(world: World, charge_id: str | None, intent_id: str | None) -> Json:
-    """The charge that a refund or dispute names, by itself or by its payment intent."""
+    """Return the charge of a refund or dispute, by its ID or its payment intent's."""
     if charge_id:
         return world.get("charge", charge_id, "charge")
     if not intent_id:
         raise invalid("One of the following params should be provided for this request: payment_intent or charge.")
-    charge = payments.charge_of(world, world.get("payment_intent", intent_id, "payment_intent"))
+    charge = payments.latest_charge(world, world.get("payment_intent", intent_id, "payment_intent"))
     if charge is None or not charge["paid"]:
         raise invalid("This PaymentIntent does not have a successful charge to refund.", "payment_intent")
     return charge
 
 
 def refund(world: World, charge: Json, amount: int | None, reason: str | None, metadata: Json) -> Json:
-    """Give back `amount`, or all that is left."""
+    """Refund `amount`, or all that is left. Raises: `ApiError` 400 if the charge doesn't allow it."""
     left = charge["amount"] - charge["amount_refunded"]
     if not charge["paid"] or left == 0:
         raise invalid(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
@@ -55,7 +55,7 @@ def refund(world: World, charge: Json, amount: int | None, reason: str | None, m
 
 
 def settle(world: World, refund: Json, status: str) -> None:
-    """What became of a refund: `succeeded`, `failed` (the money is the publisher's again), `canceled`."""
+    """Set a refund's outcome: `succeeded`, `failed` (the publisher gets the money back), or `canceled`."""
     if status not in ("succeeded", "failed", "canceled"):
         raise invalid(f"A refund cannot become {status}.", "status")
     refund["status"] = status
@@ -72,5 +72,5 @@ def settle(world: World, refund: Json, status: str) -> None:
 
 def _sum_up(world: World, charge: Json) -> None:
     rows = world.table("refund").values()
-    total = sum(row["amount"] for row in rows if row["charge"] == charge["id"] and row["status"] in _COUNTS)
+    total = sum(row["amount"] for row in rows if row["charge"] == charge["id"] and row["status"] in _COUNTED_STATUSES)
     charge.update(amount_refunded=total, refunded=total == charge["amount"])

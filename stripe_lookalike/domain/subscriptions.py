@@ -1,4 +1,4 @@
-"""Subscriptions: begun, scheduled to end, paused, resumed. Changes of the items are in `changes.py`."""
+"""Create, schedule the end of, pause and resume subscriptions. `changes.py` changes their items."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stripe_lookalike.world import World
 
 @dataclass
 class Order:
-    """What a new subscription is to be."""
+    """The parameters of a new subscription."""
 
     customer: Json
     rows: list[items.Row]
@@ -25,21 +25,25 @@ class Order:
     default_payment_method: str | None = None
     billing_mode: str | None = None
     description: str | None = None
-    without_card: str = "create_invoice"  # at the end of a trial
+    missing_card_behavior: str = "create_invoice"  # at the end of a trial: create_invoice, pause, cancel
 
 
-def begin(world: World, order: Order) -> Json:
-    """Create the subscription and its first invoice, and try to pay it. Stripe tells of the subscription last."""
+def create(world: World, order: Order) -> Json:
+    """Create a subscription and its first invoice, and try to pay it.
+
+    As at Stripe, the subscription's event comes after the invoice's. Raises: `ApiError` if a required card is missing or
+    declined.
+    """
     subscription = _draft(world, order)
     trial = order.trial_end is not None
-    card = customers.card_of(world, order.customer, subscription)
+    card = customers.default_card(world, order.customer, subscription)
     owed = 0 if trial else sum(row.price["unit_amount"] * row.quantity for row in order.rows)
     if owed and order.payment_behavior != "default_incomplete":
-        _need_card(world, order, card, owed)
+        _require_card(world, order, card, owed)
     world.add(subscription)
     rows = subscription["items"]["data"]
     lines = [items.line(world, row, (row["current_period_start"], row["current_period_end"]), trial) for row in rows]
-    invoice = invoices.draft(world, subscription, lines, "subscription_create", (world.now(), world.now()))
+    invoice = invoices.create_draft(world, subscription, lines, "subscription_create", (world.now(), world.now()))
     subscription["latest_invoice"] = invoice["id"]
     invoices.finalize(world, invoice)
     if trial:
@@ -52,20 +56,20 @@ def begin(world: World, order: Order) -> Json:
         schedule_end(world, subscription, order.cancel_at, order.cancel_at_period_end)
     world.emit("customer.subscription.created", subscription)
     entitlements.refresh(world, subscription["customer"])
-    lifecycle.plan(world, subscription)
+    lifecycle.schedule(world, subscription)
     return subscription
 
 
-def _need_card(world: World, order: Order, card: Json | None, owed: int) -> None:
+def _require_card(world: World, order: Order, card: Json | None, owed: int) -> None:
     if card is None:
         raise invalid(
             "This customer has no attached payment source or default payment method. Please consider adding a "
             "default payment method.",
             code="resource_missing",
         )
-    if order.payment_behavior == "error_if_incomplete" and not customers.pays(card):
-        intent = payments.intend(world, owed, order.rows[0].price["currency"], order.customer["id"])
-        payments.attempt(world, intent, card)
+    if order.payment_behavior == "error_if_incomplete" and not customers.accepts_charge(card):
+        intent = payments.create_intent(world, owed, order.rows[0].price["currency"], order.customer["id"])
+        payments.attempt_payment(world, intent, card)
         raise declined(intent["latest_charge"], intent)
 
 
@@ -88,7 +92,7 @@ def _draft(world: World, order: Order) -> Json:
     )
     flexible = {"proration_discounts": "included"} if mode == "flexible" else None
     subscription["billing_mode"] = {"flexible": flexible, "type": mode, "updated_at": now}
-    subscription["trial_settings"]["end_behavior"]["missing_payment_method"] = order.without_card
+    subscription["trial_settings"]["end_behavior"]["missing_payment_method"] = order.missing_card_behavior
     made = []
     for row in order.rows:
         end = order.trial_end or periods.end(now, now, row.price["recurring"])
@@ -102,7 +106,7 @@ def last_period_end(subscription: Json) -> int:
 
 
 def schedule_end(world: World, subscription: Json, at: int | None, at_period_end: bool) -> None:
-    """Set a coming end: at a moment, or with the period (which then also stands in `cancel_at`)."""
+    """Schedule the cancellation: `at` a moment, or at the period's end, which `cancel_at` then also shows."""
     subscription.update(
         cancel_at=last_period_end(subscription) if at_period_end else at,
         cancel_at_period_end=at_period_end,
@@ -113,13 +117,13 @@ def schedule_end(world: World, subscription: Json, at: int | None, at_period_end
 
 
 def unschedule_end(subscription: Json) -> None:
-    """Take a coming end back."""
+    """Remove a scheduled cancellation."""
     subscription.update(cancel_at=None, cancel_at_period_end=False, canceled_at=None)
     subscription["cancellation_details"] = dict.fromkeys(subscription["cancellation_details"])
 
 
 def editable(world: World, subscription_id: str) -> Json:
-    """The subscription, unless it is over."""
+    """Return a subscription. Raises: `ApiError` 400 if it has ended."""
     subscription = world.get("subscription", subscription_id)
     if subscription["status"] in lifecycle.TERMINAL:
         raise invalid(
@@ -129,16 +133,16 @@ def editable(world: World, subscription_id: str) -> Json:
 
 
 def pause(world: World, subscription: Json) -> None:
-    """Since 2026-09-30.endive: service and invoices halt, and the period is cut to now."""
+    """Pause service and invoices, and end the period now (Stripe API since 2026-09-30.endive)."""
     if subscription["status"] not in ("active", "trialing", "past_due"):
         raise invalid(f"A subscription that is {subscription['status']} cannot be paused.")
     for item in subscription["items"]["data"]:
         items.set_period(item, item["current_period_start"], world.now())
-    lifecycle.paused(world, subscription, "pause_requested")
+    lifecycle.pause(world, subscription, "pause_requested")
 
 
 def resume(world: World, subscription: Json) -> None:
-    """A new period begins now; its invoice is finalized and tried at once, and paid it ends the pause."""
+    """Begin a new period now, and try its invoice at once. The pause ends when that invoice is paid."""
     if subscription["status"] != "paused":
         raise invalid("Only a paused subscription can be resumed.")
     now = world.now()
@@ -147,9 +151,9 @@ def resume(world: World, subscription: Json) -> None:
         items.set_period(item, now, periods.end(now, now, item["price"]["recurring"]))
     subscription.update(billing_cycle_anchor=now)
     lines = [items.line(world, row, (now, row["current_period_end"])) for row in rows]
-    invoice = invoices.draft(world, subscription, lines, "subscription_update", (now, now))
+    invoice = invoices.create_draft(world, subscription, lines, "subscription_update", (now, now))
     subscription["latest_invoice"] = invoice["id"]
     invoices.finalize(world, invoice)
     if invoice["status"] == "open":
         invoices.pay(world, invoice)
-    lifecycle.after_invoice(world, invoice)
+    lifecycle.update_after_invoice(world, invoice)

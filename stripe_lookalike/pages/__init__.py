@@ -1,1 +1,1 @@
-"""The pages that Stripe hosts: where a reader pays, and where a reader looks after a subscription."""
+"""The pages that Stripe hosts (checkout and portal), and the backstage page of the demo."""

@@ -1,4 +1,4 @@
-"""`/backstage`: what happens by itself in life, by the press of a button: time goes by, a card fails, money goes back."""
+"""`/backstage`: buttons for what time or a bank does: move the clock, fail a payment, refund it, hold webhooks."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from stripe_lookalike.domain import catalogue, customers, due_work, lifecycle, r
 from stripe_lookalike.errors import ApiError, Json, invalid
 from stripe_lookalike.lookalike import Lookalike
 from stripe_lookalike.pages.formatting import day
-from stripe_lookalike.pages.portal import told_of
+from stripe_lookalike.pages.portal import summarize
 from stripe_lookalike.world import World
 
-MONTH = 31 * 86_400 + 2 * 3_600  # a renewal is charged within the hour after
+MONTH = 31 * 86_400 + 2 * 3_600  # a renewal is charged within an hour or so
 LATER = (("An hour later", 3_600), ("A day later", 86_400), ("A week later", 7 * 86_400), ("A month later", MONTH))
 ENDS = (("cancel", "Cancel"), ("unpaid", "Mark unpaid"), ("past_due", "Leave past due"))
 DELIVERY = {"normal": "Deliver", "hold": "Deliver later", "off": "Lose them"}
 
 
 def blueprint(lookalike: Lookalike, site: str | None) -> Blueprint:
-    """The page, which leads back to `site`."""
+    """Return the page, which links back to `site`."""
     pages = Blueprint("lookalike_backstage", __name__, template_folder="templates")
 
     @pages.get("/backstage")
     def show() -> tuple[str, int]:
         with lookalike.world.lock:
-            due_work.catch_up(lookalike.world)
+            due_work.run_due(lookalike.world)
             return _page(lookalike, site)
 
     @pages.post("/backstage")
     def act() -> Response | tuple[str, int]:
         with lookalike.world.lock:
-            due_work.catch_up(lookalike.world)
+            due_work.run_due(lookalike.world)
             try:
                 for name, value in request.form.items():
-                    _pull(name)(lookalike, value)
+                    _action(name)(lookalike, value)
             except (ApiError, ValueError) as error:
                 return _page(lookalike, site, str(error), 400)
             return redirect(request.path, code=303)
@@ -45,23 +45,23 @@ def blueprint(lookalike: Lookalike, site: str | None) -> Blueprint:
     return pages
 
 
-Pull = Callable[[Lookalike, str], object]
+Action = Callable[[Lookalike, str], object]
 
 
-def _pull(name: str) -> Pull:
-    if name not in _PULLS:
-        raise invalid(f"There is no string called {name} here.")
-    return _PULLS[name]
+def _action(name: str) -> Action:
+    if name not in _ACTIONS:
+        raise invalid(f"There is no action named {name}.")
+    return _ACTIONS[name]
 
 
 def _later(lookalike: Lookalike, seconds: str) -> None:
-    due_work.move(lookalike.world, lookalike.world.now() + max(0, int(seconds)))
+    due_work.move_clock(lookalike.world, lookalike.world.now() + max(0, int(seconds)))
 
 
-def _card(last4: str) -> Pull:
+def _card(last4: str) -> Action:
     def change(lookalike: Lookalike, customer_id: str) -> None:
         world = lookalike.world
-        customer = customers.living(world, customer_id)
+        customer = customers.existing(world, customer_id)
         customers.set_default(
             world, customer, customers.attach(world, customers.new_card(world, last4)["id"], customer)
         )
@@ -80,13 +80,13 @@ def _retries_end(lookalike: Lookalike, how: str) -> None:
     lookalike.world.policy.when_retries_fail = how
 
 
-_PULLS: dict[str, Pull] = {
+_ACTIONS: dict[str, Action] = {
     "later": _later,
-    "fails": _card(customers.BAD),
-    "works": _card(customers.GOOD),
+    "fails": _card(customers.DECLINED_CARD),
+    "works": _card(customers.WORKING_CARD),
     "refund": _refund,
     "retries_end": _retries_end,
-    "webhooks": lambda lookalike, mode: lookalike.delivery.bag.behave({"mode": mode}),
+    "webhooks": lambda lookalike, mode: lookalike.delivery.queue.configure({"mode": mode}),
 }
 
 
@@ -104,27 +104,27 @@ def _page(lookalike: Lookalike, site: str | None, problem: str | None = None, st
         ends=ENDS,
         retries_end=world.policy.when_retries_fail,
         modes=[(mode, DELIVERY[mode]) for mode in MODES],
-        delivery=lookalike.delivery.bag.state(),
+        delivery=lookalike.delivery.queue.state(),
     )
     return page, status
 
 
 def _names(world: World) -> dict[str, str]:
-    """Customer → the reader of whom the site has told."""
-    told = {row["customer"]: row["client_reference_id"] for row in world.table("checkout.session").values()}
-    told |= {row["customer"]: row["metadata"].get("reader_id") for row in world.table("subscription").values()}
-    return {customer: reader for customer, reader in told.items() if customer and reader}
+    """Return the reader of each customer, from the sessions and the subscriptions' metadata."""
+    readers = {row["customer"]: row["client_reference_id"] for row in world.table("checkout.session").values()}
+    readers |= {row["customer"]: row["metadata"].get("reader_id") for row in world.table("subscription").values()}
+    return {customer: reader for customer, reader in readers.items() if customer and reader}
 
 
 def _subscription(world: World, subscription: Json, names: dict[str, str]) -> Json:
     customer = world.table("customer").get(subscription["customer"], {})
-    card = None if customer.get("deleted") else customers.card_of(world, customer, subscription)
+    card = None if customer.get("deleted") else customers.default_card(world, customer, subscription)
     return {
-        **told_of(world, subscription),
+        **summarize(world, subscription),
         "reader": names.get(subscription["customer"], subscription["customer"]),
         "customer": subscription["customer"],
         "lives": subscription["status"] not in lifecycle.TERMINAL and not customer.get("deleted"),
-        "fails": card is None or not customers.pays(card),
+        "fails": card is None or not customers.accepts_charge(card),
     }
 
 

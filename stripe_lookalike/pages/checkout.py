@@ -1,4 +1,4 @@
-"""`/c/pay/…`: the page to pay on."""
+"""`/c/pay/…`: the checkout page."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from werkzeug.wrappers import Response
 from stripe_lookalike.domain import catalogue, checkout, customers, due_work
 from stripe_lookalike.errors import ApiError, Json
 from stripe_lookalike.lookalike import Lookalike
-from stripe_lookalike.pages.formatting import rhythm
+from stripe_lookalike.pages.formatting import interval_text
 from stripe_lookalike.world import World
 
 _DECLINED = "Your card was declined. Nothing was paid; try another card."
 
 
 def blueprint(lookalike: Lookalike) -> Blueprint:
-    """The checkout page of this look-alike."""
+    """Return the checkout page of this look-alike."""
     pages = Blueprint("lookalike_checkout", __name__, template_folder="templates")
 
     @pages.get("/c/pay/<session_id>")
     def show(session_id: str) -> tuple[str, int]:
         world = lookalike.world
         with world.lock:
-            due_work.catch_up(world)
+            due_work.run_due(world)
             session = world.table("checkout.session").get(session_id)
             return _page(world, session)
 
@@ -30,7 +30,7 @@ def blueprint(lookalike: Lookalike) -> Blueprint:
     def act(session_id: str) -> Response | tuple[str, int]:
         world = lookalike.world
         with world.lock:
-            due_work.catch_up(world)
+            due_work.run_due(world)
             session = world.table("checkout.session").get(session_id)
             if session is None:
                 return _page(world, session)
@@ -44,7 +44,7 @@ def _act(world: World, session: Json, choice: str, email: str | None) -> Respons
         if choice == "pay":
             checkout.pay(world, session, email)
         elif choice == "decline":
-            checkout.pay(world, session, email, last4=customers.BAD)
+            checkout.pay(world, session, email, last4=customers.DECLINED_CARD)
         elif choice == "debit":
             checkout.pay_later(world, session, email)
         else:
@@ -68,7 +68,7 @@ def _page(world: World, session: Json | None, problem: str | None = None, status
             "name": row["description"] or row["price"]["id"],
             "quantity": row["quantity"],
             "amount": catalogue.money(row["amount_total"], row["currency"]),
-            "rhythm": rhythm(row["price"]),
+            "interval": interval_text(row["price"]),
         }
         for row in rows
     ]

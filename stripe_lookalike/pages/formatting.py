@@ -1,4 +1,4 @@
-"""How the pages say a moment and a rhythm."""
+"""Times and billing intervals as text."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from stripe_lookalike.errors import Json
 
 
 def day(moment: int) -> str:
-    """`3 December 2026, 14:03 UTC`."""
+    """Format epoch seconds: `3 December 2026, 14:03 UTC`."""
     at = datetime.fromtimestamp(moment, UTC)
     return f"{at.day} {at:%B %Y, %H:%M} UTC"
 
 
-def rhythm(price: Json) -> str:
-    """`every month`, `every 3 months`, `once`."""
+def interval_text(price: Json) -> str:
+    """Format a price's interval: `every month`, `every 3 months`, `once`."""
     recurring = price["recurring"]
     if not recurring:
         return "once"

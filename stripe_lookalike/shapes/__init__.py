@@ -1,4 +1,4 @@
-"""Blank objects: every field that Stripe sends (API 2026-10-28.endive), at its resting value."""
+"""Blank objects: every field that Stripe sends (API 2026-10-28.endive), with its default value."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def _load(name: str) -> dict[str, Any]:
 
 
 def blank(name: str, /, **fields: Any) -> dict[str, Any]:
-    """A fresh copy of the shape `name`, with `fields` set. A field that the shape lacks is a slip, and refused."""
+    """Return a copy of the shape `name` with `fields` set. Raises: `KeyError` for a field that the shape lacks."""
     made = copy.deepcopy(_load(name))
-    strange = fields.keys() - made.keys()
-    if strange:
-        raise KeyError(f"{name} has no {', '.join(sorted(strange))}")
+    unknown = fields.keys() - made.keys()
+    if unknown:
+        raise KeyError(f"{name} has no {', '.join(sorted(unknown))}")
     made.update(fields)
     return made

@@ -93,7 +93,7 @@ def answers(openapi: dict[str, Any]) -> Answers:
 @pytest.fixture
 def strict(lookalike: RunningLookalike, openapi: dict[str, Any], answers: Answers) -> Iterator[stripe.StripeClient]:
     """Return the SDK's client for a strict look-alike that records its answers."""
-    lookalike.lookalike.be_strict(openapi)
+    lookalike.lookalike.set_openapi(openapi)
     with requests.Session() as session:
         session.hooks["response"].append(answers.keep)
         yield stripe.StripeClient(
