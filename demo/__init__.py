@@ -1,4 +1,4 @@
-"""The demo: a small newspaper and a look-alike of Stripe around the real service, all on one machine.
+"""The demo: a small newspaper, the real service and a Stripe look-alike on one machine.
 
-`paywall demo` starts them (`run`). Nothing in the service imports from here.
+`paywall demo` starts them (`run.py`). The service imports nothing from here.
 """

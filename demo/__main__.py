@@ -1,4 +1,4 @@
-"""`python -m demo [--json]`: what `paywall demo` runs."""
+"""`python -m demo [--json]`, which `paywall demo` runs."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""The demo's folder, `PAYWALL_DATA`: empty when a demo begins, its own while it runs, and gone when it has ended.
+"""The demo's folder, `PAYWALL_DATA`: emptied at the start, used by one demo at a time, and removed at the end.
 
-It is known as a demo's by a file in it, which a running demo has locked. A folder that holds anything else is left alone.
+A file in it marks it as a demo's folder, and a running demo holds a lock on this file. The demo never touches a folder with
+other data.
 """
 
 from __future__ import annotations
@@ -20,17 +21,20 @@ from service.adapters.redis.embedded.valkey import end_orphan
 from service.entrypoints.processes.lifecycle import ShutdownSignal
 from service.entrypoints.processes.listening import CannotServe
 
-_PATIENCE = 10.0
-"""Seconds that the service of a killed demo has to notice, and a command to finish."""
-_KEPT = {DEMO_MARK, "owner"}  # whoever waits for a lock on these must find the same files
+_RELEASE_SECONDS = 10.0
+"""How long the service of a killed demo, or a running command, has to release the folder."""
+_LOCK_FILES = {DEMO_MARK, "owner"}  # never replaced, since other processes may wait for their locks
 
 
 @contextmanager
-def taken(folder: Path) -> Iterator[None]:
-    """The folder for the length of a demo. Raises `CannotServe`. After a failure it stays, with the log in it."""
+def demo_folder(folder: Path) -> Iterator[None]:
+    """Lock and empty the folder, and remove it after the block. After a failure it stays, with the log in it.
+
+    Raises: `CannotServe` if the folder has other data, can't be written, or belongs to a running demo.
+    """
     if folder.exists() and any(folder.iterdir()) and not (folder / DEMO_MARK).exists():
-        held = f"{folder.absolute()} holds a service's data, and the demo begins afresh"
-        raise CannotServe(f"{held}: set PAYWALL_DATA to another folder")
+        found = f"{folder.absolute()} has the data of a service, and the demo needs an empty folder"
+        raise CannotServe(f"{found}: set PAYWALL_DATA to another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         mark = os.open(folder / DEMO_MARK, os.O_RDWR | os.O_CREAT, 0o600)
@@ -48,21 +52,21 @@ def taken(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def alone(ended: ShutdownSignal) -> Iterator[None]:
-    """The only demo of this user on this machine that is about to listen: of two at once both would find a port free.
+def start_lock(shutdown: ShutdownSignal) -> Iterator[None]:
+    """Let only one demo of this user start at a time: two at once could choose the same free port.
 
-    Waits for another to be ready, no longer than until `ended`.
+    Wait until the other demo is ready, or until `shutdown`.
     """
     lock = os.open(Path(tempfile.gettempdir()) / f"paywall-demo-{os.getuid()}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        while not _locked(lock) and not ended.wait(0.05):
+        while not _try_lock(lock) and not shutdown.wait(0.05):
             pass
         yield
     finally:
         os.close(lock)
 
 
-def _locked(file: int) -> bool:
+def _try_lock(file: int) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -71,24 +75,24 @@ def _locked(file: int) -> bool:
 
 
 def _lock(folder: Path, mark: int) -> None:
-    if not _locked(mark):
-        other = f"{folder.absolute()}: another `paywall demo` is running there"
-        raise CannotServe(f"{other}: end it, or set PAYWALL_DATA to another folder for this one")
+    if not _try_lock(mark):
+        other = f"{folder.absolute()}: another `paywall demo` uses this folder"
+        raise CannotServe(f"{other}. Stop it, or set PAYWALL_DATA to another folder")
     os.ftruncate(mark, 0)
-    os.pwrite(mark, b"Made by `paywall demo`, which clears this folder when it starts and when it ends.\n", 0)
+    os.pwrite(mark, b"Created by `paywall demo`, which empties this folder when it starts and when it ends.\n", 0)
 
 
 def _empty(folder: Path) -> None:
-    """Clears what an earlier demo left, once nobody works in it any more."""
+    """Remove what an earlier demo left, once no process uses the folder any more."""
     owner = FolderLock(folder.absolute(), "command")
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _RELEASE_SECONDS
     while not owner.try_acquire():
         if time.monotonic() > deadline:
             raise CannotServe(in_use_message(folder, read_owner(folder)))
         time.sleep(0.05)
     try:
         end_orphan(folder / "store" / "pid")
-        _clear(folder, keep=_KEPT)
+        _clear(folder, keep=_LOCK_FILES)
     finally:
         owner.release()
 

@@ -1,4 +1,4 @@
-"""Where the parts of a demo listen, and the keys that they share."""
+"""The ports, keys and files of a running demo."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEWSPAPER_PORT, STRIPE_PORT = 8080, 12111
 
 @dataclass(frozen=True)
 class Layout:
-    """Made once a demo; `folder` is absolute."""
+    """Ports, keys and files, chosen at the demo's start. `folder` is absolute."""
 
     folder: Path
     service_port: int
@@ -56,10 +56,10 @@ class Layout:
         return self.folder / "demo.log"
 
 
-def laid_out(folder: Path, service_port: int) -> Layout:
-    """Each part gets the port that it is known by, or a free one where that is taken; keys are made anew."""
-    with ExitStack() as held:  # until all are chosen, so that none is chosen twice
-        service, newspaper, stripe = (_port(held, port) for port in (service_port, NEWSPAPER_PORT, STRIPE_PORT))
+def create_layout(folder: Path, service_port: int) -> Layout:
+    """Choose the usual port for each process, or a free one if that is in use, and generate new keys."""
+    with ExitStack() as sockets:  # bound until all ports are chosen, so that none is chosen twice
+        service, newspaper, stripe = (_port(sockets, port) for port in (service_port, NEWSPAPER_PORT, STRIPE_PORT))
     return Layout(
         folder=folder.absolute(),
         service_port=service,
@@ -71,13 +71,13 @@ def laid_out(folder: Path, service_port: int) -> Layout:
     )
 
 
-def _port(held: ExitStack, wanted: int) -> int:
+def _port(sockets: ExitStack, wanted: int) -> int:
     for port in (wanted, 0):
-        trial = held.enter_context(socket.socket())
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe = sockets.enter_context(socket.socket())
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            trial.bind((HOST, port))
+            probe.bind((HOST, port))
         except OSError:
             continue
-        return int(trial.getsockname()[1])
+        return int(probe.getsockname()[1])
     raise CannotServe(f"no port is free on {HOST}")

@@ -1,6 +1,6 @@
-"""`python -m demo.run_with_parent PARENT MODULE …`: runs a module as a part of the demo, which ends with it.
+"""`python -m demo.run_with_parent PARENT_PID MODULE …`: run a module until its parent process ends.
 
-However the demo ends, also killed: a part that outlived it would hold its port and its folder.
+A process that outlives a killed demo would keep its port and folder in use.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import signal
 import sys
 import threading
 
-_LOOK_EVERY = 0.5
+_CHECK_SECONDS = 0.5
 
 
-def _follow(parent: int) -> None:
-    gone = threading.Event()
+def _end_with(parent: int) -> None:
+    never = threading.Event()
     while os.getppid() == parent:
-        gone.wait(_LOOK_EVERY)
+        never.wait(_CHECK_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":
-    threading.Thread(target=_follow, args=(int(sys.argv[1]),), name="parent", daemon=True).start()
+    threading.Thread(target=_end_with, args=(int(sys.argv[1]),), name="parent", daemon=True).start()
     del sys.argv[:2]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

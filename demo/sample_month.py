@@ -1,76 +1,77 @@
-"""A month of invented life for a demo's store, so that the staff page has something to show from its first minute.
+"""A month of sample data: subscriptions, a group, grants, passes and failed events, for the staff page of a new demo.
 
-Everything is written by the functions that would have written it, with the clock of the day on which it happened: events of
-Stripe's go through the processor, which reads what they are about where somebody tells the look-alike first; grants and
-passes go through the same doors as an admin's. Only what readers did is added up here, as no process counted it. The same
-month each time.
+The service's own functions write the data, each with the clock of the day on which it happened. Stripe events go through
+the event processor, and grants and passes through the same use cases as an admin's. Only the usage counts are computed (see
+`sample_usage.py`), since no process counted them. The data is the same each time.
+
+`python -m demo.sample_month` fills the store that the settings name, and the Stripe look-alike at `STRIPE_API_BASE`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from itertools import count
 from random import Random
 from typing import Any
 
-from demo.sample_subscriptions import SALE, Object, monthly, price_of, subscription
-from demo.sample_usage import DAYS, Delivery, Life, write
+import requests
+
+from demo.sample_subscriptions import UNMAPPED_PRICE, Object, complete_objects, month_from, price_object, subscription
+from demo.sample_usage import DAYS, Delivery, Entitlement, write_usage
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.grants.grants import GrantRequest
-from service.adapters.redis.story_passes.passes import Passes
-from service.adapters.redis.story_passes.passes import PassRequest as WantedPass
+from service.adapters.redis.story_passes.passes import PassRequest
 from service.adapters.stripe.webhook import Envelope
 from service.bootstrap import Service
 from service.domain.catalogue import DAY, Catalogue
+from service.entrypoints.cli import context
 from service.use_cases.grants.imports.pacing import retry_while_unavailable
 from service.use_cases.reporting.change_listeners import ObjectChangeListener
 from service.use_cases.subscriptions.event_processor import EventProcessor
 
-DECLINED, ON_TRIAL, LEFT, LEAVING = 1, 3, 5, 6
-"""The numbers of the one whose card was declined, is on trial, left, and will."""
-NOBODYS, REVOKED = 1.4, 5
-"""Days ago: the payment that names nobody, and the end of the jury's grant."""
+DECLINED, ON_TRIAL, CANCELED, CANCELING = 1, 3, 5, 6
+"""The numbers of four special subscribers: card declined, on trial, canceled, and set to cancel."""
+UNASSIGNED, REVOKED = 1.4, 5
+"""Days ago: the payment without a reader, and the revocation of the jury's grant."""
 TEACHERS = ("r-teacher-1", "r-teacher-2", "r-teacher-3")
-PEOPLE = ("maya", "jonas", "amira", "tomás", "ingrid", "kofi", "leila", "piotr", "noor", "sam", "yuki", "elena")
-EVA, DESK = Actor("eva"), Actor("support-desk")
+SUBSCRIBERS = ("maya", "jonas", "amira", "tomás", "ingrid", "kofi", "leila", "piotr", "noor", "sam", "yuki", "elena")
+EVA, SUPPORT = Actor("eva"), Actor("support")
 GRANTS = (
     ("r-press-01", 27, 40, "Press card, checked by phone", EVA),
     ("r-press-02", 24, 31, "Press card", EVA),
     ("r-library", 22, 200, "City library, agreed with sales", EVA),
-    ("r-jury", 15, 18, "Jury of the local news prize", DESK),
-    ("r-amira", 9, 16, "Paid twice; two weeks on us", DESK),
+    ("r-jury", 15, 18, "Jury of the local news prize", SUPPORT),
+    ("r-amira", 9, 16, "Paid twice; two weeks free", SUPPORT),
     ("r-source-7", 6, 14, "Helped us with the harbour story", EVA),
-    ("r-maya", 1, 30, "Card declined, a new one is on its way", DESK),
+    ("r-maya", 1, 30, "Card declined, a new one is on its way", SUPPORT),
 )
-"""Who was given something: days ago, for how many days, why, by whom."""
-
+"""Each grant's reader, how many days ago it begins, its length in days, reason and actor."""
 PASSES = (
     (8, "harbour-contract", 500, "Newsletter of the week", 213),
     (2, "school-buses", 50, "For the parents' council", 17),
 )
-"""Stories of the newspaper that were given away: days ago, for how many, why, and how many came so far."""
+"""Each pass's age in days, story, maximum uses, reason and uses so far."""
+CREATED, UPDATED, DELETED = (f"customer.subscription.{change}" for change in ("created", "updated", "deleted"))
 
-Deed = Callable[[float], Any]
-"""What is done, at the moment when it is."""
-Tell = Callable[[Object], None]
-Dated = tuple[float, Deed]
+Write = Callable[[float], Any]
+"""Writes something at the given moment, in epoch seconds."""
+AddToStripe = Callable[[Object], None]
+Dated = tuple[float, Write]
 
 
 @dataclass(frozen=True)
-class _Invented:
-    """What the month is made with."""
+class _Month:
+    """What the functions of this module share."""
 
     service: Service
     processor: EventProcessor
-    chance: Random
+    random: Random
     now: float
-    numbers: Iterator[int]
-    """For the ids of events."""
-    tell: Tell | None
-    """Tells Stripe, or who looks like it, of an object before its event arrives."""
+    event_numbers: Iterator[int]
+    add_to_stripe: AddToStripe
     delivered: list[Delivery]
 
     @property
@@ -81,199 +82,200 @@ class _Invented:
         return self.now - days * DAY
 
 
-def fill(service: Service, now: float, tell: Tell | None = None) -> None:
-    """Writes the month before `now` into an empty store. `StoreUnavailable` where that is away.
+def fill(service: Service, now: float, add_to_stripe: AddToStripe | None = None) -> None:
+    """Write the month before `now` (epoch seconds) into an empty store.
 
-    `tell` is called with each of Stripe's objects before its event arrives, which is then read from Stripe.
+    `add_to_stripe` gets each Stripe object before its event is processed, and the processor then reads the object from
+    Stripe. Without it, the processor uses the events' payloads. Raises: `StoreUnavailable`.
     """
-    gateway = service.gateway if tell is not None else None
+    gateway = service.gateway if add_to_stripe is not None else None
     catalogue = service.settings.catalogue
-    watch = ObjectChangeListener(catalogue, service.alert_flags, service.clock)
-    quiet = EventProcessor(service.store, service.readers, catalogue, gateway=gateway, listener=watch)
-    chance = Random(1042)  # noqa: S311 - an invented month is no secret
-    month = _Invented(service, quiet, chance, now, count(1), tell, [])
-    deeds = [*_subscribers(month), *_group(month), *_trouble(month), *_grants(month), *_passes(month)]
-    for at, deed in sorted(deeds, key=lambda one: one[0]):
+    listener = ObjectChangeListener(catalogue, service.alert_flags, service.clock)
+    processor = EventProcessor(service.store, service.readers, catalogue, gateway=gateway, listener=listener)
+    random = Random(1042)  # noqa: S311 - no secret depends on it
+    month = _Month(service, processor, random, now, count(1), add_to_stripe or (lambda _: None), [])
+    writes = [*_subscribers(month), *_group(month), *_problems(month), *_grants(month), *_passes(month)]
+    for at, write in sorted(writes, key=lambda dated: dated[0]):
         if at <= now:
-            # Each can be repeated: a machine that is just starting everything may keep the store waiting.
-            retry_while_unavailable(partial(deed, at))
-    store, lives, came = service.usage_counters.store, _lives(month), sorted(month.delivered)
-    retry_while_unavailable(lambda: write(store, month.catalogue, lives, came, chance, now))
+            # On a machine that is just starting everything, the store can be slow. Each write can be repeated.
+            retry_while_unavailable(partial(write, at))
+    store, entitlements, delivered = service.usage_counters.store, _entitlements(month), sorted(month.delivered)
+    retry_while_unavailable(lambda: write_usage(store, catalogue, entitlements, delivered, random=random, now=now))
 
 
-# ------------------------------------------------------------------------------------------------- Stripe's events
+# ------------------------------------------------------------------------------------------------- Stripe events
 
 
-def _told(month: _Invented, kind: str, at: float, obj: Object, late: float = 0.0) -> Dated:
-    """An event of Stripe's about an object, and its arrival here."""
-    event = f"evt_demo{next(month.numbers):05d}"
-    envelope = Envelope(event, kind, int(at), month.catalogue.livemode, None, obj)
+def _event(month: _Month, event_type: str, at: float, obj: Object, delay: float = 0.0) -> Dated:
+    """Return the arrival of an event about `obj`, `delay` seconds after `at`."""
+    event = f"evt_demo{next(month.event_numbers):05d}"
+    envelope = Envelope(event, event_type, int(at), month.catalogue.livemode, None, obj)
 
-    def arrives(moment: float) -> None:
-        _knows(month, obj)
+    def arrive(moment: float) -> None:
+        month.add_to_stripe(obj)
         month.processor.receive_event(envelope, moment)
 
-    if at + late <= month.now:
-        month.delivered.append(Delivery(at + late, late))
-    return at + late, arrives
+    if at + delay <= month.now:
+        month.delivered.append(Delivery(at + delay, delay))
+    return at + delay, arrive
 
 
-def _knows(month: _Invented, obj: Object) -> None:
-    if month.tell is not None:
-        month.tell(obj)
+def _sold_plan(catalogue: Catalogue, *, seats: bool) -> str | None:
+    """Return the first plan with prices that is a group plan (`seats`) or not; `None` without one."""
+    plans = catalogue.plans.values()
+    return next((plan.id for plan in plans if plan.prices and plan.seats == seats and plan.pass_hours is None), None)
 
 
-def _sold(catalogue: Catalogue, *, seats: bool) -> Object | None:
-    """A price of the first plan that is sold by the month, or by the seat."""
-    plans = (p for p in catalogue.plans.values() if p.prices and p.seats == seats and p.pass_hours is None)
-    plan = next(plans, None)
-    return price_of(plan.prices[0], plan.id) if plan is not None else None
+def _sold_price(catalogue: Catalogue, *, seats: bool) -> Object | None:
+    plan = _sold_plan(catalogue, seats=seats)
+    return price_object(catalogue.plans[plan].prices[0], plan) if plan is not None else None
 
 
-def _subscribers(month: _Invented) -> Iterator[Dated]:
-    """A dozen readers: most pay, one is on trial, one's card failed, one left, one will."""
-    price = _sold(month.catalogue, seats=False)
+def _subscribers(month: _Month) -> Iterator[Dated]:
+    """Yield the events of twelve subscriptions, and what happens to four of them."""
+    price = _sold_price(month.catalogue, seats=False)
     if price is None:
         return
-    for number, name in enumerate(PEOPLE, start=1):
-        reader, begun = f"r-{name}", month.ago(_begun(number))
-        trial = int(month.now + 5 * DAY)
+    for number, name in enumerate(SUBSCRIBERS, start=1):
+        reader, start = f"r-{name}", month.ago(_age(number))
+        trial_end = int(month.now + 5 * DAY)
         if number == ON_TRIAL:
-            more = {"trial_start": int(begun), "trial_end": trial, "billing_cycle_anchor": trial}
-            obj = subscription(number, reader, "trialing", (begun, trial), price, **more)
+            trial = {"trial_start": int(start), "trial_end": trial_end, "billing_cycle_anchor": trial_end}
+            obj = subscription(number, reader, "trialing", (start, trial_end), price, **trial)
         else:
-            obj = subscription(number, reader, "active", monthly(begun), price)
-        yield _told(month, "customer.subscription.created", begun, obj, month.chance.uniform(0.4, 4))
-        yield from _later(month, number, reader, obj, price)
+            obj = subscription(number, reader, "active", month_from(start), price)
+        yield _event(month, CREATED, start, obj, month.random.uniform(0.4, 4))
+        if number == DECLINED:
+            renewed = month_from(month.ago(2))
+            failed = subscription(number, reader, "past_due", renewed, price, created=obj["created"])
+            yield _event(month, UPDATED, month.ago(2), {**failed, "billing_cycle_anchor": int(renewed[0])}, 1.5)
+        if number == CANCELED:
+            at = month.ago(4)
+            canceled = {**obj, "status": "canceled", "ended_at": int(at), "canceled_at": int(at)}
+            yield _event(month, DELETED, at, canceled, 0.9)
+        if number == CANCELING:
+            (item,) = obj["items"]["data"]
+            end = {"cancel_at_period_end": True, "cancel_at": item["current_period_end"]}
+            yield _event(month, UPDATED, month.ago(3), {**obj, **end, "canceled_at": int(month.ago(3))}, 2.2)
 
 
-def _later(month: _Invented, number: int, reader: str, obj: Object, price: Object) -> Iterator[Dated]:
-    """What became of three of them."""
-    updated, gone = "customer.subscription.updated", "customer.subscription.deleted"
-    if number == DECLINED:
-        begun, renewed = obj["created"], monthly(month.ago(2))
-        failed = subscription(number, reader, "past_due", renewed, price, created=begun)
-        yield _told(month, updated, month.ago(2), {**failed, "billing_cycle_anchor": int(renewed[0])}, 1.5)
-    if number == LEFT:
-        at = month.ago(4)
-        yield _told(month, gone, at, {**obj, "status": "canceled", "ended_at": int(at), "canceled_at": int(at)}, 0.9)
-    if number == LEAVING:
-        (item,) = obj["items"]["data"]
-        ending = {"cancel_at_period_end": True, "cancel_at": item["current_period_end"]}
-        yield _told(month, updated, month.ago(3), {**obj, **ending, "canceled_at": int(month.ago(3))}, 2.2)
-
-
-def _begun(number: int) -> float:
-    """How many days ago the subscription of this number began."""
+def _age(number: int) -> float:
+    """Return how many days ago the subscription of this number began."""
     return DAYS - 1 - number * 2.2
 
 
-def _lives(month: _Invented) -> list[Life]:
-    """When each entitlement of the month began and ended, for the figures."""
-    plans = month.catalogue.plans
-    sold = next((name for name, plan in plans.items() if plan.prices and not plan.seats and not plan.pass_hours), None)
-    shared = next((name for name, plan in plans.items() if plan.seats), None)
-    lives = [
-        Life(sold, month.ago(_begun(number)), month.ago(4) if number == LEFT else None, bought=True)
-        for number in range(1, len(PEOPLE) + 1)
-        if sold
-    ]
-    lives += [Life(shared, month.ago(20 - place), None) for place in range(len(TEACHERS)) if shared]
-    ended = {reader: month.ago(REVOKED) for reader in ("r-jury",)}
-    return lives + [
-        Life("vip", month.ago(ago), ended.get(reader, month.ago(ago - days)))
-        for reader, ago, days, *_ in GRANTS
-        if "vip" in plans
-    ]
+def _entitlements(month: _Month) -> list[Entitlement]:
+    """Return when each entitlement of the month began and ended, for the usage counts."""
+    sold, group = (_sold_plan(month.catalogue, seats=seats) for seats in (False, True))
+    held: list[Entitlement] = []
+    if sold:
+        ages = {number: _age(number) for number in range(1, len(SUBSCRIBERS) + 1)}
+        ends = {CANCELED: month.ago(4)}
+        held += [Entitlement(sold, month.ago(age), ends.get(number), bought=True) for number, age in ages.items()]
+    if group:
+        held += [Entitlement(group, month.ago(20 - place), None) for place in range(len(TEACHERS))]
+    if "vip" in month.catalogue.plans:
+        for reader, age, days, *_ in GRANTS:
+            end = month.ago(REVOKED if reader == "r-jury" else age - days)
+            held.append(Entitlement("vip", month.ago(age), end))
+    return held
 
 
-def _group(month: _Invented) -> Iterator[Dated]:
-    price = _sold(month.catalogue, seats=True)
+def _group(month: _Month) -> Iterator[Dated]:
+    """Yield a school's subscription with five seats, of which three are assigned."""
+    price = _sold_price(month.catalogue, seats=True)
     if price is None:
         return
-    obj = subscription(90, "r-school", "active", monthly(month.ago(21)), price, quantity=5)
-    yield _told(month, "customer.subscription.created", month.ago(21), obj, 1.1)
+    obj = subscription(90, "r-school", "active", month_from(month.ago(21)), price, quantity=5)
+    yield _event(month, CREATED, month.ago(21), obj, 1.1)
+    assign = month.service.subscription_admin.assign_seat
     for place, reader in enumerate(TEACHERS):
-        yield month.ago(20 - place), _seat(month, reader)
+        yield month.ago(20 - place), partial(assign, "sub_demo090", reader, SUPPORT)
 
 
-def _seat(month: _Invented, reader: str) -> Deed:
-    return lambda at: month.service.subscription_admin.assign_seat("sub_demo090", reader, DESK, at)
-
-
-def _trouble(month: _Invented) -> Iterator[Dated]:
-    """What needs a hand: a payment that names nobody, a price that no plan has, an event that was given up."""
-    price, at = _sold(month.catalogue, seats=False), month.ago(NOBODYS)
-    created = "customer.subscription.created"
+def _problems(month: _Month) -> Iterator[Dated]:
+    """Yield what needs attention: a payment without a reader, a price without a plan, an event that failed."""
+    price, at = _sold_price(month.catalogue, seats=False), month.ago(UNASSIGNED)
     if price is not None:
-        yield _told(month, created, at, subscription(95, None, "active", monthly(at), price), 0.8)
-    odd = subscription(96, "r-oda", "active", monthly(month.ago(1.2)), SALE)
-    yield _told(month, created, month.ago(1.2), odd, 1.7)
+        yield _event(month, CREATED, at, subscription(95, None, "active", month_from(at), price), 0.8)
+    unmapped = subscription(96, "r-oda", "active", month_from(month.ago(1.2)), UNMAPPED_PRICE)
+    yield _event(month, CREATED, month.ago(1.2), unmapped, 1.7)
     month.delivered.append(Delivery(month.ago(0.6), 0.5))
-    yield month.ago(0.6), lambda moment: _given_up(month, moment)
+    yield month.ago(0.6), partial(_fail_event, month)
 
 
-def _given_up(month: _Invented, at: float) -> None:
-    obj = subscription(97, "r-lost", "incomplete_expired", monthly(at), SALE)
-    _knows(month, obj)
+def _fail_event(month: _Month, at: float) -> None:
+    """Record an event, and as many failures of its processing as it takes to give it up."""
+    obj = subscription(97, "r-lost", "incomplete_expired", month_from(at), UNMAPPED_PRICE)
+    month.add_to_stripe(obj)
     inbox = month.processor.inbox
     event = month.processor.to_inbox_event(
-        Envelope("evt_demo_given_up", "customer.subscription.created", int(at), month.catalogue.livemode, None, obj)
+        Envelope("evt_demo_failed", CREATED, int(at), month.catalogue.livemode, None, obj)
     )
     inbox.record(event, at, lease=False)
     for _ in range(10):
         inbox.record_failure(event.name, [event.id], at, "failed: TimeoutError")
 
 
-# ----------------------------------------------------------------------------------------------------- what staff did
+# ------------------------------------------------------------------------------------------------- grants and passes
 
 
-def _grants(month: _Invented) -> Iterator[Dated]:
+def _grants(month: _Month) -> Iterator[Dated]:
     plans = month.catalogue.grants.plans or tuple(month.catalogue.plans)
     plan = "vip" if "vip" in plans else plans[-1]
-    given = month.service.grant_changes
-    for reader, ago, days, why, actor in GRANTS:
-        yield (
-            month.ago(ago),
-            _grant(month, reader, GrantRequest(plan, (), why, 0, int(month.ago(ago)) + days * DAY), actor),
-        )
-    yield month.ago(REVOKED), lambda at: _first(month, "r-jury", lambda grant: _revoke(month, "r-jury", grant, at))
-    yield (
-        month.ago(3),
-        lambda at: _first(
-            month,
-            "r-press-02",
-            lambda grant: given.change("r-press-02", grant, int(month.now) + 60 * DAY, "Card renewed", EVA, at),
-        ),
-    )
+    changes, grants = month.service.grant_changes, month.service.grants
+
+    def create(reader: str, days: int, reason: str, actor: Actor, at: float) -> None:
+        request = GrantRequest(plan, (), reason, int(at), int(at) + days * DAY)
+        changes.create(reader, request, actor, at, named=sha256(reader.encode()).hexdigest()[:24])
+
+    def revoke(reader: str, at: float) -> None:
+        for grant in grants.list_for_reader(reader)[:1]:
+            grants.revoke(reader, grant.id, "The jury has met", SUPPORT, at)
+
+    def extend(reader: str, at: float) -> None:
+        for grant in grants.list_for_reader(reader)[:1]:
+            changes.change(reader, grant.id, int(month.now) + 60 * DAY, "Card renewed", EVA, at)
+
+    for reader, age, days, reason, actor in GRANTS:
+        yield month.ago(age), partial(create, reader, days, reason, actor)
+    yield month.ago(REVOKED), partial(revoke, "r-jury")
+    yield month.ago(3), partial(extend, "r-press-02")
 
 
-def _grant(month: _Invented, reader: str, wanted: GrantRequest, actor: Actor) -> Deed:
-    changes, named = month.service.grant_changes, sha256(reader.encode()).hexdigest()[:24]
-    return lambda at: changes.create(reader, replace(wanted, start=int(at)), actor, at, named=named)
-
-
-def _first(month: _Invented, reader: str, work: Callable[[str], Any]) -> None:
-    for grant in month.service.grants.list_for_reader(reader)[:1]:
-        work(grant.id)
-
-
-def _revoke(month: _Invented, reader: str, grant: str, at: float) -> None:
-    month.service.grants.revoke(reader, grant, "The jury has met", DESK, at)
-
-
-def _passes(month: _Invented) -> Iterator[Dated]:
+def _passes(month: _Month) -> Iterator[Dated]:
     passes = month.service.passes
-    for ago, story, openings, why, came in PASSES:
-        wanted = WantedPass(story, openings, int(month.now) + 6 * DAY, why)
-        name = f"sp_{sha256(story.encode()).hexdigest()[:20]}"
-        yield month.ago(ago), partial(_pass, passes, wanted, name)
-        yield from ((month.ago(ago * n / (came + 1)), partial(_opened, passes, name, n)) for n in range(1, came + 1))
+
+    def create(pass_id: str, request: PassRequest, at: float) -> None:
+        passes.create(request, EVA, at, pass_id=pass_id)
+
+    def use(pass_id: str, number: int, at: float) -> None:
+        passes.open(pass_id, None, f"v-{pass_id}-{number}", at)
+
+    for age, story, maximum, reason, uses in PASSES:
+        pass_id = f"sp_{sha256(story.encode()).hexdigest()[:20]}"
+        request = PassRequest(story, maximum, int(month.now) + 6 * DAY, reason)
+        yield month.ago(age), partial(create, pass_id, request)
+        yield from ((month.ago(age * n / (uses + 1)), partial(use, pass_id, n)) for n in range(1, uses + 1))
 
 
-def _pass(passes: Passes, wanted: WantedPass, name: str, at: float) -> None:
-    passes.create(wanted, EVA, at, pass_id=name)
+# ------------------------------------------------------------------------------------------------- as a command
 
 
-def _opened(passes: Passes, name: str, number: int, at: float) -> None:
-    passes.open(name, None, f"v-{name}-{number}", at)
+def fill_with_lookalike(service: Service) -> None:
+    """Fill the service's store, and the Stripe look-alike that its settings name, if any, with the month before now."""
+    base = service.settings.stripe_api_base
+    with requests.Session() as session:
+        session.trust_env = False  # the look-alike is on this machine, so ignore proxies
+
+        def add(obj: Object) -> None:
+            for each in complete_objects(obj):
+                body = {"object": each, "live": True}
+                session.post(f"{base}/_lookalike/object", json=body, timeout=10).raise_for_status()
+
+        fill(service, service.clock(), add if base is not None else None)
+
+
+if __name__ == "__main__":
+    with context.service() as service:
+        fill_with_lookalike(service)

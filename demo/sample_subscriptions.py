@@ -1,23 +1,27 @@
-"""Subscriptions as Stripe would send them, for the invented month: as much of them as matters here."""
+"""Subscriptions of the sample month: as its events carry them, and complete with customer and card for the look-alike."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from stripe_lookalike.domain import periods
+from stripe_lookalike.domain.catalogue import recurring
+from stripe_lookalike.domain.customers import DECLINED_CARD, WORKING_CARD
+from stripe_lookalike.shapes import blank
 
 Object = dict[str, Any]
 
 
 def subscription(
-    number: int, reader: str | None, status: str, period: tuple[float, float], price: Object, **more: Any
+    number: int, reader: str | None, status: str, period: tuple[float, float], price: Object, **fields: Any
 ) -> Object:
-    """One that began with this period."""
-    created = more.pop("created", period[0])
+    """Return a subscription that begins with `period` (start and end in epoch seconds), with the fields the service reads."""
+    created = fields.pop("created", period[0])
     item = {
         "id": f"si_demo{number}",
         "price": price,
-        "quantity": more.pop("quantity", 1),
+        "quantity": fields.pop("quantity", 1),
         "current_period_start": int(period[0]),
         "current_period_end": int(period[1]),
     }
@@ -29,17 +33,40 @@ def subscription(
         "created": int(created),
         "items": {"object": "list", "data": [item], "has_more": False},
         "metadata": {"reader_id": reader} if reader else {},
-        **more,
+        **fields,
     }
 
 
-def price_of(name: str, product: str) -> Object:
-    return {"id": name, "object": "price", "lookup_key": None, "product": f"prod_{product}"}
+def price_object(price_id: str, product: str) -> Object:
+    return {"id": price_id, "object": "price", "lookup_key": None, "product": f"prod_{product}"}
 
 
-def monthly(begun: float) -> tuple[float, float]:
-    return begun, periods.add(int(begun), "month", 1)
+def month_from(start: float) -> tuple[float, float]:
+    """Return the monthly billing period that begins at `start`."""
+    return start, periods.add(int(start), "month", 1)
 
 
-SALE = price_of("price_summer_sale", "summer_sale")
+UNMAPPED_PRICE = price_object("price_summer_sale", "summer_sale")
 """A price that no plan has."""
+
+
+def complete_objects(subscription: Object) -> Iterator[Object]:
+    """Yield a subscription with all fields that Stripe sends, after its card, customer and products."""
+    customer_id, created = subscription["customer"], subscription["created"]
+    card = blank("payment_method", id=customer_id.replace("cus_", "pm_"), created=created, customer=customer_id)
+    card["card"]["last4"] = DECLINED_CARD if subscription["status"] == "past_due" else WORKING_CARD
+    customer = blank("customer", id=customer_id, created=created, metadata=subscription["metadata"])
+    customer["invoice_settings"]["default_payment_method"] = card["id"]
+    customer["invoice_prefix"] = customer_id.removeprefix("cus_").upper()
+    yield from (card, customer)
+    rows = []
+    for item in subscription["items"]["data"]:
+        product = item["price"]["product"]
+        name = product.removeprefix("prod_").replace("_", " ").capitalize()
+        yield blank("product", id=product, name=name, created=created, updated=created)
+        amounts = {"unit_amount": 500, "unit_amount_decimal": "500"}
+        price = blank("price", **item["price"], type="recurring", recurring=recurring("month"), **amounts)
+        rows.append(blank("subscription_item", **{**item, "subscription": subscription["id"], "price": price}))
+    items = {**subscription["items"], "data": rows, "total_count": len(rows), "url": "/v1/subscription_items"}
+    dates = {"billing_cycle_anchor": created, "start_date": created}
+    yield blank("subscription", **{**dates, **subscription, "items": items})

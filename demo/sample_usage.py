@@ -1,6 +1,6 @@
-"""What readers did in the invented month: answers, upsell boxes and what came of them, deliveries, entitlements held.
+"""Usage counts of the sample month: checks by outcome, paywall views, purchases, webhook deliveries and entitlements.
 
-Added up here, as no process counted it: day by day, and for the last two days hour by hour. It is a small paper.
+They are computed, since no process counted them: by day, and for the last 48 hours by hour.
 """
 
 from __future__ import annotations
@@ -19,50 +19,51 @@ DAYS = 30
 
 
 @dataclass(frozen=True)
-class Life:
-    """An entitlement by a plan, from when to when; `bought` by a reader who had seen the box."""
+class Entitlement:
+    """An entitlement by a plan, with start and end in epoch seconds; `bought` by a reader who had seen the paywall."""
 
     plan: str
-    begun: float
-    ended: float | None
+    start: float
+    end: float | None
     bought: bool = False
 
 
 @dataclass(frozen=True, order=True)
 class Delivery:
-    """An event of Stripe's that came, and how many seconds after Stripe had made it."""
+    """The arrival of a Stripe event in epoch seconds, and its delay in seconds."""
 
     at: float
-    late: float
+    delay: float
 
 
-def write(
+def write_usage(
     store: UsageStore,
     catalogue: Catalogue,
-    lives: Sequence[Life],
-    came: Sequence[Delivery],
-    chance: Random,
+    entitlements: Sequence[Entitlement],
+    delivered: Sequence[Delivery],
+    *,
+    random: Random,
     now: float,
 ) -> None:
-    """Adds the month before `now`. `StoreUnavailable` where the store is away."""
+    """Add the counts of the month before `now`. Raises: `StoreUnavailable`."""
     for number, hours in enumerate(_hours(now, catalogue.zone), start=1):
         counts: dict[UsageBucket, dict[str, int]] = {}
         for hour, length in hours:
             begins = datetime.fromtimestamp(hour * HOUR, catalogue.zone)
-            share = length / DAY * (0.7 if begins.weekday() > 4 else 1.0) * chance.uniform(0.85, 1.15)
+            share = length / DAY * (0.7 if begins.weekday() > 4 else 1.0) * random.uniform(0.85, 1.15)
             until = (hour + 1) * HOUR
-            bought = sum(life.bought and until - length <= life.begun < until for life in lives)
-            arrived = [each for each in came if until - length <= each.at < until]
-            counts[UsageBucket(begins.date(), hour)] = _counted(chance, share, bought) | _deliveries(arrived)
+            bought = sum(each.bought and until - length <= each.start < until for each in entitlements)
+            arrived = [each for each in delivered if until - length <= each.at < until]
+            counts[UsageBucket(begins.date(), hour)] = _count_checks(random, share, bought) | _count_deliveries(arrived)
         last = hours[-1][0]
         at = min((last + 1) * HOUR, now)
         today = UsageBucket(datetime.fromtimestamp(last * HOUR, catalogue.zone).date(), last)
-        store.add_batch("invented", UsageBatch(number, counts), today.day, at)
-        store.write_gauge("g", _held(lives, at), today, at)
+        store.add_batch("sample", UsageBatch(number, counts), today.day, at)
+        store.write_gauge("g", _count_entitlements(entitlements, at), today, at)
 
 
 def _hours(now: float, zone: tzinfo) -> Iterator[list[tuple[int, float]]]:
-    """The hours of each day that are counted by themselves, and the seconds each stands for: of older days, one for all."""
+    """Yield each day's counted hours, with the seconds that each stands for. An older day has one hour for all its counts."""
     last, today = int(now) // HOUR, datetime.fromtimestamp(now, zone).date()
     first = last - 47
     for ago in range(DAYS - 1, -1, -1):
@@ -76,15 +77,16 @@ def _hours(now: float, zone: tzinfo) -> Iterator[list[tuple[int, float]]]:
     yield hours[24:]
 
 
-def _deliveries(came: Sequence[Delivery]) -> dict[str, int]:
-    counts = Counter({"w:done": len(came), "d:sum": sum(round(each.late * 1000) for each in came)})
-    counts.update(f"d:{next(most for most in DELAYS if each.late <= most)}" for each in came)
+def _count_deliveries(delivered: Sequence[Delivery]) -> dict[str, int]:
+    counts = Counter({"w:done": len(delivered), "d:sum": sum(round(each.delay * 1000) for each in delivered)})
+    counts.update(f"d:{next(most for most in DELAYS if each.delay <= most)}" for each in delivered)
     return +counts
 
 
-def _counted(chance: Random, share: float, bought: int) -> dict[str, int]:
+def _count_checks(random: Random, share: float, bought: int) -> dict[str, int]:
     def some(most: float) -> int:
-        return int(most * share * chance.uniform(0.9, 1.1) + chance.random())  # an hour has a share of one, at times
+        # The random remainder keeps small numbers from always being 0.
+        return int(most * share * random.uniform(0.9, 1.1) + random.random())
 
     box, readers = some(130), max(some(21), bought)
     return {
@@ -103,9 +105,5 @@ def _counted(chance: Random, share: float, bought: int) -> dict[str, int]:
     }
 
 
-def _held(lives: Sequence[Life], at: float) -> dict[str, int]:
-    held: dict[str, int] = {}
-    for life in lives:
-        if life.begun <= at and (life.ended is None or at < life.ended):
-            held[life.plan] = held.get(life.plan, 0) + 1
-    return held
+def _count_entitlements(entitlements: Sequence[Entitlement], at: float) -> dict[str, int]:
+    return Counter(each.plan for each in entitlements if each.start <= at and (each.end is None or at < each.end))

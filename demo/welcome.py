@@ -1,4 +1,4 @@
-"""What a newcomer is told: where the newspaper is, and a command that is ready to be typed elsewhere."""
+"""What the demo prints when it is ready: URLs, a key, and a command to run in another terminal."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ READER = "r-1042"
 NAME = "Maya"
 
 
-def welcome(layout: Layout, command: str) -> str:
-    """The text; the newspaper's address and the command each have a line of their own."""
+def welcome_text(layout: Layout, command: str) -> str:
+    """Return the text for people. The newspaper's URL and the command each have a line of their own."""
     return f"""
-The Daily Ledger is open. Read it at
+The demo newspaper, The Daily Ledger, is running. Open it in your browser:
 
     {layout.newspaper}
 
-1. Open a story: the facts are open. Read on until the free stories are used up: the notebook is locked, the box is there.
-2. Sign in as {NAME}, and give her VIP access from another terminal, in this folder:
+1. Read some stories. After two free stories, the paywall hides the reporter's notebook; the facts stay open.
+2. Sign in as {NAME}. Then grant VIP access to {NAME}: run this command in another terminal, in this folder.
 
 {command}
 
-3. Reload: she reads everything, without ads. Or sign in as somebody else, press “Support us”, and pay on the look-alike of
-   Stripe; no money moves. Backstage, a month goes by, a payment fails, and money goes back.
+3. Reload the story. {NAME} now reads everything, without ads. You can also sign in as another reader, press “Support us” and
+   pay on the Stripe look-alike; no money moves. On the backstage page, move the clock by a month, fail a payment or refund it.
 
-The newsroom:  {layout.service}/admin/ shows a month of invented life; sign in with the key below
-The key:       {layout.admin_key}
+Staff page:    {layout.service}/admin/ (with a month of sample data; sign in with the key below)
+Staff key:     {layout.admin_key}
 Backstage:     {layout.backstage}
-The service:   {layout.service}/docs
-Its log:       {layout.log}
+API docs:      {layout.service}/docs
+Service log:   {layout.log}
 
-Ctrl-C ends it all.
+Press Ctrl-C to stop the demo.
 """
 
 
-def told(layout: Layout, command: str) -> dict[str, str]:
-    """The same for programs."""
+def as_json_fields(layout: Layout, command: str) -> dict[str, str]:
+    """Return the same facts for programs (`paywall demo --json`)."""
     return {
         "newspaper": layout.newspaper,
         "backstage": layout.backstage,
@@ -56,28 +56,17 @@ def told(layout: Layout, command: str) -> dict[str, str]:
 
 
 def grant_command(env: Mapping[str, str]) -> str:
-    """A line that works as it stands in another shell in the same folder, whatever that one has set."""
+    """Return a command line that works in another shell in the same folder, where none of the demo's variables is set."""
     until = (datetime.now(UTC) + timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    more = [
-        "grants",
-        "add",
-        "--reader",
-        READER,
-        "--plan",
-        "vip",
-        "--reason",
-        "A look behind the wall",
-        "--until",
-        until,
-    ]
-    return shlex.join([*_environment(env), *_paywall(), *more])
+    arguments = f"grants add --reader {READER} --plan vip --reason".split()
+    return shlex.join([*_environment(env), *_paywall(), *arguments, "Demo: try VIP access", "--until", until])
 
 
 def _environment(env: Mapping[str, str]) -> list[str]:
-    """What the command has to be told, and what it must not hear, where that differs from nothing at all."""
+    """Return `env …` with the variables that the command needs and must not inherit; nothing without such variables."""
     unset = [name for name in ("REDIS_URL", "PAYWALL_PREFIX", "PAYWALL_SECRETS") if env.get(name)]
-    given = {name: os.path.abspath(env[name]) for name in ("PAYWALL_DATA", "PAYWALL_CONFIG") if env.get(name)}
-    words = [word for name in unset for word in ("-u", name)] + [f"{name}={value}" for name, value in given.items()]
+    paths = {name: os.path.abspath(env[name]) for name in ("PAYWALL_DATA", "PAYWALL_CONFIG") if env.get(name)}
+    words = [word for name in unset for word in ("-u", name)] + [f"{name}={path}" for name, path in paths.items()]
     return ["env", *words] if words else []
 
 

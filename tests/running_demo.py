@@ -93,7 +93,7 @@ class Demo:
     def newsroom(self) -> tuple[str, str]:
         """Return the staff page's URL and a key for it."""
         words = {line.partition(":")[0]: line.split() for line in self.printed.splitlines()}
-        return words["The newsroom"][2], words["The key"][2]
+        return words["Staff page"][2], words["Staff key"][2]
 
     @property
     def command(self) -> str:

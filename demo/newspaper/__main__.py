@@ -1,4 +1,4 @@
-"""`python -m demo.newspaper --service URL --site-key-env NAME --port N`: the newspaper on its own."""
+"""`python -m demo.newspaper --service URL --site-key-env NAME --port N`: run the newspaper alone."""
 
 import argparse
 import logging
@@ -16,27 +16,26 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from .app import create_newspaper
 
 
-class PatientHandler(WSGIRequestHandler):
-    """A browser opens connections ahead of need: one that asks nothing must not hold up the end."""
+class RequestHandler(WSGIRequestHandler):
+    """A handler with a time-out, so that a browser's unused connection doesn't delay the shutdown."""
 
     timeout = 2
 
-    def log_error(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
-        """Of a connection that was never used there is nothing to tell."""
+    def log_error(self, format: str, *args: object) -> None:  # noqa: A002 - the base class requires this name
+        """Log errors except the time-out of an unused connection."""
         if not any(isinstance(each, TimeoutError) for each in args):
             super().log_error(format, *args)
 
 
 def main() -> None:
-    """Serve until SIGTERM or Ctrl-C; what was asked before is answered."""
+    """Serve until SIGTERM or Ctrl-C, and finish the requests in progress."""
     options = _options()
     site_key = os.environ.get(options.site_key_env, "")
     if not site_key:
-        sys.exit(f"{options.site_key_env} is not set: it should hold the secret of one of the paywall's site keys")
+        sys.exit(f"{options.site_key_env} is not set. Set it to the secret of one of the paywall's site keys")
     public_url = options.public_url or f"http://{options.host}:{options.port}"
-    secret = os.environ.get("NEWSPAPER_SECRET") or secrets.token_urlsafe(
-        32
-    )  # without one, sign-ins end with the process
+    # Without a set secret, sign-ins end with the process.
+    secret = os.environ.get("NEWSPAPER_SECRET") or secrets.token_urlsafe(32)
     app = create_newspaper(
         service_url=options.service,
         site_key=site_key,
@@ -45,29 +44,29 @@ def main() -> None:
         clock=lambda: _now(options.clock_file),
         backstage=options.backstage,
     )
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # its request lines would show what is in a query
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # its request lines would log query strings
     try:
-        server = ThreadedWSGIServer(options.host, options.port, app, handler=PatientHandler)
+        server = ThreadedWSGIServer(options.host, options.port, app, handler=RequestHandler)
     except OSError as error:
         sys.exit(f"cannot listen on {options.host}:{options.port}: {error.strerror}")
-    server.daemon_threads = False  # so that closing waits for the answers under way
-    # A handler may run in the midst of anything and so may take no lock: this queue takes none, a new thread would.
-    called: SimpleQueue[None] = SimpleQueue()
+    server.daemon_threads = False  # so that closing waits for requests in progress
+    # A signal handler can interrupt any code, so it must not take a lock. This queue takes none; starting a thread would.
+    stop: SimpleQueue[None] = SimpleQueue()
 
     def end() -> None:
-        called.get()
+        stop.get()
         server.shutdown()
 
     threading.Thread(target=end, daemon=True).start()
     for ending in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(ending, lambda *_: called.put(None))
+        signal.signal(ending, lambda *_: stop.put(None))
     sys.stdout.write(f"The Daily Ledger: {public_url}\n")
     sys.stdout.flush()
     server.serve_forever()
 
 
 def _now(clock_file: Path | None) -> datetime:
-    """The time, ahead by as many seconds as the file of a demo's time machine says."""
+    """Return the time plus the offset that the demo's clock file holds, in seconds."""
     try:
         ahead = int(clock_file.read_text("ascii")) if clock_file else 0
     except (OSError, ValueError):
@@ -77,17 +76,19 @@ def _now(clock_file: Path | None) -> datetime:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m demo.newspaper", description="The demo newspaper.")
-    parser.add_argument("--service", required=True, metavar="URL", help="where the paywall answers")
-    parser.add_argument("--site-key-env", required=True, metavar="NAME", help="the variable that holds the site key")
+    parser.add_argument("--service", required=True, metavar="URL", help="the paywall's URL")
     parser.add_argument(
-        "--port", type=int, default=8080, choices=range(1, 65536), metavar="N", help="where to listen (default: 8080)"
+        "--site-key-env", required=True, metavar="NAME", help="the environment variable with the site key"
     )
-    parser.add_argument("--host", default="127.0.0.1", help="on which address (default: 127.0.0.1)")
-    parser.add_argument("--public-url", metavar="URL", help="what readers type (default: http://HOST:PORT)")
     parser.add_argument(
-        "--clock-file", type=Path, metavar="FILE", help="says by how many seconds a demo's clock is ahead"
+        "--port", type=int, default=8080, choices=range(1, 65536), metavar="N", help="the port (default: 8080)"
     )
-    parser.add_argument("--backstage", metavar="URL", help="a page that pulls a demo's strings, to be linked")
+    parser.add_argument("--host", default="127.0.0.1", help="the address (default: 127.0.0.1)")
+    parser.add_argument("--public-url", metavar="URL", help="the URL that readers use (default: http://HOST:PORT)")
+    parser.add_argument(
+        "--clock-file", type=Path, metavar="FILE", help="a file with the demo clock's offset in seconds"
+    )
+    parser.add_argument("--backstage", metavar="URL", help="the URL of the demo's backstage page, for a link")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""The newspaper's site: it asks the paywall about each story, and sends only what the answer opens."""
+"""The newspaper's site: it checks access to each story, and sends only the parts that the decision opens."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -8,28 +8,34 @@ from flask import Blueprint, Flask, Response, abort, current_app, render_templat
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from . import account_pages, wording
+from . import wording
+from .account_pages import account_pages
 from .client import Paywall
 from .events import read_events
 from .stories import read_stories
 from .visit import (
-    FREE_FOR_ALL,
+    FREE_SECTION,
     READERS,
-    Paper,
-    ask,
-    is_a_read,
-    meet_visitor,
-    offer,
-    paper,
+    Newspaper,
+    check_access,
+    current_offer,
+    identity,
+    is_read,
+    load_visitor,
+    newspaper,
     reader,
-    remember_visitor,
-    who,
+    save_visitor,
 )
 
 pages = Blueprint("pages", __name__)
 
-PAY_AT = ("https://checkout.stripe.com", "https://billing.stripe.com", "http://127.0.0.1:*", "http://localhost:*")
-"""Where our forms may lead: Stripe's pages, and the look-alike of a demo on this machine."""
+PAYMENT_ORIGINS = (
+    "https://checkout.stripe.com",
+    "https://billing.stripe.com",
+    "http://127.0.0.1:*",
+    "http://localhost:*",
+)
+"""Where forms may redirect: Stripe's pages, and a demo's look-alike on this machine."""
 
 
 def wall_clock() -> datetime:
@@ -42,90 +48,97 @@ def create_newspaper(
     site_key: str,
     secret: str,
     public_url: str,
-    pay_at: Sequence[str] = PAY_AT,
+    payment_origins: Sequence[str] = PAYMENT_ORIGINS,
     clock: Callable[[], datetime] = wall_clock,
     backstage: str | None = None,
 ) -> Flask:
-    """The site as a Flask app.
+    """Create the site as a Flask app.
 
-    service_url: where the paywall answers · site_key: the secret of one of its site keys · secret: signs our own session
-    cookie · public_url: the address that readers type, one of the service's `site.origins` (checkout comes back to it) ·
-    pay_at: origins that checkout and portal may lie on · clock: today's date, which a demo can move · backstage: the page
-    on which it does, linked from the foot of each page.
+    - `service_url`: the paywall's URL.
+    - `site_key`: the secret of one of its site keys.
+    - `secret`: signs the site's session cookie.
+    - `public_url`: the URL that readers use, one of the service's `site.origins`. Checkout returns to it.
+    - `payment_origins`: origins that checkout and portal pages may have.
+    - `clock`: returns the current time, which the demo can move.
+    - `backstage`: the URL of the demo's backstage page, for the link in the footer.
     """
     now = clock()
     app = Flask(__name__)
     app.config.update(
         SECRET_KEY=secret,
         SESSION_COOKIE_NAME="ledger_session",
-        SESSION_COOKIE_SAMESITE="Lax",  # and so no other site's form can act for a reader
+        SESSION_COOKIE_SAMESITE="Lax",  # so that no other site's form can act for a reader
         SESSION_COOKIE_SECURE=urlsplit(public_url).scheme == "https",
         SEND_FILE_MAX_AGE_DEFAULT=3600,
         MAX_CONTENT_LENGTH=64 * 1024,
     )
-    app.extensions["newspaper"] = Paper(read_stories(now), Paywall(service_url, site_key), public_url.rstrip("/"))
+    app.extensions["newspaper"] = Newspaper(read_stories(now), Paywall(service_url, site_key), public_url.rstrip("/"))
     app.extensions["events"] = read_events(now)
-    app.extensions["around"] = {"clock": clock, "backstage": backstage}
+    app.extensions["page_context"] = {"clock": clock, "backstage": backstage}
     app.register_blueprint(pages)
-    app.register_blueprint(account_pages.account_pages)
-    app.before_request(meet_visitor)
-    app.after_request(remember_visitor)
-    app.after_request(lambda response: _guard(response, pay_at))
-    app.register_error_handler(HTTPException, _sorry)
-    app.context_processor(_around)
-    wording.speak(app)
+    app.register_blueprint(account_pages)
+    app.before_request(load_visitor)
+    app.after_request(save_visitor)
+    app.after_request(lambda response: _add_security_headers(response, payment_origins))
+    app.register_error_handler(HTTPException, _error_page)
+    app.context_processor(_page_context)
+    wording.register(app)
     return app
 
 
 @pages.get("/")
 @pages.get("/section/<section>")
 def front(section: str | None = None) -> str:
-    """The front page, or one section of it; one batch tells which stories are open to this visit."""
-    stories = [story for story in paper().stories.values() if section in (None, story.head.section)]
+    """Show the front page or one section, with labels from one batch check of all its stories."""
+    stories = [story for story in newspaper().stories.values() if section in (None, story.head.section)]
     if not stories:
         abort(404)
     heads = [story.head for story in stories]
-    answers = paper().paywall.batch([head.asked() for head in heads], who())
-    marks = {head.id: wording.mark(answer) for head, answer in zip(heads, answers, strict=False)}
-    alerts = [head for head in heads if head.section == FREE_FOR_ALL and not section]
+    decisions = newspaper().paywall.check_batch([head.access_fields() for head in heads], identity())
+    marks = {head.id: wording.access_label(decision) for head, decision in zip(heads, decisions, strict=False)}
+    alerts = [head for head in heads if head.section == FREE_SECTION and not section]
     news = [head for head in heads if head not in alerts]
     return render_template("front.html", section=section, alerts=alerts, news=news, marks=marks)
 
 
 @pages.get("/story/<story_id>")
 def story(story_id: str) -> str:
-    """One story: the parts the answer opens, and the box in the place of those it does not."""
-    found = paper().stories.get(story_id) or abort(404)
-    answer = ask(found, count=is_a_read())
-    parts = found.opened(answer["parts"])
-    more = [other.head for other in paper().stories.values() if other is not found][:4]
-    return render_template("story.html", head=found.head, parts=parts, answer=answer, more=more)
+    """Show a story: the open parts, and the upsell box in place of a locked part."""
+    found = newspaper().stories.get(story_id) or abort(404)
+    decision = check_access(found, count=is_read())
+    parts = found.open_parts(decision["parts"])
+    more = [other.head for other in newspaper().stories.values() if other is not found][:4]
+    return render_template("story.html", head=found.head, parts=parts, decision=decision, more=more)
 
 
 @pages.get("/events")
 def events() -> str:
-    """Newsmaker evenings: anybody may know of them, who holds the feature gets the seat and the address."""
-    invited = "newsmaker_events" in ask(paper().lead)["features"]
-    evenings = [evening.shown(invited) for evening in current_app.extensions["events"]]
-    return render_template("events.html", invited=invited, evenings=evenings, answer=None if invited else offer())
+    """List the Newsmaker evenings. Only readers with the feature get the address and a seat."""
+    invited = "newsmaker_events" in check_access(newspaper().lead)["features"]
+    evenings = [evening.visible(invited) for evening in current_app.extensions["events"]]
+    return render_template(
+        "events.html", invited=invited, evenings=evenings, decision=None if invited else current_offer()
+    )
 
 
 @pages.get("/support")
 def support() -> str:
-    return render_template("support.html", answer=offer())
+    return render_template("support.html", decision=current_offer())
 
 
 @pages.get("/spotlight")
 def spotlight() -> str:
-    told = [
-        story.head for story in paper().stories.values() if {"investigation", "contracts", "grid"} & {*story.head.tags}
+    heads = [
+        story.head
+        for story in newspaper().stories.values()
+        if {"investigation", "contracts", "grid"} & {*story.head.tags}
     ]
-    return render_template("spotlight.html", told=told)
+    return render_template("spotlight.html", heads=heads)
 
 
-def _guard(response: Response, pay_at: Sequence[str]) -> Response:
-    """Nothing from elsewhere, nothing inline; pages that depend on the reader are kept by nobody."""
-    forms = " ".join(("'self'", *pay_at))
+def _add_security_headers(response: Response, payment_origins: Sequence[str]) -> Response:
+    """Allow no external or inline content, and no caching of pages that depend on the reader."""
+    forms = " ".join(("'self'", *payment_origins))
     response.headers["Content-Security-Policy"] = (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; media-src 'self'; "
         f"form-action {forms}; base-uri 'none'; frame-ancestors 'none'"
@@ -137,15 +150,15 @@ def _guard(response: Response, pay_at: Sequence[str]) -> Response:
     return response
 
 
-def _sorry(error: HTTPException) -> BaseResponse:
-    response = error.get_response()  # keeps what belongs to the status, such as Allow
-    response.set_data(render_template("sorry.html", code=error.code))
+def _error_page(error: HTTPException) -> BaseResponse:
+    response = error.get_response()  # keeps the headers of the status, such as Allow
+    response.set_data(render_template("error.html", code=error.code))
     return response
 
 
-def _around() -> dict[str, object]:
-    """What every page shows: the sections, who is signed in, today's date; in a demo, the way backstage."""
-    sections = list(dict.fromkeys(story.head.section for story in paper().stories.values()))
-    around = current_app.extensions["around"]
-    today, backstage = around["clock"](), around["backstage"]
+def _page_context() -> dict[str, object]:
+    """Return what every page shows: sections, signed-in reader, date and, in a demo, the backstage link."""
+    sections = list(dict.fromkeys(story.head.section for story in newspaper().stories.values()))
+    context = current_app.extensions["page_context"]
+    today, backstage = context["clock"](), context["backstage"]
     return {"sections": sections, "reader": reader(), "readers": READERS, "today": today, "backstage": backstage}

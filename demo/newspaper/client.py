@@ -1,4 +1,4 @@
-"""How a site asks the paywall: one connection pool, short time-outs, and an honest answer when there is none."""
+"""A client for the paywall: one connection pool, short time-outs, and a fallback decision during an outage."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,16 +8,13 @@ import requests
 
 log = logging.getLogger(__name__)
 
-Answer = Mapping[str, Any]
-"""What `POST /v1/access` says, as the contract has it."""
+Decision = Mapping[str, Any]
+"""The response of `POST /v1/access`; docs/integration.md describes its fields."""
 
-ASK_SECONDS = (
-    1.0,
-    2.0,
-)  # to connect, to answer: the service itself answers within 50 ms, also in an outage of its store
-PAY_SECONDS = (1.0, 15.0)  # checkout and portal wait for Stripe
+CHECK_TIMEOUT = (1.0, 2.0)  # seconds to connect and to answer; the service answers within 50 ms, even in an outage
+STRIPE_TIMEOUT = (1.0, 15.0)  # for checkout and portal, which wait for Stripe
 
-UNREACHED: Answer = {
+UNREACHABLE: Decision = {
     "show": "upsell",
     "reason": "service_unreachable",
     "parts": {"facts": "open"},
@@ -28,11 +25,11 @@ UNREACHED: Answer = {
     "offer": None,
     "degraded": True,
 }
-"""Our own answer where the service cannot be reached: the facts are everybody's, the rest stays here."""
+"""The fallback while the service is unreachable: only the facts are open."""
 
 
-class Failed(Exception):
-    """The service did not do what was asked: `status` is its answer's, 503 where it could not be reached."""
+class PaywallError(Exception):
+    """A call failed. `status` is the response's, or 503 if the service is unreachable."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"the paywall answered {status}")
@@ -40,45 +37,48 @@ class Failed(Exception):
 
 
 class Paywall:
-    """The five calls a site needs. Safe to share between threads: the session's pool is, and nothing else is kept."""
+    """The five calls that a site needs. Threads can share it."""
 
     def __init__(self, url: str, site_key: str) -> None:
         self._url = url.rstrip("/")
         self._session = requests.Session()
-        self._session.trust_env = False  # neither a proxy nor a .netrc of the machine stands between us and the service
+        self._session.trust_env = False  # ignore the machine's proxies and .netrc
         self._session.headers["Authorization"] = f"Bearer {site_key}"
 
-    def access(self, story: Mapping[str, Any], who: Mapping[str, str], **more: Any) -> Answer:
-        """May this reader or visitor read this story? Always an answer. `more`: count, context, pass."""
+    def check(self, story: Mapping[str, Any], identity: Mapping[str, str], **options: Any) -> Decision:
+        """Return the decision for a story. It never raises. `options`: `count`, `context`, `pass`."""
         try:
-            answer = self._post("/v1/access", {"story": story, **who, **more}, ASK_SECONDS)
-        except Failed:
-            return UNREACHED
-        return answer if isinstance(answer.get("parts"), dict) else UNREACHED
+            decision = self._post("/v1/access", {"story": story, **identity, **options}, CHECK_TIMEOUT)
+        except PaywallError:
+            return UNREACHABLE
+        return decision if isinstance(decision.get("parts"), dict) else UNREACHABLE
 
-    def batch(self, stories: Sequence[Mapping[str, Any]], who: Mapping[str, str]) -> list[Answer]:
-        """What a read of each story would show, counting nothing; an empty list where the service cannot say."""
+    def check_batch(self, stories: Sequence[Mapping[str, Any]], identity: Mapping[str, str]) -> list[Decision]:
+        """Return each story's decision without counting a read; an empty list if the service is unreachable."""
         try:
-            decisions = self._post("/v1/access/batch", {"stories": stories, **who}, ASK_SECONDS).get("decisions")
-        except Failed:
+            decisions = self._post("/v1/access/batch", {"stories": stories, **identity}, CHECK_TIMEOUT).get("decisions")
+        except PaywallError:
             return []
         return decisions if isinstance(decisions, list) and len(decisions) == len(stories) else []
 
-    def checkout(self, reader: str, choice: Mapping[str, str], return_url: str) -> str:
-        """The address of the page to pay on. `choice`: {"plan": id} or {"price": id}. Raises Failed: 409 = holds it already."""
+    def checkout_url(self, reader: str, choice: Mapping[str, str], return_url: str) -> str:
+        """Return the URL of the checkout page. `choice`: `{"plan": id}` or `{"price": id}`.
+
+        Raises: `PaywallError`, with status 409 if the reader already has the plan.
+        """
         body = {"reader": reader, **choice, "return_url": return_url}
-        return str(self._post("/v1/checkout", body, PAY_SECONDS)["url"])
+        return str(self._post("/v1/checkout", body, STRIPE_TIMEOUT)["url"])
 
-    def returned(self, session_id: str) -> None:
-        """A reader is back from the page to pay on: the service looks at once, even if Stripe's news is late."""
+    def confirm_checkout(self, session_id: str) -> None:
+        """Let the service read the session from Stripe now, in case the webhook is late."""
         try:
-            self._post("/v1/checkout/returned", {"session": session_id}, PAY_SECONDS)
-        except Failed:
-            return  # The news comes by itself; until then the page waits for it.
+            self._post("/v1/checkout/returned", {"session": session_id}, STRIPE_TIMEOUT)
+        except PaywallError:
+            return  # the page waits for the webhook
 
-    def portal(self, reader: str, return_url: str) -> str:
-        """The address of the page to change or cancel on. Raises Failed: 404 = nothing to manage."""
-        return str(self._post("/v1/portal", {"reader": reader, "return_url": return_url}, PAY_SECONDS)["url"])
+    def portal_url(self, reader: str, return_url: str) -> str:
+        """Return the URL of the customer portal. Raises: `PaywallError`, with status 404 if there is no subscription."""
+        return str(self._post("/v1/portal", {"reader": reader, "return_url": return_url}, STRIPE_TIMEOUT)["url"])
 
     def _post(self, path: str, body: Mapping[str, Any], seconds: tuple[float, float]) -> dict[str, Any]:
         for attempt in (1, 2):
@@ -86,21 +86,21 @@ class Paywall:
                 response = self._session.post(self._url + path, json=body, timeout=seconds)
                 break
             except requests.ConnectionError as error:
-                # Once more at once: a kept connection that the service closed while it restarted. Every call can be repeated.
+                # Retry once: a restart closes kept connections. Every call can be repeated.
                 if attempt == 2 or isinstance(error, requests.Timeout):
-                    raise self._failed(path, 503) from error
+                    raise self._error(path, 503) from error
             except requests.RequestException as error:
-                raise self._failed(path, 503) from error
+                raise self._error(path, 503) from error
         if response.status_code != requests.codes.ok:
-            raise self._failed(path, response.status_code)
+            raise self._error(path, response.status_code)
         try:
-            answer = response.json()
+            fields = response.json()
         except requests.JSONDecodeError as error:
-            raise self._failed(path, 502) from error
-        if not isinstance(answer, dict):
-            raise self._failed(path, 502)
-        return answer
+            raise self._error(path, 502) from error
+        if not isinstance(fields, dict):
+            raise self._error(path, 502)
+        return fields
 
-    def _failed(self, path: str, status: int) -> Failed:
+    def _error(self, path: str, status: int) -> PaywallError:
         log.warning("paywall call failed: %s answered %d", path, status)
-        return Failed(status)
+        return PaywallError(status)

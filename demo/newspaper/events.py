@@ -1,4 +1,4 @@
-"""Newsmaker evenings: read from `events.toml` at start, their dates counted from that moment."""
+"""Newsmaker evenings from `events.toml`, with dates relative to the start of the newspaper."""
 
 import tomllib
 from dataclasses import dataclass
@@ -7,25 +7,25 @@ from pathlib import Path
 from typing import Any
 
 FILE = Path(__file__).with_name("events.toml")
-FOR_GUESTS = ("where", "word")
+PRIVATE_FIELDS = ("where", "word")
 
 
 @dataclass(frozen=True, slots=True)
 class Evening:
-    """`told` is what anybody may know: guest, subject, text, on; `kept` is for those who hold a seat: where, word."""
+    """`public` has guest, subject, text and on. `private` has where and word, for readers with a seat."""
 
-    told: dict[str, Any]
-    kept: dict[str, str]
+    public: dict[str, Any]
+    private: dict[str, str]
 
-    def shown(self, invited: bool) -> dict[str, Any]:
-        """What a page may have of it."""
-        return self.told | self.kept if invited else self.told
+    def visible(self, invited: bool) -> dict[str, Any]:
+        """Return the fields that a page may show."""
+        return self.public | self.private if invited else self.public
 
 
 def read_events(now: datetime) -> list[Evening]:
-    """Every evening of the file, the next one first."""
+    """Return all evenings, the next one first."""
     evenings = []
     for entry in tomllib.loads(FILE.read_text(encoding="utf-8"))["events"]:
-        kept = {name: entry.pop(name) for name in FOR_GUESTS}
-        evenings.append(Evening(entry | {"on": now + timedelta(days=entry.pop("in_days"))}, kept))
-    return sorted(evenings, key=lambda evening: evening.told["on"])
+        private = {name: entry.pop(name) for name in PRIVATE_FIELDS}
+        evenings.append(Evening(entry | {"on": now + timedelta(days=entry.pop("in_days"))}, private))
+    return sorted(evenings, key=lambda evening: evening.public["on"])

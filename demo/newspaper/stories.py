@@ -1,4 +1,4 @@
-"""The paper's stories: read from `stories/*.toml` at start, their dates counted back from that moment."""
+"""The stories from `stories/*.toml`, with dates relative to the start of the newspaper."""
 
 import tomllib
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ FOLDER = Path(__file__).with_name("stories")
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What anybody may see of a story, and what the paywall is told of it."""
+    """The public fields of a story, which the paywall also gets."""
 
     id: str
     headline: str
@@ -25,11 +25,11 @@ class Head:
     alt: str
     caption: str
     minutes: int
-    holds: tuple[str, ...]
-    """What lies in the notebook, as counts: "4 documents"."""
+    contents: tuple[str, ...]
+    """Counts of what the notebook has, such as "4 documents"."""
 
-    def asked(self) -> dict[str, Any]:
-        """The story as `POST /v1/access` takes it."""
+    def access_fields(self) -> dict[str, Any]:
+        """Return the `story` of a `POST /v1/access`."""
         return {
             "id": self.id,
             "section": self.section,
@@ -41,18 +41,18 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A head, and the parts by name: `facts` is a list of (kind, text), `notebook` a table as in the file."""
+    """A head and the parts by name: `facts` is a list of (kind, text), and `notebook` is the file's table."""
 
     head: Head
     parts: dict[str, Any]
 
-    def opened(self, verdicts: dict[str, str]) -> dict[str, Any]:
-        """Only the parts that the paywall calls open: the one way by which text leaves this file for a page."""
-        return {name: text for name, text in self.parts.items() if verdicts.get(name) == "open"}
+    def open_parts(self, states: dict[str, str]) -> dict[str, Any]:
+        """Return only the parts that a decision opens. Pages get text by this method alone."""
+        return {name: text for name, text in self.parts.items() if states.get(name) == "open"}
 
 
 def read_stories(now: datetime) -> dict[str, Story]:
-    """Every story of the folder by its id, newest first."""
+    """Return all stories by ID, newest first."""
     stories = [_story(path, now) for path in FOLDER.glob("*.toml")]
     stories.sort(key=lambda story: story.head.published, reverse=True)
     return {story.head.id: story for story in stories}
@@ -76,13 +76,13 @@ def _story(path: Path, now: datetime) -> Story:
         alt=file["alt"],
         caption=file["caption"],
         minutes=max(1, round(len(file["facts"].split()) / 220)),
-        holds=tuple(_count(len(notebook[kind]), kind) for kind in ("documents", "timeline", "interviews")),
+        contents=tuple(_count(len(notebook[kind]), kind) for kind in ("documents", "timeline", "interviews")),
     )
     return Story(head, {"facts": _blocks(file["facts"]), "notebook": notebook})
 
 
 def _blocks(text: str) -> list[tuple[str, str]]:
-    """Paragraphs as ("p", …), cross-heads (`## …`) as ("h3", …), pulled quotes (`> …`) as ("quote", …)."""
+    """Split text into paragraphs ("p", …), subheads (`## …`: "h3") and pull quotes (`> …`: "quote")."""
     kinds = {"## ": "h3", "> ": "quote"}
     blocks = []
     for block in text.strip().split("\n\n"):

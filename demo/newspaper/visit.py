@@ -1,4 +1,4 @@
-"""Who is reading: the signed-in reader, the browser's visitor id, and the question the paywall is asked about them."""
+"""The reader and visitor behind a request, and the access checks for them."""
 
 import re
 import secrets
@@ -7,13 +7,13 @@ from typing import Any, cast
 
 from flask import Response, current_app, g, request, session
 
-from .client import Answer, Paywall
+from .client import Decision, Paywall
 from .stories import Story
 
 VISITOR_COOKIE = "ledger_visitor"
 VISITOR_ID = re.compile(r"v-[A-Za-z0-9_-]{22}")
-VISITOR_SECONDS = 400 * 24 * 3600  # the longest that browsers keep a cookie
-FREE_FOR_ALL = "public-safety"
+VISITOR_SECONDS = 400 * 24 * 3600  # the longest time for which browsers keep a cookie
+FREE_SECTION = "public-safety"
 
 READERS = {
     "r-1042": ("Maya", "reads on the ferry, both ways"),
@@ -21,12 +21,12 @@ READERS = {
     "r-3310": ("Ngozi", "teaches at Wendside School"),
     "r-4581": ("Father Anselm", "does the crossword first"),
 }
-"""A newspaper has these in its own accounts: the paywall knows readers by id only."""
+"""ID → name and a line about them. A newspaper keeps these in its accounts; the paywall knows only the IDs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Paper:
-    """What the pages work with: made once by `create_newspaper`."""
+class Newspaper:
+    """What the pages need. `create_newspaper` creates it once."""
 
     stories: dict[str, Story]
     paywall: Paywall
@@ -34,54 +34,54 @@ class Paper:
 
     @property
     def lead(self) -> Story:
-        """The newest story that is not free for all: also the one we ask about when only the features matter."""
-        return next(story for story in self.stories.values() if story.head.section != FREE_FOR_ALL)
+        """Return the newest story that isn't free. Pages that need only the features check access to it."""
+        return next(story for story in self.stories.values() if story.head.section != FREE_SECTION)
 
 
-def paper() -> Paper:
-    return cast(Paper, current_app.extensions["newspaper"])
+def newspaper() -> Newspaper:
+    return cast(Newspaper, current_app.extensions["newspaper"])
 
 
 def reader() -> str | None:
-    """The signed-in reader's id."""
+    """Return the signed-in reader's ID."""
     return session.get("reader") if session.get("reader") in READERS else None
 
 
-def ask(story: Story, *, count: bool = False) -> Answer:
-    """What the paywall says to this visit about this story."""
-    more: dict[str, Any] = {"count": count, "context": _context()}
+def check_access(story: Story, *, count: bool = False) -> Decision:
+    """Return the paywall's decision for this request and story."""
+    options: dict[str, Any] = {"count": count, "context": _context()}
     if re.fullmatch(r"[\x21-\x7e]{1,2000}", story_pass := request.args.get("pass", "")):
-        more["pass"] = story_pass
-    return paper().paywall.access(story.head.asked(), who(), **more)
+        options["pass"] = story_pass
+    return newspaper().paywall.check(story.head.access_fields(), identity(), **options)
 
 
-def offer() -> Answer:
-    """What is on offer, whoever asks: the answer to somebody who holds nothing and has no free stories."""
-    return paper().paywall.access(paper().lead.head.asked(), {}, count=False)
+def current_offer() -> Decision:
+    """Return the decision for an anonymous visitor without free stories, which has the offer."""
+    return newspaper().paywall.check(newspaper().lead.head.access_fields(), {}, count=False)
 
 
-def who() -> dict[str, str]:
+def identity() -> dict[str, str]:
     signed_in = reader()
     return {"visitor": g.visitor, "reader": signed_in} if signed_in else {"visitor": g.visitor}
 
 
-def is_a_read() -> bool:
-    """A look ahead by the browser or a HEAD is no read, and must not use up a free story."""
+def is_read() -> bool:
+    """Return whether this request is a read. A prefetch or a HEAD must not use up a free story."""
     purpose = request.headers.get("Sec-Purpose", request.headers.get("Purpose", ""))
     return request.method == "GET" and "prefetch" not in purpose
 
 
-def meet_visitor() -> None:
-    """Before each request: the browser's own id, or a new one where it has none that we gave."""
+def load_visitor() -> None:
+    """Load the visitor ID from its cookie before each request, or create one if the cookie is missing or invalid."""
     cookie = request.cookies.get(VISITOR_COOKIE, "")
-    g.known = bool(VISITOR_ID.fullmatch(cookie))
-    g.visitor = cookie if g.known else f"v-{secrets.token_urlsafe(16)}"
+    g.has_visitor_cookie = bool(VISITOR_ID.fullmatch(cookie))
+    g.visitor = cookie if g.has_visitor_cookie else f"v-{secrets.token_urlsafe(16)}"
 
 
-def remember_visitor(response: Response) -> Response:
-    """After each page: a new id goes into its cookie, which no script can read."""
-    if not g.known and request.endpoint != "static":
-        secure = paper().public_url.startswith("https:")
+def save_visitor(response: Response) -> Response:
+    """Set the cookie of a new visitor ID after each page. Scripts can't read the cookie."""
+    if not g.has_visitor_cookie and request.endpoint != "static":
+        secure = newspaper().public_url.startswith("https:")
         response.set_cookie(
             VISITOR_COOKIE, g.visitor, max_age=VISITOR_SECONDS, httponly=True, samesite="Lax", secure=secure
         )
@@ -89,7 +89,7 @@ def remember_visitor(response: Response) -> Response:
 
 
 def _context() -> dict[str, str]:
-    """What the service may use to tell a person from a bot; plain text only, whatever the browser sent."""
+    """Return what the service uses to detect bots, as printable ASCII."""
     seen = {
         "ip": request.remote_addr or "",
         "user_agent": request.headers.get("User-Agent", ""),

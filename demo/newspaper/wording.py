@@ -1,4 +1,4 @@
-"""How the paper says things: dates, prices, and why a notebook is closed."""
+"""Dates, prices and reasons as text."""
 
 from datetime import date, datetime
 from typing import Any
@@ -6,28 +6,28 @@ from zoneinfo import ZoneInfo
 
 from flask import Flask
 
-from .client import Answer
+from .client import Decision
 
 ZONE = ZoneInfo("America/New_York")
 
-WHY = {
+REASONS = {
     "no_entitlement": "This notebook is kept for the people who support our reporting.",
     "meter_used_up": "You have read all your free stories for now.",
     "sign_in_required": "Sign in to read this notebook as one of your free stories.",
-    "store_unavailable": "We cannot look up memberships at the moment. The facts are open; please try again shortly.",
+    "store_unavailable": "We cannot look up memberships at the moment. The facts are open. Try again soon.",
 }
-"""Reason code of a locked story → the sentence over the box."""
+"""Reason code of a locked story → the sentence above the upsell box."""
 
-HOLDS = {
+SOURCES = {
     "subscription": "A subscription",
     "stripe_entitlement": "A subscription",
     "pass": "A pass",
     "seat": "A seat in a group",
-    "grant": "A membership given by the newsroom",
+    "grant": "A membership from the newsroom",
     "gift": "A gift",
     "institution": "Access through your institution",
 }
-"""Type of a source → what the account page calls it."""
+"""Source type → its name on the account page."""
 
 FEATURES = {
     "notebook": "The notebook behind every story",
@@ -35,84 +35,76 @@ FEATURES = {
     "no_autoplay": "Clips that wait until you press play",
     "newsmaker_events": "A seat at the Newsmaker evenings",
 }
-"""Feature → what the account page calls it; one that is new to us is shown by its name."""
+"""Feature → its name on the account page, which shows an unknown feature's ID."""
 
 PLANS = {"supporter": "Supporter", "day_pass": "Day pass", "newsroom": "Group", "vip": "VIP"}
 """Plan → its name, as in the paywall's configuration."""
 
-PAID_WITHOUT_CENTS = {"jpy", "krw", "clp", "vnd", "isk", "xaf", "xof", "pyg", "ugx"}
-SIGNS = {"usd": "$", "eur": "€", "gbp": "£"}
+ZERO_DECIMAL_CURRENCIES = {"jpy", "krw", "clp", "vnd", "isk", "xaf", "xof", "pyg", "ugx"}
+CURRENCY_SIGNS = {"usd": "$", "eur": "€", "gbp": "£"}
 
 
 def price(price: dict[str, Any]) -> str:
-    """{"amount": 500, "currency": "usd", "interval": "month"} → "$5 a month"; minor units in."""
+    """Format a price in minor units: {"amount": 500, "currency": "usd", "interval": "month"} → "$5 a month"."""
     currency, amount = str(price.get("currency") or "").lower(), price.get("amount")
     if not isinstance(amount, int):
         return "price on the next page"
-    exact = f"{amount:,}" if currency in PAID_WITHOUT_CENTS else f"{amount / 100:,.2f}".removesuffix(".00")
-    money = f"{SIGNS[currency]}{exact}" if currency in SIGNS else f"{exact} {currency.upper()}"
+    exact = f"{amount:,}" if currency in ZERO_DECIMAL_CURRENCIES else f"{amount / 100:,.2f}".removesuffix(".00")
+    money = f"{CURRENCY_SIGNS[currency]}{exact}" if currency in CURRENCY_SIGNS else f"{exact} {currency.upper()}"
     return f"{money} a {price['interval']}" if price.get("interval") else f"{money} once"
 
 
-def moment(value: datetime | str | None) -> datetime | None:
-    """A time of ours, or one from an answer, on the city's clock."""
+def _city_time(value: datetime | str | None) -> datetime | None:
+    """Return a time in the newspaper's time zone; text is ISO 8601, as in a decision."""
     return (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(ZONE) if value else None
 
 
 def day(value: datetime | date | str) -> str:
-    """24 November 2026."""
-    at = value if isinstance(value, date) and not isinstance(value, datetime) else moment(value)
+    """Format a date: 24 November 2026."""
+    at = value if isinstance(value, date) and not isinstance(value, datetime) else _city_time(value)
     return f"{at.day} {at:%B %Y}" if at else ""
 
 
-def clock(value: datetime | str) -> str:
-    """24 November, 08:57."""
-    at = moment(value)
+def short_time(value: datetime | str) -> str:
+    """Format a time without its year: 24 November, 08:57."""
+    at = _city_time(value)
     return f"{at.day} {at:%B, %H:%M}" if at else ""
 
 
-def full(value: datetime | str) -> str:
-    """24 November 2026, 08:57."""
-    at = moment(value)
+def long_time(value: datetime | str) -> str:
+    """Format a time with its year: 24 November 2026, 08:57."""
+    at = _city_time(value)
     return f"{at.day} {at:%B %Y, %H:%M}" if at else ""
 
 
 def weekday(value: datetime) -> str:
-    """Tuesday, 24 November 2026."""
-    return f"{moment(value):%A}, {day(value)}"
+    """Format a date with its weekday: Tuesday, 24 November 2026."""
+    return f"{_city_time(value):%A}, {day(value)}"
 
 
 def title_of(name: str) -> str:
-    """public-safety → Public safety."""
+    """Format a section's ID: public-safety → Public safety."""
     return name.replace("-", " ").replace("_", " ").capitalize()
 
 
-def left(meter: dict[str, Any]) -> str:
-    """2 of 5 free stories left this month; any other window by its end."""
-    resets = moment(meter.get("resets_at"))
+def meter_text(meter: dict[str, Any]) -> str:
+    """Format a meter: 2 of 5 free stories left this month. Other windows show their end."""
+    resets = _city_time(meter.get("resets_at"))
     window = "this month" if resets and resets.day == 1 else f"until {day(resets)}" if resets else ""
     return f"{meter['left']} of {meter['limit']} free stories left {window}".rstrip()
 
 
-def mark(answer: Answer) -> str:
-    """The line under a headline of the front page: what a click on it would open."""
-    if answer.get("show") != "full":
+def access_label(decision: Decision) -> str:
+    """Return the line under a front-page headline: what the story would show."""
+    if decision.get("show") != "full":
         return "Facts open, notebook for supporters"
     return {"free": "Free for everyone", "metered": "Open: one of your free stories"}.get(
-        answer["reason"], "Open to you"
+        decision["reason"], "Open to you"
     )
 
 
-def speak(app: Flask) -> None:
-    """Give the templates these words."""
-    words = {
-        "price": price,
-        "day": day,
-        "clock": clock,
-        "left": left,
-        "moment": full,
-        "weekday": weekday,
-        "title_of": title_of,
-    }
-    app.jinja_env.filters.update(words)
-    app.jinja_env.globals.update(WHY=WHY, HOLDS=HOLDS, FEATURES=FEATURES, PLANS=PLANS)
+def register(app: Flask) -> None:
+    """Add the filters and texts to the app's templates."""
+    filters = (price, day, short_time, long_time, weekday, meter_text, title_of)
+    app.jinja_env.filters.update({each.__name__: each for each in filters})
+    app.jinja_env.globals.update(REASONS=REASONS, SOURCES=SOURCES, FEATURES=FEATURES, PLANS=PLANS)

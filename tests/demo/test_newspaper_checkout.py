@@ -95,7 +95,7 @@ def test_holder_of_the_plan_is_not_charged_again(browser: Browser, service: Serv
     browser.sign_in("r-1042")
     page = browser.submit("/subscribe", BUY)
     assert page.url.endswith("/account")
-    assert "You already hold this plan" in page.text
+    assert "You already have this plan" in page.text
 
 
 @pytest.mark.parametrize("choice", ["", "price", "price:", "story:x", "price:price_unknown"])
@@ -120,7 +120,7 @@ def test_manage_without_subscription_shows_a_note(browser: Browser) -> None:
     browser.sign_in("r-1042")
     page = browser.submit("/manage")
     assert page.status_code == 200
-    assert "There is no subscription of yours to manage" in page.text
+    assert "You have no paid subscription to manage" in page.text
 
 
 def test_account_welcome_and_manage_require_sign_in(browser: Browser) -> None:

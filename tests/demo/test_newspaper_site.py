@@ -132,8 +132,8 @@ def test_text_contrast_meets_wcag_aa(palette: int) -> None:
 
 
 def test_every_reason_and_source_of_the_contract_has_a_text() -> None:
-    assert set(wording.WHY) == REASONS
-    assert set(wording.HOLDS) == SOURCES
+    assert set(wording.REASONS) == REASONS
+    assert set(wording.SOURCES) == SOURCES
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_price_is_formatted_for_people(amount: int | None, currency: str, interv
     ],
 )
 def test_meter_text_names_its_window(resets_at: str | None, said: str) -> None:
-    assert wording.left({"limit": 5, "left": 2, "resets_at": resets_at}) == said
+    assert wording.meter_text({"limit": 5, "left": 2, "resets_at": resets_at}) == said
 
 
 def start(*more: str, **environment: str) -> subprocess.Popen[str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from demo.layout import laid_out
+from demo.layout import create_layout
 from demo.welcome import grant_command
 from tests.running_demo import DAY, MONTH, begun, running
 
@@ -73,7 +73,7 @@ def test_printed_grant_command_opens_the_story_after_the_meter(demo: Demo, until
     assert AD not in page
     assert AUTOPLAY not in page
     assert "Your seat" in maya.get("/events")
-    assert "A membership given by the newsroom (VIP)" in maya.get("/account")
+    assert "A membership from the newsroom (VIP)" in maya.get("/account")
 
 
 def test_staff_page_shows_the_demo_month(demo: Demo, until: Until) -> None:
@@ -237,7 +237,7 @@ def test_demo_picks_free_ports_when_the_default_is_in_use(tmp_path: Path) -> Non
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        layout = laid_out(tmp_path, port)
+        layout = create_layout(tmp_path, port)
     ports = {layout.service_port, layout.newspaper_port, layout.stripe_port}
     assert port not in ports
     assert len(ports) == 3

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 from werkzeug.test import Client, TestResponse
 
-from demo import past
+from demo.sample_month import fill_with_lookalike
 from service.bootstrap import build
 from service.settings.settings import load_settings
 from stripe_lookalike import serve_lookalike
@@ -141,7 +141,7 @@ def lived(serve: Serve, valkey_url: str) -> Iterator[Paywall]:
         service.start()
         try:
             assert service.store.link.wait(60)
-            past.remember(service)
+            fill_with_lookalike(service)
         finally:
             service.close()
         yield running

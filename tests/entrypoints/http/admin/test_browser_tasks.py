@@ -147,10 +147,10 @@ def test_second_admin_approves(open_browser: OpenBrowser, lived: Paywall) -> Non
 
 
 def test_event_is_replayed_and_found_in_audit_log(open_browser: OpenBrowser, lived: Paywall) -> None:
-    ann = open_browser().press("main a[href*='evt_demo_given_up']").sees("Failed")
+    ann = open_browser().press("main a[href*='evt_demo_failed']").sees("Failed")
     ann.send("form[action$='/replay'] button", "Event queued.")
     ann.press("nav a[href$='/audit']").choose("#f-action", "Event replayed").press("form[action$='/audit'] button")
-    ann.sees("evt_demo_given_up")
+    ann.sees("evt_demo_failed")
 
 
 def test_api_key_is_created_used_and_revoked(open_browser: OpenBrowser, lived: Paywall) -> None:
@@ -202,7 +202,7 @@ VIEWS = {
     "passes": "/admin/passes",
     "events": "/admin/events",
     "failed-events": "/admin/events?state=dead",
-    "event": "/admin/event?id=evt_demo_given_up",
+    "event": "/admin/event?id=evt_demo_failed",
     "audit": "/admin/audit",
     "keys": "/admin/keys",
     "not-found": "/admin/event?id=evt_none",
