@@ -1,4 +1,4 @@
-# The service, small and without root. Built from the pinned requirements; nothing of the tests is in it.
+# A small image of the service, which runs without root. Built from the pinned requirements, without tests and demo.
 FROM python:3.13.9-slim-bookworm AS build
 WORKDIR /src
 COPY requirements.txt pyproject.toml README.md LICENSE ./

@@ -1,17 +1,17 @@
-# The commands of this house. `make` alone lists them.
+# The commands of this repository. `make` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-# The newest Python from 3.11 on that is here; or say which: make PYTHON=python3.12 test
+# The newest installed Python, 3.11 or later. To choose another: make PYTHON=python3.12 test
 PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; do \
   $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-# The lock files name every package. Left to resolve what they need, pip before 23.3 asks for the newest release of a package that
-# another needs with an extra, and fails on the day that one is released.
+# The lock files list every package. Without --no-deps, pip before 23.3 looks for the newest release of a package that
+# another needs with an extra, and fails when that release is not the pinned one.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# Some machines tell Python to forget what it compiled; every process that a test or the demo starts would compile it all again.
+# Some machines set this variable. Then every process that a test or the demo starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
-# Tests run on two processes, a file on one: more would fight over the servers they start, and what a file starts serves all its tests.
+# Two processes run the tests, and each file runs in one of them: its tests share the servers that the file starts.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help install demo test check load lint types bench lock audit clean
@@ -37,40 +37,40 @@ help: ## List the commands
 
 install: .venv/installed ## Build .venv from the pinned requirements
 
-demo: .venv/installed ## Show it all: a newspaper, the service, a look-alike of Stripe
+demo: .venv/installed ## Run the demo: a newspaper, the service and a Stripe look-alike
 	$(BIN)/paywall demo
 
-test: .venv/testing ## Run the tests (what takes long is in check)
+test: .venv/testing ## Run the quick tests
 	HYPOTHESIS_PROFILE=quick $(PYTEST) -m "not full and not load"
 
-check: .venv/developing lint types ## Lint, types and all the tests: what CI runs
+check: .venv/developing lint types ## Run everything that CI runs: lint, types, all tests
 	HYPOTHESIS_PROFILE=full $(PYTEST) -m "not browser and not load" --cov --cov-report=term:skip-covered --cov-report=json:test-output/coverage.json
 	$(BIN)/python tests/domain_coverage.py test-output/coverage.json
-	@# A process each: Playwright's synchronous browsers do not share one.
+	@# One process for each file: Playwright's synchronous API allows one browser driver a process.
 	for file in $$(grep -rl 'mark.browser' tests --include='test_*.py'); do $(BIN)/python -m pytest -m browser $$file || [ $$? = 5 ] || exit 1; done
 
-load: .venv/testing ## Tests with bounds of milliseconds, for a machine that does nothing else
+load: .venv/testing ## Run the tests with limits of milliseconds, on an otherwise idle machine
 	$(PYTEST) -n 0 -m load
 
-lint: .venv/developing ## Ruff: rules and format
+lint: .venv/developing ## Run ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: .venv/developing ## mypy, strict
+types: .venv/developing ## Run mypy in strict mode
 	$(BIN)/mypy
 
-bench: .venv/testing ## Measure checks, also without the store, and the staff page (needs wrk; five minutes)
+bench: .venv/testing ## Measure access checks, an outage and the staff page (needs wrk; five minutes)
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.outage
 	$(BIN)/python -m bench.admin 100000 1000000 100000
 
-lock: ## Pin the requirements anew (needs uv)
+lock: ## Update the pinned requirements (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url $(UPGRADE) pyproject.toml -o requirements.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url $(UPGRADE) --extra test pyproject.toml -o requirements-test.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url $(UPGRADE) --extra dev pyproject.toml -o requirements-dev.txt
 
-audit: ## Look the pinned requirements up in known advisories (needs uv and the network)
+audit: ## Check the pinned requirements for known vulnerabilities (needs uv and a network)
 	uv tool run pip-audit@2.10.1 --strict --require-hashes --disable-pip -r requirements-dev.txt
 
-clean: ## Remove what was built, not what a service keeps
+clean: ## Remove build files, but no data
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis test-output

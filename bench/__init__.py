@@ -1,1 +1,1 @@
-"""Measurements, never timed tests: `make bench`."""
+"""Benchmarks, which `make bench` runs."""

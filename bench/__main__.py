@@ -1,7 +1,7 @@
-"""CPU time a request and requests a second, of the check and of bare Flask views, in one run on one worker.
+"""CPU time of a request, and requests a second: the access check compared with bare Flask views, on one worker.
 
-`python -m bench` needs wrk on the path. Every case runs under the same server, against the same store, in rounds that
-alternate, so that a machine that drifts does so for all of them; what is quoted are medians, and ratios to (b).
+`python -m bench` needs wrk. All cases use the same server and store, in alternating rounds, so that a change of the
+machine's speed affects all of them. The results are medians, and ratios to case (b).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Measured:
     """One round of one case."""
 
     cpu: float
-    """Seconds of CPU a request, of all the server's processes."""
+    """CPU seconds of a request, in all processes of the server."""
     rate: float
     """Requests a second."""
 
@@ -97,13 +97,13 @@ def load(url: str, kind: str, run: str, pid: int) -> Measured:
     spent = cpu_of(pid) - before
     requests = int(re.search(r"(\d+) requests in", output)[1])  # type: ignore[index]  # wrk always prints it
     if "Non-2xx" in output:
-        raise SystemExit(f"{kind}: not every answer was a 2xx\n{output}")
-    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1])  # type: ignore[index]  # likewise
+        raise SystemExit(f"{kind}: not every response was a 2xx\n{output}")
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1])  # type: ignore[index]  # wrk always prints it
     return Measured(spent / requests, rate)
 
 
 def seed(url: str, env: dict[str, str]) -> None:
-    """An entitled reader, and one whose meter is used up."""
+    """Write an entitled reader."""
     settings = load_settings({**env, "REDIS_URL": url})
     service = build(settings, url)
     now = time.time()

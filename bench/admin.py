@@ -1,9 +1,8 @@
-"""How long each view of the staff page takes in the service: `python -m bench.admin [readers audit-records events]`.
+"""Response time of each staff page: `python -m bench.admin [readers audit-records events]`.
 
-The issue's own size is `python -m bench.admin 100000 1000000 100000`; the default is a tenth of it. The store is seeded by
-pipelines (a million records through the front door would take hours), in the form in which the service writes them; the
-audit chain is a sound one. Every view is asked for over and over in this process: what is quoted is the time in the app,
-without the network, but with the store.
+`make bench` uses 100,000 readers, 1,000,000 audit records and 100,000 events; the default is a tenth of it. Pipelines write
+the data in the service's record formats, with a valid audit chain; through the API, this would take hours. Each page is
+requested repeatedly in this process, so the time includes the store and not the network.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ Command = tuple[bytes, tuple[bytes | int | str, ...]]
 
 
 def readers(service: Service, count: int, now: int) -> Iterator[Command]:
-    """Readers with one subscription each, its beginning in their history."""
+    """Yield the commands that write readers with one subscription each, and its start in their history."""
     keys = service.store.keys
     for number in range(count):
         tag = reader_hash(f"r-{number}")
@@ -59,7 +58,7 @@ def readers(service: Service, count: int, now: int) -> Iterator[Command]:
 
 
 def records(service: Service, count: int, people: int, now: int) -> Iterator[Command]:
-    """A sound chain of `count` records, behind what is there, and the index of each reader."""
+    """Yield the commands that append `count` records to the audit chain, and index them by reader."""
     keys, signer = service.store.keys, service.secrets.signer("audit")
     head = service.audit_log.state().head
     for start in range(0, count, CHUNK):
@@ -87,7 +86,7 @@ def _entry(number: int, people: int, at: int) -> dict[str, Any]:
 
 
 def events(count: int, now: int) -> Iterator[Command]:
-    """The ledger: events that were applied, spread over 35 days; one in a thousand was given up."""
+    """Yield the commands that write processed events over 30 days and more; one in a thousand has failed."""
     keys = Keys("pw")
     for number in range(count):
         name, event = f"subscription:sub_bench{number}", f"evt_bench{number}"
@@ -105,7 +104,7 @@ def events(count: int, now: int) -> Iterator[Command]:
 
 
 def seed(service: Service, link: Link, sizes: tuple[int, int, int]) -> None:
-    """Writes it all; `link` is one that waits long."""
+    """Write all data. `link` needs a long time-out."""
     now, (people, entries, deliveries) = int(time.time()), sizes
     sample_month.fill(service, now)
     for name, commands in (
@@ -125,25 +124,25 @@ def seed(service: Service, link: Link, sizes: tuple[int, int, int]) -> None:
 
 VIEWS = (
     ("overview", "/"),
-    ("search leads to a reader", "/readers?q=r-77"),
+    ("search that finds a reader", "/readers?q=r-77"),
     ("search by a subscription", "/readers?q=sub_demo001"),
     ("a reader", "/reader?id=r-77"),
-    ("search by a grant that never was", "/readers?q=gr_0123456789abcdef01234567"),
-    ("a reader with a past", "/reader?id=r-maya"),
-    ("a reader at a past moment", "/reader?id=r-maya&at=2026-01-01T00:00:00Z"),
-    ("why", "/why?id=r-77&story=2026-harbour-contract"),
+    ("search by a grant that does not exist", "/readers?q=gr_0123456789abcdef01234567"),
+    ("a reader with a history", "/reader?id=r-maya"),
+    ("a reader as of a past date", "/reader?id=r-maya&at=2026-01-01T00:00:00Z"),
+    ("check access", "/why?id=r-77&story=2026-harbour-contract"),
     ("seats", "/seats?id=sub_demo090"),
     ("imports", "/imports"),
     ("approvals", "/approvals"),
     ("passes", "/passes"),
     ("events", "/events"),
-    ("events given up", "/events?state=dead"),
+    ("failed events", "/events?state=dead"),
     ("an event", "/event?id=evt_bench77"),
     ("audit", "/audit"),
     ("audit of a reader", "/audit?reader=r-77"),
     ("audit of an action", "/audit?action=grant.revoke"),
-    ("audit, an action that never was", "/audit?action=reader.erase"),
-    ("audit, a target that is old", "/audit?target=gr_bench0000007"),
+    ("audit of an action without records", "/audit?action=reader.erase"),
+    ("audit of an old object", "/audit?target=gr_bench0000007"),
     ("keys", "/keys"),
     ("checks as CSV", "/plots/checks.csv"),
 )
@@ -159,9 +158,9 @@ def signed_in(service: Service) -> Client:
 
 
 def measure(ask: Callable[[], int]) -> tuple[float, float, float]:
-    """Median and 95 % of a view, and the processor's time of it, in milliseconds; a first time does not count.
+    """Return the median and p95 of a page's response time, and the median of its CPU time, in milliseconds.
 
-    Where others use the machine, the last says more: waiting for a core is in the first two.
+    The first request doesn't count. On a busy machine, look at the CPU time: the others include waiting for a core.
     """
     taken, worked = [], []
     for _ in range(TIMES + 1):
@@ -175,7 +174,7 @@ def measure(ask: Callable[[], int]) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    """Seeds, measures, prints a table. Exit status 1 where a view's median is 100 ms or more."""
+    """Write the data, measure, and print a table. Exit with 1 if a page's median is 100 ms or more."""
     given = [int(text) for text in sys.argv[1:4]] or [10_000, 100_000, 10_000]
     sizes = (given[0], given[1], given[2])
     configure_logs(command=True)
@@ -192,11 +191,11 @@ def main() -> None:
         patient.ready()
         seed(service, patient, sizes)
         client = signed_in(service)
-        print(f"{sizes[0]} readers, {sizes[1]} audit records, {sizes[2]} events; each view {TIMES} times")
-        print("\n| view | median ms | 95 % ms | of it processor, ms |\n|---|---|---|---|")
+        print(f"{sizes[0]} readers, {sizes[1]} audit records, {sizes[2]} events; each page {TIMES} times")
+        print("\n| page | median, ms | p95, ms | CPU, ms |\n|---|---|---|---|")
         slow = False
         for name, path in VIEWS:
-            median, most, worked = measure(lambda path=path: client.get(f"/admin{path}").status_code)  # type: ignore[misc]  # bound now
+            median, most, worked = measure(lambda path=path: client.get(f"/admin{path}").status_code)  # type: ignore[misc]  # binds the loop's path
             slow = slow or median >= 100
             print(f"| {name} | {median:.1f} | {most:.1f} | {worked:.1f} |")
         service.close()

@@ -1,4 +1,4 @@
-"""What a check is held against: bare Flask views under the very server that serves the paywall."""
+"""The baseline: bare Flask views, served by the paywall's web server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.entrypoints.processes.web_server import web_server
 
 
 def load() -> Flask:
-    """Two views: one that returns a constant, one that does one redis-py GET first."""
+    """Return an app with two views: one returns a constant, and one does a redis-py GET first."""
     app = Flask("baseline")
     store = redis.Redis(unix_socket_path=os.environ["BENCH_SOCKET"])
     store.set("bench", b'{"show":"full"}')

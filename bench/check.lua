@@ -1,4 +1,4 @@
--- wrk: POST a question; with `fresh` each request asks for another reader, so that each is a first, counted read.
+-- A wrk script that POSTs access checks. With `fresh`, each request is for another reader, so each is a counted read.
 local thread = 0
 function setup(t) t:set("number", thread); thread = thread + 1 end
 local n = 0

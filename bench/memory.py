@@ -1,7 +1,7 @@
-"""Memory a visitor and a reader in the embedded store: `python -m bench.memory [how many]`.
+"""Memory of a visitor and of a reader in the embedded store: `python -m bench.memory [count]`.
 
-A visitor has read five metered stories of a calendar month; a reader has one subscription, with ids as long as Stripe's.
-Keys and expiry are included: it is the store's own `used_memory`, before and after, divided by how many there are.
+A visitor has read five metered stories in a calendar month. A reader has one subscription, with IDs as long as Stripe's.
+The figure includes keys and expiry: it is the growth of the store's `used_memory`, divided by `count`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ CHUNK = 2_000
 
 
 def used(link: Link) -> int:
-    """Bytes that the store uses for everything."""
+    """Return the bytes that the store uses."""
     ((_, info),) = link.each_master(b"INFO", b"memory")
     return int(dict(line.split(b":", 1) for line in info.split(b"\r\n") if b":" in line)[b"used_memory"])
 
 
 def visitors(link: Link, keys: Keys, count: int) -> None:
-    """Writes `count` visitors who have read five stories each, as the script leaves them."""
+    """Write `count` visitors who have read five stories each, in the form in which the Lua script stores them."""
     policy = load_settings({}).catalogue.meters["stories"]
     frame = meters.frame_at(policy, time.time())
     read = {story_mark(f"story-{number}"): 0 for number in range(5)}
@@ -44,7 +44,7 @@ def visitors(link: Link, keys: Keys, count: int) -> None:
 
 
 def readers(link: Link, keys: Keys, count: int) -> None:
-    """Writes `count` readers with one active subscription each."""
+    """Write `count` readers with one active subscription each."""
     now = int(time.time())
     for start in range(0, count, CHUNK):
         commands = []
@@ -57,14 +57,14 @@ def readers(link: Link, keys: Keys, count: int) -> None:
 
 
 def main() -> None:
-    """Prints bytes a visitor and a reader."""
+    """Print the bytes of a visitor and of a reader."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     with tempfile.TemporaryDirectory() as folder:
         store = EmbeddedStore(Path(folder))
         link = Link(parse_address(store.start()), timeout=30)
         link.ready()
         keys = Keys("pw")
-        print(f"{count} of each; bytes a piece, keys and expiry included")
+        print(f"{count} of each; bytes for one, with keys and expiry")
         for name, write in (("visitor, five stories read", visitors), ("reader, one subscription", readers)):
             before = used(link)
             write(link, keys, count)

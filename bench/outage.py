@@ -1,7 +1,7 @@
-"""How quick the check stays while its store is gone or hangs: `python -m bench.outage [seconds]`; needs wrk.
+"""Speed of access checks while the store is down or hangs: `python -m bench.outage [seconds]`; needs wrk.
 
-The real service with one process a core. The store is killed, or stopped in its tracks, under a first load, of which the
-longest wait is told: there the breaker opens. The other figures are of the load after it.
+It runs the real service, with a process for each core. The store is killed or stopped (SIGSTOP) during a first load, in
+which the circuit breaker opens; its longest wait is the last column. The other figures are of the load after it.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from bench.__main__ import CONNECTIONS, HERE, free_port, seed, server
 from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.embedded.embedded_store import EmbeddedStore
 
-CASES = {"store at hand": None, "store killed": signal.SIGKILL, "store hangs": signal.SIGSTOP}
+CASES = {"store available": None, "store killed": signal.SIGKILL, "store hangs": signal.SIGSTOP}
 
 
 def measured(port: int, seconds: int) -> tuple[str, str, str, str]:
-    """Requests a second, and the wait for an answer: median, 99 %, longest."""
+    """Return requests a second, and the wait for a response: median, p99, longest."""
     url = f"http://127.0.0.1:{port}/v1/access"
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(HERE / "check.lua"), url]
     output = subprocess.run([*command, "--", "entitled"], capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in output:
-        raise SystemExit(f"not every answer was a 200\n{output}")
+        raise SystemExit(f"not every response was a 200\n{output}")
     rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
     waits = [re.search(rf"\n\s+{share}%\s+(\S+)", output) for share in (50, 99)]
     longest = re.search(r"Latency\s+\S+\s+\S+\s+(\S+)", output)
-    told = [found[1] if found else "?" for found in (rate, *waits, longest)]
-    return told[0], told[1], told[2], told[3]
+    rate_text, median, p99, most = (found[1] if found else "?" for found in (rate, *waits, longest))
+    return rate_text, median, p99, most
 
 
-def round_of(name: str, strike: signal.Signals | None, seconds: int) -> str:
+def measure_case(name: str, strike: signal.Signals | None, seconds: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         store, port = EmbeddedStore(Path(folder) / "store-of-its-own"), free_port()
         url = store.start()
@@ -63,14 +63,14 @@ def round_of(name: str, strike: signal.Signals | None, seconds: int) -> str:
 
 
 def main() -> None:
-    """Prints a row for each state of the store."""
+    """Print a row for each state of the store."""
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not installed; on Debian: apt-get install wrk")
     configure_logs(command=True)
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 8
-    print("| | requests/s | median | p99 | longest | longest as it began |\n|---|---|---|---|---|---|")
+    print("| | requests/s | median | p99 | longest | longest at the start |\n|---|---|---|---|---|---|")
     for name, strike in CASES.items():
-        print(round_of(name, strike, seconds))
+        print(measure_case(name, strike, seconds))
 
 
 if __name__ == "__main__":

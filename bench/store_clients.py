@@ -1,8 +1,8 @@
-"""CPU of a check's one read by our client and by redis-py: `python -m bench.store_clients [reads a round]`.
+"""CPU time of an access check's read with our client and with redis-py: `python -m bench.store_clients [reads a round]`.
 
 The read is that of a metered check: a reader's record (HGETALL), the reader's meter and the visitor's (GET), sent in one
-write. The store is the embedded server, once alone and once as a cluster of one node. Each way runs in five rounds, in
-turn; CPU is that of this process, without the server's.
+write. The store is the embedded server, once alone and once as a cluster of one node. The clients take turns in five
+rounds. CPU time is that of this process, without the server's.
 """
 
 # mypy: disable-error-code="no-untyped-call"

@@ -1,9 +1,8 @@
-"""Webhooks at a steady rate: `python -m bench.webhooks [a second] [seconds]`.
+"""Webhooks at a steady rate: `python -m bench.webhooks [per second] [seconds]`.
 
-The real service with its worker and the embedded store, on this machine; Stripe's look-alike as the API, held to Stripe's
-own limit of 25 reads a second. Each webhook tells of another reader's new subscription. Told is: how many were
-acknowledged, how long that took, how many readers have access right after the last one, and how long until every one of
-them is confirmed.
+It runs the real service with its worker and the embedded store, and the Stripe look-alike with Stripe's limit of 25 reads a
+second. Each webhook reports a new subscription of another reader. It prints how many webhooks were acknowledged and how
+fast, and how many readers have access, and are confirmed, right after the last webhook.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ SENDERS = 16
 
 
 def subscription(number: int, now: int) -> dict[str, Any]:
-    """A new subscription of a reader of its own, as Stripe sends it."""
+    """Return a new subscription of its own reader, as Stripe sends it."""
     price = {"id": "price_month", "object": "price", "lookup_key": None, "product": "prod_supporter"}
     item = {"id": f"si_{number}", "object": "subscription_item", "price": price, "quantity": 1}
     item |= {"current_period_start": now, "current_period_end": now + 2_592_000}
@@ -57,7 +56,7 @@ def subscription(number: int, now: int) -> dict[str, Any]:
 
 
 def signed(number: int, obj: dict[str, Any], now: int) -> tuple[bytes, str]:
-    """A delivery's body and signature header."""
+    """Return a delivery's body and signature header."""
     event = {"id": f"evt_bench{number:08}", "object": "event", "type": "customer.subscription.created", "created": now}
     event |= {"livemode": False, "api_version": "2026-10-28.endive", "data": {"object": obj}}
     body = json.dumps(event).encode()
@@ -67,7 +66,7 @@ def signed(number: int, obj: dict[str, Any], now: int) -> tuple[bytes, str]:
 
 @contextmanager
 def serving(folder: str, stripe: str) -> Iterator[int]:
-    """The service with its worker; gives its port."""
+    """Run the service with its worker, and yield its port."""
     port = free_port()
     env = {
         **os.environ,
@@ -87,7 +86,7 @@ def serving(folder: str, stripe: str) -> Iterator[int]:
         deadline = time.monotonic() + 30
         while True:
             try:
-                if asked(port, "GET", "/readyz")[0] == 200:
+                if fetch(port, "GET", "/readyz")[0] == 200:
                     break
             except OSError:
                 pass
@@ -100,8 +99,8 @@ def serving(folder: str, stripe: str) -> Iterator[int]:
         process.wait(15)
 
 
-def asked(port: int, method: str, path: str, key: str = "") -> tuple[int, Any]:
-    """One request of its own."""
+def fetch(port: int, method: str, path: str, key: str = "") -> tuple[int, Any]:
+    """Send one request on a new connection; return the status and the JSON body."""
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
     connection.request(method, path, headers={"Authorization": f"Bearer {key}"} if key else {})
     answer = connection.getresponse()
@@ -110,8 +109,8 @@ def asked(port: int, method: str, path: str, key: str = "") -> tuple[int, Any]:
     return answer.status, json.loads(body or b"null")
 
 
-def play(count: int, ready: SimpleQueue[int]) -> None:
-    """The look-alike, in a process of its own, with all the subscriptions in it and Stripe's limit of reads."""
+def run_lookalike(count: int, ready: SimpleQueue[int]) -> None:
+    """Run the look-alike with all subscriptions and Stripe's rate limit, and put its port into `ready`."""
     with serve_lookalike() as stripe:
         stripe.lookalike.rate_limit.set(Limits(endpoint_per_second=25))
         now = int(time.time())
@@ -123,10 +122,10 @@ def play(count: int, ready: SimpleQueue[int]) -> None:
 
 @contextmanager
 def lookalike(count: int) -> Iterator[int]:
-    """Gives the look-alike's port."""
+    """Run the look-alike in another process, and yield its port."""
     context = multiprocessing.get_context("spawn")
     ready = context.SimpleQueue()
-    process = context.Process(target=play, args=(count, ready), daemon=True)
+    process = context.Process(target=run_lookalike, args=(count, ready), daemon=True)
     process.start()
     try:
         yield ready.get()
@@ -136,7 +135,7 @@ def lookalike(count: int) -> Iterator[int]:
 
 
 def send(port: int, waiting: queue.Queue[tuple[float, int] | None], took: list[float], failed: list[int]) -> None:
-    """Sends what is due when it is due; what is not acknowledged is sent again, as Stripe would."""
+    """Send each webhook when it is due, and record how long it takes and which ones fail."""
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
     while (due := waiting.get()) is not None:
         at, number = due
@@ -152,18 +151,18 @@ def send(port: int, waiting: queue.Queue[tuple[float, int] | None], took: list[f
 
 
 def access(port: int, number: int) -> dict[str, Any]:
-    """What admins see of a reader."""
-    told: dict[str, Any] = asked(port, "GET", f"/v1/readers/r-bench-{number}", ADMIN)[1]
-    return told
+    """Return the reader's entitlements from the admin API."""
+    fields: dict[str, Any] = fetch(port, "GET", f"/v1/readers/r-bench-{number}", ADMIN)[1]
+    return fields
 
 
 def confirmed(port: int, numbers: range) -> int:
-    """How many of these readers rest on what was read from Stripe."""
+    """Count the readers whose sources were all read from Stripe."""
     return sum(all(source["confirmed"] for source in access(port, number)["sources"]) for number in numbers)
 
 
 def deliver(port: int, rate: int, count: int) -> tuple[list[float], list[int], float]:
-    """Sends all of them at their time; gives what each took, which were not acknowledged, and the seconds of it all."""
+    """Send all webhooks at their time; return the seconds of each, which ones failed, and the seconds in total."""
     waiting: queue.Queue[tuple[float, int] | None] = queue.Queue()
     took: list[float] = []
     failed: list[int] = []
@@ -180,7 +179,7 @@ def deliver(port: int, rate: int, count: int) -> tuple[list[float], list[int], f
 
 
 def main() -> None:
-    """Prints what was measured."""
+    """Print the results."""
     rate, seconds = (int(word) for word in (sys.argv[1:3] + ["200", "60"][len(sys.argv) - 1 :]))
     count = rate * seconds
     with (
@@ -195,7 +194,7 @@ def main() -> None:
         print(f"acknowledged after {middle:.0f} ms (median), {high:.0f} ms (p99), {longest:.0f} ms (longest)")
         sample = range(0, count, max(1, count // 500))
         open_now, sure = sum(access(port, number)["access"] for number in sample), confirmed(port, sample)
-        print(f"right after the last one {open_now} of {len(sample)} readers asked about have access, {sure} confirmed")
+        print(f"right after the last one {open_now} of {len(sample)} sampled readers have access, {sure} confirmed")
 
 
 if __name__ == "__main__":
