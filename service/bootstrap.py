@@ -46,8 +46,8 @@ from service.use_cases.access.explain import Explainer
 from service.use_cases.access.policy_revisions import PolicyRevisionTask
 from service.use_cases.access.reader_profile import ReaderProfiles
 from service.use_cases.access.source_history import SourceHistory
+from service.use_cases.checkout.checkout import Purchases
 from service.use_cases.checkout.price_cache import PriceCache
-from service.use_cases.checkout.purchases import Purchases
 from service.use_cases.grants.approvals import ApprovalWorkflow
 from service.use_cases.grants.imports.apply import ChunkProcessor
 from service.use_cases.grants.imports.grant_imports import GrantImports

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from service.adapters.redis.audit.audit import AuditWriter
 from service.adapters.redis.grants.grant_ends import GrantEndIndex
@@ -24,60 +25,47 @@ RETENTION_SECONDS = 1.0
 """The longest that one round of the worker spends on retention: it has other things to do."""
 
 
+@dataclass(kw_only=True)
 class Maintenance:
     """One per worker. Raises: StoreUnavailable from every method; the next round repeats what was not finished."""
 
-    def __init__(
-        self,
-        *,
-        audit: AuditWriter,
-        approvals: Approvals,
-        approval_workflow: ApprovalWorkflow,
-        retention: RetentionTask,
-        usage_counters: UsageCounters,
-        alerts: Alerts,
-        entitlement_counts: EntitlementCounts,
-        passes: Passes,
-        grant_ends: GrantEndIndex,
-        clock: Callable[[], float],
-        timer: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._audit = audit
-        self._approvals = approvals
-        self._approval_workflow = approval_workflow
-        self._retention = retention
-        self._usage_counters = usage_counters
-        self._alerts = alerts
-        self._entitlement_counts = entitlement_counts
-        self._passes = passes
-        self._grant_ends = grant_ends
-        self._clock = clock
-        self._timer = timer
-        self._next_count = self._next_clean_up = 0.0
-        self._counting: Iterator[None] | None = None
+    audit: AuditWriter
+    approvals: Approvals
+    approval_workflow: ApprovalWorkflow
+    retention: RetentionTask
+    usage_counters: UsageCounters
+    alerts: Alerts
+    entitlement_counts: EntitlementCounts
+    passes: Passes
+    grant_ends: GrantEndIndex
+    clock: Callable[[], float]
+    timer: Callable[[], float] = time.monotonic
+    _next_count: float = field(default=0.0, init=False)
+    _next_clean_up: float = field(default=0.0, init=False)
+    _counting: Iterator[None] | None = field(default=None, init=False)
 
     def finish_pending(self, now: float) -> dict[str, int]:
         """Move audit entries into the chain and finish confirmed work. Return how many there were of each."""
         return {
-            "audit_entries_moved": self._audit.flush_all(),
-            "approvals_finished": self._approval_workflow.finish_all(now),
+            "audit_entries_moved": self.audit.flush_all(),
+            "approvals_finished": self.approval_workflow.finish_all(now),
         }
 
     def settle(self, now: float) -> int:
         """Finish what is pending, drop expired approvals and apply retention. Return how much was done."""
-        done = sum(self.finish_pending(now).values()) + self._approvals.prune(now)
-        return done + self._retention.run_for(now, RETENTION_SECONDS)
+        done = sum(self.finish_pending(now).values()) + self.approvals.prune(now)
+        return done + self.retention.run_for(now, RETENTION_SECONDS)
 
     def run_due(self, has_time: Callable[[], bool]) -> None:
         """Do what is due, as long as `has_time` returns true."""
-        self._usage_counters.tick()
-        started = self._timer()
+        self.usage_counters.tick()
+        started = self.timer()
         if started >= self._next_clean_up:
             self.clean_up()
             self._next_clean_up = started + CLEAN_UP_EVERY
         if self._counting is None and started >= self._next_count:
             self._next_count = started + COUNT_EVERY
-            self._counting = self._entitlement_counts.iterate_steps(self._clock())
+            self._counting = self.entitlement_counts.iterate_steps(self.clock())
         while self._counting is not None and has_time():
             counting, self._counting = self._counting, None  # A count that fails does not continue.
             if next(counting, self) is not self:
@@ -86,20 +74,20 @@ class Maintenance:
     def run_all(self) -> None:
         """Do all of it, whether it is due or not."""
         self.clean_up()
-        self._entitlement_counts.run(self._clock())
-        self._usage_counters.flush()
+        self.entitlement_counts.run(self.clock())
+        self.usage_counters.flush()
 
     def record_catch_up(self, found: CatchUpResult) -> None:
         """Record the result of a catch-up for the alerts."""
-        self._alerts.record_catch_up(found, self._clock())
+        self.alerts.record_catch_up(found, self.clock())
 
     def record_full_sync(self, found: FullSyncResult) -> None:
         """Record the result of a full sync for the alerts."""
-        self._alerts.record_full_sync(found, self._clock())
+        self.alerts.record_full_sync(found, self.clock())
 
     def clean_up(self) -> None:
         """Remove from the lists what has expired."""
-        now = self._clock()
-        self._passes.prune_list(now)
-        self._grant_ends.prune(now)
-        self._alerts.remove_resolved(now)
+        now = self.clock()
+        self.passes.prune_list(now)
+        self.grant_ends.prune(now)
+        self.alerts.remove_resolved(now)

@@ -150,16 +150,14 @@ class Worker:
         if trouble is None and self._sweep.is_due(now):
             swept, trouble = self._try_full_sync()
         unread = set(self._processor.pending_work.list_to_refresh(float("inf")))
-        merges, objects = self._admin.finish_merges(now), self._run_all_jobs(now, trouble)
+        merges, is_unreachable = self._admin.finish_merges(now), trouble == UNREACHABLE
+        objects = self._scheduled_jobs.run_due(now, everything=True, stripe_unavailable=is_unreachable)
         self._processor.ledger.trim(now)
         audit = self._settle_audit()
         if self._maintenance is not None:
             self._maintenance.run_all()
-        left = (
-            0
-            if self._processor.gateway is None
-            else len(unread.intersection(self._processor.pending_work.list_to_refresh(float("inf"))))
-        )
+        unread &= set(self._processor.pending_work.list_to_refresh(float("inf")))
+        left = len(unread) if self._processor.gateway is not None else 0
         return RoundResult(objects, audit, merges, caught_up, swept, left, trouble)
 
     def catch_up(self, *, dry_run: bool = False) -> CatchUpResult | None:
@@ -209,9 +207,6 @@ class Worker:
         if found is not None and found.prices:
             self._prices_changed()
         return found, None
-
-    def _run_all_jobs(self, now: float, trouble: str | None) -> int:
-        return self._scheduled_jobs.run_due(now, everything=True, stripe_unavailable=trouble == UNREACHABLE)
 
     def _try_full_sync(self) -> tuple[FullSyncResult | None, str | None]:
         try:

@@ -46,60 +46,45 @@ class ErasureResult:
     files_rewritten: bool
 
 
+@dataclass(frozen=True, kw_only=True)
 class Erasure:
     """Erases readers. Raises: StoreUnavailable from every method."""
 
-    def __init__(
-        self,
-        *,
-        catalogue: Catalogue,
-        readers: Readers,
-        audit: AuditWriter,
-        audit_log: AuditLog,
-        audit_erasure: AuditErasure,
-        approvals: Approvals,
-        imports: GrantImports,
-        erased: ErasedReaders,
-        eraser: Eraser,
-        ends: GrantEndIndex,
-        usage: UsageStore,
-        known: RecentEntitlements,
-    ) -> None:
-        self._catalogue = catalogue
-        self._readers = readers
-        self._audit = audit
-        self._audit_log = audit_log
-        self._audit_erasure = audit_erasure
-        self._approvals = approvals
-        self._imports = imports
-        self._erased = erased
-        self._eraser = eraser
-        self._ends = ends
-        self._usage = usage
-        self._known = known
+    catalogue: Catalogue
+    readers: Readers
+    audit: AuditWriter
+    audit_log: AuditLog
+    audit_erasure: AuditErasure
+    approvals: Approvals
+    imports: GrantImports
+    erased: ErasedReaders
+    eraser: Eraser
+    ends: GrantEndIndex
+    usage: UsageStore
+    known: RecentEntitlements
 
     def find_ids(self, reader: str) -> ReaderIds:
         """Return all IDs of a reader: the one it was merged into, and all others that were merged into that."""
-        heir = self._readers.resolve_merged(reader)
-        tags = {reader_hash(reader), reader_hash(heir), *self._eraser.merged_tags(reader_hash(heir))}
-        names = list(dict.fromkeys((heir, reader, *self._eraser.merged_ids(tags))))
+        heir = self.readers.resolve_merged(reader)
+        tags = {reader_hash(reader), reader_hash(heir), *self.eraser.merged_tags(reader_hash(heir))}
+        names = list(dict.fromkeys((heir, reader, *self.eraser.merged_ids(tags))))
         for name in names:  # The list grows: earlier merges are recorded under the ID that was merged later.
             names += [other for other in self._merged(name) if reader_hash(other) in tags and other not in names]
         return ReaderIds(heir, tuple(names), frozenset(tags))
 
     def _merged(self, name: str) -> Iterator[str]:
         """Yield IDs from audit records of merges, for merges from before the store kept their IDs."""
-        for record in self._audit_log.list_for_reader(name):
+        for record in self.audit_log.list_for_reader(name):
             if record["action"] == "merge":
                 yield from filter(None, (record["reader"], record["target"]))
 
     def _list_running(self, ids: ReaderIds, now: float) -> list[str]:
         """Return the IDs of the reader's subscriptions, also gifts, that are paid for now. A seat is the group's."""
         found = []
-        for kept in self._readers.load_active(ids.reader):
+        for kept in self.readers.load_active(ids.reader):
             source = kept.source
             if isinstance(source, Subscription) and source.role != "seat":
-                holdings = source.holdings(self._catalogue)
+                holdings = source.holdings(self.catalogue)
                 if any(h.standing_at(now) in (Standing.GOOD, Standing.GRACE) for h in holdings):
                     found.append(source.id)
         return found
@@ -119,39 +104,39 @@ class Erasure:
         ids = self.find_ids(reader)
         if not force and (running := self._list_running(ids, now)):
             raise LiveSubscription(running)
-        self._erased.mark(ids.tags, now)
+        self.erased.mark(ids.tags, now)
         counts = self._count(ids)
         self._forget(ids)
-        counts["import_rows"] = self._imports.remove_reader(ids.tags)
-        counts |= self._eraser.erase(ids.tags, ids.names, step or Pace(_REST).step)
-        counts["approvals"] = self._approvals.remove_readers(ids.tags)
-        counts["audit"] = self._audit_erasure.erase(ids.names, counts, reason, actor, now)
+        counts["import_rows"] = self.imports.remove_reader(ids.tags)
+        counts |= self.eraser.erase(ids.tags, ids.names, step or Pace(_REST).step)
+        counts["approvals"] = self.approvals.remove_readers(ids.tags)
+        counts["audit"] = self.audit_erasure.erase(ids.names, counts, reason, actor, now)
         for name in ids.tags:
-            self._known.forget(name)
-        self._eraser.forget_merges(ids.tags)
-        return ErasureResult(counts, self._eraser.start_file_rewrite())
+            self.known.forget(name)
+        self.eraser.forget_merges(ids.tags)
+        return ErasureResult(counts, self.eraser.start_file_rewrite())
 
     def wait_for_file_rewrite(self, patience: float) -> bool:
         """Wait until the store has rewritten its files, for at most `patience` seconds. Return whether it has."""
-        return self._eraser.wait_for_file_rewrite(patience)
+        return self.eraser.wait_for_file_rewrite(patience)
 
     def _flush_audit(self, reader: str) -> None:
         """Move pending audit entries into the log, because they are erased there."""
-        for tag in {reader_hash(reader), reader_hash(self._readers.resolve_merged(reader))}:
-            self._audit.flush_outbox(tag)
+        for tag in {reader_hash(reader), reader_hash(self.readers.resolve_merged(reader))}:
+            self.audit.flush_outbox(tag)
 
     def _count(self, ids: ReaderIds) -> dict[str, int]:
-        sources = self._readers.load_all(ids.reader)
+        sources = self.readers.load_all(ids.reader)
         return {
             "sources": sum(kept.source is not None for kept in sources),
-            "changes": len(self._readers.load_history(ids.reader)),
-            "customers": len(self._readers.list_customers(ids.reader)),
+            "changes": len(self.readers.load_history(ids.reader)),
+            "customers": len(self.readers.list_customers(ids.reader)),
         }
 
     def _forget(self, ids: ReaderIds) -> None:
         """Delete what names the reader outside their own keys, as long as those still lead to it."""
-        grants = [kept.source for kept in self._readers.load_all(ids.reader) if isinstance(kept.source, Grant)]
+        grants = [kept.source for kept in self.readers.load_all(ids.reader) if isinstance(kept.source, Grant)]
         for tag in ids.tags:
-            self._ends.remove_reader(tag, grants)
-            self._usage.forget_reader(tag)
-            self._known.forget(tag)
+            self.ends.remove_reader(tag, grants)
+            self.usage.forget_reader(tag)
+            self.known.forget(tag)

@@ -20,7 +20,7 @@ from service.use_cases.checkout.checkout import (
     choose_price,
     find_sold_plan,
     is_on_origin,
-    open_checkout,
+    open_checkout_page,
     with_session_id,
 )
 from service.use_cases.checkout.price_cache import PriceCache
@@ -35,7 +35,7 @@ def buy(gateway: Gateway, catalogue: Catalogue, tag: PriceTag, **how: Any) -> st
     plan = catalogue.plan_for(tag.id, tag.lookup_key, tag.product)
     assert plan is not None
     asked = {"reader": "r-1", "tag": tag, "plan": plan, "return_url": BACK, "customer": None, **how}
-    return open_checkout(gateway, **asked)
+    return open_checkout_page(gateway, **asked)
 
 
 def session_of(url: str) -> str:
