@@ -173,9 +173,9 @@ def patient_store(address: Address, keys: Keys) -> Iterator[Store]:
 
 def _await_no_worker(store: Store) -> None:
     """Wait for the lease of a worker that was killed, which lasts some seconds. Raises: `StoreInUse`."""
-    leader, begun = store.keys.shared("leader"), time.monotonic()
+    leader, started = store.keys.shared("leader"), time.monotonic()
     while store.link.call(leader, b"EXISTS", leader):
-        if time.monotonic() - begun > LEADS_FOR + 1:
+        if time.monotonic() - started > LEADS_FOR + 1:
             raise StoreInUse
         threading.Event().wait(_POLL)
 

@@ -180,23 +180,23 @@ class Worker:
         return found
 
     def _round(self) -> None:
-        begun = self._timer()
+        started = self._timer()
         now = self._clock()
-        if begun >= self._next_catch_up:
-            self._next_catch_up = begun + EVERY
+        if started >= self._next_catch_up:
+            self._next_catch_up = started + EVERY
             self._try_catch_up()
         self._settle_audit()
         self._admin.finish_merges(now)
-        self._scheduled_jobs.run_due(now, goes_on=lambda: self._has_time(begun))
-        if begun >= self._next_trim:
-            self._next_trim = begun + TRIM_EVERY
+        self._scheduled_jobs.run_due(now, goes_on=lambda: self._has_time(started))
+        if started >= self._next_trim:
+            self._next_trim = started + TRIM_EVERY
             self._processor.ledger.trim(now)
-        self._continue_full_sync(begun)
+        self._continue_full_sync(started)
         if self._maintenance is not None:
-            self._maintenance.run_due(lambda: self._has_time(begun))
+            self._maintenance.run_due(lambda: self._has_time(started))
 
-    def _has_time(self, begun: float) -> bool:
-        return not self._stop.is_set() and self._timer() - begun < ROUND
+    def _has_time(self, started: float) -> bool:
+        return not self._stop.is_set() and self._timer() - started < ROUND
 
     def _try_catch_up(self) -> tuple[CatchUpResult | None, str | None]:
         try:
@@ -215,10 +215,10 @@ class Worker:
             self._report("sweep_failed", failure.why)
             return None, failure.why
 
-    def _continue_full_sync(self, begun: float) -> None:
+    def _continue_full_sync(self, started: float) -> None:
         """Run a part of the nightly full sync, as far as there is time in this round."""
         gateway, now = self._processor.gateway, self._clock()
-        if gateway is None or begun < self._next_sync:
+        if gateway is None or started < self._next_sync:
             return
         if self._sweeping is None:
             if not self._sweep.is_due(now):
@@ -226,12 +226,12 @@ class Worker:
             self._swept = FullSyncResult()
             self._sweeping = self._sweep.sync_steps(gateway, now, self._swept)
         try:
-            while self._has_time(begun):
+            while self._has_time(started):
                 if next(self._sweeping, self) is self:
                     self._sweeping = None
                     if self._maintenance is not None:
                         self._maintenance.record_full_sync(self._swept)
                     return
         except StripeFailure as failure:
-            self._sweeping, self._next_sync = None, begun + SYNC_AGAIN_AFTER
+            self._sweeping, self._next_sync = None, started + SYNC_AGAIN_AFTER
             self._report("sweep_failed", failure.why)

@@ -164,7 +164,7 @@ def test_full_sync_finds_and_fixes_unreported_changes(stage: Any, make: Any, wor
     assert found == unmended
     assert stage.held("r-2", NOW) == {}
     swept = worker.full_sync()
-    assert {(d.name, d.what) for d in swept.drift if d.mended} == {(name, what) for name, what, _ in unmended}  # type: ignore[union-attr]
+    assert {(d.name, d.what) for d in swept.drift if d.corrected} == {(name, what) for name, what, _ in unmended}  # type: ignore[union-attr]
     assert stage.held("r-1", NOW)["notebook"] == NOW + 42 * DAY
     assert set(stage.held("r-2", NOW)) == BOTH
     assert stage.held("r-3", NOW) == {"notebook": NOW + 23 * HOUR}
