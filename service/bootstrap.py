@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 
 from service.adapters.clock import clock_of
 from service.adapters.observability import logs
@@ -22,8 +23,7 @@ from service.adapters.redis.client.address import parse_address
 from service.adapters.redis.client.keys import Keys
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.grants.grant_ends import GrantEndIndex
-from service.adapters.redis.grants.grants import Grants
+from service.adapters.redis.grants.grants import GrantEndIndex, Grants
 from service.adapters.redis.grants.imports import ImportStore
 from service.adapters.redis.reader_lifecycle.erasure import ErasedReaders, Eraser
 from service.adapters.redis.reader_lifecycle.merges import Merges
@@ -182,7 +182,7 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, store: Store) 
     catalogue, secrets = settings.catalogue, Secrets(store, settings.secrets)
     audit_log = AuditLog(store)
     audit = AuditWriter(
-        store, lambda: secrets.signer("audit"), audit_log, on_refused=logs.report_foreign_audit_entries, clock=clock
+        store, partial(secrets.signer, "audit"), audit_log, on_refused=logs.report_foreign_audit_entries, clock=clock
     )
     recent_entitlements = RecentEntitlements(
         settings.data, catalogue.failure.known_for, clock=clock, on_error=logs.report_unwritten_entitlements
@@ -205,10 +205,10 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, store: Store) 
         gift_allowances=GiftAllowances(store),
         audit=audit,
         audit_log=audit_log,
-        audit_verifier=AuditVerifier(store, audit_log, lambda: secrets.signer("audit")),
+        audit_verifier=AuditVerifier(store, audit_log, partial(secrets.signer, "audit")),
         audit_erasure=AuditErasure(store, audit, audit_log),
-        admin_keys=AdminKeys(AuditedHash(store, audit, "keys"), lambda: secrets.signer("key"), configured_keys),
-        approvals=Approvals(AuditedHash(store, audit, "approvals"), lambda: secrets.sealer("approval")),
+        admin_keys=AdminKeys(AuditedHash(store, audit, "keys"), partial(secrets.signer, "key"), configured_keys),
+        approvals=Approvals(AuditedHash(store, audit, "approvals"), partial(secrets.sealer, "approval")),
         policies=PolicyStore(store),
         prices_changed=ChangeCounter(store, "prices"),
         usage_counters=usage_counters,
@@ -225,11 +225,11 @@ def _gateway(settings: Settings) -> Gateway | None:
 def _service(adapters: Adapters) -> Service:
     a, catalogue = adapters, adapters.settings.catalogue
     event_processor = _event_processor(a)
-    pass_tokens = PassTokens(lambda: a.secrets.signing_keys("pass"))
+    pass_tokens = PassTokens(partial(a.secrets.signing_keys, "pass"))
     access_check = AccessCheck(
         catalogue, a.store, a.readers, a.recent_entitlements, PassValidator(pass_tokens, a.passes)
     )
-    decision_ids = DecisionIds(lambda: a.secrets.sealer("decision"), catalogue, DecisionOverflow(a.store, VALID_FOR))
+    decision_ids = DecisionIds(partial(a.secrets.sealer, "decision"), catalogue, DecisionOverflow(a.store, VALID_FOR))
     profiles = ReaderProfiles(catalogue, a.store, a.readers)
     imports, grant_changes = _imports(a), GrantChanges(catalogue, a.readers, a.grants, a.approvals)
     approval_workflow = ApprovalWorkflow(a.approvals, grant_changes.approval_kinds() | imports.approval_kinds())
@@ -294,7 +294,7 @@ def _explainer(a: Adapters, access_check: AccessCheck, decision_ids: DecisionIds
 
 
 def _imports(a: Adapters) -> GrantImports:
-    imports = ImportStore(a.store, lambda: a.secrets.sealer("import"))
+    imports = ImportStore(a.store, partial(a.secrets.sealer, "import"))
     planner = ImportPlanner(a.store, imports, CHUNK_SIZE)
     states, pace = GrantStates(a.store), Pace(IMPORT_REST)
     processor = ChunkProcessor(imports, planner, states, a.grant_ends, a.recent_entitlements, pace)

@@ -1,4 +1,4 @@
-"""Encryption and signatures with `PAYWALL_SECRETS`, and the digest by which keys are known.
+"""Encryption and signatures with `PAYWALL_SECRETS`, the digest by which keys are known, and random IDs.
 
 The first secret seals and signs; all of them open and verify, so that you can rotate a secret. Each purpose has its own key,
 derived from the secret, so that a text sealed for one purpose does not open for another.
@@ -7,6 +7,7 @@ derived from the secret, so that a text sealed for one purpose does not open for
 from __future__ import annotations
 
 import hmac
+import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from hashlib import blake2b, sha256
@@ -77,3 +78,13 @@ class Signer:
 def derive_signing_keys(secrets: Sequence[str], purpose: str) -> list[Ed25519PrivateKey]:
     """Return an Ed25519 key of each secret for one purpose; the first signs, the public keys of all verify."""
     return [Ed25519PrivateKey.from_private_bytes(_derive(secret, purpose)) for secret in secrets]
+
+
+def new_token(now: float) -> str:
+    """Return 24 hexadecimal digits that sort by the time they were made; one second may see several."""
+    return f"{int(now * 1_000_000):014x}{secrets.token_hex(5)}"
+
+
+def new_id(kind: str, now: float, token: str | None = None) -> str:
+    """Return a new ID such as `gr_` and a token. A repeat of a request brings the same `token`, so it finds the same ID."""
+    return f"{kind}_{token or new_token(now)}"

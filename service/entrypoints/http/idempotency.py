@@ -12,7 +12,7 @@ from typing import Generic, TypeVar, cast
 
 from flask import Response, g, request
 
-from service.adapters.identifiers import new_token
+from service.adapters.crypto import new_token
 from service.adapters.redis.staff.idempotency import FirstRequest, IdempotencyStore
 from service.domain.errors import DomainError, InvalidFields, StoreUnavailable
 from service.entrypoints.http import request_bodies as bodies

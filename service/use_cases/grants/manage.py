@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from service.adapters.identifiers import new_id
+from service.adapters.crypto import new_id
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.grants.grants import GrantRequest, Grants
 from service.adapters.redis.readers.readers import Readers

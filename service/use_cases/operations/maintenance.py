@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from service.adapters.redis.audit.audit import AuditWriter
-from service.adapters.redis.grants.grant_ends import GrantEndIndex
+from service.adapters.redis.grants.grants import GrantEndIndex
 from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.story_passes.passes import Passes
 from service.use_cases.grants.approvals import ApprovalWorkflow

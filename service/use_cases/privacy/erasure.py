@@ -14,7 +14,7 @@ from service.adapters.redis.audit.audit import Actor, AuditWriter
 from service.adapters.redis.audit.chain import AuditLog
 from service.adapters.redis.audit.redaction import AuditErasure
 from service.adapters.redis.client.keys import reader_hash
-from service.adapters.redis.grants.grant_ends import GrantEndIndex
+from service.adapters.redis.grants.grants import GrantEndIndex
 from service.adapters.redis.reader_lifecycle.erasure import ErasedReaders, Eraser
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.reporting.usage_counts import UsageStore

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from service.adapters.redis.grants.grant_ends import GrantEndIndex
+from service.adapters.redis.grants.grants import GrantEndIndex
 from service.adapters.redis.reporting.alert_flags import AlertFlag, AlertStore
 from service.domain.catalogue import DAY, HOUR, Catalogue
 from service.domain.stripe_facts import StripeFacts

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from service.adapters.redis.grants.grant_ends import GrantEndIndex
+from service.adapters.redis.grants.grants import GrantEndIndex
 from service.adapters.redis.readers.readers import WriteOutcome
 from service.adapters.redis.reporting.alert_flags import AlertStore, UnknownPrice
 from service.adapters.redis.reporting.usage_counts import UPSELL_WINDOW

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 
-from service.adapters.redis.grants.grant_ends import GrantEndIndex
+from service.adapters.redis.grants.grants import GrantEndIndex
 from service.adapters.redis.reporting.usage_counts import UsageBucket, UsageStore
 from service.domain.sources import Source
 from service.use_cases.subscriptions.event_processor import EventProcessor

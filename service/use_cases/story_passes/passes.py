@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.adapters.identifiers import new_id
+from service.adapters.crypto import new_id
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.story_passes.passes import UNMADE_AFTER, GiftAllowances, Passes, PassRequest

@@ -2,19 +2,34 @@
 
 Pages, API and command line all use this module. `service.domain.grant_rules` decides what may be granted; this module writes
 a grant in one step with its history and its audit entry.
+
+`GrantEndIndex` is an index of grants by their end, for "expires within 14 days".
+
+The index lies in a slot of its own, so a grant and its entry cannot be written in one step. Therefore the index is never late:
+before a grant is written, the earlier of its two ends is stored here, and afterwards the right one. An entry that a crash
+leaves behind names a grant that ends later or is gone. Readers of the index check the grant's own record and correct it.
+
+    grants  sorted set: `<grant's ID> <reader's hash>`, by its end      about  hash: the same → [plan, start, reader or null]
+
+The reader is null for an imported grant, because an import stores only hashes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import islice
+from typing import Any, cast
 
-from service.adapters.identifiers import new_id
+import msgspec
+
+from service.adapters.crypto import new_id
 from service.adapters.recent_entitlements import Held, RecentEntitlements
 from service.adapters.redis.audit.audit import Actor, AuditWriter, audit_entry
 from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.client.store import Store
+from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import Readers, StoredSource
 from service.domain.catalogue import Catalogue
 from service.domain.decision import resolve_entitlements
@@ -193,3 +208,180 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str
     """Return only the fields that differ, before and after."""
     names = [name for name in after if before.get(name) != after[name]]
     return {name: before.get(name) for name in names}, {name: after[name] for name in names}
+
+
+_IMPORTED = 40
+_A_TIME = 500
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(list).decode
+
+Commands = list[tuple[bytes, tuple[bytes | int | str, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class GrantExpiry:
+    """A grant with its end. `plan` is `None` for single features, `reader` for an imported grant; times in epoch seconds."""
+
+    grant: str
+    plan: str | None
+    reader: str | None
+    start: int
+    until: int | None
+    import_id: str | None = None
+
+
+class GrantEndIndex:
+    """Maintains and reads the index. Raises: StoreUnavailable from every method."""
+
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._readers = store.keys
+        self._key = store.keys.grant_ends
+        self._about = store.keys.grant_details
+
+    def announce(self, reader: str, grant: Grant) -> None:
+        """Prepare for a write of this grant: store the earlier of its old and new ends."""
+        if grant.revoked_at is None:
+            member = _member(grant, reader_hash(reader))
+            self._link.pipeline(
+                [
+                    (self._about, (b"HSET", self._about, member, _details(grant, reader))),
+                    (self._key, (b"ZADD", self._key, b"LT", _score(grant.until), member)),
+                ]
+            )
+
+    def confirm(self, reader: str, grant: Grant) -> None:
+        """Store the end of a grant that was written, or remove a revoked grant."""
+        member = _member(grant, reader_hash(reader))
+        if grant.revoked_at is not None:
+            self._drop([member])
+        else:
+            self._link.call(self._key, b"ZADD", self._key, _score(grant.until), member)
+
+    def add_imported(self, grants: Iterable[tuple[bytes, Grant]], import_id: str) -> None:
+        """Add grants that an import wrote, by the readers' hashes.
+
+        Small batches: hundreds in one command would delay access checks.
+        """
+        left = iter(grants)
+        while some := list(islice(left, _IMPORTED)):
+            self._imported(some, import_id)
+
+    def _imported(self, grants: Sequence[tuple[bytes, Grant]], import_id: str) -> None:
+        commands: Commands = []
+        gone: list[bytes] = []
+        scored: list[bytes | int] = []
+        about: list[bytes] = []
+        for tag, grant in grants:
+            member = _member(grant, tag)
+            if grant.revoked_at is not None:
+                gone.append(member)
+                continue
+            scored += [_score(grant.until), member]
+            if grant.import_id == import_id:
+                about += [member, _details(grant, None)]
+            else:  # A grant that the import extended or restored can be in the index already, with the reader's ID.
+                commands.append((self._about, (b"HSETNX", self._about, member, _details(grant, None))))
+        if about:
+            commands.append((self._about, (b"HSET", self._about, *about)))
+        if scored:
+            self._link.pipeline([*commands, (self._key, (b"ZADD", self._key, *scored))])
+        self._drop(gone)
+
+    def count(self, after: float, upto: float) -> int:
+        """Return how many grants end within this time; entries left by a crash are included until a read corrects them."""
+        return int(self._link.call(self._key, b"ZCOUNT", self._key, b"(%d" % int(after), int(upto)))
+
+    def list_ending(self, after: float, upto: float, limit: int) -> list[GrantExpiry]:
+        """Return the grants that end within this time, the first to end first, as the readers' records have them now."""
+        limits = (b"(%d" % int(after), int(upto), b"BYSCORE", b"LIMIT", 0, limit)
+        found = cast("list[bytes]", self._link.call(self._key, b"ZRANGE", self._key, *limits))
+        return [e for e in self._checked(found) if e is not None and e.until is not None and after < e.until <= upto]
+
+    def iterate_active(self, now: float) -> Iterator[list[GrantExpiry]]:
+        """Yield all grants that have begun and not ended, in pages, as the index has them; one can occur twice."""
+        cursor = b"0"
+        while True:
+            cursor, row = self._link.call(self._key, b"ZSCAN", self._key, cursor, b"COUNT", _A_TIME)
+            scores = {bytes(member): float(score) for member, score in zip(row[::2], row[1::2], strict=True)}
+            members = [member for member, score in scores.items() if score > now]
+            details = self._link.call(self._about, b"HMGET", self._about, *members) if members else []
+            found = [_ending(m, about, scores[m]) for m, about in zip(members, details, strict=True) if about]
+            yield [ending for ending in found if ending.start <= now]
+            if cursor == b"0":
+                return
+
+    def prune(self, now: float) -> int:
+        """Remove grants that have ended, and return their number; grants that were extended meanwhile stay."""
+        gone = 0
+        while True:
+            limits = (b"-inf", int(now) - 60, b"BYSCORE", b"LIMIT", 0, _A_TIME)
+            found = cast("list[bytes]", self._link.call(self._key, b"ZRANGE", self._key, *limits))
+            checked = zip(found, self._checked(found), strict=True)
+            over = [m for m, e in checked if e is not None and e.until is not None and e.until <= now]
+            self._drop(over)
+            gone += len(over)
+            if len(found) < _A_TIME:
+                return gone
+
+    def remove_reader(self, tag: bytes, grants: Sequence[Grant]) -> None:
+        """Remove the grants of an erased reader, given by their hash."""
+        self._drop([_member(grant, tag) for grant in grants])
+
+    def _drop(self, members: Sequence[bytes]) -> None:
+        if members:
+            self._link.pipeline(
+                [(self._key, (b"ZREM", self._key, *members)), (self._about, (b"HDEL", self._about, *members))]
+            )
+
+    def _checked(self, members: Sequence[bytes]) -> list[GrantExpiry | None]:
+        """Return the entries as the readers' records have them, and correct the index where it differs."""
+        if not members:
+            return []
+        details = self._link.call(self._about, b"HMGET", self._about, *members)
+        checked: list[GrantExpiry | None] = []
+        gone: list[bytes] = []
+        corrections: Commands = []
+        for member, about, grant in zip(members, details, self._grants(members), strict=True):
+            if grant is None or about is None or grant.revoked_at is not None:
+                gone.append(member)
+                checked.append(None)
+                continue
+            corrections.append((self._key, (b"ZADD", self._key, b"XX", _score(grant.until), member)))
+            _, _, reader = cast("tuple[Any, Any, str | None]", _decode(about))
+            checked.append(GrantExpiry(grant.id, grant.plan, reader, grant.start, grant.until, grant.import_id))
+        self._drop(gone)
+        self._link.pipeline(corrections)
+        return checked
+
+    def _grants(self, members: Sequence[bytes]) -> list[Grant | None]:
+        commands = []
+        fields = [b"g:" + member.partition(b" ")[0] for member in members]
+        for member, field in zip(members, fields, strict=True):
+            tag = member.partition(b" ")[2]
+            keys = self._readers.reader(tag), self._readers.past(tag)
+            commands += [(key, (b"HGET", key, field)) for key in keys]
+        replies = self._link.read(commands)
+        records = [hot or past for hot, past in zip(replies[::2], replies[1::2], strict=True)]
+        sources = [
+            source_codec.decode(f, record) if record else None for f, record in zip(fields, records, strict=True)
+        ]
+        return [source if isinstance(source, Grant) else None for source in sources]
+
+
+def _member(grant: Grant, tag: bytes) -> bytes:
+    return grant.id.encode() + b" " + tag
+
+
+def _details(grant: Grant, reader: str | None) -> bytes:
+    return _encode([grant.plan, grant.start, reader])
+
+
+def _score(until: int | None) -> bytes:
+    return b"+inf" if until is None else b"%d" % until
+
+
+def _ending(member: bytes, about: bytes, score: float) -> GrantExpiry:
+    plan, start, reader = _decode(about)
+    grant = member.partition(b" ")[0].decode()
+    return GrantExpiry(grant, plan, reader, start, None if score == float("inf") else int(score))

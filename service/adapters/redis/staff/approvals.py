@@ -11,8 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from service.adapters.crypto import Sealer
-from service.adapters.identifiers import new_id
+from service.adapters.crypto import Sealer, new_id
 from service.adapters.redis.audit.audit import Actor, AuditedHash, audit_entry
 from service.adapters.redis.client.keys import reader_hash
 from service.domain.errors import NewerSchema, OwnApproval, UnknownApproval

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import msgspec
 
-from service.adapters.identifiers import new_id
+from service.adapters.crypto import new_id
 from service.adapters.redis.audit.audit import Actor, AuditWriter, audit_entry
 from service.adapters.redis.client.keys import pass_tag, reader_hash, visitor_hash
 from service.adapters.redis.client.link import Command

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from service.adapters.recent_entitlements import RecentEntitlements
-from service.adapters.redis.grants.grant_ends import GrantEndIndex
+from service.adapters.redis.grants.grants import GrantEndIndex
 from service.adapters.redis.grants.imports import (
     GrantVerdict,
     GrantWrite,

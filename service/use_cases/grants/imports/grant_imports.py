@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from service.adapters.identifiers import new_id
+from service.adapters.crypto import new_id
 from service.adapters.redis.audit.audit import Actor, AuditWriter, audit_entry
 from service.adapters.redis.client.keys import import_tag
 from service.adapters.redis.grants.imports import Action, ImportManifest, ImportStore
