@@ -49,13 +49,13 @@ from service.use_cases.access.source_history import SourceHistory
 from service.use_cases.checkout.checkout import Purchases
 from service.use_cases.checkout.price_cache import PriceCache
 from service.use_cases.grants.approvals import ApprovalWorkflow
+from service.use_cases.grants.grant_changes import GrantChanges
 from service.use_cases.grants.imports.apply import ChunkProcessor
 from service.use_cases.grants.imports.grant_imports import GrantImports
 from service.use_cases.grants.imports.grant_states import GrantStates
 from service.use_cases.grants.imports.pacing import Pace
 from service.use_cases.grants.imports.plan import CHUNK_SIZE, ImportPlanner
 from service.use_cases.grants.imports.runner import LEASE, ImportRunner
-from service.use_cases.grants.manage import GrantChanges
 from service.use_cases.operations.background_tasks import BackgroundTasks, OnChange
 from service.use_cases.operations.doctor import Doctor
 from service.use_cases.operations.maintenance import Maintenance

@@ -23,9 +23,9 @@ from service.entrypoints.responses.administration import (
     write_submitted_import,
 )
 from service.entrypoints.responses.readers import write_grant
+from service.use_cases.grants.grant_changes import to_grant_request
 from service.use_cases.grants.imports import csv_file
 from service.use_cases.grants.imports.grant_imports import PendingImport
-from service.use_cases.grants.manage import to_grant_request
 
 _SHOWN = 50
 """Mistakes of a file printed; `--json` prints all of them."""

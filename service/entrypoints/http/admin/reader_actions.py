@@ -26,7 +26,7 @@ from service.entrypoints.responses.labels import APPROVAL_REQUESTED
 from service.entrypoints.responses.readers import GrantChangeIn, GrantIn, ReaderOut, write_reader_export
 from service.entrypoints.responses.stripe_objects import LinkIn, MergeIn
 from service.entrypoints.responses.validation import check
-from service.use_cases.grants.manage import to_grant_request
+from service.use_cases.grants.grant_changes import to_grant_request
 
 
 def register(app: Flask, context: PageContext) -> None:

@@ -19,7 +19,7 @@ from service.entrypoints.responses.administration import ApprovalOut, write_appr
 from service.entrypoints.responses.fields import ReasonIn
 from service.entrypoints.responses.readers import GrantChangeIn, GrantIn, GrantOut, write_grant
 from service.entrypoints.responses.validation import reader_id
-from service.use_cases.grants.manage import to_grant_request
+from service.use_cases.grants.grant_changes import to_grant_request
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
