@@ -57,7 +57,7 @@ ONLY_IN_FULL = {
     "test_newspaper_pages",
     "test_newspaper_paywall",
     "test_newspaper_checkout",
-    "test_list_requests",
+    "test_api_requests",
     "test_embedded_store",
 }
 """Files of tests that start many servers, or try the demo's own parts rather than the service."""

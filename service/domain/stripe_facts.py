@@ -25,7 +25,7 @@ class ObjectRef:
     id: str
 
     @property
-    def text(self) -> str:
+    def name(self) -> str:
         return f"{self.kind}:{self.id}"
 
 
@@ -43,7 +43,7 @@ class PaymentRef:
     id: str
 
     @property
-    def text(self) -> str:
+    def name(self) -> str:
         return f"{self.kind}:{self.id}"
 
 

@@ -113,7 +113,7 @@ def deliver(kept: Kept, event: Envelope) -> None:
     if said.facts is None:
         return
     incoming = version_of_payload(said.facts, created=event.created, event_type=event.type, previous=said.previous)
-    name = said.facts.ref.text
+    name = said.facts.ref.name
     if compare_versions(incoming, kept[name][1] if name in kept else None) == "newer":
         kept[name] = said.facts, incoming
 

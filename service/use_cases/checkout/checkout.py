@@ -95,7 +95,7 @@ class Purchases:
         except NoSuchObject:
             raise UnknownSession from None
         bought = [facts.ref, *([ObjectRef("subscription", facts.subscription)] if facts.subscription else [])]
-        settled = [self._refresh(ref.text, now, "checkout") for ref in bought]
+        settled = [self._refresh(ref.name, now, "checkout") for ref in bought]
         return all(settled)
 
     def order_mistakes(self, order: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -142,7 +142,7 @@ class Purchases:
             if isinstance(facts.source, Subscription) and self._holds(facts.source, plan, now)
         ]
         for one in running:
-            self._refresh(one.ref.text, now, "checkout")
+            self._refresh(one.ref.name, now, "checkout")
         if running:
             self._refuse_holder(reader, plan, now)
 

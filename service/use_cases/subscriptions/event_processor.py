@@ -57,7 +57,7 @@ class _Postponed:
 
 
 def no_report(what: str, why: str) -> None:
-    """Report a fault to nobody."""
+    """Ignore a fault: the default where no log is wanted."""
 
 
 class EventProcessor:

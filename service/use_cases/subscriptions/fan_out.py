@@ -28,7 +28,7 @@ from service.use_cases.subscriptions.related_objects import FollowUps, RelatedOb
 ATTEMPTS = 20
 """Attempts for an object that keeps changing; then the worker continues."""
 CHUNK = 50
-"""Copies between two looks at the time: a group can have thousands."""
+"""Copies after which the deadline is checked: a group can have thousands."""
 MOST_NOTED = 100
 """The most readers whose changes are noted with one event: a group's renewal changes thousands alike."""
 

@@ -75,7 +75,7 @@ class FullSync:
         seen: set[str] = set()
         for listing in (gateway.list_subscriptions(), gateway.list_sessions(int(now) - SESSIONS_BACK)):
             for facts in listing:
-                seen.add(facts.ref.text)
+                seen.add(facts.ref.name)
                 found.listed += 1
                 self._compare_listed(facts, now, found, dry_run)
                 yield
@@ -89,7 +89,7 @@ class FullSync:
             self._processor.pending_work.save_moment("sweep", int(now))
 
     def _compare_listed(self, facts: StripeFacts, now: float, found: FullSyncResult, dry_run: bool) -> None:
-        stored = self._processor.objects.load(facts.ref.text)
+        stored = self._processor.objects.load(facts.ref.name)
         what = self._drift(facts, stored)
         if what is None:
             return

@@ -212,8 +212,8 @@ class ObjectRefresh:
 
     def _refresh_stored(self, ref: ObjectRef, pending: list[PendingEvent], job: Job, number: int) -> RefreshResult:
         """Read the object and apply what was read, or else the payloads."""
-        name, now = ref.text, job.now
-        others = list(dict.fromkeys(other.text for event in pending for other in event.refs if other.text != name))
+        name, now = ref.name, job.now
+        others = list(dict.fromkeys(other.name for event in pending for other in event.refs if other.name != name))
         for event in pending:
             if event.paid_at is not None:
                 paid_number = EARLIEST_PAYMENT - event.paid_at
@@ -233,7 +233,7 @@ class ObjectRefresh:
         """Return the object as Stripe has it, or `None` if Stripe is unavailable."""
         if self._gateway is None or job.stripe_unavailable:
             return None
-        paid_at = paid_at_of(self._objects.load(ref.text)) if ref.kind == "session" else None
+        paid_at = paid_at_of(self._objects.load(ref.name)) if ref.kind == "session" else None
         try:
             return self._gateway.read_object(ref, patience=job.patience, paid_at=paid_at)
         except (StripeUnavailable, StripeRefused) as trouble:
@@ -242,12 +242,12 @@ class ObjectRefresh:
             return None
 
     def _apply_read(self, facts: StripeFacts, pending: list[PendingEvent], number: int, now: float) -> Verdict:
-        stored = self._objects.load(facts.ref.text)
+        stored = self._objects.load(facts.ref.name)
         facts = keep_known_parts(facts, stored.facts)
         moments = [event.created for event in pending] + ([stored.version.created] if stored.version else [])
         version = version_of_read(facts, created=max(moments, default=0))
         due = next_recheck(facts, self._catalogue, now)
-        verdict, _ = self._objects.apply(facts.ref.text, number, facts, now, read=True, version=version, due=due)
+        verdict, _ = self._objects.apply(facts.ref.name, number, facts, now, read=True, version=version, due=due)
         return verdict
 
     def _keep_missing(self, name: str, pending: list[PendingEvent], number: int, now: float) -> list[EventResult]:
@@ -261,7 +261,7 @@ class ObjectRefresh:
 
     def _apply_payload(self, name: str, event: PendingEvent, now: float) -> EventResult:
         """Apply what an event's payload reports, if it is newer; without facts the event waits for a read."""
-        if event.facts is None or event.facts.ref.text != name:
+        if event.facts is None or event.facts.ref.name != name:
             self._objects.apply(name, event.number, None, now, read=False)
             return EventResult(event.id, "pending", UNREAD)
         incoming = version_of_payload(
@@ -288,7 +288,7 @@ class ObjectRefresh:
 
         A set of updates depends neither on their order nor on repeats, nor on whether the session is known already.
         """
-        name = ref.text
+        name = ref.name
         for event in pending:
             if event.payment_update is not None and ref.kind == "intent":
                 row = facts_codec.pack_row([facts_codec.payment_update_row(event.payment_update)])
@@ -312,7 +312,7 @@ class ObjectRefresh:
         if self._gateway is None or job.stripe_unavailable:
             return None
         try:
-            return [other.text for other in self._gateway.resolve_payment(ref, patience=job.patience)]
+            return [other.name for other in self._gateway.resolve_payment(ref, patience=job.patience)]
         except NoSuchObject:
             return []
         except (StripeUnavailable, StripeRefused) as trouble:

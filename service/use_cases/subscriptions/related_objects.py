@@ -64,7 +64,7 @@ class RelatedObjects:
             self._write(name, about, rev, row, now, follow_ups)
         if facts.payment and facts.payment.intent:
             name = f"intent:{facts.payment.intent}"
-            self._write(name, "session", 1, facts.ref.text.encode(), now, follow_ups)
+            self._write(name, "session", 1, facts.ref.name.encode(), now, follow_ups)
 
     def _update_customer(self, facts: StripeFacts, owner: Owner, rev: int, now: float, follow_ups: FollowUps) -> None:
         """Store the owner with the customer; of several objects the youngest counts."""
@@ -89,12 +89,12 @@ class RelatedObjects:
         payment = reported_payment(obj)
         if payment is None:
             return
-        facts = self._objects.load(session.text).facts
+        facts = self._objects.load(session.name).facts
         unconfirmed = facts is not None and facts.payment is not None and _changes(facts.payment, payment)
         value = facts_codec.pack_payment(payment)
-        if self._objects.write_related(session.text, "payment", rev, value, now, from_payload=unconfirmed):
-            follow_ups.to_fan_out.append(session.text)
-            follow_ups.to_read += [session.text] if unconfirmed else []
+        if self._objects.write_related(session.name, "payment", rev, value, now, from_payload=unconfirmed):
+            follow_ups.to_fan_out.append(session.name)
+            follow_ups.to_read += [session.name] if unconfirmed else []
 
     def _write(self, name: str, about: str, number: int, value: bytes, now: float, follow_ups: FollowUps) -> bool:
         new = self._objects.write_related(name, about, number, value, now)

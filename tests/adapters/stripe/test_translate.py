@@ -44,7 +44,7 @@ def with_items(made: Any, *items_of: dict[str, Any], **changes: Any) -> Subscrip
 def test_subscription_is_translated_with_items_customer_and_claims(made: Any) -> None:
     facts, source = subscription(made.subscription())
     assert source == Subscription("sub_1", "active", (PAID_FOR,), BORN)
-    assert (facts.ref.text, facts.customer, facts.claims) == (
+    assert (facts.ref.name, facts.customer, facts.claims) == (
         "subscription:sub_1",
         "cus_1",
         OwnerClaims(reader_id="r-1"),
@@ -254,7 +254,7 @@ def test_entitlement_summary_is_complete_or_partial() -> None:
     summary = {"customer": "cus_1", "entitlements": {"data": rows_of, "has_more": False}}
     facts = translate.summary_facts(summary)
     assert facts is not None
-    assert (facts.ref.text, facts.partial) == ("entitlements:cus_1", False)
+    assert (facts.ref.name, facts.partial) == ("entitlements:cus_1", False)
     assert facts.source == StripeEntitlements("cus_1", ("notebook", "no_ads"))
     cut = translate.summary_facts({"customer": "cus_1", "entitlements": {"data": rows_of, "has_more": True}})
     assert cut is not None

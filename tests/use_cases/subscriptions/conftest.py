@@ -101,9 +101,9 @@ class RecordedStripe:
         return event
 
     def read_object(self, ref: ObjectRef, *, patience: Patience = "inline", paid_at: int | None = None) -> StripeFacts:
-        self._answer(ref.text)
+        self._answer(ref.name)
         facts = self._read_facts(ref, paid_at)
-        self.on_read(ref.text)
+        self.on_read(ref.name)
         return facts
 
     def _answer(self, name: str) -> None:
@@ -141,7 +141,7 @@ class RecordedStripe:
         return answer
 
     def resolve_payment(self, ref: PaymentRef, *, patience: Patience = "inline") -> tuple[ObjectRef, ...]:
-        self._answer(ref.text)
+        self._answer(ref.name)
         found = [o for o in self.objects.values() if o["object"] == "checkout.session"]
         return tuple(ObjectRef("session", o["id"]) for o in found if o.get("payment_intent") == ref.id)
 

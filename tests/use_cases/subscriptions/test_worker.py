@@ -156,15 +156,15 @@ def test_full_sync_finds_and_fixes_unreported_changes(stage: Any, make: Any, wor
     stage.stripe.put(make.session("cs_1", reader="r-3", created=NOW - HOUR))
     dry = worker.full_sync(dry_run=True)
     found = {(drift.name, drift.what, drift.corrected) for drift in dry.drift}  # type: ignore[union-attr]
-    unmended = {
+    uncorrected = {
         ("subscription:sub_1", "differs", False),
         ("subscription:sub_2", "unknown", False),
         ("session:cs_1", "unknown", False),
     }
-    assert found == unmended
+    assert found == uncorrected
     assert stage.held("r-2", NOW) == {}
     swept = worker.full_sync()
-    assert {(d.name, d.what) for d in swept.drift if d.corrected} == {(name, what) for name, what, _ in unmended}  # type: ignore[union-attr]
+    assert {(d.name, d.what) for d in swept.drift if d.corrected} == {(name, what) for name, what, _ in uncorrected}  # type: ignore[union-attr]
     assert stage.held("r-1", NOW)["notebook"] == NOW + 42 * DAY
     assert set(stage.held("r-2", NOW)) == BOTH
     assert stage.held("r-3", NOW) == {"notebook": NOW + 23 * HOUR}

@@ -54,7 +54,7 @@ class InboxEvent:
     @property
     def name(self) -> str:
         """Return the object in whose partition the event lies; for an event about no stored object, a name of its own."""
-        return self.content.refs[0].text if self.content.refs else f"event:{self.id}"
+        return self.content.refs[0].name if self.content.refs else f"event:{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +250,8 @@ class Inbox:
 
 
 def pack_content(content: EventContent) -> bytes:
-    refs = [ref.text for ref in content.refs]
-    facts = [content.facts.ref.text, facts_codec.pack_facts(content.facts).decode()] if content.facts else None
+    refs = [ref.name for ref in content.refs]
+    facts = [content.facts.ref.name, facts_codec.pack_facts(content.facts).decode()] if content.facts else None
     return facts_codec.pack_row(
         [refs, facts, facts_codec.payment_update_row(content.payment_update), content.previous, content.paid_at]
     )
