@@ -112,14 +112,14 @@ def seed(service: Service, link: Link, sizes: tuple[int, int, int]) -> None:
         ("audit records", records(service, entries, people, now)),
         ("events", events(deliveries, now)),
     ):
-        begun, batch = time.monotonic(), list[Command]()
+        started, batch = time.monotonic(), list[Command]()
         for command in commands:
             batch.append(command)
             if len(batch) >= 2 * CHUNK:
                 link.pipeline(batch)
                 batch = []
         link.pipeline(batch)
-        print(f"{name}: seeded in {time.monotonic() - begun:.0f} s", file=sys.stderr)
+        print(f"{name}: seeded in {time.monotonic() - started:.0f} s", file=sys.stderr)
 
 
 VIEWS = (
@@ -164,9 +164,9 @@ def measure(ask: Callable[[], int]) -> tuple[float, float, float]:
     """
     taken, worked = [], []
     for _ in range(TIMES + 1):
-        begun, used = time.perf_counter(), time.thread_time()
+        started, used = time.perf_counter(), time.thread_time()
         status = ask()
-        taken.append((time.perf_counter() - begun) * 1_000)
+        taken.append((time.perf_counter() - started) * 1_000)
         worked.append((time.thread_time() - used) * 1_000)
         assert status in (200, 303), status
     taken = sorted(taken[1:])

@@ -141,11 +141,11 @@ def send(port: int, waiting: queue.Queue[tuple[float, int] | None], took: list[f
         at, number = due
         time.sleep(max(0.0, at - time.monotonic()))
         body, mark = signed(number, subscription(number, int(time.time())), int(time.time()))
-        begun = time.monotonic()
+        started = time.monotonic()
         connection.request("POST", "/v1/stripe/webhook", body, {"Stripe-Signature": mark})
         answer = connection.getresponse()
         answer.read()
-        took.append(time.monotonic() - begun)
+        took.append(time.monotonic() - started)
         if answer.status != 200:
             failed.append(number)
 
@@ -166,16 +166,16 @@ def deliver(port: int, rate: int, count: int) -> tuple[list[float], list[int], f
     waiting: queue.Queue[tuple[float, int] | None] = queue.Queue()
     took: list[float] = []
     failed: list[int] = []
-    begun = time.monotonic() + 0.5
+    started = time.monotonic() + 0.5
     for number in range(count):
-        waiting.put((begun + number / rate, number))
+        waiting.put((started + number / rate, number))
     senders = [threading.Thread(target=send, args=(port, waiting, took, failed)) for _ in range(SENDERS)]
     for sender in senders:
         waiting.put(None)
         sender.start()
     for sender in senders:
         sender.join()
-    return took, failed, time.monotonic() - begun
+    return took, failed, time.monotonic() - started
 
 
 def main() -> None:

@@ -92,9 +92,9 @@ def _rate_limit(lookalike: Lookalike, body: Json) -> Json:
 def _requests(lookalike: Lookalike, body: Json) -> Json:
     if request.method == "DELETE":
         lookalike.journal.clear()
-    asked = request.args
-    limit = asked.get("limit", 1000, type=int)
-    return lookalike.journal.read(asked.get("path", ""), asked.get("method", ""), limit)
+    query = request.args
+    limit = query.get("limit", 1000, type=int)
+    return lookalike.journal.read(query.get("path", ""), query.get("method", ""), limit)
 
 
 def _strict(lookalike: Lookalike, body: Json) -> Json:
@@ -122,13 +122,13 @@ def _reset(lookalike: Lookalike, body: Json) -> Json:
 
 
 def _load(lookalike: Lookalike, body: Json) -> Json:
-    asked = request.args
+    query = request.args
     return load_lifecycle(
         lookalike.world,
         body,
-        send=asked.get("send") in ("1", "true"),
-        live=asked.get("live") in ("1", "true"),
-        upto=asked.get("upto", type=int),
+        send=query.get("send") in ("1", "true"),
+        live=query.get("live") in ("1", "true"),
+        upto=query.get("upto", type=int),
     )
 
 

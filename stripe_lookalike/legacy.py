@@ -27,27 +27,27 @@ def in_version(value: Any, version: str | None, find: Callable[[str], Json | Non
         return [in_version(inner, version, find) for inner in value]
     if not isinstance(value, dict):
         return value
-    made = {key: in_version(inner, version, find) for key, inner in value.items()}
-    kind = made.get("object")
+    shaped = {key: in_version(inner, version, find) for key, inner in value.items()}
+    kind = shaped.get("object")
     if kind == "subscription":
-        return _subscription(made, _span(value["items"]["data"]))
+        return _subscription(shaped, _span(value["items"]["data"]))
     if kind == "subscription_item":
-        return _without(made, "current_period_start", "current_period_end", "billed_until", "discounts")
+        return _without(shaped, "current_period_start", "current_period_end", "billed_until", "discounts")
     if kind == "invoice":
-        return _invoice(made, find)
-    return made
+        return _invoice(shaped, find)
+    return shaped
 
 
 def event_in_version(event: Json, version: str | None, find: Callable[[str], Json | None]) -> Json:
     """Return an event in the shape of that version, with a changed period in `previous_attributes`."""
     if not before_basil(version):
         return event
-    made: Json = in_version(event, version, find)
-    made["api_version"] = version
+    shaped: Json = in_version(event, version, find)
+    shaped["api_version"] = version
     previous = event["data"].get("previous_attributes") or {}
     if event["data"]["object"].get("object") == "subscription" and "items" in previous:
-        made["data"]["previous_attributes"].update(_span(previous["items"]["data"]))
-    return made
+        shaped["data"]["previous_attributes"].update(_span(previous["items"]["data"]))
+    return shaped
 
 
 def _span(items: list[Json]) -> Json:
@@ -59,30 +59,32 @@ def _span(items: list[Json]) -> Json:
     }
 
 
-def _subscription(made: Json, span: Json) -> Json:
+def _subscription(shaped: Json, span: Json) -> Json:
     gone = ("automatic_tax", "billing_mode", "billing_schedules", "billing_cycle_anchor_config", "managed_payments")
-    old = _without(made, *gone, "status_details", "trial_settings", "customer_account", "discounts", "invoice_settings")
-    rows = made["items"]["data"]
+    old = _without(
+        shaped, *gone, "status_details", "trial_settings", "customer_account", "discounts", "invoice_settings"
+    )
+    rows = shaped["items"]["data"]
     only = rows[0] if len(rows) == 1 else {}
     return {**old, **span, "plan": only.get("plan"), "quantity": only.get("quantity"), "discount": None}
 
 
-def _invoice(made: Json, find: Callable[[str], Json | None]) -> Json:
-    details = (made.get("parent") or {}).get("subscription_details") or {}
-    payment = find("inpay_" + str(made["id"]).removeprefix("in_")) or {}
+def _invoice(shaped: Json, find: Callable[[str], Json | None]) -> Json:
+    details = (shaped.get("parent") or {}).get("subscription_details") or {}
+    payment = find("inpay_" + str(shaped["id"]).removeprefix("in_")) or {}
     intent = find(payment.get("payment", {}).get("payment_intent") or "") or {}
     gone = ("parent", "payments", "amount_overpaid", "customer_account", "status_details", "total_taxes", "issuer")
-    old = _without(made, *gone)
+    old = _without(shaped, *gone)
     old.update(
         subscription=details.get("subscription"),
         payment_intent=intent.get("id"),
         charge=intent.get("latest_charge"),
-        paid=made["status"] == "paid",
+        paid=shaped["status"] == "paid",
         discount=None,
         tax=None,
         total_tax_amounts=[],
     )
-    old["lines"] = {**made["lines"], "data": [_line(line, find) for line in made["lines"]["data"]]}
+    old["lines"] = {**shaped["lines"], "data": [_line(line, find) for line in shaped["lines"]["data"]]}
     return old
 
 
@@ -102,5 +104,5 @@ def _line(line: Json, find: Callable[[str], Json | None]) -> Json:
     return old
 
 
-def _without(made: Json, *names: str) -> Json:
-    return {key: value for key, value in made.items() if key not in names}
+def _without(shaped: Json, *names: str) -> Json:
+    return {key: value for key, value in shaped.items() if key not in names}

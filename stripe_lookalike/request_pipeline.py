@@ -38,7 +38,7 @@ Responder = Callable[..., tuple[int, bytes, dict[str, str]]]
 
 def _view(lookalike: Lookalike, path: str, responder: Responder) -> Callable[..., Response]:
     def view(**path_ids: str) -> Response:
-        begun = time.monotonic()
+        started = time.monotonic()
         params: Json = {}
         try:
             params = _params(request)
@@ -53,7 +53,7 @@ def _view(lookalike: Lookalike, path: str, responder: Responder) -> Callable[...
                 "params": params,
                 "status": status,
                 "at": time.time(),
-                "ms": round((time.monotonic() - begun) * 1000, 1),
+                "ms": round((time.monotonic() - started) * 1000, 1),
                 "idempotency_key": request.headers.get("Idempotency-Key"),
             }
         )
@@ -67,8 +67,8 @@ def _view(lookalike: Lookalike, path: str, responder: Responder) -> Callable[...
     return view
 
 
-def _params(asked: Request) -> Json:
-    pairs = [*asked.args.items(multi=True), *asked.form.items(multi=True)]
+def _params(incoming: Request) -> Json:
+    pairs = [*incoming.args.items(multi=True), *incoming.form.items(multi=True)]
     return decode(pairs)
 
 
@@ -106,8 +106,8 @@ def _call_handler(
         due_work.run_due(world)
         world.cause = Cause(request_id, key, request.host_url.rstrip("/"))
         try:
-            asked = Params({name: value for name, value in params.items() if name != "expand"})
-            found = route.handler(world, asked, **path_ids)
+            arguments = Params({name: value for name, value in params.items() if name != "expand"})
+            found = route.handler(world, arguments, **path_ids)
             expand = Params(params).texts("expand")
             status, body = 200, render.render_object(world, found, expand, version)
         except ApiError as error:
@@ -122,8 +122,8 @@ def _call_handler(
         return status, sent, headers
 
 
-def _authorize(asked: Request) -> None:
-    scheme, _, key = asked.headers.get("Authorization", "").partition(" ")
+def _authorize(incoming: Request) -> None:
+    scheme, _, key = incoming.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key:
         raise ApiError(
             401,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from stripe_lookalike.domain import invoices, lifecycle, payments
 from stripe_lookalike.errors import Json, declined, invalid
 from stripe_lookalike.lists import field_filter, newest_first, page
@@ -54,28 +56,26 @@ def pay(world: World, params: Params, invoice: str) -> Json:
     return found
 
 
-@routes.post("/v1/invoices/{invoice}/finalize", "auto_advance")
-def finalize(world: World, params: Params, invoice: str) -> Json:
+def _change(world: World, invoice: str, change: Callable[[World, Json], None]) -> Json:
     found = world.get("invoice", invoice)
-    invoices.finalize(world, found)
+    change(world, found)
     lifecycle.update_after_invoice(world, found)
     return found
+
+
+@routes.post("/v1/invoices/{invoice}/finalize", "auto_advance")
+def finalize(world: World, params: Params, invoice: str) -> Json:
+    return _change(world, invoice, invoices.finalize)
 
 
 @routes.post("/v1/invoices/{invoice}/void")
 def void(world: World, params: Params, invoice: str) -> Json:
-    found = world.get("invoice", invoice)
-    invoices.void(world, found)
-    lifecycle.update_after_invoice(world, found)
-    return found
+    return _change(world, invoice, invoices.void)
 
 
 @routes.post("/v1/invoices/{invoice}/mark_uncollectible")
 def mark_uncollectible(world: World, params: Params, invoice: str) -> Json:
-    found = world.get("invoice", invoice)
-    invoices.mark_uncollectible(world, found)
-    lifecycle.update_after_invoice(world, found)
-    return found
+    return _change(world, invoice, invoices.mark_uncollectible)
 
 
 @routes.list("/v1/invoice_payments", "created", "invoice", "payment", "status")

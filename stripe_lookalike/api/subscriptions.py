@@ -143,11 +143,11 @@ def change_of(world: World, row: Params) -> changes.Change:
     return changes.Change(row.text("id"), _price(world, row), row.integer("quantity"), metadata, row.flag("deleted"))
 
 
-def change_items(world: World, subscription: Json, asked: list[changes.Change], params: Params) -> None:
+def change_items(world: World, subscription: Json, requested: list[changes.Change], params: Params) -> None:
     """Change only the items, and emit the subscription's event."""
     prorations = params.choice("proration_behavior", _PRORATIONS, "create_prorations") or "none"
     with world.changing(subscription, "customer.subscription.updated"):
-        changes.apply(world, subscription, asked, prorations)
+        changes.apply(world, subscription, requested, prorations)
     entitlements.refresh(world, subscription["customer"])
     lifecycle.schedule(world, subscription)
 

@@ -22,10 +22,10 @@ class Change:
     deleted: bool = False
 
 
-def apply(world: World, subscription: Json, asked: list[Change], prorations: str) -> None:
+def apply(world: World, subscription: Json, requested: list[Change], prorations: str) -> None:
     """Change the items in place; the caller emits the event. `prorations` is Stripe's `proration_behavior`."""
     before = {item["id"]: copy.deepcopy(item) for item in subscription["items"]["data"]}
-    after = _merge(world, subscription, asked)
+    after = _merge(world, subscription, requested)
     if not after:
         raise invalid("A subscription must have at least one active item.", "items")
     if subscription["status"] == "trialing":
@@ -47,9 +47,9 @@ def _interval(item: Json) -> tuple[str, int]:
     return recurring["interval"], recurring["interval_count"]
 
 
-def _merge(world: World, subscription: Json, asked: list[Change]) -> list[Json]:
+def _merge(world: World, subscription: Json, requested: list[Change]) -> list[Json]:
     rows: dict[str, Json] = {item["id"]: copy.deepcopy(item) for item in subscription["items"]["data"]}
-    for change in asked:
+    for change in requested:
         if change.item is None:
             made = _added(world, subscription, change)
             rows[made["id"]] = made

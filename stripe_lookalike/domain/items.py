@@ -59,7 +59,7 @@ def line(world: World, item: Json, period: tuple[int, int], trial: bool = False)
     text = f"{quantity} × {catalogue.line_label(world, price)}"
     if trial:
         text = f"Free trial for {quantity} × {catalogue.product_name(world, price)}"
-    made = blank(
+    obj = blank(
         "invoice_line",
         id=ids.new("il_1"),
         amount=amount,
@@ -70,9 +70,9 @@ def line(world: World, item: Json, period: tuple[int, int], trial: bool = False)
         quantity=quantity,
         quantity_decimal=str(quantity),
     )
-    made["pricing"] = _pricing(price, str(unit))
-    made["parent"]["subscription_item_details"].update(subscription=item["subscription"], subscription_item=item["id"])
-    return made
+    obj["pricing"] = _pricing(price, str(unit))
+    obj["parent"]["subscription_item_details"].update(subscription=item["subscription"], subscription_item=item["id"])
+    return obj
 
 
 def _pricing(price: Json, unit: str | None) -> Json:
@@ -83,7 +83,7 @@ def _pricing(price: Json, unit: str | None) -> Json:
 def prorate(world: World, subscription: Json, item: Json, amount: int, credit: bool) -> Json:
     """Create an invoice item for the rest of the period: a credit for the old price, or a charge for the new one."""
     price, name = item["price"], catalogue.product_name(world, item["price"])
-    made = blank(
+    obj = blank(
         "invoiceitem",
         id=ids.new("ii_1"),
         amount=amount,
@@ -96,11 +96,11 @@ def prorate(world: World, subscription: Json, item: Json, amount: int, credit: b
         quantity=item["quantity"],
         quantity_decimal=str(item["quantity"]),
     )
-    made["pricing"] = _pricing(price, None)
-    made["parent"]["subscription_details"] = {"subscription": subscription["id"], "subscription_item": item["id"]}
-    world.add(made)
-    world.emit("invoiceitem.created", made)
-    return made
+    obj["pricing"] = _pricing(price, None)
+    obj["parent"]["subscription_details"] = {"subscription": subscription["id"], "subscription_item": item["id"]}
+    world.add(obj)
+    world.emit("invoiceitem.created", obj)
+    return obj
 
 
 def pending_lines(world: World, subscription: Json) -> list[Json]:
@@ -113,12 +113,12 @@ def pending_lines(world: World, subscription: Json) -> list[Json]:
     ]
     lines = []
     for row in waiting:
-        made = blank("invoice_line", id=ids.new("il_1"), discountable=False, subtotal=row["amount"])
-        made.update({key: row[key] for key in ("amount", "currency", "description", "period", "pricing", "quantity")})
-        made["quantity_decimal"] = row["quantity_decimal"]
-        made["parent"]["subscription_item_details"].update(
+        obj = blank("invoice_line", id=ids.new("il_1"), discountable=False, subtotal=row["amount"])
+        obj.update({key: row[key] for key in ("amount", "currency", "description", "period", "pricing", "quantity")})
+        obj["quantity_decimal"] = row["quantity_decimal"]
+        obj["parent"]["subscription_item_details"].update(
             invoice_item=row["id"], proration=True, **row["parent"]["subscription_details"]
         )
-        lines.append(made)
+        lines.append(obj)
         del rows[row["id"]]  # billed once
     return lines

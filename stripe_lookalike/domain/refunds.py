@@ -32,7 +32,7 @@ def refund(world: World, charge: Json, amount: int | None, reason: str | None, m
         raise invalid(f"Charge {charge['id']} has been charged back; cannot issue a refund.", code="charge_disputed")
     if amount is not None and not 0 < amount <= left:
         raise invalid(f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})", "amount")
-    made = blank(
+    new_refund = blank(
         "refund",
         id=ids.new("re_3"),
         amount=left if amount is None else amount,
@@ -47,11 +47,11 @@ def refund(world: World, charge: Json, amount: int | None, reason: str | None, m
         reason=reason,
         status=world.policy.refund_status,
     )
-    world.add(made)
+    world.add(new_refund)
     _sum_up(world, charge)
-    world.emit("refund.created", made)
+    world.emit("refund.created", new_refund)
     world.emit("charge.refunded", charge)
-    return made
+    return new_refund
 
 
 def settle(world: World, refund: Json, status: str) -> None:

@@ -93,11 +93,11 @@ def _draft(world: World, order: Order) -> Json:
     flexible = {"proration_discounts": "included"} if mode == "flexible" else None
     subscription["billing_mode"] = {"flexible": flexible, "type": mode, "updated_at": now}
     subscription["trial_settings"]["end_behavior"]["missing_payment_method"] = order.missing_card_behavior
-    made = []
+    new_items = []
     for row in order.rows:
         end = order.trial_end or periods.end(now, now, row.price["recurring"])
-        made.append(items.new(world, subscription["id"], row, (now, end)))
-    lifecycle.set_items(subscription, made)
+        new_items.append(items.new(world, subscription["id"], row, (now, end)))
+    lifecycle.set_items(subscription, new_items)
     return subscription
 
 

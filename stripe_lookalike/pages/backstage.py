@@ -123,7 +123,7 @@ def _subscription(world: World, subscription: Json, names: dict[str, str]) -> Js
         **summarize(world, subscription),
         "reader": names.get(subscription["customer"], subscription["customer"]),
         "customer": subscription["customer"],
-        "lives": subscription["status"] not in lifecycle.TERMINAL and not customer.get("deleted"),
+        "active": subscription["status"] not in lifecycle.TERMINAL and not customer.get("deleted"),
         "fails": card is None or not customers.accepts_charge(card),
     }
 

@@ -17,9 +17,9 @@ def _load(name: str) -> dict[str, Any]:
 
 def blank(name: str, /, **fields: Any) -> dict[str, Any]:
     """Return a copy of the shape `name` with `fields` set. Raises: `KeyError` for a field that the shape lacks."""
-    made = copy.deepcopy(_load(name))
-    unknown = fields.keys() - made.keys()
+    shape = copy.deepcopy(_load(name))
+    unknown = fields.keys() - shape.keys()
     if unknown:
         raise KeyError(f"{name} has no {', '.join(sorted(unknown))}")
-    made.update(fields)
-    return made
+    shape.update(fields)
+    return shape
