@@ -21,7 +21,8 @@ class StaffIdentity:
 
 def needs_userinfo(settings: OpenIdSettings, claims: Mapping[str, Any]) -> bool:
     """Return whether the ID token leaves out a claim that the userinfo endpoint may have."""
-    return settings.groups_claim not in claims or settings.name_claim not in claims
+    needed = {settings.groups_claim, settings.name_claim}
+    return not needed | ({"email_verified"} if settings.name_claim == "email" else set()) <= set(claims)
 
 
 def read_identity(settings: OpenIdSettings, claims: Mapping[str, Any], userinfo: Mapping[str, Any]) -> StaffIdentity:
@@ -38,7 +39,7 @@ def read_identity(settings: OpenIdSettings, claims: Mapping[str, Any], userinfo:
     if not isinstance(name, str):
         raise SignInFailed("no_name", "claim_missing")
     if settings.name_claim == "email":
-        if any(each.get("email_verified") in (False, "false") for each in (claims, userinfo)):
+        if not _is_verified(name, claims, userinfo):
             raise SignInFailed("unverified", "email_not_verified")
         name = name.lower()  # One user must not have two names that differ in a capital letter.
     role = settings.highest_role(_groups(merged.get(settings.groups_claim)))
@@ -46,6 +47,17 @@ def read_identity(settings: OpenIdSettings, claims: Mapping[str, Any], userinfo:
         has_groups = settings.groups_claim in merged
         raise SignInFailed("no_group", "groups_without_role" if has_groups else "claim_missing")
     return StaffIdentity(name, role)
+
+
+def _is_verified(email: str, *sources: Mapping[str, Any]) -> bool:
+    """Return whether the provider states that it verified this address, and does not state the contrary.
+
+    OpenID Connect Core 1.0, section 5.1: without `email_verified`, the user may have typed the address of another person.
+    """
+    stated = [each for each in sources if "email_verified" in each]
+    if any(each["email_verified"] not in (True, "true") for each in stated):
+        return False
+    return any(each.get("email", email) == email for each in stated)
 
 
 def _groups(value: object) -> list[str]:

@@ -99,6 +99,7 @@ class FakeProvider:
             "exp": now + 300,
             "nonce": asked["nonce"],
             "email": "ann@example.news",
+            "email_verified": True,
             "groups": ["desk"],
         } | self.claims
         claims = {name: value for name, value in claims.items() if value is not None}

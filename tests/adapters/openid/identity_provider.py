@@ -28,6 +28,8 @@ def provider(port: int, password: str) -> Flask:
             "CANAILLE_OIDC": {"DYNAMIC_CLIENT_REGISTRATION_OPEN": True, "TRUSTED_DOMAINS": []},
         }
     )
+    # Canaille sends `email_verified` only if it is configured; it renders a text.
+    app.config["CANAILLE_OIDC"]["USERINFO_MAPPING"]["EMAIL_VERIFIED"] = "true"
     with app.app_context():
         people = {
             name: models.User(

@@ -123,6 +123,11 @@ TRUTHS: dict[str, Lie] = {
         says(groups=None, email=None)(fake_provider),
         fake_provider.userinfo.update(groups=["desk"], email="ann@example.news", email_verified=True),
     ),
+    "verified by userinfo": lambda fake_provider: (
+        says(email_verified=None)(fake_provider),
+        fake_provider.userinfo.update(email="ann@example.news", email_verified=True),
+    ),
+    "verified as a text": says(email_verified="true"),
     "signed by PS256": signs(
         lambda fake_provider, claims: fake_provider.signed(claims, _taken(fake_provider, RSAKey), "PS256")
     ),
@@ -167,6 +172,10 @@ def test_valid_id_token_signs_in_with_name_and_role(visitor: Visitor, fake_provi
         ({"email_verified": False}, {}, "unverified"),
         ({"email_verified": "false"}, {}, "unverified"),
         ({"email": None}, {"email": "ann@example.news", "email_verified": False}, "unverified"),
+        ({"email_verified": None}, {}, "unverified"),
+        ({"email_verified": "yes"}, {}, "unverified"),
+        ({"email": None, "email_verified": None}, {"email": "ann@example.news"}, "unverified"),
+        ({"email_verified": None}, {"email": "other@example.news", "email_verified": True}, "unverified"),
     ],
 )
 def test_user_without_role_or_name_is_refused_with_the_reason(
