@@ -9,6 +9,7 @@ ID, only the hash that the store's keys contain.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Collection
@@ -179,6 +180,11 @@ class RecentEntitlements:
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # SQLite gives new files beside it (-wal, -shm) the mode of this one. Earlier releases made them with the umask's.
+        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        for path in self._path.parent.glob(f"{self._path.name}*"):
+            with suppress(OSError):  # Another user can own it, or SQLite has just deleted it.
+                path.chmod(0o600)
         base = sqlite3.connect(self._path, timeout=1.0)
         base.execute("PRAGMA journal_mode = WAL")
         base.execute("PRAGMA synchronous = NORMAL")

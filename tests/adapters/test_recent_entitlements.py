@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,3 +85,19 @@ def test_unwritable_folder_is_reported_and_readers_stay_known_in_memory(tmp_path
     known.close()
     assert reports
     assert known.features(b"r", now) == HELD
+
+
+@pytest.mark.parametrize("mode", [None, 0o644])
+def test_file_is_readable_by_its_owner_alone(
+    make: Callable[..., RecentEntitlements], tmp_path: Path, mode: int | None
+) -> None:
+    path = tmp_path / "data" / "known.sqlite3"
+    if mode is not None:
+        path.parent.mkdir()
+        path.touch(mode)
+        path.chmod(mode)
+    known = make()
+    known.refresh(b"r", lambda: HELD)
+    files = list(path.parent.iterdir())
+    assert path in files
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}

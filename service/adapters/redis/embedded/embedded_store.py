@@ -19,7 +19,14 @@ from urllib.parse import quote, unquote
 
 from service.adapters.redis.client.errors import EmbeddedStoreError, FolderInUse
 from service.adapters.redis.embedded.folder_lock import FolderLock, Kind, in_use_message, read_owner
-from service.adapters.redis.embedded.valkey import command_line, end_orphan, responds, rotate_log, socket_path
+from service.adapters.redis.embedded.valkey import (
+    command_line,
+    end_orphan,
+    responds,
+    rotate_log,
+    server_environment,
+    socket_path,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -116,6 +123,8 @@ class EmbeddedStore:
                 stderr=log,
                 cwd=self._home,
                 start_new_session=True,
+                env=server_environment(),
+                umask=0o077,
             )
 
     def _await_answer(self) -> None:

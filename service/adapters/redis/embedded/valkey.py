@@ -34,6 +34,7 @@ SETTINGS = {
 }
 """Settings by which a reply means "on disk" and a reader's record stays small; the same as in `config/valkey.conf`."""
 
+_ENVIRONMENT = frozenset({"PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "TMPDIR"})
 _SOCKET_BYTES = 100  # a socket's path has 104 bytes on macOS, 108 on Linux, its end included
 _LOG_BYTES = 1_000_000  # a larger log is moved aside at the next start; one old log is kept
 _LINUX = platform.system() == "Linux"
@@ -68,6 +69,11 @@ def command_line(home: Path, socket_path: str) -> list[str]:
     if _LINUX:
         return [sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()), *command]
     return command
+
+
+def server_environment() -> dict[str, str]:
+    """Return the environment of the server: what its libraries need, and none of the service's secrets."""
+    return {name: value for name, value in os.environ.items() if name in _ENVIRONMENT}
 
 
 def responds(path: str) -> bool:

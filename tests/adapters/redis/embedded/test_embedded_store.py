@@ -58,10 +58,12 @@ def owner_process() -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
         store.stop()
     """
 
-    def run(folder: Path) -> subprocess.Popen[str]:
+    def run(folder: Path, **env: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", code, str(folder)]
         pipe = subprocess.PIPE
-        running.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT))
+        running.append(
+            subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT, env={**os.environ, **env})
+        )
         return running[-1]
 
     yield run
@@ -99,6 +101,22 @@ def test_folder_and_socket_are_private(stores: Start, folder: Path) -> None:
     for path in (folder, folder / "store", folder / "store" / "socket"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "owner").stat().st_mode) == 0o600
+
+
+def test_files_of_the_server_are_private(stores: Start, folder: Path, connect: Any) -> None:
+    connect(stores(folder).start()).call(b"k", b"SET", b"k", b"v")
+    files = [path for path in (folder / "store").rglob("*") if path.is_file() and path.name != "log"]
+    assert files
+    assert [path for path in files if path.stat().st_mode & 0o077] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_server_inherits_no_secrets(folder: Path, owner_process: Any) -> None:
+    owner = owner_process(folder, PAYWALL_SECRETS="a-secret-of-the-service", STRIPE_API_KEY="sk_test_1")
+    pid = int(owner.stdout.readline().split()[1])
+    names = {line.partition(b"=")[0] for line in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if line}
+    assert names <= {name.encode() for name in valkey.server_environment()}
+    assert b"PAYWALL_SECRETS" not in names
 
 
 def test_data_survives_a_restart(stores: Start, folder: Path, connect: Any) -> None:
