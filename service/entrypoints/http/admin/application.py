@@ -37,7 +37,16 @@ from service.entrypoints.http.admin import (
     seats,
     sign_in,
 )
-from service.entrypoints.http.admin.page_context import FLASH_COOKIE, PageContext, has_role, is_htmx, is_secure, render
+from service.entrypoints.http.admin.page_context import (
+    FLASH_COOKIE,
+    PageContext,
+    delete_cookie,
+    has_role,
+    is_htmx,
+    read_cookie,
+    render,
+    set_cookie,
+)
 from service.entrypoints.http.admin.sessions import COOKIE, Sessions
 from service.entrypoints.http.guards import Keyring
 from service.entrypoints.http.request_log import RequestLog
@@ -138,7 +147,7 @@ def _authorize(app: Flask, context: PageContext) -> Response | None:
     view = cast(Any, app.view_functions.get(request.endpoint or ""))
     if getattr(view, "stateless", False):
         return None
-    session = context.sessions.decode_cookie(request.cookies.get(COOKIE))
+    session = context.sessions.decode_cookie(read_cookie(COOKIE))
     g.session = session or context.sessions.create_anonymous()
     g.is_new_session = session is None
     g.principal = context.sessions.find_principal(session) if session is not None else None
@@ -157,7 +166,7 @@ def _authorize(app: Flask, context: PageContext) -> Response | None:
 def _redirect_to_sign_in() -> Response:
     """Redirect to the sign-in page, which leads back here. A form must be sent again. `Problem` 401 for one."""
     back = request.full_path.rstrip("?") if request.method == "GET" else _page_of_form(current_app)
-    to = url_for("sign_in", then=back if back != "/" else None, over=1 if COOKIE in request.cookies else None)
+    to = url_for("sign_in", then=back if back != "/" else None, over=1 if read_cookie(COOKIE) else None)
     if is_htmx():
         return Response(status=204, headers={"HX-Redirect": to})
     if request.method == "GET":
@@ -193,14 +202,13 @@ def _update_cookies(response: Response, context: PageContext) -> None:
     session = g.get("session")
     if session is None:
         return
-    if g.get("flash_shown") and FLASH_COOKIE in request.cookies:
-        response.delete_cookie(FLASH_COOKIE, path="/admin")
+    if g.get("flash_shown") and read_cookie(FLASH_COOKIE):
+        delete_cookie(response, FLASH_COOKIE)
     started = g.get("started_session")
     kept = started or (context.sessions.refresh(session) if g.get("principal") is not None else None)
     if kept is not None:
         with suppress(StoreUnavailable):  # This page reports the outage; the next one sets the cookie.
-            sealed = context.sessions.encode_cookie(kept)
-            response.set_cookie(COOKIE, sealed, path="/admin", httponly=True, secure=is_secure(), samesite="Lax")
+            set_cookie(response, COOKIE, context.sessions.encode_cookie(kept))
 
 
 def _error_page(problem: Problem) -> Response:

@@ -73,15 +73,13 @@ def redirect_with_message(context: PageContext, message: str, to: str) -> Respon
     # htmx would follow an ordinary redirect and put the whole next page into this one.
     answer = Response(headers={"HX-Redirect": to}) if is_htmx() else cast(Response, redirect(to, 303))
     sealed = context.service.secrets.sealer("flash").seal(message.encode())
-    answer.set_cookie(
-        FLASH_COOKIE, sealed, max_age=60, path="/admin", httponly=True, secure=is_secure(), samesite="Lax"
-    )
+    set_cookie(answer, FLASH_COOKIE, sealed, max_age=60)
     return answer
 
 
 def read_flash_message(context: PageContext) -> str | None:
     """Return the message that the previous page left for this one."""
-    cookie = request.cookies.get(FLASH_COOKIE)
+    cookie = read_cookie(FLASH_COOKIE)
     text = context.service.secrets.sealer("flash").open(cookie) if cookie and cookie.isascii() else None
     return text.decode() if text is not None else None
 
@@ -95,6 +93,31 @@ def is_secure() -> bool:
         return True
     host = request.host.rpartition(":")[0] or request.host
     return "Sec-Fetch-Site" in request.headers and host not in ("localhost", "127.0.0.1", "[::1]")
+
+
+HOST_PREFIX = "__Host-"
+"""Browsers take a cookie of such a name only over HTTPS, with the path /, and never from another host of the domain."""
+
+
+def read_cookie(name: str) -> str | None:
+    """Return one of these pages' cookies. Over HTTPS, the name without the prefix is not ours: another host can set it."""
+    return request.cookies.get(HOST_PREFIX + name) or (None if is_secure() else request.cookies.get(name))
+
+
+def set_cookie(
+    answer: Response, name: str, value: str, *, path: str = "/admin", max_age: int | None = None, secure: bool = False
+) -> None:
+    """Set a cookie that scripts cannot read; over HTTPS, or with `secure`, under the prefix and the path that it requires."""
+    secure = secure or is_secure()
+    if secure:
+        name, path = HOST_PREFIX + name, "/"
+    answer.set_cookie(name, value, max_age=max_age, path=path, httponly=True, secure=secure, samesite="Lax")
+
+
+def delete_cookie(answer: Response, name: str, *, path: str = "/admin") -> None:
+    """Delete a cookie under both of its names."""
+    answer.delete_cookie(HOST_PREFIX + name, path="/", secure=True, httponly=True, samesite="Lax")
+    answer.delete_cookie(name, path=path)
 
 
 def reader_url(reader: str) -> str:

@@ -23,9 +23,11 @@ from service.entrypoints.http import guards
 from service.entrypoints.http.admin.page_context import (
     PageContext,
     current_session,
-    is_secure,
+    delete_cookie,
+    read_cookie,
     redirect_with_message,
     render,
+    set_cookie,
 )
 from service.entrypoints.http.admin.request_inputs import form_field, query_field
 from service.entrypoints.http.admin.sessions import COOKIE
@@ -111,7 +113,7 @@ def _register_sign_out(app: Flask, context: PageContext) -> None:
 
     def signed_out(message: str) -> Response:
         answer = redirect_with_message(context, message, url_for("sign_in"))
-        answer.delete_cookie(COOKIE, path="/admin")
+        delete_cookie(answer, COOKIE)
         g.principal = None
         return answer
 
@@ -132,16 +134,8 @@ def _register_openid_sign_in(app: Flask, context: PageContext, provider: SignIn 
             return _redirect_with_error(error.kind, error.reason, then)
         answer = cast(Response, redirect(address, 303))
         sealed = context.service.secrets.sealer("openid").seal(_encode(attempt))
-        secure = is_secure() or required_provider().settings.public_url.startswith("https:")
-        answer.set_cookie(
-            ATTEMPT_COOKIE,
-            sealed,
-            max_age=ATTEMPT_SECONDS,
-            path=ATTEMPT_PATH,
-            httponly=True,
-            secure=secure,
-            samesite="Lax",
-        )
+        secure = required_provider().settings.public_url.startswith("https:")
+        set_cookie(answer, ATTEMPT_COOKIE, sealed, path=ATTEMPT_PATH, max_age=ATTEMPT_SECONDS, secure=secure)
         return answer
 
     @app.get("/sign-in/return")
@@ -153,12 +147,12 @@ def _register_openid_sign_in(app: Flask, context: PageContext, provider: SignIn 
             # Keep the cookie: it may belong to another window, which is still at the provider.
             return _redirect_with_error("lost", "no_attempt" if attempt is None else "state", None)
         answer = _finish_attempt(context, sign_in, attempt)
-        answer.delete_cookie(ATTEMPT_COOKIE, path=ATTEMPT_PATH)
+        delete_cookie(answer, ATTEMPT_COOKIE, path=ATTEMPT_PATH)
         return answer
 
 
 def _read_attempt(context: PageContext) -> SignInAttempt | None:
-    cookie = request.cookies.get(ATTEMPT_COOKIE)
+    cookie = read_cookie(ATTEMPT_COOKIE)
     text = context.service.secrets.sealer("openid").open(cookie) if cookie and cookie.isascii() else None
     try:
         return _decode(text) if text is not None else None

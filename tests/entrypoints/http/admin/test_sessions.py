@@ -61,9 +61,20 @@ def test_session_cookie_over_https_is_secure(staff: MakeStaff) -> None:
     someone = staff(None)
     someone.extra = {"X-Forwarded-Proto": "https"}
     someone.sign_in()
-    cookie = someone.client.get_cookie("paywall_session", path="/admin")
+    cookie = someone.client.get_cookie("__Host-paywall_session", path="/")
     assert cookie is not None
-    assert cookie.secure
+    assert (cookie.secure, cookie.path, cookie.domain) == (True, "/", "localhost")
+    assert someone.get("/readers").status_code == 200
+    assert someone.post("/sign-out").status_code == 303
+    assert someone.client.get_cookie("__Host-paywall_session", path="/") is None
+
+
+def test_cookie_without_the_host_prefix_is_ignored_over_https(staff: MakeStaff) -> None:
+    """Another host of the domain can set such a cookie, and so sign a browser in under its own key."""
+    attacker, victim = staff(), staff(None)
+    victim.extra = {"X-Forwarded-Proto": "https"}
+    victim.client.set_cookie("paywall_session", attacker.cookie(), path="/admin")
+    assert victim.get("/readers").status_code == 303
 
 
 def test_wrong_keys_at_sign_in_count_toward_the_api_limit(staff: MakeStaff, admin_app: InProcessApp) -> None:
