@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -36,7 +37,13 @@ CONTENT_TYPES = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_NOT_PLAIN = re.compile("[^\t\n\x20-\x7e]")
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode's categories of control, format and surrogate characters, and of separators of lines and paragraphs."""
+_IGNORABLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
+"""Characters of other categories that show nothing: Unicode's Default_Ignorable_Code_Point, and the empty Braille pattern."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _LABELED_VALUES = {"kind": labels.REQUESTS, "state": labels.STATES}
 
@@ -139,8 +146,13 @@ def _format_time(at: int | str) -> Markup:
 
 def format_text(value: object) -> Markup:
     """Return text from outside, isolated, with its invisible characters written out."""
-    visible = _INVISIBLE.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", str(value))
+    visible = _NOT_PLAIN.sub(lambda found: _written_out(found[0]), str(value))
     return Markup("<bdi>") + escape(visible) + Markup("</bdi>")
+
+
+def _written_out(character: str) -> str:
+    is_invisible = unicodedata.category(character) in _INVISIBLE or _IGNORABLE.match(character)
+    return f"⟨U+{ord(character):04X}⟩" if is_invisible else character
 
 
 def format_number(number: float | None) -> str:

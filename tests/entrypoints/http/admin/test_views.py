@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
+from service.entrypoints.http.admin.formatting import format_text
 from tests.entrypoints.http.admin.conftest import MakeStaff, Staff, granted, plain
 from tests.in_process_app import Clock, InProcessApp, MakeApp
 from tests.running_service import POLICY, SITE_KEY, in_days
@@ -378,3 +379,13 @@ def test_import_with_a_mark_that_is_not_ascii_is_validated_again(staff: MakeStaf
     answer = sent(someone, SHEET.format("r-1,vip,never,press card"), go="1", mark="é")
     assert answer.status_code == 200
     assert "press card" in plain(answer)
+
+
+@pytest.mark.parametrize("hidden", "\u00ad\u034f\u115f\u180b\u200b\u2800\u3164\ufe0f\U000e0041\U000e0100")
+def test_invisible_character_of_an_id_is_written_out(hidden: str) -> None:
+    assert format_text(f"r-10{hidden}42") == f"<bdi>r-10⟨U+{ord(hidden):04X}⟩42</bdi>"
+
+
+@pytest.mark.parametrize("text", ["r-1042", "Zoë", "Zoe\u0308", "読者", "a b", "रीडर"])
+def test_visible_text_is_shown_as_it_is(text: str) -> None:
+    assert format_text(text) == f"<bdi>{text}</bdi>"
