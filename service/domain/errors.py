@@ -70,7 +70,7 @@ class UnknownApproval(DomainError):
 
 
 class OwnApproval(DomainError):
-    """The person who asked for an approval tries to confirm it."""
+    """The person who asked for an approval tries to confirm it, perhaps with another key of theirs."""
 
 
 class NoLongerPossible(DomainError):

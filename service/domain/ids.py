@@ -72,6 +72,11 @@ def read_key_name(value: object) -> str:
     return name
 
 
+def is_personal_name(actor: str) -> bool:
+    """Return whether an actor of the audit log is a person without a key: at the command line, or with OpenID Connect."""
+    return actor.startswith(tuple(_RESERVED))
+
+
 def read_text(value: object) -> str:
     """Return a text of at most 8,192 characters that UTF-8 can encode."""
     if type(value) is not str:

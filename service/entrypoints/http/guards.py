@@ -31,10 +31,11 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The owner of a key: a `site` key asks on behalf of readers, the other roles are admins'."""
+    """The owner of a key: a `site` key asks on behalf of readers, the other roles are admins'. `makers`: see `Actor`."""
 
     name: str
     role: Role
+    makers: tuple[str | None, ...] = ()
 
 
 class Keyring:
@@ -99,7 +100,7 @@ def made_at_run_time(book: AdminKeyCache) -> Callable[[bytes, str], Principal | 
 
     def stored(hashed: bytes, secret: str) -> Principal | None:
         key = book.find(hashed, secret)
-        return None if key is None else Principal(key.name, cast(Role, key.role))
+        return None if key is None else Principal(key.name, cast(Role, key.role), key.makers)
 
     return stored
 
@@ -142,7 +143,8 @@ def _admit(keyring: Keyring, demand: Role) -> None:
 
 def actor() -> Actor:
     """Return who sent this request, for the audit log: the key's name and the connection's address."""
-    return Actor(cast(Principal, g.principal).name, request.remote_addr)
+    principal = cast(Principal, g.principal)
+    return Actor(principal.name, request.remote_addr, principal.makers)
 
 
 _READER_AND_SLASH = re.compile(r"(/v1/(?:readers|gifts|subscriptions/[^/]+/seats)/)[^/]*/(.*)", re.DOTALL)

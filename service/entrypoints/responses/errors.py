@@ -129,7 +129,7 @@ ERRORS: tuple[ErrorRow, ...] = (
     ErrorRow(
         errors.OwnApproval,
         409,
-        "You requested this yourself. Another admin must approve it.",
+        "You requested this yourself, or this key may be one that the requester created. Another admin must approve it.",
         "own-approval",
         "Another admin must approve this",
     ),

@@ -39,7 +39,7 @@ class ApprovalWorkflow:
         Raises: UnknownApproval, OwnApproval, NoLongerPossible.
         """
         approval = self._approvals.find(approval_id, now)
-        if approval.asked_by != actor.name and (mistakes := self._kinds[approval.kind].check(approval, now)):
+        if not approval.is_own(actor) and (mistakes := self._kinds[approval.kind].check(approval, now)):
             raise NoLongerPossible(mistakes)
         claimed = self._approvals.claim(approval_id, actor, now)
         return claimed, self._carry_out(claimed, now)

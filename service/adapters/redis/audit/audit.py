@@ -41,10 +41,15 @@ _BATCH = 100
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who makes an admin change: the key's name (or `cli:<user>`), and the address of the connection if there is one."""
+    """Who makes an admin change: the key's name (or `cli:<user>`), and the address of the connection if there is one.
+
+    `makers` names the actor that created the key, the one that created that actor's key, and so on; `None` in it stands
+    for makers that are unknown.
+    """
 
     name: str
     from_ip: str | None = None
+    makers: tuple[str | None, ...] = ()
 
 
 def audit_entry(

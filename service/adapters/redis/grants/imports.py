@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import msgspec
@@ -141,7 +141,7 @@ class ImportStore:
             "schema": SCHEMA,
             "state": manifest.state,
             "rows": manifest.rows,
-            "actor": _json.encode(asdict(manifest.actor)),
+            "actor": _json.encode({"name": manifest.actor.name, "from_ip": manifest.actor.from_ip}),
             "created": manifest.created_at,
             "entry": manifest.entry,
             "chunks": manifest.chunks,

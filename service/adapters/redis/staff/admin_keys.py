@@ -24,6 +24,7 @@ from service.adapters.crypto import Signer, key_digest
 from service.adapters.redis.audit.audit import Actor, AuditedHash, audit_entry
 from service.adapters.redis.client.store import Store
 from service.domain.errors import EnvironmentKey, NameInUse, NewerSchema, StoreUnavailable, UnknownKey
+from service.domain.ids import is_personal_name
 
 SCHEMA = 1
 FRESH = 1.0
@@ -42,14 +43,20 @@ _decode = msgspec.json.Decoder(list).decode
 class AdminKey:
     """A run-time key. `mark` is the hash that it is known by, in hex.
 
-    `created_at` is precise to the microsecond, so that keys of one second stay in order.
+    `created_at` is precise to the microsecond, so that keys of one second stay in order. `makers` are the actor that created
+    the key and that actor's own makers (`Actor.makers`).
     """
 
     name: str
     role: str
     mark: str
     created_at: float
-    actor: str
+    makers: tuple[str | None, ...]
+
+    @property
+    def actor(self) -> str | None:
+        """The actor that created the key."""
+        return self.makers[0]
 
 
 class AdminKeys:
@@ -76,7 +83,7 @@ class AdminKeys:
         """Store a new key by its hash. Raises: NameInUse."""
         random = WORD + secrets.token_urlsafe(32)
         secret = random + self._mark(random)
-        key = AdminKey(name, role, key_digest(secret).hex(), round(now, 6), actor.name)
+        key = AdminKey(name, role, key_digest(secret).hex(), round(now, 6), (actor.name, *actor.makers))
         written = audit_entry(
             actor, "key.create", now=now, reader=None, target=name, before=None, after={"role": role}, reason=reason
         )
@@ -87,7 +94,7 @@ class AdminKeys:
     def end(self, name: str, reason: str | None, actor: Actor, now: float) -> AdminKey:
         """End a key. Raises: UnknownKey."""
         while (kept := self._registry.load(name)) is not None:
-            key = _unpacked(name, kept)
+            key = self._unpacked(name, kept)
             before: dict[str, Any] = {"role": key.role}
             written = audit_entry(
                 actor, "key.end", now=now, reader=None, target=name, before=before, after=None, reason=reason
@@ -98,20 +105,23 @@ class AdminKeys:
 
     def list_all(self) -> list[AdminKey]:
         """Return every key, newest first."""
-        found = [_unpacked(name, kept) for name, kept in self._registry.load_all().items()]
+        found = [self._unpacked(name, kept) for name, kept in self._registry.load_all().items()]
         return sorted(found, key=lambda key: (key.created_at, key.name), reverse=True)
+
+    def _unpacked(self, name: str, kept: bytes) -> AdminKey:
+        schema, *values = _decode(kept)
+        if schema != SCHEMA:
+            raise NewerSchema(f"a key of schema {schema}, this service knows {SCHEMA}")
+        role, mark, created_at, makers = values
+        if isinstance(makers, str):
+            # An earlier release stored the direct maker alone. If that was a key made at run time, its own makers are unknown.
+            has_no_maker = makers in self._taken or is_personal_name(makers)
+            makers = [makers] if has_no_maker else [makers, None]
+        return AdminKey(name, role, mark, created_at, tuple(makers))
 
 
 def _packed(key: AdminKey) -> bytes:
-    return _encode([SCHEMA, key.role, key.mark, key.created_at, key.actor])
-
-
-def _unpacked(name: str, kept: bytes) -> AdminKey:
-    schema, *values = _decode(kept)
-    if schema != SCHEMA:
-        raise NewerSchema(f"a key of schema {schema}, this service knows {SCHEMA}")
-    role, mark, created_at, actor = values
-    return AdminKey(name, role, mark, created_at, actor)
+    return _encode([SCHEMA, key.role, key.mark, key.created_at, key.makers])
 
 
 class AdminKeyCache:

@@ -42,6 +42,12 @@ class Approval:
     def asker(self) -> Actor:
         return Actor(self.asked_by, self.from_ip)
 
+    def is_own(self, actor: Actor) -> bool:
+        """Return whether an actor asked for this, or can be the asker with another key: one that the asker created, or that
+        was created with such a key. A key with unknown makers counts as the asker's.
+        """
+        return self.asked_by in (actor.name, *actor.makers) or None in actor.makers
+
 
 class Approvals:
     """Stores approvals. Raises: StoreUnavailable from every method."""
@@ -106,7 +112,7 @@ class Approvals:
                 if approval.settled_by != actor.name:
                     raise UnknownApproval
                 return approval
-            if approval.asked_by == actor.name:
+            if approval.is_own(actor):
                 raise OwnApproval
             claimed = replace(approval, state="confirming", settled_by=actor.name)
             written = _settled(approval, actor, "approval.confirm", "confirmed", None, now)

@@ -283,3 +283,44 @@ def test_store_contains_no_plain_reader_id_of_an_approval(admins: Admins) -> Non
     assert b"the-reader-who-waits" not in b"".join(kept)
     assert admins.app.service.approvals.remove_readers([reader_hash("the-reader-who-waits")]) == 1
     assert admins.call_json("ben", "GET", "/v1/approvals")["items"] == []
+
+
+def test_asker_cannot_confirm_with_a_key_of_their_making(admins: Admins) -> None:
+    """Neither with their own new key, nor with one that was made with it, nor after the key in between was ended."""
+    asked = admins.grant("r-1", status=202)["approval"]
+    first = admins.make_key("first", "owner")
+    second = admins.call_json(first, "POST", "/v1/keys", {"name": "second", "role": "owner"}, 201)["key"]
+    for key in (first, second):
+        assert confirm(admins, key, asked, 409)["type"] == "urn:paywall:problem:own-approval"
+    admins.call_json("ann", "DELETE", "/v1/keys/first")
+    confirm(admins, second, asked, 409)
+    assert not has_access(admins)
+    confirm(admins, "ben", asked)
+
+
+def test_maker_of_a_key_confirms_what_was_asked_with_it(admins: Admins) -> None:
+    first = admins.make_key("first", "granter")
+    confirm(admins, "ann", admins.grant("r-1", who=first, status=202)["approval"])
+    assert has_access(admins)
+
+
+def test_key_made_by_another_confirms(admins: Admins) -> None:
+    asked = admins.grant("r-1", who="ben", status=202)["approval"]
+    confirm(admins, admins.make_key("first", "owner"), asked)
+    assert has_access(admins)
+
+
+def test_key_of_a_former_release_confirms_only_if_its_makers_are_known(admins: Admins) -> None:
+    """A former release stored only the direct maker: a key of the environment, or a key that an asker can have made."""
+    key = admins.app.service.store.keys.admin("keys")
+    secrets = [admins.make_key(name, "owner") for name in ("first", "second")]
+    for name, maker in (("first", "ann"), ("second", "first")):
+        schema, role, mark, created_at, _ = json.loads(admins.app.service.store.link.call(key, b"HGET", key, name))
+        row = json.dumps([schema, role, mark, created_at, maker])
+        admins.app.service.store.link.call(key, b"HSET", key, name, row)
+    admins.app.clock.now += 2
+    found = {item["name"]: item["actor"] for item in admins.call_json("ann", "GET", "/v1/keys")["items"]}
+    assert found == {"first": "ann", "second": "first"}
+    asked = admins.grant("r-1", who="ben", status=202)["approval"]
+    confirm(admins, secrets[1], asked, 409)
+    confirm(admins, secrets[0], asked)
