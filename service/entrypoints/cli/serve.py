@@ -59,14 +59,14 @@ def check(folder: Path | None, as_json: bool) -> None:
 @click.command()
 @session.json_option
 def demo(as_json: bool) -> None:
-    """Show it all on this machine: a newspaper, the service, and a look-alike of Stripe, until Ctrl-C.
+    """Run a demo newspaper, the service and a Stripe look-alike on this machine, until Ctrl-C.
 
-    It takes PAYWALL_DATA for its folder, which it empties, and PAYWALL_PORT for the service. The newspaper listens on 8080 and
-    the look-alike on 12111; each takes a free port where its own is taken.
+    The service listens on PAYWALL_PORT, the newspaper on 8080 and the look-alike on 12111. A port that is in use is replaced
+    by a free one. PAYWALL_DATA names the demo's folder, which must be empty and is removed at the end.
     """
     if not (_CHECKOUT / "demo" / "__main__.py").is_file():
-        session.fail("`paywall demo` works from a checkout of the source: clone it, and run `make demo` there.")
+        session.fail("`paywall demo` needs a checkout of the source: clone the repository, and run `make demo` there.")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_CHECKOUT), os.environ.get("PYTHONPATH")]))
     sys.stdout.flush()
-    # The demo imports the service, never the reverse: it takes this process over, with its ID and its signals.
+    # The demo imports the service and not the reverse, so it replaces this process and keeps its ID and signals.
     os.execv(sys.executable, [sys.executable, "-m", "demo", *(["--json"] if as_json else [])])  # noqa: S606 - no shell is meant
