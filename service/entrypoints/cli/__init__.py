@@ -8,46 +8,35 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any
+from typing import Any, cast
 
 import click
 
 from service.domain.errors import DomainError, StoreUnavailable
 from service.entrypoints.responses.errors import problem_of
 
-_WHERE = {
-    "serve": ("serve", "check-config", "demo"),
-    "explain": ("explain",),
-    "readers": ("readers",),
-    "grants": ("grants",),
-    "seats": ("seats",),
-    "passes": ("passes",),
-    "audit": ("audit",),
-    "digest": ("digest",),
-    "keys": ("keys",),
-    "approvals": ("approvals",),
-    "doctor": ("doctor",),
-    "worker": ("worker", "reconcile"),
-    "events": ("events",),
-    "backup": ("backup", "restore"),
+GROUPS = ("approvals", "audit", "events", "grants", "keys", "passes", "readers", "seats")
+COMMANDS = {
+    **{name: name for name in (*GROUPS, "backup", "digest", "doctor", "explain", "serve", "worker")},
+    "check-config": "serve", "demo": "serve", "reconcile": "worker", "restore": "backup",
 }
-"""Module → the commands that its `add_to` adds."""
+"""Command → its module."""
 
 
-class _AsAsked(click.Group):
-    """Imports the module of the command that is asked for, and no other: `serve` and `demo` start without a wait."""
+class LazyGroup(click.Group):
+    """Imports the module of the command that runs, and no other: `serve` and `demo` start without a wait."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(name for names in _WHERE.values() for name in names)
+        return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        for module, names in _WHERE.items():
-            if cmd_name in names and cmd_name not in self.commands:
-                importlib.import_module(f"{__name__}.{module}").add_to(self)
-        return super().get_command(ctx, cmd_name)
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"{__name__}.{COMMANDS[cmd_name]}")
+        return cast(click.Command, getattr(module, cmd_name.replace("-", "_")))
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Print a refusal, and what cannot be written where it was sent, as a message, and exit with status 1."""
+        """Print a refusal or a failed write as a message, and exit with status 1."""
         try:
             return super().main(*args, **extra)
         except DomainError as error:
@@ -56,7 +45,7 @@ class _AsAsked(click.Group):
         except OSError as error:
             what = error.filename or "The answer"
             click.echo(f"{what} could not be written: {error.strerror or type(error).__name__}", err=True)
-            _drop_what_is_unwritten()
+            _discard_unwritten_output()
             sys.exit(1)
 
 
@@ -67,14 +56,14 @@ def _message(error: DomainError) -> str:
     return "\n".join(f"{field}: {message}" for field, message in problem.errors) or problem.detail
 
 
-def _drop_what_is_unwritten() -> None:
-    """Else the interpreter tries again at its end, and fails with a status of its own."""
+def _discard_unwritten_output() -> None:
+    """Keep the interpreter from writing it again at its end, which would fail with another status."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
 
 
-@click.group(cls=_AsAsked, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="paywall", prog_name="paywall")
 def main() -> None:
     """The paywall that newsrooms run themselves."""

@@ -7,12 +7,8 @@ from typing import Any
 import click
 
 from service.entrypoints.cli import context as session
+from service.entrypoints.cli.context import Output
 from service.entrypoints.responses.administration import write_approval
-
-
-def add_to(main: click.Group) -> None:
-    """Add `paywall approvals`."""
-    main.add_command(approvals)
 
 
 @click.group()
@@ -21,36 +17,36 @@ def approvals() -> None:
 
 
 @approvals.command("list")
-@session.json_option
-def show(as_json: bool) -> None:
+@session.prints
+def show() -> Output:
     """List what waits, newest first."""
-    with session.service() as service:
-        found = [write_approval(one) for one in service.approvals.list_waiting(service.clock())]
-        session.show({"items": found}, as_json, lambda: "\n".join(map(_line, found)) or "Nothing waits.")
+    service = session.open_service()
+    found = [write_approval(one) for one in service.approvals.list_waiting(service.clock())]
+    return Output({"items": found}, "\n".join(map(_line, found)) or "Nothing waits.")
 
 
 @approvals.command("confirm")
 @click.argument("approval_id", metavar="ID")
-@session.json_option
-def confirm(approval_id: str, as_json: bool) -> None:
+@session.prints
+def confirm(approval_id: str) -> Output:
     """Confirm what another admin asked for, and do it."""
-    with session.service() as service:
-        now = service.clock()
-        approval, outcome = service.approval_workflow.confirm(approval_id, session.actor(), now)
-        done = write_approval(approval, "confirmed", outcome, now)
-        session.show(done, as_json, lambda: f"Confirmed: {_line(done)}")
+    service = session.open_service()
+    now = service.clock()
+    approval, outcome = service.approval_workflow.confirm(approval_id, session.actor(), now)
+    done = write_approval(approval, "confirmed", outcome, now)
+    return Output(done, f"Confirmed: {_line(done)}")
 
 
 @approvals.command("refuse")
 @click.argument("approval_id", metavar="ID")
 @session.reason_option
-@session.json_option
-def refuse(approval_id: str, reason: str | None, as_json: bool) -> None:
+@session.prints
+def refuse(approval_id: str, reason: str | None) -> Output:
     """Refuse what another admin asked for, or withdraw what you asked for."""
-    with session.service() as service:
-        refused = service.approvals.refuse(approval_id, session.actor(), reason, service.clock())
-        done = write_approval(refused, "refused")
-        session.show(done, as_json, lambda: f"Refused: {_line(done)}")
+    service = session.open_service()
+    refused = service.approvals.refuse(approval_id, session.actor(), reason, service.clock())
+    done = write_approval(refused, "refused")
+    return Output(done, f"Refused: {_line(done)}")
 
 
 def _line(approval: dict[str, Any]) -> str:

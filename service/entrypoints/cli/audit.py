@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +12,7 @@ from service.adapters.redis.audit.chain import Head, parse_head
 from service.adapters.redis.audit.verification import BrokenChain, ChainVerdict
 from service.adapters.redis.client.errors import StoreError
 from service.entrypoints.cli import context as session
+from service.entrypoints.cli.context import Output
 from service.entrypoints.responses.lists import AUDIT, list_audit
 
 _UNITS = {"h": 3_600, "d": 86_400}
@@ -31,11 +31,6 @@ HEAD = session.Parsed("seq:hash", parse_head)
 AGE = session.Parsed("age", _age)
 
 
-def add_to(main: click.Group) -> None:
-    """Adds these commands."""
-    main.add_command(audit)
-
-
 @click.group()
 def audit() -> None:
     """The audit log: every admin change, in a chain that shows any tampering."""
@@ -48,15 +43,15 @@ def audit() -> None:
 @click.option("--actor", help="Only by this key's name, or cli:USER.")
 @click.option("--action", help="Only of this kind, like grant.create.")
 @click.option("--target", help="Only about this grant, key, import ….")
-@session.json_option
-def show(limit: int, as_json: bool, **given: str | None) -> None:
+@session.prints
+def show(limit: int, **given: str | None) -> Output:
     """List the log, newest first, and its head."""
     page = session.read_list_page(AUDIT, limit, **given)
-    with session.service() as service:
-        head = str(service.audit_log.state().head)
-        found = list_audit(service.audit_log, page)
-        lines = [_line(record) for record in found.items]
-        session.show({**found.as_json(), "head": head}, as_json, lambda: "\n".join([*lines, f"head {head}"]))
+    service = session.open_service()
+    head = str(service.audit_log.state().head)
+    found = list_audit(service.audit_log, page)
+    lines = [_line(record) for record in found.items]
+    return Output({**found.as_json(), "head": head}, "\n".join([*lines, f"head {head}"]))
 
 
 def _line(record: dict[str, Any]) -> str:
@@ -74,12 +69,12 @@ def export(file: Any, as_json: bool) -> None:
 
     Keep the head elsewhere: `paywall audit verify --head` then finds out if the end is cut off one day.
     """
-    with session.service() as service:
-        first, head, count = service.audit_verifier.load_checkpoint().first, service.audit_log.state().head, 0
-        for record in service.audit_log.iterate_records(first, head.seq):
-            file.write(orjson.dumps(record) + b"\n")
-            count += 1
-        file.flush()
+    service = session.open_service()
+    first, head, count = service.audit_verifier.load_checkpoint().first, service.audit_log.state().head, 0
+    for record in service.audit_log.iterate_records(first, head.seq):
+        file.write(orjson.dumps(record) + b"\n")
+        count += 1
+    file.flush()
     found = {"records": count, "first": first, "head": str(head)}
     text = f"{count} records, from {first}\nhead {head}"
     click.echo(orjson.dumps(found).decode() if as_json else text, err=True)
@@ -87,18 +82,16 @@ def export(file: Any, as_json: bool) -> None:
 
 @audit.command("verify")
 @click.option("--head", type=HEAD, help="The head that an export or a listing printed: finds a cut end too.")
-@session.json_option
-def verify(head: Head | None, as_json: bool) -> None:
+@session.prints
+def verify(head: Head | None) -> Output:
     """Check the chain; name the first record that was changed, removed, inserted or moved."""
-    with session.service() as service:
-        with suppress(StoreError):  # What is no outbox any more, or no log, has nothing to be moved from or to.
-            service.audit.flush_all()
-        verdict = service.audit_verifier.verify(head)
-        found = _encoded(verdict)
-        found["secrets"] = "configured" if service.secrets.configured else "kept in the store"
-        session.show(found, as_json, lambda: _verdict(found))
-    if verdict.fault is not None:
-        sys.exit(1)
+    service = session.open_service()
+    with suppress(StoreError):  # What is no outbox any more, or no log, has nothing to be moved from or to.
+        service.audit.flush_all()
+    verdict = service.audit_verifier.verify(head)
+    found = _encoded(verdict)
+    found["secrets"] = "configured" if service.secrets.configured else "kept in the store"
+    return Output(found, _verdict(found), status=0 if verdict.fault is None else 1)
 
 
 def _encoded(verdict: ChainVerdict) -> dict[str, Any]:
@@ -132,19 +125,15 @@ def _verdict(found: dict[str, Any]) -> str:
 
 @audit.command("prune")
 @click.option("--older-than", "age", type=AGE, required=True, help="Like 400d.")
-@session.json_option
-def prune(age: int, as_json: bool) -> None:
+@session.prints
+def prune(age: int) -> Output:
     """Let records go that are older, behind a signed checkpoint; verify then begins there. Export them first."""
-    with session.service() as service:
-        now, check = service.clock(), service.audit_verifier
-        try:
-            gone = check.prune(now - age, now)
-        except BrokenChain as broken:
-            session.fail(f"Nothing was let go. {broken}")
-        checkpoint = check.load_checkpoint()
-        found = {"gone": gone, "first": checkpoint.first, "head": str(service.audit_log.state().head)}
-        session.show(
-            found,
-            as_json,
-            lambda: f"{gone} records went; the first one left is {checkpoint.first}.\nhead {found['head']}",
-        )
+    service = session.open_service()
+    now, check = service.clock(), service.audit_verifier
+    try:
+        gone = check.prune(now - age, now)
+    except BrokenChain as broken:
+        session.fail(f"Nothing was let go. {broken}")
+    checkpoint = check.load_checkpoint()
+    found = {"gone": gone, "first": checkpoint.first, "head": str(service.audit_log.state().head)}
+    return Output(found, f"{gone} records went; the first one left is {checkpoint.first}.\nhead {found['head']}")

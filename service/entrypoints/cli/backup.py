@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,48 +14,44 @@ from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.client.errors import EmbeddedStoreError
 from service.domain.errors import StoreUnavailable
 from service.entrypoints.cli import context as session
+from service.entrypoints.cli.context import Output
 from service.settings.settings import Settings
 from service.use_cases.operations import backup as backups
 from service.use_cases.operations.backup import BackupSummary, BadBackup, StoreInUse, StoreNotEmpty
 
 
-def add_to(main: click.Group) -> None:
-    """Add these commands."""
-    main.add_command(backup)
-    main.add_command(restore)
-
-
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@session.json_option
-def backup(file: Path, as_json: bool) -> None:
+@session.prints
+def backup(file: Path) -> Output:
     """Write all that the store holds to FILE (mode 600), sealed with PAYWALL_SECRETS; beside a running service."""
     sealer = _sealer(
         session.settings(), "no other store could open a backup sealed with a secret that is kept in this one"
     )
     if file.exists() and not file.is_file():  # the backup would replace it: /dev/null, for example
         session.fail(f"{file}: cannot be written: it exists, and is not a regular file")
-    with session.service() as service, backups.patient_store(service.store.link.address, service.store.keys) as store:
+    service = session.open_service()
+    with backups.patient_store(service.store.link.address, service.store.keys) as store:
         try:
             summary = backups.write_backup(file, store, sealer, service.clock())
         except OSError as error:
             session.fail(f"{file}: cannot be written: {error.strerror}")
     text = f"{summary.keys} keys are in {file}.\nsha256 {summary.checksum}"
-    session.show(_as_json(file, summary), as_json, lambda: text)
+    return _output(file, summary, text)
 
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--replace", is_flag=True, help="Delete what the store holds under the prefix first.")
-@session.json_option
-def restore(file: Path, replace: bool, as_json: bool) -> None:
+@session.prints
+def restore(file: Path, replace: bool) -> Output:
     """Restore a backup into an empty store; with `serve` stopped, and with the same PAYWALL_SECRETS."""
     settings = session.settings()
     configure_logs(command=True)
     sealer = _sealer(settings, "a backup is sealed with it")
     try:
         summary = backups.check_backup(file, sealer)
-        with backups.exclusive_store(settings) as store, _progress_bar("restore", as_json, summary.keys) as progress:
+        with backups.exclusive_store(settings) as store, _progress_bar(summary.keys) as progress:
             backups.restore_backup(file, store, sealer, replace=replace, progress=progress)
     except (BadBackup, EmbeddedStoreError) as error:
         session.fail(str(error))
@@ -70,7 +65,7 @@ def restore(file: Path, replace: bool, as_json: bool) -> None:
     except StoreUnavailable as error:
         session.fail(f"The store cannot be reached or written now ({error.why}); start again, with --replace.")
     text = f"{summary.keys} keys of {summary.made_at} are restored. Start `paywall serve`: it catches up with Stripe."
-    session.show(_as_json(file, summary), as_json, lambda: text)
+    return _output(file, summary, text)
 
 
 def _sealer(settings: Settings, why: str) -> Sealer:
@@ -81,19 +76,20 @@ def _sealer(settings: Settings, why: str) -> Sealer:
 
 
 @contextmanager
-def _progress_bar(label: str, quiet: bool, length: int) -> Iterator[Callable[[int], None]]:
-    if quiet:
+def _progress_bar(length: int) -> Iterator[Callable[[int], None]]:
+    if session.wants_json():
         yield lambda _: None
         return
-    with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
+    with click.progressbar(length=length, label="restore", file=sys.stderr) as bar:
         yield lambda done: bar.update(done - bar.pos)
 
 
-def _as_json(file: Path, summary: BackupSummary) -> dict[str, Any]:
-    return {
+def _output(file: Path, summary: BackupSummary, text: str) -> Output:
+    found = {
         "file": str(file),
         "made_at": summary.made_at,
         "prefix": summary.prefix,
         "keys": summary.keys,
         "sha256": summary.checksum,
     }
+    return Output(found, text)

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 import orjson
@@ -31,17 +32,26 @@ if TYPE_CHECKING:
     from service.bootstrap import Service
     from service.entrypoints.responses.lists import ListKind
 
+
+class Output(NamedTuple):
+    """What a command prints: a value for `--json`, a text with the same content, and its exit status."""
+
+    value: Any
+    text: str
+    status: int = 0
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def fail(message: str) -> NoReturn:
-    """Says what is wrong on standard error and ends with status 1."""
+    """Print what is wrong to standard error, and exit with status 1."""
     click.echo(message, err=True)
     sys.exit(1)
 
 
 def settings() -> Settings:
-    """The settings of this environment; ends with status 1 and a line for each mistake."""
+    """Return the settings of this environment, or print a line for each mistake and exit with status 1."""
     try:
         return load_settings(os.environ)
     except SettingsError as error:
@@ -50,7 +60,7 @@ def settings() -> Settings:
 
 @contextmanager
 def service(*, patient: bool = False) -> Iterator[Service]:
-    """The service around the store: `REDIS_URL`'s, a running `serve`'s, or the embedded one for this command alone.
+    """Yield the service around a store: `REDIS_URL`, a running `serve`, or the embedded store for this command alone.
 
     A command waits some seconds for a store that is slow to reach; a `patient` one goes on without it, and waits itself.
     """
@@ -67,7 +77,7 @@ def service(*, patient: bool = False) -> Iterator[Service]:
 
 
 def _in_demo_time(chosen: Settings) -> Settings:
-    """In a running demo a month may have gone by: who joins its store goes by its clock."""
+    """Return the settings with the clock of a running demo, which may be a month ahead."""
     clock = chosen.data / DEMO_CLOCK
     return replace(chosen, demo_clock=clock) if clock.exists() else chosen
 
@@ -85,7 +95,7 @@ def _around(chosen: Settings, url: str, patient: bool) -> Iterator[Service]:
 
 
 def actor() -> Actor:
-    """Who types: `cli:<system user>`."""
+    """Return who runs the command: `cli:<system user>`."""
     from service.adapters.redis.audit.audit import Actor
 
     try:
@@ -94,9 +104,34 @@ def actor() -> Actor:
         return Actor(f"cli:{os.getuid()}")
 
 
-def show(value: Any, as_json: bool, text: Callable[[], str]) -> None:
-    """Print JSON, or a text with the same content, in which no escape sequence reaches the terminal."""
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() if as_json else ids.escape_invisible(text()))
+def open_service() -> Service:
+    """Return the service for this command, which closes it when it ends."""
+    return click.get_current_context().with_resource(service())
+
+
+def wants_json() -> bool:
+    """Return whether this command was given `--json`."""
+    return bool(click.get_current_context().params["as_json"])
+
+
+def show(output: Output) -> None:
+    """Print JSON, or the text, in which no escape sequence reaches the terminal."""
+    json = orjson.dumps(output.value, option=orjson.OPT_INDENT_2).decode() if wants_json() else None
+    click.echo(ids.escape_invisible(output.text) if json is None else json)
+
+
+def prints(run: Callable[..., Output]) -> Callable[..., None]:
+    """Print what a command returns, as JSON with `--json`, and exit with its status."""
+
+    @json_option
+    @wraps(run)
+    def command(as_json: bool, **given: Any) -> None:
+        output = run(**given)
+        show(output)
+        if output.status:
+            sys.exit(output.status)
+
+    return command
 
 
 class Parsed(click.ParamType[Any]):
@@ -137,7 +172,7 @@ def read_list_page(kind: ListKind, limit: int, **given: str | None) -> paging.Pa
         raise click.UsageError("; ".join(f"--{field} {message}" for field, message in error.errors)) from None
 
 
-def show_list(found: paging.Listing, as_json: bool, line: Callable[[dict[str, Any]], str], empty: str) -> None:
-    """Print a page of a list: a line for each item, or `empty`."""
+def list_output(found: paging.Listing, line: Callable[[dict[str, Any]], str], empty: str) -> Output:
+    """Return the output of a page of a list: a line for each item, or `empty`."""
     lines = [line(item) for item in found.items] + ([f"More: --after {found.next}"] if found.next else [])
-    show(found.as_json(), as_json, lambda: "\n".join(lines) or empty)
+    return Output(found.as_json(), "\n".join(lines) or empty)

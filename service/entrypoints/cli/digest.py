@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
 from service.entrypoints.cli import context as session
+from service.entrypoints.cli.context import Output
 from service.entrypoints.responses.reporting import write_alerts
-
-
-def add_to(main: click.Group) -> None:
-    """Add this command."""
-    main.add_command(digest)
 
 
 @click.command()
 @click.option("--check", is_flag=True, help="Exit with status 1 if something needs attention.")
-@session.json_option
-def digest(check: bool, as_json: bool) -> None:
+@session.prints
+def digest(check: bool) -> Output:
     """Write what needs attention and which grants expire soon, for cron and email.
 
     The exit status is 0, so that cron does not report a reminder as a failure. With --check it is 1 if something needs
     attention; grants that expire soon do not count.
     """
-    with session.service() as service:
-        now = service.clock()
-        found = write_alerts(service.alerts.current(now), now)
-        session.show(found, as_json, lambda: as_text(found))
-    if check and found["needs_hand"]:
-        sys.exit(1)
+    service = session.open_service()
+    now = service.clock()
+    found = write_alerts(service.alerts.current(now), now)
+    return Output(found, as_text(found), status=1 if check and found["needs_hand"] else 0)
 
 
 def as_text(found: dict[str, Any]) -> str:

@@ -9,13 +9,9 @@ import click
 from service.adapters.observability.logs import log
 from service.domain.errors import StoreUnavailable
 from service.entrypoints.cli import context as session
+from service.entrypoints.cli.context import Output
 from service.entrypoints.responses.lists import EVENTS, list_events
 from service.entrypoints.responses.stripe_objects import EventOut
-
-
-def add_to(main: click.Group) -> None:
-    """Add `paywall events`."""
-    main.add_command(events)
 
 
 @click.group()
@@ -27,12 +23,12 @@ def events() -> None:
 @session.limit_option
 @session.after_option
 @click.option("--dead", is_flag=True, help="Only those that were given up.")
-@session.json_option
-def list_all(limit: int, after: str | None, dead: bool, as_json: bool) -> None:
+@session.prints
+def list_all(limit: int, after: str | None, dead: bool) -> Output:
     """List Stripe's events, the newest first."""
     page = session.read_list_page(EVENTS, limit, after=after, state="dead" if dead else None)
-    with session.service() as service:
-        session.show_list(list_events(service.event_processor.ledger, page), as_json, _line, "No events.")
+    service = session.open_service()
+    return session.list_output(list_events(service.event_processor.ledger, page), _line, "No events.")
 
 
 def _line(event: dict[str, Any]) -> str:
@@ -41,25 +37,25 @@ def _line(event: dict[str, Any]) -> str:
 
 @events.command("show")
 @click.argument("event", metavar="ID", type=session.ANY_ID)
-@session.json_option
-def show(event: str, as_json: bool) -> None:
+@session.prints
+def show(event: str) -> Output:
     """Show one event, with the entitlements that it changed."""
-    with session.service() as service:
-        found = EventOut.write(service.subscription_admin.find_event(event))
-        session.show(found, as_json, lambda: "\n".join(f"{name}: {value}" for name, value in found.items()))
+    service = session.open_service()
+    found = EventOut.write(service.subscription_admin.find_event(event))
+    return Output(found, "\n".join(f"{name}: {value}" for name, value in found.items()))
 
 
 @events.command("replay")
 @click.argument("event", metavar="ID", type=session.ANY_ID)
-@session.json_option
-def replay(event: str, as_json: bool) -> None:
+@session.prints
+def replay(event: str) -> Output:
     """Put an event back into the inbox, and process it."""
-    with session.service() as service:
-        now = service.clock()
-        service.subscription_admin.replay_event(event, session.actor(), now)
-        try:
-            service.event_processor.finish_postponed(now)
-        except StoreUnavailable:
-            log().warning("left_to_the_worker")
-        found = EventOut.write(service.subscription_admin.find_event(event))
-        session.show(found, as_json, lambda: f"Replayed {event}: {found['state']}")
+    service = session.open_service()
+    now = service.clock()
+    service.subscription_admin.replay_event(event, session.actor(), now)
+    try:
+        service.event_processor.finish_postponed(now)
+    except StoreUnavailable:
+        log().warning("left_to_the_worker")
+    found = EventOut.write(service.subscription_admin.find_event(event))
+    return Output(found, f"Replayed {event}: {found['state']}")

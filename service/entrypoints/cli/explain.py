@@ -10,13 +10,9 @@ from service.domain.catalogue import Catalogue, Story
 from service.domain.reader_sentences import reader_sentence
 from service.domain.times import write_time
 from service.entrypoints.cli import context as session
+from service.entrypoints.cli.context import Output
 from service.entrypoints.responses.access import DecisionOut
 from service.use_cases.access.explain import Explanation
-
-
-def add_to(main: click.Group) -> None:
-    """Add `paywall explain`."""
-    main.add_command(explain)
 
 
 @click.command()
@@ -26,21 +22,20 @@ def add_to(main: click.Group) -> None:
     "--at", type=session.MOMENT, help="Another moment: a past one as it stood, a future one if nothing changes."
 )
 @click.option("--decision", help="A decision's id instead: what was answered then.")
-@session.json_option
-def explain(reader: str | None, story: str | None, at: float | None, decision: str | None, as_json: bool) -> None:
+@session.prints
+def explain(reader: str | None, story: str | None, at: float | None, decision: str | None) -> Output:
     """Explain why a reader sees a story as they do: each step, and what led there. Nothing is counted."""
     if decision is not None and (reader or story or at is not None):
         raise click.UsageError("Give either --decision, or --reader and --story.")
     if decision is None and (reader is None or story is None):
         raise click.UsageError("Give --reader and --story, or --decision.")
-    with session.service() as service:
-        explainer, now = service.explainer, service.clock()
-        asked = Story(story or "")
-        if decision:
-            found = explainer.explain_decision(decision, now)
-        else:
-            found = explainer.explain_access(reader or "", asked, at, now)
-        session.show(DecisionOut.write(found), as_json, lambda: _as_text(found, service.settings.catalogue))
+    service = session.open_service()
+    now = service.clock()
+    if decision:
+        found = service.explainer.explain_decision(decision, now)
+    else:
+        found = service.explainer.explain_access(reader or "", Story(story or ""), at, now)
+    return Output(DecisionOut.write(found), _as_text(found, service.settings.catalogue))
 
 
 def _as_text(found: Explanation, catalogue: Catalogue) -> str:

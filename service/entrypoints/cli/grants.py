@@ -15,6 +15,7 @@ from service.bootstrap import Service
 from service.domain.errors import WrongRows
 from service.domain.sources import Grant
 from service.entrypoints.cli import context as session
+from service.entrypoints.cli.context import Output
 from service.entrypoints.responses.administration import (
     write_approval,
     write_dry_run,
@@ -33,11 +34,6 @@ _SHOWN = 50
 reader_option = click.option("--reader", required=True, type=session.READER_ID, help="The reader's id.")
 
 
-def add_to(main: click.Group) -> None:
-    """Add `paywall grants`."""
-    main.add_command(grants)
-
-
 @click.group()
 def grants() -> None:
     """Give VIP access, list it, take it back."""
@@ -51,16 +47,16 @@ def grants() -> None:
 @click.option("--until", type=session.MOMENT, help="The end, like 2027-01-01T00:00:00Z.")
 @click.option("--no-end", is_flag=True, help="Grant it without an end.")
 @click.option("--from", "from_", type=session.MOMENT, help="The start; now if it is not given.")
-@session.json_option
-def add(reader: str, no_end: bool, as_json: bool, **fields: Any) -> None:
+@session.prints
+def add(reader: str, no_end: bool, **fields: Any) -> Output:
     """Give a reader a plan or single features, with a reason and an end."""
     _require_end(fields["until"], no_end)
     if (fields["plan"] is None) == (not fields["features"]):
         raise click.UsageError("Give either --plan or --feature.")
-    with session.service() as service:
-        now = service.clock()
-        done = service.grant_changes.create(reader, to_grant_request(fields, now), session.actor(), now)
-        _show(done, "Granted", reader, now, as_json)
+    service = session.open_service()
+    now = service.clock()
+    done = service.grant_changes.create(reader, to_grant_request(fields, now), session.actor(), now)
+    return _output(done, "Granted", reader, now)
 
 
 @grants.command("change")
@@ -69,15 +65,15 @@ def add(reader: str, no_end: bool, as_json: bool, **fields: Any) -> None:
 @click.option("--until", type=session.MOMENT, help="The new end, like 2027-01-01T00:00:00Z.")
 @click.option("--no-end", is_flag=True, help="Let it go on without an end.")
 @click.argument("grant_id", metavar="ID")
-@session.json_option
-def change(reader: str, reason: str, until: float | None, no_end: bool, grant_id: str, as_json: bool) -> None:
+@session.prints
+def change(reader: str, reason: str, until: float | None, no_end: bool, grant_id: str) -> Output:
     """Give a grant another end: extend it or shorten it."""
     _require_end(until, no_end)
     end = None if until is None else int(until)
-    with session.service() as service:
-        now = service.clock()
-        done = service.grant_changes.change(reader, grant_id, end, reason, session.actor(), now)
-        _show(done, "Changed", reader, now, as_json)
+    service = session.open_service()
+    now = service.clock()
+    done = service.grant_changes.change(reader, grant_id, end, reason, session.actor(), now)
+    return _output(done, "Changed", reader, now)
 
 
 def _require_end(until: float | None, no_end: bool) -> None:
@@ -85,48 +81,42 @@ def _require_end(until: float | None, no_end: bool) -> None:
         raise click.UsageError("Give either --until or --no-end.")
 
 
-def _show(done: Grant | Approval, verb: str, reader: str, now: float, as_json: bool) -> None:
+def _output(done: Grant | Approval, verb: str, reader: str, now: float) -> Output:
     if isinstance(done, Approval):
         waits = write_approval(done)
         hint = f"paywall approvals confirm {done.id}"
         text = f"{done.id} waits for a second admin, until {waits['expires_at']}: {hint}"
-        session.show(waits, as_json, lambda: text)
-        return
+        return Output(waits, text)
     found = write_grant(done, reader, now)
-    session.show(found, as_json, lambda: f"{verb} {done.id}: {_line(found)}")
+    return Output(found, f"{verb} {done.id}: {_line(found)}")
 
 
 @grants.command("list")
 @reader_option
-@session.json_option
-def show(reader: str, as_json: bool) -> None:
+@session.prints
+def show(reader: str) -> Output:
     """List a reader's grants, the newest first."""
-    with session.service() as service:
-        now = service.clock()
-        found = [
-            write_grant(grant, reader, now)
-            for grant in service.grants.list_for_reader(service.readers.resolve_merged(reader))
-        ]
-        lines = [f"{one['id']}  {_line(one)}  ({one['actor']}: {one['reason']})" for one in found]
-        session.show({"items": found}, as_json, lambda: "\n".join(lines) or "No grants.")
+    service = session.open_service()
+    now = service.clock()
+    found = [
+        write_grant(grant, reader, now)
+        for grant in service.grants.list_for_reader(service.readers.resolve_merged(reader))
+    ]
+    lines = [f"{one['id']}  {_line(one)}  ({one['actor']}: {one['reason']})" for one in found]
+    return Output({"items": found}, "\n".join(lines) or "No grants.")
 
 
 @grants.command("revoke")
 @reader_option
 @session.required_reason_option
 @click.argument("grant_id", metavar="ID")
-@session.json_option
-def revoke(reader: str, reason: str, grant_id: str, as_json: bool) -> None:
+@session.prints
+def revoke(reader: str, reason: str, grant_id: str) -> Output:
     """Take a grant back, at once."""
-    with session.service() as service:
-        now = service.clock()
-        _show(
-            service.grant_changes.revoke(reader, grant_id, reason, session.actor(), now),
-            "Revoked",
-            reader,
-            now,
-            as_json,
-        )
+    service = session.open_service()
+    now = service.clock()
+    revoked = service.grant_changes.revoke(reader, grant_id, reason, session.actor(), now)
+    return _output(revoked, "Revoked", reader, now)
 
 
 def _line(grant: dict[str, Any]) -> str:
@@ -140,59 +130,57 @@ def _line(grant: dict[str, Any]) -> str:
 @grants.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Only say what it would do.")
-@session.json_option
-def import_file(file: Path, dry_run: bool, as_json: bool) -> None:
+@session.prints
+def import_file(file: Path, dry_run: bool) -> Output:
     """Give grants to many readers, all or none, from a CSV: reader,plan,until,reason (until: a time, or never)."""
     with file.open("rb") as opened:
         body = opened.read(csv_file.MOST_BYTES + 1)
-    with session.service() as service:
-        now = service.clock()
-        sheet = csv_file.read(body, service.settings.catalogue, now)
-        if dry_run:
-            found = write_dry_run(sheet, service.imports.dry_run(sheet, now))
-            session.show(found, as_json, lambda: _counted(found))
-            sys.exit(1 if found["errors"] else 0)
-        try:
-            done = service.imports.submit(sheet, session.actor(), now)
-        except WrongRows as wrong:
-            errors = write_mistakes(wrong.rows)
-            if not as_json:
-                session.fail("\n".join([*_lines(errors), "Nothing was imported."]))
-            session.show({"errors": errors}, True, str)
-            sys.exit(1)
-        if isinstance(done, PendingImport):
-            found, text = write_submitted_import(done), f"{done.approval.id} waits for a second admin"
-        else:
-            found = write_import(_finished(service, done, as_json))
-            text = f"{found['id']} is {found['state']}"
-        session.show(found, as_json, lambda: f"{text}: {_counted(found)}")
+    service = session.open_service()
+    now = service.clock()
+    sheet = csv_file.read(body, service.settings.catalogue, now)
+    if dry_run:
+        found = write_dry_run(sheet, service.imports.dry_run(sheet, now))
+        return Output(found, _counted(found), status=1 if found["errors"] else 0)
+    try:
+        done = service.imports.submit(sheet, session.actor(), now)
+    except WrongRows as wrong:
+        errors = write_mistakes(wrong.rows)
+        if not session.wants_json():
+            session.fail("\n".join([*_lines(errors), "Nothing was imported."]))
+        return Output({"errors": errors}, "", status=1)
+    if isinstance(done, PendingImport):
+        found, text = write_submitted_import(done), f"{done.approval.id} waits for a second admin"
+    else:
+        found = write_import(_finished(service, done))
+        text = f"{found['id']} is {found['state']}"
+    return Output(found, f"{text}: {_counted(found)}")
 
 
 @grants.command("import-show")
 @click.argument("import_id", metavar="ID")
-@session.json_option
-def show_import(import_id: str, as_json: bool) -> None:
+@session.prints
+def show_import(import_id: str) -> Output:
     """Show how far an import is, or its undoing."""
-    with session.service() as service:
-        found = write_import(service.imports.find(import_id))
-        session.show(found, as_json, lambda: f"{found['id']} is {found['state']}: {_counted(found)}{_undone(found)}")
+    service = session.open_service()
+    found = write_import(service.imports.find(import_id))
+    return Output(found, f"{found['id']} is {found['state']}: {_counted(found)}{_undone(found)}")
 
 
 @grants.command("import-undo")
 @click.argument("import_id", metavar="ID")
 @session.required_reason_option
-@session.json_option
-def undo_import(import_id: str, reason: str, as_json: bool) -> None:
+@session.prints
+def undo_import(import_id: str, reason: str) -> Output:
     """Undo an import: take back what it gave, and nothing that an admin changed since."""
-    with session.service() as service:
-        begun = service.imports.undo(import_id, reason, session.actor(), service.clock())
-        found = write_import(_finished(service, begun, as_json))
-        session.show(found, as_json, lambda: f"{found['id']} is {found['state']}{_undone(found)}")
+    service = session.open_service()
+    begun = service.imports.undo(import_id, reason, session.actor(), service.clock())
+    found = write_import(_finished(service, begun))
+    return Output(found, f"{found['id']} is {found['state']}{_undone(found)}")
 
 
-def _finished(service: Service, manifest: ImportManifest, quiet: bool) -> ImportManifest:
-    """Does what was committed, with a bar; a crash or Ctrl-C leaves the rest to a running `serve` or worker."""
-    if quiet:
+def _finished(service: Service, manifest: ImportManifest) -> ImportManifest:
+    """Finish committed work, with a bar; a crash or Ctrl-C leaves the rest to a running `serve` or worker."""
+    if session.wants_json():
         return service.imports.finish(manifest.id)
     with click.progressbar(length=max(manifest.chunks, 1), label=manifest.id, file=sys.stderr) as bar:
         done = service.imports.finish(manifest.id, _to(bar))

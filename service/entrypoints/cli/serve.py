@@ -11,17 +11,12 @@ import click
 from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.client.errors import EmbeddedStoreError
 from service.entrypoints.cli import context as session
+from service.entrypoints.cli.context import Output
 from service.entrypoints.processes import supervisor
 from service.entrypoints.processes.listening import CannotServe
-from service.settings.policy_file import check_config
+from service.settings.policy_file import read_folder
 
 _CHECKOUT = Path(__file__).parents[3]
-
-
-def add_to(main: click.Group) -> None:
-    """Adds these commands."""
-    for command in (serve, check, demo):
-        main.add_command(command)
 
 
 @click.command()
@@ -42,18 +37,14 @@ def serve(no_worker: bool, as_json: bool) -> None:
 
 @click.command("check-config")
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-@session.json_option
-def check(folder: Path | None, as_json: bool) -> None:
+@session.prints
+def check_config(folder: Path | None) -> Output:
     """Check paywall.toml in DIR (default: PAYWALL_CONFIG or config): every mistake, each with its place."""
     place = folder or Path(os.environ.get("PAYWALL_CONFIG", "").strip() or "config")
-    mistakes = check_config(place)
+    mistakes = read_folder(place).mistakes
     encoded = [{"where": mistake.where, "message": mistake.message} for mistake in mistakes]
-    session.show(
-        {"ok": not mistakes, "mistakes": encoded},
-        as_json,
-        lambda: "\n".join(map(str, mistakes)) or f"{place / 'paywall.toml'}: no mistakes.",
-    )
-    sys.exit(1 if mistakes else 0)
+    text = "\n".join(map(str, mistakes)) or f"{place / 'paywall.toml'}: no mistakes."
+    return Output({"ok": not mistakes, "mistakes": encoded}, text, status=1 if mistakes else 0)
 
 
 @click.command()

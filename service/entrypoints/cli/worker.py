@@ -13,6 +13,7 @@ from service.adapters.observability.logs import configure_logs, log
 from service.bootstrap import Service
 from service.domain.errors import StripeFailure
 from service.entrypoints.cli import context as session
+from service.entrypoints.cli.context import Output
 from service.entrypoints.processes.lifecycle import exit_now, follow_parent, handle_shutdown_signals
 from service.use_cases.subscriptions.catch_up import CatchUpResult
 from service.use_cases.subscriptions.full_sync import FullSyncResult
@@ -21,19 +22,13 @@ CANNOT = "Stripe cannot be asked ({}); nothing is lost, try again later."
 LEFT = "{} objects could not be read from Stripe; nothing is lost, try again later."
 
 
-def add_to(main: click.Group) -> None:
-    """Adds these commands."""
-    for command in (worker, reconcile):
-        main.add_command(command)
-
-
 @click.command()
 @click.option("--once", is_flag=True, help="Do all that is due, and exit.")
 @session.json_option
 def worker(once: bool, as_json: bool) -> None:
     """Catch up with Stripe, sweep, finish what was left, until SIGTERM; of many workers one is active."""
     if once:
-        _work_once(as_json)
+        _work_once()
         return
     with session.service(patient=True) as service:
         configure_logs()
@@ -49,7 +44,7 @@ def worker(once: bool, as_json: bool) -> None:
         exit_now(0)
 
 
-def _work_once(as_json: bool) -> None:
+def _work_once() -> None:
     with session.service() as service:
         done = service.worker.run_once()
         imports = service.imports.finish_all()
@@ -65,7 +60,7 @@ def _work_once(as_json: bool) -> None:
         "trouble": done.trouble,
     }
     text = f"Done: {done.objects} objects, {done.audit} audit entries, {done.merges} merges, {imports} imports."
-    session.show(found, as_json, lambda: text)
+    session.show(Output(found, text))
     if done.trouble:
         session.fail(CANNOT.format(done.trouble))
     if done.left:
@@ -90,7 +85,7 @@ def reconcile(catching: bool, sweeping: bool, dry_run: bool, as_json: bool) -> N
         if not dry_run:
             _finish(service)
         found = {"catch_up": _caught(caught), "sweep": _swept(swept), "dry_run": dry_run}
-        session.show(found, as_json, lambda: _as_text(found, service.gateway is None))
+        session.show(Output(found, _as_text(found, service.gateway is None)))
         left = (caught.left if caught else 0) + sum(not drift.corrected for drift in (swept.drift if swept else ()))
         if left and not dry_run:
             session.fail(LEFT.format(left))
