@@ -121,8 +121,3 @@ def resets_at(policy: MeterPolicy, read: Mapping[bytes, int], window: MeterWindo
     if not policy.rolling:
         return window.end
     return min(read.values()) + policy.length if read else None
-
-
-def drop_expired(policy: MeterPolicy, read: Mapping[bytes, int], now: float) -> dict[bytes, int]:
-    """Return the stories of a rolling window that still count."""
-    return {story: at for story, at in read.items() if now < at + policy.length}

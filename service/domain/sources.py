@@ -7,7 +7,7 @@ Stripe status means. Times are epoch seconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
@@ -333,8 +333,3 @@ class StripeEntitlements:
 
 
 Source = Subscription | Pass | Grant | StripeEntitlements
-
-
-def unconfirmed(source: Subscription | Pass | StripeEntitlements) -> Subscription | Pass | StripeEntitlements:
-    """Return the same source, marked as known only from a payload, not yet re-read from Stripe."""
-    return replace(source, confirmed=False)

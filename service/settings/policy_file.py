@@ -30,8 +30,8 @@ from service.domain.catalogue import (
     Rule,
     Tier,
 )
-from service.settings.policy_schema import PolicyTable, places
-from service.settings.validation import Mistake, SettingsError, closest, key_shown, quoted
+from service.settings.policy_schema import PolicyTable
+from service.settings.validation import Mistake, closest, key_shown, places, quoted
 
 FILE = "paywall.toml"
 LARGEST = 1_048_576
@@ -47,23 +47,8 @@ class PolicyReading:
     livemode: bool | None = None
 
 
-def load_catalogue(folder: Path) -> Catalogue:
-    """Return the policy of `folder`/paywall.toml. Raises: `SettingsError` with all mistakes."""
-    return _catalogue(read_folder(folder))
-
-
-def parse_catalogue(text: str) -> Catalogue:
-    """Return the policy in `text`, which is TOML. Raises: `SettingsError` with all mistakes."""
-    return _catalogue(read_text(text))
-
-
-def check_config(folder: Path) -> list[Mistake]:
-    """Return every mistake of the file, for `paywall check-config`."""
-    return list(read_folder(folder).mistakes)
-
-
 def read_folder(folder: Path) -> PolicyReading:
-    """Read the policy as `load_catalogue` does, with the mistakes as a value."""
+    """Read `folder`/paywall.toml."""
     file = folder / FILE
     try:
         if folder.is_file():
@@ -88,7 +73,7 @@ def read_folder(folder: Path) -> PolicyReading:
 
 
 def read_text(text: str) -> PolicyReading:
-    """Read the policy as `parse_catalogue` does, with the mistakes as a value."""
+    """Read a policy from its TOML."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -116,12 +101,6 @@ def _located(message: str, text: str) -> str:
     lines = text.split("\n")
     end = f"at line {len(lines)}, column {len(lines[-1]) + 1}, the end of the file"
     return message.replace("at end of document", end)
-
-
-def _catalogue(reading: PolicyReading) -> Catalogue:
-    if reading.catalogue is None:
-        raise SettingsError(reading.mistakes)
-    return reading.catalogue
 
 
 def _unreadable(message: str) -> PolicyReading:

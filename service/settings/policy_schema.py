@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validates_schema
@@ -26,7 +26,6 @@ from service.settings.validation import (
     wrong_story_url,
     wrong_text,
     wrong_zone,
-    zones,
 )
 
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -61,13 +60,6 @@ class Text(fields.Field[str]):
         if wrong := self._check(value):
             raise ValidationError(wrong)
         return value
-
-
-class Zone(Text):
-    """The name of a time zone; the message suggests a similar one."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(lambda word: (wrong := wrong_zone(word)) and wrong + closest(word, zones()), **options)
 
 
 class OneOf(fields.Field[str]):
@@ -245,7 +237,7 @@ class Table(Schema):
 
 class SiteTable(Table):
     name = Text(**required('name = "The Daily Ledger"'))
-    timezone = Zone(**required('timezone = "America/New_York"'))
+    timezone = Text(wrong_zone, **required('timezone = "America/New_York"'))
     origins = Items(Text(wrong_origin), **required('origins = ["https://www.example.news"]'))
     story_url = Text(wrong_story_url, load_default=None)
 
@@ -364,15 +356,3 @@ class PolicyTable(Table):
     failure = fields.Nested(FailureTable, load_default=lambda: FailureTable().load({}))
     grants = fields.Nested(GrantsTable, load_default=lambda: GrantsTable().load({}))
     retention = fields.Nested(RetentionTable, load_default=lambda: RetentionTable().load({}))
-
-
-def places(messages: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    """Yield marshmallow's nested messages as `("plans.supporter.features.0", "…")`; `_schema` is the table itself."""
-    if isinstance(messages, dict):
-        for key, inner in messages.items():
-            yield from places(inner, place if key == "_schema" else f"{place}.{key}".lstrip("."))
-    elif isinstance(messages, list):
-        for each in messages:
-            yield from places(each, place)
-    else:
-        yield place, str(messages)

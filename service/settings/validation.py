@@ -10,9 +10,10 @@ import importlib.resources
 import ipaddress
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 SHOWN = 64
@@ -63,6 +64,21 @@ def closest(word: str, known: Iterable[str]) -> str:
     return f": did you mean {quoted(by_lower[near[0]])}?" if near else ""
 
 
+def places(messages: Any, place: str = "") -> list[tuple[str, str]]:
+    """Return marshmallow's nested messages as pairs such as `("plans.supporter.features.0", "must be …")`."""
+    if isinstance(messages, str):
+        return [(place, messages)]
+    if isinstance(messages, Mapping):
+        found = []
+        for name, inner in messages.items():
+            # `_schema` stands for the whole, unless the caller sent a field with that name.
+            whole = name == "_schema" and inner != ["Unknown field."]
+            inside = place if whole else f"{place}.{name}" if place else str(name)
+            found += places(inner, inside)
+        return found
+    return [pair for inner in messages for pair in places(inner, place)]
+
+
 LONGEST_TEXT = 1_000
 LONGEST_KEY = 200
 """Stripe's own limit for a lookup key."""
@@ -103,7 +119,9 @@ def wrong_product(word: str) -> str | None:
 
 
 def wrong_zone(word: str) -> str | None:
-    return None if word in zones() else "is not a time zone of the IANA database, such as America/New_York"
+    if word in zones():
+        return None
+    return "is not a time zone of the IANA database, such as America/New_York" + closest(word, zones())
 
 
 @cache

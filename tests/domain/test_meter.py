@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Literal
@@ -17,13 +18,19 @@ from service.domain.meter import (
     MeterStanding,
     MeterWindow,
     Tally,
-    drop_expired,
     meter_standing,
     resets_at,
     window_at,
 )
 
 NOW = 1_795_000_000
+
+
+def drop_expired(policy: MeterPolicy, read: Mapping[bytes, int], now: float) -> dict[bytes, int]:
+    """Return the stories of a rolling window that still count, as the store keeps them."""
+    return {story: at for story, at in read.items() if now < at + policy.length}
+
+
 Calendar = Literal["day", "week", "month"]
 CALENDAR: tuple[Calendar, ...] = ("day", "week", "month")
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from service.domain.catalogue import DAY, HOUR, Catalogue, MeterPolicy, Plan, Rule, Story, Tier
 from service.domain.decision import Decision, decide, decide_degraded, resolve_entitlements
-from service.domain.meter import drop_expired, meter_standing, window_at
+from service.domain.meter import meter_standing, window_at
 from service.domain.sources import Grant, Item, Pass, Source, StripeEntitlements, Subscription
+from tests.domain.test_meter import drop_expired
 
 MIDNIGHT = int(datetime(2026, 12, 1, tzinfo=UTC).timestamp())
 NOW = MIDNIGHT - 8

@@ -26,7 +26,6 @@ from service.domain.sources import (
     Standing,
     StripeEntitlements,
     Subscription,
-    unconfirmed,
 )
 
 NOW = 1_795_000_000
@@ -284,7 +283,7 @@ def test_holding_is_as_confirmed_as_its_source(confirmed: bool) -> None:
         StripeEntitlements("cus_1", ("notebook",)),
     ]
     for source in reports:
-        assert only(source if confirmed else unconfirmed(source)).confirmed is confirmed
+        assert only(replace(source, confirmed=confirmed)).confirmed is confirmed
 
 
 # ----------------------------------------------------------------------------------------- seats, gifts, passes

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.settings.policy_file import parse_catalogue
 from service.settings.validation import SettingsError
+from tests.policies import parse_catalogue
 
 WHOLE = Path(__file__).with_name("whole.toml").read_text("utf-8")
 OPTIONAL = {"rules", "offers", "stripe", "failure", "grants", "prices", "products", "grace_days", "pass_hours", "seats"}

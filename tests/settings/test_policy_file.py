@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.catalogue import DAY, HOUR, GrantPolicy, Rule
-from service.settings.policy_file import check_config, load_catalogue, parse_catalogue
+from service.settings.policy_file import read_folder
 from service.settings.validation import SettingsError
+from tests.policies import parse_catalogue
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = (ROOT / "config" / "paywall.toml").read_text("utf-8")
@@ -256,7 +257,7 @@ def test_unreadable_policy_file_gives_a_readable_message(tmp_path: Path) -> None
     file = tmp_path / "paywall.toml"
 
     def said(folder: Path = tmp_path) -> str:
-        (mistake,) = check_config(folder)
+        (mistake,) = read_folder(folder).mistakes
         assert mistake.where == "paywall.toml"
         return mistake.message
 
@@ -280,13 +281,12 @@ def test_unreadable_policy_file_gives_a_readable_message(tmp_path: Path) -> None
 def test_random_file_raises_only_settings_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     folder = tmp_path_factory.getbasetemp()
     (folder / "paywall.toml").write_bytes(content)
-    assert check_config(folder)
+    assert read_folder(folder).mistakes
 
 
 def test_policy_file_with_byte_order_mark_and_crlf_loads(tmp_path: Path) -> None:
     (tmp_path / "paywall.toml").write_bytes(b"\xef\xbb\xbf" + SAMPLE.replace("\n", "\r\n").encode())
-    assert check_config(tmp_path) == []
-    assert load_catalogue(tmp_path) == parse_catalogue(SAMPLE)
+    assert read_folder(tmp_path).catalogue == parse_catalogue(SAMPLE)
 
 
 SMALL = """

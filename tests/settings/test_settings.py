@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.settings.policy_file import load_catalogue
+from service.settings.policy_file import read_folder
 from service.settings.settings import NamedKey, Settings, SettingsError, cores, load_settings
+from tests.policies import catalogue_of
 
 ROOT = Path(__file__).parents[2]
 CONFIG = {"PAYWALL_CONFIG": str(ROOT / "config")}
@@ -73,7 +74,7 @@ def test_empty_environment_gives_the_defaults() -> None:
         stripe_api_key=None,
         stripe_api_base=None,
         stripe_webhook_secrets=(),
-        catalogue=load_catalogue(ROOT / "config"),
+        catalogue=catalogue_of(read_folder(ROOT / "config")),
     )
 
 

@@ -18,7 +18,10 @@ from service.entrypoints.responses.errors import problem_of
 GROUPS = ("approvals", "audit", "events", "grants", "keys", "passes", "readers", "seats")
 COMMANDS = {
     **{name: name for name in (*GROUPS, "backup", "digest", "doctor", "explain", "serve", "worker")},
-    "check-config": "serve", "demo": "serve", "reconcile": "worker", "restore": "backup",
+    "check-config": "serve",
+    "demo": "serve",
+    "reconcile": "worker",
+    "restore": "backup",
 }
 """Command → its module."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from marshmallow import Schema, ValidationError
@@ -10,6 +10,7 @@ from marshmallow import Schema, ValidationError
 from service.domain.errors import InvalidFields
 from service.domain.ids import read_reader
 from service.entrypoints.responses.fields import schema_of
+from service.settings.validation import places
 
 Value = TypeVar("Value")
 Check = Callable[[dict[str, Any]], list[tuple[str, str]]]
@@ -38,24 +39,9 @@ def check(schema: type[Schema], value: Any, further: Check | None = None) -> dic
     try:
         loaded = schema_of(schema).load(value)
     except ValidationError as error:
-        wrong = _field_errors(error.messages)
+        wrong = places(error.messages)
     named = {field for field, _ in wrong}
     wrong += [pair for pair in (further(value) if further else ()) if pair[0] not in named]
     if wrong:
         raise InvalidFields(wrong)
     return loaded
-
-
-def _field_errors(messages: Any, place: str = "") -> list[tuple[str, str]]:
-    """Return marshmallow's nested messages as pairs of a dotted field and a sentence."""
-    if isinstance(messages, str):
-        return [(place, messages)]
-    if isinstance(messages, Mapping):
-        found = []
-        for name, inner in messages.items():
-            # `_schema` stands for the whole, unless the caller sent a field with that name.
-            whole = name == "_schema" and inner != ["Unknown field."]
-            inside = place if whole else f"{place}.{name}" if place else str(name)
-            found += _field_errors(inner, inside)
-        return found
-    return [pair for inner in messages for pair in _field_errors(inner, place)]

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from service.adapters.redis.client.keys import reader_hash
 from service.domain.errors import FileTooLarge
-from service.settings.policy_file import parse_catalogue
 from service.use_cases.grants.imports import csv_file
 from service.use_cases.grants.imports.csv_file import ImportSheet
+from tests.policies import parse_catalogue
 from tests.running_service import POLICY
 
 NOW = 1_795_000_000.0
