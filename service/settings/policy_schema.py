@@ -216,8 +216,8 @@ class Table(Schema):
 
     error_messages = {"type": "must be a table"}  # noqa: RUF012 -- marshmallow reads this class attribute and copies it
 
-    class Meta:
-        unknown = EXCLUDE  # `refuse_unknown_keys` reports more than marshmallow's RAISE.
+    def __init__(self, **options: Any) -> None:
+        super().__init__(unknown=EXCLUDE, **options)  # `refuse_unknown_keys` reports more than marshmallow's RAISE.
 
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
         example = field_obj.metadata.get("example")

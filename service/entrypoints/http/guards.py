@@ -1,7 +1,7 @@
 """Authorization: keys, roles, and what a view demands. It comes before path, body and content type.
 
-A route of the API has its demand from `ApiRoutes.add`, a page from `@admin(role)` or `@open_to_all`. `check` runs before
-every request of the API. Keys are compared by their hash, so the time of a comparison reveals nothing.
+A route of the API has its demand from `ApiRoutes.add`, a page from `PageContext.page`. `check` runs before every
+request of the API. Keys are compared by their hash, so the time of a comparison reveals nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import cast
 
 from flask import current_app, g, request
 from werkzeug.exceptions import HTTPException, NotFound
@@ -25,8 +25,6 @@ from service.settings.settings import NamedKey
 
 WRONG_KEYS = 30
 """Wrong keys of one address within a minute from which on the answer is 429."""
-
-View = TypeVar("View", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,22 +101,6 @@ def made_at_run_time(book: AdminKeyCache) -> Callable[[bytes, str], Principal | 
         return None if key is None else Principal(key.name, cast(Role, key.role), key.makers)
 
     return stored
-
-
-def admin(role: Role) -> Callable[[View], View]:
-    """Mark a view that takes an admin of at least this role."""
-
-    def mark(view: View) -> View:
-        cast(Any, view).demands = role
-        return view
-
-    return mark
-
-
-def open_to_all(view: View) -> View:
-    """Mark a view that takes no key on purpose."""
-    cast(Any, view).demands = None
-    return view
 
 
 def check(keyring: Keyring) -> None:

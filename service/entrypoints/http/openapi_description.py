@@ -61,8 +61,8 @@ def describe_api(app: Flask, title: str) -> dict[str, Any]:
     spec.components.schema("Problem", schema=ProblemOut)
     paths: dict[str, dict[str, Any]] = {}
     for rule in app.url_map.iter_rules():
-        view = app.view_functions[rule.endpoint]
-        if getattr(view, "described", None) is None:
+        view: Any = app.view_functions[rule.endpoint]
+        if not view.described.gives:
             continue
         path = _PATH_PARAMETER.sub(r"{\1}", str(rule))
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):

@@ -73,8 +73,8 @@ class ApiRoutes:
         """Add a view for a rule such as `POST /v1/passes`; its docstring's first line is the route's summary.
 
         `role`: the least role of an admin, `site`, or `None` for a route without a key. `gives`: the answer of status 200, or
-        the answer of each status. `reason`: the schema of a reason in the body or in the query. `repeatable`: the view's
-        work runs by `once`.
+        of each status; a route without one is not described. `reason`: the schema of a reason in the body or in the query.
+        `repeatable`: the view's work runs by `once`.
         """
         method, path = rule.split(" ")
         extra = ((REASON,) if reason is not None else ()) + ((IDEMPOTENCY_KEY,) if repeatable else ())

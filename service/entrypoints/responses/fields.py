@@ -11,17 +11,14 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from marshmallow import RAISE, Schema, ValidationError, fields, missing
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing
 
 from service.domain.ids import read_id, read_reader, read_reason, read_text
 from service.domain.times import read_time, write_time
 
 
 class RequestSchema(Schema):
-    """A request body; an unknown field is an error."""
-
-    class Meta:
-        unknown = RAISE
+    """A request body; an unknown field is an error, which is marshmallow's default."""
 
 
 JsonObject = dict[str, Any]
@@ -29,6 +26,9 @@ JsonObject = dict[str, Any]
 
 class ResponseSchema(Schema):
     """An answer: `write` returns it from an object or a mapping that has its fields, and `/openapi.json` describes it."""
+
+    class Meta:
+        unknown = EXCLUDE  # `/openapi.json` allows further fields, so that an answer can gain some.
 
     @classmethod
     def write(cls, value: Any) -> JsonObject:

@@ -107,26 +107,27 @@ def mount(
     )
     submissions = IdempotencyStore(service.store, lambda: service.secrets.sealer("idempotency"), AT_WORK)
     provider = SignIn(openid, time.time, Provider(openid)) if openid is not None else None
-    pages = _build(PageContext(service, sessions, submissions, on_keys_changed), keyring, log, provider)
+    folder = str(Path(__file__).parent / "templates")
+    pages = Flask("service.entrypoints.http.admin", template_folder=folder, static_folder=None)
+    _build(PageContext(pages, service, sessions, submissions, on_keys_changed), keyring, log, provider)
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/admin": pages})  # type: ignore[method-assign]  # Flask's own way
     return pages
 
 
-def _build(context: PageContext, keyring: Keyring, log: RequestLog, provider: SignIn | None) -> Flask:
-    folder = str(Path(__file__).parent / "templates")
-    app = Flask("service.entrypoints.http.admin", template_folder=folder, static_folder=None)
+def _build(context: PageContext, keyring: Keyring, log: RequestLog, provider: SignIn | None) -> None:
+    app = context.app
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES + LARGEST_FORM
     app.config["MAX_FORM_MEMORY_SIZE"] = LARGEST_FORM
     app.url_map.strict_slashes = False
-    formatting.register(app, context)
-    sign_in.register(app, context, keyring, provider)
+    formatting.register(context)
+    sign_in.register(context, keyring, provider)
     for view in VIEWS:
-        view.register(app, context)
+        view.register(context)
 
     @app.before_request
     def authorize() -> Response | None:
         g.begun = log.begin()
-        return _authorize(app, context)
+        return _authorize(context)
 
     @app.after_request
     def finish(response: Response) -> Response:
@@ -139,12 +140,11 @@ def _build(context: PageContext, keyring: Keyring, log: RequestLog, provider: Si
         return response
 
     errors.register(app, _error_page, HTTP_DETAILS, context.service.metrics)
-    return app
 
 
-def _authorize(app: Flask, context: PageContext) -> Response | None:
+def _authorize(context: PageContext) -> Response | None:
     """Load the session, and check the view's role and, for a form, its token. `Problem` 401, 403."""
-    view = cast(Any, app.view_functions.get(request.endpoint or ""))
+    view = cast(Any, context.app.view_functions.get(request.endpoint or ""))
     if getattr(view, "stateless", False):
         return None
     session = context.sessions.decode_cookie(read_cookie(COOKIE))
@@ -165,7 +165,7 @@ def _authorize(app: Flask, context: PageContext) -> Response | None:
 
 def _redirect_to_sign_in() -> Response:
     """Redirect to the sign-in page, which leads back here. A form must be sent again. `Problem` 401 for one."""
-    back = request.full_path.rstrip("?") if request.method == "GET" else _page_of_form(current_app)
+    back = request.full_path.rstrip("?") if request.method == "GET" else _page_of_form()
     to = url_for("sign_in", then=back if back != "/" else None, over=1 if read_cookie(COOKIE) else None)
     if is_htmx():
         return Response(status=204, headers={"HX-Redirect": to})
@@ -215,7 +215,7 @@ def _error_page(problem: Problem) -> Response:
     """Render an error with what was typed into the form, and a link back to the form's page."""
     if is_htmx():
         return render("error_part.html", problem=problem, title=problem.title)
-    back, typed = _page_of_form(current_app), _typed_fields()
+    back, typed = _page_of_form(), _typed_fields()
     return render("error.html", problem=problem, title=problem.title, back=back, typed=typed)
 
 
@@ -229,7 +229,7 @@ def _typed_fields() -> list[tuple[str, str]]:
     return [(label, request.form[name]) for name, label in TYPED_FIELDS.items() if request.form.get(name, "").strip()]
 
 
-def _page_of_form(app: Flask) -> str | None:
+def _page_of_form() -> str | None:
     """Return the path, below `/admin`, of the page that has this form, if the browser names it."""
     if request.method != "POST" or _is_cross_site():
         return None
@@ -238,7 +238,7 @@ def _page_of_form(app: Flask) -> str | None:
     if referrer.netloc != request.host or path == referrer.path or path in ("", "/"):
         return None
     try:
-        app.url_map.bind("").match(path, method="GET")
+        current_app.url_map.bind("").match(path, method="GET")
     except HTTPException:
         return None
     return f"{path}?{referrer.query}" if referrer.query else path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, url_for
+from flask import Response, url_for
 
 from service.entrypoints.http import guards
 from service.entrypoints.http.admin.page_context import PageContext, render, submit
@@ -14,17 +14,15 @@ FIRST_APPROVALS = 100
 """Approvals that the page shows."""
 
 
-def register(app: Flask, context: PageContext) -> None:
+def register(context: PageContext) -> None:
     """Add the approvals."""
     service = context.service
 
-    @app.get("/approvals")
-    @guards.admin("viewer")
+    @context.page("GET /approvals", "viewer")
     def approvals() -> Response:
         return show_list()
 
-    @app.post("/approvals/confirm")
-    @guards.admin("granter")
+    @context.page("POST /approvals/confirm", "granter")
     def approve() -> Response:
         def work() -> tuple[str, str]:
             done, _ = service.approval_workflow.confirm(form_field("approval") or "", guards.actor(), context.now)
@@ -34,8 +32,7 @@ def register(app: Flask, context: PageContext) -> None:
 
         return submit(context, work, show_list)
 
-    @app.post("/approvals/refuse")
-    @guards.admin("granter")
+    @context.page("POST /approvals/refuse", "granter")
     def reject() -> Response:
         def work() -> tuple[str, str]:
             service.approvals.refuse(form_field("approval") or "", guards.actor(), optional_reason(), context.now)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response
+from flask import Response
 
-from service.entrypoints.http import guards
 from service.entrypoints.http.admin.page_context import PageContext, render
 from service.entrypoints.http.admin.request_inputs import filters_in_address, requested_page
 from service.entrypoints.http.lists import csv_file
@@ -15,12 +14,11 @@ LINKED_ACTIONS = ("import.apply", "import.undo", "pass.create", "pass.revoke", "
 """Actions whose object has a page of its own, which the search finds."""
 
 
-def register(app: Flask, context: PageContext) -> None:
+def register(context: PageContext) -> None:
     """Add the audit log."""
     log = context.service.audit_log
 
-    @app.get("/audit")
-    @guards.admin("viewer")
+    @context.page("GET /audit", "viewer")
     def audit() -> Response:
         page = requested_page(AUDIT)
         found = list_audit(log, page)
@@ -35,8 +33,7 @@ def register(app: Flask, context: PageContext) -> None:
             filters=filters_in_address(),
         )
 
-    @app.get("/audit.csv")
-    @guards.admin("viewer")
+    @context.page("GET /audit.csv", "viewer")
     def audit_csv() -> Response:
         found = list_audit(log, requested_page(AUDIT, limit=100))
         return csv_file(AUDIT.columns, found.items, AUDIT.name, found.next)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, request, url_for
+from flask import Response, request, url_for
 
 from service.entrypoints.http import guards
 from service.entrypoints.http.admin.page_context import PageContext, render, submit_once
@@ -17,12 +17,11 @@ from service.entrypoints.responses.lists import EVENTS, list_events
 from service.entrypoints.responses.stripe_objects import EventOut
 
 
-def register(app: Flask, context: PageContext) -> None:
+def register(context: PageContext) -> None:
     """Add the Stripe events."""
     service = context.service
 
-    @app.get("/events")
-    @guards.admin("viewer")
+    @context.page("GET /events", "viewer")
     def events() -> Response:
         page = requested_page(EVENTS)
         is_failed_only = "state" in page.filters
@@ -31,14 +30,12 @@ def register(app: Flask, context: PageContext) -> None:
             "events.html", events=found.items, following=found.next, is_failed_only=is_failed_only, filters=filters
         )
 
-    @app.get("/event")
-    @guards.admin("viewer")
+    @context.page("GET /event", "viewer")
     def event() -> Response:
         found = service.subscription_admin.find_event(checked_id(request.args.get("id"), "event"))
         return render("event.html", event=EventOut.write(found))
 
-    @app.post("/event/replay")
-    @guards.admin("owner")
+    @context.page("POST /event/replay", "owner")
     def replay() -> Response:
         name = checked_id(form_field("id"), "event")
 

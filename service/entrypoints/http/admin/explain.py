@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from flask import Flask, Response, redirect, request, url_for
+from flask import Response, redirect, request, url_for
 
 from service.domain.catalogue import Story
 from service.domain.errors import InvalidFields
 from service.domain.reader_sentences import reader_sentence
-from service.entrypoints.http import guards
 from service.entrypoints.http.admin.page_context import PageContext, is_htmx, render
 from service.entrypoints.http.admin.request_inputs import checked_id, query_field, read_time, reader_id
 from service.entrypoints.responses.access import DecisionOut
 from service.use_cases.access.explain import Explanation
 
 
-def register(app: Flask, context: PageContext) -> None:
+def register(context: PageContext) -> None:
     """Add the access check and the decisions."""
     catalogue, explanations = context.service.access_check.catalogue, context.service.explainer
 
-    @app.get("/why")
-    @guards.admin("viewer")
+    @context.page("GET /why", "viewer")
     def check_access() -> Response:
         reader = reader_id(request.args.get("id"))
         now, at = context.now, read_time(query_field("at"), query_field("zone"), catalogue.zone, "at")
@@ -31,8 +29,7 @@ def register(app: Flask, context: PageContext) -> None:
         story = Story(checked_id(query_field("story"), "story"), tier=tier)
         return show(explanations.explain_access(reader, story, at, now), reader)
 
-    @app.get("/decision")
-    @guards.admin("viewer")
+    @context.page("GET /decision", "viewer")
     def decision() -> Response:
         """Show a decision of the last seven days as it was returned."""
         if query_field("id") is None:

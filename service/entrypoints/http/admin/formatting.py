@@ -16,12 +16,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
-from flask import Flask, Response, abort, g, url_for
+from flask import Response, abort, g, url_for
 from markupsafe import Markup, escape
 
 from service.domain.errors import StoreUnavailable
 from service.domain.times import LAST_SECOND
-from service.entrypoints.http import guards
 from service.entrypoints.http.admin.page_context import (
     PageContext,
     current_principal,
@@ -60,10 +59,11 @@ NAVIGATION = (
 """View and label of each entry of the menu."""
 
 
-def register(app: Flask, context: PageContext) -> None:
+def register(context: PageContext) -> None:
     """Add the template filters, the variables of every template, and `/static/…`."""
-    _register_filters(app, context)
-    _register_static_files(app)
+    _register_filters(context)
+    _register_static_files(context)
+    app = context.app
 
     def may_open(view: str) -> bool:
         return has_role(cast(Any, app.view_functions[view]).demands)
@@ -90,8 +90,8 @@ def register(app: Flask, context: PageContext) -> None:
         }
 
 
-def _register_filters(app: Flask, context: PageContext) -> None:
-    catalogue = context.service.access_check.catalogue
+def _register_filters(context: PageContext) -> None:
+    catalogue, app = context.service.access_check.catalogue, context.app
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters |= {"time": format_time, "text": format_text, "number": format_number, "value": format_value}
     for name, table in labels.TABLES.items():
@@ -109,13 +109,12 @@ def _register_filters(app: Flask, context: PageContext) -> None:
         return catalogue.features.get(name, name)
 
 
-def _register_static_files(app: Flask) -> None:
+def _register_static_files(context: PageContext) -> None:
     """Serve the files under names that change with their content, so that browsers can cache them for good."""
     files = {path.name: path.read_bytes() for path in STATIC.iterdir() if path.suffix[1:] in CONTENT_TYPES}
     digests = {name: sha256(content).hexdigest()[:12] for name, content in files.items()}
 
-    @app.get("/static/<digest>/<name>")
-    @guards.open_to_all
+    @context.page("GET /static/<digest>/<name>", None)
     def static_file(digest: str, name: str) -> Response:
         if digests.get(name) != digest:
             abort(404)
@@ -125,7 +124,7 @@ def _register_static_files(app: Flask) -> None:
 
     cast(Any, static_file).stateless = True
 
-    @app.template_global("asset")
+    @context.app.template_global("asset")
     def asset_url(name: str) -> str:
         return f"/admin/static/{digests[name]}/{name}"
 

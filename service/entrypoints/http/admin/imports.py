@@ -11,7 +11,7 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Flask, Response, request, url_for
+from flask import Response, request, url_for
 
 from service.adapters.redis.audit.chain import AuditFilter
 from service.adapters.redis.grants.imports import Action
@@ -41,22 +41,20 @@ _REST = 1.0
 """Rest for each second of work, because access checks run in the same process."""
 
 
-def register(app: Flask, context: PageContext) -> None:
+def register(context: PageContext) -> None:
     """Add the imports."""
-    _register_upload(app, context)
-    _register_progress(app, context)
+    _register_upload(context)
+    _register_progress(context)
 
 
-def _register_upload(app: Flask, context: PageContext) -> None:
+def _register_upload(context: PageContext) -> None:
     imports, catalogue = context.service.imports, context.service.access_check.catalogue
 
-    @app.get("/imports")
-    @guards.admin("granter")
+    @context.page("GET /imports", "granter")
     def imports_form() -> Response:
         return _show_form(context)
 
-    @app.post("/imports")
-    @guards.admin("granter")
+    @context.page("POST /imports", "granter")
     def upload_file() -> Response:
         """Validate a file; import it if it is the one that was validated."""
         try:
@@ -101,16 +99,14 @@ def _show_form(
     return render("imports.html", recent=recent, validation=validation, problem=problem)
 
 
-def _register_progress(app: Flask, context: PageContext) -> None:
+def _register_progress(context: PageContext) -> None:
     imports = context.service.imports
 
-    @app.get("/import")
-    @guards.admin("viewer")
+    @context.page("GET /import", "viewer")
     def import_progress() -> Response:
         return show(checked_id(request.args.get("id"), "import"))
 
-    @app.post("/import/undo")
-    @guards.admin("granter")
+    @context.page("POST /import/undo", "granter")
     def undo_import() -> Response:
         name = checked_id(form_field("id"), "import")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, Response, request, url_for
+from flask import Response, request, url_for
 
 from service.domain.errors import DomainError
 from service.domain.roles import ADMIN_ROLES
@@ -16,17 +16,15 @@ from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.validation import check
 
 
-def register(app: Flask, context: PageContext) -> None:
+def register(context: PageContext) -> None:
     """Add the API keys."""
     admin_keys = context.service.admin_keys
 
-    @app.get("/keys")
-    @guards.admin("viewer")
+    @context.page("GET /keys", "viewer")
     def keys() -> Response:
         return show_list()
 
-    @app.post("/keys")
-    @guards.admin("owner")
+    @context.page("POST /keys", "owner")
     def create_key() -> Response:
         """Create a key and show it. No other page shows a key."""
         body: dict[str, Any] = {name: form_field(name) for name in ("name", "role", "reason")}
@@ -39,8 +37,7 @@ def register(app: Flask, context: PageContext) -> None:
         context.on_keys_changed()
         return render("key.html", key={"name": name, "role": role, "key": secret})
 
-    @app.post("/keys/end")
-    @guards.admin("owner")
+    @context.page("POST /keys/end", "owner")
     def revoke_key() -> Response:
         name = request.form.get("name", "")
 

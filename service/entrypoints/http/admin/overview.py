@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, Response, abort, url_for
+from flask import Response, abort, url_for
 
-from service.entrypoints.http import guards
 from service.entrypoints.http.admin import charts
 from service.entrypoints.http.admin.page_context import PageContext, reader_url, render
 from service.entrypoints.http.lists import csv_file
@@ -17,14 +16,13 @@ STRIPE_WEBHOOKS = ("https://dashboard.stripe.com/test/webhooks", "https://dashbo
 """Stripe's pages of webhook deliveries, in test mode and in live mode."""
 
 
-def register(app: Flask, context: PageContext) -> None:
+def register(context: PageContext) -> None:
     """Add the overview."""
     service = context.service
     catalogue = service.access_check.catalogue
-    app.template_filter("share")(lambda share: "–" if share is None else charts.percent(share))
+    context.app.template_filter("share")(lambda share: "–" if share is None else charts.percent(share))
 
-    @app.get("/")
-    @guards.admin("viewer")
+    @context.page("GET /", "viewer")
     def overview() -> Response:
         now = context.now
         pending = len(service.approvals.list_waiting(now))
@@ -33,8 +31,7 @@ def register(app: Flask, context: PageContext) -> None:
             "overview.html", alerts=alerts, pending=pending, charts=charts.all_charts(read_figures(), catalogue)
         )
 
-    @app.get("/plots/<name>.csv")
-    @guards.admin("viewer")
+    @context.page("GET /plots/<name>.csv", "viewer")
     def chart_csv(name: str) -> Response:
         chart = next((chart for chart in charts.all_charts(read_figures(), catalogue) if chart.name == name), None)
         if chart is None:

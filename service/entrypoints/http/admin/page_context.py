@@ -1,7 +1,6 @@
 """What every page uses: the current session and role, rendering, flash messages, and forms that take effect once.
 
-A view declares its guard as the API's views do: `guards.admin(role)` or `guards.open_to_all`. `application` checks it
-before every request.
+Each page has its role from `PageContext.page`. `application` checks it before every request.
 """
 
 from __future__ import annotations
@@ -9,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from secrets import token_urlsafe
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from flask import Response, g, make_response, redirect, render_template, request, url_for
+from flask import Flask, Response, g, make_response, redirect, render_template, request, url_for
 
 from service.adapters.redis.staff.idempotency import IdempotencyStore
 from service.bootstrap import Service
@@ -25,11 +24,14 @@ from service.entrypoints.responses.errors import Problem, problem_of
 FLASH_COOKIE = "paywall_said"
 """Cookie with the message that the next page shows once; sealed."""
 
+View = TypeVar("View", bound=Callable[..., Any])
+
 
 @dataclass(frozen=True)
 class PageContext:
     """The components that views share."""
 
+    app: Flask
     service: Service
     sessions: Sessions
     submissions: IdempotencyStore
@@ -39,6 +41,17 @@ class PageContext:
     def now(self) -> float:
         """The service's time in epoch seconds; the demo can move it."""
         return self.service.clock()
+
+    def page(self, rule: str, role: Role | None) -> Callable[[View], View]:
+        """Add a view for a rule such as `POST /passes`; `role` is the least role, `None` for a page without sign-in."""
+        method, path = rule.split(" ")
+
+        def register(view: View) -> View:
+            cast(Any, view).demands = role
+            self.app.add_url_rule(path, view_func=view, methods=[method])
+            return view
+
+        return register
 
 
 def current_principal() -> Principal | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, Response, request, url_for
+from flask import Response, request, url_for
 
 from service.entrypoints.http import guards, idempotency
 from service.entrypoints.http.admin.page_context import PageContext, render, submit, submit_once
@@ -25,25 +25,22 @@ from service.entrypoints.responses.validation import check
 from service.use_cases.story_passes.passes import create_story_pass
 
 
-def register(app: Flask, context: PageContext) -> None:
+def register(context: PageContext) -> None:
     """Add the gift links."""
     service = context.service
     catalogue = service.access_check.catalogue
 
-    @app.get("/passes")
-    @guards.admin("viewer")
+    @context.page("GET /passes", "viewer")
     def passes() -> Response:
         return show_list()
 
-    @app.get("/pass")
-    @guards.admin("viewer")
+    @context.page("GET /pass", "viewer")
     def story_pass() -> Response:
         found = service.passes.find(checked_id(request.args.get("id"), "id"))
         one = write_pass(found, service.pass_tokens, context.now)
         return render("pass.html", one=one, link=pass_link(catalogue, one))
 
-    @app.post("/passes")
-    @guards.admin("granter")
+    @context.page("POST /passes", "granter")
     def create_pass() -> Response:
         def work() -> tuple[str, str]:
             openings = form_field("openings") or ""
@@ -60,8 +57,7 @@ def register(app: Flask, context: PageContext) -> None:
 
         return submit(context, work, show_list)
 
-    @app.post("/pass/revoke")
-    @guards.admin("granter")
+    @context.page("POST /pass/revoke", "granter")
     def revoke_pass() -> Response:
         name = checked_id(form_field("id"), "id")
 

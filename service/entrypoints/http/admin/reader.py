@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from flask import Flask, Response, redirect, request, url_for
+from flask import Response, redirect, request, url_for
 
 from service.domain.catalogue import DAY, Catalogue
 from service.domain.times import write_time
-from service.entrypoints.http import guards
 from service.entrypoints.http.admin import timeline
 from service.entrypoints.http.admin.page_context import PageContext, render
 from service.entrypoints.http.admin.request_inputs import EXPIRIES, query_field, read_time, reader_id
@@ -26,11 +25,10 @@ class RejectedForm:
     fields: dict[str, str]
 
 
-def register(app: Flask, context: PageContext) -> None:
+def register(context: PageContext) -> None:
     """Add the reader's page."""
 
-    @app.get("/reader")
-    @guards.admin("viewer")
+    @context.page("GET /reader", "viewer")
     def reader() -> Response:
         if query_field("id") is None:
             return cast(Response, redirect(url_for("readers"), 303))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Response, request
 
 from service.adapters.redis.staff.approvals import Approval
 from service.domain.errors import InvalidFields
@@ -29,12 +29,12 @@ from service.entrypoints.responses.validation import check
 from service.use_cases.grants.grant_changes import to_grant_request
 
 
-def register(app: Flask, context: PageContext) -> None:
+def register(context: PageContext) -> None:
     """Add the forms of a reader's page."""
-    _register_grants(app, context)
-    _register_links(app, context)
-    _register_merges(app, context)
-    _register_privacy(app, context)
+    _register_grants(context)
+    _register_links(context)
+    _register_merges(context)
+    _register_privacy(context)
 
 
 def _submit(context: PageContext, form: str, reader: str, work: Callable[[], str]) -> Response:
@@ -46,11 +46,10 @@ def _submit(context: PageContext, form: str, reader: str, work: Callable[[], str
     )
 
 
-def _register_grants(app: Flask, context: PageContext) -> None:
+def _register_grants(context: PageContext) -> None:
     grants, catalogue = context.service.grant_changes, context.service.settings.catalogue
 
-    @app.post("/reader/grant")
-    @guards.admin("granter")
+    @context.page("POST /reader/grant", "granter")
     def grant() -> Response:
         reader = reader_id(form_field("id"))
 
@@ -67,8 +66,7 @@ def _register_grants(app: Flask, context: PageContext) -> None:
 
         return _submit(context, "grant", reader, work)
 
-    @app.post("/reader/extend")
-    @guards.admin("granter")
+    @context.page("POST /reader/extend", "granter")
     def extend() -> Response:
         reader, name = reader_id(form_field("id")), form_field("grant") or ""
 
@@ -82,8 +80,7 @@ def _register_grants(app: Flask, context: PageContext) -> None:
 
         return _submit(context, f"extend {name}", reader, work)
 
-    @app.post("/reader/revoke")
-    @guards.admin("granter")
+    @context.page("POST /reader/revoke", "granter")
     def revoke() -> Response:
         reader, name = reader_id(form_field("id")), form_field("grant") or ""
 
@@ -98,9 +95,8 @@ def _outcome(done: Grant | Approval, message: str) -> str:
     return APPROVAL_REQUESTED if isinstance(done, Approval) else message
 
 
-def _register_links(app: Flask, context: PageContext) -> None:
-    @app.post("/reader/link")
-    @guards.admin("granter")
+def _register_links(context: PageContext) -> None:
+    @context.page("POST /reader/link", "granter")
     def link_stripe() -> Response:
         reader = reader_id(form_field("id"))
 
@@ -120,11 +116,10 @@ def _register_links(app: Flask, context: PageContext) -> None:
         return _submit(context, "link", reader, work)
 
 
-def _register_merges(app: Flask, context: PageContext) -> None:
+def _register_merges(context: PageContext) -> None:
     service = context.service
 
-    @app.get("/reader/merge")
-    @guards.admin("owner")
+    @context.page("GET /reader/merge", "owner")
     def confirm_merge() -> Response:
         """Show both readers side by side; a merge cannot be undone."""
         reader = reader_id(query_field("id"))
@@ -137,8 +132,7 @@ def _register_merges(app: Flask, context: PageContext) -> None:
             return render_reader(context, reader, rejected=rejected)
         return comparison(reader, removed)
 
-    @app.post("/reader/merge")
-    @guards.admin("owner")
+    @context.page("POST /reader/merge", "owner")
     def merge() -> Response:
         reader, removed = reader_id(form_field("id")), reader_id(form_field("from"), "from")
 
@@ -158,20 +152,19 @@ def _register_merges(app: Flask, context: PageContext) -> None:
         return render("merge.html", reader=reader, removed=removed, profiles=profiles, problem=problem)
 
 
-def _register_privacy(app: Flask, context: PageContext) -> None:
+def _register_privacy(context: PageContext) -> None:
     service = context.service
 
-    @app.get("/reader/export")
-    @guards.admin("owner")
+    @context.page("GET /reader/export", "owner")
     def export() -> Response:
         data = write_reader_export(service.export.collect(reader_id(query_field("id")), context.now))
-        answer = app.response_class(app.json.dumps(data, indent=2, ensure_ascii=False), mimetype="application/json")
+        text = context.app.json.dumps(data, indent=2, ensure_ascii=False)
+        answer = Response(text, mimetype="application/json")
         # The file name is fixed because an ID can contain any character.
         answer.headers["Content-Disposition"] = 'attachment; filename="reader.json"'
         return answer
 
-    @app.post("/reader/erase")
-    @guards.admin("owner")
+    @context.page("POST /reader/erase", "owner")
     def erase() -> Response:
         reader = reader_id(form_field("id"))
 

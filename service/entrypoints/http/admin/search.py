@@ -10,14 +10,13 @@ from contextlib import suppress
 from typing import cast
 from urllib.parse import urlencode
 
-from flask import Flask, Response, redirect, url_for
+from flask import Response, redirect, url_for
 
 from service.adapters.redis.audit.chain import AuditFilter, AuditLog
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.bootstrap import Service
 from service.domain import ids
 from service.domain.errors import UnknownDecision
-from service.entrypoints.http import guards
 from service.entrypoints.http.admin.page_context import PageContext, reader_url, render
 from service.entrypoints.http.admin.request_inputs import query_field
 
@@ -36,12 +35,11 @@ UNSUPPORTED_ID = re.compile(r"(in|pi|ch|py|re|dp|pm|si|price|prod|seti|txn|il)_[
 """Stripe IDs that this service does not index."""
 
 
-def register(app: Flask, context: PageContext) -> None:
+def register(context: PageContext) -> None:
     """Add the search."""
     service = context.service
 
-    @app.get("/readers")
-    @guards.admin("viewer")
+    @context.page("GET /readers", "viewer")
     def readers() -> Response:
         query = query_field("q")
         if query is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import Flask, Response, request, url_for
+from flask import Response, request, url_for
 
 from service.adapters.redis.stripe_objects.objects import StoredObject
 from service.domain.catalogue import Catalogue
@@ -16,17 +16,15 @@ from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.stripe_objects import GroupOut
 
 
-def register(app: Flask, context: PageContext) -> None:
+def register(context: PageContext) -> None:
     """Add the seats of a group."""
     admin = context.service.subscription_admin
 
-    @app.get("/seats")
-    @guards.admin("viewer")
+    @context.page("GET /seats", "viewer")
     def seats() -> Response:
         return show(checked_id(request.args.get("id"), "subscription"))
 
-    @app.post("/seats/give")
-    @guards.admin("granter")
+    @context.page("POST /seats/give", "granter")
     def assign_seat() -> Response:
         name = checked_id(form_field("id"), "subscription")
 
@@ -37,8 +35,7 @@ def register(app: Flask, context: PageContext) -> None:
 
         return submit_seat(name, work)
 
-    @app.post("/seats/take")
-    @guards.admin("granter")
+    @context.page("POST /seats/take", "granter")
     def remove_seat() -> Response:
         name = checked_id(form_field("id"), "subscription")
 

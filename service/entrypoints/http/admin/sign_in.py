@@ -10,7 +10,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 import msgspec
-from flask import Flask, Response, g, redirect, request, url_for
+from flask import Response, g, redirect, request, url_for
 
 from service.adapters.crypto import key_digest
 from service.adapters.observability.logs import log
@@ -19,7 +19,6 @@ from service.adapters.openid.identity import StaffIdentity
 from service.adapters.openid.sign_in import ATTEMPT_SECONDS, SignIn, SignInAttempt
 from service.domain import ids
 from service.domain.errors import StoreUnavailable
-from service.entrypoints.http import guards
 from service.entrypoints.http.admin.page_context import (
     PageContext,
     current_session,
@@ -44,18 +43,17 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(SignInAttempt).decode
 
 
-def register(app: Flask, context: PageContext, keyring: Keyring, provider: SignIn | None) -> None:
+def register(context: PageContext, keyring: Keyring, provider: SignIn | None) -> None:
     """Add sign-in and sign-out; the routes of OpenID Connect answer 404 without a provider."""
-    _register_key_sign_in(app, context, keyring, provider)
-    _register_openid_sign_in(app, context, provider)
-    _register_sign_out(app, context)
+    _register_key_sign_in(context, keyring, provider)
+    _register_openid_sign_in(context, provider)
+    _register_sign_out(context)
 
 
-def _register_key_sign_in(app: Flask, context: PageContext, keyring: Keyring, provider: SignIn | None) -> None:
+def _register_key_sign_in(context: PageContext, keyring: Keyring, provider: SignIn | None) -> None:
     settings = provider.settings if provider is not None else None
 
-    @app.get("/sign-in")
-    @guards.open_to_all
+    @context.page("GET /sign-in", None)
     def sign_in() -> Response:
         if g.principal is not None:
             return cast(Response, redirect(_local_path(query_field("then")), 303))
@@ -69,8 +67,7 @@ def _register_key_sign_in(app: Flask, context: PageContext, keyring: Keyring, pr
         then = query_field("then")
         return render("sign_in.html", status=status, openid=settings, then=then, error=error, expired=expired)
 
-    @app.post("/sign-in")
-    @guards.open_to_all
+    @context.page("POST /sign-in", None)
     def sign_in_with_key() -> Response:
         key = form_field("key") or ""
         try:
@@ -98,15 +95,13 @@ def _local_path(path: str | None) -> str:
     return f"/admin{path}"
 
 
-def _register_sign_out(app: Flask, context: PageContext) -> None:
-    @app.post("/sign-out")
-    @guards.admin("viewer")
+def _register_sign_out(context: PageContext) -> None:
+    @context.page("POST /sign-out", "viewer")
     def sign_out() -> Response:
         context.sessions.sign_out(current_session())
         return signed_out("You are signed out.")
 
-    @app.post("/sign-out-everywhere")
-    @guards.admin("viewer")
+    @context.page("POST /sign-out-everywhere", "viewer")
     def sign_out_everywhere() -> Response:
         context.sessions.sign_out_everywhere(current_session())
         return signed_out("You are signed out on every device.")
@@ -118,14 +113,13 @@ def _register_sign_out(app: Flask, context: PageContext) -> None:
         return answer
 
 
-def _register_openid_sign_in(app: Flask, context: PageContext, provider: SignIn | None) -> None:
+def _register_openid_sign_in(context: PageContext, provider: SignIn | None) -> None:
     def required_provider() -> SignIn:
         if provider is None:
             raise Problem(404, "Sign-in with OpenID Connect is not set up.")
         return provider
 
-    @app.get("/sign-in/begin")
-    @guards.open_to_all
+    @context.page("GET /sign-in/begin", None)
     def begin_at_provider() -> Response:
         then = query_field("then")
         try:
@@ -138,8 +132,7 @@ def _register_openid_sign_in(app: Flask, context: PageContext, provider: SignIn 
         set_cookie(answer, ATTEMPT_COOKIE, sealed, path=ATTEMPT_PATH, max_age=ATTEMPT_SECONDS, secure=secure)
         return answer
 
-    @app.get("/sign-in/return")
-    @guards.open_to_all
+    @context.page("GET /sign-in/return", None)
     def return_from_provider() -> Response:
         sign_in = required_provider()
         attempt = _read_attempt(context)

@@ -9,7 +9,6 @@ from flask import Response, jsonify, render_template
 from marshmallow import fields
 
 from service.bootstrap import Service
-from service.entrypoints.http import guards
 from service.entrypoints.http.openapi_description import describe_api
 from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.errors import Problem
@@ -65,8 +64,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
         page.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'self'; frame-ancestors 'none'"
         return page
 
-    @routes.app.get("/docs.css")
-    @guards.open_to_all
+    @routes.add("GET /docs.css", None, {})
     def docs_style() -> Response:
         return Response(render_template("docs.css"), content_type="text/css; charset=utf-8")
 
