@@ -95,7 +95,7 @@ def verify(head: Head | None) -> Output:
 
 
 def _encoded(verdict: ChainVerdict) -> dict[str, Any]:
-    """What a check found, as JSON."""
+    """Return the result of a verification as JSON."""
     return {
         "ok": verdict.fault is None,
         "first_bad": verdict.fault.seq if verdict.fault else None,

@@ -59,7 +59,7 @@ def _as_text(found: Explanation, catalogue: Catalogue) -> str:
 
 
 def _value(value: Any) -> str:
-    """A value of a step in a line: what is held with its end, lists with a blank between."""
+    """Return a value of a step for one line: a feature with its end, a list with blanks between its parts."""
     if isinstance(value, list):
         return " ".join(_value(part) for part in value)
     if isinstance(value, dict) and "feature" in value:

@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from service.adapters.observability.logs import configure_logs, log
-from service.bootstrap import Service
 from service.domain.errors import StripeFailure
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Output
@@ -54,8 +53,8 @@ def _work_once() -> None:
         "imports": imports,
         "audit": done.audit,
         "merges": done.merges,
-        "catch_up": _caught(done.caught_up),
-        "sweep": _swept(done.swept),
+        "catch_up": _encoded(done.caught_up),
+        "sweep": _encoded(done.swept),
         "left": done.left,
         "trouble": done.trouble,
     }
@@ -70,7 +69,7 @@ def _work_once() -> None:
 @click.command()
 @click.option("--catch-up", "catching", is_flag=True, help="Only Stripe's events since the last catch-up.")
 @click.option("--sweep", "sweeping", is_flag=True, help="Only a comparison of every object with Stripe's.")
-@click.option("--dry-run", is_flag=True, help="Tell what would change, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @session.json_option
 def reconcile(catching: bool, sweeping: bool, dry_run: bool, as_json: bool) -> None:
     """Bring what is kept into line with Stripe: catch up on events, then sweep over all objects."""
@@ -83,26 +82,17 @@ def reconcile(catching: bool, sweeping: bool, dry_run: bool, as_json: bool) -> N
         except StripeFailure as trouble:
             session.fail(CANNOT.format(trouble.why))
         if not dry_run:
-            _finish(service)
-        found = {"catch_up": _caught(caught), "sweep": _swept(swept), "dry_run": dry_run}
+            # The result is in effect when the command exits.
+            service.event_processor.finish_postponed(service.clock())
+            service.audit.flush_all()
+        found = {"catch_up": _encoded(caught), "sweep": _encoded(swept), "dry_run": dry_run}
         session.show(Output(found, _as_text(found, service.gateway is None)))
         left = (caught.left if caught else 0) + sum(not drift.corrected for drift in (swept.drift if swept else ()))
         if left and not dry_run:
             session.fail(LEFT.format(left))
 
 
-def _finish(service: Service) -> None:
-    """What the reconciliation set off is in force when the command exits."""
-    now = service.clock()
-    service.event_processor.finish_postponed(now)
-    service.audit.flush_all()
-
-
-def _caught(found: CatchUpResult | None) -> dict[str, Any] | None:
-    return None if found is None else asdict(found)
-
-
-def _swept(found: FullSyncResult | None) -> dict[str, Any] | None:
+def _encoded(found: CatchUpResult | FullSyncResult | None) -> dict[str, Any] | None:
     return None if found is None else asdict(found)
 
 

@@ -221,7 +221,7 @@ def _error_page(problem: Problem) -> Response:
 
 def _typed_fields() -> list[tuple[str, str]]:
     """Return the labels and values of the fields that a person typed. A form of another site is not shown again."""
-    # Do not read an upload of somebody who is not signed in, nor again what was too large.
+    # Do not read an upload from a browser that is not signed in, nor again what was too large.
     small = request.content_length is not None and request.content_length <= LARGEST_FORM_SHOWN
     is_form = request.method == "POST" and request.mimetype == "application/x-www-form-urlencoded"
     if not is_form or not small or _is_cross_site():
