@@ -206,7 +206,7 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, store: Store) 
         audit=audit,
         audit_log=audit_log,
         audit_verifier=AuditVerifier(store, audit_log, partial(secrets.signer, "audit")),
-        audit_erasure=AuditErasure(store, audit, audit_log),
+        audit_erasure=AuditErasure(store, audit, audit_log, lambda: secrets.signer("audit")),
         admin_keys=AdminKeys(AuditedHash(store, audit, "keys"), partial(secrets.signer, "key"), configured_keys),
         approvals=Approvals(AuditedHash(store, audit, "approvals"), partial(secrets.sealer, "approval")),
         policies=PolicyStore(store),

@@ -104,6 +104,7 @@ def _encoded(verdict: ChainVerdict) -> dict[str, Any]:
         "first": verdict.checkpoint.first,
         "head": str(verdict.head),
         "refused": verdict.refused,
+        "redacted": verdict.redacted,
     }
 
 
@@ -112,6 +113,8 @@ def _verdict(found: dict[str, Any]) -> str:
         lines = [f"The chain is sound: {found['checked']} records, from {found['first']}."]
     else:
         lines = [f"Record {found['first_bad']} {found['why']}."]
+    if found["redacted"]:
+        lines.append(f"{found['redacted']} records lack a reader who was erased; a later record states each erasure.")
     if found["refused"]:
         lines.append(
             f"{found['refused']} entries lay in outboxes that this service had not put there; none got into the chain."

@@ -99,21 +99,31 @@ class Erasure:
         force: bool = False,
         step: Callable[[], None] | None = None,
     ) -> ErasureResult:
-        """Erase a reader, under every ID that they had. `step` is called between two pages. Raises: `LiveSubscription`."""
+        """Erase a reader, under every ID that they had. `step` is called between two pages. Raises: `LiveSubscription`.
+
+        If nothing is kept of an ID, only its mark and the audit record are written, because the ID can be any word of a reason.
+        """
         self._flush_audit(reader)
         ids = self.find_ids(reader)
         if not force and (running := self._list_running(ids, now)):
             raise LiveSubscription(running)
+        is_known = self.eraser.begin(ids.tags)
         self.erased.mark(ids.tags, now)
         counts = self._count(ids)
         self._forget(ids)
         counts["import_rows"] = self.imports.remove_reader(ids.tags)
-        counts |= self.eraser.erase(ids.tags, ids.names, step or Pace(_REST).step)
+        step = step or Pace(_REST).step
+        erased = self.eraser.erase(ids.tags, ids.names if is_known else (), step)
+        if not is_known and (counts["import_rows"] or any(erased.values())):
+            is_known = True
+            self.eraser.mark_unfinished(ids.tags)
+            erased["reasons"] = self.eraser.erase(ids.tags, ids.names, step)["reasons"]
+        counts |= erased
         counts["approvals"] = self.approvals.remove_readers(ids.tags)
-        counts["audit"] = self.audit_erasure.erase(ids.names, counts, reason, actor, now)
+        counts["audit"] = self.audit_erasure.erase(ids.names, counts, reason, actor, now, is_known=is_known)
         for name in ids.tags:
             self.known.forget(name)
-        self.eraser.forget_merges(ids.tags)
+        self.eraser.finish(ids.tags)
         return ErasureResult(counts, self.eraser.start_file_rewrite())
 
     def wait_for_file_rewrite(self, patience: float) -> bool:

@@ -56,6 +56,7 @@ def test_audit_commands_list_export_and_verify_the_chain(service: Paywall, valke
         "first": 1,
         "head": head,
         "refused": 0,
+        "redacted": 0,
         "secrets": "configured",
     }
     with redis.Redis(unix_socket_path=valkey_url.removeprefix("unix://")) as store:

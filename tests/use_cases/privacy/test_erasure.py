@@ -11,7 +11,7 @@ from service.adapters.redis.client.keys import reader_hash
 from service.use_cases.subscriptions.full_sync import FullSync
 from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
 from tests.admin_app import Admins
-from tests.use_cases.privacy.conftest import Erase, holding
+from tests.use_cases.privacy.conftest import Erase, everything, holding
 from tests.use_cases.subscriptions.conftest import DAY, NOW, Maker, Stage
 
 ZOE = "zoe-7f31"
@@ -256,6 +256,7 @@ def test_erased_id_is_removed_from_texts_about_others(at_noon: Admins, erase: Er
     at_noon.call_json("ann", "DELETE", f"/v1/readers/friend/grants/{ended['id']}?reason=over")
     gift = {"story": "s-1", "openings": 1, "reason": f"for {name}", **until}
     story_pass = at_noon.call_json("ann", "POST", "/v1/passes", gift, 201)
+    at_noon.app.ask("s-1", reader=name)
     erase(name)
     link = at_noon.app.service.store.link
     assert holding(link, ZOE) == []
@@ -274,6 +275,36 @@ def test_reader_named_like_a_plan_or_a_minute_is_erased_alone(at_noon: Admins, e
     at_noon.grant("friend", until="2033-06-01T09:30:00Z")
     assert erase("vip")["audit"] == erase("30")["audit"] == 0
     assert [entry["reader"] for entry in at_noon.audit(action="grant.create")] == ["friend"]
+
+
+def test_erasing_an_id_that_was_never_a_readers_changes_nothing_but_its_mark(at_noon: Admins, erase: Erase) -> None:
+    for number in range(3):
+        at_noon.grant(f"r-{number}", reason="for a friend of mine")
+    story_pass = {"story": "s-1", "openings": 1, "reason": "for a friend", "until": "2033-06-01T00:00:00Z"}
+    at_noon.call_json("ann", "POST", "/v1/passes", story_pass, 201)
+    link = at_noon.app.service.store.link
+    records, before = at_noon.audit(), everything(link)
+    for _ in range(2):
+        assert set(erase("friend").values()) == {0}
+    assert at_noon.audit()[2:] == records
+    after = everything(link)
+    changed = {key for key in {*before, *after} if before.get(key) != after.get(key)}
+    mark = at_noon.app.service.store.keys.erased(reader_hash("friend"))
+    assert {key for key in changed if b"{audit}" not in key} == {mark}
+    assert at_noon.app.service.audit_verifier.verify().redacted == 0
+
+
+def test_erasure_keeps_everything_of_others_but_the_word(at_noon: Admins, erase: Erase) -> None:
+    at_noon.grant("friend", reason="press card")
+    at_noon.grant("r-2", reason="for a friend of mine")
+    own, other = reversed(at_noon.audit())
+    assert erase("friend")["audit"] == 2
+    shown = {record["seq"]: record for record in at_noon.audit()}
+    assert shown[1] == {**own, "reader": None}
+    assert shown[2] == {**other, "reason": "for a (erased) of mine"}
+    assert at_noon.audit(reader="friend") == []
+    assert at_noon.audit(reader="r-2") == [shown[2]]
+    assert at_noon.app.service.audit_verifier.verify().fault is None
 
 
 def test_erasure_removes_rows_of_a_waiting_import(admins_with_approvals: Admins) -> None:

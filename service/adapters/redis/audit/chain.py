@@ -2,8 +2,12 @@
 
 A stored record is `{"seq", "id", "at", "actor", "from_ip", "action", "reader", "target", "before", "after", "reason",
 "digest", "prev", "hash"}`. `digest` is an HMAC of the entry's ID and content, `hash` an HMAC of `seq`, `prev` and `digest`.
-So the content of a record can be erased (its ID and every field of `CONTENT` become null) and the chain stays valid. A later
-record proves the erasure: a `reader.erase` whose `after.audit` lists the erased numbers as ranges.
+An erasure removes a reader's ID from the content. The record then also holds `erasure`, the ID of the entry that states the
+erasure, and `erasure_mark`, an HMAC of what is left, which replaces `digest` as its proof. That entry is a later `reader.erase`
+whose `after.redacted` lists the numbers as ranges. So `verify` accepts what an erasure removed, and nothing else.
+
+A former release emptied records: their ID and every field of `CONTENT` are null, and a later `reader.erase` lists their numbers
+in `after.audit`. Such records stay valid.
 """
 
 from __future__ import annotations
@@ -29,6 +33,9 @@ PUBLIC_FIELDS = ("seq", *CONTENT, "digest", "prev", "hash")
 
 STORED_FIELDS = ("seq", "id", *CONTENT, "digest", "prev", "hash")
 """The fields of a stored record, in this order."""
+
+ERASURE_FIELDS = ("erasure", "erasure_mark")
+"""What a stored record holds besides, if an erasure removed a reader's ID from it."""
 
 ERASE_ACTION = "reader.erase"
 
@@ -71,6 +78,31 @@ def digest_input(record: dict[str, Any]) -> bytes:
     return json.dumps(values, separators=(",", ":"), sort_keys=True).encode()
 
 
+def _redaction_input(record: dict[str, Any]) -> bytes:
+    """Return the bytes that `erasure_mark` is computed from: the record's place and digest, the erasure, and what is left."""
+    values = [record.get(name) for name in ("seq", "digest", "erasure", "id", *CONTENT)]
+    return b"erasure:" + json.dumps(values, separators=(",", ":"), sort_keys=True).encode()
+
+
+def is_as_signed(record: dict[str, Any], signer: Signer) -> bool:
+    """Return whether a record's content is what was signed, or what an erasure left of it."""
+    if "erasure" in record:
+        return signer.verify(_redaction_input(record), str(record.get("erasure_mark")))
+    return signer.verify(digest_input(record), str(record.get("digest")))
+
+
+def redact(record: dict[str, Any], without: dict[str, Any], erasure: str, signer: Signer) -> dict[str, Any]:
+    """Return a record with the fields `without` in place of its own, as the erasure with this entry ID leaves it.
+
+    A record that was tampered with gets no valid mark: an erasure does not hide the fault.
+    """
+    left = {**record, **without}
+    if is_as_signed(record, signer):
+        left["erasure"] = erasure
+        left["erasure_mark"] = signer.sign(_redaction_input(left))
+    return left
+
+
 def hash_input(seq: int, prev: str, digest: str) -> bytes:
     """Return the bytes that `hash` is computed from."""
     return f"{seq}:{prev}:{digest}".encode()
@@ -110,12 +142,8 @@ def link_records(entries: Iterable[dict[str, Any]], head: Head, signer: Signer) 
     return records
 
 
-def erase_content(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the record without its ID and content."""
-    return {**record, **dict.fromkeys(("id", *CONTENT))}
-
-
-def is_erased(record: dict[str, Any]) -> bool:
+def is_emptied(record: dict[str, Any]) -> bool:
+    """Return whether a record has no content, as a former release left the records of an erased reader."""
     return all(record.get(name) is None for name in ("id", *CONTENT))
 
 
@@ -147,8 +175,12 @@ class Walk:
     """Of the record that comes next."""
     prev: str
     faults: list[Fault] = field(default_factory=list)
-    _blank: list[int] = field(default_factory=list)
-    _erased: list[tuple[int, int]] = field(default_factory=list)
+    redacted: int = 0
+    """How many records an erasure changed."""
+    _emptied: list[int] = field(default_factory=list)
+    _emptying: list[tuple[int, int]] = field(default_factory=list)
+    _redacted: list[tuple[int, str]] = field(default_factory=list)
+    _redacting: dict[str, tuple[int, list[list[int]]]] = field(default_factory=dict)
     _ids: dict[str, int] = field(default_factory=dict)
 
     def step(self, text: bytes | None) -> None:
@@ -156,7 +188,7 @@ class Walk:
         seq = self.seq
         record = unpack(text)
         why = self._wrong(seq, record, missing=text is None)
-        if why is None and record is not None and pack({name: record.get(name) for name in STORED_FIELDS}) != text:
+        if why is None and record is not None and _repacked(record) != text:
             why = "was changed: it holds what no record of ours holds, or is spelled in another way"
         if why:
             self.faults.append(Fault(seq, why))
@@ -164,8 +196,10 @@ class Walk:
 
     def first_fault(self) -> Fault | None:
         """Return the first record at fault of all that were checked."""
-        unproven = [seq for seq in self._blank if not any(first <= seq <= last for first, last in self._erased)]
-        faults = [*self.faults[:1], *(Fault(seq, _EMPTIED) for seq in unproven[:1])]
+        emptied = [seq for seq in self._emptied if not any(first <= seq <= last for first, last in self._emptying)]
+        redacted = [seq for seq, erasure in self._redacted if not self._is_stated(seq, erasure)]
+        faults = [*self.faults[:1], *(Fault(seq, _EMPTIED) for seq in emptied[:1])]
+        faults += [Fault(seq, _REDACTED) for seq in redacted[:1]]
         return min(faults, key=lambda fault: fault.seq, default=None)
 
     def _wrong(self, seq: int, record: dict[str, Any] | None, *, missing: bool) -> str | None:
@@ -180,17 +214,28 @@ class Walk:
             return "was changed, moved or inserted: its hash was not made by this service (with a secret in PAYWALL_SECRETS)"
         if expected and prev != expected:
             return "does not follow the record before it: a record was removed or inserted there"
-        if is_erased(record):
-            self._blank.append(seq)
+        if is_emptied(record):
+            self.redacted += 1
+            self._emptied.append(seq)
             return None
-        if not self.signer.verify(digest_input(record), digest):
+        if not is_as_signed(record, self.signer):
             return "was changed: what it says is not what was signed"
-        self._prove(record)
+        if "erasure" in record:
+            self.redacted += 1
+            self._redacted.append((seq, str(record["erasure"])))
+        self._note_erasure(seq, record)
         return self._again(seq, str(record.get("id")))
 
-    def _prove(self, record: dict[str, Any]) -> None:
+    def _note_erasure(self, seq: int, record: dict[str, Any]) -> None:
         if record["action"] == ERASE_ACTION:
-            self._erased += [(first, last) for first, last in (record["after"] or {}).get("audit", [])]
+            after = record["after"] or {}
+            self._emptying += [(first, last) for first, last in after.get("audit", [])]
+            self._redacting[str(record["id"])] = (seq, after.get("redacted", []))
+
+    def _is_stated(self, seq: int, erasure: str) -> bool:
+        """Return whether a later record states that this erasure changed the record with this number."""
+        stated_by, numbers = self._redacting.get(erasure, (0, []))
+        return seq < stated_by and any(first <= seq <= last for first, last in numbers)
 
     def _again(self, seq: int, entry_id: str) -> str | None:
         before = self._ids.setdefault(entry_id, seq)
@@ -198,6 +243,12 @@ class Walk:
 
 
 _EMPTIED = "was emptied, and no later record says that its reader was erased"
+_REDACTED = "lacks what it once said, and no later record says that an erasure removed it"
+
+
+def _repacked(record: dict[str, Any]) -> bytes:
+    names = STORED_FIELDS + (ERASURE_FIELDS if "erasure" in record else ())
+    return pack({name: record.get(name) for name in names})
 
 
 def chunks(first: int, last: int, size: int = 500) -> Iterable[Sequence[int]]:

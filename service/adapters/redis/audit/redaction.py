@@ -1,12 +1,13 @@
-"""Erasing a reader from the audit log: the content of records goes, the records stay, and a new record states the erasure."""
+"""Erasing a reader from the audit log: their ID goes, everything else stays, and a new record states the erasure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from service.adapters.crypto import Signer
 from service.adapters.redis.audit import chain
 from service.adapters.redis.audit.audit import Actor, AuditWriter, audit_entry
 from service.adapters.redis.audit.chain import AuditLog
@@ -15,68 +16,96 @@ from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.id_mentions import REPLACEMENT, name_pattern
 
-BLANK = load("erase_audit_content")
+REPLACE = load("redact_audit_records")
 _BATCH = 500
+
+_Change = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""Record → its fields that hold the reader's ID, without it."""
 
 
 class AuditErasure:
     """Erases readers from the log. Raises: StoreUnavailable from every method; a call can be repeated after a failure."""
 
-    def __init__(self, store: Store, audit: AuditWriter, log: AuditLog) -> None:
+    def __init__(self, store: Store, audit: AuditWriter, log: AuditLog, signer: Callable[[], Signer]) -> None:
         self._link = store.link
         self._keys = store.keys
         self._audit = audit
         self._log = log
+        self._signer = signer
 
     def erase(
-        self, names: Sequence[str], counts: Mapping[str, int], reason: str | None, actor: Actor, now: float
+        self,
+        names: Sequence[str],
+        counts: Mapping[str, int],
+        reason: str | None,
+        actor: Actor,
+        now: float,
+        *,
+        is_known: bool = True,
     ) -> int:
-        """Erase what the log holds of a reader under each of these names, and return the number of records that were
-        emptied.
+        """Remove a reader's names from the fields that hold them and from the words of reasons; return the number of records.
 
-        The record of the erasure comes first, so that a crash leaves no emptied record without its proof; a repeat
-        empties the rest. `counts` go into that record: what was erased elsewhere.
+        A name that was never a reader's (`is_known` is false, and no record is about it) can be any word, so it stays in
+        reasons. The record of the erasure comes first, so that a crash leaves no changed record without its proof; a repeat
+        changes the rest. `counts` go into that record: what was erased elsewhere.
         """
         self._audit.flush_all()
-        seqs = list(self._naming(names))
-        after = {**counts, "audit": chain.ranges(seqs)}
-        said = name_pattern(names).sub(REPLACEMENT, reason) if reason else reason
+        in_words = name_pattern(names)
+        change = partial(_without_names, tuple(names), in_words)
+        own, others = self._naming(change)
+        seqs = sorted(own + others) if own or is_known else []
+        after = {**counts, "redacted": chain.ranges(seqs)}
+        said = in_words.sub(REPLACEMENT, reason) if reason else reason
         written = audit_entry(
             actor, chain.ERASE_ACTION, now=now, reader=None, target=None, before=None, after=after, reason=said
         )
         self._audit.append([written])
         for start in range(0, len(seqs), _BATCH):
-            self._blank(seqs[start : start + _BATCH])
+            self._redact(seqs[start : start + _BATCH], change, written["id"])
         for name in names:
             key = self._keys.audited(reader_hash(name))
             self._link.call(key, b"DEL", key)
         return len(seqs)
 
-    def _blank(self, seqs: Sequence[int]) -> None:
-        arguments: list[bytes | int | str] = []
-        for seq, text in zip(seqs, self._log.load_packed(seqs), strict=True):
-            if record := chain.unpack(text):
-                arguments += [seq, chain.pack(chain.erase_content(record))]
-        self._link.run(BLANK, [self._keys.audit_log], arguments)
+    def _redact(self, seqs: Sequence[int], change: _Change, erasure: str) -> None:
+        """Redact these records; read those again that another erasure changes at the same moment."""
+        signer = self._signer()
+        while seqs:
+            arguments: list[bytes | int | str] = []
+            for seq, text in zip(seqs, self._log.load_packed(seqs), strict=True):
+                record = chain.unpack(text)
+                if record is not None and text is not None and (without := change(record)):
+                    arguments += [seq, text, chain.pack(chain.redact(record, without, erasure, signer))]
+            seqs = self._link.run(REPLACE, [self._keys.audit_log], arguments)
 
-    def _naming(self, names: Sequence[str]) -> Iterator[int]:
-        """Yield the numbers of records with one of the names; the whole log is read, so that none is missed."""
-        found = partial(_names_one, tuple(names), name_pattern(names))
+    def _naming(self, change: _Change) -> tuple[list[int], list[int]]:
+        """Return the numbers of the records about the reader, and of those that only mention them in the reason.
+
+        The whole log is read, so that none is missed.
+        """
+        own, others = list[int](), list[int]()
         for seqs in chain.chunks(1, self._log.state().head.seq):
             for seq, text in zip(seqs, self._log.load_packed(seqs), strict=True):
-                if (record := chain.unpack(text)) and found(record):
-                    yield seq
+                if (record := chain.unpack(text)) and (without := change(record)):
+                    (others if set(without) == {"reason"} else own).append(seq)
+        return own, others
 
 
-def _names_one(names: Sequence[str], in_words: re.Pattern[str], record: Mapping[str, Any]) -> bool:
-    """Return whether a record names the reader: in `reader`, `target` of a merge, `before` or `after`, or the reason.
+def _without_names(names: Sequence[str], in_words: re.Pattern[str], record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that name the reader, without the name: `reader`, `target` of a merge, `before`, `after`, `reason`.
 
     No other field is searched: the reader `30` is not in every time, and the reader `vip` not in every grant of that plan.
     """
-    said = [record.get("reader")]
-    if record.get("action") == "merge":
-        said.append(record.get("target"))
-    for side in (record.get("before"), record.get("after")):
-        if isinstance(side, dict):
-            said += [side.get("reader"), side.get("from")]
-    return any(name in names for name in said) or in_words.search(str(record.get("reason") or "")) is not None
+    changed: dict[str, Any] = {}
+    if record.get("reader") in names:
+        changed["reader"] = None
+    if record.get("action") == "merge" and record.get("target") in names:
+        changed["target"] = None
+    for side in ("before", "after"):
+        value = record.get(side)
+        if isinstance(value, dict) and (gone := [name for name in ("reader", "from") if value.get(name) in names]):
+            changed[side] = {**value, **dict.fromkeys(gone)}
+    reason = record.get("reason")
+    if isinstance(reason, str) and (cleaned := in_words.sub(REPLACEMENT, reason)) != reason:
+        changed["reason"] = cleaned
+    return changed

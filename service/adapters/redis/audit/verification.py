@@ -46,6 +46,8 @@ class ChainVerdict:
     checked: int
     refused: int
     """How many entries lay in outboxes that this service had not put there; they never got into the chain."""
+    redacted: int = 0
+    """How many of the records lack what an erasure removed; a later record states each erasure."""
 
 
 class BrokenChain(Exception):
@@ -93,6 +95,7 @@ class AuditVerifier:
             checkpoint=checkpoint,
             checked=walk.seq - checkpoint.first,
             refused=int(refused),
+            redacted=walk.redacted,
         )
 
     def _walked(self, state: ChainState) -> tuple[Walk, Checkpoint, Fault | None, ChainState] | None:

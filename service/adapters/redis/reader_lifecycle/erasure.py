@@ -31,8 +31,10 @@ FIELD = load("replace_field")
 
 _CHANGE = b"c:"
 """The prefix of an event's field with a reader's entitlements before and after."""
-_STAYS = (b"erased", b"audited")
-"""The keys of a reader that stay: the mark, and the index that erasing the audit log needs."""
+_STAYS = (b"erased", b"audited", b"erasing")
+"""The keys of a reader that stay: the mark, the index for erasing the audit log, and the sign of an unfinished erasure."""
+_KNOWN_BY = ("", "past", "history", "customers", "gifts", "audited", "erasing")
+"""The keys of a reader of which one exists for a known reader, unless only a meter, an import or Stripe names the ID."""
 _TRIES = 20
 
 
@@ -57,17 +59,40 @@ class Eraser:
         (tags,) = self._link.read([(self._members, (b"HGET", self._members, tag))])
         return [tags[at : at + READER_TAG] for at in range(0, len(tags or b""), READER_TAG)]
 
+    def begin(self, tags: Collection[bytes]) -> bool:
+        """Return whether something is kept of these readers. Then `finish` must follow; until then a repeat also finds it."""
+        keys = [self._keys.tagged(tag, name) for tag in tags for name in _KNOWN_BY]
+        is_known = len(tags) > 1 or any(self._link.read([(key, (b"EXISTS", key)) for key in keys]))
+        if is_known:
+            self.mark_unfinished(tags)
+        return is_known
+
+    def mark_unfinished(self, tags: Collection[bytes]) -> None:
+        """Record that the erasure of these readers is not finished."""
+        keys = [self._keys.tagged(tag, "erasing") for tag in tags]
+        self._link.pipeline([(key, (b"SET", key, b"1")) for key in keys])
+
+    def finish(self, tags: Collection[bytes]) -> None:
+        """Record that the erasure is finished, and forget merges: until then a repeat finds all IDs that the reader had."""
+        self._forget_merges(tags)
+        keys = [self._keys.tagged(tag, "erasing") for tag in tags]
+        self._link.pipeline([(key, (b"DEL", key)) for key in keys])
+
     def erase(
         self, tags: Collection[bytes], names: Sequence[str], step: Callable[[], None] = lambda: None
     ) -> dict[str, int]:
-        """Erase everything that belongs to a reader or names them, and count the keys, objects, events and reasons."""
+        """Erase everything that belongs to a reader or names them, and count the keys, objects, events and reasons.
+
+        Without `names`, reasons stay as they are.
+        """
         self._link.call(self._todo, b"HDEL", self._todo, *tags)
-        mentions = IdMentions(self._link, names)
+        mentions = IdMentions(self._link, names) if names else None
         counts = {"keys": 0, "stripe_objects": 0, "stripe_events": 0, "reasons": 0}
         for page in self._link.scan_nodes(self._keys.shared("{*")):
             for name, number in self._page(page, tags).items():
                 counts[name] += number
-            counts["reasons"] += mentions.redact(*self._with_reasons(page, tags))
+            if mentions is not None:
+                counts["reasons"] += mentions.redact(*self._with_reasons(page, tags))
             step()
         return counts
 
@@ -130,8 +155,7 @@ class Eraser:
                 self._link.run(FIELD, [key], [field, value, cleaned or b""])
         return 1
 
-    def forget_merges(self, tags: Collection[bytes]) -> None:
-        """Delete the record of merges, as the last step: until then a repeat finds all IDs that the reader had."""
+    def _forget_merges(self, tags: Collection[bytes]) -> None:
         above = [b">" + tag for tag in tags]
         for key in (self._heirs, self._members, self._names):
             self._link.call(key, b"HDEL", key, *tags, *above)

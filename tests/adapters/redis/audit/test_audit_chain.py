@@ -192,8 +192,13 @@ def cut_at_the_front(log: Log) -> None:
     log.set_head(first=4)
 
 
+def without_content(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record as a former release emptied it."""
+    return {**record, **dict.fromkeys(("id", *chain.CONTENT))}
+
+
 def emptied(log: Log) -> None:
-    log.put(8, chain.erase_content(log.get(8)))
+    log.put(8, without_content(log.get(8)))
 
 
 def no_json(log: Log) -> None:
@@ -423,14 +428,67 @@ def test_erased_reader_leaves_a_valid_chain_with_an_erasure_record(log: Log) -> 
     assert log.verify(known).fault is None
     record = log.get(15)
     assert (record["action"], record["reader"], record["reason"]) == ("reader.erase", None, "asked by (erased).")
-    assert record["after"] == {"sources": 2, "audit": [[4, 4], [13, 14]]}
+    assert record["after"] == {"sources": 2, "redacted": [[4, 4], [13, 14]]}
+    assert log.verify().redacted == 3
     kept = [bytes(text).decode() for text in log.link.call(log.log, b"HVALS", log.log)]
     assert not any('"r3"' in text or "r3," in text for text in kept)
-    shown = log.service.audit_log.load_records([4])[0]
-    assert {name: shown[name] for name in chain.CONTENT} == dict.fromkeys(chain.CONTENT)
-    assert len(shown["digest"]) == len(shown["hash"]) == 64
-    log.put(5, chain.erase_content(log.get(5)))
+    own, _, mention = (log.service.audit_log.load_records([seq])[0] for seq in (4, 13, 14))
+    assert (own["reader"], own["actor"], own["action"], own["reason"]) == (None, "ann", "grant.create", "press card")
+    assert (mention["reader"], mention["reason"]) == ("r8", "the card of (erased), again")
+    log.put(5, without_content(log.get(5)))
     assert log.first_bad() == 5
+
+
+def test_record_that_lost_more_than_an_erasure_removed_is_detected(log: Log) -> None:
+    log.append(reader="r8", action="link", reason="the card of r3, again")
+    log.service.audit_erasure.erase(["r3"], {}, None, Actor("ann"), 0)
+    for seq in (4, 13):
+        left = log.get(seq)
+        for other in (
+            without_content(left),
+            {**left, "reason": None},
+            {**left, "actor": "eve"},
+            {**left, "erasure": log.get(2)["id"]},
+            {name: value for name, value in left.items() if name not in chain.ERASURE_FIELDS},
+        ):
+            log.put(seq, other)
+            assert log.first_bad() == seq, other
+        log.put(seq, left)
+    assert log.first_bad() is None
+    log.put(5, {**log.get(5), **{name: log.get(4)[name] for name in chain.ERASURE_FIELDS}})
+    assert log.first_bad() == 5
+
+
+def test_erasure_does_not_hide_an_earlier_fault(log: Log) -> None:
+    log.put(7, {**log.get(7), "reason": "for r3"})
+    log.service.audit_erasure.erase(["r3"], {}, None, Actor("ann"), 0)
+    assert log.get(7)["reason"] == "for (erased)"
+    assert log.first_bad() == 7
+
+
+def test_two_erasures_redact_one_record(log: Log) -> None:
+    log.append(reader="r8", action="merge", target="old-r8", reason="as r3 asked")
+    for names in (["r3"], ["r8", "old-r8"]):
+        log.service.audit_erasure.erase(names, {}, None, Actor("ann"), 0)
+    record = log.get(13)
+    assert (record["reader"], record["target"], record["reason"]) == (None, None, "as (erased) asked")
+    assert log.verify().fault is None
+
+
+def test_erasure_record_that_is_gone_is_missed(log: Log) -> None:
+    log.service.audit_erasure.erase(["r3"], {}, None, Actor("ann"), 0)
+    log.drop(13)
+    log.set_head(seq=12, hash=log.get(12)["hash"])
+    assert log.first_bad() == 4
+
+
+def test_records_emptied_by_a_former_release_verify(log: Log) -> None:
+    log.append(action="reader.erase", after={"sources": 1, "audit": [[5, 6]]})
+    for seq in (5, 6):
+        log.put(seq, without_content(log.get(seq)))
+    assert log.first_bad() is None
+    log.put(7, without_content(log.get(7)))
+    assert log.first_bad() == 7
 
 
 def test_reader_with_a_short_id_is_erased_alone(log: Log) -> None:
