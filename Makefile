@@ -44,10 +44,8 @@ test: .venv/testing ## Run the quick tests
 	HYPOTHESIS_PROFILE=quick $(PYTEST) -m "not full and not load"
 
 check: .venv/developing lint types ## Run everything that CI runs: lint, types, all tests
-	HYPOTHESIS_PROFILE=full $(PYTEST) -m "not browser and not load" --cov --cov-report=term:skip-covered --cov-report=json:test-output/coverage.json
+	HYPOTHESIS_PROFILE=full $(PYTEST) -m "not load" --cov --cov-report=term:skip-covered --cov-report=json:test-output/coverage.json
 	$(BIN)/python tests/domain_coverage.py test-output/coverage.json
-	@# One process for each file: Playwright's synchronous API allows one browser driver a process.
-	for file in $$(grep -rl 'mark.browser' tests --include='test_*.py'); do $(BIN)/python -m pytest -m browser $$file || [ $$? = 5 ] || exit 1; done
 
 load: .venv/testing ## Run the tests with limits of milliseconds, on an otherwise idle machine
 	$(PYTEST) -n 0 -m load

@@ -25,6 +25,7 @@ pytest_plugins = [
     "tests.in_process_app",
     "tests.admin_app",
     "tests.stripe_fixtures",
+    "tests.browser",
 ]
 
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.browser import PATIENCE
 from tests.running_demo import running
 
 if TYPE_CHECKING:
     from tests.running_demo import Demo
 
 SHOTS = Path(__file__).parents[2] / "test-output" / "screenshots"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-PATIENCE = 30_000
 """Milliseconds: the whole demo and a browser share the machine with other tests."""
 
 Until = Callable[..., float]
@@ -26,7 +23,6 @@ Until = Callable[..., float]
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.full,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
 ]
 
 
@@ -37,22 +33,18 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 
 @pytest.fixture(scope="module")
-def visit() -> Iterator[Callable[[], Page]]:
+def visit(chromium: Browser) -> Iterator[Callable[[], Page]]:
     """Open pages in new browsers; at the end none may have reported an error."""
     complaints: list[str] = []
-    expect.set_options(timeout=PATIENCE)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
 
-        def new() -> Page:
-            page = browser.new_context(viewport={"width": 1100, "height": 900}).new_page()
-            page.set_default_timeout(PATIENCE)
-            page.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            return page
+    def new() -> Page:
+        page = chromium.new_context(viewport={"width": 1100, "height": 900}).new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        return page
 
-        yield new
-        browser.close()
+    yield new
     assert complaints == []
 
 

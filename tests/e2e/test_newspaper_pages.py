@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,37 +13,23 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.store_servers import free_port
 
 ROOT = Path(__file__).parents[2]
 FAKE = ROOT / "tests" / "demo" / "fake_service.py"
 SHOTS = ROOT / "test-output" / "screenshots"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--no-sandbox",
-    "--headless",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PLAYING = """new Promise((resolve, reject) => {
     const video = document.querySelector('video')
     video.scrollIntoView()  // a clip begins when it comes into view
-    setTimeout(() => reject(new Error('the clip does not play')), 20000)
+    setTimeout(() => reject(new Error('the clip does not play')), 60000)
     const look = () => video.currentTime > 0.2 ? resolve() : requestAnimationFrame(look)
     look()
 })"""
 LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (1280, 390)]
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
-]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
@@ -83,14 +68,6 @@ def gives(started: tuple[str, str], paper: str) -> Callable[[str, str], None]:
         requests.post(f"{started[1]}/_/plan", json={"reader": reader, "plan": plan}, timeout=60)
 
     return give
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

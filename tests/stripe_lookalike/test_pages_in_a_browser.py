@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import stripe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from stripe_lookalike import RunningLookalike
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None:
-        pytest.skip("there is no Chromium here")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
 @pytest.fixture(params=["light", "dark"])
-def page(browser: Browser, lookalike: RunningLookalike, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(chromium: Browser, lookalike: RunningLookalike, request: pytest.FixtureRequest) -> Iterator[Page]:
     """Open a page on a phone; an external request fails the test."""
-    opened = browser.new_page(viewport={"width": 320, "height": 640}, color_scheme=request.param)
+    opened = chromium.new_page(viewport={"width": 320, "height": 640}, color_scheme=request.param)
     asked: list[str] = []
     opened.on("request", lambda sent: asked.append(sent.url))
     yield opened

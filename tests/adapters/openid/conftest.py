@@ -20,7 +20,6 @@ from tests.in_process_app import InProcessApp, MakeApp
 from tests.running_service import Paywall, Serve
 from tests.store_servers import free_port, wait_until
 
-browser = pages.browser
 PASSWORD = "correct horse battery"
 ROLES = "library:viewer,desk:granter,chiefs:owner"
 

@@ -124,8 +124,8 @@ def by_name(openid_service: Paywall, identity_provider: IdentityProvider) -> Pay
 
 
 @pytest.fixture
-def page(browser: Browser) -> Page:
-    return browser.new_context(viewport={"width": 1120, "height": 760}, color_scheme="light").new_page()
+def page(chromium: Browser) -> Page:
+    return chromium.new_context(viewport={"width": 1120, "height": 760}, color_scheme="light").new_page()
 
 
 @pytest.mark.browser
@@ -161,8 +161,8 @@ def test_openid_sign_in_works_by_keyboard_in_a_browser(
 
 @pytest.mark.browser
 @pytest.mark.full
-def test_openid_sign_in_page_works_on_a_dark_phone(browser: Browser, openid_service: Paywall) -> None:
-    page = browser.new_context(viewport={"width": 390, "height": 800}, color_scheme="dark").new_page()
+def test_openid_sign_in_page_works_on_a_dark_phone(chromium: Browser, openid_service: Paywall) -> None:
+    page = chromium.new_context(viewport={"width": 390, "height": 800}, color_scheme="dark").new_page()
     page.goto(f"{openid_service.url}/admin/sign-in?refused=no_group")
     assert accessibility_errors(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

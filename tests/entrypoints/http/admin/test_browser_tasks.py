@@ -23,14 +23,14 @@ OpenBrowser = Callable[..., KeyboardUser]
 
 
 @pytest.fixture
-def open_browser(browser: Browser, lived: Paywall) -> Iterator[OpenBrowser]:
+def open_browser(chromium: Browser, lived: Paywall) -> Iterator[OpenBrowser]:
     """Return a user: `open_browser(key, scheme, width)`. Requests to other hosts and errors in the page fail the test."""
     opened: list[BrowserContext] = []
     wrong: list[str] = []
 
     def down(key: str | None = ADMIN_KEY, scheme: str = "light", width: int = 1280) -> KeyboardUser:
         size = {"width": width, "height": 900}
-        context = browser.new_context(viewport=size, color_scheme=scheme, timezone_id="America/New_York")  # type: ignore[arg-type]  # plain words
+        context = chromium.new_context(viewport=size, color_scheme=scheme, timezone_id="America/New_York")  # type: ignore[arg-type]  # plain words
         opened.append(context)
         page = context.new_page()
         page.set_default_timeout(20_000)
@@ -230,14 +230,14 @@ def test_every_page_fits_and_passes_axe(open_browser: OpenBrowser, scheme: str, 
 
 
 def test_times_are_in_browser_zone_or_utc_without_scripts(
-    open_browser: OpenBrowser, browser: Browser, lived: Paywall
+    open_browser: OpenBrowser, chromium: Browser, lived: Paywall
 ) -> None:
     ann = open_browser().open("/admin/audit")
     one = "document.querySelector('time')"
     text, moment = ann.page.evaluate(f"[{one}.textContent, {one}.dateTime]")
     assert not text.endswith("UTC")
     assert moment.endswith("Z")
-    context = browser.new_context(java_script_enabled=False)
+    context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(lived.url + "/admin")
     page.fill("#key", ADMIN_KEY)

@@ -19,8 +19,8 @@ MADE = SHOTS.parent / "docs-images"
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    opened = browser.new_page(
+def page(chromium: Browser) -> Iterator[Page]:
+    opened = chromium.new_page(
         viewport={"width": 1120, "height": 760}, color_scheme="light", timezone_id="America/New_York"
     )
     yield opened
