@@ -78,7 +78,7 @@ def digest_input(record: dict[str, Any]) -> bytes:
     return json.dumps(values, separators=(",", ":"), sort_keys=True).encode()
 
 
-def _redaction_input(record: dict[str, Any]) -> bytes:
+def redaction_input(record: dict[str, Any]) -> bytes:
     """Return the bytes that `erasure_mark` is computed from: the record's place and digest, the erasure, and what is left."""
     values = [record.get(name) for name in ("seq", "digest", "erasure", "id", *CONTENT)]
     return b"erasure:" + json.dumps(values, separators=(",", ":"), sort_keys=True).encode()
@@ -87,20 +87,8 @@ def _redaction_input(record: dict[str, Any]) -> bytes:
 def is_as_signed(record: dict[str, Any], signer: Signer) -> bool:
     """Return whether a record's content is what was signed, or what an erasure left of it."""
     if "erasure" in record:
-        return signer.verify(_redaction_input(record), str(record.get("erasure_mark")))
+        return signer.verify(redaction_input(record), str(record.get("erasure_mark")))
     return signer.verify(digest_input(record), str(record.get("digest")))
-
-
-def redact(record: dict[str, Any], without: dict[str, Any], erasure: str, signer: Signer) -> dict[str, Any]:
-    """Return a record with the fields `without` in place of its own, as the erasure with this entry ID leaves it.
-
-    A record that was tampered with gets no valid mark: an erasure does not hide the fault.
-    """
-    left = {**record, **without}
-    if is_as_signed(record, signer):
-        left["erasure"] = erasure
-        left["erasure_mark"] = signer.sign(_redaction_input(left))
-    return left
 
 
 def hash_input(seq: int, prev: str, digest: str) -> bytes:

@@ -75,7 +75,7 @@ class AuditErasure:
             for seq, text in zip(seqs, self._log.load_packed(seqs), strict=True):
                 record = chain.unpack(text)
                 if record is not None and text is not None and (without := change(record)):
-                    arguments += [seq, text, chain.pack(chain.redact(record, without, erasure, signer))]
+                    arguments += [seq, text, chain.pack(_redacted_record(record, without, erasure, signer))]
             seqs = self._link.run(REPLACE, [self._keys.audit_log], arguments)
 
     def _naming(self, change: _Change) -> tuple[list[int], list[int]]:
@@ -109,3 +109,15 @@ def _without_names(names: Sequence[str], in_words: re.Pattern[str], record: Mapp
     if isinstance(reason, str) and (cleaned := in_words.sub(REPLACEMENT, reason)) != reason:
         changed["reason"] = cleaned
     return changed
+
+
+def _redacted_record(record: dict[str, Any], without: dict[str, Any], erasure: str, signer: Signer) -> dict[str, Any]:
+    """Return a record with the fields `without` in place of its own, as the erasure with this entry ID leaves it.
+
+    A record that was tampered with gets no valid mark: an erasure does not hide the fault.
+    """
+    left = {**record, **without}
+    if chain.is_as_signed(record, signer):
+        left["erasure"] = erasure
+        left["erasure_mark"] = signer.sign(chain.redaction_input(left))
+    return left
