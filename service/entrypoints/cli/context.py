@@ -24,7 +24,7 @@ from service.adapters.redis.embedded.embedded_store import joined_store
 from service.domain import ids, times
 from service.domain.errors import InvalidFields
 from service.entrypoints.responses import paging
-from service.entrypoints.responses.validation import read_field
+from service.entrypoints.responses.fields import read_field
 from service.settings.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:

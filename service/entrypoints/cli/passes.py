@@ -10,9 +10,9 @@ from service.bootstrap import Service
 from service.domain.story_passes import StoryPass
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Output
+from service.entrypoints.responses.fields import check
 from service.entrypoints.responses.lists import PASSES, list_passes
 from service.entrypoints.responses.story_passes import PassIn, pass_link, write_pass
-from service.entrypoints.responses.validation import check
 from service.use_cases.story_passes.passes import create_story_pass
 
 

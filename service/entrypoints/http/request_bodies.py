@@ -11,8 +11,7 @@ from marshmallow import Schema
 
 from service.entrypoints.http.query_parameters import taken
 from service.entrypoints.responses.errors import Problem
-from service.entrypoints.responses.fields import ReasonMaybeIn
-from service.entrypoints.responses.validation import Check, check
+from service.entrypoints.responses.fields import Check, ReasonMaybeIn, check
 
 MOST = 256 * 1024
 """Bytes of a body; the webhook and the import have limits of their own."""

@@ -1,20 +1,23 @@
-"""The types of the contract as marshmallow fields, and readers and writers compiled from a schema of them.
+"""The types of the contract as marshmallow fields, readers and writers compiled from a schema of them, and validation.
 
 Requests are strict: `"yes"` is not a boolean and 7 is not an ID. A field of a request has a `read`, which returns a value
 of the domain or raises `ValueError` with a sentence; a field of an answer that is not written as it is has a `write`.
 marshmallow calls them, and so do `compile_reader` and `compile_writer` for the access route, so that both do the same.
+`check` and `read_field` validate what a request, a form or a command brings; `InvalidFields` names every field at fault.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing
 
+from service.domain.errors import InvalidFields
 from service.domain.ids import read_id, read_reader, read_reason, read_text
 from service.domain.times import read_time, write_time
+from service.settings.validation import places
 
 
 class RequestSchema(Schema):
@@ -327,3 +330,38 @@ def _name(names: dict[str, Any], function: Writer | None = None) -> str:
     name = f"_{len(names)}"
     names[name] = function
     return name
+
+
+Value = TypeVar("Value")
+Check = Callable[[dict[str, Any]], list[tuple[str, str]]]
+"""What a schema cannot know about a body as it came: pairs of a field and a message."""
+
+
+def read_field(name: str, read: Callable[[object], Value], value: object) -> Value:
+    """Return one value by its reader, which raises `ValueError`. Raises: `InvalidFields`."""
+    try:
+        return read(value)
+    except ValueError as error:
+        raise InvalidFields([(name, str(error))]) from None
+
+
+def check_reader_id(value: object, name: str = "reader") -> str:
+    """Return a reader's ID. Raises: `InvalidFields`."""
+    return read_field(name, read_reader, value)
+
+
+def check(schema: type[Schema], value: Any, further: Check | None = None) -> dict[str, Any]:
+    """Return a value as a schema loads it. Raises: `InvalidFields` with each field at fault once."""
+    if not isinstance(value, dict):
+        raise InvalidFields([("body", "must be an object")])
+    loaded: dict[str, Any] = {}
+    wrong: list[tuple[str, str]] = []
+    try:
+        loaded = schema_of(schema).load(value)
+    except ValidationError as error:
+        wrong = places(error.messages)
+    named = {field for field, _ in wrong}
+    wrong += [pair for pair in (further(value) if further else ()) if pair[0] not in named]
+    if wrong:
+        raise InvalidFields(wrong)
+    return loaded

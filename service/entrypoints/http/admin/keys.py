@@ -13,7 +13,7 @@ from service.entrypoints.http.admin.page_context import PageContext, refusal_of,
 from service.entrypoints.http.admin.request_inputs import form_field, optional_reason, submitted_fields
 from service.entrypoints.responses.administration import KeyIn, KeyOut
 from service.entrypoints.responses.errors import Problem
-from service.entrypoints.responses.validation import check
+from service.entrypoints.responses.fields import check
 
 
 def register(context: PageContext) -> None:

@@ -19,9 +19,9 @@ from service.entrypoints.http.admin.request_inputs import (
     submitted_fields,
 )
 from service.entrypoints.responses.errors import Problem
+from service.entrypoints.responses.fields import check
 from service.entrypoints.responses.lists import PASSES, list_passes
 from service.entrypoints.responses.story_passes import PassIn, pass_link, write_pass
-from service.entrypoints.responses.validation import check
 from service.use_cases.story_passes.passes import create_story_pass
 
 

@@ -22,10 +22,10 @@ from service.entrypoints.http.admin.request_inputs import (
     submitted_fields,
 )
 from service.entrypoints.responses.errors import Problem
+from service.entrypoints.responses.fields import check
 from service.entrypoints.responses.labels import APPROVAL_REQUESTED
 from service.entrypoints.responses.readers import GrantChangeIn, GrantIn, ReaderOut, write_reader_export
 from service.entrypoints.responses.stripe_objects import LinkIn, MergeIn
-from service.entrypoints.responses.validation import check
 from service.use_cases.grants.grant_changes import to_grant_request
 
 

@@ -13,10 +13,9 @@ from service.domain import ids
 from service.domain.catalogue import DAY
 from service.domain.errors import InvalidFields
 from service.domain.times import write_time
-from service.entrypoints.responses.fields import ReasonIn, ReasonMaybeIn
+from service.entrypoints.responses.fields import ReasonIn, ReasonMaybeIn, check, read_field
 from service.entrypoints.responses.lists import ListKind
 from service.entrypoints.responses.paging import Page, read_page
-from service.entrypoints.responses.validation import check, read_field
 
 EXPIRIES = (
     ("7", "in 7 days"),

@@ -9,10 +9,9 @@ from service.domain.ids import read_id
 from service.entrypoints.http import guards, lists
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes, query
-from service.entrypoints.responses.fields import NothingIn
+from service.entrypoints.responses.fields import NothingIn, read_field
 from service.entrypoints.responses.lists import EVENTS, list_events
 from service.entrypoints.responses.stripe_objects import EventOut
-from service.entrypoints.responses.validation import read_field
 
 STATE = query("state", "`dead`: only those that were given up.", {"type": "string", "enum": ["dead"]})
 

@@ -16,9 +16,8 @@ from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.lists import answered
 from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.administration import ApprovalOut, write_approval
-from service.entrypoints.responses.fields import ReasonIn
+from service.entrypoints.responses.fields import ReasonIn, check_reader_id
 from service.entrypoints.responses.readers import GrantChangeIn, GrantIn, GrantOut, write_grant
-from service.entrypoints.responses.validation import reader_id
 from service.use_cases.grants.grant_changes import to_grant_request
 
 
@@ -31,7 +30,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     )
     def give_grant(reader: str) -> Response:
         """Give a reader a plan or single features, with a reason and an end (or, written out, none)."""
-        name = reader_id(reader)
+        name = check_reader_id(reader)
         data = bodies.load(GrantIn, further=lambda body: _not_grantable(body, catalogue))
 
         def create() -> Response:
@@ -50,7 +49,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     )
     def change_grant(reader: str, grant: str) -> Response:
         """Give a grant another end."""
-        name, now = reader_id(reader), service.clock()
+        name, now = check_reader_id(reader), service.clock()
         data = bodies.load(GrantChangeIn)
         until = None if data["until"] is None else int(data["until"])
         return _answer(changes.change(name, grant, until, data["reason"], guards.actor(), now), name, now)
@@ -58,7 +57,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("DELETE /v1/readers/<reader>/grants/<grant>", "granter", GrantOut, reason=ReasonIn, refuses=(404,))
     def revoke_grant(reader: str, grant: str) -> Response:
         """Revoke a grant at once; one that is revoked already stays as it is."""
-        name, now = reader_id(reader), service.clock()
+        name, now = check_reader_id(reader), service.clock()
         reason = bodies.reason(ReasonIn) or ""
         return _answer(changes.revoke(name, grant, reason, guards.actor(), now), name, now)
 

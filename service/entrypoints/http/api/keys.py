@@ -11,9 +11,8 @@ from service.entrypoints.http import guards, lists
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes
 from service.entrypoints.responses.administration import KeyIn, KeyOut, NewKeyOut
-from service.entrypoints.responses.fields import ReasonMaybeIn
+from service.entrypoints.responses.fields import ReasonMaybeIn, read_field
 from service.entrypoints.responses.lists import KEYS, list_keys
-from service.entrypoints.responses.validation import read_field
 
 
 def register(routes: ApiRoutes, service: Service, book: AdminKeyCache) -> None:

@@ -10,7 +10,7 @@ from service.entrypoints.http import guards, idempotency, lists
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.lists import private
 from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes
-from service.entrypoints.responses.fields import ReasonMaybeIn
+from service.entrypoints.responses.fields import ReasonMaybeIn, check_reader_id, read_field
 from service.entrypoints.responses.lists import PASSES, list_passes
 from service.entrypoints.responses.story_passes import (
     GiftIn,
@@ -22,7 +22,6 @@ from service.entrypoints.responses.story_passes import (
     write_gifts,
     write_pass,
 )
-from service.entrypoints.responses.validation import read_field, reader_id
 from service.use_cases.story_passes.passes import create_story_pass
 
 
@@ -84,6 +83,6 @@ def register_gifts(routes: ApiRoutes, service: Service) -> None:
     @routes.add("GET /v1/gifts/<reader>", "site", GiftsOut)
     def list_gifts(reader: str) -> Response:
         """What a reader may still give this month, and the gifts of this month; none for a stranger."""
-        name, now = reader_id(reader), service.clock()
+        name, now = check_reader_id(reader), service.clock()
         allowance, given = service.gifts.list_gifts(name, now)
         return private(write_gifts(name, allowance, given, tokens, now))

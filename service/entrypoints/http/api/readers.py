@@ -12,10 +12,9 @@ from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.lists import private
 from service.entrypoints.http.query_parameters import flag, taken
 from service.entrypoints.http.routes import ApiRoutes, query
-from service.entrypoints.responses.fields import ReasonIn
+from service.entrypoints.responses.fields import ReasonIn, check_reader_id, read_field
 from service.entrypoints.responses.readers import ErasedOut, ReaderExportOut, ReaderOut, write_reader_export
 from service.entrypoints.responses.stripe_objects import LinkedOut, LinkIn, MergedOut, MergeIn
-from service.entrypoints.responses.validation import read_field, reader_id
 
 AT = query("at", "Another moment: a past one as it stood, a future one if nothing changes.", {"type": "string"})
 FORCE = query("force", "Erase although a subscription pays for this reader.", {"type": "boolean", "default": False})
@@ -28,7 +27,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("GET /v1/readers/<reader>", "viewer", ReaderOut, parameters=(AT,))
     def show_reader(reader: str) -> Response:
         """A reader's access, features, sources and meters; empty for a stranger."""
-        name, now = reader_id(reader), service.clock()
+        name, now = check_reader_id(reader), service.clock()
         given = taken("at").get("at")
         at = None if given is None else read_field("at", read_time, given)
         return private(ReaderOut.write(service.profiles.load_profile(name, at, now)))
@@ -36,7 +35,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("POST /v1/readers/<reader>/links", "granter", LinkedOut, takes=LinkIn, repeatable=True)
     def link_reader(reader: str) -> Response:
         """Link a customer or a subscription of Stripe's to this reader, above all metadata."""
-        name = reader_id(reader)
+        name = check_reader_id(reader)
         data = bodies.load(LinkIn)
         target = {kind: data[kind] for kind in ("customer", "subscription") if data.get(kind) is not None}
         if len(target) != 1:
@@ -54,7 +53,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("POST /v1/readers/<reader>/merge", "owner", MergedOut, takes=MergeIn, repeatable=True)
     def merge_readers(reader: str) -> Response:
         """Merge the reader `from` into this one, for good: `from` is answered as this reader everywhere."""
-        name = reader_id(reader)
+        name = check_reader_id(reader)
         data = bodies.load(MergeIn)
 
         def merge() -> Response:
@@ -66,12 +65,12 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("GET /v1/readers/<reader>/export", "owner", ReaderExportOut)
     def export_reader(reader: str) -> Response:
         """Everything that is kept of a reader: what they hold, its history, the audit records about them."""
-        return private(write_reader_export(service.export.collect(reader_id(reader), service.clock())))
+        return private(write_reader_export(service.export.collect(check_reader_id(reader), service.clock())))
 
     @routes.add("DELETE /v1/readers/<reader>", "owner", ErasedOut, reason=ReasonIn, refuses=(409,), parameters=(FORCE,))
     def erase_reader(reader: str) -> Response:
         """Erase a reader everywhere; only a hash of the ID stays, so that Stripe does not bring them back."""
-        name, force = reader_id(reader), flag("force", "reason")
+        name, force = check_reader_id(reader), flag("force", "reason")
         reason = bodies.reason(ReasonIn, also=("force",)) or ""
         return jsonify(
             ErasedOut.write(service.erasure.erase(name, reason, guards.actor(), service.clock(), force=force))

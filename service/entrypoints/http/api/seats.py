@@ -9,9 +9,8 @@ from service.domain.ids import read_id
 from service.entrypoints.http import guards
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.routes import ApiRoutes
-from service.entrypoints.responses.fields import NothingIn, ReasonMaybeIn
+from service.entrypoints.responses.fields import NothingIn, ReasonMaybeIn, check_reader_id, read_field
 from service.entrypoints.responses.stripe_objects import GroupOut
-from service.entrypoints.responses.validation import read_field, reader_id
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
@@ -29,7 +28,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     )
     def assign_seat(subscription: str, reader: str) -> Response:
         """Give a reader a seat; a repeat changes nothing."""
-        name, who = read_field("subscription", read_id, subscription), reader_id(reader)
+        name, who = read_field("subscription", read_id, subscription), check_reader_id(reader)
         bodies.load(NothingIn, optional=True)
         return jsonify(GroupOut.write(admin.assign_seat(name, who, guards.actor(), service.clock())))
 
@@ -42,6 +41,6 @@ def register(routes: ApiRoutes, service: Service) -> None:
     )
     def release_seat(subscription: str, reader: str) -> Response:
         """Free a reader's seat; a repeat changes nothing."""
-        name, who = read_field("subscription", read_id, subscription), reader_id(reader)
+        name, who = read_field("subscription", read_id, subscription), check_reader_id(reader)
         reason = bodies.reason(ReasonMaybeIn)
         return jsonify(GroupOut.write(admin.release_seat(name, who, guards.actor(), service.clock(), reason=reason)))
