@@ -70,7 +70,7 @@ def export(file: Any, as_json: bool) -> None:
     Keep the head elsewhere: `paywall audit verify --head` then finds out if the end is cut off one day.
     """
     service = session.open_service()
-    first, head, count = service.audit_verifier.load_checkpoint().first, service.audit_log.state().head, 0
+    first, head, count = service.audit_verifier.load_chain_start().first, service.audit_log.state().head, 0
     for record in service.audit_log.iterate_records(first, head.seq):
         file.write(orjson.dumps(record) + b"\n")
         count += 1
@@ -137,6 +137,6 @@ def prune(age: int) -> Output:
         gone = check.prune(now - age, now)
     except BrokenChain as broken:
         session.fail(f"Nothing was let go. {broken}")
-    checkpoint = check.load_checkpoint()
+    checkpoint = check.load_chain_start()
     found = {"gone": gone, "first": checkpoint.first, "head": str(service.audit_log.state().head)}
     return Output(found, f"{gone} records went; the first one left is {checkpoint.first}.\nhead {found['head']}")

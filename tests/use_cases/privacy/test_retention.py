@@ -98,7 +98,7 @@ def test_unfinished_retention_continues_where_it_stopped(old: Admins) -> None:
         steps += 1
         assert steps < 50
     assert steps > 1
-    assert old.app.service.audit_verifier.load_checkpoint().first == 6
+    assert old.app.service.audit_verifier.load_chain_start().first == 6
 
 
 def test_maintenance_reports_how_much_it_did(old: Admins) -> None:

@@ -25,15 +25,15 @@ _BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """The first record left, the hash of the record before it, and when the checkpoint was set."""
+class ChainStart:
+    """Where the chain starts after pruning: the first record left, the hash of the one before it, and when that was signed."""
 
     first: int
     prev: str
     at: str | None = None
 
 
-BEGINNING = Checkpoint(1, chain.START)
+BEGINNING = ChainStart(1, chain.START)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class ChainVerdict:
 
     fault: Fault | None
     head: Head
-    checkpoint: Checkpoint
+    checkpoint: ChainStart
     checked: int
     refused: int
     """How many entries lay in outboxes that this service had not put there; they never got into the chain."""
@@ -67,7 +67,7 @@ class AuditVerifier:
         self._log = log
         self._signer = signer
 
-    def load_checkpoint(self) -> Checkpoint:
+    def load_chain_start(self) -> ChainStart:
         """Return the checkpoint in force; its signature is not checked."""
         return self._opened(self._log.state().checkpoint)[0]
 
@@ -98,7 +98,7 @@ class AuditVerifier:
             redacted=walk.redacted,
         )
 
-    def _walked(self, state: ChainState) -> tuple[Walk, Checkpoint, Fault | None, ChainState] | None:
+    def _walked(self, state: ChainState) -> tuple[Walk, ChainStart, Fault | None, ChainState] | None:
         """Walk to the end, also when it moves meanwhile; return `None` if records were pruned meanwhile."""
         checkpoint, fault = self._opened(state.checkpoint)
         walk = Walk(self._signer(), checkpoint.first, checkpoint.prev)
@@ -115,12 +115,12 @@ class AuditVerifier:
                 return walk, checkpoint, fault, newer
             state = newer
 
-    def _opened(self, text: bytes) -> tuple[Checkpoint, Fault | None]:
+    def _opened(self, text: bytes) -> tuple[ChainStart, Fault | None]:
         if not text:
             return BEGINNING, None
         found = chain.unpack(text) or {}
         try:
-            checkpoint = Checkpoint(int(found["first"]), str(found["prev"]), found["at"])
+            checkpoint = ChainStart(int(found["first"]), str(found["prev"]), found["at"])
             sound = self._signer().verify(_signed(found), str(found["mark"]))
         except (KeyError, TypeError, ValueError):
             return BEGINNING, Fault(1, "is behind a checkpoint that is none any more: it was changed")
@@ -130,7 +130,7 @@ class AuditVerifier:
             checkpoint.first, "follows a checkpoint that was not made by us: it was changed or put in"
         )
 
-    def _end_fault(self, state: ChainState, walk: Walk, checkpoint: Checkpoint) -> Fault | None:
+    def _end_fault(self, state: ChainState, walk: Walk, checkpoint: ChainStart) -> Fault | None:
         """Return what is wrong behind the last record, or with what the head states of it."""
         expected = max(0, state.head.seq - checkpoint.first + 1)
         if state.records > expected or (state.records and not state.head.seq):
@@ -142,7 +142,7 @@ class AuditVerifier:
             return Fault(last, "is not the one that the head names: the head was changed")
         return None
 
-    def _beyond(self, state: ChainState, checkpoint: Checkpoint) -> Fault:
+    def _beyond(self, state: ChainState, checkpoint: ChainStart) -> Fault:
         numbers = self._log.stored_numbers()
         if -1 in numbers:
             return Fault(state.head.seq + 1, "is followed by a record without a number: it was inserted")
@@ -155,7 +155,7 @@ class AuditVerifier:
             where, "stands behind the end that the head names: it was inserted, or the head was changed or removed"
         )
 
-    def _known_fault(self, known: Head, state: ChainState, checkpoint: Checkpoint) -> Fault | None:
+    def _known_fault(self, known: Head, state: ChainState, checkpoint: ChainStart) -> Fault | None:
         if known.seq == 0:
             return None
         if known.seq > state.head.seq:
@@ -191,9 +191,9 @@ class AuditVerifier:
             old, prev = _older(self._log.load_records(seqs), cut)
             if not old:
                 return gone
-            gone += len(old) * self._set(state.checkpoint, Checkpoint(old[-1] + 1, prev), old, now)
+            gone += len(old) * self._set(state.checkpoint, ChainStart(old[-1] + 1, prev), old, now)
 
-    def _set(self, seen: bytes, checkpoint: Checkpoint, seqs: list[int], now: float) -> int:
+    def _set(self, seen: bytes, checkpoint: ChainStart, seqs: list[int], now: float) -> int:
         at = utc(int(now))
         said: dict[str, Any] = {"first": checkpoint.first, "prev": checkpoint.prev, "at": at}
         said["mark"] = self._signer().sign(_signed(said))

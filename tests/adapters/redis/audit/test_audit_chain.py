@@ -358,7 +358,7 @@ def test_pruned_chain_verifies_from_its_checkpoint(log: Log) -> None:
         log.append(at=now + 500 * DAY, reason=f"later {number}")
     known = log.head()
     assert check.prune(now + 100 * DAY, now + 500 * DAY) == 12
-    assert check.load_checkpoint().first == 13
+    assert check.load_chain_start().first == 13
     verdict = log.verify(known)
     assert (verdict.fault, verdict.checked) == (None, 3)
     log.grow(1)
