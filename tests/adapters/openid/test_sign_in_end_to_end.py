@@ -56,7 +56,7 @@ def test_log_and_page_contain_no_code_token_or_secret(openid_service: Paywall) -
 
 
 def test_groups_map_to_roles_and_the_highest_counts(openid_service: Paywall) -> None:
-    for name, role in (("vic", "Viewer"), ("ann", "Granter"), ("olga", "Owner")):
+    for name, role in (("vic", "Viewer"), ("ann", "Editor or support (granter)"), ("olga", "Owner")):
         assert f"{role} – " in signed_in(openid_service, name).here.text, name
 
 
@@ -85,9 +85,8 @@ def test_user_without_a_mapped_group_is_refused_with_the_reason(
 ) -> None:
     nora = signed_in(openid_service, "nora")
     assert nora.here.status_code == 403
-    assert (
-        f"You are known to {identity_provider.issuer[7:]}, but none of your groups may use this page." in nora.here.text
-    )
+    host = identity_provider.issuer[7:]
+    assert f"{host} knows you, but none of your groups has access to these pages." in nora.here.text
     assert "code=" not in nora.here.url
     assert "/admin/sign-in" in nora.go("/admin/readers").here.url
 
