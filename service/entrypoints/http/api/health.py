@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from hashlib import sha256
 from typing import Any
 
-from flask import Response, jsonify, render_template
+from flask import Response, current_app, jsonify, render_template, request
 from marshmallow import fields
 
 from service.bootstrap import Service
@@ -27,6 +29,28 @@ class StatusOut(ResponseSchema):
 KEYS_KEPT = 300
 """Seconds for which an edge may cache the public keys; after a rotation of secrets the old ones still verify."""
 
+DESCRIPTION_KEPT = 300
+"""Seconds for which a browser may show the description of the API without asking; then it asks by the ETag."""
+
+DOCS_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'self'; frame-ancestors 'none'"}
+
+
+class _Page:
+    """A page that stays the same while the process lives."""
+
+    def __init__(self, text: str, content_type: str) -> None:
+        self._body = text.encode()
+        self._content_type = content_type
+        self._etag = sha256(self._body).hexdigest()[:32]
+
+    def response(self, headers: Mapping[str, str] | None = None) -> Response:
+        """Return the page, or 304 if the request's `If-None-Match` has its ETag."""
+        answer = Response(self._body, content_type=self._content_type, headers=headers)
+        answer.headers["Cache-Control"] = f"public, max-age={DESCRIPTION_KEPT}"
+        answer.set_etag(self._etag)
+        answer.make_conditional(request)
+        return answer
+
 
 def register(routes: ApiRoutes, service: Service) -> None:
     """Add the routes that take no key."""
@@ -34,6 +58,11 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @cache
     def description() -> dict[str, Any]:
         return describe_api(routes.app, f"{service.settings.catalogue.site_name}: paywall")
+
+    # A page takes tens of milliseconds of a core, and needs no key: each is rendered once.
+    openapi_page = cache(lambda: _Page(current_app.json.dumps(description()), "application/json"))
+    docs_page = cache(lambda: _Page(render_template("docs.html", spec=description()), "text/html; charset=utf-8"))
+    style_page = cache(lambda: _Page(render_template("docs.css"), "text/css; charset=utf-8"))
 
     @routes.add("GET /healthz", None, StatusOut)
     def healthz() -> Response:
@@ -55,18 +84,16 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("GET /openapi.json", None, {200: ANY_JSON})
     def openapi() -> Response:
         """This description."""
-        return jsonify(description())
+        return openapi_page().response()
 
     @routes.add("GET /docs", None, {200: HTML})
     def docs() -> Response:
         """The description as a page."""
-        page = Response(render_template("docs.html", spec=description()))
-        page.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'self'; frame-ancestors 'none'"
-        return page
+        return docs_page().response(DOCS_HEADERS)
 
     @routes.add("GET /docs.css", None, {})
     def docs_style() -> Response:
-        return Response(render_template("docs.css"), content_type="text/css; charset=utf-8")
+        return style_page().response()
 
     @routes.add("GET /.well-known/jwks.json", None, JwksOut, refuses=(503,))
     def jwks() -> Response:
