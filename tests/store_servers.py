@@ -6,6 +6,7 @@ each test; `launch` starts a server of a test's own, ended with it.
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
@@ -94,6 +95,7 @@ class Server:
     def freeze(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.process.pid, os.WUNTRACED)  # until each of its threads has stopped
 
     def thaw(self) -> None:
         assert self.process is not None

@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.adapters.stripe import translate
@@ -126,7 +126,6 @@ def state_after(events: list[dict[str, Any]]) -> dict[str, Fingerprint]:
 
 
 @pytest.mark.full
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chance=st.randoms(use_true_random=False), cut=st.floats(0, 1), which=st.integers(0, 11))
 def test_shuffled_and_repeated_events_end_in_the_same_state(
     stories: list[dict[str, Any]], chance: random.Random, cut: float, which: int

@@ -182,7 +182,7 @@ LONGER = POLICY + "\n[stripe]\nleeway_hours = 1\n"
 def test_decision_history_is_explained_with_its_own_policy(
     admins: Admins, make_admins: MakeAdmins, until: Until, policy: str
 ) -> None:
-    admins.grant("r-1", until="2033-01-01T00:00:00Z")
+    admins.grant("r-1", until="2082-01-01T00:00:00Z")
     now = int(admins.app.clock.now)
     for status, price in (("trialing", "price_quiet"), ("active", "price_month"), ("past_due", "price_year")):
         items = (Item(price, None, None, 1, now, now + DAY),)
