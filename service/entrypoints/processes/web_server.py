@@ -15,7 +15,7 @@ from functools import partial
 from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING
 
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 from prometheus_client import multiprocess as metrics_of_processes
@@ -87,6 +87,8 @@ def web_server(host: str, port: int, workers: int) -> MPServer:
         address=host,
         port=port,
         interface=Interfaces.WSGI,
+        # With HTTP/2, one connection could occupy all threads. Waiting for its preface, no time limit would end an idle one.
+        http=HTTPModes.http1,
         workers=workers,
         blocking_threads=THREADS,
         http1_settings=HTTP1Settings(header_read_timeout=30_000),

@@ -90,6 +90,26 @@ def test_pipelined_requests_are_answered_in_order(raw: Callable[[], Raw]) -> Non
     assert [one.answer()[0] for _ in range(22)] == [200] * 20 + [400, 200]
 
 
+def test_http_2_is_not_spoken(raw: Callable[[], Raw]) -> None:
+    """A connection of HTTP/2 has many streams, so that two could occupy all threads."""
+    one = raw()
+    settings_frame = b"\0\0\0\4\0\0\0\0\0"
+    one.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", settings_frame)
+    first = one.sock.recv(65_536)
+    assert first == b"" or first.startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.full
+def test_connection_without_a_request_is_dropped_within_35_seconds(paywall: Paywall) -> None:
+    with (
+        socket.create_connection(("127.0.0.1", paywall.port), timeout=35) as silent,
+        socket.create_connection(("127.0.0.1", paywall.port), timeout=35) as begun,
+    ):
+        begun.sendall(b"P")
+        assert silent.recv(65_536) == b""
+        begun.recv(65_536)
+
+
 def test_chunked_body_is_read_completely(raw: Callable[[], Raw]) -> None:
     one = raw()
     top = b"POST /v1/access HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer site-key-of-the-tests\r\n"
