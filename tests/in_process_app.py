@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,13 @@ class Clock:
     def at(self, moment: str) -> float:
         self.now = datetime.fromisoformat(moment).timestamp()
         return self.now
+
+
+class UnreadBody(BytesIO):
+    """A request body that must not be read: a test sends it as `input_stream`, and reading it is a 500."""
+
+    def readinto(self, _: Any, /) -> int:
+        raise AssertionError("the body was read")
 
 
 def service_over(settings: Settings, url: str, clock: Clock, timeout: float = 5.0) -> Service:

@@ -7,6 +7,7 @@ nesting, and ignores unknown fields, since Stripe adds some every month.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,6 +22,9 @@ Why = Literal[
     "no_secret", "no_header", "bad_header", "bad_signature", "too_old", "not_utf8", "not_json", "not_an_event"
 ]
 
+
+_SIGNATURE = re.compile(r"(?:^|,)v1=[0-9A-Fa-f]{64}(?:,|$)")
+"""An HMAC with SHA-256, in hex."""
 
 TOLERANCE = 300
 """Seconds after which a signature is too old; Stripe's SDK has the same default."""
@@ -53,14 +57,21 @@ class Envelope:
     related: tuple[str, str] | None = None
 
 
-def verify_delivery(raw: bytes, header: str | None, secrets: Sequence[str], now: float) -> Envelope:
-    """Return the event, if one of `secrets` signed it at most `TOLERANCE` seconds before `now`. Raises: NotStripe."""
+def check_header(header: str | None, secrets: Sequence[str]) -> str:
+    """Return a `Stripe-Signature` that has a time and a signature (`t=…,v1=…`). Raises: NotStripe."""
     if not secrets:
         raise NotStripe("no_secret")
     if not header:
         raise NotStripe("no_header")
-    if len(header) > LONGEST_HEADER or not header.isascii():
+    if len(header) > LONGEST_HEADER or not header.isascii() or not _SIGNATURE.search(header):
         raise NotStripe("bad_header")
+    _signed_at(header)
+    return header
+
+
+def verify_delivery(raw: bytes, header: str | None, secrets: Sequence[str], now: float) -> Envelope:
+    """Return the event, if one of `secrets` signed it at most `TOLERANCE` seconds before `now`. Raises: NotStripe."""
+    header = check_header(header, secrets)
     signed_at = _signed_at(header)
     try:
         body = raw.decode()

@@ -75,10 +75,16 @@ def raw(most: int = MOST) -> bytes:
     return kept
 
 
-def _read(most: int) -> bytes:
+def check_declared_length(most: int) -> int | None:
+    """Return the Content-Length. Raises: `Problem` 413 beyond `most` bytes."""
     declared = request.content_length
     if declared is not None and declared > most:
         raise Problem(413, f"The body has {declared} bytes; at most {most} are taken.")
+    return declared
+
+
+def _read(most: int) -> bytes:
+    declared = check_declared_length(most)
     body = request.stream.read(most + 1) if declared is None else request.stream.read(declared)
     if declared is not None and len(body) < declared:
         raise Problem(400, f"The body ended after {len(body)} of {declared} bytes; send it again.")

@@ -70,11 +70,14 @@ def test_webhook_without_signature_header_is_rejected(header: str | None) -> Non
         "t=1793491200,v1=é",
         "t=1793491200,v1=" + "a" * 4_096,
         "t=1793491200,v0=" + "a" * 64,
+        "t=1793491200,v1=" + "a" * 63,
+        "t=1793491200,v1=" + "g" * 64,
+        "t=1793491200,xv1=" + "a" * 64,
         "\x00",
     ],
 )
 def test_webhook_with_malformed_header_is_rejected(header: str) -> None:
-    assert refusal(body(), header) in ("bad_header", "bad_signature")
+    assert refusal(body(), header) == "bad_header"
 
 
 def test_webhook_with_header_above_4_kib_is_rejected(sign: Callable[..., str]) -> None:
@@ -114,7 +117,7 @@ def test_old_webhook_with_wrong_signature_reveals_no_age(sign: Callable[..., str
 
 
 def test_webhook_body_that_is_not_utf8_is_rejected() -> None:
-    assert refusal(b"\xff\xfe{}", "t=1793491200,v1=abc") == "not_utf8"
+    assert refusal(b"\xff\xfe{}", "t=1793491200,v1=" + "a" * 64) == "not_utf8"
 
 
 @pytest.mark.parametrize(

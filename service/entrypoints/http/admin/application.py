@@ -178,8 +178,8 @@ def _check_form(context: PageContext) -> None:
     """Check that a form comes from these pages and this session. `Problem` 403."""
     if _is_cross_site():
         raise Problem(403, "Another site sent this form. Nothing was changed.", title=FORM_REJECTED)
-    token = request.form.get("token", "")
-    if g.is_new_session or not context.sessions.is_form_token(g.session, token):
+    # Without a session of ours no token can be right, so the form is not read: a slow one would occupy a thread.
+    if g.is_new_session or not context.sessions.is_form_token(g.session, request.form.get("token", "")):
         detail = "The form belongs to another session. Nothing was changed. Reload the page and try again."
         raise Problem(403, detail, title=FORM_REJECTED)
 
@@ -221,6 +221,8 @@ def _error_page(problem: Problem) -> Response:
 
 def _typed_fields() -> list[tuple[str, str]]:
     """Return the labels and values of the fields that a person typed. A form of another site is not shown again."""
+    if request.endpoint == "sign_in_with_key":
+        return []
     # Do not read an upload from a browser that is not signed in, nor again what was too large.
     small = request.content_length is not None and request.content_length <= LARGEST_FORM_SHOWN
     is_form = request.method == "POST" and request.mimetype == "application/x-www-form-urlencoded"

@@ -11,7 +11,7 @@ from service.adapters.redis.staff.ended_sessions import EndedSessions
 from service.entrypoints.http.admin.sessions import IDLE_LIMIT, TOTAL_LIMIT, Session, Sessions
 from service.entrypoints.http.guards import Principal
 from tests.entrypoints.http.admin.conftest import ADMINS, POLICY_WITH_APPROVALS, MakeStaff, Staff, plain
-from tests.in_process_app import Clock, InProcessApp, MakeApp
+from tests.in_process_app import Clock, InProcessApp, MakeApp, UnreadBody
 from tests.running_service import ADMIN_KEY, SITE_KEY
 from tests.store_servers import wait_until
 
@@ -203,6 +203,17 @@ def test_sign_in_with_forged_form_is_refused(staff: MakeStaff) -> None:
     other = staff(None)
     other.get("/sign-in")
     assert victim.post("/sign-in", token=other.token(), key=ADMIN_KEY).status_code == 403
+
+
+def test_sign_in_without_session_is_refused_before_the_body(staff: MakeStaff) -> None:
+    for cookie in (None, "paywall_session=invented"):
+        answer = staff(None).client.post(
+            "/admin/sign-in",
+            input_stream=UnreadBody(bytes(1_000)),
+            content_type="application/x-www-form-urlencoded",
+            headers={"Cookie": cookie} if cookie else {},
+        )
+        assert answer.status_code == 403
 
 
 def test_form_after_session_end_changes_nothing(staff: MakeStaff, admin_app: InProcessApp) -> None:

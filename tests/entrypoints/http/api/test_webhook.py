@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.in_process_app import UnreadBody
 from tests.stripe_fixtures import BORN, MONTH, SECRET
 
 if TYPE_CHECKING:
@@ -91,6 +92,20 @@ def test_empty_entitlement_summary_is_listed_and_gives_nothing(app: InProcessApp
         (source,) = facts["sources"]
         assert (source["type"], source["id"], source["status"]) == ("stripe_entitlement", "cus_1", "active")
         assert (source["features"], facts["access"]) == (keys, access)
+
+
+@pytest.mark.parametrize("header", [None, "", "t=1", "v1=" + "0" * 64, "t=x,v1=" + "0" * 64, "t=1,v1=0", "nonsense"])
+def test_delivery_without_well_formed_signature_is_refused_before_the_body(
+    app: InProcessApp, header: str | None
+) -> None:
+    headers = {} if header is None else {"Stripe-Signature": header}
+    answer = app.client.post("/v1/stripe/webhook", input_stream=UnreadBody(bytes(1_000)), headers=headers)
+    assert (answer.status_code, answer.get_json()["title"]) == (400, "Not from Stripe")
+
+
+def test_delivery_above_1_mib_is_413_before_its_signature(app: InProcessApp) -> None:
+    answer = app.client.post("/v1/stripe/webhook", input_stream=UnreadBody(bytes(1024 * 1024 + 1)))
+    assert answer.status_code == 413
 
 
 @pytest.mark.parametrize(("change", "asked"), [({}, True), ({"livemode": True}, False), ({"account": "acct_1"}, False)])
