@@ -120,7 +120,7 @@ def use_up(port: int) -> None:
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/v1/access",
             body.encode(),
-            {"Authorization": "Bearer bench-site-key", "Content-Type": "application/json"},
+            {"Authorization": "Bearer bench-site-key-of-one-run", "Content-Type": "application/json"},
         )
         urllib.request.urlopen(request).read()
 
@@ -148,7 +148,7 @@ def main() -> None:
         env = {
             **os.environ,
             "PAYWALL_DATA": folder,
-            "PAYWALL_SITE_KEYS": "bench:bench-site-key",
+            "PAYWALL_SITE_KEYS": "bench:bench-site-key-of-one-run",
             "PAYWALL_CONFIG": str(HERE.parent / "config"),
             "PAYWALL_PORT": str(ports["service"]),
             "PAYWALL_WORKERS": "1",

@@ -38,7 +38,7 @@ from service.settings.settings import load_settings
 
 CHUNK = 1_000
 TIMES = int(os.environ.get("BENCH_TIMES", "25"))
-KEY = "bench-admin-key"
+KEY = "bench-admin-key-of-one-run"
 ACTIONS = ("grant.create", "grant.change", "grant.revoke", "link", "pass.create")
 
 Command = tuple[bytes, tuple[bytes | int | str, ...]]

@@ -6,7 +6,7 @@ function init(args)
   kind, run = args[1] or "entitled", args[2] or "0"
   wrk.method = "POST"
   wrk.headers["Content-Type"] = "application/json"
-  wrk.headers["Authorization"] = "Bearer bench-site-key"
+  wrk.headers["Authorization"] = "Bearer bench-site-key-of-one-run"
 end
 local body = '{"story":{"id":"%s","section":"city","tags":["harbour"],"tier":"metered",' ..
   '"published_at":"2026-11-20T09:00:00Z","parts":["facts","notebook"]},"reader":"%s","visitor":"%s"}'

@@ -46,7 +46,7 @@ def measure_case(name: str, strike: signal.Signals | None, seconds: int) -> str:
             **os.environ,
             "REDIS_URL": url,
             "PAYWALL_DATA": folder,
-            "PAYWALL_SITE_KEYS": "bench:bench-site-key",
+            "PAYWALL_SITE_KEYS": "bench:bench-site-key-of-one-run",
             "PAYWALL_CONFIG": str(HERE.parent / "config"),
             "PAYWALL_PORT": str(port),
         }

@@ -31,7 +31,7 @@ from bench.__main__ import HERE, free_port
 from stripe_lookalike import serve_lookalike
 from stripe_lookalike.faults import Limits
 
-SECRET, SITE, ADMIN = "whsec_bench", "bench-site-key", "bench-admin-key"
+SECRET, SITE, ADMIN = "whsec_bench_of_one_run", "bench-site-key-of-one-run", "bench-admin-key-of-one-run"
 SENDERS = 16
 
 

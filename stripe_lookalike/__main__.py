@@ -16,7 +16,7 @@ from stripe_lookalike import Webhook, serve_lookalike
 @click.option("--webhook", "urls", multiple=True, help="A URL that gets all events. Repeatable.")
 @click.option(
     "--secret",
-    default="whsec_lookalike",
+    default="whsec_of_the_lookalike",
     envvar="LOOKALIKE_SECRET",
     show_default=True,
     help="The signing secret of the webhooks.",

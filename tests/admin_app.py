@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from tests.in_process_app import InProcessApp, MakeApp
 from tests.running_service import ADMIN_KEY, POLICY, SITE_KEY
 
-ADMINS = f"ann:key-of-ann,ann:{ADMIN_KEY},ben:key-of-ben,cyd:key-of-cyd"
+ADMINS = f"ann:key-of-ann-in-the-tests,ann:{ADMIN_KEY},ben:key-of-ben-in-the-tests,cyd:key-of-cyd-in-the-tests"
 CONFIRM = POLICY + '\n[grants]\nconfirm_above = { readers = 100, length = "90d" }\n'
 SECRETS = "secret-of-the-tests-0123456789abcdef"
 
@@ -25,7 +25,7 @@ class Admins:
     app: InProcessApp
 
     def call(self, who: str, method: str, path: str, body: Any = None, **more: Any) -> TestResponse:
-        key = SITE_KEY if who == "site" else f"key-of-{who}" if who in ("ann", "ben", "cyd") else who
+        key = SITE_KEY if who == "site" else f"key-of-{who}-in-the-tests" if who in ("ann", "ben", "cyd") else who
         headers = {"Authorization": f"Bearer {key}", **more.pop("headers", {})}
         if body is not None:
             more |= {"data": json.dumps(body), "content_type": "application/json"}

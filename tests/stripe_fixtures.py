@@ -23,7 +23,7 @@ from service.settings.policy_file import read_folder
 from stripe_lookalike import RunningLookalike, serve_lookalike
 
 ROOT = Path(__file__).parents[1]
-SECRET = "whsec_test"
+SECRET = "whsec_made_for_the_tests"
 MONTH = 30 * 86_400
 BORN = 1_793_491_200
 

@@ -85,8 +85,11 @@ class Environment:
 
 __all__ = ["Mistake", "NamedKey", "Settings", "SettingsError", "load_settings"]
 
-SHORTEST_SECRET = 8
-"""Characters of an entry of `PAYWALL_SECRETS`; 32 random ones are advised."""
+SHORTEST_SECRET, SHORTEST_KEY = 32, 20
+"""Characters of an entry of `PAYWALL_SECRETS`, and of an API key or a webhook's signing secret.
+
+A secret can be guessed without a request: the public keys of story passes are derived from it.
+"""
 MOST_WORKERS = 256
 
 _PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,32}")
@@ -219,6 +222,8 @@ def _wrong_pair(entry: str, name: str, secret: str) -> str | None:
         return (
             "has a secret that cannot travel in a header: use letters, digits and punctuation of ASCII, without blanks"
         )
+    if len(secret) < SHORTEST_KEY:
+        return f"has a secret shorter than {SHORTEST_KEY} characters: make one with `openssl rand -hex 32`"
     return None
 
 
@@ -261,7 +266,11 @@ def _wrong_secret(value: str) -> str | None:
 
 
 def _wrong_signing_secret(value: str) -> str | None:
-    return None if VISIBLE.fullmatch(value) else "has a blank within: copy it again from Stripe (whsec_…)"
+    if not VISIBLE.fullmatch(value):
+        return "has a blank within: copy it again from Stripe (whsec_…)"
+    if len(value) < SHORTEST_KEY:
+        return f"is shorter than {SHORTEST_KEY} characters: copy it again from Stripe (whsec_…)"
+    return None
 
 
 def _wrong_stripe_key(value: str) -> str | None:

@@ -305,7 +305,7 @@ SECRETS = [
 @pytest.mark.full
 def test_log_never_contains_reader_ids_keys_or_request_data(serve: Serve, launch: Any) -> None:
     store = launch("valkey", tcp=True)
-    paywall = serve(REDIS_URL=store.url, PAYWALL_SECRETS="sealing-secret-0123456789abcdef")
+    paywall = serve(REDIS_URL=store.url, PAYWALL_SECRETS="sealing-secret-0123456789abcdef01")
     reader, visitor, story, ip, agent, reason, wrong = SECRETS
     context = {"ip": ip, "user_agent": agent, "referrer": story}
     body = {"story": {"id": story, "parts": [story]}, "reader": reader, "visitor": visitor, "context": context}

@@ -17,7 +17,7 @@ from tests.policies import catalogue_of
 
 ROOT = Path(__file__).parents[2]
 CONFIG = {"PAYWALL_CONFIG": str(ROOT / "config")}
-SECRET = "hunter2-hunter2"
+SECRET = "hunter2-hunter2-hunter2-hunter2-hunter2"
 
 EVERYTHING = CONFIG | {
     "REDIS_URL": f"redis://paper:{SECRET}@store.example:6379/2",
@@ -123,10 +123,13 @@ def test_settings_are_frozen_picklable_and_hide_secrets() -> None:
         ("PAYWALL_SITE_KEYS", f"web:{SECRET}é"),
         ("PAYWALL_SITE_KEYS", f"web:{SECRET}\n{SECRET}"),
         ("PAYWALL_SITE_KEYS", f"web:{SECRET},app:{SECRET}"),
+        ("PAYWALL_SITE_KEYS", f"web:{SECRET},app:{SECRET[:19]}"),
         ("PAYWALL_ADMIN_KEYS", SECRET),
         ("PAYWALL_ADMIN_KEYS", f"{'é' * 65}:{SECRET}"),
         ("PAYWALL_ADMIN_KEYS", f"anna:{SECRET},ben:{SECRET}"),
-        ("PAYWALL_SECRETS", SECRET[:7]),
+        ("PAYWALL_ADMIN_KEYS", f"anna:{SECRET[:19]}"),
+        ("PAYWALL_SECRETS", SECRET[:31]),
+        ("PAYWALL_SECRETS", f"{SECRET},{SECRET[:31]}"),
         ("PAYWALL_SECRETS", f"{SECRET},,{SECRET}"),
         ("PAYWALL_PREFIX", "{pw}"),
         ("PAYWALL_PREFIX", "the ledger"),
@@ -143,6 +146,7 @@ def test_settings_are_frozen_picklable_and_hide_secrets() -> None:
         ("STRIPE_API_BASE", "http://127.0.0.1:123456"),
         ("STRIPE_WEBHOOK_SECRETS", f"whsec_{SECRET}, "),
         ("STRIPE_WEBHOOK_SECRETS", f"whsec_{SECRET} whsec_{SECRET}"),
+        ("STRIPE_WEBHOOK_SECRETS", f"whsec_{SECRET},whsec_{SECRET[:13]}"),
         ("PAYWALL_HOST", "http://127.0.0.1"),
         ("PAYWALL_HOST", "127.0.0.1:8000"),
         ("PAYWALL_HOST", "127.0.0.256"),
@@ -165,6 +169,19 @@ def test_invalid_value_names_its_variable_and_no_secret(variable: str, value: st
     assert variable in f"{where}: {message}"
     assert others == []
     assert SECRET[:7] not in message
+
+
+def test_shortest_allowed_keys_and_secrets_are_accepted() -> None:
+    settings = load_settings(
+        CONFIG
+        | {
+            "PAYWALL_SITE_KEYS": f"web:{SECRET[:20]}",
+            "PAYWALL_ADMIN_KEYS": f"anna:{SECRET[-20:]}",
+            "PAYWALL_SECRETS": SECRET[:32],
+            "STRIPE_WEBHOOK_SECRETS": SECRET[:20],
+        }
+    )
+    assert settings.secrets == (SECRET[:32],)
 
 
 @pytest.mark.parametrize("host", ["localhost", "paywall", "a-b.example", "::1", "::", "10.0.0.1", "Paywall_1"])

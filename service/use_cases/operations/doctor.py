@@ -24,8 +24,6 @@ from service.domain.prices import PriceTag
 from service.domain.times import utc
 from service.settings.settings import Settings
 
-SHORT_KEY = 20
-"""Characters below which the secret of a key is reported as short."""
 OLDEST_STORE = (7, 2)
 """The oldest version of Redis and of Valkey that the service supports."""
 WEBHOOK_PATH = "/v1/stripe/webhook"
@@ -125,7 +123,7 @@ class Doctor:
 
 
 def settings_findings(settings: Settings) -> Iterator[Finding]:
-    """Yield what the environment lacks, and keys with short secrets."""
+    """Yield what the environment lacks."""
     if not settings.secrets:
         message = (
             "PAYWALL_SECRETS is not set: a secret was generated and is kept in the store. Set it, so that you can restore "
@@ -135,10 +133,6 @@ def settings_findings(settings: Settings) -> Iterator[Finding]:
     for name, keys in (("PAYWALL_SITE_KEYS", settings.site_keys), ("PAYWALL_ADMIN_KEYS", settings.admin_keys)):
         if not keys:
             yield Finding("note", "keys", f"{name} is not set: its routes refuse every request")
-        short = sorted({key.name for key in keys if len(key.secret) < SHORT_KEY})
-        if short:
-            generate = "generate one with `openssl rand -hex 24`"
-            yield Finding("note", "keys", f"{name}: the secrets of {', '.join(short)} are short; {generate}")
 
 
 def openid_findings(openid: OpenIdSettings | None, clock: Callable[[], float]) -> Iterator[Finding]:

@@ -45,7 +45,7 @@ def restored(make_app: MakeApp, store_url: str) -> InProcessApp:
 
 
 def call(app: InProcessApp, who: str, method: str, path: str, body: Any = None) -> dict[str, Any]:
-    key = {"site": SITE_KEY, "ann": "key-of-ann", "ben": "key-of-ben"}.get(who, who)
+    key = {"site": SITE_KEY, "ann": "key-of-ann-in-the-tests", "ben": "key-of-ben-in-the-tests"}.get(who, who)
     content: dict[str, Any] = {"data": json.dumps(body), "content_type": "application/json"} if body else {}
     headers = {"Authorization": f"Bearer {key}"}
     answer = app.client.open(path, method=method, headers=headers, environ_base={"REMOTE_ADDR": "127.0.0.1"}, **content)

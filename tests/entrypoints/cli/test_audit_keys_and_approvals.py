@@ -15,7 +15,7 @@ from tests.admin_app import CONFIRM
 from tests.running_service import Paywall, Serve, in_days
 
 ANN = "admin-key-of-the-tests"
-BEN = "key-of-ben"
+BEN = "key-of-ben-in-the-tests"
 END, SOONER = (in_days(days)[:11] + "12:00:00Z" for days in (27, 23))  # noon in London is the same day in New York
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.store_servers import Until
 
 NOON = "2082-11-24T12:00:00Z"
-SECRET = "whsec_of_the_tests"
+SECRET = "whsec_made_for_the_tests"
 KINDS = [
     "dead_letters", "unknown_prices", "ownerless", "event_gap", "catch_up_late", "drift", "clock", "grants_ending",
 ]  # fmt: skip

@@ -290,13 +290,13 @@ def test_fast_route_and_flask_view_answer_alike_with_a_pass(service_app: InProce
 
 
 def test_pass_of_a_rotated_secret_still_opens(make_app: MakeApp, valkey_url: str) -> None:
-    old = make_app(valkey_url, PAYWALL_SECRETS="the-first-secret")
+    old = make_app(valkey_url, PAYWALL_SECRETS="the-first-secret-0123456789abcdef")
     old.clock.at(NOON)
     made = create_pass(old, openings=9)
-    new = make_app(valkey_url, PAYWALL_SECRETS="the-second-secret,the-first-secret")
+    new = make_app(valkey_url, PAYWALL_SECRETS="the-second-secret-0123456789abcdef,the-first-secret-0123456789abcdef")
     new.clock.at(NOON)
     assert opened(new.ask("s", visitor="v", **{"pass": made["pass"]}))
     assert len(new.call("GET", "/.well-known/jwks.json").get_json()["keys"]) == 2
-    gone = make_app(valkey_url, PAYWALL_SECRETS="the-second-secret")
+    gone = make_app(valkey_url, PAYWALL_SECRETS="the-second-secret-0123456789abcdef")
     gone.clock.at(NOON)
     assert not opened(gone.ask("s", visitor="w", **{"pass": made["pass"]}))

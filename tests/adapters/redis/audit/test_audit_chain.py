@@ -300,13 +300,15 @@ def test_deleted_chain_is_detected_by_a_known_head(log: Log) -> None:
 
 
 def test_record_signed_with_another_secret_is_detected(log: Log, make_admins: MakeAdmins) -> None:
-    fake_provider = Log(make_admins(PAYWALL_SECRETS="another-secret-of-somebody-else"), 0)
+    fake_provider = Log(make_admins(PAYWALL_SECRETS="another-secret-0123456789abcdef01"), 0)
     fake_provider.append(reader="r-9", action="grant.create", reason="openid_app")
     assert log.first_bad() == 13
 
 
 def test_records_signed_with_a_rotated_secret_verify(log: Log, make_admins: MakeAdmins) -> None:
-    rotated = Log(make_admins(PAYWALL_SECRETS=f"the-new-secret-0123456789,{log.service.settings.secrets[0]}"), 3)
+    rotated = Log(
+        make_admins(PAYWALL_SECRETS=f"the-new-secret-0123456789abcdef01,{log.service.settings.secrets[0]}"), 3
+    )
     assert rotated.verify(rotated.head()).fault is None
     assert log.first_bad() == 13  # without the new secret the record is invalid
 

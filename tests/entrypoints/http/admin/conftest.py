@@ -21,7 +21,7 @@ from tests.in_process_app import Clock, InProcessApp, MakeApp
 from tests.running_service import ADMIN_KEY, POLICY, Paywall, Serve
 
 SHOTS = Path(__file__).parents[4] / "test-output" / "screenshots"
-ADMINS = f"ann:{ADMIN_KEY},ben:key-of-ben"
+ADMINS = f"ann:{ADMIN_KEY},ben:key-of-ben-in-the-tests"
 GROUP = """
 [plans.newsroom]
 name = "Group"

@@ -140,7 +140,7 @@ def test_second_admin_approves(open_browser: OpenBrowser, lived: Paywall) -> Non
     )
     ann.type("#reason-new", "for life").send("#give button", "A second admin must approve")
     assert show(lived, "r-nadia") == "upsell"
-    ben = open_browser("key-of-ben").press("main a[href$='/approvals']").sees("for life")
+    ben = open_browser("key-of-ben-in-the-tests").press("main a[href$='/approvals']").sees("for life")
     shot(ben, "walk-approvals")
     ben.send("form[action$='/confirm'] button", "The change is in effect.")
     assert show(lived, "r-nadia") == "full"

@@ -78,7 +78,7 @@ def test_form_after_session_end_shows_input_and_way_back(staff: MakeStaff, admin
 
 
 def test_form_of_another_session_or_site_is_refused(staff: MakeStaff) -> None:
-    ann, ben = staff(), staff(key="key-of-ben")
+    ann, ben = staff(), staff(key="key-of-ben-in-the-tests")
     home = {"Sec-Fetch-Site": "same-origin", "Referer": "http://localhost/admin/reader?id=r-1"}
     mixed = ann.post("/reader/grant", token=ben.token(), headers=home, id="r-1", reason="a jury of twelve")
     assert mixed.status_code == 403
@@ -111,7 +111,7 @@ def test_approved_import_is_reported_as_started(staff: MakeStaff, admin_app: InP
     head = {"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "text/csv"}
     asked = admin_app.client.post("/v1/grants/import", data=sheet.encode(), headers=head)
     assert asked.status_code == 202
-    ben = staff(key="key-of-ben")
+    ben = staff(key="key-of-ben-in-the-tests")
     ben.get("/approvals")
     approval = re.search(r'name="approval" value="([^"]+)"', ben.here)
     assert approval is not None

@@ -155,7 +155,7 @@ def test_sign_out_ends_copied_cookie(staff: MakeStaff, admin_app: InProcessApp) 
 
 
 def test_sign_out_everywhere_ends_only_sessions_of_that_user(staff: MakeStaff, make_other: InProcessApp) -> None:
-    here, there, ben = staff(), Staff(Client(make_other.client.application)), staff(key="key-of-ben")
+    here, there, ben = staff(), Staff(Client(make_other.client.application)), staff(key="key-of-ben-in-the-tests")
     there.sign_in()
     assert there.get("/readers").status_code == 200
     assert here.post("/sign-out-everywhere").status_code == 303
@@ -172,7 +172,7 @@ def make_other(make_app: MakeApp, admin_app: InProcessApp, valkey_url: str) -> I
 
 
 def test_form_without_session_token_is_refused(staff: MakeStaff, admin_app: InProcessApp) -> None:
-    someone, other = staff(), staff(key="key-of-ben")
+    someone, other = staff(), staff(key="key-of-ben-in-the-tests")
     given: dict[str, Any] = {"id": "r-1", "what": "plan:vip", "ends": "30", "reason": "press card"}
     for token in ("", "0" * 64, other.token()):
         assert someone.post("/reader/grant", token=token, **given).status_code == 403

@@ -114,7 +114,7 @@ def test_grant_is_extended_and_revoked(staff: MakeStaff, admin_app: InProcessApp
 
 
 def test_long_grant_needs_approval_by_another_admin(staff: MakeStaff, admin_app: InProcessApp) -> None:
-    ann, ben = staff(), staff(key="key-of-ben")
+    ann, ben = staff(), staff(key="key-of-ben-in-the-tests")
     ann.post("/reader/grant", id="r-1", **{**GRANT, "ends": "never"})
     assert "A second admin must approve this" in plain(ann.get("/reader?id=r-1"))
     assert not admin_app.reader("r-1")["access"]

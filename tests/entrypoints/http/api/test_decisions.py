@@ -131,7 +131,7 @@ def test_decision_id_with_one_changed_character_is_404(admins: Admins) -> None:
 
 
 def test_decision_id_of_another_secret_is_404(admins: Admins, make_admins: MakeAdmins) -> None:
-    get_decision(make_admins(PAYWALL_SECRETS="another-secret-of-another-house"), ask(admins)["decision_id"], 404)
+    get_decision(make_admins(PAYWALL_SECRETS="another-secret-0123456789abcdef01"), ask(admins)["decision_id"], 404)
 
 
 def test_decision_of_an_erased_reader_is_404_and_a_later_one_found(admins: Admins) -> None:
@@ -155,7 +155,8 @@ def test_decision_in_the_second_of_the_erasure_is_404(admins: Admins) -> None:
 def test_decision_id_of_a_rotated_secret_is_found(admins: Admins, make_admins: MakeAdmins) -> None:
     decision = ask(admins, reader="r-1")["decision_id"]
     get_decision(
-        make_admins(PAYWALL_SECRETS=f"the-new-secret-0123456789,{admins.app.service.settings.secrets[0]}"), decision
+        make_admins(PAYWALL_SECRETS=f"the-new-secret-0123456789abcdef01,{admins.app.service.settings.secrets[0]}"),
+        decision,
     )
 
 
