@@ -221,7 +221,9 @@ def _error_page(problem: Problem) -> Response:
 
 def _typed_fields() -> list[tuple[str, str]]:
     """Return the labels and values of the fields that a person typed. A form of another site is not shown again."""
-    if request.endpoint == "sign_in_with_key":
+    # A slow body occupies a thread: without a session, read only a form that a browser sent from these pages.
+    from_browser = request.headers.get("Sec-Fetch-Site") or request.headers.get("Origin")
+    if request.endpoint == "sign_in_with_key" or (g.get("is_new_session", True) and not from_browser):
         return []
     # Do not read an upload from a browser that is not signed in, nor again what was too large.
     small = request.content_length is not None and request.content_length <= LARGEST_FORM_SHOWN

@@ -205,15 +205,16 @@ def test_sign_in_with_forged_form_is_refused(staff: MakeStaff) -> None:
     assert victim.post("/sign-in", token=other.token(), key=ADMIN_KEY).status_code == 403
 
 
-def test_sign_in_without_session_is_refused_before_the_body(staff: MakeStaff) -> None:
-    for cookie in (None, "paywall_session=invented"):
-        answer = staff(None).client.post(
-            "/admin/sign-in",
-            input_stream=UnreadBody(bytes(1_000)),
-            content_type="application/x-www-form-urlencoded",
-            headers={"Cookie": cookie} if cookie else {},
-        )
-        assert answer.status_code == 403
+@pytest.mark.parametrize("cookie", ["", "paywall_session=invented"])
+@pytest.mark.parametrize(("path", "status"), [("/sign-in", 403), ("/reader/grant", 401), ("/nothing", 401)])
+def test_form_without_session_is_refused_before_the_body(staff: MakeStaff, path: str, status: int, cookie: str) -> None:
+    answer = staff(None).client.post(
+        f"/admin{path}",
+        input_stream=UnreadBody(bytes(1_000)),
+        content_type="application/x-www-form-urlencoded",
+        headers={"Cookie": cookie},
+    )
+    assert answer.status_code == status
 
 
 def test_form_after_session_end_changes_nothing(staff: MakeStaff, admin_app: InProcessApp) -> None:
