@@ -114,6 +114,7 @@ def _change(
         title=SOURCES.get(kind, kind),
         tone=_tone(now, change.moment),
         plans=plans,
+        status=status,
         before=earlier if earlier != status else None,
         until=now.until if now else None,
         was_until=was.until if was is not None and only_end else None,
