@@ -9,9 +9,9 @@ from typing import Any, get_args
 import pytest
 
 from service.adapters.stripe.webhook import NotStripe, Why, parse_api_event, parse_delivery, verify_delivery
+from tests.stripe_fixtures import SECRET
 
 NOW = 1_793_491_200
-SECRET = "whsec_test"
 
 
 def body(**changes: Any) -> bytes:
