@@ -32,7 +32,6 @@ def response(problem: Problem) -> Response:
         "errors": errors,
     }
     answer = Response(orjson.dumps(body), problem.status, content_type="application/problem+json")
-    answer.headers["Cache-Control"] = "private, no-store"  # Caches may store a 404 or a 405 by default.
     answer.headers.extend(problem.headers)
     if problem.status in RETRY_AFTER:
         answer.headers.setdefault("Retry-After", RETRY_AFTER[problem.status])

@@ -7,7 +7,7 @@ request of the API. Keys are compared by their hash, so the time of a comparison
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -18,9 +18,11 @@ from werkzeug.routing import MapAdapter
 from service.adapters.crypto import key_digest
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.staff.admin_keys import AdminKeyCache
+from service.domain import ids
 from service.domain.errors import InvalidFields, StoreUnavailable
 from service.domain.roles import RANKS, Role
 from service.entrypoints.responses.errors import Problem
+from service.entrypoints.responses.fields import read_field
 from service.settings.settings import NamedKey
 
 WRONG_KEYS = 30
@@ -162,9 +164,22 @@ def _demand_without_slash(before: str, after: list[str]) -> Role:
     return "viewer"
 
 
-def check_path(path: str) -> None:
-    """Refuse a path that is not UTF-8: an ID in it would be read as another one. Raises: `InvalidFields`."""
+PATH_IDS: Mapping[str, tuple[str, Callable[[object], str]]] = {
+    "reader": ("reader", ids.read_reader),
+    "subscription": ("subscription", ids.read_id),
+    "event": ("event", ids.read_id),
+    "pass_id": ("id", ids.read_id),
+    "name": ("name", ids.read_key_name),
+}
+"""Parameter of a path → its name in a refusal, and its rule. Any other ID that is wrong is unknown, and so a 404."""
+
+
+def check_path() -> None:
+    """Check the IDs in the path, and that it is UTF-8: else an ID would be read as another one. Raises: `InvalidFields`."""
     try:
-        path.encode("latin-1").decode()
+        request.environ["PATH_INFO"].encode("latin-1").decode()
     except UnicodeError:
         raise InvalidFields([("path", "is not UTF-8")]) from None
+    for parameter, value in (request.view_args or {}).items():
+        if parameter in PATH_IDS:
+            read_field(*PATH_IDS[parameter], value)

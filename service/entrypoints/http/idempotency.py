@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
-from flask import Response, g, request
+from flask import Response, g, make_response, request
 
 from service.adapters.crypto import new_token
 from service.adapters.redis.staff.idempotency import FirstRequest, IdempotencyStore
@@ -18,6 +18,10 @@ from service.domain.errors import DomainError, InvalidFields, StoreUnavailable
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.guards import Principal
 from service.entrypoints.responses.errors import Problem, problem_of
+from service.entrypoints.responses.fields import JsonObject
+
+Reply = JsonObject | tuple[JsonObject, int]
+"""What Flask sends as JSON; a status other than 200 stands beside it."""
 
 _PLAIN = re.compile(r"[!-~]{1,255}")
 _WAIT = 3.0
@@ -27,16 +31,16 @@ _patient = threading.BoundedSemaphore(4)
 """Threads of a process that may wait for long; the others answer readers."""
 
 
-def once(store: IdempotencyStore, work: Callable[[], Response], *, most: int = bodies.MOST) -> Response:
+def once(store: IdempotencyStore, work: Callable[[], Reply], *, most: int = bodies.MOST) -> Response:
     """Do the work of an admin POST, unless its `Idempotency-Key` has an answer already."""
     given = request.headers.get("Idempotency-Key")
     if given is None:
-        return work()
+        return make_response(work())
     if not _PLAIN.fullmatch(given):
         raise InvalidFields([("Idempotency-Key", "must be 1 to 255 visible ASCII characters")])
     principal = cast(Principal, g.principal)
     scope = "\n".join([principal.role, principal.name, request.method, request.full_path, given])
-    return run_once(store, scope, bodies.raw(most), work, _ANSWERS)
+    return run_once(store, scope, bodies.raw(most), lambda: make_response(work()), _ANSWERS)
 
 
 Result = TypeVar("Result")

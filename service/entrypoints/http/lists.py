@@ -13,7 +13,7 @@ from flask import Response, jsonify, request
 from marshmallow import Schema, fields
 from werkzeug.datastructures import MIMEAccept
 
-from service.entrypoints.http.query_parameters import wrong_names
+from service.entrypoints.http.request_bodies import wrong_names
 from service.entrypoints.responses.fields import ResponseSchema
 from service.entrypoints.responses.lists import ListKind
 from service.entrypoints.responses.paging import Listing, Page, read_page
@@ -47,21 +47,7 @@ def answer(kind: ListKind, found: Listing) -> Response:
     """Return a page as JSON or CSV."""
     if wants_csv():
         return csv_file(kind.columns, found.items, kind.name, found.next)
-    return private(found.as_json())
-
-
-def answered(body: dict[str, Any], status: int) -> Response:
-    """Return JSON with this status."""
-    response = jsonify(body)
-    response.status_code = status
-    return response
-
-
-def private(body: dict[str, Any], status: int = 200) -> Response:
-    """Return JSON that no cache may keep."""
-    response = answered(body, status)
-    response.headers["Cache-Control"] = "private, no-store"
-    return response
+    return jsonify(found.as_json())
 
 
 def wants_csv() -> bool:
@@ -77,7 +63,6 @@ def csv_file(
     """Return rows as a file; a `Link` header leads to the next page, which has no place in CSV."""
     response = Response(write_csv(columns, rows), content_type="text/csv; charset=utf-8; header=present")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
-    response.headers["Cache-Control"] = "private, no-store"
     if following is not None:
         arguments = {**request.args.to_dict(), "after": following}
         response.headers["Link"] = f'<{request.path}?{urlencode(arguments)}>; rel="next"'

@@ -1,4 +1,4 @@
-"""Read a request's body: its type, size, JSON and schema are checked in that order."""
+"""Read what a request brings: its body, whose type, size, JSON and schema are checked in that order, and its query."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from flask import g, request
 from marshmallow import Schema
 
-from service.entrypoints.http.query_parameters import taken
+from service.domain.errors import InvalidFields
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.fields import Check, ReasonMaybeIn, check
 
@@ -133,3 +133,27 @@ def reason(schema: type[Schema], *, also: Collection[str] = ()) -> str | None:
         return found
     inside = load(ReasonMaybeIn, optional=True).get("reason")
     return str(check(schema, {"reason": given if inside is None else inside})["reason"])
+
+
+def wrong_names(names: Collection[str]) -> list[tuple[str, str]]:
+    """Return each parameter that is not among `names` or given more than once, and what is wrong with it."""
+    return [
+        (name, "is given more than once" if name in names else "is not a parameter of this route")
+        for name, given in request.args.lists()
+        if name not in names or len(given) > 1
+    ]
+
+
+def taken(*names: str) -> dict[str, str]:
+    """Return what is given of `names`. Raises: `InvalidFields` for every other parameter, and for a repeated one."""
+    if wrong := wrong_names(names):
+        raise InvalidFields(wrong)
+    return request.args.to_dict()
+
+
+def flag(name: str, *also: str) -> bool:
+    """Return a parameter that is true or false, and false by default; the route takes `also` besides."""
+    given = taken(name, *also).get(name, "false")
+    if given not in ("true", "false"):
+        raise InvalidFields([(name, "must be true or false")])
+    return given == "true"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar, cast
 
-from flask import Flask, Response
+from flask import Flask
 from marshmallow import Schema
 
 from service.adapters.redis.staff.idempotency import IdempotencyStore
 from service.domain.roles import Role
 from service.entrypoints.http import idempotency
-from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.responses.fields import NothingIn
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -56,7 +56,7 @@ class ApiRoutes:
     def __init__(self, app: Flask, tag: str, repeated: IdempotencyStore) -> None:
         self.app = app
         self._tag = tag
-        self._repeated = repeated
+        self.once = partial(idempotency.once, repeated)
 
     def add(
         self,
@@ -93,7 +93,3 @@ class ApiRoutes:
             return view
 
         return register
-
-    def once(self, work: Callable[[], Response], *, most: int = bodies.MOST) -> Response:
-        """Do the work of an admin POST, unless its `Idempotency-Key` has an answer already."""
-        return idempotency.once(self._repeated, work, most=most)

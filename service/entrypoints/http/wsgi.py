@@ -116,7 +116,7 @@ def _flask_app(metrics: Metrics, keyring: guards.Keyring, requests_log: RequestL
         g.begun = requests_log.begin()
         guards.check(keyring)
         guards.check_slash(keyring)
-        guards.check_path(request.environ["PATH_INFO"])
+        guards.check_path()
 
     @app.after_request
     def finish(response: Any) -> Any:
@@ -124,6 +124,8 @@ def _flask_app(metrics: Metrics, keyring: guards.Keyring, requests_log: RequestL
         begun = g.get("begun") or requests_log.begin()
         given = request.headers.get("X-Request-Id")
         response.headers["X-Request-Id"] = requests_log.end(begun, rule, request.method, response.status_code, given)
+        # Most answers are about a reader, and caches may store even a 404 or a 405 by default.
+        response.headers.setdefault("Cache-Control", "private, no-store")
         if "body" not in g and (request.content_length or "Transfer-Encoding" in request.headers):
             # The server closes a connection whose request body was not read; without this, a client may reuse it.
             response.headers["Connection"] = "close"

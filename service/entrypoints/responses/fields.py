@@ -345,11 +345,6 @@ def read_field(name: str, read: Callable[[object], Value], value: object) -> Val
         raise InvalidFields([(name, str(error))]) from None
 
 
-def check_reader_id(value: object, name: str = "reader") -> str:
-    """Return a reader's ID. Raises: `InvalidFields`."""
-    return read_field(name, read_reader, value)
-
-
 def check(schema: type[Schema], value: Any, further: Check | None = None) -> dict[str, Any]:
     """Return a value as a schema loads it. Raises: `InvalidFields` with each field at fault once."""
     if not isinstance(value, dict):

@@ -236,6 +236,9 @@ class Link:
 
     def _route(self, topology: Topology, commands: Sequence[tuple[bytes, bytes]], *, repeatable: bool) -> list[Any]:
         """Send (key, packed command) to the node of each key; follow a cluster's redirections a few times."""
+        if not topology.slots:
+            packed = b"".join([packed for _, packed in commands])
+            return self._execute(topology, topology.masters[0], packed, len(commands), repeatable=repeatable)
         replies: list[Any] = [None] * len(commands)
         pending = {number: NodeCommand(topology.node_for(key), packed) for number, (key, packed) in enumerate(commands)}
         try:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -19,8 +19,8 @@ class Secrets:
         self._link = store.link
         self._key = store.keys.shared("secret")
         self._configured = tuple(configured)
-        self._sealers: dict[str, Sealer] = {}
-        self._signers: dict[str, Signer] = {}
+        self.sealer: Callable[[str], Sealer] = cache(lambda purpose: Sealer(self._all, purpose))
+        self.signer: Callable[[str], Signer] = cache(lambda purpose: Signer(self._all, purpose))
 
     @property
     def configured(self) -> bool:
@@ -36,20 +36,6 @@ class Secrets:
             return self._configured
         self._link.call(self._key, b"SET", self._key, secrets.token_urlsafe(32), b"NX")
         return (bytes(self._link.call(self._key, b"GET", self._key)).decode(),)
-
-    def sealer(self, purpose: str) -> Sealer:
-        """Return the sealer of a purpose."""
-        found = self._sealers.get(purpose)
-        if found is None:
-            found = self._sealers[purpose] = Sealer(self._all, purpose)
-        return found
-
-    def signer(self, purpose: str) -> Signer:
-        """Return the signer of a purpose."""
-        found = self._signers.get(purpose)
-        if found is None:
-            found = self._signers[purpose] = Signer(self._all, purpose)
-        return found
 
     def signing_keys(self, purpose: str) -> list[Ed25519PrivateKey]:
         """Return the keys that sign for a purpose; the first signs, the public keys of all verify."""

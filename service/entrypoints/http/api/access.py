@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from flask import Response
-
 from service.bootstrap import Service
 from service.entrypoints.http import request_bodies as bodies
-from service.entrypoints.http.lists import private
 from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.access import (
     AccessIn,
@@ -18,6 +15,7 @@ from service.entrypoints.responses.access import (
     question_of,
     story_of,
 )
+from service.entrypoints.responses.fields import JsonObject
 
 
 def register(routes: ApiRoutes, service: Service, writer: AccessWriter) -> None:
@@ -32,31 +30,31 @@ def register(routes: ApiRoutes, service: Service, writer: AccessWriter) -> None:
         return [(place, unknown) for place, tier in named.items() if isinstance(tier, str) and tier not in tiers]
 
     @routes.add("POST /v1/access", "site", AccessOut, takes=AccessIn)
-    def access() -> Response:
+    def access() -> JsonObject:
         """The full story or the upsell box, for one reader and one story, and why."""
         data = bodies.load(AccessIn, further=lambda body: unknown_tiers({"story": body.get("story")}))
         answer = access_check.check(question_of(data), service.clock())
         count(answer)
-        return private(writer.write(answer, explained=data.get("explain") is True))
+        return writer.write(answer, explained=data.get("explain") is True)
 
     @routes.add("POST /v1/access/batch", "site", BatchOut, takes=BatchIn)
-    def batch() -> Response:
+    def batch() -> JsonObject:
         """Up to 100 stories at once, each as if asked alone without counting."""
         data = bodies.load(BatchIn, further=lambda body: unknown_tiers(_placed(body.get("stories"))))
         stories = [story_of(story) for story in data["stories"]]
         answers = access_check.check_all(stories, data.get("reader"), data.get("visitor"), service.clock())
         for answer in answers:
             count(answer)
-        return private({"decisions": [writer.write(answer) for answer in answers]})
+        return {"decisions": [writer.write(answer) for answer in answers]}
 
 
 def register_decisions(routes: ApiRoutes, service: Service) -> None:
     """Add the route of decisions."""
 
     @routes.add("GET /v1/decisions/<decision>", "viewer", DecisionOut, refuses=(404,))
-    def show_decision(decision: str) -> Response:
+    def show_decision(decision: str) -> JsonObject:
         """A decision of the last seven days, as it was answered, with each step that led there."""
-        return private(DecisionOut.write(service.explainer.explain_decision(decision, service.clock())))
+        return DecisionOut.write(service.explainer.explain_decision(decision, service.clock()))
 
 
 def _placed(stories: object) -> dict[str, object]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Response, jsonify
+from flask import Response
 
 from service.bootstrap import Service
 from service.entrypoints.http import guards, lists
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes
 from service.entrypoints.responses.administration import ApprovalOut, write_approval
-from service.entrypoints.responses.fields import NothingIn, ReasonMaybeIn
+from service.entrypoints.responses.fields import JsonObject, NothingIn, ReasonMaybeIn
 from service.entrypoints.responses.lists import APPROVALS, list_approvals
 
 
@@ -28,16 +28,16 @@ def register(routes: ApiRoutes, service: Service) -> None:
         """Confirm what another admin asked for, and do it."""
         bodies.load(NothingIn, optional=True)
 
-        def confirm() -> Response:
+        def confirm() -> JsonObject:
             now = service.clock()
             asked, outcome = service.approval_workflow.confirm(approval, guards.actor(), now)
-            return jsonify(write_approval(asked, "confirmed", outcome, now))
+            return write_approval(asked, "confirmed", outcome, now)
 
         return routes.once(confirm)
 
     @routes.add("DELETE /v1/approvals/<approval>", "granter", ApprovalOut, reason=ReasonMaybeIn, refuses=(404,))
-    def refuse_approval(approval: str) -> Response:
+    def refuse_approval(approval: str) -> JsonObject:
         """Refuse what another admin asked for, or withdraw what you asked for yourself."""
         reason = bodies.reason(ReasonMaybeIn)
         refused = service.approvals.refuse(approval, guards.actor(), reason, service.clock())
-        return jsonify(write_approval(refused, "refused"))
+        return write_approval(refused, "refused")

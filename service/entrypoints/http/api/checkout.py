@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Response, jsonify
-
 from service.bootstrap import Service
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.routes import ApiRoutes
-from service.entrypoints.responses.checkout import (
-    CheckoutIn,
-    PortalIn,
-    ReturnedIn,
-    ReturnedOut,
-    UrlOut,
-)
+from service.entrypoints.responses.checkout import CheckoutIn, PortalIn, ReturnedIn, ReturnedOut, UrlOut
+from service.entrypoints.responses.fields import JsonObject
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
@@ -21,21 +14,21 @@ def register(routes: ApiRoutes, service: Service) -> None:
     purchases = service.purchases
 
     @routes.add("POST /v1/checkout", "site", UrlOut, takes=CheckoutIn, refuses=(409,))
-    def open_checkout() -> Response:
+    def open_checkout() -> JsonObject:
         """The address of a Checkout page for a plan or a price."""
         data = bodies.load(CheckoutIn, further=purchases.order_mistakes)
         plan, price, back = data.get("plan"), data.get("price"), data["return_url"]
         url = purchases.open_checkout(data["reader"], plan, price, back, service.clock())
-        return jsonify(UrlOut.write({"url": url}))
+        return UrlOut.write({"url": url})
 
     @routes.add("POST /v1/checkout/returned", "site", ReturnedOut, takes=ReturnedIn, refuses=(404,))
-    def returned() -> Response:
+    def returned() -> JsonObject:
         """A reader is back from the Checkout page: what they bought opens at once, even if the webhook is late."""
         session = bodies.load(ReturnedIn)["session"]
-        return jsonify(ReturnedOut.write({"session": session, "settled": purchases.settle(session, service.clock())}))
+        return ReturnedOut.write({"session": session, "settled": purchases.settle(session, service.clock())})
 
     @routes.add("POST /v1/portal", "site", UrlOut, takes=PortalIn, refuses=(404,))
-    def open_portal() -> Response:
+    def open_portal() -> JsonObject:
         """The address of the page where a reader manages their subscription."""
         data = bodies.load(PortalIn, further=purchases.return_url_mistakes)
-        return jsonify(UrlOut.write({"url": purchases.open_portal(data["reader"], data["return_url"])}))
+        return UrlOut.write({"url": purchases.open_portal(data["reader"], data["return_url"])})

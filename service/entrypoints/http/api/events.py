@@ -5,11 +5,10 @@ from __future__ import annotations
 from flask import Response
 
 from service.bootstrap import Service
-from service.domain.ids import read_id
 from service.entrypoints.http import guards, lists
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes, query
-from service.entrypoints.responses.fields import NothingIn, read_field
+from service.entrypoints.responses.fields import JsonObject, NothingIn
 from service.entrypoints.responses.lists import EVENTS, list_events
 from service.entrypoints.responses.stripe_objects import EventOut
 
@@ -26,19 +25,14 @@ def register(routes: ApiRoutes, service: Service) -> None:
         return lists.answer(EVENTS, list_events(service.event_processor.ledger, lists.asked(EVENTS)))
 
     @routes.add("GET /v1/events/<event>", "viewer", EventOut, refuses=(404,))
-    def show_event(event: str) -> Response:
+    def show_event(event: str) -> JsonObject:
         """One event of Stripe's, with the entitlements that it changed."""
-        return lists.private(EventOut.write(admin.find_event(read_field("event", read_id, event))))
+        return EventOut.write(admin.find_event(event))
 
     @routes.add(
         "POST /v1/events/<event>/replay", "owner", {202: EventOut}, takes=NothingIn, refuses=(404,), repeatable=True
     )
     def replay_event(event: str) -> Response:
         """Put an event back into the inbox, to be processed again."""
-        name = read_field("event", read_id, event)
         bodies.load(NothingIn, optional=True)
-
-        def replay() -> Response:
-            return lists.answered(EventOut.write(admin.replay_event(name, guards.actor(), service.clock())), 202)
-
-        return routes.once(replay)
+        return routes.once(lambda: (EventOut.write(admin.replay_event(event, guards.actor(), service.clock())), 202))

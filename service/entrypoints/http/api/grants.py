@@ -13,10 +13,9 @@ from service.domain.catalogue import Catalogue
 from service.domain.sources import Grant
 from service.entrypoints.http import guards, idempotency
 from service.entrypoints.http import request_bodies as bodies
-from service.entrypoints.http.lists import answered
 from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.administration import ApprovalOut, write_approval
-from service.entrypoints.responses.fields import ReasonIn, check_reader_id
+from service.entrypoints.responses.fields import JsonObject, ReasonIn
 from service.entrypoints.responses.readers import GrantChangeIn, GrantIn, GrantOut, write_grant
 from service.use_cases.grants.grant_changes import to_grant_request
 
@@ -30,13 +29,12 @@ def register(routes: ApiRoutes, service: Service) -> None:
     )
     def give_grant(reader: str) -> Response:
         """Give a reader a plan or single features, with a reason and an end (or, written out, none)."""
-        name = check_reader_id(reader)
         data = bodies.load(GrantIn, further=lambda body: _not_grantable(body, catalogue))
 
-        def create() -> Response:
+        def create() -> tuple[JsonObject, int]:
             now = service.clock()
-            done = changes.create(name, to_grant_request(data, now), guards.actor(), now, named=idempotency.token())
-            return _answer(done, name, now, 201)
+            done = changes.create(reader, to_grant_request(data, now), guards.actor(), now, named=idempotency.token())
+            return _answer(done, reader, now, 201)
 
         return routes.once(create)
 
@@ -47,19 +45,17 @@ def register(routes: ApiRoutes, service: Service) -> None:
         takes=GrantChangeIn,
         refuses=(404, 409),
     )
-    def change_grant(reader: str, grant: str) -> Response:
+    def change_grant(reader: str, grant: str) -> tuple[JsonObject, int]:
         """Give a grant another end."""
-        name, now = check_reader_id(reader), service.clock()
-        data = bodies.load(GrantChangeIn)
+        data, now = bodies.load(GrantChangeIn), service.clock()
         until = None if data["until"] is None else int(data["until"])
-        return _answer(changes.change(name, grant, until, data["reason"], guards.actor(), now), name, now)
+        return _answer(changes.change(reader, grant, until, data["reason"], guards.actor(), now), reader, now)
 
     @routes.add("DELETE /v1/readers/<reader>/grants/<grant>", "granter", GrantOut, reason=ReasonIn, refuses=(404,))
-    def revoke_grant(reader: str, grant: str) -> Response:
+    def revoke_grant(reader: str, grant: str) -> tuple[JsonObject, int]:
         """Revoke a grant at once; one that is revoked already stays as it is."""
-        name, now = check_reader_id(reader), service.clock()
-        reason = bodies.reason(ReasonIn) or ""
-        return _answer(changes.revoke(name, grant, reason, guards.actor(), now), name, now)
+        reason, now = bodies.reason(ReasonIn) or "", service.clock()
+        return _answer(changes.revoke(reader, grant, reason, guards.actor(), now), reader, now)
 
 
 def _not_grantable(body: dict[str, Any], catalogue: Catalogue) -> list[tuple[str, str]]:
@@ -71,7 +67,7 @@ def _not_grantable(body: dict[str, Any], catalogue: Catalogue) -> list[tuple[str
     return grant_rules.find_plan_mistakes(catalogue, plan, names)
 
 
-def _answer(done: Grant | Approval, reader: str, now: float, status: int = 200) -> Response:
+def _answer(done: Grant | Approval, reader: str, now: float, status: int = 200) -> tuple[JsonObject, int]:
     if isinstance(done, Approval):
-        return answered(write_approval(done), 202)
-    return answered(write_grant(done, reader, now), status)
+        return write_approval(done), 202
+    return write_grant(done, reader, now), status

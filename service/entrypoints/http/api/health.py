@@ -14,7 +14,7 @@ from service.bootstrap import Service
 from service.entrypoints.http.openapi_description import describe_api
 from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.errors import Problem
-from service.entrypoints.responses.fields import ResponseSchema
+from service.entrypoints.responses.fields import JsonObject, ResponseSchema
 from service.entrypoints.responses.story_passes import JwksOut
 
 TEXT = {"text/plain": {"schema": {"type": "string"}}}
@@ -65,16 +65,16 @@ def register(routes: ApiRoutes, service: Service) -> None:
     style_page = cache(lambda: _Page(render_template("docs.css"), "text/css; charset=utf-8"))
 
     @routes.add("GET /healthz", None, StatusOut)
-    def healthz() -> Response:
+    def healthz() -> JsonObject:
         """The process lives: balancers send traffic by this one."""
-        return jsonify(StatusOut.write({"status": "ok"}))
+        return StatusOut.write({"status": "ok"})
 
     @routes.add("GET /readyz", None, StatusOut, refuses=(503,))
-    def readyz() -> Response:
+    def readyz() -> JsonObject:
         """The store is reachable and its scripts are loaded: for alerts and deploys, not for balancers."""
         if not service.store.link.ready():
             raise Problem(503, "The store cannot be reached; /v1/access answers as [failure] says.")
-        return jsonify(StatusOut.write({"status": "ready"}))
+        return StatusOut.write({"status": "ready"})
 
     @routes.add("GET /metrics", None, {200: TEXT})
     def show_metrics() -> Response:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Response, jsonify, request
+from flask import Response, request
 
 from service.bootstrap import Service
 from service.entrypoints.http import guards, idempotency
 from service.entrypoints.http import request_bodies as bodies
-from service.entrypoints.http.lists import answered, private
-from service.entrypoints.http.query_parameters import flag
 from service.entrypoints.http.routes import ApiRoutes, query
 from service.entrypoints.responses.administration import (
     DryRunOut,
@@ -18,7 +16,7 @@ from service.entrypoints.responses.administration import (
     write_submitted_import,
 )
 from service.entrypoints.responses.errors import Problem
-from service.entrypoints.responses.fields import ReasonIn
+from service.entrypoints.responses.fields import JsonObject, ReasonIn
 from service.use_cases.grants.imports import csv_file
 from service.use_cases.grants.imports.pacing import Pace, short_switch_interval
 
@@ -47,36 +45,36 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
         `until` is a time with an offset, or `never`. Wrong rows are named with line and field, and nothing is imported then.
         """
-        dry_run = flag("dry_run")
+        dry_run = bodies.flag("dry_run")
         _require_csv()
         body = bodies.raw(csv_file.MOST_BYTES)
 
-        def work() -> Response:
+        def work() -> idempotency.Reply:
             now, pace = service.clock(), Pace(_REST)
             with short_switch_interval():
                 sheet = csv_file.read(body, service.settings.catalogue, now, pace)
                 if dry_run:
-                    return jsonify(write_dry_run(sheet, imports.dry_run(sheet, now, pace)))
+                    return write_dry_run(sheet, imports.dry_run(sheet, now, pace))
                 done = imports.submit(sheet, guards.actor(), now, pace, named=idempotency.token())
-            return answered(write_submitted_import(done), 202)
+            return write_submitted_import(done), 202
 
         return routes.once(work, most=csv_file.MOST_BYTES)
 
     @routes.add("GET /v1/grants/import/<import_id>", "viewer", ImportOut, refuses=(404,))
-    def show_import(import_id: str) -> Response:
+    def show_import(import_id: str) -> JsonObject:
         """The progress of an import, or of its undoing."""
-        return private(write_import(imports.find(import_id)))
+        return write_import(imports.find(import_id))
 
     @routes.add(
         "DELETE /v1/grants/import/<import_id>", "granter", {202: ImportOut}, reason=ReasonIn, refuses=(404, 409)
     )
-    def undo_import(import_id: str) -> Response:
+    def undo_import(import_id: str) -> tuple[JsonObject, int]:
         """Undo an import: revoke what it gave, and restore the ends that it changed.
 
         What an admin changed or revoked since is left as it is.
         """
         reason = bodies.reason(ReasonIn) or ""
-        return answered(write_import(imports.undo(import_id, reason, guards.actor(), service.clock())), 202)
+        return write_import(imports.undo(import_id, reason, guards.actor(), service.clock())), 202
 
 
 def _require_csv() -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from flask import Response, jsonify
+from flask import Response
 
 from service.adapters.redis.staff.admin_keys import AdminKeyCache
 from service.bootstrap import Service
-from service.domain.ids import read_key_name
 from service.entrypoints.http import guards, lists
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes
 from service.entrypoints.responses.administration import KeyIn, KeyOut, NewKeyOut
-from service.entrypoints.responses.fields import ReasonMaybeIn, read_field
+from service.entrypoints.responses.fields import JsonObject, ReasonMaybeIn
 from service.entrypoints.responses.lists import KEYS, list_keys
 
 
@@ -24,11 +23,11 @@ def register(routes: ApiRoutes, service: Service, book: AdminKeyCache) -> None:
         """Create an admin key; this answer is the only time that it is shown."""
         data = bodies.load(KeyIn)
 
-        def create() -> Response:
+        def create() -> tuple[JsonObject, int]:
             name, role = data["name"], data["role"]
             secret = keys.create(name, role, data.get("reason"), guards.actor(), service.clock())
             book.invalidate()
-            return lists.private(NewKeyOut.write({"name": name, "role": role, "key": secret}), 201)
+            return NewKeyOut.write({"name": name, "role": role, "key": secret}), 201
 
         return routes.once(create)
 
@@ -38,9 +37,8 @@ def register(routes: ApiRoutes, service: Service, book: AdminKeyCache) -> None:
         return lists.answer(KEYS, list_keys(keys, lists.asked(KEYS)))
 
     @routes.add("DELETE /v1/keys/<name>", "owner", KeyOut, reason=ReasonMaybeIn, refuses=(404, 409))
-    def end_key(name: str) -> Response:
+    def end_key(name: str) -> JsonObject:
         """End a key: within two seconds no worker accepts it."""
-        checked, reason = read_field("name", read_key_name, name), bodies.reason(ReasonMaybeIn)
-        ended = keys.end(checked, reason, guards.actor(), service.clock())
+        ended = keys.end(name, bodies.reason(ReasonMaybeIn), guards.actor(), service.clock())
         book.invalidate()
-        return jsonify(KeyOut.write(ended))
+        return KeyOut.write(ended)

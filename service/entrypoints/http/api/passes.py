@@ -5,12 +5,10 @@ from __future__ import annotations
 from flask import Response
 
 from service.bootstrap import Service
-from service.domain.ids import read_id
 from service.entrypoints.http import guards, idempotency, lists
 from service.entrypoints.http import request_bodies as bodies
-from service.entrypoints.http.lists import private
 from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes
-from service.entrypoints.responses.fields import ReasonMaybeIn, check_reader_id, read_field
+from service.entrypoints.responses.fields import JsonObject, ReasonMaybeIn
 from service.entrypoints.responses.lists import PASSES, list_passes
 from service.entrypoints.responses.story_passes import (
     GiftIn,
@@ -34,10 +32,10 @@ def register(routes: ApiRoutes, service: Service) -> None:
         """Give one story to everyone who has the link: to so many people, until an end."""
         data = bodies.load(PassIn)
 
-        def create() -> Response:
+        def create() -> tuple[JsonObject, int]:
             now = service.clock()
             made = create_story_pass(passes, data, guards.actor(), now, named=idempotency.token())
-            return private(write_pass(made, tokens, now), 201)
+            return write_pass(made, tokens, now), 201
 
         return routes.once(create)
 
@@ -48,17 +46,16 @@ def register(routes: ApiRoutes, service: Service) -> None:
         return lists.answer(PASSES, list_passes(passes, tokens, lists.asked(PASSES), service.clock()))
 
     @routes.add("GET /v1/passes/<pass_id>", "viewer", PassOut, refuses=(404,))
-    def show_pass(pass_id: str) -> Response:
+    def show_pass(pass_id: str) -> JsonObject:
         """A story pass, with its link."""
-        found = passes.find(read_field("id", read_id, pass_id))
-        return private(write_pass(found, tokens, service.clock()))
+        return write_pass(passes.find(pass_id), tokens, service.clock())
 
     @routes.add("DELETE /v1/passes/<pass_id>", "granter", PassOut, reason=ReasonMaybeIn, refuses=(404,))
-    def revoke_pass(pass_id: str) -> Response:
+    def revoke_pass(pass_id: str) -> JsonObject:
         """Revoke a story pass at once, for everyone; one that is revoked already stays as it is."""
-        name, now = read_field("id", read_id, pass_id), service.clock()
-        revoked = passes.revoke(name, bodies.reason(ReasonMaybeIn), guards.actor(), now)
-        return private(write_pass(revoked, tokens, now))
+        now = service.clock()
+        revoked = passes.revoke(pass_id, bodies.reason(ReasonMaybeIn), guards.actor(), now)
+        return write_pass(revoked, tokens, now)
 
 
 def register_gifts(routes: ApiRoutes, service: Service) -> None:
@@ -73,16 +70,16 @@ def register_gifts(routes: ApiRoutes, service: Service) -> None:
         """
         data = bodies.load(GiftIn)
 
-        def create() -> Response:
+        def create() -> tuple[JsonObject, int]:
             now = service.clock()
             made, allowance = service.gifts.create(data, guards.actor(), now)
-            return private(write_gift(made, tokens, now, allowance), 201)
+            return write_gift(made, tokens, now, allowance), 201
 
         return routes.once(create)
 
     @routes.add("GET /v1/gifts/<reader>", "site", GiftsOut)
-    def list_gifts(reader: str) -> Response:
+    def list_gifts(reader: str) -> JsonObject:
         """What a reader may still give this month, and the gifts of this month; none for a stranger."""
-        name, now = check_reader_id(reader), service.clock()
-        allowance, given = service.gifts.list_gifts(name, now)
-        return private(write_gifts(name, allowance, given, tokens, now))
+        now = service.clock()
+        allowance, given = service.gifts.list_gifts(reader, now)
+        return write_gifts(reader, allowance, given, tokens, now)

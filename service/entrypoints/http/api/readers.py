@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from flask import Response, jsonify
+from flask import Response
 
 from service.bootstrap import Service
 from service.domain.errors import InvalidFields
 from service.domain.times import read_time
 from service.entrypoints.http import guards
 from service.entrypoints.http import request_bodies as bodies
-from service.entrypoints.http.lists import private
-from service.entrypoints.http.query_parameters import flag, taken
 from service.entrypoints.http.routes import ApiRoutes, query
-from service.entrypoints.responses.fields import ReasonIn, check_reader_id, read_field
+from service.entrypoints.responses.fields import JsonObject, ReasonIn, read_field
 from service.entrypoints.responses.readers import ErasedOut, ReaderExportOut, ReaderOut, write_reader_export
 from service.entrypoints.responses.stripe_objects import LinkedOut, LinkIn, MergedOut, MergeIn
 
@@ -25,53 +23,48 @@ def register(routes: ApiRoutes, service: Service) -> None:
     admin = service.subscription_admin
 
     @routes.add("GET /v1/readers/<reader>", "viewer", ReaderOut, parameters=(AT,))
-    def show_reader(reader: str) -> Response:
+    def show_reader(reader: str) -> JsonObject:
         """A reader's access, features, sources and meters; empty for a stranger."""
-        name, now = check_reader_id(reader), service.clock()
-        given = taken("at").get("at")
+        given = bodies.taken("at").get("at")
         at = None if given is None else read_field("at", read_time, given)
-        return private(ReaderOut.write(service.profiles.load_profile(name, at, now)))
+        return ReaderOut.write(service.profiles.load_profile(reader, at, service.clock()))
 
     @routes.add("POST /v1/readers/<reader>/links", "granter", LinkedOut, takes=LinkIn, repeatable=True)
     def link_reader(reader: str) -> Response:
         """Link a customer or a subscription of Stripe's to this reader, above all metadata."""
-        name = check_reader_id(reader)
         data = bodies.load(LinkIn)
         target = {kind: data[kind] for kind in ("customer", "subscription") if data.get(kind) is not None}
         if len(target) != 1:
             message = "give either customer or subscription"
             raise InvalidFields([("customer", message), ("subscription", message)])
 
-        def link() -> Response:
+        def link() -> JsonObject:
             linked = admin.link_to_reader(
-                name, **target, actor=guards.actor(), now=service.clock(), reason=data.get("reason")
+                reader, **target, actor=guards.actor(), now=service.clock(), reason=data.get("reason")
             )
-            return jsonify(LinkedOut.write({"reader": name, **target, "was": linked.was}))
+            return LinkedOut.write({"reader": reader, **target, "was": linked.was})
 
         return routes.once(link)
 
     @routes.add("POST /v1/readers/<reader>/merge", "owner", MergedOut, takes=MergeIn, repeatable=True)
     def merge_readers(reader: str) -> Response:
         """Merge the reader `from` into this one, for good: `from` is answered as this reader everywhere."""
-        name = check_reader_id(reader)
         data = bodies.load(MergeIn)
 
-        def merge() -> Response:
-            admin.merge_readers(name, data["from_"], guards.actor(), service.clock(), reason=data.get("reason"))
-            return jsonify(MergedOut.write({"reader": name, "from_": data["from_"]}))
+        def merge() -> JsonObject:
+            admin.merge_readers(reader, data["from_"], guards.actor(), service.clock(), reason=data.get("reason"))
+            return MergedOut.write({"reader": reader, "from_": data["from_"]})
 
         return routes.once(merge)
 
     @routes.add("GET /v1/readers/<reader>/export", "owner", ReaderExportOut)
-    def export_reader(reader: str) -> Response:
+    def export_reader(reader: str) -> JsonObject:
         """Everything that is kept of a reader: what they hold, its history, the audit records about them."""
-        return private(write_reader_export(service.export.collect(check_reader_id(reader), service.clock())))
+        return write_reader_export(service.export.collect(reader, service.clock()))
 
     @routes.add("DELETE /v1/readers/<reader>", "owner", ErasedOut, reason=ReasonIn, refuses=(409,), parameters=(FORCE,))
-    def erase_reader(reader: str) -> Response:
+    def erase_reader(reader: str) -> JsonObject:
         """Erase a reader everywhere; only a hash of the ID stays, so that Stripe does not bring them back."""
-        name, force = check_reader_id(reader), flag("force", "reason")
+        force = bodies.flag("force", "reason")
         reason = bodies.reason(ReasonIn, also=("force",)) or ""
-        return jsonify(
-            ErasedOut.write(service.erasure.erase(name, reason, guards.actor(), service.clock(), force=force))
-        )
+        return ErasedOut.write(service.erasure.erase(reader, reason, guards.actor(), service.clock(), force=force))

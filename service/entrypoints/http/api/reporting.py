@@ -8,8 +8,9 @@ from service.adapters.redis.reporting.usage_counts import DAYS_KEPT
 from service.bootstrap import Service
 from service.domain.errors import InvalidFields
 from service.entrypoints.http import lists
-from service.entrypoints.http.query_parameters import taken
+from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.routes import ApiRoutes, query
+from service.entrypoints.responses.fields import JsonObject
 from service.entrypoints.responses.reporting import (
     FIGURE_COLUMNS,
     ActivityOut,
@@ -30,7 +31,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     """Add the routes of statistics and alerts."""
 
     @routes.add("GET /v1/activity", "viewer", lists.or_csv(ActivityOut), parameters=(DAYS,))
-    def show_activity() -> Response:
+    def show_activity() -> Response | JsonObject:
         """Checks, upsell boxes and what came of them, entitlements, deliveries: by day, and the last 48 hours by hour.
 
         Days are the site's own. CSV where Accept asks for text/csv: a line a figure, days only.
@@ -38,18 +39,18 @@ def register(routes: ApiRoutes, service: Service) -> None:
         found = figures(service.usage_counters.store, service.settings.catalogue.zone, _days(), service.clock())
         if lists.wants_csv():
             return lists.csv_file(FIGURE_COLUMNS, figure_rows(found), "activity")
-        return lists.private(ActivityOut.write(found))
+        return ActivityOut.write(found)
 
     @routes.add("GET /v1/attention", "viewer", AttentionOut)
-    def show_attention() -> Response:
+    def show_attention() -> JsonObject:
         """What needs attention, each kind with its count, some cases, and where to fix it; 0 where all is well."""
-        taken()
+        bodies.taken()
         now = service.clock()
-        return lists.private(write_alerts(service.alerts.current(now), now))
+        return write_alerts(service.alerts.current(now), now)
 
 
 def _days() -> int:
-    text = taken("days").get("days", str(DEFAULT_DAYS))
+    text = bodies.taken("days").get("days", str(DEFAULT_DAYS))
     if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= DAYS_KEPT):
         raise InvalidFields([("days", f"must be a whole number from 1 to {DAYS_KEPT}")])
     return int(text)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Response, jsonify
-
 from service.bootstrap import Service
-from service.domain.ids import read_id
 from service.entrypoints.http import guards
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.routes import ApiRoutes
-from service.entrypoints.responses.fields import NothingIn, ReasonMaybeIn, check_reader_id, read_field
+from service.entrypoints.responses.fields import JsonObject, NothingIn, ReasonMaybeIn
 from service.entrypoints.responses.stripe_objects import GroupOut
 
 
@@ -18,19 +15,17 @@ def register(routes: ApiRoutes, service: Service) -> None:
     admin = service.subscription_admin
 
     @routes.add("GET /v1/subscriptions/<subscription>/seats", "viewer", GroupOut, refuses=(404, 409))
-    def show_seats(subscription: str) -> Response:
+    def show_seats(subscription: str) -> JsonObject:
         """The seats of a group's subscription: how many are paid for, who has one, who lost one."""
-        name = read_field("subscription", read_id, subscription)
-        return jsonify(GroupOut.write(admin.load_seats(name, service.clock())))
+        return GroupOut.write(admin.load_seats(subscription, service.clock()))
 
     @routes.add(
         "PUT /v1/subscriptions/<subscription>/seats/<reader>", "granter", GroupOut, takes=NothingIn, refuses=(404, 409)
     )
-    def assign_seat(subscription: str, reader: str) -> Response:
+    def assign_seat(subscription: str, reader: str) -> JsonObject:
         """Give a reader a seat; a repeat changes nothing."""
-        name, who = read_field("subscription", read_id, subscription), check_reader_id(reader)
         bodies.load(NothingIn, optional=True)
-        return jsonify(GroupOut.write(admin.assign_seat(name, who, guards.actor(), service.clock())))
+        return GroupOut.write(admin.assign_seat(subscription, reader, guards.actor(), service.clock()))
 
     @routes.add(
         "DELETE /v1/subscriptions/<subscription>/seats/<reader>",
@@ -39,8 +34,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
         reason=ReasonMaybeIn,
         refuses=(404, 409),
     )
-    def release_seat(subscription: str, reader: str) -> Response:
+    def release_seat(subscription: str, reader: str) -> JsonObject:
         """Free a reader's seat; a repeat changes nothing."""
-        name, who = read_field("subscription", read_id, subscription), check_reader_id(reader)
-        reason = bodies.reason(ReasonMaybeIn)
-        return jsonify(GroupOut.write(admin.release_seat(name, who, guards.actor(), service.clock(), reason=reason)))
+        reason, now = bodies.reason(ReasonMaybeIn), service.clock()
+        return GroupOut.write(admin.release_seat(subscription, reader, guards.actor(), now, reason=reason))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response, jsonify, request
+from flask import request
 
 from service.adapters.observability.logs import log
 from service.adapters.stripe.webhook import NotStripe, check_header, verify_delivery
@@ -11,6 +11,7 @@ from service.domain.errors import StoreUnavailable
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.errors import Problem
+from service.entrypoints.responses.fields import JsonObject
 from service.entrypoints.responses.stripe_objects import ReceiptOut
 
 MOST = 1024 * 1024
@@ -22,7 +23,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     metrics = service.metrics
 
     @routes.add("POST /v1/stripe/webhook", None, ReceiptOut, takes=ANY_BODY, refuses=(400, 413, 503))
-    def stripe_webhook() -> Response:
+    def stripe_webhook() -> JsonObject:
         """Takes an event of Stripe's; 200 means that it is recorded durably, or is not ours."""
         now = service.clock()
         bodies.check_declared_length(MOST)
@@ -43,4 +44,4 @@ def register(routes: ApiRoutes, service: Service) -> None:
         if receipt.prices:
             service.prices_changed.increment()
         metrics.webhooks.labels("repeat" if receipt.known else receipt.state).inc()
-        return jsonify(ReceiptOut.write(receipt))
+        return ReceiptOut.write(receipt)

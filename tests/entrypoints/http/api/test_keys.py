@@ -26,6 +26,14 @@ def test_new_key_is_shown_once_and_has_its_role(admins: Admins) -> None:
     assert listed == {"name": "desk", "role": "granter", "created_at": listed["created_at"], "actor": "ann"}
 
 
+def test_no_cache_may_keep_a_new_key_or_the_repeated_answer(admins: Admins) -> None:
+    for _ in range(2):
+        body, headers = {"name": "desk", "role": "viewer"}, {"Idempotency-Key": "one"}
+        answer = admins.call("ann", "POST", "/v1/keys", body, headers=headers)
+        assert answer.status_code == 201
+        assert answer.headers["Cache-Control"] == "private, no-store"
+
+
 def test_only_a_hash_of_the_key_is_stored(admins: Admins) -> None:
     key = admins.make_key("desk", "viewer").encode()
     service = admins.app.service

@@ -1,0 +1,72 @@
+"""Test how many files of the service a request runs through: whoever follows one reads so many."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import service
+from tests.stripe_fixtures import BORN, SECRET
+
+if TYPE_CHECKING:
+    from tests.in_process_app import InProcessApp, MakeApp
+    from tests.stripe_fixtures import Made
+
+SERVICE = f"{Path(service.__file__).parent}/"
+
+MOST = {"entitled check": 18, "counted read": 20, "grant": 24, "webhook with its payload alone": 36}
+
+
+@pytest.fixture
+def requests(
+    make_app: MakeApp, valkey_url: str, sign: Callable[..., str], made: Made
+) -> dict[str, Callable[[int], Any]]:
+    """Return what sends each request; the number makes it a new one. There is no Stripe key, so payloads are all there is."""
+    app: InProcessApp = make_app(valkey_url, STRIPE_WEBHOOK_SECRETS=SECRET)
+    app.clock.now = BORN + 60
+    app.grant("entitled")
+
+    def deliver(number: int) -> Any:
+        event = made.event("customer.subscription.updated", made.subscription(id=f"sub_{number}"), id=f"evt_{number}")
+        body = json.dumps(event).encode()
+        headers = {"Stripe-Signature": sign(body, at=int(app.clock()))}
+        answer = app.client.post("/v1/stripe/webhook", data=body, headers=headers)
+        assert answer.get_json()["state"] == "done"
+
+    return {
+        "entitled check": lambda number: app.ask(f"s-{number}", reader="entitled"),
+        "counted read": lambda number: app.ask(f"s-{number}", visitor=f"v-{number}"),
+        "grant": lambda number: app.grant(f"r-{number}"),
+        "webhook with its payload alone": deliver,
+    }
+
+
+def files_of(send: Callable[[int], Any]) -> list[str]:
+    """Return the files of the service with a function that the request calls, in this thread; names begin at `service/`."""
+    found: set[str] = set()
+
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        name = frame.f_code.co_filename
+        if event == "call" and name.startswith(SERVICE):
+            found.add(name.removeprefix(SERVICE))
+
+    send(1)  # The first request compiles and connects.
+    sys.setprofile(note)
+    try:
+        send(2)
+    finally:
+        sys.setprofile(None)
+    return sorted(found)
+
+
+@pytest.mark.parametrize("name", MOST)
+def test_request_runs_through_few_files(name: str, requests: dict[str, Callable[[int], Any]]) -> None:
+    files = files_of(requests[name])
+    assert "entrypoints/http/wsgi.py" in files or "entrypoints/http/access_route.py" in files
+    assert len(files) <= MOST[name], "\n".join(files)
