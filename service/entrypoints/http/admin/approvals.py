@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, url_for
 
 from service.entrypoints.http import guards
-from service.entrypoints.http.admin.page_context import PageContext, render, submit
+from service.entrypoints.http.admin.page_context import Outcome, PageContext, render
 from service.entrypoints.http.admin.request_inputs import form_field, optional_reason
 from service.entrypoints.responses.administration import write_approval
 from service.entrypoints.responses.errors import Problem
@@ -19,27 +19,18 @@ def register(context: PageContext) -> None:
     service = context.service
 
     @context.page("GET /approvals", "viewer")
-    def approvals() -> Response:
-        return show_list()
-
-    @context.page("POST /approvals/confirm", "granter")
-    def approve() -> Response:
-        def work() -> tuple[str, str]:
-            done, _ = service.approval_workflow.confirm(form_field("approval") or "", guards.actor(), context.now)
-            if name := done.wants.get("import"):
-                return "Approved. The import has started.", url_for("import_progress", id=name)
-            return "Approved. The change is in effect.", url_for("approvals")
-
-        return submit(context, work, show_list)
-
-    @context.page("POST /approvals/refuse", "granter")
-    def reject() -> Response:
-        def work() -> tuple[str, str]:
-            service.approvals.refuse(form_field("approval") or "", guards.actor(), optional_reason(), context.now)
-            return "Rejected. Nothing was changed.", url_for("approvals")
-
-        return submit(context, work, show_list)
-
-    def show_list(problem: Problem | None = None) -> Response:
+    def approvals(problem: Problem | None = None) -> Response:
         found = [write_approval(approval) for approval in service.approvals.list_waiting(context.now)]
         return render("approvals.html", approvals=found[:FIRST_APPROVALS], total=len(found), problem=problem)
+
+    @context.form("POST /approvals/confirm", "granter", approvals)
+    def approve() -> Outcome:
+        done, _ = service.approval_workflow.confirm(form_field("approval") or "", guards.actor(), context.now)
+        if name := done.wants.get("import"):
+            return "Approved. The import has started.", url_for("import_progress", id=name)
+        return "Approved. The change is in effect.", url_for("approvals")
+
+    @context.form("POST /approvals/refuse", "granter", approvals)
+    def reject() -> Outcome:
+        service.approvals.refuse(form_field("approval") or "", guards.actor(), optional_reason(), context.now)
+        return "Rejected. Nothing was changed.", url_for("approvals")

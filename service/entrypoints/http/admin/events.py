@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, request, url_for
 
 from service.entrypoints.http import guards
-from service.entrypoints.http.admin.page_context import PageContext, render, submit_once
+from service.entrypoints.http.admin.page_context import Outcome, PageContext, render
 from service.entrypoints.http.admin.request_inputs import (
     checked_id,
     filters_in_address,
@@ -35,13 +35,9 @@ def register(context: PageContext) -> None:
         found = service.subscription_admin.find_event(checked_id(request.args.get("id"), "event"))
         return render("event.html", event=EventOut.write(found))
 
-    @context.page("POST /event/replay", "owner")
-    def replay() -> Response:
+    @context.form("POST /event/replay", "owner")
+    def replay() -> Outcome:
         name = checked_id(form_field("id"), "event")
-
-        def work() -> tuple[str, str]:
-            service.subscription_admin.replay_event(name, guards.actor(), context.now)
-            to = url_for("events", state="dead") if query_field("list") else url_for("event", id=name)
-            return "Event queued. Its object is read from Stripe again.", to
-
-        return submit_once(context, work)
+        service.subscription_admin.replay_event(name, guards.actor(), context.now)
+        to = url_for("events", state="dead") if query_field("list") else url_for("event", id=name)
+        return "Event queued. Its object is read from Stripe again.", to

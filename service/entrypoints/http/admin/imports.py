@@ -18,12 +18,12 @@ from service.adapters.redis.grants.imports import Action
 from service.domain.errors import DomainError, InvalidFields
 from service.entrypoints.http import guards, idempotency
 from service.entrypoints.http.admin.page_context import (
+    Outcome,
     PageContext,
     current_session,
     is_htmx,
     refusal_of,
     render,
-    submit,
     submit_once,
 )
 from service.entrypoints.http.admin.request_inputs import checked_id, form_field, required_reason
@@ -79,7 +79,7 @@ def _register_upload(context: PageContext) -> None:
             context, validation={**found, "signature": signature, "lines": lines, "is_changed": is_changed}
         )
 
-    def start_import(body: bytes) -> tuple[str, str]:
+    def start_import(body: bytes) -> Outcome:
         now, pace = context.now, Pace(_REST)
         sheet = csv_file.read(body, catalogue, now, pace)
         done = imports.submit(sheet, guards.actor(), now, pace, named=idempotency.token())
@@ -103,24 +103,15 @@ def _register_progress(context: PageContext) -> None:
     imports = context.service.imports
 
     @context.page("GET /import", "viewer")
-    def import_progress() -> Response:
-        return show(checked_id(request.args.get("id"), "import"))
-
-    @context.page("POST /import/undo", "granter")
-    def undo_import() -> Response:
-        name = checked_id(form_field("id"), "import")
-
-        def work() -> tuple[str, str]:
-            imports.undo(name, required_reason(), guards.actor(), context.now)
-            return "The undo has started. It removes only what this import granted.", url_for(
-                "import_progress", id=name
-            )
-
-        return submit(context, work, lambda problem: show(name, problem))
-
-    def show(name: str, problem: Problem | None = None) -> Response:
-        found = write_import(imports.find(name))
+    def import_progress(problem: Problem | None = None) -> Response:
+        found = write_import(imports.find(checked_id(request.values.get("id"), "import")))
         return render("import_part.html" if is_htmx() else "import.html", progress=found, problem=problem)
+
+    @context.form("POST /import/undo", "granter", import_progress)
+    def undo_import() -> Outcome:
+        name = checked_id(form_field("id"), "import")
+        imports.undo(name, required_reason(), guards.actor(), context.now)
+        return "The undo has started. It removes only what this import granted.", url_for("import_progress", id=name)
 
 
 def _read_file() -> bytes:

@@ -9,7 +9,7 @@ from flask import Response, request, url_for
 from service.domain.errors import DomainError
 from service.domain.roles import ADMIN_ROLES
 from service.entrypoints.http import guards
-from service.entrypoints.http.admin.page_context import PageContext, refusal_of, render, submit
+from service.entrypoints.http.admin.page_context import Outcome, PageContext, refusal_of, render
 from service.entrypoints.http.admin.request_inputs import form_field, optional_reason, submitted_fields
 from service.entrypoints.responses.administration import KeyIn, KeyOut
 from service.entrypoints.responses.errors import Problem
@@ -21,8 +21,9 @@ def register(context: PageContext) -> None:
     admin_keys = context.service.admin_keys
 
     @context.page("GET /keys", "viewer")
-    def keys() -> Response:
-        return show_list()
+    def keys(problem: Problem | None = None) -> Response:
+        found = [KeyOut.write(key) for key in admin_keys.list_all()]
+        return render("keys.html", keys=found, roles=ADMIN_ROLES, problem=problem, fields=submitted_fields())
 
     @context.page("POST /keys", "owner")
     def create_key() -> Response:
@@ -33,21 +34,12 @@ def register(context: PageContext) -> None:
             name, role = data["name"], data["role"]
             secret = admin_keys.create(name, role, data.get("reason"), guards.actor(), context.now)
         except DomainError as error:
-            return show_list(refusal_of(error))
+            return keys(refusal_of(error))
         context.on_keys_changed()
         return render("key.html", key={"name": name, "role": role, "key": secret})
 
-    @context.page("POST /keys/end", "owner")
-    def revoke_key() -> Response:
-        name = request.form.get("name", "")
-
-        def work() -> tuple[str, str]:
-            admin_keys.end(name, optional_reason(), guards.actor(), context.now)
-            context.on_keys_changed()
-            return "API key revoked. Everyone who signed in with it is signed out.", url_for("keys")
-
-        return submit(context, work, show_list)
-
-    def show_list(problem: Problem | None = None) -> Response:
-        found = [KeyOut.write(key) for key in admin_keys.list_all()]
-        return render("keys.html", keys=found, roles=ADMIN_ROLES, problem=problem, fields=submitted_fields())
+    @context.form("POST /keys/end", "owner", keys)
+    def revoke_key() -> Outcome:
+        admin_keys.end(request.form.get("name", ""), optional_reason(), guards.actor(), context.now)
+        context.on_keys_changed()
+        return "API key revoked. Everyone who signed in with it is signed out.", url_for("keys")

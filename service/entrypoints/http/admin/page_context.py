@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from secrets import token_urlsafe
 from typing import Any, TypeVar, cast
 
@@ -25,6 +26,8 @@ FLASH_COOKIE = "paywall_said"
 """Cookie with the message that the next page shows once; sealed."""
 
 View = TypeVar("View", bound=Callable[..., Any])
+Outcome = tuple[str, str]
+"""What a form's work leads to: the message to show, and the address of the page that shows it."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,29 @@ class PageContext:
         def register(view: View) -> View:
             cast(Any, view).demands = role
             self.app.add_url_rule(path, view_func=view, methods=[method])
+            return view
+
+        return register
+
+    def form(
+        self, rule: str, role: Role, show_again: Callable[[Problem], Response] | None = None
+    ) -> Callable[[Callable[[], Outcome]], Callable[[], Response]]:
+        """Add a form: the view does its work, once however often the form is sent.
+
+        If the work is refused, `show_again` shows the form with the reason; without it, the error page does.
+        """
+
+        def register(work: Callable[[], Outcome]) -> Callable[[], Response]:
+            @self.page(rule, role)
+            @wraps(work)
+            def view() -> Response:
+                try:
+                    return submit_once(self, work)
+                except (DomainError, Problem) as error:
+                    if show_again is None:
+                        raise
+                    return show_again(refusal_of(error))
+
             return view
 
         return register
@@ -143,11 +169,8 @@ def new_form_token() -> str:
     return token_urlsafe(12)
 
 
-def submit_once(context: PageContext, work: Callable[[], tuple[str, str]]) -> Response:
-    """Do a form's work, unless the same form was sent before; then repeat its outcome.
-
-    `work` returns the message to show and the address to go to.
-    """
+def submit_once(context: PageContext, work: Callable[[], Outcome]) -> Response:
+    """Do a form's work, unless the same form was sent before; then repeat its outcome."""
     form_token = request.form.get("once", "")
     if not form_token:
         return redirect_with_message(context, *work())
@@ -157,20 +180,10 @@ def submit_once(context: PageContext, work: Callable[[], tuple[str, str]]) -> Re
     return redirect_with_message(context, *idempotency.run_once(context.submissions, scope, b"", work, _OUTCOME))
 
 
-_OUTCOME: idempotency.Form[tuple[str, str]] = idempotency.Form(
+_OUTCOME: idempotency.Form[Outcome] = idempotency.Form(
     lambda outcome: (303, "\n".join(outcome).encode()),
     lambda _, kept: (kept.decode().partition("\n")[0], kept.decode().partition("\n")[2]),
 )
-
-
-def submit(
-    context: PageContext, work: Callable[[], tuple[str, str]], show_again: Callable[[Problem], Response]
-) -> Response:
-    """Do a form's work once; if it is refused, show the form again with the reason."""
-    try:
-        return submit_once(context, work)
-    except (DomainError, Problem) as error:
-        return show_again(refusal_of(error))
 
 
 def refusal_of(error: DomainError | Problem) -> Problem:

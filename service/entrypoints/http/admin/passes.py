@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Response, request, url_for
 
 from service.entrypoints.http import guards, idempotency
-from service.entrypoints.http.admin.page_context import PageContext, render, submit, submit_once
+from service.entrypoints.http.admin.page_context import Outcome, PageContext, render
 from service.entrypoints.http.admin.request_inputs import (
     EXPIRIES,
     checked_id,
@@ -31,43 +29,7 @@ def register(context: PageContext) -> None:
     catalogue = service.access_check.catalogue
 
     @context.page("GET /passes", "viewer")
-    def passes() -> Response:
-        return show_list()
-
-    @context.page("GET /pass", "viewer")
-    def story_pass() -> Response:
-        found = service.passes.find(checked_id(request.args.get("id"), "id"))
-        one = write_pass(found, service.pass_tokens, context.now)
-        return render("pass.html", one=one, link=pass_link(catalogue, one))
-
-    @context.page("POST /passes", "granter")
-    def create_pass() -> Response:
-        def work() -> tuple[str, str]:
-            openings = form_field("openings") or ""
-            body: dict[str, Any] = {
-                "story": form_field("story"),
-                # 18 digits are refused as too large, like any longer number, which Python might refuse to convert.
-                "openings": int(openings[:18]) if openings.isascii() and openings.isdigit() else openings,
-                "until": read_expiry(context.now, catalogue.zone),
-                "reason": request.form.get("reason", ""),
-            }
-            data, token = check(PassIn, body), idempotency.token()
-            created = create_story_pass(service.passes, data, guards.actor(), context.now, named=token)
-            return "Gift link created. Copy it below.", url_for("story_pass", id=created.id)
-
-        return submit(context, work, show_list)
-
-    @context.page("POST /pass/revoke", "granter")
-    def revoke_pass() -> Response:
-        name = checked_id(form_field("id"), "id")
-
-        def work() -> tuple[str, str]:
-            service.passes.revoke(name, optional_reason(), guards.actor(), context.now)
-            return "Gift link revoked. It no longer opens the story.", url_for("story_pass", id=name)
-
-        return submit_once(context, work)
-
-    def show_list(problem: Problem | None = None) -> Response:
+    def passes(problem: Problem | None = None) -> Response:
         found = list_passes(service.passes, service.pass_tokens, requested_page(PASSES), context.now)
         return render(
             "passes.html",
@@ -78,3 +40,29 @@ def register(context: PageContext) -> None:
             fields=submitted_fields(),
             filters=filters_in_address(),
         )
+
+    @context.page("GET /pass", "viewer")
+    def story_pass() -> Response:
+        found = service.passes.find(checked_id(request.args.get("id"), "id"))
+        one = write_pass(found, service.pass_tokens, context.now)
+        return render("pass.html", one=one, link=pass_link(catalogue, one))
+
+    @context.form("POST /passes", "granter", passes)
+    def create_pass() -> Outcome:
+        openings = form_field("openings") or ""
+        body = {
+            "story": form_field("story"),
+            # 18 digits are refused as too large, like any longer number, which Python might refuse to convert.
+            "openings": int(openings[:18]) if openings.isascii() and openings.isdigit() else openings,
+            "until": read_expiry(context.now, catalogue.zone),
+            "reason": request.form.get("reason", ""),
+        }
+        data, token = check(PassIn, body), idempotency.token()
+        created = create_story_pass(service.passes, data, guards.actor(), context.now, named=token)
+        return "Gift link created. Copy it below.", url_for("story_pass", id=created.id)
+
+    @context.form("POST /pass/revoke", "granter")
+    def revoke_pass() -> Outcome:
+        name = checked_id(form_field("id"), "id")
+        service.passes.revoke(name, optional_reason(), guards.actor(), context.now)
+        return "Gift link revoked. It no longer opens the story.", url_for("story_pass", id=name)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from flask import Response, request, url_for
 
 from service.adapters.redis.stripe_objects.objects import StoredObject
 from service.domain.catalogue import Catalogue
 from service.domain.sources import Standing
 from service.entrypoints.http import guards
-from service.entrypoints.http.admin.page_context import PageContext, render, submit
+from service.entrypoints.http.admin.page_context import Outcome, PageContext, render
 from service.entrypoints.http.admin.request_inputs import checked_id, form_field, optional_reason, reader_id
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.stripe_objects import GroupOut
@@ -21,35 +19,8 @@ def register(context: PageContext) -> None:
     admin = context.service.subscription_admin
 
     @context.page("GET /seats", "viewer")
-    def seats() -> Response:
-        return show(checked_id(request.args.get("id"), "subscription"))
-
-    @context.page("POST /seats/give", "granter")
-    def assign_seat() -> Response:
-        name = checked_id(form_field("id"), "subscription")
-
-        def work() -> str:
-            reader = reader_id(form_field("reader"))
-            admin.assign_seat(name, reader, guards.actor(), context.now)
-            return "Seat assigned."
-
-        return submit_seat(name, work)
-
-    @context.page("POST /seats/take", "granter")
-    def remove_seat() -> Response:
-        name = checked_id(form_field("id"), "subscription")
-
-        def work() -> str:
-            reader = reader_id(form_field("reader"))
-            admin.release_seat(name, reader, guards.actor(), context.now, reason=optional_reason())
-            return "Seat removed."
-
-        return submit_seat(name, work)
-
-    def submit_seat(name: str, work: Callable[[], str]) -> Response:
-        return submit(context, lambda: (work(), url_for("seats", id=name)), lambda problem: show(name, problem))
-
-    def show(name: str, problem: Problem | None = None) -> Response:
+    def seats(problem: Problem | None = None) -> Response:
+        name = subscription()
         group = GroupOut.write(admin.load_seats(name, context.now))
         stored = context.service.event_processor.objects.load(f"subscription:{name}")
         return render(
@@ -60,6 +31,21 @@ def register(context: PageContext) -> None:
             problem=problem,
             typed=form_field("reader") or "",
         )
+
+    @context.form("POST /seats/give", "granter", seats)
+    def assign_seat() -> Outcome:
+        name, reader = subscription(), reader_id(form_field("reader"))
+        admin.assign_seat(name, reader, guards.actor(), context.now)
+        return "Seat assigned.", url_for("seats", id=name)
+
+    @context.form("POST /seats/take", "granter", seats)
+    def remove_seat() -> Outcome:
+        name, reader = subscription(), reader_id(form_field("reader"))
+        admin.release_seat(name, reader, guards.actor(), context.now, reason=optional_reason())
+        return "Seat removed.", url_for("seats", id=name)
+
+    def subscription() -> str:
+        return checked_id(request.values.get("id"), "subscription")
 
 
 def _inactive_status(stored: StoredObject, catalogue: Catalogue, now: float) -> str | None:
