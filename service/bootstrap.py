@@ -67,6 +67,7 @@ from service.use_cases.reporting.alerts import Alerts
 from service.use_cases.reporting.change_listeners import ObjectChangeListener, ReaderChangeListener
 from service.use_cases.reporting.deliveries import DeliveryReceiver
 from service.use_cases.reporting.entitlement_counts import EntitlementCounts
+from service.use_cases.reporting.state_metrics import StateMetrics
 from service.use_cases.reporting.usage_counters import UsageCounters
 from service.use_cases.story_passes.passes import ReaderGifts
 from service.use_cases.story_passes.validation import PassValidator
@@ -139,6 +140,7 @@ class Service(Adapters):
     retention: RetentionTask
     alerts: Alerts
     maintenance: Maintenance
+    state_metrics: StateMetrics
     background_tasks: BackgroundTasks
     worker: Worker
     doctor: Doctor
@@ -196,7 +198,7 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, store: Store) 
         metrics=metrics,
         store=store,
         secrets=secrets,
-        gateway=_gateway(settings),
+        gateway=_gateway(settings, metrics),
         recent_entitlements=recent_entitlements,
         readers=readers,
         grants=Grants(readers, catalogue, audit, recent_entitlements),
@@ -216,10 +218,11 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, store: Store) 
     )
 
 
-def _gateway(settings: Settings) -> Gateway | None:
+def _gateway(settings: Settings, metrics: Metrics) -> Gateway | None:
     if settings.stripe_api_key is None:
         return None
-    return Gateway(settings.stripe_api_key, settings.stripe_api_base, RateLimit())
+    metrics.stripe_configured.set(1)
+    return Gateway(settings.stripe_api_key, settings.stripe_api_base, RateLimit(), metrics.observe_stripe)
 
 
 def _service(adapters: Adapters) -> Service:
@@ -232,12 +235,11 @@ def _service(adapters: Adapters) -> Service:
     decision_ids = DecisionIds(partial(a.secrets.sealer, "decision"), catalogue, DecisionOverflow(a.store, VALID_FOR))
     profiles = ReaderProfiles(catalogue, a.store, a.readers)
     imports, grant_changes = _imports(a), GrantChanges(catalogue, a.readers, a.grants, a.approvals)
+    state_metrics = StateMetrics(a.store, a.metrics.state, a.audit, imports, a.approvals, clock=a.clock)
     approval_workflow = ApprovalWorkflow(a.approvals, grant_changes.approval_kinds() | imports.approval_kinds())
     prices = PriceCache(a.gateway, catalogue)
     erasure = _erasure(a, imports)
-    retention = RetentionTask(
-        catalogue, HistoryRetention(a.store), a.policies, a.audit_verifier, on_broken=logs.report_broken_audit_chain
-    )
+    retention = _retention(a)
     alerts = Alerts(catalogue, event_processor, a.alert_flags, a.grant_ends)
     subscription_admin = SubscriptionAdmin(event_processor, a.audit, Merges(a.store, a.readers, catalogue))
     maintenance = _maintenance(a, event_processor, alerts, approval_workflow, retention)
@@ -263,7 +265,8 @@ def _service(adapters: Adapters) -> Service:
         retention=retention,
         alerts=alerts,
         maintenance=maintenance,
-        background_tasks=_background_tasks(a, event_processor, maintenance, prices),
+        state_metrics=state_metrics,
+        background_tasks=_background_tasks(a, event_processor, maintenance, prices, state_metrics),
         worker=_worker(a, event_processor, subscription_admin, maintenance),
         doctor=Doctor(a.settings, a.store, event_processor.ledger, a.gateway, a.clock),
     )
@@ -319,6 +322,16 @@ def _erasure(a: Adapters, imports: GrantImports) -> Erasure:
     )
 
 
+def _retention(a: Adapters) -> RetentionTask:
+    return RetentionTask(
+        a.settings.catalogue,
+        HistoryRetention(a.store),
+        a.policies,
+        a.audit_verifier,
+        on_broken=logs.report_broken_audit_chain,
+    )
+
+
 def _maintenance(
     a: Adapters,
     event_processor: EventProcessor,
@@ -341,7 +354,11 @@ def _maintenance(
 
 
 def _background_tasks(
-    a: Adapters, event_processor: EventProcessor, maintenance: Maintenance, prices: PriceCache
+    a: Adapters,
+    event_processor: EventProcessor,
+    maintenance: Maintenance,
+    prices: PriceCache,
+    state_metrics: StateMetrics,
 ) -> BackgroundTasks:
     """Assemble what a web process does beside its requests."""
     return BackgroundTasks(
@@ -350,6 +367,8 @@ def _background_tasks(
             lambda: maintenance.finish_pending(a.clock()),
             OnChange(a.prices_changed.read, prices.request_refresh),
             a.usage_counters.tick,
+            a.metrics.processes.record,
+            state_metrics.tick,
         ],
         every=BACKGROUND_EVERY,
     )

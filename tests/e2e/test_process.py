@@ -254,7 +254,7 @@ def _ask_anew(paywall: Paywall, reader: str) -> requests.Response:
 
 
 @pytest.mark.full
-def test_metrics_add_up_over_the_workers(serve: Serve) -> None:
+def test_metrics_add_up_over_the_workers(serve: Serve, until: Until) -> None:
     paywall = serve()
 
     def counted() -> float:
@@ -264,7 +264,7 @@ def test_metrics_add_up_over_the_workers(serve: Serve) -> None:
 
     for _ in range(40):
         _ask_anew(paywall, "r")
-    assert counted() == 40
+    until(lambda: counted() == 40)
     shown = requests.get(paywall.url + "/metrics", timeout=60)
     assert shown.headers["Content-Type"].startswith("text/plain; version=")
     assert 'paywall_decisions_total{reason="metered",show="full"} 40.0' in shown.text
@@ -288,7 +288,7 @@ def test_counters_of_a_killed_worker_stay_and_its_gauges_go(serve: Serve, launch
     os.kill(victim, signal.SIGKILL)
     store.start()
     until(lambda: shown("paywall_store_up 1.0"))
-    assert shown('paywall_requests_total{method="POST",route="/v1/access",status="200"} 20.0')
+    until(lambda: shown('paywall_requests_total{method="POST",route="/v1/access",status="200"} 20.0'))
 
 
 SECRETS = [

@@ -1,25 +1,50 @@
-"""Prometheus metrics that add up over processes. No label names a reader, a visitor or a payload."""
+"""Prometheus metrics that add up over processes. No label names a reader, a visitor or a payload.
+
+Each label value that can be known exists from the start, at 0: Prometheus would not see the first event of a counter that
+appears with it. `docs/metrics.md` describes every metric.
+"""
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import platform
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
+from typing import Literal, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from service.adapters.observability.exposition import SharedExposition
 from service.adapters.observability.logs import log
+from service.adapters.observability.state_gauges import StateGauges
+from service.adapters.redis.client.errors import OUTAGE_WORDS
+from service.adapters.stripe.observation import StripeOutcome, StripeRequest
+from service.adapters.stripe.webhook import Why
+from service.domain.decision import OPEN_REASONS
+from service.domain.sources import Reason
 
 BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+"""Seconds: an access check takes less than a millisecond, a request that waits for Stripe some seconds."""
+STRIPE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+SignInMethod = Literal["key", "openid"]
+SignInOutcome = Literal["succeeded", "failed"]
+ProcessKind = Literal["web", "worker"]
 
 
 class Metrics:
     """The service's metrics. One a process; `PROMETHEUS_MULTIPROC_DIR` makes them add up over processes."""
 
     def __init__(self) -> None:
-        shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+        folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         self.registry = CollectorRegistry()
-        own = self.registry if not shared else None
+        self.state = StateGauges()
+        self._shared = SharedExposition(Path(folder), self.state) if folder else None
+        own = None if folder else self.registry
         self.requests = Counter("paywall_requests", "Requests answered.", ["route", "method", "status"], registry=own)
         self.seconds = Histogram(
             "paywall_request_seconds", "Seconds to answer.", ["route"], buckets=BUCKETS, registry=own
@@ -39,16 +64,64 @@ class Metrics:
         )
         self.crashes = Counter("paywall_crashes", "Requests that failed unexpectedly.", registry=own)
         self.webhooks = Counter("paywall_webhooks", "Deliveries from Stripe, by outcome.", ["outcome"], registry=own)
-        self._shared = shared
+        self.sign_ins = Counter("paywall_sign_ins", "Sign-ins of staff.", ["method", "outcome"], registry=own)
+        self.stripe_requests = Counter(
+            "paywall_stripe_requests", "Requests to Stripe's API, by outcome.", ["outcome"], registry=own
+        )
+        self.stripe_seconds = Histogram(
+            "paywall_stripe_request_seconds", "Seconds that Stripe takes.", buckets=STRIPE_BUCKETS, registry=own
+        )
+        self.stripe_configured = Gauge(
+            "paywall_stripe_configured",
+            "1 if a Stripe API key is set.",
+            registry=own,
+            multiprocess_mode="livemax",
+        )
+        build = Gauge(
+            "paywall_build_info",
+            "1, with the version of the service and of Python.",
+            ["version", "python"],
+            registry=own,
+            multiprocess_mode="livemax",
+        )
+        build.labels(version("paywall"), platform.python_version()).set(1)
+        self.processes = ProcessMetrics(own)
+        self._declare()
+
+    def _declare(self) -> None:
+        """Create each label value that can be known. Routes are declared by `RequestLog.declare`."""
+        for reason in Reason:
+            if reason in OPEN_REASONS or reason == Reason.STORE_UNAVAILABLE:
+                self.decisions.labels("full", reason)
+            if reason not in OPEN_REASONS:
+                self.decisions.labels("upsell", reason)
+        for why in OUTAGE_WORDS:
+            self.outages.labels(why)
+        for outcome in ("done", "pending", "ignored", "repeat", "unrecorded", *get_args(Why)):
+            self.webhooks.labels(outcome)
+        for method in get_args(SignInMethod):
+            for outcome in get_args(SignInOutcome):
+                self.sign_ins.labels(method, outcome)
+        for outcome in get_args(StripeOutcome):
+            self.stripe_requests.labels(outcome)
 
     def exposition(self) -> bytes:
         """Return the metrics of all processes, in Prometheus' text format."""
-        if not self._shared:
-            return generate_latest(self.registry)
-        _drop_gauges_of_ended_processes()
-        registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library leaves it untyped
-        return generate_latest(registry)
+        return self._shared.read() if self._shared is not None else generate_latest(self.registry)
+
+    def count_sign_in(self, method: SignInMethod, outcome: SignInOutcome) -> None:
+        """Count a sign-in of staff, or an attempt that failed."""
+        self.sign_ins.labels(method, outcome).inc()
+
+    @contextmanager
+    def observe_stripe(self, method: str, template: str) -> Iterator[StripeRequest]:
+        """Count and time a request to Stripe."""
+        request, begun = StripeRequest(), time.perf_counter()
+        try:
+            yield request
+        finally:
+            self.stripe_seconds.observe(time.perf_counter() - begun)
+            self.stripe_requests.labels(request.outcome).inc()
 
     def report_store_change(self, available: bool, why: str) -> None:
         """Count and log that the store became available or unavailable; `why` is `StoreUnavailable.why`."""
@@ -60,18 +133,43 @@ class Metrics:
             log().warning("store_unavailable", why=why)
 
 
-def _drop_gauges_of_ended_processes() -> None:
-    """Remove the gauges of processes that were killed; what they counted stays."""
-    for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("gauge_live*_*.db"):
-        process = int(file.stem.rpartition("_")[2])
-        if not _runs(process):
-            with suppress(FileNotFoundError):  # another process removed it at the same moment
-                multiprocess.mark_process_dead(process)  # type: ignore[no-untyped-call]  # the library leaves it untyped
+class ProcessMetrics:
+    """What the processes of each kind use. The web server's own parent and the supervisor are not among them.
+
+    The memory is the sum over the processes. Of file descriptors it is the process with the most that counts.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None) -> None:
+        self._cpu = Counter("process_cpu_seconds", "CPU time, in user and system mode.", ["process"], registry=registry)
+        self._running = _gauge("paywall_processes", "Processes that run.", "livesum", registry)
+        self._memory = _gauge("process_resident_memory_bytes", "Resident memory.", "livesum", registry)
+        self._open = _gauge("process_open_fds", "Open file descriptors, the most of a process.", "livemax", registry)
+        self._most = _gauge("process_max_fds", "Limit of open file descriptors.", "livemax", registry)
+        self._started = _gauge("process_start_time_seconds", "When the newest process started.", "livemax", registry)
+        self._kind: ProcessKind = "web"
+        self._cpu_counted = 0.0
+        for kind in get_args(ProcessKind):
+            for metric in (self._cpu, self._running, self._memory, self._open, self._most, self._started):
+                metric.labels(kind)
+
+    def start(self, kind: ProcessKind) -> None:
+        """Record the start of this process. Call it once, after any fork."""
+        self._kind = kind
+        self._running.labels(kind).set(1)
+        self._started.labels(kind).set(time.time())
+        self.record()
+
+    def record(self) -> None:
+        """Record what this process uses now; a background task calls this."""
+        cpu = time.process_time()
+        self._cpu.labels(self._kind).inc(cpu - self._cpu_counted)
+        self._cpu_counted = cpu
+        self._most.labels(self._kind).set(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        with suppress(FileNotFoundError):  # Only Linux has /proc.
+            self._open.labels(self._kind).set(len(os.listdir("/proc/self/fd")))
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            self._memory.labels(self._kind).set(pages * resource.getpagesize())
 
 
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, PermissionError):  # it has ended, or its number is another user's process now
-        return False
-    return True
+def _gauge(name: str, description: str, mode: Literal["livesum", "livemax"], own: CollectorRegistry | None) -> Gauge:
+    return Gauge(name, description, ["process"], registry=own, multiprocess_mode=mode)

@@ -12,6 +12,7 @@ import stripe
 
 from service.adapters.stripe import api_requests as requests
 from service.adapters.stripe.api_requests import PAGE, checked_id, read_pages, to_json
+from service.adapters.stripe.observation import Observe, unobserved
 from service.adapters.stripe.translate import id_of, mapping, text
 from service.adapters.stripe.transport import Patience, RateLimit, Transport
 from service.adapters.stripe.webhook import Envelope
@@ -60,8 +61,8 @@ class Gateway:
     waits, `worker` for background work.
     """
 
-    def __init__(self, key: str, base: str | None, rate_limit: RateLimit) -> None:
-        self._transport = Transport(key, base, rate_limit)
+    def __init__(self, key: str, base: str | None, rate_limit: RateLimit, observe: Observe = unobserved) -> None:
+        self._transport = Transport(key, base, rate_limit, observe)
 
     def read_object(self, ref: ObjectRef, *, patience: Patience = "inline", paid_at: int | None = None) -> StripeFacts:
         """Return an object as it is now. `paid_at`: of a one-time session, when an event first reported the payment.

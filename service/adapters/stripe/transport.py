@@ -27,6 +27,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from service.adapters.stripe.errors import domain_errors
+from service.adapters.stripe.observation import Observe, path_template, unobserved
 from service.domain.errors import StripeUnavailable
 
 API_VERSION = "2026-10-28.endive"
@@ -85,12 +86,12 @@ _CONNECTIONS = 32
 class Transport:
     """The SDK clients of one process. They are created at the first use, and again after a fork: sockets are not shared."""
 
-    def __init__(self, key: str, base: str | None, rate_limit: RateLimit) -> None:
+    def __init__(self, key: str, base: str | None, rate_limit: RateLimit, observe: Observe = unobserved) -> None:
         stripe.enable_telemetry = False  # It also writes an ID into the user's home directory.
         logging.getLogger("stripe").setLevel(
             logging.WARNING
         )  # At DEBUG it logs parameters, which include readers' IDs.
-        self._key, self._base, self._rate_limit = key, base, rate_limit
+        self._key, self._base, self._rate_limit, self._observe = key, base, rate_limit, observe
         self._lock = threading.Lock()
         self._clients: dict[Patience, tuple[stripe.StripeClient, _LimitedClient]] = {}
         self._pid = os.getpid()
@@ -107,7 +108,7 @@ class Transport:
             if self._pid != os.getpid():
                 self._clients, self._pid = {}, os.getpid()
             if patience not in self._clients:
-                limited = _LimitedClient(PATIENCE[patience], self._rate_limit)
+                limited = _LimitedClient(PATIENCE[patience], self._rate_limit, self._observe)
                 client = stripe.StripeClient(
                     self._key,
                     stripe_version=API_VERSION,
@@ -122,9 +123,9 @@ class Transport:
 class _LimitedClient(stripe.RequestsClient):
     """The SDK's own HTTP client over `requests`, which keeps the limits of a call."""
 
-    def __init__(self, limits: CallLimits, rate_limit: RateLimit) -> None:
+    def __init__(self, limits: CallLimits, rate_limit: RateLimit, observe: Observe) -> None:
         super().__init__(timeout=(limits.connect, limits.read), session=_session(limits.whole))
-        self._limits, self._rate_limit = limits, rate_limit
+        self._limits, self._rate_limit, self._observe = limits, rate_limit, observe
         self._concurrency = ConcurrencyLimit(limits.concurrent)
         self._call = threading.local()
 
@@ -142,7 +143,9 @@ class _LimitedClient(stripe.RequestsClient):
         until = time.monotonic() + self._limits.retry
         while True:
             self._wait_for_rate_limit()
-            body, status, response_headers = super().request(method, url, headers, post_data)
+            with self._observe(method.upper(), path_template(url)) as sent:
+                body, status, response_headers = super().request(method, url, headers, post_data)
+                sent.status = status
             if status != 429:
                 self._rate_limit.record_success()
                 return body, status, response_headers

@@ -14,9 +14,12 @@ from service.domain.errors import StripeFailure
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Output
 from service.entrypoints.processes.lifecycle import exit_now, follow_parent, handle_shutdown_signals
+from service.use_cases.operations.background_tasks import BackgroundTasks
 from service.use_cases.subscriptions.catch_up import CatchUpResult
 from service.use_cases.subscriptions.full_sync import FullSyncResult
 
+RECORD_EVERY = 5.0
+"""Seconds between two records of what the worker's process uses."""
 CANNOT = "Stripe cannot be asked ({}); nothing is lost, try again later."
 LEFT = "{} objects could not be read from Stripe; nothing is lost, try again later."
 
@@ -33,6 +36,8 @@ def worker(once: bool, as_json: bool) -> None:
         configure_logs()
         service.store.link.start()
         service.imports.runner.start()
+        service.metrics.processes.start("worker")
+        BackgroundTasks([service.metrics.processes.record], every=RECORD_EVERY).start()
         working = service.worker
         handle_shutdown_signals().on_set(working.stop)
         if os.environ.get("PAYWALL_SERVED"):

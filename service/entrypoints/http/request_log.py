@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterable
 from os import urandom
 from typing import Any
 
@@ -12,6 +13,9 @@ from service.adapters.observability.metrics import Metrics
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods with a metric of their own; any other is `other`, so that callers cannot create metrics."""
+
+FAILED = (500, 503)
+"""The statuses that an alert counts, for each route."""
 
 _GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -24,6 +28,12 @@ class RequestLog:
         self._log = log().bind()
         self._requests: dict[tuple[str, str, int], Any] = {}
         self._seconds: dict[str, Any] = {}
+
+    def declare(self, route: str, method: str, statuses: Iterable[int]) -> None:
+        """Create the metrics of a route at 0: Prometheus would not see the first request of a counter that starts with it."""
+        self._seconds[route] = self._metrics.seconds.labels(route)
+        for status in (*statuses, *FAILED):
+            self._requests[route, method, status] = self._metrics.requests.labels(route, method, str(status))
 
     @staticmethod
     def begin() -> float:

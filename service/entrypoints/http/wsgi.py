@@ -98,8 +98,18 @@ def wsgi(service: Service) -> WSGIApplication:
     keys.register(ApiRoutes(app, "keys", repeated), service, book)
     for tag, register in REGISTER:
         register(ApiRoutes(app, tag, repeated), service)
-    mount_page(app, service, keyring, requests_log, book.invalidate, openid=settings.openid)
+    pages = mount_page(app, service, keyring, requests_log, book.invalidate, openid=settings.openid)
+    _declare_metrics(app, "", requests_log)
+    _declare_metrics(pages, "/admin", requests_log)
     return AccessRoute(app, service, writer, keyring, requests_log)
+
+
+def _declare_metrics(app: Flask, prefix: str, requests_log: RequestLog) -> None:
+    for rule in app.url_map.iter_rules():
+        described = getattr(app.view_functions[rule.endpoint], "described", None)
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            usual = described.gives if described is not None else (303 if method == "POST" else 200,)
+            requests_log.declare(f"{prefix}{rule.rule}", method, usual)
 
 
 def _flask_app(metrics: Metrics, keyring: guards.Keyring, requests_log: RequestLog) -> Flask:

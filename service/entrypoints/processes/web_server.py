@@ -64,6 +64,7 @@ def load() -> WSGIApplication:
     if settings.redis_url is None:
         raise RuntimeError("the web process was started without a store; use `paywall serve`")
     service = build(settings, settings.redis_url)
+    service.metrics.processes.start("web")
     service.start()
     service.background_tasks.start()
 

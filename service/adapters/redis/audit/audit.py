@@ -174,6 +174,13 @@ class AuditWriter:
             self._link.call(intents, b"SREM", intents, *over)
         return moved
 
+    def count_waiting(self) -> int:
+        """Return how many entries are in outboxes and not in the chain yet."""
+        intents = self._keys.audit_intents
+        found = cast("list[bytes]", self._link.call(intents, b"SMEMBERS", intents))
+        outboxes = [self._keys.outbox(tag) for tag in {ADMIN, *(_tag_of(intent) for intent in found)}]
+        return sum(self._link.read([(outbox, (b"LLEN", outbox)) for outbox in outboxes]))
+
     def flush_outbox(self, tag: bytes) -> int:
         """Move the entries of one outbox to the chain, withdraw this thread's intents, and return the number of entries."""
         moved = self._move(tag)

@@ -59,6 +59,14 @@ _OUTAGE_TEXTS = {
     "ERR This instance has cluster support disabled": "no_cluster",
 }
 
+OUTAGE_WORDS = (
+    *dict.fromkeys(_OUTAGES.values()),
+    *("clients", "db", "no_cluster"),
+    *("timeout", "lost", "refused", "unreachable", "permission", "network", "dns", "tls", "certificate"),
+    *("no_master", "protocol", "internal"),
+)
+"""Every `StoreUnavailable.why` that opens the circuit breaker."""
+
 
 def outage_in(reply: str) -> str | None:
     """Return the word for an error reply that means "unavailable", or `None` if the command itself was wrong."""

@@ -14,6 +14,7 @@ is refused. So two processes never work on the same import, however long one of 
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -210,6 +211,12 @@ class ImportStore:
     def list_open(self) -> list[str]:
         """Return the imports that are staged or unfinished; finished or deleted ones can be among them."""
         return sorted(bytes(name).decode() for name in self._link.call(self._open, b"SMEMBERS", self._open))
+
+    def count_open(self) -> dict[str, int]:
+        """Return how many imports are staged or unfinished, by state."""
+        keys = [self._keys.grant_import(import_id) for import_id in self.list_open()]
+        states = self._link.read([(key, (b"HGET", key, b"state")) for key in keys]) if keys else []
+        return Counter(state.decode() for state in states if state)
 
     def reopen(self, import_id: str) -> None:
         """Record that there is work to do for an import again."""

@@ -33,6 +33,11 @@ class LeaderElection:
         """Release the lease for the next worker."""
         self._link.run(TAKE_LEAD, [self._key], [self._me, self._milliseconds, 1])
 
+    def seconds_since_renewal(self) -> float | None:
+        """Return how long ago the leader renewed the lease, whichever process it is; `None` if no process leads."""
+        left = int(self._link.call(self._key, b"PTTL", self._key))
+        return max(0.0, (self._milliseconds - left) / 1000) if left >= 0 else None
+
 
 class ChangeCounter:
     """A number that rises when something has changed, so that every process notices. Raises: StoreUnavailable."""

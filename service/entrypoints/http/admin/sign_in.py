@@ -73,9 +73,11 @@ def _register_key_sign_in(context: PageContext, keyring: Keyring, provider: Sign
         try:
             principal = _find_owner(keyring, key)
         except Problem as problem:
+            context.service.metrics.count_sign_in("key", "failed")
             error = "This key is unknown or was revoked." if problem.status == 401 else problem.detail
             then, status = form_field("then"), problem.status
             return render("sign_in.html", status=status, openid=settings, then=then, error=error, key_error=True)
+        context.service.metrics.count_sign_in("key", "succeeded")
         g.started_session = context.sessions.create(principal.name, key=key_digest(key))
         return cast(Response, redirect(_local_path(form_field("then")), 303))
 
@@ -125,7 +127,7 @@ def _register_openid_sign_in(context: PageContext, provider: SignIn | None) -> N
         try:
             address, attempt = required_provider().begin(then if then and len(then) <= LONGEST_THEN else None)
         except SignInFailed as error:
-            return _redirect_with_error(error.kind, error.reason, then)
+            return _redirect_with_error(context, error.kind, error.reason, then)
         answer = cast(Response, redirect(address, 303))
         sealed = context.service.secrets.sealer("openid").seal(_encode(attempt))
         secure = required_provider().settings.public_url.startswith("https:")
@@ -138,7 +140,7 @@ def _register_openid_sign_in(context: PageContext, provider: SignIn | None) -> N
         attempt = _read_attempt(context)
         if attempt is None or not attempt.matches(query_field("state") or "", sign_in.clock()):
             # Keep the cookie: it may belong to another window, which is still at the provider.
-            return _redirect_with_error("lost", "no_attempt" if attempt is None else "state", None)
+            return _redirect_with_error(context, "lost", "no_attempt" if attempt is None else "state", None)
         answer = _finish_attempt(context, sign_in, attempt)
         delete_cookie(answer, ATTEMPT_COOKIE, path=ATTEMPT_PATH)
         return answer
@@ -158,9 +160,10 @@ def _finish_attempt(context: PageContext, sign_in: SignIn, attempt: SignInAttemp
         identity = sign_in.finish(attempt, query_field("code"), query_field("error"), query_field("iss"))
         g.started_session = context.sessions.create(_audit_name(identity), role=identity.role)
     except SignInFailed as error:
-        return _redirect_with_error(error.kind, error.reason, attempt.then)
+        return _redirect_with_error(context, error.kind, error.reason, attempt.then)
     except StoreUnavailable:
-        return _redirect_with_error("store", "store", attempt.then)
+        return _redirect_with_error(context, "store", "store", attempt.then)
+    context.service.metrics.count_sign_in("openid", "succeeded")
     return cast(Response, redirect(_local_path(attempt.then), 303))
 
 
@@ -172,6 +175,7 @@ def _audit_name(identity: StaffIdentity) -> str:
         raise SignInFailed("no_name", "not_an_id") from None
 
 
-def _redirect_with_error(kind: str, why: str, then: str | None) -> Response:
+def _redirect_with_error(context: PageContext, kind: str, why: str, then: str | None) -> Response:
+    context.service.metrics.count_sign_in("openid", "failed")
     log().warning("openid_sign_in_failed", kind=kind, why=why)
     return cast(Response, redirect(url_for("sign_in", refused=kind, then=then), 303))

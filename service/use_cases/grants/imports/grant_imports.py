@@ -57,6 +57,10 @@ class GrantImports:
         self._audit = audit
         self._approvals = approvals
 
+    def count_open(self) -> dict[str, int]:
+        """Return how many imports are staged or unfinished, by state."""
+        return self._store.count_open()
+
     def dry_run(self, sheet: ImportSheet, now: float, pace: Pace = UNPACED) -> dict[int, Action]:
         """Return the action that each valid line would take; add to the sheet the mistakes that readers' grants reveal."""
         return {line: row.action for line, row in self._planner.plan(sheet, "", now, pace)}

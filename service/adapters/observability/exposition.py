@@ -1,0 +1,76 @@
+"""The metrics of all processes as one page, which is rendered at most once a second, whoever asks for it and how often.
+
+The processes share the page in a file of `PROMETHEUS_MULTIPROC_DIR`. To render it takes tens of milliseconds of a core,
+and the route needs no key.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, generate_latest, multiprocess
+from prometheus_client.registry import Collector
+
+KEPT_FOR = 1.0
+"""Seconds for which a rendered page is shown again."""
+
+
+class SharedExposition:
+    """Renders the metrics of all processes that share `folder`, and what `own` collects in this one."""
+
+    def __init__(self, folder: Path, own: Collector) -> None:
+        self._folder = folder
+        self._page = folder / "page.txt"
+        self._lock = threading.Lock()
+        self._registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(self._registry, str(folder))  # type: ignore[no-untyped-call]  # the library leaves it untyped
+        self._registry.register(own)
+
+    def read(self) -> bytes:
+        """Return the page, at most a second old; an older one while another process renders it."""
+        with self._lock:
+            page = self._kept(KEPT_FOR)
+            return page if page is not None else self._render_once()
+
+    def _kept(self, seconds: float) -> bytes | None:
+        with suppress(FileNotFoundError):
+            if 0 <= time.time() - self._page.stat().st_mtime < seconds:
+                return self._page.read_bytes()
+        return None
+
+    def _render_once(self) -> bytes:
+        with (self._folder / "page.lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return self._kept(float("inf")) or self._render()
+            page = self._render()
+            unfinished = self._folder / "page.new"
+            unfinished.write_bytes(page)
+            unfinished.replace(self._page)
+            return page
+
+    def _render(self) -> bytes:
+        self._drop_gauges_of_ended_processes()
+        return generate_latest(self._registry)
+
+    def _drop_gauges_of_ended_processes(self) -> None:
+        """Remove the gauges of processes that were killed; what they counted stays."""
+        for file in self._folder.glob("gauge_live*_*.db"):
+            process = int(file.stem.rpartition("_")[2])
+            if not _runs(process):
+                with suppress(FileNotFoundError):  # another process removed it at the same moment
+                    multiprocess.mark_process_dead(process, str(self._folder))  # type: ignore[no-untyped-call]  # as above
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, PermissionError):  # it has ended, or its number is another user's process now
+        return False
+    return True
