@@ -26,19 +26,20 @@ Until = Callable[..., float]
 
 
 def children(pid: int) -> set[int]:
-    """Return every descendant of a process, and the processes of its session."""
-    found: set[int] = set()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
+    """Return every living descendant of a process."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
         try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
         except OSError:
             continue
-        parent, state = int(fields[1]), fields[0]
-        if state != "Z" and (parent == pid or parent in found):
-            found.add(int(entry.name))
-    return found
+        if state != "Z":
+            parents[int(entry.name)] = int(parent)
+    found = {pid}
+    # A child can have a lower number than its parent: process numbers start again at the system's highest one.
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {pid}
 
 
 def alive(pids: set[int]) -> set[int]:
