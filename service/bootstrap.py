@@ -34,6 +34,7 @@ from service.adapters.redis.reporting.usage_counts import UsageStore
 from service.adapters.redis.service_state.coordination import LEADS_FOR, ChangeCounter, LeaderElection
 from service.adapters.redis.service_state.decision_records import DecisionOverflow, PolicyStore
 from service.adapters.redis.service_state.secrets import Secrets
+from service.adapters.redis.service_state.titles import TitleRegistry
 from service.adapters.redis.staff.admin_keys import AdminKeys
 from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.story_passes.passes import GiftAllowances, Passes
@@ -111,6 +112,7 @@ class Adapters:
     admin_keys: AdminKeys
     approvals: Approvals
     policies: PolicyStore
+    titles: TitleRegistry
     prices_changed: ChangeCounter
     usage_counters: UsageCounters
     alert_flags: AlertStore
@@ -212,6 +214,7 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, store: Store) 
         admin_keys=AdminKeys(AuditedHash(store, audit, "keys"), partial(secrets.signer, "key"), configured_keys),
         approvals=Approvals(AuditedHash(store, audit, "approvals"), partial(secrets.sealer, "approval")),
         policies=PolicyStore(store),
+        titles=TitleRegistry(store),
         prices_changed=ChangeCounter(store, "prices"),
         usage_counters=usage_counters,
         alert_flags=AlertStore(store),
@@ -248,7 +251,7 @@ def _service(adapters: Adapters) -> Service:
         access_check=access_check,
         decision_ids=decision_ids,
         profiles=profiles,
-        policy_revisions=PolicyRevisionTask(a.policies, catalogue, a.store.link, a.clock),
+        policy_revisions=PolicyRevisionTask(a.policies, a.titles, catalogue, link=a.store.link, clock=a.clock),
         explainer=_explainer(a, access_check, decision_ids),
         grant_changes=grant_changes,
         approval_workflow=approval_workflow,

@@ -63,6 +63,23 @@ def read_reader(value: object) -> str:
     return text
 
 
+def read_customer(value: object) -> str:
+    """Return the ID of a customer at Stripe: `cus_…`, of letters, digits and `_`."""
+    return _stripe_id(value, "cus_")
+
+
+def read_subscription(value: object) -> str:
+    """Return the ID of a subscription at Stripe: `sub_…`, of letters, digits and `_`."""
+    return _stripe_id(value, "sub_")
+
+
+def _stripe_id(value: object, prefix: str) -> str:
+    text = read_id(value)
+    if not re.fullmatch(prefix + "[A-Za-z0-9_]+", text):
+        raise ValueError(f"must begin with {prefix}, followed by letters, digits or _")
+    return text
+
+
 def read_key_name(value: object) -> str:
     """Return a key's name: it is the actor in the audit log, and part of a path."""
     name = read_reader(value)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from service.adapters.clock import clock_of
 from service.adapters.crypto import Sealer
 from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.client.errors import EmbeddedStoreError
@@ -17,7 +18,13 @@ from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Output
 from service.settings.settings import Settings
 from service.use_cases.operations import backup as backups
-from service.use_cases.operations.backup import BackupSummary, BadBackup, StoreInUse, StoreNotEmpty
+from service.use_cases.operations.backup import (
+    BackupSummary,
+    BadBackup,
+    RestoreIncomplete,
+    StoreInUse,
+    StoreNotEmpty,
+)
 
 
 @click.command()
@@ -36,7 +43,7 @@ def backup(file: Path) -> Output:
             summary = backups.write_backup(file, store, sealer, service.clock())
         except OSError as error:
             session.fail(f"{file}: cannot be written: {error.strerror}")
-    text = f"{summary.keys} keys are in {file}.\nsha256 {summary.checksum}"
+    text = f"{summary.keys} keys are in {file}. Left out: {_left_out(summary)}.\nsha256 {summary.checksum}"
     return _output(file, summary, text)
 
 
@@ -52,7 +59,9 @@ def restore(file: Path, replace: bool) -> Output:
     try:
         summary = backups.check_backup(file, sealer)
         with backups.exclusive_store(settings) as store, _progress_bar(summary.keys) as progress:
-            backups.restore_backup(file, store, sealer, replace=replace, progress=progress)
+            replaced = backups.restore_backup(file, store, sealer, replace=replace, progress=progress)
+            now = clock_of(settings.demo_clock)()
+            backups.record_restore(store, settings.secrets, summary, replaced, session.actor(), now)
     except (BadBackup, EmbeddedStoreError) as error:
         session.fail(str(error))
     except StoreInUse:
@@ -60,12 +69,27 @@ def restore(file: Path, replace: bool) -> Output:
     except StoreNotEmpty as error:
         found = f"The store holds {error.keys} keys of this prefix; nothing was written."
         session.fail(f"{found} Pass --replace to delete them.")
+    except RestoreIncomplete as error:
+        lost = f"The store lacks {error.missing} keys of the backup, although it accepted them"
+        session.fail(f"{lost}: check its maxmemory and its eviction policy, and start again, with --replace.")
     except OSError as error:
         session.fail(f"{file}: cannot be read: {error.strerror}")
     except StoreUnavailable as error:
         session.fail(f"The store cannot be reached or written now ({error.why}); start again, with --replace.")
-    text = f"{summary.keys} keys of {summary.made_at} are restored. Start `paywall serve`: it catches up with Stripe."
+    text = f"{summary.keys} keys of {summary.made_at} are restored.\n{_GONE}\nStart `paywall serve`: it catches up with Stripe."
     return _output(file, summary, text)
+
+
+_GONE = (
+    "Every change since that time is gone, and must be made again: grants, revocations, links, merges, erasures, and keys "
+    "that were created or ended. The audit log records this restore."
+)
+
+
+def _left_out(summary: BackupSummary) -> str:
+    """Return which keys of the store are not in the backup."""
+    titles = [f"{count} of another title ({prefix})" for prefix, count in sorted(summary.other_titles.items())]
+    return ", ".join([f"{summary.short_lived} short-lived keys", *titles])
 
 
 def _sealer(settings: Settings, why: str) -> Sealer:
@@ -90,6 +114,7 @@ def _output(file: Path, summary: BackupSummary, text: str) -> Output:
         "made_at": summary.made_at,
         "prefix": summary.prefix,
         "keys": summary.keys,
+        "left_out": {"short_lived": summary.short_lived, "other_titles": dict(summary.other_titles)},
         "sha256": summary.checksum,
     }
     return Output(found, text)

@@ -151,6 +151,8 @@ class Parsed(click.ParamType[Any]):
 
 READER_ID = Parsed("reader", ids.read_reader)
 ANY_ID = Parsed("id", ids.read_id)
+CUSTOMER_ID = Parsed("id", ids.read_customer)
+SUBSCRIPTION_ID = Parsed("id", ids.read_subscription)
 KEY_NAME = Parsed("name", ids.read_key_name)
 MOMENT = Parsed("time", times.read_time)
 """A time with an offset."""

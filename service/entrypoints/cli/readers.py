@@ -48,8 +48,8 @@ def _profile(found: dict[str, Any]) -> str:
 
 @readers.command("link")
 @click.argument("reader", type=session.READER_ID)
-@click.option("--customer", type=session.ANY_ID, help="A customer of Stripe's, with everything that the customer owns.")
-@click.option("--subscription", type=session.ANY_ID, help="A single subscription.")
+@click.option("--customer", type=session.CUSTOMER_ID, help="A Stripe customer (cus_…), with everything that they own.")
+@click.option("--subscription", type=session.SUBSCRIPTION_ID, help="A single subscription (sub_…).")
 @session.reason_option
 @session.prints
 def link(reader: str, customer: str | None, subscription: str | None, reason: str | None) -> Output:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing
 
 from service.domain.errors import InvalidFields
-from service.domain.ids import read_id, read_reader, read_reason, read_text
+from service.domain.ids import read_customer, read_id, read_reader, read_reason, read_subscription, read_text
 from service.domain.times import read_time, write_time
 from service.settings.validation import places
 
@@ -99,6 +99,18 @@ def identifier(**options: Any) -> Read:
 def reader_id(**options: Any) -> Read:
     """Return a field for the ID of a reader."""
     return Read(read_reader, {**_ID, "example": "r-1042"}, repeat=True, **options)
+
+
+def customer_id(**options: Any) -> Read:
+    """Return a field for the ID of a customer at Stripe."""
+    return Read(read_customer, {**_ID, "pattern": "^cus_[A-Za-z0-9_]+$", "example": "cus_NffrFeUfNV2Hib"}, **options)
+
+
+def subscription_id(**options: Any) -> Read:
+    """Return a field for the ID of a subscription at Stripe."""
+    return Read(
+        read_subscription, {**_ID, "pattern": "^sub_[A-Za-z0-9_]+$", "example": "sub_1MowQVLkdIwHu7ix"}, **options
+    )
 
 
 def moment(**options: Any) -> Read:

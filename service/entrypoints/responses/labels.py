@@ -94,6 +94,7 @@ ACTIONS: Mapping[str, str] = {
     "approval.confirm": "Request approved",
     "approval.refuse": "Request rejected",
     "event.replay": "Event replayed",
+    "restore": "Backup restored",
 }
 """Action of an audit record → what was done."""
 

@@ -11,8 +11,8 @@ STATES = ("pending", "applied", "stale", "ignored", "dead")
 
 
 class LinkIn(ReasonMaybeIn):
-    customer = types.identifier(allow_none=True)
-    subscription = types.identifier(allow_none=True)
+    customer = types.customer_id(allow_none=True)
+    subscription = types.subscription_id(allow_none=True)
 
 
 class LinkedOut(ResponseSchema):

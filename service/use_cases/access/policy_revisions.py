@@ -1,4 +1,4 @@
-"""Store the policy in force when the store is available, and again daily, so that retention keeps it while it is used."""
+"""Register the title and store the policy in force when the store is available, and daily: retention keeps what is used."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.service_state.decision_records import PolicyStore
+from service.adapters.redis.service_state.titles import TitleRegistry
 from service.domain.catalogue import Catalogue
 from service.domain.errors import StoreUnavailable
 
@@ -18,8 +19,17 @@ RETRY_AFTER = 1.0
 class PolicyRevisionTask:
     """Stores the policy in a thread of its own, so that no request waits for it."""
 
-    def __init__(self, policies: PolicyStore, catalogue: Catalogue, link: Link, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        policies: PolicyStore,
+        titles: TitleRegistry,
+        catalogue: Catalogue,
+        *,
+        link: Link,
+        clock: Callable[[], float],
+    ) -> None:
         self._policies = policies
+        self._titles = titles
         self._catalogue = catalogue
         self._link = link
         self._clock = clock
@@ -39,6 +49,7 @@ class PolicyRevisionTask:
             pause = RETRY_AFTER
             if self._link.wait(RETRY_AFTER):
                 try:
+                    self._titles.register(self._clock())
                     self._policies.save(self._catalogue, self._clock())
                     pause = INTERVAL
                 except StoreUnavailable:

@@ -15,9 +15,10 @@ import secrets
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,13 +26,17 @@ from typing import Any, BinaryIO
 import msgspec
 
 from service.adapters.crypto import Sealer
+from service.adapters.redis.audit.audit import Actor, AuditWriter, audit_entry
+from service.adapters.redis.audit.chain import AuditLog, Head
 from service.adapters.redis.client.address import Address, parse_address
+from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.keys import Keys
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.embedded.embedded_store import EmbeddedStore
 from service.adapters.redis.embedded.folder_lock import FolderLock
 from service.adapters.redis.service_state.coordination import LEADS_FOR
+from service.adapters.redis.service_state.secrets import Secrets
 from service.adapters.redis.service_state.snapshot import Snapshot, SnapshotPart
 from service.domain.errors import StoreUnavailable
 from service.domain.times import utc
@@ -73,13 +78,28 @@ class StoreNotEmpty(Exception):
         self.keys = keys
 
 
+class RestoreIncomplete(Exception):
+    """The store lacks `missing` keys that were written to it: it evicts keys, or another process deletes them."""
+
+    def __init__(self, missing: int) -> None:
+        super().__init__(f"{missing} keys")
+        self.missing = missing
+
+
 @dataclass(frozen=True, slots=True)
 class BackupSummary:
-    """What a backup holds: when it was made (`2026-11-28T09:30:00Z`), of which prefix, how many keys, its SHA-256."""
+    """What a backup holds: when it was made (`2026-11-28T09:30:00Z`), of which prefix, how many keys, its SHA-256.
+
+    A backup of an earlier release does not record what it left out: then both are empty.
+    """
 
     made_at: str
     prefix: str
     keys: int
+    short_lived: int
+    """How many keys were left out because they expire within two minutes or belong to one store only."""
+    other_titles: Mapping[str, int]
+    """How many keys of other titles in the same store were left out, by their prefix."""
     checksum: str
 
 
@@ -94,43 +114,89 @@ def write_backup(file: Path, store: Store, sealer: Sealer, now: float) -> Backup
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             lines = _LineSealer(out, sealer)
             lines.append("about", {"made_at": made_at, "prefix": prefix})
-            for frame in _frames(Snapshot(store).read_parts()):
+            snapshot = Snapshot(store)
+            counted = snapshot.count_keys()
+            for frame in _frames(snapshot.read_parts()):
                 lines.append("parts", frame)
-            checksum = lines.finish()
+            left_out = {"short_lived": counted.short_lived, "other_titles": counted.of_titles}
+            checksum = lines.finish(left_out)
             out.flush()
             os.fsync(out.fileno())
         partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
-    return BackupSummary(made_at, prefix, lines.keys, checksum)
+    return BackupSummary(made_at, prefix, lines.keys, counted.short_lived, counted.of_titles, checksum)
 
 
 def check_backup(file: Path, sealer: Sealer) -> BackupSummary:
     """Read all of a backup and return its summary. Raises: `BadBackup`, `OSError`."""
-    found: dict[str, Any] = {}
-    for kind, payload in _lines(file, sealer):
-        if kind in ("about", "end"):
-            found |= payload
-    return BackupSummary(found["made_at"], found["prefix"], found["keys"], found["checksum"])
-
-
-def restore_backup(file: Path, store: Store, sealer: Sealer, *, replace: bool, progress: Progress) -> None:
-    """Write a checked backup into a store that is empty, or is emptied first (`replace`).
-
-    Raises: `StoreNotEmpty`, `BadBackup`, `OSError`, `StoreUnavailable`.
-    """
-    snapshot = Snapshot(store)
-    if replace:
-        snapshot.delete_all()
-    elif keys := snapshot.count_keys():
-        raise StoreNotEmpty(keys)
-    done = 0
+    found: dict[str, Any] = {"short_lived": 0, "other_titles": {}}
+    keys = 0
     for kind, payload in _lines(file, sealer):
         if kind == "parts":
-            parts = [SnapshotPart(*row) for row in payload]
-            snapshot.write_parts(parts)
-            done += sum(part.first for part in parts)
-            progress(done)
+            keys += sum(SnapshotPart(*row).first for row in payload)
+        else:
+            found |= payload
+    if found["keys"] != keys:
+        raise BadBackup(f"{file}: it holds {keys} keys, but says that it holds {found['keys']}.")
+    counts = (keys, found["short_lived"], found["other_titles"])
+    return BackupSummary(found["made_at"], found["prefix"], *counts, found["checksum"])
+
+
+def restore_backup(file: Path, store: Store, sealer: Sealer, *, replace: bool, progress: Progress) -> Head | None:
+    """Write a checked backup into a store that is empty, or is emptied first (`replace`).
+
+    Return the end of the audit log that was replaced; `None` if there was none, or none that could be read.
+
+    Raises: `StoreNotEmpty`, `BadBackup`, `RestoreIncomplete`, `OSError`, `StoreUnavailable`.
+    """
+    snapshot, replaced = Snapshot(store), _audit_end(store)
+    if replace:
+        snapshot.delete_all()
+    elif keys := snapshot.count_keys().kept:
+        raise StoreNotEmpty(keys)
+    done = 0
+    for parts in _read_parts(file, sealer):
+        snapshot.write_parts(parts)
+        done += sum(part.first for part in parts)
+        progress(done)
+    if missing := sum(snapshot.count_missing(parts) for parts in _read_parts(file, sealer)):
+        raise RestoreIncomplete(missing)
+    return replaced
+
+
+def _audit_end(store: Store) -> Head | None:
+    with suppress(StoreError):  # Something else lies in its place; the restore puts that right.
+        head = AuditLog(store).state().head
+        return head if head.seq else None
+    return None
+
+
+def record_restore(
+    store: Store, secrets: Sequence[str], restored: BackupSummary, replaced: Head | None, actor: Actor, now: float
+) -> None:
+    """Record the restore in the restored audit log: the backup's time and checksum, and the end of the log that it replaced.
+
+    Entries that the backup found in outboxes come first. Raises: `StoreUnavailable`.
+    """
+    audit = AuditWriter(store, partial(Secrets(store, secrets).signer, "audit"), AuditLog(store))
+    audit.flush_all()
+    entry = audit_entry(
+        actor,
+        "restore",
+        now=now,
+        reader=None,
+        target=restored.checksum,
+        before={"head": str(replaced)} if replaced else None,
+        after={"made_at": restored.made_at, "keys": restored.keys},
+    )
+    audit.append([entry])
+
+
+def _read_parts(file: Path, sealer: Sealer) -> Iterator[list[SnapshotPart]]:
+    for kind, payload in _lines(file, sealer):
+        if kind == "parts":
+            yield [SnapshotPart(*row) for row in payload]
 
 
 @contextmanager
@@ -212,8 +278,8 @@ class _LineSealer:
         self._line(self._sealer.seal(text).encode())
         self._number += 1
 
-    def finish(self) -> str:
-        self.append("end", {"lines": self._number, "keys": self.keys})
+    def finish(self, left_out: Mapping[str, Any]) -> str:
+        self.append("end", {"lines": self._number, "keys": self.keys, **left_out})
         checksum = self._sum.hexdigest()
         self._out.write(b"sha256 " + checksum.encode() + b"\n")
         return checksum

@@ -56,6 +56,8 @@ def test_link_command_overrides_the_metadata(service: Paywall, sold: Sold) -> No
     text = run(service, "readers", "link", "r-3", "--customer", "cus_later").stdout
     assert text == "cus_later is r-3's now.\n"
     run(service, "readers", "link", "r-3", status=2)
+    run(service, "readers", "link", "r-3", "--customer", "{0", status=2)
+    run(service, "readers", "link", "r-3", "--subscription", "cus_1", status=2)
     run(service, "readers", "link", "r-3", "--customer", "cus_1", "--subscription", "sub_1", status=2)
 
 

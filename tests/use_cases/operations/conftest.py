@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from service.adapters.crypto import Sealer
+from service.adapters.redis.audit.chain import Head
 from service.adapters.redis.service_state.snapshot import Snapshot
 from service.use_cases.operations import backup
 from tests.admin_app import ADMINS, SECRETS, Admins
@@ -42,8 +43,8 @@ def backed_up(admins: Admins, folder: Path) -> Path:
     return file
 
 
-def restored(file: Path, into: Admins) -> None:
-    backup.restore_backup(file, into.app.service.store, SEALER, replace=True, progress=lambda _: None)
+def restored(file: Path, into: Admins) -> Head | None:
+    return backup.restore_backup(file, into.app.service.store, SEALER, replace=True, progress=lambda _: None)
 
 
 def pages(admins: Admins, path: str) -> list[Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from service.adapters.crypto import Sealer
@@ -15,9 +18,13 @@ from service.adapters.redis.client.keys import Keys
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.grants import GrantRequest
 from service.adapters.redis.service_state.snapshot import Snapshot
+from service.adapters.redis.service_state.titles import TitleRegistry
 from service.use_cases.operations import backup
-from service.use_cases.operations.backup import BadBackup
-from tests.admin_app import Admins
+from service.use_cases.operations.backup import BadBackup, RestoreIncomplete
+from tests.admin_app import SECRETS, Admins
+from tests.in_process_app import MakeApp
+from tests.running_service import POLICY
+from tests.store_servers import Launch
 from tests.use_cases.operations.conftest import SEALER, backed_up, pages, restored, snapshot_of
 from tests.use_cases.subscriptions.conftest import NOW, Maker, Stage
 
@@ -98,22 +105,60 @@ def test_restored_service_continues_normally_under_another_prefix(
     assert known["key"]
 
 
-def test_backup_ignores_a_prefix_that_starts_with_ours(admins: Admins, make_admins: Callable[..., Admins]) -> None:
+def test_backup_leaves_out_and_counts_other_titles(
+    admins: Admins, make_admins: Callable[..., Admins], tmp_path: Path
+) -> None:
     link, snapshot = admins.app.service.store.link, snapshot_of(admins)
-    make_admins(PAYWALL_PREFIX="pw:b").grant("r-9")
+    registered = make_admins(PAYWALL_PREFIX="pw:b")
+    registered.grant("r-9")
+    TitleRegistry(registered.app.service.store).register(NOW)
     admins.grant("r-1")
-    for name in (b"b:secret", b"b:idem:00", b"new:secret", b"new:imports"):
+    # The title pw:new is of a release that does not register.
+    for name in (b"b:idem:00", b"new:secret", b"new:imports", b"new:{s:1}o:customer:cus_1"):
         link.call(b"pw:" + name, b"SET", b"pw:" + name, b"theirs")
 
     def theirs() -> set[bytes]:
         return {key for page in link.scan_nodes(b"*") for key in page if key.startswith((b"pw:b:", b"pw:new:"))}
 
     before = theirs()
+    expected = {"pw:b": len(before) - 3, "pw:new": 3}
     assert not [part.key for part in snapshot.read_parts() if part.key.startswith((b"b:", b"new:"))]
-    assert snapshot.count_keys() > 0
+    assert snapshot.count_keys().of_titles == expected
+    file = backed_up(admins, tmp_path)
+    assert backup.check_backup(file, SEALER).other_titles == expected
+    assert snapshot.count_keys().kept > 0
     snapshot.delete_all()
-    assert snapshot.count_keys() == 0
+    assert snapshot.count_keys().kept == 0
     assert theirs() == before
+
+
+def test_backup_keeps_our_keys_that_look_like_another_title(
+    admins: Admins, other_admins: Callable[..., Admins], tmp_path: Path
+) -> None:
+    """An ID with a brace or a colon stands in our keys; so do a title called pw:decision and its keys."""
+    service = admins.app.service
+    for at in range(70):
+        for customer in (f"{{{at}", f"b:{{{at}", f"c{at}:secret", f"c{at}:title"):
+            service.subscription_admin.link_to_reader("r-1", customer=customer, actor=Actor("ann"), now=NOW)
+    key = service.store.keys.shared("decision:00ff")
+    service.store.link.call(key, b"SET", key, b"sealed")
+    for name in (b"pw:decision:policies", b"pw:decision:{x}past"):
+        service.store.link.call(name, b"SET", name, b"theirs")
+    file = backed_up(admins, tmp_path)
+    assert backup.check_backup(file, SEALER).other_titles == {"pw:decision": 2}
+    other = other_admins()
+    restored(file, other)
+    for at in range(70):
+        for customer in (f"{{{at}", f"b:{{{at}", f"c{at}:secret", f"c{at}:title"):
+            assert other.app.service.event_processor.objects.load(f"customer:{customer}").owner.reader == "r-1"
+    assert other.app.service.store.link.call(key, b"GET", key) == b"sealed"
+
+
+def test_every_stored_key_counts_as_ours(admins: Admins) -> None:
+    with_a_past(admins)
+    counted = snapshot_of(admins).count_keys()
+    assert counted.of_titles == {}
+    assert counted.kept > 20
 
 
 def test_backup_file_is_private_and_encrypted(admins: Admins, tmp_path: Path) -> None:
@@ -151,6 +196,58 @@ def test_every_damage_to_a_backup_is_detected(admins: Admins, tmp_path: Path) ->
         file.write_bytes(content)
         with pytest.raises(BadBackup):
             backup.check_backup(file, SEALER)
+
+
+def test_backup_with_another_number_of_keys_is_rejected(admins: Admins, tmp_path: Path) -> None:
+    with_a_past(admins)
+    file = backed_up(admins, tmp_path)
+    *lines, last, _ = file.read_bytes().splitlines()
+    opened = SEALER.open(last.decode())
+    assert opened is not None
+    number, file_id, kind, end = msgspec.msgpack.decode(zlib.decompress(opened))
+    end["keys"] += 1
+    packed = zlib.compress(msgspec.msgpack.encode([number, file_id, kind, end]))
+    content = b"\n".join([*lines, SEALER.seal(packed).encode(), b""])
+    file.write_bytes(content + b"sha256 " + hashlib.sha256(content).hexdigest().encode() + b"\n")
+    with pytest.raises(BadBackup, match=r"holds \d+ keys, but says that it holds"):
+        backup.check_backup(file, SEALER)
+
+
+def test_restore_reports_keys_that_the_store_has_lost(
+    admins: Admins, make_app: MakeApp, launch: Launch, tmp_path: Path
+) -> None:
+    link, keys = admins.app.service.store.link, admins.app.service.store.keys
+    for at in range(300):
+        key = keys.shared(f"{{t{at}}}large")
+        link.call(key, b"SET", key, b"x" * 20_000)
+    file = backed_up(admins, tmp_path)
+    evicting = launch(maxmemory="5mb", maxmemory_policy="allkeys-random")
+    other = make_app(evicting.url, POLICY)
+    with pytest.raises(RestoreIncomplete) as lost:
+        backup.restore_backup(file, other.service.store, SEALER, replace=True, progress=lambda _: None)
+    assert lost.value.missing > 10
+
+
+def test_restore_is_recorded_in_the_audit_log(
+    admins: Admins, other_admins: Callable[..., Admins], tmp_path: Path
+) -> None:
+    admins.grant("r-1")
+    file = backed_up(admins, tmp_path)
+    summary = backup.check_backup(file, SEALER)
+    other = other_admins()
+    for reader in ("r-2", "r-3", "r-4"):
+        other.grant(reader)
+    end = other.app.service.audit_log.state().head
+    replaced = restored(file, other)
+    assert replaced == end
+    store, now = other.app.service.store, other.app.clock()
+    backup.record_restore(store, [SECRETS], summary, replaced, Actor("cli:ann"), now)
+    newest, oldest = other.audit()
+    assert (newest["action"], newest["actor"], newest["target"]) == ("restore", "cli:ann", summary.checksum)
+    assert newest["before"] == {"head": str(end)}
+    assert newest["after"] == {"made_at": summary.made_at, "keys": summary.keys}
+    assert (oldest["action"], oldest["reader"]) == ("grant.create", "r-1")
+    assert other.app.service.audit_verifier.verify().fault is None
 
 
 def test_record_of_another_backup_is_rejected(admins: Admins, tmp_path: Path) -> None:

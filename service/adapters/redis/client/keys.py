@@ -9,6 +9,7 @@ These names are part of the stored format: data of earlier releases lies under t
 
 from __future__ import annotations
 
+import re
 from base64 import urlsafe_b64encode
 from functools import lru_cache
 from hashlib import blake2b
@@ -74,6 +75,14 @@ def import_tag(import_id: str) -> bytes:
     return b"i:" + import_id.encode()
 
 
+_OWN_NAME = re.compile(rb"(decision|idem|wrong):[0-9a-f]+(:at_work)?|signal:prices")
+
+
+def is_own_name(rest: bytes) -> bool:
+    """Return whether what follows the prefix names a `shared` key that holds a colon; no other title has such a key."""
+    return _OWN_NAME.fullmatch(rest) is not None
+
+
 class Keys:
     """Key names under one prefix (`PAYWALL_PREFIX`), so that several titles can share a store."""
 
@@ -83,7 +92,7 @@ class Keys:
         self.prefix = prefix.encode()
 
     def shared(self, name: str) -> bytes:
-        """Return a key that exists once: `catchup`, `leader`, `policies`, `secret`, `decision:…`, `idem:…` and so on."""
+        """Return a key that exists once: `catchup`, `leader`, `policies`, `secret`, `title`, `decision:…`, `idem:…`, …"""
         return b"%b:%b" % (self.prefix, name.encode())
 
     def tagged(self, tag: bytes, name: str) -> bytes:

@@ -4,16 +4,21 @@ Data that is read while others write is of no single moment. The order of readin
 nothing counts as done that is not: first the catch-up's cursor, then events, then Stripe's objects, then the queues, then
 readers (each at one moment, with history and outbox), and last the audit log, up to the end that it has then. A restored store
 is as after a crash: unfinished work is finished, and Stripe's events are caught up from the cursor.
+
+The prefix of another title can begin with ours and a colon, as `pw:b` does for `pw`. Each title registers itself in the store
+(`titles`). A title of a release that does not is known by keys that every title has. A key with a hash tag right behind our
+prefix is always ours, because no prefix holds a brace. Only such keys hold IDs from Stripe.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from service.adapters.redis.client.errors import StoreError
-from service.adapters.redis.client.keys import READER_TAG
+from service.adapters.redis.client.keys import READER_TAG, is_own_name
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import field_pairs
@@ -25,8 +30,8 @@ Kind = Literal["string", "hash", "list", "set", "zset"]
 LEAST_LIFETIME = 120_000
 """Milliseconds; a key that expires sooner is a lease or another short-lived mark, and is left out."""
 _NOT_KEPT = (b"probe", b"secret", b"leader", b"retention", b"wrong:")
-_OF_EVERY_TITLE = (b":policies", b":secret")
-"""Keys by which another title is recognized whose prefix begins with this one and a colon; besides keys with a hash tag."""
+_OF_EVERY_TITLE = (b":title", b":policies", b":secret")
+"""What ends the keys by which another title is recognized: its registration, or what a title has that does not register."""
 _COUNT = 1_000
 
 
@@ -43,6 +48,16 @@ class SnapshotPart:
     """Of a hash field and value in turn, of a sorted set member and score, of all else the values."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeyCount:
+    """How many keys lie under the prefix: this title's without short-lived ones, its short-lived ones, and other titles'."""
+
+    kept: int
+    short_lived: int
+    of_titles: Mapping[str, int]
+    """By the other title's prefix."""
+
+
 class Snapshot:
     """Reads and writes snapshots. Raises: StoreUnavailable from every method."""
 
@@ -55,8 +70,7 @@ class Snapshot:
 
     def read_parts(self) -> Iterator[SnapshotPart]:
         """Yield everything that does not expire within two minutes, in the order that the module describes."""
-        _, (seconds, _) = self._link.each_master(b"TIME")[0]
-        least, others = int(seconds) * 1000 + LEAST_LIFETIME, self._others()
+        least, others = self._least_expiry(), self._other_titles()
         for phase in range(len(_PHASES)):
             for page in self._link.scan_nodes(self._start + b"*"):
                 mine = [key for key in page if self._kept(key, others) and self._phase(key) == phase]
@@ -70,25 +84,32 @@ class Snapshot:
                 yield SnapshotPart(part.key, part.kind, part.expires, False, part.values)
         yield from self._audit()
 
-    def _others(self) -> tuple[bytes, ...]:
+    def _least_expiry(self) -> int:
+        """Return the moment (epoch ms, by the store's clock) up to which a key counts as short-lived."""
+        _, (seconds, _) = self._link.each_master(b"TIME")[0]
+        return int(seconds) * 1000 + LEAST_LIFETIME
+
+    def _other_titles(self) -> tuple[bytes, ...]:
         """Return what follows the prefix in the keys of other titles whose prefix begins with it: `b:` of `pw:b`, for `pw`."""
         found = set()
-        for page in self._link.scan_nodes(self._start + b"*"):
-            for key in page:
-                rest = key[len(self._start) :]
-                if b":{" in rest:
-                    found.add(rest.partition(b":{")[0] + b":")
-                elif rest.endswith(_OF_EVERY_TITLE) and not rest.startswith(b"{"):
-                    found.add(rest.rpartition(b":")[0] + b":")
-        return tuple(found)
+        for rest in self._names():
+            if rest.startswith(b"{") or is_own_name(rest):
+                continue
+            if b":{" in rest:
+                found.add(rest.partition(b":{")[0] + b":")
+            elif rest.endswith(_OF_EVERY_TITLE):
+                found.add(rest.rpartition(b":")[0] + b":")
+        return tuple(sorted(found, key=len, reverse=True))
 
-    def _ours(self, key: bytes, others: tuple[bytes, ...]) -> bool:
-        rest = key[len(self._start) :]
-        return b":{" not in rest and not rest.startswith(others)
+    def _names(self) -> Iterator[bytes]:
+        """Yield what follows the prefix in every key."""
+        for page in self._link.scan_nodes(self._start + b"*"):
+            yield from (key[len(self._start) :] for key in page)
 
     def _kept(self, key: bytes, others: tuple[bytes, ...]) -> bool:
         """Return whether a key belongs to a snapshot: it is this title's, and not short-lived."""
-        return self._ours(key, others) and not key[len(self._start) :].startswith(_NOT_KEPT)
+        rest = key[len(self._start) :]
+        return _is_ours(rest, others) and not rest.startswith(_NOT_KEPT)
 
     def _phase(self, key: bytes) -> int:
         return _PHASES.index(_phase_of(*self._keys.split(key)))
@@ -173,16 +194,31 @@ class Snapshot:
 
     # Writing.
 
-    def count_keys(self) -> int:
-        """Return how many keys lie under the prefix, without short-lived ones."""
-        others = self._others()
-        return sum(self._kept(key, others) for page in self._link.scan_nodes(self._start + b"*") for key in page)
+    def count_keys(self) -> KeyCount:
+        """Count the keys under the prefix; a key that is written meanwhile can be missing or counted twice."""
+        others, kept, short_lived = self._other_titles(), 0, 0
+        of_titles = Counter[str]()
+        for rest in self._names():
+            if not _is_ours(rest, others):
+                title = next(other for other in others if rest.startswith(other))
+                of_titles[(self._start + title[:-1]).decode()] += 1
+            elif rest.startswith(_NOT_KEPT):
+                short_lived += 1
+            else:
+                kept += 1
+        return KeyCount(kept, short_lived, dict(of_titles))
+
+    def count_missing(self, parts: Sequence[SnapshotPart]) -> int:
+        """Return how many keys of these parts the store lacks, without those that have expired or are about to."""
+        least = self._least_expiry()
+        keys = [self._start + part.key for part in parts if part.first and not 0 < part.expires < least]
+        return self._link.read([(key, (b"EXISTS", key)) for key in keys]).count(0) if keys else 0
 
     def delete_all(self) -> None:
         """Delete all keys of this title."""
-        others = self._others()
+        others = self._other_titles()
         for page in self._link.scan_nodes(self._start + b"*"):
-            mine = [key for key in page if self._ours(key, others)]
+            mine = [key for key in page if _is_ours(key[len(self._start) :], others)]
             self._link.pipeline([(key, (b"UNLINK", key)) for key in mine])
 
     def write_parts(self, found: Sequence[SnapshotPart]) -> None:
@@ -207,6 +243,11 @@ class Snapshot:
 _PHASES = ("shared", "events", "objects", "marks", "readers", "audit")
 _SCANS = {"hash": b"HSCAN", "set": b"SSCAN", "zset": b"ZSCAN"}
 _PUTS: dict[Kind, bytes] = {"string": b"SET", "hash": b"HSET", "list": b"RPUSH", "set": b"SADD", "zset": b"ZADD"}
+
+
+def _is_ours(rest: bytes, others: tuple[bytes, ...]) -> bool:
+    """Return whether what follows the prefix makes a key this title's. What is unknown counts as ours: too much is saved."""
+    return rest.startswith(b"{") or is_own_name(rest) or not rest.startswith(others)
 
 
 def _in_order(kind: Kind, values: list[Any]) -> list[Any]:

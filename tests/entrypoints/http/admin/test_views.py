@@ -211,7 +211,8 @@ def test_customer_is_linked_to_reader(staff: MakeStaff, admin_app: InProcessApp)
     ann = staff()
     assert ann.post("/reader/link", id="r-1", object="cus_77").status_code == 303
     assert ann.get("/readers?q=cus_77").headers["Location"] == "/admin/reader?id=r-1"
-    assert ann.post("/reader/link", id="r-1", object="pm_77").status_code == 422
+    for wrong in ("pm_77", "cus_{0", "cus_", "sub_7 7"):
+        assert ann.post("/reader/link", id="r-1", object=wrong).status_code == 422
     assert "Linked to Stripe" in plain(ann.get("/reader?id=r-1"))
 
 
