@@ -3,7 +3,7 @@
 It is a small SQLite file in `PAYWALL_DATA`, shared by the processes of this machine and kept over a restart. A check only
 records what it saw in memory; a thread writes what is new some moments later, and the file is read only during an outage. A
 revocation writes an entry that no older sighting, still unwritten in another process, replaces. The file holds no reader
-ID, only the hash that the store's keys contain.
+ID, only the hash that the store's keys contain. A full disk, which is an outage of the embedded store too, leaves it readable.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class RecentEntitlements:
         self._on_error = on_error
         self._noted: dict[bytes, Sighting] = {}
         self._writing: dict[bytes, Sighting] = {}
+        self._replaced = False
         self._written: dict[bytes, Sighting] = {}
         self._lock = threading.Lock()
         self._local = threading.local()
@@ -84,6 +85,9 @@ class RecentEntitlements:
             self._thread.join(timeout=5)
             self._thread = None
         self._try_to_write()
+        base: sqlite3.Connection | None = self._local.__dict__.pop("base", None)
+        if base is not None:
+            base.close()
 
     def note(self, reader: bytes, held: Held | bytes, now: float) -> None:
         """Record that a reader (by their hash) held these features at `now`, the moment before the store was read.
@@ -132,6 +136,7 @@ class RecentEntitlements:
             # It stays open: the last connection to close writes a checkpoint, which undoing an import would cause often.
             with self._own() as base:
                 base.executemany(_SETTLE, [(reader, now, _packed(held)) for reader in readers])
+            self._replaced = True
         except _UNWRITABLE as error:
             self._report(error)
 
@@ -164,12 +169,21 @@ class RecentEntitlements:
     def _sighting(self, reader: bytes) -> Sighting:
         # In the order in which a sighting moves (noted, being written, in the file), so that none is missed.
         noted = self._noted.get(reader) or self._writing.get(reader) or (0.0, ())
+        row = self._row(reader)
+        return (row[0], _unpacked(row[1])) if row is not None and row[0] >= noted[0] else noted
+
+    def _row(self, reader: bytes) -> tuple[float, str] | None:
         try:
-            row = self._own().execute("SELECT seen, held FROM known WHERE reader = ?", (reader,)).fetchone()
+            try:
+                return _find(self._own(), reader)
+            except _UNWRITABLE:
+                # A full disk has no room for the file `-shm`. Nothing writes then, so the file can be read without locks.
+                uri = f"{self._path.absolute().as_uri()}?mode=ro&immutable=1"
+                with closing(sqlite3.connect(uri, uri=True)) as base:
+                    return _find(base, reader)
         except _UNWRITABLE as error:
             self._report(error)
-            row = None
-        return (row[0], _unpacked(row[1])) if row is not None and row[0] >= noted[0] else noted
+            return None
 
     def _own(self) -> sqlite3.Connection:
         """Return the connection of this thread; threads must not share one."""
@@ -200,14 +214,19 @@ class RecentEntitlements:
             self._writing = {**self._writing, **self._noted}
             self._noted = {}
             noted = dict(self._writing)
-        if not noted:
+            replaced, self._replaced = self._replaced, False
+        if not noted and not replaced:
             return
         rows = [(reader, seen, _packed(held)) for reader, (seen, held) in noted.items()]
         try:
-            with closing(self._open()) as base, base:
-                base.executemany(_NOTE, rows)
-                self._clean(base, max(seen for seen, _ in noted.values()))
+            with closing(self._open()) as base:
+                with base:
+                    base.executemany(_NOTE, rows)
+                    self._clean(base, max((seen for seen, _ in noted.values()), default=0.0))
+                # Closing does this only if no other connection is open. On a full disk all must be in the file itself.
+                base.execute("PRAGMA wal_checkpoint")
         except _UNWRITABLE as error:
+            self._replaced = self._replaced or replaced
             self._report(error)
             return
         with self._lock:
@@ -225,6 +244,13 @@ class RecentEntitlements:
     def _report(self, error: Exception) -> None:
         if self._on_error is not None:
             self._on_error(error)
+
+
+def _find(base: sqlite3.Connection, reader: bytes) -> tuple[float, str] | None:
+    found: tuple[float, str] | None = base.execute(
+        "SELECT seen, held FROM known WHERE reader = ?", (reader,)
+    ).fetchone()
+    return found
 
 
 def _packed(held: Held | bytes) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import resource
+import sqlite3
 import stat
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,17 @@ def make(tmp_path: Path) -> Iterator[Callable[..., RecentEntitlements]]:
     yield known
     for one in made:
         one.close()
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Refuse this process each write that would extend a file, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_noted_reader_is_found_at_any_time_during_the_write(
@@ -85,6 +99,37 @@ def test_unwritable_folder_is_reported_and_readers_stay_known_in_memory(tmp_path
     known.close()
     assert reports
     assert known.features(b"r", now) == HELD
+
+
+def test_full_disk_keeps_readers_known(make: Callable[..., RecentEntitlements]) -> None:
+    before, now = make(), time.time()
+    before.note(b"r", HELD, now)
+    before.close()
+    with full_disk():
+        restarted = make()
+        assert restarted.features(b"r", now) == HELD
+        restarted.note(b"new", HELD, now)
+        restarted.close()
+        assert restarted.features(b"new", now) == HELD
+    restarted.close()
+    assert make().features(b"new", now) == HELD
+
+
+def test_revocation_reaches_the_file_that_a_full_disk_leaves_readable(
+    make: Callable[..., RecentEntitlements], tmp_path: Path, until: Callable[..., float]
+) -> None:
+    before, known, now = make(), make(), time.time()
+    before.note(b"r", HELD, now)
+    before.close()
+    known.start()
+    known.forget(b"r")
+
+    def is_forgotten() -> object:
+        uri = f"{(tmp_path / 'data' / 'known.sqlite3').as_uri()}?mode=ro&immutable=1"
+        with closing(sqlite3.connect(uri, uri=True)) as base:
+            return base.execute("SELECT held FROM known WHERE reader = ?", (b"r",)).fetchone() == ("[]",)
+
+    until(is_forgotten)
 
 
 @pytest.mark.parametrize("mode", [None, 0o644])
