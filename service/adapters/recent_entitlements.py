@@ -36,8 +36,11 @@ _NOTE = """
 INSERT INTO known (reader, seen, held) VALUES (?, ?, ?)
 ON CONFLICT (reader) DO UPDATE SET seen = excluded.seen, held = excluded.held WHERE excluded.seen > known.seen
 """
-_SETTLE = _NOTE.replace(">", ">=")
-"""A revocation also replaces a sighting of the same moment."""
+_SETTLE = """
+INSERT INTO known (reader, seen, held) VALUES (?, ?, ?)
+ON CONFLICT (reader) DO UPDATE SET seen = max(excluded.seen, known.seen), held = excluded.held
+"""
+"""A revocation also replaces a sighting of the same moment, or of a later one: then the clock went back in between."""
 
 MOST_MERGES = 8
 """How many merges in a row are followed; a reader who was merged more often is unknown."""

@@ -91,6 +91,16 @@ def test_revocation_removes_a_reader_noted_at_the_same_moment(tmp_path: Path) ->
     assert known.features(b"r", 1_000.0) == ()
 
 
+def test_revocation_removes_a_reader_noted_before_the_clock_went_back(tmp_path: Path) -> None:
+    moment = 10_000.0
+    known = RecentEntitlements(tmp_path / "data", 86_400, clock=lambda: moment)
+    known.note(b"r", HELD, moment)
+    known.close()
+    moment -= 3_600
+    known.forget(b"r")
+    assert known.features(b"r", moment) == ()
+
+
 def test_unwritable_folder_is_reported_and_readers_stay_known_in_memory(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file, not a folder")
     reports: list[Exception] = []

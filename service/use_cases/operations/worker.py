@@ -6,6 +6,7 @@ processes. Without a Stripe key it finishes what payloads allow.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +31,8 @@ ROUND = 4.0
 SYNC_AGAIN_AFTER = 60.0
 """Seconds until a full sync that Stripe interrupted starts again."""
 TRIM_EVERY = 600.0
+CLOCK_STEP = 1.0
+"""Seconds by which the clock must fall behind the timer in a round to count as set back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class Worker:
         self._report = report
         self._timer = timer
         self._next_catch_up = self._next_trim = self._next_sync = 0.0
+        self._clock_ahead = math.inf
         self._sweeping: Iterator[None] | None = None
         self._swept = FullSyncResult()
         self._stop = threading.Event()
@@ -132,7 +136,8 @@ class Worker:
                 self._is_leader.set()
             else:
                 self._is_leader.clear()
-                self._next_catch_up = 0.0  # A new leader starts with a catch-up.
+                self._next_catch_up = 0.0  # A new leader starts with a catch-up, and with all that waits.
+                self._clock_ahead = math.inf
             self._stop.wait(RENEW_EVERY if leads else TICK)
 
     def stop(self) -> None:
@@ -182,6 +187,9 @@ class Worker:
     def _round(self) -> None:
         started = self._timer()
         now = self._clock()
+        if now - started < self._clock_ahead - CLOCK_STEP:
+            self._processor.pending_work.make_due(now)
+        self._clock_ahead = now - started
         if started >= self._next_catch_up:
             self._next_catch_up = started + EVERY
             self._try_catch_up()

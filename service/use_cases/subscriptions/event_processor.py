@@ -50,7 +50,7 @@ class DeliveryResult:
 
 @dataclass(slots=True)
 class _Postponed:
-    """When an unfinished object is tried again (monotonic with the clock), and the pause after that."""
+    """When an unfinished object is tried again (by the timer), and the pause after that."""
 
     due: float = 0.0
     pause: float = 2.0
@@ -174,15 +174,16 @@ class EventProcessor:
 
         The pause doubles with each failure: an event fails after ten attempts, which must not pass within seconds.
         """
+        started = self._timer()
         with self._lock:
-            due = [(name, postponed) for name, postponed in self._postponed.items() if now >= postponed.due]
+            due = [(name, postponed) for name, postponed in self._postponed.items() if started >= postponed.due]
         for name, postponed in due:
             job = self.new_job(now, "stripe")
             if self.inbox.list_pending_ids(name, 1 << 53):
                 done = self.object_refresh.refresh_object(name, job)
             else:
                 done = self.object_refresh.fan_out_objects([name], job)
-            postponed.due, postponed.pause = now + postponed.pause, min(postponed.pause * 2, LONGEST_PAUSE)
+            postponed.due, postponed.pause = started + postponed.pause, min(postponed.pause * 2, LONGEST_PAUSE)
             if done:
                 with self._lock:
                     self._postponed.pop(name, None)

@@ -57,9 +57,12 @@ class FullSync:
         self._processor = processor
 
     def is_due(self, now: float) -> bool:
-        """Return whether the last finished full sync started a day ago; the first one is due at once."""
+        """Return whether the last finished full sync started a day ago; the first one is due at once.
+
+        One that started in the future is due too: the clock has gone back.
+        """
         last = self._processor.pending_work.load_moment("sweep")
-        return last is None or now >= last + EVERY
+        return last is None or not last <= now < last + EVERY
 
     def sync_all(self, gateway: StripeApi, now: float, *, dry_run: bool = False) -> FullSyncResult:
         """Compare all objects. With `dry_run` correct nothing."""

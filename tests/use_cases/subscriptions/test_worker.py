@@ -292,6 +292,62 @@ def test_lease_of_a_dead_leader_expires(stage: Any, until: Any) -> None:
     assert time.monotonic() - begun > 0.1
 
 
+def test_lease_from_before_the_server_clock_went_back_counts_as_expired(stage: Any) -> None:
+    key = stage.keys.shared("leader")
+    stage.link.call(key, "SET", key, "dead", "PX", 3_600_000 + int(LEADS_FOR * 1000))
+    one, other = LeaderElection(stage.store, LEADS_FOR), LeaderElection(stage.store, LEADS_FOR)
+    assert (one.acquire(), other.acquire()) == (True, False)
+
+
+def test_object_lease_from_before_the_clock_went_back_counts_as_expired(stage: Any, make: Any) -> None:
+    objects = stage.processor.objects
+    assert objects.begin_read("subscription:sub_1", NOW) == (1, True)
+    assert objects.begin_read("subscription:sub_1", NOW - 2)[1] is False
+    assert objects.begin_read("subscription:sub_1", NOW - HOUR)[1] is True
+    event = stage.stripe.happen(make.event("customer.subscription.created", make.subscription()))
+    assert stage.deliver(event, NOW - 2 * HOUR).state == "done"
+
+
+def test_running_worker_finishes_all_that_waits_once_the_clock_goes_back(
+    stage: Any, make: Any, admin: Any, clock: Clock, until: Any
+) -> None:
+    stage.stripe.away = True
+    make.deliver("customer.subscription.created", make.subscription(), NOW)
+    rounds = Rounds()
+    worker = worker_of(stage, admin, clock, maintenance=rounds, timer=lambda: 0.0)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    until(lambda: rounds.ended)
+    stage.stripe.away = False
+    clock.now = NOW - HOUR
+    until(lambda: stage.processor.pending_work.count()["unread"] == 0)
+    worker.stop()
+    thread.join(60)
+
+
+def test_new_leader_finishes_what_waits_from_before_the_clock_went_back(
+    stage: Any, make: Any, admin: Any, clock: Clock, until: Any
+) -> None:
+    stage.stripe.put(make.customer())  # Neither a catch-up nor a full sync would find it.
+    stage.processor.objects.request_read("customer:cus_1", NOW)
+    clock.now = NOW - HOUR
+    worker = worker_of(stage, admin, clock)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    until(lambda: stage.processor.pending_work.count()["unread"] == 0)
+    worker.stop()
+    thread.join(60)
+
+
+def test_full_sync_is_due_if_the_last_one_lies_in_the_future(
+    stage: Any, make: Any, worker: Worker, clock: Clock
+) -> None:
+    clock.now = NOW + 40 * DAY
+    assert worker.run_once().swept is not None
+    clock.now = float(NOW)
+    assert worker.run_once().swept is not None
+
+
 def test_running_worker_works_until_stopped(stage: Any, make: Any, admin: Any, clock: Clock, until: Any) -> None:
     happens(stage, make, "customer.subscription.created", make.subscription())
     stage.stripe.put(make.subscription("sub_2", reader="r-2"))
@@ -350,7 +406,10 @@ def test_event_a_process_cannot_finish_is_retried_less_and_less_often(stage: Any
         raise ValueError
 
     stage.stripe.on_read = fails
-    stage.deliver(event, NOW)
+    timer = Clock()
+    processor = stage.make(timer=timer)
+    stage.deliver(event, NOW, processor)
     for second in range(1, 60):
-        assert stage.processor.finish_postponed(NOW + second) == 1
+        timer.now += 1
+        assert processor.finish_postponed(NOW + second) == 1
     assert stage.processor.ledger.find(event["id"]).attempts == 6

@@ -11,7 +11,9 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local h = redis.call('HMGET', KEYS[1], 'state', 'holder', 'lease', 'cursor', 'chunks')
 local state, cursor, chunks = h[1], tonumber(h[4] or '0'), tonumber(h[5] or '0')
 if state ~= 'applying' and state ~= 'undoing' then return {'idle', 0, 0, ''} end
-if h[2] ~= ARGV[1] and tonumber(h[3] or '0') > now then return {'busy', cursor, tonumber(h[3]), ''} end
+local lease = tonumber(h[3] or '0')
+-- A lease that ends after a new one would was taken before the server's clock went back, and counts as expired.
+if h[2] ~= ARGV[1] and lease > now and lease <= now + ARGV[2] then return {'busy', cursor, lease, ''} end
 
 -- Another process may have done the same chunk after this one's lease ran out; it counts once.
 if ARGV[4] == state and tonumber(ARGV[5]) == cursor then

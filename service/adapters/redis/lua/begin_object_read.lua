@@ -1,4 +1,5 @@
--- Take an object's next number before it is read from Stripe. The lease only saves reads; no rule depends on it.
+-- Take an object's next number before it is read from Stripe. The lease only saves reads; no rule depends on it. One that
+-- ends long after a new one would was taken before the clock went back, and counts as expired.
 --
 -- KEYS  1 object   2 refresh queue                                                           (one slot)
 -- ARGV  1 now (ms)   2 lease until (ms)   3 '1' = regardless of who holds the lease   4 '1' = the object must be read after this
@@ -10,8 +11,8 @@ if ARGV[4] == '1' then
   redis.call('ZADD', KEYS[2], 'NX', ARGV[1], ARGV[5])
 end
 local h = redis.call('HMGET', KEYS[1], 'lease', 'holder')
-local free = tonumber(h[1] or '0') <= tonumber(ARGV[1])
-if free or ARGV[3] == '1' or h[2] == ARGV[6] then
+local lease, now, new = tonumber(h[1] or '0'), tonumber(ARGV[1]), tonumber(ARGV[2])
+if lease <= now or (new > 0 and lease > 2 * new - now) or ARGV[3] == '1' or h[2] == ARGV[6] then
   redis.call('HSET', KEYS[1], 'lease', ARGV[2], 'holder', n)
   return {n, 1}
 end

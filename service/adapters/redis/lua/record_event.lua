@@ -29,8 +29,9 @@ end
 local number = redis.call('HINCRBY', KEYS[5], 'n', 1)
 redis.call('ZADD', KEYS[6], number, id)
 redis.call('ZADD', KEYS[3], ARGV[4], id)
-local leased = 0
-if ARGV[5] ~= '0' and tonumber(redis.call('HGET', KEYS[5], 'lease') or '0') <= tonumber(now) then
+local leased, lease, new = 0, tonumber(redis.call('HGET', KEYS[5], 'lease') or '0'), tonumber(ARGV[5])
+-- A lease that ends long after a new one would was taken before the clock went back, and counts as expired.
+if new > 0 and (lease <= tonumber(now) or lease > 2 * new - now) then
   redis.call('HSET', KEYS[5], 'lease', ARGV[5], 'holder', number)
   leased = 1
 end

@@ -308,6 +308,17 @@ class PendingWork:
         key = self.keys.recheck_queue(partition_of(name))
         self._link.call(key, b"ZADD", key, b"XX", "inf" if until == float("inf") else ms(until), name)
 
+    def make_due(self, now: float) -> None:
+        """Make due at `now` what waits for a later moment, except rechecks, whose moments are Stripe's.
+
+        After the clock went back, what was put into a queue before would wait until the clock is there again.
+        """
+        for key_at in (self.keys.inbox, self.keys.refresh_queue, self.keys.fan_out_queue):
+            keys = [key_at(partition) for partition in range(PARTITIONS)]
+            rows = self._link.read([(key, (b"ZRANGEBYSCORE", key, b"(%d" % ms(now), b"+inf")) for key in keys])
+            later = [(key, name) for key, row in zip(keys, rows, strict=True) for name in row]
+            self._link.pipeline([(key, (b"ZADD", key, b"XX", ms(now), name)) for key, name in later])
+
     def save_moment(self, what: str, moment: int) -> None:
         """Store when a job that exists once was last done (epoch seconds)."""
         key = self.keys.shared(what)

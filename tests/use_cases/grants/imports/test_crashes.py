@@ -180,6 +180,18 @@ def test_worker_slower_than_its_lease_writes_nothing(bench: Bench) -> None:
     assert not any(bench.active(reader) for reader in READERS)
 
 
+def test_lease_from_before_the_server_clock_went_back_counts_as_expired(bench: Bench) -> None:
+    with pytest.raises(Killed):
+        imported(bench)(bench.imports(bench.link(after=once("write_import_grants", die))))
+    (import_id,) = _all(bench)
+    store = bench.service.store
+    key = store.keys.grant_import(import_id)
+    store.link.call(key, b"HINCRBY", key, b"lease", 3_600_000)
+    bench.imports().finish_all()
+    assert bench.imports().find(import_id).state == "done"
+    assert whole(bench)
+
+
 def test_change_between_plan_and_execution_is_planned_again(bench: Bench) -> None:
     prepared(bench)
     (first,) = bench.grants("r-1")
