@@ -23,6 +23,7 @@ from service.domain.errors import StoreUnavailable, StripeFailure
 from service.domain.prices import PriceTag
 from service.domain.times import utc
 from service.settings.settings import Settings
+from service.use_cases.operations.store_advisories import known_vulnerabilities, version_tuple
 
 OLDEST_STORE = (7, 2)
 """The oldest version of Redis and of Valkey that the service supports."""
@@ -85,8 +86,10 @@ class Doctor:
             return
         server, version = str(info["server"]), str(info["version"])
         yield Finding("good", "store", f"{server} {version}, {info['mode']}, {info['masters']} master(s)")
-        if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST_STORE:
-            yield Finding("wrong", "store", f"{server} {version} is older than 7.2, the oldest supported version")
+        yield from version_findings(server, version)
+        if self.settings.redis_url is None and self.settings.catalogue.livemode:
+            message = "the embedded store is for trying and small sites, and stripe.livemode is true"
+            yield Finding("note", "store", f"{message}. Set REDIS_URL to a store of your own: see docs/operations.md")
         yield from durability_findings(info)
 
     def _stripe_findings(self) -> list[Finding]:
@@ -150,6 +153,16 @@ def openid_findings(openid: OpenIdSettings | None, clock: Callable[[], float]) -
         yield Finding("wrong", "sign-in", f"the OpenID provider: {cause}. Staff can sign in by key")
         return
     yield Finding("good", "sign-in", f"{openid.issuer} answers; it must redirect to {openid.redirect_uri}")
+
+
+def version_findings(server: str, version: str) -> Iterator[Finding]:
+    """Yield what is wrong with the store's release."""
+    if version_tuple(version)[:2] < OLDEST_STORE:
+        yield Finding("wrong", "store", f"{server} {version} is older than 7.2, the oldest supported version")
+    if known := known_vulnerabilities(server, version):
+        message = f"{server} {version} has known vulnerabilities ({', '.join(known)})"
+        fix = "Upgrade it, unless your distribution has backported the fixes"
+        yield Finding("note", "store", f"{message}. {fix}")
 
 
 def durability_findings(info: Mapping[str, object]) -> Iterator[Finding]:

