@@ -1,20 +1,31 @@
 # A small image of the service, which runs without root. Built from the pinned requirements, without tests and demo.
-FROM python:3.13.9-slim-bookworm AS build
-WORKDIR /src
-COPY requirements.txt pyproject.toml README.md LICENSE ./
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements.txt
-COPY service ./service
-RUN /venv/bin/pip install --no-cache-dir --no-deps .
+#
+# A tag can be moved to another image; a digest can't. This file names a tag, because a digest is only worth as much as your own check
+# of it. To pin the image that you have checked, look up its digest and build with it:
+#   docker buildx imagetools inspect python:3.13.15-slim-trixie
+#   docker build --build-arg PYTHON_IMAGE=python:3.13.15-slim-trixie@sha256:… .
+ARG PYTHON_IMAGE=python:3.13.15-slim-trixie
 
-FROM python:3.13.9-slim-bookworm
+FROM ${PYTHON_IMAGE} AS build
+WORKDIR /src
+COPY requirements.txt requirements-build.txt ./
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements.txt \
+ && python -m venv /builder && /builder/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements-build.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY service ./service
+# Without isolation, pip builds with the pinned setuptools. With it, pip would fetch one without a hash.
+RUN /builder/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /dist . \
+ && /venv/bin/pip install --no-cache-dir --no-deps --no-index /dist/*.whl
+
+FROM ${PYTHON_IMAGE}
 RUN groupadd --system --gid 10001 paywall \
  && useradd --system --uid 10001 --gid paywall --home-dir /var/lib/paywall --create-home paywall \
- && mkdir /etc/paywall && chown paywall:paywall /var/lib/paywall
+ && mkdir /etc/paywall && chown paywall:paywall /var/lib/paywall && chmod 700 /var/lib/paywall
 COPY --from=build /venv /venv
 COPY config/paywall.toml /etc/paywall/paywall.toml
 ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 \
     PAYWALL_CONFIG=/etc/paywall PAYWALL_DATA=/var/lib/paywall PAYWALL_HOST=0.0.0.0
-USER paywall
+USER 10001:10001
 VOLUME /var/lib/paywall
 EXPOSE 8000
 STOPSIGNAL SIGTERM

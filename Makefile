@@ -19,11 +19,11 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-.venv/installed: requirements.txt pyproject.toml
+.venv/installed: requirements.txt requirements-build.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer, with venv, is needed (Debian: apt-get install python3 python3-venv)"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(PIP_INSTALL) --no-deps --require-hashes -r requirements.txt
-	$(PIP_INSTALL) --no-deps -e .
+	$(PIP_INSTALL) --no-deps --require-hashes -r requirements.txt -r requirements-build.txt
+	$(PIP_INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/testing: requirements-test.txt .venv/installed
@@ -63,6 +63,7 @@ bench: .venv/testing ## Measure access checks, an outage and the staff page (nee
 	$(BIN)/python -m bench.admin 100000 1000000 100000
 
 lock: ## Update the pinned requirements (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url $(UPGRADE) --group build -o requirements-build.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url $(UPGRADE) pyproject.toml -o requirements.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url $(UPGRADE) --extra traces pyproject.toml -o requirements-traces.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url $(UPGRADE) --extra test pyproject.toml -o requirements-test.txt

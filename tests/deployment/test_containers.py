@@ -1,0 +1,132 @@
+"""Test the Dockerfile and the Compose file: hardened containers, a store with a password, and a build from hashed packages."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import yaml
+
+from service.adapters.redis.embedded.valkey import server_binary
+from service.use_cases.operations.store_advisories import known_vulnerabilities
+from tests.store_servers import Until, free_port
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+SECRETS = dict.fromkeys(("PAYWALL_STORE_PASSWORD", "PAYWALL_SITE_KEYS", "PAYWALL_ADMIN_KEYS"), "x" * 40) | {
+    "PAYWALL_SECRETS": "s" * 40
+}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_container_writes_nowhere_and_has_no_capability(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "cap_add" not in service
+    assert "privileged" not in service
+    assert all("noexec" in mount for mount in service["tmpfs"])
+
+
+def test_only_the_web_server_has_a_port_and_the_store_no_way_out() -> None:
+    assert {name: service.get("ports", []) for name, service in SERVICES.items()} == {
+        "store": [],
+        "paywall": ["127.0.0.1:8000:8000"],
+        "worker": [],
+    }
+    assert SERVICES["store"]["networks"] == ["inside"]
+    assert COMPOSE["networks"]["inside"] == {"internal": True}
+
+
+def test_store_image_has_no_known_vulnerability() -> None:
+    (version,) = re.findall(r"valkey/valkey:([\d.]+)-alpine", SERVICES["store"]["image"])
+    assert version.startswith("9.1.")
+    assert known_vulnerabilities("valkey", version) == []
+
+
+def test_store_starts_with_its_password(short_folder: Path, until: Until) -> None:
+    """The command of the Compose file runs here, with other paths and a port."""
+    port, folder, password = free_port(), short_folder / "compose", "geheim0123456789"
+    folder.mkdir()
+    shell, option, script = SERVICES["store"]["command"]
+    for there, here in (
+        ("$$", "$"),
+        ("exec valkey-server", f"exec {server_binary()}"),
+        ("/etc/valkey", str(ROOT / "config")),
+        ("--dir /data", f"--dir {folder} --port {port}"),
+        ("0.0.0.0", "127.0.0.1"),
+    ):
+        assert there in script
+        script = script.replace(there, here)
+    env = {"VALKEY_PASSWORD": password, "PATH": "/usr/bin:/bin"}
+    with (folder / "log").open("wb") as log:
+        store = subprocess.Popen([shell, option, script], env=env, stdout=log, stderr=log)
+    try:
+        with redis.Redis(port=port, password=password) as known, redis.Redis(port=port) as stranger:
+
+            def answers() -> bool:
+                try:
+                    return bool(known.ping())
+                except redis.ConnectionError:
+                    return False
+
+            until(answers)
+            assert known.config_get("appendfsync") == {"appendfsync": "always"}
+            with pytest.raises(redis.AuthenticationError):
+                stranger.ping()
+            assert password not in Path(f"/proc/{store.pid}/cmdline").read_text()
+    finally:
+        store.kill()
+        store.wait()
+
+
+def test_service_connects_with_the_password_of_the_store() -> None:
+    for name in ("paywall", "worker"):
+        assert SERVICES[name]["environment"]["REDIS_URL"] == "redis://:${PAYWALL_STORE_PASSWORD}@store:6379/0"
+    assert SERVICES["store"]["environment"]["VALKEY_PASSWORD"].startswith("${PAYWALL_STORE_PASSWORD:?")
+
+
+@pytest.mark.full
+def test_compose_file_is_valid() -> None:
+    """Docker reads it, where its Compose is installed, and refuses it without a secret."""
+    commands = [["docker", "compose"], ["docker-compose"]]
+    found = [command for command in commands if shutil.which(command[0]) and _runs([*command, "version"])]
+    if not found:
+        pytest.skip("neither `docker compose` nor `docker-compose` is installed")
+    command = [*found[0], "-f", str(ROOT / "docker-compose.yml"), "config", "--quiet"]
+    assert _runs(command, SECRETS)
+    for name in SECRETS:
+        assert not _runs(command, {key: value for key, value in SECRETS.items() if key != name})
+
+
+def _runs(command: list[str], secrets: dict[str, str] | None = None) -> bool:
+    env = {"PATH": "/usr/local/bin:/usr/bin:/bin", **(secrets or {})}
+    return subprocess.run(command, env=env, capture_output=True, timeout=60, check=False).returncode == 0
+
+
+def test_every_installed_package_has_a_hash() -> None:
+    for name in ("Dockerfile", "Makefile"):
+        text = (ROOT / name).read_text().replace("\\\n", "").replace("PIP_INSTALL := $(BIN)/python -m pip install", "")
+        installs = re.findall(r"(?:pip (?:install|wheel) |\$\(PIP_INSTALL\) )(.*?)(?:&&|\n|$)", text)
+        assert len(installs) >= 3
+        for options in installs:
+            assert "--no-deps" in options, options
+            assert "--require-hashes" in options or "--no-index" in options or "--no-build-isolation" in options, (
+                options
+            )
+
+
+def test_build_uses_one_version_of_setuptools() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    (wanted,) = project["build-system"]["requires"]
+    assert project["dependency-groups"]["build"] == [wanted]
+    for lock in ("requirements-build.txt", "requirements-test.txt", "requirements-dev.txt"):
+        assert re.findall(r"^setuptools==\S+", (ROOT / lock).read_text(), re.MULTILINE) == [wanted]
