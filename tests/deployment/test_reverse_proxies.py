@@ -1,0 +1,140 @@
+"""Test the examples for nginx and Caddy, which run here with other ports, addresses and certificates."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.deployment.reverse_proxy import HOST, SITE, STAFF, STRANGER, Echo, ReverseProxy, installed
+from tests.running_service import Paywall, story_of
+from tests.store_servers import free_port
+
+MIB = 1024 * 1024
+Behind = Callable[..., ReverseProxy]
+
+
+@pytest.fixture(params=["nginx", "caddy"])
+def proxy_in_front_of(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Behind]:
+    """Start the proxy in front of services on these ports."""
+    if not installed(request.param):
+        pytest.skip(f"{request.param} is not installed")
+    running: list[ReverseProxy] = []
+
+    def start(*ports: int) -> ReverseProxy:
+        running.append(ReverseProxy(request.param, tmp_path, list(ports)))
+        return running[-1].start()
+
+    yield start
+    for one in running:
+        one.close()
+
+
+@pytest.fixture
+def echo() -> Iterator[Echo]:
+    running = Echo()
+    yield running
+    running.close()
+
+
+def test_site_stripe_and_staff_reach_their_routes(proxy_in_front_of: Behind, paywall: Paywall, name: str) -> None:
+    proxy = proxy_in_front_of(paywall.port)
+    body = json.dumps({"story": story_of(name), "visitor": name}).encode()
+    headers = {**paywall.as_site, "Content-Type": "application/json"}
+    status, _, answer = proxy.ask("POST", "/v1/access", body, headers, source=SITE)
+    assert (status, json.loads(answer)["show"]) == (200, "full")
+    status, headers, answer = proxy.ask("POST", "/v1/stripe/webhook", b"{}", {"Content-Type": "application/json"})
+    assert (status, headers["content-type"]) == (400, "application/problem+json"), answer
+    assert proxy.ask("GET", "/healthz")[0] == 200
+    assert proxy.ask("GET", "/.well-known/jwks.json", source=SITE)[0] == 200
+    status, headers, _ = proxy.ask("GET", "/admin/sign-in", source=STAFF)
+    assert status == 200
+    assert "__Host-" in headers["set-cookie"], "the service knows that the browser uses HTTPS"
+    assert "Secure" in headers["set-cookie"]
+
+
+CLOSED = [
+    "/metrics", "/readyz", "/docs", "/openapi.json", "/", "//metrics", "/%6detrics", "/metrics/", "/healthz/../metrics",
+    "/v1/stripe/webhook/../../../metrics", "/metrics/../healthz", "/admin", "/admin/sign-in", "/Admin", "/v1/readers/r",
+    "/v1/access", "/.well-known/jwks.json", "/healthz/..%2fmetrics",
+]  # fmt: skip
+
+
+def test_strangers_reach_neither_metrics_nor_staff_page(proxy_in_front_of: Behind, paywall: Paywall) -> None:
+    proxy = proxy_in_front_of(paywall.port)
+    for path in CLOSED:
+        status, _, body = proxy.ask("GET", path, headers=paywall.as_admin)
+        assert status in (301, 308, 400, 403, 404), path
+        assert b"paywall_" not in body, path
+    for source in (SITE, STAFF):
+        assert proxy.ask("GET", "/metrics", source=source)[0] == 404
+    assert proxy.ask("GET", "/admin", source=SITE)[0] in (403, 404)
+    assert proxy.ask("POST", "/v1/access", b"{}", paywall.as_site, source=STAFF)[0] in (403, 404)
+
+
+def test_service_sees_the_real_address_and_protocol(proxy_in_front_of: Behind, echo: Echo) -> None:
+    proxy = proxy_in_front_of(echo.port)
+    forged = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "http", "Connection": "close"}
+    status, _, answer = proxy.ask("GET", "/healthz", headers=forged)
+    assert status == 200
+    seen = json.loads(answer)
+    assert seen["headers"]["x-forwarded-for"] == STRANGER
+    assert seen["headers"]["x-forwarded-proto"] == "https"
+    assert seen["headers"]["host"] == HOST
+    assert seen["version"] == "HTTP/1.1"
+    assert seen["headers"].get("connection", "keep-alive") != "close"
+
+
+def test_client_may_speak_http2(proxy_in_front_of: Behind, echo: Echo) -> None:
+    with proxy_in_front_of(echo.port).connect(STRANGER, "h2", "http/1.1") as connection:
+        assert connection.selected_alpn_protocol() == "h2"
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "most"),
+    [("/v1/stripe/webhook", STRANGER, MIB), ("/v1/grants/import", SITE, 16 * MIB), ("/admin/imports", STAFF, 16 * MIB)],
+)
+def test_larger_bodies_than_the_service_takes_are_refused(
+    proxy_in_front_of: Behind, echo: Echo, path: str, source: str, most: int
+) -> None:
+    proxy = proxy_in_front_of(echo.port)
+    status, _, answer = proxy.ask("POST", path, b"x" * most, source=source)
+    assert (status, json.loads(answer)["length"]) == (200, most)
+    with proxy.connect(source) as oversized:
+        head = f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {most + 2 * MIB}\r\n\r\n"
+        with suppress(ConnectionError, ssl.SSLError):  # a proxy may answer and close before it has read everything
+            oversized.sendall(head.encode() + b"x" * (most + 2 * MIB))
+        status = int(oversized.recv(65_536).split()[1])
+    assert status in (413, 502), "Caddy 2.6.2 finds out while it forwards, and answers 502"
+
+
+def test_request_reaches_the_service_only_when_complete(proxy_in_front_of: Behind, echo: Echo) -> None:
+    proxy = proxy_in_front_of(echo.port)
+    head = f"POST /v1/stripe/webhook HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 10\r\n\r\n"
+    with proxy.connect() as slow:
+        slow.sendall(head.encode() + b"12345")
+        for _ in range(5):
+            assert proxy.ask("GET", "/healthz")[0] == 200
+        assert {seen["path"] for seen in echo.received} == {"/healthz"}
+        slow.sendall(b"67890")
+        assert slow.recv(65_536).startswith(b"HTTP/1.1 200")
+    assert [seen["length"] for seen in echo.received if seen["method"] == "POST"] == [10]
+
+
+@pytest.mark.full
+def test_client_that_sends_no_complete_request_is_dropped(proxy_in_front_of: Behind, echo: Echo) -> None:
+    with proxy_in_front_of(echo.port).connect() as silent:
+        silent.sendall(f"GET /healthz HTTP/1.1\r\nHost: {HOST}\r\n".encode())
+        assert b"200" not in silent.recv(65_536), "the proxy ends the connection within the timeout of the socket, 60 s"
+    assert echo.received == []
+
+
+def test_other_machine_answers_when_one_is_down(proxy_in_front_of: Behind, paywall: Paywall, name: str) -> None:
+    proxy = proxy_in_front_of(free_port(), paywall.port)
+    body = json.dumps({"story": story_of(name), "visitor": name, "count": False}).encode()
+    headers = {**paywall.as_site, "Content-Type": "application/json"}
+    assert {proxy.ask("POST", "/v1/access", body, headers, source=SITE)[0] for _ in range(20)} == {200}
