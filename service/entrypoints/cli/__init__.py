@@ -17,9 +17,11 @@ from service.entrypoints.responses.errors import problem_of
 
 GROUPS = ("approvals", "audit", "events", "grants", "keys", "passes", "readers", "seats")
 COMMANDS = {
-    **{name: name for name in (*GROUPS, "backup", "digest", "doctor", "explain", "serve", "worker")},
+    **{name: name for name in (*GROUPS, "backup", "explain", "serve", "worker")},
     "check-config": "serve",
     "demo": "serve",
+    "digest": "health",
+    "doctor": "health",
     "reconcile": "worker",
     "restore": "backup",
 }

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Output
+from service.entrypoints.cli.context import Invocation, Output
 from service.entrypoints.responses.administration import write_approval
 
 
@@ -17,34 +17,30 @@ def approvals() -> None:
 
 
 @approvals.command("list")
-@session.prints
-def show() -> Output:
+@session.uses_service
+def show(run: Invocation) -> Output:
     """List what waits, newest first."""
-    service = session.open_service()
-    found = [write_approval(one) for one in service.approvals.list_waiting(service.clock())]
+    found = [write_approval(one) for one in run.service.approvals.list_waiting(run.now)]
     return Output({"items": found}, "\n".join(map(_line, found)) or "Nothing waits.")
 
 
 @approvals.command("confirm")
 @click.argument("approval_id", metavar="ID")
-@session.prints
-def confirm(approval_id: str) -> Output:
+@session.uses_service
+def confirm(run: Invocation, approval_id: str) -> Output:
     """Confirm what another admin asked for, and do it."""
-    service = session.open_service()
-    now = service.clock()
-    approval, outcome = service.approval_workflow.confirm(approval_id, session.actor(), now)
-    done = write_approval(approval, "confirmed", outcome, now)
+    approval, outcome = run.service.approval_workflow.confirm(approval_id, run.actor, run.now)
+    done = write_approval(approval, "confirmed", outcome, run.now)
     return Output(done, f"Confirmed: {_line(done)}")
 
 
 @approvals.command("refuse")
 @click.argument("approval_id", metavar="ID")
 @session.reason_option
-@session.prints
-def refuse(approval_id: str, reason: str | None) -> Output:
+@session.uses_service
+def refuse(run: Invocation, approval_id: str, reason: str | None) -> Output:
     """Refuse what another admin asked for, or withdraw what you asked for."""
-    service = session.open_service()
-    refused = service.approvals.refuse(approval_id, session.actor(), reason, service.clock())
+    refused = run.service.approvals.refuse(approval_id, run.actor, reason, run.now)
     done = write_approval(refused, "refused")
     return Output(done, f"Refused: {_line(done)}")
 

@@ -12,7 +12,7 @@ from service.adapters.redis.audit.chain import Head, parse_head
 from service.adapters.redis.audit.verification import BrokenChain, ChainVerdict
 from service.adapters.redis.client.errors import StoreError
 from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Output
+from service.entrypoints.cli.context import Invocation, Output
 from service.entrypoints.responses.lists import AUDIT, list_audit
 
 _UNITS = {"h": 3_600, "d": 86_400}
@@ -43,13 +43,12 @@ def audit() -> None:
 @click.option("--actor", help="Only by this key's name, or cli:USER.")
 @click.option("--action", help="Only of this kind, like grant.create.")
 @click.option("--target", help="Only about this grant, key, import ….")
-@session.prints
-def show(limit: int, **given: str | None) -> Output:
+@session.uses_service
+def show(run: Invocation, limit: int, **given: str | None) -> Output:
     """List the log, newest first, and its head."""
     page = session.read_list_page(AUDIT, limit, **given)
-    service = session.open_service()
-    head = str(service.audit_log.state().head)
-    found = list_audit(service.audit_log, page)
+    head = str(run.service.audit_log.state().head)
+    found = list_audit(run.service.audit_log, page)
     lines = [_line(record) for record in found.items]
     return Output({**found.as_json(), "head": head}, "\n".join([*lines, f"head {head}"]))
 
@@ -82,15 +81,14 @@ def export(file: Any, as_json: bool) -> None:
 
 @audit.command("verify")
 @click.option("--head", type=HEAD, help="The head that an export or a listing printed: finds a cut end too.")
-@session.prints
-def verify(head: Head | None) -> Output:
+@session.uses_service
+def verify(run: Invocation, head: Head | None) -> Output:
     """Check the chain; name the first record that was changed, removed, inserted or moved."""
-    service = session.open_service()
     with suppress(StoreError):  # What is no outbox any more, or no log, has nothing to be moved from or to.
-        service.audit.flush_all()
-    verdict = service.audit_verifier.verify(head)
+        run.service.audit.flush_all()
+    verdict = run.service.audit_verifier.verify(head)
     found = _encoded(verdict)
-    found["secrets"] = "configured" if service.secrets.configured else "kept in the store"
+    found["secrets"] = "configured" if run.service.secrets.configured else "kept in the store"
     return Output(found, _verdict(found), status=0 if verdict.fault is None else 1)
 
 
@@ -128,15 +126,14 @@ def _verdict(found: dict[str, Any]) -> str:
 
 @audit.command("prune")
 @click.option("--older-than", "age", type=AGE, required=True, help="Like 400d.")
-@session.prints
-def prune(age: int) -> Output:
+@session.uses_service
+def prune(run: Invocation, age: int) -> Output:
     """Let records go that are older, behind a signed checkpoint; verify then begins there. Export them first."""
-    service = session.open_service()
-    now, check = service.clock(), service.audit_verifier
+    check = run.service.audit_verifier
     try:
-        gone = check.prune(now - age, now)
+        gone = check.prune(run.now - age, run.now)
     except BrokenChain as broken:
         session.fail(f"Nothing was let go. {broken}")
     checkpoint = check.load_chain_start()
-    found = {"gone": gone, "first": checkpoint.first, "head": str(service.audit_log.state().head)}
+    found = {"gone": gone, "first": checkpoint.first, "head": str(run.service.audit_log.state().head)}
     return Output(found, f"{gone} records went; the first one left is {checkpoint.first}.\nhead {found['head']}")

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import wraps
+from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
@@ -130,6 +130,34 @@ def prints(run: Callable[..., Output]) -> Callable[..., None]:
         show(output)
         if output.status:
             sys.exit(output.status)
+
+    return command
+
+
+class Invocation:
+    """One run of a command: its service, which opens at the first use, its time and who runs it."""
+
+    @cached_property
+    def service(self) -> Service:
+        """The service, which closes when the command ends."""
+        return open_service()
+
+    @cached_property
+    def now(self) -> float:
+        return self.service.clock()
+
+    @cached_property
+    def actor(self) -> Actor:
+        return actor()
+
+
+def uses_service(run: Callable[..., Output]) -> Callable[..., None]:
+    """Call a command with its `Invocation`, and print what it returns."""
+
+    @prints
+    @wraps(run)
+    def command(**given: Any) -> Output:
+        return run(Invocation(), **given)
 
     return command
 

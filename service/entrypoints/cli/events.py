@@ -9,7 +9,7 @@ import click
 from service.adapters.observability.logs import log
 from service.domain.errors import StoreUnavailable
 from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Output
+from service.entrypoints.cli.context import Invocation, Output
 from service.entrypoints.responses.lists import EVENTS, list_events
 from service.entrypoints.responses.stripe_objects import EventOut
 
@@ -23,12 +23,11 @@ def events() -> None:
 @session.limit_option
 @session.after_option
 @click.option("--dead", is_flag=True, help="Only those that were given up.")
-@session.prints
-def list_all(limit: int, after: str | None, dead: bool) -> Output:
+@session.uses_service
+def list_all(run: Invocation, limit: int, after: str | None, dead: bool) -> Output:
     """List Stripe's events, the newest first."""
     page = session.read_list_page(EVENTS, limit, after=after, state="dead" if dead else None)
-    service = session.open_service()
-    return session.list_output(list_events(service.event_processor.ledger, page), _line, "No events.")
+    return session.list_output(list_events(run.service.event_processor.ledger, page), _line, "No events.")
 
 
 def _line(event: dict[str, Any]) -> str:
@@ -37,25 +36,22 @@ def _line(event: dict[str, Any]) -> str:
 
 @events.command("show")
 @click.argument("event", metavar="ID", type=session.ANY_ID)
-@session.prints
-def show(event: str) -> Output:
+@session.uses_service
+def show(run: Invocation, event: str) -> Output:
     """Show one event, with the entitlements that it changed."""
-    service = session.open_service()
-    found = EventOut.write(service.subscription_admin.find_event(event))
+    found = EventOut.write(run.service.subscription_admin.find_event(event))
     return Output(found, "\n".join(f"{name}: {value}" for name, value in found.items()))
 
 
 @events.command("replay")
 @click.argument("event", metavar="ID", type=session.ANY_ID)
-@session.prints
-def replay(event: str) -> Output:
+@session.uses_service
+def replay(run: Invocation, event: str) -> Output:
     """Put an event back into the inbox, and process it."""
-    service = session.open_service()
-    now = service.clock()
-    service.subscription_admin.replay_event(event, session.actor(), now)
+    run.service.subscription_admin.replay_event(event, run.actor, run.now)
     try:
-        service.event_processor.finish_postponed(now)
+        run.service.event_processor.finish_postponed(run.now)
     except StoreUnavailable:
         log().warning("left_to_the_worker")
-    found = EventOut.write(service.subscription_admin.find_event(event))
+    found = EventOut.write(run.service.subscription_admin.find_event(event))
     return Output(found, f"Replayed {event}: {found['state']}")

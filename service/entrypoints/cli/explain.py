@@ -10,7 +10,7 @@ from service.domain.catalogue import Catalogue, Story
 from service.domain.reader_sentences import reader_sentence
 from service.domain.times import write_time
 from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Output
+from service.entrypoints.cli.context import Invocation, Output
 from service.entrypoints.responses.access import DecisionOut
 from service.use_cases.access.explain import Explanation
 
@@ -22,20 +22,18 @@ from service.use_cases.access.explain import Explanation
     "--at", type=session.MOMENT, help="Another moment: a past one as it stood, a future one if nothing changes."
 )
 @click.option("--decision", help="A decision's id instead: what was answered then.")
-@session.prints
-def explain(reader: str | None, story: str | None, at: float | None, decision: str | None) -> Output:
+@session.uses_service
+def explain(run: Invocation, reader: str | None, story: str | None, at: float | None, decision: str | None) -> Output:
     """Explain why a reader sees a story as they do: each step, and what led there. Nothing is counted."""
     if decision is not None and (reader or story or at is not None):
         raise click.UsageError("Give either --decision, or --reader and --story.")
     if decision is None and (reader is None or story is None):
         raise click.UsageError("Give --reader and --story, or --decision.")
-    service = session.open_service()
-    now = service.clock()
     if decision:
-        found = service.explainer.explain_decision(decision, now)
+        found = run.service.explainer.explain_decision(decision, run.now)
     else:
-        found = service.explainer.explain_access(reader or "", Story(story or ""), at, now)
-    return Output(DecisionOut.write(found), _as_text(found, service.settings.catalogue))
+        found = run.service.explainer.explain_access(reader or "", Story(story or ""), at, run.now)
+    return Output(DecisionOut.write(found), _as_text(found, run.service.settings.catalogue))
 
 
 def _as_text(found: Explanation, catalogue: Catalogue) -> str:

@@ -15,7 +15,7 @@ from service.bootstrap import Service
 from service.domain.errors import WrongRows
 from service.domain.sources import Grant
 from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Output
+from service.entrypoints.cli.context import Invocation, Output
 from service.entrypoints.responses.administration import (
     write_approval,
     write_dry_run,
@@ -47,16 +47,14 @@ def grants() -> None:
 @click.option("--until", type=session.MOMENT, help="The end, like 2027-01-01T00:00:00Z.")
 @click.option("--no-end", is_flag=True, help="Grant it without an end.")
 @click.option("--from", "from_", type=session.MOMENT, help="The start; now if it is not given.")
-@session.prints
-def add(reader: str, no_end: bool, **fields: Any) -> Output:
+@session.uses_service
+def add(run: Invocation, reader: str, no_end: bool, **fields: Any) -> Output:
     """Give a reader a plan or single features, with a reason and an end."""
     _require_end(fields["until"], no_end)
     if (fields["plan"] is None) == (not fields["features"]):
         raise click.UsageError("Give either --plan or --feature.")
-    service = session.open_service()
-    now = service.clock()
-    done = service.grant_changes.create(reader, to_grant_request(fields, now), session.actor(), now)
-    return _output(done, "Granted", reader, now)
+    done = run.service.grant_changes.create(reader, to_grant_request(fields, run.now), run.actor, run.now)
+    return _output(done, "Granted", reader, run.now)
 
 
 @grants.command("change")
@@ -65,15 +63,13 @@ def add(reader: str, no_end: bool, **fields: Any) -> Output:
 @click.option("--until", type=session.MOMENT, help="The new end, like 2027-01-01T00:00:00Z.")
 @click.option("--no-end", is_flag=True, help="Let it go on without an end.")
 @click.argument("grant_id", metavar="ID")
-@session.prints
-def change(reader: str, reason: str, until: float | None, no_end: bool, grant_id: str) -> Output:
+@session.uses_service
+def change(run: Invocation, reader: str, reason: str, until: float | None, no_end: bool, grant_id: str) -> Output:
     """Give a grant another end: extend it or shorten it."""
     _require_end(until, no_end)
     end = None if until is None else int(until)
-    service = session.open_service()
-    now = service.clock()
-    done = service.grant_changes.change(reader, grant_id, end, reason, session.actor(), now)
-    return _output(done, "Changed", reader, now)
+    done = run.service.grant_changes.change(reader, grant_id, end, reason, run.actor, run.now)
+    return _output(done, "Changed", reader, run.now)
 
 
 def _require_end(until: float | None, no_end: bool) -> None:
@@ -93,14 +89,12 @@ def _output(done: Grant | Approval, verb: str, reader: str, now: float) -> Outpu
 
 @grants.command("list")
 @reader_option
-@session.prints
-def show(reader: str) -> Output:
+@session.uses_service
+def show(run: Invocation, reader: str) -> Output:
     """List a reader's grants, the newest first."""
-    service = session.open_service()
-    now = service.clock()
     found = [
-        write_grant(grant, reader, now)
-        for grant in service.grants.list_for_reader(service.readers.resolve_merged(reader))
+        write_grant(grant, reader, run.now)
+        for grant in run.service.grants.list_for_reader(run.service.readers.resolve_merged(reader))
     ]
     lines = [f"{one['id']}  {_line(one)}  ({one['actor']}: {one['reason']})" for one in found]
     return Output({"items": found}, "\n".join(lines) or "No grants.")
@@ -110,13 +104,11 @@ def show(reader: str) -> Output:
 @reader_option
 @session.required_reason_option
 @click.argument("grant_id", metavar="ID")
-@session.prints
-def revoke(reader: str, reason: str, grant_id: str) -> Output:
+@session.uses_service
+def revoke(run: Invocation, reader: str, reason: str, grant_id: str) -> Output:
     """Take a grant back, at once."""
-    service = session.open_service()
-    now = service.clock()
-    revoked = service.grant_changes.revoke(reader, grant_id, reason, session.actor(), now)
-    return _output(revoked, "Revoked", reader, now)
+    revoked = run.service.grant_changes.revoke(reader, grant_id, reason, run.actor, run.now)
+    return _output(revoked, "Revoked", reader, run.now)
 
 
 def _line(grant: dict[str, Any]) -> str:
@@ -130,19 +122,17 @@ def _line(grant: dict[str, Any]) -> str:
 @grants.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Only say what it would do.")
-@session.prints
-def import_file(file: Path, dry_run: bool) -> Output:
+@session.uses_service
+def import_file(run: Invocation, file: Path, dry_run: bool) -> Output:
     """Give grants to many readers, all or none, from a CSV: reader,plan,until,reason (until: a time, or never)."""
     with file.open("rb") as opened:
         body = opened.read(csv_file.MOST_BYTES + 1)
-    service = session.open_service()
-    now = service.clock()
-    sheet = csv_file.read(body, service.settings.catalogue, now)
+    sheet = csv_file.read(body, run.service.settings.catalogue, run.now)
     if dry_run:
-        found = write_dry_run(sheet, service.imports.dry_run(sheet, now))
+        found = write_dry_run(sheet, run.service.imports.dry_run(sheet, run.now))
         return Output(found, _counted(found), status=1 if found["errors"] else 0)
     try:
-        done = service.imports.submit(sheet, session.actor(), now)
+        done = run.service.imports.submit(sheet, run.actor, run.now)
     except WrongRows as wrong:
         errors = write_mistakes(wrong.rows)
         if not session.wants_json():
@@ -151,30 +141,28 @@ def import_file(file: Path, dry_run: bool) -> Output:
     if isinstance(done, PendingImport):
         found, text = write_submitted_import(done), f"{done.approval.id} waits for a second admin"
     else:
-        found = write_import(_finished(service, done))
+        found = write_import(_finished(run.service, done))
         text = f"{found['id']} is {found['state']}"
     return Output(found, f"{text}: {_counted(found)}")
 
 
 @grants.command("import-show")
 @click.argument("import_id", metavar="ID")
-@session.prints
-def show_import(import_id: str) -> Output:
+@session.uses_service
+def show_import(run: Invocation, import_id: str) -> Output:
     """Show how far an import is, or its undoing."""
-    service = session.open_service()
-    found = write_import(service.imports.find(import_id))
+    found = write_import(run.service.imports.find(import_id))
     return Output(found, f"{found['id']} is {found['state']}: {_counted(found)}{_undone(found)}")
 
 
 @grants.command("import-undo")
 @click.argument("import_id", metavar="ID")
 @session.required_reason_option
-@session.prints
-def undo_import(import_id: str, reason: str) -> Output:
+@session.uses_service
+def undo_import(run: Invocation, import_id: str, reason: str) -> Output:
     """Undo an import: take back what it gave, and nothing that an admin changed since."""
-    service = session.open_service()
-    begun = service.imports.undo(import_id, reason, session.actor(), service.clock())
-    found = write_import(_finished(service, begun))
+    begun = run.service.imports.undo(import_id, reason, run.actor, run.now)
+    found = write_import(_finished(run.service, begun))
     return Output(found, f"{found['id']} is {found['state']}{_undone(found)}")
 
 

@@ -9,7 +9,7 @@ import click
 from service.bootstrap import Service
 from service.domain.story_passes import StoryPass
 from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Output
+from service.entrypoints.cli.context import Invocation, Output
 from service.entrypoints.responses.fields import check
 from service.entrypoints.responses.lists import PASSES, list_passes
 from service.entrypoints.responses.story_passes import PassIn, pass_link, write_pass
@@ -26,46 +26,41 @@ def passes() -> None:
 @click.option("--openings", required=True, type=int, help="How many people may read by it.")
 @click.option("--until", required=True, help="The end, like 2027-01-01T00:00:00Z.")
 @session.required_reason_option
-@session.prints
-def add(story: str, openings: int, until: str, reason: str) -> Output:
+@session.uses_service
+def add(run: Invocation, story: str, openings: int, until: str, reason: str) -> Output:
     """Make a link that opens a story; without story_url in paywall.toml, the token that the website takes as "pass"."""
     # The schema of the route is the rule here too.
     data = check(PassIn, {"story": story, "openings": openings, "until": until, "reason": reason})
-    service = session.open_service()
-    return _output(service, create_story_pass(service.passes, data, session.actor(), service.clock()))
+    return _output(run.service, create_story_pass(run.service.passes, data, run.actor, run.now))
 
 
 @passes.command("list")
 @session.limit_option
 @session.after_option
-@session.prints
-def show_all(limit: int, after: str | None) -> Output:
+@session.uses_service
+def show_all(run: Invocation, limit: int, after: str | None) -> Output:
     """List the passes, newest first."""
     page = session.read_list_page(PASSES, limit, after=after)
-    service = session.open_service()
-    found = list_passes(service.passes, service.pass_tokens, page, service.clock())
+    found = list_passes(run.service.passes, run.service.pass_tokens, page, run.now)
     return session.list_output(found, _line, "No passes.")
 
 
 @passes.command("show")
 @click.argument("pass_id", metavar="ID", type=session.ANY_ID)
-@session.prints
-def show(pass_id: str) -> Output:
+@session.uses_service
+def show(run: Invocation, pass_id: str) -> Output:
     """Show a pass, with its link's token."""
-    service = session.open_service()
-    return _output(service, service.passes.find(pass_id))
+    return _output(run.service, run.service.passes.find(pass_id))
 
 
 @passes.command("revoke")
 @click.argument("pass_id", metavar="ID", type=session.ANY_ID)
 @session.reason_option
-@session.prints
-def revoke(pass_id: str, reason: str | None) -> Output:
+@session.uses_service
+def revoke(run: Invocation, pass_id: str, reason: str | None) -> Output:
     """Take a pass back, at once, from everyone who has the link."""
-    service = session.open_service()
-    now = service.clock()
-    revoked = service.passes.revoke(pass_id, reason, session.actor(), now)
-    found = write_pass(revoked, service.pass_tokens, now)
+    revoked = run.service.passes.revoke(pass_id, reason, run.actor, run.now)
+    found = write_pass(revoked, run.service.pass_tokens, run.now)
     return Output(found, f"Revoked: {_line(found)}")
 
 

@@ -9,7 +9,7 @@ import click
 import orjson
 
 from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Output
+from service.entrypoints.cli.context import Invocation, Output
 from service.entrypoints.responses.readers import ErasedOut, ReaderOut, write_reader_export
 
 _PATIENCE = 300.0
@@ -27,11 +27,10 @@ def readers() -> None:
 @readers.command("show")
 @click.argument("reader", type=session.READER_ID)
 @click.option("--at", type=session.MOMENT, help="Another moment, past or future.")
-@session.prints
-def show(reader: str, at: float | None) -> Output:
+@session.uses_service
+def show(run: Invocation, reader: str, at: float | None) -> Output:
     """Show what a reader holds, from what, and until when."""
-    service = session.open_service()
-    found = ReaderOut.write(service.profiles.load_profile(reader, at, service.clock()))
+    found = ReaderOut.write(run.service.profiles.load_profile(reader, at, run.now))
     return Output(found, _profile(found))
 
 
@@ -51,15 +50,14 @@ def _profile(found: dict[str, Any]) -> str:
 @click.option("--customer", type=session.CUSTOMER_ID, help="A Stripe customer (cus_…), with everything that they own.")
 @click.option("--subscription", type=session.SUBSCRIPTION_ID, help="A single subscription (sub_…).")
 @session.reason_option
-@session.prints
-def link(reader: str, customer: str | None, subscription: str | None, reason: str | None) -> Output:
+@session.uses_service
+def link(run: Invocation, reader: str, customer: str | None, subscription: str | None, reason: str | None) -> Output:
     """Link a customer or a subscription of Stripe's to this reader, above all metadata."""
     if (customer is None) == (subscription is None):
         raise click.UsageError("Give either --customer or --subscription.")
     target = {"customer": customer} if customer is not None else {"subscription": subscription}
-    service = session.open_service()
-    linked = service.subscription_admin.link_to_reader(
-        reader, **target, actor=session.actor(), now=service.clock(), reason=reason
+    linked = run.service.subscription_admin.link_to_reader(
+        reader, **target, actor=run.actor, now=run.now, reason=reason
     )
     was = f"; it was {linked.was}'s" if linked.was not in (None, reader) else ""
     text = f"{customer or subscription} is {reader}'s now{was}."
@@ -70,21 +68,19 @@ def link(reader: str, customer: str | None, subscription: str | None, reason: st
 @click.argument("reader", type=session.READER_ID)
 @click.option("--from", "gone", required=True, type=session.READER_ID, help="The reader that goes.")
 @session.reason_option
-@session.prints
-def merge(reader: str, gone: str, reason: str | None) -> Output:
+@session.uses_service
+def merge(run: Invocation, reader: str, gone: str, reason: str | None) -> Output:
     """Merge another reader into READER: what was the other's is READER's. It cannot be undone."""
-    service = session.open_service()
-    service.subscription_admin.merge_readers(reader, gone, session.actor(), service.clock(), reason=reason)
+    run.service.subscription_admin.merge_readers(reader, gone, run.actor, run.now, reason=reason)
     return Output({"reader": reader, "from": gone}, f"{gone} is answered as {reader} everywhere now.")
 
 
 @readers.command("export")
 @click.argument("reader", type=session.READER_ID)
-@session.prints
-def export(reader: str) -> Output:
+@session.uses_service
+def export(run: Invocation, reader: str) -> Output:
     """Print everything that is kept of a reader, as JSON."""
-    service = session.open_service()
-    found = write_reader_export(service.export.collect(reader, service.clock()))
+    found = write_reader_export(run.service.export.collect(reader, run.now))
     return Output(found, orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
 
 
@@ -92,13 +88,12 @@ def export(reader: str) -> Output:
 @click.argument("reader", type=session.READER_ID)
 @click.option("--reason", required=True, type=session.REASON, help="Why; it stands in the audit log, without the id.")
 @click.option("--force", is_flag=True, help="Also while a subscription pays for this reader.")
-@session.prints
-def erase(reader: str, reason: str, force: bool) -> Output:
+@session.uses_service
+def erase(run: Invocation, reader: str, reason: str, force: bool) -> Output:
     """Erase a reader everywhere; a hash of the id stays, so that Stripe does not bring them back."""
-    service = session.open_service()
-    done = service.erasure.erase(reader, reason, session.actor(), service.clock(), force=force)
+    done = run.service.erasure.erase(reader, reason, run.actor, run.now, force=force)
     if done.files_rewritten:  # A store of this command's own ends with it.
-        done = replace(done, files_rewritten=service.erasure.wait_for_file_rewrite(_PATIENCE))
+        done = replace(done, files_rewritten=run.service.erasure.wait_for_file_rewrite(_PATIENCE))
     counts = ", ".join(f"{name} {count}" for name, count in done.counts.items())
     text = f"Erased: {counts}.{'' if done.files_rewritten else _BY_HAND}"
     return Output(ErasedOut.write(done), text)

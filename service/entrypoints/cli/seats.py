@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Output
+from service.entrypoints.cli.context import Invocation, Output
 from service.entrypoints.responses.stripe_objects import GroupOut
 from service.use_cases.subscriptions.subscription_admin import SeatGroup
 
@@ -17,33 +17,30 @@ def seats() -> None:
 
 @seats.command("list")
 @click.argument("subscription", type=session.ANY_ID)
-@session.prints
-def show(subscription: str) -> Output:
+@session.uses_service
+def show(run: Invocation, subscription: str) -> Output:
     """List who has a seat, since when, and who lost one when fewer were paid for."""
-    service = session.open_service()
-    return _output(service.subscription_admin.load_seats(subscription, service.clock()))
+    return _output(run.service.subscription_admin.load_seats(subscription, run.now))
 
 
 @seats.command("give")
 @click.argument("subscription", type=session.ANY_ID)
 @click.argument("reader", type=session.READER_ID)
-@session.prints
-def assign(subscription: str, reader: str) -> Output:
+@session.uses_service
+def assign(run: Invocation, subscription: str, reader: str) -> Output:
     """Give READER a seat; given again, nothing changes."""
-    service = session.open_service()
-    return _output(service.subscription_admin.assign_seat(subscription, reader, session.actor(), service.clock()))
+    return _output(run.service.subscription_admin.assign_seat(subscription, reader, run.actor, run.now))
 
 
 @seats.command("take")
 @click.argument("subscription", type=session.ANY_ID)
 @click.argument("reader", type=session.READER_ID)
 @session.reason_option
-@session.prints
-def remove(subscription: str, reader: str, reason: str | None) -> Output:
+@session.uses_service
+def remove(run: Invocation, subscription: str, reader: str, reason: str | None) -> Output:
     """Take READER's seat back; taken again, nothing changes."""
-    service = session.open_service()
-    admin, now = service.subscription_admin, service.clock()
-    return _output(admin.release_seat(subscription, reader, session.actor(), now, reason=reason))
+    admin = run.service.subscription_admin
+    return _output(admin.release_seat(subscription, reader, run.actor, run.now, reason=reason))
 
 
 def _output(group: SeatGroup) -> Output:

@@ -1,4 +1,4 @@
-"""`paywall digest`: what needs attention and which grants expire soon, for cron and email."""
+"""`paywall doctor`, `paywall digest`: what is wrong with the set-up, and what needs attention from day to day."""
 
 from __future__ import annotations
 
@@ -7,22 +7,33 @@ from typing import Any
 import click
 
 from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Output
+from service.entrypoints.cli.context import Invocation, Output
 from service.entrypoints.responses.reporting import write_alerts
+
+MARKS = {"good": "ok   ", "note": "note ", "wrong": "WRONG"}
+
+
+@click.command()
+@session.uses_service
+def doctor(run: Invocation) -> Output:
+    """Check the settings, the store and Stripe; exit with status 1 if action is required."""
+    found = run.service.doctor.findings()
+    encoded = [{"level": item.level, "subject": item.subject, "message": item.message} for item in found]
+    wrong = any(item.level == "wrong" for item in found)
+    lines = [f"{MARKS[item.level]}  {item.subject}: {item.message}" for item in found]
+    return Output({"ok": not wrong, "findings": encoded}, "\n".join(lines), status=1 if wrong else 0)
 
 
 @click.command()
 @click.option("--check", is_flag=True, help="Exit with status 1 if something needs attention.")
-@session.prints
-def digest(check: bool) -> Output:
+@session.uses_service
+def digest(run: Invocation, check: bool) -> Output:
     """Write what needs attention and which grants expire soon, for cron and email.
 
     The exit status is 0, so that cron does not report a reminder as a failure. With --check it is 1 if something needs
     attention; grants that expire soon do not count.
     """
-    service = session.open_service()
-    now = service.clock()
-    found = write_alerts(service.alerts.current(now), now)
+    found = write_alerts(run.service.alerts.current(run.now), run.now)
     return Output(found, as_text(found), status=1 if check and found["needs_hand"] else 0)
 
 
