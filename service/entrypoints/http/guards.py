@@ -7,7 +7,7 @@ request of the API. Keys are compared by their hash, so the time of a comparison
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,13 +17,13 @@ from werkzeug.routing import MapAdapter
 
 from service.adapters.crypto import key_digest
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.staff.admin_keys import AdminKeyCache
+from service.adapters.redis.staff.admin_keys import AdminKeyCache, WrongKeyCounter
 from service.domain import ids
 from service.domain.errors import InvalidFields, StoreUnavailable
 from service.domain.roles import RANKS, Role
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.fields import read_field
-from service.settings.settings import NamedKey
+from service.settings.settings import Settings
 
 WRONG_KEYS = 30
 """Wrong keys of one address within a minute from which on the answer is 429."""
@@ -39,20 +39,13 @@ class Principal:
 
 
 class Keyring:
-    """Finds the owner of a key: of the settings, or created at run time (`stored`)."""
+    """Finds the owner of a key: of the settings, or created at run time (`created`)."""
 
-    def __init__(
-        self,
-        site: Iterable[NamedKey],
-        admin: Iterable[NamedKey],
-        *,
-        stored: Callable[[bytes, str], Principal | None] = lambda *_: None,
-        wrong: Callable[[str], int] = lambda _: 0,
-    ) -> None:
-        self._known = {key_digest(key.secret): Principal(key.name, "site") for key in site}
-        self._known |= {key_digest(key.secret): Principal(key.name, "owner") for key in admin}
-        self._stored = stored
-        self._wrong = wrong
+    def __init__(self, settings: Settings, created: AdminKeyCache, wrong_keys: WrongKeyCounter) -> None:
+        self._known = {key_digest(key.secret): Principal(key.name, "site") for key in settings.site_keys}
+        self._known |= {key_digest(key.secret): Principal(key.name, "owner") for key in settings.admin_keys}
+        self._created = created
+        self._wrong_keys = wrong_keys
 
     def site_headers(self, header: str) -> bool:
         """Return whether this Authorization header carries a site key of the settings; for the access route."""
@@ -64,7 +57,10 @@ class Keyring:
 
         With the key itself, one that was created a moment ago is found in any case. Raises: `StoreUnavailable`.
         """
-        return self._known.get(hashed) or self._stored(hashed, key)
+        if (known := self._known.get(hashed)) is not None:
+            return known
+        found = self._created.find(hashed, key)
+        return None if found is None else Principal(found.name, cast(Role, found.role), found.makers)
 
     def principal(self, header: str | None, address: str, *, to_admins: bool = True) -> Principal:
         """Return the owner of the key in this header.
@@ -85,30 +81,15 @@ class Keyring:
             found = None
         if found is not None:
             return found
-        if self._wrong(address) >= WRONG_KEYS:
+        if self._wrong_keys.increment(address) >= WRONG_KEYS:
             raise Problem(429, "Too many wrong keys from this address; wait a minute.")
-        raise Problem(401, _UNKNOWN)
-
-
-_UNKNOWN = (
-    "This key is not known; keys are set in PAYWALL_SITE_KEYS and PAYWALL_ADMIN_KEYS, or made by `paywall keys add`."
-)
-
-
-def made_at_run_time(book: AdminKeyCache) -> Callable[[bytes, str], Principal | None]:
-    """Return a lookup of the keys that owners created, for a `Keyring`."""
-
-    def stored(hashed: bytes, secret: str) -> Principal | None:
-        key = book.find(hashed, secret)
-        return None if key is None else Principal(key.name, cast(Role, key.role), key.makers)
-
-    return stored
+        set_or_made = "keys are set in PAYWALL_SITE_KEYS and PAYWALL_ADMIN_KEYS, or made by `paywall keys add`"
+        raise Problem(401, f"This key is not known; {set_or_made}.")
 
 
 def check(keyring: Keyring) -> None:
     """Check the request's key against the view's demand. Raises: `Problem` 401, 403, 429."""
-    view = current_app.view_functions.get(request.endpoint or "")
-    demand = getattr(view, "demands", None)
+    demand = getattr(current_app.view_functions.get(request.endpoint or ""), "demands", None)
     if demand is not None:
         _admit(keyring, demand)
 

@@ -7,8 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from typing import cast
 
 from flask import Response, g, make_response, request
 
@@ -40,37 +39,26 @@ def once(store: IdempotencyStore, work: Callable[[], Reply], *, most: int = bodi
         raise InvalidFields([("Idempotency-Key", "must be 1 to 255 visible ASCII characters")])
     principal = cast(Principal, g.principal)
     scope = "\n".join([principal.role, principal.name, request.method, request.full_path, given])
-    return run_once(store, scope, bodies.raw(most), lambda: make_response(work()), _ANSWERS)
 
+    def answered() -> tuple[int, bytes]:
+        answer = make_response(work())
+        return answer.status_code, answer.get_data()
 
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class Form(Generic[Result]):
-    """How a result is kept: as a status and bytes."""
-
-    pack: Callable[[Result], tuple[int, bytes]]
-    unpack: Callable[[int, bytes], Result]
-
-
-_ANSWERS: Form[Response] = Form(
-    lambda answer: (answer.status_code, answer.get_data()),
-    lambda status, body: Response(body, status, content_type="application/json"),
-)
+    status, answer = run_once(store, scope, bodies.raw(most), answered)
+    return Response(answer, status, content_type="application/json")
 
 
 def run_once(
-    store: IdempotencyStore, scope: str, body: bytes, work: Callable[[], Result], form: Form[Result]
-) -> Result:
-    """Do the work, or return the result of the first request with this scope and body.
+    store: IdempotencyStore, scope: str, body: bytes, work: Callable[[], tuple[int, bytes]]
+) -> tuple[int, bytes]:
+    """Do the work, or return the result of the first request with this scope and body: a status and an answer.
 
     Refusals are not kept, since they changed nothing. When the store becomes unavailable during the work, the claim
     stays: the outcome is unknown, and the next request continues with the same token. Raises: `Problem` 409.
     """
     first = _settled(store, scope, body)
     if first.state == "done":
-        return form.unpack(first.status, first.body)
+        return first.status, first.body
     if first.state == "other":
         raise Problem(409, "This Idempotency-Key was used with another body.", kind="idempotency-key-reused")
     if first.state == "at_work":
@@ -84,7 +72,7 @@ def run_once(
             (store.release if _is_refusal(error) else store.abandon)(scope)
         raise
     with suppress(StoreUnavailable):
-        store.save_answer(scope, body, first.token, *form.pack(result))
+        store.save_answer(scope, body, first.token, *result)
     return result
 
 

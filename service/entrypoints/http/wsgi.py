@@ -86,19 +86,18 @@ REGISTER = (
 
 def wsgi(service: Service) -> WSGIApplication:
     """Return the WSGI application of a service, with all routes."""
-    settings = service.settings
-    book = AdminKeyCache(service.admin_keys)
-    wrong = WrongKeyCounter(service.store, enough=guards.WRONG_KEYS).increment
-    keyring = guards.Keyring(settings.site_keys, settings.admin_keys, stored=guards.made_at_run_time(book), wrong=wrong)
-    writer = AccessWriter(service.decision_ids.seal, OfferBoxes(settings.catalogue, service.prices))
+    created_keys = AdminKeyCache(service.admin_keys)
+    wrong_keys = WrongKeyCounter(service.store, enough=guards.WRONG_KEYS)
+    keyring = guards.Keyring(service.settings, created_keys, wrong_keys)
+    writer = AccessWriter(service.decision_ids.seal, OfferBoxes(service.settings.catalogue, service.prices))
     requests_log = RequestLog(service.metrics)
     app = _flask_app(service.metrics, keyring, requests_log)
     repeated = IdempotencyStore(service.store, lambda: service.secrets.sealer("idempotency"), AT_WORK)
     access.register(ApiRoutes(app, "website", repeated), service, writer)
-    keys.register(ApiRoutes(app, "keys", repeated), service, book)
+    keys.register(ApiRoutes(app, "keys", repeated), service, created_keys)
     for tag, register in REGISTER:
         register(ApiRoutes(app, tag, repeated), service)
-    pages = mount_page(app, service, keyring, requests_log, book.invalidate, openid=settings.openid)
+    pages = mount_page(app, service, keyring, requests_log, repeated, created_keys.invalidate)
     _declare_metrics(app, "", requests_log)
     _declare_metrics(pages, "/admin", requests_log)
     return AccessRoute(app, service, writer, keyring, requests_log)

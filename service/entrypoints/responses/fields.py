@@ -9,7 +9,7 @@ marshmallow calls them, and so do `compile_reader` and `compile_writer` for the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing
@@ -91,47 +91,28 @@ class Read(fields.Field[Any]):
 _ID = {"type": "string", "minLength": 1, "maxLength": 128}
 
 
-def identifier(**options: Any) -> Read:
-    """Return a field for the ID of a story, a visitor, a section, …"""
-    return Read(read_id, {**_ID, "example": "2026-harbour-contract"}, repeat=True, **options)
+identifier = partial(Read, read_id, {**_ID, "example": "2026-harbour-contract"}, repeat=True)
+"""The ID of a story, a visitor, a section, …"""
 
+reader_id = partial(Read, read_reader, {**_ID, "example": "r-1042"}, repeat=True)
 
-def reader_id(**options: Any) -> Read:
-    """Return a field for the ID of a reader."""
-    return Read(read_reader, {**_ID, "example": "r-1042"}, repeat=True, **options)
+moment = partial(
+    Read, read_time, {"type": "string", "format": "date-time", "example": "2026-11-20T09:00:00Z"}, repeat=True
+)
+"""A time with an offset."""
 
+flag = partial(Read, read_bool, {"type": "boolean"})
 
-def customer_id(**options: Any) -> Read:
-    """Return a field for the ID of a customer at Stripe."""
-    return Read(read_customer, {**_ID, "pattern": "^cus_[A-Za-z0-9_]+$", "example": "cus_NffrFeUfNV2Hib"}, **options)
+text = partial(Read, read_text, {"type": "string", "maxLength": 8_192})
 
+customer_id = partial(Read, read_customer, {**_ID, "pattern": "^cus_[A-Za-z0-9_]+$", "example": "cus_NffrFeUfNV2Hib"})
 
-def subscription_id(**options: Any) -> Read:
-    """Return a field for the ID of a subscription at Stripe."""
-    return Read(
-        read_subscription, {**_ID, "pattern": "^sub_[A-Za-z0-9_]+$", "example": "sub_1MowQVLkdIwHu7ix"}, **options
-    )
+subscription_id = partial(
+    Read, read_subscription, {**_ID, "pattern": "^sub_[A-Za-z0-9_]+$", "example": "sub_1MowQVLkdIwHu7ix"}
+)
 
-
-def moment(**options: Any) -> Read:
-    """Return a field for a time with an offset."""
-    spec = {"type": "string", "format": "date-time", "example": "2026-11-20T09:00:00Z"}
-    return Read(read_time, spec, repeat=True, **options)
-
-
-def flag(**options: Any) -> Read:
-    """Return a field for a boolean."""
-    return Read(read_bool, {"type": "boolean"}, **options)
-
-
-def text(**options: Any) -> Read:
-    """Return a field for any text."""
-    return Read(read_text, {"type": "string", "maxLength": 8_192}, **options)
-
-
-def reason(**options: Any) -> Read:
-    """Return a field for an admin's reason."""
-    return Read(read_reason, {"type": "string", "minLength": 1, "maxLength": 1_000, "example": "press card"}, **options)
+reason = partial(Read, read_reason, {"type": "string", "minLength": 1, "maxLength": 1_000, "example": "press card"})
+"""An admin's reason for a change."""
 
 
 class ReasonIn(RequestSchema):
@@ -213,7 +194,16 @@ def _reader_of(field: fields.Field[Any]) -> Reader:
 Writer = Callable[[Any], Any]
 
 
-class UtcTime(fields.String):
+class _Written(fields.Field[Any]):
+    """A field that is written by its `write`."""
+
+    write: Writer
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return self.write(value)
+
+
+class UtcTime(_Written, fields.String):
     """A moment in epoch seconds, written as `2026-11-20T09:00:00Z`."""
 
     write = staticmethod(lru_cache(maxsize=65_536)(write_time))
@@ -221,11 +211,8 @@ class UtcTime(fields.String):
     def __init__(self, **options: Any) -> None:
         super().__init__(metadata={"format": "date-time", "example": "2026-11-20T09:00:00Z"}, **options)
 
-    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
-        return None if value is None else self.write(value)
 
-
-class Parts(fields.Dict):
+class Parts(_Written, fields.Dict):
     """The parts of a story: pairs of a name and whether it is open, written as `{"facts": "open", "photos": "locked"}`."""
 
     @staticmethod
@@ -233,11 +220,8 @@ class Parts(fields.Dict):
         """Return the parts as the contract writes them."""
         return {part: "open" if opened else "locked" for part, opened in parts}
 
-    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
-        return self.write(value)
 
-
-class FeatureNames(fields.List[str]):
+class FeatureNames(_Written, fields.List[str]):
     """The features held: pairs of a name and an end, of which the names are written."""
 
     def __init__(self, **options: Any) -> None:
@@ -248,14 +232,11 @@ class FeatureNames(fields.List[str]):
         """Return the names."""
         return [name for name, _ in held]
 
-    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
-        return self.write(value)
-
 
 _MOMENTS = frozenset({"until", "resets_at", "at", "from"})
 
 
-class StepValues(fields.Dict):
+class StepValues(_Written, fields.Dict):
     """The values of a step of an explanation; those named `until`, `resets_at`, `at` and `from` are moments."""
 
     @classmethod
@@ -267,9 +248,6 @@ class StepValues(fields.Dict):
                 for name, value in values.items()
             }
         return [cls.write(value) for value in values] if isinstance(values, list) else values
-
-    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
-        return self.write(value)
 
 
 class Rows(fields.List[Any]):
@@ -321,7 +299,7 @@ def _dict_of(schema: Schema, value: str, names: dict[str, Any]) -> str:
 
 def _expression(field: fields.Field[Any], value: str, names: dict[str, Any]) -> str:
     """Return the expression that writes a field's value. `names` are those that it uses: functions and variables."""
-    if isinstance(field, UtcTime | Parts | FeatureNames | StepValues):
+    if isinstance(field, _Written):
         return f"{_name(names, field.write)}({value})"
     part = _name(names)
     if isinstance(field, Shared):

@@ -14,10 +14,9 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from service.adapters.openid.provider import Provider
-from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.openid.sign_in import SignIn
 from service.adapters.redis.staff.ended_sessions import EndedSessions
-from service.adapters.redis.staff.idempotency import AT_WORK, IdempotencyStore
+from service.adapters.redis.staff.idempotency import IdempotencyStore
 from service.bootstrap import Service
 from service.domain.errors import StoreUnavailable
 from service.entrypoints.http import errors
@@ -88,15 +87,15 @@ def mount(
     service: Service,
     keyring: Keyring,
     log: RequestLog,
+    submissions: IdempotencyStore,
     on_keys_changed: Callable[[], None],
-    *,
-    openid: OpenIdSettings | None = None,
 ) -> Flask:
     """Mount the pages under `/admin` of an application, and return their own application.
 
-    `on_keys_changed` is called after a key was created or revoked here. With `openid`, staff can also sign in with that
-    provider. Sessions expire by the wall clock, which the demo does not move.
+    `on_keys_changed` is called after a key was created or revoked here. Sessions expire by the wall clock, which the demo
+    does not move.
     """
+    openid = service.settings.openid
     sessions = Sessions(
         lambda: service.secrets.sealer("session"),
         lambda: service.secrets.signer("session"),
@@ -105,7 +104,6 @@ def mount(
         time.time,
         openid.fingerprint if openid is not None else None,
     )
-    submissions = IdempotencyStore(service.store, lambda: service.secrets.sealer("idempotency"), AT_WORK)
     provider = SignIn(openid, time.time, Provider(openid)) if openid is not None else None
     folder = str(Path(__file__).parent / "templates")
     pages = Flask("service.entrypoints.http.admin", template_folder=folder, static_folder=None)

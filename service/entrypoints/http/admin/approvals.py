@@ -15,7 +15,6 @@ FIRST_APPROVALS = 100
 
 
 def register(context: PageContext) -> None:
-    """Add the approvals."""
     service = context.service
 
     @context.page("GET /approvals", "viewer")

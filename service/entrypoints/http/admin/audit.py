@@ -15,7 +15,6 @@ LINKED_ACTIONS = ("import.apply", "import.undo", "pass.create", "pass.revoke", "
 
 
 def register(context: PageContext) -> None:
-    """Add the audit log."""
     log = context.service.audit_log
 
     @context.page("GET /audit", "viewer")

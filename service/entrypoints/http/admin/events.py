@@ -18,7 +18,6 @@ from service.entrypoints.responses.stripe_objects import EventOut
 
 
 def register(context: PageContext) -> None:
-    """Add the Stripe events."""
     service = context.service
 
     @context.page("GET /events", "viewer")

@@ -16,7 +16,6 @@ from service.use_cases.access.explain import Explanation
 
 
 def register(context: PageContext) -> None:
-    """Add the access check and the decisions."""
     catalogue, explanations = context.service.access_check.catalogue, context.service.explainer
 
     @context.page("GET /why", "viewer")

@@ -42,7 +42,6 @@ _REST = 1.0
 
 
 def register(context: PageContext) -> None:
-    """Add the imports."""
     _register_upload(context)
     _register_progress(context)
 

@@ -17,7 +17,6 @@ from service.entrypoints.responses.fields import check
 
 
 def register(context: PageContext) -> None:
-    """Add the API keys."""
     admin_keys = context.service.admin_keys
 
     @context.page("GET /keys", "viewer")

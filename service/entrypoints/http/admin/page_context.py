@@ -177,13 +177,9 @@ def submit_once(context: PageContext, work: Callable[[], Outcome]) -> Response:
     # A page has one token and many forms (a grant has its own), so the fields are part of the scope.
     fields = repr(sorted(request.form.items(multi=True)))
     scope = "\n".join(["page", current_session().id, request.path, form_token[:64], fields])
-    return redirect_with_message(context, *idempotency.run_once(context.submissions, scope, b"", work, _OUTCOME))
-
-
-_OUTCOME: idempotency.Form[Outcome] = idempotency.Form(
-    lambda outcome: (303, "\n".join(outcome).encode()),
-    lambda _, kept: (kept.decode().partition("\n")[0], kept.decode().partition("\n")[2]),
-)
+    _, kept = idempotency.run_once(context.submissions, scope, b"", lambda: (303, "\n".join(work()).encode()))
+    message, _, to = kept.decode().partition("\n")
+    return redirect_with_message(context, message, to)
 
 
 def refusal_of(error: DomainError | Problem) -> Problem:

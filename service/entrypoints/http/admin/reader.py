@@ -26,8 +26,6 @@ class RejectedForm:
 
 
 def register(context: PageContext) -> None:
-    """Add the reader's page."""
-
     @context.page("GET /reader", "viewer")
     def reader() -> Response:
         if query_field("id") is None:

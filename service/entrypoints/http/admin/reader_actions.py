@@ -31,7 +31,6 @@ from service.use_cases.grants.grant_changes import to_grant_request
 
 
 def register(context: PageContext) -> None:
-    """Add the forms of a reader's page."""
     _register_grants(context)
     _register_merges(context)
     _register_privacy(context)

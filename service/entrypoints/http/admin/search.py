@@ -36,7 +36,6 @@ UNSUPPORTED_ID = re.compile(r"(in|pi|ch|py|re|dp|pm|si|price|prod|seti|txn|il)_[
 
 
 def register(context: PageContext) -> None:
-    """Add the search."""
     service = context.service
 
     @context.page("GET /readers", "viewer")

@@ -49,8 +49,6 @@ def register(routes: ApiRoutes, service: Service, writer: AccessWriter) -> None:
 
 
 def register_decisions(routes: ApiRoutes, service: Service) -> None:
-    """Add the route of decisions."""
-
     @routes.add("GET /v1/decisions/<decision>", "viewer", DecisionOut, refuses=(404,))
     def show_decision(decision: str) -> JsonObject:
         """A decision of the last seven days, as it was answered, with each step that led there."""

@@ -14,8 +14,6 @@ from service.entrypoints.responses.lists import APPROVALS, list_approvals
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
-    """Add the routes of approvals."""
-
     @routes.add("GET /v1/approvals", "viewer", lists.list_of(ApprovalOut), parameters=(LIMIT, AFTER))
     def show_approvals() -> Response:
         """What waits for a second admin, newest first; CSV where Accept asks for text/csv."""

@@ -17,8 +17,6 @@ _FILTERS = tuple(query(name, f"Only records with this {name}.", {"type": "string
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
-    """Add the route of the audit log."""
-
     @routes.add("GET /v1/audit", "viewer", lists.list_of(AuditRecordOut), parameters=(LIMIT, AFTER, *_FILTERS))
     def show_audit() -> Response:
         """The audit log, newest first; CSV where Accept asks for text/csv.

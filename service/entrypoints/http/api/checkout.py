@@ -10,7 +10,6 @@ from service.entrypoints.responses.fields import JsonObject
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
-    """Add what the website calls to sell."""
     purchases = service.purchases
 
     @routes.add("POST /v1/checkout", "site", UrlOut, takes=CheckoutIn, refuses=(409,))

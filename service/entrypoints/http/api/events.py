@@ -16,7 +16,6 @@ STATE = query("state", "`dead`: only those that were given up.", {"type": "strin
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
-    """Add the routes of the ledger."""
     admin = service.subscription_admin
 
     @routes.add("GET /v1/events", "viewer", lists.list_of(EventOut), parameters=(LIMIT, AFTER, STATE))

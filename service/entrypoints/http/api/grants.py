@@ -21,7 +21,6 @@ from service.use_cases.grants.grant_changes import to_grant_request
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
-    """Add the routes of one reader's grants."""
     changes, catalogue = service.grant_changes, service.settings.catalogue
 
     @routes.add(

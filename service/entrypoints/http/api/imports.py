@@ -29,7 +29,6 @@ _REST = 1.0
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
-    """Add the routes of imports."""
     imports = service.imports
 
     @routes.add(

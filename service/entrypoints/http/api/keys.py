@@ -14,8 +14,8 @@ from service.entrypoints.responses.fields import JsonObject, ReasonMaybeIn
 from service.entrypoints.responses.lists import KEYS, list_keys
 
 
-def register(routes: ApiRoutes, service: Service, book: AdminKeyCache) -> None:
-    """Add the routes of keys. `book`: this process's copy of them, which forgets what changes here."""
+def register(routes: ApiRoutes, service: Service, cache: AdminKeyCache) -> None:
+    """Add the routes of keys. `cache`: this process's copy of them, which forgets what changes here."""
     keys = service.admin_keys
 
     @routes.add("POST /v1/keys", "owner", {201: NewKeyOut}, takes=KeyIn, repeatable=True)
@@ -26,7 +26,7 @@ def register(routes: ApiRoutes, service: Service, book: AdminKeyCache) -> None:
         def create() -> tuple[JsonObject, int]:
             name, role = data["name"], data["role"]
             secret = keys.create(name, role, data.get("reason"), guards.actor(), service.clock())
-            book.invalidate()
+            cache.invalidate()
             return NewKeyOut.write({"name": name, "role": role, "key": secret}), 201
 
         return routes.once(create)
@@ -40,5 +40,5 @@ def register(routes: ApiRoutes, service: Service, book: AdminKeyCache) -> None:
     def end_key(name: str) -> JsonObject:
         """End a key: within two seconds no worker accepts it."""
         ended = keys.end(name, bodies.reason(ReasonMaybeIn), guards.actor(), service.clock())
-        book.invalidate()
+        cache.invalidate()
         return KeyOut.write(ended)

@@ -28,8 +28,6 @@ DAYS = query(
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
-    """Add the routes of statistics and alerts."""
-
     @routes.add("GET /v1/activity", "viewer", lists.or_csv(ActivityOut), parameters=(DAYS,))
     def show_activity() -> Response | JsonObject:
         """Checks, upsell boxes and what came of them, entitlements, deliveries: by day, and the last 48 hours by hour.

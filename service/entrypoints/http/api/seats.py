@@ -11,7 +11,6 @@ from service.entrypoints.responses.stripe_objects import GroupOut
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
-    """Add the routes of seats."""
     admin = service.subscription_admin
 
     @routes.add("GET /v1/subscriptions/<subscription>/seats", "viewer", GroupOut, refuses=(404, 409))

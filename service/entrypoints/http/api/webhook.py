@@ -19,7 +19,6 @@ ANY_BODY = {"application/json": {"schema": {"type": "object"}}}
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
-    """Add the route that only Stripe calls."""
     metrics = service.metrics
 
     @routes.add("POST /v1/stripe/webhook", None, ReceiptOut, takes=ANY_BODY, refuses=(400, 413, 503))
