@@ -71,6 +71,7 @@ from service.use_cases.reporting.entitlement_counts import EntitlementCounts
 from service.use_cases.reporting.state_metrics import StateMetrics
 from service.use_cases.reporting.usage_counters import UsageCounters
 from service.use_cases.story_passes.passes import ReaderGifts
+from service.use_cases.story_passes.public_keys import PublicPassKeys
 from service.use_cases.story_passes.validation import PassValidator
 from service.use_cases.subscriptions.catch_up import CatchUp
 from service.use_cases.subscriptions.event_processor import EventProcessor
@@ -136,6 +137,7 @@ class Service(Adapters):
     prices: PriceCache
     purchases: Purchases
     pass_tokens: PassTokens
+    pass_keys: PublicPassKeys
     gifts: ReaderGifts
     erasure: Erasure
     export: Export
@@ -148,7 +150,8 @@ class Service(Adapters):
     doctor: Doctor
 
     def start(self) -> None:
-        """Start the threads that a web process needs. Call it once a process, after any fork."""
+        """Derive keys, and start the threads that a web process needs. Call it once a process, after any fork."""
+        self.secrets.derive()
         self.store.link.start()
         self.recent_entitlements.start()
         self.prices.start()
@@ -232,9 +235,8 @@ def _service(adapters: Adapters) -> Service:
     a, catalogue = adapters, adapters.settings.catalogue
     event_processor = _event_processor(a)
     pass_tokens = PassTokens(partial(a.secrets.signing_keys, "pass"))
-    access_check = AccessCheck(
-        catalogue, a.store, a.readers, a.recent_entitlements, PassValidator(pass_tokens, a.passes)
-    )
+    validator = PassValidator(pass_tokens, a.passes)
+    access_check = AccessCheck(catalogue, a.store, a.readers, a.recent_entitlements, validator)
     decision_ids = DecisionIds(partial(a.secrets.sealer, "decision"), catalogue, DecisionOverflow(a.store, VALID_FOR))
     profiles = ReaderProfiles(catalogue, a.store, a.readers)
     imports, grant_changes = _imports(a), GrantChanges(catalogue, a.readers, a.grants, a.approvals)
@@ -262,6 +264,7 @@ def _service(adapters: Adapters) -> Service:
         prices=prices,
         purchases=Purchases(catalogue, a.readers, a.gateway, prices, event_processor.refresh_soon),
         pass_tokens=pass_tokens,
+        pass_keys=PublicPassKeys(pass_tokens, a.titles, a.passes),
         gifts=ReaderGifts(catalogue, a.readers, a.passes, a.gift_allowances),
         erasure=erasure,
         export=Export(profiles, a.readers, a.audit_log, erasure),

@@ -1,7 +1,9 @@
 """Encryption and signatures with `PAYWALL_SECRETS`, the digest by which keys are known, and random IDs.
 
 The first secret seals and signs; all of them open and verify, so that you can rotate a secret. Each purpose has its own key,
-derived from the secret, so that a text sealed for one purpose does not open for another.
+derived from the secret, so that a text sealed for one purpose does not open for another. Deriving is slow, so that nobody can
+guess a secret by what is sealed or signed with it. What an earlier release sealed or signed opens and verifies with its fast
+derivation (`_former_key`), and nothing new does.
 """
 
 from __future__ import annotations
@@ -10,8 +12,10 @@ import hmac
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
-from hashlib import blake2b, sha256
+from functools import lru_cache
+from hashlib import blake2b, scrypt, sha256
 from os import urandom
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,9 +24,28 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 NONCE = 12
 
 
-def _derive(secret: str, purpose: str) -> bytes:
-    """Return 32 bytes, derived from this secret for this purpose."""
+@lru_cache(maxsize=64)
+def _stretched(secret: str) -> bytes:
+    """Return 32 bytes of a secret that cost 0.1 s of CPU and 32 MiB, once in a process.
+
+    The salt is the same everywhere, because `PAYWALL_SECRETS` must be enough to open a backup on another machine.
+    """
+    return scrypt(secret.encode(), salt=b"paywall", n=1 << 15, r=8, p=1, maxmem=64 << 20, dklen=32)
+
+
+def _key(secret: str, purpose: str) -> bytes:
+    """Return the key (32 bytes) of a secret for a purpose."""
+    return blake2b(purpose.encode(), key=_stretched(secret), digest_size=32).digest()
+
+
+def _former_key(secret: str, purpose: str) -> bytes:
+    """Return the key that a release before 0.1.0 had; it only opens and verifies."""
     return blake2b(purpose.encode(), key=sha256(secret.encode()).digest(), digest_size=32).digest()
+
+
+def _all_keys(secrets: Sequence[str], purpose: str) -> list[bytes]:
+    """Return all keys of a purpose; the first seals and signs."""
+    return [derive(secret, purpose) for derive in (_key, _former_key) for secret in secrets]
 
 
 def key_digest(secret: str) -> bytes:
@@ -34,7 +57,7 @@ class Sealer:
     """Seals and opens texts for one purpose (AES-256-GCM, base64url)."""
 
     def __init__(self, secrets: Sequence[str], purpose: str) -> None:
-        self._ciphers = [AESGCM(_derive(secret, purpose)) for secret in secrets]
+        self._ciphers = [AESGCM(key) for key in _all_keys(secrets, purpose)]
         self._first = self._ciphers[0]
 
     def seal(self, text: bytes) -> str:
@@ -63,7 +86,7 @@ class Signer:
     """Makes and checks MACs (HMAC-SHA-256, hex) for one purpose."""
 
     def __init__(self, secrets: Sequence[str], purpose: str) -> None:
-        self._keys = [_derive(secret, purpose) for secret in secrets]
+        self._keys = _all_keys(secrets, purpose)
 
     def sign(self, text: bytes) -> str:
         """Return the MAC of a text, 64 hex characters."""
@@ -75,9 +98,21 @@ class Signer:
         return any(hmac.compare_digest(hmac.new(key, text, sha256).hexdigest().encode(), given) for key in self._keys)
 
 
-def derive_signing_keys(secrets: Sequence[str], purpose: str) -> list[Ed25519PrivateKey]:
-    """Return an Ed25519 key of each secret for one purpose; the first signs, the public keys of all verify."""
-    return [Ed25519PrivateKey.from_private_bytes(_derive(secret, purpose)) for secret in secrets]
+class SigningKeys(NamedTuple):
+    """Ed25519 keys for one purpose. The first of `current` signs; the public keys of all verify."""
+
+    current: list[Ed25519PrivateKey]
+    former: list[Ed25519PrivateKey]
+    """The keys that a release before 0.1.0 had. Whoever knows one's public key can guess the secret fast."""
+
+
+def derive_signing_keys(secrets: Sequence[str], purpose: str) -> SigningKeys:
+    """Return the key pairs of each secret for one purpose."""
+    pairs = (
+        [Ed25519PrivateKey.from_private_bytes(derive(one, purpose)) for one in secrets]
+        for derive in (_key, _former_key)
+    )
+    return SigningKeys(*pairs)
 
 
 def new_token(now: float) -> str:

@@ -11,7 +11,7 @@ expired; only the service knows whether a pass was revoked or used up. The key p
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +21,7 @@ from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import KeySet, OKPKey
 from joserfc.jws import JWSRegistry, deserialize_compact, serialize_compact
 
+from service.adapters.crypto import SigningKeys
 from service.domain.story_passes import StoryPass
 
 MAX_TOKEN_LENGTH = 2_000
@@ -55,7 +56,7 @@ class PassTokens:
     Every method raises `StoreUnavailable` while `private_keys` cannot read a secret that is kept in the store.
     """
 
-    def __init__(self, private_keys: Callable[[], Sequence[Ed25519PrivateKey]]) -> None:
+    def __init__(self, private_keys: Callable[[], SigningKeys]) -> None:
         self._private_keys = private_keys
         self._key_set: KeySet | None = None
         # Many readers open the same token: its signature is verified once. What is invalid is remembered too.
@@ -63,7 +64,8 @@ class PassTokens:
 
     def sign(self, story_pass: StoryPass) -> str:
         """Return the token of a pass: about 300 characters, URL-safe."""
-        key = self._keys().keys[0]
+        signing = self._private_keys()
+        key = self._keys().keys[len(signing.current) if story_pass.is_former else 0]
         header = {"alg": "EdDSA", "kid": key.kid, "typ": "JWT"}
         payload = _encode(PassClaims(story_pass.id, story_pass.story, story_pass.until))
         return serialize_compact(header, payload, key, registry=_REGISTRY)
@@ -72,13 +74,19 @@ class PassTokens:
         """Return the claims of a token; `None` if it is not ours or was changed. The expiry is not checked."""
         return self._read(token) if len(token) <= MAX_TOKEN_LENGTH else None
 
-    def public_keys(self) -> dict[str, Any]:
-        """Return the public keys as a JWK set (RFC 7517, RFC 8037); the first is the one that signs."""
-        return dict(self._keys().as_dict(private=False))
+    def public_keys(self, *, with_former: bool) -> dict[str, Any]:
+        """Return the public keys as a JWK set (RFC 7517, RFC 8037); the first is the one that signs.
+
+        Those of an earlier release are in it only if asked for (`SigningKeys.former`).
+        """
+        keys = self._keys().keys
+        shown = keys if with_former else keys[: len(self._private_keys().current)]
+        return {"keys": [key.as_dict(private=False) for key in shown]}
 
     def _keys(self) -> KeySet:
         if self._key_set is None:
-            self._key_set = KeySet([_jwk(key) for key in self._private_keys()])
+            current, former = self._private_keys()
+            self._key_set = KeySet([_jwk(key) for key in (*current, *former)])
         return self._key_set
 
     def _verify(self, token: str) -> PassClaims | None:

@@ -32,6 +32,8 @@ class StoryPass:
     created_at: float
     revoked_at: int | None = None
     used: int = 0
+    is_former: bool = False
+    """A release before 0.1.0 created it, and signed its token with the key that it derived."""
 
     def status_at(self, now: float) -> Status:
         """Return the status that admins see. A used-up pass still opens the story for those who already used it."""

@@ -86,8 +86,9 @@ class Maintenance:
         self.alerts.record_full_sync(found, self.clock())
 
     def clean_up(self) -> None:
-        """Remove from the lists what has expired."""
+        """Remove from the lists what has expired, and from the refused audit entries what is ours."""
         now = self.clock()
+        self.audit.readmit_refused()
         self.passes.prune_list(now)
         self.grant_ends.prune(now)
         self.alerts.remove_resolved(now)

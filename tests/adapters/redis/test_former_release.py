@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tests.in_process_app import InProcessApp, MakeApp
 from tests.running_service import SITE_KEY
+from tests.store_servers import wait_until
 
 FORMER: dict[str, Any] = json.loads((Path(__file__).parent / "former_release.json").read_text("utf-8"))
 WRITE = {"string": "SET", "hash": "HSET", "list": "RPUSH", "set": "SADD"}
@@ -81,3 +83,28 @@ def test_stored_subscriptions_take_seats_and_merges(restored: InProcessApp) -> N
     sources = call(restored, "ann", "GET", "/v1/readers/r-heir")["sources"]
     assert {source["type"] for source in sources} == {"subscription", "grant"}
     assert call(restored, "ann", "GET", "/v1/readers/r-sub")["sources"] == sources
+
+
+def test_links_of_the_former_release_verify_with_the_published_keys(restored: InProcessApp) -> None:
+    """The former public key is published while such a pass is listed, and only then: it allows fast guesses."""
+    title = restored.service.store.keys.shared("title")
+    restored.service.store.link.call(title, "SET", title, int(FORMER["now"]) + 1)
+    token = next(asked["body"]["pass"] for asked in FORMER["requests"] if asked["body"] and "pass" in asked["body"])
+    head, payload, signature = token.split(".")
+    kid = json.loads(plain(head))["kid"]
+    keys = restored.client.get("/.well-known/jwks.json").get_json()["keys"]
+    (key,) = [key for key in keys if key["kid"] == kid]
+    Ed25519PublicKey.from_public_bytes(plain(key["x"])).verify(plain(signature), f"{head}.{payload}".encode())
+    assert keys[0]["kid"] != kid
+
+
+def test_former_public_key_is_not_published_without_former_passes(make_app: MakeApp, store_url: str) -> None:
+    app = make_app(store_url, FORMER["policy"], **FORMER["env"])
+    wait_until(lambda: app.service.titles.registered_at() is not None)
+    body = {"story": "s", "openings": 1, "until": "2033-06-01T00:00:00Z", "reason": "x"}
+    assert app.call("POST", "/v1/passes", body, admin=True).status_code == 201
+    assert len(app.client.get("/.well-known/jwks.json").get_json()["keys"]) == 1
+
+
+def plain(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))

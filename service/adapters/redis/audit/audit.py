@@ -208,6 +208,19 @@ class AuditWriter:
         self._link.call(key, b"LTRIM", key, -REFUSED_KEPT, -1)
         self._on_refused(len(found))
 
+    def readmit_refused(self) -> int:
+        """Append refused entries that are ours, and return their number.
+
+        The process that refused them lacked a secret, or was of a release with other keys, during an upgrade.
+        """
+        key = self._keys.audit_refused
+        refused = cast("list[bytes]", self._link.call(key, b"LRANGE", key, 0, -1))
+        opened = {packed: found for packed in refused if (found := self._opened(packed)) is not None}
+        if opened:
+            self.append(list(opened.values()))
+            self._link.pipeline([(key, (b"LREM", key, 1, packed)) for packed in opened])
+        return len(opened)
+
     def append(self, entries: Sequence[dict[str, Any]]) -> int:
         """Append the entries that are not in the chain yet, in this order, and return their number."""
         left, appended = self._unseen(entries), 0

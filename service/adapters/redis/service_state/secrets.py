@@ -6,9 +6,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-from service.adapters.crypto import Sealer, Signer, derive_signing_keys
+from service.adapters.crypto import Sealer, Signer, SigningKeys, derive_signing_keys
 from service.adapters.redis.client.store import Store
 
 
@@ -21,6 +19,7 @@ class Secrets:
         self._configured = tuple(configured)
         self.sealer: Callable[[str], Sealer] = cache(lambda purpose: Sealer(self._all, purpose))
         self.signer: Callable[[str], Signer] = cache(lambda purpose: Signer(self._all, purpose))
+        self.signing_keys: Callable[[str], SigningKeys] = cache(lambda purpose: derive_signing_keys(self._all, purpose))
 
     @property
     def configured(self) -> bool:
@@ -37,6 +36,7 @@ class Secrets:
         self._link.call(self._key, b"SET", self._key, secrets.token_urlsafe(32), b"NX")
         return (bytes(self._link.call(self._key, b"GET", self._key)).decode(),)
 
-    def signing_keys(self, purpose: str) -> list[Ed25519PrivateKey]:
-        """Return the keys that sign for a purpose; the first signs, the public keys of all verify."""
-        return derive_signing_keys(self._all, purpose)
+    def derive(self) -> None:
+        """Derive keys from `PAYWALL_SECRETS` now, so that no request waits for it; a stored secret is read at its first use."""
+        if self._configured:
+            self.sealer("decision")

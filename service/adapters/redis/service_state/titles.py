@@ -18,3 +18,8 @@ class TitleRegistry:
     def register(self, now: float) -> None:
         """Register this title; the time of the first registration stays."""
         self._link.call(self._key, b"SET", self._key, int(now), b"NX")
+
+    def registered_at(self) -> int | None:
+        """Return when this title was first registered (epoch seconds), or `None` if it is not yet."""
+        found = self._link.call(self._key, b"GET", self._key)
+        return int(found) if found is not None else None

@@ -2,7 +2,8 @@
 
 A pass is a hash in a slot of its own, so that an opening is counted in one step however many come at once:
 
-    doc       [schema, story, reason, actor, created (s, with ms)]      openings, until (s)   what it admits
+    doc       [schema, story, reason, actor, created (s, with ms), 1]   openings, until (s)   what it admits
+              (without the 1: `StoryPass.is_former`)
     used      openings used                                             revoked (s)           when it was revoked
     r<hash>   a reader who was admitted                                 v<hash>   a visitor, and the reader it joined
 
@@ -99,7 +100,7 @@ class Passes:
         )
         # The list comes first: `prune_list` removes an entry without a pass, but nothing finds a pass without an entry.
         self._link.call(self._keys.listed_passes, b"ZADD", self._keys.listed_passes, 0, _place(made))
-        doc = _encode([SCHEMA, made.story, made.reason, made.actor, made.created_at])
+        doc = _encode([SCHEMA, made.story, made.reason, made.actor, made.created_at, 1])
         arguments: list[bytes | int | str] = [doc, made.openings, made.until, made.until + KEPT]
         self._write(made.id, CREATE, arguments, written)
         return made
@@ -162,6 +163,11 @@ class Passes:
 
     def _known(self, places: Sequence[str]) -> list[StoryPass | None]:
         return self.find_all([place.partition(" ")[2] for place in places]) if places else []
+
+    def has_listed_before(self, moment: int) -> bool:
+        """Return whether a pass is listed that was created before a moment (epoch seconds)."""
+        listed, before = self._keys.listed_passes, b"(%013d" % (moment * 1000)
+        return bool(self._link.call(listed, b"ZRANGE", listed, b"-", before, b"BYLEX", b"LIMIT", 0, 1))
 
     def prune_list(self, now: float) -> int:
         """Remove expired passes from the list, and return their number. The worker calls it hourly."""
@@ -253,9 +259,19 @@ def _pass_of(pass_id: str, reply: Sequence[bytes | None]) -> StoryPass | None:
     doc, openings, until, used, revoked = reply
     if doc is None or openings is None or until is None:
         return None
-    story, reason, actor, created_at = _values(doc)[:4]
-    taken_back = int(revoked) if revoked is not None else None
-    return StoryPass(pass_id, story, int(openings), int(until), reason, actor, created_at, taken_back, int(used or 0))
+    story, reason, actor, created_at, *marked = _values(doc)
+    return StoryPass(
+        pass_id,
+        story,
+        int(openings),
+        int(until),
+        reason,
+        actor,
+        created_at,
+        revoked_at=int(revoked) if revoked is not None else None,
+        used=int(used or 0),
+        is_former=not marked,
+    )
 
 
 CLAIM = load("claim_gift")

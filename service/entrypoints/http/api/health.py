@@ -98,6 +98,6 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("GET /.well-known/jwks.json", None, JwksOut, refuses=(503,))
     def jwks() -> Response:
         """The public keys of story passes, for an edge that rejects invented or expired links."""
-        answer = jsonify(service.pass_tokens.public_keys())
+        answer = jsonify(service.pass_keys.load())
         answer.headers["Cache-Control"] = f"public, max-age={KEYS_KEPT}"
         return answer

@@ -326,6 +326,21 @@ def test_forged_outbox_entry_is_refused(log: Log) -> None:
     assert log.link.call(outbox, b"LLEN", outbox) == 0
 
 
+def test_entry_that_a_process_without_the_secret_refused_is_readmitted(log: Log, make_admins: MakeAdmins) -> None:
+    """During an upgrade or a rotation, one process can lack the keys with which another has signed."""
+    written = audit_entry(Actor("ann"), "link", now=0, reader="r-9", target=None, before=None, after=None, reason=None)
+    outbox, audit = log.service.store.keys.outbox(b"admin"), log.service.audit
+    log.link.call(outbox, b"RPUSH", outbox, audit.sign_entry(written), b"0" * 64 + b" " + chain.pack(written))
+    other = make_admins(PAYWALL_SECRETS="another-secret-0123456789abcdef01").app.service
+    other.audit.flush_all()
+    assert log.verify().refused == 2
+    log.service.maintenance.clean_up()
+    verdict = log.verify()
+    assert (verdict.fault, verdict.checked, verdict.refused) == (None, 13, 1)
+    assert log.get(13)["id"] == written["id"]
+    assert audit.readmit_refused() == 0
+
+
 def test_duplicate_entry_is_ignored_and_detected_if_appended(log: Log) -> None:
     written = audit_entry(Actor("ann"), "link", now=0, reader=None, target=None, before=None, after=None, reason=None)
     log.service.audit.append([written])
