@@ -18,9 +18,14 @@ MARKS = {"good": "ok   ", "note": "note ", "wrong": "WRONG"}
 def doctor(run: Invocation) -> Output:
     """Check the settings, the store and Stripe; exit with status 1 if action is required."""
     found = run.service.doctor.findings()
-    encoded = [{"level": item.level, "subject": item.subject, "message": item.message} for item in found]
+    encoded = [
+        {"level": item.level, "subject": item.subject, "message": item.message, "guide": item.guide} for item in found
+    ]
     wrong = any(item.level == "wrong" for item in found)
-    lines = [f"{MARKS[item.level]}  {item.subject}: {item.message}" for item in found]
+    lines = [
+        f"{MARKS[item.level]}  {item.subject}: {item.message}{f' ({item.guide})' if item.guide else ''}"
+        for item in found
+    ]
     return Output({"ok": not wrong, "findings": encoded}, "\n".join(lines), status=1 if wrong else 0)
 
 

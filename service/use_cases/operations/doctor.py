@@ -34,6 +34,20 @@ CLOCK_WRONG = 60
 LATE = 15 * 60
 """Seconds that the last event received may lie behind the newest one at Stripe."""
 
+GUIDE = "docs/stripe.md"
+SECTIONS = {
+    "account": "the-api-key",
+    "stripe": "the-api-key",
+    "webhook": "the-webhook-endpoint",
+    "endpoint": "the-webhook-endpoint",
+    "types": "the-webhook-endpoint",
+    "version": "the-webhook-endpoint",
+    "mode": "going-live",
+    "price": "products-and-prices",
+    "events": "when-a-payment-opens-nothing",
+}
+"""Subject of a finding → the section of the Stripe guide that says what to do."""
+
 Level = Literal["good", "note", "wrong"]
 
 
@@ -44,6 +58,12 @@ class Finding:
     level: Level
     subject: str
     message: str
+
+    @property
+    def guide(self) -> str | None:
+        """Return the page and section that says what to do, for a finding about Stripe that is not good."""
+        section = None if self.level == "good" else SECTIONS.get(self.subject)
+        return section and f"{GUIDE}#{section}"
 
 
 @dataclass(frozen=True, slots=True)

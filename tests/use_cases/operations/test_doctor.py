@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,14 @@ from service.adapters.stripe.events import HANDLED_TYPES
 from service.adapters.stripe.gateway import Account, Gateway, WebhookEndpoint
 from service.domain.catalogue import Catalogue
 from service.domain.prices import PriceTag
-from service.use_cases.operations.doctor import Finding, StripeState, stripe_findings, version_findings
+from service.use_cases.operations.doctor import (
+    GUIDE,
+    SECTIONS,
+    Finding,
+    StripeState,
+    stripe_findings,
+    version_findings,
+)
 from service.use_cases.operations.store_advisories import known_vulnerabilities
 from stripe_lookalike import RunningLookalike
 from tests.in_process_app import MakeApp
@@ -164,3 +173,18 @@ def test_doctor_warns_of_the_embedded_store_in_live_mode(
     found = make_app(valkey_url, policy, **({} if own_store else {"REDIS_URL": ""})).service.doctor.findings()
     notes = [finding for finding in found if "the embedded store is for trying" in finding.message]
     assert [finding.level for finding in notes] == ["note"] * warned
+
+
+def test_stripe_guide_lists_the_handled_events_and_has_the_sections_named() -> None:
+    text = (Path(__file__).parents[3] / GUIDE).read_text()
+    listed = re.search(r"```\n(customer\.subscription\.created\n.*?)```", text, re.DOTALL)
+    assert listed is not None
+    assert listed[1].split() == list(HANDLED_TYPES)
+    headings = {line[3:].lower().replace(" ", "-") for line in text.splitlines() if line.startswith("## ")}
+    assert set(SECTIONS.values()) <= headings
+
+
+def test_finding_about_stripe_names_its_section_of_the_guide_unless_good() -> None:
+    assert Finding("wrong", "endpoint", "missing").guide == "docs/stripe.md#the-webhook-endpoint"
+    assert Finding("good", "endpoint", "there").guide is None
+    assert Finding("wrong", "store", "unavailable").guide is None
