@@ -28,6 +28,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.adapters.redis.client.address import Address
 from service.adapters.redis.client.errors import ConnectionLost, StoreError, outage_in
+from service.adapters.redis.client.memory import MemoryUse
 from service.domain.errors import StoreUnavailable
 
 ReplyError = hiredis.ReplyError
@@ -196,10 +197,12 @@ class Node:
     There is no lock: `pop` and `append` of a deque are atomic, and one thread at a time holds a connection.
     """
 
-    __slots__ = ("_address", "_idle", "_peers", "_retired", "_timeout", "endpoint")
+    __slots__ = ("_address", "_idle", "_peers", "_retired", "_timeout", "endpoint", "memory")
 
     def __init__(self, endpoint: Endpoint, peers: Sequence[Peer], address: Address, timeout: float) -> None:
         self.endpoint = endpoint
+        self.memory = MemoryUse()
+        """As the prober read it last."""
         self._peers = peers
         self._address = address
         self._timeout = timeout

@@ -22,7 +22,8 @@ from service.adapters.redis.client.address import Address
 from service.adapters.redis.client.breaker import CircuitBreaker
 from service.adapters.redis.client.connection import Argument, Node, ReplyError, failure_from, pack
 from service.adapters.redis.client.errors import StoreError, outage_in
-from service.adapters.redis.client.scripts import Script, registered
+from service.adapters.redis.client.memory import MemoryUse, memory_use
+from service.adapters.redis.client.scripts import Script, load, registered
 from service.adapters.redis.client.topology import Discovery, NodeCommand, Redirect, Topology, execute_all, redirect_in
 from service.domain.errors import StoreUnavailable
 
@@ -46,7 +47,11 @@ _KEYS_A_PAGE = 500
 PROBE_EVERY = 0.1
 """Seconds between two probes while the store is unavailable."""
 _PROBE_SECONDS = b"60"
-_LOCAL = frozenset({"noperm", "tryagain"})  # a failure of one command, not of the store: the breaker stays closed
+_LOCAL = frozenset(
+    {"noperm", "tryagain", "oom"}
+)  # a failure of one command, not of the store: the breaker stays closed
+_INFO = pack((b"INFO", b"memory"))
+_WHEN_FULL = load("write_when_full")
 
 
 class Link:
@@ -123,19 +128,27 @@ class Link:
     # Slower paths.
 
     def call(self, key: bytes, *parts: Argument) -> Any:
-        """Run one command on one key, a read or a write; it is never sent twice."""
+        """Run one command on one key, a read or a write. It is sent again only where the store's memory was full."""
         topology = self._breaker.topology or self._breaker.require_topology()
-        return self._checked(topology, [self._execute_on_key(topology, key, pack(parts))])[0]
+        reply = self._execute_on_key(topology, key, pack(parts))
+        if reply.__class__ is ReplyError and outage_in(str(reply)) == "oom" and parts[0] != b"EVALSHA":
+            # The refused command has changed nothing. A script states itself whether it may write to a full store.
+            return self.run(_WHEN_FULL, [key], parts)
+        return self._checked(topology, [reply])[0]
 
     def pipeline(self, commands: Sequence[tuple[bytes, tuple[Argument, ...]]]) -> list[Any]:
-        """Run many commands over many keys, in bounded writes; none is sent twice, so they may write.
+        """Run many commands over many keys, in bounded writes. They may write: see `call`.
 
         Each command stands alone: where one fails, those before it and some after it can be done.
         """
         replies: list[Any] = []
         for start in range(0, len(commands), _CHUNK):
             topology = self._breaker.topology or self._breaker.require_topology()
-            packed = [(key, pack(parts)) for key, parts in commands[start : start + _CHUNK]]
+            chunk = commands[start : start + _CHUNK]
+            if self.memory().is_filling:  # One after another: a command must not overtake one that was refused.
+                replies += [self.call(key, *parts) for key, parts in chunk]
+                continue
+            packed = [(key, pack(parts)) for key, parts in chunk]
             replies += self._checked(topology, self._route(topology, packed, repeatable=False))
         return replies
 
@@ -155,6 +168,17 @@ class Link:
             with self._redis_py_client(topology, node) as client:
                 keys = client.scan_iter(match, _KEYS_A_PAGE)
                 yield from iter(lambda keys=keys: list(islice(keys, _KEYS_A_PAGE)), [])  # type: ignore[misc]
+
+    def memory_at(self, key: bytes) -> MemoryUse:
+        """Return the memory of the server with this key, as read at most a second ago."""
+        topology = self._breaker.topology
+        return MemoryUse() if topology is None else topology.node_for(key).memory
+
+    def memory(self) -> MemoryUse:
+        """Return the memory of the fullest server, as read at most a second ago."""
+        topology = self._breaker.topology
+        masters = topology.masters if topology is not None else ()
+        return max((node.memory for node in masters), key=lambda use: use.share, default=MemoryUse())
 
     def ready(self) -> bool:
         """Return whether the store can be reached and written now, with every script loaded: for `/readyz`."""
@@ -292,26 +316,31 @@ class Link:
 
     def _try(self, topology: Topology) -> None:
         scripts = registered()
-        load = b"".join([pack((b"SCRIPT", b"LOAD", script.text)) for script in scripts])
+        loading = b"".join([pack((b"SCRIPT", b"LOAD", script.text)) for script in scripts])
         for node in topology.masters:
             write = pack((b"SET", topology.key_on(node, self._probe_key), b"1", b"EX", _PROBE_SECONDS))
-            for reply in node.execute(load + write, len(scripts) + 1, repeatable=False):
-                if reply.__class__ is ReplyError:
-                    raise StoreUnavailable(outage_in(str(reply)) or "refused", str(reply))
+            *replies, info = node.execute(loading + write + _INFO, len(scripts) + 2, repeatable=False)
+            for reply in replies:
+                # A full store answers, and takes what must be written.
+                if reply.__class__ is ReplyError and (why := outage_in(str(reply))) != "oom":
+                    raise StoreUnavailable(why or "refused", str(reply))
+            node.memory = memory_use(info)
 
     def _monitor(self, topology: Topology) -> None:
         """Check that the master is still the master and takes writes: a process that only reads would not notice.
 
         The write changes nothing, because its key never exists. A server that does not answer is left to the requests.
+        The same round trip reads how full the memory is.
         """
         if self.address.kind == "sentinel" and self._discovery.is_deposed(topology):
             raise StoreUnavailable("no_master", "the sentinels name another master")
         for node in topology.masters:
             write = pack((b"SET", topology.key_on(node, self._probe_key + b":none"), b"1", b"XX"))
             try:
-                (reply,) = node.execute(write, 1, repeatable=True)
+                reply, info = node.execute(write + _INFO, 2, repeatable=True)
             except StoreUnavailable:
                 return
+            node.memory = memory_use(info)
             why = outage_in(str(reply)) if reply.__class__ is ReplyError else None
             if why not in (None, "moved", *_LOCAL):
                 raise StoreUnavailable(why or "", str(reply))

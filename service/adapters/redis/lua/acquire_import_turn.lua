@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Acquire or renew the lease on an import, record the chunk that was done, and return what to do next.
 --
 -- KEYS  1 import   2 rows                                                                    (one slot)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Acquire or renew the leadership. One process has it; a dead leader's lease runs out. A lease that has more time left than a
 -- new one gets was taken before the server's clock went back, and counts as expired.
 --

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Add the counters of one process; a batch that is sent twice counts once.
 --
 -- KEYS  1 number of the process's last batch   2 upsold (sorted set: reader's hash, by when the box was first shown, s)

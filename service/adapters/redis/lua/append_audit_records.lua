@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Append records to the audit chain if its head is still what the caller saw; never overwrite a record.
 --
 -- KEYS  1 log (hash: seq → record)   2 head (hash: seq, hash, checkpoint)   3 seen (sorted set: entry id → seq)

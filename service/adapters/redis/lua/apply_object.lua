@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Apply what was read from Stripe (only with a higher number), or a payload while Stripe cannot be read.
 --
 -- KEYS  1 object   2 refresh queue   3 fan-out queue   4 recheck queue                       (one slot)

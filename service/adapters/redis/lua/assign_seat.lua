@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Assign a seat while one is free: two requests at once never both get the last one.
 --
 -- KEYS  1 object   2 seats   3 removed   4 fan-out queue   5 outbox                          (one slot)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Take an object's next number before it is read from Stripe. The lease only saves reads; no rule depends on it. One that
 -- ends long after a new one would was taken before the clock went back, and counts as expired.
 --

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Claim one of a reader's gifts of this month for a pass; a second claim for the same pass is not a second gift.
 --
 -- KEYS  1 gifts (sorted set: pass id, by when it was claimed)

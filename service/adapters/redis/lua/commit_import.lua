@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Commit an import or its undo by one key, with the audit entry. A repeat changes nothing.
 --
 -- KEYS  1 import   2 rows   3 outbox                                                         (one slot)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Commit a merge of two readers: from here on any process rolls it forward.
 --
 -- KEYS  1 heirs (hash: tag → tag and id of the reader it is now; >tag → tag of the reader it was merged into, and when (ms))

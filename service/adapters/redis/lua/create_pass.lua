@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Store a new story pass, with its audit entry.
 --
 -- KEYS  1 pass   2 outbox            (one slot)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Record the result of events about one object, and release the lease unless there is more to do.
 --
 -- KEYS  1 object   2 pending events   3 inbox   4 dead events   5… events                    (one slot)

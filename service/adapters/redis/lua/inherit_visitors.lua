@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Let visitors that had joined a merged reader count for the remaining one, once, with the audit entry.
 --
 -- KEYS  1 reader   2 outbox                                                                  (one slot)

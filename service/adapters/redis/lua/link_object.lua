@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Link an object to a reader by an admin's decision, above all metadata; also an object that Stripe has not reported yet.
 --
 -- KEYS  1 object   2 fan-out queue   3 outbox                                                (one slot)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Move the seat of a merged reader to the remaining one, or free it if that one has a seat.
 --
 -- KEYS  1 object   2 seats   3 fan-out queue                                                 (one slot)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Admit a reader or visitor by a story pass, and use an opening if neither was admitted before.
 --
 -- KEYS  1 pass

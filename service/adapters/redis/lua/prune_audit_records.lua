@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Delete the oldest records of the audit chain behind a new checkpoint, if the old one is still in force.
 --
 -- KEYS  1 log   2 head

@@ -1,3 +1,4 @@
+#!lua flags=no-writes
 -- Read what the audit chain states of itself, at one moment.
 --
 -- KEYS  1 log   2 head

@@ -1,3 +1,4 @@
+#!lua flags=no-writes
 -- Read all of a reader that changes together, at one moment.
 --
 -- KEYS  1 reader (hash)   2 past (hash)   3 history (list)   4 outbox (list)                 (one slot)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Record which copies were written; with the last ones also that all copies are up to date.
 --
 -- KEYS  1 object   2 copy holders   3 fan-out queue                                          (one slot)

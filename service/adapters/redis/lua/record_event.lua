@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Record an event before it is processed, and take the object's next number for it: the number of the read to come.
 --
 -- KEYS  1 event   2 ledger   3 inbox   4 dead events   5 object   6 pending events           (one slot)

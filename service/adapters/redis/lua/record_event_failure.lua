@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Record that processing events has failed here: they are retried later, and given up after a number of attempts.
 --
 -- KEYS  1 object   2 pending events   3 inbox   4 dead events   5 refresh queue   6… events  (one slot)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Replace records of the audit chain, each if it is still what the caller read.
 --
 -- KEYS  1 log

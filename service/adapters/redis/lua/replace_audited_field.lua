@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Replace one field of a hash if it is still what the caller saw, with an audit entry.
 --
 -- KEYS  1 hash   2 outbox            (one slot)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Replace one field of a hash if it is still what the caller saw.
 --
 -- KEYS  1 hash

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Replace one item of a list if it is still what the caller saw.
 --
 -- KEYS  1 list

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Give an object a new number, so that its copies are written again.
 --
 -- KEYS  1 object   2 fan-out queue   3 refresh queue                                         (one slot)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Revoke a story pass, with its audit entry; a revoked pass stays as it is.
 --
 -- KEYS  1 pass   2 outbox            (one slot)

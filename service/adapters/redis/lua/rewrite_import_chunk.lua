@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Rewrite a chunk of an import: by the holder of the lease or, before the import is committed, by any process.
 --
 -- KEYS  1 import   2 rows                                                                    (one slot)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Save the owner of an object if it is still what the caller saw, and who is about to hold a copy, before copies are written.
 --
 -- KEYS  1 object   2 copy holders                                                            (one slot)

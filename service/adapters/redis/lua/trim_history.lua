@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Delete a reader's old changes, except the last old one of each source: it states how the source has been ever since.
 --
 -- KEYS  1 history

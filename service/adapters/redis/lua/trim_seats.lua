@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Remove the newest seats if there are more than are paid for.
 --
 -- KEYS  1 object   2 seats   3 removed   4 fan-out queue                                     (one slot)

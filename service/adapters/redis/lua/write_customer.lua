@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Record that a reader owns a Stripe object of a customer; with '' as the customer, that they own it no longer.
 --
 -- KEYS  1 customers (hash: object → number and customer)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Write or revoke grants of an import, each if it is still what the plan says. Several in one script cost one flush.
 --
 -- KEYS  four for each row: reader, past, history, erased     (one slot; without a cluster any number of rows)

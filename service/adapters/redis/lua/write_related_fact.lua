@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Write what another object states about an object, with the other one's number; a lower number never replaces a higher.
 --
 -- KEYS  1 object   2 fan-out queue   3 refresh queue                                         (one slot)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Write one source of a reader, or refuse it; the history entry and the audit entry go with it.
 --
 -- KEYS  1 reader   2 past   3 history   4 outbox            (one slot)

@@ -123,6 +123,28 @@ def test_cluster_keys_are_spread_and_read_in_one_wait(build: Build, connect: Any
         link.run(BOTH, [b"k1", b"k2"], [])
 
 
+@KINDS
+def test_full_master_takes_writes_and_leaves_the_others_as_they_are(
+    build: Build, connect: Any, until: Any, kind: str
+) -> None:
+    cluster = build(kind)
+    link = connect(cluster.url)
+    assert link.wait(60)
+    full = next(key for key in KEYS if cluster.owner(key) is cluster.masters[1])
+    other = next(key for key in KEYS if cluster.owner(key) is cluster.masters[0])
+    cluster.masters[1].admin().config_set("maxmemory", "1")
+    until(lambda: link.memory_at(full).is_filling)
+    assert not link.memory_at(other).is_filling
+    assert link.memory() == link.memory_at(full)
+    link.pipeline([(key, ("SET", key, key)) for key in KEYS])
+    assert link.read([(key, (b"GET", key)) for key in KEYS]) == KEYS
+    assert link.run(PUT, [b"{k1}", b"{k1}past", b"{k1}h", b"{k1}o"], ["f", 1, "higher", "reader", "[1,1]", "", "", 9])
+    assert link.run(COUNT, [b"{%b}n" % other], []) == 1
+    with pytest.raises(StoreUnavailable, match="OOM"):
+        link.run(COUNT, [b"{%b}n" % full], [])
+    assert link.ready()
+
+
 @pytest.mark.full
 def test_one_seed_node_is_enough_and_dead_ones_are_ignored(build: Build, connect: Any) -> None:
     cluster = build("valkey")

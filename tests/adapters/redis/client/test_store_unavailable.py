@@ -187,7 +187,6 @@ STATES = {
     "readonly": (become_replica, become_master),
     "masterdown": (lose_reads, become_master),
     "noreplicas": (sets("min-replicas-to-write", "1"), sets("min-replicas-to-write", "0")),
-    "oom": (sets("maxmemory", "1"), sets("maxmemory", "0")),
 }
 
 
