@@ -44,6 +44,7 @@ from service.settings.settings import Settings
 from service.use_cases.access.check import AccessCheck
 from service.use_cases.access.decision_ids import VALID_FOR, DecisionIds
 from service.use_cases.access.explain import Explainer
+from service.use_cases.access.new_visitors import NewVisitors
 from service.use_cases.access.policy_revisions import PolicyRevisionTask
 from service.use_cases.access.reader_profile import ReaderProfiles
 from service.use_cases.access.source_history import SourceHistory
@@ -233,10 +234,10 @@ def _gateway(settings: Settings, metrics: Metrics) -> Gateway | None:
 
 def _service(adapters: Adapters) -> Service:
     a, catalogue = adapters, adapters.settings.catalogue
-    event_processor = _event_processor(a)
-    pass_tokens = PassTokens(partial(a.secrets.signing_keys, "pass"))
+    event_processor, pass_tokens = _event_processor(a), PassTokens(partial(a.secrets.signing_keys, "pass"))
     validator = PassValidator(pass_tokens, a.passes)
-    access_check = AccessCheck(catalogue, a.store, a.readers, a.recent_entitlements, validator)
+    visitors = NewVisitors(a.store.link, a.settings.new_visitors_per_minute, a.metrics.count_refused_visitor)
+    access_check = AccessCheck(catalogue, a.store, a.readers, a.recent_entitlements, validator, visitors)
     decision_ids = DecisionIds(partial(a.secrets.sealer, "decision"), catalogue, DecisionOverflow(a.store, VALID_FOR))
     profiles = ReaderProfiles(catalogue, a.store, a.readers)
     imports, grant_changes = _imports(a), GrantChanges(catalogue, a.readers, a.grants, a.approvals)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from math import floor
+from typing import Literal
 
 from service.domain.catalogue import MeterPolicy
 from service.domain.times import LAST_WINDOW
@@ -76,6 +77,9 @@ class Tally:
 
 
 EMPTY_TALLY = Tally({})
+
+VisitorRefusal = Literal["store_memory", "address_limit"]
+"""Why a new visitor is not counted: the store is filling up, or their address has too many new visitors."""
 
 
 @dataclass(frozen=True, slots=True)

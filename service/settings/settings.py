@@ -55,6 +55,16 @@ class Environment:
             return None
         return int(value) if value else None
 
+    def size(self, variable: str, least: int) -> int | None:
+        """Return a size in bytes, written as `512mb` or `2gb`, from `least` MiB on; `None` where it is unset or wrong."""
+        value = self._text(variable)
+        found = _SIZE.fullmatch(value.lower())
+        mebibytes = int(found[1]) * (1024 if found[2] == "gb" else 1) if found else 0
+        if value and mebibytes < least:
+            self.refuse(variable, f"must be a size of at least {least}mb: write a number and mb or gb, such as 512mb")
+            return None
+        return mebibytes * 2**20 or None
+
     def several(self, variable: str, wrong: Wrong) -> tuple[str, ...]:
         """Return comma-separated secrets, each once, in order."""
         good = []
@@ -91,7 +101,10 @@ SHORTEST_SECRET, SHORTEST_KEY = 32, 20
 A secret can be guessed without a request: the public keys of story passes are derived from it.
 """
 MOST_WORKERS = 256
+LEAST_STORE_MEMORY = 16
+"""MiB: an empty store takes one or two."""
 
+_SIZE = re.compile(r"(\d{1,9})(mb|gb)", re.ASCII)
 _PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,32}")
 _LIVE, _TEST = ("sk_live_", "rk_live_"), ("sk_test_", "rk_test_")
 
@@ -124,6 +137,10 @@ class Settings:
     stripe_api_base: str | None
     stripe_webhook_secrets: tuple[str, ...] = field(repr=False)
     catalogue: Catalogue = field(repr=False)
+    store_memory: int | None = None
+    """`maxmemory` of the embedded store in bytes; `None`: a share of the machine's memory."""
+    new_visitors_per_minute: int | None = None
+    """The most new visitors counted of one address in a minute, in each process; `None`: no limit."""
     openid: OpenIdSettings | None = None
     """`None`: staff sign in by key only."""
     demo_clock: Path | None = None
@@ -153,6 +170,8 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         stripe_api_key=stripe_key,
         stripe_api_base=(read.one("STRIPE_API_BASE", _wrong_base) or "").rstrip("/") or None,
         stripe_webhook_secrets=read.several("STRIPE_WEBHOOK_SECRETS", _wrong_signing_secret),
+        store_memory=read.size("PAYWALL_STORE_MEMORY", LEAST_STORE_MEMORY),
+        new_visitors_per_minute=read.number("PAYWALL_NEW_VISITORS_PER_MINUTE", 1, 1_000_000),
         openid=read_openid(read),
         demo_clock=Path(demo_clock) if demo_clock else None,
     )

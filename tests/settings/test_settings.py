@@ -32,6 +32,8 @@ EVERYTHING = CONFIG | {
     "PAYWALL_HOST": "0.0.0.0",
     "PAYWALL_PORT": "8080",
     "PAYWALL_WORKERS": "3",
+    "PAYWALL_STORE_MEMORY": "2GB",
+    "PAYWALL_NEW_VISITORS_PER_MINUTE": "60",
     "PAYWALL_OIDC_ISSUER": "https://login.example.news/realms/staff",
     "PAYWALL_OIDC_CLIENT_ID": "paywall",
     "PAYWALL_OIDC_CLIENT_SECRET": f"{SECRET}-of-the-client",
@@ -90,6 +92,7 @@ def test_every_variable_is_read() -> None:
     assert settings.stripe_api_base == "http://127.0.0.1:12111"
     assert settings.stripe_webhook_secrets == (f"whsec_{SECRET}", f"whsec_{SECRET}-next")
     assert (settings.host, settings.port, settings.workers) == ("0.0.0.0", 8080, 3)
+    assert (settings.store_memory, settings.new_visitors_per_minute) == (2 * 2**30, 60)
 
 
 def test_blank_variable_counts_as_unset() -> None:
@@ -162,6 +165,12 @@ def test_settings_are_frozen_picklable_and_hide_secrets() -> None:
         ("PAYWALL_WORKERS", "0"),
         ("PAYWALL_WORKERS", "257"),
         ("PAYWALL_WORKERS", "two"),
+        ("PAYWALL_STORE_MEMORY", "15mb"),
+        ("PAYWALL_STORE_MEMORY", "512"),
+        ("PAYWALL_STORE_MEMORY", "1.5gb"),
+        ("PAYWALL_STORE_MEMORY", "٣gb"),
+        ("PAYWALL_NEW_VISITORS_PER_MINUTE", "0"),
+        ("PAYWALL_NEW_VISITORS_PER_MINUTE", "many"),
     ],
 )
 def test_invalid_value_names_its_variable_and_no_secret(variable: str, value: str) -> None:

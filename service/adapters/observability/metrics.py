@@ -25,6 +25,7 @@ from service.adapters.redis.client.errors import OUTAGE_WORDS
 from service.adapters.stripe.observation import StripeOutcome, StripeRequest
 from service.adapters.stripe.webhook import Why
 from service.domain.decision import OPEN_REASONS
+from service.domain.meter import VisitorRefusal
 from service.domain.sources import Reason
 
 BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -61,6 +62,12 @@ class Metrics:
             "1 while the store can be reached, in the worst-off process.",
             registry=own,
             multiprocess_mode="livemin",
+        )
+        self.uncounted_visitors = Counter(
+            "paywall_uncounted_visitors",
+            "Reads of new visitors who were not counted, by why: store_memory or address_limit.",
+            ["reason"],
+            registry=own,
         )
         self.crashes = Counter("paywall_crashes", "Requests that failed unexpectedly.", registry=own)
         self.webhooks = Counter("paywall_webhooks", "Deliveries from Stripe, by outcome.", ["outcome"], registry=own)
@@ -104,6 +111,8 @@ class Metrics:
                 self.sign_ins.labels(method, outcome)
         for outcome in get_args(StripeOutcome):
             self.stripe_requests.labels(outcome)
+        for refusal in get_args(VisitorRefusal):
+            self.uncounted_visitors.labels(refusal)
 
     def exposition(self) -> bytes:
         """Return the metrics of all processes, in Prometheus' text format."""
@@ -112,6 +121,10 @@ class Metrics:
     def count_sign_in(self, method: SignInMethod, outcome: SignInOutcome) -> None:
         """Count a sign-in of staff, or an attempt that failed."""
         self.sign_ins.labels(method, outcome).inc()
+
+    def count_refused_visitor(self, reason: VisitorRefusal) -> None:
+        """Count a read of a new visitor who was not counted."""
+        self.uncounted_visitors.labels(reason).inc()
 
     @contextmanager
     def observe_stripe(self, method: str, template: str) -> Iterator[StripeRequest]:

@@ -70,7 +70,7 @@ def service(*, patient: bool = False) -> Iterator[Service]:
         if chosen.redis_url is not None:
             yield from _around(chosen, chosen.redis_url, patient)
         else:
-            with joined_store(chosen.data) as url:
+            with joined_store(chosen.data, chosen.store_memory) as url:
                 yield from _around(_in_demo_time(chosen), url, patient)
     except EmbeddedStoreError as error:
         fail(str(error))

@@ -133,7 +133,7 @@ def _store(settings: Settings) -> Iterator[str]:
 
     Nothing starts before this process owns the folder and the port is free.
     """
-    store = EmbeddedStore(settings.data)
+    store = EmbeddedStore(settings.data, memory=settings.store_memory)
     store.owner.acquire(10.0)
     try:
         check_port(settings.host, settings.port)

@@ -66,14 +66,15 @@ def story_of(data: dict[str, Any]) -> Story:
 
 def question_of(data: dict[str, Any]) -> AccessQuestion:
     """Return the question of loaded request data; `count` is true unless it is sent as false."""
-    token = data.get("pass_")
+    token, context = data.get("pass_"), data.get("context") or {}
     return AccessQuestion(
         story_of(data["story"]),
         data.get("reader"),
         data.get("visitor"),
         data.get("count") is not False,
         token,
-        (data.get("context") or {}).get("user_agent") if token is not None else None,
+        context.get("user_agent") if token is not None else None,
+        context.get("ip"),
     )
 
 

@@ -101,6 +101,12 @@ def _live_subscription(error: errors.LiveSubscription) -> str:
     return f"A subscription pays for this reader ({ids}). End it at Stripe first, or force the erasure."
 
 
+def _store_unavailable(error: errors.StoreUnavailable) -> str:
+    if error.why == "oom":
+        return "The store's memory is full. Raise its limit, and check whether a change was made before you retry it."
+    return "The store is unavailable, so nothing can be read or changed. Check whether a change was made before you retry it."
+
+
 def _stripe_unavailable(error: errors.StripeUnavailable) -> str:
     return "No Stripe key is set, so nothing can be sold here." if error.why == "no_key" else _TRY_STRIPE_AGAIN
 
@@ -191,7 +197,7 @@ ERRORS: tuple[ErrorRow, ...] = (
     ErrorRow(
         errors.StoreUnavailable,
         503,
-        "The store is unavailable, so nothing can be read or changed. Check whether a change was made before you retry it.",
+        _store_unavailable,
     ),
     ErrorRow(
         errors.NewerSchema,

@@ -31,7 +31,9 @@ from service.domain.decision import (
     resolve_entitlements,
 )
 from service.domain.errors import NewerSchema, StoreUnavailable
-from service.domain.meter import EMPTY_TALLY, Tally
+from service.domain.meter import EMPTY_TALLY, Tally, VisitorRefusal
+from service.domain.sources import Reason
+from service.use_cases.access.new_visitors import NewVisitors
 from service.use_cases.story_passes.validation import PassClaim, PassValidator, ValidPass
 
 
@@ -39,7 +41,7 @@ from service.use_cases.story_passes.validation import PassClaim, PassValidator, 
 class AccessQuestion:
     """What the website asks. Only with `count` does an answer use a free story or an opening of a story pass.
 
-    `token` is a story pass's link; `user_agent` is the browser that brought it.
+    `token` is a story pass's link; `user_agent` is the browser that brought it, and `address` is that browser's.
     """
 
     story: Story
@@ -48,6 +50,7 @@ class AccessQuestion:
     count: bool = True
     token: str | None = None
     user_agent: str | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +155,14 @@ class AccessCheck:
         readers: Readers,
         known: RecentEntitlements,
         pass_validator: PassValidator | None = None,
+        new_visitors: NewVisitors | None = None,
     ) -> None:
         self.catalogue = catalogue
-        self._store = store
-        self._link = store.link
-        self._keys = store.keys
+        self._store, self._link, self._keys = store, store.link, store.keys
         self._readers = readers
         self._known = known
         self._pass_validator = pass_validator
+        self._new_visitors = new_visitors or NewVisitors(store.link)
         self._entitlement_cache = EntitlementCache(catalogue)
         self._frames: dict[str, MeterFrame] = {}
 
@@ -289,9 +292,25 @@ class AccessCheck:
         metered = tier.meter is not None and not facts.entitlements.opens(tier.requires)
         meter = self._meter_standing(question, tier, facts, now) if metered else None
         story_pass = facts.story_pass.holding if facts.story_pass is not None else None
-        return decide(
+        decision = decide(
             question.story, tier, facts.entitlements, meter, now=now, catalogue=self.catalogue, story_pass=story_pass
         )
+        if facts.reader is None and decision.reason is Reason.METERED and meter is not None and not meter.seen:
+            refused = self._refusal(question, self._frame(meter.name, now), facts, now)
+            if refused == "store_memory":
+                return self._decide_degraded(question, tier, now)
+            if refused == "address_limit":  # as without a visitor
+                return decide(question.story, tier, facts.entitlements, None, now=now, catalogue=self.catalogue)
+        return decision
+
+    def _refusal(
+        self, question: AccessQuestion, frame: MeterFrame, facts: StoredFacts, now: float
+    ) -> VisitorRefusal | None:
+        """Return why the visitor gets no meter; `None` where they may, or have one."""
+        if question.visitor is None or facts.visitors[frame.policy.name][1] is not None:
+            return None
+        key = self._keys.visitor_meter(visitor_hash(question.visitor), frame.code)
+        return self._new_visitors.refusal(key, question.address, now, count=question.count)
 
     def _meter_standing(
         self, question: AccessQuestion, tier: Tier, facts: StoredFacts, now: float
@@ -320,9 +339,10 @@ class AccessCheck:
         now: float,
     ) -> Decision:
         """Count the read if it is new, add the visitor's stories to the reader's, and return the decision after that."""
-        meter = decision.meter
-        if meter is None:
+        if (meter := decision.meter) is None:
             return decision
+        if facts.reader is not None and self._refusal(question, frame, facts, now):
+            question = replace(question, visitor=None)  # A claim on them would be a new meter; they have no stories.
         written = self._write_meter(question, frame, facts, meter)
         if written is None:
             return decision

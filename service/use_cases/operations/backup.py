@@ -207,7 +207,7 @@ def exclusive_store(settings: Settings) -> Iterator[Store]:
     """
     keys = Keys(settings.prefix)
     if settings.redis_url is None:
-        embedded = EmbeddedStore(settings.data, kind="command")
+        embedded = EmbeddedStore(settings.data, kind="command", memory=settings.store_memory)
         address = parse_address(embedded.start())
         try:
             with patient_store(address, keys) as store:

@@ -13,6 +13,7 @@ from service.adapters.openid.errors import SignInFailed
 from service.adapters.openid.provider import Provider
 from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.openid.sign_in import SignIn
+from service.adapters.redis.client.memory import FILLING_FROM, MemoryUse
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.stripe_objects.ledger import Ledger
 from service.adapters.stripe.events import HANDLED_TYPES
@@ -111,6 +112,8 @@ class Doctor:
             message = "the embedded store is for trying and small sites, and stripe.livemode is true"
             yield Finding("note", "store", f"{message}. Set REDIS_URL to a store of your own: see docs/operations.md")
         yield from durability_findings(info)
+        setting = "PAYWALL_STORE_MEMORY" if self.settings.redis_url is None else "maxmemory"
+        yield memory_finding(self.store.link.memory(), setting)
 
     def _stripe_findings(self) -> list[Finding]:
         found = []
@@ -206,6 +209,17 @@ def durability_findings(info: Mapping[str, object]) -> Iterator[Finding]:
     if int(str(info.get("replicas") or 0)) and str(info.get("min-replicas-to-write", "0")) == "0":
         message = "min-replicas-to-write is 0: a failover can lose the writes acknowledged just before it"
         yield Finding("note", "durability", f"{message}. Set it to 1 or more")
+
+
+def memory_finding(memory: MemoryUse, setting: str) -> Finding:
+    """Return how full the store is; `setting` is what limits its memory."""
+    if not memory.limit:
+        message = "the store has no maxmemory, or does not report it: made-up visitors can fill the machine's memory"
+        return Finding("note", "memory", f"{message}. Set maxmemory")
+    used = f"{memory.share:.0%} of {memory.limit / 2**20:,.0f} MB is in use"
+    if memory.is_filling:
+        return Finding("wrong", "memory", f"{used}, so new visitors are not counted. Raise {setting}")
+    return Finding("good", "memory", f"{used}; new visitors are counted below {FILLING_FROM:.0%}")
 
 
 def stripe_findings(state: StripeState, catalogue: Catalogue) -> list[Finding]:

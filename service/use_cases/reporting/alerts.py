@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from service.adapters.redis.client.memory import FILLING_FROM
 from service.adapters.redis.grants.grants import GrantEndIndex
 from service.adapters.redis.reporting.alert_flags import AlertFlag, AlertStore
 from service.domain.catalogue import DAY, HOUR, Catalogue
@@ -31,7 +32,15 @@ EXAMPLES = 10
 _CHECKED = 50
 
 Kind = Literal[
-    "dead_letters", "unknown_prices", "ownerless", "grants_ending", "drift", "event_gap", "catch_up_late", "clock"
+    "dead_letters",
+    "unknown_prices",
+    "ownerless",
+    "grants_ending",
+    "drift",
+    "event_gap",
+    "catch_up_late",
+    "clock",
+    "store_memory",
 ]
 
 
@@ -117,6 +126,12 @@ ALERT_TEXTS: Mapping[Kind, tuple[str, str, str, str]] = {
         "Synchronize the clock with NTP. Signatures older than five minutes are rejected.",
         "paywall doctor",
     ),
+    "store_memory": (
+        f"store server has used {FILLING_FROM:.0%} of its memory (new visitors aren't counted)",
+        f"store servers have used {FILLING_FROM:.0%} of their memory (new visitors aren't counted)",
+        "Raise maxmemory, or PAYWALL_STORE_MEMORY for the embedded store.",
+        "paywall doctor",
+    ),
     "grants_ending": (
         f"grant expires within {ENDS_WITHIN // DAY} days",
         f"grants expire within {ENDS_WITHIN // DAY} days",
@@ -152,6 +167,7 @@ class Alerts:
             self._catch_up_late(flags.get("caught_up"), now),
             _from_flag("drift", _recent(flags.get("drift"), now, DRIFT_SHOWN_FOR), "sweep"),
             replace(clock, count=min(clock.count, 1)),  # Its flag counts seconds.
+            self._store_memory(),
             self._grants_ending(now),
         ]
 
@@ -213,6 +229,11 @@ class Alerts:
         if self._processor.gateway is None or flag is None or now - flag.at <= CATCH_UP_LIMIT:
             return Alert("catch_up_late", 0)
         return Alert("catch_up_late", 1, [Example("catch-up", at=flag.at, text="last run")])
+
+    def _store_memory(self) -> Alert:
+        memory = self._notes.store_memory()
+        examples = [Example("maxmemory", text=f"{memory.share:.0%} of {memory.limit / 2**20:,.0f} MB is in use")]
+        return Alert("store_memory", int(memory.is_filling), examples if memory.is_filling else [])
 
     # Recorded by the worker and the webhook.
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from service.adapters.observability.state_gauges import Figures, StateGauges
 from service.adapters.redis.audit.audit import AuditWriter
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reporting.alert_flags import AlertStore
 from service.adapters.redis.service_state.coordination import LEADS_FOR, LeaderElection
-from service.adapters.redis.service_state.memory import used_share
 from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.stripe_objects.objects import PendingWork
-from service.domain.errors import StoreUnavailable
 from service.use_cases.grants.imports.grant_imports import GrantImports
 
 EVERY = 5.0
@@ -61,9 +58,6 @@ class StateMetrics:
         if renewed is not None:
             self._heartbeat = at - renewed
         caught_up = self._alert_flags.load_flags().get("caught_up")
-        memory = 0.0
-        with suppress(StoreUnavailable):  # Hosting providers may forbid INFO; the other figures count all the same.
-            memory = used_share(self._store)
         return {
             "paywall_state_timestamp_seconds": {"": at},
             "paywall_worker_heartbeat_timestamp_seconds": {"": self._heartbeat},
@@ -74,5 +68,5 @@ class StateMetrics:
             "paywall_audit_entries_waiting": {"": self._audit.count_waiting()},
             "paywall_imports": self._imports.count_open(),
             "paywall_approvals_waiting": {"": len(self._approvals.list_waiting(self._clock()))},
-            "paywall_store_memory_used_ratio": {"": memory},
+            "paywall_store_memory_used_ratio": {"": self._store.link.memory().share},
         }

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from service.adapters.redis.client.memory import MemoryUse
 from service.adapters.stripe.events import HANDLED_TYPES
 from service.adapters.stripe.gateway import Account, Gateway, WebhookEndpoint
 from service.domain.catalogue import Catalogue
@@ -18,6 +19,7 @@ from service.use_cases.operations.doctor import (
     SECTIONS,
     Finding,
     StripeState,
+    memory_finding,
     stripe_findings,
     version_findings,
 )
@@ -188,3 +190,24 @@ def test_finding_about_stripe_names_its_section_of_the_guide_unless_good() -> No
     assert Finding("wrong", "endpoint", "missing").guide == "docs/stripe.md#the-webhook-endpoint"
     assert Finding("good", "endpoint", "there").guide is None
     assert Finding("wrong", "store", "unavailable").guide is None
+
+
+@pytest.mark.parametrize(
+    ("memory", "level", "message"),
+    [
+        (MemoryUse(2**20, 0), "note", "has no maxmemory"),
+        (MemoryUse(79 * 2**20, 100 * 2**20), "good", "79% of 100 MB is in use"),
+        (MemoryUse(80 * 2**20, 100 * 2**20), "wrong", "80% of 100 MB is in use, so new visitors are not counted"),
+        (MemoryUse(3 * 2**30, 2 * 2**30), "wrong", "150% of 2,048 MB is in use"),
+    ],
+)
+def test_doctor_reports_how_full_the_memory_is(memory: MemoryUse, level: str, message: str) -> None:
+    found = memory_finding(memory, "maxmemory")
+    assert (found.level, found.subject) == (level, "memory")
+    assert message in found.message
+
+
+def test_doctor_reads_the_memory_of_the_store(make_app: MakeApp, launch: Any) -> None:
+    found = make_app(launch(maxmemory="100mb").url).service.doctor.findings()
+    (memory,) = [finding for finding in found if finding.subject == "memory"]
+    assert (memory.level, "of 100 MB" in memory.message) == ("good", True)

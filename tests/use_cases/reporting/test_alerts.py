@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 NOON = "2082-11-24T12:00:00Z"
 SECRET = "whsec_made_for_the_tests"
 KINDS = [
-    "dead_letters", "unknown_prices", "ownerless", "event_gap", "catch_up_late", "drift", "clock", "grants_ending",
+    "dead_letters", "unknown_prices", "ownerless", "event_gap", "catch_up_late", "drift", "clock", "store_memory",
+    "grants_ending",
 ]  # fmt: skip
 
 
@@ -108,9 +109,21 @@ def subscription(
 def test_attention_lists_every_kind_as_fine_when_all_is_well(app: InProcessApp) -> None:
     deliver(app, "evt_1", subscription(app, "sub_1"))
     found = attention(app)
-    assert [(one["count"], one["needs_hand"], one["examples"]) for one in found["items"]] == [(0, False, [])] * 8
+    assert [(one["count"], one["needs_hand"], one["examples"]) for one in found["items"]] == [(0, False, [])] * len(
+        KINDS
+    )
     assert (found["at"], found["needs_hand"]) == (NOON, False)
     assert all(one["title"] and one["mend"] and one["where"] for one in found["items"])
+
+
+def test_store_that_is_filling_up_needs_attention(make_app: MakeApp, launch: Any, until: Until) -> None:
+    server = launch()
+    app = make_app(server.url)
+    server.admin().config_set("maxmemory", "1mb")
+    until(lambda: app.service.store.link.memory().is_filling)
+    found = item(app, "store_memory")
+    assert (found["count"], found["needs_hand"]) == (1, True)
+    assert "of 1 MB is in use" in found["examples"][0]["text"]
 
 
 def test_grants_ending_within_fourteen_days_are_listed_soonest_first(app: InProcessApp) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.service_state.coordination import LEADS_FOR, LeaderElection
@@ -44,10 +45,6 @@ def test_waiting_audit_entry_and_approval_are_counted(make_app: MakeApp, valkey_
     assert approval.state == "waiting"
 
 
-def test_memory_share_is_reported_where_the_store_has_a_limit(valkey_app: InProcessApp) -> None:
-    link = valkey_app.service.store.link
-    link.call(b"any", b"CONFIG", b"SET", b"maxmemory", b"100mb")
-    try:
-        assert 0 < valkey_app.service.state_metrics.read(1.0)["paywall_store_memory_used_ratio"][""] < 1
-    finally:
-        link.call(b"any", b"CONFIG", b"SET", b"maxmemory", b"0")
+def test_memory_share_is_reported_where_the_store_has_a_limit(make_app: MakeApp, launch: Any) -> None:
+    service = make_app(launch(maxmemory="100mb").url).service
+    assert 0 < service.state_metrics.read(1.0)["paywall_store_memory_used_ratio"][""] < 1

@@ -41,12 +41,14 @@ class EmbeddedStore:
     """An embedded store in a folder, from `start` to `stop`, with one owner at a time.
 
     Start it on a thread that lives as long as the store should (the main thread): Linux ends it with that thread.
+    `memory` is its `maxmemory` in bytes; `None` is a share of the machine's.
     Raises: EmbeddedStoreError with a sentence for the operator.
     """
 
-    def __init__(self, folder: Path, *, kind: Kind = "serve") -> None:
+    def __init__(self, folder: Path, *, kind: Kind = "serve", memory: int | None = None) -> None:
         self.folder = folder.absolute()
         self._kind: Kind = kind
+        self._memory = memory
         self._home = self.folder / "store"
         self.owner = FolderLock(self.folder, kind)
         self._lock = threading.Lock()  # no server is started once `stop` has begun
@@ -117,7 +119,7 @@ class EmbeddedStore:
     def _spawn(self) -> subprocess.Popen[bytes]:
         with (self._home / "log").open("ab") as log:
             return subprocess.Popen(  # noqa: S603  our own binary, our own arguments
-                command_line(self._home, self._socket),
+                command_line(self._home, self._socket, self._memory),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -169,12 +171,12 @@ class EmbeddedStore:
 
 
 @contextmanager
-def joined_store(folder: Path) -> Iterator[str]:
+def joined_store(folder: Path, memory: int | None = None) -> Iterator[str]:
     """Yield the address of the folder's store for a command: the running `serve`'s, or one started for it.
 
     Waits for another command to finish, and for a `serve` whose store is still loading. Raises: EmbeddedStoreError.
     """
-    store = EmbeddedStore(folder, kind="command")
+    store = EmbeddedStore(folder, kind="command", memory=memory)
     deadline = time.monotonic() + _WAIT["command"]
     while not store.owner.try_acquire():
         owner = read_owner(store.folder)

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,6 +38,11 @@ SETTINGS = {
 
 _ENVIRONMENT = frozenset({"PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "TMPDIR"})
 _SOCKET_BYTES = 100  # a socket's path has 104 bytes on macOS, 108 on Linux, its end included
+_CONTROL_GROUPS = {
+    "": (Path("/sys/fs/cgroup"), "memory.max"),  # version 2
+    "memory": (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),  # version 1
+}
+_LEAST_MEMORY = 64 * 2**20
 _LOG_BYTES = 1_000_000  # a larger log is moved aside at the next start; one old log is kept
 _LINUX = platform.system() == "Linux"
 _POLL = 0.005
@@ -49,10 +55,10 @@ ctypes.CDLL(None).prctl(1, 15)
 os.getppid() == int(sys.argv[1]) and os.execv(sys.argv[2], sys.argv[2:])"""
 
 
-def command_line(home: Path, socket_path: str) -> list[str]:
+def command_line(home: Path, socket_path: str, memory: int | None) -> list[str]:
     """Return the command that starts the server in its folder, on a unix socket.
 
-    Raises: EmbeddedStoreError without a binary.
+    `memory` is its `maxmemory` in bytes; `None` is the default. Raises: EmbeddedStoreError without a binary.
     """
     places = {
         "port": "0",
@@ -61,6 +67,7 @@ def command_line(home: Path, socket_path: str) -> list[str]:
         "dir": str(home),
         "pidfile": str(home / "pid"),
         "logfile": str(home / "log"),
+        "maxmemory": str(memory or default_memory()),
         "daemonize": "no",
         "set-proc-title": "no",  # the command line identifies an orphaned server
     }
@@ -70,6 +77,26 @@ def command_line(home: Path, socket_path: str) -> list[str]:
     if _LINUX:
         return [sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()), *command]
     return command
+
+
+def default_memory() -> int:
+    """Return a quarter of the memory that this machine or its control group (a container) has, at least 64 MiB."""
+    available = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for path in _memory_limits():
+        with suppress(OSError, ValueError):  # there is no such file, or it reads "max"
+            available.append(int(path.read_text()))
+    return max(min(available) // 4, _LEAST_MEMORY)
+
+
+def _memory_limits() -> Iterator[Path]:
+    """Yield the files with the memory limit of this process' control group and of its parents, in both versions."""
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers in ("", "memory"):
+                root, name = _CONTROL_GROUPS[controllers]
+                group = root / path.lstrip("/")
+                yield from (folder / name for folder in (group, *group.parents) if folder.is_relative_to(root))
 
 
 def server_environment() -> dict[str, str]:

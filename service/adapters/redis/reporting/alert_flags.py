@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 
 from service.adapters.redis.client.keys import PARTITIONS
+from service.adapters.redis.client.memory import MemoryUse
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import field_pairs
 
@@ -135,6 +136,10 @@ class AlertStore:
         key = self._keys.alert("flags")
         reply = self._link.call(key, b"HGETALL", key)
         return {bytes(what).decode(): AlertFlag(*_decode(value)) for what, value in field_pairs(reply)}
+
+    def store_memory(self) -> MemoryUse:
+        """Return the memory of the store's fullest server."""
+        return self._link.memory()
 
     def list_dead_events(self, limit: int) -> tuple[int, list[tuple[str, float]]]:
         """Return how many events were given up, and the latest of them with the moment (epoch seconds)."""

@@ -16,6 +16,7 @@ import msgspec
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import field_pairs
 from service.domain.catalogue import Catalogue, Plan, Tier
+from service.domain.errors import StoreUnavailable
 
 SCHEMA = 1
 
@@ -113,9 +114,11 @@ class DecisionOverflow:
         self._seconds = seconds
 
     def save(self, sealed: str) -> str:
-        """Store a text and return its name."""
+        """Store a text and return its name. A store that is filling up keeps none: any visitor causes them."""
         name = urandom(12).hex()
         key = self._keys.shared(f"decision:{name}")
+        if self._link.memory_at(key).is_filling:
+            raise StoreUnavailable("oom")
         self._link.call(key, b"SET", key, sealed, b"EX", self._seconds)
         return name
 

@@ -93,7 +93,20 @@ def test_embedded_store_confirms_writes_only_on_disk(stores: Start, folder: Path
 def test_shipped_valkey_conf_equals_the_embedded_settings() -> None:
     text = (ROOT / "config" / "valkey.conf").read_text()
     said = dict(re.findall(r'^([a-z-]+) "?([^"\n]*)"?$', text, re.MULTILINE))
+    assert re.fullmatch(r"\d+mb", said.pop("maxmemory")), "the memory depends on the machine"
     assert said == valkey.SETTINGS
+
+
+@pytest.mark.parametrize("memory", [None, 32 * 2**20])
+def test_embedded_store_has_a_memory_limit(stores: Start, folder: Path, connect: Any, memory: int | None) -> None:
+    link = connect(stores(folder, memory=memory).start())
+    assert link.wait(60)
+    assert link.memory().limit == (memory or valkey.default_memory())
+
+
+def test_default_memory_is_a_share_of_what_the_machine_or_its_control_group_has() -> None:
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert 64 * 2**20 <= valkey.default_memory() <= max(physical // 4, 64 * 2**20)
 
 
 def test_folder_and_socket_are_private(stores: Start, folder: Path) -> None:
