@@ -69,6 +69,8 @@ class Holding:
     confirmed: bool = True
     note: str | None = None
     actor: str | None = None
+    renews: bool = False
+    """Whether Stripe bills it again at the period's end. `until` then includes the leeway."""
 
     def standing_at(self, now: float) -> Standing:
         """Return the standing at `now`: `base`, until the end is reached or while a scheduled start lies ahead."""
@@ -198,6 +200,7 @@ class Subscription:
             until=self._until(standing, plan, items, catalogue.leeway),
             ending=standing in (Standing.GOOD, Standing.GRACE) and self.scheduled_end is not None,
             confirmed=self.confirmed,
+            renews=standing is Standing.GOOD and self.scheduled_end is None,
         )
 
     def _until(self, standing: Standing, plan: Plan | None, items: list[Item], leeway: int) -> int | None:

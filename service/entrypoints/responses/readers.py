@@ -80,6 +80,23 @@ class ReaderOut(ResponseSchema):
     meters = fields.List(fields.Nested(ReaderMeterOut), required=True)
 
 
+class HeldPlanOut(ResponseSchema):
+    plan = fields.String(required=True)
+    name = fields.String(required=True)
+    until = types.UtcTime(required=True, allow_none=True)
+    renews = fields.Boolean(required=True)
+
+
+class AccountSummaryOut(ResponseSchema):
+    """What a reader's own account page shows, written from an `AccountSummary`."""
+
+    reader = fields.String(required=True)
+    access = fields.Boolean(required=True)
+    features = fields.List(fields.String(), attribute="summary.features", required=True)
+    plans = fields.List(fields.Nested(HeldPlanOut), attribute="summary.plans", required=True)
+    portal = fields.Boolean(required=True)
+
+
 class HistoryEntryOut(ResponseSchema):
     at = types.UtcTime(required=True)
     type = fields.String(required=True)

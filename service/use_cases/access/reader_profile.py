@@ -60,6 +60,28 @@ class ReaderProfile:
         return bool(self.features)
 
 
+@dataclass(frozen=True, slots=True)
+class HeldPlan:
+    """A plan that a reader holds, as their account page shows it.
+
+    `until` is the latest end of its sources, `None` without an end. Where a subscription `renews`, it is the period's
+    end without the leeway.
+    """
+
+    plan: str
+    name: str
+    until: int | None
+    renews: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSummary:
+    """What a reader may see of their own access: no reasons, no actors."""
+
+    features: Sequence[str]
+    plans: Sequence[HeldPlan]
+
+
 class ReaderProfiles:
     """Builds profiles of readers.
 
@@ -87,6 +109,25 @@ class ReaderProfiles:
             self._readers.list_customers(name),
             self._meter_standings(name, min(max(at, now), LAST_WINDOW)) if at >= int(now) else (),
         )
+
+    def load_summary(self, reader: str, now: float) -> AccountSummary:
+        """Return what the reader's own account page shows now; of a merged reader, what the reader who stays holds."""
+        kept = self._readers.load_active(self._readers.resolve_merged(reader))
+        holdings = [h for one in kept if one.source is not None for h in one.source.holdings(self._catalogue)]
+        held = resolve_entitlements(holdings, self._catalogue.features, now)
+        active = [holding for holding in holdings if holding.is_active_at(now)]
+        plans = []
+        for plan in self._catalogue.plans.values():
+            if sources := [holding for holding in active if holding.plan == plan.id]:
+                ends = [self._visible_end(holding) for holding in sources]
+                until = None if None in ends else max(end for end in ends if end is not None)
+                plans.append(HeldPlan(plan.id, plan.name, until, any(holding.renews for holding in sources)))
+        return AccountSummary(list(held.by_feature), plans)
+
+    def _visible_end(self, holding: Holding) -> int | None:
+        if holding.until is None or not holding.renews:
+            return holding.until
+        return holding.until - self._catalogue.leeway
 
     def _sources(self, reader: str, at: float, now: float) -> list[Source]:
         # The contract writes whole seconds, so a moment of the current second is not past.

@@ -71,6 +71,10 @@ class Purchases:
             check_customer=lambda payer: self._refuse_new_holder(gateway, reader, sold, payer, now),
         )
 
+    def has_portal(self, reader: str) -> bool:
+        """Return whether `open_portal` has a customer of this reader to open the portal for."""
+        return self._gateway is not None and bool(self._readers.list_customers(self._readers.resolve_merged(reader)))
+
     def open_portal(self, reader: str, return_url: str) -> str:
         """Return the address of a portal page. Raises: `NoCustomer`."""
         customers = self._readers.list_customers(self._readers.resolve_merged(reader))

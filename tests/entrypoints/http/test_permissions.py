@@ -30,6 +30,7 @@ RIGHTS: dict[tuple[str, str], Demand] = {
     ("POST", "/v1/gifts"): "site",
     ("GET", "/v1/gifts/<reader>"): "site",
     ("GET", "/v1/readers/<reader>"): "viewer",
+    ("GET", "/v1/readers/<reader>/summary"): "site",
     ("GET", "/v1/readers/<reader>/export"): "owner",
     ("DELETE", "/v1/readers/<reader>"): "owner",
     ("POST", "/v1/readers/<reader>/grants"): "granter",

@@ -11,7 +11,13 @@ from service.entrypoints.http import guards
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.routes import ApiRoutes, query
 from service.entrypoints.responses.fields import JsonObject, ReasonIn, read_field
-from service.entrypoints.responses.readers import ErasedOut, ReaderExportOut, ReaderOut, write_reader_export
+from service.entrypoints.responses.readers import (
+    AccountSummaryOut,
+    ErasedOut,
+    ReaderExportOut,
+    ReaderOut,
+    write_reader_export,
+)
 from service.entrypoints.responses.stripe_objects import LinkedOut, LinkIn, MergedOut, MergeIn
 
 AT = query("at", "Another moment: a past one as it stood, a future one if nothing changes.", {"type": "string"})
@@ -28,6 +34,15 @@ def register(routes: ApiRoutes, service: Service) -> None:
         given = bodies.taken("at").get("at")
         at = None if given is None else read_field("at", read_time, given)
         return ReaderOut.write(service.profiles.load_profile(reader, at, service.clock()))
+
+    @routes.add("GET /v1/readers/<reader>/summary", "site", AccountSummaryOut)
+    def summarize_reader(reader: str) -> JsonObject:
+        """What the reader's own account page shows: plans, their ends, and whether they renew. Empty for a stranger."""
+        summary = service.profiles.load_summary(reader, service.clock())
+        portal = service.purchases.has_portal(reader)
+        return AccountSummaryOut.write(
+            {"reader": reader, "access": bool(summary.features), "summary": summary, "portal": portal}
+        )
 
     @routes.add("POST /v1/readers/<reader>/links", "granter", LinkedOut, takes=LinkIn, repeatable=True)
     def link_reader(reader: str) -> Response:
