@@ -57,21 +57,9 @@ STATES: Mapping[str, str] = {
 }
 
 TONES: Mapping[str, str] = {
-    "good": "good",
-    "active": "good",
-    "applied": "good",
-    "done": "good",
-    "full": "good",
-    "grace": "warn",
-    "pending": "warn",
-    "waiting": "warn",
-    "applying": "warn",
-    "staged": "warn",
-    "scheduled": "warn",
-    "used_up": "warn",
-    "dead": "bad",
-    "upsell": "bad",
-    "revoked": "bad",
+    **dict.fromkeys(("good", "active", "applied", "done", "full"), "good"),
+    **dict.fromkeys(("grace", "pending", "waiting", "applying", "staged", "scheduled", "used_up"), "warn"),
+    **dict.fromkeys(("dead", "upsell", "revoked"), "bad"),
 }
 """State → its color, which stands beside the state's label and never alone."""
 

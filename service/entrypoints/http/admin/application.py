@@ -31,7 +31,6 @@ from service.entrypoints.http.admin import (
     overview,
     passes,
     reader,
-    reader_actions,
     search,
     seats,
     sign_in,
@@ -53,7 +52,7 @@ from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.labels import ROLES, TYPED_FIELDS
 from service.use_cases.grants.imports.csv_file import MOST_BYTES
 
-VIEWS = (overview, search, reader, reader_actions, explain, seats, imports, approvals, passes, events, audit, keys)
+VIEWS = (overview, search, reader, explain, seats, imports, approvals, passes, events, audit, keys)
 
 LARGEST_FORM = 256 * 1024
 LARGEST_FORM_SHOWN = 64 * 1024

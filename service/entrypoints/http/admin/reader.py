@@ -1,19 +1,44 @@
-"""A reader's page: entitlements and their sources, free stories, activity, and the forms of `reader_actions`."""
+"""A reader's page: entitlements and their sources, free stories and activity, with the forms of what staff can do.
+
+The forms grant, extend, revoke, link, merge, export and erase. They call what the API calls.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from functools import wraps
+from typing import Any, cast
 
 from flask import Response, redirect, request, url_for
 
+from service.adapters.redis.staff.approvals import Approval
 from service.domain.catalogue import DAY, Catalogue
+from service.domain.errors import InvalidFields
+from service.domain.roles import Role
 from service.domain.times import write_time
-from service.entrypoints.http.admin import timeline
-from service.entrypoints.http.admin.page_context import PageContext, render
-from service.entrypoints.http.admin.request_inputs import EXPIRIES, query_field, read_time, reader_id
+from service.entrypoints.http import guards, idempotency
+from service.entrypoints.http.admin.page_context import Outcome, PageContext, reader_url, refusal_of, render
+from service.entrypoints.http.admin.request_inputs import (
+    EXPIRIES,
+    form_field,
+    query_field,
+    read_expiry,
+    read_time,
+    reader_id,
+    required_reason,
+    submitted_fields,
+)
 from service.entrypoints.responses.errors import Problem
-from service.entrypoints.responses.readers import ReaderOut
+from service.entrypoints.responses.fields import check
+from service.entrypoints.responses.labels import APPROVAL_REQUESTED
+from service.entrypoints.responses.readers import GrantChangeIn, GrantIn, ReaderOut, write_reader_export
+from service.entrypoints.responses.stripe_objects import LinkIn, MergeIn
+from service.use_cases.access.source_history import load_activity
+from service.use_cases.grants.grant_changes import to_grant_request
+
+FIRST_ENTRIES = 30
+"""Entries of the activity that the page shows at first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +51,8 @@ class RejectedForm:
 
 
 def register(context: PageContext) -> None:
+    """Add the page and its forms."""
+
     @context.page("GET /reader", "viewer")
     def reader() -> Response:
         if query_field("id") is None:
@@ -33,6 +60,135 @@ def register(context: PageContext) -> None:
         at = read_time(query_field("at"), query_field("zone"), context.service.access_check.catalogue.zone, "at")
         name = reader_id(request.args.get("id"))
         return render_reader(context, name, at=at, all_entries=query_field("all") is not None)
+
+    _register_grants(context)
+    _register_merges(context)
+    _register_privacy(context)
+
+    @_reader_form(context, "link", "granter")
+    def link_stripe(reader: str) -> str:
+        name = form_field("object") or ""
+        kind = {"cus": "customer", "sub": "subscription"}.get(name.partition("_")[0])
+        if kind is None:
+            raise InvalidFields([("object", "must be a customer (cus_…) or a subscription (sub_…)")])
+        linked_object: dict[str, Any] = check(LinkIn, {kind: name})
+        linked = context.service.subscription_admin.link_to_reader(
+            reader, **linked_object, actor=guards.actor(), now=context.now
+        )
+        moved = " It was linked to another reader before." if linked.was not in (None, linked.reader) else ""
+        return f"{kind.capitalize()} linked.{moved}"
+
+
+def _reader_form(
+    context: PageContext, form: str, role: Role
+) -> Callable[[Callable[[str], str]], Callable[[], Response]]:
+    """Add a form of a reader's page: its work gets the reader and returns a message, which the page shows then.
+
+    If it is refused, the page shows the form open, with the reason. A grant has forms of its own.
+    """
+
+    def show_again(problem: Problem) -> Response:
+        name = " ".join(filter(None, [form, form_field("grant")]))
+        rejected = RejectedForm(name, problem, submitted_fields())
+        return render_reader(context, reader_id(form_field("id")), rejected=rejected)
+
+    def register(work: Callable[[str], str]) -> Callable[[], Response]:
+        @context.form(f"POST /reader/{form}", role, show_again)
+        @wraps(work)
+        def outcome() -> Outcome:
+            reader = reader_id(form_field("id"))
+            return work(reader), reader_url(reader)
+
+        return outcome
+
+    return register
+
+
+def _register_grants(context: PageContext) -> None:
+    grants, catalogue = context.service.grant_changes, context.service.settings.catalogue
+
+    @_reader_form(context, "grant", "granter")
+    def grant(reader: str) -> str:
+        now = context.now
+        kind, _, what = (form_field("what") or "").partition(":")
+        if kind not in ("plan", "feature"):
+            raise InvalidFields([("what", "choose a plan or a feature")])
+        body: dict[str, Any] = {"plan": what} if kind == "plan" else {"features": [what]}
+        body |= {"until": read_expiry(now, catalogue.zone), "reason": request.form.get("reason", "")}
+        wanted = to_grant_request(check(GrantIn, body), now)
+        done = grants.create(reader, wanted, guards.actor(), now, named=idempotency.token())
+        return APPROVAL_REQUESTED if isinstance(done, Approval) else "Access granted."
+
+    @_reader_form(context, "extend", "granter")
+    def extend(reader: str) -> str:
+        now = context.now
+        body = {"until": read_expiry(now, catalogue.zone), "reason": request.form.get("reason", "")}
+        data = check(GrantChangeIn, body)
+        until = None if data["until"] is None else int(data["until"])
+        done = grants.change(reader, form_field("grant") or "", until, data["reason"], guards.actor(), now)
+        return APPROVAL_REQUESTED if isinstance(done, Approval) else "Expiry date changed."
+
+    @_reader_form(context, "revoke", "granter")
+    def revoke(reader: str) -> str:
+        grants.revoke(reader, form_field("grant") or "", required_reason(), guards.actor(), context.now)
+        return "Grant revoked."
+
+
+def _register_merges(context: PageContext) -> None:
+    service = context.service
+
+    @context.page("GET /reader/merge", "owner")
+    def confirm_merge() -> Response:
+        """Show both readers side by side; a merge cannot be undone."""
+        reader = reader_id(query_field("id"))
+        try:
+            removed = reader_id(query_field("from"), "from")
+            if removed == reader:
+                raise InvalidFields([("from", "is the same reader")])
+        except InvalidFields as error:
+            rejected = RejectedForm("merge", refusal_of(error), request.args.to_dict())
+            return render_reader(context, reader, rejected=rejected)
+        return comparison(reader, removed)
+
+    def comparison(reader: str, removed: str, problem: Problem | None = None) -> Response:
+        now = context.now
+        profiles = [ReaderOut.write(service.profiles.load_profile(name, None, now)) for name in (reader, removed)]
+        return render("merge.html", reader=reader, removed=removed, profiles=profiles, problem=problem)
+
+    def readers_in_form() -> tuple[str, str]:
+        return reader_id(form_field("id")), reader_id(form_field("from"), "from")
+
+    @context.form("POST /reader/merge", "owner", lambda problem: comparison(*readers_in_form(), problem))
+    def merge() -> Outcome:
+        reader, removed = readers_in_form()
+        if form_field("sure") is None:
+            raise InvalidFields([("sure", "tick the box to confirm; a merge can’t be undone")])
+        reason = form_field("reason")
+        check(MergeIn, {"from": removed, "reason": reason})
+        service.subscription_admin.merge_readers(reader, removed, guards.actor(), context.now, reason=reason)
+        return "Readers merged. Both IDs now lead to this reader.", reader_url(reader)
+
+
+def _register_privacy(context: PageContext) -> None:
+    service = context.service
+
+    @context.page("GET /reader/export", "owner")
+    def export() -> Response:
+        data = write_reader_export(service.export.collect(reader_id(query_field("id")), context.now))
+        text = context.app.json.dumps(data, indent=2, ensure_ascii=False)
+        answer = Response(text, mimetype="application/json")
+        # The file name is fixed because an ID can contain any character.
+        answer.headers["Content-Disposition"] = 'attachment; filename="reader.json"'
+        return answer
+
+    @_reader_form(context, "erase", "owner")
+    def erase(reader: str) -> str:
+        if form_field("typed") != reader:
+            raise InvalidFields([("typed", "does not match this reader’s ID. Nothing was deleted")])
+        reason, force = required_reason(), form_field("force") is not None
+        done = service.erasure.erase(reader, reason, guards.actor(), context.now, force=force)
+        count = sum(done.counts.values())
+        return f"Reader erased: {count} records deleted. Only a hash of the ID is kept."
 
 
 def render_reader(
@@ -46,13 +202,12 @@ def render_reader(
     """Render a reader's page, now or at another time; with a rejected form still open and filled in."""
     service, now, catalogue = context.service, context.now, context.service.access_check.catalogue
     resolved = service.readers.resolve_merged(reader)
-    entries = timeline.read_timeline(service, reader, resolved, complete=all_entries or at is not None)
-    profile, erased_at = (
-        ReaderOut.write(service.profiles.load_profile(reader, at, now)),
-        service.readers.erased_at(reader, resolved),
-    )
-    has_data = profile["sources"] or profile["customers"] or any(meter["used"] for meter in profile["meters"])
+    complete = all_entries or at is not None
+    entries = load_activity(service.readers, service.audit_log, catalogue, reader, complete=complete)
     entries = entries if at is None else [entry for entry in entries if entry.at <= at]
+    profile = ReaderOut.write(service.profiles.load_profile(reader, at, now))
+    erased_at = service.readers.erased_at(reader, resolved)
+    has_data = profile["sources"] or profile["customers"] or any(meter["used"] for meter in profile["meters"])
     return render(
         "reader.html",
         status=rejected.problem.status if rejected is not None else 200,
@@ -63,8 +218,8 @@ def render_reader(
         is_unknown=at is None and not (has_data or entries or erased_at or resolved != reader),
         at=write_time(at),
         is_future=at is not None and at > now,
-        entries=entries if all_entries else entries[: timeline.FIRST_ENTRIES],
-        hidden_entries=0 if all_entries else max(0, len(entries) - timeline.FIRST_ENTRIES),
+        entries=entries if all_entries else entries[:FIRST_ENTRIES],
+        hidden_entries=0 if all_entries else max(0, len(entries) - FIRST_ENTRIES),
         plans=_grantable_plans(catalogue),
         features=[] if catalogue.grants.plans is not None else list(catalogue.features),
         groups={plan.id for plan in catalogue.plans.values() if plan.seats},
