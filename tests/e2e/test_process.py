@@ -180,7 +180,7 @@ def test_service_listens_on_a_name_or_an_address(serve: Serve, until: Until, hos
 
 
 @pytest.mark.full
-def test_restart_after_sigkill_finds_all_data(serve: Serve) -> None:
+def test_restart_after_sigkill_finds_all_data(serve: Serve, until: Until) -> None:
     paywall = serve()
     assert paywall.process is not None
     paywall.grant("r")
@@ -188,8 +188,9 @@ def test_restart_after_sigkill_finds_all_data(serve: Serve) -> None:
     started = children(paywall.process.pid)
     paywall.process.kill()
     paywall.process.wait()
-    paywall.start()  # at once, as a supervisor would: no leftover process may hold the port or answer instead
-    assert not alive(started)
+    paywall.start(wait="")  # at once, as a supervisor would: no leftover process may hold the port
+    until(lambda: not alive(started))
+    until(lambda: paywall.answers("/readyz"))
     assert paywall.ask("b", reader="r")["reason"] == "grant"
     assert paywall.ask("b", visitor="v")["meter"]["used"] == 2
 

@@ -65,7 +65,7 @@ def ignore_shutdown_signals() -> None:
 def follow_parent(sign: signal.Signals) -> None:
     """Send this process a signal when the one that started it ends, however that ends; at once where the kernel can.
 
-    Only for the main thread. A web process is best killed: if it went on, it would hold the port of the next one.
+    Only for the main thread.
     """
     started_by = multiprocessing.parent_process()
     parent = started_by.pid if started_by else int(os.environ.get("PAYWALL_SERVED") or os.getppid())
@@ -78,6 +78,14 @@ def follow_parent(sign: signal.Signals) -> None:
         os.kill(os.getpid(), sign)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def open_supervisor() -> int | None:
+    """Return a descriptor that becomes readable when the supervisor ends; `None` without one, or where none can be had."""
+    with suppress(KeyError, OSError):
+        if sys.platform == "linux":
+            return os.pidfd_open(int(os.environ["PAYWALL_SERVED"]))
+    return None
 
 
 def exit_now(status: int) -> NoReturn:

@@ -11,9 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from service.adapters.clock import DEMO_MARK
@@ -26,6 +26,8 @@ from service.settings.settings import Settings
 RESTART_AFTER = 0.5
 LONGEST_PAUSE = 30.0
 """Seconds before a restart: the first, and the longest of those that double."""
+LONGEST_PAUSE_OF_WEB = 1.0
+"""The web serves readers, so it waits less."""
 LONG_RUN = 10.0
 """Seconds after which an end is not counted as a failed start."""
 _END_WITHIN = 8.0
@@ -42,24 +44,35 @@ class Child:
     log: Path | None = None
     """A file for its output; without one it writes to its parent's."""
     quiet: bool = False
+    longest_pause: float = LONGEST_PAUSE
+    timer: Callable[[], float] = time.monotonic
     process: subprocess.Popen[bytes] | None = None
-    started_at: float = 0.0
-    short_runs: int = 0
+    _started_at: float = field(default=0.0, init=False)
+    _short_runs: int = field(default=0, init=False)
+    _due: float | None = field(default=None, init=False)
 
     def start(self) -> None:
         """Start it."""
-        self.started_at = time.monotonic()
+        self._started_at, self._due = self.timer(), None
         with ExitStack() as stack:
             out = stack.enter_context(self.log.open("ab")) if self.log else subprocess.DEVNULL if self.quiet else None
             self.process = subprocess.Popen(  # noqa: S603  modules of this service
                 [sys.executable, "-m", *self.arguments], env=dict(self.env), stdout=out
             )
 
-    def pause(self) -> float:
-        """Return the seconds to wait before a restart, which double each time that it ends soon after a start."""
-        ran = time.monotonic() - self.started_at
-        self.short_runs = self.short_runs + 1 if ran < LONG_RUN else 0
-        return min(LONGEST_PAUSE, RESTART_AFTER * 2.0**self.short_runs) - min(ran, RESTART_AFTER)
+    def restart_if_due(self) -> None:
+        """Start it again some time after it ended; that time doubles as long as it ends soon after its starts."""
+        if self.process is None or not self.ended:
+            return
+        now = self.timer()
+        if self._due is None:
+            log().error("process_ended", process=self.name, status=self.process.returncode)
+            ran = now - self._started_at
+            self._short_runs = self._short_runs + 1 if ran < LONG_RUN else 0
+            pause = min(self.longest_pause, RESTART_AFTER * 2.0**self._short_runs)
+            self._due = now + pause - min(ran, RESTART_AFTER)
+        if now >= self._due:
+            self.start()
 
     @property
     def ended(self) -> bool:
@@ -93,7 +106,8 @@ def run(settings: Settings, env: Mapping[str, str], *, worker: bool) -> int:
     with _store(settings) as url:
         metrics = tempfile.mkdtemp(prefix="paywall-metrics-")
         inner = {**env, "REDIS_URL": url, "PROMETHEUS_MULTIPROC_DIR": metrics, "PAYWALL_SERVED": str(os.getpid())}
-        children = [Child("web", ["service.entrypoints.processes.web_server"], inner)]
+        web = ["service.entrypoints.processes.web_server"]
+        children = [Child("web", web, inner, longest_pause=LONGEST_PAUSE_OF_WEB)]
         if worker:
             children.append(Child("worker", ["service.entrypoints.cli", "worker"], inner))
         try:
@@ -110,15 +124,10 @@ def run(settings: Settings, env: Mapping[str, str], *, worker: bool) -> int:
 
 
 def supervise(children: list[Child], shutdown: ShutdownSignal) -> None:
-    """Restart children that end by themselves, until the shutdown."""
-    while not shutdown.wait(0.2):
+    """Restart children that end by themselves, until the shutdown. None waits for the restart of another one."""
+    while not shutdown.wait(0.1):
         for child in children:
-            if child.process is None or not child.ended:
-                continue
-            log().error("process_ended", process=child.name, status=child.process.returncode)
-            if shutdown.wait(child.pause()):
-                return
-            child.start()
+            child.restart_if_due()
 
 
 def _refuse_folder_of_demo(settings: Settings) -> None:

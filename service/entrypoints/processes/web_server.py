@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from multiprocessing.util import Finalize
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
@@ -23,7 +24,7 @@ from prometheus_client import multiprocess as metrics_of_processes
 from service.adapters.observability.logs import configure_logs, log
 from service.bootstrap import build
 from service.entrypoints.http.wsgi import wsgi
-from service.entrypoints.processes.lifecycle import SHUTDOWN_SIGNALS, exit_now, follow_parent
+from service.entrypoints.processes.lifecycle import SHUTDOWN_SIGNALS, exit_now, follow_parent, open_supervisor
 from service.entrypoints.processes.listening import numeric_address
 from service.settings.settings import load_settings
 
@@ -38,6 +39,12 @@ STOP_WITHIN = 7
 
 ACCEPT_FOR = 0.25
 """Seconds after the signal in which connections are still accepted: earlier requests may wait to be."""
+
+RESPAWN_AFTER = 1.0
+"""Seconds between two starts of a process that ends soon after its start."""
+
+SUCCEEDED_WITHIN = 15.0
+"""Seconds for which the processes of a killed server go on serving; the next server listens within this time."""
 
 _PASSED_ON = (
     "PATH",
@@ -55,7 +62,7 @@ _PASSED_ON = (
 def load() -> WSGIApplication:
     """Build the app of one process, after the fork; it closes when the process ends."""
     _handle_parents_signal()
-    follow_parent(signal.SIGKILL)
+    follow_parent(signal.SIGTERM)
     configure_logs()
     settings = load_settings(os.environ)
     # The server copies the environment into every request, which should contain no secret and nothing needless.
@@ -81,9 +88,19 @@ def load() -> WSGIApplication:
     return app
 
 
+class RespawningServer(MPServer):
+    """A server that replaces each process that ends. Granian's own ends altogether if a new process ends within 5.5 s."""
+
+    def _respawn_workers(self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0) -> None:
+        newest = max(self.wrks[index].birth for index in workers)
+        self.main_loop_interrupt.wait(newest + RESPAWN_AFTER - time.monotonic())
+        super()._respawn_workers(workers, spawn_target, target_loader, delay)
+        self.respawned_wrks.clear()  # By this, Granian would notice that one ends again.
+
+
 def web_server(host: str, port: int, workers: int) -> MPServer:
     """Return the server as the service runs it; the benchmark runs its baselines with the same one."""
-    return MPServer(
+    return RespawningServer(
         "service.entrypoints.processes.web_server:load",
         address=host,
         port=port,
@@ -128,16 +145,25 @@ def call_once_on(signals: Iterable[signal.Signals], act: Callable[[], object]) -
 
 
 def _handle_parents_signal() -> None:
-    """End on SIGTERM, which the parent sends for a SIGINT too. Before granian installs its handler, exit at once."""
+    """End on SIGTERM, which the parent sends for a SIGINT too. Before granian installs its handler, exit at once.
+
+    The kernel also sends it when the parent is killed. Then this process serves on until the supervisor has started the next
+    server, unless the supervisor itself was killed.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, SHUTDOWN_SIGNALS)
-    inherited = signal.getsignal(signal.SIGTERM)
+    inherited, parent, supervisor = signal.getsignal(signal.SIGTERM), os.getppid(), open_supervisor()
 
     def end() -> None:
         handler = signal.getsignal(signal.SIGTERM)
         if not callable(handler) or handler == inherited:
             os._exit(0)
-        time.sleep(ACCEPT_FOR)
+        if os.getppid() == parent:
+            time.sleep(ACCEPT_FOR)
+        elif supervisor is None or select.select([supervisor], [], [], SUCCEEDED_WITHIN)[0]:
+            os._exit(0)
         handler(signal.SIGTERM, None)
+        time.sleep(STOP_WITHIN)
+        os._exit(1)
 
     call_once_on({signal.SIGTERM}, end)
 

@@ -1,0 +1,179 @@
+"""Test faults under load: what readers see, that nothing acknowledged is lost, and that all is normal again afterwards.
+
+docs/faults.md has a row for each of these tests.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from tests.store_servers import wait_until
+
+if TYPE_CHECKING:
+    from tests.running_service import Paywall, Serve
+
+pytestmark = pytest.mark.full
+
+SUBSCRIBERS = [f"subscriber-{number}" for number in range(8)]
+
+
+@dataclass
+class Load:
+    """Checks of entitled readers and grants to new ones, sent until `stop`; each request opens a connection of its own."""
+
+    paywall: Paywall
+    checks: list[tuple[float, str]] = field(default_factory=list)
+    """When each check was sent, and the reason in its answer, or why there was none."""
+    granted: list[str] = field(default_factory=list)
+    """Readers whose grants were acknowledged."""
+    refused: int = 0
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def run_checks(self, reader: str) -> None:
+        while not self._stop.wait(0.04):
+            sent = time.monotonic()
+            body = {"story": {"id": "a"}, "reader": reader, "count": False}
+            try:
+                answer = requests.post(
+                    f"{self.paywall.url}/v1/access", json=body, headers=self.paywall.as_site, timeout=60
+                )
+                found = str(answer.json()["reason"]) if answer.ok else str(answer.status_code)
+            except requests.RequestException as error:
+                found = type(error).__name__
+            self.checks.append((sent, found))
+
+    def run_grants(self) -> None:
+        number = 0
+        while not self._stop.wait(0.2):
+            number += 1
+            body = {"plan": "vip", "reason": "press card", "until": None}
+            url = f"{self.paywall.url}/v1/readers/granted-{number}/grants"
+            try:
+                answer = requests.post(url, json=body, headers=self.paywall.as_admin, timeout=60)
+            except requests.RequestException:
+                self.refused += 1
+                continue
+            if answer.status_code == 201:
+                self.granted.append(f"granted-{number}")
+            else:
+                assert answer.status_code == 503, answer.text
+                self.refused += 1
+
+    def outcomes(self, since: float = 0.0) -> dict[str, int]:
+        """Return how many checks sent since then had each outcome."""
+        found: dict[str, int] = {}
+        for sent, outcome in list(self.checks):
+            if sent >= since:
+                found[outcome] = found.get(outcome, 0) + 1
+        return found
+
+    def assert_all_granted_are_there(self) -> None:
+        assert self.granted
+        missing = [reader for reader in self.granted if self.paywall.ask("a", reader=reader)["reason"] != "grant"]
+        assert missing == []
+
+
+@contextmanager
+def load_on(paywall: Paywall) -> Iterator[Load]:
+    """Send about 200 checks and five grants a second while the block runs."""
+    for reader in SUBSCRIBERS:
+        paywall.grant(reader)
+        assert paywall.ask("a", reader=reader)["reason"] == "grant"
+    load = Load(paywall)
+    threads = [threading.Thread(target=load.run_checks, args=(reader,)) for reader in SUBSCRIBERS]
+    threads.append(threading.Thread(target=load.run_grants))
+    for thread in threads:
+        thread.start()
+    try:
+        yield load
+    finally:
+        load._stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def processes(paywall: Paywall) -> dict[str, list[int]]:
+    """Return the service's processes by kind: `store`, `worker`, `web server`, and the `web process`es that it starts."""
+    assert paywall.process is not None
+    found: dict[str, list[int]] = {"store": [], "worker": [], "web server": [], "web process": []}
+    for child in children_of(paywall.process.pid):
+        command = command_of(child)
+        if "web_server" in command:
+            found["web server"].append(child)
+            found["web process"] += children_of(child)
+        elif command:
+            found["store" if "valkey" in command else "worker"].append(child)
+    return found
+
+
+def children_of(pid: int) -> list[int]:
+    text = " ".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+    return [int(child) for child in text.split()]
+
+
+def command_of(pid: int) -> str:
+    """Return the command line of a process; empty if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def kill_one(paywall: Paywall, kind: str) -> None:
+    """Kill a process of this kind as soon as there is one."""
+    wait_until(lambda: processes(paywall)[kind])
+    os.kill(processes(paywall)[kind][-1], signal.SIGKILL)
+
+
+def test_processes_killed_one_after_another_fail_few_checks_and_lose_nothing(serve: Serve) -> None:
+    paywall, pause = serve(worker=True), threading.Event()
+    kinds = ["web server", "web process", "web process", "store", "worker", "worker", "web server"]
+    Random(7).shuffle(kinds)
+    with load_on(paywall) as load:
+        for kind in kinds:
+            kill_one(paywall, kind)
+            pause.wait(1.5)
+        struck = time.monotonic()
+        wait_until(lambda: load.outcomes(struck).get("grant", 0) > 100)
+    found = load.outcomes()
+    answered = sum(found.get(reason, 0) for reason in ("grant", "store_unavailable"))
+    assert sum(found.values()) - answered <= 0.05 * sum(found.values()), found
+    load.assert_all_granted_are_there()
+
+
+def replace_newest_web_process(paywall: Paywall) -> None:
+    """Kill it, and wait until another one has its place."""
+    before = processes(paywall)["web process"]
+    os.kill(before[-1], signal.SIGKILL)
+
+    def is_replaced() -> bool:
+        now = processes(paywall)["web process"]
+        return len(now) == len(before) and before[-1] not in now
+
+    wait_until(is_replaced)
+
+
+def test_web_process_killed_again_and_again_leaves_the_others_serving(serve: Serve) -> None:
+    """Granian alone ends all of them when one ends twice within 5.5 seconds."""
+    paywall = serve()
+    (server,) = processes(paywall)["web server"]
+    with load_on(paywall) as load:
+        for _ in range(4):
+            replace_newest_web_process(paywall)
+        struck = time.monotonic()
+        wait_until(lambda: load.outcomes(struck).get("grant", 0) > 100)
+    assert processes(paywall)["web server"] == [server]
+    found = load.outcomes()
+    assert sum(found.values()) - found["grant"] <= 0.05 * sum(found.values()), found
