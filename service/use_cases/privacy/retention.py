@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from service.adapters.redis.audit.verification import AuditVerifier, BrokenChain
 from service.adapters.redis.readers.history import HistoryRetention
@@ -15,45 +16,36 @@ UNFINISHED = 600
 """Seconds after which another process may start again what one did not finish."""
 
 
+@dataclass
 class RetentionTask:
     """Deletes expired data; one per process. Raises: StoreUnavailable, after which a later call starts again."""
 
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        retention: HistoryRetention,
-        policies: PolicyStore,
-        verifier: AuditVerifier,
-        *,
-        on_broken: Callable[[int], None] = lambda seq: None,
-        timer: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._catalogue = catalogue
-        self._retention = retention
-        self._policies = policies
-        self._verifier = verifier
-        self._on_broken = on_broken
-        self._timer = timer
-        self._steps: Iterator[int] | None = None
+    catalogue: Catalogue
+    retention: HistoryRetention
+    policies: PolicyStore
+    verifier: AuditVerifier
+    on_broken: Callable[[int], None] = lambda seq: None
+    timer: Callable[[], float] = time.monotonic
+    _steps: Iterator[int] | None = field(default=None, init=False)
 
     def run_for(self, now: float, seconds: float) -> int:
         """Continue for so many seconds, or start if it is due. Return how many records were deleted."""
         if self._steps is None:
-            if not self._retention.acquire_turn(UNFINISHED):
+            if not self.retention.acquire_turn(UNFINISHED):
                 return 0
             self._steps = self.iterate_steps(now)
-        started, deleted = self._timer(), 0
+        started, deleted = self.timer(), 0
         try:
             for count in self._steps:
                 deleted += count
-                if self._timer() - started >= seconds:
-                    self._retention.postpone(UNFINISHED)
+                if self.timer() - started >= seconds:
+                    self.retention.postpone(UNFINISHED)
                     return deleted
         except BaseException:
             self._steps = None
             raise
         self._steps = None
-        self._retention.postpone(DAILY)
+        self.retention.postpone(DAILY)
         return deleted
 
     def iterate_steps(self, now: float) -> Iterator[int]:
@@ -61,11 +53,11 @@ class RetentionTask:
 
         A broken audit chain stays as it is, so that `paywall audit verify` reports it.
         """
-        kept = self._catalogue.retention
-        yield from self._retention.trim_histories(now - kept.history)
-        yield self._policies.prune(now - kept.history)
+        kept = self.catalogue.retention
+        yield from self.retention.trim_histories(now - kept.history)
+        yield self.policies.prune(now - kept.history)
         if kept.audit is not None:
             try:
-                yield self._verifier.prune(now - kept.audit, now)
+                yield self.verifier.prune(now - kept.audit, now)
             except BrokenChain as broken:
-                self._on_broken(broken.verdict.fault.seq if broken.verdict.fault else 0)
+                self.on_broken(broken.verdict.fault.seq if broken.verdict.fault else 0)

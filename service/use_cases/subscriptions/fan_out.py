@@ -68,41 +68,33 @@ class FanOutAttempt:
             self.request.note(found)
 
 
+@dataclass(frozen=True)
 class FanOut:
     """Fans out objects. Raises: StoreUnavailable; what is not finished is marked in the store."""
 
-    def __init__(
-        self,
-        objects: Objects,
-        seats: Seats,
-        owners: OwnerResolver,
-        related: RelatedObjects,
-        writer: ProjectionWriter,
-        catalogue: Catalogue,
-    ) -> None:
-        self._objects = objects
-        self._seats = seats
-        self._owners = owners
-        self._related = related
-        self._writer = writer
-        self._catalogue = catalogue
+    objects: Objects
+    seats: Seats
+    owners: OwnerResolver
+    related: RelatedObjects
+    writer: ProjectionWriter
+    catalogue: Catalogue
 
     def fan_out_object(self, name: str, request: FanOutRequest, follow_ups: FollowUps) -> bool:
         """Write and remove the copies of an object. Return whether all is done, and add to `follow_ups` what is next."""
         for _ in range(ATTEMPTS):
-            obj = self._objects.load(name)
+            obj = self.objects.load(name)
             if obj.is_fanned_out:
                 return True
             if obj.number(b"behind"):  # Its copies are newer than it is; only a read from Stripe can decide.
                 return False
             if self._changed_before(obj, obj.facts, request.now, follow_ups):
                 continue
-            owner, reader = self._owners.resolve_owner_of(obj)
+            owner, reader = self.owners.resolve_owner_of(obj)
             wanted = copies_by_holder(obj, owner)
             missing, rev = self._save_holders(obj, owner, wanted)
             if not rev:
                 continue
-            self._related.update_related(obj, owner, rev, request.now, follow_ups)
+            self.related.update_related(obj, owner, rev, request.now, follow_ups)
             attempt = FanOutAttempt(obj, rev, request, {reader.reader: reader} if reader else {})
             done = self._write(attempt, wanted, missing)
             if done is not None:
@@ -113,16 +105,16 @@ class FanOut:
         """Do what has to precede the choice of the owner. Return whether that has changed the object."""
         if facts is None:
             return False
-        if self._related.add_to_customer(obj, facts, now):
+        if self.related.add_to_customer(obj, facts, now):
             return True
         if facts.source is not None and facts.customer and needs_customer(obj):
             follow_ups.to_read.append(f"customer:{facts.customer}")
-        paid = seats_paid_for(facts, self._catalogue) or 0
-        return len(obj.seats) > paid and self._seats.trim(obj.name, obj.rev, paid, now) > 0
+        paid = seats_paid_for(facts, self.catalogue) or 0
+        return len(obj.seats) > paid and self.seats.trim(obj.name, obj.rev, paid, now) > 0
 
     def _save_holders(self, obj: StoredObject, owner: Owner, wanted: dict[str, Source | None]) -> tuple[list[str], int]:
         """Save the owner and the new holders. Return the holders without a current copy, and the rev (0: start again)."""
-        rev = self._objects.save_owner(obj, owner, [holder for holder in wanted if holder not in obj.held])
+        rev = self.objects.save_owner(obj, owner, [holder for holder in wanted if holder not in obj.held])
         lowest = max(obj.number(b"facts") if rev == obj.rev else rev, 1)
         # A copy above the rev is of a counter that has lost its last numbers; writing the copy finds out.
         return [holder for holder in wanted if not lowest <= obj.held.get(holder, 0) <= rev], rev
@@ -134,7 +126,7 @@ class FanOut:
             if start and not has_time():
                 return False
             chunk = missing[start : start + CHUNK]
-            if not self._writer.write_copies(attempt, {holder: wanted[holder] for holder in chunk}):
+            if not self.writer.write_copies(attempt, {holder: wanted[holder] for holder in chunk}):
                 return None
             if self._moved_seats(attempt, chunk):
                 return None
@@ -142,8 +134,8 @@ class FanOut:
         for start in range(0, len(former), CHUNK):
             if start and not has_time():
                 return False
-            self._writer.write_tombstones(attempt, former[start : start + CHUNK])
-        return True if self._objects.record_copies(obj.name, attempt.rev, [], former, last=True) else None
+            self.writer.write_tombstones(attempt, former[start : start + CHUNK])
+        return True if self.objects.record_copies(obj.name, attempt.rev, [], former, last=True) else None
 
     def _moved_seats(self, attempt: FanOutAttempt, holders: Sequence[str]) -> bool:
         """Move a seat that was assigned while its reader was merged: the merge may not have seen it."""
@@ -152,7 +144,7 @@ class FanOut:
         ]
         merged = [(removed, stays) for removed, stays in found if removed != stays and removed in attempt.obj.seats]
         for removed, stays in merged:
-            self._seats.move_to_heir(attempt.obj.name, removed, stays, attempt.request.now)
+            self.seats.move_to_heir(attempt.obj.name, removed, stays, attempt.request.now)
         return bool(merged)
 
 

@@ -94,25 +94,16 @@ class RefreshResult:
     failed: bool = False
 
 
+@dataclass(frozen=True)
 class ObjectRefresh:
     """Refreshes objects. Raises: StoreUnavailable. Any other failure is recorded with the events, which are retried."""
 
-    def __init__(
-        self,
-        objects: Objects,
-        inbox: Inbox,
-        fan_out: FanOut,
-        *,
-        gateway: StripeApi | None,
-        catalogue: Catalogue,
-        report: Callable[[str, str], None],
-    ) -> None:
-        self._objects = objects
-        self._inbox = inbox
-        self._fan_out = fan_out
-        self._gateway = gateway
-        self._catalogue = catalogue
-        self._report = report
+    objects: Objects
+    inbox: Inbox
+    fan_out: FanOut
+    gateway: StripeApi | None
+    catalogue: Catalogue
+    report: Callable[[str, str], None]
 
     def refresh_object(self, name: str, job: Job, *, number: int = 0) -> bool:
         """Refresh an object and finish its events. `number`: one that was taken already, with the lease.
@@ -120,7 +111,7 @@ class ObjectRefresh:
         Return whether all is done. If not, another process holds the lease, or the store has a mark for what is left.
         """
         if not number:
-            number, leased = self._objects.begin_read(name, job.now, force=job.force)
+            number, leased = self.objects.begin_read(name, job.now, force=job.force)
             if not leased:
                 return False
         job.in_progress.add(name)
@@ -129,9 +120,9 @@ class ObjectRefresh:
         except StoreUnavailable:
             raise
         except Exception as error:  # A fault of this service: the events are retried, and fail after ten attempts.
-            self._report("work_failed", type(error).__name__)
-            pending = self._inbox.list_pending_ids(name, number)
-            self._inbox.record_failure(name, pending, job.now, f"failed: {type(error).__name__}")
+            self.report("work_failed", type(error).__name__)
+            pending = self.inbox.list_pending_ids(name, number)
+            self.inbox.record_failure(name, pending, job.now, f"failed: {type(error).__name__}")
             return False
         finally:
             job.in_progress.discard(name)
@@ -148,11 +139,11 @@ class ObjectRefresh:
         queue, finished = deque(names), True
         while queue:
             follow_ups = FollowUps()
-            done = self._fan_out.fan_out_object(queue.popleft(), request, follow_ups)
+            done = self.fan_out.fan_out_object(queue.popleft(), request, follow_ups)
             finished = finished and done
             queue.extend(name for name in follow_ups.to_fan_out if name not in queue)
             for other in dict.fromkeys(follow_ups.to_read):
-                self._objects.request_read(other, job.now)
+                self.objects.request_read(other, job.now)
                 self._read_next([other], job)
         return finished
 
@@ -162,15 +153,15 @@ class ObjectRefresh:
             if finished and not more:
                 return True
             if not more or not job.has_time():
-                self._inbox.release_lease(name, number)
+                self.inbox.release_lease(name, number)
                 return False
-            number, leased = self._objects.begin_read(name, job.now, holding=number)
+            number, leased = self.objects.begin_read(name, job.now, holding=number)
             if not leased:
                 return False
 
     def _refresh_once(self, name: str, job: Job, number: int) -> tuple[bool, bool]:
         """Return whether all that waited is done, and whether to refresh the object again at once."""
-        pending = self._inbox.load_pending(name, number)
+        pending = self.inbox.load_pending(name, number)
         outer_event = job.event
         if pending:
             job.event = (name, pending[-1].id)
@@ -186,13 +177,13 @@ class ObjectRefresh:
 
     def _finish(self, name: str, found: RefreshResult, job: Job, number: int) -> tuple[bool, bool]:
         for other in found.next:
-            self._objects.request_read(other, job.now)
+            self.objects.request_read(other, job.now)
         # The store has a mark for each of these, so the event need not wait for them.
         self._read_next(found.next, job)
         if not self.fan_out_objects([name], job):
             # If its copies had higher numbers, the counter is above them now, and the object has to be read again.
-            return False, not job.stripe_unavailable and self._objects.load(name).number(b"behind") > 0
-        more = self._inbox.finish(
+            return False, not job.stripe_unavailable and self.objects.load(name).number(b"behind") > 0
+        more = self.inbox.finish(
             name, number, number, found.results, failed=found.failed, now=job.now, gives_up=job.limit_attempts
         )
         return True, more
@@ -206,7 +197,7 @@ class ObjectRefresh:
         """Note changes with their event: from before the event, not from before the last of several sources."""
         for reader, change in changes.items():
             change[0] = job.entitlements_before.setdefault((event[1], reader), change[0])
-        self._inbox.record_changes(*event, changes)
+        self.inbox.record_changes(*event, changes)
 
     # ------------------------------------------------------------------------------------------ stored objects
 
@@ -217,43 +208,43 @@ class ObjectRefresh:
         for event in pending:
             if event.paid_at is not None:
                 paid_number = EARLIEST_PAYMENT - event.paid_at
-                self._objects.write_related(name, "paid", paid_number, b"%d" % event.paid_at, now)
+                self.objects.write_related(name, "paid", paid_number, b"%d" % event.paid_at, now)
         try:
             facts = self._read(ref, job)
         except NoSuchObject:
             return RefreshResult(self._keep_missing(name, pending, number, now), others)
         if facts is None or _is_outdated(facts, pending):
             if not pending:
-                self._objects.apply(name, number, None, now, read=False)
+                self.objects.apply(name, number, None, now, read=False)
             return RefreshResult([self._apply_payload(name, event, now) for event in pending], others, failed=True)
         verdict = self._apply_read(facts, pending, number, now)
         return RefreshResult([_result(event, verdict) for event in pending], others)
 
     def _read(self, ref: ObjectRef, job: Job) -> StripeFacts | None:
         """Return the object as Stripe has it, or `None` if Stripe is unavailable."""
-        if self._gateway is None or job.stripe_unavailable:
+        if self.gateway is None or job.stripe_unavailable:
             return None
-        paid_at = paid_at_of(self._objects.load(ref.name)) if ref.kind == "session" else None
+        paid_at = paid_at_of(self.objects.load(ref.name)) if ref.kind == "session" else None
         try:
-            return self._gateway.read_object(ref, patience=job.patience, paid_at=paid_at)
+            return self.gateway.read_object(ref, patience=job.patience, paid_at=paid_at)
         except (StripeUnavailable, StripeRefused) as trouble:
-            self._report("stripe_unread", trouble.why)
+            self.report("stripe_unread", trouble.why)
             job.stripe_unavailable = True
             return None
 
     def _apply_read(self, facts: StripeFacts, pending: list[PendingEvent], number: int, now: float) -> Verdict:
-        stored = self._objects.load(facts.ref.name)
+        stored = self.objects.load(facts.ref.name)
         facts = keep_known_parts(facts, stored.facts)
         moments = [event.created for event in pending] + ([stored.version.created] if stored.version else [])
         version = version_of_read(facts, created=max(moments, default=0))
-        due = next_recheck(facts, self._catalogue, now)
-        verdict, _ = self._objects.apply(facts.ref.name, number, facts, now, read=True, version=version, due=due)
+        due = next_recheck(facts, self.catalogue, now)
+        verdict, _ = self.objects.apply(facts.ref.name, number, facts, now, read=True, version=version, due=due)
         return verdict
 
     def _keep_missing(self, name: str, pending: list[PendingEvent], number: int, now: float) -> list[EventResult]:
         """After a 404 keep what is known until it expires, and apply the payloads."""
         applied = [self._apply_payload(name, event, now) for event in pending if event.facts]
-        self._objects.apply(name, number, None, now, read=True)
+        self.objects.apply(name, number, None, now, read=True)
         results = {
             one.id: replace(one, why=FROM_PAYLOAD_OF_MISSING) if one.why == FROM_PAYLOAD else one for one in applied
         }
@@ -262,17 +253,17 @@ class ObjectRefresh:
     def _apply_payload(self, name: str, event: PendingEvent, now: float) -> EventResult:
         """Apply what an event's payload reports, if it is newer; without facts the event waits for a read."""
         if event.facts is None or event.facts.ref.name != name:
-            self._objects.apply(name, event.number, None, now, read=False)
+            self.objects.apply(name, event.number, None, now, read=False)
             return EventResult(event.id, "pending", UNREAD)
         incoming = version_of_payload(
             event.facts, created=event.created, event_type=event.type, previous=event.previous
         )
         while True:
-            stored = self._objects.load(name)
+            stored = self.objects.load(name)
             order = compare_versions(incoming, stored.version) if stored.facts else "newer"
             facts = keep_known_parts(event.facts, stored.facts) if order == "newer" else None
-            version, due = (incoming, next_recheck(facts, self._catalogue, now)) if facts else (None, None)
-            verdict, _ = self._objects.apply(
+            version, due = (incoming, next_recheck(facts, self.catalogue, now)) if facts else (None, None)
+            verdict, _ = self.objects.apply(
                 name, event.number, facts, now, read=False, version=version, due=due, rev=stored.rev
             )
             if verdict == "retry":
@@ -292,15 +283,15 @@ class ObjectRefresh:
         for event in pending:
             if event.payment_update is not None and ref.kind == "intent":
                 row = facts_codec.pack_row([facts_codec.payment_update_row(event.payment_update)])
-                self._objects.write_related(name, update_field(event.payment_update), 1, row, job.now)
-        session = self._objects.load(name).fields.get(b"session")
+                self.objects.write_related(name, update_field(event.payment_update), 1, row, job.now)
+        session = self.objects.load(name).fields.get(b"session")
         found = [session.decode()] if session else self._resolve_payment(ref, job)
-        self._objects.apply(name, number, None, job.now, read=found is not None)
+        self.objects.apply(name, number, None, job.now, read=found is not None)
         if found is None:
             return RefreshResult([EventResult(event.id, "pending", UNREAD) for event in pending], [], failed=True)
         if ref.kind == "intent" and not session:
             for other in found:
-                self._objects.write_related(name, "session", 1, other.encode(), job.now)
+                self.objects.write_related(name, "session", 1, other.encode(), job.now)
         results = [
             EventResult(event.id, "applied") if found else EventResult(event.id, "ignored", NOT_STORED)
             for event in pending
@@ -309,14 +300,14 @@ class ObjectRefresh:
 
     def _resolve_payment(self, ref: PaymentRef, job: Job) -> list[str] | None:
         """Return the names of the objects that the payment leads to, or `None` if Stripe is unavailable."""
-        if self._gateway is None or job.stripe_unavailable:
+        if self.gateway is None or job.stripe_unavailable:
             return None
         try:
-            return [other.name for other in self._gateway.resolve_payment(ref, patience=job.patience)]
+            return [other.name for other in self.gateway.resolve_payment(ref, patience=job.patience)]
         except NoSuchObject:
             return []
         except (StripeUnavailable, StripeRefused) as trouble:
-            self._report("stripe_unread", trouble.why)
+            self.report("stripe_unread", trouble.why)
             job.stripe_unavailable = True
             return None
 

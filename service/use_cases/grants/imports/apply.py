@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.grants.grants import GrantEndIndex
@@ -38,31 +38,23 @@ class LeaseLost(Exception):
     """Another process has the lease now, and does the rest."""
 
 
+@dataclass
 class ChunkProcessor:
     """Applies and undoes chunks, in one thread at a time. Raises: StoreUnavailable and LeaseLost from both."""
 
-    def __init__(
-        self,
-        store: ImportStore,
-        planner: ImportPlanner,
-        states: GrantStates,
-        ends: GrantEndIndex,
-        recent_entitlements: RecentEntitlements,
-        pace: Pace,
-    ) -> None:
-        self._store = store
-        self._planner = planner
-        self._states = states
-        self._ends = ends
-        self._recent_entitlements = recent_entitlements
-        self._pace = pace
-        self._undone: dict[str, bool] = {}
+    store: ImportStore
+    planner: ImportPlanner
+    states: GrantStates
+    ends: GrantEndIndex
+    recent_entitlements: RecentEntitlements
+    pace: Pace
+    _undone: dict[str, bool] = field(default_factory=dict, init=False)
 
     def _write(
         self, manifest: ImportManifest, turn: ImportTurn, writes: Sequence[GrantWrite], entry: str | None, now: float
     ) -> list[GrantVerdict]:
         """Write grants in the name of an audit entry, and return the verdict on each."""
-        verdicts = self._store.write_grants(writes, turn, manifest.created_at, f"audit:{entry}", now)
+        verdicts = self.store.write_grants(writes, turn, manifest.created_at, f"audit:{entry}", now)
         if "late" in verdicts:
             raise LeaseLost
         return verdicts
@@ -76,10 +68,10 @@ class ChunkProcessor:
         for start in range(0, len(rows), _BATCH):
             for place in self._write_rows(manifest, turn, rows, range(start, min(start + _BATCH, len(rows))), now):
                 self._replan_and_write(manifest, turn, rows, place, now)
-            self._pace.step()
+            self.pace.step()
         granted = [(row, _new_grant(manifest, row, now)) for row in rows if row.action in GRANTING]
         written = [(row.tag.encode(), g if row.action == "new" else replace(g, import_id=None)) for row, g in granted]
-        self._ends.add_imported(written, manifest.id)
+        self.ends.add_imported(written, manifest.id)
         for row in rows:
             row.reason = None  # It can name anybody, and the grant holds it now.
         return rows, Counter(row.action for row in rows)
@@ -97,7 +89,7 @@ class ChunkProcessor:
                 else:
                     due.append(place)
         extended = [place for place in due if rows[place].action == "extended"]
-        states = dict(zip(extended, self._states.load([rows[place] for place in extended]), strict=True))
+        states = dict(zip(extended, self.states.load([rows[place] for place in extended]), strict=True))
         conflicts, writes = list[int](), dict[int, GrantWrite]()
         for place in due:
             row, state = rows[place], states.get(place)
@@ -121,11 +113,11 @@ class ChunkProcessor:
     ) -> None:
         """Plan a row again whose plan does not fit: this import has written it before a crash, or another has."""
         for _ in range(_TRIES):
-            if self._states.was_written(rows[place], manifest.entry):
+            if self.states.was_written(rows[place], manifest.entry):
                 return
-            rows[place] = self._planner.replan(rows[place], manifest.id, now)
+            rows[place] = self.planner.replan(rows[place], manifest.id, now)
             # What an undo needs is stored before the grant is written.
-            if not self._store.rewrite_chunk(manifest.id, turn.holder, manifest.state, turn.chunk, rows):
+            if not self.store.rewrite_chunk(manifest.id, turn.holder, manifest.state, turn.chunk, rows):
                 raise LeaseLost
             if not self._write_rows(manifest, turn, rows, [place], now):
                 return
@@ -142,9 +134,9 @@ class ChunkProcessor:
         self._undone.clear()
         for start in range(0, len(granted), _BATCH):
             counted.update(self._undo_batch(manifest, turn, granted[start : start + _BATCH], now, ended))
-            self._pace.step()
+            self.pace.step()
         if ended:
-            self._recent_entitlements.forget_all(ended)
+            self.recent_entitlements.forget_all(ended)
         return counted
 
     def _undo_batch(
@@ -154,7 +146,7 @@ class ChunkProcessor:
         results: list[str] = []
         for _ in range(_TRIES):
             due, unsure = self._untouched(manifest, turn, rows)
-            for row, state in zip(unsure, self._states.load(unsure), strict=True):
+            for row, state in zip(unsure, self.states.load(unsure), strict=True):
                 verdict = self._judge(manifest, row, state)
                 if verdict == "take_back":
                     due.append((row, state))
@@ -180,7 +172,7 @@ class ChunkProcessor:
         new = [row for row in rows if row.action == "new"]
         untouched: list[tuple[ImportRow, GrantState]] = []
         unsure = [row for row in rows if row.action != "new"]
-        for row, state in zip(new, self._states.load_hot(new), strict=True):
+        for row, state in zip(new, self.states.load_hot(new), strict=True):
             if state.grant is not None and state.number == row.number + 1:
                 untouched.append((row, state))
             else:
@@ -213,7 +205,7 @@ class ChunkProcessor:
         verdicts = self._write(manifest, turn, writes, manifest.undo, now)
         judged = list(zip(pairs, verdicts, strict=True))
         ended = [(state.tag, grant) for ((_, state), grant), verdict in judged if verdict == "applied"]
-        self._ends.add_imported(ended, manifest.id)
+        self.ends.add_imported(ended, manifest.id)
         return [row for ((row, _), _), verdict in judged if verdict in ("conflict", "merged")], len(ended)
 
     def _without_import(self, manifest: ImportManifest, row: ImportRow, state: GrantState, now: float) -> Grant:
@@ -236,7 +228,7 @@ class ChunkProcessor:
 
     def _is_undone(self, import_id: str) -> bool:
         if import_id not in self._undone:
-            found = self._store.find(import_id)
+            found = self.store.find(import_id)
             self._undone[import_id] = found is not None and found.state in ("undoing", "undone")
         return self._undone[import_id]
 

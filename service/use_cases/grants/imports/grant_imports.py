@@ -37,25 +37,16 @@ class PendingImport:
     approval: Approval
 
 
+@dataclass(frozen=True)
 class GrantImports:
     """Imports of grants. Raises: StoreUnavailable from every method."""
 
-    def __init__(
-        self,
-        store: ImportStore,
-        planner: ImportPlanner,
-        runner: ImportRunner,
-        *,
-        catalogue: Catalogue,
-        audit: AuditWriter,
-        approvals: Approvals,
-    ) -> None:
-        self._store = store
-        self._planner = planner
-        self.runner = runner
-        self._catalogue = catalogue
-        self._audit = audit
-        self._approvals = approvals
+    store: ImportStore
+    planner: ImportPlanner
+    runner: ImportRunner
+    catalogue: Catalogue
+    audit: AuditWriter
+    approvals: Approvals
 
     def count_open(self) -> dict[str, int]:
         """Return how many imports are staged or unfinished, by state."""
@@ -63,7 +54,7 @@ class GrantImports:
 
     def dry_run(self, sheet: ImportSheet, now: float, pace: Pace = UNPACED) -> dict[int, Action]:
         """Return the action that each valid line would take; add to the sheet the mistakes that readers' grants reveal."""
-        return {line: row.action for line, row in self._planner.plan(sheet, "", now, pace)}
+        return {line: row.action for line, row in self.planner.plan(sheet, "", now, pace)}
 
     def submit(
         self, sheet: ImportSheet, actor: Actor, now: float, pace: Pace = UNPACED, *, named: str | None = None
@@ -75,17 +66,17 @@ class GrantImports:
         if sheet.mistakes:
             raise WrongRows(sheet.mistakes)
         import_id = new_id("im", now, named)
-        if named and (earlier := self._store.find(import_id)) and earlier.state != "staged":
+        if named and (earlier := self.store.find(import_id)) and earlier.state != "staged":
             return earlier
-        manifest, granted = self._planner.stage(import_id, sheet, actor, now, pace)
+        manifest, granted = self.planner.stage(import_id, sheet, actor, now, pace)
         readers = len({tag for tag, _ in granted})
         if not any(
-            grant_rules.needs_second_admin(self._catalogue, start=int(now), until=end, now=now, readers=readers)
+            grant_rules.needs_second_admin(self.catalogue, start=int(now), until=end, now=now, readers=readers)
             for end in {end for _, end in granted}
         ):
             return self._commit(manifest, None, now)
         ends = [entry.until for entry in sheet.entries]
-        approval = self._approvals.request(
+        approval = self.approvals.request(
             KIND,
             {"import": manifest.id},
             wants={"import": manifest.id, "rows": manifest.rows, **manifest.planned},
@@ -96,7 +87,7 @@ class GrantImports:
             over_at=None if None in ends else max(end for end in ends if end is not None),
             named=named,
         )
-        self._store.save_approval(manifest.id, approval.id)
+        self.store.save_approval(manifest.id, approval.id)
         return PendingImport(manifest, approval)
 
     def _commit(self, manifest: ImportManifest, approval: str | None, now: float) -> ImportManifest:
@@ -108,12 +99,12 @@ class GrantImports:
             manifest.actor, KIND, now=now, reader=None, target=manifest.id, before=None, after=after, reason=None
         )
         written["id"] = manifest.entry
-        self._audit.announce_at(import_tag(manifest.id))
-        self._store.commit(manifest.id, manifest.entry, self._audit.sign_entry(written))
+        self.audit.announce_at(import_tag(manifest.id))
+        self.store.commit(manifest.id, manifest.entry, self.audit.sign_entry(written))
         return self._after_commit(manifest.id)
 
     def _after_commit(self, import_id: str) -> ImportManifest:
-        self._audit.flush_quietly(import_tag(import_id))
+        self.audit.flush_quietly(import_tag(import_id))
         self.runner.wake()
         return self.find(import_id)
 
@@ -124,16 +115,16 @@ class GrantImports:
         return {KIND: ApprovalKind(self._check, self._carry_out)}
 
     def _check(self, approval: Approval, now: float) -> grant_rules.Mistakes:
-        manifest = self._store.find(approval.payload["import"])
+        manifest = self.store.find(approval.payload["import"])
         if manifest is None or manifest.state in ("undoing", "undone"):
             return [("import", "was undone meanwhile, or is no longer kept")]
         if manifest.state != "staged":
             return []
         # The configuration may have changed since the import was staged.
-        rows = [row for number in range(manifest.chunks) for row in self._store.load_chunk(manifest.id, number)]
+        rows = [row for number in range(manifest.chunks) for row in self.store.load_chunk(manifest.id, number)]
         granted = {(row.plan, row.until) for row in rows if row.until is None or row.until > now}
         found = [
-            grant_rules.find_mistakes(self._catalogue, plan=plan, features=(), start=int(now), until=until, now=now)
+            grant_rules.find_mistakes(self.catalogue, plan=plan, features=(), start=int(now), until=until, now=now)
             for plan, until in granted
         ]
         return list(dict.fromkeys(mistake for mistakes in found for mistake in mistakes))
@@ -143,14 +134,14 @@ class GrantImports:
             raise NoLongerPossible(mistakes)
         manifest = self.find(approval.payload["import"])
         if manifest.state == "staged":
-            manifest = self._commit(self._planner.restage(manifest, now), approval.id, now)
+            manifest = self._commit(self.planner.restage(manifest, now), approval.id, now)
         return manifest
 
     # After the commit.
 
     def find(self, import_id: str) -> ImportManifest:
         """Return an import. Raises: UnknownImport."""
-        manifest = self._store.find(import_id)
+        manifest = self.store.find(import_id)
         if manifest is None:
             raise UnknownImport
         return manifest
@@ -171,8 +162,8 @@ class GrantImports:
             reason=reason,
         )
         written["id"] = undo_entry_id(import_id)
-        self._audit.announce_at(import_tag(import_id))
-        self._store.commit_undo(import_id, written["id"], self._audit.sign_entry(written))
+        self.audit.announce_at(import_tag(import_id))
+        self.store.commit_undo(import_id, written["id"], self.audit.sign_entry(written))
         return self._after_commit(import_id)
 
     def finish(self, import_id: str, progress: Progress | None = None) -> ImportManifest:
@@ -183,13 +174,13 @@ class GrantImports:
             and time.monotonic() - started < _PATIENCE
         ):
             threading.Event().wait(_POLL_EVERY)
-            if progress is not None and (manifest := self._store.find(import_id)):
+            if progress is not None and (manifest := self.store.find(import_id)):
                 progress(manifest.cursor, manifest.chunks)
         return self.find(import_id)
 
     def finish_all(self) -> int:
         """Finish the committed imports that were left unfinished, and return their number."""
-        found = [self._store.find(import_id) for import_id in self._store.list_open()]
+        found = [self.store.find(import_id) for import_id in self.store.list_open()]
         unfinished = [manifest.id for manifest in found if manifest and manifest.state in ("applying", "undoing")]
         for import_id in unfinished:
             self.finish(import_id)
@@ -201,9 +192,9 @@ class GrantImports:
         Imports under way are finished first: afterwards their rows hold no reasons, and only hashes of readers.
         """
         names, removed = {tag.decode() for tag in tags}, 0
-        for import_id in self._store.list_open():
-            manifest = self._store.find(import_id)
-            rows, still_staged = self._planner.remove_reader(manifest, names) if manifest is not None else (0, True)
+        for import_id in self.store.list_open():
+            manifest = self.store.find(import_id)
+            rows, still_staged = self.planner.remove_reader(manifest, names) if manifest is not None else (0, True)
             removed += rows
             if not still_staged:
                 self.finish(import_id)
