@@ -161,9 +161,9 @@ class Service(Adapters):
 
     def close(self) -> None:
         """Write what is still to be written, stop the threads and close the connections."""
-        self.imports.runner.close()
-        self.policy_revisions.close()
-        self.prices.stop()
+        self.imports.runner.stop()
+        self.policy_revisions.stop(patience=0)
+        self.prices.stop(patience=None)
         self.recent_entitlements.close()
         self.usage_counters.flush()
         self.store.link.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -10,6 +9,7 @@ from service.adapters.stripe.gateway import Gateway
 from service.domain.catalogue import Catalogue, Plan
 from service.domain.errors import StripeFailure, StripeUnavailable
 from service.domain.prices import PriceTag
+from service.use_cases.background_thread import BackgroundThread
 
 LONGEST_AGE = 3_600.0
 """Seconds after which prices are read again, even without an event."""
@@ -18,16 +18,15 @@ LONGEST_PAUSE = 300.0
 """Seconds to wait after a failure; the pause doubles up to the longest."""
 
 
-class PriceCache:
+class PriceCache(BackgroundThread):
     """The configured prices as Stripe has them. The cache is empty without a gateway, and until Stripe has answered."""
 
     def __init__(self, gateway: Gateway | None, catalogue: Catalogue) -> None:
+        super().__init__("prices", self._keep_fresh)
         self._gateway, self._catalogue = gateway, catalogue
         self._tags: Mapping[str, PriceTag] = MappingProxyType({})
         self._of_product: Mapping[str, tuple[PriceTag, ...]] = MappingProxyType({})
-        self._wake = threading.Event()
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._pause = FIRST_PAUSE
 
     def tags(self) -> Mapping[str, PriceTag]:
         """Return the prices by their name in the configuration, which is an ID or a lookup key."""
@@ -62,35 +61,23 @@ class PriceCache:
         self._tags = MappingProxyType(tags)
 
     def request_refresh(self) -> None:
-        """Read the prices again soon, because a price or a product changed at Stripe."""
-        self._wake.set()
+        """Read the prices again soon, because a price or a product changed at Stripe; after a failure, when its pause ends."""
+        if self._pause == FIRST_PAUSE:
+            self.wake()
 
     def start(self) -> None:
-        """Start the thread that reads prices; it ends with the process."""
-        if self._gateway is not None and self._thread is None:
-            self._thread = threading.Thread(target=self._keep_fresh, name="prices", daemon=True)
-            self._thread.start()
+        """Start the thread that reads prices, if there is a gateway."""
+        if self._gateway is not None:
+            super().start()
 
-    def stop(self) -> None:
-        """Stop the thread, and wait for a request to Stripe that is in progress."""
-        self._stopped.set()
-        self._wake.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-
-    def _keep_fresh(self) -> None:
-        pause = FIRST_PAUSE
-        while not self._stopped.is_set():
-            self._wake.clear()
-            try:
-                self.refresh()
-            except StripeFailure:  # The upsell box shows the last known prices until the next try.
-                self._stopped.wait(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
-            else:
-                pause = FIRST_PAUSE
-                self._wake.wait(LONGEST_AGE)
+    def _keep_fresh(self) -> float:
+        try:
+            self.refresh()
+        except StripeFailure:  # The upsell box shows the last known prices until the next try.
+            pause, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE)
+            return pause
+        self._pause = FIRST_PAUSE
+        return LONGEST_AGE
 
     def _all(self) -> list[PriceTag]:
         return [*self._tags.values(), *(tag for tags in self._of_product.values() for tag in tags)]

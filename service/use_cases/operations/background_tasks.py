@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 
 from service.adapters.observability.logs import log, where
 from service.domain.errors import StoreUnavailable
+from service.use_cases.background_thread import BackgroundThread
 
 Task = Callable[[], object]
 
 
-class BackgroundTasks:
-    """Run tasks again and again in one thread. A task that fails is logged, and runs again the next time."""
+class BackgroundTasks(BackgroundThread):
+    """Runs tasks every so many seconds in one thread, at once after the start: a first change has to differ from something.
+
+    A task that fails is logged, and runs again the next time.
+    """
 
     def __init__(self, tasks: Sequence[Task], every: float) -> None:
-        """`every`: seconds between two rounds."""
+        super().__init__("background-tasks", self._round)
         self._tasks = tasks
         self._every = every
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Start the thread. Call it once a process, after the fork."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="background-tasks", daemon=True)
-            self._thread.start()
-
-    def stop(self) -> None:
-        """Stop after the task under way."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout=5)
-            self._thread = None
-
-    def _run(self) -> None:
-        # The first round comes at once: a change in the first second has to differ from something.
-        self._round()
-        while not self._stop.wait(self._every):
-            self._round()
-
-    def _round(self) -> None:
+    def _round(self) -> float:
         for task in self._tasks:
             try:
                 task()
@@ -48,6 +30,7 @@ class BackgroundTasks:
                 continue
             except Exception as error:  # the failure of one task must not end the others
                 log().error("chore_failed", error=type(error).__name__, where=where(error))
+        return self._every
 
 
 class OnChange:

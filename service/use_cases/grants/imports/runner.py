@@ -5,10 +5,12 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
 from service.adapters.redis.grants.imports import ImportStore
 from service.domain.errors import StoreUnavailable
+from service.use_cases.background_thread import BackgroundThread
 from service.use_cases.grants.imports.apply import ChunkProcessor, LeaseLost
 from service.use_cases.grants.imports.pacing import short_switch_interval
 
@@ -21,7 +23,7 @@ Progress = Callable[[int, int], None]
 """Receives how many chunks are done, and of how many."""
 
 
-class ImportRunner:
+class ImportRunner(BackgroundThread):
     """Runs imports for one process: in its own thread (`start`), and for a caller that waits (`run`)."""
 
     def __init__(
@@ -33,6 +35,7 @@ class ImportRunner:
         lease: float,
         report: Callable[[str, Exception], None],
     ) -> None:
+        super().__init__("imports", self._run_open)
         self._store = store
         self._processor = processor
         self._clock = clock
@@ -40,42 +43,21 @@ class ImportRunner:
         self._report = report
         self._holder = secrets.token_hex(8)
         self._running = threading.Lock()
-        self._stopping = threading.Event()
-        self._work = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Start the thread. Call it once a process, after the fork."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run_forever, name="imports", daemon=True)
-            self._thread.start()
-
-    def wake(self) -> None:
-        """Let the thread look for work now."""
-        self._work.set()
-
-    def close(self) -> None:
-        """Stop between two chunks, so that another process can continue at once."""
-        self._stopping.set()
-        self._work.set()
-        if self._thread is not None:
-            self._thread.join(5)
-            self._thread = None
 
     def run(self, import_id: str, progress: Progress | None = None) -> Literal["idle", "busy"]:
         """Run an import until nothing is left (`idle`), or another process runs it (`busy`). Raises: StoreUnavailable."""
         with self._running, short_switch_interval():
-            while not self._stopping.is_set():
+            while not self.is_stopping:
                 try:
-                    return self._run(import_id, progress)
+                    return self._run_chunks(import_id, progress)
                 except LeaseLost:
                     continue
         return "busy"
 
-    def _run(self, import_id: str, progress: Progress | None) -> Literal["idle", "busy"]:
+    def _run_chunks(self, import_id: str, progress: Progress | None) -> Literal["idle", "busy"]:
         turn, manifest = self._store.acquire_turn(import_id, self._holder, self._lease), None
         while turn.state in ("applying", "undoing"):
-            if self._stopping.is_set():
+            if self.is_stopping:  # Another process can continue at once.
                 self._store.release_turn(import_id, self._holder)
                 return "busy"
             if manifest is None or manifest.state != turn.state:
@@ -103,17 +85,14 @@ class ImportRunner:
         manifest = self._store.find(import_id)
         return manifest is not None and manifest.state not in ("done", "undone")
 
-    def _run_forever(self) -> None:
-        while not self._stopping.is_set():
-            self._work.wait(POLL_EVERY)
-            self._work.clear()
-            try:
-                for import_id in self._store.list_open():
-                    try:
-                        self.run(import_id)
-                    except StoreUnavailable:
-                        raise
-                    except Exception as error:  # An import that cannot be read must not stop the others.
-                        self._report("import_failed", error)
-            except StoreUnavailable:
-                continue
+    def _run_open(self) -> float:
+        """Run all committed imports, and return when to look for more."""
+        with suppress(StoreUnavailable):
+            for import_id in self._store.list_open():
+                try:
+                    self.run(import_id)
+                except StoreUnavailable:
+                    raise
+                except Exception as error:  # An import that cannot be read must not stop the others.
+                    self._report("import_failed", error)
+        return POLL_EVERY
