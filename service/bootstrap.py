@@ -389,9 +389,8 @@ def _worker(
         subscription_admin,
         CatchUp(event_processor, a.store),
         LeaderElection(a.store, LEADS_FOR),
-        settle_audit=lambda: maintenance.settle(a.clock()),
+        maintenance,
         clock=a.clock,
-        maintenance=maintenance,
         prices_changed=a.prices_changed.increment,
         report=logs.report_worker_trouble,
     )

@@ -52,23 +52,17 @@ class RoundResult:
 
 
 class MaintenanceTasks(Protocol):
-    """What the worker maintains beside Stripe's facts; it also records the results of catch-up and full sync."""
+    """What the worker needs of `Maintenance`."""
 
-    def run_due(self, has_time: Callable[[], bool]) -> None:
-        """Do what is due, as long as `has_time` returns true."""
-
-    def run_all(self) -> None:
-        """Do all of it."""
-
-    def record_catch_up(self, found: CatchUpResult) -> None:
-        """Record a finished catch-up."""
-
-    def record_full_sync(self, found: FullSyncResult) -> None:
-        """Record a finished full sync."""
+    def settle(self, now: float) -> int: ...
+    def run_due(self, has_time: Callable[[], bool]) -> None: ...
+    def run_all(self) -> None: ...
+    def record_catch_up(self, found: CatchUpResult) -> None: ...
+    def record_full_sync(self, found: FullSyncResult) -> None: ...
 
 
 class Worker:
-    """One a process. `settle_audit` moves pending audit entries into the chain; price events call `prices_changed`."""
+    """One a process. Price events call `prices_changed`."""
 
     def __init__(
         self,
@@ -76,10 +70,9 @@ class Worker:
         admin: SubscriptionAdmin,
         catch_up: CatchUp,
         leader: LeaderElection,
+        maintenance: MaintenanceTasks,
         *,
-        settle_audit: Callable[[], int],
         clock: Callable[[], float],
-        maintenance: MaintenanceTasks | None = None,
         prices_changed: Callable[[], None] = lambda: None,
         report: Callable[[str, str], None] = lambda what, why: None,
         timer: Callable[[], float] = time.monotonic,
@@ -90,9 +83,8 @@ class Worker:
         self._leader = leader
         self._scheduled_jobs = ScheduledJobs(processor)
         self._sweep = FullSync(processor)
-        self._settle_audit = settle_audit
-        self._clock = clock
         self._maintenance = maintenance
+        self._clock = clock
         self._prices_changed = prices_changed
         self._report = report
         self._timer = timer
@@ -158,9 +150,8 @@ class Worker:
         merges, is_unreachable = self._admin.finish_merges(now), trouble == UNREACHABLE
         objects = self._scheduled_jobs.run_due(now, everything=True, stripe_unavailable=is_unreachable)
         self._processor.ledger.trim(now)
-        audit = self._settle_audit()
-        if self._maintenance is not None:
-            self._maintenance.run_all()
+        audit = self._maintenance.settle(self._clock())
+        self._maintenance.run_all()
         unread &= set(self._processor.pending_work.list_to_refresh(float("inf")))
         left = len(unread) if self._processor.gateway is not None else 0
         return RoundResult(objects, audit, merges, caught_up, swept, left, trouble)
@@ -171,7 +162,7 @@ class Worker:
             return None
         now = self._clock()
         found = self._catch_up.catch_up(self._processor.gateway, now, dry_run=dry_run)
-        if self._maintenance is not None and not dry_run:
+        if not dry_run:
             self._maintenance.record_catch_up(found)
         return found
 
@@ -180,7 +171,7 @@ class Worker:
         if self._processor.gateway is None:
             return None
         found = self._sweep.sync_all(self._processor.gateway, self._clock(), dry_run=dry_run)
-        if self._maintenance is not None and not dry_run:
+        if not dry_run:
             self._maintenance.record_full_sync(found)
         return found
 
@@ -193,15 +184,14 @@ class Worker:
         if started >= self._next_catch_up:
             self._next_catch_up = started + EVERY
             self._try_catch_up()
-        self._settle_audit()
+        self._maintenance.settle(self._clock())
         self._admin.finish_merges(now)
         self._scheduled_jobs.run_due(now, goes_on=lambda: self._has_time(started))
         if started >= self._next_trim:
             self._next_trim = started + TRIM_EVERY
             self._processor.ledger.trim(now)
         self._continue_full_sync(started)
-        if self._maintenance is not None:
-            self._maintenance.run_due(lambda: self._has_time(started))
+        self._maintenance.run_due(lambda: self._has_time(started))
 
     def _has_time(self, started: float) -> bool:
         return not self._stop.is_set() and self._timer() - started < ROUND
@@ -237,8 +227,7 @@ class Worker:
             while self._has_time(started):
                 if next(self._sweeping, self) is self:
                     self._sweeping = None
-                    if self._maintenance is not None:
-                        self._maintenance.record_full_sync(self._swept)
+                    self._maintenance.record_full_sync(self._swept)
                     return
         except StripeFailure as failure:
             self._sweeping, self._next_sync = None, started + SYNC_AGAIN_AFTER

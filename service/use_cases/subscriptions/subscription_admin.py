@@ -5,15 +5,17 @@ Each change carries its audit entry, into an outbox in the slot of what it chang
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from service.adapters.redis.audit.audit import Actor, audit_entry
-from service.adapters.redis.client.keys import partition_of, partition_tag
+from service.adapters.redis.client.keys import partition_of, partition_tag, reader_hash
 from service.adapters.redis.reader_lifecycle.merges import Merge, Merges
 from service.adapters.redis.stripe_objects.ledger import LedgerEntry
 from service.adapters.redis.stripe_objects.objects import StoredObject
-from service.adapters.redis.stripe_objects.seats import Seat
+from service.adapters.redis.stripe_objects.seats import Seat, SeatVerdict
 from service.domain.errors import CannotMerge, NoSeats, SeatsFull, UnknownEvent, UnknownSubscription
 from service.domain.times import write_time
 from service.use_cases.subscriptions.event_processor import EventProcessor
@@ -23,10 +25,9 @@ from service.use_cases.subscriptions.projections import seats_paid_for
 class AuditOutboxes(Protocol):
     """What these use cases need of the audit log."""
 
+    def recording(self, tag: bytes, written: dict[str, Any]) -> AbstractContextManager[bytes]: ...
     def sign_entry(self, written: dict[str, Any]) -> bytes: ...
-    def announce(self, reader: str) -> None: ...
     def announce_at(self, tag: bytes) -> None: ...
-    def flush(self, reader: str) -> int: ...
     def flush_quietly(self, tag: bytes) -> int: ...
 
 
@@ -85,13 +86,11 @@ class SubscriptionAdmin:
             actor, "link", now=now, reader=heir, target=target, before=before, after=after, reason=reason
         )
         tag = partition_tag(partition_of(name))
-        self._audit.announce_at(tag)
-        new, owner = processor.objects.link_to_reader(name, heir, now, self._audit.sign_entry(entry), self._outbox(tag))
-        if stored.facts is None:
-            processor.refresh_soon(name, now)
-        processor.fan_out_soon([name], now, f"audit:{entry['id']}")
-        if new:
-            self._audit.flush_quietly(tag)
+        with self._audit.recording(tag, entry) as signed:
+            owner = processor.objects.link_to_reader(name, heir, now, signed, self._outbox(tag))
+            if stored.facts is None:
+                processor.refresh_soon(name, now)
+            processor.fan_out_soon([name], now, f"audit:{entry['id']}")
         return LinkResult(heir, owner.reader)
 
     def merge_readers(self, reader: str, removed: str, actor: Actor, now: float, reason: str | None = None) -> str:
@@ -118,7 +117,7 @@ class SubscriptionAdmin:
     def _finish_merge(self, merge: Merge, now: float) -> None:
         processor = self._processor
         self._merges.carry_over(merge, now)
-        self._audit.announce(merge.stays)
+        self._audit.announce_at(reader_hash(merge.stays))
         self._merges.inherit(merge)
         self._merges.redirect(merge)
         # Again, for what was written meanwhile. From now on nothing can be written to the removed reader.
@@ -131,7 +130,7 @@ class SubscriptionAdmin:
             processor.fan_out_soon([name], now, "merge")
         processor.projections.move_known(merge.gone, merge.stays, now)
         self._merges.mark_finished(merge.gone)
-        self._audit.flush(merge.stays)
+        self._audit.flush_quietly(reader_hash(merge.stays))
 
     # ------------------------------------------------------------------------------------------------------ seats
 
@@ -147,16 +146,14 @@ class SubscriptionAdmin:
         heir = self._processor.owners.find_reader(reader).reader
         after = {"subscription": subscription, "since": write_time(now)}
         entry = audit_entry(actor, "seat.give", now=now, reader=heir, target=subscription, after=after)
-        signed, name = self._audit.sign_entry(entry), f"subscription:{subscription}"
-        self._audit.announce_at(partition_tag(partition_of(name)))
-        while True:
-            obj, quantity = self._load_group(subscription, now)
-            verdict = self._processor.seats.assign(name, obj.rev, quantity, heir, now, signed)
+        with self._recording_at(f"subscription:{subscription}", entry, now) as signed:
+            verdict: SeatVerdict = "retry"
+            while verdict == "retry":
+                obj, quantity = self._load_group(subscription, now)
+                verdict = self._processor.seats.assign(obj.name, obj.rev, quantity, heir, now, signed)
             if verdict == "full":
                 raise SeatsFull
-            if verdict != "retry":
-                break
-        return self._fan_out_seats(subscription, now, entry)
+        return self.load_seats(subscription, now)
 
     def release_seat(
         self, subscription: str, reader: str, actor: Actor, now: float, reason: str | None = None
@@ -167,9 +164,9 @@ class SubscriptionAdmin:
         since = obj.seats.get(heir)
         before = {"subscription": subscription, "since": write_time(since / 1000)} if since else None
         entry = audit_entry(actor, "seat.take", now=now, reader=heir, target=subscription, before=before, reason=reason)
-        self._audit.announce_at(partition_tag(partition_of(obj.name)))
-        self._processor.seats.release(obj.name, heir, now, self._audit.sign_entry(entry))
-        return self._fan_out_seats(subscription, now, entry)
+        with self._recording_at(obj.name, entry, now) as signed:
+            self._processor.seats.release(obj.name, heir, now, signed)
+        return self.load_seats(subscription, now)
 
     def _load_group(self, subscription: str, now: float) -> tuple[StoredObject, int]:
         """Return a subscription and its paid seats; an unknown one is read from Stripe, once."""
@@ -185,11 +182,12 @@ class SubscriptionAdmin:
             raise NoSeats
         return obj, quantity
 
-    def _fan_out_seats(self, subscription: str, now: float, entry: dict[str, Any]) -> SeatGroup:
-        name = f"subscription:{subscription}"
-        self._processor.fan_out_soon([name], now, f"audit:{entry['id']}")
-        self._audit.flush_quietly(partition_tag(partition_of(name)))
-        return self.load_seats(subscription, now)
+    @contextmanager
+    def _recording_at(self, name: str, entry: dict[str, Any], now: float) -> Iterator[bytes]:
+        """Yield the signed entry for a change of seats, and fan the object out after it."""
+        with self._audit.recording(partition_tag(partition_of(name)), entry) as signed:
+            yield signed
+            self._processor.fan_out_soon([name], now, f"audit:{entry['id']}")
 
     # ----------------------------------------------------------------------------------------------------- events
 
@@ -203,12 +201,11 @@ class SubscriptionAdmin:
     def replay_event(self, event: str, actor: Actor, now: float) -> LedgerEntry:
         """Put an event back into the inbox, and process it. Raises: UnknownEvent."""
         found = self.find_event(event)
-        entry = audit_entry(actor, "event.replay", now=now, reader=None, target=event, before={"state": found.state})
+        entry = audit_entry(actor, "event.replay", now=now, target=event, before={"state": found.state})
         tag = partition_tag(partition_of(found.name))
-        self._audit.announce_at(tag)
-        self._processor.inbox.write_audit_entry(self._outbox(tag), self._audit.sign_entry(entry))
-        self._processor.replay_event(found.id, found.name, now)
-        self._audit.flush_quietly(tag)
+        with self._audit.recording(tag, entry) as signed:
+            self._processor.inbox.write_audit_entry(self._outbox(tag), signed)
+            self._processor.replay_event(found.id, found.name, now)
         return self.find_event(event)
 
     def _outbox(self, tag: bytes) -> bytes:

@@ -7,6 +7,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.address import parse_address
-from service.adapters.redis.client.keys import Keys, reader_hash
+from service.adapters.redis.client.keys import Keys
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_lifecycle.merges import Merges
@@ -473,14 +474,13 @@ class Notebook:
     def sign_entry(self, written: dict[str, Any]) -> bytes:
         return json.dumps(written).encode()
 
-    def announce(self, reader: str) -> None:
-        self.tags.add(reader_hash(reader))
-
     def announce_at(self, tag: bytes) -> None:
         self.tags.add(tag)
 
-    def flush(self, reader: str) -> int:
-        return 0
+    @contextmanager
+    def recording(self, tag: bytes, written: dict[str, Any]) -> Iterator[bytes]:
+        self.announce_at(tag)
+        yield self.sign_entry(written)
 
     def flush_quietly(self, tag: bytes) -> int:
         return 0

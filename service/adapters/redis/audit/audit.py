@@ -13,7 +13,8 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -57,8 +58,8 @@ def audit_entry(
     action: str,
     *,
     now: float,
-    reader: str | None,
-    target: str | None,
+    reader: str | None = None,
+    target: str | None = None,
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
     reason: str | None = None,
@@ -134,12 +135,15 @@ class AuditWriter:
         ours = self._signer().verify(b"outbox:" + text, mark.decode("latin-1"))
         return chain.unpack(text) if ours else None
 
-    def announce(self, reader: str) -> None:
-        """Announce a change of this reader before it is made, so that its audit entry cannot be missed."""
-        self.announce_at(reader_hash(reader))
+    @contextmanager
+    def recording(self, tag: bytes, written: dict[str, Any]) -> Iterator[bytes]:
+        """Yield an entry as stored in the outbox of this tag, which the change within the block has to write there."""
+        self.announce_at(tag)
+        yield self.sign_entry(written)
+        self.flush_quietly(tag)
 
     def announce_at(self, tag: bytes) -> None:
-        """Announce a change in the slot of this tag (`keys.ADMIN`: of no reader).
+        """Announce a change in the slot of this tag before it is made, so that its audit entry cannot be missed.
 
         Each intent has a name of its own. Only its thread withdraws it, after the change, or any process a minute later.
         Without names, a process that empties the outbox between announcement and change would remove the intent.
@@ -148,16 +152,12 @@ class AuditWriter:
         self._own.add(tag, intent)
         self._link.call(self._keys.audit_intents, b"SADD", self._keys.audit_intents, intent)
 
-    def flush(self, reader: str) -> int:
-        """Move a reader's entries to the chain after a change, and return their number.
+    def flush_quietly(self, tag: bytes) -> int:
+        """Move the entries of one outbox to the chain after a change, and return their number.
 
         It raises nothing: if the store is unavailable or the chain is damaged, the entry of the change stays in its outbox,
         and the worker moves it later.
         """
-        return self.flush_quietly(reader_hash(reader))
-
-    def flush_quietly(self, tag: bytes) -> int:
-        """Move the entries of one outbox to the chain as `flush` does."""
         try:
             return self.flush_outbox(tag)
         except (StoreError, StoreUnavailable):  # A key of the chain can be of another type; `verify` reports it.
@@ -301,10 +301,5 @@ class AuditedHash:
 
         Returns `False` if the field is no longer what was seen.
         """
-        if written is not None:
-            self._audit.announce_at(ADMIN)
-        entry = self._audit.sign_entry(written) if written is not None else b""
-        done = self._link.run(PUT, [self._key, self._outbox], [field, seen or b"", value or b"", entry])
-        if done and written is not None:
-            self._audit.flush_quietly(ADMIN)
-        return bool(done)
+        with self._audit.recording(ADMIN, written) if written is not None else nullcontext(b"") as entry:
+            return bool(self._link.run(PUT, [self._key, self._outbox], [field, seen or b"", value or b"", entry]))

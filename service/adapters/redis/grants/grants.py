@@ -17,7 +17,6 @@ The reader is null for an imported grant, because an import stores only hashes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, cast
@@ -33,7 +32,7 @@ from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import Readers, StoredSource
 from service.domain.catalogue import Catalogue
 from service.domain.decision import resolve_entitlements
-from service.domain.errors import RevokedGrant, StoreUnavailable, UnknownGrant
+from service.domain.errors import RevokedGrant, UnknownGrant
 from service.domain.sources import Grant, Source
 from service.domain.times import write_time
 
@@ -88,14 +87,12 @@ class Grants:
             now=now,
             reader=reader,
             target=grant.id,
-            before=None,
-            after={**describe_grant(grant, now), **_confirmed(approval)},
+            after=describe_grant(grant, now) | ({"approval": approval} if approval else {}),
             reason=wanted.reason,
         )
-        outcome = self._write(reader, grant, 1, written, now)
-        if outcome is None:
-            return self._found(reader, grant.id)[1]
-        return grant
+        if self._write(reader, grant, 1, written, now):
+            return grant
+        return self._found(reader, grant.id)[1]
 
     def change(
         self,
@@ -148,7 +145,7 @@ class Grants:
             written = audit_entry(
                 actor, action, now=now, reader=reader, target=grant_id, before=before, after=after, reason=reason
             )
-            if self._write(reader, changed, kept.number + 1, written, now) is not None:
+            if self._write(reader, changed, kept.number + 1, written, now):
                 return changed
 
     def _found(self, reader: str, grant_id: str) -> tuple[StoredSource, Grant]:
@@ -157,26 +154,16 @@ class Grants:
             raise UnknownGrant
         return kept, kept.source
 
-    def _write(self, reader: str, grant: Grant, number: int, written: dict[str, Any], now: float) -> Grant | None:
-        """Write a grant with its audit entry; return `None` if another process wrote it meanwhile."""
-        self._audit.announce(reader)
-        outcome = self._readers.write_source(
-            reader,
-            grant,
-            number,
-            rule="next",
-            ended=grant.revoked_at is not None,
-            now=now,
-            cause=f"audit:{written['id']}",
-            audit=self._audit.sign_entry(written),
-        )
-        if outcome.verdict == "conflict":
-            return None
-        if _less(outcome.before, grant):
-            self._known.refresh(reader_hash(reader), lambda: self._held(reader, now))
-        with suppress(StoreUnavailable):  # The grant is written; the worker moves its audit entry later.
-            self._audit.flush(reader)
-        return grant
+    def _write(self, reader: str, grant: Grant, number: int, written: dict[str, Any], now: float) -> bool:
+        """Write a grant with its audit entry; return `False` if another process wrote it meanwhile."""
+        tag, ended, cause = reader_hash(reader), grant.revoked_at is not None, f"audit:{written['id']}"
+        with self._audit.recording(tag, written) as entry:
+            outcome = self._readers.write_source(
+                reader, grant, number, rule="next", ended=ended, now=now, cause=cause, audit=entry
+            )
+            if _less(outcome.before, grant) and outcome.verdict != "conflict":
+                self._known.refresh(tag, lambda: self._held(reader, now))
+        return outcome.verdict != "conflict"
 
     def _held(self, reader: str, now: float) -> Held:
         sources = [kept.source for kept in self._readers.load_active(reader) if kept.source is not None]
@@ -198,10 +185,6 @@ def describe_grant(grant: Grant, now: float) -> dict[str, Any]:
     what: dict[str, Any] = {"plan": grant.plan} if grant.plan else {"features": list(grant.features)}
     start = {"from": write_time(grant.start)} if grant.start != grant.created_at else {}
     return {**what, **start, "until": write_time(grant.until), "status": grant.status_at(now)}
-
-
-def _confirmed(approval: str | None) -> dict[str, Any]:
-    return {} if approval is None else {"approval": approval}
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
 
 import msgspec
 
@@ -84,9 +83,7 @@ class AdminKeys:
         random = WORD + secrets.token_urlsafe(32)
         secret = random + self._mark(random)
         key = AdminKey(name, role, key_digest(secret).hex(), round(now, 6), (actor.name, *actor.makers))
-        written = audit_entry(
-            actor, "key.create", now=now, reader=None, target=name, before=None, after={"role": role}, reason=reason
-        )
+        written = audit_entry(actor, "key.create", now=now, target=name, after={"role": role}, reason=reason)
         if name in self._taken or not self._registry.replace_field(name, None, _packed(key), written):
             raise NameInUse(name)
         return secret
@@ -95,10 +92,7 @@ class AdminKeys:
         """End a key. Raises: UnknownKey."""
         while (kept := self._registry.load(name)) is not None:
             key = self._unpacked(name, kept)
-            before: dict[str, Any] = {"role": key.role}
-            written = audit_entry(
-                actor, "key.end", now=now, reader=None, target=name, before=before, after=None, reason=reason
-            )
+            written = audit_entry(actor, "key.end", now=now, target=name, before={"role": key.role}, reason=reason)
             if self._registry.replace_field(name, kept, None, written):
                 return key
         raise EnvironmentKey(name) if name in self._taken else UnknownKey

@@ -76,21 +76,10 @@ class Approvals:
         expires = int(now) + EXPIRES_AFTER if over_at is None else min(over_at, int(now) + EXPIRES_AFTER)
         name = new_id("ap", now, named)
         asked = Approval(name, kind, reader, payload, wants, reason, actor.name, actor.from_ip, int(now), expires)
-        written = audit_entry(
-            actor,
-            "approval.ask",
-            now=now,
-            reader=reader,
-            target=asked.id,
-            before=None,
-            after={"kind": kind, **wants},
-            reason=reason,
-        )
-        return (
-            asked
-            if self._registry.replace_field(asked.id, None, self._packed(asked), written)
-            else self.find(asked.id, now)
-        )
+        after = {"kind": kind, **wants}
+        written = audit_entry(actor, "approval.ask", now=now, reader=reader, target=name, after=after, reason=reason)
+        is_new = self._registry.replace_field(name, None, self._packed(asked), written)
+        return asked if is_new else self.find(name, now)
 
     def list_waiting(self, now: float) -> list[Approval]:
         """Return all that wait, newest first."""

@@ -23,7 +23,7 @@ from service.adapters.crypto import new_id
 from service.adapters.redis.audit.audit import Actor, AuditWriter, audit_entry
 from service.adapters.redis.client.keys import pass_tag, reader_hash, visitor_hash
 from service.adapters.redis.client.link import Command
-from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.scripts import Script, load
 from service.adapters.redis.client.store import Store
 from service.domain.errors import NewerSchema, UnknownPass
 from service.domain.meter import MeterWindow
@@ -79,55 +79,32 @@ class Passes:
         if pass_id is not None:
             with suppress(UnknownPass):
                 return self.find(pass_id)
-        made = StoryPass(
-            pass_id or new_id("sp", now),
-            wanted.story,
-            wanted.openings,
-            wanted.until,
-            wanted.reason,
-            actor.name,
-            round(now, 3),
-        )
-        written = audit_entry(
-            actor,
-            "pass.create",
-            now=now,
-            reader=giver,
-            target=made.id,
-            before=None,
-            after={"story": made.story, "openings": made.openings, "until": write_time(made.until), "status": "active"},
-            reason=made.reason,
-        )
+        story, openings, until, reason = wanted.story, wanted.openings, wanted.until, wanted.reason
+        made = StoryPass(pass_id or new_id("sp", now), story, openings, until, reason, actor.name, round(now, 3))
+        after = {"story": story, "openings": openings, "until": write_time(until), "status": "active"}
+        written = audit_entry(actor, "pass.create", now=now, reader=giver, target=made.id, after=after, reason=reason)
         # The list comes first: `prune_list` removes an entry without a pass, but nothing finds a pass without an entry.
         self._link.call(self._keys.listed_passes, b"ZADD", self._keys.listed_passes, 0, _place(made))
-        doc = _encode([SCHEMA, made.story, made.reason, made.actor, made.created_at, 1])
-        arguments: list[bytes | int | str] = [doc, made.openings, made.until, made.until + KEPT]
-        self._write(made.id, CREATE, arguments, written)
+        doc = _encode([SCHEMA, story, reason, made.actor, made.created_at, 1])
+        self._write(made.id, CREATE, [doc, openings, until, until + KEPT], written)
         return made
 
     def revoke(self, pass_id: str, reason: str | None, actor: Actor, now: float) -> StoryPass:
         """Revoke a pass at once; a revoked pass stays as it is. Raises: UnknownPass."""
         found = self.find(pass_id)
         if found.revoked_at is None:
+            before, after = {"status": found.status_at(now)}, {"status": "revoked"}
             written = audit_entry(
-                actor,
-                "pass.revoke",
-                now=now,
-                reader=None,
-                target=pass_id,
-                before={"status": found.status_at(now)},
-                after={"status": "revoked"},
-                reason=reason,
+                actor, "pass.revoke", now=now, target=pass_id, before=before, after=after, reason=reason
             )
             self._write(pass_id, REVOKE, [int(now)], written)
         return self.find(pass_id)
 
-    def _write(self, pass_id: str, script: Any, arguments: list[bytes | int | str], written: dict[str, Any]) -> None:
+    def _write(self, pass_id: str, script: Script, arguments: Sequence[bytes | int], written: dict[str, Any]) -> None:
         tag = pass_tag(pass_id)
-        self._audit.announce_at(tag)
         keys = [self._keys.story_pass(pass_id), self._keys.outbox(tag)]
-        self._link.run(script, keys, [*arguments, self._audit.sign_entry(written)])
-        self._audit.flush_quietly(tag)
+        with self._audit.recording(tag, written) as entry:
+            self._link.run(script, keys, [*arguments, entry])
 
     def find(self, pass_id: str) -> StoryPass:
         """Return a pass. Raises: UnknownPass."""

@@ -213,14 +213,11 @@ class Objects:
         changed, _ = self._link.run(ABOUT, keys, [about, number, value, ms(now), name, int(from_payload)])
         return bool(changed)
 
-    def link_to_reader(self, name: str, reader: str, now: float, audit: bytes, outbox: bytes) -> tuple[bool, Owner]:
-        """Link an object to a reader by an admin's decision, with its audit entry.
-
-        Returns whether it is new, and the owner before.
-        """
+    def link_to_reader(self, name: str, reader: str, now: float, audit: bytes, outbox: bytes) -> Owner:
+        """Link an object to a reader by an admin's decision, with its audit entry. Returns the owner before."""
         keys = [self.keys.stripe_object(name), self.keys.fan_out_queue(partition_of(name)), outbox]
-        new, owner = self._link.run(LINK, keys, [reader, ms(now), name, audit])
-        return bool(new), owner_from(owner)
+        _, owner = self._link.run(LINK, keys, [reader, ms(now), name, audit])
+        return owner_from(owner)
 
     def save_owner(self, seen: StoredObject, owner: Owner, holders: Sequence[str]) -> int:
         """Save the owner and who is about to hold a copy. Returns the rev, or 0 if the object has changed meanwhile."""

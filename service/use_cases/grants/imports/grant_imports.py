@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,9 @@ KIND = "import.apply"
 _PATIENCE = 60.0
 """Seconds for which `finish` waits for a process that holds the lease, or for an unavailable store."""
 _POLL_EVERY = 0.05
+
+Commit = Callable[[str, str, bytes], object]
+"""Commits an import or its undo: the ID of the import, and its audit entry's ID and signed text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +95,15 @@ class GrantImports:
 
     def _commit(self, manifest: ImportManifest, approval: str | None, now: float) -> ImportManifest:
         """Commit an import once; from then on some process applies it."""
-        after: dict[str, Any] = {"rows": manifest.rows, **manifest.planned}
-        if approval is not None:
-            after["approval"] = approval
-        written = audit_entry(
-            manifest.actor, KIND, now=now, reader=None, target=manifest.id, before=None, after=after, reason=None
-        )
+        after = {"rows": manifest.rows, **manifest.planned, **({"approval": approval} if approval else {})}
+        written = audit_entry(manifest.actor, KIND, now=now, target=manifest.id, after=after)
         written["id"] = manifest.entry
-        self.audit.announce_at(import_tag(manifest.id))
-        self.store.commit(manifest.id, manifest.entry, self.audit.sign_entry(written))
-        return self._after_commit(manifest.id)
+        return self._run_recorded(self.store.commit, manifest.id, written)
 
-    def _after_commit(self, import_id: str) -> ImportManifest:
-        self.audit.flush_quietly(import_tag(import_id))
+    def _run_recorded(self, commit: Commit, import_id: str, written: dict[str, Any]) -> ImportManifest:
+        """Commit with an audit entry, and let the thread of this process begin with the work."""
+        with self.audit.recording(import_tag(import_id), written) as entry:
+            commit(import_id, written["id"], entry)
         self.runner.wake()
         return self.find(import_id)
 
@@ -151,20 +150,12 @@ class GrantImports:
         manifest = self.find(import_id)
         if manifest.state == "undone":
             raise UndoneImport
+        before, after = {"state": manifest.public_state}, {"state": "undone"}
         written = audit_entry(
-            actor,
-            "import.undo",
-            now=now,
-            reader=None,
-            target=import_id,
-            before={"state": manifest.public_state},
-            after={"state": "undone"},
-            reason=reason,
+            actor, "import.undo", now=now, target=import_id, before=before, after=after, reason=reason
         )
         written["id"] = undo_entry_id(import_id)
-        self.audit.announce_at(import_tag(import_id))
-        self.store.commit_undo(import_id, written["id"], self.audit.sign_entry(written))
-        return self._after_commit(import_id)
+        return self._run_recorded(self.store.commit_undo, import_id, written)
 
     def finish(self, import_id: str, progress: Progress | None = None) -> ImportManifest:
         """Run a committed import in this thread, or wait up to a minute for the process that runs it."""

@@ -532,7 +532,7 @@ def test_verify_succeeds_while_the_chain_grows_and_is_pruned(log: Log, all_at_on
 def test_settling_between_intent_and_change_loses_no_entry(admins: Admins) -> None:
     """A process that dies after the change leaves an entry. An earlier settling must not remove its intent."""
     service, clock = admins.app.service, admins.app.clock
-    service.audit.announce("r-1")
+    service.audit.announce_at(reader_hash("r-1"))
     service.audit.flush_all()
     written = audit_entry(Actor("ann"), "link", now=0, reader="r-1", target=None, before=None, after=None, reason=None)
     outbox = service.store.keys.outbox(reader_hash("r-1"))
