@@ -235,7 +235,7 @@ def test_passes_are_listed_newest_first_in_pages_without_deleted_ones(service_ap
     assert found == names[::-1]
     passes = service_app.service.passes
     link = service_app.service.store.link
-    gone = passes._keys.story_pass(names[3])
+    gone = passes.keys.story_pass(names[3])
     link.call(gone, b"DEL", gone)
     page = service_app.call("GET", "/v1/passes?limit=6", admin=True).get_json()
     assert ([item["id"] for item in page["items"]], page["next"]) == ([n for n in names[::-1] if n != names[3]], None)

@@ -26,6 +26,7 @@ from service.adapters.redis.client.keys import ADMIN, reader_hash
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import field_pairs
+from service.adapters.redis.records import StoreRecords
 from service.domain.errors import StoreUnavailable
 from service.domain.times import utc
 
@@ -105,7 +106,7 @@ class _OwnIntents(threading.local):
         return self._by_tag.pop(tag, [])
 
 
-class AuditWriter:
+class AuditWriter(StoreRecords):
     """Appends audit entries to the chain. Raises: StoreUnavailable from every method, unless it says otherwise."""
 
     def __init__(
@@ -117,8 +118,7 @@ class AuditWriter:
         on_refused: Callable[[int], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._link = store.link
-        self._keys = store.keys
+        super().__init__(store)
         self._signer = signer
         self._log = log
         self._on_refused = on_refused
@@ -150,7 +150,7 @@ class AuditWriter:
         """
         intent = b"%b:%b:%d" % (tag, secrets.token_hex(6).encode(), int(self._clock()))
         self._own.add(tag, intent)
-        self._link.call(self._keys.audit_intents, b"SADD", self._keys.audit_intents, intent)
+        self._call(b"SADD", self.keys.audit_intents, intent)
 
     def flush_quietly(self, tag: bytes) -> int:
         """Move the entries of one outbox to the chain after a change, and return their number.
@@ -165,13 +165,13 @@ class AuditWriter:
 
     def flush_all(self) -> int:
         """Move all entries that are still in outboxes to the chain, and return their number."""
-        intents = self._keys.audit_intents
-        found = cast("list[bytes]", self._link.call(intents, b"SMEMBERS", intents))
+        intents = self.keys.audit_intents
+        found = self._call(b"SMEMBERS", intents)
         moved = sum(self._move(tag) for tag in {ADMIN, *(_tag_of(intent) for intent in found)})
         old = self._clock() - INTENT_LASTS
         over = [intent for intent in found if _made_at(intent) < old]
         if over:
-            self._link.call(intents, b"SREM", intents, *over)
+            self._call(b"SREM", intents, *over)
         return moved
 
     def count_waiting(self) -> int:
@@ -186,13 +186,13 @@ class AuditWriter:
         moved = self._move(tag)
         own = self._own.pop(tag)
         if own:
-            self._link.call(self._keys.audit_intents, b"SREM", self._keys.audit_intents, *own)
+            self._call(b"SREM", self.keys.audit_intents, *own)
         return moved
 
     def _move(self, tag: bytes) -> int:
-        outbox = self._keys.outbox(tag)
+        outbox = self.keys.outbox(tag)
         moved = 0
-        while waiting := cast("list[bytes]", self._link.call(outbox, b"LRANGE", outbox, 0, _BATCH - 1)):
+        while waiting := cast("list[bytes]", self._call(b"LRANGE", outbox, 0, _BATCH - 1)):
             opened = [self._opened(packed) for packed in waiting]
             self._refuse([packed for packed, found in zip(waiting, opened, strict=True) if found is None])
             moved += self.append([found for found in opened if found is not None])
@@ -203,9 +203,9 @@ class AuditWriter:
     def _refuse(self, found: Sequence[bytes]) -> None:
         if not found:
             return
-        key = self._keys.audit_refused
-        self._link.call(key, b"RPUSH", key, *found)
-        self._link.call(key, b"LTRIM", key, -REFUSED_KEPT, -1)
+        key = self.keys.audit_refused
+        self._call(b"RPUSH", key, *found)
+        self._call(b"LTRIM", key, -REFUSED_KEPT, -1)
         self._on_refused(len(found))
 
     def readmit_refused(self) -> int:
@@ -228,8 +228,8 @@ class AuditWriter:
             verdict = self._append(left)
             if verdict == 1:
                 appended = len(left)
-                seen = self._keys.audit_seen
-                self._link.call(seen, b"ZREMRANGEBYRANK", seen, 0, -IDS_KEPT - 1)
+                seen = self.keys.audit_seen
+                self._call(b"ZREMRANGEBYRANK", seen, 0, -IDS_KEPT - 1)
                 break
             left = self._unseen(left)
         self._index(entries)
@@ -237,7 +237,7 @@ class AuditWriter:
 
     def _append(self, entries: Sequence[dict[str, Any]]) -> int:
         """Try to append once, and return the verdict of the script."""
-        keys = [self._keys.audit_log, self._keys.audit_head, self._keys.audit_seen]
+        keys = [self.keys.audit_log, self.keys.audit_head, self.keys.audit_seen]
         state = self._log.state()
         end = state.head
         for _ in range(2):
@@ -263,7 +263,7 @@ class AuditWriter:
         commands: list[tuple[bytes, tuple[bytes | int | str, ...]]] = []
         for written, seq in zip(named, seqs, strict=True):
             readers = {written["reader"]} | ({written["target"]} if written["action"] == "merge" else set())
-            keys = [self._keys.audited(reader_hash(reader)) for reader in readers if reader]
+            keys = [self.keys.audited(reader_hash(reader)) for reader in readers if reader]
             commands += [(key, (b"ZADD", key, seq, str(seq))) for key in keys if seq is not None]
         self._link.pipeline(commands)
 
@@ -271,7 +271,7 @@ class AuditWriter:
 PUT = load("replace_audited_field")
 
 
-class AuditedHash:
+class AuditedHash(StoreRecords):
     """A hash that exists once, whose fields change together with an audit entry: run-time keys and approvals.
 
     It lies in one slot with the admins' outbox, so no change lacks its entry and no entry its change. Of two concurrent changes
@@ -279,19 +279,19 @@ class AuditedHash:
     """
 
     def __init__(self, store: Store, audit: AuditWriter, name: str) -> None:
-        self._link = store.link
+        super().__init__(store)
         self._key = store.keys.admin(name)
         self._outbox = store.keys.outbox(ADMIN)
         self._audit = audit
 
     def load_all(self) -> dict[str, bytes]:
         """Return all fields and values."""
-        reply = self._link.call(self._key, b"HGETALL", self._key)
+        reply = self._call(b"HGETALL", self._key)
         return {bytes(field).decode(): bytes(value) for field, value in field_pairs(reply)}
 
     def load(self, field: str) -> bytes | None:
         """Return the value of a field, or `None`."""
-        found: bytes | None = self._link.call(self._key, b"HGET", self._key, field)
+        found: bytes | None = self._call(b"HGET", self._key, field)
         return found
 
     def replace_field(

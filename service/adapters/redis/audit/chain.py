@@ -20,7 +20,7 @@ from typing import Any, cast
 from service.adapters.crypto import Signer
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.scripts import load
-from service.adapters.redis.client.store import Store
+from service.adapters.redis.records import StoreRecords
 
 START = "0" * 64
 """The `prev` of the very first record."""
@@ -285,24 +285,20 @@ class AuditFilter:
         return [pack({name: value})[1:-1] for name, value in self._asked().items()]
 
 
-class AuditLog:
+class AuditLog(StoreRecords):
     """Reads the records of the chain. Raises: StoreUnavailable from every method."""
-
-    def __init__(self, store: Store) -> None:
-        self._link = store.link
-        self._keys = store.keys
 
     def state(self) -> ChainState:
         """Return the chain's end, its checkpoint and its length, at one moment."""
-        seq, mark, checkpoint, records = self._link.run(STATE, [self._keys.audit_log, self._keys.audit_head], [])
+        seq, mark, checkpoint, records = self._link.run(STATE, [self.keys.audit_log, self.keys.audit_head], [])
         number = int(seq) if bytes(seq).isdigit() else 0
         head = Head(number, bytes(mark).decode("latin-1") or START)
         return ChainState(head, bytes(seq), bytes(checkpoint), int(records))
 
     def stored_numbers(self) -> set[int]:
         """Return the numbers of all stored records, for callers that cannot trust the head; a field that is no number is -1."""
-        log = self._keys.audit_log
-        found = cast("list[bytes]", self._link.call(log, b"HKEYS", log))
+        log = self.keys.audit_log
+        found = self._call(b"HKEYS", log)
         return {int(name) if name.isdigit() else -1 for name in found}
 
     def newest_head(self) -> Head:
@@ -313,8 +309,8 @@ class AuditLog:
 
     def load_packed(self, seqs: Sequence[int]) -> list[bytes | None]:
         """Return records as stored; `None` for one that is missing."""
-        log = self._keys.audit_log
-        found = self._link.call(log, b"HMGET", log, *seqs) if seqs else []
+        log = self.keys.audit_log
+        found = self._call(b"HMGET", log, *seqs) if seqs else []
         return cast("list[bytes | None]", found)
 
     def load_records(self, seqs: Sequence[int]) -> list[dict[str, Any]]:
@@ -355,9 +351,9 @@ class AuditLog:
             for start in range(top, 0, -_BATCH):
                 yield range(start, max(start - _BATCH, 0), -1)
             return
-        key = self._keys.audited(reader_hash(wanted.reader))
+        key = self.keys.audited(reader_hash(wanted.reader))
         while top > 0:
-            found = self._link.call(key, b"ZRANGE", key, top, b"-inf", b"BYSCORE", b"REV", b"LIMIT", 0, _BATCH)
+            found = self._call(b"ZRANGE", key, top, b"-inf", b"BYSCORE", b"REV", b"LIMIT", 0, _BATCH)
             if not found:
                 return
             seqs = [int(seq) for seq in found]
@@ -366,8 +362,7 @@ class AuditLog:
 
     def list_for_reader(self, reader: str) -> list[dict[str, Any]]:
         """Return every record about a reader, oldest first."""
-        key = self._keys.audited(reader_hash(reader))
-        seqs = [int(seq) for seq in self._link.call(key, b"ZRANGE", key, 0, -1)]
+        seqs = [int(seq) for seq in self._call(b"ZRANGE", self.keys.audited(reader_hash(reader)), 0, -1)]
         return [record for start in range(0, len(seqs), 500) for record in self.load_records(seqs[start : start + 500])]
 
     def iterate_records(self, first: int, last: int) -> Iterator[dict[str, Any]]:
@@ -383,7 +378,7 @@ class AuditLog:
 
     def numbers_of_entries(self, ids: Iterable[str]) -> list[int | None]:
         """Return the numbers of entries in the chain; `None` for one that is not in it or is too old to be known."""
-        seen = self._keys.audit_seen
+        seen = self.keys.audit_seen
         commands = [(seen, (b"ZSCORE", seen, entry_id.encode())) for entry_id in ids]
         scores = self._link.read(commands) if commands else []
         return [None if score is None else int(float(score)) for score in scores]

@@ -15,6 +15,7 @@ from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.id_mentions import REPLACEMENT, name_pattern
+from service.adapters.redis.records import StoreRecords
 
 REPLACE = load("redact_audit_records")
 _BATCH = 500
@@ -23,12 +24,11 @@ _Change = Callable[[Mapping[str, Any]], dict[str, Any]]
 """Record → its fields that hold the reader's ID, without it."""
 
 
-class AuditErasure:
+class AuditErasure(StoreRecords):
     """Erases readers from the log. Raises: StoreUnavailable from every method; a call can be repeated after a failure."""
 
     def __init__(self, store: Store, audit: AuditWriter, log: AuditLog, signer: Callable[[], Signer]) -> None:
-        self._link = store.link
-        self._keys = store.keys
+        super().__init__(store)
         self._audit = audit
         self._log = log
         self._signer = signer
@@ -61,8 +61,7 @@ class AuditErasure:
         for start in range(0, len(seqs), _BATCH):
             self._redact(seqs[start : start + _BATCH], change, written["id"])
         for name in names:
-            key = self._keys.audited(reader_hash(name))
-            self._link.call(key, b"DEL", key)
+            self._call(b"DEL", self.keys.audited(reader_hash(name)))
         return len(seqs)
 
     def _redact(self, seqs: Sequence[int], change: _Change, erasure: str) -> None:
@@ -74,7 +73,7 @@ class AuditErasure:
                 record = chain.unpack(text)
                 if record is not None and text is not None and (without := change(record)):
                     arguments += [seq, text, chain.pack(_redacted_record(record, without, erasure, signer))]
-            seqs = self._link.run(REPLACE, [self._keys.audit_log], arguments)
+            seqs = self._link.run(REPLACE, [self.keys.audit_log], arguments)
 
     def _naming(self, change: _Change) -> tuple[list[int], list[int]]:
         """Return the numbers of the records about the reader, and of those that only mention them in the reason.

@@ -18,6 +18,7 @@ from service.adapters.redis.audit.chain import AuditLog, ChainState, Fault, Head
 from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
+from service.adapters.redis.records import StoreRecords
 from service.domain.times import utc
 
 PRUNE = load("prune_audit_records")
@@ -58,12 +59,11 @@ class BrokenChain(Exception):
         self.verdict = verdict
 
 
-class AuditVerifier:
+class AuditVerifier(StoreRecords):
     """Verifies and prunes the chain. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store, log: AuditLog, signer: Callable[[], Signer]) -> None:
-        self._link = store.link
-        self._keys = store.keys
+        super().__init__(store)
         self._log = log
         self._signer = signer
 
@@ -88,7 +88,7 @@ class AuditVerifier:
         faults = [found for found in (fault, first, self._end_fault(state, walk, checkpoint)) if found]
         if known is not None and (gone := self._known_fault(known, state, checkpoint)):
             faults.append(gone)
-        refused = self._link.call(self._keys.audit_refused, b"LLEN", self._keys.audit_refused)
+        refused = self._call(b"LLEN", self.keys.audit_refused)
         return ChainVerdict(
             fault=min(faults, key=lambda found: found.seq, default=None),
             head=state.head,
@@ -197,9 +197,7 @@ class AuditVerifier:
         at = utc(int(now))
         said: dict[str, Any] = {"first": checkpoint.first, "prev": checkpoint.prev, "at": at}
         said["mark"] = self._signer().sign(_signed(said))
-        return int(
-            self._link.run(PRUNE, [self._keys.audit_log, self._keys.audit_head], [seen, chain.pack(said), *seqs])
-        )
+        return int(self._link.run(PRUNE, [self.keys.audit_log, self.keys.audit_head], [seen, chain.pack(said), *seqs]))
 
 
 def _signed(said: dict[str, Any]) -> bytes:

@@ -30,6 +30,7 @@ from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import Readers, StoredSource
+from service.adapters.redis.records import StoreRecords
 from service.domain.catalogue import Catalogue
 from service.domain.decision import resolve_entitlements
 from service.domain.errors import RevokedGrant, UnknownGrant
@@ -213,12 +214,11 @@ class GrantExpiry:
     import_id: str | None = None
 
 
-class GrantEndIndex:
+class GrantEndIndex(StoreRecords):
     """Maintains and reads the index. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store) -> None:
-        self._link = store.link
-        self._readers = store.keys
+        super().__init__(store)
         self._key = store.keys.grant_ends
         self._about = store.keys.grant_details
 
@@ -239,7 +239,7 @@ class GrantEndIndex:
         if grant.revoked_at is not None:
             self._drop([member])
         else:
-            self._link.call(self._key, b"ZADD", self._key, _score(grant.until), member)
+            self._call(b"ZADD", self._key, _score(grant.until), member)
 
     def add_imported(self, grants: Iterable[tuple[bytes, Grant]], import_id: str) -> None:
         """Add grants that an import wrote, by the readers' hashes.
@@ -273,22 +273,22 @@ class GrantEndIndex:
 
     def count(self, after: float, upto: float) -> int:
         """Return how many grants end within this time; entries left by a crash are included until a read corrects them."""
-        return int(self._link.call(self._key, b"ZCOUNT", self._key, b"(%d" % int(after), int(upto)))
+        return int(self._call(b"ZCOUNT", self._key, b"(%d" % int(after), int(upto)))
 
     def list_ending(self, after: float, upto: float, limit: int) -> list[GrantExpiry]:
         """Return the grants that end within this time, the first to end first, as the readers' records have them now."""
         limits = (b"(%d" % int(after), int(upto), b"BYSCORE", b"LIMIT", 0, limit)
-        found = cast("list[bytes]", self._link.call(self._key, b"ZRANGE", self._key, *limits))
+        found = self._call(b"ZRANGE", self._key, *limits)
         return [e for e in self._checked(found) if e is not None and e.until is not None and after < e.until <= upto]
 
     def iterate_active(self, now: float) -> Iterator[list[GrantExpiry]]:
         """Yield all grants that have begun and not ended, in pages, as the index has them; one can occur twice."""
         cursor = b"0"
         while True:
-            cursor, row = self._link.call(self._key, b"ZSCAN", self._key, cursor, b"COUNT", _A_TIME)
+            cursor, row = self._call(b"ZSCAN", self._key, cursor, b"COUNT", _A_TIME)
             scores = {bytes(member): float(score) for member, score in zip(row[::2], row[1::2], strict=True)}
             members = [member for member, score in scores.items() if score > now]
-            details = self._link.call(self._about, b"HMGET", self._about, *members) if members else []
+            details = self._call(b"HMGET", self._about, *members) if members else []
             found = [_ending(m, about, scores[m]) for m, about in zip(members, details, strict=True) if about]
             yield [ending for ending in found if ending.start <= now]
             if cursor == b"0":
@@ -299,7 +299,7 @@ class GrantEndIndex:
         gone = 0
         while True:
             limits = (b"-inf", int(now) - 60, b"BYSCORE", b"LIMIT", 0, _A_TIME)
-            found = cast("list[bytes]", self._link.call(self._key, b"ZRANGE", self._key, *limits))
+            found = self._call(b"ZRANGE", self._key, *limits)
             checked = zip(found, self._checked(found), strict=True)
             over = [m for m, e in checked if e is not None and e.until is not None and e.until <= now]
             self._drop(over)
@@ -321,7 +321,7 @@ class GrantEndIndex:
         """Return the entries as the readers' records have them, and correct the index where it differs."""
         if not members:
             return []
-        details = self._link.call(self._about, b"HMGET", self._about, *members)
+        details = self._call(b"HMGET", self._about, *members)
         checked: list[GrantExpiry | None] = []
         gone: list[bytes] = []
         corrections: Commands = []
@@ -342,7 +342,7 @@ class GrantEndIndex:
         fields = [b"g:" + member.partition(b" ")[0] for member in members]
         for member, field in zip(members, fields, strict=True):
             tag = member.partition(b" ")[2]
-            keys = self._readers.reader(tag), self._readers.past(tag)
+            keys = self.keys.reader(tag), self.keys.past(tag)
             commands += [(key, (b"HGET", key, field)) for key in keys]
         replies = self._link.read(commands)
         records = [hot or past for hot, past in zip(replies[::2], replies[1::2], strict=True)]

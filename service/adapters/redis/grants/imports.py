@@ -29,6 +29,7 @@ from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import HISTORY_ENTRIES, field_pairs
+from service.adapters.redis.records import StoreRecords
 from service.domain.errors import NewerSchema
 
 TURN, STATE, KEEP, PUT = (
@@ -118,12 +119,11 @@ class GrantWrite:
     place: Literal["reader", "past"]
 
 
-class ImportStore:
+class ImportStore(StoreRecords):
     """Stores imports. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store, sealer: Callable[[], Sealer]) -> None:
-        self._link = store.link
-        self._keys = store.keys
+        super().__init__(store)
         self._sealer = sealer
         self._open = store.keys.shared("imports")
 
@@ -131,13 +131,13 @@ class ImportStore:
 
     def stage_chunk(self, import_id: str, chunk: int, rows: Sequence[ImportRow]) -> None:
         """Store a chunk of a new import."""
-        key = self._keys.import_rows(import_id)
+        key = self.keys.import_rows(import_id)
         sealed = self._sealed(rows)
         self._link.pipeline([(key, (b"HSET", key, chunk, sealed)), (key, (b"EXPIRE", key, STAGED_FOR))])
 
     def stage_manifest(self, manifest: ImportManifest) -> None:
         """Store the manifest: the last step before the import can be committed."""
-        key = self._keys.grant_import(manifest.id)
+        key = self.keys.grant_import(manifest.id)
         said: dict[str, Any] = {
             "schema": SCHEMA,
             "state": manifest.state,
@@ -152,18 +152,17 @@ class ImportStore:
         parts = [part for pair in said.items() for part in pair]
         self._link.pipeline([(key, (b"HSET", key, *parts)), (key, (b"EXPIRE", key, STAGED_FOR))])
         # From here on the search for work finds the import, and so does the erasure of a reader.
-        self._link.call(self._open, b"SADD", self._open, manifest.id)
+        self._call(b"SADD", self._open, manifest.id)
 
     def discard(self, import_id: str) -> None:
         """Delete what was staged and will not be committed."""
-        for key in (self._keys.grant_import(import_id), self._keys.import_rows(import_id)):
-            self._link.call(key, b"DEL", key)
+        for key in (self.keys.grant_import(import_id), self.keys.import_rows(import_id)):
+            self._call(b"DEL", key)
         self.mark_finished(import_id)
 
     def save_approval(self, import_id: str, approval: str) -> None:
         """Record the approval that the import waits for."""
-        key = self._keys.grant_import(import_id)
-        self._link.call(key, b"HSET", key, b"approval", approval)
+        self._call(b"HSET", self.keys.grant_import(import_id), b"approval", approval)
 
     # Committing and reading.
 
@@ -178,17 +177,16 @@ class ImportStore:
 
     def _to(self, state: str, import_id: str, entry_id: str, entry: bytes) -> tuple[bool, State | None]:
         keys = [
-            self._keys.grant_import(import_id),
-            self._keys.import_rows(import_id),
-            self._keys.outbox(import_tag(import_id)),
+            self.keys.grant_import(import_id),
+            self.keys.import_rows(import_id),
+            self.keys.outbox(import_tag(import_id)),
         ]
         done, before = self._link.run(STATE, keys, [state, entry_id, entry, KEPT_FOR])
         return bool(done), cast(Any, before.decode() or None)
 
     def find(self, import_id: str) -> ImportManifest | None:
         """Return an import, or `None` if there is none with this ID. Raises: NewerSchema."""
-        key = self._keys.grant_import(import_id)
-        said = dict(field_pairs(self._link.call(key, b"HGETALL", key)))
+        said = dict(field_pairs(self._call(b"HGETALL", self.keys.grant_import(import_id))))
         if b"state" not in said:
             return None
         if int(said[b"schema"]) != SCHEMA:
@@ -210,7 +208,7 @@ class ImportStore:
 
     def list_open(self) -> list[str]:
         """Return the imports that are staged or unfinished; finished or deleted ones can be among them."""
-        return sorted(bytes(name).decode() for name in self._link.call(self._open, b"SMEMBERS", self._open))
+        return sorted(bytes(name).decode() for name in self._call(b"SMEMBERS", self._open))
 
     def count_open(self) -> dict[str, int]:
         """Return how many imports are staged or unfinished, by state."""
@@ -220,11 +218,11 @@ class ImportStore:
 
     def reopen(self, import_id: str) -> None:
         """Record that there is work to do for an import again."""
-        self._link.call(self._open, b"SADD", self._open, import_id)
+        self._call(b"SADD", self._open, import_id)
 
     def mark_finished(self, import_id: str) -> None:
         """Record that nothing is left to do for an import, unless it is undone later."""
-        self._link.call(self._open, b"SREM", self._open, import_id)
+        self._call(b"SREM", self._open, import_id)
 
     # The work.
 
@@ -245,19 +243,18 @@ class ImportStore:
         counters = [part for pair in (counted or {}).items() for part in pair]
         sealed = self._sealed(rows) if rows is not None else ""
         arguments: list[bytes | int | str] = [holder, int(lease * 1000), KEPT_FOR, state, chunk, sealed, *counters]
-        reply = self._link.run(TURN, [self._keys.grant_import(import_id), self._keys.import_rows(import_id)], arguments)
+        reply = self._link.run(TURN, [self.keys.grant_import(import_id), self.keys.import_rows(import_id)], arguments)
         return ImportTurn(holder, cast(Any, reply[0].decode()), int(reply[1]), int(reply[2]), reply[3])
 
     def release_turn(self, import_id: str, holder: str) -> None:
         """Release the lease early, so that another process can continue at once."""
-        key = self._keys.grant_import(import_id)
-        if self._link.call(key, b"HGET", key, b"holder") == holder.encode():
-            self._link.call(key, b"HDEL", key, b"holder", b"lease")
+        key = self.keys.grant_import(import_id)
+        if self._call(b"HGET", key, b"holder") == holder.encode():
+            self._call(b"HDEL", key, b"holder", b"lease")
 
     def load_chunk(self, import_id: str, chunk: int) -> list[ImportRow]:
         """Return the rows of a chunk."""
-        key = self._keys.import_rows(import_id)
-        return self.unpack_rows(self._link.call(key, b"HGET", key, chunk))
+        return self.unpack_rows(self._call(b"HGET", self.keys.import_rows(import_id), chunk))
 
     def unpack_rows(self, sealed: bytes | None) -> list[ImportRow]:
         """Return the rows of a stored chunk. Raises: StoreError if it is missing, or was sealed with a secret that is gone."""
@@ -268,7 +265,7 @@ class ImportStore:
 
     def rewrite_chunk(self, import_id: str, holder: str, state: State, chunk: int, rows: Sequence[ImportRow]) -> bool:
         """Rewrite a chunk; return `False` if the lease is lost or the state is another one."""
-        keys = [self._keys.grant_import(import_id), self._keys.import_rows(import_id)]
+        keys = [self.keys.grant_import(import_id), self.keys.import_rows(import_id)]
         return bool(self._link.run(KEEP, keys, [holder, state, chunk, self._sealed(rows)]))
 
     def write_grants(
@@ -298,7 +295,7 @@ class ImportStore:
     ) -> tuple[list[bytes], list[bytes | int | str]]:
         named: list[bytes] = []
         arguments = list(said)
-        keys = self._keys
+        keys = self.keys
         for put in puts:
             named += [keys.reader(put.tag), keys.past(put.tag), keys.history(put.tag), keys.erased(put.tag)]
             arguments += [put.field, put.number, put.record, put.place]

@@ -22,6 +22,7 @@ from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.id_mentions import IdMentions
 from service.adapters.redis.readers.readers import field_pairs
+from service.adapters.redis.records import StoreRecords
 from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.inbox import ref_from
 from service.domain.errors import NewerSchema, StoreUnavailable
@@ -38,12 +39,11 @@ _KNOWN_BY = ("", "past", "history", "customers", "gifts", "audited", "erasing")
 _TRIES = 20
 
 
-class Eraser:
+class Eraser(StoreRecords):
     """Erases a reader's data. Raises: StoreUnavailable from every method; a call can be repeated after a failure."""
 
     def __init__(self, store: Store) -> None:
-        self._link = store.link
-        self._keys = store.keys
+        super().__init__(store)
         self._heirs = store.keys.merge("heirs")
         self._members = store.keys.merge("members")
         self._todo = store.keys.merge("todo")
@@ -51,17 +51,17 @@ class Eraser:
 
     def merged_ids(self, tags: Collection[bytes]) -> list[str]:
         """Return the IDs of those of these readers who were merged into another."""
-        (found,) = self._link.read([(self._names, (b"HMGET", self._names, *sorted(tags)))])
+        found = self._read_one(b"HMGET", self._names, *sorted(tags))
         return [name.decode() for name in found if name is not None]
 
     def merged_tags(self, tag: bytes) -> list[bytes]:
         """Return the tags of all readers who were merged into this one."""
-        (tags,) = self._link.read([(self._members, (b"HGET", self._members, tag))])
+        tags = self._read_one(b"HGET", self._members, tag)
         return [tags[at : at + READER_TAG] for at in range(0, len(tags or b""), READER_TAG)]
 
     def begin(self, tags: Collection[bytes]) -> bool:
         """Return whether something is kept of these readers. Then `finish` must follow; until then a repeat also finds it."""
-        keys = [self._keys.tagged(tag, name) for tag in tags for name in _KNOWN_BY]
+        keys = [self.keys.tagged(tag, name) for tag in tags for name in _KNOWN_BY]
         is_known = len(tags) > 1 or any(self._link.read([(key, (b"EXISTS", key)) for key in keys]))
         if is_known:
             self.mark_unfinished(tags)
@@ -69,13 +69,13 @@ class Eraser:
 
     def mark_unfinished(self, tags: Collection[bytes]) -> None:
         """Record that the erasure of these readers is not finished."""
-        keys = [self._keys.tagged(tag, "erasing") for tag in tags]
+        keys = [self.keys.tagged(tag, "erasing") for tag in tags]
         self._link.pipeline([(key, (b"SET", key, b"1")) for key in keys])
 
     def finish(self, tags: Collection[bytes]) -> None:
         """Record that the erasure is finished, and forget merges: until then a repeat finds all IDs that the reader had."""
         self._forget_merges(tags)
-        keys = [self._keys.tagged(tag, "erasing") for tag in tags]
+        keys = [self.keys.tagged(tag, "erasing") for tag in tags]
         self._link.pipeline([(key, (b"DEL", key)) for key in keys])
 
     def erase(
@@ -85,10 +85,10 @@ class Eraser:
 
         Without `names`, reasons stay as they are.
         """
-        self._link.call(self._todo, b"HDEL", self._todo, *tags)
+        self._call(b"HDEL", self._todo, *tags)
         mentions = IdMentions(self._link, names) if names else None
         counts = {"keys": 0, "stripe_objects": 0, "stripe_events": 0, "reasons": 0}
-        for page in self._link.scan_nodes(self._keys.shared("{*")):
+        for page in self._link.scan_nodes(self.keys.shared("{*")):
             for name, number in self._page(page, tags).items():
                 counts[name] += number
             if mentions is not None:
@@ -100,7 +100,7 @@ class Eraser:
         """Return the keys with reasons that concern other readers: records and passes (hashes), and histories (lists)."""
         hashes, lists = list[bytes](), list[bytes]()
         for key in page:
-            tag, rest = self._keys.split(key)
+            tag, rest = self.keys.split(key)
             if (len(tag) == READER_TAG and rest in (b"", b"past") and tag not in tags) or rest == b"pass":
                 hashes.append(key)
             elif rest == b"history" and tag not in tags:
@@ -113,14 +113,14 @@ class Eraser:
         events: list[bytes] = []
         lists: list[bytes] = []
         for key in page:
-            tag, rest = self._keys.split(key)
+            tag, rest = self.keys.split(key)
             if tag in tags and rest not in _STAYS:
                 own.append(key)
             elif tag[:2] == b"s:":
                 kind = rest[:2]
                 (objects if kind == b"o:" else events if kind == b"e:" else lists if kind in _LISTS else []).append(key)
         for key in own:
-            self._link.call(key, b"DEL", key)
+            self._call(b"DEL", key)
         cleaned = sum(self._list(key, row, tags) for key, row in zip(lists, self._rows(lists), strict=True))
         changed = [self._hash(key, tags, _without_object) for key in self._naming(objects, tags, _without_object)]
         noted = [self._hash(key, tags, _without_event) for key in self._naming(events, tags, _without_event)]
@@ -131,10 +131,10 @@ class Eraser:
 
     def _list(self, key: bytes, row: Sequence[bytes], tags: Collection[bytes]) -> int:
         """Remove the reader from a list of copy holders (`letter:reader`), seats or removed seats."""
-        start = 2 if self._keys.split(key)[1][:2] == b"h:" else 0
+        start = 2 if self.keys.split(key)[1][:2] == b"h:" else 0
         gone = [member for member in row if _names_reader(member[start:], tags)]
         if gone:
-            self._link.call(key, b"ZREM", key, *gone)
+            self._call(b"ZREM", key, *gone)
         return 1 if gone else 0
 
     def _naming(self, keys: Sequence[bytes], tags: Collection[bytes], clean: _Clean) -> Iterator[bytes]:
@@ -146,7 +146,7 @@ class Eraser:
     def _hash(self, key: bytes, tags: Collection[bytes], clean: _Clean) -> int:
         """Redact a hash field by field; repeat if another process writes it at the same moment."""
         for _ in range(_TRIES):
-            (reply,) = self._link.read([(key, (b"HGETALL", key))])
+            reply = self._read_one(b"HGETALL", key)
             due = [(field, value, clean(key, field, value, tags)) for field, value in field_pairs(reply)]
             due = [change for change in due if change[2] is not None]
             if not due:
@@ -158,7 +158,7 @@ class Eraser:
     def _forget_merges(self, tags: Collection[bytes]) -> None:
         above = [b">" + tag for tag in tags]
         for key in (self._heirs, self._members, self._names):
-            self._link.call(key, b"HDEL", key, *tags, *above)
+            self._call(b"HDEL", key, *tags, *above)
 
     def start_file_rewrite(self) -> bool:
         """Make the store rewrite its append-only file, so that no file holds what was erased.
@@ -263,22 +263,18 @@ Hidden = Callable[[str], bool]
 """Return whether a reader's ID must not be stored."""
 
 
-class ErasedReaders:
+class ErasedReaders(StoreRecords):
     """The marks of erased readers. Raises: StoreUnavailable from every method."""
-
-    def __init__(self, store: Store) -> None:
-        self._link = store.link
-        self._keys = store.keys
 
     def mark(self, tags: Collection[bytes], now: float) -> None:
         """StateVersion readers as erased: from now on no older Stripe object belongs to them."""
-        keys = [self._keys.erased(tag) for tag in tags]
+        keys = [self.keys.erased(tag) for tag in tags]
         self._link.pipeline([(key, (b"SET", key, int(now))) for key in keys])
 
     def erased_at(self, readers: Iterable[str]) -> dict[str, int]:
         """Return which of these readers were erased, and when (epoch seconds)."""
         asked = list(dict.fromkeys(readers))
-        keys = [self._keys.erased(reader_hash(reader)) for reader in asked]
+        keys = [self.keys.erased(reader_hash(reader)) for reader in asked]
         found = self._link.read([(key, (b"GET", key)) for key in keys]) if keys else []
         return {reader: int(moment) for reader, moment in zip(asked, found, strict=True) if moment}
 

@@ -16,6 +16,7 @@ from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
 from service.adapters.redis.readers.readers import ALIAS, Readers
+from service.adapters.redis.records import StoreRecords
 from service.adapters.redis.story_passes.passes import GiftAllowances, carry_openings
 from service.domain.catalogue import Catalogue
 
@@ -36,13 +37,12 @@ class Merge:
     at: float
 
 
-class Merges:
+class Merges(StoreRecords):
     """Commits merges and rolls them forward. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store, readers: Readers, catalogue: Catalogue) -> None:
+        super().__init__(store)
         self._store = store
-        self._link = store.link
-        self._keys = store.keys
         self._readers = readers
         self._catalogue = catalogue
         self._gifts = GiftAllowances(store)
@@ -64,17 +64,17 @@ class Merges:
 
     def list_unfinished(self) -> list[Merge]:
         """Return the merges that still have to be rolled forward."""
-        (row,) = self._link.read([(self._todo, (b"HGETALL", self._todo))])
+        row = self._read_one(b"HGETALL", self._todo)
         found = []
         for tag, todo in zip(row[::2], row[1::2], strict=True):
             gone, audit, at = msgspec.json.decode(todo)
-            (heir,) = self._link.read([(self._heirs, (b"HGET", self._heirs, tag))])
+            heir = self._read_one(b"HGET", self._heirs, tag)
             found.append(Merge(gone, heir[READER_TAG:].decode(), audit, at))
         return found
 
     def mark_finished(self, gone: str) -> None:
         """Record that nothing is left to do."""
-        self._link.call(self._todo, b"HDEL", self._todo, reader_hash(gone))
+        self._call(b"HDEL", self._todo, reader_hash(gone))
 
     def carry_over(self, merge: Merge, now: float) -> None:
         """Copy all that the merged reader had to the remaining one under the same numbers; newer data there stays."""
@@ -99,8 +99,7 @@ class Merges:
         tag = reader_hash(merge.gone)
         for policy in self._catalogue.meters.values():
             frame = meters.frame_at(policy, now)
-            key = self._keys.reader_meter(tag, frame.code)
-            (value,) = self._link.read([(key, (b"GET", key))])
+            value = self._read_one(b"GET", self.keys.reader_meter(tag, frame.code))
             read = meters.unpack(frame, value).read
             if read:
                 meters.count_for_reader(self._store, frame, merge.stays, "", -1, read)
@@ -110,7 +109,7 @@ class Merges:
         (marks,) = self._link.read([self._field(merge.gone, b"<")])
         tag = reader_hash(merge.stays)
         inherited = owner_mark(merge.gone) + (marks or b"")
-        keys = [self._keys.reader(tag), self._keys.outbox(tag)]
+        keys = [self.keys.reader(tag), self.keys.outbox(tag)]
         return bool(self._link.run(INHERIT, keys, [inherited, merge.audit]))
 
     def redirect(self, merge: Merge) -> None:
@@ -118,11 +117,10 @@ class Merges:
 
         Their IDs are stored as long as the remaining reader's data, to export and erase it under every ID.
         """
-        self._link.call(self._names, b"HSET", self._names, reader_hash(merge.gone), merge.gone)
-        (tags,) = self._link.read([(self._members, (b"HGET", self._members, reader_hash(merge.stays)))])
+        self._call(b"HSET", self._names, reader_hash(merge.gone), merge.gone)
+        tags = self._read_one(b"HGET", self._members, reader_hash(merge.stays))
         for at in range(0, len(tags or b""), READER_TAG):
-            key = self._keys.reader(tags[at : at + READER_TAG])
-            self._link.call(key, b"HSET", key, ALIAS, merge.stays)
+            self._call(b"HSET", self.keys.reader(tags[at : at + READER_TAG]), ALIAS, merge.stays)
 
     def write_tombstones(self, merge: Merge, now: float) -> None:
         """Replace what `carry_over` copied by tombstones; the copies of Stripe objects follow with their fan-out."""
@@ -141,5 +139,5 @@ class Merges:
         return list(dict.fromkeys(names))
 
     def _field(self, reader: str, field: bytes) -> tuple[bytes, tuple[bytes, ...]]:
-        key = self._keys.reader(reader_hash(reader))
+        key = self.keys.reader(reader_hash(reader))
         return key, (b"HGET", key, field)

@@ -14,15 +14,15 @@ from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import ReaderChange, unpack_change
+from service.adapters.redis.records import StoreRecords
 from service.domain.sources import Source
 
 
-class ReaderHistory:
+class ReaderHistory(StoreRecords):
     """Reads histories. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store) -> None:
-        self._link = store.link
-        self._keys = store.keys
+        super().__init__(store)
         self._heirs = store.keys.merge("heirs")
         self._members = store.keys.merge("members")
 
@@ -49,9 +49,9 @@ class ReaderHistory:
         first.
         """
         tag = reader_hash(reader)
-        (heir,) = self._link.read([(self._heirs, (b"HGET", self._heirs, tag))])
+        heir = self._read_one(b"HGET", self._heirs, tag)
         stays = bytes(heir[:READER_TAG]) if heir else tag
-        (members,) = self._link.read([(self._members, (b"HGET", self._members, stays))])
+        members = self._read_one(b"HGET", self._members, stays)
         family = [stays, *(members[start : start + READER_TAG] for start in range(0, len(members or b""), READER_TAG))]
         if at is None or len(family) == 1:
             return family
@@ -62,14 +62,14 @@ class ReaderHistory:
     def _above(self, members: Sequence[bytes], at: float) -> dict[bytes, bytes]:
         """Return whom each reader was merged into, as of the moment."""
         fields = [b">" + member for member in members]
-        (found,) = self._link.read([(self._heirs, (b"HMGET", self._heirs, *fields))])
+        found = self._read_one(b"HMGET", self._heirs, *fields)
         edges = zip(members, found, strict=True)
         return {
             member: edge[:READER_TAG] for member, edge in edges if edge and int(edge[READER_TAG:] or 0) <= at * 1000
         }
 
     def _histories(self, family: Sequence[bytes]) -> list[list[ReaderChange]]:
-        keys = [self._keys.history(tag) for tag in family]
+        keys = [self.keys.history(tag) for tag in family]
         found = self._link.read([(key, (b"LRANGE", key, b"0", b"-1")) for key in keys])
         return [[unpack_change(entry) for entry in cast("list[bytes]", entries)] for entries in found]
 
@@ -88,27 +88,21 @@ def _handed_on(change: ReaderChange) -> bool:
 TRIM = load("trim_history")
 
 
-class HistoryRetention:
+class HistoryRetention(StoreRecords):
     """Deletes old history. Raises: StoreUnavailable from every method; a call can be repeated after a failure."""
-
-    def __init__(self, store: Store) -> None:
-        self._link = store.link
-        self._keys = store.keys
 
     def acquire_turn(self, seconds: int) -> bool:
         """Return whether this process may start; one process may within so many seconds."""
-        key = self._keys.shared("retention")
-        return bool(self._link.call(key, b"SET", key, b"1", b"NX", b"EX", seconds))
+        return bool(self._call(b"SET", self.keys.shared("retention"), b"1", b"NX", b"EX", seconds))
 
     def postpone(self, seconds: int) -> None:
         """Let no process start for so many seconds."""
-        key = self._keys.shared("retention")
-        self._link.call(key, b"SET", key, b"1", b"EX", seconds)
+        self._call(b"SET", self.keys.shared("retention"), b"1", b"EX", seconds)
 
     def trim_histories(self, before: float) -> Iterator[int]:
         """Delete changes older than `before` (epoch seconds), one page of readers a step, and yield how many were deleted.
 
         The last old change of each source stays, because it states how the source has been since.
         """
-        for page in self._link.scan_nodes(self._keys.history(b"*")):
+        for page in self._link.scan_nodes(self.keys.history(b"*")):
             yield sum(int(self._link.run(TRIM, [key], [int(before)])) for key in page)

@@ -20,6 +20,7 @@ from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec
+from service.adapters.redis.records import StoreRecords
 from service.domain.catalogue import Catalogue
 from service.domain.errors import NewerSchema
 from service.domain.sources import Holding, Source
@@ -98,12 +99,11 @@ class ReaderListener(Protocol):
         """Handle a write that was made. It raises nothing if the store is unavailable."""
 
 
-class Readers:
+class Readers(StoreRecords):
     """Reads and writes the records of readers. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store, listener: ReaderListener | None = None) -> None:
-        self._link = store.link
-        self.keys = store.keys
+        super().__init__(store)
         self._listener = listener
 
     def read_command(self, reader: str) -> Command:
@@ -136,14 +136,12 @@ class Readers:
 
     def resolve_merged(self, reader: str) -> str:
         """Return the reader whom this one was merged into, or this one."""
-        key = self.keys.reader(reader_hash(reader))
-        (alias,) = self._link.read([(key, (b"HGET", key, ALIAS))])
+        alias = self._read_one(b"HGET", self.keys.reader(reader_hash(reader)), ALIAS)
         return alias.decode() if alias else reader
 
     def load_history(self, reader: str) -> list[ReaderChange]:
         """Return all recorded changes, oldest first."""
-        key = self.keys.history(reader_hash(reader))
-        (entries,) = self._link.read([(key, (b"LRANGE", key, b"0", b"-1"))])
+        entries = self._read_one(b"LRANGE", self.keys.history(reader_hash(reader)), b"0", b"-1")
         return [unpack_change(entry) for entry in cast("list[bytes]", entries)]
 
     def erased_at(self, *readers: str) -> float | None:
@@ -156,14 +154,12 @@ class Readers:
 
     def list_customers(self, reader: str) -> list[str]:
         """Return the IDs of the Stripe customers that belong to this reader."""
-        key = self.keys.customers(reader_hash(reader))
-        (found,) = self._link.read([(key, (b"HVALS", key))])
+        found = self._read_one(b"HVALS", self.keys.customers(reader_hash(reader)))
         return sorted({customer.decode() for value in found if (customer := value.partition(b" ")[2])})
 
     def list_owned_objects(self, reader: str) -> list[str]:
         """Return the names of all Stripe objects that this reader owns or owned."""
-        key = self.keys.customers(reader_hash(reader))
-        (row,) = self._link.read([(key, (b"HKEYS", key))])
+        row = self._read_one(b"HKEYS", self.keys.customers(reader_hash(reader)))
         return [name.decode() for name in row]
 
     def write_customer(self, reader: str, name: str, number: int, customer: str | None) -> None:
@@ -216,7 +212,7 @@ class Readers:
                 return WriteOutcome("merged", write.number, None)
             heir = before.decode()
             intent = b"%b:heir:%d" % (reader_hash(heir), int(write.now))
-            self._link.call(self.keys.audit_intents, b"SADD", self.keys.audit_intents, intent)
+            self._call(b"SADD", self.keys.audit_intents, intent)
             return self._write(heir, write)
         known = source_codec.decode(write.field, before) if before else None
         return WriteOutcome(cast(Any, verdict.decode()), number, known)

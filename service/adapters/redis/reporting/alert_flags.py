@@ -18,8 +18,8 @@ import msgspec
 
 from service.adapters.redis.client.keys import PARTITIONS
 from service.adapters.redis.client.memory import MemoryUse
-from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import field_pairs
+from service.adapters.redis.records import StoreRecords
 
 MOST_PRICES = 200
 MOST_OWNERLESS = 10_000
@@ -49,16 +49,12 @@ class AlertFlag:
     detail: str
 
 
-class AlertStore:
+class AlertStore(StoreRecords):
     """Stores possible alerts. Raises: StoreUnavailable from every method."""
-
-    def __init__(self, store: Store) -> None:
-        self._link = store.link
-        self._keys = store.keys
 
     def add_price(self, bought: UnknownPrice, now: float) -> None:
         """Record a price that no plan has."""
-        prices, names, what = self._keys.alert("prices"), self._keys.alert("bought"), _member(bought)
+        prices, names, what = self.keys.alert("prices"), self.keys.alert("bought"), _member(bought)
         self._link.pipeline(
             [
                 (prices, (b"ZADD", prices, int(now), what)),
@@ -68,7 +64,7 @@ class AlertStore:
 
     def list_prices(self) -> list[UnknownPrice]:
         """Return the recorded prices, the latest first."""
-        prices, names = self._keys.alert("prices"), self._keys.alert("bought")
+        prices, names = self.keys.alert("prices"), self.keys.alert("bought")
         listed, known = self._link.read(
             [(prices, (b"ZRANGE", prices, b"0", b"-1", b"REV")), (names, (b"HGETALL", names))]
         )
@@ -79,20 +75,19 @@ class AlertStore:
         """Remove prices that a plan has by now."""
         if gone:
             prices, names, what = (
-                self._keys.alert("prices"),
-                self._keys.alert("bought"),
+                self.keys.alert("prices"),
+                self.keys.alert("bought"),
                 [_member(bought) for bought in gone],
             )
             self._link.pipeline([(prices, (b"ZREM", prices, *what)), (names, (b"HDEL", names, *what))])
 
     def add_unassigned(self, name: str, now: float) -> None:
         """Record a paid object without an owner."""
-        key = self._keys.alert("ownerless")
-        self._link.call(key, b"ZADD", key, b"NX", int(now), name)
+        self._call(b"ZADD", self.keys.alert("ownerless"), b"NX", int(now), name)
 
     def list_unassigned(self, limit: int) -> tuple[int, list[str]]:
         """Return how many there can be, and the names of the latest."""
-        key = self._keys.alert("ownerless")
+        key = self.keys.alert("ownerless")
         count, names = self._link.read(
             [(key, (b"ZCARD", key)), (key, (b"ZRANGE", key, b"0", b"%d" % (limit - 1), b"REV"))]
         )
@@ -100,9 +95,9 @@ class AlertStore:
 
     def iterate_unassigned(self) -> Iterator[list[str]]:
         """Yield all names in pages; one can occur twice."""
-        key, cursor = self._keys.alert("ownerless"), b"0"
+        key, cursor = self.keys.alert("ownerless"), b"0"
         while True:
-            cursor, row = self._link.call(key, b"ZSCAN", key, cursor, b"COUNT", 100)
+            cursor, row = self._call(b"ZSCAN", key, cursor, b"COUNT", 100)
             yield [bytes(name).decode() for name in row[::2]]
             if cursor == b"0":
                 return
@@ -110,31 +105,27 @@ class AlertStore:
     def remove_unassigned(self, names: Sequence[str]) -> None:
         """Remove objects that have an owner by now, or have ended."""
         if names:
-            key = self._keys.alert("ownerless")
-            self._link.call(key, b"ZREM", key, *names)
+            self._call(b"ZREM", self.keys.alert("ownerless"), *names)
 
     def trim(self) -> None:
         """Delete the oldest prices and objects beyond the limits."""
-        prices, names, ownerless = self._keys.alert("prices"), self._keys.alert("bought"), self._keys.alert("ownerless")
-        old = self._link.call(prices, b"ZRANGE", prices, 0, -MOST_PRICES - 1)
+        prices, names, ownerless = self.keys.alert("prices"), self.keys.alert("bought"), self.keys.alert("ownerless")
+        old = self._call(b"ZRANGE", prices, 0, -MOST_PRICES - 1)
         if old:
             self._link.pipeline([(prices, (b"ZREM", prices, *old)), (names, (b"HDEL", names, *old))])
-        self._link.call(ownerless, b"ZREMRANGEBYRANK", ownerless, 0, -MOST_OWNERLESS - 1)
+        self._call(b"ZREMRANGEBYRANK", ownerless, 0, -MOST_OWNERLESS - 1)
 
     def raise_flag(self, what: FlagName, count: int, detail: str, now: float) -> None:
         """Record a condition that exists once."""
-        key = self._keys.alert("flags")
-        self._link.call(key, b"HSET", key, what, _encode([int(now), count, detail]))
+        self._call(b"HSET", self.keys.alert("flags"), what, _encode([int(now), count, detail]))
 
     def clear_flag(self, what: FlagName) -> None:
         """Remove a flag."""
-        key = self._keys.alert("flags")
-        self._link.call(key, b"HDEL", key, what)
+        self._call(b"HDEL", self.keys.alert("flags"), what)
 
     def load_flags(self) -> dict[str, AlertFlag]:
         """Return all flags by name."""
-        key = self._keys.alert("flags")
-        reply = self._link.call(key, b"HGETALL", key)
+        reply = self._call(b"HGETALL", self.keys.alert("flags"))
         return {bytes(what).decode(): AlertFlag(*_decode(value)) for what, value in field_pairs(reply)}
 
     def store_memory(self) -> MemoryUse:
@@ -143,7 +134,7 @@ class AlertStore:
 
     def list_dead_events(self, limit: int) -> tuple[int, list[tuple[str, float]]]:
         """Return how many events were given up, and the latest of them with the moment (epoch seconds)."""
-        keys = [self._keys.dead_events(place) for place in range(PARTITIONS)]
+        keys = [self.keys.dead_events(place) for place in range(PARTITIONS)]
         part = (b"0", b"%d" % (limit - 1), b"REV", b"WITHSCORES")
         replies = self._link.read([(key, command) for key in keys for command in _both(key, part)])
         rows = replies[1::2]

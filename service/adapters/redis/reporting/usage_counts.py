@@ -20,8 +20,8 @@ from typing import Any
 import msgspec
 
 from service.adapters.redis.client.scripts import load
-from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import field_pairs
+from service.adapters.redis.records import StoreRecords
 
 ADD = load("add_usage_batch")
 
@@ -53,12 +53,8 @@ class UsageBatch:
     begun: Sequence[tuple[bytes, int]] = ()
 
 
-class UsageStore:
+class UsageStore(StoreRecords):
     """Stores usage counters. Raises: StoreUnavailable from every method."""
-
-    def __init__(self, store: Store) -> None:
-        self._link = store.link
-        self._keys = store.keys
 
     def add_batch(self, process: str, part: UsageBatch, today: date, now: float) -> bool:
         """Add a batch; `False` if it was added before."""
@@ -78,8 +74,8 @@ class UsageStore:
             "begun": [[tag.decode(), at] for tag, at in part.begun],
         }
         keys = [
-            self._keys.usage(f"p:{process}"),
-            self._keys.usage("upsold"),
+            self.keys.usage(f"p:{process}"),
+            self.keys.usage("upsold"),
             self._day(today),
             *(key for key, _ in added),
         ]
@@ -100,7 +96,7 @@ class UsageStore:
             (self._day(bucket.day), int(now) + DAYS_KEPT * 86_400),
             (self._hour(bucket.hour), (bucket.hour + HOURS_KEPT) * 3_600),
         ]:
-            known = [bytes(field) for field, _ in field_pairs(self._link.call(key, b"HGETALL", key))]
+            known = [bytes(field) for field, _ in field_pairs(self._call(b"HGETALL", key))]
             gone = [field for field in known if field.startswith(name.encode() + b":") and field not in wanted]
             commands: list[tuple[bytes, tuple[bytes | int | str, ...]]] = []
             if wanted:
@@ -120,17 +116,17 @@ class UsageStore:
 
     def forget_reader(self, tag: bytes) -> None:
         """Delete that an erased reader saw the upsell box."""
-        self._link.call(self._keys.usage("upsold"), b"ZREM", self._keys.usage("upsold"), tag)
+        self._call(b"ZREM", self.keys.usage("upsold"), tag)
 
     def _read(self, keys: Sequence[bytes]) -> list[dict[str, int]]:
         replies: list[Any] = self._link.read([(key, (b"HGETALL", key)) for key in keys]) if keys else []
         return [{bytes(field).decode(): int(value) for field, value in field_pairs(reply)} for reply in replies]
 
     def _day(self, day: date) -> bytes:
-        return self._keys.usage(f"d:{day.isoformat()}")
+        return self.keys.usage(f"d:{day.isoformat()}")
 
     def _hour(self, hour: int) -> bytes:
-        return self._keys.usage(f"h:{hour}")
+        return self.keys.usage(f"h:{hour}")
 
 
 def _sum(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:

@@ -22,6 +22,7 @@ import msgspec
 from service.adapters.crypto import Signer, key_digest
 from service.adapters.redis.audit.audit import Actor, AuditedHash, audit_entry
 from service.adapters.redis.client.store import Store
+from service.adapters.redis.records import StoreRecords
 from service.domain.errors import EnvironmentKey, NameInUse, NewerSchema, StoreUnavailable, UnknownKey
 from service.domain.ids import is_personal_name
 
@@ -177,14 +178,13 @@ WINDOW = 60
 _MOST = 10_000
 
 
-class WrongKeyCounter:
+class WrongKeyCounter(StoreRecords):
     """Counts wrong keys by address within a minute, over all workers; in this process alone while the store is unavailable."""
 
     def __init__(self, store: Store, *, enough: int = 1 << 31) -> None:
         """Stop counting in the store at `enough`: the answer is the same, and costs the store nothing."""
+        super().__init__(store)
         self._enough = enough
-        self._link = store.link
-        self._keys = store.keys
         self._own: dict[str, tuple[float, int]] = {}
 
     def increment(self, address: str) -> int:
@@ -197,7 +197,7 @@ class WrongKeyCounter:
         self._own[address] = (begun, count + 1)
         if count + 1 >= self._enough:
             return count + 1
-        key = self._keys.shared("wrong:" + blake2b(address.encode(), digest_size=16).hexdigest())
+        key = self.keys.shared("wrong:" + blake2b(address.encode(), digest_size=16).hexdigest())
         try:
             # The key is created with its expiry first, so that a crash never locks out an address for good.
             begin = (b"SET", key, b"0", b"EX", WINDOW, b"NX")

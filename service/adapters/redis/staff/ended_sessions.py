@@ -13,17 +13,18 @@ import time
 
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import field_pairs
+from service.adapters.redis.records import StoreRecords
 from service.domain.errors import StoreUnavailable
 
 FRESH = 1.0
 """Seconds for which a process answers from its cache."""
 
 
-class EndedSessions:
+class EndedSessions(StoreRecords):
     """Ends sessions early. Raises: StoreUnavailable from every method; from `is_valid` only if the store was never read."""
 
     def __init__(self, store: Store) -> None:
-        self._link = store.link
+        super().__init__(store)
         self._epochs_key = store.keys.admin("sessions")
         self._out_key = store.keys.admin("signed_out")
         self._lock = threading.Lock()
@@ -41,7 +42,7 @@ class EndedSessions:
 
     def current_epoch(self, whose: str) -> int:
         """Return the epoch for a session that begins now, from the store."""
-        found = self._link.call(self._epochs_key, b"HGET", self._epochs_key, whose)
+        found = self._call(b"HGET", self._epochs_key, whose)
         return int(found or 0)
 
     def end_session(self, session: str, over_at: float, now: float) -> None:
@@ -54,7 +55,7 @@ class EndedSessions:
 
     def end_all_sessions(self, whose: str) -> None:
         """End all sessions of a person, within a second on every worker."""
-        self._link.call(self._epochs_key, b"HINCRBY", self._epochs_key, whose, 1)
+        self._call(b"HINCRBY", self._epochs_key, whose, 1)
         self._forget()
 
     def _forget(self) -> None:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from service.adapters.crypto import Sealer
 from service.adapters.redis.client.store import Store
+from service.adapters.redis.records import StoreRecords
 
 KEPT = 86_400
 AT_WORK = 6
@@ -32,7 +33,7 @@ class FirstRequest:
     token: str = ""
 
 
-class IdempotencyStore:
+class IdempotencyStore(StoreRecords):
     """Stores answers by caller, route and key. Raises: StoreUnavailable from every method.
 
     A key holds a hash of the body, a token, and in the end the sealed answer; a second key marks the request in progress.
@@ -41,21 +42,20 @@ class IdempotencyStore:
     """
 
     def __init__(self, store: Store, sealer: Callable[[], Sealer], at_work: int) -> None:
-        self._link = store.link
-        self._keys = store.keys
+        super().__init__(store)
         self._sealer = sealer
         self.at_work = at_work
 
     def _names(self, scope: str) -> tuple[bytes, bytes]:
         name = "idem:" + blake2b(scope.encode(), digest_size=16).hexdigest()
-        return self._keys.shared(name), self._keys.shared(name + ":at_work")
+        return self.keys.shared(name), self.keys.shared(name + ":at_work")
 
     def claim(self, scope: str, body: bytes, token: str) -> FirstRequest:
         """Claim the key for this body, with this token if the key is new, and return what became of the first request."""
         (key, working), mine = self._names(scope), _mark(body)
-        ours = self._link.call(working, b"SET", working, b"1", b"NX", b"EX", self.at_work)
-        self._link.call(key, b"SET", key, f"{mine} {token}", b"NX", b"EX", KEPT)
-        kept = bytes(self._link.call(key, b"GET", key) or b"").decode()
+        ours = self._call(b"SET", working, b"1", b"NX", b"EX", self.at_work)
+        self._call(b"SET", key, f"{mine} {token}", b"NX", b"EX", KEPT)
+        kept = bytes(self._call(b"GET", key) or b"").decode()
         first = self._first(kept, mine)
         if ours and first.state != "new":
             self.abandon(scope)
@@ -78,23 +78,23 @@ class IdempotencyStore:
         """Store the first answer."""
         key, _ = self._names(scope)
         sealed = self._sealer().seal(json.dumps([status, answer.decode()]).encode())
-        self._link.call(key, b"SET", key, f"{_mark(body)} {token} {sealed}", b"EX", KEPT)
+        self._call(b"SET", key, f"{_mark(body)} {token} {sealed}", b"EX", KEPT)
         self.abandon(scope)
 
     def renew(self, scope: str) -> None:
         """Extend the mark of a request in progress; without one, do nothing."""
         _, working = self._names(scope)
-        self._link.call(working, b"SET", working, b"1", b"XX", b"EX", self.at_work)
+        self._call(b"SET", working, b"1", b"XX", b"EX", self.at_work)
 
     def abandon(self, scope: str) -> None:
         """Remove the mark of a request whose result is unknown: the next request with this key continues."""
         _, working = self._names(scope)
-        self._link.call(working, b"DEL", working)
+        self._call(b"DEL", working)
 
     def release(self, scope: str) -> None:
         """Delete the key: the request was refused, and may be sent again with another body."""
         key, _ = self._names(scope)
-        self._link.call(key, b"DEL", key)
+        self._call(b"DEL", key)
         self.abandon(scope)
 
 

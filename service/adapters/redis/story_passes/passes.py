@@ -25,6 +25,7 @@ from service.adapters.redis.client.keys import pass_tag, reader_hash, visitor_ha
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import Script, load
 from service.adapters.redis.client.store import Store
+from service.adapters.redis.records import StoreRecords
 from service.domain.errors import NewerSchema, UnknownPass
 from service.domain.meter import MeterWindow
 from service.domain.story_passes import StoryPass
@@ -61,12 +62,11 @@ class Admission:
     writes: bool
 
 
-class Passes:
+class Passes(StoreRecords):
     """Stores passes. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store, audit: AuditWriter) -> None:
-        self._link = store.link
-        self._keys = store.keys
+        super().__init__(store)
         self._audit = audit
 
     def create(
@@ -84,7 +84,7 @@ class Passes:
         after = {"story": story, "openings": openings, "until": write_time(until), "status": "active"}
         written = audit_entry(actor, "pass.create", now=now, reader=giver, target=made.id, after=after, reason=reason)
         # The list comes first: `prune_list` removes an entry without a pass, but nothing finds a pass without an entry.
-        self._link.call(self._keys.listed_passes, b"ZADD", self._keys.listed_passes, 0, _place(made))
+        self._call(b"ZADD", self.keys.listed_passes, 0, _place(made))
         doc = _encode([SCHEMA, story, reason, made.actor, made.created_at, 1])
         self._write(made.id, CREATE, [doc, openings, until, until + KEPT], written)
         return made
@@ -102,7 +102,7 @@ class Passes:
 
     def _write(self, pass_id: str, script: Script, arguments: Sequence[bytes | int], written: dict[str, Any]) -> None:
         tag = pass_tag(pass_id)
-        keys = [self._keys.story_pass(pass_id), self._keys.outbox(tag)]
+        keys = [self.keys.story_pass(pass_id), self.keys.outbox(tag)]
         with self._audit.recording(tag, written) as entry:
             self._link.run(script, keys, [*arguments, entry])
 
@@ -115,7 +115,7 @@ class Passes:
 
     def find_all(self, pass_ids: Sequence[str]) -> list[StoryPass | None]:
         """Return several passes in one round trip; `None` for one that is missing."""
-        keys = [self._keys.story_pass(pass_id) for pass_id in pass_ids]
+        keys = [self.keys.story_pass(pass_id) for pass_id in pass_ids]
         fields = (b"doc", b"openings", b"until", b"used", b"revoked")
         replies = self._link.read([(key, (b"HMGET", key, *fields)) for key in keys])
         return [_pass_of(pass_id, reply) for pass_id, reply in zip(pass_ids, replies, strict=True)]
@@ -124,10 +124,10 @@ class Passes:
         """Return passes, newest first, from behind `after`, and the `after` of the next page (`None`: this is the last
         page).
         """
-        listed, found, last = self._keys.listed_passes, list[StoryPass](), after
+        listed, found, last = self.keys.listed_passes, list[StoryPass](), after
         while True:
             start = b"+" if last is None else b"(" + last.encode()
-            reply = self._link.call(listed, b"ZRANGE", listed, start, b"-", b"BYLEX", b"REV", b"LIMIT", 0, limit + 1)
+            reply = self._call(b"ZRANGE", listed, start, b"-", b"BYLEX", b"REV", b"LIMIT", 0, limit + 1)
             places = [bytes(place).decode() for place in reply]
             for place, known in zip(places, self._known(places), strict=True):
                 if known is not None and len(found) == limit:
@@ -143,28 +143,28 @@ class Passes:
 
     def has_listed_before(self, moment: int) -> bool:
         """Return whether a pass is listed that was created before a moment (epoch seconds)."""
-        listed, before = self._keys.listed_passes, b"(%013d" % (moment * 1000)
-        return bool(self._link.call(listed, b"ZRANGE", listed, b"-", before, b"BYLEX", b"LIMIT", 0, 1))
+        before = b"(%013d" % (moment * 1000)
+        return bool(self._call(b"ZRANGE", self.keys.listed_passes, b"-", before, b"BYLEX", b"LIMIT", 0, 1))
 
     def prune_list(self, now: float) -> int:
         """Remove expired passes from the list, and return their number. The worker calls it hourly."""
-        listed, last, gone = self._keys.listed_passes, b"-", 0
+        listed, last, gone = self.keys.listed_passes, b"-", 0
         made_before = b"%013d" % int((now - 60) * 1000)  # A pass that was just listed is about to be written.
         while True:
             upto = b"(" + made_before
-            reply = self._link.call(listed, b"ZRANGE", listed, last, upto, b"BYLEX", b"LIMIT", 0, _TIDY_BY)
+            reply = self._call(b"ZRANGE", listed, last, upto, b"BYLEX", b"LIMIT", 0, _TIDY_BY)
             places = [bytes(place) for place in reply]
             if not places:
                 return gone
             known = self._known([place.decode() for place in places])
             old = [place for place, found in zip(places, known, strict=True) if found is None]
             if old:
-                gone += cast(int, self._link.call(listed, b"ZREM", listed, *old))
+                gone += cast(int, self._call(b"ZREM", listed, *old))
             last = b"(" + places[-1]
 
     def read_command(self, pass_id: str, reader: str | None, visitor: str | None) -> Command:
         """Return the command by which an access check reads a pass; `admission_in` takes its reply."""
-        key = self._keys.story_pass(pass_id)
+        key = self.keys.story_pass(pass_id)
         own = (_reader_field(reader) or b"-", _visitor_field(visitor) or b"-")
         return key, (b"HMGET", key, b"doc", b"openings", b"until", b"used", b"revoked", *own)
 
@@ -174,7 +174,7 @@ class Passes:
         Returns `False` if the pass was used up or revoked meanwhile.
         """
         arguments: list[bytes | int | str] = [_reader_field(reader), _visitor_field(visitor), int(now)]
-        return bool(self._link.run(OPEN, [self._keys.story_pass(pass_id)], arguments))
+        return bool(self._link.run(OPEN, [self.keys.story_pass(pass_id)], arguments))
 
 
 def carry_openings(store: Store, gone: str, stays: str) -> None:
@@ -258,12 +258,8 @@ UNMADE_AFTER = 60
 _KEPT = 62 * 86_400
 
 
-class GiftAllowances:
+class GiftAllowances(StoreRecords):
     """The gifts that readers gave, in the reader's own slot. Raises: StoreUnavailable from every method."""
-
-    def __init__(self, store: Store) -> None:
-        self._link = store.link
-        self._keys = store.keys
 
     def claim(self, reader: str, pass_id: str, month: MeterWindow, most: int, now: float) -> bool:
         """Claim one of the month's gifts for a pass that is about to be created; `False` if all are used."""
@@ -274,18 +270,18 @@ class GiftAllowances:
     def release(self, reader: str, *pass_ids: str) -> None:
         """Release claims whose passes were not created."""
         if pass_ids:
-            self._link.call(self._key(reader), b"ZREM", self._key(reader), *pass_ids)
+            self._call(b"ZREM", self._key(reader), *pass_ids)
 
     def list_given(self, reader: str, since: int, before: float | None = None) -> list[str]:
         """Return the passes that a reader gave since a moment (epoch seconds), newest first."""
         key = self._key(reader)
         upto = b"+inf" if before is None else b"%d" % int(before * 1000)
-        found = self._link.call(key, b"ZRANGE", key, upto, since * 1000, b"BYSCORE", b"REV")
+        found = self._call(b"ZRANGE", key, upto, since * 1000, b"BYSCORE", b"REV")
         return [pass_id.decode() for pass_id in cast("list[bytes]", found)]
 
     def move_to(self, gone: str, stays: str) -> None:
         """Count what a merged reader gave for the remaining one. The call can be repeated."""
-        (row,) = self._link.read([(self._key(gone), (b"ZRANGE", self._key(gone), b"0", b"-1", b"WITHSCORES"))])
+        row = self._read_one(b"ZRANGE", self._key(gone), b"0", b"-1", b"WITHSCORES")
         if row:
             pairs = [part for at in range(0, len(row), 2) for part in (row[at + 1], row[at])]
             key = self._key(stays)
@@ -293,7 +289,7 @@ class GiftAllowances:
 
     def delete(self, reader: str) -> bool:
         """Delete what an erased reader gave, and return whether there was any; the passes themselves name nobody."""
-        return bool(self._link.call(self._key(reader), b"DEL", self._key(reader)))
+        return bool(self._call(b"DEL", self._key(reader)))
 
     def _key(self, reader: str) -> bytes:
-        return self._keys.gifts(reader_hash(reader))
+        return self.keys.gifts(reader_hash(reader))

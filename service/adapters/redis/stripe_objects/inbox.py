@@ -19,6 +19,7 @@ import msgspec
 from service.adapters.redis.client.keys import PARTITIONS, partition_of
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
+from service.adapters.redis.records import StoreRecords
 from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.objects import LEASE, ms
 from service.domain.payments import PaymentUpdate
@@ -90,13 +91,12 @@ class EventResult:
     why: str = ""
 
 
-class Inbox:
+class Inbox(StoreRecords):
     """Records events and their results. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store, hide_erased: Callable[[StripeFacts], StripeFacts] = lambda facts: facts) -> None:
         """`hide_erased` removes the IDs of erased readers (`ErasedReaders.hide_ids`)."""
-        self._link = store.link
-        self.keys = store.keys
+        super().__init__(store)
         self._hide_erased = hide_erased
 
     def record(self, event: InboxEvent, now: float, *, mode: Mode = "deliver", lease: bool = True) -> RecordOutcome:
@@ -147,7 +147,7 @@ class Inbox:
     def load_pending(self, name: str, upto: int) -> list[PendingEvent]:
         """Return the events about an object that are not done and have at most this number, in order."""
         partition, key = partition_of(name), self.keys.pending_events(name)
-        (row,) = self._link.read([(key, (b"ZRANGEBYSCORE", key, b"-inf", b"%d" % upto, b"WITHSCORES"))])
+        row = self._read_one(b"ZRANGEBYSCORE", key, b"-inf", b"%d" % upto, b"WITHSCORES")
         if not row:
             return []
         keys = [self.keys.stripe_event(partition, event.decode()) for event in row[::2]]
@@ -159,8 +159,7 @@ class Inbox:
 
     def list_pending_ids(self, name: str, upto: int) -> list[str]:
         """Return only the IDs of those events."""
-        key = self.keys.pending_events(name)
-        (row,) = self._link.read([(key, (b"ZRANGEBYSCORE", key, b"-inf", b"%d" % upto))])
+        row = self._read_one(b"ZRANGEBYSCORE", self.keys.pending_events(name), b"-inf", b"%d" % upto)
         return [event.decode() for event in row]
 
     def release_lease(self, name: str, holder: int) -> None:
@@ -217,16 +216,15 @@ class Inbox:
         """
         key = self.keys.stripe_event(partition_of(name), event)
         pairs = [part for reader, change in changes.items() for part in (f"c:{reader}", _json.encode(change))]
-        self._link.call(key, b"HSET", key, *pairs)
+        self._call(b"HSET", key, *pairs)
 
     def write_audit_entry(self, outbox: bytes, audit: bytes) -> None:
         """Append an audit entry to an outbox."""
-        self._link.call(outbox, b"RPUSH", outbox, audit)
+        self._call(b"RPUSH", outbox, audit)
 
     def find_state(self, name: str, event: str) -> State | None:
         """Return the state of an event, or `None` if it is unknown."""
-        key = self.keys.stripe_event(partition_of(name), event)
-        (state,) = self._link.read([(key, (b"HGET", key, b"state"))])
+        state = self._read_one(b"HGET", self.keys.stripe_event(partition_of(name), event), b"state")
         return cast(Any, state.decode()) if state else None
 
     def list_abandoned(self, now: float, *, all_of_them: bool = False) -> list[str]:
@@ -246,7 +244,7 @@ class Inbox:
         places = [(partition, event) for partition, row in enumerate(rows) for event in row]
         gone = [(partition, event) for (partition, event), name in zip(places, names, strict=True) if not name]
         for partition, event in gone:
-            self._link.call(self.keys.inbox(partition), b"ZREM", self.keys.inbox(partition), event)
+            self._call(b"ZREM", self.keys.inbox(partition), event)
 
 
 def pack_content(content: EventContent) -> bytes:

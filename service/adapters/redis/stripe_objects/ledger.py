@@ -11,7 +11,7 @@ import msgspec
 
 from service.adapters.redis.client.keys import PARTITIONS
 from service.adapters.redis.client.link import Command
-from service.adapters.redis.client.store import Store
+from service.adapters.redis.records import StoreRecords
 from service.adapters.redis.stripe_objects.inbox import KEPT_FOR, MOST_EVENTS, State
 from service.adapters.redis.stripe_objects.objects import ms
 
@@ -54,12 +54,8 @@ class LedgerEntry:
     """The object in whose slot it lies."""
 
 
-class Ledger:
+class Ledger(StoreRecords):
     """Reads the ledger. Raises: StoreUnavailable from every method."""
-
-    def __init__(self, store: Store) -> None:
-        self._link = store.link
-        self.keys = store.keys
 
     def find(self, event: str) -> LedgerEntry | None:
         """Return one event from any partition, or `None`."""

@@ -24,6 +24,7 @@ from service.adapters.redis.client.keys import PARTITIONS, partition_of
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
+from service.adapters.redis.records import StoreRecords
 from service.adapters.redis.stripe_objects import facts_codec
 from service.domain.event_order import StateVersion
 from service.domain.ownership import UNASSIGNED, Owner
@@ -112,7 +113,7 @@ class ObjectListener(Protocol):
         """Handle the new owner of an object."""
 
 
-class Objects:
+class Objects(StoreRecords):
     """Reads and writes objects. Raises: StoreUnavailable from every method."""
 
     def __init__(
@@ -122,8 +123,7 @@ class Objects:
         listener: ObjectListener | None = None,
     ) -> None:
         """`hide_erased` removes the IDs of erased readers (`ErasedReaders.hide_ids`)."""
-        self._link = store.link
-        self.keys = store.keys
+        super().__init__(store)
         self.hide_erased = hide_erased
         self._listener = listener
 
@@ -197,7 +197,7 @@ class Objects:
             name,
             "" if rev is None else rev,
             facts_codec.pack_version(version) if version else b"",
-            "" if due is None else "inf" if due == float("inf") else ms(due),
+            "" if due is None else _score(due),
         ]
         verdict, stands = self._link.run(APPLY, keys, arguments)
         if self._listener is not None and facts is not None and verdict == b"applied":
@@ -246,19 +246,21 @@ class Objects:
 
     def add_customer_object(self, customer: str, name: str) -> None:
         """Add an object to those of its customer, before the customer's owner is looked up, so that none is missed."""
-        key = self.keys.customer_objects(customer)
-        self._link.call(key, b"SADD", key, name)
+        self._call(b"SADD", self.keys.customer_objects(customer), name)
 
     def list_customer_objects(self, customer: str) -> list[str]:
         """Return the names of the objects of a customer."""
-        key = self.keys.customer_objects(customer)
-        (found,) = self._link.read([(key, (b"SMEMBERS", key))])
+        found = self._read_one(b"SMEMBERS", self.keys.customer_objects(customer))
         return sorted(name.decode() for name in found)
 
 
 def ms(moment: float) -> int:
     """Return milliseconds, the unit of scores and leases."""
     return int(moment * 1000)
+
+
+def _score(moment: float) -> int | str:
+    return "inf" if moment == float("inf") else ms(moment)
 
 
 def scores(row: Sequence[Any]) -> dict[str, int]:
@@ -270,12 +272,8 @@ NAMES_A_PARTITION = 200
 """The most names read from one partition at a time."""
 
 
-class PendingWork:
+class PendingWork(StoreRecords):
     """The queues of work about objects, read over all 64 partitions in one round trip. Raises: StoreUnavailable."""
-
-    def __init__(self, store: Store) -> None:
-        self._link = store.link
-        self.keys = store.keys
 
     def list_to_refresh(self, now: float) -> list[str]:
         """Return the objects that have to be read from Stripe and whose next try is due; `now` can be infinite."""
@@ -283,8 +281,7 @@ class PendingWork:
 
     def needs_refresh(self, name: str) -> bool:
         """Return whether this object has to be read from Stripe."""
-        key = self.keys.refresh_queue(partition_of(name))
-        (score,) = self._link.read([(key, (b"ZSCORE", key, name.encode()))])
+        score = self._read_one(b"ZSCORE", self.keys.refresh_queue(partition_of(name)), name.encode())
         return score is not None
 
     def list_to_fan_out(self, now: float) -> list[str]:
@@ -297,13 +294,11 @@ class PendingWork:
 
     def postpone_refresh(self, name: str, until: float) -> None:
         """Set the next try to read this object, if it is in the queue."""
-        key = self.keys.refresh_queue(partition_of(name))
-        self._link.call(key, b"ZADD", key, b"XX", ms(until), name)
+        self._call(b"ZADD", self.keys.refresh_queue(partition_of(name)), b"XX", ms(until), name)
 
     def schedule_recheck(self, name: str, until: float) -> None:
         """Set when this object is to be checked again."""
-        key = self.keys.recheck_queue(partition_of(name))
-        self._link.call(key, b"ZADD", key, b"XX", "inf" if until == float("inf") else ms(until), name)
+        self._call(b"ZADD", self.keys.recheck_queue(partition_of(name)), b"XX", _score(until), name)
 
     def make_due(self, now: float) -> None:
         """Make due at `now` what waits for a later moment, except rechecks, whose moments are Stripe's.
@@ -318,13 +313,11 @@ class PendingWork:
 
     def save_moment(self, what: str, moment: int) -> None:
         """Store when a job that exists once was last done (epoch seconds)."""
-        key = self.keys.shared(what)
-        self._link.call(key, b"SET", key, moment)
+        self._call(b"SET", self.keys.shared(what), moment)
 
     def load_moment(self, what: str) -> int | None:
         """Return when that was, or `None`."""
-        key = self.keys.shared(what)
-        (text,) = self._link.read([(key, (b"GET", key))])
+        text = self._read_one(b"GET", self.keys.shared(what))
         return int(text) if text else None
 
     def count(self) -> dict[str, int]:
@@ -347,7 +340,7 @@ class PendingWork:
         for partition in range(PARTITIONS):
             key, cursor = self.keys.recheck_queue(partition), b"0"
             while True:
-                (reply,) = self._link.read([(key, (b"ZSCAN", key, cursor, b"COUNT", b"500"))])
+                reply = self._read_one(b"ZSCAN", key, cursor, b"COUNT", b"500")
                 cursor, row = reply
                 yield [name.decode() for name in row[::2]]
                 if cursor == b"0":

@@ -7,7 +7,7 @@ from typing import Literal, cast
 
 from service.adapters.redis.client.keys import partition_of, partition_tag
 from service.adapters.redis.client.scripts import load
-from service.adapters.redis.client.store import Store
+from service.adapters.redis.records import StoreRecords
 from service.adapters.redis.stripe_objects.objects import ms, scores
 
 GIVE, TAKE, TRIM, MOVE = load("assign_seat"), load("release_seat"), load("trim_seats"), load("move_seat")
@@ -26,16 +26,11 @@ class Seat:
     since: int
 
 
-class Seats:
+class Seats(StoreRecords):
     """Assigns seats. `name` is the subscription's; `audit` is written with the change, to the outbox of its partition.
 
     Raises: StoreUnavailable from every method.
     """
-
-    def __init__(self, store: Store) -> None:
-        self._link = store.link
-        self._keys = store.keys
-        self._store_keys = store.keys
 
     def assign(self, name: str, rev: int, quantity: int, reader: str, now: float, audit: bytes) -> SeatVerdict:
         """Assign a seat if one is free. `retry`: the subscription has changed since the quantity was computed."""
@@ -54,17 +49,16 @@ class Seats:
 
     def move_to_heir(self, name: str, reader: str, heir: str, now: float) -> bool:
         """Move the seat of a merged reader to the remaining one."""
-        keys = [self._keys.stripe_object(name), self._keys.seats(name), self._keys.fan_out_queue(partition_of(name))]
+        keys = [self.keys.stripe_object(name), self.keys.seats(name), self.keys.fan_out_queue(partition_of(name))]
         return bool(self._link.run(MOVE, keys, [reader, heir, ms(now), name]))
 
     def list_removed(self, name: str) -> list[Seat]:
         """Return who lost a seat because fewer were paid for and has none since, newest first."""
-        key = self._keys.removed_seats(name)
-        (row,) = self._link.read([(key, (b"ZRANGE", key, b"0", b"-1", b"REV", b"WITHSCORES"))])
+        row = self._read_one(b"ZRANGE", self.keys.removed_seats(name), b"0", b"-1", b"REV", b"WITHSCORES")
         return [Seat(reader, since // 1000) for reader, since in scores(row).items()]
 
     def _keys_of(self, name: str) -> list[bytes]:
-        keys = self._keys
+        keys = self.keys
         return [
             keys.stripe_object(name),
             keys.seats(name),
@@ -73,4 +67,4 @@ class Seats:
         ]
 
     def _outbox(self, name: str) -> bytes:
-        return self._store_keys.outbox(partition_tag(partition_of(name)))
+        return self.keys.outbox(partition_tag(partition_of(name)))
