@@ -242,10 +242,8 @@ class AuditWriter(StoreRecords):
         end = state.head
         for _ in range(2):
             records = chain.link_records(entries, end, self._signer())
-            arguments: list[bytes | int | str] = [state.seq, end.seq, records[-1]["hash"]]
-            for record in records:
-                arguments += [record["id"], chain.pack(record)]
-            verdict = cast(int, self._link.run(APPEND, keys, arguments))
+            packed = [part for record in records for part in (record["id"], chain.pack(record))]
+            verdict = cast(int, self._link.run(APPEND, keys, [state.seq, end.seq, records[-1]["hash"], *packed]))
             if verdict != -2:
                 break
             # The head was tampered with. Writing where it points would destroy the proof.

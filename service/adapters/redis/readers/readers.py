@@ -202,10 +202,8 @@ class Readers(StoreRecords):
         keys = [self.keys.reader(tag), self.keys.past(tag), self.keys.history(tag), self.keys.outbox(tag)]
         entry = pack_change(write.now, write.field, write.record, write.cause)
         place = b"past" if write.ended else b"reader"
-        arguments: list[bytes | int | str] = [write.field, write.number, write.rule, place, write.record]
-        arguments += [entry, write.audit, HISTORY_ENTRIES]
-        reply = self._link.run(WRITE_SOURCE, keys, arguments)
-        verdict, number, before = cast("tuple[bytes, int, bytes]", reply)
+        stored = (write.field, write.number, write.rule, place, write.record)
+        verdict, number, before = self._link.run(WRITE_SOURCE, keys, [*stored, entry, write.audit, HISTORY_ENTRIES])
         if verdict == b"merged":
             # The reader was merged meanwhile. An admin's change goes to the heir; Stripe's owner is resolved again.
             if write.rule == "higher":

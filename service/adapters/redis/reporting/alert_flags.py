@@ -54,13 +54,9 @@ class AlertStore(StoreRecords):
 
     def add_price(self, bought: UnknownPrice, now: float) -> None:
         """Record a price that no plan has."""
-        prices, names, what = self.keys.alert("prices"), self.keys.alert("bought"), _member(bought)
-        self._link.pipeline(
-            [
-                (prices, (b"ZADD", prices, int(now), what)),
-                (names, (b"HSET", names, what, bought.name)),
-            ]
-        )
+        member = _member(bought)
+        self._call(b"ZADD", self.keys.alert("prices"), int(now), member)
+        self._call(b"HSET", self.keys.alert("bought"), member, bought.name)
 
     def list_prices(self) -> list[UnknownPrice]:
         """Return the recorded prices, the latest first."""
@@ -73,13 +69,12 @@ class AlertStore(StoreRecords):
 
     def remove_prices(self, gone: Sequence[UnknownPrice]) -> None:
         """Remove prices that a plan has by now."""
-        if gone:
-            prices, names, what = (
-                self.keys.alert("prices"),
-                self.keys.alert("bought"),
-                [_member(bought) for bought in gone],
-            )
-            self._link.pipeline([(prices, (b"ZREM", prices, *what)), (names, (b"HDEL", names, *what))])
+        self._drop_prices([_member(bought) for bought in gone])
+
+    def _drop_prices(self, members: Sequence[bytes]) -> None:
+        if members:
+            self._call(b"ZREM", self.keys.alert("prices"), *members)
+            self._call(b"HDEL", self.keys.alert("bought"), *members)
 
     def add_unassigned(self, name: str, now: float) -> None:
         """Record a paid object without an owner."""
@@ -109,11 +104,8 @@ class AlertStore(StoreRecords):
 
     def trim(self) -> None:
         """Delete the oldest prices and objects beyond the limits."""
-        prices, names, ownerless = self.keys.alert("prices"), self.keys.alert("bought"), self.keys.alert("ownerless")
-        old = self._call(b"ZRANGE", prices, 0, -MOST_PRICES - 1)
-        if old:
-            self._link.pipeline([(prices, (b"ZREM", prices, *old)), (names, (b"HDEL", names, *old))])
-        self._call(b"ZREMRANGEBYRANK", ownerless, 0, -MOST_OWNERLESS - 1)
+        self._drop_prices(self._call(b"ZRANGE", self.keys.alert("prices"), 0, -MOST_PRICES - 1))
+        self._call(b"ZREMRANGEBYRANK", self.keys.alert("ownerless"), 0, -MOST_OWNERLESS - 1)
 
     def raise_flag(self, what: FlagName, count: int, detail: str, now: float) -> None:
         """Record a condition that exists once."""
@@ -136,14 +128,10 @@ class AlertStore(StoreRecords):
         """Return how many events were given up, and the latest of them with the moment (epoch seconds)."""
         keys = [self.keys.dead_events(place) for place in range(PARTITIONS)]
         part = (b"0", b"%d" % (limit - 1), b"REV", b"WITHSCORES")
-        replies = self._link.read([(key, command) for key in keys for command in _both(key, part)])
-        rows = replies[1::2]
+        count = sum(self._link.read([(key, (b"ZCARD", key)) for key in keys]))
+        rows = self._link.read([(key, (b"ZRANGE", key, *part)) for key in keys]) if count else []
         found = [(bytes(row[at]).decode(), float(row[at + 1]) / 1000) for row in rows for at in range(0, len(row), 2)]
-        return sum(replies[::2]), sorted(found, key=lambda one: one[1], reverse=True)[:limit]
-
-
-def _both(key: bytes, part: tuple[bytes, ...]) -> list[tuple[bytes, ...]]:
-    return [(b"ZCARD", key), (b"ZRANGE", key, *part)]
+        return count, sorted(found, key=lambda one: one[1], reverse=True)[:limit]
 
 
 def _member(bought: UnknownPrice) -> bytes:

@@ -12,6 +12,7 @@ Fields of a hash:
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -58,12 +59,10 @@ class UsageStore(StoreRecords):
 
     def add_batch(self, process: str, part: UsageBatch, today: date, now: float) -> bool:
         """Add a batch; `False` if it was added before."""
-        days, hours = dict[date, dict[str, int]](), dict[int, Mapping[str, int]]()
+        days, hours = defaultdict[date, Counter[str]](Counter), defaultdict[int, Counter[str]](Counter)
         for bucket, counts in part.counts.items():
-            day = days.setdefault(bucket.day, {})
-            for name, number in counts.items():
-                day[name] = day.get(name, 0) + number
-            hours[bucket.hour] = {**counts} if bucket.hour not in hours else _sum(hours[bucket.hour], counts)
+            days[bucket.day].update(counts)
+            hours[bucket.hour].update(counts)
         forget = int(now) + DAYS_KEPT * 86_400
         added = [(self._day(day), [forget, counts]) for day, counts in days.items()]
         added += [(self._hour(hour), [(hour + HOURS_KEPT) * 3_600, counts]) for hour, counts in hours.items()]
@@ -73,21 +72,10 @@ class UsageStore(StoreRecords):
             "shown": [[tag.decode(), at] for tag, at in part.shown],
             "begun": [[tag.decode(), at] for tag, at in part.begun],
         }
-        keys = [
-            self.keys.usage(f"p:{process}"),
-            self.keys.usage("upsold"),
-            self._day(today),
-            *(key for key, _ in added),
-        ]
-        arguments: list[bytes | int | str] = [
-            part.number,
-            _MARK_KEPT,
-            int(now),
-            UPSELL_WINDOW,
-            MOST_READERS,
-            _encode(content),
-        ]
-        return bool(self._link.run(ADD, keys, arguments))
+        names = [self.keys.usage(f"p:{process}"), self.keys.usage("upsold"), self._day(today)]
+        limits = (_MARK_KEPT, int(now), UPSELL_WINDOW, MOST_READERS)
+        keys = [*names, *(key for key, _ in added)]
+        return bool(self._link.run(ADD, keys, [part.number, *limits, _encode(content)]))
 
     def write_gauge(self, name: str, values: Mapping[str, int], bucket: UsageBucket, now: float) -> None:
         """Write how many there are of each kind now; a day and an hour keep the last value."""
@@ -127,7 +115,3 @@ class UsageStore(StoreRecords):
 
     def _hour(self, hour: int) -> bytes:
         return self.keys.usage(f"h:{hour}")
-
-
-def _sum(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
-    return {name: first.get(name, 0) + second.get(name, 0) for name in {**first, **second}}

@@ -173,7 +173,7 @@ class Passes(StoreRecords):
 
         Returns `False` if the pass was used up or revoked meanwhile.
         """
-        arguments: list[bytes | int | str] = [_reader_field(reader), _visitor_field(visitor), int(now)]
+        arguments = (_reader_field(reader), _visitor_field(visitor), int(now))
         return bool(self._link.run(OPEN, [self.keys.story_pass(pass_id)], arguments))
 
 
@@ -263,9 +263,9 @@ class GiftAllowances(StoreRecords):
 
     def claim(self, reader: str, pass_id: str, month: MeterWindow, most: int, now: float) -> bool:
         """Claim one of the month's gifts for a pass that is about to be created; `False` if all are used."""
-        at = int(now * 1000)
-        arguments: list[bytes | int | str] = [pass_id, at, month.start * 1000, most, at - _KEPT * 1000]
-        return bool(self._link.run(CLAIM, [self._key(reader)], [*arguments, int(now) + _KEPT]))
+        at, forgotten_before = int(now * 1000), int((now - _KEPT) * 1000)
+        arguments = (pass_id, at, month.start * 1000, most, forgotten_before, int(now) + _KEPT)
+        return bool(self._link.run(CLAIM, [self._key(reader)], arguments))
 
     def release(self, reader: str, *pass_ids: str) -> None:
         """Release claims whose passes were not created."""

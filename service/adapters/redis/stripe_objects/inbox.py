@@ -101,18 +101,12 @@ class Inbox(StoreRecords):
 
     def record(self, event: InboxEvent, now: float, *, mode: Mode = "deliver", lease: bool = True) -> RecordOutcome:
         """Record an event durably; of a known event count the duplicate. The call can be repeated."""
-        pairs: dict[str, bytes | str | int] = {
-            "type": event.type,
-            "object": event.object or "",
-            "created": event.created,
-            "name": event.name,
-        }
+        fields: list[bytes | str | int] = ["type", event.type, "object", event.object or ""]
+        fields += ["created", event.created, "name", event.name]
         if event.content.refs and not event.why:
             facts = event.content.facts
-            pairs["says"] = pack_content(
-                replace(event.content, facts=self._hide_erased(facts)) if facts else event.content
-            )
-        fields = [part for pair in pairs.items() for part in pair]
+            content = replace(event.content, facts=self._hide_erased(facts)) if facts else event.content
+            fields += ["says", pack_content(content)]
         return self._record(event.id, event.name, now, mode, lease=lease, why=event.why, fields=fields)
 
     def replay(self, event: str, name: str, now: float) -> RecordOutcome:
@@ -130,18 +124,14 @@ class Inbox(StoreRecords):
         why: str = "",
         fields: Sequence[bytes | str | int] = (),
     ) -> RecordOutcome:
-        partition, keys = partition_of(name), self.keys
-        names = [
-            keys.stripe_event(partition, event),
-            keys.ledger(partition),
-            keys.inbox(partition),
-            keys.dead_events(partition),
-        ]
+        at, keys = partition_of(name), self.keys
+        lists = (keys.ledger(at), keys.inbox(at), keys.dead_events(at))
         until = ms(now + LEASE) if lease else 0
-        arguments: list[bytes | int | str] = [event, ms(now), KEPT_FOR, ms(now + ABANDONED_AFTER), until, mode]
-        arguments += [ms(now - KEPT_FOR), why, *fields]
-        reply = self._link.run(RECORD, [*names, keys.stripe_object(name), keys.pending_events(name)], arguments)
-        before, number, leased = cast("tuple[bytes, int, int]", reply)
+        before, number, leased = self._link.run(
+            RECORD,
+            [keys.stripe_event(at, event), *lists, keys.stripe_object(name), keys.pending_events(name)],
+            [event, ms(now), KEPT_FOR, ms(now + ABANDONED_AFTER), until, mode, ms(now - KEPT_FOR), why, *fields],
+        )
         return RecordOutcome(cast(Any, before.decode() or None), number, leased == 1)
 
     def load_pending(self, name: str, upto: int) -> list[PendingEvent]:
@@ -181,34 +171,24 @@ class Inbox(StoreRecords):
 
         `gives_up`: an event that still waits for a read is given up after ten attempts.
         """
-        partition, most = partition_of(name), MOST_TRIES if gives_up else 0
-        keys = [
-            self.keys.stripe_object(name),
-            self.keys.pending_events(name),
-            self.keys.inbox(partition),
-            self.keys.dead_events(partition),
-        ]
-        arguments: list[bytes | int | str] = [number, holder, int(failed), ms(now), most, GAVE_UP]
-        for one in done:
-            keys.append(self.keys.stripe_event(partition, one.id))
-            arguments += [one.id, one.state, one.why]
-        return bool(self._link.run(FINISH, keys, arguments))
+        at, most = partition_of(name), MOST_TRIES if gives_up else 0
+        keys = [*self._keys_of(name, at), *(self.keys.stripe_event(at, one.id) for one in done)]
+        results = [part for one in done for part in (one.id, one.state, one.why)]
+        return bool(self._link.run(FINISH, keys, [number, holder, int(failed), ms(now), most, GAVE_UP, *results]))
 
     def record_failure(self, name: str, events: Sequence[str], now: float, why: str) -> int:
         """Record that processing these events failed here: they are retried later, up to ten times.
 
         Returns how many were given up.
         """
-        partition, keys = partition_of(name), self.keys
-        names = [
-            keys.stripe_object(name),
-            keys.pending_events(name),
-            keys.inbox(partition),
-            keys.dead_events(partition),
-            keys.refresh_queue(partition),
-        ]
-        names += [keys.stripe_event(partition, event) for event in events]
-        return cast(int, self._link.run(FAIL, names, [ms(now), name, MOST_TRIES, why, *events]))
+        at = partition_of(name)
+        keys = [*self._keys_of(name, at), self.keys.refresh_queue(at)]
+        keys += [self.keys.stripe_event(at, event) for event in events]
+        return cast(int, self._link.run(FAIL, keys, [ms(now), name, MOST_TRIES, why, *events]))
+
+    def _keys_of(self, name: str, partition: int) -> list[bytes]:
+        names = [self.keys.stripe_object(name), self.keys.pending_events(name)]
+        return [*names, self.keys.inbox(partition), self.keys.dead_events(partition)]
 
     def record_changes(self, name: str, event: str, changes: Mapping[str, object]) -> None:
         """Record what an event changes, by reader, before it is changed: a crash in between leaves the record, not an
@@ -232,19 +212,13 @@ class Inbox(StoreRecords):
         upto = b"+inf" if all_of_them else b"%d" % ms(now)
         keys = [self.keys.inbox(partition) for partition in range(PARTITIONS)]
         rows = self._link.read([(key, (b"ZRANGEBYSCORE", key, b"-inf", upto, b"LIMIT", b"0", b"500")) for key in keys])
-        events = [
-            self.keys.stripe_event(partition, event.decode()) for partition, row in enumerate(rows) for event in row
-        ]
-        names = self._link.read([(key, (b"HGET", key, b"name")) for key in events]) if events else []
-        self._drop_forgotten(rows, names)
-        return list(dict.fromkeys(name.decode() for name in names if name))
-
-    def _drop_forgotten(self, rows: Sequence[Sequence[bytes]], names: Sequence[bytes | None]) -> None:
-        """Remove events whose hash has expired: no process can work on them."""
         places = [(partition, event) for partition, row in enumerate(rows) for event in row]
-        gone = [(partition, event) for (partition, event), name in zip(places, names, strict=True) if not name]
-        for partition, event in gone:
-            self._call(b"ZREM", self.keys.inbox(partition), event)
+        events = [self.keys.stripe_event(partition, event.decode()) for partition, event in places]
+        names = self._link.read([(key, (b"HGET", key, b"name")) for key in events]) if events else []
+        for (partition, event), name in zip(places, names, strict=True):
+            if not name:  # Its hash has expired, so that no process can work on it.
+                self._call(b"ZREM", self.keys.inbox(partition), event)
+        return list(dict.fromkeys(name.decode() for name in names if name))
 
 
 def pack_content(content: EventContent) -> bytes:

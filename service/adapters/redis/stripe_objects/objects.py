@@ -18,12 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal, Protocol, cast
 
 from service.adapters.redis.client.keys import PARTITIONS, partition_of
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
+from service.adapters.redis.readers.readers import field_pairs
 from service.adapters.redis.records import StoreRecords
 from service.adapters.redis.stripe_objects import facts_codec
 from service.domain.event_order import StateVersion
@@ -31,12 +33,8 @@ from service.domain.ownership import UNASSIGNED, Owner
 from service.domain.stripe_facts import ObjectRef, StripeFacts
 
 BEGIN, APPLY, ABOUT = load("begin_object_read"), load("apply_object"), load("write_related_fact")
-SETTLE, SHOWN, TOUCH, LINK = (
-    load("save_object_owner"),
-    load("record_copies"),
-    load("request_fan_out"),
-    load("link_object"),
-)
+SETTLE, SHOWN = load("save_object_owner"), load("record_copies")
+TOUCH, LINK = load("request_fan_out"), load("link_object")
 
 LEASE = 8.0
 """Seconds for which one process reads an object alone, so that a burst of events costs one or two reads."""
@@ -135,17 +133,14 @@ class Objects(StoreRecords):
         """Return several objects in one round trip."""
         commands: list[Command] = []
         for name in names:
-            key, held, seats = self.keys.stripe_object(name), self.keys.copy_holders(name), self.keys.seats(name)
+            key, lists = self.keys.stripe_object(name), (self.keys.copy_holders(name), self.keys.seats(name))
             commands.append((key, (b"HGETALL", key)))
-            commands.append((held, (b"ZRANGE", held, b"0", b"-1", b"WITHSCORES")))
-            commands.append((seats, (b"ZRANGE", seats, b"0", b"-1", b"WITHSCORES")))
-        replies = self._link.read(commands)
-        found = []
-        for at, name in enumerate(names):
-            fields, held_row, seats_row = replies[3 * at : 3 * at + 3]
-            pairs = dict(zip(fields[::2], fields[1::2], strict=True))
-            found.append(StoredObject(name, pairs, scores(held_row), scores(seats_row)))
-        return found
+            commands += [(key, (b"ZRANGE", key, b"0", b"-1", b"WITHSCORES")) for key in lists]
+        replies = iter(self._link.read(commands))
+        return [
+            StoredObject(name, dict(field_pairs(fields)), scores(held), scores(seats))
+            for name, fields, held, seats in zip(names, replies, replies, replies, strict=True)
+        ]
 
     def begin_read(
         self, name: str, now: float, *, force: bool = False, wanted: bool = False, holding: int = 0
@@ -180,26 +175,15 @@ class Objects(StoreRecords):
     ) -> tuple[Verdict, int]:
         """Apply what was read from Stripe, or a payload. Returns the verdict of `lua/apply_object.lua`, and the rev."""
         facts = self.hide_erased(facts) if facts is not None else None
-        partition = partition_of(name)
-        keys = [
-            self.keys.stripe_object(name),
-            self.keys.refresh_queue(partition),
-            self.keys.fan_out_queue(partition),
-            self.keys.recheck_queue(partition),
-        ]
+        at, keys = partition_of(name), self.keys
+        queues = (keys.refresh_queue(at), keys.fan_out_queue(at), keys.recheck_queue(at))
         final = facts is not None and (facts.terminal or facts.deleted)
-        arguments: list[bytes | int | str] = [
-            number,
-            facts_codec.pack_facts(facts) if facts else b"",
-            int(read),
-            int(final),
-            ms(now),
-            name,
-            "" if rev is None else rev,
-            facts_codec.pack_version(version) if version else b"",
-            "" if due is None else _score(due),
-        ]
-        verdict, stands = self._link.run(APPLY, keys, arguments)
+        packed = facts_codec.pack_facts(facts) if facts else b""
+        packed_version = facts_codec.pack_version(version) if version else b""
+        turns = ("" if rev is None else rev, packed_version, "" if due is None else _score(due))
+        verdict, stands = self._link.run(
+            APPLY, [keys.stripe_object(name), *queues], [number, packed, int(read), int(final), ms(now), name, *turns]
+        )
         if self._listener is not None and facts is not None and verdict == b"applied":
             self._listener.object_applied(name, facts, now)
         return cast(Verdict, verdict.decode()), stands
@@ -229,11 +213,8 @@ class Objects(StoreRecords):
 
     def record_copies(self, name: str, rev: int, put: Sequence[str], let_go: Sequence[str], *, last: bool) -> bool:
         """Record which copies were written at this rev; return `False` if the object has changed meanwhile."""
-        keys = [
-            self.keys.stripe_object(name),
-            self.keys.copy_holders(name),
-            self.keys.fan_out_queue(partition_of(name)),
-        ]
+        queue = self.keys.fan_out_queue(partition_of(name))
+        keys = [self.keys.stripe_object(name), self.keys.copy_holders(name), queue]
         return bool(self._link.run(SHOWN, keys, [rev, name, int(last), len(put), *put, *let_go]))
 
     def request_fan_out(self, name: str, now: float, *, above: int = 0) -> int:
@@ -322,18 +303,12 @@ class PendingWork(StoreRecords):
 
     def count(self) -> dict[str, int]:
         """Return the lengths of all queues: objects `unread`, `unspread` and `kept`, events `pending` and `dead`."""
-        kinds = {
-            "unread": self.keys.refresh_queue,
-            "unspread": self.keys.fan_out_queue,
-            "kept": self.keys.recheck_queue,
-        }
-        kinds |= {"pending": self.keys.inbox, "dead": self.keys.dead_events}
-        keys = [(name, key(partition)) for name, key in kinds.items() for partition in range(PARTITIONS)]
-        replies = self._link.read([(key, (b"ZCARD", key)) for _, key in keys])
-        found = dict.fromkeys(kinds, 0)
-        for (name, _), reply in zip(keys, replies, strict=True):
-            found[name] += reply
-        return found
+        keys = self.keys
+        kinds = {"unread": keys.refresh_queue, "unspread": keys.fan_out_queue, "kept": keys.recheck_queue}
+        kinds |= {"pending": keys.inbox, "dead": keys.dead_events}
+        names = [key_at(partition) for key_at in kinds.values() for partition in range(PARTITIONS)]
+        sizes = iter(self._link.read([(key, (b"ZCARD", key)) for key in names]))
+        return {kind: sum(islice(sizes, PARTITIONS)) for kind in kinds}
 
     def iterate_objects(self) -> Iterator[list[str]]:
         """Yield the names of all stored objects in pages; one can occur twice."""
