@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import stripe
@@ -12,18 +11,16 @@ import structlog
 
 from service.adapters.stripe import events, translate
 from service.adapters.stripe.errors import none_if_missing
-from service.adapters.stripe.translate import Json, id_of, integer, is_cut_off, mapping, rows, text, timestamp
+from service.adapters.stripe.translate import Json, id_of, integer, is_cut_off, rows, timestamp
 from service.adapters.stripe.webhook import Envelope, NotStripe, parse_api_event
 from service.domain.errors import NoSuchObject, StripeUnavailable
 from service.domain.payments import Payment, with_totals
-from service.domain.prices import PriceTag
 from service.domain.stripe_facts import ObjectKind, ObjectRef, PaymentKind, PaymentRef, StripeFacts
 
 PAGE = 100
 LONGEST_ID = 255
 KEPT = 30 * 86_400
 """Seconds for which Stripe keeps events."""
-LOOKUP_KEYS_A_CALL = 10
 STEPS = 3
 """From a refund over its charge and its intent to the session."""
 
@@ -229,36 +226,6 @@ def _list_ascending(
     yield from _list_ascending(client, types, middle + 1, until)
 
 
-def find_newest_event(client: stripe.StripeClient) -> int | None:
-    """Return `created` of the newest event of the handled types (epoch seconds), or `None`."""
-    found = [client.v1.events.list({"types": types, "limit": 1}).data for types in events.type_groups()]
-    return max((rows[0].created for rows in found if rows), default=None)
-
-
-def list_subscriptions(client: stripe.StripeClient) -> Iterator[StripeFacts]:
-    """Yield every subscription, also ended ones: without a status Stripe leaves them out."""
-    for row in read_pages(client.v1.subscriptions.list({"status": "all", "limit": PAGE})):
-        facts = translate.subscription_facts(row)
-        if facts is not None:
-            yield read_subscription(client, facts.ref.id) if is_cut_off(row.get("items")) else facts
-
-
-def list_customer_subscriptions(client: stripe.StripeClient, customer: str) -> Iterator[StripeFacts]:
-    """Yield a customer's subscriptions that have not ended; none for a customer that Stripe does not know."""
-    params: Any = {"customer": checked_id(customer), "limit": PAGE}
-    for row in none_if_missing(lambda: list(read_pages(client.v1.subscriptions.list(params)))) or []:
-        facts = translate.subscription_facts(row)
-        if facts is not None and facts.customer == customer:
-            yield facts
-
-
-def list_customers(client: stripe.StripeClient) -> Iterator[StripeFacts]:
-    """Yield every customer; Stripe leaves out deleted ones."""
-    for row in read_pages(client.v1.customers.list({"limit": PAGE})):
-        if facts := translate.customer_facts(row):
-            yield facts
-
-
 def list_sessions(client: stripe.StripeClient, since: int) -> Iterator[StripeFacts]:
     """Yield completed Checkout sessions created at `since` or later, the newest first, with refunds and disputes.
 
@@ -283,51 +250,3 @@ def _group_by_intent(found: Iterable[Json]) -> dict[str | None, list[Json]]:
         if intent := id_of(row.get("payment_intent")):
             grouped.setdefault(intent, []).append(row)
     return grouped
-
-
-def find_prices(client: stripe.StripeClient, words: Sequence[str]) -> dict[str, PriceTag]:
-    """Return the prices of these IDs and lookup keys, by the word that was asked for, without unknown ones."""
-    found: dict[str, PriceTag] = {}
-    for start in range(0, len(words), LOOKUP_KEYS_A_CALL):
-        keys = list(words[start : start + LOOKUP_KEYS_A_CALL])
-        for row in read_pages(client.v1.prices.list({"lookup_keys": keys, "limit": PAGE})):
-            if tag := _price_tag(row):
-                found[tag.lookup_key or tag.id] = tag
-    for word in words:
-        if word not in found and (tag := none_if_missing(partial(_read_price, client, word))):
-            found[word] = tag
-    return {word: found[word] for word in words if word in found}
-
-
-def list_product_prices(client: stripe.StripeClient, product: str) -> list[PriceTag]:
-    """Return a product's active prices."""
-    params: Any = {"product": checked_id(product), "active": True, "limit": PAGE}
-    listed = none_if_missing(lambda: list(read_pages(client.v1.prices.list(params)))) or []
-    return [tag for row in listed if (tag := _price_tag(row))]
-
-
-def list_active_prices(client: stripe.StripeClient) -> list[PriceTag]:
-    """Return all prices that can be bought."""
-    listed = read_pages(client.v1.prices.list({"active": True, "limit": PAGE}))
-    return [tag for row in listed if (tag := _price_tag(row))]
-
-
-def _read_price(client: stripe.StripeClient, name: str) -> PriceTag | None:
-    return _price_tag(to_json(client.v1.prices.retrieve(checked_id(name))))
-
-
-def _price_tag(row: Json) -> PriceTag | None:
-    name = id_of(row)
-    if name is None:
-        return None
-    recurring = mapping(row.get("recurring"))
-    return PriceTag(
-        id=name,
-        lookup_key=text(row.get("lookup_key")),
-        amount=integer(row.get("unit_amount")),
-        currency=text(row.get("currency")) or "",
-        interval=text(recurring.get("interval")),
-        product=id_of(row.get("product")),
-        active=row.get("active") is True,
-        interval_count=integer(recurring.get("interval_count")) or 1,
-    )

@@ -6,20 +6,24 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 
 import stripe
 
 from service.adapters.stripe import api_requests as requests
+from service.adapters.stripe import events, translate
 from service.adapters.stripe.api_requests import PAGE, checked_id, read_pages, to_json
+from service.adapters.stripe.errors import none_if_missing
 from service.adapters.stripe.observation import Observe, unobserved
-from service.adapters.stripe.translate import id_of, mapping, text
+from service.adapters.stripe.translate import Json, id_of, integer, is_cut_off, mapping, text
 from service.adapters.stripe.transport import Patience, RateLimit, Transport
 from service.adapters.stripe.webhook import Envelope
 from service.domain.errors import NoSuchObject, StripeUnavailable
 from service.domain.prices import PriceTag
 from service.domain.stripe_facts import ObjectRef, PaymentRef, StripeFacts
 
+LOOKUP_KEYS_A_CALL = 10
 _ATTEMPTS = 10
 """Attempts to create an object while Stripe processes the same request."""
 
@@ -88,42 +92,55 @@ class Gateway:
     def find_newest_event(self) -> int | None:
         """Return `created` of the newest event of the handled types (epoch seconds), or `None`."""
         with self._transport.client("worker") as client:
-            return requests.find_newest_event(client)
+            found = [client.v1.events.list({"types": types, "limit": 1}).data for types in events.type_groups()]
+            return max((rows[0].created for rows in found if rows), default=None)
 
     def list_subscriptions(self) -> Iterator[StripeFacts]:
-        """Yield every subscription, whatever its status."""
+        """Yield every subscription, also ended ones: without a status Stripe leaves them out."""
         with self._transport.client("worker") as client:
-            yield from requests.list_subscriptions(client)
+            for row in read_pages(client.v1.subscriptions.list({"status": "all", "limit": PAGE})):
+                if facts := translate.subscription_facts(row):
+                    cut_off = is_cut_off(row.get("items"))
+                    yield requests.read_subscription(client, facts.ref.id) if cut_off else facts
 
     def list_customer_subscriptions(self, customer: str) -> list[StripeFacts]:
-        """Return a customer's subscriptions that have not ended, for a reader who is about to buy."""
+        """Return a customer's subscriptions that have not ended; none for a customer that Stripe does not know."""
+        params: Any = {"customer": checked_id(customer), "limit": PAGE}
         with self._transport.client("click") as client:
-            return list(requests.list_customer_subscriptions(client, customer))
+            found = none_if_missing(lambda: list(read_pages(client.v1.subscriptions.list(params)))) or []
+        listed = [facts for row in found if (facts := translate.subscription_facts(row))]
+        return [facts for facts in listed if facts.customer == customer]
 
     def list_sessions(self, since: int) -> Iterator[StripeFacts]:
         """Yield completed Checkout sessions; see `api_requests.list_sessions`."""
         with self._transport.client("worker") as client:
             yield from requests.list_sessions(client, since)
 
-    def list_customers(self) -> Iterator[StripeFacts]:
-        """Yield every customer that is not deleted, with its claims."""
-        with self._transport.client("worker") as client:
-            yield from requests.list_customers(client)
-
     def find_prices(self, words: Sequence[str], *, patience: Patience = "worker") -> dict[str, PriceTag]:
-        """Return prices by the price ID or lookup key that was asked for."""
+        """Return the prices of these IDs and lookup keys, by the word that was asked for, without unknown ones."""
+        found: dict[str, PriceTag] = {}
         with self._transport.client(patience) as client:
-            return requests.find_prices(client, words)
+            for start in range(0, len(words), LOOKUP_KEYS_A_CALL):
+                keys = list(words[start : start + LOOKUP_KEYS_A_CALL])
+                listed = read_pages(client.v1.prices.list({"lookup_keys": keys, "limit": PAGE}))
+                found |= {tag.lookup_key or tag.id: tag for row in listed if (tag := _price_tag(row))}
+            for word in words:
+                if word not in found and (tag := none_if_missing(partial(_read_price, client, word))):
+                    found[word] = tag
+        return {word: found[word] for word in words if word in found}
 
     def list_product_prices(self, product: str) -> list[PriceTag]:
         """Return a product's active prices."""
         with self._transport.client("worker") as client:
-            return requests.list_product_prices(client, product)
+            params: Any = {"product": checked_id(product), "active": True, "limit": PAGE}
+            listed = none_if_missing(lambda: list(read_pages(client.v1.prices.list(params)))) or []
+            return [tag for row in listed if (tag := _price_tag(row))]
 
     def list_active_prices(self) -> list[PriceTag]:
         """Return every price that can be bought at this account."""
         with self._transport.client("worker") as client:
-            return requests.list_active_prices(client)
+            listed = read_pages(client.v1.prices.list({"active": True, "limit": PAGE}))
+            return [tag for row in listed if (tag := _price_tag(row))]
 
     def create_checkout_session(self, params: Mapping[str, Any], key: str) -> CheckoutPage:
         """Create a Checkout session; for the same idempotency `key` return the same one, while it can be paid."""
@@ -182,6 +199,27 @@ class Gateway:
                     raise
                 time.sleep(trouble.retry_after)
         raise AssertionError("unreachable")
+
+
+def _read_price(client: stripe.StripeClient, name: str) -> PriceTag | None:
+    return _price_tag(to_json(client.v1.prices.retrieve(checked_id(name))))
+
+
+def _price_tag(row: Json) -> PriceTag | None:
+    name = id_of(row)
+    if name is None:
+        return None
+    recurring = mapping(row.get("recurring"))
+    return PriceTag(
+        id=name,
+        lookup_key=text(row.get("lookup_key")),
+        amount=integer(row.get("unit_amount")),
+        currency=text(row.get("currency")) or "",
+        interval=text(recurring.get("interval")),
+        product=id_of(row.get("product")),
+        active=row.get("active") is True,
+        interval_count=integer(recurring.get("interval_count")) or 1,
+    )
 
 
 def _url(made: dict[str, Any]) -> str:

@@ -137,8 +137,3 @@ def test_webhook_endpoints_are_listed_as_registered(gateway: Gateway, strict: An
     strict.ask("POST", "/webhook_endpoints", {"url": "http://127.0.0.1:9/v1/stripe/webhook", "secret": "whsec_1"})
     (endpoint,) = gateway.list_webhook_endpoints()
     assert (endpoint.url, endpoint.enabled, endpoint.types) == ("http://127.0.0.1:9/v1/stripe/webhook", True, ("*",))
-
-
-def test_full_sync_lists_customers_with_their_owner_claims(gateway: Gateway, strict: Any) -> None:
-    made, _ = gateway.create_customer({"metadata": {"reader_id": "r-1"}}, "once")
-    assert [(facts.ref.id, facts.claims.reader_id) for facts in gateway.list_customers()] == [(made, "r-1")]

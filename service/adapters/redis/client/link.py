@@ -136,6 +136,14 @@ class Link:
             return self.run(_WHEN_FULL, [key], parts)
         return self._checked(topology, [reply])[0]
 
+    def call_key(self, command: bytes, key: bytes, *arguments: Argument) -> Any:
+        """Run a command that begins with its key, as `call` does."""
+        return self.call(key, command, key, *arguments)
+
+    def read_key(self, command: bytes, key: bytes, *arguments: bytes) -> Any:
+        """Run one command that reads a key, as `read` does."""
+        return self.read([(key, (command, key, *arguments))])[0]
+
     def pipeline(self, commands: Sequence[tuple[bytes, tuple[Argument, ...]]]) -> list[Any]:
         """Run many commands over many keys, in bounded writes. They may write: see `call`.
 
