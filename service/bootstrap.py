@@ -255,7 +255,7 @@ def _service(adapters: Adapters) -> Service:
         decision_ids=decision_ids,
         profiles=profiles,
         policy_revisions=PolicyRevisionTask(a.policies, a.titles, catalogue, link=a.store.link, clock=a.clock),
-        explainer=_explainer(a, access_check, decision_ids),
+        explainer=_explainer(a, access_check, decision_ids, profiles),
         grant_changes=grant_changes,
         approval_workflow=approval_workflow,
         imports=imports,
@@ -291,12 +291,14 @@ def _event_processor(a: Adapters) -> EventProcessor:
     )
 
 
-def _explainer(a: Adapters, access_check: AccessCheck, decision_ids: DecisionIds) -> Explainer:
+def _explainer(
+    a: Adapters, access_check: AccessCheck, decision_ids: DecisionIds, profiles: ReaderProfiles
+) -> Explainer:
     return Explainer(
-        a.settings.catalogue,
-        a.store,
+        catalogue=a.settings.catalogue,
         access_check=access_check,
         readers=a.readers,
+        profiles=profiles,
         decision_ids=decision_ids,
         policies=a.policies,
         history=SourceHistory(a.settings.catalogue, ReaderHistory(a.store), a.audit_log),

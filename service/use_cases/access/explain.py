@@ -9,22 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
-from service.adapters.redis.client.keys import reader_hash, story_mark
-from service.adapters.redis.client.store import Store
-from service.adapters.redis.readers import meters
-from service.adapters.redis.readers.history import ReaderHistory
+from service.adapters.redis.client.keys import story_mark
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.service_state.decision_records import PolicyStore, RecordedPolicy, recorded_policy
-from service.domain import meter as metering
-from service.domain.catalogue import Catalogue, MeterPolicy, Story, Tier
+from service.domain.catalogue import Catalogue, Story, Tier
 from service.domain.decision import Decision, DecisionStep, decide, explain, resolve_entitlements
 from service.domain.errors import UnknownDecision
-from service.domain.meter import MeterStanding
+from service.domain.meter import MeterStanding, window_at
 from service.domain.sources import Reason
 from service.use_cases.access.check import AccessCheck, AccessQuestion
 from service.use_cases.access.decision_ids import VALID_FOR, DecisionIds
+from service.use_cases.access.reader_profile import ReaderProfiles
 from service.use_cases.access.source_history import SourceHistory
 
 
@@ -45,40 +42,21 @@ class Explanation:
     steps: Sequence[DecisionStep]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Explainer:
-    """Explains decisions.
+    """Explains decisions. Raises: StoreUnavailable from every method, where it needs the store."""
 
-    Raises:
-        StoreUnavailable: In every method, where it needs the store and cannot reach it.
-    """
-
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        store: Store,
-        *,
-        access_check: AccessCheck,
-        readers: Readers,
-        decision_ids: DecisionIds,
-        policies: PolicyStore,
-        history: SourceHistory,
-    ) -> None:
-        self._catalogue = catalogue
-        self._link = store.link
-        self._access_check = access_check
-        self._readers = readers
-        self._past = ReaderHistory(store)
-        self._ids = decision_ids
-        self._policies = policies
-        self._history = history
+    catalogue: Catalogue
+    access_check: AccessCheck
+    readers: Readers
+    profiles: ReaderProfiles
+    decision_ids: DecisionIds
+    policies: PolicyStore
+    history: SourceHistory
 
     def explain_decision(self, decision_id: str, now: float) -> Explanation:
-        """Explain a decision by its ID.
-
-        Raises:
-            UnknownDecision: The ID is invalid or expired, or the reader was erased since.
-        """
-        record = self._ids.open(decision_id)
+        """Explain a decision by its ID. Raises: UnknownDecision if it is invalid or expired, or the reader was erased since."""
+        record = self.decision_ids.open(decision_id)
         if record is None or now >= record.at + VALID_FOR:
             raise UnknownDecision
         reader, at = record.reader, record.at
@@ -90,57 +68,44 @@ class Explainer:
         steps = list(explain(decision, tier or _unknown_tier(decision)))
         if tier is None:
             steps = [replace(step, values={**step.values, "requires": None}) for step in steps]
-        return Explanation(
-            decision_id=decision_id,
-            at=at,
-            reader=reader,
-            visitor=record.visitor,
-            story=record.story,
-            show=decision.show,
-            reason=decision.reason,
-            meter=decision.meter,
-            decision=decision,
-            policy_revision=record.policy_revision,
-            steps=[*steps, *self._history.steps(reader, at, policy, as_then=True)],
-        )
+        steps += self.history.steps(reader, at, policy, as_then=True)
+        found = self._explanation(reader, record.story, decision, at, steps, decision_id)
+        return replace(found, visitor=record.visitor, policy_revision=record.policy_revision)
 
     def explain_access(self, reader: str, story: Story, at: float | None, now: float) -> Explanation:
         """Explain what the website would be answered at a moment, or now for `None`. Nothing is counted."""
         return self._explain_now(reader, story, now) if at is None else self._explain_at(reader, story, at, now)
 
     def _explain_now(self, reader: str, story: Story, now: float) -> Explanation:
-        answer = self._access_check.check(AccessQuestion(story, reader, count=False), now)
-        decision_id = self._ids.seal(answer)
+        answer = self.access_check.check(AccessQuestion(story, reader, count=False), now)
+        decision_id = self.decision_ids.seal(answer)
         steps = list(explain(answer.decision, answer.tier))
         if not answer.decision.degraded:
-            steps += self._history.steps(reader, now)
-        return self._explanation(reader, story, answer.decision, now, steps, decision_id=decision_id)
+            steps += self.history.steps(reader, now)
+        return self._explanation(reader, story.id, answer.decision, now, steps, decision_id)
 
     def _explain_at(self, reader: str, story: Story, at: float, now: float) -> Explanation:
         """Explain another moment: a past one from history, a future one as if nothing changes.
 
         Both use the policy in force now, which `policy_revision` names.
         """
-        name = self._readers.resolve_merged(reader)
-        past = at < int(now)
-        if past:
-            sources = self._past.sources_at(name, at)
-        else:
-            sources = [kept.source for kept in self._readers.load_all(name) if kept.source is not None]
-        holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]
-        held = resolve_entitlements(holdings, self._catalogue.features, at)
-        tier = self._catalogue.tier_of(story, at)
-        meter = self._meter_standing(self._catalogue.meters[tier.meter], name, story, at) if tier.meter else None
-        decision = decide(story, tier, held, meter, now=at, catalogue=self._catalogue)
-        if past and decision.meter is not None:
+        name, catalogue = self.readers.resolve_merged(reader), self.catalogue
+        sources = self.profiles.list_sources(name, at, now)
+        holdings = [holding for source in sources for holding in source.holdings(catalogue)]
+        held = resolve_entitlements(holdings, catalogue.features, at)
+        tier = catalogue.tier_of(story, at)
+        policies = [catalogue.meters[tier.meter]] if tier.meter else []
+        meter = next(iter(self.profiles.read_meters(policies, name, at, story_mark(story.id))), None)
+        decision = decide(story, tier, held, meter, now=at, catalogue=catalogue)
+        if at < int(now) and decision.meter is not None:
             return self._explain_past_meter(reader, story, tier, decision, at, now)
-        steps = [*explain(decision, tier), *self._history.steps(reader, at)]
-        return self._explanation(reader, story, decision, at, steps)
+        steps = [*explain(decision, tier), *self.history.steps(reader, at)]
+        return self._explanation(reader, story.id, decision, at, steps)
 
     def _explanation(
         self,
-        reader: str,
-        story: Story,
+        reader: str | None,
+        story: str,
         decision: Decision,
         at: float,
         steps: Sequence[DecisionStep],
@@ -151,12 +116,12 @@ class Explainer:
             at=at,
             reader=reader,
             visitor=None,
-            story=story.id,
+            story=story,
             show=decision.show,
             reason=decision.reason,
             meter=decision.meter,
             decision=decision,
-            policy_revision=self._catalogue.revision,
+            policy_revision=self.catalogue.revision,
             steps=steps,
         )
 
@@ -164,35 +129,26 @@ class Explainer:
         self, reader: str, story: Story, tier: Tier, decision: Decision, at: float, now: float
     ) -> Explanation:
         """Explain a decision by the meter: the use in the window until now is an upper bound of the use until then."""
-        policy = self._catalogue.meters[tier.meter or ""]
-        meter = decision.meter
-        same = not policy.rolling and metering.window_at(policy, at) == metering.window_at(policy, now)
-        certain = same and meter is not None and meter.used < meter.limit
-        values: dict[str, Any] = {"meter": policy.name, "limit": policy.readers}
-        values["used_at_most"] = meter.used if same and meter is not None else None
+        policy, meter = self.catalogue.meters[tier.meter or ""], decision.meter
+        same = not policy.rolling and window_at(policy, at) == window_at(policy, now)
+        used = meter.used if same and meter is not None else None
+        certain = used is not None and used < policy.readers
+        values = {"meter": policy.name, "limit": policy.readers, "used_at_most": used}
         verdict = "metered" if certain else "not known: what had been read by then is not kept"
         steps = [*explain(decision, tier)[:2], DecisionStep("meter", values, verdict)]
-        found = self._explanation(reader, story, decision, at, [*steps, *self._history.steps(reader, at)])
-        none_read = same and meter is not None and meter.used == 0
-        found = replace(found, meter=meter if none_read else None)
+        found = self._explanation(reader, story.id, decision, at, [*steps, *self.history.steps(reader, at)])
+        found = replace(found, meter=meter if used == 0 else None)
         return found if certain else replace(found, show=None, reason=None)
 
-    def _meter_standing(self, policy: MeterPolicy, reader: str, story: Story, at: float) -> MeterStanding:
-        frame = meters.frame_at(policy, at)
-        key = self._readers.keys.reader_meter(reader_hash(reader), frame.code)
-        (value,) = self._link.read([(key, (b"GET", key))])
-        tally = meters.unpack(frame, value)
-        return metering.meter_standing(policy, policy.readers, tally.read, story_mark(story.id), frame.window)
-
     def _was_erased(self, reader: str, at: float) -> bool:
-        erased = self._readers.erased_at(reader, self._readers.resolve_merged(reader))
+        erased = self.readers.erased_at(reader, self.readers.resolve_merged(reader))
         # The moment of an erasure is kept in whole seconds: a decision of that second was made before it.
         return erased is not None and int(at) <= erased
 
     def _policy(self, revision: str) -> RecordedPolicy | None:
-        if revision == self._catalogue.revision:
-            return recorded_policy(self._catalogue)
-        return self._policies.find(revision)
+        if revision == self.catalogue.revision:
+            return recorded_policy(self.catalogue)
+        return self.policies.find(revision)
 
 
 def _unknown_tier(decision: Decision) -> Tier:

@@ -13,10 +13,9 @@ from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
 from service.adapters.redis.readers.history import ReaderHistory
 from service.adapters.redis.readers.readers import Readers
-from service.domain import meter as metering
-from service.domain.catalogue import Catalogue
+from service.domain.catalogue import Catalogue, MeterPolicy
 from service.domain.decision import resolve_entitlements
-from service.domain.meter import MeterStanding
+from service.domain.meter import MeterStanding, meter_standing
 from service.domain.sources import Holding, Source, Standing
 from service.domain.times import LAST_WINDOW
 
@@ -83,11 +82,7 @@ class AccountSummary:
 
 
 class ReaderProfiles:
-    """Builds profiles of readers.
-
-    Raises:
-        StoreUnavailable: The store cannot be reached.
-    """
+    """Builds profiles of readers. Raises: StoreUnavailable from every method."""
 
     def __init__(self, catalogue: Catalogue, store: Store, readers: Readers) -> None:
         self._catalogue = catalogue
@@ -99,7 +94,7 @@ class ReaderProfiles:
         """Return the profile at a moment, or now for `None`; of a merged reader it is that of the reader who stays."""
         at = now if at is None else at
         name = self._readers.resolve_merged(reader)
-        holdings = [h for source in self._sources(name, at, now) for h in source.holdings(self._catalogue)]
+        holdings = [h for source in self.list_sources(name, at, now) for h in source.holdings(self._catalogue)]
         held = resolve_entitlements(holdings, self._catalogue.features, at)
         holdings.sort(key=lambda holding: (not holding.is_active_at(at), holding.type, holding.id, holding.plan or ""))
         return ReaderProfile(
@@ -107,7 +102,9 @@ class ReaderProfiles:
             [HeldFeature(feature, holding) for feature, holding in held.by_feature.items()],
             [SourceState(holding, holding.status_at(at), holding.standing_at(at)) for holding in holdings],
             self._readers.list_customers(name),
-            self._meter_standings(name, min(max(at, now), LAST_WINDOW)) if at >= int(now) else (),
+            self.read_meters(list(self._catalogue.meters.values()), name, min(max(at, now), LAST_WINDOW))
+            if at >= int(now)
+            else (),
         )
 
     def load_summary(self, reader: str, now: float) -> AccountSummary:
@@ -129,22 +126,22 @@ class ReaderProfiles:
             return holding.until
         return holding.until - self._catalogue.leeway
 
-    def _sources(self, reader: str, at: float, now: float) -> list[Source]:
+    def list_sources(self, reader: str, at: float, now: float) -> list[Source]:
+        """Return a reader's sources at a moment: a past one from history, another one as if nothing changes."""
         # The contract writes whole seconds, so a moment of the current second is not past.
         if at < int(now):
             return self.past.sources_at(reader, at)
         return [kept.source for kept in self._readers.load_all(reader) if kept.source is not None]
 
-    def _meter_standings(self, reader: str, now: float) -> list[MeterStanding]:
-        policies = list(self._catalogue.meters.values())
-        if not policies:
-            return []
+    def read_meters(
+        self, policies: Sequence[MeterPolicy], reader: str, at: float, story: bytes = b""
+    ) -> list[MeterStanding]:
+        """Return the standings of these meters at a moment, with respect to the story with this mark."""
         tag, keys = reader_hash(reader), self._readers.keys
-        frames = [meters.frame_at(policy, now) for policy in policies]
+        frames = [meters.frame_at(policy, at) for policy in policies]
         names = [keys.reader_meter(tag, frame.code) for frame in frames]
-        values = self._link.read([(name, (b"GET", name)) for name in names])
-        tallies = [meters.unpack(frame, value) for frame, value in zip(frames, values, strict=True)]
+        values = self._link.read([(name, (b"GET", name)) for name in names]) if names else []
         return [
-            metering.meter_standing(frame.policy, frame.policy.readers, tally.read, b"", frame.window)
-            for frame, tally in zip(frames, tallies, strict=True)
+            meter_standing(frame.policy, frame.policy.readers, meters.unpack(frame, value).read, story, frame.window)
+            for frame, value in zip(frames, values, strict=True)
         ]
