@@ -159,8 +159,7 @@ class Catalogue:
     def tier_of(self, story: Story, now: float) -> Tier:
         """Return the tier that the story names, else the first matching rule's, else the default.
 
-        Raises:
-            KeyError: The story names a tier that does not exist.
+        Raises: KeyError, if the story names a tier that does not exist.
         """
         if story.tier is not None:
             return self.tiers[story.tier]

@@ -28,8 +28,7 @@ def verify_id_token(
 ) -> dict[str, Any]:
     """Return the claims of a valid ID token; `now` is in seconds of Unix time.
 
-    Raises:
-        SignInFailed: The token is missing, its signature or a claim is invalid, or the provider is unavailable.
+    Raises: SignInFailed, if the token is missing, its signature or a claim is invalid, or the provider is unavailable.
     """
     if not isinstance(token, str):
         raise SignInFailed("unaccepted", "no_id_token")
@@ -65,8 +64,7 @@ def _decode(token: str, provider: Provider) -> jwt.Token:
 def _verify_openid_claims(token: jwt.Token, client_id: str, nonce: str, access_token: str) -> None:
     """Check the claims that OpenID Connect adds to a JWT.
 
-    Raises:
-        ClaimError: `nonce`, `azp` or `at_hash` is missing or wrong, or `auth_time` or `amr` has a wrong type.
+    Raises: ClaimError, if `nonce`, `azp` or `at_hash` is missing or wrong, or `auth_time` or `amr` has a wrong type.
     """
     claims = token.claims
     if claims["nonce"] != nonce:

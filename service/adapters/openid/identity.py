@@ -28,8 +28,7 @@ def needs_userinfo(settings: OpenIdSettings, claims: Mapping[str, Any]) -> bool:
 def read_identity(settings: OpenIdSettings, claims: Mapping[str, Any], userinfo: Mapping[str, Any]) -> StaffIdentity:
     """Return the identity in verified claims; `userinfo` is empty where it was not requested.
 
-    Raises:
-        SignInFailed: The claims have no usable name, an unverified email address, or no group with a role.
+    Raises: SignInFailed, if the claims have no usable name, an unverified email address, or no group with a role.
     """
     if userinfo and userinfo.get("sub") != claims["sub"]:
         # OpenID Connect Core 1.0, section 5.3.2: the response then belongs to another user.

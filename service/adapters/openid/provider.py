@@ -95,8 +95,7 @@ class Provider:
     def exchange_code(self, code: str, verifier: str) -> dict[str, Any]:
         """Exchange an authorization code for tokens (RFC 6749, section 4.1.3; `verifier` is of RFC 7636).
 
-        Raises:
-            SignInFailed: Also ("unaccepted") when the provider refuses the code or its response is no JSON object.
+        Raises: SignInFailed, also "unaccepted", if the provider refuses the code or its response is no JSON object.
         """
         metadata, settings = self.metadata(), self._settings
         form = {

@@ -46,8 +46,7 @@ class SignIn:
     def begin(self, then: str | None) -> tuple[str, SignInAttempt]:
         """Return the URL to send the browser to and the attempt that it must bring back.
 
-        Raises:
-            SignInFailed: The provider is unavailable.
+        Raises: SignInFailed, if the provider is unavailable.
         """
         metadata, settings = self._provider.metadata(), self.settings
         attempt = SignInAttempt(token_urlsafe(24), token_urlsafe(24), token_urlsafe(48), then, int(self.clock()))
@@ -71,8 +70,7 @@ class SignIn:
     def finish(self, attempt: SignInAttempt, code: str | None, error: str | None, issuer: str | None) -> StaffIdentity:
         """Return who came back; `code`, `error` and `issuer` are of the authorization response to this attempt.
 
-        Raises:
-            SignInFailed: The provider is unavailable, refuses, or sends what is invalid or has no role here.
+        Raises: SignInFailed, if the provider is unavailable, refuses, or sends what is invalid or has no role here.
         """
         metadata = self._provider.metadata()
         if issuer != self.settings.issuer and (issuer is not None or metadata.sends_issuer):

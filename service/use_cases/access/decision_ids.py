@@ -153,10 +153,9 @@ class DecisionIds:
             return None
 
     def open(self, decision_id: str) -> SealedDecision | None:
-        """Return what an ID holds; `None` if it is not an ID of this service, or its record in the store has expired.
+        """Return what an ID holds; `None` for one that is not of this service, or expired in the store.
 
-        Raises:
-            StoreUnavailable: The store is needed for it and cannot be reached.
+        Raises: StoreUnavailable, if it has to be read from the store.
         """
         sealer = self._get_sealer()
         packed = sealer.open(decision_id) if len(decision_id) <= MAX_LENGTH else None

@@ -56,10 +56,7 @@ class SourceHistory:
         """Return a step `history` with the newest changes until `at`, oldest first; an empty list if there are none.
 
         The plans are those of `policy`, else those of the policy in force. `as_then` leaves out what other readers held
-        who were merged with this one later.
-
-        Raises:
-            StoreUnavailable: The store cannot be reached.
+        who were merged with this one later. Raises: StoreUnavailable.
         """
         if reader is None:
             return []

@@ -143,11 +143,7 @@ ALERT_TEXTS: Mapping[Kind, tuple[str, str, str, str]] = {
 
 
 class Alerts:
-    """Reads and records alerts.
-
-    Raises:
-        StoreUnavailable: from every method, if the store is unavailable.
-    """
+    """Reads and records alerts. Raises: StoreUnavailable from every method."""
 
     def __init__(self, catalogue: Catalogue, processor: EventProcessor, notes: AlertStore, ends: GrantEndIndex) -> None:
         self._catalogue = catalogue

@@ -37,12 +37,7 @@ class ValidPass:
 
 
 class PassValidator:
-    """Validates links.
-
-    Raises:
-        StoreUnavailable: In every method, where it needs the store and cannot reach it.
-        NewerSchema: A newer service wrote the pass.
-    """
+    """Validates links. Raises: StoreUnavailable from every method; NewerSchema, if a newer service wrote the pass."""
 
     def __init__(self, tokens: PassTokens, passes: Passes) -> None:
         self._tokens = tokens

@@ -29,8 +29,7 @@ SESSION = b"session:"
 
 @dataclass(frozen=True, slots=True)
 class CustomerClaims:
-    """What a customer reports to its objects: an admin's link, its own claims, when it was deleted, and its owner as
-    its other objects know it (for Stripe's Entitlements alone)."""
+    """What a customer reports to its objects. `known_owner`, as its other objects know it, is for entitlements alone."""
 
     customer: str
     link: str | None

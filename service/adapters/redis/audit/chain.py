@@ -321,9 +321,7 @@ class AuditLog(StoreRecords):
     def load_page(
         self, wanted: AuditFilter, *, limit: int, after: int | None
     ) -> tuple[list[dict[str, Any]], int | None]:
-        """Return matching records, newest first, and the number that the next page starts below (`None`: this is the last
-        page).
-        """
+        """Return matching records, newest first, and the number that the next page starts below; `None` for the last page."""
         found: list[dict[str, Any]] = []
         looked, last = 0, None
         needles = wanted.fragments()

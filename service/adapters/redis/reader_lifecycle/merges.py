@@ -52,9 +52,7 @@ class Merges(StoreRecords):
         self._names = store.keys.merge("names")
 
     def commit(self, merge: Merge) -> tuple[Verdict, str]:
-        """Commit a merge or return why not, and the reader that stays: the heir of `merge.stays` if that one was merged
-        itself.
-        """
+        """Commit a merge or return why not, and the reader that stays: the heir of `merge.stays` if that was merged itself."""
         tags = [reader_hash(merge.gone), reader_hash(merge.stays)]
         todo = msgspec.json.encode([merge.gone, merge.audit, merge.at])
         keys = [self._heirs, self._members, self._todo]

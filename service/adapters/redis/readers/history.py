@@ -45,9 +45,7 @@ class ReaderHistory(StoreRecords):
         return sorted((c for c in found if at is None or c.moment <= at), key=lambda change: change.moment)
 
     def _family(self, reader: str, at: float | None) -> list[bytes]:
-        """Return the hashes of all readers that are one with this one now, or were at `at`; the remaining reader comes
-        first.
-        """
+        """Return the hashes of all readers that are one with this one now, or were at `at`; the remaining one comes first."""
         tag = reader_hash(reader)
         heir = self._read_one(b"HGET", self._heirs, tag)
         stays = bytes(heir[:READER_TAG]) if heir else tag

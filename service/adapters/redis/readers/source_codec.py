@@ -55,9 +55,7 @@ def tombstone(number: int) -> bytes:
 
 
 def _pack(values: list[Any], least: int = 2) -> bytes:
-    """Encode without empty values at the end, but with `least` values: so a source whose values are all empty is no
-    tombstone.
-    """
+    """Encode without empty values at the end, but `least` values: so a source with empty values alone is no tombstone."""
     while values and not values[-1] and values[-1] is not True and len(values) > least:
         values.pop()
     return _encoder.encode(values)

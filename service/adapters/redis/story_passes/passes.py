@@ -121,9 +121,7 @@ class Passes(StoreRecords):
         return [_pass_of(pass_id, reply) for pass_id, reply in zip(pass_ids, replies, strict=True)]
 
     def load_page(self, limit: int, after: str | None) -> tuple[list[StoryPass], str | None]:
-        """Return passes, newest first, from behind `after`, and the `after` of the next page (`None`: this is the last
-        page).
-        """
+        """Return passes, newest first, from behind `after`, and the `after` of the next page; `None` for the last page."""
         listed, found, last = self.keys.listed_passes, list[StoryPass](), after
         while True:
             start = b"+" if last is None else b"(" + last.encode()

@@ -191,9 +191,7 @@ class Inbox(StoreRecords):
         return [*names, self.keys.inbox(partition), self.keys.dead_events(partition)]
 
     def record_changes(self, name: str, event: str, changes: Mapping[str, object]) -> None:
-        """Record what an event changes, by reader, before it is changed: a crash in between leaves the record, not an
-        unknown change.
-        """
+        """Record what an event changes, by reader, before it is changed, so that a crash leaves no unknown change."""
         key = self.keys.stripe_event(partition_of(name), event)
         pairs = [part for reader, change in changes.items() for part in (f"c:{reader}", _json.encode(change))]
         self._call(b"HSET", key, *pairs)

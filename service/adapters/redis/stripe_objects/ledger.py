@@ -80,9 +80,7 @@ class Ledger(StoreRecords):
     def _spots(
         self, key_at: Callable[[int], bytes], last: LedgerPosition | None, most: int
     ) -> list[tuple[LedgerPosition, int]]:
-        """Return the newest positions before `last` of every partition: those of the same millisecond by ID, then older
-        ones.
-        """
+        """Return the newest positions before `last` of every partition: of the same millisecond by ID, then older ones."""
         keys = [key_at(partition) for partition in range(PARTITIONS)]
         below = b"(%d" % last[0] if last else b"+inf"
         part = (b"-inf", b"BYSCORE", b"REV", b"LIMIT", b"0", b"%d" % most, b"WITHSCORES")

@@ -44,9 +44,7 @@ Verdict = Literal["applied", "same", "stale", "kept", "marked", "retry"]
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object as stored. `held` maps `letter:reader` to the number of the copy there, `seats` a reader to when the seat
-    began.
-    """
+    """An object as stored. `held`: `letter:reader` → number of the copy there; `seats`: reader → when the seat began."""
 
     name: str
     fields: dict[bytes, bytes]
@@ -218,9 +216,7 @@ class Objects(StoreRecords):
         return bool(self._link.run(SHOWN, keys, [rev, name, int(last), len(put), *put, *let_go]))
 
     def request_fan_out(self, name: str, now: float, *, above: int = 0) -> int:
-        """Give an object a new number, so that its copies are written again; `above` is the number of a copy that is ahead
-        of it.
-        """
+        """Give an object a new number, so that its copies are written again. `above`: the number of a copy ahead of it."""
         partition = partition_of(name)
         keys = [self.keys.stripe_object(name), self.keys.fan_out_queue(partition), self.keys.refresh_queue(partition)]
         return cast(int, self._link.run(TOUCH, keys, [ms(now), name, above]))
