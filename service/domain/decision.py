@@ -27,11 +27,9 @@ class Entitlements:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Return the names of the features, in the catalogue's order."""
         return tuple(self.by_feature)
 
     def opens(self, requires: Sequence[str]) -> bool:
-        """Return whether the reader holds any of `requires`."""
         return any(name in self.by_feature for name in requires)
 
     def opener(self, requires: Sequence[str]) -> Holding | None:

@@ -56,7 +56,6 @@ def _checked_id(value: str) -> str:
 
 
 def read_reader(value: object) -> str:
-    """Return a reader's ID."""
     text = read_id(value)
     if "/" in text:
         raise ValueError("must not hold a slash")

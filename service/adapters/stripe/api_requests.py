@@ -124,7 +124,6 @@ def _read_paid_at(client: stripe.StripeClient, found: Json) -> int | None:
 
 
 def read_customer(client: stripe.StripeClient, name: str, paid_at: int | None = None) -> StripeFacts:
-    """Return a customer."""
     return _with_id(translate.customer_facts(to_json(client.v1.customers.retrieve(checked_id(name)))))
 
 

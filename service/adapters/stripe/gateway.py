@@ -130,7 +130,6 @@ class Gateway:
         return {word: found[word] for word in words if word in found}
 
     def list_product_prices(self, product: str) -> list[PriceTag]:
-        """Return a product's active prices."""
         with self._transport.client("worker") as client:
             params: Any = {"product": checked_id(product), "active": True, "limit": PAGE}
             listed = none_if_missing(lambda: list(read_pages(client.v1.prices.list(params)))) or []
@@ -158,13 +157,11 @@ class Gateway:
         return id_of(made) or "", not repeated
 
     def create_portal_session(self, customer: str, return_url: str) -> str:
-        """Return the URL of a portal page for this customer."""
         with self._transport.client("click") as client:
             made = client.v1.billing_portal.sessions.create({"customer": customer, "return_url": return_url})
             return _url(to_json(made))
 
     def list_webhook_endpoints(self) -> list[WebhookEndpoint]:
-        """Return the webhook endpoints that are registered at this account."""
         with self._transport.client("worker") as client:
             return [_endpoint(row) for row in read_pages(client.v1.webhook_endpoints.list({"limit": PAGE}))]
 

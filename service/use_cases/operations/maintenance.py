@@ -78,11 +78,9 @@ class Maintenance:
         self.usage_counters.flush()
 
     def record_catch_up(self, found: CatchUpResult) -> None:
-        """Record the result of a catch-up for the alerts."""
         self.alerts.record_catch_up(found, self.clock())
 
     def record_full_sync(self, found: FullSyncResult) -> None:
-        """Record the result of a full sync for the alerts."""
         self.alerts.record_full_sync(found, self.clock())
 
     def clean_up(self) -> None:

@@ -50,7 +50,6 @@ class EntitlementCounts:
         self._store.write_gauge(GAUGE, counts, UsageBucket(day, int(now) // 3_600), now)
 
     def run(self, now: float) -> None:
-        """Count everything at once."""
         for _ in self.iterate_steps(now):
             continue
 

@@ -119,7 +119,6 @@ class EventProcessor:
         return self._try_or_postpone(name, lambda: recorded.leased and refresh(name, job, number=recorded.number))
 
     def to_inbox_event(self, envelope: Envelope) -> InboxEvent:
-        """Return an event as it is recorded."""
         content = events.event_content(envelope)
         name = envelope.object.get("id") if not envelope.thin else (envelope.related or ("", None))[1]
         return InboxEvent(

@@ -122,7 +122,6 @@ def reported_payment(intent: StoredObject) -> Payment | None:
 
 
 def session_of(intent: StoredObject) -> ObjectRef | None:
-    """Return the session that a payment was for."""
     session = (intent.fields.get(b"session") or b"").decode()
     return ObjectRef("session", session.partition(":")[2]) if session.startswith("session:") else None
 

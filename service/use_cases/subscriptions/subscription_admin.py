@@ -50,7 +50,6 @@ class SeatGroup:
 
     @property
     def used(self) -> int:
-        """Return how many seats are assigned."""
         return len(self.seats)
 
 

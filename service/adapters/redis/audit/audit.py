@@ -283,12 +283,10 @@ class AuditedHash(StoreRecords):
         self._audit = audit
 
     def load_all(self) -> dict[str, bytes]:
-        """Return all fields and values."""
         reply = self._call(b"HGETALL", self._key)
         return {bytes(field).decode(): bytes(value) for field, value in field_pairs(reply)}
 
     def load(self, field: str) -> bytes | None:
-        """Return the value of a field, or `None`."""
         found: bytes | None = self._call(b"HGET", self._key, field)
         return found
 

@@ -92,7 +92,6 @@ def is_as_signed(record: dict[str, Any], signer: Signer) -> bool:
 
 
 def hash_input(seq: int, prev: str, digest: str) -> bytes:
-    """Return the bytes that `hash` is computed from."""
     return f"{seq}:{prev}:{digest}".encode()
 
 
@@ -277,7 +276,6 @@ class AuditFilter:
         return {name: value for name, value in asked.items() if value is not None}
 
     def matches(self, record: dict[str, Any]) -> bool:
-        """Return whether a record matches."""
         return all(record.get(name) == value for name, value in self._asked().items())
 
     def fragments(self) -> list[bytes]:

@@ -130,7 +130,6 @@ class ImportStore(StoreRecords):
     # Staging, before anything takes effect.
 
     def stage_chunk(self, import_id: str, chunk: int, rows: Sequence[ImportRow]) -> None:
-        """Store a chunk of a new import."""
         key = self.keys.import_rows(import_id)
         sealed = self._sealed(rows)
         self._link.pipeline([(key, (b"HSET", key, chunk, sealed)), (key, (b"EXPIRE", key, STAGED_FOR))])
@@ -161,7 +160,6 @@ class ImportStore(StoreRecords):
         self.mark_finished(import_id)
 
     def save_approval(self, import_id: str, approval: str) -> None:
-        """Record the approval that the import waits for."""
         self._call(b"HSET", self.keys.grant_import(import_id), b"approval", approval)
 
     # Committing and reading.
@@ -253,7 +251,6 @@ class ImportStore(StoreRecords):
             self._call(b"HDEL", key, b"holder", b"lease")
 
     def load_chunk(self, import_id: str, chunk: int) -> list[ImportRow]:
-        """Return the rows of a chunk."""
         return self.unpack_rows(self._call(b"HGET", self.keys.import_rows(import_id), chunk))
 
     def unpack_rows(self, sealed: bytes | None) -> list[ImportRow]:

@@ -68,7 +68,6 @@ class Eraser(StoreRecords):
         return is_known
 
     def mark_unfinished(self, tags: Collection[bytes]) -> None:
-        """Record that the erasure of these readers is not finished."""
         keys = [self.keys.tagged(tag, "erasing") for tag in tags]
         self._link.pipeline([(key, (b"SET", key, b"1")) for key in keys])
 

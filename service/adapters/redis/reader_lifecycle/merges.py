@@ -71,7 +71,6 @@ class Merges(StoreRecords):
         return found
 
     def mark_finished(self, gone: str) -> None:
-        """Record that nothing is left to do."""
         self._call(b"HDEL", self._todo, reader_hash(gone))
 
     def carry_over(self, merge: Merge, now: float) -> None:

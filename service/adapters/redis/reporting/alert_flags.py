@@ -53,7 +53,6 @@ class AlertStore(StoreRecords):
     """Stores possible alerts. Raises: StoreUnavailable from every method."""
 
     def add_price(self, bought: UnknownPrice, now: float) -> None:
-        """Record a price that no plan has."""
         member = _member(bought)
         self._call(b"ZADD", self.keys.alert("prices"), int(now), member)
         self._call(b"HSET", self.keys.alert("bought"), member, bought.name)
@@ -68,7 +67,6 @@ class AlertStore(StoreRecords):
         return [_unknown_price(what, bytes(found.get(what, b"")).decode()) for what in listed]
 
     def remove_prices(self, gone: Sequence[UnknownPrice]) -> None:
-        """Remove prices that a plan has by now."""
         self._drop_prices([_member(bought) for bought in gone])
 
     def _drop_prices(self, members: Sequence[bytes]) -> None:
@@ -77,7 +75,6 @@ class AlertStore(StoreRecords):
             self._call(b"HDEL", self.keys.alert("bought"), *members)
 
     def add_unassigned(self, name: str, now: float) -> None:
-        """Record a paid object without an owner."""
         self._call(b"ZADD", self.keys.alert("ownerless"), b"NX", int(now), name)
 
     def list_unassigned(self, limit: int) -> tuple[int, list[str]]:
@@ -112,11 +109,9 @@ class AlertStore(StoreRecords):
         self._call(b"HSET", self.keys.alert("flags"), what, _encode([int(now), count, detail]))
 
     def clear_flag(self, what: FlagName) -> None:
-        """Remove a flag."""
         self._call(b"HDEL", self.keys.alert("flags"), what)
 
     def load_flags(self) -> dict[str, AlertFlag]:
-        """Return all flags by name."""
         reply = self._call(b"HGETALL", self.keys.alert("flags"))
         return {bytes(what).decode(): AlertFlag(*_decode(value)) for what, value in field_pairs(reply)}
 

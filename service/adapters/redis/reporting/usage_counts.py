@@ -95,7 +95,6 @@ class UsageStore(StoreRecords):
             self._link.pipeline(commands)
 
     def load_days(self, days: Sequence[date]) -> list[dict[str, int]]:
-        """Return the fields of these days, in order."""
         return self._read([self._day(day) for day in days])
 
     def load_hours(self, hours: Sequence[int]) -> list[dict[str, int]]:

@@ -285,9 +285,5 @@ class GiftAllowances(StoreRecords):
             key = self._key(stays)
             self._link.pipeline([(key, (b"ZADD", key, *pairs)), (key, (b"EXPIRE", key, _KEPT))])
 
-    def delete(self, reader: str) -> bool:
-        """Delete what an erased reader gave, and return whether there was any; the passes themselves name nobody."""
-        return bool(self._call(b"DEL", self._key(reader)))
-
     def _key(self, reader: str) -> bytes:
         return self.keys.gifts(reader_hash(reader))

@@ -197,11 +197,9 @@ class Inbox(StoreRecords):
         self._call(b"HSET", key, *pairs)
 
     def write_audit_entry(self, outbox: bytes, audit: bytes) -> None:
-        """Append an audit entry to an outbox."""
         self._call(b"RPUSH", outbox, audit)
 
     def find_state(self, name: str, event: str) -> State | None:
-        """Return the state of an event, or `None` if it is unknown."""
         state = self._read_one(b"HGET", self.keys.stripe_event(partition_of(name), event), b"state")
         return cast(Any, state.decode()) if state else None
 

@@ -58,7 +58,6 @@ class Ledger(StoreRecords):
     """Reads the ledger. Raises: StoreUnavailable from every method."""
 
     def find(self, event: str) -> LedgerEntry | None:
-        """Return one event from any partition, or `None`."""
         keys = [self.keys.stripe_event(partition, event) for partition in range(PARTITIONS)]
         found = self._link.read([(key, (b"HGETALL", key)) for key in keys])
         return next((_entry(event, row) for row in found if row), None)

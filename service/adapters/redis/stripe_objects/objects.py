@@ -155,7 +155,6 @@ class Objects(StoreRecords):
         return number, leased == 1
 
     def request_read(self, name: str, now: float) -> None:
-        """Request a read of this object by any process."""
         keys = [self.keys.stripe_object(name), self.keys.refresh_queue(partition_of(name))]
         self._link.run(BEGIN, keys, [ms(now), 0, 0, 1, name, 0])
 
@@ -226,7 +225,6 @@ class Objects(StoreRecords):
         self._call(b"SADD", self.keys.customer_objects(customer), name)
 
     def list_customer_objects(self, customer: str) -> list[str]:
-        """Return the names of the objects of a customer."""
         found = self._read_one(b"SMEMBERS", self.keys.customer_objects(customer))
         return sorted(name.decode() for name in found)
 
@@ -257,7 +255,6 @@ class PendingWork(StoreRecords):
         return self._names(self.keys.refresh_queue, now)
 
     def needs_refresh(self, name: str) -> bool:
-        """Return whether this object has to be read from Stripe."""
         score = self._read_one(b"ZSCORE", self.keys.refresh_queue(partition_of(name)), name.encode())
         return score is not None
 

@@ -48,7 +48,6 @@ class Seats(StoreRecords):
         return cast(int, self._link.run(TRIM, self._keys_of(name), [rev, quantity, ms(now), name, MOST_REMOVED]))
 
     def move_to_heir(self, name: str, reader: str, heir: str, now: float) -> bool:
-        """Move the seat of a merged reader to the remaining one."""
         keys = [self.keys.stripe_object(name), self.keys.seats(name), self.keys.fan_out_queue(partition_of(name))]
         return bool(self._link.run(MOVE, keys, [reader, heir, ms(now), name]))
 

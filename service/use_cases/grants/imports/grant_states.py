@@ -68,7 +68,6 @@ class GrantStates:
         self._keys = store.keys
 
     def load(self, rows: Sequence[ImportRow]) -> list[GrantState]:
-        """Return the state of each row's grant."""
         return self._load([(row.tag.encode(), _field(row)) for row in rows])
 
     def load_hot(self, rows: Sequence[ImportRow]) -> list[GrantState]:
