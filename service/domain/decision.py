@@ -62,20 +62,8 @@ def resolve_entitlements(holdings: Iterable[Holding], features: Iterable[str], n
 
 NO_ENTITLEMENTS = Entitlements({}, None)
 
-OPEN_REASONS = frozenset(
-    {
-        Reason.FREE,
-        Reason.SUBSCRIPTION,
-        Reason.TRIAL,
-        Reason.GRACE,
-        Reason.PASS,
-        Reason.SEAT,
-        Reason.GRANT,
-        Reason.GIFT,
-        Reason.INSTITUTION,
-        Reason.METERED,
-    }
-)
+BY_SOURCES = (Reason.SUBSCRIPTION, Reason.TRIAL, Reason.GRACE, Reason.PASS, Reason.SEAT, Reason.GRANT, Reason.GIFT)
+OPEN_REASONS = frozenset({Reason.FREE, *BY_SOURCES, Reason.INSTITUTION, Reason.METERED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,21 +208,21 @@ def explain(decision: Decision, tier: Tier) -> list[DecisionStep]:
     steps = [_free_step(decision, tier)]
     if decision.reason is Reason.FREE:
         return steps
+    source = decision.source
     if decision.degraded:
-        return [*steps, _store_step(decision, tier)]
-    by_pass = decision.source is not None and _is_story_pass(decision.source)
-    steps.append(_entitlement_step(decision, tier, None if by_pass else decision.source))
-    if decision.source is not None:
-        return [*steps, _pass_step(decision.source)] if by_pass else steps
+        values = {"requires": list(tier.requires), "known_features": _held(decision)}
+        return [*steps, DecisionStep("store", values, f"unreachable: {decision.show}")]
+    if source is not None and source.type == "gift" and source.plan is None:
+        story_pass = DecisionStep("pass", {"id": source.id, "until": source.until}, Reason.GIFT.value)
+        return [*steps, _entitlement_step(decision, tier, None), story_pass]
+    steps.append(_entitlement_step(decision, tier, source))
+    if source is not None:
+        return steps
     if tier.meter is not None:
         steps.append(_meter_step(decision, tier.meter))
     if decision.reason not in OPEN_REASONS:
         steps.append(DecisionStep("locked", {}, decision.reason.value))
     return steps
-
-
-def _is_story_pass(source: Holding) -> bool:
-    return source.type == "gift" and source.plan is None
 
 
 def _free_step(decision: Decision, tier: Tier) -> DecisionStep:
@@ -251,11 +239,6 @@ def _held(decision: Decision) -> list[dict[str, Any]]:
     return [{"feature": name, "until": until} for name, until in decision.held]
 
 
-def _store_step(decision: Decision, tier: Tier) -> DecisionStep:
-    values = {"requires": list(tier.requires), "known_features": _held(decision)}
-    return DecisionStep("store", values, f"unreachable: {decision.show}")
-
-
 def _entitlement_step(decision: Decision, tier: Tier, source: Holding | None) -> DecisionStep:
     values = {
         "requires": list(tier.requires),
@@ -265,10 +248,6 @@ def _entitlement_step(decision: Decision, tier: Tier, source: Holding | None) ->
         "until": source.until if source else None,
     }
     return DecisionStep("entitlement", values, decision.reason.value if source else "none opens it")
-
-
-def _pass_step(story_pass: Holding) -> DecisionStep:
-    return DecisionStep("pass", {"id": story_pass.id, "until": story_pass.until}, Reason.GIFT.value)
 
 
 def _meter_step(decision: Decision, name: str) -> DecisionStep:

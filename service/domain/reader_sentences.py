@@ -25,7 +25,7 @@ def reader_sentence(decision: Decision, catalogue: Catalogue) -> str:
 def format_day(moment: float, catalogue: Catalogue) -> str:
     """Return a date in the site's time zone, like `1 December 2026`."""
     at = datetime.fromtimestamp(min(moment, LAST_DAY), catalogue.zone)
-    return f"{at.day} {MONTHS[at.month - 1]} {at.year}"
+    return f"{at.day} {at:%B} {at.year}"
 
 
 def _held(words: str) -> Words:
@@ -88,18 +88,3 @@ SENTENCES: Mapping[Reason, Words] = {
     Reason.SIGN_IN_REQUIRED: _plain("Please sign in to read this story."),
 }
 """One sentence for each reason code."""
-
-MONTHS = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.inbox import EventResult, Inbox, PendingEvent, ref_from
@@ -35,6 +35,8 @@ TERMINAL = "the object has ended, which is final"
 NEWER_READ = "a later read is in force"
 OLDER = "what is known already is newer"
 UNDECIDED = "whether it is newer is known only after a read from Stripe"
+
+Answer = TypeVar("Answer")
 
 EARLIEST_PAYMENT = 100_000_000_000
 """Minus the moment of payment: the number of a reported payment, so that the earliest report has the highest."""
@@ -222,11 +224,19 @@ class ObjectRefresh:
 
     def _read(self, ref: ObjectRef, job: Job) -> StripeFacts | None:
         """Return the object as Stripe has it, or `None` if Stripe is unavailable."""
+
+        def read(stripe: StripeApi) -> StripeFacts:
+            paid_at = paid_at_of(self.objects.load(ref.name)) if ref.kind == "session" else None
+            return stripe.read_object(ref, patience=job.patience, paid_at=paid_at)
+
+        return self._ask_stripe(read, job)
+
+    def _ask_stripe(self, ask: Callable[[StripeApi], Answer], job: Job) -> Answer | None:
+        """Return Stripe's answer, or `None` if Stripe is unavailable: the rest of the job then does not ask again."""
         if self.gateway is None or job.stripe_unavailable:
             return None
-        paid_at = paid_at_of(self.objects.load(ref.name)) if ref.kind == "session" else None
         try:
-            return self.gateway.read_object(ref, patience=job.patience, paid_at=paid_at)
+            return ask(self.gateway)
         except (StripeUnavailable, StripeRefused) as trouble:
             self.report("stripe_unread", trouble.why)
             job.stripe_unavailable = True
@@ -300,16 +310,11 @@ class ObjectRefresh:
 
     def _resolve_payment(self, ref: PaymentRef, job: Job) -> list[str] | None:
         """Return the names of the objects that the payment leads to, or `None` if Stripe is unavailable."""
-        if self.gateway is None or job.stripe_unavailable:
-            return None
         try:
-            return [other.name for other in self.gateway.resolve_payment(ref, patience=job.patience)]
+            found = self._ask_stripe(lambda stripe: stripe.resolve_payment(ref, patience=job.patience), job)
         except NoSuchObject:
             return []
-        except (StripeUnavailable, StripeRefused) as trouble:
-            self.report("stripe_unread", trouble.why)
-            job.stripe_unavailable = True
-            return None
+        return None if found is None else [other.name for other in found]
 
 
 def _is_outdated(facts: StripeFacts, pending: Sequence[PendingEvent]) -> bool:

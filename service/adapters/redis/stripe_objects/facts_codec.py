@@ -14,10 +14,9 @@ from typing import Any, cast
 import msgspec
 
 from service.adapters.redis.readers import source_codec
-from service.domain import payments as payments
 from service.domain.errors import NewerSchema
 from service.domain.event_order import StateVersion
-from service.domain.payments import Payment, PaymentUpdate
+from service.domain.payments import Payment, PaymentUpdate, with_totals
 from service.domain.stripe_facts import ObjectRef, OwnerClaims, StripeFacts
 
 SCHEMA = 1
@@ -37,36 +36,10 @@ def pack_facts(facts: StripeFacts) -> bytes:
 
 def unpack_facts(ref: ObjectRef, text: bytes) -> StripeFacts:
     """Return the facts of an object. Raises: NewerSchema if a newer service wrote them."""
-    row = _read(text)
-    (
-        field,
-        record,
-        customer,
-        claims,
-        created,
-        subscription,
-        payment,
-        deleted,
-        terminal,
-        partial,
-        quantity,
-        fingerprint,
-    ) = row
-    source = source_codec.decode(field.encode(), record.encode()) if field else None
-    return StripeFacts(
-        ref=ref,
-        source=cast(Any, source),
-        customer=customer,
-        claims=claims_from(claims),
-        created=created,
-        subscription=subscription,
-        payment=payment_from(payment),
-        deleted=deleted,
-        terminal=terminal,
-        partial=partial,
-        quantity=quantity,
-        fingerprint=fingerprint,
-    )
+    field, record, customer, claims, created, subscription, payment, *rest = unpack_row(text)
+    source = cast(Any, source_codec.decode(field.encode(), record.encode())) if field else None
+    known = (ref, source, customer, claims_from(claims), created, subscription, payment_from(payment))
+    return StripeFacts(*known, *rest)  # In the order of the fields of `StripeFacts`.
 
 
 def claims_row(claims: OwnerClaims) -> list[Any]:
@@ -88,7 +61,7 @@ def payment_from(row: list[Any] | None) -> Payment | None:
         return None
     intent, amount, refunds, disputes, charged_back = row
     sums = {name: (int(sum_), str(status)) for name, (sum_, status) in refunds.items()}
-    return payments.with_totals(Payment(intent, amount, refunds=sums, disputes=disputes, charged_back=charged_back))
+    return with_totals(Payment(intent, amount, refunds=sums, disputes=disputes, charged_back=charged_back))
 
 
 def pack_payment(payment: Payment) -> bytes:
@@ -96,7 +69,7 @@ def pack_payment(payment: Payment) -> bytes:
 
 
 def unpack_payment(text: bytes) -> Payment:
-    found = payment_from(_read(text)[0])
+    found = payment_from(unpack_row(text)[0])
     assert found is not None
     return found
 
@@ -108,7 +81,7 @@ def pack_version(version: StateVersion) -> bytes:
 
 
 def unpack_version(text: bytes) -> StateVersion:
-    return StateVersion(*_read(text))
+    return StateVersion(*unpack_row(text))
 
 
 def payment_update_row(update: PaymentUpdate | None) -> list[Any] | None:
@@ -127,10 +100,6 @@ def pack_row(values: list[Any]) -> bytes:
 
 
 def unpack_row(text: bytes) -> list[Any]:
-    return _read(text)
-
-
-def _read(text: bytes) -> list[Any]:
     values = _decoder.decode(text)
     if values[0] != SCHEMA:
         raise NewerSchema(f"a record of schema {values[0]}, this service knows {SCHEMA}")
