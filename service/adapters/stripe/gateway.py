@@ -41,14 +41,6 @@ class WebhookEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckoutPage:
-    """A Checkout session; without a `url` it can no longer be paid."""
-
-    id: str
-    url: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Account:
     """The account of the key; `clock_ahead`: seconds by which this clock is ahead of Stripe's, `None` if unknown."""
 
@@ -141,14 +133,14 @@ class Gateway:
             listed = read_pages(client.v1.prices.list({"active": True, "limit": PAGE}))
             return [tag for row in listed if (tag := _price_tag(row))]
 
-    def create_checkout_session(self, params: Mapping[str, Any], key: str) -> CheckoutPage:
-        """Create a Checkout session; for the same idempotency `key` return the same one, while it can be paid."""
+    def create_checkout_session(self, params: Mapping[str, Any], key: str) -> str | None:
+        """Create a Checkout session, one for each idempotency `key`. Return its URL; `None` if it can no longer be paid."""
         request: Any = params  # `checkout` builds it, and a test validates it against Stripe's OpenAPI description.
         made, repeated = self._create(lambda client, options: client.v1.checkout.sessions.create(request, options), key)
         if repeated:  # Stripe repeats its first response as it was; the session may be paid or expired by now.
             with self._transport.client("click") as client:
                 made = to_json(client.v1.checkout.sessions.retrieve(checked_id(id_of(made) or "")))
-        return CheckoutPage(id_of(made) or "", _url(made) if made.get("status") == "open" else None)
+        return _url(made) if made.get("status") == "open" else None
 
     def create_customer(self, params: Mapping[str, Any], key: str) -> tuple[str, bool]:
         """Create a customer, one for each idempotency `key`. Return its ID, and whether it is new."""

@@ -248,13 +248,11 @@ def checkout_params(reader: str, tag: PriceTag, plan: Plan, return_url: str, cus
 def _open(gateway: Gateway, params: dict[str, Any]) -> str:
     """Open a session under a key made of its parameters and a number, which rises once that session is paid or expired."""
     for number in range(_TRIES):
-        opened = gateway.create_checkout_session(params, _key("checkout", params, number))
-        if opened.url is not None:
-            return opened.url
-    opened = gateway.create_checkout_session(params, token_hex(16))
-    if opened.url is None:
-        raise NoSuchObject
-    return opened.url
+        if url := gateway.create_checkout_session(params, _key("checkout", params, number)):
+            return url
+    if url := gateway.create_checkout_session(params, token_hex(16)):
+        return url
+    raise NoSuchObject
 
 
 def _new_customer(gateway: Gateway, reader: str, instead_of: str | None = None) -> tuple[str, bool]:

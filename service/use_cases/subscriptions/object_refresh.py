@@ -206,11 +206,13 @@ class ObjectRefresh:
     def _refresh_stored(self, ref: ObjectRef, pending: list[PendingEvent], job: Job, number: int) -> RefreshResult:
         """Read the object and apply what was read, or else the payloads."""
         name, now = ref.name, job.now
-        others = list(dict.fromkeys(other.name for event in pending for other in event.refs if other.name != name))
+        others = list(
+            dict.fromkeys(other.name for event in pending for other in event.content.refs if other.name != name)
+        )
         for event in pending:
-            if event.paid_at is not None:
-                paid_number = EARLIEST_PAYMENT - event.paid_at
-                self.objects.write_related(name, "paid", paid_number, b"%d" % event.paid_at, now)
+            if event.content.paid_at is not None:
+                paid_number = EARLIEST_PAYMENT - event.content.paid_at
+                self.objects.write_related(name, "paid", paid_number, b"%d" % event.content.paid_at, now)
         try:
             facts = self._read(ref, job)
         except NoSuchObject:
@@ -253,7 +255,7 @@ class ObjectRefresh:
 
     def _keep_missing(self, name: str, pending: list[PendingEvent], number: int, now: float) -> list[EventResult]:
         """After a 404 keep what is known until it expires, and apply the payloads."""
-        applied = [self._apply_payload(name, event, now) for event in pending if event.facts]
+        applied = [self._apply_payload(name, event, now) for event in pending if event.content.facts]
         self.objects.apply(name, number, None, now, read=True)
         results = {
             one.id: replace(one, why=FROM_PAYLOAD_OF_MISSING) if one.why == FROM_PAYLOAD else one for one in applied
@@ -262,16 +264,16 @@ class ObjectRefresh:
 
     def _apply_payload(self, name: str, event: PendingEvent, now: float) -> EventResult:
         """Apply what an event's payload reports, if it is newer; without facts the event waits for a read."""
-        if event.facts is None or event.facts.ref.name != name:
+        if event.content.facts is None or event.content.facts.ref.name != name:
             self.objects.apply(name, event.number, None, now, read=False)
             return EventResult(event.id, "pending", UNREAD)
         incoming = version_of_payload(
-            event.facts, created=event.created, event_type=event.type, previous=event.previous
+            event.content.facts, created=event.created, event_type=event.type, previous=event.content.previous
         )
         while True:
             stored = self.objects.load(name)
             order = compare_versions(incoming, stored.version) if stored.facts else "newer"
-            facts = keep_known_parts(event.facts, stored.facts) if order == "newer" else None
+            facts = keep_known_parts(event.content.facts, stored.facts) if order == "newer" else None
             version, due = (incoming, next_recheck(facts, self.catalogue, now)) if facts else (None, None)
             verdict, _ = self.objects.apply(
                 name, event.number, facts, now, read=False, version=version, due=due, rev=stored.rev
@@ -291,9 +293,9 @@ class ObjectRefresh:
         """
         name = ref.name
         for event in pending:
-            if event.payment_update is not None and ref.kind == "intent":
-                row = facts_codec.pack_row([facts_codec.payment_update_row(event.payment_update)])
-                self.objects.write_related(name, update_field(event.payment_update), 1, row, job.now)
+            if event.content.payment_update is not None and ref.kind == "intent":
+                row = facts_codec.pack_row([facts_codec.payment_update_row(event.content.payment_update)])
+                self.objects.write_related(name, update_field(event.content.payment_update), 1, row, job.now)
         session = self.objects.load(name).fields.get(b"session")
         found = [session.decode()] if session else self._resolve_payment(ref, job)
         self.objects.apply(name, number, None, job.now, read=found is not None)
@@ -319,7 +321,9 @@ class ObjectRefresh:
 
 def _is_outdated(facts: StripeFacts, pending: Sequence[PendingEvent]) -> bool:
     """Return whether Stripe's response is older than an event: what an event reports as terminal stays so."""
-    final = (event.facts for event in pending if event.facts is not None and event.facts.terminal)
+    final = (
+        event.content.facts for event in pending if event.content.facts is not None and event.content.facts.terminal
+    )
     return not facts.terminal and any(other.ref == facts.ref for other in final)
 
 

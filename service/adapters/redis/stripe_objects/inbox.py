@@ -11,7 +11,7 @@ it and marking it done are one step each. Its hash is kept for 35 days, because 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import msgspec
@@ -22,8 +22,7 @@ from service.adapters.redis.client.store import Store
 from service.adapters.redis.records import StoreRecords
 from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.objects import LEASE, ms
-from service.domain.payments import PaymentUpdate
-from service.domain.stripe_facts import EventContent, Fingerprint, ObjectRef, PaymentRef, StripeFacts
+from service.domain.stripe_facts import EventContent, ObjectRef, PaymentRef, StripeFacts
 
 RECORD, FINISH, FAIL = load("record_event"), load("finish_events"), load("record_event_failure")
 
@@ -69,17 +68,13 @@ class RecordOutcome:
 
 @dataclass(frozen=True, slots=True)
 class PendingEvent:
-    """An event that is not done: its number, and the facts of its payload."""
+    """An event that is not done, with its number."""
 
     id: str
     number: int
     type: str
     created: int
-    refs: tuple[ObjectRef | PaymentRef, ...]
-    facts: StripeFacts | None
-    payment_update: PaymentUpdate | None
-    previous: Fingerprint = field(default_factory=dict)
-    paid_at: int | None = None
+    content: EventContent
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +138,8 @@ class Inbox(StoreRecords):
         keys = [self.keys.stripe_event(partition, event.decode()) for event in row[::2]]
         found = self._link.read([(key, (b"HMGET", key, b"type", b"created", b"says")) for key in keys])
         return [
-            _waiting(event.decode(), int(number), fields)
-            for event, number, fields in zip(row[::2], row[1::2], found, strict=True)
+            PendingEvent(event.decode(), int(number), (kind or b"").decode(), int(created or 0), unpack_content(says))
+            for event, number, (kind, created, says) in zip(row[::2], row[1::2], found, strict=True)
         ]
 
     def list_pending_ids(self, name: str, upto: int) -> list[str]:
@@ -220,9 +215,18 @@ class Inbox(StoreRecords):
 def pack_content(content: EventContent) -> bytes:
     refs = [ref.name for ref in content.refs]
     facts = [content.facts.ref.name, facts_codec.pack_facts(content.facts).decode()] if content.facts else None
-    return facts_codec.pack_row(
-        [refs, facts, facts_codec.payment_update_row(content.payment_update), content.previous, content.paid_at]
-    )
+    update = facts_codec.payment_update_row(content.payment_update)
+    return facts_codec.pack_row([refs, facts, update, content.previous, content.paid_at])
+
+
+def unpack_content(says: bytes | None) -> EventContent:
+    if not says:
+        return EventContent()
+    names, packed, update, previous, paid_at = facts_codec.unpack_row(says)
+    ref = ref_from(packed[0]) if packed else None
+    facts = facts_codec.unpack_facts(ref, packed[1].encode()) if isinstance(ref, ObjectRef) else None
+    refs = tuple(ref_from(name) for name in names)
+    return EventContent(refs, facts, facts_codec.payment_update_from(update), previous, paid_at)
 
 
 def ref_from(name: str) -> ObjectRef | PaymentRef:
@@ -231,23 +235,3 @@ def ref_from(name: str) -> ObjectRef | PaymentRef:
 
 
 KEPT_KINDS = frozenset({"subscription", "session", "customer", "entitlements"})
-
-
-def _waiting(event: str, number: int, fields: Sequence[bytes | None]) -> PendingEvent:
-    kind, created, says = fields
-    refs, packed, update, previous, paid_at = facts_codec.unpack_row(says) if says else ([], None, None, {}, None)
-    found = None
-    if packed:
-        ref = ref_from(packed[0])
-        found = facts_codec.unpack_facts(ref, packed[1].encode()) if isinstance(ref, ObjectRef) else None
-    return PendingEvent(
-        id=event,
-        number=number,
-        type=(kind or b"").decode(),
-        created=int(created or 0),
-        refs=tuple(ref_from(name) for name in refs),
-        facts=found,
-        payment_update=facts_codec.payment_update_from(update),
-        previous=previous,
-        paid_at=paid_at,
-    )
