@@ -176,9 +176,8 @@ class AuditWriter(StoreRecords):
 
     def count_waiting(self) -> int:
         """Return how many entries are in outboxes and not in the chain yet."""
-        intents = self._keys.audit_intents
-        found = cast("list[bytes]", self._link.call(intents, b"SMEMBERS", intents))
-        outboxes = [self._keys.outbox(tag) for tag in {ADMIN, *(_tag_of(intent) for intent in found)}]
+        found = self._call(b"SMEMBERS", self.keys.audit_intents)
+        outboxes = [self.keys.outbox(tag) for tag in {ADMIN, *(_tag_of(intent) for intent in found)}]
         return sum(self._link.read([(outbox, (b"LLEN", outbox)) for outbox in outboxes]))
 
     def flush_outbox(self, tag: bytes) -> int:

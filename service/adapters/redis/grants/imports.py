@@ -210,7 +210,7 @@ class ImportStore(StoreRecords):
 
     def count_open(self) -> dict[str, int]:
         """Return how many imports are staged or unfinished, by state."""
-        keys = [self._keys.grant_import(import_id) for import_id in self.list_open()]
+        keys = [self.keys.grant_import(import_id) for import_id in self.list_open()]
         states = self._link.read([(key, (b"HGET", key, b"state")) for key in keys]) if keys else []
         return Counter(state.decode() for state in states if state)
 

@@ -53,7 +53,7 @@ class GrantImports:
 
     def count_open(self) -> dict[str, int]:
         """Return how many imports are staged or unfinished, by state."""
-        return self._store.count_open()
+        return self.store.count_open()
 
     def dry_run(self, sheet: ImportSheet, now: float, pace: Pace = UNPACED) -> dict[int, Action]:
         """Return the action that each valid line would take; add to the sheet the mistakes that readers' grants reveal."""
