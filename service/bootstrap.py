@@ -74,7 +74,6 @@ from service.use_cases.reporting.usage_counters import UsageCounters
 from service.use_cases.story_passes.passes import ReaderGifts
 from service.use_cases.story_passes.public_keys import PublicPassKeys
 from service.use_cases.story_passes.validation import PassValidator
-from service.use_cases.subscriptions.catch_up import CatchUp
 from service.use_cases.subscriptions.event_processor import EventProcessor
 from service.use_cases.subscriptions.subscription_admin import SubscriptionAdmin
 
@@ -389,7 +388,6 @@ def _worker(
     return Worker(
         event_processor,
         subscription_admin,
-        CatchUp(event_processor, a.store),
         LeaderElection(a.store, LEADS_FOR),
         maintenance,
         clock=a.clock,

@@ -68,7 +68,6 @@ class Worker:
         self,
         processor: EventProcessor,
         admin: SubscriptionAdmin,
-        catch_up: CatchUp,
         leader: LeaderElection,
         maintenance: MaintenanceTasks,
         *,
@@ -79,7 +78,7 @@ class Worker:
     ) -> None:
         self._processor = processor
         self._admin = admin
-        self._catch_up = catch_up
+        self._catch_up = CatchUp(processor)
         self._leader = leader
         self._scheduled_jobs = ScheduledJobs(processor)
         self._sweep = FullSync(processor)

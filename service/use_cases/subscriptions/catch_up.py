@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.adapters.redis.client.store import Store
 from service.use_cases.subscriptions.event_processor import FOR_PRICES, EventProcessor
 from service.use_cases.subscriptions.object_refresh import StripeApi
 
+CURSOR = "catchup"
+"""The moment with this name is `created` of the newest event that a finished catch-up has seen."""
 OVERLAP = 600
 """Seconds before the cursor that are listed again: Stripe may list an event after a younger one."""
 EVERY = 300.0
@@ -37,19 +38,12 @@ class CatchUpResult:
 class CatchUp:
     """Catches up. Raises: StoreUnavailable, and StripeFailure, after which the cursor stays."""
 
-    def __init__(self, processor: EventProcessor, store: Store) -> None:
+    def __init__(self, processor: EventProcessor) -> None:
         self._processor = processor
-        self._link = store.link
-        self._key = store.keys.shared("catchup")
-
-    def cursor(self) -> int | None:
-        """Return `created` of the newest event that a finished catch-up has seen, or `None` before the first."""
-        (text,) = self._link.read([(self._key, (b"GET", self._key))])
-        return int(text) if text else None
 
     def catch_up(self, gateway: StripeApi, now: float, *, dry_run: bool = False) -> CatchUpResult:
         """List, record and process events. With `dry_run` only count what would be processed."""
-        cursor = self.cursor()
+        cursor = self._processor.pending_work.load_moment(CURSOR)
         newest, listed, missed, prices, late, left = cursor or 0, 0, 0, False, 0, 0
         names: dict[str, None] = {}
         for envelope in gateway.list_events_since(None if cursor is None else cursor - OVERLAP):
@@ -68,7 +62,7 @@ class CatchUp:
                 left += self._refresh(names, now)
         left += self._refresh(names, now)
         if newest and not dry_run:
-            self._link.call(self._key, b"SET", self._key, newest)
+            self._processor.pending_work.save_moment(CURSOR, newest)
         return CatchUpResult(listed, missed, prices, late, left)
 
     def _refresh(self, names: dict[str, None], now: float) -> int:

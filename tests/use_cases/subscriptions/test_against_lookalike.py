@@ -36,7 +36,7 @@ def test_catch_up_alone_applies_every_lifecycle(stage: Any, processor: Any, cont
     for story in stories.values():
         control.load(story)
     now = max(story["events"][-1]["created"] for story in stories.values())
-    CatchUp(processor, stage.store).catch_up(processor.gateway, now)
+    CatchUp(processor).catch_up(processor.gateway, now)
     for story in stories.values():
         check(stage, processor, story)
 

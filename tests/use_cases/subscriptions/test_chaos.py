@@ -81,7 +81,7 @@ class Run:
         self.stage.stripe.away = False
         processor = self.stage.make()
         self.clock += 61
-        CatchUp(processor, self.stage.store).catch_up(self.stage.stripe, self.clock)
+        CatchUp(processor).catch_up(self.stage.stripe, self.clock)
         ScheduledJobs(processor).run_due(self.clock, everything=True)
 
     def check(self) -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from service.adapters.redis.service_state.coordination import LEADS_FOR, LeaderElection
 from service.use_cases.operations.worker import SYNC_AGAIN_AFTER, Worker
-from service.use_cases.subscriptions.catch_up import CatchUp
 
 DAY = 86_400
 HOUR = 3_600
@@ -59,7 +58,6 @@ def worker_of(stage: Any, admin: Any, clock: Clock, **options: Any) -> Worker:
     return Worker(
         processor,
         admin,
-        CatchUp(processor, stage.store),
         LeaderElection(stage.store, LEADS_FOR),
         options.pop("maintenance", None) or Rounds(),
         clock=clock,
