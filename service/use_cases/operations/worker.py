@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from service.adapters.redis.service_state.coordination import LeaderElection
 from service.adapters.stripe.errors import UNREACHABLE
@@ -21,6 +21,8 @@ from service.use_cases.subscriptions.event_processor import EventProcessor
 from service.use_cases.subscriptions.full_sync import FullSync, FullSyncResult
 from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
 from service.use_cases.subscriptions.subscription_admin import SubscriptionAdmin
+
+Found = TypeVar("Found")
 
 TICK = 1.0
 """Seconds between two rounds, and between two tries to become the leader."""
@@ -144,7 +146,7 @@ class Worker:
         caught_up, trouble = self._try_catch_up()
         swept = None
         if trouble is None and self._sweep.is_due(now):
-            swept, trouble = self._try_full_sync()
+            swept, trouble = self._try("sweep_failed", self.full_sync)
         unread = set(self._processor.pending_work.list_to_refresh(float("inf")))
         merges, is_unreachable = self._admin.finish_merges(now), trouble == UNREACHABLE
         objects = self._scheduled_jobs.run_due(now, everything=True, stripe_unavailable=is_unreachable)
@@ -196,20 +198,17 @@ class Worker:
         return not self._stop.is_set() and self._timer() - started < ROUND
 
     def _try_catch_up(self) -> tuple[CatchUpResult | None, str | None]:
-        try:
-            found = self.catch_up()
-        except StripeFailure as failure:
-            self._report("catch_up_failed", failure.why)
-            return None, failure.why
+        found, trouble = self._try("catch_up_failed", self.catch_up)
         if found is not None and found.prices:
             self._prices_changed()
-        return found, None
+        return found, trouble
 
-    def _try_full_sync(self) -> tuple[FullSyncResult | None, str | None]:
+    def _try(self, what: str, work: Callable[[], Found | None]) -> tuple[Found | None, str | None]:
+        """Return what the work found, and why requests to Stripe failed."""
         try:
-            return self.full_sync(), None
+            return work(), None
         except StripeFailure as failure:
-            self._report("sweep_failed", failure.why)
+            self._report(what, failure.why)
             return None, failure.why
 
     def _continue_full_sync(self, started: float) -> None:

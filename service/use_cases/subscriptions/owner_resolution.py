@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from service.adapters.redis.client.keys import reader_hash
-from service.adapters.redis.client.store import Store
-from service.adapters.redis.readers.readers import merged_into
+from service.adapters.redis.readers.readers import field_pairs, merged_into
+from service.adapters.redis.records import StoreRecords
 from service.adapters.redis.stripe_objects.objects import StoredObject
 from service.domain.ownership import UNASSIGNED, Owner, resolve_owner
 from service.domain.stripe_facts import OwnerClaims
@@ -56,12 +56,8 @@ class StoredReader:
     erased_at: int | None
 
 
-class OwnerResolver:
+class OwnerResolver(StoreRecords):
     """Finds owners in the store. Raises: StoreUnavailable."""
-
-    def __init__(self, store: Store) -> None:
-        self._link = store.link
-        self._keys = store.keys
 
     def resolve_owner_of(self, obj: StoredObject) -> tuple[Owner, StoredReader | None]:
         """Return the owner of an object under the current ID, and that reader as stored.
@@ -86,13 +82,13 @@ class OwnerResolver:
         commands = []
         for reader in readers:
             tag = reader_hash(reader)
-            hot, erased = self._keys.reader(tag), self._keys.erased(tag)
+            hot, erased = self.keys.reader(tag), self.keys.erased(tag)
             commands += [(hot, (b"HGETALL", hot)), (erased, (b"GET", erased))]
-        replies = self._link.read(commands)
-        return [self._follow(r, replies[2 * at], replies[2 * at + 1]) for at, r in enumerate(readers)]
+        replies = iter(self._link.read(commands))
+        return [self._follow(*found) for found in zip(readers, replies, replies, strict=True)]
 
     def _follow(self, reader: str, hot: Any, erased: Any) -> StoredReader:
         erased_at, heir = int(erased) if erased else None, merged_into(hot)
         if heir is not None:
             return replace(self.find_reader(heir), erased_at=erased_at)
-        return StoredReader(reader, dict(zip(hot[::2], hot[1::2], strict=True)), erased_at)
+        return StoredReader(reader, dict(field_pairs(hot)), erased_at)

@@ -15,7 +15,7 @@ from service.adapters.redis.client.keys import READER_TAG, owner_mark, reader_ha
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
-from service.adapters.redis.readers.readers import ALIAS, Readers
+from service.adapters.redis.readers.readers import ALIAS, MERGED_MARKS, Readers
 from service.adapters.redis.records import StoreRecords
 from service.adapters.redis.story_passes.passes import GiftAllowances, carry_openings
 from service.domain.catalogue import Catalogue
@@ -76,16 +76,10 @@ class Merges(StoreRecords):
     def carry_over(self, merge: Merge, now: float) -> None:
         """Copy all that the merged reader had to the remaining one under the same numbers; newer data there stays."""
         active, past = self._readers.load_active_and_past(merge.gone)
-        for stored in active + past:
+        for stored, ended in [*((kept, False) for kept in active), *((kept, True) for kept in past)]:
             if stored.source is not None:
                 self._readers.write_source(
-                    merge.stays,
-                    stored.source,
-                    stored.number,
-                    rule="higher",
-                    ended=stored in past,
-                    now=now,
-                    cause="merge",
+                    merge.stays, stored.source, stored.number, rule="higher", ended=ended, now=now, cause="merge"
                 )
         self._carry_meters(merge, now)
         self._gifts.move_to(merge.gone, merge.stays)
@@ -103,7 +97,7 @@ class Merges(StoreRecords):
 
     def inherit(self, merge: Merge) -> bool:
         """Let the merged reader's visitors count for the remaining one, with the audit entry. Returns `False` on a repeat."""
-        (marks,) = self._link.read([self._field(merge.gone, b"<")])
+        marks = self._read_one(b"HGET", self.keys.reader(reader_hash(merge.gone)), MERGED_MARKS)
         tag = reader_hash(merge.stays)
         inherited = owner_mark(merge.gone) + (marks or b"")
         keys = [self.keys.reader(tag), self.keys.outbox(tag)]
@@ -134,7 +128,3 @@ class Merges(StoreRecords):
             if letter in kinds and kept.source is not None:
                 names.append(f"{kinds[letter]}:{name}")
         return list(dict.fromkeys(names))
-
-    def _field(self, reader: str, field: bytes) -> tuple[bytes, tuple[bytes, ...]]:
-        key = self.keys.reader(reader_hash(reader))
-        return key, (b"HGET", key, field)

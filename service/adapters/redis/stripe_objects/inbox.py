@@ -220,6 +220,7 @@ def pack_content(content: EventContent) -> bytes:
 
 
 def unpack_content(says: bytes | None) -> EventContent:
+    """Return the content that `pack_content` packed; an empty one for an event that is stored without it."""
     if not says:
         return EventContent()
     names, packed, update, previous, paid_at = facts_codec.unpack_row(says)

@@ -15,10 +15,10 @@ import msgspec
 
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.link import Command
-from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.imports import ImportRow
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import ALIAS
+from service.adapters.redis.records import StoreRecords
 from service.domain.sources import Grant
 
 _RECENT = b"-60"
@@ -60,19 +60,15 @@ class GrantState:
         return [change for change, by in found if by is None or (by[2] == "given" and not was_undone(by[1]))]
 
 
-class GrantStates:
+class GrantStates(StoreRecords):
     """Reads the states of grants. Raises: StoreUnavailable from every method."""
-
-    def __init__(self, store: Store) -> None:
-        self._link = store.link
-        self._keys = store.keys
 
     def load(self, rows: Sequence[ImportRow]) -> list[GrantState]:
         return self._load([(row.tag.encode(), _field(row)) for row in rows])
 
     def load_hot(self, rows: Sequence[ImportRow]) -> list[GrantState]:
         """Return the states without changes, and only of grants in their readers' hot records: a third of the work."""
-        asked = [(self._keys.reader(row.tag.encode()), _field(row)) for row in rows]
+        asked = [(self.keys.reader(row.tag.encode()), _field(row)) for row in rows]
         replies = self._link.read([(hot, (b"HMGET", hot, ALIAS, field)) for hot, field in asked]) if asked else []
         return [
             GrantState(b"", None, 0, merged=True) if alias else _state(row.tag.encode(), field, record, ())
@@ -81,14 +77,13 @@ class GrantStates:
 
     def was_written(self, row: ImportRow, entry: str) -> bool:
         """Return whether the import with this audit entry has written the row, even if it was changed since."""
-        key = self._keys.history(row.tag.encode())
-        (history,) = self._link.read([(key, (b"LRANGE", key, b"0", b"-1"))])
+        history = self._read_one(b"LRANGE", self.keys.history(row.tag.encode()), b"0", b"-1")
         return any(change.cause == f"audit:{entry}" for change in _changes(history, _field(row)))
 
     def _load(self, wanted: Sequence[tuple[bytes, bytes]]) -> list[GrantState]:
         commands: list[Command] = []
         for tag, field in wanted:
-            hot, past, history = self._keys.reader(tag), self._keys.past(tag), self._keys.history(tag)
+            hot, past, history = self.keys.reader(tag), self.keys.past(tag), self.keys.history(tag)
             commands += [
                 (hot, (b"HMGET", hot, ALIAS, field)),
                 (past, (b"HGET", past, field)),
