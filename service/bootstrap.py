@@ -66,8 +66,7 @@ from service.use_cases.privacy.erasure import Erasure
 from service.use_cases.privacy.export import Export
 from service.use_cases.privacy.retention import RetentionTask
 from service.use_cases.reporting.alerts import Alerts
-from service.use_cases.reporting.change_listeners import ObjectChangeListener, ReaderChangeListener
-from service.use_cases.reporting.deliveries import DeliveryReceiver
+from service.use_cases.reporting.change_listeners import DeliveryReceiver, ObjectChangeListener, ReaderChangeListener
 from service.use_cases.reporting.entitlement_counts import EntitlementCounts
 from service.use_cases.reporting.state_metrics import StateMetrics
 from service.use_cases.reporting.usage_counters import UsageCounters
@@ -259,7 +258,7 @@ def _service(adapters: Adapters) -> Service:
         approval_workflow=approval_workflow,
         imports=imports,
         event_processor=event_processor,
-        deliveries=DeliveryReceiver(event_processor, a.usage_counters, alerts),
+        deliveries=DeliveryReceiver(event_processor, a.usage_counters, a.alert_flags),
         subscription_admin=subscription_admin,
         prices=prices,
         purchases=Purchases(catalogue, a.readers, a.gateway, prices, event_processor.refresh_soon),

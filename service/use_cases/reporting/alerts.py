@@ -26,8 +26,6 @@ FLAG_SHOWN_FOR = DAY
 """Seconds for which missed events, or a clock that is behind, stay listed after they were last seen."""
 DRIFT_SHOWN_FOR = 2 * DAY
 CATCH_UP_LIMIT = HOUR
-CLOCK_TOLERANCE = 60
-"""Seconds by which our clock may be behind Stripe's."""
 EXAMPLES = 10
 _CHECKED = 50
 
@@ -231,7 +229,7 @@ class Alerts:
         examples = [Example("maxmemory", text=f"{memory.share:.0%} of {memory.limit / 2**20:,.0f} MB is in use")]
         return Alert("store_memory", int(memory.is_filling), examples if memory.is_filling else [])
 
-    # Recorded by the worker and the webhook.
+    # Recorded by the worker.
 
     def record_catch_up(self, found: CatchUpResult, now: float) -> None:
         """Record the result of a catch-up."""
@@ -250,11 +248,6 @@ class Alerts:
         uncorrected = sum(not drift.corrected for drift in found.drift)
         summary = ", ".join(f"{count} {what}" for what, count in counts.items())
         self._notes.raise_flag("drift", len(found.drift), f"{summary}; {uncorrected} not corrected", now)
-
-    def record_clock_delay(self, seconds: float, now: float) -> None:
-        """Record that an event was created in our future."""
-        if seconds > CLOCK_TOLERANCE:
-            self._notes.raise_flag("clock", round(seconds), f"at least {round(seconds)} s behind", now)
 
 
 def _recent(flag: AlertFlag | None, now: float, within: float) -> AlertFlag | None:

@@ -1,4 +1,4 @@
-"""Listeners to writes about readers and Stripe objects, which feed the figures and the alerts.
+"""Listeners to deliveries of Stripe and to writes about readers and Stripe objects, which feed the figures and the alerts.
 
 A listener never blocks a write. If the store is unavailable for its own records, it makes them later or not at all; whoever
 reads them checks the records of readers and objects again.
@@ -14,12 +14,39 @@ from service.adapters.redis.readers.readers import WriteOutcome
 from service.adapters.redis.reporting.alert_flags import AlertStore, UnknownPrice
 from service.adapters.redis.reporting.usage_counts import UPSELL_WINDOW
 from service.adapters.redis.stripe_objects.objects import StoredObject
+from service.adapters.stripe.webhook import Envelope
 from service.domain.catalogue import Catalogue
 from service.domain.errors import StoreUnavailable
 from service.domain.ownership import Owner
 from service.domain.sources import STANDING, Grant, Pass, Source, Standing, Subscription
 from service.domain.stripe_facts import StripeFacts
 from service.use_cases.reporting.usage_counters import UsageCounters
+from service.use_cases.subscriptions.event_processor import DeliveryResult, EventProcessor
+
+CLOCK_TOLERANCE = 60
+"""Seconds by which our clock may be behind Stripe's."""
+
+
+class DeliveryReceiver:
+    """Hands deliveries of Stripe to the processor, and counts them with their delay."""
+
+    def __init__(self, processor: EventProcessor, usage_counters: UsageCounters, notes: AlertStore) -> None:
+        self._processor = processor
+        self._usage_counters = usage_counters
+        self._notes = notes
+
+    def receive_event(self, envelope: Envelope, now: float) -> DeliveryResult:
+        """Record a verified event as `EventProcessor.receive_event` does, and count it. Raises: `StoreUnavailable`."""
+        receipt = self._processor.receive_event(envelope, now)
+        if receipt.known:
+            self._usage_counters.count_delivery("repeat")
+            return receipt
+        self._usage_counters.count_delivery(receipt.state, now - envelope.created)
+        behind = envelope.created - now
+        if behind > CLOCK_TOLERANCE:
+            with suppress(StoreUnavailable):
+                self._notes.raise_flag("clock", round(behind), f"at least {round(behind)} s behind", now)
+        return receipt
 
 
 class ReaderChangeListener:

@@ -482,8 +482,7 @@ class Notebook:
         self.announce_at(tag)
         yield self.sign_entry(written)
 
-    def flush_quietly(self, tag: bytes) -> int:
-        return 0
+    def flush_quietly(self, tag: bytes) -> None: ...
 
     def entries(self) -> list[dict[str, Any]]:
         found = []

@@ -14,7 +14,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -152,16 +152,14 @@ class AuditWriter(StoreRecords):
         self._own.add(tag, intent)
         self._call(b"SADD", self.keys.audit_intents, intent)
 
-    def flush_quietly(self, tag: bytes) -> int:
-        """Move the entries of one outbox to the chain after a change, and return their number.
+    def flush_quietly(self, tag: bytes) -> None:
+        """Move the entries of one outbox to the chain after a change.
 
         It raises nothing: if the store is unavailable or the chain is damaged, the entry of the change stays in its outbox,
         and the worker moves it later.
         """
-        try:
-            return self.flush_outbox(tag)
-        except (StoreError, StoreUnavailable):  # A key of the chain can be of another type; `verify` reports it.
-            return 0
+        with suppress(StoreError, StoreUnavailable):  # A key of the chain can be of another type; `verify` reports it.
+            self.flush_outbox(tag)
 
     def flush_all(self) -> int:
         """Move all entries that are still in outboxes to the chain, and return their number."""

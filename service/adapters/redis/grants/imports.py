@@ -32,12 +32,8 @@ from service.adapters.redis.readers.readers import HISTORY_ENTRIES, field_pairs
 from service.adapters.redis.records import StoreRecords
 from service.domain.errors import NewerSchema
 
-TURN, STATE, KEEP, PUT = (
-    load("acquire_import_turn"),
-    load("commit_import"),
-    load("rewrite_import_chunk"),
-    load("write_import_grants"),
-)
+TURN, STATE = load("acquire_import_turn"), load("commit_import")
+KEEP, PUT = load("rewrite_import_chunk"), load("write_import_grants")
 
 SCHEMA = 1
 STAGED_FOR = 31 * 86_400
@@ -137,7 +133,7 @@ class ImportStore(StoreRecords):
     def stage_manifest(self, manifest: ImportManifest) -> None:
         """Store the manifest: the last step before the import can be committed."""
         key = self.keys.grant_import(manifest.id)
-        said: dict[str, Any] = {
+        said: dict[str, bytes | int | str] = {
             "schema": SCHEMA,
             "state": manifest.state,
             "rows": manifest.rows,
@@ -164,23 +160,19 @@ class ImportStore(StoreRecords):
 
     # Committing and reading.
 
-    def commit(self, import_id: str, entry_id: str, entry: bytes) -> tuple[bool, State | None]:
-        """Commit an import. Returns whether it was committed now, and the state before (`None`: unknown import)."""
-        return self._to("applying", import_id, entry_id, entry)
+    def commit(self, import_id: str, entry_id: str, entry: bytes) -> None:
+        """Commit an import, if it is staged."""
+        self._to("applying", import_id, entry_id, entry)
 
-    def commit_undo(self, import_id: str, entry_id: str, entry: bytes) -> tuple[bool, State | None]:
+    def commit_undo(self, import_id: str, entry_id: str, entry: bytes) -> None:
         """Commit the undo of an import, whatever its state."""
         self.reopen(import_id)
-        return self._to("undoing", import_id, entry_id, entry)
+        self._to("undoing", import_id, entry_id, entry)
 
-    def _to(self, state: str, import_id: str, entry_id: str, entry: bytes) -> tuple[bool, State | None]:
-        keys = [
-            self.keys.grant_import(import_id),
-            self.keys.import_rows(import_id),
-            self.keys.outbox(import_tag(import_id)),
-        ]
-        done, before = self._link.run(STATE, keys, [state, entry_id, entry, KEPT_FOR])
-        return bool(done), cast(Any, before.decode() or None)
+    def _to(self, state: str, import_id: str, entry_id: str, entry: bytes) -> None:
+        outbox = self.keys.outbox(import_tag(import_id))
+        keys = [self.keys.grant_import(import_id), self.keys.import_rows(import_id), outbox]
+        self._link.run(STATE, keys, [state, entry_id, entry, KEPT_FOR])
 
     def find(self, import_id: str) -> ImportManifest | None:
         """Return an import, or `None` if there is none with this ID. Raises: NewerSchema."""

@@ -95,13 +95,13 @@ class Merges(StoreRecords):
             if read:
                 meters.count_for_reader(self._store, frame, merge.stays, "", -1, read)
 
-    def inherit(self, merge: Merge) -> bool:
-        """Let the merged reader's visitors count for the remaining one, with the audit entry. Returns `False` on a repeat."""
+    def inherit(self, merge: Merge) -> None:
+        """Let the merged reader's visitors count for the remaining one, and write the audit entry, both once."""
         marks = self._read_one(b"HGET", self.keys.reader(reader_hash(merge.gone)), MERGED_MARKS)
         tag = reader_hash(merge.stays)
         inherited = owner_mark(merge.gone) + (marks or b"")
         keys = [self.keys.reader(tag), self.keys.outbox(tag)]
-        return bool(self._link.run(INHERIT, keys, [inherited, merge.audit]))
+        self._link.run(INHERIT, keys, [inherited, merge.audit])
 
     def redirect(self, merge: Merge) -> None:
         """Make the merged reader, and all who were merged into them before, an alias of the remaining one.

@@ -171,15 +171,12 @@ class Inbox(StoreRecords):
         results = [part for one in done for part in (one.id, one.state, one.why)]
         return bool(self._link.run(FINISH, keys, [number, holder, int(failed), ms(now), most, GAVE_UP, *results]))
 
-    def record_failure(self, name: str, events: Sequence[str], now: float, why: str) -> int:
-        """Record that processing these events failed here: they are retried later, up to ten times.
-
-        Returns how many were given up.
-        """
+    def record_failure(self, name: str, events: Sequence[str], now: float, why: str) -> None:
+        """Record that processing these events failed here: they are retried later, up to ten times."""
         at = partition_of(name)
         keys = [*self._keys_of(name, at), self.keys.refresh_queue(at)]
         keys += [self.keys.stripe_event(at, event) for event in events]
-        return cast(int, self._link.run(FAIL, keys, [ms(now), name, MOST_TRIES, why, *events]))
+        self._link.run(FAIL, keys, [ms(now), name, MOST_TRIES, why, *events])
 
     def _keys_of(self, name: str, partition: int) -> list[bytes]:
         names = [self.keys.stripe_object(name), self.keys.pending_events(name)]

@@ -214,11 +214,11 @@ class Objects(StoreRecords):
         keys = [self.keys.stripe_object(name), self.keys.copy_holders(name), queue]
         return bool(self._link.run(SHOWN, keys, [rev, name, int(last), len(put), *put, *let_go]))
 
-    def request_fan_out(self, name: str, now: float, *, above: int = 0) -> int:
+    def request_fan_out(self, name: str, now: float, *, above: int = 0) -> None:
         """Give an object a new number, so that its copies are written again. `above`: the number of a copy ahead of it."""
         partition = partition_of(name)
         keys = [self.keys.stripe_object(name), self.keys.fan_out_queue(partition), self.keys.refresh_queue(partition)]
-        return cast(int, self._link.run(TOUCH, keys, [ms(now), name, above]))
+        self._link.run(TOUCH, keys, [ms(now), name, above])
 
     def add_customer_object(self, customer: str, name: str) -> None:
         """Add an object to those of its customer, before the customer's owner is looked up, so that none is missed."""

@@ -47,9 +47,9 @@ class Seats(StoreRecords):
         """Remove the newest seats beyond the quantity. Returns how many."""
         return cast(int, self._link.run(TRIM, self._keys_of(name), [rev, quantity, ms(now), name, MOST_REMOVED]))
 
-    def move_to_heir(self, name: str, reader: str, heir: str, now: float) -> bool:
+    def move_to_heir(self, name: str, reader: str, heir: str, now: float) -> None:
         keys = [self.keys.stripe_object(name), self.keys.seats(name), self.keys.fan_out_queue(partition_of(name))]
-        return bool(self._link.run(MOVE, keys, [reader, heir, ms(now), name]))
+        self._link.run(MOVE, keys, [reader, heir, ms(now), name])
 
     def list_removed(self, name: str) -> list[Seat]:
         """Return who lost a seat because fewer were paid for and has none since, newest first."""
