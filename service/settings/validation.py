@@ -137,12 +137,17 @@ def wrong_origin(word: str) -> str | None:
     parts = split_url(word)
     if parts is None or parts.hostname is None:
         return "is not an origin: write scheme://host or scheme://host:port, with http or https"
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    port = "" if parts.port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{parts.port}"
-    right = f"{parts.scheme}://{host}{port}"
+    right = origin_of(parts)
     if wrong_host(parts.hostname):
         return "has a host name that no browser sends: use letters, digits, dots and hyphens"
     return None if word == right else f'must be an origin and nothing more: write "{right}"'
+
+
+def origin_of(parts: SplitResult) -> str:
+    """Return the origin of an address, exactly as browsers send it."""
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    port = "" if parts.port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
 
 
 def wrong_link(word: str) -> str | None:

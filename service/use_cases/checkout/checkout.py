@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from secrets import token_hex
 from typing import Any
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.stripe.gateway import Gateway
@@ -23,10 +23,10 @@ from service.domain.errors import (
 from service.domain.prices import PriceTag
 from service.domain.sources import Standing, Subscription
 from service.domain.stripe_facts import ObjectRef
+from service.settings.validation import origin_of
 from service.use_cases.checkout.price_cache import PriceCache
 
 MOST_SEATS = 1_000
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _TRIES = 25
 """Paid or expired sessions of one reader, price and page that a new session steps over; Stripe keeps their keys for a day."""
 RUNNING = (Standing.GOOD, Standing.GRACE)
@@ -288,12 +288,6 @@ def is_on_origin(return_url: str, origins: Sequence[str]) -> bool:
     """Return whether a URL is on one of the site's origins, as a browser understands it."""
     try:
         parts = urlsplit(return_url)
-        return is_plain_url(return_url) and _origin(parts) in origins and "@" not in parts.netloc
+        return is_plain_url(return_url) and origin_of(parts) in origins and "@" not in parts.netloc
     except ValueError:
         return False
-
-
-def _origin(parts: SplitResult) -> str:
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    port = "" if parts.port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"
-    return f"{parts.scheme}://{host}{port}"

@@ -14,7 +14,7 @@ from service.domain import grant_rules
 from service.domain.catalogue import Catalogue
 from service.domain.errors import InvalidFields, NoLongerPossible, RevokedGrant, UnknownGrant
 from service.domain.sources import Grant
-from service.domain.times import write_time
+from service.domain.times import end_order, write_time
 from service.use_cases.grants.approvals import ApprovalKind
 
 CREATE, CHANGE = "grant.create", "grant.change"
@@ -72,10 +72,8 @@ class GrantChanges:
             raise RevokedGrant
         if mistakes := grant_rules.find_end_mistakes(self._catalogue, start=current.start, until=until, now=now):
             raise InvalidFields(mistakes)
-        is_longer = current.until is not None and (until is None or until > current.until)
-        if not is_longer or not grant_rules.needs_second_admin(
-            self._catalogue, start=current.start, until=until, now=now
-        ):
+        needs_second = grant_rules.needs_second_admin(self._catalogue, start=current.start, until=until, now=now)
+        if not needs_second or end_order(until) <= end_order(current.until):
             return self._grants.change(self._readers.resolve_merged(reader), grant_id, until, reason, actor, now)
         return self._approvals.request(
             CHANGE,

@@ -193,7 +193,7 @@ class EventProcessor:
         """Return a new job; an inline one keeps the deadline."""
         started = self._timer()
         if not inline:
-            return Job(now, cause, _always, _always, "worker", force)
+            return Job(now, cause, force=force)
         return Job(
             now,
             cause,
@@ -219,7 +219,3 @@ class EventProcessor:
             job.limit_attempts, job.stripe_unavailable = limit_attempts, stripe_unavailable
             done += self.object_refresh.refresh_object(name, job)
         return done
-
-
-def _always() -> bool:
-    return True

@@ -17,10 +17,11 @@ from service.adapters.redis.readers.readers import HoldingsCache, Readers
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.adapters.redis.stripe_objects.seats import Seats
 from service.domain.catalogue import Catalogue
-from service.domain.decision import FOREVER, Entitlements, resolve_entitlements
+from service.domain.decision import Entitlements, resolve_entitlements
 from service.domain.ownership import Owner
 from service.domain.sources import Source
 from service.domain.stripe_facts import StripeFacts
+from service.domain.times import end_order
 from service.use_cases.subscriptions.owner_resolution import OwnerResolver, StoredReader, needs_customer
 from service.use_cases.subscriptions.projections import copies_by_holder, is_expired, seats_paid_for
 from service.use_cases.subscriptions.related_objects import FollowUps, RelatedObjects
@@ -260,13 +261,9 @@ class EntitlementDiff:
     @property
     def removes_access(self) -> bool:
         """Whether a feature is no longer held, or ends earlier."""
-        left = {name: _end(until) for name, until, _ in self.after}
-        return any(name not in left or left[name] < _end(until) for name, until, _ in self.before)
+        left = {name: end_order(until) for name, until, _ in self.after}
+        return any(name not in left or left[name] < end_order(until) for name, until, _ in self.before)
 
 
 def _rows(entitlements: Entitlements) -> Rows:
     return [(name, holding.until, holding.key) for name, holding in entitlements.by_feature.items()]
-
-
-def _end(until: int | None) -> float:
-    return FOREVER if until is None else until

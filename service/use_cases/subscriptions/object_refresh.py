@@ -68,8 +68,8 @@ class Job:
     now: float
     cause: str
     """What the readers' histories name as the cause, unless an event is."""
-    has_time: Callable[[], bool]
-    may_read: Callable[[], bool]
+    has_time: Callable[[], bool] = lambda: True
+    may_read: Callable[[], bool] = lambda: True
     """Whether there is time for one more read from Stripe."""
     patience: Patience = "worker"
     force: bool = False

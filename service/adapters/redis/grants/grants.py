@@ -35,7 +35,7 @@ from service.domain.catalogue import Catalogue
 from service.domain.decision import resolve_entitlements
 from service.domain.errors import RevokedGrant, UnknownGrant
 from service.domain.sources import Grant, Source
-from service.domain.times import write_time
+from service.domain.times import end_order, write_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +177,9 @@ def _less(before: Source | None, after: Grant) -> bool:
     """Return whether a change takes access away: a revocation, or an earlier end."""
     if not isinstance(before, Grant):
         return False
-    sooner = after.until is not None and (before.until is None or after.until < before.until)
-    return sooner or (after.revoked_at is not None and before.revoked_at is None)
+    return end_order(after.until) < end_order(before.until) or (
+        after.revoked_at is not None and before.revoked_at is None
+    )
 
 
 def describe_grant(grant: Grant, now: float) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from service.adapters.redis.grants.imports import ImportManifest, ImportRow, Imp
 from service.adapters.redis.readers.readers import StoredSource, merged_into, stored_sources
 from service.domain.errors import WrongRows
 from service.domain.sources import Grant
+from service.domain.times import end_order
 from service.use_cases.grants.imports.csv_file import ImportEntry, ImportSheet, RowMistake
 from service.use_cases.grants.imports.grant_states import apply_entry_id
 from service.use_cases.grants.imports.pacing import UNPACED, Pace, retry_while_unavailable
@@ -153,18 +154,14 @@ def _plan_entry(
     if not active:
         row.action, row.grant = "new", _grant_id(import_id, tag, entry.plan)
         return row
-    grant, number = max(active, key=lambda pair: _end_order(pair[0].until))
-    if _end_order(entry.until) > _end_order(grant.until):
+    grant, number = max(active, key=lambda pair: end_order(pair[0].until))
+    if end_order(entry.until) > end_order(grant.until):
         row.action, row.grant, row.number, row.old = "extended", grant.id, number, grant.until
     return row
 
 
 def _replan_row(row: ImportRow, tag: bytes, stored: Sequence[StoredSource], import_id: str, now: float) -> ImportRow:
     return _plan_entry(ImportEntry(0, tag, row.plan or "", row.until, row.reason or ""), tag, stored, import_id, now)
-
-
-def _end_order(until: int | None) -> float:
-    return float("inf") if until is None else until
 
 
 def _grant_id(import_id: str, tag: bytes, plan: str) -> str:
