@@ -14,7 +14,6 @@ from typing import Any, Literal
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, Story, Tier
 from service.domain.sources import RANK, Holding, Reason, Standing
-from service.domain.times import end_order
 
 FOREVER = float("inf")
 
@@ -41,12 +40,8 @@ class Entitlements:
 
 def precedence(holding: Holding) -> tuple[float, int, str, str]:
     """Return a sort key, best holding first: the latest end (no end is latest), then the reason, the ID and the plan."""
-    return (
-        -end_order(holding.until),
-        RANK[holding.reason] if holding.reason else len(RANK),
-        holding.id,
-        holding.plan or "",
-    )
+    until = FOREVER if holding.until is None else holding.until
+    return -until, RANK[holding.reason] if holding.reason else len(RANK), holding.id, holding.plan or ""
 
 
 def resolve_entitlements(holdings: Iterable[Holding], features: Iterable[str], now: float) -> Entitlements:

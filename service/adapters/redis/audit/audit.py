@@ -210,8 +210,8 @@ class AuditWriter(StoreRecords):
 
         The process that refused them lacked a secret, or was of a release with other keys, during an upgrade.
         """
-        key = self._keys.audit_refused
-        refused = cast("list[bytes]", self._link.call(key, b"LRANGE", key, 0, -1))
+        key = self.keys.audit_refused
+        refused: list[bytes] = self._call(b"LRANGE", key, 0, -1)
         opened = {packed: found for packed in refused if (found := self._opened(packed)) is not None}
         if opened:
             self.append(list(opened.values()))
