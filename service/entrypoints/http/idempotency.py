@@ -69,15 +69,12 @@ def run_once(
             result = work()
     except BaseException as error:
         with suppress(StoreUnavailable):
-            (store.release if _is_refusal(error) else store.abandon)(scope)
+            is_refusal = isinstance(error, Problem | DomainError) and problem_of(error).status < 500
+            (store.release if is_refusal else store.abandon)(scope)
         raise
     with suppress(StoreUnavailable):
         store.save_answer(scope, body, first.token, *result)
     return result
-
-
-def _is_refusal(error: BaseException) -> bool:
-    return isinstance(error, Problem) or (isinstance(error, DomainError) and problem_of(error).status < 500)
 
 
 def token() -> str | None:

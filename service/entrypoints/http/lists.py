@@ -61,7 +61,11 @@ def csv_file(
     columns: Sequence[str], rows: Iterable[Mapping[str, Any]], name: str, following: str | None = None
 ) -> Response:
     """Return rows as a file; a `Link` header leads to the next page, which has no place in CSV."""
-    response = Response(write_csv(columns, rows), content_type="text/csv; charset=utf-8; header=present")
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")  # RFC 4180
+    writer.writerow(columns)
+    writer.writerows([csv_cell(row.get(name)) for name in columns] for row in rows)
+    response = Response(out.getvalue(), content_type="text/csv; charset=utf-8; header=present")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     if following is not None:
         arguments = {**request.args.to_dict(), "after": following}
@@ -80,13 +84,3 @@ def csv_cell(value: Any) -> str:
     else:
         text = str(value)
     return f"'{text}" if text.startswith(FORMULA) else text
-
-
-def write_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """Return a header and the rows (RFC 4180)."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([csv_cell(row.get(name)) for name in columns])
-    return out.getvalue()

@@ -19,6 +19,7 @@ BODY_REFUSALS = (400, 413, 415, 422)
 GUARD_REFUSALS = (401, 403, 429)
 STORE_REFUSALS = (503,)
 
+IN_PATH: Parameter = {"in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 _PATH_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
@@ -79,7 +80,7 @@ def _operation(view: Any, names: list[str]) -> dict[str, Any]:
         "tags": [route.tag],
         "operationId": view.__name__,
         "summary": summary,
-        "parameters": [*(_path_parameter(name) for name in names), *route.parameters],
+        "parameters": [*({**IN_PATH, "name": name} for name in names), *route.parameters],
         "responses": {str(status): _answer(status, given) for status, given in route.gives.items()},
     }
     if more.strip():
@@ -99,10 +100,6 @@ def _operation(view: Any, names: list[str]) -> dict[str, Any]:
     for status in sorted(statuses):
         operation["responses"].setdefault(str(status), _refusal(status))
     return operation
-
-
-def _path_parameter(name: str) -> Parameter:
-    return {"in": "path", "name": name, "required": True, "schema": {"type": "string", "minLength": 1}}
 
 
 def _answer(status: int, given: Answer) -> dict[str, Any]:

@@ -67,6 +67,7 @@ HTTP_DETAILS = {
 }
 
 HEADERS = {
+    "Cache-Control": "private, no-store",
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -128,7 +129,8 @@ def _build(context: PageContext, keyring: Keyring, log: RequestLog, provider: Si
 
     @app.after_request
     def finish(response: Response) -> Response:
-        _add_headers(response)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
         _update_cookies(response, context)
         rule = f"/admin{request.url_rule.rule}" if request.url_rule is not None else "unknown"
         request_id = request.headers.get("X-Request-Id")
@@ -187,12 +189,6 @@ def _is_cross_site() -> bool:
     if site is not None:
         return site not in ("same-origin", "none")
     return origin is not None and urlsplit(origin).netloc != request.host
-
-
-def _add_headers(response: Response) -> None:
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    response.headers.setdefault("Cache-Control", "private, no-store")
 
 
 def _update_cookies(response: Response, context: PageContext) -> None:

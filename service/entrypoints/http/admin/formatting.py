@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any, cast
 
 from flask import Response, abort, g, url_for
@@ -25,7 +26,6 @@ from service.entrypoints.http.admin.page_context import (
     PageContext,
     current_principal,
     has_role,
-    new_form_token,
     read_flash_message,
 )
 from service.entrypoints.responses import labels
@@ -63,12 +63,9 @@ def register(context: PageContext) -> None:
     """Add the template filters, the variables of every template, and `/static/…`."""
     _register_filters(context)
     _register_static_files(context)
-    app = context.app
+    views: dict[str, Any] = context.app.view_functions
 
-    def may_open(view: str) -> bool:
-        return has_role(cast(Any, app.view_functions[view]).demands)
-
-    @app.context_processor
+    @context.app.context_processor
     def page_variables() -> dict[str, Any]:
         user, session = current_principal(), g.get("session")
         token, message = "", None
@@ -77,12 +74,12 @@ def register(context: PageContext) -> None:
             if session is not None:
                 token = context.sessions.form_token(g.get("started_session") or session)
                 message = g.flash_shown = read_flash_message(context)
-        menu = [(name, label, url_for(name)) for name, label in NAVIGATION if user is not None and may_open(name)]
+        menu = [(name, label, url_for(name)) for name, label in NAVIGATION if user and has_role(views[name].demands)]
         return {
             "user": user,
             "has_role": has_role,
             "token": token,
-            "once": new_form_token(),
+            "once": token_urlsafe(12),  # A form with this token takes effect once, however often it is sent.
             "navigation": menu,
             "site": context.service.access_check.catalogue.site_name,
             "zone": str(context.service.access_check.catalogue.zone),

@@ -58,7 +58,9 @@ def _register_upload(context: PageContext) -> None:
         """Validate a file; import it if it is the one that was validated."""
         try:
             body = _read_file()
-            signature = _sign_file(context, body)
+            # The signature shows that this session has had this file validated.
+            signed = b"file:" + current_session().id.encode() + b":" + body
+            signature = context.service.secrets.signer("session").sign(signed)
             if form_field("go") is not None and hmac.compare_digest(
                 (form_field("mark") or "").encode(), signature.encode()
             ):
@@ -120,11 +122,6 @@ def _read_file() -> bytes:
     if not body:
         raise InvalidFields([("file", "choose a file that is not empty")])
     return body
-
-
-def _sign_file(context: PageContext, body: bytes) -> str:
-    """Return a signature that shows that this session has had this file validated."""
-    return context.service.secrets.signer("session").sign(b"file:" + current_session().id.encode() + b":" + body)
 
 
 def _preview(body: bytes, errors: list[dict[str, Any]], actions: Mapping[int, Action]) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from secrets import token_urlsafe
 from typing import Any, TypeVar, cast
 
 from flask import Flask, Response, g, make_response, redirect, render_template, request, url_for
@@ -162,11 +161,6 @@ def delete_cookie(answer: Response, name: str, *, path: str = "/admin") -> None:
 def reader_url(reader: str) -> str:
     """Return the address of a reader's page."""
     return url_for("reader", id=reader)
-
-
-def new_form_token() -> str:
-    """Return a token that makes a form take effect once, however often it is sent."""
-    return token_urlsafe(12)
 
 
 def submit_once(context: PageContext, work: Callable[[], Outcome]) -> Response:
