@@ -13,7 +13,7 @@ from service.adapters.redis.audit.verification import BrokenChain, ChainVerdict
 from service.adapters.redis.client.errors import StoreError
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Invocation, Output
-from service.entrypoints.responses.lists import AUDIT, list_audit
+from service.entrypoints.responses.lists import AUDIT
 
 _UNITS = {"h": 3_600, "d": 86_400}
 
@@ -48,7 +48,7 @@ def show(run: Invocation, limit: int, **given: str | None) -> Output:
     """List the log, newest first, and its head."""
     page = session.read_list_page(AUDIT, limit, **given)
     head = str(run.service.audit_log.state().head)
-    found = list_audit(run.service.audit_log, page)
+    found = AUDIT.load(run.service, page)
     lines = [_line(record) for record in found.items]
     return Output({**found.as_json(), "head": head}, "\n".join([*lines, f"head {head}"]))
 

@@ -10,7 +10,7 @@ from service.adapters.observability.logs import log
 from service.domain.errors import StoreUnavailable
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Invocation, Output
-from service.entrypoints.responses.lists import EVENTS, list_events
+from service.entrypoints.responses.lists import EVENTS
 from service.entrypoints.responses.stripe_objects import EventOut
 
 
@@ -27,7 +27,7 @@ def events() -> None:
 def list_all(run: Invocation, limit: int, after: str | None, dead: bool) -> Output:
     """List Stripe's events, the newest first."""
     page = session.read_list_page(EVENTS, limit, after=after, state="dead" if dead else None)
-    return session.list_output(list_events(run.service.event_processor.ledger, page), _line, "No events.")
+    return session.list_output(EVENTS.load(run.service, page), _line, "No events.")
 
 
 def _line(event: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from service.domain.story_passes import StoryPass
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Invocation, Output
 from service.entrypoints.responses.fields import check
-from service.entrypoints.responses.lists import PASSES, list_passes
+from service.entrypoints.responses.lists import PASSES
 from service.entrypoints.responses.story_passes import PassIn, pass_link, write_pass
 from service.use_cases.story_passes.passes import create_story_pass
 
@@ -41,8 +41,7 @@ def add(run: Invocation, story: str, openings: int, until: str, reason: str) -> 
 def show_all(run: Invocation, limit: int, after: str | None) -> Output:
     """List the passes, newest first."""
     page = session.read_list_page(PASSES, limit, after=after)
-    found = list_passes(run.service.passes, run.service.pass_tokens, page, run.now)
-    return session.list_output(found, _line, "No passes.")
+    return session.list_output(PASSES.load(run.service, page), _line, "No passes.")
 
 
 @passes.command("show")

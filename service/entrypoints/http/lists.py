@@ -13,10 +13,11 @@ from flask import Response, jsonify, request
 from marshmallow import Schema, fields
 from werkzeug.datastructures import MIMEAccept
 
+from service.bootstrap import Service
 from service.entrypoints.http.request_bodies import wrong_names
 from service.entrypoints.responses.fields import ResponseSchema
 from service.entrypoints.responses.lists import ListKind
-from service.entrypoints.responses.paging import Listing, Page, read_page
+from service.entrypoints.responses.paging import Page, read_page
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Characters with which a formula begins in a spreadsheet."""
@@ -43,8 +44,9 @@ def asked(kind: ListKind) -> Page:
     return read_page(kind.name, given, kind.filters, wrong=wrong)
 
 
-def answer(kind: ListKind, found: Listing) -> Response:
-    """Return a page as JSON or CSV."""
+def answer(kind: ListKind, service: Service) -> Response:
+    """Return the page that this request asks for, as JSON or CSV. Raises: `InvalidFields`."""
+    found = kind.load(service, asked(kind))
     if wants_csv():
         return csv_file(kind.columns, found.items, kind.name, found.next)
     return jsonify(found.as_json())

@@ -97,8 +97,7 @@ def mount(
     """
     openid = service.settings.openid
     sessions = Sessions(
-        lambda: service.secrets.sealer("session"),
-        lambda: service.secrets.signer("session"),
+        service.secrets,
         EndedSessions(service.store),
         keyring.of_digest,
         time.time,

@@ -8,19 +8,19 @@ from service.entrypoints.http.admin.page_context import PageContext, render
 from service.entrypoints.http.admin.request_inputs import filters_in_address, requested_page
 from service.entrypoints.http.lists import csv_file
 from service.entrypoints.responses.labels import ACTIONS
-from service.entrypoints.responses.lists import AUDIT, list_audit
+from service.entrypoints.responses.lists import AUDIT
 
 LINKED_ACTIONS = ("import.apply", "import.undo", "pass.create", "pass.revoke", "event.replay")
 """Actions whose object has a page of its own, which the search finds."""
 
 
 def register(context: PageContext) -> None:
-    log = context.service.audit_log
+    service = context.service
 
     @context.page("GET /audit", "viewer")
     def audit() -> Response:
         page = requested_page(AUDIT)
-        found = list_audit(log, page)
+        found = AUDIT.load(service, page)
         return render(
             "audit.html",
             records=found.items,
@@ -28,11 +28,11 @@ def register(context: PageContext) -> None:
             wanted=page.filters,
             actions=ACTIONS,
             linked_actions=LINKED_ACTIONS,
-            head=log.state().head,
+            head=service.audit_log.state().head,
             filters=filters_in_address(),
         )
 
     @context.page("GET /audit.csv", "viewer")
     def audit_csv() -> Response:
-        found = list_audit(log, requested_page(AUDIT, limit=100))
+        found = AUDIT.load(service, requested_page(AUDIT, limit=100))
         return csv_file(AUDIT.columns, found.items, AUDIT.name, found.next)

@@ -13,7 +13,7 @@ from service.entrypoints.http.admin.request_inputs import (
     query_field,
     requested_page,
 )
-from service.entrypoints.responses.lists import EVENTS, list_events
+from service.entrypoints.responses.lists import EVENTS
 from service.entrypoints.responses.stripe_objects import EventOut
 
 
@@ -24,7 +24,7 @@ def register(context: PageContext) -> None:
     def events() -> Response:
         page = requested_page(EVENTS)
         is_failed_only = "state" in page.filters
-        found, filters = list_events(service.event_processor.ledger, page), filters_in_address()
+        found, filters = EVENTS.load(service, page), filters_in_address()
         return render(
             "events.html", events=found.items, following=found.next, is_failed_only=is_failed_only, filters=filters
         )

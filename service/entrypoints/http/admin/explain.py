@@ -16,7 +16,7 @@ from service.use_cases.access.explain import Explanation
 
 
 def register(context: PageContext) -> None:
-    catalogue, explanations = context.service.access_check.catalogue, context.service.explainer
+    catalogue, explanations = context.catalogue, context.service.explainer
 
     @context.page("GET /why", "viewer")
     def check_access() -> Response:

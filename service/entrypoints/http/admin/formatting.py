@@ -81,14 +81,14 @@ def register(context: PageContext) -> None:
             "token": token,
             "once": token_urlsafe(12),  # A form with this token takes effect once, however often it is sent.
             "navigation": menu,
-            "site": context.service.access_check.catalogue.site_name,
-            "zone": str(context.service.access_check.catalogue.zone),
+            "site": context.catalogue.site_name,
+            "zone": str(context.catalogue.zone),
             "flash": message,
         }
 
 
 def _register_filters(context: PageContext) -> None:
-    catalogue, app = context.service.access_check.catalogue, context.app
+    catalogue, app = context.catalogue, context.app
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters |= {"time": format_time, "text": format_text, "number": format_number, "value": format_value}
     for name, table in labels.TABLES.items():

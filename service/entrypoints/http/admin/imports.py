@@ -47,7 +47,7 @@ def register(context: PageContext) -> None:
 
 
 def _register_upload(context: PageContext) -> None:
-    imports, catalogue = context.service.imports, context.service.access_check.catalogue
+    imports, catalogue = context.service.imports, context.catalogue
 
     @context.page("GET /imports", "granter")
     def imports_form() -> Response:

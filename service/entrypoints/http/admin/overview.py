@@ -18,8 +18,7 @@ STRIPE_WEBHOOKS = ("https://dashboard.stripe.com/test/webhooks", "https://dashbo
 
 def register(context: PageContext) -> None:
     """Add the overview."""
-    service = context.service
-    catalogue = service.access_check.catalogue
+    service, catalogue = context.service, context.catalogue
     context.app.template_filter("share")(lambda share: "–" if share is None else charts.percent(share))
 
     @context.page("GET /", "viewer")

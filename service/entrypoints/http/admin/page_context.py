@@ -14,6 +14,7 @@ from flask import Flask, Response, g, make_response, redirect, render_template, 
 
 from service.adapters.redis.staff.idempotency import IdempotencyStore
 from service.bootstrap import Service
+from service.domain.catalogue import Catalogue
 from service.domain.errors import DomainError
 from service.domain.roles import RANKS, Role
 from service.entrypoints.http import idempotency
@@ -43,6 +44,10 @@ class PageContext:
     def now(self) -> float:
         """The service's time in epoch seconds; the demo can move it."""
         return self.service.clock()
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self.service.settings.catalogue
 
     def page(self, rule: str, role: Role | None) -> Callable[[View], View]:
         """Add a view for a rule such as `POST /passes`; `role` is the least role, `None` for a page without sign-in."""
@@ -118,7 +123,7 @@ def redirect_with_message(context: PageContext, message: str, to: str) -> Respon
 def read_flash_message(context: PageContext) -> str | None:
     """Return the message that the previous page left for this one."""
     cookie = read_cookie(FLASH_COOKIE)
-    text = context.service.secrets.sealer("flash").open(cookie) if cookie and cookie.isascii() else None
+    text = context.service.secrets.sealer("flash").open(cookie) if cookie else None
     return text.decode() if text is not None else None
 
 

@@ -18,19 +18,18 @@ from service.entrypoints.http.admin.request_inputs import (
 )
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.fields import check
-from service.entrypoints.responses.lists import PASSES, list_passes
+from service.entrypoints.responses.lists import PASSES
 from service.entrypoints.responses.story_passes import PassIn, pass_link, write_pass
 from service.use_cases.story_passes.passes import create_story_pass
 
 
 def register(context: PageContext) -> None:
     """Add the gift links."""
-    service = context.service
-    catalogue = service.access_check.catalogue
+    service, catalogue = context.service, context.catalogue
 
     @context.page("GET /passes", "viewer")
     def passes(problem: Problem | None = None) -> Response:
-        found = list_passes(service.passes, service.pass_tokens, requested_page(PASSES), context.now)
+        found = PASSES.load(service, requested_page(PASSES))
         return render(
             "passes.html",
             passes=found.items,

@@ -57,7 +57,7 @@ def register(context: PageContext) -> None:
     def reader() -> Response:
         if query_field("id") is None:
             return cast(Response, redirect(url_for("readers"), 303))
-        at = read_time(query_field("at"), query_field("zone"), context.service.access_check.catalogue.zone, "at")
+        at = read_time(query_field("at"), query_field("zone"), context.catalogue.zone, "at")
         name = reader_id(request.args.get("id"))
         return render_reader(context, name, at=at, all_entries=query_field("all") is not None)
 
@@ -105,7 +105,7 @@ def _reader_form(
 
 
 def _register_grants(context: PageContext) -> None:
-    grants, catalogue = context.service.grant_changes, context.service.settings.catalogue
+    grants, catalogue = context.service.grant_changes, context.catalogue
 
     @_reader_form(context, "grant", "granter")
     def grant(reader: str) -> str:
@@ -200,7 +200,7 @@ def render_reader(
     rejected: RejectedForm | None = None,
 ) -> Response:
     """Render a reader's page, now or at another time; with a rejected form still open and filled in."""
-    service, now, catalogue = context.service, context.now, context.service.access_check.catalogue
+    service, now, catalogue = context.service, context.now, context.catalogue
     resolved = service.readers.resolve_merged(reader)
     complete = all_entries or at is not None
     entries = load_activity(service.readers, service.audit_log, catalogue, reader, complete=complete)

@@ -27,7 +27,7 @@ def register(context: PageContext) -> None:
             "seats.html",
             group=group,
             owner=stored.owner.reader,
-            inactive_status=_inactive_status(stored, context.service.access_check.catalogue, context.now),
+            inactive_status=_inactive_status(stored, context.catalogue, context.now),
             problem=problem,
             typed=form_field("reader") or "",
         )

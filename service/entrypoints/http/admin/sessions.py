@@ -14,7 +14,7 @@ from typing import cast
 
 import msgspec
 
-from service.adapters.crypto import Sealer, Signer
+from service.adapters.redis.service_state.secrets import Secrets
 from service.adapters.redis.staff.ended_sessions import EndedSessions
 from service.domain.roles import Role
 from service.entrypoints.http.guards import Principal
@@ -69,16 +69,14 @@ class Sessions:
 
     def __init__(
         self,
-        sealer: Callable[[], Sealer],
-        signer: Callable[[], Signer],
+        secrets: Secrets,
         ended: EndedSessions,
         principal_of_digest: Callable[[bytes], Principal | None],
         clock: Callable[[], float],
         openid_settings: str | None = None,
     ) -> None:
         """`clock` is the wall clock. `openid_settings` identifies the current settings of OpenID Connect."""
-        self._sealer = sealer
-        self._signer = signer
+        self._secrets = secrets
         self._ended = ended
         self._principal_of_digest = principal_of_digest
         self._clock = clock
@@ -98,11 +96,11 @@ class Sessions:
 
     def encode_cookie(self, session: Session) -> str:
         """Return the cookie's value for a session."""
-        return self._sealer().seal(_encode([COOKIE_SCHEMA, *astuple(session)]))
+        return self._secrets.sealer("session").seal(_encode([COOKIE_SCHEMA, *astuple(session)]))
 
     def decode_cookie(self, cookie: str | None) -> Session | None:
         """Return the session in a cookie; `None` if the cookie is not ours, or the session expired."""
-        text = self._sealer().open(cookie) if cookie and cookie.isascii() else None
+        text = self._secrets.sealer("session").open(cookie) if cookie else None
         if text is None:
             return None
         try:
@@ -140,8 +138,8 @@ class Sessions:
 
     def form_token(self, session: Session) -> str:
         """Return the token that every form of this session carries."""
-        return self._signer().sign(b"form:" + session.id.encode())
+        return self._secrets.signer("session").sign(b"form:" + session.id.encode())
 
     def is_form_token(self, session: Session, token: str) -> bool:
         """Return whether a form's token belongs to this session."""
-        return self._signer().verify(b"form:" + session.id.encode(), token)
+        return self._secrets.signer("session").verify(b"form:" + session.id.encode(), token)

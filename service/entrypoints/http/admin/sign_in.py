@@ -148,7 +148,7 @@ def _register_openid_sign_in(context: PageContext, provider: SignIn | None) -> N
 
 def _read_attempt(context: PageContext) -> SignInAttempt | None:
     cookie = read_cookie(ATTEMPT_COOKIE)
-    text = context.service.secrets.sealer("openid").open(cookie) if cookie and cookie.isascii() else None
+    text = context.service.secrets.sealer("openid").open(cookie) if cookie else None
     try:
         return _decode(text) if text is not None else None
     except msgspec.DecodeError:  # Another version of this service sealed it.

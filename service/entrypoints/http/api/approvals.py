@@ -10,14 +10,14 @@ from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes
 from service.entrypoints.responses.administration import ApprovalOut, write_approval
 from service.entrypoints.responses.fields import JsonObject, NothingIn, ReasonMaybeIn
-from service.entrypoints.responses.lists import APPROVALS, list_approvals
+from service.entrypoints.responses.lists import APPROVALS
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("GET /v1/approvals", "viewer", lists.list_of(ApprovalOut), parameters=(LIMIT, AFTER))
     def show_approvals() -> Response:
         """What waits for a second admin, newest first; CSV where Accept asks for text/csv."""
-        return lists.answer(APPROVALS, list_approvals(service.approvals, lists.asked(APPROVALS), service.clock()))
+        return lists.answer(APPROVALS, service)
 
     @routes.add(
         "POST /v1/approvals/<approval>", "granter", ApprovalOut, takes=NothingIn, refuses=(404,), repeatable=True

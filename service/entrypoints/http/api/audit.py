@@ -8,7 +8,7 @@ from service.bootstrap import Service
 from service.entrypoints.http import lists
 from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes, query
 from service.entrypoints.responses.administration import AuditRecordOut
-from service.entrypoints.responses.lists import AUDIT, list_audit
+from service.entrypoints.responses.lists import AUDIT
 
 HEAD = "X-Audit-Head"
 """Header with the chain's end, `SEQ:HASH`, for `paywall audit verify --head`."""
@@ -23,8 +23,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
         The header X-Audit-Head names the chain's end, for `paywall audit verify --head`.
         """
-        page = lists.asked(AUDIT)
         head = service.audit_log.state().head
-        answer = lists.answer(AUDIT, list_audit(service.audit_log, page))
+        answer = lists.answer(AUDIT, service)
         answer.headers[HEAD] = str(head)
         return answer

@@ -9,7 +9,7 @@ from service.entrypoints.http import guards, lists
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes, query
 from service.entrypoints.responses.fields import JsonObject, NothingIn
-from service.entrypoints.responses.lists import EVENTS, list_events
+from service.entrypoints.responses.lists import EVENTS
 from service.entrypoints.responses.stripe_objects import EventOut
 
 STATE = query("state", "`dead`: only those that were given up.", {"type": "string", "enum": ["dead"]})
@@ -21,7 +21,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("GET /v1/events", "viewer", lists.list_of(EventOut), parameters=(LIMIT, AFTER, STATE))
     def show_events() -> Response:
         """Stripe's events, newest first; CSV where Accept asks for text/csv."""
-        return lists.answer(EVENTS, list_events(service.event_processor.ledger, lists.asked(EVENTS)))
+        return lists.answer(EVENTS, service)
 
     @routes.add("GET /v1/events/<event>", "viewer", EventOut, refuses=(404,))
     def show_event(event: str) -> JsonObject:

@@ -11,7 +11,7 @@ from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes
 from service.entrypoints.responses.administration import KeyIn, KeyOut, NewKeyOut
 from service.entrypoints.responses.fields import JsonObject, ReasonMaybeIn
-from service.entrypoints.responses.lists import KEYS, list_keys
+from service.entrypoints.responses.lists import KEYS
 
 
 def register(routes: ApiRoutes, service: Service, cache: AdminKeyCache) -> None:
@@ -34,7 +34,7 @@ def register(routes: ApiRoutes, service: Service, cache: AdminKeyCache) -> None:
     @routes.add("GET /v1/keys", "viewer", lists.list_of(KeyOut), parameters=(LIMIT, AFTER))
     def show_keys() -> Response:
         """The keys that owners created, newest first, without the keys themselves; CSV where Accept asks for text/csv."""
-        return lists.answer(KEYS, list_keys(keys, lists.asked(KEYS)))
+        return lists.answer(KEYS, service)
 
     @routes.add("DELETE /v1/keys/<name>", "owner", KeyOut, reason=ReasonMaybeIn, refuses=(404, 409))
     def end_key(name: str) -> JsonObject:

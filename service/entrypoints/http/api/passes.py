@@ -9,7 +9,7 @@ from service.entrypoints.http import guards, idempotency, lists
 from service.entrypoints.http import request_bodies as bodies
 from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes
 from service.entrypoints.responses.fields import JsonObject, ReasonMaybeIn
-from service.entrypoints.responses.lists import PASSES, list_passes
+from service.entrypoints.responses.lists import PASSES
 from service.entrypoints.responses.story_passes import (
     GiftIn,
     GiftOut,
@@ -43,7 +43,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     def show_passes() -> Response:
         """The story passes, newest first, also expired ones (for 90 days) and readers' gifts; CSV where Accept asks
         for text/csv."""
-        return lists.answer(PASSES, list_passes(passes, tokens, lists.asked(PASSES), service.clock()))
+        return lists.answer(PASSES, service)
 
     @routes.add("GET /v1/passes/<pass_id>", "viewer", PassOut, refuses=(404,))
     def show_pass(pass_id: str) -> JsonObject:

@@ -19,8 +19,7 @@ from tests.store_servers import wait_until
 def sessions(app: InProcessApp, clock: Clock, known: dict[bytes, Principal] | None = None) -> Sessions:
     service = app.service
     return Sessions(
-        lambda: service.secrets.sealer("session"),
-        lambda: service.secrets.signer("session"),
+        service.secrets,
         EndedSessions(service.store),
         (known or {}).get,
         clock,
