@@ -28,7 +28,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.adapters.redis.client.address import Address
 from service.adapters.redis.client.errors import ConnectionLost, StoreError, outage_in
-from service.adapters.redis.client.memory import MemoryUse
+from service.adapters.redis.client.memory import NO_LIMIT
 from service.domain.errors import StoreUnavailable
 
 ReplyError = hiredis.ReplyError
@@ -201,7 +201,7 @@ class Node:
 
     def __init__(self, endpoint: Endpoint, peers: Sequence[Peer], address: Address, timeout: float) -> None:
         self.endpoint = endpoint
-        self.memory = MemoryUse()
+        self.memory = NO_LIMIT
         """As the prober read it last."""
         self._peers = peers
         self._address = address

@@ -22,7 +22,7 @@ from service.adapters.redis.client.address import Address
 from service.adapters.redis.client.breaker import CircuitBreaker
 from service.adapters.redis.client.connection import Argument, Node, ReplyError, failure_from, pack
 from service.adapters.redis.client.errors import StoreError, outage_in
-from service.adapters.redis.client.memory import MemoryUse, memory_use
+from service.adapters.redis.client.memory import NO_LIMIT, MemoryUse, memory_use
 from service.adapters.redis.client.scripts import Script, load, registered
 from service.adapters.redis.client.topology import Discovery, NodeCommand, Redirect, Topology, execute_all, redirect_in
 from service.domain.errors import StoreUnavailable
@@ -180,13 +180,13 @@ class Link:
     def memory_at(self, key: bytes) -> MemoryUse:
         """Return the memory of the server with this key, as read at most a second ago."""
         topology = self._breaker.topology
-        return MemoryUse() if topology is None else topology.node_for(key).memory
+        return NO_LIMIT if topology is None else topology.node_for(key).memory
 
     def memory(self) -> MemoryUse:
         """Return the memory of the fullest server, as read at most a second ago."""
         topology = self._breaker.topology
         masters = topology.masters if topology is not None else ()
-        return max((node.memory for node in masters), key=lambda use: use.share, default=MemoryUse())
+        return max((node.memory for node in masters), key=lambda use: use.share, default=NO_LIMIT)
 
     def ready(self) -> bool:
         """Return whether the store can be reached and written now, with every script loaded: for `/readyz`."""

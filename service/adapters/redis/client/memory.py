@@ -7,7 +7,7 @@ the memory is for grants, webhooks and the meters of readers.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 FILLING_FROM = 0.8
@@ -16,22 +16,23 @@ FILLING_FROM = 0.8
 _FIGURES = re.compile(rb"^(used_memory|maxmemory):(\d+)\r?$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MemoryUse:
     """Bytes that a server uses, and its `maxmemory`; 0 is no limit, or not known."""
 
     used: int = 0
     limit: int = 0
+    share: float = field(init=False)
+    """The used part of the limit; 0 without a limit."""
+    is_filling: bool = field(init=False)
+    """Whether new visitors' meters are no longer written."""
 
-    @property
-    def share(self) -> float:
-        """Return the used part of the limit; 0 without a limit."""
-        return self.used / self.limit if self.limit else 0.0
+    def __post_init__(self) -> None:
+        self.share = self.used / self.limit if self.limit else 0.0
+        self.is_filling = self.share >= FILLING_FROM
 
-    @property
-    def is_filling(self) -> bool:
-        """Return whether new visitors' meters are no longer written."""
-        return self.share >= FILLING_FROM
+
+NO_LIMIT = MemoryUse()
 
 
 def memory_use(reply: Any) -> MemoryUse:
