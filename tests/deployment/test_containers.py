@@ -1,4 +1,7 @@
-"""Test the Dockerfile and the Compose file: hardened containers, a store with a password, and a build from hashed packages."""
+"""Test the Dockerfile, the Compose file and the manifests for Kubernetes.
+
+Containers are hardened, the store has a password, and the image is built from hashed packages.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,20 @@ from tests.store_servers import Until, free_port
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+MANIFESTS: list[dict[str, Any]] = [
+    manifest
+    for file in sorted((ROOT / "config" / "kubernetes").iterdir())
+    for manifest in yaml.safe_load_all(file.read_text())
+]
+PODS: dict[str, dict[str, Any]] = {
+    manifest["metadata"]["name"]: manifest["spec"]["template"]["spec"]
+    for manifest in MANIFESTS
+    if manifest["kind"] in ("Deployment", "StatefulSet")
+}
+STORE_COMMANDS = {
+    "compose": [part.replace("$$", "$") for part in SERVICES["store"]["command"]],
+    "kubernetes": PODS["paywall-store"]["containers"][0]["command"],
+}
 SECRETS = dict.fromkeys(("PAYWALL_STORE_PASSWORD", "PAYWALL_SITE_KEYS", "PAYWALL_ADMIN_KEYS"), "x" * 40) | {
     "PAYWALL_SECRETS": "s" * 40
 }
@@ -46,19 +63,21 @@ def test_only_the_web_server_has_a_port_and_the_store_no_way_out() -> None:
     assert COMPOSE["networks"]["inside"] == {"internal": True}
 
 
-def test_store_image_has_no_known_vulnerability() -> None:
-    (version,) = re.findall(r"valkey/valkey:([\d.]+)-alpine", SERVICES["store"]["image"])
+@pytest.mark.parametrize("image", [SERVICES["store"]["image"], PODS["paywall-store"]["containers"][0]["image"]])
+def test_store_image_has_no_known_vulnerability(image: str) -> None:
+    (version,) = re.findall(r"valkey/valkey:([\d.]+)-alpine", image)
     assert version.startswith("9.1.")
     assert known_vulnerabilities("valkey", version) == []
 
 
-def test_store_starts_with_its_password(short_folder: Path, until: Until) -> None:
-    """The command of the Compose file runs here, with other paths and a port."""
-    port, folder, password = free_port(), short_folder / "compose", "geheim0123456789"
+@pytest.mark.parametrize("command", STORE_COMMANDS.values(), ids=STORE_COMMANDS)
+def test_store_starts_with_its_password(command: list[str], short_folder: Path, until: Until) -> None:
+    """The command runs here, with other paths and a port."""
+    port, password = free_port(), "geheim0123456789"
+    folder = short_folder / str(port)
     folder.mkdir()
-    shell, option, script = SERVICES["store"]["command"]
+    shell, option, script = command
     for there, here in (
-        ("$$", "$"),
         ("exec valkey-server", f"exec {server_binary()}"),
         ("/etc/valkey", str(ROOT / "config")),
         ("--dir /data", f"--dir {folder} --port {port}"),
@@ -130,3 +149,46 @@ def test_build_uses_one_version_of_setuptools() -> None:
     assert project["dependency-groups"]["build"] == [wanted]
     for lock in ("requirements-build.txt", "requirements-test.txt", "requirements-dev.txt"):
         assert re.findall(r"^setuptools==\S+", (ROOT / lock).read_text(), re.MULTILINE) == [wanted]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "manifest", MANIFESTS, ids=lambda manifest: f"{manifest['kind']} {manifest['metadata']['name']}"
+)
+def test_manifest_matches_the_schema_of_kubernetes(manifest: dict[str, Any]) -> None:
+    validator = pytest.importorskip("kubernetes_validate", reason="`make check` installs the schemas")
+    for version in ("1.32", "1.37"):
+        validator.validate(manifest, version, strict=True)
+    assert manifest["metadata"]["namespace"] == "paywall"
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_pod_writes_nowhere_and_has_no_capability(name: str) -> None:
+    pod = PODS[name]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_pods_stay_in_service_while_the_store_is_down() -> None:
+    (container,) = PODS["paywall"]["containers"]
+    assert {container[probe]["httpGet"]["path"] for probe in ("readinessProbe", "livenessProbe")} == {"/healthz"}
+    assert PODS["paywall"]["enableServiceLinks"] is False, "PAYWALL_PORT would be tcp://…"
+
+
+def test_policies_and_services_name_the_labels_of_the_pods() -> None:
+    labels = {
+        manifest["metadata"]["name"]: manifest["spec"]["template"]["metadata"]["labels"]
+        for manifest in MANIFESTS
+        if manifest["metadata"]["name"] in PODS and "template" in manifest["spec"]
+    }
+    for manifest in MANIFESTS:
+        spec, own = manifest["spec"], labels[manifest["metadata"]["name"]]
+        selector = spec.get("podSelector") or spec.get("selector")
+        assert selector.get("matchLabels", selector) == own
