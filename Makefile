@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Two processes run the tests, and each file runs in one of them: its tests share the servers that the file starts.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install demo test check load lint types bench lock audit clean
+.PHONY: help install demo test check load lint types bench lock audit release clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -72,5 +72,8 @@ lock: ## Update the pinned requirements (needs uv)
 audit: ## Check the pinned requirements for known vulnerabilities (needs uv and a network)
 	uv tool run pip-audit@2.10.1 --strict --require-hashes --disable-pip -r requirements-dev.txt
 
+release: .venv/developing ## Build wheel, source distribution, SBOM and checksums of the last commit into dist
+	$(BIN)/python -m release
+
 clean: ## Remove build files, but no data
-	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis test-output
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis test-output
