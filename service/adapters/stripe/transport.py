@@ -53,8 +53,8 @@ class CallLimits:
 
     `connect` and `read` bound the connection and each wait for bytes, `whole` a whole response. No request of the call
     starts later than `begin`. `queue` bounds the wait for a slot and for the rate limit. `concurrent` calls of a process
-    run at once; if the oldest takes longer than `slow`, further ones fail at once. A request that Stripe answers with
-    429 is repeated for `retry` seconds.
+    run at once, and `waiting` wait for a slot; further ones fail at once, and so do all that come while the oldest has run
+    for longer than `slow`. A request that Stripe answers with 429 is repeated for `retry` seconds.
     """
 
     connect: float
@@ -63,19 +63,20 @@ class CallLimits:
     begin: float
     queue: float
     concurrent: int
+    waiting: int
     slow: float = SLOW
     retry: float = 0
 
 
-# A process has 16 threads (`web_server.THREADS`): when Stripe hangs, some are left for access checks.
+# A process has 16 threads (`web_server.THREADS`): when Stripe hangs, twelve at most wait for it, and after a second eight.
 PATIENCE: dict[Patience, CallLimits] = {
     # A webhook waits, which Stripe wants answered within 5 s: 1.5 + 1 + 2 is the worst case.
-    "inline": CallLimits(connect=1, read=2, whole=2, begin=1.5, queue=0.2, concurrent=6),
+    "inline": CallLimits(connect=1, read=2, whole=2, begin=1.5, queue=0.2, concurrent=4, waiting=2),
     # A reader has pressed a button, and waits for the page.
-    "click": CallLimits(connect=2, read=5, whole=5, begin=5, queue=2, concurrent=6, slow=math.inf),
+    "click": CallLimits(connect=2, read=5, whole=5, begin=5, queue=1, concurrent=4, waiting=2, slow=1),
     # Nobody waits for a full sync.
     "worker": CallLimits(
-        connect=2, read=5, whole=30, begin=math.inf, queue=60, concurrent=100, slow=math.inf, retry=20
+        connect=2, read=5, whole=30, begin=math.inf, queue=60, concurrent=100, waiting=100, slow=math.inf, retry=20
     ),
 }
 
@@ -126,7 +127,7 @@ class _LimitedClient(stripe.RequestsClient):
     def __init__(self, limits: CallLimits, rate_limit: RateLimit, observe: Observe) -> None:
         super().__init__(timeout=(limits.connect, limits.read), session=_session(limits.whole))
         self._limits, self._rate_limit, self._observe = limits, rate_limit, observe
-        self._concurrency = ConcurrencyLimit(limits.concurrent)
+        self._concurrency = ConcurrencyLimit(limits.concurrent, limits.waiting)
         self._call = threading.local()
 
     @contextmanager
@@ -231,19 +232,29 @@ class RateLimit:
 
 
 class ConcurrencyLimit:
-    """A limit of the threads of a process that wait for Stripe at once: the others answer access checks."""
+    """A limit of the threads of a process that wait for Stripe at once: the others answer access checks.
 
-    def __init__(self, most: int, timer: Callable[[], float] = time.monotonic) -> None:
+    `most` hold a slot, and `waiting` wait for one.
+    """
+
+    def __init__(self, most: int, waiting: int, timer: Callable[[], float] = time.monotonic) -> None:
         self._most, self._timer = most, timer
+        self._queue = threading.Semaphore(waiting)
         self._changed = threading.Condition()
         self._started: dict[object, float] = {}
 
     @contextmanager
     def hold_slot(self, patience: float, *, slow: float = SLOW) -> Iterator[None]:
-        """Hold a slot. Raises: StripeUnavailable, if none is free within `patience` seconds, or at once if Stripe is slow."""
+        """Hold a slot. Raises: StripeUnavailable, if none is free within `patience` seconds, or at once if Stripe is slow
+        or enough threads wait already.
+        """
         slot = object()
         with self._changed:
-            self._changed.wait_for(lambda: self._is_free() or self._is_slow(slow), patience)
+            if not self._is_free() and not self._is_slow(slow) and self._queue.acquire(blocking=False):
+                try:
+                    self._changed.wait_for(self._is_free, patience)
+                finally:
+                    self._queue.release()
             if not self._is_free():
                 raise StripeUnavailable("busy")
             self._started[slot] = self._timer()

@@ -15,7 +15,14 @@ import stripe
 
 from service.adapters.stripe.errors import MEANING, failure_of
 from service.adapters.stripe.gateway import Gateway
-from service.adapters.stripe.transport import FIRST_PAUSE, LONGEST_PAUSE, LONGEST_RETRY_AFTER, PATIENCE, RateLimit
+from service.adapters.stripe.transport import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    LONGEST_RETRY_AFTER,
+    PATIENCE,
+    ConcurrencyLimit,
+    RateLimit,
+)
 from service.domain.errors import NoSuchObject, StripeFailure, StripeRefused, StripeUnavailable
 from service.domain.stripe_facts import ObjectRef
 
@@ -174,6 +181,21 @@ def test_hanging_stripe_occupies_few_threads_and_others_continue(control: Any, g
         wait(lambda: sum(read.done() for read in reads) == threads - most)
         assert {str(read.exception()) for read in reads if read.done()} == {"busy"}
         control.ask("DELETE", "/faults")
+
+
+def test_few_calls_wait_for_a_slot_and_others_fail_at_once(wait: Any) -> None:
+    limit, release = ConcurrencyLimit(most=1, waiting=2), threading.Event()
+
+    def call() -> bool:
+        with limit.hold_slot(60, slow=60):
+            return release.wait(60)
+
+    with ThreadPoolExecutor(6) as pool:
+        calls = [pool.submit(call) for _ in range(6)]
+        wait(lambda: sum(one.done() for one in calls) == 3)
+        assert {str(one.exception()) for one in calls if one.done()} == {"busy"}
+        release.set()
+    assert sum(one.exception() is None for one in calls) == 3
 
 
 def test_failing_stripe_gets_one_request_per_read(canned: Any) -> None:
