@@ -5,21 +5,25 @@ docs/faults.md has a row for each of these tests.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
 from tests.store_servers import wait_until
+from tests.stripe_fixtures import SECRET
 
 if TYPE_CHECKING:
     from tests.running_service import Paywall, Serve
@@ -34,8 +38,8 @@ class Load:
     """Checks of entitled readers and grants to new ones, sent until `stop`; each request opens a connection of its own."""
 
     paywall: Paywall
-    checks: list[tuple[float, str]] = field(default_factory=list)
-    """When each check was sent, and the reason in its answer, or why there was none."""
+    checks: list[tuple[float, float, str]] = field(default_factory=list)
+    """When each check was sent, the seconds to its answer, and the reason in it, or why there was none."""
     granted: list[str] = field(default_factory=list)
     """Readers whose grants were acknowledged."""
     refused: int = 0
@@ -52,7 +56,7 @@ class Load:
                 found = str(answer.json()["reason"]) if answer.ok else str(answer.status_code)
             except requests.RequestException as error:
                 found = type(error).__name__
-            self.checks.append((sent, found))
+            self.checks.append((sent, time.monotonic() - sent, found))
 
     def run_grants(self) -> None:
         number = 0
@@ -74,7 +78,7 @@ class Load:
     def outcomes(self, since: float = 0.0) -> dict[str, int]:
         """Return how many checks sent since then had each outcome."""
         found: dict[str, int] = {}
-        for sent, outcome in list(self.checks):
+        for sent, _, outcome in list(self.checks):
             if sent >= since:
                 found[outcome] = found.get(outcome, 0) + 1
         return found
@@ -177,3 +181,29 @@ def test_web_process_killed_again_and_again_leaves_the_others_serving(serve: Ser
     assert processes(paywall)["web server"] == [server]
     found = load.outcomes()
     assert sum(found.values()) - found["grant"] <= 0.05 * sum(found.values()), found
+
+
+def test_hanging_stripe_delays_neither_checks_nor_webhooks(serve: Serve, sign: Callable[..., str], made: Any) -> None:
+    """Buyers get a 503 with Retry-After; webhooks are recorded, and their payloads count."""
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as hanging, ThreadPoolExecutor(120) as pool:
+        base = f"http://127.0.0.1:{hanging.getsockname()[1]}"
+        paywall = serve(STRIPE_API_KEY="sk_test_x", STRIPE_API_BASE=base, STRIPE_WEBHOOK_SECRETS=SECRET)
+
+        def deliver(number: int) -> int:
+            bought = made.subscription(id=f"sub_{number}", metadata={"reader_id": f"buyer-{number}"})
+            event = made.event("customer.subscription.created", bought, id=f"evt_{number}", created=int(time.time()))
+            body = json.dumps(event).encode()
+            signed = {"Stripe-Signature": sign(body, at=int(time.time()))}
+            return requests.post(f"{paywall.url}/v1/stripe/webhook", body, headers=signed, timeout=60).status_code
+
+        def order(number: int) -> tuple[int, bool]:
+            body = {"reader": f"r-{number}", "price": "price_month", "return_url": "https://www.example.news/"}
+            answer = requests.post(f"{paywall.url}/v1/checkout", json=body, headers=paywall.as_site, timeout=60)
+            return answer.status_code, "Retry-After" in answer.headers
+
+        with load_on(paywall) as load:
+            orders = [pool.submit(order, number) for number in range(20)]
+            delivered = [pool.submit(deliver, number) for number in range(100)]
+            assert {each.result() for each in delivered} == {200}
+            assert {each.result() for each in orders} == {(503, True)}
+    assert set(load.outcomes()) == {"grant"}
