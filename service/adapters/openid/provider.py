@@ -1,13 +1,15 @@
 """Requests to the OpenID provider: its metadata and signing keys, codes for tokens, and userinfo.
 
 Metadata and keys are requested when first needed and kept for an hour. A thread that waits for the provider cannot
-answer readers, so at most two threads of a process wait, and a provider that did not answer gets a pause.
+answer readers, so a process sends two requests at once, few more wait for their turn, and a provider that did not answer
+gets a pause. Anyone can start a sign-in, so one address alone never fills the queue.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,8 +31,13 @@ KEY_REFRESH_INTERVAL = 60.0
 """Seconds between two early refreshes of the keys, for a key ID that is not among them."""
 PAUSE_SECONDS = 5.0
 """Seconds for which a provider that did not answer gets no request."""
-MAX_WAITING_THREADS = 2
-"""Threads of a process that may wait for the provider at once."""
+CONCURRENT_REQUESTS = 2
+"""Requests that a process sends to the provider at once."""
+MAX_THREADS = 8
+MAX_THREADS_OF_AN_ADDRESS = 6
+"""Threads of a process that send a request or wait for their turn: of all, and of those with a code from one address."""
+QUEUE_SECONDS = 2.0
+"""Seconds for which a thread waits for its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +61,19 @@ class Provider:
     Every method raises `SignInFailed` ("away") when the provider is unavailable or its response cannot be used.
     """
 
-    def __init__(self, settings: OpenIdSettings, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: OpenIdSettings,
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        patience: float = QUEUE_SECONDS,
+    ) -> None:
         self._settings = settings
         self._monotonic = monotonic
-        self._slots = threading.BoundedSemaphore(MAX_WAITING_THREADS)
+        self._patience = patience
+        self._slots = threading.BoundedSemaphore(CONCURRENT_REQUESTS)
+        self._lock = threading.Lock()
+        self._threads: Counter[str] = Counter()
         self._paused_until = float("-inf")
         self._metadata: tuple[float, ProviderMetadata] | None = None
         self._keys: tuple[float, KeySet] | None = None
@@ -92,8 +108,10 @@ class Provider:
         url = self.metadata().userinfo_endpoint
         return self._get(url, "userinfo", access_token) if url else {}
 
-    def exchange_code(self, code: str, verifier: str) -> dict[str, Any]:
+    def exchange_code(self, code: str, verifier: str, address: str) -> dict[str, Any]:
         """Exchange an authorization code for tokens (RFC 6749, section 4.1.3; `verifier` is of RFC 7636).
+
+        `address` is the one that the code came from.
 
         Raises: SignInFailed, also "unaccepted", if the provider refuses the code or its response is no JSON object.
         """
@@ -104,7 +122,7 @@ class Provider:
             "code": code,
             "code_verifier": verifier,
         }
-        with self.request_slot(), self._session() as session:
+        with self.request_slot(address), self._session() as session:
             if metadata.client_auth_method == "client_secret_basic":
                 session.auth = (settings.client_id, settings.client_secret)
             else:
@@ -120,12 +138,35 @@ class Provider:
         return tokens
 
     @contextmanager
-    def request_slot(self) -> Iterator[None]:
-        """Hold one of the few slots for a request; turn its failures into `SignInFailed` ("away")."""
+    def request_slot(self, address: str = "") -> Iterator[None]:
+        """Hold one of the few slots for a request; turn its failures into `SignInFailed` ("away").
+
+        Without an address, the request is one for everybody, such as the keys.
+        """
         if self._monotonic() < self._paused_until:
             raise SignInFailed("away", "resting")
-        if not self._slots.acquire(blocking=False):
-            raise SignInFailed("away", "busy")
+        with self._place_in_queue(address):
+            if not self._slots.acquire(timeout=self._patience):
+                raise SignInFailed("away", "busy")
+            with self._failures_as_away():
+                yield
+
+    @contextmanager
+    def _place_in_queue(self, address: str) -> Iterator[None]:
+        with self._lock:
+            of_address = self._threads[address] if address else 0
+            if self._threads.total() >= MAX_THREADS or of_address >= MAX_THREADS_OF_AN_ADDRESS:
+                raise SignInFailed("away", "busy")
+            self._threads[address] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._threads[address] -= 1
+                self._threads = +self._threads  # without addresses of which no thread is left
+
+    @contextmanager
+    def _failures_as_away(self) -> Iterator[None]:
         try:
             yield
         except (requests.ConnectionError, requests.Timeout) as error:

@@ -67,8 +67,12 @@ class SignIn:
         endpoint = urlsplit(metadata.authorization_endpoint)
         return endpoint._replace(query=f"{endpoint.query}&{query}".lstrip("&")).geturl(), attempt
 
-    def finish(self, attempt: SignInAttempt, code: str | None, error: str | None, issuer: str | None) -> StaffIdentity:
+    def finish(
+        self, attempt: SignInAttempt, code: str | None, error: str | None, issuer: str | None, address: str
+    ) -> StaffIdentity:
         """Return who came back; `code`, `error` and `issuer` are of the authorization response to this attempt.
+
+        `address` is the browser's: sign-ins from one address cannot keep others from the provider.
 
         Raises: SignInFailed, if the provider is unavailable, refuses, or sends what is invalid or has no role here.
         """
@@ -79,7 +83,7 @@ class SignIn:
             raise SignInFailed("denied", error_code(error))
         if not code:
             raise SignInFailed("unaccepted", "no_code")
-        tokens = self._provider.exchange_code(code, attempt.verifier)
+        tokens = self._provider.exchange_code(code, attempt.verifier, address)
         access_token = tokens.get("access_token")
         if not isinstance(access_token, str) or not access_token.isascii() or not access_token.isprintable():
             raise SignInFailed("unaccepted", "no_access_token")

@@ -43,7 +43,7 @@ class _Unchecked(JWSRegistry):
 
 
 class FakeProvider:
-    """A provider whose `claims`, `sign`, `keys`, `userinfo`, `described` and `broken` (paths) a test may change."""
+    """A provider whose `claims`, `sign`, `keys`, `userinfo`, `described`, `broken` (paths) and `delay` a test may change."""
 
     def __init__(self) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -56,6 +56,8 @@ class FakeProvider:
         self.sign: Callable[[dict[str, Any]], str] = lambda claims: self.signed(claims)
         self.described: dict[str, Any] = {}
         self.broken: dict[str, int] = {}
+        self.delay = 0.0
+        """Seconds until a request for tokens is answered."""
         self.asked: list[str] = []
         self.granted: dict[str, dict[str, str]] = {}
         self.access_token = "an-access-token-of-the-tests"
@@ -126,6 +128,7 @@ class FakeProvider:
         if path == "/userinfo":
             right = header == f"Bearer {self.access_token}"
             return (200, {"sub": "7", **self.userinfo}) if right else (401, {"error": "invalid_token"})
+        threading.Event().wait(self.delay)
         return self._token(form, header) if path == "/token" else (404, {})
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -13,7 +15,8 @@ from service.adapters.openid.errors import SignInFailed
 from service.adapters.openid.provider import (
     CACHE_SECONDS,
     KEY_REFRESH_INTERVAL,
-    MAX_WAITING_THREADS,
+    MAX_THREADS,
+    MAX_THREADS_OF_AN_ADDRESS,
     PAUSE_SECONDS,
     Provider,
 )
@@ -21,6 +24,7 @@ from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.openid.sign_in import ATTEMPT_SECONDS, SignIn, SignInAttempt
 from tests.adapters.openid.fake_provider import CLIENT, SECRET, FakeProvider
 from tests.in_process_app import Clock
+from tests.store_servers import wait_until
 
 SETTINGS = OpenIdSettings(
     issuer="https://login.example.news",
@@ -49,7 +53,7 @@ def sign_in(fake_provider: FakeProvider, provider: Provider) -> SignIn:
 
 def one_comes(sign_in: SignIn, fake_provider: FakeProvider) -> str:
     address, attempt = sign_in.begin(None)
-    return sign_in.finish(attempt, fake_provider.grants(address), None, None).name
+    return sign_in.finish(attempt, fake_provider.grants(address), None, None, "192.0.2.1").name
 
 
 def changes_its_key(fake_provider: FakeProvider, kid: str) -> None:
@@ -103,23 +107,41 @@ def test_unreachable_provider_is_not_retried_for_some_seconds(
         provider.metadata()
 
 
-def test_at_most_two_threads_wait_for_the_provider(provider: Provider, fake_provider: FakeProvider) -> None:
-    inside, over = threading.Barrier(MAX_WAITING_THREADS + 1), threading.Event()
+def test_sign_in_waits_for_its_turn_behind_those_of_strangers(fake_provider: FakeProvider) -> None:
+    settings = replace(SETTINGS, issuer=fake_provider.issuer)
+    sign_in, over = SignIn(settings, time.time, Provider(settings, patience=60)), threading.Event()
+    fake_provider.delay = 0.1
 
-    def wait() -> None:
-        with provider.request_slot():
-            inside.wait(60)
+    def stranger(number: int) -> None:
+        while not over.is_set():
+            with suppress(SignInFailed):
+                sign_in.finish(sign_in.begin(None)[1], "bogus", None, None, f"192.0.2.{number}")
+
+    with ThreadPoolExecutor(4) as pool:
+        strangers = [pool.submit(stranger, number) for number in range(4)]
+        try:
+            assert [one_comes(sign_in, fake_provider) for _ in range(4)] == ["ann@example.news"] * 4
+        finally:
+            over.set()
+    assert not any(each.exception() for each in strangers)
+
+
+@pytest.mark.parametrize(
+    ("of_one_address", "most"), [(False, MAX_THREADS), (True, MAX_THREADS_OF_AN_ADDRESS)], ids=["all", "one address"]
+)
+def test_queue_is_bounded(fake_provider: FakeProvider, of_one_address: bool, most: int) -> None:
+    provider, over = Provider(replace(SETTINGS, issuer=fake_provider.issuer), patience=60), threading.Event()
+
+    def hold(number: int) -> None:
+        with provider.request_slot("192.0.2.66" if of_one_address else f"192.0.2.{number}"):
             over.wait(60)
 
-    threads = [threading.Thread(target=wait) for _ in range(MAX_WAITING_THREADS)]
-    for thread in threads:
-        thread.start()
-    inside.wait(60)
-    with pytest.raises(SignInFailed, match="away: busy"):
-        provider.metadata()
-    over.set()
-    for thread in threads:
-        thread.join(60)
+    with ThreadPoolExecutor(most + 3) as pool:
+        calls = [pool.submit(hold, number) for number in range(most + 3)]
+        wait_until(lambda: sum(call.done() for call in calls) == 3)
+        assert {str(call.exception()) for call in calls if call.done()} == {"away: busy"}
+        over.set()
+    assert sum(call.exception() is None for call in calls) == most
     assert provider.metadata().token_endpoint == f"{fake_provider.issuer}/token"
 
 

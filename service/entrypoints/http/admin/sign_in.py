@@ -157,7 +157,8 @@ def _read_attempt(context: PageContext) -> SignInAttempt | None:
 
 def _finish_attempt(context: PageContext, sign_in: SignIn, attempt: SignInAttempt) -> Response:
     try:
-        identity = sign_in.finish(attempt, query_field("code"), query_field("error"), query_field("iss"))
+        code, error, issuer = (query_field(name) for name in ("code", "error", "iss"))
+        identity = sign_in.finish(attempt, code, error, issuer, request.remote_addr or "unknown")
         g.started_session = context.sessions.create(_audit_name(identity), role=identity.role)
     except SignInFailed as error:
         return _redirect_with_error(context, error.kind, error.reason, attempt.then)
