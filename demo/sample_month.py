@@ -91,7 +91,9 @@ def fill(service: Service, now: float, add_to_stripe: AddToStripe | None = None)
     gateway = service.gateway if add_to_stripe is not None else None
     catalogue = service.settings.catalogue
     listener = ObjectChangeListener(catalogue, service.alert_flags, service.clock)
-    processor = EventProcessor(service.store, service.readers, catalogue, gateway=gateway, listener=listener)
+    processor = EventProcessor(
+        service.store, service.readers, catalogue, erased=service.erased, gateway=gateway, listener=listener
+    )
     random = Random(1042)  # noqa: S311 - no secret depends on it
     month = _Month(service, processor, random, now, count(1), add_to_stripe or (lambda _: None), [])
     writes = [*_subscribers(month), *_group(month), *_problems(month), *_grants(month), *_passes(month)]

@@ -25,8 +25,9 @@ from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.grants import GrantEndIndex, Grants
 from service.adapters.redis.grants.imports import ImportStore
-from service.adapters.redis.reader_lifecycle.erasure import ErasedReaders, Eraser
+from service.adapters.redis.reader_lifecycle.erasure import Eraser
 from service.adapters.redis.reader_lifecycle.merges import Merges
+from service.adapters.redis.readers.erased_readers import ERASURE, ErasedReaders
 from service.adapters.redis.readers.history import HistoryRetention, ReaderHistory
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.reporting.alert_flags import AlertStore
@@ -101,6 +102,7 @@ class Adapters:
     recent_entitlements: RecentEntitlements
 
     readers: Readers
+    erased: ErasedReaders
     grants: Grants
     grant_ends: GrantEndIndex
     passes: Passes
@@ -205,6 +207,7 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, store: Store) 
         gateway=_gateway(settings, metrics),
         recent_entitlements=recent_entitlements,
         readers=readers,
+        erased=ErasedReaders(store, partial(secrets.sealer_with_stored, ERASURE)),
         grants=Grants(readers, catalogue, audit, recent_entitlements),
         grant_ends=grant_ends,
         passes=Passes(store, audit),
@@ -282,6 +285,7 @@ def _event_processor(a: Adapters) -> EventProcessor:
         a.store,
         a.readers,
         a.settings.catalogue,
+        erased=a.erased,
         gateway=a.gateway,
         known=a.recent_entitlements,
         listener=ObjectChangeListener(a.settings.catalogue, a.alert_flags, a.clock),
@@ -297,6 +301,7 @@ def _explainer(
         access_check=access_check,
         readers=a.readers,
         profiles=profiles,
+        erased=a.erased,
         decision_ids=decision_ids,
         policies=a.policies,
         history=SourceHistory(a.settings.catalogue, ReaderHistory(a.store), a.audit_log),
@@ -304,7 +309,7 @@ def _explainer(
 
 
 def _imports(a: Adapters) -> GrantImports:
-    imports = ImportStore(a.store, partial(a.secrets.sealer, "import"))
+    imports = ImportStore(a.store, partial(a.secrets.sealer, "import"), a.erased)
     planner = ImportPlanner(a.store, imports, CHUNK_SIZE)
     states, pace = GrantStates(a.store), Pace(IMPORT_REST)
     processor = ChunkProcessor(imports, planner, states, a.grant_ends, a.recent_entitlements, pace)
@@ -321,8 +326,8 @@ def _erasure(a: Adapters, imports: GrantImports) -> Erasure:
         audit_erasure=a.audit_erasure,
         approvals=a.approvals,
         imports=imports,
-        erased=ErasedReaders(a.store),
-        eraser=Eraser(a.store),
+        erased=a.erased,
+        eraser=Eraser(a.store, a.erased),
         ends=a.grant_ends,
         usage=a.usage_counters.store,
         known=a.recent_entitlements,
@@ -330,13 +335,8 @@ def _erasure(a: Adapters, imports: GrantImports) -> Erasure:
 
 
 def _retention(a: Adapters) -> RetentionTask:
-    return RetentionTask(
-        a.settings.catalogue,
-        HistoryRetention(a.store),
-        a.policies,
-        a.audit_verifier,
-        on_broken=logs.report_broken_audit_chain,
-    )
+    history, on_broken = HistoryRetention(a.store), logs.report_broken_audit_chain
+    return RetentionTask(a.settings.catalogue, history, a.policies, a.audit_verifier, a.erased, on_broken=on_broken)
 
 
 def _maintenance(
@@ -351,6 +351,7 @@ def _maintenance(
         approvals=a.approvals,
         approval_workflow=approval_workflow,
         retention=retention,
+        erased=a.erased,
         usage_counters=a.usage_counters,
         alerts=alerts,
         entitlement_counts=EntitlementCounts(event_processor, a.grant_ends, a.usage_counters.store),

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b, scrypt, sha256
 from os import urandom
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -53,6 +53,20 @@ def key_digest(secret: str) -> bytes:
     return blake2b(secret.encode("utf-8", "surrogateescape"), digest_size=32, person=b"key").digest()
 
 
+_CLAIM = 8
+"""Bytes of the digest of a claim. The store adds a key to it, and makes it longer."""
+
+
+def claim_digest(value: str) -> str:
+    """Return the digest that stands for a value of Stripe's metadata, such as a reader's ID, in a fingerprint."""
+    return blake2b(value.encode(), digest_size=_CLAIM).hexdigest()
+
+
+def is_claim_digest(value: object, name: str) -> TypeGuard[str]:
+    """Return whether a value in a fingerprint, under this name, is such a digest, without a key."""
+    return name.startswith("metadata.") and isinstance(value, str) and len(value) == 2 * _CLAIM
+
+
 class Sealer:
     """Seals and opens texts for one purpose (AES-256-GCM, base64url)."""
 
@@ -67,19 +81,27 @@ class Sealer:
 
     def open(self, sealed: str) -> bytes | None:
         """Decrypt a sealed text; return `None` if it was sealed elsewhere or for another purpose, or was changed."""
-        try:
-            raw = urlsafe_b64decode(sealed.encode("ascii") + b"=" * (-len(sealed) % 4))
-        except ValueError:
-            return None
-        # base64 ignores stray bits and foreign characters; such a text was changed.
-        if urlsafe_b64encode(raw).rstrip(b"=") != sealed.encode("ascii") or len(raw) < NONCE:
-            return None
-        for cipher in self._ciphers:
-            try:
-                return cipher.decrypt(raw[:NONCE], raw[NONCE:], None)
-            except InvalidTag:
-                continue
+        return _decrypt(sealed, self._ciphers)
+
+    def is_current(self, sealed: str) -> bool:
+        """Return whether a text is sealed with the first secret, so that it opens without the others."""
+        return _decrypt(sealed, [self._first]) is not None
+
+
+def _decrypt(sealed: str, ciphers: Sequence[AESGCM]) -> bytes | None:
+    try:
+        raw = urlsafe_b64decode(sealed.encode("ascii") + b"=" * (-len(sealed) % 4))
+    except ValueError:
         return None
+    # base64 ignores stray bits and foreign characters; such a text was changed.
+    if urlsafe_b64encode(raw).rstrip(b"=") != sealed.encode("ascii") or len(raw) < NONCE:
+        return None
+    for cipher in ciphers:
+        try:
+            return cipher.decrypt(raw[:NONCE], raw[NONCE:], None)
+        except InvalidTag:
+            continue
+    return None
 
 
 class Signer:

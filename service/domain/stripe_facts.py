@@ -60,7 +60,10 @@ class OwnerClaims:
 
 
 Fingerprint = Mapping[str, object]
-"""The values (JSON) that distinguish two states of an object: `service.domain.event_order` compares them."""
+"""The values (JSON) that distinguish two states of an object: `service.domain.event_order` compares them.
+
+Metadata, under `metadata.` and its name, is in it as a digest, because it can be a reader's ID.
+"""
 
 
 @dataclass(frozen=True, slots=True)

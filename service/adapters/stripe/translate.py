@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from hashlib import blake2b
 from typing import Any
 
+from service.adapters.crypto import claim_digest
 from service.domain.payments import Payment, PaymentUpdate, apply_payment
 from service.domain.sources import TERMINAL, Item, Pass, StripeEntitlements, Subscription
 from service.domain.stripe_facts import Fingerprint, ObjectRef, OwnerClaims, StripeFacts
@@ -333,5 +333,5 @@ def _named_values(obj: Json, wanted: Mapping[str, Callable[[Any], object]]) -> d
     for name in _CLAIMS:
         if name in metadata:
             value = text(metadata[name])
-            found[f"metadata.{name}"] = blake2b(value.encode(), digest_size=8).hexdigest() if value else None
+            found[f"metadata.{name}"] = claim_digest(value) if value else None
     return found

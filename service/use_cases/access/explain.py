@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from service.adapters.redis.client.keys import story_mark
+from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.service_state.decision_records import PolicyStore, RecordedPolicy, recorded_policy
 from service.domain.catalogue import Catalogue, Story, Tier
@@ -50,6 +51,7 @@ class Explainer:
     access_check: AccessCheck
     readers: Readers
     profiles: ReaderProfiles
+    erased: ErasedReaders
     decision_ids: DecisionIds
     policies: PolicyStore
     history: SourceHistory
@@ -141,7 +143,7 @@ class Explainer:
         return found if certain else replace(found, show=None, reason=None)
 
     def _was_erased(self, reader: str, at: float) -> bool:
-        erased = self.readers.erased_at(reader, self.readers.resolve_merged(reader))
+        erased = self.erased.last_erased_at(reader, self.readers.resolve_merged(reader))
         # The moment of an erasure is kept in whole seconds: a decision of that second was made before it.
         return erased is not None and int(at) <= erased
 

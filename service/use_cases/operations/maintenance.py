@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from service.adapters.redis.audit.audit import AuditWriter
 from service.adapters.redis.grants.grants import GrantEndIndex
+from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.story_passes.passes import Passes
 from service.use_cases.grants.approvals import ApprovalWorkflow
@@ -33,6 +34,7 @@ class Maintenance:
     approvals: Approvals
     approval_workflow: ApprovalWorkflow
     retention: RetentionTask
+    erased: ErasedReaders
     usage_counters: UsageCounters
     alerts: Alerts
     entitlement_counts: EntitlementCounts
@@ -84,9 +86,10 @@ class Maintenance:
         self.alerts.record_full_sync(found, self.clock())
 
     def clean_up(self) -> None:
-        """Remove from the lists what has expired, and from the refused audit entries what is ours."""
+        """Remove from the lists what has expired, take back our refused audit entries, and seal keys with the first secret."""
         now = self.clock()
         self.audit.readmit_refused()
+        self.erased.load_keys()
         self.passes.prune_list(now)
         self.grant_ends.prune(now)
         self.alerts.remove_resolved(now)

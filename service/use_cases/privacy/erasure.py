@@ -15,7 +15,8 @@ from service.adapters.redis.audit.chain import AuditLog
 from service.adapters.redis.audit.redaction import AuditErasure
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.grants.grants import GrantEndIndex
-from service.adapters.redis.reader_lifecycle.erasure import ErasedReaders, Eraser
+from service.adapters.redis.reader_lifecycle.erasure import Eraser
+from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.reporting.usage_counts import UsageStore
 from service.adapters.redis.staff.approvals import Approvals

@@ -56,7 +56,7 @@ class Export:
             merged=[name for name in ids.names if name != reader],
             history=[_exported(change) for change in self._profiles.past.changes(ids.reader)],
             stripe_objects=sorted({name for own in ids.names for name in self._readers.list_owned_objects(own)}),
-            erased_at=self._readers.erased_at(*ids.names),
+            erased_at=self._erasure.erased.last_erased_at(*ids.names),
             audit=[records[seq] for seq in sorted(records)],
             head=str(self._audit_log.state().head),
         )

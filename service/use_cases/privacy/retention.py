@@ -1,4 +1,4 @@
-"""Retention: delete once a day what `[retention]` no longer keeps, a little at a time, in one process of all."""
+"""Retention: once a day, in one process of all, delete what `[retention]` no longer keeps, and rewrite former marks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from service.adapters.redis.audit.verification import AuditVerifier, BrokenChain
+from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.readers.history import HistoryRetention
 from service.adapters.redis.service_state.decision_records import PolicyStore
 from service.domain.catalogue import Catalogue
@@ -24,6 +25,7 @@ class RetentionTask:
     retention: HistoryRetention
     policies: PolicyStore
     verifier: AuditVerifier
+    erased: ErasedReaders
     on_broken: Callable[[int], None] = lambda seq: None
     timer: Callable[[], float] = time.monotonic
     _steps: Iterator[int] | None = field(default=None, init=False)
@@ -49,12 +51,13 @@ class RetentionTask:
         return deleted
 
     def iterate_steps(self, now: float) -> Iterator[int]:
-        """Delete everything that has expired, in steps; yield how many records each one deleted.
+        """Delete everything that has expired, and rewrite former marks; yield how many records each step deleted.
 
         A broken audit chain stays as it is, so that `paywall audit verify` reports it.
         """
         kept = self.catalogue.retention
         yield from self.retention.trim_histories(now - kept.history)
+        yield from self.erased.rewrite_former_marks()
         yield self.policies.prune(now - kept.history)
         if kept.audit is not None:
             try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.reader_lifecycle.erasure import ErasedReaders
+from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.stripe_objects.inbox import Inbox, InboxEvent, RecordOutcome
 from service.adapters.redis.stripe_objects.ledger import Ledger
@@ -73,6 +73,7 @@ class EventProcessor:
         readers: Readers,
         catalogue: Catalogue,
         *,
+        erased: ErasedReaders,
         gateway: StripeApi | None,
         known: RecentEntitlements | None = None,
         listener: ObjectListener | None = None,
@@ -82,13 +83,12 @@ class EventProcessor:
         self.catalogue = catalogue
         self.gateway = gateway
         self.readers = readers
-        hide_erased = ErasedReaders(store).hide_ids
-        self.objects = Objects(store, hide_erased, listener)
-        self.inbox = Inbox(store, hide_erased)
+        self.objects = Objects(store, erased, listener)
+        self.inbox = Inbox(store, erased)
         self.pending_work = PendingWork(store)
         self.seats = Seats(store)
         self.ledger = Ledger(store)
-        self.owners = OwnerResolver(store)
+        self.owners = OwnerResolver(store, erased)
         self._report = report
         self._timer = timer
         self._lock = threading.Lock()

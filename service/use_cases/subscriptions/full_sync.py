@@ -144,7 +144,7 @@ class FullSync:
             return "unknown"
         if not stored.confirmed:
             return "unconfirmed"
-        if _comparable(known) not in (_comparable(facts), _comparable(self._processor.objects.hide_erased(facts))):
+        if _comparable(known) not in (_comparable(facts), _comparable(self._processor.objects.erased.hide_ids(facts))):
             return "differs"
         if not stored.is_fanned_out:
             return "not shown"

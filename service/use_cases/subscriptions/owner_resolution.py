@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.client.store import Store
+from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.readers.readers import field_pairs, merged_into
 from service.adapters.redis.records import StoreRecords
 from service.adapters.redis.stripe_objects.objects import StoredObject
@@ -59,6 +61,10 @@ class StoredReader:
 class OwnerResolver(StoreRecords):
     """Finds owners in the store. Raises: StoreUnavailable."""
 
+    def __init__(self, store: Store, erased: ErasedReaders) -> None:
+        super().__init__(store)
+        self._erased = erased
+
     def resolve_owner_of(self, obj: StoredObject) -> tuple[Owner, StoredReader | None]:
         """Return the owner of an object under the current ID, and that reader as stored.
 
@@ -79,16 +85,14 @@ class OwnerResolver(StoreRecords):
 
     def find_readers(self, readers: list[str]) -> list[StoredReader]:
         """Return several readers in one round trip, and one more for each that was merged."""
-        commands = []
-        for reader in readers:
-            tag = reader_hash(reader)
-            hot, erased = self.keys.reader(tag), self.keys.erased(tag)
-            commands += [(hot, (b"HGETALL", hot)), (erased, (b"GET", erased))]
-        replies = iter(self._link.read(commands))
-        return [self._follow(*found) for found in zip(readers, replies, replies, strict=True)]
+        tags = [reader_hash(reader) for reader in readers]
+        hot = [self.keys.reader(tag) for tag in tags]
+        replies = self._link.read([*((key, (b"HGETALL", key)) for key in hot), *self._erased.read_commands(tags)])
+        moments = self._erased.moments_in(tags, replies[len(tags) :])
+        return [self._follow(*found) for found in zip(readers, replies[: len(tags)], moments, strict=True)]
 
-    def _follow(self, reader: str, hot: Any, erased: Any) -> StoredReader:
-        erased_at, heir = int(erased) if erased else None, merged_into(hot)
+    def _follow(self, reader: str, hot: Any, erased_at: int | None) -> StoredReader:
+        heir = merged_into(hot)
         if heir is not None:
             return replace(self.find_reader(heir), erased_at=erased_at)
         return StoredReader(reader, dict(field_pairs(hot)), erased_at)

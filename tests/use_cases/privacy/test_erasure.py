@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from service.adapters.crypto import claim_digest
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.keys import reader_hash
 from service.use_cases.subscriptions.full_sync import FullSync
 from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
-from tests.admin_app import Admins
+from tests.admin_app import SECRETS, Admins, MakeAdmins
 from tests.use_cases.privacy.conftest import Erase, everything, holding
 from tests.use_cases.subscriptions.conftest import DAY, NOW, Maker, Stage
 
@@ -55,8 +56,86 @@ def test_erased_id_is_in_no_key_and_no_value(at_noon: Admins, make: Maker, erase
     assert counts["audit"] >= 2
     found = at_noon.app.reader(ZOE)
     assert (found["access"], found["sources"], found["customers"]) == (False, [], [])
-    left = [key for key in holding(link, reader_hash(ZOE).decode()) if b"erased" not in key]
+    left = holding(link, reader_hash(ZOE).decode())
     assert all(b"}rows" in key or b"{i:" in key or b"intents" in key for key in left), left
+
+
+def test_stored_data_cannot_be_tested_for_an_erased_id(at_noon: Admins, make: Maker, erase: Erase) -> None:
+    """Whoever reads the store, but has no secret, must not find that a guessed ID was erased."""
+    made = at_noon.call_json(
+        "ann",
+        "POST",
+        "/v1/passes",
+        {"story": "s-7", "openings": 3, "until": "2034-01-01T00:00:00Z", "reason": "x"},
+        201,
+    )
+    assert at_noon.app.ask("s-7", reader=ZOE, visitor="v-7", **{"pass": made["pass"]})["reason"] == "gift"
+    full_life(at_noon, make)
+    imports_done(at_noon)
+    moved = make.subscription("sub_9", reader="another", customer="cus_9", **CANCELED)
+    erase(ZOE)
+    # Stripe changes the metadata afterwards: the payload names the former reader by `previous_attributes`.
+    previous = {"metadata": {"reader_id": ZOE}}
+    make.deliver("customer.subscription.updated", moved, NOW + 60, previous=previous)
+    make.deliver("checkout.session.completed", make.session("cs_9", reader=ZOE, customer="cus_9"), NOW + 61)
+    link = at_noon.app.service.store.link
+    # The list of pending outboxes and the visitor's meter are not the erasure's: both expire.
+    left = [key for key in holding(link, *guesses(ZOE)) if b"intents" not in key]
+    assert left == []
+    assert at_noon.app.ask("s-7", visitor="v-7", **{"pass": made["pass"]})["reason"] == "gift"
+
+
+def guesses(reader: str) -> list[str]:
+    """Return everything that can be computed from an ID without a secret, and that the service has ever stored."""
+    return [reader_hash(reader).decode(), claim_digest(reader)]
+
+
+def test_mark_of_a_former_release_counts_and_is_rewritten(
+    at_noon: Admins, make: Maker, make_admins: MakeAdmins
+) -> None:
+    service = at_noon.app.service
+    link, former = service.store.link, service.store.keys.erased(reader_hash(ZOE))
+    link.call(former, b"SET", former, NOW + 5)
+    make.deliver("customer.subscription.created", make.subscription(reader=ZOE))
+    assert not at_noon.app.reader(ZOE)["access"]
+    assert list(service.retention.iterate_steps(NOW + 10.0)) != []
+    assert holding(link, *guesses(ZOE), ZOE) == []
+    make.deliver("customer.subscription.updated", make.subscription(reader=ZOE), NOW + 60)
+    assert not make_admins().app.reader(ZOE)["access"]
+    assert service.erased.erased_at([ZOE, "r-1"]) == {ZOE: NOW + 5}
+
+
+def test_marks_survive_a_rotation_of_the_secrets(at_noon: Admins, erase: Erase, make_admins: MakeAdmins) -> None:
+    at_noon.grant(ZOE)
+    erase(ZOE)
+    newer = "a-newer-secret-0123456789abcdef0123"
+    rotated = make_admins(PAYWALL_SECRETS=f"{newer},{SECRETS}").app.service
+    rotated.maintenance.clean_up()
+    alone = make_admins(PAYWALL_SECRETS=newer).app.service
+    assert alone.erased.erased_at([ZOE]) == {ZOE: NOW}
+    assert alone.erased.count_lost_keys() == 0
+
+
+def test_mark_under_lost_secrets_counts_again_once_they_are_back(
+    at_noon: Admins, erase: Erase, make_admins: MakeAdmins
+) -> None:
+    at_noon.grant(ZOE)
+    erase(ZOE)
+    another = "another-secret-0123456789abcdef01234"
+    lost = make_admins(PAYWALL_SECRETS=another).app.service.erased
+    assert lost.erased_at([ZOE]) == {}
+    lost.mark([reader_hash("r-2")], NOW + 1)
+    assert lost.count_lost_keys() == 1
+    both = make_admins(PAYWALL_SECRETS=f"{another},{SECRETS}").app.service.erased
+    assert both.erased_at([ZOE, "r-2"]) == {ZOE: NOW, "r-2": NOW + 1}
+
+
+def test_marks_made_before_the_setting_open_with_the_stored_secret(
+    erase: Erase, at_noon: Admins, make_admins: MakeAdmins
+) -> None:
+    stored = make_admins(PAYWALL_SECRETS="").app.service.erased
+    stored.mark([reader_hash(ZOE)], NOW)
+    assert make_admins().app.service.erased.erased_at([ZOE]) == {ZOE: NOW}
 
 
 def test_erasure_removes_the_reader_from_stripe_events(at_noon: Admins, make: Maker, erase: Erase) -> None:
@@ -289,8 +368,8 @@ def test_erasing_an_id_that_was_never_a_readers_changes_nothing_but_its_mark(at_
     assert at_noon.audit()[2:] == records
     after = everything(link)
     changed = {key for key in {*before, *after} if before.get(key) != after.get(key)}
-    mark = at_noon.app.service.store.keys.erased(reader_hash("friend"))
-    assert {key for key in changed if b"{audit}" not in key} == {mark}
+    keys = at_noon.app.service.store.keys
+    assert {key for key in changed if b"{audit}" not in key} <= {keys.erasure("marks"), keys.erasure("keys")}
     assert at_noon.app.service.audit_verifier.verify().redacted == 0
 
 

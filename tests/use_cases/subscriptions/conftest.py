@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
+from service.adapters.crypto import Sealer
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.address import parse_address
 from service.adapters.redis.client.keys import Keys
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_lifecycle.merges import Merges
+from service.adapters.redis.readers.erased_readers import ERASURE, ErasedReaders
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.stripe import api_requests, translate
 from service.adapters.stripe.transport import Patience
@@ -33,6 +35,7 @@ from service.settings.policy_file import read_folder
 from service.use_cases.subscriptions.event_processor import EventProcessor
 from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
 from service.use_cases.subscriptions.subscription_admin import SubscriptionAdmin
+from tests.admin_app import SECRETS
 from tests.stepped_link import PATIENT, Killed, Step, SteppedLink, go_on
 
 POLICY = """
@@ -215,8 +218,9 @@ class Stage:
 
         `link` is the process's own, on which a test stops it.
         """
-        chosen: dict[str, Any] = {"gateway": self.stripe, "timer": lambda: 0.0} | options
         store = Store(link or self.link, self.keys)
+        erased = ErasedReaders(store, lambda: Sealer([SECRETS], ERASURE))
+        chosen: dict[str, Any] = {"erased": erased, "gateway": self.stripe, "timer": lambda: 0.0} | options
         return EventProcessor(store, Readers(store), self.catalogue, **chosen)
 
     def deliver(self, event: dict[str, Any], now: float | None = None, processor: EventProcessor | None = None) -> Any:

@@ -145,8 +145,7 @@ def test_link_of_an_object_stripe_knows_applies_at_once(stage: Any, make: Any, a
 
 
 def test_stripe_does_not_restore_an_erased_reader(stage: Any, make: Any, admin: Any) -> None:
-    erased = stage.keys.erased(reader_hash("r-1"))
-    stage.link.call(erased, b"SET", erased, NOW - 5)
+    stage.processor.objects.erased.mark([reader_hash("r-1")], NOW - 5)
     make.deliver("customer.subscription.created", make.subscription(reader="r-1"))
     assert held(stage, "r-1") == set()
     make.deliver("customer.subscription.created", make.subscription("sub_2", reader="r-1", created=NOW))

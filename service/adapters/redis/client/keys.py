@@ -125,7 +125,7 @@ class Keys:
         return b"%b:{%b}customers" % (self.prefix, tag)
 
     def erased(self, tag: bytes) -> bytes:
-        """String: when this reader was erased (epoch seconds), so that older Stripe facts do not bring them back."""
+        """String: when this reader was erased (epoch seconds), as a release before 0.1.0 marked them."""
         return b"%b:{%b}erased" % (self.prefix, tag)
 
     def audited(self, tag: bytes) -> bytes:
@@ -207,6 +207,10 @@ class Keys:
     def listed_passes(self) -> bytes:
         """Sorted set with one score: creation time (13 digits, ms) and ID of each pass, so that members sort by time."""
         return b"%b:{passes}listed" % self.prefix
+
+    def erasure(self, name: str) -> bytes:
+        """Hash: `marks` of erased readers, or the `keys` that make them (`erased_readers`)."""
+        return self.tagged(b"erased", name)
 
     def merge(self, name: str) -> bytes:
         """Hash: `heirs`, `members`, `todo` or `names` of merged readers (`merges`)."""

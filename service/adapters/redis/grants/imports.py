@@ -28,6 +28,7 @@ from service.adapters.redis.client.keys import import_tag
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec
+from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.readers.readers import HISTORY_ENTRIES, field_pairs
 from service.adapters.redis.records import StoreRecords
 from service.domain.errors import NewerSchema
@@ -118,8 +119,9 @@ class GrantWrite:
 class ImportStore(StoreRecords):
     """Stores imports. Raises: StoreUnavailable from every method."""
 
-    def __init__(self, store: Store, sealer: Callable[[], Sealer]) -> None:
+    def __init__(self, store: Store, sealer: Callable[[], Sealer], erased: ErasedReaders) -> None:
         super().__init__(store)
+        self._erased = erased
         self._sealer = sealer
         self._open = store.keys.shared("imports")
 
@@ -260,12 +262,19 @@ class ImportStore(StoreRecords):
     def write_grants(
         self, puts: Sequence[GrantWrite], turn: ImportTurn, staged_at: int, cause: str, now: float
     ) -> list[GrantVerdict]:
-        """Write grants, each independently, and return the verdicts; `cause` names the audit entry."""
+        """Write grants, each independently, and return the verdicts; `cause` names the audit entry.
+
+        Readers who were erased since the import was staged get none. An erasure that begins after that was looked up waits
+        for this import (`remove_reader`).
+        """
         said: list[bytes | int | str] = [source_codec.SCHEMA, int(now), int(now * 1000) % 1000, cause]
-        said += [HISTORY_ENTRIES, turn.until_ms, staged_at]
-        parts = [puts[start : start + GRANTS_A_SCRIPT] for start in range(0, len(puts), GRANTS_A_SCRIPT)]
-        replies = [verdict for part in parts for verdict in self._put(part, said)]
-        return [cast(GrantVerdict, verdict.decode()) for verdict, _ in replies]
+        said += [HISTORY_ENTRIES, turn.until_ms]
+        moments = self._erased.load_moments([put.tag for put in puts])
+        erased = [moment is not None and moment >= staged_at for moment in moments]
+        due = [put for put, is_erased in zip(puts, erased, strict=True) if not is_erased]
+        parts = [due[start : start + GRANTS_A_SCRIPT] for start in range(0, len(due), GRANTS_A_SCRIPT)]
+        replies = iter([verdict for part in parts for verdict, _ in self._put(part, said)])
+        return ["erased" if is_erased else cast(GrantVerdict, next(replies).decode()) for is_erased in erased]
 
     def _put(self, puts: Sequence[GrantWrite], said: Sequence[bytes | int | str]) -> list[Any]:
         """Write by one script; in a cluster by one script a reader, because they lie in different slots."""
@@ -273,7 +282,7 @@ class ImportStore(StoreRecords):
             return cast("list[Any]", self._link.run(PUT, *self._asked(puts, said)))
         asked = [self._asked([put], said) for put in puts]
         try:
-            replies = self._link.pipeline([(keys[0], (b"EVALSHA", PUT.sha, 4, *keys, *args)) for keys, args in asked])
+            replies = self._link.pipeline([(keys[0], (b"EVALSHA", PUT.sha, 3, *keys, *args)) for keys, args in asked])
         except StoreError:
             # A restarted server does not know the script; `run` loads it. Each write can be repeated.
             replies = [self._link.run(PUT, keys, args) for keys, args in asked]
@@ -286,7 +295,7 @@ class ImportStore(StoreRecords):
         arguments = list(said)
         keys = self.keys
         for put in puts:
-            named += [keys.reader(put.tag), keys.past(put.tag), keys.history(put.tag), keys.erased(put.tag)]
+            named += [keys.reader(put.tag), keys.past(put.tag), keys.history(put.tag)]
             arguments += [put.field, put.number, put.record, put.place]
         return named, arguments
 

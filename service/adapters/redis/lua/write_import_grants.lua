@@ -1,20 +1,17 @@
 #!lua flags=allow-oom
 -- Write or revoke grants of an import, each if it is still what the plan says. Several in one script cost one flush.
 --
--- KEYS  four for each row: reader, past, history, erased     (one slot; without a cluster any number of rows)
+-- KEYS  three for each row: reader, past, history     (one slot; without a cluster any number of rows)
 -- ARGV  1 schema   2 now (s)   3 … and its milliseconds   4 cause   5 most history entries kept   6 end of the lease (ms)
---       7 when the import was staged (s)
---       8… four for each row: field, number (accepted if it is the stored one's successor), record, 'reader' | 'past'
+--       7… four for each row: field, number (accepted if it is the stored one's successor), record, 'reader' | 'past'
 -- Returns for each row {verdict, the record in force ('' = none); for a merged reader the heir's id}
---       'applied' | 'conflict' (the grant has changed) | 'merged' | 'erased' (since staging) | 'late' (the lease has ended)
+--       'applied' | 'conflict' (the grant has changed) | 'merged' | 'late' (the lease has ended)
 local time = redis.call('TIME')
 local late = time[1] * 1000 + math.floor(time[2] / 1000) >= tonumber(ARGV[6])
 local verdicts = {}
 
-local function write_grant(reader, past, history, erased, field, number, record, place)
+local function write_grant(reader, past, history, field, number, record, place)
   if late then return {'late', ''} end
-  local erased_at = redis.call('GET', erased)
-  if erased_at and tonumber(erased_at) >= tonumber(ARGV[7]) then return {'erased', ''} end
   local h = redis.call('HMGET', reader, '>', field)
   local alias, here = h[1], h[2]
   if alias then return {'merged', alias} end
@@ -36,9 +33,9 @@ local function write_grant(reader, past, history, erased, field, number, record,
   return {'applied', record}
 end
 
-for row = 0, #KEYS / 4 - 1 do
-  local k, a = row * 4, 7 + row * 4
-  verdicts[row + 1] = write_grant(KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], KEYS[k + 4],
+for row = 0, #KEYS / 3 - 1 do
+  local k, a = row * 3, 6 + row * 4
+  verdicts[row + 1] = write_grant(KEYS[k + 1], KEYS[k + 2], KEYS[k + 3],
     ARGV[a + 1], tonumber(ARGV[a + 2]), ARGV[a + 3], ARGV[a + 4])
 end
 return verdicts

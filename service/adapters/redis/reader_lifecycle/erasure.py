@@ -1,49 +1,72 @@
-"""Erasing a reader: their own keys, every record of others that names them, and a mark against older Stripe facts.
+"""Erasing a reader: their own keys, and every record of others that names them.
 
 Records of others are found by scanning all of them: a gift's payer, an old session or an event's list of changes can name a
 reader, and no index knows those places. IDs are compared by their hash, so readers merged into this one are found too.
-
-The mark is a hash of the ID with the moment of the erasure. It is never removed. What Stripe created after it belongs to the
-reader again by its own metadata, and an admin's link is stronger than the mark (`settled_on` in
-`use_cases/subscriptions/owner_resolution.py`). Older objects are stored without the ID (`hide_ids`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from service.adapters.crypto import claim_digest, is_claim_digest
 from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.keys import READER_TAG, reader_hash
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
+from service.adapters.redis.readers.erased_readers import ErasedReaders, without_ids
 from service.adapters.redis.readers.id_mentions import IdMentions
 from service.adapters.redis.readers.readers import field_pairs
 from service.adapters.redis.records import StoreRecords
 from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.inbox import ref_from
 from service.domain.errors import NewerSchema, StoreUnavailable
-from service.domain.stripe_facts import OwnerClaims, StripeFacts
+from service.domain.stripe_facts import Fingerprint, OwnerClaims
 
 FIELD = load("replace_field")
 
 _CHANGE = b"c:"
 """The prefix of an event's field with a reader's entitlements before and after."""
-_STAYS = (b"erased", b"audited", b"erasing")
-"""The keys of a reader that stay: the mark, the index for erasing the audit log, and the sign of an unfinished erasure."""
+_STAYS = (b"audited", b"erasing")
+"""The keys of a reader that stay: the index for erasing the audit log, and the sign of an unfinished erasure."""
 _KNOWN_BY = ("", "past", "history", "customers", "gifts", "audited", "erasing")
 """The keys of a reader of which one exists for a known reader, unless only a meter, an import or Stripe names the ID."""
 _TRIES = 20
 
 
+@dataclass(frozen=True, slots=True)
+class _Gone:
+    """The reader who is erased: the hashes of their IDs, and the digests that stand for them in fingerprints."""
+
+    tags: Collection[bytes]
+    digests: frozenset[str]
+    key_digests: Callable[[Fingerprint], Fingerprint]
+    """`ErasedReaders.key_digests`."""
+
+    def has(self, reader: bytes | str | None) -> bool:
+        """Return whether this is one of their IDs."""
+        name = reader.decode() if isinstance(reader, bytes) else reader
+        return bool(name) and reader_hash(name or "") in self.tags
+
+    def claims(self, claims: OwnerClaims) -> OwnerClaims:
+        """Return claims without the reader."""
+        return without_ids(claims, self.has)
+
+    def fingerprint(self, fingerprint: Fingerprint) -> Fingerprint:
+        """Return a fingerprint in which no digest can be tested for being that of the reader."""
+        shown = {value for name, value in fingerprint.items() if is_claim_digest(value, name)}
+        return fingerprint if self.digests.isdisjoint(shown) else self.key_digests(fingerprint)
+
+
 class Eraser(StoreRecords):
     """Erases a reader's data. Raises: StoreUnavailable from every method; a call can be repeated after a failure."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, erased: ErasedReaders) -> None:
         super().__init__(store)
+        self._key_digests = erased.key_digests
         self._heirs = store.keys.merge("heirs")
         self._members = store.keys.merge("members")
         self._todo = store.keys.merge("todo")
@@ -87,8 +110,9 @@ class Eraser(StoreRecords):
         self._call(b"HDEL", self._todo, *tags)
         mentions = IdMentions(self._link, names) if names else None
         counts = {"keys": 0, "stripe_objects": 0, "stripe_events": 0, "reasons": 0}
+        gone = _Gone(tags, frozenset(map(claim_digest, names)), self._key_digests)
         for page in self._link.scan_nodes(self.keys.shared("{*")):
-            for name, number in self._page(page, tags).items():
+            for name, number in self._page(page, gone).items():
                 counts[name] += number
             if mentions is not None:
                 counts["reasons"] += mentions.redact(*self._with_reasons(page, tags))
@@ -106,47 +130,58 @@ class Eraser(StoreRecords):
                 lists.append(key)
         return hashes, lists
 
-    def _page(self, page: Sequence[bytes], tags: Collection[bytes]) -> dict[str, int]:
+    def _page(self, page: Sequence[bytes], gone: _Gone) -> dict[str, int]:
         own: list[bytes] = []
         objects: list[bytes] = []
         events: list[bytes] = []
         lists: list[bytes] = []
+        passes: list[bytes] = []
         for key in page:
             tag, rest = self.keys.split(key)
-            if tag in tags and rest not in _STAYS:
+            if tag in gone.tags and rest not in _STAYS:
                 own.append(key)
             elif tag[:2] == b"s:":
                 kind = rest[:2]
                 (objects if kind == b"o:" else events if kind == b"e:" else lists if kind in _LISTS else []).append(key)
+            elif rest == b"pass":
+                passes.append(key)
         for key in own:
             self._call(b"DEL", key)
-        cleaned = sum(self._list(key, row, tags) for key, row in zip(lists, self._rows(lists), strict=True))
-        changed = [self._hash(key, tags, _without_object) for key in self._naming(objects, tags, _without_object)]
-        noted = [self._hash(key, tags, _without_event) for key in self._naming(events, tags, _without_event)]
+        for key in self._admitting(passes, gone):
+            self._hash(key, gone, _without_admission)
+        cleaned = sum(self._list(key, row, gone) for key, row in zip(lists, self._rows(lists), strict=True))
+        changed = [self._hash(key, gone, _without_object) for key in self._naming(objects, gone, _without_object)]
+        noted = [self._hash(key, gone, _without_event) for key in self._naming(events, gone, _without_event)]
         return {"keys": len(own), "stripe_objects": sum(changed) + cleaned, "stripe_events": sum(noted)}
+
+    def _admitting(self, passes: Sequence[bytes], gone: _Gone) -> Iterator[bytes]:
+        """Yield the story passes that admitted the reader."""
+        asked = [(key, b"r" + tag) for key in passes for tag in gone.tags]
+        replies = self._link.read([(key, (b"HEXISTS", key, field)) for key, field in asked]) if asked else []
+        yield from (key for (key, _), admitted in zip(asked, replies, strict=True) if admitted)
 
     def _rows(self, keys: Sequence[bytes]) -> list[Any]:
         return self._link.read([(key, (b"ZRANGE", key, b"0", b"-1")) for key in keys]) if keys else []
 
-    def _list(self, key: bytes, row: Sequence[bytes], tags: Collection[bytes]) -> int:
+    def _list(self, key: bytes, row: Sequence[bytes], gone: _Gone) -> int:
         """Remove the reader from a list of copy holders (`letter:reader`), seats or removed seats."""
         start = 2 if self.keys.split(key)[1][:2] == b"h:" else 0
-        gone = [member for member in row if _names_reader(member[start:], tags)]
-        if gone:
-            self._call(b"ZREM", key, *gone)
-        return 1 if gone else 0
+        named = [member for member in row if gone.has(member[start:])]
+        if named:
+            self._call(b"ZREM", key, *named)
+        return 1 if named else 0
 
-    def _naming(self, keys: Sequence[bytes], tags: Collection[bytes], clean: _Clean) -> Iterator[bytes]:
+    def _naming(self, keys: Sequence[bytes], gone: _Gone, clean: _Clean) -> Iterator[bytes]:
         commands: list[Command] = [(key, (b"HGETALL", key)) for key in keys]
         for key, reply in zip(keys, self._link.read(commands) if commands else [], strict=True):
-            if any(clean(key, field, value, tags) is not None for field, value in field_pairs(reply)):
+            if any(clean(key, field, value, gone) is not None for field, value in field_pairs(reply)):
                 yield key
 
-    def _hash(self, key: bytes, tags: Collection[bytes], clean: _Clean) -> int:
+    def _hash(self, key: bytes, gone: _Gone, clean: _Clean) -> int:
         """Redact a hash field by field; repeat if another process writes it at the same moment."""
         for _ in range(_TRIES):
             reply = self._read_one(b"HGETALL", key)
-            due = [(field, value, clean(key, field, value, tags)) for field, value in field_pairs(reply)]
+            due = [(field, value, clean(key, field, value, gone)) for field, value in field_pairs(reply)]
             due = [change for change in due if change[2] is not None]
             if not due:
                 return 1
@@ -189,116 +224,73 @@ class Eraser(StoreRecords):
 _REWRITING = (b"aof_rewrite_in_progress:1", b"aof_rewrite_scheduled:1")
 _POLL = 0.02
 
-_Clean = Callable[[bytes, bytes, bytes, Collection[bytes]], bytes | None]
-"""Key, field, value, tags → the value without the reader's ID (`b""`: delete it), or `None` if the ID is not in it."""
+_Clean = Callable[[bytes, bytes, bytes, _Gone], bytes | None]
+"""Key, field, value, reader → the value without the reader's ID (`b""`: delete it), or `None` if the ID is not in it."""
 
 _LISTS = (b"h:", b"t:", b"r:")
 
 
-def _names_reader(reader: bytes | str | None, tags: Collection[bytes]) -> bool:
-    name = reader.decode() if isinstance(reader, bytes) else reader
-    return bool(name) and reader_hash(name or "") in tags
-
-
-def _without_object(key: bytes, field: bytes, value: bytes, tags: Collection[bytes]) -> bytes | None:
+def _without_object(key: bytes, field: bytes, value: bytes, gone: _Gone) -> bytes | None:
     """Return a field of an object (`objects`) without the reader."""
     if field in (b"link", b"known"):
-        return b"" if _names_reader(value, tags) else None
+        return b"" if gone.has(value) else None
     if field == b"owner":
-        return b"" if value and _names_reader(facts_codec.unpack_row(value)[0], tags) else None
+        return b"" if value and gone.has(facts_codec.unpack_row(value)[0]) else None
     if field == b"doc" and value:
         name = key.rpartition(b"}o:")[2].decode()
-        return _without_reader(name, value, tags)
+        return _without_reader(name, value, gone)
+    if field == b"mark" and value:
+        version = facts_codec.unpack_version(value)
+        fingerprint, previous = map(gone.fingerprint, (version.fingerprint, version.previous))
+        packed = facts_codec.pack_version(replace(version, fingerprint=fingerprint, previous=previous))
+        return packed if packed != value else None
     if field == b"customer" and value:
         customer, link, claims, *rest = facts_codec.unpack_row(value)
         known = rest[1]
-        kept = [None if _names_reader(link, tags) else link, *_claims(claims, tags)]
-        row = [customer, *kept, rest[0], None if _names_reader(known, tags) else known, *rest[2:]]
+        kept = [None if gone.has(link) else link, *_claims(claims, gone)]
+        row = [customer, *kept, rest[0], None if gone.has(known) else known, *rest[2:]]
         return _if_changed(row, value)
     if field.startswith(b"session:") and not field.endswith(b"#"):
         row = facts_codec.unpack_row(value)
         at = next((at for at, part in enumerate(row) if isinstance(part, list)), None)
         if at is None:
             return None
-        return _if_changed([*row[:at], *_claims(row[at], tags), *row[at + 1 :]], value)
+        return _if_changed([*row[:at], *_claims(row[at], gone), *row[at + 1 :]], value)
     return None
 
 
-def _without_event(key: bytes, field: bytes, value: bytes, tags: Collection[bytes]) -> bytes | None:
+def _without_event(key: bytes, field: bytes, value: bytes, gone: _Gone) -> bytes | None:
     """Return a field of an event (`inbox`) without the reader."""
     if field.startswith(_CHANGE):
-        return b"" if _names_reader(field[2:], tags) else None
+        return b"" if gone.has(field[2:]) else None
     if field != b"says" or not value:
         return None
-    refs, facts, *rest = facts_codec.unpack_row(value)
-    if not facts:
-        return None
-    cleaned = _without_reader(facts[0], facts[1].encode(), tags)
-    return None if cleaned is None else facts_codec.pack_row([refs, [facts[0], cleaned.decode()], *rest])
+    refs, facts, update, previous, *rest = facts_codec.unpack_row(value)
+    cleaned = _without_reader(facts[0], facts[1].encode(), gone) if facts else None
+    kept = [facts[0], cleaned.decode()] if cleaned is not None else facts
+    return _if_changed([refs, kept, update, gone.fingerprint(previous), *rest], value)
 
 
-def _without_reader(name: str, text: bytes, tags: Collection[bytes]) -> bytes | None:
+def _without_admission(key: bytes, field: bytes, value: bytes, gone: _Gone) -> bytes | None:
+    """Return a field of a story pass (`passes`) without the reader. A visitor whom they joined stays admitted."""
+    if field[:1] == b"r" and field[1:] in gone.tags:
+        return b""
+    return b"-" if field[:1] == b"v" and value[1:] in gone.tags else None
+
+
+def _without_reader(name: str, text: bytes, gone: _Gone) -> bytes | None:
     try:
         facts = facts_codec.unpack_facts(ref_from(name), text)  # type: ignore[arg-type]  # what has a doc is kept, so a ObjectRef
     except (NewerSchema, ValueError):
         return None
-    claims = without_ids(facts.claims, lambda reader: _names_reader(reader, tags))
-    if claims == facts.claims:
-        return None
-    return facts_codec.pack_facts(replace(facts, claims=claims))
+    kept = replace(facts, claims=gone.claims(facts.claims), fingerprint=gone.fingerprint(facts.fingerprint))
+    return None if kept == facts else facts_codec.pack_facts(kept)
 
 
-def _claims(row: Any, tags: Collection[bytes]) -> list[Any]:
-    claims: OwnerClaims = facts_codec.claims_from(row)
-    return [facts_codec.claims_row(without_ids(claims, lambda reader: _names_reader(reader, tags)))]
+def _claims(row: Any, gone: _Gone) -> list[Any]:
+    return [facts_codec.claims_row(gone.claims(facts_codec.claims_from(row)))]
 
 
 def _if_changed(row: list[Any], value: bytes) -> bytes | None:
     packed = facts_codec.pack_row(row)
     return packed if packed != value else None
-
-
-Hidden = Callable[[str], bool]
-"""Return whether a reader's ID must not be stored."""
-
-
-class ErasedReaders(StoreRecords):
-    """The marks of erased readers. Raises: StoreUnavailable from every method."""
-
-    def mark(self, tags: Collection[bytes], now: float) -> None:
-        """StateVersion readers as erased: from now on no older Stripe object belongs to them."""
-        keys = [self.keys.erased(tag) for tag in tags]
-        self._link.pipeline([(key, (b"SET", key, int(now))) for key in keys])
-
-    def erased_at(self, readers: Iterable[str]) -> dict[str, int]:
-        """Return which of these readers were erased, and when (epoch seconds)."""
-        asked = list(dict.fromkeys(readers))
-        keys = [self.keys.erased(reader_hash(reader)) for reader in asked]
-        found = self._link.read([(key, (b"GET", key)) for key in keys]) if keys else []
-        return {reader: int(moment) for reader, moment in zip(asked, found, strict=True) if moment}
-
-    def hide_ids(self, facts: StripeFacts) -> StripeFacts:
-        """Return Stripe's facts without the IDs of readers who were erased after the object was created."""
-        named = [name for name in _named(facts.claims) if name]
-        erased = self.erased_at(named) if named else {}
-        hidden = {reader for reader, moment in erased.items() if facts.created <= moment}
-        return replace(facts, claims=without_ids(facts.claims, hidden.__contains__)) if hidden else facts
-
-
-def without_ids(claims: OwnerClaims, hidden: Hidden) -> OwnerClaims:
-    """Return claims without hidden IDs. A gift whose recipient is hidden becomes unassigned; it does not go to the payer."""
-    recipient_goes = claims.gift_recipient is not None and hidden(claims.gift_recipient)
-    return OwnerClaims(
-        gift_recipient=None if recipient_goes else claims.gift_recipient,
-        gift_pending=claims.gift_pending or recipient_goes,
-        reader_id=_unless_hidden(claims.reader_id, hidden),
-        client_reference_id=_unless_hidden(claims.client_reference_id, hidden),
-    )
-
-
-def _unless_hidden(reader: str | None, hidden: Hidden) -> str | None:
-    return None if reader is not None and hidden(reader) else reader
-
-
-def _named(claims: OwnerClaims) -> tuple[str | None, ...]:
-    return claims.gift_recipient, claims.reader_id, claims.client_reference_id

@@ -144,12 +144,6 @@ class Readers(StoreRecords):
         entries = self._read_one(b"LRANGE", self.keys.history(reader_hash(reader)), b"0", b"-1")
         return [unpack_change(entry) for entry in cast("list[bytes]", entries)]
 
-    def erased_at(self, *readers: str) -> float | None:
-        """Return when one of these readers was last erased (epoch seconds), or `None`."""
-        keys = [self.keys.erased(reader_hash(reader)) for reader in dict.fromkeys(readers)]
-        found = self._link.read([(key, (b"GET", key)) for key in keys])
-        return max((float(moment) for moment in found if moment is not None), default=None)
-
     # The Stripe objects that a reader owns. A number orders the writes of each, as it orders the copies of sources.
 
     def list_customers(self, reader: str) -> list[str]:

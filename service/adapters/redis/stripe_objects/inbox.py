@@ -10,7 +10,7 @@ it and marking it done are one step each. Its hash is kept for 35 days, because 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
@@ -19,10 +19,11 @@ import msgspec
 from service.adapters.redis.client.keys import PARTITIONS, partition_of
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
+from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.records import StoreRecords
 from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.objects import LEASE, ms
-from service.domain.stripe_facts import EventContent, ObjectRef, PaymentRef, StripeFacts
+from service.domain.stripe_facts import EventContent, ObjectRef, PaymentRef
 
 RECORD, FINISH, FAIL = load("record_event"), load("finish_events"), load("record_event_failure")
 
@@ -89,19 +90,18 @@ class EventResult:
 class Inbox(StoreRecords):
     """Records events and their results. Raises: StoreUnavailable from every method."""
 
-    def __init__(self, store: Store, hide_erased: Callable[[StripeFacts], StripeFacts] = lambda facts: facts) -> None:
-        """`hide_erased` removes the IDs of erased readers (`ErasedReaders.hide_ids`)."""
+    def __init__(self, store: Store, erased: ErasedReaders) -> None:
         super().__init__(store)
-        self._hide_erased = hide_erased
+        self._erased = erased
 
     def record(self, event: InboxEvent, now: float, *, mode: Mode = "deliver", lease: bool = True) -> RecordOutcome:
         """Record an event durably; of a known event count the duplicate. The call can be repeated."""
         fields: list[bytes | str | int] = ["type", event.type, "object", event.object or ""]
         fields += ["created", event.created, "name", event.name]
         if event.content.refs and not event.why:
-            facts = event.content.facts
-            content = replace(event.content, facts=self._hide_erased(facts)) if facts else event.content
-            fields += ["says", pack_content(content)]
+            facts, previous = event.content.facts, self._erased.key_digests(event.content.previous)
+            kept = self._erased.hide_ids(facts) if facts else None
+            fields += ["says", pack_content(replace(event.content, facts=kept, previous=previous))]
         return self._record(event.id, event.name, now, mode, lease=lease, why=event.why, fields=fields)
 
     def replay(self, event: str, name: str, now: float) -> RecordOutcome:

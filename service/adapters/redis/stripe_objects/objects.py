@@ -17,7 +17,7 @@ objects whose copies are out of date, the refresh queue those that have to be re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal, Protocol, cast
 
@@ -25,6 +25,7 @@ from service.adapters.redis.client.keys import PARTITIONS, partition_of
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
+from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.readers.readers import field_pairs
 from service.adapters.redis.records import StoreRecords
 from service.adapters.redis.stripe_objects import facts_codec
@@ -115,12 +116,11 @@ class Objects(StoreRecords):
     def __init__(
         self,
         store: Store,
-        hide_erased: Callable[[StripeFacts], StripeFacts] = lambda facts: facts,
+        erased: ErasedReaders,
         listener: ObjectListener | None = None,
     ) -> None:
-        """`hide_erased` removes the IDs of erased readers (`ErasedReaders.hide_ids`)."""
         super().__init__(store)
-        self.hide_erased = hide_erased
+        self.erased = erased
         self._listener = listener
 
     def load(self, name: str) -> StoredObject:
@@ -171,7 +171,10 @@ class Objects(StoreRecords):
         rev: int | None = None,
     ) -> tuple[Verdict, int]:
         """Apply what was read from Stripe, or a payload. Returns the verdict of `lua/apply_object.lua`, and the rev."""
-        facts = self.hide_erased(facts) if facts is not None else None
+        facts = self.erased.hide_ids(facts) if facts is not None else None
+        if version is not None:
+            fingerprint, previous = map(self.erased.key_digests, (version.fingerprint, version.previous))
+            version = replace(version, fingerprint=fingerprint, previous=previous)
         at, keys = partition_of(name), self.keys
         queues = (keys.refresh_queue(at), keys.fan_out_queue(at), keys.recheck_queue(at))
         final = facts is not None and (facts.terminal or facts.deleted)

@@ -206,7 +206,7 @@ def render_reader(
     entries = load_activity(service.readers, service.audit_log, catalogue, reader, complete=complete)
     entries = entries if at is None else [entry for entry in entries if entry.at <= at]
     profile = ReaderOut.write(service.profiles.load_profile(reader, at, now))
-    erased_at = service.readers.erased_at(reader, resolved)
+    erased_at = service.erased.last_erased_at(reader, resolved)
     has_data = profile["sources"] or profile["customers"] or any(meter["used"] for meter in profile["meters"])
     return render(
         "reader.html",

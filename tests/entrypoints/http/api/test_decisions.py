@@ -137,8 +137,7 @@ def test_decision_id_of_another_secret_is_404(admins: Admins, make_admins: MakeA
 def test_decision_of_an_erased_reader_is_404_and_a_later_one_found(admins: Admins) -> None:
     service, now = admins.app.service, admins.app.clock.now
     decision = ask(admins, reader="r-1")["decision_id"]
-    key = service.store.keys.erased(reader_hash("r-1"))
-    service.store.link.call(key, b"SET", key, int(now) + 1)
+    service.erased.mark([reader_hash("r-1")], now + 1)
     get_decision(admins, decision, 404)
     admins.app.clock.now = now + 60
     get_decision(admins, ask(admins, reader="r-1")["decision_id"])

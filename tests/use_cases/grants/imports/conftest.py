@@ -83,7 +83,7 @@ class Bench:
         """Return the imports of another process, which dies where its link says; seven rows are three chunks."""
         service = self.service
         process = assemble(service.settings, link or service.store.link, self.clock, Metrics())
-        imports = ImportStore(process.store, lambda: process.secrets.sealer("import"))
+        imports = ImportStore(process.store, lambda: process.secrets.sealer("import"), process.erased)
         planner, states = ImportPlanner(process.store, imports, chunk_size=3), GrantStates(process.store)
         processor = ChunkProcessor(imports, planner, states, process.grant_ends, service.recent_entitlements, UNPACED)
         runner = ImportRunner(imports, processor, self.clock, lease=0.04, report=logs.report_failed_import)
