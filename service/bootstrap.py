@@ -276,7 +276,7 @@ def _service(adapters: Adapters) -> Service:
         state_metrics=state_metrics,
         background_tasks=_background_tasks(a, event_processor, maintenance, prices, state_metrics),
         worker=_worker(a, event_processor, subscription_admin, maintenance),
-        doctor=Doctor(a.settings, a.store, event_processor.ledger, a.gateway, a.clock),
+        doctor=Doctor(a.settings, a.store, event_processor.ledger, a.gateway, a.clock, a.erased),
     )
 
 

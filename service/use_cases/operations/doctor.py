@@ -15,6 +15,7 @@ from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.openid.sign_in import SignIn
 from service.adapters.redis.client.memory import FILLING_FROM, MemoryUse
 from service.adapters.redis.client.store import Store
+from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.stripe_objects.ledger import Ledger
 from service.adapters.stripe.events import HANDLED_TYPES
 from service.adapters.stripe.gateway import Account, Gateway, WebhookEndpoint
@@ -89,6 +90,7 @@ class Doctor:
     ledger: Ledger
     gateway: Gateway | None
     clock: Callable[[], float]
+    erased: ErasedReaders
 
     def findings(self) -> list[Finding]:
         """Return all findings in a fixed order. A store or a Stripe that is unavailable is a finding, not an error."""
@@ -101,7 +103,7 @@ class Doctor:
 
     def _store_findings(self) -> Iterator[Finding]:
         try:
-            info = self.store.link.info()
+            info, lost_keys = self.store.link.info(), self.erased.count_lost_keys()
         except StoreUnavailable as error:
             yield Finding("wrong", "store", f"it cannot be reached or written now ({error.cause})")
             return
@@ -114,6 +116,9 @@ class Doctor:
         yield from durability_findings(info)
         setting = "PAYWALL_STORE_MEMORY" if self.settings.redis_url is None else "maxmemory"
         yield memory_finding(self.store.link.memory(), setting)
+        if lost_keys:
+            message = "no secret opens the key by which some erased readers were marked, so Stripe can bring them back"
+            yield Finding("wrong", "secrets", f"{message}. Put the former secret behind the others in PAYWALL_SECRETS")
 
     def _stripe_findings(self) -> list[Finding]:
         found = []

@@ -122,12 +122,14 @@ def test_mark_under_lost_secrets_counts_again_once_they_are_back(
     at_noon.grant(ZOE)
     erase(ZOE)
     another = "another-secret-0123456789abcdef01234"
-    lost = make_admins(PAYWALL_SECRETS=another).app.service.erased
-    assert lost.erased_at([ZOE]) == {}
-    lost.mark([reader_hash("r-2")], NOW + 1)
-    assert lost.count_lost_keys() == 1
-    both = make_admins(PAYWALL_SECRETS=f"{another},{SECRETS}").app.service.erased
-    assert both.erased_at([ZOE, "r-2"]) == {ZOE: NOW, "r-2": NOW + 1}
+    lost = make_admins(PAYWALL_SECRETS=another).app.service
+    assert lost.erased.erased_at([ZOE]) == {}
+    lost.erased.mark([reader_hash("r-2")], NOW + 1)
+    both = make_admins(PAYWALL_SECRETS=f"{another},{SECRETS}").app.service
+    assert both.erased.erased_at([ZOE, "r-2"]) == {ZOE: NOW, "r-2": NOW + 1}
+    for service, is_wrong in ((lost, True), (both, False)):
+        found = [finding for finding in service.doctor.findings() if finding.subject == "secrets"]
+        assert [finding.level for finding in found] == ["wrong"] * is_wrong
 
 
 def test_marks_made_before_the_setting_open_with_the_stored_secret(
