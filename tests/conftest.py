@@ -43,6 +43,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "quick")
 """`quick` and `full` try the same examples each time; `random` looks for new ones."""
 
 ONLY_IN_FULL = {
+    "test_alerts",
     "test_link_cluster",
     "test_link_sentinel",
     "test_recorded_lifecycles",

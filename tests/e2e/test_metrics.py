@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+import subprocess
 import time
 from pathlib import Path
 
+import pytest
 import requests
+import yaml
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
+from tests.promql import selectors
 from tests.running_service import Paywall, Serve
 from tests.store_servers import Launch, Until
 
@@ -25,7 +32,7 @@ def scrape(paywall: Paywall) -> dict[str, Metric]:
 
 def documented() -> dict[str, set[str]]:
     """Return the metrics that the tables of the reference name, with their labels."""
-    rows = [line for line in (ROOT / "docs/metrics.md").read_text().splitlines() if line.startswith("| `")]
+    rows = [line for line in (ROOT / "docs/metrics.md").read_text().splitlines() if re.match(r"\| `[a-z]", line)]
     found = [match for row in rows for match in _DOCUMENTED.findall(row.split("|")[1])]
     return {name.removesuffix("_total"): set(filter(None, labels.split(","))) for name, labels in found}
 
@@ -83,3 +90,40 @@ def test_metrics_are_answered_while_the_store_hangs_and_while_it_is_down(
     store.end()
     frozen = scrape(paywall)["paywall_state_timestamp_seconds"].samples[0].value
     assert frozen > 0
+
+
+def test_runbook_has_a_line_for_each_alert() -> None:
+    lines = re.findall(r"^\| `(Paywall\w+)` \|", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE)
+    assert lines == [place.removeprefix("alert ") for place in expressions() if place.startswith("alert ")]
+
+
+def expressions() -> dict[str, str]:
+    """Return every expression of the alert rules and of the dashboard, by where it stands."""
+    rules = yaml.safe_load((ROOT / "config/prometheus/alerts.yml").read_text())["groups"]
+    found = {f"alert {rule['alert']}": rule["expr"] for group in rules for rule in group["rules"]}
+    dashboard = json.loads((ROOT / "config/grafana/dashboard.json").read_text())
+    for panel in dashboard["panels"]:
+        found |= {f"panel {panel['title']} {target['refId']}": target["expr"] for target in panel.get("targets", ())}
+    return found
+
+
+def test_alerts_and_panels_select_only_metrics_that_exist(paywall: Paywall) -> None:
+    samples = [sample for family in scrape(paywall).values() for sample in family.samples]
+    samples.append(Sample("up", {}, 1.0))  # Prometheus makes it.
+    for place, expression in expressions().items():
+        selected = list(selectors(expression))
+        assert selected, place
+        for selector in selected:
+            assert any(selector.matches(sample) for sample in samples), f"{place}: {selector} selects nothing"
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_expressions_of_the_dashboard_are_valid(tmp_path: Path) -> None:
+    panels = [text for place, text in expressions().items() if place.startswith("panel")]
+    rules = [{"record": "valid", "expr": text.replace("$__rate_interval", "1m")} for text in panels]
+    file = tmp_path / "rules.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
+    done = subprocess.run(
+        ["promtool", "check", "rules", "--lint=none", str(file)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
