@@ -90,17 +90,13 @@ def _equal(one: object, other: object) -> bool:
 
 def _progress(fingerprint: Fingerprint) -> tuple[int, ...]:
     """Return how far along an object is: the end of its latest period, then the ranks of its words."""
-    return _period_end(fingerprint), *(_rank(name, fingerprint) for name in RANKS)
-
-
-def _rank(name: str, fingerprint: Fingerprint) -> int:
-    return RANKS[name].get(str(fingerprint.get(name)), LATER)
+    ranks = (by_word.get(str(fingerprint.get(name)), LATER) for name, by_word in RANKS.items())
+    return _period_end(fingerprint), *ranks
 
 
 def _period_end(fingerprint: Fingerprint) -> int:
     items = fingerprint.get("items")
-    ends = (
-        [row[-1] for row in items if isinstance(row, list | tuple) and row] if isinstance(items, list | tuple) else []
-    )
+    rows = items if isinstance(items, list | tuple) else ()
+    ends = [row[-1] for row in rows if isinstance(row, list | tuple) and row]
     ends.append(fingerprint.get("current_period_end"))
     return max((end for end in ends if isinstance(end, int)), default=0)

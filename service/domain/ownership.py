@@ -41,7 +41,7 @@ def resolve_owner(
     claims of the Checkout sessions that started a subscription, the oldest first; `customer` are its customer's claims,
     and `last` is the owner so far.
     """
-    recipient = _first(claims.gift_recipient for claims in (own, *sessions))
+    recipient = next((claims.gift_recipient for claims in (own, *sessions) if claims.gift_recipient), None)
     gift = recipient is not None
     if link is not None:
         return Owner(link, "link", gift)
@@ -54,7 +54,8 @@ def resolve_owner(
     if found := _first_reader(claims.reader_id for claims in sessions):
         return Owner(found, "session")
     if found := _first_reader(claims.client_reference_id for claims in (own, *sessions)):
-        return last if _is_stronger(last, than="reference") else Owner(found, "reference")
+        is_stronger = last.reader is not None and ORDER.index(last.how) < ORDER.index("reference")
+        return last if is_stronger else Owner(found, "reference")
     if customer is not None and (found := _first_reader([customer.reader_id])):
         return Owner(found, "customer")
     return last
@@ -63,14 +64,6 @@ def resolve_owner(
 def is_reader_id(word: str | None) -> bool:
     """Return whether this is a reader's ID by the contract: what is not leaves an object unassigned, without an error."""
     return word is not None and wrong_reader_id(word) is None
-
-
-def _is_stronger(last: Owner, than: How) -> bool:
-    return last.reader is not None and ORDER.index(last.how) < ORDER.index(than)
-
-
-def _first(words: Iterable[str | None]) -> str | None:
-    return next((word for word in words if word), None)
 
 
 def _first_reader(words: Iterable[str | None]) -> str | None:

@@ -93,7 +93,7 @@ def erase(run: Invocation, reader: str, reason: str, force: bool) -> Output:
     """Erase a reader everywhere; a hash of the id stays, so that Stripe does not bring them back."""
     done = run.service.erasure.erase(reader, reason, run.actor, run.now, force=force)
     if done.files_rewritten:  # A store of this command's own ends with it.
-        done = replace(done, files_rewritten=run.service.erasure.wait_for_file_rewrite(_PATIENCE))
+        done = replace(done, files_rewritten=run.service.erasure.eraser.wait_for_file_rewrite(_PATIENCE))
     counts = ", ".join(f"{name} {count}" for name, count in done.counts.items())
     text = f"Erased: {counts}.{'' if done.files_rewritten else _BY_HAND}"
     return Output(ErasedOut.write(done), text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from types import MappingProxyType
 
 from service.adapters.stripe.gateway import Gateway
@@ -35,17 +36,18 @@ class PriceCache(BackgroundThread):
     def list_prices(self, plan: Plan) -> tuple[PriceTag, ...]:
         """Return a plan's active prices in the order of the configuration, other prices of its products last."""
         named = [self._tags[word] for word in plan.prices if word in self._tags]
-        others = [
-            tag for product in plan.products for tag in self._of_product.get(product, ()) if self._buys(tag, plan)
-        ]
-        found = {tag.id: tag for tag in (*named, *others) if tag.active}
+        others = [tag for product in plan.products for tag in self._of_product.get(product, ())]
+        bought = [tag for tag in others if self._catalogue.plan_for(tag.id, tag.lookup_key, tag.product) == plan]
+        found = {tag.id: tag for tag in (*named, *bought) if tag.active}
         return tuple(found.values())
 
     def find(self, word: str) -> PriceTag | None:
         """Return a price by its ID or lookup key; read it from Stripe if it is not cached. Raises as the gateway does."""
-        known = self._tags.get(word) or next((tag for tag in self._all() if word in (tag.id, tag.lookup_key)), None)
-        if known is not None:
-            return known
+        if word in self._tags:
+            return self._tags[word]
+        for tag in chain(self._tags.values(), *self._of_product.values()):
+            if word in (tag.id, tag.lookup_key):
+                return tag
         if self._gateway is None:
             raise StripeUnavailable("no_key")
         return self._gateway.find_prices([word], patience="click").get(word)
@@ -78,9 +80,3 @@ class PriceCache(BackgroundThread):
             return pause
         self._pause = FIRST_PAUSE
         return LONGEST_AGE
-
-    def _all(self) -> list[PriceTag]:
-        return [*self._tags.values(), *(tag for tags in self._of_product.values() for tag in tags)]
-
-    def _buys(self, tag: PriceTag, plan: Plan) -> bool:
-        return self._catalogue.plan_for(tag.id, tag.lookup_key, tag.product) == plan

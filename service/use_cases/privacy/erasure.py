@@ -127,10 +127,6 @@ class Erasure:
         self.eraser.finish(ids.tags)
         return ErasureResult(counts, self.eraser.start_file_rewrite())
 
-    def wait_for_file_rewrite(self, patience: float) -> bool:
-        """Wait until the store has rewritten its files, for at most `patience` seconds. Return whether it has."""
-        return self.eraser.wait_for_file_rewrite(patience)
-
     def _flush_audit(self, reader: str) -> None:
         """Move pending audit entries into the log, because they are erased there."""
         for tag in {reader_hash(reader), reader_hash(self.readers.resolve_merged(reader))}:

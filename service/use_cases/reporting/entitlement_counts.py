@@ -12,7 +12,6 @@ from datetime import datetime
 
 from service.adapters.redis.grants.grants import GrantEndIndex
 from service.adapters.redis.reporting.usage_counts import UsageBucket, UsageStore
-from service.domain.sources import Source
 from service.use_cases.subscriptions.event_processor import EventProcessor
 from service.use_cases.subscriptions.projections import copies_by_holder
 
@@ -56,10 +55,5 @@ class EntitlementCounts:
     def _objects(self, names: list[str], counts: Counter[str], now: float) -> None:
         for stored in self._processor.objects.load_all(names):
             for source in copies_by_holder(stored, stored.owner).values():
-                if source is not None:
-                    self._source(source, counts, now)
-
-    def _source(self, source: Source, counts: Counter[str], now: float) -> None:
-        for holding in source.holdings(self._processor.catalogue):
-            if holding.is_active_at(now):
-                counts[holding.plan or SINGLE] += 1
+                holdings = source.holdings(self._processor.catalogue) if source is not None else ()
+                counts.update(holding.plan or SINGLE for holding in holdings if holding.is_active_at(now))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.erased_readers import ErasedReaders
-from service.adapters.redis.readers.readers import Readers
-from service.adapters.redis.stripe_objects.inbox import Inbox, InboxEvent, RecordOutcome
+from service.adapters.redis.readers.readers import HoldingsCache, Readers
+from service.adapters.redis.stripe_objects.inbox import Inbox, InboxEvent
 from service.adapters.redis.stripe_objects.ledger import Ledger
 from service.adapters.redis.stripe_objects.objects import ObjectListener, Objects, PendingWork
 from service.adapters.redis.stripe_objects.seats import Seats
@@ -94,7 +94,9 @@ class EventProcessor:
         self._lock = threading.Lock()
         self._postponed: dict[str, _Postponed] = {}
         related = RelatedObjects(self.objects)
-        self.projections = ProjectionWriter(self.objects, readers, self.owners, catalogue, known)
+        self.projections = ProjectionWriter(
+            self.objects, readers, self.owners, catalogue, HoldingsCache(catalogue), known
+        )
         fan_out = FanOut(self.objects, self.seats, self.owners, related, self.projections, catalogue)
         self.object_refresh = ObjectRefresh(
             self.objects, self.inbox, fan_out, gateway=gateway, catalogue=catalogue, report=report
@@ -110,13 +112,9 @@ class EventProcessor:
         prices, known = event.why == FOR_PRICES, recorded.before is not None
         if not recorded.number:
             return DeliveryResult(event.id, recorded.before or "ignored", known, prices)
-        done = self._process_inline(event.name, now, recorded)
+        job, name, refresh = self.new_job(now, "stripe", inline=True), event.name, self.object_refresh.refresh_object
+        done = self._try_or_postpone(name, lambda: recorded.leased and refresh(name, job, number=recorded.number))
         return DeliveryResult(event.id, "done" if done else "pending", known, prices)
-
-    def _process_inline(self, name: str, now: float, recorded: RecordOutcome) -> bool:
-        job = self.new_job(now, "stripe", inline=True)
-        refresh = self.object_refresh.refresh_object
-        return self._try_or_postpone(name, lambda: recorded.leased and refresh(name, job, number=recorded.number))
 
     def to_inbox_event(self, envelope: Envelope) -> InboxEvent:
         content = events.event_content(envelope)

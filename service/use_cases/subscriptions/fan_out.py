@@ -149,37 +149,30 @@ class FanOut:
         return bool(merged)
 
 
+@dataclass(frozen=True)
 class ProjectionWriter:
     """Writes copies of an object to readers, and tombstones. Raises: StoreUnavailable."""
 
-    def __init__(
-        self,
-        objects: Objects,
-        readers: Readers,
-        owners: OwnerResolver,
-        catalogue: Catalogue,
-        known: RecentEntitlements | None,
-    ) -> None:
-        self._objects = objects
-        self._readers = readers
-        self._owners = owners
-        self._catalogue = catalogue
-        self._known = known
-        self._holdings = HoldingsCache(catalogue)
+    objects: Objects
+    readers: Readers
+    owners: OwnerResolver
+    catalogue: Catalogue
+    holdings: HoldingsCache
+    known: RecentEntitlements | None
 
     def write_copies(self, attempt: FanOutAttempt, wanted: Mapping[str, Source | None]) -> bool:
         """Note changes and write copies. Return `False` if a reader was merged or a later state was written meanwhile."""
         now, rev = attempt.request.now, attempt.rev
         sources = {holder: source for holder, source in wanted.items() if source is not None}
         readers = self._readers_of(attempt, sources)
-        copies = [(readers[h], source, is_expired(source, self._catalogue, now)) for h, source in sources.items()]
+        copies = [(readers[h], source, is_expired(source, self.catalogue, now)) for h, source in sources.items()]
         changes = {}
         for reader, source, expired in copies:
             record = None if expired else source_codec.encode(source, rev)
             changes[reader.reader] = self._diff(reader, source_codec.field_of(source), record, now)
         attempt.note(changes)
         for reader, source, expired in copies:
-            outcome = self._readers.write_source(
+            outcome = self.readers.write_source(
                 reader.reader, source, rev, rule="higher", ended=expired, now=now, cause=attempt.request.cause
             )
             if outcome.verdict == "merged" or (outcome.verdict == "stale" and outcome.number != rev):
@@ -188,34 +181,34 @@ class ProjectionWriter:
             if expired or changes[reader.reader].removes_access:
                 self._refresh_known(reader.reader, now)
         self._save_customer(attempt, wanted)
-        return self._objects.record_copies(attempt.obj.name, rev, list(wanted), [], last=False)
+        return self.objects.record_copies(attempt.obj.name, rev, list(wanted), [], last=False)
 
     def write_tombstones(self, attempt: FanOutAttempt, holders: Sequence[str]) -> None:
         """Write a numbered tombstone to every reader who no longer holds a copy."""
         now, cause = attempt.request.now, attempt.request.cause
         names = list(dict.fromkeys(holder[2:] for holder in holders if holder[0] != "c"))
-        readers = dict(zip(names, self._owners.find_readers(names), strict=True))
+        readers = dict(zip(names, self.owners.find_readers(names), strict=True))
         for letter, reader in [(holder[0], holder[2:]) for holder in holders]:
             if letter != "c":
                 field = f"{letter}:{attempt.obj.ref.id}".encode()
                 attempt.note({reader: self._diff(readers[reader], field, None, now)})
-                self._readers.write_tombstone(reader, field, attempt.rev, now=now, cause=cause)
+                self.readers.write_tombstone(reader, field, attempt.rev, now=now, cause=cause)
                 self._refresh_known(reader, now)
             if letter not in OTHERS_CUSTOMER:
-                self._readers.write_customer(reader, attempt.obj.name, attempt.rev, None)
+                self.readers.write_customer(reader, attempt.obj.name, attempt.rev, None)
 
     def move_known(self, removed: str, stays: str, now: float) -> None:
         """After a merge move what this machine knows of the removed reader to the remaining one."""
-        if self._known is not None:
-            self._known.merge(reader_hash(removed), reader_hash(stays), lambda: self._held(stays, now))
+        if self.known is not None:
+            self.known.merge(reader_hash(removed), reader_hash(stays), lambda: self._held(stays, now))
 
     def _readers_of(self, attempt: FanOutAttempt, sources: Mapping[str, Source]) -> dict[str, StoredReader]:
         missing = [reader for holder in sources if (reader := holder[2:]) not in attempt.readers]
-        attempt.readers |= dict(zip(missing, self._owners.find_readers(missing), strict=True))
+        attempt.readers |= dict(zip(missing, self.owners.find_readers(missing), strict=True))
         return {holder: attempt.readers[holder[2:]] for holder in sources}
 
     def _entitlements(self, hot: Mapping[bytes, bytes], now: float) -> Entitlements:
-        return resolve_entitlements(self._holdings.holdings(hot), self._catalogue.features, now)
+        return resolve_entitlements(self.holdings.holdings(hot), self.catalogue.features, now)
 
     def _diff(self, reader: StoredReader, field: bytes, record: bytes | None, now: float) -> EntitlementDiff:
         """Return what a new record under the field changes; `None`: no record that opens anything."""
@@ -226,17 +219,17 @@ class ProjectionWriter:
 
     def _refresh_known(self, reader: str, now: float) -> None:
         """Replace what this machine knows of the reader, which no longer holds."""
-        if self._known is not None:
-            self._known.refresh(reader_hash(reader), lambda: self._held(reader, now))
+        if self.known is not None:
+            self.known.refresh(reader_hash(reader), lambda: self._held(reader, now))
 
     def _held(self, reader: str, now: float) -> Held:
-        hot = self._owners.find_reader(reader).hot
+        hot = self.owners.find_reader(reader).hot
         return tuple((name, found.until) for name, found in self._entitlements(hot, now).by_feature.items())
 
     def _raise_counter(self, attempt: FanOutAttempt, number: int) -> None:
         """Raise the object's counter above a copy's number, unless a later state explains that number."""
-        if self._objects.load(attempt.obj.name).rev < number:
-            self._objects.request_fan_out(attempt.obj.name, attempt.request.now, above=number)
+        if self.objects.load(attempt.obj.name).rev < number:
+            self.objects.request_fan_out(attempt.obj.name, attempt.request.now, above=number)
 
     def _save_customer(self, attempt: FanOutAttempt, wanted: Mapping[str, Source | None]) -> None:
         """List the customer with the owner, but not with the holder of a seat or a gift: another customer paid for it."""
@@ -244,7 +237,7 @@ class ProjectionWriter:
         customer = obj.ref.id if obj.ref.kind == "customer" else obj.facts.customer if obj.facts else None
         for holder in wanted:
             if customer and holder[0] not in OTHERS_CUSTOMER and not obj.held.get(holder):
-                self._readers.write_customer(holder[2:], obj.name, attempt.rev, customer)
+                self.readers.write_customer(holder[2:], obj.name, attempt.rev, customer)
 
 
 @dataclass(frozen=True, slots=True)

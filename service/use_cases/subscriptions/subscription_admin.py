@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from service.adapters.redis.audit.audit import Actor, audit_entry
-from service.adapters.redis.client.keys import partition_of, partition_tag, reader_hash
+from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.reader_lifecycle.merges import Merge, Merges
 from service.adapters.redis.stripe_objects.ledger import LedgerEntry
-from service.adapters.redis.stripe_objects.objects import StoredObject
+from service.adapters.redis.stripe_objects.objects import StoredObject, tag_of
 from service.adapters.redis.stripe_objects.seats import Seat, SeatVerdict
 from service.domain.errors import CannotMerge, NoSeats, SeatsFull, UnknownEvent, UnknownSubscription
 from service.domain.times import write_time
@@ -84,9 +84,8 @@ class SubscriptionAdmin:
         entry = audit_entry(
             actor, "link", now=now, reader=heir, target=target, before=before, after=after, reason=reason
         )
-        tag = partition_tag(partition_of(name))
-        with self._audit.recording(tag, entry) as signed:
-            owner = processor.objects.link_to_reader(name, heir, now, signed, self._outbox(tag))
+        with self._audit.recording(tag_of(name), entry) as signed:
+            owner = processor.objects.link_to_reader(name, heir, now, signed)
             if stored.facts is None:
                 processor.refresh_soon(name, now)
             processor.fan_out_soon([name], now, f"audit:{entry['id']}")
@@ -184,7 +183,7 @@ class SubscriptionAdmin:
     @contextmanager
     def _recording_at(self, name: str, entry: dict[str, Any], now: float) -> Iterator[bytes]:
         """Yield the signed entry for a change of seats, and fan the object out after it."""
-        with self._audit.recording(partition_tag(partition_of(name)), entry) as signed:
+        with self._audit.recording(tag_of(name), entry) as signed:
             yield signed
             self._processor.fan_out_soon([name], now, f"audit:{entry['id']}")
 
@@ -201,11 +200,7 @@ class SubscriptionAdmin:
         """Put an event back into the inbox, and process it. Raises: UnknownEvent."""
         found = self.find_event(event)
         entry = audit_entry(actor, "event.replay", now=now, target=event, before={"state": found.state})
-        tag = partition_tag(partition_of(found.name))
-        with self._audit.recording(tag, entry) as signed:
-            self._processor.inbox.write_audit_entry(self._outbox(tag), signed)
+        with self._audit.recording(tag_of(found.name), entry) as signed:
+            self._processor.inbox.write_audit_entry(found.name, signed)
             self._processor.replay_event(found.id, found.name, now)
         return self.find_event(event)
-
-    def _outbox(self, tag: bytes) -> bytes:
-        return self._processor.readers.keys.outbox(tag)

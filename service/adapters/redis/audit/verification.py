@@ -191,13 +191,10 @@ class AuditVerifier(StoreRecords):
             old, prev = _older(self._log.load_records(seqs), cut)
             if not old:
                 return gone
-            gone += len(old) * self._set(state.checkpoint, ChainStart(old[-1] + 1, prev), old, now)
-
-    def _set(self, seen: bytes, checkpoint: ChainStart, seqs: list[int], now: float) -> int:
-        at = utc(int(now))
-        said: dict[str, Any] = {"first": checkpoint.first, "prev": checkpoint.prev, "at": at}
-        said["mark"] = self._signer().sign(_signed(said))
-        return int(self._link.run(PRUNE, [self.keys.audit_log, self.keys.audit_head], [seen, chain.pack(said), *seqs]))
+            said: dict[str, Any] = {"first": old[-1] + 1, "prev": prev, "at": utc(int(now))}
+            said["mark"] = self._signer().sign(_signed(said))
+            keys = [self.keys.audit_log, self.keys.audit_head]
+            gone += len(old) * int(self._link.run(PRUNE, keys, [state.checkpoint, chain.pack(said), *old]))
 
 
 def _signed(said: dict[str, Any]) -> bytes:

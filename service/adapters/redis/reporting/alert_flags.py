@@ -28,6 +28,7 @@ FlagName = Literal["drift", "event_gap", "clock", "caught_up", "mended"]
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list).decode
+_decode_price = msgspec.json.Decoder(tuple[str, str | None, str | None]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class AlertStore(StoreRecords):
             [(prices, (b"ZRANGE", prices, b"0", b"-1", b"REV")), (names, (b"HGETALL", names))]
         )
         found = dict(field_pairs(known))
-        return [_unknown_price(what, bytes(found.get(what, b"")).decode()) for what in listed]
+        return [UnknownPrice(*_decode_price(what), bytes(found.get(what, b"")).decode()) for what in listed]
 
     def remove_prices(self, gone: Sequence[UnknownPrice]) -> None:
         self._drop_prices([_member(bought) for bought in gone])
@@ -131,8 +132,3 @@ class AlertStore(StoreRecords):
 
 def _member(bought: UnknownPrice) -> bytes:
     return _encode([bought.price, bought.lookup_key, bought.product])
-
-
-def _unknown_price(what: bytes, name: str) -> UnknownPrice:
-    price, lookup_key, product = _decode(what)
-    return UnknownPrice(price, lookup_key, product, name)

@@ -22,7 +22,7 @@ from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.records import StoreRecords
 from service.adapters.redis.stripe_objects import facts_codec
-from service.adapters.redis.stripe_objects.objects import LEASE, ms
+from service.adapters.redis.stripe_objects.objects import LEASE, ms, tag_of
 from service.domain.stripe_facts import EventContent, ObjectRef, PaymentRef
 
 RECORD, FINISH, FAIL = load("record_event"), load("finish_events"), load("record_event_failure")
@@ -188,8 +188,8 @@ class Inbox(StoreRecords):
         pairs = [part for reader, change in changes.items() for part in (f"c:{reader}", _json.encode(change))]
         self._call(b"HSET", key, *pairs)
 
-    def write_audit_entry(self, outbox: bytes, audit: bytes) -> None:
-        self._call(b"RPUSH", outbox, audit)
+    def write_audit_entry(self, name: str, audit: bytes) -> None:
+        self._call(b"RPUSH", self.keys.outbox(tag_of(name)), audit)
 
     def find_state(self, name: str, event: str) -> State | None:
         state = self._read_one(b"HGET", self.keys.stripe_event(partition_of(name), event), b"state")

@@ -72,9 +72,10 @@ class Ledger(StoreRecords):
         last = read_cursor(after) if after is not None else None
         key_at = self.keys.dead_events if dead else self.keys.ledger
         spots = sorted(self._spots(key_at, last, limit + 1), reverse=True)
-        entries = self._entries([(name, partition) for (_, name), partition in spots[:limit]])
-        more = write_cursor(spots[limit - 1][0]) if len(spots) > limit else None
-        return entries, more
+        keys = [(name, self.keys.stripe_event(partition, name)) for (_, name), partition in spots[:limit]]
+        rows = self._link.read([(key, (b"HGETALL", key)) for _, key in keys]) if keys else []
+        entries = [_entry(name, row) for (name, _), row in zip(keys, rows, strict=True) if row]
+        return entries, write_cursor(spots[limit - 1][0]) if len(spots) > limit else None
 
     def _spots(
         self, key_at: Callable[[int], bytes], last: LedgerPosition | None, most: int
@@ -93,11 +94,6 @@ class Ledger(StoreRecords):
             spots = [(int(float(score)), name.decode()) for name, score in pairs]
             found += [(spot, at % PARTITIONS) for spot in spots if last is None or spot < last]
         return found
-
-    def _entries(self, spots: Sequence[tuple[str, int]]) -> list[LedgerEntry]:
-        keys = [(name, self.keys.stripe_event(partition, name)) for name, partition in spots]
-        rows = self._link.read([(key, (b"HGETALL", key)) for _, key in keys]) if keys else []
-        return [_entry(name, row) for (name, _), row in zip(keys, rows, strict=True) if row]
 
     def newest_at(self) -> float | None:
         """Return when the last event was received (epoch seconds), or `None`."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal, Protocol, cast
 
-from service.adapters.redis.client.keys import PARTITIONS, partition_of
+from service.adapters.redis.client.keys import PARTITIONS, partition_of, partition_tag
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
@@ -197,9 +197,10 @@ class Objects(StoreRecords):
         changed, _ = self._link.run(ABOUT, keys, [about, number, value, ms(now), name, int(from_payload)])
         return bool(changed)
 
-    def link_to_reader(self, name: str, reader: str, now: float, audit: bytes, outbox: bytes) -> Owner:
+    def link_to_reader(self, name: str, reader: str, now: float, audit: bytes) -> Owner:
         """Link an object to a reader by an admin's decision, with its audit entry. Returns the owner before."""
-        keys = [self.keys.stripe_object(name), self.keys.fan_out_queue(partition_of(name)), outbox]
+        queue, outbox = self.keys.fan_out_queue(partition_of(name)), self.keys.outbox(tag_of(name))
+        keys = [self.keys.stripe_object(name), queue, outbox]
         _, owner = self._link.run(LINK, keys, [reader, ms(now), name, audit])
         return owner_from(owner)
 
@@ -230,6 +231,11 @@ class Objects(StoreRecords):
     def list_customer_objects(self, customer: str) -> list[str]:
         found = self._read_one(b"SMEMBERS", self.keys.customer_objects(customer))
         return sorted(name.decode() for name in found)
+
+
+def tag_of(name: str) -> bytes:
+    """Return the hash tag of an object, in whose slot its audit entries are written too."""
+    return partition_tag(partition_of(name))
 
 
 def ms(moment: float) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from service.adapters.redis.client.keys import partition_of, partition_tag
+from service.adapters.redis.client.keys import partition_of
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.records import StoreRecords
-from service.adapters.redis.stripe_objects.objects import ms, scores
+from service.adapters.redis.stripe_objects.objects import ms, scores, tag_of
 
 GIVE, TAKE, TRIM, MOVE = load("assign_seat"), load("release_seat"), load("trim_seats"), load("move_seat")
 
@@ -34,13 +34,13 @@ class Seats(StoreRecords):
 
     def assign(self, name: str, rev: int, quantity: int, reader: str, now: float, audit: bytes) -> SeatVerdict:
         """Assign a seat if one is free. `retry`: the subscription has changed since the quantity was computed."""
-        keys = [*self._keys_of(name), self._outbox(name)]
+        keys = [*self._keys_of(name), self.keys.outbox(tag_of(name))]
         verdict, _ = self._link.run(GIVE, keys, [rev, quantity, reader, ms(now), name, audit])
         return cast(SeatVerdict, verdict.decode())
 
     def release(self, name: str, reader: str, now: float, audit: bytes) -> bool:
         """Release a seat. Returns whether the reader had one."""
-        keys = [*self._keys_of(name), self._outbox(name)]
+        keys = [*self._keys_of(name), self.keys.outbox(tag_of(name))]
         return bool(self._link.run(TAKE, keys, [reader, ms(now), name, audit]))
 
     def trim(self, name: str, rev: int, quantity: int, now: float) -> int:
@@ -57,13 +57,5 @@ class Seats(StoreRecords):
         return [Seat(reader, since // 1000) for reader, since in scores(row).items()]
 
     def _keys_of(self, name: str) -> list[bytes]:
-        keys = self.keys
-        return [
-            keys.stripe_object(name),
-            keys.seats(name),
-            keys.removed_seats(name),
-            keys.fan_out_queue(partition_of(name)),
-        ]
-
-    def _outbox(self, name: str) -> bytes:
-        return self.keys.outbox(partition_tag(partition_of(name)))
+        keys, queue = self.keys, self.keys.fan_out_queue(partition_of(name))
+        return [keys.stripe_object(name), keys.seats(name), keys.removed_seats(name), queue]
