@@ -55,7 +55,7 @@ class Maintenance:
 
     def settle(self, now: float) -> int:
         """Finish what is pending, drop expired approvals and apply retention. Return how much was done."""
-        done = sum(self.finish_pending(now).values()) + self.approvals.prune(now)
+        done = sum(self.finish_pending(now).values()) + self.audit.readmit_refused() + self.approvals.prune(now)
         return done + self.retention.run_for(now, RETENTION_SECONDS)
 
     def run_due(self, has_time: Callable[[], bool]) -> None:
@@ -86,9 +86,8 @@ class Maintenance:
         self.alerts.record_full_sync(found, self.clock())
 
     def clean_up(self) -> None:
-        """Remove from the lists what has expired, take back our refused audit entries, and seal keys with the first secret."""
+        """Remove from the lists what has expired, and seal keys with the first secret."""
         now = self.clock()
-        self.audit.readmit_refused()
         self.erased.load_keys()
         self.passes.prune_list(now)
         self.grant_ends.prune(now)

@@ -16,9 +16,12 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from service.adapters.crypto import claim_digest
+from service.adapters.redis.client.keys import reader_hash
 from tests.in_process_app import InProcessApp, MakeApp
 from tests.running_service import SITE_KEY
 from tests.store_servers import wait_until
+from tests.use_cases.privacy.conftest import holding
 
 FORMER: dict[str, Any] = json.loads((Path(__file__).parent / "former_release.json").read_text("utf-8"))
 WRITE = {"string": "SET", "hash": "HSET", "list": "RPUSH", "set": "SADD"}
@@ -83,6 +86,24 @@ def test_stored_subscriptions_take_seats_and_merges(restored: InProcessApp) -> N
     sources = call(restored, "ann", "GET", "/v1/readers/r-heir")["sources"]
     assert {source["type"] for source in sources} == {"subscription", "grant"}
     assert call(restored, "ann", "GET", "/v1/readers/r-sub")["sources"] == sources
+
+
+def test_reader_of_the_former_release_is_erased_without_a_testable_trace(restored: InProcessApp) -> None:
+    """The former release stored hashes of IDs in fingerprints and in story passes."""
+    link = restored.service.store.link
+
+    def traces(*readers: str) -> list[bytes]:
+        found = [reader_hash(reader).decode() for reader in readers] + [claim_digest(reader) for reader in readers]
+        return holding(link, *readers, *found)
+
+    assert traces("r-sub")
+    call(restored, "ann", "DELETE", "/v1/readers/r-sub?reason=gdpr&force=true")
+    assert traces("r-sub") == []
+    # This one was erased by the former release. Its mark counts, and retention rewrites it.
+    assert restored.service.erased.last_erased_at("r-gone") is not None
+    assert list(restored.service.retention.iterate_steps(FORMER["now"]))
+    assert restored.service.erased.last_erased_at("r-gone") is not None
+    assert [key for key in traces("r-gone") if b"erased" in key] == []
 
 
 def test_links_of_the_former_release_verify_with_the_published_keys(restored: InProcessApp) -> None:

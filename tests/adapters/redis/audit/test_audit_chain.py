@@ -334,7 +334,7 @@ def test_entry_that_a_process_without_the_secret_refused_is_readmitted(log: Log,
     other = make_admins(PAYWALL_SECRETS="another-secret-0123456789abcdef01").app.service
     other.audit.flush_all()
     assert log.verify().refused == 2
-    log.service.maintenance.clean_up()
+    log.service.maintenance.settle(log.service.clock())
     verdict = log.verify()
     assert (verdict.fault, verdict.checked, verdict.refused) == (None, 13, 1)
     assert log.get(13)["id"] == written["id"]
