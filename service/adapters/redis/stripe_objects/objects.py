@@ -172,9 +172,8 @@ class Objects(StoreRecords):
     ) -> tuple[Verdict, int]:
         """Apply what was read from Stripe, or a payload. Returns the verdict of `lua/apply_object.lua`, and the rev."""
         facts = self.erased.hide_ids(facts) if facts is not None else None
-        if version is not None:
-            fingerprint, previous = map(self.erased.key_digests, (version.fingerprint, version.previous))
-            version = replace(version, fingerprint=fingerprint, previous=previous)
+        if version is not None and facts is not None:
+            version = replace(version, fingerprint=facts.fingerprint)
         at, keys = partition_of(name), self.keys
         queues = (keys.refresh_queue(at), keys.fan_out_queue(at), keys.recheck_queue(at))
         final = facts is not None and (facts.terminal or facts.deleted)
