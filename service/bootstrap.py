@@ -84,8 +84,6 @@ STORE_TIMEOUT = 0.25
 
 BACKGROUND_EVERY = 1.0
 """Seconds between two rounds of a web process's background tasks."""
-IMPORT_REST = 1.0
-"""Seconds that an import rests for each second of work: a web process answers checks beside it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,7 +309,7 @@ def _explainer(
 def _imports(a: Adapters) -> GrantImports:
     imports = ImportStore(a.store, partial(a.secrets.sealer, "import"), a.erased)
     planner = ImportPlanner(a.store, imports, CHUNK_SIZE)
-    states, pace = GrantStates(a.store), Pace(IMPORT_REST)
+    states, pace = GrantStates(a.store), Pace()
     processor = ChunkProcessor(imports, planner, states, a.grant_ends, a.recent_entitlements, pace)
     runner = ImportRunner(imports, processor, a.clock, lease=LEASE, report=logs.report_failed_import)
     return GrantImports(imports, planner, runner, catalogue=a.settings.catalogue, audit=a.audit, approvals=a.approvals)

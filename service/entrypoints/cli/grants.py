@@ -67,8 +67,7 @@ def add(run: Invocation, reader: str, no_end: bool, **fields: Any) -> Output:
 def change(run: Invocation, reader: str, reason: str, until: float | None, no_end: bool, grant_id: str) -> Output:
     """Give a grant another end: extend it or shorten it."""
     _require_end(until, no_end)
-    end = None if until is None else int(until)
-    done = run.service.grant_changes.change(reader, grant_id, end, reason, run.actor, run.now)
+    done = run.service.grant_changes.change(reader, grant_id, until, reason, run.actor, run.now)
     return _output(done, "Changed", reader, run.now)
 
 

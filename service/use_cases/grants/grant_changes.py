@@ -64,9 +64,10 @@ class GrantChanges:
         )
 
     def change(
-        self, reader: str, grant_id: str, until: int | None, reason: str, actor: Actor, now: float
+        self, reader: str, grant_id: str, end: float | None, reason: str, actor: Actor, now: float
     ) -> Grant | Approval:
         """Set the end of a grant, or ask for approval. Raises: UnknownGrant, RevokedGrant, InvalidFields."""
+        until = None if end is None else int(end)
         current = self._find(reader, grant_id)
         if current.revoked_at is not None:
             raise RevokedGrant

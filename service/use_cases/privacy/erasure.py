@@ -26,9 +26,6 @@ from service.domain.sources import Grant, Standing, Subscription
 from service.use_cases.grants.imports.grant_imports import GrantImports
 from service.use_cases.grants.imports.pacing import Pace
 
-_REST = 1.0
-"""Seconds of rest for each second of work: the same process answers checks."""
-
 
 @dataclass(frozen=True, slots=True)
 class ReaderIds:
@@ -113,7 +110,7 @@ class Erasure:
         counts = self._count(ids)
         self._forget(ids)
         counts["import_rows"] = self.imports.remove_reader(ids.tags)
-        step = step or Pace(_REST).step
+        step = step or Pace().step
         erased = self.eraser.erase(ids.tags, ids.names if is_known else (), step)
         if not is_known and (counts["import_rows"] or any(erased.values())):
             is_known = True

@@ -37,8 +37,6 @@ from service.use_cases.grants.imports.pacing import Pace
 PREVIEW_LINES = 50
 """Lines of a file that the validation shows, those with errors first."""
 RECENT_IMPORTS = 5
-_REST = 1.0
-"""Rest for each second of work, because access checks run in the same process."""
 
 
 def register(context: PageContext) -> None:
@@ -70,7 +68,7 @@ def _register_upload(context: PageContext) -> None:
             return _show_form(context, problem=refusal_of(error))
 
     def show_validation(body: bytes, signature: str) -> Response:
-        now, pace = context.now, Pace(_REST)
+        now, pace = context.now, Pace()
         sheet = csv_file.read(body, catalogue, now, pace)
         actions = imports.dry_run(sheet, now, pace)
         found = write_dry_run(sheet, actions)
@@ -81,7 +79,7 @@ def _register_upload(context: PageContext) -> None:
         )
 
     def start_import(body: bytes) -> Outcome:
-        now, pace = context.now, Pace(_REST)
+        now, pace = context.now, Pace()
         sheet = csv_file.read(body, catalogue, now, pace)
         done = imports.submit(sheet, guards.actor(), now, pace, named=idempotency.token())
         if isinstance(done, PendingImport):

@@ -124,8 +124,7 @@ def _register_grants(context: PageContext) -> None:
         now = context.now
         body = {"until": read_expiry(now, catalogue.zone), "reason": request.form.get("reason", "")}
         data = check(GrantChangeIn, body)
-        until = None if data["until"] is None else int(data["until"])
-        done = grants.change(reader, form_field("grant") or "", until, data["reason"], guards.actor(), now)
+        done = grants.change(reader, form_field("grant") or "", data["until"], data["reason"], guards.actor(), now)
         return APPROVAL_REQUESTED if isinstance(done, Approval) else "Expiry date changed."
 
     @_reader_form(context, "revoke", "granter")

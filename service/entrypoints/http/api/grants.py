@@ -47,8 +47,8 @@ def register(routes: ApiRoutes, service: Service) -> None:
     def change_grant(reader: str, grant: str) -> tuple[JsonObject, int]:
         """Give a grant another end."""
         data, now = bodies.load(GrantChangeIn), service.clock()
-        until = None if data["until"] is None else int(data["until"])
-        return _answer(changes.change(reader, grant, until, data["reason"], guards.actor(), now), reader, now)
+        done = changes.change(reader, grant, data["until"], data["reason"], guards.actor(), now)
+        return _answer(done, reader, now)
 
     @routes.add("DELETE /v1/readers/<reader>/grants/<grant>", "granter", GrantOut, reason=ReasonIn, refuses=(404,))
     def revoke_grant(reader: str, grant: str) -> tuple[JsonObject, int]:

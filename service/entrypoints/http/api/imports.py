@@ -24,8 +24,6 @@ DRY_RUN = query("dry_run", "Only say what the import would do.", {"type": "boole
 _CSV = {
     "text/csv": {"schema": {"type": "string"}, "example": "reader,plan,until,reason\nr-1042,vip,never,press card\n"}
 }
-_REST = 1.0
-"""Seconds of rest for each second of work: the same process answers checks."""
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
@@ -49,7 +47,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
         body = bodies.raw(csv_file.MOST_BYTES)
 
         def work() -> idempotency.Reply:
-            now, pace = service.clock(), Pace(_REST)
+            now, pace = service.clock(), Pace()
             with short_switch_interval():
                 sheet = csv_file.read(body, service.settings.catalogue, now, pace)
                 if dry_run:

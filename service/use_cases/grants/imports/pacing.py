@@ -21,14 +21,14 @@ _SWITCH_INTERVAL = 0.0002
 class Pace:
     """Rest `rest` seconds for each second of work; 0 never rests. Each thread needs its own.
 
-    While one thread works, Python's other threads wait for the interpreter. Time spent waiting for the store or a core
-    counts as rest.
+    The default suits a web process, which answers checks beside the work. While one thread works, Python's other threads
+    wait for the interpreter. Time spent waiting for the store or a core counts as rest.
     """
 
     MIN_WORK = 0.001
     """Seconds of work between two rests."""
 
-    def __init__(self, rest: float) -> None:
+    def __init__(self, rest: float = 1.0) -> None:
         self._rest = rest
         self._worked = time.thread_time()
         self._started = time.perf_counter()
