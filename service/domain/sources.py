@@ -47,6 +47,11 @@ RANK = {reason: rank for rank, reason in enumerate(Reason)}
 SourceType = Literal["subscription", "stripe_entitlement", "pass", "seat", "grant", "gift", "institution"]
 
 
+def end_order(until: float | None) -> float:
+    """Return an end for comparisons: no end is later than every other."""
+    return float("inf") if until is None else until
+
+
 @dataclass(frozen=True, slots=True)
 class Holding:
     """What one source opens by one plan.

@@ -17,11 +17,6 @@ LAST_WINDOW = LAST_SECOND + 1 - 61 * 86_400
 _DATE_AND_TIME = re.compile(r"[0-9W-]{7,10}[Tt ][0-9:]*[0-9]([.,][0-9]+)?([Zz]|[+-][0-9:]+)?")
 
 
-def end_order(until: float | None) -> float:
-    """Return an end for comparisons: no end is later than every other."""
-    return float("inf") if until is None else until
-
-
 def write_time(moment: float | None) -> str | None:
     """Return a moment (epoch seconds) as `2026-11-20T09:00:00Z`; `None` for none, and for one after the year 9999."""
     return None if moment is None or int(moment) > LAST_SECOND else utc(int(moment))

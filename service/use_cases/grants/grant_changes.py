@@ -13,8 +13,8 @@ from service.adapters.redis.staff.approvals import Approval, Approvals
 from service.domain import grant_rules
 from service.domain.catalogue import Catalogue
 from service.domain.errors import InvalidFields, NoLongerPossible, RevokedGrant, UnknownGrant
-from service.domain.sources import Grant
-from service.domain.times import end_order, write_time
+from service.domain.sources import Grant, end_order
+from service.domain.times import write_time
 from service.use_cases.grants.approvals import ApprovalKind
 
 CREATE, CHANGE = "grant.create", "grant.change"

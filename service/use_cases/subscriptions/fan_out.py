@@ -19,9 +19,8 @@ from service.adapters.redis.stripe_objects.seats import Seats
 from service.domain.catalogue import Catalogue
 from service.domain.decision import Entitlements, resolve_entitlements
 from service.domain.ownership import Owner
-from service.domain.sources import Source
+from service.domain.sources import Source, end_order
 from service.domain.stripe_facts import StripeFacts
-from service.domain.times import end_order
 from service.use_cases.subscriptions.owner_resolution import OwnerResolver, StoredReader, needs_customer
 from service.use_cases.subscriptions.projections import copies_by_holder, is_expired, seats_paid_for
 from service.use_cases.subscriptions.related_objects import FollowUps, RelatedObjects

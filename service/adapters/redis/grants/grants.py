@@ -34,8 +34,8 @@ from service.adapters.redis.records import StoreRecords
 from service.domain.catalogue import Catalogue
 from service.domain.decision import resolve_entitlements
 from service.domain.errors import RevokedGrant, UnknownGrant
-from service.domain.sources import Grant, Source
-from service.domain.times import end_order, write_time
+from service.domain.sources import Grant, Source, end_order
+from service.domain.times import write_time
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,7 @@ from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.imports import ImportManifest, ImportRow, ImportStore
 from service.adapters.redis.readers.readers import StoredSource, merged_into, stored_sources
 from service.domain.errors import WrongRows
-from service.domain.sources import Grant
-from service.domain.times import end_order
+from service.domain.sources import Grant, end_order
 from service.use_cases.grants.imports.csv_file import ImportEntry, ImportSheet, RowMistake
 from service.use_cases.grants.imports.grant_states import apply_entry_id
 from service.use_cases.grants.imports.pacing import UNPACED, Pace, retry_while_unavailable
