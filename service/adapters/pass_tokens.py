@@ -25,7 +25,7 @@ from service.adapters.crypto import SigningKeys
 from service.domain.story_passes import StoryPass
 
 MAX_TOKEN_LENGTH = 2_000
-_CACHED_TOKENS = 10_000
+_CACHED_TOKENS = 4_096
 
 _encode = msgspec.json.Encoder().encode
 

@@ -42,6 +42,8 @@ ON CONFLICT (reader) DO UPDATE SET seen = max(excluded.seen, known.seen), held =
 """
 """A revocation also replaces a sighting of the same moment, or of a later one: then the clock went back in between."""
 
+MOST_WRITTEN = 20_000
+"""The readers whose last write is remembered, so that it is not repeated within seconds."""
 MOST_MERGES = 8
 """How many merges in a row are followed; a reader who was merged more often is unknown."""
 
@@ -233,7 +235,7 @@ class RecentEntitlements:
             self._report(error)
             return
         with self._lock:
-            if len(self._written) > 200_000:
+            if len(self._written) + len(self._writing) > MOST_WRITTEN:
                 self._written.clear()
             self._written.update(self._writing)
             self._writing = {}

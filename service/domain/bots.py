@@ -44,10 +44,17 @@ BOTS: dict[str, str] = {
 }
 """Patterns to search for in the lower-case user agent, and which agents each one matches."""
 
+_LONGEST = 512
+"""The characters of a user agent that are searched and cached: it comes from outside, and can have any length."""
+
 _ANY = "|".join(f"(?:{pattern})" for pattern in BOTS)
 
 
-@lru_cache(maxsize=4_096)
 def is_bot(user_agent: str) -> bool:
     """Return whether this user agent is a program: a crawler, a link preview, a scanner or a monitor."""
+    return _is_bot(user_agent[:_LONGEST])
+
+
+@lru_cache(maxsize=4_096)
+def _is_bot(user_agent: str) -> bool:
     return re.search(_ANY, user_agent.lower()) is not None

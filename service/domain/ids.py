@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 LONGEST_ID = 128
 """Bytes of UTF-8."""
@@ -45,11 +44,6 @@ def read_id(value: object) -> str:
     """Return an ID: 1–128 bytes of UTF-8, no control or direction characters, no space at either end."""
     if type(value) is not str:
         raise ValueError("must be a string")
-    return _checked_id(value)
-
-
-@lru_cache(maxsize=65_536)
-def _checked_id(value: str) -> str:
     if wrong := wrong_id(value):
         raise ValueError(wrong)
     return value

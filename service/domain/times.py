@@ -22,7 +22,7 @@ def write_time(moment: float | None) -> str | None:
     return None if moment is None or int(moment) > LAST_SECOND else utc(int(moment))
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def utc(second: int) -> str:
     """Return a second of the years 1 to 9999 as `2026-11-20T09:00:00Z`."""
     # isoformat, since strftime leaves out the zeros of years before 1000.
@@ -36,7 +36,7 @@ def read_time(value: object) -> float:
     return _read(value)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=8_192)
 def _read(value: str) -> float:
     if not _DATE_AND_TIME.fullmatch(value):
         raise ValueError("must be a date and a time, like 2026-11-20T09:00:00Z")

@@ -169,7 +169,7 @@ def compile_reader(schema: Schema) -> Callable[[object], dict[str, Any]]:
 @lru_cache
 def _remembering(read: Reader) -> Reader:
     """Return the reader with a memory, which fields with the same reader share."""
-    return lru_cache(maxsize=32_768, typed=True)(read)
+    return lru_cache(maxsize=8_192, typed=True)(read)
 
 
 def _reader_of(field: fields.Field[Any]) -> Reader:
@@ -206,7 +206,7 @@ class _Written(fields.Field[Any]):
 class UtcTime(_Written, fields.String):
     """A moment in epoch seconds, written as `2026-11-20T09:00:00Z`."""
 
-    write = staticmethod(lru_cache(maxsize=65_536)(write_time))
+    write = staticmethod(lru_cache(maxsize=8_192)(write_time))
 
     def __init__(self, **options: Any) -> None:
         super().__init__(metadata={"format": "date-time", "example": "2026-11-20T09:00:00Z"}, **options)

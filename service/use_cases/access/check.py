@@ -17,6 +17,7 @@ from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
 from service.adapters.redis.readers.meters import MeterFrame
 from service.adapters.redis.readers.readers import HoldingsCache, Readers, field_pairs, merged_into, merged_marks
+from service.adapters.redis.readers.record_cache import MOST_BYTES, RecordCache
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, Story, Tier
 from service.domain.decision import (
@@ -89,11 +90,10 @@ class EntitlementCache:
     next change. So an entry is never out of date.
     """
 
-    def __init__(self, catalogue: Catalogue, max_entries: int = 20_000) -> None:
+    def __init__(self, catalogue: Catalogue, most_bytes: int = MOST_BYTES) -> None:
         self._features = tuple(catalogue.features)
-        self._holdings = HoldingsCache(catalogue)
-        self._max_entries = max_entries
-        self._entries: dict[tuple[bytes, ...], ReaderEntitlements] = {}
+        self._holdings = HoldingsCache(catalogue, most_bytes)
+        self._entries = RecordCache[ReaderEntitlements](most_bytes)
 
     def entitlements_in(self, reply: Any, now: float) -> ReaderEntitlements:
         """Return what an HGETALL reply of a hot record means at `now`."""
@@ -112,9 +112,7 @@ class EntitlementCache:
         held = tuple((name, holding.until) for name, holding in entitlements.by_feature.items())
         changes_at = FOREVER if entitlements.changes_at is None else entitlements.changes_at
         entry = ReaderEntitlements(merged_into(record), entitlements, held, now, changes_at, merged_marks(record))
-        if len(self._entries) >= self._max_entries:
-            self._entries.clear()
-        self._entries[record] = entry
+        self._entries.add(record, entry)
         return entry
 
 

@@ -14,6 +14,9 @@ from base64 import urlsafe_b64encode
 from functools import lru_cache
 from hashlib import blake2b
 
+MOST_CACHED_IDS = 8_192
+"""The IDs of a kind whose hashes are cached. An ID has at most 128 bytes, so this also bounds the bytes."""
+
 READER_TAG = 22
 """The length of a reader's hash tag in characters."""
 
@@ -24,25 +27,25 @@ PARTITIONS = 64
 """Stripe's objects and events lie in 64 partitions, so that no slot of a cluster holds all of them."""
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=MOST_CACHED_IDS)
 def reader_hash(reader: str) -> bytes:
     """Return the 22 characters that stand for a reader in keys."""
     return urlsafe_b64encode(blake2b(reader.encode(), digest_size=16, person=b"reader").digest())[:READER_TAG]
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=MOST_CACHED_IDS)
 def visitor_hash(visitor: str) -> bytes:
     """Return the 22 characters that stand for a visitor in keys."""
     return urlsafe_b64encode(blake2b(visitor.encode(), digest_size=16, person=b"visitor").digest())[:22]
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=MOST_CACHED_IDS)
 def story_mark(story: str) -> bytes:
     """Return the 8 bytes that stand for a story in a meter."""
     return blake2b(story.encode(), digest_size=8, person=b"story").digest()
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=MOST_CACHED_IDS)
 def owner_mark(reader: str) -> bytes:
     """Return the 8 bytes that stand for the reader whom a visitor's stories have joined."""
     return blake2b(reader.encode(), digest_size=8, person=b"owner").digest()
@@ -54,7 +57,7 @@ def meter_code(name: str) -> bytes:
     return urlsafe_b64encode(blake2b(name.encode(), digest_size=3, person=b"meter").digest())
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=MOST_CACHED_IDS)
 def partition_of(name: str) -> int:
     """Return the partition (0 … 63) of a Stripe object by its name, such as `subscription:sub_1`."""
     return blake2b(name.encode(), digest_size=2, person=b"place").digest()[0] % PARTITIONS

@@ -20,6 +20,7 @@ from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec
+from service.adapters.redis.readers.record_cache import MOST_BYTES, RecordCache
 from service.adapters.redis.records import StoreRecords
 from service.domain.catalogue import Catalogue
 from service.domain.errors import NewerSchema
@@ -27,8 +28,6 @@ from service.domain.sources import Holding, Source
 
 WRITE_SOURCE, WRITE_CUSTOMER = load("write_source"), load("write_customer")
 
-MOST_RECORDS = 50_000
-"""The records whose holdings are cached; one more empties the cache."""
 HISTORY_ENTRIES = 2_000
 """The most changes kept of one reader; a year of monthly renewals leaves about thirty."""
 
@@ -262,9 +261,9 @@ class HoldingsCache:
     A record's bytes hold everything that its holdings depend on, so an entry is never out of date.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, most_bytes: int = MOST_BYTES) -> None:
         self._catalogue = catalogue
-        self._cached: dict[tuple[bytes, bytes], tuple[Holding, ...]] = {}
+        self._cached = RecordCache[tuple[Holding, ...]](most_bytes)
 
     def holdings(self, reply: Any) -> list[Holding]:
         """Return the holdings of an HGETALL reply of an active record."""
@@ -281,7 +280,5 @@ class HoldingsCache:
         field, record = pair
         source = source_codec.decode(field, record) if field[1:2] == b":" else None
         holdings = source.holdings(self._catalogue) if source is not None else ()
-        if len(self._cached) >= MOST_RECORDS:
-            self._cached.clear()
-        self._cached[pair] = holdings
+        self._cached.add(pair, holdings)
         return holdings

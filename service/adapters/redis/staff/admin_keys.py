@@ -195,9 +195,9 @@ class WrongKeyCounter(StoreRecords):
         if len(self._own) >= _MOST:
             self._own.clear()
         self._own[address] = (begun, count + 1)
-        if count + 1 >= self._enough:
-            return count + 1
         key = self.keys.shared("wrong:" + blake2b(address.encode(), digest_size=16).hexdigest())
+        if count + 1 >= self._enough or self._link.memory_at(key).is_filling:  # Strangers cause these keys.
+            return count + 1
         try:
             # The key is created with its expiry first, so that a crash never locks out an address for good.
             begin = (b"SET", key, b"0", b"EX", WINDOW, b"NX")
