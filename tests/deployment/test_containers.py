@@ -34,7 +34,10 @@ PODS: dict[str, dict[str, Any]] = {
     if manifest["kind"] in ("Deployment", "StatefulSet")
 }
 STORE_COMMANDS = {
-    "compose": [part.replace("$$", "$") for part in SERVICES["store"]["command"]],
+    "compose": [
+        part.replace("$$", "$").replace("${PAYWALL_STORE_MEMORY:-512mb}", "512mb")
+        for part in SERVICES["store"]["command"]
+    ],
     "kubernetes": PODS["paywall-store"]["containers"][0]["command"],
 }
 SECRETS = dict.fromkeys(("PAYWALL_STORE_PASSWORD", "PAYWALL_SITE_KEYS", "PAYWALL_ADMIN_KEYS"), "x" * 40) | {
@@ -99,6 +102,7 @@ def test_store_starts_with_its_password(command: list[str], short_folder: Path, 
 
             until(answers)
             assert known.config_get("appendfsync") == {"appendfsync": "always"}
+            assert int(known.config_get("maxmemory")["maxmemory"]) >= 512 * 1024 * 1024
             with pytest.raises(redis.AuthenticationError):
                 stranger.ping()
             assert password not in Path(f"/proc/{store.pid}/cmdline").read_text()

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from service.settings.settings import load_settings
 from tests.running_service import Serve
 from tests.store_servers import Until
 
-UNITS = sorted((Path(__file__).parents[2] / "config" / "systemd").iterdir())
+EXAMPLES = Path(__file__).parents[2] / "config" / "systemd"
+UNITS = sorted(EXAMPLES.glob("paywall*"))
 SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
 MOST_EXPOSURE = 15
 """Of 100, by `systemd-analyze security`. A service without hardening has 96."""
@@ -56,6 +58,14 @@ def test_backup_is_restricted_like_the_service() -> None:
         return unit.read_text().partition("\nNoNewPrivileges=")[2].partition("\n[Install]")[0].strip()
 
     assert len({restrictions(unit) for unit in SERVICES}) == 1
+
+
+def test_environment_file_names_settings_that_exist() -> None:
+    lines = [line for line in (EXAMPLES / "environment").read_text().splitlines() if line and not line.startswith("#")]
+    settings = dict(line.split("=", 1) for line in lines)
+    documented = (EXAMPLES.parents[1] / "docs" / "configuration.md").read_text()
+    assert [name for name in settings if f"| `{name}` |" not in documented] == []
+    assert load_settings({**settings, "PAYWALL_CONFIG": str(EXAMPLES.parent)}).port == 8000
 
 
 RESTRICTED = """
