@@ -92,7 +92,7 @@ def test_signing_secret_of_stripe(serve: Serve, store: Server) -> None:
     body = json.dumps({**event, "data": {"object": {"id": "ch_1", "object": "charge"}}})
 
     def accepted(secret: str) -> bool:
-        header = stripe.WebhookSignature.generate_signature_header(body, secret)  # type: ignore[no-untyped-call]  # stripe leaves it untyped
+        header = stripe.WebhookSignature.generate_signature_header(body, secret)
         headers = {"Stripe-Signature": header, "Content-Type": "application/json"}
         status = requests.post(f"{paywall.url}/v1/stripe/webhook", data=body, headers=headers, timeout=60).status_code
         assert status in (200, 400)
@@ -109,9 +109,9 @@ def test_password_of_the_store(serve: Serve, launch: Launch) -> None:
     address = store.url.replace("redis://", "redis://:{}@")
     paywall = serve(REDIS_URL=address.format(OLD))
     grant = paywall.grant("r")["id"]
-    store.admin().execute_command("ACL", "SETUSER", "default", f">{NEW}")
+    store.admin().acl_setuser("default", enabled=True, passwords=f"+{NEW}")
     restart(paywall, REDIS_URL=address.format(NEW))
-    store.admin().execute_command("ACL", "SETUSER", "default", f"<{OLD}")
+    store.admin().acl_setuser("default", enabled=True, passwords=f"-{OLD}")
     assert paywall.ask("a", reader="r")["reason"] == "grant"
     paywall.revoke("r", grant)
     restart(paywall)
