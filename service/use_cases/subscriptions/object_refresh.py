@@ -43,22 +43,15 @@ EARLIEST_PAYMENT = 100_000_000_000
 
 
 class StripeApi(Protocol):
-    """What these use cases need of Stripe. Raises: StripeUnavailable, StripeRefused or NoSuchObject, from every call."""
+    """What these use cases need of `Gateway`. Raises: StripeUnavailable, StripeRefused or NoSuchObject, from every call."""
 
-    def read_object(self, ref: ObjectRef, *, patience: Patience = "inline", paid_at: int | None = None) -> StripeFacts:
-        """Return an object as it is now."""
-
-    def resolve_payment(self, ref: PaymentRef, *, patience: Patience = "inline") -> tuple[ObjectRef, ...]:
-        """Return the stored objects that a payment or an invoice leads to."""
-
-    def list_events_since(self, since: int | None) -> Iterator[Envelope]:
-        """Yield handled events with `created` ≥ since, the oldest first; `None`: all that Stripe keeps."""
-
-    def list_subscriptions(self) -> Iterator[StripeFacts]:
-        """Yield every subscription, whatever its status."""
-
-    def list_sessions(self, since: int) -> Iterator[StripeFacts]:
-        """Yield completed Checkout sessions created at `since` or later."""
+    def read_object(
+        self, ref: ObjectRef, *, patience: Patience = "inline", paid_at: int | None = None
+    ) -> StripeFacts: ...
+    def resolve_payment(self, ref: PaymentRef, *, patience: Patience = "inline") -> tuple[ObjectRef, ...]: ...
+    def list_events_since(self, since: int | None) -> Iterator[Envelope]: ...
+    def list_subscriptions(self) -> Iterator[StripeFacts]: ...
+    def list_sessions(self, since: int) -> Iterator[StripeFacts]: ...
 
 
 @dataclass(slots=True)

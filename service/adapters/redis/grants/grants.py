@@ -284,16 +284,12 @@ class GrantEndIndex(StoreRecords):
 
     def iterate_active(self, now: float) -> Iterator[list[GrantExpiry]]:
         """Yield all grants that have begun and not ended, in pages, as the index has them; one can occur twice."""
-        cursor = b"0"
-        while True:
-            cursor, row = self._call(b"ZSCAN", self._key, cursor, b"COUNT", _A_TIME)
+        for row in self._scan(self._key, _A_TIME):
             scores = {bytes(member): float(score) for member, score in zip(row[::2], row[1::2], strict=True)}
             members = [member for member, score in scores.items() if score > now]
             details = self._call(b"HMGET", self._about, *members) if members else []
             found = [_ending(m, about, scores[m]) for m, about in zip(members, details, strict=True) if about]
             yield [ending for ending in found if ending.start <= now]
-            if cursor == b"0":
-                return
 
     def prune(self, now: float) -> int:
         """Remove grants that have ended, and return their number; grants that were extended meanwhile stay."""

@@ -88,12 +88,8 @@ class AlertStore(StoreRecords):
 
     def iterate_unassigned(self) -> Iterator[list[str]]:
         """Yield all names in pages; one can occur twice."""
-        key, cursor = self.keys.alert("ownerless"), b"0"
-        while True:
-            cursor, row = self._call(b"ZSCAN", key, cursor, b"COUNT", 100)
+        for row in self._scan(self.keys.alert("ownerless"), 100):
             yield [bytes(name).decode() for name in row[::2]]
-            if cursor == b"0":
-                return
 
     def remove_unassigned(self, names: Sequence[str]) -> None:
         """Remove objects that have an owner by now, or have ended."""

@@ -314,13 +314,8 @@ class PendingWork(StoreRecords):
     def iterate_objects(self) -> Iterator[list[str]]:
         """Yield the names of all stored objects in pages; one can occur twice."""
         for partition in range(PARTITIONS):
-            key, cursor = self.keys.recheck_queue(partition), b"0"
-            while True:
-                reply = self._read_one(b"ZSCAN", key, cursor, b"COUNT", b"500")
-                cursor, row = reply
+            for row in self._scan(self.keys.recheck_queue(partition), 500):
                 yield [name.decode() for name in row[::2]]
-                if cursor == b"0":
-                    break
 
     def _names(self, key_at: Callable[[int], bytes], upto: float) -> list[str]:
         limit = b"+inf" if upto == float("inf") else b"%d" % ms(upto)
