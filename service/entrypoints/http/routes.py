@@ -74,7 +74,7 @@ class ApiRoutes:
 
         `role`: the least role of an admin, `site`, or `None` for a route without a key. `gives`: the answer of status 200, or
         of each status; a route without one is not described. `reason`: the schema of a reason in the body or in the query.
-        `repeatable`: the view's work runs by `once`.
+        `repeatable`: the view's work runs by `once`. The view gets IDs of the path that `guards.check_path` has checked.
         """
         method, path = rule.split(" ")
         extra = ((REASON,) if reason is not None else ()) + ((IDEMPOTENCY_KEY,) if repeatable else ())
