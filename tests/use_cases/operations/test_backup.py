@@ -180,6 +180,24 @@ def test_backup_does_not_open_with_other_secrets(admins: Admins, tmp_path: Path)
     )
 
 
+def test_backup_of_the_former_release_is_restored(admins: Admins) -> None:
+    """`former.backup` was made by `paywall backup` at commit 5f2dcd8. Do not make it again."""
+    file = Path(__file__).parent / "former.backup"
+    summary = backup.check_backup(file, SEALER)
+    assert (summary.keys, summary.prefix, summary.made_at) == (17, "pw:old", "2026-11-29T02:28:50Z")
+    assert (summary.short_lived, summary.other_titles) == (0, {})
+    restored(file, admins)
+    service = admins.app.service
+    backup.record_restore(service.store, [SECRETS], summary, None, Actor("cli:ann"), 1_796_000_000)
+    admins.app.clock.now = 1_796_000_000.0
+    assert admins.app.reader("r-former")["access"]
+    assert service.event_processor.objects.load("customer:cus_7").owner.reader == "r-former"
+    assert service.erased.last_erased_at("r1") == 1_795_919_324
+    actions = [record["action"] for record in admins.audit()]
+    assert actions == ["restore", "reader.erase", "link", "grant.create", None]
+    assert service.audit_verifier.verify().fault is None
+
+
 def test_every_damage_to_a_backup_is_detected(admins: Admins, tmp_path: Path) -> None:
     with_a_past(admins)
     file = backed_up(admins, tmp_path)
