@@ -33,7 +33,7 @@ from service.adapters.redis.readers.readers import pack_change
 from service.bootstrap import Service, build
 from service.domain.sources import Item, Subscription
 from service.domain.times import write_time
-from service.entrypoints.http.wsgi import wsgi
+from service.entrypoints.http.wsgi import web
 from service.settings.settings import load_settings
 
 CHUNK = 1_000
@@ -149,7 +149,7 @@ VIEWS = (
 
 
 def signed_in(service: Service) -> Client:
-    client = Client(wsgi(service))
+    client = Client(web(service).flask)
     shown = client.get("/admin/sign-in").text
     token = re.search(r'name="token" value="(\w+)"', shown)
     assert token is not None

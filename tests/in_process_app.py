@@ -19,8 +19,8 @@ from service.adapters.redis.client.address import parse_address
 from service.adapters.redis.client.keys import Keys
 from service.adapters.redis.client.link import Link
 from service.bootstrap import Service, assemble
-from service.entrypoints.http.wsgi import wsgi
 from service.settings.settings import Settings, load_settings
+from tests.rsgi_bridge import Bridge
 from tests.running_service import ADMIN_KEY, POLICY, SITE_KEY, environment, story_of
 
 
@@ -54,7 +54,7 @@ def service_over(settings: Settings, url: str, clock: Clock, timeout: float = 5.
 
 @dataclass
 class InProcessApp:
-    """The service's WSGI app in this process. `call` uses the access route, or Flask's view with `hot=False`."""
+    """The service's app in this process. `call` uses the access route, or Flask's view with `hot=False`."""
 
     service: Service
     client: Client
@@ -99,7 +99,7 @@ MakeApp = Callable[..., InProcessApp]
 @pytest.fixture
 def make_app(tmp_path: Path) -> Iterator[MakeApp]:
     """Make apps that close after the test: `make_app(store_url, policy=…)`."""
-    made: list[Service] = []
+    made: list[tuple[Service, Bridge]] = []
 
     def make(
         url: str, policy: str = POLICY, *, clock: Clock | None = None, patience: float = 5.0, **env: str
@@ -109,13 +109,14 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
         settings = load_settings(environment(folder, policy, {"REDIS_URL": url, **env}))
         clock = clock or Clock()
         service = service_over(settings, url, clock, patience)
-        service.start()
-        made.append(service)
+        bridge = Bridge(service)
+        made.append((service, bridge))
         assert service.store.link.wait(60)
-        return InProcessApp(service, Client(wsgi(service)), clock)
+        return InProcessApp(service, Client(bridge), clock)
 
     yield make
-    for service in made:
+    for service, bridge in made:
+        bridge.close()
         service.close()
 
 

@@ -9,11 +9,13 @@ derivation (`_former_key`), and nothing new does.
 from __future__ import annotations
 
 import hmac
+import os
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b, scrypt, sha256
+from itertools import count
 from os import urandom
 from typing import NamedTuple, TypeGuard
 
@@ -22,6 +24,35 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 NONCE = 12
+_NONCES_OF_A_PREFIX = 1 << 32
+
+
+class _Nonces:
+    """Nonces that never repeat: 8 random bytes of this process, and a counter of 4 bytes. Thread-safe.
+
+    Entirely random nonces could repeat after 2³² texts under one key, within days. A prefix is drawn anew after as many,
+    and in a forked child.
+    """
+
+    def __init__(self) -> None:
+        self.draw()
+        os.register_at_fork(after_in_child=self.draw)
+
+    def draw(self) -> None:
+        """Begin a new prefix."""
+        self._counted = (urandom(8), count())
+
+    def next(self) -> bytes:
+        """Return a nonce."""
+        prefix, numbers = self._counted
+        number = next(numbers)
+        if number >= _NONCES_OF_A_PREFIX:
+            self.draw()
+            return self.next()
+        return prefix + number.to_bytes(4, "big")
+
+
+_next_nonce = _Nonces().next
 
 
 @lru_cache(maxsize=64)
@@ -76,7 +107,7 @@ class Sealer:
 
     def seal(self, text: bytes) -> str:
         """Encrypt a text. The result is URL-safe, without padding, 4/3 as long and 38 characters more."""
-        nonce = urandom(NONCE)
+        nonce = _next_nonce()
         return urlsafe_b64encode(nonce + self._first.encrypt(nonce, text, None)).rstrip(b"=").decode()
 
     def open(self, sealed: str) -> bytes | None:

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
 from werkzeug.test import Client
 
 from service.bootstrap import build
-from service.entrypoints.http.wsgi import wsgi
+from service.entrypoints.http.wsgi import web
 from service.settings.settings import load_settings
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ CHECKS: list[CheckFunction] = [
 def described() -> dict[str, Any]:
     """Return the description without a running service, since pytest needs the operations at collection."""
     settings_ = load_settings({"PAYWALL_CONFIG": str(Path(__file__).parents[2] / "config")})
-    app = wsgi(build(settings_, "redis://127.0.0.1:1"))
+    app = web(build(settings_, "redis://127.0.0.1:1")).flask
     found: dict[str, Any] = Client(app).get("/openapi.json").get_json()
     return found
 

@@ -1,93 +1,202 @@
-"""`POST /v1/access` ahead of Flask, for speed: the same schemas and the same access check, without Flask's dispatch.
+"""`POST /v1/access` ahead of Flask, for speed: the same rules and the same access check, in the event loop.
 
-A request that is not plainly right (another content type, a chunked body, a wrong key, an invalid field) goes on to Flask
-with its body restored, and Flask's view answers what is wrong. A test holds both to the same answers.
+A request that is not plainly right (another content type, a chunked body, a wrong key, an invalid field) goes on to Flask,
+and Flask's view answers what is wrong. A test holds both to the same answers.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import lru_cache
+from io import BytesIO, RawIOBase
+from typing import TypeVar
 
+import msgspec
 import orjson
+from msgspec import UNSET, UnsetType
 
+from service.adapters.redis.client.access import StoreAccess
 from service.bootstrap import Service
+from service.domain.catalogue import Story
+from service.domain.ids import read_id, read_reader, read_text
+from service.domain.times import read_time
 from service.entrypoints.http.guards import Keyring
-from service.entrypoints.http.request_bodies import MOST, NotJson, is_json, parse_json
+from service.entrypoints.http.request_bodies import MOST, is_json
 from service.entrypoints.http.request_log import RequestLog
-from service.entrypoints.responses.access import AccessIn, AccessWriter, question_of
-from service.entrypoints.responses.fields import Unsure, compile_reader
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+from service.entrypoints.http.rsgi_types import Headers
+from service.entrypoints.responses.access import AccessWriter
+from service.use_cases.access.check import AccessQuestion
 
 PATH = "/v1/access"
 
-read_question = compile_reader(AccessIn())
+MOST_STORIES, LONGEST_STORY = 4_096, 1_024
+"""How many stories are remembered as they were sent, and how long each may be in bytes."""
+
+Text = str | None | UnsetType
+Texts = list[str] | None | UnsetType
+
+
+class _StoryIn(msgspec.Struct, forbid_unknown_fields=True):
+    """`StoryIn` of `service.entrypoints.responses.access`."""
+
+    id: str
+    section: Text = UNSET
+    tags: Texts = UNSET
+    tier: Text = UNSET
+    published_at: Text = UNSET
+    parts: Texts = UNSET
+
+
+class _ContextIn(msgspec.Struct, forbid_unknown_fields=True):
+    """`ContextIn` of the same."""
+
+    ip: Text = UNSET
+    user_agent: Text = UNSET
+    referrer: Text = UNSET
+    country: Text = UNSET
+
+
+class _AccessIn(msgspec.Struct, forbid_unknown_fields=True, rename={"token": "pass"}):
+    """`AccessIn` of the same; the story as it was sent."""
+
+    story: msgspec.Raw
+    reader: Text = UNSET
+    visitor: Text = UNSET
+    count: bool | UnsetType | None = UNSET
+    context: _ContextIn | UnsetType | None = UNSET
+    explain: bool | UnsetType | None = UNSET
+    token: Text = UNSET
+
+
+_read_question = msgspec.json.Decoder(_AccessIn).decode
+_read_story = msgspec.json.Decoder(_StoryIn).decode
+remembered_reader, remembered_id = lru_cache(maxsize=8_192)(read_reader), lru_cache(maxsize=8_192)(read_id)
+Value = TypeVar("Value")
+
+
+def _quotes(*values: object) -> int:
+    """Return how many quotes the JSON of these members of an object has: of names that are given, and of texts."""
+    found = 0
+    for value in values:
+        if value is not UNSET:
+            found += 2
+        if value.__class__ is str:
+            found += 2
+        elif value.__class__ is list:
+            found += 2 * len(value)
+    return found
+
+
+def _read(read: Callable[[object], Value], value: Text) -> Value | None:
+    return None if value is None or value is UNSET else read(value)
+
+
+def _all(values: Texts) -> tuple[str, ...]:
+    return tuple(map(remembered_id, values)) if values else ()
 
 
 class AccessRoute:
-    """WSGI middleware that answers the access route itself and passes everything else on."""
+    """Answers the access route where the request is plainly right."""
 
-    def __init__(
-        self, app: WSGIApplication, service: Service, writer: AccessWriter, keyring: Keyring, log: RequestLog
-    ) -> None:
-        self._app = app
+    def __init__(self, service: Service, writer: AccessWriter, keyring: Keyring, log: RequestLog) -> None:
         self._access_check = service.access_check
+        self._tiers = service.access_check.catalogue.tiers
         self._writer = writer
         self._keyring = keyring
         self._log = log
         self._clock = service.clock
         self._count = service.usage_counters.count_answer
+        self._stories: dict[bytes, Story] = {}
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ["PATH_INFO"] != PATH or environ["REQUEST_METHOD"] != "POST":
-            return self._app(environ, start_response)
-        begun = self._log.begin()
-        if not self._keyring.site_headers(environ.get("HTTP_AUTHORIZATION", "")):
-            return self._app(environ, start_response)
-        body = self._body(environ)
-        try:
-            answer = self._answer(body) if body is not None else None
-        except Exception:  # Flask's view meets an unexpected error again; it is logged and answered there.
-            answer = None
-        if answer is None:
-            return self._app(environ, start_response)
-        request_id = self._log.end(
-            begun, PATH, "POST", 200, environ.get("HTTP_X_REQUEST_ID"), show=answer[1], reason=answer[2]
+    def takes(self, headers: Headers) -> bool:
+        """Return whether a request with these headers is plain: one site key, and JSON of a known, small length."""
+        keys = headers.get_all("authorization")
+        length = headers.get("content-length") or ""
+        return (
+            len(keys) == 1
+            and self._keyring.site_headers(keys[0])
+            and length.isascii()
+            and length.isdigit()
+            and int(length) <= MOST
+            and "transfer-encoding" not in headers
+            and ((kind := headers.get("content-type")) == "application/json" or is_json(kind))
         )
-        headers = [
+
+    async def respond(
+        self, store: StoreAccess, body: RawIOBase | BytesIO, headers: Headers
+    ) -> tuple[bytes, list[tuple[str, str]]] | None:
+        """Return the body and the headers of the answer; `None` where Flask has to answer."""
+        begun = self._log.begin()
+        content = body.getvalue() if isinstance(body, BytesIO) else b""
+        if len(content) != int(headers["content-length"]):
+            return None
+        try:
+            question, explained = self._question(content)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        answer = await self._access_check.answer(store, question, self._clock())
+        encoded = orjson.dumps(await self._writer.write_in_loop(store, answer, explained=explained))
+        self._count(answer)
+        shown = answer.decision
+        given = headers.get("x-request-id")
+        request_id = self._log.end(begun, PATH, "POST", 200, given, show=shown.show, reason=shown.reason.value)
+        return encoded, [
             ("Content-Type", "application/json"),
-            ("Content-Length", str(len(answer[0]))),
+            ("Content-Length", str(len(encoded))),
             ("Cache-Control", "private, no-store"),
             ("X-Request-Id", request_id),
         ]
-        start_response("200 OK", headers)
-        return [answer[0]]
 
-    @staticmethod
-    def _body(environ: WSGIEnvironment) -> bytes | None:
-        """Return the body of a plain request, and leave a copy for Flask; `None` for a request that is not plain."""
-        length = environ.get("CONTENT_LENGTH")
-        if not length or not length.isascii() or not length.isdigit() or int(length) > MOST:
-            return None
-        if not is_json(environ.get("CONTENT_TYPE")):
-            return None
-        body: bytes = environ["wsgi.input"].read(int(length))
-        environ["wsgi.input"] = io.BytesIO(body)
-        return body if len(body) == int(length) else None
+    def _question(self, body: bytes) -> tuple[AccessQuestion, bool]:
+        """Return what is asked, and whether with an explanation. Raises: `ValueError`, `MsgspecError` if in doubt.
 
-    def _answer(self, body: bytes) -> tuple[bytes, str, str] | None:
-        try:
-            asked: dict[str, Any] = read_question(parse_json(body))
-        except (NotJson, Unsure):
-            return None
-        tier = asked["story"].get("tier")
-        if tier is not None and tier not in self._access_check.catalogue.tiers:
-            return None
-        answer = self._access_check.check(question_of(asked), self._clock())
-        decision = answer.decision
-        encoded = orjson.dumps(self._writer.write(answer, explained=asked.get("explain", False)))
-        self._count(answer)
-        return encoded, decision.show, decision.reason.value
+        msgspec takes the last of two members with one name. In JSON without escapes, each name and each text has two quotes:
+        if there are more quotes than those of what was read, a member was given twice.
+        """
+        asked = _read_question(body)
+        raw = bytes(asked.story)
+        reader, visitor, token, context = asked.reader, asked.visitor, asked.token, asked.context
+        quotes = 2 + raw.count(b'"') + _quotes(reader, visitor, token, context, asked.count, asked.explain)
+        agent: Text = None
+        address: Text = None
+        if isinstance(context, _ContextIn):
+            given = (context.ip, context.user_agent, context.referrer, context.country)
+            quotes += _quotes(*given)
+            for text in given:
+                _read(read_text, text)
+            agent, address = context.user_agent, context.ip
+        if quotes != body.count(b'"') or b"\\" in body:
+            raise ValueError("a member is given twice, or there is an escape")
+        token = _read(read_text, token)
+        question = AccessQuestion(
+            self._stories.get(raw) or self._story(raw),
+            remembered_reader(reader) if reader.__class__ is str else None,
+            remembered_id(visitor) if visitor.__class__ is str else None,
+            asked.count is not False,
+            token,
+            agent if token is not None and isinstance(agent, str) else None,
+            address if isinstance(address, str) else None,
+        )
+        return question, asked.explain is True
+
+    def _story(self, raw: bytes) -> Story:
+        """Return a story, and remember it. Raises: as `_question`."""
+        found = _read_story(raw)
+        if raw.count(b'"') != _quotes(found.id, found.section, found.tags, found.tier, found.published_at, found.parts):
+            raise ValueError("a member is given twice")
+        tier = _read(read_id, found.tier)
+        if tier is not None and tier not in self._tiers:
+            raise ValueError("no such tier")
+        story = Story(
+            read_id(found.id),
+            _read(read_id, found.section),
+            _all(found.tags),
+            tier,
+            _read(read_time, found.published_at),
+            _all(found.parts),
+        )
+        if len(self._stories) >= MOST_STORIES:
+            self._stories.clear()
+        if len(raw) <= LONGEST_STORY:
+            self._stories[raw] = story
+        return story

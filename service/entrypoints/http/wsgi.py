@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from flask import Flask, g, request
@@ -36,10 +37,6 @@ from service.entrypoints.http.request_log import RequestLog
 from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.access import AccessWriter
 from service.use_cases.checkout.offer_boxes import OfferBoxes
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
-
 
 DETAILS = {
     404: "There is no such route; see /openapi.json.",
@@ -84,12 +81,21 @@ REGISTER = (
 """Tag in `/openapi.json`, and what adds the routes under it."""
 
 
-def wsgi(service: Service) -> WSGIApplication:
-    """Return the WSGI application of a service, with all routes."""
+@dataclass(frozen=True)
+class Web:
+    """What answers the requests of a process: Flask with all routes, and the access route ahead of it."""
+
+    flask: Flask
+    access_route: AccessRoute
+    requests_log: RequestLog
+
+
+def web(service: Service) -> Web:
+    """Return the routes of a service."""
     created_keys = AdminKeyCache(service.admin_keys)
     wrong_keys = WrongKeyCounter(service.store, enough=guards.WRONG_KEYS)
     keyring = guards.Keyring(service.settings, created_keys, wrong_keys)
-    writer = AccessWriter(service.decision_ids.seal, OfferBoxes(service.settings.catalogue, service.prices))
+    writer = AccessWriter(service.decision_ids, OfferBoxes(service.settings.catalogue, service.prices))
     requests_log = RequestLog(service.metrics)
     app = _flask_app(service.metrics, keyring, requests_log)
     repeated = IdempotencyStore(service.store, lambda: service.secrets.sealer("idempotency"), AT_WORK)
@@ -100,7 +106,7 @@ def wsgi(service: Service) -> WSGIApplication:
     pages = mount_page(app, service, keyring, requests_log, repeated, created_keys.invalidate)
     _declare_metrics(app, "", requests_log)
     _declare_metrics(pages, "/admin", requests_log)
-    return AccessRoute(app, service, writer, keyring, requests_log)
+    return Web(app, AccessRoute(service, writer, keyring, requests_log), requests_log)
 
 
 def _declare_metrics(app: Flask, prefix: str, requests_log: RequestLog) -> None:

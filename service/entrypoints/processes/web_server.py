@@ -5,34 +5,34 @@ The supervisor runs it as `python -m service.entrypoints.processes.web_server`.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from multiprocessing.util import Finalize
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 from prometheus_client import multiprocess as metrics_of_processes
 
 from service.adapters.observability.logs import configure_logs, log
 from service.bootstrap import build
-from service.entrypoints.http.wsgi import wsgi
+from service.entrypoints.http.rsgi import RsgiApp
+from service.entrypoints.http.wsgi import web
 from service.entrypoints.processes.lifecycle import SHUTDOWN_SIGNALS, exit_now, follow_parent, open_supervisor
 from service.entrypoints.processes.listening import numeric_address
 from service.settings.settings import load_settings
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
-
-THREADS = 16
-"""Threads a process, for requests that wait for the store or for Stripe at the same time."""
+SWITCH_EVERY = 0.0005
+"""Seconds after which a thread has to let others run: a check must not wait Python's 5 ms for each busy thread."""
 
 STOP_WITHIN = 7
 """Seconds for requests under way to finish; by the contract, everything ends within ten."""
@@ -59,30 +59,37 @@ _PASSED_ON = (
 )
 
 
-def load() -> WSGIApplication:
+def load() -> RsgiApp:
     """Build the app of one process, after the fork; it closes when the process ends."""
-    _handle_parents_signal()
+    loop = asyncio.get_event_loop()  # which granian has made for this process
+    _handle_parents_signal(loop)
     follow_parent(signal.SIGTERM)
     configure_logs()
     settings = load_settings(os.environ)
-    # The server copies the environment into every request, which should contain no secret and nothing needless.
+    # Nothing reads them any more, so that nothing can show a secret.
     for name in set(os.environ) - set(_PASSED_ON):
         del os.environ[name]
     if settings.redis_url is None:
         raise RuntimeError("the web process was started without a store; use `paywall serve`")
     service = build(settings, settings.redis_url)
     service.metrics.processes.start("web")
+    routes = web(service)
+    service.store.link.use_loop(loop)
     service.start()
     service.background_tasks.start()
+    routes.requests_log.start(service.usage_counters.add_up)
+    app = RsgiApp(loop, service.store.link, routes)
 
     def end() -> None:
+        app.close()
         service.background_tasks.stop()
+        routes.requests_log.close()
         service.close()
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             metrics_of_processes.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
     Finalize(None, end, exitpriority=10)
-    app = wsgi(service)
+    sys.setswitchinterval(SWITCH_EVERY)
     # What exists now stays: if every full collection examined it again, requests would wait for tens of milliseconds.
     gc.freeze()
     return app
@@ -99,16 +106,16 @@ class RespawningServer(MPServer):
 
 
 def web_server(host: str, port: int, workers: int) -> MPServer:
-    """Return the server as the service runs it; the benchmark runs its baselines with the same one."""
+    """Return the server of `RsgiApp`."""
     return RespawningServer(
         "service.entrypoints.processes.web_server:load",
         address=host,
         port=port,
-        interface=Interfaces.WSGI,
-        # With HTTP/2, one connection could occupy all threads. Waiting for its preface, no time limit would end an idle one.
+        interface=Interfaces.RSGI,
+        loop=Loops.uvloop,
+        # One connection of HTTP/2 has many streams. Waiting for its preface, no time limit would end an idle one.
         http=HTTPModes.http1,
         workers=workers,
-        blocking_threads=THREADS,
         http1_settings=HTTP1Settings(header_read_timeout=30_000),
         log_enabled=False,
         websockets=False,
@@ -144,7 +151,7 @@ def call_once_on(signals: Iterable[signal.Signals], act: Callable[[], object]) -
     threading.Thread(target=wait, name="signals", daemon=True).start()
 
 
-def _handle_parents_signal() -> None:
+def _handle_parents_signal(loop: asyncio.AbstractEventLoop) -> None:
     """End on SIGTERM, which the parent sends for a SIGINT too. Before granian installs its handler, exit at once.
 
     The kernel also sends it when the parent is killed. Then this process serves on until the supervisor has started the next
@@ -153,22 +160,27 @@ def _handle_parents_signal() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, SHUTDOWN_SIGNALS)
     inherited, parent, supervisor = signal.getsignal(signal.SIGTERM), os.getppid(), open_supervisor()
 
+    def pass_on() -> None:
+        # The handler runs where the signal arrives, in the loop's thread. A second signal stays blocked.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        signal.raise_signal(signal.SIGTERM)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
     def end() -> None:
-        handler = signal.getsignal(signal.SIGTERM)
-        if not callable(handler) or handler == inherited:
+        if signal.getsignal(signal.SIGTERM) == inherited:
             os._exit(0)
         if os.getppid() == parent:
             time.sleep(ACCEPT_FOR)
         elif supervisor is None or select.select([supervisor], [], [], SUCCEEDED_WITHIN)[0]:
             os._exit(0)
-        handler(signal.SIGTERM, None)
+        loop.call_soon_threadsafe(pass_on)
         time.sleep(STOP_WITHIN)
         os._exit(1)
 
     call_once_on({signal.SIGTERM}, end)
 
 
-def _loader(*_: object) -> WSGIApplication:
+def _loader(*_: object) -> RsgiApp:
     return load()
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from marshmallow import fields, validate
 
+from service.adapters.redis.client.access import StoreAccess
 from service.domain.catalogue import Story
 from service.domain.decision import Decision, DecisionStep, explain
 from service.domain.sources import Reason
 from service.entrypoints.responses import fields as types
 from service.entrypoints.responses.fields import JsonObject, RequestSchema, ResponseSchema
 from service.use_cases.access.check import AccessAnswer, AccessQuestion
+from service.use_cases.access.decision_ids import DecisionIds
 from service.use_cases.checkout.offer_boxes import OfferBox, OfferBoxes
 
 
@@ -184,14 +186,24 @@ class _AccessRow:
 class AccessWriter:
     """Writes access answers by `AccessOut`, with the decision's ID and the offer."""
 
-    def __init__(self, seal: Callable[[AccessAnswer], str | None], offers: OfferBoxes) -> None:
-        self._seal = seal
+    def __init__(self, decision_ids: DecisionIds, offers: OfferBoxes) -> None:
+        self._decision_ids = decision_ids
         self._offers = offers
         self._write = types.compile_writer(AccessOut())
 
     def write(self, answer: AccessAnswer, *, explained: bool = False) -> JsonObject:
         """Return the answer as JSON values; with the steps of the decision if they are asked for."""
+        return self._row(answer, self._decision_ids.seal(answer), explained)
+
+    async def write_in_loop(self, store: StoreAccess, answer: AccessAnswer, *, explained: bool) -> JsonObject:
+        """Return the same, and wait for the store in a thread where the ID needs it."""
+        sealed = self._decision_ids.seal_locally(answer)
+        if sealed is None:
+            sealed = await store.in_thread(self._decision_ids.seal, answer)
+        return self._row(answer, sealed, explained)
+
+    def _row(self, answer: AccessAnswer, decision_id: str | None, explained: bool) -> JsonObject:
         decision = answer.decision
         offer = self._offers.box_for(answer.tier) if decision.show == "upsell" else None
         steps = explain(decision, answer.tier) if explained else None
-        return self._write(_AccessRow(decision, self._seal(answer), offer, steps))
+        return self._write(_AccessRow(decision, decision_id, offer, steps))

@@ -1,8 +1,8 @@
-"""The types of the contract as marshmallow fields, readers and writers compiled from a schema of them, and validation.
+"""The types of the contract as marshmallow fields, writers compiled from a schema of them, and validation.
 
 Requests are strict: `"yes"` is not a boolean and 7 is not an ID. A field of a request has a `read`, which returns a value
 of the domain or raises `ValueError` with a sentence; a field of an answer that is not written as it is has a `write`.
-marshmallow calls them, and so do `compile_reader` and `compile_writer` for the access route, so that both do the same.
+marshmallow calls them, and `compile_writer` calls `write` for the access route, so that both do the same.
 `check` and `read_field` validate what a request, a form or a command brings; `InvalidFields` names every field at fault.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
+import orjson
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing
 
 from service.domain.errors import InvalidFields
@@ -71,15 +72,11 @@ Reader = Callable[[object], Any]
 
 
 class Read(fields.Field[Any]):
-    """A field whose values one function reads; `spec` is its type in `/openapi.json`.
+    """A field whose values one function reads; `spec` is its type in `/openapi.json`."""
 
-    The compiled reader remembers what it read where values `repeat` (short ones that come with many requests).
-    """
-
-    def __init__(self, read: Reader, spec: Mapping[str, Any], *, repeat: bool = False, **options: Any) -> None:
+    def __init__(self, read: Reader, spec: Mapping[str, Any], **options: Any) -> None:
         super().__init__(metadata=dict(spec), **options)
         self.read = read
-        self.repeat = repeat
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         try:
@@ -91,14 +88,12 @@ class Read(fields.Field[Any]):
 _ID = {"type": "string", "minLength": 1, "maxLength": 128}
 
 
-identifier = partial(Read, read_id, {**_ID, "example": "2026-harbour-contract"}, repeat=True)
+identifier = partial(Read, read_id, {**_ID, "example": "2026-harbour-contract"})
 """The ID of a story, a visitor, a section, …"""
 
-reader_id = partial(Read, read_reader, {**_ID, "example": "r-1042"}, repeat=True)
+reader_id = partial(Read, read_reader, {**_ID, "example": "r-1042"})
 
-moment = partial(
-    Read, read_time, {"type": "string", "format": "date-time", "example": "2026-11-20T09:00:00Z"}, repeat=True
-)
+moment = partial(Read, read_time, {"type": "string", "format": "date-time", "example": "2026-11-20T09:00:00Z"})
 """A time with an offset."""
 
 flag = partial(Read, read_bool, {"type": "boolean"})
@@ -125,68 +120,6 @@ class ReasonMaybeIn(RequestSchema):
 
 class NothingIn(RequestSchema):
     """A body without fields, which can be left out."""
-
-
-class Unsure(Exception):
-    """The compiled reader met a value that may be wrong; the schema finds out and explains."""
-
-
-def compile_reader(schema: Schema) -> Callable[[object], dict[str, Any]]:
-    """Return a fast reader for a schema of `Read` fields, lists of them and nested schemas.
-
-    It returns what `schema.load` returns, without the fields that are null.
-
-    Raises:
-        Unsure: Anything is not plainly right (raised by the reader).
-    """
-    named = [(field.data_key or name, name, field) for name, field in schema.fields.items()]
-    readers = {given: (name, _reader_of(field)) for given, name, field in named}
-    nullable = {given for given, _, field in named if field.allow_none}
-    required = [name for name, field in schema.fields.items() if field.required]
-
-    def read(value: object) -> dict[str, Any]:
-        if type(value) is not dict:
-            raise Unsure
-        found: dict[str, Any] = {}
-        for name, part in value.items():
-            if part is None and name in nullable:
-                continue
-            known = readers.get(name)
-            if known is None:
-                raise Unsure
-            try:
-                found[known[0]] = known[1](part)
-            except (ValueError, TypeError):  # TypeError: what cannot be hashed is not remembered, and is no ID.
-                raise Unsure from None
-        for name in required:
-            if name not in found:
-                raise Unsure
-        return found
-
-    return read
-
-
-@lru_cache
-def _remembering(read: Reader) -> Reader:
-    """Return the reader with a memory, which fields with the same reader share."""
-    return lru_cache(maxsize=8_192, typed=True)(read)
-
-
-def _reader_of(field: fields.Field[Any]) -> Reader:
-    if isinstance(field, Read):
-        return _remembering(field.read) if field.repeat else field.read
-    if isinstance(field, fields.Nested):
-        return compile_reader(field.schema)
-    if isinstance(field, fields.List):
-        inner = _reader_of(field.inner)
-
-        def read_list(value: object) -> list[Any]:
-            if type(value) is not list:
-                raise Unsure
-            return [inner(part) for part in value]
-
-        return read_list
-    raise TypeError(f"{type(field).__name__} has no compiled reader")
 
 
 # ------------------------------------------------------------------------------------------------------- of answers
@@ -266,7 +199,7 @@ class Rows(fields.List[Any]):
 
 
 class Shared(fields.Nested):
-    """A nested answer that many answers share, such as an offer: the compiled writer writes each object once.
+    """A nested answer that many answers share, such as an offer: the compiled writer encodes each object once.
 
     The objects are compared by identity, so their class has `eq=False`.
     """
@@ -299,11 +232,13 @@ def _dict_of(schema: Schema, value: str, names: dict[str, Any]) -> str:
 
 def _expression(field: fields.Field[Any], value: str, names: dict[str, Any]) -> str:
     """Return the expression that writes a field's value. `names` are those that it uses: functions and variables."""
+    if isinstance(field, Parts | FeatureNames):
+        return f"{_name(names, _encode_once(field.write))}({value})"
     if isinstance(field, _Written):
         return f"{_name(names, field.write)}({value})"
     part = _name(names)
     if isinstance(field, Shared):
-        written = f"{_name(names, lru_cache(maxsize=1_024)(compile_writer(field.schema)))}({part})"
+        written = f"{_name(names, _encode_once(compile_writer(field.schema)))}({part})"
     elif isinstance(field, fields.Nested):
         written = _dict_of(field.schema, part, names)
     elif isinstance(field, fields.List):
@@ -314,6 +249,11 @@ def _expression(field: fields.Field[Any], value: str, names: dict[str, Any]) -> 
     else:
         return value
     return f"None if ({part} := {value}) is None else {written}"
+
+
+def _encode_once(write: Writer) -> Writer:
+    """Return a writer that returns encoded JSON, and remembers it."""
+    return lru_cache(maxsize=8_192)(lambda value: orjson.Fragment(orjson.dumps(write(value))))
 
 
 def _name(names: dict[str, Any], function: Writer | None = None) -> str:

@@ -6,11 +6,12 @@ The access route, the batch, the staff pages and the command line all call `Acce
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from service.adapters.recent_entitlements import RecentEntitlements
+from service.adapters.redis.client.access import BlockingAccess, StoreAccess, finish
 from service.adapters.redis.client.keys import owner_mark, reader_hash, story_mark, visitor_hash
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.store import Store
@@ -32,8 +33,9 @@ from service.domain.decision import (
     resolve_entitlements,
 )
 from service.domain.errors import NewerSchema, StoreUnavailable
-from service.domain.meter import EMPTY_TALLY, Tally, VisitorRefusal
+from service.domain.meter import VisitorRefusal
 from service.domain.sources import Reason
+from service.use_cases.access.counting import StoredFacts, StoredMeter, count_read
 from service.use_cases.access.new_visitors import NewVisitors
 from service.use_cases.story_passes.validation import PassClaim, PassValidator, ValidPass
 
@@ -116,33 +118,6 @@ class EntitlementCache:
         return entry
 
 
-StoredMeter = tuple[MeterFrame, bytes | None]
-"""A meter's value in the store, and the frame to unpack it with."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFacts:
-    """What the store returned for a question: the reader after merges, their entitlements, meters, and a story pass."""
-
-    reader: str | None
-    entitlements: Entitlements
-    readers: Mapping[str, StoredMeter]
-    visitors: Mapping[str, StoredMeter]
-    story_pass: ValidPass | None = None
-    marks: tuple[bytes, ...] = ()
-    """The marks that a visitor carries who was joined with the reader, or with one that was merged into them."""
-
-    def reader_tally(self, meter: str) -> Tally:
-        """Return the stories that count for the reader in this meter."""
-        found = self.readers.get(meter)
-        return meters.unpack(*found) if found is not None else EMPTY_TALLY
-
-    def visitor_tally(self, meter: str) -> Tally:
-        """Return the stories that count for the visitor in this meter."""
-        found = self.visitors.get(meter)
-        return meters.unpack(*found) if found is not None else EMPTY_TALLY
-
-
 class AccessCheck:
     """Answers access questions from one store under one catalogue. Thread-safe."""
 
@@ -156,7 +131,8 @@ class AccessCheck:
         new_visitors: NewVisitors | None = None,
     ) -> None:
         self.catalogue = catalogue
-        self._store, self._link, self._keys = store, store.link, store.keys
+        self._blocking = BlockingAccess(store.link)
+        self._keys = store.keys
         self._readers = readers
         self._known = known
         self._pass_validator = pass_validator
@@ -166,11 +142,15 @@ class AccessCheck:
 
     def check(self, question: AccessQuestion, now: float) -> AccessAnswer:
         """Answer one question. If the store is unavailable, `[failure]` decides; this method does not raise then."""
+        return finish(self.answer(self._blocking, question, now))
+
+    async def answer(self, store: StoreAccess, question: AccessQuestion, now: float) -> AccessAnswer:
+        """Answer one question, as `check` does."""
         tier = self.catalogue.tier_of(question.story, now)
         try:
-            decision = self._decide(question, tier, now)
+            decision = await self._decide(store, question, tier, now)
         except (StoreUnavailable, NewerSchema):
-            decision = self._decide_degraded(question, tier, now)
+            decision = await store.in_thread(self._decide_degraded, question, tier, now)
         return AccessAnswer(question, tier, decision, now)
 
     def check_all(
@@ -183,28 +163,39 @@ class AccessCheck:
         needed = reader is not None or not all(map(is_free, stories, tiers))
         try:
             frames = [self._frame(name, now) for name in metered]
-            facts = self._read(reader, visitor, frames, now) if needed else StoredFacts(None, NO_ENTITLEMENTS, {}, {})
+            facts = StoredFacts(None, NO_ENTITLEMENTS, {}, {})
+            if needed:
+                facts = finish(self._read(self._blocking, reader, visitor, frames, now))
             decisions = [self._apply_rules(q, tier, facts, now) for q, tier in zip(questions, tiers, strict=True)]
         except (StoreUnavailable, NewerSchema):
             decisions = [self._decide_degraded(q, tier, now) for q, tier in zip(questions, tiers, strict=True)]
         return [AccessAnswer(q, t, d, now) for q, t, d in zip(questions, tiers, decisions, strict=True)]
 
-    def _decide(self, question: AccessQuestion, tier: Tier, now: float) -> Decision:
+    async def _decide(self, store: StoreAccess, question: AccessQuestion, tier: Tier, now: float) -> Decision:
         free = is_free(question.story, tier)
         frames = [] if free or tier.meter is None else [self._frame(tier.meter, now)]
-        claim = None if question.token is None or free else self._pass_claim(question, question.token, now)
+        claim = None
+        if question.token is not None and not free:
+            claim = await store.in_thread(self._pass_claim, question, question.token, now)
         if question.reader is None and free:
             return decide(question.story, tier, NO_ENTITLEMENTS, None, now=now, catalogue=self.catalogue)
-        facts = self._read(question.reader, question.visitor, frames, now, claim)
+        facts = await self._read(store, question.reader, question.visitor, frames, now, claim)
         decision = self._apply_rules(question, tier, facts, now)
         story_pass = facts.story_pass
         if question.count and claim is not None and story_pass is not None and decision.source is story_pass.holding:
-            if self._use_pass(replace(claim, reader=facts.reader), story_pass, now):
+            if await store.in_thread(self._use_pass, replace(claim, reader=facts.reader), story_pass, now):
                 return decision
             facts = replace(facts, story_pass=None)
             decision = self._apply_rules(question, tier, facts, now)
         if question.count and decision.meter is not None and frames:
-            return self._count(question, tier, frames[0], facts, decision, now)
+            if facts.reader is not None and self._refusal(question, frames[0], facts, now):
+                # A claim on them would be a new meter; they have no stories.
+                question = replace(question, visitor=None)
+            counted = await count_read(store, self._keys, frames[0], question, facts, decision.meter)
+            if counted is not None:
+                meter, is_new = counted
+                again = decide(question.story, tier, facts.entitlements, meter, now=now, catalogue=self.catalogue)
+                return mark_counted(again, meter) if is_new else again
         return decision
 
     def _pass_claim(self, question: AccessQuestion, token: str, now: float) -> PassClaim | None:
@@ -219,8 +210,9 @@ class AccessCheck:
             self._pass_validator is not None and self._pass_validator.use_opening(claim, now)
         )
 
-    def _read(
+    async def _read(
         self,
+        store: StoreAccess,
         reader: str | None,
         visitor: str | None,
         frames: Sequence[MeterFrame],
@@ -231,12 +223,12 @@ class AccessCheck:
         commands = self._commands(reader, visitor, frames)
         story_pass = None
         if claim is not None:
-            replies, story_pass = self._read_with_pass(commands, claim)
+            replies, story_pass = await self._read_with_pass(store, commands, claim)
         elif commands:
-            replies = self._link.read(commands)
+            replies = await store.read(commands)
         else:
             # Nothing is to be read, but whether the store is available decides whether `[failure]` answers.
-            self._link.read([(self._keys.shared("probe"), (b"PING",))])
+            await store.read([(self._keys.shared("probe"), (b"PING",))])
             return StoredFacts(None, NO_ENTITLEMENTS, {}, {})
         entitlements, place, of_reader = NO_ENTITLEMENTS, 0, {}
         marks: tuple[bytes, ...] = ()
@@ -246,9 +238,9 @@ class AccessCheck:
                 reader = found.alias
                 commands = self._commands(reader, visitor, frames)
                 if claim is not None:
-                    replies, story_pass = self._read_with_pass(commands, replace(claim, reader=reader))
+                    replies, story_pass = await self._read_with_pass(store, commands, replace(claim, reader=reader))
                 else:
-                    replies = self._link.read(commands)
+                    replies = await store.read(commands)
                 found = self._entitlement_cache.entitlements_in(replies[0], now)
             entitlements, marks = found.entitlements, (owner_mark(reader), *found.merged_marks)
             if found.held:
@@ -260,10 +252,12 @@ class AccessCheck:
         of_visitor = self._by_meter(frames, replies[place:]) if visitor is not None else {}
         return StoredFacts(reader, entitlements, of_reader, of_visitor, story_pass, marks)
 
-    def _read_with_pass(self, commands: list[Command], claim: PassClaim) -> tuple[list[Any], ValidPass | None]:
+    async def _read_with_pass(
+        self, store: StoreAccess, commands: list[Command], claim: PassClaim
+    ) -> tuple[list[Any], ValidPass | None]:
         if self._pass_validator is None:
-            return self._link.read(commands), None
-        *replies, found = self._link.read([*commands, self._pass_validator.command(claim)])
+            return await store.read(commands), None
+        *replies, found = await store.read([*commands, self._pass_validator.command(claim)])
         return replies, self._pass_validator.valid_pass(claim, found)
 
     def _commands(self, reader: str | None, visitor: str | None, frames: Sequence[MeterFrame]) -> list[Command]:
@@ -326,63 +320,6 @@ class AccessCheck:
         if question.visitor is None or policy.visitors == 0:
             return None
         return metering.meter_standing(policy, policy.visitors, visitor.read, mark, window)
-
-    def _count(
-        self,
-        question: AccessQuestion,
-        tier: Tier,
-        frame: MeterFrame,
-        facts: StoredFacts,
-        decision: Decision,
-        now: float,
-    ) -> Decision:
-        """Count the read if it is new, add the visitor's stories to the reader's, and return the decision after that."""
-        if (meter := decision.meter) is None:
-            return decision
-        if facts.reader is not None and self._refusal(question, frame, facts, now):
-            question = replace(question, visitor=None)  # A claim on them would be a new meter; they have no stories.
-        written = self._write_meter(question, frame, facts, meter)
-        if written is None:
-            return decision
-        was_counted, tally = written
-        limit = frame.policy.visitors if facts.reader is None else frame.policy.readers
-        after = metering.meter_standing(frame.policy, limit, tally.read, story_mark(question.story.id), frame.window)
-        again = decide(question.story, tier, facts.entitlements, after, now=now, catalogue=self.catalogue)
-        return mark_counted(again, after) if was_counted else again
-
-    def _write_meter(
-        self, question: AccessQuestion, frame: MeterFrame, facts: StoredFacts, meter: metering.MeterStanding
-    ) -> tuple[bool, Tally] | None:
-        """Return whether this request counted the story, and the meter after; `None` where nothing had to be written."""
-        store, policy, story = self._store, frame.policy, question.story.id
-        needed = meter.opens and not meter.seen
-        if facts.reader is None:
-            if not needed or question.visitor is None:
-                return None
-            return meters.count_for_visitor(store, frame, question.visitor, story, policy.visitors)
-        visitor = facts.visitor_tally(policy.name)
-        if needed and question.visitor is not None and visitor.joined is None and not visitor.read:
-            # The visitor has no stories to add: one round trip joins them with the reader and counts the story.
-            return meters.claim_and_count(store, frame, question.visitor, facts.reader, story, policy.readers)
-        stories = self._stories_to_add(question.visitor, visitor, frame, facts.reader, facts)
-        if not stories and not needed:
-            return None
-        return meters.count_for_reader(store, frame, facts.reader, story, policy.readers, stories)
-
-    def _stories_to_add(
-        self, visitor: str | None, tally: Tally, frame: MeterFrame, reader: str, facts: StoredFacts
-    ) -> Mapping[bytes, int]:
-        """Return the visitor's stories that the reader's meter lacks; join the visitor with the reader if they are not yet."""
-        if visitor is None:
-            return {}
-        joined = tally if tally.joined else meters.join_visitor(self._store, frame, visitor, reader)
-        if joined is None or joined.joined not in facts.marks:
-            return {}
-        own = facts.reader_tally(frame.policy.name).read
-        stories = {mark: at for mark, at in joined.read.items() if at > own.get(mark, -1)}
-        if stories and frame.policy.rolling and tally.joined == owner_mark(reader):
-            meters.join_visitor(self._store, frame, visitor, reader)
-        return stories
 
     def _frame(self, name: str, now: float) -> MeterFrame:
         frame = self._frames.get(name)

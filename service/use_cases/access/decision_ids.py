@@ -139,18 +139,27 @@ class DecisionIds:
 
     def seal(self, answer: AccessAnswer) -> str | None:
         """Return the ID of an answer, at most 1,000 characters; `None` where it needs the store, which is unavailable."""
-        text = _encode(_record(answer, self._revision, self._places))
         try:
             # The sealer comes from the store where PAYWALL_SECRETS is not set, so it is not there at construction.
-            sealer = self._sealer = self._sealer or self._get_sealer()
-            if len(text) <= _UNCOMPRESSED:
-                return sealer.seal(b"j" + text)
-            packed = b"z" + zlib.compress(text, 1)
-            if len(packed) > _MAX_SEALED:
-                packed = b"e" + self._overflow.save(sealer.seal(packed)).encode()
-            return sealer.seal(packed)
+            self._sealer = self._sealer or self._get_sealer()
+            found = self.seal_locally(answer)
+            if found is not None:
+                return found
+            packed = b"z" + zlib.compress(_encode(_record(answer, self._revision, self._places)), 1)
+            return self._sealer.seal(b"e" + self._overflow.save(self._sealer.seal(packed)).encode())
         except StoreUnavailable:
             return None
+
+    def seal_locally(self, answer: AccessAnswer) -> str | None:
+        """Return the same ID, or `None` where the store is needed: for the secret, or for an answer that is too long."""
+        sealer = self._sealer
+        if sealer is None:
+            return None
+        text = _encode(_record(answer, self._revision, self._places))
+        if len(text) <= _UNCOMPRESSED:
+            return sealer.seal(b"j" + text)
+        packed = b"z" + zlib.compress(text, 1)
+        return sealer.seal(packed) if len(packed) <= _MAX_SEALED else None
 
     def open(self, decision_id: str) -> SealedDecision | None:
         """Return what an ID holds; `None` for one that is not of this service, or expired in the store.

@@ -15,7 +15,6 @@ from collections import Counter, deque
 from collections.abc import Callable
 from datetime import datetime, tzinfo
 from os import urandom
-from typing import Any
 
 from service.adapters.observability.metrics import Metrics
 from service.adapters.redis.client.keys import reader_hash
@@ -43,12 +42,11 @@ class UsageCounters:
     def __init__(self, store: UsageStore, metrics: Metrics, zone: tzinfo, clock: Callable[[], float]) -> None:
         self.store = store
         self._metrics = metrics
-        self._decisions: dict[tuple[str, Reason], Any] = {}
         self._zone = zone
         self._clock = clock
         self._process = urandom(8).hex()
         # A deque's append is atomic under the interpreter's lock; a full one drops its oldest entry.
-        self._answers: deque[tuple[str, Reason, str | None]] = deque(maxlen=_MOST_WAITING)
+        self._answers: deque[tuple[str, Reason, bool, str | None]] = deque(maxlen=_MOST_WAITING)
         self._others: deque[tuple[str, int]] = deque(maxlen=_MOST_WAITING)
         self._begun: deque[tuple[str, int]] = deque(maxlen=_MOST_SHOWN)
         self._lock = threading.Lock()
@@ -60,17 +58,11 @@ class UsageCounters:
         self._next = 0.0
 
     def count_answer(self, answer: AccessAnswer) -> None:
-        """Count an answer of the access route: for Prometheus now, for the dashboard with the next flush."""
+        """Count an answer of the access route."""
         decision, question = answer.decision, answer.question
-        pair = (decision.show, decision.reason)
-        counter = self._decisions.get(pair)
-        if counter is None:
-            counter = self._decisions[pair] = self._metrics.decisions.labels(*pair)
-        counter.inc()
-        if decision.degraded:
-            self._metrics.degraded.inc()
         box = decision.show == "upsell" and question.count
-        self._answers.append((*pair, (question.reader or "") if box else None))
+        reader = (question.reader or "") if box else None
+        self._answers.append((decision.show, decision.reason, decision.degraded, reader))
 
     def count_delivery(self, outcome: str, delay: float | None = None) -> None:
         """Count a delivery from Stripe; `delay`: seconds after the event was created, for a first delivery."""
@@ -90,7 +82,11 @@ class UsageCounters:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + EVERY
             self.flush()
-            return
+        else:
+            self.add_up()
+
+    def add_up(self) -> None:
+        """Add up the queue, also for Prometheus; the store is not needed."""
         with self._lock:
             self._drain(self._clock())
 
@@ -116,13 +112,19 @@ class UsageCounters:
         if not (self._answers or self._others):
             return
         counts = self._counts.setdefault(self._bucket(now), Counter())
+        shown: Counter[tuple[str, Reason, bool]] = Counter()
         for _ in range(len(self._answers)):
-            show, reason, reader = self._answers.popleft()
-            counts[f"c:{show}:{reason}"] += 1
+            show, reason, degraded, reader = self._answers.popleft()
+            shown[show, reason, degraded] += 1
             if reader is not None:
                 counts["upsells"] += 1
                 if reader:
                     self._note_shown(reader_hash(reader), now)
+        for (show, reason, degraded), number in shown.items():
+            counts[f"c:{show}:{reason}"] += number
+            self._metrics.decisions.labels(show, reason).inc(number)
+            if degraded:
+                self._metrics.degraded.inc(number)
         for _ in range(len(self._others)):
             name, number = self._others.popleft()
             counts[name] += number

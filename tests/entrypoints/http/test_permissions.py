@@ -6,10 +6,9 @@ import re
 from typing import Any, Literal
 
 import pytest
-from flask import Flask
 
-from service.entrypoints.http.access_route import AccessRoute
 from tests.admin_app import Admins, MakeAdmins
+from tests.rsgi_bridge import Bridge
 
 Demand = Literal["everybody", "site", "viewer", "granter", "owner"]
 
@@ -83,10 +82,9 @@ def shape(rule: str) -> str:
 
 def routes(admins: Admins) -> dict[Call, str]:
     """Return every method and rule of the app, with the role that its view demands."""
-    hot = admins.app.client.application
-    assert isinstance(hot, AccessRoute)
-    app = hot._app
-    assert isinstance(app, Flask)
+    bridge = admins.app.client.application
+    assert isinstance(bridge, Bridge)
+    app = bridge.web.flask
     return {
         (method, rule.rule): getattr(app.view_functions[rule.endpoint], "demands", None) or "everybody"
         for rule in app.url_map.iter_rules()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,12 +87,10 @@ ROWS = st.builds(
 
 @given(ROWS)
 def test_compiled_writer_writes_what_the_schema_dumps(row: Row) -> None:
-    written = write(row)
-    assert written == AccessOut().dump(row)
-    assert list(written) == list(AccessOut().fields)
+    assert orjson.dumps(write(row)) == orjson.dumps(AccessOut().dump(row))
 
 
-def test_compiled_writer_writes_an_offer_once() -> None:
+def test_compiled_writer_encodes_an_offer_once() -> None:
     row = Row(Decision("upsell", Reason.NO_ENTITLEMENT, "supporters", ()), None, OFFER, None)
     assert write(row)["offer"] is write(row)["offer"]
 

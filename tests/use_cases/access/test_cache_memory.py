@@ -16,7 +16,7 @@ from service.domain.bots import is_bot
 from service.domain.catalogue import Catalogue
 from service.domain.sources import Grant
 from service.domain.times import utc
-from service.entrypoints.http.access_route import read_question
+from service.entrypoints.http.access_route import remembered_id, remembered_reader
 from service.use_cases.access.check import EntitlementCache
 
 MB = 2**20
@@ -45,8 +45,15 @@ def test_caches_of_ids_are_bounded() -> None:
     def fill() -> None:
         for number in range(MANY):
             name = longest_id(number)
-            read_question({"story": {"id": name}, "reader": name})
-            for remembering in (reader_hash, visitor_hash, story_mark, owner_mark, partition_of):
+            for remembering in (
+                remembered_id,
+                remembered_reader,
+                reader_hash,
+                visitor_hash,
+                story_mark,
+                owner_mark,
+                partition_of,
+            ):
                 remembering(name)
 
     assert growth(fill) < 16

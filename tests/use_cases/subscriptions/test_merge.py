@@ -32,7 +32,7 @@ def grant(stage: Any, reader: str, name: str = "gr_1") -> None:
 def read(stage: Any, reader: str, *stories: str) -> None:
     frame = meters.frame_at(stage.catalogue.meters["stories"], NOW)
     for story in stories:
-        meters.count_for_reader(stage.store, frame, reader, story, 9, {})
+        stage.store.link.run(*meters.count_for_reader(stage.keys, frame, reader, story, 9, {}))
 
 
 def stories_read(stage: Any, reader: str) -> int:

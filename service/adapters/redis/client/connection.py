@@ -1,8 +1,8 @@
 """Connections to one server, and the pool that keeps them.
 
-redis-py opens a connection: TCP or unix socket, TLS, AUTH, SELECT. After that this module speaks over the socket itself:
-packed commands go out in one write, and hiredis parses the replies. That takes a third of the CPU of redis-py's pipeline,
-on which an access check would spend most of its time. `tests/adapters/redis/test_link.py` compares both ways.
+redis-py opens a connection (`opening`). After that this module speaks over the socket itself: packed commands go out in one
+write, and hiredis parses the replies. That takes a third of the CPU of redis-py's pipeline, on which an access check would
+spend most of its time. `tests/adapters/redis/test_link.py` compares both ways.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -10,35 +10,32 @@ on which an access check would spend most of its time. `tests/adapters/redis/tes
 
 from __future__ import annotations
 
-import errno
 import select
-import socket
 import ssl
-import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hiredis
 from redis import ConnectionPool, Redis
-from redis.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.connection import AbstractConnection
 
 from service.adapters.redis.client.address import Address
-from service.adapters.redis.client.errors import ConnectionLost, StoreError, outage_in
+from service.adapters.redis.client.errors import ConnectionLost, outage_in
 from service.adapters.redis.client.memory import NO_LIMIT
+from service.adapters.redis.client.opening import Peer, Tcp, Tls, Unix, open_socket, set_kernel_timeout
 from service.domain.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from service.adapters.redis.client.pipe import Pipe
 
 ReplyError = hiredis.ReplyError
 Argument = bytes | str | int
 pack: Callable[[tuple[Argument, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # stub: a tuple of one
-Peer = tuple[int, Any]
-"""An address family and a socket address, as `getaddrinfo` returns them."""
 
 _BUFFER = 32 * 1024
-_INCOMPLETE = object()  # hiredis has not read a whole reply yet; None and False are replies
+INCOMPLETE = object()  # hiredis has not read a whole reply yet; None and False are replies
 _ROLE = pack((b"ROLE",))
 
 
@@ -54,53 +51,10 @@ class Endpoint:
         return self.path or f"{self.host}:{self.port}"
 
 
-class _Tcp(Connection):
-    """A TCP connection to addresses that are resolved already: a request never waits for the name service."""
-
-    def __init__(self, *, peers: Sequence[Peer], **options: Any) -> None:
-        self._peers = peers
-        super().__init__(**options)
-
-    def _connect(self) -> socket.socket:
-        failure = StoreUnavailable("dns", "the store's host has no address")
-        for family, peer in self._peers:
-            sock = socket.socket(family, socket.SOCK_STREAM)
-            try:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                for option, value in self.socket_keepalive_options.items():
-                    sock.setsockopt(socket.IPPROTO_TCP, option, value)
-                sock.settimeout((self.socket_connect_timeout or 0) / len(self._peers))  # all within one time-out
-                sock.connect(peer)
-                sock.settimeout(self.socket_timeout)
-            except OSError as error:
-                sock.close()
-                failure = _connect_failure(error)
-            else:
-                return sock
-        raise failure
-
-
-class _Tls(SSLConnection, _Tcp):
-    """The same connection with TLS; the certificate and the host name are verified."""
-
-    def _connect(self) -> ssl.SSLSocket:
-        try:
-            sock: ssl.SSLSocket = super()._connect()
-        except OSError as error:  # includes ssl.SSLError and a missing CA file
-            raise _connect_failure(error) from None
-        return sock
-
-
-class _Unix(UnixDomainSocketConnection):
-    host = ""  # redis-py reads it for its metrics and does not set it for a unix socket
-
-    def _connect(self) -> socket.socket:
-        try:
-            sock: socket.socket = super()._connect()
-        except OSError as error:
-            raise _connect_failure(error) from None
-        return sock
+def failure_in(replies: Sequence[Any]) -> StoreUnavailable | None:
+    """Return why a server ended a connection, if one of its replies says it."""
+    texts = (str(reply) for reply in replies if isinstance(reply, ReplyError))
+    return next((StoreUnavailable(why, text) for text in texts if (why := outage_in(text))), None)
 
 
 class StoreConnection:
@@ -109,18 +63,18 @@ class StoreConnection:
     Raises: StoreUnavailable if it cannot be opened, ConnectionLost if it breaks later. After either it is closed.
     """
 
-    __slots__ = ("_buffer", "_connection", "_poll", "_reader", "_sock", "pooled")
+    __slots__ = ("_buffer", "_connection", "_poll", "pooled", "reader", "sock")
 
     def __init__(self, connection: AbstractConnection, timeout: float) -> None:
         self.pooled = False  # set when it returns to its pool: only then can it have gone stale
         self._connection = connection
-        self._sock = _open(connection)
-        if not isinstance(self._sock, ssl.SSLSocket):
-            _set_kernel_timeout(self._sock, timeout)
-        self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
+        self.sock = open_socket(connection)
+        if not isinstance(self.sock, ssl.SSLSocket):
+            set_kernel_timeout(self.sock, timeout)
+        self.reader = hiredis.Reader(notEnoughData=INCOMPLETE)
         self._buffer = bytearray(_BUFFER)
         self._poll = select.poll()
-        self._poll.register(self._sock, select.POLLIN)
+        self._poll.register(self.sock, select.POLLIN)
 
     def execute(self, packed: bytes, count: int) -> list[Any]:
         """Send packed commands in one write and return `count` raw replies.
@@ -133,21 +87,21 @@ class StoreConnection:
     def send(self, packed: bytes) -> None:
         """Write packed commands without waiting for the replies."""
         try:
-            self._sock.sendall(packed)
+            self.sock.sendall(packed)
         except OSError as error:
             raise self._failure(error, []) from None
 
     def receive(self, count: int) -> list[Any]:
         """Wait for `count` replies and return them."""
-        reader = self._reader
+        reader = self.reader
         replies: list[Any] = []
         try:
             while len(replies) < count:
                 reply = reader.gets(False)
-                if reply is not _INCOMPLETE:
+                if reply is not INCOMPLETE:
                     replies.append(reply)
                     continue
-                size = self._sock.recv_into(self._buffer)
+                size = self.sock.recv_into(self._buffer)
                 if not size:
                     raise self._failure(None, replies)
                 reader.feed(self._buffer, 0, size)  # type: ignore[arg-type]  # the stub omits bytearray
@@ -170,17 +124,13 @@ class StoreConnection:
             self.close()
             return StoreUnavailable("timeout")
         try:
-            while not replies and (size := self._sock.recv_into(self._buffer)):
-                self._reader.feed(self._buffer, 0, size)  # type: ignore[arg-type]  # as above
-                replies = [reply for reply in [self._reader.gets(False)] if reply is not _INCOMPLETE]
+            while not replies and (size := self.sock.recv_into(self._buffer)):
+                self.reader.feed(self._buffer, 0, size)  # type: ignore[arg-type]  # as above
+                replies = [reply for reply in [self.reader.gets(False)] if reply is not INCOMPLETE]
         except (OSError, hiredis.ProtocolError):
             pass  # the store closed the connection without a reply
         self.close()
-        texts = (str(reply) for reply in replies if isinstance(reply, ReplyError))
-        reason = next(((why, text) for text in texts if (why := outage_in(text))), None)
-        if reason:
-            return StoreUnavailable(*reason)
-        return ConnectionLost((error and error.strerror) or "closed by the store")
+        return failure_in(replies) or ConnectionLost((error and error.strerror) or "closed by the store")
 
     def is_stale(self) -> bool:
         """Return whether the server has closed the connection, or sent something unasked, while it was idle."""
@@ -197,7 +147,7 @@ class Node:
     There is no lock: `pop` and `append` of a deque are atomic, and one thread at a time holds a connection.
     """
 
-    __slots__ = ("_address", "_idle", "_peers", "_retired", "_timeout", "endpoint", "memory")
+    __slots__ = ("_address", "_idle", "_peers", "_retired", "_timeout", "endpoint", "memory", "pipe")
 
     def __init__(self, endpoint: Endpoint, peers: Sequence[Peer], address: Address, timeout: float) -> None:
         self.endpoint = endpoint
@@ -208,6 +158,8 @@ class Node:
         self._timeout = timeout
         self._idle: deque[StoreConnection] = deque()
         self._retired = False
+        self.pipe: Pipe | None = None
+        """The connection of an event loop to this server."""
 
     def execute(self, packed: bytes, count: int, *, repeatable: bool) -> list[Any]:
         """Send packed commands in one write and return `count` replies, errors in their places.
@@ -231,6 +183,12 @@ class Node:
         self.close_idle()  # the others have been idle for longer
         connection = self.connect()
         return connection.execute(packed, count), connection
+
+    def keep_pipe(self, pipe: Pipe) -> None:
+        """Keep the connection of an event loop, to retire it with this server."""
+        self.pipe = pipe
+        if self._retired:
+            pipe.retire_soon()
 
     def acquire(self) -> StoreConnection:
         """Return an idle connection, which can have gone stale, or a new one.
@@ -276,6 +234,8 @@ class Node:
         """Close the idle connections now, and the others when they come back."""
         self._retired = True
         self.close_idle()
+        if self.pipe is not None:
+            self.pipe.retire_soon()
 
     def close_idle(self) -> None:
         """Close the idle connections."""
@@ -303,12 +263,12 @@ class Node:
             "protocol": 2,
         }
         if endpoint.path:
-            return _Unix, {"path": endpoint.path, **options}
+            return Unix, {"path": endpoint.path, **options}
         options |= {"host": endpoint.host, "port": endpoint.port, "peers": self._peers}
         tls = address.tls
         if tls is None:
-            return _Tcp, options
-        return _Tls, {
+            return Tcp, options
+        return Tls, {
             "ssl_cert_reqs": "required",
             "ssl_check_hostname": True,
             "ssl_ca_certs": tls.ca_certs,
@@ -318,61 +278,3 @@ class Node:
             "ssl_password": tls.password,
             **options,
         }
-
-
-def _open(connection: AbstractConnection) -> socket.socket:
-    """Connect, log in, and return the socket. Every failure becomes a StoreUnavailable with its reason."""
-    try:
-        connection.connect()
-    except RedisError as error:
-        failure = failure_from(error)
-        raise failure if isinstance(failure, StoreUnavailable) else StoreUnavailable("lost") from None
-    sock: socket.socket | None = connection._get_socket()  # redis-py has no public name for it
-    if sock is None:
-        raise StoreUnavailable("lost")
-    return sock
-
-
-def failure_from(error: RedisError) -> StoreUnavailable | StoreError:
-    """Return this package's exception for one of redis-py's."""
-    if isinstance(error, RedisTimeoutError):
-        return StoreUnavailable("timeout")
-    if isinstance(error, AuthenticationError):
-        return StoreUnavailable("auth", "the store refuses this user and password")
-    why = outage_in(f"{error.status_code} {error}" if error.status_code else str(error))
-    if why is None and isinstance(error, ResponseError):
-        return StoreError(str(error))
-    return StoreUnavailable(why or "lost")
-
-
-def _set_kernel_timeout(sock: socket.socket, seconds: float) -> None:
-    """Let the kernel enforce the time-out: Python's own costs a poll before every send and every receive.
-
-    This does not work for TLS: there Python retries when the kernel's time-out elapses.
-    """
-    timeval = struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
-    sock.settimeout(None)
-
-
-_CONNECT_ERRORS = {
-    errno.ECONNREFUSED: "refused",
-    errno.ENOENT: "refused",
-    errno.ETIMEDOUT: "timeout",
-    errno.EAGAIN: "timeout",  # a unix socket whose server no longer accepts
-    errno.EHOSTUNREACH: "unreachable",
-    errno.ENETUNREACH: "unreachable",
-    errno.EACCES: "permission",
-    errno.EPERM: "permission",
-}
-
-
-def _connect_failure(error: OSError) -> StoreUnavailable:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return StoreUnavailable("certificate", f"the store's certificate is not trusted: {error.verify_message}")
-    if isinstance(error, TimeoutError):
-        return StoreUnavailable("timeout")
-    if isinstance(error, ssl.SSLError):
-        return StoreUnavailable("tls", f"no TLS with the store: {error.reason}")
-    return StoreUnavailable(_CONNECT_ERRORS.get(error.errno or 0, "network"), error.strerror or "")

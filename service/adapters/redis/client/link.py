@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import time
 import weakref
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, NoReturn
 
@@ -20,10 +21,12 @@ from redis.exceptions import RedisError
 
 from service.adapters.redis.client.address import Address
 from service.adapters.redis.client.breaker import CircuitBreaker
-from service.adapters.redis.client.connection import Argument, Node, ReplyError, failure_from, pack
+from service.adapters.redis.client.connection import Argument, Node, ReplyError, pack
 from service.adapters.redis.client.errors import StoreError, outage_in
-from service.adapters.redis.client.memory import NO_LIMIT, MemoryUse, memory_use
-from service.adapters.redis.client.scripts import Script, load, registered
+from service.adapters.redis.client.memory import NO_LIMIT, MemoryUse
+from service.adapters.redis.client.opening import failure_from
+from service.adapters.redis.client.prober import LOCAL_FAILURES, Prober
+from service.adapters.redis.client.scripts import Script, ScriptCall, load
 from service.adapters.redis.client.topology import Discovery, NodeCommand, Redirect, Topology, execute_all, redirect_in
 from service.domain.errors import StoreUnavailable
 
@@ -46,12 +49,17 @@ _REDIRECTS = 5  # how often one request follows a cluster's redirections
 _KEYS_A_PAGE = 500
 PROBE_EVERY = 0.1
 """Seconds between two probes while the store is unavailable."""
-_PROBE_SECONDS = b"60"
-_LOCAL = frozenset(
-    {"noperm", "tryagain", "oom"}
-)  # a failure of one command, not of the store: the breaker stays closed
-_INFO = pack((b"INFO", b"memory"))
 _WHEN_FULL = load("write_when_full")
+
+
+def pack_call(call: ScriptCall) -> bytes:
+    """Return the packed command of a script that the store knows."""
+    return pack((b"EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args))
+
+
+def is_unknown_script(reply: Any) -> bool:
+    """Return whether the store has lost the script, as after a restart; then the call has changed nothing."""
+    return reply.__class__ is ReplyError and str(reply).startswith("NOSCRIPT")
 
 
 class Link:
@@ -70,12 +78,20 @@ class Link:
         probe_key: bytes = b"pw:probe",
     ) -> None:
         self.address = address
-        self._probe_key = probe_key
         self._discovery = Discovery(address, timeout)
+        self._prober = Prober(address, self._discovery, probe_key, timeout)
         self._breaker = CircuitBreaker(
-            self._probe, timeout=timeout, probe_every=PROBE_EVERY, on_change=on_change, monitor=self._monitor
+            self._prober.probe,
+            timeout=timeout,
+            probe_every=PROBE_EVERY,
+            on_change=on_change,
+            monitor=self._prober.monitor,
         )
         _LINKS.add(self)
+
+    def use_loop(self, loop: AbstractEventLoop) -> None:
+        """Let the prober open connections for an event loop too; `LoopAccess` uses them. Call it before `start`."""
+        self._prober.loop = loop
 
     def start(self) -> None:
         """Start the prober, which looks for the store at once. Call it once a process, after the fork."""
@@ -95,6 +111,27 @@ class Link:
         """Return the word for what opened the breaker, or an empty string."""
         return self._breaker.why
 
+    def topology(self) -> Topology | None:
+        """Return the store's servers; `None` before the first probe has ended. It never waits.
+
+        Raises: StoreUnavailable while the breaker is open.
+        """
+        if self._breaker.topology is None and not self._breaker.is_open:
+            return None
+        return self._breaker.topology or self._breaker.require_topology()
+
+    def trip(self, topology: Topology, failure: StoreUnavailable) -> None:
+        """Open the breaker after a failure of this topology."""
+        self._breaker.trip(topology, failure.why)
+
+    def connect_loop(self) -> None:
+        """Open the event loop's connections that are missing, as to a server that is new in a cluster."""
+        topology = self._breaker.topology
+        if topology is not None:
+            with suppress(StoreUnavailable):
+                for node in topology.masters:
+                    self._prober.open_pipe(node)
+
     def wait(self, seconds: float) -> bool:
         """Wait for the store, at most so long, and return whether it is available. A request never waits."""
         return self._breaker.wait_until_available(seconds)
@@ -109,21 +146,31 @@ class Link:
         topology = self._breaker.topology or self._breaker.require_topology()
         if topology.slots:
             packed_commands = [(key, pack(parts)) for key, parts in commands]
-            return self._checked(topology, self._route(topology, packed_commands, repeatable=True))
+            return self.checked(topology, self._route(topology, packed_commands, repeatable=True))
         packed = b"".join([pack(parts) for _, parts in commands])
         replies = self._execute(topology, topology.masters[0], packed, len(commands), repeatable=True)
-        return self._checked(topology, replies)
+        return self.checked(topology, replies)
 
     def run(self, script: Script, keys: Sequence[bytes], args: Sequence[Argument]) -> Any:
         """Run a script, whose keys share a slot. It is sent again only where the store did not know it."""
         topology = self._breaker.topology or self._breaker.require_topology()
         packed = pack((b"EVALSHA", script.sha, len(keys), *keys, *args))
         reply = self._execute_on_key(topology, keys[0], packed)
-        if reply.__class__ is ReplyError and str(reply).startswith("NOSCRIPT"):
+        if is_unknown_script(reply):
             # EVAL loads and runs it wherever a cluster redirects the command; SCRIPT LOAD would stay behind.
             packed = pack((b"EVAL", script.text, len(keys), *keys, *args))
             reply = self._execute_on_key(topology, keys[0], packed)
-        return self._checked(topology, [reply])[0]
+        return self.checked(topology, [reply])[0]
+
+    def run_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        """Run scripts in one round trip, each as `run` does. They stand alone: one can fail and the next be done."""
+        topology = self._breaker.topology or self._breaker.require_topology()
+        packed = [(call.keys[0], pack_call(call)) for call in calls]
+        replies = self._route(topology, packed, repeatable=False)
+        for number, call in enumerate(calls):
+            if is_unknown_script(replies[number]):
+                replies[number] = self.run(*call)
+        return self.checked(topology, replies)
 
     # Slower paths.
 
@@ -134,7 +181,7 @@ class Link:
         if reply.__class__ is ReplyError and outage_in(str(reply)) == "oom" and parts[0] != b"EVALSHA":
             # The refused command has changed nothing. A script states itself whether it may write to a full store.
             return self.run(_WHEN_FULL, [key], parts)
-        return self._checked(topology, [reply])[0]
+        return self.checked(topology, [reply])[0]
 
     def call_key(self, command: bytes, key: bytes, *arguments: Argument) -> Any:
         """Run a command that begins with its key, as `call` does."""
@@ -157,7 +204,7 @@ class Link:
                 replies += [self.call(key, *parts) for key, parts in chunk]
                 continue
             packed = [(key, pack(parts)) for key, parts in chunk]
-            replies += self._checked(topology, self._route(topology, packed, repeatable=False))
+            replies += self.checked(topology, self._route(topology, packed, repeatable=False))
         return replies
 
     def each_master(self, *parts: Argument) -> list[tuple[str, Any]]:
@@ -166,7 +213,7 @@ class Link:
         replies = []
         for node in topology.masters:
             reply = self._execute(topology, node, pack(parts), 1, repeatable=False)
-            replies.append((str(node.endpoint), self._checked(topology, reply)[0]))
+            replies.append((str(node.endpoint), self.checked(topology, reply)[0]))
         return replies
 
     def scan_nodes(self, match: bytes) -> Iterator[list[bytes]]:
@@ -180,7 +227,9 @@ class Link:
     def memory_at(self, key: bytes) -> MemoryUse:
         """Return the memory of the server with this key, as read at most a second ago."""
         topology = self._breaker.topology
-        return NO_LIMIT if topology is None else topology.node_for(key).memory
+        if topology is None:
+            return NO_LIMIT
+        return topology.node_for(key).memory if topology.slots else topology.masters[0].memory
 
     def memory(self) -> MemoryUse:
         """Return the memory of the fullest server, as read at most a second ago."""
@@ -195,7 +244,7 @@ class Link:
         except StoreUnavailable:
             return False
         try:
-            self._try(topology)
+            self._prober.check(topology)
         except StoreUnavailable as failure:
             self._breaker.trip(topology, failure.why)
             return False
@@ -251,7 +300,8 @@ class Link:
             return self._route(topology, [(key, packed)], repeatable=False)[0]
         return self._execute(topology, topology.masters[0], packed, 1, repeatable=False)[0]
 
-    def _checked(self, topology: Topology, replies: list[Any]) -> list[Any]:
+    def checked(self, topology: Topology, replies: list[Any]) -> list[Any]:
+        """Return the replies. Raises: StoreUnavailable or StoreError for the first one that is an error."""
         for reply in replies:
             if reply.__class__ is ReplyError:
                 self._raise_error(topology, str(reply))
@@ -262,7 +312,7 @@ class Link:
         if why is None:
             # The store repeats the arguments of a command that it does not know: one of them can be a reader's ID.
             raise StoreError(text.split(", with args beginning with", 1)[0])
-        if why not in _LOCAL:
+        if why not in LOCAL_FAILURES:
             self._breaker.trip(topology, why)
         raise StoreUnavailable(why, text)
 
@@ -306,52 +356,6 @@ class Link:
     def _redirected(self, topology: Topology, command: NodeCommand, redirect: Redirect) -> NodeCommand:
         node = next((node for node in topology.masters if node.endpoint == redirect.endpoint), None)
         return NodeCommand(node or self._discovery.node(redirect.endpoint), command.packed, redirect.kind == "ASK")
-
-    # What the prober runs.
-
-    def _probe(self) -> Topology:
-        """Return the first topology that works: every master answers, takes a write and has the scripts."""
-        failure = StoreUnavailable("no_master")
-        for topology in self._discovery.candidates():
-            try:
-                self._try(topology)
-            except StoreUnavailable as error:
-                topology.retire()
-                failure = error
-            else:
-                return topology
-        raise failure
-
-    def _try(self, topology: Topology) -> None:
-        scripts = registered()
-        loading = b"".join([pack((b"SCRIPT", b"LOAD", script.text)) for script in scripts])
-        for node in topology.masters:
-            write = pack((b"SET", topology.key_on(node, self._probe_key), b"1", b"EX", _PROBE_SECONDS))
-            *replies, info = node.execute(loading + write + _INFO, len(scripts) + 2, repeatable=False)
-            for reply in replies:
-                # A full store answers, and takes what must be written.
-                if reply.__class__ is ReplyError and (why := outage_in(str(reply))) != "oom":
-                    raise StoreUnavailable(why or "refused", str(reply))
-            node.memory = memory_use(info)
-
-    def _monitor(self, topology: Topology) -> None:
-        """Check that the master is still the master and takes writes: a process that only reads would not notice.
-
-        The write changes nothing, because its key never exists. A server that does not answer is left to the requests.
-        The same round trip reads how full the memory is.
-        """
-        if self.address.kind == "sentinel" and self._discovery.is_deposed(topology):
-            raise StoreUnavailable("no_master", "the sentinels name another master")
-        for node in topology.masters:
-            write = pack((b"SET", topology.key_on(node, self._probe_key + b":none"), b"1", b"XX"))
-            try:
-                reply, info = node.execute(write + _INFO, 2, repeatable=True)
-            except StoreUnavailable:
-                return
-            node.memory = memory_use(info)
-            why = outage_in(str(reply)) if reply.__class__ is ReplyError else None
-            if why not in (None, "moved", *_LOCAL):
-                raise StoreUnavailable(why or "", str(reply))
 
 
 _LINKS: weakref.WeakSet[Link] = weakref.WeakSet()

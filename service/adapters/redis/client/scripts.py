@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 _FOLDER = Path(__file__).parents[1] / "lua"
 _REGISTRY: dict[str, Script] = {}
@@ -25,6 +26,14 @@ class Script:
     def __post_init__(self) -> None:
         # SHA-1 is how the store names a script; no security depends on it.
         object.__setattr__(self, "sha", hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode())
+
+
+class ScriptCall(NamedTuple):
+    """A script with its keys, which share a slot, and its arguments."""
+
+    script: Script
+    keys: tuple[bytes, ...]
+    args: tuple[bytes | str | int, ...]
 
 
 def load(name: str) -> Script:

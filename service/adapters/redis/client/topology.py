@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 from redis.crc import key_slot
 
 from service.adapters.redis.client.address import Address
-from service.adapters.redis.client.connection import Endpoint, Node, Peer, ReplyError, StoreConnection, pack
+from service.adapters.redis.client.connection import Endpoint, Node, ReplyError, StoreConnection, pack
 from service.adapters.redis.client.errors import ConnectionLost, outage_in
+from service.adapters.redis.client.opening import Peer
 from service.domain.errors import StoreUnavailable
 
 SLOTS = 16384
@@ -256,6 +257,11 @@ def _receive(node: Node, connection: StoreConnection, packed: bytes, count: int,
         replies, connection = node.execute_again(packed, count)
     node.release(connection)
     return replies
+
+
+def is_redirect(reply: Any) -> bool:
+    """Return whether a reply is a redirection; then the command has changed nothing."""
+    return reply.__class__ is ReplyError and str(reply).partition(" ")[0] in ("MOVED", "ASK", "TRYAGAIN")
 
 
 def redirect_in(reply: Any, node: Node) -> Redirect | None:

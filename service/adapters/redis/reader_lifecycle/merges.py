@@ -93,7 +93,7 @@ class Merges(StoreRecords):
             value = self._read_one(b"GET", self.keys.reader_meter(tag, frame.code))
             read = meters.unpack(frame, value).read
             if read:
-                meters.count_for_reader(self._store, frame, merge.stays, "", -1, read)
+                self._link.run(*meters.count_for_reader(self.keys, frame, merge.stays, "", -1, read))
 
     def inherit(self, merge: Merge) -> None:
         """Let the merged reader's visitors count for the remaining one, and write the audit entry, both once."""

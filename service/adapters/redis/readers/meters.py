@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from struct import Struct
-from typing import cast
+from typing import Any
 
-from service.adapters.redis.client.errors import StoreError
-from service.adapters.redis.client.keys import meter_code, owner_mark, reader_hash, story_mark, visitor_hash
-from service.adapters.redis.client.scripts import load
-from service.adapters.redis.client.store import Store
+from service.adapters.redis.client.keys import Keys, meter_code, owner_mark, reader_hash, story_mark, visitor_hash
+from service.adapters.redis.client.scripts import ScriptCall, load
 from service.domain.catalogue import MeterPolicy
 from service.domain.meter import EMPTY_TALLY, MeterWindow, Tally, window_at
 
@@ -81,70 +79,39 @@ def pack(frame: MeterFrame, read: Mapping[bytes, int]) -> bytes:
 
 
 def count_for_reader(
-    store: Store, frame: MeterFrame, reader: str, story: str, limit: int, joining: Mapping[bytes, int]
-) -> tuple[bool, Tally]:
-    """Count a story for a reader while the limit allows it, and join the visitor's stories.
-
-    Returns whether the story was counted now, and the meter afterwards.
-    """
-    key = store.keys.reader_meter(reader_hash(reader), frame.code)
-    return _count(store, frame, key, story, limit, pack(frame, joining))
+    keys: Keys, frame: MeterFrame, reader: str, story: str, limit: int, joining: Mapping[bytes, int]
+) -> ScriptCall:
+    """Return the call that counts a story for a reader while the limit allows it, and joins the visitor's stories."""
+    return _count(frame, keys.reader_meter(reader_hash(reader), frame.code), story, limit, pack(frame, joining))
 
 
-def count_for_visitor(store: Store, frame: MeterFrame, visitor: str, story: str, limit: int) -> tuple[bool, Tally]:
-    """Count a story for a visitor while the limit allows it. Returns whether it was counted now, and the meter afterwards."""
-    return _count(store, frame, store.keys.visitor_meter(visitor_hash(visitor), frame.code), story, limit, b"")
+def count_for_visitor(keys: Keys, frame: MeterFrame, visitor: str, story: str, limit: int) -> ScriptCall:
+    """Return the call that counts a story for a visitor while the limit allows it."""
+    return _count(frame, keys.visitor_meter(visitor_hash(visitor), frame.code), story, limit, b"")
 
 
-def claim_and_count(
-    store: Store, frame: MeterFrame, visitor: str, reader: str, story: str, limit: int
-) -> tuple[bool, Tally]:
-    """Claim a visitor who has read nothing for a reader, and count the reader's story, in one round trip.
+def _count(frame: MeterFrame, key: bytes, story: str, limit: int, joining: bytes) -> ScriptCall:
+    arguments = (frame.kind, frame.start, limit, story_mark(story), joining, frame.expires, frame.policy.length)
+    return ScriptCall(COUNT, (key,), arguments)
 
-    What the visitor reads meanwhile joins with the next request, like everything that they read later.
-    """
-    claimed = store.keys.visitor_meter(visitor_hash(visitor), frame.code)
-    counted = store.keys.reader_meter(reader_hash(reader), frame.code)
-    length = frame.policy.length
-    join = (b"EVALSHA", JOIN.sha, 1, claimed, frame.kind, frame.start, owner_mark(reader), frame.expires, length)
-    mark = story_mark(story)
-    count = (b"EVALSHA", COUNT.sha, 1, counted, frame.kind, frame.start, limit, mark, b"", frame.expires, length)
-    try:
-        _, (verdict, value) = store.link.pipeline([(claimed, join), (counted, count)])
-    except StoreError:
-        # A restarted store does not know the scripts; `run` loads them.
-        join_visitor(store, frame, visitor, reader)
-        return count_for_reader(store, frame, reader, story, limit, {})
+
+def counted(frame: MeterFrame, reply: Any) -> tuple[bool, Tally]:
+    """Return whether a call of `count_for_…` counted the story, and the meter afterwards."""
+    verdict, value = reply
     return verdict == 1, unpack(frame, value)
 
 
-def _count(store: Store, frame: MeterFrame, key: bytes, story: str, limit: int, joining: bytes) -> tuple[bool, Tally]:
-    length = frame.policy.length
-    arguments: list[bytes | int | str] = [
-        frame.kind,
-        frame.start,
-        limit,
-        story_mark(story),
-        joining,
-        frame.expires,
-        length,
-    ]
-    verdict, value = cast("tuple[int, bytes]", store.link.run(COUNT, [key], arguments))
-    return verdict == 1, unpack(frame, value)
-
-
-def join_visitor(store: Store, frame: MeterFrame, visitor: str, reader: str) -> Tally | None:
-    """Claim a visitor's stories for a reader. Returns the visitor's meter, or `None` if it has joined another reader.
+def join_visitor(keys: Keys, frame: MeterFrame, visitor: str, reader: str) -> ScriptCall:
+    """Return the call that claims a visitor's stories for a reader.
 
     The claim comes before the union, so that a crash in between loses nothing: the next request finds the claim and joins.
     """
-    key = store.keys.visitor_meter(visitor_hash(visitor), frame.code)
-    arguments: list[bytes | int | str] = [
-        frame.kind,
-        frame.start,
-        owner_mark(reader),
-        frame.expires,
-        frame.policy.length,
-    ]
-    mine, value = cast("tuple[int, bytes]", store.link.run(JOIN, [key], arguments))
+    key = keys.visitor_meter(visitor_hash(visitor), frame.code)
+    arguments = (frame.kind, frame.start, owner_mark(reader), frame.expires, frame.policy.length)
+    return ScriptCall(JOIN, (key,), arguments)
+
+
+def joined(frame: MeterFrame, reply: Any) -> Tally | None:
+    """Return the visitor's meter after `join_visitor`; `None` if it has joined another reader."""
+    mine, value = reply
     return unpack(frame, value) if mine else None

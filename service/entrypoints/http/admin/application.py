@@ -55,6 +55,7 @@ from service.use_cases.grants.imports.csv_file import MOST_BYTES
 VIEWS = (overview, search, reader, explain, seats, imports, approvals, passes, events, audit, keys)
 
 LARGEST_FORM = 256 * 1024
+LARGEST_UPLOAD = MOST_BYTES + LARGEST_FORM
 LARGEST_FORM_SHOWN = 64 * 1024
 """Bytes of a rejected form up to which the error page shows its fields again."""
 
@@ -113,7 +114,7 @@ def mount(
 
 def _build(context: PageContext, keyring: Keyring, log: RequestLog, provider: SignIn | None) -> None:
     app = context.app
-    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES + LARGEST_FORM
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_UPLOAD
     app.config["MAX_FORM_MEMORY_SIZE"] = LARGEST_FORM
     app.url_map.strict_slashes = False
     formatting.register(context)

@@ -1,0 +1,211 @@
+"""The application that granian calls by RSGI, its own interface: access checks in the event loop, all else by Flask in threads.
+
+A thread is taken for work, never for a body that has yet to arrive. A view of Flask runs without the body first. What refuses
+the request without reading it (a missing key or signature, a wrong path, a length that is too large) answers at once. A view
+that begins to read is ended there; the loop reads the body, with a deadline, and then the view runs again from its beginning.
+So whatever a view does before it reads must change nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from concurrent.futures import Executor, ThreadPoolExecutor
+from io import BytesIO, RawIOBase
+from typing import TYPE_CHECKING, Any
+
+from service.adapters.observability.logs import log, where
+from service.adapters.redis.client.access import LoopAccess
+from service.adapters.redis.client.link import Link
+from service.entrypoints.http import access_route
+from service.entrypoints.http.admin.application import LARGEST_UPLOAD
+from service.entrypoints.http.rsgi_types import Exchange, Scope
+from service.entrypoints.http.wsgi import Web
+from service.entrypoints.responses.errors import Problem
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+THREADS = 16
+"""Threads for requests that wait for the store or for Stripe at the same time."""
+
+_CHECKS = frozenset({access_route.PATH, "/v1/access/batch"})
+"""What has threads of its own, so that nothing slow holds up a check."""
+_PROBES = frozenset({"/healthz", "/readyz"})
+"""What has threads of its own, so that nothing slow has the process restarted."""
+
+
+BODY_WITHIN = 30.0
+"""Seconds in which a body must have arrived, without what a large one may take longer."""
+SLOWEST_UPLOAD = 64 * 1024
+"""Bytes a second that a large body needs at least."""
+
+Body = RawIOBase | BytesIO
+Answer = tuple[int, list[tuple[str, str]], bytes]
+"""Status, headers and body."""
+
+_BASE: WSGIEnvironment = {
+    "GATEWAY_INTERFACE": "CGI/1.1",
+    "SCRIPT_NAME": "",
+    "SERVER_SOFTWARE": "granian",
+    "wsgi.errors": sys.stderr,
+    "wsgi.input_terminated": True,
+    "wsgi.multiprocess": True,
+    "wsgi.multithread": True,
+    "wsgi.run_once": False,
+    "wsgi.version": (1, 0),
+}
+
+
+class BodyNeeded(BaseException):
+    """A view reads a body that the loop has not read yet. No handler of errors in a view catches it."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+
+class _Absent(RawIOBase):
+    """The body before it is read."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        raise BodyNeeded(size)
+
+    def readinto(self, buffer: Any, /) -> int:
+        raise BodyNeeded(len(buffer))
+
+
+class _Late(RawIOBase):
+    """A body that did not arrive in time."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        raise Problem(408, "The body did not arrive in time; send it again.")
+
+    def readinto(self, buffer: Any, /) -> int:
+        raise Problem(408, "The body did not arrive in time; send it again.")
+
+
+class RsgiApp:
+    """Answers the requests of one process in one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, link: Link, web: Web) -> None:
+        self._loop = loop
+        self._checks = ThreadPoolExecutor(THREADS, "check")
+        self._probes = ThreadPoolExecutor(2, "probe")
+        self._threads = ThreadPoolExecutor(THREADS, "request")
+        self._store = LoopAccess(link, loop, self._checks)
+        self._access_route = web.access_route
+        self._flask = FlaskThreads(web.flask, loop)
+
+    async def __call__(self, scope: Scope, exchange: Exchange) -> None:
+        """Answer one request."""
+        path, body = scope.path, None
+        if path == access_route.PATH and scope.method == "POST" and self._access_route.takes(scope.headers):
+            body = await read_body(scope, exchange)
+            answer = await self._access_route.respond(self._store, body, scope.headers)
+            if answer is not None:
+                exchange.response_bytes(200, answer[1], answer[0])
+                return
+        threads = self._checks if path in _CHECKS else self._probes if path in _PROBES else self._threads
+        status, headers, content = await self._flask.respond(scope, exchange, threads, body)
+        exchange.response_bytes(status, headers, content)
+
+    def close(self) -> None:
+        """End the threads, which have answered all requests."""
+        for threads in (self._checks, self._probes, self._threads):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+
+class FlaskThreads:
+    """Answers requests by a WSGI application."""
+
+    def __init__(self, app: WSGIApplication, loop: asyncio.AbstractEventLoop) -> None:
+        self._app = app
+        self._loop = loop
+
+    async def respond(self, scope: Scope, exchange: Exchange, threads: Executor, body: Body | None = None) -> Answer:
+        """Return the answer to a request, whose body can have been read already."""
+        environ = environ_of(scope)
+        found = await self._loop.run_in_executor(threads, self._call, environ, body or _Absent())
+        if isinstance(found, BodyNeeded):
+            body = await read_body(scope, exchange, found.size)
+            found = await self._loop.run_in_executor(threads, self._call, environ, body)
+        if isinstance(found, BodyNeeded):
+            raise RuntimeError("a body was missing twice")
+        return found
+
+    def _call(self, environ: WSGIEnvironment, body: Body) -> Answer | BodyNeeded:
+        started: list[Any] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            started[:] = [int(status.split(" ", 1)[0]), headers]
+
+        try:
+            parts: Any = self._app({**environ, "wsgi.input": body}, start_response)
+            try:
+                content = b"".join(parts)
+            finally:
+                if hasattr(parts, "close"):
+                    parts.close()
+        except BodyNeeded as needed:
+            return needed
+        except Exception as error:  # Flask answers every failure of a view; this is one of Flask itself.
+            log().error("crash", error=type(error).__name__, where=where(error))
+            return 500, [], b""
+        return started[0], started[1], content
+
+
+async def read_body(scope: Scope, exchange: Exchange, size: int = 0) -> Body:
+    """Return a request's body: all of a declared length, which the caller accepts, else up to `size` bytes."""
+    declared = scope.headers.get("content-length")
+    most = int(declared) if declared is not None else LARGEST_UPLOAD if scope.path.startswith("/admin") else size
+    try:
+        async with asyncio.timeout(BODY_WITHIN + most / SLOWEST_UPLOAD):
+            if declared is not None:
+                return BytesIO(await exchange())
+            chunks, arrived = [], 0
+            async for chunk in exchange:
+                chunks.append(chunk)
+                arrived += len(chunk)
+                if arrived >= most:
+                    break
+            return BytesIO(b"".join(chunks))
+    except TimeoutError:
+        return _Late()
+    except RuntimeError:  # The client has gone. A view refuses a body that is shorter than its declared length.
+        return BytesIO()
+
+
+def environ_of(scope: Scope) -> WSGIEnvironment:
+    """Return the WSGI environment of a request, without the body."""
+    headers = scope.headers
+    environ: WSGIEnvironment = {
+        **_BASE,
+        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
+        "REQUEST_METHOD": scope.method,
+        "PATH_INFO": _path(scope.path),
+        "QUERY_STRING": scope.query_string,
+        "REMOTE_ADDR": _split(scope.client)[0],
+        "wsgi.url_scheme": scope.scheme,
+    }
+    environ["SERVER_NAME"], environ["SERVER_PORT"] = _split(scope.server)
+    for name in headers.keys():  # noqa: SIM118 - iterating over the headers themselves is the same call
+        key = name.upper().replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = f"HTTP_{key}"
+        environ[key] = (";" if name == "cookie" else ",").join(headers.get_all(name))
+    environ.setdefault("HTTP_HOST", scope.authority or "")
+    return environ
+
+
+def _path(path: str) -> str:
+    """Return a path as WSGI has it: each byte a character.
+
+    The server replaces bytes that are not UTF-8 by U+FFFD. It becomes one again, so that such a path is refused.
+    """
+    return path.encode().replace("\ufffd".encode(), b"\xff").decode("latin-1")
+
+
+def _split(address: str) -> tuple[str, str]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), port

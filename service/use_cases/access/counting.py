@@ -1,0 +1,113 @@
+"""Count a read against a meter, and add a visitor's stories to the meter of the reader who has signed in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from service.adapters.redis.client.access import StoreAccess
+from service.adapters.redis.client.keys import Keys, owner_mark, story_mark
+from service.adapters.redis.client.scripts import ScriptCall
+from service.adapters.redis.readers import meters
+from service.adapters.redis.readers.meters import MeterFrame
+from service.domain import meter as metering
+from service.domain.decision import Entitlements
+from service.domain.meter import EMPTY_TALLY, Tally
+from service.use_cases.story_passes.validation import ValidPass
+
+if TYPE_CHECKING:
+    from service.use_cases.access.check import AccessQuestion
+
+
+StoredMeter = tuple[MeterFrame, bytes | None]
+"""A meter's value in the store, and the frame to unpack it with."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFacts:
+    """What the store returned for a question: the reader after merges, their entitlements, meters, and a story pass."""
+
+    reader: str | None
+    entitlements: Entitlements
+    readers: Mapping[str, StoredMeter]
+    visitors: Mapping[str, StoredMeter]
+    story_pass: ValidPass | None = None
+    marks: tuple[bytes, ...] = ()
+    """The marks that a visitor carries who was joined with the reader, or with one that was merged into them."""
+
+    def reader_tally(self, meter: str) -> Tally:
+        """Return the stories that count for the reader in this meter."""
+        found = self.readers.get(meter)
+        return meters.unpack(*found) if found is not None else EMPTY_TALLY
+
+    def visitor_tally(self, meter: str) -> Tally:
+        """Return the stories that count for the visitor in this meter."""
+        found = self.visitors.get(meter)
+        return meters.unpack(*found) if found is not None else EMPTY_TALLY
+
+
+async def count_read(
+    store: StoreAccess,
+    keys: Keys,
+    frame: MeterFrame,
+    question: AccessQuestion,
+    facts: StoredFacts,
+    meter: metering.MeterStanding,
+) -> tuple[metering.MeterStanding, bool] | None:
+    """Count the read if it is new, and add the visitor's stories to the reader's.
+
+    Returns the meter afterwards and whether this request counted the story; `None` where nothing had to be written.
+    """
+    call = await _prepare(store, keys, frame, question, facts, meter)
+    if call is None:
+        return None
+    *_, reply = await store.run(*call)
+    was_counted, tally = meters.counted(frame, reply)
+    limit = frame.policy.visitors if facts.reader is None else frame.policy.readers
+    after = metering.meter_standing(frame.policy, limit, tally.read, story_mark(question.story.id), frame.window)
+    return after, was_counted
+
+
+async def _prepare(
+    store: StoreAccess,
+    keys: Keys,
+    frame: MeterFrame,
+    question: AccessQuestion,
+    facts: StoredFacts,
+    meter: metering.MeterStanding,
+) -> tuple[ScriptCall, ...] | None:
+    """Return the calls that count the read, the counting one last; `None` where nothing is to be written."""
+    policy, story = frame.policy, question.story.id
+    needed = meter.opens and not meter.seen
+    if facts.reader is None:
+        if not needed or question.visitor is None:
+            return None
+        return (meters.count_for_visitor(keys, frame, question.visitor, story, policy.visitors),)
+    visitor = facts.visitor_tally(policy.name)
+    if needed and question.visitor is not None and visitor.joined is None and not visitor.read:
+        # The visitor has no stories to add: one round trip joins them with the reader and counts the story. What they
+        # read meanwhile joins with the next request, like everything that they read later.
+        join = meters.join_visitor(keys, frame, question.visitor, facts.reader)
+        return join, meters.count_for_reader(keys, frame, facts.reader, story, policy.readers, {})
+    stories: Mapping[bytes, int] = {}
+    if question.visitor is not None:
+        join = meters.join_visitor(keys, frame, question.visitor, facts.reader)
+        stories = await _stories_to_add(store, join, visitor, frame, facts)
+    if not stories and not needed:
+        return None
+    return (meters.count_for_reader(keys, frame, facts.reader, story, policy.readers, stories),)
+
+
+async def _stories_to_add(
+    store: StoreAccess, join: ScriptCall, tally: Tally, frame: MeterFrame, facts: StoredFacts
+) -> Mapping[bytes, int]:
+    """Return the visitor's stories that the reader's meter lacks; join the visitor with the reader if they are not yet."""
+    joined = tally if tally.joined else meters.joined(frame, (await store.run(join))[0])
+    if joined is None or joined.joined not in facts.marks:
+        return {}
+    own = facts.reader_tally(frame.policy.name).read
+    stories = {mark: at for mark, at in joined.read.items() if at > own.get(mark, -1)}
+    if stories and frame.policy.rolling and facts.reader is not None and tally.joined == owner_mark(facts.reader):
+        await store.run(join)
+    return stories
