@@ -17,6 +17,7 @@ from service.adapters.redis.stripe_objects.ledger import LedgerEntry
 from service.adapters.redis.stripe_objects.objects import StoredObject, tag_of
 from service.adapters.redis.stripe_objects.seats import Seat, SeatVerdict
 from service.domain.errors import CannotMerge, NoSeats, SeatsFull, UnknownEvent, UnknownSubscription
+from service.domain.sources import Standing
 from service.domain.times import write_time
 from service.use_cases.subscriptions.event_processor import EventProcessor
 from service.use_cases.subscriptions.projections import seats_paid_for
@@ -47,6 +48,9 @@ class SeatGroup:
     quantity: int
     seats: tuple[Seat, ...]
     removed: tuple[Seat, ...]
+    owner: str | None
+    inactive_status: str | None
+    """Stripe's status if it keeps the seats from giving access now."""
 
     @property
     def used(self) -> int:
@@ -136,8 +140,21 @@ class SubscriptionAdmin:
         """Return the seats of a subscription. Raises: UnknownSubscription, NoSeats."""
         obj, quantity = self._load_group(subscription, now)
         seats = sorted(obj.seats.items(), key=lambda seat: (seat[1], seat[0]))
-        assigned = tuple(Seat(reader, since // 1000) for reader, since in seats)
-        return SeatGroup(subscription, quantity, assigned, tuple(self._processor.seats.list_removed(obj.name)))
+        return SeatGroup(
+            subscription,
+            quantity,
+            seats=tuple(Seat(reader, since // 1000) for reader, since in seats),
+            removed=tuple(self._processor.seats.list_removed(obj.name)),
+            owner=obj.owner.reader,
+            inactive_status=self._inactive_status(obj, now),
+        )
+
+    def _inactive_status(self, obj: StoredObject, now: float) -> str | None:
+        catalogue, source = self._processor.catalogue, obj.facts.source if obj.facts is not None else None
+        holdings = source.holdings(catalogue) if source is not None else ()
+        held = [one for one in holdings if one.plan and catalogue.plans[one.plan].seats]
+        is_active = any(one.standing_at(now) in (Standing.GOOD, Standing.GRACE) for one in held)
+        return held[0].status if held and not is_active else None
 
     def assign_seat(self, subscription: str, reader: str, actor: Actor, now: float) -> SeatGroup:
         """Assign a seat; a second time changes nothing. Raises: UnknownSubscription, NoSeats, SeatsFull."""

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from flask import Response, request, url_for
 
-from service.adapters.redis.stripe_objects.objects import StoredObject
-from service.domain.catalogue import Catalogue
-from service.domain.sources import Standing
 from service.entrypoints.http import guards
 from service.entrypoints.http.admin.page_context import Outcome, PageContext, render
 from service.entrypoints.http.admin.request_inputs import checked_id, form_field, optional_reason, reader_id
@@ -20,14 +17,12 @@ def register(context: PageContext) -> None:
 
     @context.page("GET /seats", "viewer")
     def seats(problem: Problem | None = None) -> Response:
-        name = subscription()
-        group = GroupOut.write(admin.load_seats(name, context.now))
-        stored = context.service.event_processor.objects.load(f"subscription:{name}")
+        found = admin.load_seats(subscription(), context.now)
         return render(
             "seats.html",
-            group=group,
-            owner=stored.owner.reader,
-            inactive_status=_inactive_status(stored, context.catalogue, context.now),
+            group=GroupOut.write(found),
+            owner=found.owner,
+            inactive_status=found.inactive_status,
             problem=problem,
             typed=form_field("reader") or "",
         )
@@ -46,11 +41,3 @@ def register(context: PageContext) -> None:
 
     def subscription() -> str:
         return checked_id(request.values.get("id"), "subscription")
-
-
-def _inactive_status(stored: StoredObject, catalogue: Catalogue, now: float) -> str | None:
-    """Return Stripe's status of a group whose seats give no access now; `None` if they do."""
-    source = stored.facts.source if stored.facts is not None else None
-    held = [one for one in source.holdings(catalogue) if one.plan and catalogue.plans[one.plan].seats] if source else []
-    is_active = any(one.standing_at(now) in (Standing.GOOD, Standing.GRACE) for one in held)
-    return held[0].status if held and not is_active else None
