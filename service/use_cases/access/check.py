@@ -17,8 +17,15 @@ from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
 from service.adapters.redis.readers.meters import MeterFrame
-from service.adapters.redis.readers.readers import HoldingsCache, Readers, field_pairs, merged_into, merged_marks
-from service.adapters.redis.readers.record_cache import MOST_BYTES, RecordCache
+from service.adapters.redis.readers.readers import (
+    CACHED_BYTES,
+    HoldingsCache,
+    Readers,
+    RecordCache,
+    field_pairs,
+    merged_into,
+    merged_marks,
+)
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, Story, Tier
 from service.domain.decision import (
@@ -92,7 +99,7 @@ class EntitlementCache:
     next change. So an entry is never out of date.
     """
 
-    def __init__(self, catalogue: Catalogue, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, catalogue: Catalogue, most_bytes: int = CACHED_BYTES) -> None:
         self._features = tuple(catalogue.features)
         self._holdings = HoldingsCache(catalogue, most_bytes)
         self._entries = RecordCache[ReaderEntitlements](most_bytes)

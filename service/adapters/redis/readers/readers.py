@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -20,7 +20,6 @@ from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec
-from service.adapters.redis.readers.record_cache import MOST_BYTES, RecordCache
 from service.adapters.redis.records import StoreRecords
 from service.domain.catalogue import Catalogue
 from service.domain.errors import NewerSchema
@@ -36,7 +35,13 @@ ALIAS = b">"
 MERGED_MARKS = b"<"
 """The field of a reader whom others were merged into: the marks (8 bytes each) of the readers they were."""
 
+CACHED_BYTES = 16 * 2**20
+"""The size of a cache of records."""
+_PART_BYTES = 300
+"""Bytes that Python takes for a part of a record and for its share of the value, besides the part itself."""
+
 Rule = Literal["higher", "next"]
+Value = TypeVar("Value")
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(list)
@@ -255,13 +260,33 @@ def merged_marks(reply: Any) -> tuple[bytes, ...]:
     return ()
 
 
+class RecordCache(dict[tuple[bytes, ...], Value]):
+    """Values by record, bounded by bytes: one reader's record can be a thousand times another's.
+
+    When a new one exceeds `most_bytes`, the cache begins anew. Thread-safe: entries are only replaced.
+    """
+
+    def __init__(self, most_bytes: int = CACHED_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+
+    def add(self, record: tuple[bytes, ...], value: Value) -> None:
+        """Keep the value of a record."""
+        size = sum(map(len, record)) + _PART_BYTES * len(record)
+        if self._bytes + size > self._most_bytes:
+            self.clear()
+            self._bytes = 0
+        self[record] = value
+        self._bytes += size
+
+
 class HoldingsCache:
     """What records grant under one catalogue, computed once a record.
 
     A record's bytes hold everything that its holdings depend on, so an entry is never out of date.
     """
 
-    def __init__(self, catalogue: Catalogue, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, catalogue: Catalogue, most_bytes: int = CACHED_BYTES) -> None:
         self._catalogue = catalogue
         self._cached = RecordCache[tuple[Holding, ...]](most_bytes)
 
