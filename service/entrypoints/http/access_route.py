@@ -21,7 +21,7 @@ from service.domain.catalogue import Story
 from service.domain.ids import read_id, read_reader, read_text
 from service.domain.times import read_time
 from service.entrypoints.http.guards import Keyring
-from service.entrypoints.http.request_bodies import MOST, is_json
+from service.entrypoints.http.inputs import MOST, is_json
 from service.entrypoints.http.request_log import RequestLog
 from service.entrypoints.http.rsgi_types import Headers
 from service.entrypoints.responses.access import AccessWriter

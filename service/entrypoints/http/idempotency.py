@@ -14,7 +14,7 @@ from flask import Response, g, make_response, request
 from service.adapters.crypto import new_token
 from service.adapters.redis.staff.idempotency import FirstRequest, IdempotencyStore
 from service.domain.errors import DomainError, InvalidFields, StoreUnavailable
-from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http import inputs
 from service.entrypoints.http.guards import Principal
 from service.entrypoints.responses.errors import Problem, problem_of
 from service.entrypoints.responses.fields import JsonObject
@@ -30,7 +30,7 @@ _patient = threading.BoundedSemaphore(4)
 """Threads of a process that may wait for long; the others answer readers."""
 
 
-def once(store: IdempotencyStore, work: Callable[[], Reply], *, most: int = bodies.MOST) -> Response:
+def once(store: IdempotencyStore, work: Callable[[], Reply], *, most: int = inputs.MOST) -> Response:
     """Do the work of an admin POST, unless its `Idempotency-Key` has an answer already."""
     given = request.headers.get("Idempotency-Key")
     if given is None:
@@ -44,7 +44,7 @@ def once(store: IdempotencyStore, work: Callable[[], Reply], *, most: int = bodi
         answer = make_response(work())
         return answer.status_code, answer.get_data()
 
-    status, answer = run_once(store, scope, bodies.raw(most), answered)
+    status, answer = run_once(store, scope, inputs.raw(most), answered)
     return Response(answer, status, content_type="application/json")
 
 

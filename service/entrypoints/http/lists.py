@@ -14,7 +14,7 @@ from marshmallow import Schema, fields
 from werkzeug.datastructures import MIMEAccept
 
 from service.bootstrap import Service
-from service.entrypoints.http.request_bodies import wrong_names
+from service.entrypoints.http.inputs import wrong_names
 from service.entrypoints.responses.fields import ResponseSchema
 from service.entrypoints.responses.lists import ListKind
 from service.entrypoints.responses.paging import Page, read_page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.bootstrap import Service
-from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http import inputs
 from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.access import (
     AccessIn,
@@ -32,7 +32,7 @@ def register(routes: ApiRoutes, service: Service, writer: AccessWriter) -> None:
     @routes.add("POST /v1/access", "site", AccessOut, takes=AccessIn)
     def access() -> JsonObject:
         """The full story or the upsell box, for one reader and one story, and why."""
-        data = bodies.load(AccessIn, further=lambda body: unknown_tiers({"story": body.get("story")}))
+        data = inputs.load(AccessIn, further=lambda body: unknown_tiers({"story": body.get("story")}))
         answer = access_check.check(question_of(data), service.clock())
         count(answer)
         return writer.write(answer, explained=data.get("explain") is True)
@@ -40,7 +40,7 @@ def register(routes: ApiRoutes, service: Service, writer: AccessWriter) -> None:
     @routes.add("POST /v1/access/batch", "site", BatchOut, takes=BatchIn)
     def batch() -> JsonObject:
         """Up to 100 stories at once, each as if asked alone without counting."""
-        data = bodies.load(BatchIn, further=lambda body: unknown_tiers(_placed(body.get("stories"))))
+        data = inputs.load(BatchIn, further=lambda body: unknown_tiers(_placed(body.get("stories"))))
         stories = [story_of(story) for story in data["stories"]]
         answers = access_check.check_all(stories, data.get("reader"), data.get("visitor"), service.clock())
         for answer in answers:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from service.bootstrap import Service
-from service.entrypoints.http import guards, lists
-from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http import guards, inputs, lists
 from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes
 from service.entrypoints.responses.administration import ApprovalOut, write_approval
 from service.entrypoints.responses.fields import JsonObject, NothingIn, ReasonMaybeIn
@@ -24,7 +23,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     )
     def confirm_approval(approval: str) -> Response:
         """Confirm what another admin asked for, and do it."""
-        bodies.load(NothingIn, optional=True)
+        inputs.load(NothingIn, optional=True)
 
         def confirm() -> JsonObject:
             now = service.clock()
@@ -36,6 +35,6 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("DELETE /v1/approvals/<approval>", "granter", ApprovalOut, reason=ReasonMaybeIn, refuses=(404,))
     def refuse_approval(approval: str) -> JsonObject:
         """Refuse what another admin asked for, or withdraw what you asked for yourself."""
-        reason = bodies.reason(ReasonMaybeIn)
+        reason = inputs.reason(ReasonMaybeIn)
         refused = service.approvals.refuse(approval, guards.actor(), reason, service.clock())
         return write_approval(refused, "refused")

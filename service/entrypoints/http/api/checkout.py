@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.bootstrap import Service
-from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http import inputs
 from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.checkout import CheckoutIn, PortalIn, ReturnedIn, ReturnedOut, UrlOut
 from service.entrypoints.responses.fields import JsonObject
@@ -15,7 +15,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("POST /v1/checkout", "site", UrlOut, takes=CheckoutIn, refuses=(409,))
     def open_checkout() -> JsonObject:
         """The address of a Checkout page for a plan or a price."""
-        data = bodies.load(CheckoutIn, further=purchases.order_mistakes)
+        data = inputs.load(CheckoutIn, further=purchases.order_mistakes)
         plan, price, back = data.get("plan"), data.get("price"), data["return_url"]
         url = purchases.open_checkout(data["reader"], plan, price, back, service.clock())
         return UrlOut.write({"url": url})
@@ -23,11 +23,11 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("POST /v1/checkout/returned", "site", ReturnedOut, takes=ReturnedIn, refuses=(404,))
     def returned() -> JsonObject:
         """A reader is back from the Checkout page: what they bought opens at once, even if the webhook is late."""
-        session = bodies.load(ReturnedIn)["session"]
+        session = inputs.load(ReturnedIn)["session"]
         return ReturnedOut.write({"session": session, "settled": purchases.settle(session, service.clock())})
 
     @routes.add("POST /v1/portal", "site", UrlOut, takes=PortalIn, refuses=(404,))
     def open_portal() -> JsonObject:
         """The address of the page where a reader manages their subscription."""
-        data = bodies.load(PortalIn, further=purchases.return_url_mistakes)
+        data = inputs.load(PortalIn, further=purchases.return_url_mistakes)
         return UrlOut.write({"url": purchases.open_portal(data["reader"], data["return_url"])})

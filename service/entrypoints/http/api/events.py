@@ -5,8 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from service.bootstrap import Service
-from service.entrypoints.http import guards, lists
-from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http import guards, inputs, lists
 from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes, query
 from service.entrypoints.responses.fields import JsonObject, NothingIn
 from service.entrypoints.responses.lists import EVENTS
@@ -33,5 +32,5 @@ def register(routes: ApiRoutes, service: Service) -> None:
     )
     def replay_event(event: str) -> Response:
         """Put an event back into the inbox, to be processed again."""
-        bodies.load(NothingIn, optional=True)
+        inputs.load(NothingIn, optional=True)
         return routes.once(lambda: (EventOut.write(admin.replay_event(event, guards.actor(), service.clock())), 202))

@@ -11,8 +11,7 @@ from service.bootstrap import Service
 from service.domain import grant_rules
 from service.domain.catalogue import Catalogue
 from service.domain.sources import Grant
-from service.entrypoints.http import guards, idempotency
-from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http import guards, idempotency, inputs
 from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.administration import ApprovalOut, write_approval
 from service.entrypoints.responses.fields import JsonObject, ReasonIn
@@ -28,7 +27,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     )
     def give_grant(reader: str) -> Response:
         """Give a reader a plan or single features, with a reason and an end (or, written out, none)."""
-        data = bodies.load(GrantIn, further=lambda body: _not_grantable(body, catalogue))
+        data = inputs.load(GrantIn, further=lambda body: _not_grantable(body, catalogue))
 
         def create() -> tuple[JsonObject, int]:
             now = service.clock()
@@ -46,14 +45,14 @@ def register(routes: ApiRoutes, service: Service) -> None:
     )
     def change_grant(reader: str, grant: str) -> tuple[JsonObject, int]:
         """Give a grant another end."""
-        data, now = bodies.load(GrantChangeIn), service.clock()
+        data, now = inputs.load(GrantChangeIn), service.clock()
         done = changes.change(reader, grant, data["until"], data["reason"], guards.actor(), now)
         return _answer(done, reader, now)
 
     @routes.add("DELETE /v1/readers/<reader>/grants/<grant>", "granter", GrantOut, reason=ReasonIn, refuses=(404,))
     def revoke_grant(reader: str, grant: str) -> tuple[JsonObject, int]:
         """Revoke a grant at once; one that is revoked already stays as it is."""
-        reason, now = bodies.reason(ReasonIn) or "", service.clock()
+        reason, now = inputs.reason(ReasonIn) or "", service.clock()
         return _answer(changes.revoke(reader, grant, reason, guards.actor(), now), reader, now)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from flask import Response, request
 
 from service.bootstrap import Service
-from service.entrypoints.http import guards, idempotency
-from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http import guards, idempotency, inputs
 from service.entrypoints.http.routes import ApiRoutes, query
 from service.entrypoints.responses.administration import (
     DryRunOut,
@@ -42,9 +41,9 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
         `until` is a time with an offset, or `never`. Wrong rows are named with line and field, and nothing is imported then.
         """
-        dry_run = bodies.flag("dry_run")
+        dry_run = inputs.flag("dry_run")
         _require_csv()
-        body = bodies.raw(csv_file.MOST_BYTES)
+        body = inputs.raw(csv_file.MOST_BYTES)
 
         def work() -> idempotency.Reply:
             now, pace = service.clock(), Pace()
@@ -70,7 +69,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
         What an admin changed or revoked since is left as it is.
         """
-        reason = bodies.reason(ReasonIn) or ""
+        reason = inputs.reason(ReasonIn) or ""
         return write_import(imports.undo(import_id, reason, guards.actor(), service.clock())), 202
 
 

@@ -6,8 +6,7 @@ from flask import Response
 
 from service.adapters.redis.staff.admin_keys import AdminKeyCache
 from service.bootstrap import Service
-from service.entrypoints.http import guards, lists
-from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http import guards, inputs, lists
 from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes
 from service.entrypoints.responses.administration import KeyIn, KeyOut, NewKeyOut
 from service.entrypoints.responses.fields import JsonObject, ReasonMaybeIn
@@ -21,7 +20,7 @@ def register(routes: ApiRoutes, service: Service, cache: AdminKeyCache) -> None:
     @routes.add("POST /v1/keys", "owner", {201: NewKeyOut}, takes=KeyIn, repeatable=True)
     def make_key() -> Response:
         """Create an admin key; this answer is the only time that it is shown."""
-        data = bodies.load(KeyIn)
+        data = inputs.load(KeyIn)
 
         def create() -> tuple[JsonObject, int]:
             name, role = data["name"], data["role"]
@@ -39,6 +38,6 @@ def register(routes: ApiRoutes, service: Service, cache: AdminKeyCache) -> None:
     @routes.add("DELETE /v1/keys/<name>", "owner", KeyOut, reason=ReasonMaybeIn, refuses=(404, 409))
     def end_key(name: str) -> JsonObject:
         """End a key: within two seconds no worker accepts it."""
-        ended = keys.end(name, bodies.reason(ReasonMaybeIn), guards.actor(), service.clock())
+        ended = keys.end(name, inputs.reason(ReasonMaybeIn), guards.actor(), service.clock())
         cache.invalidate()
         return KeyOut.write(ended)

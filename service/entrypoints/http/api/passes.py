@@ -5,8 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from service.bootstrap import Service
-from service.entrypoints.http import guards, idempotency, lists
-from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http import guards, idempotency, inputs, lists
 from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes
 from service.entrypoints.responses.fields import JsonObject, ReasonMaybeIn
 from service.entrypoints.responses.lists import PASSES
@@ -30,7 +29,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("POST /v1/passes", "granter", {201: PassOut}, takes=PassIn, repeatable=True)
     def make_pass() -> Response:
         """Give one story to everyone who has the link: to so many people, until an end."""
-        data = bodies.load(PassIn)
+        data = inputs.load(PassIn)
 
         def create() -> tuple[JsonObject, int]:
             now = service.clock()
@@ -54,7 +53,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     def revoke_pass(pass_id: str) -> JsonObject:
         """Revoke a story pass at once, for everyone; one that is revoked already stays as it is."""
         now = service.clock()
-        revoked = passes.revoke(pass_id, bodies.reason(ReasonMaybeIn), guards.actor(), now)
+        revoked = passes.revoke(pass_id, inputs.reason(ReasonMaybeIn), guards.actor(), now)
         return write_pass(revoked, tokens, now)
 
 
@@ -68,7 +67,7 @@ def register_gifts(routes: ApiRoutes, service: Service) -> None:
 
         `openings` is how many people may read by it (1 where it is left out), `until` its end (30 days).
         """
-        data = bodies.load(GiftIn)
+        data = inputs.load(GiftIn)
 
         def create() -> tuple[JsonObject, int]:
             now = service.clock()

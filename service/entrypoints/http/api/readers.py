@@ -7,8 +7,7 @@ from flask import Response
 from service.bootstrap import Service
 from service.domain.errors import InvalidFields
 from service.domain.times import read_time
-from service.entrypoints.http import guards
-from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http import guards, inputs
 from service.entrypoints.http.routes import ApiRoutes, query
 from service.entrypoints.responses.fields import JsonObject, ReasonIn, read_field
 from service.entrypoints.responses.readers import (
@@ -31,7 +30,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("GET /v1/readers/<reader>", "viewer", ReaderOut, parameters=(AT,))
     def show_reader(reader: str) -> JsonObject:
         """A reader's access, features, sources and meters; empty for a stranger."""
-        given = bodies.taken("at").get("at")
+        given = inputs.taken("at").get("at")
         at = None if given is None else read_field("at", read_time, given)
         return ReaderOut.write(service.profiles.load_profile(reader, at, service.clock()))
 
@@ -47,7 +46,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("POST /v1/readers/<reader>/links", "granter", LinkedOut, takes=LinkIn, repeatable=True)
     def link_reader(reader: str) -> Response:
         """Link a customer or a subscription of Stripe's to this reader, above all metadata."""
-        data = bodies.load(LinkIn)
+        data = inputs.load(LinkIn)
         target = {kind: data[kind] for kind in ("customer", "subscription") if data.get(kind) is not None}
         if len(target) != 1:
             message = "give either customer or subscription"
@@ -64,7 +63,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("POST /v1/readers/<reader>/merge", "owner", MergedOut, takes=MergeIn, repeatable=True)
     def merge_readers(reader: str) -> Response:
         """Merge the reader `from` into this one, for good: `from` is answered as this reader everywhere."""
-        data = bodies.load(MergeIn)
+        data = inputs.load(MergeIn)
 
         def merge() -> JsonObject:
             admin.merge_readers(reader, data["from_"], guards.actor(), service.clock(), reason=data.get("reason"))
@@ -80,6 +79,6 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("DELETE /v1/readers/<reader>", "owner", ErasedOut, reason=ReasonIn, refuses=(409,), parameters=(FORCE,))
     def erase_reader(reader: str) -> JsonObject:
         """Erase a reader everywhere; only a hash of the ID stays, so that Stripe does not bring them back."""
-        force = bodies.flag("force", "reason")
-        reason = bodies.reason(ReasonIn, also=("force",)) or ""
+        force = inputs.flag("force", "reason")
+        reason = inputs.reason(ReasonIn, also=("force",)) or ""
         return ErasedOut.write(service.erasure.erase(reader, reason, guards.actor(), service.clock(), force=force))

@@ -7,8 +7,7 @@ from flask import Response
 from service.adapters.redis.reporting.usage_counts import DAYS_KEPT
 from service.bootstrap import Service
 from service.domain.errors import InvalidFields
-from service.entrypoints.http import lists
-from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http import inputs, lists
 from service.entrypoints.http.routes import ApiRoutes, query
 from service.entrypoints.responses.fields import JsonObject
 from service.entrypoints.responses.reporting import (
@@ -42,13 +41,13 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("GET /v1/attention", "viewer", AttentionOut)
     def show_attention() -> JsonObject:
         """What needs attention, each kind with its count, some cases, and where to fix it; 0 where all is well."""
-        bodies.taken()
+        inputs.taken()
         now = service.clock()
         return write_alerts(service.alerts.current(now), now)
 
 
 def _days() -> int:
-    text = bodies.taken("days").get("days", str(DEFAULT_DAYS))
+    text = inputs.taken("days").get("days", str(DEFAULT_DAYS))
     if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= DAYS_KEPT):
         raise InvalidFields([("days", f"must be a whole number from 1 to {DAYS_KEPT}")])
     return int(text)

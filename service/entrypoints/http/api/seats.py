@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from service.bootstrap import Service
-from service.entrypoints.http import guards
-from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http import guards, inputs
 from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.fields import JsonObject, NothingIn, ReasonMaybeIn
 from service.entrypoints.responses.stripe_objects import GroupOut
@@ -23,7 +22,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     )
     def assign_seat(subscription: str, reader: str) -> JsonObject:
         """Give a reader a seat; a repeat changes nothing."""
-        bodies.load(NothingIn, optional=True)
+        inputs.load(NothingIn, optional=True)
         return GroupOut.write(admin.assign_seat(subscription, reader, guards.actor(), service.clock()))
 
     @routes.add(
@@ -35,5 +34,5 @@ def register(routes: ApiRoutes, service: Service) -> None:
     )
     def release_seat(subscription: str, reader: str) -> JsonObject:
         """Free a reader's seat; a repeat changes nothing."""
-        reason, now = bodies.reason(ReasonMaybeIn), service.clock()
+        reason, now = inputs.reason(ReasonMaybeIn), service.clock()
         return GroupOut.write(admin.release_seat(subscription, reader, guards.actor(), now, reason=reason))

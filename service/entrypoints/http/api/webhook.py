@@ -8,7 +8,7 @@ from service.adapters.observability.logs import log
 from service.adapters.stripe.webhook import NotStripe, check_header, verify_delivery
 from service.bootstrap import Service
 from service.domain.errors import StoreUnavailable
-from service.entrypoints.http import request_bodies as bodies
+from service.entrypoints.http import inputs
 from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.fields import JsonObject
@@ -25,11 +25,11 @@ def register(routes: ApiRoutes, service: Service) -> None:
     def stripe_webhook() -> JsonObject:
         """Takes an event of Stripe's; 200 means that it is recorded durably, or is not ours."""
         now = service.clock()
-        bodies.check_declared_length(MOST)
+        inputs.check_declared_length(MOST)
         header, secrets = request.headers.get("Stripe-Signature"), service.settings.stripe_webhook_secrets
         try:
             check_header(header, secrets)  # A slow body occupies a thread, so whoever cannot have signed it sends none.
-            envelope = verify_delivery(bodies.raw(MOST), header, secrets, now)
+            envelope = verify_delivery(inputs.raw(MOST), header, secrets, now)
         except NotStripe as error:
             metrics.webhooks.labels(error.why).inc()
             log().warning("webhook_refused", why=error.why)
