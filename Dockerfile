@@ -8,8 +8,10 @@ ARG PYTHON_IMAGE=python:3.13.15-slim-trixie
 
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /src
-COPY requirements.txt requirements-build.txt ./
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements.txt \
+# requirements-traces.txt adds OpenTelemetry.
+ARG REQUIREMENTS=requirements.txt
+COPY requirements.txt requirements-traces.txt requirements-build.txt ./
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r ${REQUIREMENTS} \
  && python -m venv /builder && /builder/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements-build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY service ./service

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
+from typing import TYPE_CHECKING
 
 from service.adapters.clock import clock_of
 from service.adapters.observability import logs
@@ -23,6 +24,7 @@ from service.adapters.redis.client.address import parse_address
 from service.adapters.redis.client.keys import Keys
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.store import Store
+from service.adapters.redis.client.traced_link import TracedLink
 from service.adapters.redis.grants.grants import GrantEndIndex, Grants
 from service.adapters.redis.grants.imports import ImportStore
 from service.adapters.redis.reader_lifecycle.erasure import Eraser
@@ -74,8 +76,11 @@ from service.use_cases.reporting.usage_counters import UsageCounters
 from service.use_cases.story_passes.passes import ReaderGifts
 from service.use_cases.story_passes.public_keys import PublicPassKeys
 from service.use_cases.story_passes.validation import PassValidator
-from service.use_cases.subscriptions.event_processor import EventProcessor
+from service.use_cases.subscriptions.event_processor import EventProcessor, untraced
 from service.use_cases.subscriptions.subscription_admin import SubscriptionAdmin
+
+if TYPE_CHECKING:
+    from service.adapters.observability.tracing import Tracing
 
 Clock = Callable[[], float]
 
@@ -93,6 +98,7 @@ class Adapters:
     settings: Settings
     clock: Clock
     metrics: Metrics
+    tracing: Tracing | None
     store: Store
     secrets: Secrets
     gateway: Gateway | None
@@ -165,26 +171,28 @@ class Service(Adapters):
         self.recent_entitlements.close()
         self.usage_counters.flush()
         self.store.link.close()
+        if self.tracing is not None:
+            self.tracing.close()
 
 
-def build(settings: Settings, store_url: str) -> Service:
+def build(settings: Settings, store_url: str, tracing: Tracing | None = None) -> Service:
     """Assemble the service around the store at `store_url`; nothing connects yet."""
-    metrics = Metrics()
-    link = Link(
+    metrics, link_class = Metrics(), Link if tracing is None else partial(TracedLink, span=tracing.store_call)
+    link = link_class(
         parse_address(store_url),
         timeout=STORE_TIMEOUT,
         on_change=metrics.report_store_change,
         probe_key=Keys(settings.prefix).shared("probe"),
     )
-    return assemble(settings, link, clock_of(settings.demo_clock), metrics)
+    return assemble(settings, link, clock_of(settings.demo_clock), metrics, tracing)
 
 
-def assemble(settings: Settings, link: Link, clock: Clock, metrics: Metrics) -> Service:
+def assemble(settings: Settings, link: Link, clock: Clock, metrics: Metrics, tracing: Tracing | None = None) -> Service:
     """Assemble the service around a link to its store."""
-    return _service(_adapters(settings, clock, metrics, Store(link, Keys(settings.prefix))))
+    return _service(_adapters(settings, clock, metrics, tracing, Store(link, Keys(settings.prefix))))
 
 
-def _adapters(settings: Settings, clock: Clock, metrics: Metrics, store: Store) -> Adapters:
+def _adapters(settings: Settings, clock: Clock, metrics: Metrics, tracing: Tracing | None, store: Store) -> Adapters:
     catalogue, secrets = settings.catalogue, Secrets(store, settings.secrets)
     audit_log = AuditLog(store)
     audit = AuditWriter(
@@ -200,9 +208,10 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, store: Store) 
         settings=settings,
         clock=clock,
         metrics=metrics,
+        tracing=tracing,
         store=store,
         secrets=secrets,
-        gateway=_gateway(settings, metrics),
+        gateway=_gateway(settings, metrics, tracing),
         recent_entitlements=recent_entitlements,
         readers=readers,
         erased=ErasedReaders(store, partial(secrets.sealer_with_stored, ERASURE)),
@@ -224,11 +233,12 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, store: Store) 
     )
 
 
-def _gateway(settings: Settings, metrics: Metrics) -> Gateway | None:
+def _gateway(settings: Settings, metrics: Metrics, tracing: Tracing | None) -> Gateway | None:
     if settings.stripe_api_key is None:
         return None
     metrics.stripe_configured.set(1)
-    return Gateway(settings.stripe_api_key, settings.stripe_api_base, RateLimit(), metrics.observe_stripe)
+    observe = metrics.observe_stripe if tracing is None else tracing.around_stripe(metrics.observe_stripe)
+    return Gateway(settings.stripe_api_key, settings.stripe_api_base, RateLimit(), observe)
 
 
 def _service(adapters: Adapters) -> Service:
@@ -288,6 +298,7 @@ def _event_processor(a: Adapters) -> EventProcessor:
         known=a.recent_entitlements,
         listener=ObjectChangeListener(a.settings.catalogue, a.alert_flags, a.clock),
         report=logs.report_stripe_trouble,
+        trace=untraced if a.tracing is None else a.tracing.job,
     )
 
 
@@ -338,16 +349,12 @@ def _retention(a: Adapters) -> RetentionTask:
 
 
 def _maintenance(
-    a: Adapters,
-    event_processor: EventProcessor,
-    alerts: Alerts,
-    approval_workflow: ApprovalWorkflow,
-    retention: RetentionTask,
+    a: Adapters, event_processor: EventProcessor, alerts: Alerts, workflow: ApprovalWorkflow, retention: RetentionTask
 ) -> Maintenance:
     return Maintenance(
         audit=a.audit,
         approvals=a.approvals,
-        approval_workflow=approval_workflow,
+        approval_workflow=workflow,
         retention=retention,
         erased=a.erased,
         usage_counters=a.usage_counters,
@@ -360,11 +367,7 @@ def _maintenance(
 
 
 def _background_tasks(
-    a: Adapters,
-    event_processor: EventProcessor,
-    maintenance: Maintenance,
-    prices: PriceCache,
-    state_metrics: StateMetrics,
+    a: Adapters, event_processor: EventProcessor, maintenance: Maintenance, prices: PriceCache, state: StateMetrics
 ) -> BackgroundTasks:
     """Assemble what a web process does beside its requests."""
     return BackgroundTasks(
@@ -374,7 +377,7 @@ def _background_tasks(
             OnChange(a.prices_changed.read, prices.request_refresh),
             a.usage_counters.tick,
             a.metrics.processes.record,
-            state_metrics.tick,
+            state.tick,
         ],
         every=BACKGROUND_EVERY,
     )

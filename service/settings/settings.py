@@ -19,6 +19,7 @@ from service.domain.catalogue import Catalogue
 from service.domain.ids import wrong_id
 from service.domain.roles import ADMIN_ROLES, AdminRole
 from service.settings.policy_file import read_folder
+from service.settings.traces import read_traces
 from service.settings.validation import Mistake, SettingsError, quoted, split_url, wrong_host, wrong_origin
 
 Wrong = Callable[[str], str | None]
@@ -143,6 +144,8 @@ class Settings:
     """The most new visitors counted of one address in a minute, in each process; `None`: no limit."""
     openid: OpenIdSettings | None = None
     """`None`: staff sign in by key only."""
+    traces: bool = False
+    """Whether OpenTelemetry sends traces; `service.adapters.observability.tracing` reads the rest of `OTEL_*`."""
     demo_clock: Path | None = None
     """The file that moves the clock of a `paywall demo`; see `service.adapters.clock`."""
 
@@ -173,6 +176,7 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         store_memory=read.size("PAYWALL_STORE_MEMORY", LEAST_STORE_MEMORY),
         new_visitors_per_minute=read.number("PAYWALL_NEW_VISITORS_PER_MINUTE", 1, 1_000_000),
         openid=read_openid(read),
+        traces=read_traces(read),
         demo_clock=Path(demo_clock) if demo_clock else None,
     )
     mistakes += [*_distinct_secrets(site_keys, admin_keys), *_matching_mode(stripe_key, policy.livemode)]

@@ -19,6 +19,7 @@ import orjson
 
 from service.adapters.clock import DEMO_CLOCK
 from service.adapters.observability.logs import configure_logs
+from service.adapters.observability.start_tracing import start_tracing
 from service.adapters.redis.client.errors import EmbeddedStoreError
 from service.adapters.redis.embedded.embedded_store import joined_store
 from service.domain import ids, times
@@ -59,19 +60,20 @@ def settings() -> Settings:
 
 
 @contextmanager
-def service(*, patient: bool = False) -> Iterator[Service]:
+def service(*, patient: bool = False, traced: bool = False) -> Iterator[Service]:
     """Yield the service around a store: `REDIS_URL`, a running `serve`, or the embedded store for this command alone.
 
     A command waits some seconds for a store that is slow to reach; a `patient` one goes on without it, and waits itself.
+    A `traced` one sends traces if they are on.
     """
     chosen = settings()
     configure_logs(command=True)
     try:
         if chosen.redis_url is not None:
-            yield from _around(chosen, chosen.redis_url, patient)
+            yield from _around(chosen, chosen.redis_url, patient, traced)
         else:
             with joined_store(chosen.data, chosen.store_memory) as url:
-                yield from _around(_in_demo_time(chosen), url, patient)
+                yield from _around(_in_demo_time(chosen), url, patient, traced)
     except EmbeddedStoreError as error:
         fail(str(error))
 
@@ -82,10 +84,10 @@ def _in_demo_time(chosen: Settings) -> Settings:
     return replace(chosen, demo_clock=clock) if clock.exists() else chosen
 
 
-def _around(chosen: Settings, url: str, patient: bool) -> Iterator[Service]:
+def _around(chosen: Settings, url: str, patient: bool, traced: bool) -> Iterator[Service]:
     from service.bootstrap import build
 
-    built = build(chosen, url)
+    built = build(chosen, url, start_tracing(enabled=traced and chosen.traces))
     if not patient:
         built.store.link.wait(5.0)
     try:

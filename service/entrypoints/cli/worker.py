@@ -32,7 +32,7 @@ def worker(once: bool, as_json: bool) -> None:
     if once:
         _work_once()
         return
-    with session.service(patient=True) as service:
+    with session.service(patient=True, traced=True) as service:
         configure_logs()
         service.store.link.start()
         service.imports.runner.start()
@@ -49,7 +49,7 @@ def worker(once: bool, as_json: bool) -> None:
 
 
 def _work_once() -> None:
-    with session.service() as service:
+    with session.service(traced=True) as service:
         done = service.worker.run_once()
         imports = service.imports.finish_all()
         service.audit.flush_all()

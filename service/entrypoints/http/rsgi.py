@@ -15,7 +15,7 @@ from io import BytesIO, RawIOBase
 from typing import TYPE_CHECKING, Any
 
 from service.adapters.observability.logs import log, where
-from service.adapters.redis.client.access import LoopAccess
+from service.adapters.redis.client.access import LoopAccess, StoreAccess
 from service.adapters.redis.client.link import Link
 from service.entrypoints.http import access_route
 from service.entrypoints.http.admin.application import LARGEST_UPLOAD
@@ -88,12 +88,18 @@ class _Late(RawIOBase):
 class RsgiApp:
     """Answers the requests of one process in one event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, link: Link, web: Web) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        link: Link,
+        web: Web,
+        threads: type[ThreadPoolExecutor] = ThreadPoolExecutor,
+    ) -> None:
         self._loop = loop
-        self._checks = ThreadPoolExecutor(THREADS, "check")
-        self._probes = ThreadPoolExecutor(2, "probe")
-        self._threads = ThreadPoolExecutor(THREADS, "request")
-        self._store = LoopAccess(link, loop, self._checks)
+        self._checks = threads(THREADS, "check")
+        self._probes = threads(2, "probe")
+        self._threads = threads(THREADS, "request")
+        self._store: StoreAccess = LoopAccess(link, loop, self._checks)
         self._access_route = web.access_route
         self._flask = FlaskThreads(web.flask, loop)
 

@@ -90,13 +90,13 @@ class Web:
     requests_log: RequestLog
 
 
-def web(service: Service) -> Web:
+def web(service: Service, requests_log: RequestLog | None = None) -> Web:
     """Return the routes of a service."""
     created_keys = AdminKeyCache(service.admin_keys)
     wrong_keys = WrongKeyCounter(service.store, enough=guards.WRONG_KEYS)
     keyring = guards.Keyring(service.settings, created_keys, wrong_keys)
     writer = AccessWriter(service.decision_ids, OfferBoxes(service.settings.catalogue, service.prices))
-    requests_log = RequestLog(service.metrics)
+    requests_log = requests_log or RequestLog(service.metrics)
     app = _flask_app(service.metrics, keyring, requests_log)
     repeated = IdempotencyStore(service.store, lambda: service.secrets.sealer("idempotency"), AT_WORK)
     access.register(ApiRoutes(app, "website", repeated), service, writer)

@@ -24,9 +24,10 @@ from granian.server.mp import MPServer
 from prometheus_client import multiprocess as metrics_of_processes
 
 from service.adapters.observability.logs import configure_logs, log
-from service.bootstrap import build
+from service.adapters.observability.start_tracing import start_tracing
+from service.bootstrap import Service, build
 from service.entrypoints.http.rsgi import RsgiApp
-from service.entrypoints.http.wsgi import web
+from service.entrypoints.http.wsgi import Web, web
 from service.entrypoints.processes.lifecycle import SHUTDOWN_SIGNALS, exit_now, follow_parent, open_supervisor
 from service.entrypoints.processes.listening import numeric_address
 from service.settings.settings import load_settings
@@ -66,19 +67,19 @@ def load() -> RsgiApp:
     follow_parent(signal.SIGTERM)
     configure_logs()
     settings = load_settings(os.environ)
+    tracing = start_tracing(enabled=settings.traces)
     # Nothing reads them any more, so that nothing can show a secret.
     for name in set(os.environ) - set(_PASSED_ON):
         del os.environ[name]
     if settings.redis_url is None:
         raise RuntimeError("the web process was started without a store; use `paywall serve`")
-    service = build(settings, settings.redis_url)
+    service = build(settings, settings.redis_url, tracing)
     service.metrics.processes.start("web")
-    routes = web(service)
+    app, routes = _app(loop, service)
     service.store.link.use_loop(loop)
     service.start()
     service.background_tasks.start()
     routes.requests_log.start(service.usage_counters.add_up)
-    app = RsgiApp(loop, service.store.link, routes)
 
     def end() -> None:
         app.close()
@@ -93,6 +94,17 @@ def load() -> RsgiApp:
     # What exists now stays: if every full collection examined it again, requests would wait for tens of milliseconds.
     gc.freeze()
     return app
+
+
+def _app(loop: asyncio.AbstractEventLoop, service: Service) -> tuple[RsgiApp, Web]:
+    """Return the application and its routes; with traces if they are on, which is when OpenTelemetry is imported."""
+    if service.tracing is None:
+        routes = web(service)
+        return RsgiApp(loop, service.store.link, routes), routes
+    from service.entrypoints.http.traced_requests import TracedRequestLog, TracedRsgiApp
+
+    routes = web(service, TracedRequestLog(service.metrics, service.tracing))
+    return TracedRsgiApp(loop, service.store.link, routes, service.tracing), routes
 
 
 class RespawningServer(MPServer):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from service.adapters.recent_entitlements import RecentEntitlements
@@ -60,6 +61,15 @@ def no_report(what: str, why: str) -> None:
     """Ignore a fault: the default where no log is wanted."""
 
 
+Trace = Callable[[str, str], AbstractContextManager[None]]
+"""Makes a span for the processing of an object: its cause, and the object's name."""
+
+
+def untraced(cause: str, name: str) -> AbstractContextManager[None]:
+    """Make no span."""
+    return nullcontext()
+
+
 class EventProcessor:
     """Processes events, for all threads of a process. Raises: StoreUnavailable.
 
@@ -78,6 +88,7 @@ class EventProcessor:
         known: RecentEntitlements | None = None,
         listener: ObjectListener | None = None,
         report: Callable[[str, str], None] = no_report,
+        trace: Trace = untraced,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.catalogue = catalogue
@@ -90,6 +101,7 @@ class EventProcessor:
         self.ledger = Ledger(store)
         self.owners = OwnerResolver(store, erased)
         self._report = report
+        self._trace = trace
         self._timer = timer
         self._lock = threading.Lock()
         self._postponed: dict[str, _Postponed] = {}
@@ -176,10 +188,11 @@ class EventProcessor:
             due = [(name, postponed) for name, postponed in self._postponed.items() if started >= postponed.due]
         for name, postponed in due:
             job = self.new_job(now, "stripe")
-            if self.inbox.list_pending_ids(name, 1 << 53):
-                done = self.object_refresh.refresh_object(name, job)
-            else:
-                done = self.object_refresh.fan_out_objects([name], job)
+            with self._trace("stripe", name):
+                if self.inbox.list_pending_ids(name, 1 << 53):
+                    done = self.object_refresh.refresh_object(name, job)
+                else:
+                    done = self.object_refresh.fan_out_objects([name], job)
             postponed.due, postponed.pause = started + postponed.pause, min(postponed.pause * 2, LONGEST_PAUSE)
             if done:
                 with self._lock:
@@ -215,5 +228,6 @@ class EventProcessor:
         for name in names:
             job = self.new_job(now, cause, force=force)
             job.limit_attempts, job.stripe_unavailable = limit_attempts, stripe_unavailable
-            done += self.object_refresh.refresh_object(name, job)
+            with self._trace(cause, name):
+                done += self.object_refresh.refresh_object(name, job)
         return done
