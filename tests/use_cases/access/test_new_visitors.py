@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -73,6 +74,17 @@ def test_new_visitor_in_a_filling_store_follows_failure_and_writes_nothing(
     server.admin().delete(*server.admin().keys("foreign:*"))
     until(lambda: not app.service.store.link.memory().is_filling)
     assert app.ask("a", visitor="after")["meter"]["counted"] is True
+
+
+def test_what_strangers_cause_is_not_kept_in_a_filling_store(make_app: MakeApp, server: Server, fill: Any) -> None:
+    app = make_app(server.url)
+    fill(app, 0.83)
+    keys = server.admin().dbsize()
+    long = {"id": "s", "tier": "supporters", "parts": [sha256(b"%d" % number).hexdigest() for number in range(90)]}
+    assert app.ask(long, visitor="v")["decision_id"] is None
+    assert app.ask({"id": "s", "tier": "supporters"}, visitor="v")["decision_id"] is not None
+    assert app.call("GET", "/v1/readers/r", headers={"Authorization": "Bearer a-wrong-key"}).status_code == 401
+    assert server.admin().dbsize() == keys
 
 
 def test_failure_policy_opens_to_a_visitor_who_is_not_counted(make_app: MakeApp, server: Server, fill: Any) -> None:
