@@ -39,7 +39,7 @@ _IPV6 = re.compile(r"[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?")
 
 
 @dataclass(frozen=True)
-class Tls:
+class TlsOptions:
     """Certificate options under redis-py's names; the system's certificates and `SSL_CERT_FILE` count too."""
 
     ca_certs: str | None = None
@@ -63,7 +63,7 @@ class Address:
     service: str = ""
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
-    tls: Tls | None = None
+    tls: TlsOptions | None = None
 
     def __str__(self) -> str:
         if self.kind == "unix":
@@ -188,7 +188,7 @@ def _db(path: str, options: dict[str, str]) -> int:
     return int(text)
 
 
-def _tls(options: dict[str, str]) -> Tls:
+def _tls(options: dict[str, str]) -> TlsOptions:
     """Return the certificate options.
 
     Certificate and host name are always verified: an option that asks for less is an error.
@@ -205,4 +205,4 @@ def _tls(options: dict[str, str]) -> Tls:
     if "ssl_keyfile" in options and "ssl_certfile" not in options:
         raise ValueError("has ssl_keyfile without ssl_certfile")
     names = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_password")
-    return Tls(*(options.get(name) for name in names))
+    return TlsOptions(*(options.get(name) for name in names))
