@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.use_cases.subscriptions.event_processor import FOR_PRICES, EventProcessor
-from service.use_cases.subscriptions.object_refresh import StripeApi
+from service.use_cases.subscriptions.object_refresh import Job, StripeApi
 
 CURSOR = "catchup"
 """The moment with this name is `created` of the newest event that a finished catch-up has seen."""
@@ -67,7 +67,8 @@ class CatchUp:
 
     def _refresh(self, names: dict[str, None], now: float) -> int:
         """Refresh the objects of recorded events. Return how many could not be read, and wait for the worker."""
-        self._processor.refresh_objects(list(names), now, "catch-up", force=True)
+        for name in names:
+            self._processor.refresh_object(name, Job(now, "catch-up", force=True))
         left = sum(self._processor.pending_work.needs_refresh(name) for name in names)
         names.clear()
         return left

@@ -124,7 +124,7 @@ class EventProcessor:
         prices, known = event.why == FOR_PRICES, recorded.before is not None
         if not recorded.number:
             return DeliveryResult(event.id, recorded.before or "ignored", known, prices)
-        job, name, refresh = self.new_job(now, "stripe", inline=True), event.name, self.object_refresh.refresh_object
+        job, name, refresh = self._inline_job(now, "stripe"), event.name, self.object_refresh.refresh_object
         done = self._try_or_postpone(name, lambda: recorded.leased and refresh(name, job, number=recorded.number))
         return DeliveryResult(event.id, "done" if done else "pending", known, prices)
 
@@ -157,12 +157,12 @@ class EventProcessor:
     def refresh_soon(self, name: str, now: float, cause: str = "admin") -> bool:
         """Refresh an object while a caller waits, and postpone what is not done in time. Return whether all is done."""
         self.objects.request_read(name, now)
-        job = self.new_job(now, cause, inline=True)
+        job = self._inline_job(now, cause)
         return self._try_or_postpone(name, lambda: self.object_refresh.refresh_object(name, job))
 
     def fan_out_soon(self, names: Sequence[str], now: float, cause: str) -> bool:
         """Fan out objects while a caller waits, and postpone the rest, such as a large group's last seats."""
-        job = self.new_job(now, cause, inline=True)
+        job = self._inline_job(now, cause)
         return self._try_or_postpone(names[0], lambda: self.object_refresh.fan_out_objects(names, job))
 
     def _try_or_postpone(self, name: str, work: Callable[[], bool]) -> bool:
@@ -187,7 +187,7 @@ class EventProcessor:
         with self._lock:
             due = [(name, postponed) for name, postponed in self._postponed.items() if started >= postponed.due]
         for name, postponed in due:
-            job = self.new_job(now, "stripe")
+            job = Job(now, "stripe")
             with self._trace("stripe", name):
                 if self.inbox.list_pending_ids(name, 1 << 53):
                     done = self.object_refresh.refresh_object(name, job)
@@ -200,11 +200,9 @@ class EventProcessor:
         with self._lock:
             return len(self._postponed)
 
-    def new_job(self, now: float, cause: str, *, inline: bool = False, force: bool = False) -> Job:
-        """Return a new job; an inline one keeps the deadline."""
+    def _inline_job(self, now: float, cause: str) -> Job:
+        """Return a job that keeps the deadline."""
         started = self._timer()
-        if not inline:
-            return Job(now, cause, force=force)
         return Job(
             now,
             cause,
@@ -213,21 +211,7 @@ class EventProcessor:
             patience="inline",
         )
 
-    def refresh_objects(
-        self,
-        names: Sequence[str],
-        now: float,
-        cause: str,
-        *,
-        force: bool = False,
-        limit_attempts: bool = False,
-        stripe_unavailable: bool = False,
-    ) -> int:
-        """Refresh objects, each with a job of its own. Return how many are done. The options are those of `Job`."""
-        done = 0
-        for name in names:
-            job = self.new_job(now, cause, force=force)
-            job.limit_attempts, job.stripe_unavailable = limit_attempts, stripe_unavailable
-            with self._trace(cause, name):
-                done += self.object_refresh.refresh_object(name, job)
-        return done
+    def refresh_object(self, name: str, job: Job) -> bool:
+        """Refresh an object for a job of the worker or a command. Return whether all is done."""
+        with self._trace(job.cause, name):
+            return self.object_refresh.refresh_object(name, job)

@@ -19,7 +19,7 @@ from service.domain.event_order import version_of_read
 from service.domain.sources import Pass
 from service.domain.stripe_facts import StripeFacts
 from service.use_cases.subscriptions.event_processor import EventProcessor
-from service.use_cases.subscriptions.object_refresh import StripeApi
+from service.use_cases.subscriptions.object_refresh import Job, StripeApi
 from service.use_cases.subscriptions.projections import next_recheck, paid_at_of
 
 SESSIONS_BACK = 180 * DAY
@@ -127,8 +127,8 @@ class FullSync:
 
     def _read(self, name: str, now: float) -> bool:
         """Refresh an object. Return whether Stripe could be read: a refresh without that is done, too."""
-        done = self._processor.refresh_objects([name], now, "sweep", force=True)
-        return done == 1 and not self._processor.pending_work.needs_refresh(name)
+        done = self._processor.refresh_object(name, Job(now, "sweep", force=True))
+        return done and not self._processor.pending_work.needs_refresh(name)
 
     def _apply_listed(self, facts: StripeFacts, stored: StoredObject, now: float) -> None:
         """Apply the facts of a list until the object is read, unless an event comes at the same time."""
@@ -136,7 +136,7 @@ class FullSync:
         number, _ = processor.objects.begin_read(stored.name, now, wanted=True)
         due, version = next_recheck(facts, processor.catalogue, now), version_of_read(facts, created=0)
         processor.objects.apply(stored.name, number, facts, now, read=False, version=version, due=due, rev=stored.rev)
-        processor.object_refresh.fan_out_objects([stored.name], processor.new_job(now, "sweep"))
+        processor.object_refresh.fan_out_objects([stored.name], Job(now, "sweep"))
 
     def _drift(self, facts: StripeFacts, stored: StoredObject) -> DriftKind | None:
         known = stored.facts

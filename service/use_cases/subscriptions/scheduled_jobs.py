@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from service.use_cases.subscriptions.event_processor import EventProcessor
+from service.use_cases.subscriptions.object_refresh import Job
 from service.use_cases.subscriptions.projections import NEVER, next_recheck
 
 READ_AGAIN_AFTER = 60.0
@@ -22,7 +22,6 @@ class ScheduledJobs:
 
     def __init__(self, processor: EventProcessor) -> None:
         self._processor = processor
-        self._stripe_unavailable = False
 
     def run_due(
         self,
@@ -37,15 +36,29 @@ class ScheduledJobs:
         With `everything` no pause counts: what is unfinished is tried now. With `stripe_unavailable` Stripe is not read
         again for each of what may be hundreds of objects.
         """
-        self._stripe_unavailable = stripe_unavailable
-        pending, inbox = self._processor.pending_work, self._processor.inbox
+        pending, inbox, refresh = self._processor.pending_work, self._processor.inbox, self._processor.object_refresh
+
+        def new_job(cause: str, *, limit_attempts: bool = False) -> Job:
+            return Job(now, cause, force=True, limit_attempts=limit_attempts, stripe_unavailable=stripe_unavailable)
+
+        def finish(name: str) -> None:
+            self._processor.refresh_object(name, new_job("worker", limit_attempts=everything))
+
+        def read(name: str) -> None:
+            if self._processor.gateway is not None:  # Without a Stripe key nothing can be read.
+                finish(name)
+                pending.postpone_refresh(name, now + READ_AGAIN_AFTER)
+
         done = 0
         names: Callable[[], Sequence[str]]
-        for names, job in (
-            (lambda: inbox.list_abandoned(now, all_of_them=everything), partial(self._finish, by_command=everything)),
-            (lambda: pending.list_to_refresh(ALL if everything else now), partial(self._read, by_command=everything)),
-            (lambda: pending.list_to_fan_out(ALL if everything else now - BEHIND_FOR), self._fan_out),
-            (lambda: pending.list_to_recheck(now), self._recheck),
+        for names, work in (
+            (lambda: inbox.list_abandoned(now, all_of_them=everything), finish),
+            (lambda: pending.list_to_refresh(ALL if everything else now), read),
+            (
+                lambda: pending.list_to_fan_out(ALL if everything else now - BEHIND_FOR),
+                lambda name: refresh.fan_out_objects([name], Job(now, "worker")),
+            ),
+            (lambda: pending.list_to_recheck(now), lambda name: self._recheck(name, new_job("boundary"))),
         ):
             seen: set[str] = set()
             # A list has some hundreds of names at a time; what could not be done now is not tried twice.
@@ -54,37 +67,17 @@ class ScheduledJobs:
                 for name in fresh:
                     if not goes_on():
                         break
-                    job(name, now)
+                    work(name)
                     done += 1
         return done
 
-    def _finish(self, name: str, now: float, by_command: bool) -> None:
-        self._processor.refresh_objects(
-            [name],
-            now,
-            "worker",
-            force=True,
-            limit_attempts=by_command,
-            stripe_unavailable=self._stripe_unavailable,
-        )
-
-    def _read(self, name: str, now: float, by_command: bool) -> None:
-        """Read an object. Without a Stripe key nothing can be read; after a failure it is read again later."""
-        if self._processor.gateway is not None:
-            self._finish(name, now, by_command)
-            self._processor.pending_work.postpone_refresh(name, now + READ_AGAIN_AFTER)
-
-    def _fan_out(self, name: str, now: float) -> None:
-        processor = self._processor
-        processor.object_refresh.fan_out_objects([name], processor.new_job(now, "worker"))
-
-    def _recheck(self, name: str, now: float) -> None:
+    def _recheck(self, name: str, job: Job) -> None:
         """Read an object before access changes by itself; what has long expired leaves the hot record."""
-        processor = self._processor
+        processor, now = self._processor, job.now
         if not name.startswith("session:") and processor.gateway is not None:
-            processor.refresh_objects([name], now, "boundary", force=True, stripe_unavailable=self._stripe_unavailable)
+            processor.refresh_object(name, job)
         processor.objects.request_fan_out(name, now)
-        processor.object_refresh.fan_out_objects([name], processor.new_job(now, "boundary"))
+        processor.object_refresh.fan_out_objects([name], Job(now, job.cause))
         stored = processor.objects.load(name)
         due = next_recheck(stored.facts, processor.catalogue, now) if stored.facts else NEVER
         if stored.facts is not None and not stored.confirmed:
