@@ -66,7 +66,8 @@ class FakeScope:
         values: dict[str, list[str]] = {}
         for key, value in environ.items():
             name = key.removeprefix("HTTP_").replace("_", "-").lower()
-            if (key.startswith("HTTP_") or key in ("CONTENT_TYPE", "CONTENT_LENGTH")) and value != "":
+            # An environment without a body has an empty CONTENT_TYPE; a header may be empty.
+            if key.startswith("HTTP_") or (key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value != ""):
                 values[name] = [value] if value.isascii() and value.isprintable() else []
         self.headers = FakeHeaders(values)
 

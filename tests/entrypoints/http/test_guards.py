@@ -30,13 +30,14 @@ WEBSITE = {
     "/v1/portal",
     "/v1/gifts",
     "/v1/gifts/<reader>",
+    "/v1/readers/<reader>/summary",
 }
 
 
 @pytest.fixture
 def app(valkey_app: InProcessApp) -> Flask:
     found: Any = valkey_app.client.application
-    flask: Flask = found._app
+    flask: Flask = found.web.flask
     return flask
 
 

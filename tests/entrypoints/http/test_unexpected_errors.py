@@ -37,7 +37,7 @@ def test_failing_error_handler_is_logged_without_its_message(
     try:
         raise ValueError(SENT)
     except ValueError as error:
-        found._app.log_exception((ValueError, error, error.__traceback__))
+        found.web.flask.log_exception((ValueError, error, error.__traceback__))
     said = "".join(capfd.readouterr())
     assert "ValueError" in said
     assert SENT not in said

@@ -67,7 +67,7 @@ REQUIRED_ROLES: dict[tuple[str, str], RequiredRole] = {
 @pytest.fixture
 def page(admin_app: InProcessApp) -> Flask:
     hot: Any = admin_app.client.application
-    mounted: Any = hot._app.wsgi_app
+    mounted: Any = hot.web.flask.wsgi_app
     assert isinstance(mounted, DispatcherMiddleware)
     found = mounted.mounts["/admin"]
     assert isinstance(found, Flask)
