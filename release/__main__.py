@@ -77,7 +77,8 @@ def _set_times(archive: Path, moment: int) -> None:
 
 def _write_components(source: Path, file: Path, environment: dict[str, str]) -> None:
     """Write the list of what the service is installed with, as CycloneDX: its packages, and the script of the staff page."""
-    listed = [sys.executable, "-m", "cyclonedx_py", "requirements", str(source / "requirements.txt")]
+    # The tool warns that it doesn't know what the service depends on, which is added below.
+    listed = [sys.executable, "-W", "ignore", "-m", "cyclonedx_py", "requirements", str(source / "requirements.txt")]
     options = ["--pyproject", str(source / "pyproject.toml"), "--output-reproducible", "--of", "JSON", "-o", str(file)]
     subprocess.run([*listed, *options], env=environment, check=True)
     components = json.loads(file.read_text())
@@ -86,6 +87,9 @@ def _write_components(source: Path, file: Path, environment: dict[str, str]) -> 
     name = f"pkg:npm/htmx.org@{found[1]}"
     htmx = {"bom-ref": name, "type": "library", "name": "htmx.org", "version": found[1], "purl": name}
     components["components"].append(htmx)
+    for entry in components["dependencies"]:
+        if entry["ref"] == components["metadata"]["component"]["bom-ref"]:
+            entry["dependsOn"] = sorted(component["bom-ref"] for component in components["components"])
     file.write_text(json.dumps(components, indent=2, sort_keys=True) + "\n")
 
 

@@ -86,6 +86,8 @@ def test_every_package_that_is_installed_is_listed(release: Path) -> None:
     assert len(pinned) > 20
     assert {(name.lower(), version) for name, version in pinned} <= found
     assert "htmx.org" in {name for name, _ in found}
+    depends = {entry["ref"]: entry.get("dependsOn", []) for entry in listed["dependencies"]}
+    assert len(depends[listed["metadata"]["component"]["bom-ref"]]) == len(found)
 
 
 def test_changelog_begins_with_the_version_of_the_package() -> None:
