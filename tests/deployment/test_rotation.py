@@ -36,7 +36,7 @@ def opens(paywall: Paywall, key: str) -> bool:
 
 
 def test_api_key_of_the_environment(serve: Serve, store: Server) -> None:
-    paywall = serve(REDIS_URL=store.url, PAYWALL_ADMIN_KEYS=f"ann:{OLD_KEY}")
+    paywall = serve(PAYWALL_WORKERS="1", REDIS_URL=store.url, PAYWALL_ADMIN_KEYS=f"ann:{OLD_KEY}")
     restart(paywall, PAYWALL_ADMIN_KEYS=f"ann:{OLD_KEY},ann:{NEW_KEY}")
     assert [opens(paywall, key) for key in (OLD_KEY, NEW_KEY)] == [True, True]
     restart(paywall, PAYWALL_ADMIN_KEYS=f"ann:{NEW_KEY}")
@@ -44,7 +44,7 @@ def test_api_key_of_the_environment(serve: Serve, store: Server) -> None:
 
 
 def test_api_key_made_at_run_time(serve: Serve, store: Server, until: Until) -> None:
-    paywall = serve(REDIS_URL=store.url)
+    paywall = serve(PAYWALL_WORKERS="1", REDIS_URL=store.url)
     made = [paywall.command("keys", "add", name, "--role", "owner", "--json") for name in ("desk", "desk-2")]
     old, new = (json.loads(done.stdout)["key"] for done in made)
     assert [opens(paywall, key) for key in (old, new)] == [True, True]
@@ -54,7 +54,7 @@ def test_api_key_made_at_run_time(serve: Serve, store: Server, until: Until) -> 
 
 
 def test_secrets_of_the_service(serve: Serve, store: Server, tmp_path: Path, until: Until) -> None:
-    paywall = serve(worker=True, REDIS_URL=store.url, PAYWALL_SECRETS=OLD)
+    paywall = serve(worker=True, PAYWALL_WORKERS="1", REDIS_URL=store.url, PAYWALL_SECRETS=OLD)
     paywall.grant("r")
     key = paywall.post("/v1/keys", {"name": "desk", "role": "owner"}, ADMIN_KEY).json()["key"]
     story_pass = {"story": "s", "until": in_days(30), "openings": 5, "reason": "friends"}
@@ -87,7 +87,7 @@ def test_secrets_of_the_service(serve: Serve, store: Server, tmp_path: Path, unt
 
 def test_signing_secret_of_stripe(serve: Serve, store: Server) -> None:
     old, new = "whsec_old_0123456789abcdef", "whsec_new_0123456789abcdef"
-    paywall = serve(REDIS_URL=store.url, STRIPE_WEBHOOK_SECRETS=old)
+    paywall = serve(PAYWALL_WORKERS="1", REDIS_URL=store.url, STRIPE_WEBHOOK_SECRETS=old)
     event = {"id": "evt_1", "object": "event", "type": "charge.updated", "livemode": False, "created": 1_793_491_200}
     body = json.dumps({**event, "data": {"object": {"id": "ch_1", "object": "charge"}}})
 
@@ -107,7 +107,7 @@ def test_signing_secret_of_stripe(serve: Serve, store: Server) -> None:
 def test_password_of_the_store(serve: Serve, launch: Launch) -> None:
     store = launch("redis8", tcp=True, requirepass=OLD)
     address = store.url.replace("redis://", "redis://:{}@")
-    paywall = serve(REDIS_URL=address.format(OLD))
+    paywall = serve(PAYWALL_WORKERS="1", REDIS_URL=address.format(OLD))
     grant = paywall.grant("r")["id"]
     store.admin().acl_setuser("default", enabled=True, passwords=f"+{NEW}")
     restart(paywall, REDIS_URL=address.format(NEW))
