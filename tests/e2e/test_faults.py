@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -43,6 +45,8 @@ class Load:
     granted: list[str] = field(default_factory=list)
     """Readers whose grants were acknowledged."""
     refused: int = 0
+    locked_out: int = 0
+    """How often an entitled reader did not get the whole story."""
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def run_checks(self, reader: str) -> None:
@@ -54,6 +58,7 @@ class Load:
                     f"{self.paywall.url}/v1/access", json=body, headers=self.paywall.as_site, timeout=60
                 )
                 found = str(answer.json()["reason"]) if answer.ok else str(answer.status_code)
+                self.locked_out += answer.ok and "notebook" not in answer.json()["features"]
             except requests.RequestException as error:
                 found = type(error).__name__
             self.checks.append((sent, time.monotonic() - sent, found))
@@ -139,6 +144,55 @@ def kill_one(paywall: Paywall, kind: str) -> None:
     """Kill a process of this kind as soon as there is one."""
     wait_until(lambda: processes(paywall)[kind])
     os.kill(processes(paywall)[kind][-1], signal.SIGKILL)
+
+
+@dataclass
+class SmallDisk:
+    """A file system of 8 MiB that a test fills and frees."""
+
+    folder: Path
+
+    def fill(self) -> None:
+        with (self.folder / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+            while True:
+                filler.write(bytes(4096))
+
+    def free(self) -> None:
+        (self.folder / "filler").unlink()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a file system of its own for this test needs root")
+    yield SmallDisk(folder)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_full_disk_keeps_entitled_readers_in_until_it_is_freed(serve: Serve, small_disk: SmallDisk) -> None:
+    paywall = serve(PAYWALL_DATA=str(small_disk.folder / "data"))
+    with load_on(paywall) as load:
+        wait_until(lambda: len(load.granted) > 2)
+        small_disk.fill()
+        wait_until(lambda: load.refused > 2)
+        # Processes that start now have no memory of their own, and can't create a file.
+        (server,) = processes(paywall)["web server"]
+        os.kill(server, signal.SIGKILL)
+        wait_until(lambda: server not in processes(paywall)["web server"])
+        wait_until(lambda: len(processes(paywall)["web process"]) == 2)
+        full = time.monotonic()
+        wait_until(lambda: sum(load.outcomes(full).values()) > 200)
+        small_disk.free()
+        acknowledged = len(load.granted)
+        wait_until(lambda: len(load.granted) > acknowledged)
+        freed = time.monotonic()
+        wait_until(lambda: load.outcomes(freed).get("grant", 0) > 100)
+    assert set(load.outcomes()) <= {"grant", "store_unavailable"}
+    assert load.locked_out == 0
+    load.assert_all_granted_are_there()
 
 
 def test_processes_killed_one_after_another_fail_few_checks_and_lose_nothing(serve: Serve) -> None:

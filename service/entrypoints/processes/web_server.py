@@ -181,9 +181,10 @@ def _handle_parents_signal(loop: asyncio.AbstractEventLoop) -> None:
     def end() -> None:
         if signal.getsignal(signal.SIGTERM) == inherited:
             os._exit(0)
-        if os.getppid() == parent:
-            time.sleep(ACCEPT_FOR)
-        elif supervisor is None or select.select([supervisor], [], [], SUCCEEDED_WITHIN)[0]:
+        accepted_until = time.monotonic() + ACCEPT_FOR
+        while os.getppid() == parent and time.monotonic() < accepted_until:  # A parent dies one thread after the other.
+            time.sleep(0.01)
+        if os.getppid() != parent and (supervisor is None or select.select([supervisor], [], [], SUCCEEDED_WITHIN)[0]):
             os._exit(0)
         loop.call_soon_threadsafe(pass_on)
         time.sleep(STOP_WITHIN)
