@@ -19,7 +19,7 @@ from service.domain.errors import StoreUnavailable, StripeFailure
 from service.use_cases.subscriptions.catch_up import EVERY, CatchUp, CatchUpResult
 from service.use_cases.subscriptions.event_processor import EventProcessor
 from service.use_cases.subscriptions.full_sync import FullSync, FullSyncResult
-from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
+from service.use_cases.subscriptions.scheduled_jobs import READ_AGAIN_AFTER, ScheduledJobs
 from service.use_cases.subscriptions.subscription_admin import SubscriptionAdmin
 
 Found = TypeVar("Found")
@@ -89,7 +89,7 @@ class Worker:
         self._prices_changed = prices_changed
         self._report = report
         self._timer = timer
-        self._next_catch_up = self._next_trim = self._next_sync = 0.0
+        self._next_catch_up = self._next_trim = self._next_sync = self._next_look_ahead = 0.0
         self._clock_ahead = math.inf
         self._sweeping: Iterator[None] | None = None
         self._swept = FullSyncResult()
@@ -181,6 +181,9 @@ class Worker:
         now = self._clock()
         if now - started < self._clock_ahead - CLOCK_STEP:
             self._processor.pending_work.make_due(now)
+        elif started >= self._next_look_ahead:
+            self._next_look_ahead = started + READ_AGAIN_AFTER
+            self._processor.pending_work.make_due(now, later_than=now + READ_AGAIN_AFTER)
         self._clock_ahead = now - started
         if started >= self._next_catch_up:
             self._next_catch_up = started + EVERY

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.service_state.coordination import LEADS_FOR, LeaderElection
 from service.use_cases.operations.worker import SYNC_AGAIN_AFTER, Worker
+from service.use_cases.subscriptions.scheduled_jobs import READ_AGAIN_AFTER
 
 DAY = 86_400
 HOUR = 3_600
@@ -54,11 +56,11 @@ def worker(stage: Any, admin: Any, clock: Clock) -> Worker:
 
 
 def worker_of(stage: Any, admin: Any, clock: Clock, **options: Any) -> Worker:
-    processor = options.pop("processor", stage.processor)
+    processor, store = options.pop("processor", stage.processor), options.pop("store", stage.store)
     return Worker(
         processor,
         admin,
-        LeaderElection(stage.store, LEADS_FOR),
+        LeaderElection(store, LEADS_FOR),
         options.pop("maintenance", None) or Rounds(),
         clock=clock,
         **options,
@@ -338,6 +340,62 @@ def test_new_leader_finishes_what_waits_from_before_the_clock_went_back(
     until(lambda: stage.processor.pending_work.count()["unread"] == 0)
     worker.stop()
     thread.join(60)
+
+
+def test_running_worker_finishes_what_a_process_with_a_clock_ahead_left(
+    stage: Any, make: Any, admin: Any, clock: Clock, until: Any
+) -> None:
+    rounds, timer = Rounds(), Clock()
+    worker = worker_of(stage, admin, clock, maintenance=rounds, timer=timer)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    until(lambda: rounds.ended)
+    stage.stripe.put(make.customer())
+    stage.processor.objects.request_read("customer:cus_1", NOW + HOUR)
+    for each in (timer, clock):
+        each.now += READ_AGAIN_AFTER
+    until(lambda: stage.processor.pending_work.count()["unread"] == 0)
+    worker.stop()
+    thread.join(60)
+
+
+def test_worker_stopped_for_70_seconds_undoes_nothing_when_it_continues(
+    stage: Any, make: Any, admin: Any, clock: Clock, until: Any, stepped: Any
+) -> None:
+    """Stop a worker between a read from Stripe and its effect, as SIGSTOP does, while another one takes over."""
+    stopped, continued, rounds = threading.Event(), threading.Event(), (Rounds(), Rounds())
+
+    def stop(operation: str) -> None:
+        if operation == "apply_object":
+            stopped.set()
+        if stopped.is_set():
+            continued.wait(60)
+
+    happens(stage, make, "customer.subscription.created", make.subscription())
+    link = stepped(before=stop)
+    own = {"processor": stage.make(link), "store": Store(link, stage.keys)}
+    slow = worker_of(stage, admin, clock, maintenance=rounds[0], timer=clock, **own)
+    quick = worker_of(stage, admin, clock, maintenance=rounds[1], timer=clock)
+    threads = [threading.Thread(target=worker.run) for worker in (slow, quick)]
+    threads[0].start()
+    assert stopped.wait(60)
+    obj = make.subscription(status="canceled", ended_at=NOW + 10)
+    event = happens(stage, make, "customer.subscription.deleted", obj, NOW + 10)
+    clock.now += 70
+    leader = stage.keys.shared("leader")
+    stage.link.call(leader, b"DEL", leader)  # as the store does when the lease of a stopped leader expires
+    threads[1].start()
+    until(lambda: stage.processor.ledger.find(event["id"]) and rounds[1].ended)
+    assert stage.held("r-1", clock.now) == {}
+    continued.set()
+    until(lambda: rounds[0].ended)
+    assert stage.held("r-1", clock.now) == {}
+    assert stage.processor.ledger.find(event["id"]).state == "applied"
+    left = stage.processor.pending_work.count()
+    assert [left[queue] for queue in ("unread", "unspread", "pending", "dead")] == [0, 0, 0, 0]
+    for worker, thread in zip((slow, quick), threads, strict=True):
+        worker.stop()
+        thread.join(60)
 
 
 def test_full_sync_is_due_if_the_last_one_lies_in_the_future(

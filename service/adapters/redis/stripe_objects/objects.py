@@ -282,14 +282,16 @@ class PendingWork(StoreRecords):
         """Set when this object is to be checked again."""
         self._call(b"ZADD", self.keys.recheck_queue(partition_of(name)), b"XX", _score(until), name)
 
-    def make_due(self, now: float) -> None:
+    def make_due(self, now: float, *, later_than: float | None = None) -> None:
         """Make due at `now` what waits for a later moment, except rechecks, whose moments are Stripe's.
 
-        After the clock went back, what was put into a queue before would wait until the clock is there again.
+        A process whose clock was ahead put it there, and it would wait until other clocks are there too. With `later_than`
+        only what waits for a moment after that; events that failed are not among it, since they wait for up to an hour.
         """
-        for key_at in (self.keys.inbox, self.keys.refresh_queue, self.keys.fan_out_queue):
-            keys = [key_at(partition) for partition in range(PARTITIONS)]
-            rows = self._link.read([(key, (b"ZRANGEBYSCORE", key, b"(%d" % ms(now), b"+inf")) for key in keys])
+        queues = [self.keys.refresh_queue, self.keys.fan_out_queue]
+        for key_at in queues if later_than is not None else [*queues, self.keys.inbox]:
+            keys, least = [key_at(partition) for partition in range(PARTITIONS)], ms(later_than or now)
+            rows = self._link.read([(key, (b"ZRANGEBYSCORE", key, b"(%d" % least, b"+inf")) for key in keys])
             later = [(key, name) for key, row in zip(keys, rows, strict=True) for name in row]
             self._link.pipeline([(key, (b"ZADD", key, b"XX", ms(now), name)) for key, name in later])
 
