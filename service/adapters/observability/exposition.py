@@ -10,14 +10,18 @@ import fcntl
 import os
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest, multiprocess
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.registry import Collector
 
 KEPT_FOR = 1.0
 """Seconds for which a rendered page is shown again."""
+MOST_ENDED = 4
+"""Ended processes whose counts have files of their own. Beyond, their counts are added up in one file."""
 
 
 class SharedExposition:
@@ -49,23 +53,49 @@ class SharedExposition:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return self._kept(float("inf")) or self._render()
+            for kind in ("counter", "histogram"):
+                self._add_up_ended_processes(kind)
             page = self._render()
             unfinished = self._folder / "page.new"
-            unfinished.write_bytes(page)
-            unfinished.replace(self._page)
+            with suppress(OSError):  # The disk is full: the next request renders the page again.
+                unfinished.write_bytes(page)
+                unfinished.replace(self._page)
             return page
 
     def _render(self) -> bytes:
         self._drop_gauges_of_ended_processes()
         return generate_latest(self._registry)
 
+    def _add_up_ended_processes(self, kind: str) -> None:
+        """Keep memory and rendering small, however often processes are restarted. Only one process does this at a time."""
+        ended = [file for file in self._folder.glob(f"{kind}_[0-9]*.db") if not _runs(_process_of(file))]
+        if len(ended) <= MOST_ENDED:
+            return
+        archive, unfinished = self._folder / f"{kind}_archive.db", self._folder / "archive.new"
+        counts: Counter[str] = Counter()
+        for file in [*ended, *([archive] if archive.exists() else [])]:
+            for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):  # type: ignore[no-untyped-call]  # as above
+                counts[key] += value
+        unfinished.unlink(missing_ok=True)
+        kept = MmapedDict(str(unfinished))  # type: ignore[no-untyped-call]  # as above
+        for key, value in counts.items():
+            kept.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]  # as above
+        kept.close()  # type: ignore[no-untyped-call]  # as above
+        for file in ended:
+            file.unlink()
+        unfinished.replace(archive)
+
     def _drop_gauges_of_ended_processes(self) -> None:
         """Remove the gauges of processes that were killed; what they counted stays."""
         for file in self._folder.glob("gauge_live*_*.db"):
-            process = int(file.stem.rpartition("_")[2])
+            process = _process_of(file)
             if not _runs(process):
                 with suppress(FileNotFoundError):  # another process removed it at the same moment
                     multiprocess.mark_process_dead(process, str(self._folder))  # type: ignore[no-untyped-call]  # as above
+
+
+def _process_of(file: Path) -> int:
+    return int(file.stem.rpartition("_")[2])
 
 
 def _runs(process: int) -> bool:

@@ -6,10 +6,8 @@ The store starts first and ends last; the web answers the requests under way bef
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -21,6 +19,7 @@ from service.adapters.observability.logs import log
 from service.adapters.redis.embedded.embedded_store import EmbeddedStore
 from service.entrypoints.processes.lifecycle import ShutdownSignal, handle_shutdown_signals, ignore_shutdown_signals
 from service.entrypoints.processes.listening import CannotServe, check_port
+from service.entrypoints.processes.metrics_folder import metrics_folder
 from service.settings.settings import Settings
 
 RESTART_AFTER = 0.5
@@ -103,9 +102,8 @@ def run(settings: Settings, env: Mapping[str, str], *, worker: bool) -> int:
     _refuse_folder_of_demo(settings)
     if settings.demo_clock is not None:
         log().warning("clock_can_be_moved", by="PAYWALL_DEMO_CLOCK")
-    with _store(settings) as url:
-        metrics = tempfile.mkdtemp(prefix="paywall-metrics-")
-        inner = {**env, "REDIS_URL": url, "PROMETHEUS_MULTIPROC_DIR": metrics, "PAYWALL_SERVED": str(os.getpid())}
+    with _store(settings) as url, metrics_folder() as metrics:
+        inner = {**env, "REDIS_URL": url, "PROMETHEUS_MULTIPROC_DIR": str(metrics), "PAYWALL_SERVED": str(os.getpid())}
         web = ["service.entrypoints.processes.web_server"]
         children = [Child("web", web, inner, longest_pause=LONGEST_PAUSE_OF_WEB)]
         if worker:
@@ -118,7 +116,6 @@ def run(settings: Settings, env: Mapping[str, str], *, worker: bool) -> int:
             deadline = time.monotonic() + _END_WITHIN
             for child in children:
                 child.stop(deadline - time.monotonic())
-            shutil.rmtree(metrics, ignore_errors=True)
     ignore_shutdown_signals()
     return 0
 

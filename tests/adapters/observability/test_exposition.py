@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import math
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from service.adapters.observability.exposition import SharedExposition
+from service.adapters.observability.exposition import MOST_ENDED, SharedExposition
 
 
 class _Renderings(Collector):
@@ -57,3 +59,33 @@ def test_old_page_is_shown_while_another_process_renders(tmp_path: Path, renderi
     with (tmp_path / "page.lock").open("a") as stopped:
         fcntl.flock(stopped, fcntl.LOCK_EX)
         assert exposition.read() == first
+
+
+def test_page_that_cannot_be_kept_is_shown_all_the_same(tmp_path: Path, renderings: _Renderings) -> None:
+    exposition = SharedExposition(tmp_path, renderings)
+    (tmp_path / "page.new").mkdir()  # As with a full disk, the page cannot be written.
+    assert b"renderings" in exposition.read()
+    assert b"renderings" in exposition.read()
+
+
+def test_counts_of_many_ended_processes_are_added_up_in_one_file(tmp_path: Path, renderings: _Renderings) -> None:
+    code = (
+        "from prometheus_client import Counter, Histogram\n"
+        "Counter('checks', 'Checks.', ['show']).labels('full').inc(2)\n"
+        "Histogram('seconds', 'Seconds.', buckets=(1, 5)).observe(3)\n"
+    )
+
+    def run_processes() -> None:
+        for _ in range(MOST_ENDED + 1):
+            env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+            subprocess.run([sys.executable, "-c", code], env=env, check=True, timeout=60)
+
+    exposition = SharedExposition(tmp_path, renderings)
+    for total in (MOST_ENDED + 1, 2 * (MOST_ENDED + 1)):
+        run_processes()
+        (tmp_path / "page.txt").unlink(missing_ok=True)
+        lines = exposition.read().decode().splitlines()
+        assert f'checks_total{{show="full"}} {total * 2:.1f}' in lines
+        assert f'seconds_bucket{{le="5.0"}} {total:.1f}' in lines
+        assert f"seconds_count {total:.1f}" in lines
+        assert sorted(file.name for file in tmp_path.glob("*.db")) == ["counter_archive.db", "histogram_archive.db"]
