@@ -77,8 +77,17 @@ def test_caches_of_entitlements_are_bounded_by_the_size_of_records(
     def fill() -> None:
         for reader in range(readers):
             cache.entitlements_in(record(reader, sources), NOW)
+        source_codec.decode.cache_clear()
 
     assert growth(fill) < 2.5, "two caches, of entitlements and of holdings"
+
+
+def test_cache_of_sources_is_bounded() -> None:
+    def fill() -> None:
+        for number in range(12_000):
+            source_codec.decode(*record(number, 1))
+
+    assert growth(fill) < 5
 
 
 def test_caches_of_user_agents_and_times_are_bounded() -> None:

@@ -14,6 +14,7 @@ number never overwrites a higher (`lua/write_source.lua` reads it from the text)
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -80,6 +81,7 @@ def number_of(record: bytes) -> int:
     return int(_read(record)[1])
 
 
+@lru_cache(maxsize=4_096)
 def decode(field: bytes, record: bytes) -> Source | None:
     """Return the source of a record, or `None` for a tombstone. Raises: NewerSchema if a newer service wrote it."""
     values = _read(record)
