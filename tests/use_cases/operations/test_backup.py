@@ -14,10 +14,10 @@ import pytest
 
 from service.adapters.crypto import Sealer
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.client.keys import Keys
+from service.adapters.redis.client.keys import Keys, reader_hash
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.grants import GrantRequest
-from service.adapters.redis.service_state.snapshot import Snapshot
+from service.adapters.redis.service_state.snapshot import Snapshot, SnapshotPart
 from service.adapters.redis.service_state.titles import TitleRegistry
 from service.use_cases.operations import backup
 from service.use_cases.operations.backup import BadBackup, RestoreIncomplete
@@ -306,6 +306,18 @@ def test_backup_keeps_expiry_and_omits_keys_about_to_expire(admins: Admins) -> N
     found = {part.key: part.expires for part in snapshot_of(admins).read_parts()}
     assert b"{t}soon" not in found
     assert found[b"{t}later"] == (int(now[0]) + 5_000) * 1000
+
+
+def test_reader_erased_during_a_backup_is_marked_in_it(admins: Admins, other_admins: Callable[..., Admins]) -> None:
+    with_a_past(admins)
+    parts = list[SnapshotPart]()
+    for part in snapshot_of(admins).read_parts():
+        if part.key.endswith(b"}history") and not any(one.key.endswith(b"}history") for one in parts):
+            admins.app.service.erased.mark([reader_hash("r-late")], NOW)
+        parts.append(part)
+    other = other_admins()
+    snapshot_of(other).write_parts(parts)
+    assert other.app.service.erased.last_erased_at("r-late") == NOW
 
 
 @pytest.mark.full

@@ -78,8 +78,7 @@ class Snapshot:
                     yield from self._readers(mine)
                 else:
                     yield from self._whole(mine, least)
-        for name in (b"{merge}heirs", b"{merge}members", b"{merge}todo", b"{merge}names", b"imports"):
-            # Read again: a merge that was committed meanwhile is included, one that was finished is repeated.
+        for name in _READ_AGAIN:
             for part in self._whole([self._start + name], least):
                 yield SnapshotPart(part.key, part.kind, part.expires, False, part.values)
         yield from self._audit()
@@ -241,6 +240,16 @@ class Snapshot:
 
 
 _PHASES = ("shared", "events", "objects", "marks", "readers", "audit")
+_READ_AGAIN = (
+    b"{merge}heirs",
+    b"{merge}members",
+    b"{merge}todo",
+    b"{merge}names",
+    b"imports",
+    b"{erased}marks",
+    b"{erased}keys",
+)
+"""A merge that was committed meanwhile is included, one that was finished is repeated, and who was erased stays erased."""
 _SCANS = {"hash": b"HSCAN", "set": b"SSCAN", "zset": b"ZSCAN"}
 _PUTS: dict[Kind, bytes] = {"string": b"SET", "hash": b"HSET", "list": b"RPUSH", "set": b"SADD", "zset": b"ZADD"}
 
