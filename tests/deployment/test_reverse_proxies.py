@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -12,7 +13,6 @@ import pytest
 
 from tests.deployment.reverse_proxy import HOST, SITE, STAFF, STRANGER, Echo, ReverseProxy, installed
 from tests.running_service import Paywall, story_of
-from tests.store_servers import free_port
 
 MIB = 1024 * 1024
 Behind = Callable[..., ReverseProxy]
@@ -134,7 +134,9 @@ def test_client_that_sends_no_complete_request_is_dropped(proxy_in_front_of: Beh
 
 
 def test_other_machine_answers_when_one_is_down(proxy_in_front_of: Behind, paywall: Paywall, name: str) -> None:
-    proxy = proxy_in_front_of(free_port(), paywall.port)
     body = json.dumps({"story": story_of(name), "visitor": name, "count": False}).encode()
     headers = {**paywall.as_site, "Content-Type": "application/json"}
-    assert {proxy.ask("POST", "/v1/access", body, headers, source=SITE)[0] for _ in range(20)} == {200}
+    with socket.socket() as down:  # it doesn't listen, so that connections are refused
+        down.bind(("127.0.0.1", 0))
+        proxy = proxy_in_front_of(down.getsockname()[1], paywall.port)
+        assert {proxy.ask("POST", "/v1/access", body, headers, source=SITE)[0] for _ in range(20)} == {200}
