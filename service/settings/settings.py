@@ -20,6 +20,7 @@ from service.domain.ids import wrong_id
 from service.domain.roles import ADMIN_ROLES, AdminRole
 from service.settings.policy_file import read_folder
 from service.settings.traces import read_traces
+from service.settings.trusted_proxies import Network, read_trusted_proxies
 from service.settings.validation import Mistake, SettingsError, quoted, split_url, wrong_host, wrong_origin
 
 Wrong = Callable[[str], str | None]
@@ -142,6 +143,8 @@ class Settings:
     """`maxmemory` of the embedded store in bytes; `None`: a share of the machine's memory."""
     new_visitors_per_minute: int | None = None
     """The most new visitors counted of one address in a minute, in each process; `None`: no limit."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """The proxies whose `X-Forwarded-For` names the client."""
     openid: OpenIdSettings | None = None
     """`None`: staff sign in by key only."""
     traces: bool = False
@@ -175,6 +178,7 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         stripe_webhook_secrets=read.several("STRIPE_WEBHOOK_SECRETS", _wrong_signing_secret),
         store_memory=read.size("PAYWALL_STORE_MEMORY", LEAST_STORE_MEMORY),
         new_visitors_per_minute=read.number("PAYWALL_NEW_VISITORS_PER_MINUTE", 1, 1_000_000),
+        trusted_proxies=read_trusted_proxies(read),
         openid=read_openid(read),
         traces=read_traces(read),
         demo_clock=Path(demo_clock) if demo_clock else None,

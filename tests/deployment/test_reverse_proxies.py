@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.deployment.reverse_proxy import HOST, SITE, STAFF, STRANGER, Echo, ReverseProxy, installed
-from tests.running_service import Paywall, story_of
+from tests.running_service import Paywall, Serve, story_of
 
 MIB = 1024 * 1024
 Behind = Callable[..., ReverseProxy]
@@ -87,6 +87,15 @@ def test_service_sees_the_real_address_and_protocol(proxy_in_front_of: Behind, e
     assert seen["headers"]["host"] == HOST
     assert seen["version"] == "HTTP/1.1"
     assert seen["headers"].get("connection", "keep-alive") != "close"
+
+
+def test_audit_log_has_the_address_of_the_client(proxy_in_front_of: Behind, serve: Serve) -> None:
+    paywall = serve(PAYWALL_TRUSTED_PROXIES="127.0.0.1", PAYWALL_WORKERS="1")
+    proxy = proxy_in_front_of(paywall.port)
+    body = json.dumps({"plan": "vip", "reason": "press card", "until": None}).encode()
+    headers = {**paywall.as_admin, "Content-Type": "application/json", "X-Forwarded-For": "203.0.113.9"}
+    assert proxy.ask("POST", "/v1/readers/r/grants", body, headers, source=SITE)[0] == 201
+    assert paywall.get("/v1/audit").json()["items"][0]["from_ip"] == SITE
 
 
 def test_client_may_speak_http2(proxy_in_front_of: Behind, echo: Echo) -> None:

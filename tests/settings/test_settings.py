@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pickle
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ EVERYTHING = CONFIG | {
     "PAYWALL_WORKERS": "3",
     "PAYWALL_STORE_MEMORY": "2GB",
     "PAYWALL_NEW_VISITORS_PER_MINUTE": "60",
+    "PAYWALL_TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8",
     "PAYWALL_OIDC_ISSUER": "https://login.example.news/realms/staff",
     "PAYWALL_OIDC_CLIENT_ID": "paywall",
     "PAYWALL_OIDC_CLIENT_SECRET": f"{SECRET}-of-the-client",
@@ -93,6 +95,7 @@ def test_every_variable_is_read() -> None:
     assert settings.stripe_webhook_secrets == (f"whsec_{SECRET}", f"whsec_{SECRET}-next")
     assert (settings.host, settings.port, settings.workers) == ("0.0.0.0", 8080, 3)
     assert (settings.store_memory, settings.new_visitors_per_minute) == (2 * 2**30, 60)
+    assert settings.trusted_proxies == (ip_network("127.0.0.1/32"), ip_network("10.0.0.0/8"))
 
 
 def test_blank_variable_counts_as_unset() -> None:
@@ -165,6 +168,9 @@ def test_settings_are_frozen_picklable_and_hide_secrets() -> None:
         ("PAYWALL_WORKERS", "0"),
         ("PAYWALL_WORKERS", "257"),
         ("PAYWALL_WORKERS", "two"),
+        ("PAYWALL_TRUSTED_PROXIES", "proxy.example.news"),
+        ("PAYWALL_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("PAYWALL_TRUSTED_PROXIES", "127.0.0.1,"),
         ("PAYWALL_STORE_MEMORY", "15mb"),
         ("PAYWALL_STORE_MEMORY", "512"),
         ("PAYWALL_STORE_MEMORY", "1.5gb"),

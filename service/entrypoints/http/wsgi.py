@@ -33,6 +33,7 @@ from service.entrypoints.http.api import (
     seats,
     webhook,
 )
+from service.entrypoints.http.client_address import ClientAddressMiddleware
 from service.entrypoints.http.request_log import RequestLog
 from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.access import AccessWriter
@@ -104,6 +105,8 @@ def web(service: Service, requests_log: RequestLog | None = None) -> Web:
     for tag, register in REGISTER:
         register(ApiRoutes(app, tag, repeated), service)
     pages = mount_page(app, service, keyring, requests_log, repeated, created_keys.invalidate)
+    if proxies := service.settings.trusted_proxies:
+        app.wsgi_app = ClientAddressMiddleware(app.wsgi_app, proxies)  # type: ignore[method-assign]  # Flask's own way
     _declare_metrics(app, "", requests_log)
     _declare_metrics(pages, "/admin", requests_log)
     return Web(app, AccessRoute(service, writer, keyring, requests_log), requests_log)
