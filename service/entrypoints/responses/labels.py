@@ -97,7 +97,7 @@ APPROVAL_REQUESTED = "Approval requested. A second admin must approve this befor
 
 STEPS: Mapping[str, str] = {
     "free": "Free for everyone?",
-    "store": "Store available?",
+    "store": "Store available, and not full?",
     "entitlement": "Active entitlement?",
     "pass": "Gift link?",
     "meter": "Free stories left?",
