@@ -14,6 +14,8 @@ import pytest
 from tests.deployment.reverse_proxy import HOST, SITE, STAFF, STRANGER, Echo, ReverseProxy, installed
 from tests.running_service import Paywall, Serve, story_of
 
+pytestmark = pytest.mark.full
+
 MIB = 1024 * 1024
 Behind = Callable[..., ReverseProxy]
 
@@ -134,7 +136,6 @@ def test_request_reaches_the_service_only_when_complete(proxy_in_front_of: Behin
     assert [seen["length"] for seen in echo.received if seen["method"] == "POST"] == [10]
 
 
-@pytest.mark.full
 def test_client_that_sends_no_complete_request_is_dropped(proxy_in_front_of: Behind, echo: Echo) -> None:
     with proxy_in_front_of(echo.port).connect() as silent:
         silent.sendall(f"GET /healthz HTTP/1.1\r\nHost: {HOST}\r\n".encode())
