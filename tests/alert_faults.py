@@ -204,7 +204,7 @@ class Faults:
         )
         self.stripe_answers(500)
         failing = self.rising(
-            "paywall_stripe_requests_total", lambda: self.deliver_subscriptions(15), outcome="failing"
+            "paywall_stripe_requests_total", lambda: self.deliver_subscriptions(11), outcome="failing"
         )
         self.seen["PaywallStripeFails"] = failing
         self.seen["PaywallStripeBacklog"] = [self.scrape_when(above(20, "paywall_stripe_objects_waiting"))]
