@@ -86,6 +86,19 @@ class Paywall:
             wait_until(lambda: self.answers(wait))
         return self
 
+    def processes(self) -> dict[str, list[int]]:
+        """Return the processes by kind: `store`, `worker`, `web server`, and the `web process`es that it starts."""
+        assert self.process is not None
+        found: dict[str, list[int]] = {"store": [], "worker": [], "web server": [], "web process": []}
+        for child in _children_of(self.process.pid):
+            command = _command_of(child)
+            if "web_server" in command:
+                found["web server"].append(child)
+                found["web process"] += _children_of(child)
+            elif command:
+                found["store" if "valkey" in command else "worker"].append(child)
+        return found
+
     def answers(self, path: str) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.log[-2000:]
@@ -163,6 +176,19 @@ class Paywall:
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
+
+
+def _children_of(pid: int) -> list[int]:
+    text = " ".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+    return [int(child) for child in text.split()]
+
+
+def _command_of(pid: int) -> str:
+    """Return the command line of a process; empty if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
 
 
 def in_days(days: int) -> str:
