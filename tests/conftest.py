@@ -44,6 +44,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "quick")
 
 ONLY_IN_FULL = {
     "test_alerts",
+    "test_traces",
     "test_link_cluster",
     "test_link_sentinel",
     "test_recorded_lifecycles",

@@ -31,6 +31,8 @@ class SharedExposition:
         self._folder = folder
         self._page = folder / "page.txt"
         self._lock = threading.Lock()
+        # The system removes a user's files in /dev/shm when they log out, also those of a service that still runs.
+        folder.mkdir(mode=0o700, exist_ok=True)
         self._registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(self._registry, str(folder))  # type: ignore[no-untyped-call]  # the library leaves it untyped
         self._registry.register(own)
@@ -48,6 +50,7 @@ class SharedExposition:
         return None
 
     def _render_once(self) -> bytes:
+        self._folder.mkdir(mode=0o700, exist_ok=True)
         with (self._folder / "page.lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

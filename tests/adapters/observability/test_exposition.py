@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import math
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -89,3 +90,14 @@ def test_counts_of_many_ended_processes_are_added_up_in_one_file(tmp_path: Path,
         assert f'seconds_bucket{{le="5.0"}} {total:.1f}' in lines
         assert f"seconds_count {total:.1f}" in lines
         assert sorted(file.name for file in tmp_path.glob("*.db")) == ["counter_archive.db", "histogram_archive.db"]
+
+
+def test_page_is_shown_after_the_folder_was_removed(tmp_path: Path, renderings: _Renderings) -> None:
+    folder = tmp_path / "metrics"
+    folder.mkdir()
+    exposition = SharedExposition(folder, renderings)
+    exposition.read()
+    shutil.rmtree(folder)
+    assert b"renderings" in exposition.read()
+    SharedExposition(folder / "of-a-new-process", renderings)
+    assert (folder / "of-a-new-process").is_dir()
