@@ -155,6 +155,16 @@ def test_build_uses_one_version_of_setuptools() -> None:
         assert re.findall(r"^setuptools==\S+", (ROOT / lock).read_text(), re.MULTILINE) == [wanted]
 
 
+def test_lock_files_pin_the_same_versions() -> None:
+    def pins(lock: str) -> set[tuple[str, str]]:
+        return set(re.findall(r"^([\w.-]+)==([^ ;\\]+)", (ROOT / lock).read_text(), re.MULTILINE))
+
+    served = pins("requirements.txt")
+    for lock in ("requirements-traces.txt", "requirements-test.txt", "requirements-dev.txt"):
+        assert served <= pins(lock), lock
+    assert pins("requirements-traces.txt") <= pins("requirements-dev.txt")
+
+
 @pytest.mark.full
 @pytest.mark.parametrize(
     "manifest", MANIFESTS, ids=lambda manifest: f"{manifest['kind']} {manifest['metadata']['name']}"
