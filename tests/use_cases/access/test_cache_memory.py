@@ -55,6 +55,7 @@ def test_caches_of_ids_are_bounded() -> None:
                 partition_of,
             ):
                 remembering(name)
+            partition_of(name)
 
     assert growth(fill) < 16
 
