@@ -7,7 +7,7 @@ decision holds everything that it rests on, so that `explain` can show its steps
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 from typing import Any, Literal
 
@@ -30,12 +30,14 @@ class Entitlements:
         return tuple(self.by_feature)
 
     def opens(self, requires: Sequence[str]) -> bool:
-        return any(name in self.by_feature for name in requires)
+        return not self.by_feature.keys().isdisjoint(requires)
 
     def opener(self, requires: Sequence[str]) -> Holding | None:
         """Return the best of the holdings that include any of `requires` (see `precedence`); `None` if there is none."""
         found = [self.by_feature[name] for name in requires if name in self.by_feature]
-        return min(found, key=precedence) if found else None
+        if len(found) < 2:
+            return found[0] if found else None
+        return min(found, key=precedence)
 
 
 def precedence(holding: Holding) -> tuple[float, int, str, str]:
@@ -104,13 +106,13 @@ def decide(
     """Decide in this order: free, entitled, story pass, meter, locked. The first that applies is the reason.
 
     `meter` is `None` where the tier has no meter, or there is neither a reader nor a visitor to meter. The caller reads
-    the meter first, counts the read afterwards if needed, and notes that with `mark_counted`.
+    the meter first, counts the read afterwards if needed, and decides again with the meter as it is then.
     """
     if story_pass is not None and story_pass.standing_at(now) is not Standing.GOOD:
         story_pass = None
     reason, source, used = _first_reason(story, tier, entitlements, meter, story_pass)
     opened = reason in OPEN_REASONS
-    parts = tuple((part, opened or part in tier.open_parts) for part in story.parts)
+    parts = tuple([(part, opened or part in tier.open_parts) for part in story.parts])
     changes = [
         entitlements.changes_at,
         catalogue.tier_turns_at(story, now),
@@ -122,7 +124,7 @@ def decide(
         reason=reason,
         tier=tier.name,
         parts=parts,
-        held=tuple((name, holding.until) for name, holding in entitlements.by_feature.items()),
+        held=tuple([(name, holding.until) for name, holding in entitlements.by_feature.items()]),
         source=source,
         meter=used,
         refresh_after=_earliest(changes, now),
@@ -131,7 +133,7 @@ def decide(
 
 def is_free(story: Story, tier: Tier) -> bool:
     """Return whether everyone can read it: the tier requires nothing, or every part asked about is an open part."""
-    return not tier.requires or (bool(story.parts) and all(part in tier.open_parts for part in story.parts))
+    return not tier.requires or (bool(story.parts) and set(tier.open_parts).issuperset(story.parts))
 
 
 def _first_reason(
@@ -157,13 +159,8 @@ def _first_reason(
 
 def _earliest(moments: Iterable[float | None], now: float) -> int | None:
     """Return the first whole second at which one of the future moments is reached; `None` if all are past."""
-    return min((ceil(at) for at in moments if at is not None and at > now), default=None)
-
-
-def mark_counted(decision: Decision, meter: metering.MeterStanding) -> Decision:
-    """Return the decision after its read was counted by this meter."""
-    ahead = [at for at in (decision.refresh_after, meter.resets_at) if at is not None]
-    return replace(decision, meter=replace(meter, counted=True), refresh_after=min(ahead, default=None))
+    ahead = [at for at in moments if at is not None and at > now]
+    return ceil(min(ahead)) if ahead else None
 
 
 def decide_degraded(

@@ -114,10 +114,16 @@ def merge_counted(policy: MeterPolicy, own: Mapping[bytes, int], joining: Mappin
 
 
 def meter_standing(
-    policy: MeterPolicy, limit: int, read: Mapping[bytes, int], story: bytes, window: MeterWindow
+    policy: MeterPolicy,
+    limit: int,
+    read: Mapping[bytes, int],
+    story: bytes,
+    window: MeterWindow,
+    *,
+    counted: bool = False,
 ) -> MeterStanding:
     """Return how many free stories are used, whether this one is among them, and when the meter next resets."""
-    return MeterStanding(policy.name, limit, len(read), story in read, resets_at(policy, read, window))
+    return MeterStanding(policy.name, limit, len(read), story in read, resets_at(policy, read, window), counted)
 
 
 def resets_at(policy: MeterPolicy, read: Mapping[bytes, int], window: MeterWindow) -> int | None:

@@ -22,7 +22,6 @@ from service.domain.decision import (
     decide_degraded,
     explain,
     is_free,
-    mark_counted,
     resolve_entitlements,
 )
 from service.domain.meter import MeterStanding as Meter
@@ -213,13 +212,10 @@ def test_story_pass_opens_until_its_end_and_sets_refresh_after() -> None:
 
 
 def test_counted_read_reports_counted_and_the_meter_after_it() -> None:
-    before, after = (Meter("stories", 2, used, used == 1, NOW + 50) for used in (0, 1))
-    decision = mark_counted(asked(METERED, NO_ENTITLEMENTS, before), after)
-    assert decision.meter == replace(after, counted=True)
+    after = Meter("stories", 2, 1, seen=True, resets_at=NOW + 50, counted=True)
+    decision = asked(METERED, NO_ENTITLEMENTS, after)
+    assert decision.meter == after
     assert (decision.reason, decision.refresh_after) == (Reason.METERED, NOW + 50)
-    without = mark_counted(replace(decision, refresh_after=None), replace(after, resets_at=None))
-    assert without.refresh_after is None
-    assert mark_counted(replace(decision, refresh_after=NOW + 9), after).refresh_after == NOW + 9
 
 
 # ------------------------------------------------------------------------------------------------- an outage

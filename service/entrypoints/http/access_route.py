@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from io import BytesIO, RawIOBase
 from typing import TypeVar
 
 import msgspec
@@ -123,19 +122,21 @@ class AccessRoute:
         )
 
     async def respond(
-        self, store: StoreAccess, body: RawIOBase | BytesIO, headers: Headers
+        self, store: StoreAccess, content: bytes, headers: Headers
     ) -> tuple[bytes, list[tuple[str, str]]] | None:
         """Return the body and the headers of the answer; `None` where Flask has to answer."""
         begun = self._log.begin()
-        content = body.getvalue() if isinstance(body, BytesIO) else b""
         if len(content) != int(headers["content-length"]):
             return None
         try:
             question, explained = self._question(content)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
-        answer = await self._access_check.answer(store, question, self._clock())
-        encoded = orjson.dumps(await self._writer.write_in_loop(store, answer, explained=explained))
+        try:
+            answer = await self._access_check.answer(store, question, self._clock())
+            encoded = orjson.dumps(await self._writer.write_in_loop(store, answer, explained=explained))
+        except Exception:  # Flask's view meets an unexpected error again; it is logged and answered there.
+            return None
         self._count(answer)
         shown = answer.decision
         given = headers.get("x-request-id")

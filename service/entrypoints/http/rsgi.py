@@ -106,15 +106,32 @@ class RsgiApp:
     async def __call__(self, scope: Scope, exchange: Exchange) -> None:
         """Answer one request."""
         path, body = scope.path, None
-        if path == access_route.PATH and scope.method == "POST" and self._access_route.takes(scope.headers):
-            body = await read_body(scope, exchange)
-            answer = await self._access_route.respond(self._store, body, scope.headers)
-            if answer is not None:
-                exchange.response_bytes(200, answer[1], answer[0])
-                return
+        if path == access_route.PATH and scope.method == "POST":
+            headers = scope.headers
+            if self._access_route.takes(headers):
+                content = await self._read(exchange, BODY_WITHIN)
+                answer = None if content is None else await self._access_route.respond(self._store, content, headers)
+                if answer is not None:
+                    exchange.response_bytes(200, answer[1], answer[0])
+                    return
+                body = _Late() if content is None else BytesIO(content)
         threads = self._checks if path in _CHECKS else self._probes if path in _PROBES else self._threads
-        status, headers, content = await self._flask.respond(scope, exchange, threads, body)
-        exchange.response_bytes(status, headers, content)
+        status, answered, content = await self._flask.respond(scope, exchange, threads, body)
+        exchange.response_bytes(status, answered, content)
+
+    async def _read(self, exchange: Exchange, seconds: float) -> bytes | None:
+        """Return a whole body; `None` if it did not arrive in time. It is a third of the cost of `asyncio.timeout`."""
+        task = asyncio.current_task(self._loop)
+        assert task is not None
+        deadline = self._loop.call_later(seconds, task.cancel)
+        try:
+            return await exchange()
+        except asyncio.CancelledError:
+            return None
+        except RuntimeError:  # The client has gone.
+            return b""
+        finally:
+            deadline.cancel()
 
     def close(self) -> None:
         """End the threads, which have answered all requests."""

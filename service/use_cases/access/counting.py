@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from service.adapters.redis.client.access import StoreAccess
 from service.adapters.redis.client.keys import Keys, owner_mark, story_mark
@@ -24,7 +24,7 @@ StoredMeter = tuple[MeterFrame, bytes | None]
 """A meter's value in the store, and the frame to unpack it with."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StoredFacts:
     """What the store returned for a question: the reader after merges, their entitlements, meters, and a story pass."""
 
@@ -47,6 +47,20 @@ class StoredFacts:
         return meters.unpack(*found) if found is not None else EMPTY_TALLY
 
 
+async def count_visitor(
+    store: StoreAccess, keys: Keys, frame: MeterFrame, visitor: str, story: str
+) -> metering.MeterStanding:
+    """Count a story for a visitor while their limit allows it, without reading the meter first; return it afterwards."""
+    call = meters.count_for_visitor(keys, frame, visitor, story, frame.policy.visitors)
+    (reply,) = await store.run(call)
+    return _standing(frame, frame.policy.visitors, story, reply)
+
+
+def _standing(frame: MeterFrame, limit: int, story: str, reply: Any) -> metering.MeterStanding:
+    counted, tally = meters.counted(frame, reply)
+    return metering.meter_standing(frame.policy, limit, tally.read, story_mark(story), frame.window, counted=counted)
+
+
 async def count_read(
     store: StoreAccess,
     keys: Keys,
@@ -54,19 +68,17 @@ async def count_read(
     question: AccessQuestion,
     facts: StoredFacts,
     meter: metering.MeterStanding,
-) -> tuple[metering.MeterStanding, bool] | None:
+) -> metering.MeterStanding | None:
     """Count the read if it is new, and add the visitor's stories to the reader's.
 
-    Returns the meter afterwards and whether this request counted the story; `None` where nothing had to be written.
+    Returns the meter afterwards; `None` where nothing had to be written.
     """
     call = await _prepare(store, keys, frame, question, facts, meter)
     if call is None:
         return None
     *_, reply = await store.run(*call)
-    was_counted, tally = meters.counted(frame, reply)
     limit = frame.policy.visitors if facts.reader is None else frame.policy.readers
-    after = metering.meter_standing(frame.policy, limit, tally.read, story_mark(question.story.id), frame.window)
-    return after, was_counted
+    return _standing(frame, limit, question.story.id, reply)
 
 
 async def _prepare(

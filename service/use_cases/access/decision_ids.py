@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -103,6 +104,11 @@ def _feature_name(place: int | str, features: Sequence[str] | None) -> str:
     return features[place] if features is not None else f"feature {place}"
 
 
+@lru_cache(maxsize=4_096)
+def _packed_parts(parts: tuple[tuple[str, bool], ...]) -> list[tuple[str, int]]:
+    return [(part, int(opened)) for part, opened in parts]
+
+
 def _record(answer: AccessAnswer, revision: str, places: Mapping[str, int]) -> SealedDecision:
     decision, question = answer.decision, answer.question
     source, meter = decision.source, decision.meter
@@ -116,7 +122,7 @@ def _record(answer: AccessAnswer, revision: str, places: Mapping[str, int]) -> S
         decision.show,
         decision.reason,
         decision.tier,
-        [(part, int(opened)) for part, opened in decision.parts],
+        _packed_parts(decision.parts),
         [(places.get(name, name), until) for name, until in decision.held],
         SealedSource(source.type, source.id, source.plan, source.until) if source else None,
         SealedMeter(meter.name, meter.limit, meter.used, int(meter.seen), int(meter.counted), meter.resets_at)

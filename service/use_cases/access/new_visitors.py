@@ -34,6 +34,10 @@ class NewVisitors:
         self._since = 0.0
         self._admitted: dict[str, int] = {}
 
+    def admits_all(self, key: bytes) -> bool:
+        """Return whether any visitor can be counted, so that the meter with this key need not be looked at first."""
+        return self._per_minute is None and not self._link.memory_at(key).is_filling
+
     def refusal(self, key: bytes, address: str | None, now: float, *, count: bool) -> VisitorRefusal | None:
         """Return why the visitor whose meter has this key cannot be counted now; `None` if they can.
 

@@ -78,7 +78,11 @@ class LoopAccess:
         """Run all commands in one round trip; see `StoreAccess`."""
         topology = self._link.topology()
         try:
-            replies = await self._ask(topology, [(key, pack(parts)) for key, parts in commands])
+            if topology is not None and not topology.slots:
+                packed = b"".join([pack(parts) for _, parts in commands])
+                replies = await self._ask_one(topology, packed, len(commands))
+            else:
+                replies = await self._ask(topology, [(key, pack(parts)) for key, parts in commands])
         except ConnectionLost:  # A server closes a connection that was idle for long. A read can be sent again.
             replies = None
         if topology is None or replies is None:
