@@ -1,7 +1,7 @@
 """Requests to the OpenID provider: its metadata and signing keys, codes for tokens, and userinfo.
 
-Metadata and keys are requested when first needed and kept for an hour. A thread that waits for the provider cannot
-answer readers, so a process sends two requests at once, few more wait for their turn, and a provider that did not answer
+Metadata and keys are requested when first needed and kept for an hour. A thread that waits for the provider answers
+no one else, so a process sends two requests at once, few more wait for their turn, and a provider that did not answer
 gets a pause. Anyone can start a sign-in, so one address alone never fills the queue.
 """
 

@@ -68,7 +68,8 @@ class CallLimits:
     retry: float = 0
 
 
-# A process has 16 threads (`web_server.THREADS`): when Stripe hangs, twelve at most wait for it, and after a second eight.
+# A process has 16 threads for what is no check (`rsgi.THREADS`): when Stripe hangs, at most twelve wait for it, and after a
+# second eight.
 PATIENCE: dict[Patience, CallLimits] = {
     # A webhook waits, which Stripe wants answered within 5 s: 1.5 + 1 + 2 is the worst case.
     "inline": CallLimits(connect=1, read=2, whole=2, begin=1.5, queue=0.2, concurrent=4, waiting=2),
