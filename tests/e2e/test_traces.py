@@ -60,7 +60,8 @@ def first(receiver: Receiver, until: Until, name: str, **attributes: object) -> 
 def test_access_check_is_a_span_with_its_store_call_inside(
     traced: Callable[..., Paywall], receiver: Receiver, until: Until
 ) -> None:
-    traced().ask("s-1", reader="r-1", visitor="v-1")
+    paywall = traced()
+    paywall.ask("s-1", reader="r-1", visitor="v-1")
     span = first(receiver, until, "POST /v1/access", paywall__reason="metered")
     assert span.kind == SERVER
     assert span.attributes == {
@@ -71,6 +72,7 @@ def test_access_check_is_a_span_with_its_store_call_inside(
         "paywall.reason": "metered",
     }
     assert span.resource["service.name"] == "paywall"
+    until(lambda: f'"trace_id":"{span.trace.hex()}"' in paywall.log)
     until(lambda: receiver.children(span))
     (read, *_) = receiver.children(span)
     assert read.kind == CLIENT

@@ -53,8 +53,8 @@ class Tracing:
         with self._tracer.start_as_current_span("request", caller, SpanKind.SERVER, record_exception=False):
             yield
 
-    def describe_request(self, route: str, method: str, status: int, more: Mapping[str, str | bool | None]) -> None:
-        """Complete the span of this request. `more` has `show` and `reason` of an access check."""
+    def describe_request(self, route: str, method: str, status: int, more: Mapping[str, str | bool | None]) -> str:
+        """Complete the span of this request, and return the trace's ID. `more` has `show` and `reason` of an access check."""
         span = trace.get_current_span()
         span.update_name(f"{method} {route}")
         span.set_attribute("http.request.method", method)
@@ -65,6 +65,7 @@ class Tracing:
                 span.set_attribute(f"paywall.{name}", value)
         if status >= 500:
             span.set_status(Status(StatusCode.ERROR))
+        return trace.format_trace_id(span.get_span_context().trace_id)
 
     @contextmanager
     def store_call(self, name: str, count: int) -> Iterator[None]:

@@ -47,7 +47,7 @@ class ContextThreads(ThreadPoolExecutor):
 
 
 class TracedRequestLog(RequestLog):
-    """Also completes the span of each request."""
+    """Also completes the span of each request, and names its trace in the line."""
 
     def __init__(self, metrics: Metrics, tracing: Tracing) -> None:
         super().__init__(metrics)
@@ -56,5 +56,5 @@ class TracedRequestLog(RequestLog):
     def end(
         self, begun: float, route: str, method: str, status: int, given: str | None, **more: str | bool | None
     ) -> str:
-        self._tracing.describe_request(route, method if method in METHODS else "other", status, more)
-        return super().end(begun, route, method, status, given, **more)
+        trace_id = self._tracing.describe_request(route, method if method in METHODS else "other", status, more)
+        return super().end(begun, route, method, status, given, **more, trace_id=trace_id)
