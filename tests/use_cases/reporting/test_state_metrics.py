@@ -48,3 +48,19 @@ def test_waiting_audit_entry_and_approval_are_counted(make_app: MakeApp, valkey_
 def test_memory_share_is_reported_where_the_store_has_a_limit(make_app: MakeApp, launch: Any) -> None:
     service = make_app(launch(maxmemory="100mb").url).service
     assert 0 < service.state_metrics.read(1.0)["paywall_store_memory_used_ratio"][""] < 1
+
+
+def test_damaged_audit_chain_stops_no_other_work_and_keeps_its_entries(make_app: MakeApp, valkey_url: str) -> None:
+    app = make_app(valkey_url)
+    service = app.service
+    app.grant("r-1")
+    head, kept = service.store.keys.audit_head, service.store.keys.shared("kept")
+    service.store.link.call(head, b"RENAME", head, kept)
+    service.store.link.call(head, b"SET", head, b"not a hash")
+    app.grant("r-2")
+    app.clock.now += 3_600
+    service.maintenance.settle(app.clock())
+    assert service.state_metrics.read(1.0)["paywall_audit_entries_waiting"] == {"": 1}
+    service.store.link.call(head, b"RENAME", kept, head)
+    assert service.maintenance.settle(app.clock()) == 1
+    assert service.state_metrics.read(1.0)["paywall_audit_entries_waiting"] == {"": 0}

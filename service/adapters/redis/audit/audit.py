@@ -162,12 +162,20 @@ class AuditWriter(StoreRecords):
             self.flush_outbox(tag)
 
     def flush_all(self) -> int:
-        """Move all entries that are still in outboxes to the chain, and return their number."""
+        """Move all entries that are still in outboxes to the chain, and return their number.
+
+        Where the chain is damaged, they stay in their outboxes, and so do the intents that lead to them.
+        """
         intents = self.keys.audit_intents
         found = self._call(b"SMEMBERS", intents)
-        moved = sum(self._move(tag) for tag in {ADMIN, *(_tag_of(intent) for intent in found)})
+        moved, left = 0, set()
+        for tag in {ADMIN, *(_tag_of(intent) for intent in found)}:
+            try:
+                moved += self._move(tag)
+            except StoreError:  # A key of the chain can be of another type; `verify` reports it.
+                left.add(tag)
         old = self._clock() - INTENT_LASTS
-        over = [intent for intent in found if _made_at(intent) < old]
+        over = [intent for intent in found if _made_at(intent) < old and _tag_of(intent) not in left]
         if over:
             self._call(b"SREM", intents, *over)
         return moved
