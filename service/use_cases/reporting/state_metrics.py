@@ -14,7 +14,7 @@ from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.stripe_objects.objects import PendingWork
 from service.use_cases.grants.imports.grant_imports import GrantImports
 
-EVERY = 5.0
+EVERY = 2.0
 """Seconds between two readings. A reading takes about ten short round trips."""
 
 
