@@ -33,8 +33,8 @@ PAUSE_SECONDS = 5.0
 """Seconds for which a provider that did not answer gets no request."""
 CONCURRENT_REQUESTS = 2
 """Requests that a process sends to the provider at once."""
-MAX_THREADS = 8
-MAX_THREADS_OF_AN_ADDRESS = 6
+MAX_THREADS = 10
+MAX_THREADS_OF_AN_ADDRESS = 8
 """Threads of a process that send a request or wait for their turn: of all, and of those with a code from one address."""
 QUEUE_SECONDS = 2.0
 """Seconds for which a thread waits for its turn."""
