@@ -14,8 +14,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from multiprocessing.util import Finalize
+from pathlib import Path
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces, Loops
@@ -44,8 +46,10 @@ ACCEPT_FOR = 0.25
 RESPAWN_AFTER = 1.0
 """Seconds between two starts of a process that ends soon after its start."""
 
-SUCCEEDED_WITHIN = 30.0
-"""Seconds for which the processes of a killed server serve on; on a busy machine the next one needs ten to listen."""
+READY = "web-ready"
+"""The file, in the folder of this run's metrics, that each process touches when it begins to serve."""
+SUCCESSION = 3.0
+"""Seconds for which the processes of a killed server serve on after the first of the next server's is ready."""
 
 _PASSED_ON = (
     "PATH",
@@ -93,6 +97,8 @@ def load() -> RsgiApp:
     sys.setswitchinterval(SWITCH_EVERY)
     # What exists now stays: if every full collection examined it again, requests would wait for tens of milliseconds.
     gc.freeze()
+    with suppress(KeyError, OSError):  # the disk can be full
+        Path(os.environ["PROMETHEUS_MULTIPROC_DIR"], READY).touch()
     return app
 
 
@@ -166,8 +172,8 @@ def call_once_on(signals: Iterable[signal.Signals], act: Callable[[], object]) -
 def _handle_parents_signal(loop: asyncio.AbstractEventLoop) -> None:
     """End on SIGTERM, which the parent sends for a SIGINT too. Before granian installs its handler, exit at once.
 
-    The kernel also sends it when the parent is killed. Then this process serves on until the supervisor has started the next
-    server, unless the supervisor itself was killed.
+    The kernel also sends it when the parent is killed. Then this process serves on until the next server does, unless the
+    supervisor itself was killed.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, SHUTDOWN_SIGNALS)
     inherited, parent, supervisor = signal.getsignal(signal.SIGTERM), os.getppid(), open_supervisor()
@@ -184,13 +190,32 @@ def _handle_parents_signal(loop: asyncio.AbstractEventLoop) -> None:
         accepted_until = time.monotonic() + ACCEPT_FOR
         while os.getppid() == parent and time.monotonic() < accepted_until:  # A parent dies one thread after the other.
             time.sleep(0.01)
-        if os.getppid() != parent and (supervisor is None or select.select([supervisor], [], [], SUCCEEDED_WITHIN)[0]):
+        if os.getppid() != parent and not _is_succeeded(supervisor):
             os._exit(0)
         loop.call_soon_threadsafe(pass_on)
         time.sleep(STOP_WITHIN)
         os._exit(1)
 
     call_once_on({signal.SIGTERM}, end)
+
+
+def _is_succeeded(supervisor: int | None) -> bool:
+    """Wait until the next server serves; return `False` when the supervisor ends, and at once if none can start it."""
+    before = _last_ready()
+    if supervisor is None or not before:
+        return False
+    while _last_ready() == before:
+        if select.select([supervisor], [], [], 0.1)[0]:
+            return False
+    return not select.select([supervisor], [], [], SUCCESSION)[0]
+
+
+def _last_ready() -> int:
+    """Return when a process of this run was last ready (ns); 0 if that is unknown."""
+    try:
+        return Path(os.environ["PROMETHEUS_MULTIPROC_DIR"], READY).stat().st_mtime_ns
+    except (KeyError, OSError):
+        return 0
 
 
 def _loader(*_: object) -> RsgiApp:
