@@ -12,6 +12,7 @@ import subprocess
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,8 @@ class ReverseProxy:
         return self
 
     def _nginx(self, changes: dict[str, str]) -> tuple[list[str], dict[str, str]]:
-        servers = [f"server 127.0.0.1:{port} max_fails=2 fail_timeout=10s;" for port in self.upstreams]
-        changes |= {"server 127.0.0.1:8000 max_fails=2 fail_timeout=10s;": "\n".join(servers)}
+        servers = [f"server 127.0.0.1:{port} max_fails=3 fail_timeout=2s;" for port in self.upstreams]
+        changes |= {"server 127.0.0.1:8000 max_fails=3 fail_timeout=2s;": "\n".join(servers)}
         changes |= {"listen 443": f"listen 127.0.0.1:{self.port}", "listen 80": f"listen 127.0.0.1:{free_port()}"}
         example = self.folder / "paywall.conf"
         example.write_text(adapted((ROOT / "config/nginx/paywall.conf").read_text(), changes))
@@ -96,10 +97,17 @@ class ReverseProxy:
         # The comment is removed before the file that it names is replaced.
         example.write_text(adapted(text, {"# tls /etc": changes.pop("# tls /etc"), **changes}))
         env = {"XDG_DATA_HOME": str(self.folder), "XDG_CONFIG_HOME": str(self.folder)}
-        version = subprocess.run(["caddy", "version"], capture_output=True, text=True, check=True).stdout
-        if version.lstrip("v").startswith("2.6.2"):
+        if self.is_old_caddy:
             env["PAYWALL_CADDY_BUFFER"] = "buffer_requests"
         return ["caddy", "run", "--config", str(example), "--adapter", "caddyfile"], env
+
+    @cached_property
+    def is_old_caddy(self) -> bool:
+        """Whether this is the Caddy of Debian 12 and 13."""
+        if self.kind != "caddy":
+            return False
+        version = subprocess.run(["caddy", "version"], capture_output=True, text=True, check=True).stdout
+        return version.lstrip("v").startswith("2.6.2")
 
     def _listens(self) -> bool:
         assert self.process is not None

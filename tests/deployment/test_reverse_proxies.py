@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from tests.deployment.reverse_proxy import HOST, SITE, STAFF, STRANGER, Echo, ReverseProxy, installed
 from tests.running_service import Paywall, Serve, story_of
+from tests.store_servers import Launch, Until
 
 pytestmark = pytest.mark.full
 
@@ -120,7 +122,7 @@ def test_larger_bodies_than_the_service_takes_are_refused(
         with suppress(ConnectionError, ssl.SSLError):  # a proxy may answer and close before it has read everything
             oversized.sendall(head.encode() + b"x" * (most + 2 * MIB))
         status = int(oversized.recv(65_536).split()[1])
-    assert status in (413, 502), "Caddy 2.6.2 finds out while it forwards, and answers 502"
+    assert status == (502 if proxy.is_old_caddy else 413), "it finds out while it forwards"
 
 
 def test_request_reaches_the_service_only_when_complete(proxy_in_front_of: Behind, echo: Echo) -> None:
@@ -140,7 +142,7 @@ def test_client_that_sends_no_complete_request_is_dropped(proxy_in_front_of: Beh
     with proxy_in_front_of(echo.port).connect() as silent:
         silent.sendall(f"GET /healthz HTTP/1.1\r\nHost: {HOST}\r\n".encode())
         assert b"200" not in silent.recv(65_536), "the proxy ends the connection within the timeout of the socket, 60 s"
-    assert echo.received == []
+    assert [seen for seen in echo.received if "x-forwarded-for" in seen["headers"]] == [], "only health checks"
 
 
 def test_other_machine_answers_when_one_is_down(proxy_in_front_of: Behind, paywall: Paywall, name: str) -> None:
@@ -150,3 +152,40 @@ def test_other_machine_answers_when_one_is_down(proxy_in_front_of: Behind, paywa
         down.bind(("127.0.0.1", 0))
         proxy = proxy_in_front_of(down.getsockname()[1], paywall.port)
         assert {proxy.ask("POST", "/v1/access", body, headers, source=SITE)[0] for _ in range(20)} == {200}
+
+
+def answered(machine: Paywall, until: Until) -> None:
+    """Wait until a machine has answered some more checks."""
+    before = machine.log.count('"/v1/access"')
+    until(lambda: machine.log.count('"/v1/access"') > before + 20)
+
+
+def test_machine_restarts_without_a_failed_request(
+    proxy_in_front_of: Behind, serve: Serve, launch: Launch, until: Until
+) -> None:
+    store = launch("redis8", tcp=True)
+    machines = [serve(PAYWALL_WORKERS="1", REDIS_URL=store.url) for _ in range(2)]
+    proxy = proxy_in_front_of(*(machine.port for machine in machines))
+    body = json.dumps({"story": story_of("a"), "visitor": "v", "count": False}).encode()
+    headers = {**machines[0].as_site, "Content-Type": "application/json"}
+    statuses: list[int] = []
+    ending = threading.Event()
+
+    def ask() -> None:
+        while not ending.is_set():
+            statuses.append(proxy.ask("POST", "/v1/access", body, headers, source=SITE)[0])
+
+    clients = [threading.Thread(target=ask) for _ in range(3)]
+    for client in clients:
+        client.start()
+    for stopped, other in (machines, machines[::-1]):  # as in an upgrade, one after the other
+        stopped.end()
+        answered(other, until)
+        stopped.start()
+        answered(stopped, until)
+    ending.set()
+    for client in clients:
+        client.join(60)
+    known = {200, 502} if proxy.is_old_caddy else {200}  # it can't send again a request that it has begun to send
+    assert set(statuses) <= known
+    assert statuses.count(200) > len(statuses) * 0.8
