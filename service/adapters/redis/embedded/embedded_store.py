@@ -35,6 +35,7 @@ _STOP_SECONDS = {"serve": 1.5, "command": 5.0}
 _PATIENCE = {"serve": 1.5, "command": 60.0}  # a service answers degraded while a large store loads; a command waits
 _WAIT = {"serve": 10.0, "command": 30.0}  # for another process's command to finish
 _POLL = 0.005
+_LONG_RUN = 10.0  # seconds after which the end of the server is not counted as a failed start
 
 
 class EmbeddedStore:
@@ -158,7 +159,7 @@ class EmbeddedStore:
             if self._ending.is_set():
                 return
             _log.warning("embedded_store_died", extra={"status": status})
-            pause = 0.05 if time.monotonic() - born > 30 else min(pause * 2, 5.0)
+            pause = 0.05 if time.monotonic() - born > _LONG_RUN else min(pause * 2, 5.0)
             if self._ending.wait(pause):
                 return
             with self._lock:
