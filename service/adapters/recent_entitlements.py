@@ -12,6 +12,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Collection
 from contextlib import closing, suppress
 from math import ceil
@@ -27,6 +28,9 @@ Sighting = tuple[float, Held | bytes]
 
 WRITE_EVERY = 0.4
 """Seconds between writes; the contract allows one."""
+
+TRY_LOCKS_EVERY = 1.0
+"""Seconds for which the file is read without locks after it could not be read with them."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS known (reader BLOB PRIMARY KEY, seen REAL NOT NULL, held TEXT NOT NULL) WITHOUT ROWID;
@@ -70,6 +74,7 @@ class RecentEntitlements:
         self._noted: dict[bytes, Sighting] = {}
         self._writing: dict[bytes, Sighting] = {}
         self._replaced = False
+        self._try_locks_at = 0.0
         self._written: dict[bytes, Sighting] = {}
         self._lock = threading.Lock()
         self._local = threading.local()
@@ -178,14 +183,15 @@ class RecentEntitlements:
         return (row[0], _unpacked(row[1])) if row is not None and row[0] >= noted[0] else noted
 
     def _row(self, reader: bytes) -> tuple[float, str] | None:
-        try:
+        if time.monotonic() >= self._try_locks_at:
             try:
                 return _find(self._own(), reader)
             except _UNWRITABLE:
-                # A full disk has no room for the file `-shm`. Nothing writes then, so the file can be read without locks.
-                uri = f"{self._path.absolute().as_uri()}?mode=ro&immutable=1"
-                with closing(sqlite3.connect(uri, uri=True)) as base:
-                    return _find(base, reader)
+                self._try_locks_at = time.monotonic() + TRY_LOCKS_EVERY
+        try:
+            # A full disk has no room for the file `-shm`. Nothing writes then, so the file can be read without locks.
+            with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as base:
+                return _find(base, reader)
         except _UNWRITABLE as error:
             self._report(error)
             return None
