@@ -93,6 +93,10 @@ class UnknownSubscription(DomainError):
     """Neither the store nor Stripe knows the subscription."""
 
 
+class NotLinked(DomainError):
+    """The customer or the subscription is not linked to this reader."""
+
+
 class NoSeats(DomainError):
     """No item of the subscription belongs to a plan with seats."""
 

@@ -49,19 +49,41 @@ def _profile(found: dict[str, Any]) -> str:
 @click.argument("reader", type=session.READER_ID)
 @click.option("--customer", type=session.CUSTOMER_ID, help="A Stripe customer (cus_…), with everything that they own.")
 @click.option("--subscription", type=session.SUBSCRIPTION_ID, help="A single subscription (sub_…).")
+@click.option("--force", is_flag=True, help="Also if Stripe does not know the ID.")
 @session.reason_option
 @session.uses_service
-def link(run: Invocation, reader: str, customer: str | None, subscription: str | None, reason: str | None) -> Output:
+def link(
+    run: Invocation, reader: str, customer: str | None, subscription: str | None, force: bool, reason: str | None
+) -> Output:
     """Link a customer or a subscription of Stripe's to this reader, above all metadata."""
-    if (customer is None) == (subscription is None):
-        raise click.UsageError("Give either --customer or --subscription.")
-    target = {"customer": customer} if customer is not None else {"subscription": subscription}
+    target = _one_of(customer, subscription)
     linked = run.service.subscription_admin.link_to_reader(
-        reader, **target, actor=run.actor, now=run.now, reason=reason
+        reader, **target, actor=run.actor, now=run.now, reason=reason, force=force
     )
     was = f"; it was {linked.was}'s" if linked.was not in (None, reader) else ""
     text = f"{customer or subscription} is {reader}'s now{was}."
     return Output({"reader": reader, **target, "was": linked.was}, text)
+
+
+@readers.command("unlink")
+@click.argument("reader", type=session.READER_ID)
+@click.option("--customer", type=session.CUSTOMER_ID, help="The Stripe customer that is linked (cus_…).")
+@click.option("--subscription", type=session.SUBSCRIPTION_ID, help="The subscription that is linked (sub_…).")
+@session.reason_option
+@session.uses_service
+def unlink(run: Invocation, reader: str, customer: str | None, subscription: str | None, reason: str | None) -> Output:
+    """Remove a link to READER; then the owner is as if there had never been a link."""
+    target = _one_of(customer, subscription)
+    run.service.subscription_admin.unlink_from_reader(reader, **target, actor=run.actor, now=run.now, reason=reason)
+    return Output({"reader": reader, **target}, f"{customer or subscription} is no longer linked to {reader}.")
+
+
+def _one_of(customer: str | None, subscription: str | None) -> dict[str, str]:
+    if customer is not None and subscription is None:
+        return {"customer": customer}
+    if subscription is not None and customer is None:
+        return {"subscription": subscription}
+    raise click.UsageError("Give either --customer or --subscription.")
 
 
 @readers.command("merge")

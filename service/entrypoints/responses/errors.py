@@ -155,6 +155,11 @@ ERRORS: tuple[ErrorRow, ...] = (
         "The import was undone",
     ),
     ErrorRow(errors.UnknownSubscription, 404, "Neither this service nor Stripe knows this subscription."),
+    ErrorRow(
+        errors.NotLinked,
+        404,
+        "This is not linked to this reader. Only an admin’s link can be removed; an owner by metadata is changed in Stripe.",
+    ),
     ErrorRow(errors.NoSeats, 409, "This subscription has no plan with seats.", "no-seats"),
     ErrorRow(errors.SeatsFull, 409, "All seats are assigned. Remove one first, or buy more seats.", "seats-full"),
     ErrorRow(errors.CannotMerge, 409, lambda e: f"{e.why[:1].upper()}{e.why[1:]}.", "cannot-merge"),

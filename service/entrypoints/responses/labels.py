@@ -70,6 +70,7 @@ ACTIONS: Mapping[str, str] = {
     "import.apply": "Grants imported",
     "import.undo": "Import undone",
     "link": "Linked to Stripe",
+    "unlink": "Link to Stripe removed",
     "merge": "Readers merged",
     "seat.give": "Seat assigned",
     "seat.take": "Seat removed",

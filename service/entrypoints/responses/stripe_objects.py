@@ -15,10 +15,13 @@ class LinkIn(ReasonMaybeIn):
     subscription = types.subscription_id(allow_none=True)
 
 
-class LinkedOut(ResponseSchema):
+class UnlinkedOut(ResponseSchema):
     reader = fields.String(required=True)
     customer = fields.String()
     subscription = fields.String()
+
+
+class LinkedOut(UnlinkedOut):
     was = fields.String(required=True, allow_none=True)
 
 

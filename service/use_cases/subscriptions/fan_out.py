@@ -18,10 +18,9 @@ from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.adapters.redis.stripe_objects.seats import Seats
 from service.domain.catalogue import Catalogue
 from service.domain.decision import Entitlements, resolve_entitlements
-from service.domain.ownership import Owner
 from service.domain.sources import Source, end_order
 from service.domain.stripe_facts import StripeFacts
-from service.use_cases.subscriptions.owner_resolution import OwnerResolver, StoredReader, needs_customer
+from service.use_cases.subscriptions.owner_resolution import OwnerResolver, ResolvedOwner, StoredReader, needs_customer
 from service.use_cases.subscriptions.projections import copies_by_holder, is_expired, seats_paid_for
 from service.use_cases.subscriptions.related_objects import FollowUps, RelatedObjects
 
@@ -89,12 +88,12 @@ class FanOut:
                 return False
             if self._changed_before(obj, obj.facts, request.now, follow_ups):
                 continue
-            owner, reader = self.owners.resolve_owner_of(obj)
-            wanted = copies_by_holder(obj, owner)
-            missing, rev = self._save_holders(obj, owner, wanted)
+            found = self.owners.resolve_owner_of(obj)
+            reader, wanted = found.reader, copies_by_holder(obj, found.owner)
+            missing, rev = self._save_holders(obj, found, wanted)
             if not rev:
                 continue
-            self.related.update_related(obj, owner, rev, request.now, follow_ups)
+            self.related.update_related(obj, found, rev, request.now, follow_ups)
             attempt = FanOutAttempt(obj, rev, request, {reader.reader: reader} if reader else {})
             done = self._write(attempt, wanted, missing)
             if done is not None:
@@ -112,9 +111,12 @@ class FanOut:
         paid = seats_paid_for(facts, self.catalogue) or 0
         return len(obj.seats) > paid and self.seats.trim(obj.name, obj.rev, paid, now) > 0
 
-    def _save_holders(self, obj: StoredObject, owner: Owner, wanted: dict[str, Source | None]) -> tuple[list[str], int]:
+    def _save_holders(
+        self, obj: StoredObject, found: ResolvedOwner, wanted: dict[str, Source | None]
+    ) -> tuple[list[str], int]:
         """Save the owner and the new holders. Return the holders without a current copy, and the rev (0: start again)."""
-        rev = self.objects.save_owner(obj, owner, [holder for holder in wanted if holder not in obj.held])
+        new = [holder for holder in wanted if holder not in obj.held]
+        rev = self.objects.save_owner(obj, found.owner, found.unlinked, new)
         lowest = max(obj.number(b"facts") if rev == obj.rev else rev, 1)
         # A copy above the rev is of a counter that has lost its last numbers; writing the copy finds out.
         return [holder for holder in wanted if not lowest <= obj.held.get(holder, 0) <= rev], rev

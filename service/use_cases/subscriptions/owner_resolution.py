@@ -13,37 +13,40 @@ from service.adapters.redis.records import StoreRecords
 from service.adapters.redis.stripe_objects.objects import StoredObject
 from service.domain.ownership import UNASSIGNED, Owner, resolve_owner
 from service.domain.stripe_facts import OwnerClaims
-from service.use_cases.subscriptions.projections import CustomerClaims, customer_claims_of, session_claims_of
+from service.use_cases.subscriptions.projections import claims_for_objects, customer_claims_of, session_claims_of
 
 WEAKER_THAN_CUSTOMER = frozenset({"customer", "last", "unassigned"})
 
 
-def owner_by_claims(obj: StoredObject) -> Owner:
-    """Return the owner by claims and links alone; the reader may have been merged into another one since."""
+def owner_by_claims(obj: StoredObject, *, with_links: bool) -> Owner:
+    """Return the owner by claims alone, or with admins' links; the reader may have been merged into another one since.
+
+    The owner so far is always the one without links: an object that is unlinked belongs to nobody because of the link.
+    """
     customer, facts = customer_claims_of(obj), obj.facts
-    link = obj.link or (customer.link if customer else None)
+    link = (obj.link or (customer.link if customer else None)) if with_links else None
+    last = obj.unlinked_owner
     if obj.ref.kind in ("subscription", "session"):
         own = facts.claims if facts else OwnerClaims()
         claims = customer.claims if customer else None
-        return resolve_owner(own, link=link, sessions=session_claims_of(obj), customer=claims, last=obj.owner)
-    return _owner_by_customer(obj, customer, link)
-
-
-def _owner_by_customer(obj: StoredObject, customer: CustomerClaims | None, link: str | None) -> Owner:
-    """Return the owner of a customer or of its entitlements: by link and claims, else by its other objects."""
-    facts = obj.facts
+        return resolve_owner(own, link=link, sessions=session_claims_of(obj), customer=claims, last=last)
     claims = customer.claims if customer else facts.claims if facts and not facts.deleted else OwnerClaims()
     owner = resolve_owner(OwnerClaims(), link=link, customer=claims)
     if owner.reader is not None:
         return replace(owner, as_gift=False)
-    known = customer.known_owner if customer else (obj.fields.get(b"known") or b"").decode()
-    return Owner(known, "own") if known else obj.owner
+    known = customer or claims_for_objects(obj)
+    reader = (known.linked_owner if with_links else None) or known.known_owner
+    if reader:
+        return Owner(reader, "own")
+    return last if last.how != "own" else UNASSIGNED  # What its other objects reported is `known`, or was a link.
 
 
 def needs_customer(obj: StoredObject) -> bool:
     """Return whether the customer's claims decide, but Stripe has not reported the customer yet."""
     customer = customer_claims_of(obj)
-    return customer is not None and not customer.is_read and owner_by_claims(obj).how in WEAKER_THAN_CUSTOMER
+    if customer is None or customer.is_read:
+        return False
+    return owner_by_claims(obj, with_links=False).how in WEAKER_THAN_CUSTOMER
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,15 @@ class StoredReader:
     erased_at: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class ResolvedOwner:
+    """The owner of an object, who it would be without links, and the owner as stored."""
+
+    owner: Owner
+    unlinked: Owner
+    reader: StoredReader | None
+
+
 class OwnerResolver(StoreRecords):
     """Finds owners in the store. Raises: StoreUnavailable."""
 
@@ -65,12 +77,18 @@ class OwnerResolver(StoreRecords):
         super().__init__(store)
         self._erased = erased
 
-    def resolve_owner_of(self, obj: StoredObject) -> tuple[Owner, StoredReader | None]:
-        """Return the owner of an object under the current ID, and that reader as stored.
+    def resolve_owner_of(self, obj: StoredObject) -> ResolvedOwner:
+        """Return the owner of an object under the current ID, and who it would be without links."""
+        owner, unlinked = (owner_by_claims(obj, with_links=with_links) for with_links in (True, False))
+        current, reader = self._under_current_id(obj, owner)
+        without = current if unlinked == owner else self._under_current_id(obj, unlinked)[0]
+        return ResolvedOwner(current, without, reader)
+
+    def _under_current_id(self, obj: StoredObject, owner: Owner) -> tuple[Owner, StoredReader | None]:
+        """Return the owner under the current ID, and that reader as stored.
 
         An object that was created before its reader was erased is unassigned, unless an admin has linked it since.
         """
-        owner = owner_by_claims(obj)
         if owner.reader is None:
             return UNASSIGNED, None
         reader = self.find_reader(owner.reader)

@@ -23,21 +23,27 @@ AFTER_PERIOD = 300
 BEFORE_END = HOUR
 """Seconds before access would end: a last read, should the renewal's event be lost."""
 
+LINKED = b"linked:"
+"""The field of a customer for each of its objects with a link of its own: the reader; empty when unlinked again."""
+
 SESSION = b"session:"
 """The field of a subscription for each session that started it; the field's number has the same name with a `#`."""
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerClaims:
-    """What a customer reports to its objects. `known_owner`, as its other objects know it, is for entitlements alone."""
+    """What a customer reports to its objects. The owners, as its other objects know them, are for entitlements alone."""
 
     customer: str
     link: str | None
     claims: OwnerClaims
     deleted_at: int | None
     known_owner: str | None
+    """The owner of its youngest object, without links."""
     is_read: bool = True
     """Whether Stripe has reported the customer at all."""
+    linked_owner: str | None = None
+    """The reader to whom its youngest object is linked, if no younger one has an owner."""
 
 
 def claims_for_objects(customer: StoredObject) -> CustomerClaims:
@@ -52,14 +58,28 @@ def claims_for_objects(customer: StoredObject) -> CustomerClaims:
         deleted_at=moment if deleted else None,
         known_owner=(customer.fields.get(b"known") or b"").decode() or None,
         is_read=facts is not None or customer.number(b"applied") > 0,
+        linked_owner=_linked_owner(customer),
     )
+
+
+def _linked_owner(customer: StoredObject) -> str | None:
+    """Return the reader to whom the youngest linked object of a customer is linked, unless a younger object counts."""
+    found = [
+        (customer.number(name + b"#") // 1_000_000, name, reader.decode())
+        for name, reader in customer.fields.items()
+        if name.startswith(LINKED) and not name.endswith(b"#") and reader
+    ]
+    known = customer.number(b"known#") // 1_000_000 if customer.fields.get(b"known") else 0
+    created, _, reader = max(found, default=(-1, b"", ""))
+    return reader if created >= known else None
 
 
 def pack_customer_claims(claims: CustomerClaims, *, with_owner: bool) -> bytes:
     """Return the claims as stored with an object; `with_owner`: with the known owner, for entitlements."""
-    known = claims.known_owner if with_owner else None
+    known, linked = (claims.known_owner, claims.linked_owner) if with_owner else (None, None)
     packed = facts_codec.claims_row(claims.claims)
-    return facts_codec.pack_row([claims.customer, claims.link, packed, claims.deleted_at, known, claims.is_read])
+    row = [claims.customer, claims.link, packed, claims.deleted_at, known, claims.is_read]
+    return facts_codec.pack_row([*row, linked] if linked else row)
 
 
 def customer_claims_of(obj: StoredObject) -> CustomerClaims | None:
@@ -67,8 +87,8 @@ def customer_claims_of(obj: StoredObject) -> CustomerClaims | None:
     text = obj.fields.get(b"customer")
     if not text:
         return None
-    customer, link, claims, deleted_at, known_owner, is_read = facts_codec.unpack_row(text)
-    return CustomerClaims(customer, link, facts_codec.claims_from(claims), deleted_at, known_owner, is_read)
+    customer, link, claims, *rest = facts_codec.unpack_row(text)
+    return CustomerClaims(customer, link, facts_codec.claims_from(claims), *rest)
 
 
 def session_claims_of(obj: StoredObject) -> list[OwnerClaims]:

@@ -11,9 +11,9 @@ from functools import reduce
 
 from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
-from service.domain.ownership import Owner
 from service.domain.payments import Payment, PaymentUpdate, apply_update, merge_payments
 from service.domain.stripe_facts import ObjectRef, StripeFacts
+from service.use_cases.subscriptions.owner_resolution import ResolvedOwner
 from service.use_cases.subscriptions.projections import claims_for_objects, customer_claims_of, pack_customer_claims
 
 
@@ -42,7 +42,9 @@ class RelatedObjects:
         value = pack_customer_claims(claims_for_objects(customer), with_owner=obj.ref.kind == "entitlements")
         return self._objects.write_related(obj.name, "customer", customer.rev, value, now)
 
-    def update_related(self, obj: StoredObject, owner: Owner, rev: int, now: float, follow_ups: FollowUps) -> None:
+    def update_related(
+        self, obj: StoredObject, found: ResolvedOwner, rev: int, now: float, follow_ups: FollowUps
+    ) -> None:
         """Store with other objects what this one reports about them."""
         facts = obj.facts
         if obj.ref.kind == "customer":
@@ -51,7 +53,7 @@ class RelatedObjects:
             self._update_session(obj, session, rev, now, follow_ups)
         elif facts is not None:
             self._update_from_session(facts, rev, now, follow_ups)
-            self._update_customer(facts, owner, rev, now, follow_ups)
+            self._update_customer(obj, found, rev, now, follow_ups)
 
     def _update_from_session(self, facts: StripeFacts, rev: int, now: float, follow_ups: FollowUps) -> None:
         """Store a session's claims with its subscription, which several sessions may have started, and its name with
@@ -66,12 +68,20 @@ class RelatedObjects:
             name = f"intent:{facts.payment.intent}"
             self._write(name, "session", 1, facts.ref.name.encode(), now, follow_ups)
 
-    def _update_customer(self, facts: StripeFacts, owner: Owner, rev: int, now: float, follow_ups: FollowUps) -> None:
-        """Store the owner with the customer; of several objects the youngest counts."""
-        grants = facts.source is not None and facts.ref.kind != "entitlements"
-        if grants and facts.customer and owner.reader and not owner.as_gift:
-            number = facts.created * 1_000_000 + min(rev, 999_999)
-            self._write(f"customer:{facts.customer}", "known", number, owner.reader.encode(), now, follow_ups)
+    def _update_customer(
+        self, obj: StoredObject, found: ResolvedOwner, rev: int, now: float, follow_ups: FollowUps
+    ) -> None:
+        """Store the owner without links with the customer, of several objects the youngest's, and the object's own link."""
+        facts, unlinked = obj.facts, found.unlinked
+        if facts is None or facts.source is None or facts.ref.kind == "entitlements" or not facts.customer:
+            return
+        customer, number = f"customer:{facts.customer}", facts.created * 1_000_000 + min(rev, 999_999)
+        # A former release stored the linked reader there, whom an object without another owner takes back.
+        if not unlinked.as_gift and (unlinked.reader or obj.has_unknown_past):
+            self._write(customer, "known", number, (unlinked.reader or "").encode(), now, follow_ups)
+        if obj.was_linked:
+            reader = found.owner.reader if obj.link and not found.owner.as_gift else None
+            self._write(customer, f"linked:{obj.name}", number, (reader or "").encode(), now, follow_ups)
 
     def _update_customer_objects(self, obj: StoredObject, rev: int, now: float, follow_ups: FollowUps) -> None:
         """Store a customer's claims with its objects. Those of a deleted customer have ended; Stripe reports when."""

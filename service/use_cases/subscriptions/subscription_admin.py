@@ -16,8 +16,20 @@ from service.adapters.redis.reader_lifecycle.merges import Merge, Merges
 from service.adapters.redis.stripe_objects.ledger import LedgerEntry
 from service.adapters.redis.stripe_objects.objects import StoredObject, tag_of
 from service.adapters.redis.stripe_objects.seats import Seat, SeatVerdict
-from service.domain.errors import CannotMerge, NoSeats, SeatsFull, UnknownEvent, UnknownSubscription
+from service.domain.errors import (
+    CannotMerge,
+    InvalidFields,
+    NoSeats,
+    NoSuchObject,
+    NotLinked,
+    SeatsFull,
+    StripeRefused,
+    StripeUnavailable,
+    UnknownEvent,
+    UnknownSubscription,
+)
 from service.domain.sources import Standing
+from service.domain.stripe_facts import ObjectRef
 from service.domain.times import write_time
 from service.use_cases.subscriptions.event_processor import EventProcessor
 from service.use_cases.subscriptions.projections import seats_paid_for
@@ -57,6 +69,10 @@ class SeatGroup:
         return len(self.seats)
 
 
+def _linkable(customer: str | None, subscription: str | None) -> ObjectRef:
+    return ObjectRef("customer", customer) if customer is not None else ObjectRef("subscription", subscription or "")
+
+
 class SubscriptionAdmin:
     """Changes by admins. Raises: StoreUnavailable."""
 
@@ -76,13 +92,21 @@ class SubscriptionAdmin:
         actor: Actor,
         now: float,
         reason: str | None = None,
+        force: bool = False,
     ) -> LinkResult:
-        """Link a customer or a subscription to a reader, above all claims; also one that Stripe has not reported yet."""
+        """Link a customer or a subscription to a reader, above all claims; also one that Stripe has not reported yet.
+
+        Raises: InvalidFields if Stripe does not know the object, unless `force` is set.
+        """
         processor = self._processor
-        name = f"customer:{customer}" if customer is not None else f"subscription:{subscription}"
-        target = customer if customer is not None else subscription
+        ref = _linkable(customer, subscription)
+        name, target = ref.name, ref.id
         heir = processor.owners.find_reader(reader).reader
         stored = processor.objects.load(name)
+        if stored.facts is None and not force and self._is_missing_at_stripe(ref):
+            raise InvalidFields(
+                [(ref.kind, f"Stripe knows no {ref.kind} with this ID. Check it, and test or live mode")]
+            )
         was = stored.owner.reader
         before, after = {"reader": was} if was else None, {"reader": heir}
         entry = audit_entry(
@@ -94,6 +118,46 @@ class SubscriptionAdmin:
                 processor.refresh_soon(name, now)
             processor.fan_out_soon([name], now, f"audit:{entry['id']}")
         return LinkResult(heir, owner.reader)
+
+    def unlink_from_reader(
+        self,
+        reader: str,
+        *,
+        customer: str | None = None,
+        subscription: str | None = None,
+        actor: Actor,
+        now: float,
+        reason: str | None = None,
+    ) -> None:
+        """Remove the link of a customer or a subscription; then its owner is as if it had never been linked.
+
+        Raises: NotLinked if it is not linked to this reader.
+        """
+        processor, ref = self._processor, _linkable(customer, subscription)
+        stored = processor.objects.load(ref.name)
+        if stored.link is None:
+            raise NotLinked
+        heir, linked = processor.owners.find_readers([reader, stored.link])
+        if heir.reader != linked.reader:
+            raise NotLinked
+        entry = audit_entry(
+            actor, "unlink", now=now, reader=heir.reader, target=ref.id, before={"reader": heir.reader}, reason=reason
+        )
+        with self._audit.recording(tag_of(ref.name), entry) as signed:
+            if not processor.objects.unlink_from_reader(stored, now, signed):
+                raise NotLinked
+            processor.fan_out_soon([ref.name], now, f"audit:{entry['id']}")
+
+    def _is_missing_at_stripe(self, ref: ObjectRef) -> bool:
+        """Return whether Stripe answers that it does not know an object; `False` also while it cannot be asked."""
+        try:
+            if self._processor.gateway is not None:
+                self._processor.gateway.read_object(ref)
+        except NoSuchObject:
+            return True
+        except (StripeUnavailable, StripeRefused):
+            pass
+        return False
 
     def merge_readers(self, reader: str, removed: str, actor: Actor, now: float, reason: str | None = None) -> str:
         """Merge the reader `removed` into another one. Return the ID that stays. Raises: CannotMerge."""

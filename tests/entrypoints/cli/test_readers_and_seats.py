@@ -61,6 +61,18 @@ def test_link_command_overrides_the_metadata(service: Paywall, sold: Sold) -> No
     run(service, "readers", "link", "r-3", "--customer", "cus_1", "--subscription", "sub_1", status=2)
 
 
+def test_unlink_command_returns_it_to_the_reader_in_metadata(service: Paywall, sold: Sold) -> None:
+    sold("sub_1", reader_id="r-1")
+    run(service, "readers", "link", "r-2", "--subscription", "sub_1")
+    assert run_json(service, "readers", "unlink", "r-2", "--subscription", "sub_1") == {
+        "reader": "r-2",
+        "subscription": "sub_1",
+    }
+    assert (service.reader("r-1")["access"], service.reader("r-2")["access"]) == (True, False)
+    assert "not linked" in run(service, "readers", "unlink", "r-2", "--subscription", "sub_1", status=1).stderr
+    run(service, "readers", "unlink", "r-2", status=2)
+
+
 def test_link_by_api_keeps_its_reason_in_the_audit(service: Paywall) -> None:
     body = {"customer": "cus_9", "reason": "she wrote to us"}
     assert service.post("/v1/readers/r-1/links", body, service.admin).status_code == 200

@@ -39,6 +39,7 @@ RIGHTS: dict[tuple[str, str], Demand] = {
     ("GET", "/v1/grants/import/<import_id>"): "viewer",
     ("DELETE", "/v1/grants/import/<import_id>"): "granter",
     ("POST", "/v1/readers/<reader>/links"): "granter",
+    ("DELETE", "/v1/readers/<reader>/links"): "granter",
     ("POST", "/v1/readers/<reader>/merge"): "owner",
     ("GET", "/v1/subscriptions/<subscription>/seats"): "viewer",
     ("PUT", "/v1/subscriptions/<subscription>/seats/<reader>"): "granter",

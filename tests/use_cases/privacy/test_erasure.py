@@ -39,6 +39,10 @@ def full_life(admins: Admins, make: Maker, reader: str = ZOE) -> None:
     admins.app.ask("s-1", reader=reader)
     admins.app.ask("s-2", reader=reader, visitor="v-1")
     admins.call_json("ann", "POST", f"/v1/readers/{reader}/links", {"subscription": "sub_8"})
+    for name, claimed, linked in [("sub_6", reader, "r-other"), ("sub_7", None, reader)]:
+        obj = make.subscription(name, reader=claimed, customer=name.replace("sub", "cus"), **CANCELED)
+        make.deliver("customer.subscription.updated", obj)
+        admins.call_json("ann", "POST", f"/v1/readers/{linked}/links", {"subscription": name})
 
 
 def imports_done(admins: Admins) -> None:

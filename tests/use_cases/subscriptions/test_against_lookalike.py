@@ -10,10 +10,12 @@ import pytest
 from service.adapters.stripe.gateway import Gateway
 from service.adapters.stripe.transport import RateLimit
 from service.adapters.stripe.webhook import parse_api_event
+from service.domain.errors import InvalidFields
 from service.use_cases.subscriptions.catch_up import CatchUp
 from service.use_cases.subscriptions.full_sync import FullSync
 from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
 from stripe_lookalike import RunningLookalike
+from tests.use_cases.subscriptions import conftest as playing
 from tests.use_cases.subscriptions.test_lifecycles import paid_times
 
 NOW = 2_000_000_000
@@ -80,3 +82,16 @@ def test_webhook_is_acknowledged_in_time_while_stripe_hangs(
     ScheduledJobs(processor).run_due(now, everything=True)
     check(stage, processor, story)
     assert all(kept.source.confirmed for kept in stage.readers.load_active(story["reader"]))
+
+
+@pytest.mark.parametrize("what", [{"customer": "cus_unknown"}, {"subscription": "sub_unknown"}])
+def test_link_of_an_unknown_id_is_refused_only_while_stripe_answers(
+    stage: Any, notebook: Any, processor: Any, lookalike: RunningLookalike, what: Any
+) -> None:
+    admin = playing.admin_of(stage, notebook, processor)
+    with pytest.raises(InvalidFields):
+        admin.link_to_reader("r-1", **what, actor=playing.ADA, now=NOW)
+    unreachable = Gateway("sk_test_x", "http://127.0.0.1:9", RateLimit(per_second=1_000, burst=1_000))
+    admin = playing.admin_of(stage, notebook, stage.make(gateway=unreachable, timer=time.monotonic))
+    admin.link_to_reader("r-1", **what, actor=playing.ADA, now=NOW)
+    assert [entry["action"] for entry in notebook.entries()] == ["link"]

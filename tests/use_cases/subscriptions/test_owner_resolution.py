@@ -123,7 +123,7 @@ def test_repeated_link_changes_nothing(stage: Any, make: Any, admin: Any, notebo
 def test_link_of_a_customer_moves_all_its_objects(stage: Any, make: Any, admin: Any) -> None:
     make.deliver("customer.subscription.created", make.subscription(reader="r-1"))
     make.deliver("checkout.session.completed", make.session(reader="r-1"))
-    admin.link_to_reader("r-2", customer="cus_1", actor=ADMIN, now=NOW)
+    admin.link_to_reader("r-2", customer="cus_1", actor=ADMIN, now=NOW, force=True)
     assert held(stage, "r-1") == set()
     assert {kept.field for kept in stage.readers.load_active("r-2")} == {b"s:sub_1", b"p:cs_1"}
     make.deliver("customer.subscription.created", make.subscription("sub_2", reader="r-1"))
@@ -133,7 +133,7 @@ def test_link_of_a_customer_moves_all_its_objects(stage: Any, make: Any, admin: 
 @pytest.mark.parametrize("what", ["subscription", "customer"])
 def test_link_of_an_unreported_object_applies_when_it_arrives(stage: Any, make: Any, admin: Any, what: str) -> None:
     name = {"subscription": "sub_1", "customer": "cus_1"}[what]
-    assert admin.link_to_reader("r-2", **{what: name}, actor=ADMIN, now=NOW).was is None
+    assert admin.link_to_reader("r-2", **{what: name}, actor=ADMIN, now=NOW, force=True).was is None
     make.deliver("customer.subscription.created", make.subscription(reader="r-1"))
     assert (held(stage, "r-1"), held(stage, "r-2")) == (set(), BOTH)
 

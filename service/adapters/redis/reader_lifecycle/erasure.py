@@ -23,7 +23,9 @@ from service.adapters.redis.readers.readers import field_pairs
 from service.adapters.redis.records import StoreRecords
 from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.inbox import ref_from
+from service.adapters.redis.stripe_objects.objects import owner_from, pack_unlinked_owner
 from service.domain.errors import NewerSchema, StoreUnavailable
+from service.domain.ownership import UNASSIGNED
 from service.domain.stripe_facts import Fingerprint, OwnerClaims
 
 FIELD = load("replace_field")
@@ -232,8 +234,10 @@ _LISTS = (b"h:", b"t:", b"r:")
 
 def _without_object(key: bytes, field: bytes, value: bytes, gone: _Gone) -> bytes | None:
     """Return a field of an object (`objects`) without the reader."""
-    if field in (b"link", b"known"):
+    if field in (b"link", b"known") or (field.startswith(b"linked:") and not field.endswith(b"#")):
         return b"" if gone.has(value) else None
+    if field == b"unlinked":
+        return pack_unlinked_owner(UNASSIGNED) if gone.has(owner_from(value).reader) else None
     if field == b"owner":
         return b"" if value and gone.has(facts_codec.unpack_row(value)[0]) else None
     if field == b"doc" and value:
@@ -245,11 +249,10 @@ def _without_object(key: bytes, field: bytes, value: bytes, gone: _Gone) -> byte
         packed = facts_codec.pack_version(replace(version, fingerprint=fingerprint, previous=previous))
         return packed if packed != value else None
     if field == b"customer" and value:
-        customer, link, claims, *rest = facts_codec.unpack_row(value)
-        known = rest[1]
-        kept = [None if gone.has(link) else link, *_claims(claims, gone)]
-        row = [customer, *kept, rest[0], None if gone.has(known) else known, *rest[2:]]
-        return _if_changed(row, value)
+        customer, link, claims, deleted_at, *rest = facts_codec.unpack_row(value)
+        kept = [None if gone.has(link) else link, *_claims(claims, gone), deleted_at]
+        owners = [None if isinstance(part, str) and gone.has(part) else part for part in rest]
+        return _if_changed([customer, *kept, *owners], value)
     if field.startswith(b"session:") and not field.endswith(b"#"):
         row = facts_codec.unpack_row(value)
         at = next((at for at, part in enumerate(row) if isinstance(part, list)), None)

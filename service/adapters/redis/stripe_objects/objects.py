@@ -10,8 +10,9 @@ objects whose copies are out of date, the refresh queue those that have to be re
     want      a read must have this number       confirmed  1 read from Stripe, 0 from a payload
     rev       number of the last change          final      1 = never replaced (ended, deleted, paid)
     facts     … that every copy must have        owner      [reader, how, as_gift]
-    shown     rev that all copies have           link       the reader whom an admin named
-    lease     a read is under way until (ms)     session:…, customer, payment, known, paid: from related objects
+    shown     rev that all copies have           link       the reader whom an admin named; empty: unlinked again
+    unlinked  the owner as it would be without links, while it differs from `owner`
+    lease     a read is under way until (ms)     session:…, customer, payment, known, linked:…, paid: from related objects
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from service.domain.stripe_facts import ObjectRef, StripeFacts
 
 BEGIN, APPLY, ABOUT = load("begin_object_read"), load("apply_object"), load("write_related_fact")
 SETTLE, SHOWN = load("save_object_owner"), load("record_copies")
-TOUCH, LINK = load("request_fan_out"), load("link_object")
+TOUCH, LINK, UNLINK = load("request_fan_out"), load("link_object"), load("unlink_object")
 
 LEASE = 8.0
 """Seconds for which one process reads an object alone, so that a burst of events costs one or two reads."""
@@ -72,9 +73,25 @@ class StoredObject:
         return owner_from(self.fields.get(b"owner", b""))
 
     @property
+    def unlinked_owner(self) -> Owner:
+        """The last owner as it would be without any link. A former release did not store it beside a link."""
+        if text := self.fields.get(b"unlinked"):
+            return owner_from(text)
+        return self.owner if self.owner.how != "link" else UNASSIGNED
+
+    @property
+    def has_unknown_past(self) -> bool:
+        """Whether a former release saved the owner, so that it is not known who it would be without the link."""
+        return self.owner.how == "link" and b"unlinked" not in self.fields
+
+    @property
     def link(self) -> str | None:
-        link = self.fields.get(b"link")
-        return link.decode() if link else None
+        return self.fields.get(b"link", b"").decode() or None
+
+    @property
+    def was_linked(self) -> bool:
+        """Whether an admin has linked the object at any time."""
+        return b"link" in self.fields
 
     @property
     def confirmed(self) -> bool:
@@ -97,7 +114,12 @@ def owner_from(text: bytes) -> Owner:
 
 
 def pack_owner(owner: Owner) -> bytes:
-    return facts_codec.pack_row([owner.reader, owner.how, owner.as_gift]) if owner.reader else b""
+    return pack_unlinked_owner(owner) if owner.reader else b""
+
+
+def pack_unlinked_owner(owner: Owner) -> bytes:
+    """Return an owner without links as stored: never empty, also if the object would be unassigned."""
+    return facts_codec.pack_row([owner.reader, owner.how, owner.as_gift])
 
 
 class ObjectListener(Protocol):
@@ -203,10 +225,20 @@ class Objects(StoreRecords):
         _, owner = self._link.run(LINK, keys, [reader, ms(now), name, audit])
         return owner_from(owner)
 
-    def save_owner(self, seen: StoredObject, owner: Owner, holders: Sequence[str]) -> int:
-        """Save the owner and who is about to hold a copy. Returns the rev, or 0 if the object has changed meanwhile."""
+    def unlink_from_reader(self, seen: StoredObject, now: float, audit: bytes) -> bool:
+        """Remove the link of an object, with its audit entry. Returns `False` if the link has changed meanwhile."""
+        queue, outbox = self.keys.fan_out_queue(partition_of(seen.name)), self.keys.outbox(tag_of(seen.name))
+        keys = [self.keys.stripe_object(seen.name), queue, outbox]
+        return bool(self._link.run(UNLINK, keys, [seen.link or "", ms(now), seen.name, audit]))
+
+    def save_owner(self, seen: StoredObject, owner: Owner, unlinked: Owner, holders: Sequence[str]) -> int:
+        """Save the owner, the owner without links, and who is about to hold a copy.
+
+        Returns the rev, or 0 if the object has changed meanwhile.
+        """
         keys = [self.keys.stripe_object(seen.name), self.keys.copy_holders(seen.name)]
-        rev = cast(int, self._link.run(SETTLE, keys, [seen.rev, pack_owner(owner), *holders]))
+        without = b"" if unlinked == owner else pack_unlinked_owner(unlinked)
+        rev = cast(int, self._link.run(SETTLE, keys, [seen.rev, pack_owner(owner), without, *holders]))
         if self._listener is not None and rev:
             self._listener.owner_saved(seen, owner)
         return rev

@@ -22,6 +22,7 @@ from service.entrypoints.http.admin.page_context import Outcome, PageContext, re
 from service.entrypoints.http.admin.request_inputs import (
     EXPIRIES,
     form_field,
+    optional_reason,
     query_field,
     read_expiry,
     read_time,
@@ -65,18 +66,7 @@ def register(context: PageContext) -> None:
     _register_merges(context)
     _register_privacy(context)
 
-    @_reader_form(context, "link", "granter")
-    def link_stripe(reader: str) -> str:
-        name = form_field("object") or ""
-        kind = {"cus": "customer", "sub": "subscription"}.get(name.partition("_")[0])
-        if kind is None:
-            raise InvalidFields([("object", "must be a customer (cus_…) or a subscription (sub_…)")])
-        linked_object: dict[str, Any] = check(LinkIn, {kind: name})
-        linked = context.service.subscription_admin.link_to_reader(
-            reader, **linked_object, actor=guards.actor(), now=context.now
-        )
-        moved = " It was linked to another reader before." if linked.was not in (None, linked.reader) else ""
-        return f"{kind.capitalize()} linked.{moved}"
+    _register_links(context)
 
 
 def _reader_form(
@@ -131,6 +121,36 @@ def _register_grants(context: PageContext) -> None:
     def revoke(reader: str) -> str:
         grants.revoke(reader, form_field("grant") or "", required_reason(), guards.actor(), context.now)
         return "Grant revoked."
+
+
+def _register_links(context: PageContext) -> None:
+    admin = context.service.subscription_admin
+
+    @_reader_form(context, "link", "granter")
+    def link_stripe(reader: str) -> str:
+        kind, target = _stripe_object()
+        force = form_field("force") is not None
+        linked = admin.link_to_reader(reader, **target, actor=guards.actor(), now=context.now, force=force)
+        moved = " It was linked to another reader before." if linked.was not in (None, linked.reader) else ""
+        return f"{kind.capitalize()} linked.{moved}"
+
+    @_reader_form(context, "unlink", "granter")
+    def unlink_stripe(reader: str) -> str:
+        kind, target = _stripe_object()
+        if form_field("sure") is None:
+            raise InvalidFields([("sure", "tick the box to confirm; the reader can lose access")])
+        reason = optional_reason()
+        admin.unlink_from_reader(reader, **target, actor=guards.actor(), now=context.now, reason=reason)
+        return f"Link of the {kind} removed."
+
+
+def _stripe_object() -> tuple[str, dict[str, Any]]:
+    """Return the kind of the object in a form, and the object as the API takes it. Raises: `InvalidFields`."""
+    name = form_field("object") or ""
+    kind = {"cus": "customer", "sub": "subscription"}.get(name.partition("_")[0])
+    if kind is None:
+        raise InvalidFields([("object", "must be a customer (cus_…) or a subscription (sub_…)")])
+    return kind, check(LinkIn, {kind: name})
 
 
 def _register_merges(context: PageContext) -> None:

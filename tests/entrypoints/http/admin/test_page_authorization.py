@@ -34,6 +34,7 @@ REQUIRED_ROLES: dict[tuple[str, str], RequiredRole] = {
     ("POST", "/reader/extend"): "granter",
     ("POST", "/reader/revoke"): "granter",
     ("POST", "/reader/link"): "granter",
+    ("POST", "/reader/unlink"): "granter",
     ("GET", "/reader/merge"): "owner",
     ("POST", "/reader/merge"): "owner",
     ("GET", "/reader/export"): "owner",

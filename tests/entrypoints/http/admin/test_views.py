@@ -214,6 +214,11 @@ def test_customer_is_linked_to_reader(staff: MakeStaff, admin_app: InProcessApp)
     for wrong in ("pm_77", "cus_{0", "cus_", "sub_7 7"):
         assert ann.post("/reader/link", id="r-1", object=wrong).status_code == 422
     assert "Linked to Stripe" in plain(ann.get("/reader?id=r-1"))
+    assert ann.post("/reader/unlink", id="r-1", object="cus_77").status_code == 422
+    assert ann.post("/reader/unlink", id="r-1", object="cus_78", sure="1").status_code == 404
+    assert ann.post("/reader/unlink", id="r-1", object="cus_77", sure="1").status_code == 303
+    assert "Link to Stripe removed" in plain(ann.get("/reader?id=r-1"))
+    assert admin_app.reader("r-1")["customers"] == []
 
 
 def test_merge_shows_comparison_before_it_takes_effect(staff: MakeStaff, admin_app: InProcessApp) -> None:
