@@ -152,10 +152,15 @@ def test_import_undone_while_being_applied_leaves_nothing(bench: Bench) -> None:
 def test_manual_change_during_an_import_is_kept(bench: Bench, changed: int | None) -> None:
     """Kill an import after its first grants, and change them before another process continues."""
     prepared(bench)
+
+    def die_once_extended(operation: str) -> None:
+        """On a slow machine a chunk has few rows, so this one may be in a later chunk."""
+        if operation == "write_import_grants" and [one.until for one in bench.grants("r-1")] == [LATE_AT]:
+            raise Killed
+
     with pytest.raises(Killed):
-        imported(bench)(bench.imports(bench.link(after=once("write_import_grants", die))))
+        imported(bench)(bench.imports(bench.link(after=die_once_extended)))
     (grant,) = bench.grants("r-1")
-    assert grant.until == LATE_AT
     bench.service.grants.change("r-1", grant.id, changed, "by hand", BEN, bench.clock())
     bench.imports().finish_all()
     assert [grant.until for grant in bench.grants("r-1")] == [changed]
