@@ -61,6 +61,7 @@ from service.use_cases.grants.imports.grant_states import GrantStates
 from service.use_cases.grants.imports.pacing import Pace
 from service.use_cases.grants.imports.plan import CHUNK_SIZE, ImportPlanner
 from service.use_cases.grants.imports.runner import LEASE, ImportRunner
+from service.use_cases.lists.reader_lists import ReaderLists
 from service.use_cases.operations.background_tasks import BackgroundTasks, OnChange
 from service.use_cases.operations.doctor import Doctor
 from service.use_cases.operations.maintenance import Maintenance
@@ -106,6 +107,7 @@ class Adapters:
     recent_entitlements: RecentEntitlements
 
     readers: Readers
+    reader_lists: ReaderLists
     erased: ErasedReaders
     grants: Grants
     grant_ends: GrantEndIndex
@@ -162,9 +164,11 @@ class Service(Adapters):
         self.prices.start()
         self.policy_revisions.start()
         self.imports.runner.start()
+        self.reader_lists.task.start()
 
     def close(self) -> None:
         """Write what is still to be written, stop the threads and close the connections."""
+        self.reader_lists.task.stop()
         self.imports.runner.stop()
         self.policy_revisions.stop(patience=0)
         self.prices.stop(patience=None)
@@ -178,12 +182,12 @@ class Service(Adapters):
 def build(settings: Settings, store_url: str, tracing: Tracing | None = None) -> Service:
     """Assemble the service around the store at `store_url`; nothing connects yet."""
     metrics, link_class = Metrics(), Link if tracing is None else partial(TracedLink, span=tracing.store_call)
-    link = link_class(
+    address, probe, report = (
         parse_address(store_url),
-        timeout=STORE_TIMEOUT,
-        on_change=metrics.report_store_change,
-        probe_key=Keys(settings.prefix).shared("probe"),
+        Keys(settings.prefix).shared("probe"),
+        metrics.report_store_change,
     )
+    link = link_class(address, timeout=STORE_TIMEOUT, on_change=report, probe_key=probe)
     return assemble(settings, link, clock_of(settings.demo_clock), metrics, tracing)
 
 
@@ -193,8 +197,7 @@ def assemble(settings: Settings, link: Link, clock: Clock, metrics: Metrics, tra
 
 
 def _adapters(settings: Settings, clock: Clock, metrics: Metrics, tracing: Tracing | None, store: Store) -> Adapters:
-    catalogue, secrets = settings.catalogue, Secrets(store, settings.secrets)
-    audit_log = AuditLog(store)
+    catalogue, secrets, audit_log = settings.catalogue, Secrets(store, settings.secrets), AuditLog(store)
     audit = AuditWriter(
         store, partial(secrets.signer, "audit"), audit_log, on_refused=logs.report_foreign_audit_entries, clock=clock
     )
@@ -214,6 +217,7 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, tracing: Traci
         gateway=_gateway(settings, metrics, tracing),
         recent_entitlements=recent_entitlements,
         readers=readers,
+        reader_lists=ReaderLists(catalogue, store, readers, clock, report=logs.report_worker_trouble),
         erased=ErasedReaders(store, partial(secrets.sealer_with_stored, ERASURE)),
         grants=Grants(readers, catalogue, audit, recent_entitlements),
         grant_ends=grant_ends,
@@ -284,7 +288,7 @@ def _service(adapters: Adapters) -> Service:
         state_metrics=state_metrics,
         background_tasks=_background_tasks(a, event_processor, maintenance, prices, state_metrics),
         worker=_worker(a, event_processor, subscription_admin, maintenance),
-        doctor=Doctor(a.settings, a.store, event_processor.ledger, a.gateway, a.clock, a.erased),
+        doctor=Doctor(a.settings, a.store, event_processor.ledger, a.gateway, a.clock, a.erased, a.reader_lists),
     )
 
 
@@ -302,12 +306,10 @@ def _event_processor(a: Adapters) -> EventProcessor:
     )
 
 
-def _explainer(
-    a: Adapters, access_check: AccessCheck, decision_ids: DecisionIds, profiles: ReaderProfiles
-) -> Explainer:
+def _explainer(a: Adapters, check: AccessCheck, decision_ids: DecisionIds, profiles: ReaderProfiles) -> Explainer:
     return Explainer(
         catalogue=a.settings.catalogue,
-        access_check=access_check,
+        access_check=check,
         readers=a.readers,
         profiles=profiles,
         erased=a.erased,
@@ -340,6 +342,7 @@ def _erasure(a: Adapters, imports: GrantImports) -> Erasure:
         ends=a.grant_ends,
         usage=a.usage_counters.store,
         known=a.recent_entitlements,
+        index=a.reader_lists.updates,
     )
 
 

@@ -199,6 +199,10 @@ class StoreUnavailable(DomainError):
         return str(self) if self.why == "open" else self.why
 
 
+class ListsNotReady(DomainError):
+    """The index of readers and grants is built for the first time, or was lost: lists would be incomplete."""
+
+
 class NewerSchema(DomainError):
     """A newer version of the service wrote a record; this one does not guess what it means."""
 

@@ -36,6 +36,7 @@ def worker(once: bool, as_json: bool) -> None:
         configure_logs()
         service.store.link.start()
         service.imports.runner.start()
+        service.reader_lists.task.start()
         service.metrics.processes.start("worker")
         BackgroundTasks([service.metrics.processes.record], every=RECORD_EVERY).start()
         working = service.worker
@@ -52,6 +53,7 @@ def _work_once() -> None:
     with session.service(traced=True) as service:
         done = service.worker.run_once()
         imports = service.imports.finish_all()
+        service.reader_lists.prepare()
         service.audit.flush_all()
     found = {
         "objects": done.objects,

@@ -151,10 +151,9 @@ def restore_backup(file: Path, store: Store, sealer: Sealer, *, replace: bool, p
     Raises: `StoreNotEmpty`, `BadBackup`, `RestoreIncomplete`, `OSError`, `StoreUnavailable`.
     """
     snapshot, replaced = Snapshot(store), _audit_end(store)
-    if replace:
-        snapshot.delete_all()
-    elif keys := snapshot.count_keys().kept:
+    if not replace and (keys := snapshot.count_keys().kept):
         raise StoreNotEmpty(keys)
+    snapshot.delete_all()
     done = 0
     for parts in _read_parts(file, sealer):
         snapshot.write_parts(parts)

@@ -25,6 +25,8 @@ from service.domain.errors import StoreUnavailable, StripeFailure
 from service.domain.prices import PriceTag
 from service.domain.times import utc
 from service.settings.settings import Settings
+from service.use_cases.lists.index_updates import IndexComparison
+from service.use_cases.lists.reader_lists import ReaderLists
 from service.use_cases.operations.store_advisories import known_vulnerabilities, version_tuple
 
 OLDEST_STORE = (7, 2)
@@ -33,6 +35,8 @@ WEBHOOK_PATH = "/v1/stripe/webhook"
 CLOCK_NOTED = 10
 CLOCK_WRONG = 60
 """Seconds that this machine's clock may be off: signatures are refused from 300 on."""
+SAMPLE = 200
+"""Readers whose records are compared with the index."""
 LATE = 15 * 60
 """Seconds that the last event received may lie behind the newest one at Stripe."""
 
@@ -91,6 +95,7 @@ class Doctor:
     gateway: Gateway | None
     clock: Callable[[], float]
     erased: ErasedReaders
+    lists: ReaderLists
 
     def findings(self) -> list[Finding]:
         """Return all findings in a fixed order. A store or a Stripe that is unavailable is a finding, not an error."""
@@ -104,6 +109,7 @@ class Doctor:
     def _store_findings(self) -> Iterator[Finding]:
         try:
             info, lost_keys = self.store.link.info(), self.erased.count_lost_keys()
+            index = self.lists.updates.compare_sample(SAMPLE) if self.lists.updates.is_built() else None
         except StoreUnavailable as error:
             yield Finding("wrong", "store", f"it cannot be reached or written now ({error.cause})")
             return
@@ -116,6 +122,7 @@ class Doctor:
         yield from durability_findings(info)
         setting = "PAYWALL_STORE_MEMORY" if self.settings.redis_url is None else "maxmemory"
         yield memory_finding(self.store.link.memory(), setting)
+        yield index_finding(index)
         if lost_keys:
             message = "no secret opens the key by which some erased readers were marked, so Stripe can bring them back"
             yield Finding("wrong", "secrets", f"{message}. Put the former secret behind the others in PAYWALL_SECRETS")
@@ -214,6 +221,21 @@ def durability_findings(info: Mapping[str, object]) -> Iterator[Finding]:
     if int(str(info.get("replicas") or 0)) and str(info.get("min-replicas-to-write", "0")) == "0":
         message = "min-replicas-to-write is 0: a failover can lose the writes acknowledged just before it"
         yield Finding("note", "durability", f"{message}. Set it to 1 or more")
+
+
+def index_finding(found: IndexComparison | None) -> Finding:
+    """Return whether the index of readers agrees with a sample of their records; `None`: it is not built."""
+    if found is None:
+        return Finding("note", "index", "the lists of readers and grants are not built yet. Start serve or the worker")
+    if found.differing:
+        message = f"{len(found.differing)} of {found.compared} readers differ from the lists of readers and grants"
+        return Finding("wrong", "index", f"{message}. Run paywall reindex")
+    if found.unnamed:
+        message = f"{found.unnamed} readers are in no list: an earlier release imported their grants without their IDs"
+        return Finding("note", "index", f"{message}. Import their file again, then run paywall reindex")
+    return Finding(
+        "good", "index", f"the lists of readers and grants agree with the records of {found.compared} readers"
+    )
 
 
 def memory_finding(memory: MemoryUse, setting: str) -> Finding:

@@ -25,6 +25,7 @@ from service.domain.errors import LiveSubscription
 from service.domain.sources import Grant, Standing, Subscription
 from service.use_cases.grants.imports.grant_imports import GrantImports
 from service.use_cases.grants.imports.pacing import Pace
+from service.use_cases.lists.index_updates import IndexUpdates
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Erasure:
     ends: GrantEndIndex
     usage: UsageStore
     known: RecentEntitlements
+    index: IndexUpdates
 
     def find_ids(self, reader: str) -> ReaderIds:
         """Return all IDs of a reader: the one it was merged into, and all others that were merged into that."""
@@ -119,6 +121,7 @@ class Erasure:
         counts |= erased
         counts["approvals"] = self.approvals.remove_readers(ids.tags)
         counts["audit"] = self.audit_erasure.erase(ids.names, counts, reason, actor, now, is_known=is_known)
+        self.index.remove(ids.names)
         for name in ids.tags:
             self.known.forget(name)
         self.eraser.finish(ids.tags)

@@ -26,6 +26,9 @@ ADMIN = b"admin"
 PARTITIONS = 64
 """Stripe's objects and events lie in 64 partitions, so that no slot of a cluster holds all of them."""
 
+INDEX_PARTITIONS = 512
+"""The index of readers lies in 512 partitions: of 100,000 readers about 200 are read and written together."""
+
 
 @lru_cache(maxsize=MOST_CACHED_IDS)
 def reader_hash(reader: str) -> bytes:
@@ -193,6 +196,14 @@ class Keys:
     def grant_details(self) -> bytes:
         """Hash: the members of `grant_ends` → [plan, start, reader or null]."""
         return b"%b:{ends}about" % self.prefix
+
+    def index_partition(self, number: int) -> bytes:
+        """String: a partition of the index of readers and grants (`reader_index`). It holds IDs in clear."""
+        return b"%b:{index:%d}readers" % (self.prefix, number)
+
+    def index_marks(self, name: str) -> bytes:
+        """Sorted sets `announced` and `changed`: readers who have to be indexed (`reader_index`). Hash: `state`."""
+        return self.tagged(b"index", name)
 
     def grant_import(self, import_id: str) -> bytes:
         """Hash: the state of an import."""

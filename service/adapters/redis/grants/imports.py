@@ -1,9 +1,9 @@
 """Imports in the store: rows staged in chunks, one key that commits, a lease on the work, and what an undo needs.
 
-All of an import lies in one slot, with an audit outbox of its own. A chunk is sealed: a row names its reader by the hash in
-the store's keys, but its reason can name anybody. When a chunk is done, the reasons are deleted and what an undo needs stays.
+All of an import lies in one slot, with an audit outbox of its own. A chunk is sealed: a row names its reader, and its reason
+can name anybody. When a chunk is done, both are deleted and what an undo needs stays, with the hash of the reader's ID.
 
-    row      [tag, action, grant, number, old end, plan, end, reason]
+    row      [tag, action, grant, number, old end, plan, end, reason, reader]
     action   "new" | "extended" | "unchanged" | "skipped"
     number   of the grant before the import changes it (0: there is none), so that only its successor is ever written
 
@@ -27,6 +27,7 @@ from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.keys import import_tag
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
+from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.readers.readers import HISTORY_ENTRIES, field_pairs
@@ -63,6 +64,8 @@ class ImportRow(msgspec.Struct, array_like=True):
     plan: str | None
     until: int | None
     reason: str | None = None
+    reader: str | None = None
+    """The ID of the reader with this tag; `None` when it is done, or if a former release staged it."""
 
 
 _rows = msgspec.json.Decoder(list[ImportRow])
@@ -114,6 +117,8 @@ class GrantWrite:
     number: int
     record: bytes
     place: Literal["reader", "past"]
+    reader: str = ""
+    """The reader's ID; empty if it is unknown, or in the record already."""
 
 
 class ImportStore(StoreRecords):
@@ -124,6 +129,7 @@ class ImportStore(StoreRecords):
         self._erased = erased
         self._sealer = sealer
         self._open = store.keys.shared("imports")
+        self.index = ReaderIndex(store)
 
     # Staging, before anything takes effect.
 
@@ -296,7 +302,7 @@ class ImportStore(StoreRecords):
         keys = self.keys
         for put in puts:
             named += [keys.reader(put.tag), keys.past(put.tag), keys.history(put.tag)]
-            arguments += [put.field, put.number, put.record, put.place]
+            arguments += [put.field, put.number, put.record, put.place, put.reader]
         return named, arguments
 
     def _sealed(self, rows: Sequence[ImportRow]) -> str:

@@ -3,14 +3,23 @@
 --
 -- KEYS  three for each row: reader, past, history     (one slot; without a cluster any number of rows)
 -- ARGV  1 schema   2 now (s)   3 … and its milliseconds   4 cause   5 most history entries kept   6 end of the lease (ms)
---       7… four for each row: field, number (accepted if it is the stored one's successor), record, 'reader' | 'past'
+--       7… five for each row: field, number (accepted if it is the stored one's successor), record, 'reader' | 'past',
+--          the reader's ID ('' = unknown: a former release has staged the import)
 -- Returns for each row {verdict, the record in force ('' = none); for a merged reader the heir's id}
 --       'applied' | 'conflict' (the grant has changed) | 'merged' | 'late' (the lease has ended)
 local time = redis.call('TIME')
 local late = time[1] * 1000 + math.floor(time[2] / 1000) >= tonumber(ARGV[6])
 local verdicts = {}
 
-local function write_grant(reader, past, history, field, number, record, place)
+local function move(from, to, field, record, id)
+  redis.call('HSET', to, field, record)
+  local name = id ~= '' and id or redis.call('HGET', from, '=')
+  if name then redis.call('HSETNX', to, '=', name) end
+  -- The ID alone keeps no record.
+  if redis.call('HDEL', from, field) == 1 and redis.call('HLEN', from) == 1 then redis.call('HDEL', from, '=') end
+end
+
+local function write_grant(reader, past, history, field, number, record, place, id)
   if late then return {'late', ''} end
   local h = redis.call('HMGET', reader, '>', field)
   local alias, here = h[1], h[2]
@@ -20,11 +29,9 @@ local function write_grant(reader, past, history, field, number, record, place)
   if have ~= number - 1 then return {'conflict', before} end
 
   if place == 'past' then
-    redis.call('HSET', past, field, record)
-    if here then redis.call('HDEL', reader, field) end
+    move(reader, past, field, record, id)
   else
-    redis.call('HSET', reader, field, record)
-    if before ~= '' and not here then redis.call('HDEL', past, field) end
+    move(past, reader, field, record, id)
   end
   -- The format of `readers.pack_change`.
   local values = {ARGV[1], ARGV[2], cjson.encode(field), cjson.encode(record), cjson.encode(ARGV[4]), ARGV[3]}
@@ -34,8 +41,8 @@ local function write_grant(reader, past, history, field, number, record, place)
 end
 
 for row = 0, #KEYS / 3 - 1 do
-  local k, a = row * 3, 6 + row * 4
+  local k, a = row * 3, 6 + row * 5
   verdicts[row + 1] = write_grant(KEYS[k + 1], KEYS[k + 2], KEYS[k + 3],
-    ARGV[a + 1], tonumber(ARGV[a + 2]), ARGV[a + 3], ARGV[a + 4])
+    ARGV[a + 1], tonumber(ARGV[a + 2]), ARGV[a + 3], ARGV[a + 4], ARGV[a + 5])
 end
 return verdicts

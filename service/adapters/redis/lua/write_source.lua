@@ -3,7 +3,7 @@
 --
 -- KEYS  1 reader   2 past   3 history   4 outbox            (one slot)
 -- ARGV  1 field    2 number   3 rule: 'higher' | 'next'     4 record to write to: 'reader' | 'past'   5 record
---       6 history entry ('' = none)   7 audit entry ('' = none)   8 most history entries kept
+--       6 history entry ('' = none)   7 audit entry ('' = none)   8 most history entries kept   9 the reader's ID
 -- Returns {verdict, the number in force, the record before ('' = none)}
 --       verdict: 'applied', 'same' (only the number changed), 'stale' (a higher number is stored), 'conflict' (rule 'next'),
 --       'merged' (the reader was merged into another, whose id is returned as the record; only tombstones are accepted)
@@ -24,7 +24,9 @@ if place == 'past' then to, from = KEYS[2], KEYS[1] end
 -- The entry comes first: if it cannot be written, nothing is changed.
 if ARGV[7] ~= '' then redis.call('RPUSH', KEYS[4], ARGV[7]) end
 redis.call('HSET', to, field, record)
-redis.call('HDEL', from, field)
+if facts(record) ~= ']' then redis.call('HSETNX', to, '=', ARGV[9]) end
+-- The ID alone keeps no record.
+if redis.call('HDEL', from, field) == 1 and redis.call('HLEN', from) == 1 then redis.call('HDEL', from, '=') end
 if before ~= '' and facts(before) == facts(record) then return {'same', n, before} end
 if ARGV[6] ~= '' then
   redis.call('RPUSH', KEYS[3], ARGV[6])

@@ -14,6 +14,7 @@ import msgspec
 from service.adapters.redis.client.keys import READER_TAG, owner_mark, reader_hash
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
+from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.readers import meters
 from service.adapters.redis.readers.readers import ALIAS, MERGED_MARKS, Readers
 from service.adapters.redis.records import StoreRecords
@@ -50,6 +51,7 @@ class Merges(StoreRecords):
         self._members = store.keys.merge("members")
         self._todo = store.keys.merge("todo")
         self._names = store.keys.merge("names")
+        self._index = ReaderIndex(store)
 
     def commit(self, merge: Merge) -> tuple[Verdict, str]:
         """Commit a merge or return why not, and the reader that stays: the heir of `merge.stays` if that was merged itself."""
@@ -112,6 +114,7 @@ class Merges(StoreRecords):
         tags = self._read_one(b"HGET", self._members, reader_hash(merge.stays))
         for at in range(0, len(tags or b""), READER_TAG):
             self._call(b"HSET", self.keys.reader(tags[at : at + READER_TAG]), ALIAS, merge.stays)
+        self._index.mark_changed([merge.gone, merge.stays])
 
     def write_tombstones(self, merge: Merge, now: float) -> None:
         """Replace what `carry_over` copied by tombstones; the copies of Stripe objects follow with their fan-out."""

@@ -1,7 +1,8 @@
 """Readers in the store: the sources that can still open something, past sources, and the history of both.
 
 A reader's active record is a hash with one field a source (`source_codec.field_of`). Sources that have ended move to the
-past record, so that an access check reads no more than it needs. Every change of a source appends an entry to the history:
+past record, so that an access check reads no more than it needs. Each record also holds the reader's ID
+(`reader_index.READER_ID`). Every change of a source appends an entry to the history:
 
     [1, at, field, record, cause, ms]    `at` in epoch seconds and `ms` its milliseconds; `record` is null where the source
                                          went to another reader; `cause` names the event or the audit entry
@@ -9,7 +10,8 @@ past record, so that an access check reads no more than it needs. Every change o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar, cast
 
@@ -19,11 +21,12 @@ from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
+from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.records import StoreRecords
 from service.domain.catalogue import Catalogue
-from service.domain.errors import NewerSchema
-from service.domain.sources import Holding, Source
+from service.domain.errors import NewerSchema, StoreUnavailable
+from service.domain.sources import Grant, Holding, Source
 
 WRITE_SOURCE, WRITE_CUSTOMER = load("write_source"), load("write_customer")
 
@@ -82,6 +85,15 @@ class WriteOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class ReaderDetails:
+    """What a list shows of a reader; `changed_at` is the last change in their history (epoch seconds)."""
+
+    sources: list[Source]
+    customers: list[str]
+    changed_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Write:
     field: bytes
     number: int
@@ -109,6 +121,7 @@ class Readers(StoreRecords):
     def __init__(self, store: Store, listener: ReaderListener | None = None) -> None:
         super().__init__(store)
         self._listener = listener
+        self._index = ReaderIndex(store)
 
     def read_command(self, reader: str) -> Command:
         """Return the command that reads the active record; `HoldingsCache` and `stored_sources` take its reply."""
@@ -129,6 +142,42 @@ class Readers(StoreRecords):
         """Return all sources, the active ones first."""
         active, ended = self.load_active_and_past(reader)
         return active + ended
+
+    def load_details(self, readers: Sequence[str]) -> list[ReaderDetails]:
+        """Return what a list shows of each of these readers; no sources of one who was merged into another."""
+        tags = [reader_hash(reader) for reader in readers]
+        customers = [self.keys.customers(tag) for tag in tags]
+        histories = [self.keys.history(tag) for tag in tags]
+        commands: list[Command] = [(key, (b"HVALS", key)) for key in customers]
+        commands += [(key, (b"LINDEX", key, b"-1")) for key in histories]
+        replies = self._link.read(commands) if commands else []
+        last = [unpack_change(entry).at if entry else None for entry in replies[len(tags) :]]
+        owned = map(_customer_ids, replies[: len(tags)])
+        return [ReaderDetails(*parts) for parts in zip(self.load_many(readers), owned, last, strict=True)]
+
+    def find_grants(self, places: Sequence[tuple[str, bytes]]) -> list[Grant | None]:
+        """Return the grant of each reader and ID; `None` where it is gone."""
+        fields = [b"g:" + grant for _, grant in places]
+        keys = [key for reader, _ in places for key in self._records(reader_hash(reader))]
+        asked = [(key, (b"HGET", key, fields[at // 2])) for at, key in enumerate(keys)]
+        replies = iter(self._link.read(asked) if asked else ())
+        records = [here or past for here, past in zip(replies, replies, strict=True)]
+        found = [source_codec.decode(f, record) if record else None for f, record in zip(fields, records, strict=True)]
+        return [source if isinstance(source, Grant) else None for source in found]
+
+    def _records(self, tag: bytes) -> tuple[bytes, bytes]:
+        return self.keys.reader(tag), self.keys.past(tag)
+
+    def load_many(self, readers: Sequence[str]) -> list[list[Source]]:
+        """Return all sources of each of these readers; none of one who was merged into another."""
+        keys = [key for tag in map(reader_hash, readers) for key in self._records(tag)]
+        replies = iter(self._link.read([(key, (b"HGETALL", key)) for key in keys]) if keys else ())
+        return [
+            []
+            if merged_into(active) is not None
+            else [kept.source for row in (active, past) for kept in stored_sources(row) if kept.source is not None]
+            for active, past in zip(replies, replies, strict=True)
+        ]
 
     def find_source(self, reader: str, field: bytes) -> StoredSource | None:
         """Return one source, active or past."""
@@ -152,8 +201,7 @@ class Readers(StoreRecords):
 
     def list_customers(self, reader: str) -> list[str]:
         """Return the IDs of the Stripe customers that belong to this reader."""
-        found = self._read_one(b"HVALS", self.keys.customers(reader_hash(reader)))
-        return sorted({customer.decode() for value in found if (customer := value.partition(b" ")[2])})
+        return _customer_ids(self._read_one(b"HVALS", self.keys.customers(reader_hash(reader))))
 
     def list_owned_objects(self, reader: str) -> list[str]:
         """Return the names of all Stripe objects that this reader owns or owned."""
@@ -196,12 +244,20 @@ class Readers(StoreRecords):
         return self._write(reader, _Write(field, number, source_codec.tombstone(number), "higher", True, now, cause))
 
     def _write(self, reader: str, write: _Write) -> WriteOutcome:
+        announced = self._index.announce(reader)
+        outcome = self._write_record(reader, write)
+        with suppress(StoreUnavailable):  # The announcement then stays, and the reader is indexed all the same.
+            self._index.mark_changed([reader], announced)
+        return outcome
+
+    def _write_record(self, reader: str, write: _Write) -> WriteOutcome:
         tag = reader_hash(reader)
         keys = [self.keys.reader(tag), self.keys.past(tag), self.keys.history(tag), self.keys.outbox(tag)]
         entry = pack_change(write.now, write.field, write.record, write.cause)
         place = b"past" if write.ended else b"reader"
         stored = (write.field, write.number, write.rule, place, write.record)
-        verdict, number, before = self._link.run(WRITE_SOURCE, keys, [*stored, entry, write.audit, HISTORY_ENTRIES])
+        arguments = [*stored, entry, write.audit, HISTORY_ENTRIES, reader]
+        verdict, number, before = self._link.run(WRITE_SOURCE, keys, arguments)
         if verdict == b"merged":
             # The reader was merged meanwhile. An admin's change goes to the heir; Stripe's owner is resolved again.
             if write.rule == "higher":
@@ -212,6 +268,10 @@ class Readers(StoreRecords):
             return self._write(heir, write)
         known = source_codec.decode(write.field, before) if before else None
         return WriteOutcome(cast(Any, verdict.decode()), number, known)
+
+
+def _customer_ids(values: Iterable[bytes]) -> list[str]:
+    return sorted({customer.decode() for value in values if (customer := value.partition(b" ")[2])})
 
 
 def pack_change(now: float, field: bytes, record: bytes, cause: str) -> bytes:

@@ -19,9 +19,9 @@ class LeaderElection:
     Two workers can lead for a moment if one was stopped and resumes: everything that workers do can be done twice.
     """
 
-    def __init__(self, store: Store, seconds: float) -> None:
+    def __init__(self, store: Store, seconds: float, name: str = "leader") -> None:
         self._link = store.link
-        self._key = store.keys.shared("leader")
+        self._key = store.keys.shared(name)
         self._milliseconds = int(seconds * 1000)
         self._me = secrets.token_hex(8)
 

@@ -29,7 +29,8 @@ Kind = Literal["string", "hash", "list", "set", "zset"]
 
 LEAST_LIFETIME = 120_000
 """Milliseconds; a key that expires sooner is a lease or another short-lived mark, and is left out."""
-_NOT_KEPT = (b"probe", b"secret", b"leader", b"retention", b"wrong:")
+_NOT_KEPT = (b"probe", b"secret", b"leader", b"retention", b"wrong:", b"index-turn", b"{index")
+"""The index of readers is built anew from a restored store."""
 _OF_EVERY_TITLE = (b":title", b":policies", b":secret")
 """What ends the keys by which another title is recognized: its registration, or what a title has that does not register."""
 _COUNT = 1_000
@@ -214,7 +215,7 @@ class Snapshot:
         return self._link.read([(key, (b"EXISTS", key)) for key in keys]).count(0) if keys else 0
 
     def delete_all(self) -> None:
-        """Delete all keys of this title."""
+        """Delete all keys of this title, also the short-lived ones."""
         others = self._other_titles()
         for page in self._link.scan_nodes(self._start + b"*"):
             mine = [key for key in page if _is_ours(key[len(self._start) :], others)]

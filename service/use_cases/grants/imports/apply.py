@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.grants.grants import GrantEndIndex
@@ -72,8 +73,12 @@ class ChunkProcessor:
         granted = [(row, _new_grant(manifest, row, now)) for row in rows if row.action in GRANTING]
         written = [(row.tag.encode(), g if row.action == "new" else replace(g, import_id=None)) for row, g in granted]
         self.ends.add_imported(written, manifest.id)
+        # A former release has stored no IDs: importing its file again does.
+        named = {row.tag.encode(): row.reader for row in rows if row.action == "unchanged" and row.reader is not None}
+        self.store.index.name_readers(named)
+        self.store.index.mark_changed_by_hash({*named, *(row.tag.encode() for row, _ in granted)})
         for row in rows:
-            row.reason = None  # It can name anybody, and the grant holds it now.
+            row.reason = row.reader = None  # A reason can name anybody; the reader's records hold both now.
         return rows, Counter(row.action for row in rows)
 
     def _write_rows(
@@ -94,12 +99,14 @@ class ChunkProcessor:
         for place in due:
             row, state = rows[place], states.get(place)
             if state is None:
-                writes[place] = _grant_write(row.tag.encode(), _new_grant(manifest, row, now), row.number + 1)
+                writes[place] = _grant_write(
+                    row.tag.encode(), _new_grant(manifest, row, now), row.number + 1, row.reader
+                )
             elif state.grant is None or state.number != row.number or state.merged:
                 conflicts.append(place)
             else:
                 grant = replace(state.grant, until=row.until)
-                writes[place] = _grant_write(row.tag.encode(), grant, row.number + 1)
+                writes[place] = _grant_write(row.tag.encode(), grant, row.number + 1, row.reader)
         verdicts = self._write(manifest, turn, list(writes.values()), manifest.entry, now)
         for place, verdict in zip(writes, verdicts, strict=True):
             if verdict == "erased":
@@ -136,6 +143,7 @@ class ChunkProcessor:
             counted.update(self._undo_batch(manifest, turn, granted[start : start + _BATCH], now, ended))
             self.pace.step()
         if ended:
+            self.store.index.mark_changed_by_hash(ended)
             self.recent_entitlements.forget_all(ended)
         return counted
 
@@ -247,8 +255,7 @@ def _new_grant(manifest: ImportManifest, row: ImportRow, now: float) -> Grant:
     )
 
 
-def _grant_write(tag: bytes, grant: Grant, number: int) -> GrantWrite:
+def _grant_write(tag: bytes, grant: Grant, number: int, reader: str | None = None) -> GrantWrite:
     record = source_codec.encode(grant, number)
-    return GrantWrite(
-        tag, source_codec.field_of(grant), number, record, "reader" if grant.revoked_at is None else "past"
-    )
+    place: Literal["reader", "past"] = "reader" if grant.revoked_at is None else "past"
+    return GrantWrite(tag, source_codec.field_of(grant), number, record, place, reader or "")

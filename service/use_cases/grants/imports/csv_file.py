@@ -41,6 +41,7 @@ class ImportEntry:
     """One valid row. `tag` is the reader's hash; `until` is in epoch seconds, `None` for no end."""
 
     line: int
+    reader: str | None
     tag: bytes
     plan: str
     until: int | None
@@ -143,7 +144,7 @@ class _RowValidator:
             found.append(RowMistake(line, "reason", str(error)))
         if tag and (first := self._first_lines.setdefault((tag, plan), line)) != line:
             found.append(RowMistake(line, "reader", f"duplicate of line {first}"))
-        return found or ImportEntry(line, tag, plan, end, reason)
+        return found or ImportEntry(line, reader, tag, plan, end, reason)
 
     def _find_plan_mistake(self, plan: str) -> str | None:
         mistakes = grant_rules.find_plan_mistakes(self._catalogue, plan, ())

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.keys import reader_hash
@@ -28,6 +28,14 @@ CHUNK_SIZE = 500
 """Rows that are staged together, and counted together when they are done."""
 PLANNED = ("new", "extended", "unchanged")
 _BATCH = 100
+
+
+class PlannedReader(NamedTuple):
+    """The hash after merges, the ID of the reader whom this one was merged into, and the sources in the hot record."""
+
+    tag: bytes
+    heir: str | None
+    sources: list[StoredSource]
 
 
 class ImportPlanner:
@@ -49,29 +57,31 @@ class ImportPlanner:
         first_lines: dict[tuple[bytes, str], int] = {}
         for start in range(0, len(sheet.entries), _BATCH):
             batch = sheet.entries[start : start + _BATCH]
-            for entry, (tag, stored) in zip(batch, self.load_readers([e.tag for e in batch]), strict=True):
-                first = first_lines.setdefault((tag, entry.plan), entry.line)
+            for entry, found in zip(batch, self.load_readers([e.tag for e in batch]), strict=True):
+                first = first_lines.setdefault((found.tag, entry.plan), entry.line)
                 if first != entry.line:
                     message = f"is by a merge the same reader as in line {first}, with the same plan"
                     sheet.mistakes.append(RowMistake(entry.line, "reader", message))
                     continue
-                yield entry.line, _plan_entry(entry, tag, stored, import_id, now)
+                yield entry.line, _plan_entry(entry, found, import_id, now)
                 pace.step()
 
-    def load_readers(self, tags: Sequence[bytes]) -> list[tuple[bytes, list[StoredSource]]]:
-        """Return for each hash the hash after merges, and the sources in that reader's hot record."""
+    def load_readers(self, tags: Sequence[bytes]) -> list[PlannedReader]:
+        """Return the reader of each hash, after merges."""
         keys = [self._keys.reader(tag) for tag in tags]
         replies = retry_while_unavailable(lambda: self._link.read([(key, (b"HGETALL", key)) for key in keys]))
         return [self._follow_merge(tag, reply) for tag, reply in zip(tags, replies, strict=True)]
 
-    def _follow_merge(self, tag: bytes, reply: Any) -> tuple[bytes, list[StoredSource]]:
+    def _follow_merge(self, tag: bytes, reply: Any) -> PlannedReader:
         heir = merged_into(reply) if reply else None
-        return (tag, stored_sources(reply)) if heir is None else self.load_readers([reader_hash(heir)])[0]
+        if heir is None:
+            return PlannedReader(tag, None, stored_sources(reply))
+        return self.load_readers([reader_hash(heir)])[0]._replace(heir=heir)
 
     def replan(self, row: ImportRow, import_id: str, now: float) -> ImportRow:
         """Return the row as it is planned now."""
-        ((tag, stored),) = self.load_readers([row.tag.encode()])
-        return _replan_row(row, tag, stored, import_id, now)
+        (found,) = self.load_readers([row.tag.encode()])
+        return _replan_row(row, found, import_id, now)
 
     def stage(
         self, import_id: str, sheet: ImportSheet, actor: Actor, now: float, pace: Pace
@@ -116,9 +126,9 @@ class ImportPlanner:
         for number in range(manifest.chunks):
             rows = self._imports.load_chunk(manifest.id, number)
             found = self.load_readers([row.tag.encode() for row in rows])
-            for at, (tag, stored) in enumerate(found):
+            for at, reader in enumerate(found):
                 if rows[at].action != "skipped":
-                    rows[at] = _replan_row(rows[at], tag, stored, manifest.id, now)
+                    rows[at] = _replan_row(rows[at], reader, manifest.id, now)
                 counts[rows[at].action] += 1
             if not self._imports.rewrite_chunk(manifest.id, "", "staged", number, rows):
                 break
@@ -133,23 +143,23 @@ class ImportPlanner:
             rows = self._imports.load_chunk(manifest.id, number)
             theirs = [row for row in rows if row.tag in tags and row.action != "skipped"]
             for row in theirs:
-                row.action, row.reason = "skipped", None
+                row.action, row.reason, row.reader = "skipped", None, None
             removed += len(theirs)
             if theirs and not self._imports.rewrite_chunk(manifest.id, "", "staged", number, rows):
                 still_staged = False
         return removed, still_staged
 
 
-def _plan_entry(
-    entry: ImportEntry, tag: bytes, stored: Sequence[StoredSource], import_id: str, now: float
-) -> ImportRow:
-    """Plan one row for a reader who holds these sources."""
+def _plan_entry(entry: ImportEntry, found: PlannedReader, import_id: str, now: float) -> ImportRow:
+    """Plan one row for its reader."""
+    tag = found.tag
     active = [
         (one.source, one.number)
-        for one in stored
+        for one in found.sources
         if isinstance(one.source, Grant) and one.source.plan == entry.plan and one.source.status_at(now) == "active"
     ]
     row = ImportRow(tag.decode(), "unchanged", None, 0, None, entry.plan, entry.until, entry.reason)
+    row.reader = found.heir or entry.reader
     if not active:
         row.action, row.grant = "new", _grant_id(import_id, tag, entry.plan)
         return row
@@ -159,8 +169,9 @@ def _plan_entry(
     return row
 
 
-def _replan_row(row: ImportRow, tag: bytes, stored: Sequence[StoredSource], import_id: str, now: float) -> ImportRow:
-    return _plan_entry(ImportEntry(0, tag, row.plan or "", row.until, row.reason or ""), tag, stored, import_id, now)
+def _replan_row(row: ImportRow, found: PlannedReader, import_id: str, now: float) -> ImportRow:
+    entry = ImportEntry(0, row.reader, found.tag, row.plan or "", row.until, row.reason or "")
+    return _plan_entry(entry, found, import_id, now)
 
 
 def _grant_id(import_id: str, tag: bytes, plan: str) -> str:

@@ -1,0 +1,1 @@
+"""The index of readers and grants, from which lists are answered."""

@@ -1,0 +1,231 @@
+"""Lists of readers and of grants: the index finds them, and each one shown is read from the reader's own records.
+
+So a list shows nothing that is not so, and what has changed within the last second can be missing from it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from operator import itemgetter
+
+from service.adapters.redis.client.store import Store
+from service.adapters.redis.reader_index.partition import GrantOrigin, GrantPlace, StateKey
+from service.adapters.redis.reader_index.reader_index import ReaderIndex, index_partition_of
+from service.adapters.redis.readers.readers import Readers
+from service.adapters.redis.service_state.coordination import LeaderElection
+from service.domain.catalogue import Catalogue
+from service.domain.errors import ListsNotReady
+from service.domain.reader_states import ReaderState
+from service.domain.sources import Grant
+from service.use_cases.lists.index_task import TURN, IndexTask
+from service.use_cases.lists.index_updates import IndexUpdates, state_of
+
+MOST_BY_END = 101
+"""Readers by their ends that a page needs at most, with the first of the next page."""
+BUILD_PATIENCE = 2.0
+"""Seconds for which a request builds a missing index itself; a large one is left to the background."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderFilter:
+    """What is asked of the readers listed; `None`: anything. `source` is a type, `ends_before` in epoch seconds."""
+
+    prefix: str | None = None
+    plan: str | None = None
+    source: str | None = None
+    standing: str | None = None
+    ends_before: float | None = None
+    access: bool | None = None
+
+    @property
+    def first_bytes(self) -> bytes:
+        """The prefix, as IDs are stored."""
+        return (self.prefix or "").encode()
+
+    def accepts(self, state: StateKey) -> bool:
+        """Return whether a reader in this state matches, whatever the ID and the end."""
+        return (
+            self.plan in (None, *state.plans)
+            and self.source in (None, *state.sources)
+            and self.standing in (None, state.standing)
+            and self.access in (None, state.access)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GrantFilter:
+    """What is asked of the grants listed; `None`: anything. `ends_before` is in epoch seconds."""
+
+    plan: str | None = None
+    actor: str | None = None
+    status: str | None = None
+    ends_before: float | None = None
+    import_id: str | None = None
+    reader: str | None = None
+
+    def accepts(self, origin: GrantOrigin) -> bool:
+        """Return whether a grant of this origin matches, whatever its times."""
+        return (
+            self.plan in (None, origin.plan)
+            and self.actor in (None, origin.actor)
+            and self.import_id in (None, origin.import_id)
+            and (self.status is None or (self.status == "revoked") == origin.revoked)
+        )
+
+    def in_time(self, now: float) -> Callable[[bool, int, int], bool]:
+        """Return a function of whether a grant is revoked, its start and its end: whether it matches by its times."""
+        before, status = self.ends_before, self.status
+
+        def matches(revoked: bool, start: int, end: int) -> bool:
+            if before is not None and end >= before:
+                return False
+            if status is None or revoked:
+                return True
+            return status == ("expired" if now >= end else "scheduled" if now < start else "active")
+
+        return matches
+
+
+@dataclass(frozen=True, slots=True)
+class ListedReader:
+    """A reader in the list; `changed_at` is when their sources last changed, also by themselves (epoch seconds)."""
+
+    reader: str
+    state: ReaderState
+    customers: Sequence[str]
+    changed_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedGrant:
+    """A grant in the list, with its reader."""
+
+    reader: str
+    grant: Grant
+
+
+class ReaderLists:
+    """Answers lists. Raises: StoreUnavailable, and ListsNotReady while the index is built for the first time."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        store: Store,
+        readers: Readers,
+        clock: Callable[[], float],
+        *,
+        report: Callable[[str, str], None],
+    ) -> None:
+        self._catalogue = catalogue
+        self._readers = readers
+        self._index = ReaderIndex(store)
+        self.updates = IndexUpdates(catalogue, store, readers, clock)
+        self.task = IndexTask(self.updates, LeaderElection(store, TURN, "index-turn"), report)
+        self._clock = clock
+
+    def find_readers(
+        self, wanted: ReaderFilter, limit: int, after: str | None = None, *, by_end: bool = False
+    ) -> tuple[list[ListedReader], str | None]:
+        """Return a page of the readers who match, by ID or by their ends, and the place behind which the next page begins."""
+        self._require_index()
+        found = self._readers_by_end(wanted, after) if by_end else self._readers_by_id(wanted, after)
+        chosen = list(islice(found, limit + 1))
+        shown = [name.decode() for *_, name in chosen[:limit]]
+        following = None
+        if len(chosen) > limit:
+            end, name = chosen[limit - 1]
+            following = f"{end} {name.decode()}" if by_end else name.decode()
+        return self._show_readers(shown, wanted), following
+
+    def _readers_by_id(self, wanted: ReaderFilter, after: str | None) -> Iterator[tuple[int, bytes]]:
+        parts = [
+            part.find_readers(
+                wanted.accepts, prefix=wanted.first_bytes, after=(after or "").encode(), ends_before=wanted.ends_before
+            )
+            for part in self._index.load_partitions()
+        ]
+        # Each partition is sorted, and filtered only as far as the page needs.
+        return heapq.merge(*parts, key=itemgetter(1))
+
+    def _readers_by_end(self, wanted: ReaderFilter, after: str | None) -> Iterator[tuple[int, bytes]]:
+        end, _, name = (after or "-1 ").partition(" ")
+        behind = (int(end), name.encode())
+        parts = (
+            part.find_readers(wanted.accepts, prefix=wanted.first_bytes, ends_before=wanted.ends_before)
+            for part in self._index.load_partitions()
+        )
+        return iter(heapq.nsmallest(MOST_BY_END, (place for part in parts for place in part if place > behind)))
+
+    def _show_readers(self, names: Sequence[str], wanted: ReaderFilter) -> list[ListedReader]:
+        now, shown = self._clock(), []
+        for name, details in zip(names, self._readers.load_details(names), strict=True):
+            state = state_of(details.sources, self._catalogue, now)
+            if state is None or not _still_matches(wanted, state):
+                continue
+            changes = [moment for moment in (details.changed_at, state.last_change) if moment is not None]
+            shown.append(ListedReader(name, state, details.customers, max(changes, default=None)))
+        return shown
+
+    def find_grants(
+        self, wanted: GrantFilter, limit: int, after: str | None = None
+    ) -> tuple[list[ListedGrant], str | None]:
+        """Return a page of the grants that match, the newest first, and the place behind which the next page begins."""
+        self._require_index()
+        before = None
+        if after is not None:
+            created, _, grant_id = after.partition(" ")
+            before = GrantPlace(int(created), grant_id.encode(), b"")
+        reader = None if wanted.reader is None else self._readers.resolve_merged(wanted.reader)
+        partitions = None if reader is None else [index_partition_of(reader)]
+        parts = [
+            part.find_grants(
+                wanted.accepts,
+                wanted.in_time(self._clock()),
+                before=before,
+                reader=None if reader is None else reader.encode(),
+            )
+            for part in (
+                self._index.load_partitions() if partitions is None else self._index.load_partitions(partitions)
+            )
+        ]
+        chosen = list(islice(heapq.merge(*parts, reverse=True), limit + 1))
+        following = None
+        if len(chosen) > limit:
+            following = f"{chosen[limit - 1].created_at} {chosen[limit - 1].id.decode()}"
+        return self._show_grants(chosen[:limit], wanted), following
+
+    def _show_grants(self, places: Sequence[GrantPlace], wanted: GrantFilter) -> list[ListedGrant]:
+        now, names = self._clock(), [place.reader.decode() for place in places]
+        grants = self._readers.find_grants([(name, place.id) for name, place in zip(names, places, strict=True)])
+        return [
+            ListedGrant(name, grant)
+            for name, grant in zip(names, grants, strict=True)
+            if grant is not None and wanted.status in (None, grant.status_at(now))
+        ]
+
+    def prepare(self) -> None:
+        """Bring the index up to date, as a command does that has no background."""
+        if not self.updates.is_built():
+            self.updates.rebuild()
+        self.updates.settle()
+
+    def _require_index(self) -> None:
+        if self.updates.is_built():
+            return
+        until = time.monotonic() + BUILD_PATIENCE
+
+        def step() -> None:
+            if time.monotonic() > until:
+                raise ListsNotReady
+
+        self.updates.rebuild(step)
+
+
+def _still_matches(wanted: ReaderFilter, state: ReaderState) -> bool:
+    key = StateKey(state.access, state.plans, state.sources, state.standing.value)
+    ends = wanted.ends_before is None or (state.until is not None and state.until < wanted.ends_before)
+    return ends and wanted.accepts(key)
