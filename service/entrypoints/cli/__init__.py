@@ -23,6 +23,7 @@ COMMANDS = {
     "digest": "health",
     "doctor": "health",
     "reconcile": "worker",
+    "reindex": "readers",
     "restore": "backup",
 }
 """Command → its module."""

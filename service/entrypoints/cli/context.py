@@ -196,12 +196,17 @@ limit_option = click.option(
 after_option = click.option("--after", help="The last answer's next.")
 
 
+ends_before_option = click.option("--ends-before", help="Only what ends earlier, like 2027-01-01T00:00:00Z.")
+
+
 def read_list_page(kind: ListKind, limit: int, **given: str | None) -> paging.Page:
     """Return the page of a list that options ask for; a wrong one is a usage error."""
     try:
         return paging.read_page(kind.name, given, kind.filters, usual=limit)
     except InvalidFields as error:
-        raise click.UsageError("; ".join(f"--{field} {message}" for field, message in error.errors)) from None
+        raise click.UsageError(
+            "; ".join(f"--{field.replace('_', '-')} {message}" for field, message in error.errors)
+        ) from None
 
 
 def list_output(found: paging.Listing, line: Callable[[dict[str, Any]], str], empty: str) -> Output:

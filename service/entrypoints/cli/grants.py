@@ -23,7 +23,8 @@ from service.entrypoints.responses.administration import (
     write_mistakes,
     write_submitted_import,
 )
-from service.entrypoints.responses.readers import write_grant
+from service.entrypoints.responses.lists import GRANTS
+from service.entrypoints.responses.readers import GRANT_STATUSES, write_grant
 from service.use_cases.grants.grant_changes import to_grant_request
 from service.use_cases.grants.imports import csv_file
 from service.use_cases.grants.imports.grant_imports import PendingImport
@@ -87,16 +88,24 @@ def _output(done: Grant | Approval, verb: str, reader: str, now: float) -> Outpu
 
 
 @grants.command("list")
-@reader_option
+@click.option("--reader", help="Only this reader's grants.")
+@click.option("--plan", help="Only grants of this plan.")
+@click.option("--actor", help="Only grants that this admin created.")
+@click.option("--status", type=click.Choice(GRANT_STATUSES), help="Only grants of this status.")
+@session.ends_before_option
+@click.option("--import", "import_id", help="Only grants of this import.")
+@session.limit_option
+@session.after_option
 @session.uses_service
-def show(run: Invocation, reader: str) -> Output:
-    """List a reader's grants, the newest first."""
-    found = [
-        write_grant(grant, reader, run.now)
-        for grant in run.service.grants.list_for_reader(run.service.readers.resolve_merged(reader))
-    ]
-    lines = [f"{one['id']}  {_line(one)}  ({one['actor']}: {one['reason']})" for one in found]
-    return Output({"items": found}, "\n".join(lines) or "No grants.")
+def show(run: Invocation, limit: int, import_id: str | None, **given: str | None) -> Output:
+    """List grants, the newest first."""
+    page = session.read_list_page(GRANTS, limit, **given, **{"import": import_id})
+    run.service.reader_lists.prepare()
+    return session.list_output(
+        GRANTS.load(run.service, page),
+        lambda one: f"{one['id']}  {_line(one)}  ({one['actor']}: {one['reason']})",
+        "No grants.",
+    )
 
 
 @grants.command("revoke")

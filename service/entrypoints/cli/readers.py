@@ -1,16 +1,18 @@
-"""`paywall readers …`: what a reader holds; links, merges; export and erasure."""
+"""`paywall readers …`: the list of readers; what a reader holds; links, merges; export and erasure."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import click
 import orjson
 
+from service.domain.sources import SourceType
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Invocation, Output
-from service.entrypoints.responses.readers import ErasedOut, ReaderOut, write_reader_export
+from service.entrypoints.responses.lists import READERS
+from service.entrypoints.responses.readers import STANDINGS, ErasedOut, ReaderOut, write_reader_export
 
 _PATIENCE = 300.0
 """Seconds for the store to rewrite its files, which takes minutes for a large one."""
@@ -19,9 +21,47 @@ _BY_HAND = (
 )
 
 
+@click.command()
+@session.uses_service
+def reindex(run: Invocation) -> Output:
+    """Build the lists of readers and grants anew from the readers' records, beside a running service."""
+    updates = run.service.reader_lists.updates
+    done = updates.rebuild()
+    text = f"The lists have {done.readers} readers."
+    if done.unnamed:
+        text += (
+            f"\n{done.unnamed} readers are in no list: an earlier release imported their grants without their ids. "
+            "Import their file again, then run paywall reindex."
+        )
+    return Output({"readers": done.readers, "unnamed": done.unnamed}, text)
+
+
 @click.group()
 def readers() -> None:
-    """Look at readers, link what is theirs, merge two, export or erase one."""
+    """List readers, look at one, link what is theirs, merge two, export or erase one."""
+
+
+@readers.command("list")
+@click.option("--prefix", help="Only readers whose id begins with this.")
+@click.option("--plan", help="Only readers with this plan.")
+@click.option("--source", type=click.Choice(get_args(SourceType)), help="Only readers with a source of this type.")
+@click.option("--standing", type=click.Choice(STANDINGS), help="Only readers of this standing.")
+@session.ends_before_option
+@click.option("--access", type=click.Choice(("true", "false")), help="Only readers who hold a feature now, or none.")
+@session.limit_option
+@session.after_option
+@session.uses_service
+def list_readers(run: Invocation, limit: int, **given: str | None) -> Output:
+    """List the readers who have or had a source, by id."""
+    page = session.read_list_page(READERS, limit, **given)
+    run.service.reader_lists.prepare()
+    return session.list_output(READERS.load(run.service, page), _line, "No readers.")
+
+
+def _line(found: dict[str, Any]) -> str:
+    plans, sources = ", ".join(found["plans"]) or "-", ", ".join(found["sources"])
+    access = "has access" if found["access"] else "no access"
+    return f"{found['reader']}: {access}, {plans} ({sources}), {found['standing']}, until {found['until'] or 'no end'}"
 
 
 @readers.command("show")

@@ -29,6 +29,9 @@ def query(name: str, description: str, schema: Mapping[str, Any]) -> Parameter:
 REASON = query("reason", "Why; may stand in the body instead.", {"type": "string", "minLength": 1, "maxLength": 1000})
 LIMIT = query("limit", "How many.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 50})
 AFTER = query("after", "The last answer's `next`.", {"type": "string"})
+ENDS_BEFORE = query(
+    "ends_before", "Only what ends earlier than this; never what has no end.", {"type": "string", "format": "date-time"}
+)
 IDEMPOTENCY_KEY: Parameter = {
     "in": "header",
     "name": "Idempotency-Key",

@@ -28,6 +28,7 @@ from service.entrypoints.http.api import (
     imports,
     keys,
     passes,
+    reader_list,
     readers,
     reporting,
     seats,
@@ -66,6 +67,7 @@ class _Web(Flask):
 REGISTER = (
     ("website", checkout.register),
     ("website", passes.register_gifts),
+    ("readers", reader_list.register),
     ("readers", readers.register),
     ("grants", grants.register),
     ("grants", imports.register),

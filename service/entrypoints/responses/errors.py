@@ -205,6 +205,13 @@ ERRORS: tuple[ErrorRow, ...] = (
         _store_unavailable,
     ),
     ErrorRow(
+        errors.ListsNotReady,
+        503,
+        "The index of readers is being built, which takes a minute for a million readers. Try again soon.",
+        "lists-not-ready",
+        "The lists are not ready",
+    ),
+    ErrorRow(
         errors.NewerSchema,
         503,
         "The store holds records of a newer version of this service; finish the upgrade and try again.",

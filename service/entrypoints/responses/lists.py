@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, get_args
 
 from service.adapters.redis.audit import chain
 from service.adapters.redis.audit.chain import AuditFilter
 from service.adapters.redis.stripe_objects.ledger import BadCursor
 from service.domain.errors import InvalidFields
+from service.domain.ids import read_id, read_reader, read_text
+from service.domain.sources import SourceType, Standing
+from service.domain.times import read_time
 from service.entrypoints.responses.administration import AuditRecordOut, KeyOut, write_approval
-from service.entrypoints.responses.paging import FOREIGN_CURSOR, Listing, Page, cursor, cut
+from service.entrypoints.responses.paging import FOREIGN_CURSOR, Filters, Listing, Page, cursor, cut
+from service.entrypoints.responses.readers import GRANT_STATUSES, ListedReaderOut, write_grant
 from service.entrypoints.responses.story_passes import write_pass
 from service.entrypoints.responses.stripe_objects import EventOut
+from service.use_cases.lists.reader_lists import GrantFilter, ReaderFilter
 
 if TYPE_CHECKING:
     from service.bootstrap import Service
@@ -21,12 +27,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ListKind:
-    """What stays the same of a list; `load` returns a page of it, newest first."""
+    """What stays the same of a list; `load` returns a page of it: readers by ID, all else newest first."""
 
     name: str
     load: Callable[[Service, Page], Listing]
     columns: tuple[str, ...]
-    filters: tuple[str, ...] = ()
+    filters: Filters = field(default_factory=dict)
 
 
 def _approvals(service: Service, page: Page) -> Listing:
@@ -55,6 +61,32 @@ def _events(service: Service, page: Page) -> Listing:
     return Listing([EventOut.write(entry) for entry in found], cursor("events", last))
 
 
+def _grants(service: Service, page: Page) -> Listing:
+    if page.after is not None and not re.fullmatch(r"\d{1,12} \S+", page.after, re.ASCII):
+        raise InvalidFields([FOREIGN_CURSOR])
+    wanted = GrantFilter(**{_IMPORT_FILTER.get(name, name): value for name, value in page.filters.items()})
+    (found, last), now = service.reader_lists.find_grants(wanted, page.limit, page.after), service.clock()
+    return Listing([write_grant(one.grant, one.reader, now) for one in found], cursor("grants", last))
+
+
+def _readers(service: Service, page: Page) -> Listing:
+    found, last = service.reader_lists.find_readers(ReaderFilter(**page.filters), page.limit, page.after)
+    return Listing([ListedReaderOut.write(one) for one in found], cursor("readers", last))
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return text
+
+    return read
+
+
+def _read_flag(text: str) -> bool:
+    return _one_of("true", "false")(text) == "true"
+
+
 def _keys(service: Service, page: Page) -> Listing:
     found = [(f"{key.created_at:019.6f} {key.name}", key) for key in service.admin_keys.list_all()]
     chosen, following = cut("keys", found, page)
@@ -71,14 +103,55 @@ APPROVALS = ListKind(
     _approvals,
     ("approval", "state", "kind", "reader", "wants", "reason", "asked_by", "asked_at", "expires_at"),
 )
-AUDIT = ListKind("audit", _audit, tuple(chain.PUBLIC_FIELDS), ("reader", "actor", "action", "target"))
+AUDIT = ListKind(
+    "audit", _audit, tuple(chain.PUBLIC_FIELDS), dict.fromkeys(("reader", "actor", "action", "target"), read_id)
+)
 EVENTS = ListKind(
     "events",
     _events,
     ("id", "type", "object", "created", "received_at", "state", "why", "attempts", "duplicates", "changes"),
-    ("state",),
+    {"state": read_id},
 )
 """Of the states, only `dead` can be asked for."""
+_IMPORT_FILTER = {"import": "import_id"}
+GRANTS = ListKind(
+    "grants",
+    _grants,
+    (
+        "id",
+        "reader",
+        "plan",
+        "features",
+        "reason",
+        "from",
+        "until",
+        "status",
+        "actor",
+        "created_at",
+        "import",
+    ),
+    {
+        "plan": read_id,
+        "actor": read_text,
+        "status": _one_of(*GRANT_STATUSES),
+        "ends_before": read_time,
+        "import": read_text,
+        "reader": read_reader,
+    },
+)
+READERS = ListKind(
+    "readers",
+    _readers,
+    ("reader", "access", "plans", "sources", "standing", "until", "customers", "changed_at"),
+    {
+        "prefix": read_text,
+        "plan": read_id,
+        "source": _one_of(*get_args(SourceType)),
+        "standing": _one_of(*Standing),
+        "ends_before": read_time,
+        "access": _read_flag,
+    },
+)
 KEYS = ListKind("keys", _keys, ("name", "role", "created_at", "actor"))
 PASSES = ListKind("passes", _passes, ("id", "story", "openings", "used", "until", "status", "actor", "pass"))
 """Also those that expired within 90 days."""

@@ -7,17 +7,19 @@ is refused.
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from service.domain.errors import InvalidFields
-from service.domain.ids import read_id
 
 MOST = 100
 USUAL = 50
 FOREIGN_CURSOR = ("after", "is not a `next` of this list")
 
+Filters = Mapping[str, Callable[[str], Any]]
+"""A list's own parameters, and what reads each; `ValueError` says what is wrong with one."""
 Item = TypeVar("Item")
 
 
@@ -27,7 +29,7 @@ class Page:
 
     limit: int = USUAL
     after: str | None = None
-    filters: dict[str, str] = field(default_factory=dict)
+    filters: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Listing:
 def read_page(
     name: str,
     given: Mapping[str, str | None],
-    filters: Collection[str] = (),
+    filters: Filters = MappingProxyType({}),
     *,
     usual: int = USUAL,
     wrong: Iterable[tuple[str, str]] = (),
@@ -55,7 +57,7 @@ def read_page(
     `wrong`: what is already known to be wrong. Raises: `InvalidFields` with all of it.
     """
     errors, limit, after = list(wrong), usual, None
-    found: dict[str, str] = {}
+    found: dict[str, Any] = {}
     for field_name, value in given.items():
         try:
             if value is None:
@@ -65,7 +67,7 @@ def read_page(
             elif field_name == "after":
                 after = _place_in(value, name)
             elif field_name in filters:
-                found[field_name] = read_id(value)
+                found[field_name] = filters[field_name](value)
         except ValueError as error:
             errors.append((field_name, str(error)))
     if errors:

@@ -9,6 +9,9 @@ from service.entrypoints.responses import fields as types
 from service.entrypoints.responses.fields import JsonObject, RequestSchema, ResponseSchema
 from service.use_cases.privacy.export import ReaderExport
 
+GRANT_STATUSES = ("active", "scheduled", "expired", "revoked")
+STANDINGS = ("good", "grace", "ended", "none")
+
 
 class GrantIn(RequestSchema):
     plan = types.identifier(allow_none=True)
@@ -34,7 +37,7 @@ class GrantOut(ResponseSchema):
     reason = fields.String(attribute="grant.reason", required=True)
     from_ = types.UtcTime(attribute="grant.start", required=True, data_key="from")
     until = types.UtcTime(attribute="grant.until", required=True, allow_none=True)
-    status = fields.String(required=True, validate=validate.OneOf(["active", "scheduled", "expired", "revoked"]))
+    status = fields.String(required=True, validate=validate.OneOf(GRANT_STATUSES))
     actor = fields.String(attribute="grant.actor", required=True)
     created_at = types.UtcTime(attribute="grant.created_at", required=True)
     import_ = fields.String(attribute="grant.import_id", required=True, allow_none=True, data_key="import")
@@ -52,7 +55,7 @@ class SourceOut(ResponseSchema):
     plan = fields.String(attribute="holding.plan", required=True, allow_none=True)
     features = fields.List(fields.String(), attribute="holding.features", required=True)
     status = fields.String(required=True)
-    standing = fields.String(required=True, validate=validate.OneOf(["good", "grace", "ended", "none"]))
+    standing = fields.String(required=True, validate=validate.OneOf(STANDINGS))
     from_ = types.UtcTime(attribute="holding.start", required=True, allow_none=True, data_key="from")
     until = types.UtcTime(attribute="holding.until", required=True, allow_none=True)
     ending = fields.Boolean(attribute="holding.ending", required=True)
@@ -78,6 +81,19 @@ class ReaderOut(ResponseSchema):
     sources = fields.List(fields.Nested(SourceOut), required=True)
     customers = fields.List(fields.String(), required=True)
     meters = fields.List(fields.Nested(ReaderMeterOut), required=True)
+
+
+class ListedReaderOut(ResponseSchema):
+    """A reader in a list, written from a `ListedReader`."""
+
+    reader = fields.String(required=True)
+    access = fields.Boolean(attribute="state.access", required=True)
+    plans = fields.List(fields.String(), attribute="state.plans", required=True)
+    sources = fields.List(fields.String(), attribute="state.sources", required=True)
+    standing = fields.String(attribute="state.standing.value", required=True, validate=validate.OneOf(STANDINGS))
+    until = types.UtcTime(attribute="state.until", required=True, allow_none=True)
+    customers = fields.List(fields.String(), required=True)
+    changed_at = types.UtcTime(required=True, allow_none=True)
 
 
 class HeldPlanOut(ResponseSchema):

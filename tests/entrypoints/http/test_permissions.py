@@ -28,6 +28,8 @@ RIGHTS: dict[tuple[str, str], Demand] = {
     ("POST", "/v1/portal"): "site",
     ("POST", "/v1/gifts"): "site",
     ("GET", "/v1/gifts/<reader>"): "site",
+    ("GET", "/v1/readers"): "viewer",
+    ("GET", "/v1/grants"): "viewer",
     ("GET", "/v1/readers/<reader>"): "viewer",
     ("GET", "/v1/readers/<reader>/summary"): "site",
     ("GET", "/v1/readers/<reader>/export"): "owner",

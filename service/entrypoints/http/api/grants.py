@@ -1,4 +1,4 @@
-"""`/v1/readers/{reader}/grants`: admins create grants, change their end, and revoke them."""
+"""`/v1/grants` and `/v1/readers/{reader}/grants`: admins list, create and revoke grants, and change their end."""
 
 from __future__ import annotations
 
@@ -11,16 +11,33 @@ from service.bootstrap import Service
 from service.domain import grant_rules
 from service.domain.catalogue import Catalogue
 from service.domain.sources import Grant
-from service.entrypoints.http import guards, idempotency, inputs
-from service.entrypoints.http.routes import ApiRoutes
+from service.entrypoints.http import guards, idempotency, inputs, lists
+from service.entrypoints.http.routes import AFTER, ENDS_BEFORE, LIMIT, ApiRoutes, query
 from service.entrypoints.responses.administration import ApprovalOut, write_approval
 from service.entrypoints.responses.fields import JsonObject, ReasonIn
-from service.entrypoints.responses.readers import GrantChangeIn, GrantIn, GrantOut, write_grant
+from service.entrypoints.responses.lists import GRANTS
+from service.entrypoints.responses.readers import GRANT_STATUSES, GrantChangeIn, GrantIn, GrantOut, write_grant
 from service.use_cases.grants.grant_changes import to_grant_request
+
+_TEXT = {"type": "string"}
+FILTERS = (
+    query("plan", "Only grants of this plan.", _TEXT),
+    query("actor", "Only grants that this admin created.", _TEXT),
+    query("status", "Only grants of this status.", {"type": "string", "enum": list(GRANT_STATUSES)}),
+    ENDS_BEFORE,
+    query("import", "Only grants of this import.", _TEXT),
+    query("reader", "Only this reader's grants.", _TEXT),
+)
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
+    """Add the list of grants, and the routes of one reader's."""
     changes, catalogue = service.grant_changes, service.settings.catalogue
+
+    @routes.add("GET /v1/grants", "viewer", lists.list_of(GrantOut), parameters=(LIMIT, AFTER, *FILTERS))
+    def list_grants() -> Response:
+        """Every grant, newest first, also expired and revoked ones; CSV where Accept asks for text/csv."""
+        return lists.answer(GRANTS, service)
 
     @routes.add(
         "POST /v1/readers/<reader>/grants", "granter", {201: GrantOut, 202: ApprovalOut}, takes=GrantIn, repeatable=True
