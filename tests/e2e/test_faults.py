@@ -213,6 +213,8 @@ def test_web_process_killed_again_and_again_leaves_the_others_serving(serve: Ser
         struck = time.monotonic()
         wait_until(lambda: load.outcomes(struck).get("grant", 0) > 100)
     assert paywall.processes()["web server"] == [server]
+    ended = [json.loads(line) for line in paywall.log.splitlines() if '"process_ended"' in line]
+    assert [(line["process"], line["status"]) for line in ended] == [("web process", -signal.SIGKILL)] * 4
     found = load.outcomes()
     assert sum(found.values()) - found["grant"] <= 0.05 * sum(found.values()), found
 

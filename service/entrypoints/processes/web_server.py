@@ -117,6 +117,8 @@ class RespawningServer(MPServer):
     """A server that replaces each process that ends. Granian's own ends altogether if a new process ends within 5.5 s."""
 
     def _respawn_workers(self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0) -> None:
+        for index in workers:
+            log().error("process_ended", process="web process", status=self.wrks[index].inner.exitcode)
         newest = max(self.wrks[index].birth for index in workers)
         self.main_loop_interrupt.wait(newest + RESPAWN_AFTER - time.monotonic())
         super()._respawn_workers(workers, spawn_target, target_loader, delay)
