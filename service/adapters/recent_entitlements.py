@@ -32,6 +32,9 @@ WRITE_EVERY = 0.4
 TRY_LOCKS_EVERY = 1.0
 """Seconds for which the file is read without locks after it could not be read with them."""
 
+REPORT_EVERY = 60.0
+"""Seconds between two reports that the file can't be used, which is tried several times a second."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS known (reader BLOB PRIMARY KEY, seen REAL NOT NULL, held TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS known_seen ON known (seen);
@@ -74,7 +77,7 @@ class RecentEntitlements:
         self._noted: dict[bytes, Sighting] = {}
         self._writing: dict[bytes, Sighting] = {}
         self._replaced = False
-        self._try_locks_at = 0.0
+        self._try_locks_at = self._report_at = 0.0
         self._written: dict[bytes, Sighting] = {}
         self._lock = threading.Lock()
         self._local = threading.local()
@@ -253,7 +256,8 @@ class RecentEntitlements:
             base.execute("DELETE FROM known WHERE seen < ?", (newest - self._known_for - 60,))
 
     def _report(self, error: Exception) -> None:
-        if self._on_error is not None:
+        if self._on_error is not None and time.monotonic() >= self._report_at:
+            self._report_at = time.monotonic() + REPORT_EVERY
             self._on_error(error)
 
 

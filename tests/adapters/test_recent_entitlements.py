@@ -106,9 +106,10 @@ def test_unwritable_folder_is_reported_and_readers_stay_known_in_memory(tmp_path
     reports: list[Exception] = []
     known, now = RecentEntitlements(tmp_path / "data", 60, clock=time.time, on_error=reports.append), time.time()
     known.note(b"r", HELD, now)
-    known.close()
-    assert reports
-    assert known.features(b"r", now) == HELD
+    for _ in range(3):
+        known.close()
+        assert known.features(b"r", now) == HELD
+    assert len(reports) == 1
 
 
 def test_full_disk_keeps_readers_known(make: Callable[..., RecentEntitlements]) -> None:
