@@ -10,6 +10,7 @@ import gc
 import os
 import select
 import signal
+import socket
 import sys
 import threading
 import time
@@ -33,6 +34,12 @@ from service.entrypoints.http.wsgi import Web, web
 from service.entrypoints.processes.lifecycle import SHUTDOWN_SIGNALS, exit_now, follow_parent, open_supervisor
 from service.entrypoints.processes.listening import numeric_address
 from service.settings.settings import load_settings
+
+UNREAD_FOR = 30
+"""Seconds for which a client may leave an answer unread."""
+
+LISTENS_AFTER = 0.5
+"""Seconds after which granian listens."""
 
 SWITCH_EVERY = 0.0005
 """Seconds after which a thread has to let others run: a check must not wait Python's 5 ms for each busy thread."""
@@ -94,6 +101,7 @@ def load() -> RsgiApp:
             metrics_of_processes.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
     Finalize(None, end, exitpriority=10)
+    loop.call_later(LISTENS_AFTER, end_unread_answers)
     sys.setswitchinterval(SWITCH_EVERY)
     # What exists now stays: if every full collection examined it again, requests would wait for tens of milliseconds.
     gc.freeze()
@@ -111,6 +119,17 @@ def _app(loop: asyncio.AbstractEventLoop, service: Service) -> tuple[RsgiApp, We
 
     routes = web(service, TracedRequestLog(service.metrics, service.tracing))
     return TracedRsgiApp(loop, service.store.link, routes, service.tracing), routes
+
+
+def end_unread_answers() -> None:
+    """Let the kernel end connections whose client does not read: granian has no deadline for a write.
+
+    Connections inherit it from the listening socket, which granian has made in this process.
+    """
+    for number in os.listdir("/proc/self/fd") if sys.platform == "linux" else ():
+        with suppress(OSError), socket.socket(fileno=os.dup(int(number))) as found:
+            if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and found.family != socket.AF_UNIX:
+                found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_FOR * 1_000)
 
 
 class RespawningServer(MPServer):

@@ -21,6 +21,7 @@ STATUSES: dict[int, tuple[str, str]] = {
     404: ("not-found", "Not found"),
     405: ("method-not-allowed", "Method not allowed"),
     409: ("conflict", "Conflict"),
+    408: ("too-slow", "Too slow"),
     413: ("too-large", "Too large"),
     415: ("not-json-type", "Unsupported content type"),
     422: ("invalid", "Invalid input"),
