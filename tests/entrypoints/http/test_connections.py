@@ -110,6 +110,53 @@ def test_connection_without_a_request_is_dropped_within_35_seconds(paywall: Payw
         begun.recv(65_536)
 
 
+SLOW = [
+    (b"/v1/access", b"site-key-of-the-tests", b"application/json"),
+    (b"/v1/access/batch", b"site-key-of-the-tests", b"application/json"),
+    (b"/v1/grants/import", b"admin-key-of-the-tests", b"text/csv"),
+    (b"/v1/readers/r-slow/grants", b"admin-key-of-the-tests", b"application/json"),
+]
+
+
+def begin(raw: Callable[[], Raw], path: bytes, key: bytes, kind: bytes) -> Raw:
+    """Send a request without the most of its body."""
+    top = [b"POST " + path + b" HTTP/1.1", b"Host: x", b"Authorization: Bearer " + key, b"Content-Type: " + kind]
+    return raw().send(b"\r\n".join([*top, b"Content-Length: 100"]), b"\r\n\r\n{")
+
+
+@pytest.mark.parametrize(("path", "key", "kind"), SLOW)
+def test_requests_are_answered_beside_more_slow_bodies_than_threads(
+    raw: Callable[[], Raw], paywall: Paywall, path: bytes, key: bytes, kind: bytes
+) -> None:
+    slow = [begin(raw, path, key, kind) for _ in range(80)]
+    for number in range(20):
+        assert paywall.ask(f"slow-{number}", count=False)["reason"] == "sign_in_required"
+        assert paywall.get("/healthz").status_code == 200
+    assert paywall.reader("r-slow")["access"] is False
+    for one in slow:
+        one.sock.settimeout(0)
+        with pytest.raises(BlockingIOError):  # none is answered yet
+            one.sock.recv(1)
+
+
+@pytest.mark.full
+def test_body_that_does_not_arrive_is_answered_with_408_within_35_seconds(raw: Callable[[], Raw]) -> None:
+    begun = [begin(raw, *one) for one in SLOW]
+    for one in begun:
+        one.sock.settimeout(35)
+        status, headers, _ = one.answer()
+        assert (status, headers["connection"]) == (408, "close")
+
+
+@pytest.mark.full
+def test_idle_connection_is_dropped_within_35_seconds(raw: Callable[[], Raw]) -> None:
+    one = raw()
+    one.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert one.answer()[0] == 200
+    one.sock.settimeout(35)
+    assert one.sock.recv(1) == b""
+
+
 def test_chunked_body_is_read_completely(raw: Callable[[], Raw]) -> None:
     one = raw()
     top = b"POST /v1/access HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer site-key-of-the-tests\r\n"

@@ -11,7 +11,7 @@ import pytest
 from redis.crc import key_slot
 
 from service.adapters.redis.client.errors import StoreError
-from service.adapters.redis.client.scripts import Script, load, registered
+from service.adapters.redis.client.scripts import Script, ScriptCall, load, registered
 from service.domain.errors import StoreUnavailable
 
 PUT = load("write_source")
@@ -151,6 +151,19 @@ def test_one_seed_node_is_enough_and_dead_ones_are_ignored(build: Build, connect
     link = connect(f"redis+cluster://127.0.0.1:1,127.0.0.1:{cluster.masters[2].port}")
     assert link.wait(60)
     link.pipeline([(key, ("SET", key, "1")) for key in KEYS])
+
+
+def test_event_loop_asks_every_master_and_follows_a_moving_slot(build: Build, ask_in_loop: Any, until: Any) -> None:
+    cluster = build("valkey")
+    client = ask_in_loop(cluster.url)
+    client.link.pipeline([(key, (b"SET", key, key)) for key in KEYS])
+    assert client.read(*[(key, (b"GET", key)) for key in KEYS]) == KEYS
+    moved = KEYS[0]
+    move(cluster, moved, until)
+    assert client.read((moved, (b"GET", moved)), (KEYS[1], (b"GET", KEYS[1]))) == [moved, KEYS[1]]
+    assert client.run(ScriptCall(COUNT, (b"{%b}n" % moved,), ())) == [1]
+    assert client.run(ScriptCall(COUNT, (b"{%b}n" % moved,), ())) == [2]
+    assert client.link.available
 
 
 @KINDS

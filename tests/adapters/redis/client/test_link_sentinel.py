@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from service.adapters.redis.client.scripts import Script
+from service.adapters.redis.client.scripts import Script, ScriptCall
 from service.domain.errors import StoreUnavailable
 
 COUNT = Script("count", b"return redis.call('INCR', KEYS[1])")
@@ -96,6 +96,14 @@ def test_master_is_the_one_the_sentinels_name(watch: Watch, connect: Any, kind: 
     assert watched.data[0].admin().info("keyspace")["db2"]["keys"] == 2
     assert link.info()["replicas"] == 1
     assert link.ready()
+
+
+def test_event_loop_asks_the_master_that_the_sentinels_name(watch: Watch, ask_in_loop: Any) -> None:
+    watched = watch("valkey", password="s3cret")
+    client = ask_in_loop(f"{watched.url}/2")
+    assert client.link.wait(60)
+    assert client.run(ScriptCall(COUNT, (b"n",), ())) == [1]
+    assert client.get_all([b"n"] * 20) == [b"1"] * 20
 
 
 def test_service_name_unknown_to_the_sentinels_is_an_outage(watch: Watch, connect: Any, until: Any) -> None:

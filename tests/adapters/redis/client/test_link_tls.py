@@ -13,7 +13,7 @@ import pytest
 import redis
 from cryptography import x509
 
-from service.adapters.redis.client.scripts import Script
+from service.adapters.redis.client.scripts import Script, ScriptCall
 from service.domain.errors import StoreUnavailable
 from tests.certificate_authority import Authority
 
@@ -77,6 +77,17 @@ def test_certificate_of_the_configured_authority_is_trusted(launch: Any, connect
     assert link.read([(b"k", (b"GET", b"k")), (b"l", (b"GET", b"l"))]) == [b"1", large]
     assert link.run(Script("tls", b"return redis.call('INCR', KEYS[1])"), [b"k"], []) == 2
     assert link.ready()
+
+
+def test_event_loop_asks_over_tls(launch: Any, ask_in_loop: Any, authority: Authority) -> None:
+    server = serve(launch, authority, LOOPBACK)
+    client = ask_in_loop(f"{server.url}/1?ssl_ca_certs={authority.file}")
+    large = b"x" * 3_000_000
+    client.link.pipeline([(b"k", ("SET", "k", "1")), (b"l", ("SET", "l", large))])
+    assert client.read((b"k", (b"GET", b"k")), (b"l", (b"GET", b"l"))) == [b"1", large]
+    assert client.get_all([b"k"] * 300) == [b"1"] * 300
+    call = ScriptCall(Script("tls", b"return redis.call('INCR', KEYS[1])"), (b"k",), ())
+    assert [client.run(call) for _ in range(3)] == [[2], [3], [4]]
 
 
 def test_ssl_cert_file_variable_is_respected(
