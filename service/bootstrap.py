@@ -6,12 +6,11 @@ Nothing connects and no thread starts before `Service.start`. The entrypoints ta
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING
 
-from service.adapters.clock import clock_of
+from service.adapters.clock import Clock, clock_of
 from service.adapters.observability import logs
 from service.adapters.observability.metrics import Metrics
 from service.adapters.pass_tokens import PassTokens
@@ -51,6 +50,8 @@ from service.use_cases.access.new_visitors import NewVisitors
 from service.use_cases.access.policy_revisions import PolicyRevisionTask
 from service.use_cases.access.reader_profile import ReaderProfiles
 from service.use_cases.access.source_history import SourceHistory
+from service.use_cases.access.story_memory import StoryMemory
+from service.use_cases.background_tasks import BackgroundTasks, OnChange
 from service.use_cases.checkout.checkout import Purchases
 from service.use_cases.checkout.price_cache import PriceCache
 from service.use_cases.grants.approvals import ApprovalWorkflow
@@ -62,7 +63,6 @@ from service.use_cases.grants.imports.pacing import Pace
 from service.use_cases.grants.imports.plan import CHUNK_SIZE, ImportPlanner
 from service.use_cases.grants.imports.runner import LEASE, ImportRunner
 from service.use_cases.lists.reader_lists import ReaderLists
-from service.use_cases.operations.background_tasks import BackgroundTasks, OnChange
 from service.use_cases.operations.doctor import Doctor
 from service.use_cases.operations.maintenance import Maintenance
 from service.use_cases.operations.worker import Worker
@@ -83,13 +83,8 @@ from service.use_cases.subscriptions.subscription_admin import SubscriptionAdmin
 if TYPE_CHECKING:
     from service.adapters.observability.tracing import Tracing
 
-Clock = Callable[[], float]
-
 STORE_TIMEOUT = 0.25
 """Seconds: a shorter time-out would take a slow disk for an outage, readers would notice a longer one."""
-
-BACKGROUND_EVERY = 1.0
-"""Seconds between two rounds of a web process's background tasks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +115,7 @@ class Adapters:
     admin_keys: AdminKeys
     approvals: Approvals
     policies: PolicyStore
+    stories: StoryMemory
     titles: TitleRegistry
     prices_changed: ChangeCounter
     usage_counters: UsageCounters
@@ -165,9 +161,11 @@ class Service(Adapters):
         self.policy_revisions.start()
         self.imports.runner.start()
         self.reader_lists.task.start()
+        self.stories.start()
 
     def close(self) -> None:
         """Write what is still to be written, stop the threads and close the connections."""
+        self.stories.close()
         self.reader_lists.task.stop()
         self.imports.runner.stop()
         self.policy_revisions.stop(patience=0)
@@ -230,6 +228,7 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, tracing: Traci
         admin_keys=AdminKeys(AuditedHash(store, audit, "keys"), partial(secrets.signer, "key"), configured_keys),
         approvals=Approvals(AuditedHash(store, audit, "approvals"), partial(secrets.sealer, "approval")),
         policies=PolicyStore(store),
+        stories=StoryMemory(store, clock),
         titles=TitleRegistry(store),
         prices_changed=ChangeCounter(store, "prices"),
         usage_counters=usage_counters,
@@ -316,6 +315,7 @@ def _explainer(a: Adapters, check: AccessCheck, decision_ids: DecisionIds, profi
         decision_ids=decision_ids,
         policies=a.policies,
         history=SourceHistory(a.settings.catalogue, ReaderHistory(a.store), a.audit_log),
+        stories=a.stories,
     )
 
 
@@ -381,8 +381,7 @@ def _background_tasks(
             a.usage_counters.tick,
             a.metrics.processes.record,
             state.tick,
-        ],
-        every=BACKGROUND_EVERY,
+        ]
     )
 
 

@@ -15,8 +15,11 @@ DEMO_MARK = "demo"
 DEMO_CLOCK = "demo-clock"
 """The file with the offset, in the same folder."""
 
+Clock = Callable[[], float]
+"""Returns epoch seconds."""
 
-def clock_of(demo_clock: Path | None) -> Callable[[], float]:
+
+def clock_of(demo_clock: Path | None) -> Clock:
     """Return a function that returns epoch seconds, plus the offset that `demo_clock` holds at that moment."""
     if demo_clock is None:
         return time.time

@@ -121,6 +121,23 @@ class Story:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownStory:
+    """What the site last said of a story, and when (epoch seconds, at most an hour before it last asked)."""
+
+    story: Story
+    asked_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class TierOrigin:
+    """A story's tier at a moment, and where it comes from: the site's request, a rule (they count from 1) or the default."""
+
+    tier: str
+    source: Literal["request", "rule", "default"]
+    rule: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Catalogue:
     """All of `paywall.toml`, by name. `revision` identifies this policy in every decision made by it."""
 
@@ -161,12 +178,16 @@ class Catalogue:
 
         Raises: KeyError, if the story names a tier that does not exist.
         """
+        return self.tiers[self.tier_origin(story, now).tier]
+
+    def tier_origin(self, story: Story, now: float) -> TierOrigin:
+        """Return the name of a story's tier, which need not exist where the story names it, and where it comes from."""
         if story.tier is not None:
-            return self.tiers[story.tier]
-        for rule in self.rules:
+            return TierOrigin(story.tier, "request")
+        for number, rule in enumerate(self.rules, 1):
             if _matches(rule, story, now):
-                return self.tiers[rule.tier]
-        return self.tiers[self.default_tier]
+                return TierOrigin(rule.tier, "rule", number)
+        return TierOrigin(self.default_tier, "default")
 
     def tier_turns_at(self, story: Story, now: float) -> float | None:
         """Return the first moment after `now` at which the story's age changes its tier; `None` if it never does."""

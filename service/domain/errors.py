@@ -117,6 +117,14 @@ class UnknownEvent(DomainError):
     """The ledger does not hold the event, or no longer."""
 
 
+class UnknownStory(DomainError):
+    """The tier of a story is not known: the site has not asked about it within 90 days, or `tier` no longer exists."""
+
+    def __init__(self, story: str, tier: str | None = None) -> None:
+        super().__init__(story)
+        self.story, self.tier = story, tier
+
+
 class UnknownPass(DomainError):
     """No story pass has this ID, or it ended too long ago."""
 

@@ -181,6 +181,7 @@ class Parsed(click.ParamType[Any]):
 
 READER_ID = Parsed("reader", ids.read_reader)
 ANY_ID = Parsed("id", ids.read_id)
+STORY = Parsed("id or URL", lambda text: text.strip() if "://" in text else ids.read_id(text))
 CUSTOMER_ID = Parsed("id", ids.read_customer)
 SUBSCRIPTION_ID = Parsed("id", ids.read_subscription)
 KEY_NAME = Parsed("name", ids.read_key_name)

@@ -6,33 +6,48 @@ from typing import Any
 
 import click
 
-from service.domain.catalogue import Catalogue, Story
+from service.domain.catalogue import Catalogue
+from service.domain.errors import UnknownStory
 from service.domain.reader_sentences import reader_sentence
 from service.domain.times import write_time
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Invocation, Output
 from service.entrypoints.responses.access import DecisionOut
+from service.entrypoints.responses.errors import problem_of
+from service.entrypoints.responses.stories import story_text
 from service.use_cases.access.explain import Explanation
 
 
 @click.command()
 @click.option("--reader", type=session.READER_ID, help="The reader's id.")
-@click.option("--story", type=session.ANY_ID, help="The story's id; it counts as of the default tier.")
+@click.option("--story", type=session.STORY, help="The story's id, or its address where story_url is set.")
+@click.option("--tier", help="The story's tier, where the site named another one or has not asked about it.")
 @click.option(
     "--at", type=session.MOMENT, help="Another moment: a past one as it stood, a future one if nothing changes."
 )
 @click.option("--decision", help="A decision's id instead: what was answered then.")
 @session.uses_service
-def explain(run: Invocation, reader: str | None, story: str | None, at: float | None, decision: str | None) -> Output:
-    """Explain why a reader sees a story as they do: each step, and what led there. Nothing is counted."""
-    if decision is not None and (reader or story or at is not None):
+def explain(
+    run: Invocation, reader: str | None, story: str | None, tier: str | None, at: float | None, decision: str | None
+) -> Output:
+    """Explain why a reader sees a story as they do: each step, and what led there. Nothing is counted.
+
+    The story is as the site last described it in an access check or a batch.
+    """
+    if decision is not None and (reader or story or tier or at is not None):
         raise click.UsageError("Give either --decision, or --reader and --story.")
     if decision is None and (reader is None or story is None):
         raise click.UsageError("Give --reader and --story, or --decision.")
+    tiers = run.service.settings.catalogue.tiers
+    if tier is not None and tier not in tiers:
+        raise click.UsageError(f"There is no tier {tier}; there are {', '.join(tiers)}.")
     if decision:
         found = run.service.explainer.explain_decision(decision, run.now)
     else:
-        found = run.service.explainer.explain_access(reader or "", Story(story or ""), at, run.now)
+        try:
+            found = run.service.explainer.explain_access(reader or "", story or "", at, run.now, tier=tier)
+        except UnknownStory as error:
+            session.fail(f"{problem_of(error).detail} Give its tier with --tier: {', '.join(tiers)}.")
     return Output(DecisionOut.write(found), _as_text(found, run.service.settings.catalogue))
 
 
@@ -43,6 +58,8 @@ def _as_text(found: Explanation, catalogue: Catalogue) -> str:
     when = write_time(found.at)
     reason = found.reason.value if found.reason else "the meter decided"
     lines = [f"{who}, {found.story} ({found.decision.tier}), at {when}: {shown[found.show]}: {reason}"]
+    if found.known is not None:
+        lines.append(f"Story: {story_text(found.known, found.origin)}")
     if found.reason is not None:
         lines.append(f"To the reader: {reader_sentence(found.decision, catalogue)}")
     for step in DecisionOut.write(found)["explain"]:

@@ -14,7 +14,7 @@ from service.domain.errors import StripeFailure
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Output
 from service.entrypoints.processes.lifecycle import exit_now, follow_parent, handle_shutdown_signals
-from service.use_cases.operations.background_tasks import BackgroundTasks
+from service.use_cases.background_tasks import BackgroundTasks
 from service.use_cases.subscriptions.catch_up import CatchUpResult
 from service.use_cases.subscriptions.full_sync import FullSyncResult
 

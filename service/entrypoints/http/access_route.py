@@ -106,6 +106,7 @@ class AccessRoute:
         self._clock = service.clock
         self._count = service.usage_counters.count_answer
         self._stories: dict[bytes, Story] = {}
+        self._said, self._asked = service.stories.said, service.stories.asked
 
     def takes(self, headers: Headers) -> bool:
         """Return whether a request with these headers is plain: one site key, and JSON of a known, small length."""
@@ -169,8 +170,12 @@ class AccessRoute:
         if quotes != body.count(b'"') or b"\\" in body:
             raise ValueError("a member is given twice, or there is an escape")
         token = _read(read_text, token)
+        story = self._stories.get(raw) or self._story(raw)
+        if self._said.get(story.id) is not story:  # `StoryMemory.note`, without a call
+            self._said[story.id] = story
+            self._asked.append(story)
         question = AccessQuestion(
-            self._stories.get(raw) or self._story(raw),
+            story,
             remembered_reader(reader) if reader.__class__ is str else None,
             remembered_id(visitor) if visitor.__class__ is str else None,
             asked.count is not False,

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from flask import Flask, g, request
 from flask.json.provider import JSONProvider
+from werkzeug.routing import PathConverter
 
 from service.adapters.observability.logs import log, where
 from service.adapters.observability.metrics import Metrics
@@ -32,6 +33,7 @@ from service.entrypoints.http.api import (
     readers,
     reporting,
     seats,
+    stories,
     webhook,
 )
 from service.entrypoints.http.client_address import ClientAddressMiddleware
@@ -64,6 +66,13 @@ class _Web(Flask):
         log().error("crash", error=exc_info[0].__name__, where=where(exc_info[1]))
 
 
+class _StoryId(PathConverter):
+    """A story's ID in a path, which may hold slashes anywhere: `/v1/stories/<story_id:story>`."""
+
+    regex = ".+"
+    part_isolating = False
+
+
 REGISTER = (
     ("website", checkout.register),
     ("website", passes.register_gifts),
@@ -75,6 +84,7 @@ REGISTER = (
     ("seats", seats.register),
     ("passes", passes.register),
     ("decisions", access.register_decisions),
+    ("decisions", stories.register),
     ("events", events.register),
     ("stripe", webhook.register),
     ("overview", reporting.register),
@@ -126,6 +136,7 @@ def _flask_app(metrics: Metrics, keyring: guards.Keyring, requests_log: RequestL
     """Return an app without routes: JSON, authorization, the request log and errors."""
     app = _Web("service.entrypoints.http", static_folder=None)
     app.json = _Orjson(app)
+    app.url_map.converters["story_id"] = _StoryId
     # An ID in a path may hold two slashes in a row; a redirect would be a failure for Stripe.
     app.url_map.merge_slashes = False
     # No route ends with a slash, so nothing is redirected. If lax, an ID that ends with one (`a%2F`) would match another.

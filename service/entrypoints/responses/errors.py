@@ -97,6 +97,14 @@ def _gifts_used(error: errors.GiftsUsed) -> str:
     return f"All {error.limit} gifts of this month are used; the next month begins at {write_time(error.resets_at)}."
 
 
+def _unknown_story(error: errors.UnknownStory) -> str:
+    if error.tier is not None:
+        return f"The site last named the tier {error.tier} for this story, and there no longer is such a tier."
+    if "://" in error.story:
+        return "This is not the ID of a known story, nor an address by story_url in paywall.toml."
+    return "The site has not asked about this story within 90 days, so its tier is not known. IDs are case-sensitive."
+
+
 def _live_subscription(error: errors.LiveSubscription) -> str:
     ids = ", ".join(error.ids)
     return f"A subscription pays for this reader ({ids}). End it at Stripe first, or force the erasure."
@@ -165,6 +173,7 @@ ERRORS: tuple[ErrorRow, ...] = (
     ErrorRow(errors.SeatsFull, 409, "All seats are assigned. Remove one first, or buy more seats.", "seats-full"),
     ErrorRow(errors.CannotMerge, 409, lambda e: f"{e.why[:1].upper()}{e.why[1:]}.", "cannot-merge"),
     ErrorRow(errors.UnknownEvent, 404, "No event of the last 35 days has this ID."),
+    ErrorRow(errors.UnknownStory, 404, _unknown_story),
     ErrorRow(errors.UnknownPass, 404, "No story pass has this ID, or it expired more than 90 days ago."),
     ErrorRow(
         errors.NoGifts,

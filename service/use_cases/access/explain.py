@@ -3,6 +3,8 @@
 A decision is explained from what its ID holds, with the policy that it was made by; it is not decided again. A past moment
 is explained from the history of sources. Which stories a reader had read by then is not kept, so the explanation of the
 meter includes only what is certain; where the meter decides and is not certain, `show` is `None`.
+
+A story is explained as the site last described it. Nothing is guessed: a story that is not known needs a tier.
 """
 
 from __future__ import annotations
@@ -15,15 +17,17 @@ from service.adapters.redis.client.keys import story_mark
 from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.service_state.decision_records import PolicyStore, RecordedPolicy, recorded_policy
-from service.domain.catalogue import Catalogue, Story, Tier
+from service.domain.catalogue import Catalogue, KnownStory, Story, Tier, TierOrigin
 from service.domain.decision import Decision, DecisionStep, decide, explain, resolve_entitlements
-from service.domain.errors import UnknownDecision
+from service.domain.errors import UnknownDecision, UnknownStory
 from service.domain.meter import MeterStanding, window_at
 from service.domain.sources import Reason
 from service.use_cases.access.check import AccessCheck, AccessQuestion
 from service.use_cases.access.decision_ids import VALID_FOR, DecisionIds
 from service.use_cases.access.reader_profile import ReaderProfiles
 from service.use_cases.access.source_history import SourceHistory
+from service.use_cases.access.story_memory import StoryMemory
+from service.use_cases.access.story_urls import read_story_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,10 @@ class Explanation:
     decision: Decision
     policy_revision: str
     steps: Sequence[DecisionStep]
+    known: KnownStory | None = None
+    """What the site last said of the story. `None` for a decision by its ID, and for a story that is not known."""
+    origin: TierOrigin | None = None
+    """Where the tier of a known story comes from; `None` where it was given with the question."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +63,7 @@ class Explainer:
     decision_ids: DecisionIds
     policies: PolicyStore
     history: SourceHistory
+    stories: StoryMemory
 
     def explain_decision(self, decision_id: str, now: float) -> Explanation:
         """Explain a decision by its ID. Raises: UnknownDecision if it is invalid or expired, or the reader was erased since."""
@@ -74,9 +83,31 @@ class Explainer:
         found = self._explanation(reader, record.story, decision, at, steps, decision_id)
         return replace(found, visitor=record.visitor, policy_revision=record.policy_revision)
 
-    def explain_access(self, reader: str, story: Story, at: float | None, now: float) -> Explanation:
-        """Explain what the website would be answered at a moment, or now for `None`. Nothing is counted."""
-        return self._explain_now(reader, story, now) if at is None else self._explain_at(reader, story, at, now)
+    def explain_access(
+        self, reader: str, story: str, at: float | None, now: float, *, tier: str | None = None
+    ) -> Explanation:
+        """Explain what the website would be answered at a moment, or now for `None`. Nothing is counted.
+
+        `story` is an ID, or an address by `story_url`. The story is as the site last described it; `tier` is another one.
+
+        Raises:
+            InvalidFields: the story is neither.
+            UnknownStory: no tier is given, and the story's is not known.
+        """
+        story_id = read_story_id(story, self.catalogue.story_url)
+        known = self.stories.find(story_id, now)
+        if tier is None and known is None:
+            raise UnknownStory(story_id)
+        described = known.story if known is not None else Story(story_id)
+        origin = self.catalogue.tier_origin(described, now if at is None else at) if tier is None else None
+        if origin is not None and origin.tier not in self.catalogue.tiers:
+            raise UnknownStory(story_id, origin.tier)
+        if tier is not None:
+            described = replace(described, tier=tier)
+        found = (
+            self._explain_now(reader, described, now) if at is None else self._explain_at(reader, described, at, now)
+        )
+        return replace(found, known=known, origin=origin)
 
     def _explain_now(self, reader: str, story: Story, now: float) -> Explanation:
         answer = self.access_check.check(AccessQuestion(story, reader, count=False), now)

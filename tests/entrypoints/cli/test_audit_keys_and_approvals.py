@@ -13,6 +13,7 @@ import redis
 
 from tests.admin_app import CONFIRM
 from tests.running_service import Paywall, Serve, in_days
+from tests.store_servers import wait_until
 
 ANN = "admin-key-of-the-tests"
 BEN = "key-of-ben-in-the-tests"
@@ -158,6 +159,7 @@ def test_explain_command_prints_the_decision_of_the_api(service: Paywall) -> Non
     answer = service.ask("s-1", reader="r-1")
     by_api = service.get(f"/v1/decisions/{answer['decision_id']}").json()
     assert run_json(service, "explain", "--decision", answer["decision_id"]) == by_api
+    wait_until(lambda: service.command("stories", "show", "s-1").returncode == 0)
     now = run_json(service, "explain", "--reader", "r-1", "--story", "s-1")
     assert set(now) == set(by_api)
     assert service.get(f"/v1/decisions/{now['decision_id']}").json() == now

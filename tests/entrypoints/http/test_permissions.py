@@ -53,6 +53,7 @@ RIGHTS: dict[tuple[str, str], Demand] = {
     ("GET", "/v1/attention"): "viewer",
     ("GET", "/v1/audit"): "viewer",
     ("GET", "/v1/decisions/<decision>"): "viewer",
+    ("GET", "/v1/stories/<story_id:story>"): "viewer",
     ("GET", "/v1/keys"): "viewer",
     ("POST", "/v1/keys"): "owner",
     ("DELETE", "/v1/keys/<name>"): "owner",

@@ -234,6 +234,10 @@ class Keys:
         """`prices`, `bought`, `ownerless` or `flags` (`alert_flags`)."""
         return self.tagged(b"attention", name)
 
+    def known_stories(self, name: str) -> bytes:
+        """`described`, a hash, or `asked`, a sorted set: what the site said of each story, and when (`known_stories`)."""
+        return self.tagged(b"stories", name)
+
     def usage(self, name: str) -> bytes:
         """A bucket of counters, `d:<day>` or `h:<hour>`; `upsold`; or a process's last batch `p:<process>`."""
         return self.tagged(b"activity", name)

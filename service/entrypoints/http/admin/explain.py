@@ -6,27 +6,31 @@ from typing import Any, cast
 
 from flask import Response, redirect, request, url_for
 
-from service.domain.catalogue import Story
-from service.domain.errors import InvalidFields
+from service.domain.errors import InvalidFields, UnknownStory
 from service.domain.reader_sentences import reader_sentence
 from service.entrypoints.http.admin.page_context import PageContext, is_htmx, render
-from service.entrypoints.http.admin.request_inputs import checked_id, query_field, read_time, reader_id
+from service.entrypoints.http.admin.request_inputs import query_field, read_time, reader_id
 from service.entrypoints.responses.access import DecisionOut
+from service.entrypoints.responses.errors import problem_of
+from service.entrypoints.responses.stories import origin_text
 from service.use_cases.access.explain import Explanation
 
 
 def register(context: PageContext) -> None:
+    """Add the two pages."""
     catalogue, explanations = context.catalogue, context.service.explainer
 
     @context.page("GET /why", "viewer")
     def check_access() -> Response:
         reader = reader_id(request.args.get("id"))
         now, at = context.now, read_time(query_field("at"), query_field("zone"), catalogue.zone, "at")
-        tier = query_field("tier")
+        tier, story = query_field("tier"), query_field("story") or ""
         if tier is not None and tier not in catalogue.tiers:
             raise InvalidFields([("tier", "is not a tier of the configuration")])
-        story = Story(checked_id(query_field("story"), "story"), tier=tier)
-        return show(explanations.explain_access(reader, story, at, now), reader)
+        try:
+            return show(explanations.explain_access(reader, story, at, now, tier=tier), reader)
+        except UnknownStory as unknown:
+            return render_answer(reader, story=unknown.story, unknown=problem_of(unknown).detail)
 
     @context.page("GET /decision", "viewer")
     def decision() -> Response:
@@ -37,12 +41,16 @@ def register(context: PageContext) -> None:
         return show(found, found.reader)
 
     def show(found: Explanation, reader: str | None) -> Response:
-        values: dict[str, Any] = {
-            "decision": DecisionOut.write(found),
-            "reader": reader,
-            "at": query_field("at"),
-            "tier": query_field("tier"),
-            "tiers": list(catalogue.tiers),
-            "sentence": reader_sentence(found.decision, catalogue) if found.reason is not None else None,
-        }
+        return render_answer(
+            reader,
+            story=found.story,
+            decision=DecisionOut.write(found),
+            known=found.known,
+            origin=origin_text(found.origin),
+            sentence=reader_sentence(found.decision, catalogue) if found.reason is not None else None,
+        )
+
+    def render_answer(reader: str | None, **values: Any) -> Response:
+        values |= {"reader": reader, "at": query_field("at"), "zone_typed": query_field("zone")}
+        values |= {"tier": query_field("tier"), "tiers": list(catalogue.tiers)}
         return render("why_part.html" if is_htmx() else "why.html", **values)

@@ -20,7 +20,7 @@ from service.entrypoints.responses.fields import JsonObject
 
 def register(routes: ApiRoutes, service: Service, writer: AccessWriter) -> None:
     """Add the routes that the website calls."""
-    access_check, count = service.access_check, service.usage_counters.count_answer
+    access_check, count, note = service.access_check, service.usage_counters.count_answer, service.stories.note
     tiers = access_check.catalogue.tiers
     unknown = f"there is no such tier; there are {', '.join(tiers)}"
 
@@ -33,7 +33,9 @@ def register(routes: ApiRoutes, service: Service, writer: AccessWriter) -> None:
     def access() -> JsonObject:
         """The full story or the upsell box, for one reader and one story, and why."""
         data = inputs.load(AccessIn, further=lambda body: unknown_tiers({"story": body.get("story")}))
-        answer = access_check.check(question_of(data), service.clock())
+        question = question_of(data)
+        note([question.story])
+        answer = access_check.check(question, service.clock())
         count(answer)
         return writer.write(answer, explained=data.get("explain") is True)
 
@@ -42,6 +44,7 @@ def register(routes: ApiRoutes, service: Service, writer: AccessWriter) -> None:
         """Up to 100 stories at once, each as if asked alone without counting."""
         data = inputs.load(BatchIn, further=lambda body: unknown_tiers(_placed(body.get("stories"))))
         stories = [story_of(story) for story in data["stories"]]
+        note(stories)
         answers = access_check.check_all(stories, data.get("reader"), data.get("visitor"), service.clock())
         for answer in answers:
             count(answer)

@@ -58,6 +58,7 @@ def shot(hands: KeyboardUser, name: str) -> None:
 def test_reader_is_found_and_granted_access(open_browser: OpenBrowser, lived: Paywall) -> None:
     for number in range(6):
         lived.ask(f"s-{number}", reader="r-nadia")
+    lived.ask("s-7")
     ann = open_browser().find("r-nadia").sees("No access")
     ann.type("#why-story", "s-7").press("main form[action$='/why'] button").sees("Paywall").sees(
         "Answer for the reader"
@@ -194,7 +195,8 @@ VIEWS = {
     "reader": "/admin/reader?id=r-maya",
     "reader-past": "/admin/reader?id=r-maya&at=2026-01-01T00:00:00Z",
     "unknown-reader": "/admin/reader?id=r-nobody",
-    "access-check": "/admin/why?id=r-maya&story=2026-harbour-contract",
+    "access-check": "/admin/why?id=r-maya&story=2026-harbour-contract&tier=metered",
+    "tier-unknown": "/admin/why?id=r-maya&story=s-invented",
     "unassigned": "/admin/readers?q=sub_demo095",
     "seats": "/admin/seats?id=sub_demo090",
     "import": "/admin/imports",

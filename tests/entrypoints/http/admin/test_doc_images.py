@@ -33,6 +33,7 @@ def test_doc_images_are_made(page: Page, lived: Paywall, tmp_path: Path) -> None
     MADE.mkdir(parents=True, exist_ok=True)
     for number in range(6):
         lived.ask(f"s-{number}", reader="r-nadia")
+    lived.ask({"id": "2026-harbour-contract", "section": "city", "tags": ["harbour"], "parts": ["facts", "notebook"]})
     ann = KeyboardUser(page, lived.url).sign_in(ADMIN_KEY)
 
     def picture(name: str, height: int = 760) -> None:

@@ -60,7 +60,7 @@ def deliver_subscription(
 
 def test_access_check_lists_entitlements_in_words(staff: MakeStaff, admin_app: InProcessApp) -> None:
     granted(admin_app, "r-1")
-    page = staff().get("/why?id=r-1&story=s-1")
+    page = staff().get("/why?id=r-1&story=s-1&tier=metered")
     assert '"feature"' not in plain(page)
     assert "notebook (until " in plain(page)
 

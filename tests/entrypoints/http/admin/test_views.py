@@ -132,6 +132,7 @@ def test_access_check_explains_now_and_past(staff: MakeStaff, admin_app: InProce
     ann = staff()
     for number in range(9):
         admin_app.ask(f"s-{number}", reader="r-1")
+    admin_app.ask("s-new")
     text = plain(ann.get("/why?id=r-1&story=s-new"))
     assert "Paywall" in text
     assert "Free stories used up" in text

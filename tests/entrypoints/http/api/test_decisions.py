@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from service.adapters.redis.client.keys import reader_hash
-from service.domain.catalogue import Story
 from service.domain.sources import Item, Subscription
 from service.entrypoints.responses.access import DecisionOut
 from tests.admin_app import Admins, MakeAdmins
@@ -223,11 +222,11 @@ def test_policy_unused_for_long_is_deleted(admins: Admins, until: Until) -> None
 # ---------------------------------------------------------------------------------------------------- another moment
 
 
-def at(admins: Admins, moment: str, reader: str = "r-1", story: str = "s-1", tier: str | None = None) -> dict[str, Any]:
+def at(admins: Admins, moment: str, reader: str = "r-1", story: str = "s-1", tier: str = "metered") -> dict[str, Any]:
     now, clock = admins.app.clock.now, admins.app.clock
     wanted = clock.at(moment)
     clock.now = now
-    return DecisionOut.write(admins.app.service.explainer.explain_access(reader, Story(story, tier=tier), wanted, now))
+    return DecisionOut.write(admins.app.service.explainer.explain_access(reader, story, wanted, now, tier=tier))
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.use_cases.operations.background_tasks import BackgroundTasks
+from service.use_cases.background_tasks import BackgroundTasks
 from tests.in_process_app import InProcessApp
 from tests.store_servers import Until
 

@@ -10,6 +10,9 @@ from service.use_cases.background_thread import BackgroundThread
 
 Task = Callable[[], object]
 
+EVERY = 1.0
+"""Seconds between two rounds."""
+
 
 class BackgroundTasks(BackgroundThread):
     """Runs tasks every so many seconds in one thread, at once after the start: a first change has to differ from something.
@@ -17,7 +20,7 @@ class BackgroundTasks(BackgroundThread):
     A task that fails is logged, and runs again the next time.
     """
 
-    def __init__(self, tasks: Sequence[Task], every: float) -> None:
+    def __init__(self, tasks: Sequence[Task], every: float = EVERY) -> None:
         super().__init__("background-tasks", self._round)
         self._tasks = tasks
         self._every = every

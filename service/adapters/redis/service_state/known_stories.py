@@ -1,0 +1,70 @@
+"""What the site last said of each story, in two keys of one slot: a hash of descriptions, and a sorted set of moments.
+
+A description is `[schema, section, tags, published at, parts, tier]`. With its ID and moment it takes about 230 bytes. The
+stories that the site asked about last are kept, for 90 days. They hold nothing about readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.store import Store
+from service.adapters.redis.records import StoreRecords
+from service.domain.catalogue import KnownStory, Story
+
+REMEMBER = load("remember_stories")
+
+SCHEMA = 1
+KEPT = 90 * 86_400
+"""Seconds for which a story is known after the site asked about it."""
+WRITTEN_EVERY = 3_600
+"""Seconds for which an unchanged story is not written again."""
+MOST_STORIES = 100_000
+"""The most stories kept, some 25 MB."""
+LONGEST = 8_192
+"""Bytes of a description. A longer one is not kept, nor what was said before it."""
+_BATCH = 50
+"""Stories in one script: none runs long enough to delay a check."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(list).decode
+
+
+class KnownStories(StoreRecords):
+    """Stores what the site said of stories. Raises: StoreUnavailable from every method."""
+
+    def __init__(self, store: Store, most: int = MOST_STORIES) -> None:
+        super().__init__(store)
+        self._keys = (self.keys.known_stories("described"), self.keys.known_stories("asked"))
+        self._most = most
+
+    def save(self, stories: Sequence[KnownStory], now: float) -> bool:
+        """Store what is new. Return whether it was done: a store that is filling up takes no stories."""
+        if self._link.memory_at(self._keys[0]).is_filling:
+            return False
+        for start in range(0, len(stories), _BATCH):
+            arguments: list[bytes | str | int] = [int(now), WRITTEN_EVERY, KEPT, self._most]
+            for known in stories[start : start + _BATCH]:
+                arguments += (known.story.id, known.asked_at, _description(known.story))
+            self._link.run(REMEMBER, self._keys, arguments)
+        return True
+
+    def find(self, story_id: str, now: float) -> KnownStory | None:
+        """Return what the site last said of a story; `None` if it did not ask about it within 90 days."""
+        described, asked = self._keys
+        member = story_id.encode()
+        found, at = self._link.read([(described, (b"HGET", described, member)), (asked, (b"ZSCORE", asked, member))])
+        if found is None or at is None or now >= float(at) + KEPT:
+            return None
+        schema, section, tags, published_at, parts, tier = _decode(found)[:6]
+        if schema != SCHEMA:
+            return None
+        return KnownStory(Story(story_id, section, tuple(tags), tier, published_at, tuple(parts)), int(float(at)))
+
+
+def _description(story: Story) -> bytes:
+    text = _encode([SCHEMA, story.section, story.tags, story.published_at, story.parts, story.tier])
+    return text if len(text) <= LONGEST else b""

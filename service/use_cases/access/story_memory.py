@@ -1,0 +1,93 @@
+"""Remember what the site says of stories, off the path of a check: staff and `paywall explain` use it.
+
+A check only compares the story with what this process noted last, and appends a new or changed one to a queue. A
+background task empties the queue into the store. After some seconds a story is noted again, because another process may
+have been told otherwise; the store then writes an unchanged one at most once an hour.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from service.adapters.redis.client.store import Store
+from service.adapters.redis.service_state.known_stories import KnownStories
+from service.domain.catalogue import KnownStory, Story
+from service.domain.errors import StoreUnavailable
+from service.use_cases.background_tasks import BackgroundTasks
+
+WRITE_EVERY = 0.05
+"""Seconds between two looks at the queue, which is empty most of the time."""
+NOTED_FOR = 10.0
+"""Seconds for which a story that did not change is not noted again."""
+MOST_NOTED = 20_000
+"""The most stories that a process has noted at a time, some 10 MB; the oldest ones are noted again."""
+
+
+class StoryMemory:
+    """The stories that this process was asked about lately; threads share it.
+
+    The access route uses `said` and `asked` itself: `said[story.id] = story` with `asked.append(story)`.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float], most: int = MOST_NOTED) -> None:
+        self.said: dict[str, Story] = {}
+        """Story ID → what the site said last, in this process."""
+        self.asked: deque[Story] = deque(maxlen=2 * most)
+        """What was new to `said`, in the order of the questions. An append is atomic; a full queue drops its oldest."""
+        self._records = KnownStories(store)
+        self._writer = BackgroundTasks([self.write_noted], every=WRITE_EVERY)
+        self._clock = clock
+        self._most = most
+        self._lock = threading.Lock()
+        self._noted: OrderedDict[str, KnownStory] = OrderedDict()
+        self._unwritten: OrderedDict[str, KnownStory] = OrderedDict()
+
+    def start(self) -> None:
+        """Start to write in the background. Call it once a process, after the fork."""
+        self._writer.start()
+
+    def close(self) -> None:
+        """Write what was noted, if the store is available, and end."""
+        self._writer.stop()
+        with suppress(StoreUnavailable):
+            self.write_noted()
+
+    def note(self, stories: Iterable[Story]) -> None:
+        """Note stories that the site asks about."""
+        for story in stories:
+            if self.said.get(story.id) != story:
+                self.said[story.id] = story
+                self.asked.append(story)
+
+    def write_noted(self) -> None:
+        """Write what was noted since the last call. Raises: StoreUnavailable; the next call then writes it."""
+        with self._lock:
+            now = self._clock()
+            for _ in range(len(self.asked)):
+                story = self.asked.popleft()
+                noted = self._noted.get(story.id)
+                if noted is None or noted.story != story:
+                    self._noted[story.id] = self._unwritten[story.id] = KnownStory(story, int(now))
+                    self._noted.move_to_end(story.id)
+            self._forget(now)
+            if self._unwritten and self._records.save(list(self._unwritten.values()), now):
+                self._unwritten.clear()
+
+    def find(self, story_id: str, now: float) -> KnownStory | None:
+        """Return what the site last said of a story; `None` if it did not ask within 90 days. Raises: StoreUnavailable."""
+        self.write_noted()
+        return self._records.find(story_id, now)
+
+    def _forget(self, now: float) -> None:
+        """Forget what was noted too long ago, or by a clock that was ahead, or is more than a process keeps."""
+        while self._noted:
+            name, oldest = next(iter(self._noted.items()))
+            if len(self._noted) <= self._most and 0 <= now - oldest.asked_at < NOTED_FOR:
+                break
+            self._noted.popitem(last=False)
+            self.said.pop(name, None)
+        while len(self._unwritten) > self._most:
+            self._unwritten.popitem(last=False)

@@ -1,0 +1,83 @@
+"""Test the access check of the staff page: it uses what the site said of a story, and guesses nothing."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import pytest
+from werkzeug.test import Client
+
+from tests.entrypoints.http.admin.conftest import MakeStaff, Staff, plain
+from tests.in_process_app import InProcessApp, MakeApp
+from tests.running_service import POLICY
+
+SITE = POLICY.replace("[site]", '[site]\nstory_url = "https://www.example.news/story/{story}"', 1)
+
+
+def check(staff: Staff, story: str, **more: str) -> str:
+    answer = staff.get(f"/why?{urlencode({'id': 'r-1', 'story': story, **more})}")
+    assert answer.status_code == 200
+    return plain(answer).replace(" ,", ",").replace(" :", ":")
+
+
+def test_unknown_story_needs_a_tier_and_gets_no_sentence(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    ann = staff()
+    for story in ("s-invented", "https://www.example.news/story/s-1"):
+        text = check(ann, story)
+        assert "Which tier does the story have?" in text
+        for guess in ("Full story", "Paywall ", "Answer for the reader", "Decision …"):
+            assert guess not in text
+    part = ann.client.get("/admin/why?id=r-1&story=s-invented", headers={"HX-Request": "true"})
+    assert "<html" not in part.text
+    assert "Which tier" in part.text
+    assert 'href="/admin/why?id=r-1&amp;story=s-invented&amp;tier=supporters"' in part.text
+    assert "Paywall" in check(ann, "s-invented", tier="supporters")
+    assert "Full story" in check(ann, "s-invented", tier="free")
+
+
+def test_known_story_is_explained_as_the_site_described_it(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    admin_app.clock.at("2082-11-25T10:00:00Z")
+    admin_app.ask({"id": "s-1", "section": "city", "published_at": "2082-10-01T10:00:00Z", "parts": ["facts"]})
+    admin_app.service.stories.write_noted()  # as the background task does all the time
+    admin_app.clock.at("2082-11-26T10:00:00Z")
+    text = check(staff(), "s-1")
+    assert "Your site described this story 25 Nov 2082, 10:00 UTC: section city, published 1 Oct 2082" in text
+    assert "Rule 3 of the configuration sets its tier." in text
+    assert "Full story" in text, "its only part is open to everyone"
+    assert "tier supporters" in text
+
+
+def test_chosen_tier_is_used_instead_of_the_known_one(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    ann = staff()
+    admin_app.ask({"id": "s-1", "tier": "free"})
+    assert "Full story" in check(ann, "s-1")
+    text = check(ann, "s-1", tier="supporters")
+    assert "Paywall" in text
+    assert "Its tier was given with the question." in text
+
+
+def test_tier_that_is_gone_from_the_configuration_is_not_guessed(make_app: MakeApp, valkey_url: str) -> None:
+    before = make_app(valkey_url, POLICY + "\n[tiers.old]\n")
+    before.ask({"id": "s-1", "tier": "old"})
+    before.service.stories.write_noted()
+    ann = Staff(Client(make_app(valkey_url).client.application))
+    ann.sign_in()
+    text = check(ann, "s-1")
+    assert "The site last named the tier old" in text
+    assert "Answer for the reader" not in text
+
+
+@pytest.mark.parametrize(
+    "address", ["https://www.example.news/story/a%2Fb", "http://www.example.news/story/a/b/?x=1#y"]
+)
+def test_pasted_address_of_a_story_is_explained(make_app: MakeApp, valkey_url: str, address: str) -> None:
+    app = make_app(valkey_url, SITE)
+    app.ask({"id": "a/b", "tier": "supporters"})
+    ann = Staff(Client(app.client.application))
+    ann.sign_in()
+    assert "a/b · tier supporters" in check(ann, address)
+    text = check(ann, "https://www.example.news/other/a")
+    assert "nor an address by story_url" in text
+    assert (
+        ann.get(f"/why?{urlencode({'id': 'r-1', 'story': 'https://www.example.news/' + 'x' * 200})}").status_code == 422
+    )
