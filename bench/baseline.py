@@ -1,4 +1,4 @@
-"""The baseline: bare Flask views, served by the paywall's web server."""
+"""The baseline: a bare Flask view with one redis-py GET, under granian with one thread, as its author would run it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 
 import redis
 from flask import Flask, Response
+from granian.constants import HTTPModes, Interfaces
+from granian.server.mp import MPServer
 
-from service.entrypoints.processes.web_server import web_server
 
-
-def load() -> Flask:
+def load(*_: object) -> Flask:
     """Return an app with two views: one returns a constant, and one does a redis-py GET first."""
     app = Flask("baseline")
     store = redis.Redis(unix_socket_path=os.environ["BENCH_SOCKET"])
@@ -29,4 +29,15 @@ def load() -> Flask:
 
 
 if __name__ == "__main__":
-    web_server("127.0.0.1", int(sys.argv[1]), 1).serve(target_loader=load, wrap_loader=False)
+    server = MPServer(
+        "bench.baseline:load",
+        address="127.0.0.1",
+        port=int(sys.argv[1]),
+        interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
+        workers=1,
+        blocking_threads=1,
+        log_enabled=False,
+        websockets=False,
+    )
+    server.serve(target_loader=load, wrap_loader=False)

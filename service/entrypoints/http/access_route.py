@@ -1,4 +1,4 @@
-"""`POST /v1/access` ahead of Flask, for speed: the same rules and the same access check, in the event loop.
+"""`POST /v1/access` and its batch ahead of Flask, for speed: the same rules and the same access check, in the event loop.
 
 A request that is not plainly right (another content type, a chunked body, a wrong key, an invalid field) goes on to Flask,
 and Flask's view answers what is wrong. A test holds both to the same answers.
@@ -27,6 +27,8 @@ from service.entrypoints.responses.access import AccessWriter
 from service.use_cases.access.check import AccessQuestion
 
 PATH = "/v1/access"
+BATCH_PATH = "/v1/access/batch"
+MOST_IN_A_BATCH = 100
 
 MOST_STORIES, LONGEST_STORY = 4_096, 1_024
 """How many stories are remembered as they were sent, and how long each may be in bytes."""
@@ -67,6 +69,15 @@ class _AccessIn(msgspec.Struct, forbid_unknown_fields=True, rename={"token": "pa
     token: Text = UNSET
 
 
+class _BatchIn(msgspec.Struct, forbid_unknown_fields=True):
+    """`BatchIn` of the same; the stories as they were sent."""
+
+    stories: list[msgspec.Raw]
+    reader: Text = UNSET
+    visitor: Text = UNSET
+
+
+_read_batch = msgspec.json.Decoder(_BatchIn).decode
 _read_question = msgspec.json.Decoder(_AccessIn).decode
 _read_story = msgspec.json.Decoder(_StoryIn).decode
 remembered_reader, remembered_id = lru_cache(maxsize=8_192)(read_reader), lru_cache(maxsize=8_192)(read_id)
@@ -92,6 +103,15 @@ def _read(read: Callable[[object], Value], value: Text) -> Value | None:
 
 def _all(values: Texts) -> tuple[str, ...]:
     return tuple(map(remembered_id, values)) if values else ()
+
+
+def _answer_headers(encoded: bytes, request_id: str) -> list[tuple[str, str]]:
+    return [
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(encoded))),
+        ("Cache-Control", "private, no-store"),
+        ("X-Request-Id", request_id),
+    ]
 
 
 class AccessRoute:
@@ -142,12 +162,40 @@ class AccessRoute:
         shown = answer.decision
         given = headers.get("x-request-id")
         request_id = self._log.end(begun, PATH, "POST", 200, given, show=shown.show, reason=shown.reason.value)
-        return encoded, [
-            ("Content-Type", "application/json"),
-            ("Content-Length", str(len(encoded))),
-            ("Cache-Control", "private, no-store"),
-            ("X-Request-Id", request_id),
-        ]
+        return encoded, _answer_headers(encoded, request_id)
+
+    async def respond_batch(
+        self, store: StoreAccess, content: bytes, headers: Headers
+    ) -> tuple[bytes, list[tuple[str, str]]] | None:
+        """Return the same for a batch."""
+        begun = self._log.begin()
+        if len(content) != int(headers["content-length"]):
+            return None
+        try:
+            stories, reader, visitor = self._batch(content)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        try:
+            answers = await self._access_check.answer_all(store, stories, reader, visitor, self._clock())
+            rows = [await self._writer.write_in_loop(store, answer, explained=False) for answer in answers]
+            encoded = orjson.dumps({"decisions": rows})
+        except Exception:  # as in `respond`
+            return None
+        for answer in answers:
+            self._count(answer)
+        request_id = self._log.end(begun, BATCH_PATH, "POST", 200, headers.get("x-request-id"))
+        return encoded, _answer_headers(encoded, request_id)
+
+    def _batch(self, body: bytes) -> tuple[list[Story], str | None, str | None]:
+        """Return the stories, the reader and the visitor of a batch. Raises: as `_question`."""
+        asked = _read_batch(body)
+        reader, visitor = asked.reader, asked.visitor
+        raws = [bytes(story) for story in asked.stories]
+        quotes = 2 + sum([raw.count(b'"') for raw in raws]) + _quotes(reader, visitor)
+        if quotes != body.count(b'"') or b"\\" in body or not 1 <= len(raws) <= MOST_IN_A_BATCH:
+            raise ValueError("a member is given twice, or there is an escape, or too few or many stories")
+        stories = [self._stories.get(raw) or self._story(raw) for raw in raws]
+        return stories, _read(remembered_reader, reader), _read(remembered_id, visitor)
 
     def _question(self, body: bytes) -> tuple[AccessQuestion, bool]:
         """Return what is asked, and whether with an explanation. Raises: `ValueError`, `MsgspecError` if in doubt.

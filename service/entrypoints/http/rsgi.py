@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 THREADS = 16
 """Threads for requests that wait for the store or for Stripe at the same time."""
 
-_CHECKS = frozenset({access_route.PATH, "/v1/access/batch"})
-"""What has threads of its own, so that nothing slow holds up a check."""
 _PROBES = frozenset({"/healthz", "/readyz"})
 """What has threads of its own, so that nothing slow has the process restarted."""
 
@@ -96,26 +94,31 @@ class RsgiApp:
         threads: type[ThreadPoolExecutor] = ThreadPoolExecutor,
     ) -> None:
         self._loop = loop
-        self._checks = threads(THREADS, "check")
+        self._checks = threads(THREADS, "check")  # of their own, so that nothing slow holds up a check
         self._probes = threads(2, "probe")
         self._threads = threads(THREADS, "request")
         self._store: StoreAccess = LoopAccess(link, loop, self._checks)
         self._access_route = web.access_route
+        self._responders = {
+            access_route.PATH: web.access_route.respond,
+            access_route.BATCH_PATH: web.access_route.respond_batch,
+        }
         self._flask = FlaskThreads(web.flask, loop)
 
     async def __call__(self, scope: Scope, exchange: Exchange) -> None:
         """Answer one request."""
         path, body = scope.path, None
-        if path == access_route.PATH and scope.method == "POST":
+        respond = self._responders.get(path)
+        if respond is not None and scope.method == "POST":
             headers = scope.headers
             if self._access_route.takes(headers):
                 content = await self._read(exchange, BODY_WITHIN)
-                answer = None if content is None else await self._access_route.respond(self._store, content, headers)
+                answer = None if content is None else await respond(self._store, content, headers)
                 if answer is not None:
                     exchange.response_bytes(200, answer[1], answer[0])
                     return
                 body = _Late() if content is None else BytesIO(content)
-        threads = self._checks if path in _CHECKS else self._probes if path in _PROBES else self._threads
+        threads = self._checks if respond is not None else self._probes if path in _PROBES else self._threads
         status, answered, content = await self._flask.respond(scope, exchange, threads, body)
         exchange.response_bytes(status, answered, content)
 

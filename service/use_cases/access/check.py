@@ -165,6 +165,12 @@ class AccessCheck:
         self, stories: Sequence[Story], reader: str | None, visitor: str | None, now: float
     ) -> list[AccessAnswer]:
         """Answer for each story as if asked alone without counting; one read of the store serves all."""
+        return finish(self.answer_all(self._blocking, stories, reader, visitor, now))
+
+    async def answer_all(
+        self, store: StoreAccess, stories: Sequence[Story], reader: str | None, visitor: str | None, now: float
+    ) -> list[AccessAnswer]:
+        """Answer for each story, as `check_all` does."""
         questions = [AccessQuestion(story, reader, visitor, count=False) for story in stories]
         tiers = [self.catalogue.tier_of(story, now) for story in stories]
         metered = dict.fromkeys(tier.meter for tier in tiers if tier.meter)
@@ -173,10 +179,11 @@ class AccessCheck:
             frames = [self._frame(name, now) for name in metered]
             facts = StoredFacts(None, NO_ENTITLEMENTS, {}, {})
             if needed:
-                facts = finish(self._read(self._blocking, reader, visitor, frames, now))
+                facts = await self._read(store, reader, visitor, frames, now)
             decisions = [self._apply_rules(q, tier, facts, now) for q, tier in zip(questions, tiers, strict=True)]
         except (StoreUnavailable, NewerSchema):
-            decisions = [self._decide_degraded(q, tier, now) for q, tier in zip(questions, tiers, strict=True)]
+            asked = zip(questions, tiers, strict=True)
+            decisions = await store.in_thread(lambda: [self._decide_degraded(q, tier, now) for q, tier in asked])
         return [AccessAnswer(q, t, d, now) for q, t, d in zip(questions, tiers, decisions, strict=True)]
 
     async def _decide(self, store: StoreAccess, question: AccessQuestion, tier: Tier, now: float) -> Decision:

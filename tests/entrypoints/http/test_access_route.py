@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -68,18 +69,19 @@ def spoiled(draw: st.DrawFn) -> Any:
 
 
 def summary_of(answer: TestResponse) -> tuple[int, Any, str | None, str | None]:
-    body = answer.get_json(force=True)
-    body.pop("decision_id", None)
-    if isinstance(body.get("meter"), dict):
-        body["meter"].pop("counted")  # the second request finds the story counted
-    return answer.status_code, body, answer.headers.get("Content-Type"), answer.headers.get("Cache-Control")
+    text = re.sub(r'"decision_id":"[^"]*"', '"decision_id":"…"', answer.text)
+    # The second request finds the story counted.
+    text = re.sub(r'"counted":(true|false)', '"counted":…', text)
+    return answer.status_code, text, answer.headers.get("Content-Type"), answer.headers.get("Cache-Control")
 
 
-def both(app: InProcessApp, body: bytes, kind: str = "application/json") -> tuple[int, Any, str | None, str | None]:
+def both(
+    app: InProcessApp, body: bytes, kind: str = "application/json", path: str = "/v1/access"
+) -> tuple[int, Any, str | None, str | None]:
     asked: dict[str, Any] = {"data": body, "headers": {"Content-Type": kind}}
-    hot = summary_of(app.call("POST", "/v1/access", **asked))
+    hot = summary_of(app.call("POST", path, **asked))
     asked["headers"] = {"Content-Type": kind}
-    assert summary_of(app.call("POST", "/v1/access", hot=False, **asked)) == hot
+    assert summary_of(app.call("POST", path, hot=False, **asked)) == hot
     assert hot[0] < 500
     return hot
 
@@ -104,7 +106,7 @@ def test_explained_request_gets_the_same_answer_from_both_routes(
     valkey_app: InProcessApp, question: dict[str, Any]
 ) -> None:
     _readers(valkey_app)
-    assert both(valkey_app, json.dumps(question | {"count": False, "explain": True}).encode())[1]["explain"]
+    assert both(valkey_app, json.dumps(question | {"count": False, "explain": True}).encode())[1].endswith("]}")
 
 
 @given(spoiled() | questions.map(lambda question: {**question, "explain": None}))
@@ -112,6 +114,51 @@ def test_mutated_request_gets_the_same_answer_from_both_routes(valkey_app: InPro
     if isinstance(question.get("explain"), bool):
         question["explain"] = False
     both(valkey_app, json.dumps(question).encode())
+
+
+def as_text(draw: st.DrawFn, value: Any) -> str:
+    """Return JSON in which members can be given twice, with the same or another value, and with any spaces."""
+    space = draw(st.sampled_from(["", " ", "\n\t"]))
+    if isinstance(value, dict):
+        members = [(name, part) for name, part in value.items()]
+        if members and draw(st.integers(0, 3)) == 0:
+            name, part = draw(st.sampled_from(members))
+            members.insert(draw(st.integers(0, len(members))), (name, draw(st.sampled_from([part, None, "a"]))))
+        inner = ",".join(f"{space}{json.dumps(name)}:{as_text(draw, part)}" for name, part in members)
+        return f"{{{inner}{space}}}"
+    if isinstance(value, list):
+        return f"[{','.join(as_text(draw, part) for part in value)}{space}]"
+    return json.dumps(value, ensure_ascii=draw(st.booleans()))
+
+
+@st.composite
+def texts(draw: st.DrawFn) -> bytes:
+    question = draw(questions)
+    question.pop("explain", None)
+    return as_text(draw, question).encode("utf-8", "surrogatepass")
+
+
+@given(texts())
+def test_members_given_twice_get_the_same_answer_from_both_routes(valkey_app: InProcessApp, body: bytes) -> None:
+    _readers(valkey_app)
+    both(valkey_app, body)
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> bytes:
+    asked: dict[str, Any] = {"stories": draw(st.lists(stories, max_size=4))}
+    for name, kind in (("reader", st.sampled_from([None, "entitled", "r"])), ("visitor", st.sampled_from([None, "v"]))):
+        if draw(st.booleans()):
+            asked[name] = draw(kind)
+    if draw(st.integers(0, 4)) == 0:
+        asked[draw(st.sampled_from(["stories", "reader", "more"]))] = draw(anything)
+    return as_text(draw, asked).encode("utf-8", "surrogatepass")
+
+
+@given(batches())
+def test_batch_gets_the_same_answer_from_both_routes(valkey_app: InProcessApp, body: bytes) -> None:
+    _readers(valkey_app)
+    both(valkey_app, body, path="/v1/access/batch")
 
 
 @given(anything)
