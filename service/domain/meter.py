@@ -6,16 +6,14 @@ shorter. In a rolling window each story counts for its own length of time. All m
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from functools import lru_cache
+from datetime import UTC, date, datetime, timedelta
 from math import floor
 from typing import Literal
 
 from service.domain.catalogue import MeterPolicy
-from service.domain.times import LAST_WINDOW
+from service.domain.times import LAST_WINDOW, day_begins
 
 _FIRST = int(datetime(2, 1, 1, tzinfo=UTC).timestamp())
 """Before this moment and after `LAST_WINDOW` the calendar has no window of its own in every timezone: theirs is used."""
@@ -35,12 +33,12 @@ def window_at(policy: MeterPolicy, now: float) -> MeterWindow:
         return MeterWindow(int(now), int(now) + policy.length)
     moment = min(max(floor(now), _FIRST), LAST_WINDOW)
     day = _first_day(policy, datetime.fromtimestamp(moment, policy.zone).date())
-    start, end = _day_begins(policy.zone, day), _day_begins(policy.zone, _next_first_day(policy, day))
+    start, end = day_begins(policy.zone, day), day_begins(policy.zone, _next_first_day(policy, day))
     if moment < end:
         return MeterWindow(start, end)
     # The clock was set back over midnight: the day before occurs a second time, and belongs to the new window.
     day = _next_first_day(policy, day)
-    return MeterWindow(end, _day_begins(policy.zone, _next_first_day(policy, day)))
+    return MeterWindow(end, day_begins(policy.zone, _next_first_day(policy, day)))
 
 
 def _first_day(policy: MeterPolicy, day: date) -> date:
@@ -53,18 +51,6 @@ def _next_first_day(policy: MeterPolicy, first: date) -> date:
     if policy.window == "month":
         return (first + timedelta(days=32)).replace(day=1)
     return first + timedelta(days=7 if policy.window == "week" else 1)
-
-
-@lru_cache(maxsize=256)
-def _day_begins(zone: tzinfo, day: date) -> int:
-    """Return the first moment of a local day; the first one after it where the zone skipped the day or its midnight."""
-    midnight = datetime.combine(day, time(), zone)
-    before, after = int(midnight.timestamp()), int(midnight.replace(fold=1).timestamp())
-    if before <= after:  # Midnight exists; where it occurs twice, this is the first.
-        return before
-    # The clock skipped midnight: the two offsets place it on both sides of the gap.
-    leap = range(after, before)
-    return after + bisect_left(leap, day, key=lambda moment: datetime.fromtimestamp(moment, zone).date())
 
 
 @dataclass(frozen=True, slots=True)

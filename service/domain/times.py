@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from bisect import bisect_left
+from datetime import UTC, date, datetime, time, tzinfo
 from functools import lru_cache
 
 LAST_SECOND = 253_402_300_799
@@ -49,3 +50,15 @@ def _read(value: str) -> float:
     if not aware:
         raise ValueError("must say its offset: 2026-11-20T09:00:00Z or …+01:00")
     return seconds
+
+
+@lru_cache(maxsize=256)
+def day_begins(zone: tzinfo, day: date) -> int:
+    """Return the first moment of a local day; the first one after it where the zone skipped the day or its midnight."""
+    midnight = datetime.combine(day, time(), zone)
+    before, after = int(midnight.timestamp()), int(midnight.replace(fold=1).timestamp())
+    if before <= after:  # Midnight exists; where it occurs twice, this is the first.
+        return before
+    # The clock skipped midnight: the two offsets place it on both sides of the gap.
+    leap = range(after, before)
+    return after + bisect_left(leap, day, key=lambda moment: datetime.fromtimestamp(moment, zone).date())

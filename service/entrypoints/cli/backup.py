@@ -29,14 +29,17 @@ from service.use_cases.operations.backup import (
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @session.prints
-def backup(file: Path) -> Output:
+def backup(file: Path, force: bool) -> Output:
     """Write all that the store holds to FILE (mode 600), sealed with PAYWALL_SECRETS; beside a running service."""
     sealer = _sealer(
         session.settings(), "no other store could open a backup sealed with a secret that is kept in this one"
     )
     if file.exists() and not file.is_file():  # the backup would replace it: /dev/null, for example
         session.fail(f"{file}: cannot be written: it exists, and is not a regular file")
+    if file.exists() and not force:
+        session.fail(f"{file} exists, and nothing was written. Choose another name, or pass --force to replace it.")
     service = session.open_service()
     with backups.patient_store(service.store.link.address, service.store.keys) as store:
         try:

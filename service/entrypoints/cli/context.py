@@ -24,6 +24,7 @@ from service.adapters.redis.client.errors import EmbeddedStoreError
 from service.adapters.redis.embedded.embedded_store import joined_store
 from service.domain import ids, times
 from service.domain.errors import InvalidFields
+from service.domain.typed_times import RelativeTime, parse_typed_time
 from service.entrypoints.responses import paging
 from service.entrypoints.responses.fields import read_field
 from service.settings.settings import Settings, SettingsError, load_settings
@@ -148,6 +149,15 @@ class Invocation:
     def now(self) -> float:
         return self.service.clock()
 
+    def resolve_time(self, value: Any) -> Any:
+        """Return the moment of a date or a span that was typed; anything else as it is. An impossible one is a usage error."""
+        if not isinstance(value, RelativeTime):
+            return value
+        moment = value.at(self.now, self.service.settings.catalogue.zone)
+        if moment > times.LAST_SECOND:
+            raise click.UsageError("The time must be before the year 10000.")
+        return moment
+
     @cached_property
     def actor(self) -> Actor:
         return actor()
@@ -159,7 +169,8 @@ def uses_service(run: Callable[..., Output]) -> Callable[..., None]:
     @prints
     @wraps(run)
     def command(**given: Any) -> Output:
-        return run(Invocation(), **given)
+        invocation = Invocation()
+        return run(invocation, **{name: invocation.resolve_time(value) for name, value in given.items()})
 
     return command
 
@@ -185,8 +196,10 @@ STORY = Parsed("id or URL", lambda text: text.strip() if "://" in text else ids.
 CUSTOMER_ID = Parsed("id", ids.read_customer)
 SUBSCRIPTION_ID = Parsed("id", ids.read_subscription)
 KEY_NAME = Parsed("name", ids.read_key_name)
-MOMENT = Parsed("time", times.read_time)
-"""A time with an offset."""
+MOMENT = Parsed("time", lambda text: parse_typed_time(text, is_end=False))
+"""A time with an offset, a date (its start) or a span from now; `uses_service` passes epoch seconds to the command."""
+END = Parsed("time", lambda text: parse_typed_time(text, is_end=True))
+"""The same, but a date means until the end of that day."""
 REASON = Parsed("text", lambda text: read_field("reason", ids.read_reason, text))
 
 reason_option = click.option("--reason", type=REASON, help="Why; it stands in the audit log.")
@@ -197,13 +210,16 @@ limit_option = click.option(
 after_option = click.option("--after", help="The last answer's next.")
 
 
-ends_before_option = click.option("--ends-before", help="Only what ends earlier, like 2027-01-01T00:00:00Z.")
+ends_before_option = click.option(
+    "--ends-before", type=MOMENT, help="Only what ends earlier than a date (2027-01-01), a span (30d) or a time."
+)
 
 
-def read_list_page(kind: ListKind, limit: int, **given: str | None) -> paging.Page:
-    """Return the page of a list that options ask for; a wrong one is a usage error."""
+def read_list_page(kind: ListKind, limit: int, **given: str | float | None) -> paging.Page:
+    """Return the page of a list that options ask for, moments in epoch seconds; a wrong option is a usage error."""
+    named = {name: value if isinstance(value, str) else times.write_time(value) for name, value in given.items()}
     try:
-        return paging.read_page(kind.name, given, kind.filters, usual=limit)
+        return paging.read_page(kind.name, named, kind.filters, usual=limit)
     except InvalidFields as error:
         raise click.UsageError(
             "; ".join(f"--{field.replace('_', '-')} {message}" for field, message in error.errors)

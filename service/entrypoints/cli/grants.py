@@ -45,7 +45,7 @@ def grants() -> None:
 @click.option("--plan", type=session.ANY_ID, help="The plan to grant.")
 @click.option("--feature", "features", multiple=True, type=session.ANY_ID, help="A single feature; may be repeated.")
 @session.required_reason_option
-@click.option("--until", type=session.MOMENT, help="The end, like 2027-01-01T00:00:00Z.")
+@click.option("--until", type=session.END, help="The end: 2027-01-01 (that whole day), 30d, 12h or a time.")
 @click.option("--no-end", is_flag=True, help="Grant it without an end.")
 @click.option("--from", "from_", type=session.MOMENT, help="The start; now if it is not given.")
 @session.uses_service
@@ -61,7 +61,7 @@ def add(run: Invocation, reader: str, no_end: bool, **fields: Any) -> Output:
 @grants.command("change")
 @reader_option
 @session.required_reason_option
-@click.option("--until", type=session.MOMENT, help="The new end, like 2027-01-01T00:00:00Z.")
+@click.option("--until", type=session.END, help="The new end: 2027-01-01 (that whole day), 30d, 12h or a time.")
 @click.option("--no-end", is_flag=True, help="Let it go on without an end.")
 @click.argument("grant_id", metavar="ID")
 @session.uses_service
@@ -97,7 +97,7 @@ def _output(done: Grant | Approval, verb: str, reader: str, now: float) -> Outpu
 @session.limit_option
 @session.after_option
 @session.uses_service
-def show(run: Invocation, limit: int, import_id: str | None, **given: str | None) -> Output:
+def show(run: Invocation, limit: int, import_id: str | None, **given: str | float | None) -> Output:
     """List grants, the newest first."""
     page = session.read_list_page(GRANTS, limit, **given, **{"import": import_id})
     run.service.reader_lists.prepare()
@@ -128,11 +128,20 @@ def _line(grant: dict[str, Any]) -> str:
 
 
 @grants.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Only say what it would do.")
+@click.option("--template", is_flag=True, help="Print a file to start from.")
 @session.uses_service
-def import_file(run: Invocation, file: Path, dry_run: bool) -> Output:
-    """Give grants to many readers, all or none, from a CSV: reader,plan,until,reason (until: a time, or never)."""
+def import_file(run: Invocation, file: Path | None, dry_run: bool, template: bool) -> Output:
+    """Give grants to many readers, all or none, from a CSV with the columns reader, plan, until and reason.
+
+    `until` is a date, a span, a time, or never. Start from `paywall grants import --template > grants.csv`.
+    """
+    if template:
+        text = csv_file.template(session.settings().catalogue)
+        return Output({"template": text}, text.rstrip())
+    if file is None:
+        raise click.UsageError("Give a FILE, or --template for one to start from.")
     with file.open("rb") as opened:
         body = opened.read(csv_file.MOST_BYTES + 1)
     sheet = csv_file.read(body, run.service.settings.catalogue, run.now)

@@ -8,6 +8,7 @@ import click
 
 from service.bootstrap import Service
 from service.domain.story_passes import StoryPass
+from service.domain.times import write_time
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Invocation, Output
 from service.entrypoints.responses.fields import check
@@ -24,13 +25,15 @@ def passes() -> None:
 @passes.command("add")
 @click.option("--story", required=True, type=session.ANY_ID, help="The story's id.")
 @click.option("--openings", required=True, type=int, help="How many people may read by it.")
-@click.option("--until", required=True, help="The end, like 2027-01-01T00:00:00Z.")
+@click.option(
+    "--until", required=True, type=session.END, help="The end: 2027-01-01 (that whole day), 30d, 12h or a time."
+)
 @session.required_reason_option
 @session.uses_service
-def add(run: Invocation, story: str, openings: int, until: str, reason: str) -> Output:
+def add(run: Invocation, story: str, openings: int, until: float, reason: str) -> Output:
     """Make a link that opens a story; without story_url in paywall.toml, the token that the website takes as "pass"."""
     # The schema of the route is the rule here too.
-    data = check(PassIn, {"story": story, "openings": openings, "until": until, "reason": reason})
+    data = check(PassIn, {"story": story, "openings": openings, "until": write_time(until), "reason": reason})
     return _output(run.service, create_story_pass(run.service.passes, data, run.actor, run.now))
 
 

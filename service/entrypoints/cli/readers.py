@@ -51,7 +51,7 @@ def readers() -> None:
 @session.limit_option
 @session.after_option
 @session.uses_service
-def list_readers(run: Invocation, limit: int, **given: str | None) -> Output:
+def list_readers(run: Invocation, limit: int, **given: str | float | None) -> Output:
     """List the readers who have or had a source, by id."""
     page = session.read_list_page(READERS, limit, **given)
     run.service.reader_lists.prepare()

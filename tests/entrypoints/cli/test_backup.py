@@ -46,6 +46,16 @@ def test_restore_into_an_empty_store_while_the_old_one_runs(used: Paywall, serve
     assert other.command("audit", "verify").returncode == 0
 
 
+def test_existing_file_is_replaced_only_with_force(used: Paywall, tmp_path: Path) -> None:
+    file = tmp_path / "b"
+    file.write_text("another file")
+    refused = used.command("backup", str(file))
+    assert (refused.returncode, "--force" in refused.stderr) == (1, True)
+    assert file.read_text() == "another file"
+    assert used.command("backup", "--force", str(file)).returncode == 0
+    assert file.read_bytes().startswith(b"paywall-backup")
+
+
 def test_restore_into_a_running_service_is_refused(used: Paywall, tmp_path: Path) -> None:
     backup(used, tmp_path / "b")
     done = used.command("restore", str(tmp_path / "b"), "--replace")

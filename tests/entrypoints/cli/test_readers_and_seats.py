@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,3 +110,39 @@ def test_seats_commands_assign_list_and_remove_seats(service: Paywall, sold: Sol
     assert text == "sub_g: 0 of 1 seats given\n"
     assert [entry["reason"] for entry in entries(service, "seat.take")] == ["left us"]
     assert service.reader("r-2")["access"] is False
+
+
+def test_commands_take_dates_and_spans(service: Paywall, tmp_path: Path) -> None:
+    given = run_json(
+        service, "grants", "add", "--reader", "r-d", "--plan", "vip", "--reason", "x", "--until", "2098-01-01"
+    )
+    assert given["until"] == "2098-01-02T05:00:00Z", "the end of that day in New York"
+    changed = run_json(service, "grants", "change", "--reader", "r-d", "--reason", "x", "--until", "30d", given["id"])
+    span = datetime.fromisoformat(changed["until"]).timestamp() - time.time()
+    assert 29.9 * 86_400 < span <= 30 * 86_400
+    later = run_json(
+        service,
+        *["grants", "add", "--reader", "r-e", "--plan", "vip", "--reason", "x"],
+        "--no-end",
+        "--from",
+        "2098-01-01",
+    )
+    assert (later["from"], later["status"]) == ("2098-01-01T05:00:00Z", "scheduled")
+    assert run_json(service, "readers", "show", "r-e", "--at", "2098-01-02")["access"]
+    assert not run_json(service, "readers", "show", "r-d", "--at", "31d")["access"]
+    run(service, "grants", "change", "--reader", "r-d", "--reason", "x", "--until", "0d", given["id"], status=2)
+    made = run_json(service, "passes", "add", "--story", "s-1", "--openings", "2", "--until", "12h", "--reason", "x")
+    assert 0 < datetime.fromisoformat(made["until"]).timestamp() - time.time() <= 12 * 3_600
+    for typed, readers in [("2098-01-01", ["r-d"]), ("29d", []), ("31d", ["r-d"])]:
+        listed = run_json(service, "grants", "list", "--ends-before", typed)["items"]
+        assert [grant["reader"] for grant in listed] == readers, typed
+    strict = {"plan": "vip", "reason": "x", "until": "2098-01-01"}
+    assert service.post("/v1/readers/r-d/grants", strict, service.admin).status_code == 422
+
+
+def test_import_template_is_imported_as_it_is(service: Paywall, tmp_path: Path) -> None:
+    file = tmp_path / "grants.csv"
+    file.write_text(run(service, "grants", "import", "--template").stdout)
+    found = run_json(service, "grants", "import", str(file), "--dry-run")
+    assert (found["rows"], found["new"], found["errors"]) == (1, 1, [])
+    run(service, "grants", "import", status=2)

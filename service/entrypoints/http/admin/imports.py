@@ -127,7 +127,8 @@ def _preview(body: bytes, errors: list[dict[str, Any]], actions: Mapping[int, Ac
     errors_of_line: dict[int, list[dict[str, Any]]] = {}
     for error in errors:
         errors_of_line.setdefault(error["line"], []).append(error)
-    rows = csv.reader(io.StringIO(body.decode("utf-8-sig", "replace"), newline=""))
+    text = io.StringIO(body.decode("utf-8-sig", "replace"), newline="")
+    rows = csv.reader(text, delimiter=csv_file.find_delimiter(body))
     faulty: list[dict[str, Any]] = []
     valid: list[dict[str, Any]] = []
     try:

@@ -14,6 +14,7 @@ from service.entrypoints.http.admin.request_inputs import (
     optional_reason,
     read_expiry,
     requested_page,
+    require_confirmation,
     submitted_fields,
 )
 from service.entrypoints.responses.errors import Problem
@@ -63,5 +64,6 @@ def register(context: PageContext) -> None:
     @context.form("POST /pass/revoke", "granter")
     def revoke_pass() -> Outcome:
         name = checked_id(form_field("id"), "id")
+        require_confirmation("the link then opens the story for nobody")
         service.passes.revoke(name, optional_reason(), guards.actor(), context.now)
         return "Gift link revoked. It no longer opens the story.", url_for("story_pass", id=name)

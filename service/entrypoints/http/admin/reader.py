@@ -27,6 +27,7 @@ from service.entrypoints.http.admin.request_inputs import (
     read_expiry,
     read_time,
     reader_id,
+    require_confirmation,
     required_reason,
     submitted_fields,
 )
@@ -119,7 +120,9 @@ def _register_grants(context: PageContext) -> None:
 
     @_reader_form(context, "revoke", "granter")
     def revoke(reader: str) -> str:
-        grants.revoke(reader, form_field("grant") or "", required_reason(), guards.actor(), context.now)
+        reason = required_reason()
+        require_confirmation("the reader can lose access at once")
+        grants.revoke(reader, form_field("grant") or "", reason, guards.actor(), context.now)
         return "Grant revoked."
 
 
@@ -137,8 +140,7 @@ def _register_links(context: PageContext) -> None:
     @_reader_form(context, "unlink", "granter")
     def unlink_stripe(reader: str) -> str:
         kind, target = _stripe_object()
-        if form_field("sure") is None:
-            raise InvalidFields([("sure", "tick the box to confirm; the reader can lose access")])
+        require_confirmation("the reader can lose access at once")
         reason = optional_reason()
         admin.unlink_from_reader(reader, **target, actor=guards.actor(), now=context.now, reason=reason)
         return f"Link of the {kind} removed."
@@ -180,8 +182,7 @@ def _register_merges(context: PageContext) -> None:
     @context.form("POST /reader/merge", "owner", lambda problem: comparison(*readers_in_form(), problem))
     def merge() -> Outcome:
         reader, removed = readers_in_form()
-        if form_field("sure") is None:
-            raise InvalidFields([("sure", "tick the box to confirm; a merge can’t be undone")])
+        require_confirmation("a merge can’t be undone")
         reason = form_field("reason")
         check(MergeIn, {"from": removed, "reason": reason})
         service.subscription_admin.merge_readers(reader, removed, guards.actor(), context.now, reason=reason)

@@ -13,6 +13,7 @@ from service.domain import ids
 from service.domain.catalogue import DAY
 from service.domain.errors import InvalidFields
 from service.domain.times import write_time
+from service.domain.typed_times import read_typed_time
 from service.entrypoints.responses.fields import ReasonIn, ReasonMaybeIn, check, read_field
 from service.entrypoints.responses.lists import ListKind
 from service.entrypoints.responses.paging import Page, read_page
@@ -58,6 +59,12 @@ def required_reason() -> str:
     return reason
 
 
+def require_confirmation(consequence: str) -> None:
+    """Refuse a form whose box is not ticked. Raises: `InvalidFields`."""
+    if form_field("sure") is None:
+        raise InvalidFields([("sure", f"tick the box to confirm; {consequence}")])
+
+
 def checked_id(value: str | None, field: str, read: Callable[[object], str] = ids.read_id) -> str:
     """Return an ID as it was typed or linked. Raises: `InvalidFields` that names `field`."""
     return read_field(field, read, (value or "").strip())
@@ -86,10 +93,15 @@ def read_expiry(now: float, site_zone: tzinfo) -> str | None:
     if chosen == "never":
         return None
     if chosen == "date":
-        found = read_time(request.form.get("until"), request.form.get("zone"), site_zone, "until")
-        if found is None:
+        typed = request.form.get("until", "").strip()
+        if not typed:
             raise InvalidFields([("until", "choose the date on which it expires")])
-        return write_time(found)
+        if ":" in typed:
+            return write_time(read_time(typed, request.form.get("zone"), site_zone, "until"))
+        try:
+            return write_time(read_typed_time(typed, now, site_zone, is_end=True))
+        except ValueError as error:
+            raise InvalidFields([("until", str(error))]) from None
     if chosen not in dict(EXPIRIES):
         raise InvalidFields([("until", "choose when it expires")])
     return write_time(now + int(chosen) * DAY)
@@ -98,7 +110,7 @@ def read_expiry(now: float, site_zone: tzinfo) -> str | None:
 def read_time(typed: str | None, zone: str | None, site_zone: tzinfo, field: str) -> float | None:
     """Return a typed date and time in epoch seconds; `None` if it is empty.
 
-    A time without an offset is in the browser's `zone`, or in the site's if the browser names none.
+    A time without an offset is in the browser's `zone`, or in the site's if the browser names none. A date is its start there.
 
     Raises:
         InvalidFields: names `field` if this is not a date and a time.
@@ -110,7 +122,7 @@ def read_time(typed: str | None, zone: str | None, site_zone: tzinfo, field: str
         aware = found if found.tzinfo is not None else found.replace(tzinfo=_find_zone(zone, site_zone))
         return aware.astimezone(UTC).timestamp()
     except (ValueError, OverflowError):
-        raise InvalidFields([(field, "must be a date and a time, like 2026-11-20 09:00")]) from None
+        raise InvalidFields([(field, "must be a date, or a date and a time, like 2026-11-20 09:00")]) from None
 
 
 def _find_zone(name: str | None, site_zone: tzinfo) -> tzinfo:

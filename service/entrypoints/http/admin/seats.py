@@ -6,7 +6,13 @@ from flask import Response, request, url_for
 
 from service.entrypoints.http import guards
 from service.entrypoints.http.admin.page_context import Outcome, PageContext, render
-from service.entrypoints.http.admin.request_inputs import checked_id, form_field, optional_reason, reader_id
+from service.entrypoints.http.admin.request_inputs import (
+    checked_id,
+    form_field,
+    optional_reason,
+    reader_id,
+    require_confirmation,
+)
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.stripe_objects import GroupOut
 
@@ -36,6 +42,7 @@ def register(context: PageContext) -> None:
     @context.form("POST /seats/take", "granter", seats)
     def remove_seat() -> Outcome:
         name, reader = subscription(), reader_id(form_field("reader"))
+        require_confirmation("the reader can lose access at once")
         admin.release_seat(name, reader, guards.actor(), context.now, reason=optional_reason())
         return "Seat removed.", url_for("seats", id=name)
 

@@ -39,7 +39,8 @@ def register(routes: ApiRoutes, service: Service) -> None:
     def import_grants() -> Response:
         """Give grants to many readers, all or none: `reader,plan,until,reason`, at most 50 000 rows and 16 MiB.
 
-        `until` is a time with an offset, or `never`. Wrong rows are named with line and field, and nothing is imported then.
+        Cells are separated by `,` or `;`. `until` is a date, a span such as `30d`, a time with an offset, or `never`.
+        Wrong rows are named with line and field, and nothing is imported then.
         """
         dry_run = inputs.flag("dry_run")
         _require_csv()

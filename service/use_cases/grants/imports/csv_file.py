@@ -1,7 +1,8 @@
 """Read and validate the CSV file of an import, `reader,plan,until,reason`, and report each mistake with line and field.
 
 Lines are numbered as in an editor: the header is line 1, and a row that spans lines has the number of its first. Empty lines
-are skipped. `until` is a time with an offset, or `never`; it cannot be empty.
+are skipped. Cells are separated by `,` or by `;`, as spreadsheets of many countries write it. `until` is a date, which means
+until the end of that day in the site's timezone, a span from now, a time with an offset, or `never`; it cannot be empty.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from service.adapters.redis.client.keys import reader_hash
-from service.domain import grant_rules, ids, times
+from service.domain import grant_rules, ids
 from service.domain.catalogue import Catalogue
 from service.domain.errors import FileTooLarge
+from service.domain.typed_times import read_typed_time
 from service.use_cases.grants.imports.pacing import UNPACED, Pace
 
 COLUMNS = ["reader", "plan", "until", "reason"]
@@ -66,7 +68,8 @@ def read(body: bytes, catalogue: Catalogue, now: float, pace: Pace = UNPACED) ->
     header = next(lines, (1, []))[1]
     if header != COLUMNS:
         if not sheet.mistakes:
-            sheet.mistakes.append(RowMistake(1, "header", f"must be {','.join(COLUMNS)}"))
+            wrong = f"must be {','.join(COLUMNS)}: {_find_wrong_column(header)}"
+            sheet.mistakes.append(RowMistake(1, "header", wrong))
         return sheet
     validator = _RowValidator(catalogue, now)
     for line, cells in lines:
@@ -84,7 +87,8 @@ def read(body: bytes, catalogue: Catalogue, now: float, pace: Pace = UNPACED) ->
 
 def _rows(body: bytes, sheet: ImportSheet) -> Iterator[tuple[int, list[str]]]:
     """Yield each line's number and cells. Where the rest cannot be read, add a mistake to the sheet and stop."""
-    rows = csv.reader(io.TextIOWrapper(io.BytesIO(body), encoding="utf-8", newline=""), strict=True)
+    text = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8", newline="")
+    rows = csv.reader(text, strict=True, delimiter=find_delimiter(body))
     while True:
         line = rows.line_num + 1
         try:
@@ -101,6 +105,28 @@ def _rows(body: bytes, sheet: ImportSheet) -> Iterator[tuple[int, list[str]]]:
             return
         if cells:
             yield line, cells
+
+
+def find_delimiter(body: bytes) -> str:
+    """Return what separates the cells of a file, by its first line."""
+    header = body.partition(b"\n")[0]
+    return ";" if header.count(b";") > header.count(b",") else ","
+
+
+def _find_wrong_column(header: list[str]) -> str:
+    """Return which column of a wrong header is the first that is not the expected one."""
+    for number, name in enumerate(COLUMNS, 1):
+        if number > len(header):
+            return f"column {number} ({name}) is missing"
+        if header[number - 1] != name:
+            return f"column {number} must be {name}, and is “{header[number - 1][:40]}”"
+    return f"column {len(COLUMNS) + 1} (“{header[len(COLUMNS)][:40]}”) is one too many"
+
+
+def template(catalogue: Catalogue) -> str:
+    """Return a file to start from: the header, and an example row with a plan that can be granted."""
+    plan = next(iter(catalogue.grants.plans or catalogue.plans), "plan")
+    return f"{','.join(COLUMNS)}\nreader-1,{plan},30d,example: replace this row\n"
 
 
 def _find_undecodable_line(body: bytes) -> int:
@@ -153,9 +179,9 @@ class _RowValidator:
     def _parse_end(self, text: str) -> tuple[int | None, str | None]:
         """Return the end that a cell names, and what is wrong with it."""
         if not text:
-            return None, "must not be empty: write a time, or never"
+            return None, "must not be empty: write a date, a span, a time, or never"
         try:
-            end = None if text == NEVER else int(times.read_time(text))
+            end = None if text == NEVER else int(read_typed_time(text, self._now, self._catalogue.zone, is_end=True))
         except ValueError as error:
             return None, f"{error}, or never"
         mistakes = grant_rules.find_end_mistakes(self._catalogue, start=int(self._now), until=end, now=self._now)

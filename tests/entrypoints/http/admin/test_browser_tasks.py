@@ -73,9 +73,9 @@ def test_reader_is_found_and_granted_access(open_browser: OpenBrowser, lived: Pa
         "details[open] input[name=reason]", "a week is enough"
     )
     ann.send("details[open] button", "Expiry date changed.")
-    ann.fold("Revoke").type("details[open] input[name=reason]", "they left").send(
-        "details[open] button.danger", "Grant revoked."
-    )
+    ann.fold("Revoke").type("details[open] input[name=reason]", "they left").tick(
+        "details[open] input[name=sure]"
+    ).send("details[open] button.danger", "Grant revoked.")
     assert show(lived, "r-nadia") == "upsell"
     ann.sees("they left")
 
@@ -179,7 +179,7 @@ def test_gift_link_is_created_and_revoked_in_browser(open_browser: OpenBrowser, 
     link = str(ann.page.inner_text(".secret"))
     story = {"id": "a-story", "tier": "supporters"}
     assert lived.ask(story, visitor="v-1", **{"pass": link})["show"] == "full"
-    ann.fold("Revoke").send("button.danger", "Gift link revoked.")
+    ann.fold("Revoke").tick("input[name=sure]").send("button.danger", "Gift link revoked.")
     assert lived.ask(story, visitor="v-1", **{"pass": link})["show"] == "upsell"
 
 

@@ -15,7 +15,7 @@ def test_forms_of_one_page_sent_together_both_take_effect(staff: MakeStaff, admi
     ann.get("/reader?id=r-1")
     mark = ann.mark()
     for grant in grants:
-        assert ann.post("/reader/revoke", id="r-1", grant=grant, once=mark, reason="left").status_code == 303
+        assert ann.post("/reader/revoke", id="r-1", grant=grant, once=mark, reason="left", sure="1").status_code == 303
     assert [source["status"] for source in admin_app.reader("r-1")["sources"]] == ["revoked", "revoked"]
 
 
@@ -40,7 +40,7 @@ def test_grant_form_after_revocation_is_refused(staff: MakeStaff, admin_app: InP
     late = ann.post("/reader/extend", id="r-1", grant=grant, ends="90", reason="longer")
     assert late.status_code == 409
     assert plain(late).count("This grant was revoked and cannot be changed. Create a new grant.") == 1
-    gone = ann.post("/reader/revoke", id="r-1", grant="gr_none", reason="left")
+    gone = ann.post("/reader/revoke", id="r-1", grant="gr_none", reason="left", sure="1")
     assert plain(gone).count("This reader has no grant with this ID.") == 1
 
 

@@ -156,7 +156,7 @@ def test_reader_page_at_another_time_is_labeled(staff: MakeStaff, admin_app: InP
     ("sheet", "said", "unsaid"),
     [
         ("reader,plan,until,reason\n", "There is nothing to import", "Import 0 rows"),
-        ("reader;plan;until;reason\nr-1;vip;never;x\n", "Line 1: header must be", "rows shown"),
+        ("reader;plan;ends;reason\nr-1;vip;never;x\n", "column 3 must be until", "rows shown"),
     ],
 )
 def test_import_file_without_readable_rows_shows_why(staff: MakeStaff, sheet: str, said: str, unsaid: str) -> None:
@@ -237,7 +237,7 @@ def test_many_ended_sources_are_folded(staff: MakeStaff, admin_app: InProcessApp
     for number in range(4):
         assert " ended Subscription" not in plain(ann.get("/reader?id=r-1")), number
         grant = granted(admin_app, "r-1")["id"]
-        ann.post("/reader/revoke", id="r-1", grant=grant, reason="over")
+        ann.post("/reader/revoke", id="r-1", grant=grant, reason="over", sure="1")
     granted(admin_app, "r-1")
     page = ann.get("/reader?id=r-1").text.partition('id="h-sources"')[2].partition('id="h-actions"')[0]
     assert "4 ended" in page
@@ -268,7 +268,7 @@ def test_gift_link_page_shows_who_can_use_it(staff: MakeStaff, admin_app: InProc
     answer = ann.get(page)
     assert "People who used the link keep access to the story until it expires." in plain(answer)
     assert "Anyone with" not in plain(answer)
-    assert ann.post("/pass/revoke", id=page.partition("id=")[2]).status_code == 303
+    assert ann.post("/pass/revoke", id=page.partition("id=")[2], sure="1").status_code == 303
     answer = ann.get(page)
     assert "This link no longer opens the story." in plain(answer)
     assert "Anyone with" not in plain(answer)

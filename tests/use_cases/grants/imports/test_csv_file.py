@@ -39,9 +39,42 @@ def test_never_means_no_end_and_an_empty_end_is_rejected() -> None:
     assert wrong(HEADER + "r-1,vip,,why\n") == [(2, "until")]
 
 
-@pytest.mark.parametrize("end", ["tomorrow", "2027-01-01", "2027-01-01T00:00:00", "Never", "2020-01-01T00:00:00Z"])
-def test_end_must_be_a_future_time_with_offset(end: str) -> None:
+@pytest.mark.parametrize("end", ["tomorrow", "0d", "2027-01-01T00:00:00", "Never", "2020-01-01"])
+def test_end_must_be_a_future_time_date_or_span(end: str) -> None:
     assert wrong(HEADER + f"r-1,vip,{end},why\n") == [(2, "until")]
+
+
+@pytest.mark.parametrize(("end", "until"), [("2026-12-31", 1_798_779_600), ("30d", int(NOW) + 30 * 86_400)])
+def test_end_is_a_date_in_the_sites_timezone_or_a_span(end: str, until: int) -> None:
+    assert read(HEADER + f"r-1,vip,{end},why\n").entries[0].until == until
+
+
+def test_file_separated_by_semicolons_is_read() -> None:
+    (entry,) = read('\ufeffreader;plan;until;reason\r\nr-1;vip;never;"press; card, 2027"\r\n').entries
+    assert (entry.tag, entry.plan, entry.reason) == (reader_hash("r-1"), "vip", "press; card, 2027")
+    assert wrong("reader;plan;until;reason\nr-1,vip,never,why\n") == [(2, "row")]
+
+
+@pytest.mark.parametrize(
+    ("header", "why"),
+    [
+        ("plan,reader,until,reason", "column 1 must be reader, and is “plan”"),
+        ("reader;plan;ends;reason", "column 3 must be until, and is “ends”"),
+        ("reader,plan,until", "column 4 (reason) is missing"),
+        ("reader,plan,until,reason,note", "column 5 (“note”) is one too many"),
+        ("", "column 1 (reader) is missing"),
+    ],
+)
+def test_wrong_column_is_named(header: str, why: str) -> None:
+    (mistake,) = read(header + "\n").mistakes
+    assert (mistake.line, mistake.field) == (1, "header")
+    assert mistake.message == f"must be reader,plan,until,reason: {why}"
+
+
+def test_template_is_a_valid_file() -> None:
+    for catalogue in (CATALOGUE, LIMITED):
+        sheet = read(csv_file.template(catalogue), catalogue)
+        assert (sheet.mistakes, sheet.rows) == ([], 1)
 
 
 def test_all_mistakes_of_a_row_are_reported() -> None:
@@ -62,7 +95,7 @@ def test_repeated_reader_and_plan_is_reported_with_the_first_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["", "reader;plan;until;reason\n", "plan,reader,until,reason\n", "r-1,vip,never,why\n"]
+    "header", ["", "reader\tplan\tuntil\treason\n", "plan,reader,until,reason\n", "r-1,vip,never,why\n"]
 )
 def test_another_header_is_reported_on_line_1(header: str) -> None:
     assert wrong(header) == [(1, "header")]
