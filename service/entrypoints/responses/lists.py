@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, get_args
 
 from service.adapters.redis.audit import chain
@@ -72,6 +72,14 @@ def _grants(service: Service, page: Page) -> Listing:
 def _readers(service: Service, page: Page) -> Listing:
     found, last = service.reader_lists.find_readers(ReaderFilter(**page.filters), page.limit, page.after)
     return Listing([ListedReaderOut.write(one) for one in found], cursor("readers", last))
+
+
+def _readers_by_end(service: Service, page: Page) -> Listing:
+    if page.after is not None and not re.fullmatch(r"\d{1,12} [^\n]+", page.after, re.ASCII):
+        raise InvalidFields([FOREIGN_CURSOR])
+    wanted = ReaderFilter(**page.filters)
+    found, last = service.reader_lists.find_readers(wanted, page.limit, page.after, by_end=True)
+    return Listing([ListedReaderOut.write(one) for one in found], cursor("readers-by-end", last))
 
 
 def _one_of(*words: str) -> Callable[[str], str]:
@@ -152,6 +160,8 @@ READERS = ListKind(
         "access": _read_flag,
     },
 )
+READERS_BY_END = replace(READERS, name="readers-by-end", load=_readers_by_end)
+"""The first to end come first, those without an end last; only the staff page has it."""
 KEYS = ListKind("keys", _keys, ("name", "role", "created_at", "actor"))
 PASSES = ListKind("passes", _passes, ("id", "story", "openings", "used", "until", "status", "actor", "pass"))
 """Also those that expired within 90 days."""

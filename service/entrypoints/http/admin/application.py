@@ -31,6 +31,7 @@ from service.entrypoints.http.admin import (
     overview,
     passes,
     reader,
+    reader_tables,
     search,
     seats,
     sign_in,
@@ -52,7 +53,7 @@ from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.labels import ROLES, TYPED_FIELDS
 from service.use_cases.grants.imports.csv_file import MOST_BYTES
 
-VIEWS = (overview, search, reader, explain, seats, imports, approvals, passes, events, audit, keys)
+VIEWS = (overview, search, reader_tables, reader, explain, seats, imports, approvals, passes, events, audit, keys)
 
 LARGEST_FORM = 256 * 1024
 LARGEST_UPLOAD = MOST_BYTES + LARGEST_FORM

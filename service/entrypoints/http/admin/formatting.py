@@ -48,7 +48,8 @@ _LABELED_VALUES = {"kind": labels.REQUESTS, "state": labels.STATES}
 
 NAVIGATION = (
     ("overview", "Overview"),
-    ("readers", "Readers"),
+    ("reader_table", "Readers"),
+    ("grant_table", "Grants"),
     ("imports_form", "Imports"),
     ("approvals", "Approvals"),
     ("passes", "Gift links"),

@@ -8,6 +8,7 @@ from flask import Response, abort, url_for
 
 from service.entrypoints.http.admin import charts
 from service.entrypoints.http.admin.page_context import PageContext, reader_url, render
+from service.entrypoints.http.admin.reader_tables import first_of_next_month
 from service.entrypoints.http.lists import csv_file
 from service.use_cases.reporting.alerts import Alert, Example
 from service.use_cases.reporting.statistics import DEFAULT_DAYS, Figures, figures
@@ -27,7 +28,12 @@ def register(context: PageContext) -> None:
         pending = len(service.approvals.list_waiting(now))
         alerts = [_view(alert, catalogue.livemode) for alert in service.alerts.current(now) if alert.count]
         return render(
-            "overview.html", alerts=alerts, pending=pending, charts=charts.all_charts(read_figures(), catalogue)
+            "overview.html",
+            alerts=alerts,
+            pending=pending,
+            plans=catalogue.plans,
+            next_month=first_of_next_month(now, catalogue.zone),
+            charts=charts.all_charts(read_figures(), catalogue),
         )
 
     @context.page("GET /plots/<name>.csv", "viewer")

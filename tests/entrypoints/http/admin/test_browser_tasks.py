@@ -190,6 +190,8 @@ def test_sign_out_everywhere_ends_other_browser(open_browser: OpenBrowser) -> No
 
 
 VIEWS = {
+    "reader-table": "/admin/readers/table?sort=end",
+    "grant-table": "/admin/grants",
     "overview": "/admin/",
     "search": "/admin/readers",
     "reader": "/admin/reader?id=r-maya",
@@ -229,6 +231,15 @@ def test_every_page_fits_and_passes_axe(open_browser: OpenBrowser, scheme: str, 
         ann.open(path)
         shot(ann, f"{name}-{scheme}-{width}")
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+def test_readers_are_found_while_typing(open_browser: OpenBrowser, lived: Paywall) -> None:
+    lived.grant("typed-4711", plan="vip", until=in_days(20), reason="press card")
+    ann = open_browser().open("/admin/readers/table")
+    assert ann.page.locator("#found tbody tr").count() > 1
+    ann.type("#f-prefix", "typed-47").sees("typed-4711")
+    wait_until(lambda: ann.page.locator("#found tbody tr").count() == 1)
+    ann.open("/admin/").press("a[href$='plan=vip&access=true']").sees("typed-4711")
 
 
 def test_times_are_in_browser_zone_or_utc_without_scripts(

@@ -1,0 +1,66 @@
+"""The tables of readers and of grants: search by prefix, filters, order by expiry, pages, and CSV."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+from typing import Any
+
+from flask import Response, request
+
+from service.domain.times import write_time
+from service.entrypoints.http.admin.page_context import PageContext, render
+from service.entrypoints.http.admin.request_inputs import PAGE_SIZE, filters_in_address, query_field, read_time
+from service.entrypoints.http.lists import csv_file
+from service.entrypoints.responses.labels import SOURCES, STANDINGS, STATES
+from service.entrypoints.responses.lists import GRANTS, READERS, READERS_BY_END, ListKind
+from service.entrypoints.responses.paging import Page, read_page
+from service.entrypoints.responses.readers import GRANT_STATUSES
+
+
+def register(context: PageContext) -> None:
+    """Add both tables, and their files."""
+    service, plans = context.service, context.catalogue.plans
+
+    @context.page("GET /readers/table", "viewer")
+    def reader_table() -> Response:
+        return _table(_reader_kind(), "reader_table.html", sources=SOURCES, standings=STANDINGS)
+
+    @context.page("GET /readers/table.csv", "viewer")
+    def reader_table_csv() -> Response:
+        return _csv(_reader_kind())
+
+    @context.page("GET /grants", "viewer")
+    def grant_table() -> Response:
+        statuses = {status: STATES[status] for status in GRANT_STATUSES}
+        return _table(GRANTS, "grant_table.html", statuses=statuses)
+
+    @context.page("GET /grants.csv", "viewer")
+    def grant_table_csv() -> Response:
+        return _csv(GRANTS)
+
+    def _table(kind: ListKind, template: str, **values: Any) -> Response:
+        page = _requested(kind, PAGE_SIZE, context.catalogue.zone)
+        found = kind.load(service, page)
+        typed = {name: value for name, value in filters_in_address().items() if name in (*kind.filters, "sort")}
+        return render(template, items=found.items, following=found.next, wanted=typed, plans=plans, **values)
+
+    def _csv(kind: ListKind) -> Response:
+        found = kind.load(service, _requested(kind, 100, context.catalogue.zone))
+        return csv_file(kind.columns, found.items, kind.name, found.next)
+
+
+def _reader_kind() -> ListKind:
+    return READERS_BY_END if request.args.get("sort") == "end" else READERS
+
+
+def _requested(kind: ListKind, limit: int, zone: tzinfo) -> Page:
+    """Return the page that the address asks for; a date stands for its first moment in the site's zone."""
+    given = {name: query_field(name) for name in (*kind.filters, "after")}
+    given["ends_before"] = write_time(read_time(given["ends_before"], None, zone, "ends_before"))
+    return read_page(kind.name, given, kind.filters, usual=limit)
+
+
+def first_of_next_month(now: float, zone: tzinfo) -> str:
+    """Return the date on which the next month begins."""
+    today = datetime.fromtimestamp(now, zone).date()
+    return f"{today.year + today.month // 12}-{today.month % 12 + 1:02d}-01"
