@@ -64,6 +64,12 @@ def _stretched(secret: str) -> bytes:
     return scrypt(secret.encode(), salt=b"paywall", n=1 << 15, r=8, p=1, maxmem=64 << 20, dklen=32)
 
 
+def derive_secrets(secrets: Sequence[str]) -> None:
+    """Stretch secrets now; this process and its later forks then derive keys without a wait."""
+    for secret in secrets:
+        _stretched(secret)
+
+
 def _key(secret: str, purpose: str) -> bytes:
     """Return the key (32 bytes) of a secret for a purpose."""
     return blake2b(purpose.encode(), key=_stretched(secret), digest_size=32).digest()

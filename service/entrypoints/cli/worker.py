@@ -31,7 +31,12 @@ def worker(once: bool, as_json: bool) -> None:
     """Catch up with Stripe, sweep, finish what was left, until SIGTERM; of many workers one is active."""
     if once:
         _work_once()
-        return
+    else:
+        work()
+
+
+def work() -> None:
+    """Work until SIGTERM. `paywall serve` runs this in a process of its own."""
     with session.service(patient=True, traced=True) as service:
         configure_logs()
         service.store.link.start()

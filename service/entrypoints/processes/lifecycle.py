@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 SHUTDOWN_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -78,6 +79,17 @@ def follow_parent(sign: signal.Signals) -> None:
         os.kill(os.getpid(), sign)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def name_process(title: str) -> None:
+    """Show this title as the process's command line, as in `ps`; it is cut to the length of the line that it replaces.
+
+    Only Linux: there a process can find the memory of its command line.
+    """
+    if sys.platform == "linux":
+        fields = Path("/proc/self/stat").read_text().rpartition(") ")[2].split()
+        start, end = int(fields[45]), int(fields[46])  # `arg_start` and `arg_end`; see proc(5)
+        ctypes.memmove(start, title.encode()[: end - start - 1].ljust(end - start, b"\0"), end - start)
 
 
 def open_supervisor() -> int | None:

@@ -1,23 +1,38 @@
 """`paywall serve`: start the store, the web processes and the worker, restart what dies, and end them in the right order.
 
-The store starts first and ends last; the web answers the requests under way before it ends.
+The store starts first and ends last; the web answers the requests under way before it ends. The web server and the worker
+are forks of this process, which imports their modules once: they start fast and share that memory.
 """
 
 from __future__ import annotations
 
+import gc
+import importlib
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from service.adapters.clock import DEMO_MARK
+from service.adapters.crypto import derive_secrets
 from service.adapters.observability.logs import log
 from service.adapters.redis.embedded.embedded_store import EmbeddedStore
-from service.entrypoints.processes.lifecycle import ShutdownSignal, handle_shutdown_signals, ignore_shutdown_signals
+from service.entrypoints.processes.lifecycle import (
+    SHUTDOWN_SIGNALS,
+    ShutdownSignal,
+    handle_shutdown_signals,
+    ignore_shutdown_signals,
+    name_process,
+)
 from service.entrypoints.processes.listening import CannotServe, check_port
 from service.entrypoints.processes.metrics_folder import metrics_folder
 from service.settings.settings import Settings
@@ -33,19 +48,82 @@ _END_WITHIN = 8.0
 """Seconds for the child processes to end."""
 
 
+class Process(Protocol):
+    """A started process: what `Child` uses of `subprocess.Popen`."""
+
+    @property
+    def returncode(self) -> int | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+class Program(NamedTuple):
+    """What a fork runs: a function without parameters in a module."""
+
+    module: str
+    function: str
+
+
+class ForkedProcess:
+    """A fork of this process that runs a program. Only for the main thread: Linux ends the fork with this thread."""
+
+    def __init__(self, program: Program, title: str) -> None:
+        # A signal between the fork and the child's own handling must not run the handler of this process in the child.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SHUTDOWN_SIGNALS)
+        self._process = multiprocessing.get_context("fork").Process(target=_run_program, args=(program, title, before))
+        self._process.start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, and return its status. Raises: `subprocess.TimeoutExpired`."""
+        self._process.join(timeout)
+        status = self._process.exitcode
+        if status is None:
+            raise subprocess.TimeoutExpired(self._process.name, timeout or 0)
+        return status
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+
+def _run_program(program: Program, title: str, mask: set[signal.Signals]) -> None:
+    for number in SHUTDOWN_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    name_process(title)
+    getattr(importlib.import_module(program.module), program.function)()
+
+
+def start_module(
+    arguments: Sequence[str], env: Mapping[str, str], *, log: Path | None = None, quiet: bool = False
+) -> Process:
+    """Start a module of Python. It writes to the file `log`, if `quiet` nowhere, else to its parent's output."""
+    with ExitStack() as stack:
+        out = stack.enter_context(log.open("ab")) if log else subprocess.DEVNULL if quiet else None
+        return subprocess.Popen([sys.executable, "-m", *arguments], env=dict(env), stdout=out)  # noqa: S603  our own modules
+
+
 @dataclass
 class Child:
     """A process of the service, started again when it ends by itself."""
 
     name: str
-    arguments: list[str]
-    env: Mapping[str, str]
-    log: Path | None = None
-    """A file for its output; without one it writes to its parent's."""
-    quiet: bool = False
+    start_process: Callable[[], Process]
     longest_pause: float = LONGEST_PAUSE
     timer: Callable[[], float] = time.monotonic
-    process: subprocess.Popen[bytes] | None = None
+    process: Process | None = None
     _started_at: float = field(default=0.0, init=False)
     _short_runs: int = field(default=0, init=False)
     _due: float | None = field(default=None, init=False)
@@ -53,11 +131,7 @@ class Child:
     def start(self) -> None:
         """Start it."""
         self._started_at, self._due = self.timer(), None
-        with ExitStack() as stack:
-            out = stack.enter_context(self.log.open("ab")) if self.log else subprocess.DEVNULL if self.quiet else None
-            self.process = subprocess.Popen(  # noqa: S603  modules of this service
-                [sys.executable, "-m", *self.arguments], env=dict(self.env), stdout=out
-            )
+        self.process = self.start_process()
 
     def restart_if_due(self) -> None:
         """Start it again some time after it ended; that time doubles as long as it ends soon after its starts."""
@@ -96,21 +170,25 @@ class Child:
             self.process.wait()
 
 
-def run(settings: Settings, env: Mapping[str, str], *, worker: bool) -> int:
+def run(settings: Settings, *, web: Program, worker: Program | None) -> int:
     """Serve until SIGTERM or SIGINT. Return the exit status. Raises: `CannotServe`, `EmbeddedStoreError`."""
     shutdown = handle_shutdown_signals()
     _refuse_folder_of_demo(settings)
     if settings.demo_clock is not None:
         log().warning("clock_can_be_moved", by="PAYWALL_DEMO_CLOCK")
-    with _store(settings) as url, metrics_folder() as metrics:
-        inner = {**env, "REDIS_URL": url, "PROMETHEUS_MULTIPROC_DIR": str(metrics), "PAYWALL_SERVED": str(os.getpid())}
-        web = ["service.entrypoints.processes.web_server"]
-        children = [Child("web", web, inner, longest_pause=LONGEST_PAUSE_OF_WEB)]
-        if worker:
-            children.append(Child("worker", ["service.entrypoints.cli", "worker"], inner))
+    with _owned_folder(settings) as store, metrics_folder() as metrics:
+        # prometheus_client reads it when it is imported.
+        os.environ.update(PROMETHEUS_MULTIPROC_DIR=str(metrics), PAYWALL_SERVED=str(os.getpid()))
+        children = [Child("web", partial(ForkedProcess, web, "paywall web_server"), longest_pause=LONGEST_PAUSE_OF_WEB)]
+        if worker is not None:
+            children.append(Child("worker", partial(ForkedProcess, worker, "paywall worker")))
+        with _prepared(settings, [program.module for program in (web, worker) if program is not None]):
+            os.environ["REDIS_URL"] = settings.redis_url or store.begin()
         try:
             for child in children:
                 child.start()
+            if settings.redis_url is None:
+                store.watch()
             supervise(children, shutdown)
         finally:
             deadline = time.monotonic() + _END_WITHIN
@@ -118,6 +196,26 @@ def run(settings: Settings, env: Mapping[str, str], *, worker: bool) -> int:
                 child.stop(deadline - time.monotonic())
     ignore_shutdown_signals()
     return 0
+
+
+@contextmanager
+def _prepared(settings: Settings, modules: Sequence[str]) -> Iterator[None]:
+    """Import modules and derive keys while the store starts, for all forks."""
+    gc.disable()  # Imports leave hardly any garbage.
+    threads = [
+        threading.Thread(target=lambda: [importlib.import_module(module) for module in modules], name="imports"),
+        threading.Thread(target=derive_secrets, args=(settings.secrets,), name="secrets"),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        for thread in threads:
+            thread.join()
+        # A collection in a fork would write to the shared memory of what exists now, and copy it.
+        gc.freeze()
+        gc.enable()
 
 
 def supervise(children: list[Child], shutdown: ShutdownSignal) -> None:
@@ -134,20 +232,12 @@ def _refuse_folder_of_demo(settings: Settings) -> None:
 
 
 @contextmanager
-def _store(settings: Settings) -> Iterator[str]:
-    """Yield the store's address for the run: `REDIS_URL`, or that of the embedded store, which starts here.
-
-    Nothing starts before this process owns the folder and the port is free.
-    """
+def _owned_folder(settings: Settings) -> Iterator[EmbeddedStore]:
+    """Yield a store that has not started, while this process owns its folder; it stops at the end. The port is free."""
     store = EmbeddedStore(settings.data, memory=settings.store_memory)
     store.owner.acquire(10.0)
     try:
         check_port(settings.host, settings.port)
-        if settings.redis_url is not None:
-            yield settings.redis_url
-        else:
-            url = store.begin()
-            store.watch()
-            yield url
+        yield store
     finally:
         store.stop()

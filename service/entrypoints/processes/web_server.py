@@ -1,6 +1,6 @@
 """The web processes: granian with one process a core, each with its own `Service` around the same store.
 
-The supervisor runs it as `python -m service.entrypoints.processes.web_server`.
+The supervisor runs `main` in a fork, benchmarks run the module.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from contextlib import suppress
 from functools import partial
 from multiprocessing.util import Finalize
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
@@ -163,8 +163,8 @@ def web_server(host: str, port: int, workers: int) -> MPServer:
     )
 
 
-def main() -> int:
-    """Serve until SIGTERM or SIGINT. Requests under way are answered first."""
+def main() -> NoReturn:
+    """Serve until SIGTERM or SIGINT, and end this process. Requests under way are answered first."""
     configure_logs()
     settings = load_settings(os.environ)
     server = web_server(numeric_address(settings.host), settings.port, settings.workers)
@@ -173,7 +173,7 @@ def main() -> int:
     call_once_on(SHUTDOWN_SIGNALS, server.signal_handler_interrupt)
     log().info("listening", host=settings.host, port=settings.port, workers=settings.workers)
     server.serve(target_loader=_loader, wrap_loader=False)
-    return 0
+    exit_now(0)
 
 
 def call_once_on(signals: Iterable[signal.Signals], act: Callable[[], object]) -> None:
@@ -244,4 +244,4 @@ def _loader(*_: object) -> RsgiApp:
 
 
 if __name__ == "__main__":
-    exit_now(main())
+    main()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 
-from service.entrypoints.processes.supervisor import LONGEST_PAUSE, LONGEST_PAUSE_OF_WEB, Child
+from service.entrypoints.processes.supervisor import LONGEST_PAUSE, LONGEST_PAUSE_OF_WEB, Child, start_module
 
-ENDS_AT_ONCE = ["no_module_has_this_name"]
+ENDS_AT_ONCE = partial(start_module, ["no_module_has_this_name"], os.environ)
 
 
 class Timer:
@@ -30,8 +31,8 @@ def restart(child: Child, timer: Timer, until: Callable[..., float]) -> float:
 
 def test_pause_before_a_restart_doubles_up_to_the_longest(until: Callable[..., float]) -> None:
     timer = Timer()
-    worker = Child("worker", ENDS_AT_ONCE, os.environ, timer=timer)
-    web = Child("web", ENDS_AT_ONCE, os.environ, longest_pause=LONGEST_PAUSE_OF_WEB, timer=timer)
+    worker = Child("worker", ENDS_AT_ONCE, timer=timer)
+    web = Child("web", ENDS_AT_ONCE, longest_pause=LONGEST_PAUSE_OF_WEB, timer=timer)
     for child in (worker, web):
         child.start()
     assert [restart(worker, timer, until) for _ in range(6)] == [1, 2, 4, 8, 16, LONGEST_PAUSE]
@@ -42,7 +43,7 @@ def test_pause_before_a_restart_doubles_up_to_the_longest(until: Callable[..., f
 
 def test_child_that_waits_for_its_restart_delays_no_other(until: Callable[..., float]) -> None:
     timer = Timer()
-    worker, web = (Child(name, ENDS_AT_ONCE, os.environ, timer=timer) for name in ("worker", "web"))
+    worker, web = (Child(name, ENDS_AT_ONCE, timer=timer) for name in ("worker", "web"))
     worker.start()
     for _ in range(5):
         restart(worker, timer, until)
