@@ -26,6 +26,7 @@ def metrics_folder(root: Path | None = None) -> Iterator[Path]:
     _remove_abandoned(root)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
     with (folder / _OWNER).open("w") as owner:
+        os.register_at_fork(after_in_child=owner.close)  # A fork that outlives this process would keep its lock.
         fcntl.flock(owner, fcntl.LOCK_EX)
         try:
             yield folder
