@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
-import structlog
 from click.testing import CliRunner
 
+from service.adapters.observability.logs import configure_logs
 from service.entrypoints.cli import main
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def typed() -> Iterator[Typed]:
         return Done(words, done.exit_code, done.stdout, done.stderr)
 
     yield run
-    structlog.reset_defaults()
+    configure_logs()
 
 
 def parse_json(done: Done[str]) -> Any:

@@ -9,22 +9,43 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 import time
 import traceback
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partialmethod
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import orjson
-import structlog
 
 
-def log() -> Any:
+class Logger:
+    """Writes an event at once as a line. A line that a closed pipe or a full disk refuses is lost, and fails no request."""
+
+    def __init__(self) -> None:
+        self.least, self.stream = logging.INFO, "stdout"
+
+    def log(self, level: int, event: str, **fields: Any) -> None:
+        """Log an event of a level of the standard library."""
+        if level < self.least:
+            return
+        stream = getattr(sys, self.stream)
+        # Unbuffered: the interpreter does not retry at its end what could not be written, which would fail.
+        with suppress(OSError, ValueError):
+            getattr(stream.buffer, "raw", stream.buffer).write(_line(level, {**fields, "event": event}) + b"\n")
+
+    info = partialmethod(log, logging.INFO)
+    warning = partialmethod(log, logging.WARNING)
+    error = partialmethod(log, logging.ERROR)
+
+
+_LOGGER = Logger()
+
+
+def log() -> Logger:
     """Return the logger: `log().info("event", field=value)`."""
-    return structlog.get_logger()
+    return _LOGGER
 
 
 def where(error: BaseException) -> list[str]:
@@ -39,12 +60,7 @@ def configure_logs(*, command: bool = False) -> None:
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  as long as the process
     handler = _StandardLibraryHandler(logging.ERROR if command else logging.WARNING)
     logging.basicConfig(handlers=[handler])  # does nothing where another handler, a test run's, is installed
-    structlog.configure(
-        cache_logger_on_first_use=True,
-        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR if command else logging.INFO),
-        processors=[_line],
-        logger_factory=lambda *_: _LineWriter(sys.stderr if command else sys.stdout),
-    )
+    _LOGGER.least, _LOGGER.stream = (logging.ERROR, "stderr") if command else (logging.INFO, "stdout")
 
 
 LINES_TOGETHER = 12
@@ -57,15 +73,15 @@ def log_together(event: str, lines: Sequence[tuple[float, dict[str, Any]]]) -> N
         log().info(event, together=lines[start : start + LINES_TOGETHER])
 
 
-def _line(_: Any, level: str, event: MutableMapping[str, Any]) -> bytes:
-    """Add level and time, and encode: one processor for all that a line needs."""
-    together = event.pop("together", None)
+def _line(number: int, event: dict[str, Any]) -> bytes:
+    """Add level and time, and encode."""
+    together, level = event.pop("together", None), logging.getLevelName(number).lower()
     if together is None:
         return _encoded(level, time.time(), event)
     return b"\n".join([_encoded(level, at, {**fields, **event}) for at, fields in together])
 
 
-def _encoded(level: str, now: float, event: MutableMapping[str, Any]) -> bytes:
+def _encoded(level: str, now: float, event: dict[str, Any]) -> bytes:
     event["level"] = level
     event["timestamp"] = f"{_second(int(now))}.{int(now * 1000) % 1000:03}Z"
     return orjson.dumps(event, default=str)
@@ -74,21 +90,6 @@ def _encoded(level: str, now: float, event: MutableMapping[str, Any]) -> bytes:
 @lru_cache(maxsize=4)
 def _second(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-
-
-class _LineWriter:
-    """Writes each line at once. A line that a closed pipe or a full disk refuses is lost, and fails no request."""
-
-    def __init__(self, stream: TextIO) -> None:
-        # Unbuffered: the interpreter does not retry at its end what could not be written, which would fail.
-        self._write = getattr(stream.buffer, "raw", stream.buffer).write
-        self._lock = threading.Lock()
-
-    def msg(self, line: bytes) -> None:
-        with self._lock, suppress(OSError, ValueError):
-            self._write(line + b"\n")
-
-    debug = info = warning = error = critical = log = msg
 
 
 class _StandardLibraryHandler(logging.Handler):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import heapq
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import stripe
-import structlog
 
 from service.adapters.stripe import events, translate
 from service.adapters.stripe.errors import none_if_missing
@@ -16,6 +16,8 @@ from service.adapters.stripe.webhook import Envelope, NotStripe, parse_api_event
 from service.domain.errors import NoSuchObject, StripeUnavailable
 from service.domain.payments import Payment, with_totals
 from service.domain.stripe_facts import ObjectKind, ObjectRef, PaymentKind, PaymentRef, StripeFacts
+
+_log = logging.getLogger(__name__)
 
 PAGE = 100
 LONGEST_ID = 255
@@ -194,7 +196,7 @@ def list_events_since(client: stripe.StripeClient, since: int | None) -> Iterato
         try:
             yield parse_api_event(row)
         except NotStripe as trouble:  # Without an ID or a type, nothing of it could be recorded.
-            structlog.get_logger().warning("stripe_event_unreadable", why=trouble.why)
+            _log.warning("stripe_event_unreadable", extra={"why": trouble.why})
 
 
 def _list_ascending(
