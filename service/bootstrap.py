@@ -40,8 +40,6 @@ from service.adapters.redis.service_state.titles import TitleRegistry
 from service.adapters.redis.staff.admin_keys import AdminKeys
 from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.story_passes.passes import GiftAllowances, Passes
-from service.adapters.stripe.gateway import Gateway
-from service.adapters.stripe.transport import RateLimit
 from service.settings.settings import Settings
 from service.use_cases.access.check import AccessCheck
 from service.use_cases.access.decision_ids import VALID_FOR, DecisionIds
@@ -82,6 +80,7 @@ from service.use_cases.subscriptions.subscription_admin import SubscriptionAdmin
 
 if TYPE_CHECKING:
     from service.adapters.observability.tracing import Tracing
+    from service.adapters.stripe.gateway import Gateway
 
 STORE_TIMEOUT = 0.25
 """Seconds: a shorter time-out would take a slow disk for an outage, readers would notice a longer one."""
@@ -237,8 +236,12 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, tracing: Traci
 
 
 def _gateway(settings: Settings, metrics: Metrics, tracing: Tracing | None) -> Gateway | None:
+    """Return Stripe's API if a key is set, which is when the SDK is imported."""
     if settings.stripe_api_key is None:
         return None
+    from service.adapters.stripe.gateway import Gateway
+    from service.adapters.stripe.transport import RateLimit
+
     metrics.stripe_configured.set(1)
     observe = metrics.observe_stripe if tracing is None else tracing.around_stripe(metrics.observe_stripe)
     return Gateway(settings.stripe_api_key, settings.stripe_api_base, RateLimit(), observe)

@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-import hmac
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import sha256
 from secrets import token_urlsafe
 from urllib.parse import urlencode, urlsplit
 
+from service.adapters.openid.attempt import SignInAttempt
 from service.adapters.openid.errors import SignInFailed, error_code
 from service.adapters.openid.id_token import verify_id_token
 from service.adapters.openid.identity import StaffIdentity, needs_userinfo, read_identity
 from service.adapters.openid.provider import Provider, ProviderMetadata
 from service.adapters.openid.settings import OpenIdSettings
-
-ATTEMPT_SECONDS = 600
-"""Seconds within which a user must come back from the provider."""
-
-
-@dataclass(frozen=True, slots=True)
-class SignInAttempt:
-    """What the browser keeps, sealed in a cookie, while the user is at the provider. `begun` is in Unix seconds."""
-
-    state: str
-    nonce: str
-    verifier: str
-    then: str | None
-    begun: int
-
-    def matches(self, state: str, now: float) -> bool:
-        """Return whether a response with this state belongs to this attempt and comes in time."""
-        return hmac.compare_digest(self.state.encode(), state.encode()) and now < self.begun + ATTEMPT_SECONDS
 
 
 class SignIn:

@@ -11,13 +11,11 @@ from typing import TypeVar
 
 import stripe
 
+from service.adapters.stripe.observation import UNREACHABLE
 from service.domain.errors import NoSuchObject, StripeFailure, StripeRefused, StripeUnavailable
 
 Result = TypeVar("Result")
 
-
-UNREACHABLE = "unreachable"
-"""No response arrives, or not in time."""
 
 MEANING: tuple[tuple[type[stripe.StripeError], str, type[StripeFailure]], ...] = (
     (stripe.APIConnectionError, UNREACHABLE, StripeUnavailable),

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
+UNREACHABLE = "unreachable"
+"""No response arrives, or not in time."""
+
 StripeOutcome = Literal["ok", "not_found", "unauthorized", "invalid", "rate_limited", "failing", "unreachable"]
 
 

@@ -115,6 +115,13 @@ def start_module(
         return subprocess.Popen([sys.executable, "-m", *arguments], env=dict(env), stdout=out)  # noqa: S603  our own modules
 
 
+_OPTIONAL_MODULES: list[tuple[str, Callable[[Settings], object]]] = [
+    ("service.adapters.stripe.gateway", lambda settings: settings.stripe_api_key),
+    ("service.adapters.openid.sign_in", lambda settings: settings.openid),
+]
+"""Modules that every process imports if a setting is set: imported before the forks, they are in memory once."""
+
+
 @dataclass
 class Child:
     """A process of the service, started again when it ends by itself."""
@@ -182,7 +189,9 @@ def run(settings: Settings, *, web: Program, worker: Program | None) -> int:
         children = [Child("web", partial(ForkedProcess, web, "paywall web_server"), longest_pause=LONGEST_PAUSE_OF_WEB)]
         if worker is not None:
             children.append(Child("worker", partial(ForkedProcess, worker, "paywall worker")))
-        with _prepared(settings, [program.module for program in (web, worker) if program is not None]):
+        modules = [program.module for program in (web, worker) if program is not None]
+        modules += [module for module, is_used in _OPTIONAL_MODULES if is_used(settings)]
+        with _prepared(settings, modules):
             os.environ["REDIS_URL"] = settings.redis_url or store.begin()
         try:
             for child in children:

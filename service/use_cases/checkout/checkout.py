@@ -6,11 +6,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from secrets import token_hex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from service.adapters.redis.readers.readers import Readers
-from service.adapters.stripe.gateway import Gateway
 from service.domain.catalogue import Catalogue, Plan
 from service.domain.errors import (
     AlreadySubscribed,
@@ -25,6 +24,9 @@ from service.domain.sources import Standing, Subscription
 from service.domain.stripe_facts import ObjectRef
 from service.settings.validation import origin_of
 from service.use_cases.checkout.price_cache import PriceCache
+
+if TYPE_CHECKING:
+    from service.adapters.stripe.gateway import Gateway
 
 MOST_SEATS = 1_000
 _TRIES = 25

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import chain
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from service.adapters.stripe.gateway import Gateway
 from service.domain.catalogue import Catalogue, Plan
 from service.domain.errors import StripeFailure, StripeUnavailable
 from service.domain.prices import PriceTag
 from service.use_cases.background_thread import BackgroundThread
+
+if TYPE_CHECKING:
+    from service.adapters.stripe.gateway import Gateway
 
 LONGEST_AGE = 3_600.0
 """Seconds after which prices are read again, even without an event."""

@@ -7,19 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from service.adapters.openid.errors import SignInFailed
-from service.adapters.openid.provider import Provider
 from service.adapters.openid.settings import OpenIdSettings
-from service.adapters.openid.sign_in import SignIn
 from service.adapters.redis.client.memory import FILLING_FROM, MemoryUse
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.stripe_objects.ledger import Ledger
 from service.adapters.stripe.events import HANDLED_TYPES
-from service.adapters.stripe.gateway import Account, Gateway, WebhookEndpoint
-from service.adapters.stripe.transport import API_VERSION
 from service.domain.catalogue import Catalogue
 from service.domain.errors import StoreUnavailable, StripeFailure
 from service.domain.prices import PriceTag
@@ -28,6 +23,9 @@ from service.settings.settings import Settings
 from service.use_cases.lists.index_updates import IndexComparison
 from service.use_cases.lists.reader_lists import ReaderLists
 from service.use_cases.operations.store_advisories import known_vulnerabilities, version_tuple
+
+if TYPE_CHECKING:
+    from service.adapters.stripe.gateway import Account, Gateway, WebhookEndpoint
 
 OLDEST_STORE = (7, 2)
 """The oldest version of Redis and of Valkey that the service supports."""
@@ -177,6 +175,10 @@ def openid_findings(openid: OpenIdSettings | None, clock: Callable[[], float]) -
     """Yield whether the provider's metadata can be read and names the configured issuer."""
     if openid is None:
         return
+    from service.adapters.openid.errors import SignInFailed
+    from service.adapters.openid.provider import Provider
+    from service.adapters.openid.sign_in import SignIn
+
     try:
         SignIn(openid, clock, Provider(openid)).check_provider()
     except SignInFailed as error:
@@ -285,6 +287,8 @@ def _endpoint(endpoint: WebhookEndpoint, catalogue: Catalogue) -> Iterator[Findi
         yield Finding("wrong", "types", f"{url} does not receive {', '.join(missing)}: add these event types")
     else:
         yield Finding("good", "types", f"{url} receives every event type that matters")
+    from service.adapters.stripe.transport import API_VERSION
+
     version = endpoint.api_version or "the account's default"
     same = endpoint.api_version == API_VERSION
     note = "" if same else f"; the service understands it, and requests {API_VERSION} itself"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from service.adapters.redis.service_state.coordination import LeaderElection
-from service.adapters.stripe.errors import UNREACHABLE
+from service.adapters.stripe.observation import UNREACHABLE
 from service.domain.errors import StoreUnavailable, StripeFailure
 from service.use_cases.subscriptions.catch_up import EVERY, CatchUp, CatchUpResult
 from service.use_cases.subscriptions.event_processor import EventProcessor

@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.inbox import EventResult, Inbox, PendingEvent, ref_from
 from service.adapters.redis.stripe_objects.objects import Objects, Verdict
-from service.adapters.stripe.transport import Patience
 from service.adapters.stripe.webhook import Envelope
 from service.domain.catalogue import Catalogue
 from service.domain.errors import NoSuchObject, StoreUnavailable, StripeRefused, StripeUnavailable
@@ -25,6 +24,9 @@ from service.domain.stripe_facts import ObjectRef, PaymentRef, StripeFacts, keep
 from service.use_cases.subscriptions.fan_out import FanOut, FanOutRequest
 from service.use_cases.subscriptions.projections import next_recheck, paid_at_of
 from service.use_cases.subscriptions.related_objects import FollowUps, update_field
+
+if TYPE_CHECKING:
+    from service.adapters.stripe.transport import Patience
 
 NOT_STORED = "it concerns no object that is stored here"
 GONE = "Stripe no longer knows it; what is known counts until it expires"

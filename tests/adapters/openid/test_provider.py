@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from joserfc.jwk import RSAKey
 
+from service.adapters.openid.attempt import ATTEMPT_SECONDS, SignInAttempt
 from service.adapters.openid.errors import SignInFailed
 from service.adapters.openid.provider import (
     CACHE_SECONDS,
@@ -21,7 +22,7 @@ from service.adapters.openid.provider import (
     Provider,
 )
 from service.adapters.openid.settings import OpenIdSettings
-from service.adapters.openid.sign_in import ATTEMPT_SECONDS, SignIn, SignInAttempt
+from service.adapters.openid.sign_in import SignIn
 from tests.adapters.openid.fake_provider import CLIENT, SECRET, FakeProvider
 from tests.in_process_app import Clock
 from tests.store_servers import wait_until

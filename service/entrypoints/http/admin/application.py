@@ -6,15 +6,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, g, redirect, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from service.adapters.openid.provider import Provider
-from service.adapters.openid.sign_in import SignIn
 from service.adapters.redis.staff.ended_sessions import EndedSessions
 from service.adapters.redis.staff.idempotency import IdempotencyStore
 from service.bootstrap import Service
@@ -52,6 +50,10 @@ from service.entrypoints.http.request_log import RequestLog
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.labels import ROLES, TYPED_FIELDS
 from service.use_cases.grants.imports.csv_file import MOST_BYTES
+
+if TYPE_CHECKING:
+    from service.adapters.openid.settings import OpenIdSettings
+    from service.adapters.openid.sign_in import SignIn
 
 VIEWS = (overview, search, reader_tables, reader, explain, seats, imports, approvals, passes, events, audit, keys)
 
@@ -105,12 +107,21 @@ def mount(
         time.time,
         openid.fingerprint if openid is not None else None,
     )
-    provider = SignIn(openid, time.time, Provider(openid)) if openid is not None else None
     folder = str(Path(__file__).parent / "templates")
     pages = Flask("service.entrypoints.http.admin", template_folder=folder, static_folder=None)
-    _build(PageContext(pages, service, sessions, submissions, on_keys_changed), keyring, log, provider)
+    _build(PageContext(pages, service, sessions, submissions, on_keys_changed), keyring, log, _provider(openid))
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/admin": pages})  # type: ignore[method-assign]  # Flask's own way
     return pages
+
+
+def _provider(settings: OpenIdSettings | None) -> SignIn | None:
+    """Return sign-in by the provider if one is set, which is when its modules are imported."""
+    if settings is None:
+        return None
+    from service.adapters.openid.provider import Provider
+    from service.adapters.openid.sign_in import SignIn
+
+    return SignIn(settings, time.time, Provider(settings))
 
 
 def _build(context: PageContext, keyring: Keyring, log: RequestLog, provider: SignIn | None) -> None:

@@ -6,7 +6,7 @@ that another person started. A failure leads to the sign-in page, at an address 
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -14,9 +14,9 @@ from flask import Response, g, redirect, request, url_for
 
 from service.adapters.crypto import key_digest
 from service.adapters.observability.logs import log
+from service.adapters.openid.attempt import ATTEMPT_SECONDS, SignInAttempt
 from service.adapters.openid.errors import SignInFailed
 from service.adapters.openid.identity import StaffIdentity
-from service.adapters.openid.sign_in import ATTEMPT_SECONDS, SignIn, SignInAttempt
 from service.domain import ids
 from service.domain.errors import StoreUnavailable
 from service.entrypoints.http.admin.page_context import (
@@ -33,6 +33,9 @@ from service.entrypoints.http.admin.sessions import COOKIE
 from service.entrypoints.http.guards import Keyring, Principal
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.labels import SIGN_IN_ERRORS
+
+if TYPE_CHECKING:
+    from service.adapters.openid.sign_in import SignIn
 
 ATTEMPT_COOKIE = "paywall_sign_in"
 ATTEMPT_PATH = "/admin/sign-in"
