@@ -118,6 +118,8 @@ def after_kill(folder: Path) -> Start:
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(partial(grant, env), range(GRANTS)))
         process.kill()
+    while is_ready(env):  # Its web processes end a moment later.
+        time.sleep(0.01)
     return measured_start(env)
 
 
