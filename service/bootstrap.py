@@ -236,15 +236,13 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, tracing: Traci
 
 
 def _gateway(settings: Settings, metrics: Metrics, tracing: Tracing | None) -> Gateway | None:
-    """Return Stripe's API if a key is set, which is when the SDK is imported."""
     if settings.stripe_api_key is None:
         return None
-    from service.adapters.stripe.gateway import Gateway
-    from service.adapters.stripe.transport import RateLimit
+    from service.adapters.stripe import gateway, transport  # They import the SDK.
 
     metrics.stripe_configured.set(1)
     observe = metrics.observe_stripe if tracing is None else tracing.around_stripe(metrics.observe_stripe)
-    return Gateway(settings.stripe_api_key, settings.stripe_api_base, RateLimit(), observe)
+    return gateway.Gateway(settings.stripe_api_key, settings.stripe_api_base, transport.RateLimit(), observe)
 
 
 def _service(adapters: Adapters) -> Service:
@@ -375,7 +373,6 @@ def _maintenance(
 def _background_tasks(
     a: Adapters, event_processor: EventProcessor, maintenance: Maintenance, prices: PriceCache, state: StateMetrics
 ) -> BackgroundTasks:
-    """Assemble what a web process does beside its requests."""
     return BackgroundTasks(
         [
             lambda: event_processor.finish_postponed(a.clock()),

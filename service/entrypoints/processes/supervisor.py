@@ -118,6 +118,7 @@ def start_module(
 _OPTIONAL_MODULES: list[tuple[str, Callable[[Settings], object]]] = [
     ("service.adapters.stripe.gateway", lambda settings: settings.stripe_api_key),
     ("service.adapters.openid.sign_in", lambda settings: settings.openid),
+    ("service.adapters.observability.tracing", lambda settings: settings.traces),
 ]
 """Modules that every process imports if a setting is set: imported before the forks, they are in memory once."""
 
