@@ -125,7 +125,7 @@ class KnownStory:
     """What the site last said of a story, and when (epoch seconds, at most an hour before it last asked)."""
 
     story: Story
-    asked_at: int
+    asked_at: float
 
 
 @dataclass(frozen=True, slots=True)

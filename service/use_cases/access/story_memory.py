@@ -1,8 +1,9 @@
 """Remember what the site says of stories, off the path of a check: staff and `paywall explain` use it.
 
 A check only compares the story with what this process noted last, and appends a new or changed one to a queue. A
-background task empties the queue into the store. After some seconds a story is noted again, because another process may
-have been told otherwise; the store then writes an unchanged one at most once an hour.
+background task empties the queue into the store. It also looks there for stories that other processes wrote: what this
+process noted of them before is forgotten, so that its next question about them is new. Each story is noted again after a
+minute; the store writes an unchanged one at most once an hour.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from service.domain.catalogue import KnownStory, Story
 from service.domain.errors import StoreUnavailable
 from service.use_cases.background_tasks import BackgroundTasks
 
-WRITE_EVERY = 0.05
-"""Seconds between two looks at the queue, which is empty most of the time."""
-NOTED_FOR = 10.0
+WRITE_EVERY = 0.1
+"""Seconds between two looks at the queue and the store."""
+LATEST = 1.0
+"""Seconds after which a question is written, and by which clocks of processes may differ."""
+NOTED_FOR = 60.0
 """Seconds for which a story that did not change is not noted again."""
 MOST_NOTED = 20_000
 """The most stories that a process has noted at a time, some 10 MB; the oldest ones are noted again."""
@@ -70,16 +73,26 @@ class StoryMemory:
                 story = self.asked.popleft()
                 noted = self._noted.get(story.id)
                 if noted is None or noted.story != story:
-                    self._noted[story.id] = self._unwritten[story.id] = KnownStory(story, int(now))
+                    self._noted[story.id] = self._unwritten[story.id] = KnownStory(story, int(now * 1000) / 1000)
                     self._noted.move_to_end(story.id)
             self._forget(now)
             if self._unwritten and self._records.save(list(self._unwritten.values()), now):
                 self._unwritten.clear()
+            self._forget_overwritten(now)
 
     def find(self, story_id: str, now: float) -> KnownStory | None:
         """Return what the site last said of a story; `None` if it did not ask within 90 days. Raises: StoreUnavailable."""
         self.write_noted()
         return self._records.find(story_id, now)
+
+    def _forget_overwritten(self, now: float) -> None:
+        """Forget what another process knows better, because the site asked it later."""
+        if self._noted:
+            for name, asked_at in self._records.list_asked_since(now - LATEST):
+                noted = self._noted.get(name)
+                if noted is not None and asked_at > noted.asked_at:
+                    del self._noted[name]
+                    self.said.pop(name, None)
 
     def _forget(self, now: float) -> None:
         """Forget what was noted too long ago, or by a clock that was ahead, or is more than a process keeps."""

@@ -53,6 +53,19 @@ def test_asked_story_is_known_with_all_that_the_site_said(service_app: InProcess
     assert known(service_app) == KnownStory(story, int(service_app.clock()))
 
 
+def test_story_that_another_process_wrote_is_noted_again(valkey_app: InProcessApp) -> None:
+    one, other = (StoryMemory(valkey_app.service.store, valkey_app.clock) for _ in range(2))
+    for number, tier in enumerate(("free", "supporters") * 4):
+        memory = (one, other)[number % 2]
+        memory.note([Story("s", tier=tier)])
+        one.write_noted()
+        other.write_noted()
+        found = one.find("s", valkey_app.clock())
+        assert found is not None
+        assert found.story.tier == tier
+        valkey_app.clock.now += 0.2
+
+
 @pytest.mark.parametrize("way", ["hot", "view", "batch"])
 def test_changed_story_is_remembered_at_once_also_when_changed_back(valkey_app: InProcessApp, way: str) -> None:
     for tier in ("supporters", "free", "supporters", "metered", "supporters"):
@@ -77,7 +90,7 @@ def test_refused_question_is_not_remembered(valkey_app: InProcessApp) -> None:
 
 def test_unchanged_story_is_written_once_an_hour(valkey_app: InProcessApp) -> None:
     begun = valkey_app.clock.now = int(valkey_app.clock.now)
-    for after, asked_at in ((0, 0), (60, 0), (HOUR - 60, 0), (HOUR, HOUR), (HOUR + 60, HOUR), (2 * HOUR, 2 * HOUR)):
+    for after, asked_at in ((0, 0), (60, 0), (HOUR - 120, 0), (HOUR, HOUR), (HOUR + 120, HOUR), (2 * HOUR, 2 * HOUR)):
         valkey_app.clock.now = begun + after
         valkey_app.service.stories.write_noted()
         ask(valkey_app, WHOLE)

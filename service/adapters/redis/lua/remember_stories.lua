@@ -21,7 +21,7 @@ for i = 5, #ARGV, 3 do
 end
 if written > 0 then
   local excess = math.max(0, redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[4]))
-  local old = redis.call('ZCOUNT', KEYS[2], '-inf', string.format('%d', tonumber(ARGV[1]) - kept))
+  local old = redis.call('ZCOUNT', KEYS[2], '-inf', string.format('%.3f', tonumber(ARGV[1]) - kept))
   -- A bounded number at a time: no script runs long enough to delay a check.
   local gone = redis.call('ZPOPMIN', KEYS[2], math.min(1000, math.max(excess, old)))
   for i = 1, #gone, 2 do redis.call('HDEL', KEYS[1], gone[i]) end

@@ -26,6 +26,7 @@ MOST_STORIES = 100_000
 """The most stories kept, some 25 MB."""
 LONGEST = 8_192
 """Bytes of a description. A longer one is not kept, nor what was said before it."""
+_MOST_LISTED = 1_000
 _BATCH = 50
 """Stories in one script: none runs long enough to delay a check."""
 
@@ -46,9 +47,9 @@ class KnownStories(StoreRecords):
         if self._link.memory_at(self._keys[0]).is_filling:
             return False
         for start in range(0, len(stories), _BATCH):
-            arguments: list[bytes | str | int] = [int(now), WRITTEN_EVERY, KEPT, self._most]
+            arguments: list[bytes | str | int] = [f"{now:.3f}", WRITTEN_EVERY, KEPT, self._most]
             for known in stories[start : start + _BATCH]:
-                arguments += (known.story.id, known.asked_at, _description(known.story))
+                arguments += (known.story.id, f"{known.asked_at:.3f}", _description(known.story))
             self._link.run(REMEMBER, self._keys, arguments)
         return True
 
@@ -63,6 +64,12 @@ class KnownStories(StoreRecords):
         if schema != SCHEMA:
             return None
         return KnownStory(Story(story_id, section, tuple(tags), tier, published_at, tuple(parts)), int(float(at)))
+
+    def list_asked_since(self, moment: float) -> list[tuple[str, float]]:
+        """Return stories that the site asked about since then (epoch seconds), and when: the newest 1,000 that were written."""
+        limits = (b"+inf", b"(%.3f" % moment, b"WITHSCORES", b"LIMIT", b"0", b"%d" % _MOST_LISTED)
+        found = iter(self._read_one(b"ZREVRANGEBYSCORE", self._keys[1], *limits))
+        return [(bytes(story).decode(), float(at)) for story, at in zip(found, found, strict=True)]
 
 
 def _description(story: Story) -> bytes:
