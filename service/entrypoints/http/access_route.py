@@ -153,6 +153,7 @@ class AccessRoute:
             question, explained = self._question(content)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
+        self._note(question.story)
         try:
             answer = await self._access_check.answer(store, question, self._clock())
             encoded = orjson.dumps(await self._writer.write_in_loop(store, answer, explained=explained))
@@ -175,6 +176,8 @@ class AccessRoute:
             stories, reader, visitor = self._batch(content)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
+        for story in stories:
+            self._note(story)
         try:
             answers = await self._access_check.answer_all(store, stories, reader, visitor, self._clock())
             rows = [await self._writer.write_in_loop(store, answer, explained=False) for answer in answers]
@@ -218,12 +221,8 @@ class AccessRoute:
         if quotes != body.count(b'"') or b"\\" in body:
             raise ValueError("a member is given twice, or there is an escape")
         token = _read(read_text, token)
-        story = self._stories.get(raw) or self._story(raw)
-        if self._said.get(story.id) is not story:  # `StoryMemory.note`, without a call
-            self._said[story.id] = story
-            self._asked.append(story)
         question = AccessQuestion(
-            story,
+            self._stories.get(raw) or self._story(raw),
             remembered_reader(reader) if reader.__class__ is str else None,
             remembered_id(visitor) if visitor.__class__ is str else None,
             asked.count is not False,
@@ -232,6 +231,12 @@ class AccessRoute:
             address if isinstance(address, str) else None,
         )
         return question, asked.explain is True
+
+    def _note(self, story: Story) -> None:
+        """Note that the site asks about a story: `StoryMemory.note` in this file, without a comparison of fields."""
+        if self._said.get(story.id) is not story:
+            self._said[story.id] = story
+            self._asked.append(story)
 
     def _story(self, raw: bytes) -> Story:
         """Return a story, and remember it. Raises: as `_question`."""

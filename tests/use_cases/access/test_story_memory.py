@@ -38,15 +38,15 @@ def described(app: InProcessApp, story: str = "harbour") -> Story:
 
 
 def ask(app: InProcessApp, story: dict[str, Any], way: str = "hot") -> None:
-    if way == "batch":
-        answer = app.call("POST", "/v1/access/batch", {"stories": [{"id": "other"}, story]})
+    if way.startswith("batch"):
+        answer = app.call("POST", "/v1/access/batch", {"stories": [{"id": "other"}, story]}, hot=way == "batch")
     else:
         answer = app.call("POST", "/v1/access", {"story": story}, hot=way == "hot")
     assert answer.status_code == 200
     app.service.stories.write_noted()  # as the background task does all the time
 
 
-@pytest.mark.parametrize("way", ["hot", "view", "batch"])
+@pytest.mark.parametrize("way", ["hot", "view", "batch", "batch view"])
 def test_asked_story_is_known_with_all_that_the_site_said(service_app: InProcessApp, way: str) -> None:
     ask(service_app, WHOLE, way)
     story = Story("harbour", "city", ("history", "port"), "supporters", PUBLISHED, ("facts", "notebook"))
@@ -66,7 +66,7 @@ def test_story_that_another_process_wrote_is_noted_again(valkey_app: InProcessAp
         valkey_app.clock.now += 0.2
 
 
-@pytest.mark.parametrize("way", ["hot", "view", "batch"])
+@pytest.mark.parametrize("way", ["hot", "view", "batch", "batch view"])
 def test_changed_story_is_remembered_at_once_also_when_changed_back(valkey_app: InProcessApp, way: str) -> None:
     for tier in ("supporters", "free", "supporters", "metered", "supporters"):
         ask(valkey_app, {**WHOLE, "tier": tier}, way)
@@ -84,6 +84,7 @@ def test_last_of_several_changes_before_a_write_is_remembered(valkey_app: InProc
 def test_refused_question_is_not_remembered(valkey_app: InProcessApp) -> None:
     for story in ({"id": "x", "tier": "no-tier"}, {"id": "x", "tags": [" "]}):
         assert valkey_app.call("POST", "/v1/access", {"story": story}).status_code == 422
+    assert valkey_app.call("POST", "/v1/access", {"story": {"id": "x"}, "reader": "a/b"}).status_code == 422
     assert valkey_app.call("POST", "/v1/access/batch", {"stories": [{"id": "x"}, {}]}).status_code == 422
     assert known(valkey_app, "x") is None
 
