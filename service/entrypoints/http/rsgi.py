@@ -22,6 +22,7 @@ from service.entrypoints.http.admin.application import LARGEST_UPLOAD
 from service.entrypoints.http.rsgi_types import Exchange, Scope
 from service.entrypoints.http.wsgi import Web
 from service.entrypoints.responses.errors import Problem
+from service.use_cases.grants.imports.pacing import short_switch_interval
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -119,7 +120,8 @@ class RsgiApp:
                     return
                 body = _Late() if content is None else BytesIO(content)
         threads = self._checks if respond is not None else self._probes if path in _PROBES else self._threads
-        status, answered, content = await self._flask.respond(scope, exchange, threads, body)
+        with short_switch_interval():  # A check must not wait Python's 5 ms for each busy thread.
+            status, answered, content = await self._flask.respond(scope, exchange, threads, body)
         exchange.response_bytes(status, answered, content)
 
     async def _read(self, exchange: Exchange, seconds: float) -> bytes | None:

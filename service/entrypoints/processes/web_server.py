@@ -41,9 +41,6 @@ UNREAD_FOR = 30
 LISTENS_AFTER = 0.5
 """Seconds after which granian listens."""
 
-SWITCH_EVERY = 0.0005
-"""Seconds after which a thread has to let others run: a check must not wait Python's 5 ms for each busy thread."""
-
 STOP_WITHIN = 7
 """Seconds for requests under way to finish; by the contract, everything ends within ten."""
 
@@ -102,7 +99,6 @@ def load() -> RsgiApp:
 
     Finalize(None, end, exitpriority=10)
     loop.call_later(LISTENS_AFTER, end_unread_answers)
-    sys.setswitchinterval(SWITCH_EVERY)
     # What exists now stays: if every full collection examined it again, requests would wait for tens of milliseconds.
     gc.freeze()
     with suppress(KeyError, OSError):  # the disk can be full
