@@ -16,6 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any, cast
+from urllib.parse import quote
 
 from flask import Response, abort, g, url_for
 from markupsafe import Markup, escape
@@ -45,6 +46,9 @@ _IGNORABLE = re.compile(
 """Characters of other categories that show nothing: Unicode's Default_Ignorable_Code_Point, and the empty Braille pattern."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _LABELED_VALUES = {"kind": labels.REQUESTS, "state": labels.STATES}
+
+STRIPE_PAGES = {"cus": "customers/", "sub": "subscriptions/", "cs": "search?query="}
+"""Prefix of a Stripe ID → its page in the Dashboard, which has no page for a Checkout session."""
 
 NAVIGATION = (
     ("overview", "Overview"),
@@ -84,6 +88,7 @@ def register(context: PageContext) -> None:
             "navigation": menu,
             "site": context.catalogue.site_name,
             "zone": str(context.catalogue.zone),
+            "is_test_mode": not context.catalogue.livemode,
             "flash": message,
         }
 
@@ -94,6 +99,14 @@ def _register_filters(context: PageContext) -> None:
     app.jinja_env.filters |= {"time": format_time, "text": format_text, "number": format_number, "value": format_value}
     for name, table in labels.TABLES.items():
         app.template_filter(name)(lambda code, table=table: table.get(code, str(code).replace("_", " ")))
+
+    dashboard = "https://dashboard.stripe.com/" + ("" if catalogue.livemode else "test/")
+
+    @app.template_filter("stripe_url")
+    def stripe_url(name: str) -> str | None:
+        """Return the address of an object in Stripe's Dashboard; `None` for what has no page there, such as a grant."""
+        page = STRIPE_PAGES.get(name.partition("_")[0])
+        return dashboard + page + quote(name, safe="") if page is not None else None
 
     app.template_filter("tone")(lambda state: labels.TONES.get(state, "quiet"))
 
@@ -139,6 +152,14 @@ def _format_time(at: int | str) -> Markup:
     when = datetime.fromisoformat(at) if isinstance(at, str) else datetime.fromtimestamp(min(at, LAST_SECOND), UTC)
     plain = f"{when.day} {when:%b} {when.year}, {when:%H:%M} UTC"
     return Markup('<time datetime="{}">{}</time>').format(f"{when:%Y-%m-%dT%H:%M:%S}Z", plain)
+
+
+def format_day(at: float | str) -> Markup:
+    """Return the day of a moment in UTC; the page's script shows it in the browser's zone, with the time as its title."""
+    when = datetime.fromisoformat(at) if isinstance(at, str) else datetime.fromtimestamp(min(at, LAST_SECOND), UTC)
+    return Markup('<time datetime="{}" class="day">{} {} {}</time>').format(
+        f"{when:%Y-%m-%dT%H:%M:%S}Z", when.day, f"{when:%b}", when.year
+    )
 
 
 def format_text(value: object) -> Markup:

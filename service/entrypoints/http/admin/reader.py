@@ -19,6 +19,7 @@ from service.domain.roles import Role
 from service.domain.times import write_time
 from service.entrypoints.http import guards, idempotency
 from service.entrypoints.http.admin.page_context import Outcome, PageContext, reader_url, refusal_of, render
+from service.entrypoints.http.admin.reader_summary import summarize
 from service.entrypoints.http.admin.request_inputs import (
     EXPIRIES,
     form_field,
@@ -234,6 +235,7 @@ def render_reader(
         reader=reader,
         resolved=resolved,
         profile=profile,
+        summary=summarize(profile, catalogue),
         erased_at=erased_at,
         is_unknown=at is None and not (has_data or entries or erased_at or resolved != reader),
         at=write_time(at),

@@ -2,13 +2,16 @@
 "use strict";
 (() => {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const long = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
+  const long = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
+  const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+  const dayOfYear = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
   const full = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "long" });
   const settle = (root) => {
     for (const time of root.querySelectorAll("time[datetime]:not([title])")) {
       const at = new Date(time.dateTime);
       if (isNaN(at)) continue;
-      time.textContent = long.format(at);
+      const nearby = at.getFullYear() === new Date().getFullYear() ? day : dayOfYear;
+      time.textContent = (time.classList.contains("day") ? nearby : long).format(at);
       time.title = `${full.format(at)}\n${time.dateTime}`;
     }
     for (const input of root.querySelectorAll("input[name=zone]")) input.value = zone;

@@ -1,0 +1,62 @@
+"""The line on top of a reader's page: each plan they hold and until when, in a few words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from service.domain.catalogue import DAY, Catalogue
+from service.entrypoints.http.admin.formatting import format_day, format_text
+from service.entrypoints.responses.labels import SOURCES
+
+_ORDER = ("subscription", "external", "seat", "gift", "pass", "grant")
+
+
+def summarize(profile: Mapping[str, Any], catalogue: Catalogue) -> Markup:
+    """Return the sources of a reader's answer that give access or will, in one line; else what ended last."""
+    sources = sorted(profile["sources"], key=lambda s: _ORDER.index(s["type"]) if s["type"] in _ORDER else len(_ORDER))
+    # A source without features, such as a group's subscription, gives its buyer nothing.
+    held = [s for s in sources if s["features"] and (s["standing"] in ("good", "grace") or s["status"] == "scheduled")]
+    parts = list(dict.fromkeys(_describe(source, catalogue) for source in held))
+    if parts:
+        return Markup(" · ").join(parts)
+    ended = [source for source in sources if source["standing"] == "ended" and source["until"]]
+    if not ended:
+        return escape("No plan, pass or grant")
+    last = max(ended, key=lambda source: source["until"])
+    return Markup("Nothing now · {} ended {}").format(_name(last, catalogue), format_day(last["until"]))
+
+
+def _describe(source: Mapping[str, Any], catalogue: Catalogue) -> Markup:
+    name, until = _name(source, catalogue), source["until"]
+    if source["status"] == "scheduled":
+        return Markup("{} from {}").format(name, format_day(source["from"]))
+    if source["standing"] == "grace":
+        return Markup("{} · past due{}, in grace until {}").format(name, _since(source, catalogue), format_day(until))
+    if source["type"] == "subscription" and source["status"] == "active" and not source["ending"]:
+        return Markup("{} · renews by itself").format(name)
+    trial = " on trial" if source["status"] == "trialing" else ""
+    return Markup("{}{} {}").format(name, trial, _end(until))
+
+
+def _since(source: Mapping[str, Any], catalogue: Catalogue) -> Markup:
+    """Return when the unpaid period began, which is `grace_days` before the grace ends, unless a cancellation ends it."""
+    plan = catalogue.plans.get(source["plan"] or "")
+    if source["ending"] or plan is None:
+        return Markup()
+    began = datetime.fromisoformat(source["until"]).timestamp() - plan.grace_days * DAY
+    return Markup(" since {}").format(format_day(began))
+
+
+def _end(until: str | None) -> Markup:
+    return Markup("until {}").format(format_day(until)) if until else escape("without end")
+
+
+def _name(source: Mapping[str, Any], catalogue: Catalogue) -> Markup:
+    plan = catalogue.plans.get(source["plan"] or "")
+    if plan is not None:
+        return format_text(plan.name)
+    return format_text(source["plan"] or SOURCES.get(source["type"], source["type"]))
