@@ -261,6 +261,7 @@ def test_times_are_in_browser_zone_or_utc_without_scripts(
     typed = re.findall(r"Time zone: (\S+)", page.inner_text(".why") + page.inner_text("[aria-labelledby=h-activity]"))
     assert typed == ["America/New_York"] * 2  # Typed times are in the site's zone, beside times in UTC.
     page.fill("#why-story", "s-1")
+    page.select_option("#why-tier", "free")
     page.click("button:has-text('Check access')")
     assert "Full story" in page.inner_text("main")
     context.close()
