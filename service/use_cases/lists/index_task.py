@@ -14,6 +14,8 @@ ROUND = 0.7
 """Seconds between two rounds: the contract allows two from a change until it is listed."""
 TURN = 1.0
 """Seconds after which the turn of a dead process expires."""
+LONG_IMPORT = 10.0
+"""Seconds after which the readers of an import are indexed although it goes on."""
 
 
 class _Stopped(Exception):
@@ -30,6 +32,8 @@ class IndexTask(BackgroundThread):
         self._report = report
         self._next_settling = 0.0
         self._policy_compared = False
+        self._imported = 0
+        self._imported_since = time.monotonic()
 
     def _round(self) -> float:
         try:
@@ -46,7 +50,19 @@ class IndexTask(BackgroundThread):
             self._updates.rebuild(self._between_steps)
         # Later on another policy is that of a process that started later, and has built the index for its own.
         self._policy_compared = True
-        self._updates.settle(self._keep_turn)
+        self._updates.settle(self._keep_turn, imported=self._import_pauses())
+
+    def _import_pauses(self) -> bool:
+        """Return whether no import has changed readers since the last round, or one goes on for long.
+
+        Each round that indexes them writes most partitions of the index.
+        """
+        before, self._imported = self._imported, self._updates.count_imported()
+        now = time.monotonic()
+        if self._imported <= before or now - self._imported_since >= LONG_IMPORT:
+            self._imported, self._imported_since = 0, now
+            return True
+        return False
 
     def _keep_turn(self) -> None:
         if self.is_stopping:
@@ -57,5 +73,5 @@ class IndexTask(BackgroundThread):
         """Index what changes while the index is built."""
         self._keep_turn()
         if time.monotonic() >= self._next_settling:
-            self._updates.settle(self._keep_turn)
+            self._updates.settle(self._keep_turn, imported=False)
             self._next_settling = time.monotonic() + ROUND

@@ -33,7 +33,7 @@ READERS_A_READ = 500
 """Readers whose records are read together."""
 PARTITIONS_A_STEP = 16
 """Partitions that are written together, of 100,000 readers about 3,000."""
-MARKS_A_STEP = 20_000
+MARKS_A_STEP = 100_000
 """Readers that are indexed together: a partition costs the same for one of them and for many."""
 _TRIES = 50
 
@@ -70,9 +70,20 @@ class IndexUpdates:
 
     # What has changed.
 
-    def settle(self, step: Callable[[], None] = lambda: None) -> int:
-        """Index the readers who were written or have changed by themselves, and return how many. `step` as in `rebuild`."""
+    def count_imported(self) -> int:
+        """Return how many readers an import has changed since they were indexed."""
+        return self._index.count_imported()
+
+    def settle(self, step: Callable[[], None] = lambda: None, *, imported: bool = True) -> int:
+        """Index the readers who were written or have changed by themselves, and return how many. `step` as in `rebuild`.
+
+        `imported`: also those whom an import has changed.
+        """
         done = 0
+        while imported and (changed := self._index.list_imported(MARKS_A_STEP)):
+            self.refresh({mark.reader for mark in changed}, step)
+            self._index.remove_imported(changed)
+            done += len(changed)
         while changed := self._index.list_changed(MARKS_A_STEP):
             self.refresh({mark.reader for mark in changed}, step)
             self._index.remove_changed(changed)

@@ -159,8 +159,7 @@ def test_imported_readers_are_listed_by_their_ids(listed: Listed) -> None:
     body = f"reader,plan,until,reason\n{rows}".encode()
     answer = listed.app.call("POST", "/v1/grants/import", admin=True, data=body, content_type="text/csv")
     done = listed.app.service.imports.finish(answer.get_json()["id"])
-    listed.settle()
-    assert listed.names() == sorted(f"m-{number}" for number in range(30))
+    wait_until(lambda: listed.names() == sorted(f"m-{number}" for number in range(30)))  # By the background.
     assert len(listed.grants(**{"import": done.id})) == 30
     listed.app.service.imports.undo(done.id, "wrong", ANN, listed.clock.now)
     listed.app.service.imports.finish(done.id)

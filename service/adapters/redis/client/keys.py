@@ -202,7 +202,7 @@ class Keys:
         return b"%b:{index:%d}readers" % (self.prefix, number)
 
     def index_marks(self, name: str) -> bytes:
-        """Sorted sets `announced` and `changed`: readers who have to be indexed (`reader_index`). Hash: `state`."""
+        """Sorted sets `announced`, `changed` and `imported`: readers to be indexed (`reader_index`). Hash: `state`."""
         return self.tagged(b"index", name)
 
     def grant_import(self, import_id: str) -> bytes:

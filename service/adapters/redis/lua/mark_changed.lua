@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Mark readers as changed: they have to be indexed again.
 --
--- KEYS  1 announced (zset)   2 changed (zset)                                                (one slot)
+-- KEYS  1 announced (zset)   2 changed or imported (zset)                                    (one slot)
 -- ARGV  1 the moment at which this write was announced (µs; 0 = it was not)   2… readers
 -- An announcement stays if another process has announced a write of the same reader since.
 local time = redis.call('TIME')

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Remove marks of readers who were indexed, except those that were renewed meanwhile.
 --
--- KEYS  1 announced or changed (zset)
+-- KEYS  1 announced, changed or imported (zset)
 -- ARGV  reader and moment in turn
 -- Returns how many were removed
 local removed = 0

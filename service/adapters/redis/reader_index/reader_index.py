@@ -58,6 +58,7 @@ class ReaderIndex(StoreRecords):
     def __init__(self, store: Store) -> None:
         super().__init__(store)
         self._announced, self._changed = store.keys.index_marks("announced"), store.keys.index_marks("changed")
+        self._imported = store.keys.index_marks("imported")
         self._state = store.keys.index_marks("state")
 
     # Marks.
@@ -68,14 +69,17 @@ class ReaderIndex(StoreRecords):
 
     def mark_changed(self, readers: Sequence[str], announced: int = 0) -> None:
         """Mark readers as changed after a write."""
+        self._mark(self._changed, readers, announced)
+
+    def _mark(self, key: bytes, readers: Sequence[str], announced: int) -> None:
         for start in range(0, len(readers), _MARKS_A_SCRIPT):
             part = readers[start : start + _MARKS_A_SCRIPT]
-            self._link.run(MARK, [self._announced, self._changed], [announced, *part])
+            self._link.run(MARK, [self._announced, key], [announced, *part])
 
-    def mark_changed_by_hash(self, tags: Collection[bytes]) -> None:
-        """Mark the readers with these hashes as changed."""
-        names = self.find_ids(tags)
-        self.mark_changed(sorted(name for name in names.values() if name is not None))
+    def mark_imported(self, tags: Collection[bytes]) -> None:
+        """Mark the readers with these hashes, whom an import has changed; they are indexed when the import pauses."""
+        names = [name for name in self.find_ids(tags).values() if name is not None]
+        self._mark(self._imported, sorted(names), 0)
 
     def find_ids(self, tags: Collection[bytes]) -> dict[bytes, str | None]:
         """Return the reader of each hash who has a record, with the ID, `None` where no record holds it."""
@@ -99,6 +103,14 @@ class ReaderIndex(StoreRecords):
         """Return readers who were marked as changed, the first marked first."""
         return _marks(self._call(b"ZRANGE", self._changed, 0, limit - 1, b"WITHSCORES"))
 
+    def count_imported(self) -> int:
+        """Return how many readers are marked whom an import has changed."""
+        return int(self._call(b"ZCARD", self._imported))
+
+    def list_imported(self, limit: int) -> list[IndexMark]:
+        """Return readers whom an import has changed, the first marked first."""
+        return _marks(self._call(b"ZRANGE", self._imported, 0, limit - 1, b"WITHSCORES"))
+
     def list_announced(self) -> list[IndexMark]:
         """Return readers whose write was announced long enough ago to have been lost."""
         return _marks(self._announced_until(SLOW_WRITE))
@@ -107,6 +119,10 @@ class ReaderIndex(StoreRecords):
         """Remove the marks of readers who were indexed since."""
         self._remove(self._changed, marks)
 
+    def remove_imported(self, marks: Sequence[IndexMark]) -> None:
+        """Remove the marks of readers who were indexed since the import changed them."""
+        self._remove(self._imported, marks)
+
     def remove_announced(self, marks: Sequence[IndexMark]) -> None:
         """Remove those of these announcements whose writes must have been made or have failed."""
         over = {mark.moment for mark in _marks(self._announced_until(FAILED_WRITE))}
@@ -114,7 +130,9 @@ class ReaderIndex(StoreRecords):
 
     def remove_marks(self, readers: Sequence[str]) -> None:
         """Remove all marks of these readers."""
-        self._link.pipeline([(key, (b"ZREM", key, *readers)) for key in (self._announced, self._changed)])
+        self._link.pipeline(
+            [(key, (b"ZREM", key, *readers)) for key in (self._announced, self._changed, self._imported)]
+        )
 
     def _announced_until(self, seconds: float) -> list[bytes]:
         now, part = self._call_time()

@@ -76,7 +76,7 @@ class ChunkProcessor:
         # A former release has stored no IDs: importing its file again does.
         named = {row.tag.encode(): row.reader for row in rows if row.action == "unchanged" and row.reader is not None}
         self.store.index.name_readers(named)
-        self.store.index.mark_changed_by_hash({*named, *(row.tag.encode() for row, _ in granted)})
+        self.store.index.mark_imported({*named, *(row.tag.encode() for row, _ in granted)})
         for row in rows:
             row.reason = row.reader = None  # A reason can name anybody; the reader's records hold both now.
         return rows, Counter(row.action for row in rows)
@@ -143,7 +143,7 @@ class ChunkProcessor:
             counted.update(self._undo_batch(manifest, turn, granted[start : start + _BATCH], now, ended))
             self.pace.step()
         if ended:
-            self.store.index.mark_changed_by_hash(ended)
+            self.store.index.mark_imported(ended)
             self.recent_entitlements.forget_all(ended)
         return counted
 
