@@ -23,6 +23,7 @@ from typing import Any, Literal
 import requests
 import stripe
 from requests.adapters import HTTPAdapter
+from stripe import StripeClient  # now, so that forks share it: `stripe.StripeClient` is imported at its first use
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
@@ -95,23 +96,23 @@ class Transport:
         )  # At DEBUG it logs parameters, which include readers' IDs.
         self._key, self._base, self._rate_limit, self._observe = key, base, rate_limit, observe
         self._lock = threading.Lock()
-        self._clients: dict[Patience, tuple[stripe.StripeClient, _LimitedClient]] = {}
+        self._clients: dict[Patience, tuple[StripeClient, _LimitedClient]] = {}
         self._pid = os.getpid()
 
     @contextmanager
-    def client(self, patience: Patience) -> Iterator[stripe.StripeClient]:
+    def client(self, patience: Patience) -> Iterator[StripeClient]:
         """Yield the SDK's client for one call of one or more requests. Raises: StripeFailure."""
         client, limited = self._client_for(patience)
         with limited.start_call(), domain_errors():
             yield client
 
-    def _client_for(self, patience: Patience) -> tuple[stripe.StripeClient, _LimitedClient]:
+    def _client_for(self, patience: Patience) -> tuple[StripeClient, _LimitedClient]:
         with self._lock:
             if self._pid != os.getpid():
                 self._clients, self._pid = {}, os.getpid()
             if patience not in self._clients:
                 limited = _LimitedClient(PATIENCE[patience], self._rate_limit, self._observe)
-                client = stripe.StripeClient(
+                client = StripeClient(
                     self._key,
                     stripe_version=API_VERSION,
                     max_network_retries=0,
