@@ -219,7 +219,7 @@ class Faults:
         self.seen["PaywallStripeEventsDead"] = [self.scrape_when(above(0, "paywall_stripe_events", state="dead"))]
 
     def stop_the_worker(self) -> None:
-        (worker,) = self.processes("service.entrypoints.cli worker")
+        (worker,) = self.processes("paywall worker")
         os.kill(worker, signal.SIGSTOP)
         stopped, read_at = time.time(), "paywall_state_timestamp_seconds"
         first = self.scrape_when(above(stopped, read_at))
@@ -237,7 +237,7 @@ class Faults:
         name, labels = "process_start_time_seconds", {"process": "worker"}
         for _ in range(3):
             before = self.scrape_when(above(0, name, **labels))
-            (worker,) = self.processes("service.entrypoints.cli worker")
+            (worker,) = self.processes("paywall worker")
             os.kill(worker, signal.SIGKILL)
             known = before.value(name, **labels)
             restarts.append(self.scrape_when(above(known, name, **labels)))
