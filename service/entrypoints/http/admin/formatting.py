@@ -108,6 +108,10 @@ def _register_filters(context: PageContext) -> None:
         page = STRIPE_PAGES.get(name.partition("_")[0])
         return dashboard + page + quote(name, safe="") if page is not None else None
 
+    @app.template_filter("stripe_search_url")
+    def stripe_search_url(words: str) -> str:
+        return f"{dashboard}search?query={quote(words, safe='')}"
+
     app.template_filter("tone")(lambda state: labels.TONES.get(state, "quiet"))
 
     @app.template_filter("plan")

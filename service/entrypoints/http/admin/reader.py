@@ -6,6 +6,7 @@ The forms grant, extend, revoke, link, merge, export and erase. They call what t
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, cast
@@ -14,7 +15,7 @@ from flask import Response, redirect, request, url_for
 
 from service.adapters.redis.staff.approvals import Approval
 from service.domain.catalogue import DAY, Catalogue
-from service.domain.errors import InvalidFields
+from service.domain.errors import InvalidFields, ListsNotReady
 from service.domain.roles import Role
 from service.domain.times import write_time
 from service.entrypoints.http import guards, idempotency
@@ -39,7 +40,10 @@ from service.entrypoints.responses.readers import GrantChangeIn, GrantIn, Reader
 from service.entrypoints.responses.stripe_objects import LinkIn, MergeIn
 from service.use_cases.access.source_history import load_activity
 from service.use_cases.grants.grant_changes import to_grant_request
+from service.use_cases.lists.reader_lists import ReaderFilter
 
+SIMILAR_IDS = 8
+"""IDs that the page of an unknown one suggests at most."""
 FIRST_ENTRIES = 30
 """Entries of the activity that the page shows at first."""
 
@@ -62,6 +66,8 @@ def register(context: PageContext) -> None:
             return cast(Response, redirect(url_for("readers"), 303))
         at = read_time(query_field("at"), query_field("zone"), context.catalogue.zone, "at")
         name = reader_id(request.args.get("id"))
+        if at is None and not is_known(context, name):
+            return _render_unknown(context, name)
         return render_reader(context, name, at=at, all_entries=query_field("all") is not None)
 
     _register_grants(context)
@@ -82,7 +88,10 @@ def _reader_form(
     def show_again(problem: Problem) -> Response:
         name = " ".join(filter(None, [form, form_field("grant")]))
         rejected = RejectedForm(name, problem, submitted_fields())
-        return render_reader(context, reader_id(form_field("id")), rejected=rejected)
+        reader = reader_id(form_field("id"))
+        if form == "grant" and not is_known(context, reader):
+            return _render_unknown(context, reader, rejected)
+        return render_reader(context, reader, rejected=rejected)
 
     def register(work: Callable[[str], str]) -> Callable[[], Response]:
         @context.form(f"POST /reader/{form}", role, show_again)
@@ -108,6 +117,8 @@ def _register_grants(context: PageContext) -> None:
         body: dict[str, Any] = {"plan": what} if kind == "plan" else {"features": [what]}
         body |= {"until": read_expiry(now, catalogue.zone), "reason": request.form.get("reason", "")}
         wanted = to_grant_request(check(GrantIn, body), now)
+        if form_field("sure") is None and not is_known(context, reader):
+            raise InvalidFields([("reader", "is not known yet. Check the ID, and tick the box to grant anyway")])
         done = grants.create(reader, wanted, guards.actor(), now, named=idempotency.token())
         return APPROVAL_REQUESTED if isinstance(done, Approval) else "Access granted."
 
@@ -228,7 +239,6 @@ def render_reader(
     entries = entries if at is None else [entry for entry in entries if entry.at <= at]
     profile = ReaderOut.write(service.profiles.load_profile(reader, at, now))
     erased_at = service.erased.last_erased_at(reader, resolved)
-    has_data = profile["sources"] or profile["customers"] or any(meter["used"] for meter in profile["meters"])
     return render(
         "reader.html",
         status=rejected.problem.status if rejected is not None else 200,
@@ -237,18 +247,61 @@ def render_reader(
         profile=profile,
         summary=summarize(profile, catalogue),
         erased_at=erased_at,
-        is_unknown=at is None and not (has_data or entries or erased_at or resolved != reader),
         at=write_time(at),
         is_future=at is not None and at > now,
         entries=entries if all_entries else entries[:FIRST_ENTRIES],
         hidden_entries=0 if all_entries else max(0, len(entries) - FIRST_ENTRIES),
-        plans=_grantable_plans(catalogue),
-        features=[] if catalogue.grants.plans is not None else list(catalogue.features),
+        **_grant_choices(catalogue),
         groups={plan.id for plan in catalogue.plans.values() if plan.seats},
         tiers=list(catalogue.tiers),
-        expiries=_allowed_expiries(catalogue),
         rejected=rejected,
     )
+
+
+def is_known(context: PageContext, reader: str) -> bool:
+    """Return whether a reader has a source, a customer, a used meter or an audit record, or was merged or erased."""
+    service = context.service
+    profile = ReaderOut.write(service.profiles.load_profile(reader, None, context.now))
+    if profile["sources"] or profile["customers"] or any(meter["used"] for meter in profile["meters"]):
+        return True
+    resolved = service.readers.resolve_merged(reader)
+    if resolved != reader or service.erased.last_erased_at(reader, resolved):
+        return True
+    return bool(load_activity(service.readers, service.audit_log, context.catalogue, reader, complete=False))
+
+
+def _render_unknown(context: PageContext, reader: str, rejected: RejectedForm | None = None) -> Response:
+    """Render the page of an ID that is not known, with similar IDs; or the form to grant there, which was refused."""
+    return render(
+        "reader_unknown.html",
+        status=rejected.problem.status if rejected is not None else 404,
+        reader=reader,
+        is_unknown=True,
+        similar=_find_similar(context, reader),
+        rejected=rejected,
+        **_grant_choices(context.catalogue),
+    )
+
+
+def _find_similar(context: PageContext, reader: str) -> list[str]:
+    """Return some IDs that begin with this one, also in lower or upper case, or with all but its last characters."""
+    beginnings = [reader, reader.lower(), reader.upper(), reader[:-1], reader[:-2]]
+    with suppress(ListsNotReady):
+        for beginning in dict.fromkeys(beginnings):
+            if len(beginning) > 1:
+                found, _ = context.service.reader_lists.find_readers(ReaderFilter(prefix=beginning), SIMILAR_IDS)
+                if found:
+                    return [one.reader for one in found]
+    return []
+
+
+def _grant_choices(catalogue: Catalogue) -> dict[str, Any]:
+    """Return what the form to grant access offers."""
+    return {
+        "plans": _grantable_plans(catalogue),
+        "features": [] if catalogue.grants.plans is not None else list(catalogue.features),
+        "expiries": _allowed_expiries(catalogue),
+    }
 
 
 def _grantable_plans(catalogue: Catalogue) -> list[tuple[str, str]]:

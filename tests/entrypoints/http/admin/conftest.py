@@ -45,7 +45,7 @@ class Staff:
         answer = self.client.get(
             f"/admin{path}", environ_overrides={"REMOTE_ADDR": self.address}, headers=self.extra, **more
         )
-        if answer.status_code == 200 and answer.mimetype == "text/html":
+        if answer.status_code in (200, 404) and answer.mimetype == "text/html":
             self.here = answer.text
         return answer
 

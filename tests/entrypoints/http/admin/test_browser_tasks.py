@@ -139,7 +139,9 @@ def test_second_admin_approves(open_browser: OpenBrowser, lived: Paywall) -> Non
         .choose("#what", "VIP")
         .choose("#ends-new", "never")
     )
-    ann.type("#reason-new", "for life").send("#give button", "A second admin must approve")
+    ann.type("#reason-new", "for life").tick("#give input[name=sure]").send(
+        "#give button", "A second admin must approve"
+    )
     assert show(lived, "r-nadia") == "upsell"
     ben = open_browser("key-of-ben-in-the-tests").press("main a[href$='/approvals']").sees("for life")
     shot(ben, "walk-approvals")
@@ -158,7 +160,7 @@ def test_api_key_is_created_used_and_revoked(open_browser: OpenBrowser, lived: P
     ann = open_browser().press("nav a[href$='/keys']").type("#name", "desk-2").choose("#role", "Editor")
     ann.press("form[action$='/keys'] button").sees("you won’t see it again")
     key = str(ann.page.inner_text(".secret"))
-    new = open_browser(key).find("r-nadia").sees("No access")
+    new = open_browser(key).find("r-nadia").sees("Reader not found")
     assert key not in lived.log
     assert key not in ann.page.url
     ann.press("main a.button").fold("Revoke").send("button.danger", "API key revoked.")

@@ -25,7 +25,7 @@ def test_form_sent_again_with_other_fields_takes_effect(staff: MakeStaff, admin_
     ann.get("/reader?id=r-1")
     mark = ann.mark()
     for what in ("plan:vip", "feature:no_ads", "feature:no_ads"):
-        sent = ann.post("/reader/grant", id="r-1", once=mark, what=what, ends="30", reason="the jury")
+        sent = ann.post("/reader/grant", id="r-1", once=mark, what=what, ends="30", reason="the jury", sure="1")
         assert sent.status_code == 303
     found = admin_app.reader("r-1")["sources"]
     assert [(source["plan"], source["features"]) for source in found if source["plan"] is None] == [(None, ["no_ads"])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -67,9 +68,36 @@ def test_access_check_lists_entitlements_in_words(staff: MakeStaff, admin_app: I
 
 def test_unknown_reader_differs_from_reader_without_access(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann = staff()
-    assert "No reader found with this ID" in plain(ann.get("/reader?id=r-1"))
+    page = ann.get("/reader?id=r-1")
+    assert (page.status_code, "Reader not found" in plain(page)) == (404, True)
     admin_app.ask("s-1", reader="r-1")
-    assert "No reader found with this ID" not in plain(ann.get("/reader?id=r-1"))
+    page = ann.get("/reader?id=r-1")
+    assert (page.status_code, "Reader not found" in plain(page)) == (200, False)
+
+
+def test_page_of_an_unknown_id_says_what_to_try(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    granted(admin_app, "r-1042")
+    ann = staff()
+
+    def suggested(name: str) -> list[str]:
+        return re.findall(r'/admin/reader\?id=([^"]+)"', ann.get("/reader", query_string={"id": name}).text)
+
+    wait_until(lambda: suggested("r-104") == ["r-1042"])
+    assert [suggested(name) for name in ("R-1042", "r-1043", "r-10429", "x-1")] == [["r-1042"]] * 3 + [[]]
+    page = ann.get("/reader?id=maya@example.com")
+    assert "An e-mail address is not a reader ID" in plain(page)
+    assert "https://dashboard.stripe.com/test/search?query=maya%40example.com" in page.text
+
+
+def test_grant_to_an_unknown_id_is_asked_once(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    ann = staff()
+    grant: dict[str, Any] = {"id": "r-new", "what": "plan:vip", "ends": "30", "reason": "press card"}
+    refused = ann.post("/reader/grant", **grant)
+    assert refused.status_code == 422
+    assert "No reader with this ID is known yet. Grant anyway." in plain(refused)
+    assert admin_app.reader("r-new")["sources"] == []
+    assert ann.post("/reader/grant", **grant, sure="1").status_code == 303
+    assert ann.post("/reader/grant", **grant).status_code == 303, "now the reader is known"
 
 
 def test_purchase_without_plan_is_shown_as_no_access(staff: MakeStaff, admin_app: InProcessApp) -> None:
@@ -135,7 +163,7 @@ def test_error_page_shows_its_title_once(staff: MakeStaff) -> None:
 
 def test_pending_approval_is_shown_in_words(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann = staff()
-    ann.post("/reader/grant", id="r-1", what="plan:vip", ends="never", reason="for life")
+    ann.post("/reader/grant", id="r-1", what="plan:vip", ends="never", reason="for life", sure="1")
     page = plain(ann.get("/approvals"))
     assert "Grant access" in page
     assert "Access granted" not in page

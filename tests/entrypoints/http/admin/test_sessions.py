@@ -172,7 +172,7 @@ def make_other(make_app: MakeApp, admin_app: InProcessApp, valkey_url: str) -> I
 
 def test_form_without_session_token_is_refused(staff: MakeStaff, admin_app: InProcessApp) -> None:
     someone, other = staff(), staff(key="key-of-ben-in-the-tests")
-    given: dict[str, Any] = {"id": "r-1", "what": "plan:vip", "ends": "30", "reason": "press card"}
+    given: dict[str, Any] = {"sure": "1", "id": "r-1", "what": "plan:vip", "ends": "30", "reason": "press card"}
     for token in ("", "0" * 64, other.token()):
         assert someone.post("/reader/grant", token=token, **given).status_code == 403
     assert not admin_app.reader("r-1")["access"]
@@ -182,7 +182,7 @@ def test_form_without_session_token_is_refused(staff: MakeStaff, admin_app: InPr
 
 def test_cross_site_form_is_refused(staff: MakeStaff, admin_app: InProcessApp) -> None:
     someone = staff()
-    given: dict[str, Any] = {"id": "r-1", "what": "plan:vip", "ends": "30", "reason": "press card"}
+    given: dict[str, Any] = {"sure": "1", "id": "r-1", "what": "plan:vip", "ends": "30", "reason": "press card"}
     for headers in (
         {"Origin": "https://evil.example"},
         {"Origin": "null"},

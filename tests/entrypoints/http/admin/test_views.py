@@ -16,7 +16,7 @@ from tests.in_process_app import Clock, InProcessApp, MakeApp
 from tests.running_service import POLICY, SITE_KEY, in_days
 from tests.store_servers import wait_until
 
-GRANT: dict[str, Any] = {"what": "plan:vip", "ends": "30", "reason": "press card"}
+GRANT: dict[str, Any] = {"sure": "1", "what": "plan:vip", "ends": "30", "reason": "press card"}
 
 
 def opened(app: InProcessApp, reader: str) -> bool:
