@@ -22,7 +22,6 @@ from service.entrypoints.http.admin.application import LARGEST_UPLOAD
 from service.entrypoints.http.rsgi_types import Exchange, Scope
 from service.entrypoints.http.wsgi import Web
 from service.entrypoints.responses.errors import Problem
-from service.use_cases.grants.imports.pacing import short_switch_interval
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -33,6 +32,9 @@ THREADS = 16
 _PROBES = frozenset({"/healthz", "/readyz"})
 """What has threads of its own, so that nothing slow has the process restarted."""
 
+
+USUAL_SWITCH, SHORT_SWITCH = sys.getswitchinterval(), 0.0002
+"""Seconds that a thread waits for the interpreter, usually and while threads answer requests, which checks must not wait for."""
 
 BODY_WITHIN = 30.0
 """Seconds in which a body must have arrived, without what a large one may take longer."""
@@ -99,6 +101,8 @@ class RsgiApp:
         self._probes = threads(2, "probe")
         self._threads = threads(THREADS, "request")
         self._store: StoreAccess = LoopAccess(link, loop, self._checks)
+        self._in_threads = 0
+        """Requests that threads answer now."""
         self._access_route = web.access_route
         self._responders = {
             access_route.PATH: web.access_route.respond,
@@ -120,8 +124,14 @@ class RsgiApp:
                     return
                 body = _Late() if content is None else BytesIO(content)
         threads = self._checks if respond is not None else self._probes if path in _PROBES else self._threads
-        with short_switch_interval():  # A check must not wait Python's 5 ms for each busy thread.
+        self._in_threads += 1
+        sys.setswitchinterval(SHORT_SWITCH)
+        try:
             status, answered, content = await self._flask.respond(scope, exchange, threads, body)
+        finally:
+            self._in_threads -= 1
+            if not self._in_threads:
+                sys.setswitchinterval(USUAL_SWITCH)
         exchange.response_bytes(status, answered, content)
 
     async def _read(self, exchange: Exchange, seconds: float) -> bytes | None:

@@ -18,9 +18,8 @@ from service.adapters.redis.client.keys import INDEX_PARTITIONS, reader_hash
 from service.adapters.redis.client.scripts import ScriptCall, load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_index.partition import HEADER_BYTES, IndexPartition, read_first_change
-from service.adapters.redis.records import StoreRecords
+from service.adapters.redis.readers.readers import MARKS_A_SCRIPT, IndexMarks
 
-ANNOUNCE, MARK = load("announce_change"), load("mark_changed")
 REMOVE_MARKS, REPLACE = load("remove_index_marks"), load("replace_index_partition")
 NAME = load("name_reader")
 
@@ -29,7 +28,6 @@ READER_ID = b"="
 SLOW_WRITE, FAILED_WRITE = 0.5, 10.0
 """Seconds after which an announced write can have been lost, and after which it was made or never will be."""
 _PARTITIONS_A_READ = 64
-_MARKS_A_SCRIPT = 500
 
 
 class IndexMark(NamedTuple):
@@ -52,29 +50,15 @@ def index_partition_of(reader: str) -> int:
     return crc32(reader_hash(reader)) % INDEX_PARTITIONS
 
 
-class ReaderIndex(StoreRecords):
+class ReaderIndex(IndexMarks):
     """Keeps the index. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
-        self._announced, self._changed = store.keys.index_marks("announced"), store.keys.index_marks("changed")
         self._imported = store.keys.index_marks("imported")
         self._state = store.keys.index_marks("state")
 
     # Marks.
-
-    def announce(self, reader: str) -> int:
-        """Announce a write of this reader; return the moment, for `mark_changed`."""
-        return int(self._link.run(ANNOUNCE, [self._announced], [reader]))
-
-    def mark_changed(self, readers: Sequence[str], announced: int = 0) -> None:
-        """Mark readers as changed after a write."""
-        self._mark(self._changed, readers, announced)
-
-    def _mark(self, key: bytes, readers: Sequence[str], announced: int) -> None:
-        for start in range(0, len(readers), _MARKS_A_SCRIPT):
-            part = readers[start : start + _MARKS_A_SCRIPT]
-            self._link.run(MARK, [self._announced, key], [announced, *part])
 
     def mark_imported(self, tags: Collection[bytes]) -> None:
         """Mark the readers with these hashes, whom an import has changed; they are indexed when the import pauses."""
@@ -146,8 +130,8 @@ class ReaderIndex(StoreRecords):
         return int(seconds), int(part)
 
     def _remove(self, key: bytes, marks: Sequence[IndexMark]) -> None:
-        for start in range(0, len(marks), _MARKS_A_SCRIPT):
-            pairs = [part for mark in marks[start : start + _MARKS_A_SCRIPT] for part in mark]
+        for start in range(0, len(marks), MARKS_A_SCRIPT):
+            pairs = [part for mark in marks[start : start + MARKS_A_SCRIPT] for part in mark]
             self._link.run(REMOVE_MARKS, [key], pairs)
 
     # Partitions.

@@ -21,7 +21,6 @@ from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.records import StoreRecords
 from service.domain.catalogue import Catalogue
@@ -29,6 +28,9 @@ from service.domain.errors import NewerSchema, StoreUnavailable
 from service.domain.sources import Grant, Holding, Source
 
 WRITE_SOURCE, WRITE_CUSTOMER = load("write_source"), load("write_customer")
+ANNOUNCE, MARK = load("announce_change"), load("mark_changed")
+
+MARKS_A_SCRIPT = 500
 
 HISTORY_ENTRIES = 2_000
 """The most changes kept of one reader; a year of monthly renewals leaves about thirty."""
@@ -115,13 +117,34 @@ class ReaderListener(Protocol):
         """Handle a write that was made. It raises nothing if the store is unavailable."""
 
 
+class IndexMarks(StoreRecords):
+    """Marks of readers whom `reader_index` has to index again. Raises: StoreUnavailable from every method."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self._announced, self._changed = store.keys.index_marks("announced"), store.keys.index_marks("changed")
+
+    def announce(self, reader: str) -> int:
+        """Announce a write of this reader; return the moment, for `mark_changed`."""
+        return int(self._link.run(ANNOUNCE, [self._announced], [reader]))
+
+    def mark_changed(self, readers: Sequence[str], announced: int = 0) -> None:
+        """Mark readers as changed after a write."""
+        self._mark(self._changed, readers, announced)
+
+    def _mark(self, key: bytes, readers: Sequence[str], announced: int) -> None:
+        for start in range(0, len(readers), MARKS_A_SCRIPT):
+            part = readers[start : start + MARKS_A_SCRIPT]
+            self._link.run(MARK, [self._announced, key], [announced, *part])
+
+
 class Readers(StoreRecords):
     """Reads and writes the records of readers. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store, listener: ReaderListener | None = None) -> None:
         super().__init__(store)
         self._listener = listener
-        self._index = ReaderIndex(store)
+        self._index = IndexMarks(store)
 
     def read_command(self, reader: str) -> Command:
         """Return the command that reads the active record; `HoldingsCache` and `stored_sources` take its reply."""

@@ -17,7 +17,7 @@ from service.entrypoints.responses.administration import (
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.fields import JsonObject, ReasonIn
 from service.use_cases.grants.imports import csv_file
-from service.use_cases.grants.imports.pacing import Pace, short_switch_interval
+from service.use_cases.grants.imports.pacing import Pace
 
 DRY_RUN = query("dry_run", "Only say what the import would do.", {"type": "boolean", "default": False})
 _CSV = {
@@ -48,11 +48,10 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
         def work() -> idempotency.Reply:
             now, pace = service.clock(), Pace()
-            with short_switch_interval():
-                sheet = csv_file.read(body, service.settings.catalogue, now, pace)
-                if dry_run:
-                    return write_dry_run(sheet, imports.dry_run(sheet, now, pace))
-                done = imports.submit(sheet, guards.actor(), now, pace, named=idempotency.token())
+            sheet = csv_file.read(body, service.settings.catalogue, now, pace)
+            if dry_run:
+                return write_dry_run(sheet, imports.dry_run(sheet, now, pace))
+            done = imports.submit(sheet, guards.actor(), now, pace, named=idempotency.token())
             return write_submitted_import(done), 202
 
         return routes.once(work, most=csv_file.MOST_BYTES)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
 from service.domain.errors import StoreUnavailable
@@ -14,8 +12,6 @@ from service.domain.errors import StoreUnavailable
 T = TypeVar("T")
 
 _RETRY_PAUSE = 0.1
-_SWITCH_INTERVAL = 0.0002
-"""Seconds that a thread waits for the interpreter. Python's default of 5 ms is as long as a whole access check."""
 
 
 class Pace:
@@ -48,24 +44,6 @@ class Pace:
 
 UNPACED = Pace(0)
 """For a process that answers no requests."""
-
-_lock = threading.Lock()
-_intervals: list[float] = []
-
-
-@contextmanager
-def short_switch_interval() -> Iterator[None]:
-    """Let the other threads of this process run sooner while bulk work goes on."""
-    with _lock:
-        _intervals.append(sys.getswitchinterval())
-        sys.setswitchinterval(_SWITCH_INTERVAL)
-    try:
-        yield
-    finally:
-        with _lock:
-            before = _intervals.pop()
-            if not _intervals:
-                sys.setswitchinterval(before)
 
 
 def retry_while_unavailable(work: Callable[[], T], patience: float = 5.0) -> T:

@@ -12,7 +12,6 @@ from service.adapters.redis.grants.imports import ImportStore
 from service.domain.errors import StoreUnavailable
 from service.use_cases.background_thread import BackgroundThread
 from service.use_cases.grants.imports.apply import ChunkProcessor, LeaseLost
-from service.use_cases.grants.imports.pacing import short_switch_interval
 
 LEASE = 2.0
 """Seconds without a renewal after which another process continues; a chunk takes some ten milliseconds."""
@@ -46,7 +45,7 @@ class ImportRunner(BackgroundThread):
 
     def run(self, import_id: str, progress: Progress | None = None) -> Literal["idle", "busy"]:
         """Run an import until nothing is left (`idle`), or another process runs it (`busy`). Raises: StoreUnavailable."""
-        with self._running, short_switch_interval():
+        with self._running:
             while not self.is_stopping:
                 try:
                     return self._run_chunks(import_id, progress)
