@@ -34,7 +34,7 @@ _PROBES = frozenset({"/healthz", "/readyz"})
 
 
 USUAL_SWITCH, SHORT_SWITCH = sys.getswitchinterval(), 0.0002
-"""Seconds that a thread waits for the interpreter, usually and while threads answer requests, which checks must not wait for."""
+"""Seconds that a thread waits for the interpreter, usually and while threads answer requests beside checks."""
 
 BODY_WITHIN = 30.0
 """Seconds in which a body must have arrived, without what a large one may take longer."""
