@@ -7,6 +7,7 @@ all of them. The results are medians, and ratios to case (b) of the same round w
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import shutil
@@ -85,9 +86,12 @@ def server(arguments: list[str], env: dict[str, str], port: int) -> Iterator[int
         deadline = time.monotonic() + 20
         while True:
             try:
-                with socket.create_connection(("127.0.0.1", port), 1):
-                    break
-            except OSError:
+                # A process answers, whatever; the port is open before that.
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+                connection.request("GET", "/readyz")
+                connection.getresponse().read()
+                break
+            except (OSError, http.client.HTTPException):
                 if time.monotonic() > deadline or process.poll() is not None:
                     raise SystemExit(f"{arguments[0]} did not start") from None
                 time.sleep(0.05)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from threading import Lock
 from typing import Literal
 
 import msgspec
@@ -142,12 +143,15 @@ class DecisionIds:
         self._places = {name: place for place, name in enumerate(catalogue.features)}
         self._overflow = overflow
         self._sealer: Sealer | None = None
+        self._making = Lock()
 
     def seal(self, answer: AccessAnswer) -> str | None:
         """Return the ID of an answer, at most 1,000 characters; `None` where it needs the store, which is unavailable."""
         try:
             # The sealer comes from the store where PAYWALL_SECRETS is not set, so it is not there at construction.
-            self._sealer = self._sealer or self._get_sealer()
+            # To derive its key takes a tenth of a second of a core, so one thread does it.
+            with self._making:
+                self._sealer = self._sealer or self._get_sealer()
             found = self.seal_locally(answer)
             if found is not None:
                 return found
