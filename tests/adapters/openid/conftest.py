@@ -77,12 +77,19 @@ def identity_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iden
         process.wait(60)
 
 
+KNOWN_READERS = ("r-1", "r-7", "r-8", "r-9")
+"""They have read a story: the staff page asks before it grants access to an unknown ID."""
+
+
 @pytest.fixture
 def openid_service(serve: Serve, identity_provider: IdentityProvider, valkey_url: str) -> Paywall:
-    """Start a service that trusts the identity provider, with two owners by key."""
+    """Start a service that trusts the identity provider, with two owners by key, and readers whom it knows."""
     running = serve(pages.POLICY_WITH_APPROVALS, start=False, REDIS_URL=valkey_url, PAYWALL_ADMIN_KEYS=pages.ADMINS)
     running.env.update(identity_provider.register(running.url))
-    return running.start()
+    running.start()
+    for reader in KNOWN_READERS:
+        running.ask("a-metered-story", reader=reader)
+    return running
 
 
 @pytest.fixture

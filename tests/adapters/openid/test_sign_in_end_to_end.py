@@ -12,6 +12,7 @@ from tests.adapters.openid.conftest import PASSWORD, IdentityProvider
 from tests.entrypoints.http.admin.conftest import SHOTS
 from tests.entrypoints.http.admin.keyboard_user import KeyboardUser, accessibility_errors
 from tests.running_service import Paywall
+from tests.store_servers import Until
 
 
 def signed_in(openid_service: Paywall, name: str, path: str = "/admin") -> BrowserSession:
@@ -45,13 +46,13 @@ def test_sign_in_redirects_to_the_provider_and_back_to_the_page(
     assert set(began["scope"][0].split()) == {"openid", "email", "profile", "groups"}
 
 
-def test_log_and_page_contain_no_code_token_or_secret(openid_service: Paywall) -> None:
+def test_log_and_page_contain_no_code_token_or_secret(openid_service: Paywall, until: Until) -> None:
     ann = signed_in(openid_service, "ann")
+    until(lambda: '"route":"/admin/sign-in/return"' in openid_service.log)
     returned = asked(ann, f"{openid_service.url}/admin/sign-in/return")
     for word in (returned["code"][0], returned["state"][0], openid_service.env["PAYWALL_OIDC_CLIENT_SECRET"], "eyJ"):
         assert word not in openid_service.log
         assert word not in ann.here.text
-    assert '"route":"/admin/sign-in/return"' in openid_service.log
     assert "paywall_sign_in" not in ann.session.cookies.get_dict()
 
 
