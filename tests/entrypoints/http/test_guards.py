@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -82,7 +83,7 @@ def test_openapi_description_lists_every_route_and_its_key(valkey_app: InProcess
     body = valkey_app.client.get("/openapi.json").get_json()
     assert body["openapi"].startswith("3.1")
     for rule in app.url_map.iter_rules():
-        path = str(rule).replace("<path:", "<").replace("<", "{").replace(">", "}")
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", str(rule))
         if path == "/docs.css" or rule.endpoint == "static":
             continue
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
