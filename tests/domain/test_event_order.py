@@ -55,6 +55,12 @@ CASES: list[tuple[str, StateVersion, StateVersion, Order]] = [
         "newer",
     ),
     (
+        "it says so of a list, which is stored as a tuple",
+        state(items=[["p", 1, 9]], status="active", previous={"items": [["p", 1, 5]]}),
+        state(items=(("p", 1, 5),), status="active"),
+        "newer",
+    ),
+    (
         "what we have says that before it there was this",
         state(cancel_at=None, status="active"),
         state(cancel_at=5, status="active", previous={"cancel_at": None}),
