@@ -32,7 +32,6 @@ THREADS = 16
 _PROBES = frozenset({"/healthz", "/readyz"})
 """What has threads of its own, so that nothing slow has the process restarted."""
 
-
 USUAL_SWITCH, SHORT_SWITCH = sys.getswitchinterval(), 0.0002
 """Seconds that a thread waits for the interpreter, usually and while threads answer requests beside checks."""
 
@@ -101,8 +100,6 @@ class RsgiApp:
         self._probes = threads(2, "probe")
         self._threads = threads(THREADS, "request")
         self._store: StoreAccess = LoopAccess(link, loop, self._checks)
-        self._in_threads = 0
-        """Requests that threads answer now."""
         self._access_route = web.access_route
         self._responders = {
             access_route.PATH: web.access_route.respond,
@@ -124,14 +121,7 @@ class RsgiApp:
                     return
                 body = _Late() if content is None else BytesIO(content)
         threads = self._checks if respond is not None else self._probes if path in _PROBES else self._threads
-        self._in_threads += 1
-        sys.setswitchinterval(SHORT_SWITCH)
-        try:
-            status, answered, content = await self._flask.respond(scope, exchange, threads, body)
-        finally:
-            self._in_threads -= 1
-            if not self._in_threads:
-                sys.setswitchinterval(USUAL_SWITCH)
+        status, answered, content = await self._flask.respond(scope, exchange, threads, body)
         exchange.response_bytes(status, answered, content)
 
     async def _read(self, exchange: Exchange, seconds: float) -> bytes | None:
@@ -160,17 +150,30 @@ class FlaskThreads:
     def __init__(self, app: WSGIApplication, loop: asyncio.AbstractEventLoop) -> None:
         self._app = app
         self._loop = loop
+        self._running = 0
+        """Requests that threads work on now."""
 
     async def respond(self, scope: Scope, exchange: Exchange, threads: Executor, body: Body | None = None) -> Answer:
         """Return the answer to a request, whose body can have been read already."""
         environ = environ_of(scope)
-        found = await self._loop.run_in_executor(threads, self._call, environ, body or _Absent())
+        found = await self._run(threads, environ, body or _Absent())
         if isinstance(found, BodyNeeded):
             body = await read_body(scope, exchange, found.size)
-            found = await self._loop.run_in_executor(threads, self._call, environ, body)
+            found = await self._run(threads, environ, body)
         if isinstance(found, BodyNeeded):
             raise RuntimeError("a body was missing twice")
         return found
+
+    async def _run(self, threads: Executor, environ: WSGIEnvironment, body: Body) -> Answer | BodyNeeded:
+        """Call the application in a thread, which meanwhile gives way sooner to the loop and its checks."""
+        self._running += 1
+        sys.setswitchinterval(SHORT_SWITCH)
+        try:
+            return await self._loop.run_in_executor(threads, self._call, environ, body)
+        finally:
+            self._running -= 1
+            if not self._running:
+                sys.setswitchinterval(USUAL_SWITCH)
 
     def _call(self, environ: WSGIEnvironment, body: Body) -> Answer | BodyNeeded:
         started: list[Any] = []
