@@ -277,6 +277,7 @@ def _render_unknown(context: PageContext, reader: str, rejected: RejectedForm | 
         status=rejected.problem.status if rejected is not None else 404,
         reader=reader,
         is_unknown=True,
+        tiers=list(context.catalogue.tiers),
         similar=_find_similar(context, reader),
         rejected=rejected,
         **_grant_choices(context.catalogue),

@@ -70,6 +70,8 @@ def test_unknown_reader_differs_from_reader_without_access(staff: MakeStaff, adm
     ann = staff()
     page = ann.get("/reader?id=r-1")
     assert (page.status_code, "Reader not found" in plain(page)) == (404, True)
+    assert "Check access to a story" in plain(page)  # A new reader can be locked out, too.
+    assert "No subscription" in plain(ann.get("/why?id=r-1&story=s-1&tier=supporters"))
     admin_app.ask("s-1", reader="r-1")
     page = ann.get("/reader?id=r-1")
     assert (page.status_code, "Reader not found" in plain(page)) == (200, False)
