@@ -9,7 +9,7 @@ import requests
 log = logging.getLogger(__name__)
 
 Decision = Mapping[str, Any]
-"""The response of `POST /v1/access`; docs/integration.md describes its fields."""
+"""The response of `POST /v1/access`; docs/how-to/integration.md describes its fields."""
 
 CHECK_TIMEOUT = (1.0, 2.0)  # seconds to connect and to answer; the service answers within 50 ms, even in an outage
 STRIPE_TIMEOUT = (1.0, 15.0)  # for checkout and portal, which wait for Stripe

@@ -1,4 +1,4 @@
-"""Test that docs/faults.md names, for each fault, tests that exist."""
+"""Test that docs/explanation/faults.md names, for each fault, tests that exist."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "faults.md").read_text()
+PAGE = (ROOT / "docs" / "explanation" / "faults.md").read_text()
 
 
 def test_every_fault_has_a_test_that_exists() -> None:

@@ -1,4 +1,4 @@
-"""Test the rotation of each secret on a running service, step by step as in docs/security.md."""
+"""Test the rotation of each secret on a running service, step by step as in docs/explanation/security.md."""
 
 from __future__ import annotations
 

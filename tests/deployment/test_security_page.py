@@ -1,4 +1,4 @@
-"""Test that docs/security.md names, for each attack, tests that exist."""
+"""Test that docs/explanation/security.md names, for each attack, tests that exist."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "security.md").read_text()
+PAGE = (ROOT / "docs" / "explanation" / "security.md").read_text()
 NAMED = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", PAGE)
 
 
@@ -28,11 +28,11 @@ def test_every_attack_has_a_test() -> None:
 
 def test_every_secret_of_the_environment_has_steps() -> None:
     steps = PAGE.partition("## Rotate keys and secrets")[2]
-    documented = (ROOT / "docs" / "configuration.md").read_text()
+    documented = (ROOT / "docs" / "reference" / "configuration.md").read_text()
     secrets = set(re.findall(r"^\| `((?:PAYWALL|STRIPE)_\w*(?:KEYS?|SECRETS?))`", documented, re.MULTILINE))
     assert len(secrets) == 6
     assert {name for name in secrets if f"`{name}`" not in steps} == set()
 
 
 def test_security_file_leads_to_the_page() -> None:
-    assert "docs/security.md" in (ROOT / "SECURITY.md").read_text()
+    assert "docs/explanation/security.md" in (ROOT / "SECURITY.md").read_text()

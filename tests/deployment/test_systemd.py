@@ -63,7 +63,7 @@ def test_backup_is_restricted_like_the_service() -> None:
 def test_environment_file_names_settings_that_exist() -> None:
     lines = [line for line in (EXAMPLES / "environment").read_text().splitlines() if line and not line.startswith("#")]
     settings = dict(line.split("=", 1) for line in lines)
-    documented = (EXAMPLES.parents[1] / "docs" / "configuration.md").read_text()
+    documented = (EXAMPLES.parents[1] / "docs" / "reference" / "configuration.md").read_text()
     assert [name for name in settings if f"| `{name}` |" not in documented] == []
     assert load_settings({**settings, "PAYWALL_CONFIG": str(EXAMPLES.parent)}).port == 8000
 

@@ -1,6 +1,6 @@
 """Test faults under load: what readers see, that nothing acknowledged is lost, and that all is normal again afterwards.
 
-docs/faults.md has a row for each of these tests.
+docs/explanation/faults.md has a row for each of these tests.
 """
 
 from __future__ import annotations

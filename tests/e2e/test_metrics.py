@@ -32,7 +32,9 @@ def scrape(paywall: Paywall) -> dict[str, Metric]:
 
 def documented() -> dict[str, set[str]]:
     """Return the metrics that the tables of the reference name, with their labels."""
-    rows = [line for line in (ROOT / "docs/metrics.md").read_text().splitlines() if re.match(r"\| `[a-z]", line)]
+    rows = [
+        line for line in (ROOT / "docs/reference/metrics.md").read_text().splitlines() if re.match(r"\| `[a-z]", line)
+    ]
     found = [match for row in rows for match in _DOCUMENTED.findall(row.split("|")[1])]
     return {name.removesuffix("_total"): set(filter(None, labels.split(","))) for name, labels in found}
 
@@ -93,7 +95,7 @@ def test_metrics_are_answered_while_the_store_hangs_and_while_it_is_down(
 
 
 def test_runbook_has_a_line_for_each_alert() -> None:
-    lines = re.findall(r"^\| `(Paywall\w+)` \|", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE)
+    lines = re.findall(r"^\| `(Paywall\w+)` \|", (ROOT / "docs/reference/metrics.md").read_text(), re.MULTILINE)
     assert lines == [place.removeprefix("alert ") for place in expressions() if place.startswith("alert ")]
 
 

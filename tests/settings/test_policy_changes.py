@@ -188,7 +188,7 @@ def test_revision_changes_with_the_order_of_features() -> None:
 
 
 def test_every_policy_key_is_documented() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "configuration.md").read_text("utf-8")
     chosen = {key for table in ("features", "plans", "tiers", "meters", "offers") for key in whole()[table]}
     keys = {str(key) for path in PATHS for key in path if not isinstance(key, int)} - chosen
     assert [

@@ -265,5 +265,5 @@ def test_random_environment_raises_only_settings_error(env: dict[str, str]) -> N
 
 
 def test_every_variable_is_documented() -> None:
-    text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+    text = (ROOT / "docs" / "reference" / "configuration.md").read_text("utf-8")
     assert [name for name in EVERYTHING if f"| `{name}` |" not in text] == []

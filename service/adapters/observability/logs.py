@@ -1,7 +1,7 @@
 """Structured logs: one JSON line an event, with a constant event name and identifiers as fields.
 
 No line names a reader, a visitor, an e-mail address, a payload or a secret: routes are logged as their patterns, and
-`docs/operations.md` lists what a line holds.
+`docs/how-to/operations.md` lists what a line holds.
 """
 
 from __future__ import annotations

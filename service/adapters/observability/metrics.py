@@ -1,7 +1,7 @@
 """Prometheus metrics that add up over processes. No label names a reader, a visitor or a payload.
 
 Each label value that can be known exists from the start, at 0: Prometheus would not see the first event of a counter that
-appears with it. `docs/metrics.md` describes every metric.
+appears with it. `docs/reference/metrics.md` describes every metric.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from service.domain.roles import ADMIN_ROLES, AdminRole
 
 @dataclass(frozen=True, slots=True)
 class OpenIdSettings:
-    """The settings of one provider; see `docs/staff-page.md`."""
+    """The settings of one provider; see `docs/how-to/staff-page.md`."""
 
     issuer: str
     client_id: str

@@ -38,7 +38,7 @@ SAMPLE = 200
 LATE = 15 * 60
 """Seconds that the last event received may lie behind the newest one at Stripe."""
 
-GUIDE = "docs/stripe.md"
+GUIDE = "docs/how-to/stripe.md"
 SECTIONS = {
     "account": "the-api-key",
     "stripe": "the-api-key",
@@ -116,7 +116,9 @@ class Doctor:
         yield from version_findings(server, version)
         if self.settings.redis_url is None and self.settings.catalogue.livemode:
             message = "the embedded store is for trying and small sites, and stripe.livemode is true"
-            yield Finding("note", "store", f"{message}. Set REDIS_URL to a store of your own: see docs/operations.md")
+            yield Finding(
+                "note", "store", f"{message}. Set REDIS_URL to a store of your own: see docs/how-to/operations.md"
+            )
         yield from durability_findings(info)
         setting = "PAYWALL_STORE_MEMORY" if self.settings.redis_url is None else "maxmemory"
         yield memory_finding(self.store.link.memory(), setting)
@@ -205,7 +207,9 @@ def version_findings(server: str, version: str) -> Iterator[Finding]:
 def durability_findings(info: Mapping[str, object]) -> Iterator[Finding]:
     """Yield what the store could lose, by its own settings (`Link.info`)."""
     if "appendonly" not in info:
-        yield Finding("note", "durability", "the store does not allow reading its settings; see docs/operations.md")
+        yield Finding(
+            "note", "durability", "the store does not allow reading its settings; see docs/how-to/operations.md"
+        )
         return
     if info.get("appendonly") != "yes":
         message = "appendonly is off: a restart of the store loses grants, audit entries and counted stories"

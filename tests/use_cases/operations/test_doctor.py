@@ -187,7 +187,7 @@ def test_stripe_guide_lists_the_handled_events_and_has_the_sections_named() -> N
 
 
 def test_finding_about_stripe_names_its_section_of_the_guide_unless_good() -> None:
-    assert Finding("wrong", "endpoint", "missing").guide == "docs/stripe.md#the-webhook-endpoint"
+    assert Finding("wrong", "endpoint", "missing").guide == "docs/how-to/stripe.md#the-webhook-endpoint"
     assert Finding("good", "endpoint", "there").guide is None
     assert Finding("wrong", "store", "unavailable").guide is None
 

@@ -14,7 +14,7 @@ from tests.entrypoints.http.admin.keyboard_user import KeyboardUser
 from tests.running_service import ADMIN_KEY, Paywall
 
 DOCS = Path(__file__).parents[4] / "docs"
-PAGES = ("support-desk.md", "audience-team.md")
+PAGES = ("how-to/support-desk.md", "how-to/audience-team.md")
 MADE = SHOTS.parent / "docs-images"
 
 
@@ -63,6 +63,8 @@ def test_doc_images_are_made(page: Page, lived: Paywall, tmp_path: Path) -> None
 
 def test_doc_images_are_exactly_those_shown() -> None:
     shown = {
-        name for page in PAGES for name in re.findall(r"\(images/([\w-]+\.png)\)", (DOCS / page).read_text("utf-8"))
+        name
+        for page in PAGES
+        for name in re.findall(r"\(\.\./images/([\w-]+\.png)\)", (DOCS / page).read_text("utf-8"))
     }
     assert shown == {path.name for path in (DOCS / "images").glob("*.png")}
