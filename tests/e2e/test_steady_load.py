@@ -20,7 +20,7 @@ from tests.stripe_fixtures import SECRET
 if TYPE_CHECKING:
     from tests.running_service import Serve
 
-SECONDS = 20.0
+SECONDS = 120.0
 NAMES = 40
 """Readers, visitors and subscriptions that the requests are about: caches hold them all after the first seconds."""
 
