@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from service.adapters.clock import Clock, clock_of
+from service.adapters.invitation_tokens import InvitationTokens
 from service.adapters.observability import logs
 from service.adapters.observability.metrics import Metrics
 from service.adapters.pass_tokens import PassTokens
@@ -40,6 +41,7 @@ from service.adapters.redis.service_state.titles import TitleRegistry
 from service.adapters.redis.staff.admin_keys import AdminKeys
 from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.story_passes.passes import GiftAllowances, Passes
+from service.adapters.redis.stripe_objects.invitations import Invitations
 from service.settings.settings import Settings
 from service.use_cases.access.check import AccessCheck
 from service.use_cases.access.decision_ids import VALID_FOR, DecisionIds
@@ -76,6 +78,7 @@ from service.use_cases.story_passes.passes import ReaderGifts
 from service.use_cases.story_passes.public_keys import PublicPassKeys
 from service.use_cases.story_passes.validation import PassValidator
 from service.use_cases.subscriptions.event_processor import EventProcessor, untraced
+from service.use_cases.subscriptions.owned_groups import OwnedGroups
 from service.use_cases.subscriptions.subscription_admin import SubscriptionAdmin
 
 if TYPE_CHECKING:
@@ -136,6 +139,7 @@ class Service(Adapters):
     event_processor: EventProcessor
     deliveries: DeliveryReceiver
     subscription_admin: SubscriptionAdmin
+    owned_groups: OwnedGroups
     prices: PriceCache
     purchases: Purchases
     pass_tokens: PassTokens
@@ -257,10 +261,9 @@ def _service(adapters: Adapters) -> Service:
     state_metrics = StateMetrics(a.store, a.metrics.state, a.audit, imports, a.approvals, clock=a.clock)
     approval_workflow = ApprovalWorkflow(a.approvals, grant_changes.approval_kinds() | imports.approval_kinds())
     prices = PriceCache(a.gateway, catalogue)
-    erasure = _erasure(a, imports)
-    retention = _retention(a)
     alerts = Alerts(catalogue, event_processor, a.alert_flags, a.grant_ends)
-    subscription_admin = SubscriptionAdmin(event_processor, a.audit, Merges(a.store, a.readers, catalogue))
+    subscription_admin, groups = _subscriptions(a, event_processor)
+    erasure, retention = _erasure(a, imports, groups), _retention(a)
     maintenance = _maintenance(a, event_processor, alerts, approval_workflow, retention)
     return Service(
         **{field.name: getattr(a, field.name) for field in fields(a)},
@@ -275,13 +278,14 @@ def _service(adapters: Adapters) -> Service:
         event_processor=event_processor,
         deliveries=DeliveryReceiver(event_processor, a.usage_counters, a.alert_flags),
         subscription_admin=subscription_admin,
+        owned_groups=groups,
         prices=prices,
         purchases=Purchases(catalogue, a.readers, a.gateway, prices, event_processor.refresh_soon),
         pass_tokens=pass_tokens,
         pass_keys=PublicPassKeys(pass_tokens, a.titles, a.passes),
         gifts=ReaderGifts(catalogue, a.readers, a.passes, a.gift_allowances),
         erasure=erasure,
-        export=Export(profiles, a.readers, a.audit_log, erasure),
+        export=Export(profiles, a.readers, a.audit_log, erasure, groups),
         retention=retention,
         alerts=alerts,
         maintenance=maintenance,
@@ -304,6 +308,12 @@ def _event_processor(a: Adapters) -> EventProcessor:
         report=logs.report_stripe_trouble,
         trace=untraced if a.tracing is None else a.tracing.job,
     )
+
+
+def _subscriptions(a: Adapters, event_processor: EventProcessor) -> tuple[SubscriptionAdmin, OwnedGroups]:
+    admin = SubscriptionAdmin(event_processor, a.audit, Merges(a.store, a.readers, a.settings.catalogue))
+    tokens = InvitationTokens(partial(a.secrets.signing_keys, "invitation"))
+    return admin, OwnedGroups(event_processor, admin, Invitations(a.store), tokens)
 
 
 def _explainer(a: Adapters, check: AccessCheck, decision_ids: DecisionIds, profiles: ReaderProfiles) -> Explainer:
@@ -329,7 +339,7 @@ def _imports(a: Adapters) -> GrantImports:
     return GrantImports(imports, planner, runner, catalogue=a.settings.catalogue, audit=a.audit, approvals=a.approvals)
 
 
-def _erasure(a: Adapters, imports: GrantImports) -> Erasure:
+def _erasure(a: Adapters, imports: GrantImports, groups: OwnedGroups) -> Erasure:
     return Erasure(
         catalogue=a.settings.catalogue,
         readers=a.readers,
@@ -338,6 +348,7 @@ def _erasure(a: Adapters, imports: GrantImports) -> Erasure:
         audit_erasure=a.audit_erasure,
         approvals=a.approvals,
         imports=imports,
+        groups=groups,
         erased=a.erased,
         eraser=Eraser(a.store, a.erased),
         ends=a.grant_ends,

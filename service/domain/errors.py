@@ -93,6 +93,10 @@ class UnknownSubscription(DomainError):
     """Neither the store nor Stripe knows the subscription."""
 
 
+class EndedSubscription(DomainError):
+    """The subscription has ended, so its owner can invite nobody."""
+
+
 class NotLinked(DomainError):
     """The customer or the subscription is not linked to this reader."""
 
@@ -103,6 +107,18 @@ class NoSeats(DomainError):
 
 class SeatsFull(DomainError):
     """All seats that are paid for are taken."""
+
+
+class NotGroupOwner(DomainError):
+    """The subscription is not the reader's, so they cannot manage its seats."""
+
+
+class InvitationsFull(DomainError):
+    """As many invitations are open as seats are free."""
+
+
+class UnknownInvitation(DomainError):
+    """An invitation opens no seat: it was used, withdrawn or changed, it has ended, or there is none."""
 
 
 class CannotMerge(DomainError):

@@ -11,8 +11,10 @@ LONGEST_ID = 128
 # Bidi_Control), and halves of surrogate pairs.
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
-_RESERVED = {"cli:": "uses the command line", "oidc:": "signs in by OpenID Connect"}
-"""How the audit log begins the names of people; no key may have such a name."""
+_PEOPLE = {"cli:": "uses the command line", "oidc:": "signs in by OpenID Connect"}
+"""How the audit log begins the names of people without a key."""
+_RESERVED = {prefix: f"a person who {what}" for prefix, what in _PEOPLE.items()} | {"site:": "a site key"}
+"""How the audit log begins names that are not an admin key's; no key may have such a name."""
 
 
 def escape_invisible(text: str) -> str:
@@ -78,13 +80,13 @@ def read_key_name(value: object) -> str:
     name = read_reader(value)
     for prefix, what in _RESERVED.items():
         if name.startswith(prefix):
-            raise ValueError(f"must not begin with {prefix}: the audit log names so a person who {what}")
+            raise ValueError(f"must not begin with {prefix}: the audit log names {what} so")
     return name
 
 
 def is_personal_name(actor: str) -> bool:
     """Return whether an actor of the audit log is a person without a key: at the command line, or with OpenID Connect."""
-    return actor.startswith(tuple(_RESERVED))
+    return actor.startswith(tuple(_PEOPLE))
 
 
 def read_text(value: object) -> str:

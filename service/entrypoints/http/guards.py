@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from flask import current_app, g, request
@@ -119,9 +119,15 @@ def actor() -> Actor:
     return Actor(principal.name, request.remote_addr, principal.makers)
 
 
-_READER_AND_SLASH = re.compile(r"(/v1/(?:readers|gifts|subscriptions/[^/]+/seats)/)[^/]*/(.*)", re.DOTALL)
+def site_actor() -> Actor:
+    """Return which site sent this request on behalf of a reader, for the audit log: `site:` and the key's name."""
+    site = actor()
+    return replace(site, name=f"site:{site.name}")
+
+
+_READER_AND_SLASH = re.compile(r"(/v1/(?:readers|gifts|(?:subscriptions|groups)/[^/]+/seats)/)[^/]*/(.*)", re.DOTALL)
 _NAME_AND_SLASH = re.compile(
-    r"(/v1/(?:approvals|decisions|events|grants/import|keys|passes|subscriptions)/)[^/]*/(.*)", re.DOTALL
+    r"(/v1/(?:approvals|decisions|events|grants/import|groups|keys|passes|subscriptions)/)[^/]*/(.*)", re.DOTALL
 )
 
 
@@ -149,7 +155,7 @@ def _demand_without_slash(before: str, after: list[str]) -> Role:
         except HTTPException:
             continue
         return cast(Role, getattr(current_app.view_functions[endpoint], "demands", None) or "viewer")
-    return "viewer"
+    return "site" if before.startswith("/v1/groups/") else "viewer"
 
 
 PATH_IDS: Mapping[str, tuple[str, Callable[[object], str]]] = {

@@ -25,6 +25,7 @@ from service.entrypoints.http.api import (
     checkout,
     events,
     grants,
+    groups,
     health,
     imports,
     keys,
@@ -76,6 +77,7 @@ class _StoryId(PathConverter):
 REGISTER = (
     ("website", checkout.register),
     ("website", passes.register_gifts),
+    ("website", groups.register),
     ("readers", reader_list.register),
     ("readers", readers.register),
     ("grants", grants.register),

@@ -7,6 +7,7 @@ from marshmallow import fields, validate
 from service.domain.sources import Grant
 from service.entrypoints.responses import fields as types
 from service.entrypoints.responses.fields import JsonObject, RequestSchema, ResponseSchema
+from service.entrypoints.responses.groups import HeldSeatOut, OwnedGroupOut
 from service.use_cases.privacy.export import ReaderExport
 
 GRANT_STATUSES = ("active", "scheduled", "expired", "revoked")
@@ -127,6 +128,8 @@ class ExportedOut(ResponseSchema):
     merged = fields.List(fields.String(), required=True)
     history = fields.List(fields.Nested(HistoryEntryOut), required=True)
     stripe_objects = fields.List(fields.String(), required=True)
+    groups = fields.List(fields.Nested(OwnedGroupOut), required=True)
+    seats = fields.List(fields.Nested(HeldSeatOut), required=True)
     erased_at = types.UtcTime(required=True, allow_none=True)
     audit = fields.List(fields.Dict(), required=True)
     head = fields.String(required=True)

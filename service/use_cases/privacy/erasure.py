@@ -26,6 +26,7 @@ from service.domain.sources import Grant, Standing, Subscription
 from service.use_cases.grants.imports.grant_imports import GrantImports
 from service.use_cases.grants.imports.pacing import Pace
 from service.use_cases.lists.index_updates import IndexUpdates
+from service.use_cases.subscriptions.owned_groups import OwnedGroups
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Erasure:
     audit_erasure: AuditErasure
     approvals: Approvals
     imports: GrantImports
+    groups: OwnedGroups
     erased: ErasedReaders
     eraser: Eraser
     ends: GrantEndIndex
@@ -142,6 +144,7 @@ class Erasure:
 
     def _forget(self, ids: ReaderIds) -> None:
         """Delete what names the reader outside their own keys, as long as those still lead to it."""
+        self.groups.withdraw_all_of(ids.names)
         grants = [kept.source for kept in self.readers.load_all(ids.reader) if isinstance(kept.source, Grant)]
         for tag in ids.tags:
             self.ends.remove_reader(tag, grants)

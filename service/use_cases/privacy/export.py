@@ -12,6 +12,7 @@ from service.adapters.redis.readers.readers import ReaderChange, Readers
 from service.use_cases.access.reader_profile import ReaderProfile, ReaderProfiles
 from service.use_cases.access.source_history import SOURCE_TYPES
 from service.use_cases.privacy.erasure import Erasure
+from service.use_cases.subscriptions.owned_groups import HeldSeat, OwnedGroup, OwnedGroups
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class ReaderExport:
     merged: Sequence[str]
     history: Sequence[ExportedChange]
     stripe_objects: Sequence[str]
+    groups: Sequence[OwnedGroup]
+    seats: Sequence[HeldSeat]
     erased_at: float | None
     audit: Sequence[Mapping[str, Any]]
     head: str
@@ -41,11 +44,14 @@ class ReaderExport:
 class Export:
     """Collects what is kept of a reader."""
 
-    def __init__(self, profiles: ReaderProfiles, readers: Readers, audit_log: AuditLog, erasure: Erasure) -> None:
+    def __init__(
+        self, profiles: ReaderProfiles, readers: Readers, audit_log: AuditLog, erasure: Erasure, groups: OwnedGroups
+    ) -> None:
         self._profiles = profiles
         self._readers = readers
         self._audit_log = audit_log
         self._erasure = erasure
+        self._groups = groups
 
     def collect(self, reader: str, now: float) -> ReaderExport:
         """Return everything that is kept of a reader. Raises: `StoreUnavailable`."""
@@ -56,6 +62,8 @@ class Export:
             merged=[name for name in ids.names if name != reader],
             history=[_exported(change) for change in self._profiles.past.changes(ids.reader)],
             stripe_objects=sorted({name for own in ids.names for name in self._readers.list_owned_objects(own)}),
+            groups=self._groups.list_owned(ids.reader, now),
+            seats=self._groups.list_held_seats(ids.reader),
             erased_at=self._erasure.erased.last_erased_at(*ids.names),
             audit=[records[seq] for seq in sorted(records)],
             head=str(self._audit_log.state().head),

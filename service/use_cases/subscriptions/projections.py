@@ -10,7 +10,7 @@ from service.adapters.redis.stripe_objects.objects import StoredObject
 from service.domain.catalogue import DAY, HOUR, Catalogue
 from service.domain.ownership import Owner
 from service.domain.payments import apply_payment, merge_payments
-from service.domain.sources import Pass, Source, Standing, StripeEntitlements, Subscription
+from service.domain.sources import Holding, Pass, Source, Standing, StripeEntitlements, Subscription
 from service.domain.stripe_facts import OwnerClaims, StripeFacts
 
 HOT_FOR = 30 * DAY
@@ -110,6 +110,23 @@ def seats_paid_for(facts: StripeFacts | None, catalogue: Catalogue) -> int | Non
     return sum(seats) if seats else None
 
 
+def _current_state(obj: StoredObject, facts: StripeFacts, source: Subscription) -> Subscription:
+    """Return a subscription as it counts: that of a deleted customer has ended, even if no event of its own reports that."""
+    claims = customer_claims_of(obj)
+    if claims is not None and claims.deleted_at is not None and not facts.terminal:
+        source = replace(source, status="canceled", ended_at=claims.deleted_at)
+    return replace(source, confirmed=obj.confirmed)
+
+
+def group_holdings(obj: StoredObject, catalogue: Catalogue) -> list[Holding]:
+    """Return what a subscription gives by its plans with seats."""
+    facts = obj.facts
+    if facts is None or not isinstance(facts.source, Subscription):
+        return []
+    holdings = _current_state(obj, facts, facts.source).holdings(catalogue)
+    return [one for one in holdings if one.plan and catalogue.plans[one.plan].seats]
+
+
 def copies_by_holder(obj: StoredObject, owner: Owner) -> dict[str, Source | None]:
     """Return the copies of an object: `letter:reader` → source (`None`: the customer itself, which grants nothing)."""
     facts = obj.facts
@@ -119,7 +136,7 @@ def copies_by_holder(obj: StoredObject, owner: Owner) -> dict[str, Source | None
         return {}
     source = facts.source
     if isinstance(source, Subscription):
-        return _subscription_copies(obj, facts, source, owner)
+        return _subscription_copies(obj, _current_state(obj, facts, source), owner)
     if source is None or owner.reader is None:
         return {}
     if isinstance(source, Pass):
@@ -129,14 +146,7 @@ def copies_by_holder(obj: StoredObject, owner: Owner) -> dict[str, Source | None
     return {f"e:{owner.reader}": StripeEntitlements(source.customer, keys, obj.confirmed)}
 
 
-def _subscription_copies(
-    obj: StoredObject, facts: StripeFacts, source: Subscription, owner: Owner
-) -> dict[str, Source | None]:
-    claims = customer_claims_of(obj)
-    if claims is not None and claims.deleted_at is not None and not facts.terminal:
-        # The subscription of a deleted customer has ended, even if no event of its own reports that.
-        source = replace(source, status="canceled", ended_at=claims.deleted_at)
-    source = replace(source, confirmed=obj.confirmed)
+def _subscription_copies(obj: StoredObject, source: Subscription, owner: Owner) -> dict[str, Source | None]:
     copies: dict[str, Source | None] = {}
     if owner.reader:
         own = replace(source, role="gift" if owner.as_gift else "subscription")

@@ -32,7 +32,7 @@ from service.domain.sources import Standing
 from service.domain.stripe_facts import ObjectRef
 from service.domain.times import write_time
 from service.use_cases.subscriptions.event_processor import EventProcessor
-from service.use_cases.subscriptions.projections import seats_paid_for
+from service.use_cases.subscriptions.projections import group_holdings, seats_paid_for
 
 
 class AuditOutboxes(Protocol):
@@ -202,7 +202,7 @@ class SubscriptionAdmin:
 
     def load_seats(self, subscription: str, now: float) -> SeatGroup:
         """Return the seats of a subscription. Raises: UnknownSubscription, NoSeats."""
-        obj, quantity = self._load_group(subscription, now)
+        obj, quantity = self.load_group(subscription, now)
         seats = sorted(obj.seats.items(), key=lambda seat: (seat[1], seat[0]))
         return SeatGroup(
             subscription,
@@ -214,9 +214,7 @@ class SubscriptionAdmin:
         )
 
     def _inactive_status(self, obj: StoredObject, now: float) -> str | None:
-        catalogue, source = self._processor.catalogue, obj.facts.source if obj.facts is not None else None
-        holdings = source.holdings(catalogue) if source is not None else ()
-        held = [one for one in holdings if one.plan and catalogue.plans[one.plan].seats]
+        held = group_holdings(obj, self._processor.catalogue)
         is_active = any(one.standing_at(now) in (Standing.GOOD, Standing.GRACE) for one in held)
         return held[0].status if held and not is_active else None
 
@@ -225,10 +223,10 @@ class SubscriptionAdmin:
         heir = self._processor.owners.find_reader(reader).reader
         after = {"subscription": subscription, "since": write_time(now)}
         entry = audit_entry(actor, "seat.give", now=now, reader=heir, target=subscription, after=after)
-        with self._recording_at(f"subscription:{subscription}", entry, now) as signed:
+        with self.recording_at(f"subscription:{subscription}", entry, now) as signed:
             verdict: SeatVerdict = "retry"
             while verdict == "retry":
-                obj, quantity = self._load_group(subscription, now)
+                obj, quantity = self.load_group(subscription, now)
                 verdict = self._processor.seats.assign(obj.name, obj.rev, quantity, heir, now, signed)
             if verdict == "full":
                 raise SeatsFull
@@ -238,17 +236,17 @@ class SubscriptionAdmin:
         self, subscription: str, reader: str, actor: Actor, now: float, reason: str | None = None
     ) -> SeatGroup:
         """Release a seat; a second time changes nothing. Raises: UnknownSubscription, NoSeats."""
-        obj, _ = self._load_group(subscription, now)
+        obj, _ = self.load_group(subscription, now)
         heir = self._processor.owners.find_reader(reader).reader
         since = obj.seats.get(heir)
         before = {"subscription": subscription, "since": write_time(since / 1000)} if since else None
         entry = audit_entry(actor, "seat.take", now=now, reader=heir, target=subscription, before=before, reason=reason)
-        with self._recording_at(obj.name, entry, now) as signed:
+        with self.recording_at(obj.name, entry, now) as signed:
             self._processor.seats.release(obj.name, heir, now, signed)
         return self.load_seats(subscription, now)
 
-    def _load_group(self, subscription: str, now: float) -> tuple[StoredObject, int]:
-        """Return a subscription and its paid seats; an unknown one is read from Stripe, once."""
+    def load_subscription(self, subscription: str, now: float) -> StoredObject:
+        """Return a subscription; an unknown one is read from Stripe, once. Raises: UnknownSubscription."""
         name = f"subscription:{subscription}"
         obj = self._processor.objects.load(name)
         if obj.facts is None:
@@ -256,13 +254,18 @@ class SubscriptionAdmin:
             obj = self._processor.objects.load(name)
         if obj.facts is None:
             raise UnknownSubscription
+        return obj
+
+    def load_group(self, subscription: str, now: float) -> tuple[StoredObject, int]:
+        """Return a subscription and its paid seats. Raises: UnknownSubscription, NoSeats."""
+        obj = self.load_subscription(subscription, now)
         quantity = seats_paid_for(obj.facts, self._processor.catalogue)
         if quantity is None:
             raise NoSeats
         return obj, quantity
 
     @contextmanager
-    def _recording_at(self, name: str, entry: dict[str, Any], now: float) -> Iterator[bytes]:
+    def recording_at(self, name: str, entry: dict[str, Any], now: float) -> Iterator[bytes]:
         """Yield the signed entry for a change of seats, and fan the object out after it."""
         with self._audit.recording(tag_of(name), entry) as signed:
             yield signed

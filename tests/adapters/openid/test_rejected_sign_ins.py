@@ -340,7 +340,7 @@ def test_sign_out_everywhere_ends_all_sessions_of_that_admin_only(visitor: Visit
 
 
 def test_key_name_in_the_form_of_a_user_name_is_422(openid_app: InProcessApp) -> None:
-    for name in ("oidc:ann@example.news", "cli:ann"):
+    for name in ("oidc:ann@example.news", "cli:ann", "site:web"):
         assert openid_app.call("POST", "/v1/keys", {"name": name, "role": "owner"}, admin=True).status_code == 422
 
 

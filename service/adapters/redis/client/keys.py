@@ -264,6 +264,14 @@ class Keys:
         """Sorted set: readers who lost a seat because fewer were paid for, by when it had been assigned (ms)."""
         return self._in_partition(partition_of(name), f"r:{name}")
 
+    def invitations(self, name: str) -> bytes:
+        """Sorted set: invitations to a seat of this subscription, by their end (ms); below zero if withdrawn."""
+        return self._in_partition(partition_of(name), f"i:{name}")
+
+    def accepted_invitations(self, name: str) -> bytes:
+        """Hash: reader with a seat of this subscription → the invitations by which they got it, with spaces between."""
+        return self._in_partition(partition_of(name), f"a:{name}")
+
     def customer_objects(self, customer: str) -> bytes:
         """Set: names of the objects of this Stripe customer, in the customer's own partition."""
         return self._in_partition(partition_of(f"customer:{customer}"), f"c:{customer}")

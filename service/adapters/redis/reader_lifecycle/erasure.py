@@ -136,6 +136,7 @@ class Eraser(StoreRecords):
         own: list[bytes] = []
         objects: list[bytes] = []
         events: list[bytes] = []
+        accepted: list[bytes] = []
         lists: list[bytes] = []
         passes: list[bytes] = []
         for key in page:
@@ -144,11 +145,14 @@ class Eraser(StoreRecords):
                 own.append(key)
             elif tag[:2] == b"s:":
                 kind = rest[:2]
-                (objects if kind == b"o:" else events if kind == b"e:" else lists if kind in _LISTS else []).append(key)
+                hashes = {b"o:": objects, b"e:": events, b"a:": accepted}
+                (lists if kind in _LISTS else hashes.get(kind, [])).append(key)
             elif rest == b"pass":
                 passes.append(key)
         for key in own:
             self._call(b"DEL", key)
+        for key in self._naming(accepted, gone, _without_acceptance):
+            self._hash(key, gone, _without_acceptance)
         for key in self._admitting(passes, gone):
             self._hash(key, gone, _without_admission)
         cleaned = sum(self._list(key, row, gone) for key, row in zip(lists, self._rows(lists), strict=True))
@@ -272,6 +276,11 @@ def _without_event(key: bytes, field: bytes, value: bytes, gone: _Gone) -> bytes
     cleaned = _without_reader(facts[0], facts[1].encode(), gone) if facts else None
     kept = [facts[0], cleaned.decode()] if cleaned is not None else facts
     return _if_changed([refs, kept, update, gone.fingerprint(previous), *rest], value)
+
+
+def _without_acceptance(key: bytes, field: bytes, value: bytes, gone: _Gone) -> bytes | None:
+    """Return the invitations that a reader used (`invitations`): none if it is the reader."""
+    return b"" if gone.has(field) else None
 
 
 def _without_admission(key: bytes, field: bytes, value: bytes, gone: _Gone) -> bytes | None:

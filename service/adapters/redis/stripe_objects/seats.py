@@ -39,16 +39,20 @@ class Seats(StoreRecords):
         return cast(SeatVerdict, verdict.decode())
 
     def release(self, name: str, reader: str, now: float, audit: bytes) -> bool:
-        """Release a seat. Returns whether the reader had one."""
-        keys = [*self._keys_of(name), self.keys.outbox(tag_of(name))]
+        """Release a seat, so that the invitation that led to it is used up. Returns whether the reader had one."""
+        own, accepted = self.keys, self.keys.accepted_invitations(name)
+        queue, outbox = own.fan_out_queue(partition_of(name)), own.outbox(tag_of(name))
+        keys = [own.stripe_object(name), own.seats(name), accepted, queue, outbox]
         return bool(self._link.run(TAKE, keys, [reader, ms(now), name, audit]))
 
     def trim(self, name: str, rev: int, quantity: int, now: float) -> int:
         """Remove the newest seats beyond the quantity. Returns how many."""
-        return cast(int, self._link.run(TRIM, self._keys_of(name), [rev, quantity, ms(now), name, MOST_REMOVED]))
+        keys = [*self._keys_of(name), self.keys.accepted_invitations(name)]
+        return cast(int, self._link.run(TRIM, keys, [rev, quantity, ms(now), name, MOST_REMOVED]))
 
     def move_to_heir(self, name: str, reader: str, heir: str, now: float) -> None:
-        keys = [self.keys.stripe_object(name), self.keys.seats(name), self.keys.fan_out_queue(partition_of(name))]
+        own, queue = self.keys, self.keys.fan_out_queue(partition_of(name))
+        keys = [own.stripe_object(name), own.seats(name), queue, own.accepted_invitations(name)]
         self._link.run(MOVE, keys, [reader, heir, ms(now), name])
 
     def list_removed(self, name: str) -> list[Seat]:

@@ -14,19 +14,22 @@ from service.entrypoints.http.admin.request_inputs import (
     require_confirmation,
 )
 from service.entrypoints.responses.errors import Problem
+from service.entrypoints.responses.groups import InviteOut
 from service.entrypoints.responses.stripe_objects import GroupOut
 
 
 def register(context: PageContext) -> None:
     """Add the seats of a group."""
-    admin = context.service.subscription_admin
+    admin, groups = context.service.subscription_admin, context.service.owned_groups
 
     @context.page("GET /seats", "viewer")
     def seats(problem: Problem | None = None) -> Response:
         found = admin.load_seats(subscription(), context.now)
+        invites = groups.list_open_invitations(found.subscription, context.now)
         return render(
             "seats.html",
             group=GroupOut.write(found),
+            invites=[InviteOut.write(invite) for invite in invites],
             owner=found.owner,
             inactive_status=found.inactive_status,
             problem=problem,

@@ -316,6 +316,19 @@ def test_activity_shows_actor_of_oldest_change(staff: MakeStaff, admin_app: InPr
         assert "“ the very first ” · by" in plain(ann.get(page)).partition("Activity")[2]
 
 
+def test_seats_page_lists_open_invitations(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    ann, groups, now = staff(), admin_app.service.owned_groups, admin_app.clock()
+    deliver_subscription(admin_app, "sub_1", "price_seat_month", "r-1")
+    assert "Open invitations" not in ann.get("/seats?id=sub_1").text
+    invitation, token = groups.create_invitation("sub_1", "r-1", now + 86_400, now)
+    page = ann.get("/seats?id=sub_1").text
+    assert "Open invitations" in page
+    assert invitation.id in page
+    assert token not in page
+    groups.withdraw_invitation("sub_1", "r-1", invitation.id, now)
+    assert invitation.id not in ann.get("/seats?id=sub_1").text
+
+
 def test_seats_of_ended_group_are_shown_as_inactive(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann = staff()
     deliver_subscription(admin_app, "sub_1", "price_seat_month", "r-1")

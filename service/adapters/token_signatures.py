@@ -1,4 +1,4 @@
-"""The signatures of story passes: compact JWS with Ed25519, by joserfc."""
+"""The signatures of tokens: compact JWS with Ed25519, by joserfc."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _EdDSARegistry(JWSRegistry):
 _REGISTRY = _EdDSARegistry()
 
 
-class PassSignatures:
+class TokenSignatures:
     """Signs and verifies with key pairs."""
 
     def __init__(self, keys: Sequence[Ed25519PrivateKey]) -> None:

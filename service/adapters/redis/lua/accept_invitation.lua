@@ -1,0 +1,25 @@
+#!lua flags=allow-oom
+-- Accept an invitation: assign its seat to a reader. Of two who accept the last one at once, one gets the seat.
+--
+-- KEYS  1 object   2 seats   3 removed   4 fan-out queue   5 outbox   6 invitations   7 accepted   (one slot)
+-- ARGV  1 rev that the quantity was computed from   2 quantity   3 reader   4 now (ms)   5 name   6 audit entry   7 invitation
+-- Returns 'given' | 'again' (this reader used it and still has the seat) | 'held' (they have another seat; it stays open)
+--         | 'closed' (used, withdrawn, expired, unknown) | 'full' | 'retry' (the object has changed meanwhile)
+if tonumber(redis.call('HGET', KEYS[1], 'rev') or '0') ~= tonumber(ARGV[1]) then return 'retry' end
+local has_seat = redis.call('ZSCORE', KEYS[2], ARGV[3])
+local used = redis.call('HGET', KEYS[7], ARGV[3]) or ''
+if has_seat and string.find(' ' .. used .. ' ', ' ' .. ARGV[7] .. ' ', 1, true) then return 'again' end
+if tonumber(redis.call('ZSCORE', KEYS[6], ARGV[7]) or '0') <= tonumber(ARGV[4]) then return 'closed' end
+if has_seat then return 'held' end
+if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[2]) then return 'full' end
+-- The entry comes first: if it cannot be written, nothing is changed.
+redis.call('RPUSH', KEYS[5], ARGV[6])
+local last = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2]
+-- Each seat is newer than the one before, also within a millisecond: the newest are removed first.
+redis.call('ZADD', KEYS[2], math.max(tonumber(ARGV[4]), last and tonumber(last) + 1 or 0), ARGV[3])
+redis.call('ZREM', KEYS[3], ARGV[3])
+redis.call('ZREM', KEYS[6], ARGV[7])
+redis.call('HSET', KEYS[7], ARGV[3], ARGV[7])
+redis.call('HSET', KEYS[1], 'rev', redis.call('HINCRBY', KEYS[1], 'n', 1))
+redis.call('ZADD', KEYS[4], 'NX', ARGV[4], ARGV[5])
+return 'given'

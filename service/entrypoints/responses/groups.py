@@ -1,0 +1,61 @@
+"""Groups that their owner manages: `/v1/groups` and `/v1/invites/accept`."""
+
+from __future__ import annotations
+
+from marshmallow import fields
+
+from service.entrypoints.responses import fields as types
+from service.entrypoints.responses.fields import RequestSchema, ResponseSchema
+from service.entrypoints.responses.stripe_objects import SeatOut
+
+
+class OwnerIn(RequestSchema):
+    owner = types.reader_id(required=True)
+
+
+class InviteIn(OwnerIn):
+    until = types.moment(required=True)
+
+
+class AcceptIn(RequestSchema):
+    invite = types.text(required=True)
+    reader = types.reader_id(required=True)
+
+
+class InviteOut(ResponseSchema):
+    """Written from an `Invitation`."""
+
+    id = fields.String(required=True)
+    until = types.UtcTime(required=True)
+
+
+class CreatedInviteOut(InviteOut):
+    invite = fields.String(required=True)
+
+
+class OwnedGroupOut(ResponseSchema):
+    """Written from an `OwnedGroup`."""
+
+    subscription = fields.String(required=True)
+    plan = fields.String(required=True)
+    quantity = fields.Integer(required=True)
+    used = fields.Integer(required=True)
+    seats = fields.List(fields.Nested(SeatOut), required=True)
+    invites = fields.List(fields.Nested(InviteOut), required=True)
+
+
+class GroupsOut(ResponseSchema):
+    groups = fields.List(fields.Nested(OwnedGroupOut), required=True)
+
+
+class AcceptedOut(ResponseSchema):
+    subscription = fields.String(required=True)
+    reader = fields.String(required=True)
+
+
+class HeldSeatOut(ResponseSchema):
+    """Written from a `HeldSeat`."""
+
+    subscription = fields.String(required=True)
+    since = types.UtcTime(required=True)
+    invites = fields.List(fields.String(), required=True)
